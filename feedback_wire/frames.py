@@ -1,0 +1,166 @@
+"""Frames: how records lie in a journal and in a sealed `.jsonl.zst` or `.csv.zst` log.
+
+A file is PREAMBLE, then frames, and a footer once it is sealed. A frame is a zstd *skippable* frame with a fixed header, followed
+by one ordinary zstd frame with whole lines: any zstd tool reads the file as plain text, while our readers walk from header to
+header, know exactly what damage cost, and go on behind it. Nothing here decompresses: the checksums are over what lies on disk.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+PREAMBLE = bytes.fromhex("28b52ffd24000100 0099e9d851")
+"""An empty zstd frame: tools that guess a file's compression by its first four bytes do not know skippable frames."""
+
+_SKIPPABLE = struct.Struct("<II")
+_HEADER = struct.Struct("<4sBB2xIQIIII16s")
+_CHECK = struct.Struct("<I")
+_MAGIC = b"SwSf"
+_FORMAT = 1
+_SKIPPABLE_MAGIC = 0x184D2A53
+_BODY_BYTES = _HEADER.size + _CHECK.size
+HEADER_BYTES = _SKIPPABLE.size + _BODY_BYTES
+_START = _SKIPPABLE.pack(_SKIPPABLE_MAGIC, _BODY_BYTES) + _MAGIC
+NO_BATCH = bytes(16)
+
+
+class Kind(IntEnum):
+    RECORDS = 1
+    FOOTER = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What a frame says of itself; `first_record` counts from the begin of the file, sizes are in bytes."""
+
+    kind: Kind
+    number: int
+    first_record: int
+    records: int
+    inflated: int
+    deflated: int
+    payload_crc: int
+    batch: bytes = NO_BATCH
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A whole, verified frame: its header, where it begins, and its compressed payload (a view, not a copy)."""
+
+    header: Header
+    offset: int
+    payload: memoryview
+
+    @property
+    def end(self) -> int:
+        return self.offset + HEADER_BYTES + self.header.deflated
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Bytes that are no whole frame; `torn` if they reach the end of the file, as a crash leaves them."""
+
+    offset: int
+    size: int
+    reason: str
+    torn: bool = False
+
+
+def records_frame(payload: bytes, *, number: int, first_record: int, records: int, inflated: int, batch: bytes = NO_BATCH) -> bytes:
+    """The bytes of one frame around `payload`, which is one zstd frame of `records` whole lines."""
+    header = Header(
+        kind=Kind.RECORDS,
+        number=number,
+        first_record=first_record,
+        records=records,
+        inflated=inflated,
+        deflated=len(payload),
+        payload_crc=zlib.crc32(payload),
+        batch=batch,
+    )
+    return _pack(header) + payload
+
+
+def footer_frame(*, number: int, records: int) -> bytes:
+    """The bytes that end a sealed file of `records` records in `number` frames."""
+    return _pack(Header(kind=Kind.FOOTER, number=number, first_record=records, records=0, inflated=0, deflated=0, payload_crc=0))
+
+
+def walk(data: bytes | memoryview, *, start: int = 0) -> Iterator[Frame | Damage]:
+    """Every whole frame of `data` from `start` on, and every stretch that is none, in order; never raises on any bytes."""
+    view = memoryview(data)
+    offset = start + len(PREAMBLE) if view[start : start + len(PREAMBLE)] == PREAMBLE else start
+    while offset < len(view):
+        found = _frame_at(view, offset)
+        if isinstance(found, Frame):
+            yield found
+            offset = found.end
+            continue
+        resumed = _next_whole(view, offset + 1)
+        yield Damage(offset, resumed - offset, found, torn=resumed == len(view))
+        offset = resumed
+
+
+def _pack(header: Header) -> bytes:
+    body = _HEADER.pack(
+        _MAGIC,
+        _FORMAT,
+        header.kind,
+        header.number,
+        header.first_record,
+        header.records,
+        header.inflated,
+        header.deflated,
+        header.payload_crc,
+        header.batch,
+    )
+    return _SKIPPABLE.pack(_SKIPPABLE_MAGIC, _BODY_BYTES) + body + _CHECK.pack(zlib.crc32(body))
+
+
+def _frame_at(view: memoryview, offset: int) -> Frame | str:
+    """The frame that begins at `offset`, or why there is none."""
+    start = view[offset : offset + len(_START)]
+    if start != _START[: len(start)]:
+        return "no frame begins here"
+    body = view[offset + _SKIPPABLE.size : offset + HEADER_BYTES]
+    if len(body) < _BODY_BYTES:
+        return "the file ends within a frame header"
+    if _CHECK.unpack_from(body, _HEADER.size)[0] != zlib.crc32(body[: _HEADER.size]):
+        return "the frame header's checksum is wrong"
+    _, version, kind, number, first, records, inflated, deflated, crc, batch = _HEADER.unpack_from(body)
+    if version != _FORMAT or kind not in Kind.__members__.values():
+        return f"frame version {version}, kind {kind} is not known here"
+    payload = view[offset + HEADER_BYTES : offset + HEADER_BYTES + deflated]
+    if len(payload) < deflated:
+        return "the file ends within a frame"
+    if zlib.crc32(payload) != crc:
+        return "the frame's checksum is wrong"
+    header = Header(
+        kind=Kind(kind),
+        number=number,
+        first_record=first,
+        records=records,
+        inflated=inflated,
+        deflated=deflated,
+        payload_crc=crc,
+        batch=batch,
+    )
+    return Frame(header, offset, payload)
+
+
+def _next_whole(view: memoryview, offset: int) -> int:
+    """Where the next whole frame begins at or after `offset`; the end of the data if none does."""
+    # `find` needs bytes; chunks overlap by one start marker, so memory stays bounded on files of any size.
+    step = 1 << 20
+    while offset < len(view):
+        chunk = bytes(view[offset : offset + step + len(_START)])
+        at = chunk.find(_START)
+        if at < 0:
+            offset += step
+        elif isinstance(_frame_at(view, offset + at), Frame):
+            return offset + at
+        else:
+            offset += at + 1
+    return len(view)

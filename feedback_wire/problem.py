@@ -1,0 +1,42 @@
+"""Refusals, as `application/problem+json` (RFC 9457): what is wrong with the request and what to do about it."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(eq=False)  # not frozen: Python itself writes to an exception (its traceback)
+class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
+    """A request that is refused; `reason` is the short name under which it is counted, `detail` speaks to the sender."""
+
+    status: int
+    reason: str
+    detail: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "type": "about:blank",
+            "title": self.reason.replace("_", " "),
+            "status": self.status,
+            "reason": self.reason,
+            "detail": self.detail,
+        }
+
+    def body(self) -> bytes:
+        return json.dumps(self.to_json(), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One message of a batch that was not taken: its place in the batch from 0, the counted reason, and what is wrong."""
+
+    index: int
+    reason: str
+    detail: str
+
+
+def accepted_body(accepted: int, refusals: tuple[Refusal, ...] = ()) -> bytes:
+    """The answer to a batch: how many messages are durable, and which are not and why."""
+    refused = [{"index": refusal.index, "reason": refusal.reason, "detail": refusal.detail} for refusal in refusals]
+    answer: dict[str, Any] = {"accepted": accepted} | ({"refused": refused} if refused else {})
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,66 @@
+"""Names of logs sort by time and let nothing else through; the catalogue survives the wire."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feedback_wire.catalogue import Catalogue, LogEntry
+from feedback_wire.log_name import SERVER_NAME, Form, LogName
+
+names = st.builds(
+    LogName,
+    begins_s=st.integers(0, 250_000_000_000),
+    server=st.from_regex(SERVER_NAME, fullmatch=True),
+    part=st.integers(0, 9999),
+    form=st.sampled_from(Form),
+)
+
+
+@given(names)
+def test_a_name_reads_back_as_it_was_written(name):
+    assert LogName.parse(str(name)) == name
+    assert str(name).startswith(name.stem + ".")
+
+
+@given(names, names)
+def test_text_order_is_time_order(one, other):
+    if one.begins_s != other.begins_s:
+        assert (one.stem < other.stem) == (one.begins_s < other.begins_s)
+
+
+NO_LOG_NAMES = (
+    "",
+    "..",
+    "../../etc/passwd",
+    "20120807T093000Z-fs1-0000.zip",
+    "20120807T093000Z-FS-0000.journal",
+    "20120807T093000Z-fs1-0000.journal\n",
+    "20120807T093000Z-fs/1-0000.journal",
+    "20121307T093000Z-fs1-0000.journal",
+    "20120807T093000Z-fs1-0000.jsonl.zst/..",
+    "\u06620120807T093000Z-fs1-0000.journal",
+)
+
+
+@pytest.mark.parametrize("text", NO_LOG_NAMES)
+def test_what_is_no_log_name_is_refused_with_an_example(text):
+    with pytest.raises(ValueError, match=r"log name|does not match|time data|month|day"):
+        LogName.parse(text)
+
+
+@given(
+    st.builds(
+        Catalogue,
+        server=st.text(),
+        logs=st.lists(st.builds(LogEntry, name=names, bytes=st.integers(0), records=st.integers(0))).map(tuple),
+    )
+)
+def test_a_catalogue_survives_the_wire(catalogue):
+    assert Catalogue.from_json(catalogue.to_json()) == catalogue
+
+
+@pytest.mark.parametrize("data", [None, [], {}, {"server": "fs1"}, {"server": "fs1", "logs": [{}]}, {"server": 1, "logs": []},
+                                  {"server": "fs1", "logs": [{"name": "../x", "bytes": 1, "records": 1}]}])  # fmt: skip
+def test_what_is_no_catalogue_is_refused(data):
+    with pytest.raises(ValueError, match=r"catalogue|log entry|log name"):
+        Catalogue.from_json(data)
