@@ -1,0 +1,175 @@
+"""All that happens in the background thread of a process: build what is due, send what is buffered, wait.
+
+The app's threads never touch the buffer or a connection. They only put a session into `_heard`, a SimpleQueue: the one queue of
+Python that may be put into from a signal handler that interrupted another put.
+"""
+
+import logging
+import random
+import time
+from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+from endhost_sdk.backoff import asked_s
+from endhost_sdk.buffer import Buffer
+from endhost_sdk.coordinators import Coordinator, Coordinators
+from endhost_sdk.misfits import Misfits
+from endhost_sdk.request import Outcome, Verdict, encode, request_for, understand
+from endhost_sdk.schedule import Schedule
+from endhost_sdk.session import Session
+from endhost_sdk.stats import Stats, Tally
+from endhost_sdk.terms import Terms
+from endhost_sdk.transport import Transport, Unreachable
+from feedback_wire.message import Event
+
+log = logging.getLogger("endhost_sdk")
+
+
+class Sender:
+    """The one thread of a Telemetry in one process, and what only that thread may touch."""
+
+    def __init__(self, terms: Terms, transport: Transport, misfits: Misfits) -> None:
+        self._terms = terms
+        self._transport = transport
+        self._misfits = misfits
+        self._heard: SimpleQueue[Session | None] = SimpleQueue()
+        self._schedule = Schedule(terms.period_s)
+        self._buffer = Buffer(terms.buffer_messages)
+        self._coordinators = Coordinators(terms.urls)
+        self._tally = Tally()
+        self._warned: set[str] = set()
+        self._ended = False
+        # A daemon, because no app's exit may wait for a coordinator's answer.
+        self._thread = Thread(target=self._run, name="endhost_sdk", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def hear(self, session: Session) -> None:
+        """`session` is new, or has ended. Never waits."""
+        if not self._ended:
+            self._heard.put(session)
+
+    def close(self) -> None:
+        """Send what is left; returns after at most `flush_s`."""
+        self._heard.put(None)
+        self._thread.join(self._terms.flush_s)
+
+    def stats(self) -> Stats:
+        tally = self._tally
+        return Stats(
+            built=tally.built,
+            sent=tally.sent,
+            refused=tally.refused,
+            refused_for=tally.refused_for.copy(),
+            forgotten=self._buffer.forgotten,
+            buffered=len(self._buffer),
+            failed_attempts=tally.failed_attempts,
+            last_failure=tally.last_failure,
+        )
+
+    def _run(self) -> None:
+        try:
+            while self._listen(self._idle_s()):
+                self._report()
+                self._deliver(self._terms.timeout_s)
+            self._flush(time.monotonic() + self._terms.flush_s)
+            self._transport.close()
+        except Exception:
+            # The last line: a mistake of ours, or of the app's own transport, costs the telemetry and nothing else.
+            log.exception("telemetry has ended because of an unexpected error")
+        finally:
+            self._ended = True
+
+    def _idle_s(self) -> float | None:
+        """How long there is nothing to do but to listen; None: until something is heard."""
+        moments = [self._schedule.next_s(), self._coordinators.ready_at_s() if self._buffer else None]
+        first = min((moment for moment in moments if moment is not None), default=None)
+        return None if first is None else max(first - time.monotonic(), 0.0)
+
+    def _listen(self, idle_s: float | None) -> bool:
+        """Take in all that was heard, after waiting for at most `idle_s`; False when it is time to end."""
+        try:
+            session = self._heard.get(timeout=idle_s)
+            while session is not None:
+                self._take_in(session)
+                session = self._heard.get_nowait()
+        except Empty:
+            return True
+        return False
+
+    def _take_in(self, session: Session) -> None:
+        if session.built == 0:
+            self._schedule.add(session, time.monotonic(), random.random())  # noqa: S311 - spreads load, guards nothing
+            self._build(session, "join")
+        # An end that came quickly is seen already when the begin is heard; then it is heard once more.
+        if session.has_left and session in self._schedule:
+            self._schedule.remove(session)
+            self._build(session, "leave")
+
+    def _report(self) -> None:
+        for session in self._schedule.due(time.monotonic()):
+            self._build(session, "report")
+        if self._misfits.first:
+            self._warn("the app says what fits no feedback message", self._misfits.first)
+
+    def _build(self, session: Session, event: Event) -> None:
+        self._buffer.add(encode(session.message(event)))
+        self._tally.built += 1
+        if self._buffer.forgotten:
+            self._warn("the oldest messages are lost", f"{len(self._buffer)} wait already, which is all that the buffer holds")
+
+    def _deliver(self, timeout_s: float) -> None:
+        """Send one batch to the coordinator whose turn it is, if there are both."""
+        coordinator = self._coordinators.next(time.monotonic())
+        if coordinator is None or not self._buffer:
+            return
+        batch = self._buffer.batch()
+        body, headers = request_for(batch, self._terms.key)
+        try:
+            answer = self._transport.post(coordinator.url, body, headers, timeout_s)
+        except Unreachable as error:
+            self._failed(coordinator, str(error), None)
+            return
+        verdict = understand(answer, len(batch.lines))
+        if verdict.outcome is Outcome.FAILED:
+            self._failed(coordinator, verdict.detail, answer.retry_after)
+            return
+        coordinator.succeeded()
+        self._buffer.settle(batch, told=verdict.outcome is Outcome.ACCEPTED)
+        self._tally.sent += len(batch.lines) - verdict.refused_for.total()
+        self._refused(coordinator, verdict)
+
+    def _failed(self, coordinator: Coordinator, why: str, retry_after: str | None) -> None:
+        asked = asked_s(retry_after, datetime.now(UTC))
+        coordinator.failed(time.monotonic(), asked_s=asked, chance=random.random())  # noqa: S311
+        self._tally.failed_attempts += 1
+        self._tally.last_failure = f"{coordinator.url}: {why}"
+        self._warn("a coordinator takes no messages now, they are kept", self._tally.last_failure)
+
+    def _refused(self, coordinator: Coordinator, verdict: Verdict) -> None:
+        if not verdict.refused_for:
+            return
+        for reason, messages in verdict.refused_for.items():
+            self._tally.refuse(reason, messages)
+        self._tally.last_failure = f"{coordinator.url}: {verdict.detail}"
+        self._warn("a coordinator refused messages, they are lost", self._tally.last_failure)
+
+    def _flush(self, deadline_s: float) -> None:
+        """Let every open session leave, and send what there is until `deadline_s`."""
+        for session in self._schedule.open():
+            session.left()
+            self._build(session, "leave")
+        self._coordinators.hurry()
+        while self._buffer and (left_s := deadline_s - time.monotonic()) > 0:
+            self._deliver(min(self._terms.timeout_s, left_s))
+            pause_s = self._coordinators.ready_at_s() - time.monotonic()
+            if self._buffer and pause_s > 0:
+                time.sleep(min(pause_s, left_s))
+
+    def _warn(self, what: str, detail: str) -> None:
+        """Once for each `what`: whoever has read it looks at the counts."""
+        if what not in self._warned:
+            self._warned.add(what)
+            log.warning("%s: %s (said once; telemetry.stats() counts on)", what, detail)

@@ -1,0 +1,96 @@
+"""For the tests of an app that embeds the SDK: coordinators in memory that fail on request, and a clock that moves by hand."""
+
+import json
+import threading
+import time
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from endhost_sdk.forks import begins_anew_in_children
+from endhost_sdk.transport import Answer, Unreachable
+from feedback_wire.message import Message
+
+__all__ = ["Answer", "HandClock", "RecordingTransport", "Request", "Unreachable"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request as a coordinator would have got it, and what was answered; `answer` is None if none came."""
+
+    url: str
+    headers: Mapping[str, str]
+    messages: list[Message]
+    answer: Answer | None
+
+
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class RecordingTransport:
+    """Coordinators in memory: they remember every request and accept every message, after `script` has been played once.
+
+    transport = RecordingTransport(script=[Unreachable("down"), Answer(status=503, retry_after="1")])
+    telemetry = Telemetry("https://coordinator.test", transport=transport)
+    """
+
+    script: Iterable[Answer | Unreachable] = ()
+    requests: list[Request] = field(default_factory=list)
+    _arrived: threading.Condition = field(default_factory=threading.Condition, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.script = iter(tuple(self.script))
+        begins_anew_in_children(self)
+
+    def begin_anew(self) -> None:
+        """In a forked child: what the parent sent is not the child's."""
+        self._arrived = threading.Condition()
+        self.requests = []
+
+    @property
+    def messages(self) -> list[Message]:
+        """The messages that were accepted, in order of arrival."""
+        taken = [request for request in self.requests if request.answer is not None and 200 <= request.answer.status < 300]
+        return [message for request in taken for message in request.messages]
+
+    def wait_for(self, messages: int, *, within_s: float = 5.0) -> list[Message]:
+        """The accepted messages, as soon as there are that many; AssertionError if they do not come `within_s`."""
+        deadline_s = time.monotonic() + within_s
+        with self._arrived:
+            while len(self.messages) < messages:
+                if not self._arrived.wait(max(deadline_s - time.monotonic(), 0)):
+                    raise AssertionError(f"{len(self.messages)} of {messages} messages were accepted within {within_s:g} s")
+        return self.messages
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
+        """Remember one request and answer it by the script."""
+        plain = zlib.decompress(body, wbits=31) if headers.get("Content-Encoding") == "gzip" else body
+        messages = [json.loads(line) for line in plain.splitlines()]
+        scripted = next(iter(self.script), None)
+        answer = scripted or Answer(status=202, body=json.dumps({"accepted": len(messages)}).encode())
+        with self._arrived:
+            kept = None if isinstance(answer, Unreachable) else answer
+            self.requests.append(Request(url=url, headers=dict(headers), messages=messages, answer=kept))
+            self._arrived.notify_all()
+        if isinstance(answer, Unreachable):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+class HandClock:
+    """A clock that stands still until it is told to move: `Session(peer_id="p", clock=HandClock())`."""
+
+    def __init__(self, *, wall_ms: int = 1_344_330_000_000) -> None:
+        self._monotonic_s = 0.0
+        self._wall_ms = wall_ms
+
+    def move(self, seconds: float) -> None:
+        self._monotonic_s += seconds
+        self._wall_ms += round(seconds * 1000)
+
+    def monotonic_s(self) -> float:
+        return self._monotonic_s
+
+    def wall_ms(self) -> int:
+        return self._wall_ms

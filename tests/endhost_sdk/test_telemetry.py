@@ -1,0 +1,298 @@
+"""From the app's call to a coordinator's disk, over real sockets: who gets what, when, and what is counted."""
+
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from endhost_sdk import Stats, Telemetry
+from endhost_sdk.testing import Answer, RecordingTransport, Unreachable
+from feedback_wire import routes
+from feedback_wire.limits import BATCH_WIRE_BYTES
+from feedback_wire.message import message_schema
+from tests.processes import eventually
+
+PROBLEM = b'{"title":"wrong key","status":401,"reason":"wrong_key","detail":"mend it"}'
+
+
+def balanced(stats: Stats) -> bool:
+    return stats.built == stats.sent + stats.refused + stats.forgotten + stats.buffered
+
+
+def test_a_session_joins_at_once_reports_and_leaves(coordinator, telemetry):
+    server = coordinator()
+    client = telemetry(server.url, key="k-1", period_s=0.1)
+    session = client.session(peer_id="p-1", channel="Badminton", app="player/2.1", platform="desktop", isp="HKBN")
+    session.started(after_ms=1840)
+    session.update(download_kbps=861, upload_kbps=846, playback_kbps=850, partners=14)
+    eventually(lambda: len(server.accepted) >= 3)
+    session.left()
+    eventually(lambda: server.accepted[-1]["event"] == "leave")
+    events = [message["event"] for message in server.accepted]
+    assert events == ["join", *["report"] * (len(events) - 2), "leave"]
+    assert [message["seq"] for message in server.accepted] == list(range(len(events)))
+    for message in server.accepted:
+        Draft202012Validator(message_schema()).validate(message)
+    first = server.heard[0]
+    assert first.path == routes.FEEDBACK
+    assert first.headers["Authorization"] == "Bearer k-1"
+    assert first.headers["Content-Type"] == routes.NDJSON
+    eventually(lambda: client.stats().sent == len(events))
+    assert balanced(client.stats())
+
+
+def test_one_connection_serves_all_requests(coordinator, telemetry):
+    server = coordinator()
+    client = telemetry(server.url, period_s=0.05)
+    client.session(peer_id="p-1")
+    eventually(lambda: len(server.heard) >= 5)
+    assert len({heard.connection for heard in server.heard}) == 1
+
+
+def test_a_connection_that_the_server_closed_while_idle_costs_no_attempt(coordinator, telemetry):
+    server = coordinator(close_after_each=True)
+    client = telemetry(server.url, period_s=0.05)
+    client.session(peer_id="p-1")
+    eventually(lambda: len(server.heard) >= 5)
+    assert len({heard.connection for heard in server.heard}) >= 5
+    assert client.stats().failed_attempts == 0
+
+
+def test_small_requests_go_plain_and_large_ones_compressed(coordinator, telemetry):
+    server = coordinator()
+    client = telemetry(server.url, period_s=60)
+    client.session(peer_id="p-1")
+    eventually(lambda: server.accepted)
+    client.session(peer_id="p-2", extra={f"k{n}": "x" * 100 for n in range(30)})
+    eventually(lambda: len(server.accepted) == 2)
+    small, large = server.heard
+    assert "Content-Encoding" not in small.headers
+    assert large.headers["Content-Encoding"] == "gzip"
+    assert int(large.headers["Content-Length"]) < 1000
+
+
+def test_a_crowd_of_sessions_does_not_report_in_step(coordinator, telemetry):
+    server = coordinator()
+    client = telemetry(server.url, period_s=1.0)
+    for n in range(200):
+        client.session(peer_id=f"p-{n}")
+    eventually(lambda: len(server.accepted) >= 400)
+    reports = [message for message in server.accepted if message["event"] == "report"][:200]
+    tenths = [message["sent_ms"] // 100 for message in reports]
+    # 200 phases over ten tenths: 20 each on average; 60 in one of them would be nine standard deviations.
+    assert max(tenths.count(tenth) for tenth in set(tenths)) < 60
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_a_coordinator_that_asks_for_rest_gets_it(coordinator, telemetry, form):
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+    server = coordinator(script=[(503, {"Retry-After": "1" if form == "seconds" else date}, b"")])
+    client = telemetry(server.url, period_s=60)
+    client.session(peer_id="p-1")
+    eventually(lambda: len(server.heard) == 2)
+    refused, accepted = server.heard
+    # A date has whole seconds: 2 s from now are at least 1 s. Without any header it would be 0.5 to 1 s.
+    assert accepted.at_s - refused.at_s >= 1.45
+    assert accepted.messages == refused.messages
+    eventually(lambda: client.stats().sent == 1)
+    assert client.stats().failed_attempts == 1
+
+
+@pytest.mark.parametrize("status", [429, 500, 302])  # the others: test_decisions.py
+def test_what_a_coordinator_cannot_take_now_is_sent_again_unchanged(coordinator, telemetry, status):
+    server = coordinator(script=[(status, {}, b"")])
+    client = telemetry(server.url, period_s=60)
+    client.session(peer_id="p-1")
+    eventually(lambda: server.accepted)
+    assert server.heard[0].messages == server.heard[1].messages
+    assert client.stats().refused == 0
+
+
+@pytest.mark.parametrize("status", [400, 401, 413])
+def test_what_a_coordinator_refuses_is_not_sent_again_but_counted_under_its_reason(coordinator, telemetry, status):
+    server = coordinator(script=[(status, {}, PROBLEM)])
+    client = telemetry(server.url, period_s=60)
+    client.session(peer_id="p-1")
+    eventually(lambda: client.stats().refused)
+    client.session(peer_id="p-2")
+    eventually(lambda: client.stats().sent)
+    assert len(server.heard) == 2
+    stats = client.stats()
+    assert (stats.refused, stats.refused_for, stats.sent) == (1, {"wrong_key": 1}, 1)
+    assert f"{status}: wrong_key: mend it" in stats.last_failure
+    assert balanced(stats)
+
+
+def test_the_refused_messages_of_an_accepted_batch_are_counted(telemetry):
+    refusal = b'{"accepted":1,"refused":[{"index":0,"reason":"invalid_message","detail":"bad"}]}'
+    transport = RecordingTransport(script=[Unreachable("down"), Answer(status=202, body=refusal)])
+    client = telemetry("http://coordinator.test", transport=transport, period_s=60)
+    client.session(peer_id="p-1")
+    client.session(peer_id="p-2")
+    eventually(lambda: client.stats().sent == 1)
+    assert client.stats().refused_for == {"invalid_message": 1}
+    assert balanced(client.stats())
+
+
+def test_a_login_page_that_says_200_gets_no_messages(coordinator, telemetry):
+    server = coordinator(script=[(200, {"Content-Type": "text/html"}, b"<html>Welcome to our hotel</html>")])
+    client = telemetry(server.url, period_s=60)
+    client.session(peer_id="p-1")
+    eventually(lambda: client.stats().sent == 1)
+    assert client.stats().failed_attempts == 1
+
+
+def test_the_next_coordinator_takes_over_and_the_first_gets_its_work_back(coordinator, telemetry):
+    first, second = coordinator(), coordinator()
+    client = telemetry([first.url, second.url], period_s=0.1)
+    client.session(peer_id="p-1")
+    eventually(lambda: len(first.accepted) >= 2)
+    assert not second.heard
+    first.stop()
+    eventually(lambda: len(second.accepted) >= 2)
+    again = coordinator(port=first.port)
+    eventually(lambda: len(again.accepted) >= 2)
+    seen = [message["seq"] for server in (first, second, again) for message in server.accepted]
+    assert sorted(set(seen)) == list(range(len(set(seen))))
+    assert client.stats().failed_attempts >= 1
+
+
+def test_a_full_buffer_forgets_the_oldest_and_says_so(coordinator, telemetry):
+    server = coordinator()
+    server.stop()
+    client = telemetry(server.url, period_s=60, buffer_messages=3)
+    for n in range(10):
+        client.session(peer_id=f"p-{n}")
+    eventually(lambda: client.stats().forgotten == 7)
+    assert (client.stats().buffered, client.stats().sent) == (3, 0)
+    # The first that hears of it says no: the number is told again, until it is taken.
+    back = coordinator(port=server.port, script=[(503, {}, b""), (401, {}, PROBLEM)])
+    eventually(lambda: client.stats().refused == 3)
+    client.session(peer_id="p-10")
+    eventually(lambda: back.accepted)
+    client.session(peer_id="p-11")
+    eventually(lambda: client.stats().sent == 2)
+    assert [message["peer_id"] for message in back.heard[0].messages] == ["p-7", "p-8", "p-9"]
+    assert [heard.headers.get(routes.FORGOTTEN_HEADER) for heard in back.heard] == ["7", "7", "7", None]
+    assert balanced(client.stats())
+
+
+def test_a_long_outage_is_sent_in_batches_within_the_limits(coordinator, telemetry):
+    server = coordinator()
+    server.stop()
+    client = telemetry(server.url, period_s=86400, buffer_messages=5000)
+    noise = {f"k{n}": f"{n * 7919:x}" * 20 for n in range(60)}
+    for n in range(1500):
+        client.session(peer_id=f"p-{n}", extra=noise)
+    eventually(lambda: client.stats().buffered >= 1500)
+    back = coordinator(port=server.port)
+    eventually(lambda: len(back.accepted) >= 1500, within_s=30)
+    assert len(back.heard) > 1
+    for heard in back.heard:
+        assert int(heard.headers["Content-Length"]) <= BATCH_WIRE_BYTES
+        assert len(heard.messages) <= 1000
+    joins = [message["peer_id"] for message in back.accepted if message["event"] == "join"]
+    assert joins == [f"p-{n}" for n in range(1500)]
+
+
+def test_a_certificate_that_nobody_vouches_for_is_not_trusted(tls_server, telemetry):
+    client = telemetry(tls_server.url, period_s=60, flush_s=0)
+    client.session(peer_id="p-1", channel="secret")
+    eventually(lambda: client.stats().failed_attempts)
+    assert "certificate verify failed" in client.stats().last_failure.lower()
+    trusting = telemetry(tls_server.url, period_s=60, tls=tls_server.trust)
+    trusting.session(peer_id="p-2")
+    eventually(lambda: trusting.stats().sent == 1)
+    assert [message["peer_id"] for message in tls_server.accepted] == ["p-2"]
+
+
+def test_problems_are_logged_once_not_per_message(telemetry, caplog):
+    transport = RecordingTransport(script=[Answer(status=401, body=PROBLEM)] * 20)
+    client = telemetry("http://coordinator.test", transport=transport, period_s=0.02, key="very-secret")
+    with caplog.at_level(logging.DEBUG, logger="endhost_sdk"):
+        client.session(peer_id="p-1").update(upload_kbps=-1, download_kbps=-1)
+        eventually(lambda: client.stats().sent)
+    assert len(caplog.records) == 2
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+    assert "wrong_key: mend it" in caplog.text
+    assert "very-secret" not in caplog.text
+    assert client.stats().first_misfit == "upload_kbps is below 0 and was left out"
+
+
+def test_a_mistake_in_the_apps_own_transport_never_reaches_the_app(caplog):
+    class Broken(RecordingTransport):
+        def post(self, *_args):
+            raise KeyError("a mistake")
+
+    client = Telemetry("http://coordinator.test", transport=Broken())
+    session = client.session(peer_id="p-1")
+    eventually(lambda: "unexpected error" in caplog.text)
+    session.update(upload_kbps=1)
+    session.left()
+    client.close()
+    client.close()
+
+
+def test_after_the_end_nothing_is_sent_any_more(telemetry):
+    transport = RecordingTransport()
+    client = telemetry("http://coordinator.test", transport=transport, period_s=60)
+    session = client.session(peer_id="p-1")
+    client.close()
+    assert [message["event"] for message in transport.messages] == ["join", "leave"]
+    session.update(upload_kbps=1)
+    client.session(peer_id="p-2").left()
+    client.close()
+    assert len(transport.messages) == 2
+
+
+def test_a_telemetry_that_nobody_used_has_no_thread_and_counts_nothing(telemetry):
+    client = telemetry("http://coordinator.test")
+    assert client.stats() == Stats()
+    client.close()
+    assert client.stats() == Stats()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"url_or_urls": "coordinator.example"}, "https://coordinator.example"),
+        ({"url_or_urls": "ftp://coordinator.example"}, "no coordinator's URL"),
+        ({"url_or_urls": "http://h:99999"}, "no coordinator's URL"),
+        ({"url_or_urls": "http://h/a b"}, "no coordinator's URL"),
+        ({"url_or_urls": []}, "at least one URL"),
+        ({"url_or_urls": None}, "at least one URL"),
+        ({"url_or_urls": "https://user:pw@h"}, "key="),
+        ({"key": "k\n"}, "line end"),
+        ({"period_s": 0}, "period_s"),
+        ({"period_s": "30"}, "period_s"),
+        ({"flush_s": float("nan")}, "flush_s"),
+        ({"timeout_s": 1e9}, "timeout_s"),
+        ({"buffer_messages": 0}, "buffer_messages"),
+    ],
+)
+def test_a_setting_that_cannot_work_says_what_would(arguments, says):
+    with pytest.raises(ValueError, match=says):
+        Telemetry(**{"url_or_urls": "https://h", **arguments})
+
+
+def test_the_key_is_in_no_error_text():
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - its text is what this is about
+        Telemetry("https://h", key="secret\n")
+    assert "secret" not in str(error.value)
+
+
+def test_calls_cost_microseconds_while_the_coordinator_is_a_black_hole(telemetry, black_hole, record_property):
+    client = telemetry(black_hole, period_s=0.05, timeout_s=5, flush_s=0)
+    session = client.session(peer_id="p-1")
+    eventually(lambda: client.stats().built)
+    costs = []
+    for n in range(5000):
+        began = time.perf_counter()
+        session.update(upload_kbps=n, buffer_ms=n)
+        costs.append(time.perf_counter() - began)
+    # Recorded, not judged: a shared machine may stop for milliseconds at any point. Waiting for the socket would take 5 s.
+    record_property("update_p99_us", sorted(costs)[4950] * 1e6)
+    assert sum(costs) < 5
