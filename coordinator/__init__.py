@@ -1,0 +1,1 @@
+"""Takes feedback messages in, answers when they are durable, and places them on feedback servers."""

@@ -1,0 +1,59 @@
+"""HTTP answers on the hot path, as finished bytes. The commonest one is written once a second, with the date, and then reused."""
+
+import json
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+
+from feedback_wire.problem import Problem, Refusal, accepted_body
+from feedback_wire.routes import JSON, PROBLEM
+
+RETRY_AFTER_S = 1
+"""Asked of a sender that was refused for lack of room; the SDK adds its own jitter."""
+
+CORS = b"access-control-allow-origin: *\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CLOSE = b"connection: close\r\n"
+_LINES = {status: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+
+
+class Answers:
+    """Puts answers together; `tick` must be called about once a second."""
+
+    accepted_one: bytes
+
+    def __init__(self) -> None:
+        self.tick(time.time())
+
+    def tick(self, unix_s: float) -> None:
+        self._date = f"date: {formatdate(unix_s, usegmt=True)}\r\n".encode()
+        self.accepted_one = self.accepted(1, ())
+
+    def accepted(self, count: int, refusals: tuple[Refusal, ...]) -> bytes:
+        return self._answer(HTTPStatus.ACCEPTED, JSON, accepted_body(count, refusals))
+
+    def problem(
+        self, problem: Problem, *, refusals: tuple[Refusal, ...] = (), retry_after_s: int = RETRY_AFTER_S, last: bool = False
+    ) -> bytes:
+        """A refusal; `last` if the connection ends with it."""
+        content = problem.to_json()
+        if refusals:
+            content["refused"] = [{"index": each.index, "reason": each.reason, "detail": each.detail} for each in refusals]
+        headers = _CLOSE if last else b""
+        if problem.status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
+            headers += b"retry-after: %d\r\n" % retry_after_s
+        if problem.status == HTTPStatus.UNAUTHORIZED:
+            headers += b"www-authenticate: Bearer\r\n"
+        body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
+        return self._answer(HTTPStatus(problem.status), PROBLEM, body, headers)
+
+    def _answer(self, status: HTTPStatus, content_type: str, body: bytes, headers: bytes = b"") -> bytes:
+        return b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n%b" % (
+            _LINES[status],
+            self._date,
+            content_type.encode(),
+            len(body),
+            CORS,
+            headers,
+            body,
+        )

@@ -1,0 +1,73 @@
+"""Everything that is not feedback: health, metrics, preflights, and polite refusals."""
+
+from http import HTTPStatus
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Lifespan
+
+from coordinator.metrics import exposition
+from feedback_wire.problem import Problem
+from feedback_wire.routes import FEEDBACK, FORGOTTEN_HEADER, HEALTH, METRICS, PROBLEM, READY
+
+_PREFLIGHT = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "POST",
+    "access-control-allow-headers": f"authorization, content-type, content-encoding, {FORGOTTEN_HEADER.lower()}",
+    "access-control-max-age": "86400",
+}
+
+
+def build_app(lifespan: Lifespan[Starlette]) -> Starlette:
+    """The app behind the hot path; `lifespan` yields the reception, and `counted`, which sums the counters over the workers."""
+    app = Starlette(
+        routes=[
+            Route(HEALTH, _healthy),
+            Route(READY, _readiness),
+            Route(METRICS, _metrics),
+            Route(FEEDBACK, _preflight, methods=["OPTIONS"]),
+        ],
+        exception_handlers={HTTPException: _refusal},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False  # a redirected POST loses its body in many clients
+    return app
+
+
+async def _healthy(_: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def _readiness(request: Request) -> Response:
+    if request.state.reception.ready:
+        return JSONResponse({"status": "ready"})
+    return _problem(Problem(503, "not_ready", "stopping, or no feedback server answers and there is no room in the spool"))
+
+
+async def _metrics(request: Request) -> Response:
+    return Response(exposition(await request.state.counted()), headers={"content-type": CONTENT_TYPE_LATEST})
+
+
+async def _preflight(_: Request) -> Response:
+    """Browsers ask before they send JSON with a key to another origin."""
+    return Response(status_code=204, headers=_PREFLIGHT)
+
+
+async def _refusal(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and request.url.path == FEEDBACK:
+        answer = _problem(Problem(405, "method_not_allowed", f"send feedback with POST {FEEDBACK}"))
+        answer.headers["allow"] = "POST, OPTIONS"
+        return answer
+    answer = _problem(Problem(error.status_code, error.detail.lower().replace(" ", "_"), f"no such thing here: {request.url.path}"))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+def _problem(problem: Problem) -> Response:
+    return Response(problem.body(), problem.status, media_type=PROBLEM)

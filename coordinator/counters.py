@@ -1,0 +1,96 @@
+"""What a worker counts. Every message that was received is stored, spooled, sampled out, refused or still under way:
+
+received = stored + spooled + sampled_out + sum(refused) + in_flight
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+
+import msgspec
+
+# From a group commit on a fast disk to the slowest answer before the coordinator gives a feedback server up.
+LATENCY_BOUNDS_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Latency(msgspec.Struct):
+    """A histogram of seconds; `buckets` has one place more than LATENCY_BOUNDS_S, for what is slower than all of them."""
+
+    buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_S) + 1))
+    sum_s: float = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.buckets[bisect_left(LATENCY_BOUNDS_S, seconds)] += 1
+        self.sum_s += seconds
+
+    def add(self, other: "Latency") -> None:
+        self.buckets = [mine + theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
+        self.sum_s += other.sum_s
+
+
+class ServerCounters(msgspec.Struct):
+    """What is known of one feedback server; `up` counts the workers that use it."""
+
+    up: int = 0
+    batches: int = 0
+    messages: int = 0
+    errors: int = 0
+
+    def add(self, other: "ServerCounters") -> None:
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class KeyCounters(msgspec.Struct):
+    """What is known of one ingest key, by its name."""
+
+    messages: int = 0
+    rate_limited: int = 0
+    held_bytes: int = 0
+
+    def add(self, other: "KeyCounters") -> None:
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class Counters(msgspec.Struct):
+    """Plain numbers, so that counting costs nothing; they become metrics when somebody asks."""
+
+    requests: int = 0
+    requests_refused: dict[str, int] = msgspec.field(default_factory=lambda: defaultdict(int))
+    received: int = 0
+    stored: int = 0
+    spooled: int = 0
+    sampled_out: int = 0
+    refused: dict[str, int] = msgspec.field(default_factory=lambda: defaultdict(int))
+    in_flight: int = 0
+    drained: int = 0
+    drain_rejected: int = 0
+    forgotten: int = 0
+    quarantined: int = 0
+    quarantine_dropped: int = 0
+    quarantine_bytes: int = 0
+    workers_shedding: int = 0
+    connections: int = 0
+    held_bytes: int = 0
+    spool_bytes: int = 0
+    spool_messages: int = 0
+    spool_damaged_bytes: int = 0
+    latency: Latency = msgspec.field(default_factory=Latency)
+    servers: dict[str, ServerCounters] = msgspec.field(default_factory=lambda: defaultdict(ServerCounters))
+    keys: dict[str, KeyCounters] = msgspec.field(default_factory=dict)
+
+    def add(self, other: "Counters") -> None:
+        """Count what another worker counted."""
+        for name in self.__struct_fields__:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if isinstance(mine, int):
+                setattr(self, name, mine + theirs)
+        self.latency.add(other.latency)
+        for reason, count in other.requests_refused.items():
+            self.requests_refused[reason] = self.requests_refused.get(reason, 0) + count
+        for reason, count in other.refused.items():
+            self.refused[reason] = self.refused.get(reason, 0) + count
+        for url, server in other.servers.items():
+            self.servers.setdefault(url, ServerCounters()).add(server)
+        for key, counted in other.keys.items():
+            self.keys.setdefault(key, KeyCounters()).add(counted)

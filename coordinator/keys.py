@@ -1,0 +1,166 @@
+"""Who may send, and how much. Ingest keys lie in apps, so they are public: each has its own limits, and is revoked alone.
+
+A key is looked up by the SHA-256 of the header that was presented, not compared with one secret after the other. The time that
+takes tells nothing: who guesses cannot choose how far the digest of a guess agrees with a digest that is in the table.
+"""
+
+import math
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from coordinator.counters import Counters, KeyCounters
+from feedback_wire.limits import BATCH_WIRE_BYTES
+from feedback_wire.problem import Problem
+from feedback_wire.routes import bearer
+
+BURST_S = 2.0
+"""What a key has not sent it may send later, as far as this many seconds of its rate."""
+
+FREE_TIMES = 3
+"""A key may hold so many times what is free: 3/4 of the room alone, 3/7 beside another one; who comes new always finds some.
+
+Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet switches", 1998.
+"""
+
+ANYONE = "anyone"
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_SECRET = re.compile(r"[!-~]+")
+_LONGEST_PAUSE_S = 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyTerms:
+    """What an operator says of a key."""
+
+    name: str
+    secret: str = field(repr=False)
+    messages_per_second: float = math.inf
+    batch_bytes: int = BATCH_WIRE_BYTES
+    revoked: bool = False
+
+    def __post_init__(self) -> None:
+        if _NAME.fullmatch(self.name) is None or self.name == ANYONE:
+            raise ValueError(f"the key name {self.name!r} must be 1 to 64 of A-Z, a-z, 0-9, _, . and -, and not {ANYONE!r}")
+        if not isinstance(self.secret, str) or _SECRET.fullmatch(self.secret) is None:
+            raise ValueError(f"key {self.name}: the secret must be made of visible ASCII characters without spaces")
+        if not _is_number(self.messages_per_second) or not self.messages_per_second > 0:
+            raise ValueError(f"key {self.name}: messages_per_second must be above 0; a key that may send nothing is revoked = true")
+        if type(self.batch_bytes) is not int or not 0 < self.batch_bytes <= BATCH_WIRE_BYTES:
+            raise ValueError(f"key {self.name}: batch_bytes must be 1 to {BATCH_WIRE_BYTES}")
+        if type(self.revoked) is not bool:
+            raise ValueError(f"key {self.name}: revoked must be true or false")
+
+
+def read_terms(secrets: Iterable[str], file: Path | None) -> tuple[KeyTerms, ...]:
+    """The keys given one by one (named key-1, key-2, …) and those in a TOML file; ValueError, never with a secret in it."""
+    terms = [KeyTerms(name=f"key-{number}", secret=secret) for number, secret in enumerate(secrets, 1)]
+    terms += _file_terms(file) if file is not None else []
+    owners: dict[str, str] = {}
+    for each in terms:
+        if (other := owners.setdefault(each.secret, each.name)) != each.name:
+            raise ValueError(f"the keys {other} and {each.name} have the same secret; give each its own")
+    return tuple(terms)
+
+
+class Key:
+    """A key in use: what it may still send, what it holds, what it has sent. Plain numbers, because every request changes them."""
+
+    __slots__ = ("allowance", "batch_bytes", "burst", "held_bytes", "messages", "messages_per_second", "name", "rate_limited")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.messages_per_second = self.burst = self.allowance = math.inf
+        self.batch_bytes = BATCH_WIRE_BYTES
+        self.held_bytes = 0
+        self.messages = 0
+        self.rate_limited = 0
+
+    def agree(self, terms: KeyTerms, workers: int) -> None:
+        """Take these terms from now on; each worker grants its share of the rate."""
+        rate = terms.messages_per_second / workers
+        if rate != self.messages_per_second:
+            self.messages_per_second = rate
+            self.burst = self.allowance = max(1.0, rate * BURST_S)
+        self.batch_bytes = terms.batch_bytes
+
+    def refill(self, elapsed_s: float) -> None:
+        self.allowance = min(self.burst, self.allowance + self.messages_per_second * elapsed_s)
+
+    def pause_s(self) -> int:
+        """Whole seconds until a key that has used up its allowance may send again.
+
+        The last request may take more than is left, so that a batch of any size passes some day; that debt is paid first.
+        """
+        return min(_LONGEST_PAUSE_S, 1 + math.ceil(-self.allowance / self.messages_per_second))
+
+
+class Keys:
+    """All keys of one worker."""
+
+    def __init__(self, terms: Iterable[KeyTerms], *, workers: int = 1) -> None:
+        self.anyone = Key(ANYONE)
+        """Holds bytes of which it is not known yet whose they are; sends for everybody where there are no keys."""
+        self._workers = workers
+        self._by_name: dict[str, Key] = {ANYONE: self.anyone}
+        self.load(terms)
+
+    def load(self, terms: Iterable[KeyTerms]) -> None:
+        """Only these keys count from now on; what a key of the same name has sent stays counted."""
+        terms = tuple(terms)
+        self._open = not terms
+        self._by_digest: dict[bytes, Key] = {}
+        for each in terms:
+            if not each.revoked:
+                key = self._by_name.setdefault(each.name, Key(each.name))
+                key.agree(each, self._workers)
+                self._by_digest[_digest(bearer(each.secret).encode())] = key
+
+    def find(self, authorization: bytes) -> Key:
+        """Whose key this is, or Problem (401)."""
+        if self._open:
+            return self.anyone
+        key = self._by_digest.get(_digest(authorization))
+        if key is None:
+            raise Problem(401, "unauthorized", "send a valid ingest key: Authorization: Bearer KEY")
+        return key
+
+    def refill(self, elapsed_s: float) -> None:
+        for key in self._by_name.values():
+            key.refill(elapsed_s)
+
+    def count(self, counters: Counters) -> None:
+        for key in self._by_name.values():
+            counters.keys[key.name] = KeyCounters(messages=key.messages, rate_limited=key.rate_limited, held_bytes=key.held_bytes)
+
+
+def _digest(authorization: bytes) -> bytes:
+    return sha256(authorization).digest()
+
+
+def _file_terms(file: Path) -> list[KeyTerms]:
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"--keys {file} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"--keys {file} is not TOML: {error}") from None
+    tables = content.get("keys")
+    if set(content) != {"keys"} or not isinstance(tables, dict) or not tables:
+        raise ValueError(f'--keys {file} must hold a table [keys.NAME] with secret = "…" for each key, and nothing else')
+    return [_table_terms(name, table) for name, table in tables.items()]
+
+
+def _table_terms(name: str, table: object) -> KeyTerms:
+    if not isinstance(table, dict) or "secret" not in table:
+        raise ValueError(f'key {name}: give it a table [keys.{name}] with secret = "…"')
+    if unknown := set(table) - {"secret", "messages_per_second", "batch_bytes", "revoked"}:
+        raise ValueError(f"key {name}: {min(unknown)!r} is not known; known are messages_per_second, batch_bytes and revoked")
+    return KeyTerms(name=name, **table)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float)

@@ -1,0 +1,136 @@
+"""Is this a feedback message? Two readers give one verdict: a fast one that only says yes, and an exact one that says why not.
+
+The fast one must never say yes to bytes that other JSON readers take differently, or the logs could not be read alike everywhere:
+names that stand twice (msgspec keeps the last, DuckDB the first), invalid UTF-8 or infinite numbers in fields that it would skip.
+It therefore knows all names and refuses any other; what it refuses is judged again, slowly and with reasons.
+"""
+
+import json
+import math
+import sys
+from typing import Annotated, Any, Literal, Never, Protocol
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from feedback_wire.limits import EXTRA_KEYS, MESSAGE_BYTES, TEXT_CHARS
+from feedback_wire.message import FIELDS, REQUIRED, Field
+from feedback_wire.record import RECORD_FIELD_NAMES
+
+
+class Refused(Exception):  # noqa: N818 — a refusal is an answer, not an error of ours
+    """A message that is not taken: `reason` is counted, `detail` speaks to the sender."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class Checked(Protocol):
+    """What the coordinator itself needs of a message."""
+
+    peer_id: str
+
+
+_TEXT = Annotated[str, Meta(max_length=TEXT_CHARS)]
+_NAME = Annotated[str, Meta(min_length=1, max_length=TEXT_CHARS)]
+# Read as float, a whole number of any size is in range unless it exceeds every double; then no reader could compute with it.
+_NUMBER = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
+_EXTRA = Annotated[dict[_NAME, _TEXT | _NUMBER | bool], Meta(max_length=EXTRA_KEYS)]
+
+
+def _type_of(field: Field) -> Any:  # noqa: ANN401 — a type form
+    if field.choices:
+        kind: Any = Literal[field.choices]
+    elif field.kind is str:
+        kind = _NAME if field.required else _TEXT
+    else:
+        kind = Annotated[field.kind, Meta(ge=field.least, le=field.most)]
+    return kind if field.required else kind | None | UnsetType
+
+
+def _struct(name: str, *, strict: bool) -> type[msgspec.Struct]:
+    required = [(field.name, _type_of(field)) for field in FIELDS if field.required]
+    optional = [(field.name, _type_of(field), UNSET) for field in FIELDS if not field.required]
+    extra = ("extra", _EXTRA | None | UnsetType, UNSET)
+    # gc=False: no message refers to itself, and the collector need not visit them.
+    return msgspec.defstruct(name, [*required, *optional, extra], forbid_unknown_fields=strict, gc=False)
+
+
+_strict = msgspec.json.Decoder(_struct("Message", strict=True))
+_lenient = msgspec.json.Decoder(_struct("OpenMessage", strict=False))
+_PLACES = len(FIELDS) + 1
+_values = msgspec.structs.astuple
+_COLON = b":"
+
+
+def check(raw: bytes) -> Checked:
+    """The message in `raw`, or Refused."""
+    if len(raw) > MESSAGE_BYTES:
+        raise Refused("message_too_large", f"the message has {len(raw)} bytes; {MESSAGE_BYTES} are allowed")
+    try:
+        message: Any = _strict.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _judge(raw)
+    # Every name in the text brings a colon of its own. No more colons than distinct names: none stands twice.
+    names = _PLACES - _values(message).count(UNSET) + (len(message.extra) if message.extra else 0)
+    return message if raw.count(_COLON) == names else _judge(raw)
+
+
+def one_line(raw: bytes) -> bytes:
+    """A checked message as one line that begins with its brace: as it was sent, unless it was laid out over several lines."""
+    if 10 in raw or 13 in raw:
+        return msgspec.json.format(raw, indent=-1)
+    return raw if raw[0] == 123 else raw.strip()
+
+
+def _judge(raw: bytes) -> Checked:
+    """The exact verdict, for messages with unknown fields, colons in their texts, or something wrong."""
+    content = _read(raw)
+    if not isinstance(content, dict):
+        raise Refused("malformed", "a feedback message is a JSON object")
+    if taken := [name for name in RECORD_FIELD_NAMES if name in content]:
+        raise Refused("reserved_name", f"{taken[0]} is written by the servers; send it under another name, or in extra")
+    if missing := [name for name in REQUIRED if name not in content]:
+        raise Refused("missing_field", f"required, but absent: {', '.join(missing)}")
+    try:
+        return _lenient.decode(raw)  # type: ignore[return-value]
+    except msgspec.ValidationError as error:
+        raise Refused("invalid_field", str(error)) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Refused("malformed", f"not JSON: {error}") from None
+
+
+def _read(raw: bytes) -> object:
+    """The JSON value in `raw` as every careful reader sees it, or Refused."""
+    try:
+        text = raw.decode()
+        content = json.loads(text, object_pairs_hook=_unique, parse_float=_finite, parse_int=_finite, parse_constant=_not_a_number)
+        if "\\u" in text:
+            json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    except UnicodeError as error:
+        raise Refused("malformed", f"not UTF-8: {error.reason if isinstance(error, UnicodeDecodeError) else error}") from None
+    except RecursionError:
+        raise Refused("malformed", "nested too deeply") from None
+    except ValueError as error:
+        raise Refused("malformed", f"not JSON: {error}") from None
+    return content
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    names = dict(pairs)
+    if len(names) < len(pairs):
+        raise Refused("duplicate_name", "a name stands twice in one object, which JSON readers take differently")
+    return names
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError("a number is larger than any reader can hold")
+    return number
+
+
+def _not_a_number(text: str) -> Never:
+    raise ValueError(f"{text} is no JSON number")

@@ -1,0 +1,105 @@
+"""The counters as Prometheus sees them."""
+
+from collections.abc import Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from coordinator.counters import LATENCY_BOUNDS_S, Counters, KeyCounters, Latency, ServerCounters
+
+Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+Kinds = tuple[tuple[str, str, type[CounterMetricFamily] | type[GaugeMetricFamily], str], ...]
+"""Of each metric: the counter's name, its own, its type, its meaning."""
+
+_PREFIX = "swarmscope_coordinator_"
+_EVENTS = (
+    ("requests", "requests", "requests with a feedback body"),
+    ("received", "messages_received", "messages found in requests"),
+    ("stored", "messages_forwarded", "messages that a feedback server stored before the answer"),
+    ("spooled", "messages_spooled", "messages stored in the spool before the answer"),
+    (
+        "sampled_out",
+        "messages_sampled_out",
+        "messages accepted, but not kept, because their end host is not in the sample, or was shed under load",
+    ),
+    ("drained", "messages_drained", "spooled messages that a feedback server stored later"),
+    ("drain_rejected", "messages_drain_rejected", "spooled messages that the feedback server refused; kept aside in the spool"),
+    ("forgotten", "messages_forgotten_by_senders", "messages that end hosts forgot for lack of room before they could send them"),
+    ("quarantined", "messages_quarantined", "refused messages that were kept in the quarantine"),
+    ("quarantine_dropped", "messages_quarantine_dropped", "refused messages for which the quarantine had no room"),
+    ("spool_damaged_bytes", "spool_damaged_bytes", "bytes in the spool that were no batch; kept aside in the spool"),
+)
+_STATES = (
+    ("in_flight", "messages_in_flight", "messages received and not durable yet"),
+    ("workers_shedding", "workers_shedding", "workers that keep fewer end hosts now, because of their load"),
+    ("connections", "connections", "open connections of end hosts"),
+    ("held_bytes", "held_bytes", "bytes in memory that are not durable yet"),
+    ("spool_bytes", "spool_bytes", "size of the spool on disk"),
+    ("spool_messages", "spool_messages", "messages that wait in the spool"),
+    ("quarantine_bytes", "quarantine_bytes", "size of the quarantine on disk"),
+)
+_SERVER: Kinds = (
+    ("up", "up", GaugeMetricFamily, "workers that use this feedback server now"),
+    ("batches", "batches", CounterMetricFamily, "batches that this feedback server stored"),
+    ("messages", "messages", CounterMetricFamily, "messages that this feedback server stored"),
+    ("errors", "errors", CounterMetricFamily, "batches that this feedback server did not store"),
+)
+_KEY: Kinds = (
+    ("messages", "messages", CounterMetricFamily, "messages found in requests with this key"),
+    ("rate_limited", "requests_rate_limited", CounterMetricFamily, "requests refused because this key had sent too much"),
+    ("held_bytes", "held_bytes", GaugeMetricFamily, "bytes in memory that came with this key and are not durable yet"),
+)
+
+
+def exposition(counters: Counters) -> bytes:
+    """The counters as Prometheus text."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Snapshot(counters))
+    return generate_latest(registry)
+
+
+class _Snapshot(Collector):
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterator[Family]:
+        counters = self._counters
+        for name, metric, meaning in _EVENTS:
+            yield CounterMetricFamily(_PREFIX + metric, meaning, value=getattr(counters, name))
+        for name, metric, meaning in _STATES:
+            yield GaugeMetricFamily(_PREFIX + metric, meaning, value=getattr(counters, name))
+        accepted = counters.stored + counters.spooled + counters.sampled_out
+        yield CounterMetricFamily(f"{_PREFIX}messages_accepted", "messages forwarded, spooled or sampled out", value=accepted)
+        yield _by_reason("messages_refused", "messages refused, by reason", counters.refused)
+        yield _by_reason("requests_refused", "requests answered with a problem, by reason", counters.requests_refused)
+        yield from _labelled("feedback_server", "server", _SERVER, counters.servers)
+        yield from _labelled("key", "key", _KEY, counters.keys)
+        yield _latency(counters.latency)
+
+
+def _by_reason(metric: str, meaning: str, counts: dict[str, int]) -> Family:
+    family = CounterMetricFamily(_PREFIX + metric, meaning, labels=["reason"])
+    for reason, count in sorted(counts.items()):
+        family.add_metric([reason], count)
+    return family
+
+
+def _labelled(
+    subject: str, label: str, kinds: Kinds, counted: Mapping[str, ServerCounters] | Mapping[str, KeyCounters]
+) -> Iterator[Family]:
+    for name, metric, kind, meaning in kinds:
+        family = kind(f"{_PREFIX}{subject}_{metric}", meaning, labels=[label])
+        for which, counters in sorted(counted.items()):
+            family.add_metric([which], getattr(counters, name))
+        yield family
+
+
+def _latency(latency: Latency) -> Family:
+    family = HistogramMetricFamily(f"{_PREFIX}answer_seconds", "from a request's last byte to its 202 answer")
+    total, buckets = 0, []
+    for bound, count in zip([*map(str, LATENCY_BOUNDS_S), "+Inf"], latency.buckets, strict=True):
+        total += count
+        buckets.append((bound, total))
+    family.add_metric([], buckets, sum_value=latency.sum_s)
+    return family

@@ -1,0 +1,257 @@
+"""What happens to a request once its body is there: inflate, split, check, sample, place. HTTP itself is the intake's business."""
+
+import ipaddress
+import logging
+import time
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Protocol
+
+from coordinator.admission import kept, next_share, recorded_address, sender_address
+from coordinator.answers import RETRY_AFTER_S, Answers
+from coordinator.batch import Fate
+from coordinator.body import Form, inflate, split
+from coordinator.counters import Counters
+from coordinator.keys import FREE_TIMES, Key, Keys, KeyTerms
+from coordinator.message_check import Refused, check, one_line
+from coordinator.outbox import Outbox
+from coordinator.quarantine import Entry, Quarantine
+from coordinator.request_head import HeadReader, RequestHead
+from coordinator.settings import Settings
+from feedback_wire.limits import MESSAGE_BYTES
+from feedback_wire.problem import Problem, Refusal
+from feedback_wire.record import Origin
+
+_PROBLEMS = {
+    Fate.SPOOL_FULL: Problem(503, "spool_full", "no feedback server answers and the spool is full; send it again later"),
+    Fate.NO_SERVER: Problem(503, "no_feedback_server", "no feedback server answers; send it again later"),
+    Fate.REJECTED: Problem(503, "rejected_by_feedback_server", "the feedback server refused the batch; send it again later"),
+}
+BUSY = Problem(503, "overloaded", "too much is waiting to become durable; send it again later")
+_log = logging.getLogger(__name__)
+_now = time.perf_counter
+
+
+class Connection(Protocol):
+    """Where answers go."""
+
+    def answered(self, turn: "Turn") -> None:
+        """`turn.answer` is there; it may be written when every earlier turn has been."""
+
+
+class Turn:
+    """One request and its answer; answers leave in the order of the requests."""
+
+    # Defaults of the class, not set for each of many thousand turns a second.
+    answer = b""
+    last = False
+    retry_after_s = RETRY_AFTER_S
+    held_bytes = 0
+    parts = 1
+    accepted = 1
+    forgotten = 0
+    fate = Fate.STORED
+    refusals: tuple[Refusal, ...] = ()
+
+    key: Key
+
+    def __init__(self, connection: Connection, reception: "Reception") -> None:
+        self.connection = connection
+        self.reception = reception
+        self.began_s = _now()
+
+    def settled(self, fate: Fate) -> None:
+        """One part of the request is durable, or will not be."""
+        if not fate.durable:
+            self.fate = fate
+        if self.parts == 1:
+            self.reception.conclude(self)
+        else:
+            self.parts -= 1
+
+
+class Reception:
+    """Takes requests in; one for a worker."""
+
+    def __init__(
+        self, settings: Settings, keys: Keys, outbox: Outbox, quarantine: Quarantine | None, counters: Counters, answers: Answers
+    ) -> None:
+        self.keys = keys
+        self.heads = HeadReader(keys)
+        self.answers = answers
+        self.counters = counters
+        self._ticked_s = time.monotonic()
+        self.seconds = int(self._ticked_s)
+        """The monotonic clock, a second coarse: good enough for deadlines, and free to read."""
+        self.stopping = False
+        self._outbox = outbox
+        self._quarantine = quarantine
+        self._sheds = settings.overload == "sample"
+        self._sample = settings.sample
+        self._share = 1.0
+        self._keeps = self._sample * self._share
+        """Share of end hosts whose messages are kept now; its inverse is the weight in the prefixes."""
+        self._most_held = settings.in_flight_max_bytes
+        self._trusted = tuple(ipaddress.ip_network(network) for network in settings.trusted_proxy)
+        # Formatting an address takes longer than checking a message, and end hosts come back.
+        self._prefix = lru_cache(65_536)(lambda ip: _prefix(ip, settings, self._keeps))
+
+    def tick(self, monotonic_s: float, unix_s: float) -> bool:
+        """Called about once a second; whether the weight in force has changed, and with it what `prefix` says."""
+        self.keys.refill(monotonic_s - self._ticked_s)
+        self._ticked_s, self.seconds = monotonic_s, int(monotonic_s)
+        self.answers.tick(unix_s)
+        if self._quarantine is not None:
+            self._quarantine.flush()
+        return self._sheds and self._weigh(next_share(self._share, self._outbox.held_bytes / self._most_held))
+
+    def _weigh(self, share: float) -> bool:
+        """Keep this share of the sample's end hosts from now on; whether that is another one than before."""
+        if share == self._share:
+            return False
+        self._share = share
+        self._keeps = self._sample * share
+        self._prefix.cache_clear()
+        self.counters.workers_shedding = int(share < 1)
+        _log.warning("load: of every %d end hosts one is kept now", round(1 / self._keeps))
+        return True
+
+    @property
+    def ready(self) -> bool:
+        return not self.stopping and self._outbox.ready
+
+    def crowded(self, key: Key) -> bool:
+        """Whether this key holds its share of the room already; everybody does when there is none left."""
+        return key.held_bytes >= FREE_TIMES * (self._most_held - self._outbox.held_bytes)
+
+    def hold(self, size: int, key: Key) -> None:
+        """Count bytes of an unfinished request among what is held (less if negative)."""
+        self._outbox.held_bytes += size
+        key.held_bytes += size
+
+    def change_keys(self, terms: Iterable[KeyTerms]) -> None:
+        """Only these keys count from the next request on, on open connections too."""
+        self.keys.load(terms)
+        self.heads.known.clear()
+
+    def prefix(self, peer: str, forwarded_for: str) -> bytes:
+        """What goes before every message of this sender."""
+        return self._prefix(sender_address(peer, forwarded_for, self._trusted) if self._trusted else peer)
+
+    def receive(self, turn: Turn, head: RequestHead, body: bytes, prefix: bytes) -> None:
+        """Take a whole request; its turn is answered at once if it is refused, else when its messages are durable."""
+        self.counters.requests += 1
+        turn.key = key = head.key
+        if head.forgotten:
+            turn.forgotten = head.forgotten
+        try:
+            if key.allowance <= 0:
+                raise self._rate_limited(turn, key)
+            if key.held_bytes >= FREE_TIMES * (self._most_held - self._outbox.held_bytes):
+                raise BUSY
+            if head.encoding != "identity":
+                body = inflate(body, head.encoding)
+            if head.form is Form.JSON and body[:1] == b"{":
+                self._take_one(turn, body, prefix)
+            else:
+                self._take_many(turn, split(body, head.form), prefix)
+        except Problem as problem:
+            self.refuse(turn, problem)
+
+    def refuse(self, turn: Turn, problem: Problem) -> None:
+        """Answer a request that is refused as a whole."""
+        self.counters.requests_refused[problem.reason] += 1
+        turn.answer = self.answers.problem(problem, refusals=turn.refusals, retry_after_s=turn.retry_after_s, last=turn.last)
+        turn.connection.answered(turn)
+
+    def conclude(self, turn: Turn) -> None:
+        """All parts are settled: say so to the sender, and take note how long it took."""
+        turn.key.held_bytes -= turn.held_bytes
+        if not turn.fate.durable:
+            self.refuse(turn, _PROBLEMS[turn.fate])
+            return
+        self.counters.forgotten += turn.forgotten
+        self.counters.latency.observe(_now() - turn.began_s)
+        plain = turn.accepted == 1 and not turn.refusals
+        turn.answer = self.answers.accepted_one if plain else self.answers.accepted(turn.accepted, turn.refusals)
+        turn.connection.answered(turn)
+
+    def _charge(self, key: Key, messages: int) -> None:
+        self.counters.received += messages
+        key.messages += messages
+        key.allowance -= messages
+
+    def _rate_limited(self, turn: Turn, key: Key) -> Problem:
+        key.rate_limited += 1
+        turn.retry_after_s = key.pause_s()
+        return Problem(
+            429, "rate_limited", f"this key may send {key.messages_per_second:g} messages a second; wait, then send again"
+        )
+
+    def _take_one(self, turn: Turn, raw: bytes, prefix: bytes) -> None:
+        self._charge(turn.key, 1)
+        try:
+            message = check(raw)
+        except Refused as refused:
+            self._note(refused, turn, raw, prefix)
+            raise Problem(400, refused.reason, refused.detail) from None
+        if self._keeps < 1 and not kept(message.peer_id, self._keeps):
+            self.counters.sampled_out += 1
+            turn.settled(Fate.STORED)
+            return
+        line = prefix + one_line(raw)[1:] + b"\n"
+        turn.held_bytes = len(line)
+        turn.key.held_bytes += turn.held_bytes
+        self._outbox.place(message.peer_id, line, 1, turn)
+
+    def _take_many(self, turn: Turn, raws: list[bytes], prefix: bytes) -> None:
+        self._charge(turn.key, len(raws))
+        lines: list[tuple[str, bytes]] = []
+        refusals = []
+        for index, raw in enumerate(raws):
+            try:
+                peer_id = check(raw).peer_id
+            except Refused as refused:
+                self._note(refused, turn, raw, prefix)
+                refusals.append(Refusal(index, refused.reason, refused.detail))
+                continue
+            if self._keeps < 1 and not kept(peer_id, self._keeps):
+                self.counters.sampled_out += 1
+            else:
+                lines.append((peer_id, prefix + one_line(raw)[1:] + b"\n"))
+        turn.refusals = tuple(refusals)
+        turn.accepted = len(raws) - len(refusals)
+        if refusals and len(raws) == 1:
+            raise Problem(400, refusals[0].reason, refusals[0].detail)
+        if refusals and not turn.accepted:
+            raise Problem(400, "all_refused", f"none of the {len(raws)} messages can be taken; refused says why")
+        self._place(turn, lines)
+
+    def _note(self, refused: Refused, turn: Turn, raw: bytes, prefix: bytes) -> None:
+        """Count a message that is not taken, and keep it for the operator."""
+        self.counters.refused[refused.reason] += 1
+        if self._quarantine is not None:
+            self._quarantine.keep(
+                Entry(
+                    received_ms=time.time_ns() // 1_000_000,
+                    reason=refused.reason,
+                    detail=refused.detail,
+                    key=turn.key.name,
+                    prefix=prefix,
+                    payload=raw[:MESSAGE_BYTES],
+                )
+            )
+
+    def _place(self, turn: Turn, lines: list[tuple[str, bytes]]) -> None:
+        """Place the messages of one request: together, unless they are many or their end hosts belong on several servers."""
+        parts = self._outbox.parts(lines)
+        turn.parts = len(parts) + 1  # one more, so that the turn cannot end before all parts are placed
+        turn.held_bytes = sum(len(part) for _, part, _ in parts)
+        turn.key.held_bytes += turn.held_bytes
+        for peer_id, part, messages in parts:
+            self._outbox.place(peer_id, part, messages, turn)
+        turn.settled(Fate.STORED)
+
+
+def _prefix(ip: str, settings: Settings, share: float) -> bytes:
+    return Origin(ip=recorded_address(ip, settings.ip), weight=1 / share, via=settings.name).prefix()

@@ -1,0 +1,142 @@
+"""The coordinator as a process: one worker here, or several as children that share the listening socket."""
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkProcess
+from pathlib import Path
+from typing import cast
+
+from coordinator.settings import Settings
+from coordinator.worker import STOP_S, Place, serve
+
+RESTART_PAUSE_S = 1.0
+_fork = multiprocessing.get_context("fork")
+_log = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    if settings.spool is None:
+        _log.warning("no --spool: messages are refused (503) while no feedback server answers")
+    try:
+        listener = listen(settings)
+    except OSError as error:
+        sys.exit(f"cannot listen on {settings.listen}: {error}")
+    with listener:
+        if settings.workers == 1:
+            serve(settings, listener, Place(), lambda: _announce(settings, listener))
+        else:
+            with tempfile.TemporaryDirectory(prefix="swarmscope-coordinator-") as folder:
+                _Workers(settings, listener, Path(folder)).run()
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The listening socket, before anything else can fail."""
+    host, port = settings.address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    listener.set_inheritable(True)
+    return listener
+
+
+def _announce(settings: Settings, listener: socket.socket) -> None:
+    scheme = "http" if settings.tls_cert is None else "https"
+    host, port = listener.getsockname()[:2]
+    print(f"swarmscope coordinator ready on {scheme}://{f'[{host}]' if ':' in host else host}:{port}", flush=True)  # noqa: T201
+
+
+class _Workers:
+    """Starts the workers, starts one again that died, and ends with them."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, folder: Path) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._folder = folder
+        self._ready = _fork.Semaphore(0)
+        self._processes: dict[int, ForkProcess] = {}
+        self._stopping = False
+        self._life = os.pipe()
+        """Only this process holds the second end for long, so the first one ends when it does, however it does."""
+
+    def run(self) -> None:
+        for stop_signal in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(stop_signal, self._stop)
+        signal.signal(signal.SIGHUP, self._reload)
+        for number in range(self._settings.workers):
+            self._start(number)
+        if self._all_ready():
+            _announce(self._settings, self._listener)
+            while not self._stopping:
+                wait([process.sentinel for process in self._processes.values()])
+                self._replace_dead()
+        self._end()
+
+    def _start(self, number: int) -> None:
+        place = Place(number, self._settings.workers, self._folder)
+        process = _fork.Process(target=_work, args=(self._life, self._settings, self._listener, place, self._ready.release))
+        process.start()
+        self._processes[number] = process
+
+    def _all_ready(self) -> bool:
+        """Whether every worker has come up; one that dies instead has said why."""
+        missing = self._settings.workers
+        while missing and not self._stopping and all(process.is_alive() for process in self._processes.values()):
+            missing -= self._ready.acquire(timeout=0.1)
+        return not missing
+
+    def _replace_dead(self) -> None:
+        for number, process in list(self._processes.items()):
+            if not process.is_alive() and not self._stopping:
+                _log.warning("worker %d ended with code %s; another one takes its place", number, process.exitcode)
+                time.sleep(RESTART_PAUSE_S)
+                self._start(number)
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+        for process in self._processes.values():
+            process.terminate()
+
+    def _reload(self, *_: object) -> None:
+        # Not is_alive(): a worker that has just been forked still has this handler, and may not ask after its siblings.
+        for process in self._processes.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(cast("int", process.pid), signal.SIGHUP)
+
+    def _end(self) -> None:
+        announced, self._stopping = self._stopping, True
+        self._stop()
+        for process in self._processes.values():
+            process.join(STOP_S + 1)
+            process.kill()
+            process.join()
+        if not announced:
+            sys.exit(1)
+
+
+def _work(life: tuple[int, int], settings: Settings, listener: socket.socket, place: Place, on_ready: Callable[[], None]) -> None:
+    """A worker's process. It stops with its parent, or it would keep address and spool from the coordinator that comes next."""
+    ours, parents = life
+    os.close(parents)
+    threading.Thread(target=_stop_at_the_end_of, args=(ours,), name="parent", daemon=True).start()
+    serve(settings, listener, place, on_ready)
+
+
+def _stop_at_the_end_of(life: int) -> None:
+    os.read(life, 1)
+    os.kill(os.getpid(), signal.SIGTERM)

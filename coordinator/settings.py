@@ -1,0 +1,174 @@
+"""What an operator may set. Bad values are refused here, at start, in words that say what to do."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import SplitResult, urlsplit
+
+from coordinator.keys import read_terms
+from coordinator.tls import Tls
+from feedback_wire.log_name import SERVER_NAME
+
+PolicyName = Literal["round-robin", "random", "least-pending", "by-peer"]
+OverloadPolicy = Literal["refuse", "sample"]
+AddressPolicy = Literal["keep", "truncate", "drop"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The coordinator's settings."""
+
+    feedback_server: tuple[str, ...]
+    """URL of a feedback server, such as http://127.0.0.1:8090; give the flag once for each."""
+
+    listen: str = "127.0.0.1:8080"
+    """Address and port to listen on; port 0 takes a free one."""
+
+    name: str = "c1"
+    """This coordinator's name: stands in every record as `via`."""
+
+    policy: PolicyName = "round-robin"
+    """How a feedback server is chosen for a message; by-peer keeps an end host's messages on one server."""
+
+    sample: float = 1.0
+    """Share of end hosts whose messages are kept, such as 0.1; a kept record's weight says how many it stands for."""
+
+    ip: AddressPolicy = "truncate"
+    """What is recorded of an end host's address: all of it, its network (/24, /48), or nothing."""
+
+    trusted_proxy: tuple[str, ...] = ()
+    """Network of a proxy whose X-Forwarded-For is believed, such as 10.0.0.0/8; give the flag once for each."""
+
+    key: tuple[str, ...] = ()
+    """An ingest key that end hosts may send; several may be valid at once."""
+
+    keys: Path | None = None
+    """TOML file of named ingest keys with limits, read again on SIGHUP; may be given beside --key."""
+
+    token: str = ""
+    """The secret shared with the feedback servers."""
+
+    tls_cert: Path | None = None
+    """PEM file with the certificate (and its chain) shown to end hosts, read again on SIGHUP; without it they come by HTTP."""
+
+    tls_key: Path | None = None
+    """PEM file with that certificate's private key."""
+
+    tls_client_ca: Path | None = None
+    """PEM file of authorities; only who has a certificate by one of them may connect (mutual TLS)."""
+
+    tls_ca: Path | None = None
+    """PEM file of the authorities that https feedback servers are verified with; by default the system's."""
+
+    insecure: bool = False
+    """Run without keys and token; only on a loopback address."""
+
+    spool: Path | None = None
+    """Folder that keeps messages while no feedback server answers; without it they are refused meanwhile."""
+
+    spool_max_bytes: int = 1024**3
+    """The spool refuses more than this, all workers together."""
+
+    quarantine: Path | None = None
+    """Folder that keeps refused messages; by default `quarantine` within the spool, if there is one."""
+
+    quarantine_max_bytes: int = 64 * 1024**2
+    """The quarantine keeps no more than this, all workers together; 0 for none."""
+
+    in_flight_max_bytes: int = 64 * 1024**2
+    """A worker holds at most this much that is not durable yet, and refuses more."""
+
+    overload: OverloadPolicy = "refuse"
+    """From half of that on: go on until it is full, or sample: keep fewer end hosts, whose records say what they stand for."""
+
+    workers: int = 1
+    """Processes that share the listening socket."""
+
+    def __post_init__(self) -> None:
+        _check_servers(self.feedback_server)
+        _check_numbers(self)
+        _check_networks(self.trusted_proxy)
+        if SERVER_NAME.fullmatch(self.name) is None:
+            raise ValueError(f"--name {self.name!r} must be 1 to 32 of a-z, 0-9 and inner hyphens, such as c1")
+        _check_secrets(self)
+        self.tls()
+
+    def tls(self) -> Tls:
+        return Tls(cert=self.tls_cert, key=self.tls_key, client_ca=self.tls_client_ca, ca=self.tls_ca)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return parse_listen(self.listen)
+
+    @property
+    def quarantine_folder(self) -> Path | None:
+        """Where refused messages are kept; None if they are not."""
+        if not self.quarantine_max_bytes:
+            return None
+        return self.quarantine or (self.spool / "quarantine" if self.spool is not None else None)
+
+    @property
+    def servers(self) -> tuple[SplitResult, ...]:
+        return tuple(urlsplit(url) for url in self.feedback_server)
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Host and port in `127.0.0.1:8080` or `[::1]:8080`."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"--listen {text!r} must be an address and a port, such as 127.0.0.1:8080 or [::1]:8080")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_servers(urls: tuple[str, ...]) -> None:
+    if not urls:
+        raise ValueError("no feedback server: give --feedback-server URL at least once, such as http://127.0.0.1:8090")
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+            raise ValueError(f"--feedback-server {url!r} must be an http or https URL, such as http://127.0.0.1:8090")
+    if len(set(urls)) < len(urls):
+        raise ValueError("a --feedback-server is named twice; give each server once")
+
+
+def _check_numbers(settings: Settings) -> None:
+    if not 0 < settings.sample <= 1:
+        raise ValueError(f"--sample {settings.sample} must be above 0 and at most 1, such as 0.1 for every tenth end host")
+    if settings.workers < 1:
+        raise ValueError(f"--workers {settings.workers} must be 1 or more")
+    if settings.quarantine_max_bytes < 0:
+        raise ValueError("--quarantine-max-bytes must be 0 (keep nothing) or more")
+    if settings.spool_max_bytes < 1 or settings.in_flight_max_bytes < 1:
+        raise ValueError("--spool-max-bytes and --in-flight-max-bytes must be 1 or more")
+
+
+def _check_networks(networks: tuple[str, ...]) -> None:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise ValueError(f"--trusted-proxy {network!r} must be a network, such as 10.0.0.0/8 ({error})") from None
+
+
+def _check_secrets(settings: Settings) -> None:
+    host, _ = parse_listen(settings.listen)
+    if settings.insecure and not is_loopback(host):
+        raise ValueError(f"--insecure is for this machine only: listen on 127.0.0.1 instead of {host}, or give --key and --token")
+    keyed = bool(read_terms(settings.key, settings.keys))
+    if not settings.insecure and not (keyed and settings.token):
+        raise ValueError(
+            "give --key or --keys (for end hosts) and --token (shared with the feedback servers), or --insecure to try it here"
+        )
+    if re.fullmatch(r"[!-~]*", settings.token) is None:
+        raise ValueError("--token must be made of visible ASCII characters without spaces")

@@ -1,0 +1,205 @@
+"""One worker: an event loop with the intake, the outbox and its own folder of the spool."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+
+from coordinator.answers import Answers
+from coordinator.app import build_app
+from coordinator.counters import Counters
+from coordinator.intake import IntakeProtocol
+from coordinator.keys import Keys, read_terms
+from coordinator.link import Link
+from coordinator.outbox import Outbox
+from coordinator.quarantine import Quarantine
+from coordinator.reception import Reception
+from coordinator.settings import Settings
+from coordinator.siblings import asked, telling
+from coordinator.spool_carrier import SpoolCarrier
+from coordinator.tls import Tls
+
+REQUEST_S = 30
+"""A request that has not come whole by then is refused."""
+
+IDLE_S = 90
+"""End hosts report every 30 s; a connection that missed two reports is given up."""
+
+SWEEP_S = 5
+STOP_S = 8
+"""For the answers that are owed when the coordinator stops: below the 10 s after which supervisors kill."""
+
+_TICKS_A_SECOND = 10
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a worker stands among the workers."""
+
+    number: int = 0
+    of: int = 1
+    siblings: Path | None = None
+    """Folder of the sockets through which workers tell each other their counters; None for a single one."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which says when it is ready and whose connections are swept, since they have no timers of their own."""
+
+    def __init__(self, config: uvicorn.Config, stores: "_Stores", on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stores = stores
+        self._on_ready = on_ready
+
+    @property
+    def reception(self) -> Reception:
+        reception: Reception = self.lifespan.state["reception"]
+        return reception
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            self._stores.open()  # not in the lifespan: uvicorn would tell a folder that cannot be used with a traceback
+        except OSError as error:
+            _log.critical("the coordinator cannot start: %s", error)
+            self.should_exit = True
+            return
+        await super().startup(sockets)
+        self._on_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_A_SECOND == 0 and self.reception.tick(time.monotonic(), time.time()):
+            for connection in self.server_state.connections:
+                connection.forget_prefix()  # type: ignore[union-attr]
+        if counter % (SWEEP_S * _TICKS_A_SECOND) == 0:
+            for connection in list(self.server_state.connections):
+                connection.sweep(self.reception.seconds, request_s=REQUEST_S, idle_s=IDLE_S)  # type: ignore[union-attr]
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.reception.stopping = True
+        await super().shutdown(sockets)
+
+
+class _Stores:
+    """This worker's folder of the spool and its files in the quarantine, each with its share of the room."""
+
+    spool: SpoolCarrier | None = None
+    quarantine: Quarantine | None = None
+
+    def __init__(self, settings: Settings, place: Place) -> None:
+        self._settings = settings
+        self._place = place
+
+    def open(self) -> None:
+        """OSError if a folder cannot be used."""
+        settings, place = self._settings, self._place
+        if settings.spool is not None:
+            self.spool = SpoolCarrier(settings.spool / f"worker-{place.number}", settings.spool_max_bytes // place.of)
+        if settings.quarantine_folder is not None:
+            stem = f"{settings.name}-{place.number}"
+            self.quarantine = Quarantine(settings.quarantine_folder, stem, settings.quarantine_max_bytes // place.of)
+
+
+def serve(settings: Settings, listener: socket.socket, place: Place, on_ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT; returns when what was owed then is answered, at the latest after STOP_S."""
+    connections: set[Any] = set()
+    tls = settings.tls()
+    stores = _Stores(settings, place)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
+        async with _working(settings, place, stores, tls, connections) as state:
+            yield state
+
+    signal.signal(signal.SIGHUP, lambda *_: None)  # until there is something to reload
+    config = _config(lifespan)
+    config.load()
+    config.ssl = tls.listener  # uvicorn would make one of its own that cannot be renewed
+    server = _Server(config, stores, on_ready)
+    # What is there now stays; of what comes, almost nothing is left to the collector, which would look through all of it often.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    server.server_state.connections = connections
+    # uvicorn raises the signal that stopped it once more for whoever had a handler before; ours makes that a normal end.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    server.run(sockets=[listener])
+    if not server.started:
+        sys.exit(1)
+
+
+@contextlib.asynccontextmanager
+async def _working(
+    settings: Settings, place: Place, stores: _Stores, tls: Tls, connections: set[Any]
+) -> AsyncIterator[dict[str, Any]]:
+    """The worker's parts, alive; what the app and the protocol see of them."""
+    counters = Counters()
+    keys = Keys(read_terms(settings.key, settings.keys), workers=place.of)
+    links = {url.geturl(): Link(url, settings.token, tls.link) for url in settings.servers}
+    quarantine = stores.quarantine
+    outbox = Outbox(links, stores.spool, settings.policy, counters, tls.link)
+
+    def own() -> Counters:
+        outbox.count()
+        keys.count(counters)
+        if quarantine is not None:
+            quarantine.count(counters)
+        counters.connections = len(connections)
+        return counters
+
+    async def counted() -> Counters:
+        total = Counters()
+        others = [number for number in range(place.of) if number != place.number]
+        for each in (own(), *(await asked(place.siblings, others) if place.siblings else ())):
+            total.add(each)
+        return total
+
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(outbox.close)
+        if quarantine is not None:
+            stack.callback(quarantine.close)
+        for link in links.values():
+            stack.callback(link.close)
+        if place.siblings is not None:
+            await stack.enter_async_context(telling(place.siblings, place.number, own))
+        reception = Reception(settings, keys, outbox, quarantine, counters, Answers())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, settings, tls, reception)
+        yield {"reception": reception, "counted": counted}
+
+
+def _reload(settings: Settings, tls: Tls, reception: Reception) -> None:
+    """On SIGHUP: what stands in files may have changed. A file that cannot be used changes nothing."""
+    try:
+        reception.change_keys(read_terms(settings.key, settings.keys))
+    except ValueError as error:
+        _log.warning("the former keys stay in force: %s", error)
+    try:
+        tls.reload()
+    except ValueError as error:
+        _log.warning("the former certificate stays in use: %s", error)
+
+
+def _config(lifespan: Any) -> uvicorn.Config:  # noqa: ANN401 — Starlette's Lifespan
+    return uvicorn.Config(
+        build_app(lifespan),
+        http=IntakeProtocol,
+        ws="none",
+        lifespan="on",
+        loop="uvloop",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=4096,
+        timeout_graceful_shutdown=STOP_S,
+    )

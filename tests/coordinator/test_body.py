@@ -1,0 +1,94 @@
+import gzip
+import json
+import zlib
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.body import BATCH_MESSAGES, Form, inflate, split
+from feedback_wire.limits import BATCH_INFLATED_BYTES
+from feedback_wire.problem import Problem
+
+
+def zstd_stream(body: bytes) -> bytes:
+    """zstd as a stream writes it: the frame does not say how long its content is."""
+    compressor = zstandard.ZstdCompressor(write_content_size=False).compressobj()
+    return compressor.compress(body) + compressor.flush()
+
+
+SHRINKERS = {"gzip": gzip.compress, "zstd": zstandard.compress, "zstd stream": zstd_stream}
+shrinkers = pytest.mark.parametrize(("name", "shrink"), SHRINKERS.items(), ids=SHRINKERS)
+
+
+def status_of(body: bytes, encoding: str) -> int:
+    with pytest.raises(Problem) as refused:
+        inflate(body, encoding.split()[0])
+    return refused.value.status
+
+
+@shrinkers
+@given(body=st.binary(max_size=2000))
+def test_a_compressed_body_comes_out_as_it_went_in(name: str, shrink, body: bytes):
+    assert inflate(shrink(body), name.split()[0]) == body
+    assert inflate(shrink(body) + shrink(body), name.split()[0]) == body + body
+
+
+@shrinkers
+def test_a_body_that_inflates_to_the_limit_is_taken_and_one_byte_more_is_not(name: str, shrink):
+    assert len(inflate(shrink(bytes(BATCH_INFLATED_BYTES)), name.split()[0])) == BATCH_INFLATED_BYTES
+    assert status_of(shrink(bytes(BATCH_INFLATED_BYTES + 1)), name) == 413
+
+
+@shrinkers
+def test_a_bomb_is_refused_without_being_unpacked(name: str, shrink):
+    assert status_of(shrink(bytes(256 * 1024 * 1024)), name) == 413
+
+
+@shrinkers
+def test_a_body_that_was_cut_anywhere_is_refused(name: str, shrink):
+    whole = shrink(b'{"v":1}' * 100 + b"\n")
+    assert {status_of(whole[:cut], name) for cut in range(1, len(whole))} == {400}
+
+
+@shrinkers
+def test_bytes_behind_the_end_are_refused(name: str, shrink):
+    assert status_of(shrink(b"{}") + b"more", name) == 400
+
+
+def test_a_frame_that_asks_for_gigabytes_of_window_is_refused():
+    parameters = zstandard.ZstdCompressionParameters(window_log=27, write_content_size=False)
+    greedy = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    assert status_of(greedy.compress(b"x") + greedy.flush(), "zstd") == 400
+
+
+def test_raw_deflate_and_other_encodings_are_refused():
+    assert status_of(zlib.compress(b"{}"), "gzip") == 400
+    assert status_of(b"{}", "br") == 415
+
+
+def test_an_array_and_lines_split_into_the_messages_own_bytes():
+    assert split(b' [ {"a": 1} ,{"b":"\\u0041"}] ', Form.JSON) == [b'{"a": 1}', b'{"b":"\\u0041"}']
+    assert split(b'{"a": 1}\n\n \r\n{"b":2}\r\n{"c"', Form.LINES) == [b'{"a": 1}', b'{"b":2}\r', b'{"c"']
+    assert split(b'{"a":\n1}', Form.JSON) == [b'{"a":\n1}']
+    assert split(b"[]", Form.JSON) == []
+
+
+@pytest.mark.parametrize("body", [b"[", b"[1,]", b"[1] 2", b"[" * 100_000])
+def test_a_broken_array_is_refused_as_a_whole(body: bytes):
+    with pytest.raises(Problem) as refused:
+        split(body, Form.JSON)
+    assert refused.value.status == 400
+
+
+def test_too_many_messages_are_refused():
+    assert len(split(json.dumps([1] * BATCH_MESSAGES).encode(), Form.JSON)) == BATCH_MESSAGES
+    for body, form in (
+        (json.dumps([1] * (BATCH_MESSAGES + 1)).encode(), Form.JSON),
+        (b"1\n" * (BATCH_MESSAGES + 1), Form.LINES),
+        (b"\n" * 10**6, Form.LINES),
+    ):
+        with pytest.raises(Problem) as refused:
+            split(body, form)
+        assert refused.value.status == 413

@@ -1,0 +1,232 @@
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+
+def encoded(message: object) -> bytes:
+    return json.dumps(message).encode()
+
+
+def ids(receiver) -> set[int]:
+    return {record["seq"] for record in receiver.records}
+
+
+def up(coordinator, receiver) -> bool:
+    return coordinator.metrics()[f'feedback_server_up{{server="{receiver.url}"}}'] == 1
+
+
+def errors(coordinator, receiver) -> float:
+    return coordinator.metrics()[f'feedback_server_errors_total{{server="{receiver.url}"}}']
+
+
+@pytest.mark.parametrize("policy", ["round-robin", "random", "least-pending", "by-peer"])
+def test_every_policy_uses_all_servers_and_loses_nothing(coordinators, receivers, message, policy):
+    servers = [receivers(), receivers()]
+    coordinator = coordinators(*servers, flags=("--policy", policy))
+    for group in range(20):
+        body = encoded([message(peer_id=f"peer-{group}-{n}") for n in range(5)])
+        assert coordinator.post(body) == (202, {"accepted": 5})
+    assert all(server.batches for server in servers)
+    assert ids(servers[0]) | ids(servers[1]) == set(range(100))
+    assert len(servers[0].records) + len(servers[1].records) == 100
+    if policy == "by-peer":
+        homes = [{record["peer_id"] for record in server.records} for server in servers]
+        assert not homes[0] & homes[1]
+
+
+def test_a_failing_server_is_left_out_and_taken_back_and_no_answer_breaks_its_promise(coordinators, receivers, message, eventually):
+    steady, failing = receivers(), receivers()
+    coordinator = coordinators(steady, failing)
+    for _ in range(10):
+        assert coordinator.post(encoded(message()))[0] == 202
+    assert ids(failing)
+    failing.stop()
+    for _ in range(10):
+        assert coordinator.post(encoded(message()))[0] == 202
+    assert errors(coordinator, failing) == 1
+    assert not up(coordinator, failing)
+    assert ids(steady) | ids(failing) == set(range(20))
+    failing.start()
+    eventually(lambda: up(coordinator, failing), "the server is taken back")
+    before = len(failing.records)
+    for _ in range(10):
+        assert coordinator.post(encoded(message()))[0] == 202
+    assert len(failing.records) > before
+    assert ids(steady) | ids(failing) == set(range(30))
+
+
+def test_a_batch_keeps_its_name_when_it_moves_to_another_server_or_into_the_spool(
+    coordinators, receivers, message, eventually, tmp_path
+):
+    first, second = receivers(), receivers()
+    coordinator = coordinators(first, second, flags=("--spool", str(tmp_path / "spool")))
+    first.answer = second.answer = (500, b"perhaps stored, perhaps not")
+    assert coordinator.post(encoded(message())) == (202, {"accepted": 1})
+    assert coordinator.metrics()["messages_spooled_total"] == 1
+    first.answer = second.answer = None
+    eventually(lambda: first.batches or second.batches, "the batch is drained")
+    [name] = {*first.batches, *second.batches}
+    assert name in first.names
+    assert name in second.names
+
+
+@pytest.mark.parametrize(
+    "answer", [(503, b"full"), (500, b""), (401, b"no"), (200, b"<html>hello</html>"), (200, b'{"stored":"1"}')]
+)
+def test_anything_but_a_promise_from_a_server_sends_the_batch_to_another(coordinators, receivers, message, answer):
+    good, odd = receivers(), receivers()
+    odd.answer = answer
+    coordinator = coordinators(good, odd)
+    for _ in range(3):
+        assert coordinator.post(encoded(message()))[0] == 202
+    assert odd.arrivals
+    assert errors(coordinator, odd) >= 1
+    assert ids(good) == {0, 1, 2}
+
+
+def test_a_batch_that_a_server_rejects_for_good_is_not_tried_on_all_of_them(coordinators, receivers, message):
+    servers = [receivers(), receivers()]
+    for server in servers:
+        server.answer = (400, b"no such format")
+    coordinator = coordinators(*servers)
+    status, problem = coordinator.post(encoded(message()))
+    assert (status, problem["reason"]) == (503, "rejected_by_feedback_server")
+    assert sum(server.arrivals for server in servers) == 1
+    assert all(up(coordinator, server) for server in servers)
+    assert "ERROR" in coordinator.log.read_text()
+
+
+def test_a_server_that_is_too_slow_counts_as_failing(coordinators, receivers, message):
+    good, slow = receivers(), receivers()
+    slow.answer_late_s = 20
+    coordinator = coordinators(good, slow)
+    for _ in range(2):
+        assert coordinator.post(encoded(message()))[0] == 202
+    assert errors(coordinator, slow) == 1
+    assert ids(good) == {0, 1}
+
+
+def test_a_server_that_restarts_between_two_batches_costs_no_error(coordinators, receiver, message):
+    coordinator = coordinators(receiver)
+    assert coordinator.post(encoded(message()))[0] == 202
+    receiver.stop()
+    receiver.start()
+    assert coordinator.post(encoded(message()))[0] == 202
+    assert errors(coordinator, receiver) == 0
+    assert len(receiver.batches) == 2
+
+
+def test_without_a_server_messages_wait_in_the_spool_and_drain_when_it_is_back(
+    coordinators, receiver, message, eventually, tmp_path
+):
+    coordinator = coordinators(receiver, flags=("--spool", str(tmp_path / "spool")))
+    receiver.stop()
+    for _ in range(5):
+        assert coordinator.post(encoded([message(), message()])) == (202, {"accepted": 2})
+    metrics = coordinator.metrics()
+    assert (metrics["messages_spooled_total"], metrics["messages_forwarded_total"], metrics["spool_messages"]) == (10, 0, 10)
+    assert coordinator.request("GET", "/readyz")[0] == 200
+    receiver.start()
+    eventually(lambda: coordinator.metrics()["messages_drained_total"] == 10, "the spool is drained")
+    assert [record["seq"] for record in receiver.records] == list(range(10))
+    assert coordinator.metrics()["spool_messages"] == 0
+    assert coordinator.metrics()["messages_received_total"] == 10
+
+
+def test_what_lies_in_the_spool_survives_a_kill_and_is_drained_by_the_next_process(
+    coordinators, receiver, message, eventually, tmp_path
+):
+    flags = ("--spool", str(tmp_path / "spool"))
+    killed = coordinators(receiver, flags=flags)
+    receiver.stop()
+    for _ in range(5):
+        assert killed.post(encoded(message()))[0] == 202
+    killed.kill()
+    coordinator = coordinators(receiver, flags=flags)
+    assert coordinator.metrics()["spool_messages"] == 5
+    assert coordinator.post(encoded(message()))[0] == 202
+    receiver.start()
+    eventually(lambda: len(receiver.records) == 6, "all messages arrive")
+    assert [record["seq"] for record in receiver.records] == list(range(6))
+
+
+def test_a_batch_from_the_spool_that_was_stored_but_not_noted_is_stored_once(coordinators, receiver, message, eventually, tmp_path):
+    flags = ("--spool", str(tmp_path / "spool"))
+    killed = coordinators(receiver, flags=flags)
+    receiver.stop()
+    assert killed.post(encoded(message()))[0] == 202
+    receiver.start()
+    receiver.released.clear()
+    eventually(lambda: receiver.arrivals == 1, "the batch is on its way")
+    killed.kill()
+    receiver.released.set()
+    eventually(lambda: len(receiver.records) == 1, "the batch is stored")
+    coordinator = coordinators(receiver, flags=flags)
+    eventually(lambda: coordinator.metrics()["messages_drained_total"] == 1, "the batch is drained again")
+    assert receiver.arrivals == 2
+    assert len(receiver.records) == 1
+
+
+def test_a_full_spool_refuses_with_503_and_is_not_ready(coordinators, receiver, message, eventually, tmp_path):
+    coordinator = coordinators(receiver, flags=("--spool", str(tmp_path / "spool"), "--spool-max-bytes", "2000"))
+    receiver.stop()
+    taken = 0
+    while (answer := coordinator.request("POST", "/v1/feedback", encoded(message(channel=os.urandom(50).hex()))))[0] == 202:
+        taken += 1
+    status, headers, body = answer
+    assert (status, json.loads(body)["reason"]) == (503, "spool_full")
+    assert int(headers["retry-after"]) >= 1
+    assert coordinator.request("GET", "/readyz")[0] == 503
+    assert coordinator.request("GET", "/healthz")[0] == 200
+    metrics = coordinator.metrics()
+    assert metrics["messages_received_total"] == taken + 1
+    assert metrics["messages_spooled_total"] == taken
+    assert metrics['messages_refused_total{reason="spool_full"}'] == 1
+    assert metrics["spool_bytes"] <= 2000
+    receiver.start()
+    eventually(lambda: len(receiver.records) == taken, "the spool is drained")
+    assert coordinator.post(encoded(message()))[0] == 202
+    assert coordinator.request("GET", "/readyz")[0] == 200
+
+
+def test_without_a_spool_messages_are_refused_while_no_server_answers(coordinators, receiver, message, eventually):
+    coordinator = coordinators(receiver)
+    receiver.stop()
+    assert coordinator.post(encoded(message()))[1]["reason"] == "no_feedback_server"
+    assert coordinator.request("GET", "/readyz")[0] == 503
+    receiver.start()
+    eventually(lambda: coordinator.request("GET", "/readyz")[0] == 200, "it is ready again")
+    assert coordinator.post(encoded(message()))[0] == 202
+
+
+def test_workers_share_the_port_and_their_metrics_add_up(coordinators, receiver, message, eventually, tmp_path):
+    coordinator = coordinators(receiver, flags=("--workers", "2", "--spool", str(tmp_path / "spool")))
+    for _ in range(20):
+        assert coordinator.post(encoded(message()))[0] == 202
+    for _ in range(4):
+        assert coordinator.metrics()["messages_forwarded_total"] == 20
+    assert sorted(path.name for path in (tmp_path / "spool").iterdir()) == ["worker-0", "worker-1"]
+    receiver.stop()
+    for _ in range(20):
+        assert coordinator.post(encoded(message()))[0] == 202
+    receiver.start()
+    eventually(lambda: coordinator.metrics()["messages_drained_total"] == 20, "both spools are drained")
+    assert ids(receiver) == set(range(40))
+    assert coordinator.stop() == 0
+
+
+def test_a_worker_that_dies_is_replaced(coordinators, receiver, message, eventually):
+    coordinator = coordinators(receiver, flags=("--workers", "2"))
+    children = [
+        int(pid) for pid in Path(f"/proc/{coordinator.process.pid}/task/{coordinator.process.pid}/children").read_text().split()
+    ]
+    assert len(children) == 2
+    os.kill(children[0], signal.SIGKILL)
+    eventually(lambda: "another one takes its place" in coordinator.log.read_text(), "the death is noticed")
+    url = f'feedback_server_up{{server="{receiver.url}"}}'
+    eventually(lambda: coordinator.metrics()[url] == 2, "two workers are up")
+    assert coordinator.post(encoded(message()))[0] == 202
+    assert coordinator.stop() == 0

@@ -1,0 +1,174 @@
+import gzip
+import json
+
+import pytest
+import zstandard
+from prometheus_client.parser import text_string_to_metric_families
+
+
+def encoded(message: object) -> bytes:
+    return json.dumps(message).encode()
+
+
+def balanced(metrics: dict[str, float]) -> bool:
+    refused = sum(value for name, value in metrics.items() if name.startswith("messages_refused_total"))
+    kept = sum(metrics[f"messages_{name}_total"] for name in ("forwarded", "spooled", "sampled_out"))
+    return metrics["messages_received_total"] == kept + refused + metrics["messages_in_flight"]
+
+
+def test_one_message_an_array_and_lines_arrive_with_their_own_bytes(coordinators, receiver, message):
+    coordinator = coordinators(receiver, flags=("--name", "hk-1"))
+    one = b'{"v":1, "peer_id":"p\\u0041" ,"session_id":"s","seq":0,"event":"join","sent_ms":1,"mine":[1.50]}'
+    assert coordinator.post(one) == (202, {"accepted": 1})
+    assert coordinator.post(encoded([message(), message()])) == (202, {"accepted": 2})
+    assert coordinator.post(b"\n".join(encoded(message()) for _ in range(3)), "application/x-ndjson") == (202, {"accepted": 3})
+    prefix = b'{"ip":"127.0.0.0","weight":1.0,"via":"hk-1",'
+    assert prefix + one[1:] + b"\n" in receiver.batches.values()
+    assert [record["seq"] for record in receiver.records if record["peer_id"] == "peer"] == [0, 1, 2, 3, 4]
+    assert all(lines.endswith(b"\n") for lines in receiver.batches.values())
+
+
+@pytest.mark.parametrize(("encoding", "shrink"), [("gzip", gzip.compress), ("zstd", zstandard.compress)])
+def test_compressed_feedback_is_taken(coordinators, receiver, message, encoding, shrink):
+    coordinator = coordinators(receiver)
+    body = shrink(encoded([message() for _ in range(100)]))
+    assert coordinator.post(body, content_encoding=encoding) == (202, {"accepted": 100})
+    assert len(receiver.records) == 100
+
+
+def test_the_good_messages_of_a_batch_are_kept_and_each_bad_one_is_told_why(coordinators, receiver, message):
+    coordinator = coordinators(receiver)
+    lines = [encoded(message()), b"rubbish", encoded(message(seq=-1)), encoded(message(ip="1.2.3.4")), encoded(message())]
+    status, answer = coordinator.post(b"\n".join(lines), "application/x-ndjson")
+    assert (status, answer["accepted"]) == (202, 2)
+    assert [(refused["index"], refused["reason"]) for refused in answer["refused"]] == [
+        (1, "malformed"),
+        (2, "invalid_field"),
+        (3, "reserved_name"),
+    ]
+    assert "$.seq" in answer["refused"][1]["detail"]
+    assert len(receiver.records) == 2
+    metrics = coordinator.metrics()
+    assert metrics['messages_refused_total{reason="malformed"}'] == 1
+    assert metrics["messages_accepted_total"] == 2
+    assert balanced(metrics)
+
+
+def test_a_request_of_which_nothing_can_be_taken_is_a_problem(coordinators, receiver, message):
+    coordinator = coordinators(receiver)
+    status, headers, answer = coordinator.request("POST", "/v1/feedback", b'{"v":2}')
+    assert (status, headers["content-type"]) == (400, "application/problem+json")
+    assert json.loads(answer)["reason"] == "missing_field"
+    status, answer = coordinator.post(encoded([1, 2]))
+    assert (status, answer["reason"], len(answer["refused"])) == (400, "all_refused", 2)
+    assert coordinator.post(b"[]") == (202, {"accepted": 0})
+    assert receiver.arrivals == 0
+    assert balanced(coordinator.metrics())
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "reason"),
+    [
+        ({"content_type": "text/html"}, 415, "unsupported_type"),
+        ({"content_encoding": "br"}, 415, "unsupported_encoding"),
+        ({"content_encoding": "gzip"}, 400, "bad_encoding"),
+        ({"content_encoding": "zstd"}, 400, "bad_encoding"),
+    ],
+)
+def test_a_request_that_cannot_be_read_is_refused_with_its_reason(coordinators, receiver, message, headers, status, reason):
+    coordinator = coordinators(receiver)
+    answered, problem = coordinator.post(encoded(message()), **({"content_type": "application/json"} | headers))
+    assert (answered, problem["status"], problem["reason"]) == (status, status, reason)
+    assert coordinator.metrics()[f'requests_refused_total{{reason="{reason}"}}'] == 1
+
+
+def test_a_large_batch_is_forwarded_in_pieces_that_a_feedback_server_takes(coordinators, receiver, message):
+    coordinator = coordinators(receiver)
+    body = encoded([message(channel="x" * 250) for _ in range(9000)])
+    assert coordinator.post(gzip.compress(body), content_encoding="gzip") == (202, {"accepted": 9000})
+    assert [record["seq"] for record in receiver.records] == list(range(9000))
+    assert max(map(len, receiver.batches.values())) <= 1024 * 1024
+    assert coordinator.metrics()["held_bytes"] == 0
+
+
+def test_only_who_has_a_key_is_heard(coordinators, receiver, message):
+    coordinator = coordinators(receiver, flags=("--key", "one", "--key", "two", "--token", "secret"))
+    body = encoded(message())
+    for key in ("one", "two"):
+        assert coordinator.post(body, authorization=f"Bearer {key}")[0] == 202
+    for wrong in ("Bearer three", "one", "Bearer secret", "Bearer one "):
+        status, headers, _ = coordinator.request("POST", "/v1/feedback", body, authorization=wrong.strip() + "x")
+        assert (status, headers["www-authenticate"]) == (401, "Bearer")
+    assert coordinator.post(body)[0] == 401
+    assert set(receiver.tokens) == {"Bearer secret"}
+    assert coordinator.request("GET", "/metrics")[0] == 200
+    assert not any(secret in coordinator.log.read_text() for secret in ("one", "two", "secret"))
+
+
+def test_a_browser_may_ask_first_and_read_the_answer(coordinators, receiver, message):
+    coordinator = coordinators(receiver)
+    status, headers, _ = coordinator.request("OPTIONS", "/v1/feedback", origin="https://x", access_control_request_method="POST")
+    assert (status, headers["access-control-allow-origin"], headers["access-control-allow-methods"]) == (204, "*", "POST")
+    assert "authorization" in headers["access-control-allow-headers"]
+    for body in (encoded(message()), b"rubbish"):
+        assert coordinator.request("POST", "/v1/feedback", body)[1]["access-control-allow-origin"] == "*"
+
+
+def test_a_sample_keeps_whole_end_hosts_says_what_they_weigh_and_counts_the_others(coordinators, receiver, message):
+    coordinator = coordinators(receiver, flags=("--sample", "0.25"))
+    body = encoded([message(peer_id=f"peer-{peer}", session_id=f"s-{peer}", seq=seq) for peer in range(400) for seq in range(3)])
+    assert coordinator.post(body) == (202, {"accepted": 1200})
+    kept = {record["peer_id"] for record in receiver.records}
+    assert 60 < len(kept) < 140
+    assert len(receiver.records) == 3 * len(kept)
+    assert {record["weight"] for record in receiver.records} == {4}
+    metrics = coordinator.metrics()
+    assert metrics["messages_sampled_out_total"] == 1200 - len(receiver.records)
+    assert balanced(metrics)
+    for peer in range(20):
+        assert coordinator.post(encoded(message(peer_id=f"peer-{peer}"))) == (202, {"accepted": 1})
+
+
+def test_addresses_behind_a_trusted_proxy_are_believed_and_kept_as_far_as_allowed(coordinators, receiver, message):
+    coordinator = coordinators(receiver, flags=("--trusted-proxy", "127.0.0.0/8", "--ip", "keep"))
+    for forwarded in ("203.0.113.7", "1.1.1.1, 2001:db8::7"):
+        coordinator.post(encoded(message()), x_forwarded_for=forwarded)
+    coordinator.post(encoded(message()))
+    assert [record["ip"] for record in receiver.records] == ["203.0.113.7", "2001:db8::7", "127.0.0.1"]
+
+
+def test_what_senders_forgot_is_counted(coordinators, receiver, message):
+    coordinator = coordinators(receiver)
+    for forgotten in ("3", "4", "-1", "x", ""):
+        assert coordinator.post(encoded(message()), swarmscope_forgotten=forgotten)[0] == 202
+    assert coordinator.metrics()["messages_forgotten_by_senders_total"] == 7
+
+
+def test_too_much_in_flight_is_refused_until_there_is_room_again(coordinators, receiver, message, eventually):
+    coordinator = coordinators(receiver, flags=("--in-flight-max-bytes", "20000"))
+    receiver.released.clear()
+    big = encoded([message(channel="x" * 200) for _ in range(60)])
+    request = f"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: {len(big)}\r\n\r\n".encode() + big
+    with coordinator.connect() as waiting:
+        waiting.sendall(request)
+        eventually(lambda: coordinator.metrics()["held_bytes"] > 20_000, "the first batch is held")
+        status, headers, answer = coordinator.request("POST", "/v1/feedback", encoded(message()))
+        assert (status, json.loads(answer)["reason"]) == (503, "overloaded")
+        assert int(headers["retry-after"]) >= 1
+        receiver.released.set()
+        assert b" 202 " in waiting.recv(100)
+    assert coordinator.post(encoded(message()))[0] == 202
+    metrics = coordinator.metrics()
+    assert metrics["held_bytes"] == 0
+    assert balanced(metrics)
+
+
+def test_metrics_are_valid_prometheus_text(coordinators, receiver, message):
+    coordinator = coordinators(receiver)
+    coordinator.post(encoded([message(), {}]))
+    _, headers, text = coordinator.request("GET", "/metrics")
+    assert headers["content-type"].startswith("text/plain; version=")
+    families = {family.name: family for family in text_string_to_metric_families(text.decode())}
+    assert all(name.startswith("swarmscope_coordinator_") and family.documentation for name, family in families.items())
+    assert families["swarmscope_coordinator_answer_seconds"].type == "histogram"
+    assert [sample.value for sample in families["swarmscope_coordinator_messages_received"].samples] == [2]

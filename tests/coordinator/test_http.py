@@ -1,0 +1,284 @@
+"""The short way through uvicorn's protocol class has to keep HTTP's promises itself: each is tried over a raw socket."""
+
+import json
+import socket
+import time
+
+import pytest
+
+from feedback_wire.limits import BATCH_WIRE_BYTES
+
+
+def post(body: bytes, *headers: str, line: str = "POST /v1/feedback HTTP/1.1") -> bytes:
+    return "\r\n".join([line, "Host: x", f"Content-Length: {len(body)}", *headers, "", ""]).encode() + body
+
+
+def read_answers(connection: socket.socket, count: int) -> list[tuple[int, bytes]]:
+    """Status and body of the next `count` answers (100 Continue among them)."""
+    reader = connection.makefile("rb")
+    answers = []
+    while len(answers) < count:
+        line = reader.readline()
+        assert line, f"the connection ended after {len(answers)} answers"
+        length = 0
+        while (header := reader.readline()) not in (b"\r\n", b""):
+            name, _, value = header.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        answers.append((int(line.split()[1]), reader.read(length)))
+    return answers
+
+
+def ended(connection: socket.socket) -> bool:
+    """Whether nothing more comes: the other side has closed."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.fixture
+def receiver(shared):
+    _, receiver = shared
+    receiver.released.set()
+    receiver.batches.clear()
+    return receiver
+
+
+@pytest.fixture
+def coordinator(shared):
+    return shared[0]
+
+
+@pytest.fixture
+def body(message) -> bytes:
+    return json.dumps(message()).encode()
+
+
+def test_a_connection_serves_one_request_after_the_other(coordinator, body):
+    with coordinator.connect() as connection:
+        for _ in range(3):
+            connection.sendall(post(body))
+            assert read_answers(connection, 1) == [(202, b'{"accepted":1}')]
+
+
+def test_pipelined_requests_are_answered_in_order_whoever_answers_them(coordinator, receiver, body):
+    receiver.released.clear()
+    with coordinator.connect() as connection:
+        health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+        connection.sendall(post(body) + post(b"nonsense") + health + post(body) + health + health + post(b"{}"))
+        connection.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)  # the first is not durable yet, so no later answer may overtake it
+        connection.settimeout(10)
+        receiver.released.set()
+        assert [status for status, _ in read_answers(connection, 7)] == [202, 400, 200, 202, 200, 200, 400]
+
+
+def test_requests_that_come_byte_by_byte_are_understood(coordinator, body):
+    with coordinator.connect() as connection:
+        for byte in post(body) + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + post(body):
+            connection.send(bytes([byte]))
+        assert [status for status, _ in read_answers(connection, 3)] == [202, 200, 202]
+
+
+def test_a_chunked_body_is_one_body(coordinator, receiver, body):
+    chunks = b"".join(b"%x;note=x\r\n%b\r\n" % (len(part), part) for part in (body[:1], body[1:30], body[30:]))
+    head = b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with coordinator.connect() as connection:
+        connection.sendall(head + chunks + b"0\r\nTrailer: x\r\n\r\n" + post(body))
+        assert [status for status, _ in read_answers(connection, 2)] == [202, 202]
+    assert len(receiver.records) == 2
+
+
+def test_who_expects_100_continue_gets_it_before_sending_the_body(coordinator, body):
+    with coordinator.connect() as connection:
+        request = post(body, "Expect: 100-continue")
+        connection.sendall(request[: -len(body)])
+        assert read_answers(connection, 1) == [(100, b"")]
+        connection.sendall(body)
+        assert read_answers(connection, 1)[0][0] == 202
+
+
+def test_a_100_continue_does_not_overtake_an_earlier_answer(coordinator, receiver, body):
+    receiver.released.clear()
+    with coordinator.connect() as connection:
+        connection.sendall(post(body) + post(body, "Expect: 100-continue")[: -len(body)])
+        connection.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        connection.settimeout(10)
+        receiver.released.set()
+        assert [status for status, _ in read_answers(connection, 2)] == [202, 100]
+        connection.sendall(body)
+        assert read_answers(connection, 1)[0][0] == 202
+
+
+def test_who_closes_its_sending_side_still_gets_its_answers(coordinator, receiver, body):
+    receiver.released.clear()
+    with coordinator.connect() as connection:
+        connection.sendall(post(body) + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + post(body))
+        connection.shutdown(socket.SHUT_WR)
+        time.sleep(0.1)  # so that the end arrives before the answers are there
+        receiver.released.set()
+        assert [status for status, _ in read_answers(connection, 3)] == [202, 200, 202]
+        assert ended(connection)
+
+
+@pytest.mark.parametrize(
+    ("line", "header"), [("POST /v1/feedback HTTP/1.0", "X: x"), ("POST /v1/feedback HTTP/1.1", "Connection: close")]
+)
+def test_a_connection_that_is_to_close_closes_behind_its_answer(coordinator, body, line, header):
+    with coordinator.connect() as connection:
+        connection.sendall(post(body, header, line=line))
+        assert read_answers(connection, 1)[0][0] == 202
+        assert ended(connection)
+
+
+def test_other_methods_on_the_feedback_path_are_told_what_is_allowed(coordinator, body):
+    for method in ("GET", "HEAD", "PUT", "DELETE"):
+        status, headers, answer = coordinator.request(method, "/v1/feedback")
+        assert (status, headers["allow"]) == (405, "POST, OPTIONS")
+        assert bool(answer) is (method != "HEAD")
+    with coordinator.connect() as connection:
+        connection.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + post(body))
+        head = connection.makefile("rb")
+        assert b" 200 " in head.readline()
+        while head.readline() != b"\r\n":
+            pass
+        assert b" 202 " in head.readline()
+
+
+def test_a_query_string_does_not_hide_the_path_and_an_escaped_or_longer_path_is_another_one(coordinator, body):
+    with coordinator.connect() as connection:
+        connection.sendall(
+            post(body, line="POST /v1/feedback?source=x HTTP/1.1")
+            + post(body, line="POST /v1/feedback/ HTTP/1.1")
+            + post(body, line="POST /v1/feedbackx HTTP/1.1")
+        )
+        assert [status for status, _ in read_answers(connection, 3)] == [202, 404, 404]
+
+
+def test_a_body_that_announces_too_much_is_refused_before_it_is_sent(coordinator):
+    with coordinator.connect() as connection:
+        connection.sendall(f"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: {BATCH_WIRE_BYTES + 1}\r\n\r\n".encode())
+        [(status, answer)] = read_answers(connection, 1)
+        assert status == 413
+        assert json.loads(answer)["reason"] == "body_too_large"
+        assert ended(connection)
+
+
+def test_a_sender_that_goes_on_sending_a_body_too_large_can_still_read_why(coordinator):
+    with coordinator.connect() as connection:
+        connection.sendall(f"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: {10 * BATCH_WIRE_BYTES}\r\n\r\n".encode())
+        for _ in range(100):
+            connection.sendall(bytes(100_000))
+        assert read_answers(connection, 1)[0][0] == 413
+
+
+def test_a_chunked_body_that_grows_too_large_is_refused_on_the_way(coordinator):
+    with coordinator.connect() as connection:
+        connection.sendall(b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(BATCH_WIRE_BYTES // 65_536 + 1):
+            connection.sendall(b"10000\r\n" + bytes(65_536) + b"\r\n")
+        assert read_answers(connection, 1)[0][0] == 413
+
+
+def test_chunks_of_nothing_but_overhead_do_not_go_on_for_ever(coordinator):
+    with coordinator.connect() as connection:
+        connection.sendall(b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        chunk = b"1;" + b"x" * 10_000 + b"\r\n \r\n"
+        for _ in range(3 * BATCH_WIRE_BYTES // len(chunk)):
+            connection.sendall(chunk)
+        assert read_answers(connection, 1)[0][0] == 413
+
+
+def test_headers_without_end_are_refused(coordinator):
+    with coordinator.connect() as connection:
+        connection.sendall(b"POST /v1/feedback HTTP/1.1\r\n" + b"X: y\r\n" * 20_000)
+        assert read_answers(connection, 1)[0][0] == 431
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"POST /v1/feedback HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST /v1/feedback HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /v1/feedback HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST /v1/feedback HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+        b"NONSENSE\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_gets_400_and_the_end(coordinator, request_bytes):
+    with coordinator.connect() as connection:
+        connection.sendall(request_bytes)
+        assert read_answers(connection, 1)[0][0] == 400
+        assert ended(connection)
+
+
+def test_an_upgrade_is_not_mistaken_for_an_empty_body(coordinator, body):
+    with coordinator.connect() as connection:
+        connection.sendall(post(body, "Connection: Upgrade", "Upgrade: h2c"))
+        [(status, answer)] = read_answers(connection, 1)
+        assert status == 400
+        assert "upgrade" in json.loads(answer)["detail"]
+    with coordinator.connect() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+        assert read_answers(connection, 1)[0][0] == 200
+
+
+def test_too_many_pipelined_requests_are_refused_one_by_one(coordinator, receiver, body, eventually):
+    too_many = 'requests_refused_total{reason="too_many_pipelined"}'
+    before = coordinator.metrics().get(too_many, 0)
+    receiver.released.clear()
+    with coordinator.connect() as connection:
+        connection.sendall(post(body) * 70)
+        eventually(lambda: coordinator.metrics().get(too_many, 0) == before + 6, "six are refused")
+        receiver.released.set()
+        statuses = [status for status, _ in read_answers(connection, 70)]
+    assert statuses[:64] == [202] * 64
+    assert statuses[64:] == [429] * 6
+    assert len(receiver.records) == 64
+
+
+def test_requests_that_are_pending_when_the_stop_comes_are_answered(coordinators, receiver, body, eventually):
+    coordinator = coordinators(receiver)
+    receiver.released.clear()
+    with coordinator.connect() as waiting, coordinator.connect() as idle, coordinator.connect() as half:
+        waiting.sendall(post(body) + post(body))
+        half.sendall(post(body)[:-5])
+        eventually(lambda: coordinator.metrics()["messages_in_flight"] == 2, "two are pending")
+        coordinator.process.terminate()
+        assert ended(idle)
+        assert ended(half)
+        receiver.released.set()
+        assert [status for status, _ in read_answers(waiting, 2)] == [202, 202]
+        assert ended(waiting)
+    assert coordinator.process.wait(10) == 0
+    assert len(receiver.records) == 2
+
+
+def test_a_stop_comes_to_an_end_even_if_a_feedback_server_never_answers(coordinators, receivers, body, eventually):
+    receiver = receivers()
+    coordinator = coordinators(receiver)
+    receiver.answer_late_s = 30
+    with coordinator.connect() as waiting:
+        waiting.sendall(post(body))
+        eventually(lambda: receiver.arrivals, "the batch is on its way")
+        began = time.monotonic()
+        assert coordinator.stop() == 0
+        assert time.monotonic() - began < 10
+
+
+def test_a_sender_that_leaves_before_its_answer_disturbs_nobody(coordinators, receiver, body, eventually):
+    coordinator = coordinators(receiver)
+    receiver.released.clear()
+    for _ in range(10):
+        with coordinator.connect() as leaver:
+            leaver.sendall(post(body) * 2)
+    eventually(lambda: coordinator.metrics()["messages_received_total"] == 20, "all requests arrived")
+    receiver.released.set()
+    eventually(lambda: coordinator.metrics()["messages_forwarded_total"] == 20, "all messages are stored")
+    assert coordinator.metrics()["connections"] == 1  # that of the question itself
+    assert coordinator.log.read_text().count("Traceback") == 0

@@ -1,0 +1,236 @@
+"""Ingest keys: who is let in, how much each may send, what is said of them, and that none takes the room of the others."""
+
+import json
+import math
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.counters import Counters
+from coordinator.keys import BURST_S, FREE_TIMES, Key, Keys, KeyTerms, read_terms
+from feedback_wire.problem import Problem
+
+FILE = """
+[keys.tv-app]
+secret = "tv-secret"
+batch_bytes = 2000
+
+[keys.web]
+secret = "web-secret"
+messages_per_second = 2
+
+[keys.stolen]
+secret = "old-secret"
+revoked = true
+"""
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "keys.toml"
+    path.write_text(FILE)
+    return path
+
+
+@pytest.fixture
+def keyed(coordinators, receiver, key_file):
+    return coordinators(receiver, flags=("--keys", str(key_file), "--key", "plain", "--token", "t"))
+
+
+def bearer(secret: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {secret}"}
+
+
+def status(coordinator, secret: str, *messages: dict) -> int:
+    return coordinator.post(json.dumps(messages).encode(), **bearer(secret))[0]
+
+
+def test_every_key_that_is_not_revoked_lets_in_and_is_counted_by_name(keyed, message):
+    assert [status(keyed, secret, message()) for secret in ("tv-secret", "web-secret", "plain")] == [202] * 3
+    assert [status(keyed, secret, message()) for secret in ("old-secret", "tv-app", "tv-secre", "tv-secrets", "")] == [401] * 5
+    metrics = keyed.metrics()
+    assert {key: metrics[f'key_messages_total{{key="{key}"}}'] for key in ("tv-app", "web", "key-1")} == dict.fromkeys(
+        ("tv-app", "web", "key-1"), 1
+    )
+    _, _, text = keyed.request("GET", "/metrics")
+    said = text.decode() + keyed.log.read_text()
+    assert not any(secret in said for secret in ("tv-secret", "web-secret", "old-secret", 'plain"'))
+
+
+def test_a_key_that_sends_too_fast_waits_as_long_as_it_is_told_and_others_do_not(keyed, message):
+    assert status(keyed, "web-secret", *(message() for _ in range(7))) == 202  # a burst of 4, and 3 in advance
+    body = json.dumps(message()).encode()
+    code, headers, answer = keyed.request("POST", "/v1/feedback", body, **bearer("web-secret"))
+    assert (code, json.loads(answer)["reason"]) == (429, "rate_limited")
+    assert 1 <= int(headers["retry-after"]) <= 3
+    assert status(keyed, "tv-secret", message()) == 202
+    time.sleep(int(headers["retry-after"]) + 1)  # what it was told, and the coordinator's clock ticks once a second
+    assert status(keyed, "web-secret", message()) == 202
+    metrics = keyed.metrics()
+    assert metrics['key_requests_rate_limited_total{key="web"}'] == 1
+    assert metrics['requests_refused_total{reason="rate_limited"}'] == 1
+
+
+def test_a_key_with_small_batches_gets_413_for_larger_ones_announced_or_not(keyed, message):
+    body = json.dumps(message(channel="x" * 250)).encode()
+    assert len(body) < 2000 < 8 * len(body)
+    assert status(keyed, "tv-secret", *[json.loads(body)] * 8) == 413
+    assert status(keyed, "plain", *[json.loads(body)] * 8) == 202
+    with keyed.connect() as connection:
+        connection.sendall(
+            b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer tv-secret\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        for _ in range(3):
+            connection.sendall(b"3e8\r\n" + b" " * 1000 + b"\r\n")
+        assert b" 413 " in connection.recv(100)
+
+
+def test_a_key_is_revoked_and_another_one_let_in_without_a_restart_on_open_connections_too(keyed, key_file, message, eventually):
+    body = json.dumps(message()).encode()
+    request = f"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer tv-secret\r\nContent-Length: {len(body)}\r\n\r\n"
+    with keyed.connect() as connection:
+        for _ in range(2):  # the second time the head is known
+            connection.sendall(request.encode() + body)
+            assert b" 202 " in connection.recv(1000)
+        key_file.write_text('[keys.tv-app]\nsecret = "tv-secret"\nrevoked = true\n\n[keys.next]\nsecret = "next-secret"\n')
+        keyed.process.send_signal(signal.SIGHUP)
+        eventually(lambda: status(keyed, "next-secret", message()) == 202, "the new key lets in")
+        connection.sendall(request.encode() + body)
+        assert b" 401 " in connection.recv(1000)
+    assert status(keyed, "web-secret", message()) == 401
+    assert status(keyed, "plain", message()) == 202
+
+
+def test_a_key_file_that_cannot_be_used_leaves_the_former_keys_in_force(keyed, key_file, message, eventually):
+    key_file.write_text('[keys.tv-app]\nsecret = "tv-secret" rubbish')
+    keyed.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "the former keys stay in force" in keyed.log.read_text(), "the mistake is reported")
+    assert "tv-secret" not in keyed.log.read_text()
+    assert status(keyed, "tv-secret", message()) == 202
+
+
+def test_all_workers_hear_of_a_revoked_key(coordinators, receiver, key_file, message, eventually):
+    coordinator = coordinators(receiver, flags=("--keys", str(key_file), "--token", "t", "--workers", "2"))
+    assert {status(coordinator, "tv-secret", message()) for _ in range(10)} == {202}
+    key_file.write_text(FILE.replace("tv-secret", "changed"))
+    coordinator.process.send_signal(signal.SIGHUP)
+    eventually(lambda: {status(coordinator, "tv-secret", message()) for _ in range(10)} == {401}, "no worker takes it")
+    assert coordinator.stop() == 0
+
+
+def test_a_key_that_fills_the_room_leaves_some_for_the_others(coordinators, receiver, key_file, message, eventually):
+    coordinator = coordinators(
+        receiver, flags=("--keys", str(key_file), "--key", "hog", "--token", "t", "--in-flight-max-bytes", "40000")
+    )
+    receiver.released.clear()
+    body = json.dumps([message(channel="x" * 200) for _ in range(20)]).encode()
+    head = f"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hog\r\nContent-Length: {len(body)}\r\n\r\n"
+    with coordinator.connect() as hog, coordinator.connect() as half:
+        hog.sendall((head.encode() + body) * 20)
+        half.sendall(head.encode() + body[:6000])
+        eventually(lambda: coordinator.metrics()['key_held_bytes{key="key-1"}'] >= 30_000, "the hog holds its share")
+        assert coordinator.post(body, **bearer("hog"))[0] == 503
+        with coordinator.connect() as other:
+            other.sendall(head.replace("hog", "web-secret").encode() + body)
+            eventually(lambda: coordinator.metrics()['key_held_bytes{key="web"}'] > 0, "the other key's batch is taken")
+            receiver.released.set()
+            assert b" 202 " in other.recv(1000)
+    eventually(lambda: coordinator.metrics()["held_bytes"] == 0, "nothing is held in the end")
+    metrics = coordinator.metrics()
+    assert not any(value for name, value in metrics.items() if name.startswith("key_held_bytes"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("keys = 1", "a table"),
+        ("", "a table"),
+        ("[keys]\n", "a table"),
+        ("[key.a]\nsecret = 's'", "a table"),
+        ("[keys.a]\n", "give it a table"),
+        ("[keys.a]\nsecret = 1", "visible ASCII"),
+        ("[keys.a]\nsecret = 'two words'", "visible ASCII"),
+        ("[keys.a]\nsecret = ''", "visible ASCII"),
+        ("[keys.'a b']\nsecret = 's'", "A-Z"),
+        ("[keys.anyone]\nsecret = 's'", "not 'anyone'"),
+        ("[keys.a]\nsecret = 's'\nrate = 1", "'rate' is not known"),
+        ("[keys.a]\nsecret = 's'\nmessages_per_second = 0", "above 0"),
+        ("[keys.a]\nsecret = 's'\nmessages_per_second = nan", "above 0"),
+        ("[keys.a]\nsecret = 's'\nmessages_per_second = true", "above 0"),
+        ("[keys.a]\nsecret = 's'\nbatch_bytes = 1e3", "batch_bytes must be"),
+        ("[keys.a]\nsecret = 's'\nrevoked = 1", "true or false"),
+        ("[keys.a]\nsecret = 's'\n[keys.b]\nsecret = 's'", "keys a and b have the same secret"),
+        ("secret", "not TOML"),
+    ],
+)
+def test_a_bad_key_file_is_refused_in_words_that_say_what_to_do(tmp_path: Path, text: str, words: str):
+    path = tmp_path / "keys.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=words):
+        read_terms((), path)
+
+
+def test_a_key_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path):
+    with pytest.raises(ValueError, match="cannot be read: No such file"):
+        read_terms((), tmp_path / "none.toml")
+
+
+@given(st.binary(max_size=60))
+def test_no_header_opens_but_that_of_a_key(header: bytes):
+    keys = Keys([KeyTerms(name="one", secret="s")])
+    if header != b"Bearer s":
+        with pytest.raises(Problem):
+            keys.find(header)
+    assert keys.find(b"Bearer s").name == "one"
+
+
+@given(st.floats(0.1, 1e4), st.lists(st.tuples(st.integers(1, 100), st.floats(0.5, 2)), max_size=50))
+def test_over_any_time_a_key_sends_its_rate_a_burst_and_one_batch_at_most(rate: float, requests: list[tuple[int, float]]):
+    key = Key("one")
+    key.agree(KeyTerms(name="one", secret="s", messages_per_second=rate), 1)
+    sent = elapsed = 0.0
+    for size, pause in requests:
+        if key.allowance > 0:
+            key.allowance -= size
+            sent += size
+        key.refill(pause)
+        elapsed += pause
+    assert sent <= max(1, rate * BURST_S) + rate * elapsed + 100
+
+
+@given(st.floats(0.01, 1e4), st.floats(-1e4, 0))
+def test_who_waits_as_long_as_told_may_send(rate: float, debt: float):
+    key = Key("one")
+    key.agree(KeyTerms(name="one", secret="s", messages_per_second=rate), 1)
+    key.allowance = debt
+    pause = key.pause_s()
+    key.refill(pause)
+    assert key.allowance > 0 or pause == 3600
+
+
+@given(st.lists(st.integers(0, 3), max_size=300))
+def test_room_is_left_for_whoever_comes_however_many_keys_take_all_they_can(order: list[int]):
+    most, size = 100_000, 500
+    held = [0, 0, 0, 0]
+    for which in order * 3:
+        if held[which] < FREE_TIMES * (most - sum(held)):
+            held[which] += size
+    assert sum(held) < most
+    assert max(held) <= most * FREE_TIMES / (1 + FREE_TIMES) + size
+
+
+def test_a_reload_keeps_what_was_counted_and_gives_the_new_rate_at_once():
+    keys = Keys([KeyTerms(name="one", secret="s")])
+    key = keys.find(b"Bearer s")
+    key.messages = 5
+    assert key.allowance == math.inf
+    keys.load([KeyTerms(name="one", secret="other", messages_per_second=10)])
+    assert keys.find(b"Bearer other") is key
+    assert key.allowance == 20
+    counters = Counters()
+    keys.count(counters)
+    assert counters.keys["one"].messages == 5

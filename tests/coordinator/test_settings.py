@@ -1,0 +1,66 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from coordinator.settings import Settings
+
+URL = ("http://127.0.0.1:8090",)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"feedback_server": ()}, "give --feedback-server URL"),
+        ({"feedback_server": ("127.0.0.1:8090",)}, "http or https URL"),
+        ({"feedback_server": URL * 2}, "named twice"),
+        ({"listen": "8080"}, "an address and a port"),
+        ({"listen": "127.0.0.1:99999"}, "an address and a port"),
+        ({"sample": 0.0}, "above 0 and at most 1"),
+        ({"sample": float("nan")}, "above 0 and at most 1"),
+        ({"workers": 0}, "1 or more"),
+        ({"quarantine_max_bytes": -1}, "0 .keep nothing. or more"),
+        ({"spool_max_bytes": 0}, "1 or more"),
+        ({"trusted_proxy": ("10.0.0.1/8",)}, "must be a network"),
+        ({"name": "Hong Kong"}, "such as c1"),
+        ({"listen": "0.0.0.0:8080"}, "listen on 127.0.0.1"),
+        ({"listen": "192.0.2.1:8080"}, "listen on 127.0.0.1"),
+        ({"insecure": False}, "give --key"),
+        ({"insecure": False, "key": ("k",)}, "give --key"),
+        ({"key": ("two words",), "token": "t"}, "visible ASCII"),
+    ],
+)
+def test_a_bad_setting_is_refused_in_words_that_say_what_to_do(values: dict, words: str):
+    with pytest.raises(ValueError, match=words):
+        Settings(**({"feedback_server": URL, "insecure": True} | values))
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "localhost:1", "[::1]:8080"])
+def test_without_keys_only_this_machine_is_served(listen: str):
+    assert Settings(feedback_server=URL, insecure=True, listen=listen).address[1] >= 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_spool_that_is_no_folder_ends_the_start_with_a_line(tmp_path: Path, workers: str):
+    (tmp_path / "spool").touch()
+    flags = ["--insecure", "--listen", "127.0.0.1:0", "--feedback-server", URL[0], "--workers", workers, "--spool", "spool"]
+    refused = subprocess.run(
+        [sys.executable, "-m", "swarmscope", "coordinator", *flags],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (refused.returncode, refused.stdout) == (1, "")
+    said = refused.stderr.splitlines()
+    assert 1 <= len(said) <= int(workers)
+    assert all("Not a directory" in line and "spool/worker-" in line for line in said)
+
+
+def test_the_command_refuses_a_bad_setting_and_says_why():
+    command = [sys.executable, "-m", "swarmscope", "coordinator", "--feedback-server", URL[0]]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert refused.returncode != 0
+    assert "--insecure" in refused.stdout + refused.stderr
