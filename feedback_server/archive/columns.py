@@ -1,0 +1,86 @@
+"""Records as columns, and back, without loss: what has no column, or does not fit its column, travels in `other`.
+
+Column types come from the wire's field definitions. `null` and absent are one. A line that is no JSON (coordinators refuse those,
+but a log must not be lost over one) keeps its time of receipt, and its text stands in `other` under the name `unreadable`.
+"""
+
+import re
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from feedback_wire.message import FIELDS, Field
+from feedback_wire.record import RECORD_FIELDS
+
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+_PYTHON: dict[type, frozenset[type]] = {
+    str: frozenset({str, type(None)}),
+    int: frozenset({int, type(None)}),
+    float: frozenset({float, int, type(None)}),
+}
+_COLUMNS: tuple[Field, ...] = (*RECORD_FIELDS, *FIELDS)
+SCHEMA = pa.schema([*((field.name, _ARROW[field.kind]) for field in _COLUMNS), ("extra", pa.string()), ("other", pa.string())])
+UNREADABLE = "unreadable"
+_RECEIVED = re.compile(rb'\{"received_ms":(\d{1,18})[,}]')
+
+
+def to_table(lines: bytes) -> pa.Table:
+    """The records of whole JSON lines, one row each, in the columns of `SCHEMA`."""
+    rows = [_decode(line) for line in lines.split(b"\n")[:-1]]
+    arrays = [_column(rows, field) for field in _COLUMNS]
+    extra = [_json(row.pop("extra", None)) for row in rows]
+    other = [_json(row or None) for row in rows]
+    return pa.Table.from_arrays([*arrays, pa.array(extra, pa.string()), pa.array(other, pa.string())], schema=SCHEMA)
+
+
+def to_lines(table: pa.Table) -> bytes:
+    """The rows as JSON lines."""
+    return b"".join(orjson.dumps(_row(row), option=orjson.OPT_APPEND_NEWLINE) for row in table.to_pylist())
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    extra, other = row.pop("extra"), row.pop("other")
+    record = {name: value for name, value in row.items() if value is not None}
+    if extra is not None:
+        record["extra"] = orjson.loads(extra)
+    return record | (orjson.loads(other) if other is not None else {})
+
+
+def _decode(line: bytes) -> dict[str, Any]:
+    try:
+        row: dict[str, Any] = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        received = _RECEIVED.match(line)
+        text = line.decode("utf-8", "backslashreplace")
+        return {"received_ms": int(received[1]) if received else None, UNREADABLE: text}
+    return row
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
+
+
+def _column(rows: list[dict[str, Any]], field: Field) -> pa.Array:
+    """Take one field out of all rows. Where a value does not fit, it stays in its row and so comes into `other`."""
+    values = [row.pop(field.name, None) for row in rows]
+    arrow = _ARROW[field.kind]
+    # pyarrow would make 1.0 of true and 3 of 3.5 without a word, so the types are looked at first.
+    if _PYTHON[field.kind].issuperset(map(type, values)):
+        try:
+            return pa.array(values, arrow)
+        except (pa.ArrowInvalid, OverflowError):
+            pass  # a whole number that the column cannot hold exactly: below it is found
+    fitting = [value if _fits(value, field.kind) else None for value in values]
+    for row, value, kept in zip(rows, values, fitting, strict=True):
+        if value is not kept:
+            row[field.name] = value
+    return pa.array(fitting, arrow)
+
+
+def _fits(value: object, kind: type) -> bool:
+    if type(value) not in _PYTHON[kind]:
+        return False
+    if type(value) is not int:
+        return True
+    return -(2**63) <= value < 2**63 if kind is int else abs(value) <= 2**53

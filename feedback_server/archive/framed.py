@@ -1,0 +1,119 @@
+"""JSON lines and CSV logs: frames of about 4,096 records, and a footer.
+
+A journal has one frame a batch, and tiny frames compress badly, so sealing packs them anew. Nothing is decoded for JSON lines: the
+end host's own bytes go from frame to frame.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import zstandard
+
+from feedback_wire.frames import PREAMBLE, Damage, Frame, Header, Kind, footer_frame, records_frame, walk
+
+FRAME_RECORDS = 4096
+FRAME_BYTES = 4 * 1024 * 1024
+"""A frame ends at the first of the two, so that large messages do not make large frames."""
+
+# 41,000 records of 557 bytes on one core. JSON lines take 92.6 bytes a record at level 1 (625,000 records/s), 94.4 at 3 (363,000),
+# 88.3 at 6 (141,000) and 83.8 at 9 (94,000); CSV 84.8, 81.1, 76.6 and 74.7. Level 6 saves 5 % of the disk for four times the work.
+LEVEL = 1
+
+# A frame holds FRAME_BYTES and one batch more, and a batch is at most 4 MiB: what claims to be larger is not from us, and is not
+# given the memory that it asks for.
+_MOST_INFLATED = 64 * 1024 * 1024
+
+Encode = Callable[[bytes, bool], bytes]
+"""From JSON lines to the text of a frame; the flag says that it is the first frame of its log."""
+
+
+def as_it_is(lines: bytes, _first: bool) -> bytes:
+    return lines
+
+
+class FramedWriter:
+    """Writes a `.jsonl.zst` or `.csv.zst` log."""
+
+    def __init__(self, file: BinaryIO, encode: Encode) -> None:
+        self._file = file
+        self._encode = encode
+        self._compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True)
+        self._lines: list[bytes] = []
+        self._waiting_records = self._waiting_bytes = 0
+        self._records = self._frames = 0
+        file.write(PREAMBLE)
+
+    def add(self, lines: bytes, records: int) -> None:
+        self._lines.append(lines)
+        self._waiting_records += records
+        self._waiting_bytes += len(lines)
+        if self._waiting_records >= FRAME_RECORDS or self._waiting_bytes >= FRAME_BYTES:
+            self._write_frame()
+
+    def finish(self) -> int:
+        if self._waiting_records:
+            self._write_frame()
+        self._file.write(footer_frame(number=self._frames, records=self._records))
+        return self._records
+
+    def _write_frame(self) -> None:
+        text = self._encode(b"".join(self._lines), self._frames == 0)
+        self._file.write(
+            records_frame(
+                self._compressor.compress(text),
+                number=self._frames,
+                first_record=self._records,
+                records=self._waiting_records,
+                inflated=len(text),
+            )
+        )
+        self._frames += 1
+        self._records += self._waiting_records
+        self._lines.clear()
+        self._waiting_records = self._waiting_bytes = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Inflated:
+    """A whole frame and its text; a footer has none."""
+
+    header: Header
+    offset: int
+    size: int
+    text: bytes
+
+
+def inflated_frames(data: bytes) -> Iterator[Inflated | Damage]:
+    """Every whole frame with its text, every stretch that is none, and every frame whose payload is not what its header says."""
+    decompressor = zstandard.ZstdDecompressor()
+    for found in walk(data):
+        if isinstance(found, Damage):
+            yield found
+            continue
+        size = found.end - found.offset
+        try:
+            yield Inflated(found.header, found.offset, size, _inflate(found, decompressor))
+        except (zstandard.ZstdError, ValueError) as error:
+            yield Damage(found.offset, size, f"the frame is whole but not readable: {error}")
+
+
+def line_frames(data: bytes) -> Iterator[Inflated | Damage]:
+    """As `inflated_frames`, for a journal or a JSON-lines log: a frame must also have as many lines as its header says."""
+    for found in inflated_frames(data):
+        if isinstance(found, Inflated) and found.text.count(b"\n") != found.header.records:
+            yield Damage(found.offset, found.size, f"the frame has not the {found.header.records} lines that its header says")
+        else:
+            yield found
+
+
+def _inflate(frame: Frame, decompressor: zstandard.ZstdDecompressor) -> bytes:
+    header = frame.header
+    if header.kind is Kind.FOOTER:
+        return b""
+    if header.inflated > _MOST_INFLATED:
+        raise ValueError(f"it says that it inflates to {header.inflated} bytes, and {_MOST_INFLATED} are allowed")
+    # The decoder trusts the size within the zstd frame, so that one has to agree before any memory is given.
+    if zstandard.frame_content_size(frame.payload) != header.inflated:
+        raise ValueError("its sizes do not agree")
+    return decompressor.decompress(frame.payload)

@@ -1,0 +1,92 @@
+"""Downloads of logs, whole or from a byte on (RFC 9110: Range, If-Range, ETag).
+
+An open journal is read up to its durable length and not a byte further. Its ETag changes as it grows, as a strong one must, so who
+follows a journal asks for a range without If-Range: bytes that were once durable never change.
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from io import FileIO
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from feedback_server.counters import Counters
+from feedback_server.folder import Folder
+from feedback_wire.catalogue import LogEntry
+from feedback_wire.problem import Problem
+from feedback_wire.routes import LOG
+
+_CHUNK_BYTES = 256 * 1024
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Bytes `begin` up to, not including, `end`."""
+
+    begin: int
+    end: int
+
+
+def wanted_slice(header: str | None, size: int) -> Slice | None:
+    """What a Range header asks for of `size` bytes; None means all. Problem 416 if no such byte exists.
+
+    Several ranges at once, and what is no byte range, are answered with all, as RFC 9110 section 14.2 allows.
+    """
+    match = _RANGE.fullmatch(header.replace(" ", "")) if header else None
+    if match is None or match[0] == "bytes=-":
+        return None
+    first, last = match.groups()
+    if not first:
+        wanted = Slice(max(0, size - int(last)), size)
+    else:
+        wanted = Slice(int(first), min(int(last) + 1, size) if last else size)
+        if last and int(last) < int(first):
+            return None
+    if wanted.begin >= wanted.end:
+        raise Problem(416, "no_such_range", f"the log has {size} bytes; ask for a range that begins before its end")
+    return wanted
+
+
+def answer(request: Request, folder: Folder, entry: LogEntry, counters: Counters) -> Response:
+    """The response to GET or HEAD of one log. FileNotFoundError if it has just been removed."""
+    etag = _etag(folder, entry)
+    headers = {"etag": etag, "accept-ranges": "bytes", "cache-control": "private, no-cache"}
+    if is_named(etag, request.headers.get("if-none-match")):
+        return Response(status_code=304, headers=headers)
+    current = request.headers.get("if-range") in (None, etag)
+    part = wanted_slice(request.headers.get("range") if current else None, entry.bytes)
+    status, wanted = (206, part) if part else (200, Slice(0, entry.bytes))
+    headers["content-length"] = str(wanted.end - wanted.begin)
+    if part:
+        headers["content-range"] = f"bytes {part.begin}-{part.end - 1}/{entry.bytes}"
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=LOG)
+    counters.downloads += 1
+    counters.downloaded_bytes += wanted.end - wanted.begin
+    return StreamingResponse(_chunks(folder.reading(str(entry.name)), wanted), status_code=status, headers=headers, media_type=LOG)
+
+
+def is_named(etag: str, header: str | None) -> bool:
+    """Whether an If-None-Match header names `etag`."""
+    return header is not None and (header.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in header.split(",")))
+
+
+def _etag(folder: Folder, entry: LogEntry) -> str:
+    """Sealed files never change under their name, so the time of writing and the length name their bytes."""
+    return f'"{folder.written_ns(str(entry.name)) if entry.sealed else 0:x}-{entry.bytes:x}"'
+
+
+async def _chunks(file: FileIO, wanted: Slice) -> AsyncIterator[bytes]:
+    with file:
+        at = wanted.begin
+        while at < wanted.end:
+            chunk = await asyncio.to_thread(os.pread, file.fileno(), min(_CHUNK_BYTES, wanted.end - at), at)
+            if not chunk:
+                raise OSError(f"the log ends at {at}, before its known length {wanted.end}")
+            yield chunk
+            at += len(chunk)

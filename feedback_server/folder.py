@@ -1,0 +1,138 @@
+"""The data folder: every file operation of the room, and the lock that keeps a second server out.
+
+Names are joined by the kernel (`dir_fd`) and links are never followed, so nothing that is asked for can lead out of the folder.
+A new name is only safe after `sync`: fsync of a file says nothing about the folder that lists it.
+"""
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedReader, BufferedWriter, FileIO
+from pathlib import Path
+from typing import BinaryIO
+
+FILE_MODE = 0o640
+FOLDER_MODE = 0o750
+LOCK = ".lock"
+QUARANTINE = "quarantine"
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # NONBLOCK: opening a pipe must not wait for its writer
+
+
+class FolderInUseError(OSError):
+    """Another feedback server works in the folder."""
+
+
+class Folder:
+    """An open data folder, held by this process alone until `close`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        _make(path)
+        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._lock = self._locked()
+        except OSError:
+            os.close(self._fd)
+            raise
+
+    def close(self) -> None:
+        os.close(self._lock)
+        os.close(self._fd)
+
+    def names(self) -> list[str]:
+        """The names of the regular files in the folder, sorted."""
+        with os.scandir(self._fd) as entries:
+            return sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+
+    def create(self, name: str) -> int:
+        """The descriptor of a new file for writing; FileExistsError if there is one."""
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE, dir_fd=self._fd)
+        os.fchmod(fd, FILE_MODE)  # whatever the umask
+        return fd
+
+    def reading(self, name: str) -> FileIO:
+        """A regular file, open for reading; FileNotFoundError if it is none."""
+        file = FileIO(os.open(name, _READ, dir_fd=self._fd))
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file.close()
+            raise FileNotFoundError(f"{self.path / name} is no regular file")
+        return file
+
+    def read(self, name: str, most: int | None = None) -> bytes:
+        """The first `most` bytes of a file, or all."""
+        with BufferedReader(self.reading(name)) as file:
+            return file.read(-1 if most is None else most)
+
+    def size(self, name: str) -> int:
+        return os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_size
+
+    def written_ns(self, name: str) -> int:
+        """When a file was last written, nanoseconds of Unix time."""
+        return os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mtime_ns
+
+    @contextmanager
+    def replacing(self, name: str, *, temporary: str) -> Iterator[BinaryIO]:
+        """Write a file that appears under `name` whole and durable, or, if the block fails, not at all."""
+        self.remove(temporary)
+        try:
+            with BufferedWriter(FileIO(self.create(temporary), "w")) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            self.remove(temporary)
+            raise
+        self.rename(temporary, name)
+        self.sync()
+
+    def rename(self, old: str, new: str) -> None:
+        os.rename(old, new, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+
+    def remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._fd)
+
+    def sync(self) -> None:
+        os.fsync(self._fd)
+
+    def quarantine(self, name: str, data: bytes | memoryview) -> None:
+        """Keep bytes that could not be read, durably, in the subfolder for them; the same name holds the same bytes."""
+        folder = self.path / QUARANTINE
+        _make(folder)
+        fd = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+        with BufferedWriter(FileIO(fd, "w")) as file:
+            os.fchmod(fd, FILE_MODE)
+            file.write(data)
+            file.flush()
+            os.fsync(fd)
+        _sync(folder)
+        self.sync()
+
+    def _locked(self) -> int:
+        fd = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE, dir_fd=self._fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise FolderInUseError(
+                f"{self.path} is in use by another feedback server: stop it, or give this one its own --data folder"
+            ) from None
+        return fd
+
+
+def _make(folder: Path) -> None:
+    """Make the folder if it is missing; one that is there keeps its mode."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        folder.chmod(FOLDER_MODE)
+        _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

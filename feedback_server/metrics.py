@@ -1,0 +1,102 @@
+"""`/metrics`: the counters in Prometheus' text form, read when they are asked for."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from feedback_server.counters import Counters, Histogram
+
+_PREFIX = "swarmscope_feedback_server_"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is measured when it is asked for, beside what is counted."""
+
+    ready: bool
+    journal_age_s: float
+    waiting_bytes: int
+    journals: int
+    sealed_logs: int
+    sealed_log_bytes: int
+
+
+class RoomCollector(Collector):
+    """All metrics of one feedback server."""
+
+    def __init__(self, counters: Counters, state: Callable[[], State]) -> None:
+        self._counters = counters
+        self._state = state
+
+    def collect(self) -> Iterator[Metric]:
+        yield from _totals(self._counters)
+        yield _refusals(self._counters)
+        yield _histogram("fsync_seconds", "time that fdatasync of a journal took", self._counters.fsync)
+        yield _histogram("seal_seconds", "time that sealing a journal took", self._counters.seal)
+        yield from _gauges(self._counters, self._state())
+
+
+def exposition(counters: Counters, state: Callable[[], State]) -> Callable[[], bytes]:
+    """A function that gives the metrics as text."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(RoomCollector(counters, state))
+    return lambda: generate_latest(registry)
+
+
+def _totals(counters: Counters) -> Iterator[Metric]:
+    for name, meaning, value in (
+        ("batches", "batches stored", counters.batches),
+        ("records", "records stored", counters.records),
+        ("duplicates", "batches that came again and were not stored again", counters.duplicates),
+        ("received_bytes", "bytes of stored batches as they came", counters.received_bytes),
+        ("frames", "frames written to journals", counters.frames),
+        ("written_bytes", "bytes written to journals", counters.written_bytes),
+        ("write_errors", "writes to a journal that failed; nothing of them was acknowledged", counters.write_errors),
+        ("sealed", "journals sealed", counters.sealed),
+        ("sealed_records", "records in them", counters.sealed_records),
+        ("seal_errors", "attempts to seal a journal that failed; they are repeated", counters.seal_errors),
+        ("quarantined", "damaged stretches put into quarantine", counters.quarantined),
+        ("quarantined_bytes", "bytes in them", counters.quarantined_bytes),
+        ("retired", "sealed logs removed by --keep-days or --keep-bytes", counters.retired),
+        ("retired_bytes", "bytes of them", counters.retired_bytes),
+        ("downloads", "downloads of logs begun", counters.downloads),
+        ("downloaded_bytes", "bytes asked for in them", counters.downloaded_bytes),
+    ):
+        yield CounterMetricFamily(_PREFIX + name, meaning, value)
+
+
+def _refusals(counters: Counters) -> Metric:
+    refused = CounterMetricFamily(_PREFIX + "refused", "requests refused, by reason", labels=["reason"])
+    for reason, count in sorted(counters.refused.items()):
+        refused.add_metric([reason], count)
+    return refused
+
+
+def _gauges(counters: Counters, state: State) -> Iterator[Metric]:
+    for name, meaning, value in (
+        ("ready", "1 while records can be stored", float(state.ready)),
+        (
+            "last_durable_timestamp_seconds",
+            "when records last reached the disk, Unix time; 0 before the first",
+            counters.last_durable_s,
+        ),
+        ("open_journal_age_seconds", "age of the open journal; 0 without one", state.journal_age_s),
+        ("clock_behind_seconds", "how far the last records' time was ahead of a clock that was set back", counters.clock_behind_s),
+        ("waiting_bytes", "bytes of batches that wait for the disk", state.waiting_bytes),
+        ("journals", "journals on offer: the open one, and those that wait to be sealed", state.journals),
+        ("sealed_logs", "sealed logs on offer", state.sealed_logs),
+        ("sealed_log_bytes", "bytes of them", state.sealed_log_bytes),
+    ):
+        yield GaugeMetricFamily(_PREFIX + name, meaning, value)
+
+
+def _histogram(name: str, meaning: str, histogram: Histogram) -> Metric:
+    bounds = [*(str(bound) for bound in histogram.bounds_s), "+Inf"]
+    return HistogramMetricFamily(
+        _PREFIX + name, meaning, buckets=list(zip(bounds, accumulate(histogram.counts), strict=True)), sum_value=histogram.sum_s
+    )

@@ -1,0 +1,162 @@
+"""Start-up: what an earlier run has left becomes whole logs again, whatever it is.
+
+Nothing that a file contains can stop the start. Whole frames are kept, all else goes into quarantine; of a log that is there both
+as a journal and sealed, one stays; files that are not ours are left alone.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BufferedReader
+
+from feedback_server.archive.reading import sealed_count
+from feedback_server.counters import Counters
+from feedback_server.folder import Folder
+from feedback_server.recent import RecentBatches
+from feedback_server.sealer import RECENT, SEALING_SUFFIX, ClosedJournal, temporary
+from feedback_wire.catalogue import LogEntry
+from feedback_wire.frames import NO_BATCH, Damage, Frame, walk
+from feedback_wire.log_name import Form, LogName
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What there is at the start: sealed logs and journals for the shelf, journals to seal, known batch ids, the newest name."""
+
+    entries: tuple[LogEntry, ...]
+    journals: tuple[ClosedJournal, ...]
+    recent: RecentBatches
+    newest: LogName | None
+
+
+@dataclass(frozen=True, slots=True)
+class WholeFrames:
+    """What is good of a journal: its length up to the last whole frame, its records and batches, and the rest."""
+
+    length: int
+    records: int
+    batches: tuple[bytes, ...]
+    damages: tuple[Damage, ...]
+
+
+def whole_frames(data: bytes) -> WholeFrames:
+    """Tell the whole frames of a journal from what a crash or a bad disk has left."""
+    found = list(walk(data))
+    frames = [frame for frame in found if isinstance(frame, Frame)]
+    damages = tuple(damage for damage in found if isinstance(damage, Damage))
+    torn = next((damage.offset for damage in damages if damage.torn), len(data))
+    batches = tuple(frame.header.batch for frame in frames if frame.header.batch != NO_BATCH)
+    return WholeFrames(torn, sum(frame.header.records for frame in frames), batches, damages)
+
+
+def recover(folder: Folder, counters: Counters) -> Recovered:
+    """Bring the folder in order, as far as the disk lets; OSError only if its files cannot be listed or removed."""
+    _remove_leftovers(folder)
+    names = sorted(_log_names(folder.names()), key=lambda name: name.stem)
+    sealed = {name.stem: name for name in names if name.form is not Form.JOURNAL}
+    examined = {name: _examined(folder, name, counters) for name in names if name.form is Form.JOURNAL}
+    recent = _known_batches(folder, examined.values())
+    journals = [
+        _entry(name, whole) for name, whole in examined.items() if whole and not _is_sealed(folder, name, sealed.get(name.stem))
+    ]
+    stems = {entry.name.stem for entry in journals}
+    logs = [_sealed_entry(folder, name) for stem, name in sealed.items() if stem not in stems]
+    return Recovered(
+        entries=(*logs, *(entry for entry in journals if entry.records)),
+        journals=tuple(ClosedJournal(name=entry.name, length=entry.bytes, recent=recent.to_bytes()) for entry in journals),
+        recent=recent,
+        newest=names[-1] if names else None,
+    )
+
+
+def _entry(name: LogName, whole: WholeFrames) -> LogEntry:
+    return LogEntry(name=name, bytes=whole.length, records=whole.records)
+
+
+def _log_names(names: Iterable[str]) -> Iterator[LogName]:
+    for text in names:
+        try:
+            yield LogName.parse(text)
+        except ValueError:
+            continue  # not ours
+
+
+def _remove_leftovers(folder: Folder) -> None:
+    """Remove files that a crash has kept from being finished; what they were made from is still there."""
+    for text in folder.names():
+        name = text.removeprefix(".").removesuffix(SEALING_SUFFIX)
+        if text == temporary(name) and (name == RECENT or list(_log_names([name]))):
+            folder.remove(text)
+
+
+def _examined(folder: Folder, name: LogName, counters: Counters) -> WholeFrames | None:
+    """What is whole of a journal, with a copy of all that is not in quarantine; None if it cannot be read."""
+    try:
+        data = folder.read(str(name))
+    except OSError:
+        log.exception("%s is left as it is and not offered, it cannot be read", name)
+        return None
+    whole = whole_frames(data)
+    for damage in whole.damages:
+        _say(name, damage)
+        try:
+            folder.quarantine(f"{name}.{damage.offset}", data[damage.offset : damage.offset + damage.size])
+        except OSError as error:  # a full disk: what is whole can be read all the same
+            log.warning("%s: no copy of them could be made: %s", name, error)
+            continue
+        counters.quarantined += 1
+        counters.quarantined_bytes += damage.size
+    return whole
+
+
+def _say(name: LogName, damage: Damage) -> None:
+    where = f"{name}: {damage.size} bytes at offset {damage.offset} go into quarantine, {damage.reason}"
+    if damage.torn:
+        log.warning("%s (an unfinished write: it was never acknowledged)", where)
+    else:
+        log.error("%s", where)
+
+
+def _known_batches(folder: Folder, journals: Iterable[WholeFrames | None]) -> RecentBatches:
+    """The saved batch ids and those in journals, saved again, because journals may go now."""
+    try:
+        recent = RecentBatches.from_bytes(folder.read(RECENT))
+    except OSError:
+        recent = RecentBatches()  # a first start; at worst a repeated batch is stored twice, and readers take each message once
+    for whole in journals:
+        recent.remember(whole.batches if whole else ())
+    try:
+        with folder.replacing(RECENT, temporary=temporary(RECENT)) as file:
+            file.write(recent.to_bytes())
+    except OSError as error:  # a full disk: what is on it can be read all the same
+        log.warning("the names of the newest batches are not saved; one that is sent again may be stored twice: %s", error)
+    return recent
+
+
+def _is_sealed(folder: Folder, journal: LogName, sealed: LogName | None) -> bool:
+    """Whether the journal's sealed log is whole; then the journal goes, or else what there is of the sealed log."""
+    if sealed is None:
+        return False
+    count = _count(folder, sealed)
+    folder.remove(str(sealed if count is None else journal))
+    folder.sync()
+    return count is not None
+
+
+def _sealed_entry(folder: Folder, name: LogName) -> LogEntry:
+    """A sealed log as it is offered; a damaged one too, because its reader can save what is good of it."""
+    count = _count(folder, name)
+    if count is None:
+        log.error("%s is damaged: its end is missing; swarmscope logs verify tells more", name)
+    return LogEntry(name=name, bytes=folder.size(str(name)), records=count or 0)
+
+
+def _count(folder: Folder, name: LogName) -> int | None:
+    """How many records a sealed log has; None if it is not whole."""
+    try:
+        with BufferedReader(folder.reading(str(name))) as file:
+            return sealed_count(file, name.form)
+    except (OSError, ValueError):
+        return None

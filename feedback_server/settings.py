@@ -1,0 +1,90 @@
+"""What an operator can set. Keys guard both doors, so a server without them starts only where nobody else can reach it."""
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from feedback_wire.log_name import SERVER_NAME, Form
+
+FORMS = {"jsonl": Form.JSONL, "csv": Form.CSV, "parquet": Form.PARQUET}
+DAY_S = 86_400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of one feedback server."""
+
+    listen: str = "127.0.0.1:8090"
+    """Address and port to listen on; port 0 takes a free one."""
+
+    data: Path = Path("feedback-data")
+    """Folder of the logs; made if it is missing, and used by one feedback server at a time."""
+
+    name: str = "fs1"
+    """Name of this feedback server: stands in every log's name, so each server needs its own."""
+
+    format: Literal["jsonl", "csv", "parquet"] = "jsonl"
+    """Form of sealed logs: JSON lines or CSV (both in zstd), or Parquet."""
+
+    roll_seconds: int = 60
+    """Seconds that one log covers."""
+
+    max_log_bytes: int = 64 * 1024 * 1024
+    """A log of this many bytes (compressed) is closed and the next part begun. One such log has to fit into memory."""
+
+    keep_days: int | None = None
+    """Days after which sealed logs are removed; unset keeps them."""
+
+    keep_bytes: int | None = None
+    """Bytes that sealed logs may take together, the oldest are removed first; unset sets no limit."""
+
+    token: str | None = field(default=None, repr=False)
+    """Key that coordinators send with records."""
+
+    read_token: str | None = field(default=None, repr=False)
+    """Key that monitoring platforms send to list and download logs."""
+
+    insecure: bool = False
+    """Run without keys; only on a loopback address."""
+
+    def __post_init__(self) -> None:
+        host, _ = address(self.listen)
+        if SERVER_NAME.fullmatch(self.name) is None:
+            raise ValueError(
+                f"--name is {self.name!r}, which cannot be part of a file name; use 1 to 32 of a-z, 0-9, inner hyphens, such as fs1"
+            )
+        if not 1 <= self.roll_seconds <= DAY_S:
+            raise ValueError(f"--roll-seconds is {self.roll_seconds}; a log covers 1 to {DAY_S} seconds, 60 is usual")
+        for flag, value in (("max-log-bytes", self.max_log_bytes), ("keep-days", self.keep_days), ("keep-bytes", self.keep_bytes)):
+            if value is not None and value < 1:
+                raise ValueError(f"--{flag} is {value}; it needs a whole number from 1 on")
+        self._check_keys(host)
+
+    def _check_keys(self, host: str) -> None:
+        if self.insecure and not _is_loopback(host):
+            raise ValueError(
+                f"--insecure works on loopback only, and {host} can be reached by others: set --token and --read-token instead"
+            )
+        if not self.insecure and not (self.token and self.read_token):
+            raise ValueError(
+                "a feedback server needs two keys: --token (coordinators send it) and --read-token (monitoring platforms send it); "
+                "set SWARMSCOPE_FEEDBACK_SERVER_TOKEN and SWARMSCOPE_FEEDBACK_SERVER_READ_TOKEN, or try --insecure on 127.0.0.1"
+            )
+
+
+def address(listen: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT` or `[IPV6]:PORT`; ValueError if it is neither."""
+    host, colon, port = listen.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) <= 65_535):
+        raise ValueError(f"--listen is {listen!r}; it needs an address and a port, such as 127.0.0.1:8090 or [::1]:8090")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,257 @@
+"""One thread writes. What arrives while it waits for the disk is its next group: one write and one fdatasync for all of it.
+
+There is no linger to tune: a lone batch is written at once, and under load the groups grow by themselves. An answer is given only
+after the fdatasync that covers it.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from queue import Empty, SimpleQueue
+
+from feedback_server import periods
+from feedback_server.batch import Batch
+from feedback_server.counters import Counters
+from feedback_server.folder import Folder
+from feedback_server.journal import Journal
+from feedback_server.recent import RecentBatches
+from feedback_server.sealer import ClosedJournal
+from feedback_server.settings import Settings
+from feedback_server.shelf import Shelf
+from feedback_wire.catalogue import LogEntry
+from feedback_wire.log_name import LogName
+
+log = logging.getLogger(__name__)
+
+# A group of 8 MiB takes about 25 ms to stamp, compress and write; larger ones would only make their first batch wait.
+_GROUP_BYTES = 8 * 1024 * 1024
+_IDLE_S = 1.0
+RETRY_S = 1.0
+"""How long nothing is tried after the disk has refused twice in a row; also what senders are told to wait."""
+
+
+class Outcome(Enum):
+    STORED = auto()
+    DUPLICATE = auto()
+    FAILED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    batch: Batch
+    answer: asyncio.Future[Outcome]
+
+
+def wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Writer(threading.Thread):
+    """Stores batches; `ready` is False from a write error until a write has succeeded again."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        folder: Folder,
+        *,
+        shelf: Shelf,
+        recent: RecentBatches,
+        newest: LogName | None,
+        counters: Counters,
+        seal: Callable[[ClosedJournal], None],
+        clock: Callable[[], int] = wall_ms,
+    ) -> None:
+        super().__init__(name="writer", daemon=True)
+        self.ready = True
+        self.waiting_bytes = 0
+        self._settings = settings
+        self._folder = folder
+        self._shelf = shelf
+        self._recent = recent
+        self._newest = newest
+        self._counters = counters
+        self._seal = seal
+        self._clock = clock
+        self._journal: Journal | None = None
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._not_before_s = 0.0
+
+    async def store(self, batch: Batch) -> Outcome:
+        """What became of the batch, once that is certain."""
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.waiting_bytes += len(batch.lines)
+        try:
+            self._queue.put(_Waiting(batch, answer))
+            return await answer
+        finally:
+            self.waiting_bytes -= len(batch.lines)
+
+    def stop(self) -> None:
+        """Store what waits, close the journal, end."""
+        self._queue.put(None)
+        self.join()
+
+    @property
+    def journal_age_s(self) -> float:
+        journal = self._journal
+        return time.monotonic() - journal.opened_s if journal else 0.0
+
+    def run(self) -> None:
+        going_on = True
+        while going_on:
+            group, going_on = self._next_group()
+            if group:
+                self._commit(group)
+            elif not self.ready:
+                self._probe()
+            self._close_if_over()
+        self._close()
+
+    def _next_group(self) -> tuple[list[_Waiting], bool]:
+        """All that waits, up to a bound; nothing after a pause; False with the last group."""
+        group: list[_Waiting] = []
+        size = 0
+        try:
+            waiting = self._queue.get(timeout=self._patience_s())
+            while waiting is not None:
+                group.append(waiting)
+                size += len(waiting.batch.lines)
+                if size >= _GROUP_BYTES:
+                    return group, True
+                waiting = self._queue.get_nowait()
+        except Empty:
+            return group, True
+        return group, False
+
+    def _patience_s(self) -> float:
+        if self._journal is None:
+            return _IDLE_S
+        return min(_IDLE_S, max(0.0, self._remaining_s(self._journal)))
+
+    def _commit(self, group: Sequence[_Waiting]) -> None:
+        fresh = {waiting.batch.id: waiting.batch for waiting in group if waiting.batch.id not in self._recent}
+        if fresh and self._store_durably(list(fresh.values())):
+            self._recent.remember(fresh)
+        answers = [(waiting.answer, self._outcome(waiting.batch.id, fresh)) for waiting in group]
+        loop = group[0].answer.get_loop()
+        loop.call_soon_threadsafe(_give, answers)
+
+    def _outcome(self, batch_id: bytes, fresh: dict[bytes, Batch]) -> Outcome:
+        """FAILED unless the batch is durable; the first of its name in the group is the one that was stored."""
+        first = fresh.pop(batch_id, None) is not None
+        if batch_id not in self._recent:
+            return Outcome.FAILED
+        self._counters.duplicates += not first
+        return Outcome.STORED if first else Outcome.DUPLICATE
+
+    def _store_durably(self, batches: Sequence[Batch]) -> bool:
+        """Write and sync; after an error once more, in a new log."""
+        if time.monotonic() < self._not_before_s:
+            return False
+        for _ in ("in the open log", "in a new one"):
+            try:
+                journal = self._journal or self._open()
+                self._write(journal, batches)
+            except OSError as error:
+                self._abandon(error)
+            else:
+                self._count(journal, batches)
+                return True
+        self._not_before_s = time.monotonic() + RETRY_S
+        return False
+
+    def _write(self, journal: Journal, batches: Sequence[Batch]) -> None:
+        now_ms = self._clock()
+        stamp_ms = periods.received_ms(now_ms, journal.name, journal.last_ms)
+        before_bytes = journal.durable_bytes
+        journal.write(batches, stamp_ms)
+        with self._counters.fsync.timing():
+            journal.sync()
+        self._counters.written_bytes += journal.durable_bytes - before_bytes
+        self._counters.clock_behind_s = (stamp_ms - now_ms) / 1000
+
+    def _count(self, journal: Journal, batches: Sequence[Batch]) -> None:
+        self.ready = True
+        self._shelf.put(LogEntry(name=journal.name, bytes=journal.durable_bytes, records=journal.durable_records))
+        self._counters.batches += len(batches)
+        self._counters.frames += len(batches)
+        self._counters.records += sum(batch.records for batch in batches)
+        self._counters.received_bytes += sum(len(batch.lines) for batch in batches)
+        self._counters.last_durable_s = time.time()
+
+    def _open(self) -> Journal:
+        now_ms = self._clock()
+        name = periods.next_log(now_ms, self._newest, server=self._settings.name, roll_s=self._settings.roll_seconds)
+        if name.begins_s * 1000 > now_ms:
+            log.warning(
+                "the clock is %.0f s behind the newest log: records are stamped with that log's time until the clock has caught "
+                "up. If that log's time is wrong, stop the server, move the log out of %s, and start again",
+                name.begins_s - now_ms / 1000,
+                self._folder.path,
+            )
+        try:
+            self._journal = Journal(self._folder, name)
+        except FileExistsError:
+            self._newest = name  # what an attempt that failed has left; pass it over
+            raise
+        return self._journal
+
+    def _probe(self) -> None:
+        """See whether the disk takes writes again, so that readiness does not wait for a sender who waits for readiness."""
+        if self._journal is None and time.monotonic() >= self._not_before_s:
+            try:
+                self._open()
+            except OSError as error:
+                self._abandon(error)
+                self._not_before_s = time.monotonic() + RETRY_S
+            else:
+                self.ready = True
+
+    def _abandon(self, error: OSError) -> None:
+        self.ready = False
+        self._counters.write_errors += 1
+        log.warning("writing to %s failed, nothing is acknowledged before it works again: %s", self._folder.path, error)
+        journal, self._journal = self._journal, None
+        if journal is None:
+            return
+        journal.abandon()
+        if journal.durable_records:
+            self._hand_over(journal)
+        else:
+            self._forget(journal)
+
+    def _forget(self, journal: Journal) -> None:
+        """Remove a log that nobody has seen yet; its name is free again, or a full disk would use up a period's 10,000 names."""
+        with suppress(OSError):  # then it lies there without records, and the next start removes it
+            self._folder.remove(str(journal.name))
+
+    def _remaining_s(self, journal: Journal) -> float:
+        return periods.remaining_s(
+            journal.name, self._clock(), open_for_s=time.monotonic() - journal.opened_s, roll_s=self._settings.roll_seconds
+        )
+
+    def _close_if_over(self) -> None:
+        journal = self._journal
+        if journal and (self._remaining_s(journal) <= 0 or journal.durable_bytes >= self._settings.max_log_bytes):
+            self._close()
+
+    def _close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+            self._hand_over(self._journal)
+
+    def _hand_over(self, journal: Journal) -> None:
+        self._journal = None
+        self._newest = journal.name
+        self._seal(ClosedJournal(name=journal.name, length=journal.durable_bytes, recent=self._recent.to_bytes()))
+
+
+def _give(answers: Sequence[tuple[asyncio.Future[Outcome], Outcome]]) -> None:
+    for answer, outcome in answers:
+        if not answer.done():  # it is, when its sender has gone
+            answer.set_result(outcome)

@@ -1,0 +1,193 @@
+"""What survives: everything acknowledged, exactly once, whatever the end was."""
+
+import secrets
+import shutil
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from feedback_wire.frames import Damage, walk
+from feedback_wire.log_name import LogName
+from tests.processes import eventually
+
+
+class Load:
+    """Coordinators that send batches one after the other, and again what was not acknowledged, until told to stop."""
+
+    def __init__(self, server, lines, senders=4):
+        self.server, self.lines = server, lines
+        self.acknowledged: set[tuple[str, int]] = set()
+        self.unanswered: list[tuple[str, bytes]] = []
+        self.going_on = True
+        self.threads = [threading.Thread(target=self.send, args=(f"s{number}",)) for number in range(senders)]
+        for thread in self.threads:
+            thread.start()
+
+    def send(self, session):
+        first = 0
+        while self.going_on:
+            batch, body = secrets.token_hex(16), self.lines(20, session=session, first=first)
+            try:
+                answer = self.server.post(body, batch)
+            except OSError:
+                self.unanswered.append((batch, body))
+                return
+            assert answer.json == {"stored": 20}
+            self.acknowledged |= {(session, first + number) for number in range(20)}
+            first += 20
+
+    def finish(self):
+        self.going_on = False
+        for thread in self.threads:
+            thread.join(30)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_a_kill_in_the_middle_loses_nothing_acknowledged_and_doubles_nothing(room, lines, stored, form):
+    server = room("--roll-seconds", "1", "--format", form)
+    load = Load(server, lines)
+    eventually(lambda: any(entry["sealed"] for entry in server.logs()) and len(load.acknowledged) > 200)
+    server.server.kill()
+    load.finish()
+    assert load.unanswered, "the kill hit while batches were on their way"
+    journal = max(server.data.glob("*.journal"))
+    with journal.open("ab") as torn:
+        torn.write(secrets.token_bytes(300))
+
+    server = room("--format", form)
+    again = [server.post(body, batch) for batch, body in load.unanswered]
+    assert {answer.status for answer in again} == {200}
+    assert server.counted("quarantined_bytes_total") >= 300
+    assert server.server.stop() == 0
+    found = stored(server.data)
+    assert len(found) == len(set(found))
+    assert load.acknowledged <= set(found)
+    assert not list(server.data.glob("*.journal"))
+
+
+def test_a_server_that_is_killed_begins_a_new_part_and_never_touches_the_old_one(room, lines):
+    server = room("--roll-seconds", "86400")
+    server.post(lines())
+    (before,) = server.logs()
+    server.server.kill()
+    server = room("--roll-seconds", "86400")
+    server.post(lines(session="later"))
+    first, second = (LogName.parse(entry["name"]) for entry in server.logs())
+    assert (first.part, second.part) == (0, 1)
+    assert first.stem == LogName.parse(before["name"]).stem
+    assert [entry["records"] for entry in server.logs()] == [3, 3]
+
+
+def test_the_torn_tail_goes_into_quarantine_and_is_no_loss(room, lines, stored):
+    server = room()
+    server.post(lines(3))
+    name = server.logs()[0]["name"]
+    server.server.kill()
+    journal = server.data / name
+    good = journal.stat().st_size
+    with journal.open("ab") as torn:
+        torn.write(journal.read_bytes()[13:90])
+    server = room()
+    (quarantined,) = (server.data / "quarantine").iterdir()
+    assert (quarantined.name, quarantined.stat().st_size) == (f"{name}.{good}", 77)
+    assert server.counted("quarantined_bytes_total") == 77
+    eventually(lambda: server.logs()[0]["sealed"])
+    assert stored(server.data) == [("s", 0), ("s", 1), ("s", 2)]
+
+
+def test_nothing_in_the_folder_can_stop_the_start(room, journal_bytes):
+    server = room()
+    server.server.stop()
+    stems = iter(f"20120807T0930{second:02d}Z-fs1-0000" for second in range(60))
+    good = journal_bytes(2, 3)
+    contents = [b"", b"x", good[:20], bytes(5000), secrets.token_bytes(5000), good[:100] + b"\0" + good[101:], good]
+    for content in contents:
+        (server.data / f"{next(stems)}.journal").write_bytes(content)
+    (server.data / f"{next(stems)}.parquet").write_bytes(b"PAR1 not really")
+    (server.data / f"{next(stems)}.jsonl.zst").write_bytes(good)
+    (server.data / f"{next(stems)}.journal").mkdir()
+    (server.data / "recent-batches").write_bytes(b"odd")
+    (server.data / "notes.txt").write_text("mine")
+    (server.data / ".20120807T093059Z-fs1-0000.jsonl.zst.sealing").write_bytes(good[:50])
+    server = room()
+    eventually(lambda: server.counted("journals") == 0)
+    assert [(entry["name"][13:15], entry["records"]) for entry in server.logs()] == [("05", 3), ("06", 5), ("07", 0), ("08", 0)]
+    assert (server.data / "notes.txt").read_text() == "mine"
+    assert not list(server.data.glob(".2*"))
+    assert server.get("/readyz").status == 200
+
+
+def test_a_crash_between_sealing_and_removing_leaves_one_of_both(room, lines, stored):
+    server = room("--roll-seconds", "86400")
+    server.post(lines())
+    name = server.logs()[0]["name"]
+    copy = server.data.parent / name
+    shutil.copy(server.data / name, copy)
+    server.server.stop()
+    shutil.copy(copy, server.data)  # as if the journal had not been removed yet
+    server = room()
+    assert [(entry["records"], entry["sealed"]) for entry in server.logs()] == [(3, True)]
+    assert not list(server.data.glob("*.journal"))
+    server.server.stop()
+
+    (sealed,) = server.data.glob("*.jsonl.zst")
+    sealed.write_bytes(sealed.read_bytes()[:-10])  # as a disk may lose a file's end that it had promised to keep
+    shutil.copy(copy, server.data)
+    server = room("--format", "csv")
+    eventually(lambda: [(entry["records"], entry["sealed"]) for entry in server.logs()] == [(3, True)])
+    assert len(stored(server.data)) == 3
+
+
+def test_damage_within_a_journal_costs_its_frame_only(room, journal_bytes, stored):
+    server = room()
+    server.server.stop()
+    data = bytearray(journal_bytes(2, 3, 4))
+    second = [found.offset for found in walk(bytes(data))][1]
+    data[second + 80] ^= 1
+    (server.data / "20120807T093000Z-fs1-0000.journal").write_bytes(data)
+    assert [type(found) for found in walk(bytes(data))].count(Damage) == 1
+    server = room()
+    eventually(lambda: server.counted("sealed_total") == 1)
+    assert stored(server.data) == [("s", seq) for seq in (0, 1, 5, 6, 7, 8)]
+    assert server.counted("quarantined_total") >= 1
+
+
+def test_a_second_server_on_the_same_folder_is_refused(room):
+    server = room()
+    command = [
+        sys.executable,
+        "-m",
+        "swarmscope",
+        "feedback-server",
+        "--insecure",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        server.data,
+    ]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert second.returncode == 1
+    assert "in use by another feedback server" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert server.get("/readyz").status == 200
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit of util-linux")
+def test_what_the_disk_refuses_is_not_acknowledged_and_is_taken_when_it_recovers(room, lines, stored):
+    """A limit on the size of files plays the full disk: it stops root as well."""
+    server = room()
+    server.post(lines(session="before"))
+    limit = ["prlimit", "--pid", str(server.server.process.pid)]
+    subprocess.run([*limit, "--fsize=5:unlimited"], check=True)
+    refused = server.post(lines(session="during"), "ab" * 16)
+    assert (refused.status, refused.json["reason"], refused.headers["retry-after"]) == (503, "not_durable", "1")
+    assert server.counted("write_errors_total") >= 2
+    assert server.get("/readyz").status == 503
+    assert server.logs()[0]["records"] == 3
+    subprocess.run([*limit, "--fsize=unlimited:unlimited"], check=True)
+    eventually(lambda: server.get("/readyz").status == 200)
+    assert server.post(lines(session="during"), "ab" * 16).json == {"stored": 3}
+    server.server.stop()
+    assert sorted(stored(server.data)) == [(session, seq) for session in ("before", "during") for seq in range(3)]

@@ -1,0 +1,127 @@
+"""The decisions that need no disk and no clock: names, times, what is whole, what has to go."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feedback_server import periods
+from feedback_server.recent import RecentBatches
+from feedback_server.recovery import whole_frames
+from feedback_server.retention import to_retire
+from feedback_server.settings import Settings, address
+from feedback_wire.catalogue import LogEntry
+from feedback_wire.log_name import LAST_PART, Form, LogName
+
+MINUTE_MS = 1_344_331_800_000  # 2012-08-07T09:30:00Z
+
+
+def test_a_log_begins_with_its_period():
+    name = periods.next_log(MINUTE_MS + 59_999, None, server="fs1", roll_s=60)
+    assert str(name) == "20120807T093000Z-fs1-0000.journal"
+
+
+def test_a_second_log_of_a_period_is_its_next_part_and_the_last_part_opens_the_next_period():
+    first = LogName(MINUTE_MS // 1000, "fs1", 0, Form.PARQUET)
+    last = LogName(MINUTE_MS // 1000, "fs1", LAST_PART, Form.JOURNAL)
+    assert str(periods.next_log(MINUTE_MS + 5, first, server="fs1", roll_s=60)) == "20120807T093000Z-fs1-0001.journal"
+    assert str(periods.next_log(MINUTE_MS + 5, last, server="fs1", roll_s=60)) == "20120807T093100Z-fs1-0000.journal"
+
+
+@given(
+    times=st.lists(st.integers(0, 4_000_000_000_000), min_size=1, max_size=30),
+    roll_s=st.integers(1, 86_400),
+    servers=st.lists(st.sampled_from(["fs1", "a", "zz"]), min_size=30, max_size=30),
+)
+def test_every_new_log_sorts_behind_all_before_it_whatever_the_clock_does(times, roll_s, servers):
+    newest = None
+    for now_ms, server in zip(times, servers, strict=False):
+        name = periods.next_log(now_ms, newest, server=server, roll_s=roll_s)
+        assert newest is None or name.stem > newest.stem
+        assert LogName.parse(str(name)) == name
+        newest = name
+
+
+@given(times=st.lists(st.integers(0, 4_000_000_000_000), min_size=1, max_size=30))
+def test_time_in_a_log_never_goes_backwards_nor_before_its_begin(times):
+    name = periods.next_log(times[0], None, server="fs1", roll_s=60)
+    last_ms = 0
+    for now_ms in times:
+        stamp_ms = periods.received_ms(now_ms, name, last_ms)
+        assert stamp_ms >= max(last_ms, name.begins_s * 1000)
+        last_ms = stamp_ms
+
+
+def test_a_log_ends_with_its_period_and_a_clock_set_back_holds_it_open_for_two_at_most():
+    name = LogName(MINUTE_MS // 1000, "fs1", 0, Form.JOURNAL)
+    assert periods.remaining_s(name, MINUTE_MS + 59_000, open_for_s=59, roll_s=60) == 1
+    assert periods.remaining_s(name, MINUTE_MS + 60_000, open_for_s=60, roll_s=60) == 0
+    assert periods.remaining_s(name, MINUTE_MS - 3_600_000, open_for_s=119, roll_s=60) == 1
+
+
+@given(counts=st.lists(st.integers(1, 4), min_size=1, max_size=3))
+def test_a_journal_cut_at_any_byte_keeps_exactly_its_whole_frames(journal_bytes, counts):
+    data = journal_bytes(*counts)
+    ends = [len(journal_bytes(*counts[:number])) for number in range(len(counts) + 1)]
+    for cut in range(len(data) + 1):
+        whole = whole_frames(data[:cut])
+        kept = max((number for number, end in enumerate(ends) if end <= cut), default=0)
+        assert whole.records == sum(counts[:kept])
+        assert whole.batches == tuple(number.to_bytes(16, "big") for number in range(1, kept + 1))
+        assert whole.length == (ends[kept] if cut >= ends[0] else 0)
+        assert sum(damage.size for damage in whole.damages) == cut - whole.length
+
+
+@given(data=st.binary(max_size=300), counts=st.lists(st.integers(1, 2), max_size=2))
+def test_no_bytes_behind_a_journal_can_hide_what_is_before_them(journal_bytes, data, counts):
+    whole = whole_frames(journal_bytes(*counts) + data)
+    assert whole.records >= sum(counts)
+
+
+def test_the_oldest_batches_are_forgotten_first_and_the_rest_survives_a_restart():
+    recent = RecentBatches(most=3)
+    recent.remember(number.to_bytes(16, "big") for number in range(5))
+    again = RecentBatches.from_bytes(recent.to_bytes() + b"torn")
+    assert [number.to_bytes(16, "big") in again for number in range(5)] == [False, False, True, True, True]
+
+
+def _entry(day: int, size: int) -> LogEntry:
+    return LogEntry(name=LogName(day * 86_400, "fs1", 0, Form.JSONL), bytes=size, records=1)
+
+
+def test_the_oldest_logs_go_first_by_days_and_by_bytes():
+    logs = [_entry(day, 10) for day in range(5)]
+    now_s = 5 * 86_400
+    assert to_retire(logs, now_s=now_s, keep_days=None, keep_bytes=None) == []
+    assert to_retire(logs, now_s=now_s, keep_days=3, keep_bytes=None) == logs[:2]
+    assert to_retire(logs, now_s=now_s, keep_days=None, keep_bytes=25) == logs[:3]
+    assert to_retire(logs, now_s=now_s, keep_days=4, keep_bytes=30) == logs[:2]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"listen": "8090"}, "an address and a port"),
+        ({"listen": "127.0.0.1:99999"}, "an address and a port"),
+        ({"name": "Feedback Server"}, "cannot be part of a file name"),
+        ({"name": "../fs"}, "cannot be part of a file name"),
+        ({"roll_seconds": 0}, "1 to 86400 seconds"),
+        ({"max_log_bytes": 0}, "--max-log-bytes is 0"),
+        ({"keep_days": -1}, "--keep-days is -1"),
+        ({"insecure": False}, "two keys"),
+        ({"insecure": False, "token": "a"}, "two keys"),
+        ({"listen": "0.0.0.0:8090"}, "loopback only"),
+        ({"listen": "example.org:8090"}, "loopback only"),
+    ],
+)
+def test_settings_that_cannot_work_say_what_to_do(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        Settings(**({"insecure": True} | wrong))
+
+
+def test_keys_are_not_shown_with_the_settings():
+    assert "secret" not in repr(Settings(token="secret-1", read_token="secret-2"))
+
+
+def test_an_ipv6_address_stands_in_brackets():
+    assert address("[::1]:0") == ("::1", 0)
+    assert Settings(listen="[::1]:8090", insecure=True).insecure

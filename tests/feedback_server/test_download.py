@@ -1,0 +1,168 @@
+"""What a monitoring platform may rely on when it lists and downloads."""
+
+import threading
+import time
+
+import pytest
+
+from feedback_server.download import Slice, wanted_slice
+from feedback_wire.problem import Problem
+from tests.processes import eventually
+
+
+@pytest.fixture
+def sealed(room, lines):
+    """A server with one sealed log: the server, the log's path, its bytes."""
+    server = room("--roll-seconds", "1")
+    server.post(lines(50))
+    eventually(lambda: server.logs()[0]["sealed"])
+    name = server.logs()[0]["name"]
+    return server, f"/v1/logs/{name}", (server.data / name).read_bytes()
+
+
+def test_a_log_comes_whole_in_pieces_or_not_at_all(sealed):
+    server, path, data = sealed
+    whole = server.get(path)
+    assert (whole.status, whole.body, whole.headers["accept-ranges"]) == (200, data, "bytes")
+    etag = whole.headers["etag"]
+    assert not etag.startswith("W/")
+    piece = server.get(path, range="bytes=10-19")
+    assert (piece.status, piece.body, piece.headers["content-range"]) == (206, data[10:20], f"bytes 10-19/{len(data)}")
+    assert server.get(path, range="bytes=10-").body == data[10:]
+    assert server.get(path, range="bytes=-7").body == data[-7:]
+    assert server.get(path, range="bytes=10-99999").body == data[10:]
+    assert server.get(path, range="bytes=10-19", if_range=etag).status == 206
+    assert server.get(path, range="bytes=10-19", if_range='"another"').body == data
+    assert server.get(path, if_none_match=etag).status == 304
+    beyond = server.get(path, range=f"bytes={len(data)}-")
+    assert (beyond.status, beyond.json["reason"]) == (416, "no_such_range")
+    head = server.request("HEAD", path)
+    assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(data)))
+
+
+def test_the_catalogue_counts_what_is_there(sealed):
+    server, _, data = sealed
+    (entry,) = server.logs()
+    assert (entry["bytes"], entry["records"]) == (len(data), 50)
+    assert server.get("/v1/logs/latest").json == entry
+    assert server.logs(f"?after={entry['name']}") == []
+    assert server.logs("?after=20000101T000000Z-fs1-0000.journal") == [entry]
+
+
+def test_an_open_journal_is_read_up_to_what_is_durable_and_not_a_byte_further(room, lines):
+    server = room()
+    server.post(lines(3))
+    (entry,) = server.logs()
+    path = server.data / entry["name"]
+    with path.open("ab") as journal:
+        journal.write(b"not durable yet")
+    answer = server.get(f"/v1/logs/{entry['name']}")
+    assert answer.body == path.read_bytes()[: entry["bytes"]]
+    assert server.get(f"/v1/logs/{entry['name']}", range=f"bytes={entry['bytes']}-").status == 416
+
+
+def test_a_journal_that_has_just_been_sealed_says_so(sealed):
+    server, path, _ = sealed
+    answer = server.get(path.replace("jsonl.zst", "journal"))
+    assert (answer.status, answer.json["reason"]) == (404, "sealed")
+
+
+def test_before_the_first_record_there_is_no_latest_log(room):
+    server = room()
+    assert server.get("/v1/logs/latest").json["reason"] == "no_such_log"
+    assert server.logs() == []
+
+
+ELSEWHERE = (
+    "../secret",
+    "..%2Fsecret",
+    "%2e%2e/%2e%2e/etc/passwd",
+    "....//etc/passwd",
+    "%2Fetc%2Fpasswd",
+    "//etc/passwd",
+    ".lock",
+    "recent-batches",
+    "quarantine",
+    "20120807T093000Z-fs1-0000.jsonl.zst%00",
+    "20120807T093000Z-fs1-0000.jsonl.zst%0a",
+    "20120807T093000Z-fs1-0000.jsonl.zst/../.lock",
+    "20120807T093000Z-..-0000.jsonl.zst",
+    "20129999T999999Z-fs1-0000.jsonl.zst",
+    "%D9%A220120807T093000Z-fs1-0000.jsonl.zst",
+    "x" * 5000,
+)
+
+
+def test_no_name_leads_out_of_the_catalogue(room, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    server = room()
+    for name in ELSEWHERE:
+        answer = server.get(f"/v1/logs/{name}")
+        assert answer.status in (400, 404), name
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert server.get(f"/v1/logs?after={name}").status == 400, name
+
+
+def test_a_link_in_the_folder_is_never_followed(room, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "data").mkdir()
+    name = "20120807T093000Z-fs1-0000.jsonl.zst"
+    (tmp_path / "data" / name).symlink_to(tmp_path / "secret")
+    server = room()
+    assert server.logs() == []
+    assert server.get(f"/v1/logs/{name}").status == 404
+
+
+def test_a_long_poll_is_answered_as_soon_as_something_is_durable(room, lines):
+    server = room()
+    etag = server.get("/v1/logs").headers["etag"]
+    answers = []
+    poll = threading.Thread(target=lambda: answers.append(server.get("/v1/logs?wait=30", if_none_match=etag)))
+    poll.start()
+    began = time.monotonic()
+    server.post(lines())
+    poll.join(10)
+    assert time.monotonic() - began < 5
+    assert (answers[0].status, answers[0].json["logs"][0]["records"]) == (200, 3)
+    assert answers[0].headers["etag"] != etag
+
+
+def test_a_long_poll_ends_when_its_time_is_over_or_the_server_stops(room):
+    server = room()
+    etag = server.get("/v1/logs").headers["etag"]
+    assert server.get("/v1/logs", if_none_match=etag).status == 304
+    assert server.get("/v1/logs?wait=1", if_none_match=etag).status == 304
+    assert [server.get(f"/v1/logs?wait={wait}").status for wait in ("61", "-1", "x", "1.5", "9" * 9, "0000999")] == [400] * 6
+    poll = threading.Thread(target=lambda: server.get("/v1/logs?wait=60", if_none_match=etag))
+    poll.start()
+    began = time.monotonic()
+    assert server.server.stop() == 0
+    poll.join(5)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (None, None),
+        ("bytes=0-0", Slice(0, 1)),
+        ("bytes=5-", Slice(5, 100)),
+        ("bytes=-5", Slice(95, 100)),
+        ("bytes=-500", Slice(0, 100)),
+        ("bytes=0-99999", Slice(0, 100)),
+        ("bytes=-", None),
+        ("bytes=9-5", None),
+        ("bytes=0-1,5-6", None),
+        ("items=0-5", None),
+        ("bytes=a-b", None),
+    ],
+)
+def test_a_range_is_understood_as_rfc_9110_says(header, expected):
+    assert wanted_slice(header, 100) == expected
+
+
+@pytest.mark.parametrize("header", ["bytes=100-", "bytes=-0", "bytes=200-300"])
+def test_a_range_without_a_byte_is_refused(header):
+    with pytest.raises(Problem, match="no_such_range") as refused:
+        wanted_slice(header, 100)
+    assert refused.value.status == 416
