@@ -1,0 +1,1 @@
+"""Retrieves or opens log files, measures what viewers got, and shows it."""

@@ -1,0 +1,167 @@
+"""The JSON interface for scripts: the numbers of the pages, in the one shape that `swarmscope analyze --json` has as well.
+
+What lies in memory is answered from there; a range that begins earlier is read from the mirror's files, one at a time.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tornado.web import RequestHandler
+
+from feedback_wire import routes
+from feedback_wire.problem import Problem
+from monitor_platform.dashboard.watch import Watch
+from monitor_platform.geo.locator import Locator
+from monitor_platform.measures.mos import MosModel
+from monitor_platform.measures.open import open_logs
+from monitor_platform.measures.selection import Span, check_columns
+from monitor_platform.measures.summary import summarize
+
+PARAMETERS = ("from", "to", "by")
+WHERE = "where."
+"""Begins the name of each filter: `where.channel=…`, `where.extra.codec=…`."""
+
+_LONGEST_MS = 15
+"""Digits; 13 are our time, 15 the year 33658."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a script asks for; an end that it leaves open is None."""
+
+    from_ms: int | None
+    to_ms: int | None
+    by: tuple[str, ...]
+    where: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Sequence[str]]) -> "Request":
+        """The request in query parameters, each with all its values; Problem (400) says what is wrong with them."""
+        unknown = sorted(name for name in given if name not in PARAMETERS and not name.startswith(WHERE))
+        if unknown:
+            raise bad_parameter(f"{unknown[0]!r} is no parameter; there are {', '.join(PARAMETERS)} and {WHERE}NAME")
+        twice = sorted(name for name, values in given.items() if len(values) > 1)
+        if twice:
+            raise bad_parameter(f"{twice[0]!r} is given twice; give each parameter once")
+        said = {name: values[0] for name, values in given.items()}
+        by = tuple(name.strip() for name in said.get("by", "").split(",") if name.strip())
+        where = {name.removeprefix(WHERE): value for name, value in said.items() if name.startswith(WHERE)}
+        return cls(from_ms=_time(said, "from"), to_ms=_time(said, "to"), by=by, where=where)
+
+    def span(self, *, begin_ms: int, end_ms: int) -> Span:
+        """The span, with open ends at `begin_ms` and `end_ms`."""
+        from_ms = begin_ms if self.from_ms is None else self.from_ms
+        to_ms = end_ms if self.to_ms is None else self.to_ms
+        if from_ms > to_ms:
+            raise bad_parameter("'from' lies behind 'to'")
+        return Span(from_ms, to_ms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """The logs on disk behind the table: everything before `keep_ms` ago is only there."""
+
+    paths: Sequence[Path]
+    locator: Locator
+    mos: MosModel
+    keep_ms: int
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def summary(self, span: Span, where: Mapping[str, str], by: Sequence[str]) -> dict[str, Any]:
+        """The summary of files; one at a time, for each may take much memory."""
+        async with self.reading:
+            return await asyncio.to_thread(self._read, span, where, by)
+
+    def _read(self, span: Span, where: Mapping[str, str], by: Sequence[str]) -> dict[str, Any]:
+        table = open_logs(self.paths, locator=self.locator, mos=self.mos, span=span)
+        try:
+            return summarize(table, span=span, where=where, by=by)
+        finally:
+            table.close()
+
+
+class SummaryHandler(RequestHandler):
+    """GET /api/v1/summary?from=&to=&by=&where.NAME="""
+
+    def initialize(self, watch: Watch, archive: Archive | None, hosts: frozenset[str]) -> None:
+        self._watch = watch
+        self._archive = archive
+        self._hosts = hosts
+
+    async def get(self) -> None:
+        try:
+            answer(self, 200, routes.JSON, json.dumps(await self._summary(), ensure_ascii=False))
+        except Problem as problem:
+            answer(self, problem.status, routes.PROBLEM, problem.body())
+
+    async def _summary(self) -> dict[str, Any]:
+        if self.request.host.lower() not in self._hosts:
+            # A page of another site whose name is made to lead here must not read the answer (DNS rebinding).
+            raise Problem(403, "unknown_host", "this dashboard is known by other names; ask it under the address that it printed")
+        given = self.request.query_arguments
+        asked = Request.parse({name: [value.decode(errors="replace") for value in values] for name, values in given.items()})
+        try:
+            check_columns((*asked.by, *asked.where))
+            return await self._numbers(asked)
+        except ValueError as error:
+            raise bad_parameter(str(error)) from error
+
+    async def _numbers(self, asked: Request) -> dict[str, Any]:
+        now_ms = time.time_ns() // 1_000_000
+        if self._archive is not None:
+            kept_ms = now_ms - self._archive.keep_ms
+            span = asked.span(begin_ms=kept_ms, end_ms=now_ms)
+            if span.from_ms < kept_ms:
+                return await self._archive.summary(span, asked.where, asked.by)
+        else:
+            scene = await self._watch.scene(self._watch.newest())
+            recorded = scene.extent if scene is not None else Span(0, 0)
+            span = asked.span(begin_ms=recorded.from_ms, end_ms=recorded.to_ms)
+        return await self._watch.answers.ask(self._watch.newest(), summarize, span=span, where=asked.where, by=asked.by)
+
+
+class TextHandler(RequestHandler):
+    """Health and metrics: plain text that is made on demand, or the Problem that making it raises."""
+
+    def initialize(self, text: Callable[[], bytes], content_type: str = "text/plain; charset=utf-8") -> None:
+        self._text = text
+        self._content_type = content_type
+
+    def get(self) -> None:
+        try:
+            answer(self, 200, self._content_type, self._text())
+        except Problem as problem:
+            answer(self, problem.status, routes.PROBLEM, problem.body())
+
+
+def answer(handler: RequestHandler, status: int, content_type: str, body: str | bytes) -> None:
+    handler.set_status(status)
+    handler.set_header("Content-Type", content_type)
+    handler.finish(body)
+
+
+def bad_parameter(detail: str) -> Problem:
+    return Problem(400, "bad_parameter", detail)
+
+
+def _time(said: Mapping[str, str], name: str) -> int | None:
+    """Unix milliseconds, or ISO 8601 (UTC unless it says otherwise)."""
+    text = said.get(name, "").strip()
+    if not text:
+        return None
+    if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_MS:
+        return int(text)
+    try:
+        # A plus sign in a query means a space; that is how a time zone's loses its meaning.
+        at = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+    except ValueError as error:
+        raise bad_parameter(
+            f"{name!r} is {text[:40]!r}; it needs Unix milliseconds or a time such as 2012-08-07T09:30:00Z"
+        ) from error
+    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)

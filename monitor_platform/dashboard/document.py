@@ -1,0 +1,173 @@
+"""One viewer's document: figures, and an `Exchange` through which the page around them speaks with the platform.
+
+The browser sends a question (the query part of its address); the answer goes into the figures' sources and, as JSON, into the
+exchange. Documents change only under their lock, all changes of a refresh together.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from bokeh.core.properties import String
+from bokeh.document import Document
+from bokeh.events import ConnectionLost, DocumentReady
+from bokeh.model import DataModel
+from bokeh.models import CustomJS, LayoutDOM
+from bokeh.server.contexts import BokehSessionContext
+from bokeh.server.views.static_handler import StaticHandler
+from jinja2 import Environment, FileSystemLoader
+
+from monitor_platform.dashboard.answers import Moment
+from monitor_platform.dashboard.facts import choices, facts, nothing_yet
+from monitor_platform.dashboard.pages import PAGES, Page
+from monitor_platform.dashboard.picture import AUDIENCE, Picture, Scene, distributed, picture, series_of
+from monitor_platform.dashboard.question import Question
+from monitor_platform.dashboard.watch import Watch
+from monitor_platform.geo.maps import CREDIT_HTML
+from monitor_platform.measures.registry import MEASURES, measure_of
+from monitor_platform.views.histogram import HistogramView
+from monitor_platform.views.regions import RegionView, district_view, map_view
+from monitor_platform.views.timeline import TimelineView
+
+TICK_MS = 250
+TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=False)  # noqa: S701 - see page.html
+
+
+class Exchange(DataModel):
+    """`asked` comes from the browser, as the query part of an address; the others are JSON for dashboard.js."""
+
+    asked = String("")
+    facts = String("")
+    choices = String("")
+    pill = String("")
+
+
+class Viewer:
+    """A document and what its viewer asks."""
+
+    def __init__(self, document: Document, page: Page, watch: Watch) -> None:
+        self._document = document
+        self._page = page
+        self._watch = watch
+        self._question = Question.parse(_query_of(document))
+        self._shown: tuple[Moment, Question] | None = None
+        self._exchange = Exchange(name="exchange", asked=self._question.query(), pill=json.dumps(watch.pill()))
+        self._maps: dict[str, RegionView] = {}
+        self._histogram: HistogramView | None = None
+        self._timeline: TimelineView | None = None
+        # Bokeh awaits a coroutine; its type stubs do not know.
+        self._tick: Callable[[], Any] = self.tick
+        self._make_views()
+        self._listen()
+        watch.viewers += 1
+
+    async def tick(self) -> None:
+        """Show what is new, if anything is."""
+        pill = json.dumps(self._watch.pill())
+        if pill != self._exchange.pill:
+            self._exchange.update(pill=pill)
+        moment = self._watch.moment()
+        if self._shown != (moment, self._question):
+            follows = self._shown is not None and self._shown[1] == self._question
+            self._shown = (moment, self._question)
+            await self._refresh(await self._watch.scene(moment), self._question)
+            if follows:
+                self._watch.shown(moment)
+
+    async def _refresh(self, scene: Scene | None, question: Question) -> None:
+        if scene is None:
+            self._exchange.update(facts=json.dumps(nothing_yet(question, live=self._watch.live)))
+            return
+        shown = await picture(self._watch.answers, scene, question, views=self._page.views)
+        if question != self._question:
+            return  # asked anew meanwhile; that answer is on its way
+        self._document.hold("combine")
+        try:
+            self._show(shown, scene)
+        finally:
+            self._document.unhold()
+
+    def _show(self, shown: Picture, scene: Scene) -> None:
+        question, measure = shown.question, measure_of(shown.question.measure, "region")
+        if shown.areas is not None:
+            self._maps["area"].show(measure, shown.areas, question.area)
+        if shown.districts is not None:
+            self._maps["district"].show(measure, shown.districts, question.district)
+        if self._histogram is not None and shown.histogram is not None:
+            self._histogram.show(distributed(question.measure), shown.histogram)
+        if self._timeline is not None:
+            series = [measure_of(name, "timeline") for name in series_of(question)]
+            self._timeline.show(MEASURES[AUDIENCE], shown.audience, series, shown.timeline, shown.span)
+        self._exchange.update(choices=json.dumps(choices(shown)))
+        self._exchange.update(facts=json.dumps(facts(shown, scene) | {"asked": self._exchange.asked}))
+
+    def _make_views(self) -> None:
+        views = self._page.views
+        if "map" in views:
+            self._maps["area"] = map_view()
+            self._add("map", self._maps["area"].figure)
+        if "district" in views:
+            self._maps["district"] = district_view()
+            self._add("district", self._maps["district"].figure)
+        if "histogram" in views:
+            self._histogram = HistogramView()
+            self._add("histogram", self._histogram.figure)
+        if "timeline" in views:
+            self._timeline = TimelineView(self._page.panels)
+            self._add("timeline", self._timeline.figure)
+        self._document.add_root(self._exchange)
+
+    def _add(self, name: str, figure: LayoutDOM) -> None:
+        figure.name = name
+        self._document.add_root(figure)
+
+    def _listen(self) -> None:
+        self._exchange.on_change("asked", self._on_asked)
+        for column, view in self._maps.items():
+            view.source.selected.on_change("indices", partial(self._on_tap, column, view))
+        self._document.add_periodic_callback(self._tick, TICK_MS)
+        self._document.on_session_destroyed(self._on_gone)
+        self._document.js_on_event(DocumentReady, CustomJS(args={"exchange": self._exchange}, code="swarmscope.begin(exchange)"))
+        self._document.js_on_event(ConnectionLost, CustomJS(code="swarmscope.lost()"))
+
+    def _on_gone(self, _session: object) -> None:
+        self._watch.viewers -= 1
+
+    def _on_asked(self, _attr: str, _old: str, asked: str) -> None:
+        self._question = Question.parse(asked)
+        self._document.add_next_tick_callback(self._tick)
+
+    def _on_tap(self, column: str, view: RegionView, _attr: str, _old: list[int], indices: list[int]) -> None:
+        tapped = view.region_at(indices[0]) if indices else ""
+        if tapped != getattr(self._question, column):
+            self._question = self._question.placed(column, tapped)
+            self._document.add_next_tick_callback(self._tick)
+
+
+def build(document: Document, *, page: Page, watch: Watch) -> None:
+    """Make the document of a new viewer of `page`."""
+    document.title = f"{page.title} · Swarmscope"
+    document.template = TEMPLATES.get_template("page.html")
+    document.template_variables.update(
+        page=page.name,
+        here=page.path,
+        pages=[(each.path, each.title) for each in PAGES],
+        cards=page.cards,
+        live=watch.live,
+        credit=CREDIT_HTML,
+        # Widgets, tables and MathJax, which Bokeh would load as well, are three megabytes that no page uses.
+        bokehjs=StaticHandler.append_version("js/bokeh.min.js"),
+    )
+    Viewer(document, page, watch)
+
+
+def _query_of(document: Document) -> str:
+    """The query part of the address with which the viewer came."""
+    context = document.session_context
+    if not isinstance(context, BokehSessionContext) or context.request is None:
+        return ""
+    arguments: Mapping[str, list[bytes]] = context.request.arguments
+    return urlencode({name: values[-1].decode(errors="replace") for name, values in arguments.items() if values})

@@ -1,0 +1,72 @@
+"""The pill in the header: how far what you see lies behind what happens, as measured; and which feedback server is silent."""
+
+from collections.abc import Sequence
+
+from monitor_platform.retrieval.status import FeedStatus, ServerStatus
+
+# A round may be late by a poll or two without anybody having to worry.
+SILENT_AFTER_POLLS = 3
+SILENT_AFTER_LEAST_S = 5
+
+Pill = dict[str, str]
+Delay = tuple[float, float, int]
+"""Median and 95th percentile of the display delay in milliseconds, and of how many messages."""
+
+
+def static_pill() -> Pill:
+    """For recorded files."""
+    return {
+        "kind": "static",
+        "title": "Static",
+        "text": "recorded files",
+        "hint": "The figures come from recorded log files and do not move.",
+    }
+
+
+def live_pill(status: FeedStatus, delay: Delay | None, *, page_ms: float, now_ms: int, poll_s: float) -> Pill:
+    """For a running feed: the delay if all is well, else what is not; `page_ms` passes from the table to the pages."""
+    silent = [server for server in status.servers if silence_s(server, now_ms) > _allowed_s(poll_s)]
+    if silent:
+        return _stale(silent, status.servers, now_ms)
+    if status.reading_back:
+        hint = "Polling begins when the mirror has been read."
+        return {"kind": "live", "title": "Starting", "text": "reading the mirror back", "hint": hint}
+    if delay is None:
+        return {
+            "kind": "live",
+            "title": "Live",
+            "text": "waiting for feedback",
+            "hint": "No message has arrived in the last minutes.",
+        }
+    p50, p95, n = delay
+    hint = (
+        f"From an end host's clock to this platform's table: median {p50 / 1000:,.1f} s, 95 % below {p95 / 1000:,.1f} s, "
+        f"of the last {n:,} messages. From the table to the pages: {page_ms / 1000:,.1f} s."
+    )
+    return {"kind": "live", "title": "Live", "text": f"{(p50 + page_ms) / 1000:,.1f} s behind", "hint": hint}
+
+
+def silence_s(server: ServerStatus, now_ms: int) -> float:
+    """Seconds since the server last answered usefully; 0 while nothing has failed, however long nothing was asked."""
+    if not server.failures:
+        return 0.0
+    return (now_ms - server.last_success_ms) / 1000 if server.last_success_ms is not None else float("inf")
+
+
+def _allowed_s(poll_s: float) -> float:
+    return max(SILENT_AFTER_POLLS * poll_s, SILENT_AFTER_LEAST_S)
+
+
+def _stale(silent: Sequence[ServerStatus], servers: Sequence[ServerStatus], now_ms: int) -> Pill:
+    said = "; ".join(_silence(server, now_ms) for server in silent)
+    others = [server.name or server.url for server in servers if server not in silent]
+    figures = f"; figures from {', '.join(others)} alone" if others else "; figures stand still"
+    hint = "; ".join(f"{server.url}: {server.error or 'no answer'}" for server in silent)
+    return {"kind": "stale", "title": "Stale", "text": said + figures, "hint": hint}
+
+
+def _silence(server: ServerStatus, now_ms: int) -> str:
+    name = server.name or server.url
+    if server.last_success_ms is None:
+        return f"{name} has not answered yet"
+    return f"{name} silent for {silence_s(server, now_ms):,.0f} s"

@@ -1,0 +1,109 @@
+"""What a viewer asks the page to show: the same few words in the page's address, in what the browser sends, and in every query.
+
+An address is typed, mailed and kept for months, so whatever in it no longer makes sense is left out instead of refused.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl, urlencode
+
+from monitor_platform.measures.registry import MEASURES, View, named
+from monitor_platform.measures.selection import Span, is_column
+
+DEFAULT_MEASURE = "mos"
+MOST_SERIES = 4
+"""More panels than this are too flat to read on a laptop."""
+
+COLOURING = tuple(name for name, measure in MEASURES.items() if "region" in measure.views)
+"""What maps can be coloured by."""
+
+SERIES = tuple(name for name, measure in MEASURES.items() if "timeline" in measure.views)
+"""What a timeline can show."""
+
+LONGEST_QUERY = 4096
+MINUTES = (5, 15, 30, 60)
+DEFAULT_MINUTES = 15
+FILTERS = ("channel", "isp", "district", "area")
+"""What has a control on the page; an address can filter by every other column as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """`span` is a fixed range of time (static), else the last `minutes` count; filters are empty for "all".
+
+    `others`: filters by columns without a control, `extra.NAME` among them, by name.
+    """
+
+    measure: str = DEFAULT_MEASURE
+    series: tuple[str, ...] = ()
+    channel: str = ""
+    isp: str = ""
+    district: str = ""
+    area: str = ""
+    others: tuple[tuple[str, str], ...] = ()
+    minutes: int = DEFAULT_MINUTES
+    span: Span | None = None
+
+    @classmethod
+    def parse(cls, query: str) -> "Question":
+        """The question in the query part of an address."""
+        said = dict(parse_qsl(query.removeprefix("?")[:LONGEST_QUERY]))
+        measure = said.get("measure", "")
+        return cls(
+            measure=measure if _shows(measure, "region") else DEFAULT_MEASURE,
+            series=_series(said.get("series", "")),
+            channel=said.get("channel", ""),
+            isp=said.get("isp", ""),
+            district=said.get("district", ""),
+            area="" if said.get("district") else said.get("area", ""),
+            others=tuple(sorted((name, value) for name, value in said.items() if name not in FILTERS and is_column(name))),
+            minutes=_minutes(said.get("minutes", "")),
+            span=_span(said),
+        )
+
+    @classmethod
+    def filtered(cls, where: Mapping[str, str]) -> "Question":
+        """The question that has the filters `where`, of which district and area may be both."""
+        channel, isp, district, area = (where.get(name, "") for name in FILTERS)
+        others = tuple(sorted((name, value) for name, value in where.items() if name not in FILTERS))
+        return cls(channel=channel, isp=isp, district=district, area=area, others=others)
+
+    def query(self) -> str:
+        """The address's query that asks this again; what is as usual is not in it."""
+        said = {"measure": self.measure if self.measure != DEFAULT_MEASURE else "", "series": ",".join(self.series)}
+        said |= {name: getattr(self, name) for name in FILTERS} | dict(self.others)
+        if self.span is not None:
+            said |= {"from": str(self.span.from_ms), "to": str(self.span.to_ms)}
+        elif self.minutes != DEFAULT_MINUTES:
+            said["minutes"] = str(self.minutes)
+        return urlencode({name: value for name, value in said.items() if value})
+
+    def where(self, *, without: str = "") -> dict[str, str]:
+        """The filters for a query; a map leaves its own out (`without`), or nothing else would be on it to choose."""
+        filters = {name: getattr(self, name) for name in FILTERS} | dict(self.others)
+        return {name: value for name, value in filters.items() if value and name != without}
+
+    def placed(self, column: str, region: str) -> "Question":
+        """The same for one district or area, or for everywhere (empty); the two exclude each other."""
+        return replace(self, district=region if column == "district" else "", area=region if column == "area" else "")
+
+
+def _series(text: str) -> tuple[str, ...]:
+    known = dict.fromkeys(name for name in text.split(",") if _shows(name, "timeline"))
+    return tuple(known)[:MOST_SERIES]
+
+
+def _shows(name: str, view: View) -> bool:
+    measure = named(name)
+    return measure is not None and view in measure.views
+
+
+def _minutes(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and int(text) in MINUTES else DEFAULT_MINUTES
+
+
+def _span(said: Mapping[str, str]) -> Span | None:
+    begin, end = said.get("from", ""), said.get("to", "")
+    if not (begin.isascii() and begin.isdecimal() and end.isascii() and end.isdecimal()):
+        return None
+    return Span(int(begin), int(end)) if int(begin) < int(end) < 2**53 else None

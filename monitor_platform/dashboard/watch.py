@@ -1,0 +1,107 @@
+"""What all viewers share: the table, its answers, the moment that is shown now, and how the feed fares.
+
+The moment moves only when the table has changed or a few seconds have passed, and then for everybody at once: that is what lets
+viewers share answers.
+"""
+
+import time
+from collections import deque
+from statistics import median
+from typing import Protocol
+
+from monitor_platform.dashboard.answers import Answers, Moment
+from monitor_platform.dashboard.picture import Scene
+from monitor_platform.dashboard.pill import Delay, Pill, live_pill, static_pill
+from monitor_platform.measures.extent import extent
+from monitor_platform.measures.selection import Span
+from monitor_platform.measures.table import FeedbackTable
+from monitor_platform.retrieval.status import FeedStatus
+
+# Without new records the picture still ages: whoever has fallen silent leaves the audience.
+MOVES_EVERY_MS = 5_000
+
+REMEMBERED_PAGES = 60
+
+# Queries over a large window take longer than it takes the next records to come.
+REFRESH_MS = 1_000
+
+
+class Running(Protocol):
+    """A feed as the dashboard sees it: retrieval's, or none at all in static mode."""
+
+    def status(self) -> FeedStatus: ...
+
+    def delay(self) -> Delay | None: ...
+
+
+class Watch:
+    """The shared state of the dashboard; to be used on the event loop only."""
+
+    def __init__(self, table: FeedbackTable, feed: Running | None, *, period_s: float, poll_s: float) -> None:
+        self.answers = Answers(table)
+        self.viewers = 0
+        self._table = table
+        self._feed = feed
+        self._period_s = period_s
+        self._poll_s = poll_s
+        self._moment = Moment(-1, 0, 0)
+        self._news_ms: int | None = None
+        self._page_delays_ms: deque[int] = deque(maxlen=REMEMBERED_PAGES)
+
+    @property
+    def live(self) -> bool:
+        return self._feed is not None
+
+    def moment(self) -> Moment:
+        """What is to be shown now; equal moments mean that there is nothing new."""
+        now_ms = _clock_ms()
+        version = self._table.version
+        if version != self._moment.version and self._news_ms is None:
+            self._news_ms = now_ms
+        if self._may_move(now_ms):
+            self._moment = Moment(version, now_ms, self._news_ms or now_ms)
+            self._news_ms = None
+        return self._moment
+
+    def newest(self) -> Moment:
+        """The table as it is, for who asks once and will not wait for the next second."""
+        return Moment(self._table.version, 0, 0)
+
+    def shown(self, moment: Moment) -> None:
+        """A page that follows has been sent the picture of `moment`."""
+        self._page_delays_ms.append(_clock_ms() - moment.news_ms)
+
+    def _may_move(self, now_ms: int) -> bool:
+        """Not before the last second is over and its queries are answered: the slowest question sets the pace for all."""
+        if self._moment.version < 0:
+            return True
+        age_ms = now_ms - self._moment.at_ms
+        rested = age_ms >= REFRESH_MS and not self.answers.running
+        return rested and (self._news_ms is not None or (self.live and age_ms >= MOVES_EVERY_MS))
+
+    async def scene(self, moment: Moment) -> Scene | None:
+        """The scene of `moment`; None as long as there is no record."""
+        recorded = await self.answers.ask(moment, extent)
+        if recorded is None:
+            return None
+        return Scene(
+            moment=moment, extent=recorded, until_ms=self._until_ms(recorded, moment), period_s=self._period_s, live=self.live
+        )
+
+    def pill(self) -> Pill:
+        if self._feed is None:
+            return static_pill()
+        page_ms = median(self._page_delays_ms) if self._page_delays_ms else 0.0
+        return live_pill(self._feed.status(), self._feed.delay(), page_ms=page_ms, now_ms=_clock_ms(), poll_s=self._poll_s)
+
+    def _until_ms(self, recorded: Span, moment: Moment) -> int:
+        """The newest record, as long as records come; once nobody has reported for a period and a poll, the clock.
+
+        The clock alone would look at seconds whose records are not here yet, and the audience would seem to leave.
+        """
+        silent_ms = moment.at_ms - recorded.to_ms
+        return recorded.to_ms if not self.live or silent_ms < (self._period_s + self._poll_s) * 1000 else moment.at_ms
+
+
+def _clock_ms() -> int:
+    return time.time_ns() // 1_000_000

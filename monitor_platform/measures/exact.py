@@ -1,0 +1,35 @@
+"""Sums that do not depend on the order of what is summed, so that any split into files, threads or minutes gives the same number.
+
+Values are added as 128-bit whole numbers of 2^-50 (about 10^-15). That leaves 77 bits before the point: 2^30 for the largest rate,
+2^20 for the largest weight, 2^27 for that many of such extremes at once. It costs no more than adding floating-point numbers.
+"""
+
+ONE = 2**50
+
+# A quotient of such sums is right to more digits than these; rounding hides the binary fraction: 0.9, not 0.8999999999999995.
+_DIGITS = 12
+
+
+def exact_sum(value: str) -> str:
+    """SQL: the sum of the numeric expression `value` in units of 1/ONE; NULLs pass by, nothing sums to 0."""
+    return f"coalesce(sum(CAST({value} * {ONE}::DOUBLE AS HUGEINT)), 0)"
+
+
+def exact_sum_where(value: str, condition: str) -> str:
+    """SQL: the same over the rows that meet `condition`."""
+    return exact_sum(f"CASE WHEN {condition} THEN {value} END")
+
+
+def quotient(numerator: int, denominator: int) -> float | None:
+    """One exact sum over another; None where there is nothing to divide by."""
+    return tidy(numerator / denominator) if denominator else None
+
+
+def number(scaled: int) -> int | float:
+    """The value of an exact sum: whole if it is."""
+    whole, rest = divmod(scaled, ONE)
+    return whole if rest == 0 else tidy(scaled / ONE)
+
+
+def tidy(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")

@@ -1,0 +1,131 @@
+"""How logs get into the table: stage, leave out copies, place, score, store; each step one statement over all rows.
+
+Copies are rare, so the common case only pays for asking whether there are any.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from monitor_platform.geo.locator import Locator
+from monitor_platform.measures.mos import MosModel
+from monitor_platform.measures.selection import UNKNOWN
+from monitor_platform.reading.rows import READABLE, ROW_FIELDS, SQL_TYPES, rows_sql
+from monitor_platform.reading.verified_log import VerifiedLog
+
+_FIELDS = ", ".join(f"{field.name} {SQL_TYPES[field.kind]}" for field in ROW_FIELDS)
+SCHEMA = f"""
+    CREATE TABLE feedback ({_FIELDS}, extra JSON, country VARCHAR, area VARCHAR, district VARCHAR, mos DOUBLE, shown_ms BIGINT);
+    CREATE TABLE duplicate (received_ms BIGINT);
+    CREATE TABLE place (ip VARCHAR, country VARCHAR, area VARCHAR, district VARCHAR, located_isp VARCHAR);
+    CREATE TEMP TABLE incoming ({_FIELDS}, extra JSON);
+"""
+
+# Which copy of a message counts: the first received; the servers' names settle what one millisecond cannot.
+_RANK = ("received_ms", "via", "ip")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What became of the records of a log: new to the table, already known, or beyond reading."""
+
+    records: int
+    duplicates: int
+    unreadable: int
+
+
+def take_in(
+    db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], locator: Locator, mos: MosModel, shown_ms: int | None
+) -> Added:
+    """Add the records of `logs` (one form, same columns) to the table within the caller's transaction."""
+    staged = _stage(db, [log for log in logs if log.records != 0])
+    readable = staged - _leave_out_unreadable(db)
+    duplicates = _leave_out_copies_within(db) + _leave_out_copies_of_known(db)
+    _place_new_addresses(db, locator)
+    _store(db, mos, shown_ms)
+    # Headers say how many records there are, for an engine that skips a line says nothing. Bare JSON lines have no headers.
+    records = staged if any(log.records is None for log in logs) else sum(log.records or 0 for log in logs)
+    lost = max(0, records - readable) + sum(log.lost for log in logs)
+    return Added(records=readable - duplicates, duplicates=duplicates, unreadable=lost)
+
+
+def _stage(db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog]) -> int:
+    if not logs:
+        return 0
+    rows, parameters = rows_sql(logs)
+    return _changed(db.execute(f"INSERT INTO incoming {rows}", parameters))
+
+
+def _leave_out_unreadable(db: duckdb.DuckDBPyConnection) -> int:
+    return _changed(db.execute(f"DELETE FROM incoming WHERE NOT ({READABLE})"))
+
+
+def _leave_out_copies_within(db: duckdb.DuckDBPyConnection) -> int:
+    if _one(db.execute("SELECT count(*) = (SELECT count(*) FROM (SELECT 1 FROM incoming GROUP BY session_id, seq)) FROM incoming")):
+        return 0
+    db.execute(f"""
+        CREATE OR REPLACE TEMP TABLE copies AS
+        SELECT incoming.rowid AS row, received_ms FROM incoming
+        SEMI JOIN (SELECT session_id, seq FROM incoming GROUP BY ALL HAVING count(*) > 1) AS several USING (session_id, seq)
+        QUALIFY row_number() OVER (PARTITION BY session_id, seq ORDER BY {", ".join(_RANK)}, incoming.rowid) > 1
+    """)
+    return _leave_out(db)
+
+
+def _leave_out_copies_of_known(db: duckdb.DuckDBPyConnection) -> int:
+    earlier = f"({', '.join(f'incoming.{name}' for name in _RANK)}) < ({', '.join(f'feedback.{name}' for name in _RANK)})"
+    db.execute(f"""
+        CREATE OR REPLACE TEMP TABLE known AS
+        SELECT incoming.rowid AS row, incoming.received_ms, feedback.rowid AS known_row, feedback.received_ms AS known_ms,
+               {earlier} AS earlier
+        FROM incoming JOIN feedback USING (session_id, seq)
+    """)
+    if _one(db.execute("SELECT count(*) FROM known")) == 0:
+        return 0
+    # Only a copy that was received earlier takes the place of the one that we know.
+    db.execute("INSERT INTO duplicate SELECT known_ms FROM known WHERE earlier")
+    replaced = _changed(db.execute("DELETE FROM feedback WHERE rowid IN (SELECT known_row FROM known WHERE earlier)"))
+    db.execute("CREATE OR REPLACE TEMP TABLE copies AS SELECT row, received_ms FROM known WHERE NOT earlier")
+    return replaced + _leave_out(db)
+
+
+def _leave_out(db: duckdb.DuckDBPyConnection) -> int:
+    """Take the rows listed in `copies` out of `incoming`, and remember when each was received."""
+    db.execute("INSERT INTO duplicate SELECT received_ms FROM copies")
+    return _changed(db.execute("DELETE FROM incoming WHERE rowid IN (SELECT row FROM copies)"))
+
+
+def _place_new_addresses(db: duckdb.DuckDBPyConnection, locator: Locator) -> None:
+    new = db.execute("SELECT DISTINCT ip FROM incoming ANTI JOIN place USING (ip)").fetchall()
+    places = [(ip, locator.locate(ip)) for (ip,) in new]
+    if places:
+        columns = zip(*((ip, place.country, place.area, place.district, place.isp) for ip, place in places), strict=True)
+        db.execute(
+            "INSERT INTO place SELECT unnest($ip), unnest($country), unnest($area), unnest($district), unnest($isp)",
+            dict(zip(("ip", "country", "area", "district", "isp"), map(list, columns), strict=True)),
+        )
+
+
+def _store(db: duckdb.DuckDBPyConnection, mos: MosModel, shown_ms: int | None) -> None:
+    said = {name: f"coalesce({name}, '{UNKNOWN}')" for name in ("channel", "app", "platform")}
+    said["isp"] = f"coalesce(isp, located_isp, '{UNKNOWN}')"
+    fields = ", ".join(said.get(field.name, field.name) for field in ROW_FIELDS)
+    db.execute(
+        f"""
+        INSERT INTO feedback
+        SELECT {fields}, extra, country, area, district, {mos.sql()}, $shown FROM incoming JOIN place USING (ip)
+        """,
+        {"shown": shown_ms},
+    )
+    db.execute("DELETE FROM incoming")
+
+
+def _changed(result: duckdb.DuckDBPyConnection) -> int:
+    """How many rows the statement before wrote or removed."""
+    return int(_one(result))
+
+
+def _one(result: duckdb.DuckDBPyConnection) -> int:
+    row = result.fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,68 @@
+"""MOS(B, D) = c1·D + a·(1 − e^(−λB)) + c2, from the paper's equation 1: a mean opinion score for one feedback message.
+
+The bare equation can reach a + c2 = 6, but an opinion score ends at 5. The paper notes that its figures are "calibrated according
+to a maximum Mean Opinion Score of 5": we shift by 5 − (a + c2) and keep the result within 1 to 5. Its averages B ≈ 850 kbit/s and
+D ≈ 0.012 then give the 3.82 of its Figure 5; the bare equation says 4.82. docs/measures.md tells the whole story.
+"""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Literal
+
+Calibration = Literal["ceiling", "none"]
+
+LOWEST = 1.0
+HIGHEST = 5.0
+
+# Far beyond any fitted constant; it keeps scores, and exact sums of them, finite.
+_LARGEST_CONSTANT = 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MosModel:
+    """The equation's constants, by default the paper's."""
+
+    c1: float = -5.0
+    """What full discontinuity (D = 1) costs."""
+    c2: float = 2.0
+    """The score without any picture."""
+    a: float = 4.0
+    """What the best bitrate adds."""
+    lam: float = 0.0015
+    """How fast more bitrate stops helping, per kbit/s."""
+    calibration: Calibration = "ceiling"
+    """ceiling: shifted so that a + c2 becomes 5 and kept within 1 to 5; none: the bare equation."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, (int, float)) and not abs(value) <= _LARGEST_CONSTANT:
+                raise ValueError(f"{_flag(field.name)} is {value}; it needs a number between -10^6 and 10^6")
+        if self.lam <= 0:
+            raise ValueError(f"--mos-lambda is {self.lam}; it needs to be above 0, such as 0.0015, or bitrate would do harm")
+        if self.calibration not in ("ceiling", "none"):
+            raise ValueError(f"--mos-calibration is {self.calibration!r}; choose 'ceiling' or 'none'")
+
+    @property
+    def shift(self) -> float:
+        return HIGHEST - (self.a + self.c2) if self.calibration == "ceiling" else 0.0
+
+    def score(self, playback_kbps: float, continuity: float) -> float:
+        """The score of one interval."""
+        bare = self.c1 * (1 - continuity) + self.a * (1 - math.exp(-self.lam * playback_kbps)) + self.c2
+        return bare if self.calibration == "none" else min(HIGHEST, max(LOWEST, bare + self.shift))
+
+    def sql(self) -> str:
+        """The same as an SQL expression over `playback_kbps` and `continuity`; NULL where either is missing."""
+        c1, c2, a, lam, shift = (repr(float(value)) for value in (self.c1, self.c2, self.a, self.lam, self.shift))
+        bare = f"({c1}::DOUBLE * (1 - continuity) + {a}::DOUBLE * (1 - exp(-({lam}::DOUBLE * playback_kbps))) + {c2}::DOUBLE)"
+        if self.calibration == "none":
+            return bare
+        # Written out, because SQL's least() and greatest() pass over a missing value: no playback would score 1, not nothing.
+        score = f"({bare} + {shift}::DOUBLE)"
+        return f"CASE WHEN {score} > {HIGHEST} THEN {HIGHEST} WHEN {score} < {LOWEST} THEN {LOWEST} ELSE {score} END::DOUBLE"
+
+
+def _flag(name: str) -> str:
+    """What people call the constant `name`; `lambda` is no name in Python."""
+    return "--mos-lambda" if name == "lam" else f"--mos-{name}"

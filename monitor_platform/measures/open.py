@@ -1,0 +1,119 @@
+"""Recorded logs as a table: for static mode, `analyze`, and spans that are no longer in memory.
+
+Which files can hold a span is told by their names. Logs of one stem in one folder hold the same records (a journal and what it was
+sealed into, or a converted copy), so one of them is enough.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import groupby
+from pathlib import Path
+
+from feedback_wire.log_name import Form, LogName
+from monitor_platform.geo.locator import Locator
+from monitor_platform.measures.mos import MosModel
+from monitor_platform.measures.selection import Span
+from monitor_platform.measures.table import FeedbackTable
+from monitor_platform.reading.verified_log import VerifiedLog, form_of, open_log
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes read so far and all bytes."""
+
+_PREFERRED = (Form.PARQUET, Form.JSONL, Form.CSV, Form.JOURNAL)
+"""The quickest to read first."""
+
+# Enough files at once to keep the cores busy, few enough that what is staged stays in the tens of megabytes.
+_FILES_AT_ONCE = 16
+_BYTES_AT_ONCE = 32 * 1024 * 1024
+
+# A message that was sent again may be received again a while later; its first copy, which counts, may be in an earlier file.
+_MARGIN_S = 60
+
+
+def open_logs(
+    paths: Sequence[Path], *, locator: Locator, mos: MosModel, span: Span | None = None, progress: Progress | None = None
+) -> FeedbackTable:
+    """A table of every record in the logs `paths`, folders searched through; with `span`, of those files that can hold it.
+
+    FileNotFoundError for a path that is not there, ValueError for a file that is no log. Damage raises nothing: `table.damages`.
+    """
+    logs = logs_for(find_logs(paths), span)
+    all_bytes, read_bytes = sum(path.stat().st_size for path in logs), 0
+    table = FeedbackTable(locator, mos)
+    for batch in _batches(logs):
+        with ExitStack() as opened:
+            for verified in _alike([opened.enter_context(open_log(path)) for path in batch]):
+                table.add_all(verified)
+        read_bytes += sum(path.stat().st_size for path in batch)
+        if progress is not None:
+            progress(read_bytes, all_bytes)
+    return table
+
+
+def find_logs(paths: Iterable[Path]) -> list[Path]:
+    """The log files among `paths` and below the folders among them, a stem in a folder once, best a sealed one."""
+    found: dict[Path, Path] = {}
+    for path in paths:
+        if path.is_dir():
+            found |= {each.resolve(): each for each in sorted(path.rglob("*")) if each.is_file() and _named(each)}
+        elif path.exists():
+            form_of(path)
+            found[path.resolve()] = path
+        else:
+            raise FileNotFoundError(f"there is no {path}")
+    kept: dict[tuple[Path, str], tuple[int, Path]] = {}
+    for path, shown in found.items():
+        name = _named(path)
+        content = (path.parent, name.stem if name else path.name)
+        kept[content] = min(kept.get(content, (len(_PREFERRED), shown)), (_PREFERRED.index(name.form) if name else 0, shown))
+    return [shown for _, shown in kept.values()]
+
+
+def logs_for(paths: Iterable[Path], span: Span | None) -> list[Path]:
+    """Those of `paths` that can hold records of `span`: a server's log ends where its next one begins."""
+    if span is None:
+        return list(paths)
+    series: defaultdict[tuple[Path, str], set[int]] = defaultdict(set)
+    paths = list(paths)
+    for path in paths:
+        if name := _named(path):
+            series[path.parent, name.server].add(name.begins_s)
+    wanted = {(*key, begins_s) for key, begins in series.items() for begins_s in _overlapping(sorted(begins), span)}
+    return [path for path in paths if (name := _named(path)) is None or (path.parent, name.server, name.begins_s) in wanted]
+
+
+def _overlapping(begins_s: Sequence[int], span: Span) -> Iterator[int]:
+    for begin, end in zip(begins_s, [*begins_s[1:], None], strict=True):
+        if begin * 1000 < span.to_ms and (end is None or (end + _MARGIN_S) * 1000 > span.from_ms):
+            yield begin
+
+
+def _named(path: Path) -> LogName | None:
+    try:
+        return LogName.parse(path.name)
+    except ValueError:
+        return None
+
+
+def _batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
+    batch: list[Path] = []
+    size = 0
+    for path in paths:
+        if batch and (len(batch) == _FILES_AT_ONCE or size + path.stat().st_size > _BYTES_AT_ONCE):
+            yield batch
+            batch, size = [], 0
+        batch.append(path)
+        size += path.stat().st_size
+    if batch:
+        yield batch
+
+
+def _alike(logs: Iterable[VerifiedLog]) -> Iterator[list[VerifiedLog]]:
+    """Logs that one query can read: of the same form, with the same columns."""
+    for _, same in groupby(sorted(logs, key=_sort_key), key=_sort_key):
+        yield list(same)
+
+
+def _sort_key(log: VerifiedLog) -> tuple[str, tuple[str, ...]]:
+    return (log.form or "", log.columns)

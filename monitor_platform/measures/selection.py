@@ -1,0 +1,99 @@
+"""Which records a query speaks of: a span of time and a filter.
+
+A filter restricts the records, and every measure is then what it would be if there were no others. Names of columns come from a
+fixed list; whatever a user types, names and values in `extra` included, travels as a parameter.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+DIMENSIONS = ("channel", "isp", "area", "district", "country", "app", "platform", "event", "via")
+"""What records are told apart by."""
+
+IDENTITIES = ("peer_id", "session_id")
+"""What a filter may name beside the dimensions."""
+
+EXTRA = "extra."
+UNKNOWN = "unknown"
+"""The value of a text that a record does not carry."""
+
+
+class UnknownColumn(ValueError):  # noqa: N818 - it reads as what it says
+    """A name that is no column to filter or group by."""
+
+    def __init__(self, name: str) -> None:
+        choices = ", ".join((*DIMENSIONS, *IDENTITIES, f"{EXTRA}NAME"))
+        super().__init__(f"{name!r} is nothing to filter or group by; choose from {choices}")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """From `from_ms` up to, and without, `to_ms`: Unix time in milliseconds, by the feedback server's clock."""
+
+    from_ms: int
+    to_ms: int
+
+    def __post_init__(self) -> None:
+        if self.from_ms > self.to_ms:
+            raise ValueError(f"the span ends ({self.to_ms}) before it begins ({self.from_ms})")
+
+
+@dataclass(slots=True)
+class Selection:
+    """SQL text and the parameters that it names."""
+
+    span: Span | None
+    where: Mapping[str, str]
+    by: Sequence[str] = ()
+    parameters: dict[str, object] = field(default_factory=dict)
+
+    def sql(self, *columns: str) -> str:
+        """SELECT `columns` and the groups' values as by_0, by_1, … of the chosen records."""
+        groups = [f"{self.column(name)} AS {alias}" for name, alias in zip(self.by, self.aliases, strict=True)]
+        return f"SELECT {', '.join([*groups, *columns])} FROM feedback WHERE {self.condition()}"
+
+    @property
+    def aliases(self) -> list[str]:
+        return [f"by_{at}" for at in range(len(self.by))]
+
+    def condition(self) -> str:
+        clauses = []
+        if self.span is not None:
+            low, high = self.bind(self.span.from_ms), self.bind(self.span.to_ms)
+            clauses.append(f"received_ms >= {low} AND received_ms < {high}")
+        clauses += [f"{self.column(name)} = {self.bind(value)}" for name, value in self.where.items()]
+        return " AND ".join(clauses) or "true"
+
+    def bind(self, value: object) -> str:
+        """The name by which SQL knows `value`, the same for the same value."""
+        for name, bound in self.parameters.items():
+            if bound == value:
+                return f"${name}"
+        name = f"p{len(self.parameters)}"
+        self.parameters[name] = value
+        return f"${name}"
+
+    def column(self, name: str) -> str:
+        """SQL: the value of the column `name`, or of an entry of `extra`."""
+        if not is_column(name):
+            raise UnknownColumn(name)
+        if name.startswith(EXTRA):
+            return f"coalesce(json_extract_string(extra, {self.bind(extra_pointer(name))}), '{UNKNOWN}')"
+        return name
+
+
+def check_columns(names: Iterable[str]) -> None:
+    """UnknownColumn unless each of `names` can be filtered and grouped by."""
+    for name in names:
+        if not is_column(name):
+            raise UnknownColumn(name)
+
+
+def is_column(name: str) -> bool:
+    """Whether `name` can be filtered and grouped by."""
+    return name in DIMENSIONS + IDENTITIES or (name.startswith(EXTRA) and len(name) > len(EXTRA))
+
+
+def extra_pointer(name: str) -> str:
+    """The JSON pointer (RFC 6901) of the entry that `extra.NAME` means."""
+    return "/" + name.removeprefix(EXTRA).replace("~", "~0").replace("/", "~1")

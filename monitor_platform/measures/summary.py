@@ -1,0 +1,129 @@
+"""The one shape of numbers: `analyze --json`, the summary API and the simulator's truth file all speak it.
+
+Three questions are asked of the chosen records: over messages, over peers and over sessions, since a peer or a session counts once
+however many messages it sent. docs/measures.md defines each number.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+
+from monitor_platform.measures.exact import exact_sum, exact_sum_where, number, quotient
+from monitor_platform.measures.extent import extent
+from monitor_platform.measures.selection import Selection, Span
+from monitor_platform.measures.statistics import Group, Quantiles, Rows, quantiles
+from monitor_platform.measures.table import FeedbackTable
+
+RATES = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "mos")
+"""Summarized over messages."""
+
+DISTRIBUTIONS = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "startup_ms", "mos")
+"""The fields of a summary that have a mean, a median and a 95th percentile, in order."""
+
+Summary = dict[str, Any]
+_Numbers = dict[Group, dict[str, Any]]
+"""Some of the fields, of each group and the total."""
+
+_BOTH = "upload_kbps IS NOT NULL AND download_kbps IS NOT NULL"
+
+
+def summarize(
+    table: FeedbackTable, *, span: Span | None = None, where: Mapping[str, str] | None = None, by: Sequence[str] = ()
+) -> Summary:
+    """The measures of the records in `span` (None: all) that match `where`, in total and for each combination of `by`.
+
+    ValueError if `where` or `by` names something that is no column.
+    """
+    selection = Selection(span, where or {}, by)
+    with table.reading() as cursor:
+        messages = _over_messages(cursor, selection)
+        rest = (_over_peers(cursor, selection), _over_sessions(cursor, selection))
+        cost = {"duplicates": _duplicates(cursor, span), "unreadable": table.unreadable, "lost": _lost(cursor, span)}
+    numbers = {group: _shape(found, *(other[group] for other in rest)) for group, found in messages.items()}
+    total = numbers.pop((None,) * len(by))
+    span = span or extent(table)
+    ends = {"from": span.from_ms if span else None, "to": span.to_ms if span else None}
+    return ends | total | cost | {"groups": _groups(by, numbers)}
+
+
+def _groups(by: Sequence[str], numbers: _Numbers) -> list[dict[str, Any]]:
+    """The largest first."""
+    largest = sorted(numbers, key=lambda group: (-numbers[group]["messages"], group))
+    return [{"by": dict(zip(by, group, strict=True))} | numbers[group] for group in largest]
+
+
+def _shape(*parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of one group, in the documented order; what dedupe, damage and loss cost is known of all, not of groups."""
+    known: dict[str, Any] = {"duplicates": None, "unreadable": None, "lost": None}
+    for part in parts:
+        known |= part
+    known["online_s_per_peer"] = quotient(known.pop("online"), known.pop("all_peers"))
+    order = ("messages", "duplicates", "unreadable", "lost", "peers", "sessions", "contribution_ratio", *DISTRIBUTIONS)
+    return {name: known[name] for name in (*order, "online_s_per_view", "online_s_per_peer")}
+
+
+def _over_messages(cursor: duckdb.DuckDBPyConnection, selection: Selection) -> _Numbers:
+    rows = Rows.of(selection, "weight", *RATES)
+    sums = [exact_sum("weight"), exact_sum_where("upload_kbps * weight", _BOTH), exact_sum_where("download_kbps * weight", _BOTH)]
+    for rate in RATES:
+        sums += [exact_sum(f"{rate} * weight"), exact_sum_where("weight", f"{rate} IS NOT NULL")]
+    ranks = quantiles(cursor, rows, RATES)
+    numbers: _Numbers = {}
+    for group, (messages, upload, download, *moments) in rows.aggregate(cursor, *sums).items():
+        numbers[group] = {"messages": number(messages), "contribution_ratio": quotient(upload, download)}
+        for rate, numerator, denominator in zip(RATES, moments[::2], moments[1::2], strict=True):
+            numbers[group][rate] = _distribution(quotient(numerator, denominator), ranks, group, rate)
+    return numbers
+
+
+def _over_peers(cursor: duckdb.DuckDBPyConnection, selection: Selection) -> _Numbers:
+    """A peer weighs as much as its weightiest message."""
+    peers = Rows.of(selection, "peer_id", "weight").each("peer_id", "max(weight) AS weight")
+    found = peers.aggregate(cursor, exact_sum("weight"))
+    return {group: {"peers": number(weight), "all_peers": weight} for group, (weight,) in found.items()}
+
+
+def _over_sessions(cursor: duckdb.DuckDBPyConnection, selection: Selection) -> _Numbers:
+    """A session weighs as much as its weightiest message; its startup delay is the last that it has reported."""
+    sessions = Rows.of(selection, "session_id", "seq", "weight", "startup_ms", "uptime_ms", "received_ms").each(
+        "session_id",
+        "max(weight) AS weight",
+        "arg_max(startup_ms, seq) FILTER (WHERE startup_ms IS NOT NULL)::DOUBLE AS startup_ms",
+        "coalesce(max(uptime_ms) - min(uptime_ms), max(received_ms) - min(received_ms)) / 1000 AS online_s",
+    )
+    started = exact_sum_where("weight", "startup_ms IS NOT NULL")
+    found = sessions.aggregate(
+        cursor, exact_sum("weight"), exact_sum("startup_ms * weight"), started, exact_sum("online_s * weight")
+    )
+    ranks = quantiles(cursor, sessions, ("startup_ms",))
+    return {
+        group: {
+            "sessions": number(weight),
+            "startup_ms": _distribution(quotient(startup, of_started), ranks, group, "startup_ms"),
+            "online_s_per_view": quotient(online, weight),
+            "online": online,
+        }
+        for group, (weight, startup, of_started, online) in found.items()
+    }
+
+
+def _distribution(mean: float | None, ranks: Quantiles, group: Group, field: str) -> dict[str, float | None]:
+    p50, p95 = ranks.get(group, {}).get(field, (None, None))
+    return {"mean": mean, "p50": p50, "p95": p95}
+
+
+def _duplicates(cursor: duckdb.DuckDBPyConnection, span: Span | None) -> int:
+    """How many copies were left out, by when each was received; a filter does not apply to them."""
+    chosen = Selection(span, {})
+    [(count,)] = cursor.execute(f"SELECT count(*) FROM duplicate WHERE {chosen.condition()}", chosen.parameters).fetchall()
+    return int(count)
+
+
+def _lost(cursor: duckdb.DuckDBPyConnection, span: Span | None) -> float:
+    """Gaps in the sessions' numbers; a filter does not apply, since nobody knows what a missing message would have said."""
+    sessions = Rows.of(Selection(span, {}), "session_id", "seq", "weight").each(
+        "session_id", "max(weight) AS weight", "max(seq) - min(seq) + 1 - count(*) AS missing"
+    )
+    [(missing,)] = sessions.aggregate(cursor, exact_sum("missing * weight")).values()
+    return number(missing)

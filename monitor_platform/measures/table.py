@@ -1,0 +1,158 @@
+"""The one table of feedback, each message in it once.
+
+A message is `(session_id, seq)`. Of several copies the one that was received first stays, whichever is read first: so the table,
+and every number from it, is the same for one file or many, in any order, live or recorded.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from feedback_wire.frames import Damage
+from monitor_platform.geo.locator import Locator
+from monitor_platform.measures.intake import SCHEMA, Added, take_in
+from monitor_platform.measures.mos import MosModel
+from monitor_platform.reading.verified_log import VerifiedLog
+
+_SWITCHED_OFF = ("autoinstall_known_extensions", "autoload_known_extensions", "preserve_insertion_order")
+
+# A record takes about 400 bytes as it comes in and 65 compressed, which costs as long as reading half of it. A million records are
+# 400 MB: few machines miss that, and what is smaller need not wait.
+COMPRESSED_EVERY = 1_000_000
+
+# Enough to see what is wrong; a file that is damaged all over need not fill the memory as well.
+REMEMBERED_DAMAGES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedLog:
+    """A place in a file that could not be read."""
+
+    source: Path
+    damage: Damage
+
+    def __str__(self) -> str:
+        return f"{self.source}, byte {self.damage.offset}: {self.damage.reason} ({self.damage.size} bytes)"
+
+
+class FeedbackTable:
+    """An in-memory DuckDB table `feedback`: the record's fields, `extra`, where the peer is, and the MOS of each message.
+
+    One thread at a time adds or forgets; any number of threads read, each with its own cursor, and see whole additions only.
+    What a record does not carry is NULL, except `channel`, `isp`, `app` and `platform`: "unknown".
+    """
+
+    def __init__(self, locator: Locator, mos: MosModel) -> None:
+        self.mos = mos
+        self._locator = locator
+        # What DuckDB needs is compiled in; nothing is ever fetched. Order means nothing here and costs memory.
+        self._root = duckdb.connect(config=dict.fromkeys(_SWITCHED_OFF, False))
+        self._root.execute("ATTACH ':memory:' AS store (COMPRESS)")
+        self._writer = self.cursor()
+        self._writer.execute(SCHEMA)
+        self._writing = threading.Lock()
+        self._version = 0
+        self._unreadable = 0
+        self._uncompressed = 0
+        self._damages: deque[DamagedLog] = deque(maxlen=REMEMBERED_DAMAGES)
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of the table: the same version gives the same answers."""
+        return self._version
+
+    @property
+    def unreadable(self) -> int:
+        """Records that are known to exist and could not be read, since the table began."""
+        return self._unreadable
+
+    @property
+    def damages(self) -> tuple[DamagedLog, ...]:
+        """The places that could not be read, oldest first, at most the last thousand."""
+        return tuple(self._damages)
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of the caller's own, for one thread, to be closed by it."""
+        cursor = self._root.cursor()
+        cursor.execute("USE store")
+        return cursor
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor on which all queries see the table in the same state."""
+        with closing(self.cursor()) as cursor, _transaction(cursor):
+            yield cursor
+
+    def add(self, log: VerifiedLog, *, shown_ms: int | None = None) -> Added:
+        """Take in the records of `log`; `shown_ms`: from when views can show them (none for recorded logs: no display delay)."""
+        return self.add_all([log], shown_ms=shown_ms)
+
+    def add_all(self, logs: Sequence[VerifiedLog], *, shown_ms: int | None = None) -> Added:
+        """Take in several logs of one form at once, which keeps every core busy."""
+        with self._writing:
+            added = self._take_in(logs, shown_ms)
+            self._unreadable += added.unreadable
+            self._damages.extend(DamagedLog(log.source, damage) for log in logs for damage in log.damages)
+            self._version += 1
+            self._compress(added.records)
+            return added
+
+    def forget_before(self, received_ms: int) -> int:
+        """Drop what was received earlier; how many messages that were."""
+        with self._writing, _transaction(self._writer) as db:
+            parameters = {"before": received_ms}
+            gone = db.execute("DELETE FROM feedback WHERE received_ms < $before", parameters).fetchall()[0][0]
+            db.execute("DELETE FROM duplicate WHERE received_ms < $before", parameters)
+            db.execute("DELETE FROM place WHERE ip NOT IN (SELECT ip FROM feedback)")
+        self._version += 1
+        return int(gone)
+
+    def close(self) -> None:
+        self._writer.close()
+        self._root.close()
+
+    def _compress(self, added: int) -> None:
+        self._uncompressed += added
+        if self._uncompressed < COMPRESSED_EVERY:
+            return
+        try:
+            self._writer.execute("CHECKPOINT store")
+        except duckdb.TransactionException:
+            return  # readers may stand in the way; the next addition tries again
+        self._uncompressed = 0
+
+    def _take_in(self, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
+        try:
+            with _transaction(self._writer) as db:
+                return take_in(db, logs, self._locator, self.mos, shown_ms)
+        except duckdb.Error as error:
+            if len(logs) == 1:
+                return self._refuse(logs[0], error)
+        # One of them is beyond DuckDB although its checksums are right; alone, it cannot take the others with it.
+        each = [self._take_in([log], shown_ms) for log in logs]
+        return Added(
+            records=sum(added.records for added in each),
+            duplicates=sum(added.duplicates for added in each),
+            unreadable=sum(added.unreadable for added in each),
+        )
+
+    def _refuse(self, log: VerifiedLog, error: duckdb.Error) -> Added:
+        reason = f"whole, yet not readable: {str(error).splitlines()[0]}"
+        self._damages.append(DamagedLog(log.source, Damage(0, log.end, reason)))
+        return Added(records=0, duplicates=0, unreadable=(log.records or 0) + log.lost)
+
+
+@contextmanager
+def _transaction(db: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    db.execute("BEGIN TRANSACTION")
+    try:
+        yield db
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")

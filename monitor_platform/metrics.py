@@ -1,0 +1,78 @@
+"""Prometheus exposition of plain numbers that live elsewhere, read at the moment of the scrape."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from monitor_platform.dashboard.watch import Watch
+from monitor_platform.measures.table import FeedbackTable
+from monitor_platform.retrieval.feed import Feed
+
+# Name in Counts, what it counts.
+_FEED_COUNTERS = (
+    ("polls", "Catalogues asked for."),
+    ("failures", "Rounds of polling that ended early."),
+    ("bytes_fetched", "Bytes of logs fetched."),
+    ("logs_mirrored", "Sealed logs that arrived whole."),
+    ("records_taken", "Records that were new to the table."),
+    ("duplicates_dropped", "Records that the table had already."),
+    ("damaged_frames", "Stretches that are no whole frame."),
+    ("refetches", "Logs fetched again because of damage."),
+)
+
+
+class Figures(Collector):
+    """What the monitoring platform says of itself."""
+
+    def __init__(self, table: FeedbackTable, watch: Watch, feed: Feed | None) -> None:
+        self._table = table
+        self._watch = watch
+        self._feed = feed
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def exposition(self) -> bytes:
+        return generate_latest(self._registry)
+
+    def describe(self) -> list[Metric]:
+        """Nothing in advance: a scrape asks, registration does not."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        answers = self._watch.answers
+        yield GaugeMetricFamily("swarmscope_monitor_viewers", "Open pages.", self._watch.viewers)
+        yield CounterMetricFamily("swarmscope_monitor_questions_total", "Queries asked for by pages and scripts.", answers.asked)
+        yield CounterMetricFamily(
+            "swarmscope_monitor_queries_total", "Queries run; the others were shared answers.", answers.computed
+        )
+        yield CounterMetricFamily(
+            "swarmscope_monitor_query_seconds_total", "Time from asking to answer, of queries run.", answers.seconds
+        )
+        yield CounterMetricFamily(
+            "swarmscope_monitor_unreadable_total", "Records known to exist and not readable.", self._table.unreadable
+        )
+        if self._feed is not None:
+            yield from _of_feed(self._feed)
+
+
+def _of_feed(feed: Feed) -> Iterator[Metric]:
+    status = feed.status()
+    for name, meaning in _FEED_COUNTERS:
+        yield CounterMetricFamily(f"swarmscope_monitor_{name}_total", meaning, getattr(status.counts, name))
+    behind = GaugeMetricFamily("swarmscope_monitor_behind_bytes", "Bytes of logs offered and not fetched yet.", labels=["server"])
+    failing = GaugeMetricFamily("swarmscope_monitor_failing_rounds", "Rounds failed since the last good one.", labels=["server"])
+    for server in status.servers:
+        behind.add_metric([server.url], server.behind_bytes)
+        failing.add_metric([server.url], server.failures)
+    yield behind
+    yield failing
+    delay = feed.delay()
+    if delay is not None:
+        seconds = GaugeMetricFamily(
+            "swarmscope_monitor_display_delay_seconds", "From an end host's clock to the table.", labels=["quantile"]
+        )
+        seconds.add_metric(["0.5"], delay[0] / 1000)
+        seconds.add_metric(["0.95"], delay[1] / 1000)
+        yield seconds

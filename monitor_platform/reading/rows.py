@@ -1,0 +1,76 @@
+"""How DuckDB is told to read verified logs: one SELECT with the same columns and the same cleaning, whatever the form.
+
+A value of the wrong type or beyond its bounds is no value. A row in which a required field has no value is unreadable; it stays in,
+for the caller to count.
+"""
+
+from collections.abc import Sequence
+
+from feedback_wire.log_name import Form
+from feedback_wire.message import FIELDS, Field
+from feedback_wire.record import RECORD_FIELDS
+from monitor_platform.reading.verified_log import VerifiedLog
+
+ROW_FIELDS = (*RECORD_FIELDS, *FIELDS)
+SQL_TYPES = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE"}
+
+# One in a million is the thinnest sampling that makes sense; the bound keeps exact sums of weighted values within 128 bits.
+LARGEST_WEIGHT = 10**6
+_MOST = {"weight": LARGEST_WEIGHT}
+
+READABLE = " AND ".join(f"{field.name} IS NOT NULL" for field in ROW_FIELDS if field.required)
+"""SQL: whether a row is a whole record."""
+
+
+def rows_sql(logs: Sequence[VerifiedLog]) -> tuple[str, dict[str, object]]:
+    """A SELECT of the record fields and `extra` of `logs`, all of one form, and its parameters."""
+    first = logs[0]
+    present = {"extra", *(field.name for field in ROW_FIELDS)} & set(first.columns)
+    fields = ", ".join(
+        _clean(field) if field.name in present else f"NULL::{SQL_TYPES[field.kind]} AS {field.name}" for field in ROW_FIELDS
+    )
+    extra = (
+        "CASE WHEN json_valid(extra) AND json_type(extra) = 'OBJECT' THEN extra::JSON END" if "extra" in present else "NULL::JSON"
+    )
+    return f"SELECT {fields}, {extra} AS extra FROM {_scan(first)}", {"paths": [str(log.path) for log in logs]}
+
+
+def _scan(log: VerifiedLog) -> str:
+    if log.form is Form.PARQUET:
+        return "read_parquet($paths)"
+    if log.form is Form.CSV:
+        return (
+            f"read_csv($paths, columns = {_types(log.columns)}, header = true, auto_detect = false, delim = ',', quote = '\"', "
+            "escape = '\"', nullstr = '', allow_quoted_nulls = false, ignore_errors = true, compression = 'zstd')"
+        )
+    compression = "none" if log.form is None else "zstd"
+    names = (*(field.name for field in ROW_FIELDS), "extra")
+    return (
+        f"read_json($paths, format = 'newline_delimited', columns = {_types(names)}, ignore_errors = true, "
+        f"compression = '{compression}')"
+    )
+
+
+def _types(names: Sequence[str]) -> str:
+    kinds = {field.name: SQL_TYPES[field.kind] for field in ROW_FIELDS}
+    return "{" + ", ".join(f"{_quoted(name)}: '{kinds.get(name, 'VARCHAR')}'" for name in names) + "}"
+
+
+def _quoted(name: str) -> str:
+    return "'" + name.replace("'", "''") + "'"
+
+
+def _clean(field: Field) -> str:
+    """SQL: the field's value where it is one."""
+    name = field.name
+    if field.choices:
+        wanted = f"{name} IN ({', '.join(_quoted(choice) for choice in field.choices)})"
+    elif field.kind is str:
+        # Empty text says nothing, except for the servers' own fields: `ip` is empty where the address was dropped.
+        return f"{name}::VARCHAR AS {name}" if field in RECORD_FIELDS else f"nullif({name}::VARCHAR, '') AS {name}"
+    else:
+        most = field.most or _MOST.get(name)
+        value = f"TRY_CAST({name} AS {SQL_TYPES[field.kind]})"
+        wanted = f"{value} >= {field.least}" + (f" AND {value} <= {most}" if most else "")
+        return f"CASE WHEN {wanted} THEN {value} END AS {name}"
+    return f"CASE WHEN {wanted} THEN {name} END AS {name}"

@@ -1,0 +1,69 @@
+"""What a file of frames still holds. A lost record is known by arithmetic: frames say which record they begin with.
+
+So one flipped byte costs the frame that it is in, and that frame's records are counted as unreadable, not forgotten.
+"""
+
+from dataclasses import dataclass
+
+from feedback_wire.frames import PREAMBLE, Damage, Frame, Header, Kind, walk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """`stretches` are the (begin, end) offsets of whole records frames; `end` is where the last whole frame ends."""
+
+    stretches: tuple[tuple[int, int], ...]
+    records: int
+    lost: int
+    first_record: int | None
+    damages: tuple[Damage, ...]
+    end: int
+
+    @property
+    def whole(self) -> bool:
+        return not self.damages
+
+
+class _Count:
+    """Follows the frames' own numbering of records; `expected` is the next one, None while nobody knows."""
+
+    def __init__(self, expected: int | None) -> None:
+        self.expected = expected
+        self.records = 0
+        self.lost = 0
+
+    def gap_before(self, header: Header) -> int:
+        missing = 0 if self.expected is None else max(0, header.first_record - self.expected)
+        self.lost += missing
+        self.records += header.records
+        self.expected = header.first_record + header.records
+        return missing
+
+
+def survey(data: bytes | memoryview, *, sealed: bool, midway: bool = False) -> Survey:
+    """Walk the frames of `data`. A `sealed` file has to end with its footer; `midway`: the data begins in the middle of a file."""
+    count = _Count(None if midway else 0)
+    frames: list[Frame] = []
+    damages: list[Damage] = []
+    end, finished = len(PREAMBLE) if data[: len(PREAMBLE)] == PREAMBLE else 0, False
+    for found in walk(data):
+        if isinstance(found, Damage):
+            damages.append(found)
+            continue
+        missing = count.gap_before(found.header)
+        if missing and not (damages and damages[-1].offset == end):
+            damages.append(Damage(found.offset, 0, f"{missing} records before this frame are missing"))
+        finished = found.header.kind is Kind.FOOTER
+        end = found.end
+        frames.append(found)
+    if sealed and not finished and not (damages and damages[-1].torn):
+        damages.append(Damage(len(data), 0, "the footer is missing: the file was cut off here", torn=True))
+    wanted = [frame for frame in frames if frame.header.kind is Kind.RECORDS]
+    return Survey(
+        stretches=tuple((frame.offset, frame.end) for frame in wanted),
+        records=count.records,
+        lost=count.lost,
+        first_record=wanted[0].header.first_record if wanted else None,
+        damages=tuple(damages),
+        end=end,
+    )

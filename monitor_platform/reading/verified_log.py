@@ -1,0 +1,134 @@
+"""A log that an engine may read. Engines read torn files without an error, so they only ever see verified bytes.
+
+A file whose every frame is whole is handed over as it lies; of any other, the whole frames go into a temporary file.
+"""
+
+import csv
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import zstandard
+
+from feedback_wire.frames import PREAMBLE, Damage
+from feedback_wire.log_name import Form
+from feedback_wire.message import FIELD_NAMES
+from feedback_wire.record import RECORD_FIELD_NAMES
+from monitor_platform.reading.parquet import check_parquet
+from monitor_platform.reading.survey import Survey, survey
+
+COLUMNS = (*RECORD_FIELD_NAMES, *FIELD_NAMES, "extra", "other")
+"""The columns of CSV and Parquet logs, in order."""
+
+PLAIN = ".jsonl"
+"""Bare JSON lines, such as `swarmscope logs cat` writes: no frames, so nothing but each line itself can be checked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedLog:
+    """Whole records of the file `source`, in `path`: the same file, or a temporary one with what could be saved.
+
+    `records` is how many there are (None: bare JSON lines do not say), `lost` how many are known to be in damaged places.
+    `end` is the offset behind the last whole frame: where to go on when a journal has grown. `form` None: bare JSON lines.
+    """
+
+    source: Path
+    path: Path
+    form: Form | None
+    records: int | None
+    lost: int = 0
+    damages: tuple[Damage, ...] = ()
+    end: int = 0
+    columns: tuple[str, ...] = COLUMNS
+
+
+@contextmanager
+def open_log(path: Path, *, form: Form | None = None, start: int = 0) -> Iterator[VerifiedLog]:
+    """The verified records of `path`; what was salvaged is deleted with the context.
+
+    `form` is told by the name unless given. `start`: only whole frames from this offset on, which is how a journal that grows is
+    read bit by bit. ValueError: no log that we know; OSError: the file cannot be opened. Damage raises nothing, it is listed.
+    """
+    form = form or form_of(path)
+    if form is None:
+        yield VerifiedLog(source=path, path=path, form=None, records=None, end=path.stat().st_size)
+    elif form is Form.PARQUET:
+        with tempfile.TemporaryDirectory(prefix="swarmscope-") as folder:
+            checked = check_parquet(path, Path(folder) / "salvaged.parquet")
+            yield VerifiedLog(
+                source=path,
+                path=checked.path,
+                form=form,
+                records=checked.records,
+                lost=checked.lost,
+                damages=checked.damages,
+                end=path.stat().st_size,
+                columns=checked.columns,
+            )
+    else:
+        with _open_frames(path, form, start) as log:
+            yield log
+
+
+def form_of(path: Path) -> Form | None:
+    """The form that the name of `path` tells; None for bare JSON lines; ValueError if it tells nothing."""
+    for form in Form:
+        if path.name.endswith(f".{form}"):
+            return form
+    if path.suffix == PLAIN:
+        return None
+    raise ValueError(f"{path} is no log: its name ends with none of {', '.join(f'.{form}' for form in Form)}, {PLAIN}")
+
+
+@contextmanager
+def _open_frames(path: Path, form: Form, start: int) -> Iterator[VerifiedLog]:
+    data = _bytes_from(path, start)
+    found = survey(data, sealed=form is not Form.JOURNAL, midway=start > 0)
+    with tempfile.TemporaryDirectory(prefix="swarmscope-") as folder:
+        readable = path
+        # A journal may have grown by the time that an engine opens it; the copy holds what was verified and no more.
+        if form is Form.JOURNAL or not found.whole:
+            readable = Path(folder) / "verified"
+            _write_whole_frames(data, found, form, readable)
+        yield VerifiedLog(
+            source=path,
+            path=readable,
+            form=form,
+            records=found.records,
+            lost=found.lost,
+            damages=tuple(replace(damage, offset=damage.offset + start) for damage in found.damages),
+            end=found.end + start,
+            columns=_csv_columns(data, found) if form is Form.CSV else COLUMNS,
+        )
+
+
+def _bytes_from(path: Path, start: int) -> memoryview:
+    # Read, not mapped: the process would die (SIGBUS) if somebody cut a mapped file short.
+    with path.open("rb") as file:
+        file.seek(start)
+        return memoryview(file.read())
+
+
+def _write_whole_frames(data: memoryview, found: Survey, form: Form, target: Path) -> None:
+    with target.open("wb") as file:
+        file.write(PREAMBLE)
+        if form is Form.CSV and found.first_record != 0:
+            # The header line went with the first frame; a plain zstd frame brings it back.
+            file.write(zstandard.compress((",".join(COLUMNS) + "\n").encode()))
+        for begin, end in found.stretches:
+            file.write(data[begin:end])
+
+
+def _csv_columns(data: memoryview, found: Survey) -> tuple[str, ...]:
+    """The names in the header line, so that a later version may add columns."""
+    if found.first_record != 0:
+        return COLUMNS
+    begin, end = found.stretches[0]
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(data[begin:end], read_across_frames=True) as reader:
+            line = reader.read(1 << 16).split(b"\n", 1)[0]
+    except zstandard.ZstdError:
+        return COLUMNS  # right checksums around what is no zstd: the engine will refuse the file and say why
+    return tuple(next(csv.reader([line.decode(errors="replace").rstrip("\r")])))

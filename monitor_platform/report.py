@@ -1,0 +1,134 @@
+"""A page that needs nobody: the four views and the numbers of recorded files in one HTML file, to be mailed and kept.
+
+It is the overview of the dashboard, frozen: the same picture, the same figures, the same words.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bokeh.embed import file_html
+from bokeh.models import LayoutDOM
+from bokeh.resources import INLINE
+from jinja2 import Environment, FileSystemLoader
+
+from monitor_platform.dashboard.answers import Answers, Moment
+from monitor_platform.dashboard.facts import facts
+from monitor_platform.dashboard.picture import AUDIENCE, Picture, Scene, distributed, picture, series_of
+from monitor_platform.dashboard.question import Question
+from monitor_platform.geo.maps import CREDIT_HTML
+from monitor_platform.measures.extent import extent
+from monitor_platform.measures.registry import MEASURES
+from monitor_platform.measures.selection import Span
+from monitor_platform.measures.summary import DISTRIBUTIONS, summarize
+from monitor_platform.measures.table import FeedbackTable
+from monitor_platform.views.histogram import HistogramView
+from monitor_platform.views.regions import district_view, map_view
+from monitor_platform.views.timeline import TimelineView
+from monitor_platform.views.wording import NOTHING, say
+
+_DASHBOARD = Path(__file__).with_name("dashboard")
+_TEMPLATES = Environment(loader=FileSystemLoader(_DASHBOARD / "templates"), autoescape=True)
+_VIEWS = frozenset({"map", "district", "histogram", "timeline"})
+SERIES = ("mos", "continuity", "upload_kbps")
+
+
+def write_report(
+    path: Path,
+    table: FeedbackTable,
+    *,
+    span: Span | None = None,
+    where: Mapping[str, str] | None = None,
+    by: Sequence[str] = (),
+    period_s: float = 30.0,
+) -> None:
+    """Write the report of `span` (None: all that `table` holds) to `path`, with a row for each combination of `by`."""
+    path.write_text(report(table, span=span, where=where, by=by, period_s=period_s), encoding="utf-8")
+
+
+def report(
+    table: FeedbackTable,
+    *,
+    span: Span | None = None,
+    where: Mapping[str, str] | None = None,
+    by: Sequence[str] = (),
+    period_s: float = 30.0,
+) -> str:
+    """The report as HTML; `period_s` is the end hosts' reporting period."""
+    recorded = span or extent(table)
+    if recorded is None:
+        return _TEMPLATES.get_template("report.html").render(**_words(table, Span(0, 0), {}, by), figures=False)
+    scene = Scene(moment=Moment(table.version, 0, 0), extent=recorded, until_ms=recorded.to_ms, period_s=period_s, live=False)
+    question = replace(Question.filtered(where or {}), series=SERIES)
+    shown = asyncio.run(_picture(table, scene, question))
+    summary = summarize(table, span=recorded, where=where, by=by)
+    return file_html(
+        _figures(shown),
+        resources=INLINE,
+        template=_TEMPLATES.get_template("report.html"),
+        template_variables=_words(table, recorded, summary, by)
+        | {
+            "facts": facts(shown, scene),
+            "measure": MEASURES[shown.question.measure].title,
+            "figures": True,
+            "where": question.where(),
+        },
+        title="Swarmscope report",
+    )
+
+
+async def _picture(table: FeedbackTable, scene: Scene, question: Question) -> Picture:
+    answers = Answers(table)
+    try:
+        return await picture(answers, scene, question, views=_VIEWS)
+    finally:
+        answers.close()
+
+
+def _figures(shown: Picture) -> list[LayoutDOM]:
+    measure = MEASURES[shown.question.measure]
+    areas, districts, timeline, histogram = map_view(), district_view(), TimelineView(len(SERIES)), HistogramView()
+    areas.show(measure, shown.areas or ())
+    districts.show(measure, shown.districts or ())
+    timeline.show(
+        MEASURES[AUDIENCE], shown.audience, [MEASURES[name] for name in series_of(shown.question)], shown.timeline, shown.span
+    )
+    if shown.histogram is not None:
+        histogram.show(distributed(shown.question.measure), shown.histogram)
+    named = {"map": areas.figure, "district": districts.figure, "timeline": timeline.figure, "histogram": histogram.figure}
+    for name, figure in named.items():
+        figure.name = name
+    return list(named.values())
+
+
+def _words(table: FeedbackTable, span: Span, summary: Mapping[str, Any], by: Sequence[str]) -> dict[str, Any]:
+    return {
+        "css": (_DASHBOARD / "assets" / "dashboard.css").read_text(encoding="utf-8"),
+        "credit": CREDIT_HTML,
+        "begins": _utc(span.from_ms),
+        "ends": _utc(span.to_ms),
+        "summary": summary,
+        "distributions": [_distribution(name, summary) for name in DISTRIBUTIONS] if summary else [],
+        "by": list(by),
+        "groups": [_group(group) for group in summary.get("groups", ())],
+        "damages": [str(damage) for damage in table.damages],
+    }
+
+
+def _distribution(name: str, summary: Mapping[str, Any]) -> tuple[str, ...]:
+    measure = MEASURES[name]
+    return (measure.title, *(say(measure, summary[name][part]) for part in ("mean", "p50", "p95")))
+
+
+def _group(group: Mapping[str, Any]) -> list[str]:
+    means = [
+        say(MEASURES[name], group[name]["mean"]) for name in ("mos", "continuity", "startup_ms", "upload_kbps", "download_kbps")
+    ]
+    return [*(str(value) for value in group["by"].values()), f"{group['peers']:,.0f}", f"{group['messages']:,.0f}", *means]
+
+
+def _utc(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if ms else NOTHING

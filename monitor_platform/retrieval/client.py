@@ -1,0 +1,165 @@
+"""One feedback server over HTTP, as seen by somebody who does not trust it.
+
+Every answer is bounded before it is read and checked before it is believed; a redirect is refused, for the platform fetches from
+the addresses that its operator named and from no other. What cannot be used is an `Unusable`, whose text is for people.
+"""
+
+import re
+from dataclasses import dataclass
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from feedback_wire import routes
+from feedback_wire.catalogue import Catalogue
+from feedback_wire.log_name import SERVER_NAME, LogName
+
+CATALOGUE_BYTES = 32 * 2**20
+"""About 100 bytes a log: half a year of minutes."""
+
+LOG_BYTES = 512 * 2**20
+"""A larger log is taken for a lie: it is verified in memory, and a feedback server begins a new part at 64 MiB."""
+
+PIECE_BYTES = 4 * 2**20
+"""A log is fetched in pieces of this size, each in memory once; what has arrived of a log is kept when the next piece fails."""
+
+COMPLAINT_BYTES = 4096
+"""As much of a refusal as is read."""
+
+TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=15)
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.ASCII)
+
+
+class Unusable(Exception):  # noqa: N818 - what it says is a state of the server, not a fault of ours
+    """A feedback server's answer that cannot be used, and why."""
+
+
+class Gone(Unusable):
+    """The log is no longer there under this name: it has been sealed, or has expired."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A catalogue and the tag under which the server knows it."""
+
+    catalogue: Catalogue
+    tag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a log as it lies on the server, and the tag of the log."""
+
+    data: bytes
+    tag: str | None
+
+
+def checked_url(text: str) -> URL:
+    """The base address of a feedback server; ValueError if it is not a plain http(s) one."""
+    url = URL(text)
+    if url.scheme not in {"http", "https"} or not url.host or url.user or url.query_string or url.fragment:
+        raise ValueError(f"{text!r} is no address of a feedback server; one looks like http://127.0.0.1:8090")
+    return url
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Asks one feedback server; TimeoutError and aiohttp.ClientError pass through."""
+
+    session: aiohttp.ClientSession
+    url: URL
+    token: str
+
+    async def catalogue(self, *, after: LogName | None, wait_s: int, unless: str | None) -> Listing | None:
+        """The logs behind `after`; None if they are still those of the tag `unless` when `wait_s` whole seconds have passed."""
+        query = {} if after is None else {"after": str(after)}
+        headers = {} if unless is None else {"If-None-Match": unless}
+        if unless is not None:
+            query["wait"] = str(wait_s)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT.sock_connect, sock_read=wait_s + 15)
+        async with self._get(routes.LOGS, query=query, headers=headers, timeout=timeout) as answer:
+            if answer.status == 304:
+                return None
+            await _expect(answer, 200)
+            body = await _bounded(answer, CATALOGUE_BYTES)
+            return Listing(_catalogue(body), answer.headers.get("ETag"))
+
+    async def piece(self, name: LogName, start: int, stop: int, *, tag: str | None = None) -> Piece:
+        """The bytes [start, stop) of a log; Unusable if it is no longer the log that `tag` named."""
+        headers = {"Range": f"bytes={start}-{stop - 1}"} | ({} if tag is None else {"If-Range": tag})
+        async with self._get(f"{routes.LOGS}/{name}", headers=headers) as answer:
+            if answer.status in {404, 410}:
+                raise Gone(f"{name} is no longer there")
+            await _expect(answer, 206)
+            _expect_range(answer, start, stop)
+            data = await _bounded(answer, stop - start)
+            if len(data) != stop - start:
+                raise Unusable(f"{name}: {len(data)} bytes came, {stop - start} were promised")
+            return Piece(data, answer.headers.get("ETag"))
+
+    def _get(
+        self, path: str, *, query: dict[str, str] | None = None, headers: dict[str, str], timeout: aiohttp.ClientTimeout = TIMEOUT
+    ) -> "aiohttp.client._RequestContextManager":
+        # Identity: the mirror holds the server's own bytes.
+        keyed = {"Accept-Encoding": "identity"} | ({"Authorization": routes.bearer(self.token)} if self.token else {})
+        url = self.url / path.lstrip("/")
+        return self.session.get(url, params=query, headers=keyed | headers, timeout=timeout, allow_redirects=False)
+
+
+async def _expect(answer: aiohttp.ClientResponse, status: int) -> None:
+    if answer.status == status:
+        return
+    if answer.status in {401, 403}:
+        raise Unusable(f"the server refuses the read token (HTTP {answer.status}); give the one it was started with")
+    if 300 <= answer.status < 400:
+        raise Unusable(f"the server sends elsewhere (HTTP {answer.status}); name the address of the feedback server itself")
+    raise Unusable(f"HTTP {answer.status} where {status} was expected: {await _complaint(answer)}")
+
+
+async def _complaint(answer: aiohttp.ClientResponse) -> str:
+    """What the server says about a refusal, as far as that can be told."""
+    if answer.content_type != routes.PROBLEM:
+        return "it does not say why"
+    try:
+        problem = orjson.loads(await answer.content.read(COMPLAINT_BYTES))
+    except orjson.JSONDecodeError:
+        return "it says why in a way that cannot be read"
+    return str(problem.get("detail"))[:200] if isinstance(problem, dict) else "it does not say why"
+
+
+def _expect_range(answer: aiohttp.ClientResponse, start: int, stop: int) -> None:
+    said = answer.headers.get("Content-Range", "")
+    match = _RANGE.fullmatch(said)
+    if match is None or (int(match[1]), int(match[2])) != (start, stop - 1):
+        raise Unusable(f"the server sent {said[:80]!r} where bytes {start}-{stop - 1} were asked for")
+
+
+async def _bounded(answer: aiohttp.ClientResponse, limit: int) -> bytes:
+    """The body, as long as it has at most `limit` bytes."""
+    if answer.headers.get("Content-Encoding", "identity") != "identity":
+        raise Unusable("the server compresses an answer that was asked for as it is")
+    body = bytearray()
+    try:
+        async for chunk in answer.content.iter_any():
+            body += chunk
+            if len(body) > limit:
+                raise Unusable(f"the server sent more than the {limit} bytes that were asked for")
+    except aiohttp.ClientPayloadError as error:
+        raise Unusable(f"the answer broke off after {len(body)} bytes") from error
+    return bytes(body)
+
+
+def _catalogue(body: bytes) -> Catalogue:
+    try:
+        catalogue = Catalogue.from_json(orjson.loads(body))
+    except ValueError as error:
+        raise Unusable(f"the catalogue cannot be read: {error}") from error
+    if SERVER_NAME.fullmatch(catalogue.server) is None:
+        raise Unusable(f"the server calls itself {catalogue.server[:40]!r}, which is no server name")
+    for entry in catalogue.logs:
+        if entry.name.server != catalogue.server:
+            raise Unusable(f"{catalogue.server} lists {entry.name}, a log of another server")
+        if entry.bytes > LOG_BYTES or (entry.sealed and not entry.bytes):
+            raise Unusable(f"{entry.name} has {entry.bytes} bytes, it says; a log has 1 to {LOG_BYTES}")
+    return catalogue

@@ -1,0 +1,50 @@
+"""The display delay: from an end host's clock at building a message to the moment at which the dashboard can show it.
+
+Clocks are taken as they are: an end host whose clock runs ahead has a negative delay, and that is worth seeing. Records from before
+the platform began to watch are left out, since their delay would measure when it was started.
+"""
+
+from collections import deque
+from threading import Lock
+
+import numpy as np
+import numpy.typing as npt
+
+# 100,000 delays are 400 kB and take about a millisecond to sort; at 1,000 messages a second they are the last 100 s.
+LAST_RECORDS = 100_000
+LAST_MS = 5 * 60_000
+
+Milliseconds = npt.NDArray[np.int64]
+
+
+class DelayWindow:
+    """The display delays of what was shown in the last minutes; written by the worker thread, read by the page."""
+
+    def __init__(self) -> None:
+        self._shown: deque[tuple[int, npt.NDArray[np.float32]]] = deque()
+        self._records = 0
+        self._lock = Lock()
+
+    def shown(self, sent_ms: Milliseconds, *, now_ms: int) -> None:
+        """Records that became visible at `now_ms`."""
+        delays = (now_ms - sent_ms[-LAST_RECORDS:]).astype(np.float32)
+        with self._lock:
+            if len(delays):
+                self._shown.append((now_ms, delays))
+                self._records += len(delays)
+            self._forget(now_ms)
+
+    def percentiles(self, now_ms: int) -> tuple[float, float, int] | None:
+        """Median and 95th percentile in milliseconds, and of how many records; None if nothing was shown lately."""
+        with self._lock:
+            self._forget(now_ms)
+            recent = [delays for _, delays in self._shown]
+        if not recent:
+            return None
+        delays = np.concatenate(recent)
+        p50, p95 = np.percentile(delays, [50, 95])
+        return float(p50), float(p95), len(delays)
+
+    def _forget(self, now_ms: int) -> None:
+        while self._shown and (self._shown[0][0] < now_ms - LAST_MS or self._records > LAST_RECORDS):
+            self._records -= len(self._shown.popleft()[1])

@@ -1,0 +1,107 @@
+"""The live feed: all feedback servers followed at the same time, each by its own task, into one mirror and one table.
+
+Everything that takes time runs in one worker thread, in the order in which it was asked for; the event loop is the dashboard's too.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+import aiohttp
+
+from monitor_platform.measures.table import FeedbackTable
+from monitor_platform.retrieval.client import Client, checked_url
+from monitor_platform.retrieval.delay import DelayWindow
+from monitor_platform.retrieval.intake import Intake
+from monitor_platform.retrieval.mirror import Mirror, size
+from monitor_platform.retrieval.positions import Held, in_window
+from monitor_platform.retrieval.source import Shared, Source
+from monitor_platform.retrieval.status import Counts, FeedStatus
+
+# The window's end may be this much too old; forgetting makes every view compute anew.
+FORGET_EVERY_S = 30.0
+
+
+class Feed:
+    """Keeps `table` up to date with `servers` while `run` runs.
+
+    `poll_seconds` (at least 1) is the time between two looks at a server, `keep_minutes` how long records stay in the table (None:
+    for ever; the mirror keeps every log). ValueError if an address is none.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[str],
+        token: str,
+        mirror: Mirror,
+        table: FeedbackTable,
+        *,
+        poll_seconds: float = 20.0,
+        keep_minutes: float | None = None,
+    ) -> None:
+        self._urls = tuple(dict.fromkeys(checked_url(server) for server in servers))
+        self._token = token
+        self._mirror = mirror
+        self._table = table
+        self._poll_s = poll_seconds
+        self._keep_ms = None if keep_minutes is None else round(keep_minutes * 60_000)
+        self._delays = DelayWindow()
+        self._sources: tuple[Source, ...] = ()
+        self._read_back_counts = Counts()
+        self._reading_back = True
+
+    async def run(self) -> None:
+        """Read the mirror back, then poll until cancelled; the caller holds `Mirror.owned()` meanwhile."""
+        with ThreadPoolExecutor(1, "retrieval") as worker:
+            shared = self._shared(worker)
+            await self._read_back(shared)
+            async with self._session() as session, asyncio.TaskGroup() as group:
+                self._sources = tuple(Source(Client(session, url, self._token), shared) for url in self._urls)
+                for source in self._sources:
+                    group.create_task(source.follow())
+                group.create_task(self._forget(shared))
+
+    def status(self) -> FeedStatus:
+        servers = tuple(source.status() for source in self._sources)
+        return FeedStatus(
+            servers=servers,
+            reading_back=self._reading_back,
+            counts=sum((server.counts for server in servers), self._read_back_counts),
+        )
+
+    def delay(self) -> tuple[float, float, int] | None:
+        """Display delay of the last minutes: median and 95th percentile in ms, and of how many records; None if there were none."""
+        return self._delays.percentiles(_now_ms())
+
+    def _shared(self, worker: Executor) -> Shared:
+        intake = Intake(self._mirror, self._table, self._delays, since_ms=_now_ms())
+        return Shared(mirror=self._mirror, intake=intake, worker=worker, poll_s=self._poll_s, keep_ms=self._keep_ms)
+
+    def _session(self) -> aiohttp.ClientSession:
+        # Bytes as they are sent, and no cookies: a feedback server has no business remembering us.
+        return aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
+
+    async def _read_back(self, shared: Shared) -> None:
+        """What earlier runs have mirrored: into the table if it is within the window, else only noted."""
+        for server in self._mirror.servers():
+            names = self._mirror.logs(server)
+            shown = set(in_window(names, shared.since_ms()))
+            held = shared.held.setdefault(server, {})
+            for name in names:
+                if name not in shown:
+                    held[name.stem] = Held(name=name, bytes=size(self._mirror.path(name)))
+                    continue
+                taken = await shared.work(shared.intake.read_back, name)
+                held[name.stem] = taken.held
+                self._read_back_counts += taken.counts
+        self._reading_back = False
+
+    async def _forget(self, shared: Shared) -> None:
+        while (since_ms := shared.since_ms()) is not None:
+            await shared.work(self._table.forget_before, since_ms)
+            await asyncio.sleep(FORGET_EVERY_S)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,59 @@
+"""What is left of a sealed log when its first records are in the table already, because they were taken from the journal.
+
+Engines are free to read in any order, so an OFFSET would leave out *some* records: the remainder is written out by itself.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from io import BufferedReader
+from itertools import islice
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import zstandard
+
+from feedback_wire.log_name import Form
+from monitor_platform.reading.verified_log import VerifiedLog
+
+
+def remainder(log: VerifiedLog, skip: int, target: Path) -> VerifiedLog:
+    """`log`, which is undamaged, without its first `skip` records, written to `target`."""
+    if log.form is Form.PARQUET:
+        _write_rows(log.path, skip, target)
+    else:
+        _write_lines(log.path, skip, target, csv=log.form is Form.CSV)
+    return replace(log, path=target, records=max(0, (log.records or 0) - skip))
+
+
+def _write_rows(source: Path, skip: int, target: Path) -> None:
+    with pq.ParquetFile(source) as file, pq.ParquetWriter(target, file.schema_arrow, compression="zstd") as writer:
+        for batch in file.iter_batches():
+            writer.write_batch(batch.slice(min(skip, batch.num_rows)))
+            skip = max(0, skip - batch.num_rows)
+
+
+def _write_lines(source: Path, skip: int, target: Path, *, csv: bool) -> None:
+    compressor = zstandard.ZstdCompressor(level=1)
+    inflator = zstandard.ZstdDecompressor()
+    with (
+        source.open("rb") as compressed,
+        inflator.stream_reader(compressed, read_across_frames=True) as inflated,
+        target.open("wb") as file,
+        compressor.stream_writer(file) as out,
+    ):
+        lines: Iterable[bytes] = BufferedReader(inflated)
+        records = _csv_records(lines) if csv else iter(lines)
+        if csv:
+            out.write(next(records, b""))  # the header line
+        for record in islice(records, skip, None):
+            out.write(record)
+
+
+def _csv_records(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines, joined where a line feed stands within quotes: then the quotes so far are odd in number."""
+    record = b""
+    for line in lines:
+        record += line
+        if record.count(b'"') % 2 == 0:
+            yield record
+            record = b""

@@ -1,0 +1,234 @@
+"""One feedback server, followed: rounds of asking for its catalogue and fetching what is missing, at least a poll period apart.
+
+The catalogue is asked for with `wait`, so a round that would find nothing waits at the server for something new instead: on a quiet
+server a record is seen at once, on a busy one the poll period bounds both the delay and the cost.
+"""
+
+import asyncio
+import logging
+import math
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import aiohttp
+
+from feedback_wire.catalogue import Catalogue, LogEntry
+from feedback_wire.log_name import LogName
+from monitor_platform.retrieval.client import PIECE_BYTES, Client, Gone, Unusable
+from monitor_platform.retrieval.intake import Damaged, Intake, Taken
+from monitor_platform.retrieval.mirror import Mirror, size
+from monitor_platform.retrieval.positions import Fetch, Held, Tail, Whole, missing_bytes, plan, settled
+from monitor_platform.retrieval.status import Counts, ServerStatus
+
+log = logging.getLogger(__name__)
+
+# A feedback server holds an answer back for whole seconds, at most so many (docs/formats/catalogue.md).
+LONGEST_WAIT_S = 60
+
+# With the default of 20 s, a server that was away for long is asked about every two minutes.
+LONGEST_BACKOFF_POLLS = 6
+
+FAILURES = (Unusable, aiohttp.ClientError, TimeoutError, OSError)
+"""What may go wrong with one server, the mirror's disk included, and is over when it is over."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def backoff_s(failures: int, poll_s: float, chance: float) -> float:
+    """How long to wait after so many failed rounds; `chance` in [0, 1) spreads the platforms of one server."""
+    polls = min(1 << min(failures - 1, 10), LONGEST_BACKOFF_POLLS)
+    return poll_s * polls * (0.5 + chance / 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What all servers share: the mirror, the way into the table and its one thread, and what is held of whom.
+
+    `held` is by server name and stem, `claims` says at which address the server of a name was found.
+    """
+
+    mirror: Mirror
+    intake: Intake
+    worker: Executor
+    poll_s: float
+    keep_ms: int | None
+    held: dict[str, dict[str, Held]] = field(default_factory=dict)
+    claims: dict[str, str] = field(default_factory=dict)
+
+    async def work(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Let the worker thread do it, so that the event loop stays free for the dashboard."""
+        return await asyncio.get_running_loop().run_in_executor(self.worker, partial(call, *args, **kwargs))
+
+    def since_ms(self) -> int | None:
+        """Where the kept window begins now."""
+        return None if self.keep_ms is None else time.time_ns() // 1_000_000 - self.keep_ms
+
+
+class Source:
+    """One feedback server and how far it has been followed."""
+
+    def __init__(self, client: Client, shared: Shared) -> None:
+        self._client = client
+        self._shared = shared
+        self._name: str | None = None
+        self._after: LogName | None = None
+        self._tag: str | None = None
+        self._counts = Counts()
+        self._failures = 0
+        self._behind_bytes = 0
+        self._last_success_ms: int | None = None
+        self._error: str | None = None
+
+    def status(self) -> ServerStatus:
+        return ServerStatus(
+            url=str(self._client.url),
+            name=self._name,
+            last_success_ms=self._last_success_ms,
+            failures=self._failures,
+            behind_bytes=self._behind_bytes,
+            error=self._error,
+            counts=self._counts,
+        )
+
+    async def follow(self) -> None:
+        """Round after round, until cancelled."""
+        while True:
+            began = time.monotonic()
+            try:
+                await self._round()
+            except FAILURES as error:
+                self._failed(error)
+                await asyncio.sleep(backoff_s(self._failures, self._shared.poll_s, random.random()))  # noqa: S311 - spreads load
+            else:
+                self._succeeded()
+                await asyncio.sleep(began + self._shared.poll_s - time.monotonic())
+
+    async def _round(self) -> None:
+        """Fetch what is missing, most wanted first; what time does not allow is left to the next round, which looks anew."""
+        self._counts += Counts(polls=1)
+        wait_s = min(math.ceil(self._shared.poll_s), LONGEST_WAIT_S)
+        listing = await self._client.catalogue(after=self._after, wait_s=wait_s, unless=self._tag)
+        if listing is None:
+            return
+        self._tag = None
+        held = self._held_of(listing.catalogue)
+        until = time.monotonic() + self._shared.poll_s
+        try:
+            await self._fetch_all(plan(listing.catalogue, held, since_ms=self._shared.since_ms()), held, until)
+        finally:
+            left = plan(listing.catalogue, held, since_ms=self._shared.since_ms())
+            self._behind_bytes = missing_bytes(left)
+            self._after = settled(listing.catalogue, held, self._after)
+        self._tag = None if left else listing.tag
+
+    def _held_of(self, catalogue: Catalogue) -> dict[str, Held]:
+        """What is held of the server that answered; Unusable if another address answers by the same name."""
+        name, url = catalogue.server, str(self._client.url)
+        if self._shared.claims.setdefault(name, url) != url:
+            raise Unusable(f"this server and {self._shared.claims[name]} both call themselves {name}; give each its own --name")
+        was, self._name = self._name, name
+        if was not in {None, name}:
+            self._shared.claims.pop(str(was), None)
+            self._after = None
+            raise Unusable(f"this server was {was} and is {name} now; it is looked at anew")
+        return self._shared.held.setdefault(name, {})
+
+    async def _fetch_all(self, fetches: tuple[Fetch, ...], held: dict[str, Held], until: float) -> None:
+        """As many as there is time for. A log that cannot be had does not keep those behind it; it fails the round in the end."""
+        refused: Unusable | None = None
+        for index, fetch in enumerate(fetches):
+            if index and time.monotonic() > until:
+                break
+            try:
+                taken = await (self._tail(fetch, held, until) if isinstance(fetch, Tail) else self._whole(fetch, held, until))
+            except Gone:
+                continue  # sealed or expired since the catalogue was made; the next one tells
+            except Unusable as error:
+                refused = refused or error
+                continue
+            if taken is not None:
+                held[fetch.entry.name.stem] = taken.held
+                self._counts += taken.counts
+        if refused is not None:
+            raise refused
+
+    async def _tail(self, tail: Tail, held: dict[str, Held], until: float) -> Taken:
+        known = held.get(tail.entry.name.stem)
+        if known is None or known.bytes != tail.start:
+            known = Held(name=tail.entry.name, bytes=tail.start)
+        path = self._shared.mirror.path(tail.entry.name)
+        await self._copy(tail.entry, path, tail.start, until)
+        take = partial(self._shared.intake.tail, known, tail.entry.bytes)
+        try:
+            return await self._shared.work(take, again=False)
+        except Damaged as damage:
+            await self._copy_again(tail.entry, path, tail.start, damage)
+            return await self._shared.work(take, again=True)
+
+    async def _whole(self, whole: Whole, held: dict[str, Held], until: float) -> Taken | None:
+        path = self._shared.mirror.part(whole.entry.name)
+        if not await self._copy(whole.entry, path, 0, until):
+            return None
+        known = held.get(whole.entry.name.stem)
+        if known is not None and known.name == whole.entry.name:
+            self._counts += Counts(refetches=1)
+        take = partial(self._shared.intake.whole, whole.entry, whole.take_from)
+        try:
+            return await self._shared.work(take, again=False)
+        except Damaged as damage:
+            await self._copy_again(whole.entry, path, 0, damage)
+            return await self._shared.work(take, again=True)
+
+    async def _copy(self, entry: LogEntry, path: Path, start: int, until: float) -> bool:
+        """Fetch what `path` lacks of a log's bytes from `start` on; False if time was up before all was there."""
+        at = await self._shared.work(size, path)
+        if not start <= at <= entry.bytes:
+            at = start
+        tag: str | None = None
+        while at < entry.bytes:
+            stop = min(at + PIECE_BYTES, entry.bytes)
+            piece = await self._client.piece(entry.name, at, stop, tag=tag if entry.sealed else None)
+            await self._shared.work(self._shared.mirror.write, path, at, piece.data)
+            self._counts += Counts(bytes_fetched=stop - at)
+            at, tag = stop, piece.tag
+            if time.monotonic() > until:
+                break
+        return at == entry.bytes
+
+    async def _copy_again(self, entry: LogEntry, path: Path, start: int, damage: Damaged) -> None:
+        log.warning("fetched again: %s", damage)
+        self._counts += Counts(refetches=1)
+        await self._shared.work(self._shared.mirror.cut, path, start)
+        await self._copy(entry, path, start, float("inf"))
+
+    def _failed(self, error: BaseException) -> None:
+        self._failures += 1
+        self._tag = None
+        self._counts += Counts(failures=1)
+        self._error = _in_words(error)
+        if self._failures == 1:
+            log.warning("%s: %s", self._client.url, self._error)
+
+    def _succeeded(self) -> None:
+        if self._failures:
+            log.info("%s answers again", self._client.url)
+        self._failures = 0
+        self._error = None
+        self._last_success_ms = time.time_ns() // 1_000_000
+
+
+def _in_words(error: BaseException) -> str:
+    match error:
+        case aiohttp.ClientConnectorError():
+            return f"no connection to {error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
+        case TimeoutError():
+            return "no answer in time"
+        case _:
+            return str(error) or type(error).__name__

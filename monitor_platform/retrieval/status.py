@@ -1,0 +1,58 @@
+"""How retrieval fares: frozen values, so that a page or a scrape sees one moment and not a mixture of two."""
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What has happened since the platform started; two add up field by field."""
+
+    polls: int = 0
+    """Catalogues asked for."""
+    failures: int = 0
+    """Rounds that ended early: no answer, or none that could be used."""
+    bytes_fetched: int = 0
+    """Bytes of logs, journals included."""
+    logs_mirrored: int = 0
+    """Sealed logs that arrived whole."""
+    records_taken: int = 0
+    """Records that were new to the table, those read back from the mirror included."""
+    duplicates_dropped: int = 0
+    """Records whose (session_id, seq) the table had already."""
+    unreadable_records: int = 0
+    """Lines of undamaged frames that are no log record."""
+    damaged_frames: int = 0
+    """Stretches that are no whole frame, in the mirror or as fetched."""
+    refetches: int = 0
+    """Logs, or journal tails, that were fetched again because of damage."""
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStatus:
+    """One feedback server, as the platform knows it; times are Unix milliseconds."""
+
+    url: str
+    name: str | None
+    """Its name; None until it has answered once."""
+    last_success_ms: int | None
+    """When a round last ended well."""
+    failures: int
+    """Rounds that failed since."""
+    behind_bytes: int
+    """Bytes of logs that it had offered by then and that are not here yet."""
+    error: str | None
+    """Why the last round failed, for people; None if it did not."""
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedStatus:
+    """All feedback servers, and the sums over them and over what was read back from the mirror."""
+
+    servers: tuple[ServerStatus, ...]
+    reading_back: bool
+    """The mirror is still being read; polling begins when that is done."""
+    counts: Counts

@@ -1,0 +1,85 @@
+"""Histogram view: which share of the peers lies in which range of one measure."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
+from bokeh.plotting import figure
+
+from monitor_platform.measures.histogram import Histogram
+from monitor_platform.measures.registry import Measure
+from monitor_platform.views.palette import ACCENT, MOS_SCALE, round_ends
+from monitor_platform.views.wording import count, say, title_of
+
+_TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
+<b>@{range}</b><br>@{share}{0.0}&#8239;% of the peers<br>@{peers_text}</div>"""
+
+
+class HistogramView:
+    """Bars over the ranges of a measure; MOS bars have the colours of their grades."""
+
+    def __init__(self) -> None:
+        self.source = ColumnDataSource(_columns(None, None))
+        self.figure = figure(
+            sizing_mode="stretch_both",
+            tools="",
+            toolbar_location=None,
+            x_range=Range1d(start=0, end=1),
+            y_range=Range1d(start=0, end=100),
+            min_border=8,
+            outline_line_color=None,
+        )
+        self.figure.xgrid.visible = False
+        self.figure.yaxis.formatter = NumeralTickFormatter(format="0.[0]")
+        self.figure.yaxis.axis_label = "share of peers (%)"
+        self.figure.xaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
+        self._quiet_axes()
+        self._draw_bars()
+
+    def show(self, measure: Measure, histogram: Histogram) -> None:
+        """Show the shares of `histogram`, whose edges are in the measure's unit."""
+        self.source.data = _columns(measure, histogram)
+        if histogram.edges:
+            self.figure.x_range.update(start=histogram.edges[0], end=histogram.edges[-1])
+            self.figure.y_range.update(start=0, end=round_ends([0.0, *self.source.data["share"]])[1])
+        self.figure.xaxis.axis_label = title_of(measure)
+
+    def _quiet_axes(self) -> None:
+        self.figure.axis.minor_tick_line_color = None
+        self.figure.axis.axis_label_standoff = 8
+
+    def _draw_bars(self) -> None:
+        bars = self.figure.quad(
+            left="left",
+            right="right",
+            top="share",
+            bottom=0,
+            source=self.source,
+            fill_color="colour",
+            fill_alpha=0.9,
+            line_color=None,
+        )
+        self.figure.add_tools(HoverTool(renderers=[bars], tooltips=_TIP))
+
+
+def _columns(measure: Measure | None, histogram: Histogram | None) -> dict[str, list[Any]]:
+    if measure is None or histogram is None:
+        return {name: [] for name in ("left", "right", "share", "range", "peers_text", "colour")}
+    ranges = list(pairwise(histogram.edges))
+    # A hair's breadth between bars tells two equal neighbours apart.
+    gaps = [(right - left) * 0.03 for left, right in ranges]
+    return {
+        "left": [left + gap for (left, _), gap in zip(ranges, gaps, strict=True)],
+        "right": [right - gap for (_, right), gap in zip(ranges, gaps, strict=True)],
+        "share": [share * 100 for share in histogram.shares],
+        "range": [f"{say(measure, left)} to {say(measure, right)}" for left, right in ranges],
+        "peers_text": [count(share * histogram.peers, "peer") for share in histogram.shares],
+        "colour": _colours(measure, ranges),
+    }
+
+
+def _colours(measure: Measure, ranges: Sequence[tuple[float, float]]) -> list[str]:
+    if measure.name != "mos":
+        return [ACCENT] * len(ranges)
+    return [MOS_SCALE.colour((left + right) / 2) for left, right in ranges]

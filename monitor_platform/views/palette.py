@@ -1,0 +1,99 @@
+"""Colours say the same everywhere: MOS has a fixed scale from orange (bad) to blue (excellent), quantities are Cividis.
+
+No red stands against green, so that one viewer in twelve sees the difference too, and grades carry their words beside the colour.
+All glyph colours are legible on white and on near-black; whatever is text or ground takes its colour from the page's stylesheet.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bokeh.palettes import Cividis256
+
+GRADES = ("bad", "poor", "fair", "good", "excellent")
+"""The words of the absolute category rating scale (ITU-T P.800), for MOS 1 to 5."""
+
+GRADE_COLOURS = ("#b2470c", "#ee9a4d", "#bdb9b1", "#73a9d6", "#2166b0")
+
+# Okabe and Ito's eight without black and yellow, which vanish on dark and on light ground.
+CATEGORIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+
+ACCENT = "#3b82d0"
+GROUND = "#8a94a3"
+"""Land, audience, outlines: what is there but says nothing."""
+
+# The palest fifth of Cividis is yellow: fine on dark ground, lost on white.
+QUANTITY_COLOURS = tuple(Cividis256[:232])
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Which colours stand for the values from `low` to `high`; `marks` are the places on it that bear a text."""
+
+    low: float
+    high: float
+    colours: tuple[str, ...]
+    marks: tuple[tuple[float, str], ...] = ()
+
+    def colour(self, value: float) -> str:
+        """The colour of `value`; what lies beyond an end has the colour of that end."""
+        place = (value - self.low) / (self.high - self.low) * len(self.colours)
+        return self.colours[min(max(int(place), 0), len(self.colours) - 1)]
+
+
+# Each colour spans half a grade to either side, so that a MOS of 3.82 has the colour of "good" (4), its nearest grade.
+MOS_SCALE = Scale(0.5, 5.5, GRADE_COLOURS, tuple((float(grade), f"{grade} {word}") for grade, word in enumerate(GRADES, 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What a scale looks like: its colours in order, stepped or flowing, and texts at places from 0 (low) to 1 (high)."""
+
+    colours: tuple[str, ...]
+    stepped: bool
+    marks: tuple[tuple[float, str], ...]
+
+
+def key_to(scale: Scale) -> Key:
+    """The key to be drawn beside a map."""
+    marks = scale.marks or round_marks(scale)
+    placed = tuple(((at - scale.low) / (scale.high - scale.low), text) for at, text in marks)
+    stepped = bool(scale.marks)
+    return Key(scale.colours if stepped else scale.colours[:: len(scale.colours) // 12], stepped, placed)
+
+
+def grade(mos: float) -> str:
+    """The word nearest to a MOS."""
+    return GRADES[min(max(round(mos), 1), 5) - 1]
+
+
+def scale_for(values: Iterable[float | None], *, is_mos: bool = False) -> Scale:
+    """The scale of one measure's values; its ends are round numbers, so that it does not flicker as values move."""
+    if is_mos:
+        return MOS_SCALE
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    low, high = round_ends(known)
+    return Scale(low, high, QUANTITY_COLOURS)
+
+
+def round_ends(values: Sequence[float]) -> tuple[float, float]:
+    """Round numbers just around `values`; 0 to 1 around nothing."""
+    if not values:
+        return 0.0, 1.0
+    low, high = min(values), max(values)
+    step = _round_step((high - low) or abs(high) or 1.0)
+    below, above = math.floor(low / step) * step, math.ceil(high / step) * step
+    return (below, above) if above > below else (below, below + step)
+
+
+def round_marks(scale: Scale) -> list[tuple[float, str]]:
+    """The ends and three places between them, with as many digits as tell them apart."""
+    step = (scale.high - scale.low) / 4
+    digits = min(max(0, 1 - math.floor(math.log10(step))), 6) if step < 10 else 0
+    return [(scale.low + step * i, f"{scale.low + step * i:,.{digits}f}") for i in range(5)]
+
+
+def _round_step(span: float) -> float:
+    """A quarter of `span`, rounded up to 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(span / 4))
+    return next(power * digit for digit in (1, 2, 5, 10) if power * digit >= span / 4)

@@ -1,0 +1,144 @@
+"""Map and district view: regions coloured by one measure. The glyphs are drawn once; `show` replaces their numbers.
+
+A region without peers stays as an outline, and one with fewer than `THIN` peers is hatched: its mean says little yet.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bokeh.models import ColumnDataSource, DataRange1d, HoverTool, LinearColorMapper, TapTool
+from bokeh.plotting import figure
+
+from monitor_platform.geo.maps import Region, areas, districts
+from monitor_platform.measures.regions import RegionValue
+from monitor_platform.measures.registry import Measure
+from monitor_platform.views.palette import ACCENT, GROUND, Scale, scale_for
+from monitor_platform.views.shapes import shapes_of
+from monitor_platform.views.wording import count, say
+
+THIN = 25
+"""Fewer peers than this are no basis for a mean (the minimum that Conviva shows)."""
+
+NO_DATA = "rgba(138, 148, 163, 0.12)"
+
+# @{…} is escaped by Bokeh; nothing else of this text comes from outside.
+_TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
+<b>@{name}</b> @{name_zh}<br>@{title}: <b>@{text}</b><br>@{peers_text}</div>"""
+
+
+class RegionView:
+    """A map of `regions`; `source.selected` says which one a viewer has tapped."""
+
+    def __init__(self, regions: Sequence[Region], *, over_land: Sequence[Region] = ()) -> None:
+        self._regions = regions
+        self._mapper = LinearColorMapper(palette=["#888888"], low=0, high=1, nan_color=NO_DATA)
+        self.source = ColumnDataSource(_empty(regions))
+        self.figure = _bare_figure()
+        if over_land:
+            _draw_land(self.figure, over_land)
+        self._draw_regions()
+
+    def show(self, measure: Measure, values: Sequence[RegionValue], chosen: str = "") -> None:
+        """Colour the regions by `values`; those of other regions (the buckets) belong beside the map, not on it."""
+        scale = scale_on(measure, values, self._regions)
+        self._mapper.update(palette=list(scale.colours), low=scale.low, high=scale.high)
+        of = {value.region: value for value in values}
+        # A patch, because the outlines are most of the source and never change.
+        everywhere = slice(0, len(self._regions))
+        self.source.patch({name: [(everywhere, column)] for name, column in _columns(self._regions, measure, of).items()})
+        ids = [region.id for region in self._regions]
+        self.source.selected.indices = [ids.index(chosen)] if chosen in ids else []
+
+    def region_at(self, index: int) -> str:
+        """The id of the region that is drawn at `index`."""
+        return self._regions[index].id
+
+    def _draw_regions(self) -> None:
+        drawn = self.figure.multi_polygons(  # type: ignore[call-arg]  # the stubs know selection_line_alpha, but not its width
+            "xs",
+            "ys",
+            source=self.source,
+            fill_color={"field": "value", "transform": self._mapper},
+            fill_alpha=0.88,
+            line_color=GROUND,
+            line_alpha=0.8,
+            line_width=1,
+            hatch_pattern="hatch",
+            hatch_color="#ffffff",
+            hatch_alpha=0.4,
+            hatch_scale=9,
+            hatch_weight=1.5,
+            selection_line_color=ACCENT,
+            selection_line_alpha=1,
+            selection_line_width=3.5,
+            nonselection_fill_alpha=0.45,
+            nonselection_line_alpha=0.5,
+            nonselection_hatch_alpha=0.3,
+        )
+        self.figure.add_tools(HoverTool(renderers=[drawn], tooltips=_TIP), TapTool(renderers=[drawn]))
+
+
+def scale_on(measure: Measure, values: Sequence[RegionValue], regions: Sequence[Region]) -> Scale:
+    """The colours for those of `values` that lie on a map of `regions`; the page draws the key to them from the same."""
+    on_map = {region.id for region in regions}
+    return scale_for((value.value for value in values if value.region in on_map), is_mos=measure.name == "mos")
+
+
+def map_view() -> RegionView:
+    """The areas of about equal size, over the land."""
+    return RegionView(areas(), over_land=districts())
+
+
+def district_view() -> RegionView:
+    """The 18 districts."""
+    return RegionView(districts())
+
+
+def _bare_figure() -> figure:
+    bare = figure(
+        sizing_mode="stretch_both",
+        match_aspect=True,
+        x_range=DataRange1d(range_padding=0.02),
+        y_range=DataRange1d(range_padding=0.02),
+        tools="",
+        toolbar_location=None,
+        x_axis_location=None,
+        y_axis_location=None,
+        min_border=0,
+        outline_line_color=None,
+        lod_threshold=None,
+    )
+    bare.grid.visible = False
+    return bare
+
+
+def _draw_land(onto: figure, land: Sequence[Region]) -> None:
+    shapes = shapes_of(land)
+    onto.multi_polygons(shapes.xs, shapes.ys, fill_color=GROUND, fill_alpha=0.22, line_color=GROUND, line_alpha=0.6, line_width=0.7)
+
+
+def _empty(regions: Sequence[Region]) -> dict[str, list[Any]]:
+    shapes = shapes_of(regions)
+    return {
+        "xs": shapes.xs,
+        "ys": shapes.ys,
+        "name": [region.name for region in regions],
+        "name_zh": [region.name_zh for region in regions],
+        "value": [float("nan")] * len(regions),
+        # Lists of their own each: a patch writes into them.
+        **{name: [""] * len(regions) for name in ("title", "text", "peers_text")},
+        "hatch": [" "] * len(regions),
+    }
+
+
+def _columns(regions: Sequence[Region], measure: Measure, of: Mapping[str, RegionValue]) -> dict[str, list[Any]]:
+    values = [of.get(region.id) for region in regions]
+    numbers = [None if value is None else value.value for value in values]
+    peers = [0.0 if value is None else value.peers for value in values]
+    return {
+        "value": [float("nan") if number is None else number for number in numbers],
+        "title": [measure.title] * len(regions),
+        "text": [say(measure, number) for number in numbers],
+        "peers_text": [f"{count(n, 'peer')} heard" for n in peers],
+        "hatch": ["right_diagonal_line" if 0 < n < THIN else " " for n in peers],
+    }

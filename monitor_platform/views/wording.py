@@ -1,0 +1,31 @@
+"""Numbers as people read them: thousands separated, always with a unit, "–" where nothing is known."""
+
+import math
+
+from monitor_platform.measures.registry import COUNTS, Measure
+
+NOTHING = "–"
+_THIN_SPACE = "\u202f"
+
+
+def say(measure: Measure, value: float | None) -> str:
+    """`value` in the measure's unit: "3.82", "1,204 kbit/s", "0.9880", "1.25 s"."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    if measure.unit == "ms" and abs(value) >= 1000:
+        return f"{value / 1000:,.2f}{_THIN_SPACE}s"
+    return with_unit(f"{value:,.{measure.digits}f}", measure.unit)
+
+
+def title_of(measure: Measure) -> str:
+    """The title with its unit, unless that says the same: "Upload rate (kbit/s)", "Concurrent peers"."""
+    return f"{measure.title} ({measure.unit})" if measure.unit and measure.kind not in COUNTS else measure.title
+
+
+def with_unit(number: str, unit: str) -> str:
+    return f"{number}{_THIN_SPACE}{unit}" if unit else number
+
+
+def count(n: float, one: str) -> str:
+    """`n` of them: "1 peer", "6,941 peers"; with sampling n is an estimate, shown whole."""
+    return f"{n:,.0f} {one}{'' if round(n) == 1 else 's'}"

@@ -1,0 +1,142 @@
+"""An audience that is made up here, so that every number on the page is known beforehand."""
+
+import json
+import random
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import zstandard
+
+from feedback_wire.frames import PREAMBLE, footer_frame, records_frame
+
+BEGIN_MS = 1_344_331_800_000
+"""2012-08-07T09:30:00Z"""
+
+SCRIPT = "<img src=x onerror=\"document.title='run'\">"
+CHANNELS = ("翡翠台", "ViuTV", SCRIPT)
+# Addresses whose district the shipped database knows, and one that is in no country.
+HOMES = (("1.36.209.7", "PCCW"), ("1.64.35.7", "PCCW"), ("1.64.160.7", "HKBN"), ("", "HKBN"))
+
+
+def record(peer: int, seq: int, at_ms: int, *, chance: random.Random, channels: tuple[str, ...] = CHANNELS) -> dict:
+    """What `peer` says for the `seq`th time; viewers of the first channel are better off than the others."""
+    ip, isp = HOMES[peer % len(HOMES)]
+    well = peer % len(channels) == 0
+    return {
+        "received_ms": at_ms,
+        "ip": ip,
+        "weight": 1.0,
+        "via": "c1",
+        "v": 1,
+        "peer_id": f"p{peer}",
+        "session_id": f"s{peer}",
+        "seq": seq,
+        "event": "join" if seq == 0 else "report",
+        "sent_ms": at_ms - 40,
+        "channel": channels[peer % len(channels)],
+        "isp": isp,
+        "app": "test 1.0",
+        "platform": "linux",
+        "upload_kbps": round(chance.uniform(100, 900), 1),
+        "download_kbps": round(chance.uniform(700, 1100), 1),
+        "playback_kbps": 1400.0 if well else 600.0,
+        "continuity": round(chance.uniform(0.98, 1), 4) if well else round(chance.uniform(0.8, 0.9), 4),
+        "startup_ms": chance.randrange(300, 4000),
+        "partners": chance.randrange(3, 20),
+        "extra": {"codec": "av1" if peer % 4 else "h264", "rtt_ms": 20 + peer % 4, "first": seq == 0},
+    }
+
+
+def write_log(folder: Path, records: list[dict], *, begins: str = "20120807T093000Z", server: str = "fs1") -> Path:
+    """A sealed log as docs/formats/log-file.md describes it."""
+    lines = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in records).encode()
+    payload = zstandard.ZstdCompressor(write_checksum=True, write_content_size=True).compress(lines)
+    frame = records_frame(payload, number=0, first_record=0, records=len(records), inflated=len(lines))
+    path = folder / f"{begins}-{server}-0000.jsonl.zst"
+    path.write_bytes(PREAMBLE + frame + footer_frame(number=1, records=len(records)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three minutes of sixty peers, each heard every ten seconds."""
+    chance = random.Random(7)
+    folder = tmp_path_factory.mktemp("recorded")
+    write_log(
+        folder, [record(peer, seq, BEGIN_MS + seq * 10_000 + peer * 100, chance=chance) for seq in range(18) for peer in range(60)]
+    )
+    return folder
+
+
+@pytest.fixture
+def invented() -> SimpleNamespace:
+    """How the recorded audience is made, for tests that make their own."""
+    return SimpleNamespace(record=record, write_log=write_log, begin_ms=BEGIN_MS, script=SCRIPT, channels=CHANNELS)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    """A real browser that reaches nothing but this machine."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path="/usr/bin/chromium", args=[*quiet, "--no-first-run"])
+        yield chromium
+        chromium.close()
+
+
+class Visit:
+    """A page of the dashboard in a browser, and all that went wrong in it."""
+
+    def __init__(self, page: object, url: str) -> None:
+        self.page = page
+        self.wrong: list[str] = []
+        page.on("console", lambda said: self.wrong.append(said.text) if said.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("request", lambda asked: None if asked.url.startswith((url, "data:")) else self.wrong.append(f"asked {asked.url}"))
+        page.on("websocket", lambda socket: None if re.match(r"ws://127\.0\.0\.1:", socket.url) else self.wrong.append(socket.url))
+
+    def open(self, address: str) -> None:
+        self.page.goto(address)
+        self.page.wait_for_function("window.Bokeh?.documents.length && Bokeh.documents[0].is_idle")
+        self.page.wait_for_function("document.body.dataset.state !== 'loading'")
+
+    def tile(self, measure: str) -> str:
+        return self.page.locator(f'.tile[data-measure="{measure}"] b').inner_text()
+
+    def note(self, view: str) -> str:
+        return self.page.locator(f'[data-note="{view}"]').inner_text()
+
+    def source(self, view: str, column: str) -> list:
+        """A column of the source behind the glyphs of `view`, as the browser has it."""
+        return self.page.evaluate(
+            """([view, column]) => {
+                const figure = Bokeh.documents[0].get_model_by_name(view);
+                const source = figure.renderers.at(-1).data_source;
+                return Array.from(source.data.get?.(column) ?? source.data[column]);
+            }""",
+            [view, column],
+        )
+
+    def becomes(self, script: str, argument: object = None) -> None:
+        self.page.wait_for_function(script, arg=argument, timeout=10_000)
+
+
+@pytest.fixture
+def visit(browser: object, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
+    """Open a page of the dashboard, and afterwards insist that nothing went wrong in it."""
+    visits: list[Visit] = []
+
+    def visit(url: str, path: str = "/", *, width: int = 1280, height: int = 800) -> Visit:
+        context = browser.new_context(viewport={"width": width, "height": height}, timezone_id="Asia/Hong_Kong")
+        visits.append(Visit(context.new_page(), url))
+        visits[-1].open(url + path)
+        return visits[-1]
+
+    yield visit
+    for each in visits:
+        each.page.context.close()
+    assert [wrong for each in visits for wrong in each.wrong] == []

@@ -1,0 +1,135 @@
+"""Live, through real processes: what end hosts send is on the page within seconds, and silence is said."""
+
+import json
+import random
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from feedback_wire import routes
+from feedback_wire.record import Origin
+from tests.processes import Server, eventually
+
+ORIGIN = Origin(ip="1.36.209.7", weight=1, via="c1").prefix()
+
+
+@pytest.fixture
+def feedback_server(serve, tmp_path) -> Server:
+    arguments = ("--insecure", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "fs"), "--name", "fs1")
+    return serve("feedback-server", *arguments)
+
+
+@pytest.fixture
+def monitor(serve, feedback_server, tmp_path) -> Server:
+    arguments = ("--insecure", "--listen", "127.0.0.1:0", "--poll-seconds", "1", "--mirror", str(tmp_path / "mirror"))
+    return serve("monitor", "--feedback-server", feedback_server.url, *arguments)
+
+
+def send(url: str, batch: int, peers: range, *, channel: str = "ch1") -> None:
+    """One batch as a coordinator sends it: a message of each of `peers`."""
+    messages = (
+        {"v": 1, "peer_id": f"p{n}", "session_id": f"s{n}", "seq": 0, "event": "join", "sent_ms": time.time_ns() // 1_000_000}
+        | {"channel": channel, "playback_kbps": 850.0, "continuity": 0.988}
+        for n in peers
+    )
+    body = b"".join(ORIGIN + json.dumps(message).encode()[1:] + b"\n" for message in messages)
+    headers = {"Content-Type": routes.NDJSON, routes.BATCH_HEADER: f"{batch:032x}"}
+    with urllib.request.urlopen(urllib.request.Request(url + routes.RECORDS, body, headers), timeout=10) as answer:
+        assert json.loads(answer.read())["stored"] == len(peers)
+
+
+def summary(monitor: Server, query: str = "") -> dict:
+    with urllib.request.urlopen(f"{monitor.url}/api/v1/summary{query}", timeout=10) as answer:
+        return json.loads(answer.read())
+
+
+@pytest.mark.browser
+def test_from_nothing_to_numbers_that_move(monitor, feedback_server, visit):
+    page = visit(monitor.url)
+    assert page.page.locator("#state-title").inner_text() == "No feedback yet"
+    assert page.page.locator("#state-command").inner_text().startswith("curl ")
+    send(feedback_server.url, 1, range(30))
+    page.becomes("document.querySelector('.tile[data-measure=concurrent_peers] b')?.innerText === '30'")
+    assert page.tile("mos") == "3.82"
+    send(feedback_server.url, 2, range(30, 40), channel="ch2")
+    page.becomes("document.querySelector('.tile[data-measure=concurrent_peers] b')?.innerText === '40'")
+    page.becomes(r"/^\d+\.\d s behind$/.test(document.getElementById('pill-text').innerText)")
+    page.page.select_option("select[name=channel]", "ch2")
+    page.becomes("document.querySelector('.tile[data-measure=concurrent_peers] b')?.innerText === '10'")
+
+
+@pytest.mark.browser
+def test_a_feedback_server_that_died_is_named_and_the_figures_stay(monitor, feedback_server, visit):
+    send(feedback_server.url, 1, range(30))
+    eventually(lambda: summary(monitor)["peers"] == 30)
+    page = visit(monitor.url)
+    feedback_server.kill()
+    page.becomes(r"/fs1 silent for \d+ s; figures stand still/.test(document.getElementById('pill-text').innerText)")
+    assert page.page.locator("body").get_attribute("data-pill") == "stale"
+    assert page.page.locator("body").get_attribute("data-state") == "ok"
+
+
+@pytest.mark.browser
+def test_a_page_outlives_a_restart_of_the_platform(serve, monitor, feedback_server, visit, tmp_path):
+    send(feedback_server.url, 1, range(5))
+    eventually(lambda: summary(monitor)["peers"] == 5)
+    page = visit(monitor.url)
+    assert monitor.stop() == 0
+    page.becomes("document.getElementById('pill-kind').innerText.toUpperCase() === 'DISCONNECTED'")
+    page.wrong.clear()  # a browser cannot but complain about a connection that is refused
+    arguments = ("--insecure", "--listen", monitor.url.removeprefix("http://"), "--mirror", str(tmp_path / "mirror"))
+    serve("monitor", "--feedback-server", feedback_server.url, *arguments)
+    page.becomes("document.querySelector('.tile[data-measure=concurrent_peers] small')?.innerText === '5 in all'")
+    page.wrong.clear()
+
+
+def test_a_mirror_in_use_is_refused_before_anybody_is_told_ready(monitor, feedback_server, tmp_path):
+    arguments = ("--insecure", "--listen", "127.0.0.1:0", "--mirror", str(tmp_path / "mirror"))
+    command = [sys.executable, "-m", "swarmscope", "monitor", "--feedback-server", feedback_server.url, *arguments]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (second.returncode, second.stdout) == (1, "")
+    [line] = second.stderr.splitlines()
+    assert "another monitoring platform uses the mirror" in line
+
+
+def test_it_is_not_ready_while_it_reads_the_mirror_back(serve, feedback_server, invented, tmp_path):
+    folder = tmp_path / "mirror" / "fs1"
+    folder.mkdir(parents=True)
+    chance, now_ms = random.Random(3), time.time_ns() // 1_000_000
+    # Some seconds of reading: one log after the other, each with a name of its own.
+    for minute in range(60, 0, -1):
+        begins = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_ms / 1000 - 60 * minute))
+        said = [invented.record(peer, minute, now_ms - 60_000 * minute, chance=chance) for peer in range(500)]
+        invented.write_log(folder, said, begins=begins)
+    arguments = ("--insecure", "--listen", "127.0.0.1:0", "--mirror", str(tmp_path / "mirror"))
+    monitor = serve("monitor", "--feedback-server", feedback_server.url, *arguments)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{monitor.url}/readyz", timeout=10)
+    assert (refused.value.code, refused.value.headers["Content-Type"]) == (503, routes.PROBLEM)
+    assert json.loads(refused.value.read())["reason"] == "reading_back"
+    eventually(lambda: is_ready(monitor))
+    assert summary(monitor)["sessions"] == 500
+
+
+def is_ready(monitor: Server) -> bool:
+    try:
+        with urllib.request.urlopen(f"{monitor.url}/readyz", timeout=10) as answer:
+            return answer.status == 200
+    except urllib.error.HTTPError:
+        return False
+
+
+def test_a_range_before_what_is_in_memory_is_read_from_the_mirror(serve, feedback_server, invented, tmp_path):
+    folder = tmp_path / "mirror" / "fs1"
+    folder.mkdir(parents=True)
+    chance = random.Random(3)
+    invented.write_log(folder, [invented.record(peer, 0, invented.begin_ms + peer, chance=chance) for peer in range(60)])
+    arguments = ("--insecure", "--listen", "127.0.0.1:0", "--mirror", str(tmp_path / "mirror"))
+    monitor = serve("monitor", "--feedback-server", feedback_server.url, *arguments)
+    assert summary(monitor)["messages"] == 0
+    assert summary(monitor, "?from=2012-08-07T09:00:00Z&to=2012-08-07T10:00:00Z")["messages"] == 60
+    assert summary(monitor, f"?from={invented.begin_ms}&to={invented.begin_ms + 10}")["messages"] == 10

@@ -1,0 +1,66 @@
+"""The pill tells the truth about how old the picture is."""
+
+import pytest
+
+from monitor_platform.dashboard.pill import live_pill, static_pill
+from monitor_platform.retrieval.status import Counts, FeedStatus, ServerStatus
+
+NOW = 1_000_000
+
+
+def server(name="fs1", *, failures=0, last_success_ms=NOW, error=None):
+    return ServerStatus(
+        url=f"http://{name}",
+        name=name,
+        last_success_ms=last_success_ms,
+        failures=failures,
+        behind_bytes=0,
+        error=error,
+        counts=Counts(),
+    )
+
+
+def pill(*servers, delay=(1240.0, 2010.0, 4210), reading_back=False, poll_s=1.0):
+    return live_pill(
+        FeedStatus(servers=servers, reading_back=reading_back, counts=Counts()), delay, page_ms=300.0, now_ms=NOW, poll_s=poll_s
+    )
+
+
+def test_a_live_pill_says_the_measured_delay():
+    said = pill(server())
+    assert (said["title"], said["text"]) == ("Live", "1.5 s behind")
+    assert "4,210 messages" in said["hint"]
+    assert "95 % below 2.0 s" in said["hint"]
+    assert "to the pages: 0.3 s" in said["hint"]
+
+
+def test_without_feedback_it_says_that_it_waits():
+    assert pill(server(), delay=None)["text"] == "waiting for feedback"
+
+
+def test_a_silent_server_is_named_and_so_are_those_that_are_left():
+    said = pill(server(), server("fs2", failures=3, last_success_ms=NOW - 45_000, error="connection refused"))
+    assert (said["kind"], said["text"]) == ("stale", "fs2 silent for 45 s; figures from fs1 alone")
+    assert "connection refused" in said["hint"]
+
+
+def test_if_all_are_silent_the_figures_stand_still():
+    assert pill(server(failures=9, last_success_ms=NOW - 60_000))["text"] == "fs1 silent for 60 s; figures stand still"
+
+
+def test_a_server_that_never_answered_is_named_by_its_address():
+    silent = ServerStatus(
+        url="http://10.0.0.5:8081", name=None, last_success_ms=None, failures=1, behind_bytes=0, error="refused", counts=Counts()
+    )
+    assert pill(silent)["text"].startswith("http://10.0.0.5:8081 has not answered yet")
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "poll_s", "kind"), [(4, 1.0, "live"), (6, 1.0, "stale"), (50, 20.0, "live"), (61, 20.0, "stale")]
+)
+def test_a_poll_or_two_late_is_nothing_to_worry_about(silent_s, poll_s, kind):
+    assert pill(server(failures=1, last_success_ms=NOW - silent_s * 1000), poll_s=poll_s)["kind"] == kind
+
+
+def test_a_static_pill_says_so():
+    assert static_pill()["title"] == "Static"

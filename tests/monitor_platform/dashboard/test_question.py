@@ -1,0 +1,64 @@
+"""The address of a page says what it shows, and an old or broken address shows something sensible."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor_platform.dashboard.question import COLOURING, MINUTES, MOST_SERIES, SERIES, Question
+from monitor_platform.measures.selection import Span
+
+names = st.text(min_size=1, max_size=60)
+spans = st.tuples(st.integers(0, 10**13), st.integers(1, 10**9)).map(lambda pair: Span(pair[0], pair[0] + pair[1]))
+questions = st.builds(
+    Question,
+    measure=st.sampled_from((*COLOURING, "extra.rtt_ms", "extra.,")),
+    series=st.lists(st.sampled_from((*SERIES, "extra.rtt_ms")), max_size=MOST_SERIES, unique=True).map(tuple),
+    channel=names,
+    isp=st.just("") | names,
+    district=names,
+    others=st.dictionaries(st.sampled_from(["extra.codec", "extra.a=b", "extra.&,", "app", "peer_id"]), names).map(
+        lambda filters: tuple(sorted(filters.items()))
+    ),
+    span=st.none() | spans,
+)
+
+
+@given(questions)
+def test_an_address_brings_back_what_it_was_made_from(question):
+    assert Question.parse(question.query()) == question
+
+
+@given(st.sampled_from(MINUTES))
+def test_so_does_one_with_minutes(minutes):
+    assert Question.parse(Question(minutes=minutes).query()).minutes == minutes
+
+
+@given(st.text(max_size=300))
+def test_any_address_is_answered(query):
+    Question.parse(query).query()
+
+
+def test_what_makes_no_sense_is_left_out():
+    broken = "measure=nonsense&series=mos,nonsense,mos&minutes=7&from=9&to=5&channel=ch1"
+    assert Question.parse(broken) == Question(series=("mos",), channel="ch1")
+
+
+def test_the_usual_has_a_short_address():
+    assert Question().query() == ""
+
+
+def test_an_address_filters_by_any_column_and_the_report_asks_the_same():
+    asked = Question.parse("channel=ch1&extra.codec=av1&platform=tv&extra.=x&colour=red")
+    assert asked.where() == {"channel": "ch1", "extra.codec": "av1", "platform": "tv"}
+    assert Question.filtered(asked.where()) == asked
+
+
+def test_a_map_leaves_its_own_filter_out():
+    question = Question(channel="ch1", district="Sha Tin")
+    assert question.where() == {"channel": "ch1", "district": "Sha Tin"}
+    assert question.where(without="district") == {"channel": "ch1"}
+
+
+def test_district_and_area_exclude_each_other():
+    assert Question(area="a").placed("district", "North") == Question(district="North")
+    assert Question(district="North").placed("district", "") == Question()
+    assert Question.parse("district=North&area=a") == Question(district="North")

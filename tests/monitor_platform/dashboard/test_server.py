@@ -1,0 +1,151 @@
+"""The process as scripts, scrapers and strangers meet it."""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+
+from monitor_platform.geo.locator import Locator
+from monitor_platform.measures.mos import MosModel
+from monitor_platform.measures.open import open_logs
+from monitor_platform.measures.selection import Span
+from monitor_platform.measures.summary import summarize
+from tests.processes import start_server
+
+FILES = ("duplicates", "unreadable", "lost")
+"""What is known of files and not of groups."""
+
+
+@pytest.fixture(scope="module")
+def monitor(recorded, tmp_path_factory):
+    server = start_server(
+        "monitor", "--static", str(recorded), "--listen", "127.0.0.1:0", log=tmp_path_factory.mktemp("log") / "log"
+    )
+    yield server
+    assert server.stop() == 0
+
+
+def get(url, headers=None):
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=10) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.headers, refused.read()
+
+
+def shake_hands(monitor, origin):
+    """The status with which a websocket of a page at `origin` is answered."""
+    host = monitor.url.removeprefix("http://")
+    name, port = host.split(":")
+    request = (
+        f"GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\nSec-WebSocket-Protocol: bokeh, none\r\n"
+        f"Origin: {origin}\r\n\r\n"
+    )
+    with socket.create_connection((name, int(port)), timeout=10) as connection:
+        connection.sendall(request.encode())
+        return int(connection.recv(4096).split()[1])
+
+
+def test_the_summary_equals_what_the_measures_say_of_the_files(monitor, recorded, invented):
+    begin = invented.begin_ms
+    with Locator() as locator:
+        table = open_logs([recorded], locator=locator, mos=MosModel())
+        everything = summarize(table, by=("channel", "isp"))
+        minute = summarize(table, span=Span(begin, begin + 60_000), by=("district",))
+        table.close()
+    assert json.loads(get(f"{monitor.url}/api/v1/summary?by=channel,isp")[2]) == everything
+    for ends in (f"from={begin}&to={begin + 60_000}", "from=2012-08-07T09:30:00Z&to=2012-08-07T17:31:00%2B08:00"):
+        assert json.loads(get(f"{monitor.url}/api/v1/summary?by=district&{ends}")[2]) == minute
+
+
+def test_the_summary_is_filtered_as_it_is_grouped(monitor):
+    def summary(query):
+        return json.loads(get(f"{monitor.url}/api/v1/summary?{query}")[2])
+
+    groups = summary("by=isp,%20extra.codec")["groups"]
+    assert [list(group["by"]) for group in groups] == [["isp", "extra.codec"]] * len(groups)
+    [wanted] = [group for group in groups if group["by"] == {"isp": "PCCW", "extra.codec": "av1"}]
+    found = summary("where.isp=PCCW&where.extra.codec=av1")
+    assert found["peers"] == 15
+    assert all(found[name] == wanted[name] for name in wanted if name not in ("by", *FILES))
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("from=yesterday", "'from' is 'yesterday'"),
+        ("to=99999999999999999999999", "'to' is"),
+        ("from=10&to=5", "'from' lies behind 'to'"),
+        ("by=shoe_size", "'shoe_size' is nothing to"),
+        ("where.shoe_size=43", "'shoe_size' is nothing to"),
+        ("where.isp=a&where.isp=b", "'where.isp' is given twice"),
+        ("colour=red", "'colour' is no parameter"),
+    ],
+)
+def test_bad_parameters_are_a_problem_that_says_what_is_wrong(monitor, query, said):
+    status, headers, body = get(f"{monitor.url}/api/v1/summary?{query}")
+    assert (status, headers["Content-Type"]) == (400, "application/problem+json")
+    assert said in json.loads(body)["detail"]
+
+
+def test_health_readiness_and_metrics_answer(monitor):
+    assert get(f"{monitor.url}/healthz")[0] == get(f"{monitor.url}/readyz")[0] == 200
+    _, headers, body = get(f"{monitor.url}/metrics")
+    assert headers["Content-Type"].startswith("text/plain")
+    assert b"swarmscope_monitor_viewers 0.0" in body
+    assert b"# TYPE swarmscope_monitor_queries_total counter" in body
+
+
+def test_every_answer_tells_the_browser_to_stay_here(monitor):
+    for path in ("/", "/api/v1/summary", "/assets/dashboard.css"):
+        policy = get(monitor.url + path)[1]["Content-Security-Policy"]
+        assert policy.startswith("default-src 'self'")
+        assert "frame-ancestors 'none'" in policy
+
+
+def test_a_websocket_is_only_for_pages_of_this_dashboard(monitor):
+    host = monitor.url.removeprefix("http://")
+    port = host.split(":")[1]
+    assert shake_hands(monitor, f"http://{host}") == 101
+    for stranger in (
+        "http://evil.example",
+        f"http://127.0.0.1.evil.example:{port}",
+        f"http://evil.example:{port}",
+        "null",
+        "http://127.0.0.1:1",
+    ):
+        assert shake_hands(monitor, stranger) == 403, stranger
+
+
+def test_a_name_that_was_made_to_lead_here_reads_nothing(monitor):
+    status, _, body = get(f"{monitor.url}/api/v1/summary", {"Host": "evil.example"})
+    assert status == 403
+    assert b"messages" not in body
+
+
+def test_a_session_that_was_not_given_out_here_is_refused(monitor):
+    assert get(f"{monitor.url}/?bokeh-session-id=invented")[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "advice"),
+    [
+        (("--static", "no-such-folder", "--listen", "127.0.0.1:0"), 1, "no-such-folder"),
+        (("--feedback-server", "http://127.0.0.1:1"), 2, "--read-token"),
+        (("--static", ".", "--listen", "0.0.0.0:0"), 2, "--behind-proxy"),
+        (("--static", ".", "--listen", "127.0.0.1:0", "--geo-city", "no-such.mmdb"), 1, "no-such.mmdb"),
+    ],
+)
+def test_what_cannot_be_had_is_said_in_one_line(tmp_path, arguments, code, advice):
+    command = [sys.executable, "-m", "swarmscope", "monitor", *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=30)
+    assert ended.returncode == code
+    assert advice in " ".join((ended.stdout + ended.stderr).split())
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,55 @@
+"""Nothing is exposed by default, and who exposes it knows what to do instead."""
+
+from pathlib import Path
+
+import pytest
+
+from monitor_platform.server import allowed_hosts
+from monitor_platform.settings import Settings
+
+LIVE = {"feedback_server": ("http://127.0.0.1:8081",), "read_token": "k"}
+
+
+def test_live_and_static_are_told_apart():
+    assert Settings(**LIVE).live
+    assert not Settings(static=(Path("logs"),)).live
+
+
+@pytest.mark.parametrize(
+    ("settings", "advice"),
+    [
+        ({}, "--feedback-server URL"),
+        (LIVE | {"static": (Path("logs"),)}, "one of them"),
+        ({"feedback_server": ("http://fs",)}, "--read-token"),
+        (LIVE | {"listen": "0.0.0.0:8070"}, "--behind-proxy"),
+        (LIVE | {"listen": "10.0.0.5:8070"}, "reverse proxy"),
+        (LIVE | {"listen": "0.0.0.0:8070", "insecure": True}, "this machine only"),
+        (LIVE | {"listen": "10.0.0.5:8070", "insecure": True, "behind_proxy": "https://m.example.org"}, "this machine only"),
+        (LIVE | {"behind_proxy": "monitor.example.org"}, "scheme and host"),
+        (LIVE | {"behind_proxy": "https://m.example.org/path"}, "scheme and host"),
+        (LIVE | {"listen": "8070"}, "127.0.0.1:8070"),
+        (LIVE | {"listen": "localhost:99999"}, "127.0.0.1:8070"),
+        (LIVE | {"poll_seconds": 0.5}, "from 1 on"),
+        (LIVE | {"poll_seconds": float("nan")}, "--poll-seconds is nan"),
+        (LIVE | {"period": 0}, "--period is 0"),
+        (LIVE | {"period": float("inf")}, "--period is inf"),
+        (LIVE | {"keep_minutes": 0}, "--keep-minutes is 0"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused_with_advice(settings, advice):
+    with pytest.raises(ValueError, match=advice):
+        Settings(**settings)
+
+
+def test_a_key_is_never_shown():
+    assert "secret" not in repr(Settings(feedback_server=("http://fs",), read_token="secret"))
+
+
+def test_a_loopback_dashboard_is_known_by_its_two_names_and_no_other():
+    assert allowed_hosts(Settings(**LIVE), 8070) == {"127.0.0.1:8070", "localhost:8070"}
+    assert allowed_hosts(Settings(**LIVE | {"listen": "[::1]:8070"}), 8070) == {"[::1]:8070", "localhost:8070"}
+
+
+def test_behind_a_proxy_it_is_known_by_its_public_name_too():
+    settings = Settings(**LIVE | {"listen": "10.0.0.5:8070", "behind_proxy": "https://Monitor.example.org"})
+    assert allowed_hosts(settings, 8070) == {"10.0.0.5:8070", "monitor.example.org", "monitor.example.org:80"}

@@ -1,0 +1,26 @@
+"""The documentation names every measure and every number, so it is tested like any other interface."""
+
+from pathlib import Path
+
+import pytest
+
+from monitor_platform.measures.registry import MEASURES
+from monitor_platform.measures.selection import DIMENSIONS
+from monitor_platform.measures.summary import summarize
+
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "measures.md").read_text()
+
+
+@pytest.mark.parametrize("measure", MEASURES.values(), ids=lambda measure: measure.name)
+def test_a_measure_is_documented_with_the_views_that_can_show_it(measure):
+    ticks = " | ".join("✓" if view in measure.views else "" for view in ("timeline", "region", "histogram"))
+    [line] = [line for line in DOCUMENT.splitlines() if line.startswith(f"| `{measure.name}` |") and line.count("|") == 6]
+    assert line.endswith(f"| {ticks} |".replace("|  |", "| |").replace("|  |", "| |"))
+
+
+def test_every_number_of_a_summary_is_defined(table_of):
+    assert [name for name in summarize(table_of()) if f"`{name}`" not in DOCUMENT] == []
+
+
+def test_every_column_to_group_by_is_listed():
+    assert [name for name in DIMENSIONS if f"`{name}`" not in DOCUMENT] == []

@@ -1,0 +1,142 @@
+"""A feedback server is not trusted: what it says is checked before it is believed, and read only as far as it was asked for.
+
+The liar here is a small HTTP server of our own, because a real feedback server does not lie.
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import aiohttp
+import pytest
+
+from feedback_wire.log_name import LogName
+from monitor_platform.retrieval.client import LOG_BYTES, Client, Gone, Unusable, checked_url
+
+NAME = LogName.parse("20120807T093000Z-fs1-0000.jsonl.zst")
+
+
+@pytest.fixture
+def liar() -> Iterator[Callable[..., str]]:
+    """Start a server that gives every request the same answer; its address."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(status: int = 200, body: bytes = b"", **headers: str) -> str:
+        class Answer(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                for name, value in ({"Content_Length": str(len(body))} | headers).items():
+                    self.send_header(name.replace("_", "-"), value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Answer))
+        threading.Thread(target=servers[-1].serve_forever, args=(0.01,), daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def ask(url: str, question: Callable[[Client], Awaitable[Any]]) -> Any:
+    async def talk() -> Any:
+        async with aiohttp.ClientSession(auto_decompress=False) as session:
+            return await question(Client(session, checked_url(url), "key"))
+
+    return asyncio.run(talk())
+
+
+def listing(url: str) -> Any:
+    return ask(url, lambda client: client.catalogue(after=None, wait_s=0, unless=None))
+
+
+def piece(url: str) -> Any:
+    return ask(url, lambda client: client.piece(NAME, 0, 4))
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "complaint"),
+    [
+        ({"server": "../up", "logs": []}, "no server name"),
+        ({"server": "fs1", "logs": [{"name": "../../etc/passwd", "bytes": 1, "records": 1}]}, "not a log name"),
+        ({"server": "fs2", "logs": [{"name": str(NAME), "bytes": 1, "records": 1}]}, "a log of another server"),
+        ({"server": "fs1", "logs": [{"name": str(NAME), "bytes": LOG_BYTES + 1, "records": 1}]}, "bytes, it says"),
+        ({"server": "fs1", "logs": [{"name": str(NAME), "bytes": 0, "records": 0}]}, "bytes, it says"),
+        ({"logs": []}, "cannot be read"),
+        ([], "cannot be read"),
+    ],
+)
+def test_a_catalogue_that_cannot_be_true_is_refused(liar, catalogue, complaint):
+    with pytest.raises(Unusable, match=complaint):
+        listing(liar(body=json.dumps(catalogue).encode()))
+
+
+def test_what_is_no_json_is_refused(liar):
+    with pytest.raises(Unusable, match="cannot be read"):
+        listing(liar(body=b"<html>"))
+
+
+def test_a_redirect_is_refused_and_not_followed(liar):
+    elsewhere = liar(body=b'{"server":"fs1","logs":[]}')
+    with pytest.raises(Unusable, match="sends elsewhere"):
+        listing(liar(302, Location=elsewhere))
+
+
+def test_a_refused_key_says_what_to_do(liar):
+    with pytest.raises(Unusable, match="give the one it was started with"):
+        listing(liar(401))
+
+
+def test_what_the_server_says_about_a_refusal_is_passed_on(liar):
+    with pytest.raises(Unusable, match="HTTP 503 where 200 was expected: come back later"):
+        listing(liar(503, b'{"detail": "come back later"}', Content_Type="application/problem+json"))
+
+
+def test_a_compressed_answer_is_refused(liar):
+    with pytest.raises(Unusable, match="compresses"):
+        listing(liar(body=b"x", Content_Encoding="gzip"))
+
+
+@pytest.mark.parametrize("said", ["", "bytes 0-4/9", "bytes 1-4/9", "records 0-3/9"])
+def test_other_bytes_than_were_asked_for_are_refused(liar, said):
+    with pytest.raises(Unusable, match="were asked for"):
+        piece(liar(206, b"abcd", Content_Range=said))
+
+
+def test_more_bytes_than_were_asked_for_are_not_read(liar):
+    with pytest.raises(Unusable, match="more than the 4 bytes"):
+        piece(liar(206, b"abcde", Content_Range="bytes 0-3/9"))
+
+
+def test_fewer_bytes_than_were_asked_for_are_refused(liar):
+    with pytest.raises(Unusable, match="3 bytes came"):
+        piece(liar(206, b"abc", Content_Range="bytes 0-3/9"))
+
+
+def test_an_answer_that_breaks_off_is_refused(liar):
+    with pytest.raises(Unusable, match="broke off after 3 bytes"):
+        piece(liar(206, b"abc", Content_Range="bytes 0-3/9", Content_Length="4"))
+
+
+def test_a_whole_log_where_a_range_was_asked_for_is_refused(liar):
+    with pytest.raises(Unusable, match="206 was expected"):
+        piece(liar(200, b"abcd"))
+
+
+def test_a_log_that_has_been_sealed_meanwhile_is_gone(liar):
+    with pytest.raises(Gone):
+        piece(liar(404))
+
+
+@pytest.mark.parametrize("address", ["fs1:8090", "ftp://fs1", "http://", "http://key@fs1", "http://fs1/?a=b"])
+def test_what_is_no_address_is_refused_at_once(address):
+    with pytest.raises(ValueError, match="no address of a feedback server"):
+        checked_url(address)

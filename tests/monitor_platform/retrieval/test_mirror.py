@@ -1,0 +1,56 @@
+"""Files under a log's own name are whole or verified again; whatever else lies there is let be."""
+
+import pytest
+
+from feedback_wire.log_name import Form, LogName
+from monitor_platform.retrieval.mirror import Mirror, size
+
+SEALED = LogName.parse("20120807T093000Z-fs1-0000.jsonl.zst")
+JOURNAL = SEALED.sealed(Form.JOURNAL)
+
+
+@pytest.fixture
+def mirror(tmp_path) -> Mirror:
+    return Mirror(tmp_path)
+
+
+def test_a_log_takes_its_name_when_it_is_complete_and_its_journal_leaves(mirror):
+    mirror.write(mirror.path(JOURNAL), 0, b"journal")
+    mirror.write(mirror.part(SEALED), 0, b"sealed")
+    assert mirror.logs("fs1") == [JOURNAL], "a part is not there yet"
+    mirror.complete(SEALED)
+    assert mirror.logs("fs1") == [SEALED]
+    assert mirror.path(SEALED).read_bytes() == b"sealed"
+    assert not mirror.path(JOURNAL).exists()
+
+
+def test_a_journal_that_a_crash_left_beside_its_sealed_log_leaves_when_it_is_seen(mirror):
+    mirror.write(mirror.path(JOURNAL), 0, b"journal")
+    mirror.write(mirror.path(SEALED), 0, b"sealed")
+    assert mirror.logs("fs1") == [SEALED]
+    assert not mirror.path(JOURNAL).exists()
+
+
+def test_writing_forgets_what_was_there_and_behind_it(mirror):
+    path = mirror.path(JOURNAL)
+    mirror.write(path, 0, b"0123456789")
+    mirror.write(path, 4, b"ab")
+    assert path.read_bytes() == b"0123ab"
+    mirror.cut(path, 2)
+    assert (size(path), path.read_bytes()) == (2, b"01")
+
+
+def test_strange_files_are_let_be(mirror, tmp_path):
+    mirror.write(mirror.path(SEALED), 0, b"sealed")
+    (tmp_path / "fs1" / "notes.txt").write_text("mine")
+    (tmp_path / "fs1" / "20120807T093000Z-fs2-0000.jsonl.zst").write_text("a log of another server")
+    (tmp_path / "Not A Server").mkdir()
+    assert mirror.servers() == ["fs1"]
+    assert mirror.logs("fs1") == [SEALED]
+
+
+def test_a_mirror_has_one_owner_at_a_time(mirror, tmp_path):
+    with mirror.owned(), pytest.raises(BlockingIOError, match="another monitoring platform"), Mirror(tmp_path).owned():
+        pytest.fail("two owners")
+    with mirror.owned():
+        pass

@@ -1,0 +1,168 @@
+"""What to fetch next is decided without I/O, so every history of a server can be played through."""
+
+from dataclasses import dataclass, field
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feedback_wire.catalogue import Catalogue, LogEntry
+from feedback_wire.log_name import Form, LogName
+from monitor_platform.retrieval.positions import Held, Tail, Whole, in_window, plan, settled
+
+RECORD_BYTES = 10
+
+
+def journal(begins_s: int, records: int, part: int = 0) -> LogEntry:
+    return LogEntry(name=LogName(begins_s, "fs1", part, Form.JOURNAL), bytes=records * RECORD_BYTES, records=records)
+
+
+def sealed(begins_s: int, records: int, size: int = 77) -> LogEntry:
+    return LogEntry(name=LogName(begins_s, "fs1", 0, Form.JSONL), bytes=size, records=records)
+
+
+def offered(*logs: LogEntry) -> Catalogue:
+    return Catalogue(server="fs1", logs=logs)
+
+
+def holding(*logs: Held) -> dict[str, Held]:
+    return {held.name.stem: held for held in logs}
+
+
+def test_an_open_journal_is_fetched_from_where_its_copy_ends():
+    had, now = journal(60, 3), journal(60, 5)
+    assert plan(offered(now), holding(Held(name=had.name, bytes=30, records=3))) == (Tail(now, 30),)
+
+
+def test_a_journal_that_shrank_is_fetched_from_its_begin():
+    had, now = journal(60, 5), journal(60, 3)
+    assert plan(offered(now), holding(Held(name=had.name, bytes=50, records=5))) == (Tail(now, 0),)
+
+
+def test_a_sealed_log_gives_only_the_records_that_its_journal_did_not():
+    held = holding(Held(name=journal(60, 3).name, bytes=30, records=3))
+    assert plan(offered(sealed(60, 5)), held) == (Whole(sealed(60, 5), 3),)
+
+
+def test_a_sealed_log_whose_records_are_all_taken_is_only_mirrored():
+    held = holding(Held(name=journal(60, 5).name, bytes=50, records=5))
+    assert plan(offered(sealed(60, 5)), held) == (Whole(sealed(60, 5), None),)
+
+
+def test_a_mirrored_log_is_fetched_again_only_if_it_differs_or_is_doubtful():
+    entry = sealed(60, 5)
+    assert plan(offered(entry), holding(Held(name=entry.name, bytes=77, records=5))) == ()
+    assert plan(offered(entry), holding(Held(name=entry.name, bytes=76, records=5))) == (Whole(entry, None),)
+    assert plan(offered(entry), holding(Held(name=entry.name, bytes=77, records=2, doubtful=True))) == (Whole(entry, 2),)
+
+
+def test_the_newest_seconds_come_first_and_the_distant_past_last():
+    logs = [sealed(60, 5), sealed(120, 5), sealed(180, 5), journal(240, 1)]
+    assert plan(offered(*logs), {}, since_ms=190_000) == (
+        Tail(logs[3], 0),
+        Whole(logs[2], 0),
+        Whole(logs[1], None),
+        Whole(logs[0], None),
+    )
+
+
+def test_when_both_forms_are_listed_the_sealed_one_counts():
+    assert plan(offered(sealed(60, 5), journal(60, 5)), {}) == (Whole(sealed(60, 5), 0),)
+
+
+def test_the_catalogue_may_begin_behind_the_last_log_before_the_first_gap():
+    logs = [sealed(60, 1), sealed(120, 1), sealed(180, 1), journal(240, 1)]
+    have = [Held(name=log.name, bytes=log.bytes, records=1) for log in logs]
+    assert settled(offered(*logs), holding(*have), None) == logs[2].name
+    assert settled(offered(*logs), holding(have[0], have[2]), None) == logs[0].name
+    assert settled(offered(*logs), {}, logs[0].name) == logs[0].name
+
+
+def test_a_log_is_in_the_window_until_the_next_period_has_begun_before_it():
+    names = [sealed(at, 1).name for at in (60, 120, 180)]
+    assert in_window(names, 125_000) == names[1:]
+    assert in_window(names, 999_000) == names[2:], "how long the newest period lasts is not known"
+    assert in_window(names, None) == names
+
+
+@dataclass
+class Pretence:
+    """A feedback server and a platform reduced to numbers: records per stem, which are sealed, which were taken how often."""
+
+    records: list[int] = field(default_factory=lambda: [0])
+    open_stems: set[int] = field(default_factory=lambda: {0})
+    taken: dict[tuple[int, int], int] = field(default_factory=dict)
+    held: dict[str, Held] = field(default_factory=dict)
+    after: LogName | None = None
+
+    def catalogue(self) -> Catalogue:
+        entries = [journal(i * 60, n) if i in self.open_stems else sealed(i * 60, n) for i, n in enumerate(self.records)]
+        return offered(*(entry for entry in entries if self.after is None or entry.name.stem > self.after.stem))
+
+    def poll(self, fetches: int) -> None:
+        """One round that is cut off after so many fetches."""
+        catalogue = self.catalogue()
+        for fetch in plan(catalogue, self.held)[:fetches]:
+            entry = fetch.entry
+            match fetch:
+                case Tail(start=start):
+                    self._take(entry, start // RECORD_BYTES)
+                case Whole(take_from=int(first)):
+                    self._take(entry, first)
+            self.held[entry.name.stem] = Held(name=entry.name, bytes=entry.bytes, records=entry.records)
+        self.after = settled(catalogue, self.held, self.after)
+
+    def _take(self, entry: LogEntry, first: int) -> None:
+        for record in range(first, entry.records):
+            key = (entry.name.begins_s // 60, record)
+            self.taken[key] = self.taken.get(key, 0) + 1
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), st.integers(1, 5)),
+        st.tuples(st.just("roll"), st.just(0)),
+        st.tuples(st.just("seal"), st.integers(0, 9)),
+        st.tuples(st.just("poll"), st.integers(0, 4)),
+    ),
+    max_size=40,
+)
+
+
+@given(steps)
+def test_whatever_is_written_rolled_sealed_and_polled_every_record_is_taken_exactly_once(history: list[tuple[str, int]]):
+    pretence = Pretence()
+    for step, number in history:
+        match step:
+            case "write":
+                pretence.records[-1] += number
+            case "roll":
+                pretence.records.append(0)
+                pretence.open_stems.add(len(pretence.records) - 1)
+            case "seal":
+                closed = sorted(pretence.open_stems)[:-1]
+                pretence.open_stems -= {closed[number % len(closed)]} if closed else set()
+            case "poll":
+                pretence.poll(number)
+    pretence.poll(10**6)
+    assert pretence.taken == {(stem, record): 1 for stem, n in enumerate(pretence.records) for record in range(n)}
+    assert plan(pretence.catalogue(), pretence.held) == ()
+
+
+@given(steps)
+def test_what_is_settled_is_never_asked_for_again(history: list[tuple[str, int]]):
+    pretence = Pretence()
+    for step, number in history:
+        if step == "poll":
+            before = pretence.after
+            pretence.poll(number)
+            assert before is None or (pretence.after is not None and pretence.after.stem >= before.stem)
+            assert all(
+                pretence.held[journal(i * 60, 0).name.stem].name.form is Form.JSONL
+                for i in range(len(pretence.records))
+                if pretence.after is not None and i * 60 <= pretence.after.begins_s
+            )
+        elif step == "roll":
+            pretence.records.append(number)
+            pretence.open_stems.add(len(pretence.records) - 1)
+        elif step == "seal":
+            pretence.open_stems -= {number}

@@ -1,0 +1,61 @@
+"""Colours and words mean the same on every view."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor_platform.measures.registry import MEASURES
+from monitor_platform.views.palette import GRADE_COLOURS, MOS_SCALE, grade, key_to, round_ends, scale_for
+from monitor_platform.views.wording import count, say, title_of
+
+finite = st.floats(min_value=-1e9, max_value=1e9, allow_subnormal=False)
+
+
+def test_a_mos_has_the_colour_and_the_word_of_its_nearest_grade():
+    assert [grade(mos) for mos in (1.0, 2.4, 2.6, 3.82, 5.0)] == ["bad", "poor", "fair", "good", "excellent"]
+    assert [GRADE_COLOURS.index(MOS_SCALE.colour(mos)) for mos in (1.0, 2.4, 2.6, 3.82, 5.0)] == [0, 1, 2, 3, 4]
+
+
+def test_a_mos_beyond_the_scale_has_the_colour_of_its_end():
+    assert MOS_SCALE.colour(5.9) == GRADE_COLOURS[-1]
+    assert MOS_SCALE.colour(-3.0) == GRADE_COLOURS[0]
+
+
+@given(st.lists(finite, min_size=1, max_size=20))
+def test_the_ends_of_a_scale_hold_all_values_and_differ(values):
+    low, high = round_ends(values)
+    slack = 1e-9 * max(1.0, abs(low), abs(high))
+    assert low < high
+    assert low - slack <= min(values) <= max(values) <= high + slack
+
+
+def test_the_ends_are_round():
+    assert round_ends([412.0, 873.0]) == (400, 1000)
+    assert round_ends([]) == (0, 1)
+    assert round_ends([7.0]) == (6, 8)
+
+
+def test_a_scale_ignores_what_nobody_knows():
+    scale = scale_for([None, 3.0, float("nan"), 9.0])
+    assert (scale.low, scale.high) == (2, 10)
+
+
+def test_the_key_says_grades_in_words_and_quantities_in_numbers():
+    words = key_to(MOS_SCALE)
+    assert words.stepped
+    assert [text for _, text in words.marks] == ["1 bad", "2 poor", "3 fair", "4 good", "5 excellent"]
+    numbers = key_to(scale_for([0.0, 1000.0]))
+    assert not numbers.stepped
+    assert numbers.marks == ((0.0, "0"), (0.25, "250"), (0.5, "500"), (0.75, "750"), (1.0, "1,000"))
+
+
+def test_numbers_have_thousands_separators_and_units():
+    assert say(MEASURES["download_kbps"], 1204.4) == "1,204\u202fkbit/s"
+    assert say(MEASURES["startup_ms"], 1250.0) == "1.25\u202fs"
+    assert say(MEASURES["mos"], 3.816) == "3.82"
+    assert say(MEASURES["mos"], None) == say(MEASURES["mos"], float("nan")) == "–"
+    assert (count(1, "peer"), count(6941.0, "peer")) == ("1 peer", "6,941 peers")
+
+
+def test_a_title_names_the_unit_unless_it_says_the_same():
+    assert title_of(MEASURES["upload_kbps"]) == "Upload rate (kbit/s)"
+    assert title_of(MEASURES["concurrent_peers"]) == "Concurrent peers"

@@ -1,0 +1,146 @@
+"""Views are figures that data goes into: what is in their sources is what a viewer sees."""
+
+import math
+
+import pytest
+from bokeh.models import HoverTool, LinearColorMapper
+
+from monitor_platform.geo.places import UNLOCATED
+from monitor_platform.measures.histogram import Histogram
+from monitor_platform.measures.regions import RegionValue
+from monitor_platform.measures.registry import MEASURES
+from monitor_platform.measures.selection import Span
+from monitor_platform.measures.timeline import Timeline
+from monitor_platform.views.histogram import HistogramView
+from monitor_platform.views.palette import GRADE_COLOURS, MOS_SCALE
+from monitor_platform.views.regions import district_view, map_view
+from monitor_platform.views.timeline import TimelineView
+
+MOS = MEASURES["mos"]
+
+
+def row(view, region):
+    at = [view.region_at(i) for i in range(len(view.source.data["value"]))].index(region)
+    return {name: column[at] for name, column in view.source.data.items()}
+
+
+def test_the_map_has_the_38_areas_and_the_district_view_the_18_districts():
+    assert len(map_view().source.data["xs"]) == 38
+    assert len(district_view().source.data["xs"]) == 18
+
+
+def test_a_region_says_its_name_value_and_peers():
+    view = district_view()
+    view.show(MOS, [RegionValue("Sha Tin", 3.816, 1204.0)])
+    assert row(view, "Sha Tin") | {"xs": 0, "ys": 0} == {
+        "xs": 0, "ys": 0, "name": "Sha Tin", "name_zh": "沙田區", "value": 3.816, "title": "MOS", "text": "3.82",
+        "peers_text": "1,204 peers heard", "hatch": " ",
+    }  # fmt: skip
+
+
+def test_a_region_without_peers_stays_visible_without_a_value():
+    view = district_view()
+    view.show(MOS, [RegionValue("Sha Tin", 4.0, 30.0)])
+    empty = row(view, "Islands")
+    assert math.isnan(empty["value"])
+    assert (empty["text"], empty["peers_text"]) == ("–", "0 peers heard")
+
+
+def test_a_region_with_few_peers_is_hatched():
+    view = district_view()
+    view.show(MOS, [RegionValue("Sha Tin", 4.0, 24.0), RegionValue("North", 4.0, 25.0)])
+    assert row(view, "Sha Tin")["hatch"] != " "
+    assert row(view, "North")["hatch"] == " "
+
+
+def test_who_is_not_located_does_not_move_the_colours_of_the_map():
+    view = district_view()
+    view.show(MEASURES["upload_kbps"], [RegionValue("North", 100.0, 30.0), RegionValue("Islands", 200.0, 30.0)])
+    [mapper] = view.figure.select(LinearColorMapper)
+    ends = mapper.low, mapper.high
+    view.show(
+        MEASURES["upload_kbps"],
+        [RegionValue("North", 100.0, 30.0), RegionValue("Islands", 200.0, 30.0), RegionValue(UNLOCATED, 9000.0, 5.0)],
+    )
+    assert (mapper.low, mapper.high) == ends == (100, 200)
+
+
+def test_showing_anew_moves_numbers_and_never_the_outlines():
+    view = map_view()
+    outlines = view.source.data["xs"]
+    glyphs = len(view.figure.renderers)
+    for value in (2.0, 3.0):
+        view.show(MOS, [RegionValue(view.region_at(0), value, 99.0)])
+    assert view.source.data["xs"] is outlines
+    assert len(view.figure.renderers) == glyphs
+    assert view.source.data["value"][0] == 3.0
+
+
+def test_the_chosen_region_is_selected_and_an_unknown_one_is_not():
+    view = district_view()
+    view.show(MOS, [], chosen="Sha Tin")
+    assert [view.region_at(i) for i in view.source.selected.indices] == ["Sha Tin"]
+    view.show(MOS, [], chosen="Atlantis")
+    assert view.source.selected.indices == []
+
+
+def test_another_measure_recolours_the_map():
+    view = map_view()
+    [mapper] = view.figure.select(LinearColorMapper)
+    view.show(MOS, [RegionValue(view.region_at(0), 4.0, 99.0)])
+    assert tuple(mapper.palette) == GRADE_COLOURS
+    view.show(MEASURES["download_kbps"], [RegionValue(view.region_at(0), 812.0, 99.0)])
+    assert tuple(mapper.palette) != GRADE_COLOURS
+
+
+def test_tooltips_escape_what_they_quote():
+    for view in (map_view(), district_view(), HistogramView()):
+        for hover in view.figure.select(HoverTool):
+            assert "safe" not in hover.tooltips
+
+
+def test_a_histogram_shows_per_cent_between_edges_in_the_colours_of_their_grades():
+    view = HistogramView()
+    view.show(MOS, Histogram((1.0, 2.0, 3.0), (0.25, 0.75), 8.0))
+    data = view.source.data
+    assert data["share"] == [25.0, 75.0]
+    assert data["range"] == ["1.00 to 2.00", "2.00 to 3.00"]
+    assert data["peers_text"] == ["2 peers", "6 peers"]
+    assert data["colour"] == [MOS_SCALE.colour(1.5), MOS_SCALE.colour(2.5)]
+
+
+def test_a_histogram_of_nobody_is_empty():
+    view = HistogramView()
+    view.show(MOS, Histogram((), (), 0))
+    assert view.source.data["share"] == []
+
+
+@pytest.fixture
+def timeline():
+    view = TimelineView(panels=3)
+    heard = Timeline((1000, 2000, 3000), {"concurrent_peers": (5, 7, 6)})
+    values = Timeline((1000, 2000, 3000), {"mos": (3.0, None, 4.0), "upload_kbps": (410.0, 430.0, 395.0)})
+    view.show(MEASURES["concurrent_peers"], heard, [MOS, MEASURES["upload_kbps"]], values, Span(0, 3000))
+    return view
+
+
+def test_a_timeline_has_a_panel_for_the_audience_and_one_a_measure_on_the_same_time(timeline):
+    panels = [panel for panel in timeline.figure.children if panel.visible]
+    assert [panel.title.text for panel in panels] == ["Concurrent peers", "MOS", "Upload rate (kbit/s)"]
+    assert {(panel.x_range.start, panel.x_range.end) for panel in panels} == {(0, 3000)}
+
+
+def test_only_the_lowest_panel_bears_the_time_axis(timeline):
+    panels = [panel for panel in timeline.figure.children if panel.visible]
+    assert [panel.xaxis[0].visible for panel in panels] == [False, False, True]
+
+
+def test_where_nothing_was_said_the_line_has_a_gap(timeline):
+    mos = timeline.figure.children[1].renderers[0].data_source.data
+    assert math.isnan(mos["value"][1])
+    assert mos["text"] == ["3.00", "–", "4.00"]
+
+
+def test_the_axis_of_mos_is_fixed_counts_begin_at_nought_and_rates_at_round_numbers(timeline):
+    frames = [(panel.y_range.start, panel.y_range.end) for panel in timeline.figure.children[:3]]
+    assert frames == [(0, 8), (1, 5), (390, 430)]
