@@ -1,0 +1,1 @@
+"""The `swarmscope` command, and the one-machine demo with its simulated audience."""

@@ -1,0 +1,69 @@
+"""How the simulation goes, on standard error: one line that is rewritten on a terminal, a line every few seconds elsewhere."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from swarmscope.audience.tally import Tally
+
+REFRESH_S = 0.5
+PLAIN_EVERY_S = 5.0
+RATE_OVER_S = 10.0
+
+
+class Rate:
+    """Messages a second, over the last few seconds."""
+
+    def __init__(self, began_s: float) -> None:
+        self._seen = [(began_s, 0)]
+
+    def now(self, count: int, now_s: float) -> float:
+        self._seen = [seen for seen in self._seen if now_s - seen[0] <= RATE_OVER_S] + [(now_s, count)]
+        (since_s, before), *_ = self._seen
+        return (count - before) / (now_s - since_s) if now_s > since_s else 0.0
+
+
+def line(tally: Tally, *, elapsed_s: float, rate: float) -> str:
+    """The whole state in one line."""
+    parts = [
+        f"{elapsed_s:,.0f} s",
+        f"{tally.watching:,} watching",
+        f"{tally.acknowledged:,} messages acknowledged ({rate:,.0f}/s)",
+        f"{tally.waiting:,} waiting",
+        f"{tally.failed_attempts:,} failed attempts",
+    ]
+    if tally.refused:
+        parts.append("refused: " + ", ".join(f"{count:,} {reason}" for reason, count in tally.refused.most_common()))
+    if tally.last_failure:
+        parts.append(f"last failure: {tally.last_failure}")
+    return " · ".join(parts)
+
+
+async def narrate(tally: Tally) -> None:
+    """Tell how it goes until cancelled."""
+    console = Console(stderr=True, highlight=False, markup=False)
+    began_s = time.monotonic()
+    rate = Rate(began_s)
+
+    def now() -> Text:
+        now_s = time.monotonic()
+        return Text(line(tally, elapsed_s=now_s - began_s, rate=rate.now(tally.acknowledged, now_s)))
+
+    await (_in_place(console, now) if console.is_terminal else _line_by_line(console, now))
+
+
+async def _in_place(console: Console, now: Callable[[], Text]) -> None:
+    with Live(console=console, auto_refresh=False, get_renderable=now) as live:
+        while True:
+            live.refresh()
+            await asyncio.sleep(REFRESH_S)
+
+
+async def _line_by_line(console: Console, now: Callable[[], Text]) -> None:
+    while True:
+        await asyncio.sleep(PLAIN_EVERY_S)
+        console.print(now(), soft_wrap=True)

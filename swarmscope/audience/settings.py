@@ -1,0 +1,56 @@
+"""What a simulation may be told. Bad values are refused here, before the first end host joins."""
+
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+
+from endhost_sdk.terms import feedback_urls
+from swarmscope.audience.surge import Surge
+
+ENDLESS_SURGE_AT_S = 60.0
+SURGE_SHARE = 0.4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of `swarmscope simulate`; ValueError says what is wrong and what to do."""
+
+    coordinator: tuple[str, ...] = ("http://127.0.0.1:8080",)
+    """URL of a coordinator; give the flag once for each. Every end host prefers one and falls back to the others."""
+
+    peers: int = 1000
+    """End hosts, all those of a flash crowd included."""
+
+    period: float = 30.0
+    """Seconds from one report of a session to its next."""
+
+    duration: float | None = None
+    """Seconds until everybody leaves; without it the audience stays until Ctrl-C."""
+
+    seed: int = 1
+    """The same seed makes the same end hosts, who make the same decisions."""
+
+    truth: Path | None = None
+    """File for what really happened, as JSON: the numbers that the platform should find."""
+
+    key: str = field(default="", repr=False)
+    """Ingest key; better given as SWARMSCOPE_SIMULATE_KEY than on the command line."""
+
+    flash_crowd: bool = False
+    """Two fifths of the end hosts come at once: in the middle, or after a minute if there is no duration."""
+
+    def __post_init__(self) -> None:
+        feedback_urls(self.coordinator)
+        if self.peers < 1:
+            raise ValueError(f"--peers is {self.peers}; an audience has at least 1")
+        for flag, value in (("period", self.period), ("duration", self.duration)):
+            if value is not None and not 0 < value < inf:
+                raise ValueError(f"--{flag} is {value:g}; it needs a number of seconds above 0, such as 30")
+        if self.truth is not None and not self.truth.parent.is_dir():
+            raise ValueError(f"--truth {self.truth} cannot be written: there is no folder {self.truth.parent}")
+
+    @property
+    def surge(self) -> Surge:
+        if not self.flash_crowd:
+            return Surge()
+        return Surge(at_s=ENDLESS_SURGE_AT_S if self.duration is None else self.duration / 2, share=SURGE_SHARE)

@@ -1,0 +1,65 @@
+"""The subcommands. A setting comes from its flag, else SWARMSCOPE_<COMMAND>_<FLAG>, else swarmscope.toml, else its default."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
+from cyclopts.config import Env, Toml
+
+
+class Environment(Env):
+    """Cyclopts would look for SWARMSCOPE_FEEDBACK-SERVER_TOKEN, a name that no shell can set."""
+
+    def _prefix(self, commands: tuple[str, ...]) -> str:
+        return super()._prefix(commands).replace("-", "_")
+
+
+class SettingsFile(Toml):
+    """Cyclopts would say what is wrong with the file, but not which file it is."""
+
+    def _load_config(self, path: Path) -> dict[str, Any]:
+        try:
+            return super()._load_config(path)
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise CycloptsError(msg=f"{path} cannot be read as settings: {error}") from error
+
+
+def refuse_fractions(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Cyclopts would round 1.9 to 2 and 0.5 to 0 where a whole number is asked for, and say nothing."""
+    for argument in arguments:
+        if int in (argument.hint, *get_args(argument.hint)):
+            for token in argument.tokens:
+                if "." in token.value:
+                    raise CycloptsError(msg=f"{argument.name} {token.value} is no whole number; give one such as 60")
+
+
+# Imported when they are called, so what each of them does has to be said here.
+COMMANDS = {
+    "demo": "Run all of it on this machine, with a simulated audience.",
+    "coordinator": "Take feedback messages from end hosts; answer when they are durable.",
+    "feedback-server": "Store what coordinators send, and offer it for download.",
+    "monitor": "Show what every viewer gets, live or from recorded logs, in the browser.",
+    "analyze": "Measure recorded logs: the dashboard's numbers on the command line.",
+    "logs": "Print, check and convert recorded logs.",
+    "simulate": "Bring an audience of simulated end hosts.",
+    "schema": "Print the JSON Schema of what end hosts send.",
+}
+# A file that is asked for by name has to be there.
+SETTINGS_FILE = SettingsFile(os.environ.get("SWARMSCOPE_CONFIG", "swarmscope.toml"), must_exist="SWARMSCOPE_CONFIG" in os.environ)
+
+app = App(
+    name="swarmscope",
+    help="Quality-of-experience telemetry for P2P and live streaming: what every viewer really gets, while it happens.",
+    help_epilogue=(
+        "Every flag can also be an environment variable (--listen of the coordinator: SWARMSCOPE_COORDINATOR_LISTEN) or stand in "
+        "swarmscope.toml ([coordinator] listen = …; another file: SWARMSCOPE_CONFIG=FILE). A flag wins over both.\n\n"
+        "Exit codes: 0 if all went well; 2 if a flag or a setting cannot be taken; 1 for what went wrong later.\n\n"
+        "First steps: swarmscope demo"
+    ),
+    config=[Environment("SWARMSCOPE_"), SETTINGS_FILE, refuse_fractions],
+    default_parameter=Parameter(negative="", consume_multiple=False),
+)
+for place, (name, summary) in enumerate(COMMANDS.items()):
+    app.command(f"swarmscope.commands.{name.replace('-', '_')}:command", name=name, help=summary, sort_key=place)

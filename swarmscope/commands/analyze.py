@@ -1,0 +1,205 @@
+"""`swarmscope analyze`: the measures of recorded logs, the same numbers that the dashboard shows.
+
+Standard output carries the result and nothing else, whichever its form; progress and damage are told on standard error.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from swarmscope.moment import END_OF_TIME_MS, unix_ms
+from swarmscope.summary_text import print_csv, print_tables
+
+if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
+    from monitor_platform.measures.open import Progress
+    from monitor_platform.measures.selection import Span
+    from monitor_platform.measures.table import FeedbackTable
+
+command = App(
+    name="analyze",
+    help_epilogue=(
+        "Examples:\n\n"
+        "    swarmscope analyze data/fs1 data/fs2\n\n"
+        "    swarmscope analyze mirror/ --from 2012-08-07T09:30Z --to 2012-08-07T10:00Z --by channel,isp\n\n"
+        "    swarmscope analyze friday.parquet --by extra.codec --json | jq .groups\n\n"
+        "    swarmscope analyze friday.parquet --where channel=Olympics --where extra.codec=av1\n\n"
+        "    swarmscope analyze mirror/ --by isp --html report.html"
+    ),
+)
+
+
+@command.default
+def analyze(
+    paths: list[Path],
+    /,
+    *,
+    begin: Annotated[str | None, Parameter(name="--from")] = None,
+    end: Annotated[str | None, Parameter(name="--to")] = None,
+    by: list[str] | None = None,
+    where: list[str] | None = None,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+    as_csv: Annotated[bool, Parameter(name="--csv")] = False,
+    html: Path | None = None,
+    period: float = 30.0,
+    mos_c1: float = -5.0,
+    mos_c2: float = 2.0,
+    mos_a: float = 4.0,
+    mos_lambda: float = 0.0015,
+    mos_calibration: Literal["ceiling", "none"] = "ceiling",
+    geo_city: Path | None = None,
+    geo_asn: Path | None = None,
+) -> None:
+    """Measure recorded logs of any form; the exit code is 1 if there is not one record in them.
+
+    Parameters
+    ----------
+    paths
+        Log files, and folders to search for them.
+    begin
+        Leave out what was received earlier: ISO 8601 (UTC unless it says otherwise) or Unix milliseconds.
+    end
+        Leave out what was received at this moment or later.
+    by
+        Also per channel, isp, area, district, country, app, platform, event, via or extra.NAME; several: each combination.
+    where
+        Only records with this value, NAME=VALUE; again for another name. The names are those of --by, peer_id and session_id.
+    as_json
+        Print JSON, in the same shape as the monitoring platform's summary API.
+    as_csv
+        Print CSV: a line for the total and one for each group.
+    html
+        Also write a page with the four views and the numbers; it needs no server and no network.
+    period
+        For the report: the end hosts' reporting period in seconds; who has been silent for longer is no longer present.
+    mos_c1
+        MOS model: weight of discontinuity.
+    mos_c2
+        MOS model: base.
+    mos_a
+        MOS model: what the playback rate can add.
+    mos_lambda
+        MOS model: how fast it adds, per kbit/s.
+    mos_calibration
+        MOS model: shift its ceiling to 5 and keep it within 1 to 5, or take the bare equation.
+    geo_city
+        GeoIP2 or GeoLite2 City database instead of the small one for Hong Kong that is shipped.
+    geo_asn
+        GeoIP2 or GeoLite2 ASN database instead of the one that is shipped.
+    """
+    from monitor_platform.geo.locator import Locator
+    from monitor_platform.measures.mos import MosModel
+    from monitor_platform.measures.open import open_logs
+    from monitor_platform.measures.selection import check_columns
+    from monitor_platform.measures.summary import summarize
+
+    columns = [name.strip() for each in by or () for name in each.split(",") if name.strip()]
+    try:
+        _check_output(as_json=as_json, as_csv=as_csv, html=html, period=period)
+        filters = _filters(where or ())
+        check_columns((*columns, *filters))
+        mos = MosModel(c1=mos_c1, c2=mos_c2, a=mos_a, lam=mos_lambda, calibration=mos_calibration)
+        asked = _span(begin, end)
+        with Locator(geo_city, geo_asn) as locator, _progress() as progress:
+            table = open_logs(paths, locator=locator, mos=mos, span=asked, progress=progress)
+        with closing(table):
+            _tell_damages(table)
+            span = _covered(table, asked, begin, end)
+            summary = summarize(table, span=span, where=filters, by=columns)
+            if html is not None and summary["messages"]:
+                from monitor_platform.report import write_report  # Bokeh takes a second more
+
+                write_report(html, table, span=span, where=filters, by=columns, period_s=period)
+    except (ValueError, OSError) as error:
+        sys.exit(f"swarmscope analyze: {error}")
+    if not summary["messages"]:
+        sys.exit(f"swarmscope analyze: no records in {', '.join(map(str, paths))}{_within(asked, filters)}")
+    if as_json:
+        print(json.dumps(summary, indent=2, ensure_ascii=False))
+    elif as_csv:
+        print_csv(summary, columns)
+    else:
+        print_tables(summary, columns)
+
+
+def _check_output(*, as_json: bool, as_csv: bool, html: Path | None, period: float) -> None:
+    """ValueError for what would be noticed only after long work, or not at all."""
+    if as_json and as_csv:
+        raise ValueError("--json and --csv both want standard output; choose one")
+    if html is not None and not html.parent.is_dir():
+        raise ValueError(f"--html {html} cannot be written: there is no folder {html.parent}")
+    if not 0 < period < inf:
+        raise ValueError(f"--period is {period:g}; it needs a number of seconds above 0, such as 30")
+
+
+def _filters(texts: Sequence[str]) -> dict[str, str]:
+    """Values by name; ValueError says what is wrong with one of `texts`."""
+    filters: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--where is {text!r}; it needs a name and a value, such as channel=Olympics or extra.codec=av1")
+        if name in filters:
+            raise ValueError(f"--where names {name} twice; a record has one value of it")
+        filters[name] = value
+    return filters
+
+
+def _within(asked: "Span | None", filters: Mapping[str, str]) -> str:
+    """What has left no record, as the end of a sentence."""
+    time = " within that time" if asked else ""
+    return time + (f" with {', '.join(f'{name}={value}' for name, value in filters.items())}" if filters else "")
+
+
+def _span(begin: str | None, end: str | None) -> "Span | None":
+    """The span asked for; an open end reaches as far as time does."""
+    from monitor_platform.measures.selection import Span
+
+    if begin is None and end is None:
+        return None
+    from_ms, to_ms = 0 if begin is None else unix_ms(begin), END_OF_TIME_MS if end is None else unix_ms(end)
+    if from_ms > to_ms:
+        raise ValueError(f"--from {begin} lies behind --to {end}")
+    return Span(from_ms, to_ms)
+
+
+def _covered(table: "FeedbackTable", asked: "Span | None", begin: str | None, end: str | None) -> "Span | None":
+    """The span asked for, its open end where the records end."""
+    from monitor_platform.measures.extent import extent
+    from monitor_platform.measures.selection import Span
+
+    recorded = extent(table)
+    if asked is None or recorded is None:
+        return asked
+    from_ms = recorded.from_ms if begin is None else asked.from_ms
+    to_ms = recorded.to_ms if end is None else asked.to_ms
+    return Span(min(from_ms, to_ms), to_ms) if begin is None else Span(from_ms, max(from_ms, to_ms))
+
+
+@contextmanager
+def _progress() -> "Iterator[Progress | None]":
+    """A bar on standard error while someone watches."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    with Progress(
+        TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console, transient=True
+    ) as bar:
+        task = bar.add_task("reading", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _tell_damages(table: "FeedbackTable") -> None:
+    for damage in table.damages:
+        print(f"damaged: {damage}", file=sys.stderr)
+    if table.unreadable:
+        print(f"{table.unreadable} records could not be read", file=sys.stderr)

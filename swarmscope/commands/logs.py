@@ -1,0 +1,249 @@
+"""`swarmscope logs`: look into recorded logs, check them, turn them into another form. Reads journals and sealed logs alike.
+
+What is good is always read, what is damaged is always named, and then the exit code is 1.
+"""
+
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from http.client import HTTPException
+from pathlib import Path
+from typing import Annotated, Literal
+
+import orjson
+from cyclopts import App, Parameter
+
+from feedback_server.archive import log_writer
+from feedback_server.archive.reading import Lost, Records, form_of, read_log
+from feedback_server.settings import FORMS
+from feedback_wire.frames import Damage
+from feedback_wire.log_name import Form
+from swarmscope.commands import refuse
+from swarmscope.moment import unix_ms
+from swarmscope.replay import replay
+
+command = App(
+    name="logs",
+    help="Look into recorded logs (journals, JSON lines, CSV, Parquet), check them, or turn them into another form.",
+    help_epilogue=(
+        "Examples:\n\n"
+        "    swarmscope logs cat feedback-data | jq .channel\n\n"
+        "    swarmscope logs cat --from 2012-08-07T09:30:00Z --to 2012-08-07T10:00:00Z feedback-data\n\n"
+        "    swarmscope logs verify feedback-data\n\n"
+        "    swarmscope logs convert --to parquet -o archive feedback-data\n\n"
+        "    swarmscope logs replay /var/lib/swarmscope/spool/quarantine/* --coordinator http://127.0.0.1:8080 --key KEY"
+    ),
+)
+_FRAMES = {Form.PARQUET: "row groups"}
+_RECEIVED = re.compile(rb'\{"received_ms":(\d{1,18})[,}]')
+_PROGRESS_EVERY_S = 1.0
+
+
+@command.command
+def cat(paths: list[Path], /, *, from_: Annotated[str | None, Parameter(name="--from")] = None, to: str | None = None) -> None:
+    """Print records as JSON lines, in the order of the logs' names.
+
+    The exit code is 1 if anything in them is damaged; standard error says what.
+
+    Parameters
+    ----------
+    paths
+        Logs, or folders of logs.
+    from_
+        Only records received at this time or later: ISO 8601 (UTC unless it says otherwise) or Unix milliseconds.
+    to
+        Only records received before this time.
+    """
+    try:
+        span = (None if from_ is None else unix_ms(from_), None if to is None else unix_ms(to))
+    except ValueError as error:
+        refuse(error)
+    damaged = False
+    try:
+        for path, form in _told(_logs(paths)):
+            for part in read_log(path, form):
+                if isinstance(part, Records):
+                    sys.stdout.buffer.write(_within(part.lines, *span))
+                else:
+                    damaged = True
+                    print(_finding(path, part), file=sys.stderr)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads our output has seen enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(int(damaged))
+
+
+@command.command
+def verify(paths: list[Path], /) -> None:
+    """Check every frame of every log: one line a log, and one for each damage, with its offset in bytes.
+
+    The exit code is 0 if all are good, else 1.
+
+    Parameters
+    ----------
+    paths
+        Logs, or folders of logs.
+    """
+    all_good = True
+    for path, form in _told(_logs(paths)):
+        records = frames = 0
+        findings: list[str] = []
+        for part in read_log(path, form):
+            if isinstance(part, Records):
+                records, frames = records + part.count, frames + 1
+            else:
+                findings.append(_finding(path, part))
+        print(f"{path}: {'damaged' if findings else 'good'}, {records} records in {frames} {_FRAMES.get(form, 'frames')}")
+        for finding in findings:
+            print(f"  {finding}")
+        all_good = all_good and not findings
+    sys.exit(int(not all_good))
+
+
+@command.command
+def convert(
+    paths: list[Path],
+    /,
+    *,
+    to: Literal["jsonl", "csv", "parquet"],
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+) -> None:
+    """Write each log in another form into a folder; if one of the new logs is there already, nothing is written.
+
+    The exit code is 1 if anything in them is damaged; what is good is written all the same. A log without a
+    single record becomes none.
+
+    Parameters
+    ----------
+    paths
+        Logs, or folders of logs.
+    to
+        The form to write.
+    out
+        The folder to write into; made if it is missing.
+    """
+    logs = _logs(paths)
+    targets = {path: out / f"{path.name.removesuffix(f'.{form}')}.{FORMS[to]}" for path, form in logs}
+    _check_targets(targets)
+    out.mkdir(parents=True, exist_ok=True)
+    all_good = True
+    for path, form in _told(logs):
+        all_good = _convert(path, form, targets[path], FORMS[to]) and all_good
+    sys.exit(int(not all_good))
+
+
+@command.command(name="replay")
+def replay_refused(files: list[Path], /, *, coordinator: str, key: str = "") -> None:
+    """Send refused messages that a coordinator kept in its quarantine once more, after what refused them is mended.
+
+    What is taken is stored as received now. The exit code is 1 if some are refused again or a file is damaged.
+
+    Parameters
+    ----------
+    files
+        Files from the quarantine.
+    coordinator
+        URL of the coordinator to send to, such as http://127.0.0.1:8080.
+    key
+        An ingest key.
+    """
+    try:
+        tally = replay(files, coordinator, key)
+    except (OSError, HTTPException, ValueError) as error:
+        sys.exit(f"cannot go on: {error}")
+    print(f"{tally.taken} messages taken, {tally.refused.total()} refused again")
+    for reason, count in tally.refused.most_common():
+        print(f"  {reason}: {count}")
+    for damage in tally.damages:
+        print(damage, file=sys.stderr)
+    sys.exit(int(bool(tally.refused or tally.damages)))
+
+
+def _check_targets(targets: Mapping[Path, Path]) -> None:
+    """End before anything is written if not every log can have a new file of its own."""
+    sources: dict[Path, Path] = {}
+    for source, target in targets.items():
+        if target in sources:
+            sys.exit(f"{sources[target]} and {source} would both become {target}: name only one of them")
+        if target.exists():
+            sys.exit(f"{target} is there already: remove it, or choose another folder with --out")
+        sources[target] = source
+
+
+def _convert(path: Path, form: Form, target: Path, to: Form) -> bool:
+    """Write one log anew under a temporary name, then give it its own; False if some of it was damaged, or there is nothing."""
+    good = True
+    unfinished = target.with_name(f".{target.name}.unfinished")
+    with unfinished.open("wb") as file:
+        writer = log_writer(to, file)
+        for part in read_log(path, form):
+            if isinstance(part, Records):
+                writer.add(part.lines, part.count)
+            else:
+                good = False
+                print(_finding(path, part), file=sys.stderr)
+        count = writer.finish()
+    if not count:
+        unfinished.unlink()
+        print(f"{path} has no record that can be read: no {target} is written", file=sys.stderr)
+        return False
+    unfinished.rename(target)
+    print(f"{target}: {count} records")
+    return good
+
+
+def _logs(paths: Sequence[Path]) -> list[tuple[Path, Form]]:
+    """The logs that `paths` name, folders by the names in them."""
+    found = [log for path in paths for log in _logs_at(path)]
+    if not found:
+        sys.exit("no logs there: name files that end in .journal, .jsonl.zst, .csv.zst or .parquet, or a folder of them")
+    return found
+
+
+def _told(logs: Sequence[tuple[Path, Form]]) -> Iterator[tuple[Path, Form]]:
+    """The logs one by one; a line now and then on a terminal says how far it is."""
+    said_s = time.monotonic()
+    for number, log in enumerate(logs):
+        if sys.stderr.isatty() and time.monotonic() - said_s > _PROGRESS_EVERY_S:
+            said_s = time.monotonic()
+            print(f"log {number + 1} of {len(logs)}: {log[0].name}", file=sys.stderr)
+        yield log
+
+
+def _logs_at(path: Path) -> list[tuple[Path, Form]]:
+    if path.is_dir():
+        return [(log, form) for log in sorted(path.iterdir()) if (form := form_of(log)) and not log.name.startswith(".")]
+    form = form_of(path)
+    if not path.exists():
+        sys.exit(f"there is no {path}")
+    if form is None or not path.is_file():
+        sys.exit(f"{path} is no log: one ends in .journal, .jsonl.zst, .csv.zst or .parquet")
+    return [(path, form)]
+
+
+def _finding(path: Path, part: Damage | Lost) -> str:
+    """What is wrong, in one line."""
+    if isinstance(part, Lost):
+        return f"{path}: {part.count} records are lost, from number {part.first} on"
+    return f"{path}: {part.size} bytes at offset {part.offset} are damaged{' (torn end)' if part.torn else ''}: {part.reason}"
+
+
+def _within(lines: bytes, from_ms: int | None, to_ms: int | None) -> bytes:
+    """Those of `lines` that were received in [from_ms, to_ms)."""
+    if from_ms is None and to_ms is None:
+        return lines
+    chosen = (line for line in lines.split(b"\n")[:-1] if _is_within(_received_ms(line), from_ms, to_ms))
+    return b"".join(line + b"\n" for line in chosen)
+
+
+def _is_within(received_ms: int, from_ms: int | None, to_ms: int | None) -> bool:
+    return (from_ms is None or received_ms >= from_ms) and (to_ms is None or received_ms < to_ms)
+
+
+def _received_ms(line: bytes) -> int:
+    """The time in a record: nearly always its first field, where it need not be parsed for."""
+    match = _RECEIVED.match(line)
+    return int(match[1]) if match else int(orjson.loads(line).get("received_ms") or 0)

@@ -1,0 +1,35 @@
+"""`swarmscope monitor`: the dashboard, live from feedback servers or static from recorded files."""
+
+import logging
+import sys
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from monitor_platform.settings import Settings
+from swarmscope.commands import or_defaults
+
+command = App(
+    name="monitor",
+    help_epilogue=(
+        "Examples:\n\n"
+        "    swarmscope monitor --feedback-server http://10.0.0.5:8090 --feedback-server http://10.0.0.6:8090 --poll-seconds 1\n\n"
+        "    swarmscope monitor --static mirror/ friday.jsonl.zst\n\n"
+        "    curl 'http://127.0.0.1:8070/api/v1/summary?from=2012-08-07T09:30:00Z&by=channel,isp'"
+    ),
+    # --static A B and --static A --static B mean the same here: there is nothing else that a bare word could be.
+    default_parameter=Parameter(negative="", consume_multiple=True),
+)
+
+
+@command.default
+def monitor(*, settings: Annotated[Settings | None, Parameter(name="*")] = None) -> None:
+    """Show what every viewer gets: map, districts, distribution and timeline, in the browser."""
+    from monitor_platform.server import CannotStart, run  # DuckDB and Bokeh take a second to import; --help need not
+
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("tornado.access").setLevel(logging.ERROR)  # who asked what wrongly is told so, and is no event here
+    try:
+        run(or_defaults(settings, Settings), ready=lambda url: print(f"swarmscope monitor ready on {url}", flush=True))
+    except CannotStart as error:
+        sys.exit(f"swarmscope monitor cannot start: {error}")

@@ -1,0 +1,77 @@
+"""`swarmscope simulate`: an audience of end hosts that report over real HTTP, and the truth about what they did."""
+
+import asyncio
+import json
+import signal
+import sys
+from contextlib import suppress
+from typing import Annotated
+
+import uvloop
+from cyclopts import App, Parameter
+
+from feedback_wire.message import Message
+from swarmscope.audience.settings import Settings
+from swarmscope.audience.tally import Tally
+from swarmscope.audience.truth import Truth
+
+command = App(
+    name="simulate",
+    help_epilogue=(
+        "Examples:\n\n"
+        "    swarmscope simulate --coordinator http://127.0.0.1:8080 --peers 7000 --period 30 --duration 120 --truth truth.json\n\n"
+        "    swarmscope simulate --coordinator http://127.0.0.1:8080 --coordinator http://127.0.0.1:8081 --flash-crowd\n\n"
+        "The end hosts' addresses travel as X-Forwarded-For, which a coordinator believes only of a proxy that it trusts: start it "
+        "with --trusted-proxy 127.0.0.1/32, or all of them will seem to sit on this machine and none can be located."
+    ),
+)
+
+
+@command.default
+def simulate(settings: Annotated[Settings | None, Parameter(name="*")] = None) -> None:
+    """Simulate an audience in Hong Kong: end hosts that join, watch, zap, stall, leave and come back.
+
+    Ends with 0 if every message was acknowledged, else with 1. Ctrl-C ends it in order: everybody leaves, what waits is sent.
+    """
+    settings = settings or Settings()
+    tally, truth = Tally(), Truth()
+    print(
+        f"{settings.peers:,} end hosts report to {', '.join(settings.coordinator)}, with Hong Kong addresses as X-Forwarded-For "
+        "(a coordinator on this machine takes them if it was started with --trusted-proxy 127.0.0.1/32)",
+        file=sys.stderr,
+    )
+    uvloop.run(_run(settings, tally, truth if settings.truth else None))
+    if settings.truth:
+        became = {"refused": tally.refused.total(), "unacknowledged": tally.waiting}
+        settings.truth.write_text(json.dumps(truth.numbers() | became, ensure_ascii=False, indent=2) + "\n")
+    _conclude(tally)
+
+
+async def _run(settings: Settings, tally: Tally, truth: Truth | None) -> None:
+    from swarmscope.audience.progress import narrate
+    from swarmscope.audience.simulation import simulate
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    narrator = asyncio.create_task(narrate(tally))
+    # Without a truth file nothing is kept: an endless audience would fill the memory.
+    await simulate(settings, tally=tally, witness=truth.witness if truth else _forget, stop=stop)
+    narrator.cancel()
+    with suppress(asyncio.CancelledError):
+        await narrator
+
+
+def _forget(_: Message) -> None:
+    """Nobody wants to know the truth."""
+
+
+def _conclude(tally: Tally) -> None:
+    became = f"{tally.acknowledged:,} of {tally.built:,} messages were acknowledged; {tally.failed_attempts:,} attempts failed"
+    if tally.waiting or tally.refused:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in tally.refused.most_common())
+        sys.exit(
+            f"{became}; {tally.waiting:,} messages were never acknowledged, {tally.refused.total():,} were refused"
+            f"{f' ({reasons})' if reasons else ''}. Last failure: {tally.last_failure}"
+        )
+    print(became, file=sys.stderr)

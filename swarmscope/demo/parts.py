@@ -1,0 +1,86 @@
+"""What the demo consists of: command line and environment of each part. Keys travel in the environment, where `ps` shows none."""
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from swarmscope.demo.settings import Settings
+
+COORDINATOR_PORT = 8080
+FEEDBACK_PORTS = (8091, 8092)
+MONITOR_PORT = 8070
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One process of the demo; `arguments` follow `swarmscope`, and --listen follows them where there is a `port`."""
+
+    name: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    port: int | None = None
+    """The usual port of a server; None: it is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """Fresh secrets for one demo."""
+
+    ingest: str = field(default_factory=secrets.token_urlsafe, repr=False)
+    token: str = field(default_factory=secrets.token_urlsafe, repr=False)
+    read: str = field(default_factory=secrets.token_urlsafe, repr=False)
+
+
+def feedback_server(number: int, keys: Keys, data: Path) -> Part:
+    """The feedback server of that number, from 1 on."""
+    name = f"fs{number}"
+    return Part(
+        name=f"feedback server {name}",
+        arguments=("feedback-server", "--name", name, "--data", str(data / name)),
+        environment={"SWARMSCOPE_FEEDBACK_SERVER_TOKEN": keys.token, "SWARMSCOPE_FEEDBACK_SERVER_READ_TOKEN": keys.read},
+        port=FEEDBACK_PORTS[number - 1],
+    )
+
+
+def coordinator(feedback_urls: Sequence[str], keys: Keys, data: Path) -> Part:
+    # The audience is its proxy, so that end hosts seem to sit all over Hong Kong.
+    flags = ("--spool", str(data / "spool"), "--trusted-proxy", "127.0.0.1/32")
+    return Part(
+        name="coordinator",
+        arguments=("coordinator", *flags, *_feedback_servers(feedback_urls)),
+        environment={"SWARMSCOPE_COORDINATOR_KEY": keys.ingest, "SWARMSCOPE_COORDINATOR_TOKEN": keys.token},
+        port=COORDINATOR_PORT,
+    )
+
+
+def monitor(feedback_urls: Sequence[str], keys: Keys, data: Path, settings: Settings) -> Part:
+    pace = ("--poll-seconds", f"{settings.poll_seconds:g}", "--period", f"{settings.period:g}")
+    return Part(
+        name="monitor",
+        arguments=(
+            "monitor", "--mirror", str(data / "mirror"), *pace, *_feedback_servers(feedback_urls)
+        ),
+        environment={"SWARMSCOPE_MONITOR_READ_TOKEN": keys.read},
+        port=MONITOR_PORT,
+    )  # fmt: skip
+
+
+def audience(coordinator_url: str, keys: Keys, settings: Settings) -> Part:
+    crowd = ("--peers", str(settings.peers), "--period", f"{settings.period:g}", "--flash-crowd")
+    return Part(
+        name="audience",
+        arguments=("simulate", "--coordinator", coordinator_url, *crowd),
+        environment={"SWARMSCOPE_SIMULATE_KEY": keys.ingest},
+    )
+
+
+def environment(part: Part) -> dict[str, str]:
+    """The environment of a part: ours without the settings meant for real servers, which a demo must not inherit."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SWARMSCOPE_")}
+    return {**kept, "SWARMSCOPE_CONFIG": os.devnull, **part.environment}
+
+
+def _feedback_servers(urls: Sequence[str]) -> tuple[str, ...]:
+    return tuple(word for url in urls for word in ("--feedback-server", url))

@@ -1,0 +1,38 @@
+"""What a demo may be told."""
+
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of `swarmscope demo`; ValueError says what is wrong and what to do."""
+
+    peers: int = 1500
+    """Simulated end hosts."""
+
+    period: float = 5.0
+    """Seconds from one report of a session to its next."""
+
+    duration: float | None = None
+    """Seconds until the demo ends; without it, it runs until Ctrl-C."""
+
+    poll_seconds: float = 1.0
+    """How often the monitoring platform asks for what is new."""
+
+    data: Path | None = None
+    """Folder for logs, mirror and spool, which stay; without it they lie in a temporary folder that is removed at the end."""
+
+    def __post_init__(self) -> None:
+        if self.peers < 1:
+            raise ValueError(f"--peers is {self.peers}; an audience has at least 1")
+        for flag, value, least in (
+            ("period", self.period, 0),
+            ("duration", self.duration, 0),
+            ("poll-seconds", self.poll_seconds, 1),
+        ):
+            if value is not None and not (value > 0 and least <= value < inf):
+                raise ValueError(
+                    f"--{flag} is {value:g}; it needs a number of seconds {f'from {least}' if least else 'above 0'} on"
+                )

@@ -1,0 +1,94 @@
+"""A summary for people and for spreadsheets. Means never stand without the number of messages that they come from."""
+
+import csv
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # `--help` need not wait for rich's tables
+    from rich.table import Table
+
+Summary = dict[str, Any]
+"""The one shape of numbers, as `monitor_platform.measures.summary` makes it."""
+
+COUNTS = ("messages", "duplicates", "unreadable", "lost", "peers", "sessions")
+SINGLES = ("contribution_ratio", "online_s_per_view", "online_s_per_peer")
+SPREADS = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "startup_ms", "mos")
+PARTS = ("mean", "p50", "p95")
+TITLES = {
+    "contribution_ratio": "contribution ratio",
+    "online_s_per_view": "online per view (s)",
+    "online_s_per_peer": "online per peer (s)",
+    "upload_kbps": "upload (kbit/s)",
+    "download_kbps": "download (kbit/s)",
+    "playback_kbps": "playback (kbit/s)",
+    "continuity": "continuity",
+    "startup_ms": "startup delay (ms)",
+    "mos": "MOS",
+}
+
+
+def print_csv(summary: Summary, by: Sequence[str]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    spreads = [f"{name}_{part}" for name in SPREADS for part in PARTS]
+    writer.writerow([*by, "from", "to", *COUNTS, *SINGLES, *spreads])
+    for numbers in (summary, *summary["groups"]):
+        names = [numbers.get("by", {}).get(name) for name in by]
+        values = [numbers[name][part] for name in SPREADS for part in PARTS]
+        counts = [numbers[name] for name in (*COUNTS, *SINGLES)]
+        writer.writerow([*names, summary["from"], summary["to"], *counts, *values])
+
+
+def print_tables(summary: Summary, by: Sequence[str]) -> None:
+    from rich.console import Console
+
+    # Piped into a file, a table is as wide as it needs to be.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    counts = "   ".join(f"{name} {_say(summary[name])}" for name in COUNTS)
+    console.print(f"{_moment(summary['from'])} to {_moment(summary['to'])}\n{counts}\n")
+    console.print(_total_table(summary))
+    if by:
+        console.print()
+        console.print(_group_table(summary, by))
+
+
+def _total_table(summary: Summary) -> "Table":
+    table = _table(("",), PARTS)
+    for name in SPREADS:
+        table.add_row(TITLES[name], *(_say(summary[name][part]) for part in PARTS))
+    for name in SINGLES:
+        table.add_row(TITLES[name], _say(summary[name]))
+    return table
+
+
+def _group_table(summary: Summary, by: Sequence[str]) -> "Table":
+    from rich.text import Text
+
+    shown = ("mos", "continuity", "startup_ms", "upload_kbps", "download_kbps", "playback_kbps")
+    table = _table(by, ("messages", "peers", *(TITLES[name] for name in shown), TITLES["contribution_ratio"]))
+    for group in summary["groups"]:
+        means = [group[name]["mean"] for name in shown]
+        values = [group["messages"], group["peers"], *means, group["contribution_ratio"]]
+        # Text, so that a channel called "[red]" is shown and not obeyed.
+        table.add_row(*(Text(group["by"][name]) for name in by), *map(_say, values))
+    return table
+
+
+def _table(names: Sequence[str], numbers: Sequence[str]) -> "Table":
+    from rich.table import Column, Table
+
+    return Table(*names, *(Column(title, justify="right") for title in numbers), box=None, pad_edge=False)
+
+
+def _say(value: float | None) -> str:
+    """Whole numbers as they are, others to about four digits."""
+    if value is None:
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.4f}" if abs(value) < 10 else f"{value:,.1f}"
+
+
+def _moment(unix_ms: int) -> str:
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
