@@ -1,0 +1,184 @@
+"""`swarmscope logs` for people: what is good is read, what is damaged is named, and the exit code tells which it was."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from feedback_wire.frames import HEADER_BYTES, walk
+
+MINUTE_MS = 1_344_331_800_000  # 2012-08-07T09:30:00Z
+
+
+def logs(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "swarmscope", "logs", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def shown(output: str) -> list[tuple[str, int]]:
+    return [(record["session_id"], record["seq"]) for record in map(json.loads, output.splitlines())]
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Callable[..., Path]:
+    """A journal file with a frame of two records a second, from 09:30:00 UTC on."""
+    import zstandard
+
+    from feedback_wire.frames import PREAMBLE, records_frame
+    from feedback_wire.record import stamp_received
+
+    def journal(frames: int = 3, name: str = "20120807T093000Z-fs1-0000.journal") -> Path:
+        data = PREAMBLE
+        for number in range(frames):
+            text = "".join(
+                f'{{"ip":"","weight":1.0,"via":"c1","v":1,"peer_id":"p","session_id":"s","seq":{seq},"event":"report","sent_ms":5}}\n'
+                for seq in (2 * number, 2 * number + 1)
+            )
+            lines = stamp_received(text.encode(), MINUTE_MS + 1000 * number)
+            payload = zstandard.ZstdCompressor(level=1, write_checksum=True).compress(lines)
+            data += records_frame(payload, number=number, first_record=2 * number, records=2, inflated=len(lines))
+        path = tmp_path / "data" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        return path
+
+    return journal
+
+
+def test_cat_prints_the_records_of_files_and_folders_in_order(journal):
+    first, second = journal(2), journal(1, "20120807T093100Z-fs1-0000.journal")
+    assert shown(logs("cat", first).stdout) == [("s", seq) for seq in range(4)]
+    both = logs("cat", first.parent)
+    assert both.returncode == 0
+    assert shown(both.stdout) == [("s", seq) for seq in (0, 1, 2, 3, 0, 1)]
+    assert logs("cat", second, first).stdout.splitlines()[:2] == logs("cat", second).stdout.splitlines()
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_every_form_converts_to_every_other_and_shows_the_same(journal, tmp_path, form):
+    path = journal(3)
+    expected = [json.loads(line) for line in logs("cat", path).stdout.splitlines()]
+    done = logs("convert", "--to", form, "-o", tmp_path / form, path)
+    assert done.returncode == 0, done.stderr
+    (converted,) = (tmp_path / form).iterdir()
+    assert converted.name.startswith("20120807T093000Z-fs1-0000.")
+    assert [json.loads(line) for line in logs("cat", converted).stdout.splitlines()] == expected
+    back = logs("convert", "--to", "jsonl", "-o", tmp_path / "back", converted)
+    assert back.returncode == 0
+    assert [json.loads(line) for line in logs("cat", tmp_path / "back").stdout.splitlines()] == expected
+    assert "is there already" in logs("convert", "--to", "jsonl", "-o", tmp_path / "back", converted).stderr
+
+
+def test_cat_shows_a_span_of_time(journal):
+    path = journal(4)
+    chosen = logs("cat", "--from", "2012-08-07T09:30:01Z", "--to", "2012-08-07T09:30:03", path)
+    assert shown(chosen.stdout) == [("s", seq) for seq in (2, 3, 4, 5)]
+    assert logs("cat", "--from", MINUTE_MS + 1000, "--to", MINUTE_MS + 3000, path).stdout == chosen.stdout
+
+
+def test_what_is_no_time_is_refused_in_one_line(journal):
+    refused = logs("cat", "--from", "yesterday", journal(1))
+    assert (refused.returncode, refused.stdout) == (2, "")
+    [line] = refused.stderr.splitlines()
+    assert "'yesterday' is no time" in line
+
+
+def test_verify_says_one_line_a_log_and_finds_nothing_wrong_with_a_good_one(journal):
+    path = journal(3)
+    found = logs("verify", path.parent)
+    assert (found.returncode, found.stdout) == (0, f"{path}: good, 6 records in 3 frames\n")
+
+
+def test_every_damage_is_named_with_its_offset_and_costs_only_its_frame(journal):
+    path = journal(3)
+    data = bytearray(path.read_bytes())
+    second = list(walk(bytes(data)))[1]
+    data[second.offset + HEADER_BYTES + 5] ^= 1
+    path.write_bytes(data)
+    found = logs("verify", path)
+    assert found.returncode == 1
+    head, damage, lost = found.stdout.splitlines()
+    assert head == f"{path}: damaged, 4 records in 2 frames"
+    assert f"{second.end - second.offset} bytes at offset {second.offset} are damaged" in damage
+    assert "2 records are lost, from number 2 on" in lost
+    read = logs("cat", path)
+    assert (read.returncode, shown(read.stdout)) == (1, [("s", seq) for seq in (0, 1, 4, 5)])
+    assert f"offset {second.offset}" in read.stderr
+
+
+def test_a_torn_end_and_a_missing_footer_are_damage(journal, tmp_path):
+    path = journal(2)
+    path.write_bytes(path.read_bytes()[:-1])
+    torn = logs("verify", path)
+    assert torn.returncode == 1
+    assert "(torn end)" in torn.stdout
+    logs("convert", "--to", "jsonl", "-o", tmp_path / "out", path)
+    (sealed,) = (tmp_path / "out").iterdir()
+    sealed.write_bytes(sealed.read_bytes()[:-HEADER_BYTES])
+    assert "the footer is missing" in logs("verify", sealed).stdout
+
+
+def test_convert_makes_no_log_of_what_has_no_record_left(journal, tmp_path):
+    good, lost = journal(1), journal(1, "20120807T093100Z-fs1-0000.journal")
+    lost.write_bytes(b"something else altogether")
+    done = logs("convert", "--to", "jsonl", "-o", tmp_path / "out", good.parent)
+    assert done.returncode == 1
+    assert f"{lost} has no record that can be read" in done.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["20120807T093000Z-fs1-0000.jsonl.zst"]
+
+
+def test_convert_writes_nothing_if_one_of_the_new_logs_is_there(journal, tmp_path):
+    folder = journal(1).parent
+    journal(1, "20120807T093100Z-fs1-0000.journal")
+    taken = tmp_path / "out" / "20120807T093100Z-fs1-0000.csv.zst"
+    taken.parent.mkdir()
+    taken.touch()
+    refused = logs("convert", "--to", "csv", "-o", taken.parent, folder)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.splitlines() == [f"{taken} is there already: remove it, or choose another folder with --out"]
+    assert list(taken.parent.iterdir()) == [taken]
+
+
+def test_convert_writes_nothing_if_two_logs_would_become_one(journal, tmp_path):
+    path = journal(1)
+    sealed = path.with_name("20120807T093000Z-fs1-0000.jsonl.zst")
+    sealed.write_bytes(path.read_bytes())
+    refused = logs("convert", "--to", "csv", "-o", tmp_path / "out", path.parent)
+    assert refused.returncode == 1
+    [line] = refused.stderr.splitlines()
+    assert f"{path} and {sealed} would both become" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(journal):
+    path = journal(3000)
+    command = [sys.executable, "-m", "swarmscope", "logs", "cat", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as reading:
+        assert reading.stdout is not None
+        assert reading.stderr is not None
+        assert reading.stdout.readline().startswith("{")
+        reading.stdout.close()
+        assert reading.wait(30) == 0
+        assert reading.stderr.read() == ""
+
+
+@pytest.mark.parametrize("form", ["csv.zst", "parquet", "jsonl.zst", "journal"])
+def test_a_file_that_only_has_a_logs_name_is_called_damaged(tmp_path, form):
+    path = tmp_path / f"20120807T093000Z-fs1-0000.{form}"
+    path.write_bytes(b"something else altogether")
+    found = logs("verify", path)
+    assert found.returncode == 1
+    assert "damaged" in found.stdout
+    assert "Traceback" not in found.stderr
+
+
+def test_what_is_no_log_is_refused_with_a_hint(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    for path in (tmp_path, tmp_path / "notes.txt", tmp_path / "missing.parquet"):
+        refused = logs("cat", path)
+        assert refused.returncode == 1
+        assert ".parquet" in refused.stderr
+        assert "Traceback" not in refused.stderr

@@ -1,0 +1,139 @@
+"""The demo as a newcomer runs it: real processes, and nothing left of them."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from swarmscope.demo.parts import MONITOR_PORT
+from tests.processes import eventually
+
+QUICK = ("--peers", "50", "--period", "1")
+
+
+@pytest.fixture
+def demo(tmp_path):
+    """Start a demo; it is ended with the test whatever happens."""
+    running = []
+
+    def start(*flags):
+        running.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "swarmscope", "demo", *QUICK, *flags],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)},
+            )
+        )  # fmt: skip
+        return running[-1]
+
+    yield start
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=20)
+
+
+@pytest.fixture
+def taken_port():
+    """The dashboard's usual port, in the hands of another program; a demo of another test may have to let go of it first."""
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+        def take():
+            try:
+                taken.bind(("127.0.0.1", MONITOR_PORT))
+            except OSError:
+                return False
+            return True
+
+        eventually(take, within_s=60)
+        taken.listen()
+        yield MONITOR_PORT
+
+
+def children(pid):
+    """The processes that it started, by number."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def parts(process):
+    """Its five parts, once all of them run."""
+    return eventually(lambda: len(found := children(process.pid)) == 5 and found, within_s=40)
+
+
+def gone(pids):
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def url_of(process):
+    line = process.stdout.readline()
+    assert line.startswith("swarmscope demo ready on http://127.0.0.1:"), line + process.stderr.read()
+    return line.split()[-1]
+
+
+def assert_no_key_on_a_command_line(pids):
+    for pid in pids:
+        names_and_values = [entry.split("=", 1) for entry in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in entry]
+        keys = [value for name, value in names_and_values if name.startswith("SWARMSCOPE_") and name.endswith(("_KEY", "_TOKEN"))]
+        assert keys
+        assert not [key for key in keys if key in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+def test_a_demo_with_a_duration_shows_an_audience_and_ends_with_nothing_left(demo, tmp_path):
+    process = demo("--duration", "10")
+    url = url_of(process)
+    started = parts(process)
+    assert_no_key_on_a_command_line(started)
+
+    def summary():
+        with urllib.request.urlopen(f"{url}/api/v1/summary", timeout=10) as answer:
+            return json.load(answer)
+
+    eventually(lambda: summary()["messages"] > 50)
+    with urllib.request.urlopen(url, timeout=10) as page:
+        assert page.status == 200
+    out, err = process.communicate(timeout=40)
+    assert process.returncode == 0, err
+    assert "viewers:" in out
+    assert "display delay:" in out
+    assert gone(started)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_everything_and_keeps_the_data_that_was_asked_for(demo, tmp_path):
+    process = demo("--data", str(tmp_path / "kept"))
+    url_of(process)
+    started = parts(process)
+    eventually(lambda: any((tmp_path / "kept").glob("fs*/*.journal")))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=40)
+    assert process.returncode == 0, err
+    assert gone(started)
+    assert {path.name for path in (tmp_path / "kept").iterdir()} >= {"fs1", "fs2", "mirror"}
+
+
+def test_taken_ports_are_no_obstacle_and_no_part_outlives_a_demo_that_is_killed(demo, taken_port):
+    process = demo()
+    assert not url_of(process).endswith(f":{taken_port}")
+    started = parts(process)
+    process.kill()
+    process.wait(10)
+    assert process.returncode == -signal.SIGKILL
+    eventually(lambda: gone(started))
+
+
+def test_a_part_that_dies_ends_the_demo_which_says_who_it_was(demo):
+    process = demo()
+    url_of(process)
+    started = parts(process)
+    coordinator = next(pid for pid in started if b"\0coordinator\0" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    os.kill(coordinator, signal.SIGKILL)
+    _, err = process.communicate(timeout=40)
+    assert process.returncode == 1
+    assert "the coordinator ended by signal SIGKILL" in err
+    assert gone(started)

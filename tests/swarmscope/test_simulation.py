@@ -1,0 +1,145 @@
+"""The audience over real HTTP, with coordinators that fail on purpose."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections import Counter, defaultdict
+
+from swarmscope.audience import progress, simulation
+from swarmscope.audience.settings import Settings
+from swarmscope.audience.tally import Tally
+from swarmscope.audience.truth import Truth
+
+
+def run(*coordinators, peers=20, duration=1.0, **settings):
+    """A short simulation: what became of its messages, and the truth about them."""
+    tally, truth = Tally(), Truth()
+
+    async def main():
+        chosen = Settings(coordinator=tuple(coordinators), peers=peers, period=0.5, duration=duration, seed=5, **settings)
+        await simulation.simulate(chosen, tally=tally, witness=truth.witness, stop=asyncio.Event())
+
+    asyncio.run(main())
+    return tally, truth.numbers()
+
+
+def named(message):
+    return message["session_id"], message["seq"]
+
+
+def test_every_end_host_joins_and_leaves_and_its_messages_are_numbered_without_gaps(receiver):
+    coordinator = receiver()
+    tally, _ = run(coordinator.url)
+    sessions = defaultdict(list)
+    for message in coordinator.accepted:
+        sessions[message["session_id"]].append(message)
+    assert len({message["peer_id"] for message in coordinator.accepted}) == 20
+    for messages in sessions.values():
+        assert [message["seq"] for message in messages] == list(range(len(messages)))
+        assert messages[0]["event"] == "join"
+        assert messages[-1]["event"] == "leave"
+    assert tally.watching == tally.waiting == 0
+
+
+def test_the_truth_is_what_was_acknowledged(receiver):
+    coordinator = receiver()
+    tally, truth = run(coordinator.url)
+    assert truth["messages"] == tally.acknowledged == len(coordinator.accepted)
+    by_isp = Counter(message["isp"] for message in coordinator.accepted)
+    assert {group["by"]["isp"]: group["messages"] for group in truth["groups"] if "isp" in group["by"]} == by_isp
+
+
+def test_a_message_that_failed_is_sent_again_as_the_same_bytes(receiver):
+    # Every fifth attempt fails, and every seventh gets no answer at all, although it arrived.
+    coordinator = receiver(lambda number: 503 if number % 5 == 0 else None if number % 7 == 0 else 202)
+    tally, truth = run(coordinator.url, peers=15)
+    failed = [body for body, _, status in coordinator.attempts if status == 503]
+    unanswered = [body for body, _, status in coordinator.attempts if status is None]
+    assert len(failed) > 5
+    assert len(unanswered) > 2
+    taken = Counter(body for body, _, status in coordinator.attempts if status == 202)
+    assert set(failed) | set(unanswered) <= set(taken)
+    assert set(taken.values()) == {1}
+    assert len({named(json.loads(body)) for body in taken}) == len(taken) == truth["messages"]
+    assert tally.failed_attempts == len(failed) + len(unanswered)
+    assert tally.waiting == 0
+
+
+def test_when_one_coordinator_fails_the_other_gets_its_messages(receiver):
+    failing, well = receiver(lambda _: 503), receiver()
+    tally, truth = run(failing.url, well.url)
+    assert failing.attempts
+    assert len(well.accepted) == tally.built == truth["messages"]
+
+
+def test_end_hosts_are_spread_over_the_coordinators(receiver):
+    some, others = receiver(), receiver()
+    run(some.url, others.url)
+    assert {message["peer_id"] for message in some.accepted}.isdisjoint(message["peer_id"] for message in others.accepted)
+    assert len({message["peer_id"] for message in some.accepted}) == 10
+
+
+def test_addresses_and_key_travel_with_every_message(receiver):
+    coordinator = receiver()
+    run(coordinator.url, peers=5, duration=0.5, key="sesame")
+    assert coordinator.attempts
+    for _, headers, _ in coordinator.attempts:
+        assert headers["Authorization"] == "Bearer sesame"
+        assert headers["X-Forwarded-For"].count(".") == 3
+
+
+def test_what_is_refused_for_good_is_counted_by_reason_and_not_sent_again(receiver):
+    coordinator = receiver(lambda number: 400 if number % 2 else 202)
+    tally, truth = run(coordinator.url)
+    refused = sum(status == 400 for _, _, status in coordinator.attempts)
+    assert refused > 10
+    assert tally.refused == {"on_purpose": refused}
+    assert len({body for body, _, _ in coordinator.attempts}) == len(coordinator.attempts)
+    assert truth["messages"] + refused == tally.built
+
+
+def test_what_nobody_takes_is_unacknowledged_in_the_end(receiver, monkeypatch):
+    monkeypatch.setattr(simulation, "LAST_WORDS_S", 0.5)
+    coordinator = receiver(lambda _: 503)
+    tally, truth = run(coordinator.url, peers=5, duration=0.5)
+    assert coordinator.attempts
+    assert truth["messages"] == 0
+    assert tally.waiting == tally.built > 0
+
+
+def test_the_first_rate_told_is_that_since_the_begin():
+    assert progress.Rate(10.0).now(50, 15.0) == 10.0
+
+
+def simulate(*flags):
+    return subprocess.run(
+        [sys.executable, "-m", "swarmscope", "simulate", "--peers", "10", "--period", "0.5", "--duration", "1", *flags],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+
+def test_the_command_writes_the_truth_and_ends_with_0(receiver, tmp_path):
+    coordinator = receiver()
+    done = simulate("--coordinator", coordinator.url, "--truth", str(tmp_path / "truth.json"))
+    assert done.returncode == 0, done.stderr
+    truth = json.loads((tmp_path / "truth.json").read_text())
+    assert truth["messages"] == len(coordinator.accepted) > 0
+    assert (truth["refused"], truth["unacknowledged"]) == (0, 0)
+    assert "--trusted-proxy" in done.stderr
+
+
+def test_the_command_ends_with_1_and_says_why_when_messages_were_refused(receiver):
+    done = simulate("--coordinator", receiver(lambda _: 401).url)
+    assert done.returncode == 1
+    assert "refused" in done.stderr
+    assert "on_purpose" in done.stderr
+
+
+def test_a_setting_that_cannot_work_is_refused_in_one_line():
+    done = simulate("--seed", "x")
+    assert done.returncode == 2
+    done = simulate("--coordinator", "ftp://somewhere")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "ftp://somewhere" in done.stderr
