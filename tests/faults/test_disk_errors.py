@@ -1,0 +1,139 @@
+"""Calls that fail though there is room on the disk: a failed fsync is never tried again on the same file, nor acknowledged."""
+
+import resource
+import shutil
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.faults.deployment import Deployment, Part
+from tests.faults.ledger import Ledger, Load
+from tests.faults.oracle import assert_conserved, judge
+from tests.faults.system_calls import failed, traced
+from tests.processes import eventually
+
+strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+
+
+@strace
+@pytest.mark.parametrize("fail", ["fdatasync:error=EIO:when=3+4", "fdatasync,ftruncate:error=EIO:when=3+4"])
+def test_a_feedback_servers_failed_sync_costs_the_file_and_no_message(
+    deployment: Deployment, ledger: Ledger, tmp_path: Path, fail: str
+):
+    server = deployment.feedback_server()
+    coordinator = deployment.coordinator()
+    with Load(deployment.entries, ledger) as load:
+        load.gets_on()
+        with traced(server.running.process.pid, tmp_path / "calls", fail=fail):
+            eventually(lambda: server.metrics()["write_errors_total"] >= 6)
+            load.gets_on()
+        eventually(lambda: server.metrics()["ready"] == 1, within_s=5)
+    assert failed(tmp_path / "calls") >= 6
+    assert_conserved(coordinator.metrics())
+    deployment.settle()
+    found = judge(ledger, deployment.data)
+    found.assert_kept()
+    assert found.repeated == 0, "what could not be synced was cut off, or never shown"
+
+
+@strace
+def test_a_disk_that_syncs_nothing_makes_a_feedback_server_step_out_until_it_does_again(
+    deployment: Deployment, ledger: Ledger, tmp_path: Path
+):
+    server = deployment.feedback_server()
+    coordinator = deployment.coordinator()
+    up = f'feedback_server_up{{server="{server.url}"}}'
+    with Load(deployment.entries, ledger) as load:
+        load.gets_on()
+        with traced(server.running.process.pid, tmp_path / "calls", fail="fdatasync:error=EIO"):
+            eventually(lambda: coordinator.metrics()[up] == 0 and server.metrics()["ready"] == 0)
+            load.gets_on()
+        eventually(lambda: coordinator.metrics()[up] == 1, within_s=40)
+    assert failed(tmp_path / "calls") >= 2
+    assert load.answers[503] == 0
+    deployment.settle()
+    judge(ledger, deployment.data).assert_kept()
+
+
+@strace
+@pytest.mark.parametrize("call", ["fsync", "renameat"])
+def test_sealing_that_fails_is_done_later_and_loses_nothing(deployment: Deployment, ledger: Ledger, tmp_path: Path, call: str):
+    server = deployment.feedback_server("--roll-seconds", "1")
+    deployment.coordinator()
+    with Load(deployment.entries, ledger) as load:
+        load.gets_on()
+        with traced(server.running.process.pid, tmp_path / "calls", fail=f"{call}:error=EIO:when=1+3"):
+            eventually(lambda: server.metrics()["seal_errors_total"] >= 1)
+            load.gets_on()
+        sealed = server.metrics()["sealed_total"]
+        eventually(lambda: server.metrics()["sealed_total"] > sealed)
+    assert failed(tmp_path / "calls") >= 1
+    deployment.settle()
+    judge(ledger, deployment.data).assert_kept()
+    assert not list(server.folder.glob("*.journal"))
+
+
+@strace
+@pytest.mark.parametrize("fail", ["fdatasync:error=EIO:when=3+4", "fdatasync,ftruncate:error=EIO:when=3+4", "fsync:error=EIO"])
+def test_a_spools_failed_sync_is_answered_with_503_and_costs_no_message(
+    deployment: Deployment, ledger: Ledger, tmp_path: Path, fail: str
+):
+    server = deployment.feedback_server()
+    coordinator = deployment.coordinator()
+    server.kill()
+    tracing = ExitStack()
+    tracing.enter_context(traced(coordinator.running.process.pid, tmp_path / "calls", fail=fail))
+    with tracing, Load(deployment.entries, ledger) as load:
+        eventually(lambda: load.answers[503] >= 4)
+        tracing.close()
+        load.gets_on()
+        judge(ledger, deployment.data, deployment.spools).assert_kept()
+        server.start()
+    assert failed(tmp_path / "calls") >= 1
+    assert_conserved(coordinator.metrics())
+    deployment.settle()
+    judge(ledger, deployment.data).assert_kept()
+
+
+def limit_descriptors(part: Part, *, spare: int) -> None:
+    pid = part.running.process.pid
+    used = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + spare, 4096))
+
+
+def connect(part: Part) -> socket.socket:
+    url = urlsplit(part.url)
+    return socket.create_connection((url.hostname, url.port), timeout=5)
+
+
+def answers(part: Part) -> bool:
+    """Whether it takes a connection and answers on it; while it has no descriptor left, it closes new connections at once."""
+    try:
+        return bool(part.metrics())
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("which", ["coordinator", "feedback server"])
+def test_a_crowd_that_uses_up_all_descriptors_does_not_end_a_server(deployment: Deployment, ledger: Ledger, which: str):
+    server = deployment.feedback_server("--roll-seconds", "1")
+    coordinator = deployment.coordinator()
+    crowded = coordinator if which == "coordinator" else server
+    with Load(deployment.entries, ledger, senders=2) as load:
+        load.gets_on()
+        limit_descriptors(crowded, spare=10)
+        with ExitStack() as crowd:
+            for _ in range(60):
+                crowd.enter_context(connect(crowded))
+            pid = crowded.running.process.pid
+            limit, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            eventually(lambda: len(list(Path(f"/proc/{pid}/fd").iterdir())) >= limit - 2)
+            load.gets_on()
+        eventually(lambda: answers(crowded), within_s=10)
+        load.gets_on()
+    assert_conserved(coordinator.metrics())
+    deployment.settle()
+    judge(ledger, deployment.data).assert_kept()
