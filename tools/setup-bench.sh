@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# What the benchmarks compare with and measure by.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tools/debian.sh
+missing=()
+command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
+command -v wrk >/dev/null || missing+=(wrk)
+[ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
