@@ -1,0 +1,28 @@
+"""`python -m benchmarks [NAME…]`: run the named benchmarks, or all of them; each prints one table."""
+
+import argparse
+from importlib import import_module
+
+BENCHMARKS = {
+    "coordinator": "requests a second, durable before the answer, beside nginx's proxy_pass",
+    "display_delay": "from sent_ms to the dashboard, with a 1 s poll",
+    "analyze": "recorded logs, beside a query written by hand for DuckDB",
+}
+
+
+def main() -> None:
+    """Run benchmarks one after the other."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="; ".join(f"{name}: {what}" for name, what in BENCHMARKS.items()))
+    names = parser.parse_args().names or list(BENCHMARKS)
+    if unknown := set(names) - BENCHMARKS.keys():
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    for name in names:
+        print(f"\n{name}: {BENCHMARKS[name]}", flush=True)
+        import_module(f"benchmarks.{name}").main()
+
+
+if __name__ == "__main__":
+    main()
