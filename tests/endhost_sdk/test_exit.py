@@ -13,7 +13,7 @@ MARGIN_S = 3.0  # for the interpreter's own end, on a machine that is busy with 
 APP = """
 import sys, time
 from endhost_sdk import Telemetry
-telemetry = Telemetry(sys.argv[1], period_s=60, flush_s=float(sys.argv[2]), timeout_s=30)
+telemetry = Telemetry(sys.argv[1], period_s=86_400, flush_s=float(sys.argv[2]), timeout_s=30)
 session = telemetry.session(peer_id="p-1", channel="Badminton")
 session.started(after_ms=1840)
 while not telemetry.stats().built:

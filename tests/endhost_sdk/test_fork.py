@@ -139,7 +139,7 @@ def test_a_child_sends_nothing_that_its_parent_had_queued(coordinator, tmp_path)
     server = coordinator()
     server.stop()
     script = """
-telemetry = Telemetry(url, period_s=60)
+telemetry = Telemetry(url, period_s=86_400)
 session = telemetry.session(peer_id="p-1")
 while not telemetry.stats().failed_attempts:
     time.sleep(0.01)
@@ -183,7 +183,7 @@ def test_children_of_multiprocessing_report_too(coordinator, run):
     server = coordinator()
     script = """
 import multiprocessing
-telemetry = Telemetry(url, period_s=60)
+telemetry = Telemetry(url, period_s=86_400)
 session = telemetry.session(peer_id="p-1")
 
 def work(n):
@@ -205,7 +205,7 @@ assert [worker.exitcode for worker in workers] == [0] * 4
 def test_the_thread_imports_nothing_because_a_fork_would_leave_a_module_half_imported(coordinator, run):
     server = coordinator(script=[(503, {"Retry-After": "Tue, 07 Aug 2012 09:31:00 GMT"}, b"busy")])
     script = """
-telemetry = Telemetry([url, url.replace("http", "https")], period_s=60)
+telemetry = Telemetry([url, url.replace("http", "https")], period_s=86_400)
 imported = set(sys.modules)
 telemetry.session(peer_id="p-1", extra={"long": "\u00e9" * 3000}).update(upload_kbps=-1)
 while not telemetry.stats().sent:

@@ -63,7 +63,7 @@ def test_a_connection_that_the_server_closed_while_idle_costs_no_attempt(coordin
 
 def test_small_requests_go_plain_and_large_ones_compressed(coordinator, telemetry):
     server = coordinator()
-    client = telemetry(server.url, period_s=60)
+    client = telemetry(server.url, period_s=86_400)
     client.session(peer_id="p-1")
     eventually(lambda: server.accepted)
     client.session(peer_id="p-2", extra={f"k{n}": "x" * 100 for n in range(30)})
@@ -90,7 +90,7 @@ def test_a_crowd_of_sessions_does_not_report_in_step(coordinator, telemetry):
 def test_a_coordinator_that_asks_for_rest_gets_it(coordinator, telemetry, form):
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
     server = coordinator(script=[(503, {"Retry-After": "1" if form == "seconds" else date}, b"")])
-    client = telemetry(server.url, period_s=60)
+    client = telemetry(server.url, period_s=86_400)
     client.session(peer_id="p-1")
     eventually(lambda: len(server.heard) == 2)
     refused, accepted = server.heard
@@ -104,7 +104,7 @@ def test_a_coordinator_that_asks_for_rest_gets_it(coordinator, telemetry, form):
 @pytest.mark.parametrize("status", [429, 500, 302])  # the others: test_decisions.py
 def test_what_a_coordinator_cannot_take_now_is_sent_again_unchanged(coordinator, telemetry, status):
     server = coordinator(script=[(status, {}, b"")])
-    client = telemetry(server.url, period_s=60)
+    client = telemetry(server.url, period_s=86_400)
     client.session(peer_id="p-1")
     eventually(lambda: server.accepted)
     assert server.heard[0].messages == server.heard[1].messages
@@ -114,7 +114,7 @@ def test_what_a_coordinator_cannot_take_now_is_sent_again_unchanged(coordinator,
 @pytest.mark.parametrize("status", [400, 401, 413])
 def test_what_a_coordinator_refuses_is_not_sent_again_but_counted_under_its_reason(coordinator, telemetry, status):
     server = coordinator(script=[(status, {}, PROBLEM)])
-    client = telemetry(server.url, period_s=60)
+    client = telemetry(server.url, period_s=86_400)
     client.session(peer_id="p-1")
     eventually(lambda: client.stats().refused)
     client.session(peer_id="p-2")
@@ -129,7 +129,7 @@ def test_what_a_coordinator_refuses_is_not_sent_again_but_counted_under_its_reas
 def test_the_refused_messages_of_an_accepted_batch_are_counted(telemetry):
     refusal = b'{"accepted":1,"refused":[{"index":0,"reason":"invalid_message","detail":"bad"}]}'
     transport = RecordingTransport(script=[Unreachable("down"), Answer(status=202, body=refusal)])
-    client = telemetry("http://coordinator.test", transport=transport, period_s=60)
+    client = telemetry("http://coordinator.test", transport=transport, period_s=86_400)
     client.session(peer_id="p-1")
     client.session(peer_id="p-2")
     eventually(lambda: client.stats().sent == 1)
@@ -139,7 +139,7 @@ def test_the_refused_messages_of_an_accepted_batch_are_counted(telemetry):
 
 def test_a_login_page_that_says_200_gets_no_messages(coordinator, telemetry):
     server = coordinator(script=[(200, {"Content-Type": "text/html"}, b"<html>Welcome to our hotel</html>")])
-    client = telemetry(server.url, period_s=60)
+    client = telemetry(server.url, period_s=86_400)
     client.session(peer_id="p-1")
     eventually(lambda: client.stats().sent == 1)
     assert client.stats().failed_attempts == 1
@@ -163,7 +163,7 @@ def test_the_next_coordinator_takes_over_and_the_first_gets_its_work_back(coordi
 def test_a_full_buffer_forgets_the_oldest_and_says_so(coordinator, telemetry):
     server = coordinator()
     server.stop()
-    client = telemetry(server.url, period_s=60, buffer_messages=3)
+    client = telemetry(server.url, period_s=86_400, buffer_messages=3)
     for n in range(10):
         client.session(peer_id=f"p-{n}")
     eventually(lambda: client.stats().forgotten == 7)
@@ -199,11 +199,11 @@ def test_a_long_outage_is_sent_in_batches_within_the_limits(coordinator, telemet
 
 
 def test_a_certificate_that_nobody_vouches_for_is_not_trusted(tls_server, telemetry):
-    client = telemetry(tls_server.url, period_s=60, flush_s=0)
+    client = telemetry(tls_server.url, period_s=86_400, flush_s=0)
     client.session(peer_id="p-1", channel="secret")
     eventually(lambda: client.stats().failed_attempts)
     assert "certificate verify failed" in client.stats().last_failure.lower()
-    trusting = telemetry(tls_server.url, period_s=60, tls=tls_server.trust)
+    trusting = telemetry(tls_server.url, period_s=86_400, tls=tls_server.trust)
     trusting.session(peer_id="p-2")
     eventually(lambda: trusting.stats().sent == 1)
     assert [message["peer_id"] for message in tls_server.accepted] == ["p-2"]
@@ -238,7 +238,7 @@ def test_a_mistake_in_the_apps_own_transport_never_reaches_the_app(caplog):
 
 def test_after_the_end_nothing_is_sent_any_more(telemetry):
     transport = RecordingTransport()
-    client = telemetry("http://coordinator.test", transport=transport, period_s=60)
+    client = telemetry("http://coordinator.test", transport=transport, period_s=86_400)
     session = client.session(peer_id="p-1")
     client.close()
     assert [message["event"] for message in transport.messages] == ["join", "leave"]
