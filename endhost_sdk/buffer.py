@@ -27,6 +27,7 @@ class Buffer:
         self._capacity = capacity
         self._lines: deque[bytes] = deque()
         self._untold = 0
+        self._most = BATCH_MESSAGES
         self.forgotten = 0
 
     def __len__(self) -> int:
@@ -43,7 +44,7 @@ class Buffer:
         """The oldest messages, as many as one request may carry; they stay until `settle`."""
         # Within the limit on the wire before compression, a batch is within it after, and far within the one on inflated bytes.
         room, count = BATCH_WIRE_BYTES, 0
-        for line in islice(self._lines, BATCH_MESSAGES):
+        for line in islice(self._lines, self._most):
             room -= len(line) + 1
             if room < 0:
                 break
@@ -56,3 +57,8 @@ class Buffer:
             self._lines.popleft()
         if told:
             self._untold -= batch.forgotten
+            self._most = min(2 * self._most, BATCH_MESSAGES)
+
+    def halve(self, batch: Batch) -> None:
+        """`batch`, the last one taken, was too large: the next one has half as many messages, and those after it grow again."""
+        self._most = max(len(batch.lines) // 2, 1)

@@ -24,6 +24,7 @@ class Outcome(Enum):
     ACCEPTED = "on disk, but for those it names"
     REFUSED = "will never be taken as it is"
     FAILED = "not taken now: to be sent again"
+    TOO_LARGE = "too much at once: to be sent again in smaller batches"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,8 @@ def understand(answer: Answer, messages: int) -> Verdict:
         reasons = _reasons(said)[:messages]
         return Verdict(outcome=Outcome.ACCEPTED, detail=_first_refusal(said), refused_for=Counter(reasons))
     detail = _problem(answer, said)
+    if answer.status == 413 and messages > 1:
+        return Verdict(outcome=Outcome.TOO_LARGE, detail=detail, refused_for=Counter())
     if 400 <= answer.status < 500 and answer.status not in {408, 429}:
         return Verdict(outcome=Outcome.REFUSED, detail=detail, refused_for=_all_refused(answer, said, messages))
     return Verdict(outcome=Outcome.FAILED, detail=detail, refused_for=Counter())

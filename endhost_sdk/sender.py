@@ -137,6 +137,10 @@ class Sender:
             self._failed(coordinator, verdict.detail, answer.retry_after)
             return
         coordinator.succeeded()
+        if verdict.outcome is Outcome.TOO_LARGE:
+            self._buffer.halve(batch)
+            self._tally.fail(f"{coordinator.url}: {verdict.detail}")
+            return
         self._buffer.settle(batch, told=verdict.outcome is Outcome.ACCEPTED)
         self._tally.sent += len(batch.lines) - verdict.refused_for.total()
         self._refused(coordinator, verdict)
@@ -144,8 +148,7 @@ class Sender:
     def _failed(self, coordinator: Coordinator, why: str, retry_after: str | None) -> None:
         asked = asked_s(retry_after, datetime.now(UTC))
         coordinator.failed(time.monotonic(), asked_s=asked, chance=random.random())  # noqa: S311
-        self._tally.failed_attempts += 1
-        self._tally.last_failure = f"{coordinator.url}: {why}"
+        self._tally.fail(f"{coordinator.url}: {why}")
         self._warn("a coordinator takes no messages now, they are kept", self._tally.last_failure)
 
     def _refused(self, coordinator: Coordinator, verdict: Verdict) -> None:

@@ -52,6 +52,10 @@ class Tally:
     last_failure: str = ""
     refused_for: Counter[str] = field(default_factory=Counter)
 
+    def fail(self, why: str) -> None:
+        self.failed_attempts += 1
+        self.last_failure = why
+
     def refuse(self, reason: str, messages: int) -> None:
         self.refused += messages
         known = reason in self.refused_for or len(self.refused_for) < _REASONS

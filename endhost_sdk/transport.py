@@ -6,12 +6,16 @@ safe: a message is named by `(session_id, seq)`, and counts once however often i
 
 # Looking up a host imports this codec. Left to the first request, a fork in the midst of it would block all requests of the child.
 import encodings.idna  # noqa: F401
+import socket
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from typing import Protocol
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import Protocol, cast
 from urllib.parse import SplitResult, urlsplit
+
+from endhost_sdk.timed_socket import TimedSocket
 
 ANSWER_BYTES = 1024 * 1024
 """An answer that refuses every message of a full batch takes a few hundred KiB; more is not read."""
@@ -51,17 +55,10 @@ class HttpTransport:
         self._open: dict[str, HTTPConnection] = {}
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
-        used = self._open.pop(url, None)
-        if used is not None and used.sock is not None:
-            used.sock.settimeout(timeout_s)
-            try:
-                return self._exchange(used, url, body, headers)
-            except TimeoutError as error:
-                raise Unreachable(f"no answer within {timeout_s:g} s") from error
-            except _BROKEN:
-                pass  # most likely closed while it was idle
+        until_s = time.monotonic() + timeout_s
         try:
-            return self._exchange(self._connection(urlsplit(url), timeout_s), url, body, headers)
+            answer = self._on_used(url, body, headers, until_s)
+            return answer or self._exchange(self._connection(urlsplit(url), until_s), url, body, headers)
         except TimeoutError as error:
             raise Unreachable(f"no answer within {timeout_s:g} s") from error
         except _BROKEN as error:
@@ -72,13 +69,33 @@ class HttpTransport:
             _, connection = self._open.popitem()
             connection.close()
 
-    def _connection(self, parts: SplitResult, timeout_s: float) -> HTTPConnection:
+    def _on_used(self, url: str, body: bytes, headers: Mapping[str, str], until_s: float) -> Answer | None:
+        """The answer over the connection that is open; None if there is none, or none any more."""
+        used = self._open.pop(url, None)
+        if used is None or used.sock is None:
+            return None
+        cast("TimedSocket", used.sock).until_s = until_s
+        try:
+            return self._exchange(used, url, body, headers)
+        except TimeoutError:
+            raise
+        except _BROKEN:
+            return None  # most likely closed while it was idle
+
+    def _connection(self, parts: SplitResult, until_s: float) -> HTTPConnection:
         assert parts.hostname is not None  # noqa: S101 - feedback_urls saw to it
-        if parts.scheme == "http":
-            return HTTPConnection(parts.hostname, parts.port, timeout=timeout_s)
+        secure = parts.scheme == "https"
+        timed = TimedSocket.connect(parts.hostname, parts.port or (443 if secure else 80), until_s)
+        if secure:
+            timed.begin_tls(self._context(), parts.hostname)
+        connection = HTTPConnection(parts.netloc)
+        connection.sock = cast("socket.socket", timed)
+        return connection
+
+    def _context(self) -> ssl.SSLContext:
         if self._tls is None:
             self._tls = ssl.create_default_context()
-        return HTTPSConnection(parts.hostname, parts.port, timeout=timeout_s, context=self._tls)
+        return self._tls
 
     def _exchange(self, connection: HTTPConnection, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """One request and its answer; the connection is kept only if both went through whole."""

@@ -32,9 +32,10 @@ class Heard:
 
 @dataclass
 class LoopbackCoordinator:
-    """Answers each request by the next of `script` (status, headers, body), and 202 after its end."""
+    """Answers each request by the next of `script` (status, headers, body), and 202 after its end; 413 beyond `most_bytes`."""
 
     port: int = 0
+    most_bytes: int = 1024 * 1024
     script: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     close_after_each: bool = False
     tls: ssl.SSLContext | None = None
@@ -85,6 +86,8 @@ def _handler_for(coordinator: LoopbackCoordinator) -> type[BaseHTTPRequestHandle
             messages = [json.loads(line) for line in body.splitlines()]
             good = (202, {}, json.dumps({"accepted": len(messages)}).encode())
             status, headers, answer = coordinator.script.pop(0) if coordinator.script else good
+            if status == 202 and int(self.headers["Content-Length"]) > coordinator.most_bytes:
+                status, answer = 413, b'{"reason":"body_too_large","detail":"send smaller batches"}'
             coordinator.heard.append(Heard(self.path, dict(self.headers), messages, status, time.monotonic(), self.client_address))
             self.send_response(status)
             for name, value in {"Content-Length": str(len(answer)), **headers}.items():
