@@ -21,8 +21,9 @@ from bokeh.server.views.static_handler import StaticHandler
 from jinja2 import Environment, FileSystemLoader
 
 from monitor_platform.dashboard.answers import Moment
-from monitor_platform.dashboard.facts import choices, facts, nothing_yet
-from monitor_platform.dashboard.pages import PAGES, Page
+from monitor_platform.dashboard.facts import apart, choices, facts, nothing_yet
+from monitor_platform.dashboard.page import Look, Page
+from monitor_platform.dashboard.pages import PAGES
 from monitor_platform.dashboard.picture import AUDIENCE, Picture, Scene, distributed, picture, series_of
 from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.watch import Watch
@@ -58,6 +59,7 @@ class Viewer:
         self._maps: dict[str, RegionView] = {}
         self._histogram: HistogramView | None = None
         self._timeline: TimelineView | None = None
+        self._part = page.part() if page.part is not None else None
         # Bokeh awaits a coroutine; its type stubs do not know.
         self._tick: Callable[[], Any] = self.tick
         self._make_views()
@@ -78,19 +80,31 @@ class Viewer:
                 self._watch.shown(moment)
 
     async def _refresh(self, scene: Scene | None, question: Question) -> None:
-        if scene is None:
+        if scene is None and not self._page.stands_alone:
             self._exchange.update(facts=json.dumps(nothing_yet(question, live=self._watch.live)))
             return
-        shown = await picture(self._watch.answers, scene, question, views=self._page.views)
+        look = Look(watch=self._watch, scene=scene, question=question)
+        show = await self._part.ask(look) if self._part is not None else None
+        filtered = scene is not None and self._page.filters
+        shown = (
+            await picture(self._watch.answers, scene, question, views=self._page.views) if scene is not None and filtered else None
+        )
         if question != self._question:
             return  # asked anew meanwhile; that answer is on its way
         self._document.hold("combine")
         try:
-            self._show(shown, scene)
+            told = {"page": dict(show()) if show is not None else {}, "asked": self._exchange.asked}
+            if shown is not None and scene is not None:
+                self._show(shown)
+                self._exchange.update(choices=json.dumps(choices(shown)))
+                told = facts(shown, scene) | told
+            else:
+                told = apart(question) | told
+            self._exchange.update(facts=json.dumps(told))
         finally:
             self._document.unhold()
 
-    def _show(self, shown: Picture, scene: Scene) -> None:
+    def _show(self, shown: Picture) -> None:
         question, measure = shown.question, measure_of(shown.question.measure, "region")
         if shown.areas is not None:
             self._maps["area"].show(measure, shown.areas, question.area)
@@ -101,8 +115,6 @@ class Viewer:
         if self._timeline is not None:
             series = [measure_of(name, "timeline") for name in series_of(question)]
             self._timeline.show(MEASURES[AUDIENCE], shown.audience, series, shown.timeline, shown.span)
-        self._exchange.update(choices=json.dumps(choices(shown)))
-        self._exchange.update(facts=json.dumps(facts(shown, scene) | {"asked": self._exchange.asked}))
 
     def _make_views(self) -> None:
         views = self._page.views
@@ -118,6 +130,8 @@ class Viewer:
         if "timeline" in views:
             self._timeline = TimelineView(self._page.panels)
             self._add("timeline", self._timeline.figure)
+        for name, figure in (self._part.figures if self._part is not None else {}).items():
+            self._add(name, figure)
         self._document.add_root(self._exchange)
 
     def _add(self, name: str, figure: LayoutDOM) -> None:
@@ -154,8 +168,12 @@ def build(document: Document, *, page: Page, watch: Watch) -> None:
     document.template_variables.update(
         page=page.name,
         here=page.path,
-        pages=[(each.path, each.title) for each in PAGES],
+        pages=[(each.path, each.title) for each in PAGES if each.listed],
         cards=page.cards,
+        content=page.template,
+        script=page.script,
+        filters=page.filters,
+        tiles=page.tiles,
         live=watch.live,
         credit=CREDIT_HTML,
         # Widgets, tables and MathJax, which Bokeh would load as well, are three megabytes that no page uses.

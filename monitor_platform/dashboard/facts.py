@@ -69,6 +69,11 @@ def _extras(picture: Picture) -> list[list[str]]:
 OK = {"kind": "ok"}
 
 
+def apart(question: Question) -> Fact:
+    """The facts of a page that stands alone: neither filters nor records change what it shows."""
+    return nothing_yet(question, live=False) | {"state": OK}
+
+
 def nothing_yet(question: Question, *, live: bool) -> Fact:
     """The facts before the first record has come."""
     text = (

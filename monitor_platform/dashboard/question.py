@@ -20,6 +20,9 @@ COLOURING = tuple(name for name, measure in MEASURES.items() if "region" in meas
 SERIES = tuple(name for name, measure in MEASURES.items() if "timeline" in measure.views)
 """What a timeline can show."""
 
+OWN = "p."
+"""Begins the names in an address that a page keeps for itself."""
+
 LONGEST_QUERY = 4096
 MINUTES = (5, 15, 30, 60)
 DEFAULT_MINUTES = 15
@@ -41,6 +44,7 @@ class Question:
     district: str = ""
     area: str = ""
     others: tuple[tuple[str, str], ...] = ()
+    page_own: tuple[tuple[str, str], ...] = ()
     minutes: int = DEFAULT_MINUTES
     span: Span | None = None
 
@@ -57,6 +61,7 @@ class Question:
             district=said.get("district", ""),
             area="" if said.get("district") else said.get("area", ""),
             others=tuple(sorted((name, value) for name, value in said.items() if name not in FILTERS and is_column(name))),
+            page_own=tuple(sorted((name, value) for name, value in said.items() if name.startswith(OWN))),
             minutes=_minutes(said.get("minutes", "")),
             span=_span(said),
         )
@@ -72,11 +77,17 @@ class Question:
         """The address's query that asks this again; what is as usual is not in it."""
         said = {"measure": self.measure if self.measure != DEFAULT_MEASURE else "", "series": ",".join(self.series)}
         said |= {name: getattr(self, name) for name in FILTERS} | dict(self.others)
+        said |= dict(self.page_own)
         if self.span is not None:
             said |= {"from": str(self.span.from_ms), "to": str(self.span.to_ms)}
         elif self.minutes != DEFAULT_MINUTES:
             said["minutes"] = str(self.minutes)
         return urlencode({name: value for name, value in said.items() if value})
+
+    @property
+    def own(self) -> dict[str, str]:
+        """What the page keeps in the address for itself."""
+        return {name.removeprefix(OWN): value for name, value in self.page_own}
 
     def where(self, *, without: str = "") -> dict[str, str]:
         """The filters for a query; a map leaves its own out (`without`), or nothing else would be on it to choose."""

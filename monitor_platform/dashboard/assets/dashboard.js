@@ -8,6 +8,7 @@ const swarmscope = (() => {
   let exchange = null;
   let choices = null;
   let facts = null;
+  let own = null;
 
   // ---- what the viewer chooses, as address ----
 
@@ -26,7 +27,14 @@ const swarmscope = (() => {
     const address = location.pathname + (query ? `?${query}` : "");
     if (address === location.pathname + location.search) return;
     keep ? history.replaceState(null, "", address) : history.pushState(null, "", address);
-    for (const link of document.querySelectorAll("nav a, .brand")) link.search = location.search;
+    point_links();
+  }
+
+  // Filters go along to the other pages; what a page keeps for itself does not.
+  function point_links() {
+    const query = chosen();
+    for (const name of [...query.keys()]) if (name.startsWith("p.")) query.delete(name);
+    for (const link of document.querySelectorAll("nav a, .brand")) link.search = query.toString();
   }
 
   function ask() {
@@ -111,7 +119,7 @@ const swarmscope = (() => {
 
   function filters() {
     const others = ["measure", "series", "minutes", "from", "to"];
-    return [...chosen().keys()].filter((name) => !others.includes(name));
+    return [...chosen().keys()].filter((name) => !others.includes(name) && !name.startsWith("p."));
   }
 
   function clear() {
@@ -182,6 +190,13 @@ const swarmscope = (() => {
     // A tap on the map has chosen a place over there; the address follows. An answer to an older question does not.
     if (facts.asked === exchange.asked) show_address(facts.query, false);
     show_choices();
+    if (own !== null && facts.page) own(facts.page, facts);
+  }
+
+  // A page's own script is told what its part on the platform says, from then on.
+  function page(show) {
+    own = show;
+    if (facts?.page) own(facts.page, facts);
   }
 
   function put(selector, text) {
@@ -298,9 +313,9 @@ const swarmscope = (() => {
     $("series")?.addEventListener("change", on_choice);
     $("clear").addEventListener("click", clear);
     $("state-way-out").addEventListener("click", clear);
-    for (const link of document.querySelectorAll("nav a, .brand")) link.search = location.search;
+    point_links();
   });
   addEventListener("popstate", () => { ask(); show_choices(); });
 
-  return { begin, lost };
+  return { begin, lost, page, choose, put, fragment };
 })();

@@ -1,0 +1,15 @@
+// The table of definitions; a link to /measures#mos leads to its row.
+"use strict";
+
+swarmscope.page(({ measures }) => {
+  const body = document.querySelector("#definitions tbody");
+  if (body.children.length === measures.length) return;
+  body.replaceChildren(...measures.map(({ name, title, says, unit, formula, source }) => {
+    const row = Object.assign(document.createElement("tr"), { id: name });
+    const head = Object.assign(document.createElement("th"), { scope: "row", textContent: title });
+    head.append(Object.assign(document.createElement("code"), { textContent: name }));
+    row.append(head, ...[says, unit, formula, source].map((text) => Object.assign(document.createElement("td"), { textContent: text })));
+    return row;
+  }));
+  if (location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView({ block: "center" });
+});
