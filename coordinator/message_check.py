@@ -8,12 +8,13 @@ It therefore knows all names and refuses any other; what it refuses is judged ag
 import json
 import math
 import sys
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Never, Protocol
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from feedback_wire.limits import EXTRA_KEYS, MESSAGE_BYTES, TEXT_CHARS
+from feedback_wire.limits import EXTRA_KEYS, MESSAGE_BYTES, MESSAGE_DEPTH, TEXT_CHARS
 from feedback_wire.message import FIELDS, REQUIRED, Field
 from feedback_wire.record import RECORD_FIELD_NAMES
 
@@ -115,7 +116,14 @@ def _read(raw: bytes) -> object:
         raise Refused("malformed", "nested too deeply") from None
     except ValueError as error:
         raise Refused("malformed", f"not JSON: {error}") from None
+    if _deeper_than(MESSAGE_DEPTH, content):
+        raise Refused("malformed", f"nested too deeply; {MESSAGE_DEPTH} levels are allowed")
     return content
+
+
+def _deeper_than(levels: int, content: object) -> bool:
+    inner: Iterable[object] = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    return any(levels == 1 or _deeper_than(levels - 1, value) for value in inner if isinstance(value, dict | list))
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

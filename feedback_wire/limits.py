@@ -3,6 +3,9 @@
 MESSAGE_BYTES = 64 * 1024
 """A larger feedback message is refused; a real one takes about 500 bytes."""
 
+MESSAGE_DEPTH = 64
+"""Arrays and objects within one another, the message itself included: far below what any reader behind takes."""
+
 BATCH_WIRE_BYTES = 1024 * 1024
 """Body of one request as it arrives, compressed or not."""
 

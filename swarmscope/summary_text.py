@@ -1,6 +1,6 @@
 """A summary for people and for spreadsheets. Means never stand without the number of messages that they come from."""
 
-import csv
+import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -28,16 +28,28 @@ TITLES = {
     "mos": "MOS",
 }
 
+# A spreadsheet that expects other separators sees cells begin within our texts; some trim first, or peel quotes off, and some take
+# the wide forms of East Asian keyboards for the narrow ones.
+_FORMULA = re.compile(r"""(?:^|(?<=[;,\t\r\n]))(?=[\s\x00-\x20\u200b-\u200f\ufeff"]*[=+\-@＝＋－＠])|^(?=[\t\r\n])""")
+
 
 def print_csv(summary: Summary, by: Sequence[str]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
     spreads = [f"{name}_{part}" for name in SPREADS for part in PARTS]
-    writer.writerow([*by, "from", "to", *COUNTS, *SINGLES, *spreads])
+    print(",".join([*map(_cell, by), "from", "to", *COUNTS, *SINGLES, *spreads]))
     for numbers in (summary, *summary["groups"]):
         names = [numbers.get("by", {}).get(name) for name in by]
         values = [numbers[name][part] for name in SPREADS for part in PARTS]
         counts = [numbers[name] for name in (*COUNTS, *SINGLES)]
-        writer.writerow([*names, summary["from"], summary["to"], *counts, *values])
+        print(",".join(map(_cell, [*names, summary["from"], summary["to"], *counts, *values])))
+
+
+def _cell(value: str | float | None) -> str:
+    """A cell that a spreadsheet shows and never computes, however it begins and wherever the reader sees rows and columns end."""
+    if not isinstance(value, str):
+        return "" if value is None else str(value)
+    # End hosts choose these texts. The apostrophe is what spreadsheets themselves put before text that looks like a formula.
+    text = _FORMULA.sub("'", value)
+    return f'"{text.replace(chr(34), chr(34) * 2)}"'
 
 
 def print_tables(summary: Summary, by: Sequence[str]) -> None:

@@ -1,0 +1,60 @@
+"""`analyze --csv` goes into spreadsheets: what an end host calls its channel is shown there and never computed, and moves no cell.
+
+Log files in CSV form are data, not sheets: they keep every byte, or reading them back would not give what the end host said.
+"""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from feedback_server.archive.reading import Records, read_log
+from feedback_wire.log_name import Form
+from tests.hostile.corpus import FORMULAS, TEXTS
+from tests.monitor_platform.measures.samples import record, write_log
+
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+NAMES = tuple(dict.fromkeys(text for text in TEXTS if text))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """One message for each text, and a log of it in CSV."""
+    folder = tmp_path_factory.mktemp("named")
+    write_log(folder, [record(seq=seq, channel=text, isp=text, extra={"x": text}) for seq, text in enumerate(NAMES)], Form.CSV)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sheet(folder):
+    command = [sys.executable, "-m", "swarmscope", "analyze", str(folder), "--csv", "--by", "channel,isp,extra.x"]
+    return subprocess.run(command, capture_output=True, check=True, timeout=120).stdout.decode()
+
+
+def test_no_cell_that_an_end_host_has_named_begins_a_formula(sheet):
+    header, total, *groups = csv.reader(io.StringIO(sheet, newline=""))
+    assert len(groups) == len(NAMES)
+    assert {len(row) for row in (header, total, *groups)} == {len(header)}
+    named = [cell for row in groups for cell in row[:3]]
+    assert [cell for cell in named if cell.lstrip(" \u200b\ufeff").startswith(DANGEROUS)] == []
+    assert {cell.replace("'", "") for cell in named} >= {text.replace("'", "") for text in NAMES}
+
+
+def test_a_reader_with_other_ideas_of_rows_and_columns_meets_no_formula_either(sheet):
+    assert {"a\r=1+1", "a;=1+1"} <= set(FORMULAS)
+    for separator in (",", ";", "\t"):
+        for row in csv.reader(io.StringIO(sheet, newline=""), delimiter=separator, quotechar='"'):
+            for cell in row:
+                assert not cell.startswith(("=", "+", "@")), (separator, cell)
+
+
+def test_a_log_in_csv_form_keeps_every_text_as_it_was_said(folder):
+    [path] = folder.glob("*.csv.zst")
+    parts = list(read_log(path, Form.CSV))
+    assert all(isinstance(part, Records) for part in parts)
+
+    kept = [json.loads(line) for part in parts for line in part.lines.splitlines()]
+    assert [(each["channel"], each["extra"]["x"]) for each in kept] == [(text, text) for text in NAMES]
