@@ -23,7 +23,7 @@ _PREFLIGHT = {
 
 
 def build_app(lifespan: Lifespan[Starlette]) -> Starlette:
-    """The app behind the hot path; `lifespan` yields the reception, and `counted`, which sums the counters over the workers."""
+    """The app behind the hot path; `lifespan` yields the reception and the counting."""
     app = Starlette(
         routes=[
             Route(HEALTH, _healthy),
@@ -43,13 +43,12 @@ async def _healthy(_: Request) -> Response:
 
 
 async def _readiness(request: Request) -> Response:
-    if request.state.reception.ready:
-        return JSONResponse({"status": "ready"})
-    return _problem(Problem(503, "not_ready", "stopping, or no feedback server answers and there is no room in the spool"))
+    obstacle = request.state.reception.obstacle
+    return _problem(Problem(503, "not_ready", obstacle)) if obstacle else JSONResponse({"status": "ready"})
 
 
 async def _metrics(request: Request) -> Response:
-    return Response(exposition(await request.state.counted()), headers={"content-type": CONTENT_TYPE_LATEST})
+    return Response(exposition(request.state.counting.total()), headers={"content-type": CONTENT_TYPE_LATEST})
 
 
 async def _preflight(_: Request) -> Response:

@@ -8,6 +8,9 @@ from collections import defaultdict
 
 import msgspec
 
+# What is, not what has happened: it ends with the worker. `in_flight` is none of them, its messages have to be accounted for.
+STATES = ("workers_shedding", "connections", "held_bytes", "spool_bytes", "spool_messages", "quarantine_bytes")
+
 # From a group commit on a fast disk to the slowest answer before the coordinator gives a feedback server up.
 LATENCY_BOUNDS_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -71,6 +74,7 @@ class Counters(msgspec.Struct):
     quarantine_bytes: int = 0
     workers_shedding: int = 0
     connections: int = 0
+    connections_dropped: int = 0
     held_bytes: int = 0
     spool_bytes: int = 0
     spool_messages: int = 0
@@ -78,6 +82,14 @@ class Counters(msgspec.Struct):
     latency: Latency = msgspec.field(default_factory=Latency)
     servers: dict[str, ServerCounters] = msgspec.field(default_factory=lambda: defaultdict(ServerCounters))
     keys: dict[str, KeyCounters] = msgspec.field(default_factory=dict)
+
+    def forget_states(self) -> None:
+        for name in STATES:
+            setattr(self, name, 0)
+        for server in self.servers.values():
+            server.up = 0
+        for key in self.keys.values():
+            key.held_bytes = 0
 
     def add(self, other: "Counters") -> None:
         """Count what another worker counted."""

@@ -19,6 +19,7 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from coordinator.answers import CONTINUE
+from coordinator.descriptors import refusals_allowed
 from coordinator.keys import Key
 from coordinator.reception import BUSY, Reception, Turn
 from coordinator.request_head import HEAD_BYTES, HEAD_END, RequestHead, body_too_large
@@ -30,6 +31,7 @@ PIPELINED = 64
 """Requests of one connection that may wait for their answers; who sends more takes other senders' share."""
 
 TLS_END_S = 1.0
+TURNED_AWAY_S = 3
 
 # Chunked bodies bring their own overhead; nobody needs more of it than the body itself.
 _REQUEST_BYTES = HEAD_BYTES + 2 * BATCH_WIRE_BYTES
@@ -39,6 +41,7 @@ _BAD_HTTP = Problem(400, "bad_http", "this is no valid HTTP/1.1 request")
 _UPGRADE = Problem(400, "bad_http", "no protocol upgrade is offered here; send the request without one")
 _HEAD_TOO_LARGE = Problem(431, "head_too_large", f"request line and headers may have {HEAD_BYTES} bytes")
 _TOO_SLOW = Problem(408, "too_slow", "the request did not arrive in time; send it again")
+_TOO_MANY_CONNECTIONS = Problem(503, "too_many_connections", "no further connection is taken now; connect again later")
 _TOO_MANY = Problem(429, "too_many_pipelined", f"wait for answers: at most {PIPELINED} requests may be under way on one connection")
 
 
@@ -89,6 +92,8 @@ class IntakeProtocol(HttpToolsProtocol):
         """Within a request: its first byte has come, its last has not."""
         self.closing = False
         """No further request is read; the connection ends with the last answer that is owed."""
+        self.turned_away = False
+        """Open only to be told that there are too many connections."""
         self.alone = True
         """No request has come to its end in the piece that is being read."""
         self.unfinished = 0
@@ -102,6 +107,8 @@ class IntakeProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
         self.connections.add(self)
+        if len(self.connections) > self.reception.connections_max:
+            self._turn_away(len(self.connections) - self.reception.connections_max)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._release()
@@ -292,12 +299,22 @@ class IntakeProtocol(HttpToolsProtocol):
     def sweep(self, now: int, *, request_s: int, idle_s: int) -> None:
         """Called every few seconds for every connection, in place of a timer for each; `now` is the reception's seconds."""
         if self.closing and not self.owed:
-            if now - self.heard > request_s:
+            if now - self.heard > (TURNED_AWAY_S if self.turned_away else request_s):
                 self.transport.abort()
         elif self.receiving and now - self.began > request_s:
             self._end_with(_TOO_SLOW)
         elif not self.owed and not self.receiving and now - self.heard > idle_s:
             self._close_after_answers()
+
+    def _turn_away(self, above: int) -> None:
+        """One connection too many is told so. It stays a moment, as its request may be on the way and would destroy the answer."""
+        if above > refusals_allowed(self.reception.connections_max):
+            self.reception.counters.connections_dropped += 1
+            self.closing = True
+            self.transport.abort()
+            return
+        self.turned_away = self.receiving = True
+        self._end_with(_TOO_MANY_CONNECTIONS)
 
     def _close(self) -> None:
         self.transport.close()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from coordinator.counters import Counters, KeyCounters
+from coordinator.counters import KeyCounters
 from feedback_wire.limits import BATCH_WIRE_BYTES
 from feedback_wire.problem import Problem
 from feedback_wire.routes import bearer
@@ -132,9 +132,11 @@ class Keys:
         for key in self._by_name.values():
             key.refill(elapsed_s)
 
-    def count(self, counters: Counters) -> None:
-        for key in self._by_name.values():
-            counters.keys[key.name] = KeyCounters(messages=key.messages, rate_limited=key.rate_limited, held_bytes=key.held_bytes)
+    def counted(self) -> dict[str, KeyCounters]:
+        return {
+            key.name: KeyCounters(messages=key.messages, rate_limited=key.rate_limited, held_bytes=key.held_bytes)
+            for key in self._by_name.values()
+        }
 
 
 def _digest(authorization: bytes) -> bytes:

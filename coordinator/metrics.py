@@ -28,6 +28,7 @@ _EVENTS = (
     ("forgotten", "messages_forgotten_by_senders", "messages that end hosts forgot for lack of room before they could send them"),
     ("quarantined", "messages_quarantined", "refused messages that were kept in the quarantine"),
     ("quarantine_dropped", "messages_quarantine_dropped", "refused messages for which the quarantine had no room"),
+    ("connections_dropped", "connections_dropped", "connections closed without an answer, for lack of room even to refuse them"),
     ("spool_damaged_bytes", "spool_damaged_bytes", "bytes in the spool that were no batch; kept aside in the spool"),
 )
 _STATES = (

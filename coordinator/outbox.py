@@ -27,6 +27,7 @@ from feedback_wire.routes import READY
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 15.0
 PROBE_S = 2.0
+SPOOL_PROBE_S = 1.0
 Part = tuple[str, bytes, int]
 """Peer id to place by, whole lines, how many."""
 
@@ -59,7 +60,9 @@ class Outbox:
         policy: PolicyName,
         counters: Counters,
         tls: ssl.SSLContext | None = None,
+        note: Callable[[], None] = lambda: None,
     ) -> None:
+        """`note` is called when something has been counted as durable, before anybody is told that it is."""
         loop = asyncio.get_running_loop()
         self.held_bytes = 0
         self._loop = loop
@@ -68,6 +71,9 @@ class Outbox:
         self._spool = spool
         self._spool_lane = Lane(spool, loop) if spool is not None else None
         self._policy = policy
+        self._spool_fails = ""
+        """Why the spool took nothing when it was last tried."""
+        self._note = note
         self._tls = tls
         self._choose = self._chooser(policy)
         self._turn = 0
@@ -104,9 +110,13 @@ class Outbox:
         return [part for group in groups.values() for part in _cut(group)]
 
     @property
-    def ready(self) -> bool:
-        """Whether a message that came now would find a place."""
-        return bool(self._up) or (self._spool is not None and not self._spool.full)
+    def obstacle(self) -> str:
+        """Why a message that came now would find no place; empty if it would."""
+        if self._up:
+            return ""
+        if self._spool is None:
+            return "no feedback server answers, and there is no spool"
+        return "no feedback server answers, and the spool is full" if self._spool.full else self._spool_fails
 
     def count(self) -> None:
         """Bring the counters that are states, not events, up to date."""
@@ -199,11 +209,30 @@ class Outbox:
             except SpoolFull:
                 self._settle(batch, Fate.SPOOL_FULL)
             except CarrierFailed as failed:
-                _log.error("no feedback server answers and the spool cannot be written: %s", failed)
+                self._note_failing_spool(failed)
                 self._settle(batch, Fate.NO_SERVER)
             else:
+                self._spool_fails = ""
                 self._settle(batch, Fate.SPOOLED)
                 self._something_spooled.set()
+
+    def _note_failing_spool(self, failed: CarrierFailed) -> None:
+        """Say it once, and look after the disk until it works: nobody may send anything any more that would show it."""
+        if self._spool_fails:
+            return
+        _log.error("no feedback server answers and the spool cannot be written: %s", failed)
+        cause = failed.__cause__
+        why = cause.strerror if isinstance(cause, OSError) and cause.strerror else "it failed"
+        self._spool_fails = f"no feedback server answers, and the spool cannot be written: {why}"
+        self._keep_running(self._watch_spool(cast("SpoolCarrier", self._spool)))
+
+    async def _watch_spool(self, spool: SpoolCarrier) -> None:
+        while self._spool_fails:
+            await asyncio.sleep(SPOOL_PROBE_S)
+            with contextlib.suppress(CarrierFailed):
+                await spool.probe()
+                self._spool_fails = ""
+                _log.warning("the spool can be written again")
 
     def _leave_out(self, destination: Destination, batch: Batch, failed: CarrierFailed) -> None:
         """Place everything that was meant for a failing server anew, and knock until it is back."""
@@ -240,6 +269,8 @@ class Outbox:
         if not batch.from_spool:
             self.held_bytes -= len(batch.lines)
             self._count_settled(batch.messages, fate)
+        if fate.durable:
+            self._note()
         for waiter in batch.waiters:
             waiter.settled(fate)
 

@@ -84,6 +84,7 @@ class Reception:
         self.seconds = int(self._ticked_s)
         """The monotonic clock, a second coarse: good enough for deadlines, and free to read."""
         self.stopping = False
+        self.connections_max = settings.connections_max
         self._outbox = outbox
         self._quarantine = quarantine
         self._sheds = settings.overload == "sample"
@@ -117,8 +118,9 @@ class Reception:
         return True
 
     @property
-    def ready(self) -> bool:
-        return not self.stopping and self._outbox.ready
+    def obstacle(self) -> str:
+        """Why no message should come now; empty if they may."""
+        return "the coordinator is stopping" if self.stopping else self._outbox.obstacle
 
     def crowded(self, key: Key) -> bool:
         """Whether this key holds its share of the room already; everybody does when there is none left."""

@@ -7,15 +7,14 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
-from pathlib import Path
 from typing import cast
 
+from coordinator.books import Books
 from coordinator.settings import Settings
 from coordinator.worker import STOP_S, Place, serve
 
@@ -26,8 +25,8 @@ _log = logging.getLogger(__name__)
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    if settings.spool is None:
-        _log.warning("no --spool: messages are refused (503) while no feedback server answers")
+    if not settings.spool_max_bytes:
+        _log.warning("no spool (--spool-max-bytes 0): messages are refused (503) while no feedback server answers")
     try:
         listener = listen(settings)
     except OSError as error:
@@ -36,8 +35,7 @@ def run(settings: Settings) -> None:
         if settings.workers == 1:
             serve(settings, listener, Place(), lambda: _announce(settings, listener))
         else:
-            with tempfile.TemporaryDirectory(prefix="swarmscope-coordinator-") as folder:
-                _Workers(settings, listener, Path(folder)).run()
+            _Workers(settings, listener).run()
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -64,10 +62,10 @@ def _announce(settings: Settings, listener: socket.socket) -> None:
 class _Workers:
     """Starts the workers, starts one again that died, and ends with them."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, folder: Path) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
         self._settings = settings
         self._listener = listener
-        self._folder = folder
+        self._books = Books(settings.workers)
         self._ready = _fork.Semaphore(0)
         self._processes: dict[int, ForkProcess] = {}
         self._stopping = False
@@ -88,7 +86,7 @@ class _Workers:
         self._end()
 
     def _start(self, number: int) -> None:
-        place = Place(number, self._settings.workers, self._folder)
+        place = Place(number, self._settings.workers, self._books)
         process = _fork.Process(target=_work, args=(self._life, self._settings, self._listener, place, self._ready.release))
         process.start()
         self._processes[number] = process
@@ -105,6 +103,7 @@ class _Workers:
             if not process.is_alive() and not self._stopping:
                 _log.warning("worker %d ended with code %s; another one takes its place", number, process.exitcode)
                 time.sleep(RESTART_PAUSE_S)
+                self._books.pages[number].bury()
                 self._start(number)
 
     def _stop(self, *_: object) -> None:

@@ -65,11 +65,11 @@ class Settings:
     insecure: bool = False
     """Run without keys and token; only on a loopback address."""
 
-    spool: Path | None = None
-    """Folder that keeps messages while no feedback server answers; without it they are refused meanwhile."""
+    spool: Path = Path("coordinator-spool")
+    """Folder that keeps messages while no feedback server answers; made if it is missing, and used by one coordinator at a time."""
 
     spool_max_bytes: int = 1024**3
-    """The spool refuses more than this, all workers together."""
+    """The spool refuses more than this, all workers together; 0 for no spool: messages are then refused meanwhile."""
 
     quarantine: Path | None = None
     """Folder that keeps refused messages; by default `quarantine` within the spool, if there is one."""
@@ -79,6 +79,9 @@ class Settings:
 
     in_flight_max_bytes: int = 64 * 1024**2
     """A worker holds at most this much that is not durable yet, and refuses more."""
+
+    connections_max: int = 20_000
+    """A worker keeps at most so many connections open, or as many as the limit of open files allows, and refuses more."""
 
     overload: OverloadPolicy = "refuse"
     """From half of that on: go on until it is full, or sample: keep fewer end hosts, whose records say what they stand for."""
@@ -107,7 +110,7 @@ class Settings:
         """Where refused messages are kept; None if they are not."""
         if not self.quarantine_max_bytes:
             return None
-        return self.quarantine or (self.spool / "quarantine" if self.spool is not None else None)
+        return self.quarantine or (self.spool / "quarantine" if self.spool_max_bytes else None)
 
     @property
     def servers(self) -> tuple[SplitResult, ...]:
@@ -149,8 +152,10 @@ def _check_numbers(settings: Settings) -> None:
         raise ValueError(f"--workers {settings.workers} must be 1 or more")
     if settings.quarantine_max_bytes < 0:
         raise ValueError("--quarantine-max-bytes must be 0 (keep nothing) or more")
-    if settings.spool_max_bytes < 1 or settings.in_flight_max_bytes < 1:
-        raise ValueError("--spool-max-bytes and --in-flight-max-bytes must be 1 or more")
+    if settings.spool_max_bytes < 0:
+        raise ValueError("--spool-max-bytes must be 0 (no spool) or more")
+    if settings.in_flight_max_bytes < 1 or settings.connections_max < 1:
+        raise ValueError("--in-flight-max-bytes and --connections-max must be 1 or more")
 
 
 def _check_networks(networks: tuple[str, ...]) -> None:

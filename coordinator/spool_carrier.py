@@ -8,6 +8,7 @@ from typing import TypeVar, TypeVarTuple
 
 from coordinator.batch import Batch, CarrierFailed, Fate, SpoolFull
 from coordinator.counters import Counters
+from coordinator.disk_probe import probe
 from coordinator.spool import Spool, Spooled
 
 Arguments = TypeVarTuple("Arguments")
@@ -20,6 +21,7 @@ class SpoolCarrier:
     fate = Fate.SPOOLED
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
+        self._folder = folder
         self._spool = Spool(folder, max_bytes)
         self._thread = ThreadPoolExecutor(1, "spool")
         self.full = self._spool.full
@@ -32,6 +34,13 @@ class SpoolCarrier:
         except SpoolFull:
             self.full = True
             raise
+
+    async def probe(self) -> None:
+        """Return if the disk takes something durable now; CarrierFailed if it does not."""
+        try:
+            await self._in_thread(probe, self._folder)
+        except OSError as error:
+            raise CarrierFailed(str(error)) from error
 
     async def oldest(self) -> Spooled | None:
         return await self._in_thread(self._spool.oldest)

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -18,7 +17,10 @@ from starlette.applications import Starlette
 
 from coordinator.answers import Answers
 from coordinator.app import build_app
+from coordinator.books import Books, Page
 from coordinator.counters import Counters
+from coordinator.counting import Counting
+from coordinator.descriptors import connections_allowed, raise_limit
 from coordinator.intake import IntakeProtocol
 from coordinator.keys import Keys, read_terms
 from coordinator.link import Link
@@ -26,7 +28,6 @@ from coordinator.outbox import Outbox
 from coordinator.quarantine import Quarantine
 from coordinator.reception import Reception
 from coordinator.settings import Settings
-from coordinator.siblings import asked, telling
 from coordinator.spool_carrier import SpoolCarrier
 from coordinator.tls import Tls
 
@@ -50,8 +51,8 @@ class Place:
 
     number: int = 0
     of: int = 1
-    siblings: Path | None = None
-    """Folder of the sockets through which workers tell each other their counters; None for a single one."""
+    books: Books | None = None
+    """Where the workers note what they count; None for a single one."""
 
 
 class _Server(uvicorn.Server):
@@ -67,6 +68,11 @@ class _Server(uvicorn.Server):
         reception: Reception = self.lifespan.state["reception"]
         return reception
 
+    @property
+    def counting(self) -> Counting:
+        counting: Counting = self.lifespan.state["counting"]
+        return counting
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:
             self._stores.open()  # not in the lifespan: uvicorn would tell a folder that cannot be used with a traceback
@@ -78,13 +84,19 @@ class _Server(uvicorn.Server):
         self._on_ready()
 
     async def on_tick(self, counter: int) -> bool:
-        if counter % _TICKS_A_SECOND == 0 and self.reception.tick(time.monotonic(), time.time()):
-            for connection in self.server_state.connections:
-                connection.forget_prefix()  # type: ignore[union-attr]
+        self.counting.note()
+        if counter % _TICKS_A_SECOND == 0:
+            self._second()
         if counter % (SWEEP_S * _TICKS_A_SECOND) == 0:
             for connection in list(self.server_state.connections):
                 connection.sweep(self.reception.seconds, request_s=REQUEST_S, idle_s=IDLE_S)  # type: ignore[union-attr]
         return await super().on_tick(counter)
+
+    def _second(self) -> None:
+        self.counting.note_keys()
+        if self.reception.tick(time.monotonic(), time.time()):
+            for connection in self.server_state.connections:
+                connection.forget_prefix()  # type: ignore[union-attr]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.reception.stopping = True
@@ -104,7 +116,7 @@ class _Stores:
     def open(self) -> None:
         """OSError if a folder cannot be used."""
         settings, place = self._settings, self._place
-        if settings.spool is not None:
+        if settings.spool_max_bytes:
             self.spool = SpoolCarrier(settings.spool / f"worker-{place.number}", settings.spool_max_bytes // place.of)
         if settings.quarantine_folder is not None:
             stem = f"{settings.name}-{place.number}"
@@ -120,9 +132,15 @@ def serve(settings: Settings, listener: socket.socket, place: Place, on_ready: C
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with _working(settings, place, stores, tls, connections) as state:
+            state["reception"].connections_max = most
             yield state
 
     signal.signal(signal.SIGHUP, lambda *_: None)  # until there is something to reload
+    descriptors = raise_limit()
+    try:
+        most = connections_allowed(settings.connections_max, descriptors=descriptors, servers=len(settings.servers))
+    except OSError as error:
+        sys.exit(f"the coordinator cannot start: {error}")
     config = _config(lifespan)
     config.load()
     config.ssl = tls.listener  # uvicorn would make one of its own that cannot be renewed
@@ -148,34 +166,33 @@ async def _working(
     keys = Keys(read_terms(settings.key, settings.keys), workers=place.of)
     links = {url.geturl(): Link(url, settings.token, tls.link) for url in settings.servers}
     quarantine = stores.quarantine
-    outbox = Outbox(links, stores.spool, settings.policy, counters, tls.link)
-
-    def own() -> Counters:
-        outbox.count()
-        keys.count(counters)
-        if quarantine is not None:
-            quarantine.count(counters)
-        counters.connections = len(connections)
-        return counters
-
-    async def counted() -> Counters:
-        total = Counters()
-        others = [number for number in range(place.of) if number != place.number]
-        for each in (own(), *(await asked(place.siblings, others) if place.siblings else ())):
-            total.add(each)
-        return total
-
+    page = place.books.pages[place.number] if place.books is not None else None
+    note_events = _opened(page, counters) if page is not None else lambda: None
+    outbox = Outbox(links, stores.spool, settings.policy, counters, tls.link, note_events)
+    counting = Counting(
+        counters=counters,
+        outbox=outbox,
+        keys=keys,
+        quarantine=quarantine,
+        connections=connections,
+        books=place.books,
+        page=page,
+    )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(outbox.close)
         if quarantine is not None:
             stack.callback(quarantine.close)
         for link in links.values():
             stack.callback(link.close)
-        if place.siblings is not None:
-            await stack.enter_async_context(telling(place.siblings, place.number, own))
         reception = Reception(settings, keys, outbox, quarantine, counters, Answers())
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, settings, tls, reception)
-        yield {"reception": reception, "counted": counted}
+        yield {"reception": reception, "counting": counting}
+
+
+def _opened(page: Page, counters: Counters) -> Callable[[], None]:
+    """What the outbox calls before it says that something is durable."""
+    page.open()
+    return lambda: page.note(counters)
 
 
 def _reload(settings: Settings, tls: Tls, reception: Reception) -> None:
@@ -196,7 +213,7 @@ def _config(lifespan: Any) -> uvicorn.Config:  # noqa: ANN401 — Starlette's Li
         http=IntakeProtocol,
         ws="none",
         lifespan="on",
-        loop="uvloop",
+        loop="coordinator.loop:Loop",
         log_config=None,
         access_log=False,
         server_header=False,

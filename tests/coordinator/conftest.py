@@ -216,13 +216,15 @@ def receiver(receivers: Callable[[], Receiver]) -> Receiver:
 
 @pytest.fixture
 def coordinators(tmp_path: Path) -> Iterator[Callable[..., Coordinator]]:
-    """Starts coordinators, and ends them; the first arguments are receivers, the others flags. Insecure unless keys are given."""
+    """Starts coordinators, and ends them; the first arguments are receivers, the others flags. Insecure unless
+    keys are given, and without a spool unless one is."""
     made: list[Coordinator] = []
 
     def start(*receivers: Receiver, flags: tuple[str, ...] = ()) -> Coordinator:
         arguments = [argument for receiver in receivers for argument in ("--feedback-server", receiver.url)]
         secure = () if {"--key", "--keys"} & {*flags} else ("--insecure",)
-        made.append(Coordinator(tmp_path / f"coordinator-{len(made)}.log", *arguments, *secure, *flags))
+        spool = () if {"--spool", "--spool-max-bytes"} & {*flags} else ("--spool-max-bytes", "0")
+        made.append(Coordinator(tmp_path / f"coordinator-{len(made)}.log", *arguments, *secure, *spool, *flags))
         return made[-1]
 
     yield start
@@ -235,7 +237,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Coordinat
     """One coordinator and its receiver for the tests of a module that leave both as they were."""
     receiver = Receiver()
     log = tmp_path_factory.mktemp("shared") / "coordinator.log"
-    coordinator = Coordinator(log, "--insecure", "--feedback-server", receiver.url)
+    coordinator = Coordinator(log, "--insecure", "--spool-max-bytes", "0", "--feedback-server", receiver.url)
     yield coordinator, receiver
     coordinator.close()
     receiver.stop()

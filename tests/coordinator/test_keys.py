@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.counters import Counters
 from coordinator.keys import BURST_S, FREE_TIMES, Key, Keys, KeyTerms, read_terms
 from feedback_wire.problem import Problem
 
@@ -231,6 +230,4 @@ def test_a_reload_keeps_what_was_counted_and_gives_the_new_rate_at_once():
     keys.load([KeyTerms(name="one", secret="other", messages_per_second=10)])
     assert keys.find(b"Bearer other") is key
     assert key.allowance == 20
-    counters = Counters()
-    keys.count(counters)
-    assert counters.keys["one"].messages == 5
+    assert keys.counted()["one"].messages == 5

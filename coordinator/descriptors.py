@@ -1,0 +1,35 @@
+"""How many connections a worker may have open, given what the system lets it open at all.
+
+Without a bound of our own, accept() fails when descriptors run out: connections are then closed without a word, and what a
+feedback server or the spool needs is missing too. So the bound lies below, and a few places above it are for saying no.
+"""
+
+import resource
+
+RESERVED = 32
+"""Standard streams, the event loop, listener, spool, quarantine, locks; with as much again as was ever seen in use."""
+
+REFUSING_SHARE = 8
+"""For every so many connections, one place to refuse a further one with an answer."""
+
+
+def raise_limit() -> int:
+    """Let this process open as many files as it may; how many that is."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard if hard != resource.RLIM_INFINITY else 2**31
+
+
+def connections_allowed(wanted: int, *, descriptors: int, servers: int) -> int:
+    """`wanted`, or fewer where there are not enough descriptors; OSError if none is left over."""
+    free = descriptors - RESERVED - 2 * servers  # a batch and a readiness probe each
+    allowed = min(wanted, free * REFUSING_SHARE // (REFUSING_SHARE + 1))
+    if allowed < 1:
+        least = RESERVED + 2 * servers + 2
+        raise OSError(f"the limit of open files is {descriptors}; a coordinator needs {least}, and one for each connection")
+    return allowed
+
+
+def refusals_allowed(connections: int) -> int:
+    """How many more may be open, only to be refused."""
+    return max(1, connections // REFUSING_SHARE)
