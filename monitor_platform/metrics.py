@@ -33,6 +33,10 @@ class Figures(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
+    def add(self, more: Collector) -> None:
+        """Figures of somebody else, exposed with these."""
+        self._registry.register(more)
+
     def exposition(self) -> bytes:
         return generate_latest(self._registry)
 

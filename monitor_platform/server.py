@@ -7,6 +7,7 @@ import asyncio
 import logging
 import secrets
 import signal
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import partial
@@ -17,19 +18,28 @@ from urllib.parse import urlsplit
 
 from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
+from bokeh.document import Document
 from bokeh.server.server import BaseServer
-from bokeh.server.tornado import BokehTornado
 from bokeh.server.util import bind_sockets
 from prometheus_client import CONTENT_TYPE_LATEST
-from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders
-from tornado.ioloop import IOLoop
-from tornado.web import GZipContentEncoding, OutputTransform, StaticFileHandler
+from tornado.ioloop import IOLoop, PeriodicCallback
+from tornado.web import GZipContentEncoding, OutputTransform, RequestHandler, StaticFileHandler
 
 from feedback_wire import routes
+from feedback_wire.openapi import text_of
 from feedback_wire.problem import Problem
+from monitor_platform.access.doors import GuardedBokeh
+from monitor_platform.access.figures import AccessFigures
+from monitor_platform.access.gate import LOGIN, LOGOUT, Gate
+from monitor_platform.access.listener import Listener
+from monitor_platform.access.login import LoginHandler, LogoutHandler
+from monitor_platform.access.proxies import Proxies, networks
+from monitor_platform.access.tickets import Tickets
+from monitor_platform.access.users import Users
 from monitor_platform.api import Archive, SummaryHandler, TextHandler
 from monitor_platform.dashboard.document import build
+from monitor_platform.dashboard.page import Page
 from monitor_platform.dashboard.pages import PAGES
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.geo.locator import Locator
@@ -37,9 +47,11 @@ from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.open import open_logs
 from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.metrics import Figures
+from monitor_platform.openapi import openapi
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.settings import Settings, is_loopback
+from monitor_platform.tls import Tls
 
 log = logging.getLogger(__name__)
 
@@ -49,15 +61,28 @@ ASSETS = Path(__file__).with_name("dashboard") / "assets"
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # Stricter would make browsers hide from us, too, that a login comes from our own page.
+    "Referrer-Policy": "same-origin",
 }
 
 # A viewer who closes the page is forgotten within half a minute; a laptop that slept meets a reload.
 FORGET_VIEWER_MS = 15_000
 HOUR_MS = 3_600_000
+
+# What browsers send are questions and the sizes of figures: a few kilobytes.
+MESSAGE_BYTES = 256 * 1024
+
+# How long somebody who was put out may go on watching a page that is open; every request of theirs is refused at once.
+SWEEP_MS = 1_000
+
+
+Route = tuple[str, type[RequestHandler], dict[str, Any]]
 
 
 class CannotStart(Exception):  # noqa: N818 - it reads as what it says
@@ -72,16 +97,37 @@ def run(settings: Settings, ready: Callable[[str], None]) -> None:
 async def _serve(settings: Settings, ready: Callable[[str], None]) -> None:
     with ExitStack() as opened:
         try:
-            feed, server, url = _open(settings, opened)
+            tls = _tls(settings)
+            feed, server, url = _open(settings, tls, opened)
         except (OSError, ValueError) as error:
             raise CannotStart(str(error)) from error
         server.start()
         opened.callback(server.stop)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, tls, server.gate)
         ready(url)
         await _until_ended(feed)
 
 
-def _open(settings: Settings, opened: ExitStack) -> tuple[Feed | None, "_Dashboard", str]:
+def _tls(settings: Settings) -> Tls:
+    return Tls(
+        cert=settings.tls_cert,
+        key=settings.tls_key,
+        ca=settings.tls_ca,
+        client_cert=settings.tls_client_cert,
+        client_key=settings.tls_client_key,
+    )
+
+
+def _reload(tls: Tls, gate: Gate) -> None:
+    """On SIGHUP; what cannot be read leaves things as they were."""
+    try:
+        tls.reload()
+    except ValueError as error:
+        log.error("the certificates stay as they were: %s", error)  # noqa: TRY400 - the text says all
+    gate.refresh()
+
+
+def _open(settings: Settings, tls: Tls, opened: ExitStack) -> tuple[Feed | None, "_Dashboard", str]:
     """Everything that may fail on the ground of what the operator has said; in static mode this reads all the files."""
     locator = opened.enter_context(Locator(settings.geo_city, settings.geo_asn))
     mos = _mos(settings)
@@ -89,10 +135,19 @@ def _open(settings: Settings, opened: ExitStack) -> tuple[Feed | None, "_Dashboa
         closing(FeedbackTable(locator, mos) if settings.live else open_logs(settings.static, locator=locator, mos=mos))
     )
     _tell_damages(table)
-    feed = _feed(settings, table, opened)
+    feed = _feed(settings, table, tls, opened)
     watch = Watch(table, feed, period_s=settings.period, poll_s=settings.poll_seconds)
     opened.callback(watch.answers.close)
-    return feed, *_dashboard(settings, watch, feed, _archive(settings, locator), Figures(table, watch, feed))
+    sockets, port = _listen(settings, opened)
+    gate = _gate(settings, port, opened)
+    figures = Figures(table, watch, feed)
+    patterns = _patterns(
+        settings, gate, feed, (routes.SUMMARY, SummaryHandler, {"watch": watch, "archive": _archive(settings, locator)}), figures
+    )
+    server = _Dashboard(gate, sockets, tls, patterns, watch, allowed_hosts(settings, port))
+    figures.add(AccessFigures(gate, server.listener))
+    scheme = "http" if settings.tls_cert is None else "https"
+    return feed, server, f"{scheme}://{_bracketed(settings.host)}:{port}"
 
 
 def _tell_damages(table: FeedbackTable) -> None:
@@ -102,7 +157,7 @@ def _tell_damages(table: FeedbackTable) -> None:
         log.error("%d records could not be read; %d damaged places%s", table.unreadable, len(table.damages), first)
 
 
-def _feed(settings: Settings, table: FeedbackTable, opened: ExitStack) -> Feed | None:
+def _feed(settings: Settings, table: FeedbackTable, tls: Tls, opened: ExitStack) -> Feed | None:
     """The feed, which owns its mirror from here on."""
     if not settings.live:
         return None
@@ -115,6 +170,7 @@ def _feed(settings: Settings, table: FeedbackTable, opened: ExitStack) -> Feed |
         table,
         poll_seconds=settings.poll_seconds,
         keep_minutes=settings.keep_minutes,
+        tls=tls.link,
     )
 
 
@@ -133,9 +189,14 @@ def _mos(settings: Settings) -> MosModel:
 class _Dashboard(BaseServer):
     """Bokeh's server on sockets that are bound already, because the allowed origins need the real port."""
 
-    def __init__(self, sockets: list[socket], origins: frozenset[str], patterns: list[Any], watch: Watch) -> None:
-        pages = {page.path: Application(FunctionHandler(partial(build, page=page, watch=watch))) for page in PAGES}
-        tornado = BokehTornado(
+    def __init__(
+        self, gate: Gate, sockets: list[socket], tls: Tls, patterns: list[Route], watch: Watch, origins: frozenset[str]
+    ) -> None:
+        leave = gate.users is not None
+        pages = {page.path: Application(FunctionHandler(partial(_page, page=page, watch=watch, leave=leave))) for page in PAGES}
+        self.gate = gate
+        self.guarded = GuardedBokeh(
+            gate,
             pages,
             extra_websocket_origins=sorted(origins),
             extra_patterns=patterns,
@@ -146,11 +207,33 @@ class _Dashboard(BaseServer):
             check_unused_sessions_milliseconds=FORGET_VIEWER_MS,
             unused_session_lifetime_milliseconds=FORGET_VIEWER_MS,
             stats_log_frequency_milliseconds=HOUR_MS,
+            websocket_max_message_size_bytes=MESSAGE_BYTES,
             transforms=[GZipContentEncoding, _SecurityHeaders],
         )
-        http = HTTPServer(tornado)
-        http.add_sockets(sockets)
-        super().__init__(IOLoop.current(), tornado, http)
+        self.listener = Listener(self.guarded, tls=tls.listener)
+        self.guarded.admit = self.listener.admit
+        self.listener.add_sockets(sockets)
+        self._sweeping = PeriodicCallback(self._sweep, SWEEP_MS)
+        super().__init__(IOLoop.current(), self.guarded, self.listener)
+
+    def start(self) -> None:
+        super().start()
+        self._sweeping.start()
+
+    def stop(self, wait: bool = True) -> None:
+        self._sweeping.stop()
+        super().stop(wait)
+
+    def _sweep(self) -> None:
+        self.gate.refresh()
+        self.guarded.see_off()
+        self.listener.sweep(time.monotonic())
+
+
+def _page(document: Document, *, page: Page, watch: Watch, leave: bool) -> None:
+    """A viewer's document; with the way out if there was a login."""
+    build(document, page=page, watch=watch)
+    document.template_variables["leave"] = leave
 
 
 class _SecurityHeaders(OutputTransform):
@@ -159,8 +242,12 @@ class _SecurityHeaders(OutputTransform):
     def transform_first_chunk(
         self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
     ) -> tuple[int, HTTPHeaders, bytes]:
+        headers["Server"] = "swarmscope"  # Tornado would say which version of it has to be attacked
         for name, value in SECURITY_HEADERS.items():
-            headers[name] = value
+            if name not in headers:  # the login's own policy is stricter
+                headers[name] = value
+        if headers.get("Content-Type", "").startswith("text/html"):
+            headers["Cache-Control"] = "no-store"  # else the back button shows after a logout what was there before
         return status_code, headers, chunk
 
 
@@ -171,26 +258,45 @@ def _readiness(feed: Feed | None) -> bytes:
     return b"ready\n"
 
 
-def _dashboard(
-    settings: Settings, watch: Watch, feed: Feed | None, archive: Archive | None, figures: Figures
-) -> tuple[_Dashboard, str]:
+def _listen(settings: Settings, opened: ExitStack) -> tuple[list[socket], int]:
     try:
         sockets, port = bind_sockets(settings.host, settings.port)
     except OSError as error:
         raise CannotStart(f"{settings.listen} cannot be listened on: {error.strerror or error}") from error
-    hosts = allowed_hosts(settings, port)
-    patterns = [
-        (routes.SUMMARY, SummaryHandler, {"watch": watch, "archive": archive, "hosts": hosts}),
+    for each in sockets:
+        opened.callback(each.close)
+    return sockets, port
+
+
+def _gate(settings: Settings, port: int, opened: ExitStack) -> Gate:
+    gate = Gate(
+        users=Users(settings.users) if settings.users is not None else None,
+        proxies=Proxies(trusted=networks(settings.trusted_proxy), user_header=settings.trusted_user_header),
+        tickets=Tickets(lasts_s=settings.session_hours * 3600),
+        # Cookies do not know of ports, so two dashboards on one host need two names.
+        cookie=f"{'__Host-' if settings.is_https else ''}swarmscope-{port}",
+        knows=partial(is_known, allowed_hosts(settings, port)),
+    )
+    opened.callback(gate.close)
+    return gate
+
+
+def _patterns(settings: Settings, gate: Gate, feed: Feed | None, summary: Route, figures: Figures) -> list[Route]:
+    """All that is not a page of Bokeh's; the gate stands before it as before those."""
+    entrance = {"gate": gate, "secure": settings.is_https}
+    return [
+        summary,
         (routes.HEALTH, TextHandler, {"text": lambda: b"ok\n"}),
         (routes.READY, TextHandler, {"text": partial(_readiness, feed)}),
         (routes.METRICS, TextHandler, {"text": figures.exposition, "content_type": CONTENT_TYPE_LATEST}),
+        (routes.OPENAPI, TextHandler, {"text": lambda: text_of(openapi()).encode(), "content_type": routes.JSON}),
         ("/assets/(.*)", StaticFileHandler, {"path": str(ASSETS)}),
+        *([(LOGIN, LoginHandler, entrance), (LOGOUT, LogoutHandler, entrance)] if gate.users is not None else []),
     ]
-    return _Dashboard(sockets, hosts, patterns, watch), f"http://{_bracketed(settings.host)}:{port}"
 
 
 def allowed_hosts(settings: Settings, port: int) -> frozenset[str]:
-    """Host and port by which a browser may know the dashboard: its websocket and its JSON answer to no other."""
+    """Host and port by which a browser may know the dashboard; pages of other origins have no business with its websocket."""
     own = {f"{_bracketed(settings.host)}:{port}"}
     if is_loopback(settings.host):
         own.add(f"localhost:{port}")
@@ -199,6 +305,14 @@ def allowed_hosts(settings: Settings, port: int) -> frozenset[str]:
         # Bokeh takes an origin without a port for port 80, whatever its scheme.
         own |= {public, public if ":" in public else f"{public}:80"}
     return frozenset(own)
+
+
+def is_known(hosts: frozenset[str], host: str) -> bool:
+    """Whether a dashboard that asks nobody who he is answers under this name; a tunnel may give loopback another port."""
+    try:
+        return host.lower() in hosts or urlsplit(f"//{host}").hostname in {"localhost", "127.0.0.1", "::1"}
+    except ValueError:
+        return False
 
 
 async def _until_ended(feed: Feed | None) -> None:

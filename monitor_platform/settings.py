@@ -1,11 +1,18 @@
-"""What an operator can set. The dashboard has no login of its own: it listens on this machine, or behind something that has one."""
+"""What an operator can set. Without users, or a proxy that names them, the dashboard is for this machine alone."""
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
+
+from monitor_platform.access.proxies import networks
+from monitor_platform.tls import check_pairs
+
+LONGEST_SESSION_HOURS = 24 * 365
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,8 +22,35 @@ class Settings:
     listen: str = "127.0.0.1:8070"
     """Address and port of the dashboard; port 0 takes a free one."""
 
+    users: Path | None = None
+    """File of those who may log in, written by `swarmscope users add`; read again as soon as it has changed."""
+
+    session_hours: float = 12.0
+    """How long a login lasts."""
+
     behind_proxy: str = ""
-    """Public address of the authenticating reverse proxy before the dashboard, such as https://monitor.example.org."""
+    """Public address of the reverse proxy before the dashboard, such as https://monitor.example.org."""
+
+    trusted_user_header: str = ""
+    """Header in which the reverse proxy names the user it has asked, such as X-Forwarded-User; needs --trusted-proxy."""
+
+    trusted_proxy: tuple[str, ...] = ()
+    """Address or network of a proxy whose --trusted-user-header and X-Forwarded-For count; may be given several times."""
+
+    tls_cert: Path | None = None
+    """Certificate chain (PEM) to serve the dashboard over https; read again on SIGHUP."""
+
+    tls_key: Path | None = None
+    """Private key (PEM) of --tls-cert."""
+
+    tls_ca: Path | None = None
+    """Certificate authorities (PEM) of https feedback servers, instead of the system's."""
+
+    tls_client_cert: Path | None = None
+    """Certificate chain (PEM) to show to feedback servers that ask for one (mutual TLS)."""
+
+    tls_client_key: Path | None = None
+    """Private key (PEM) of --tls-client-cert."""
 
     feedback_server: tuple[str, ...] = ()
     """Feedback server to poll; may be given several times."""
@@ -66,6 +100,7 @@ class Settings:
     def __post_init__(self) -> None:
         self._check_mode()
         self._check_exposure()
+        self._check_access()
         if not 1 <= self.poll_seconds < inf:
             raise ValueError(f"--poll-seconds is {self.poll_seconds:g}; it needs a number of seconds from 1 on, such as 20")
         if not 0 < self.period < inf:
@@ -76,6 +111,15 @@ class Settings:
     @property
     def live(self) -> bool:
         return not self.static
+
+    @property
+    def asks_who_comes(self) -> bool:
+        return self.users is not None or bool(self.trusted_user_header)
+
+    @property
+    def is_https(self) -> bool:
+        """Whether browsers see the dashboard under https."""
+        return self.tls_cert is not None or urlsplit(self.behind_proxy).scheme == "https"
 
     @property
     def host(self) -> str:
@@ -101,11 +145,28 @@ class Settings:
             raise ValueError(
                 f"--behind-proxy is {self.behind_proxy!r}; it needs scheme and host, such as https://monitor.example.org"
             )
-        if not self.behind_proxy and not is_loopback(self.host):
+        if not self.asks_who_comes and not is_loopback(self.host):
             raise ValueError(
-                f"--listen is {self.listen}, which others can reach, and the dashboard asks nobody who they are; put a reverse "
-                "proxy that does before it and name its public address: --behind-proxy https://monitor.example.org"
+                f"--listen is {self.listen}, which others can reach; say who may see the dashboard: --users FILE (swarmscope users "
+                "add NAME makes one), or --trusted-user-header and --trusted-proxy if a reverse proxy asks who comes"
             )
+        if self.users is not None and not is_loopback(self.host) and self.tls_cert is None and not self.behind_proxy:
+            raise ValueError(
+                f"--listen is {self.listen}, and passwords would travel there for all to read: give --tls-cert and --tls-key, or "
+                "the public address of the reverse proxy that does it: --behind-proxy https://monitor.example.org"
+            )
+
+    def _check_access(self) -> None:
+        networks(self.trusted_proxy)
+        if self.trusted_user_header and _HEADER.fullmatch(self.trusted_user_header) is None:
+            raise ValueError(f"--trusted-user-header is {self.trusted_user_header!r}; it needs a header such as X-Forwarded-User")
+        if self.trusted_user_header and not self.trusted_proxy:
+            raise ValueError("--trusted-user-header needs --trusted-proxy: the address of the proxy whose word counts")
+        if not 0 < self.session_hours <= LONGEST_SESSION_HOURS:
+            raise ValueError(
+                f"--session-hours is {self.session_hours:g}; it needs a number above 0, at most {LONGEST_SESSION_HOURS}"
+            )
+        check_pairs(cert=self.tls_cert, key=self.tls_key, client_cert=self.tls_client_cert, client_key=self.tls_client_key)
 
 
 def is_loopback(host: str) -> bool:

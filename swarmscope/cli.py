@@ -41,6 +41,7 @@ COMMANDS = {
     "coordinator": "Take feedback messages from end hosts; answer when they are durable.",
     "feedback-server": "Store what coordinators send, and offer it for download.",
     "monitor": "Show what every viewer gets, live or from recorded logs, in the browser.",
+    "users": "Say who may log in at the dashboard.",
     "analyze": "Measure recorded logs: the dashboard's numbers on the command line.",
     "logs": "Print, check and convert recorded logs.",
     "simulate": "Bring an audience of simulated end hosts.",

@@ -4,6 +4,7 @@ Everything that takes time runs in one worker thread, in the order in which it w
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -27,7 +28,7 @@ class Feed:
     """Keeps `table` up to date with `servers` while `run` runs.
 
     `poll_seconds` (at least 1) is the time between two looks at a server, `keep_minutes` how long records stay in the table (None:
-    for ever; the mirror keeps every log). ValueError if an address is none.
+    for ever; the mirror keeps every log), `tls` what https servers are verified by. ValueError if an address is none.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Feed:
         *,
         poll_seconds: float = 20.0,
         keep_minutes: float | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._urls = tuple(dict.fromkeys(checked_url(server) for server in servers))
         self._token = token
@@ -46,6 +48,7 @@ class Feed:
         self._table = table
         self._poll_s = poll_seconds
         self._keep_ms = None if keep_minutes is None else round(keep_minutes * 60_000)
+        self._tls = tls
         self._delays = DelayWindow()
         self._sources: tuple[Source, ...] = ()
         self._read_back_counts = Counts()
@@ -80,7 +83,8 @@ class Feed:
 
     def _session(self) -> aiohttp.ClientSession:
         # Bytes as they are sent, and no cookies: a feedback server has no business remembering us.
-        return aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
+        verified = aiohttp.TCPConnector(ssl=self._tls or True)
+        return aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), connector=verified)
 
     async def _read_back(self, shared: Shared) -> None:
         """What earlier runs have mirrored: into the table if it is within the window, else only noted."""

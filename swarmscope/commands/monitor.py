@@ -15,6 +15,8 @@ command = App(
         "Examples:\n\n"
         "    swarmscope monitor --feedback-server http://10.0.0.5:8090 --feedback-server http://10.0.0.6:8090 --poll-seconds 1\n\n"
         "    swarmscope monitor --static mirror/ friday.jsonl.zst\n\n"
+        "    swarmscope monitor --feedback-server http://10.0.0.5:8090 --listen 10.0.0.7:8443 --users users.txt "
+        "--tls-cert cert.pem --tls-key key.pem\n\n"
         "    curl 'http://127.0.0.1:8070/api/v1/summary?from=2012-08-07T09:30:00Z&by=channel,isp'"
     ),
     # --static A B and --static A --static B mean the same here: there is nothing else that a bare word could be.
@@ -29,6 +31,7 @@ def monitor(*, settings: Annotated[Settings | None, Parameter(name="*")] = None)
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("tornado.access").setLevel(logging.ERROR)  # who asked what wrongly is told so, and is no event here
+    logging.getLogger("tornado.general").setLevel(logging.ERROR)  # nor is who cannot shake hands over TLS
     try:
         run(or_defaults(settings, Settings), ready=lambda url: print(f"swarmscope monitor ready on {url}", flush=True))
     except CannotStart as error:

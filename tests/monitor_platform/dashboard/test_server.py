@@ -139,7 +139,7 @@ def test_a_session_that_was_not_given_out_here_is_refused(monitor):
     [
         (("--static", "no-such-folder", "--listen", "127.0.0.1:0"), 1, "no-such-folder"),
         (("--feedback-server", "http://127.0.0.1:1"), 2, "--read-token"),
-        (("--static", ".", "--listen", "0.0.0.0:0"), 2, "--behind-proxy"),
+        (("--static", ".", "--listen", "0.0.0.0:0"), 2, "--users"),
         (("--static", ".", "--listen", "127.0.0.1:0", "--geo-city", "no-such.mmdb"), 1, "no-such.mmdb"),
     ],
 )

@@ -21,8 +21,17 @@ def test_live_and_static_are_told_apart():
         ({}, "--feedback-server URL"),
         (LIVE | {"static": (Path("logs"),)}, "one of them"),
         ({"feedback_server": ("http://fs",)}, "--read-token"),
-        (LIVE | {"listen": "0.0.0.0:8070"}, "--behind-proxy"),
-        (LIVE | {"listen": "10.0.0.5:8070"}, "reverse proxy"),
+        (LIVE | {"listen": "0.0.0.0:8070"}, "--users"),
+        (LIVE | {"listen": "10.0.0.5:8070"}, "--trusted-user-header"),
+        (LIVE | {"listen": "10.0.0.5:8070", "behind_proxy": "https://m.example.org"}, "who may see"),
+        (LIVE | {"listen": "10.0.0.5:8070", "users": Path("users.txt")}, "for all to read"),
+        (LIVE | {"trusted_user_header": "X-Forwarded-User"}, "--trusted-proxy"),
+        (LIVE | {"trusted_user_header": "X User", "trusted_proxy": ("10.0.0.1",)}, "--trusted-user-header is"),
+        (LIVE | {"trusted_proxy": ("10.0.0.300",)}, "--trusted-proxy"),
+        (LIVE | {"session_hours": 0}, "--session-hours is 0"),
+        (LIVE | {"session_hours": float("nan")}, "--session-hours is nan"),
+        (LIVE | {"tls_cert": Path("cert.pem")}, "--tls-key belong together"),
+        (LIVE | {"tls_client_key": Path("key.pem")}, "--tls-client-key belong together"),
         (LIVE | {"listen": "0.0.0.0:8070", "insecure": True}, "this machine only"),
         (LIVE | {"listen": "10.0.0.5:8070", "insecure": True, "behind_proxy": "https://m.example.org"}, "this machine only"),
         (LIVE | {"behind_proxy": "monitor.example.org"}, "scheme and host"),
@@ -51,5 +60,5 @@ def test_a_loopback_dashboard_is_known_by_its_two_names_and_no_other():
 
 
 def test_behind_a_proxy_it_is_known_by_its_public_name_too():
-    settings = Settings(**LIVE | {"listen": "10.0.0.5:8070", "behind_proxy": "https://Monitor.example.org"})
-    assert allowed_hosts(settings, 8070) == {"10.0.0.5:8070", "monitor.example.org", "monitor.example.org:80"}
+    settings = Settings(**LIVE | {"listen": "127.0.0.1:8070", "behind_proxy": "https://Monitor.example.org"})
+    assert allowed_hosts(settings, 8070) == {"127.0.0.1:8070", "localhost:8070", "monitor.example.org", "monitor.example.org:80"}

@@ -1,0 +1,171 @@
+"""Bokeh's application behind the gate: no handler, Bokeh's own included, is even made before the gate has said yes."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+from urllib.parse import quote
+
+from bokeh.server.tornado import BokehTornado
+from bokeh.server.views.autoload_js_handler import AutoloadJsHandler
+from bokeh.server.views.metadata_handler import MetadataHandler
+from bokeh.server.views.ws import WSHandler
+from bokeh.util.token import check_token_signature, get_token_payload
+from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, HTTPServerRequest, RequestStartLine, ResponseStartLine
+from tornado.web import ErrorHandler, RequestHandler
+
+from feedback_wire import routes
+from feedback_wire.problem import Problem
+from monitor_platform.access.gate import LOGIN, ComeLater, Gate, Visitor
+from monitor_platform.access.origins import host_of
+
+# Bokeh's: for pages of other sites that show a document of ours. There are none, and they would be told a session token.
+NOT_OFFERED = (AutoloadJsHandler, MetadataHandler)
+
+# Bokeh takes sessions that others have made up and signed. Ours come with a page and go back in the websocket's head alone.
+FOREIGN_SESSION = ("bokeh-session-id", "bokeh-token")
+
+GONE = 1008
+"""Websocket: whoever is here may not be here any more (RFC 6455: policy violation)."""
+
+
+class GuardedBokeh(BokehTornado):
+    """Bokeh's server application; each request passes `gate` first."""
+
+    def __init__(self, gate: Gate, pages: dict[str, Any], **settings: Any) -> None:  # noqa: ANN401 - Bokeh's own
+        self.gate = gate
+        self.sockets: dict[GuardedSocket, Visitor] = {}
+        self.admit: Callable[[Any], None] = lambda _stream: None
+        """Told the connection of each request that was let in."""
+        super().__init__(pages, **settings)
+
+    def find_handler(self, request: HTTPServerRequest, **kwargs: object) -> Any:  # noqa: ANN401 - a type that Tornado keeps to itself
+        find = super().find_handler
+        return _Asked(self, request, lambda: find(request, **kwargs))
+
+    def get_handler_delegate(
+        self,
+        request: HTTPServerRequest,
+        target_class: type[RequestHandler],
+        target_kwargs: dict[str, Any] | None = None,
+        path_args: list[bytes] | None = None,
+        path_kwargs: dict[str, bytes] | None = None,
+    ) -> Any:  # noqa: ANN401 - as above
+        if issubclass(target_class, NOT_OFFERED):
+            return super().get_handler_delegate(request, ErrorHandler, {"status_code": 404})
+        target = GuardedSocket if target_class is WSHandler else target_class
+        return super().get_handler_delegate(request, target, target_kwargs, path_args, path_kwargs)
+
+    def refused(self, request: HTTPServerRequest, problem: Problem) -> HTTPMessageDelegate:
+        return super().get_handler_delegate(request, RefusedHandler, {"problem": problem})
+
+    def see_off(self) -> None:
+        """Close the websockets of those whose session is over, or who are no users any more."""
+        for socket, visitor in list(self.sockets.items()):
+            if not self.gate.stays(visitor):
+                socket.close(GONE, "log in again")
+
+
+class _Asked(HTTPMessageDelegate):
+    """A request of which it is not known yet whose it is."""
+
+    def __init__(self, application: GuardedBokeh, request: HTTPServerRequest, handler: Callable[[], HTTPMessageDelegate]) -> None:
+        self._application = application
+        self._request = request
+        self._handler = handler
+        self._next = HTTPMessageDelegate()  # does nothing
+
+    async def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> None:
+        try:
+            _check_session(self._request)
+            await self._application.gate.admit(self._request)
+            self._next = self._handler()
+            self._application.admit(getattr(self._request.connection, "stream", None))
+        except Problem as problem:
+            self._next = self._application.refused(self._request, problem)
+        waiting = self._next.headers_received(start_line, headers)
+        if waiting is not None:
+            await waiting
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        return self._next.data_received(chunk)
+
+    def finish(self) -> None:
+        self._next.finish()
+
+    def on_connection_close(self) -> None:
+        self._next.on_connection_close()
+
+
+def _check_session(request: HTTPServerRequest) -> None:
+    if "Bokeh-Session-Id" in request.headers or any(name in request.arguments for name in FOREIGN_SESSION):
+        raise Problem(403, "foreign_session", "sessions are given out by the pages of this dashboard and nowhere else")
+
+
+class RefusedHandler(RequestHandler):
+    """Says why not: to a browser that wants a page by the way to the login, to everybody else as a Problem."""
+
+    def initialize(self, problem: Problem) -> None:
+        self._problem = problem
+
+    def prepare(self) -> None:
+        problem = self._problem
+        self.set_header("Cache-Control", "no-store")
+        if problem.reason == "login_needed" and self._wants_page():
+            self.set_header("Location", f"{LOGIN}?next={quote(self.request.uri or '/', safe='')}")
+            self.set_status(303)
+            self.finish()
+            return
+        if isinstance(problem, ComeLater):
+            self.set_header("Retry-After", str(problem.after_s))
+        if problem.status == 401 and "Sec-Fetch-Mode" not in self.request.headers:
+            # Not to browsers: they would ask in a window of their own, and keep what they are told beyond any logout.
+            self.set_header("WWW-Authenticate", 'Basic realm="Swarmscope", charset="UTF-8"')
+        self.set_status(problem.status)
+        self.set_header("Content-Type", routes.PROBLEM)
+        self.finish(problem.body())
+
+    def _wants_page(self) -> bool:
+        upgrades = "Upgrade" in self.request.headers
+        path = self.request.path
+        return self.request.method in {"GET", "HEAD"} and not upgrades and not path.startswith("/api/") and path != routes.METRICS
+
+
+class GuardedSocket(WSHandler):
+    """Bokeh's websocket; what Bokeh would raise as an error of the server is here an answer to whoever sent it."""
+
+    application: GuardedBokeh
+
+    def check_origin(self, origin: str) -> bool:
+        """Asked by Tornado when a browser does not say itself that page and websocket are of one origin."""
+        allowed = host_of(origin) in self.application.websocket_origins
+        if not allowed:
+            self.application.gate.turned_away["foreign_origin"] += 1
+        return allowed
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        visitor = self.application.gate.recognise(self.request)
+        if visitor is None or not self._is_ours():
+            self.application.gate.turned_away["foreign_session"] += 1
+            self.close(GONE, "reload the page")
+            return
+        self.application.sockets[self] = visitor
+        super().open()
+
+    def on_close(self) -> None:
+        self.application.sockets.pop(self, None)
+        super().on_close()
+
+    def _is_ours(self) -> bool:
+        """Whether the session token is one that Bokeh will take."""
+        token, application = cast("str | None", self._token), self.application
+        if self.selected_subprotocol != "bokeh" or token is None:
+            return False
+        try:
+            return bool(check_token_signature(token, signed=True, secret_key=application.secret_key)) and _lasts(token)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return False  # what Bokeh makes of bytes that a stranger has made up
+
+
+def _lasts(token: str) -> bool:
+    """Whether Bokeh, which looks a moment later, will still take it."""
+    return bool(get_token_payload(token).get("session_expiry", 0) > time.time() + 1)

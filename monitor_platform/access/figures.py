@@ -1,0 +1,29 @@
+"""Who was let in and who was not, as Prometheus figures; never a name, for people type passwords where names belong."""
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from monitor_platform.access.gate import Gate
+from monitor_platform.access.listener import Listener
+
+
+class AccessFigures(Collector):
+    """Figures of gate and listener."""
+
+    def __init__(self, gate: Gate, listener: Listener) -> None:
+        self._gate = gate
+        self._listener = listener
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily("swarmscope_monitor_logins_total", "Logins that succeeded.", self._gate.logins)
+        yield _by_reason("swarmscope_monitor_turned_away_total", "Requests that were not let in.", self._gate.turned_away)
+        yield _by_reason("swarmscope_monitor_dropped_connections_total", "Connections closed by us.", self._listener.dropped)
+
+
+def _by_reason(name: str, meaning: str, counts: dict[str, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, meaning, labels=["reason"])
+    for reason, count in sorted(counts.items()):
+        family.add_metric([reason], count)
+    return family

@@ -1,0 +1,85 @@
+"""What a connection may cost: time for a head and for a body, bytes, a place among the others, and patience with a slow reader.
+
+When all places are taken, somebody who has not been let in yet goes, the longest there first; so who opens connections and says
+nothing is pushed out by those who do say something.
+"""
+
+import ssl
+from collections import Counter
+from dataclasses import dataclass
+
+from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
+from tornado.web import Application
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The defaults are the published ones (docs/monitor.md)."""
+
+    connections: int = 800
+    """Below the 1,024 files that a process may usually have open."""
+    head_s: float = 20.0
+    """From the connection, or the last answer, to the end of the next head: who is idle for longer has to connect again."""
+    body_s: float = 20.0
+    head_bytes: int = 32 * 1024
+    body_bytes: int = 16 * 1024
+    """A login is all that is ever sent to us."""
+    stuck_s: float = 60.0
+    """So long something may wait to be read by the other end, without a moment in which it has caught up."""
+
+
+class Listener(HTTPServer):
+    """Tornado's server with limits; `sweep` has to be called every few seconds."""
+
+    def initialize(self, application: Application, *, tls: ssl.SSLContext | None = None, limits: Limits | None = None) -> None:  # type: ignore[override]
+        self.limits = limits or Limits()
+        self.dropped: Counter[str] = Counter()
+        self._strangers: dict[IOStream, float | None] = {}
+        self._admitted: dict[IOStream, float | None] = {}
+        super().initialize(
+            application,
+            ssl_options=tls,
+            max_header_size=self.limits.head_bytes,
+            idle_connection_timeout=self.limits.head_s,
+            body_timeout=self.limits.body_s,
+            max_body_size=self.limits.body_bytes,
+            max_buffer_size=2**20,
+        )
+
+    def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
+        if len(self._strangers) + len(self._admitted) >= self.limits.connections:
+            self._make_room()
+        if len(self._admitted) >= self.limits.connections:
+            self.dropped["connections"] += 1
+            stream.close()
+            return
+        self._strangers[stream] = None
+        super().handle_stream(stream, address)
+
+    def admit(self, stream: IOStream | None) -> None:
+        """Whoever is on this connection has been let in."""
+        if stream in self._strangers:
+            self._admitted[stream] = self._strangers.pop(stream)
+
+    def sweep(self, now_s: float) -> None:
+        """Forget what is closed, and close what has been stuck for too long."""
+        self._forget_closed()
+        for streams in (self._strangers, self._admitted):
+            for stream, since_s in list(streams.items()):
+                streams[stream] = (now_s if since_s is None else since_s) if stream.writing() else None
+                if since_s is not None and stream.writing() and now_s - since_s >= self.limits.stuck_s:
+                    self.dropped["slow_reader"] += 1
+                    stream.close()
+
+    def _make_room(self) -> None:
+        self._forget_closed()
+        if self._strangers and len(self._strangers) + len(self._admitted) >= self.limits.connections:
+            longest = next(iter(self._strangers))
+            del self._strangers[longest]
+            self.dropped["connections"] += 1
+            longest.close()
+
+    def _forget_closed(self) -> None:
+        self._strangers = {stream: since for stream, since in self._strangers.items() if not stream.closed()}
+        self._admitted = {stream: since for stream, since in self._admitted.items() if not stream.closed()}

@@ -1,0 +1,116 @@
+"""The page that asks who you are, and the way out. Both change something, so they must be asked for by our own pages."""
+
+import time
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader
+from tornado.web import RequestHandler
+
+from feedback_wire import routes
+from feedback_wire.problem import Problem
+from monitor_platform.access.gate import LOGIN, ComeLater, Gate
+from monitor_platform.access.origins import host_of
+from monitor_platform.access.user_file import checked_name
+
+TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=True)
+
+# Scripts: none at all. The style is in the page itself, so that nothing else has to be open to strangers.
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+WORDS = {
+    "wrong_password": "Name and password do not belong together.",
+    "too_many_logins": "Too many people are logging in. Try again in a few seconds.",
+    "foreign_origin": "This form was not sent by this page. Log in here.",
+}
+
+
+class LoginHandler(RequestHandler):
+    """Shows the form, takes it, and gives out the cookie."""
+
+    def initialize(self, gate: Gate, secure: bool) -> None:
+        self._gate = gate
+        self._secure = secure
+
+    def set_default_headers(self) -> None:
+        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("Cache-Control", "no-store")
+
+    def get(self) -> None:
+        if self._gate.ticket(self.request) is not None:
+            self.redirect(local_path(self.get_query_argument("next", "/")))
+            return
+        self._show(200, self.get_query_argument("next", "/"))
+
+    async def post(self) -> None:
+        name, password = self.get_body_argument("name", "", strip=False), self.get_body_argument("password", "", strip=False)
+        wanted = self.get_body_argument("next", "/")
+        try:
+            check_origin(self)
+            secret = await self._gate.prove(self.request, name, password)
+        except Problem as problem:
+            self._refuse(problem, wanted, name)
+            return
+        ticket = self._gate.tickets.issue(checked_name(name.strip()), secret, time.time())
+        self._gate.logins += 1
+        self.set_cookie(
+            self._gate.cookie, ticket, httponly=True, samesite="Lax", secure=self._secure, max_age=int(self._gate.tickets.lasts_s)
+        )
+        self.redirect(local_path(wanted), status=303)
+
+    def _refuse(self, problem: Problem, wanted: str, name: str) -> None:
+        words = WORDS.get(problem.reason, "Too many attempts.")
+        if isinstance(problem, ComeLater):
+            self.set_header("Retry-After", str(problem.after_s))
+            words = WORDS.get(problem.reason, f"Too many attempts. Try again in {problem.after_s} seconds.")
+        # 403 instead of 401: a 401 would have to offer another way to log in, in the browser's own window.
+        self._show(403 if problem.status == 401 else problem.status, wanted, words=words, name=name)
+
+    def _show(self, status: int, wanted: str, *, words: str = "", name: str = "") -> None:
+        self.set_status(status)
+        page = TEMPLATES.get_template("login.html")
+        self.finish(page.render(action=LOGIN, wanted=local_path(wanted), words=words, name=name[:64]))
+
+
+class LogoutHandler(RequestHandler):
+    """Ends the session, wherever a copy of its cookie is, and closes its pages."""
+
+    def initialize(self, gate: Gate, secure: bool) -> None:
+        self._gate = gate
+        self._secure = secure
+
+    def post(self) -> None:
+        try:
+            check_origin(self)
+        except Problem as problem:
+            self.set_status(problem.status)
+            self.set_header("Content-Type", routes.PROBLEM)
+            self.finish(problem.body())
+            return
+        ticket = self._gate.ticket(self.request)
+        if ticket is not None:
+            self._gate.tickets.end(ticket, time.time())
+            self.application.see_off()  # type: ignore[attr-defined]
+        self.clear_cookie(self._gate.cookie, httponly=True, samesite="Lax", secure=self._secure)
+        self.redirect(LOGIN, status=303)
+
+
+def check_origin(handler: RequestHandler) -> None:
+    """Problem (403) if a browser says that the request is another site's; what is no browser has no sites to mix up."""
+    headers = handler.request.headers
+    site = headers.get("Sec-Fetch-Site", "same-origin" if "Origin" not in headers else "")
+    if site in {"same-origin", "none"} or (not site and _own(headers["Origin"], handler)):
+        return
+    raise Problem(403, "foreign_origin", "a form of this dashboard is sent by its own pages alone")
+
+
+def _own(origin: str, handler: RequestHandler) -> bool:
+    host = host_of(origin)
+    return host == handler.request.host.lower() or host in handler.application.websocket_origins  # type: ignore[attr-defined]
+
+
+def local_path(text: str) -> str:
+    """Where to go after the login: a path of ours, and the start page for whatever else `next` may hold."""
+    plain = text.isprintable() and " " not in text and "\\" not in text
+    return text if plain and text.startswith("/") and not text.startswith("//") and text.split("?")[0] != LOGIN else "/"

@@ -1,0 +1,80 @@
+"""Passwords as text that is safe to keep: scrypt (RFC 7914) with a salt of its own, and the parameters beside the hash.
+
+Whoever raises the cost later need not ask anybody for a new password: what was made with the old parameters says so itself.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+import unicodedata
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+
+LONGEST = 1024
+"""Characters of a password; nobody types more, and nobody makes us hash a novel."""
+
+SHORTEST = 8
+
+# 16 MiB and about a quarter of a second of one core: OWASP's password storage cheat sheet, the row for the least memory but one.
+COST, BLOCK, PARALLEL = 2**14, 8, 5
+SALT_BYTES = HASH_BYTES = 16
+_MOST_MEMORY = 256 * 2**20
+_TEXT = re.compile(
+    r"scrypt:n=(\d{1,7}),r=(\d{1,2}),p=(\d{1,2}):([A-Za-z0-9+/]{16,88}={0,2}):([A-Za-z0-9+/]{16,88}={0,2})", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hash:
+    """A password's hash; ValueError if its text is none."""
+
+    cost: int
+    block: int
+    parallel: int
+    salt: bytes
+    digest: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> "Hash":
+        match = _TEXT.fullmatch(text)
+        if match is None:
+            raise ValueError("its password is no hash; let `swarmscope users add` write it")
+        cost, block, parallel = (int(number) for number in match.groups()[:3])
+        if cost < 2 or cost & (cost - 1) or not block or not parallel or 128 * cost * block > _MOST_MEMORY:
+            raise ValueError("its password has scrypt parameters that cannot be used; let `swarmscope users add` write it anew")
+        return cls(cost=cost, block=block, parallel=parallel, salt=b64decode(match[4]), digest=b64decode(match[5]))
+
+    def __str__(self) -> str:
+        salt, digest = (b64encode(part).decode() for part in (self.salt, self.digest))
+        return f"scrypt:n={self.cost},r={self.block},p={self.parallel}:{salt}:{digest}"
+
+    def fits(self, password: str) -> bool:
+        """Whether this is the hash of `password`; takes as long as it is meant to."""
+        return hmac.compare_digest(
+            self.digest, _scrypt(password, self.salt, self.cost, self.block, self.parallel, len(self.digest))
+        )
+
+
+def hashed(password: str) -> Hash:
+    salt = secrets.token_bytes(SALT_BYTES)
+    digest = _scrypt(password, salt, COST, BLOCK, PARALLEL, HASH_BYTES)
+    return Hash(cost=COST, block=BLOCK, parallel=PARALLEL, salt=salt, digest=digest)
+
+
+def checked(password: str) -> str:
+    """The password; ValueError if it is too short or too long to be one."""
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise ValueError(f"a password needs {SHORTEST} to {LONGEST} characters; a few words in a row are easy to keep in mind")
+    return password
+
+
+def _scrypt(password: str, salt: bytes, cost: int, block: int, parallel: int, length: int) -> bytes:
+    # Two keyboards may write the same character in two ways; NFC makes them one (RFC 8265).
+    typed = unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
+    memory = 128 * block * (cost + parallel + 2)
+    return hashlib.scrypt(typed, salt=salt, n=cost, r=block, p=parallel, maxmem=memory + 2**20, dklen=length)
+
+
+NOBODY = Hash(cost=COST, block=BLOCK, parallel=PARALLEL, salt=bytes(SALT_BYTES), digest=bytes(HASH_BYTES))
+"""What a name that is no user's is checked against, so that it takes as long; no password is known that fits."""

@@ -1,0 +1,109 @@
+"""The file of users: a line for each, `NAME:HASH`; empty lines and lines that begin with # are left as they are.
+
+It is written to a new file and renamed, under a lock on its folder, so a reader sees all of it and two writers lose nothing.
+"""
+
+import contextlib
+import fcntl
+import os
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+from monitor_platform.access.passwords import Hash
+
+LONGEST_NAME = 64
+
+
+def checked_name(text: str) -> str:
+    """A user's name in the one way it is kept; ValueError if it cannot be one. 王小明 can."""
+    name = unicodedata.normalize("NFC", text)
+    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip() or ":" in name or name[0] == "#":
+        raise ValueError(f"a user's name needs 1 to {LONGEST_NAME} characters, no colon, no # in front, no space at its ends")
+    return name
+
+
+def read(path: Path) -> dict[str, Hash]:
+    """Every user's hash; ValueError says which line cannot be read, never what is in it. OSError passes through."""
+    users: dict[str, Hash] = {}
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        if _is_user(line):
+            try:
+                name, separator, secret = line.partition(":")
+                if not separator or checked_name(name) != name or name in users:
+                    raise ValueError("it needs to be NAME:HASH, each name once")
+                users[name] = Hash.parse(secret.strip())
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: {error}") from None
+    return users
+
+
+def put(path: Path, name: str, secret: Hash) -> bool:
+    """Write a user's new hash; whether there was one already."""
+    with _locked(path):
+        lines = _lines(path)
+        kept = [line for line in lines if _name_in(line) != name]
+        _write(path, [*kept, f"{name}:{secret}"])
+        return len(kept) < len(lines)
+
+
+def remove(path: Path, name: str) -> bool:
+    """Take a user out; False if there was none of that name."""
+    with _locked(path):
+        lines = _lines(path)
+        kept = [line for line in lines if _name_in(line) != name]
+        if len(kept) < len(lines):
+            _write(path, kept)
+        return len(kept) < len(lines)
+
+
+def _is_user(line: str) -> bool:
+    return bool(line.strip()) and not line.startswith("#")
+
+
+def _name_in(line: str) -> str | None:
+    return line.partition(":")[0] if _is_user(line) else None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no UTF-8 text; a file of users is written by `swarmscope users add`") from None
+
+
+def _lines(path: Path) -> list[str]:
+    return _text(path).splitlines() if path.exists() else []
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _write(path: Path, lines: list[str]) -> None:
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    with open(new, "w", encoding="utf-8", opener=_private) as file:
+        _keep_owner(path, file.fileno())
+        file.writelines(f"{line}\n" for line in lines)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags | os.O_EXCL, 0o600)
+
+
+def _keep_owner(path: Path, file: int) -> None:
+    """Root may write the file of a server that runs as somebody else."""
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        was = path.stat()
+        os.fchmod(file, was.st_mode & 0o777)
+        os.fchown(file, was.st_uid, was.st_gid)
