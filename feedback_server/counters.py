@@ -60,6 +60,7 @@ class Counters:
     quarantined: int = 0
     quarantined_bytes: int = 0
 
+    connections: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     downloads: int = 0
     downloaded_bytes: int = 0

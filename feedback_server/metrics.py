@@ -88,6 +88,7 @@ def _gauges(counters: Counters, state: State) -> Iterator[Metric]:
         ("open_journal_age_seconds", "age of the open journal; 0 without one", state.journal_age_s),
         ("clock_behind_seconds", "how far the last records' time was ahead of a clock that was set back", counters.clock_behind_s),
         ("waiting_bytes", "bytes of batches that wait for the disk", state.waiting_bytes),
+        ("connections", "open connections", counters.connections),
         ("journals", "journals on offer: the open one, and those that wait to be sealed", state.journals),
         ("sealed_logs", "sealed logs on offer", state.sealed_logs),
         ("sealed_log_bytes", "bytes of them", state.sealed_log_bytes),

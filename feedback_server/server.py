@@ -5,7 +5,10 @@ leaves undone, the next start does.
 """
 
 import asyncio
+import contextlib
 import logging
+import resource
+import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
@@ -14,31 +17,40 @@ import uvicorn
 import uvloop
 
 from feedback_server.api import Room, application
+from feedback_server.connection import HEAD_S, IDLE_S, LINGER_S, MOST_CONNECTIONS, Connection, sweep
 from feedback_server.counters import Counters
 from feedback_server.folder import Folder
 from feedback_server.recovery import recover
 from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings, address
 from feedback_server.shelf import Shelf
+from feedback_server.tls import Listener
 from feedback_server.writer import Writer
 
-# A coordinator keeps its connections; closing an idle one just as it sends costs it a retry, so ours stay longer than its pauses.
-_KEEP_ALIVE_S = 75
 # Answers get half of the 10 s after which supervisors kill; the rest is for sealing what is there.
 _ANSWERS_WITHIN_S = 5
+_BACKLOG = 2048
+_TICKS_A_SECOND = 10
+# Kept free for journals, logs that are being sealed, and what Python and uvloop hold open themselves.
+_OWN_FILES = 64
+# So much of a download may wait in the kernel unsent: else it would take in megabytes, and a slow reader be noticed minutes late.
+_UNSENT_BYTES = 128 * 1024
 
 
 def run(settings: Settings, ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; `ready` is told the address. OSError if the folder or the address cannot be had."""
+    tls = settings.tls()
     listener = _listen(settings.listen)
     folder = Folder(settings.data)
     try:
-        uvloop.run(_serve(settings, folder, listener, ready))
+        uvloop.run(_serve(settings, folder, listener, tls, ready))
     finally:
         folder.close()
 
 
-async def _serve(settings: Settings, folder: Folder, listener: socket.socket, ready: Callable[[str], None]) -> None:
+async def _serve(
+    settings: Settings, folder: Folder, listener: socket.socket, tls: Listener | None, ready: Callable[[str], None]
+) -> None:
     counters = Counters()
     found = recover(folder, counters)
     shelf = Shelf(settings.name, found.entries)
@@ -52,37 +64,64 @@ async def _serve(settings: Settings, folder: Folder, listener: socket.socket, re
     sealer.start()
     writer.start()
     try:
-        await _HttpServer(room, ready=lambda: ready(_url(listener))).serve(sockets=[listener])
+        await _HttpServer(room, tls, ready=lambda: ready(_url(listener, secure=tls is not None))).serve(sockets=[listener])
     finally:
         await asyncio.to_thread(writer.stop)
         await asyncio.to_thread(sealer.stop)
 
 
 class _HttpServer(uvicorn.Server):
-    """uvicorn, which says when it is ready, lets long polls go when it stops, and ends with exit code 0 on a signal."""
+    """uvicorn, which says when it is ready, sweeps its connections, lets long polls go at the end, and ends with 0 on a signal."""
 
-    def __init__(self, room: Room, *, ready: Callable[[], None]) -> None:
+    def __init__(self, room: Room, tls: Listener | None, *, ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 application(room),
-                http="httptools",
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_keep_alive=IDLE_S,
                 timeout_graceful_shutdown=_ANSWERS_WITHIN_S,
             )
         )
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         self._room = room
+        self._tls = tls
         self._ready = ready
+        self._most = _most_connections()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup(sockets=[])  # it would give the connections no limits, and a TLS handshake a minute
+        for listener in sockets or ():
+            self.servers.append(await self._accept(listener))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._renew)
         self._ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_A_SECOND == 0:
+            sweep(self.server_state, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
+    async def _accept(self, listener: socket.socket) -> asyncio.Server:
+        tls = self._tls
+        return await asyncio.get_running_loop().create_server(
+            self._connection,
+            sock=listener,
+            backlog=_BACKLOG,
+            ssl=tls.context if tls else None,
+            ssl_handshake_timeout=HEAD_S if tls else None,
+            ssl_shutdown_timeout=LINGER_S if tls else None,
+        )
+
+    def _renew(self) -> None:
+        if self._tls is not None:
+            self._tls.renew()
+
+    def _connection(self) -> Connection:
+        return Connection(self.config, self.server_state, self._room.counters, most=self._most)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._room.stopping.set()
@@ -98,9 +137,19 @@ class _HttpServer(uvicorn.Server):
 def _listen(listen: str) -> socket.socket:
     host, port = address(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=2048)
+    listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    with contextlib.suppress(OSError):  # connections inherit it; without it slow readers are noticed later
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+    return listener
 
 
-def _url(listener: socket.socket) -> str:
+def _most_connections() -> int:
+    """A connection may download, which takes a second file descriptor; a journal must be able to begin all the same."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, min(MOST_CONNECTIONS, (files - _OWN_FILES) // 2))
+
+
+def _url(listener: socket.socket, *, secure: bool) -> str:
+    scheme = "https" if secure else "http"
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from feedback_server.tls import Listener, listener
 from feedback_wire.log_name import SERVER_NAME, Form
 
 FORMS = {"jsonl": Form.JSONL, "csv": Form.CSV, "parquet": Form.PARQUET}
@@ -45,6 +46,15 @@ class Settings:
     read_token: str | None = field(default=None, repr=False)
     """Key that monitoring platforms send to list and download logs."""
 
+    tls_cert: Path | None = None
+    """PEM file with the certificate (and its chain) that this server shows, read again on SIGHUP; without it all come by HTTP."""
+
+    tls_key: Path | None = None
+    """PEM file with that certificate's private key."""
+
+    tls_client_ca: Path | None = None
+    """PEM file of authorities; only who has a certificate by one of them may connect (mutual TLS)."""
+
     insecure: bool = False
     """Run without keys; only on a loopback address."""
 
@@ -60,6 +70,10 @@ class Settings:
             if value is not None and value < 1:
                 raise ValueError(f"--{flag} is {value}; it needs a whole number from 1 on")
         self._check_keys(host)
+        self.tls()
+
+    def tls(self) -> Listener | None:
+        return listener(cert=self.tls_cert, key=self.tls_key, client_ca=self.tls_client_ca)
 
     def _check_keys(self, host: str) -> None:
         if self.insecure and not _is_loopback(host):

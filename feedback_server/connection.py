@@ -1,0 +1,215 @@
+"""One connection: uvicorn's, held to the deadlines and sizes that uvicorn does not know.
+
+A sweep every second looks at all connections, instead of a timer for each. What is no HTTP is refused once and ends the connection,
+because nobody can say any more where the next request begins, and two who disagree on that are how requests are smuggled.
+"""
+
+import asyncio
+from typing import cast
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from feedback_server.counters import Counters
+from feedback_wire.limits import BATCH_INFLATED_BYTES
+from feedback_wire.problem import Problem
+from feedback_wire.routes import PROBLEM
+
+HEAD_S = 10.0
+"""For request line and headers; the first request's begin with the connection."""
+
+REQUEST_S = 20.0
+"""For a whole request, whatever its route: the batch route itself is stricter."""
+
+TAKE_S = 60.0
+"""For 256 KiB of an answer, or what the kernel holds of it; who takes less than about 6 KiB a second is cut off."""
+
+LINGER_S = 2.0
+"""For reading the answer that ends a connection."""
+
+IDLE_S = 75
+"""Between two requests. A coordinator keeps its connections; ours stay longer than its pauses, or closing one costs it a retry."""
+
+HEAD_BYTES = 32 * 1024
+"""Request line and headers together, and trailers."""
+
+PIPELINED = 16
+"""Requests of one connection that may wait for their answers."""
+
+MOST_CONNECTIONS = 400
+RETRY_S = 1
+
+# Chunked bodies bring their own overhead; nobody needs more of it than the body itself.
+_REQUEST_BYTES = HEAD_BYTES + 2 * BATCH_INFLATED_BYTES
+_BAD_HTTP = Problem(400, "bad_http", "this is no valid HTTP/1.1 request")
+_REQUEST_TOO_LARGE = Problem(413, "request_too_large", f"a request may have {_REQUEST_BYTES} bytes, its framing included")
+_TOO_SLOW = Problem(408, "too_slow", "the request did not arrive in time; send it again")
+_TOO_MANY_CONNECTIONS = Problem(503, "too_many_connections", "this server has as many connections as it can serve; try again later")
+
+
+class Connection(HttpToolsProtocol):
+    """One connection, of at most `most` that the server has."""
+
+    def __init__(self, config: Config, server_state: ServerState, counters: Counters, *, most: int = MOST_CONNECTIONS) -> None:
+        super().__init__(config, server_state, {})
+        self._counters = counters
+        self._most = most
+        self._receiving = True
+        """Within a request: its first byte is due, its last has not come."""
+        self._head_whole = False
+        self._piece_ends_another = False
+        self._request_bytes = self._head_bytes = 0
+        self._ending = False
+        """Nothing further is read; what is owed may still be answered."""
+        self._began_s = self._ended_s = self.loop.time()
+        self._taken_s = self._began_s
+        """When the other side was last seen to take what was sent."""
+
+    # What the transport says
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._counters.connections = len(self.connections)
+        if len(self.connections) > self._most:
+            self._end_with(_TOO_MANY_CONNECTIONS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._counters.connections = len(self.connections)
+
+    def data_received(self, data: bytes) -> None:
+        if self._ending:
+            return
+        self._piece_ends_another = False
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._end_with(error.__context__ if isinstance(error.__context__, Problem) else _BAD_HTTP)
+        except httptools.HttpParserUpgrade:
+            self._answer_no_more()  # what follows is another protocol, which nobody here speaks
+        else:
+            self._weigh(len(data))
+
+    def resume_writing(self) -> None:
+        self._taken_s = self.loop.time()
+        super().resume_writing()
+
+    # What the parser says; a Problem that is raised here stops it
+
+    def on_message_begin(self) -> None:
+        self._unset_keepalive_if_required()
+        if not self._receiving:  # else it is the first, whose time runs already
+            self._began_s = self.loop.time()
+        self._receiving, self._head_whole = True, False
+        self._request_bytes = self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._weigh_head(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._weigh_head(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= PIPELINED:
+            raise Problem(429, "too_many_pipelined", f"wait for answers: at most {PIPELINED} requests may wait on one connection")
+        self._check_framing()
+        super().on_headers_complete()
+        self._head_whole = True
+
+    def on_message_complete(self) -> None:
+        self._receiving = False
+        self._piece_ends_another = True
+        super().on_message_complete()
+
+    # Limits and ends
+
+    def sweep(self, now_s: float) -> None:
+        """Cut off what has had its time."""
+        if not self.transport.get_write_buffer_size():
+            self._taken_s = now_s
+        if now_s - self._taken_s > TAKE_S:
+            self._counters.refused["slow_reader"] += 1
+            self._ending = True
+            self.transport.abort()
+        elif self._ending:
+            if self._owes_nothing() and not self.transport.is_closing() and now_s - self._ended_s > LINGER_S:
+                self.transport.abort()
+        elif self._receiving and not self.flow.read_paused and now_s - self._began_s > (REQUEST_S if self._head_whole else HEAD_S):
+            self._end_with(_TOO_SLOW)
+
+    def _check_framing(self) -> None:
+        """The parser also takes `gzip, chunked`, which nobody would undo, and chunks in HTTP/1.0, whose proxies know none."""
+        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and (codings != [b"chunked"] or self.parser.get_http_version() != "1.1"):
+            raise Problem(400, "bad_http", "the only transfer encoding is chunked, in HTTP/1.1")
+
+    def _weigh_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > HEAD_BYTES:
+            raise _head_too_large()
+
+    def _weigh(self, size: int) -> None:
+        """Hold the request that is being received to its sizes: the parser says nothing of a header before it has its end."""
+        if not self._receiving or self._piece_ends_another:
+            return  # behind the end of another request, what is this one's is not known; the next piece will tell
+        self._request_bytes += size
+        if not self._head_whole and self._request_bytes > HEAD_BYTES:
+            self._end_with(_head_too_large())
+        elif self._request_bytes > _REQUEST_BYTES:
+            self._end_with(_REQUEST_TOO_LARGE)
+
+    def _owes_nothing(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete or self.cycle.disconnected
+
+    def _answer_no_more(self) -> None:
+        """Answer what has been asked, and end."""
+        self._ending = True
+        self._ended_s = self.loop.time()
+        if self._owes_nothing():
+            self.transport.close()
+        else:
+            self.cycle.keep_alive = False
+
+    def _end_with(self, problem: Problem) -> None:
+        """Refuse what is being received; the connection cannot go on behind it."""
+        self._counters.refused[problem.reason] += 1
+        began = self._head_whole and self._receiving
+        if began and (self.pipeline or self.cycle.response_started):
+            self._ending = True
+            self.transport.abort()  # its answer has been given, or others come before it: there is no place for this one
+            return
+        if began:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        elif not self._owes_nothing():
+            self._answer_no_more()
+            return
+        self._ending = True
+        self._ended_s = self.loop.time()
+        self._unset_keepalive_if_required()
+        self._say(problem)
+
+    def _say(self, problem: Problem) -> None:
+        body = problem.body()
+        retry = b"retry-after: %d\r\n" % RETRY_S if problem.status == 503 else b""
+        head = b"content-type: %b\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n" % (PROBLEM.encode(), len(body), retry)
+        self.transport.write(STATUS_LINE[problem.status] + head + body)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()  # more may still come, and closing now could destroy the answer on its way
+        else:
+            self.transport.close()
+
+
+def sweep(server_state: ServerState, now_s: float) -> None:
+    """Sweep all connections; `now_s` is the event loop's time."""
+    for connection in list(server_state.connections):
+        cast("Connection", connection).sweep(now_s)
+
+
+def _head_too_large() -> Problem:
+    return Problem(431, "head_too_large", f"request line and headers may have {HEAD_BYTES} bytes")

@@ -1,0 +1,148 @@
+"""What an outsider may do to a feedback server: get a refusal, or be cut off. Nobody else notices, and nothing grows."""
+
+import contextlib
+import re
+import secrets
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.processes import Server, eventually
+
+LINE = b'{"a":1}\n'
+POST = (
+    b"POST /v1/records HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nSwarmscope-Batch: "
+    + secrets.token_hex(16).encode()
+    + b"\r\n"
+)
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n"
+CHUNKS = b"8\r\n" + LINE + b"\r\n0\r\n\r\n"
+
+SHAPES = {
+    "length and chunks": POST + b"Content-Length: 8\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS,
+    "chunks and length": CHUNKED + b"Content-Length: 8\r\n\r\n" + CHUNKS,
+    "two lengths": POST + b"Content-Length: 8\r\nContent-Length: 9\r\n\r\n" + LINE,
+    "the same length twice": POST + b"Content-Length: 8\r\nContent-Length: 8\r\n\r\n" + LINE,
+    **{
+        f"length {text}": POST + b"Content-Length: %b\r\n\r\n" % text.encode() + LINE
+        for text in ("8, 8", "+8", "-8", "0x8", "1_0", "", "9" * 25)
+    },
+    **{
+        f"encoding {text}": POST + b"Transfer-Encoding: %b\r\n\r\n" % text.encode() + CHUNKS
+        for text in ("xchunked", "chunked, identity", "gzip, chunked", "identity", "chunked, chunked")
+    },
+    "two encodings": CHUNKED + b"Transfer-Encoding: identity\r\n\r\n" + CHUNKS,
+    "a blank before the colon": POST + b"Transfer-Encoding : chunked\r\n\r\n" + CHUNKS,
+    "chunks in HTTP/1.0": CHUNKED.replace(b"HTTP/1.1", b"HTTP/1.0") + b"\r\n" + CHUNKS,
+    "a folded header": POST + b"X: a\r\n b\r\nContent-Length: 8\r\n\r\n" + LINE,
+    "a folded encoding": POST + b"Transfer-Encoding:\r\n chunked\r\n\r\n" + CHUNKS,
+    "bare line feeds": POST.replace(b"\r\n", b"\n") + b"Content-Length: 8\n\n" + LINE,
+    "one bare line feed": POST + b"X: y\nContent-Length: 8\r\n\r\n" + LINE,
+    "a bare carriage return": POST + b"X: y\rContent-Length: 8\r\n\r\n" + LINE,
+    **{
+        f"chunk of size {text!r}": CHUNKED + b"\r\n%b\r\n" % text.encode() + LINE + b"\r\n0\r\n\r\n"
+        for text in ("-8", "+8", "0x8", "f" * 17, "8 ", "", "8;a\nb")
+    },
+    "a chunk without its end": CHUNKED + b"\r\n8\r\n" + LINE + b"XX0\r\n\r\n",
+    "chunks with line feeds": CHUNKED + b"\r\n8\n" + LINE + b"\n0\n\n",
+    "a NUL in a header": POST + b"X: a\0b\r\nContent-Length: 8\r\n\r\n" + LINE,
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "a tunnel": b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an upgrade": POST + b"Content-Length: 8\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + LINE,
+    "a path that is no ASCII": b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
+    "TLS": bytes.fromhex("16030100dc010000d80303") + bytes(200),
+    "noise": bytes(range(256)),
+    "a long header": b"GET / HTTP/1.1\r\nX: " + b"a" * 40_000 + b"\r\n\r\n",
+    "a header without an end": b"GET / HTTP/1.1\r\nX: " + b"a" * 400_000,
+    "many headers": b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * 20_000 + b"\r\n",
+    "a long path": b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\n\r\n",
+    "many trailers": CHUNKED + b"\r\n8\r\n" + LINE + b"\r\n0\r\n" + b"X: a\r\n" * 20_000,
+    "a trailer without an end": CHUNKED + b"\r\n8\r\n" + LINE + b"\r\n0\r\nX: " + b"a" * 9_000_000,
+    "chunks that are all framing": CHUNKED + b"\r\n" + b"1;%b\r\n{\r\n" % (b"x" * 1000) * 9_000,
+}
+
+
+def connect(server: Server) -> socket.socket:
+    host, _, port = urlsplit(server.url).netloc.partition(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def answer_to(server: Server, sent: bytes) -> bytes:
+    """All that comes back until the server ends the connection."""
+    with connect(server) as link:
+        with contextlib.suppress(ConnectionError):
+            link.sendall(sent)
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            while piece := link.recv(65_536):
+                answer += piece
+        return answer
+
+
+def resident_bytes(server: Server) -> int:
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+
+
+def test_what_two_readers_might_understand_differently_is_refused_and_ends_the_connection(room, lines, stored):
+    server = room()
+    smuggled = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+    for shape, sent in SHAPES.items():
+        answer = answer_to(server.server, sent + smuggled)
+        assert re.findall(rb"HTTP/1.1 (\d)", answer) in ([b"4"], []), (shape, answer[:500])
+    assert server.counted('refused_total{reason="bad_http"}') >= 30
+    assert server.counted('refused_total{reason="head_too_large"}') >= 4
+    assert "no_such_route" not in server.get("/metrics").body.decode(), "nobody was led to the smuggled request"
+    assert server.post(lines(3)).json == {"stored": 3}
+    server.server.stop()
+    assert len(stored(server.data)) == 3
+    assert server.server.said() == ""
+
+
+def test_a_request_cut_anywhere_stores_nothing_and_says_nothing(room, stored):
+    server = room()
+    whole = POST + b"Content-Length: 8\r\n\r\n" + LINE
+    for cut in range(0, len(whole), 3):
+        with connect(server.server) as link:
+            link.sendall(whole[:cut])
+    assert server.logs() == []
+    assert server.server.said() == ""
+
+
+def test_too_many_requests_at_once_on_one_connection_end_it(room):
+    server = room()
+    answer = answer_to(server.server, b"GET /v1/logs?wait=1 HTTP/1.1\r\nHost: x\r\n\r\n" * 3000)
+    assert answer.count(b"HTTP/1.1 200 ") < 20
+    assert server.counted('refused_total{reason="too_many_pipelined"}') == 1
+
+
+def test_while_many_dawdle_others_are_served_and_the_dawdlers_are_sent_away(room, lines):
+    server = room()
+    for _ in range(20):
+        assert server.post(lines(100)).status == 200
+    before = resident_bytes(server.server)
+    with contextlib.ExitStack() as stack:
+        dawdlers = [stack.enter_context(connect(server.server)) for _ in range(300)]
+        for number, link in enumerate(dawdlers):
+            link.sendall((POST + b"Content-Length: 4000000\r\n\r\n{")[: number or None] if number % 2 else b"GET / HTTP/1.1\r\nX: ")
+        gone: set[int] = set()
+
+        def all_gone() -> bool:
+            for number, link in enumerate(dawdlers):
+                if number in gone:
+                    continue
+                with contextlib.suppress(BlockingIOError):
+                    try:
+                        link.setblocking(False)
+                        link.send(b"a")  # a byte now and then, as slowloris does
+                        if link.recv(4096) == b"":
+                            gone.add(number)
+                    except ConnectionError:
+                        gone.add(number)
+            assert server.post(lines(1)).status == 200
+            return len(gone) == len(dawdlers)
+
+        eventually(all_gone, within_s=90, every_s=1)
+    assert resident_bytes(server.server) - before < 50 * 1024 * 1024
+    assert server.counted("connections") <= 2
+    assert "Traceback" not in server.server.said()
