@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from monitor_platform.measures.exact import exact_sum, number
-from monitor_platform.measures.quantity import SUMS, said
-from monitor_platform.measures.registry import Kind, Measure, measure_of
+from monitor_platform.measures.filters import peer_means
+from monitor_platform.measures.quantity import said
+from monitor_platform.measures.registry import Measure, measure_of
 from monitor_platform.measures.selection import Selection, Span
 from monitor_platform.measures.table import FeedbackTable
 
 MOST_RANGES = 20
-
-# Means are rounded so that a peer that always said 0.9 lies at the edge 0.9, not a binary fraction below it.
-_DECIMALS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +41,21 @@ def histogram(
     ValueError for a measure that peers do not have a value of, and for edges that do not ascend.
     """
     chosen = measure_of(measure, "histogram")
+    check_edges(edges)
+    return shares_of(chosen, _peer_values(table, chosen, Selection(span, where or {})), edges)
+
+
+def check_edges(edges: Sequence[float] | None) -> None:
+    """ValueError for edges that do not ascend."""
     if edges is not None and (len(edges) < 2 or any(low >= high for low, high in pairwise(edges))):
         raise ValueError(f"histogram edges have to ascend, such as 0, 500, 1000; these are {', '.join(map(str, edges))}")
-    peers = _peer_values(table, chosen, Selection(span, where or {}))
+
+
+def shares_of(measure: Measure, peers: Sequence[tuple[float, int]], edges: Sequence[float] | None) -> Histogram:
+    """The histogram of values, each with the exact weight of the peers that have it, in ascending order."""
     if not peers:
         return Histogram(tuple(edges or ()), (0.0,) * (len(edges) - 1 if edges else 0), 0)
-    edges = tuple(edges or default_edges(chosen, peers))
+    edges = tuple(edges or default_edges(measure, peers))
     held = [0] * (len(edges) - 1)
     for value, weight in peers:
         held[min(max(bisect_right(edges, value) - 1, 0), len(held) - 1)] += weight
@@ -59,11 +66,7 @@ def histogram(
 def _peer_values(table: FeedbackTable, measure: Measure, selection: Selection) -> list[tuple[float, int]]:
     """Each distinct value, rounded, and the weight of the peers that have it, by value."""
     rows = said(measure, selection, "peer_id", "session_id", "seq", "received_ms")
-    numerator, denominator = SUMS
-    value = f"CASE WHEN {denominator} > 0 THEN {numerator} / {denominator} END"
-    if measure.kind is Kind.SESSION:
-        value = "arg_max(value, (received_ms, session_id, seq)) FILTER (WHERE value IS NOT NULL)"
-    peers = rows.each("peer_id", "max(weight) AS weight", f"round({value}, {_DECIMALS}) AS value")
+    peers = peer_means(measure.name, rows)
     sql = f"SELECT value, {exact_sum('weight')} FROM ({peers.sql}) WHERE value IS NOT NULL GROUP BY value ORDER BY value"
     with table.reading() as cursor:
         return cursor.execute(sql, peers.parameters).fetchall()

@@ -4,7 +4,9 @@ A filter restricts the records, and every measure is then what it would be if th
 fixed list; whatever a user types, names and values in `extra` included, travels as a parameter.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 DIMENSIONS = ("channel", "isp", "area", "district", "country", "app", "platform", "event", "via")
@@ -14,6 +16,12 @@ IDENTITIES = ("peer_id", "session_id")
 """What a filter may name beside the dimensions."""
 
 EXTRA = "extra."
+MEAN = "mean."
+"""Begins the name of a filter by peers' own means: `mean.mos`, see filters.py."""
+
+NOT = "not."
+"""Begins the name of a filter that leaves values out: `not.isp`, with one value or a JSON list of them."""
+
 UNKNOWN = "unknown"
 """The value of a text that a record does not carry."""
 
@@ -61,8 +69,19 @@ class Selection:
         if self.span is not None:
             low, high = self.bind(self.span.from_ms), self.bind(self.span.to_ms)
             clauses.append(f"received_ms >= {low} AND received_ms < {high}")
-        clauses += [f"{self.column(name)} = {self.bind(value)}" for name, value in self.where.items()]
+        clauses += [self._clause(name, value) for name, value in self.where.items()]
         return " AND ".join(clauses) or "true"
+
+    def _clause(self, name: str, value: str) -> str:
+        if name.startswith(MEAN):
+            # What reads a measure stands above what selects records; only this one filter needs both.
+            from monitor_platform.measures.filters import within
+
+            return within(name, value, self)
+        if name.startswith(NOT):
+            left_out = ", ".join(self.bind(each) for each in left_out_by(value))
+            return f"{self.column(name.removeprefix(NOT))} NOT IN ({left_out})"
+        return f"{self.column(name)} = {self.bind(value)}"
 
     def bind(self, value: object) -> str:
         """The name by which SQL knows `value`, the same for the same value."""
@@ -92,6 +111,14 @@ def check_columns(names: Iterable[str]) -> None:
 def is_column(name: str) -> bool:
     """Whether `name` can be filtered and grouped by."""
     return name in DIMENSIONS + IDENTITIES or (name.startswith(EXTRA) and len(name) > len(EXTRA))
+
+
+def left_out_by(text: str) -> list[str]:
+    """The values that a filter `not.` leaves out."""
+    if text.startswith("["):
+        with suppress(ValueError):
+            return [str(value) for value in json.loads(text)] or [""]
+    return [text]
 
 
 def extra_pointer(name: str) -> str:
