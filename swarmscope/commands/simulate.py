@@ -21,9 +21,14 @@ command = App(
         "Examples:\n\n"
         "    swarmscope simulate --coordinator http://127.0.0.1:8080 --peers 7000 --period 30 --duration 120 --truth truth.json\n\n"
         "    swarmscope simulate --coordinator http://127.0.0.1:8080 --coordinator http://127.0.0.1:8081 --flash-crowd\n\n"
+        "    swarmscope simulate olympics --into olympics/ --truth olympics.json\n\n"
         "The end hosts' addresses travel as X-Forwarded-For, which a coordinator believes only of a proxy that it trusts: start it "
         "with --trusted-proxy 127.0.0.1/32, or all of them will seem to sit on this machine and none can be located."
     ),
+)
+
+command.command(
+    "swarmscope.commands.olympics:command", name="olympics", help="Write the recorded logs of the Olympics of 2012, all 17 days."
 )
 
 
