@@ -30,6 +30,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         _make(path)
+        _sync_ancestors(path)
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self._lock = self._locked()
@@ -97,6 +98,11 @@ class Folder:
     def sync(self) -> None:
         os.fsync(self._fd)
 
+    def sync_file(self, name: str) -> None:
+        """Wait until a file's content has reached the disk, whoever wrote it."""
+        with self.reading(name) as file:
+            os.fsync(file.fileno())
+
     def quarantine(self, name: str, data: bytes | memoryview) -> None:
         """Keep bytes that could not be read, durably, in the subfolder for them; the same name holds the same bytes."""
         folder = self.path / QUARANTINE
@@ -128,6 +134,13 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True)
         folder.chmod(FOLDER_MODE)
         _sync(folder.parent)
+
+
+def _sync_ancestors(folder: Path) -> None:
+    """Make sure of the folders that lead here: an earlier start may have made them and died before it could sync them."""
+    for ancestor in folder.absolute().parents:
+        with suppress(OSError):  # one that we may not read was not made by us
+            _sync(ancestor)
 
 
 def _sync(folder: Path) -> None:

@@ -1,12 +1,13 @@
 """Start-up: what an earlier run has left becomes whole logs again, whatever it is.
 
 Nothing that a file contains can stop the start. Whole frames are kept, all else goes into quarantine; of a log that is there both
-as a journal and sealed, one stays; files that are not ours are left alone.
+as a journal and sealed, one stays; files that are not ours are left alone. What a killed process has left may be in the kernel's
+memory only, so it is synced before anything is removed because of it, and before a batch found in it counts as stored.
 """
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader
 
 from feedback_server.archive.reading import sealed_count
@@ -52,7 +53,8 @@ def whole_frames(data: bytes) -> WholeFrames:
 
 
 def recover(folder: Folder, counters: Counters) -> Recovered:
-    """Bring the folder in order, as far as the disk lets; OSError only if its files cannot be listed or removed."""
+    """Bring the folder in order, as far as the disk lets; OSError only if its files cannot be listed, synced or removed."""
+    folder.sync()
     _remove_leftovers(folder)
     names = sorted(_log_names(folder.names()), key=lambda name: name.stem)
     sealed = {name.stem: name for name in names if name.form is not Form.JOURNAL}
@@ -98,7 +100,7 @@ def _examined(folder: Folder, name: LogName, counters: Counters) -> WholeFrames 
     except OSError:
         log.exception("%s is left as it is and not offered, it cannot be read", name)
         return None
-    whole = whole_frames(data)
+    whole = _sure(folder, name, whole_frames(data))
     for damage in whole.damages:
         _say(name, damage)
         try:
@@ -108,6 +110,16 @@ def _examined(folder: Folder, name: LogName, counters: Counters) -> WholeFrames 
             continue
         counters.quarantined += 1
         counters.quarantined_bytes += damage.size
+    return whole
+
+
+def _sure(folder: Folder, name: LogName, whole: WholeFrames) -> WholeFrames:
+    """The frames once they are on the disk; if they cannot be brought there, a batch of theirs that comes again is stored again."""
+    try:
+        folder.sync_file(str(name))
+    except OSError as error:
+        log.warning("%s could not be synced; a batch in it that is sent again is stored twice: %s", name, error)
+        return replace(whole, batches=())
     return whole
 
 
