@@ -111,12 +111,12 @@ class Link:
         authorization = f"authorization: {bearer(token)}\r\n" if token else ""
         self._head = (
             f"POST {url.path.rstrip('/')}{RECORDS} HTTP/1.1\r\nhost: {url.netloc}\r\n{authorization}content-type: {NDJSON}\r\n"
-            f"{BATCH_HEADER.lower()}: %s\r\ncontent-length: %d\r\n\r\n"
+            f"{BATCH_HEADER.lower()}: "
         ).encode()
         self._connection: Connection | None = None
 
     async def carry(self, batch: Batch) -> None:
-        request = self._head % (batch.id.hex().encode(), len(batch.lines)) + batch.lines
+        request = b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (self._head, batch.id.hex().encode(), len(batch.lines), batch.lines)
         try:
             answer = await self._ask(request)
         except TimeoutError:

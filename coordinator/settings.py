@@ -62,6 +62,12 @@ class Settings:
     tls_ca: Path | None = None
     """PEM file of the authorities that https feedback servers are verified with; by default the system's."""
 
+    tls_client_cert: Path | None = None
+    """PEM file with the certificate shown to feedback servers that ask for one, read again on SIGHUP; by default --tls-cert."""
+
+    tls_client_key: Path | None = None
+    """PEM file with that certificate's private key."""
+
     insecure: bool = False
     """Run without keys and token; only on a loopback address."""
 
@@ -99,7 +105,14 @@ class Settings:
         self.tls()
 
     def tls(self) -> Tls:
-        return Tls(cert=self.tls_cert, key=self.tls_key, client_ca=self.tls_client_ca, ca=self.tls_ca)
+        return Tls(
+            cert=self.tls_cert,
+            key=self.tls_key,
+            client_ca=self.tls_client_ca,
+            ca=self.tls_ca,
+            client_cert=self.tls_client_cert,
+            client_key=self.tls_client_key,
+        )
 
     @property
     def address(self) -> tuple[str, int]:

@@ -1,0 +1,167 @@
+"""TLS on the feedback server's listener: coordinators and readers know whom they talk to, and strangers are not heard."""
+
+import datetime
+import json
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import trustme
+
+from tests.processes import Server, eventually
+
+MESSAGE = json.dumps({"v": 1, "peer_id": "p", "session_id": "s", "seq": 0, "event": "join", "sent_ms": 1}).encode()
+YESTERDAY = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+
+
+class Files:
+    """An authority, and certificates by it as files and flags."""
+
+    def __init__(self, folder: Path) -> None:
+        self.authority = trustme.CA()
+        self.folder = folder
+        self.ca = folder / "ca.pem"
+        self.authority.cert_pem.write_to_path(self.ca)
+
+    def pair(self, name: str, *, by: trustme.CA | None = None, expires: datetime.datetime | None = None) -> tuple[str, str]:
+        """Paths of a certificate for `name` and of its key."""
+        issued = (by or self.authority).issue_cert(name, not_after=expires)
+        cert, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        cert.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+        issued.private_key_pem.write_to_path(key)
+        return str(cert), str(key)
+
+    def listening(self, name: str = "127.0.0.1", *more: str, expires: datetime.datetime | None = None) -> tuple[str, ...]:
+        cert, key = self.pair(name, expires=expires)
+        return ("--tls-cert", cert, "--tls-key", key, *more)
+
+    def trusting(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.ca)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+def logs(server: Server, context: ssl.SSLContext) -> list[dict]:
+    with urllib.request.urlopen(server.url + "/v1/logs", timeout=20, context=context) as answer:
+        return json.load(answer)["logs"]
+
+
+def serial(server: Server, context: ssl.SSLContext) -> object:
+    host, _, port = urlsplit(server.url).netloc.partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as link, context.wrap_socket(link, server_hostname=host) as secure:
+        return secure.getpeercert()["serialNumber"]
+
+
+@pytest.fixture
+def coordinator(serve: Callable[..., Server]) -> Callable[..., Server]:
+    """A coordinator in front of `server`, without a spool: its 202 is that server's 200."""
+
+    def coordinator(server: Server, *flags: str) -> Server:
+        own = ("--insecure", "--listen", "127.0.0.1:0", "--spool-max-bytes", "0")
+        return serve("coordinator", *own, "--feedback-server", server.url, *flags)
+
+    return coordinator
+
+
+def send(coordinator: Server) -> int:
+    request = urllib.request.Request(coordinator.url + "/v1/feedback", MESSAGE, {"content-type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status
+    except urllib.error.HTTPError as refusal:
+        return refusal.code
+
+
+def test_batches_and_downloads_travel_over_tls(room, files, coordinator):
+    server = room(*files.listening()).server
+    assert server.url.startswith("https://")
+    assert send(coordinator(server, "--tls-ca", str(files.ca))) == 202
+    (entry,) = logs(server, files.trusting())
+    assert entry["records"] == 1
+    assert server.stop() == 0
+
+
+def test_with_mutual_tls_only_who_shows_a_certificate_by_the_authority_is_heard(room, files, coordinator):
+    server = room(*files.listening("127.0.0.1", "--tls-client-ca", str(files.ca))).server
+    trust = ("--tls-ca", str(files.ca))
+    with pytest.raises(OSError, match=r".+"):
+        logs(server, files.trusting())
+    assert send(coordinator(server, *trust)) == 503
+    cert, key = files.pair("stranger", by=trustme.CA())
+    assert send(coordinator(server, *trust, "--tls-client-cert", cert, "--tls-client-key", key)) == 503
+    cert, key = files.pair("late", expires=YESTERDAY)
+    assert send(coordinator(server, *trust, "--tls-client-cert", cert, "--tls-client-key", key)) == 503
+    cert, key = files.pair("c1")
+    assert send(coordinator(server, *trust, "--tls-client-cert", cert, "--tls-client-key", key)) == 202
+    reader = files.trusting()
+    reader.load_cert_chain(cert, key)
+    assert [entry["records"] for entry in logs(server, reader)] == [1]
+    assert "Traceback" not in server.said()
+
+
+@pytest.mark.parametrize("wrong", ["authority", "name", "time"])
+def test_a_coordinator_sends_nothing_to_a_server_that_is_not_who_it_should_be(room, files, coordinator, tmp_path, wrong):
+    name, expires = ("fs2.example" if wrong == "name" else "127.0.0.1"), (YESTERDAY if wrong == "time" else None)
+    room = room(*files.listening(name, expires=expires))
+    trusted = files.ca
+    if wrong == "authority":
+        trusted = tmp_path / "other-ca.pem"
+        trustme.CA().cert_pem.write_to_path(trusted)
+    sender = coordinator(room.server, "--tls-ca", str(trusted))
+    assert send(sender) == 503
+    assert "certificate verify failed" in sender.said()
+    assert not list(room.data.glob("2*")), "nothing was stored"
+
+
+def test_a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_nothing(room, files):
+    flags = files.listening()
+    server, trusting = room(*flags).server, files.trusting()
+    first = serial(server, trusting)
+    files.pair("127.0.0.1")
+    server.process.send_signal(signal.SIGHUP)
+    second = eventually(lambda: (now := serial(server, trusting)) != first and now)
+    Path(flags[3]).write_text("rubbish")
+    server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "the former certificate stays in use" in server.said())
+    assert serial(server, trusting) == second
+
+
+def test_a_silent_client_does_not_hold_up_the_stop(room, files):
+    server = room(*files.listening()).server
+    host, _, port = urlsplit(server.url).netloc.partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as mute, socket.create_connection((host, int(port))) as link:
+        with files.trusting().wrap_socket(link, server_hostname=host) as secure:
+            secure.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert secure.recv(4096).startswith(b"HTTP/1.1 200 ")
+            assert server.stop() == 0
+        mute.close()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda files: files.listening()[:2], "belong together"),
+        (lambda files: ("--tls-client-ca", str(files.ca)), "needs TLS"),
+        (lambda files: (*files.listening()[:3], str(files.ca)), "cannot be used"),
+        (lambda files: (*files.listening()[:3], "/nowhere"), "No such file"),
+        (lambda files: files.listening("127.0.0.1", "--tls-client-ca", files.listening()[3]), "cannot be used"),
+    ],
+)
+def test_a_tls_setting_that_cannot_work_is_refused_at_once(files, tmp_path, spoil, words):
+    command = [sys.executable, "-m", "swarmscope", "feedback-server", "--insecure", "--data", str(tmp_path / "data")]
+    refused = subprocess.run([*command, *spoil(files)], capture_output=True, text=True, timeout=30, check=False)
+    assert refused.returncode == 2
+    said = " ".join((refused.stdout + refused.stderr).replace("│", " ").split())
+    assert words in said
+    assert "Traceback" not in said
