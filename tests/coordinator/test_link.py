@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 from coordinator.batch import Batch
 from coordinator.link import Link
 
-
 BATCH = Batch(lines=b"{}\n", messages=1, waiters=[], place_until_s=0.0)
 
 
