@@ -5,12 +5,24 @@ feedback server or the spool needs is missing too. So the bound lies below, and 
 """
 
 import resource
+from dataclasses import dataclass
 
 RESERVED = 32
 """Standard streams, the event loop, listener, spool, quarantine, locks; with as much again as was ever seen in use."""
 
 REFUSING_SHARE = 8
-"""For every so many connections, one place to refuse a further one with an answer."""
+"""Where descriptors are few: for every so many connections, one place to refuse a further one with an answer."""
+
+MOST_REFUSING = 5000
+"""Where they are many; a refused sender is gone in milliseconds, so this is enough for every crowd that a worker can answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Connections that are served, and how many more may be open only to be refused."""
+
+    serving: int
+    refusing: int
 
 
 def raise_limit() -> int:
@@ -20,16 +32,11 @@ def raise_limit() -> int:
     return hard if hard != resource.RLIM_INFINITY else 2**31
 
 
-def connections_allowed(wanted: int, *, descriptors: int, servers: int) -> int:
-    """`wanted`, or fewer where there are not enough descriptors; OSError if none is left over."""
+def places(wanted: int, *, descriptors: int, servers: int) -> Places:
+    """`wanted` connections, or fewer where there are not enough descriptors; OSError if none is left over."""
     free = descriptors - RESERVED - 2 * servers  # a batch and a readiness probe each
-    allowed = min(wanted, free * REFUSING_SHARE // (REFUSING_SHARE + 1))
-    if allowed < 1:
+    serving = min(wanted, free * REFUSING_SHARE // (REFUSING_SHARE + 1))
+    if serving < 1:
         least = RESERVED + 2 * servers + 2
         raise OSError(f"the limit of open files is {descriptors}; a coordinator needs {least}, and one for each connection")
-    return allowed
-
-
-def refusals_allowed(connections: int) -> int:
-    """How many more may be open, only to be refused."""
-    return max(1, connections // REFUSING_SHARE)
+    return Places(serving=serving, refusing=min(free - serving, MOST_REFUSING))

@@ -19,7 +19,6 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from coordinator.answers import CONTINUE
-from coordinator.descriptors import refusals_allowed
 from coordinator.keys import Key
 from coordinator.reception import BUSY, Reception, Turn
 from coordinator.request_head import HEAD_BYTES, HEAD_END, RequestHead, body_too_large
@@ -107,8 +106,9 @@ class IntakeProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
         self.connections.add(self)
-        if len(self.connections) > self.reception.connections_max:
-            self._turn_away(len(self.connections) - self.reception.connections_max)
+        above = len(self.connections) - self.reception.places.serving
+        if above > 0:
+            self._turn_away(above)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._release()
@@ -308,7 +308,7 @@ class IntakeProtocol(HttpToolsProtocol):
 
     def _turn_away(self, above: int) -> None:
         """One connection too many is told so. It stays a moment, as its request may be on the way and would destroy the answer."""
-        if above > refusals_allowed(self.reception.connections_max):
+        if above > self.reception.places.refusing:
             self.reception.counters.connections_dropped += 1
             self.closing = True
             self.transport.abort()

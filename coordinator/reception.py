@@ -12,6 +12,7 @@ from coordinator.answers import RETRY_AFTER_S, Answers
 from coordinator.batch import Fate
 from coordinator.body import Form, inflate, split
 from coordinator.counters import Counters
+from coordinator.descriptors import MOST_REFUSING, Places
 from coordinator.keys import FREE_TIMES, Key, Keys, KeyTerms
 from coordinator.message_check import Refused, check, one_line
 from coordinator.outbox import Outbox
@@ -84,7 +85,7 @@ class Reception:
         self.seconds = int(self._ticked_s)
         """The monotonic clock, a second coarse: good enough for deadlines, and free to read."""
         self.stopping = False
-        self.connections_max = settings.connections_max
+        self.places = Places(serving=settings.connections_max, refusing=MOST_REFUSING)
         self._outbox = outbox
         self._quarantine = quarantine
         self._sheds = settings.overload == "sample"

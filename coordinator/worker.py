@@ -20,7 +20,7 @@ from coordinator.app import build_app
 from coordinator.books import Books, Page
 from coordinator.counters import Counters
 from coordinator.counting import Counting
-from coordinator.descriptors import connections_allowed, raise_limit
+from coordinator.descriptors import places, raise_limit
 from coordinator.intake import IntakeProtocol
 from coordinator.keys import Keys, read_terms
 from coordinator.link import Link
@@ -132,13 +132,13 @@ def serve(settings: Settings, listener: socket.socket, place: Place, on_ready: C
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with _working(settings, place, stores, tls, connections) as state:
-            state["reception"].connections_max = most
+            state["reception"].places = room
             yield state
 
     signal.signal(signal.SIGHUP, lambda *_: None)  # until there is something to reload
     descriptors = raise_limit()
     try:
-        most = connections_allowed(settings.connections_max, descriptors=descriptors, servers=len(settings.servers))
+        room = places(settings.connections_max, descriptors=descriptors, servers=len(settings.servers))
     except OSError as error:
         sys.exit(f"the coordinator cannot start: {error}")
     config = _config(lifespan)
