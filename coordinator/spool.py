@@ -46,8 +46,9 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str) -> "Cursor | None":
-        segment, _, offset = text.strip().partition(" ")
-        if segment.isascii() and segment.isdigit() and offset.isascii() and offset.isdigit():
+        segment, _, offset = text.removesuffix("\n").partition(" ")
+        # Without its line feed the text may be torn, and part of a number is a number too.
+        if text.endswith("\n") and segment.isascii() and segment.isdigit() and offset.isascii() and offset.isdigit():
             return cls(int(segment), int(offset))
         return None
 
@@ -59,7 +60,7 @@ class Spool:
     """The spool in one folder, used by one thread; OSError if the disk fails."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         self._folder = folder
         self._max_bytes = max_bytes
         self._lock = _lock(folder)
@@ -67,9 +68,11 @@ class Spool:
         self._cursor = _read_cursor(folder)
         self._open: _Segment | None = None
         self._draining: Iterator[Spooled] = iter(())
+        self._told: set[tuple[int, int]] = set()
+        """Segment and offset of what this process has found damaged; a segment is walked once more when its draining fails."""
         self.messages = self.damaged_bytes = 0
         self._sizes = {number: _path(folder, number).stat().st_size for number in _numbers(folder)}
-        self._next = max([*self._sizes, self._cursor.segment if self._cursor else 0], default=0) + 1
+        self._next = max([*_numbers_used(folder), self._cursor.segment if self._cursor else 0], default=0) + 1
         self._recover()
 
     @property
@@ -139,22 +142,52 @@ class Spool:
         self.drop(batch)
         return path
 
+    def adopt(self, stranded: Path) -> None:
+        """Take over what waits in the folder of a worker that is no more; OSError leaves every batch in one of the two.
+
+        What was drained of its oldest segment is sent again, under its old names.
+        """
+        lock = _lock(stranded)
+        try:
+            numbers = _numbers(stranded)
+            for number in numbers:
+                self._take_over(_path(stranded, number))
+            _sync_folder(self._folder)
+            for number in numbers:
+                _path(stranded, number).unlink()
+            (stranded / _CURSOR).unlink(missing_ok=True)
+        finally:
+            os.close(lock)
+        if numbers:
+            _log.warning("%d segments of the spool %s were taken over, its worker is no more", len(numbers), stranded)
+
     def close(self) -> None:
         self._finish_segment()
         os.close(self._lock)
 
+    def _take_over(self, segment: Path) -> None:
+        number, self._next = self._next, self._next + 1
+        path = _path(self._folder, number)
+        os.link(segment, path)  # takes no room, and the other name stays until this one is safe
+        self._sizes[number] = path.stat().st_size
+        self.messages += self._waiting(number)
+
     def _recover(self) -> None:
-        """Count what waits; a cursor whose segment is gone has done its work, and must not point into a later one."""
-        if self._cursor is not None and self._cursor.segment not in self._sizes:
+        """Count what waits; a cursor whose segment is gone has done its work, and must not point into a later one.
+
+        A power cut can bring segments back that were drained: then all is sent again from the oldest on.
+        """
+        if self._cursor is not None and self._cursor.segment != min(self._sizes, default=0):
             (self._folder / _CURSOR).unlink()
             self._cursor = None
-        for number in self._sizes:
-            data = _path(self._folder, number).read_bytes()
-            self.messages += sum(
-                frame.header.records for frame in walk(data, start=self._start(number)) if isinstance(frame, Frame)
-            )
+        self.messages = sum(map(self._waiting, self._sizes))
         if self.messages:
             _log.warning("%d messages wait in the spool %s since an earlier run", self.messages, self._folder)
+
+    def _waiting(self, number: int) -> int:
+        """How many messages wait in a segment."""
+        data = _path(self._folder, number).read_bytes()
+        return sum(frame.header.records for frame in walk(data, start=self._start(number)) if isinstance(frame, Frame))
 
     def _start(self, number: int) -> int:
         return self._cursor.offset if self._cursor is not None and self._cursor.segment == number else 0
@@ -171,7 +204,8 @@ class Spool:
             try:
                 lines = zstandard.ZstdDecompressor().decompress(piece.payload, max_output_size=piece.header.inflated)
             except zstandard.ZstdError as error:
-                self.messages -= piece.header.records
+                if (number, piece.offset) not in self._told:
+                    self.messages -= piece.header.records
                 unreadable = Damage(piece.offset, piece.end - piece.offset, f"the frame is whole but not readable: {error}")
                 kept &= self._keep_aside(number, unreadable, data)
                 continue
@@ -184,8 +218,19 @@ class Spool:
 
     def _keep_aside(self, number: int, damage: Damage, data: bytes) -> bool:
         """Whether the damaged bytes have a file of their own now; a full disk may not take one."""
-        self.damaged_bytes += damage.size
         path = self._folder / f"{number:012d}-{damage.offset}.damaged"
+        if (number, damage.offset) not in self._told:
+            self._told.add((number, damage.offset))
+            self._tell(number, damage, path)
+        try:
+            _replace(path, data[damage.offset : damage.offset + damage.size], sync=True)
+        except OSError:
+            return False
+        return True
+
+    def _tell(self, number: int, damage: Damage, path: Path) -> None:
+        if not path.exists():  # else an earlier run has counted it
+            self.damaged_bytes += damage.size
         # A torn tail was never acknowledged: a batch is, once it is synced whole.
         _log.log(
             logging.WARNING if damage.torn else logging.ERROR,
@@ -196,11 +241,6 @@ class Spool:
             damage.reason,
             path,
         )
-        try:
-            _replace(path, data[damage.offset : damage.offset + damage.size], sync=True)
-        except OSError:
-            return False
-        return True
 
     def _writable(self) -> "_Segment":
         if self._open is not None and self._open.size >= SEGMENT_BYTES:
@@ -263,6 +303,11 @@ def _numbers(folder: Path) -> list[int]:
     return sorted(int(path.stem) for path in folder.glob(f"*{_SUFFIX}") if path.stem.isdigit())
 
 
+def _numbers_used(folder: Path) -> list[int]:
+    """The numbers of segments, and of those of which only something kept aside is left, which must not be written over."""
+    return [int(path.name[:12]) for path in folder.iterdir() if path.name[:12].isdigit()]
+
+
 def _read_cursor(folder: Path) -> Cursor | None:
     try:
         return Cursor.parse((folder / _CURSOR).read_text(encoding="ascii", errors="replace"))
@@ -295,6 +340,14 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _make(folder: Path) -> None:
+    """Make the folder if it is missing, and make sure of the folders that lead to it: its files are lost without them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for ancestor in folder.absolute().parents:
+        with contextlib.suppress(PermissionError):  # one that we may not read was not made by us
+            _sync_folder(ancestor)
 
 
 def _lock(folder: Path) -> int:

@@ -1,7 +1,7 @@
 """The spool as the event loop sees it: every touch of the disk happens in one thread, in order."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
@@ -20,9 +20,12 @@ class SpoolCarrier:
 
     fate = Fate.SPOOLED
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, stranded: Iterable[Path] = ()) -> None:
+        """`stranded` are the folders of workers that are no more; what waits there is taken over."""
         self._folder = folder
         self._spool = Spool(folder, max_bytes)
+        for each in stranded:
+            self._spool.adopt(each)
         self._thread = ThreadPoolExecutor(1, "spool")
         self.full = self._spool.full
 

@@ -96,7 +96,7 @@ class RecordedCalls:
     def __enter__(self) -> "RecordedCalls":
         import feedback_server.folder
 
-        names = "open write fsync fdatasync ftruncate truncate rename replace unlink remove mkdir close"
+        names = "open link write fsync fdatasync ftruncate truncate rename replace unlink remove mkdir close"
         self._real = {name: getattr(os, name) for name in names.split()} | {"io.open": io.open}
         for name in names.split():
             self._patches.enter_context(patch.object(os, name, getattr(self, f"_{name}")))
@@ -241,6 +241,16 @@ class RecordedCalls:
             self._put(Unlink(*place))
 
     _remove = _unlink
+
+    def _link(self, old: Any, new: Any) -> None:
+        place, to = self._place(old), self._place(new)
+        assert place is not None, "a link from elsewhere is not simulated"
+        assert to is not None, "a link to elsewhere is not simulated"
+        self._ask("link")
+        self._real["link"](old, new)
+        node = self._node(place)
+        assert node is not None, f"{old} was never made"
+        self._put(Create(*to, node))
 
     def _mkdir(self, path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
         place = self._place(path, dir_fd)

@@ -1,0 +1,147 @@
+"""What is damaged in a spool costs itself, is kept, and is counted once, however often its segment is walked."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from coordinator.spool import Spool
+from feedback_wire.frames import PREAMBLE, Frame, walk
+from tests.faults.recorded_calls import memory_folder
+from tests.faults.test_power_cuts_of_a_spool import batch
+
+ROOM = 10**6
+SEGMENT = "000000000001.spool"
+
+
+def segment(batches: int) -> bytes:
+    with memory_folder() as folder:
+        spool = Spool(folder, ROOM)
+        for number in range(batches):
+            spool.append(*batch(number))
+        spool.close()
+        return (folder / SEGMENT).read_bytes()
+
+
+def numbers(spool: Spool) -> list[int]:
+    """All that comes out, taken by a feedback server."""
+    found = []
+    while (each := spool.oldest()) is not None:
+        number = int.from_bytes(each.batch_id) - 1
+        assert (each.batch_id, each.lines, each.messages) == batch(number)
+        found.append(number)
+        spool.drop(each)
+    return found
+
+
+def drained(data: bytes) -> tuple[list[int], bytes, Spool]:
+    """What a spool of this one segment gives out, what it keeps aside, and the spool behind it."""
+    with memory_folder() as folder:
+        (folder / SEGMENT).write_bytes(data)
+        spool = Spool(folder, ROOM)
+        out = numbers(spool)
+        aside = b"".join(path.read_bytes() for path in sorted(folder.glob("*.damaged"), key=lambda path: int(path.stem[13:])))
+        spool.close()
+        return out, aside, spool
+
+
+def frames(data: bytes) -> list[Frame]:
+    return [frame for frame in walk(data) if isinstance(frame, Frame)]
+
+
+@pytest.fixture(autouse=True)
+def _silent() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def test_a_spool_cut_at_every_byte_gives_out_the_whole_batches_and_keeps_the_rest():
+    data = segment(4)
+    ends = [frame.end for frame in frames(data)]
+    for length in range(len(data)):
+        out, aside, spool = drained(data[:length])
+        whole = [number for number, end in enumerate(ends) if end <= length]
+        good = ends[len(whole) - 1] if whole else len(PREAMBLE) if length >= len(PREAMBLE) else 0
+        assert (out, aside) == (whole, data[good:length]), length
+        assert (spool.damaged_bytes, spool.messages) == (length - good, 0), length
+
+
+def test_each_of_500_flipped_bits_costs_the_batch_that_it_hits_and_no_byte_of_it():
+    data, chance = segment(8), Random(8)
+    found = frames(data)
+    costs = set()
+    for _ in range(500):
+        bit = chance.randrange(len(data) * 8)
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        out, aside, spool = drained(bytes(flipped))
+        if bit // 8 < len(PREAMBLE):
+            hit, lost = (0, len(PREAMBLE)), -1
+        else:
+            lost = next(number for number, frame in enumerate(found) if frame.offset <= bit // 8 < frame.end)
+            hit = (found[lost].offset, found[lost].end)
+        assert out == [number for number in range(8) if number != lost]
+        assert (aside, spool.damaged_bytes, spool.messages) == (bytes(flipped[slice(*hit)]), hit[1] - hit[0], 0)
+        costs.add(lost)
+    assert costs >= set(range(8)), "every batch was hit"
+
+
+def damaged(folder: Path) -> int:
+    """A spool of three batches whose first one is damaged; how many bytes that is."""
+    data = bytearray(segment(3))
+    first = frames(bytes(data))[0]
+    data[first.end - 1] ^= 1
+    (folder / SEGMENT).write_bytes(data)
+    return first.end - first.offset
+
+
+def test_damage_is_counted_once_though_draining_begins_anew(tmp_path: Path):
+    size = damaged(tmp_path)
+    spool = Spool(tmp_path, ROOM)
+    for _ in range(3):
+        assert spool.oldest() is not None
+        spool.again()
+    assert numbers(spool) == [1, 2]
+    assert (spool.damaged_bytes, spool.messages) == (size, 0)
+    spool.close()
+
+
+def test_damage_that_an_earlier_run_has_counted_is_not_counted_again(tmp_path: Path):
+    size = damaged(tmp_path)
+    first = Spool(tmp_path, ROOM)
+    first.oldest()
+    first.close()
+    second = Spool(tmp_path, ROOM)
+    assert numbers(second) == [1, 2]
+    assert (first.damaged_bytes, second.damaged_bytes) == (size, 0)
+    second.close()
+
+
+def test_a_number_under_which_something_is_kept_aside_is_not_used_again(tmp_path: Path):
+    damaged(tmp_path)
+    first = Spool(tmp_path, ROOM)
+    numbers(first)
+    first.close()
+    [kept] = tmp_path.glob("*.damaged")
+    before = kept.read_bytes()
+    for _ in range(2):
+        spool = Spool(tmp_path, ROOM)  # the second one finds neither segments nor a cursor
+        spool.close()
+    spool = Spool(tmp_path, ROOM)
+    spool.append(*batch(3))
+    spool.close()
+    assert SEGMENT not in {path.name for path in tmp_path.iterdir()}
+    assert kept.read_bytes() == before
+
+
+def test_a_cursor_without_its_end_is_not_believed(tmp_path: Path):
+    (tmp_path / SEGMENT).write_bytes(segment(3))
+    second = frames((tmp_path / SEGMENT).read_bytes())[1]
+    (tmp_path / "cursor").write_text(f"1 {second.offset}"[:-1])
+    spool = Spool(tmp_path, ROOM)
+    assert numbers(spool) == [0, 1, 2]
+    assert spool.damaged_bytes == 0
+    spool.close()
