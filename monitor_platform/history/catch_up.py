@@ -1,0 +1,113 @@
+"""Which logs are new to a history, and taking them in by time: the logs of one period from all servers together.
+
+Only sealed logs: a journal still grows, and has its turn when it has been sealed. A log is known by its content, so that a copy in
+another folder is passed over; name, size and time of change spare reading those that have not moved.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from feedback_wire.log_name import Form, LogName
+from monitor_platform.geo.locator import Locator
+from monitor_platform.history.intake import LogFile, Taken, note, take_in
+from monitor_platform.history.store import HistoryStore
+from monitor_platform.measures.open import find_logs
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes taken in so far and all that are new."""
+
+# A record takes 25 to 40 bytes in a log and about 400 in memory, twice.
+BATCH_BYTES = 4 * 2**20
+BATCH_FILES = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What was taken in: files as they lay on disk, contents, and the stems of named logs."""
+
+    files: set[tuple[str, int, int]]
+    contents: set[str]
+    stems: set[str]
+
+    @classmethod
+    def of(cls, store: HistoryStore) -> "_Known":
+        with store.reading() as cursor:
+            rows = cursor.execute("SELECT name, bytes, modified_ns, sha256, stem FROM logs").fetchall()
+        return cls(files={row[:3] for row in rows}, contents={row[3] for row in rows}, stems={row[4] for row in rows})
+
+
+def catch_up(
+    store: HistoryStore,
+    paths: Sequence[Path],
+    locator: Locator,
+    *,
+    progress: Progress = lambda _done, _all: None,
+    wanted: Callable[[], bool] = lambda: True,
+) -> Taken:
+    """Take in the sealed logs among and below `paths` that are new, as long as they are `wanted`.
+
+    FileNotFoundError for a path that is not there, ValueError for a file that is no log.
+    """
+    known = _Known.of(store)
+    new = new_logs(paths, known.files)
+    all_bytes, done = sum(file.bytes for file in new), 0
+    taken = Taken()
+    for period in _batches(new):
+        if not wanted():
+            break
+        fresh = _fresh(store, period, known)
+        again = {file: digest for file, digest in fresh.items() if file.stem in known.stems}
+        first = {file: digest for file, digest in fresh.items() if file not in again}
+        for files in ([first] if first else []) + [{file: digest} for file, digest in again.items()]:
+            taken += take_in(store, files, locator, again=files is not first)
+            known.stems.update(file.stem for file in files)
+        store.fold()
+        done += sum(file.bytes for file in period)
+        progress(done, all_bytes)
+    return taken
+
+
+def new_logs(paths: Sequence[Path], known: set[tuple[str, int, int]]) -> list[LogFile]:
+    """The sealed logs among and below `paths` without those of `known` name, size and time of change, by time."""
+    found = [LogFile.at(path) for path in find_logs(paths) if not path.name.endswith(f".{Form.JOURNAL}")]
+    return sorted((file for file in found if (file.name, file.bytes, file.modified_ns) not in known), key=_when)
+
+
+def _when(file: LogFile) -> tuple[int, str]:
+    return _begins_s(file), str(file.path)
+
+
+def _begins_s(file: LogFile) -> int:
+    """When the log begins; bare JSON lines do not say, and come last."""
+    try:
+        return LogName.parse(file.name).begins_s
+    except ValueError:
+        return 2**62
+
+
+def _batches(files: Sequence[LogFile]) -> Iterator[list[LogFile]]:
+    """Logs that are taken in at once. Those of one begin stay together, so that of copies the first received is chosen."""
+    batch: list[LogFile] = []
+    for file in files:
+        full = len(batch) >= BATCH_FILES or sum(each.bytes for each in batch) >= BATCH_BYTES
+        if full and _begins_s(file) != _begins_s(batch[-1]):
+            yield batch
+            batch = []
+        batch.append(file)
+    if batch:
+        yield batch
+
+
+def _fresh(store: HistoryStore, files: Sequence[LogFile], known: _Known) -> Mapping[LogFile, str]:
+    """Those of `files` whose content is new, with its checksum; the others are noted, so that they are not read again."""
+    fresh: dict[LogFile, str] = {}
+    for file in files:
+        digest = file.sha256()
+        if digest not in known.contents:
+            known.contents.add(digest)
+            fresh[file] = digest
+            continue
+        with store.writing() as db:
+            note(db, file, digest, 0)
+    return fresh

@@ -1,0 +1,95 @@
+"""Which rows of a rollup a question speaks of: whole hours, and any filters.
+
+The history keeps no messages, so a span is widened to whole hours; an answer says which it speaks of. What can be filtered by is
+what was kept: the dimensions of `schema`, and `peer_id` and `session_id`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from monitor_platform.history.schema import DIMENSIONS, HOUR_MS, MEANS
+from monitor_platform.measures.exact import ONE
+from monitor_platform.measures.selection import Span
+from monitor_platform.measures.statistics import Rows
+
+IDENTITIES = {"peer_id": ("peer", "peers"), "session_id": ("session", "sessions")}
+
+
+def check_kept(names: Sequence[str], *, among: Sequence[str] = (*DIMENSIONS, *IDENTITIES)) -> None:
+    """ValueError unless each of `names` was kept."""
+    for name in names:
+        if name not in among:
+            raise ValueError(f"{name!r} is not kept in the history; choose from {', '.join(among)}, or measure the logs themselves")
+
+
+def whole_hours(span: Span) -> Span:
+    """The whole hours that hold `span`."""
+    return Span(span.from_ms // HOUR_MS * HOUR_MS, -(-span.to_ms // HOUR_MS) * HOUR_MS)
+
+
+def weighed(count: str) -> str:
+    """SQL: the exact weight of `count` messages, in the units of measures.exact."""
+    return f"coalesce(sum({count} * CAST(weight * {ONE}::DOUBLE AS HUGEINT)), 0)"
+
+
+def mean_sums(measure: str) -> tuple[str, str]:
+    """SQL: numerator and denominator of a mean or of the contribution ratio, exact."""
+    if measure in MEANS:
+        return f"coalesce(sum({measure}_sum), 0)", weighed(f"{measure}_n")
+    return "coalesce(sum(both_upload_sum), 0)", "coalesce(sum(both_download_sum), 0)"
+
+
+@dataclass(slots=True)
+class Cut:
+    """SQL of the rows in whole hours of `span` (None: all) that match `where`, told apart `by` dimensions, and its parameters."""
+
+    span: Span | None
+    where: Mapping[str, str]
+    by: Sequence[str] = ()
+    parameters: dict[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_kept(tuple(self.where))
+        check_kept(self.by, among=DIMENSIONS)
+
+    @property
+    def aliases(self) -> list[str]:
+        return [f"by_{at}" for at in range(len(self.by))]
+
+    def sql(self, table: str, *columns: str, joined: str = "") -> str:
+        """SELECT `columns` and the groups' values as by_0, by_1, … from `table`; `joined`: what else is to be joined."""
+        groups = [f"slices.{name} AS {alias}" for name, alias in zip(self.by, self.aliases, strict=True)]
+        slices = "JOIN slices ON slices.id = slice" if self.by else ""
+        return f"SELECT {', '.join([*groups, *columns])} FROM {table} {slices} {joined} WHERE {self.condition(table)}"
+
+    def rows(self, table: str, *columns: str) -> Rows:
+        """The same, to be grouped and summed."""
+        return Rows(sql=self.sql(table, *columns), parameters=self.parameters, aliases=self.aliases)
+
+    def condition(self, table: str) -> str:
+        clauses = []
+        if self.span is not None:
+            span = whole_hours(self.span)
+            clauses += [f"hour >= {span.from_ms // HOUR_MS}", f"hour < {span.to_ms // HOUR_MS}"]
+        if table == "presence" and "session_id" in self.where:
+            raise ValueError("who was present is kept by peer; filter by peer_id instead of session_id")
+        clauses += [
+            f"{column} IN (SELECT id FROM {names} WHERE name = {self._bind(self.where[name])})"
+            for name, column, names in self._identities()
+        ]
+        slices = [f"{name} = {self._bind(value)}" for name, value in self.where.items() if name in DIMENSIONS]
+        if slices:
+            clauses.append(f"slice IN (SELECT id FROM slices WHERE {' AND '.join(slices)})")
+        return " AND ".join(clauses) or "true"
+
+    def _identities(self) -> list[tuple[str, str, str]]:
+        return [(name, *IDENTITIES[name]) for name in self.where if name in IDENTITIES]
+
+    def _bind(self, value: str) -> str:
+        """The name by which SQL knows `value`, the same for the same value."""
+        for name, bound in self.parameters.items():
+            if bound == value:
+                return f"${name}"
+        name = f"p{len(self.parameters)}"
+        self.parameters[name] = value
+        return f"${name}"

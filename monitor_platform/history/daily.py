@@ -1,0 +1,154 @@
+"""A row for each day (or month, or year): the paper's Figures 4(a) to (d) and 5(a) as one table, and who provided the access.
+
+A day's means and people are what `measures.summary` says of that day alone; `new` looks at all that the history holds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import duckdb
+
+from monitor_platform.history.audience import distinct, newcomers, present
+from monitor_platform.history.cut import Cut, mean_sums, weighed
+from monitor_platform.history.periods import JOINED, Periods, Unit, periods
+from monitor_platform.history.schema import MINUTE_MS
+from monitor_platform.history.store import HistoryStore, extent
+from monitor_platform.history.summary import ONLINE, STARTUP, STARTUP_SUMS
+from monitor_platform.history.timeline import in_steps
+from monitor_platform.measures.exact import exact_sum, number, quotient
+from monitor_platform.measures.selection import Span
+
+MEANS = ("mos", "continuity", "upload_kbps", "download_kbps", "playback_kbps", "contribution_ratio")
+"""Of the columns those that are means or ratios."""
+
+COLUMNS = (
+    *("period", "from", "to", "messages", "sessions", "new_peers", "total_peers", "cumulative_peers", "peak_concurrent_peers"),
+    *("online_s_per_view", "online_s_per_peer", *MEANS, "startup_ms"),
+)
+
+Row = dict[str, Any]
+
+
+def daily(
+    store: HistoryStore,
+    *,
+    span: Span | None = None,
+    where: Mapping[str, str] | None = None,
+    unit: Unit = "day",
+    zone: str = "UTC",
+) -> list[Row]:
+    """A row of COLUMNS for each period that `span` touches (None: for all that is kept)."""
+    where = where or {}
+    recorded = extent(store)
+    if recorded is None:
+        return []
+    steps = periods(span or recorded, unit, zone)
+    with store.reading() as cursor:
+        columns = _people(cursor, where, steps, recorded) | _sessions(cursor, where, steps) | _means(cursor, where, steps)
+    return [
+        {"period": name, "from": steps.begins_ms[at], "to": steps.begins_ms[at + 1]}
+        | {column: columns[column][at] for column in COLUMNS[3:]}
+        for at, name in enumerate(steps.names)
+    ]
+
+
+Columns = dict[str, Sequence[Any]]
+
+
+def _people(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, recorded: Span) -> Columns:
+    new = in_steps(newcomers(cursor, Cut(None, where)), steps)
+    all_kept = steps.span.from_ms <= recorded.from_ms and steps.span.to_ms >= recorded.to_ms
+    first = new if all_kept else in_steps(newcomers(cursor, Cut(steps.span, where)), steps)
+    count = range(len(steps.names))
+    return {
+        "new_peers": [number(new.get(at, 0)) for at in count],
+        "cumulative_peers": [number(each) for each in accumulate(first.get(at, 0) for at in count)],
+        "peak_concurrent_peers": _peaks(cursor, where, steps),
+    }
+
+
+def _peaks(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods) -> Sequence[float | None]:
+    """The most peers present at the end of a minute; None under a filter by session, for presence is kept by peer."""
+    if "session_id" in where:
+        return [None] * len(steps.names)
+    peaks = [0] * len(steps.names)
+    for minute, peers in present(cursor, Cut(steps.span, where)).items():
+        at = steps.at(minute * MINUTE_MS)
+        peaks[at] = max(peaks[at], peers)
+    return [number(peak) for peak in peaks]
+
+
+def _sessions(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods) -> Columns:
+    cut = Cut(steps.span, where)
+    total = distinct(cursor, cut, steps)
+    columns = ("step", "max(weight) AS weight", STARTUP, ONLINE)
+    sessions = f"{cut.sql('session_hour', *columns, joined=JOINED)} GROUP BY step, session"
+    sums = (exact_sum("weight"), exact_sum("online_s * weight"), *STARTUP_SUMS)
+    sql = f"SELECT step, {', '.join(sums)} FROM ({sessions}) GROUP BY step"
+    found = {row[0]: row[1:] for row in cursor.execute(sql, {**cut.parameters, **steps.parameters}).fetchall()}
+    each = [(*found.get(at, (0, 0, 0, 0)), total.get(at, 0)) for at in range(len(steps.names))]
+    return {
+        "total_peers": [number(peers) for *_, peers in each],
+        "sessions": [number(weight) for weight, *_ in each],
+        "online_s_per_view": [quotient(online, weight) for weight, online, *_ in each],
+        "online_s_per_peer": [quotient(online, peers) for _, online, *_, peers in each],
+        "startup_ms": [quotient(startup, started) for _, _, startup, started, _ in each],
+    }
+
+
+def _means(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods) -> Columns:
+    cut = Cut(steps.span, where)
+    sums = [part for name in MEANS for part in mean_sums(name)]
+    sql = f"{cut.sql('session_hour', 'step', weighed('messages'), *sums, joined=JOINED)} GROUP BY step"
+    found = {row[0]: row[1:] for row in cursor.execute(sql, {**cut.parameters, **steps.parameters}).fetchall()}
+    each = [found.get(at, (0,) * (1 + len(sums))) for at in range(len(steps.names))]
+    means = {name: [quotient(*row[1 + 2 * at : 3 + 2 * at]) for row in each] for at, name in enumerate(MEANS)}
+    return {"messages": [number(row[0]) for row in each], **means}
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Peers heard in a period through each ISP, and their share; who came through two counts at both."""
+
+    period: str
+    peers: dict[str, float]
+
+    @property
+    def shares(self) -> dict[str, float]:
+        everybody = sum(self.peers.values())
+        return {isp: peers / everybody for isp, peers in self.peers.items()}
+
+
+def coverage(
+    store: HistoryStore,
+    *,
+    span: Span | None = None,
+    where: Mapping[str, str] | None = None,
+    unit: Unit | None = None,
+    zone: str = "UTC",
+) -> list[Coverage]:
+    """The peers of each ISP, most first, per `unit` of time and in the end of all of them together; the paper's Table 1."""
+    span = span or extent(store)
+    if span is None:
+        return []
+    steps = periods(span, unit or "day", zone)
+    found: dict[int, dict[str, float]] = {}
+    with store.reading() as cursor:
+        for step, isp, weight in _by_isp(cursor, where or {}, steps, each=unit is not None):
+            found.setdefault(step, {})[isp] = number(weight)
+    names = [*steps.names, "all"]
+    return [Coverage(names[step], found[step]) for step in sorted(found)]
+
+
+def _by_isp(
+    cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, *, each: bool
+) -> list[tuple[int, str, int]]:
+    cut = Cut(steps.span, where, ("isp",))
+    rows = cut.sql("session_hour", "step", "peer", "weight", joined=JOINED)
+    sets = "GROUPING SETS ((by_0, peer), (by_0, peer, step))" if each else "GROUPING SETS ((by_0, peer))"
+    step = f"coalesce(step, {len(steps.names)})" if each else str(len(steps.names))
+    peers = f"SELECT {step} AS period, by_0 AS isp, max(weight) AS weight FROM ({rows}) GROUP BY {sets}"
+    sql = f"SELECT period, isp, {exact_sum('weight')} AS held FROM ({peers}) GROUP BY ALL ORDER BY period, held DESC, isp"
+    return cursor.execute(sql, {**cut.parameters, **steps.parameters}).fetchall()

@@ -1,0 +1,51 @@
+"""One measure per region, or per value of any other dimension, as `measures.regions` has it, over whole hours."""
+
+from collections.abc import Mapping
+
+import duckdb
+
+from monitor_platform.history.cut import Cut, mean_sums, weighed
+from monitor_platform.history.store import HistoryStore
+from monitor_platform.history.summary import STARTUP, STARTUP_SUMS
+from monitor_platform.measures.exact import exact_sum, number, quotient
+from monitor_platform.measures.regions import RegionValue
+from monitor_platform.measures.registry import Kind, Measure, measure_of
+from monitor_platform.measures.selection import Span
+from monitor_platform.measures.statistics import Rows
+
+
+def by_region(
+    store: HistoryStore, *, region: str, measure: str, span: Span | None, where: Mapping[str, str] | None = None
+) -> list[RegionValue]:
+    """The measure at each value of the dimension `region` at which peers were heard, most peers first.
+
+    ValueError for a measure that maps cannot show, and for concurrent peers, who are told by moments and not by hours.
+    """
+    chosen = measure_of(measure, "region")
+    if chosen.kind is Kind.CONCURRENT:
+        raise ValueError("concurrent_peers of a region has a moment, not a span of hours; choose total_peers or a timeline")
+    cut = Cut(span, where or {}, (region,))
+    with store.reading() as cursor:
+        rows = cut.rows("session_hour", "peer", "weight").each("peer", "max(weight) AS weight")
+        peers = {group: number(weight) for group, weight in _single(cursor, rows, exact_sum("weight")).items()}
+        values = peers if chosen.kind is Kind.DISTINCT else _values(cursor, chosen, Cut(span, where or {}, (region,)))
+    found = [RegionValue(name, values.get(name), count) for name, count in peers.items()]
+    return sorted(found, key=lambda each: (-each.peers, each.region))
+
+
+def _values(cursor: duckdb.DuckDBPyConnection, measure: Measure, cut: Cut) -> Mapping[str, float | None]:
+    if measure.kind is Kind.MESSAGES:
+        rows = cut.rows("session_hour", "weight", "messages")
+        return {name: number(weight) for name, weight in _single(cursor, rows, weighed("messages")).items()}
+    if measure.kind is Kind.SESSION:
+        rows = cut.rows("session_hour", "session", "weight", "startup_ms", "startup_seq").each(
+            "session", "max(weight) AS weight", STARTUP
+        )
+        sums = STARTUP_SUMS
+    else:
+        rows, sums = cut.rows("session_hour", "*"), mean_sums(measure.name)
+    return {group[0]: quotient(*found) for group, found in rows.aggregate(cursor, *sums).items() if group[0] is not None}
+
+
+def _single(cursor: duckdb.DuckDBPyConnection, rows: Rows, column: str) -> dict[str, int]:
+    return {group[0]: value for group, (value,) in rows.aggregate(cursor, column).items() if group[0] is not None}

@@ -1,0 +1,157 @@
+"""A history on disk: one DuckDB file in a folder, written by one thread in whole transactions, read by any number.
+
+How scores were made and what a reporting period is are part of what is kept, since neither can be told from sums afterwards. A
+store that was built otherwise is refused, not mixed.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import duckdb
+
+from monitor_platform.history.schema import FORMAT, HOUR_MS, ROLLUPS, TABLES
+from monitor_platform.measures.mos import MosModel
+from monitor_platform.measures.selection import Span
+
+FILE = "history.duckdb"
+
+# With what Python, Bokeh and a batch of logs need, the platform stays within 1 GiB.
+MEMORY_MIB = 384
+
+# Rows that may lie unfolded before their hours are rewritten: about half an hour of 7,000 peers, read a minute at a time.
+FOLD_EVERY = 250_000
+
+_SWITCHED_OFF = ("autoinstall_known_extensions", "autoload_known_extensions", "preserve_insertion_order")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What sums were made under: the MOS model and the end hosts' reporting period."""
+
+    mos: MosModel
+    period_s: float = 30.0
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """As it is written down."""
+        return {"format": str(FORMAT), "mos": repr(self.mos), "period_s": repr(float(self.period_s))}
+
+
+class HistoryStore:
+    """The tables of `schema` in `folder`, which is made if need be; ValueError if they cannot be used, and why."""
+
+    def __init__(self, folder: Path, basis: Basis) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.basis = basis
+        self.folder = folder
+        self._version = 0
+        self._writing = threading.Lock()
+        self._root = _opened(folder / FILE)
+        try:
+            self._begin()
+        except BaseException:
+            self._root.close()
+            raise
+
+    @property
+    def version(self) -> int:
+        """Grows with every change: the same version gives the same answers."""
+        return self._version
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor on which all queries see the store in the same state."""
+        with closing(self._root.cursor()) as cursor:
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            yield cursor
+            cursor.execute("ROLLBACK")
+
+    @contextmanager
+    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor whose changes are kept together, when the block ends well, or not at all."""
+        with self._writing, closing(self._root.cursor()) as cursor:
+            cursor.execute("BEGIN TRANSACTION")
+            yield cursor  # closing without COMMIT rolls back
+            cursor.execute("COMMIT")
+            self._version += 1
+
+    def fold(self, *, at_least: int = FOLD_EVERY) -> None:
+        """Make one row of each key's rows, once `at_least` rows lie in hours that were added to."""
+        if self._unfolded_rows() < at_least:
+            return
+        with self.writing() as db:
+            touched = "hour IN (SELECT hour FROM unfolded)"
+            for rollup in ROLLUPS:
+                db.execute(f"CREATE OR REPLACE TEMP TABLE folded AS {rollup.folded(touched)}")
+                db.execute(f"DELETE FROM {rollup.name} WHERE {touched}")
+                db.execute(f"INSERT INTO {rollup.name} FROM folded")
+            db.execute("DELETE FROM unfolded")
+            db.execute("DROP TABLE folded")
+
+    def forget_before(self, before_ms: int) -> None:
+        """Drop whole hours before the one of `before_ms`; who was heard in them only is new when heard again."""
+        with self.writing() as db:
+            for table in (*(rollup.name for rollup in ROLLUPS), "copies", "unfolded"):
+                db.execute(f"DELETE FROM {table} WHERE hour < $hour", {"hour": before_ms // HOUR_MS})
+            db.execute("DELETE FROM peers WHERE id NOT IN (SELECT peer FROM session_hour)")
+            db.execute("DELETE FROM sessions WHERE id NOT IN (SELECT session FROM session_hour UNION SELECT session FROM seen)")
+
+    def close(self) -> None:
+        self._root.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _begin(self) -> None:
+        with closing(self._root.cursor()) as cursor:
+            made = cursor.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'facts'").fetchall() != [(0,)]
+            known = dict(cursor.execute("SELECT name, value FROM facts").fetchall()) if made else None
+        if known is None:
+            self._make()
+        elif known != self.basis.facts:
+            raise ValueError(f"the history in {self.folder} was built {_difference(known, self.basis.facts)}")
+
+    def _make(self) -> None:
+        with self.writing() as db:
+            for table in TABLES:
+                db.execute(table)
+            for name, value in self.basis.facts.items():
+                db.execute("INSERT INTO facts VALUES ($name, $value)", {"name": name, "value": value})
+
+    def _unfolded_rows(self) -> int:
+        with self.reading() as cursor:
+            [(rows,)] = cursor.execute("SELECT count(*) FROM session_hour SEMI JOIN unfolded USING (hour)").fetchall()
+        return int(rows)
+
+
+def extent(store: HistoryStore) -> Span | None:
+    """From the first to the last message of the history; None while there is none."""
+    with store.reading() as cursor:
+        [(first, last)] = cursor.execute("SELECT min(first_ms), max(last_ms) FROM session_hour").fetchall()
+    return None if first is None else Span(first, last + 1)
+
+
+def _opened(path: Path) -> duckdb.DuckDBPyConnection:
+    # What DuckDB needs is compiled in; nothing is ever fetched.
+    config: dict[str, str | bool | int | float | list[str]] = dict.fromkeys(_SWITCHED_OFF, False)
+    config |= {"memory_limit": f"{MEMORY_MIB}MiB", "temp_directory": str(path.with_suffix(".tmp"))}
+    try:
+        return duckdb.connect(path, config=config)
+    except duckdb.IOException as error:
+        if "lock" in str(error).lower():
+            raise ValueError(f"another process uses the history in {path.parent}; ask that one, or end it first") from error
+        raise ValueError(f"the history in {path.parent} cannot be opened: {str(error).splitlines()[0]}") from error
+
+
+def _difference(known: Mapping[str, str], wanted: Mapping[str, str]) -> str:
+    for name, value in wanted.items():
+        if known.get(name) != value:
+            return f"with {name} {known.get(name)}, not {value}; use the same settings, or build another one in another folder"
+    return "by a later version of Swarmscope; use that one"

@@ -1,0 +1,132 @@
+"""The summary of `measures.summary`, from sums: the same keys and, over whole hours, the same numbers.
+
+A sum does not know how messages were spread, so the median and p95 of rates are null; those of startup delays are
+exact, for a session has one.
+"""
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import duckdb
+
+from monitor_platform.history.cut import Cut, mean_sums, weighed, whole_hours
+from monitor_platform.history.schema import MEANS
+from monitor_platform.history.store import HistoryStore, extent
+from monitor_platform.measures.exact import exact_sum, exact_sum_where, number, quotient
+from monitor_platform.measures.selection import Span
+from monitor_platform.measures.statistics import Group, Rows, quantiles
+from monitor_platform.measures.summary import DISTRIBUTIONS, RATES
+
+Summary = dict[str, Any]
+_Numbers = dict[Group, dict[str, Any]]
+
+_ORDER = ("messages", "duplicates", "unreadable", "lost", "peers", "sessions", "contribution_ratio", *DISTRIBUTIONS)
+MEDIAN_AND_P95 = (Fraction(1, 2), Fraction(19, 20))
+
+
+def summarize(
+    store: HistoryStore, *, span: Span | None = None, where: Mapping[str, str] | None = None, by: Sequence[str] = ()
+) -> Summary:
+    """The measures of what was kept of the hours of `span` (None: all), in total and for each combination of `by`.
+
+    ValueError if `where` or `by` names something that is not kept.
+    """
+    where = where or {}
+    with store.reading() as cursor:
+        messages = _over_messages(cursor, Cut(span, where, by))
+        rest = (_over_peers(cursor, Cut(span, where, by)), _over_sessions(cursor, Cut(span, where, by)))
+        cost = {"duplicates": _copies(cursor, span), "unreadable": _unreadable(cursor), "lost": _lost(cursor, span)}
+    numbers = {group: _shape(found, *(other[group] for other in rest)) for group, found in messages.items()}
+    total = numbers.pop((None,) * len(by))
+    covered = whole_hours(span) if span is not None else extent(store)
+    ends = {"from": covered.from_ms if covered else None, "to": covered.to_ms if covered else None}
+    largest = sorted(numbers, key=lambda group: (-numbers[group]["messages"], group))
+    groups = [{"by": dict(zip(by, group, strict=True))} | numbers[group] for group in largest]
+    return ends | total | cost | {"groups": groups}
+
+
+def session_means(
+    store: HistoryStore, *, measure: str, span: Span | None = None, where: Mapping[str, str] | None = None
+) -> dict[str, float | None]:
+    """Median and p95 over sessions, each with its own mean of `measure`: what can be said of the spread of a rate."""
+    if measure not in MEANS:
+        raise ValueError(f"{measure!r} has no mean in a session; choose from {', '.join(MEANS)}")
+    cut = Cut(span, where or {})
+    above, below = mean_sums(measure)
+    sessions = cut.rows("session_hour", "session", "weight", f"{measure}_sum", f"{measure}_n").each(
+        "session", "max(weight) AS weight", f"CASE WHEN {below} > 0 THEN {above} / {below} END AS value"
+    )
+    with store.reading() as cursor:
+        [found] = quantiles(cursor, sessions, ("value",), MEDIAN_AND_P95).values()
+    return dict(zip(("p50", "p95"), found["value"], strict=True))
+
+
+def _shape(*parts: Mapping[str, Any]) -> dict[str, Any]:
+    known: dict[str, Any] = {"duplicates": None, "unreadable": None, "lost": None}
+    for part in parts:
+        known |= part
+    known["online_s_per_peer"] = quotient(known.pop("online"), known.pop("all_peers"))
+    return {name: known[name] for name in (*_ORDER, "online_s_per_view", "online_s_per_peer")}
+
+
+def _over_messages(cursor: duckdb.DuckDBPyConnection, cut: Cut) -> _Numbers:
+    columns = [column for rate in RATES for column in (f"{rate}_sum", f"{rate}_n")]
+    rows = cut.rows("session_hour", "weight", "messages", "both_upload_sum", "both_download_sum", *columns)
+    sums = [weighed("messages"), *mean_sums("contribution_ratio"), *(each for rate in RATES for each in mean_sums(rate))]
+    numbers: _Numbers = {}
+    for group, (messages, upload, download, *moments) in rows.aggregate(cursor, *sums).items():
+        numbers[group] = {"messages": number(messages), "contribution_ratio": quotient(upload, download)}
+        for rate, above, below in zip(RATES, moments[::2], moments[1::2], strict=True):
+            numbers[group][rate] = {"mean": quotient(above, below), "p50": None, "p95": None}
+    return numbers
+
+
+def _over_peers(cursor: duckdb.DuckDBPyConnection, cut: Cut) -> _Numbers:
+    peers = cut.rows("session_hour", "peer", "weight").each("peer", "max(weight) AS weight")
+    found = peers.aggregate(cursor, exact_sum("weight"))
+    return {group: {"peers": number(weight), "all_peers": weight} for group, (weight,) in found.items()}
+
+
+SESSION_COLUMNS = ("session", "weight", "startup_ms", "startup_seq", "min_uptime_ms", "max_uptime_ms", "first_ms", "last_ms")
+STARTUP = "arg_max(startup_ms, startup_seq) FILTER (WHERE startup_ms IS NOT NULL)::DOUBLE AS startup_ms"
+STARTUP_SUMS = (exact_sum("startup_ms * weight"), exact_sum_where("weight", "startup_ms IS NOT NULL"))
+ONLINE = "coalesce(max(max_uptime_ms) - min(min_uptime_ms), max(last_ms) - min(first_ms)) / 1000 AS online_s"
+
+
+def _over_sessions(cursor: duckdb.DuckDBPyConnection, cut: Cut) -> _Numbers:
+    sessions = cut.rows("session_hour", *SESSION_COLUMNS).each("session", "max(weight) AS weight", STARTUP, ONLINE)
+    # Half a million sessions are put together once, not once for each of the questions.
+    cursor.execute(f"CREATE OR REPLACE TEMP TABLE session_sums AS {sessions.sql}", sessions.parameters)
+    kept = Rows(sql="SELECT * FROM session_sums", parameters={}, aliases=cut.aliases, total=False)
+    sums = (exact_sum("weight"), *STARTUP_SUMS, exact_sum("online_s * weight"))
+    found, ranks = kept.aggregate(cursor, *sums), quantiles(cursor, kept, ("startup_ms",))
+    return {
+        group: {
+            "sessions": number(weight),
+            "startup_ms": {"mean": quotient(startup, started)}
+            | dict(zip(("p50", "p95"), ranks.get(group, {}).get("startup_ms", (None, None)), strict=True)),
+            "online_s_per_view": quotient(online, weight),
+            "online": online,
+        }
+        for group, (weight, startup, started, online) in found.items()
+    }
+
+
+def _copies(cursor: duckdb.DuckDBPyConnection, span: Span | None) -> int:
+    hours = Cut(span, {}).condition("copies")
+    return int(cursor.execute(f"SELECT coalesce(sum(copies), 0) FROM copies WHERE {hours}").fetchall()[0][0])
+
+
+def _unreadable(cursor: duckdb.DuckDBPyConnection) -> int:
+    return int(cursor.execute("SELECT coalesce(sum(unreadable), 0) FROM logs").fetchall()[0][0])
+
+
+def _lost(cursor: duckdb.DuckDBPyConnection, span: Span | None) -> float:
+    rows = Cut(span, {}).rows("session_hour", "session", "weight", "messages", "min_seq", "max_seq")
+    missing = "(max(max_seq) - min(min_seq) + 1 - sum(messages))::BIGINT AS missing"
+    # Few sessions have lost anything, and only they are weighed.
+    sessions = rows.each("session", "max(weight) AS weight", missing)
+    sql = f"SELECT {weighed('missing')} FROM ({sessions.sql}) WHERE missing <> 0"
+    [(lost,)] = cursor.execute(sql, sessions.parameters).fetchall()
+    return number(lost)

@@ -1,0 +1,140 @@
+"""Measures over time, in steps of a minute, an hour or longer, as `measures.timeline` has them for the same steps.
+
+Minutes are kept for everybody and for each value of one dimension. Under several filters, or for startup delays, an hour is the
+finest step; who was there is known by the minute under any filter.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+
+import duckdb
+
+from monitor_platform.history.audience import Weights, distinct, heard, newcomers, present
+from monitor_platform.history.cut import Cut, mean_sums, weighed, whole_hours
+from monitor_platform.history.periods import JOINED, Periods, Unit, periods
+from monitor_platform.history.schema import DIMENSIONS, MINUTE_MS
+from monitor_platform.history.store import HistoryStore
+from monitor_platform.history.summary import STARTUP, STARTUP_SUMS
+from monitor_platform.measures.exact import number, quotient
+from monitor_platform.measures.registry import COUNTS, Kind, Measure, measure_of
+from monitor_platform.measures.selection import Span
+from monitor_platform.measures.timeline import Timeline
+
+MOST_MINUTES = 50_000
+"""Five weeks; more points than that are a mistake."""
+
+_Sums = dict[int, tuple[int, int]]
+
+
+def minutes(store: HistoryStore, *, measures: Sequence[str], span: Span, where: Mapping[str, str] | None = None) -> Timeline:
+    """`measures` in each minute of the whole hours of `span`; ValueError for what is kept by hours only."""
+    where = where or {}
+    chosen = {name: measure_of(name, "timeline") for name in measures}
+    for measure in chosen.values():
+        _check_minutes(measure, where)
+    span = whole_hours(span)
+    first, last = span.from_ms // MINUTE_MS, span.to_ms // MINUTE_MS
+    if last - first > MOST_MINUTES:
+        raise ValueError(f"{last - first:,} minutes are too many to draw; choose a shorter range, or steps of an hour")
+    with store.reading() as cursor:
+        values = {name: _minute_series(cursor, measure, Cut(span, where), range(first, last)) for name, measure in chosen.items()}
+    return Timeline(tuple((minute + 1) * MINUTE_MS for minute in range(first, last)), values)
+
+
+def timeline(
+    store: HistoryStore,
+    *,
+    measures: Sequence[str],
+    span: Span,
+    unit: Unit = "hour",
+    zone: str = "UTC",
+    where: Mapping[str, str] | None = None,
+) -> Timeline:
+    """`measures` in each `unit` of time that `span` touches; concurrent peers are those at its end."""
+    chosen = {name: measure_of(name, "timeline") for name in measures}
+    steps = periods(span, unit, zone)
+    with store.reading() as cursor:
+        values = {name: _series(cursor, measure, Cut(steps.span, where or {}), steps) for name, measure in chosen.items()}
+    return Timeline(steps.begins_ms[1:], values)
+
+
+def sums_by_step(cursor: duckdb.DuckDBPyConnection, measure: Measure, cut: Cut, steps: Periods) -> _Sums:
+    """Numerator and denominator of a mean or ratio in each step that has any."""
+    if measure.kind is not Kind.SESSION:
+        sql = f"{cut.sql('session_hour', 'step', *mean_sums(measure.name), joined=JOINED)} GROUP BY step"
+    else:
+        sessions = f"{cut.sql('session_hour', 'step', 'max(weight) AS weight', STARTUP, joined=JOINED)} GROUP BY step, session"
+        sql = f"SELECT step, {', '.join(STARTUP_SUMS)} FROM ({sessions}) GROUP BY step"
+    parameters = {**cut.parameters, **steps.parameters}
+    return {step: (above, below) for step, above, below in cursor.execute(sql, parameters).fetchall()}
+
+
+def _check_minutes(measure: Measure, where: Mapping[str, str]) -> None:
+    if measure.kind is Kind.SESSION:
+        raise ValueError(f"{measure.name} is kept by session and hour, not by minute; choose steps of an hour")
+    by_people = COUNTS - {Kind.MESSAGES}
+    if measure.kind not in by_people and (len(where) > 1 or not set(where) <= set(DIMENSIONS)):
+        raise ValueError(
+            f"{measure.name} by the minute is kept for everybody and for one value of {', '.join(DIMENSIONS)}; "
+            "leave the other filters out, or choose steps of an hour"
+        )
+
+
+def _minute_series(cursor: duckdb.DuckDBPyConnection, measure: Measure, cut: Cut, of: range) -> tuple[float | None, ...]:
+    if measure.kind in _AUDIENCE:
+        counts = _AUDIENCE[measure.kind](cursor, cut)
+        series = [counts.get(minute, 0) for minute in of]
+        return tuple(map(number, accumulate(series) if measure.kind is Kind.CUMULATIVE else series))
+    name, value = next(iter(cut.where.items()), ("", ""))
+    everybody = Cut(cut.span, {})
+    sums = (weighed("messages"), "1") if measure.kind is Kind.MESSAGES else mean_sums(measure.name)
+    sql = f"{everybody.sql('minute_sums', 'minute', *sums)} AND dimension = $dimension AND value = $value GROUP BY minute"
+    found = {row[0]: row[1:] for row in cursor.execute(sql, {"dimension": name, "value": value}).fetchall()}
+    if measure.kind is Kind.MESSAGES:
+        return tuple(number(found.get(minute, (0,))[0]) for minute in of)
+    return tuple(quotient(*found.get(minute, (0, 0))) for minute in of)
+
+
+def _everything(cursor: duckdb.DuckDBPyConnection, cut: Cut) -> Weights:
+    """New to all that is kept, not to the span."""
+    return newcomers(cursor, Cut(None, cut.where))
+
+
+_AUDIENCE: dict[Kind, Callable[[duckdb.DuckDBPyConnection, Cut], Weights]] = {
+    Kind.CONCURRENT: present,
+    Kind.DISTINCT: heard,
+    Kind.NEW: _everything,
+    Kind.CUMULATIVE: newcomers,
+}
+
+
+def _series(cursor: duckdb.DuckDBPyConnection, measure: Measure, cut: Cut, steps: Periods) -> tuple[float | None, ...]:
+    if measure.kind in COUNTS:
+        counts = _counts(cursor, measure, cut, steps)
+        series = [counts.get(at, 0) for at in range(len(steps.names))]
+        return tuple(map(number, accumulate(series) if measure.kind is Kind.CUMULATIVE else series))
+    sums = sums_by_step(cursor, measure, cut, steps)
+    return tuple(quotient(*sums.get(at, (0, 0))) for at in range(len(steps.names)))
+
+
+def _counts(cursor: duckdb.DuckDBPyConnection, measure: Measure, cut: Cut, steps: Periods) -> Weights:
+    if measure.kind is Kind.DISTINCT:
+        return distinct(cursor, cut, steps)
+    if measure.kind is Kind.MESSAGES:
+        sql = f"{cut.sql('session_hour', 'step', weighed('messages'), joined=JOINED)} GROUP BY step"
+        return dict(cursor.execute(sql, {**cut.parameters, **steps.parameters}).fetchall())
+    if measure.kind is Kind.CONCURRENT:
+        ends = {end // MINUTE_MS - 1: at for at, end in enumerate(steps.begins_ms[1:])}
+        return {ends[minute]: count for minute, count in present(cursor, cut, at_hours=True).items() if minute in ends}
+    by_minute = newcomers(cursor, Cut(None, cut.where) if measure.kind is Kind.NEW else cut)
+    return in_steps(by_minute, steps)
+
+
+def in_steps(by_minute: Weights, steps: Periods) -> Weights:
+    """Minutes added up to steps; those outside are left out."""
+    found: Weights = {}
+    for minute, weight in by_minute.items():
+        if steps.begins_ms[0] <= minute * MINUTE_MS < steps.begins_ms[-1]:
+            at = steps.at(minute * MINUTE_MS)
+            found[at] = found.get(at, 0) + weight
+    return found
