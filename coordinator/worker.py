@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -117,10 +118,18 @@ class _Stores:
         """OSError if a folder cannot be used."""
         settings, place = self._settings, self._place
         if settings.spool_max_bytes:
-            self.spool = SpoolCarrier(settings.spool / f"worker-{place.number}", settings.spool_max_bytes // place.of)
+            stranded = _stranded(settings.spool, place)
+            self.spool = SpoolCarrier(settings.spool / f"worker-{place.number}", settings.spool_max_bytes // place.of, stranded)
         if settings.quarantine_folder is not None:
             stem = f"{settings.name}-{place.number}"
             self.quarantine = Quarantine(settings.quarantine_folder, stem, settings.quarantine_max_bytes // place.of)
+
+
+def _stranded(spool: Path, place: Place) -> list[Path]:
+    """The folders of workers that there are no more; each is left to one of those that there are."""
+    numbers = (path.name.removeprefix("worker-") for path in spool.glob("worker-*"))
+    gone = sorted(int(number) for number in numbers if number.isascii() and number.isdigit() and int(number) >= place.of)
+    return [spool / f"worker-{number}" for number in gone if number % place.of == place.number]
 
 
 def serve(settings: Settings, listener: socket.socket, place: Place, on_ready: Callable[[], None]) -> None:

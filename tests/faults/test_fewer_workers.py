@@ -1,0 +1,31 @@
+"""A coordinator that comes back with fewer workers brings home what the others had spooled."""
+
+from pathlib import Path
+
+from tests.faults.deployment import Deployment
+from tests.faults.ledger import Ledger, Load
+from tests.faults.oracle import judge
+from tests.processes import eventually
+
+
+def spooled(spool: Path) -> set[str]:
+    """The workers in whose folders something waits."""
+    return {path.parent.name for path in spool.glob("worker-*/*.spool")}
+
+
+def test_what_the_workers_that_are_no_more_had_spooled_is_stored_too(deployment: Deployment, ledger: Ledger):
+    server = deployment.feedback_server()
+    coordinator = deployment.coordinator("--workers", "3")
+    server.kill()
+    with Load(deployment.entries, ledger) as load:
+        eventually(lambda: spooled(coordinator.folder) - {"worker-0"}, within_s=30)
+        load.gets_on()
+    coordinator.stop()
+    assert spooled(coordinator.folder) - {"worker-0"}, "there is something to be left behind"
+    coordinator.flags = tuple("1" if flag == "3" else flag for flag in coordinator.flags)
+    coordinator.start()
+    assert spooled(coordinator.folder) == {"worker-0"}
+    server.start()
+    deployment.settle()
+    assert not spooled(coordinator.folder)
+    judge(ledger, deployment.data).assert_kept()
