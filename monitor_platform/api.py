@@ -18,6 +18,7 @@ from feedback_wire import routes
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.geo.locator import Locator
+from monitor_platform.measures.gathering import columns_for
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.open import open_logs
 from monitor_platform.measures.selection import Span, check_columns
@@ -79,7 +80,7 @@ class Archive:
             return await asyncio.to_thread(self._read, span, where, by)
 
     def _read(self, span: Span, where: Mapping[str, str], by: Sequence[str]) -> dict[str, Any]:
-        table = open_logs(self.paths, locator=self.locator, mos=self.mos, span=span)
+        table = open_logs(self.paths, locator=self.locator, mos=self.mos, span=span, columns=columns_for((*by, *where)))
         try:
             return summarize(table, span=span, where=where, by=by)
         finally:

@@ -22,8 +22,11 @@ SCHEMA = f"""
     CREATE TEMP TABLE incoming ({_FIELDS}, extra JSON);
 """
 
-# Which copy of a message counts: the first received; the servers' names settle what one millisecond cannot.
-_RANK = ("received_ms", "via", "ip")
+RANK = ("received_ms", "via", "ip")
+"""Which copy of a message counts: the first received; the servers' names settle what one millisecond cannot."""
+
+PLACED = frozenset({"isp", "country", "area", "district"})
+"""The columns that need to know where an address is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,26 +65,26 @@ def _leave_out_unreadable(db: duckdb.DuckDBPyConnection) -> int:
 
 
 def _leave_out_copies_within(db: duckdb.DuckDBPyConnection) -> int:
-    if _one(db.execute("SELECT count(*) = (SELECT count(*) FROM (SELECT 1 FROM incoming GROUP BY session_id, seq)) FROM incoming")):
+    if one(db.execute("SELECT count(*) = (SELECT count(*) FROM (SELECT 1 FROM incoming GROUP BY session_id, seq)) FROM incoming")):
         return 0
     db.execute(f"""
         CREATE OR REPLACE TEMP TABLE copies AS
         SELECT incoming.rowid AS row, received_ms FROM incoming
         SEMI JOIN (SELECT session_id, seq FROM incoming GROUP BY ALL HAVING count(*) > 1) AS several USING (session_id, seq)
-        QUALIFY row_number() OVER (PARTITION BY session_id, seq ORDER BY {", ".join(_RANK)}, incoming.rowid) > 1
+        QUALIFY row_number() OVER (PARTITION BY session_id, seq ORDER BY {", ".join(RANK)}, incoming.rowid) > 1
     """)
     return _leave_out(db)
 
 
 def _leave_out_copies_of_known(db: duckdb.DuckDBPyConnection) -> int:
-    earlier = f"({', '.join(f'incoming.{name}' for name in _RANK)}) < ({', '.join(f'feedback.{name}' for name in _RANK)})"
+    earlier = f"({', '.join(f'incoming.{name}' for name in RANK)}) < ({', '.join(f'feedback.{name}' for name in RANK)})"
     db.execute(f"""
         CREATE OR REPLACE TEMP TABLE known AS
         SELECT incoming.rowid AS row, incoming.received_ms, feedback.rowid AS known_row, feedback.received_ms AS known_ms,
                {earlier} AS earlier
         FROM incoming JOIN feedback USING (session_id, seq)
     """)
-    if _one(db.execute("SELECT count(*) FROM known")) == 0:
+    if one(db.execute("SELECT count(*) FROM known")) == 0:
         return 0
     # Only a copy that was received earlier takes the place of the one that we know.
     db.execute("INSERT INTO duplicate SELECT known_ms FROM known WHERE earlier")
@@ -97,8 +100,12 @@ def _leave_out(db: duckdb.DuckDBPyConnection) -> int:
 
 
 def _place_new_addresses(db: duckdb.DuckDBPyConnection, locator: Locator) -> None:
-    new = db.execute("SELECT DISTINCT ip FROM incoming ANTI JOIN place USING (ip)").fetchall()
-    places = [(ip, locator.locate(ip)) for (ip,) in new]
+    place_addresses(db, "SELECT DISTINCT ip FROM incoming ANTI JOIN place USING (ip)", locator)
+
+
+def place_addresses(db: duckdb.DuckDBPyConnection, addresses: str, locator: Locator) -> None:
+    """Remember in the table `place` where each of the `addresses` (a SELECT of them) is."""
+    places = [(ip, locator.locate(ip)) for (ip,) in db.execute(addresses).fetchall()]
     if places:
         columns = zip(*((ip, place.country, place.area, place.district, place.isp) for ip, place in places), strict=True)
         db.execute(
@@ -107,9 +114,14 @@ def _place_new_addresses(db: duckdb.DuckDBPyConnection, locator: Locator) -> Non
         )
 
 
-def _store(db: duckdb.DuckDBPyConnection, mos: MosModel, shown_ms: int | None) -> None:
+def missing_text() -> dict[str, str]:
+    """SQL of the columns that say "unknown" where a record does not; `located_isp` is what the place's network says."""
     said = {name: f"coalesce({name}, '{UNKNOWN}')" for name in ("channel", "app", "platform")}
-    said["isp"] = f"coalesce(isp, located_isp, '{UNKNOWN}')"
+    return said | {"isp": f"coalesce(isp, located_isp, '{UNKNOWN}')"}
+
+
+def _store(db: duckdb.DuckDBPyConnection, mos: MosModel, shown_ms: int | None) -> None:
+    said = missing_text()
     fields = ", ".join(said.get(field.name, field.name) for field in ROW_FIELDS)
     db.execute(
         f"""
@@ -123,9 +135,10 @@ def _store(db: duckdb.DuckDBPyConnection, mos: MosModel, shown_ms: int | None) -
 
 def _changed(result: duckdb.DuckDBPyConnection) -> int:
     """How many rows the statement before wrote or removed."""
-    return int(_one(result))
+    return one(result)
 
 
-def _one(result: duckdb.DuckDBPyConnection) -> int:
+def one(result: duckdb.DuckDBPyConnection) -> int:
+    """The whole number that a statement answers with."""
     row = result.fetchone()
     return int(row[0]) if row else 0

@@ -5,13 +5,14 @@ sealed into, or a converted copy), so one of them is enough.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 
 from feedback_wire.log_name import Form, LogName
 from monitor_platform.geo.locator import Locator
+from monitor_platform.measures.gathering import Gathering
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.table import FeedbackTable
@@ -32,15 +33,32 @@ _MARGIN_S = 60
 
 
 def open_logs(
-    paths: Sequence[Path], *, locator: Locator, mos: MosModel, span: Span | None = None, progress: Progress | None = None
+    paths: Sequence[Path],
+    *,
+    locator: Locator,
+    mos: MosModel,
+    span: Span | None = None,
+    progress: Progress | None = None,
+    columns: Collection[str] | None = None,
 ) -> FeedbackTable:
     """A table of every record in the logs `paths`, folders searched through; with `span`, of those files that can hold it.
 
-    FileNotFoundError for a path that is not there, ValueError for a file that is no log. Damage raises nothing: `table.damages`.
+    `columns`: for questions that read no others, which is several times as fast. FileNotFoundError for a path that is not there,
+    ValueError for a file that is no log. Damage raises nothing: `table.damages`.
     """
     logs = logs_for(find_logs(paths), span)
+    if columns is None:
+        table = FeedbackTable(locator, mos)
+        _read(table, logs, progress)
+        return table
+    gathering = Gathering(locator, mos, columns=columns)
+    _read(gathering, logs, progress)
+    gathering.settle()
+    return gathering
+
+
+def _read(table: FeedbackTable, logs: Sequence[Path], progress: Progress | None) -> None:
     all_bytes, read_bytes = sum(path.stat().st_size for path in logs), 0
-    table = FeedbackTable(locator, mos)
     for batch in _batches(logs):
         with ExitStack() as opened:
             for verified in _alike([opened.enter_context(open_log(path)) for path in batch]):
@@ -48,7 +66,6 @@ def open_logs(
         read_bytes += sum(path.stat().st_size for path in batch)
         if progress is not None:
             progress(read_bytes, all_bytes)
-    return table
 
 
 def find_logs(paths: Iterable[Path]) -> list[Path]:

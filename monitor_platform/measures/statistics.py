@@ -52,10 +52,12 @@ class Rows:
             return f"GROUP BY GROUPING SETS (({', '.join(keys)}), ({groups}))"
         return f"GROUP BY GROUPING SETS (({groups}))"
 
-    def aggregate(self, cursor: duckdb.DuckDBPyConnection, *columns: str) -> dict[Group, tuple[Any, ...]]:
-        """`columns` (SQL aggregates) of each group, and of the total; of nothing, there is a total as well."""
+    def aggregate(self, cursor: duckdb.DuckDBPyConnection, *columns: str, total: bool = True) -> dict[Group, tuple[Any, ...]]:
+        """`columns` (SQL aggregates) of each group, and of the `total`; of nothing, there is a total as well."""
         chosen = ", ".join([*self.aliases, *columns])
-        found = cursor.execute(f"SELECT {chosen} FROM ({self.sql}) {self.group_by()}", self.parameters).fetchall()
+        groups_only = f"GROUP BY GROUPING SETS (({', '.join(self.aliases)}))"
+        grouped = self.group_by() if total else groups_only
+        found = cursor.execute(f"SELECT {chosen} FROM ({self.sql}) {grouped}", self.parameters).fetchall()
         groups = {row[: len(self.aliases)]: row[len(self.aliases) :] for row in found}
         return groups or self._nothing(cursor, columns)
 

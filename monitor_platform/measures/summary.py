@@ -1,7 +1,8 @@
 """The one shape of numbers: `analyze --json`, the summary API and the simulator's truth file all speak it.
 
 Three questions are asked of the chosen records: over messages, over peers and over sessions, since a peer or a session counts once
-however many messages it sent. docs/measures.md defines each number.
+however many messages it sent. The records are read twice for that: once for the messages, once to put each session's together into
+"spells" (a session, for as long as it belongs to one group), which are few. docs/measures.md defines each number.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,8 +39,10 @@ def summarize(
     selection = Selection(span, where or {}, by)
     with table.reading() as cursor:
         messages = _over_messages(cursor, selection)
-        rest = (_over_peers(cursor, selection), _over_sessions(cursor, selection))
-        cost = {"duplicates": _duplicates(cursor, span), "unreadable": table.unreadable, "lost": _lost(cursor, span)}
+        spells = _spells(cursor, selection)
+        rest = (_over_peers(cursor, spells), _over_sessions(cursor, spells))
+        everything = spells if not where else _spells(cursor, Selection(span, {}))
+        cost = {"duplicates": _duplicates(cursor, span), "unreadable": table.unreadable, "lost": _lost(cursor, everything)}
     numbers = {group: _shape(found, *(other[group] for other in rest)) for group, found in messages.items()}
     total = numbers.pop((None,) * len(by))
     span = span or extent(table)
@@ -70,27 +73,48 @@ def _over_messages(cursor: duckdb.DuckDBPyConnection, selection: Selection) -> _
         sums += [exact_sum(f"{rate} * weight"), exact_sum_where("weight", f"{rate} IS NOT NULL")]
     ranks = quantiles(cursor, rows, RATES)
     numbers: _Numbers = {}
-    for group, (messages, upload, download, *moments) in rows.aggregate(cursor, *sums).items():
+    for group, (messages, upload, download, *moments) in _with_total(rows.aggregate(cursor, *sums, total=False)).items():
         numbers[group] = {"messages": number(messages), "contribution_ratio": quotient(upload, download)}
         for rate, numerator, denominator in zip(RATES, moments[::2], moments[1::2], strict=True):
             numbers[group][rate] = _distribution(quotient(numerator, denominator), ranks, group, rate)
     return numbers
 
 
-def _over_peers(cursor: duckdb.DuckDBPyConnection, selection: Selection) -> _Numbers:
+def _with_total(sums: Mapping[Group, tuple[int, ...]]) -> dict[Group, tuple[int, ...]]:
+    """Exact sums add up without loss, so that the total need not be summed from the records again."""
+    nothing = (None,) * len(next(iter(sums)))
+    return {**sums, nothing: tuple(map(sum, zip(*sums.values(), strict=True)))}
+
+
+def _spells(cursor: duckdb.DuckDBPyConnection, selection: Selection) -> Rows:
+    """A row per session and group, from which both can be put together."""
+    columns = ("session_id", "peer_id", "seq", "weight", "startup_ms", "uptime_ms", "received_ms")
+    groups = "".join(f", {alias}" for alias in selection.aliases)
+    sql = f"""
+        SELECT session_id, peer_id{groups}, max(weight) AS weight, count(*) AS messages,
+               min(seq) AS first_seq, max(seq) AS last_seq,
+               min(uptime_ms) AS least_up, max(uptime_ms) AS most_up, min(received_ms) AS first_ms, max(received_ms) AS last_ms,
+               arg_max(startup_ms, seq) FILTER (WHERE startup_ms IS NOT NULL) AS startup_ms,
+               max(seq) FILTER (WHERE startup_ms IS NOT NULL) AS startup_seq
+        FROM ({selection.sql(*columns)}) GROUP BY session_id, peer_id{groups}
+    """
+    cursor.execute(f"CREATE OR REPLACE TEMP TABLE spell AS {sql}", selection.parameters)
+    return Rows(sql="SELECT * FROM spell", parameters={}, aliases=selection.aliases)
+
+
+def _over_peers(cursor: duckdb.DuckDBPyConnection, spells: Rows) -> _Numbers:
     """A peer weighs as much as its weightiest message."""
-    peers = Rows.of(selection, "peer_id", "weight").each("peer_id", "max(weight) AS weight")
-    found = peers.aggregate(cursor, exact_sum("weight"))
+    found = spells.each("peer_id", "max(weight) AS weight").aggregate(cursor, exact_sum("weight"))
     return {group: {"peers": number(weight), "all_peers": weight} for group, (weight,) in found.items()}
 
 
-def _over_sessions(cursor: duckdb.DuckDBPyConnection, selection: Selection) -> _Numbers:
+def _over_sessions(cursor: duckdb.DuckDBPyConnection, spells: Rows) -> _Numbers:
     """A session weighs as much as its weightiest message; its startup delay is the last that it has reported."""
-    sessions = Rows.of(selection, "session_id", "seq", "weight", "startup_ms", "uptime_ms", "received_ms").each(
+    sessions = spells.each(
         "session_id",
         "max(weight) AS weight",
-        "arg_max(startup_ms, seq) FILTER (WHERE startup_ms IS NOT NULL)::DOUBLE AS startup_ms",
-        "coalesce(max(uptime_ms) - min(uptime_ms), max(received_ms) - min(received_ms)) / 1000 AS online_s",
+        "arg_max(startup_ms, startup_seq) FILTER (WHERE startup_ms IS NOT NULL)::DOUBLE AS startup_ms",
+        "coalesce(max(most_up) - min(least_up), max(last_ms) - min(first_ms)) / 1000 AS online_s",
     )
     started = exact_sum_where("weight", "startup_ms IS NOT NULL")
     found = sessions.aggregate(
@@ -120,10 +144,10 @@ def _duplicates(cursor: duckdb.DuckDBPyConnection, span: Span | None) -> int:
     return int(count)
 
 
-def _lost(cursor: duckdb.DuckDBPyConnection, span: Span | None) -> float:
+def _lost(cursor: duckdb.DuckDBPyConnection, spells: Rows) -> float:
     """Gaps in the sessions' numbers; a filter does not apply, since nobody knows what a missing message would have said."""
-    sessions = Rows.of(Selection(span, {}), "session_id", "seq", "weight").each(
-        "session_id", "max(weight) AS weight", "max(seq) - min(seq) + 1 - count(*) AS missing"
+    sessions = Rows(sql=spells.sql, parameters={}).each(
+        "session_id", "max(weight) AS weight", "max(last_seq) - min(first_seq) + 1 - sum(messages)::BIGINT AS missing"
     )
     [(missing,)] = sessions.aggregate(cursor, exact_sum("missing * weight")).values()
     return number(missing)

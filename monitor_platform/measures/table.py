@@ -47,6 +47,8 @@ class FeedbackTable:
     What a record does not carry is NULL, except `channel`, `isp`, `app` and `platform`: "unknown".
     """
 
+    compressed_every = COMPRESSED_EVERY
+
     def __init__(self, locator: Locator, mos: MosModel) -> None:
         self.mos = mos
         self._locator = locator
@@ -54,7 +56,7 @@ class FeedbackTable:
         self._root = duckdb.connect(config=dict.fromkeys(_SWITCHED_OFF, False))
         self._root.execute("ATTACH ':memory:' AS store (COMPRESS)")
         self._writer = self.cursor()
-        self._writer.execute(SCHEMA)
+        self._writer.execute(self._schema())
         self._writing = threading.Lock()
         self._version = 0
         self._unreadable = 0
@@ -104,21 +106,33 @@ class FeedbackTable:
 
     def forget_before(self, received_ms: int) -> int:
         """Drop what was received earlier; how many messages that were."""
-        with self._writing, _transaction(self._writer) as db:
+        with self.changing() as db:
             parameters = {"before": received_ms}
             gone = db.execute("DELETE FROM feedback WHERE received_ms < $before", parameters).fetchall()[0][0]
             db.execute("DELETE FROM duplicate WHERE received_ms < $before", parameters)
             db.execute("DELETE FROM place WHERE ip NOT IN (SELECT ip FROM feedback)")
-        self._version += 1
         return int(gone)
 
     def close(self) -> None:
         self._writer.close()
         self._root.close()
 
+    @contextmanager
+    def changing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The one connection that writes, in a transaction of its own; every change makes a new version."""
+        with self._writing, _transaction(self._writer) as db:
+            yield db
+        self._version += 1
+
+    def _schema(self) -> str:
+        return SCHEMA
+
+    def _intake(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
+        return take_in(db, logs, self._locator, self.mos, shown_ms)
+
     def _compress(self, added: int) -> None:
         self._uncompressed += added
-        if self._uncompressed < COMPRESSED_EVERY:
+        if self._uncompressed < self.compressed_every:
             return
         try:
             self._writer.execute("CHECKPOINT store")
@@ -129,7 +143,7 @@ class FeedbackTable:
     def _take_in(self, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
         try:
             with _transaction(self._writer) as db:
-                return take_in(db, logs, self._locator, self.mos, shown_ms)
+                return self._intake(db, logs, shown_ms)
         except duckdb.Error as error:
             if len(logs) == 1:
                 return self._refuse(logs[0], error)

@@ -30,7 +30,7 @@ def check_parquet(path: Path, salvage: Path) -> CheckedParquet:
         damage = Damage(0, size, f"not a readable Parquet file: {_first_line(error)}", torn=True)
         return CheckedParquet(path=path, records=0, lost=0, damages=(damage,), columns=())
     with file:
-        damaged = _damaged_groups(file)
+        damaged = _damaged_groups(path, file)
         if damaged:
             path = _write_whole_groups(file, set(damaged), salvage)
         lost = sum(file.metadata.row_group(group).num_rows for group in damaged)
@@ -43,13 +43,16 @@ def check_parquet(path: Path, salvage: Path) -> CheckedParquet:
         )
 
 
-def _damaged_groups(file: pq.ParquetFile) -> dict[int, Damage]:
+def _damaged_groups(path: Path, file: pq.ParquetFile) -> dict[int, Damage]:
     damaged = {}
-    for group in range(file.num_row_groups):
-        try:
-            file.read_row_group(group)
-        except UNREADABLE as error:
-            damaged[group] = _damage(file, group, error)
+    # Text is only looked at: left as numbers into its dictionary, it costs a third less.
+    text = [column.name for column in file.schema_arrow if pa.types.is_string(column.type)]
+    with pq.ParquetFile(path, metadata=file.metadata, read_dictionary=text, page_checksum_verification=True) as looked_at:
+        for group in range(file.num_row_groups):
+            try:
+                looked_at.read_row_group(group)
+            except UNREADABLE as error:
+                damaged[group] = _damage(file, group, error)
     return damaged
 
 

@@ -93,6 +93,7 @@ def analyze(
         GeoIP2 or GeoLite2 ASN database instead of the one that is shipped.
     """
     from monitor_platform.geo.locator import Locator
+    from monitor_platform.measures.gathering import columns_for
     from monitor_platform.measures.mos import MosModel
     from monitor_platform.measures.open import open_logs
     from monitor_platform.measures.selection import check_columns
@@ -106,7 +107,8 @@ def analyze(
         mos = MosModel(c1=mos_c1, c2=mos_c2, a=mos_a, lam=mos_lambda, calibration=mos_calibration)
         asked = _span(begin, end)
         with Locator(geo_city, geo_asn) as locator, _progress() as progress:
-            table = open_logs(paths, locator=locator, mos=mos, span=asked, progress=progress)
+            kept = None if html is not None else columns_for((*columns, *filters))
+            table = open_logs(paths, locator=locator, mos=mos, span=asked, progress=progress, columns=kept)
         with closing(table):
             _tell_damages(table)
             span = _covered(table, asked, begin, end)
