@@ -1,6 +1,7 @@
 """Bokeh's application behind the gate: no handler, Bokeh's own included, is even made before the gate has said yes."""
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 from urllib.parse import quote
@@ -76,7 +77,7 @@ class _Asked(HTTPMessageDelegate):
 
     async def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> None:
         try:
-            _check_session(self._request)
+            _check_head(self._request, self._application.gate.turned_away)
             await self._application.gate.admit(self._request)
             self._next = self._handler()
             self._application.admit(getattr(self._request.connection, "stream", None))
@@ -96,9 +97,14 @@ class _Asked(HTTPMessageDelegate):
         self._next.on_connection_close()
 
 
-def _check_session(request: HTTPServerRequest) -> None:
+def _check_head(request: HTTPServerRequest, turned_away: Counter[str]) -> None:
+    """Problem about what Bokeh and Tornado would stumble over."""
     if "Bokeh-Session-Id" in request.headers or any(name in request.arguments for name in FOREIGN_SESSION):
+        turned_away["foreign_session"] += 1
         raise Problem(403, "foreign_session", "sessions are given out by the pages of this dashboard and nowhere else")
+    if host_of(request.headers.get("Origin", "")) is None:
+        turned_away["foreign_origin"] += 1
+        raise Problem(400, "foreign_origin", "the Origin header holds no origin")
 
 
 class RefusedHandler(RequestHandler):

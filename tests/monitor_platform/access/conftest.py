@@ -1,0 +1,149 @@
+"""A dashboard with users, and somebody who knocks at it with plain HTTP, from any address of loopback."""
+
+import http.client
+import json
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+import trustme
+
+from tests.monitor_platform.dashboard.conftest import browser, recorded  # noqa: F401 - the same audience, the same browser
+from tests.processes import Server, start_server
+
+NAME, PASSWORD = "王小明", "correct horse battery"
+PROXY, ELSEWHERE = "127.0.0.1", "127.0.0.2"
+"""The one is the trusted proxy of the tests, the other is not."""
+
+
+def users(*arguments: str, password: str = "") -> subprocess.CompletedProcess[str]:
+    """`swarmscope users`, as an operator with a pipe calls it."""
+    command = [sys.executable, "-m", "swarmscope", "users", *arguments]
+    return subprocess.run(command, input=password + "\n", capture_output=True, text=True, timeout=30)
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def cookie(self) -> str:
+        return (self.headers["Set-Cookie"] or "").split(";")[0]
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Dashboard:
+    """A running one."""
+
+    server: Server
+    users: Path
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.server.url).netloc
+
+    def ask(
+        self,
+        path: str,
+        headers: dict[str, str] | None = None,
+        *,
+        method: str = "GET",
+        body: str | None = None,
+        peer: str = ELSEWHERE,
+    ) -> Answer:
+        """One request on a connection of its own, from the address `peer`."""
+        name, port = self.host.split(":")
+        if self.tls is None:
+            connection = http.client.HTTPConnection(name, int(port), timeout=20, source_address=(peer, 0))
+        else:
+            connection = http.client.HTTPSConnection(name, int(port), timeout=20, source_address=(peer, 0), context=self.tls)
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
+        finally:
+            connection.close()
+
+    def log_in(
+        self, name: str = NAME, password: str = PASSWORD, *, peer: str = ELSEWHERE, wanted: str = "/", **headers: str
+    ) -> Answer:
+        body = urlencode({"name": name, "password": password, "next": wanted})
+        told = {"Content-Type": "application/x-www-form-urlencoded"} | {
+            key.replace("_", "-"): value for key, value in headers.items()
+        }
+        return self.ask("/login", told, method="POST", body=body, peer=peer)
+
+    def counted(self, name: str, cookie: str) -> float:
+        """A figure of its own, 0 while there is none."""
+        for line in self.ask("/metrics", {"Cookie": cookie}).body.decode().splitlines():
+            if line.startswith(f"{name} "):
+                return float(line.split()[-1])
+        return 0.0
+
+
+@pytest.fixture(scope="module")
+def user_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("users") / "users.txt"
+    assert users("add", NAME, "--file", str(path), password=PASSWORD).returncode == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def start(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:  # noqa: F811
+    """Start a dashboard of the recorded audience."""
+    servers: list[Server] = []
+
+    def start(*arguments: str) -> Server:
+        log = tmp_path_factory.mktemp("log") / "log"
+        servers.append(start_server("monitor", "--static", str(recorded), "--listen", "127.0.0.1:0", *arguments, log=log))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        assert server.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def dashboard(start: Callable[..., Server], user_file: Path) -> Iterator[Dashboard]:
+    """One with users, behind a proxy that may name them too."""
+    server = start("--users", str(user_file), "--trusted-user-header", "X-Forwarded-User", "--trusted-proxy", f"{PROXY}/32")
+    yield Dashboard(server, user_file)
+    # Whatever strangers have tried: nothing of it is an error of ours, and no password is written anywhere.
+    assert server.said() == ""
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def files(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> "Files":
+    return Files(authority, tmp_path_factory.mktemp("tls"))
+
+
+class Files:
+    """A certificate for 127.0.0.1 and its authority, as files."""
+
+    def __init__(self, authority: trustme.CA, folder: Path) -> None:
+        self.authority = authority
+        self.cert, self.key, self.ca = folder / "cert.pem", folder / "key.pem", folder / "ca.pem"
+        authority.cert_pem.write_to_path(self.ca)
+        self.renew()
+
+    def renew(self, name: str = "127.0.0.1") -> None:
+        issued = self.authority.issue_cert(name)
+        issued.private_key_pem.write_to_path(self.key)
+        self.cert.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))

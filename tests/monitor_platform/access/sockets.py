@@ -1,0 +1,69 @@
+"""A websocket as somebody opens it who is no browser: by hand."""
+
+import base64
+import os
+import socket
+import time
+
+
+class Socket:
+    """The connection after its handshake; `status` says how that went."""
+
+    def __init__(self, host: str, *, path: str = "/ws", token: str = "none", peer: str = "127.0.0.2", **headers: str) -> None:
+        name, port = host.split(":")
+        self.connection = socket.create_connection((name, int(port)), timeout=20, source_address=(peer, 0))
+        key = base64.b64encode(os.urandom(16)).decode()
+        told = {
+            "Host": host,
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": key,
+            "Sec-WebSocket-Protocol": f"bokeh, {token}",
+            "Origin": f"http://{host}",
+        } | headers
+        head = "".join(f"{key}: {value}\r\n" for key, value in told.items())
+        self.connection.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
+        self.got = b""
+        while b"\r\n\r\n" not in self.got:
+            self._more()
+        head, _, self.got = self.got.partition(b"\r\n\r\n")
+        self.status = int(head.split()[1])
+
+    def __enter__(self) -> "Socket":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def opcode(self) -> int:
+        """The kind of the next message; 8 is a close."""
+        return self._frame()[0]
+
+    def close_code(self) -> int:
+        """With which code the other end closes, whatever it sends before."""
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            opcode, payload = self._frame()
+            if opcode == 8:
+                return int.from_bytes(payload[:2], "big")
+        raise TimeoutError("it is not closed")
+
+    def _frame(self) -> tuple[int, bytes]:
+        first, second = self._take(2)
+        length = second & 0x7F
+        if length > 125:
+            length = int.from_bytes(self._take(2 if length == 126 else 8), "big")
+        return first & 0x0F, self._take(length)
+
+    def _take(self, count: int) -> bytes:
+        while len(self.got) < count:
+            self._more()
+        taken, self.got = self.got[:count], self.got[count:]
+        return taken
+
+    def _more(self) -> None:
+        data = self.connection.recv(65536)
+        if not data:
+            raise ConnectionError("closed without a word")
+        self.got += data

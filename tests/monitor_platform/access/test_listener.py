@@ -1,0 +1,163 @@
+"""What a connection may cost, with limits that a test can wait for."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from tornado.netutil import bind_sockets
+from tornado.web import Application, RequestHandler
+
+from monitor_platform.access.listener import Limits, Listener
+from tests.processes import eventually
+
+QUICK = Limits(connections=4, head_s=1, body_s=1, head_bytes=2048, body_bytes=1024, stuck_s=1)
+WITHIN_S = 20.0
+
+
+class Hello(RequestHandler):
+    """Says much if it is asked for it, and lets in whoever comes."""
+
+    def initialize(self, listener: list[Listener]) -> None:
+        self._listener = listener
+
+    def get(self) -> None:
+        self._listener[0].admit(self.request.connection.stream)
+        self.finish(b"x" * int(self.get_argument("bytes", "2")))
+
+    def post(self) -> None:
+        self.finish(b"ok")
+
+
+@contextlib.asynccontextmanager
+async def listening(limits: Limits = QUICK) -> AsyncIterator[tuple[Listener, int]]:
+    holder: list[Listener] = []
+    listener = Listener(Application([("/", Hello, {"listener": holder})]), limits=limits)
+    holder.append(listener)
+    sockets = bind_sockets(0, "127.0.0.1")
+    listener.add_sockets(sockets)
+
+    async def sweep() -> None:
+        while True:
+            listener.sweep(time.monotonic())
+            await asyncio.sleep(0.05)
+
+    sweeping = asyncio.create_task(sweep())
+    try:
+        yield listener, sockets[0].getsockname()[1]
+    finally:
+        sweeping.cancel()
+        listener.stop()
+        await listener.close_all_connections()
+
+
+def run(promise: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(promise(), 3 * WITHIN_S))
+
+
+async def answer(port: int, request: bytes) -> bytes:
+    """All that comes until the other end closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    try:
+        return await asyncio.wait_for(reader.read(), WITHIN_S)
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def drip(port: int) -> bytes:
+    """A head that comes a byte at a time and never ends; what is answered, when it is closed."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+    async def write() -> None:
+        for byte in b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 1000:
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0.05)
+
+    writing = asyncio.create_task(write())
+    try:
+        return await asyncio.wait_for(reader.read(), WITHIN_S)
+    except ConnectionError:
+        return b""
+    finally:
+        writing.cancel()
+        writer.close()
+
+
+def test_a_head_that_never_ends_is_cut_however_it_drips():
+    async def promise() -> None:
+        async with listening() as (_, port):
+            assert await drip(port) == b""
+
+    run(promise)
+
+
+def test_a_body_that_never_comes_is_cut():
+    async def promise() -> None:
+        async with listening() as (_, port):
+            assert await answer(port, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc") == b""
+
+    run(promise)
+
+
+def test_who_has_nothing_more_to_ask_is_let_go():
+    async def promise() -> None:
+        async with listening() as (_, port):
+            assert (await answer(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")).endswith(b"xx")
+
+    run(promise)
+
+
+def test_a_head_or_a_body_beyond_its_limit_is_refused():
+    async def promise() -> None:
+        async with listening() as (_, port):
+            head = b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 3000 + b"\r\n\r\n"
+            assert b" 200 " not in await answer(port, head)
+            body = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n" + b"y" * 2000
+            assert (await answer(port, body)).startswith(b"HTTP/1.1 400") or b" 200 " not in await answer(port, body)
+            chunked = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" + b"y" * 2000 + b"\r\n0\r\n\r\n"
+            assert b" 200 " not in await answer(port, chunked)
+
+    run(promise)
+
+
+def test_who_says_nothing_makes_room_and_who_was_let_in_keeps_it():
+    async def promise() -> None:
+        async with listening(Limits(connections=4, head_s=WITHIN_S)) as (listener, port):
+            known = await asyncio.open_connection("127.0.0.1", port)
+            known[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await known[0].readuntil(b"xx")
+            silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+            # Each of these asks while four connections are open.
+            kept = []
+            for _ in range(3):
+                late = await asyncio.open_connection("127.0.0.1", port)
+                kept.append(late)
+                late[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert (await asyncio.wait_for(late[0].readuntil(b"xx"), WITHIN_S)).startswith(b"HTTP/1.1 200")
+            for reader, _ in silent:
+                assert await asyncio.wait_for(reader.read(), WITHIN_S) == b""
+            full = await asyncio.open_connection("127.0.0.1", port)
+            assert await asyncio.wait_for(full[0].read(), WITHIN_S) == b""
+            known[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert await asyncio.wait_for(known[0].readuntil(b"xx"), WITHIN_S)
+            assert listener.dropped["connections"] == 4
+
+    run(promise)
+
+
+def test_who_does_not_read_is_cut_and_who_reads_is_not():
+    async def promise() -> None:
+        async with listening() as (listener, port):
+            stuck = socket.create_connection(("127.0.0.1", port))
+            stuck.sendall(b"GET /?bytes=50000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+            await asyncio.to_thread(eventually, lambda: listener.dropped["slow_reader"])
+            stuck.close()
+            assert listener.dropped == {"slow_reader": 1}
+            whole = await answer(port, b"GET /?bytes=2000000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert len(whole) > 2_000_000
+
+    run(promise)

@@ -1,0 +1,272 @@
+"""Nobody sees anything without a login; with one, until it ends."""
+
+import base64
+import re
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+
+from tests.monitor_platform.access.conftest import ELSEWHERE, NAME, PASSWORD, PROXY, Answer, Dashboard, users
+from tests.monitor_platform.access.sockets import Socket
+from tests.processes import eventually
+
+PAGES = (
+    "/",
+    "/map",
+    "/district",
+    "/histogram",
+    "/timeline",
+    "/no-such-page",
+    "/map/",
+    "/static/js/bokeh.min.js",
+    "/assets/dashboard.css",
+)
+EVERYWHERE = (
+    *PAGES,
+    "/api/v1/summary",
+    "/api/v1/no-such",
+    "/metrics",
+    "/ws",
+    "/map/ws",
+    "/autoload.js",
+    "/metadata",
+    "//healthz",
+    "/HEALTHZ",
+)
+
+
+def basic(name: str = NAME, password: str = PASSWORD) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+
+def forwarded(address: str) -> dict[str, str]:
+    return {"X-Forwarded-For": address}
+
+
+@pytest.fixture(scope="module")
+def cookie(dashboard: Dashboard) -> str:
+    return dashboard.log_in().cookie
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH"])
+def test_a_stranger_reads_nothing_anywhere(dashboard, method):
+    for path in EVERYWHERE:
+        answer = dashboard.ask(path, method=method)
+        assert answer.status in {303, 401}, path
+        assert b"Bokeh" not in answer.body
+        assert b"peers" not in answer.body
+
+
+def test_pages_lead_to_the_login_and_scripts_are_told(dashboard):
+    page = dashboard.ask("/map?measure=mos&channel=a%26b")
+    assert page.status == 303
+    assert page.headers["Location"] == "/login?next=" + quote("/map?measure=mos&channel=a%26b", safe="")
+    script = dashboard.ask("/api/v1/summary")
+    assert (script.status, script.headers["Content-Type"], script.json()["reason"]) == (
+        401,
+        "application/problem+json",
+        "login_needed",
+    )
+    assert script.headers["WWW-Authenticate"].startswith("Basic ")
+    # A browser would ask in its own window, and never forget the answer.
+    assert dashboard.ask("/api/v1/summary", {"Sec-Fetch-Mode": "cors"}).headers["WWW-Authenticate"] is None
+
+
+def test_health_and_readiness_are_for_everybody(dashboard):
+    assert (dashboard.ask("/healthz").status, dashboard.ask("/readyz").status) == (200, 200)
+
+
+def test_who_logs_in_sees_the_page_that_was_asked_for(dashboard):
+    answer = dashboard.log_in(wanted="/map?measure=mos")
+    assert (answer.status, answer.headers["Location"]) == (303, "/map?measure=mos")
+    said = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in said
+    assert "SameSite=Lax" in said
+    assert "Max-Age=43200" in said
+    for path in ("/", "/map", "/api/v1/summary", "/metrics", "/assets/dashboard.css"):
+        assert dashboard.ask(path, {"Cookie": answer.cookie}).status == 200, path
+    assert dashboard.ask("/", {"Cookie": answer.cookie}).headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "wanted", ["//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil", "/\t/evil", "/login", "javascript:1", ""]
+)
+def test_after_the_login_nobody_is_sent_to_another_site(dashboard, wanted):
+    assert dashboard.log_in(wanted=wanted, peer=PROXY, X_Forwarded_For="192.0.2.1").headers["Location"] == "/"
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [(NAME, "wrong"), ("nobody", PASSWORD), ("", ""), (NAME, PASSWORD + " "), ("<b>x</b>", "x")]
+)
+def test_a_wrong_password_and_an_unknown_name_are_told_alike(dashboard, name, password):
+    answer = dashboard.log_in(name, password, peer=PROXY, X_Forwarded_For="192.0.2.2")
+    assert (answer.status, answer.cookie) == (403, "")
+    assert b"Name and password do not belong together." in answer.body
+    assert b"<b>x" not in answer.body
+
+
+def test_a_name_in_other_keystrokes_is_the_same_name(dashboard):
+    assert users("add", "Zo\u00eb", "--file", str(dashboard.users), password="caf\u00e9 au lait").returncode == 0
+    assert dashboard.log_in("Zoe\u0308", "cafe\u0301 au lait").status == 303
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec_Fetch_Site": "cross-site"}])
+def test_a_form_of_another_site_logs_nobody_in(dashboard, headers):
+    answer = dashboard.log_in(**headers)
+    assert (answer.status, answer.cookie) == (403, "")
+
+
+def test_a_form_of_another_site_logs_nobody_out(dashboard, cookie):
+    told = {"Cookie": cookie, "Origin": "https://evil.example"}
+    assert dashboard.ask("/logout", told, method="POST", body="").status == 403
+    assert dashboard.ask("/logout", {"Cookie": cookie}).status == 405
+    assert dashboard.ask("/", {"Cookie": cookie}).status == 200
+
+
+def test_no_cookie_but_ours_is_a_session(dashboard, cookie, start, user_file):
+    name, _, value = cookie.partition("=")
+    body, _, signature = value.partition(".")
+    other = Dashboard(start("--users", str(user_file)), user_file)
+    theirs = other.log_in().cookie.partition("=")[2]
+    forged = base64.urlsafe_b64encode('["王小明", "x", 9e99]'.encode()).decode().rstrip("=")
+    wrong = [
+        theirs,
+        f"{forged}.{signature}",
+        f"{body}.",
+        body,
+        "",
+        ".",
+        "a.b",
+        f"{value}x",
+        "[" * 400 + ".x",
+        f"{body}.{signature[:-2]}AA",
+    ]
+    for each in wrong:
+        assert dashboard.ask("/", {"Cookie": f"{name}={each}"}).status == 303, each
+    assert dashboard.ask("/", {"Cookie": cookie}).status == 200
+
+
+def test_a_logout_ends_the_session_for_every_copy_of_its_cookie(dashboard):
+    cookie, another = dashboard.log_in().cookie, dashboard.log_in().cookie
+    with Socket(dashboard.host, token=token_of(dashboard, cookie), Cookie=cookie) as socket:
+        assert (socket.status, socket.opcode()) == (101, 1)
+        answer = dashboard.ask("/logout", {"Cookie": cookie}, method="POST", body="")
+        assert (answer.status, answer.headers["Location"]) == (303, "/login")
+        assert socket.close_code() == 1008
+    assert dashboard.ask("/", {"Cookie": cookie}).status == 303
+    assert dashboard.ask("/", {"Cookie": another}).status == 200
+
+
+def token_of(dashboard: Dashboard, cookie: str) -> str:
+    """The session token in a page."""
+    page = dashboard.ask("/", {"Cookie": cookie}).body.decode()
+    return re.search(r'"token":"([^"]+)"', page)[1]
+
+
+def test_a_websocket_needs_the_login_and_a_page_of_ours(dashboard, cookie):
+    token = token_of(dashboard, cookie)
+    assert Socket(dashboard.host, token=token).status == 401
+    assert Socket(dashboard.host, token=token, Cookie="swarmscope=x").status == 401
+    assert Socket(dashboard.host, token=token, Cookie=cookie, Origin="https://evil.example").status == 403
+    assert Socket(dashboard.host, token=token, Cookie=cookie, Origin="http://[").status == 400
+    with Socket(dashboard.host, token=token, Cookie=cookie) as socket:
+        assert (socket.status, socket.opcode()) == (101, 1)
+    for forged in ("none", token + "x", "e30.x", "W10.x", "\u00e9"):
+        with Socket(dashboard.host, token=forged, Cookie=cookie) as socket:
+            assert (socket.status, socket.close_code()) == (101, 1008), forged
+
+
+def test_sessions_of_bokeh_are_not_taken_from_strangers_or_friends(dashboard, cookie):
+    for path in ("/?bokeh-session-id=invented", "/?bokeh-token=%5B", "/map?bokeh-token=e30.x"):
+        assert dashboard.ask(path, {"Cookie": cookie}).status == 403
+    assert dashboard.ask("/", {"Cookie": cookie, "Bokeh-Session-Id": "x"}).status == 403
+    for path in ("/autoload.js?bokeh-autoload-element=1", "/metadata"):
+        assert dashboard.ask(path, {"Cookie": cookie}).status == 404
+
+
+def test_scripts_log_in_with_each_request_and_only_where_scripts_ask(dashboard):
+    for path in ("/metrics", "/api/v1/summary"):
+        assert dashboard.ask(path, basic()).status == dashboard.ask(path, basic()).status == 200
+        assert dashboard.ask(path, basic(password="wrong")).status == 401
+    for wrong in ("Basic", "Basic !", "Basic " + base64.b64encode(b"no colon").decode(), "Bearer x"):
+        assert dashboard.ask("/metrics", {"Authorization": wrong}).status == 401
+    assert dashboard.ask("/", basic()).status == 303
+
+
+def test_whoever_is_removed_is_out_at_once(dashboard):
+    name, password = "Mallory", "once a friend"
+    assert users("add", name, "--file", str(dashboard.users), password=password).returncode == 0
+    cookie = dashboard.log_in(name, password).cookie
+    assert dashboard.ask("/metrics", basic(name, password)).status == 200
+    with Socket(dashboard.host, token=token_of(dashboard, cookie), Cookie=cookie) as socket:
+        assert (socket.status, socket.opcode()) == (101, 1)
+        assert users("remove", name, "--file", str(dashboard.users)).returncode == 0
+        assert dashboard.ask("/", {"Cookie": cookie}).status == 303
+        assert dashboard.ask("/metrics", basic(name, password)).status == 401
+        assert socket.close_code() == 1008
+
+
+def test_a_new_password_ends_the_sessions_of_the_old_one(dashboard):
+    assert users("add", "Bob", "--file", str(dashboard.users), password="the first one").returncode == 0
+    cookie = dashboard.log_in("Bob", "the first one").cookie
+    assert users("add", "Bob", "--file", str(dashboard.users), password="the second one").returncode == 0
+    assert dashboard.ask("/", {"Cookie": cookie}).status == 303
+    assert dashboard.log_in("Bob", "the second one").status == 303
+
+
+def tries_until_refused(attempt: Callable[[int], Answer]) -> Answer:
+    """The answer that asks for patience; ten are free, and another one with every half minute that they take."""
+    for number in range(20):
+        answer = attempt(number)
+        if answer.status == 429:
+            return answer
+    pytest.fail("nobody stops who guesses")
+
+
+def test_who_guesses_has_to_wait_and_others_need_not(dashboard, cookie):
+    guesser, other = "192.0.2.66", "192.0.2.67"
+    refused = tries_until_refused(lambda n: dashboard.log_in("admin", f"guess {n}", peer=PROXY, X_Forwarded_For=guesser))
+    assert int(refused.headers["Retry-After"]) > 0
+    scripts = tries_until_refused(
+        lambda n: dashboard.ask("/metrics", basic(password=f"guess {n}") | forwarded(guesser), peer=PROXY)
+    )
+    assert scripts.json()["reason"] == "too_many_attempts"
+    assert dashboard.log_in(peer=PROXY, X_Forwarded_For=other).status == 303
+    assert dashboard.counted('swarmscope_monitor_turned_away_total{reason="too_many_attempts"}', cookie) >= 2
+
+
+def test_who_is_no_proxy_cannot_guess_under_other_addresses(dashboard):
+    tries_until_refused(lambda n: dashboard.log_in("root", "guess", peer="127.0.0.3", X_Forwarded_For=f"192.0.2.{n}"))
+
+
+def test_a_proxy_names_the_user_and_nobody_else_does(dashboard):
+    named = {"X-Forwarded-User": "alice"}
+    assert dashboard.ask("/", named, peer=PROXY).status == 200
+    assert dashboard.ask("/", named, peer=ELSEWHERE).status == 303
+    assert dashboard.ask("/", named | forwarded(PROXY), peer=ELSEWHERE).status == 303
+    assert dashboard.ask("/", {"X-Forwarded-User": " "}, peer=PROXY).status == 303
+    assert Socket(dashboard.host, peer=PROXY).status == 401
+    assert Socket(dashboard.host, peer=PROXY, **named).status == 101
+
+
+def test_without_users_only_the_proxy_lets_in(start, tmp_path):
+    only = Dashboard(start("--trusted-user-header", "X-User", "--trusted-proxy", PROXY), tmp_path)
+    assert only.ask("/", {"X-User": "王".encode().decode("latin-1")}, peer=PROXY).status == 200
+    assert only.ask("/", peer=PROXY).json()["reason"] == "no_user_named"
+    assert only.ask("/", {"X-User": "alice"}, peer=ELSEWHERE).json()["reason"] == "not_through_proxy"
+    assert only.ask("/api/v1/summary", peer=ELSEWHERE).status == only.ask("/login", peer=ELSEWHERE).status - 1 == 403
+    assert only.server.said() == ""
+
+
+def test_a_file_that_cannot_be_read_any_more_puts_nobody_out_and_is_an_error(start, tmp_path):
+    path = tmp_path / "users.txt"
+    assert users("add", NAME, "--file", str(path), password=PASSWORD).returncode == 0
+    kept = Dashboard(start("--users", str(path)), path)
+    cookie = kept.log_in().cookie
+    path.write_text("nonsense with a secret\n")
+    eventually(lambda: "users stay as they were" in kept.server.said())
+    assert kept.ask("/", {"Cookie": cookie}).status == 200
+    assert "a secret" not in kept.server.said()
+    path.write_text("# nobody any more\n")
+    eventually(lambda: kept.ask("/", {"Cookie": cookie}).status == 303)

@@ -1,0 +1,128 @@
+"""TLS of the monitor's own: towards browsers, and towards feedback servers that want to know who asks."""
+
+import contextlib
+import json
+import signal
+import socket
+import ssl
+import time
+import urllib.request
+
+import pytest
+
+from feedback_wire import routes
+from feedback_wire.record import Origin
+from tests.monitor_platform.access.conftest import Dashboard
+from tests.processes import eventually
+
+ORIGIN = Origin(ip="1.36.209.7", weight=1, via="c1").prefix()
+
+
+@pytest.fixture
+def trusting(authority) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+def served_until(trusting: ssl.SSLContext, dashboard: Dashboard) -> bytes:
+    """The certificate that the dashboard shows now."""
+    name, port = dashboard.host.split(":")
+    with (
+        socket.create_connection((name, int(port)), timeout=10) as plain,
+        trusting.wrap_socket(plain, server_hostname=name) as secure,
+    ):
+        return secure.getpeercert(binary_form=True)
+
+
+def test_the_dashboard_serves_https_keeps_its_cookie_there_and_takes_a_renewed_certificate(start, files, trusting, user_file):
+    server = start("--users", str(user_file), "--tls-cert", str(files.cert), "--tls-key", str(files.key))
+    dashboard = Dashboard(server, user_file, tls=trusting)
+    assert server.url.startswith("https://")
+    answer = dashboard.log_in()
+    assert answer.cookie.startswith("__Host-")
+    assert "Secure" in answer.headers["Set-Cookie"]
+    assert dashboard.ask("/", {"Cookie": answer.cookie}).status == 200
+    before = served_until(trusting, dashboard)
+    files.renew()
+    server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: served_until(trusting, dashboard) != before)
+    assert dashboard.ask("/", {"Cookie": answer.cookie}).status == 200
+    files.key.write_text("damaged")
+    server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "certificates stay as they were" in server.said())
+    assert dashboard.ask("/healthz").status == 200
+    files.renew()
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
+def test_old_tls_and_no_tls_are_refused_and_leave_no_trace(start, files, user_file):
+    server = start("--users", str(user_file), "--tls-cert", str(files.cert), "--tls-key", str(files.key), "--session-hours", "1")
+    dashboard = Dashboard(server, user_file)
+    assert dashboard.host
+    name, port = dashboard.host.split(":")
+    with socket.create_connection((name, int(port)), timeout=10) as plain:
+        plain.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            assert b"200" not in plain.recv(100)
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+    old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+    with socket.create_connection((name, int(port)), timeout=10) as plain, pytest.raises((ssl.SSLError, OSError)):
+        old.wrap_socket(plain)
+    assert server.said() == ""
+
+
+def send(url: str, trusting: ssl.SSLContext) -> None:
+    message = {"v": 1, "peer_id": "p", "session_id": "s", "seq": 0, "event": "join", "sent_ms": time.time_ns() // 1_000_000}
+    body = ORIGIN + json.dumps(message).encode()[1:] + b"\n"
+    headers = {"Content-Type": routes.NDJSON, routes.BATCH_HEADER: f"{1:032x}"}
+    asked = urllib.request.Request(url + routes.RECORDS, body, headers)
+    with urllib.request.urlopen(asked, timeout=10, context=trusting) as answer:
+        assert json.loads(answer.read())["stored"] == 1
+
+
+def peers(monitor) -> int:
+    with urllib.request.urlopen(f"{monitor.url}/api/v1/summary", timeout=10) as answer:
+        return json.loads(answer.read())["peers"]
+
+
+def failing(monitor) -> bool:
+    with urllib.request.urlopen(f"{monitor.url}/metrics", timeout=10) as answer:
+        return any(
+            line.startswith("swarmscope_monitor_failing_rounds{") and not line.endswith(" 0.0")
+            for line in answer.read().decode().splitlines()
+        )
+
+
+def test_a_feedback_server_is_verified_and_shown_who_asks(serve, files, trusting, tmp_path):
+    tls = ("--tls-cert", str(files.cert), "--tls-key", str(files.key), "--tls-client-ca", str(files.ca))
+    storing = serve(
+        "feedback-server", "--insecure", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "fs"), "--name", "fs1", *tls
+    )
+    assert storing.url.startswith("https://")
+    trusting.load_cert_chain(files.cert, files.key)
+    send(storing.url, trusting)
+    polling = ("--feedback-server", storing.url, "--insecure", "--listen", "127.0.0.1:0", "--poll-seconds", "1")
+    shown = ("--tls-client-cert", str(files.cert), "--tls-client-key", str(files.key))
+    trusted = serve("monitor", *polling, "--mirror", str(tmp_path / "a"), "--tls-ca", str(files.ca), *shown)
+    eventually(lambda: peers(trusted) == 1)
+    nameless = serve("monitor", *polling, "--mirror", str(tmp_path / "b"), "--tls-ca", str(files.ca))
+    doubting = serve("monitor", *polling, "--mirror", str(tmp_path / "c"), *shown)
+    for refused in (nameless, doubting):
+        eventually(lambda refused=refused: failing(refused))
+        assert peers(refused) == 0
+
+
+@pytest.mark.parametrize(
+    ("flag", "advice"), [("--tls-cert", "cannot be used"), ("--tls-ca", "cannot be used"), ("--users", "cannot")]
+)
+def test_files_that_cannot_be_used_are_named_at_the_start(tmp_path, flag, advice):
+    from monitor_platform.access.users import Users
+    from monitor_platform.tls import Tls
+
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_text("nonsense")
+    with pytest.raises(ValueError, match=f"{flag} |{wrong}"):
+        Users(wrong) if flag == "--users" else Tls(ca=wrong) if flag == "--tls-ca" else Tls(cert=wrong, key=wrong)

@@ -1,0 +1,103 @@
+"""Users in a file that people can read and nobody can use: names, and hashes that cost something to try."""
+
+import re
+import stat
+
+import pytest
+
+from monitor_platform.access import user_file
+from monitor_platform.access.passwords import NOBODY, Hash, hashed
+from monitor_platform.access.users import proves
+from tests.monitor_platform.access.conftest import NAME, PASSWORD, users
+
+
+def test_two_users_with_one_password_have_nothing_in_common():
+    one, other = hashed(PASSWORD), hashed(PASSWORD)
+    assert one.fits(PASSWORD)
+    assert other.fits(PASSWORD)
+    assert (one.salt != other.salt, one.digest != other.digest) == (True, True)
+
+
+def test_a_hash_says_how_it_was_made_and_is_read_back():
+    made = hashed(PASSWORD)
+    assert Hash.parse(str(made)) == made
+    older = "scrypt:n=1024,r=8,p=1:c2FsdHNhbHRzYWx0c2FsdA==:p7Yy8PzxU2ow0wv2iwDqvA=="
+    assert Hash.parse(older).cost == 1024
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "secret",
+        "scrypt:n=1000,r=8,p=1:AAAAAAAAAAAAAAAA:AAAAAAAAAAAAAAAA",
+        "scrypt:n=4194304,r=99,p=1:AAAAAAAAAAAAAAAA:AAAAAAAAAAAAAAAA",
+    ],
+)
+def test_what_is_no_hash_or_would_cost_too_much_is_refused(text):
+    with pytest.raises(ValueError, match="swarmscope users add"):
+        Hash.parse(text)
+
+
+def test_an_unknown_name_costs_as_much_as_a_known_one():
+    made = hashed(PASSWORD)
+    assert (NOBODY.cost, NOBODY.block, NOBODY.parallel, len(NOBODY.digest)) == (
+        made.cost,
+        made.block,
+        made.parallel,
+        len(made.digest),
+    )
+    assert not proves(None, PASSWORD)
+    assert not proves(made, PASSWORD * 1000)
+
+
+def test_users_are_added_changed_listed_and_removed_and_comments_stay(tmp_path):
+    path = tmp_path / "users.txt"
+    path.write_text("# the night shift\n\n")
+    assert users("add", NAME, "--file", str(path), password=PASSWORD).stderr == f"{NAME} may log in\n"
+    assert users("add", "alice", "--file", str(path), password=PASSWORD).returncode == 0
+    assert users("add", NAME, "--file", str(path), password="another one").stderr == f"{NAME} has a new password\n"
+    assert users("list", "--file", str(path)).stdout == f"alice\n{NAME}\n"
+    assert users("remove", "alice", "--file", str(path)).returncode == 0
+    gone = users("remove", "alice", "--file", str(path))
+    assert (gone.returncode, "has no user alice" in gone.stderr) == (1, True)
+    text = path.read_text()
+    assert text.startswith("# the night shift\n\n")
+    assert re.fullmatch(rf"{NAME}:scrypt:n=\d+,r=8,p=\d+:[^:]+:[^:]+", text.splitlines()[-1])
+    assert user_file.read(path)[NAME].fits("another one")
+
+
+def test_a_new_file_is_for_its_owner_alone(tmp_path):
+    path = tmp_path / "users.txt"
+    assert users("add", NAME, "--file", str(path), password=PASSWORD).returncode == 0
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["users.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "advice"),
+    [
+        (NAME, "short", "8 to 1024 characters"),
+        (NAME, "", "8 to 1024 characters"),
+        ("a:b", PASSWORD, "no colon"),
+        (" a", PASSWORD, "no space at its ends"),
+        ("a\nb", PASSWORD, "no colon"),
+        ("#a", PASSWORD, "no #"),
+    ],
+)
+def test_what_cannot_be_a_user_is_refused_and_nothing_is_written(tmp_path, name, password, advice):
+    path = tmp_path / "users.txt"
+    refused = users("add", name, "--file", str(path), password=password)
+    assert (refused.returncode, advice in refused.stderr, path.exists()) == (2, True, False)
+
+
+@pytest.mark.parametrize("text", ["alice\n", "alice:my secret\n", ":x\n", "a:scrypt:n=1,r=1,p=1:AAAA:AAAA\n"])
+def test_a_line_that_is_none_is_named_and_not_shown(tmp_path, text):
+    path = tmp_path / "users.txt"
+    path.write_text("# users\n" + text)
+    with pytest.raises(ValueError, match="line 2") as refused:
+        user_file.read(path)
+    assert "secret" not in str(refused.value)
+    # Nor is it thrown away by the next one who is added.
+    assert users("add", NAME, "--file", str(path), password=PASSWORD).returncode == 2
+    assert path.read_text() == "# users\n" + text
