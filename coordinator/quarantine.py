@@ -141,7 +141,17 @@ class QuarantineFiles:
             if file.write(data) != len(data):
                 raise OSError("the disk is full")
             os.fdatasync(handle)
+        if not self._frames:
+            self._sync_folder()
         self.size_bytes += len(data)
+
+    def _sync_folder(self) -> None:
+        """A new file counts as kept once its name, too, is on the disk."""
+        handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
     def _size(self) -> int:
         """What this worker's files take; their reader may take them away at any time."""
