@@ -11,8 +11,10 @@ from starlette.routing import Route
 from starlette.types import Lifespan
 
 from coordinator.metrics import exposition
+from coordinator.openapi import openapi
+from feedback_wire.openapi import text_of
 from feedback_wire.problem import Problem
-from feedback_wire.routes import FEEDBACK, FORGOTTEN_HEADER, HEALTH, METRICS, PROBLEM, READY
+from feedback_wire.routes import FEEDBACK, FORGOTTEN_HEADER, HEALTH, JSON, METRICS, OPENAPI, PROBLEM, READY
 
 _PREFLIGHT = {
     "access-control-allow-origin": "*",
@@ -29,6 +31,7 @@ def build_app(lifespan: Lifespan[Starlette]) -> Starlette:
             Route(HEALTH, _healthy),
             Route(READY, _readiness),
             Route(METRICS, _metrics),
+            Route(OPENAPI, _openapi),
             Route(FEEDBACK, _preflight, methods=["OPTIONS"]),
         ],
         exception_handlers={HTTPException: _refusal},
@@ -49,6 +52,10 @@ async def _readiness(request: Request) -> Response:
 
 async def _metrics(request: Request) -> Response:
     return Response(exposition(request.state.counting.total()), headers={"content-type": CONTENT_TYPE_LATEST})
+
+
+async def _openapi(_: Request) -> Response:
+    return Response(text_of(openapi()), media_type=JSON)
 
 
 async def _preflight(_: Request) -> Response:

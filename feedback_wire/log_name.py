@@ -23,7 +23,7 @@ class Form(StrEnum):
 
 SERVER_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 LAST_PART = 9999
-_PATTERN = re.compile(
+LOG_NAME = re.compile(
     rf"(\d{{8}}T\d{{6}}Z)-({SERVER_NAME.pattern})-(\d{{4}})\.({'|'.join(re.escape(form) for form in Form)})", re.ASCII
 )
 _TIME = "%Y%m%dT%H%M%SZ"
@@ -41,7 +41,7 @@ class LogName:
     @classmethod
     def parse(cls, text: str) -> "LogName":
         """The name in `text`; ValueError if it is not one, which is also what keeps paths out."""
-        match = _PATTERN.fullmatch(text)
+        match = LOG_NAME.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} is not a log name; one looks like 20120807T093000Z-fs1-0000.jsonl.zst")
         begins, server, part, form = match.groups()

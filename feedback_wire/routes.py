@@ -7,6 +7,7 @@ LATEST_LOG = "/v1/logs/latest"
 HEALTH = "/healthz"
 READY = "/readyz"
 METRICS = "/metrics"
+OPENAPI = "/openapi.json"
 SUMMARY = "/api/v1/summary"
 
 BATCH_HEADER = "Swarmscope-Batch"

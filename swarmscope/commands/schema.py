@@ -1,24 +1,38 @@
-"""`swarmscope schema`: the JSON Schema of what end hosts send, or of what lies in the logs."""
+"""`swarmscope schema`: the JSON Schema of what end hosts send or of what lies in the logs, or a service's OpenAPI description."""
 
 import json
+from importlib import import_module
+from typing import Literal
 
 from cyclopts import App
 
 from feedback_wire.message import message_schema
+from feedback_wire.openapi import text_of
 from feedback_wire.record import record_schema
 
 command = App(
-    name="schema", help_epilogue="Examples:\n\n    swarmscope schema > message.schema.json\n\n    swarmscope schema --record"
+    name="schema",
+    help_epilogue=(
+        "Examples:\n\n    swarmscope schema > message.schema.json\n\n    swarmscope schema --record\n\n"
+        "    swarmscope schema --service coordinator > coordinator.openapi.json"
+    ),
 )
+
+_PACKAGES = {"feedback-server": "feedback_server", "monitor": "monitor_platform"}
 
 
 @command.default
-def schema(*, record: bool = False) -> None:
-    """Print the JSON Schema of the feedback message.
+def schema(*, record: bool = False, service: Literal["coordinator", "feedback-server", "monitor"] | None = None) -> None:
+    """Print the JSON Schema of the feedback message, or what a service offers over HTTP.
 
     Parameters
     ----------
     record
         The log record instead: the message and what the servers add to it.
+    service
+        The OpenAPI 3.1 description of this service instead; it serves the same at /openapi.json.
     """
+    if service is not None:
+        print(text_of(import_module(f"{_PACKAGES.get(service, service)}.openapi").openapi()), end="")
+        return
     print(json.dumps(record_schema() if record else message_schema(), indent=2, ensure_ascii=False))

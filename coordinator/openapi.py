@@ -1,0 +1,35 @@
+"""The coordinator's HTTP interface as OpenAPI 3.1, served at /openapi.json; docs/api/ keeps a copy."""
+
+from feedback_wire import routes
+from feedback_wire.message import message_schema
+from feedback_wire.openapi import COUNT, REFUSED, TEXT, Schema, content, description, health, operation, parameter
+
+_ACCEPTED: Schema = {
+    "type": "object",
+    "required": ["accepted"],
+    "properties": {"accepted": COUNT, "refused": {"type": "array", "minItems": 1, "items": REFUSED}},
+}
+_LINES: Schema = TEXT | {"description": "one message a line"}
+
+
+def openapi() -> Schema:
+    message = {name: value for name, value in message_schema().items() if name != "$schema"}
+    batch = {"oneOf": [message, {"type": "array", "items": message}]}
+    body = {"required": True, "content": {routes.JSON: {"schema": batch}, routes.NDJSON: {"schema": _LINES}}}
+    forgotten = parameter("header", routes.FORGOTTEN_HEADER, "messages that the end host's full buffer has forgotten", COUNT)
+    send = operation(
+        "report what a viewer gets; gzip and zstd are taken as Content-Encoding",
+        {202: content("durable, but for those that are named as refused", _ACCEPTED)},
+        *(400, 401, 408, 413, 415, 429, 431, 503),
+        parameters=(forgotten,),
+        keyed=True,
+        requestBody=body,
+    )
+    preflight = operation("what browsers ask before they send", {204: {"description": "yes, with these headers"}})
+    well = content("it is", {"type": "object", "required": ["status"], "properties": {"status": {"enum": ["ok", "ready"]}}})
+    return description(
+        "Swarmscope coordinator",
+        "Takes feedback messages from end hosts, and answers when they are durable.",
+        {routes.FEEDBACK: {"post": send, "options": preflight}} | health(well),
+        key="an ingest key",
+    )

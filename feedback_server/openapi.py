@@ -1,0 +1,78 @@
+"""The feedback server's HTTP interface as OpenAPI 3.1, served at /openapi.json; docs/api/ keeps a copy."""
+
+from feedback_wire import routes
+from feedback_wire.log_name import LOG_NAME
+from feedback_wire.openapi import COUNT, TEXT, Schema, content, description, health, operation, parameter
+
+_NAME: Schema = TEXT | {"pattern": f"^{LOG_NAME.pattern}$", "description": "docs/formats/log-names.md"}
+_ENTRY: Schema = {
+    "type": "object",
+    "required": ["name", "bytes", "records", "sealed"],
+    "properties": {"name": _NAME, "bytes": COUNT, "records": COUNT, "sealed": {"type": "boolean"}},
+}
+_CATALOGUE: Schema = {
+    "type": "object",
+    "required": ["server", "logs"],
+    "properties": {"server": TEXT, "logs": {"type": "array", "items": _ENTRY}},
+}
+_STORED: Schema = {
+    "type": "object",
+    "required": ["stored"],
+    "properties": {"stored": COUNT, "duplicate": {"const": True, "description": "this batch is stored already"}},
+}
+_BYTES: Schema = {}
+_UNCHANGED: Schema = {"description": "nothing has changed since"}
+_WAIT: Schema = {"type": "integer", "minimum": 0, "maximum": 60}
+
+
+def openapi() -> Schema:
+    batch = parameter("header", routes.BATCH_HEADER, "names the batch: sent again, it is stored once", _hex(32), required=True)
+    append = operation(
+        "store a batch of records",
+        {200: content("durable", _STORED)},
+        *(400, 401, 408, 413, 415, 503),
+        parameters=(batch,),
+        keyed=True,
+        requestBody={"required": True, "content": {routes.NDJSON: {"schema": TEXT | {"description": "one record a line"}}}},
+    )
+    known = parameter("header", "If-None-Match", "the ETag of what is known", TEXT)
+    listing = operation(
+        "the logs that there are",
+        {200: content("by name", _CATALOGUE), 304: _UNCHANGED},
+        *(400, 401),
+        parameters=(
+            parameter("query", "after", "only what follows this log", _NAME),
+            parameter("query", "wait", "with If-None-Match: seconds to wait for a change", _WAIT),
+            known,
+        ),
+        keyed=True,
+    )
+    latest = operation("the newest log", {200: content("its entry", _ENTRY)}, 401, 404, keyed=True)
+    whole = {status: content(what, _BYTES, routes.LOG) for status, what in ((200, "the log"), (206, "a part of it"))}
+    download = operation(
+        "a log's bytes",
+        whole | {304: _UNCHANGED},
+        *(400, 401, 404, 416),
+        parameters=(
+            parameter("path", "name", "the log", _NAME, required=True),
+            parameter("header", "Range", "bytes=FIRST-LAST", TEXT),
+            known,
+        ),
+        keyed=True,
+    )
+    return description(
+        "Swarmscope feedback server",
+        "Stores what coordinators send, and offers it for download.",
+        {
+            routes.RECORDS: {"post": append},
+            routes.LOGS: {"get": listing},
+            routes.LATEST_LOG: {"get": latest},
+            routes.LOGS + "/{name}": {"get": download},
+        }
+        | health(content("it is", TEXT, "text/plain")),
+        key="the shared token for /v1/records, the read token for /v1/logs",
+    )
+
+
+def _hex(digits: int) -> Schema:
+    return TEXT | {"pattern": f"^[0-9a-fA-F]{{{digits}}}$"}

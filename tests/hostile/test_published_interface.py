@@ -1,0 +1,131 @@
+"""Each service's published OpenAPI description: it is what is served, and whatever is generated from it is answered as it says."""
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import jsonschema
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.monitor_platform.measures.samples import record, write_log
+from tests.processes import Server
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {"coordinator": "coordinator", "feedback-server": "feedback_server", "monitor": "monitor_platform"}
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    response_headers_conformance,
+]
+QUICK = 5
+LONG = 600
+"""Examples for each operation, valid and invalid ones apart: thousands of requests in all."""
+
+GROWTH_KIB = 64 * 1024
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines(_context: schemathesis.SerializationContext, value: object) -> bytes:
+    """Schemathesis asks what a text becomes in this content type: itself."""
+    return value.encode(errors="surrogatepass") if isinstance(value, str) else json.dumps(value).encode()
+
+
+def described(service: str) -> dict:
+    return import_module(f"{PACKAGES[service]}.openapi").openapi()
+
+
+@pytest.fixture
+def start(serve: Callable[..., Server], tmp_path: Path) -> Callable[[str], Server]:
+    """Start one of the services with what it needs."""
+
+    def start(service: str) -> Server:
+        listen = ("--listen", "127.0.0.1:0")
+        if service == "monitor":
+            write_log(tmp_path / "recorded", [record(seq=seq, channel=f"c{seq % 3}") for seq in range(30)])
+            return serve("monitor", *listen, "--static", str(tmp_path / "recorded"))
+        storage = serve("feedback-server", *listen, "--insecure", "--data", str(tmp_path / "fs"))
+        if service == "feedback-server":
+            return storage
+        return serve("coordinator", *listen, "--insecure", "--feedback-server", storage.url)
+
+    return start
+
+
+@pytest.mark.parametrize("service", PACKAGES)
+def test_what_is_published_is_what_the_code_says(service):
+    assert json.loads((ROOT / f"docs/api/{service}.openapi.json").read_text()) == described(service), (
+        f"mend it: swarmscope schema --service {service} > docs/api/{service}.openapi.json"
+    )
+    for schema in _schemas_in(described(service)):
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("service", PACKAGES)
+def test_no_generated_request_gets_an_answer_that_is_not_described(start, service):
+    assert _attack(start(service), service, QUICK) > QUICK * 2
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("service", PACKAGES)
+def test_thousands_of_generated_requests_leave_a_service_as_it_was(start, service):
+    server = start(service)
+    _attack(server, service, QUICK * 5)
+    before = _memory_kib(server)
+    assert _attack(server, service, LONG) > LONG
+    assert _memory_kib(server) - before < GROWTH_KIB
+
+
+def _attack(server: Server, service: str, examples: int) -> int:
+    """Send what Schemathesis makes of the description that the server itself serves; how many requests that were."""
+    asked = 0
+    with requests.Session() as session:
+        served = session.get(f"{server.url}/openapi.json", timeout=30).json()
+        assert served == described(service)
+        for found in schemathesis.openapi.from_dict(served).get_all_operations():
+            operation = found.ok()
+            takes = operation.body or operation.query or operation.headers or operation.path_parameters
+            for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE) if takes else (GenerationMode.POSITIVE,):
+
+                @settings(
+                    max_examples=examples, derandomize=True, database=None, deadline=None, suppress_health_check=[*HealthCheck]
+                )
+                @given(case=operation.as_strategy(generation_mode=mode))
+                def send(case: schemathesis.Case) -> None:
+                    nonlocal asked
+                    asked += 1
+                    answer = case.call(base_url=server.url, session=session, timeout=30)
+                    case.validate_response(answer, checks=CHECKS)
+
+                send()
+    assert "Traceback" not in server.said()
+    assert server.process.poll() is None
+    return asked
+
+
+def _memory_kib(server: Server) -> int:
+    [line] = [line for line in Path(f"/proc/{server.process.pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
+    return int(line.split()[1])
+
+
+def _schemas_in(described: object) -> list[dict]:
+    """Every schema of a description."""
+    if isinstance(described, list):
+        return [schema for each in described for schema in _schemas_in(each)]
+    if not isinstance(described, dict):
+        return []
+    own = [described["schema"]] if isinstance(described.get("schema"), dict) else []
+    return own + [schema for each in described.values() for schema in _schemas_in(each)]
