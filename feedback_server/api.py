@@ -16,6 +16,7 @@ from feedback_server.batch import Batch
 from feedback_server.counters import Counters
 from feedback_server.folder import Folder
 from feedback_server.metrics import State, exposition
+from feedback_server.openapi import openapi
 from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings
 from feedback_server.shelf import Shelf
@@ -23,6 +24,7 @@ from feedback_server.writer import RETRY_S, Outcome, Writer
 from feedback_wire import routes
 from feedback_wire.limits import BATCH_INFLATED_BYTES
 from feedback_wire.log_name import Form, LogName
+from feedback_wire.openapi import text_of
 from feedback_wire.problem import Problem
 
 LONGEST_WAIT_S = 60.0
@@ -152,9 +154,14 @@ def application(room: Room) -> Starlette:
             Route(routes.HEALTH, room.health),
             Route(routes.READY, room.ready),
             Route(routes.METRICS, show_metrics),
+            Route(routes.OPENAPI, _openapi),
         ],
         exception_handlers={Problem: refuse, HTTPException: refuse, ClientDisconnect: _nobody_there},
     )
+
+
+async def _openapi(_request: Request) -> Response:
+    return Response(text_of(openapi()), media_type=routes.JSON)
 
 
 def _check_type(request: Request) -> None:
