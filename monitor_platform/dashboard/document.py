@@ -188,4 +188,9 @@ def _query_of(document: Document) -> str:
     if not isinstance(context, BokehSessionContext) or context.request is None:
         return ""
     arguments: Mapping[str, list[bytes]] = context.request.arguments
-    return urlencode({name: values[-1].decode(errors="replace") for name, values in arguments.items() if values})
+    # Tornado gives the bytes of values, but names as if those bytes were Latin-1.
+    return urlencode({_text(name.encode("latin-1")): _text(values[-1]) for name, values in arguments.items() if values})
+
+
+def _text(said: bytes) -> str:
+    return said.decode(errors="replace")
