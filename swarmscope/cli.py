@@ -43,6 +43,7 @@ COMMANDS = {
     "monitor": "Show what every viewer gets, live or from recorded logs, in the browser.",
     "users": "Say who may log in at the dashboard.",
     "analyze": "Measure recorded logs: the dashboard's numbers on the command line.",
+    "alerts": "Say what alert rules would have told of recorded logs.",
     "logs": "Print, check and convert recorded logs.",
     "simulate": "Bring an audience of simulated end hosts.",
     "schema": "Print the JSON Schema of what end hosts send.",

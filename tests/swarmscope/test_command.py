@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SWARMSCOPE = (sys.executable, "-m", "swarmscope")
-COMMANDS = ("demo", "coordinator", "feedback-server", "monitor", "analyze", "logs", "simulate", "schema")
+COMMANDS = ("demo", "coordinator", "feedback-server", "monitor", "analyze", "alerts", "logs", "simulate", "schema")
 
 
 def swarmscope(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -22,7 +22,7 @@ def test_the_list_of_commands_says_what_each_of_them_does(tmp_path):
         assert len(line.strip("│ ").removeprefix(command).split()) > 3
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "logs cat", "logs verify", "logs convert"])
+@pytest.mark.parametrize("command", [*COMMANDS, "alerts test", "logs cat", "logs verify", "logs convert"])
 def test_every_command_shows_examples(tmp_path, command):
     shown = swarmscope(*command.split(), "--help", cwd=tmp_path)
     assert shown.returncode == 0

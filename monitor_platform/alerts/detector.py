@@ -1,0 +1,149 @@
+"""When an alert begins and ends: one rule's memory of its slices. It decides and does nothing else; time comes in as an argument.
+
+An alert begins when its condition has held for `for_minutes` in a row, and ends when it has not for as many: one good minute in a
+bad hour is no recovery. A minute from too few sessions says nothing bad. Bad minutes stay out of a slice's baseline, or the trouble
+would soon be the rule's idea of normal.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from statistics import median
+
+from monitor_platform.alerts.observations import Observation
+from monitor_platform.alerts.rules import Rule
+
+# The median absolute deviation times this is the standard deviation of a normal distribution.
+_MAD_TO_SIGMA = 1.4826
+# A slice that hardly moves would alarm at every tremor: its spread counts as at least this share of its median.
+_LEAST_SPREAD = 0.01
+_LEAST_BASELINE = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """A rule's condition in one slice. `limit` is the bound that was crossed; `worst` is the worst minute until it ended."""
+
+    rule: Rule
+    names: tuple[str, ...]
+    began_ms: int
+    ended_ms: int | None = None
+    value: float
+    worst: float
+    limit: float
+    sessions: int
+
+    @property
+    def slice(self) -> dict[str, str]:
+        """The slice as a filter."""
+        return dict(zip(self.rule.by, self.names, strict=True))
+
+
+@dataclass(slots=True)
+class _Slice:
+    bad_since_ms: int | None = None
+    bad_minutes: int = 0
+    good_minutes: int = 0
+    alert: Alert | None = None
+    seen_ms: int = 0
+    baseline: deque[float] = field(default_factory=deque)
+
+
+class Detector:
+    """Feed it every minute in turn."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self._slices: dict[tuple[str, ...], _Slice] = {}
+
+    @property
+    def open(self) -> list[Alert]:
+        return [each.alert for each in self._slices.values() if each.alert is not None]
+
+    def observe(self, end_ms: int, observations: Iterable[Observation]) -> list[Alert]:
+        """What the minute that ends at `end_ms` has changed: alerts that begin (without an end) and alerts that end."""
+        seen = {each.names: each for each in observations}
+        changed = [self._look(names, each, end_ms) for names, each in seen.items()]
+        changed += [self._look(names, self._silence(names), end_ms) for names in self._slices.keys() - seen.keys()]
+        self._forget(end_ms)
+        return [alert for alert in changed if alert is not None]
+
+    def _silence(self, names: tuple[str, ...]) -> Observation:
+        """Nobody is a number of peers, and no value of anything else."""
+        return Observation(names=names, value=0.0 if self.rule.counts_peers else None, sessions=0)
+
+    def _look(self, names: tuple[str, ...], seen: Observation, end_ms: int) -> Alert | None:
+        if names not in self._slices and not self._enough(seen):
+            return None
+        each = self._slices.setdefault(names, _Slice())
+        if self._enough(seen):
+            each.seen_ms = end_ms
+        limit = self._limit(each)
+        known = seen.value is not None and limit is not None and (self.rule.counts_peers or self._enough(seen))
+        bad = known and self._beyond(seen.value or 0.0, limit or 0.0)
+        if not bad:
+            self._remember(each, seen)
+            return self._good(each, end_ms)
+        return self._bad(each, seen, limit or 0.0, end_ms)
+
+    def _bad(self, each: _Slice, seen: Observation, limit: float, end_ms: int) -> Alert | None:
+        value = seen.value or 0.0
+        each.good_minutes = 0
+        each.bad_minutes += 1
+        if each.bad_since_ms is None:
+            each.bad_since_ms = end_ms
+        if each.alert is not None:
+            worse = max if self.rule.worse_is_higher else min
+            each.alert = replace(each.alert, worst=worse(each.alert.worst, value))
+            return None
+        if each.bad_minutes < self.rule.for_minutes:
+            return None
+        each.alert = Alert(
+            rule=self.rule,
+            names=seen.names,
+            began_ms=each.bad_since_ms,
+            value=value,
+            worst=value,
+            limit=limit,
+            sessions=seen.sessions,
+        )
+        return each.alert
+
+    def _good(self, each: _Slice, end_ms: int) -> Alert | None:
+        each.bad_minutes, each.bad_since_ms = 0, None
+        each.good_minutes += 1
+        if each.alert is None or each.good_minutes < self.rule.for_minutes:
+            return None
+        ended, each.alert = replace(each.alert, ended_ms=end_ms), None
+        return ended
+
+    def _limit(self, each: _Slice) -> float | None:
+        rule = self.rule
+        if rule.deviates is None:
+            return rule.below if rule.below is not None else rule.above
+        if len(each.baseline) < min(_LEAST_BASELINE, rule.baseline_minutes):
+            return None
+        middle = median(each.baseline)
+        spread = _MAD_TO_SIGMA * median(abs(value - middle) for value in each.baseline)
+        far = rule.deviates * max(spread, _LEAST_SPREAD * abs(middle))
+        return middle + far if rule.worse_is_higher else middle - far
+
+    def _beyond(self, value: float, limit: float) -> bool:
+        return value > limit if self.rule.worse_is_higher else value < limit
+
+    def _remember(self, each: _Slice, seen: Observation) -> None:
+        if self.rule.deviates is None or each.alert is not None or seen.value is None or not self._enough(seen):
+            return
+        each.baseline.append(seen.value)
+        while len(each.baseline) > self.rule.baseline_minutes:
+            each.baseline.popleft()
+
+    def _enough(self, seen: Observation) -> bool:
+        return seen.sessions >= self.rule.least_sessions
+
+    def _forget(self, end_ms: int) -> None:
+        """Slices of which nothing is left to say: channels end, and their number must not grow for ever."""
+        keep_ms = 60_000 * (self.rule.baseline_minutes + self.rule.for_minutes)
+        for names, each in list(self._slices.items()):
+            if each.alert is None and end_ms - each.seen_ms > keep_ms:
+                del self._slices[names]

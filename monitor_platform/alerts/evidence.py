@@ -1,0 +1,58 @@
+"""Why an alert: the slice within it that hurts most, and the sessions that have it worst."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from monitor_platform.alerts.detector import Alert
+from monitor_platform.alerts.observations import MINUTE_MS
+from monitor_platform.measures.quantity import measured
+from monitor_platform.measures.registry import measure_of
+from monitor_platform.measures.selection import Selection, Span
+from monitor_platform.measures.slices import LOWER_IS_BETTER, SLICED_BY, Slice, slices
+from monitor_platform.measures.table import FeedbackTable
+
+MOST_SLICES = 3
+MOST_SESSIONS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorstSession:
+    """One session of the slice, and its own value in the alert's minutes."""
+
+    session_id: str
+    peer_id: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What explains an alert, the worst first; empty where the rule counts peers."""
+
+    slices: tuple[Slice, ...] = ()
+    sessions: tuple[WorstSession, ...] = ()
+
+
+def evidence(table: FeedbackTable, *, alert: Alert, until_ms: int) -> Evidence:
+    """From the minutes of `alert` up to `until_ms`."""
+    rule = alert.rule
+    if rule.counts_peers:
+        return Evidence()
+    span = Span(alert.began_ms - MINUTE_MS, max(until_ms, alert.began_ms))
+    where = {**rule.where, **alert.slice}
+    others = [name for name in SLICED_BY if name not in where and name != "area"]  # a district says the same in words
+    found = slices(table, measure=rule.measure, span=span, where=where, dimensions=others)
+    guilty = [each for each in found if each.impact > 0 and not each.thin][:MOST_SLICES]
+    return Evidence(slices=tuple(guilty), sessions=_worst(table, rule.measure, span, where))
+
+
+def _worst(table: FeedbackTable, name: str, span: Span, where: Mapping[str, str]) -> tuple[WorstSession, ...]:
+    selection = Selection(span, where, ("session_id", "peer_id"))
+    rows = measured(measure_of(name, "histogram"), selection)
+    order = "DESC" if name in LOWER_IS_BETTER else "ASC"
+    sql = f"""
+        SELECT by_0, by_1, sum(value * weight) / sum(base * weight) AS value FROM ({rows.sql})
+        GROUP BY by_0, by_1 HAVING sum(base * weight) > 0 ORDER BY value {order}, by_0 LIMIT {MOST_SESSIONS}
+    """
+    with table.reading() as cursor:
+        found = cursor.execute(sql, rows.parameters).fetchall()
+    return tuple(WorstSession(session_id=session, peer_id=peer, value=value) for session, peer, value in found)

@@ -1,0 +1,46 @@
+"""What a rule looks at: the measure in each of its slices, minute by minute, and from how many sessions it comes."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from monitor_platform.alerts.rules import Rule
+from monitor_platform.measures.exact import exact_sum, number, quotient
+from monitor_platform.measures.quantity import SUMS, measured
+from monitor_platform.measures.selection import Selection, Span
+from monitor_platform.measures.statistics import Rows
+from monitor_platform.measures.table import FeedbackTable
+
+MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One slice in one minute; `names` are its values of the rule's `by`."""
+
+    names: tuple[str, ...]
+    value: float | None
+    sessions: int
+
+
+def observations(table: FeedbackTable, *, rule: Rule, span: Span) -> dict[int, list[Observation]]:
+    """For each minute of `span` (which begins at one): its end in Unix ms, and what was seen; empty if nobody said anything."""
+    step = f"(received_ms - {span.from_ms}) // {MINUTE_MS} AS step"
+    heard = Rows.of(Selection(span, rule.where, rule.by), "session_id", "peer_id", "weight", step)
+    grouped = Rows(sql=heard.sql, parameters=heard.parameters, aliases=(*heard.aliases, "step"), total=False)
+    with table.reading() as cursor:
+        sessions = grouped.aggregate(cursor, "count(DISTINCT session_id)")
+        if rule.counts_peers:
+            peers = Rows(sql=grouped.sql, parameters=grouped.parameters, aliases=grouped.aliases, total=False)
+            weighed = peers.each("peer_id", "max(weight) AS weight").aggregate(cursor, exact_sum("weight"))
+            values: dict[tuple[object, ...], float | None] = {group: number(weight) for group, (weight,) in weighed.items()}
+        else:
+            rows = measured(rule.watched(), Selection(span, rule.where, rule.by), step, aliases=("step",))
+            values = {group: quotient(*sums) for group, sums in rows.aggregate(cursor, *SUMS).items()}
+    seen: defaultdict[int, list[Observation]] = defaultdict(list)
+    for group, (count,) in sessions.items():
+        *names, at = group
+        if at is not None:
+            seen[span.from_ms + (int(at) + 1) * MINUTE_MS].append(
+                Observation(names=tuple(map(str, names)), value=values.get(group), sessions=count)
+            )
+    return {end_ms: seen[end_ms] for end_ms in range(span.from_ms + MINUTE_MS, span.to_ms + 1, MINUTE_MS)}

@@ -1,0 +1,44 @@
+"""Rules over recorded logs, an hour at a time: an archive of any length needs the memory of one hour."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from feedback_wire.log_name import LogName
+from monitor_platform.alerts.observations import MINUTE_MS
+from monitor_platform.alerts.rules import Rule
+from monitor_platform.alerts.watch import AlertWatch, Told
+from monitor_platform.geo.locator import Locator
+from monitor_platform.measures.extent import extent
+from monitor_platform.measures.mos import MosModel
+from monitor_platform.measures.open import find_logs, open_logs
+from monitor_platform.measures.selection import Span
+
+HOUR_MS = 3_600_000
+
+
+def judge_logs(rules: tuple[Rule, ...], paths: Sequence[Path], locator: Locator) -> Iterator[Told]:
+    """What the rules would have told, in its order; as `open_logs` for paths that are no logs."""
+    told: list[Told] = []
+    watch = AlertWatch(rules, told.append)
+    logs = find_logs(paths)
+    for span in _hours(logs):
+        with closing(open_logs(logs, locator=locator, mos=MosModel(), span=span)) as table:
+            whole = extent(table)
+            if whole is not None:
+                last_ms = whole.to_ms + MINUTE_MS
+                watch.judge(table, last_ms if span is None else min(span.to_ms, last_ms))
+        yield from told
+        told.clear()
+
+
+def _hours(logs: Sequence[Path]) -> Iterator[Span | None]:
+    """The hours in which logs begin, and the one after each, into which they reach; None (all) if a file has no log name."""
+    try:
+        begins_ms = {LogName.parse(path.name).begins_s * 1000 for path in logs}
+    except ValueError:
+        yield None
+        return
+    hours = {at // HOUR_MS + further for at in begins_ms for further in (0, 1)}
+    for hour in sorted(hours):
+        yield Span(hour * HOUR_MS, (hour + 1) * HOUR_MS)

@@ -1,0 +1,82 @@
+"""An alert in words and as JSON: the same for the page, the command and every webhook."""
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from monitor_platform.alerts.detector import Alert
+from monitor_platform.alerts.evidence import Evidence
+from monitor_platform.alerts.observations import MINUTE_MS
+from monitor_platform.alerts.rules import PEERS
+from monitor_platform.measures.registry import named
+
+
+def title(alert: Alert) -> str:
+    """One line: what is wrong where."""
+    where = ", ".join(f"{name} {value}" for name, value in alert.slice.items()) or "everybody"
+    side = "above" if alert.rule.worse_is_higher else "below"
+    return f"{alert.rule.name}: {measure_title(alert)} of {where} is {side} {shown(alert, alert.limit)}"
+
+
+def sentence(alert: Alert, evidence: Evidence) -> str:
+    """What is known about it."""
+    parts = [f"worst minute {shown(alert, alert.worst)}, {alert.sessions:,} sessions, since {clock(alert.began_ms)}"]
+    if alert.ended_ms is not None:
+        return f"over since {clock(alert.ended_ms)} after {minutes(alert)} min; worst minute {shown(alert, alert.worst)}"
+    if evidence.slices:
+        worst = evidence.slices[0]
+        parts.append(f"hurt most: {worst.dimension} {worst.name} ({worst.peers:,.0f} peers, {shown(alert, worst.mean or 0)})")
+    return "; ".join(parts)
+
+
+def as_json(alert: Alert, evidence: Evidence) -> dict[str, Any]:
+    """The generic webhook's and the API's shape; times are Unix milliseconds, `until` is null while it lasts."""
+    return {
+        "rule": alert.rule.name,
+        "severity": alert.rule.severity,
+        "measure": alert.rule.measure,
+        "slice": {**alert.rule.where, **alert.slice},
+        "from": alert.began_ms,
+        "until": alert.ended_ms,
+        "value": alert.value,
+        "worst": alert.worst,
+        "limit": alert.limit,
+        "sessions": alert.sessions,
+        "explained_by": [
+            {"by": {each.dimension: each.name}, "peers": each.peers, "mean": each.mean, "rest": each.rest, "impact": each.impact}
+            for each in evidence.slices
+        ],
+        "worst_sessions": [
+            {"session_id": each.session_id, "peer_id": each.peer_id, "value": each.value} for each in evidence.sessions
+        ],
+        "title": title(alert),
+        "text": sentence(alert, evidence),
+    }
+
+
+def link(alert: Alert, dashboard_url: str) -> str:
+    """The dashboard's page that shows the slice in the alert's measure."""
+    asked = {**alert.rule.where, **alert.slice}
+    if alert.rule.measure != PEERS:
+        asked["measure"] = alert.rule.measure
+    return f"{dashboard_url}/?{urlencode(asked)}" if asked else f"{dashboard_url}/"
+
+
+def minutes(alert: Alert) -> int:
+    """How long it has lasted, or did."""
+    return ((alert.ended_ms or alert.began_ms) - alert.began_ms) // MINUTE_MS
+
+
+def measure_title(alert: Alert) -> str:
+    measure = named(alert.rule.measure)
+    return measure.title if measure else "number of peers"
+
+
+def shown(alert: Alert, value: float) -> str:
+    """A value with the measure's digits and unit."""
+    measure = named(alert.rule.measure)
+    return f"{value:,.{measure.digits}f} {measure.unit}".strip() if measure else f"{value:,.0f}"
+
+
+def clock(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

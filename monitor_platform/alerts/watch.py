@@ -1,0 +1,99 @@
+"""The rules at work over a table: minute by minute, live or through recorded logs, with the same result.
+
+A minute is judged when it lies far enough back that its messages have come. After a restart the minutes that the table still holds
+are judged again, so an alert that still lasts is told once more.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from monitor_platform.alerts.detector import Alert, Detector
+from monitor_platform.alerts.evidence import Evidence, evidence
+from monitor_platform.alerts.observations import MINUTE_MS, observations
+from monitor_platform.alerts.rules import Rule
+from monitor_platform.measures.extent import extent
+from monitor_platform.measures.selection import Span
+from monitor_platform.measures.table import FeedbackTable
+
+log = logging.getLogger(__name__)
+
+REMEMBERED = 1_000
+LOOK_EVERY_S = 5.0
+# Judged at once: a restart with a day in the table should not hold a query for minutes.
+_MINUTES_AT_ONCE = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """An alert as it is now, with what explains it."""
+
+    alert: Alert
+    evidence: Evidence
+
+
+class AlertWatch:
+    """All rules; every change is remembered, newest last, and handed to `tell`."""
+
+    def __init__(self, rules: tuple[Rule, ...], tell: Callable[[Told], None]) -> None:
+        self._detectors = [Detector(rule) for rule in rules]
+        self._tell = tell
+        self._judged_ms: int | None = None
+        self._told: deque[Told] = deque(maxlen=REMEMBERED)
+        self.raised = 0
+
+    @property
+    def told(self) -> list[Told]:
+        """Each alert once, the one that began last first; those that last are as of now."""
+        open_now = {(alert.rule.name, alert.names): alert for detector in self._detectors for alert in detector.open}
+        latest: dict[tuple[str, tuple[str, ...], int], Told] = {}
+        for each in self._told:
+            latest[each.alert.rule.name, each.alert.names, each.alert.began_ms] = each
+        current = []
+        for (rule, names, began_ms), each in latest.items():
+            now = open_now.get((rule, names))
+            fresh = now is not None and now.began_ms == began_ms and each.alert.ended_ms is None
+            current.append(Told(alert=now, evidence=each.evidence) if fresh and now is not None else each)
+        return sorted(current, key=lambda each: -each.alert.began_ms)
+
+    @property
+    def open(self) -> int:
+        return sum(len(detector.open) for detector in self._detectors)
+
+    def judge(self, table: FeedbackTable, until_ms: int) -> None:
+        """Judge every whole minute up to `until_ms` that was not judged yet by what `table` holds of it."""
+        for span in self._spans(table, until_ms):
+            found = [(detector, observations(table, rule=detector.rule, span=span)) for detector in self._detectors]
+            for end_ms in range(span.from_ms + MINUTE_MS, span.to_ms + 1, MINUTE_MS):
+                for detector, seen in found:
+                    for alert in detector.observe(end_ms, seen[end_ms]):
+                        self._change(table, alert, end_ms)
+            self._judged_ms = span.to_ms
+
+    async def run(self, table: FeedbackTable, worker: Executor, late_ms: int) -> None:
+        """Judge minutes as they become complete, `late_ms` after their end, until cancelled."""
+        while True:
+            until_ms = time.time_ns() // 1_000_000 - late_ms
+            await asyncio.get_running_loop().run_in_executor(worker, self.judge, table, until_ms)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _spans(self, table: FeedbackTable, until_ms: int) -> Iterator[Span]:
+        whole = extent(table)
+        if whole is None:
+            return
+        begin_ms = self._judged_ms or whole.from_ms // MINUTE_MS * MINUTE_MS
+        last_ms = until_ms // MINUTE_MS * MINUTE_MS
+        while begin_ms < last_ms:
+            end_ms = min(begin_ms + _MINUTES_AT_ONCE * MINUTE_MS, last_ms)
+            yield Span(begin_ms, end_ms)
+            begin_ms = end_ms
+
+    def _change(self, table: FeedbackTable, alert: Alert, end_ms: int) -> None:
+        told = Told(alert=alert, evidence=evidence(table, alert=alert, until_ms=end_ms))
+        self.raised += alert.ended_ms is None
+        self._told.append(told)
+        self._tell(told)

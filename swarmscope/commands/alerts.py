@@ -1,0 +1,67 @@
+"""`swarmscope alerts`: what the rules would have said of recorded logs."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from swarmscope.commands import refuse
+
+if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
+    from monitor_platform.alerts.watch import Told
+
+command = App(name="alerts", help_epilogue="Examples:\n\n    swarmscope alerts test rules.toml mirror/")
+
+
+@command.command(
+    name="test",
+    help_epilogue=(
+        "Examples:\n\n"
+        "    swarmscope alerts test rules.toml mirror/\n\n"
+        "    swarmscope alerts test rules.toml data/fs1 data/fs2 --json | jq 'select(.severity == \"critical\")'"
+    ),
+)
+def dry_run(rules: Path, paths: list[Path], /, *, as_json: Annotated[bool, Parameter(name="--json")] = False) -> None:
+    """Run rules over recorded logs, and say what would have been told, and when. Nobody is told; the exit code is 0 either way.
+
+    Parameters
+    ----------
+    rules
+        The rules file (TOML).
+    paths
+        Log files, and folders to search for them.
+    as_json
+        Print a JSON object a line, in the webhook's generic shape.
+    """
+    from monitor_platform.alerts.recorded import judge_logs
+    from monitor_platform.alerts.rules import BadRules, read_rules
+    from monitor_platform.geo.locator import Locator
+
+    try:
+        wanted = read_rules(rules)
+    except BadRules as wrong:
+        refuse(wrong)
+    told = 0
+    with Locator() as locator:
+        try:
+            for each in judge_logs(wanted.rules, paths, locator):
+                told += each.alert.ended_ms is None
+                _print(each, as_json)
+        except ValueError as wrong:
+            sys.exit(f"swarmscope alerts test: {wrong}")
+    print(f"{told} alerts in all, by {len(wanted.rules)} rules", file=sys.stderr)
+
+
+def _print(told: "Told", as_json: bool) -> None:
+    from monitor_platform.alerts.telling import as_json as facts_of
+    from monitor_platform.alerts.telling import clock, sentence, title
+
+    if as_json:
+        print(json.dumps(facts_of(told.alert, told.evidence), ensure_ascii=False))
+        return
+    alert = told.alert
+    moment = clock(alert.began_ms if alert.ended_ms is None else alert.ended_ms)
+    print(f"{moment}  {'over' if alert.ended_ms is not None else alert.rule.severity:<8}  {title(alert)}")
+    print(f"{'':22}{'':8}  {sentence(alert, told.evidence)}")

@@ -1,0 +1,109 @@
+"""Rules over real logs: what is found, why, and that live and recorded say the same."""
+
+import json
+import subprocess
+import sys
+
+from monitor_platform.alerts.observations import MINUTE_MS, observations
+from monitor_platform.alerts.rules import Rule
+from monitor_platform.alerts.watch import AlertWatch
+from monitor_platform.measures.selection import Span
+from monitor_platform.measures.summary import summarize
+from tests.monitor_platform.measures.samples import BEGIN_MS, record, write_log
+
+RULE = Rule(name="stalls", measure="continuity", by=("isp",), where={}, below=0.9, for_minutes=2, least_sessions=25)
+MINUTES = 10
+BAD = range(3, 7)
+
+
+def an_evening():
+    """Two ISPs with 60 sessions each for ten minutes; HGC's mobiles stall in minutes 3 to 6, session by session more."""
+    said = []
+    for minute in range(MINUTES):
+        for isp in ("HGC", "PCCW"):
+            for number in range(60):
+                mobile = number < 30
+                bad = isp == "HGC" and minute in BAD and mobile
+                said.append(
+                    record(
+                        received_ms=BEGIN_MS + minute * MINUTE_MS + number * 900,
+                        peer_id=f"{isp}-{number}",
+                        session_id=f"{isp}-{number}",
+                        seq=minute,
+                        isp=isp,
+                        platform="mobile" if mobile else "desktop",
+                        continuity=0.5 + number / 100 if bad else 1,
+                        playback_kbps=850,
+                    )
+                )
+    return said
+
+
+def test_each_minutes_value_is_the_summarys(table_of):
+    table = table_of(an_evening())
+    seen = observations(table, rule=RULE, span=Span(BEGIN_MS, BEGIN_MS + MINUTES * MINUTE_MS))
+    assert list(seen) == [BEGIN_MS + (minute + 1) * MINUTE_MS for minute in range(MINUTES)]
+    for end_ms, each in seen.items():
+        whole = summarize(table, span=Span(end_ms - MINUTE_MS, end_ms), by=("isp",))
+        expected = {group["by"]["isp"]: (group["continuity"]["mean"], group["sessions"]) for group in whole["groups"]}
+        assert {one.names[0]: (one.value, one.sessions) for one in each} == expected
+
+
+def test_peers_are_counted_once_and_by_their_weight(table_of):
+    twice = [record(peer_id=f"p{number % 5}", session_id=f"s{number}", weight=2) for number in range(10)]
+    rule = Rule(name="few", measure="peers", where={}, below=1)
+    [[one]] = observations(table_of(twice), rule=rule, span=Span(BEGIN_MS, BEGIN_MS + MINUTE_MS)).values()
+    assert (one.value, one.sessions) == (10, 10)
+
+
+def test_an_alert_names_the_guilty_slice_and_the_worst_sessions(table_of):
+    told = []
+    watch = AlertWatch((RULE,), told.append)
+    watch.judge(table_of(an_evening()), BEGIN_MS + MINUTES * MINUTE_MS)
+    begun, ended = told
+    assert begun.alert.slice == {"isp": "HGC"}
+    assert begun.alert.began_ms == BEGIN_MS + 4 * MINUTE_MS
+    assert ended.alert.ended_ms == BEGIN_MS + 9 * MINUTE_MS
+    [guilty] = [each for each in begun.evidence.slices if each.dimension == "platform"]
+    assert guilty.name == "mobile"
+    assert [each.session_id for each in begun.evidence.sessions[:3]] == ["HGC-0", "HGC-1", "HGC-2"]
+    [listed] = watch.told
+    assert listed.alert.ended_ms == ended.alert.ended_ms
+
+
+def test_judging_in_small_steps_tells_the_same_as_at_once(table_of):
+    table = table_of(an_evening())
+    at_once, step_by_step = [], []
+    AlertWatch((RULE,), at_once.append).judge(table, BEGIN_MS + MINUTES * MINUTE_MS)
+    watch = AlertWatch((RULE,), step_by_step.append)
+    for at_s in range(0, MINUTES * 60 + 1, 7):
+        watch.judge(table, BEGIN_MS + at_s * 1000)
+    watch.judge(table, BEGIN_MS + MINUTES * MINUTE_MS)
+    assert [each.alert for each in step_by_step] == [each.alert for each in at_once]
+
+
+def test_the_command_tells_of_recorded_logs_what_would_have_been_told(tmp_path):
+    logs, rules = tmp_path / "logs", tmp_path / "rules.toml"
+    said = an_evening()
+    for minute in range(MINUTES):
+        begins_ms = BEGIN_MS + minute * MINUTE_MS
+        own = [each for each in said if begins_ms <= each["received_ms"] < begins_ms + MINUTE_MS]
+        write_log(logs, own, begin_s=begins_ms // 1000)
+    rules.write_text('[[rule]]\nname = "stalls"\nmeasure = "continuity"\nby = "isp"\nbelow = 0.9\n')
+    command = [sys.executable, "-m", "swarmscope", "alerts", "test", str(rules), str(logs)]
+    shown = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60)
+    assert "stalls: Continuity of isp HGC is below 0.9000" in shown.stdout
+    assert "1 alerts in all" in shown.stderr
+    facts = subprocess.run([*command, "--json"], capture_output=True, check=True, text=True, timeout=60).stdout
+    begun, ended = map(json.loads, facts.splitlines())
+    assert (begun["slice"], begun["until"], ended["until"]) == ({"isp": "HGC"}, None, BEGIN_MS + 9 * MINUTE_MS)
+    assert begun["worst_sessions"][0]["session_id"] == "HGC-0"
+
+
+def test_rules_that_make_no_sense_end_the_command_with_two(tmp_path):
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rule]]\nname = "x"\nmeasure = "moss"\nbelow = 3\n')
+    command = [sys.executable, "-m", "swarmscope", "alerts", "test", str(rules), str(tmp_path)]
+    refused = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
+    assert refused.returncode == 2
+    assert "'moss'" in refused.stderr

@@ -1,0 +1,92 @@
+"""Webhooks are told over real HTTP, again and again if need be, and what is given up is counted."""
+
+import asyncio
+import logging
+
+import pytest
+from aiohttp import web
+
+from monitor_platform.alerts.rules import Webhook
+from monitor_platform.alerts.webhooks import ATTEMPTS, MOST_WAITING, Messenger, News, body
+
+FACTS = {
+    "severity": "critical",
+    "until": None,
+    "title": "stalls: isp <b>HGC</b> & @everyone",
+    "text": "worst minute 0.6",
+    "slice": {},
+}
+NEWS = News(facts=FACTS, link="https://monitor.example.org/?isp=HGC")
+
+
+async def told(answers, shape="json", news=NEWS, *, until):
+    """Run a messenger against a receiver that gives `answers` in turn, then 204, `until` (counts, received) is enough."""
+    received, left = [], list(answers)
+
+    async def receive(request):
+        received.append(await request.json())
+        return web.Response(status=left.pop(0) if left else 204)
+
+    app = web.Application()
+    app.router.add_post("/hook/s3cret", receive)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = site._server.sockets[0].getsockname()[1]
+    messenger = Messenger((Webhook(url=f"http://127.0.0.1:{port}/hook/s3cret", shape=shape),), first_pause_s=0.001)
+    running = asyncio.create_task(messenger.run())
+    messenger.tell(news)
+    async with asyncio.timeout(20):
+        while not until(messenger.counts, received):  # noqa: ASYNC110 - two things may come true
+            await asyncio.sleep(0.005)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await runner.cleanup()
+    return messenger.counts, received
+
+
+def test_a_receiver_that_is_busy_is_told_again():
+    counts, received = asyncio.run(told([500, 429, 503], until=lambda counts, _: counts["sent"]))
+    assert (counts["sent"], counts["failed"], len(received)) == (1, 0, 4)
+    assert all(each == {**FACTS, "link": NEWS.link} for each in received)
+
+
+def test_what_is_refused_for_good_is_given_up_and_told_without_the_address(caplog):
+    with caplog.at_level(logging.ERROR):
+        counts, received = asyncio.run(told([404], until=lambda counts, _: counts["failed"]))
+    assert (counts["failed"], len(received)) == (1, 1)
+    assert "404" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+def test_it_is_not_tried_for_ever(caplog):
+    counts, received = asyncio.run(told([500] * 50, until=lambda counts, _: counts["failed"]))
+    assert (counts["failed"], len(received)) == (1, ATTEMPTS)
+
+
+def test_a_redirect_is_not_followed():
+    counts, received = asyncio.run(told([307], until=lambda counts, _: counts["failed"]))
+    assert (counts["failed"], len(received)) == (1, 1)
+
+
+def test_a_receiver_that_is_away_costs_no_memory_without_bound():
+    messenger = Messenger((Webhook(url="http://127.0.0.1:1/"),))
+    for _ in range(MOST_WAITING + 5):
+        messenger.tell(NEWS)
+    assert messenger.counts["dropped"] == 5
+
+
+def test_chat_services_get_their_own_shape_and_names_wake_nobody():
+    discord = body(NEWS, "discord")
+    assert discord["allowed_mentions"] == {"parse": []}
+    assert discord["content"].startswith("CRITICAL: stalls")
+    assert len(body(News(facts=FACTS | {"text": "x" * 9_000}, link="l"), "discord")["content"]) <= 2_000
+    slack = body(NEWS, "slack")
+    assert "&lt;b&gt;HGC&lt;/b&gt; &amp; @everyone" in slack["text"]
+    assert "<https://monitor.example.org/?isp=HGC|dashboard>" in slack["text"]
+
+
+@pytest.mark.parametrize(("until", "word"), [(None, "CRITICAL"), (5, "Over")])
+def test_the_first_word_says_whether_it_begins_or_ends(until, word):
+    assert News(facts=FACTS | {"until": until}, link="").text.startswith(word)
