@@ -102,7 +102,8 @@ class SummaryHandler(RequestHandler):
 
     async def _summary(self) -> dict[str, Any]:
         given = self.request.query_arguments
-        asked = Request.parse({name: [value.decode(errors="replace") for value in values] for name, values in given.items()})
+        # Tornado gives the bytes of values, but names as if those bytes were Latin-1.
+        asked = Request.parse({_text(name.encode("latin-1")): [*map(_text, values)] for name, values in given.items()})
         try:
             check_columns((*asked.by, *asked.where))
             return await self._numbers(asked)
@@ -141,6 +142,10 @@ def answer(handler: RequestHandler, status: int, content_type: str, body: str | 
     handler.set_status(status)
     handler.set_header("Content-Type", content_type)
     handler.finish(body)
+
+
+def _text(said: bytes) -> str:
+    return said.decode(errors="replace")
 
 
 def bad_parameter(detail: str) -> Problem:
