@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 
 from coordinator.answers import CONTINUE
 from coordinator.keys import Key
+from coordinator.loop import end_without_memory
 from coordinator.reception import BUSY, Reception, Turn
 from coordinator.request_head import HEAD_BYTES, HEAD_END, RequestHead, body_too_large
 from feedback_wire.limits import BATCH_WIRE_BYTES
@@ -137,7 +138,8 @@ class IntakeProtocol(HttpToolsProtocol):
         self.alone = True
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserError:
+        except httptools.HttpParserError as error:
+            end_without_memory(error.__context__)
             self._end_with(_BAD_HTTP)
         except httptools.HttpParserUpgrade:
             self._close_after_answers()  # what follows is another protocol, which nobody here speaks

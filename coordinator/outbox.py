@@ -20,6 +20,7 @@ from coordinator import placement
 from coordinator.batch import PART_BYTES, Batch, BatchRejected, Carrier, CarrierFailed, Fate, SpoolFull, Waiter
 from coordinator.counters import Counters
 from coordinator.lane import PLACE_S, Lane, fitting
+from coordinator.loop import end_without_memory
 from coordinator.settings import PolicyName
 from coordinator.spool_carrier import SpoolCarrier
 from feedback_wire.routes import READY
@@ -141,6 +142,7 @@ class Outbox:
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
             if not task.cancelled() and (mistake := task.exception()) is not None:
+                end_without_memory(mistake)
                 _log.critical("the outbox fails; stopping", exc_info=mistake)
                 signal.raise_signal(signal.SIGTERM)
 

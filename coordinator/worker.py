@@ -25,6 +25,7 @@ from coordinator.descriptors import places, raise_limit
 from coordinator.intake import IntakeProtocol
 from coordinator.keys import Keys, read_terms
 from coordinator.link import Link
+from coordinator.loop import on_exception
 from coordinator.outbox import Outbox
 from coordinator.quarantine import Quarantine
 from coordinator.reception import Reception
@@ -194,6 +195,7 @@ async def _working(
         for link in links.values():
             stack.callback(link.close)
         reception = Reception(settings, keys, outbox, quarantine, counters, Answers())
+        asyncio.get_running_loop().set_exception_handler(on_exception)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, settings, tls, reception)
         yield {"reception": reception, "counting": counting}
 
