@@ -1,0 +1,172 @@
+"""Whatever an end host calls anything, on a page and in a report it is text: a real browser runs none of it."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from urllib.parse import urlencode
+
+import pytest
+
+from monitor_platform.geo.locator import Locator
+from monitor_platform.measures.mos import MosModel
+from monitor_platform.measures.open import open_logs
+from monitor_platform.report import write_report
+from tests.hostile.corpus import CANARY, MARKUP, SIGHT, TEMPLATES, TEXTS
+from tests.monitor_platform.measures.samples import BEGIN_MS, record, write_log
+from tests.processes import start_server
+
+pytestmark = pytest.mark.browser
+PAGES = ("/", "/map", "/district", "/histogram", "/timeline", "/measures")
+FIELDS = ("channel", "isp", "app", "platform", "peer_id", "session_id")
+NAMES = tuple(dict.fromkeys(text for text in TEXTS if text))
+HOMES = ("1.36.209.7", "1.64.35.7", "1.64.160.7", "")
+WATCH = f"window.{CANARY} = () => {{ window.{CANARY}Ran = true; }};"
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A viewer for each text, who says it in every field; three messages of each, so that timelines have something to draw."""
+    folder = tmp_path_factory.mktemp("hostile")
+    said = [
+        record(
+            **dict.fromkeys(FIELDS, text),
+            seq=seq,
+            received_ms=BEGIN_MS + 10_000 * seq + number,
+            ip=HOMES[number % len(HOMES)],
+            event="report",
+            continuity=0.9,
+            playback_kbps=800,
+            upload_kbps=100 + number,
+            download_kbps=900,
+            startup_ms=500,
+            extra={text: text, "x": text},
+        )
+        for seq in range(3)
+        for number, text in enumerate(NAMES)
+    ]
+    write_log(folder, sorted(said, key=lambda each: each["received_ms"]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def monitor(recorded, tmp_path_factory) -> Iterator[str]:
+    log = tmp_path_factory.mktemp("log") / "log"
+    server = start_server("monitor", "--static", str(recorded), "--listen", "127.0.0.1:0", log=log)
+    yield server.url
+    assert server.stop() == 0
+    assert "Traceback" not in server.said()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path="/usr/bin/chromium", args=[*quiet, "--no-first-run"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def watched(browser):
+    """A browser's page that tells afterwards of everything that a text may have set off."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.add_init_script(WATCH)
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("console", lambda said: wrong.append(said.text) if said.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    page.on("framenavigated", lambda frame: wrong.append(f"frame {frame.url}") if frame != page.main_frame else None)
+    yield page
+    assert not page.evaluate(f"window.{CANARY}Ran")
+    assert wrong == []
+    context.close()
+
+
+def show(page, address: str) -> None:
+    page.goto(address)
+    page.wait_for_function("window.Bokeh?.documents.length && Bokeh.documents[0].is_idle")
+    page.wait_for_function("document.body.dataset.state !== 'loading'")
+
+
+def nothing_came_of_it(page) -> None:
+    """No element on the page is one of those that the texts ask for."""
+    strange = "img[onerror], svg[onload], iframe, [onfocus], [ontoggle], [onanimationstart], a[href^=javascript], mglyph, math"
+    assert page.locator(strange).count() == 0
+    assert not page.evaluate(f"window.{CANARY}Ran")
+
+
+def test_the_browser_would_tell_if_a_text_were_obeyed(browser):
+    page = browser.new_page()
+    page.add_init_script(WATCH)
+    page.goto("data:text/html,<body></body>")
+    page.evaluate(f"window.{CANARY} = () => {{ window.{CANARY}Ran = true; }}")
+    page.evaluate("markup => { document.body.innerHTML = markup }", MARKUP[1])
+    page.wait_for_function(f"window.{CANARY}Ran")
+    page.close()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_shows_hostile_names_as_names(monitor, watched, path):
+    show(watched, monitor + path)
+    choices = "Array.from(document.querySelectorAll('select[name=channel] option'), option => option.value)"
+    if offered := watched.evaluate(choices):
+        assert {*MARKUP, *TEMPLATES} <= set(offered)
+    nothing_came_of_it(watched)
+    box = watched.locator("body").bounding_box()
+    for x, y in ((0.3, 0.4), (0.5, 0.6), (0.7, 0.5)):  # tooltips
+        watched.mouse.move(box["x"] + box["width"] * x, 800 * y)
+    nothing_came_of_it(watched)
+    assert watched.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
+def test_filters_by_hostile_values_are_said_as_text(monitor, watched):
+    everywhere(monitor, watched, (f"\"'{MARKUP[1]}", SIGHT[0], MARKUP[13]))
+
+
+@pytest.mark.soak
+def test_filters_by_any_text_are_said_as_text(monitor, watched):
+    everywhere(monitor, watched, tuple(text for text in NAMES if text.isprintable()))
+
+
+def everywhere(monitor, page, texts) -> None:
+    """Ask for each text in every column at once: one viewer is called so in all of them, unless nobody is."""
+    for text in texts:
+        asked = dict.fromkeys((*FIELDS, "extra.x", f"extra.{text}"), text)
+        show(page, f"{monitor}/timeline?{urlencode(asked)}")
+        viewers = page.locator('.tile[data-measure="concurrent_peers"] b').inner_text()
+        assert viewers == ("1" if text in NAMES else ""), text
+        assert text in page.evaluate("document.body.innerText") or text not in NAMES
+        nothing_came_of_it(page)
+
+
+def test_a_report_of_hostile_names_obeys_none(recorded, watched, tmp_path):
+    page = tmp_path / "report.html"
+    by = f"channel,isp,app,platform,extra.x,extra.{MARKUP[1]}"
+    reported(recorded, page, {"event": "report"}, by.split(","))
+    watched.goto(page.as_uri())
+    watched.wait_for_function("window.Bokeh?.documents.length && Bokeh.documents[0].is_idle")
+    text = " ".join(watched.locator("body").inner_text().split())
+    assert [name for name in (*MARKUP, *TEMPLATES) if " ".join(name.split()) not in text] == []
+    nothing_came_of_it(watched)
+
+
+def test_what_a_report_is_filtered_by_is_text_too(recorded, watched, tmp_path):
+    page = tmp_path / "report.html"
+    reported(recorded, page, dict.fromkeys(FIELDS, MARKUP[0]), ["channel"])
+    watched.goto(page.as_uri())
+    watched.wait_for_function("window.Bokeh?.documents.length && Bokeh.documents[0].is_idle")
+    assert MARKUP[0] in watched.locator("body").inner_text()
+    nothing_came_of_it(watched)
+
+
+def reported(recorded, page, where, by) -> None:
+    """Write a report; in a thread of its own, for this one has the browser's event loop."""
+
+    def write() -> None:
+        with Locator() as locator, closing(open_logs([recorded], locator=locator, mos=MosModel())) as table:
+            write_report(page, table, where=where, by=by)
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(write).result()
