@@ -1,5 +1,6 @@
 """A dashboard with users, and somebody who knocks at it with plain HTTP, from any address of loopback."""
 
+import hashlib
 import http.client
 import json
 import ssl
@@ -14,6 +15,8 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 import trustme
 
+from monitor_platform.access import user_file
+from monitor_platform.access.passwords import Hash
 from tests.monitor_platform.dashboard.conftest import browser, recorded  # noqa: F401 - the same audience, the same browser
 from tests.processes import Server, start_server
 
@@ -26,6 +29,12 @@ def users(*arguments: str, password: str = "") -> subprocess.CompletedProcess[st
     """`swarmscope users`, as an operator with a pipe calls it."""
     command = [sys.executable, "-m", "swarmscope", "users", *arguments]
     return subprocess.run(command, input=password + "\n", capture_output=True, text=True, timeout=30)
+
+
+def let_in(path: Path, name: str, password: str) -> None:
+    """Into the file of users, with a hash that costs next to nothing: tests log in often."""
+    digest = hashlib.scrypt(password.encode(), salt=b"s" * 16, n=2, r=1, p=1, dklen=16)
+    user_file.put(path, name, Hash(cost=2, block=1, parallel=1, salt=b"s" * 16, digest=digest))
 
 
 @dataclass
@@ -94,9 +103,9 @@ class Dashboard:
 
 
 @pytest.fixture(scope="module")
-def user_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def user_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("users") / "users.txt"
-    assert users("add", NAME, "--file", str(path), password=PASSWORD).returncode == 0
+    let_in(path, NAME, PASSWORD)
     return path
 
 
@@ -116,10 +125,10 @@ def start(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def dashboard(start: Callable[..., Server], user_file: Path) -> Iterator[Dashboard]:
+def dashboard(start: Callable[..., Server], user_path: Path) -> Iterator[Dashboard]:
     """One with users, behind a proxy that may name them too."""
-    server = start("--users", str(user_file), "--trusted-user-header", "X-Forwarded-User", "--trusted-proxy", f"{PROXY}/32")
-    yield Dashboard(server, user_file)
+    server = start("--users", str(user_path), "--trusted-user-header", "X-Forwarded-User", "--trusted-proxy", f"{PROXY}/32")
+    yield Dashboard(server, user_path)
     # Whatever strangers have tried: nothing of it is an error of ours, and no password is written anywhere.
     assert server.said() == ""
 

@@ -21,9 +21,9 @@ def feedback_server(serve, tmp_path) -> Server:
 
 
 @pytest.fixture
-def monitor(serve, feedback_server, user_file, tmp_path) -> Server:
+def monitor(serve, feedback_server, user_path, tmp_path) -> Server:
     polling = ("--feedback-server", feedback_server.url, "--insecure", "--poll-seconds", "1", "--mirror", str(tmp_path / "mirror"))
-    return serve("monitor", *polling, "--listen", "127.0.0.1:0", "--users", str(user_file))
+    return serve("monitor", *polling, "--listen", "127.0.0.1:0", "--users", str(user_path))
 
 
 def send(server: Server, batch: int, peers: range) -> None:
@@ -80,9 +80,8 @@ def test_somebody_logs_in_watches_logs_out_and_is_out(monitor, feedback_server, 
 
 
 @pytest.mark.browser
-def test_a_page_that_is_open_when_its_session_ends_asks_for_the_login(serve, feedback_server, user_file, browser, tmp_path):
-    polling = ("--feedback-server", feedback_server.url, "--insecure", "--poll-seconds", "1", "--mirror", str(tmp_path / "short"))
-    monitor = serve("monitor", *polling, "--listen", "127.0.0.1:0", "--users", str(user_file), "--session-hours", "0.002")
+def test_a_page_that_is_open_when_its_session_ends_asks_for_the_login(start, user_path, browser):
+    monitor = start("--users", str(user_path), "--session-hours", "0.002")
     context = browser.new_context()
     try:
         page = context.new_page()

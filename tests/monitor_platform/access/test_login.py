@@ -2,12 +2,15 @@
 
 import base64
 import re
+import time
 from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
 
-from tests.monitor_platform.access.conftest import ELSEWHERE, NAME, PASSWORD, PROXY, Answer, Dashboard, users
+from monitor_platform.access import user_file
+from monitor_platform.access.tickets import Tickets
+from tests.monitor_platform.access.conftest import ELSEWHERE, NAME, PASSWORD, PROXY, Answer, Dashboard, let_in
 from tests.monitor_platform.access.sockets import Socket
 from tests.processes import eventually
 
@@ -107,7 +110,7 @@ def test_a_wrong_password_and_an_unknown_name_are_told_alike(dashboard, name, pa
 
 
 def test_a_name_in_other_keystrokes_is_the_same_name(dashboard):
-    assert users("add", "Zo\u00eb", "--file", str(dashboard.users), password="caf\u00e9 au lait").returncode == 0
+    let_in(dashboard.users, "Zo\u00eb", "caf\u00e9 au lait")
     assert dashboard.log_in("Zoe\u0308", "cafe\u0301 au lait").status == 303
 
 
@@ -124,11 +127,10 @@ def test_a_form_of_another_site_logs_nobody_out(dashboard, cookie):
     assert dashboard.ask("/", {"Cookie": cookie}).status == 200
 
 
-def test_no_cookie_but_ours_is_a_session(dashboard, cookie, start, user_file):
+def test_no_cookie_but_ours_is_a_session(dashboard, cookie):
     name, _, value = cookie.partition("=")
     body, _, signature = value.partition(".")
-    other = Dashboard(start("--users", str(user_file)), user_file)
-    theirs = other.log_in().cookie.partition("=")[2]
+    theirs = Tickets(lasts_s=1000).issue(NAME, user_file.read(dashboard.users)[NAME], time.time())
     forged = base64.urlsafe_b64encode('["王小明", "x", 9e99]'.encode()).decode().rstrip("=")
     wrong = [
         theirs,
@@ -196,21 +198,21 @@ def test_scripts_log_in_with_each_request_and_only_where_scripts_ask(dashboard):
 
 def test_whoever_is_removed_is_out_at_once(dashboard):
     name, password = "Mallory", "once a friend"
-    assert users("add", name, "--file", str(dashboard.users), password=password).returncode == 0
+    let_in(dashboard.users, name, password)
     cookie = dashboard.log_in(name, password).cookie
     assert dashboard.ask("/metrics", basic(name, password)).status == 200
     with Socket(dashboard.host, token=token_of(dashboard, cookie), Cookie=cookie) as socket:
         assert (socket.status, socket.opcode()) == (101, 1)
-        assert users("remove", name, "--file", str(dashboard.users)).returncode == 0
+        assert user_file.remove(dashboard.users, name)
         assert dashboard.ask("/", {"Cookie": cookie}).status == 303
         assert dashboard.ask("/metrics", basic(name, password)).status == 401
         assert socket.close_code() == 1008
 
 
 def test_a_new_password_ends_the_sessions_of_the_old_one(dashboard):
-    assert users("add", "Bob", "--file", str(dashboard.users), password="the first one").returncode == 0
+    let_in(dashboard.users, "Bob", "the first one")
     cookie = dashboard.log_in("Bob", "the first one").cookie
-    assert users("add", "Bob", "--file", str(dashboard.users), password="the second one").returncode == 0
+    let_in(dashboard.users, "Bob", "the second one")
     assert dashboard.ask("/", {"Cookie": cookie}).status == 303
     assert dashboard.log_in("Bob", "the second one").status == 303
 
@@ -226,18 +228,18 @@ def tries_until_refused(attempt: Callable[[int], Answer]) -> Answer:
 
 def test_who_guesses_has_to_wait_and_others_need_not(dashboard, cookie):
     guesser, other = "192.0.2.66", "192.0.2.67"
-    refused = tries_until_refused(lambda n: dashboard.log_in("admin", f"guess {n}", peer=PROXY, X_Forwarded_For=guesser))
+    let_in(dashboard.users, "root", PASSWORD)
+    refused = tries_until_refused(lambda n: dashboard.log_in("root", f"guess {n}", peer=PROXY, X_Forwarded_For=guesser))
     assert int(refused.headers["Retry-After"]) > 0
-    scripts = tries_until_refused(
-        lambda n: dashboard.ask("/metrics", basic(password=f"guess {n}") | forwarded(guesser), peer=PROXY)
-    )
+    scripts = tries_until_refused(lambda n: dashboard.ask("/metrics", basic("root", f"guess {n}") | forwarded(guesser), peer=PROXY))
     assert scripts.json()["reason"] == "too_many_attempts"
     assert dashboard.log_in(peer=PROXY, X_Forwarded_For=other).status == 303
     assert dashboard.counted('swarmscope_monitor_turned_away_total{reason="too_many_attempts"}', cookie) >= 2
 
 
 def test_who_is_no_proxy_cannot_guess_under_other_addresses(dashboard):
-    tries_until_refused(lambda n: dashboard.log_in("root", "guess", peer="127.0.0.3", X_Forwarded_For=f"192.0.2.{n}"))
+    let_in(dashboard.users, "toor", PASSWORD)
+    tries_until_refused(lambda n: dashboard.log_in("toor", "guess", peer="127.0.0.3", X_Forwarded_For=f"192.0.2.{n}"))
 
 
 def test_a_proxy_names_the_user_and_nobody_else_does(dashboard):
@@ -261,7 +263,7 @@ def test_without_users_only_the_proxy_lets_in(start, tmp_path):
 
 def test_a_file_that_cannot_be_read_any_more_puts_nobody_out_and_is_an_error(start, tmp_path):
     path = tmp_path / "users.txt"
-    assert users("add", NAME, "--file", str(path), password=PASSWORD).returncode == 0
+    let_in(path, NAME, PASSWORD)
     kept = Dashboard(start("--users", str(path)), path)
     cookie = kept.log_in().cookie
     path.write_text("nonsense with a secret\n")
