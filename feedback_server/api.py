@@ -1,6 +1,7 @@
 """The HTTP surface: coordinators append, monitoring platforms list and download. Docs: docs/formats/routes.md and catalogue.md."""
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 
 import orjson
@@ -12,8 +13,8 @@ from starlette.routing import Route
 
 from feedback_server import download
 from feedback_server.access import require
-from feedback_server.batch import Batch
 from feedback_server.counters import Counters
+from feedback_server.entrance import Entrance, not_durable
 from feedback_server.folder import Folder
 from feedback_server.metrics import State, exposition
 from feedback_server.openapi import openapi
@@ -22,17 +23,13 @@ from feedback_server.settings import Settings
 from feedback_server.shelf import Shelf
 from feedback_server.writer import RETRY_S, Outcome, Writer
 from feedback_wire import routes
-from feedback_wire.limits import BATCH_INFLATED_BYTES
 from feedback_wire.log_name import Form, LogName
 from feedback_wire.openapi import text_of
 from feedback_wire.problem import Problem
 
+log = logging.getLogger(__name__)
+
 LONGEST_WAIT_S = 60.0
-BATCH_BYTES = BATCH_INFLATED_BYTES
-"""Coordinators stay within BATCH_WIRE_BYTES; others may send as much as an end host may, inflated."""
-BODY_WITHIN_S = 10.0
-# Eight of the largest batches, or half a second of what one disk takes in: more would only wait longer than senders do.
-_WAITING_BYTES = 8 * BATCH_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,26 +40,17 @@ class Room:
     folder: Folder
     shelf: Shelf
     writer: Writer
+    entrance: Entrance
     sealer: Sealer
     counters: Counters
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def append(self, request: Request) -> Response:
         """POST /v1/records: answer when the batch is durable."""
-        require(self.settings.token, request.headers.get("authorization"), flag="--token")
-        _check_type(request)
-        batch = Batch.parse(request.headers.get(routes.BATCH_HEADER), await _body(request))
-        if self.writer.waiting_bytes > _WAITING_BYTES:
-            raise Problem(503, "overloaded", "more batches wait for the disk than can be stored in time; send this one again later")
-        if not self.writer.is_alive():
-            raise _not_durable()
-        match await self.writer.store(batch):
-            case Outcome.STORED:
-                return _json({"stored": batch.records})
-            case Outcome.DUPLICATE:
-                return _json({"stored": 0, "duplicate": True})
-            case Outcome.FAILED:
-                raise _not_durable()
+        batch, outcome = await self.entrance.take(request)
+        if outcome is Outcome.DUPLICATE:
+            return _json({"stored": 0, "duplicate": True})
+        return _json({"stored": batch.records})
 
     async def catalogue(self, request: Request) -> Response:
         """GET /v1/logs: what there is after a log, at once or as soon as it changes."""
@@ -102,6 +90,9 @@ class Room:
             return download.answer(request, self.folder, entry, self.counters)
         except FileNotFoundError:
             raise _no_such_log() from None
+        except OSError as error:
+            log.warning("%s cannot be read now: %s", name, error)
+            raise Problem(503, "not_readable", f"the log cannot be read now: {error.strerror}; try again later") from None
 
     async def health(self, _request: Request) -> Response:
         return Response("ok\n", media_type="text/plain")
@@ -111,7 +102,7 @@ class Room:
         if self.stopping.is_set():
             raise Problem(503, "stopping", "this server is about to stop")
         if not (self.writer.is_alive() and self.writer.ready):
-            raise _not_durable()
+            raise not_durable(self.writer)
         if not self.sealer.is_alive():
             raise Problem(503, "not_sealing", "the sealing thread has ended: see this server's log, then restart it")
         return Response("ready\n", media_type="text/plain")
@@ -125,6 +116,7 @@ class Room:
             journal_age_s=self.writer.journal_age_s,
             waiting_bytes=self.writer.waiting_bytes,
             journals=len(logs) - len(sealed),
+            journal_records=sum(entry.records for entry in logs if not entry.sealed),
             sealed_logs=len(sealed),
             sealed_log_bytes=sum(sealed),
         )
@@ -164,34 +156,6 @@ async def _openapi(_request: Request) -> Response:
     return Response(text_of(openapi()), media_type=routes.JSON)
 
 
-def _check_type(request: Request) -> None:
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type != routes.NDJSON:
-        raise Problem(415, "content_type", f"send records as Content-Type: {routes.NDJSON}")
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Problem(415, "content_encoding", "send records without a Content-Encoding")
-
-
-async def _body(request: Request) -> bytes:
-    """The body, as long as it is small enough and comes in time."""
-    too_large = Problem(413, "batch_too_large", f"a batch of records has at most {BATCH_BYTES} bytes; send smaller batches")
-    length = request.headers.get("content-length", "0")
-    if len(length) > len(str(BATCH_BYTES)) or int(length) > BATCH_BYTES:
-        raise too_large
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_WITHIN_S):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > BATCH_BYTES:
-                    raise too_large
-                chunks.append(chunk)
-    except TimeoutError:
-        raise Problem(408, "slow_body", f"the body did not arrive within {BODY_WITHIN_S:.0f} seconds") from None
-    return b"".join(chunks)
-
-
 def _log_name(text: str | None) -> LogName | None:
     """The log that a request names; Problem 400 if that is no name."""
     try:
@@ -206,12 +170,6 @@ def _wait_s(text: str | None) -> float:
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and int(text) <= LONGEST_WAIT_S):
         raise Problem(400, "bad_wait", f"wait is a whole number of seconds, at most {LONGEST_WAIT_S:.0f}")
     return float(text)
-
-
-def _not_durable() -> Problem:
-    return Problem(
-        503, "not_durable", "records cannot be written to disk now; send the same batch again later, or to another server"
-    )
 
 
 def _no_such_log() -> Problem:

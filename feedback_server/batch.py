@@ -11,6 +11,10 @@ from feedback_wire.frames import NO_BATCH
 from feedback_wire.problem import Problem
 from feedback_wire.routes import BATCH_HEADER
 
+BATCH_RECORDS = 65_536
+"""A coordinator's batches have some thousands. Each record is stamped with its time, so that millions of tiny ones would swell to a
+frame that is larger than readers take."""
+
 _ID = re.compile(r"[0-9a-fA-F]{32}", re.ASCII)
 
 
@@ -38,6 +42,8 @@ def _batch_id(header: str | None) -> bytes:
 
 def _count(body: bytes) -> int:
     """How many lines `body` has, each of which begins with a brace."""
+    if body.count(b"\n") > BATCH_RECORDS:
+        raise Problem(413, "too_many_records", f"a batch has at most {BATCH_RECORDS} records; send smaller batches")
     *lines, rest = body.split(b"\n")
     if rest or not lines or not all(line.startswith(b"{") for line in lines):
         raise Problem(

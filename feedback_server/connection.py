@@ -39,6 +39,8 @@ PIPELINED = 16
 """Requests of one connection that may wait for their answers."""
 
 MOST_CONNECTIONS = 400
+# So many more stay for the moment in which they are told that there is no room; a flood is not told.
+_TOLD = 16
 RETRY_S = 1
 
 # Chunked bodies bring their own overhead; nobody needs more of it than the body itself.
@@ -72,7 +74,11 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._counters.connections = len(self.connections)
-        if len(self.connections) > self._most:
+        if len(self.connections) > self._most + _TOLD:
+            self._counters.refused[_TOO_MANY_CONNECTIONS.reason] += 1
+            self._ending = True
+            transport.abort()
+        elif len(self.connections) > self._most:
             self._end_with(_TOO_MANY_CONNECTIONS)
 
     def connection_lost(self, exc: Exception | None) -> None:

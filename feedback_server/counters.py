@@ -39,10 +39,14 @@ class Histogram:
 class Counters:
     """Counted since the start of the process."""
 
+    batches_received: int = 0
+    batches_in_flight: int = 0
     batches: int = 0
     records: int = 0
     duplicates: int = 0
+    batches_refused: Counter[str] = field(default_factory=Counter)
     received_bytes: int = 0
+
     frames: int = 0
     written_bytes: int = 0
     write_errors: int = 0
@@ -50,6 +54,7 @@ class Counters:
     clock_behind_s: float = 0.0
     fsync: Histogram = field(default_factory=lambda: Histogram(FSYNC_BOUNDS_S))
 
+    recovered_records: int = 0
     sealed: int = 0
     sealed_records: int = 0
     seal_errors: int = 0
@@ -59,6 +64,7 @@ class Counters:
 
     quarantined: int = 0
     quarantined_bytes: int = 0
+    quarantined_records: int = 0
 
     connections: int = 0
     refused: Counter[str] = field(default_factory=Counter)

@@ -4,7 +4,9 @@ Names are joined by the kernel (`dir_fd`) and links are never followed, so nothi
 A new name is only safe after `sync`: fsync of a file says nothing about the folder that lists it.
 """
 
+import errno
 import fcntl
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -13,9 +15,12 @@ from io import BufferedReader, BufferedWriter, FileIO
 from pathlib import Path
 from typing import BinaryIO
 
+log = logging.getLogger(__name__)
+
 FILE_MODE = 0o640
 FOLDER_MODE = 0o750
 LOCK = ".lock"
+READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 QUARANTINE = "quarantine"
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # NONBLOCK: opening a pipe must not wait for its writer
 
@@ -31,6 +36,8 @@ class Folder:
         self.path = path
         _make(path)
         _sync_ancestors(path)
+        self.trouble: str | None = None
+        """Why the folder could only be read when it was opened."""
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self._lock = self._locked()
@@ -117,15 +124,32 @@ class Folder:
         self.sync()
 
     def _locked(self) -> int:
-        fd = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE, dir_fd=self._fd)
+        """The lock file's descriptor, locked. The folder itself is locked too: one that can only be read may have no such file."""
+        fd = self._lock_file()
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(fd)
             raise FolderInUseError(
                 f"{self.path} is in use by another feedback server: stop it, or give this one its own --data folder"
             ) from None
+        except OSError as error:  # a network file system locks only what is open for writing
+            log.warning("%s is not locked against a second feedback server: %s", self.path, error)
         return fd
+
+    def _lock_file(self) -> int:
+        try:
+            return os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE, dir_fd=self._fd)
+        except OSError as error:
+            if error.errno not in READ_ONLY:
+                raise
+            self.trouble = error.strerror
+            log.warning("%s can only be read: logs are offered, records are refused until it can be written", self.path)
+        try:
+            return os.open(LOCK, _READ, dir_fd=self._fd)
+        except OSError:
+            return os.dup(self._fd)
 
 
 def _make(folder: Path) -> None:

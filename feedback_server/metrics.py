@@ -1,5 +1,6 @@
 """`/metrics`: the counters in Prometheus' text form, read when they are asked for."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
@@ -22,6 +23,7 @@ class State:
     journal_age_s: float
     waiting_bytes: int
     journals: int
+    journal_records: int
     sealed_logs: int
     sealed_log_bytes: int
 
@@ -35,7 +37,8 @@ class RoomCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from _totals(self._counters)
-        yield _refusals(self._counters)
+        yield _by_reason("batches_refused", "batches refused, by reason", self._counters.batches_refused)
+        yield _by_reason("refused", "requests refused, batches among them, by reason", self._counters.refused)
         yield _histogram("fsync_seconds", "time that fdatasync of a journal took", self._counters.fsync)
         yield _histogram("seal_seconds", "time that sealing a journal took", self._counters.seal)
         yield from _gauges(self._counters, self._state())
@@ -50,6 +53,7 @@ def exposition(counters: Counters, state: Callable[[], State]) -> Callable[[], b
 
 def _totals(counters: Counters) -> Iterator[Metric]:
     for name, meaning, value in (
+        ("batches_received", "batches that have come, whatever became of them", counters.batches_received),
         ("batches", "batches stored", counters.batches),
         ("records", "records stored", counters.records),
         ("duplicates", "batches that came again and were not stored again", counters.duplicates),
@@ -57,11 +61,13 @@ def _totals(counters: Counters) -> Iterator[Metric]:
         ("frames", "frames written to journals", counters.frames),
         ("written_bytes", "bytes written to journals", counters.written_bytes),
         ("write_errors", "writes to a journal that failed; nothing of them was acknowledged", counters.write_errors),
+        ("recovered_records", "records that the start found in journals of an earlier run", counters.recovered_records),
         ("sealed", "journals sealed", counters.sealed),
         ("sealed_records", "records in them", counters.sealed_records),
         ("seal_errors", "attempts to seal a journal that failed; they are repeated", counters.seal_errors),
         ("quarantined", "damaged stretches put into quarantine", counters.quarantined),
         ("quarantined_bytes", "bytes in them", counters.quarantined_bytes),
+        ("quarantined_records", "records that could not be read when their journal was sealed", counters.quarantined_records),
         ("retired", "sealed logs removed by --keep-days or --keep-bytes", counters.retired),
         ("retired_bytes", "bytes of them", counters.retired_bytes),
         ("downloads", "downloads of logs begun", counters.downloads),
@@ -70,9 +76,9 @@ def _totals(counters: Counters) -> Iterator[Metric]:
         yield CounterMetricFamily(_PREFIX + name, meaning, value)
 
 
-def _refusals(counters: Counters) -> Metric:
-    refused = CounterMetricFamily(_PREFIX + "refused", "requests refused, by reason", labels=["reason"])
-    for reason, count in sorted(counters.refused.items()):
+def _by_reason(name: str, meaning: str, counts: Counter[str]) -> Metric:
+    refused = CounterMetricFamily(_PREFIX + name, meaning, labels=["reason"])
+    for reason, count in sorted(counts.items()):
         refused.add_metric([reason], count)
     return refused
 
@@ -88,8 +94,10 @@ def _gauges(counters: Counters, state: State) -> Iterator[Metric]:
         ("open_journal_age_seconds", "age of the open journal; 0 without one", state.journal_age_s),
         ("clock_behind_seconds", "how far the last records' time was ahead of a clock that was set back", counters.clock_behind_s),
         ("waiting_bytes", "bytes of batches that wait for the disk", state.waiting_bytes),
+        ("batches_in_flight", "batches that have come and are neither stored nor refused yet", counters.batches_in_flight),
         ("connections", "open connections", counters.connections),
         ("journals", "journals on offer: the open one, and those that wait to be sealed", state.journals),
+        ("journal_records", "records in them", state.journal_records),
         ("sealed_logs", "sealed logs on offer", state.sealed_logs),
         ("sealed_log_bytes", "bytes of them", state.sealed_log_bytes),
     ):

@@ -63,6 +63,7 @@ def recover(folder: Folder, counters: Counters) -> Recovered:
     journals = [
         _entry(name, whole) for name, whole in examined.items() if whole and not _is_sealed(folder, name, sealed.get(name.stem))
     ]
+    counters.recovered_records = sum(entry.records for entry in journals)
     stems = {entry.name.stem for entry in journals}
     logs = [_sealed_entry(folder, name) for stem, name in sealed.items() if stem not in stems]
     return Recovered(
@@ -90,7 +91,7 @@ def _remove_leftovers(folder: Folder) -> None:
     for text in folder.names():
         name = text.removeprefix(".").removesuffix(SEALING_SUFFIX)
         if text == temporary(name) and (name == RECENT or list(_log_names([name]))):
-            folder.remove(text)
+            _remove(folder, text)
 
 
 def _examined(folder: Folder, name: LogName, counters: Counters) -> WholeFrames | None:
@@ -139,6 +140,8 @@ def _known_batches(folder: Folder, journals: Iterable[WholeFrames | None]) -> Re
         recent = RecentBatches()  # a first start; at worst a repeated batch is stored twice, and readers take each message once
     for whole in journals:
         recent.remember(whole.batches if whole else ())
+    if folder.trouble is not None:
+        return recent
     try:
         with folder.replacing(RECENT, temporary=temporary(RECENT)) as file:
             file.write(recent.to_bytes())
@@ -152,9 +155,15 @@ def _is_sealed(folder: Folder, journal: LogName, sealed: LogName | None) -> bool
     if sealed is None:
         return False
     count = _count(folder, sealed)
-    folder.remove(str(sealed if count is None else journal))
-    folder.sync()
+    _remove(folder, str(sealed if count is None else journal))
     return count is not None
+
+
+def _remove(folder: Folder, name: str) -> None:
+    """Remove a file that there is a better one for; a folder that can only be read keeps it until a later start."""
+    if folder.trouble is None:
+        folder.remove(name)
+        folder.sync()
 
 
 def _sealed_entry(folder: Folder, name: LogName) -> LogEntry:

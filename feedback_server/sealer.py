@@ -97,7 +97,9 @@ class Sealer(threading.Thread):
 
     def _seal(self, journal: ClosedJournal) -> None:
         sealed = journal.name.sealed(self._form)
+        closed = self._shelf.find(journal.name.stem)
         records = self._write(journal, sealed)
+        lost = closed.records - records if closed else 0
         with self._folder.replacing(RECENT, temporary=temporary(RECENT)) as file:
             file.write(journal.recent)
         if records:
@@ -106,6 +108,7 @@ class Sealer(threading.Thread):
             self._counters.sealed_records += records
         else:
             self._shelf.remove(journal.name)
+        self._counters.quarantined_records += lost
         self._folder.remove(str(journal.name))
         self._folder.sync()
 

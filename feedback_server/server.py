@@ -19,6 +19,7 @@ import uvloop
 from feedback_server.api import Room, application
 from feedback_server.connection import HEAD_S, IDLE_S, LINGER_S, MOST_CONNECTIONS, Connection, sweep
 from feedback_server.counters import Counters
+from feedback_server.entrance import Entrance
 from feedback_server.folder import Folder
 from feedback_server.recovery import recover
 from feedback_server.sealer import Sealer
@@ -60,7 +61,8 @@ async def _serve(
     )
     for journal in found.journals:
         sealer.seal_later(journal)
-    room = Room(settings=settings, folder=folder, shelf=shelf, writer=writer, sealer=sealer, counters=counters)
+    entrance = Entrance(writer, counters, token=settings.token)
+    room = Room(settings=settings, folder=folder, shelf=shelf, writer=writer, entrance=entrance, sealer=sealer, counters=counters)
     sealer.start()
     writer.start()
     try:

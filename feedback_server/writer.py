@@ -52,7 +52,7 @@ def wall_ms() -> int:
 
 
 class Writer(threading.Thread):
-    """Stores batches; `ready` is False from a write error until a write has succeeded again."""
+    """Stores batches."""
 
     def __init__(
         self,
@@ -67,7 +67,8 @@ class Writer(threading.Thread):
         clock: Callable[[], int] = wall_ms,
     ) -> None:
         super().__init__(name="writer", daemon=True)
-        self.ready = True
+        self.trouble: str | None = folder.trouble
+        """Why nothing can be written: from a write error until a write has succeeded again."""
         self.waiting_bytes = 0
         self._settings = settings
         self._folder = folder
@@ -95,6 +96,10 @@ class Writer(threading.Thread):
         """Store what waits, close the journal, end."""
         self._queue.put(None)
         self.join()
+
+    @property
+    def ready(self) -> bool:
+        return self.trouble is None
 
     @property
     def journal_age_s(self) -> float:
@@ -146,7 +151,6 @@ class Writer(threading.Thread):
         first = fresh.pop(batch_id, None) is not None
         if batch_id not in self._recent:
             return Outcome.FAILED
-        self._counters.duplicates += not first
         return Outcome.STORED if first else Outcome.DUPLICATE
 
     def _store_durably(self, batches: Sequence[Batch]) -> bool:
@@ -160,7 +164,7 @@ class Writer(threading.Thread):
             except OSError as error:
                 self._abandon(error)
             else:
-                self._count(journal, batches)
+                self._count(journal, frames=len(batches))
                 return True
         self._not_before_s = time.monotonic() + RETRY_S
         return False
@@ -175,13 +179,10 @@ class Writer(threading.Thread):
         self._counters.written_bytes += journal.durable_bytes - before_bytes
         self._counters.clock_behind_s = (stamp_ms - now_ms) / 1000
 
-    def _count(self, journal: Journal, batches: Sequence[Batch]) -> None:
-        self.ready = True
+    def _count(self, journal: Journal, *, frames: int) -> None:
+        self.trouble = None
         self._shelf.put(LogEntry(name=journal.name, bytes=journal.durable_bytes, records=journal.durable_records))
-        self._counters.batches += len(batches)
-        self._counters.frames += len(batches)
-        self._counters.records += sum(batch.records for batch in batches)
-        self._counters.received_bytes += sum(len(batch.lines) for batch in batches)
+        self._counters.frames += frames
         self._counters.last_durable_s = time.time()
 
     def _open(self) -> Journal:
@@ -210,12 +211,14 @@ class Writer(threading.Thread):
                 self._abandon(error)
                 self._not_before_s = time.monotonic() + RETRY_S
             else:
-                self.ready = True
+                self.trouble = None
 
     def _abandon(self, error: OSError) -> None:
-        self.ready = False
         self._counters.write_errors += 1
-        log.warning("writing to %s failed, nothing is acknowledged before it works again: %s", self._folder.path, error)
+        why = error.strerror or str(error)
+        if why != self.trouble:  # it is tried once a second; the log need not say so each time
+            log.warning("writing to %s failed, nothing is acknowledged before it works again: %s", self._folder.path, error)
+        self.trouble = why
         journal, self._journal = self._journal, None
         if journal is None:
             return

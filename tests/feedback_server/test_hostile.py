@@ -1,12 +1,20 @@
 """What an outsider may do to a feedback server: get a refusal, or be cut off. Nobody else notices, and nothing grows."""
 
 import contextlib
+import http.client
 import re
+import resource
 import secrets
 import socket
+import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+import zstandard
+
+from feedback_server.batch import BATCH_RECORDS
+from feedback_wire.frames import PREAMBLE, records_frame
 from tests.processes import Server, eventually
 
 LINE = b'{"a":1}\n'
@@ -145,4 +153,100 @@ def test_while_many_dawdle_others_are_served_and_the_dawdlers_are_sent_away(room
         eventually(all_gone, within_s=90, every_s=1)
     assert resident_bytes(server.server) - before < 50 * 1024 * 1024
     assert server.counted("connections") <= 2
+    assert "Traceback" not in server.server.said()
+
+
+def test_a_batch_of_millions_of_tiny_records_is_refused_before_it_swells(room):
+    """Each would be stamped with its time: 4 MiB of the smallest lines make a frame of 60, larger than readers take."""
+    server = room("--roll-seconds", "1")
+    before = resident_bytes(server.server)
+    for line in (b"{\n", b"{}\n"):
+        refused = server.post(line * (4 * 1024 * 1024 // len(line)))
+        assert (refused.status, refused.json["reason"]) == (413, "too_many_records")
+    assert server.post(b"{}\n" * BATCH_RECORDS).json == {"stored": BATCH_RECORDS}
+    eventually(lambda: server.logs()[0]["sealed"])
+    assert server.logs()[0]["records"] == BATCH_RECORDS
+    assert server.counted("quarantined_records_total") == 0
+    assert resident_bytes(server.server) - before < 100 * 1024 * 1024
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd", "deflate", "br", "gzip, gzip", "identity, gzip", "x" * 3000])
+def test_nothing_is_inflated_for_a_sender(room, lines, encoding):
+    """A bomb needs someone who opens it: the batch route takes plain lines only."""
+    server = room()
+    refused = server.post(zstandard.compress(bytes(100_000_000)), content_encoding=encoding)
+    assert (refused.status, refused.json["reason"]) == (415, "content_encoding")
+    assert server.post(zstandard.compress(lines(3))).json["reason"] == "bad_lines"
+
+
+def test_a_bomb_in_a_journal_is_put_aside_and_not_opened(room, stored):
+    """Who can write into the folder can leave a frame there that is small and claims, or hides, gigabytes."""
+    server = room()
+    server.server.stop()
+    bomb = zstandard.compress(b"\n" * 2**30)
+    hidden = zstandard.ZstdCompressor(write_content_size=False).compress(b"\n" * 2**28)
+    good = LINE.replace(b"{", b'{"session_id":"s","seq":0,')
+    frames = [
+        records_frame(bomb, number=0, first_record=0, records=2**30, inflated=2**30, batch=bytes(15) + b"\x01"),
+        records_frame(hidden, number=1, first_record=2**30, records=8, inflated=8, batch=bytes(15) + b"\x02"),
+        records_frame(zstandard.compress(good), number=2, first_record=0, records=1, inflated=len(good), batch=bytes(15) + b"\x03"),
+    ]
+    (server.data / "20120807T093000Z-fs1-0000.journal").write_bytes(PREAMBLE + b"".join(frames))
+    server = room()
+    eventually(lambda: server.counted("journals") == 0)
+    peak = int(re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{server.server.process.pid}/status").read_text())[1]) * 1024
+    assert peak < 300 * 1024 * 1024
+    assert stored(server.data) == [("s", 0)]
+    assert server.counted("quarantined_total") == 2
+    assert "Traceback" not in server.server.said()
+
+
+def test_out_of_file_descriptors_others_are_sent_away_and_nothing_acknowledged_is_lost(room, lines, stored):
+    server = room("--roll-seconds", "1")
+    assert server.post(lines(3, session="before")).status == 200
+    limit = ["prlimit", "--pid", str(server.server.process.pid)]
+    open_files = len(list(Path(f"/proc/{server.server.process.pid}/fd").iterdir()))
+    subprocess.run([*limit, f"--nofile={open_files + 5}:"], check=True)
+    acknowledged = [("before", seq) for seq in range(3)]
+    with contextlib.ExitStack() as stack:
+        for _ in range(60):
+            stack.enter_context(connect(server.server))
+        for number in range(20):
+            with contextlib.suppress(OSError):
+                if server.post(lines(3, session=f"during{number}")).status == 200:
+                    acknowledged += [(f"during{number}", seq) for seq in range(3)]
+        assert len(acknowledged) < 60, "some were sent away"
+
+    def stored_again() -> bool:
+        try:
+            return server.post(lines(3, session="after"), "ab" * 16).status == 200
+        except OSError:
+            return False
+
+    eventually(stored_again, within_s=30)
+    acknowledged += [("after", seq) for seq in range(3)]
+    subprocess.run([*limit, "--nofile=1024:"], check=True)
+    assert server.server.stop() == 0
+    assert {*acknowledged} <= {*stored(server.data)}
+    assert "Traceback" not in server.server.said()
+
+
+def test_a_server_with_few_file_descriptors_keeps_some_for_its_own_files(room, lines):
+    """It starts with 100 of them, so it takes 18 connections, and still stores and seals while more knock."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+    try:
+        server = room("--roll-seconds", "1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with contextlib.ExitStack() as stack:
+        keeper = stack.enter_context(contextlib.closing(http.client.HTTPConnection(urlsplit(server.server.url).netloc, timeout=20)))
+        keeper.request("GET", "/healthz")
+        assert keeper.getresponse().read() == b"ok\n"
+        crowd = [stack.enter_context(connect(server.server)) for _ in range(60)]
+        assert b"too_many_connections" in crowd[18].recv(4096)
+        own = {"content-type": "application/x-ndjson", "swarmscope-batch": "ab" * 16}
+        keeper.request("POST", "/v1/records", lines(3), own)
+        assert keeper.getresponse().read() == b'{"stored":3}'
+        eventually(lambda: list(server.data.glob("*.jsonl.zst")))
     assert "Traceback" not in server.server.said()

@@ -1,0 +1,124 @@
+"""The batch route: every batch is counted when its request is there, and once more when it is known what became of it.
+
+Both are counted on the event loop and nowhere else, so the books balance at any moment:
+received = stored + duplicates + refused by reason + in flight.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from starlette.requests import ClientDisconnect, Request
+
+from feedback_server.access import require
+from feedback_server.batch import Batch
+from feedback_server.counters import Counters
+from feedback_server.writer import Outcome, Writer
+from feedback_wire import routes
+from feedback_wire.limits import BATCH_INFLATED_BYTES
+from feedback_wire.problem import Problem
+
+BATCH_BYTES = BATCH_INFLATED_BYTES
+"""Coordinators stay within BATCH_WIRE_BYTES; others may send as much as an end host may, inflated."""
+
+BODY_WITHIN_S = 10.0
+# Eight of the largest batches, or half a second of what one disk takes in: more would only wait longer than senders do.
+_WAITING_BYTES = 8 * BATCH_BYTES
+
+
+class Entrance:
+    """Where batches come in."""
+
+    def __init__(self, writer: Writer, counters: Counters, *, token: str | None) -> None:
+        self._writer = writer
+        self._counters = counters
+        self._token = token
+        self._arriving_bytes = 0
+
+    async def take(self, request: Request) -> tuple[Batch, Outcome]:
+        """The batch in a request, once it is stored or known to be; Problem if it is not."""
+        with self._counted():
+            batch = await self._admitted(request)
+            outcome = await self._writer.store(batch)
+            if outcome is Outcome.FAILED:
+                raise not_durable(self._writer)
+            self._count(batch, outcome)
+        return batch, outcome
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        counters = self._counters
+        counters.batches_received += 1
+        counters.batches_in_flight += 1
+        try:
+            yield
+        except Problem as problem:
+            counters.batches_refused[problem.reason] += 1
+            raise
+        except (ClientDisconnect, asyncio.CancelledError):
+            counters.batches_refused["sender_left"] += 1
+            raise
+        finally:
+            counters.batches_in_flight -= 1
+
+    def _count(self, batch: Batch, outcome: Outcome) -> None:
+        counters = self._counters
+        if outcome is Outcome.DUPLICATE:
+            counters.duplicates += 1
+            return
+        counters.batches += 1
+        counters.records += batch.records
+        counters.received_bytes += len(batch.lines)
+
+    async def _admitted(self, request: Request) -> Batch:
+        require(self._token, request.headers.get("authorization"), flag="--token")
+        _check_type(request)
+        _check_length(request)
+        batch = Batch.parse(request.headers.get(routes.BATCH_HEADER), await self._body(request))
+        if not self._writer.is_alive():
+            raise not_durable(self._writer)
+        return batch
+
+    async def _body(self, request: Request) -> bytes:
+        """The body, as long as it is small enough, comes in time, and there is room for it."""
+        body = bytearray()  # not a list of pieces: who sends single bytes would have each of them take fifty
+        try:
+            async with asyncio.timeout(BODY_WITHIN_S):
+                async for piece in request.stream():
+                    self._arriving_bytes += len(piece)
+                    body += piece
+                    if len(body) > BATCH_BYTES:
+                        raise _too_large()
+                    if self._arriving_bytes + self._writer.waiting_bytes > _WAITING_BYTES:
+                        raise Problem(503, "overloaded", "more batches come than can be stored in time; send this one again later")
+        except TimeoutError:
+            raise Problem(408, "slow_body", f"the body did not arrive within {BODY_WITHIN_S:.0f} seconds") from None
+        finally:
+            self._arriving_bytes -= len(body)
+        return bytes(body)
+
+
+def not_durable(writer: Writer) -> Problem:
+    """Why nothing can be stored now."""
+    why = writer.trouble or "see this server's log"
+    return Problem(
+        503, "not_durable", f"records cannot be written to disk now: {why}. Send the same batch again later, or to another server"
+    )
+
+
+def _check_type(request: Request) -> None:
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != routes.NDJSON:
+        raise Problem(415, "content_type", f"send records as Content-Type: {routes.NDJSON}")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(415, "content_encoding", "send records without a Content-Encoding")
+
+
+def _check_length(request: Request) -> None:
+    length = request.headers.get("content-length", "0")
+    if len(length) > len(str(BATCH_BYTES)) or int(length) > BATCH_BYTES:
+        raise _too_large()
+
+
+def _too_large() -> Problem:
+    return Problem(413, "batch_too_large", f"a batch of records has at most {BATCH_BYTES} bytes; send smaller batches")

@@ -1,0 +1,78 @@
+"""A data folder that cannot be written: what lies in it is offered, records are refused with the reason, until it can be again."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes import eventually
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, which `remount` makes read-only and writable again; it goes with the test."""
+    if os.geteuid() != 0:
+        pytest.skip("a read-only disk needs the right to mount one: run as root")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"a read-only disk needs the right to mount one: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def remount(disk: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
+
+
+def test_on_a_read_only_disk_logs_are_served_and_batches_refused_until_it_can_be_written(room, lines, stored, disk):
+    server = room(data=disk / "data")
+    server.post(lines(3, session="sealed"))
+    server.server.stop()
+    server = room("--roll-seconds", "86400", data=disk / "data")
+    server.post(lines(4, session="open"), "cd" * 16)
+    server.server.kill()
+    remount(disk, "ro")
+    with pytest.raises(OSError, match="Read-only"):
+        (disk / "proof").touch()
+
+    server = room(data=disk / "data")
+    assert [(entry["records"], entry["sealed"]) for entry in server.logs()] == [(3, True), (4, False)]
+    for entry in server.logs():
+        assert len(server.get(f"/v1/logs/{entry['name']}").body) == entry["bytes"]
+    for refused in (server.post(lines(5, session="new"), "ab" * 16), server.get("/readyz")):
+        assert (refused.status, refused.json["reason"], refused.headers["retry-after"]) == (503, "not_durable", "1")
+        assert "Read-only file system" in refused.json["detail"]
+    assert server.post(lines(4, session="open"), "cd" * 16).json == {"stored": 0, "duplicate": True}
+    assert server.counted("ready") == 0
+    assert "Traceback" not in server.server.said()
+
+    remount(disk, "rw")
+    eventually(lambda: server.get("/readyz").status == 200)
+    assert server.post(lines(5, session="new"), "ab" * 16).json == {"stored": 5}
+    assert server.server.stop() == 0
+    names = [("sealed", 3), ("open", 4), ("new", 5)]
+    assert sorted(stored(disk / "data")) == sorted((session, seq) for session, count in names for seq in range(count))
+    assert not list((disk / "data").glob("*.journal"))
+
+
+@pytest.mark.parametrize("locked", [True, False], ids=["with a lock file", "without"])
+def test_a_second_server_is_kept_out_of_a_read_only_folder_too(room: Callable, disk: Path, locked: bool):
+    data = disk / "data"
+    room(data=data).server.stop()
+    if not locked:
+        (data / ".lock").unlink()
+    remount(disk, "ro")
+    server = room(data=data)
+    command = [sys.executable, "-m", "swarmscope", "feedback-server", "--insecure", "--listen", "127.0.0.1:0", "--data", str(data)]
+    for how in ("ro", "rw"):
+        remount(disk, how)
+        second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert second.returncode == 1
+        assert "in use by another feedback server" in second.stderr
+    assert server.get("/healthz").status == 200
