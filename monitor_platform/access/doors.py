@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 from urllib.parse import quote
 
-from bokeh.protocol.message import Message
 from bokeh.server.tornado import BokehTornado
 from bokeh.server.views.autoload_js_handler import AutoloadJsHandler
 from bokeh.server.views.metadata_handler import MetadataHandler
@@ -157,11 +156,6 @@ class GuardedSocket(WSHandler):
             return
         self.application.sockets[self] = visitor
         super().open()
-
-    async def send_message(self, message: Message[Any]) -> None:
-        """Nothing more to whoever is being seen off; Bokeh would warn of each message that cannot be sent."""
-        if self.ws_connection is not None and not self.ws_connection.is_closing():
-            await super().send_message(message)
 
     def on_close(self) -> None:
         self.application.sockets.pop(self, None)

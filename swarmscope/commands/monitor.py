@@ -32,6 +32,7 @@ def monitor(*, settings: Annotated[Settings | None, Parameter(name="*")] = None)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("tornado.access").setLevel(logging.ERROR)  # who asked what wrongly is told so, and is no event here
     logging.getLogger("tornado.general").setLevel(logging.ERROR)  # nor is who cannot shake hands over TLS
+    logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)  # nor is a viewer who leaves while something is sent
     try:
         run(or_defaults(settings, Settings), ready=lambda url: print(f"swarmscope monitor ready on {url}", flush=True))
     except CannotStart as error:

@@ -8,7 +8,8 @@ import pytest
 
 from feedback_wire import routes
 from feedback_wire.record import Origin
-from tests.monitor_platform.access.conftest import NAME, PASSWORD
+from monitor_platform.access import user_file
+from tests.monitor_platform.access.conftest import NAME, PASSWORD, let_in
 from tests.processes import Server
 
 ORIGIN = Origin(ip="1.36.209.7", weight=1, via="c1").prefix()
@@ -80,15 +81,19 @@ def test_somebody_logs_in_watches_logs_out_and_is_out(monitor, feedback_server, 
 
 
 @pytest.mark.browser
-def test_a_page_that_is_open_when_its_session_ends_asks_for_the_login(start, user_path, browser):
-    monitor = start("--users", str(user_path), "--session-hours", "0.002")
+def test_the_open_page_of_somebody_who_is_removed_becomes_the_login(start, browser, tmp_path):
+    path = tmp_path / "users.txt"
+    let_in(path, NAME, PASSWORD)
+    let_in(path, "alice", PASSWORD)
+    monitor = start("--users", str(path))
     context = browser.new_context()
     try:
         page = context.new_page()
         page.set_default_timeout(30_000)
         page.goto(monitor.url)
         log_in(page)
-        page.wait_for_selector("#pill")
+        page.wait_for_selector(".tile b")
+        assert user_file.remove(path, NAME)
         page.wait_for_url("**/login?next=*")
         assert page.title() == "Log in · Swarmscope"
     finally:
