@@ -1,0 +1,116 @@
+"""The wall clock may step by minutes and hours while batches come: the test sets it, everything else is the server's own."""
+
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from feedback_server.batch import Batch
+from feedback_server.counters import Counters
+from feedback_server.folder import Folder
+from feedback_server.recovery import recover
+from feedback_server.sealer import Sealer
+from feedback_server.settings import Settings
+from feedback_server.shelf import Shelf
+from feedback_server.writer import Outcome, Writer
+from feedback_wire.log_name import LogName
+from tests.processes import eventually
+
+NOON_MS = 1_344_340_800_000
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+ROLL_S = 1
+STEPS = (-MINUTE_MS, +MINUTE_MS, -HOUR_MS, +5 * HOUR_MS, -7 * HOUR_MS, +30, -30, +24 * HOUR_MS, -24 * HOUR_MS)
+
+
+class Clock:
+    """A wall clock that goes on by itself and steps when it is told to."""
+
+    def __init__(self) -> None:
+        self._offset_ms = NOON_MS - time.monotonic_ns() // 1_000_000
+        self._lock = threading.Lock()
+
+    def __call__(self) -> int:
+        with self._lock:
+            return time.monotonic_ns() // 1_000_000 + self._offset_ms
+
+    def step(self, by_ms: int) -> None:
+        with self._lock:
+            self._offset_ms += by_ms
+
+
+class Running:
+    """The writing and sealing half of a feedback server, on a folder, by `clock`."""
+
+    def __init__(self, data: Path, clock: Callable[[], int]) -> None:
+        settings = Settings(data=data, roll_seconds=ROLL_S, max_log_bytes=4096, insecure=True)
+        self.folder, self.counters = Folder(data), Counters()
+        found = recover(self.folder, self.counters)
+        self.shelf = Shelf(settings.name, found.entries)
+        self.sealer = Sealer(settings, self.folder, shelf=self.shelf, counters=self.counters)
+        self.writer = Writer(
+            settings,
+            self.folder,
+            shelf=self.shelf,
+            recent=found.recent,
+            newest=found.newest,
+            counters=self.counters,
+            seal=self.sealer.seal_later,
+            clock=clock,
+        )
+        for journal in found.journals:
+            self.sealer.seal_later(journal)
+        self.sealer.start()
+        self.writer.start()
+
+    def stop(self) -> None:
+        self.writer.stop()
+        self.sealer.stop()
+        self.folder.close()
+
+    def stems(self) -> list[str]:
+        return [entry.name.stem for entry in self.shelf.after()[0].logs]
+
+
+async def store_while(running: Running, lines: Callable[..., bytes], clock: Clock, session: str) -> list[tuple[str, int]]:
+    """Store batches, stepping the clock between some of them; all that was acknowledged. New logs always come last."""
+    acknowledged: list[tuple[str, int]] = []
+    seen: list[str] = []
+    for number, step in enumerate(itertools.chain.from_iterable((step, 0, 0, 0, 0) for step in STEPS)):
+        clock.step(step)
+        batch = Batch(f"{session}-{number}".encode().ljust(16), lines(20, session=session, first=20 * number), 20)
+        assert await running.writer.store(batch) is Outcome.STORED
+        acknowledged += [(session, 20 * number + each) for each in range(20)]
+        stems = running.stems()
+        assert stems[: len(seen)] == seen, "who asked for all after the last log would have missed one"
+        seen = stems
+    return acknowledged
+
+
+def test_whatever_the_clock_does_no_name_comes_twice_or_before_another_and_nothing_is_lost(tmp_path, lines, stored):
+    data, clock = tmp_path / "data", Clock()
+    running = Running(data, clock)
+    acknowledged = asyncio.run(store_while(running, lines, clock, "first"))
+    running.stop()
+    clock.step(-48 * HOUR_MS)
+    running = Running(data, clock)  # and a restart with a clock that is two days behind the logs
+    assert running.counters.recovered_records == 0
+    acknowledged += asyncio.run(store_while(running, lines, clock, "second"))
+    running.stop()
+    assert sorted(stored(data)) == sorted(acknowledged)
+    names = [LogName.parse(path.name) for path in data.glob("2*")]
+    assert len({name.stem for name in names}) == len(names) >= 6, "the clock's steps made logs"
+    assert not list(data.glob("*.journal"))
+
+
+@pytest.mark.parametrize("step_ms", [-5 * HOUR_MS, +5 * HOUR_MS], ids=["back", "forward"])
+def test_a_period_ends_in_time_though_the_clock_has_stepped(tmp_path, lines, step_ms):
+    clock = Clock()
+    running = Running(tmp_path / "data", clock)
+    assert asyncio.run(running.writer.store(Batch(bytes(range(16)), lines(3), 3))) is Outcome.STORED
+    clock.step(step_ms)
+    eventually(lambda: running.shelf.sealed(), within_s=20)
+    running.stop()
