@@ -44,6 +44,7 @@ COMMANDS = {
     "users": "Say who may log in at the dashboard.",
     "analyze": "Measure recorded logs: the dashboard's numbers on the command line.",
     "alerts": "Say what alert rules would have told of recorded logs.",
+    "history": "Keep sums of recorded logs: days, hours and minutes answered at once.",
     "logs": "Print, check and convert recorded logs.",
     "simulate": "Bring an audience of simulated end hosts.",
     "schema": "Print the JSON Schema of what end hosts send.",

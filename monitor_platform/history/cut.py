@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 
 from monitor_platform.history.schema import DIMENSIONS, HOUR_MS, MEANS
 from monitor_platform.measures.exact import ONE
+from monitor_platform.measures.registry import COUNTS, Measure, View, measure_of
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.statistics import Rows
+
+MEASURES_KEPT = (*MEANS, "contribution_ratio", "startup_ms")
+"""Beside the counts of peers and messages."""
 
 IDENTITIES = {"peer_id": ("peer", "peers"), "session_id": ("session", "sessions")}
 
@@ -20,6 +24,16 @@ def check_kept(names: Sequence[str], *, among: Sequence[str] = (*DIMENSIONS, *ID
     for name in names:
         if name not in among:
             raise ValueError(f"{name!r} is not kept in the history; choose from {', '.join(among)}, or measure the logs themselves")
+
+
+def kept_measure(name: str, view: View) -> Measure:
+    """The measure called `name`; ValueError if there is none, `view` cannot show it, or it was not kept."""
+    measure = measure_of(name, view)
+    if measure.kind not in COUNTS and name not in MEASURES_KEPT:
+        raise ValueError(
+            f"{name} is not kept in the history; choose from {', '.join(MEASURES_KEPT)}, or measure the logs themselves"
+        )
+    return measure
 
 
 def whole_hours(span: Span) -> Span:

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from monitor_platform.history.cut import Cut, mean_sums
+from monitor_platform.history.cut import Cut, kept_measure, mean_sums
 from monitor_platform.history.store import HistoryStore
 from monitor_platform.measures.exact import exact_sum
 from monitor_platform.measures.histogram import Histogram, check_edges, shares_of
-from monitor_platform.measures.registry import Kind, Measure, measure_of
+from monitor_platform.measures.registry import Kind, Measure
 from monitor_platform.measures.selection import Span
 
 # As in measures: who always said 0.9 lies at the edge 0.9, not a binary fraction below it.
@@ -25,7 +25,7 @@ def histogram(
 
     ValueError for a measure that peers do not have a value of, and for edges that do not ascend.
     """
-    chosen = measure_of(measure, "histogram")
+    chosen = kept_measure(measure, "histogram")
     check_edges(edges)
     with store.reading() as cursor:
         sql, parameters = _peers(chosen, Cut(span, where or {}))

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import duckdb
 
-from monitor_platform.history.cut import Cut, mean_sums, weighed
+from monitor_platform.history.cut import Cut, kept_measure, mean_sums, weighed
 from monitor_platform.history.store import HistoryStore
 from monitor_platform.history.summary import STARTUP, STARTUP_SUMS
 from monitor_platform.measures.exact import exact_sum, number, quotient
 from monitor_platform.measures.regions import RegionValue
-from monitor_platform.measures.registry import Kind, Measure, measure_of
+from monitor_platform.measures.registry import Kind, Measure
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.statistics import Rows
 
@@ -21,7 +21,7 @@ def by_region(
 
     ValueError for a measure that maps cannot show, and for concurrent peers, who are told by moments and not by hours.
     """
-    chosen = measure_of(measure, "region")
+    chosen = kept_measure(measure, "region")
     if chosen.kind is Kind.CONCURRENT:
         raise ValueError("concurrent_peers of a region has a moment, not a span of hours; choose total_peers or a timeline")
     cut = Cut(span, where or {}, (region,))

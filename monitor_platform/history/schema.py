@@ -7,7 +7,6 @@ Each rollup has the column `hour` (hours since 1970, UTC), by which it is folded
 from dataclasses import dataclass
 
 from monitor_platform.measures.exact import exact_sum
-from monitor_platform.measures.registry import MEASURES, Kind
 
 FORMAT = 1
 """Of the store; another number is another way of keeping, and the history has to be built anew."""
@@ -19,7 +18,7 @@ HOUR_MINUTES = 60
 DIMENSIONS = ("channel", "isp", "area", "district", "country", "app", "platform")
 """What a history can be filtered and grouped by, beside the identities."""
 
-MEANS = tuple(name for name, measure in MEASURES.items() if measure.kind is Kind.MEAN)
+MEANS = ("mos", "continuity", "upload_kbps", "download_kbps", "playback_kbps", "p2p_ratio", "buffer_ms", "partners")
 """Measures that are sums over messages: the numerator in `NAME_sum`, how many messages said it in `NAME_n`."""
 
 BLOCK = 64

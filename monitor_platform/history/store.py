@@ -4,10 +4,11 @@ How scores were made and what a reporting period is are part of what is kept, si
 store that was built otherwise is refused, not mixed.
 """
 
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
@@ -38,21 +39,29 @@ class Basis:
     @property
     def facts(self) -> dict[str, str]:
         """As it is written down."""
-        return {"format": str(FORMAT), "mos": repr(self.mos), "period_s": repr(float(self.period_s))}
+        return {"format": str(FORMAT), "mos": json.dumps(asdict(self.mos)), "period_s": repr(float(self.period_s))}
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, str]) -> "Basis":
+        return cls(mos=MosModel(**json.loads(facts["mos"])), period_s=float(facts["period_s"]))
 
 
 class HistoryStore:
-    """The tables of `schema` in `folder`, which is made if need be; ValueError if they cannot be used, and why."""
+    """The tables of `schema` in `folder`, which is made if need be; ValueError if they cannot be used, and why.
 
-    def __init__(self, folder: Path, basis: Basis) -> None:
+    `basis` None: whatever the history was built under, and there has to be one.
+    """
+
+    def __init__(self, folder: Path, basis: Basis | None) -> None:
+        if basis is None and not (folder / FILE).exists():
+            raise ValueError(f"there is no history in {folder}; make one with swarmscope history build LOGS --into {folder}")
         folder.mkdir(parents=True, exist_ok=True)
-        self.basis = basis
         self.folder = folder
         self._version = 0
         self._writing = threading.Lock()
         self._root = _opened(folder / FILE)
         try:
-            self._begin()
+            self.basis = self._begin(basis)
         except BaseException:
             self._root.close()
             raise
@@ -109,21 +118,23 @@ class HistoryStore:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _begin(self) -> None:
+    def _begin(self, basis: Basis | None) -> Basis:
         with closing(self._root.cursor()) as cursor:
             made = cursor.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'facts'").fetchall() != [(0,)]
             known = dict(cursor.execute("SELECT name, value FROM facts").fetchall()) if made else None
         if known is None:
-            self._make()
-        elif known != self.basis.facts:
-            raise ValueError(f"the history in {self.folder} was built {_difference(known, self.basis.facts)}")
+            return self._make(basis or Basis(mos=MosModel()))
+        wanted = (basis.facts if basis is not None else known) | {"format": str(FORMAT)}
+        if known != wanted:
+            raise ValueError(f"the history in {self.folder} was built {_difference(known, wanted)}")
+        return Basis.of_facts(known)
 
-    def _make(self) -> None:
+    def _make(self, basis: Basis) -> Basis:
         with self.writing() as db:
             for table in TABLES:
                 db.execute(table)
-            for name, value in self.basis.facts.items():
-                db.execute("INSERT INTO facts VALUES ($name, $value)", {"name": name, "value": value})
+            db.executemany("INSERT INTO facts VALUES (?, ?)", list(basis.facts.items()))
+        return basis
 
     def _unfolded_rows(self) -> int:
         with self.reading() as cursor:

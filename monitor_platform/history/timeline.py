@@ -10,13 +10,13 @@ from itertools import accumulate
 import duckdb
 
 from monitor_platform.history.audience import Weights, distinct, heard, newcomers, present
-from monitor_platform.history.cut import Cut, mean_sums, weighed, whole_hours
+from monitor_platform.history.cut import Cut, kept_measure, mean_sums, weighed, whole_hours
 from monitor_platform.history.periods import JOINED, Periods, Unit, periods
 from monitor_platform.history.schema import DIMENSIONS, MINUTE_MS
 from monitor_platform.history.store import HistoryStore
 from monitor_platform.history.summary import STARTUP, STARTUP_SUMS
 from monitor_platform.measures.exact import number, quotient
-from monitor_platform.measures.registry import COUNTS, Kind, Measure, measure_of
+from monitor_platform.measures.registry import COUNTS, Kind, Measure
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.timeline import Timeline
 
@@ -29,7 +29,7 @@ _Sums = dict[int, tuple[int, int]]
 def minutes(store: HistoryStore, *, measures: Sequence[str], span: Span, where: Mapping[str, str] | None = None) -> Timeline:
     """`measures` in each minute of the whole hours of `span`; ValueError for what is kept by hours only."""
     where = where or {}
-    chosen = {name: measure_of(name, "timeline") for name in measures}
+    chosen = {name: kept_measure(name, "timeline") for name in measures}
     for measure in chosen.values():
         _check_minutes(measure, where)
     span = whole_hours(span)
@@ -51,7 +51,7 @@ def timeline(
     where: Mapping[str, str] | None = None,
 ) -> Timeline:
     """`measures` in each `unit` of time that `span` touches; concurrent peers are those at its end."""
-    chosen = {name: measure_of(name, "timeline") for name in measures}
+    chosen = {name: kept_measure(name, "timeline") for name in measures}
     steps = periods(span, unit, zone)
     with store.reading() as cursor:
         values = {name: _series(cursor, measure, Cut(steps.span, where or {}), steps) for name, measure in chosen.items()}

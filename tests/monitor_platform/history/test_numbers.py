@@ -9,6 +9,7 @@ import pytest
 
 from monitor_platform.history import daily as history_daily
 from monitor_platform.history.catch_up import catch_up
+from monitor_platform.history.cut import MEASURES_KEPT
 from monitor_platform.history.histogram import histogram
 from monitor_platform.history.periods import periods
 from monitor_platform.history.regions import by_region
@@ -21,7 +22,7 @@ from monitor_platform.measures import summary as messages_summary
 from monitor_platform.measures import timeline as messages_timeline
 from monitor_platform.measures.extent import extent as messages_extent
 from monitor_platform.measures.open import open_logs
-from monitor_platform.measures.registry import MEASURES, Kind
+from monitor_platform.measures.registry import COUNTS, MEASURES, Kind
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.table import FeedbackTable
 from tests.monitor_platform.history.audience import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
@@ -37,6 +38,8 @@ WHERES = [
     {"channel": "nobody's"},
 ]
 SPANS = [None, Span(FIRST_HOUR_MS + HOUR_MS, FIRST_HOUR_MS + 3 * HOUR_MS), Span(FIRST_HOUR_MS - HOUR_MS, FIRST_HOUR_MS)]
+
+KEPT = {name: each for name, each in MEASURES.items() if each.kind in COUNTS or name in MEASURES_KEPT}
 
 Both = tuple[HistoryStore, FeedbackTable]
 
@@ -81,7 +84,7 @@ def test_the_extent_is_that_of_the_messages(both):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, each in MEASURES.items() if "region" in each.views and each.kind is not Kind.CONCURRENT]
+    "name", [name for name, each in KEPT.items() if "region" in each.views and each.kind is not Kind.CONCURRENT]
 )
 @pytest.mark.parametrize("region", ["area", "district"])
 def test_regions_are_those_of_the_messages(both, name, region):
@@ -91,7 +94,7 @@ def test_regions_are_those_of_the_messages(both, name, region):
     assert by_region(store, region=region, measure=name, span=SPANS[1], where={"platform": "web"}) == wanted
 
 
-@pytest.mark.parametrize("name", [name for name, each in MEASURES.items() if "histogram" in each.views])
+@pytest.mark.parametrize("name", [name for name, each in KEPT.items() if "histogram" in each.views])
 def test_histograms_are_those_of_the_messages(both, name):
     store, table = both
     wanted = messages_histogram.histogram(table, measure=name, span=SPANS[1])
@@ -103,14 +106,14 @@ def test_histograms_are_those_of_the_messages(both, name):
 def test_hours_are_those_of_the_messages(both, where):
     store, table = both
     span = Span(FIRST_HOUR_MS - HOUR_MS, FIRST_HOUR_MS + 30 * HOUR_MS)
-    wanted = messages_timeline.timeline(table, measures=tuple(MEASURES), span=span, step_s=3600, period_s=30, where=where)
-    assert timeline(store, measures=tuple(MEASURES), span=span, where=where) == wanted
+    wanted = messages_timeline.timeline(table, measures=tuple(KEPT), span=span, step_s=3600, period_s=30, where=where)
+    assert timeline(store, measures=tuple(KEPT), span=span, where=where) == wanted
 
 
 @pytest.mark.parametrize("where", [{}, {"channel": "a"}, {"district": "Sha Tin"}, {"app": "player 1"}])
 def test_minutes_are_those_of_the_messages_with_up_to_one_filter(both, where):
     store, table = both
-    names = [name for name in MEASURES if name != "startup_ms"]
+    names = [name for name in KEPT if name != "startup_ms"]
     wanted = messages_timeline.timeline(table, measures=names, span=SPANS[1], step_s=60, period_s=30, where=where)
     assert minutes(store, measures=names, span=SPANS[1], where=where) == wanted
 

@@ -1,0 +1,266 @@
+"""`swarmscope history`: keep sums of recorded logs, and ask them for days, hours and minutes.
+
+Standard output carries the result and nothing else; progress is told on standard error.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from swarmscope.moment import END_OF_TIME_MS, unix_ms
+
+if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
+    from monitor_platform.history.catch_up import Progress
+    from monitor_platform.history.store import HistoryStore
+    from monitor_platform.measures.selection import Span
+
+command = App(
+    name="history",
+    help="Keep sums of recorded logs by hour and minute, from which days, months and years are answered at once.",
+    help_epilogue=(
+        "Examples:\n\n"
+        "    swarmscope history build mirror/ --into history\n\n"
+        "    swarmscope history show history --figure daily --timezone Asia/Hong_Kong\n\n"
+        "    swarmscope history show history --figure minutes --from 2012-08-07 --to 2012-08-08 --where channel=Olympics --csv\n\n"
+        "    swarmscope history show history --figure isps --unit month --json\n\n"
+        "    swarmscope monitor --static mirror/ --history history"
+    ),
+)
+
+Figure = Literal["daily", "online", "quality", "hours", "minutes", "isps"]
+Row = dict[str, Any]
+
+# The paper's Figures 4(a) and 4(b); 4(c); 4(d) and 5(a).
+DAILY = ("period", "new_peers", "total_peers", "cumulative_peers", "peak_concurrent_peers", "upload_kbps", "download_kbps")
+ONLINE = ("period", "total_peers", "sessions", "online_s_per_peer", "online_s_per_view")
+QUALITY = ("period", "messages", "continuity", "mos", "startup_ms", "contribution_ratio")
+OVER_TIME = ("concurrent_peers", "mos")
+"""The paper's Figure 5(b)."""
+
+
+@command.command
+def build(
+    paths: list[Path],
+    /,
+    *,
+    into: Path,
+    period: float = 30.0,
+    mos_c1: float = -5.0,
+    mos_c2: float = 2.0,
+    mos_a: float = 4.0,
+    mos_lambda: float = 0.0015,
+    mos_calibration: Literal["ceiling", "none"] = "ceiling",
+    geo_city: Path | None = None,
+    geo_asn: Path | None = None,
+) -> None:
+    """Take sealed logs into a history; what it holds already is passed over, so that it can be run again and again.
+
+    Parameters
+    ----------
+    paths
+        Log files, and folders to search for them. Journals wait until they are sealed.
+    into
+        Folder of the history; made if need be. About 20 MB for a day of 10,000 viewers.
+    period
+        The end hosts' reporting period in seconds: who has been silent for longer is no longer present.
+    mos_c1
+        MOS model: weight of discontinuity. A history keeps scores, so another model needs another history.
+    mos_c2
+        MOS model: base.
+    mos_a
+        MOS model: what the playback rate can add.
+    mos_lambda
+        MOS model: how fast it adds, per kbit/s.
+    mos_calibration
+        MOS model: shift its ceiling to 5 and keep it within 1 to 5, or take the bare equation.
+    geo_city
+        GeoIP2 or GeoLite2 City database instead of the small one for Hong Kong that is shipped.
+    geo_asn
+        GeoIP2 or GeoLite2 ASN database instead of the one that is shipped.
+    """
+    from monitor_platform.geo.locator import Locator
+    from monitor_platform.history.catch_up import catch_up
+    from monitor_platform.history.store import Basis, HistoryStore
+    from monitor_platform.measures.mos import MosModel
+
+    try:
+        mos = MosModel(c1=mos_c1, c2=mos_c2, a=mos_a, lam=mos_lambda, calibration=mos_calibration)
+        basis = Basis(mos=mos, period_s=period)
+        with Locator(geo_city, geo_asn) as locator, HistoryStore(into, basis) as store, _progress() as progress:
+            taken = catch_up(store, paths, locator, progress=progress)
+    except (ValueError, OSError) as error:
+        sys.exit(f"swarmscope history: {error}")
+    print(
+        f"{taken.logs:,} logs taken in: {taken.messages:,} messages, {taken.copies:,} copies left out, "
+        f"{taken.unreadable:,} records unreadable",
+        file=sys.stderr,
+    )
+
+
+@command.command
+def show(
+    folder: Path,
+    /,
+    *,
+    figure: Figure = "daily",
+    begin: Annotated[str | None, Parameter(name="--from")] = None,
+    end: Annotated[str | None, Parameter(name="--to")] = None,
+    unit: Literal["day", "month", "year"] = "day",
+    timezone: str = "UTC",
+    where: list[str] | None = None,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+    as_csv: Annotated[bool, Parameter(name="--csv")] = False,
+) -> None:
+    """Print a figure of a history as a table, as CSV or as JSON; the exit code is 1 if there is nothing in it.
+
+    Parameters
+    ----------
+    folder
+        The history that `build` or `swarmscope monitor --history` keeps.
+    figure
+        daily: users and rates per day. online: time per user and per view. quality: continuity and MOS. hours, minutes: who was
+        there and MOS over time. isps: how many users came through whom.
+    begin
+        From this time on: ISO 8601 (UTC unless it says otherwise) or Unix milliseconds. Whole hours count, and days where days do.
+    end
+        Up to this time.
+    unit
+        Rows for each day, month or year; not for hours and minutes.
+    timezone
+        Whose days they are, such as Asia/Hong_Kong.
+    where
+        Only users with this value, NAME=VALUE: channel, isp, area, district, country, app, platform, peer_id or session_id; again
+        for another name. By the minute, MOS is kept for one filter at most.
+    as_json
+        Print JSON.
+    as_csv
+        Print CSV.
+    """
+    from monitor_platform.history.store import HistoryStore, extent
+
+    try:
+        if as_json and as_csv:
+            raise ValueError("--json and --csv both want standard output; choose one")
+        filters = _filters(where or ())
+        with HistoryStore(folder, None) as store:
+            recorded = extent(store)
+            span = recorded and _span(begin, end, recorded)
+            rows = _rows(store, figure, span, unit, timezone, filters) if span else []
+    except (ValueError, OSError) as error:
+        sys.exit(f"swarmscope history: {error}")
+    if not rows:
+        sys.exit(f"swarmscope history: nothing is kept in {folder} for that time")
+    _print(rows, as_json=as_json, as_csv=as_csv)
+
+
+def _rows(
+    store: "HistoryStore",
+    figure: Figure,
+    span: "Span",
+    unit: Literal["day", "month", "year"],
+    zone: str,
+    where: Mapping[str, str],
+) -> list[Row]:
+    from monitor_platform.history.daily import coverage, daily
+    from monitor_platform.history.timeline import minutes, timeline
+
+    if figure == "isps":
+        found = coverage(store, span=span, where=where, unit=unit, zone=zone)
+        return [
+            {"period": each.period, "isp": isp, "peers": peers, "share": each.shares[isp]}
+            for each in found
+            for isp, peers in each.peers.items()
+        ]
+    if figure in ("hours", "minutes"):
+        series = (
+            minutes(store, measures=OVER_TIME, span=span, where=where)
+            if figure == "minutes"
+            else timeline(store, measures=OVER_TIME, span=span, zone=zone, where=where)
+        )
+        return [{"at": at} | {name: series.values[name][number] for name in OVER_TIME} for number, at in enumerate(series.at_ms)]
+    columns = {"daily": DAILY, "online": ONLINE, "quality": QUALITY}[figure]
+    return [{name: row[name] for name in columns} for row in daily(store, span=span, where=where, unit=unit, zone=zone)]
+
+
+def _filters(texts: Sequence[str]) -> dict[str, str]:
+    filters: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or name in filters:
+            raise ValueError(f"--where is {text!r}; it needs a name, once, and a value, such as channel=Olympics")
+        filters[name] = value
+    return filters
+
+
+def _span(begin: str | None, end: str | None, recorded: "Span") -> "Span | None":
+    """What is kept of the time asked for; None if nothing is."""
+    from monitor_platform.measures.selection import Span
+
+    from_ms, to_ms = 0 if begin is None else unix_ms(begin), END_OF_TIME_MS if end is None else unix_ms(end)
+    if from_ms > to_ms:
+        raise ValueError(f"--from {begin} lies behind --to {end}")
+    from_ms, to_ms = max(from_ms, recorded.from_ms), min(to_ms, recorded.to_ms)
+    return Span(from_ms, to_ms) if from_ms < to_ms else None
+
+
+@contextmanager
+def _progress() -> "Iterator[Progress]":
+    """A bar on standard error while someone watches."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _done, _total: None
+        return
+    columns = (TextColumn("taking in"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("taking in", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _print(rows: Sequence[Row], *, as_json: bool, as_csv: bool) -> None:
+    if as_json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    elif as_csv:
+        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        _print_table(rows)
+
+
+def _print_table(rows: Sequence[Row]) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    named = ("period", "at", "isp")
+    table = Table(
+        *(Column(name.replace("_", " "), justify="left" if name in named else "right") for name in rows[0]),
+        box=None,
+        pad_edge=False,
+    )
+    for row in rows:
+        table.add_row(*(Text(_say(name, value)) for name, value in row.items()))
+    # Piped into a file, a table is as wide as it needs to be.
+    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _say(name: str, value: str | float | None) -> str:
+    """Whole numbers as they are, times in UTC, others to about four digits."""
+    from datetime import UTC, datetime
+
+    if value is None or isinstance(value, str):
+        return value or "–"
+    if name == "at":
+        return datetime.fromtimestamp(value / 1000, UTC).strftime("%Y-%m-%d %H:%MZ")
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.4f}" if abs(value) < 10 else f"{value:,.1f}"
