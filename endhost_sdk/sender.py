@@ -5,11 +5,11 @@ Python that may be put into from a signal handler that interrupted another put.
 """
 
 import logging
+import queue
 import random
+import threading
 import time
 from datetime import UTC, datetime
-from queue import Empty, SimpleQueue
-from threading import Thread
 
 from endhost_sdk.backoff import asked_s
 from endhost_sdk.buffer import Buffer
@@ -33,15 +33,19 @@ class Sender:
         self._terms = terms
         self._transport = transport
         self._misfits = misfits
-        self._heard: SimpleQueue[Session | None] = SimpleQueue()
+        # Looked up now, not when we were imported: a server may preload its app and let gevent patch the world afterwards, and then
+        # Python's own queue would make every greenlet of a worker wait for what only our thread should wait for.
+        self._heard: queue.SimpleQueue[Session | None] = queue.SimpleQueue()
         self._schedule = Schedule(terms.period_s)
         self._buffer = Buffer(terms.buffer_messages)
         self._coordinators = Coordinators(terms.urls)
         self._tally = Tally()
         self._warned: set[str] = set()
         self._ended = False
+        # Waited for instead of the thread itself, whose join() knows nothing of a gevent that came later.
+        self._done = threading.Event()
         # A daemon, because no app's exit may wait for a coordinator's answer.
-        self._thread = Thread(target=self._run, name="endhost_sdk", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="endhost_sdk", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -54,7 +58,7 @@ class Sender:
     def close(self) -> None:
         """Send what is left; returns after at most `flush_s`."""
         self._heard.put(None)
-        self._thread.join(self._terms.flush_s)
+        self._done.wait(self._terms.flush_s)
 
     def stats(self) -> Stats:
         tally = self._tally
@@ -81,6 +85,7 @@ class Sender:
             log.exception("telemetry has ended because of an unexpected error")
         finally:
             self._ended = True
+            self._done.set()
 
     def _idle_s(self) -> float | None:
         """How long there is nothing to do but to listen; None: until something is heard."""
@@ -95,7 +100,7 @@ class Sender:
             while session is not None:
                 self._take_in(session)
                 session = self._heard.get_nowait()
-        except Empty:
+        except queue.Empty:
             return True
         return False
 
