@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 from coordinator.answers import CONTINUE
 from coordinator.keys import Key
 from coordinator.loop import end_without_memory
-from coordinator.reception import BUSY, Reception, Turn
+from coordinator.reception import Reception, Turn, busy
 from coordinator.request_head import HEAD_BYTES, HEAD_END, RequestHead, body_too_large
 from feedback_wire.limits import BATCH_WIRE_BYTES
 from feedback_wire.problem import Problem
@@ -351,7 +351,7 @@ class IntakeProtocol(HttpToolsProtocol):
         elif self.unfinished > _REQUEST_BYTES:
             self._end_with(body_too_large())
         elif self.reception.crowded(self.holder):
-            self._end_with(BUSY)
+            self._end_with(busy())
 
     def _hold(self, size: int, holder: Key) -> None:
         self.reception.hold(-self.unfinished, self.holder)

@@ -28,9 +28,13 @@ _PROBLEMS = {
     Fate.NO_SERVER: Problem(503, "no_feedback_server", "no feedback server answers; send it again later"),
     Fate.REJECTED: Problem(503, "rejected_by_feedback_server", "the feedback server refused the batch; send it again later"),
 }
-BUSY = Problem(503, "overloaded", "too much is waiting to become durable; send it again later")
 _log = logging.getLogger(__name__)
 _now = time.perf_counter
+
+
+def busy() -> Problem:
+    """A new one each time: an exception that is raised again and again keeps the frames, and so the bodies, of all those times."""
+    return Problem(503, "overloaded", "too much is waiting to become durable; send it again later")
 
 
 class Connection(Protocol):
@@ -151,7 +155,7 @@ class Reception:
             if key.allowance <= 0:
                 raise self._rate_limited(turn, key)
             if key.held_bytes >= FREE_TIMES * (self._most_held - self._outbox.held_bytes):
-                raise BUSY
+                raise busy()
             if head.encoding != "identity":
                 body = inflate(body, head.encoding)
             if head.form is Form.JSON and body[:1] == b"{":

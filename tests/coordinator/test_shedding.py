@@ -5,6 +5,7 @@ import json
 import random
 import statistics
 from collections import Counter
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -185,3 +186,29 @@ def test_shedding_reaches_connections_that_are_open(coordinators, receiver, mess
     assert weights
     assert min(weights) >= 2
     eventually(lambda: coordinator.metrics()["workers_shedding"] == 0, "it keeps everybody again")
+
+
+def test_refusing_for_lack_of_room_takes_no_memory(coordinators, receiver, message, eventually):
+    coordinator = coordinators(receiver, flags=("--in-flight-max-bytes", "10000"))
+    receiver.released.clear()
+    body = json.dumps(message(noise=["x" * 200] * 40)).encode()
+    request = b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    def refused(connection, times: int) -> int:
+        for _ in range(times):
+            connection.sendall(request)
+            assert b" 503 " in connection.recv(4096)
+        return _resident_bytes(coordinator.process.pid)
+
+    with coordinator.connect() as full, coordinator.connect() as sender:
+        full.sendall(request)
+        eventually(lambda: coordinator.metrics()["messages_in_flight"] == 1, "it has no room left")
+        before = refused(sender, 200)
+        assert refused(sender, 3000) - before < 8_000_000, "a third of what was refused"
+        receiver.released.set()
+        assert b" 202 " in full.recv(4096)
+
+
+def _resident_bytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))

@@ -1,0 +1,113 @@
+"""What no line of our packages does, read from their syntax trees: run what came from outside, or compare a secret byte by byte."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("swarmscope", "endhost_sdk", "coordinator", "feedback_server", "monitor_platform", "feedback_wire")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+MODULES = {"pickle", "cPickle", "dill", "shelve", "marshal", "jsonpickle", "xmlrpc", "telnetlib", "ftplib"}
+"""Reading these runs what was written, or they speak in the clear."""
+
+CALLS = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.load", "yaml.unsafe_load", "tempfile.mktemp"}
+UNVERIFIED = {"ssl._create_unverified_context", "ssl._create_default_https_context"}
+
+SECRET = re.compile(r"(^|_)(keys?|secrets?|tokens?|passwords?|cookie|signature|digest|authorization|bearer)$", re.IGNORECASE)
+HARMLESS = {
+    "key == key.strip()": "a key beside itself",
+    "getpass.getpass('Once more: ') != password": "who typed both sits at the terminal",
+    "self.users.hash_of(visitor.name) != visitor.secret": "two hashes that the server read from its own file, now and at the login",
+}
+
+
+def findings(source: str) -> Iterator[str]:
+    """What is forbidden in a module, in words, with its line."""
+    for node in ast.walk(ast.parse(source)):
+        for what in (*_imports(node), *_calls(node), *_comparisons(node), *_raises(node)):
+            yield f"line {node.lineno}: {what}"
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+    names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+    yield from (f"imports {name}" for name in names if name.partition(".")[0] in MODULES)
+
+
+def _calls(node: ast.AST) -> Iterator[str]:
+    if not isinstance(node, ast.Call):
+        return
+    name = ast.unparse(node.func)
+    if name in CALLS | UNVERIFIED:
+        yield f"calls {name}"
+    for keyword in node.keywords:
+        if keyword.arg == "shell" and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is False):
+            yield f"calls {name} with a shell"
+        if keyword.arg in ("verify", "ssl") and isinstance(keyword.value, ast.Constant) and keyword.value.value is False:
+            yield f"calls {name} without verifying certificates"
+
+
+def _comparisons(node: ast.AST) -> Iterator[str]:
+    """`==` and `!=` end at the first byte that differs, so the time they take tells how much of a guess is right."""
+    if not isinstance(node, ast.Compare) or not any(isinstance(each, ast.Eq | ast.NotEq) for each in node.ops):
+        return
+    sides = [node.left, *node.comparators]
+    if any(isinstance(side, ast.Constant) for side in sides) or any(_is_count(side) for side in sides):
+        return  # with something that everybody may know, such as no key at all
+    names = [side.attr if isinstance(side, ast.Attribute) else side.id if isinstance(side, ast.Name) else "" for side in sides]
+    if any(map(SECRET.search, names)) and ast.unparse(node) not in HARMLESS:
+        yield f"compares {ast.unparse(node)}; use hmac.compare_digest"
+
+
+def _raises(node: ast.AST) -> Iterator[str]:
+    """An exception that exists once collects the frames of every time that it is raised, with all that was in them."""
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Name) and node.exc.id.isupper():
+        yield f"raises the constant {node.exc.id}, which then grows for ever; make a new exception each time"
+
+
+def _is_count(side: ast.expr) -> bool:
+    return isinstance(side, ast.Call) and ast.unparse(side.func) in ("len", "type", "set", "sorted")
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(ROOT)) for path in FILES])
+def test_no_module_runs_what_came_from_outside_or_compares_secrets_byte_by_byte(path: Path):
+    assert list(findings(path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "from pickle import loads",
+        "eval(text)",
+        "exec(text)",
+        "os.system(command)",
+        "subprocess.run(command, shell=True)",
+        "subprocess.run(command, shell=asked)",
+        "yaml.load(text)",
+        "ssl._create_unverified_context()",
+        "session.get(url, ssl=False)",
+        "raise BUSY",
+        "raise _TOO_MANY from None",
+        "presented == token",
+        "self.read_key != presented",
+        "if user.password == password: pass",
+        "request.headers['authorization'] == expected_token",
+    ],
+)
+def test_the_search_finds_what_it_is_meant_to_find(source: str):
+    assert len(list(findings(source))) == 1
+
+
+def test_every_exception_is_still_needed():
+    said = "".join(ast.unparse(ast.parse(path.read_text())) for path in FILES)
+    assert [text for text in HARMLESS if text not in said] == []
+
+
+def test_all_packages_were_read():
+    assert len(FILES) > 150
+    assert {path.relative_to(ROOT).parts[0] for path in FILES} == {*PACKAGES}
