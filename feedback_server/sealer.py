@@ -17,7 +17,7 @@ from feedback_server.archive import log_writer
 from feedback_server.archive.framed import Inflated, line_frames
 from feedback_server.counters import Counters
 from feedback_server.folder import Folder
-from feedback_server.retention import to_retire
+from feedback_server.retention import PatientClock, to_retire
 from feedback_server.settings import FORMS, Settings
 from feedback_server.shelf import Shelf
 from feedback_wire.catalogue import LogEntry
@@ -58,6 +58,7 @@ class Sealer(threading.Thread):
         self._counters = counters
         self._queue: SimpleQueue[ClosedJournal | None] = SimpleQueue()
         self._pending: deque[ClosedJournal] = deque()
+        self._clock = PatientClock(time.time(), time.monotonic())
 
     def seal_later(self, journal: ClosedJournal) -> None:
         self._queue.put(journal)
@@ -147,8 +148,9 @@ class Sealer(threading.Thread):
 
     def _retire(self) -> None:
         """Remove sealed logs that are older or more than the operator wants."""
+        now_s = int(self._clock.now_s(time.time(), time.monotonic()))
         for entry in to_retire(
-            self._shelf.sealed(), now_s=int(time.time()), keep_days=self._settings.keep_days, keep_bytes=self._settings.keep_bytes
+            self._shelf.sealed(), now_s=now_s, keep_days=self._settings.keep_days, keep_bytes=self._settings.keep_bytes
         ):
             try:
                 self._folder.remove(str(entry.name))

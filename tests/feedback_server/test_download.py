@@ -1,7 +1,10 @@
 """What a monitoring platform may rely on when it lists and downloads."""
 
+import http.client
+import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -90,6 +93,27 @@ ELSEWHERE = (
     "20129999T999999Z-fs1-0000.jsonl.zst",
     "%D9%A220120807T093000Z-fs1-0000.jsonl.zst",
     "x" * 5000,
+    "%00",
+    "%252e%252e%252fsecret",
+    "..%5csecret",
+    "..%c0%afsecret",
+    "%e0%80%ae%e0%80%ae/secret",
+    "%uff0e%uff0e/secret",
+    "%ef%bc%8e%ef%bc%8e/secret",
+    "..;/secret",
+    "./../secret",
+    "file:///etc/passwd",
+    "~root/.profile",
+    "%2e",
+    "%2e%2e%00.jsonl.zst",
+    "20120807T093000Z-fs1-0000.journal%2f..%2f..%2fsecret",
+    "20120807T093000Z-%2e%2e%2ffs1-0000.journal",
+    "20120807T093000Z-fs1-0000.jsonl.zst%20",
+    "20120807T093000Z-fs1-0000.jsonl.zst%3fa",
+    "20120807T093000Z-FS1-0000.jsonl.zst",
+    "20120807T093000Z-" + "a" * 255 + "-0000.journal",
+    "%ff%fe",
+    "..%2f" * 2000 + "secret",
 )
 
 
@@ -101,16 +125,46 @@ def test_no_name_leads_out_of_the_catalogue(room, tmp_path):
         assert answer.status in (400, 404), name
         assert answer.headers["content-type"] == "application/problem+json"
         assert server.get(f"/v1/logs?after={name}").status == 400, name
+    assert server.server.said() == ""
 
 
 def test_a_link_in_the_folder_is_never_followed(room, tmp_path):
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "data").mkdir()
-    name = "20120807T093000Z-fs1-0000.jsonl.zst"
-    (tmp_path / "data" / name).symlink_to(tmp_path / "secret")
+    names = [
+        f"20120807T09300{number}Z-fs1-0000.{form}" for number, form in enumerate(("jsonl.zst", "journal", "parquet", "csv.zst"))
+    ]
+    targets = (tmp_path / "secret", tmp_path / "secret", Path("/dev/zero"), Path("/"))
+    for name, target in zip(names, targets, strict=True):
+        (tmp_path / "data" / name).symlink_to(target)
+    os.mkfifo(tmp_path / "data" / "20120807T093009Z-fs1-0000.journal")
     server = room()
     assert server.logs() == []
-    assert server.get(f"/v1/logs/{name}").status == 404
+    for name in (*names, "20120807T093009Z-fs1-0000.journal"):
+        assert server.get(f"/v1/logs/{name}").status == 404
+
+
+def test_a_log_that_becomes_a_link_while_the_server_runs_is_not_followed_either(sealed, tmp_path):
+    server, path, _ = sealed
+    (tmp_path / "secret").write_text("secret")
+    log = server.data / path.rpartition("/")[2]
+    log.unlink()
+    assert server.get(path).json["reason"] == "no_such_log"
+    log.symlink_to(tmp_path / "secret")
+    assert server.get(path).status in (404, 503)
+    log.unlink()
+    log.write_bytes(b"cut")
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        server.get(path)
+    assert server.get("/readyz").status == 200
+
+
+def test_a_lock_that_is_a_link_is_not_followed(room, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / ".lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(pytest.fail.Exception, match="did not get ready"):
+        room()
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_long_poll_is_answered_as_soon_as_something_is_durable(room, lines):
