@@ -179,6 +179,12 @@ def test_a_websocket_needs_the_login_and_a_page_of_ours(dashboard, cookie):
             assert (socket.status, socket.close_code()) == (101, 1008), forged
 
 
+def test_viewers_who_left_are_forgotten(dashboard, cookie):
+    dashboard.ask("/", {"Cookie": cookie})
+    assert dashboard.counted("swarmscope_monitor_viewers", cookie) > 0
+    eventually(lambda: dashboard.counted("swarmscope_monitor_viewers", cookie) == 0, within_s=90, every_s=1)
+
+
 def test_sessions_of_bokeh_are_not_taken_from_strangers_or_friends(dashboard, cookie):
     for path in ("/?bokeh-session-id=invented", "/?bokeh-token=%5B", "/map?bokeh-token=e30.x"):
         assert dashboard.ask(path, {"Cookie": cookie}).status == 403
