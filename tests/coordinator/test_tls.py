@@ -1,5 +1,6 @@
 """TLS on both sides: what is sent is seen by nobody else, and nobody else is taken for a feedback server."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -11,6 +12,9 @@ from pathlib import Path
 
 import pytest
 import trustme
+
+from coordinator.loop import HANDSHAKE_S, Loop
+from coordinator.worker import REQUEST_S
 
 BODY = json.dumps({"v": 1, "peer_id": "p", "session_id": "s", "seq": 0, "event": "join", "sent_ms": 1}).encode()
 
@@ -207,3 +211,20 @@ def test_a_tls_setting_that_cannot_work_is_refused_at_once(files, spoil, words):
     said = " ".join((refused.stdout + refused.stderr).replace("│", " ").split())
     assert words in said
     assert "Traceback" not in said
+
+
+def test_a_handshake_that_does_not_come_to_an_end_has_as_long_as_a_request(files, monkeypatch):
+    assert HANDSHAKE_S == REQUEST_S
+    monkeypatch.setattr(Loop, "handshake_s", 0.3)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files.cert, files.key)
+
+    async def promise() -> None:
+        server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=context)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        assert await asyncio.wait_for(reader.read(), 20) == b"", "who says nothing is hung up on"
+        writer.close()
+        server.close()
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(promise())
