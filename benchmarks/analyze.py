@@ -1,8 +1,9 @@
 """`swarmscope analyze` beside what an expert would write for DuckDB over the same files.
 
 Two such queries: one gives the same numbers (each message, session and peer once), the other believes that no message is there
-twice and leaves sessions out, which is quicker and often good enough. Neither checks the files or sums exactly. All sides take turns
-on the same files, with the operating system's cache warm. Wall time is what one waits; processor time tells more on a busy machine.
+twice and leaves sessions out, which is quicker and often good enough. Neither checks the files or sums exactly. All sides take
+turns on the same files, with the operating system's cache warm. Wall time is what one waits; on a busy machine processor time tells
+more.
 """
 
 import random

@@ -11,6 +11,8 @@ import duckdb
 from monitor_platform.geo.locator import Locator
 from monitor_platform.measures.intake import PLACED, RANK, Added, missing_text, one, place_addresses
 from monitor_platform.measures.mos import MosModel
+from monitor_platform.measures.quality.catalogue import Models
+from monitor_platform.measures.quality.model import Model
 from monitor_platform.measures.selection import EXTRA, UNKNOWN
 from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.reading.rows import READABLE, ROW_FIELDS, SQL_TYPES, rows_sql
@@ -29,9 +31,9 @@ _COMPRESSED_EVERY = 2_000_000
 _COMPARED_AT_ONCE = 2_000_000
 
 
-def columns_for(names: Iterable[str]) -> frozenset[str]:
-    """The columns to keep for a summary that filters and groups by `names`."""
-    return SUMMARIZED | {"extra" if name.startswith(EXTRA) else name for name in names}
+def columns_for(names: Iterable[str], models: Iterable[Model] = ()) -> frozenset[str]:
+    """The columns to keep for a summary that filters and groups by `names`, and for the scores of `models`."""
+    return SUMMARIZED.union(*(model.columns for model in models), ("extra" if name.startswith(EXTRA) else name for name in names))
 
 
 class Gathering(FeedbackTable):
@@ -39,11 +41,11 @@ class Gathering(FeedbackTable):
 
     compressed_every = _COMPRESSED_EVERY
 
-    def __init__(self, locator: Locator, mos: MosModel, *, columns: Collection[str]) -> None:
+    def __init__(self, locator: Locator, mos: MosModel, *, models: Models | None = None, columns: Collection[str]) -> None:
         self._fields = [field for field in ROW_FIELDS if field.name in _ALWAYS.union(columns)]
         self._extra = "extra" in columns
         self._placed = not PLACED.isdisjoint(columns)
-        super().__init__(locator, mos)
+        super().__init__(locator, mos, models=models)
 
     def settle(self) -> int:
         """Leave out the copies of messages and place the addresses; how many copies there were. To be called once, at the end."""

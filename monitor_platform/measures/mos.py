@@ -6,8 +6,9 @@ D ≈ 0.012 then give the 3.82 of its Figure 5; the bare equation says 4.82. doc
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import ClassVar, Literal
 
 Calibration = Literal["ceiling", "none"]
 
@@ -20,7 +21,11 @@ _LARGEST_CONSTANT = 1e6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MosModel:
-    """The equation's constants, by default the paper's."""
+    """The equation's constants, by default the paper's. Per message."""
+
+    name: ClassVar[str] = "mos"
+    inputs: ClassVar[Mapping[str, str]] = {"kbps": "playback_kbps", "played": "continuity"}
+    columns: ClassVar[frozenset[str]] = frozenset({"playback_kbps", "continuity"})
 
     c1: float = -5.0
     """What full discontinuity (D = 1) costs."""
@@ -46,6 +51,20 @@ class MosModel:
     @property
     def shift(self) -> float:
         return HIGHEST - (self.a + self.c2) if self.calibration == "ceiling" else 0.0
+
+    def terms(self) -> dict[str, str]:
+        """SQL of what makes the score, over its inputs; `bounds` is what keeping it within 1 to 5 took away or gave."""
+        c1, c2, a, lam = (f"{float(value)!r}::DOUBLE" for value in (self.c1, self.c2 + self.shift, self.a, self.lam))
+        terms = {
+            "base": f"CASE WHEN kbps + played IS NOT NULL THEN {c2} END",
+            "bitrate": f"{a} * (1 - exp(-({lam} * kbps)))",
+            "stalls": f"{c1} * (1 - played)",
+        }
+        if self.calibration == "none":
+            return terms
+        bare = f"({' + '.join(terms.values())})"
+        over, under = f"WHEN {bare} > {HIGHEST} THEN {HIGHEST} - {bare}", f"WHEN {bare} < {LOWEST} THEN {LOWEST} - {bare}"
+        return terms | {"bounds": f"CASE {over} {under} ELSE 0 END"}
 
     def score(self, playback_kbps: float, continuity: float) -> float:
         """The score of one interval."""

@@ -14,6 +14,7 @@ from feedback_wire.log_name import Form, LogName
 from monitor_platform.geo.locator import Locator
 from monitor_platform.measures.gathering import Gathering
 from monitor_platform.measures.mos import MosModel
+from monitor_platform.measures.quality.catalogue import Models
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.reading.verified_log import VerifiedLog, form_of, open_log
@@ -40,6 +41,7 @@ def open_logs(
     span: Span | None = None,
     progress: Progress | None = None,
     columns: Collection[str] | None = None,
+    models: Models | None = None,
 ) -> FeedbackTable:
     """A table of every record in the logs `paths`, folders searched through; with `span`, of those files that can hold it.
 
@@ -48,10 +50,10 @@ def open_logs(
     """
     logs = logs_for(find_logs(paths), span)
     if columns is None:
-        table = FeedbackTable(locator, mos)
+        table = FeedbackTable(locator, mos, models=models)
         _read(table, logs, progress)
         return table
-    gathering = Gathering(locator, mos, columns=columns)
+    gathering = Gathering(locator, mos, models=models, columns=columns)
     _read(gathering, logs, progress)
     gathering.settle()
     return gathering

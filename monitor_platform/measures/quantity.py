@@ -4,12 +4,17 @@ Both sums can be added up over minutes before they are divided, which is what ma
 """
 
 from monitor_platform.measures.exact import exact_sum
+from monitor_platform.measures.quality.catalogue import ALL
+from monitor_platform.measures.quality.model import call
 from monitor_platform.measures.registry import MEASURES, Kind, Measure
 from monitor_platform.measures.selection import Selection, extra_pointer
 from monitor_platform.measures.statistics import Rows
 
 SUMS = (exact_sum("value * weight"), exact_sum("base * weight"))
 """The aggregates of numerator and denominator."""
+
+SCORES = {model.name: model for model in ALL if model.name != "mos"}
+"""The quality models that the table is asked for; the score of MOS(B, D) lies in it already."""
 
 # A text in `extra` may say 1e300 or "inf"; what no rate can reach is no measurement.
 _LARGEST_EXTRA = 10**9
@@ -26,8 +31,13 @@ def measured(measure: Measure, selection: Selection, *columns: str, aliases: tup
 
 def said(measure: Measure, selection: Selection, *columns: str, aliases: tuple[str, ...] = ()) -> Rows:
     """A row per message, whatever the measure, with `columns` beside `weight`, `value` and `base`."""
-    value, base = _expressions(measure, selection)
-    sql = selection.sql(*columns, "weight", f"{value} AS value", f"{base} AS base")
+    if measure.name in SCORES:
+        # In two steps: a score may look at the message before, which is not to be done twice.
+        scores = selection.sql(*columns, "weight", f"{call(SCORES[measure.name])} AS value")
+        sql = f"SELECT *, CASE WHEN value IS NOT NULL THEN 1 END AS base FROM ({scores})"
+    else:
+        value, base = _expressions(measure, selection)
+        sql = selection.sql(*columns, "weight", f"{value} AS value", f"{base} AS base")
     return Rows(sql=sql, parameters=selection.parameters, aliases=(*selection.aliases, *aliases), total=False)
 
 

@@ -43,6 +43,10 @@ _OVER_TIME = frozenset[View]({"timeline"})
 
 _ALL = (
     Measure(name="mos", title="MOS", kind=Kind.MEAN, digits=2, range=(1.0, 5.0)),
+    Measure(name="mos_stalling", title="MOS by stalls", kind=Kind.SESSION, digits=2, range=(1.0, 5.0)),
+    Measure(name="qoe_linear", title="Linear QoE", kind=Kind.MEAN, unit="Mbit/s", digits=2),
+    Measure(name="startup_score", title="Startup score", kind=Kind.SESSION, digits=1, range=(0.0, 100.0)),
+    Measure(name="good_sessions", title="Good sessions", kind=Kind.SESSION, digits=3, range=(0.0, 1.0)),
     Measure(name="continuity", title="Continuity", kind=Kind.MEAN, digits=4, range=(0.0, 1.0)),
     Measure(name="startup_ms", title="Startup delay", kind=Kind.SESSION, unit="ms"),
     Measure(name="upload_kbps", title="Upload rate", kind=Kind.MEAN, unit="kbit/s"),

@@ -17,6 +17,8 @@ from feedback_wire.frames import Damage
 from monitor_platform.geo.locator import Locator
 from monitor_platform.measures.intake import SCHEMA, Added, take_in
 from monitor_platform.measures.mos import MosModel
+from monitor_platform.measures.quality.catalogue import Models, catalogue
+from monitor_platform.measures.quality.model import macros
 from monitor_platform.reading.verified_log import VerifiedLog
 
 _SWITCHED_OFF = ("autoinstall_known_extensions", "autoload_known_extensions", "preserve_insertion_order")
@@ -49,14 +51,17 @@ class FeedbackTable:
 
     compressed_every = COMPRESSED_EVERY
 
-    def __init__(self, locator: Locator, mos: MosModel) -> None:
+    def __init__(self, locator: Locator, mos: MosModel, *, models: Models | None = None) -> None:
         self.mos = mos
+        self.models: Models = {**(models or catalogue()), "mos": mos}
         self._locator = locator
         # What DuckDB needs is compiled in; nothing is ever fetched. Order means nothing here and costs memory.
         self._root = duckdb.connect(config=dict.fromkeys(_SWITCHED_OFF, False))
         self._root.execute("ATTACH ':memory:' AS store (COMPRESS)")
         self._writer = self.cursor()
         self._writer.execute(self._schema())
+        for model in self.models.values():
+            self._writer.execute(macros(model))
         self._writing = threading.Lock()
         self._version = 0
         self._unreadable = 0

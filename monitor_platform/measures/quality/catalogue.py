@@ -1,0 +1,60 @@
+"""Every quality model by the name of its measure, and how its coefficients are set: MODEL.COEFFICIENT=VALUE."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from typing import Any, cast
+
+from monitor_platform.measures.mos import MosModel
+from monitor_platform.measures.quality.good_sessions import GoodSessions
+from monitor_platform.measures.quality.linear import Linear
+from monitor_platform.measures.quality.model import Model
+from monitor_platform.measures.quality.stalling import Stalling
+from monitor_platform.measures.quality.startup import Startup
+
+Models = Mapping[str, Model]
+
+ALL: tuple[type[Model], ...] = (MosModel, Stalling, Linear, Startup, GoodSessions)
+"""In the order in which a person should be offered them."""
+
+NAMES = tuple(model.name for model in ALL)
+
+
+def catalogue(mos: MosModel | None = None, settings: Iterable[str] = ()) -> dict[str, Model]:
+    """Every model with its own coefficients, but `mos` and the `settings`; ValueError says what is wrong with one of them."""
+    models: dict[str, Any] = {model.name: model() for model in ALL} | ({"mos": mos} if mos else {})
+    for text in settings:
+        name, coefficient, value = _parsed(text, models)
+        models[name] = replace(models[name], **{coefficient: value})
+    return models
+
+
+def chosen(text: str) -> tuple[str, ...]:
+    """The names of models in `text`: `all`, or some with commas between them; ValueError for another name."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if names == ("all",):
+        return NAMES
+    for name in names:
+        if name not in NAMES:
+            raise ValueError(f"{name!r} is no quality model; choose from {', '.join(NAMES)}, or all")
+    return names
+
+
+def _parsed(text: str, models: Models) -> tuple[str, str, float | str]:
+    target, equals, value = text.partition("=")
+    name, _, coefficient = target.partition(".")
+    if not equals or not coefficient:
+        raise ValueError(f"--model-set is {text!r}; it needs MODEL.COEFFICIENT=VALUE, such as mos_stalling.length=0.2")
+    if name not in models:
+        raise ValueError(f"--model-set: {name!r} is no quality model; choose from {', '.join(models)}")
+    # `lambda` is no name in Python.
+    coefficient = "lam" if coefficient == "lambda" else coefficient
+    known = [field.name for field in fields(cast("Any", models[name]))]
+    if coefficient not in known:
+        listed = ", ".join("lambda" if each == "lam" else each for each in known)
+        raise ValueError(f"--model-set: {name} has no coefficient {coefficient!r}; it has {listed}")
+    if coefficient == "calibration":
+        return name, coefficient, value
+    try:
+        return name, coefficient, float(value)
+    except ValueError:
+        raise ValueError(f"--model-set: {target} is {value!r}; it needs a number") from None
