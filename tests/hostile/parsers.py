@@ -1,0 +1,177 @@
+"""Every parser that meets bytes of strangers, as one function of bytes that returns, or fails as its own documentation says.
+
+`python -m tests.hostile.parsers NAME SECONDS` lets atheris look for bytes that make one of them fail in another way.
+"""
+
+import contextlib
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from coordinator.body import Form as BodyForm
+from coordinator.body import inflate, split
+from coordinator.keys import Keys, read_terms
+from coordinator.message_check import Refused, check
+from coordinator.request_head import HeadReader
+from coordinator.spool import Cursor
+from endhost_sdk.backoff import asked_s
+from endhost_sdk.request import understand
+from endhost_sdk.terms import feedback_urls
+from endhost_sdk.transport import Answer
+from feedback_server.archive.reading import read_log
+from feedback_server.batch import Batch
+from feedback_server.download import is_named, wanted_slice
+from feedback_server.settings import address
+from feedback_wire.catalogue import Catalogue
+from feedback_wire.frames import walk
+from feedback_wire.log_name import Form, LogName
+from feedback_wire.problem import Problem
+from monitor_platform.api import Request
+from monitor_platform.dashboard.question import Question
+from monitor_platform.reading.verified_log import open_log
+from monitor_platform.retrieval.client import checked_url
+from swarmscope.moment import unix_ms
+
+_keys = Keys(read_terms(["key-of-a-test"], None))
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def message(data: bytes) -> None:
+    with contextlib.suppress(Refused):
+        check(data)
+
+
+def body(data: bytes) -> None:
+    for encoding in ("identity", "gzip", "zstd"):
+        for form in BodyForm:
+            with contextlib.suppress(Problem):
+                split(inflate(data, encoding), form)
+
+
+def request_head(data: bytes) -> None:
+    lines = [line.partition(b":") for line in data.split(b"\n")]
+    # The HTTP parser in front lets only digits through as a length.
+    headers = [(name, value.strip()) for name, _, value in lines if name.lower() != b"content-length" or value.strip().isdigit()]
+    with contextlib.suppress(Problem):
+        HeadReader(_keys).read(headers)
+
+
+def frames(data: bytes) -> None:
+    list(walk(data))
+
+
+def log_name(data: bytes) -> None:
+    with contextlib.suppress(ValueError):
+        assert str(LogName.parse(_text(data))) == _text(data)
+
+
+def catalogue(data: bytes) -> None:
+    with contextlib.suppress(ValueError, RecursionError):  # its caller reads with orjson, which ends a deep nesting by a ValueError
+        Catalogue.from_json(json.loads(data))
+
+
+def keys_file(data: bytes) -> None:
+    with _as_file(data, "keys.toml") as path, contextlib.suppress(ValueError):
+        read_terms([], path)
+
+
+def journal(data: bytes) -> None:
+    _log(data, Form.JOURNAL)
+
+
+def json_lines_log(data: bytes) -> None:
+    _log(data, Form.JSONL)
+
+
+def csv_log(data: bytes) -> None:
+    _log(data, Form.CSV)
+
+
+def parquet_log(data: bytes) -> None:
+    _log(data, Form.PARQUET)
+
+
+def records(data: bytes) -> None:
+    with contextlib.suppress(Problem):
+        Batch.parse(_text(data[:32]), data[32:])
+
+
+def download_range(data: bytes) -> None:
+    with contextlib.suppress(Problem):
+        wanted = wanted_slice(_text(data), 1000)
+        assert wanted is None or 0 <= wanted.begin < wanted.end <= 1000
+    is_named('"1-1"', _text(data))
+
+
+def question(data: bytes) -> None:
+    text = data.decode(errors="replace")
+    asked = Question.parse(text)
+    assert Question.parse(asked.query()) == asked or len(asked.query()) > 4096
+
+
+def summary_request(data: bytes) -> None:
+    pairs = [pair.partition("=") for pair in data.decode(errors="replace").split("&")]
+    given: dict[str, list[str]] = {}
+    for name, _, value in pairs:
+        given.setdefault(name, []).append(value)
+    with contextlib.suppress(Problem):
+        Request.parse(given).span(begin_ms=0, end_ms=1)
+
+
+def answer_to_the_sdk(data: bytes) -> None:
+    for status in (200, 202, 400, 413, 429, 500):
+        verdict = understand(Answer(status=status, body=data, retry_after=_text(data)), 3)
+        assert verdict.refused_for.total() <= 3
+    assert 0 <= asked_s(data.decode("latin-1"), datetime(2026, 1, 1, tzinfo=UTC)) <= 3600
+
+
+def addresses(data: bytes) -> None:
+    for parse in (address, feedback_urls, checked_url, unix_ms):
+        with contextlib.suppress(ValueError):
+            parse(_text(data))  # type: ignore[operator]
+    Cursor.parse(_text(data))
+
+
+PARSERS: dict[str, Callable[[bytes], None]] = {
+    parser.__name__: parser
+    for parser in (
+        *(message, body, request_head, frames, log_name, catalogue, keys_file, journal, json_lines_log, csv_log, parquet_log),
+        *(records, download_range, question, summary_request, answer_to_the_sdk, addresses),
+    )
+}
+
+
+def _log(data: bytes, form: Form) -> None:
+    with _as_file(data, f"20120807T093000Z-fs1-0000.{form}") as path:
+        list(read_log(path, form))
+        with open_log(path):
+            pass
+
+
+@contextlib.contextmanager
+def _as_file(data: bytes, name: str):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(data)
+        yield path
+
+
+def seek(name: str, seconds: int) -> None:
+    """Let atheris try bytes on the parser `name`; its process ends with 0 if none made it fail."""
+    import atheris
+
+    parser = atheris.instrument_func(PARSERS[name])
+    atheris.Setup([sys.argv[0], f"-max_total_time={seconds}", "-rss_limit_mb=2048", "-timeout=10", "-verbosity=0"], parser)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    sys.stdout = io.TextIOWrapper(sys.stdout.buffer, write_through=True)
+    seek(sys.argv[1], int(sys.argv[2]))
