@@ -52,7 +52,7 @@ def openapi() -> Schema:
     download = operation(
         "a log's bytes",
         whole | {304: _UNCHANGED},
-        *(400, 401, 404, 416),
+        *(400, 401, 404, 416, 503),
         parameters=(
             parameter("path", "name", "the log", _NAME, required=True),
             parameter("header", "Range", "bytes=FIRST-LAST", TEXT),
