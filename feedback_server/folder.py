@@ -163,8 +163,11 @@ def _make(folder: Path) -> None:
 def _sync_ancestors(folder: Path) -> None:
     """Make sure of the folders that lead here: an earlier start may have made them and died before it could sync them."""
     for ancestor in folder.absolute().parents:
-        with suppress(OSError):  # one that we may not read was not made by us
+        try:
             _sync(ancestor)
+        except OSError as error:
+            if error.errno not in READ_ONLY | {errno.EINVAL}:  # one that we may not read, or that knows no sync, was not made by us
+                raise
 
 
 def _sync(folder: Path) -> None:

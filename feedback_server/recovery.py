@@ -136,8 +136,11 @@ def _known_batches(folder: Folder, journals: Iterable[WholeFrames | None]) -> Re
     """The saved batch ids and those in journals, saved again, because journals may go now."""
     try:
         recent = RecentBatches.from_bytes(folder.read(RECENT))
-    except OSError:
-        recent = RecentBatches()  # a first start; at worst a repeated batch is stored twice, and readers take each message once
+    except FileNotFoundError:
+        recent = RecentBatches()  # a first start
+    except OSError as error:  # readers take each message once
+        log.warning("the names of the newest batches cannot be read; one that is sent again may be stored twice: %s", error)
+        recent = RecentBatches()
     for whole in journals:
         recent.remember(whole.batches if whole else ())
     if folder.trouble is not None:

@@ -5,6 +5,7 @@ mirror run as they are. Syncs are written down and not made: it is the simulated
 """
 
 import builtins
+import errno
 import fcntl
 import io
 import os
@@ -40,10 +41,16 @@ def memory_folder() -> Iterator[Path]:
 
 
 class NthCall:
-    """Fails the `n`th call (from 1 on) with `error`; `reached` tells whether there were so many. `only` counts some calls only."""
+    """Fails the `n`th call (from 1 on) with `error`, and with `lasting` all that follow, until it is `over`.
+
+    `reached` tells whether there were so many; `only` counts some calls only.
+    """
 
     def __init__(self, n: int, error: int, only: Sequence[str] = (), *, lasting: bool = False) -> None:
-        self._n, self._error, self._only, self._lasting = n, error, only, lasting
+        self._n, self._error, self._only = n, error, only
+        self.lasting, self.over = lasting, False
+        self.harmless = error in (SHORT, errno.EINTR)
+        """Whoever writes goes on by itself, and has nothing to tell."""
         self.calls = 0
         self.failed: list[str] = []
 
@@ -52,12 +59,10 @@ class NthCall:
         return bool(self.failed)
 
     def __call__(self, name: str) -> int | None:
-        if self._only and name not in self._only:
+        if self.over or (self._only and name not in self._only):
             return None
         self.calls += 1
-        if self.calls != self._n and not (self._lasting and self.calls > self._n):
-            return None
-        if self._error == SHORT and name != "write":
+        if self.calls != self._n and not (self.lasting and self.calls > self._n):
             return None
         self.failed.append(name)
         return self._error

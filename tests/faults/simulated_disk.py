@@ -2,7 +2,7 @@
 
 Only what a later sync of the same file or folder covers is certain. All else may be there or not, each call for itself and in any
 order: data whole, cut at any byte, or zeros where it should be; names that were made, changed or removed, or as they were before. A
-sync that failed covers nothing, and no later one makes up for it: the kernel may have dropped the pages and call them clean.
+sync that failed covers nothing, and for data no later one makes up: the kernel may have dropped the pages and call them clean.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -154,15 +154,20 @@ def after(calls: Sequence[Call], survivor: Survivor) -> Tree:
 
 
 def _certain(calls: Sequence[Call]) -> list[bool]:
-    """For each call whether the first sync behind it, of the same file or folder, has succeeded."""
-    covered: dict[int, bool] = {}
+    """For each call whether the first sync behind it of the same file has succeeded; of names, whether any of the folder has."""
+    first: dict[int, bool] = {}
+    synced: set[int] = set()
     certain = []
     for call in reversed(calls):
-        if isinstance(call, Sync):
-            covered[call.node] = call.succeeded
-        certain.append(not isinstance(call, Told) and covered.get(_lies_in(call), False))
+        match call:
+            case Sync(node, succeeded):
+                first[node] = succeeded
+                synced |= {node} if succeeded else set()
+                certain.append(False)
+            case Create() | Rename() | Unlink():
+                certain.append(call.folder in synced)
+            case Write() | Truncate():
+                certain.append(first.get(call.node, False))
+            case Told():
+                certain.append(False)
     return certain[::-1]
-
-
-def _lies_in(call: Change | Sync) -> int:
-    return call.folder if isinstance(call, Create | Rename | Unlink) else call.node

@@ -1,0 +1,299 @@
+"""The n-th call that changes the disk fails, for every n until there is none: nothing acknowledged is lost, and work goes on.
+
+An interrupted call is made to fail here once, though Python takes it up again by itself (PEP 475): a file system may answer so too.
+"""
+
+import errno
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from coordinator import spool as spool_module
+from coordinator.quarantine import Entry, QuarantineFiles
+from coordinator.spool import Spool, Spooled
+from feedback_server.journal import Journal
+from feedback_wire.frames import Frame, walk
+from feedback_wire.log_name import Form, LogName
+from monitor_platform.retrieval.mirror import Mirror
+from tests.faults.recorded_calls import SHORT, NthCall, RecordedCalls, memory_folder
+from tests.faults.simulated_disk import after, lost
+from tests.faults.stepped_server import Format, SteppedServer, stored
+from tests.faults.test_power_cuts_of_a_spool import batch
+
+ERRORS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "EINTR": errno.EINTR, "short": SHORT}
+WAYS = [(error, lasting) for error in ERRORS for lasting in (False, True) if (error, lasting) != ("EINTR", True)]
+Calls = Counter[str]
+
+
+def every_n(error: int, once: Callable[[Path, NthCall], None], *, lasting: bool = False, every: int = 1) -> Calls:
+    """Call `once` in a folder of its own for each n, until its fault is not reached any more; which calls were failed how often."""
+    failed: Calls = Counter()
+    for n in range(1, 10_000, every):
+        only = ["write"] if error == SHORT else []
+        with memory_folder() as folder:
+            once(folder, fault := NthCall(n, error, only, lasting=lasting))
+        if not fault.reached:
+            return failed
+        failed[fault.failed[0]] += 1
+    pytest.fail("it never ends")
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> Callable[[], int]:
+    """How many warnings and errors were logged so far."""
+    caplog.set_level(logging.WARNING)
+    return lambda: sum(record.levelno >= logging.WARNING for record in caplog.records)
+
+
+class FeedbackServerLife:
+    """Starts, stores, seals and starts again, on a disk where a call fails; remembers what was acknowledged and what was said."""
+
+    def __init__(self, root: Path, form: Format, fault: NthCall, said: Callable[[], int]) -> None:
+        self._data, self._form, self._fault, self._said = root / "srv" / "data", form, fault, said
+        self._recorded = RecordedCalls(root, fault=fault)
+        self.acknowledged: list[int] = []
+
+    def run(self) -> RecordedCalls:
+        with self._recorded:
+            for first in (0, 10):
+                server = self._started()
+                self._counted(server, lambda server=server, first=first: self._store(server, first))  # type: ignore[misc]
+                server.die()
+            self._fault.over = True
+            server = self._started()
+            self._store(server, 20)
+            server.roll()
+            server.seal()
+            server.stop()
+        return self._recorded
+
+    def _started(self) -> SteppedServer:
+        for _ in range(50):
+            failed, said = len(self._fault.failed), self._said()
+            try:
+                server = SteppedServer(self._data, self._recorded.tell, self._form)
+            except OSError:
+                if self._fault.lasting:
+                    self._fault.over = True
+                continue
+            told = self._said() > said or self._fault.harmless
+            assert told or len(self._fault.failed) == failed, f"nobody was told: {self._fault.failed}"
+            return server
+        pytest.fail("it does not start any more")
+
+    def _counted(self, server: SteppedServer, work: Callable[[], None]) -> None:
+        """Whatever fails in the work shows in a counter."""
+        failed = len(self._fault.failed)
+        work()
+        errors = server.counters.write_errors + server.counters.seal_errors
+        assert errors or len(self._fault.failed) == failed or self._fault.harmless, f"nobody counted {self._fault.failed}"
+
+    def _store(self, server: SteppedServer, first: int) -> None:
+        for number in range(first, first + 3):
+            self._store_once(server, number)
+        server.roll()
+        self._store_once(server, first + 3)
+        for _ in range(2):
+            server.seal()
+
+    def _store_once(self, server: SteppedServer, number: int) -> None:
+        for _ in range(3):  # as a coordinator does
+            if server.store(number):
+                self.acknowledged.append(number)
+                return
+
+
+def fail_feedback_server(form: Format, error: int, said: Callable[[], int], *, lasting: bool, every: int) -> Calls:
+    def once(folder: Path, fault: NthCall) -> None:
+        life = FeedbackServerLife(folder, form, fault, said)
+        recorded = life.run()
+        copies = stored(folder / "srv" / "data")
+        assert not set(life.acknowledged) - copies.keys(), (fault.failed, "lost", copies)
+        assert {20, 21, 22, 23} <= set(life.acknowledged), "it works as before when the disk does"
+        assert max(copies.values()) == 1, (fault.failed, "doubled", copies)
+        with memory_folder() as left:  # what a failed sync has dropped is not made good by those after it
+            after(recorded.calls, lost).write_to(left)
+            assert (left / "srv" / "data").is_dir(), (fault.failed, "lost with the power")
+            assert not set(life.acknowledged) - stored(left / "srv" / "data").keys(), (fault.failed, "lost with the power")
+
+    return every_n(error, once, lasting=lasting, every=every)
+
+
+@pytest.mark.parametrize(
+    ("form", "error", "lasting", "every"),
+    [
+        ("jsonl", "EIO", False, 1),
+        ("jsonl", "ENOSPC", True, 2),
+        ("jsonl", "short", False, 1),
+        ("csv", "ENOSPC", False, 5),
+        ("parquet", "EIO", False, 5),
+    ],
+)
+def test_whichever_call_of_a_feedback_server_fails_nothing_acknowledged_is_lost(form, error, lasting, every, said):
+    failed = fail_feedback_server(form, ERRORS[error], said, lasting=lasting, every=every)
+    assert failed.total() >= 15, failed
+    if every == 1 and error == "EIO":
+        assert failed.keys() == {"open", "write", "fsync", "fdatasync", "rename", "unlink", "mkdir"}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize(("error", "lasting"), WAYS)
+def test_whichever_call_fails_in_whichever_way_nothing_acknowledged_is_lost(form, error, lasting, said):
+    assert fail_feedback_server(form, ERRORS[error], said, lasting=lasting, every=1).total() >= 20
+
+
+def started(folder: Path, fault: NthCall) -> Spool:
+    for _ in range(50):
+        try:
+            return Spool(folder, 10**6)
+        except OSError:
+            if fault.lasting:
+                fault.over = True
+    pytest.fail("it does not start any more")
+
+
+def drain(spool: Spool, out: list[int], *, most: int) -> None:
+    """Bring up to `most` batches to a feedback server, trying again as the outbox does."""
+    for _ in range(most):
+        with suppress(OSError):
+            found = spool.oldest()
+            if found is None:
+                return
+            number = int.from_bytes(found.batch_id) - 1
+            assert (found.batch_id, found.lines, found.messages) == batch(number), "altered"
+            out.append(number)
+            spool.drop(found)
+
+
+def fail_spool(error: int, *, lasting: bool) -> Calls:
+    """A spool fills, is drained for a part, is started anew and drained whole."""
+
+    def once(root: Path, fault: NthCall) -> None:
+        folder, waiting, out = root / "srv" / "spool", set[int](), list[int]()
+        with RecordedCalls(root, fault=fault):
+            spool = started(folder, fault)
+            for number in range(7):
+                with suppress(OSError):  # the sender is told
+                    spool.append(*batch(number))
+                    waiting.add(number)
+            drain(spool, out, most=2)
+            with suppress(OSError):
+                spool.close()
+            spool = started(folder, fault)
+            if (found := read(spool)) is not None:
+                with suppress(OSError):
+                    spool.set_aside(found)
+                    out.append(int.from_bytes(found.batch_id) - 1)
+            drain(spool, out, most=3)
+            fault.over = True
+            drain(spool, out, most=100)
+            assert (spool.size_bytes, spool.messages) == (0, 0)
+            spool.close()
+        assert not waiting - set(out), (fault.failed, "lost", waiting - set(out))
+        assert len(set(out)) == len(out) or fault.failed, "none comes twice on a sound disk"
+
+    return every_n(error, once, lasting=lasting)
+
+
+def read(spool: Spool) -> Spooled | None:
+    with suppress(OSError):
+        return spool.oldest()
+    return None
+
+
+@pytest.mark.parametrize(("error", "lasting"), WAYS)
+def test_whichever_call_of_a_spool_fails_nothing_acknowledged_is_lost(error, lasting, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 400)
+    logging.disable(logging.CRITICAL)
+    try:
+        failed = fail_spool(ERRORS[error], lasting=lasting)
+    finally:
+        logging.disable(logging.NOTSET)
+    assert failed.total() >= 10, failed
+    if error == "EIO":
+        assert failed.keys() >= {"open", "write", "fsync", "fdatasync", "rename", "unlink", "mkdir"}
+
+
+def entry(number: int) -> Entry:
+    return Entry(
+        received_ms=number,
+        reason="malformed",
+        detail="",
+        key="",
+        prefix=b'{"ip":"","weight":1.0,"via":"c1",',
+        payload=b"%d" % number,
+    )
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_whichever_call_of_a_quarantine_fails_what_counts_as_kept_is_readable_and_the_rest_is_counted(error):
+    def once(folder: Path, fault: NthCall) -> None:
+        with RecordedCalls(folder, fault=fault):
+            files = QuarantineFiles(folder / "srv" / "q", "c1-0", 10**6)
+            for number in range(6):
+                files.append([entry(2 * number), entry(2 * number + 1)])
+        kept = 0
+        for path in (folder / "srv" / "q").glob("*.zst"):
+            frames = [frame for frame in walk(path.read_bytes()) if isinstance(frame, Frame)]
+            kept += sum(zstandard.decompress(frame.payload).count(b"\n") for frame in frames)
+        assert files.kept + files.dropped == 12
+        assert files.kept <= kept, "a file whose sync failed may have come through all the same"
+        if fault.failed != ["mkdir"]:  # a folder that is there need not be made
+            assert files.dropped == 2 * len(fault.failed), "only the entries of the call that failed"
+
+    assert every_n(ERRORS[error], once).total() >= 6
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_whichever_call_of_a_mirror_fails_a_log_under_its_own_name_is_whole_and_fetching_it_again_heals_it(error):
+    name = LogName.parse("20120807T093000Z-fs1-0000.jsonl.zst")
+    journal, sealed = bytes(range(256)) * 3, bytes(range(255, -1, -1)) * 2
+
+    def fetch(mirror: Mirror) -> None:
+        for at in range(0, len(journal), 256):
+            mirror.write(mirror.path(name.sealed(Form.JOURNAL)), at, journal[at : at + 256])
+        mirror.cut(mirror.path(name.sealed(Form.JOURNAL)), 512)
+        for at in range(0, len(sealed), 256):
+            mirror.write(mirror.part(name), at, sealed[at : at + 256])
+        mirror.complete(name)
+
+    def once(folder: Path, fault: NthCall) -> None:
+        mirror = Mirror(folder)
+        with RecordedCalls(folder, fault=fault) as recorded:
+            with suppress(OSError):
+                fetch(mirror)
+            assert not mirror.path(name).exists() or mirror.path(name).read_bytes() == sealed
+            fault.over = True
+            fetch(mirror)
+        assert mirror.logs("fs1") == [name]
+        assert mirror.path(name).read_bytes() == sealed
+        for cut in range(len(recorded.calls)):
+            tree = after(recorded.calls[:cut], lost)
+            for files in tree.folders.values():
+                assert str(name) not in files or tree.files[files[str(name)]] == sealed, "whole, or not there, when power fails"
+
+    assert every_n(ERRORS[error], once).total() >= 5
+
+
+def test_the_proof_sees_a_server_that_acknowledges_after_a_failed_sync(monkeypatch: pytest.MonkeyPatch, said: Callable[[], int]):
+    def careless(self: Journal) -> None:
+        with suppress(OSError):
+            os.fdatasync(self._fd)
+        self.durable_bytes, self.durable_records = self._written_bytes, self._written_records
+
+    monkeypatch.setattr(Journal, "sync", careless)
+    with pytest.raises(AssertionError, match=r"nobody counted|lost with the power"):
+        fail_feedback_server("jsonl", errno.EIO, said, lasting=False, every=1)
+
+
+def test_the_proof_sees_a_spool_that_goes_on_behind_a_failed_write(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(spool_module, "_write_all", lambda file, data: os.write(file, data))
+    with pytest.raises(AssertionError, match="lost"):
+        fail_spool(SHORT, lasting=False)
