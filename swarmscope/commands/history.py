@@ -3,7 +3,6 @@
 Standard output carries the result and nothing else; progress is told on standard error.
 """
 
-import csv
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -229,9 +228,9 @@ def _print(rows: Sequence[Row], *, as_json: bool, as_csv: bool) -> None:
     if as_json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
     elif as_csv:
-        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        from monitor_platform.measures.spreadsheet import write_csv
+
+        write_csv(sys.stdout, list(rows[0]), (list(row.values()) for row in rows))
     else:
         _print_table(rows)
 

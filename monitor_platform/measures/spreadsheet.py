@@ -1,0 +1,37 @@
+"""Tables for spreadsheets and notebooks: CSV in which no text can act as a formula, and Parquet with the same rows."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+# A spreadsheet that expects other separators sees cells begin within our texts; some trim first, or peel quotes off, and some take
+# the wide forms of East Asian keyboards for the narrow ones.
+_FORMULA = re.compile(r"""(?:^|(?<=[;,\t\r\n]))(?=[\s\x00-\x20\u200b-\u200f\ufeff"]*[=+\-@＝＋－＠])|^(?=[\t\r\n])""")
+
+
+def cell(value: object) -> str:
+    """A cell that a spreadsheet shows and never computes, however it begins and wherever the reader sees rows and columns end."""
+    if not isinstance(value, str):
+        return "" if value is None else str(value)
+    # End hosts choose these texts. The apostrophe is what spreadsheets themselves put before text that looks like a formula.
+    text = _FORMULA.sub("'", value)
+    return f'"{text.replace(chr(34), chr(34) * 2)}"'
+
+
+def write_csv(file: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    file.writelines(",".join(map(cell, row)) + "\n" for row in (names, *rows))
+
+
+def write_parquet(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """The rows with their own types; a column of numbers that are not all whole is one of floating-point numbers."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = [_alike(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
+    pq.write_table(pa.table(dict(zip(names, columns, strict=True))), path, compression="zstd")
+
+
+def _alike(column: Sequence[Any]) -> list[Any]:
+    fractions = any(isinstance(cell, float) for cell in column)
+    return [float(cell) if fractions and cell is not None else cell for cell in column]
