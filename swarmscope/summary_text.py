@@ -1,6 +1,5 @@
 """A summary for people and for spreadsheets. Means never stand without the number of messages that they come from."""
 
-import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -28,28 +27,23 @@ TITLES = {
     "mos": "MOS",
 }
 
-# A spreadsheet that expects other separators sees cells begin within our texts; some trim first, or peel quotes off, and some take
-# the wide forms of East Asian keyboards for the narrow ones.
-_FORMULA = re.compile(r"""(?:^|(?<=[;,\t\r\n]))(?=[\s\x00-\x20\u200b-\u200f\ufeff"]*[=+\-@＝＋－＠])|^(?=[\t\r\n])""")
 
-
-def print_csv(summary: Summary, by: Sequence[str]) -> None:
+def flat(summary: Summary, by: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
+    """The names of the columns, and a row for the total and each group."""
     spreads = [f"{name}_{part}" for name in SPREADS for part in PARTS]
-    print(",".join([*map(_cell, by), "from", "to", *COUNTS, *SINGLES, *spreads]))
+    models = summary.get("models", {})
+    # The mean of MOS stands there already.
+    scores = [f"{name}_{part}" for name in models if name != "mos" for part in PARTS]
+    terms = [f"{name}_{term}" for name, score in models.items() for term in score["terms"]]
+    rows = []
     for numbers in (summary, *summary["groups"]):
         names = [numbers.get("by", {}).get(name) for name in by]
-        values = [numbers[name][part] for name in SPREADS for part in PARTS]
         counts = [numbers[name] for name in (*COUNTS, *SINGLES)]
-        print(",".join(map(_cell, [*names, summary["from"], summary["to"], *counts, *values])))
-
-
-def _cell(value: str | float | None) -> str:
-    """A cell that a spreadsheet shows and never computes, however it begins and wherever the reader sees rows and columns end."""
-    if not isinstance(value, str):
-        return "" if value is None else str(value)
-    # End hosts choose these texts. The apostrophe is what spreadsheets themselves put before text that looks like a formula.
-    text = _FORMULA.sub("'", value)
-    return f'"{text.replace(chr(34), chr(34) * 2)}"'
+        values = [numbers[name][part] for name in SPREADS for part in PARTS]
+        scored = [numbers["models"][name][part] for name in models if name != "mos" for part in PARTS]
+        made_of = [numbers["models"][name]["terms"].get(term) for name, score in models.items() for term in score["terms"]]
+        rows.append([*names, summary["from"], summary["to"], *counts, *values, *scored, *made_of])
+    return [*by, "from", "to", *COUNTS, *SINGLES, *spreads, *scores, *terms], rows
 
 
 def print_tables(summary: Summary, by: Sequence[str]) -> None:
@@ -60,6 +54,9 @@ def print_tables(summary: Summary, by: Sequence[str]) -> None:
     counts = "   ".join(f"{name} {_say(summary[name])}" for name in COUNTS)
     console.print(f"{_moment(summary['from'])} to {_moment(summary['to'])}\n{counts}\n")
     console.print(_total_table(summary))
+    if "models" in summary:
+        console.print()
+        console.print(_model_table(summary))
     if by:
         console.print()
         console.print(_group_table(summary, by))
@@ -71,6 +68,16 @@ def _total_table(summary: Summary) -> "Table":
         table.add_row(TITLES[name], *(_say(summary[name][part]) for part in PARTS))
     for name in SINGLES:
         table.add_row(TITLES[name], _say(summary[name]))
+    return table
+
+
+def _model_table(summary: Summary) -> "Table":
+    """Each score, and the terms that made its mean."""
+    table = _table(("model",), (*PARTS, "of"))
+    table.add_column("made of")
+    for name, score in summary["models"].items():
+        terms = "  ".join(f"{term} {value:+.2f}" for term, value in score["terms"].items() if value is not None)
+        table.add_row(name, *(_say(score[part]) for part in PARTS), _say(score["n"]), terms)
     return table
 
 

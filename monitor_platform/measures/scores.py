@@ -1,13 +1,14 @@
 """Quality models side by side: each score's mean and quantiles, and each term's mean, which add up to the mean of the score."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import duckdb
 
 from monitor_platform.measures.exact import exact_sum, number, quotient
 from monitor_platform.measures.quality.catalogue import ALL
-from monitor_platform.measures.quality.model import call
+from monitor_platform.measures.quality.model import call, coefficients
 from monitor_platform.measures.registry import MEASURES, Kind
 from monitor_platform.measures.selection import Selection, Span
 from monitor_platform.measures.statistics import Group, Rows, quantiles
@@ -41,6 +42,25 @@ def scores(
             for group, score in _of(cursor, rows, tuple(table.models[name].terms())).items():
                 found.setdefault(group, {})[name] = score
     return found
+
+
+def add_scores(
+    summary: dict[str, Any],
+    table: FeedbackTable,
+    models: Sequence[str],
+    *,
+    span: Span | None = None,
+    where: Mapping[str, str] | None = None,
+    by: Sequence[str] = (),
+) -> None:
+    """Put `models` into `summary` and each of its groups; the coefficients stand with the total, since they hold for all."""
+    found = scores(table, models, span=span, where=where, by=by)
+    nobody = dict.fromkeys(models, Score(n=0, mean=None, p50=None, p95=None, terms={}))
+    for numbers in (summary, *summary["groups"]):
+        group = tuple(numbers["by"].values()) if "by" in numbers else (None,) * len(by)
+        numbers["models"] = {name: asdict(score) for name, score in (nobody | found.get(group, {})).items()}
+    for name in models:
+        summary["models"][name]["coefficients"] = coefficients(table.models[name])
 
 
 def scored(name: str, selection: Selection, *columns: str) -> Rows:

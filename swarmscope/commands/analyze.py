@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from swarmscope.moment import END_OF_TIME_MS, unix_ms
-from swarmscope.summary_text import print_csv, print_tables
+from swarmscope.summary_text import flat, print_tables
 
 if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
     from monitor_platform.measures.open import Progress
@@ -29,7 +29,9 @@ command = App(
         "    swarmscope analyze mirror/ --from 2012-08-07T09:30Z --to 2012-08-07T10:00Z --by channel,isp\n\n"
         "    swarmscope analyze friday.parquet --by extra.codec --json | jq .groups\n\n"
         "    swarmscope analyze friday.parquet --where channel=Olympics --where extra.codec=av1\n\n"
-        "    swarmscope analyze mirror/ --by isp --html report.html"
+        "    swarmscope analyze mirror/ --by isp --html report.html\n\n"
+        "    swarmscope analyze mirror/ --models all --model-set mos_stalling.length=0.2\n\n"
+        "    swarmscope analyze mirror/ --sessions --models all --parquet sessions.parquet"
     ),
 )
 
@@ -45,6 +47,11 @@ def analyze(
     where: list[str] | None = None,
     as_json: Annotated[bool, Parameter(name="--json")] = False,
     as_csv: Annotated[bool, Parameter(name="--csv")] = False,
+    parquet: Path | None = None,
+    sessions: bool = False,
+    p1203: Path | None = None,
+    models: str = "",
+    model_set: list[str] | None = None,
     html: Path | None = None,
     period: float = 30.0,
     mos_c1: float = -5.0,
@@ -73,6 +80,17 @@ def analyze(
         Print JSON, in the same shape as the monitoring platform's summary API.
     as_csv
         Print CSV: a line for the total and one for each group.
+    parquet
+        Write the table that --csv prints to this Parquet file instead.
+    sessions
+        A row per session instead of sums: its facts, means, scores and the terms that made them; for --csv or --parquet.
+    p1203
+        Also write what ITU-T P.1203 mode 0 needs of each session into this folder, approximated from what intervals tell.
+    models
+        Quality models to score by, side by side, with their terms: all, or some of mos, mos_stalling, qoe_linear, startup_score,
+        good_sessions.
+    model_set
+        A coefficient of a model, MODEL.COEFFICIENT=VALUE, such as mos_stalling.length=0.2; again for another one.
     html
         Also write a page with the four views and the numbers; it needs no server and no network.
     period
@@ -96,23 +114,44 @@ def analyze(
     from monitor_platform.measures.gathering import columns_for
     from monitor_platform.measures.mos import MosModel
     from monitor_platform.measures.open import open_logs
+    from monitor_platform.measures.p1203 import write_inputs
+    from monitor_platform.measures.quality.catalogue import catalogue, chosen, mos_of
+    from monitor_platform.measures.scores import add_scores
     from monitor_platform.measures.selection import check_columns
+    from monitor_platform.measures.session_table import session_table
+    from monitor_platform.measures.spreadsheet import write_csv, write_parquet
     from monitor_platform.measures.summary import summarize
 
     columns = [name.strip() for each in by or () for name in each.split(",") if name.strip()]
     try:
         _check_output(as_json=as_json, as_csv=as_csv, html=html, period=period)
+        _check_tables(as_json=as_json, as_csv=as_csv, parquet=parquet, sessions=sessions, by=columns)
         filters = _filters(where or ())
         check_columns((*columns, *filters))
         mos = MosModel(c1=mos_c1, c2=mos_c2, a=mos_a, lam=mos_lambda, calibration=mos_calibration)
+        quality, scored = catalogue(mos, model_set or ()), chosen(models)
         asked = _span(begin, end)
         with Locator(geo_city, geo_asn) as locator, _progress() as progress:
-            kept = None if html is not None else columns_for((*columns, *filters))
-            table = open_logs(paths, locator=locator, mos=mos, span=asked, progress=progress, columns=kept)
+            needed = columns_for((*columns, *filters), [quality[name] for name in scored])
+            table = open_logs(
+                paths,
+                locator=locator,
+                mos=mos_of(quality),
+                models=quality,
+                span=asked,
+                progress=progress,
+                columns=None if html or sessions or p1203 else needed,
+            )
         with closing(table):
             _tell_damages(table)
             span = _covered(table, asked, begin, end)
             summary = summarize(table, span=span, where=filters, by=columns)
+            if scored:
+                add_scores(summary, table, scored, span=span, where=filters, by=columns)
+            rows = session_table(table, scored or ("mos",), span=span, where=filters) if sessions else None
+            if p1203 is not None:
+                p1203.mkdir(parents=True, exist_ok=True)
+                write_inputs(p1203, table, span=span, where=filters)
             if html is not None and summary["messages"]:
                 from monitor_platform.report import write_report  # Bokeh takes a second more
 
@@ -123,8 +162,9 @@ def analyze(
         sys.exit(f"swarmscope analyze: no records in {', '.join(map(str, paths))}{_within(asked, filters)}")
     if as_json:
         print(json.dumps(summary, indent=2, ensure_ascii=False))
-    elif as_csv:
-        print_csv(summary, columns)
+    elif rows is not None or as_csv or parquet:
+        names, lines = (rows.names, rows.rows) if rows else flat(summary, columns)
+        write_parquet(parquet, names, lines) if parquet else write_csv(sys.stdout, names, lines)
     else:
         print_tables(summary, columns)
 
@@ -137,6 +177,18 @@ def _check_output(*, as_json: bool, as_csv: bool, html: Path | None, period: flo
         raise ValueError(f"--html {html} cannot be written: there is no folder {html.parent}")
     if not 0 < period < inf:
         raise ValueError(f"--period is {period:g}; it needs a number of seconds above 0, such as 30")
+
+
+def _check_tables(*, as_json: bool, as_csv: bool, parquet: Path | None, sessions: bool, by: Sequence[str]) -> None:
+    """ValueError for tables that nobody would see, or that are asked for twice."""
+    if parquet is not None and (as_json or as_csv):
+        raise ValueError("--parquet writes what --csv prints; choose one of --json, --csv and --parquet")
+    if parquet is not None and not parquet.parent.is_dir():
+        raise ValueError(f"--parquet {parquet} cannot be written: there is no folder {parquet.parent}")
+    if sessions and not (as_csv or parquet):
+        raise ValueError("--sessions makes a table of sessions: say where to with --csv or --parquet FILE")
+    if sessions and by:
+        raise ValueError("--sessions has a row for each session, so --by has nothing to group; leave one of them out")
 
 
 def _filters(texts: Sequence[str]) -> dict[str, str]:

@@ -28,6 +28,11 @@ def catalogue(mos: MosModel | None = None, settings: Iterable[str] = ()) -> dict
     return models
 
 
+def mos_of(models: Models) -> MosModel:
+    """MOS(B, D) as it is among `models`."""
+    return cast("MosModel", models["mos"])
+
+
 def chosen(text: str) -> tuple[str, ...]:
     """The names of models in `text`: `all`, or some with commas between them; ValueError for another name."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from monitor_platform.measures.histogram import histogram
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.open import open_logs
-from monitor_platform.measures.quality.catalogue import ALL, NAMES, catalogue, chosen
+from monitor_platform.measures.quality.catalogue import ALL, NAMES, catalogue, chosen, mos_of
 from monitor_platform.measures.regions import by_region
 from monitor_platform.measures.registry import MEASURES, Kind
 from monitor_platform.measures.scores import scores
@@ -103,7 +103,7 @@ def test_a_model_is_a_measure_of_every_view(table_of, name):
 def test_recorded_logs_are_scored_anew_under_other_coefficients(tmp_path, locator):
     path = write_log(tmp_path, [record(stall_count=1, stall_ms=10_000, playback_kbps=850, continuity=1)])
     models = catalogue(settings=["mos_stalling.length=0", "mos.c2=1", "mos.calibration=none"])
-    table = open_logs([path], locator=locator, mos=models["mos"], models=models)
+    table = open_logs([path], locator=locator, mos=mos_of(models), models=models)
     assert total(table, "mos_stalling").mean == pytest.approx(3.5 * math.exp(-0.19) + 1.5)
     assert total(table, "mos").terms["base"] == 1
     table.close()

@@ -1,0 +1,79 @@
+"""A row per session: who, where, when, what it got, and each model's score with its terms.
+
+Means are over the session's messages; what is told cumulatively (startup, stalls, played) is its last value. Unlike measures over
+many sessions, nothing here is weighted: `weight` is a column.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from monitor_platform.measures.exact import ONE, exact_sum
+from monitor_platform.measures.quality.model import Model, call
+from monitor_platform.measures.registry import MEASURES, Kind
+from monitor_platform.measures.selection import Selection, Span
+from monitor_platform.measures.table import FeedbackTable
+
+FACTS = ("channel", "isp", "area", "district", "country", "app", "platform", "via")
+CUMULATIVE = ("startup_ms", "stall_count", "stall_ms", "played_ms")
+RATES = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "p2p_ratio", "buffer_ms", "partners")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTable:
+    """`rows` in the order of their begin; a cell is None where the session said nothing."""
+
+    names: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+def session_table(
+    table: FeedbackTable, models: Sequence[str] = ("mos",), *, span: Span | None = None, where: Mapping[str, str] | None = None
+) -> SessionTable:
+    """The sessions of the chosen records, with the scores of `models`."""
+    chosen = [table.models[name] for name in models]
+    selection = Selection(span, where or {})
+    scored = [f"{call(model, terms=terms)} AS {_alias(model, terms=terms)}" for model in chosen for terms in (False, True)]
+    sql = f"""
+        SELECT {", ".join([*_COLUMNS, *(column for model in chosen for column in _score(model))])}
+        FROM ({selection.sql("*", *scored)}) GROUP BY session_id ORDER BY begin_ms, session_id
+    """
+    with table.reading() as cursor:
+        found = cursor.execute(sql, selection.parameters)
+        names = tuple(column[0] for column in found.description)
+        return SessionTable(names, found.fetchall())
+
+
+def _last(value: str, said: str) -> str:
+    return f"arg_max({value}, seq) FILTER (WHERE {said} IS NOT NULL)"
+
+
+def _mean(value: str, said: str) -> str:
+    return f"{exact_sum(value)}::DOUBLE / nullif(count({said}), 0) / {ONE}"
+
+
+_COLUMNS = (
+    "session_id",
+    "arg_max(peer_id, seq) AS peer_id",
+    *(f"{_last(name, name)} AS {name}" for name in FACTS),
+    "max(weight) AS weight",
+    "count(*) AS messages",
+    "max(seq) - min(seq) + 1 - count(*) AS lost",
+    "min(received_ms) AS begin_ms",
+    "max(received_ms) AS end_ms",
+    "coalesce(max(uptime_ms) - min(uptime_ms), max(received_ms) - min(received_ms)) / 1000 AS online_s",
+    *(f"{_last(name, name)} AS {name}" for name in CUMULATIVE),
+    *(f"{_mean(name, name)} AS {name}" for name in RATES),
+)
+
+
+def _alias(model: Model, *, terms: bool) -> str:
+    return f"score_{model.name}{'_terms' * terms}"
+
+
+def _score(model: Model) -> list[str]:
+    """The score and each of its terms: of the last message if the model scores sessions, else the mean over messages."""
+    read = _last if MEASURES[model.name].kind is Kind.SESSION else _mean
+    score, terms = _alias(model, terms=False), _alias(model, terms=True)
+    of_terms = [f"{read(f'{terms}.{term}', score)} AS {model.name}_{term}" for term in model.terms()]
+    return [f"{read(score, score)} AS {model.name}", *of_terms]

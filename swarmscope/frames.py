@@ -1,0 +1,46 @@
+"""`swarmscope.open_logs`, behind a lazy import: DuckDB takes a while to load."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monitor_platform.geo.locator import Locator
+from monitor_platform.measures.open import open_logs
+from monitor_platform.measures.quality.catalogue import catalogue, chosen, mos_of
+from monitor_platform.measures.quality.model import call
+from monitor_platform.measures.selection import Selection, Span
+from swarmscope.moment import END_OF_TIME_MS, unix_ms
+
+_FORMS = ("pandas", "polars", "duckdb")
+
+
+def frame(
+    paths: Sequence[Path],
+    as_: str,
+    begin: str | None,
+    end: str | None,
+    where: Mapping[str, str],
+    models: Sequence[str],
+    model_set: Sequence[str],
+) -> Any:  # noqa: ANN401 - see swarmscope.open_logs
+    """The messages as `as_` says."""
+    if as_ not in _FORMS:
+        raise ValueError(f"as_ is {as_!r}; choose from {', '.join(_FORMS)}")
+    quality, scored = catalogue(settings=model_set), chosen(",".join(models))
+    span = Span(0 if begin is None else unix_ms(begin), END_OF_TIME_MS if end is None else unix_ms(end))
+    with Locator() as locator:
+        table = open_logs(paths, locator=locator, mos=mos_of(quality), models=quality, span=span)
+    for damage in table.damages:
+        warnings.warn(f"damaged: {damage}", stacklevel=3)
+    selection = Selection(span, where)
+    # A relation takes no parameters, so what is chosen is written into a table of its own first.
+    scores = [f"{call(quality[name])} AS {name}" for name in scored]
+    # Not closed, since that would close the relation too: the database ends when nobody holds a connection to it any more.
+    cursor = table.cursor()
+    cursor.execute(f"CREATE TEMP TABLE message AS {selection.sql('* EXCLUDE (mos, shown_ms)', *scores)}", selection.parameters)
+    if as_ == "duckdb":
+        return cursor.table("message")
+    with cursor:
+        ordered = cursor.sql("SELECT * FROM message ORDER BY received_ms, session_id, seq")
+        return ordered.df() if as_ == "pandas" else ordered.pl()
