@@ -32,7 +32,7 @@ from monitor_platform.views.wording import NOTHING, say
 
 _DASHBOARD = Path(__file__).with_name("dashboard")
 _TEMPLATES = Environment(loader=FileSystemLoader(_DASHBOARD / "templates"), autoescape=True)
-_VIEWS = frozenset({"map", "district", "histogram", "timeline"})
+_VIEWS = frozenset({"tiles", "map", "district", "histogram", "timeline"})
 SERIES = ("mos", "continuity", "upload_kbps")
 
 

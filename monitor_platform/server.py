@@ -51,6 +51,7 @@ from monitor_platform.openapi import openapi
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.settings import Settings, is_loopback
+from monitor_platform.table_api import TABLE, TableHandler
 from monitor_platform.tls import Tls
 
 log = logging.getLogger(__name__)
@@ -142,7 +143,14 @@ def _open(settings: Settings, tls: Tls, opened: ExitStack) -> tuple[Feed | None,
     gate = _gate(settings, port, opened)
     figures = Figures(table, watch, feed)
     patterns = _patterns(
-        settings, gate, feed, (routes.SUMMARY, SummaryHandler, {"watch": watch, "archive": _archive(settings, locator)}), figures
+        settings,
+        gate,
+        feed,
+        [
+            (routes.SUMMARY, SummaryHandler, {"watch": watch, "archive": _archive(settings, locator)}),
+            (TABLE, TableHandler, {"watch": watch}),
+        ],
+        figures,
     )
     server = _Dashboard(gate, sockets, tls, patterns, watch, allowed_hosts(settings, port))
     figures.add(AccessFigures(gate, server.listener))
@@ -281,11 +289,11 @@ def _gate(settings: Settings, port: int, opened: ExitStack) -> Gate:
     return gate
 
 
-def _patterns(settings: Settings, gate: Gate, feed: Feed | None, summary: Route, figures: Figures) -> list[Route]:
+def _patterns(settings: Settings, gate: Gate, feed: Feed | None, numbers: list[Route], figures: Figures) -> list[Route]:
     """All that is not a page of Bokeh's; the gate stands before it as before those."""
     entrance = {"gate": gate, "secure": settings.is_https}
     return [
-        summary,
+        *numbers,
         (routes.HEALTH, TextHandler, {"text": lambda: b"ok\n"}),
         (routes.READY, TextHandler, {"text": partial(_readiness, feed)}),
         (routes.METRICS, TextHandler, {"text": figures.exposition, "content_type": CONTENT_TYPE_LATEST}),

@@ -5,7 +5,9 @@ exchange. Documents change only under their lock, all changes of a refresh toget
 """
 
 import json
+import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,9 @@ from bokeh.server.views.static_handler import StaticHandler
 from jinja2 import Environment, FileSystemLoader
 
 from monitor_platform.dashboard.answers import Moment
-from monitor_platform.dashboard.facts import apart, choices, facts, nothing_yet
+from monitor_platform.dashboard.curves import curves_of
+from monitor_platform.dashboard.facts import OK, apart, choices, facts, failed, nothing_yet
+from monitor_platform.dashboard.health import health
 from monitor_platform.dashboard.page import Look, Page
 from monitor_platform.dashboard.pages import PAGES
 from monitor_platform.dashboard.picture import AUDIENCE, Picture, Scene, distributed, picture, series_of
@@ -29,9 +33,12 @@ from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.geo.maps import CREDIT_HTML
 from monitor_platform.measures.registry import MEASURES, measure_of
+from monitor_platform.measures.selection import MEAN, Span
 from monitor_platform.views.histogram import HistogramView
 from monitor_platform.views.regions import RegionView, district_view, map_view
 from monitor_platform.views.timeline import TimelineView
+
+log = logging.getLogger(__name__)
 
 TICK_MS = 250
 TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=False)  # noqa: S701 - see page.html
@@ -56,6 +63,8 @@ class Viewer:
         self._question = Question.parse(_query_of(document))
         self._shown: tuple[Moment, Question] | None = None
         self._exchange = Exchange(name="exchange", asked=self._question.query(), pill=json.dumps(watch.pill()))
+        # What the platform itself selects on a map or in a histogram is no viewer's choice.
+        self._showing = False
         self._maps: dict[str, RegionView] = {}
         self._histogram: HistogramView | None = None
         self._timeline: TimelineView | None = None
@@ -75,13 +84,23 @@ class Viewer:
         if self._shown != (moment, self._question):
             follows = self._shown is not None and self._shown[1] == self._question
             self._shown = (moment, self._question)
-            await self._refresh(await self._watch.scene(moment), self._question)
+            await self._refresh_or_say_why_not(moment, self._question)
             if follows:
                 self._watch.shown(moment)
 
+    async def _refresh_or_say_why_not(self, moment: Moment, question: Question) -> None:
+        """A question that cannot be answered must not leave the page waiting, nor be asked four times a second."""
+        try:
+            await self._refresh(await self._watch.scene(moment), question)
+        except Exception:
+            log.exception("the page %s could not be made for ?%s", self._page.path, question.query())
+            self._exchange.update(facts=json.dumps(failed(question) | {"asked": self._exchange.asked}))
+
     async def _refresh(self, scene: Scene | None, question: Question) -> None:
         if scene is None and not self._page.stands_alone:
-            self._exchange.update(facts=json.dumps(nothing_yet(question, live=self._watch.live)))
+            self._exchange.update(
+                facts=json.dumps(nothing_yet(question, live=self._watch.live) | {"health": health(self._watch, None)})
+            )
             return
         look = Look(watch=self._watch, scene=scene, question=question)
         show = await self._part.ask(look) if self._part is not None else None
@@ -92,29 +111,37 @@ class Viewer:
         if question != self._question:
             return  # asked anew meanwhile; that answer is on its way
         self._document.hold("combine")
+        self._showing = True
         try:
             told = {"page": dict(show()) if show is not None else {}, "asked": self._exchange.asked}
+            told["health"] = health(self._watch, shown)
             if shown is not None and scene is not None:
                 self._show(shown)
                 self._exchange.update(choices=json.dumps(choices(shown)))
-                told = facts(shown, scene) | told
+                # What a page that stands alone shows does not depend on what is filtered.
+                told = facts(shown, scene) | told | ({"state": OK} if self._page.stands_alone else {})
             else:
                 told = apart(question) | told
             self._exchange.update(facts=json.dumps(told))
         finally:
+            self._showing = False
             self._document.unhold()
 
     def _show(self, shown: Picture) -> None:
         question, measure = shown.question, measure_of(shown.question.measure, "region")
+        beside = shown.beside
+        there = (None, None, None) if beside is None else (beside.areas, beside.districts, beside.histogram)
         if shown.areas is not None:
-            self._maps["area"].show(measure, shown.areas, question.area)
+            self._maps["area"].show(measure, shown.areas, question.area, against=there[0])
         if shown.districts is not None:
-            self._maps["district"].show(measure, shown.districts, question.district)
+            self._maps["district"].show(measure, shown.districts, question.district, against=there[1])
         if self._histogram is not None and shown.histogram is not None:
-            self._histogram.show(distributed(question.measure), shown.histogram)
+            drawn = distributed(question.measure)
+            chosen = dict(question.others).get(MEAN + drawn.name, "")
+            self._histogram.show(drawn, shown.histogram, against=there[2], chosen=chosen)
         if self._timeline is not None:
             series = [measure_of(name, "timeline") for name in series_of(question)]
-            self._timeline.show(MEASURES[AUDIENCE], shown.audience, series, shown.timeline, shown.span)
+            self._timeline.show(MEASURES[AUDIENCE], shown.audience, series, shown.timeline, shown.span, curves_of(shown))
 
     def _make_views(self) -> None:
         views = self._page.views
@@ -126,9 +153,11 @@ class Viewer:
             self._add("district", self._maps["district"].figure)
         if "histogram" in views:
             self._histogram = HistogramView()
+            self._histogram.source.selected.on_change("indices", self._on_bar)
             self._add("histogram", self._histogram.figure)
         if "timeline" in views:
             self._timeline = TimelineView(self._page.panels)
+            self._timeline.on_brush = self._on_brush
             self._add("timeline", self._timeline.figure)
         for name, figure in (self._part.figures if self._part is not None else {}).items():
             self._add(name, figure)
@@ -154,11 +183,24 @@ class Viewer:
         self._question = Question.parse(asked)
         self._document.add_next_tick_callback(self._tick)
 
+    def _choose(self, question: Question) -> None:
+        if question != self._question:
+            self._question = question
+            self._document.add_next_tick_callback(self._tick)
+
+    def _on_bar(self, _attr: str, _old: list[int], indices: list[int]) -> None:
+        if self._histogram is None or self._showing:
+            return
+        name = MEAN + distributed(self._question.measure).name
+        self._choose(self._question.with_filter(name, self._histogram.range_at(indices[0]) if indices else ""))
+
+    def _on_brush(self, span: Span) -> None:
+        self._choose(replace(self._question, span=span))
+
     def _on_tap(self, column: str, view: RegionView, _attr: str, _old: list[int], indices: list[int]) -> None:
         tapped = view.region_at(indices[0]) if indices else ""
-        if tapped != getattr(self._question, column):
-            self._question = self._question.placed(column, tapped)
-            self._document.add_next_tick_callback(self._tick)
+        if not self._showing and tapped != getattr(self._question, column):
+            self._choose(self._question.placed(column, tapped))
 
 
 def build(document: Document, *, page: Page, watch: Watch) -> None:

@@ -3,22 +3,30 @@
 from collections.abc import Sequence
 from typing import Any
 
-from monitor_platform.dashboard.picture import AUDIENCE, TILES, Picture, Scene, distributed, series_of
-from monitor_platform.dashboard.question import COLOURING, MINUTES, MOST_SERIES, SERIES, Question
+from monitor_platform.dashboard.curves import legend
+from monitor_platform.dashboard.health import drops
+from monitor_platform.dashboard.names import dimension_name, place_name, value_name
+from monitor_platform.dashboard.picture import AUDIENCE, Picture, Scene, distributed, series_of
+from monitor_platform.dashboard.question import COLOURING, COMPARE, MINUTES, MOST_SERIES, SERIES, VERSUS, Question
+from monitor_platform.dashboard.tables import BY_VIEW, slice_measure
+from monitor_platform.dashboard.tiles import tiles
 from monitor_platform.geo import maps
 from monitor_platform.geo.places import OUTSIDE, UNLOCATED
 from monitor_platform.measures.regions import RegionValue
 from monitor_platform.measures.registry import MEASURES, measure_of
-from monitor_platform.measures.selection import EXTRA
-from monitor_platform.views.palette import grade, key_to
+from monitor_platform.measures.selection import DIMENSIONS
+from monitor_platform.views.palette import key_to
 from monitor_platform.views.regions import scale_on
-from monitor_platform.views.wording import NOTHING, count, say
+from monitor_platform.views.wording import count, say
 
 LONGEST_LIST = 500
 """More channels than this do not help anybody in a list; an address with `channel=` still reaches each of them."""
 
 MOST_EXTRAS = 20
 """Numbers in `extra` that are offered; whoever sends messages can invent as many as he likes. An address reaches the others."""
+
+MOST_SLICES = 8
+"""More rows than this are no shortlist; the table has all of them."""
 
 FIRST_MESSAGE = (
     "curl http://127.0.0.1:8080/v1/feedback -H 'Authorization: Bearer INGEST-KEY' -H 'Content-Type: application/json' \\\n"
@@ -39,12 +47,17 @@ def facts(picture: Picture, scene: Scene) -> Fact:
         "span": {"from": picture.span.from_ms, "to": picture.span.to_ms},
         "extent": {"from": scene.extent.from_ms, "to": scene.extent.to_ms},
         "state": OK if summary["messages"] else _nothing_matches(question),
-        "tiles": _tiles(picture),
+        "tiles": tiles(picture),
         "notes": _notes(picture),
         "asides": _asides(picture),
-        "drops": _drops(picture),
-        "others": [f"{name.removeprefix(EXTRA)}: {value}" for name, value in question.others],
+        "drops": drops(picture),
+        "chips": _chips(question),
         "keys": _keys(picture),
+        "slices": _slices(picture),
+        "legend": legend(picture),
+        "compare": question.compare,
+        "by": question.by,
+        "tables": {view: BY_VIEW[view](picture).said() for view in question.tables},
     }
 
 
@@ -57,6 +70,9 @@ def choices(picture: Picture) -> Fact:
         "channels": [[name, name] for name in picture.channels[:LONGEST_LIST]],
         "isps": [[name, name] for name in picture.isps[:LONGEST_LIST]],
         "places": _places(),
+        "compare": [["", "Nothing"], *([name, title.capitalize()] for name, title in COMPARE.items())],
+        "by": [["", "Nothing"], *([name, dimension_name(name)] for name in DIMENSIONS)],
+        "by_extra": [[name, dimension_name(name)] for name in picture.fields[:MOST_EXTRAS]],
         "minutes": [[str(minutes), f"Last {minutes} min"] for minutes in MINUTES],
     }
 
@@ -97,70 +113,84 @@ def nothing_yet(question: Question, *, live: bool) -> Fact:
         "notes": {},
         "asides": {},
         "drops": "",
-        "others": [],
+        "chips": _chips(question),
         "keys": {},
+        "slices": [],
+        "legend": [],
+        "compare": question.compare,
+        "by": question.by,
+        "tables": {},
     }
+
+
+def failed(question: Question) -> Fact:
+    """The facts when the platform could not answer; its log says why."""
+    state = {
+        "kind": "error",
+        "title": "This could not be answered",
+        "text": "The monitoring platform met an error with this question; its log says which. The next records ask it again.",
+        "command": "",
+        "way_out": True,
+    }
+    return nothing_yet(question, live=False) | {"state": state}
 
 
 def _nothing_matches(question: Question) -> Fact:
     filters = question.where()
     if filters:
-        chosen = ", ".join(f"{name} “{place_name(value)}”" for name, value in filters.items())
+        chosen = ", ".join(f"{_lower(name)} “{value_name(name, value)}”" for name, value in filters.items())
         text = f"Nobody with {chosen} has been heard from in this time range."
     else:
         text = "No end host has been heard from in this time range; a longer one may show who was here."
-    return {"kind": "no_match", "title": "Nothing matches", "text": text, "command": "", "way_out": bool(filters)}
-
-
-def place_name(region: str) -> str:
-    """The name of an area, district or bucket; whatever else is said as it is."""
-    names = {area.id: area.name for area in maps.areas()}
-    return names.get(region, region)
-
-
-def _tiles(picture: Picture) -> list[Fact]:
-    peers = f"{picture.summary['peers']:,.0f}"
-    audience = _tile(
-        AUDIENCE, picture, _last(picture.audience.values[AUDIENCE]), f"{peers} in all", "Distinct peers in this time range"
-    )
-    others = (
-        _startup(picture) if name == "startup_ms" else _tile(name, picture, _mean(picture, name), f"n = {peers}", "Peers")
-        for name in TILES
-    )
-    return [audience, *others]
-
-
-def _tile(name: str, picture: Picture, value: float | None, note: str, note_means: str) -> Fact:
-    measure = MEASURES[name]
-    number, _, unit = say(measure, value).partition("\u202f")
-    if name == "mos" and value is not None:
-        unit = grade(value)
     return {
-        "measure": name,
-        "title": measure.title,
-        "value": number,
-        "unit": "" if name == AUDIENCE else unit,
-        "note": note,
-        "note_means": note_means,
-        "trend": (picture.audience if name == AUDIENCE else picture.trends).values[name],
+        "kind": "no_match",
+        "title": "Nothing matches",
+        "text": text,
+        "command": "",
+        "way_out": bool(filters) or question.span is not None,
     }
 
 
-def _startup(picture: Picture) -> Fact:
-    delay = picture.summary["startup_ms"]
-    tile = _tile("startup_ms", picture, None, f"n = {picture.summary['sessions']:,.0f}", "Sessions")
-    p50, p95 = (NOTHING if delay[name] is None else f"{delay[name] / 1000:,.1f}" for name in ("p50", "p95"))
-    return tile | {"title": "Startup p50 / p95", "value": f"{p50} / {p95}", "unit": "s"}
+def _lower(name: str) -> str:
+    title = dimension_name(name)
+    return title if title.isupper() else title.lower()
 
 
-def _mean(picture: Picture, name: str) -> float | None:
-    value = picture.summary[name]
-    number: float | None = value["mean"] if isinstance(value, dict) else value
-    return number
+def _chips(question: Question) -> list[Fact]:
+    """What restricts the view: each with the names of the address that take it away."""
+    chips: list[Fact] = [
+        {"names": [name], "text": f"{dimension_name(name)}: {value_name(name, value)}"} for name, value in question.where().items()
+    ]
+    if question.span is not None:
+        chips.append({"names": ["from", "to"], "text": "Time range", "span": [question.span.from_ms, question.span.to_ms]})
+    if question.by:
+        chips.append({"names": ["by"], "text": f"by {dimension_name(question.by)}"})
+    if question.compare:
+        said = COMPARE.get(question.compare, "another time")
+        chips.append({"names": ["compare"], "text": f"compared with {said}"})
+    versus = [(VERSUS + name, f"{dimension_name(name)}: {value_name(name, value)}") for name, value in question.versus]
+    return chips + [{"names": [name], "text": f"compared with {text}"} for name, text in versus]
 
 
-def _last(values: Sequence[float | None]) -> float | None:
-    return values[-1] if values else None
+def _slices(picture: Picture) -> list[Fact]:
+    """The worst few, with the words of their row."""
+    measure = slice_measure(picture)
+    worst = [each for each in picture.slices or () if each.impact > 0][:MOST_SLICES]
+    largest = max((each.impact for each in worst), default=1.0)
+    return [
+        {
+            "name": each.dimension,
+            "value": each.name,
+            "title": dimension_name(each.dimension),
+            "text": place_name(each.name),
+            "peers": f"{each.peers:,.0f}",
+            "mean": say(measure, each.mean),
+            "rest": say(measure, each.rest),
+            "share": each.impact / largest,
+            "thin": each.thin,
+        }
+        for each in worst
+    ]
 
 
 def _notes(picture: Picture) -> dict[str, str]:
@@ -169,12 +199,20 @@ def _notes(picture: Picture) -> dict[str, str]:
         "map": f"{measure} by area",
         "district": f"{measure}; choose one for its distribution",
         "timeline": f"each point stands for the {picture.window_s:,.0f} s before it",
+        "slices": f"{slice_measure(picture).title}: peers × how much worse than the rest",
     }
+    if picture.beside is not None:
+        said = f"; difference from {picture.beside.other.name}"
+        notes |= {view: notes[view] + said for view in ("map", "district")}
+        notes["timeline"] += f"; dashed: {picture.beside.other.name}"
     if picture.histogram is not None:
         place = picture.question.district or picture.question.area
         where = f" in {place_name(place)}" if place else ""
         peers = count(picture.histogram.peers, "peer")
         notes["histogram"] = f"{distributed(picture.question.measure).title}{where}, n = {peers}"
+        if picture.beside is not None and picture.beside.histogram is not None:
+            n = count(picture.beside.histogram.peers, "peer")
+            notes["histogram"] += f"; dashed: {picture.beside.other.name}, n = {n}"
     return notes
 
 
@@ -186,22 +224,19 @@ def _asides(picture: Picture) -> dict[str, str]:
     return asides
 
 
-def _drops(picture: Picture) -> str:
-    """What is not in the figures, by name; empty if nothing is missing."""
-    said = {
-        "taken away": (picture.summary["duplicates"], "duplicate"),
-        "unreadable": (picture.summary["unreadable"], "record"),
-        "lost": (picture.summary["lost"], "message"),
-        "in files": (picture.damages, "damaged place"),
-    }
-    return " · ".join(f"{count(n, one)} {fate}" for fate, (n, one) in said.items() if n)
-
-
 def _keys(picture: Picture) -> dict[str, Fact]:
     """The keys to the colours of the maps."""
     measure = measure_of(picture.question.measure, "region")
-    shown = {"map": (picture.areas, maps.areas()), "district": (picture.districts, maps.districts())}
-    keys = {view: key_to(scale_on(measure, values, regions)) for view, (values, regions) in shown.items() if values is not None}
+    beside = picture.beside
+    shown = {
+        "map": (picture.areas, maps.areas(), beside.areas if beside else None),
+        "district": (picture.districts, maps.districts(), beside.districts if beside else None),
+    }
+    keys = {
+        view: key_to(scale_on(measure, values, regions, against=against))
+        for view, (values, regions, against) in shown.items()
+        if values is not None
+    }
     return {view: {"colours": key.colours, "stepped": key.stepped, "marks": key.marks} for view, key in keys.items()}
 
 

@@ -1,12 +1,11 @@
 """Every measure: what it says, in which unit, by which formula, and where that comes from."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from bokeh.models import LayoutDOM
 
 from monitor_platform.dashboard.page import Look, Page, Show
-from monitor_platform.measures.definitions import definition_of
+from monitor_platform.measures.definitions import FIGURES, Definition, definition_of
 from monitor_platform.measures.registry import MEASURES
 
 
@@ -17,7 +16,7 @@ class MeasuresPart:
 
     async def ask(self, look: Look) -> Show:
         """Nothing has to be asked: definitions do not depend on what is recorded."""
-        return lambda: {"measures": [_row(name) for name in MEASURES]}
+        return lambda: {"measures": [*map(_row, MEASURES), *map(_figure, FIGURES)]}
 
 
 MEASURES_PAGE = Page(
@@ -33,14 +32,16 @@ MEASURES_PAGE = Page(
 )
 
 
-def _row(name: str) -> dict[str, Any]:
-    measure, said = MEASURES[name], definition_of(MEASURES[name])
-    return {
-        "name": name,
-        "title": measure.title,
-        "unit": measure.unit or ("1…5" if name == "mos" else "0…1" if measure.range == (0.0, 1.0) else "–"),
-        "views": sorted(measure.views),
-        "says": said.says,
-        "formula": said.formula,
-        "source": said.source,
-    }
+def _row(name: str) -> dict[str, str]:
+    measure = MEASURES[name]
+    unit = measure.unit or ("" if measure.range is None else "{:g}…{:g}".format(*measure.range))
+    return _said(name, measure.title, unit or "–", definition_of(measure))
+
+
+def _figure(name: str) -> dict[str, str]:
+    title, unit, definition = FIGURES[name]
+    return _said(name, title, unit, definition)
+
+
+def _said(name: str, title: str, unit: str, said: Definition) -> dict[str, str]:
+    return {"name": name, "title": title, "unit": unit, "says": said.says, "formula": said.formula, "source": said.source}

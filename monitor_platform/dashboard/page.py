@@ -82,4 +82,5 @@ class Page:
 
     @property
     def views(self) -> frozenset[str]:
-        return frozenset(name for name, _, _ in self.cards)
+        """What a picture for this page has to show."""
+        return frozenset(name for name, _, _ in self.cards) | ({"tiles"} if self.tiles else frozenset())

@@ -1,8 +1,10 @@
 """The pages: the overview joins the four views, the others show one of them at full size, or something of their own (page.py)."""
 
+from monitor_platform.dashboard.health_page import HEALTH_PAGE
 from monitor_platform.dashboard.measures_page import MEASURES_PAGE
 from monitor_platform.dashboard.page import Card, Page
 from monitor_platform.dashboard.question import MOST_SERIES
+from monitor_platform.dashboard.sessions_page import SESSIONS_PAGE
 
 MAP: Card = ("map", "Map", "Map of Hong Kong in areas of about equal size, coloured by the chosen measure")
 DISTRICT: Card = (
@@ -12,12 +14,20 @@ DISTRICT: Card = (
 )
 HISTOGRAM: Card = ("histogram", "Histogram", "Histogram: share of peers in each range of the chosen measure")
 TIMELINE: Card = ("timeline", "Timeline", "Timeline: audience and chosen measures over time")
+SLICES: Card = (
+    "slices",
+    "Where it hurts",
+    "Slices of the audience with the largest impact: peers times how much worse than the rest",
+)
+HEALTH: Card = ("health", "Data health", "How far the numbers can be trusted")
 
 PAGES = (
-    Page(name="overview", path="/", title="Overview", cards=(TIMELINE, MAP, DISTRICT, HISTOGRAM)),
+    Page(name="overview", path="/", title="Overview", cards=(TIMELINE, SLICES, MAP, DISTRICT, HISTOGRAM, HEALTH)),
     Page(name="map", path="/map", title="Map", cards=(MAP,)),
     Page(name="district", path="/district", title="District", cards=(DISTRICT, HISTOGRAM)),
     Page(name="histogram", path="/histogram", title="Histogram", cards=(HISTOGRAM,)),
     Page(name="timeline", path="/timeline", title="Timeline", cards=(TIMELINE,), panels=MOST_SERIES),
+    SESSIONS_PAGE,
+    HEALTH_PAGE,
     MEASURES_PAGE,
 )

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode
 
+from monitor_platform.measures.filters import Range, at_span, is_filter, is_mean_filter
 from monitor_platform.measures.registry import MEASURES, View, named
-from monitor_platform.measures.selection import Span, is_column
+from monitor_platform.measures.selection import MEAN, Span, is_column
 
 DEFAULT_MEASURE = "mos"
 MOST_SERIES = 4
@@ -20,12 +21,24 @@ COLOURING = tuple(name for name, measure in MEASURES.items() if "region" in meas
 SERIES = tuple(name for name, measure in MEASURES.items() if "timeline" in measure.views)
 """What a timeline can show."""
 
+COMPARE = {"before": "the time before", "day": "the day before", "week": "the week before"}
+"""With which other time to compare; an address can also name its begin in Unix milliseconds."""
+
+VERSUS = "vs."
+"""Begins the names of filters that make the other cohort of a comparison: `vs.channel=…`."""
+
+ANYBODY = "*"
+"""The value of such a filter that stands for no filter at all."""
+
 OWN = "p."
 """Begins the names in an address that a page keeps for itself."""
 
 LONGEST_QUERY = 4096
 MINUTES = (5, 15, 30, 60)
 DEFAULT_MINUTES = 15
+TABLES = ("timeline", "map", "district", "histogram", "breakdown", "slices")
+"""The views beside which a table can stand."""
+
 FILTERS = ("channel", "isp", "district", "area")
 """What has a control on the page; an address can filter by every other column as well."""
 
@@ -34,7 +47,8 @@ FILTERS = ("channel", "isp", "district", "area")
 class Question:
     """`span` is a fixed range of time (static), else the last `minutes` count; filters are empty for "all".
 
-    `others`: filters by columns without a control, `extra.NAME` among them, by name.
+    `others`: filters by columns without a control, `extra.NAME` among them, by name. `by`: what the timeline is broken down by.
+    `compare` and `versus`: the other time and the other cohort of a comparison. `tables`: the views whose numbers are listed too.
     """
 
     measure: str = DEFAULT_MEASURE
@@ -45,6 +59,10 @@ class Question:
     area: str = ""
     others: tuple[tuple[str, str], ...] = ()
     page_own: tuple[tuple[str, str], ...] = ()
+    by: str = ""
+    compare: str = ""
+    versus: tuple[tuple[str, str], ...] = ()
+    tables: tuple[str, ...] = ()
     minutes: int = DEFAULT_MINUTES
     span: Span | None = None
 
@@ -60,8 +78,12 @@ class Question:
             isp=said.get("isp", ""),
             district=said.get("district", ""),
             area="" if said.get("district") else said.get("area", ""),
-            others=tuple(sorted((name, value) for name, value in said.items() if name not in FILTERS and is_column(name))),
+            others=tuple(sorted((name, value) for name, value in said.items() if _filters(name, value))),
             page_own=tuple(sorted((name, value) for name, value in said.items() if name.startswith(OWN))),
+            by=said.get("by", "") if is_column(said.get("by", "")) else "",
+            compare=_compare(said.get("compare", "")),
+            versus=tuple(sorted(_versus(said))),
+            tables=tuple(sorted({name for name in said.get("table", "").split(",") if name in TABLES})),
             minutes=_minutes(said.get("minutes", "")),
             span=_span(said),
         )
@@ -77,7 +99,8 @@ class Question:
         """The address's query that asks this again; what is as usual is not in it."""
         said = {"measure": self.measure if self.measure != DEFAULT_MEASURE else "", "series": ",".join(self.series)}
         said |= {name: getattr(self, name) for name in FILTERS} | dict(self.others)
-        said |= dict(self.page_own)
+        said |= dict(self.page_own) | {VERSUS + name: value for name, value in self.versus}
+        said |= {"by": self.by, "compare": self.compare, "table": ",".join(self.tables)}
         if self.span is not None:
             said |= {"from": str(self.span.from_ms), "to": str(self.span.to_ms)}
         elif self.minutes != DEFAULT_MINUTES:
@@ -89,14 +112,53 @@ class Question:
         """What the page keeps in the address for itself."""
         return {name.removeprefix(OWN): value for name, value in self.page_own}
 
-    def where(self, *, without: str = "") -> dict[str, str]:
-        """The filters for a query; a map leaves its own out (`without`), or nothing else would be on it to choose."""
+    def where(self, span: Span | None = None, *, without: str = "") -> dict[str, str]:
+        """The filters for a query; a view leaves its own out (`without`), or nothing else would be on it to choose.
+
+        `span`: whose means decide which peers lie in a range, if one is chosen.
+        """
         filters = {name: getattr(self, name) for name in FILTERS} | dict(self.others)
-        return {name: value for name, value in filters.items() if value and name != without}
+        chosen = {name: value for name, value in filters.items() if value and name != without}
+        return chosen if span is None else {name: _bound(name, value, span) for name, value in chosen.items()}
+
+    def with_filter(self, name: str, value: str) -> "Question":
+        """The same with one filter more, or, with an empty value, without it."""
+        if name in FILTERS:
+            said = dict(parse_qsl(self.query())) | {name: value} | ({"district": ""} if name == "area" else {})
+            return Question.parse(urlencode(said))
+        others = dict(self.others) | {name: value}
+        return replace(self, others=tuple(sorted((each, said) for each, said in others.items() if said)))
 
     def placed(self, column: str, region: str) -> "Question":
         """The same for one district or area, or for everywhere (empty); the two exclude each other."""
         return replace(self, district=region if column == "district" else "", area=region if column == "area" else "")
+
+
+def _bound(name: str, value: str, span: Span) -> str:
+    return at_span(value, span) if name.startswith(MEAN) else value
+
+
+def _filters(name: str, value: str) -> bool:
+    if name in FILTERS or not is_filter(name):
+        return False
+    return not is_mean_filter(name) or _is_range(value)
+
+
+def _is_range(text: str) -> bool:
+    try:
+        Range.parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _compare(text: str) -> str:
+    return text if text in COMPARE or (text.isascii() and text.isdecimal() and int(text) < 2**53) else ""
+
+
+def _versus(said: Mapping[str, str]) -> list[tuple[str, str]]:
+    named = ((name.removeprefix(VERSUS), value) for name, value in said.items() if name.startswith(VERSUS))
+    return [(name, value) for name, value in named if is_column(name)]
 
 
 def _series(text: str) -> tuple[str, ...]:

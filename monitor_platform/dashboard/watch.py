@@ -94,6 +94,17 @@ class Watch:
         page_ms = median(self._page_delays_ms) if self._page_delays_ms else 0.0
         return live_pill(self._feed.status(), self._feed.delay(), page_ms=page_ms, now_ms=_clock_ms(), poll_s=self._poll_s)
 
+    def status(self) -> FeedStatus | None:
+        """How the feed fares; None for recorded files."""
+        return None if self._feed is None else self._feed.status()
+
+    def delay(self) -> Delay | None:
+        return None if self._feed is None else self._feed.delay()
+
+    @property
+    def unreadable(self) -> int:
+        return self._table.unreadable
+
     def _until_ms(self, recorded: Span, moment: Moment) -> int:
         """The newest record, as long as records come; once nobody has reported for a period and a poll, the clock.
 

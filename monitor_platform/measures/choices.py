@@ -25,3 +25,11 @@ def extra_measures(table: FeedbackTable) -> list[str]:
     """
     with table.reading() as cursor:
         return [EXTRA + name for (name,) in cursor.execute(sql).fetchall()]
+
+
+def extra_columns(table: FeedbackTable) -> list[str]:
+    """The columns `extra.NAME` of all sessions' latest `extra`, the most frequent first."""
+    latest = "SELECT arg_max(extra, seq) AS extra FROM feedback WHERE extra IS NOT NULL GROUP BY session_id"
+    sql = f"SELECT name FROM (SELECT unnest(json_keys(extra)) AS name FROM ({latest})) GROUP BY name ORDER BY count(*) DESC, name"
+    with table.reading() as cursor:
+        return [EXTRA + name for (name,) in cursor.execute(sql).fetchall()]

@@ -63,6 +63,29 @@ DEFINITIONS = {
     "messages": Definition("Feedback messages, each counted once.", "Σ w over messages", "(session_id, seq) of each message"),
 }
 
+FIGURES = {
+    "start_failures": (
+        "Failed to start",
+        "%",
+        Definition(
+            "Of the sessions that joined, and of which it is known what became, the share that never played.",
+            "sessions without startup delay, time played or continuity above 0 ÷ sessions that joined and then played, left, "
+            "or joined two reporting periods before the end",
+            MESSAGE,
+        ),
+    ),
+    "impact": (
+        "Impact",
+        "peers × the measure's unit",
+        Definition(
+            "How much a slice hurts: what would be won if its peers had it as good as everybody else.",
+            "peers in the slice × how much worse its mean is than the mean of the rest; 0 if it is not",
+            "Swarmscope",
+        ),
+    ),
+}
+"""What the pages show beside the measures: title, unit and definition."""
+
 
 def definition_of(measure: Measure) -> Definition:
     """The definition of `measure`; of a number in `extra`, what is done with it."""

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
+from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d, TapTool
 from bokeh.plotting import figure
 
 from monitor_platform.measures.histogram import Histogram
 from monitor_platform.measures.registry import Measure
-from monitor_platform.views.palette import ACCENT, MOS_SCALE, round_ends
+from monitor_platform.views.palette import ACCENT, GROUND, MOS_SCALE, round_ends
 from monitor_platform.views.wording import count, say, title_of
 
 _TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
@@ -34,15 +34,25 @@ class HistogramView:
         self.figure.yaxis.formatter = NumeralTickFormatter(format="0.[0]")
         self.figure.yaxis.axis_label = "share of peers (%)"
         self.figure.xaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
+        self.other = ColumnDataSource(_columns(None, None))
+        self._edges: tuple[float, ...] = ()
         self._quiet_axes()
         self._draw_bars()
 
-    def show(self, measure: Measure, histogram: Histogram) -> None:
-        """Show the shares of `histogram`, whose edges are in the measure's unit."""
+    def show(self, measure: Measure, histogram: Histogram, *, against: Histogram | None = None, chosen: str = "") -> None:
+        """Show the shares of `histogram`, whose edges are in the measure's unit, and outlines of those of `against`.
+
+        `chosen`: the bar that is filtered by, as `range_at` calls it.
+        """
+        self._edges = histogram.edges
         self.source.data = _columns(measure, histogram)
+        self.other.data = _columns(measure, against)
+        names = [range_at(self._edges, at) for at in range(len(self._edges) - 1)]
+        self.source.selected.indices = [names.index(chosen)] if chosen in names else []
         if histogram.edges:
             self.figure.x_range.update(start=histogram.edges[0], end=histogram.edges[-1])
-            self.figure.y_range.update(start=0, end=round_ends([0.0, *self.source.data["share"]])[1])
+            highest = round_ends([0.0, *self.source.data["share"], *self.other.data["share"]])[1]
+            self.figure.y_range.update(start=0, end=highest)
         self.figure.xaxis.axis_label = title_of(measure)
 
     def _quiet_axes(self) -> None:
@@ -50,6 +60,18 @@ class HistogramView:
         self.figure.axis.axis_label_standoff = 8
 
     def _draw_bars(self) -> None:
+        self.figure.quad(
+            left="left",
+            right="right",
+            top="share",
+            bottom=0,
+            source=self.other,
+            fill_color=None,
+            line_color=GROUND,
+            line_width=2,
+            line_dash="dashed",
+            level="overlay",
+        )
         bars = self.figure.quad(
             left="left",
             right="right",
@@ -59,8 +81,21 @@ class HistogramView:
             fill_color="colour",
             fill_alpha=0.9,
             line_color=None,
+            selection_fill_alpha=0.95,
+            nonselection_fill_alpha=0.3,
         )
-        self.figure.add_tools(HoverTool(renderers=[bars], tooltips=_TIP))
+        self.figure.add_tools(HoverTool(renderers=[bars], tooltips=_TIP), TapTool(renderers=[bars]))
+
+    def range_at(self, index: int) -> str:
+        """The filter that leaves the peers of the bar at `index`."""
+        return range_at(self._edges, index)
+
+
+def range_at(edges: Sequence[float], index: int) -> str:
+    """A range as filters.py reads it; the outermost are open, because whoever lies beyond counts in them."""
+    low = "" if index == 0 else f"{edges[index]:g}"
+    high = "" if index == len(edges) - 2 else f"{edges[index + 1]:g}"
+    return f"{low}..{high}"
 
 
 def _columns(measure: Measure | None, histogram: Histogram | None) -> dict[str, list[Any]]:

@@ -58,7 +58,7 @@ def key_to(scale: Scale) -> Key:
     """The key to be drawn beside a map."""
     marks = scale.marks or round_marks(scale)
     placed = tuple(((at - scale.low) / (scale.high - scale.low), text) for at, text in marks)
-    stepped = bool(scale.marks)
+    stepped = len(scale.colours) == len(GRADE_COLOURS)
     return Key(scale.colours if stepped else scale.colours[:: len(scale.colours) // 12], stepped, placed)
 
 
@@ -74,6 +74,13 @@ def scale_for(values: Iterable[float | None], *, is_mos: bool = False) -> Scale:
     known = [value for value in values if value is not None and math.isfinite(value)]
     low, high = round_ends(known)
     return Scale(low, high, QUANTITY_COLOURS)
+
+
+def scale_of_differences(values: Iterable[float | None], *, reverse: bool = False) -> Scale:
+    """The scale of differences: as far to either side of 0, better blue and worse orange; `reverse`: lower is better."""
+    known = [abs(value) for value in values if value is not None and math.isfinite(value)]
+    _, end = round_ends([0.0, *known]) if any(known) else (0.0, 1.0)
+    return Scale(-end, end, GRADE_COLOURS[::-1] if reverse else GRADE_COLOURS)
 
 
 def round_ends(values: Sequence[float]) -> tuple[float, float]:

@@ -12,9 +12,10 @@ from bokeh.plotting import figure
 from monitor_platform.geo.maps import Region, areas, districts
 from monitor_platform.measures.regions import RegionValue
 from monitor_platform.measures.registry import Measure
-from monitor_platform.views.palette import ACCENT, GROUND, Scale, scale_for
+from monitor_platform.measures.slices import LOWER_IS_BETTER
+from monitor_platform.views.palette import ACCENT, GROUND, Scale, scale_for, scale_of_differences
 from monitor_platform.views.shapes import shapes_of
-from monitor_platform.views.wording import count, say
+from monitor_platform.views.wording import change, count, difference, say
 
 THIN = 25
 """Fewer peers than this are no basis for a mean (the minimum that Conviva shows)."""
@@ -38,14 +39,19 @@ class RegionView:
             _draw_land(self.figure, over_land)
         self._draw_regions()
 
-    def show(self, measure: Measure, values: Sequence[RegionValue], chosen: str = "") -> None:
-        """Colour the regions by `values`; those of other regions (the buckets) belong beside the map, not on it."""
-        scale = scale_on(measure, values, self._regions)
+    def show(
+        self, measure: Measure, values: Sequence[RegionValue], chosen: str = "", *, against: Sequence[RegionValue] | None = None
+    ) -> None:
+        """Colour the regions by `values`; those of other regions (the buckets) belong beside the map, not on it.
+
+        `against`: values to compare with; the colours are then those of the differences.
+        """
+        scale = scale_on(measure, values, self._regions, against=against)
         self._mapper.update(palette=list(scale.colours), low=scale.low, high=scale.high)
         of = {value.region: value for value in values}
         # A patch, because the outlines are most of the source and never change.
         everywhere = slice(0, len(self._regions))
-        self.source.patch({name: [(everywhere, column)] for name, column in _columns(self._regions, measure, of).items()})
+        self.source.patch({name: [(everywhere, column)] for name, column in _columns(self._regions, measure, of, against).items()})
         ids = [region.id for region in self._regions]
         self.source.selected.indices = [ids.index(chosen)] if chosen in ids else []
 
@@ -78,10 +84,21 @@ class RegionView:
         self.figure.add_tools(HoverTool(renderers=[drawn], tooltips=_TIP), TapTool(renderers=[drawn]))
 
 
-def scale_on(measure: Measure, values: Sequence[RegionValue], regions: Sequence[Region]) -> Scale:
+def scale_on(
+    measure: Measure, values: Sequence[RegionValue], regions: Sequence[Region], *, against: Sequence[RegionValue] | None = None
+) -> Scale:
     """The colours for those of `values` that lie on a map of `regions`; the page draws the key to them from the same."""
     on_map = {region.id for region in regions}
-    return scale_for((value.value for value in values if value.region in on_map), is_mos=measure.name == "mos")
+    here = [value for value in values if value.region in on_map]
+    if against is not None:
+        return scale_of_differences(differences(here, against).values(), reverse=measure.name in LOWER_IS_BETTER)
+    return scale_for((value.value for value in here), is_mos=measure.name == "mos")
+
+
+def differences(values: Sequence[RegionValue], against: Sequence[RegionValue]) -> dict[str, float | None]:
+    """By how much each region's value is more than it is on the other side; None where one side says nothing."""
+    there = {value.region: value.value for value in against}
+    return {each.region: difference(each.value, there.get(each.region)) for each in values}
 
 
 def map_view() -> RegionView:
@@ -131,14 +148,21 @@ def _empty(regions: Sequence[Region]) -> dict[str, list[Any]]:
     }
 
 
-def _columns(regions: Sequence[Region], measure: Measure, of: Mapping[str, RegionValue]) -> dict[str, list[Any]]:
+def _columns(
+    regions: Sequence[Region], measure: Measure, of: Mapping[str, RegionValue], against: Sequence[RegionValue] | None
+) -> dict[str, list[Any]]:
     values = [of.get(region.id) for region in regions]
     numbers = [None if value is None else value.value for value in values]
     peers = [0.0 if value is None else value.peers for value in values]
+    texts = [say(measure, number) for number in numbers]
+    if against is not None:
+        apart = differences(list(of.values()), against)
+        numbers = [apart.get(region.id) for region in regions]
+        texts = [f"{text} ({change(measure, number)})" for text, number in zip(texts, numbers, strict=True)]
     return {
         "value": [float("nan") if number is None else number for number in numbers],
         "title": [measure.title] * len(regions),
-        "text": [say(measure, number) for number in numbers],
+        "text": texts,
         "peers_text": [f"{count(n, 'peer')} heard" for n in peers],
         "hatch": ["right_diagonal_line" if 0 < n < THIN else " " for n in peers],
     }

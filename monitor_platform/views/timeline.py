@@ -4,12 +4,15 @@ Panels instead of many axes in one frame: a second scale in the same frame makes
 once; `show` says which measure each of them bears.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from bokeh.events import Event, SelectionGeometry
 from bokeh.layouts import column
 from bokeh.models import (
+    BoxSelectTool,
     Column,
     ColumnDataSource,
     CrosshairTool,
@@ -20,14 +23,14 @@ from bokeh.models import (
     NumeralTickFormatter,
     Range1d,
 )
+from bokeh.models.annotations import BoxAnnotation, Title
 from bokeh.models.annotations import Span as Line
-from bokeh.models.annotations import Title
 from bokeh.plotting import figure
 
 from monitor_platform.measures.registry import COUNTS, Measure
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.timeline import Timeline
-from monitor_platform.views.palette import CATEGORIES, GROUND, round_ends
+from monitor_platform.views.palette import ACCENT, CATEGORIES, GROUND, round_ends
 from monitor_platform.views.wording import say, title_of
 
 # The axis speaks the viewer's own time; a long range says the day as well.
@@ -47,6 +50,25 @@ return at.toLocaleString(undefined, local) + " (" + at.toISOString().slice(11, 1
 _TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
 @{at}{custom}<br>@{title}: <b>@{text}</b></div>"""
 
+_LINE_TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
+@name: <b>$snap_y{0,0.[000]}</b></div>"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A line beside a panel's own: of the other side of a comparison, moved by `shift_ms`, or of one value of a breakdown."""
+
+    name: str
+    audience: Timeline
+    timeline: Timeline
+    colour: str = GROUND
+    shift_ms: int = 0
+    dashed: bool = False
+
+
+LEAST_BRUSH_MS = 1000
+"""A shorter stroke is a slip of the hand."""
+
 
 class TimelineView:
     """A panel for the audience and `panels` for measures, of which at least one is always shown."""
@@ -56,21 +78,39 @@ class TimelineView:
         cursor = Line(dimension="height", line_color=GROUND, line_dash="dotted", line_width=1)
         self._audience = _Panel(self._range, cursor, GROUND, filled=True)
         self._panels = [_Panel(self._range, cursor, CATEGORIES[i % len(CATEGORIES)]) for i in range(panels)]
+        for panel in (self._audience, *self._panels):
+            panel.figure.on_event(SelectionGeometry, self._on_brush)
+        self.on_brush: Callable[[Span], None] = lambda _span: None
         self.figure: Column = column(
             self._audience.figure, *(panel.figure for panel in self._panels), sizing_mode="stretch_both", spacing=4
         )
 
-    def show(self, audience: Measure, heard: Timeline, measures: Sequence[Measure], timeline: Timeline, span: Span) -> None:
+    def show(
+        self,
+        audience: Measure,
+        heard: Timeline,
+        measures: Sequence[Measure],
+        timeline: Timeline,
+        span: Span,
+        curves: Sequence[Curve] = (),
+    ) -> None:
         """Show the audience, from `heard`, and `measures` (as many as there are panels), from `timeline`, over `span`."""
         self._range.update(start=span.from_ms, end=span.to_ms)
-        self._audience.show(audience, heard)
+        self._audience.show(audience, heard, [(curve, curve.audience) for curve in curves])
         for panel, measure in zip(self._panels, measures, strict=False):
-            panel.show(measure, timeline)
+            panel.show(measure, timeline, [(curve, curve.timeline) for curve in curves])
         used = min(len(measures), len(self._panels))
         for at, panel in enumerate(self._panels):
             panel.figure.visible = at < used
         for at, panel in enumerate([self._audience, *self._panels]):
             panel.figure.xaxis.visible = at == used
+
+    def _on_brush(self, event: Event) -> None:
+        geometry: Any = event.geometry if isinstance(event, SelectionGeometry) and event.final else None
+        if geometry is not None:
+            begin, end = sorted((geometry["x0"], geometry["x1"]))
+            if end - begin >= LEAST_BRUSH_MS:
+                self.on_brush(Span(round(begin), round(end)))
 
 
 class _Panel:
@@ -84,14 +124,28 @@ class _Panel:
         self.figure.add_tools(CrosshairTool(overlay=cursor))
         if filled:
             self.figure.varea("at", 0, "value", source=self.source, fill_color=colour, fill_alpha=0.35)
+        self._colour = colour
         line = self.figure.line("at", "value", source=self.source, line_color=colour, line_width=2, line_join="round")
+        self._line = line.glyph
+        self.lines = ColumnDataSource(_no_lines())
+        beside = self.figure.multi_line(
+            "xs", "ys", source=self.lines, line_color="colour", line_width=2, line_dash="dash", line_join="round"
+        )
+        self.figure.add_tools(HoverTool(renderers=[beside], line_policy="nearest", tooltips=_LINE_TIP))
+        brush = BoxSelectTool(dimensions="width", renderers=[], overlay=_brush_box(), persistent=False)
+        self.figure.add_tools(brush)
+        self.figure.toolbar.active_drag = brush
         local = CustomJSHover(code=_LOCAL_AND_UTC)
         self.figure.add_tools(HoverTool(renderers=[line], mode="vline", tooltips=_TIP, formatters={"@at": local}))
 
-    def show(self, measure: Measure, timeline: Timeline) -> None:
+    def show(self, measure: Measure, timeline: Timeline, beside: Sequence[tuple[Curve, Timeline]] = ()) -> None:
         self.source.data = _columns(measure, timeline)
+        self.lines.data = _line_columns(measure, beside)
+        # Among lines of a breakdown everybody together is the ground that they are seen against.
+        self._line.line_color = GROUND if any(not curve.dashed for curve, _ in beside) else self._colour
         self._title.text = title_of(measure)
-        low, high = frame(measure, self.source.data["value"])
+        every = [value for values in self.lines.data["ys"] for value in values]
+        low, high = frame(measure, [*self.source.data["value"], *every])
         self.figure.y_range.update(start=low, end=high)
         self._ticker.ticks = [low, (low + high) / 2, high]
 
@@ -102,6 +156,25 @@ def frame(measure: Measure, values: Sequence[float]) -> tuple[float, float]:
         return 1.0, 5.0
     known = [value for value in values if isfinite(value)]
     return round_ends([0.0, *known, 1.0] if measure.kind in COUNTS else known)
+
+
+def _no_lines() -> dict[str, list[Any]]:
+    return {name: [] for name in ("xs", "ys", "colour", "dash", "name")}
+
+
+def _line_columns(measure: Measure, beside: Sequence[tuple[Curve, Timeline]]) -> dict[str, list[Any]]:
+    columns = _no_lines()
+    for curve, timeline in beside:
+        columns["xs"].append([at + curve.shift_ms for at in timeline.at_ms])
+        columns["ys"].append([float("nan") if value is None else value for value in timeline.values[measure.name]])
+        columns["colour"].append(curve.colour)
+        columns["dash"].append([6, 4] if curve.dashed else [])
+        columns["name"].append(curve.name)
+    return columns
+
+
+def _brush_box() -> BoxAnnotation:
+    return BoxAnnotation(visible=False, fill_color=ACCENT, fill_alpha=0.15, line_color=ACCENT, line_alpha=0.6)
 
 
 def _panel_figure(x_range: Range1d, title: Title, ticker: FixedTicker) -> figure:

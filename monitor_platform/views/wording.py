@@ -17,6 +17,21 @@ def say(measure: Measure, value: float | None) -> str:
     return with_unit(f"{value:,.{measure.digits}f}", measure.unit)
 
 
+def difference(value: float | None, other: float | None) -> float | None:
+    """By how much `value` is more than `other`."""
+    return None if value is None or other is None else value - other
+
+
+def change(measure: Measure, by: float | None) -> str:
+    """A difference with its sign: "+0.12", "−3 kbit/s", "±0"."""
+    if by is None or not math.isfinite(by):
+        return NOTHING
+    said = say(measure, abs(by))
+    if not any(digit in said for digit in "123456789"):
+        return f"±{said}"
+    return f"{'+' if by > 0 else '−'}{said}"
+
+
 def title_of(measure: Measure) -> str:
     """The title with its unit, unless that says the same: "Upload rate (kbit/s)", "Concurrent peers"."""
     return f"{measure.title} ({measure.unit})" if measure.unit and measure.kind not in COUNTS else measure.title

@@ -34,7 +34,7 @@ const swarmscope = (() => {
   function point_links() {
     const query = chosen();
     for (const name of [...query.keys()]) if (name.startsWith("p.")) query.delete(name);
-    for (const link of document.querySelectorAll("nav a, .brand")) link.search = query.toString();
+    for (const link of document.querySelectorAll("nav a, .brand, .trust, #about-measure")) link.search = query.toString();
   }
 
   function ask() {
@@ -73,14 +73,14 @@ const swarmscope = (() => {
     const query = chosen();
     const controls = $("filters").elements;
     const place = query.get("district") ? `district:${query.get("district")}` : query.get("area") ? `area:${query.get("area")}` : "";
+    $("about-measure").hash = facts.measure.startsWith("extra.") ? "" : facts.measure;
     fill_select(controls.measure, [["", choices.measures]], facts.measure);
     fill_select(controls.channel, [["", [["", "All channels"], ...choices.channels]]], query.get("channel") ?? "");
     fill_select(controls.isp, [["", [["", "All ISPs"], ...choices.isps]]], query.get("isp") ?? "");
     fill_select(controls.location, [["", [["", "Everywhere"]]], ...choices.places], place);
     if (controls.minutes) fill_select(controls.minutes, [["", choices.minutes]], String(facts.minutes));
-    $("clear").hidden = !filters().length;
-    // Filters without a control of their own are named where they can be cleared.
-    $("clear").textContent = ["Clear filters", ...facts.others].join(" · ");
+    fill_select(controls.by, [["", choices.by], ["From the apps", choices.by_extra]], facts.by);
+    fill_select(controls.compare, [["", choices.compare]], facts.compare);
     if ($("series")) show_series();
     if (controls.begin) show_span(controls);
   }
@@ -118,12 +118,151 @@ const swarmscope = (() => {
   }
 
   function filters() {
-    const others = ["measure", "series", "minutes", "from", "to"];
-    return [...chosen().keys()].filter((name) => !others.includes(name) && !name.startsWith("p."));
+    const others = ["measure", "series", "minutes", "from", "to", "by", "compare", "table"];
+    return [...chosen().keys()].filter((name) => !others.includes(name) && !name.startsWith("p.") && !name.startsWith("vs."));
   }
 
   function clear() {
-    choose(Object.fromEntries(filters().map((name) => [name, ""])));
+    choose(Object.fromEntries([...filters(), "from", "to"].map((name) => [name, ""])));
+  }
+
+  // ---- what is chosen, as chips that take it away ----
+
+  function show_chips() {
+    $("chosen").hidden = !facts.chips.length;
+    $("clear").hidden = !filters().length && !chosen().has("from");
+    keep_children($("chips"), facts.chips, ({ names, text, span }) => {
+      const item = document.createElement("li");
+      const button = Object.assign(document.createElement("button"), { type: "button", className: "chip" });
+      const said = span ? `${local_time(span[0])} – ${local_time(span[1])}` : text;
+      button.append(said, Object.assign(document.createElement("span"), { textContent: "×", ariaHidden: "true" }));
+      button.setAttribute("aria-label", `Take away: ${said}`);
+      button.title = said;
+      button.addEventListener("click", () => choose(Object.fromEntries(names.map((name) => [name, ""]))));
+      item.append(button);
+      return item;
+    });
+  }
+
+  // Children are made anew only when what they say has changed: a button must not vanish under the hand or lose the focus.
+  function keep_children(box, all, make) {
+    const wanted = JSON.stringify(all);
+    if (box.dataset.holds === wanted) return;
+    const at = [...box.querySelectorAll("button, a")].indexOf(document.activeElement);
+    box.replaceChildren(...all.map(make));
+    box.dataset.holds = wanted;
+    if (at >= 0) box.querySelectorAll("button, a")[at]?.focus();
+  }
+
+  function filter(name, value) {
+    choose(name === "area" || name === "district" ? { area: "", district: "", [name]: value } : { [name]: value });
+  }
+
+  // ---- slices, legend, data health ----
+
+  function show_slices() {
+    if (!$("slices")) return;
+    $("no-slices").hidden = facts.slices.length > 0;
+    keep_children($("slices"), facts.slices, ({ name, value, title, text, peers, mean, rest, share, thin }) => {
+      const item = document.createElement("li");
+      const button = Object.assign(document.createElement("button"), { type: "button", className: thin ? "slice thin" : "slice" });
+      const part = (kind, said) => Object.assign(document.createElement("span"), { className: kind, textContent: said });
+      const bar = part("bar", "");
+      bar.style.setProperty("--share", `${Math.max(2, share * 100)}%`);
+      button.append(part("what", title), part("who", text), part("n", `n = ${peers}`), part("mean", mean), bar);
+      button.title = `${title} ${text}: ${mean}, the rest ${rest}; ${peers} peers${thin ? "; thin: fewer than 25 sessions" : ""}`;
+      if (thin) button.querySelector(".who").append(part("flag", "thin"));
+      button.addEventListener("click", () => filter(name, value));
+      item.append(button);
+      return item;
+    });
+  }
+
+  function show_legend() {
+    if (!$("legend")) return;
+    keep_children($("legend"), facts.legend, ({ colour, text, name, value }) => {
+      const item = document.createElement("li");
+      const button = Object.assign(document.createElement(value ? "button" : "span"), { textContent: text, title: text });
+      button.style.setProperty("--colour", colour);
+      if (value) {
+        button.type = "button";
+        button.addEventListener("click", () => filter(name, value));
+      }
+      item.append(button);
+      return item;
+    });
+  }
+
+  function show_health() {
+    if (!facts.health) return;
+    const { figures, wrong, text } = facts.health;
+    document.body.dataset.trust = wrong ? "missing" : "whole";
+    put("#trust-text", wrong ? "Data missing" : "Data whole");
+    $("trust").title = text;
+    if (!$("health")) return;
+    keep_children($("health"), figures, ({ title, value, means, wrong: bad }) => {
+      const box = document.createElement("div");
+      box.className = bad ? "wrong" : "";
+      box.title = means;
+      box.append(Object.assign(document.createElement("dt"), { textContent: title }), Object.assign(document.createElement("dd"), { textContent: value }));
+      return box;
+    });
+  }
+
+  // ---- the same numbers as tables and files ----
+
+  function show_tables() {
+    for (const box of document.querySelectorAll("[data-listed]")) {
+      const name = box.dataset.listed;
+      const table = facts.tables[name] ?? (name === "timeline" ? facts.tables.breakdown : undefined);
+      box.hidden = table === undefined;
+      const button = document.querySelector(`[data-table="${name}"]`);
+      button.setAttribute("aria-pressed", String(table !== undefined));
+      box.parentElement.classList.toggle("with-table", table !== undefined);
+      if (table) keep_children(box, [table], list);
+    }
+    for (const link of document.querySelectorAll("[data-csv]")) {
+      const query = chosen();
+      query.set("view", link.dataset.csv === "timeline" && facts.by ? "breakdown" : link.dataset.csv);
+      link.href = `/api/v1/table?${query}`;
+    }
+  }
+
+  function list({ head, rows, filters: offers }) {
+    const table = document.createElement("table");
+    const heading = table.createTHead().insertRow();
+    heading.append(...head.map((text) => Object.assign(document.createElement("th"), { scope: "col", textContent: text })));
+    const body = table.createTBody();
+    rows.forEach((cells, at) => {
+      const row = body.insertRow();
+      cells.forEach((text, i) => {
+        const cell = document.createElement(i ? "td" : "th");
+        if (!i) cell.scope = "row";
+        if (!i && offers[at]) {
+          const button = Object.assign(document.createElement("button"), { type: "button", className: "link", textContent: text });
+          button.addEventListener("click", () => filter(...offers[at]));
+          cell.append(button);
+        } else cell.textContent = text;
+        row.append(cell);
+      });
+    });
+    return table;
+  }
+
+  function toggle_table(name) {
+    const on = new Set((chosen().get("table") ?? "").split(",").filter(Boolean));
+    const names = name === "timeline" && facts?.by ? ["timeline", "breakdown"] : [name];
+    if (names.some((each) => on.has(each))) for (const each of names) on.delete(each);
+    else on.add(names.at(-1));
+    choose({ table: [...on].sort().join(",") });
+  }
+
+  async function save_picture(name, type) {
+    const view = Object.values(Bokeh.index.roots ?? Bokeh.index).find((each) => each.model.name === name);
+    const blob = await view.export(type, type === "png").to_blob();
+    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: `swarmscope-${name}.${type}` });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   }
 
   // ---- the time range of recorded files: two thumbs on one rail ----
@@ -190,6 +329,11 @@ const swarmscope = (() => {
     // A tap on the map has chosen a place over there; the address follows. An answer to an older question does not.
     if (facts.asked === exchange.asked) show_address(facts.query, false);
     show_choices();
+    show_chips();
+    show_slices();
+    show_legend();
+    show_health();
+    show_tables();
     if (own !== null && facts.page) own(facts.page, facts);
   }
 
@@ -232,26 +376,38 @@ const swarmscope = (() => {
   }
 
   function tile() {
-    const button = Object.assign(document.createElement("button"), { type: "button", className: "tile" });
+    const box = Object.assign(document.createElement("div"), { className: "tile" });
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "pick" });
     const line = document.createElementNS(SVG, "svg");
     line.setAttribute("viewBox", "0 0 56 20");
     line.setAttribute("aria-hidden", "true");
     line.append(document.createElementNS(SVG, "path"));
     const value = document.createElement("strong");
     value.append(document.createElement("b"), document.createElement("i"));
-    button.append(document.createElement("span"), value, document.createElement("small"), line);
-    button.addEventListener("click", () => choose({ measure: button.dataset.measure }));
-    return button;
+    const change = Object.assign(document.createElement("em"), { className: "change" });
+    change.append(Object.assign(document.createElement("span"), { ariaHidden: "true" }), Object.assign(document.createElement("span"), { className: "heard" }));
+    button.append(Object.assign(document.createElement("span"), { className: "title" }), value, change, document.createElement("small"));
+    button.addEventListener("click", () => { if (!button.disabled) choose({ measure: box.dataset.measure }); });
+    const about = Object.assign(document.createElement("a"), { className: "about", textContent: "?" });
+    box.append(button, about, line);
+    return box;
   }
 
-  function fill_tile(button, { measure, title, value, unit, note, note_means, trend }) {
-    button.dataset.measure = measure;
-    button.setAttribute("aria-pressed", String(measure === facts.measure));
-    button.querySelector("span").textContent = title;
-    button.querySelector("b").textContent = value;
-    button.querySelector("i").textContent = unit && `\u202f${unit}`;
-    Object.assign(button.querySelector("small"), { textContent: note, title: note_means });
-    button.querySelector("path").setAttribute("d", sparkline(trend));
+  function fill_tile(box, { measure, title, value, unit, note, note_means, trend, change, colours }) {
+    const button = box.querySelector("button");
+    box.dataset.measure = measure;
+    button.disabled = !colours;
+    if (colours) button.setAttribute("aria-pressed", String(measure === facts.measure));
+    box.querySelector(".title").textContent = title;
+    box.querySelector("b").textContent = value;
+    box.querySelector("i").textContent = unit && `\u202f${unit}`;
+    const [shown, heard] = box.querySelector(".change").children;
+    shown.textContent = change.text && `${change.arrow}\u202f${change.text}`;
+    heard.textContent = change.words;
+    Object.assign(box.querySelector(".change"), { title: change.words }).dataset.kind = change.kind;
+    Object.assign(box.querySelector("small"), { textContent: note, title: note_means });
+    Object.assign(box.querySelector(".about"), { href: `/measures#${measure}`, ariaLabel: `What is ${title}?` });
+    box.querySelector("path").setAttribute("d", sparkline(trend));
   }
 
   function sparkline(values) {
@@ -311,6 +467,10 @@ const swarmscope = (() => {
     $("filters").addEventListener("input", (event) => { if (event.target.type === "range") keep_order(event); });
     $("filters").addEventListener("submit", (event) => event.preventDefault());
     $("series")?.addEventListener("change", on_choice);
+    for (const button of document.querySelectorAll("[data-table]")) button.addEventListener("click", () => toggle_table(button.dataset.table));
+    for (const button of document.querySelectorAll("[data-picture]")) {
+      button.addEventListener("click", () => save_picture(button.dataset.of, button.dataset.picture));
+    }
     $("clear").addEventListener("click", clear);
     $("state-way-out").addEventListener("click", clear);
     point_links();

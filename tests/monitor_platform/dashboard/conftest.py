@@ -88,6 +88,10 @@ def browser() -> Iterator[object]:
         chromium.close()
 
 
+PATIENT_MS = 60_000
+"""A deadline, not an expectation: other tests may keep every core busy."""
+
+
 class Visit:
     """A page of the dashboard in a browser, and all that went wrong in it."""
 
@@ -122,7 +126,7 @@ class Visit:
         )
 
     def becomes(self, script: str, argument: object = None) -> None:
-        self.page.wait_for_function(script, arg=argument, timeout=10_000)
+        self.page.wait_for_function(script, arg=argument, timeout=PATIENT_MS)
 
 
 @pytest.fixture
@@ -132,6 +136,7 @@ def visit(browser: object, request: pytest.FixtureRequest) -> Iterator[Callable[
 
     def visit(url: str, path: str = "/", *, width: int = 1280, height: int = 800) -> Visit:
         context = browser.new_context(viewport={"width": width, "height": height}, timezone_id="Asia/Hong_Kong")
+        context.set_default_timeout(PATIENT_MS)
         visits.append(Visit(context.new_page(), url))
         visits[-1].open(url + path)
         return visits[-1]

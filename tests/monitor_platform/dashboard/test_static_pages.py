@@ -11,7 +11,7 @@ from monitor_platform.measures.summary import summarize
 from tests.processes import start_server
 
 pytestmark = pytest.mark.browser
-PAGES = ("/", "/map", "/district", "/histogram", "/timeline")
+PAGES = ("/", "/map", "/district", "/histogram", "/timeline", "/health", "/measures")
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_another_measure_recolours_the_maps_and_moves_the_distribution(monitor, 
 
 def test_a_number_in_extra_is_a_measure_like_any_other(monitor, visit):
     page = visit(monitor, "/?extra.codec=av1")
-    assert page.page.locator("#clear").inner_text() == "Clear filters · codec: av1"
+    assert page.page.locator("#chips").inner_text().startswith("codec: av1")
     page.page.select_option("select[name=measure]", label="rtt_ms")
     page.becomes("document.querySelector('[data-note=map]').innerText.startsWith('rtt_ms')")
     page.becomes("document.querySelector('[data-note=histogram]').innerText === 'rtt_ms, n = 45 peers'")

@@ -1,0 +1,51 @@
+"""With what a page compares: another time, another cohort, or both; and, for the tiles, the time before when nothing is chosen."""
+
+from dataclasses import dataclass
+
+from monitor_platform.dashboard.question import ANYBODY, COMPARE, Question
+from monitor_platform.measures.selection import Span
+
+_SHIFT_MS = {"day": 86_400_000, "week": 7 * 86_400_000}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Other:
+    """The other side of a comparison; `name` says in words what it is."""
+
+    span: Span
+    where: dict[str, str]
+    name: str
+
+
+def other_side(question: Question, span: Span) -> Other | None:
+    """What the viewer compares with; None: nothing."""
+    if not question.compare and not question.versus:
+        return None
+    there = shifted(question.compare, span) if question.compare else span
+    return Other(span=there, where=_cohort(question, there), name=" · ".join(_words(question)))
+
+
+def time_before(question: Question, span: Span) -> Other:
+    """The same people over the same length of time just before."""
+    there = shifted("before", span)
+    return Other(span=there, where=question.where(there), name=COMPARE["before"])
+
+
+def shifted(compare: str, span: Span) -> Span:
+    """The span of the same length that `compare` names."""
+    length = span.to_ms - span.from_ms
+    if compare.isdecimal():
+        return Span(int(compare), int(compare) + length)
+    back = _SHIFT_MS.get(compare, length)
+    begin = max(span.from_ms - back, 0)
+    return Span(begin, begin + length)
+
+
+def _cohort(question: Question, span: Span) -> dict[str, str]:
+    mixed = question.where(span) | dict(question.versus)
+    return {name: value for name, value in mixed.items() if value != ANYBODY}
+
+
+def _words(question: Question) -> list[str]:
+    cohort = [f"{name.removeprefix('extra.')} {'anything' if value == ANYBODY else value}" for name, value in question.versus]
+    return cohort + ([COMPARE.get(question.compare, "another time")] if question.compare else [])

@@ -1,0 +1,77 @@
+"""How far the numbers can be trusted: delay, losses by name, and who of the feedback servers answers."""
+
+from typing import Any
+
+from monitor_platform.dashboard.picture import Picture
+from monitor_platform.dashboard.watch import Watch
+from monitor_platform.views.wording import count
+
+
+def drops(picture: Picture) -> str:
+    """What is not in the figures, by name; empty if nothing is missing."""
+    said = {
+        "taken away": (picture.summary["duplicates"], "duplicate"),
+        "unreadable": (picture.summary["unreadable"], "record"),
+        "lost": (picture.summary["lost"], "message"),
+        "in files": (picture.damages, "damaged place"),
+    }
+    return " · ".join(f"{count(n, one)} {fate}" for fate, (n, one) in said.items() if n)
+
+
+def health(watch: Watch, picture: Picture | None) -> dict[str, Any]:
+    """Figures in words for the strip on the overview, and what the dot in the header says."""
+    figures = [*_delay(watch), *(_losses(picture) if picture is not None else _known_losses(watch)), *_servers(watch)]
+    wrong = [f"{each['title']}: {each['value']}" for each in figures if each["wrong"]]
+    return {"figures": figures, "wrong": bool(wrong), "text": "; ".join(wrong) or "Nothing is known to be missing"}
+
+
+def _figure(title: str, value: str, means: str, *, wrong: bool = False) -> dict[str, Any]:
+    return {"title": title, "value": value, "means": means, "wrong": wrong}
+
+
+def _delay(watch: Watch) -> list[dict[str, Any]]:
+    delay = watch.delay()
+    if delay is None:
+        return []
+    p50, p95, n = delay
+    means = "From an end host's clock to this platform's table, median and 95th percentile of the last minutes"
+    return [_figure("Delay p50 / p95", f"{p50 / 1000:,.1f} / {p95 / 1000:,.1f} s, n = {n:,}", means)]
+
+
+def _losses(picture: Picture) -> list[dict[str, Any]]:
+    summary = picture.summary
+    sent = summary["messages"] + summary["lost"]
+    share = f" ({summary['lost'] / sent:.2%})" if summary["lost"] and sent else ""
+    return [
+        _figure(
+            "Lost", f"{count(summary['lost'], 'message')}{share}", "Gaps in the numbers of sessions", wrong=summary["lost"] > 0
+        ),
+        _figure("Duplicates", f"{summary['duplicates']:,}", "Copies of messages that were taken away: sent again, counted once"),
+        _unreadable(summary["unreadable"]),
+        _figure("Damaged places", f"{picture.damages:,}", "In files, at most the last thousand", wrong=picture.damages > 0),
+    ]
+
+
+def _known_losses(watch: Watch) -> list[dict[str, Any]]:
+    return [_unreadable(watch.unreadable)]
+
+
+def _unreadable(n: float) -> dict[str, Any]:
+    return _figure("Unreadable", count(n, "record"), "Records that are known to exist and cannot be read", wrong=n > 0)
+
+
+def _servers(watch: Watch) -> list[dict[str, Any]]:
+    status = watch.status()
+    if status is None:
+        return []
+    answering = sum(server.last_success_ms is not None and not server.failures for server in status.servers)
+    behind = sum(server.behind_bytes for server in status.servers)
+    return [
+        _figure(
+            "Feedback servers",
+            f"{answering} of {len(status.servers)} answer",
+            "Whose last round of polling ended well",
+            wrong=answering < len(status.servers),
+        ),
+        _figure("Behind", f"{behind:,} bytes", "Offered by feedback servers and not fetched yet"),
+    ]

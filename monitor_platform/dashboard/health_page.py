@@ -1,0 +1,87 @@
+"""How far the numbers can be trusted, with every counter by its name and the state of each feedback server."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import fields
+
+from bokeh.models import LayoutDOM
+
+from monitor_platform.dashboard.page import Look, Page, Show
+from monitor_platform.dashboard.pill import silence_s
+from monitor_platform.dashboard.watch import Watch
+from monitor_platform.retrieval.status import Counts, ServerStatus
+
+
+class HealthPart:
+    """Counters since the platform began; what is lost in the chosen time stands in the strip above them."""
+
+    figures: Mapping[str, LayoutDOM] = {}
+
+    async def ask(self, look: Look) -> Show:
+        """Nothing has to be asked: all of it is counted as it happens."""
+        return lambda: {"counters": _counters(look.watch), "servers": _servers(look.watch)}
+
+
+HEALTH_PAGE = Page(
+    name="health",
+    path="/health",
+    title="Health",
+    template="health.html",
+    script=True,
+    part=HealthPart,
+    tiles=False,
+    stands_alone=True,
+)
+
+
+def _counters(watch: Watch) -> list[list[str]]:
+    """Name, value and what it means."""
+    status, answers = watch.status(), watch.answers
+    rows = [["unreadable", f"{watch.unreadable:,}", "Records that are known to exist and cannot be read"]]
+    if status is not None:
+        rows += [[field.name, f"{getattr(status.counts, field.name):,}", _MEANINGS.get(field.name, "")] for field in fields(Counts)]
+    rows += [
+        ["viewers", f"{watch.viewers:,}", "Open pages"],
+        ["questions", f"{answers.asked:,}", "Queries asked for by pages and scripts"],
+        ["queries", f"{answers.computed:,}", "Queries run; the others were shared answers"],
+        ["query_seconds", f"{answers.seconds:,.1f}", "Time from asking to answer, of queries run"],
+    ]
+    return rows
+
+
+_MEANINGS = {
+    "polls": "Catalogues asked for",
+    "failures": "Rounds of polling that ended early",
+    "bytes_fetched": "Bytes of logs fetched",
+    "logs_mirrored": "Sealed logs that arrived whole",
+    "records_taken": "Records that were new to the table",
+    "duplicates_dropped": "Records that the table had already",
+    "unreadable_records": "Lines of undamaged frames that are no log record",
+    "damaged_frames": "Stretches that are no whole frame",
+    "refetches": "Logs fetched again because of damage",
+}
+
+
+def _servers(watch: Watch) -> list[list[str]]:
+    status = watch.status()
+    return [] if status is None else [_server(server) for server in status.servers]
+
+
+def _server(server: ServerStatus) -> list[str]:
+    silent = silence_s(server, time.time_ns() // 1_000_000)
+    state = (
+        "answers" if not server.failures and server.last_success_ms is not None else "not yet" if not server.failures else "silent"
+    )
+    told = f"{state} for {silent:,.0f} s" if state == "silent" and silent != float("inf") else state
+    counts = server.counts
+    return [
+        server.name or "–",
+        server.url,
+        told,
+        f"{server.failures:,}",
+        f"{server.behind_bytes:,}",
+        f"{counts.records_taken:,}",
+        f"{counts.duplicates_dropped:,}",
+        f"{counts.damaged_frames:,}",
+        server.error or "",
+    ]

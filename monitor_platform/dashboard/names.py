@@ -1,0 +1,39 @@
+"""What dimensions and places are called on the page; whatever end hosts have sent is said as it is."""
+
+from functools import cache
+
+from monitor_platform.geo import maps
+from monitor_platform.measures.filters import is_mean_filter
+from monitor_platform.measures.registry import measure_of
+from monitor_platform.measures.selection import EXTRA, MEAN, NOT
+
+_TITLES = {"isp": "ISP", "via": "Coordinator", "peer_id": "Peer", "session_id": "Session"}
+
+
+def dimension_name(column: str) -> str:
+    """The title of a column to filter or group by."""
+    if column.startswith(NOT):
+        return f"not {dimension_name(column.removeprefix(NOT))}"
+    if is_mean_filter(column):
+        return measure_of(column.removeprefix(MEAN), "histogram").title
+    return column.removeprefix(EXTRA) if column.startswith(EXTRA) else _TITLES.get(column, column.capitalize())
+
+
+def place_name(region: str) -> str:
+    """The name of an area, district or bucket."""
+    return _area_names().get(region, region)
+
+
+def value_name(column: str, value: str) -> str:
+    """The value of a filter, for people."""
+    if not is_mean_filter(column):
+        return place_name(value)
+    low, _, high = value.partition("@")[0].partition("..")
+    if not low:
+        return f"below {high}"
+    return f"{low} to {high}" if high else f"from {low}"
+
+
+@cache
+def _area_names() -> dict[str, str]:
+    return {area.id: area.name for area in maps.areas()}

@@ -1,0 +1,172 @@
+"""The same numbers as a table, for whoever cannot see a figure, and for a spreadsheet.
+
+One function a view; the page and the CSV of `/api/v1/table` are made from the same rows, and each row says its n.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+from monitor_platform.dashboard.names import dimension_name, place_name
+from monitor_platform.dashboard.picture import AUDIENCE, OTHERS, Picture, distributed, series_of
+from monitor_platform.measures.regions import RegionValue
+from monitor_platform.measures.registry import MEASURES, Measure, measure_of
+from monitor_platform.measures.selection import MEAN
+from monitor_platform.views.histogram import range_at
+from monitor_platform.views.wording import NOTHING, difference, say, title_of
+
+Cell = str | float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """`columns`: a heading and the measure that a number is said in (None: as it is). `filters`: what a row can be filtered by."""
+
+    columns: tuple[tuple[str, Measure | None], ...]
+    rows: list[tuple[Cell, ...]]
+    filters: list[tuple[str, str] | None]
+
+    def said(self) -> dict[str, Any]:
+        """Ready for the page: all cells as text."""
+        rows = [[_said(cell, measure) for cell, (_, measure) in zip(row, self.columns, strict=True)] for row in self.rows]
+        return {"head": [title for title, _ in self.columns], "rows": rows, "filters": self.filters}
+
+    def csv(self) -> str:
+        """For spreadsheets: numbers bare, and no text that one of them would take for a formula."""
+        out = io.StringIO()
+        writer = csv.writer(out)
+        writer.writerow([title for title, _ in self.columns])
+        writer.writerows([[_bare(cell) for cell in row] for row in self.rows])
+        return out.getvalue()
+
+
+def _said(cell: Cell, measure: Measure | None) -> str:
+    if isinstance(cell, str):
+        return cell
+    if measure is not None:
+        return say(measure, cell)
+    return NOTHING if cell is None else f"{cell:,.10g}"
+
+
+def _bare(cell: Cell) -> str | float:
+    if cell is None:
+        return ""
+    # The apostrophe is what spreadsheets themselves put before text that looks like a formula.
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell
+
+
+def _timeline(picture: Picture) -> Table:
+    names = [AUDIENCE, *series_of(picture.question)]
+    measures = [measure_of(name, "timeline") for name in names]
+    columns = [("Time (UTC)", None), *((title_of(measure), measure) for measure in measures)]
+    lines = [picture.audience.values[AUDIENCE], *(picture.timeline.values[name] for name in names[1:])]
+    if picture.beside is not None:
+        columns += [(f"{title_of(measure)}, {picture.beside.other.name}", measure) for measure in measures]
+        lines += [_padded(picture.beside.audience.values[AUDIENCE], len(lines[0]))]
+        lines += [_padded(picture.beside.timeline.values[name], len(lines[0])) for name in names[1:]]
+    times = [_utc(at) for at in picture.audience.at_ms]
+    rows = [tuple(row) for row in zip(times, *lines, strict=True)]
+    return Table(columns=tuple(columns), rows=rows, filters=[None] * len(rows))
+
+
+def _padded(values: Sequence[float | None], length: int) -> tuple[float | None, ...]:
+    return tuple(values[:length]) + (None,) * (length - len(values))
+
+
+def _breakdown(picture: Picture) -> Table:
+    by, measure = picture.question.by, distributed(picture.question.measure)
+    rows: list[tuple[Cell, ...]] = []
+    for line in picture.breakdown:
+        at = line.audience.values[AUDIENCE]
+        now = at[-1] if at else None
+        name = OTHERS if line.name is None else place_name(line.name)
+        whole = line.whole
+        numbers = (None, None, None) if whole is None else (whole.mean, whole.peers, float(whole.sessions))
+        rows.append((name, numbers[0], now, *numbers[1:]))
+    columns = (
+        (dimension_name(by), None),
+        (measure.title, measure),
+        ("Peers at the end", None),
+        ("n (peers)", None),
+        ("n (sessions)", None),
+    )
+    return Table(columns=columns, rows=rows, filters=[None if line.name is None else (by, line.name) for line in picture.breakdown])
+
+
+def _regions(column: str, values: Sequence[RegionValue], against: Sequence[RegionValue] | None, picture: Picture) -> Table:
+    measure = measure_of(picture.question.measure, "region")
+    there = {value.region: value.value for value in against or ()}
+    columns = [(dimension_name(column), None), (measure.title, measure), ("n (peers)", None)]
+    rows: list[tuple[Cell, ...]] = [(place_name(each.region), each.value, each.peers) for each in values]
+    if picture.beside is not None:
+        columns += [(picture.beside.other.name.capitalize(), measure), ("Difference", measure)]
+        apart = [(there.get(each.region), difference(each.value, there.get(each.region))) for each in values]
+        rows = [(*row, *two) for row, two in zip(rows, apart, strict=True)]
+    return Table(columns=tuple(columns), rows=rows, filters=[(column, each.region) for each in values])
+
+
+def _map(picture: Picture) -> Table:
+    return _regions("area", picture.areas or (), picture.beside.areas if picture.beside else None, picture)
+
+
+def _district(picture: Picture) -> Table:
+    return _regions("district", picture.districts or (), picture.beside.districts if picture.beside else None, picture)
+
+
+def _histogram(picture: Picture) -> Table:
+    measure, found = distributed(picture.question.measure), picture.histogram
+    edges = found.edges if found is not None else ()
+    columns: list[tuple[str, Measure | None]] = [
+        ("From", measure),
+        ("To", measure),
+        ("Share of peers (%)", None),
+        ("n (peers)", None),
+    ]
+    shares = found.shares if found is not None else ()
+    peers = found.peers if found is not None else 0
+    rows: list[tuple[Cell, ...]] = [
+        (low, high, round(share * 100, 4), round(share * peers, 6))
+        for (low, high), share in zip(pairwise(edges), shares, strict=True)
+    ]
+    if picture.beside is not None and picture.beside.histogram is not None:
+        columns.append((f"Share, {picture.beside.other.name} (%)", None))
+        rows = [(*row, round(share * 100, 4)) for row, share in zip(rows, picture.beside.histogram.shares, strict=True)]
+    filters = [(MEAN + measure.name, range_at(edges, at)) for at in range(len(rows))]
+    return Table(columns=tuple(columns), rows=rows, filters=list(filters))
+
+
+def _slices(picture: Picture) -> Table:
+    found = picture.slices or []
+    measure = slice_measure(picture)
+    columns = (("By", None), ("Slice", None), (measure.title, measure), ("The rest", measure), ("n (peers)", None))
+    rows: list[tuple[Cell, ...]] = [
+        (dimension_name(each.dimension), place_name(each.name), each.mean, each.rest, each.peers, float(each.sessions), each.impact)
+        for each in found
+    ]
+    filters = [(each.dimension, each.name) for each in found]
+    return Table(columns=(*columns, ("n (sessions)", None), ("Impact", None)), rows=rows, filters=list(filters))
+
+
+def slice_measure(picture: Picture) -> Measure:
+    """By what slices are ranked: the measure chosen, if it is known which way is better."""
+    measure = distributed(picture.question.measure)
+    return measure if measure.name in MEASURES else MEASURES["mos"]
+
+
+def _utc(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+BY_VIEW: dict[str, Callable[[Picture], Table]] = {
+    "timeline": _timeline,
+    "breakdown": _breakdown,
+    "map": _map,
+    "district": _district,
+    "histogram": _histogram,
+    "slices": _slices,
+}
+"""The table of each view."""

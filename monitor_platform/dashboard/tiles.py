@@ -1,0 +1,120 @@
+"""The key figures: value, change, n, and a line of how it went. Better and worse are said in words, never by colour alone."""
+
+from typing import Any
+
+from monitor_platform.dashboard.picture import AUDIENCE, Picture, Vitals
+from monitor_platform.measures.registry import MEASURES, Measure
+from monitor_platform.measures.slices import LOWER_IS_BETTER
+from monitor_platform.views.palette import grade
+from monitor_platform.views.wording import NOTHING, change, difference, say
+
+NEUTRAL = frozenset({AUDIENCE, "upload_kbps", "download_kbps"})
+"""More of it is neither better nor worse."""
+
+START_FAILURES = "start_failures"
+
+
+def tiles(picture: Picture) -> list[dict[str, Any]]:
+    """The tiles, in the order in which they are shown."""
+    here, before = picture.vitals, picture.before
+    if before is not None and not before.summary["messages"]:
+        before = None  # nothing was recorded there: no change is known
+    if here is None:
+        return []
+    peers = f"{here.summary['peers']:,.0f}"
+    audience = _tile(AUDIENCE, picture, here.audience, before.audience if before else None) | {
+        "note": f"{peers} in all",
+        "note_means": "Distinct peers in this time range",
+        "unit": "",
+        "trend": picture.audience.values[AUDIENCE],
+    }
+    continuity = _mean_tile("continuity", picture, here, before)
+    mean = here.summary["continuity"]["mean"]
+    if mean is not None:
+        continuity["unit"] = f"{1 - mean:.1%} stalled"
+    return [
+        audience,
+        _mean_tile("mos", picture, here, before),
+        continuity,
+        _startup(picture, here, before),
+        _failures(picture, here, before),
+        *(_mean_tile(name, picture, here, before) for name in ("upload_kbps", "download_kbps", "contribution_ratio", "p2p_ratio")),
+    ]
+
+
+def _mean_tile(name: str, picture: Picture, here: Vitals, before: Vitals | None) -> dict[str, Any]:
+    tile = _tile(name, picture, _mean(here, name), _mean(before, name) if before else None)
+    return tile | {"note": f"n = {here.summary['peers']:,.0f}", "note_means": "Peers heard", "trend": picture.trends.values[name]}
+
+
+def _tile(name: str, picture: Picture, value: float | None, other: float | None) -> dict[str, Any]:
+    measure = MEASURES[name]
+    number, _, unit = say(measure, value).partition("\u202f")
+    if name == "mos" and value is not None:
+        unit = grade(value)
+    return {
+        "measure": name,
+        "title": "Offload" if name == "p2p_ratio" else measure.title,
+        "value": number,
+        "unit": unit,
+        "change": _change(change(measure, difference(value, other)), difference(value, other), measure, picture.against.name),
+        "colours": True,
+    }
+
+
+def _startup(picture: Picture, here: Vitals, before: Vitals | None) -> dict[str, Any]:
+    """Median and 95th percentile; the change is that of the 95th, for that is where it hurts."""
+    delay = here.summary["startup_ms"]
+    other = before.summary["startup_ms"]["p95"] if before else None
+    p50, p95 = (NOTHING if delay[name] is None else f"{delay[name] / 1000:,.1f}" for name in ("p50", "p95"))
+    tile = _tile("startup_ms", picture, delay["p95"], other)
+    return tile | {
+        "title": "Startup p50 / p95",
+        "value": f"{p50} / {p95}",
+        "unit": "s",
+        "note": f"n = {here.summary['sessions']:,.0f}",
+        "note_means": "Sessions",
+        "trend": picture.trends.values["startup_ms"],
+    }
+
+
+def _failures(picture: Picture, here: Vitals, before: Vitals | None) -> dict[str, Any]:
+    share, other = here.starts.share, before.starts.share if before else None
+    by = difference(share, other)
+    text = NOTHING if by is None else "±0 pp" if abs(by) < 0.0005 else f"{'+' if by > 0 else '−'}{abs(by) * 100:.1f} pp"
+    return {
+        "measure": START_FAILURES,
+        "title": "Failed to start",
+        "value": NOTHING if share is None else f"{share:.1%}".removesuffix("%"),
+        "unit": "" if share is None else "%",
+        "change": _change(text, by, None, picture.against.name),
+        "note": f"n = {here.starts.tried:,.0f}",
+        "note_means": "Sessions that tried to start",
+        "trend": [],
+        "colours": False,
+    }
+
+
+def _change(text: str, by: float | None, measure: Measure | None, against: str) -> dict[str, str]:
+    """Arrow and words; `measure` None: less is better."""
+    if by is None:
+        return {"text": "", "arrow": "", "kind": "none", "words": f"nothing to compare with: {against}"}
+    kind = _kind(by, measure) if not text.startswith("±") else "same"
+    arrow = {"same": ""}.get(kind, "▲" if by > 0 else "▼")
+    words = {"better": "better than", "worse": "worse than", "neutral": "against", "same": "the same as"}[kind]
+    return {"text": text.lstrip("+−") if arrow else text, "arrow": arrow, "kind": kind, "words": f"{text}, {words} {against}"}
+
+
+def _kind(by: float, measure: Measure | None) -> str:
+    if measure is not None and measure.name in NEUTRAL:
+        return "neutral"
+    lower_is_better = measure is None or measure.name in LOWER_IS_BETTER
+    return "better" if (by < 0) == lower_is_better else "worse"
+
+
+def _mean(vitals: Vitals, name: str) -> float | None:
+    if name == "p2p_ratio":
+        return vitals.p2p_ratio
+    value = vitals.summary[name]
+    number: float | None = value["mean"] if isinstance(value, dict) else value
+    return number
