@@ -126,7 +126,7 @@ def _silent() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(steps=STEPS, **LIVES)
 def test_whatever_a_power_cut_leaves_everything_acknowledged_is_stored_once_and_unaltered(steps, form, chance):
     prove(steps, form, chance)

@@ -152,7 +152,7 @@ def check_what_is_left(root: Path, waiting: set[int]) -> None:
         assert drain(root / SPOOL, recorded) == []
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(steps=STEPS, chance=CHANCE)
 def test_whatever_a_power_cut_leaves_every_spooled_batch_is_on_a_server_or_waits(steps, chance):
     prove(steps, chance)
