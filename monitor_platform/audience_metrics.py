@@ -1,0 +1,86 @@
+"""The audience as Prometheus gauges: what viewers get now, in total and for each channel, ISP, district and platform.
+
+Numbers are asked of the table in the background, not by a scrape, so scrapes cost nothing and cannot be used to keep the platform
+busy. Units are Prometheus's own: seconds, bytes a second, ratios.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from monitor_platform.dashboard.watch import Watch
+from monitor_platform.measures.selection import Span
+from monitor_platform.measures.summary import Summary, summarize
+
+BROKEN_DOWN_BY = ("channel", "isp", "district", "platform")
+MOST_VALUES = 50
+"""Of a dimension: each value is a time series that somebody has to store."""
+
+EVERY_S = 15.0
+WINDOW_MS = 60_000
+
+_BYTES_PER_KBIT = 125
+# Name, help, key of the summary, factor to the unit.
+_GAUGES = (
+    ("peers", "Peers heard in the last minute.", "peers", 1.0),
+    ("sessions", "Sessions heard in the last minute.", "sessions", 1.0),
+    ("mos", "Mean opinion score, 1 to 5, mean of the last minute.", "mos", 1.0),
+    ("continuity_ratio", "Share of the due playback that was played, mean of the last minute.", "continuity", 1.0),
+    ("startup_seconds", "Startup delay of the sessions heard in the last minute, mean.", "startup_ms", 0.001),
+    ("upload_bytes_per_second", "Sent to other peers, mean of the last minute.", "upload_kbps", _BYTES_PER_KBIT),
+    ("download_bytes_per_second", "Received, mean of the last minute.", "download_kbps", _BYTES_PER_KBIT),
+    ("playback_bytes_per_second", "Bitrate of what is played, mean of the last minute.", "playback_kbps", _BYTES_PER_KBIT),
+    ("contribution_ratio", "Upload over download of the last minute.", "contribution_ratio", 1.0),
+)
+
+
+class AudienceFigures(Collector):
+    """Gauges of the latest minute; none as long as nobody was heard."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._latest: dict[str, Summary] = {}
+
+    async def run(self) -> None:
+        """Keep the figures up to date until cancelled."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(EVERY_S)
+
+    async def refresh(self) -> None:
+        moment = self._watch.newest()
+        scene = await self._watch.scene(self._watch.moment())
+        if scene is None:
+            return
+        span = Span(scene.until_ms - WINDOW_MS, scene.until_ms)
+        self._latest = {name: await self._watch.answers.ask(moment, summarize, span=span, by=(name,)) for name in BROKEN_DOWN_BY}
+
+    def describe(self) -> list[Metric]:
+        """Nothing in advance: a scrape asks, registration does not."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        if not self._latest:
+            return
+        everybody = next(iter(self._latest.values()))
+        for name, meaning, key, factor in _GAUGES:
+            yield _gauge(f"swarmscope_{name}", meaning, [], [([], everybody)], key, factor)
+            for dimension, summary in self._latest.items():
+                groups = [([group["by"][dimension] or ""], group) for group in summary["groups"][:MOST_VALUES]]
+                yield _gauge(f"swarmscope_{dimension}_{name}", meaning, [dimension], groups, key, factor)
+
+
+def _gauge(
+    name: str, meaning: str, labels: list[str], groups: list[tuple[list[str], Mapping[str, Any]]], key: str, factor: float
+) -> Metric:
+    """What nobody said is no sample, never 0."""
+    gauge = GaugeMetricFamily(name, meaning, labels=labels)
+    for values, numbers in groups:
+        number = numbers[key]
+        mean = number["mean"] if isinstance(number, dict) else number
+        if mean is not None:
+            gauge.add_metric(values, mean * factor)
+    return gauge
