@@ -1,5 +1,8 @@
 """Inside other people's servers: gevent's patched world, gunicorn's preloaded workers, a thousand children of one parent."""
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -146,6 +149,7 @@ def test_each_worker_of_a_preloading_gunicorn_reports_its_own_sessions_once(coor
     gunicorn = subprocess.Popen(
         [*gunicorn_of(kind), "--bind", f"127.0.0.1:{port}", "--chdir", str(tmp_path), "--log-file", str(log), "site_of_test:app"],
         cwd=tmp_path,
+        start_new_session=True,
     )
     try:
         workers = asked_until_both_answered(port)
@@ -154,9 +158,9 @@ def test_each_worker_of_a_preloading_gunicorn_reports_its_own_sessions_once(coor
         assert gunicorn.wait(WITHIN_S) == 0, log.read_text()
         assert time.monotonic() - began < 25, "its graceful timeout is 30 s: a worker was killed"
     finally:
-        if gunicorn.poll() is None:
-            gunicorn.kill()
-            gunicorn.wait()
+        with contextlib.suppress(ProcessLookupError):  # its workers too, should they hang
+            os.killpg(gunicorn.pid, signal.SIGKILL)
+        gunicorn.wait()
     assert "Traceback" not in log.read_text()
     assert "SIGKILL" not in log.read_text()
     messages = server.accepted
