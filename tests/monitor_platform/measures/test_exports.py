@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -130,3 +132,13 @@ def test_what_a_notebook_asks_wrongly_is_refused(logs):
 def test_importing_swarmscope_loads_nothing_heavy():
     code = "import sys, swarmscope; print([name for name in ('duckdb', 'pandas', 'bokeh', 'pyarrow') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_the_notebook_example_of_the_documentation_runs(tmp_path, monkeypatch):
+    write_log(tmp_path / "mirror", [record(channel="1", playback_kbps=850, continuity=0.988)])
+    page = Path(__file__).parents[3] / "docs" / "analyze.md"
+    [example] = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    said = {}
+    exec(example, said)
+    assert said["frame"].mos.round(2).tolist() == [3.82]
