@@ -8,6 +8,7 @@ BENCHMARKS = {
     "display_delay": "from sent_ms to the dashboard, with a 1 s poll",
     "sdk_update": "what update() costs an app, beside a log line and a histogram",
     "analyze": "recorded logs, beside a query written by hand for DuckDB",
+    "history": "the table of days, beside a query written by hand over the logs",
 }
 
 

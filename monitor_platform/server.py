@@ -39,10 +39,15 @@ from monitor_platform.access.tickets import Tickets
 from monitor_platform.access.users import Users
 from monitor_platform.api import Archive, SummaryHandler, TextHandler
 from monitor_platform.dashboard.document import build
+from monitor_platform.dashboard.history import History
 from monitor_platform.dashboard.page import Page
 from monitor_platform.dashboard.pages import PAGES
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.geo.locator import Locator
+from monitor_platform.history.catch_up import last_minutes
+from monitor_platform.history.follow import Follower
+from monitor_platform.history.store import Basis, HistoryStore
+from monitor_platform.history_api import HISTORY, HistoryHandler
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.open import open_logs
 from monitor_platform.measures.table import FeedbackTable
@@ -132,13 +137,13 @@ def _open(settings: Settings, tls: Tls, opened: ExitStack) -> tuple[Feed | None,
     """Everything that may fail on the ground of what the operator has said; in static mode this reads all the files."""
     locator = opened.enter_context(Locator(settings.geo_city, settings.geo_asn))
     mos = _mos(settings)
-    table = opened.enter_context(
-        closing(FeedbackTable(locator, mos) if settings.live else open_logs(settings.static, locator=locator, mos=mos))
-    )
+    table = opened.enter_context(closing(_table(settings, locator, mos)))
     _tell_damages(table)
     feed = _feed(settings, table, tls, opened)
+    history = _history(settings, locator, mos, opened)
     watch = Watch(table, feed, period_s=settings.period, poll_s=settings.poll_seconds)
     opened.callback(watch.answers.close)
+    watch.history = history
     sockets, port = _listen(settings, opened)
     gate = _gate(settings, port, opened)
     figures = Figures(table, watch, feed)
@@ -152,10 +157,30 @@ def _open(settings: Settings, tls: Tls, opened: ExitStack) -> tuple[Feed | None,
         ],
         figures,
     )
+    if history is not None:
+        patterns.append((HISTORY, HistoryHandler, {"history": history}))
     server = _Dashboard(gate, sockets, tls, patterns, watch, allowed_hosts(settings, port))
     figures.add(AccessFigures(gate, server.listener))
     scheme = "http" if settings.tls_cert is None else "https"
     return feed, server, f"{scheme}://{_bracketed(settings.host)}:{port}"
+
+
+def _table(settings: Settings, locator: Locator, mos: MosModel) -> FeedbackTable:
+    """Live, what comes; static, all the files, or beside a history the last minutes of them."""
+    if settings.live:
+        return FeedbackTable(locator, mos)
+    span = last_minutes(settings.static, settings.keep_minutes) if settings.history is not None else None
+    return open_logs(settings.static, locator=locator, mos=mos, span=span)
+
+
+def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitStack) -> History | None:
+    """The history, which follows the logs on disk from here on; ValueError if the one in the folder is another's."""
+    if settings.history is None:
+        return None
+    store = opened.enter_context(HistoryStore(settings.history, Basis(mos=mos, period_s=settings.period)))
+    paths = [settings.mirror] if settings.live else settings.static
+    follower = opened.enter_context(Follower(store, paths, locator))
+    return opened.enter_context(closing(History(store, follower)))
 
 
 def _tell_damages(table: FeedbackTable) -> None:

@@ -76,6 +76,9 @@ class Settings:
     keep_minutes: int = 60
     """Minutes kept in memory and shown live; older ones are read from the mirror when a script asks for them."""
 
+    history: Path | None = None
+    """Folder of the history, kept up to date with the mirror or the static files; static pages then show the last minutes only."""
+
     mos_c1: float = -5.0
     """MOS model: weight of discontinuity."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
 
+from monitor_platform.history.store import HistoryStore
 from monitor_platform.measures.table import FeedbackTable
 
 Answer = TypeVar("Answer")
@@ -33,9 +34,9 @@ class Moment:
 
 
 class Answers:
-    """The answers of one table, shared by all viewers."""
+    """The answers of one table or one history, shared by all viewers."""
 
-    def __init__(self, table: FeedbackTable) -> None:
+    def __init__(self, table: FeedbackTable | HistoryStore) -> None:
         self._table = table
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="query")
         self._known: OrderedDict[Hashable, asyncio.Future[Any]] = OrderedDict()

@@ -1,6 +1,7 @@
 """The pages: the overview joins the four views, the others show one of them at full size, or something of their own (page.py)."""
 
 from monitor_platform.dashboard.health_page import HEALTH_PAGE
+from monitor_platform.dashboard.history_page import HISTORY_PAGE
 from monitor_platform.dashboard.measures_page import MEASURES_PAGE
 from monitor_platform.dashboard.page import Card, Page
 from monitor_platform.dashboard.question import MOST_SERIES
@@ -28,6 +29,7 @@ PAGES = (
     Page(name="histogram", path="/histogram", title="Histogram", cards=(HISTOGRAM,)),
     Page(name="timeline", path="/timeline", title="Timeline", cards=(TIMELINE,), panels=MOST_SERIES),
     SESSIONS_PAGE,
+    HISTORY_PAGE,
     HEALTH_PAGE,
     MEASURES_PAGE,
 )

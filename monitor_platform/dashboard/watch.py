@@ -10,6 +10,7 @@ from statistics import median
 from typing import Protocol
 
 from monitor_platform.dashboard.answers import Answers, Moment
+from monitor_platform.dashboard.history import History
 from monitor_platform.dashboard.picture import Scene
 from monitor_platform.dashboard.pill import Delay, Pill, live_pill, static_pill
 from monitor_platform.measures.extent import extent
@@ -40,6 +41,7 @@ class Watch:
     def __init__(self, table: FeedbackTable, feed: Running | None, *, period_s: float, poll_s: float) -> None:
         self.answers = Answers(table)
         self.viewers = 0
+        self.history: History | None = None
         self._table = table
         self._feed = feed
         self._period_s = period_s

@@ -13,6 +13,7 @@ from monitor_platform.geo.locator import Locator
 from monitor_platform.history.intake import LogFile, Taken, note, take_in
 from monitor_platform.history.store import HistoryStore
 from monitor_platform.measures.open import find_logs
+from monitor_platform.measures.selection import Span
 
 Progress = Callable[[int, int], None]
 """Called with the bytes taken in so far and all that are new."""
@@ -20,6 +21,9 @@ Progress = Callable[[int, int], None]
 # A record takes 25 to 40 bytes in a log and about 400 in memory, twice.
 BATCH_BYTES = 4 * 2**20
 BATCH_FILES = 60
+
+# The year 33658: as late as a moment can be.
+END_OF_TIME_MS = 10**15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,16 +78,27 @@ def new_logs(paths: Sequence[Path], known: set[tuple[str, int, int]]) -> list[Lo
     return sorted((file for file in found if (file.name, file.bytes, file.modified_ns) not in known), key=_when)
 
 
+def last_minutes(paths: Sequence[Path], minutes: int) -> Span | None:
+    """The last `minutes` of what logs below `paths` hold, as their names tell; None if no name does."""
+    begins = [name.begins_s for path in find_logs(paths) if (name := _name(path.name)) is not None]
+    return Span((max(begins) - (minutes - 1) * 60) * 1000, END_OF_TIME_MS) if begins else None
+
+
 def _when(file: LogFile) -> tuple[int, str]:
     return _begins_s(file), str(file.path)
 
 
 def _begins_s(file: LogFile) -> int:
     """When the log begins; bare JSON lines do not say, and come last."""
+    name = _name(file.name)
+    return 2**62 if name is None else name.begins_s
+
+
+def _name(text: str) -> LogName | None:
     try:
-        return LogName.parse(file.name).begins_s
+        return LogName.parse(text)
     except ValueError:
-        return 2**62
+        return None
 
 
 def _batches(files: Sequence[LogFile]) -> Iterator[list[LogFile]]:

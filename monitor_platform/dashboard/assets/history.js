@@ -1,0 +1,33 @@
+// The history's own controls, and its numbers as plain tables.
+"use strict";
+
+(() => {
+  const line = (cells, head) => {
+    const row = document.createElement("tr");
+    row.append(...cells.map((text, i) => Object.assign(document.createElement(head || !i ? "th" : "td"), { textContent: text })));
+    row.querySelectorAll("th").forEach((cell) => { cell.scope = head ? "col" : "row"; });
+    return row;
+  };
+
+  document.addEventListener("change", ({ target }) => {
+    if (target.form?.id === "history-form") swarmscope.choose({ [`p.${target.name}`]: target.value });
+  });
+
+  swarmscope.page(({ says = "", status, unit, timezone, day, note, rows = [], isps = [] }) => {
+    const busy = status && !status.complete
+      ? status.error || `Logs are being taken in: ${Math.round((100 * status.done_bytes) / Math.max(1, status.all_bytes))} %. `
+      : "";
+    const told = document.getElementById("history-says");
+    told.textContent = busy + says;
+    told.hidden = !told.textContent;
+    const form = document.getElementById("history-form");
+    for (const [name, value] of Object.entries({ unit, timezone, day })) {
+      if (value && document.activeElement !== form.elements[name]) form.elements[name].value = value;
+    }
+    document.getElementById("history-day").textContent = day ? `${day}, ${note}` : "";
+    document.querySelector("#history-rows tbody").replaceChildren(...rows.map((cells) => line(cells, false)));
+    const [head, ...body] = isps;
+    document.querySelector("#history-isps thead").replaceChildren(...(head ? [line(head, true)] : []));
+    document.querySelector("#history-isps tbody").replaceChildren(...body.map((cells) => line(cells, false)));
+  });
+})();

@@ -1,0 +1,45 @@
+"""The history as pages and scripts ask it: shared answers, and how far the logs on disk have been taken in."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from monitor_platform.dashboard.answers import Answers, Moment
+from monitor_platform.history.follow import Follower
+from monitor_platform.history.store import HistoryStore, extent
+from monitor_platform.measures.selection import Span
+
+Answer = TypeVar("Answer")
+
+
+class History:
+    """A store that is kept up to date, asked from the event loop."""
+
+    def __init__(self, store: HistoryStore, follower: Follower) -> None:
+        self._store = store
+        self._follower = follower
+        self._answers = Answers(store)
+
+    async def ask(self, query: Callable[..., Answer], **arguments: object) -> Answer:
+        """`query(store, **arguments)`, once for all who ask the same of the same state."""
+        return await self._answers.ask(Moment(self._store.version, 0, 0), query, **arguments)
+
+    async def extent(self) -> Span | None:
+        """From the first to the last message that was kept."""
+        return await self.ask(extent)
+
+    def status(self) -> dict[str, Any]:
+        """How far it is, for people and scripts."""
+        progress = self._follower.progress
+        return {
+            "complete": progress.complete,
+            "done_bytes": progress.done_bytes,
+            "all_bytes": progress.all_bytes,
+            "logs": progress.taken.logs,
+            "messages": progress.taken.messages,
+            "duplicates": progress.taken.copies,
+            "unreadable": progress.taken.unreadable,
+            "error": progress.error,
+        }
+
+    def close(self) -> None:
+        self._answers.close()

@@ -1,0 +1,127 @@
+"""What was: days, months or years of the history under the page's filters, one day by the minute, and who provided the access.
+
+The page keeps its own words in the address: `p.unit`, `p.timezone` and `p.day`. Without `--history` it says how to have one.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, get_args
+
+from bokeh.models import LayoutDOM
+
+from monitor_platform.dashboard.history import History
+from monitor_platform.dashboard.page import Look, Page, Show
+from monitor_platform.history.daily import Coverage, coverage, daily
+from monitor_platform.history.periods import Unit, zone_of
+from monitor_platform.history.timeline import minutes, timeline
+from monitor_platform.measures.registry import MEASURES
+from monitor_platform.measures.selection import Span
+from monitor_platform.measures.timeline import Timeline
+from monitor_platform.views.history import HistoryView
+from monitor_platform.views.timeline import TimelineView
+from monitor_platform.views.wording import say
+
+OVER_TIME = ("concurrent_peers", "mos")
+ABSENT = "No history is kept. Start the platform with --history FOLDER; docs/history.md says what it costs."
+
+TABLE = (
+    *("new_peers", "total_peers", "cumulative_peers", "upload_kbps", "download_kbps", "online_s_per_peer", "online_s_per_view"),
+    *("continuity", "mos"),
+)
+
+
+class HistoryPart:
+    """Figures of the paper, of whatever the address asks for."""
+
+    def __init__(self) -> None:
+        self._view = HistoryView()
+        self._minutes = TimelineView(1)
+
+    @property
+    def figures(self) -> Mapping[str, LayoutDOM]:
+        return {f"history_{name}": figure for name, figure in self._view.figures.items()} | {
+            "history_minutes": self._minutes.figure
+        }
+
+    async def ask(self, look: Look) -> Show:
+        """Gather the numbers; what cannot be asked is told in words."""
+        history: History | None = look.watch.history
+        if history is None:
+            return lambda: {"says": ABSENT}
+        try:
+            return await self._gather(history, look)
+        except ValueError as error:
+            told = str(error)
+            return lambda: {"says": told}
+
+    async def _gather(self, history: History, look: Look) -> Show:
+        where, own = look.question.where(), look.question.own
+        unit, zone = own.get("unit", "day"), own.get("timezone", "UTC")
+        if unit not in get_args(Unit):
+            raise ValueError(f"p.unit is {unit!r}; choose from {', '.join(get_args(Unit))}")
+        status, known = history.status(), await history.extent()
+        if known is None:
+            return lambda: {"status": status, "says": "Nothing has been taken in yet."}
+        rows, isps = await asyncio.gather(
+            history.ask(daily, where=where, unit=unit, zone=zone),
+            history.ask(coverage, where=where, unit=unit, zone=zone),
+        )
+        day, span = _day(own.get("day", ""), known, zone)
+        if len(where) < 2:
+            series = await history.ask(minutes, measures=OVER_TIME, span=span, where=where)
+        else:
+            series = await history.ask(timeline, measures=OVER_TIME, span=span, where=where)
+        note = "by the minute" if len(where) < 2 else "by the hour: minutes of MOS are kept for one filter at most"
+        told: dict[str, Any] = {"status": status, "unit": unit, "timezone": zone, "day": day, "note": note}
+        told |= {"rows": [_row(row) for row in rows], "isps": _coverage(isps)}
+        return lambda: self._show(rows, series, span, told)
+
+    def _show(self, rows: Sequence[Mapping[str, Any]], series: Timeline, span: Span, told: dict[str, Any]) -> dict[str, Any]:
+        self._view.show(rows)
+        self._minutes.show(MEASURES["concurrent_peers"], series, [MEASURES["mos"]], series, span)
+        return told
+
+
+HISTORY_PAGE = Page(
+    name="history",
+    path="/history",
+    title="History",
+    template="history.html",
+    script=True,
+    part=HistoryPart,
+    tiles=False,
+    stands_alone=True,
+)
+
+
+def _day(text: str, known: Span, zone: str) -> tuple[str, Span]:
+    """The day that `text` names, else the last one that was recorded, and its span."""
+    clock = zone_of(zone)
+    try:
+        begin = datetime.fromisoformat(text).replace(tzinfo=clock)
+    except ValueError:
+        begin = datetime.fromtimestamp((known.to_ms - 1) / 1000, clock)
+    begin = begin.replace(hour=0, minute=0, second=0, microsecond=0)
+    return begin.strftime("%Y-%m-%d"), Span(_ms(begin), _ms(begin + timedelta(days=1)))
+
+
+def _ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)
+
+
+def _row(row: Mapping[str, Any]) -> list[str]:
+    return [str(row["period"]), *(_say(name, row[name]) for name in TABLE)]
+
+
+def _say(name: str, value: float | None) -> str:
+    if name.startswith("online_s"):
+        return "–" if value is None else f"{value / 60:,.1f} min"
+    return say(MEASURES[name], value)
+
+
+def _coverage(found: Sequence[Coverage]) -> list[list[str]]:
+    """A row for each ISP: its name, and its share in each period."""
+    names = list(found[-1].peers) if found else []
+    head = ["ISP", *(each.period for each in found)]
+    return [head, *([name, *(f"{each.shares.get(name, 0):.2%}" for each in found)] for name in names)]

@@ -1,0 +1,83 @@
+"""A history kept up to date while the platform runs: one thread looks for sealed logs that are new, and takes them in by time.
+
+It looks at folders, not at the feed: what counts is what lies on disk, and after a restart it goes on there without being told.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import duckdb
+
+from monitor_platform.geo.locator import Locator
+from monitor_platform.history.catch_up import catch_up
+from monitor_platform.history.intake import Taken
+from monitor_platform.history.store import HistoryStore
+
+log = logging.getLogger(__name__)
+
+# Logs are sealed once a minute; looking at the names of 50,000 takes about a second.
+LOOKS_EVERY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far the logs on disk have been taken in: bytes of those that were new at the last look, and why not further."""
+
+    taken: Taken = field(default_factory=Taken)
+    done_bytes: int = 0
+    all_bytes: int = 0
+    error: str = ""
+
+    @property
+    def complete(self) -> bool:
+        return self.done_bytes >= self.all_bytes and not self.error
+
+
+class Follower:
+    """Takes in the new logs below `paths` every half minute, from entering the context until leaving it."""
+
+    def __init__(self, store: HistoryStore, paths: Sequence[Path], locator: Locator) -> None:
+        self._store = store
+        self._paths = paths
+        self._locator = locator
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="history", daemon=True)
+        self.progress = Progress()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            try:
+                self._look()
+            except (duckdb.Error, OSError, ValueError) as error:
+                if not self.progress.error:
+                    log.warning("the history waits: %s", error)
+                self.progress = Progress(taken=self.progress.taken, error=str(error).splitlines()[0])
+            self._ended.wait(LOOKS_EVERY_S)
+
+    def _look(self) -> None:
+        before = self.progress.taken
+        taken = catch_up(
+            self._store,
+            [path for path in self._paths if path.exists()],
+            self._locator,
+            progress=self._advance,
+            wanted=lambda: not self._ended.is_set(),
+        )
+        now = self.progress
+        self.progress = Progress(taken=before + taken, done_bytes=now.done_bytes, all_bytes=now.all_bytes)
+
+    def _advance(self, done: int, of: int) -> None:
+        self.progress = Progress(taken=self.progress.taken, done_bytes=done, all_bytes=of)

@@ -1,0 +1,108 @@
+"""The history for scripts: GET /api/v1/history/FIGURE, with the same names for spans and filters as the summary has.
+
+Answers are shared: whoever asks the same of the same state of the history gets the same answer, computed once.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, get_args
+
+from tornado.web import RequestHandler
+
+from feedback_wire import routes
+from feedback_wire.problem import Problem
+from monitor_platform.api import Request, answer, bad_parameter
+from monitor_platform.dashboard.history import History
+from monitor_platform.history.daily import coverage, daily
+from monitor_platform.history.histogram import histogram
+from monitor_platform.history.periods import Unit
+from monitor_platform.history.regions import by_region
+from monitor_platform.history.summary import summarize
+from monitor_platform.history.timeline import minutes, timeline
+from monitor_platform.measures.selection import Span
+
+HISTORY = r"/api/v1/history/([a-z]+)"
+OWN = {"unit": "day", "timezone": "UTC", "measure": "mos", "region": "district"}
+"""Parameters beside those of the summary, and what they are if left out; `measure` takes several for a timeline."""
+
+Arguments = dict[str, Any]
+
+
+class HistoryHandler(RequestHandler):
+    """GET /api/v1/history/FIGURE?from=&to=&by=&where.NAME=&unit=&timezone=&measure=&region="""
+
+    def initialize(self, history: History) -> None:
+        self._history = history
+
+    async def get(self, figure: str) -> None:
+        try:
+            answer(self, 200, routes.JSON, json.dumps(await self._numbers(figure), ensure_ascii=False))
+        except Problem as problem:
+            answer(self, problem.status, routes.PROBLEM, problem.body())
+
+    async def _numbers(self, figure: str) -> Any:  # noqa: ANN401 - JSON of any shape
+        if figure == "status":
+            return self._history.status()
+        if figure not in FIGURES:
+            raise Problem(404, "unknown_figure", f"there is no figure {figure!r}; there are {', '.join((*FIGURES, 'status'))}")
+        given = {_text(name.encode("latin-1")): [*map(_text, values)] for name, values in self.request.query_arguments.items()}
+        own = {name: given.pop(name, [default])[-1] for name, default in OWN.items()}
+        asked = Request.parse(given)
+        kept = await self._history.extent() or Span(0, 0)
+        try:
+            return await FIGURES[figure](self._history, asked, asked.span(begin_ms=kept.from_ms, end_ms=kept.to_ms), own)
+        except ValueError as error:
+            raise bad_parameter(str(error)) from error
+
+
+async def _summary(history: History, asked: Request, span: Span, _own: Mapping[str, str]) -> Any:  # noqa: ANN401
+    return await history.ask(summarize, span=span, where=asked.where, by=asked.by)
+
+
+async def _daily(history: History, asked: Request, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
+    return await history.ask(daily, span=span, where=asked.where, unit=_unit(own), zone=own["timezone"])
+
+
+async def _isps(history: History, asked: Request, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
+    found = await history.ask(coverage, span=span, where=asked.where, unit=_unit(own), zone=own["timezone"])
+    return [{"period": each.period, "peers": each.peers, "shares": each.shares} for each in found]
+
+
+async def _minutes(history: History, asked: Request, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
+    return asdict(await history.ask(minutes, span=span, where=asked.where, measures=tuple(own["measure"].split(","))))
+
+
+async def _timeline(history: History, asked: Request, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
+    measures, zone = tuple(own["measure"].split(",")), own["timezone"]
+    return asdict(await history.ask(timeline, span=span, where=asked.where, measures=measures, unit=_unit(own), zone=zone))
+
+
+async def _regions(history: History, asked: Request, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
+    found = await history.ask(by_region, span=span, where=asked.where, region=own["region"], measure=own["measure"])
+    return [asdict(each) for each in found]
+
+
+async def _histogram(history: History, asked: Request, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
+    return asdict(await history.ask(histogram, span=span, where=asked.where, measure=own["measure"]))
+
+
+FIGURES: dict[str, Callable[..., Any]] = {
+    "summary": _summary,
+    "daily": _daily,
+    "isps": _isps,
+    "minutes": _minutes,
+    "timeline": _timeline,
+    "regions": _regions,
+    "histogram": _histogram,
+}
+
+
+def _unit(own: Mapping[str, str]) -> str:
+    if own["unit"] not in get_args(Unit):
+        raise ValueError(f"'unit' is {own['unit']!r}; choose from {', '.join(get_args(Unit))}")
+    return own["unit"]
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")

@@ -1,0 +1,100 @@
+"""The figures of a history: small ones, a point for each period, and none where nothing is known."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from bokeh.models import ColumnDataSource, FactorRange, HoverTool, NumeralTickFormatter, Range1d
+from bokeh.plotting import figure
+
+from monitor_platform.views.palette import CATEGORIES, round_ends
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """A small figure: its name and title, and the columns it shows, each with a label; `per` divides what it shows."""
+
+    name: str
+    title: str
+    columns: tuple[tuple[str, str], ...]
+    per: float = 1.0
+    digits: str = "0,0"
+    low: float | None = None
+    high: float | None = None
+
+
+CHARTS = (
+    Chart(name="users", title="Users", columns=(("total_peers", "total"), ("new_peers", "new")), low=0),
+    Chart(name="cumulative", title="Distinct users so far", columns=(("cumulative_peers", "distinct"),), low=0),
+    Chart(name="rates", title="Rates (kbit/s)", columns=(("upload_kbps", "upload"), ("download_kbps", "download"))),
+    Chart(
+        name="online",
+        title="Time online (minutes)",
+        columns=(("online_s_per_peer", "per user"), ("online_s_per_view", "per view")),
+        per=60,
+        digits="0,0.0",
+        low=0,
+    ),
+    Chart(name="continuity", title="Continuity", columns=(("continuity", "continuity"),), digits="0.0000"),
+    Chart(name="mos", title="MOS", columns=(("mos", "MOS"),), digits="0.00", low=1, high=5),
+)
+"""The paper's Figures 4(a) to (d) and 5(a)."""
+
+
+class HistoryView:
+    """All CHARTS over the same periods."""
+
+    def __init__(self) -> None:
+        self._periods = FactorRange(factors=[])
+        self.source = ColumnDataSource({"period": []} | {name: [] for chart in CHARTS for name, _ in chart.columns})
+        self.figures = {chart.name: _drawn(chart, self._periods, self.source) for chart in CHARTS}
+
+    def show(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Show a row of numbers for each period."""
+        names = [str(row["period"]) for row in rows]
+        data: dict[str, list[Any]] = {"period": names}
+        for chart in CHARTS:
+            columns = {name: [_scaled(row[name], chart.per) for row in rows] for name, _ in chart.columns}
+            low, high = _ends(chart, [value for values in columns.values() for value in values])
+            self.figures[chart.name].y_range.update(start=low, end=high)
+            data |= columns
+        self._periods.factors = names
+        self.source.data = data
+
+
+def _scaled(value: float | None, per: float) -> float:
+    return float("nan") if value is None else value / per
+
+
+def _drawn(chart: Chart, periods: FactorRange, source: ColumnDataSource) -> figure:
+    panel = figure(
+        sizing_mode="stretch_width",
+        height=190,
+        x_range=periods,
+        y_range=Range1d(start=0, end=1),
+        tools="",
+        toolbar_location=None,
+        outline_line_color=None,
+        min_border_left=56,
+    )
+    for (name, label), colour in zip(chart.columns, CATEGORIES, strict=False):
+        panel.line("period", name, source=source, line_color=colour, line_width=2, legend_label=label)
+        points = panel.scatter("period", name, source=source, color=colour, size=6, legend_label=label)
+        panel.add_tools(HoverTool(renderers=[points], tooltips=[("", "@period"), (label, f"@{name}{{{chart.digits}}}")]))
+    panel.legend.visible = len(chart.columns) > 1
+    panel.legend.orientation = "horizontal"
+    panel.legend.border_line_color = panel.legend.background_fill_color = None
+    panel.legend.label_text_font_size = "11px"
+    panel.add_layout(panel.legend[0], "above")
+    panel.yaxis.formatter = NumeralTickFormatter(format=chart.digits)
+    panel.xaxis.major_label_orientation = 0.9
+    panel.yaxis.minor_tick_line_color = None
+    panel.xgrid.visible = False
+    return panel
+
+
+def _ends(chart: Chart, values: Sequence[float]) -> tuple[float, float]:
+    """The ends of the axis: those that are fixed, else round numbers around what is known."""
+    low, high = round_ends([value for value in values if isfinite(value)] + ([] if chart.low is None else [chart.low]))
+    return (low if chart.low is None else chart.low, high if chart.high is None else chart.high)

@@ -1,0 +1,111 @@
+"""The history beside the dashboard: taken in while the pages are open already, asked by scripts and shown on its page."""
+
+import json
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import urlopen
+
+import pytest
+
+from monitor_platform.geo.locator import Locator
+from monitor_platform.history.catch_up import catch_up
+from monitor_platform.history.daily import daily
+from monitor_platform.history.store import Basis, HistoryStore, extent
+from monitor_platform.history.summary import summarize
+from monitor_platform.measures.mos import MosModel
+from tests.processes import eventually, start_server
+
+
+@pytest.fixture(scope="module")
+def monitor(recorded, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("history")
+    server = start_server(
+        *("monitor", "--static", str(recorded), "--history", str(folder), "--listen", "127.0.0.1:0"), log=folder / "log"
+    )
+    eventually(lambda: asked(server.url, "status")["logs"] == 1)
+    yield server.url
+    assert server.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def truth(recorded, tmp_path_factory):
+    """A history of the same files, to be asked directly."""
+    with Locator() as locator, HistoryStore(tmp_path_factory.mktemp("truth"), Basis(mos=MosModel())) as store:
+        catch_up(store, [recorded], locator)
+        yield store
+
+
+def asked(url, what):
+    with urlopen(f"{url}/api/v1/history/{what}") as answer:
+        return json.load(answer)
+
+
+def test_scripts_get_the_numbers_of_the_history(monitor, truth):
+    assert asked(monitor, "summary?by=channel") == summarize(truth, span=extent(truth), by=("channel",))
+    assert asked(monitor, "daily?timezone=Asia/Hong_Kong&where.isp=PCCW") == daily(
+        truth, zone="Asia/Hong_Kong", where={"isp": "PCCW"}
+    )
+    assert len(asked(monitor, "minutes?measure=mos,concurrent_peers")["at_ms"]) == 60
+    assert asked(monitor, "timeline?unit=month&measure=total_peers")["values"] == {"total_peers": [60]}
+    assert asked(monitor, "isps?unit=year")[-1]["shares"] == {"HKBN": 0.5, "PCCW": 0.5}
+    assert sum(asked(monitor, "histogram?measure=mos")["shares"]) == pytest.approx(1)
+    assert {each["region"] for each in asked(monitor, "regions?region=isp&measure=mos")} == {"HKBN", "PCCW"}
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "says"),
+    [
+        ("weekly", 404, "there is no figure"),
+        ("daily?unit=week", 400, "choose from hour, day"),
+        ("daily?timezone=Mars/Olympus", 400, "no time zone"),
+        ("summary?where.event=join", 400, "not kept in the history"),
+        ("minutes?where.isp=PCCW&where.channel=a", 400, "choose steps of an hour"),
+        ("daily?since=yesterday", 400, "is no parameter"),
+    ],
+)
+def test_what_cannot_be_answered_is_told_as_a_problem(monitor, what, status, says):
+    with pytest.raises(HTTPError) as refused:
+        asked(monitor, what)
+    assert refused.value.code == status
+    assert says in json.load(refused.value)["detail"]
+
+
+def test_a_history_of_another_model_keeps_the_platform_from_starting(recorded, tmp_path):
+    HistoryStore(tmp_path, Basis(mos=MosModel(c1=-4))).close()
+    with pytest.raises(pytest.fail.Exception, match="was built with mos"):
+        start_server(
+            *("monitor", "--static", str(recorded), "--history", str(tmp_path), "--listen", "127.0.0.1:0"), log=tmp_path / "log"
+        )
+
+
+@pytest.mark.browser
+def test_the_page_shows_the_days_and_who_provided_the_access(monitor, visit, truth):
+    page = visit(monitor, "/history?p.timezone=Asia/Hong_Kong")
+    page.becomes("() => document.querySelectorAll('#history-rows tbody tr').length === 1")
+    cells = page.page.locator("#history-rows tbody tr").first.locator("th, td").all_text_contents()
+    [day] = daily(truth, zone="Asia/Hong_Kong")
+    assert cells[0] == "2012-08-07"
+    assert cells[-1] == f"{day['mos']:.2f}"
+    assert page.page.locator("#history-isps tbody tr").count() == 2
+
+
+@pytest.mark.browser
+def test_a_filter_of_the_page_is_a_filter_of_the_history(monitor, visit, truth):
+    page = visit(monitor, f"/history?channel={quote('ViuTV')}")
+    page.becomes("() => document.querySelectorAll('#history-rows tbody tr').length === 1")
+    [day] = daily(truth, where={"channel": "ViuTV"})
+    wanted = f"{day['mos']:.2f}"
+    page.becomes("(mos) => document.querySelector('#history-rows tbody tr').lastElementChild.textContent === mos", wanted)
+
+
+@pytest.fixture
+def without_history(recorded, tmp_path):
+    server = start_server("monitor", "--static", str(recorded), "--listen", "127.0.0.1:0", log=tmp_path / "log")
+    yield server.url
+    assert server.stop() == 0
+
+
+@pytest.mark.browser
+def test_without_a_history_the_page_says_how_to_have_one(without_history, visit):
+    page = visit(without_history, "/history")
+    page.becomes("() => document.getElementById('history-says').textContent.includes('--history FOLDER')")
