@@ -34,7 +34,7 @@ from monitor_platform.views.palette import ACCENT, CATEGORIES, GROUND, round_end
 from monitor_platform.views.wording import say, title_of
 
 # The axis speaks the viewer's own time; a long range says the day as well.
-_LOCAL_TICK = """
+LOCAL_TICK = """
 const at = new Date(tick);
 const span_ms = ticks[ticks.length - 1] - ticks[0];
 const clock = {hour: "2-digit", minute: "2-digit", hour12: false};
@@ -42,7 +42,7 @@ if (span_ms < 300000) clock.second = "2-digit";
 if (span_ms > 64800000) Object.assign(clock, {month: "short", day: "numeric"});
 return at.toLocaleString(undefined, clock);
 """
-_LOCAL_AND_UTC = """
+LOCAL_AND_UTC = """
 const at = new Date(value);
 const local = {month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false};
 return at.toLocaleString(undefined, local) + " (" + at.toISOString().slice(11, 19) + " UTC)";
@@ -135,8 +135,8 @@ class _Panel:
         brush = BoxSelectTool(dimensions="width", renderers=[], overlay=_brush_box(), persistent=False)
         self.figure.add_tools(brush)
         self.figure.toolbar.active_drag = brush
-        local = CustomJSHover(code=_LOCAL_AND_UTC)
-        self.figure.add_tools(HoverTool(renderers=[line], mode="vline", tooltips=_TIP, formatters={"@at": local}))
+        local = CustomJSHover(code=LOCAL_AND_UTC)
+        self.figure.add_tools(HoverTool(renderers=[line], mode="vline", tooltips=_TIP, formatters={"@{at}": local}))
 
     def show(self, measure: Measure, timeline: Timeline, beside: Sequence[tuple[Curve, Timeline]] = ()) -> None:
         self.source.data = _columns(measure, timeline)
@@ -193,7 +193,7 @@ def _panel_figure(x_range: Range1d, title: Title, ticker: FixedTicker) -> figure
         outline_line_color=None,
         title=title,
     )
-    panel.xaxis.formatter = CustomJSTickFormatter(code=_LOCAL_TICK)
+    panel.xaxis.formatter = CustomJSTickFormatter(code=LOCAL_TICK)
     panel.yaxis.formatter = NumeralTickFormatter(format="0,0.[00000]")
     panel.yaxis.ticker = ticker
     panel.yaxis.minor_tick_line_color = panel.xaxis.minor_tick_line_color = None

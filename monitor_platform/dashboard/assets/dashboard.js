@@ -30,11 +30,12 @@ const swarmscope = (() => {
     point_links();
   }
 
-  // Filters go along to the other pages; what a page keeps for itself does not.
+  // Filters and a replay go along to the other pages; what a page keeps for itself does not.
   function point_links() {
     const query = chosen();
-    for (const name of [...query.keys()]) if (name.startsWith("p.")) query.delete(name);
-    for (const link of document.querySelectorAll("nav a, .brand, .trust, #about-measure")) link.search = query.toString();
+    const along = ["p.replay", "p.playing"];
+    for (const name of [...query.keys()]) if (name.startsWith("p.") && !along.includes(name)) query.delete(name);
+    for (const link of document.querySelectorAll("nav a, .brand, .trust, #about-measure, [data-along]")) link.search = query.toString();
   }
 
   function ask() {
@@ -171,7 +172,7 @@ const swarmscope = (() => {
       bar.style.setProperty("--share", `${Math.max(2, share * 100)}%`);
       button.append(part("what", title), part("who", text), part("n", `n = ${peers}`), part("mean", mean), bar);
       button.title = `${title} ${text}: ${mean}, the rest ${rest}; ${peers} peers${thin ? "; thin: fewer than 25 sessions" : ""}`;
-      if (thin) button.querySelector(".who").append(part("flag", "thin"));
+      if (thin) button.querySelector(".who").prepend(part("flag", "thin"));
       button.addEventListener("click", () => filter(name, value));
       item.append(button);
       return item;
