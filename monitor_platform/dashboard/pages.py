@@ -5,6 +5,7 @@ from monitor_platform.dashboard.history_page import HISTORY_PAGE
 from monitor_platform.dashboard.measures_page import MEASURES_PAGE
 from monitor_platform.dashboard.page import Card, Page
 from monitor_platform.dashboard.question import MOST_SERIES
+from monitor_platform.dashboard.session_page import SESSION_PAGE
 from monitor_platform.dashboard.sessions_page import SESSIONS_PAGE
 
 MAP: Card = ("map", "Map", "Map of Hong Kong in areas of about equal size, coloured by the chosen measure")
@@ -29,6 +30,7 @@ PAGES = (
     Page(name="histogram", path="/histogram", title="Histogram", cards=(HISTOGRAM,)),
     Page(name="timeline", path="/timeline", title="Timeline", cards=(TIMELINE,), panels=MOST_SERIES),
     SESSIONS_PAGE,
+    SESSION_PAGE,
     HISTORY_PAGE,
     HEALTH_PAGE,
     MEASURES_PAGE,

@@ -1,0 +1,94 @@
+"""The sessions of whoever is chosen, the worst of the chosen measure first: the way from a slice to a single viewer.
+
+The page keeps one word of its own in the address: `p.find`, how the id of a peer or a session begins.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bokeh.models import LayoutDOM
+
+from monitor_platform.dashboard.names import place_name
+from monitor_platform.dashboard.page import Look, Page, Show
+from monitor_platform.dashboard.picture import Scene, distributed, span_of
+from monitor_platform.measures.registry import MEASURES
+from monitor_platform.measures.sessions import SessionRow, list_sessions
+from monitor_platform.measures.slices import LOWER_IS_BETTER
+from monitor_platform.views.wording import NOTHING, say
+
+MOST_ROWS = 100
+"""Whoever looks for one viewer finds him by his id or by filters, not on page nine."""
+
+LONGEST_ID = 200
+
+
+class SessionsPart:
+    """The list, in the words that are shown."""
+
+    figures: Mapping[str, LayoutDOM] = {}
+
+    async def ask(self, look: Look) -> Show:
+        """The sessions heard in the chosen time, under all filters."""
+        scene, question = look.scene, look.question
+        if scene is None:
+            return dict
+        measure, span = distributed(question.measure), span_of(question, scene)
+        find = question.own.get("find", "")[:LONGEST_ID]
+        found = await look.answers.ask(
+            scene.moment,
+            list_sessions,
+            measure=measure.name,
+            span=span,
+            where=question.where(span),
+            starts=find,
+            most=MOST_ROWS + 1,
+        )
+        end_ms = min(span.to_ms, scene.until_ms)
+        rows = [_row(each, measure.name, scene, end_ms) for each in found[:MOST_ROWS]]
+        side = "highest" if measure.name in LOWER_IS_BETTER else "lowest"
+        told = {"measure": measure.title, "rows": rows, "find": find}
+        told["note"] = _note(len(found), f"{side} {measure.title} first")
+        return lambda: told
+
+
+SESSIONS_PAGE = Page(
+    name="sessions",
+    path="/sessions",
+    title="Sessions",
+    template="sessions.html",
+    script=True,
+    part=SessionsPart,
+    tiles=False,
+)
+
+
+def state_of(row: SessionRow, end_ms: int, period_s: float) -> str:
+    """What the viewer does at `end_ms`, as far as it is known."""
+    if row.left:
+        return "gone"
+    return "silent" if end_ms - row.last_ms > 2 * period_s * 1000 else "here"
+
+
+def _note(found: int, order: str) -> str:
+    if found > MOST_ROWS:
+        return f"the first {MOST_ROWS}, {order}; filter, or find one by its id"
+    return f"{found} session{'' if found == 1 else 's'}, {order}"
+
+
+def _row(row: SessionRow, measure: str, scene: Scene, end_ms: int) -> dict[str, Any]:
+    """A line of the table; `since` is a time, which the browser says in its own zone."""
+    return {
+        "session_id": row.session_id,
+        "peer_id": row.peer_id,
+        "channel": row.channel,
+        "isp": row.isp,
+        "district": place_name(row.district) if row.district else NOTHING,
+        "platform": row.platform or NOTHING,
+        "since": row.first_ms,
+        "mos": say(MEASURES["mos"], row.mos),
+        "value": say(distributed(measure), row.value),
+        "startup": say(MEASURES["startup_ms"], row.startup_ms),
+        "stalls": NOTHING if row.stall_count is None else f"{row.stall_count:,}",
+        "stalled": NOTHING if row.stall_ms is None else f"{row.stall_ms / 1000:,.1f}\u202fs",
+        "state": state_of(row, end_ms, scene.period_s),
+    }

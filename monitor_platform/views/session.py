@@ -1,0 +1,281 @@
+"""One viewer's story on one time axis: a ribbon of states, and below it panels with what the session said.
+
+The figures are made once. A stretch too short for its word on the ribbon says it on hover, and the page lists all of them as text.
+"""
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from bokeh.core.properties import value as literally
+from bokeh.layouts import column
+from bokeh.models import (
+    BasicTicker,
+    Column,
+    ColumnDataSource,
+    CustomJSHover,
+    CustomJSTickFormatter,
+    HoverTool,
+    NumeralTickFormatter,
+    Range1d,
+)
+from bokeh.models.annotations import Title
+from bokeh.plotting import figure
+
+from monitor_platform.measures.registry import MEASURES, Measure
+from monitor_platform.measures.selection import Span
+from monitor_platform.measures.sessions import Band, Stalls, Story, Stretch
+from monitor_platform.views.palette import CATEGORIES, GROUND
+from monitor_platform.views.timeline import LOCAL_AND_UTC, LOCAL_TICK, frame
+from monitor_platform.views.wording import say, title_of
+
+# Fill, hatching, and the ink that is legible on it.
+STATES: Mapping[str, tuple[str, str, str]] = {
+    "starting": ("#73a9d6", " ", "#10202f"),
+    "playing": ("#2166b0", " ", "#ffffff"),
+    "stalled": ("#b2470c", " ", "#ffffff"),
+    "paused": ("#bdb9b1", " ", "#10202f"),
+    "silent": ("#d8dbe0", "/", "#10202f"),
+    "gone": (GROUND, " ", "#10202f"),
+}
+# A word of eight letters needs about 60 of the ribbon's 900 pixels.
+_ROOM_FOR_A_WORD = 0.07
+RATES = ("playback_kbps", "download_kbps", "upload_kbps")
+
+_RIBBON_TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
+<b>@state</b> @length<br>from @begin{custom}</div>"""
+_TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
+@at{custom}<br>@title: <b>@text</b></div>"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chapter:
+    """As much of a story as is to be shown: all of it, or up to a replay's clock."""
+
+    span: Span
+    at_ms: Sequence[int]
+    series: Mapping[str, Sequence[float | None]]
+    ribbon: Sequence[Stretch]
+    stalls: Sequence[Stalls]
+
+    @classmethod
+    def of(cls, story: Story, until_ms: int | None = None) -> "Chapter":
+        """What had happened by `until_ms`; the axis is always that of the whole story."""
+        end = until_ms if until_ms is not None else story.span.to_ms
+        said = sum(at < end for at in story.at_ms)
+        return cls(
+            span=Span(story.span.from_ms, max(story.span.to_ms, story.span.from_ms + 1000)),
+            at_ms=story.at_ms[:said],
+            series={name: values[:said] for name, values in story.series.items()},
+            ribbon=[Stretch(each.from_ms, min(each.to_ms, end), each.state) for each in story.ribbon if each.from_ms < end],
+            stalls=[each for each in story.stalls if each.at_ms < end],
+        )
+
+
+class SessionView:
+    """The ribbon, the chosen measure with its neighbours, rates, buffer and partners."""
+
+    def __init__(self) -> None:
+        self._range = Range1d(start=0, end=1)
+        self._ribbon = _Ribbon(self._range)
+        self._chosen = _Panel(self._range, (CATEGORIES[0],), banded=True)
+        self._rates = _Panel(self._range, (CATEGORIES[0], CATEGORIES[1], CATEGORIES[2]))
+        self._buffer = _Panel(self._range, (CATEGORIES[3],))
+        self._partners = _Panel(self._range, (CATEGORIES[4],))
+        panels = [panel.figure for panel in (self._chosen, self._rates, self._buffer, self._partners)]
+        for panel in panels[:-1]:
+            panel.xaxis.visible = False
+        self.figure: Column = column(self._ribbon.figure, *panels, sizing_mode="stretch_both", spacing=4)
+
+    def show(self, chapter: Chapter, measure: Measure, own: tuple[Sequence[int], Sequence[float | None]], band: Band) -> None:
+        """`own`: the session's moments and values of the chosen measure."""
+        self._range.update(start=chapter.span.from_ms, end=chapter.span.to_ms)
+        # A line through a silence would say what nobody has said.
+        breaks = {each.to_ms for each in chapter.ribbon if each.state == "silent"}
+        self._ribbon.show(chapter)
+        self._chosen.show(
+            f"{title_of(measure)}, and the middle four fifths of the neighbours", own[0], [(measure, own[1])], breaks, band
+        )
+        rates = [(MEASURES[name], chapter.series[name]) for name in RATES]
+        self._rates.show("Bitrate (solid), download (dashed) and upload (dotted), kbit/s", chapter.at_ms, rates, breaks)
+        for panel, name in ((self._buffer, "buffer_ms"), (self._partners, "partners")):
+            panel.show(title_of(MEASURES[name]), chapter.at_ms, [(MEASURES[name], chapter.series[name])], breaks)
+
+    def clear(self) -> None:
+        """Nothing to show: the figures stay, without data."""
+        self._ribbon.show(None)
+        for panel in (self._chosen, self._rates, self._buffer, self._partners):
+            panel.clear()
+
+
+class _Ribbon:
+    """States as a band with their words in it, stalls as marks above it."""
+
+    def __init__(self, x_range: Range1d) -> None:
+        self.figure = _frame(x_range, height=64)
+        self.figure.y_range.update(start=0, end=1.5)
+        self.figure.xaxis.visible = self.figure.yaxis.visible = False
+        self.figure.ygrid.visible = False
+        self.stretches = ColumnDataSource(_no_stretches())
+        band = self.figure.quad(
+            "begin",
+            "end",
+            0.9,
+            0.05,
+            source=self.stretches,
+            fill_color="colour",
+            line_color="colour",
+            hatch_pattern="hatch",
+            hatch_color="ink",
+            hatch_alpha=0.5,
+        )
+        self.figure.text(
+            "middle",
+            0.475,
+            text="word",
+            source=self.stretches,
+            text_color="ink",
+            text_align="center",
+            text_baseline="middle",
+            text_font_size="12px",
+            text_font=literally("system-ui, sans-serif"),
+        )
+        self.stalls = ColumnDataSource({"at": [], "text": [], "title": []})
+        marks = self.figure.scatter("at", 1.2, source=self.stalls, marker="inverted_triangle", size=10, color=STATES["stalled"][0])
+        local = CustomJSHover(code=LOCAL_AND_UTC)
+        self.figure.add_tools(HoverTool(renderers=[band], tooltips=_RIBBON_TIP, formatters={"@begin": local}))
+        self.figure.add_tools(HoverTool(renderers=[marks], tooltips=_TIP, formatters={"@at": local}))
+
+    def show(self, chapter: Chapter | None) -> None:
+        self.stretches.data = _no_stretches() if chapter is None else _stretches(chapter)
+        stalls = () if chapter is None else chapter.stalls
+        self.stalls.data = {
+            "at": [each.at_ms for each in stalls],
+            "text": [stalls_in_words(each) for each in stalls],
+            "title": ["reported"] * len(stalls),
+        }
+
+
+class _Panel:
+    """One frame with a line for each of its measures."""
+
+    def __init__(self, x_range: Range1d, colours: Sequence[str], *, banded: bool = False) -> None:
+        self._title = Title(text=" ")
+        self.figure = _frame(x_range, title=self._title)
+        self._band = ColumnDataSource({"at": [], "low": [], "high": []})
+        if banded:
+            self.figure.varea("at", "low", "high", source=self._band, fill_color=GROUND, fill_alpha=0.25)
+        self.sources = [ColumnDataSource(_no_points()) for _ in colours]
+        local = CustomJSHover(code=LOCAL_AND_UTC)
+        for at, (source, colour) in enumerate(zip(self.sources, colours, strict=True)):
+            dash = ("solid", "dashed", "dotted")[at]
+            line = self.figure.line("at", "value", source=source, line_color=colour, line_width=2, line_dash=dash)
+            self.figure.scatter("at", "value", source=source, size=4, color=colour)
+            tip = HoverTool(renderers=[line], mode="vline", tooltips=_TIP, formatters={"@at": local})
+            self.figure.add_tools(tip)
+
+    def show(
+        self,
+        title: str,
+        at_ms: Sequence[int],
+        lines: Sequence[tuple[Measure, Sequence[float | None]]],
+        breaks: Set[int],
+        band: Band | None = None,
+    ) -> None:
+        self._title.text = title
+        for source, (measure, values) in zip(self.sources, lines, strict=True):
+            source.data = _points(measure, at_ms, values, breaks)
+        known = [value for _, values in lines for value in values if value is not None]
+        if band is not None:
+            low, high = ([_number(value) for value in side] for side in (band.low, band.high))
+            self._band.data = {"at": list(band.at_ms), "low": low, "high": high}
+            known += [value for value in (*low, *high) if isfinite(value)]
+        start, end = frame(lines[0][0], known)
+        self.figure.y_range.update(start=start, end=end)
+
+    def clear(self) -> None:
+        self._band.data = {"at": [], "low": [], "high": []}
+        for source in self.sources:
+            source.data = _no_points()
+
+
+def stalls_in_words(stalls: Stalls) -> str:
+    """ "2 stalls, 3.4 s"."""
+    return f"{stalls.count:,} stall{'' if stalls.count == 1 else 's'}, {stalls.for_ms / 1000:,.1f}\u202fs"
+
+
+def length_in_words(ms: float) -> str:
+    """ "45 s", "12 min", "3 h 05 min"."""
+    seconds = round(ms / 1000)
+    if seconds < 120:
+        return f"{seconds}\u202fs"
+    minutes = round(seconds / 60)
+    return f"{minutes}\u202fmin" if minutes < 120 else f"{minutes // 60}\u202fh {minutes % 60:02}\u202fmin"
+
+
+def _no_stretches() -> dict[str, list[Any]]:
+    return {name: [] for name in ("begin", "end", "middle", "state", "word", "length", "colour", "hatch", "ink")}
+
+
+def _stretches(chapter: Chapter) -> dict[str, list[Any]]:
+    columns = _no_stretches()
+    whole = chapter.span.to_ms - chapter.span.from_ms
+    # Whoever has left is gone for the rest of the axis, which is a sliver: enough to hover, no word.
+    for each in chapter.ribbon:
+        end = each.to_ms if each.state != "gone" else chapter.span.from_ms + round(whole * 1.005)
+        fill, hatch, ink = STATES[each.state]
+        columns["begin"].append(each.from_ms)
+        columns["end"].append(end)
+        columns["middle"].append((each.from_ms + end) / 2)
+        columns["state"].append(each.state)
+        columns["word"].append(each.state if end - each.from_ms >= _ROOM_FOR_A_WORD * whole else "")
+        columns["length"].append(length_in_words(each.to_ms - each.from_ms) if each.state != "gone" else "")
+        for name, value in (("colour", fill), ("hatch", hatch), ("ink", ink)):
+            columns[name].append(value)
+    return columns
+
+
+def _no_points() -> dict[str, list[Any]]:
+    return {name: [] for name in ("at", "value", "title", "text")}
+
+
+def _points(measure: Measure, at_ms: Sequence[int], values: Sequence[float | None], breaks: Set[int]) -> dict[str, list[Any]]:
+    """The points of a line that is interrupted before each moment of `breaks`."""
+    columns = _no_points()
+    for at, number in zip(at_ms, values, strict=True):
+        for point in (None, number) if at in breaks else (number,):
+            columns["at"].append(at)
+            columns["value"].append(_number(point))
+            columns["title"].append(measure.title)
+            columns["text"].append(say(measure, point))
+    return columns
+
+
+def _number(known: float | None) -> float:
+    return float("nan") if known is None else known
+
+
+def _frame(x_range: Range1d, *, title: Title | None = None, height: int | None = None) -> figure:
+    panel = figure(
+        sizing_mode="stretch_width" if height else "stretch_both",
+        height=height,
+        x_range=x_range,
+        y_range=Range1d(start=0, end=1),
+        x_axis_type="datetime",
+        tools="",
+        toolbar_location=None,
+        min_border_left=56,
+        min_border_right=16,
+        min_border_top=0,
+        min_border_bottom=0 if height else 8,
+        min_height=height or 88,
+        outline_line_color=None,
+        title=title,
+    )
+    panel.xaxis.formatter = CustomJSTickFormatter(code=LOCAL_TICK)
+    panel.yaxis.formatter = NumeralTickFormatter(format="0,0.[00000]")
+    panel.yaxis.ticker = BasicTicker(desired_num_ticks=3)
+    panel.yaxis.minor_tick_line_color = panel.xaxis.minor_tick_line_color = None
+    panel.xgrid.visible = False
+    return panel

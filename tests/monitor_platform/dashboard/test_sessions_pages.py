@@ -1,0 +1,155 @@
+"""From a slice to one viewer: the list of sessions, worst first, and the story of one, in a real browser."""
+
+import pytest
+
+from monitor_platform.geo.locator import Locator
+from monitor_platform.measures.mos import MosModel
+from monitor_platform.measures.open import open_logs
+from monitor_platform.measures.sessions import list_sessions, story
+from tests.monitor_platform.dashboard.viewers import HOSTILE, evening
+from tests.monitor_platform.measures.samples import write_log
+from tests.processes import start_server
+
+pytestmark = pytest.mark.browser
+
+ROWS_ARE = "n => document.querySelectorAll('#sessions tbody tr').length === n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stories")
+    write_log(folder, evening())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def monitor(folder, tmp_path_factory):
+    server = start_server("monitor", "--static", str(folder), "--listen", "127.0.0.1:0", log=tmp_path_factory.mktemp("log") / "log")
+    yield server.url
+    assert server.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def table(folder):
+    with Locator() as locator:
+        table = open_logs([folder], locator=locator, mos=MosModel())
+        yield table
+        table.close()
+
+
+def cells(page, row=0):
+    return page.page.locator("#sessions tbody tr").nth(row).locator("th, td").all_text_contents()
+
+
+def ids(page):
+    return page.page.locator("#sessions tbody td:nth-child(2)").all_text_contents()
+
+
+def glyphs(page, view, column, at=0):
+    """A column of the `at`th renderer of one of the story's frames: ribbon (0), measure, rates, buffer, partners."""
+    return page.page.evaluate(
+        """([view, column, at]) => {
+            const source = Bokeh.documents[0].get_model_by_name("story").children[view].renderers[at].data_source;
+            return Array.from(source.data.get?.(column) ?? source.data[column]);
+        }""",
+        [view, column, at],
+    )
+
+
+def test_the_worst_sessions_come_first_as_the_measures_say(monitor, visit, table):
+    page = visit(monitor, "/sessions?measure=upload_kbps")
+    page.becomes(ROWS_ARE, 36)
+    span = story(table, session_id="s-1", period_s=30).span
+    worst = list_sessions(table, measure="upload_kbps", span=type(span)(0, 2**52))
+    assert ids(page) == [each.session_id for each in worst]
+    assert page.page.locator("#sessions-value").inner_text() == "Upload rate"
+    assert cells(page)[:6] == ["peer-0", "s-0", "ViuTV", "HKBN", *cells(page)[4:6]]
+    assert cells(page)[8:12] == ["300\u202fkbit/s", "12.00\u202fs", "6", "30.0\u202fs"]
+    assert (cells(page)[12], cells(page, 1)[12]) == ("here", "gone")
+
+
+def test_filters_of_the_overview_come_along_and_a_row_leads_to_its_story(monitor, visit):
+    page = visit(monitor, "/?isp=HKBN")
+    page.page.locator(".card.slices [data-along]").click()
+    page.becomes(ROWS_ARE, 18)
+    assert "isp=HKBN" in page.page.url
+    page.page.locator("#sessions tbody tr a").first.press("Enter")
+    page.becomes("() => document.querySelector('#story-title')?.textContent.startsWith('Session s-')")
+    assert "session_id=s-" in page.page.url
+
+
+def test_a_viewer_is_found_by_how_his_id_begins(monitor, visit):
+    page = visit(monitor, "/sessions")
+    page.becomes(ROWS_ARE, 36)
+    page.page.fill("#find input", "peer-3")
+    page.page.press("#find input", "Enter")
+    page.becomes(ROWS_ARE, 7)
+    assert "p.find=peer-3" in page.page.url
+    page.page.fill("#find input", "s-12")
+    page.page.press("#find input", "Enter")
+    page.becomes(ROWS_ARE, 1)
+    assert ids(page) == ["s-12"]
+    page.page.fill("#find input", "<b>nobody")
+    page.page.press("#find input", "Enter")
+    page.becomes("() => document.querySelector('#no-sessions').textContent.includes('“<b>nobody”')")
+
+
+def test_what_end_hosts_call_themselves_is_text(monitor, visit):
+    page = visit(monitor, "/sessions")
+    page.becomes(ROWS_ARE, 36)
+    assert HOSTILE in page.page.locator("#sessions").inner_text()
+    assert page.page.locator("#sessions img").count() == 0
+    page.open(f"{monitor}/session?session_id=s-1")
+    page.becomes("() => document.querySelector('#facts').textContent.includes('<img src=x')")
+    assert page.page.locator("main img").count() == 0
+
+
+def test_the_story_says_what_happened_and_when(monitor, visit, table):
+    page = visit(monitor, "/session?session_id=s-0")
+    page.becomes("() => document.querySelectorAll('#messages tbody tr').length === 36")
+    said = story(table, session_id="s-0", period_s=30)
+    assert glyphs(page, 0, "state") == [each.state for each in said.ribbon]
+    assert {"starting", "playing", "stalled", "paused", "silent"} <= set(glyphs(page, 0, "state"))
+    assert set(glyphs(page, 0, "word")) - {""} <= set(glyphs(page, 0, "state"))
+    assert "paused" in page.page.locator("#story-shares").inner_text()
+    marks = page.page.evaluate(
+        """() => Array.from(Bokeh.documents[0].get_model_by_name("story").children[0].renderers.at(-1).data_source.data.text)"""
+    )
+    assert marks == ["1 stall, 5.0\u202fs"] * 6
+    # A break in the line where he was not heard: one point more than messages, in each panel.
+    assert [len(glyphs(page, panel, "at", at)) for panel, at in ((1, 2), (2, 0), (3, 0), (4, 0))] == [37] * 4
+    facts = page.page.locator("#facts").inner_text()
+    assert "peer-0" in facts
+    assert "12.00" in facts
+    assert "Messages lost\n4" in facts
+
+
+def test_a_score_says_what_made_it(monitor, visit):
+    page = visit(monitor, "/session?session_id=s-0")
+    page.becomes("() => document.querySelectorAll('.score').length === 2")
+    mos = page.page.locator(".score").first
+    parts = [float(text.replace("\u2212", "-")) for text in mos.locator("li b").all_text_contents()]
+    assert "from stalls" in mos.inner_text()
+    assert sum(parts) == pytest.approx(float(mos.locator("h3 b").inner_text()), abs=0.02)
+
+
+def test_neighbours_are_a_band_and_a_link_to_their_slice(monitor, visit):
+    page = visit(monitor, "/session?session_id=s-6&measure=upload_kbps")
+    page.becomes("() => document.querySelector('#neighbours-text').textContent.includes('neighbour')")
+    low, high = glyphs(page, 1, "low"), glyphs(page, 1, "high")
+    assert len(low) >= 19
+    assert all(below <= above for below, above in zip(low, high, strict=True))
+    page.page.locator("#neighbours").click()
+    page.becomes("() => location.pathname === '/' && document.querySelector('.tile[data-measure=concurrent_peers] b')")
+    assert "isp=HKBN" in page.page.url
+    assert "area=" in page.page.url
+    assert "measure=upload_kbps" in page.page.url
+
+
+def test_a_session_nobody_knows_is_said_to_be_unknown_with_a_way_on(monitor, visit):
+    page = visit(monitor, "/session?session_id=n%3Cb%3Eope")
+    page.becomes("() => document.querySelector('#no-session-text').textContent.includes('“n<b>ope”')")
+    page.page.locator("#all-sessions").click()
+    page.becomes(ROWS_ARE, 36)
+    page.open(f"{monitor}/session")
+    page.becomes("() => document.querySelector('#no-session-title').textContent === 'Which session?'")
