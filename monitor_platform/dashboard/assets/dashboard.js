@@ -30,6 +30,12 @@ const swarmscope = (() => {
     point_links();
   }
 
+  function sorted(query) {
+    const names = new URLSearchParams(query);
+    names.sort();
+    return names.toString();
+  }
+
   // Filters and a replay go along to the other pages; what a page keeps for itself does not.
   function point_links() {
     const query = chosen();
@@ -328,7 +334,7 @@ const swarmscope = (() => {
     put("#drops", facts.drops);
     for (const [name, key] of Object.entries(facts.keys)) show_key(document.querySelector(`[data-key="${name}"]`), key);
     // A tap on the map has chosen a place over there; the address follows. An answer to an older question does not.
-    if (facts.asked === exchange.asked) show_address(facts.query, false);
+    if (facts.asked === exchange.asked) show_address(facts.query, sorted(facts.query) === sorted(location.search));
     show_choices();
     show_chips();
     show_slices();
@@ -336,6 +342,7 @@ const swarmscope = (() => {
     show_health();
     show_tables();
     if (own !== null && facts.page) own(facts.page, facts);
+    document.dispatchEvent(new CustomEvent("shown", { detail: facts }));
   }
 
   // A page's own script is told what its part on the platform says, from then on.
@@ -443,8 +450,8 @@ const swarmscope = (() => {
     exchange.properties.choices.change.connect(() => { choices = JSON.parse(exchange.choices); show_choices(); });
     exchange.properties.pill.change.connect(show_pill);
     if (exchange.choices) choices = JSON.parse(exchange.choices);
-    if (exchange.facts) { facts = JSON.parse(exchange.facts); show_facts(); }
     if (exchange.pill) show_pill();
+    if (exchange.facts) { facts = JSON.parse(exchange.facts); show_facts(); }
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
   }
 

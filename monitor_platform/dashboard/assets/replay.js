@@ -1,0 +1,179 @@
+// Recorded files as if they were live: a clock in the browser, at whose time the shown window ends. It asks for the next window when
+// the last one is on the page, so a platform that is busy shows fewer pictures and is never asked for more than it can give.
+// Time (to), window (from), speed (p.replay) and whether it runs (p.playing) stand in the address.
+"use strict";
+
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const TICK_MS = 250;
+  const ASK_EVERY_MS = 1000;
+  const GIVE_UP_MS = 10000;
+  const WINDOW_MS = 15 * 60000;
+  // The first picture of a replay has something on it.
+  const LEAD_MS = 10000;
+  const STEPS = 1000;
+
+  let facts = null;
+  let clock = null; // Unix ms; null: no replay is on
+  let window_ms = WINDOW_MS;
+  let playing = false;
+  let asked = { to: null, at: 0, query: null };
+  let ticked = 0;
+  let still = null; // what the pill says without a replay
+
+  const speed = () => +$("replay-speed").value;
+  const two = (number) => String(number).padStart(2, "0");
+  const utc = (ms) => `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} UTC`;
+
+  function local(ms) {
+    const at = new Date(ms);
+    return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
+  }
+
+  // ---- what the address says ----
+
+  function adopt() {
+    const query = new URLSearchParams(location.search);
+    const to = +query.get("to");
+    if (!query.has("p.replay") || !to || facts?.extent === null) {
+      const left_over = query.has("p.replay") && clock !== null;
+      clock = null;
+      playing = false;
+      // The time range was taken away as a chip is: so is the replay.
+      if (left_over) swarmscope.choose({ "p.replay": "", "p.playing": "" }, { keep: true });
+      return;
+    }
+    if (to !== asked.to) {
+      const { from: first, to: last } = facts.extent;
+      clock = Math.min(Math.max(to, first + 1000), last);
+      const from = +query.get("from");
+      window_ms = from <= first ? Math.max(WINDOW_MS, clock - first) : clock - from;
+      asked.to = to;
+    }
+    const wanted = query.get("p.replay");
+    if ([...$("replay-speed").options].some((option) => option.value === wanted)) $("replay-speed").value = wanted;
+    playing = query.has("p.playing");
+  }
+
+  // ---- the clock ----
+
+  function tick() {
+    const now = performance.now();
+    const passed = now - ticked;
+    ticked = now;
+    if (clock === null || !playing || facts === null) return;
+    if (+new URLSearchParams(location.search).get("to") !== asked.to) { adopt(); return; }
+    clock = Math.min(clock + passed * speed(), facts.extent.to);
+    const waits = asked.query !== null && now - asked.at < GIVE_UP_MS;
+    if (clock >= facts.extent.to) { playing = false; ask(true); }
+    else if (!waits && now - asked.at >= ASK_EVERY_MS) ask(true);
+    show();
+  }
+
+  function ask(keep) {
+    const { from: first, to: last } = facts.extent;
+    // Whole seconds: whoever watches the same replay may share the answer.
+    const to = clock >= last ? last : Math.max(Math.floor(clock / 1000) * 1000, first + 1000);
+    const from = Math.max(first, to - window_ms);
+    asked = { to, at: performance.now(), query: null };
+    swarmscope.choose({ from: String(from), to: String(to), "p.replay": String(speed()), "p.playing": playing ? "1" : "" }, { keep });
+    asked.query = location.search.slice(1);
+  }
+
+  function begin() {
+    const { from: first, to: last } = facts.extent;
+    const span = facts.span ?? facts.extent;
+    const whole = span.from <= first && span.to >= last;
+    window_ms = whole ? WINDOW_MS : span.to - span.from;
+    clock = span.to >= last ? first + LEAD_MS : span.to;
+  }
+
+  // ---- hands ----
+
+  function play() {
+    if (!facts?.extent) return;
+    const fresh = clock === null;
+    if (fresh) begin();
+    else if (!playing && clock >= facts.extent.to) clock = facts.extent.from + LEAD_MS;
+    playing = !playing;
+    ticked = performance.now();
+    ask(!fresh);
+    show();
+  }
+
+  function turn() {
+    if (!facts?.extent) return;
+    const { from: first, to: last } = facts.extent;
+    const fresh = clock === null;
+    if (fresh) begin();
+    clock = Math.max(first + ((last - first) * +$("replay-clock").value) / STEPS, first + 1000);
+    ask(!fresh);
+    show();
+  }
+
+  function preview() {
+    if (!facts?.extent) return;
+    const { from: first, to: last } = facts.extent;
+    $("replay-time").textContent = local(first + ((last - first) * +$("replay-clock").value) / STEPS);
+  }
+
+  function end() {
+    clock = null;
+    playing = false;
+    swarmscope.choose({ from: "", to: "", "p.replay": "", "p.playing": "" });
+    show();
+  }
+
+  // ---- what is shown ----
+
+  function show() {
+    const on = clock !== null;
+    $("replay-play").textContent = playing ? "Pause" : "Play";
+    $("replay-end").hidden = !on;
+    const slider = $("replay-clock");
+    const { from: first, to: last } = facts?.extent ?? { from: 0, to: 1 };
+    if (!slider.matches(":active")) {
+      slider.value = on ? Math.round(((clock - first) / (last - first)) * STEPS) : 0;
+      slider.setAttribute("aria-valuetext", on ? local(clock) : "no replay");
+      $("replay-time").textContent = on ? local(clock) : "";
+      $("replay-time").title = on ? utc(clock) : "";
+    }
+    show_pill(on);
+  }
+
+  function show_pill(on) {
+    const [kind, text] = [$("pill-kind"), $("pill-text")];
+    if (!on) {
+      if (still !== null) {
+        [document.body.dataset.pill, kind.textContent, text.textContent, $("pill").title] = still;
+        $("pill").removeAttribute("aria-live");
+      }
+      still = null;
+      return;
+    }
+    if (document.body.dataset.pill === "stale") return; // disconnected: that is the news
+    still ??= [document.body.dataset.pill, kind.textContent, text.textContent, $("pill").title];
+    document.body.dataset.pill = "replay";
+    // A reader would otherwise say the time each second.
+    $("pill").setAttribute("aria-live", "off");
+    kind.textContent = playing ? `Replay ×${speed()}` : "Replay paused";
+    text.textContent = local(clock);
+    $("pill").title = utc(clock);
+  }
+
+  document.addEventListener("shown", ({ detail }) => {
+    facts = detail;
+    if (detail.asked === asked.query) asked.query = null;
+    if (facts.extent) adopt();
+    show();
+  });
+
+  addEventListener("DOMContentLoaded", () => {
+    $("replay-play").addEventListener("click", play);
+    $("replay-end").addEventListener("click", end);
+    $("replay-clock").addEventListener("input", preview);
+    $("replay-clock").addEventListener("change", turn);
+    $("replay-speed").addEventListener("change", () => { if (clock !== null) ask(true); show(); });
+    setInterval(tick, TICK_MS);
+  });
+})();
