@@ -30,6 +30,9 @@ from feedback_wire.routes import FEEDBACK
 PIPELINED = 64
 """Requests of one connection that may wait for their answers; who sends more takes other senders' share."""
 
+HEADERS = 128
+"""In one request, trailers included: each of four bytes costs a hundred while it is held, whatever the head's size."""
+
 TLS_END_S = 1.0
 TURNED_AWAY_S = 3
 
@@ -39,7 +42,7 @@ _PATH = FEEDBACK.encode()
 _POST = b"POST"
 _BAD_HTTP = Problem(400, "bad_http", "this is no valid HTTP/1.1 request")
 _UPGRADE = Problem(400, "bad_http", "no protocol upgrade is offered here; send the request without one")
-_HEAD_TOO_LARGE = Problem(431, "head_too_large", f"request line and headers may have {HEAD_BYTES} bytes")
+_HEAD_TOO_LARGE = Problem(431, "head_too_large", f"request line and headers may have {HEAD_BYTES} bytes and {HEADERS} headers")
 _TOO_SLOW = Problem(408, "too_slow", "the request did not arrive in time; send it again")
 _TOO_MANY_CONNECTIONS = Problem(503, "too_many_connections", "no further connection is taken now; connect again later")
 _TOO_MANY = Problem(429, "too_many_pipelined", f"wait for answers: at most {PIPELINED} requests may be under way on one connection")
@@ -148,6 +151,8 @@ class IntakeProtocol(HttpToolsProtocol):
             self._keep_unfinished(len(data) if self.alone else len(self.body) + 1)
         elif begins and self.head is not None and not self.closing:
             self.reception.heads.learn(data, self.headers, self.head)
+        if not self.receiving:
+            self.headers = []  # a connection that idles holds nothing of what it said
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The sender has said all it has to say; it still gets the answers it is owed."""
@@ -179,10 +184,19 @@ class IntakeProtocol(HttpToolsProtocol):
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self.closing:
+            return
         self.headers.append((name, value))
+        if len(self.headers) > HEADERS:
+            self.headers = []
+            self._end_with(_HEAD_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         if self.closing:
+            return
+        # One that came in several pieces has been measured; one that came whole has not.
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES:
+            self._end_with(_HEAD_TOO_LARGE)
             return
         if self.url.partition(b"?")[0] != _PATH or self.parser.get_method() != _POST:
             self._begin_other()
@@ -234,6 +248,9 @@ class IntakeProtocol(HttpToolsProtocol):
 
     def _take(self, turn: Turn, head: RequestHead, body: bytes) -> None:
         """A whole feedback request is there."""
+        if len(self.owed) >= 2 * PIPELINED and not self.closing:
+            self._end_with(_TOO_MANY)  # it has been told often enough
+            return
         self.owed.append(turn)
         if len(self.owed) > PIPELINED:
             self.reception.refuse(turn, _TOO_MANY)
@@ -261,6 +278,8 @@ class IntakeProtocol(HttpToolsProtocol):
         """The app has answered the request whose turn it was."""
         if self.owed:
             self.owed.popleft()
+            if not self.owed and not self.receiving:
+                self.cycle = cast("RequestResponseCycle", None)  # and its headers
             self._advance()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
@@ -365,6 +384,10 @@ class IntakeProtocol(HttpToolsProtocol):
 
     def _begin_other(self) -> None:
         """Hand the request to the parent, which hears the callbacks that it missed."""
+        if len(self.owed) >= PIPELINED:
+            # A refusal for each, as feedback gets, would cost more than it costs to ask: thousands fit into one piece.
+            self._end_with(_TOO_MANY)
+            return
         if not self.others_prepared:
             self._prepare_other()
         url, headers = self.url, self.headers

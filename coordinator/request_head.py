@@ -14,6 +14,8 @@ HEAD_BYTES = 32 * 1024
 
 HEAD_END = b"\r\n\r\n"
 KNOWN_HEADS = 4096
+KNOWN_HEAD_BYTES = 1024
+"""An app's head has some 200; all that are known together take a few megabytes, whoever has filled the table."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -54,7 +56,7 @@ class HeadReader:
         length = len(data) - end
         names = {name.lower(): value for name, value in headers}
         plain = not (head.forwarded_for or head.forgotten or head.expects_continue or b"transfer-encoding" in names)
-        if plain and length and names.get(b"content-length") == b"%d" % length:
+        if plain and length and end <= KNOWN_HEAD_BYTES and names.get(b"content-length") == b"%d" % length:
             if len(self.known) >= KNOWN_HEADS:
                 self.known.clear()
             self.known[data[:end]] = head, length

@@ -1,5 +1,6 @@
 """The short way through uvicorn's protocol class has to keep HTTP's promises itself: each is tried over a raw socket."""
 
+import contextlib
 import json
 import socket
 import time
@@ -199,6 +200,22 @@ def test_headers_without_end_are_refused(coordinator):
         assert read_answers(connection, 1)[0][0] == 431
 
 
+@pytest.mark.parametrize("line", ["GET /healthz HTTP/1.1", "POST /v1/feedback HTTP/1.1"])
+@pytest.mark.parametrize("headers", [[f"X-{n}: y" for n in range(200)], ["X: " + "y" * 40_000]], ids=["many", "large"])
+def test_a_head_that_comes_in_one_piece_is_held_to_the_same_size(coordinator, body, line, headers):
+    with coordinator.connect() as connection:
+        connection.sendall(post(body, *headers, line=line))
+        assert read_answers(connection, 1)[0][0] == 431
+        assert ended(connection)
+
+
+def test_trailers_are_held_to_the_number_of_headers(coordinator, body):
+    with coordinator.connect() as connection:
+        chunks = b"%x\r\n%b\r\n0\r\n" % (len(body), body) + b"a:\r\n" * 5_000 + b"\r\n"
+        connection.sendall(b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+        assert read_answers(connection, 1)[0][0] == 431
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [
@@ -240,6 +257,30 @@ def test_too_many_pipelined_requests_are_refused_one_by_one(coordinator, receive
     assert statuses[:64] == [202] * 64
     assert statuses[64:] == [429] * 6
     assert len(receiver.records) == 64
+
+
+def test_who_goes_on_after_so_many_refusals_is_cut_off(coordinator, receiver, body):
+    receiver.released.clear()
+    with coordinator.connect() as connection:
+        connection.sendall(post(body) * 1_000)
+        receiver.released.set()
+        statuses = [status for status, _ in read_answers(connection, 129)]
+    assert statuses == [202] * 64 + [429] * 65
+
+
+def test_a_flood_of_other_requests_on_one_connection_is_cut_off(coordinator):
+    flood, heard = 20_000, b""
+    with coordinator.connect() as connection:
+        with contextlib.suppress(ConnectionError):  # what is sent behind the refusal finds nobody
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * flood)
+        with contextlib.suppress(ConnectionError):
+            while piece := connection.recv(2**16):
+                heard += piece
+    assert 0 < heard.count(b"HTTP/1.1 200 ") < flood
+    assert coordinator.metrics()['requests_refused_total{reason="too_many_pipelined"}'] > 0
+    with coordinator.connect() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert read_answers(connection, 1)[0][0] == 200
 
 
 def test_requests_that_are_pending_when_the_stop_comes_are_answered(coordinators, receiver, body, eventually):

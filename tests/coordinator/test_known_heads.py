@@ -97,3 +97,10 @@ def test_heads_are_forgotten_before_they_take_much_room():
         assert head.form is Form.JSON
         reader.learn(b"POST / HTTP/1.1\r\nX: %d\r\n\r\n{}" % number, headers, head)
     assert 0 < len(reader.known) <= KNOWN_HEADS
+
+
+def test_a_head_that_takes_much_room_is_not_remembered():
+    reader = HeadReader(KEYS)
+    headers = [(b"Content-Length", b"2"), (b"X", b"y" * 2_000)]
+    reader.learn(b"POST / HTTP/1.1\r\nX: %b\r\n\r\n{}" % (b"y" * 2_000), headers, reader.read(headers))
+    assert not reader.known
