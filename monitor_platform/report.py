@@ -19,9 +19,11 @@ from monitor_platform.dashboard.answers import Answers, Moment
 from monitor_platform.dashboard.facts import facts
 from monitor_platform.dashboard.picture import AUDIENCE, Picture, Scene, distributed, picture, series_of
 from monitor_platform.dashboard.question import Question
+from monitor_platform.dashboard.tables import BY_VIEW
 from monitor_platform.geo.maps import CREDIT_HTML
 from monitor_platform.measures.extent import extent
 from monitor_platform.measures.registry import MEASURES
+from monitor_platform.measures.scores import scores
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.summary import DISTRIBUTIONS, summarize
 from monitor_platform.measures.table import FeedbackTable
@@ -34,6 +36,7 @@ _DASHBOARD = Path(__file__).with_name("dashboard")
 _TEMPLATES = Environment(loader=FileSystemLoader(_DASHBOARD / "templates"), autoescape=True)
 _VIEWS = frozenset({"tiles", "map", "district", "histogram", "timeline"})
 SERIES = ("mos", "continuity", "upload_kbps")
+_WITH_TABLE = ("timeline", "map", "district", "histogram")
 
 
 def write_report(
@@ -43,10 +46,11 @@ def write_report(
     span: Span | None = None,
     where: Mapping[str, str] | None = None,
     by: Sequence[str] = (),
+    models: Sequence[str] = (),
     period_s: float = 30.0,
 ) -> None:
-    """Write the report of `span` (None: all that `table` holds) to `path`, with a row for each combination of `by`."""
-    path.write_text(report(table, span=span, where=where, by=by, period_s=period_s), encoding="utf-8")
+    """Write the report of `span` (None: all that `table` holds) to `path`; the rest as for `report`."""
+    path.write_text(report(table, span=span, where=where, by=by, models=models, period_s=period_s), encoding="utf-8")
 
 
 def report(
@@ -55,13 +59,24 @@ def report(
     span: Span | None = None,
     where: Mapping[str, str] | None = None,
     by: Sequence[str] = (),
+    models: Sequence[str] = (),
     period_s: float = 30.0,
 ) -> str:
-    """The report as HTML; `period_s` is the end hosts' reporting period."""
+    """The report as HTML: a row for each combination of `by`, the quality `models` side by side.
+
+    `period_s` is the end hosts' reporting period.
+    """
     recorded = span or extent(table)
     if recorded is None:
         return _TEMPLATES.get_template("report.html").render(**_words(table, Span(0, 0), {}, by), figures=False)
-    scene = Scene(moment=Moment(table.version, 0, 0), extent=recorded, until_ms=recorded.to_ms, period_s=period_s, live=False)
+    scene = Scene(
+        moment=Moment(table.version, 0, 0),
+        extent=recorded,
+        until_ms=recorded.to_ms,
+        period_s=period_s,
+        live=False,
+        atlas=table.atlas,
+    )
     question = replace(Question.filtered(where or {}), series=SERIES)
     shown = asyncio.run(_picture(table, scene, question))
     summary = summarize(table, span=recorded, where=where, by=by)
@@ -72,6 +87,8 @@ def report(
         template_variables=_words(table, recorded, summary, by)
         | {
             "facts": facts(shown, scene),
+            "tables": {name: BY_VIEW[name](shown).said() for name in _WITH_TABLE},
+            "models": _models(table, models, recorded, where),
             "measure": MEASURES[shown.question.measure].title,
             "figures": True,
             "where": question.where(),
@@ -90,7 +107,8 @@ async def _picture(table: FeedbackTable, scene: Scene, question: Question) -> Pi
 
 def _figures(shown: Picture) -> list[LayoutDOM]:
     measure = MEASURES[shown.question.measure]
-    areas, districts, timeline, histogram = map_view(), district_view(), TimelineView(len(SERIES)), HistogramView()
+    areas, districts = map_view(shown.atlas), district_view(shown.atlas)
+    timeline, histogram = TimelineView(len(SERIES)), HistogramView()
     areas.show(measure, shown.areas or ())
     districts.show(measure, shown.districts or ())
     timeline.show(
@@ -121,6 +139,22 @@ def _words(table: FeedbackTable, span: Span, summary: Mapping[str, Any], by: Seq
 def _distribution(name: str, summary: Mapping[str, Any]) -> tuple[str, ...]:
     measure = MEASURES[name]
     return (measure.title, *(say(measure, summary[name][part]) for part in ("mean", "p50", "p95")))
+
+
+def _models(table: FeedbackTable, names: Sequence[str], span: Span, where: Mapping[str, str] | None) -> list[dict[str, Any]]:
+    """Each model's scores, and the terms that made their mean."""
+    total = scores(table, names, span=span, where=where).get((), {})
+    return [
+        {
+            "cells": (
+                MEASURES[name].title,
+                f"{score.n:,.0f}",
+                *(say(MEASURES[name], each) for each in (score.mean, score.p50, score.p95)),
+            ),
+            "terms": [f"{value:+,.2f} {term.replace('_', ' ')}" for term, value in score.terms.items() if value is not None],
+        }
+        for name, score in total.items()
+    ]
 
 
 def _group(group: Mapping[str, Any]) -> list[str]:

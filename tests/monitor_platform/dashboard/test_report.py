@@ -29,6 +29,21 @@ def test_it_says_the_numbers_and_a_row_for_each_group(html):
     assert html.count("<tr>") == 1 + 6 + 1 + 6
 
 
+def test_each_chart_stands_there_as_a_table_too(html):
+    tables = html.partition("The charts as tables")[2].partition("<h2>Numbers</h2>")[0]
+    for heading in ("Time (UTC)", "Area", "District", "Share of peers (%)"):
+        assert f"<th>{heading}</th>" in tables
+    assert tables.count("<tr>") > 20
+
+
+def test_quality_models_stand_side_by_side_with_what_made_them(recorded):
+    models = report(recorded, models=("mos", "mos_stalling")).partition("<h2>Quality models</h2>")[2].partition("</table>")[0]
+    assert "<td>MOS</td>" in models
+    assert "<td>MOS by stalls</td>" in models
+    assert "+1.00 base" in models
+    assert "<h2>Quality models</h2>" not in report(recorded)
+
+
 def test_a_filter_restricts_all_that_it_says(recorded, locator):
     table = open_logs([recorded], locator=locator, mos=MosModel())
     page = report(table, where={"extra.codec": "h264"})
