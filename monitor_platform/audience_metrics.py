@@ -5,15 +5,19 @@ busy. Units are Prometheus's own: seconds, bytes a second, ratios.
 """
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import duckdb
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.summary import Summary, summarize
+
+log = logging.getLogger(__name__)
 
 BROKEN_DOWN_BY = ("channel", "isp", "district", "platform")
 MOST_VALUES = 50
@@ -47,7 +51,10 @@ class AudienceFigures(Collector):
     async def run(self) -> None:
         """Keep the figures up to date until cancelled."""
         while True:
-            await self.refresh()
+            try:
+                await self.refresh()
+            except duckdb.Error:
+                log.exception("the audience's figures stay as they were; they are tried again in %.0f s", EVERY_S)
             await asyncio.sleep(EVERY_S)
 
     async def refresh(self) -> None:

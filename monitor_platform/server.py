@@ -8,7 +8,7 @@ import logging
 import secrets
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,10 @@ from monitor_platform.access.login import LoginHandler, LogoutHandler
 from monitor_platform.access.proxies import Proxies, networks
 from monitor_platform.access.tickets import Tickets
 from monitor_platform.access.users import Users
+from monitor_platform.alerting import Alerting
+from monitor_platform.alerts.rules import Rules
 from monitor_platform.api import Archive, SummaryHandler, TextHandler
+from monitor_platform.audience_metrics import AudienceFigures
 from monitor_platform.dashboard.document import build
 from monitor_platform.dashboard.history import History
 from monitor_platform.dashboard.page import Page
@@ -89,29 +92,30 @@ SWEEP_MS = 1_000
 
 
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
+Task = Coroutine[Any, Any, None]
 
 
 class CannotStart(Exception):  # noqa: N818 - it reads as what it says
     """Something that the operator has named cannot be had: an address, a file, a mirror; the text is for people."""
 
 
-def run(settings: Settings, ready: Callable[[str], None]) -> None:
+def run(settings: Settings, ready: Callable[[str], None], rules: Rules | None = None) -> None:
     """Serve until SIGTERM or SIGINT; `ready` is told the address."""
-    asyncio.run(_serve(settings, ready))
+    asyncio.run(_serve(settings, ready, rules))
 
 
-async def _serve(settings: Settings, ready: Callable[[str], None]) -> None:
+async def _serve(settings: Settings, ready: Callable[[str], None], rules: Rules | None) -> None:
     with ExitStack() as opened:
         try:
             tls = _tls(settings)
-            feed, server, url = _open(settings, tls, opened)
+            server, url, tasks = _open(settings, tls, rules, opened)
         except (OSError, ValueError) as error:
             raise CannotStart(str(error)) from error
         server.start()
         opened.callback(server.stop)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, tls, server.gate)
         ready(url)
-        await _until_ended(feed)
+        await _until_ended(tasks)
 
 
 def _tls(settings: Settings) -> Tls:
@@ -133,8 +137,11 @@ def _reload(tls: Tls, gate: Gate) -> None:
     gate.refresh()
 
 
-def _open(settings: Settings, tls: Tls, opened: ExitStack) -> tuple[Feed | None, "_Dashboard", str]:
-    """Everything that may fail on the ground of what the operator has said; in static mode this reads all the files."""
+def _open(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStack) -> tuple["_Dashboard", str, list[Task]]:
+    """Everything that may fail on the ground of what the operator has said; in static mode this reads all the files.
+
+    Also what is to run beside the server, until it ends.
+    """
     locator = opened.enter_context(Locator(settings.geo_city, settings.geo_asn))
     mos = _mos(settings)
     table = opened.enter_context(closing(_table(settings, locator, mos)))
@@ -162,7 +169,29 @@ def _open(settings: Settings, tls: Tls, opened: ExitStack) -> tuple[Feed | None,
     server = _Dashboard(gate, sockets, tls, patterns, watch, allowed_hosts(settings, port))
     figures.add(AccessFigures(gate, server.listener))
     scheme = "http" if settings.tls_cert is None else "https"
-    return feed, server, f"{scheme}://{_bracketed(settings.host)}:{port}"
+    url = f"{scheme}://{_bracketed(settings.host)}:{port}"
+    audience = AudienceFigures(watch)
+    figures.add(audience)
+    tasks: list[Task] = [audience.run()] + ([feed.run()] if feed is not None else [])
+    if rules is not None:
+        alerting = Alerting(rules, table)
+        watch.alerts = alerting.watch
+        figures.add(alerting)
+        tasks += _alerts(settings, alerting, feed, tls, settings.behind_proxy.rstrip("/") or url)
+    return server, url, tasks
+
+
+def _alerts(settings: Settings, alerting: Alerting, feed: Feed | None, tls: Tls, dashboard_url: str) -> list[Task]:
+    """Recorded files are judged here and now."""
+    if feed is None:
+        alerting.judge_recorded()
+        return []
+    complete = partial(_is_complete, feed)
+    return [alerting.run(complete=complete, dashboard_url=dashboard_url, poll_s=settings.poll_seconds, tls=tls.link)]
+
+
+def _is_complete(feed: Feed) -> bool:
+    return not feed.status().reading_back
 
 
 def _table(settings: Settings, locator: Locator, mos: MosModel) -> FeedbackTable:
@@ -348,13 +377,13 @@ def is_known(hosts: frozenset[str], host: str) -> bool:
         return False
 
 
-async def _until_ended(feed: Feed | None) -> None:
-    """Returns on SIGTERM or SIGINT; raises what ends the feed."""
+async def _until_ended(tasks: list[Task]) -> None:
+    """Returns on SIGTERM or SIGINT; raises what ends one of `tasks`."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    waiting = {asyncio.create_task(ended.wait())} | ({asyncio.create_task(feed.run())} if feed is not None else set())
+    waiting: set[asyncio.Task[Any]] = {asyncio.create_task(ended.wait()), *map(asyncio.create_task, tasks)}
     done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()

@@ -79,6 +79,9 @@ class Settings:
     history: Path | None = None
     """Folder of the history, kept up to date with the mirror or the static files; static pages then show the last minutes only."""
 
+    alerts: Path | None = None
+    """File of rules (TOML): what to watch, and whom to tell; docs/alerts.md."""
+
     mos_c1: float = -5.0
     """MOS model: weight of discontinuity."""
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+import duckdb
+
 from monitor_platform.alerts.detector import Alert, Detector
 from monitor_platform.alerts.evidence import Evidence, evidence
 from monitor_platform.alerts.observations import MINUTE_MS, observations
@@ -41,28 +43,18 @@ class AlertWatch:
 
     def __init__(self, rules: tuple[Rule, ...], tell: Callable[[Told], None]) -> None:
         self._detectors = [Detector(rule) for rule in rules]
+        self.rules = len(rules)
         self._tell = tell
         self._judged_ms: int | None = None
         self._told: deque[Told] = deque(maxlen=REMEMBERED)
+        # Made anew after each step, because others read it while a worker judges.
+        self.told: tuple[Told, ...] = ()
+        """Each alert once, the one that began last first; those that last are as of now."""
         self.raised = 0
 
     @property
-    def told(self) -> list[Told]:
-        """Each alert once, the one that began last first; those that last are as of now."""
-        open_now = {(alert.rule.name, alert.names): alert for detector in self._detectors for alert in detector.open}
-        latest: dict[tuple[str, tuple[str, ...], int], Told] = {}
-        for each in self._told:
-            latest[each.alert.rule.name, each.alert.names, each.alert.began_ms] = each
-        current = []
-        for (rule, names, began_ms), each in latest.items():
-            now = open_now.get((rule, names))
-            fresh = now is not None and now.began_ms == began_ms and each.alert.ended_ms is None
-            current.append(Told(alert=now, evidence=each.evidence) if fresh and now is not None else each)
-        return sorted(current, key=lambda each: -each.alert.began_ms)
-
-    @property
     def open(self) -> int:
-        return sum(len(detector.open) for detector in self._detectors)
+        return sum(each.alert.ended_ms is None for each in self.told)
 
     def judge(self, table: FeedbackTable, until_ms: int) -> None:
         """Judge every whole minute up to `until_ms` that was not judged yet by what `table` holds of it."""
@@ -73,12 +65,16 @@ class AlertWatch:
                     for alert in detector.observe(end_ms, seen[end_ms]):
                         self._change(table, alert, end_ms)
             self._judged_ms = span.to_ms
+            self.told = self._current()
 
     async def run(self, table: FeedbackTable, worker: Executor, late_ms: int) -> None:
         """Judge minutes as they become complete, `late_ms` after their end, until cancelled."""
         while True:
             until_ms = time.time_ns() // 1_000_000 - late_ms
-            await asyncio.get_running_loop().run_in_executor(worker, self.judge, table, until_ms)
+            try:
+                await asyncio.get_running_loop().run_in_executor(worker, self.judge, table, until_ms)
+            except duckdb.Error:
+                log.exception("the rules could not be judged; they are tried again in %.0f s", LOOK_EVERY_S)
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _spans(self, table: FeedbackTable, until_ms: int) -> Iterator[Span]:
@@ -91,6 +87,18 @@ class AlertWatch:
             end_ms = min(begin_ms + _MINUTES_AT_ONCE * MINUTE_MS, last_ms)
             yield Span(begin_ms, end_ms)
             begin_ms = end_ms
+
+    def _current(self) -> tuple[Told, ...]:
+        open_now = {(alert.rule.name, alert.names): alert for detector in self._detectors for alert in detector.open}
+        latest: dict[tuple[str, tuple[str, ...], int], Told] = {}
+        for each in self._told:
+            latest[each.alert.rule.name, each.alert.names, each.alert.began_ms] = each
+        current = []
+        for (rule, names, began_ms), each in latest.items():
+            now = open_now.get((rule, names))
+            fresh = now is not None and now.began_ms == began_ms and each.alert.ended_ms is None
+            current.append(Told(alert=now, evidence=each.evidence) if fresh and now is not None else each)
+        return tuple(sorted(current, key=lambda each: -each.alert.began_ms))
 
     def _change(self, table: FeedbackTable, alert: Alert, end_ms: int) -> None:
         told = Told(alert=alert, evidence=evidence(table, alert=alert, until_ms=end_ms))

@@ -1,5 +1,6 @@
 """The pages: the overview joins the four views, the others show one of them at full size, or something of their own (page.py)."""
 
+from monitor_platform.dashboard.alerts_page import ALERTS_PAGE
 from monitor_platform.dashboard.health_page import HEALTH_PAGE
 from monitor_platform.dashboard.history_page import HISTORY_PAGE
 from monitor_platform.dashboard.measures_page import MEASURES_PAGE
@@ -32,6 +33,7 @@ PAGES = (
     SESSIONS_PAGE,
     SESSION_PAGE,
     HISTORY_PAGE,
+    ALERTS_PAGE,
     HEALTH_PAGE,
     MEASURES_PAGE,
 )

@@ -9,6 +9,7 @@ from collections import deque
 from statistics import median
 from typing import Protocol
 
+from monitor_platform.alerts.watch import AlertWatch
 from monitor_platform.dashboard.answers import Answers, Moment
 from monitor_platform.dashboard.history import History
 from monitor_platform.dashboard.picture import Scene
@@ -42,6 +43,7 @@ class Watch:
         self.answers = Answers(table)
         self.viewers = 0
         self.history: History | None = None
+        self.alerts: AlertWatch | None = None
         self._table = table
         self._feed = feed
         self._period_s = period_s

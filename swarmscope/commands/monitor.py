@@ -6,8 +6,9 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from monitor_platform.alerts.rules import BadRules, read_rules
 from monitor_platform.settings import Settings
-from swarmscope.commands import or_defaults
+from swarmscope.commands import or_defaults, refuse
 
 command = App(
     name="monitor",
@@ -17,6 +18,7 @@ command = App(
         "    swarmscope monitor --static mirror/ friday.jsonl.zst\n\n"
         "    swarmscope monitor --feedback-server http://10.0.0.5:8090 --listen 10.0.0.7:8443 --users users.txt "
         "--tls-cert cert.pem --tls-key key.pem\n\n"
+        "    swarmscope monitor --feedback-server http://10.0.0.5:8090 --alerts alerts.toml\n\n"
         "    curl 'http://127.0.0.1:8070/api/v1/summary?from=2012-08-07T09:30:00Z&by=channel,isp'"
     ),
     # --static A B and --static A --static B mean the same here: there is nothing else that a bare word could be.
@@ -27,6 +29,11 @@ command = App(
 @command.default
 def monitor(*, settings: Annotated[Settings | None, Parameter(name="*")] = None) -> None:
     """Show what every viewer gets: map, districts, distribution and timeline, in the browser."""
+    known = or_defaults(settings, Settings)
+    try:
+        rules = read_rules(known.alerts) if known.alerts is not None else None
+    except BadRules as wrong:
+        refuse(wrong)
     from monitor_platform.server import CannotStart, run  # DuckDB and Bokeh take a second to import; --help need not
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -34,6 +41,6 @@ def monitor(*, settings: Annotated[Settings | None, Parameter(name="*")] = None)
     logging.getLogger("tornado.general").setLevel(logging.ERROR)  # nor is who cannot shake hands over TLS
     logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)  # nor is a viewer who leaves while something is sent
     try:
-        run(or_defaults(settings, Settings), ready=lambda url: print(f"swarmscope monitor ready on {url}", flush=True))
+        run(known, rules=rules, ready=lambda url: print(f"swarmscope monitor ready on {url}", flush=True))
     except CannotStart as error:
         sys.exit(f"swarmscope monitor cannot start: {error}")

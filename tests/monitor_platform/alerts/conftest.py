@@ -1,5 +1,6 @@
-"""Tables as in the measures' tests."""
+"""Tables as in the measures' tests, and a browser as in the dashboard's."""
 
+from tests.monitor_platform.dashboard.conftest import browser, visit
 from tests.monitor_platform.measures.conftest import locator, table_of
 
-__all__ = ["locator", "table_of"]
+__all__ = ["browser", "locator", "table_of", "visit"]

@@ -153,3 +153,9 @@ def test_a_session_nobody_knows_is_said_to_be_unknown_with_a_way_on(monitor, vis
     page.becomes(ROWS_ARE, 36)
     page.open(f"{monitor}/session")
     page.becomes("() => document.querySelector('#no-session-title').textContent === 'Which session?'")
+
+
+def test_without_rules_the_alerts_page_says_how_to_have_some(monitor, visit):
+    page = visit(monitor, "/alerts")
+    page.becomes("() => document.querySelector('#no-rules-how').checkVisibility()")
+    assert "--alerts" in page.page.locator("#no-rules-how").inner_text()

@@ -1,0 +1,54 @@
+// Alerts, lasting ones first, with what explains them; whatever end hosts call themselves is text.
+"use strict";
+
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const make = (tag, said) => Object.assign(document.createElement(tag), said);
+  const local = (ms) => new Date(ms).toLocaleString(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false });
+  const utc = (ms) => `${new Date(ms).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+
+  function moment(ms) {
+    return make("time", { dateTime: new Date(ms).toISOString(), textContent: local(ms), title: utc(ms) });
+  }
+
+  function links(title, all) {
+    if (!all.length) return [];
+    const box = make("div", { className: "links" });
+    const list = document.createElement("ul");
+    list.append(...all.map(({ text, value, n, href }) => {
+      const item = document.createElement("li");
+      item.append(make("a", { href, textContent: text, title: text }), make("span", { textContent: n ? `${value}, ${n}` : value }));
+      return item;
+    }));
+    box.append(make("h4", { textContent: title }), list);
+    return [box];
+  }
+
+  function alert_box({ severity, lasts, title, text, from, until, minutes, href, sessions_href, slices, sessions }) {
+    const item = make("li", { className: lasts ? "alert lasts" : "alert" });
+    item.dataset.severity = severity;
+    const head = make("h3", {});
+    head.append(make("b", { className: "severity", textContent: lasts ? severity : `${severity}, over` }), make("a", { href, textContent: title }));
+    const when = make("p", { className: "when" });
+    when.append("since ", moment(from));
+    if (!lasts) when.append(" until ", moment(until), ` (${minutes} min)`);
+    when.append(" · ", make("a", { href: sessions_href, textContent: "its sessions" }));
+    const why = make("div", { className: "why" });
+    why.append(...links("Hurt most", slices), ...links("Worst sessions", sessions));
+    item.append(head, when, make("p", { textContent: text }), why);
+    return item;
+  }
+
+  swarmscope.page(({ rules, how, note = "", alerts }) => {
+    $("no-rules").hidden = rules > 0;
+    $("no-rules-how").textContent = how ?? "";
+    $("no-alerts").hidden = rules === 0 || alerts.length > 0;
+    swarmscope.put("#alerts-note", note);
+    const wanted = JSON.stringify(alerts);
+    if ($("alerts").dataset.holds === wanted) return;
+    const at = [...$("alerts").querySelectorAll("a")].indexOf(document.activeElement);
+    $("alerts").replaceChildren(...alerts.map(alert_box));
+    $("alerts").dataset.holds = wanted;
+    if (at >= 0) $("alerts").querySelectorAll("a")[at]?.focus();
+  });
+})();

@@ -1,0 +1,141 @@
+"""`swarmscope monitor --alerts`: judged while it runs, told to a real receiver, counted, and shown on a page."""
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.request import urlopen
+
+import pytest
+
+from tests.monitor_platform.alerts.test_watch import MINUTES, an_evening
+from tests.monitor_platform.measures.samples import BEGIN_MS, write_log
+from tests.processes import eventually, start_server
+
+MINUTE_MS = 60_000
+RULE = '[[rule]]\nname = "stalls"\nmeasure = "continuity"\nby = "isp"\nbelow = 0.9\nseverity = "critical"\n'
+
+
+@pytest.fixture
+def receiver():
+    """A webhook's receiver: refuses once, then takes what it is told."""
+    told, refused = [], []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self):
+            said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if not refused:
+                refused.append(said)
+                self.send_response(503)
+            else:
+                told.append(said)
+                self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_said):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/hook", told, refused
+    server.shutdown()
+    server.server_close()
+
+
+def metrics(url):
+    with urlopen(f"{url}/metrics", timeout=20) as answer:
+        lines = [line for line in answer.read().decode().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def minutes_ago(records, minutes):
+    """The same records, so that the last of them was received `minutes` ago."""
+    shift = (
+        time.time_ns() // 1_000_000 // MINUTE_MS * MINUTE_MS - (BEGIN_MS // MINUTE_MS * MINUTE_MS) - (minutes + MINUTES) * MINUTE_MS
+    )
+    return [each | {"received_ms": each["received_ms"] + shift, "sent_ms": each["sent_ms"] + shift} for each in records]
+
+
+def test_a_running_platform_tells_a_webhook_what_begins_and_what_ends(receiver, tmp_path):
+    hook, told, refused = receiver
+    # No waiting: the minutes have passed when the platform reads its mirror back.
+    records = minutes_ago(an_evening(), 3)
+    write_log(tmp_path / "mirror" / "fs1", records, begin_s=records[0]["received_ms"] // 1000)
+    (tmp_path / "rules.toml").write_text(f'{RULE}\n[[webhook]]\nurl = "{hook}"\n')
+    server = start_server(
+        *("monitor", "--feedback-server", "http://127.0.0.1:9", "--insecure", "--poll-seconds", "1", "--mirror", "mirror"),
+        *("--alerts", "rules.toml", "--listen", "127.0.0.1:0"),
+        log=tmp_path / "log",
+    )
+    eventually(lambda: len(told) == 2, within_s=60)
+    assert refused == told[:1]
+    begun, ended = told
+    assert (begun["rule"], begun["severity"], begun["slice"], begun["until"]) == ("stalls", "critical", {"isp": "HGC"}, None)
+    assert begun["explained_by"][0]["by"] == {"platform": "mobile"}
+    assert begun["worst_sessions"][0]["session_id"] == "HGC-0"
+    assert begun["link"] == f"{server.url}/?isp=HGC&measure=continuity"
+    assert ended["until"] - ended["from"] == 5 * MINUTE_MS
+    eventually(lambda: metrics(server.url)['swarmscope_monitor_alert_messages_total{outcome="sent"}'] == 2)
+    counted = metrics(server.url)
+    assert counted["swarmscope_monitor_alerts_total"] == 1
+    assert counted['swarmscope_monitor_alerts_open{severity="critical"}'] == 0
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("rules", ["[[rule]]\nname = 'x'\n", "no toml ["])
+def test_rules_that_make_no_sense_are_refused_before_anything_starts(rules, tmp_path):
+    (tmp_path / "rules.toml").write_text(rules)
+    with pytest.raises(pytest.fail.Exception, match=r"rules\.toml"):
+        start_server("monitor", "--static", ".", "--alerts", "rules.toml", "--listen", "127.0.0.1:0", log=tmp_path / "log")
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A platform that shows an evening whose last alert still lasts when the files end."""
+    folder = tmp_path_factory.mktemp("recorded")
+    write_log(folder / "logs", [each for each in an_evening() if each["received_ms"] < BEGIN_MS + 6 * MINUTE_MS])
+    (folder / "rules.toml").write_text(
+        RULE + RULE.replace("stalls", "bad for all").replace('by = "isp"\n', "").replace("0.9\n", "0.1\n")
+    )
+    server = start_server("monitor", "--static", "logs", "--alerts", "rules.toml", "--listen", "127.0.0.1:0", log=folder / "log")
+    yield server.url
+    assert server.stop() == 0
+
+
+def test_recorded_files_are_judged_at_the_start_and_nobody_is_told(recorded):
+    counted = metrics(recorded)
+    assert counted["swarmscope_monitor_alerts_total"] == 1
+    assert counted['swarmscope_monitor_alerts_open{severity="critical"}'] == 1
+    assert counted['swarmscope_monitor_alerts_open{severity="warning"}'] == 0
+    assert not [name for name in counted if "alert_messages" in name]
+
+
+@pytest.mark.browser
+def test_the_page_leads_from_the_alert_to_the_one_viewer(recorded, visit):
+    page = visit(recorded, "/alerts")
+    page.becomes("() => document.querySelectorAll('#alerts .lasts').length === 1")
+    said = page.page.locator("#alerts").inner_text()
+    assert "critical" in said
+    assert "stalls: Continuity of isp HGC is below" in said
+    assert "Platform mobile" in said
+    assert page.page.locator("#alerts-note").inner_text() == "2 rules, recorded files, judged once; 1 lasting, 0 over"
+    page.page.get_by_role("link", name="HGC-0", exact=True).press("Enter")
+    page.becomes("() => document.querySelector('#story-title')?.textContent === 'Session HGC-0'")
+    page.page.go_back()
+    page.becomes("() => document.querySelectorAll('#alerts .lasts').length === 1")
+    page.page.get_by_role("link", name="its sessions").press("Enter")
+    page.becomes("() => document.querySelectorAll('#sessions tbody tr').length === 60")
+
+
+@pytest.mark.browser
+def test_where_nothing_is_wrong_the_page_says_so(visit, tmp_path):
+    write_log(tmp_path / "logs", an_evening()[:120])
+    (tmp_path / "rules.toml").write_text(RULE)
+    server = start_server(
+        *("monitor", "--static", "logs", "--alerts", "rules.toml", "--listen", "127.0.0.1:0"), log=tmp_path / "log"
+    )
+    page = visit(server.url, "/alerts")
+    page.becomes("() => document.querySelector('#no-alerts').checkVisibility()")
+    assert not page.page.locator("#no-rules").is_visible()
+    page.page.goto("about:blank")
+    assert server.stop() == 0

@@ -1,0 +1,109 @@
+"""The audience as Prometheus gauges: the summary's own numbers, and every metric that the Grafana dashboard asks for exists."""
+
+import json
+import re
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from monitor_platform.geo.locator import Locator
+from monitor_platform.measures.mos import MosModel
+from monitor_platform.measures.open import open_logs
+from monitor_platform.measures.selection import Span
+from monitor_platform.measures.summary import summarize
+from tests.monitor_platform.measures.samples import BEGIN_MS, record, write_log
+from tests.processes import eventually, start_server
+
+ROOT = Path(__file__).parents[2]
+GRAFANA = ROOT / "docker/grafana/swarmscope.json"
+
+
+def audience():
+    """Two minutes of thirty peers; only the second minute is "now"."""
+    return [
+        record(
+            received_ms=BEGIN_MS + seq * 30_000 + peer * 500,
+            peer_id=f"p{peer}",
+            session_id=f"s{peer}",
+            seq=seq,
+            channel='頻道 "1"\\' if peer % 3 else "ViuTV",
+            isp="HGC" if peer % 2 else "PCCW",
+            upload_kbps=100 * (seq + 1) + peer,
+            download_kbps=800,
+            playback_kbps=850,
+            continuity=1 - peer / 100,
+            startup_ms=1_000 + peer,
+        )
+        for seq in range(4)
+        for peer in range(30)
+    ]
+
+
+def exposed(url):
+    with urlopen(f"{url}/metrics", timeout=20) as answer:
+        lines = [line for line in answer.read().decode().splitlines() if not line.startswith("#")]
+    return dict(line.rsplit(" ", 1) for line in lines)
+
+
+def typed(url):
+    with urlopen(f"{url}/metrics", timeout=20) as answer:
+        return set(re.findall(r"^# TYPE (\S+)", answer.read().decode(), re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """A platform over recorded files, and what it exposes once its first figures are there."""
+    folder = tmp_path_factory.mktemp("audience")
+    write_log(folder / "logs", audience())
+    (folder / "rules.toml").write_text('[[rule]]\nname = "low"\nmeasure = "mos"\nbelow = 1.5\n')
+    server = start_server(*("monitor", "--static", "logs", "--alerts", "rules.toml", "--listen", "127.0.0.1:0"), log=folder / "log")
+    found = eventually(lambda: (known := exposed(server.url)) and "swarmscope_peers" in known and known, within_s=60)
+    yield folder / "logs", found
+    assert server.stop() == 0
+
+
+def test_gauges_are_the_summarys_numbers_of_the_last_minute_in_base_units(running):
+    logs, found = running
+    with Locator() as locator:
+        table = open_logs([logs], locator=locator, mos=MosModel())
+        end_ms = BEGIN_MS + 3 * 30_000 + 29 * 500 + 1
+        last = summarize(table, span=Span(end_ms - 60_000, end_ms), by=("isp",))
+        table.close()
+    assert float(found["swarmscope_peers"]) == last["peers"] == 30
+    assert float(found["swarmscope_mos"]) == pytest.approx(last["mos"]["mean"])
+    assert float(found["swarmscope_upload_bytes_per_second"]) == pytest.approx(last["upload_kbps"]["mean"] * 125)
+    assert float(found["swarmscope_startup_seconds"]) == pytest.approx(last["startup_ms"]["mean"] / 1000)
+    for group in last["groups"]:
+        name = group["by"]["isp"]
+        assert float(found[f'swarmscope_isp_continuity_ratio{{isp="{name}"}}']) == pytest.approx(group["continuity"]["mean"])
+
+
+def test_a_name_from_an_end_host_is_escaped_in_a_label(running):
+    _, found = running
+    assert 'swarmscope_channel_peers{channel="頻道 \\"1\\"\\\\"}' in found
+
+
+def test_the_grafana_dashboard_asks_only_for_what_is_exposed(running, tmp_path):
+    _, found = running
+    live = start_server(
+        *("monitor", "--feedback-server", "http://127.0.0.1:9", "--insecure", "--mirror", "mirror", "--listen", "127.0.0.1:0"),
+        log=tmp_path / "live.log",
+    )
+    coordinator = start_server(
+        *("coordinator", "--feedback-server", "http://127.0.0.1:9", "--insecure", "--listen", "127.0.0.1:0"),
+        log=tmp_path / "coordinator.log",
+    )
+    # A counter by reason has a type, and no line as long as nothing has happened.
+    names = {name.partition("{")[0] for name in found} | typed(live.url) | typed(coordinator.url)
+    assert (live.stop(), coordinator.stop()) == (0, 0)
+    # This one comes with the first message that was measured; the platform here has had none.
+    names.add("swarmscope_monitor_display_delay_seconds")
+    panels = json.loads(GRAFANA.read_text())["panels"]
+    asked = [target["expr"] for panel in panels for target in panel.get("targets", ())]
+    assert len(asked) > 10
+    patterns = [pattern for each in asked for pattern in re.findall(r'__name__=~"([^"]+)"', each)]
+    assert [pattern for pattern in patterns if not any(re.fullmatch(pattern, name) for name in names)] == []
+    plain = [re.sub(r'__name__=~"[^"]+"', "", each) for each in asked]
+    wanted = {name for each in plain for name in re.findall(r"swarmscope_[a-z0-9_]+", each)}
+    assert sorted(wanted - names) == []
