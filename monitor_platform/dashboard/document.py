@@ -146,10 +146,10 @@ class Viewer:
     def _make_views(self) -> None:
         views = self._page.views
         if "map" in views:
-            self._maps["area"] = map_view()
+            self._maps["area"] = map_view(self._watch.atlas)
             self._add("map", self._maps["area"].figure)
         if "district" in views:
-            self._maps["district"] = district_view()
+            self._maps["district"] = district_view(self._watch.atlas)
             self._add("district", self._maps["district"].figure)
         if "histogram" in views:
             self._histogram = HistogramView()

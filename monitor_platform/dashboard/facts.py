@@ -10,13 +10,13 @@ from monitor_platform.dashboard.picture import AUDIENCE, Picture, Scene, distrib
 from monitor_platform.dashboard.question import COLOURING, COMPARE, MINUTES, MOST_SERIES, SERIES, VERSUS, Question
 from monitor_platform.dashboard.tables import BY_VIEW, slice_measure
 from monitor_platform.dashboard.tiles import tiles
-from monitor_platform.geo import maps
+from monitor_platform.geo.divisions import Division
 from monitor_platform.geo.places import OUTSIDE, UNLOCATED
 from monitor_platform.measures.regions import RegionValue
 from monitor_platform.measures.registry import MEASURES, measure_of
 from monitor_platform.measures.selection import DIMENSIONS
 from monitor_platform.views.palette import key_to
-from monitor_platform.views.regions import scale_on
+from monitor_platform.views.regions import scale_on, window_on
 from monitor_platform.views.wording import count, say
 
 LONGEST_LIST = 500
@@ -69,7 +69,7 @@ def choices(picture: Picture) -> Fact:
         "most_series": MOST_SERIES,
         "channels": [[name, name] for name in picture.channels[:LONGEST_LIST]],
         "isps": [[name, name] for name in picture.isps[:LONGEST_LIST]],
-        "places": _places(),
+        "places": _places(picture),
         "compare": [["", "Nothing"], *([name, title.capitalize()] for name, title in COMPARE.items())],
         "by": [["", "Nothing"], *([name, dimension_name(name)] for name in DIMENSIONS)],
         "by_extra": [[name, dimension_name(name)] for name in picture.fields[:MOST_EXTRAS]],
@@ -197,7 +197,7 @@ def _notes(picture: Picture) -> dict[str, str]:
     measure = measure_of(picture.question.measure, "region").title
     notes = {
         "map": f"{measure} by area",
-        "district": f"{measure}; choose one for its distribution",
+        "district": f"{measure} by {picture.atlas.districts.kind}; choose one for its distribution",
         "timeline": f"each point stands for the {picture.window_s:,.0f} s before it",
         "slices": f"{slice_measure(picture).title}: peers × how much worse than the rest",
     }
@@ -218,9 +218,10 @@ def _notes(picture: Picture) -> dict[str, str]:
 
 def _asides(picture: Picture) -> dict[str, str]:
     asides = {}
-    for view, values in (("map", picture.areas), ("district", picture.districts)):
+    atlas = picture.atlas
+    for view, values, division in (("map", picture.areas, atlas.areas), ("district", picture.districts, atlas.districts)):
         if values is not None:
-            asides[view] = _off_the_map(picture, values)
+            asides[view] = " · ".join([_off_the_map(picture, values), *_unseen(division, values)])
     return asides
 
 
@@ -229,12 +230,12 @@ def _keys(picture: Picture) -> dict[str, Fact]:
     measure = measure_of(picture.question.measure, "region")
     beside = picture.beside
     shown = {
-        "map": (picture.areas, maps.areas(), beside.areas if beside else None),
-        "district": (picture.districts, maps.districts(), beside.districts if beside else None),
+        "map": (picture.areas, picture.atlas.areas, beside.areas if beside else None),
+        "district": (picture.districts, picture.atlas.districts, beside.districts if beside else None),
     }
     keys = {
-        view: key_to(scale_on(measure, values, regions, against=against))
-        for view, (values, regions, against) in shown.items()
+        view: key_to(scale_on(measure, values, division.drawn([each.region for each in values]), against=against))
+        for view, (values, division, against) in shown.items()
         if values is not None
     }
     return {view: {"colours": key.colours, "stepped": key.stepped, "marks": key.marks} for view, key in keys.items()}
@@ -247,11 +248,25 @@ def _off_the_map(picture: Picture, values: Sequence[RegionValue]) -> str:
     return " · ".join(f"{bucket.capitalize()}: {found.get(bucket, 'nobody')}" for bucket in (UNLOCATED, OUTSIDE))
 
 
-def _places() -> list[list[Any]]:
-    districts = sorted((region.name, f"{region.name} {region.name_zh}") for region in maps.districts())
-    areas = sorted((region.name, region.id) for region in maps.areas())
+def _unseen(division: Division, values: Sequence[RegionValue]) -> list[str]:
+    """The peers who have a place, but none in the picture: too many areas, no outline, or far from all others."""
+    placed = {value.region: value.peers for value in values if value.region not in (UNLOCATED, OUTSIDE)}
+    drawn = division.drawn(list(placed))
+    window = window_on(division, drawn, values)
+    beyond = sum(placed.get(region.id, 0.0) for region in drawn if not window.holds(region))
+    left = [placed[region] for region in placed.keys() - {region.id for region in drawn}]
+    undrawn = f"In {count(len(left), 'place')} that the map does not draw: {count(sum(left), 'peer')}"
+    return [undrawn] * bool(left) + [f"Beyond the edge of the map: {count(beyond, 'peer')}"] * bool(beyond)
+
+
+def _places(picture: Picture) -> list[list[Any]]:
+    atlas = picture.atlas
+    found = atlas.areas.drawn([value.region for value in picture.areas or ()])
+    districts = sorted((region.id, f"{region.name} {region.name_zh}") for region in atlas.districts.parts)
+    areas = sorted((region.name, region.id) for region in atlas.areas.parts or found)
+    kinds = "Countries" if atlas.districts.kind == "country" else "Districts"
     return [
-        ["Districts", [[f"district:{name}", title] for name, title in districts]],
-        ["Areas", [[f"area:{area}", name] for name, area in areas]],
+        [kinds, [[f"district:{name}", title] for name, title in districts[:LONGEST_LIST]]],
+        ["Areas", [[f"area:{area}", name] for name, area in areas[:LONGEST_LIST]]],
         ["Not on the map", [[f"area:{bucket}", bucket] for bucket in (UNLOCATED, OUTSIDE)]],
     ]

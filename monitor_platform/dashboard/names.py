@@ -3,6 +3,7 @@
 from functools import cache
 
 from monitor_platform.geo import maps
+from monitor_platform.geo.divisions import cell_name, is_cell
 from monitor_platform.measures.filters import is_mean_filter
 from monitor_platform.measures.registry import measure_of
 from monitor_platform.measures.selection import EXTRA, MEAN, NOT
@@ -21,7 +22,7 @@ def dimension_name(column: str) -> str:
 
 def place_name(region: str) -> str:
     """The name of an area, district or bucket."""
-    return _area_names().get(region, region)
+    return _area_names().get(region) or (cell_name(region) if is_cell(region) else region)
 
 
 def value_name(column: str, value: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from monitor_platform.dashboard.answers import Answer, Answers, Moment
 from monitor_platform.dashboard.comparison import Other, other_side, time_before
 from monitor_platform.dashboard.question import DEFAULT_MEASURE, Question
+from monitor_platform.geo.atlas import Atlas
 from monitor_platform.measures.choices import choices, extra_columns, extra_measures
 from monitor_platform.measures.histogram import Histogram, histogram
 from monitor_platform.measures.regions import Region, RegionValue, by_region
@@ -102,6 +103,7 @@ class Picture:
     before: Vitals | None
     beside: Beside | None
     breakdown: tuple[Broken, ...]
+    atlas: Atlas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +118,7 @@ class Scene:
     until_ms: int
     period_s: float
     live: bool
+    atlas: Atlas
 
 
 async def picture(answers: Answers, scene: Scene, question: Question, *, views: frozenset[str]) -> Picture:
@@ -146,7 +149,9 @@ async def picture(answers: Answers, scene: Scene, question: Question, *, views: 
     }
     known: dict[str, Any] = dict(zip(parts, await asyncio.gather(*parts.values()), strict=True))
     beside = await _beside(answers, scene, question, other, views, known) if other is not None else None
-    return Picture(question=question, span=span, window_s=window_s(scene, step), against=against, beside=beside, **known)
+    return Picture(
+        question=question, span=span, window_s=window_s(scene, step), against=against, beside=beside, atlas=scene.atlas, **known
+    )
 
 
 async def _when(wanted: bool, asked: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer | None:

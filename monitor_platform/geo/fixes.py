@@ -62,6 +62,10 @@ def is_placeholder(fix: Fix) -> bool:
     return _named_district(fix) is None and fix.city.casefold() in WHOLE_TERRITORY
 
 
+def names_no_more_than_its_country(fix: Fix) -> bool:
+    return not fix.city and not any(fix.subdivisions)
+
+
 def _off_the_map(fix: Fix) -> str:
     return OUTSIDE if fix.country or fix.abroad else UNLOCATED
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Self
 
 from monitor_platform.geo import maps
+from monitor_platform.geo.atlas import Atlas
 from monitor_platform.geo.databases import Address, open_asn, open_city
-from monitor_platform.geo.fixes import Fix, area_of, country_of, district_of
+from monitor_platform.geo.fixes import Fix, country_of
 from monitor_platform.geo.places import NOWHERE, Place
 
 HONG_KONG_CITY = maps.SHIPPED / "hong_kong_city.mmdb"
@@ -29,14 +30,14 @@ LONGEST_ADDRESS = 45
 
 
 class Locator:
-    """Places an address, by the shipped databases of Hong Kong or by files of your own."""
+    """Places an address in the divisions of `atlas`, by the shipped databases of Hong Kong or by files of your own."""
 
-    def __init__(self, city: Path | None = None, asn: Path | None = None) -> None:
+    def __init__(self, city: Path | None = None, asn: Path | None = None, *, atlas: Atlas | None = None) -> None:
+        self.atlas = atlas or Atlas()
         with ExitStack() as opened:
             self._city = opened.enter_context(closing(open_city(city or HONG_KONG_CITY)))
             self._asn = opened.enter_context(closing(open_asn(asn or HONG_KONG_ASN)))
             self._files = opened.pop_all()
-        self._areas = {area.id: area for area in maps.areas()}
         self._place = lru_cache(maxsize=REMEMBERED_ADDRESSES)(self._look_up)
 
     def locate(self, ip: str | None) -> Place:
@@ -58,8 +59,8 @@ class Locator:
         fix = self._city.fix(address) or Fix()
         return Place(
             country=country_of(fix),
-            area=area_of(fix, self._areas),
-            district=district_of(fix),
+            area=self.atlas.areas.part_of(fix),
+            district=self.atlas.districts.part_of(fix),
             isp=self._asn.isp(address),
         )
 

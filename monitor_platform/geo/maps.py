@@ -1,4 +1,4 @@
-"""Shapes are plain longitude and latitude; whoever draws them undoes the stretch with `to_mercator`.
+"""Shapes are plain longitude and latitude; whoever draws them undoes the stretch, as views/window.py does.
 
 A region's polygons are rings as GeoJSON has them: the outer ring first, then its holes, each ring closed.
 """
@@ -6,21 +6,15 @@ A region's polygons are rings as GeoJSON has them: the outer ring first, then it
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from monitor_platform.geo.outlines import Polygon, centroid, size
 from monitor_platform.geo.places import LonLat
 
-Ring = tuple[LonLat, ...]
-Polygon = tuple[Ring, ...]
-
 SHIPPED = Path(__file__).with_name("data")
-
-EARTH_RADIUS_M = 6_378_137.0
 
 # The licence of the location data asks for this very link on every page that shows a result of it.
 CREDIT_HTML = (
@@ -33,7 +27,7 @@ CREDIT_HTML = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """An area (`id` is its H3 cell) or a district (`id` is its official name).
+    """An area (`id` is its H3 cell) or a district (`id` is its name, which for a country is its English one).
 
     `districts`, of an area: those with a fair part of its land. `centre` is where a label may stand.
     """
@@ -52,15 +46,30 @@ def areas() -> tuple[Region, ...]:
 
 
 @cache
+def areas_by_id() -> dict[str, Region]:
+    return {area.id: area for area in areas()}
+
+
+@cache
 def districts() -> tuple[Region, ...]:
     return tuple(_region(feature, "name") for feature in _features("hong_kong_districts.geojson"))
 
 
-def to_mercator(lon: float, lat: float) -> LonLat:
-    """Web Mercator metres, in which Hong Kong has its own shape: degrees of longitude are 7.5 % shorter there."""
-    x = EARTH_RADIUS_M * math.radians(lon)
-    y = EARTH_RADIUS_M * math.log(math.tan(math.pi / 4 + math.radians(lat) / 2))
-    return x, y
+@cache
+def countries() -> tuple[Region, ...]:
+    """The countries that have an outline, with others' land that belongs to none of the codes."""
+    return tuple(_region(feature, "name") for feature in _features("world_countries.geojson") if feature["geometry"])
+
+
+@cache
+def country_names() -> dict[str, str]:
+    """English names by ISO 3166's codes of two letters."""
+    return {each["id"]: each["properties"]["name"] for each in _features("world_countries.geojson") if each["id"]}
+
+
+def middle_of(polygons: tuple[Polygon, ...]) -> LonLat:
+    """The middle of the largest part: islands far away do not move it."""
+    return centroid(max((polygon[0] for polygon in polygons), key=size))
 
 
 def _features(name: str) -> list[dict[str, Any]]:
@@ -77,29 +86,10 @@ def _region(feature: dict[str, Any], id_property: str) -> Region:
         name_zh=properties.get("name_zh", ""),
         districts=tuple(properties.get("districts", ())),
         polygons=polygons,
-        centre=_centroid(max((polygon[0] for polygon in polygons), key=_size)),
+        centre=middle_of(polygons),
     )
 
 
 def _polygons(geometry: dict[str, Any]) -> tuple[Polygon, ...]:
     many = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
     return tuple(tuple(tuple((lon, lat) for lon, lat in ring) for ring in polygon) for polygon in many)
-
-
-def _size(ring: Ring) -> float:
-    return abs(sum(_cross(a, b) for a, b in pairwise(ring)))
-
-
-def _centroid(ring: Ring) -> LonLat:
-    # Measured from the ring's first point: so small a shape so far from (0, 0) would lose its digits otherwise.
-    lon0, lat0 = ring[0]
-    near = [(lon - lon0, lat - lat0) for lon, lat in ring]
-    sides = list(pairwise(near))
-    double = sum(_cross(a, b) for a, b in sides)
-    lon = sum((a[0] + b[0]) * _cross(a, b) for a, b in sides) / (3 * double)
-    lat = sum((a[1] + b[1]) * _cross(a, b) for a, b in sides) / (3 * double)
-    return lon0 + lon, lat0 + lat
-
-
-def _cross(a: LonLat, b: LonLat) -> float:
-    return a[0] * b[1] - b[0] * a[1]

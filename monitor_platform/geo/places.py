@@ -1,6 +1,6 @@
 """An unknown place is a place: it has a bucket with a name, and no peer is ever dropped for want of a location.
 
-Three buckets stand beside the 38 areas and the 18 districts. `UNLOCATED` holds peers that may be anywhere, also
+Two buckets stand beside the areas and the districts of every map. `UNLOCATED` holds peers that may be anywhere, also
 those of Hong Kong whose location is only the territory. `OUTSIDE` holds peers known to be off the map.
 """
 
@@ -18,7 +18,7 @@ LonLat = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """`area` is an H3 cell of the map, `district` an official name; either may be a bucket instead."""
+    """`area` is an H3 cell of the map, `district` a name (of a country, on a map of the world); each may be a bucket instead."""
 
     country: str = UNKNOWN_COUNTRY
     area: str = UNLOCATED

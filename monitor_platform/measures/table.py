@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from feedback_wire.frames import Damage
+from monitor_platform.geo.atlas import Atlas
 from monitor_platform.geo.locator import Locator
 from monitor_platform.measures.intake import SCHEMA, Added, take_in
 from monitor_platform.measures.mos import MosModel
@@ -67,6 +68,11 @@ class FeedbackTable:
         self._unreadable = 0
         self._uncompressed = 0
         self._damages: deque[DamagedLog] = deque(maxlen=REMEMBERED_DAMAGES)
+
+    @property
+    def atlas(self) -> Atlas:
+        """What areas and districts of the table are."""
+        return self._locator.atlas
 
     @property
     def version(self) -> int:

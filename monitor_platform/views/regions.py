@@ -1,24 +1,31 @@
 """Map and district view: regions coloured by one measure. The glyphs are drawn once; `show` replaces their numbers.
 
-A region without peers stays as an outline, and one with fewer than `THIN` peers is hatched: its mean says little yet.
+A region without peers stays as an outline, and one with fewer than `THIN` peers is hatched: its mean says little yet. Where the
+regions are cells of a grid, those with an audience are there and no others, and the window follows them.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bokeh.models import ColumnDataSource, DataRange1d, HoverTool, LinearColorMapper, TapTool
+from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
-from monitor_platform.geo.maps import Region, areas, districts
+from monitor_platform.geo.atlas import Atlas
+from monitor_platform.geo.divisions import Division
+from monitor_platform.geo.maps import Region, countries
 from monitor_platform.measures.regions import RegionValue
 from monitor_platform.measures.registry import Measure
 from monitor_platform.measures.slices import LOWER_IS_BETTER
 from monitor_platform.views.palette import ACCENT, GROUND, Scale, scale_for, scale_of_differences
 from monitor_platform.views.shapes import shapes_of
+from monitor_platform.views.window import LEAST_FOR_COUNTRIES, WORLD, Window, around_all, around_audience
 from monitor_platform.views.wording import change, count, difference, say
 
 THIN = 25
 """Fewer peers than this are no basis for a mean (the minimum that Conviva shows)."""
+
+HONG_KONG = Atlas()
 
 NO_DATA = "rgba(138, 148, 163, 0.12)"
 
@@ -28,16 +35,18 @@ _TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b24
 
 
 class RegionView:
-    """A map of `regions`; `source.selected` says which one a viewer has tapped."""
+    """A map of `division`; `source.selected` says which of its regions a viewer has tapped."""
 
-    def __init__(self, regions: Sequence[Region], *, over_land: Sequence[Region] = ()) -> None:
-        self._regions = regions
+    def __init__(self, division: Division) -> None:
+        self._division = division
+        self._regions = regions = division.drawn(())
         self._mapper = LinearColorMapper(palette=["#888888"], low=0, high=1, nan_color=NO_DATA)
         self.source = ColumnDataSource(_empty(regions))
+        self._window = ColumnDataSource({"left": [], "bottom": [], "right": [], "top": []})
         self.figure = _bare_figure()
-        if over_land:
-            _draw_land(self.figure, over_land)
+        self._land = _draw_land(self.figure, division.land) if division.land else None
         self._draw_regions()
+        self._look_at(window_on(division, regions, ()))
 
     def show(
         self, measure: Measure, values: Sequence[RegionValue], chosen: str = "", *, against: Sequence[RegionValue] | None = None
@@ -46,6 +55,8 @@ class RegionView:
 
         `against`: values to compare with; the colours are then those of the differences.
         """
+        self._draw_anew(self._division.drawn([value.region for value in values]))
+        self._look_at(window_on(self._division, self._regions, values))
         scale = scale_on(measure, values, self._regions, against=against)
         self._mapper.update(palette=list(scale.colours), low=scale.low, high=scale.high)
         of = {value.region: value for value in values}
@@ -59,7 +70,26 @@ class RegionView:
         """The id of the region that is drawn at `index`."""
         return self._regions[index].id
 
+    def _draw_anew(self, regions: Sequence[Region]) -> None:
+        """Other regions, if they are others; only then are outlines sent again."""
+        if [region.id for region in regions] != [region.id for region in self._regions]:
+            self._regions = regions
+            self.source.selected.indices = []
+            self.source.data = _empty(regions)
+
+    def _look_at(self, window: Window) -> None:
+        """The ranges follow an invisible rectangle, because they alone know the figure's size in the browser."""
+        edges = {"left": [window.west], "bottom": [window.south], "right": [window.east], "top": [window.north]}
+        if dict(self._window.data) != edges:
+            self.figure.aspect_scale = 1 / window.stretch
+            if self._land is not None and self._division.land is countries():
+                self._land.visible = window.north - window.south >= LEAST_FOR_COUNTRIES
+            self._window.data = edges
+
     def _draw_regions(self) -> None:
+        framed = self.figure.quad(source=self._window, fill_alpha=0, line_alpha=0)
+        for one_range in (self.figure.x_range, self.figure.y_range):
+            one_range.update(renderers=[framed])
         drawn = self.figure.multi_polygons(  # type: ignore[call-arg]  # the stubs know selection_line_alpha, but not its width
             "xs",
             "ys",
@@ -101,14 +131,21 @@ def differences(values: Sequence[RegionValue], against: Sequence[RegionValue]) -
     return {each.region: difference(each.value, there.get(each.region)) for each in values}
 
 
-def map_view() -> RegionView:
+def map_view(atlas: Atlas = HONG_KONG) -> RegionView:
     """The areas of about equal size, over the land."""
-    return RegionView(areas(), over_land=districts())
+    return RegionView(atlas.areas)
 
 
-def district_view() -> RegionView:
-    """The 18 districts."""
-    return RegionView(districts())
+def district_view(atlas: Atlas = HONG_KONG) -> RegionView:
+    """The districts, or countries."""
+    return RegionView(atlas.districts)
+
+
+def window_on(division: Division, regions: Sequence[Region], values: Sequence[RegionValue]) -> Window:
+    """What is to be seen: all there is to be drawn, or, on a map of the world, where the audience is."""
+    if division.follows:
+        return around_audience(regions, values)
+    return around_all([*regions, *division.land]) if regions else WORLD
 
 
 def _bare_figure() -> figure:
@@ -129,9 +166,11 @@ def _bare_figure() -> figure:
     return bare
 
 
-def _draw_land(onto: figure, land: Sequence[Region]) -> None:
+def _draw_land(onto: figure, land: Sequence[Region]) -> "GlyphRenderer[Any]":
     shapes = shapes_of(land)
-    onto.multi_polygons(shapes.xs, shapes.ys, fill_color=GROUND, fill_alpha=0.22, line_color=GROUND, line_alpha=0.6, line_width=0.7)
+    return onto.multi_polygons(
+        shapes.xs, shapes.ys, fill_color=GROUND, fill_alpha=0.22, line_color=GROUND, line_alpha=0.6, line_width=0.7
+    )
 
 
 def _empty(regions: Sequence[Region]) -> dict[str, list[Any]]:

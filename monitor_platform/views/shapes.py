@@ -1,29 +1,28 @@
-"""Regions as Bokeh's `multi_polygons` wants them: each region's polygons, each polygon's rings, in Web Mercator metres."""
+"""Regions as Bokeh's `multi_polygons` wants them: each region's polygons, each polygon's rings, in degrees."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from monitor_platform.geo.maps import Polygon, Region, to_mercator
+from monitor_platform.geo.maps import Region
 
-Rings = list[list[list[int]]]
+# A hundred-thousandth of a degree is a metre.
+_DIGITS = 5
+
+Rings = list[list[list[float]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
-    """Coordinates of many regions, in the regions' order; `xs[region][polygon][ring]` is a list of whole metres."""
+    """Coordinates of many regions, in the regions' order; `xs[region][polygon][ring]` is a list of longitudes."""
 
     xs: list[Rings]
     ys: list[Rings]
 
 
 def shapes_of(regions: Iterable[Region]) -> Shapes:
-    """The outlines of `regions`, projected."""
-    both = [[_projected(polygon) for polygon in region.polygons] for region in regions]
+    """The outlines of `regions`."""
+    outlines = [region.polygons for region in regions]
     return Shapes(
-        xs=[[[[round(x) for x, _ in ring] for ring in rings] for rings in polygons] for polygons in both],
-        ys=[[[[round(y) for _, y in ring] for ring in rings] for rings in polygons] for polygons in both],
+        xs=[[[[round(lon, _DIGITS) for lon, _ in ring] for ring in rings] for rings in polygons] for polygons in outlines],
+        ys=[[[[round(lat, _DIGITS) for _, lat in ring] for ring in rings] for rings in polygons] for polygons in outlines],
     )
-
-
-def _projected(polygon: Polygon) -> list[list[tuple[float, float]]]:
-    return [[to_mercator(lon, lat) for lon, lat in ring] for ring in polygon]

@@ -31,6 +31,7 @@ command = App(
         "    swarmscope analyze friday.parquet --where channel=Olympics --where extra.codec=av1\n\n"
         "    swarmscope analyze mirror/ --by isp --html report.html\n\n"
         "    swarmscope analyze mirror/ --models all --model-set mos_stalling.length=0.2\n\n"
+        "    swarmscope analyze mirror/ --geo-city GeoLite2-City.mmdb --districts wards.geojson --by district\n\n"
         "    swarmscope analyze mirror/ --sessions --models all --parquet sessions.parquet"
     ),
 )
@@ -61,6 +62,9 @@ def analyze(
     mos_calibration: Literal["ceiling", "none"] = "ceiling",
     geo_city: Path | None = None,
     geo_asn: Path | None = None,
+    districts: str = "",
+    district_name: str = "name",
+    area_resolution: int | None = None,
 ) -> None:
     """Measure recorded logs of any form; the exit code is 1 if there is not one record in them.
 
@@ -109,7 +113,14 @@ def analyze(
         GeoIP2 or GeoLite2 City database instead of the small one for Hong Kong that is shipped.
     geo_asn
         GeoIP2 or GeoLite2 ASN database instead of the one that is shipped.
+    districts
+        Districts of any place, a GeoJSON file; or hong-kong (the default without --geo-city) or countries (with it).
+    district_name
+        Property of the file of --districts that has a district's name.
+    area_resolution
+        Size of areas, as a resolution of the H3 grid: 0 (2,300 km across) to 9 (350 m); Hong Kong's 38 areas are of 6.
     """
+    from monitor_platform.geo.atlas import atlas_for
     from monitor_platform.geo.locator import Locator
     from monitor_platform.measures.gathering import columns_for
     from monitor_platform.measures.mos import MosModel
@@ -131,7 +142,8 @@ def analyze(
         mos = MosModel(c1=mos_c1, c2=mos_c2, a=mos_a, lam=mos_lambda, calibration=mos_calibration)
         quality, scored = catalogue(mos, model_set or ()), chosen(models)
         asked = _span(begin, end)
-        with Locator(geo_city, geo_asn) as locator, _progress() as progress:
+        atlas = atlas_for(city=geo_city, districts=districts, name_key=district_name, resolution=area_resolution)
+        with Locator(geo_city, geo_asn, atlas=atlas) as locator, _progress() as progress:
             needed = columns_for((*columns, *filters), [quality[name] for name in scored])
             table = open_logs(
                 paths,

@@ -57,6 +57,9 @@ def build(
     mos_calibration: Literal["ceiling", "none"] = "ceiling",
     geo_city: Path | None = None,
     geo_asn: Path | None = None,
+    districts: str = "",
+    district_name: str = "name",
+    area_resolution: int | None = None,
 ) -> None:
     """Take sealed logs into a history; what it holds already is passed over, so that it can be run again and again.
 
@@ -82,7 +85,14 @@ def build(
         GeoIP2 or GeoLite2 City database instead of the small one for Hong Kong that is shipped.
     geo_asn
         GeoIP2 or GeoLite2 ASN database instead of the one that is shipped.
+    districts
+        Districts of any place, a GeoJSON file; or hong-kong (the default without --geo-city) or countries (with it).
+    district_name
+        Property of the file of --districts that has a district's name.
+    area_resolution
+        Size of areas, as a resolution of the H3 grid: 0 (2,300 km across) to 9 (350 m); Hong Kong's 38 areas are of 6.
     """
+    from monitor_platform.geo.atlas import atlas_for
     from monitor_platform.geo.locator import Locator
     from monitor_platform.history.catch_up import catch_up
     from monitor_platform.history.store import Basis, HistoryStore
@@ -91,7 +101,8 @@ def build(
     try:
         mos = MosModel(c1=mos_c1, c2=mos_c2, a=mos_a, lam=mos_lambda, calibration=mos_calibration)
         basis = Basis(mos=mos, period_s=period)
-        with Locator(geo_city, geo_asn) as locator, HistoryStore(into, basis) as store, _progress() as progress:
+        atlas = atlas_for(city=geo_city, districts=districts, name_key=district_name, resolution=area_resolution)
+        with Locator(geo_city, geo_asn, atlas=atlas) as locator, HistoryStore(into, basis) as store, _progress() as progress:
             taken = catch_up(store, paths, locator, progress=progress)
     except (ValueError, OSError) as error:
         sys.exit(f"swarmscope history: {error}")

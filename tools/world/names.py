@@ -1,0 +1,40 @@
+"""Names that Natural Earth writes short for its labels, and the places to which ISO 3166 gives no number."""
+
+LONG_NAMES = {
+    "Antigua and Barb.": "Antigua and Barbuda",
+    "Bosnia and Herz.": "Bosnia and Herzegovina",
+    "Br. Indian Ocean Ter.": "British Indian Ocean Territory",
+    "Cayman Is.": "Cayman Islands",
+    "Central African Rep.": "Central African Republic",
+    "Cook Is.": "Cook Islands",
+    "Dem. Rep. Congo": "Democratic Republic of the Congo",
+    "Dominican Rep.": "Dominican Republic",
+    "Eq. Guinea": "Equatorial Guinea",
+    "eSwatini": "Eswatini",
+    "Faeroe Is.": "Faroe Islands",
+    "Falkland Is.": "Falkland Islands",
+    "Fr. Polynesia": "French Polynesia",
+    "Fr. S. Antarctic Lands": "French Southern Territories",
+    "Heard I. and McDonald Is.": "Heard and McDonald Islands",
+    "Indian Ocean Ter.": "Indian Ocean Territories",
+    "Macedonia": "North Macedonia",
+    "Marshall Is.": "Marshall Islands",
+    "N. Cyprus": "Northern Cyprus",
+    "N. Mariana Is.": "Northern Mariana Islands",
+    "Pitcairn Is.": "Pitcairn Islands",
+    "S. Geo. and the Is.": "South Georgia and the South Sandwich Islands",
+    "S. Sudan": "South Sudan",
+    "Solomon Is.": "Solomon Islands",
+    "St-Barthélemy": "Saint Barthélemy",
+    "St-Martin": "Saint Martin",
+    "St. Kitts and Nevis": "Saint Kitts and Nevis",
+    "St. Pierre and Miquelon": "Saint Pierre and Miquelon",
+    "St. Vin. and Gren.": "Saint Vincent and the Grenadines",
+    "Turks and Caicos Is.": "Turks and Caicos Islands",
+    "U.S. Virgin Is.": "United States Virgin Islands",
+    "W. Sahara": "Western Sahara",
+    "Wallis and Futuna Is.": "Wallis and Futuna",
+}
+
+# What location databases call Kosovo. The others are counted with the country that those databases say, and stay outlines.
+WITHOUT_NUMBER = {"Kosovo": "XK"}
