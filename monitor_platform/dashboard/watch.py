@@ -14,6 +14,7 @@ from monitor_platform.dashboard.answers import Answers, Moment
 from monitor_platform.dashboard.history import History
 from monitor_platform.dashboard.picture import Scene
 from monitor_platform.dashboard.pill import Delay, Pill, live_pill, static_pill
+from monitor_platform.geo.atlas import Atlas
 from monitor_platform.measures.extent import extent
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.table import FeedbackTable
@@ -53,6 +54,10 @@ class Watch:
         self._page_delays_ms: deque[int] = deque(maxlen=REMEMBERED_PAGES)
 
     @property
+    def atlas(self) -> Atlas:
+        return self._table.atlas
+
+    @property
     def live(self) -> bool:
         return self._feed is not None
 
@@ -89,7 +94,12 @@ class Watch:
         if recorded is None:
             return None
         return Scene(
-            moment=moment, extent=recorded, until_ms=self._until_ms(recorded, moment), period_s=self._period_s, live=self.live
+            moment=moment,
+            extent=recorded,
+            until_ms=self._until_ms(recorded, moment),
+            period_s=self._period_s,
+            live=self.live,
+            atlas=self.atlas,
         )
 
     def pill(self) -> Pill:
