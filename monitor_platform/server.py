@@ -46,6 +46,7 @@ from monitor_platform.dashboard.history import History
 from monitor_platform.dashboard.page import Page
 from monitor_platform.dashboard.pages import PAGES
 from monitor_platform.dashboard.watch import Watch
+from monitor_platform.geo.atlas import Atlas, atlas_for
 from monitor_platform.geo.locator import Locator
 from monitor_platform.history.catch_up import last_minutes
 from monitor_platform.history.follow import Follower
@@ -142,7 +143,7 @@ def _open(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStack) 
 
     Also what is to run beside the server, until it ends.
     """
-    locator = opened.enter_context(Locator(settings.geo_city, settings.geo_asn))
+    locator = opened.enter_context(Locator(settings.geo_city, settings.geo_asn, atlas=_atlas(settings)))
     mos = _mos(settings)
     table = opened.enter_context(closing(_table(settings, locator, mos)))
     _tell_damages(table)
@@ -192,6 +193,15 @@ def _alerts(settings: Settings, alerting: Alerting, feed: Feed | None, tls: Tls,
 
 def _is_complete(feed: Feed) -> bool:
     return not feed.status().reading_back
+
+
+def _atlas(settings: Settings) -> Atlas:
+    return atlas_for(
+        city=settings.geo_city,
+        districts=settings.districts,
+        name_key=settings.district_name,
+        resolution=settings.area_resolution,
+    )
 
 
 def _table(settings: Settings, locator: Locator, mos: MosModel) -> FeedbackTable:

@@ -103,6 +103,15 @@ class Settings:
     geo_asn: Path | None = None
     """GeoIP2 or GeoLite2 ASN database instead of the one that is shipped."""
 
+    districts: str = ""
+    """Districts of any place, a GeoJSON file; or hong-kong (the default without --geo-city) or countries (with it)."""
+
+    district_name: str = "name"
+    """Property of the file of --districts that has a district's name."""
+
+    area_resolution: int | None = None
+    """Size of the map's areas, as a resolution of the H3 grid: 0 (2,300 km across) to 9 (350 m); Hong Kong's 38 areas are of 6."""
+
     def __post_init__(self) -> None:
         self._check_mode()
         self._check_exposure()

@@ -9,11 +9,11 @@ from monitor_platform.dashboard.question import MOST_SERIES
 from monitor_platform.dashboard.session_page import SESSION_PAGE
 from monitor_platform.dashboard.sessions_page import SESSIONS_PAGE
 
-MAP: Card = ("map", "Map", "Map of Hong Kong in areas of about equal size, coloured by the chosen measure")
+MAP: Card = ("map", "Map", "Map in areas of about equal size, coloured by the chosen measure")
 DISTRICT: Card = (
     "district",
     "District",
-    "Map of the 18 districts, coloured by the chosen measure; choose one with the pointer or under Location",
+    "Map of the districts or countries, coloured by the chosen measure; choose one with the pointer or under Location",
 )
 HISTOGRAM: Card = ("histogram", "Histogram", "Histogram: share of peers in each range of the chosen measure")
 TIMELINE: Card = ("timeline", "Timeline", "Timeline: audience and chosen measures over time")
