@@ -115,7 +115,7 @@ class Deployment:
     def settle(self) -> None:
         """Wait until nothing is under way and no spool holds anything, then end everything in good order."""
         for coordinator in self.coordinators:
-            eventually(lambda part=coordinator: _is_idle(part.metrics()), within_s=40)
+            eventually(lambda part=coordinator: _is_idle(part.metrics()), within_s=120)
         for part in self.parts:
             part.stop()
 
