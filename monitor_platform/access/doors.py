@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 from urllib.parse import quote
 
+from bokeh.protocol.message import Message
 from bokeh.server.tornado import BokehTornado
 from bokeh.server.views.autoload_js_handler import AutoloadJsHandler
 from bokeh.server.views.metadata_handler import MetadataHandler
@@ -156,6 +157,14 @@ class GuardedSocket(WSHandler):
             return
         self.application.sockets[self] = visitor
         super().open()
+
+    async def send_message(self, message: Message[Any]) -> None:
+        """What could not be handled ends the connection: the pages send no such thing, and each costs a traceback in the log."""
+        if message.msgtype == "ERROR":
+            self.application.gate.turned_away["bad_message"] += 1
+            self.close(GONE, "reload the page")  # the answer itself would tell where our files are
+            return
+        await super().send_message(message)
 
     def on_close(self) -> None:
         self.application.sockets.pop(self, None)

@@ -11,6 +11,9 @@ from feedback_wire.frames import Damage
 # Damaged Thrift or compressed bytes surface as any of these, by where the damage lies.
 UNREADABLE = (pa.ArrowException, OSError, ValueError)
 
+MOST_ROWS_UNCHECKED = 1_000_000
+"""A real record takes some 65 bytes; but a kilobyte can claim a billion, and an engine would write them all out."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedParquet:
@@ -28,6 +31,11 @@ def check_parquet(path: Path, salvage: Path) -> CheckedParquet:
         file = pq.ParquetFile(path, page_checksum_verification=True)
     except UNREADABLE as error:
         damage = Damage(0, size, f"not a readable Parquet file: {_first_line(error)}", torn=True)
+        return CheckedParquet(path=path, records=0, lost=0, damages=(damage,), columns=())
+    rows = file.metadata.num_rows
+    if rows > MOST_ROWS_UNCHECKED and rows > size:
+        file.close()
+        damage = Damage(0, size, f"it says that it has {rows} records, less than a byte for each")
         return CheckedParquet(path=path, records=0, lost=0, damages=(damage,), columns=())
     with file:
         damaged = _damaged_groups(path, file)

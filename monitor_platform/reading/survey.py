@@ -1,11 +1,21 @@
 """What a file of frames still holds. A lost record is known by arithmetic: frames say which record they begin with.
 
-So one flipped byte costs the frame that it is in, and that frame's records are counted as unreadable, not forgotten.
+So one flipped byte costs the frame that it is in, and that frame's records are counted as unreadable, not forgotten. Checksums
+prove no good will: a frame whose content is not as long as it says is damage too, for engines inflate whatever they are given.
 """
 
 from dataclasses import dataclass
 
+import zstandard
+
 from feedback_wire.frames import PREAMBLE, Damage, Frame, Header, Kind, walk
+
+MOST_IN_A_FRAME = 64 * 2**20
+"""As much as feedback servers read themselves."""
+
+MOST_IN_A_LOG = 2**30
+"""Of a log that inflates further than that, and more than TIMES over, the rest is not read: records deflate to a tenth or so."""
+TIMES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +55,12 @@ def survey(data: bytes | memoryview, *, sealed: bool, midway: bool = False) -> S
     count = _Count(None if midway else 0)
     frames: list[Frame] = []
     damages: list[Damage] = []
+    inflator, allowed = zstandard.ZstdDecompressor(), max(MOST_IN_A_LOG, TIMES * len(data))
     end, finished = len(PREAMBLE) if data[: len(PREAMBLE)] == PREAMBLE else 0, False
     for found in walk(data):
+        allowed -= found.header.inflated if isinstance(found, Frame) else 0
+        if isinstance(found, Frame) and (why := _unlike_its_header(found, inflator, allowed)):
+            found = Damage(found.offset, found.end - found.offset, why)
         if isinstance(found, Damage):
             damages.append(found)
             continue
@@ -67,3 +81,19 @@ def survey(data: bytes | memoryview, *, sealed: bool, midway: bool = False) -> S
         damages=tuple(damages),
         end=end,
     )
+
+
+def _unlike_its_header(frame: Frame, inflator: zstandard.ZstdDecompressor, allowed: int) -> str:
+    """What is wrong with the content of a frame whose checksums are right; empty if nothing is."""
+    inflated = frame.header.inflated
+    if frame.header.kind is not Kind.RECORDS:
+        return ""
+    if inflated > MOST_IN_A_FRAME or allowed < 0:
+        return "it inflates further than records do"
+    try:
+        if zstandard.frame_content_size(frame.payload) != inflated:
+            return "its content is not as long as it says"
+        inflator.decompress(frame.payload, max_output_size=inflated, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        return f"its content cannot be inflated: {error}"
+    return ""

@@ -1,18 +1,20 @@
 """What a damaged file still holds is told by its frames, to the record."""
 
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from feedback_wire.frames import PREAMBLE, footer_frame, records_frame
 from monitor_platform.reading.survey import survey
 
+PAYLOAD = zstandard.compress(b"x" * 50)
 COUNTS = st.lists(st.integers(1, 9), min_size=1, max_size=6)
 
 
 def frames_of(counts, *, footer=True):
     frames, first = [], 0
     for number, records in enumerate(counts):
-        frames.append(records_frame(b"x" * 50, number=number, first_record=first, records=records, inflated=50))
+        frames.append(records_frame(PAYLOAD, number=number, first_record=first, records=records, inflated=50))
         first += records
     return [*frames, footer_frame(number=len(counts), records=first)] if footer else frames
 
@@ -72,3 +74,14 @@ def test_reading_goes_on_in_the_middle_of_a_journal(counts, skip):
 @given(st.binary(max_size=300))
 def test_no_bytes_make_it_fail(data):
     assert survey(data, sealed=True).end <= len(data)
+
+
+def test_a_frame_that_inflates_to_anything_but_what_it_says_is_damage():
+    bomb = zstandard.compress(b" " * 2**27)
+    stream = zstandard.ZstdCompressor().compressobj()
+    unsized = stream.compress(b" " * 2**22) + stream.flush()
+    for payload, inflated in ((bomb, 50), (bomb, 2**27), (PAYLOAD + bomb, 50), (unsized, 50), (b"junk" * 9, 50)):
+        frame = records_frame(payload, number=0, first_record=0, records=1, inflated=inflated)
+        found = survey(PREAMBLE + frame + footer_frame(number=1, records=1), sealed=True)
+        assert found.stretches == ()
+        assert (found.lost, len(found.damages)) == (1, 1)
