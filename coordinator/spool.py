@@ -6,6 +6,7 @@ past it, keeps its bytes aside and counts them.
 """
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -186,7 +187,10 @@ class Spool:
 
     def _waiting(self, number: int) -> int:
         """How many messages wait in a segment."""
-        data = _path(self._folder, number).read_bytes()
+        try:
+            data = _path(self._folder, number).read_bytes()
+        except FileNotFoundError:
+            return 0
         return sum(frame.header.records for frame in walk(data, start=self._start(number)) if isinstance(frame, Frame))
 
     def _start(self, number: int) -> int:
@@ -195,7 +199,11 @@ class Spool:
     def _drain(self, number: int) -> Iterator[Spooled]:
         """The batches of one segment from the cursor on; the segment is removed behind the last one."""
         path = _path(self._folder, number)
-        data = path.read_bytes()[: self._sizes[number]]  # what a failed write may have left behind that was never acknowledged
+        try:
+            data = path.read_bytes()[: self._sizes[number]]  # what a failed write may have left was never acknowledged
+        except FileNotFoundError:
+            self._forget(number)
+            return
         kept = True
         for piece in walk(data, start=self._start(number)):
             if isinstance(piece, Damage):
@@ -215,6 +223,13 @@ class Spool:
         else:
             path.rename(path.with_suffix(".damaged"))  # takes no room, so a full disk cannot keep what follows from being drained
         del self._sizes[number]
+
+    def _forget(self, number: int) -> None:
+        """Somebody removed a segment; the others are not to wait for it."""
+        self.damaged_bytes += self._sizes.pop(number)
+        waited, self.messages = self.messages, sum(map(self._waiting, self._sizes))
+        gone = waited - self.messages
+        _log.error("spool segment %s was removed by somebody: %d acknowledged messages are lost", _path(self._folder, number), gone)
 
     def _keep_aside(self, number: int, damage: Damage, data: bytes) -> bool:
         """Whether the damaged bytes have a file of their own now; a full disk may not take one."""
@@ -259,7 +274,7 @@ class Spool:
         segment.close()
         if not segment.frames:
             del self._sizes[segment.number]
-            _path(self._folder, segment.number).unlink()
+            _path(self._folder, segment.number).unlink(missing_ok=True)
 
 
 class _Segment:
@@ -268,13 +283,14 @@ class _Segment:
     def __init__(self, folder: Path, number: int) -> None:
         self.number = number
         self.frames = self.records = 0
-        self._file = os.open(_path(folder, number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        self._path = _path(folder, number)
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         try:
             _write_all(self._file, PREAMBLE)
             _sync_folder(folder)
         except OSError:
             self.close()
-            _path(folder, number).unlink(missing_ok=True)
+            self._path.unlink(missing_ok=True)
             raise
         self.size = len(PREAMBLE)
 
@@ -283,6 +299,8 @@ class _Segment:
         try:
             _write_all(self._file, frame)
             os.fdatasync(self._file)
+            if not os.fstat(self._file).st_nlink:
+                raise FileNotFoundError(errno.ENOENT, "somebody removed it, with all that waited in it", str(self._path))
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self.size)

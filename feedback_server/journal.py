@@ -4,6 +4,7 @@ A journal that has failed once is never written again: after a failed fsync the 
 fsync would then call clean. What was durable before stays so, and is sealed.
 """
 
+import errno
 import logging
 import os
 import time
@@ -50,8 +51,10 @@ class Journal:
         self.last_ms = received_ms
 
     def sync(self) -> None:
-        """Wait until all that was written has reached the disk. OSError if it does not."""
+        """Wait until all that was written has reached the disk. OSError if it does not, or if the file is in no folder any more."""
         os.fdatasync(self._fd)
+        if not os.fstat(self._fd).st_nlink:
+            raise FileNotFoundError(errno.ENOENT, "somebody removed it, with all that was in it", str(self.name))
         self.durable_bytes, self.durable_records = self._written_bytes, self._written_records
 
     def close(self) -> None:

@@ -67,7 +67,7 @@ def recover(folder: Folder, counters: Counters) -> Recovered:
     stems = {entry.name.stem for entry in journals}
     logs = [_sealed_entry(folder, name) for stem, name in sealed.items() if stem not in stems]
     return Recovered(
-        entries=(*logs, *(entry for entry in journals if entry.records)),
+        entries=(*(entry for entry in logs if entry.bytes), *(entry for entry in journals if entry.records)),
         journals=tuple(ClosedJournal(name=entry.name, length=entry.bytes, recent=recent.to_bytes()) for entry in journals),
         recent=recent,
         newest=names[-1] if names else None,
@@ -170,7 +170,7 @@ def _remove(folder: Folder, name: str) -> None:
 
 
 def _sealed_entry(folder: Folder, name: LogName) -> LogEntry:
-    """A sealed log as it is offered; a damaged one too, because its reader can save what is good of it."""
+    """A sealed log as it is offered; a damaged one too, as long as there is something that its reader can save."""
     count = _count(folder, name)
     if count is None:
         log.error("%s is damaged: its end is missing; swarmscope logs verify tells more", name)

@@ -232,3 +232,21 @@ def test_two_coordinators_cannot_share_a_spool(tmp_path: Path):
         Spool(tmp_path, ROOM)
     spool.close()
     Spool(tmp_path, ROOM).close()
+
+
+def test_nothing_is_acknowledged_into_a_segment_that_somebody_removed(tmp_path: Path):
+    spool = Spool(tmp_path, ROOM)
+    spool.append(*batch(0))
+    for segment in segments(tmp_path):
+        segment.unlink()
+    with pytest.raises(FileNotFoundError, match="somebody removed it"):
+        spool.append(*batch(1))
+    spool.append(*batch(2))
+    found = spool.oldest()
+    assert found is not None
+    assert int.from_bytes(found.batch_id) == 2
+    assert spool.messages == 2  # what was in the segment that is gone waits no longer
+    assert spool.damaged_bytes > 0
+    spool.drop(found)
+    assert spool.oldest() is None
+    spool.close()

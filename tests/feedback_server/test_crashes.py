@@ -191,3 +191,24 @@ def test_what_the_disk_refuses_is_not_acknowledged_and_is_taken_when_it_recovers
     assert server.post(lines(session="during"), "ab" * 16).json == {"stored": 3}
     server.server.stop()
     assert sorted(stored(server.data)) == [(session, seq) for session in ("before", "during") for seq in range(3)]
+
+
+def test_nothing_is_acknowledged_into_a_journal_that_somebody_removed(room, lines, stored):
+    server = room("--roll-seconds", "3600")
+    server.post(lines(1))
+    [journal] = server.data.glob("*.journal")
+    journal.unlink()
+    later = server.post(lines(1, session="later"))
+    if later.status != 200:  # it may also be refused, and then comes again
+        later = server.post(lines(1, session="later"))
+    assert later.status == 200
+    server.server.stop()
+    assert stored(server.data) == [("later", 0)]
+
+
+def test_an_empty_file_with_a_logs_name_is_not_offered(room, lines):
+    server = room()
+    server.post(lines(1))
+    server.server.stop()
+    (server.data / "20120807T093000Z-fs1-0000.jsonl.zst").touch()
+    assert [log["records"] for log in room().logs()] == [1]
