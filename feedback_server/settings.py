@@ -76,6 +76,9 @@ class Settings:
         return listener(cert=self.tls_cert, key=self.tls_key, client_ca=self.tls_client_ca)
 
     def _check_keys(self, host: str) -> None:
+        for flag, key in (("token", self.token), ("read-token", self.read_token)):
+            if key and not (key.isascii() and key.isprintable() and " " not in key):
+                raise ValueError(f"--{flag} must be made of visible ASCII characters without spaces and line feeds")
         if self.insecure and not _is_loopback(host):
             raise ValueError(
                 f"--insecure works on loopback only, and {host} can be reached by others: set --token and --read-token instead"

@@ -147,6 +147,8 @@ class Settings:
     def _check_mode(self) -> None:
         if bool(self.feedback_server) == bool(self.static):
             raise ValueError("give either --feedback-server URL (live) or --static DIR (recorded files), and one of them")
+        if not (self.read_token.isascii() and self.read_token.isprintable() and " " not in self.read_token):
+            raise ValueError("--read-token must be made of visible ASCII characters without spaces and line feeds")
         if self.live and not self.read_token and not self.insecure:
             raise ValueError(
                 "--read-token is missing: give the one that the feedback servers were started with "

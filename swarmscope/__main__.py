@@ -1,13 +1,22 @@
 """`swarmscope` and `python -m swarmscope`."""
 
 import os
+import signal
 import sys
 
 from swarmscope.commands import refuse
 
 
 def main() -> None:
-    """Run the command that the arguments name."""
+    """Run the command that the arguments name; Ctrl-C where nobody waits for it, in the first second say, shows no traceback."""
+    try:
+        _main()
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)  # whoever started us learns that it was the signal
+
+
+def _main() -> None:
     try:
         from swarmscope.cli import app
     except ModuleNotFoundError as missing:

@@ -1,5 +1,6 @@
 """The subcommands. A setting comes from its flag, else SWARMSCOPE_<COMMAND>_<FLAG>, else swarmscope.toml, else its default."""
 
+import difflib
 import os
 import tomllib
 from pathlib import Path
@@ -17,13 +18,23 @@ class Environment(Env):
 
 
 class SettingsFile(Toml):
-    """Cyclopts would say what is wrong with the file, but not which file it is."""
+    """Cyclopts would say what is wrong with the file, but not which file it is, and pass over what no command ever asks for."""
 
     def _load_config(self, path: Path) -> dict[str, Any]:
         try:
-            return super()._load_config(path)
-        except (OSError, tomllib.TOMLDecodeError) as error:
+            settings = super()._load_config(path)
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise CycloptsError(msg=f"{path} cannot be read as settings: {error}") from error
+        for name in settings:
+            if name not in COMMANDS:
+                raise CycloptsError(msg=f"{path}: {name!r} is no command; {_instead(name)}")
+        return settings
+
+
+def _instead(name: str) -> str:
+    alike = difflib.get_close_matches(name.replace("_", "-"), COMMANDS, n=1)
+    section = alike[0] if alike else "coordinator"
+    return f"settings stand below the name of theirs, such as [{section}]"
 
 
 def refuse_fractions(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection) -> None:

@@ -1,6 +1,7 @@
 """What a newcomer meets first: the list of commands, and one line that says what is wrong."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -91,3 +92,42 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback(tmp_path):
     ended = subprocess.run([*SWARMSCOPE, "schema"], cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, timeout=60)
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (
+            "[feedback_server]\nkeep-days = 3\n",
+            "'feedback_server' is no command; settings stand below the name of theirs, such as [feedback-server]",
+        ),
+        ("keep-days = 3\n", "'keep-days' is no command"),
+        ("[feedback-server]\nkeep_dayz = 3\n", "Did you mean --keep-days?"),
+    ],
+)
+def test_a_setting_that_nobody_would_read_is_refused(tmp_path, written, said):
+    (tmp_path / "swarmscope.toml").write_text(written)
+    refused = swarmscope("feedback-server", "--insecure", cwd=tmp_path, COLUMNS="400")
+    assert refused.returncode == 2
+    assert said in refused.stdout + refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "env"),
+    [
+        ("feedback-server", {"SWARMSCOPE_FEEDBACK_SERVER_TOKEN": "t\n", "SWARMSCOPE_FEEDBACK_SERVER_READ_TOKEN": "r"}),
+        ("monitor --feedback-server http://127.0.0.1:1", {"SWARMSCOPE_MONITOR_READ_TOKEN": "r\n"}),
+    ],
+)
+def test_a_token_with_the_line_feed_of_its_file_is_refused_at_the_start(tmp_path, command, env):
+    refused = swarmscope(*command.split(), cwd=tmp_path, **env)
+    assert refused.returncode == 2
+    assert "line feed" in refused.stderr
+
+
+def test_ctrl_c_in_the_first_moment_shows_no_traceback(tmp_path):
+    """It comes before anything that main needs is imported."""
+    interrupted = "sys.settrace(lambda at, *_: os.kill(os.getpid(), signal.SIGINT) if at.f_code is _main.__code__ else None)"
+    program = f"import os, signal, sys; from swarmscope.__main__ import main, _main; {interrupted}; main()"
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")
