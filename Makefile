@@ -25,8 +25,8 @@ demo: setup ## the whole pipeline with a simulated audience, on this machine; Ct
 test: setup-tests ## every test, the browser's too
 	$(BIN)/pytest -n $(JOBS) $(ARGS)
 
-soak: setup-tests ## the long versions of the promises, about half an hour
-	$(BIN)/pytest -m soak $(ARGS)
+soak: setup-tests ## the long versions of the promises, about half an hour on two cores
+	$(BIN)/pytest -m soak -n 2 $(ARGS)
 
 check: setup ## style, types, import rule
 	$(BIN)/ruff check .
