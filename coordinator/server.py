@@ -30,7 +30,7 @@ def run(settings: Settings) -> None:
     try:
         listener = listen(settings)
     except OSError as error:
-        sys.exit(f"cannot listen on {settings.listen}: {error}")
+        sys.exit(f"swarmscope coordinator cannot start: --listen {settings.listen} cannot be had: {error.strerror or error}")
     with listener:
         if settings.workers == 1:
             serve(settings, listener, Place(), lambda: _announce(settings, listener))

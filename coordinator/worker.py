@@ -79,7 +79,7 @@ class _Server(uvicorn.Server):
         try:
             self._stores.open()  # not in the lifespan: uvicorn would tell a folder that cannot be used with a traceback
         except OSError as error:
-            _log.critical("the coordinator cannot start: %s", error)
+            _log.critical("the coordinator cannot start, --spool or --quarantine cannot be used: %s", error)
             self.should_exit = True
             return
         await super().startup(sockets)

@@ -29,4 +29,4 @@ def feedback_server(*, settings: Annotated[Settings | None, Parameter(name="*")]
     try:
         run(or_defaults(settings, Settings), ready=lambda url: print(f"swarmscope feedback-server ready on {url}", flush=True))
     except OSError as error:
-        sys.exit(f"swarmscope feedback-server cannot start: {error}")
+        sys.exit(f"swarmscope feedback-server cannot start, --data or --listen cannot be used: {error}")
