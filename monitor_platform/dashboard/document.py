@@ -186,6 +186,8 @@ class Viewer:
     def _choose(self, question: Question) -> None:
         if question != self._question:
             self._question = question
+            # The browser is told as well, or taking the choice away would ask what was asked before, which is no change.
+            self._exchange.update(asked=question.query())
             self._document.add_next_tick_callback(self._tick)
 
     def _on_bar(self, _attr: str, _old: list[int], indices: list[int]) -> None:
