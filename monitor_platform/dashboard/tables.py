@@ -3,7 +3,6 @@
 One function a view; the page and the CSV of `/api/v1/table` are made from the same rows, and each row says its n.
 """
 
-import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from monitor_platform.dashboard.picture import AUDIENCE, OTHERS, Picture, distri
 from monitor_platform.measures.regions import RegionValue
 from monitor_platform.measures.registry import MEASURES, Measure, measure_of
 from monitor_platform.measures.selection import MEAN
+from monitor_platform.measures.spreadsheet import write_csv
 from monitor_platform.views.histogram import range_at
 from monitor_platform.views.wording import NOTHING, difference, say, title_of
 
@@ -38,9 +38,7 @@ class Table:
     def csv(self) -> str:
         """For spreadsheets: numbers bare, and no text that one of them would take for a formula."""
         out = io.StringIO()
-        writer = csv.writer(out)
-        writer.writerow([title for title, _ in self.columns])
-        writer.writerows([[_bare(cell) for cell in row] for row in self.rows])
+        write_csv(out, [title for title, _ in self.columns], self.rows)
         return out.getvalue()
 
 
@@ -50,13 +48,6 @@ def _said(cell: Cell, measure: Measure | None) -> str:
     if measure is not None:
         return say(measure, cell)
     return NOTHING if cell is None else f"{cell:,.10g}"
-
-
-def _bare(cell: Cell) -> str | float:
-    if cell is None:
-        return ""
-    # The apostrophe is what spreadsheets themselves put before text that looks like a formula.
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell
 
 
 def _timeline(picture: Picture) -> Table:

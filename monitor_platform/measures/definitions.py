@@ -1,6 +1,7 @@
 """What each measure says, in a sentence and in a formula, for the page beside the numbers; docs/measures.md tells the long story.
 
-w is the weight of a message, which is 1 without sampling. What nobody said is left out of both sums, never counted as 0.
+w is the weight of a message, which is 1 without sampling. What nobody said is left out of both sums, never counted as 0. Quality
+models stand with the coefficients that they come with; `--model-set` and `--mos-…` change them.
 """
 
 from dataclasses import dataclass
@@ -28,6 +29,26 @@ DEFINITIONS = {
         "How good a viewer would call what he sees, from 1 (bad) to 5 (excellent): scored for each message, then averaged.",
         "c1·(1 − continuity) + a·(1 − exp(−λ·playback_kbps)) + c2, shifted to end at 5",
         f"{PAPER}, equation 1",
+    ),
+    "mos_stalling": Definition(
+        "What people would call a session that stalls like this and is otherwise fine, from 1.5 to 5.",
+        "3.5·exp(−(0.15·s + 0.19·N)) + 1.5, for N stalls of s seconds in all; mean over sessions",
+        "Hoßfeld et al., IEEE ISM 2011",
+    ),
+    "qoe_linear": Definition(
+        "Bitrate in Mbit/s, less what stalls and changes of bitrate cost; below 0 if they outweigh it.",
+        "kbps ÷ 1000 − 4.3·4 s·(1 − continuity) − |change of kbps| ÷ 1000, for each message",
+        "Yin et al., SIGCOMM 2015; Mao et al., SIGCOMM 2017",
+    ),
+    "startup_score": Definition(
+        "How quickly a session began: 100 at once, 80 after 2 s, 50 after 8 s.",
+        "100·8 ÷ (8 + startup in s); mean over sessions",
+        "the shape of Mux's startup score",
+    ),
+    "good_sessions": Definition(
+        "Share of the sessions that started within 4 s and stalled for at most 2 % of their time.",
+        "sessions that meet both ÷ sessions of which it is known whether they started",
+        "as in Conviva's Streaming Performance Index; the thresholds are ours",
     ),
     "continuity": Definition(
         "Share of the playback that was due and was really played; 1 minus it is the share stalled.", _MEAN, PAPER

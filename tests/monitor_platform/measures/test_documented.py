@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor_platform.measures.definitions import DEFINITIONS
 from monitor_platform.measures.registry import MEASURES
 from monitor_platform.measures.selection import DIMENSIONS
 from monitor_platform.measures.summary import summarize
@@ -24,3 +25,7 @@ def test_every_number_of_a_summary_is_defined(table_of):
 
 def test_every_column_to_group_by_is_listed():
     assert [name for name in DIMENSIONS if f"`{name}`" not in DOCUMENT] == []
+
+
+def test_every_measure_has_a_definition_that_says_more_than_its_title():
+    assert [name for name in MEASURES if name not in DEFINITIONS] == []
