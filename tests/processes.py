@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-READY_WITHIN_S = 30.0
+READY_WITHIN_S = 120.0
+"""A deadline, not an expectation: a machine that is busy with thirty other things takes its time to import."""
 
 
-def eventually(condition: Callable[[], object], *, within_s: float = 20.0, every_s: float = 0.05) -> object:
+def eventually(condition: Callable[[], object], *, within_s: float = 60.0, every_s: float = 0.05) -> object:
     """What `condition` returns once it is true; fails when the deadline passes first."""
     deadline = time.monotonic() + within_s
     while True:
@@ -43,7 +44,7 @@ class Server:
     def stop(self) -> int:
         """As an operator ends it; its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
     def said(self) -> str:
         """Its standard error so far."""

@@ -39,7 +39,7 @@ def monitor(tmp_path_factory: pytest.TempPathFactory):
 
 
 def table(url: str, query: str) -> list[list[str]]:
-    with urllib.request.urlopen(f"{url}/api/v1/table?{query}", timeout=30) as answer:
+    with urllib.request.urlopen(f"{url}/api/v1/table?{query}", timeout=120) as answer:
         assert answer.headers["Content-Type"].startswith("text/csv")
         return list(csv.reader(io.StringIO(answer.read().decode())))
 

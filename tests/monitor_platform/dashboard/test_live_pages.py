@@ -90,7 +90,7 @@ def test_a_page_outlives_a_restart_of_the_platform(serve, monitor, feedback_serv
 def test_a_mirror_in_use_is_refused_before_anybody_is_told_ready(monitor, feedback_server, tmp_path):
     arguments = ("--insecure", "--listen", "127.0.0.1:0", "--mirror", str(tmp_path / "mirror"))
     command = [sys.executable, "-m", "swarmscope", "monitor", "--feedback-server", feedback_server.url, *arguments]
-    second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    second = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (second.returncode, second.stdout) == (1, "")
     [line] = second.stderr.splitlines()
     assert "another monitoring platform uses the mirror" in line

@@ -145,7 +145,7 @@ def test_a_session_that_was_not_given_out_here_is_refused(monitor):
 )
 def test_what_cannot_be_had_is_said_in_one_line(tmp_path, arguments, code, advice):
     command = [sys.executable, "-m", "swarmscope", "monitor", *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=30)
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert ended.returncode == code
     assert advice in " ".join((ended.stdout + ended.stderr).split())
     assert "Traceback" not in ended.stderr
