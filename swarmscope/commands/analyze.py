@@ -167,7 +167,7 @@ def analyze(
             if html is not None and summary["messages"]:
                 from monitor_platform.report import write_report  # Bokeh takes a second more
 
-                write_report(html, table, span=span, where=filters, by=columns, period_s=period)
+                write_report(html, table, span=span, where=filters, by=columns, models=scored, period_s=period)
     except (ValueError, OSError) as error:
         sys.exit(f"swarmscope analyze: {error}")
     if not summary["messages"]:
