@@ -139,7 +139,7 @@ def app(environ, start_response):
 """
 
 
-@pytest.mark.parametrize("kind", ["sync", "gthread", "gevent"])
+@pytest.mark.parametrize("kind", ["gevent", *(pytest.param(kind, marks=pytest.mark.soak) for kind in ("sync", "gthread"))])
 def test_each_worker_of_a_preloading_gunicorn_reports_its_own_sessions_once(coordinator, tmp_path, kind):
     server = coordinator()
     (tmp_path / "site_of_test.py").write_text(SITE.format(url=server.url))

@@ -307,6 +307,7 @@ def test_memory_stays_within_the_published_bound_while_all_that_may_be_held_is_h
     judge(ledger, deployment.data).assert_kept()
 
 
+@pytest.mark.soak
 def test_with_less_memory_than_the_bound_what_was_acknowledged_is_kept_all_the_same(
     deployment: Deployment, ledger: Ledger, book: str
 ):

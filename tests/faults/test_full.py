@@ -144,6 +144,7 @@ def test_a_feedback_server_starts_on_a_full_disk_to_be_read(
     judge(ledger, deployment.data).assert_kept()
 
 
+@pytest.mark.soak
 def test_a_disk_that_is_full_for_long_fills_up_with_nothing_and_misnames_nothing(
     deployment: Deployment, ledger: Ledger, small_disk: Callable[[int], Path]
 ):

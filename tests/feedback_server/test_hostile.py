@@ -124,6 +124,7 @@ def test_too_many_requests_at_once_on_one_connection_end_it(room):
     assert server.counted('refused_total{reason="too_many_pipelined"}') == 1
 
 
+@pytest.mark.soak
 def test_while_many_dawdle_others_are_served_and_the_dawdlers_are_sent_away(room, lines):
     server = room()
     for _ in range(20):

@@ -121,6 +121,7 @@ def test_a_page_shows_hostile_names_as_names(monitor, watched, path):
     assert watched.evaluate("document.documentElement.scrollWidth") <= 1280
 
 
+@pytest.mark.soak
 def test_filters_by_hostile_values_are_said_as_text(monitor, watched):
     everywhere(monitor, watched, (f"\"'{MARKUP[1]}", SIGHT[0], MARKUP[13]))
 
@@ -152,6 +153,7 @@ def test_a_report_of_hostile_names_obeys_none(recorded, watched, tmp_path):
     nothing_came_of_it(watched)
 
 
+@pytest.mark.soak
 def test_what_a_report_is_filtered_by_is_text_too(recorded, watched, tmp_path):
     page = tmp_path / "report.html"
     reported(recorded, page, dict.fromkeys(FIELDS, MARKUP[0]), ["channel"])

@@ -12,6 +12,7 @@ from tests.processes import eventually
 
 pytestmark = pytest.mark.journey
 FORMS = ("jsonl", "csv", "parquet")
+QUICK = ("jsonl", *(pytest.param(form, marks=pytest.mark.soak) for form in FORMS[1:]))
 
 
 def summary(monitor: Any, **query: str | int) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def finish(audience: Any, *, within_s: float = 90) -> None:
     assert audience.returncode == 0, out + err
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", QUICK)
 def test_every_acknowledged_message_is_in_exactly_one_log_and_counted_as_sent(pipeline, form):
     watch_and_compare(pipeline(form), peers=80, period=1, duration=8)
 

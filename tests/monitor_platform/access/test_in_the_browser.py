@@ -80,6 +80,7 @@ def test_somebody_logs_in_watches_logs_out_and_is_out(monitor, feedback_server, 
     assert monitor.said() == ""
 
 
+@pytest.mark.soak
 @pytest.mark.browser
 def test_the_open_page_of_somebody_who_is_removed_becomes_the_login(start, browser, tmp_path):
     path = tmp_path / "users.txt"

@@ -179,6 +179,7 @@ def test_a_websocket_needs_the_login_and_a_page_of_ours(dashboard, cookie):
             assert (socket.status, socket.close_code()) == (101, 1008), forged
 
 
+@pytest.mark.soak
 def test_viewers_who_left_are_forgotten(dashboard, cookie):
     dashboard.ask("/", {"Cookie": cookie})
     assert dashboard.counted("swarmscope_monitor_viewers", cookie) > 0

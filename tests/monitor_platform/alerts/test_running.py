@@ -127,6 +127,7 @@ def test_the_page_leads_from_the_alert_to_the_one_viewer(recorded, visit):
     page.becomes("() => document.querySelectorAll('#sessions tbody tr').length === 60")
 
 
+@pytest.mark.soak
 @pytest.mark.browser
 def test_where_nothing_is_wrong_the_page_says_so(visit, tmp_path):
     write_log(tmp_path / "logs", an_evening()[:120])

@@ -98,6 +98,7 @@ def test_a_brush_on_the_timeline_is_the_time_range_of_all_views(monitor, visit):
     assert page.page.locator("#chips button").count() == 1
 
 
+@pytest.mark.soak
 @pytest.mark.browser
 def test_a_breakdown_has_a_line_for_each_value_and_a_name_of_sixty_signs_fits(monitor, visit):
     page = visit(monitor, "/?by=platform")
@@ -147,6 +148,7 @@ def test_each_view_has_its_numbers_as_a_table_that_filters_too(monitor, visit):
     page.becomes(AUDIENCE_IS, "15")
 
 
+@pytest.mark.soak
 @pytest.mark.browser
 def test_pictures_are_saved_as_png_and_svg(monitor, visit, tmp_path):
     page = visit(monitor)
@@ -177,6 +179,7 @@ def test_a_view_that_has_no_table_is_refused(monitor):
     assert refused.value.code == 400
 
 
+@pytest.mark.soak
 @pytest.mark.browser
 def test_the_dot_in_the_header_turns_when_something_is_missing(serve, visit, tmp_path: Path):
     chance = random.Random(1)
@@ -191,6 +194,7 @@ def test_the_dot_in_the_header_turns_when_something_is_missing(serve, visit, tmp
     assert "Lost" in page.page.locator("#health").inner_text()
 
 
+@pytest.mark.soak
 @pytest.mark.browser
 def test_every_measure_is_explained_one_click_from_its_tile(monitor, visit):
     page = visit(monitor)

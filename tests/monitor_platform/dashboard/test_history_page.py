@@ -89,6 +89,7 @@ def test_the_page_shows_the_days_and_who_provided_the_access(monitor, visit, tru
     assert page.page.locator("#history-isps tbody tr").count() == 2
 
 
+@pytest.mark.soak
 @pytest.mark.browser
 def test_a_filter_of_the_page_is_a_filter_of_the_history(monitor, visit, truth):
     page = visit(monitor, f"/history?channel={quote('ViuTV')}")
@@ -105,6 +106,7 @@ def without_history(recorded, tmp_path):
     assert server.stop() == 0
 
 
+@pytest.mark.soak
 @pytest.mark.browser
 def test_without_a_history_the_page_says_how_to_have_one(without_history, visit):
     page = visit(without_history, "/history")

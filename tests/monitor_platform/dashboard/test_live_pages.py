@@ -73,6 +73,7 @@ def test_a_feedback_server_that_died_is_named_and_the_figures_stay(monitor, feed
     assert page.page.locator("body").get_attribute("data-state") == "ok"
 
 
+@pytest.mark.soak
 @pytest.mark.browser
 def test_a_page_outlives_a_restart_of_the_platform(serve, monitor, feedback_server, visit, tmp_path):
     send(feedback_server.url, 1, range(5))

@@ -57,6 +57,7 @@ def test_a_replay_runs_pauses_and_ends_and_back_is_before_it(monitor, visit):
     page.becomes("() => location.search === '?isp=HKBN'")
 
 
+@pytest.mark.soak
 def test_the_speed_counts(monitor, visit):
     page = visit(monitor, f"/timeline?from={BEGIN_MS}&to={BEGIN_MS + MINUTE_MS}&p.replay=600&p.playing=1")
     page.becomes(PILL_IS, "Replay ×600")
@@ -67,6 +68,7 @@ def test_the_speed_counts(monitor, visit):
     page.becomes("() => new URLSearchParams(location.search).get('p.replay') === '1'")
 
 
+@pytest.mark.soak
 def test_the_clock_is_moved_by_keys_and_its_time_range_can_be_taken_away(monitor, visit):
     page = visit(monitor, f"/histogram?from={BEGIN_MS}&to={BEGIN_MS + 10 * MINUTE_MS}&p.replay=60")
     page.becomes(PILL_IS, "Replay paused")
@@ -80,6 +82,7 @@ def test_the_clock_is_moved_by_keys_and_its_time_range_can_be_taken_away(monitor
     page.becomes("() => location.search === ''")
 
 
+@pytest.mark.soak
 def test_a_story_is_told_up_to_the_clock_and_the_replay_goes_along_to_other_pages(monitor, visit):
     page = visit(monitor, f"/session?session_id=s-6&from={BEGIN_MS}&to={BEGIN_MS + 10 * MINUTE_MS}&p.replay=60")
     page.becomes(f"() => ({MESSAGES})() === 20")

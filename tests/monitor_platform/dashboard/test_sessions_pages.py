@@ -78,6 +78,7 @@ def test_filters_of_the_overview_come_along_and_a_row_leads_to_its_story(monitor
     assert "session_id=s-" in page.page.url
 
 
+@pytest.mark.soak
 def test_a_viewer_is_found_by_how_his_id_begins(monitor, visit):
     page = visit(monitor, "/sessions")
     page.becomes(ROWS_ARE, 36)
@@ -94,6 +95,7 @@ def test_a_viewer_is_found_by_how_his_id_begins(monitor, visit):
     page.becomes("() => document.querySelector('#no-sessions').textContent.includes('“<b>nobody”')")
 
 
+@pytest.mark.soak
 def test_what_end_hosts_call_themselves_is_text(monitor, visit):
     page = visit(monitor, "/sessions")
     page.becomes(ROWS_ARE, 36)
@@ -124,6 +126,7 @@ def test_the_story_says_what_happened_and_when(monitor, visit, table):
     assert "Messages lost\n4" in facts
 
 
+@pytest.mark.soak
 def test_a_score_says_what_made_it(monitor, visit):
     page = visit(monitor, "/session?session_id=s-0")
     page.becomes("() => document.querySelectorAll('.score').length === 2")
@@ -133,6 +136,7 @@ def test_a_score_says_what_made_it(monitor, visit):
     assert sum(parts) == pytest.approx(float(mos.locator("h3 b").inner_text()), abs=0.02)
 
 
+@pytest.mark.soak
 def test_neighbours_are_a_band_and_a_link_to_their_slice(monitor, visit):
     page = visit(monitor, "/session?session_id=s-6&measure=upload_kbps")
     page.becomes("() => document.querySelector('#neighbours-text').textContent.includes('neighbour')")
@@ -146,6 +150,7 @@ def test_neighbours_are_a_band_and_a_link_to_their_slice(monitor, visit):
     assert "measure=upload_kbps" in page.page.url
 
 
+@pytest.mark.soak
 def test_a_session_nobody_knows_is_said_to_be_unknown_with_a_way_on(monitor, visit):
     page = visit(monitor, "/session?session_id=n%3Cb%3Eope")
     page.becomes("() => document.querySelector('#no-session-text').textContent.includes('“n<b>ope”')")
@@ -155,6 +160,7 @@ def test_a_session_nobody_knows_is_said_to_be_unknown_with_a_way_on(monitor, vis
     page.becomes("() => document.querySelector('#no-session-title').textContent === 'Which session?'")
 
 
+@pytest.mark.soak
 def test_without_rules_the_alerts_page_says_how_to_have_some(monitor, visit):
     page = visit(monitor, "/alerts")
     page.becomes("() => document.querySelector('#no-rules-how').checkVisibility()")

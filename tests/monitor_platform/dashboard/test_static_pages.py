@@ -54,6 +54,7 @@ def test_choosing_a_channel_changes_every_view(monitor, visit, truth, invented):
     assert "channel=" in page.page.url
 
 
+@pytest.mark.soak
 def test_choosing_a_district_changes_the_distribution_and_leaves_the_map_whole(monitor, visit):
     page = visit(monitor, "/district")
     shares = page.source("histogram", "share")
@@ -94,6 +95,7 @@ def test_another_measure_recolours_the_maps_and_moves_the_distribution(monitor, 
     assert page.page.locator("select[name=measure]").input_value() == "upload_kbps"
 
 
+@pytest.mark.soak
 def test_a_number_in_extra_is_a_measure_like_any_other(monitor, visit):
     page = visit(monitor, "/?extra.codec=av1")
     assert page.page.locator("#chips").inner_text().startswith("codec: av1")
@@ -111,6 +113,7 @@ def test_a_number_in_extra_is_a_measure_like_any_other(monitor, visit):
     assert page.page.get_by_role("checkbox", name="rtt_ms").is_checked()
 
 
+@pytest.mark.soak
 def test_what_is_not_in_the_figures_is_named_at_the_foot(monitor, recorded, serve, visit, invented, tmp_path):
     assert not visit(monitor).page.locator("#drops").is_visible()
     chance = random.Random(1)
@@ -129,6 +132,7 @@ def test_what_is_not_in_the_figures_is_named_at_the_foot(monitor, recorded, serv
     assert f"6 records could not be read; 1 damaged places, the first in {torn}, byte " in line
 
 
+@pytest.mark.soak
 def test_several_measures_share_the_time_axis(monitor, visit):
     page = visit(monitor, "/timeline?series=mos,upload_kbps")
     titles = """() => Bokeh.documents[0].get_model_by_name("timeline").children
@@ -148,6 +152,7 @@ def test_a_shorter_time_range_shows_less(monitor, visit, truth):
     page.becomes("end => Bokeh.documents[0].get_model_by_name('timeline').children[0].x_range.end < end", truth["to"] - 1000)
 
 
+@pytest.mark.soak
 def test_going_back_brings_back_what_was_chosen_before(monitor, visit):
     page = visit(monitor)
     page.page.select_option("select[name=isp]", "HKBN")
@@ -157,6 +162,7 @@ def test_going_back_brings_back_what_was_chosen_before(monitor, visit):
     assert page.page.locator("select[name=isp]").input_value() == ""
 
 
+@pytest.mark.soak
 def test_the_views_keep_what_was_chosen(monitor, visit):
     page = visit(monitor, "/?measure=continuity&isp=HKBN")
     page.page.get_by_role("link", name="District", exact=True).click()

@@ -1,0 +1,193 @@
+"""Every way to choose that docs/monitor.md names, by pointer and by keyboard; what one view chooses, all views obey."""
+
+import random
+from urllib.parse import quote
+
+import pytest
+
+from tests.monitor_platform.dashboard.conftest import BEGIN_MS, CHANNELS, record, write_log
+from tests.processes import start_server
+
+pytestmark = pytest.mark.browser
+AUDIENCE_IS = "n => document.querySelector('.tile[data-measure=concurrent_peers] b')?.innerText === n"
+DAY_MS = 86_400_000
+
+WHERE = """([view, name, value]) => {
+    const drawn = Bokeh.index.get_by_id(Bokeh.documents[0].get_model_by_name(view).id);
+    const data = drawn.model.renderers.at(-1).data_source.data;
+    const column = (name) => Array.from(data.get?.(name) ?? data[name]);
+    const at = column(name).indexOf(value);
+    const middle = (list) => list.reduce((sum, each) => sum + each, 0) / list.length;
+    const [x, y] = view === "histogram"
+        ? [(column("left")[at] + column("right")[at]) / 2, column("share")[at] / 2]
+        : [middle(column("xs")[at][0][0]), middle(column("ys")[at][0][0])];
+    const box = drawn.canvas_view.el.getBoundingClientRect();
+    return [box.x + drawn.frame.x_scale.compute(x), box.y + drawn.frame.y_scale.compute(y)];
+}"""
+"""The middle of a bar or a region, in pixels of the window."""
+
+
+@pytest.fixture(scope="module")
+def monitor(tmp_path_factory: pytest.TempPathFactory):
+    """A minute of sixty peers, and the same minute, worse, of thirty of them a day and a week before."""
+    folder = tmp_path_factory.mktemp("chosen")
+    for days, peers in ((0, 60), (1, 30), (7, 30)):
+        begin, chance = BEGIN_MS - days * DAY_MS, random.Random(7)
+        said = [record(peer, seq, begin + seq * 10_000 + peer * 100, chance=chance) for seq in range(6) for peer in range(peers)]
+        for each in said if days else ():
+            each["session_id"] += f"-{days}"
+            each["continuity"] -= 0.2
+        write_log(folder, said, begins=f"201208{7 - days if days < 7 else 1:02}T093000Z")
+    log = tmp_path_factory.mktemp("log") / "log"
+    server = start_server("monitor", "--static", str(folder), "--listen", "127.0.0.1:0", log=log)
+    yield server.url
+    assert server.stop() == 0
+
+
+MINUTE = f"from={BEGIN_MS}&to={BEGIN_MS + 60_000}"
+
+
+def shows(page, audience: int, chip: str = "") -> None:
+    """Wait until so many are in the views, under a chip that says `chip`."""
+    page.becomes(AUDIENCE_IS, str(audience))
+    page.becomes("text => document.getElementById('chips').innerText.includes(text)", chip)
+
+
+def tap(page, view: str, name: str, value: str) -> None:
+    page.page.mouse.click(*page.page.evaluate(WHERE, [view, name, value]))
+
+
+def take_away(page, text: str) -> None:
+    page.page.locator("#chips button", has_text=text).click()
+    page.becomes("text => !document.getElementById('chips').innerText.includes(text)", text)
+
+
+def test_a_bar_is_a_filter_of_all_views_and_its_chip_takes_it_away(monitor, visit):
+    page = visit(monitor, f"/histogram?{MINUTE}")
+    bars = dict(zip(page.source("histogram", "range"), page.source("histogram", "share"), strict=True))
+    fullest = max(bars, key=bars.get)
+    tap(page, "histogram", "range", fullest)
+    page.becomes("location.search.includes('mean.mos=')")
+    low, high = fullest.split(" to ")
+    shows(page, round(bars[fullest] * 60 / 100), f"MOS: {float(low):g} to {float(high):g}")
+    # The histogram itself stays whole, or no other bar could be chosen.
+    assert sum(page.source("histogram", "share")) == pytest.approx(100)
+    take_away(page, "MOS")
+    shows(page, 60)
+
+
+@pytest.mark.soak
+def test_the_button_of_a_bars_row_chooses_the_same_bar(monitor, visit):
+    page = visit(monitor, f"/?table=histogram&{MINUTE}")
+    [row, *_] = [row for row in page.page.locator("[data-listed=histogram] tbody tr").all() if not row.inner_text().endswith("\t0")]
+    peers = int(row.locator("td").last.inner_text())
+    row.get_by_role("button").click()
+    shows(page, peers, "MOS: ")
+
+
+@pytest.mark.soak
+def test_a_tapped_area_is_taken_away_by_its_chip_and_can_be_tapped_again(monitor, visit):
+    page = visit(monitor, f"/map?{MINUTE}")
+    names = dict(zip(page.source("map", "peers_text"), page.source("map", "name"), strict=True))
+    for _ in range(2):
+        tap(page, "map", "name", names["15 peers heard"])
+        shows(page, 15, "Area: ")
+        assert "area=" in page.page.url
+        take_away(page, "Area: ")
+        shows(page, 60)
+
+
+@pytest.mark.soak
+def test_a_tapped_district_is_taken_away_by_its_chip(monitor, visit):
+    page = visit(monitor, f"/?{MINUTE}")
+    tap(page, "district", "name", "Yuen Long")
+    shows(page, 15, "District: Yuen Long")
+    take_away(page, "District: ")
+    shows(page, 60)
+
+
+@pytest.mark.soak
+def test_everything_that_is_chosen_is_cleared_at_once(monitor, visit):
+    page = visit(monitor, "/?isp=PCCW&extra.codec=av1&mean.continuity=0.5..&district=Yuen+Long&measure=continuity&by=isp")
+    assert page.page.locator("#chips button").count() == 5
+    page.page.locator("#clear").click()
+    shows(page, 60, "by ISP")
+    # What is shown is no filter and stays.
+    assert sorted(page.page.url.partition("?")[2].split("&")) == ["by=isp", "measure=continuity"]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("other", ["day", "week"])
+def test_a_day_and_a_week_before_are_the_other_side(monitor, visit, other):
+    page = visit(monitor, f"/?{MINUTE}")
+    page.page.select_option("select[name=compare]", other)
+    page.becomes("text => document.querySelector('[data-note=histogram]').innerText.includes(text)", f"the {other} before, n = 30")
+    assert page.page.locator('.tile[data-measure="continuity"] .change').get_attribute("data-kind") == "better"
+    take_away(page, "compared with")
+    assert "dashed" not in page.note("timeline")
+
+
+def test_back_and_forward_go_through_what_was_chosen_by_control_and_by_tap(monitor, visit):
+    page = visit(monitor, f"/?{MINUTE}")
+    page.page.select_option("select[name=isp]", "PCCW")
+    shows(page, 30, "ISP: PCCW")
+    tap(page, "district", "name", "Yuen Long")
+    page.becomes("location.search.includes('district=Yuen')")
+    shows(page, 15, "District: Yuen Long")
+    page.page.go_back()
+    shows(page, 30, "ISP: PCCW")
+    page.page.go_back()
+    shows(page, 60)
+    page.page.go_forward()
+    page.page.go_forward()
+    shows(page, 15, "District: Yuen Long")
+
+
+@pytest.mark.soak
+def test_an_address_restores_everything_that_was_chosen(monitor, visit):
+    chosen = f"{MINUTE}&measure=continuity&isp=PCCW&by=platform&compare=day&table=histogram,slices&channel={quote(CHANNELS[0])}"
+    page = visit(monitor, f"/?{chosen}")
+    values = {
+        name: page.page.locator(f"select[name={name}]").input_value() for name in ("measure", "isp", "by", "compare", "channel")
+    }
+    assert values == {"measure": "continuity", "isp": "PCCW", "by": "platform", "compare": "day", "channel": CHANNELS[0]}
+    assert page.page.locator("#chips button").count() == 5
+    assert [each.get_attribute("data-listed") for each in page.page.locator("[data-listed]:visible").all()] == [
+        "slices",
+        "histogram",
+    ]
+    assert page.page.locator('.tile[data-measure="continuity"] .pick').get_attribute("aria-pressed") == "true"
+    assert "linux" in page.page.locator("#legend").inner_text()
+    shows(page, 10)
+
+
+REACHED = """() => {
+    const at = document.activeElement;
+    const box = at.closest("#slices, #chips, #legend, .tile");
+    return at.name || at.id || at.dataset.table || box?.id || box?.className || at.tagName;
+}"""
+
+
+def test_the_keyboard_reaches_and_works_everything_that_the_pointer_can(monitor, visit):
+    page = visit(monitor, f"/?by=isp&table=district&{MINUTE}")
+    reached = set()
+    page.page.locator(".brand").focus()
+    while (at := page.page.evaluate(REACHED)) != "BODY":
+        reached.add(at)
+        page.page.keyboard.press("Tab")
+    controls = {"measure", "channel", "isp", "location", "by", "compare", "begin", "end", "clear", "trust"}
+    assert controls | {"tile", "slices", "legend", "timeline", "map", "district", "histogram"} <= reached
+    for selector, chosen in (
+        ("[data-listed=district] tbody tr:has-text('Yuen Long') button", "District: Yuen Long"),
+        ("#legend button:has-text('PCCW')", "ISP: PCCW"),
+        ("#slices button >> nth=0", ": "),
+    ):
+        page.page.locator(selector).focus()
+        page.page.keyboard.press("Enter")
+        page.becomes("text => document.getElementById('chips').innerText.includes(text)", chosen)
+    page.page.locator("#chips button").first.focus()
+    while page.page.evaluate("document.activeElement.className") == "chip":
+        left = page.page.locator("#chips button").count()
+        page.page.keyboard.press("Enter")
+        page.becomes("n => document.querySelectorAll('#chips button').length < n", left)
+    shows(page, 60)
