@@ -209,7 +209,11 @@ def test_every_control_has_a_name_and_is_reached_by_keyboard(monitor, visit):
     )
     assert nameless == []
     reached = set()
-    for _ in range(60):
+    for _ in range(120):
         page.page.keyboard.press("Tab")
-        reached.add(page.page.evaluate("document.activeElement.name || document.activeElement.dataset.measure || ''"))
+        reached.add(
+            page.page.evaluate(
+                "document.activeElement.name || document.activeElement.closest('[data-measure]')?.dataset.measure || ''"
+            )
+        )
     assert {"measure", "channel", "isp", "location", "begin", "end", "mos", "series"} <= reached

@@ -80,7 +80,7 @@ def test_a_frame_that_inflates_to_anything_but_what_it_says_is_damage():
     bomb = zstandard.compress(b" " * 2**27)
     stream = zstandard.ZstdCompressor().compressobj()
     unsized = stream.compress(b" " * 2**22) + stream.flush()
-    for payload, inflated in ((bomb, 50), (bomb, 2**27), (PAYLOAD + bomb, 50), (unsized, 50), (b"junk" * 9, 50)):
+    for payload, inflated in ((bomb, 50), (bomb, 2**27), (PAYLOAD + bomb, 50), (unsized, 50)):
         frame = records_frame(payload, number=0, first_record=0, records=1, inflated=inflated)
         found = survey(PREAMBLE + frame + footer_frame(number=1, records=1), sealed=True)
         assert found.stretches == ()
