@@ -133,7 +133,8 @@ def test_a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_not
             with secure(coordinator, trusting) as connection:
                 return serial(connection) != first
 
-        eventually(lambda: all(renewed() for _ in range(8)), "all workers show the new certificate")
+        # The kernel deals connections out at random: so many go to one of two workers alone in one of 10¹² tries.
+        eventually(lambda: all(renewed() for _ in range(40)), "all workers show the new certificate")
         before.sendall(request())
         assert answer(before) == 202
     files.key.write_text("rubbish")
