@@ -93,6 +93,7 @@ class Viewer:
         try:
             await self._refresh(await self._watch.scene(moment), question)
         except Exception:
+            # The last line: whatever is wrong with a question is told to its viewer and to the log, and ends nobody's page.
             log.exception("the page %s could not be made for ?%s", self._page.path, question.query())
             self._exchange.update(facts=json.dumps(failed(question) | {"asked": self._exchange.asked}))
 

@@ -78,7 +78,10 @@ def _peers(day: Day, dice: np.random.Generator) -> Whole:
 def _arrivals(dice: np.random.Generator, peers: int) -> Whole:
     """When each peer's first view begins, in milliseconds of the day."""
     shares = np.array(ARRIVALS_BY_HOUR) / sum(ARRIVALS_BY_HOUR)
-    return dice.choice(24, peers, p=shares) * _HOUR_MS + dice.integers(0, _HOUR_MS, peers)
+    drawn = dice.choice(24, peers, p=shares) * _HOUR_MS + dice.integers(0, _HOUR_MS, peers)
+    # Whoever comes in the day's last moment still counts for it.
+    in_time: Whole = np.minimum(drawn, DAY_MS - CLOSING_MS - 1)
+    return in_time
 
 
 def _let_a_crowd_come(

@@ -7,6 +7,7 @@ import sys
 from collections import defaultdict
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import zstandard
 from jsonschema import Draft202012Validator
@@ -15,6 +16,7 @@ from feedback_wire.log_name import Form
 from feedback_wire.record import record_schema
 from swarmscope.olympics.days import Order, write_day
 from swarmscope.olympics.programme import CROWD_DAY, DAYS, MINUTE_MS, MOST_AT_ONCE, USERS, programme
+from swarmscope.olympics.views import views_of
 
 SCALE = 0.005
 
@@ -41,6 +43,11 @@ def test_the_event_has_the_papers_days_and_users():
     assert sum(day.new for day in days) == USERS
     assert all(later.first_new == earlier.first_new + earlier.new for earlier, later in pairwise(days))
     assert all(day.returning <= day.first_new for day in days)
+
+
+def test_every_user_of_the_paper_comes():
+    came = [views_of(day, seed=1, scale=1) for day in programme(1)]
+    assert len(np.unique(np.concatenate([views.peer for views in came]))) == USERS
 
 
 def test_every_line_is_a_record_as_documented(crowd):
