@@ -20,7 +20,7 @@ command = App(
         "Examples:\n\n"
         "    swarmscope simulate olympics --into olympics/ --truth olympics.json\n\n"
         "    swarmscope simulate olympics --into small/ --scale 0.01 && swarmscope analyze small/ --by isp\n\n"
-        "The whole event is some 34 million messages: a few minutes on two cores, and about 3 GB on the disk."
+        "The whole event is some 34 million messages: a few minutes on two cores, and 2.2 GB on the disk."
     ),
 )
 
