@@ -16,6 +16,7 @@ from tornado.web import RequestHandler
 
 from feedback_wire import routes
 from feedback_wire.problem import Problem
+from monitor_platform.bounds import check_bounds
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.geo.locator import Locator
 from monitor_platform.measures.gathering import columns_for
@@ -56,8 +57,9 @@ class Request:
         said = {name: values[0] for name, values in given.items()}
         by = tuple(dict.fromkeys(name.strip() for name in said.get("by", "").split(",") if name.strip()))
         where = {name.removeprefix(WHERE): value for name, value in said.items() if name.startswith(WHERE)}
-        if len(by) > MOST_NAMES or len(where) > MOST_NAMES:
-            raise bad_parameter(f"at most {MOST_NAMES} names to group by, and as many filters, can be asked for at once")
+        if len(by) > MOST_NAMES:
+            raise bad_parameter(f"{len(by)} names to group by are too many; at most {MOST_NAMES} can be asked for at once")
+        check_bounds(where)
         return cls(from_ms=_time(said, "from"), to_ms=_time(said, "to"), by=by, where=where)
 
     def span(self, *, begin_ms: int, end_ms: int) -> Span:

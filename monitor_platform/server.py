@@ -22,7 +22,7 @@ from bokeh.document import Document
 from bokeh.server.server import BaseServer
 from bokeh.server.util import bind_sockets
 from prometheus_client import CONTENT_TYPE_LATEST
-from tornado.httputil import HTTPHeaders
+from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.web import GZipContentEncoding, OutputTransform, RequestHandler, StaticFileHandler
 
@@ -45,6 +45,7 @@ from monitor_platform.dashboard.document import build
 from monitor_platform.dashboard.history import History
 from monitor_platform.dashboard.page import Page
 from monitor_platform.dashboard.pages import PAGES
+from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.geo.atlas import Atlas, atlas_for
 from monitor_platform.geo.locator import Locator
@@ -284,6 +285,7 @@ class _Dashboard(BaseServer):
         )
         self.listener = Listener(self.guarded, tls=tls.listener)
         self.guarded.admit = self.listener.admit
+        self.guarded.check = _check_address
         self.listener.add_sockets(sockets)
         self._sweeping = PeriodicCallback(self._sweep, SWEEP_MS)
         super().__init__(IOLoop.current(), self.guarded, self.listener)
@@ -300,6 +302,11 @@ class _Dashboard(BaseServer):
         self.gate.refresh()
         self.guarded.see_off()
         self.listener.sweep(time.monotonic())
+
+
+def _check_address(request: HTTPServerRequest) -> None:
+    """Problem if a page's address asks for more than a question may; what else has a query in its address checks its own."""
+    Question.parse(request.query).check_bounds()
 
 
 def _page(document: Document, *, page: Page, watch: Watch, leave: bool) -> None:

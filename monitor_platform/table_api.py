@@ -33,8 +33,10 @@ class TableHandler(RequestHandler):
         view = self.get_query_argument("view", "")
         if view not in BY_VIEW:
             raise bad_parameter(f"'view' is {view[:40]!r}; it needs one of {', '.join(BY_VIEW)}")
+        question = Question.parse(self.request.query)
+        question.check_bounds()
         scene = await self._watch.scene(self._watch.newest())
         if scene is None:
             raise Problem(404, "nothing_yet", "there is no record yet, and so there are no numbers")
-        shown = await picture(self._watch.answers, scene, Question.parse(self.request.query), views=frozenset({view}))
+        shown = await picture(self._watch.answers, scene, question, views=frozenset({view}))
         return view, BY_VIEW[view](shown).csv()

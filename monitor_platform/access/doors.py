@@ -38,6 +38,8 @@ class GuardedBokeh(BokehTornado):
         self.sockets: dict[GuardedSocket, Visitor] = {}
         self.admit: Callable[[Any], None] = lambda _stream: None
         """Told the connection of each request that was let in."""
+        self.check: Callable[[HTTPServerRequest], None] = lambda _request: None
+        """Problem about a request that asks for too much; only of those that were let in."""
         super().__init__(pages, **settings)
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: object) -> Any:  # noqa: ANN401 - a type that Tornado keeps to itself
@@ -80,6 +82,7 @@ class _Asked(HTTPMessageDelegate):
         try:
             _check_head(self._request, self._application.gate.turned_away)
             await self._application.gate.admit(self._request)
+            self._application.check(self._request)
             self._next = self._handler()
             self._application.admit(getattr(self._request.connection, "stream", None))
         except Problem as problem:

@@ -22,6 +22,7 @@ from bokeh.server.contexts import BokehSessionContext
 from bokeh.server.views.static_handler import StaticHandler
 from jinja2 import Environment, FileSystemLoader
 
+from feedback_wire.problem import Problem
 from monitor_platform.dashboard.answers import Moment
 from monitor_platform.dashboard.curves import curves_of
 from monitor_platform.dashboard.facts import OK, apart, choices, facts, failed, nothing_yet
@@ -91,7 +92,10 @@ class Viewer:
     async def _refresh_or_say_why_not(self, moment: Moment, question: Question) -> None:
         """A question that cannot be answered must not leave the page waiting, nor be asked four times a second."""
         try:
+            question.check_bounds()
             await self._refresh(await self._watch.scene(moment), question)
+        except Problem as refused:
+            self._exchange.update(facts=json.dumps(failed(question, refused.detail) | {"asked": self._exchange.asked}))
         except Exception:
             # The last line: whatever is wrong with a question is told to its viewer and to the log, and ends nobody's page.
             log.exception("the page %s could not be made for ?%s", self._page.path, question.query())

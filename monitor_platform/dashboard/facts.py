@@ -123,12 +123,15 @@ def nothing_yet(question: Question, *, live: bool) -> Fact:
     }
 
 
-def failed(question: Question) -> Fact:
-    """The facts when the platform could not answer; its log says why."""
+ITS_LOG = "The monitoring platform met an error with this question; its log says which. The next records ask it again."
+
+
+def failed(question: Question, why: str = ITS_LOG) -> Fact:
+    """The facts when the platform could not answer, or would not."""
     state = {
         "kind": "error",
         "title": "This could not be answered",
-        "text": "The monitoring platform met an error with this question; its log says which. The next records ask it again.",
+        "text": why,
         "command": "",
         "way_out": True,
     }

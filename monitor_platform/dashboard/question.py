@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode
 
+from monitor_platform.bounds import check_bounds
 from monitor_platform.measures.filters import Range, at_span, is_filter, is_mean_filter
 from monitor_platform.measures.registry import MEASURES, View, named
 from monitor_platform.measures.selection import MEAN, Span, is_column
@@ -120,6 +121,10 @@ class Question:
         filters = {name: getattr(self, name) for name in FILTERS} | dict(self.others)
         chosen = {name: value for name, value in filters.items() if value and name != without}
         return chosen if span is None else {name: _bound(name, value, span) for name, value in chosen.items()}
+
+    def check_bounds(self) -> None:
+        """Problem (400) if it filters by more than a question may; the other cohort's filters count too."""
+        check_bounds(self.where() | dict(self.versus))
 
     def with_filter(self, name: str, value: str) -> "Question":
         """The same with one filter more, or, with an empty value, without it."""

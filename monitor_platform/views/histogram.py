@@ -87,8 +87,8 @@ class HistogramView:
         self.figure.add_tools(HoverTool(renderers=[bars], tooltips=_TIP), TapTool(renderers=[bars]))
 
     def range_at(self, index: int) -> str:
-        """The filter that leaves the peers of the bar at `index`."""
-        return range_at(self._edges, index)
+        """The filter that leaves the peers of the bar at `index`; none (empty) for a bar that only a made-up message can name."""
+        return range_at(self._edges, index) if 0 <= index < len(self._edges) - 1 else ""
 
 
 def range_at(edges: Sequence[float], index: int) -> str:

@@ -67,8 +67,8 @@ class RegionView:
         self.source.selected.indices = [ids.index(chosen)] if chosen in ids else []
 
     def region_at(self, index: int) -> str:
-        """The id of the region that is drawn at `index`."""
-        return self._regions[index].id
+        """The id of the region that is drawn at `index`; of none (empty) for a place that only a made-up message can name."""
+        return self._regions[index].id if 0 <= index < len(self._regions) else ""
 
     def _draw_anew(self, regions: Sequence[Region]) -> None:
         """Other regions, if they are others; only then are outlines sent again."""

@@ -1,9 +1,11 @@
 """A websocket as somebody opens it who is no browser: by hand."""
 
 import base64
+import json
 import os
 import socket
 import time
+from typing import Any
 
 
 class Socket:
@@ -36,6 +38,20 @@ class Socket:
     def __exit__(self, *_: object) -> None:
         self.connection.close()
 
+    def say(self, kind: str, content: object) -> None:
+        """One message of Bokeh's protocol: three texts, masked, as those of a client have to be."""
+        for part in ({"msgtype": kind, "msgid": "1"}, {}, content):
+            text, mask = json.dumps(part).encode(), os.urandom(4)
+            head = b"\x81\xfe" + len(text).to_bytes(2, "big") + mask
+            self.connection.sendall(head + bytes(byte ^ mask[at % 4] for at, byte in enumerate(text)))
+
+    def hear(self) -> tuple[str, Any]:
+        """The next message of Bokeh's protocol: its kind and content."""
+        header, _, content = (json.loads(self._text()) for _ in range(3))
+        for _ in range(2 * header.get("num_buffers", 0)):
+            self._frame()
+        return header["msgtype"], content
+
     def opcode(self) -> int:
         """The kind of the next message; 8 is a close."""
         return self._frame()[0]
@@ -48,6 +64,14 @@ class Socket:
             if opcode == 8:
                 return int.from_bytes(payload[:2], "big")
         raise TimeoutError("it is not closed")
+
+    def _text(self) -> bytes:
+        while True:
+            opcode, payload = self._frame()
+            if opcode == 8:
+                raise ConnectionError("closed")
+            if opcode == 1:
+                return payload
 
     def _frame(self) -> tuple[int, bytes]:
         first, second = self._take(2)

@@ -1,0 +1,33 @@
+"""How much a stranger's question may filter by: all of it becomes SQL, and two threads answer everybody.
+
+Filters cost by their number. Ranges of means cost by its factorial, since each looks at what all the others leave: three take a
+quarter of a second of a query that takes 20 ms, five take four, and eight would not end.
+"""
+
+from collections.abc import Mapping
+
+from feedback_wire.problem import Problem
+from monitor_platform.measures.selection import MEAN, NOT, left_out_by
+
+MOST_FILTERS = 16
+"""There are eleven columns; the others are entries of `extra`."""
+
+MOST_VALUES = 256
+"""In the lists of all `not.` filters together."""
+
+MOST_RANGES = 3
+
+
+def check_bounds(where: Mapping[str, str]) -> None:
+    """Problem (400) if `where` filters by more than a question may."""
+    _at_most(MOST_FILTERS, len(where), "filters")
+    _at_most(MOST_RANGES, sum(name.startswith(MEAN) for name in where), "filters by a range of means")
+    left_out = (left_out_by(value) for name, value in where.items() if name.startswith(NOT))
+    _at_most(MOST_VALUES, sum(map(len, left_out)), "values that are left out")
+
+
+def _at_most(limit: int, asked: int, what: str) -> None:
+    if asked > limit:
+        raise Problem(
+            400, "too_many_filters", f"{asked} {what} are too many for one question; at most {limit} can be asked for at once"
+        )

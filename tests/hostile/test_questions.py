@@ -1,0 +1,189 @@
+"""Questions that nobody asks with a mouse: too many filters at once, and messages that no page of ours sends."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import requests
+
+from monitor_platform.bounds import MOST_FILTERS, MOST_RANGES, MOST_VALUES
+from monitor_platform.measures.registry import MEASURES
+from tests.monitor_platform.access.sockets import Socket
+from tests.monitor_platform.measures.samples import record, write_log
+from tests.processes import Server, start_server
+
+MEANS = [f"mean.{name}" for name, measure in MEASURES.items() if "histogram" in measure.views]
+EXTRAS = [f"extra.{number}" for number in range(200)]
+KNOWN = ("channel", "isp", "district", "country", "app", "platform", "event", "via", "peer_id", "session_id")
+
+
+@pytest.fixture(scope="module")
+def monitor(tmp_path_factory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("hostile-questions")
+    write_log(folder / "logs", [record(seq=seq, continuity=0.9, upload_kbps=300) for seq in range(30)])
+    listen = ("--listen", "127.0.0.1:0")
+    server = start_server("monitor", "--static", "logs", "--history", "history", *listen, log=folder / "log")
+    yield server
+    assert server.stop() == 0
+
+
+def left_out(count: int) -> dict[str, str]:
+    return {"not.isp": json.dumps([str(number) for number in range(count)])}
+
+
+TOO_MUCH = [
+    (dict.fromkeys(EXTRAS[:150], "x"), f"at most {MOST_FILTERS}"),
+    (dict.fromkeys(EXTRAS[: MOST_FILTERS + 1], "x"), f"at most {MOST_FILTERS}"),
+    (dict.fromkeys(EXTRAS[:9], "x") | {f"vs.{name}": "x" for name in EXTRAS[9:20]}, f"at most {MOST_FILTERS}"),
+    (dict.fromkeys(MEANS, "..1e9"), f"at most {MOST_RANGES}"),
+    (dict.fromkeys(MEANS[: MOST_RANGES + 1], "..1e9"), f"at most {MOST_RANGES}"),
+    (left_out(MOST_VALUES + 1), f"at most {MOST_VALUES}"),
+]
+JUST_ENOUGH = [
+    dict.fromkeys(KNOWN, "x") | dict.fromkeys(EXTRAS[: MOST_FILTERS - len(KNOWN)], "x"),
+    dict.fromkeys(MEANS[:MOST_RANGES], "..1e9"),
+    left_out(MOST_VALUES),
+]
+
+
+@pytest.mark.parametrize(("asked", "said"), TOO_MUCH)
+@pytest.mark.parametrize("path", ["/", "/timeline", "/history", "/session", "/api/v1/table?view=map"])
+def test_an_address_with_more_filters_than_anybody_needs_is_refused(monitor, path, asked, said):
+    address = f"{monitor.url}{path}{'&' if '?' in path else '?'}{urlencode(asked)}"
+    refused = requests.get(address, timeout=60)
+    assert (refused.status_code, refused.json()["reason"]) == (400, "too_many_filters")
+    assert said in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["summary", "history/summary", "history/timeline"])
+def test_scripts_are_refused_as_pages_are(monitor, path):
+    for names in (EXTRAS[: MOST_FILTERS + 1], EXTRAS[:150]):
+        refused = requests.get(f"{monitor.url}/api/v1/{path}", {f"where.{name}": "x" for name in names}, timeout=60)
+        assert (refused.status_code, refused.json()["reason"]) == (400, "too_many_filters")
+        assert f"at most {MOST_FILTERS}" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("asked", JUST_ENOUGH)
+@pytest.mark.parametrize("path", ["/", "/api/v1/table?view=map"])
+def test_an_address_at_the_limit_is_answered(monitor, path, asked):
+    address = f"{monitor.url}{path}{'&' if '?' in path else '?'}{urlencode(asked)}"
+    assert requests.get(address, timeout=60).status_code == 200
+
+
+def test_a_summary_is_grouped_by_sixteen_names_and_by_no_more(monitor):
+    at_the_limit, beyond = (",".join(EXTRAS[:count]) for count in (16, 17))
+    assert requests.get(f"{monitor.url}/api/v1/summary", {"by": at_the_limit}, timeout=60).status_code == 200
+    for path in ("summary", "history/summary"):
+        refused = requests.get(f"{monitor.url}/api/v1/{path}", {"by": beyond}, timeout=60)
+        assert refused.status_code == 400
+        assert "at most 16" in refused.json()["detail"]
+
+
+class Viewer:
+    """The page at `path` as its websocket is spoken by hand."""
+
+    def __init__(self, monitor: Server, path: str = "/") -> None:
+        page = requests.get(monitor.url + path, timeout=60).text
+        [token] = re.findall(r'"token":"([^"]+)"', page)
+        self.socket = Socket(monitor.url.removeprefix("http://"), path=f"{path.rstrip('/')}/ws", token=token)
+        self.socket.connection.settimeout(60)
+        assert self.socket.hear()[0] == "ACK"
+        self.socket.say("PULL-DOC-REQ", {})
+        self.document = self.until("PULL-DOC-REPLY")
+
+    def __enter__(self) -> "Viewer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.connection.close()
+
+    def until(self, kind: str) -> Any:
+        """The content of the next message of this kind."""
+        while True:
+            heard, content = self.socket.hear()
+            if heard == kind:
+                return content
+
+    def change(self, model: str, attribute: str, value: object) -> None:
+        event = {"kind": "ModelChanged", "model": {"id": model}, "attr": attribute, "new": value}
+        self.socket.say("PATCH-DOC", {"events": [event]})
+
+    def models(self, name: str) -> list[str]:
+        """The ids of all models of this kind in the page."""
+        return [each["id"] for each in _objects(self.document) if each.get("name") == name and "id" in each]
+
+    def told(self) -> dict[str, Any]:
+        """What the page is told next."""
+        while True:
+            for event in self.until("PATCH-DOC")["events"]:
+                if event.get("attr") == "facts":
+                    return json.loads(event["new"])
+
+
+def _objects(part: object) -> Iterator[dict[str, Any]]:
+    if isinstance(part, dict):
+        yield part
+    for each in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from _objects(each)
+
+
+def exchange_of(viewer: Viewer) -> str:
+    [exchange] = [
+        each["id"] for each in _objects(viewer.document) if str(each.get("name", "")).endswith("Exchange") and "id" in each
+    ]
+    return exchange
+
+
+def test_an_open_page_that_asks_too_much_is_told_the_limit_and_goes_on(monitor):
+    wrong = errors(monitor)
+    with Viewer(monitor) as viewer:
+        viewer.told()
+        viewer.change(exchange_of(viewer), "asked", urlencode(dict.fromkeys(MEANS, "..1e9")))
+        assert f"at most {MOST_RANGES}" in viewer.told()["state"]["text"]
+        viewer.change(exchange_of(viewer), "asked", "channel=c1")
+        assert "at most" not in viewer.told()["state"].get("text", "")
+    assert errors(monitor) == wrong
+
+
+@pytest.mark.parametrize("place", [[10_000], [-1], [-10_000], [2**40]])
+def test_a_bar_or_a_region_that_is_not_drawn_is_nobodys_choice(monitor, place):
+    wrong = errors(monitor)
+    with Viewer(monitor) as viewer:
+        viewer.told()
+        selections = viewer.models("Selection")
+        assert len(selections) >= 3  # map, districts, histogram
+        for selection in selections:
+            viewer.change(selection, "indices", place)
+            assert viewer.until("OK") is not None
+        viewer.change(exchange_of(viewer), "asked", "channel=c1")
+        assert [chip["names"] for chip in viewer.told()["chips"]] == [["channel"]]
+    assert errors(monitor) == wrong
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("PATCH-DOC", {"events": [{"kind": "ModelChanged", "model": {"id": "no such"}, "attr": "indices", "new": [1]}]}),
+        ("PATCH-DOC", {"events": [{"kind": "MadeUp"}]}),
+        ("PATCH-DOC", {}),
+    ],
+)
+def test_a_message_that_no_page_sends_ends_its_connection_and_says_nothing_of_us(monitor, kind, content):
+    with Viewer(monitor) as viewer:
+        before = turned_away(monitor)
+        viewer.socket.say(kind, content)
+        assert viewer.socket.close_code() == 1008
+    assert turned_away(monitor) == before + 1
+
+
+def errors(monitor: Server) -> int:
+    return monitor.said().count("Traceback")
+
+
+def turned_away(monitor: Server) -> float:
+    metrics = requests.get(f"{monitor.url}/metrics", timeout=60).text
+    [count] = re.findall(r'swarmscope_monitor_turned_away_total{reason="bad_message"} (\S+)', metrics) or ["0"]
+    return float(count)
