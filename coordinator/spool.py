@@ -299,8 +299,8 @@ class _Segment:
         try:
             _write_all(self._file, frame)
             os.fdatasync(self._file)
-            if not os.fstat(self._file).st_nlink:
-                raise FileNotFoundError(errno.ENOENT, "somebody removed it, with all that waited in it", str(self._path))
+            if not self._is_in_place():
+                raise FileNotFoundError(errno.ENOENT, "somebody removed it or moved its folder away", str(self._path))
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self.size)
@@ -308,6 +308,13 @@ class _Segment:
         self.size += len(frame)
         self.frames += 1
         self.records += records
+
+    def _is_in_place(self) -> bool:
+        """Whether the file is still what a later start will find under its path."""
+        try:
+            return os.path.samestat(os.fstat(self._file), self._path.stat())
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         os.close(self._file)

@@ -1,7 +1,8 @@
 """Sealing: a closed journal becomes a log in the configured form, in the background, and only then goes away.
 
 Write, fsync, rename, fsync of the folder, then remove the journal: a crash between any two of them leaves either a whole sealed log
-or the whole journal, and recovery drops the one that is too many. While sealing fails, the journal simply stays on offer.
+or the whole journal, and recovery drops the one that is too many. While sealing fails, the journal simply stays on offer, and goes
+behind the others that wait: one that cannot be read must not keep all later ones from being sealed.
 """
 
 import logging
@@ -58,6 +59,10 @@ class Sealer(threading.Thread):
         self._counters = counters
         self._queue: SimpleQueue[ClosedJournal | None] = SimpleQueue()
         self._pending: deque[ClosedJournal] = deque()
+        self._newest_saved = ""
+        """The stem of the journal with which the names of batches were saved last."""
+        self._told: set[str] = set()
+        """Why sealing fails at present, as far as the log says so already."""
         self._clock = PatientClock(time.time(), time.monotonic())
 
     def seal_later(self, journal: ClosedJournal) -> None:
@@ -92,17 +97,32 @@ class Sealer(threading.Thread):
                     self._seal(self._pending[0])
             except OSError as error:
                 self._counters.seal_errors += 1
-                log.warning("%s stays a journal for now, sealing it failed: %s", self._pending[0].name, error)
+                self._tell(self._pending[0].name, error)
+                self._pending.rotate(-1)
                 return
             self._pending.popleft()
+        if self._told:
+            self._told.clear()
+            log.warning("sealing works again, no journal waits for it any more")
+
+    def _tell(self, name: LogName, error: OSError) -> None:
+        """It is tried every few seconds; the log need not say so each time."""
+        why = error.strerror or str(error)
+        if why not in self._told:
+            self._told.add(why)
+            log.warning("%s stays a journal for now, sealing it failed: %s; it is tried again until it works", name, error)
 
     def _seal(self, journal: ClosedJournal) -> None:
+        try:
+            data = self._folder.read(str(journal.name), journal.length)
+        except FileNotFoundError:
+            self._forget(journal)
+            return
         sealed = journal.name.sealed(self._form)
         closed = self._shelf.find(journal.name.stem)
-        records = self._write(journal, sealed)
+        records = self._write(journal.name, data, sealed)
         lost = closed.records - records if closed else 0
-        with self._folder.replacing(RECENT, temporary=temporary(RECENT)) as file:
-            file.write(journal.recent)
+        self._save_recent(journal)
         if records:
             self._shelf.put(LogEntry(name=sealed, bytes=self._folder.size(str(sealed)), records=records))
             self._counters.sealed += 1
@@ -113,10 +133,25 @@ class Sealer(threading.Thread):
         self._folder.remove(str(journal.name))
         self._folder.sync()
 
-    def _write(self, journal: ClosedJournal, sealed: LogName) -> int:
+    def _save_recent(self, journal: ClosedJournal) -> None:
+        """What a later journal knew, it had from the earlier ones too, whichever of them is sealed first."""
+        if journal.name.stem < self._newest_saved:
+            return
+        with self._folder.replacing(RECENT, temporary=temporary(RECENT)) as file:
+            file.write(journal.recent)
+        self._newest_saved = journal.name.stem
+
+    def _forget(self, journal: ClosedJournal) -> None:
+        """Somebody removed the journal."""
+        closed = self._shelf.find(journal.name.stem)
+        lost = closed.records if closed else 0
+        self._shelf.remove(journal.name)
+        self._counters.quarantined_records += lost
+        log.error("%s was removed by somebody before it was sealed: %d acknowledged records are lost", journal.name, lost)
+
+    def _write(self, name: LogName, data: bytes, sealed: LogName) -> int:
         """Write the sealed log; how many records it has. Without any, no log is made."""
-        data = self._folder.read(str(journal.name), journal.length)
-        frames = self._sound(journal.name, data)
+        frames = self._sound(name, data)
         first = next(frames, None)
         if first is None:
             return 0

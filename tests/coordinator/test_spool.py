@@ -250,3 +250,17 @@ def test_nothing_is_acknowledged_into_a_segment_that_somebody_removed(tmp_path: 
     spool.drop(found)
     assert spool.oldest() is None
     spool.close()
+
+
+def test_nothing_is_acknowledged_into_a_spool_whose_folder_was_moved_away(tmp_path: Path):
+    folder, moved = tmp_path / "spool", tmp_path / "moved"
+    spool = Spool(folder, ROOM)
+    spool.append(*batch(0))
+    folder.rename(moved)
+    folder.mkdir()
+    with pytest.raises(FileNotFoundError, match="moved its folder away"):
+        spool.append(*batch(1))
+    spool.append(*batch(2))  # where a later start will find it
+    spool.close()
+    assert drained(folder) == [2]
+    assert drained(moved) == [0]

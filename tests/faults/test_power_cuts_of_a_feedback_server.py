@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from feedback_server import recovery
 from feedback_server.folder import Folder
 from feedback_server.recent import RecentBatches
-from feedback_server.sealer import ClosedJournal, Sealer
+from feedback_server.sealer import Sealer
 from feedback_wire.log_name import LogName
 from tests.faults.recorded_calls import RecordedCalls, memory_folder
 from tests.faults.simulated_disk import Call, Survivor, after, kept, left_to, told
@@ -168,11 +168,11 @@ def test_the_proof_sees_a_recovery_that_trusts_what_only_the_kernel_remembers(mo
 def test_the_proof_sees_a_sealer_that_removes_the_journal_first(monkeypatch: pytest.MonkeyPatch):
     write = Sealer._write
 
-    def hasty(self: Sealer, journal: ClosedJournal, sealed: LogName) -> int:
-        self._folder.rename(str(journal.name), f"{journal.name}.gone")
+    def hasty(self: Sealer, name: LogName, data: bytes, sealed: LogName) -> int:
+        self._folder.rename(str(name), f"{name}.gone")
         self._folder.sync()
-        self._folder.rename(f"{journal.name}.gone", str(journal.name))
-        return write(self, journal, sealed)
+        self._folder.rename(f"{name}.gone", str(name))
+        return write(self, name, data, sealed)
 
     monkeypatch.setattr(Sealer, "_write", hasty)
     assert first_loss().startswith("lost: ")

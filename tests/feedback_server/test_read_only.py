@@ -61,6 +61,31 @@ def test_on_a_read_only_disk_logs_are_served_and_batches_refused_until_it_can_be
     assert not list((disk / "data").glob("*.journal"))
 
 
+def test_a_disk_that_is_unmounted_under_a_server_gets_nothing_that_is_acknowledged(room, lines, disk):
+    server = room("--roll-seconds", "1", data=disk / "data")
+    assert server.post(lines(1)).status == 200
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    try:
+        assert not list(disk.iterdir()), "the server still has the disk, and nobody else"
+        assert server.post(lines(1, session="during")).status == 503
+        assert "mount its disk again" in server.get("/readyz").json["detail"]
+    finally:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], check=True)  # for the end of the test
+
+
+def test_sealing_on_a_read_only_disk_is_told_once_and_once_more_when_it_works_again(room, lines, disk):
+    server = room("--roll-seconds", "86400", data=disk / "data")
+    server.post(lines(1))
+    server.server.kill()
+    remount(disk, "ro")
+    server = room(data=disk / "data")
+    eventually(lambda: server.counted("seal_errors_total") >= 2)
+    assert server.server.said().count("stays a journal for now") == 1
+    remount(disk, "rw")
+    eventually(lambda: server.counted("sealed_total") == 1)
+    eventually(lambda: "sealing works again" in server.server.said())
+
+
 @pytest.mark.parametrize("locked", [True, False], ids=["with a lock file", "without"])
 def test_a_second_server_is_kept_out_of_a_read_only_folder_too(room: Callable, disk: Path, locked: bool):
     data = disk / "data"
