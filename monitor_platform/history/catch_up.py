@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from feedback_wire.log_name import Form, LogName
+from feedback_wire.log_name import Form
 from monitor_platform.geo.locator import Locator
-from monitor_platform.history.intake import LogFile, Taken, note, take_in
+from monitor_platform.history.intake import Taken, take_in
+from monitor_platform.history.log_file import LogFile, log_name, note
 from monitor_platform.history.store import HistoryStore
 from monitor_platform.measures.open import find_logs
 from monitor_platform.measures.selection import Span
@@ -18,9 +19,9 @@ from monitor_platform.measures.selection import Span
 Progress = Callable[[int, int], None]
 """Called with the bytes taken in so far and all that are new."""
 
-# A record takes 25 to 40 bytes in a log and about 400 in memory, twice.
-BATCH_BYTES = 4 * 2**20
-BATCH_FILES = 60
+# A record takes 25 to 60 bytes in a log and about 250 in memory, twice: 150 MB. Each batch costs what a few thousand records do.
+BATCH_BYTES = 12 * 2**20
+BATCH_FILES = 2_000
 
 # The year 33658: as late as a moment can be.
 END_OF_TIME_MS = 10**15
@@ -80,36 +81,25 @@ def new_logs(paths: Sequence[Path], known: set[tuple[str, int, int]]) -> list[Lo
 
 def last_minutes(paths: Sequence[Path], minutes: int) -> Span | None:
     """The last `minutes` of what logs below `paths` hold, as their names tell; None if no name does."""
-    begins = [name.begins_s for path in find_logs(paths) if (name := _name(path.name)) is not None]
+    begins = [name.begins_s for path in find_logs(paths) if (name := log_name(path)) is not None]
     return Span((max(begins) - (minutes - 1) * 60) * 1000, END_OF_TIME_MS) if begins else None
 
 
 def _when(file: LogFile) -> tuple[int, str]:
-    return _begins_s(file), str(file.path)
-
-
-def _begins_s(file: LogFile) -> int:
-    """When the log begins; bare JSON lines do not say, and come last."""
-    name = _name(file.name)
-    return 2**62 if name is None else name.begins_s
-
-
-def _name(text: str) -> LogName | None:
-    try:
-        return LogName.parse(text)
-    except ValueError:
-        return None
+    return file.begins_s, str(file.path)
 
 
 def _batches(files: Sequence[LogFile]) -> Iterator[list[LogFile]]:
     """Logs that are taken in at once. Those of one begin stay together, so that of copies the first received is chosen."""
     batch: list[LogFile] = []
+    size = 0
     for file in files:
-        full = len(batch) >= BATCH_FILES or sum(each.bytes for each in batch) >= BATCH_BYTES
-        if full and _begins_s(file) != _begins_s(batch[-1]):
+        full = len(batch) >= BATCH_FILES or size >= BATCH_BYTES
+        if full and file.begins_s != batch[-1].begins_s:
             yield batch
-            batch = []
+            batch, size = [], 0
         batch.append(file)
+        size += file.bytes
     if batch:
         yield batch
 
@@ -117,12 +107,12 @@ def _batches(files: Sequence[LogFile]) -> Iterator[list[LogFile]]:
 def _fresh(store: HistoryStore, files: Sequence[LogFile], known: _Known) -> Mapping[LogFile, str]:
     """Those of `files` whose content is new, with its checksum; the others are noted, so that they are not read again."""
     fresh: dict[LogFile, str] = {}
+    copies: dict[LogFile, str] = {}
     for file in files:
         digest = file.sha256()
-        if digest not in known.contents:
-            known.contents.add(digest)
-            fresh[file] = digest
-            continue
+        (copies if digest in known.contents else fresh)[file] = digest
+        known.contents.add(digest)
+    if copies:
         with store.writing() as db:
-            note(db, file, digest, 0)
+            note(db, copies, {})
     return fresh

@@ -4,56 +4,36 @@
 counts; logs are taken in by time, so that it is the one received first unless a log came late. Then too the count is right.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from feedback_wire.log_name import LogName
 from monitor_platform.geo.locator import Locator
-from monitor_platform.history.schema import BLOCK, DIMENSIONS, HOUR_MS, MEANS, MINUTE, MINUTE_MS, PRESENCE, SEEN, SESSION_HOUR
+from monitor_platform.history.log_file import LogFile, note
+from monitor_platform.history.schema import (
+    BLOCK,
+    DIMENSIONS,
+    HOUR_MS,
+    MEANS,
+    MINUTE,
+    MINUTE_MS,
+    PRESENCE,
+    SCALED,
+    SEEN,
+    SESSION_HOUR,
+)
 from monitor_platform.history.store import HistoryStore
-from monitor_platform.measures.table import FeedbackTable
+from monitor_platform.measures.gathering import Gathering
 from monitor_platform.reading.verified_log import VerifiedLog, open_log
 
 _NAMES = {"session": "sessions", "peer": "peers"}
 _OWN = ("received_ms", "weight", "session_id", "peer_id", "seq", "uptime_ms", "startup_ms", "stall_count", "stall_ms", "played_ms")
 _COLUMNS = (*_OWN, *DIMENSIONS, *MEANS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogFile:
-    """A log as it lies on disk. `stem` is what its other forms share with it; of a file that is no named log, its path."""
-
-    path: Path
-    bytes: int
-    modified_ns: int
-
-    @classmethod
-    def at(cls, path: Path) -> "LogFile":
-        found = path.stat()
-        return cls(path=path, bytes=found.st_size, modified_ns=found.st_mtime_ns)
-
-    @property
-    def name(self) -> str:
-        return self.path.name
-
-    @property
-    def stem(self) -> str:
-        try:
-            return LogName.parse(self.name).stem
-        except ValueError:
-            return str(self.path)
-
-    def sha256(self) -> str:
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,36 +54,20 @@ def take_in(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator,
 
     `again`: logs that were taken in before, in another form or before they were whole; what is known of them is no copy.
     """
-    with ExitStack() as opened, closing(FeedbackTable(locator, store.basis.mos)) as table:
+    with ExitStack() as opened, closing(Gathering(locator, store.basis.mos, columns=_COLUMNS)) as table:
         lost = _read(table, [opened.enter_context(open_log(file.path)) for file in files])
-        messages, copied = _messages(table)
-        with store.writing() as db:
-            counted, known = _count(db, messages, round(store.basis.period_s * 1000))
-            copied = Counter() if again else copied + known
-            for file, (digest, unreadable) in zip(files, zip(files.values(), lost, strict=True), strict=True):
-                note(db, file, digest, unreadable)
-            if copied:
-                db.executemany("INSERT INTO copies VALUES (?, ?)", list(copied.items()))
+        table.settle()
+        arrived = _arrived(table)
+    with store.writing() as db:
+        counted, known = _count(db, arrived, round(store.basis.period_s * 1000))
+        copied = Counter() if again else arrived.copied + known
+        note(db, files, dict(zip(files, lost, strict=True)))
+        if copied:
+            db.executemany("INSERT INTO copies VALUES (?, ?)", list(copied.items()))
     return Taken(messages=counted, copies=copied.total(), unreadable=sum(lost), logs=len(files))
 
 
-def note(db: duckdb.DuckDBPyConnection, file: LogFile, sha256: str, unreadable: int) -> None:
-    """Remember that `file` was taken in; what an earlier reading of the same log could not read does not count any more."""
-    db.execute("UPDATE logs SET unreadable = 0 WHERE stem = $stem AND unreadable > 0", {"stem": file.stem})
-    db.execute(
-        "INSERT INTO logs VALUES ($name, $stem, $bytes, $modified_ns, $sha256, $unreadable)",
-        {
-            "name": file.name,
-            "stem": file.stem,
-            "bytes": file.bytes,
-            "modified_ns": file.modified_ns,
-            "sha256": sha256,
-            "unreadable": unreadable,
-        },
-    )
-
-
-def _read(table: FeedbackTable, logs: Sequence[VerifiedLog]) -> list[int]:
+def _read(table: Gathering, logs: Sequence[VerifiedLog]) -> list[int]:
     """Put the records of `logs` into the empty `table`; how many of each could not be read."""
     for _, alike in groupby(sorted(logs, key=_form), key=_form):
         table.add_all(list(alike))
@@ -117,31 +81,47 @@ def _form(log: VerifiedLog) -> tuple[str, tuple[str, ...]]:
     return (log.form or "", log.columns)
 
 
-def _messages(table: FeedbackTable) -> tuple[pa.Table, Counter[int]]:
-    """The messages in `table`, and how many copies of them were received in which hour."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Arrived:
+    """Messages of a batch, the combinations of dimensions that their column `slice` numbers, and their copies by hour."""
+
+    messages: pa.Table
+    slices: pa.Table
+    copied: Counter[int]
+
+
+def _arrived(table: Gathering) -> _Arrived:
+    slices = ", ".join(DIMENSIONS)
     with table.reading() as cursor:
-        messages = cursor.sql(f"SELECT {', '.join(_COLUMNS)} FROM feedback").to_arrow_table()
-        copied = cursor.execute(f"SELECT received_ms // {HOUR_MS}, count(*) FROM duplicate GROUP BY 1").fetchall()
-    return messages, Counter(dict(copied))
+        cursor.execute(
+            f"CREATE TEMP TABLE arrived AS SELECT row_number() OVER () AS slice, * FROM (SELECT DISTINCT {slices} FROM feedback)"
+        )
+        messages = cursor.sql(
+            f"SELECT {', '.join(_OWN)}, {', '.join(MEANS)}, slice FROM feedback JOIN temp.arrived USING ({slices})"
+        ).to_arrow_table()
+        return _Arrived(
+            messages=messages,
+            slices=cursor.sql("FROM temp.arrived").to_arrow_table(),
+            copied=Counter(dict(cursor.execute(f"SELECT received_ms // {HOUR_MS}, count(*) FROM duplicate GROUP BY 1").fetchall())),
+        )
 
 
-def _count(db: duckdb.DuckDBPyConnection, messages: pa.Table, period_ms: int) -> tuple[int, Counter[int]]:
-    """Add `messages`, each of them once, to the rollups; how many were new, and the hours of those that were not."""
-    db.register("arrived", messages)
+def _count(db: duckdb.DuckDBPyConnection, arrived: _Arrived, period_ms: int) -> tuple[int, Counter[int]]:
+    """Add what `arrived`, each message of them once, to the rollups; how many were new, and the hours of those that were not."""
+    db.register("arrived", arrived.messages)
+    db.register("arrived_slices", arrived.slices)
     _name_all(db)
     known = _leave_out_known(db)
-    db.execute(f"INSERT INTO session_hour {SESSION_HOUR.of_messages('incoming', hour=_HOUR)}")
-    db.execute(f"INSERT INTO seen {SEEN.of_messages('incoming', hour=_HOUR, block=f'seq // {BLOCK}')}")
+    db.execute(f"INSERT INTO session_hour {SESSION_HOUR.of_messages('incoming')}")
+    db.execute(f"INSERT INTO seen {SEEN.of_messages('incoming', block=f'seq // {BLOCK}')}")
     db.execute(f"INSERT INTO presence {PRESENCE.of_messages(_present(period_ms), hour='minute // 60')}")
     _add_minutes(db)
-    db.execute(f"INSERT INTO unfolded SELECT DISTINCT {_HOUR} AS hour FROM incoming EXCEPT SELECT hour FROM unfolded")
+    db.execute("INSERT INTO unfolded SELECT DISTINCT hour FROM incoming EXCEPT SELECT hour FROM unfolded")
     [(counted,)] = db.execute("SELECT count(*) FROM incoming").fetchall()
     db.execute("DROP TABLE incoming")
-    db.unregister("arrived")
+    for name in ("arrived", "arrived_slices"):
+        db.unregister(name)
     return int(counted), known
-
-
-_HOUR = f"(received_ms // {HOUR_MS})::INTEGER"
 
 
 def _name_all(db: duckdb.DuckDBPyConnection) -> None:
@@ -150,12 +130,16 @@ def _name_all(db: duckdb.DuckDBPyConnection) -> None:
         new = f"SELECT DISTINCT {column}_id AS name FROM arrived ANTI JOIN {table} ON {table}.name = arrived.{column}_id"
         db.execute(f"INSERT INTO {table} SELECT {_next_id(table)}, name FROM ({new})")
     slices = ", ".join(DIMENSIONS)
-    new = f"SELECT DISTINCT {slices} FROM arrived EXCEPT SELECT {slices} FROM slices"
-    db.execute(f"INSERT INTO slices SELECT {_next_id('slices')}, {slices} FROM ({new})")
+    db.execute(f"INSERT INTO slices SELECT {_next_id('slices')}, {slices} FROM arrived_slices ANTI JOIN slices USING ({slices})")
+    numbers = f"SELECT arrived_slices.slice, slices.id FROM arrived_slices JOIN slices USING ({slices})"
+    scaled = ", ".join(f"{value} AS {name}" for name, value in SCALED.items())
     db.execute(f"""
         CREATE OR REPLACE TEMP TABLE incoming AS
-        SELECT arrived.* EXCLUDE (session_id, peer_id), sessions.id AS session, peers.id AS peer, slices.id AS slice
-        FROM arrived JOIN sessions ON sessions.name = session_id JOIN peers ON peers.name = peer_id JOIN slices USING ({slices})
+        SELECT {", ".join(name for name in _OWN if not name.endswith("_id"))}, {", ".join(MEANS)}, {scaled},
+               sessions.id AS session, peers.id AS peer, numbers.id AS slice,
+               (received_ms // {HOUR_MS})::INTEGER AS hour, (received_ms // {MINUTE_MS})::INTEGER AS minute
+        FROM arrived JOIN sessions ON sessions.name = session_id JOIN peers ON peers.name = peer_id
+        JOIN ({numbers}) AS numbers ON numbers.slice = arrived.slice
     """)
 
 
@@ -167,7 +151,7 @@ def _leave_out_known(db: duckdb.DuckDBPyConnection) -> Counter[int]:
     """Take out of `incoming` what was counted before; how many of each hour."""
     db.execute(f"""
         CREATE OR REPLACE TEMP TABLE known AS
-        SELECT DISTINCT incoming.rowid AS row, {_HOUR.replace("received_ms", "incoming.received_ms")} AS hour
+        SELECT DISTINCT incoming.rowid AS row, incoming.hour
         FROM incoming JOIN seen ON seen.session = incoming.session AND seen.block = incoming.seq // {BLOCK}
         WHERE (numbers >> (seq % {BLOCK})::UBIGINT) & 1::UBIGINT = 1
     """)
@@ -187,17 +171,11 @@ def _present(period_ms: int) -> str:
 
 
 def _add_minutes(db: duckdb.DuckDBPyConnection) -> None:
-    """The sums of each minute by each dimension, made of sums by slice."""
+    """The sums of each minute by each dimension."""
     sums = ", ".join(f"{column.of_messages} AS {column.name}" for column in MINUTE.columns)
-    db.execute(f"""
-        CREATE OR REPLACE TEMP TABLE minutes AS
-        SELECT {_HOUR} AS hour, (received_ms // {MINUTE_MS})::INTEGER AS minute, weight, slice, {sums} FROM incoming GROUP BY ALL
-    """)
-    merged = ", ".join(f"{column.merged}" for column in MINUTE.columns)
     for dimension in ("", *DIMENSIONS):
-        value = f"slices.{dimension}" if dimension else "''"
+        value, joined = (f"slices.{dimension}", "JOIN slices ON slices.id = slice") if dimension else ("''", "")
         db.execute(f"""
-            INSERT INTO minute_sums SELECT hour, '{dimension}', {value}, minute, weight, {merged}
-            FROM minutes JOIN slices ON slices.id = minutes.slice GROUP BY hour, {value}, minute, weight
+            INSERT INTO minute_sums SELECT hour, '{dimension}', {value}, minute, weight, {sums}
+            FROM incoming {joined} GROUP BY hour, {value}, minute, weight
         """)
-    db.execute("DROP TABLE minutes")

@@ -6,7 +6,7 @@ Each rollup has the column `hour` (hours since 1970, UTC), by which it is folded
 
 from dataclasses import dataclass
 
-from monitor_platform.measures.exact import exact_sum
+from monitor_platform.measures.exact import ONE
 
 FORMAT = 1
 """Of the store; another number is another way of keeping, and the history has to be built anew."""
@@ -76,18 +76,26 @@ def _counted(name: str, of_messages: str) -> Column:
     return Column(name=name, kind="UINTEGER", of_messages=of_messages, merged=f"sum({name})")
 
 
-def _summed(name: str, value: str) -> Column:
-    return Column(name=name, kind="HUGEINT", of_messages=exact_sum(value), merged=f"sum({name})")
+def _summed(name: str) -> Column:
+    return Column(name=name, kind="HUGEINT", of_messages=f"coalesce(sum({name}), 0)", merged=f"sum({name})")
+
+
+SCALED = {f"{name}_sum": f"{name} * weight" for name in MEANS} | {
+    "both_upload_sum": f"CASE WHEN {_BOTH} THEN upload_kbps * weight END",
+    "both_download_sum": f"CASE WHEN {_BOTH} THEN download_kbps * weight END",
+}
+"""SQL of what is summed, by the name of its column; scaled once for each message, as several rollups sum it."""
+SCALED = {name: f"CAST({value} * {ONE}::DOUBLE AS HUGEINT)" for name, value in SCALED.items()}
 
 
 def _sums() -> tuple[Column, ...]:
     """Numerators and denominators; the weight is a key, so that a denominator is a plain count."""
-    means = [(_summed(f"{name}_sum", f"{name} * weight"), _counted(f"{name}_n", f"count({name})")) for name in MEANS]
+    means = [(_summed(f"{name}_sum"), _counted(f"{name}_n", f"count({name})")) for name in MEANS]
     return (
         _counted("messages", "count(*)"),
         *(column for pair in means for column in pair),
-        _summed("both_upload_sum", f"CASE WHEN {_BOTH} THEN upload_kbps * weight END"),
-        _summed("both_download_sum", f"CASE WHEN {_BOTH} THEN download_kbps * weight END"),
+        _summed("both_upload_sum"),
+        _summed("both_download_sum"),
     )
 
 

@@ -1,0 +1,224 @@
+"""The dashboard as its viewers have it: how old a picture is, how long an answer takes, and what many viewers cost.
+
+a) Display delay: an audience of `swarmscope simulate` and probes of one message a request go through a coordinator and two feedback
+   servers to a platform that polls every second; from a probe's `sent_ms` to the frame in Chromium that counts it. Two pages are
+   open: everybody, and the probes' channel, whose number of peers says which probes are in the picture.
+b) Filters: from the choice in the browser to the answer drawn, live and over recorded days with their history; each filter is one
+   that nobody has asked before. And from a click on a link to the first picture.
+c) Onlookers: the platform's processor time with one open dashboard and with fifty: a few are Chromium's, the others websockets
+   without a browser (a browser takes more of the machine than the platform does).
+
+`--logs` are recorded logs, such as `swarmscope simulate olympics --into FOLDER` writes, and `--history` their history, which is
+built first if it is not there; without them a hundredth of the Olympics is made up for (b), and a line says so.
+"""
+
+import argparse
+import http.client
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import islice, product
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+from benchmarks.chromium import Browser, DashboardPage, chromium
+from benchmarks.onlookers import onlookers
+from benchmarks.running import Running, serving, working
+
+CHROMIUM_PAGES = 3
+PERIOD_S = 30
+PROBE_CHANNEL = "probe"
+PROBE_EVERY_S = 0.25
+GIVE_UP_S = 30.0
+PAGES = ("/", "/map", "/timeline", "/sessions", "/health")
+HISTORY_PAGES = (*PAGES, "/history")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """`warm_s`: until everybody has spoken at least once."""
+
+    peers: int
+    warm_s: float
+    seconds: float
+    filters: int
+    openings: int
+    viewers: int
+
+
+FULL = Size(peers=7_000, warm_s=60, seconds=60, filters=60, openings=5, viewers=50)
+QUICK = Size(peers=300, warm_s=10, seconds=10, filters=8, openings=1, viewers=10)
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Print three tables."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks dashboard", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK.peers} peers and a minute or two, to see that it runs")
+    parser.add_argument("--logs", type=Path, help="folder of recorded logs for (b)")
+    parser.add_argument("--history", type=Path, help="folder of their history; built if it is not there")
+    parser.add_argument("--only", choices=["live", "recorded"], help="live: (a), (c) and (b) live; recorded: (b) over --logs")
+    asked = parser.parse_args(arguments)
+    size = QUICK if asked.quick else FULL
+    with tempfile.TemporaryDirectory(prefix="swarmscope-bench-") as folder, chromium() as browser:
+        if asked.only != "recorded":
+            live(Path(folder), browser, size)
+        if asked.only != "live":
+            recorded(Path(folder), browser, size, asked.logs, asked.history)
+
+
+def live(folder: Path, browser: Browser, size: Size) -> None:
+    with ExitStack() as running:
+        coordinator, monitor = running.enter_context(pipeline(folder))
+        crowd = ("--peers", str(size.peers), "--period", str(PERIOD_S))
+        running.enter_context(working("simulate", "--coordinator", coordinator.url, *crowd))
+        print(f"{size.peers:,} live peers, a report each {PERIOD_S} s, 2 feedback servers, poll 1 s\n", flush=True)
+        time.sleep(size.warm_s)
+        display_delay(browser, coordinator, monitor, size)
+        filtered("live", browser, monitor, "/", size)
+        opened("live", browser, monitor, PAGES, size)
+    # Another platform, so that no page of before is open any more.
+    with ExitStack() as running:
+        coordinator, monitor = running.enter_context(pipeline(folder / "again"))
+        running.enter_context(working("simulate", "--coordinator", coordinator.url, *crowd))
+        time.sleep(size.warm_s)
+        many_viewers(browser, monitor, size)
+
+
+def recorded(folder: Path, browser: Browser, size: Size, logs: Path | None, history: Path | None) -> None:
+    if logs is None:
+        logs = folder / "logs"
+        print("a hundredth of the Olympics is made up, for there are no --logs", flush=True)
+        _swarmscope("simulate", "olympics", "--into", str(logs), "--scale", "0.01" if size is FULL else "0.001")
+    history = history or folder / "history"
+    if not history.exists():
+        print(f"the history of {logs} is built first", flush=True)
+        _swarmscope("history", "build", str(logs), "--into", str(history))
+    began = time.perf_counter()
+    with serving("monitor", "--static", str(logs), "--history", str(history)) as monitor:
+        print(f"\nrecorded: {logs}; ready after {time.perf_counter() - began:.1f} s", flush=True)
+        opened("recorded", browser, monitor, HISTORY_PAGES, size)
+        filtered("recorded", browser, monitor, "/", size)
+        filtered("recorded", browser, monitor, "/history", size)
+        print(f"platform: {monitor.memory_mib():,.0f} MiB, {monitor.cpu_s():,.1f} s of processor time in all")
+
+
+def display_delay(browser: Browser, coordinator: Running, monitor: Running, size: Size) -> None:
+    probe = _post(coordinator.url)
+    sent_ms = [probe(0)]  # there has to be one, or the page has no answer for the channel
+    everybody = browser.open(f"{monitor.url}/")
+    page = browser.open(f"{monitor.url}/?{urlencode({'channel': PROBE_CHANNEL})}")
+    for each in (everybody, page):
+        each.note_down()
+    begun = len(sent_ms)
+    until = time.monotonic() + size.seconds
+    while time.monotonic() < until:
+        time.sleep(PROBE_EVERY_S)
+        sent_ms.append(probe(len(sent_ms)))
+    give_up = time.monotonic() + GIVE_UP_S
+    while (page.drawn() or [(0, 0)])[-1][1] < len(sent_ms):
+        if time.monotonic() > give_up:
+            sys.exit(f"{len(sent_ms)} probes were sent, and the page shows {page.drawn()[-1:]}")
+        time.sleep(PROBE_EVERY_S)
+    drawn = page.drawn()
+    # The nth probe is in the picture when n peers of the channel are.
+    delays = [
+        next(at_ms for at_ms, peers in drawn if peers > number) - sent for number, sent in enumerate(sent_ms[begun:], start=begun)
+    ]
+    tell(f"(a) sent to drawn, {len(delays)} probes; the page of everybody was drawn {len(everybody.drawn())} times", delays)
+
+
+def filtered(name: str, browser: Browser, monitor: Running, path: str, size: Size) -> None:
+    page = browser.open(monitor.url + path)
+    times = [page.choose(**changes) for changes in islice(filters(browser.open(f"{monitor.url}/")), size.filters)]
+    tell(f"(b) {name}, {path}: filter chosen to answer drawn, {len(times)} filters", times)
+
+
+def opened(name: str, browser: Browser, monitor: Running, paths: Sequence[str], size: Size) -> None:
+    times = [browser.opening_ms(monitor.url + path) for _ in range(size.openings) for path in paths]
+    tell(f"(b) {name}: page opened to first picture, {', '.join(paths)}", times)
+
+
+def filters(page: DashboardPage) -> Iterator[dict[str, str]]:
+    """Filters that nobody has asked before: each channel, each ISP, then both."""
+    channels, isps = page.offered("channel"), page.offered("isp")
+    yield from ({"channel": channel, "isp": ""} for channel in channels)
+    yield from ({"channel": "", "isp": isp} for isp in isps)
+    yield from ({"channel": channel, "isp": isp} for isp, channel in product(isps, channels))
+
+
+def many_viewers(browser: Browser, monitor: Running, size: Size) -> None:
+    nobody = _cpu_a_second(monitor, size)
+    browser.open(f"{monitor.url}/")
+    one = _cpu_a_second(monitor, size)
+    for _ in range(CHROMIUM_PAGES - 1):
+        browser.open(f"{monitor.url}/")
+    with onlookers(f"{monitor.url}/", size.viewers - CHROMIUM_PAGES) as heard:
+        many = _cpu_a_second(monitor, size, before=lambda: list(heard))
+        silent = sum(not each for each in heard)
+    if silent:
+        sys.exit(f"{silent} of the onlookers have heard nothing")
+    print(f"\n(c) platform's processor time a second: nobody {nobody:.3f} s, one dashboard {one:.3f} s, ", end="")
+    print(f"{size.viewers} ({CHROMIUM_PAGES} in Chromium) {many:.3f} s; {many / one:.2f} times that of one")
+
+
+def _cpu_a_second(monitor: Running, size: Size, *, before: Callable[[], object] = list) -> float:
+    time.sleep(min(size.seconds, 10))  # what opening has cost is over
+    before()
+    began, used = time.monotonic(), monitor.cpu_s()
+    time.sleep(size.seconds)
+    return (monitor.cpu_s() - used) / (time.monotonic() - began)
+
+
+def tell(what: str, times_ms: Sequence[float]) -> None:
+    """Median, p95 and p99 of what was waited."""
+    ordered = sorted(times_ms)
+    p50, p95, p99 = (ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))] for share in (0.5, 0.95, 0.99))
+    print(
+        f"{what}\n    p50 {p50:,.0f} ms   p95 {p95:,.0f} ms   p99 {p99:,.0f} ms   mean {statistics.fmean(ordered):,.0f} ms",
+        flush=True,
+    )
+
+
+@contextmanager
+def pipeline(folder: Path) -> Iterator[tuple[Running, Running]]:
+    """A coordinator and a monitoring platform, with two feedback servers between them."""
+    with ExitStack() as running:
+        urls = []
+        for name in ("fs1", "fs2"):
+            server = running.enter_context(serving("feedback-server", "--data", str(folder / name), "--name", name))
+            urls += ["--feedback-server", server.url]
+        near = ("--trusted-proxy", "127.0.0.1/32")
+        coordinator = running.enter_context(serving("coordinator", "--spool", str(folder / "spool"), *near, *urls))
+        poll = ("--poll-seconds", "1", "--mirror", str(folder / "mirror"))
+        yield coordinator, running.enter_context(serving("monitor", *poll, *urls))
+
+
+def _post(coordinator: str) -> Callable[[int], int]:
+    """Sends a probe, a peer of its own, and returns its `sent_ms`."""
+    parts = urlsplit(coordinator)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=GIVE_UP_S)
+
+    def probe(number: int) -> int:
+        who, sent_ms = f"probe-{number}", time.time_ns() // 1_000_000
+        message = {"v": 1, "peer_id": who, "session_id": who, "seq": 0, "event": "report", "sent_ms": sent_ms}
+        body = json.dumps(message | {"channel": PROBE_CHANNEL, "playback_kbps": 850.0, "continuity": 0.99})
+        connection.request("POST", "/v1/feedback", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        if answer.status != 202:
+            sys.exit(f"the coordinator did not take a probe: HTTP {answer.status}")
+        answer.read()
+        return sent_ms
+
+    return probe
+
+
+def _swarmscope(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "swarmscope", *arguments], check=True)
