@@ -1,4 +1,8 @@
-"""Parquet is verified by decoding it once with page checksums: a row group is to it what a frame is to the other forms."""
+"""A row group is to Parquet what a frame is to the other forms.
+
+A log of ours has checksums of them and of its end (feedback_wire/parquet_sums.py). A file of another program has at best some of its
+pages: it is decoded once to see them, and what a flipped bit in its end does is up to the engine.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feedback_wire.frames import Damage
+from feedback_wire.parquet_sums import DamagedEnd, damaged_groups
 
 # Damaged Thrift or compressed bytes surface as any of these, by where the damage lies.
-UNREADABLE = (pa.ArrowException, OSError, ValueError)
+UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError)
 
 MOST_ROWS_UNCHECKED = 1_000_000
 """A real record takes some 65 bytes; but a kilobyte can claim a billion, and an engine would write them all out."""
@@ -28,17 +33,20 @@ def check_parquet(path: Path, salvage: Path) -> CheckedParquet:
     """The readable rows of `path`: in itself if all are, else the whole row groups, written to `salvage`."""
     size = path.stat().st_size
     try:
+        with path.open("rb") as opened:
+            found = damaged_groups(opened)
         file = pq.ParquetFile(path, page_checksum_verification=True)
     except UNREADABLE as error:
-        damage = Damage(0, size, f"not a readable Parquet file: {_first_line(error)}", torn=True)
-        return CheckedParquet(path=path, records=0, lost=0, damages=(damage,), columns=())
+        damage = Damage(0, size, f"not a readable Parquet file: {_first_line(error)}", torn=not isinstance(error, DamagedEnd))
+        lost = error.records if isinstance(error, DamagedEnd) else 0
+        return CheckedParquet(path=path, records=0, lost=lost, damages=(damage,), columns=())
     rows = file.metadata.num_rows
     if rows > MOST_ROWS_UNCHECKED and rows > size:
         file.close()
         damage = Damage(0, size, f"it says that it has {rows} records, less than a byte for each")
         return CheckedParquet(path=path, records=0, lost=0, damages=(damage,), columns=())
     with file:
-        damaged = _damaged_groups(path, file)
+        damaged = _damaged_groups(path, file) if found is None else _told_groups(file, found)
         if damaged:
             path = _write_whole_groups(file, set(damaged), salvage)
         lost = sum(file.metadata.row_group(group).num_rows for group in damaged)
@@ -49,6 +57,12 @@ def check_parquet(path: Path, salvage: Path) -> CheckedParquet:
             damages=tuple(damaged.values()),
             columns=tuple(file.schema_arrow.names),
         )
+
+
+def _told_groups(file: pq.ParquetFile, damaged: frozenset[int]) -> dict[int, Damage]:
+    """The groups whose own checksum is wrong; the others need not be decoded to be known."""
+    wrong = ValueError("its checksum is wrong")
+    return {group: _damage(file, group, wrong) for group in sorted(damaged) if group < file.num_row_groups}
 
 
 def _damaged_groups(path: Path, file: pq.ParquetFile) -> dict[int, Damage]:
