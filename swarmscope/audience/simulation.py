@@ -17,7 +17,7 @@ from swarmscope.audience.viewer import Viewer
 from swarmscope.audience.viewing import arrives_s, ramp_s
 
 LAST_WORDS_S = 30.0
-"""How long after the end what still waits is sent again."""
+"""After the end, how long without a final answer until what still waits is given up."""
 TIMEOUT_S = 10.0
 CONNECTIONS = 256
 KEEP_ALIVE_S = 10.0
@@ -25,7 +25,7 @@ KEEP_ALIVE_S = 10.0
 
 
 async def simulate(settings: Settings, *, tally: Tally, witness: Witness, stop: asyncio.Event) -> None:
-    """Run until the duration is over or `stop` is set; then all leave, and what waits is sent again for LAST_WORDS_S at most."""
+    """Run until the duration is over or `stop` is set; then all leave, and what waits is sent for as long as answers come."""
     closing = asyncio.Event()
     urls = feedback_urls(settings.coordinator)
     connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEP_ALIVE_S)
@@ -53,7 +53,7 @@ async def simulate(settings: Settings, *, tally: Tally, witness: Witness, stop: 
         _cancel(living)
         await asyncio.wait(living)  # by now everybody has said their last word
         closing.set()
-        await _emptied(uplinks)
+        await _emptied(uplinks, tally)
         _cancel(delivering)
 
 
@@ -78,9 +78,13 @@ async def _until(stop: asyncio.Event, seconds: float | None) -> None:
         return
 
 
-async def _emptied(uplinks: list[Uplink]) -> None:
-    """Wait until nothing waits any more, or it has taken too long."""
-    await asyncio.wait([asyncio.create_task(uplink.emptied()) for uplink in uplinks], timeout=LAST_WORDS_S)
+async def _emptied(uplinks: list[Uplink], tally: Tally) -> None:
+    """Wait until nothing waits any more, or nobody has answered for too long."""
+    emptying = {asyncio.create_task(uplink.emptied()) for uplink in uplinks}
+    waiting = None
+    while emptying and tally.waiting != waiting:
+        waiting = tally.waiting
+        _, emptying = await asyncio.wait(emptying, timeout=LAST_WORDS_S)
 
 
 def _cancel(tasks: list[asyncio.Task[None]]) -> None:
