@@ -1,7 +1,7 @@
 """A row group is to Parquet what a frame is to the other forms.
 
-A log of ours has checksums of them and of its end (feedback_wire/parquet_sums.py). A file of another program has at best some of its
-pages: it is decoded once to see them, and what a flipped bit in its end does is up to the engine.
+A log of ours has checksums of them and of its end (feedback_wire/parquet_sums.py). A file of another program has at best some of
+its pages: it is decoded once to see them, and what a flipped bit in its end does is up to the engine.
 """
 
 from dataclasses import dataclass
