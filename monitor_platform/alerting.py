@@ -61,7 +61,7 @@ class Alerting(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        lasting: list[str] = [each.alert.rule.severity for each in self.watch.told if each.alert.ended_ms is None]
+        lasting: list[str] = [each.alert.rule.severity for each in self.watch.lasting]
         open_now = GaugeMetricFamily("swarmscope_monitor_alerts_open", "Alerts that last.", labels=["severity"])
         for severity in SEVERITIES:
             open_now.add_metric([severity], lasting.count(severity))

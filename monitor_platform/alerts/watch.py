@@ -50,11 +50,9 @@ class AlertWatch:
         # Made anew after each step, because others read it while a worker judges.
         self.told: tuple[Told, ...] = ()
         """Each alert once, the one that began last first; those that last are as of now."""
+        self.lasting: tuple[Told, ...] = ()
+        """Those of them that are not over."""
         self.raised = 0
-
-    @property
-    def open(self) -> int:
-        return sum(each.alert.ended_ms is None for each in self.told)
 
     def judge(self, table: FeedbackTable, until_ms: int) -> None:
         """Judge every whole minute up to `until_ms` that was not judged yet by what `table` holds of it."""
@@ -66,6 +64,7 @@ class AlertWatch:
                         self._change(table, alert, end_ms)
             self._judged_ms = span.to_ms
             self.told = self._current()
+            self.lasting = tuple(each for each in self.told if each.alert.ended_ms is None)
 
     async def run(self, table: FeedbackTable, worker: Executor, late_ms: int) -> None:
         """Judge minutes as they become complete, `late_ms` after their end, until cancelled."""

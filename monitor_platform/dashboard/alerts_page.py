@@ -8,10 +8,10 @@ from bokeh.models import LayoutDOM
 
 from monitor_platform.alerts.detector import Alert
 from monitor_platform.alerts.evidence import Evidence
-from monitor_platform.alerts.observations import MINUTE_MS
-from monitor_platform.alerts.rules import PEERS
+from monitor_platform.alerts.rules import SEVERITIES
 from monitor_platform.alerts.telling import minutes, sentence, shown, title
 from monitor_platform.alerts.watch import AlertWatch, Told
+from monitor_platform.dashboard.marks import address, minutes_of
 from monitor_platform.dashboard.names import dimension_name, place_name
 from monitor_platform.dashboard.page import Look, Page, Show
 from monitor_platform.dashboard.question import DEFAULT_MEASURE
@@ -48,23 +48,28 @@ ALERTS_PAGE = Page(
 )
 
 
+def lasting(watch: AlertWatch | None) -> dict[str, Any]:
+    """For the navigation: how many alerts last, and the gravest of their severities."""
+    grave = [each.alert.rule.severity for each in watch.lasting] if watch is not None else []
+    return {"number": len(grave), "severity": max(grave, key=SEVERITIES.index, default="")}
+
+
 def _told(watch: AlertWatch | None, end_ms: int | None) -> dict[str, Any]:
     """`end_ms`: when the recorded files end; None while time goes on."""
     if watch is None:
         return {"rules": 0, "how": HOW_TO_BEGIN, "alerts": []}
     told = sorted(watch.told, key=lambda each: (each.alert.ended_ms is not None, -each.alert.began_ms))
-    lasting = sum(each.alert.ended_ms is None for each in told)
     said = "judged each minute" if end_ms is None else "recorded files, judged once"
     return {
         "rules": watch.rules,
-        "note": f"{count(watch.rules, 'rule')}, {said}; {lasting} lasting, {len(told) - lasting} over",
+        "note": f"{count(watch.rules, 'rule')}, {said}; {len(watch.lasting)} lasting, {len(told) - len(watch.lasting)} over",
         "alerts": [_row(each, end_ms) for each in told[:MOST_ALERTS]],
     }
 
 
 def _row(told: Told, end_ms: int | None) -> dict[str, Any]:
     alert, evidence = told.alert, told.evidence
-    when = _when(alert, end_ms)
+    when = minutes_of(alert, end_ms)
     return {
         "severity": alert.rule.severity,
         "lasts": alert.ended_ms is None,
@@ -73,24 +78,11 @@ def _row(told: Told, end_ms: int | None) -> dict[str, Any]:
         "from": alert.began_ms,
         "until": alert.ended_ms,
         "minutes": minutes(alert),
-        "href": _address("/", alert, when),
-        "sessions_href": _address("/sessions", alert, when),
+        "href": address("/", alert, when),
+        "sessions_href": address("/sessions", alert, when),
         "slices": _slices(alert, evidence, when),
         "sessions": _sessions(alert, evidence, when),
     }
-
-
-def _when(alert: Alert, end_ms: int | None) -> dict[str, str]:
-    """The alert's own minutes; one that lasts is looked at where time goes on."""
-    until_ms = alert.ended_ms or end_ms
-    return {} if until_ms is None else {"from": str(alert.began_ms - MINUTE_MS), "to": str(until_ms)}
-
-
-def _address(path: str, alert: Alert, more: Mapping[str, str]) -> str:
-    measure = alert.rule.measure if alert.rule.measure not in {PEERS, DEFAULT_MEASURE} else ""
-    asked = {**alert.rule.where, **alert.slice, "measure": measure, **more}
-    query = urlencode({name: value for name, value in asked.items() if value})
-    return f"{path}?{query}" if query else path
 
 
 def _slices(alert: Alert, evidence: Evidence, when: Mapping[str, str]) -> Sequence[dict[str, str]]:
@@ -99,7 +91,7 @@ def _slices(alert: Alert, evidence: Evidence, when: Mapping[str, str]) -> Sequen
             "text": f"{dimension_name(each.dimension)} {place_name(each.name)}",
             "value": shown(alert, each.mean or 0),
             "n": count(each.peers, "peer"),
-            "href": _address("/", alert, {each.dimension: each.name, **when}),
+            "href": address("/", alert, {each.dimension: each.name, **when}),
         }
         for each in evidence.slices
     ]

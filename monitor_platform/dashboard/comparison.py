@@ -1,6 +1,7 @@
 """With what a page compares: another time, another cohort, or both; and, for the tiles, the time before when nothing is chosen."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from monitor_platform.dashboard.question import ANYBODY, COMPARE, Question
 from monitor_platform.measures.selection import Span
@@ -46,6 +47,14 @@ def _cohort(question: Question, span: Span) -> dict[str, str]:
     return {name: value for name, value in mixed.items() if value != ANYBODY}
 
 
+def _from(compare: str) -> str:
+    """An address can name a time that no calendar has."""
+    try:
+        return f"{datetime.fromtimestamp(int(compare) / 1000, UTC):from %Y-%m-%d %H:%M:%S UTC}"
+    except (OverflowError, ValueError):
+        return "another time"
+
+
 def _words(question: Question) -> list[str]:
     cohort = [f"{name.removeprefix('extra.')} {'anything' if value == ANYBODY else value}" for name, value in question.versus]
-    return cohort + ([COMPARE.get(question.compare, "another time")] if question.compare else [])
+    return cohort + ([COMPARE.get(question.compare) or _from(question.compare)] if question.compare else [])

@@ -23,10 +23,12 @@ from bokeh.server.views.static_handler import StaticHandler
 from jinja2 import Environment, FileSystemLoader
 
 from feedback_wire.problem import Problem
+from monitor_platform.dashboard.alerts_page import lasting
 from monitor_platform.dashboard.answers import Moment
 from monitor_platform.dashboard.curves import curves_of
 from monitor_platform.dashboard.facts import OK, apart, choices, facts, failed, nothing_yet
 from monitor_platform.dashboard.health import health
+from monitor_platform.dashboard.marks import marks
 from monitor_platform.dashboard.page import Look, Page
 from monitor_platform.dashboard.pages import PAGES
 from monitor_platform.dashboard.picture import AUDIENCE, Picture, Scene, distributed, picture, series_of
@@ -104,7 +106,10 @@ class Viewer:
     async def _refresh(self, scene: Scene | None, question: Question) -> None:
         if scene is None and not self._page.stands_alone:
             self._exchange.update(
-                facts=json.dumps(nothing_yet(question, live=self._watch.live) | {"health": health(self._watch, None)})
+                facts=json.dumps(
+                    nothing_yet(question, live=self._watch.live)
+                    | {"health": health(self._watch, None), "lasting": lasting(self._watch.alerts)}
+                )
             )
             return
         look = Look(watch=self._watch, scene=scene, question=question)
@@ -119,7 +124,7 @@ class Viewer:
         self._showing = True
         try:
             told = {"page": dict(show()) if show is not None else {}, "asked": self._exchange.asked}
-            told["health"] = health(self._watch, shown)
+            told |= {"health": health(self._watch, shown), "lasting": lasting(self._watch.alerts)}
             if shown is not None and scene is not None:
                 self._show(shown)
                 self._exchange.update(choices=json.dumps(choices(shown)))
@@ -146,7 +151,11 @@ class Viewer:
             self._histogram.show(drawn, shown.histogram, against=there[2], chosen=chosen)
         if self._timeline is not None:
             series = [measure_of(name, "timeline") for name in series_of(question)]
-            self._timeline.show(MEASURES[AUDIENCE], shown.audience, series, shown.timeline, shown.span, curves_of(shown))
+            self._timeline.show(
+                *(MEASURES[AUDIENCE], shown.audience, series, shown.timeline, shown.span, curves_of(shown)),
+                band=shown.band,
+                marks=marks(shown.alerts),
+            )
 
     def _make_views(self) -> None:
         views = self._page.views

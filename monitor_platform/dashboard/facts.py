@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from monitor_platform.dashboard.band import MOST_MESSAGES
 from monitor_platform.dashboard.curves import legend
 from monitor_platform.dashboard.health import drops
+from monitor_platform.dashboard.marks import in_words
 from monitor_platform.dashboard.names import dimension_name, place_name, value_name
-from monitor_platform.dashboard.picture import AUDIENCE, Picture, Scene, distributed, series_of
+from monitor_platform.dashboard.picture import AUDIENCE, Picture, Scene, banded, distributed, series_of
 from monitor_platform.dashboard.question import COLOURING, COMPARE, MINUTES, MOST_SERIES, SERIES, VERSUS, Question
 from monitor_platform.dashboard.tables import BY_VIEW, slice_measure
 from monitor_platform.dashboard.tiles import tiles
@@ -55,6 +57,7 @@ def facts(picture: Picture, scene: Scene) -> Fact:
         "keys": _keys(picture),
         "slices": _slices(picture),
         "legend": legend(picture),
+        "marks": in_words(picture.alerts),
         "compare": question.compare,
         "by": question.by,
         "tables": {view: BY_VIEW[view](picture).said() for view in question.tables},
@@ -117,6 +120,7 @@ def nothing_yet(question: Question, *, live: bool) -> Fact:
         "keys": {},
         "slices": [],
         "legend": [],
+        "marks": {"told": [], "more": 0},
         "compare": question.compare,
         "by": question.by,
         "tables": {},
@@ -168,9 +172,10 @@ def _chips(question: Question) -> list[Fact]:
         chips.append({"names": ["from", "to"], "text": "Time range", "span": [question.span.from_ms, question.span.to_ms]})
     if question.by:
         chips.append({"names": ["by"], "text": f"by {dimension_name(question.by)}"})
-    if question.compare:
-        said = COMPARE.get(question.compare, "another time")
-        chips.append({"names": ["compare"], "text": f"compared with {said}"})
+    if question.compare in COMPARE:
+        chips.append({"names": ["compare"], "text": f"compared with {COMPARE[question.compare]}"})
+    elif question.compare:
+        chips.append({"names": ["compare"], "text": "compared with", "at": int(question.compare)})
     versus = [(VERSUS + name, f"{dimension_name(name)}: {value_name(name, value)}") for name, value in question.versus]
     return chips + [{"names": [name], "text": f"compared with {text}"} for name, text in versus]
 
@@ -201,13 +206,14 @@ def _notes(picture: Picture) -> dict[str, str]:
     notes = {
         "map": f"{measure} by area",
         "district": f"{measure} by {picture.atlas.districts.kind}; choose one for its distribution",
-        "timeline": f"each point stands for the {picture.window_s:,.0f} s before it",
+        "timeline": f"each point: the {picture.window_s:,.0f} s before it{_said_of_band(picture)}",
         "slices": f"{slice_measure(picture).title}: peers × how much worse than the rest",
     }
     if picture.beside is not None:
         said = f"; difference from {picture.beside.other.name}"
         notes |= {view: notes[view] + said for view in ("map", "district")}
-        notes["timeline"] += f"; dashed: {picture.beside.other.name}"
+        ghost = any(value is not None for value in picture.beside.timeline.values[series_of(picture.question)[0]])
+        notes["timeline"] += f"; dashed: {picture.beside.other.name}" + ("" if ghost else " (nothing is recorded of it)")
     if picture.histogram is not None:
         place = picture.question.district or picture.question.area
         where = f" in {place_name(place)}" if place else ""
@@ -217,6 +223,15 @@ def _notes(picture: Picture) -> dict[str, str]:
             n = count(picture.beside.histogram.peers, "peer")
             notes["histogram"] += f"; dashed: {picture.beside.other.name}, n = {n}"
     return notes
+
+
+def _said_of_band(picture: Picture) -> str:
+    measure = banded(picture.question)
+    if measure is None:
+        return ""
+    if picture.band is None:
+        return f"; no band above {MOST_MESSAGES:,} messages"
+    return f"; band: p10 to p90 of {measure_of(measure, 'timeline').title}"
 
 
 def _asides(picture: Picture) -> dict[str, str]:

@@ -48,7 +48,7 @@ class HistoryPart:
         """Gather the numbers; what cannot be asked is told in words."""
         history: History | None = look.watch.history
         if history is None:
-            return lambda: {"says": ABSENT}
+            return lambda: {"says": ABSENT, "absent": True}
         try:
             return await self._gather(history, look)
         except ValueError as error:

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from monitor_platform.alerts.detector import Alert
+from monitor_platform.alerts.watch import Told
 from monitor_platform.dashboard.answers import Answer, Answers, Moment
+from monitor_platform.dashboard.band import band, has_band
 from monitor_platform.dashboard.comparison import Other, other_side, time_before
+from monitor_platform.dashboard.marks import within
 from monitor_platform.dashboard.question import DEFAULT_MEASURE, Question
 from monitor_platform.geo.atlas import Atlas
 from monitor_platform.measures.choices import choices, extra_columns, extra_measures
@@ -21,6 +25,7 @@ from monitor_platform.measures.starts import Starts, starts
 from monitor_platform.measures.summary import summarize
 from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.measures.timeline import Timeline, timeline
+from monitor_platform.views.timeline import Band
 
 AUDIENCE = "concurrent_peers"
 _MAPS: tuple[tuple[str, str, Region], ...] = (("map", "areas", "area"), ("district", "districts", "district"))
@@ -75,6 +80,7 @@ class Broken:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """What a page does not show is None: `areas`, `districts`, `histogram`, `slices`, `vitals`, and what is not asked: `beside`.
+    `band` is that of the first measure on the timeline, `alerts` those of this time and slice.
 
     `against`: the side that the tiles are compared with; `before` are the tiles there.
 
@@ -103,6 +109,8 @@ class Picture:
     before: Vitals | None
     beside: Beside | None
     breakdown: tuple[Broken, ...]
+    band: Band | None
+    alerts: tuple[Alert, ...]
     atlas: Atlas
 
 
@@ -119,6 +127,7 @@ class Scene:
     period_s: float
     live: bool
     atlas: Atlas
+    alerts: tuple[Told, ...] = ()
 
 
 async def picture(answers: Answers, scene: Scene, question: Question, *, views: frozenset[str]) -> Picture:
@@ -146,16 +155,32 @@ async def picture(answers: Answers, scene: Scene, question: Question, *, views: 
         "vitals": _when("tiles" in views, lambda: _vitals(answers, scene, here)),
         "before": _when("tiles" in views, lambda: _vitals(answers, scene, against)),
         "breakdown": _breakdown(answers, scene, here, question),
+        "band": _when("timeline" in views, lambda: _band(answers, scene, here, question, step)),
     }
     known: dict[str, Any] = dict(zip(parts, await asyncio.gather(*parts.values()), strict=True))
     beside = await _beside(answers, scene, question, other, views, known) if other is not None else None
     return Picture(
-        question=question, span=span, window_s=window_s(scene, step), against=against, beside=beside, atlas=scene.atlas, **known
+        question=question,
+        span=span,
+        window_s=window_s(scene, step),
+        against=against,
+        beside=beside,
+        alerts=within(scene.alerts, span, question.where()),
+        atlas=scene.atlas,
+        **known,
     )
 
 
 async def _when(wanted: bool, asked: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer | None:
     return await asked() if wanted else None
+
+
+async def _band(answers: Answers, scene: Scene, here: Other, question: Question, step: float) -> Band | None:
+    """The band of the first measure, unless other lines are drawn into its panel."""
+    measure = banded(question)
+    if measure is None:
+        return None
+    return await answers.ask(scene.moment, band, measure=measure, span=here.span, step_s=window_s(scene, step), where=here.where)
 
 
 async def _vitals(answers: Answers, scene: Scene, side: Other) -> Vitals:
@@ -241,6 +266,13 @@ def series_of(question: Question) -> tuple[str, ...]:
     """The measures on the timeline beside the audience: those chosen, else the one that colours the maps."""
     wanted = question.series or (question.measure,)
     return tuple(name for name in wanted if name != AUDIENCE) or (DEFAULT_MEASURE,)
+
+
+def banded(question: Question) -> str | None:
+    """The measure that has a band on the timeline: the first, unless its panel bears other lines."""
+    first = series_of(question)[0]
+    crowded = question.by or question.compare or question.versus
+    return first if has_band(first) and not crowded else None
 
 
 def distributed(measure: str) -> Measure:

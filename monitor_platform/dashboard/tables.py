@@ -21,6 +21,9 @@ from monitor_platform.views.wording import NOTHING, difference, say, title_of
 
 Cell = str | float | None
 
+MOST_LISTED = 400
+"""More rows nobody reads on a page; areas of a fine grid are tens of thousands. A timeline has fewer points."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
@@ -31,9 +34,11 @@ class Table:
     filters: list[tuple[str, str] | None]
 
     def said(self) -> dict[str, Any]:
-        """Ready for the page: all cells as text."""
-        rows = [[_said(cell, measure) for cell, (_, measure) in zip(row, self.columns, strict=True)] for row in self.rows]
-        return {"head": [title for title, _ in self.columns], "rows": rows, "filters": self.filters}
+        """Ready for the page: cells as text, and how many rows are left to the CSV."""
+        listed = self.rows[:MOST_LISTED]
+        rows = [[_said(cell, measure) for cell, (_, measure) in zip(row, self.columns, strict=True)] for row in listed]
+        head = [title for title, _ in self.columns]
+        return {"head": head, "rows": rows, "filters": self.filters[:MOST_LISTED], "more": len(self.rows) - len(listed)}
 
     def csv(self) -> str:
         """For spreadsheets: numbers bare, and no text that one of them would take for a formula."""

@@ -100,6 +100,7 @@ class Watch:
             period_s=self._period_s,
             live=self.live,
             atlas=self.atlas,
+            alerts=self.alerts.told if self.alerts is not None else (),
         )
 
     def pill(self) -> Pill:

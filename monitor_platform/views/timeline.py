@@ -4,9 +4,10 @@ Panels instead of many axes in one frame: a second scale in the same frame makes
 once; `show` says which measure each of them bears.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, pi
 from typing import Any
 
 from bokeh.events import Event, SelectionGeometry
@@ -66,6 +67,34 @@ class Curve:
     dashed: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """Something that lasted from one time to another, such as an alert; without `to_ms` it still does."""
+
+    from_ms: int
+    to_ms: int | None
+    text: str
+    colour: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """What lies behind the first measure's line: from `low` to `high` at each time."""
+
+    at_ms: Sequence[int]
+    low: Sequence[float | None]
+    high: Sequence[float | None]
+
+
+_MARK_TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430;max-width:480px">
+<b>@text</b><br>from @{from}{custom}<br>until @{until}{custom}</div>"""
+
+MARK_LANES = 4
+"""Marks of the same time lie below one another; of more than this many, the last lane bears several."""
+
+_LANE = 0.11
+"""Of the panel's height."""
+
 LEAST_BRUSH_MS = 1000
 """A shorter stroke is a slip of the hand."""
 
@@ -80,6 +109,7 @@ class TimelineView:
         self._panels = [_Panel(self._range, cursor, CATEGORIES[i % len(CATEGORIES)]) for i in range(panels)]
         for panel in (self._audience, *self._panels):
             panel.figure.on_event(SelectionGeometry, self._on_brush)
+        self._marks = _Marks(self._audience.figure)
         self.on_brush: Callable[[Span], None] = lambda _span: None
         self.figure: Column = column(
             self._audience.figure, *(panel.figure for panel in self._panels), sizing_mode="stretch_both", spacing=4
@@ -93,12 +123,15 @@ class TimelineView:
         timeline: Timeline,
         span: Span,
         curves: Sequence[Curve] = (),
+        band: Band | None = None,
+        marks: Sequence[Mark] = (),
     ) -> None:
         """Show the audience, from `heard`, and `measures` (as many as there are panels), from `timeline`, over `span`."""
         self._range.update(start=span.from_ms, end=span.to_ms)
-        self._audience.show(audience, heard, [(curve, curve.audience) for curve in curves])
-        for panel, measure in zip(self._panels, measures, strict=False):
-            panel.show(measure, timeline, [(curve, curve.timeline) for curve in curves])
+        room = self._marks.show(marks, span)
+        self._audience.show(audience, heard, [(curve, curve.audience) for curve in curves], room=room)
+        for at, (panel, measure) in enumerate(zip(self._panels, measures, strict=False)):
+            panel.show(measure, timeline, [(curve, curve.timeline) for curve in curves], band if at == 0 else None)
         used = min(len(measures), len(self._panels))
         for at, panel in enumerate(self._panels):
             panel.figure.visible = at < used
@@ -122,11 +155,13 @@ class _Panel:
         self._ticker = FixedTicker(ticks=[])
         self.figure = _panel_figure(x_range, self._title, self._ticker)
         self.figure.add_tools(CrosshairTool(overlay=cursor))
+        self.band = ColumnDataSource(_band_columns(None))
         if filled:
             self.figure.varea("at", 0, "value", source=self.source, fill_color=colour, fill_alpha=0.35)
         self._colour = colour
         line = self.figure.line("at", "value", source=self.source, line_color=colour, line_width=2, line_join="round")
         self._line = line.glyph
+        self.figure.varea("at", "low", "high", source=self.band, fill_color=colour, fill_alpha=0.28, level="underlay")
         self.lines = ColumnDataSource(_no_lines())
         beside = self.figure.multi_line(
             "xs", "ys", source=self.lines, line_color="colour", line_width=2, line_dash="dash", line_join="round"
@@ -138,15 +173,25 @@ class _Panel:
         local = CustomJSHover(code=LOCAL_AND_UTC)
         self.figure.add_tools(HoverTool(renderers=[line], mode="vline", tooltips=_TIP, formatters={"@{at}": local}))
 
-    def show(self, measure: Measure, timeline: Timeline, beside: Sequence[tuple[Curve, Timeline]] = ()) -> None:
-        self.source.data = _columns(measure, timeline)
+    def show(
+        self,
+        measure: Measure,
+        timeline: Timeline,
+        beside: Sequence[tuple[Curve, Timeline]] = (),
+        band: Band | None = None,
+        room: float = 0.0,
+    ) -> None:
+        """`room`: the share of the height, at the top, that no line reaches."""
+        self.source.data = _columns(measure, timeline, band)
+        self.band.data = _band_columns(band)
         self.lines.data = _line_columns(measure, beside)
         # Among lines of a breakdown everybody together is the ground that they are seen against.
         self._line.line_color = GROUND if any(not curve.dashed for curve, _ in beside) else self._colour
         self._title.text = title_of(measure)
         every = [value for values in self.lines.data["ys"] for value in values]
-        low, high = frame(measure, [*self.source.data["value"], *every])
-        self.figure.y_range.update(start=low, end=high)
+        spread = [*self.band.data["low"], *self.band.data["high"]]
+        low, high = frame(measure, [*self.source.data["value"], *every, *spread])
+        self.figure.y_range.update(start=low, end=low + (high - low) / (1 - room))
         self._ticker.ticks = [low, (low + high) / 2, high]
 
 
@@ -171,6 +216,63 @@ def _line_columns(measure: Measure, beside: Sequence[tuple[Curve, Timeline]]) ->
         columns["dash"].append([6, 4] if curve.dashed else [])
         columns["name"].append(curve.name)
     return columns
+
+
+def _band_columns(band: Band | None) -> dict[str, list[Any]]:
+    if band is None:
+        return {"at": [], "low": [], "high": []}
+    known = [each for each in zip(band.at_ms, band.low, band.high, strict=True) if each[1] is not None]
+    return {name: [each[at] for each in known] for at, name in enumerate(("at", "low", "high"))}
+
+
+class _Marks:
+    """Bars along the top of a panel, with a triangle where each begins and, if it is over, a stroke where it ended."""
+
+    def __init__(self, panel: figure) -> None:
+        self.bars = ColumnDataSource({name: [] for name in ("from", "until", "shown_from", "shown_to", "lane", "text", "colour")})
+        self.ends = ColumnDataSource({name: [] for name in ("at", "lane", "marker", "angle", "colour")})
+        panel.extra_y_ranges = {"lanes": Range1d(start=0, end=1)}
+        bars = panel.segment(
+            "shown_from", "lane", "shown_to", "lane", source=self.bars, y_range_name="lanes", line_color="colour", line_width=4
+        )
+        ends = panel.scatter("at", "lane", source=self.ends, y_range_name="lanes", marker="marker", angle="angle", size=9)
+        ends.glyph.update(line_color="colour", fill_color="colour", line_width=2)
+        begun = CustomJSHover(code=LOCAL_AND_UTC)
+        ended = CustomJSHover(code=f"if (!isFinite(value)) return 'now: it lasts';{LOCAL_AND_UTC}")
+        tip = HoverTool(renderers=[bars], tooltips=_MARK_TIP, attachment="below")
+        tip.formatters = {"@{from}": begun, "@{until}": ended}
+        panel.add_tools(tip)
+
+    def show(self, marks: Sequence[Mark], span: Span) -> float:
+        """Draw `marks`, and say which share of the panel's height they take."""
+        numbers = lanes_of(marks)
+        lanes = [1 - (number + 0.5) * _LANE for number in numbers]
+        lasting = [(mark, lane) for mark, lane in zip(marks, lanes, strict=True)]
+        self.bars.data = {
+            "from": [mark.from_ms for mark in marks],
+            "until": [float("nan") if mark.to_ms is None else mark.to_ms for mark in marks],
+            "shown_from": [max(mark.from_ms, span.from_ms) for mark in marks],
+            "shown_to": [span.to_ms if mark.to_ms is None else min(mark.to_ms, span.to_ms) for mark in marks],
+            "lane": lanes,
+            "text": [mark.text for mark in marks],
+            "colour": [mark.colour for mark in marks],
+        }
+        begins = [(mark.from_ms, lane, "inverted_triangle", 0.0, mark.colour) for mark, lane in lasting]
+        ends = [(mark.to_ms, lane, "dash", pi / 2, mark.colour) for mark, lane in lasting if mark.to_ms is not None]
+        shown = [each for each in begins + ends if span.from_ms <= each[0] <= span.to_ms]
+        self.ends.data = {name: [each[at] for each in shown] for at, name in enumerate(("at", "lane", "marker", "angle", "colour"))}
+        return (max(numbers) + 1.5) * _LANE if numbers else 0.0
+
+
+def lanes_of(marks: Sequence[Mark]) -> list[int]:
+    """For each mark the first lane that is free when it begins; if none is, the last one. Later marks choose first."""
+    free_ms = [float("-inf")] * MARK_LANES
+    lanes = [0] * len(marks)
+    for at in sorted(range(len(marks)), key=lambda at: (marks[at].from_ms, -at)):
+        mark = marks[at]
+        lanes[at] = next((lane for lane in range(MARK_LANES) if free_ms[lane] <= mark.from_ms), MARK_LANES - 1)
+        free_ms[lanes[at]] = max(free_ms[lanes[at]], float("inf") if mark.to_ms is None else mark.to_ms)
+    return lanes
 
 
 def _brush_box() -> BoxAnnotation:
@@ -201,11 +303,20 @@ def _panel_figure(x_range: Range1d, title: Title, ticker: FixedTicker) -> figure
     return panel
 
 
-def _columns(measure: Measure, timeline: Timeline) -> dict[str, list[Any]]:
+def _columns(measure: Measure, timeline: Timeline, band: Band | None) -> dict[str, list[Any]]:
     values = timeline.values[measure.name]
+    spreads = [_spread_at(measure, band, at) for at in timeline.at_ms]
     return {
         "at": list(timeline.at_ms),
         "value": [float("nan") if value is None else value for value in values],
         "title": [measure.title] * len(values),
-        "text": [say(measure, value) for value in values],
+        "text": [say(measure, value) + spread for value, spread in zip(values, spreads, strict=True)],
     }
+
+
+def _spread_at(measure: Measure, band: Band | None, at_ms: int) -> str:
+    """In words, where the band lies in the step that holds this time."""
+    at = bisect_left(band.at_ms, at_ms) if band is not None else 0
+    if band is None or at >= len(band.at_ms) or band.low[at] is None:
+        return ""
+    return f" (p10 to p90: {say(measure, band.low[at])} to {say(measure, band.high[at])})"

@@ -1,0 +1,202 @@
+// The controls in the header: what is chosen in them goes into the address, and what the address says is shown in them.
+"use strict";
+
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const { chosen, choose, make, local_time, utc, shows } = swarmscope;
+  let choices = null;
+  let facts = null;
+
+  function fill_select(select, groups, value) {
+    const wanted = JSON.stringify(groups);
+    if (select.dataset.filled !== wanted) {
+      select.replaceChildren(...groups.map(([title, options]) => title === "" ? fragment(options) : group(title, options)));
+      select.dataset.filled = wanted;
+    }
+    // A name from a bookmark may be unknown by now; it stays visible, or nobody could see why nothing matches.
+    if (![...select.options].some((option) => option.value === value)) select.append(new Option(value, value));
+    if (document.activeElement !== select || select.value !== value) select.value = value;
+    select.classList.toggle("set", value !== "" && select.name !== "measure" && select.name !== "minutes");
+  }
+
+  function fragment(options) {
+    const all = document.createDocumentFragment();
+    all.append(...options.map(([value, text]) => new Option(text, value)));
+    return all;
+  }
+
+  function group(title, options) {
+    const element = document.createElement("optgroup");
+    element.label = title;
+    element.append(fragment(options));
+    return element;
+  }
+
+  function show() {
+    if (choices === null || facts === null) return;
+    const query = chosen();
+    const controls = $("filters").elements;
+    const place = query.get("district") ? `district:${query.get("district")}` : query.get("area") ? `area:${query.get("area")}` : "";
+    $("about-measure").hash = facts.measure.startsWith("extra.") ? "" : facts.measure;
+    fill_select(controls.measure, [["", choices.measures]], facts.measure);
+    fill_select(controls.channel, [["", [["", "All channels"], ...choices.channels]]], query.get("channel") ?? "");
+    fill_select(controls.isp, [["", [["", "All ISPs"], ...choices.isps]]], query.get("isp") ?? "");
+    fill_select(controls.location, [["", [["", "Everywhere"]]], ...choices.places], place);
+    if (controls.minutes) fill_select(controls.minutes, [["", choices.minutes]], String(facts.minutes));
+    fill_select(controls.by, [["", choices.by], ["From the apps", choices.by_extra]], facts.by);
+    show_compare(controls);
+    if ($("series")) show_series();
+    if (controls.begin) show_span(controls);
+  }
+
+  // ---- the other time of a comparison: one of the usual ones, or any that is typed or picked ----
+
+  const OTHER = "other";
+
+  function show_compare({ compare, other }) {
+    const wanted = chosen().get("compare") ?? "";
+    const begin = /^\d+$/.test(wanted) ? +wanted : null;
+    fill_select(compare, [["", [...choices.compare, [OTHER, "Another time…"]]]], begin === null ? wanted : OTHER);
+    $("other-time").hidden = begin === null;
+    if (begin !== null && document.activeElement !== other) other.value = for_input(begin);
+  }
+
+  function for_input(ms) {
+    const at = new Date(ms);
+    return new Date(ms - at.getTimezoneOffset() * 60000).toISOString().slice(0, 19);
+  }
+
+  function compare_with(value) {
+    if (value !== OTHER) {
+      choose({ compare: value });
+    } else if (facts.span !== null) {
+      // Something to begin with: just before what is shown.
+      choose({ compare: String(Math.max(1, 2 * facts.span.from - facts.span.to)) });
+      show();
+      $("filters").elements.other.focus();
+    }
+  }
+
+  function compare_from(text) {
+    const at = new Date(text).getTime();
+    // While a year is being typed it is one of the first centuries.
+    if (at > 0) choose({ compare: String(at) }, { keep: true });
+  }
+
+  function show_series() {
+    const box = $("series");
+    const known = new Set([...box.querySelectorAll("input")].map((input) => input.value));
+    box.append(...choices.series.filter(([name]) => !known.has(name)).map(([name, title]) => chip(name, title)));
+    for (const input of box.querySelectorAll("input")) {
+      input.checked = facts.series.includes(input.value);
+      input.disabled = !input.checked && facts.series.length >= choices.most_series;
+    }
+  }
+
+  function chip(name, title) {
+    const label = document.createElement("label");
+    const input = make("input", { type: "checkbox", value: name, name: "series" });
+    label.append(input, title);
+    return label;
+  }
+
+  function on_choice(event) {
+    const { name, value } = event.target;
+    if (name === "location") {
+      const [kind, ...id] = value.split(":");
+      choose({ district: kind === "district" ? id.join(":") : "", area: kind === "area" ? id.join(":") : "" });
+    } else if (name === "begin" || name === "end") {
+      choose_span();
+    } else if (name === "compare") {
+      compare_with(value);
+    } else if (name === "other") {
+      compare_from(value);
+    } else if (name === "series") {
+      const on = [...$("series").querySelectorAll("input:checked")].map((input) => input.value);
+      choose({ series: on.join(",") });
+    } else {
+      choose({ [name]: value });
+    }
+  }
+
+  // ---- away with what is chosen ----
+
+  function filters() {
+    const others = ["measure", "series", "minutes", "from", "to", "by", "compare", "table"];
+    return [...chosen().keys()].filter((name) => !others.includes(name) && !name.startsWith("p.") && !name.startsWith("vs."));
+  }
+
+  function clear() {
+    choose(Object.fromEntries([...filters(), "from", "to"].map((name) => [name, ""])));
+    control_of("").focus();
+  }
+
+  // The control by which `name` is chosen: where the focus goes when what was chosen is taken away.
+  function control_of(name) {
+    const controls = $("filters").elements;
+    const called = { district: "location", area: "location", from: controls.begin ? "begin" : "minutes" }[name] ?? name;
+    const control = controls[called];
+    return control?.checkVisibility() ? control : [...controls].find((each) => each.checkVisibility()) ?? document.querySelector(".brand");
+  }
+
+  // ---- the time range of recorded files: two thumbs on one rail ----
+
+  const STEPS = 1000;
+
+  function span_at(begin, end) {
+    const { from, to } = facts.extent;
+    const at = (step) => Math.round(from + ((to - from) * step) / STEPS);
+    return [at(begin), at(end)];
+  }
+
+  function show_span({ begin, end }) {
+    if (!facts.extent || begin.matches(":active") || end.matches(":active")) return;
+    const { from, to } = facts.extent;
+    begin.value = Math.round(((facts.span.from - from) / (to - from)) * STEPS);
+    end.value = Math.round(((facts.span.to - from) / (to - from)) * STEPS);
+    describe_span();
+  }
+
+  function describe_span() {
+    const { begin, end } = $("filters").elements;
+    const [from, to] = span_at(+begin.value, +end.value);
+    $("span-text").textContent = `${local_time(from)} – ${local_time(to)}`;
+    $("span-text").title = `${utc(from)} – ${utc(to)} UTC`;
+    begin.setAttribute("aria-valuetext", local_time(from));
+    end.setAttribute("aria-valuetext", local_time(to));
+    begin.parentElement.style.setProperty("--from", `${begin.value / 10}%`);
+    begin.parentElement.style.setProperty("--to", `${end.value / 10}%`);
+  }
+
+  function keep_order(event) {
+    const { begin, end } = $("filters").elements;
+    if (event.target === begin) begin.value = Math.min(+begin.value, +end.value - 1);
+    if (event.target === end) end.value = Math.max(+end.value, +begin.value + 1);
+    describe_span();
+  }
+
+  function choose_span() {
+    const { begin, end } = $("filters").elements;
+    const whole = +begin.value === 0 && +end.value === STEPS;
+    const [from, to] = span_at(+begin.value, +end.value);
+    choose({ from: whole ? "" : String(from), to: whole ? "" : String(to) });
+  }
+
+  addEventListener("DOMContentLoaded", () => {
+    $("filters").addEventListener("change", on_choice);
+    $("filters").addEventListener("input", (event) => { if (event.target.type === "range") keep_order(event); });
+    $("filters").addEventListener("submit", (event) => event.preventDefault());
+    $("series")?.addEventListener("change", on_choice);
+    $("clear").addEventListener("click", clear);
+    $("state-way-out").addEventListener("click", clear);
+  });
+  addEventListener("popstate", show);
+
+  shows((news) => { choices = news; show(); }, "choices");
+  shows((news) => {
+    facts = news;
+    show();
+    $("clear").hidden = !filters().length && !chosen().has("from");
+  });
+  Object.assign(swarmscope, { fragment, control_of });
+})();

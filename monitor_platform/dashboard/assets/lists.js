@@ -1,0 +1,128 @@
+// What the platform says in lists: what is chosen, where it hurts, who has which line, what alerts there are, how whole the data is.
+"use strict";
+
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const { shows, choose, filter, narrowed, along, make, put, keep_children, local_time, utc } = swarmscope;
+
+  // ---- what is chosen, as chips that take it away ----
+
+  function show_chips({ chips }) {
+    keep_children($("chips"), chips, chip, {
+      key: ({ names }) => names.join(),
+      otherwise: (gone) => swarmscope.control_of(gone.dataset.key.split(",")[0]),
+    });
+    $("chosen").hidden = !chips.length;
+  }
+
+  function chip({ names, text, span, at }) {
+    const said = span ? `${local_time(span[0])} – ${local_time(span[1])}` : at ? `${text} ${local_time(at)}` : text;
+    const item = make("li");
+    const button = make("button", { type: "button", className: "chip", title: said, ariaLabel: `Take away: ${said}` });
+    button.append(make("span", { textContent: said, className: "said" }), make("span", { textContent: "×", ariaHidden: "true" }));
+    button.addEventListener("click", () => choose(Object.fromEntries(names.map((name) => [name, ""]))));
+    item.append(button);
+    return item;
+  }
+
+  // ---- slices, each with the way to its sessions ----
+
+  function show_slices({ slices, query }) {
+    if (!$("slices")) return;
+    $("no-slices").hidden = slices.length > 0;
+    // The links take along what else is chosen.
+    keep_children($("slices"), slices.map((each) => ({ ...each, query })), slice, {
+      key: ({ name, value }) => JSON.stringify([name, value]),
+      otherwise: () => document.querySelector("#chips li:last-child button"),
+    });
+  }
+
+  function slice({ name, value, title, text, peers, mean, rest, share, thin }) {
+    const item = make("li");
+    const button = make("button", { type: "button", className: thin ? "slice thin" : "slice" });
+    const bar = make("span", { className: "bar" });
+    bar.style.setProperty("--share", `${Math.max(2, share * 100)}%`);
+    const parts = { what: title, who: text, n: `n = ${peers}`, mean };
+    button.append(...Object.entries(parts).map(([kind, said]) => make("span", { className: kind, textContent: said })), bar);
+    button.title = `${title} ${text}: ${mean}, the rest ${rest}; ${peers} peers${thin ? "; thin: fewer than 25 sessions" : ""}`;
+    if (thin) button.querySelector(".who").prepend(make("span", { className: "flag", textContent: "thin" }));
+    button.addEventListener("click", () => filter(name, value));
+    const sessions = make("a", { className: "to-sessions", textContent: "Sessions", href: `/sessions?${along(narrowed(name, value))}` });
+    sessions.ariaLabel = `Sessions of ${title} ${text}, worst first`;
+    sessions.title = sessions.ariaLabel;
+    item.append(button, sessions);
+    return item;
+  }
+
+  // ---- the lines of a breakdown, and the marks of the timeline in words ----
+
+  function show_legend({ legend }) {
+    if (!$("legend")) return;
+    keep_children($("legend"), legend, line, {
+      key: ({ name, value }) => JSON.stringify([name, value]),
+      otherwise: () => document.querySelector("#chips li:last-child button"),
+    });
+  }
+
+  function line({ colour, text, name, value }) {
+    const item = make("li");
+    const button = make(value ? "button" : "span", { className: "line", title: text });
+    button.append(make("span", { className: "said", textContent: text }));
+    button.style.setProperty("--colour", colour);
+    if (value) {
+      button.type = "button";
+      button.addEventListener("click", () => filter(name, value));
+    }
+    item.append(button);
+    return item;
+  }
+
+  function show_marks({ marks, span }) {
+    if (!$("marks")) return;
+    const days = span !== null && span.to - span.from > 64800000;
+    const more = marks.more ? [{ more: marks.more }] : [];
+    keep_children($("marks"), [...marks.told.map((each) => ({ ...each, days })), ...more], mark, { key: ({ from, title }) => `${from} ${title}` });
+  }
+
+  function mark({ severity, title, from, until, href, days, more }) {
+    const item = make("li");
+    if (more) {
+      item.append(make("a", { href: "/alerts", textContent: `and ${more} more` }));
+      return item;
+    }
+    item.dataset.severity = severity;
+    const when = make("time", { textContent: clock(from, days), dateTime: new Date(from).toISOString(), title: `${utc(from)} UTC` });
+    const link = make("a", { href, textContent: title, title });
+    item.append(make("b", { textContent: severity }), when, until ? ` – ${clock(until, days)} ` : " and lasts ", link);
+    return item;
+  }
+
+  function clock(ms, days) {
+    const day = days ? { month: "short", day: "numeric" } : {};
+    return new Date(ms).toLocaleString(undefined, { ...day, hour: "2-digit", minute: "2-digit", hour12: false });
+  }
+
+  // ---- how whole the data is, and how many alerts last ----
+
+  function show_health({ health }) {
+    if (!health) return;
+    document.body.dataset.trust = health.wrong ? "missing" : "whole";
+    put("#trust-text", health.wrong ? "Data missing" : "Data whole");
+    $("trust").title = health.text;
+    if (!$("health")) return;
+    keep_children($("health"), health.figures, ({ title, value, means, wrong }) => {
+      const box = make("div", { className: wrong ? "wrong" : "", title: means });
+      box.append(make("dt", { textContent: title }), make("dd", { textContent: value }));
+      return box;
+    });
+  }
+
+  function show_alerts({ lasting }) {
+    if (!lasting) return;
+    $("lasting").hidden = !lasting.number;
+    $("lasting").dataset.severity = lasting.severity;
+    put("#lasting-number", String(lasting.number));
+  }
+
+  for (const show of [show_chips, show_slices, show_legend, show_marks, show_health, show_alerts]) shows(show);
+})();

@@ -1,0 +1,97 @@
+// The key figures, and the words beside the figures: notes, keys to colours, and what there is to say instead of a picture.
+"use strict";
+
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const SVG = "http://www.w3.org/2000/svg";
+  const { shows, choose, make, put } = swarmscope;
+
+  function show_tiles(facts) {
+    const box = $("tiles");
+    if (box.children.length !== facts.tiles.length) box.replaceChildren(...facts.tiles.map(tile));
+    facts.tiles.forEach((fact, i) => fill_tile(box.children[i], fact, facts.measure));
+  }
+
+  function tile() {
+    const box = make("div", { className: "tile" });
+    const button = make("button", { type: "button", className: "pick" });
+    const line = document.createElementNS(SVG, "svg");
+    line.setAttribute("viewBox", "0 0 56 20");
+    line.setAttribute("preserveAspectRatio", "none");
+    line.setAttribute("aria-hidden", "true");
+    line.append(document.createElementNS(SVG, "path"));
+    const value = make("strong");
+    value.append(make("b"), make("i"));
+    const change = make("em", { className: "change" });
+    change.append(make("span", { ariaHidden: "true" }), make("span", { className: "heard" }));
+    button.append(make("span", { className: "title" }), value, change, make("small"));
+    button.addEventListener("click", () => { if (!button.disabled) choose({ measure: box.dataset.measure }); });
+    const about = make("a", { className: "about", textContent: "?" });
+    box.append(button, about, line);
+    return box;
+  }
+
+  function fill_tile(box, { measure, title, value, unit, note, note_means, trend, change, colours }, chosen) {
+    const button = box.querySelector("button");
+    box.dataset.measure = measure;
+    button.disabled = !colours;
+    if (colours) button.setAttribute("aria-pressed", String(measure === chosen));
+    box.querySelector(".title").textContent = title;
+    box.querySelector("b").textContent = value;
+    box.querySelector("i").textContent = unit && `\u202f${unit}`;
+    const [shown, heard] = box.querySelector(".change").children;
+    shown.textContent = change.text && `${change.arrow}\u202f${change.text}`;
+    heard.textContent = change.words;
+    Object.assign(box.querySelector(".change"), { title: change.words }).dataset.kind = change.kind;
+    Object.assign(box.querySelector("small"), { textContent: note, title: note_means });
+    Object.assign(box.querySelector(".about"), { href: `/measures#${measure}`, ariaLabel: `What is ${title}?` });
+    box.querySelector("path").setAttribute("d", sparkline(trend));
+  }
+
+  function sparkline(values) {
+    const known = values.filter((value) => value !== null);
+    if (known.length < 2) return "";
+    const low = Math.min(...known);
+    const high = Math.max(...known);
+    // A line that hardly moves has to look like one.
+    const rise = Math.max(high - low, Math.abs(high) / 10) || 1;
+    let pen = "M";
+    return values.map((value, i) => {
+      if (value === null) { pen = "M"; return ""; }
+      const point = `${pen}${((i / (values.length - 1)) * 56).toFixed(1)} ${(19 - ((value - low) / rise) * 18).toFixed(1)}`;
+      pen = "L";
+      return point;
+    }).join("");
+  }
+
+  function show_words({ notes, asides, drops, keys, state }) {
+    for (const [name, text] of Object.entries(notes)) put(`[data-note="${name}"]`, text);
+    for (const [name, text] of Object.entries(asides)) put(`[data-aside="${name}"]`, text);
+    put("#drops", drops);
+    for (const [name, key] of Object.entries(keys)) show_key(document.querySelector(`[data-key="${name}"]`), key);
+    if (state.kind !== "ok") show_state(state);
+  }
+
+  function show_key(box, { colours, stepped, marks }) {
+    const [ramp] = box.children;
+    const share = 100 / colours.length;
+    const stops = stepped ? colours.map((colour, i) => `${colour} ${i * share}% ${(i + 1) * share}%`) : colours;
+    ramp.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
+    box.replaceChildren(ramp, ...marks.map(([place, text]) => {
+      const mark = make("span", { textContent: text });
+      mark.style.left = `${place * 100}%`;
+      return mark;
+    }));
+  }
+
+  function show_state({ title, text, command, way_out }) {
+    $("state-title").textContent = title;
+    $("state-text").textContent = text;
+    $("state-command").textContent = command;
+    $("state-command").hidden = command === "";
+    $("state-way-out").hidden = !way_out;
+  }
+
+  shows(show_tiles);
+  shows(show_words);
+})();

@@ -1,0 +1,49 @@
+"""The band behind a line of the timeline: between which values the middle four fifths of the messages lay, step by step.
+
+Quantiles cannot be added up over minutes as sums can, so a step of the band is as long as what a point of the line stands for, and
+steps do not overlap. Sorting costs more than adding: beyond so many messages there is no band, and the page says so.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+import duckdb
+
+from monitor_platform.measures.quantity import measured
+from monitor_platform.measures.registry import Kind, measure_of
+from monitor_platform.measures.selection import Selection, Span
+from monitor_platform.measures.statistics import quantiles
+from monitor_platform.measures.table import FeedbackTable
+from monitor_platform.measures.timeline import Steps
+from monitor_platform.views.timeline import Band
+
+SHARES = (Fraction(1, 10), Fraction(9, 10))
+
+MOST_MESSAGES = 500_000
+
+
+def has_band(measure: str) -> bool:
+    """Whether each message or session has a value of its own: ratios and counts have none."""
+    return measure_of(measure, "timeline").kind in (Kind.MEAN, Kind.SESSION)
+
+
+def band(table: FeedbackTable, *, measure: str, span: Span, step_s: float, where: Mapping[str, str]) -> Band | None:
+    """The 10th and the 90th percentile of `measure` in each step of `span`; None if there is too much to sort."""
+    steps = Steps.over(span, step_s=step_s, window_s=0)
+    step = f"{steps.sql('received_ms')} AS step"
+    rows = measured(measure_of(measure, "timeline"), Selection(span, where), step, aliases=("step",))
+    with table.reading() as cursor:
+        if _messages(cursor, Selection(span, where)) > MOST_MESSAGES:
+            return None
+        found = {group[0]: values["value"] for group, values in quantiles(cursor, rows, ("value",), SHARES).items()}
+    bounds = [found.get(at, (None, None)) for at in range(steps.count)]
+    return Band(
+        at_ms=tuple(map(steps.end_ms, range(steps.count))),
+        low=tuple(low for low, _ in bounds),
+        high=tuple(high for _, high in bounds),
+    )
+
+
+def _messages(cursor: duckdb.DuckDBPyConnection, selection: Selection) -> int:
+    [(messages,)] = cursor.execute(f"SELECT count(*) FROM ({selection.sql('seq')})", selection.parameters).fetchall()
+    return int(messages)

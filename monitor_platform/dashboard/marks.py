@@ -1,0 +1,84 @@
+"""The alerts of the shown time as marks on its timeline, and the same in words for whoever cannot see them.
+
+An alert of another slice than the one that is looked at would mislead there, so it is left out; one that spans it is not.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from monitor_platform.alerts.detector import Alert
+from monitor_platform.alerts.observations import MINUTE_MS
+from monitor_platform.alerts.rules import PEERS, SEVERITIES
+from monitor_platform.alerts.telling import title
+from monitor_platform.alerts.watch import Told
+from monitor_platform.dashboard.question import DEFAULT_MEASURE
+from monitor_platform.measures.selection import Span
+from monitor_platform.views.palette import CATEGORIES
+from monitor_platform.views.timeline import Mark
+
+MOST_MARKS = 60
+"""More of them are a fence; the alerts page lists all."""
+
+MOST_TOLD = 2
+"""They stand in one line below the timeline."""
+
+COLOURS = {"info": CATEGORIES[5], "warning": CATEGORIES[4], "critical": CATEGORIES[1]}
+
+
+def within(told: Iterable[Told], span: Span, where: Mapping[str, str]) -> tuple[Alert, ...]:
+    """Those whose time and slice meet `span` and `where`, the latest first."""
+    return tuple(each.alert for each in told if _meets(each.alert, span) and _agrees(each.alert, where))
+
+
+def marks(alerts: Iterable[Alert]) -> list[Mark]:
+    """What the figure draws: the gravest last, so that nothing covers them."""
+    latest = list(alerts)[:MOST_MARKS]
+    return [
+        Mark(
+            from_ms=alert.began_ms,
+            to_ms=alert.ended_ms,
+            text=f"{alert.rule.severity}: {title(alert)}",
+            colour=COLOURS[alert.rule.severity],
+        )
+        for alert in sorted(latest, key=lambda alert: SEVERITIES.index(alert.rule.severity))
+    ]
+
+
+def in_words(alerts: tuple[Alert, ...]) -> dict[str, Any]:
+    """The first few, those that last and the gravest before the others, and how many more there are."""
+    first = sorted(alerts, key=lambda alert: (alert.ended_ms is not None, -SEVERITIES.index(alert.rule.severity)))
+    told = [
+        {
+            "severity": alert.rule.severity,
+            "title": title(alert),
+            "from": alert.began_ms,
+            "until": alert.ended_ms,
+            "href": address("/", alert, minutes_of(alert)),
+        }
+        for alert in first[:MOST_TOLD]
+    ]
+    return {"told": told, "more": max(0, len(alerts) - MOST_TOLD)}
+
+
+def minutes_of(alert: Alert, end_ms: int | None = None) -> dict[str, str]:
+    """The alert's own minutes as part of an address; one that lasts is looked at where time goes on (until `end_ms`)."""
+    until_ms = alert.ended_ms or end_ms
+    return {} if until_ms is None else {"from": str(alert.began_ms - MINUTE_MS), "to": str(until_ms)}
+
+
+def address(path: str, alert: Alert, more: Mapping[str, str]) -> str:
+    """A page under the alert's slice and measure."""
+    measure = alert.rule.measure if alert.rule.measure not in {PEERS, DEFAULT_MEASURE} else ""
+    asked = {**alert.rule.where, **alert.slice, "measure": measure, **more}
+    query = urlencode({name: value for name, value in asked.items() if value})
+    return f"{path}?{query}" if query else path
+
+
+def _meets(alert: Alert, span: Span) -> bool:
+    return alert.began_ms < span.to_ms and (alert.ended_ms is None or alert.ended_ms > span.from_ms)
+
+
+def _agrees(alert: Alert, where: Mapping[str, str]) -> bool:
+    of_alert = {**alert.rule.where, **alert.slice}
+    return all(where.get(name, value) == value for name, value in of_alert.items())
