@@ -28,7 +28,7 @@ test: setup-tests ## every test, the browser's too
 	$(BIN)/python -m compileall -q $(PACKAGES)
 	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
-soak: setup-tests ## the long versions of the promises, about half an hour on two cores
+soak: setup-tests ## the long versions of the promises, about half an hour on two idle cores
 	$(BIN)/pytest -m soak -n 2 $(ARGS)
 
 check: setup ## style, types, import rule

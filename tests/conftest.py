@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.asked import asked
 from tests.processes import Server, start_server
 
 settings.register_profile("promises", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -35,3 +36,9 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
             server.process.wait(5)
         if server.process.stdout is not None:
             server.process.stdout.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for group in terminalreporter.stats.values() for report in group if getattr(report, "when", "") == "teardown"]
+    for what, total in asked(reports).items():
+        terminalreporter.write_line(f"asked of the promises: {total:,} {what}")

@@ -10,7 +10,9 @@ import argparse
 import json
 import subprocess
 import sys
+from math import nan
 from pathlib import Path
+from statistics import fmean
 
 from figures import write_page
 
@@ -114,8 +116,9 @@ def span(rows: list[dict], name: str, form: str, times: float = 1.0) -> str:
 
 
 def mean_mos(minutes: list[dict], begin: int) -> float:
+    """Of five minutes; not a number if nobody watched, as may happen in a small audience."""
     known = [minute["mos"] for minute in minutes[begin : begin + 5] if minute["mos"] is not None]
-    return sum(known) / len(known)
+    return fmean(known) if known else nan
 
 
 def of_users(isps: list[dict], name: str) -> float:

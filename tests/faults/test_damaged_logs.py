@@ -14,6 +14,7 @@ import pytest
 from feedback_server.archive.reading import Records, read_log
 from feedback_wire.frames import PREAMBLE, Frame, Kind, walk
 from feedback_wire.log_name import LogName
+from tests.asked import FLIPPED_BIT
 from tests.faults.recorded_calls import RecordedCalls, memory_folder
 from tests.faults.stepped_server import Format, SteppedServer, batch, stored
 
@@ -80,8 +81,9 @@ def test_a_journal_cut_at_every_byte_keeps_exactly_its_whole_frames():
     cut_at_every_byte(2)
 
 
-def test_each_of_100_flipped_bits_in_a_journal_costs_the_batch_that_it_hits():
+def test_each_of_100_flipped_bits_in_a_journal_costs_the_batch_that_it_hits(record_property):
     flip_bits(6, 100)
+    record_property(FLIPPED_BIT, 100)
 
 
 @pytest.mark.soak
@@ -90,8 +92,9 @@ def test_a_longer_journal_cut_at_every_byte_keeps_exactly_its_whole_frames():
 
 
 @pytest.mark.soak
-def test_each_of_5000_flipped_bits_in_a_journal_costs_the_batch_that_it_hits():
+def test_each_of_5000_flipped_bits_in_a_journal_costs_the_batch_that_it_hits(record_property):
     flip_bits(40, 5_000)
+    record_property(FLIPPED_BIT, 5_000)
 
 
 def numbers(path: Path) -> Counter[int]:

@@ -21,6 +21,7 @@ from feedback_server.journal import Journal
 from feedback_wire.frames import Frame, walk
 from feedback_wire.log_name import Form, LogName
 from monitor_platform.retrieval.mirror import Mirror
+from tests.asked import FAILED_CALL
 from tests.faults.recorded_calls import SHORT, NthCall, RecordedCalls, memory_folder
 from tests.faults.simulated_disk import after, lost
 from tests.faults.stepped_server import Format, SteppedServer, stored
@@ -135,8 +136,9 @@ def fail_feedback_server(form: Format, error: int, said: Callable[[], int], *, l
         ("parquet", "EIO", False, 9),
     ],
 )
-def test_whichever_call_of_a_feedback_server_fails_nothing_acknowledged_is_lost(form, error, lasting, every, said):
+def test_whichever_call_of_a_feedback_server_fails_nothing_acknowledged_is_lost(form, error, lasting, every, said, record_property):
     failed = fail_feedback_server(form, ERRORS[error], said, lasting=lasting, every=every)
+    record_property(FAILED_CALL, failed.total())
     assert failed.total() >= 8, failed
     if every == 1 and error == "EIO":
         assert failed.keys() == {"open", "write", "fsync", "fdatasync", "rename", "unlink", "mkdir"}
@@ -145,8 +147,10 @@ def test_whichever_call_of_a_feedback_server_fails_nothing_acknowledged_is_lost(
 @pytest.mark.soak
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
 @pytest.mark.parametrize(("error", "lasting"), WAYS)
-def test_whichever_call_fails_in_whichever_way_nothing_acknowledged_is_lost(form, error, lasting, said):
-    assert fail_feedback_server(form, ERRORS[error], said, lasting=lasting, every=1).total() >= 8
+def test_whichever_call_fails_in_whichever_way_nothing_acknowledged_is_lost(form, error, lasting, said, record_property):
+    failed = fail_feedback_server(form, ERRORS[error], said, lasting=lasting, every=1)
+    record_property(FAILED_CALL, failed.total())
+    assert failed.total() >= 8
 
 
 def started(folder: Path, fault: NthCall) -> Spool:

@@ -15,6 +15,7 @@ from feedback_server.folder import Folder
 from feedback_server.recent import RecentBatches
 from feedback_server.sealer import Sealer
 from feedback_wire.log_name import LogName
+from tests.asked import POWER_CUT
 from tests.faults.recorded_calls import RecordedCalls, memory_folder
 from tests.faults.simulated_disk import Call, Survivor, after, kept, left_to, told
 from tests.faults.stepped_server import Format, SteppedServer, stored
@@ -128,15 +129,19 @@ def _silent() -> Iterator[None]:
 
 @settings(max_examples=80)
 @given(steps=STEPS, **LIVES)
-def test_whatever_a_power_cut_leaves_everything_acknowledged_is_stored_once_and_unaltered(steps, form, chance):
+def test_whatever_a_power_cut_leaves_everything_acknowledged_is_stored_once_and_unaltered(steps, form, chance, record_property):
     prove(steps, form, chance)
+    record_property(POWER_CUT, 1)
 
 
 @pytest.mark.soak
 @settings(max_examples=12_000)
 @given(steps=STEPS, **LIVES)
-def test_whatever_twelve_thousand_power_cuts_leave_everything_acknowledged_is_stored_once_and_unaltered(steps, form, chance):
+def test_whatever_12_000_power_cuts_leave_everything_acknowledged_is_stored_once_and_unaltered(
+    steps, form, chance, record_property
+):
     prove(steps, form, chance)
+    record_property(POWER_CUT, 1)
 
 
 def first_loss(**how: bool) -> str:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from coordinator import spool as spool_module
 from coordinator.spool import Spool
+from tests.asked import POWER_CUT
 from tests.faults.recorded_calls import RecordedCalls, memory_folder
 from tests.faults.simulated_disk import Call, Survivor, after, kept, left_to, told
 
@@ -154,15 +155,17 @@ def check_what_is_left(root: Path, waiting: set[int]) -> None:
 
 @settings(max_examples=80)
 @given(steps=STEPS, chance=CHANCE)
-def test_whatever_a_power_cut_leaves_every_spooled_batch_is_on_a_server_or_waits(steps, chance):
+def test_whatever_a_power_cut_leaves_every_spooled_batch_is_on_a_server_or_waits(steps, chance, record_property):
     prove(steps, chance)
+    record_property(POWER_CUT, 1)
 
 
 @pytest.mark.soak
 @settings(max_examples=8_000)
 @given(steps=STEPS, chance=CHANCE)
-def test_whatever_eight_thousand_power_cuts_leave_every_spooled_batch_is_on_a_server_or_waits(steps, chance):
+def test_whatever_eight_thousand_power_cuts_leave_every_spooled_batch_is_on_a_server_or_waits(steps, chance, record_property):
     prove(steps, chance)
+    record_property(POWER_CUT, 1)
 
 
 def first_loss(**how: bool) -> str:

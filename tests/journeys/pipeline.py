@@ -86,6 +86,9 @@ class Pipeline:
     def truth(self) -> dict[str, Any]:
         return json.loads((self.root / "truth.json").read_text())
 
+    def has_truth(self) -> bool:
+        return (self.root / "truth.json").exists()
+
     def stop(self) -> None:
         """End coordinators first, then feedback servers, which seal what they hold."""
         for server in (*self.coordinators, *self.feedback_servers):
