@@ -75,6 +75,7 @@ class Counters(msgspec.Struct):
     workers_shedding: int = 0
     connections: int = 0
     connections_dropped: int = 0
+    handshakes_failed: int = 0
     held_bytes: int = 0
     spool_bytes: int = 0
     spool_messages: int = 0

@@ -7,6 +7,7 @@ one 30 (batches of 100 messages, 56 kB). With 20 messages in a batch that is 6 Â
 import asyncio
 import json
 import ssl
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import SplitResult
@@ -104,10 +105,10 @@ class Link:
 
     fate = Fate.STORED
 
-    def __init__(self, url: SplitResult, token: str, tls: ssl.SSLContext) -> None:
+    def __init__(self, url: SplitResult, token: str, tls: Callable[[], ssl.SSLContext]) -> None:
         secure = url.scheme == "https"
         self._host, self._port = str(url.hostname), url.port or (443 if secure else 80)
-        self._ssl = tls if secure else None
+        self._tls = tls if secure else None
         authorization = f"authorization: {bearer(token)}\r\n" if token else ""
         self._head = (
             f"POST {url.path.rstrip('/')}{RECORDS} HTTP/1.1\r\nhost: {url.netloc}\r\n{authorization}content-type: {NDJSON}\r\n"
@@ -150,7 +151,8 @@ class Link:
 
     async def _connect(self) -> Connection:
         self.close()
-        _, self._connection = await asyncio.get_running_loop().create_connection(Connection, self._host, self._port, ssl=self._ssl)
+        context = self._tls() if self._tls else None
+        _, self._connection = await asyncio.get_running_loop().create_connection(Connection, self._host, self._port, ssl=context)
         return self._connection
 
 

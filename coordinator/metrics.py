@@ -29,6 +29,7 @@ _EVENTS = (
     ("quarantined", "messages_quarantined", "refused messages that were kept in the quarantine"),
     ("quarantine_dropped", "messages_quarantine_dropped", "refused messages for which the quarantine had no room"),
     ("connections_dropped", "connections_dropped", "connections closed without an answer, for lack of room even to refuse them"),
+    ("handshakes_failed", "tls_handshakes_failed", "connections that ended before their TLS handshake did"),
     ("spool_damaged_bytes", "spool_damaged_bytes", "bytes in the spool that were no batch; kept aside in the spool"),
 )
 _STATES = (

@@ -60,7 +60,7 @@ class Outbox:
         spool: SpoolCarrier | None,
         policy: PolicyName,
         counters: Counters,
-        tls: ssl.SSLContext | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
         note: Callable[[], None] = lambda: None,
     ) -> None:
         """`note` is called when something has been counted as durable, before anybody is told that it is."""
@@ -256,11 +256,10 @@ class Outbox:
 
     async def _take_back(self, destination: Destination, at_least_s: float) -> None:
         """Knock with growing pauses until the server says that it is ready. Only a stored batch makes the pauses short again."""
-        connector = aiohttp.TCPConnector(ssl=self._tls or True)
-        async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=PROBE_S)) as session:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PROBE_S)) as session:
             while True:
                 await asyncio.sleep(max(at_least_s, pause_s(destination.failures, random.random())))  # noqa: S311 — no secret
-                if await _is_ready(session, destination.url):
+                if await _is_ready(session, destination.url, self._tls() if self._tls else None):
                     break
                 destination.failures += 1
         _log.warning("feedback server %s is taken back", destination.url)
@@ -332,8 +331,8 @@ def _cut(lines: list[tuple[str, bytes]]) -> Iterator[Part]:
         begin = end
 
 
-async def _is_ready(session: aiohttp.ClientSession, url: str) -> bool:
+async def _is_ready(session: aiohttp.ClientSession, url: str, tls: ssl.SSLContext | None) -> bool:
     with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-        async with session.get(url.rstrip("/") + READY) as answer:
+        async with session.get(url.rstrip("/") + READY, ssl=tls or True) as answer:
             return answer.status == 200
     return False

@@ -9,9 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from feedback_wire.certificate import concern
+
 
 class Tls:
-    """The two contexts; ValueError if a file is missing, or is not what it should be."""
+    """The two contexts as the files were when they were last read; ValueError if one is missing, or is not what it should be."""
+
+    listener: ssl.SSLContext | None
+    """Towards end hosts; None if they come without TLS."""
+    link: ssl.SSLContext
+    """Towards https feedback servers: their certificate must be for the name in the URL, by `ca` or by the system's."""
 
     def __init__(
         self,
@@ -23,31 +30,39 @@ class Tls:
         client_cert: Path | None = None,
         client_key: Path | None = None,
     ) -> None:
-        own = _pair("--tls-cert", cert, "--tls-key", key)
-        shown = _pair("--tls-client-cert", client_cert, "--tls-client-key", client_key) or own
+        self._own = _pair("--tls-cert", cert, "--tls-key", key)
+        self._shown = _pair("--tls-client-cert", client_cert, "--tls-client-key", client_key) or self._own
         if client_ca is not None and cert is None:
             raise ValueError("--tls-client-ca asks end hosts for certificates, which needs TLS: give --tls-cert and --tls-key")
-        self.listener: ssl.SSLContext | None = None
-        """Towards end hosts; None if they come without TLS."""
-        if cert is not None:
-            self.listener = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        if self.listener is not None and client_ca is not None:
-            self.listener.verify_mode = ssl.CERT_REQUIRED
-            with _naming(f"--tls-client-ca {client_ca}"):
-                self.listener.load_verify_locations(client_ca)
-        with _naming(f"--tls-ca {ca}"):
-            self.link = ssl.create_default_context(cafile=ca)
-            """Towards https feedback servers: their certificate must be for the name in the URL, by `ca` or by the system's."""
-        uses = ((self.listener, own), (self.link, shown))
-        self._uses = [(context, pair) for context, pair in uses if context is not None and pair is not None]
+        self._client_ca, self._ca = client_ca, ca
         self.reload()
 
     def reload(self) -> None:
-        """Read certificates and keys again; connections that come from now on see them."""
-        for _, pair in self._uses:
-            pair.load_into(ssl.create_default_context())  # first: a context that takes a certificate and not its key serves nobody
-        for context, pair in self._uses:
-            pair.load_into(context)
+        """Read all files again; connections that come from now on see them. If one cannot be used, nothing changes."""
+        self.listener, self.link = self._towards_end_hosts(), self._towards_feedback_servers()
+
+    def concerns(self, now_s: float) -> list[str]:
+        """What is wrong with the times of the certificates that are shown."""
+        shown = {pair.cert: None for pair in (self._own, self._shown) if pair is not None}
+        return [words for path in shown if (words := concern(path, now_s))]
+
+    def _towards_end_hosts(self) -> ssl.SSLContext | None:
+        if self._own is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        if self._client_ca is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            with _naming(f"--tls-client-ca {self._client_ca}"):
+                context.load_verify_locations(self._client_ca)
+        self._own.load_into(context)
+        return context
+
+    def _towards_feedback_servers(self) -> ssl.SSLContext:
+        with _naming(f"--tls-ca {self._ca}"):
+            context = ssl.create_default_context(cafile=self._ca)
+        if self._shown is not None:
+            self._shown.load_into(context)
+        return context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

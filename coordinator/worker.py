@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
@@ -22,6 +22,7 @@ from coordinator.books import Books, Page
 from coordinator.counters import Counters
 from coordinator.counting import Counting
 from coordinator.descriptors import places, raise_limit
+from coordinator.door import BACKLOG, Door
 from coordinator.intake import IntakeProtocol
 from coordinator.keys import Keys, read_terms
 from coordinator.link import Link
@@ -60,9 +61,10 @@ class Place:
 class _Server(uvicorn.Server):
     """uvicorn, which says when it is ready and whose connections are swept, since they have no timers of their own."""
 
-    def __init__(self, config: uvicorn.Config, stores: "_Stores", on_ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, stores: "_Stores", tls: Tls, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._stores = stores
+        self._tls = tls
         self._on_ready = on_ready
 
     @property
@@ -82,8 +84,15 @@ class _Server(uvicorn.Server):
             _log.critical("the coordinator cannot start, --spool or --quarantine cannot be used: %s", error)
             self.should_exit = True
             return
-        await super().startup(sockets)
+        if self._tls.listener is None:
+            await super().startup(sockets)
+        else:
+            await super().startup([])
+            self.servers += [cast("asyncio.Server", Door(each, self._tls, self._protocol)) for each in sockets or ()]
         self._on_ready()
+
+    def _protocol(self) -> IntakeProtocol:
+        return IntakeProtocol(self.config, self.server_state, self.lifespan.state)
 
     async def on_tick(self, counter: int) -> bool:
         self.counting.note()
@@ -137,6 +146,8 @@ def serve(settings: Settings, listener: socket.socket, place: Place, on_ready: C
     """Serve until SIGTERM or SIGINT; returns when what was owed then is answered, at the latest after STOP_S."""
     connections: set[Any] = set()
     tls = settings.tls()
+    if place.number == 0:
+        _say_concerns(tls)
     stores = _Stores(settings, place)
 
     @contextlib.asynccontextmanager
@@ -153,8 +164,7 @@ def serve(settings: Settings, listener: socket.socket, place: Place, on_ready: C
         sys.exit(f"the coordinator cannot start: {error}")
     config = _config(lifespan)
     config.load()
-    config.ssl = tls.listener  # uvicorn would make one of its own that cannot be renewed
-    server = _Server(config, stores, on_ready)
+    server = _Server(config, stores, tls, on_ready)
     # What is there now stays; of what comes, almost nothing is left to the collector, which would look through all of it often.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
@@ -174,11 +184,11 @@ async def _working(
     """The worker's parts, alive; what the app and the protocol see of them."""
     counters = Counters()
     keys = Keys(read_terms(settings.key, settings.keys), workers=place.of)
-    links = {url.geturl(): Link(url, settings.token, tls.link) for url in settings.servers}
+    links = {url.geturl(): Link(url, settings.token, lambda: tls.link) for url in settings.servers}
     quarantine = stores.quarantine
     page = place.books.pages[place.number] if place.books is not None else None
     note_events = _opened(page, counters) if page is not None else lambda: None
-    outbox = Outbox(links, stores.spool, settings.policy, counters, tls.link, note_events)
+    outbox = Outbox(links, stores.spool, settings.policy, counters, lambda: tls.link, note_events)
     counting = Counting(
         counters=counters,
         outbox=outbox,
@@ -216,6 +226,12 @@ def _reload(settings: Settings, tls: Tls, reception: Reception) -> None:
         tls.reload()
     except ValueError as error:
         _log.warning("the former certificate stays in use: %s", error)
+    _say_concerns(tls)
+
+
+def _say_concerns(tls: Tls) -> None:
+    for concern in tls.concerns(time.time()):
+        _log.warning("%s", concern)
 
 
 def _config(lifespan: Any) -> uvicorn.Config:  # noqa: ANN401 — Starlette's Lifespan
@@ -224,10 +240,10 @@ def _config(lifespan: Any) -> uvicorn.Config:  # noqa: ANN401 — Starlette's Li
         http=IntakeProtocol,
         ws="none",
         lifespan="on",
-        loop="coordinator.loop:Loop",
+        loop="uvloop",
         log_config=None,
         access_log=False,
         server_header=False,
-        backlog=4096,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=STOP_S,
     )

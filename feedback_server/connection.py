@@ -56,7 +56,7 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, config: Config, server_state: ServerState, counters: Counters, *, most: int = MOST_CONNECTIONS) -> None:
         super().__init__(config, server_state, {})
-        self._counters = counters
+        self.counters = counters
         self._most = most
         self._receiving = True
         """Within a request: its first byte is due, its last has not come."""
@@ -69,13 +69,21 @@ class Connection(HttpToolsProtocol):
         self._taken_s = self._began_s
         """When the other side was last seen to take what was sent."""
 
+    def has_place(self, *, beside: int) -> bool:
+        """Whether one more connection may be open `beside` others not counted yet, if only to be told that there are too many."""
+        return len(self.connections) + beside < self._most + _TOLD
+
+    def refuse_unheard(self) -> None:
+        """Count a connection that is cut off without a word."""
+        self.counters.refused[_TOO_MANY_CONNECTIONS.reason] += 1
+
     # What the transport says
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._counters.connections = len(self.connections)
+        self.counters.connections = len(self.connections)
         if len(self.connections) > self._most + _TOLD:
-            self._counters.refused[_TOO_MANY_CONNECTIONS.reason] += 1
+            self.refuse_unheard()
             self._ending = True
             transport.abort()
         elif len(self.connections) > self._most:
@@ -83,7 +91,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._counters.connections = len(self.connections)
+        self.counters.connections = len(self.connections)
 
     def data_received(self, data: bytes) -> None:
         if self._ending:
@@ -139,7 +147,7 @@ class Connection(HttpToolsProtocol):
         if not self.transport.get_write_buffer_size():
             self._taken_s = now_s
         if now_s - self._taken_s > TAKE_S:
-            self._counters.refused["slow_reader"] += 1
+            self.counters.refused["slow_reader"] += 1
             self._ending = True
             self.transport.abort()
         elif self._ending:
@@ -183,7 +191,7 @@ class Connection(HttpToolsProtocol):
 
     def _end_with(self, problem: Problem) -> None:
         """Refuse what is being received; the connection cannot go on behind it."""
-        self._counters.refused[problem.reason] += 1
+        self.counters.refused[problem.reason] += 1
         began = self._head_whole and self._receiving
         if began and (self.pipeline or self.cycle.response_started):
             self._ending = True

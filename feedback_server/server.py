@@ -10,15 +10,18 @@ import logging
 import resource
 import signal
 import socket
+import time
 from collections.abc import Callable
 from types import FrameType
+from typing import cast
 
 import uvicorn
 import uvloop
 
 from feedback_server.api import Room, application
-from feedback_server.connection import HEAD_S, IDLE_S, LINGER_S, MOST_CONNECTIONS, Connection, sweep
+from feedback_server.connection import IDLE_S, MOST_CONNECTIONS, Connection, sweep
 from feedback_server.counters import Counters
+from feedback_server.door import BACKLOG, Door
 from feedback_server.entrance import Entrance
 from feedback_server.folder import Folder
 from feedback_server.recovery import recover
@@ -28,9 +31,10 @@ from feedback_server.shelf import Shelf
 from feedback_server.tls import Listener
 from feedback_server.writer import Writer
 
+log = logging.getLogger(__name__)
+
 # Answers get half of the 10 s after which supervisors kill; the rest is for sealing what is there.
 _ANSWERS_WITHIN_S = 5
-_BACKLOG = 2048
 _TICKS_A_SECOND = 10
 # Kept free for journals, logs that are being sealed, and what Python and uvloop hold open themselves.
 _OWN_FILES = 64
@@ -96,7 +100,8 @@ class _HttpServer(uvicorn.Server):
         self._most = _most_connections()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=[])  # it would give the connections no limits, and a TLS handshake a minute
+        self._say_concern()
+        await super().startup(sockets=[])  # it would give the connections no limits
         for listener in sockets or ():
             self.servers.append(await self._accept(listener))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._renew)
@@ -108,19 +113,18 @@ class _HttpServer(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def _accept(self, listener: socket.socket) -> asyncio.Server:
-        tls = self._tls
-        return await asyncio.get_running_loop().create_server(
-            self._connection,
-            sock=listener,
-            backlog=_BACKLOG,
-            ssl=tls.context if tls else None,
-            ssl_handshake_timeout=HEAD_S if tls else None,
-            ssl_shutdown_timeout=LINGER_S if tls else None,
-        )
+        if self._tls is not None:
+            return cast("asyncio.Server", Door(listener, self._tls, self._connection))
+        return await asyncio.get_running_loop().create_server(self._connection, sock=listener, backlog=BACKLOG)
 
     def _renew(self) -> None:
         if self._tls is not None:
             self._tls.renew()
+            self._say_concern()
+
+    def _say_concern(self) -> None:
+        if self._tls is not None and (concern := self._tls.concern(time.time())):
+            log.warning("%s", concern)
 
     def _connection(self) -> Connection:
         return Connection(self.config, self.server_state, self._room.counters, most=self._most)
@@ -139,7 +143,7 @@ class _HttpServer(uvicorn.Server):
 def _listen(listen: str) -> socket.socket:
     host, port = address(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     with contextlib.suppress(OSError):  # connections inherit it; without it slow readers are noticed later
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
     return listener

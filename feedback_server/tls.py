@@ -6,33 +6,40 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from feedback_wire.certificate import concern
+
 log = logging.getLogger(__name__)
 
 
 class Listener:
-    """The context of the listening socket; ValueError if a file is missing, or is not what it should be."""
+    """The context of the listening socket, as the files were when last read; ValueError if one is not what it should be."""
+
+    context: ssl.SSLContext
 
     def __init__(self, *, cert: Path, key: Path, client_ca: Path | None) -> None:
-        self._cert, self._key = cert, key
-        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        if client_ca is not None:
-            self.context.verify_mode = ssl.CERT_REQUIRED
-            with _naming(f"--tls-client-ca {client_ca}"):
-                self.context.load_verify_locations(client_ca)
+        self._cert, self._key, self._client_ca = cert, key, client_ca
         self._load()
 
     def renew(self) -> None:
-        """Read certificate and key again, for connections that come from now on; what cannot be used changes nothing."""
+        """Read all files again, for connections that come from now on; what cannot be used changes nothing."""
         try:
             self._load()
         except ValueError as error:
             log.warning("the former certificate stays in use: %s", error)
 
+    def concern(self, now_s: float) -> str:
+        """What is wrong with the certificate's time; empty if nothing is."""
+        return concern(self._cert, now_s)
+
     def _load(self) -> None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        if self._client_ca is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            with _naming(f"--tls-client-ca {self._client_ca}"):
+                context.load_verify_locations(self._client_ca)
         with _naming(f"--tls-cert {self._cert} and --tls-key {self._key}"):
-            # Into a new context first: one that takes a certificate and then refuses its key would serve nobody.
-            for context in (ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), self.context):
-                context.load_cert_chain(self._cert, self._key, password="")  # else OpenSSL may ask for one
+            context.load_cert_chain(self._cert, self._key, password="")  # else OpenSSL may ask for one
+        self.context = context
 
 
 def listener(*, cert: Path | None, key: Path | None, client_ca: Path | None) -> Listener | None:

@@ -1,40 +1,57 @@
 """Deadlines and idle connections, with a clock in the test's hands and real sockets."""
 
 import asyncio
+import socket
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
+import trustme
 import uvicorn
+import uvloop
 from uvicorn.server import ServerState
 
+from coordinator import door
 from coordinator.answers import Answers
 from coordinator.counters import Counters
+from coordinator.descriptors import Places
+from coordinator.door import Door
 from coordinator.intake import IntakeProtocol
 from coordinator.keys import Keys
 from coordinator.link import Link
 from coordinator.outbox import Outbox
 from coordinator.reception import Reception
 from coordinator.settings import Settings
+from coordinator.tls import Tls
 from coordinator.worker import IDLE_S, REQUEST_S
 
 HALF = b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
 
 
 @asynccontextmanager
-async def intake() -> AsyncIterator[tuple[Reception, ServerState, int]]:
+async def intake(tls: Tls | None = None) -> AsyncIterator[tuple[Reception, ServerState, int]]:
     """An intake on a free port, with its connections in reach."""
     settings = Settings(feedback_server=("http://127.0.0.1:9",), insecure=True)
     counters = Counters()
-    outbox = Outbox({url.geturl(): Link(url, "", settings.tls().link) for url in settings.servers}, None, "round-robin", counters)
+    outbox = Outbox(
+        {url.geturl(): Link(url, "", lambda: settings.tls().link) for url in settings.servers}, None, "round-robin", counters
+    )
     reception = Reception(settings, Keys(()), outbox, None, counters, Answers())
     state = ServerState()
     config = uvicorn.Config(app=lambda: None)
-    server = await asyncio.get_running_loop().create_server(
-        lambda: IntakeProtocol(config, state, {"reception": reception}), "127.0.0.1", 0
-    )
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def protocol() -> IntakeProtocol:
+        return IntakeProtocol(config, state, {"reception": reception})
+
+    if tls is None:
+        server = await asyncio.get_running_loop().create_server(protocol, sock=listener)
+    else:
+        server = Door(listener, tls, protocol)
     try:
-        yield reception, state, server.sockets[0].getsockname()[1]
+        yield reception, state, listener.getsockname()[1]
     finally:
         server.close()
         await outbox.close()
@@ -94,3 +111,58 @@ def test_an_idle_connection_is_closed_and_a_busy_one_is_not():
             idle_writer.close()
 
     run(promise)
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> Tls:
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    return Tls(cert=tmp_path / "both.pem", key=tmp_path / "both.pem", client_ca=None, ca=None)
+
+
+async def greeted(port: int) -> None:
+    """A handshake, and a request that is answered."""
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
+    writer.write(b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nConnection: close\r\n\r\n!")
+    assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+    writer.close()
+
+
+def test_handshakes_under_way_count_as_connections_and_those_beyond_the_bound_are_cut_off(tls: Tls):
+    async def promise() -> None:
+        async with intake(tls) as (reception, state, port):
+            reception.places = Places(serving=2, refusing=1)
+            silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+            beyond, _ = await asyncio.open_connection("127.0.0.1", port)
+            with suppress(ConnectionError):
+                assert await beyond.read() == b""
+            assert reception.counters.connections_dropped == 1
+            for _, writer in silent:
+                writer.close()
+            await until(lambda: reception.counters.handshakes_failed == 3)
+            for _ in range(5):
+                await greeted(port)
+                await until(lambda: not state.connections)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(promise(), 60))
+
+
+@pytest.mark.parametrize("sent", [b"", bytes.fromhex("160301")], ids=["silent", "begun"])
+def test_a_handshake_that_does_not_come_to_an_end_has_as_long_as_a_request(tls: Tls, monkeypatch: pytest.MonkeyPatch, sent: bytes):
+    assert door.HANDSHAKE_S == REQUEST_S
+    monkeypatch.setattr(door, "HANDSHAKE_S", 0.3)
+
+    async def promise() -> None:
+        async with intake(tls) as (reception, state, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(sent)
+            with suppress(ConnectionError):
+                assert await reader.read() == b"", "who does not come to an end is hung up on"
+            await until(lambda: reception.counters.handshakes_failed == 1)
+            assert not state.connections
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(promise(), 60))

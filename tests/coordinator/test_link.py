@@ -20,7 +20,7 @@ def test_a_per_cent_sign_in_the_url_or_the_token_travels_as_it_is():
     async def promise() -> None:
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        link = Link(urlsplit(f"http://127.0.0.1:{port}/eu%20west/%s/"), "50%off%d", ssl.create_default_context())
+        link = Link(urlsplit(f"http://127.0.0.1:{port}/eu%20west/%s/"), "50%off%d", ssl.create_default_context)
         await link.carry(BATCH)
         link.close()
         server.close()

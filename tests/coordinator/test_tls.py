@@ -1,6 +1,5 @@
 """TLS on both sides: what is sent is seen by nobody else, and nobody else is taken for a feedback server."""
 
-import asyncio
 import json
 import signal
 import socket
@@ -8,13 +7,11 @@ import ssl
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
-
-from coordinator.loop import HANDSHAKE_S, Loop
-from coordinator.worker import REQUEST_S
 
 BODY = json.dumps({"v": 1, "peer_id": "p", "session_id": "s", "seq": 0, "event": "join", "sent_ms": 1}).encode()
 
@@ -33,8 +30,8 @@ class Files:
         authority.cert_pem.write_to_path(self.ca)
         self.renew(name)
 
-    def renew(self, name: str = "127.0.0.1") -> None:
-        issued = self.authority.issue_cert(name)
+    def renew(self, name: str = "127.0.0.1", **times: datetime) -> None:
+        issued = self.authority.issue_cert(name, **times)
         issued.private_key_pem.write_to_path(self.key)
         self.cert.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
 
@@ -214,18 +211,53 @@ def test_a_tls_setting_that_cannot_work_is_refused_at_once(files, spoil, words):
     assert "Traceback" not in said
 
 
-def test_a_handshake_that_does_not_come_to_an_end_has_as_long_as_a_request(files, monkeypatch):
-    assert HANDSHAKE_S == REQUEST_S
-    monkeypatch.setattr(Loop, "handshake_s", 0.3)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(files.cert, files.key)
+def mute(coordinator) -> socket.socket:
+    """A connection on which no handshake ever begins."""
+    return coordinator.connect()
 
-    async def promise() -> None:
-        server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=context)
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        assert await asyncio.wait_for(reader.read(), 20) == b"", "who says nothing is hung up on"
-        writer.close()
-        server.close()
 
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        runner.run(promise())
+def test_handshakes_under_way_do_not_hold_up_the_stop(coordinators, receiver, files, trusting):
+    coordinator = coordinators(receiver, flags=files.flags())
+    with mute(coordinator), mute(coordinator) as begun:
+        begun.sendall(bytes.fromhex("160301"))
+        assert is_heard(coordinator, trusting)
+        began_s = time.monotonic()
+        assert coordinator.stop() == 0
+    assert time.monotonic() - began_s < 8, "answers that are owed would have had 8 s"
+    assert "Traceback" not in coordinator.log.read_text()
+
+
+def test_authorities_are_read_again_too_and_one_that_is_taken_out_counts_no_more(
+    coordinators, receiver, files, authority, trusting, eventually
+):
+    coordinator = coordinators(receiver, flags=files.flags("--tls-client-ca", str(files.ca)))
+    authority.issue_cert("player").configure_cert(trusting)
+    assert is_heard(coordinator, trusting)
+    other = trustme.CA()
+    other.cert_pem.write_to_path(files.ca)
+    coordinator.process.send_signal(signal.SIGHUP)
+    eventually(lambda: not is_heard(coordinator, trusting), "the former authority's certificates are refused")
+    other.issue_cert("player").configure_cert(trusting)
+    assert is_heard(coordinator, trusting)
+
+
+def test_a_feedback_servers_new_authority_is_trusted_without_a_restart(coordinators, receiver, files, eventually):
+    theirs = trustme.CA()
+    receiver.stop()
+    receiver.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    theirs.issue_cert("127.0.0.1").configure_cert(receiver.tls)
+    receiver.start()
+    coordinator = coordinators(receiver, flags=("--tls-ca", str(files.ca)))
+    assert coordinator.post(BODY)[0] == 503
+    theirs.cert_pem.write_to_path(files.ca)
+    coordinator.process.send_signal(signal.SIGHUP)
+    eventually(lambda: coordinator.post(BODY)[0] == 202, "the feedback server is taken back")
+
+
+def test_a_certificate_that_nobody_will_take_is_told_at_the_start_and_when_it_is_renewed(coordinators, receiver, files, eventually):
+    files.renew(not_after=datetime.now(UTC) - timedelta(days=1))
+    coordinator = coordinators(receiver, flags=files.flags())
+    assert coordinator.log.read_text().count("has expired at") == 1
+    files.renew(not_before=datetime.now(UTC) + timedelta(days=1))
+    coordinator.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "is not valid before" in coordinator.log.read_text(), "the log says so")

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import select
 import signal
 import socket
 import ssl
@@ -10,12 +11,14 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import trustme
 
+from feedback_server.connection import HEAD_S, MOST_CONNECTIONS
 from tests.processes import Server, eventually
 
 MESSAGE = json.dumps({"v": 1, "peer_id": "p", "session_id": "s", "seq": 0, "event": "join", "sent_ms": 1}).encode()
@@ -135,6 +138,59 @@ def test_a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_not
     server.process.send_signal(signal.SIGHUP)
     eventually(lambda: "the former certificate stays in use" in server.said())
     assert serial(server, trusting) == second
+
+
+def test_authorities_are_read_again_too_and_one_that_is_taken_out_counts_no_more(room, files):
+    server = room(*files.listening("127.0.0.1", "--tls-client-ca", str(files.ca))).server
+    known, other = files.trusting(), trustme.CA()
+    known.load_cert_chain(*files.pair("c1"))
+    assert logs(server, known) == []
+    later = files.trusting()
+    later.load_cert_chain(*files.pair("c2", by=other))
+    other.cert_pem.write_to_path(files.ca)
+    server.process.send_signal(signal.SIGHUP)
+
+    def is_let_in(context: ssl.SSLContext) -> bool:
+        try:
+            return logs(server, context) == []
+        except OSError:
+            return False
+
+    eventually(lambda: is_let_in(later))
+    assert not is_let_in(known)
+
+
+def test_a_certificate_that_nobody_will_take_is_told_at_the_start_and_when_it_is_renewed(room, files):
+    server = room(*files.listening(expires=YESTERDAY)).server
+    assert server.said().count("has expired at") == 1
+    server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: server.said().count("has expired at") == 2)
+
+
+def test_handshakes_under_way_count_as_connections_and_those_beyond_the_bound_are_cut_off(room, files):
+    server = room(*files.listening()).server
+    host, _, port = urlsplit(server.url).netloc.partition(":")
+    with ExitStack() as crowd:
+        silent = [crowd.enter_context(socket.create_connection((host, int(port)), timeout=20)) for _ in range(450)]
+        beyond = 450 - MOST_CONNECTIONS - 16
+        eventually(lambda: len(select.select(silent, [], [], 0)[0]) == beyond, within_s=HEAD_S / 2)
+    eventually(lambda: is_served(server, files.trusting()))
+    assert f'refused_total{{reason="too_many_connections"}} {beyond}.0' in metrics(server, files.trusting())
+    eventually(lambda: f'refused_total{{reason="tls_handshake"}} {450 - beyond}.0' in metrics(server, files.trusting()))
+    assert server.stop() == 0
+    assert "Traceback" not in server.said()
+
+
+def is_served(server: Server, context: ssl.SSLContext) -> bool:
+    try:
+        return bool(metrics(server, context))
+    except OSError:
+        return False
+
+
+def metrics(server: Server, context: ssl.SSLContext) -> str:
+    with urllib.request.urlopen(server.url + "/metrics", timeout=20, context=context) as answer:
+        return answer.read().decode()
 
 
 def test_a_silent_client_does_not_hold_up_the_stop(room, files):
