@@ -3,6 +3,8 @@
 Within an hour a peer counts by its largest weight; without sampling, and with it in practice, that is the only one it has.
 """
 
+from dataclasses import dataclass
+
 import duckdb
 
 from monitor_platform.history.cut import Cut
@@ -13,12 +15,56 @@ from monitor_platform.measures.exact import ONE, exact_sum
 Weights = dict[int, int]
 """The exact weight in each step or minute that has any."""
 
-# Three minutes are counted in one sum, 20 bits for each: a third of the work. So that no count runs into the next, peers are
+# Three bits of a peer are counted in one sum, 20 bits for each: a third of the work. So that no count runs into the next, peers are
 # counted in parties of 2^19 numbers.
 _LANE = 20
 _LANES = 1 | 1 << _LANE | 1 << 2 * _LANE
 _PARTY_BITS = 19
-_COUNTS = ", ".join(f"sum(((minutes >> {at}) & {_LANES}::UBIGINT)::BIGINT)" for at in range(_LANE))
+_COUNTS = ", ".join(f"sum(((bits >> {at}) & {_LANES}::UBIGINT)::BIGINT)" for at in range(_LANE))
+_BITS = 3 * _LANE
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """`distinct` peers by period; `first`: by the minute in which a peer was heard first."""
+
+    distinct: Weights
+    first: Weights
+
+
+def crowd(cursor: duckdb.DuckDBPyConnection, cut: Cut, of: Periods) -> Crowd:
+    """Both at once: a row for each peer with a bit for each period, and not one for each peer in each period, as far as bits do."""
+    if len(of.names) <= _BITS:
+        columns = ("peer", *_OF_A_PEER, f"min(first_ms) // {MINUTE_MS} AS first")
+        rows = f"{cut.sql('session_hour', *columns, joined=JOINED)} GROUP BY peer"
+        cursor.execute(f"CREATE OR REPLACE TEMP TABLE person AS {rows}", {**cut.parameters, **of.parameters})
+        if _evenly_weighted(cursor, "person"):
+            first = cursor.execute(f"SELECT first, {exact_sum('weight')} FROM person GROUP BY first").fetchall()
+            return Crowd({step: weight for (_, step), weight in _by_bit(cursor, "person", "false").items()}, dict(first))
+    return Crowd(distinct(cursor, cut, of), newcomers(cursor, cut))
+
+
+def by_isp(cursor: duckdb.DuckDBPyConnection, cut: Cut, of: Periods) -> dict[tuple[str, int], int] | None:
+    """Distinct peers by ISP and period, and in all periods together as one more; None where bits do not do, see `crowd`."""
+    if len(of.names) > _BITS:
+        return None
+    numbers = "JOIN (SELECT id, dense_rank() OVER (ORDER BY isp) AS isp FROM slices) AS isps ON isps.id = slice"
+    rows = f"{cut.sql('session_hour', 'isp', 'peer', *_OF_A_PEER, joined=f'{numbers} {JOINED}')} GROUP BY isp, peer"
+    cursor.execute(f"CREATE OR REPLACE TEMP TABLE customer AS {rows}", {**cut.parameters, **of.parameters})
+    if not _evenly_weighted(cursor, "customer"):
+        return None
+    names = [name for (name,) in cursor.execute("SELECT DISTINCT isp FROM slices ORDER BY isp").fetchall()]
+    in_all = cursor.execute(f"SELECT isp, {exact_sum('weight')} FROM customer GROUP BY isp").fetchall()
+    found = {(names[number - 1], step): weight for (number, step), weight in _by_bit(cursor, "customer", "isp").items()}
+    return found | {(names[number - 1], len(of.names)): weight for number, weight in in_all}
+
+
+_OF_A_PEER = ("max(weight) AS weight", "min(weight) AS least", "bit_or(1::UBIGINT << step::UBIGINT) AS bits")
+
+
+def _evenly_weighted(cursor: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Whether every peer has one weight, so that the largest of all periods is that of each."""
+    return cursor.execute(f"SELECT count(*) FROM {table} WHERE least <> weight").fetchall() == [(0,)]
 
 
 def distinct(cursor: duckdb.DuckDBPyConnection, cut: Cut, of: Periods) -> Weights:
@@ -48,14 +94,21 @@ def newcomers(cursor: duckdb.DuckDBPyConnection, cut: Cut) -> Weights:
 
 
 def _by_minute(cursor: duckdb.DuckDBPyConnection, cut: Cut, table: str, bits: str, *, only: str = "true") -> Weights:
-    rows = f"{cut.sql(table, 'hour', 'max(weight) AS weight', f'bit_or({bits}) AS minutes', 'peer')} AND {only} GROUP BY hour, peer"
-    sql = f"SELECT hour, weight, {_COUNTS} FROM ({rows}) GROUP BY hour, weight, peer >> {_PARTY_BITS}"
-    found: Weights = {}
-    for hour, weight, *packed in cursor.execute(sql, cut.parameters).fetchall():
+    rows = f"{cut.sql(table, 'hour', 'max(weight) AS weight', f'bit_or({bits}) AS bits', 'peer')} AND {only} GROUP BY hour, peer"
+    counts = _by_bit(cursor, f"({rows})", "hour", cut.parameters)
+    return {hour * HOUR_MINUTES + at: weight for (hour, at), weight in counts.items()}
+
+
+def _by_bit(
+    cursor: duckdb.DuckDBPyConnection, rows: str, key: str, parameters: dict[str, object] | None = None
+) -> dict[tuple[int, int], int]:
+    """The weight of the peers in `rows` that have a bit, by `key` and bit."""
+    sql = f"SELECT {key}, weight, {_COUNTS} FROM {rows} GROUP BY {key}, weight, peer >> {_PARTY_BITS}"
+    found: dict[tuple[int, int], int] = {}
+    for of, weight, *packed in cursor.execute(sql, parameters or {}).fetchall():
         scaled = round(weight * ONE)
-        for at in range(HOUR_MINUTES):
+        for at in range(_BITS):
             count = packed[at % _LANE] >> at // _LANE * _LANE & (1 << _LANE) - 1
             if count:
-                minute = hour * HOUR_MINUTES + at
-                found[minute] = found.get(minute, 0) + count * scaled
+                found[of, at] = found.get((of, at), 0) + count * scaled
     return found

@@ -107,3 +107,22 @@ class Cut:
         name = f"p{len(self.parameters)}"
         self.parameters[name] = value
         return f"${name}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Minutes:
+    """SQL of the rows of `minute_sums`, which have sums for everybody and for each value of one dimension."""
+
+    span: Span | None
+    parameters: dict[str, object]
+
+    @classmethod
+    def of(cls, cut: Cut) -> "Minutes | None":
+        """Those that hold what `cut` does; None under filters that minutes are not kept for."""
+        if len(cut.where) > 1 or not set(cut.where) <= set(DIMENSIONS):
+            return None
+        dimension, value = next(iter(cut.where.items()), ("", ""))
+        return cls(span=cut.span, parameters={"dimension": dimension, "value": value})
+
+    def sql(self, *columns: str, joined: str = "") -> str:
+        return f"{Cut(self.span, {}).sql('minute_sums', *columns, joined=joined)} AND dimension = $dimension AND value = $value"

@@ -10,8 +10,8 @@ from typing import Any
 
 import duckdb
 
-from monitor_platform.history.audience import distinct, newcomers, present
-from monitor_platform.history.cut import Cut, mean_sums, weighed
+from monitor_platform.history.audience import Weights, by_isp, crowd, newcomers, present
+from monitor_platform.history.cut import Cut, Minutes, mean_sums, weighed
 from monitor_platform.history.periods import JOINED, Periods, Unit, periods
 from monitor_platform.history.schema import MINUTE_MS
 from monitor_platform.history.store import HistoryStore, extent
@@ -46,7 +46,9 @@ def daily(
         return []
     steps = periods(span or recorded, unit, zone)
     with store.reading() as cursor:
-        columns = _people(cursor, where, steps, recorded) | _sessions(cursor, where, steps) | _means(cursor, where, steps)
+        people = crowd(cursor, Cut(steps.span, where), steps)
+        columns = _people(cursor, where, steps, recorded, people.first) | _means(cursor, where, steps)
+        columns |= _sessions(cursor, where, steps, people.distinct)
     return [
         {"period": name, "from": steps.begins_ms[at], "to": steps.begins_ms[at + 1]}
         | {column: columns[column][at] for column in COLUMNS[3:]}
@@ -57,10 +59,12 @@ def daily(
 Columns = dict[str, Sequence[Any]]
 
 
-def _people(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, recorded: Span) -> Columns:
-    new = in_steps(newcomers(cursor, Cut(None, where)), steps)
+def _people(
+    cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, recorded: Span, heard_first: Weights
+) -> Columns:
+    first = in_steps(heard_first, steps)
     all_kept = steps.span.from_ms <= recorded.from_ms and steps.span.to_ms >= recorded.to_ms
-    first = new if all_kept else in_steps(newcomers(cursor, Cut(steps.span, where)), steps)
+    new = first if all_kept else in_steps(newcomers(cursor, Cut(None, where)), steps)
     count = range(len(steps.names))
     return {
         "new_peers": [number(new.get(at, 0)) for at in count],
@@ -80,9 +84,8 @@ def _peaks(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: P
     return [number(peak) for peak in peaks]
 
 
-def _sessions(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods) -> Columns:
+def _sessions(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, total: Weights) -> Columns:
     cut = Cut(steps.span, where)
-    total = distinct(cursor, cut, steps)
     columns = ("step", "max(weight) AS weight", STARTUP, ONLINE)
     sessions = f"{cut.sql('session_hour', *columns, joined=JOINED)} GROUP BY step, session"
     sums = (exact_sum("weight"), exact_sum("online_s * weight"), *STARTUP_SUMS)
@@ -99,10 +102,14 @@ def _sessions(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps
 
 
 def _means(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods) -> Columns:
-    cut = Cut(steps.span, where)
     sums = [part for name in MEANS for part in mean_sums(name)]
-    sql = f"{cut.sql('session_hour', 'step', weighed('messages'), *sums, joined=JOINED)} GROUP BY step"
-    found = {row[0]: row[1:] for row in cursor.execute(sql, {**cut.parameters, **steps.parameters}).fetchall()}
+    minutes = Minutes.of(Cut(steps.span, where))
+    if minutes is not None:  # a tenth of the rows
+        rows, parameters = minutes.sql("step", weighed("messages"), *sums, joined=JOINED), minutes.parameters
+    else:
+        cut = Cut(steps.span, where)
+        rows, parameters = cut.sql("session_hour", "step", weighed("messages"), *sums, joined=JOINED), cut.parameters
+    found = {row[0]: row[1:] for row in cursor.execute(f"{rows} GROUP BY step", {**parameters, **steps.parameters}).fetchall()}
     each = [found.get(at, (0,) * (1 + len(sums))) for at in range(len(steps.names))]
     means = {name: [quotient(*row[1 + 2 * at : 3 + 2 * at]) for row in each] for at, name in enumerate(MEANS)}
     return {"messages": [number(row[0]) for row in each], **means}
@@ -143,6 +150,17 @@ def coverage(
 
 
 def _by_isp(
+    cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, *, each: bool
+) -> list[tuple[int, str, int]]:
+    """Period, ISP and weight, by period and then most first; `each` False: only all periods together, the last of them."""
+    found = by_isp(cursor, Cut(steps.span, where), steps)
+    if found is None:
+        return _by_isp_slowly(cursor, where, steps, each=each)
+    rows = [(step, isp, weight) for (isp, step), weight in found.items() if each or step == len(steps.names)]
+    return sorted(rows, key=lambda row: (row[0], -row[2], row[1]))
+
+
+def _by_isp_slowly(
     cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, *, each: bool
 ) -> list[tuple[int, str, int]]:
     cut = Cut(steps.span, where, ("isp",))

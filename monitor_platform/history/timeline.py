@@ -10,7 +10,7 @@ from itertools import accumulate
 import duckdb
 
 from monitor_platform.history.audience import Weights, distinct, heard, newcomers, present
-from monitor_platform.history.cut import Cut, kept_measure, mean_sums, weighed, whole_hours
+from monitor_platform.history.cut import Cut, Minutes, kept_measure, mean_sums, weighed, whole_hours
 from monitor_platform.history.periods import JOINED, Periods, Unit, periods
 from monitor_platform.history.schema import DIMENSIONS, MINUTE_MS
 from monitor_platform.history.store import HistoryStore
@@ -30,8 +30,6 @@ def minutes(store: HistoryStore, *, measures: Sequence[str], span: Span, where: 
     """`measures` in each minute of the whole hours of `span`; ValueError for what is kept by hours only."""
     where = where or {}
     chosen = {name: kept_measure(name, "timeline") for name in measures}
-    for measure in chosen.values():
-        _check_minutes(measure, where)
     span = whole_hours(span)
     first, last = span.from_ms // MINUTE_MS, span.to_ms // MINUTE_MS
     if last - first > MOST_MINUTES:
@@ -69,30 +67,25 @@ def sums_by_step(cursor: duckdb.DuckDBPyConnection, measure: Measure, cut: Cut, 
     return {step: (above, below) for step, above, below in cursor.execute(sql, parameters).fetchall()}
 
 
-def _check_minutes(measure: Measure, where: Mapping[str, str]) -> None:
-    if measure.kind is Kind.SESSION:
-        raise ValueError(f"{measure.name} is kept by session and hour, not by minute; choose steps of an hour")
-    by_people = COUNTS - {Kind.MESSAGES}
-    if measure.kind not in by_people and (len(where) > 1 or not set(where) <= set(DIMENSIONS)):
-        raise ValueError(
-            f"{measure.name} by the minute is kept for everybody and for one value of {', '.join(DIMENSIONS)}; "
-            "leave the other filters out, or choose steps of an hour"
-        )
-
-
 def _minute_series(cursor: duckdb.DuckDBPyConnection, measure: Measure, cut: Cut, of: range) -> tuple[float | None, ...]:
     if measure.kind in _AUDIENCE:
         counts = _AUDIENCE[measure.kind](cursor, cut)
         series = [counts.get(minute, 0) for minute in of]
         return tuple(map(number, accumulate(series) if measure.kind is Kind.CUMULATIVE else series))
-    name, value = next(iter(cut.where.items()), ("", ""))
-    everybody = Cut(cut.span, {})
+    kept = Minutes.of(cut)
+    if measure.kind is Kind.SESSION:
+        raise ValueError(f"{measure.name} is kept by session and hour, not by minute; choose steps of an hour")
+    if kept is None:
+        raise ValueError(
+            f"{measure.name} by the minute is kept for everybody and for one value of {', '.join(DIMENSIONS)}; "
+            "leave the other filters out, or choose steps of an hour"
+        )
     sums = (weighed("messages"), "1") if measure.kind is Kind.MESSAGES else mean_sums(measure.name)
-    sql = f"{everybody.sql('minute_sums', 'minute', *sums)} AND dimension = $dimension AND value = $value GROUP BY minute"
-    found = {row[0]: row[1:] for row in cursor.execute(sql, {"dimension": name, "value": value}).fetchall()}
+    found = cursor.execute(f"{kept.sql('minute', *sums)} GROUP BY minute", kept.parameters).fetchall()
+    known = {row[0]: row[1:] for row in found}
     if measure.kind is Kind.MESSAGES:
-        return tuple(number(found.get(minute, (0,))[0]) for minute in of)
-    return tuple(quotient(*found.get(minute, (0, 0))) for minute in of)
+        return tuple(number(known.get(minute, (0,))[0]) for minute in of)
+    return tuple(quotient(*known.get(minute, (0, 0))) for minute in of)
 
 
 def _everything(cursor: duckdb.DuckDBPyConnection, cut: Cut) -> Weights:

@@ -69,8 +69,9 @@ class Gathering(FeedbackTable):
         logs = [log for log in logs if log.records != 0]
         if not logs:
             return Added(records=0, duplicates=0, unreadable=lost)
-        rows, parameters = rows_sql(logs)
-        wanted = ", ".join([field.name for field in self._fields] + ["extra"] * self._extra)
+        columns = [field.name for field in self._fields] + ["extra"] * self._extra
+        rows, parameters = rows_sql(logs, columns)
+        wanted = ", ".join(columns)
         kept = one(db.execute(f"INSERT INTO message SELECT {wanted} FROM ({rows}) WHERE {READABLE}", parameters))
         # Headers say how many records there are. Bare JSON lines have no headers: they are read once more to be counted.
         bare = any(log.records is None for log in logs)

@@ -25,9 +25,10 @@ Progress = Callable[[int, int], None]
 _PREFERRED = (Form.PARQUET, Form.JSONL, Form.CSV, Form.JOURNAL)
 """The quickest to read first."""
 
-# Enough files at once to keep the cores busy, few enough that what is staged stays in the tens of megabytes.
-_FILES_AT_ONCE = 16
-_BYTES_AT_ONCE = 32 * 1024 * 1024
+# A statement costs as much as some thousand records, and a log of a minute has not many more: so, hundreds of small ones at once.
+# Of large ones enough to keep the cores busy, few enough that what is staged stays in the low hundreds of megabytes.
+_FILES_AT_ONCE = 512
+_BYTES_AT_ONCE = 16 * 1024 * 1024
 
 # A message that was sent again may be received again a while later; its first copy, which counts, may be in an earlier file.
 _MARGIN_S = 60

@@ -4,6 +4,7 @@ A log of ours has checksums of them and of its end (feedback_wire/parquet_sums.p
 its pages: it is decoded once to see them, and what a flipped bit in its end does is up to the engine.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +30,8 @@ class CheckedParquet:
     columns: tuple[str, ...]
 
 
-def check_parquet(path: Path, salvage: Path) -> CheckedParquet:
-    """The readable rows of `path`: in itself if all are, else the whole row groups, written to `salvage`."""
+def check_parquet(path: Path, salvage: Callable[[], Path]) -> CheckedParquet:
+    """The readable rows of `path`: in itself if all are, else the whole row groups, written to a file that `salvage` makes."""
     size = path.stat().st_size
     try:
         with path.open("rb") as opened:
@@ -48,7 +49,7 @@ def check_parquet(path: Path, salvage: Path) -> CheckedParquet:
     with file:
         damaged = _damaged_groups(path, file) if found is None else _told_groups(file, found)
         if damaged:
-            path = _write_whole_groups(file, set(damaged), salvage)
+            path = _write_whole_groups(file, set(damaged), salvage())
         lost = sum(file.metadata.row_group(group).num_rows for group in damaged)
         return CheckedParquet(
             path=path,

@@ -4,7 +4,7 @@ A value of the wrong type or beyond its bounds is no value. A row in which a req
 for the caller to count.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from feedback_wire.log_name import Form
 from feedback_wire.message import FIELDS, Field
@@ -14,6 +14,8 @@ from monitor_platform.reading.verified_log import VerifiedLog
 ROW_FIELDS = (*RECORD_FIELDS, *FIELDS)
 SQL_TYPES = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE"}
 
+ALL = (*(field.name for field in ROW_FIELDS), "extra")
+
 # One in a million is the thinnest sampling that makes sense; the bound keeps exact sums of weighted values within 128 bits.
 LARGEST_WEIGHT = 10**6
 _MOST = {"weight": LARGEST_WEIGHT}
@@ -22,20 +24,25 @@ READABLE = " AND ".join(f"{field.name} IS NOT NULL" for field in ROW_FIELDS if f
 """SQL: whether a row is a whole record."""
 
 
-def rows_sql(logs: Sequence[VerifiedLog]) -> tuple[str, dict[str, object]]:
-    """A SELECT of the record fields and `extra` of `logs`, all of one form, and its parameters."""
+def rows_sql(logs: Sequence[VerifiedLog], columns: Collection[str] = ALL) -> tuple[str, dict[str, object]]:
+    """A SELECT of `columns` of `logs`, all of one form, and of what `READABLE` looks at; and its parameters.
+
+    An engine spends most of its time on the values of JSON lines, so it is told only of the columns that somebody wants.
+    """
     first = logs[0]
-    present = {"extra", *(field.name for field in ROW_FIELDS)} & set(first.columns)
-    fields = ", ".join(
-        _clean(field) if field.name in present else f"NULL::{SQL_TYPES[field.kind]} AS {field.name}" for field in ROW_FIELDS
-    )
-    extra = (
-        "CASE WHEN json_valid(extra) AND json_type(extra) = 'OBJECT' THEN extra::JSON END" if "extra" in present else "NULL::JSON"
-    )
-    return f"SELECT {fields}, {extra} AS extra FROM {_scan(first)}", {"paths": [str(log.path) for log in logs]}
+    wanted = [field for field in ROW_FIELDS if field.required or field.name in columns]
+    present = {field.name for field in wanted} & set(first.columns)
+    chosen = [_clean(field) if field.name in present else f"NULL::{SQL_TYPES[field.kind]} AS {field.name}" for field in wanted]
+    if "extra" in columns:
+        chosen.append(f"{_EXTRA if 'extra' in first.columns else 'NULL::JSON'} AS extra")
+    names = [field.name for field in wanted] + ["extra"] * ("extra" in columns)
+    return f"SELECT {', '.join(chosen)} FROM {_scan(first, names)}", {"paths": [str(log.path) for log in logs]}
 
 
-def _scan(log: VerifiedLog) -> str:
+_EXTRA = "CASE WHEN json_valid(extra) AND json_type(extra) = 'OBJECT' THEN extra::JSON END"
+
+
+def _scan(log: VerifiedLog, names: Sequence[str]) -> str:
     if log.form is Form.PARQUET:
         return "read_parquet($paths)"
     if log.form is Form.CSV:
@@ -44,7 +51,6 @@ def _scan(log: VerifiedLog) -> str:
             "escape = '\"', nullstr = '', allow_quoted_nulls = false, ignore_errors = true, compression = 'zstd')"
         )
     compression = "none" if log.form is None else "zstd"
-    names = (*(field.name for field in ROW_FIELDS), "extra")
     return (
         f"read_json($paths, format = 'newline_delimited', columns = {_types(names)}, ignore_errors = true, "
         f"compression = '{compression}')"

@@ -6,7 +6,7 @@ A file whose every frame is whole is handed over as it lies; of any other, the w
 import csv
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,8 +55,8 @@ def open_log(path: Path, *, form: Form | None = None, start: int = 0) -> Iterato
     if form is None:
         yield VerifiedLog(source=path, path=path, form=None, records=None, end=path.stat().st_size)
     elif form is Form.PARQUET:
-        with tempfile.TemporaryDirectory(prefix="swarmscope-") as folder:
-            checked = check_parquet(path, Path(folder) / "salvaged.parquet")
+        with _Scratch() as scratch:
+            checked = check_parquet(path, scratch.file)
             yield VerifiedLog(
                 source=path,
                 path=checked.path,
@@ -82,15 +82,22 @@ def form_of(path: Path) -> Form | None:
     raise ValueError(f"{path} is no log: its name ends with none of {', '.join(f'.{form}' for form in Form)}, {PLAIN}")
 
 
+class _Scratch(ExitStack):
+    """A place for what was salvaged, made only if something has to be: most logs are whole, and there are tens of thousands."""
+
+    def file(self) -> Path:
+        return Path(self.enter_context(tempfile.TemporaryDirectory(prefix="swarmscope-"))) / "salvaged"
+
+
 @contextmanager
 def _open_frames(path: Path, form: Form, start: int) -> Iterator[VerifiedLog]:
     data = _bytes_from(path, start)
     found = survey(data, sealed=form is not Form.JOURNAL, midway=start > 0)
-    with tempfile.TemporaryDirectory(prefix="swarmscope-") as folder:
+    with _Scratch() as scratch:
         readable = path
         # A journal may have grown by the time that an engine opens it; the copy holds what was verified and no more.
         if form is Form.JOURNAL or not found.whole:
-            readable = Path(folder) / "verified"
+            readable = scratch.file()
             _write_whole_frames(data, found, form, readable)
         yield VerifiedLog(
             source=path,

@@ -10,6 +10,7 @@ from monitor_platform.measures.quality.linear import Linear
 from monitor_platform.measures.quality.model import Model
 from monitor_platform.measures.quality.stalling import Stalling
 from monitor_platform.measures.quality.startup import Startup
+from monitor_platform.scoring import MosFlags, Scoring
 
 Models = Mapping[str, Model]
 
@@ -26,6 +27,16 @@ def catalogue(mos: MosModel | None = None, settings: Iterable[str] = ()) -> dict
         name, coefficient, value = _parsed(text, models)
         models[name] = replace(models[name], **{coefficient: value})
     return models
+
+
+def models_of(scoring: Scoring) -> dict[str, Model]:
+    """Every model as the flags say; ValueError says what is wrong with one of them."""
+    return catalogue(mos_said(scoring), scoring.model_set)
+
+
+def mos_said(flags: MosFlags) -> MosModel:
+    """MOS(B, D) as its own flags say."""
+    return MosModel(c1=flags.mos_c1, c2=flags.mos_c2, a=flags.mos_a, lam=flags.mos_lambda, calibration=flags.mos_calibration)
 
 
 def mos_of(models: Models) -> MosModel:
