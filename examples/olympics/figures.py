@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 
 from bokeh.embed import components
-from bokeh.models import LinearAxis, Range1d
+from bokeh.models import LinearAxis, NumeralTickFormatter, Range1d
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
@@ -41,9 +41,17 @@ def write_page(path: Path, shown: dict, lines: list[tuple[str, str, str]]) -> No
 
 def _plot(days: list[dict], **said: object) -> figure:
     names = [day["period"][5:] for day in days]
-    plot = figure(height=300, width=560, x_range=names, toolbar_location=None, **said)
+    plot = figure(height=320, width=560, x_range=names, toolbar_location=None, **said)
     plot.xaxis.major_label_orientation = 0.9
     plot.grid.grid_line_alpha = 0.4
+    return plot
+
+
+def _label(plot: figure) -> figure:
+    """Legends above, where they hide nothing; numbers as people write them."""
+    plot.add_layout(plot.legend[0], "above")
+    plot.legend.orientation = "horizontal"
+    plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[0]")
     return plot
 
 
@@ -64,8 +72,7 @@ def users(days: list[dict]) -> figure:
         legend_label="distinct so far",
     )
     plot.y_range = Range1d(0, max(day["total_peers"] for day in days) * 1.25)
-    plot.legend.location = "top_left"
-    return plot
+    return _label(plot)
 
 
 def rates(days: list[dict]) -> figure:
@@ -74,7 +81,7 @@ def rates(days: list[dict]) -> figure:
         plot.line(
             list(plot.x_range.factors), [day[name] for day in days], color=colour, line_width=2, legend_label=name.split("_")[0]
         )
-    return plot
+    return _label(plot)
 
 
 def online(days: list[dict]) -> figure:
@@ -82,7 +89,7 @@ def online(days: list[dict]) -> figure:
     for name, label, colour in (("online_s_per_peer", "per user", BLUE), ("online_s_per_view", "per view", ORANGE)):
         plot.line(list(plot.x_range.factors), [day[name] / 60 for day in days], color=colour, line_width=2, legend_label=label)
     plot.y_range.start = 0
-    return plot
+    return _label(plot)
 
 
 def one_line(days: list[dict], name: str, bounds: tuple[float, float]) -> figure:
@@ -93,7 +100,7 @@ def one_line(days: list[dict], name: str, bounds: tuple[float, float]) -> figure
 
 def minutes(each: list[dict]) -> figure:
     at = [datetime.fromtimestamp(minute["at"] / 1000 + 8 * 3600, tz=UTC) for minute in each]
-    plot = figure(height=300, width=560, x_axis_type="datetime", toolbar_location=None, y_range=(1, 5), y_axis_label="MOS")
+    plot = figure(height=320, width=560, x_axis_type="datetime", toolbar_location=None, y_range=(1, 5), y_axis_label="MOS")
     most = max(minute["concurrent_peers"] for minute in each)
     plot.extra_y_ranges = {"peers": Range1d(0, most * 1.6)}
     plot.add_layout(LinearAxis(y_range_name="peers", axis_label="concurrent peers"), "right")
@@ -101,4 +108,4 @@ def minutes(each: list[dict]) -> figure:
         at, 0, [minute["concurrent_peers"] for minute in each], color=BLUE, alpha=0.3, y_range_name="peers", legend_label="peers"
     )
     plot.line(at, [float("nan") if minute["mos"] is None else minute["mos"] for minute in each], color=BLACK, legend_label="MOS")
-    return plot
+    return _label(plot)

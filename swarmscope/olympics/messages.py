@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from swarmscope.audience.playing import BURST_EVERY_S, CROWDED_STALLS, CROWDED_STARTUP, LATE, LEAST_PLAYBACK_KBPS, STALL_MS
 from swarmscope.olympics.hosts import Hosts, Real
-from swarmscope.olympics.programme import CROWD_AT_MS, CROWD_DAY, CROWD_LASTS_S, PERIOD_MS, Day
+from swarmscope.olympics.programme import CROWD_AT_MS, CROWD_DAY, CROWD_LASTS_S, PERIOD_MS, TROUBLE, Day
 from swarmscope.olympics.views import Views, Whole, dice_for
 
 STALLS_A_BURST = 2.0
@@ -57,7 +57,7 @@ def messages_of(day: Day, views: Views, host: Whole, hosts: Hosts, *, seed: int)
     who = host[view]
     sent_ms = views.begins_ms[view] + uptime_ms
     pressure = _pressure(day, sent_ms)
-    trouble = hosts.trouble[who] + CROWDED_STALLS * pressure
+    trouble = TROUBLE * hosts.trouble[who] + CROWDED_STALLS * pressure
     due_ms = np.diff(uptime_ms, prepend=0)
     due_ms[seq == 0] = 0
     stalls = dice.poisson(STALLS_A_BURST * due_ms / 1000 / BURST_EVERY_S * trouble)

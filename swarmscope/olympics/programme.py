@@ -33,11 +33,14 @@ VIEW_MEDIAN_S, VIEW_SIGMA = 2200.0, 0.65
 """Log-normal with a mean of 45 minutes; those that midnight cuts in two make it a little less a day."""
 AWAY_S = 1500.0
 
+TROUBLE = 0.8
+"""How often lines stall, compared to the live simulation's: every day's continuity was above 0.988, the crowd's day too."""
+
 CROWD_DAY = 11
 CROWD_AT_MS = (9 * 60 + 30) * MINUTE_MS
 CROWD_COMES_S = 45.0
 CROWD_STAYS_S = 1200.0
-CROWD_LASTS_S = 420.0
+CROWD_LASTS_S = 300.0
 """After this time a third of the crowd's pressure on everybody is left."""
 MOST_AT_ONCE = 6_900
 """Who is there when the crowd has come; the next minutes add some dozens."""
