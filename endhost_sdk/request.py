@@ -14,6 +14,9 @@ from feedback_wire.message import Message
 
 # Below a kilobyte the whole request fits into one packet anyway.
 GZIP_FROM_BYTES = 1024
+# What proxies and servers of other kinds answer, also while a coordinator's are being mended. Other 4xx concern the batch: whoever
+# finds that too large or malformed would find it so again.
+_OFTEN_OTHERS = (401, 402, 403, 404, 405, 407, 410, 421, 451)
 _REASON_CHARS = 64
 _DETAIL_CHARS = 300
 
@@ -59,12 +62,10 @@ def request_for(batch: Batch, key: str | None) -> tuple[bytes, dict[str, str]]:
 def understand(answer: Answer, messages: int) -> Verdict:
     """What `answer` means for a batch of that many `messages`."""
     said = _object(answer.body)
+    if not _is_a_coordinators(answer.status, said):
+        what = f"{answer.status} came from something that is no coordinator"
+        return Verdict(outcome=Outcome.FAILED, detail=what, refused_for=Counter())
     if 200 <= answer.status < 300:
-        # The login page of a hotel's network says 200 too, but it does not speak JSON.
-        if answer.body.strip() and said is None:
-            return Verdict(
-                outcome=Outcome.FAILED, detail=f"{answer.status} came from something that is no coordinator", refused_for=Counter()
-            )
         reasons = _reasons(said)[:messages]
         return Verdict(outcome=Outcome.ACCEPTED, detail=_first_refusal(said), refused_for=Counter(reasons))
     detail = _problem(answer, said)
@@ -73,6 +74,14 @@ def understand(answer: Answer, messages: int) -> Verdict:
     if 400 <= answer.status < 500 and answer.status not in {408, 429}:
         return Verdict(outcome=Outcome.REFUSED, detail=detail, refused_for=_all_refused(answer, said, messages))
     return Verdict(outcome=Outcome.FAILED, detail=detail, refused_for=Counter())
+
+
+def _is_a_coordinators(status: int, said: dict[str, object] | None) -> bool:
+    """Whether an answer that ends the matter is a coordinator's; hotels' login pages, gateways and proxies know no such words."""
+    if 200 <= status < 300:
+        accepted = (said or {}).get("accepted")
+        return type(accepted) is int and accepted >= 0
+    return status not in _OFTEN_OTHERS or isinstance((said or {}).get("reason"), str)
 
 
 def _object(body: bytes) -> dict[str, object] | None:
@@ -111,4 +120,9 @@ def _problem(answer: Answer, said: dict[str, object] | None) -> str:
 
 
 def _text(value: object, most: int) -> str:
-    return value[:most] if isinstance(value, str) else ""
+    return plain(value[:most]) if isinstance(value, str) else ""
+
+
+def plain(text: str) -> str:
+    """`text` for a log or a terminal: what others say must not begin a line there, nor move its cursor."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

@@ -15,7 +15,7 @@ from endhost_sdk.backoff import asked_s
 from endhost_sdk.buffer import Buffer
 from endhost_sdk.coordinators import Coordinator, Coordinators
 from endhost_sdk.misfits import Misfits
-from endhost_sdk.request import Outcome, Verdict, encode, request_for, understand
+from endhost_sdk.request import Outcome, Verdict, encode, plain, request_for, understand
 from endhost_sdk.schedule import Schedule
 from endhost_sdk.session import Session
 from endhost_sdk.stats import Stats, Tally
@@ -24,6 +24,10 @@ from endhost_sdk.transport import Transport, Unreachable
 from feedback_wire.message import Event
 
 log = logging.getLogger("endhost_sdk")
+
+FLUSH_SHARE = 0.95
+"""So much of `flush_s` is for sending, and the rest for the thread's own end: where no file can be opened any more, Python aborts
+the whole process if it finds a daemon thread alive at its end."""
 
 
 class Sender:
@@ -78,7 +82,7 @@ class Sender:
             while self._listen(self._idle_s()):
                 self._report()
                 self._deliver(self._terms.timeout_s)
-            self._flush(time.monotonic() + self._terms.flush_s)
+            self._flush(time.monotonic() + FLUSH_SHARE * self._terms.flush_s)
             self._transport.close()
         except Exception:
             # The last line: a mistake of ours, or of the app's own transport, costs the telemetry and nothing else.
@@ -135,7 +139,7 @@ class Sender:
         try:
             answer = self._transport.post(coordinator.url, body, headers, timeout_s)
         except Unreachable as error:
-            self._failed(coordinator, str(error), None)
+            self._failed(coordinator, plain(str(error)), None)
             return
         verdict = understand(answer, len(batch.lines))
         if verdict.outcome is Outcome.FAILED:

@@ -1,6 +1,7 @@
 """The decisions of the sender that do no I/O: rest, order, limits, phases, and what an answer means."""
 
 import json
+from contextlib import suppress
 import zlib
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -156,6 +157,13 @@ def test_a_session_that_left_reports_no_more():
 def test_no_answer_can_make_more_messages_refused_than_were_sent(status, body, messages):
     verdict = understand(Answer(status=status, body=body), messages)
     assert verdict.refused_for.total() <= messages
-    assert (verdict.outcome is Outcome.REFUSED) == (400 <= status < 500 and status not in {408, 429})
+    said: dict = {}
+    with suppress(ValueError):
+        loaded = json.loads(body)
+        said = loaded if isinstance(loaded, dict) else {}
+    others = status in {401, 402, 403, 404, 405, 407, 410, 421, 451} and not isinstance(said.get("reason"), str)
+    assert (verdict.outcome is Outcome.REFUSED) == (400 <= status < 500 and status not in {408, 429} and not others)
+    if verdict.outcome is Outcome.ACCEPTED:
+        assert said["accepted"] >= 0
     if verdict.outcome is Outcome.FAILED:
         assert not verdict.refused_for

@@ -58,6 +58,14 @@ def test_an_app_ends_in_time_though_its_coordinator_is_gone(coordinator):
     assert took_s < 1 + MARGIN_S
 
 
+def test_an_app_that_has_used_up_its_files_ends_with_its_own_exit_code(coordinator):
+    server = coordinator()
+    server.stop()
+    use_up = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
+    returned, _, stderr = end_of(use_up + "sys.exit(4)", server.url, 1)
+    assert (returned, stderr) == (4, "")
+
+
 def test_what_an_outage_left_is_sent_at_the_end_without_waiting_for_its_turn(coordinator):
     server = coordinator(script=[(503, {}, b"")] * 3)
     wait = "while telemetry.stats().failed_attempts < 3: time.sleep(0.01)\n"

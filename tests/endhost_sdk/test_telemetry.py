@@ -1,5 +1,6 @@
 """From the app's call to a coordinator's disk, over real sockets: who gets what, when, and what is counted."""
 
+import json
 import logging
 import time
 from datetime import UTC, datetime, timedelta
@@ -109,6 +110,46 @@ def test_what_a_coordinator_cannot_take_now_is_sent_again_unchanged(coordinator,
     eventually(lambda: server.accepted)
     assert server.heard[0].messages == server.heard[1].messages
     assert client.stats().refused == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b""),
+        (202, b"{}"),
+        (200, b'{"status":"ok"}'),
+        (200, b'{"accepted":"all"}'),
+        (202, b'{"accepted":true}'),
+        (202, b'{"accepted":-1}'),
+        (200, b"[]"),
+        (204, b""),
+        (302, b""),
+        (401, b"<html>log in</html>"),
+        (403, b""),
+        (404, b"<html>nginx</html>"),
+        (407, b'{"message":"proxy"}'),
+    ],
+)
+def test_an_answer_that_is_no_coordinators_takes_no_message_and_loses_none(coordinator, telemetry, status, body):
+    server = coordinator(script=[(status, {}, body)])
+    client = telemetry(server.url, period_s=86_400)
+    client.session(peer_id="p-1")
+    eventually(lambda: client.stats().sent == 1)
+    stats = client.stats()
+    assert (stats.failed_attempts, stats.refused, stats.buffered) == (1, 0, 0)
+    assert str(status) in stats.last_failure
+    assert server.heard[0].messages == server.heard[1].messages
+
+
+def test_what_others_answer_cannot_write_into_the_apps_log(coordinator, telemetry, caplog):
+    said = {"reason": "odd\x1b[2J", "detail": "first\nWARNING second\r\u2028third"}
+    server = coordinator(script=[(503, {}, json.dumps(said).encode()), (400, {}, json.dumps(said).encode())])
+    client = telemetry(server.url, period_s=86_400)
+    client.session(peer_id="p-1")
+    eventually(lambda: client.stats().refused)
+    told = [client.stats().last_failure, *client.stats().refused_for, *(record.getMessage() for record in caplog.records)]
+    assert len(told) == 4
+    assert all(text.isprintable() for text in told)
 
 
 @pytest.mark.parametrize("status", [400, 401, 413])
