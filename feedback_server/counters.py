@@ -70,3 +70,4 @@ class Counters:
     refused: Counter[str] = field(default_factory=Counter)
     downloads: int = 0
     downloaded_bytes: int = 0
+    download_errors: int = 0

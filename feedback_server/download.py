@@ -5,20 +5,25 @@ follows a journal asks for a range without If-Range: bytes that were once durabl
 """
 
 import asyncio
+import logging
 import os
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from feedback_server.counters import Counters
 from feedback_server.folder import Folder
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.problem import Problem
 from feedback_wire.routes import LOG
+
+log = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 256 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
@@ -68,7 +73,8 @@ def answer(request: Request, folder: Folder, entry: LogEntry, counters: Counters
         return Response(status_code=status, headers=headers, media_type=LOG)
     counters.downloads += 1
     counters.downloaded_bytes += wanted.end - wanted.begin
-    return StreamingResponse(_chunks(folder.reading(str(entry.name)), wanted), status_code=status, headers=headers, media_type=LOG)
+    chunks = _chunks(folder.reading(str(entry.name)), wanted, entry, counters)
+    return _Download(chunks, status_code=status, headers=headers, media_type=LOG)
 
 
 def is_named(etag: str, header: str | None) -> bool:
@@ -81,12 +87,31 @@ def _etag(folder: Folder, entry: LogEntry) -> str:
     return f'"{folder.written_ns(str(entry.name)) if entry.sealed else 0:x}-{entry.bytes:x}"'
 
 
-async def _chunks(file: FileIO, wanted: Slice) -> AsyncIterator[bytes]:
+class _CutOffError(Exception):
+    """The rest of a download cannot be read; its reader is told by the end of the connection before the promised length."""
+
+
+class _Download(StreamingResponse):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(_CutOffError):
+            await super().__call__(scope, receive, send)
+
+
+async def _chunks(file: FileIO, wanted: Slice, entry: LogEntry, counters: Counters) -> AsyncIterator[bytes]:
     with file:
         at = wanted.begin
         while at < wanted.end:
-            chunk = await asyncio.to_thread(os.pread, file.fileno(), min(_CHUNK_BYTES, wanted.end - at), at)
+            try:
+                chunk = await asyncio.to_thread(os.pread, file.fileno(), min(_CHUNK_BYTES, wanted.end - at), at)
+            except OSError as error:
+                raise _cut_off(counters, f"{entry.name} cannot be read from byte {at} on: {error.strerror}") from None
             if not chunk:
-                raise OSError(f"the log ends at {at}, before its known length {wanted.end}")
+                raise _cut_off(counters, f"{entry.name} ends at byte {at}, and had {wanted.end} when it was written")
             yield chunk
             at += len(chunk)
+
+
+def _cut_off(counters: Counters, why: str) -> _CutOffError:
+    counters.download_errors += 1
+    log.error("a download is cut off: %s", why)
+    return _CutOffError(why)

@@ -71,6 +71,7 @@ def _totals(counters: Counters) -> Iterator[Metric]:
         ("retired", "sealed logs removed by --keep-days or --keep-bytes", counters.retired),
         ("retired_bytes", "bytes of them", counters.retired_bytes),
         ("downloads", "downloads of logs begun", counters.downloads),
+        ("download_errors", "downloads cut off because the log could not be read to its end", counters.download_errors),
         ("downloaded_bytes", "bytes asked for in them", counters.downloaded_bytes),
     ):
         yield CounterMetricFamily(_PREFIX + name, meaning, value)

@@ -1,8 +1,8 @@
 """The decisions of the sender that do no I/O: rest, order, limits, phases, and what an answer means."""
 
 import json
-from contextlib import suppress
 import zlib
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 

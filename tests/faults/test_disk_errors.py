@@ -4,8 +4,10 @@ import resource
 import shutil
 import socket
 from contextlib import ExitStack
+from http.client import IncompleteRead
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -96,6 +98,28 @@ def test_a_spools_failed_sync_is_answered_with_503_and_costs_no_message(
     assert_conserved(coordinator.metrics())
     deployment.settle()
     judge(ledger, deployment.data).assert_kept()
+
+
+@strace
+def test_a_log_that_the_disk_does_not_give_back_cuts_the_download_off_and_is_told_in_a_line(deployment: Deployment, tmp_path: Path):
+    server = deployment.feedback_server("--roll-seconds", "86400")
+    batch = b'{"ip":"203.0.113.0","weight":1.0,"via":"c1","v":1,"seq":1}\n'
+    headers = {"content-type": "application/x-ndjson", "swarmscope-batch": "ab" * 16}
+    urlopen(Request(server.url + "/v1/records", batch, headers), timeout=20).close()
+    [journal] = server.folder.glob("*.journal")
+    with traced(server.running.process.pid, tmp_path / "calls", fail="pread64:error=EIO:when=1"):
+        with (
+            pytest.raises((IncompleteRead, ConnectionError)),
+            urlopen(f"{server.url}/v1/logs/{journal.name}", timeout=20) as answer,
+        ):
+            answer.read()
+        assert failed(tmp_path / "calls") == 1
+        with urlopen(f"{server.url}/v1/logs/{journal.name}", timeout=20) as answer:
+            assert answer.read() == journal.read_bytes()
+    assert server.metrics()["download_errors_total"] == 1
+    said = server.running.said()
+    assert f"a download is cut off: {journal.name} cannot be read from byte 0 on: Input/output error" in said
+    assert "Traceback" not in said
 
 
 def limit_descriptors(part: Part, *, spare: int) -> None:
