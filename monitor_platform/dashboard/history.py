@@ -38,6 +38,8 @@ class History:
             "messages": progress.taken.messages,
             "duplicates": progress.taken.copies,
             "unreadable": progress.taken.unreadable,
+            "dropped_days": progress.forgotten.days,
+            "dropped_messages": progress.forgotten.messages,
             "error": progress.error,
         }
 

@@ -5,8 +5,9 @@ It looks at folders, not at the feed: what counts is what lies on disk, and afte
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,12 +17,16 @@ import duckdb
 from monitor_platform.geo.locator import Locator
 from monitor_platform.history.catch_up import catch_up
 from monitor_platform.history.intake import Taken
-from monitor_platform.history.store import HistoryStore
+from monitor_platform.history.retention import KEEP_ALL, Retention
+from monitor_platform.history.store import Forgotten, HistoryStore
 
 log = logging.getLogger(__name__)
 
-# Logs are sealed once a minute; looking at the names of 50,000 takes about a second.
+# Logs are sealed once a minute.
 LOOKS_EVERY_S = 30.0
+
+# Looking at the names of 50,000 logs takes a second or two: then less often, so that it takes no more than a fiftieth of a core.
+REST_FOR = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +37,7 @@ class Progress:
     done_bytes: int = 0
     all_bytes: int = 0
     error: str = ""
+    forgotten: Forgotten = field(default_factory=Forgotten)
 
     @property
     def complete(self) -> bool:
@@ -39,12 +45,13 @@ class Progress:
 
 
 class Follower:
-    """Takes in the new logs below `paths` every half minute, from entering the context until leaving it."""
+    """Takes in the new logs below `paths` every half minute, and drops what is too old, while the context lasts."""
 
-    def __init__(self, store: HistoryStore, paths: Sequence[Path], locator: Locator) -> None:
+    def __init__(self, store: HistoryStore, paths: Sequence[Path], locator: Locator, *, retention: Retention = KEEP_ALL) -> None:
         self._store = store
         self._paths = paths
         self._locator = locator
+        self._retention = retention
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         self.progress = Progress()
@@ -59,16 +66,18 @@ class Follower:
 
     def _run(self) -> None:
         while not self._ended.is_set():
+            rest_s = LOOKS_EVERY_S
             try:
-                self._look()
+                rest_s = self._look()
             except (duckdb.Error, OSError, ValueError) as error:
                 if not self.progress.error:
                     log.warning("the history waits: %s", error)
-                self.progress = Progress(taken=self.progress.taken, error=str(error).splitlines()[0])
-            self._ended.wait(LOOKS_EVERY_S)
+                self.progress = replace(self.progress, done_bytes=0, all_bytes=0, error=str(error).splitlines()[0])
+            self._ended.wait(rest_s)
 
-    def _look(self) -> None:
-        before = self.progress.taken
+    def _look(self) -> float:
+        """Take in what is new; for how long nobody need look again."""
+        so_far, began_s = self.progress, time.thread_time()
         taken = catch_up(
             self._store,
             [path for path in self._paths if path.exists()],
@@ -76,8 +85,9 @@ class Follower:
             progress=self._advance,
             wanted=lambda: not self._ended.is_set(),
         )
-        now = self.progress
-        self.progress = Progress(taken=before + taken, done_bytes=now.done_bytes, all_bytes=now.all_bytes)
+        now = replace(self.progress, taken=so_far.taken + taken, error="")
+        self.progress = replace(now, forgotten=so_far.forgotten + self._retention.apply(self._store))
+        return LOOKS_EVERY_S if taken.logs else max(LOOKS_EVERY_S, REST_FOR * (time.thread_time() - began_s))
 
     def _advance(self, done: int, of: int) -> None:
-        self.progress = Progress(taken=self.progress.taken, done_bytes=done, all_bytes=of)
+        self.progress = replace(self.progress, done_bytes=done, all_bytes=of, error="")

@@ -46,6 +46,17 @@ class Basis:
         return cls(mos=MosModel(**json.loads(facts["mos"])), period_s=float(facts["period_s"]))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """What was dropped because of its age."""
+
+    days: int = 0
+    messages: int = 0
+
+    def __add__(self, other: "Forgotten") -> "Forgotten":
+        return Forgotten(days=self.days + other.days, messages=self.messages + other.messages)
+
+
 class HistoryStore:
     """The tables of `schema` in `folder`, which is made if need be; ValueError if they cannot be used, and why.
 
@@ -101,13 +112,25 @@ class HistoryStore:
             db.execute("DELETE FROM unfolded")
             db.execute("DROP TABLE folded")
 
-    def forget_before(self, before_ms: int) -> None:
+    def forget_before(self, before_ms: int) -> Forgotten:
         """Drop whole hours before the one of `before_ms`; who was heard in them only is new when heard again."""
+        hour = {"hour": before_ms // HOUR_MS}
         with self.writing() as db:
+            [(days, messages)] = db.execute(
+                "SELECT count(DISTINCT hour // 24), coalesce(sum(messages), 0)::BIGINT FROM session_hour WHERE hour < $hour", hour
+            ).fetchall()
             for table in (*(rollup.name for rollup in ROLLUPS), "copies", "unfolded"):
-                db.execute(f"DELETE FROM {table} WHERE hour < $hour", {"hour": before_ms // HOUR_MS})
-            db.execute("DELETE FROM peers WHERE id NOT IN (SELECT peer FROM session_hour)")
+                db.execute(f"DELETE FROM {table} WHERE hour < $hour", hour)
+            # Numbers are given anew: one that still stands for somebody in any table has to stay his.
+            db.execute("DELETE FROM peers WHERE id NOT IN (SELECT peer FROM session_hour UNION SELECT peer FROM presence)")
             db.execute("DELETE FROM sessions WHERE id NOT IN (SELECT session FROM session_hour UNION SELECT session FROM seen)")
+        return Forgotten(days=int(days), messages=int(messages))
+
+    def begins_ms(self) -> int | None:
+        """The first hour of which anything is kept; None while nothing is."""
+        with self.reading() as cursor:
+            [(hour,)] = cursor.execute("SELECT min(hour) FROM session_hour").fetchall()
+        return None if hour is None else int(hour) * HOUR_MS
 
     def close(self) -> None:
         self._root.close()

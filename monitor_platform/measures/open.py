@@ -4,6 +4,7 @@ Which files can hold a span is told by their names. Logs of one stem in one fold
 sealed into, or a converted copy), so one of them is enough.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -28,7 +29,7 @@ _PREFERRED = (Form.PARQUET, Form.JSONL, Form.CSV, Form.JOURNAL)
 # A statement costs as much as some thousand records, and a log of a minute has not many more: so, hundreds of small ones at once.
 # Of large ones enough to keep the cores busy, few enough that what is staged stays in the low hundreds of megabytes.
 _FILES_AT_ONCE = 512
-_BYTES_AT_ONCE = 16 * 1024 * 1024
+_BYTES_AT_ONCE = 32 * 1024 * 1024
 
 # A message that was sent again may be received again a while later; its first copy, which counts, may be in an earlier file.
 _MARGIN_S = 60
@@ -73,21 +74,35 @@ def _read(table: FeedbackTable, logs: Sequence[Path], progress: Progress | None)
 
 def find_logs(paths: Iterable[Path]) -> list[Path]:
     """The log files among `paths` and below the folders among them, a stem in a folder once, best a sealed one."""
-    found: dict[Path, Path] = {}
+    found: dict[Path, tuple[Path, LogName | None]] = {}
     for path in paths:
         if path.is_dir():
-            found |= {each.resolve(): each for each in sorted(path.rglob("*")) if each.is_file() and _named(each)}
+            found |= dict(_below(path, path.resolve()))
         elif path.exists():
             form_of(path)
-            found[path.resolve()] = path
+            found[path.resolve()] = path, _named(path)
         else:
             raise FileNotFoundError(f"there is no {path}")
     kept: dict[tuple[Path, str], tuple[int, Path]] = {}
-    for path, shown in found.items():
-        name = _named(path)
+    for path, (shown, name) in found.items():
         content = (path.parent, name.stem if name else path.name)
         kept[content] = min(kept.get(content, (len(_PREFERRED), shown)), (_PREFERRED.index(name.form) if name else 0, shown))
     return [shown for _, shown in kept.values()]
+
+
+def _below(folder: Path, real: Path) -> Iterator[tuple[Path, tuple[Path, LogName]]]:
+    """The logs below `folder` by name: what each really is, as it is shown, and its name."""
+    try:
+        with os.scandir(folder) as entries:
+            each = sorted(entries, key=lambda entry: entry.name)
+    except PermissionError:
+        return
+    for entry in each:
+        path = folder / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(path, real / entry.name)
+        elif (name := _named(path)) is not None and entry.is_file():
+            yield path.resolve() if entry.is_symlink() else real / entry.name, (path, name)
 
 
 def logs_for(paths: Iterable[Path], span: Span | None) -> list[Path]:

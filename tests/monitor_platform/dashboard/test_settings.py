@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor_platform.server import allowed_hosts
+from monitor_platform.entrance import allowed_hosts
 from monitor_platform.settings import Settings
 
 LIVE = {"feedback_server": ("http://127.0.0.1:8081",), "read_token": "k"}
@@ -43,6 +43,8 @@ def test_live_and_static_are_told_apart():
         (LIVE | {"period": 0}, "--period is 0"),
         (LIVE | {"period": float("inf")}, "--period is inf"),
         (LIVE | {"keep_minutes": 0}, "--keep-minutes is 0"),
+        (LIVE | {"history": Path("h"), "history_days": 0}, "--history-days is 0"),
+        (LIVE | {"history_days": 30}, "none is kept; say where: --history FOLDER"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused_with_advice(settings, advice):

@@ -1,0 +1,106 @@
+"""Days that are too old leave the history, whole, and it is said how many."""
+
+import json
+import logging
+import urllib.request
+
+import pytest
+
+from monitor_platform.history.catch_up import catch_up
+from monitor_platform.history.daily import daily
+from monitor_platform.history.follow import Follower
+from monitor_platform.history.retention import DAY_MS, Retention, first_day_ms
+from monitor_platform.history.store import HistoryStore, extent
+from monitor_platform.history.summary import summarize
+from monitor_platform.measures.selection import Span
+from tests.monitor_platform.history.audience import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
+from tests.monitor_platform.history.conftest import BASIS
+from tests.monitor_platform.measures.samples import record, write_log
+from tests.processes import eventually
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three days of logs, 7 to 9 August 2012."""
+    write_minutes(tmp_path / "logs", audience(peers=12, hours=2, days=(0, 1, 2)), minutes=60)
+    return tmp_path / "logs"
+
+
+def test_only_the_last_days_are_kept_and_they_are_as_they_were(folder, locator, tmp_path, caplog):
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        catch_up(store, [folder], locator)
+        span, rows = Span(FIRST_HOUR_MS + 12 * HOUR_MS, extent(store).to_ms), daily(store)
+        kept, messages = summarize(store, span=span), summarize(store)["messages"]
+        with caplog.at_level(logging.WARNING):
+            gone = Retention(days=2, live=False).apply(store)
+        assert (gone.days, gone.messages) == (1, count_of("20120807"))
+        assert [row["period"] for row in daily(store)] == ["2012-08-08", "2012-08-09"]
+        assert summarize(store, span=span) == kept
+        assert 0 < summarize(store)["messages"] < messages
+        assert daily(store)[-1]["total_peers"] == rows[-1]["total_peers"]
+        assert "1 days before 2012-08-08 dropped" in caplog.text
+        assert Retention(days=2, live=False).apply(store).days == 0
+
+
+def count_of(day):
+    """The messages of `day`, each once."""
+    first = {}
+    for each in audience(peers=12, hours=2, days=(0, 1, 2)):
+        first.setdefault((each["session_id"], each["seq"]), each["received_ms"])
+    begin = FIRST_HOUR_MS // DAY_MS * DAY_MS + (int(day) - 20120807) * DAY_MS
+    return sum(begin <= at < begin + DAY_MS for at in first.values())
+
+
+def test_live_the_clock_says_which_day_it_is(folder, locator, tmp_path):
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        catch_up(store, [folder], locator)
+        assert Retention(days=30, live=True).apply(store).days == 3
+        assert extent(store) is None
+
+
+def test_without_a_limit_everything_stays(folder, locator, tmp_path):
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        catch_up(store, [folder], locator)
+        before = summarize(store)
+        assert Retention().apply(store).messages == 0
+        assert summarize(store) == before
+
+
+@pytest.mark.parametrize(("now_ms", "days", "first"), [(5 * DAY_MS, 1, 5), (6 * DAY_MS - 1, 1, 5), (6 * DAY_MS - 1, 3, 3)])
+def test_the_day_that_is_not_over_is_one_of_those_that_are_kept(now_ms, days, first):
+    assert first_day_ms(now_ms, days) == first * DAY_MS
+
+
+def test_who_was_there_over_the_edge_of_a_dropped_hour_stays_himself(locator, tmp_path):
+    midnight = (FIRST_HOUR_MS // DAY_MS + 1) * DAY_MS
+    late = record(peer_id="late", session_id="late", received_ms=midnight - 1)
+    write_log(tmp_path / "logs", [late], begin_s=midnight // 1000 - 60)
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        catch_up(store, [tmp_path / "logs"], locator)
+        store.forget_before(midnight)
+        new = record(peer_id="new", session_id="new", received_ms=midnight + 1)
+        write_log(tmp_path / "logs", [new], begin_s=midnight // 1000)
+        catch_up(store, [tmp_path / "logs"], locator)
+        [row] = daily(store)
+        assert (row["total_peers"], row["messages"]) == (1, 1)
+
+
+def test_a_follower_drops_what_is_too_old_and_counts_it(folder, locator, tmp_path):
+    retention = Retention(days=1, live=False)
+    with HistoryStore(tmp_path / "history", BASIS) as store, Follower(store, [folder], locator, retention=retention) as follower:
+        eventually(lambda: follower.progress.forgotten.days == 2)
+        assert follower.progress.complete
+        assert [row["period"] for row in daily(store)] == ["2012-08-09"]
+        assert follower.progress.taken.messages == follower.progress.forgotten.messages + count_of("20120809")
+
+
+def test_the_platform_keeps_as_many_days_as_it_is_told(serve, folder, tmp_path):
+    keep = ("--history", str(tmp_path / "history"), "--history-days", "2")
+    monitor = serve("monitor", "--static", str(folder), *keep, "--listen", "127.0.0.1:0")
+    eventually(lambda: asked(monitor, "status")["dropped_days"] == 1)
+    assert [row["period"] for row in asked(monitor, "daily")] == ["2012-08-08", "2012-08-09"]
+
+
+def asked(monitor, figure):
+    with urllib.request.urlopen(f"{monitor.url}/api/v1/history/{figure}", timeout=60) as answer:
+        return json.loads(answer.read())
