@@ -27,6 +27,7 @@ LOG_NAME = re.compile(
     rf"(\d{{8}}T\d{{6}}Z)-({SERVER_NAME.pattern})-(\d{{4}})\.({'|'.join(re.escape(form) for form in Form)})", re.ASCII
 )
 _TIME = "%Y%m%dT%H%M%SZ"
+_PLACES = ((0, 4), (4, 6), (6, 8), (9, 11), (11, 13), (13, 15))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -61,5 +62,5 @@ class LogName:
 
 def _unix_s(text: str) -> int:
     """As strptime has it, at a fifth of the cost: archives have tens of thousands of names."""
-    date, clock = (int(text[at : at + 2]) for at in (4, 6)), (int(text[at : at + 2]) for at in (9, 11, 13))
-    return int(datetime(int(text[:4]), *date, *clock, tzinfo=UTC).timestamp())
+    year, month, day, hour, minute, second = (int(text[begin:end]) for begin, end in _PLACES)
+    return int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp())
