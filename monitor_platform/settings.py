@@ -147,6 +147,9 @@ class Settings:
     def _check_mode(self) -> None:
         if bool(self.feedback_server) == bool(self.static):
             raise ValueError("give either --feedback-server URL (live) or --static DIR (recorded files), and one of them")
+        for address in self.feedback_server:
+            if not _is_address(address):
+                raise ValueError(f"--feedback-server is {address!r}; it needs an address such as http://127.0.0.1:8090")
         if not (self.read_token.isascii() and self.read_token.isprintable() and " " not in self.read_token):
             raise ValueError("--read-token must be made of visible ASCII characters without spaces and line feeds")
         if self.live and not self.read_token and not self.insecure:
@@ -184,6 +187,14 @@ class Settings:
                 f"--session-hours is {self.session_hours:g}; it needs a number above 0, at most {LONGEST_SESSION_HOURS}"
             )
         check_pairs(cert=self.tls_cert, key=self.tls_key, client_cert=self.tls_client_cert, client_key=self.tls_client_key)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:  # a port that is none
+        return False
 
 
 def is_loopback(host: str) -> bool:

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-from swarmscope.commands import refuse
+from swarmscope.commands import end_over, refuse
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def _main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as refused:
-        sys.exit(f"swarmscope: {refused}")  # a file, a port or a disk: the world's affair, not a mistake of ours
+        end_over(refused)  # a file, a port or a disk: no mistake of ours
     sys.exit(code)
 
 

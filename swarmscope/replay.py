@@ -9,12 +9,13 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import zstandard
 
@@ -49,15 +50,22 @@ def replay(files: Iterable[Path], coordinator: str, key: str) -> Tally:
     return tally
 
 
+def check_url(coordinator: str) -> SplitResult:
+    """The parts of a coordinator's URL; ValueError if it is none."""
+    with suppress(ValueError):  # for a port that is none
+        url = urlsplit(coordinator)
+        if url.scheme in ("http", "https") and url.hostname and url.port != 0:
+            return url
+    raise ValueError(f"--coordinator is {coordinator!r}; it needs a coordinator's URL, such as http://127.0.0.1:8080")
+
+
 class _Sender:
     """One connection to a coordinator, opened anew when it has ended."""
 
     def __init__(self, coordinator: str, key: str) -> None:
-        url = urlsplit(coordinator)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise ValueError(f"{coordinator!r} must be a coordinator's URL, such as http://127.0.0.1:8080")
+        url = check_url(coordinator)
         kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(url.hostname, url.port, timeout=ANSWER_S)
+        self._connection = kind(url.hostname or "", url.port, timeout=ANSWER_S)
         self._path = url.path.rstrip("/") + FEEDBACK
         self._headers = {"content-type": NDJSON} | ({"authorization": bearer(key)} if key else {})
 

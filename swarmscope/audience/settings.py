@@ -48,6 +48,8 @@ class Settings:
                 raise ValueError(f"--{flag} is {value:g}; it needs a number of seconds above 0, such as 30")
         if self.truth is not None and not self.truth.parent.is_dir():
             raise ValueError(f"--truth {self.truth} cannot be written: there is no folder {self.truth.parent}")
+        if self.truth is not None and self.truth.is_dir():
+            raise ValueError(f"--truth {self.truth} cannot be written: it is a folder; name a file")
 
     @property
     def surge(self) -> Surge:

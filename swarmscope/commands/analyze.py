@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from swarmscope.commands import end_over
 from swarmscope.moment import END_OF_TIME_MS, unix_ms
 from swarmscope.summary_text import flat, print_tables
 
@@ -169,7 +170,7 @@ def analyze(
 
                 write_report(html, table, span=span, where=filters, by=columns, models=scored, period_s=period)
     except (ValueError, OSError) as error:
-        sys.exit(f"swarmscope analyze: {error}")
+        end_over(error, "swarmscope analyze")
     if not summary["messages"]:
         sys.exit(f"swarmscope analyze: no records in {', '.join(map(str, paths))}{_within(asked, filters)}")
     if as_json:
@@ -185,8 +186,7 @@ def _check_output(*, as_json: bool, as_csv: bool, html: Path | None, period: flo
     """ValueError for what would be noticed only after long work, or not at all."""
     if as_json and as_csv:
         raise ValueError("--json and --csv both want standard output; choose one")
-    if html is not None and not html.parent.is_dir():
-        raise ValueError(f"--html {html} cannot be written: there is no folder {html.parent}")
+    _check_file("--html", html)
     if not 0 < period < inf:
         raise ValueError(f"--period is {period:g}; it needs a number of seconds above 0, such as 30")
 
@@ -195,12 +195,19 @@ def _check_tables(*, as_json: bool, as_csv: bool, parquet: Path | None, sessions
     """ValueError for tables that nobody would see, or that are asked for twice."""
     if parquet is not None and (as_json or as_csv):
         raise ValueError("--parquet writes what --csv prints; choose one of --json, --csv and --parquet")
-    if parquet is not None and not parquet.parent.is_dir():
-        raise ValueError(f"--parquet {parquet} cannot be written: there is no folder {parquet.parent}")
+    _check_file("--parquet", parquet)
     if sessions and not (as_csv or parquet):
         raise ValueError("--sessions makes a table of sessions: say where to with --csv or --parquet FILE")
     if sessions and by:
         raise ValueError("--sessions has a row for each session, so --by has nothing to group; leave one of them out")
+
+
+def _check_file(flag: str, path: Path | None) -> None:
+    """ValueError unless `path` can be written, as far as that can be told beforehand."""
+    if path is not None and not path.parent.is_dir():
+        raise ValueError(f"{flag} {path} cannot be written: there is no folder {path.parent}")
+    if path is not None and path.is_dir():
+        raise ValueError(f"{flag} {path} cannot be written: it is a folder; name a file")
 
 
 def _filters(texts: Sequence[str]) -> dict[str, str]:

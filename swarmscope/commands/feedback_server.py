@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from feedback_server.settings import Settings
-from swarmscope.commands import or_defaults
+from swarmscope.commands import in_words, or_defaults
 
 command = App(
     name="feedback-server",
@@ -29,4 +29,4 @@ def feedback_server(*, settings: Annotated[Settings | None, Parameter(name="*")]
     try:
         run(or_defaults(settings, Settings), ready=lambda url: print(f"swarmscope feedback-server ready on {url}", flush=True))
     except OSError as error:
-        sys.exit(f"swarmscope feedback-server cannot start, --data or --listen cannot be used: {error}")
+        sys.exit(f"swarmscope feedback-server cannot start, --data or --listen cannot be used: {in_words(error)}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from swarmscope.commands import end_over
 from swarmscope.moment import END_OF_TIME_MS, unix_ms
 
 if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
@@ -105,7 +106,7 @@ def build(
         with Locator(geo_city, geo_asn, atlas=atlas) as locator, HistoryStore(into, basis) as store, _progress() as progress:
             taken = catch_up(store, paths, locator, progress=progress)
     except (ValueError, OSError) as error:
-        sys.exit(f"swarmscope history: {error}")
+        end_over(error, "swarmscope history")
     print(
         f"{taken.logs:,} logs taken in: {taken.messages:,} messages, {taken.copies:,} copies left out, "
         f"{taken.unreadable:,} records unreadable",
@@ -163,7 +164,7 @@ def show(
             span = recorded and _span(begin, end, recorded)
             rows = _rows(store, figure, span, unit, timezone, filters) if span else []
     except (ValueError, OSError) as error:
-        sys.exit(f"swarmscope history: {error}")
+        end_over(error, "swarmscope history")
     if not rows:
         sys.exit(f"swarmscope history: nothing is kept in {folder} for that time")
     _print(rows, as_json=as_json, as_csv=as_csv)

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from monitor_platform.alerts.rules import BadRules, read_rules
 from monitor_platform.settings import Settings
-from swarmscope.commands import or_defaults, refuse
+from swarmscope.commands import end_over, in_words, or_defaults, refuse
 
 command = App(
     name="monitor",
@@ -40,7 +40,15 @@ def monitor(*, settings: Annotated[Settings | None, Parameter(name="*")] = None)
     logging.getLogger("tornado.access").setLevel(logging.ERROR)  # who asked what wrongly is told so, and is no event here
     logging.getLogger("tornado.general").setLevel(logging.ERROR)  # nor is who cannot shake hands over TLS
     logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)  # nor is a viewer who leaves while something is sent
+    serving: list[str] = []
+
+    def ready(url: str) -> None:
+        serving.append(url)
+        print(f"swarmscope monitor ready on {url}", flush=True)
+
     try:
-        run(known, rules=rules, ready=lambda url: print(f"swarmscope monitor ready on {url}", flush=True))
+        run(known, rules=rules, ready=ready)
     except CannotStart as error:
-        sys.exit(f"swarmscope monitor cannot start: {error}")
+        if serving:
+            sys.exit(f"swarmscope monitor cannot go on: {in_words(error)}")
+        end_over(error, "swarmscope monitor cannot start")

@@ -76,6 +76,8 @@ def olympics(
 def _prepare(into: Path, truth: Path | None) -> None:
     if truth is not None and not truth.parent.is_dir():
         raise ValueError(f"--truth {truth} cannot be written: there is no folder {truth.parent}")
+    if truth is not None and truth.is_dir():
+        raise ValueError(f"--truth {truth} cannot be written: it is a folder; name a file")
     into.mkdir(parents=True, exist_ok=True)
     if any(into.iterdir()):
         raise ValueError(f"--into {into} is not empty; logs of two events in one folder would be one event")

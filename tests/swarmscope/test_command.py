@@ -1,7 +1,9 @@
 """What a newcomer meets first: the list of commands, and one line that says what is wrong."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -41,8 +43,6 @@ def test_every_command_shows_examples(tmp_path, command):
         ("simulate --peers 0", 2, "--peers is 0"),
         ("analyze nowhere", 1, "there is no nowhere"),
         ("logs cat nowhere", 1, "there is no nowhere"),
-        ("logs convert a.journal --to csv --out a.journal", 1, "a.journal"),
-        ("demo --data a.journal --duration 1", 1, "a.journal"),
     ],
 )
 def test_what_cannot_work_is_said_in_one_line(tmp_path, command, code, said):
@@ -51,6 +51,133 @@ def test_what_cannot_work_is_said_in_one_line(tmp_path, command, code, said):
     assert refused.returncode == code
     [line] = refused.stderr.splitlines()
     assert said in line
+
+
+# Importing takes longer than being refused, so one process imports and each command is a child of it.
+MANY = """
+import json, os, sys
+import monitor_platform.server, swarmscope.olympics.days, swarmscope.cli
+from swarmscope.__main__ import main
+ends = []
+for command in json.load(sys.stdin):
+    child = os.fork()
+    if not child:
+        sys.stdin.close()
+        for number, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        sys.argv = ["swarmscope", *command.split()]
+        try:
+            main()
+        except SystemExit as ended:  # as the interpreter would, which takes a third of a second for it
+            if isinstance(ended.code, str):
+                print(ended.code, file=sys.stderr)
+            sys.stdout.flush()
+            os._exit(1 if isinstance(ended.code, str) else ended.code or 0)
+    _, status = os.waitpid(child, 0)
+    ends.append((os.waitstatus_to_exitcode(status), open("out").read(), open("err").read()))
+json.dump(ends, sys.stdout)
+"""
+
+LIVE = "monitor --insecure --feedback-server http://127.0.0.1:1 --listen 127.0.0.1:0"
+STATIC = "monitor --static logs --listen 127.0.0.1:0"
+WRONG = [
+    ("monitor --insecure --feedback-server nonsense", "--feedback-server is 'nonsense'"),
+    ("monitor --insecure --feedback-server http://127.0.0.1:99999", "--feedback-server is 'http://127.0.0.1:99999'"),
+    (f"{LIVE} --mirror file", "file: there is a file where a folder is needed"),
+    (f"{LIVE} --mirror /proc/no", "/proc/no: it is not there, and cannot be made"),
+    (f"{LIVE} --tls-ca nonsense", "--tls-ca nonsense cannot be used"),
+    (f"{STATIC} --history file", "file: there is a file where a folder is needed"),
+    (f"{STATIC} --alerts nowhere.toml", "nowhere.toml cannot be read as rules: it is not there"),
+    (f"{STATIC} --alerts folder", "folder cannot be read as rules: it is a folder"),
+    (f"{STATIC} --alerts nonsense", "nonsense cannot be read as rules"),
+    (f"{STATIC} --geo-city nowhere.mmdb", "nowhere.mmdb does not exist"),
+    (f"{STATIC} --geo-city nonsense", "nonsense is not a readable MaxMind DB file"),
+    (f"{STATIC} --geo-asn folder", "folder is not a readable MaxMind DB file"),
+    (f"{STATIC} --districts nonsense", "nonsense cannot be read as GeoJSON"),
+    (f"{STATIC} --districts folder", "folder cannot be read as GeoJSON: it is a folder"),
+    (f"{STATIC} --area-resolution 99", "--area-resolution is 99"),
+    (f"{STATIC} --tls-cert nonsense --tls-key nonsense", "--tls-cert nonsense and --tls-key nonsense cannot be used"),
+    (f"{STATIC} --tls-cert nowhere --tls-key nowhere", "--tls-cert nowhere and --tls-key nowhere cannot be read"),
+    (f"{STATIC} --users nowhere.txt", "nowhere.txt: it is not there"),
+    (f"{STATIC} --users folder", "folder: it is a folder, and a file is needed"),
+    ("analyze logs --by shoe", "'shoe' is nothing to filter or group by"),
+    ("analyze logs --from yesterday", "'yesterday' is no time"),
+    ("analyze logs --where shoe", "--where is 'shoe'"),
+    ("analyze logs --models nonsense", "'nonsense' is no quality model"),
+    ("analyze logs --html folder", "--html folder cannot be written: it is a folder"),
+    ("analyze logs --parquet folder", "--parquet folder cannot be written: it is a folder"),
+    ("analyze logs --p1203 file", "file: there is a file where a folder is needed"),
+    ("analyze logs --geo-city nonsense", "nonsense is not a readable MaxMind DB file"),
+    ("analyze logs --districts nowhere", "there is no nowhere; --districts needs a GeoJSON file"),
+    ("analyze file", "file is no log"),
+    ("alerts test nowhere.toml logs", "nowhere.toml cannot be read as rules: it is not there"),
+    ("alerts test folder logs", "folder cannot be read as rules: it is a folder"),
+    ("history build logs --into file", "file: there is a file where a folder is needed"),
+    ("history build logs --into /proc/no", "/proc/no: it is not there, and cannot be made"),
+    ("history build logs --into kept --geo-city nonsense", "nonsense is not a readable MaxMind DB file"),
+    ("history show folder", "there is no history in folder"),
+    ("logs convert logs/20120807T093000Z-fs1-0000.journal --to csv --out file", "file: there is a file where a folder is needed"),
+    ("logs replay nowhere --coordinator http://127.0.0.1:1", "nowhere: it is not there"),
+    ("logs replay file --coordinator nonsense", "--coordinator is 'nonsense'"),
+    ("logs replay file --coordinator http://127.0.0.1:99999", "--coordinator is 'http://127.0.0.1:99999'"),
+    ("users list --file nowhere.txt", "nowhere.txt: it is not there"),
+    ("users remove alice --file folder", "folder: it is a folder, and a file is needed"),
+    ("simulate --truth folder", "--truth folder cannot be written: it is a folder"),
+    ("simulate --coordinator nonsense", "'nonsense' is no coordinator's URL"),
+    ("simulate olympics --into file", "file: there is a file where a folder is needed"),
+    ("simulate olympics --into new --truth folder", "--truth folder cannot be written: it is a folder"),
+    ("demo --data file --duration 1", "there is a file where a folder is needed"),
+]
+
+
+def test_whatever_is_said_wrongly_ends_with_2_and_a_line_that_says_what_to_do(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "nonsense").write_text("{")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/20120807T093000Z-fs1-0000.journal").touch()
+    ends = many(tmp_path, [command for command, _ in WRONG])
+    wrong = {
+        command: end
+        for (command, said), end in zip(WRONG, ends, strict=True)
+        if end[0] != 2 or end[1] or len(end[2].splitlines()) != 1 or said not in end[2] or "Errno" in end[2]
+    }
+    assert wrong == {}
+
+
+def test_a_port_that_is_taken_is_the_worlds_affair_and_ends_with_1(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"--listen 127.0.0.1:{taken.getsockname()[1]}"
+        (tmp_path / "logs").mkdir()
+        commands = [f"monitor --static logs {listen}", f"feedback-server --insecure --data data {listen}"]
+        for code, _, said in many(tmp_path, commands):
+            assert code == 1
+            assert "ddress already in use" in said
+            assert "Errno" not in said
+
+
+def test_a_feedback_servers_folder_may_be_a_disk_that_comes_back_so_it_ends_with_1(tmp_path):
+    (tmp_path / "file").touch()
+    [(code, _, said)] = many(tmp_path, ["feedback-server --insecure --listen 127.0.0.1:0 --data file"])
+    assert (code, len(said.splitlines())) == (1, 1)
+    assert "file: there is a file where a folder is needed" in said
+
+
+def many(folder: Path, commands: list[str]) -> list[tuple[int, str, str]]:
+    """How each of the commands ends in `folder`: its exit code and what it said."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SWARMSCOPE_")} | {"COLUMNS": "400"}
+    ran = subprocess.run(
+        [sys.executable, "-c", MANY],
+        input=json.dumps(commands),
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_a_session_that_was_not_given_out_here_is_refused(monitor):
         (("--static", "no-such-folder", "--listen", "127.0.0.1:0"), 1, "no-such-folder"),
         (("--feedback-server", "http://127.0.0.1:1"), 2, "--read-token"),
         (("--static", ".", "--listen", "0.0.0.0:0"), 2, "--users"),
-        (("--static", ".", "--listen", "127.0.0.1:0", "--geo-city", "no-such.mmdb"), 1, "no-such.mmdb"),
+        (("--static", ".", "--listen", "127.0.0.1:0", "--geo-city", "no-such.mmdb"), 2, "no-such.mmdb"),
     ],
 )
 def test_what_cannot_be_had_is_said_in_one_line(tmp_path, arguments, code, advice):
