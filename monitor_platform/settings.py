@@ -5,10 +5,10 @@ import re
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 from monitor_platform.access.proxies import networks
+from monitor_platform.scoring import Scoring
 from monitor_platform.tls import check_pairs
 
 LONGEST_SESSION_HOURS = 24 * 365
@@ -16,7 +16,7 @@ _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Scoring):
     """Settings of `swarmscope monitor`; ValueError says what is wrong and what to do."""
 
     listen: str = "127.0.0.1:8070"
@@ -81,21 +81,6 @@ class Settings:
 
     alerts: Path | None = None
     """File of rules (TOML): what to watch, and whom to tell; docs/alerts.md."""
-
-    mos_c1: float = -5.0
-    """MOS model: weight of discontinuity."""
-
-    mos_c2: float = 2.0
-    """MOS model: base."""
-
-    mos_a: float = 4.0
-    """MOS model: what the playback rate can add."""
-
-    mos_lambda: float = 0.0015
-    """MOS model: how fast it adds, per kbit/s."""
-
-    mos_calibration: Literal["ceiling", "none"] = "ceiling"
-    """MOS model: shift its ceiling to 5 and keep it within 1 to 5, or take the bare equation."""
 
     geo_city: Path | None = None
     """GeoIP2 or GeoLite2 City database instead of the small one for Hong Kong that is shipped."""

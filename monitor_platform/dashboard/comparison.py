@@ -50,7 +50,7 @@ def _cohort(question: Question, span: Span) -> dict[str, str]:
 def _from(compare: str) -> str:
     """An address can name a time that no calendar has."""
     try:
-        return f"{datetime.fromtimestamp(int(compare) / 1000, UTC):from %Y-%m-%d %H:%M:%S UTC}"
+        return f"{datetime.fromtimestamp(int(compare) / 1000, UTC):%Y-%m-%d %H:%M:%S UTC}"
     except (OverflowError, ValueError):
         return "another time"
 

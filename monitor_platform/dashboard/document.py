@@ -44,7 +44,8 @@ from monitor_platform.views.timeline import TimelineView
 log = logging.getLogger(__name__)
 
 TICK_MS = 250
-TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=False)  # noqa: S701 - see page.html
+TEMPLATES_FOLDER = Path(__file__).with_name("templates")
+TEMPLATES = Environment(loader=FileSystemLoader(TEMPLATES_FOLDER), autoescape=False)  # noqa: S701 - see page.html
 
 
 class Exchange(DataModel):

@@ -97,4 +97,5 @@ def _drawn(chart: Chart, periods: FactorRange, source: ColumnDataSource) -> figu
 def _ends(chart: Chart, values: Sequence[float]) -> tuple[float, float]:
     """The ends of the axis: those that are fixed, else round numbers around what is known."""
     low, high = round_ends([value for value in values if isfinite(value)] + ([] if chart.low is None else [chart.low]))
-    return (low if chart.low is None else chart.low, high if chart.high is None else chart.high)
+    # A point at the very top would be cut in half.
+    return (low if chart.low is None else chart.low, high + (high - low) / 20 if chart.high is None else chart.high)

@@ -238,7 +238,7 @@ class _Marks:
         ends = panel.scatter("at", "lane", source=self.ends, y_range_name="lanes", marker="marker", angle="angle", size=9)
         ends.glyph.update(line_color="colour", fill_color="colour", line_width=2)
         begun = CustomJSHover(code=LOCAL_AND_UTC)
-        ended = CustomJSHover(code=f"if (!isFinite(value)) return 'now: it lasts';{LOCAL_AND_UTC}")
+        ended = CustomJSHover(code=f"if (value === 0) return 'now: it lasts';{LOCAL_AND_UTC}")
         tip = HoverTool(renderers=[bars], tooltips=_MARK_TIP, attachment="below")
         tip.formatters = {"@{from}": begun, "@{until}": ended}
         panel.add_tools(tip)
@@ -250,7 +250,7 @@ class _Marks:
         lasting = [(mark, lane) for mark, lane in zip(marks, lanes, strict=True)]
         self.bars.data = {
             "from": [mark.from_ms for mark in marks],
-            "until": [float("nan") if mark.to_ms is None else mark.to_ms for mark in marks],
+            "until": [mark.to_ms or 0 for mark in marks],
             "shown_from": [max(mark.from_ms, span.from_ms) for mark in marks],
             "shown_to": [span.to_ms if mark.to_ms is None else min(mark.to_ms, span.to_ms) for mark in marks],
             "lane": lanes,

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from monitor_platform.alerts.rules import BadRules, read_rules
+from monitor_platform.alerts.rules import read_rules
+from monitor_platform.measures.quality.catalogue import models_of
 from monitor_platform.settings import Settings
 from swarmscope.commands import end_over, in_words, or_defaults, refuse
 
@@ -31,8 +32,9 @@ def monitor(*, settings: Annotated[Settings | None, Parameter(name="*")] = None)
     """Show what every viewer gets: map, districts, distribution and timeline, in the browser."""
     known = or_defaults(settings, Settings)
     try:
+        models_of(known)
         rules = read_rules(known.alerts) if known.alerts is not None else None
-    except BadRules as wrong:
+    except ValueError as wrong:
         refuse(wrong)
     from monitor_platform.server import CannotStart, run  # DuckDB and Bokeh take a second to import; --help need not
 

@@ -32,7 +32,7 @@
     const when = make("p", { className: "when" });
     when.append("since ", moment(from));
     if (!lasts) when.append(" until ", moment(until), ` (${minutes} min)`);
-    when.append(" · ", make("a", { href: sessions_href, textContent: "its sessions" }));
+    when.append(" · ", make("a", { href, textContent: "its slice in all views" }), " · ", make("a", { href: sessions_href, textContent: "its sessions, worst first" }));
     const why = make("div", { className: "why" });
     why.append(...links("Hurt most", slices), ...links("Worst sessions", sessions));
     item.append(head, when, make("p", { textContent: text }), why);

@@ -112,12 +112,12 @@ const swarmscope = (() => {
     const hand = held && hands(held).indexOf(document.activeElement);
     box.replaceChildren(...all.map((fact) => {
       const child = make_child(fact);
-      child.dataset.key = key(fact);
+      child.dataset.keeps = key(fact);
       return child;
     }));
     box.dataset.holds = wanted;
     if (!held) return;
-    const same = held.dataset.key && [...box.children].find((child) => child.dataset.key === held.dataset.key);
+    const same = held.dataset.keeps && [...box.children].find((child) => child.dataset.keeps === held.dataset.keeps);
     const next = same || box.children[Math.min(place, box.children.length - 1)];
     const inside = next ? hands(next) : [];
     (inside[hand] ?? inside.at(-1) ?? otherwise(held))?.focus();

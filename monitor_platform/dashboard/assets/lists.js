@@ -10,7 +10,7 @@
   function show_chips({ chips }) {
     keep_children($("chips"), chips, chip, {
       key: ({ names }) => names.join(),
-      otherwise: (gone) => swarmscope.control_of(gone.dataset.key.split(",")[0]),
+      otherwise: (gone) => swarmscope.control_of(gone.dataset.keeps.split(",")[0]),
     });
     $("chosen").hidden = !chips.length;
   }
@@ -45,7 +45,7 @@
     const parts = { what: title, who: text, n: `n = ${peers}`, mean };
     button.append(...Object.entries(parts).map(([kind, said]) => make("span", { className: kind, textContent: said })), bar);
     button.title = `${title} ${text}: ${mean}, the rest ${rest}; ${peers} peers${thin ? "; thin: fewer than 25 sessions" : ""}`;
-    if (thin) button.querySelector(".who").prepend(make("span", { className: "flag", textContent: "thin" }));
+    if (thin) button.querySelector(".who").prepend(make("span", { className: "flag", textContent: "thin" }), " ");
     button.addEventListener("click", () => filter(name, value));
     const sessions = make("a", { className: "to-sessions", textContent: "Sessions", href: `/sessions?${along(narrowed(name, value))}` });
     sessions.ariaLabel = `Sessions of ${title} ${text}, worst first`;
@@ -93,7 +93,7 @@
     item.dataset.severity = severity;
     const when = make("time", { textContent: clock(from, days), dateTime: new Date(from).toISOString(), title: `${utc(from)} UTC` });
     const link = make("a", { href, textContent: title, title });
-    item.append(make("b", { textContent: severity }), when, until ? ` – ${clock(until, days)} ` : " and lasts ", link);
+    item.append(make("b", { textContent: severity }), " ", when, until ? ` – ${clock(until, days)} ` : " and lasts ", link);
     return item;
   }
 

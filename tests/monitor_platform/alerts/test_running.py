@@ -121,10 +121,34 @@ def test_the_page_leads_from_the_alert_to_the_one_viewer(recorded, visit):
     assert page.page.locator("#alerts-note").inner_text() == "2 rules, recorded files, judged once; 1 lasting, 0 over"
     page.page.get_by_role("link", name="HGC-0", exact=True).press("Enter")
     page.becomes("() => document.querySelector('#story-title')?.textContent === 'Session HGC-0'")
-    page.page.go_back()
+
+
+@pytest.mark.browser
+def test_an_operator_gets_from_the_alert_to_the_one_viewer_by_what_the_pages_say(recorded, visit):
+    page = visit(recorded, "/")
+    # Something lasts: the navigation says so, the timeline says what and since when.
+    assert page.page.get_by_role("link", name="Alerts 1 lasting").is_visible()
+    assert page.page.locator("#marks").inner_text().startswith("critical 17:34 and lasts stalls: ")
+    marked = page.page.evaluate(
+        """() => Bokeh.documents[0].get_model_by_name("timeline").children[0].renderers
+            .map((each) => each.data_source.data).filter((data) => data.shown_from ?? data.get?.("shown_from"))
+            .flatMap((data) => Array.from(data.text ?? data.get("text")))"""
+    )
+    assert marked == ["critical: stalls: Continuity of isp HGC is below 0.9000"]
+    page.page.get_by_role("link", name="Alerts 1 lasting").click()
     page.becomes("() => document.querySelectorAll('#alerts .lasts').length === 1")
-    page.page.get_by_role("link", name="its sessions").press("Enter")
+    # One click: the alert's slice in all views, in the measure that is wrong; another: who is in it, the worst first.
+    page.page.get_by_role("link", name="its slice in all views").click()
+    page.becomes("() => document.body.dataset.state === 'ok' && document.querySelector('#chips')?.innerText.includes('ISP: HGC')")
+    assert page.page.locator("select[name=measure]").input_value() == "continuity"
+    page.page.go_back()
+    page.page.get_by_role("link", name="its sessions, worst first").click()
     page.becomes("() => document.querySelectorAll('#sessions tbody tr').length === 60")
+    worst = page.page.locator("#sessions tbody a").first
+    assert worst.inner_text() == "HGC-0"
+    worst.click()
+    page.becomes("() => document.querySelector('#story-title')?.textContent === 'Session HGC-0'")
+    page.becomes("() => document.querySelector('#facts').innerText.includes('mobile')")
 
 
 @pytest.mark.soak

@@ -11,6 +11,9 @@ import pytest
 import zstandard
 
 from feedback_wire.frames import PREAMBLE, footer_frame, records_frame
+from tests.monitor_platform.measures.conftest import locator, table_of
+
+__all__ = ["locator", "table_of"]
 
 BEGIN_MS = 1_344_331_800_000
 """2012-08-07T09:30:00Z"""

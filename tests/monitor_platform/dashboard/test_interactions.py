@@ -180,7 +180,54 @@ def test_the_keyboard_reaches_and_works_everything_that_the_pointer_can(monitor,
     for selector, chosen in (
         ("[data-listed=district] tbody tr:has-text('Yuen Long') button", "District: Yuen Long"),
         ("#legend button:has-text('PCCW')", "ISP: PCCW"),
+        ("#slices button", "Channel: "),
     ):
-        page.page.locator(selector).focus()
+        page.page.locator(selector).first.focus()
         page.page.keyboard.press("Enter")
         page.becomes("text => document.getElementById('chips').innerText.includes(text)", chosen)
+    # What takes a choice away hands the focus on: to the next chip, and from the last one to the control that chooses anew.
+    chips = page.page.locator("#chips button").all_inner_texts()
+    assert len(chips) == 5
+    page.page.locator("#chips button").first.focus()
+    for left in range(len(chips) - 1, 0, -1):
+        page.page.keyboard.press("Enter")
+        page.becomes("n => document.querySelectorAll('#chips button').length === n", left)
+        page.becomes("() => document.activeElement === document.querySelector('#chips button')")
+    page.page.keyboard.press("Enter")
+    page.becomes("() => !document.querySelector('#chips button')")
+    page.becomes("() => document.activeElement.name === 'by'")
+
+
+def test_a_choice_by_keyboard_keeps_the_focus_where_it_was_made(monitor, visit):
+    page = visit(monitor, f"/?by=isp&{MINUTE}")
+    page.page.locator("#legend button:has-text('PCCW')").focus()
+    page.page.keyboard.press("Enter")
+    shows(page, 30, "ISP: PCCW")
+    page.becomes("() => document.activeElement.closest('#legend, #chips') !== null")
+    page.page.locator("#slices button").first.focus()
+    page.page.keyboard.press("Enter")
+    page.becomes("() => document.getElementById('chips').innerText.includes('Channel: ')")
+    page.becomes("() => document.activeElement.closest('#slices, #chips') !== null")
+
+
+def test_any_other_time_is_compared_with_and_stands_in_the_address(monitor, visit):
+    page = visit(monitor, f"/?{MINUTE}")
+    page.page.select_option("select[name=compare]", "other")
+    begin = page.page.locator("input[name=other]")
+    # It begins with the time before, in the viewer's own zone; then it is typed.
+    assert begin.input_value().startswith("2012-08-07T17:29:0")
+    page.becomes("() => document.activeElement.name === 'other'")
+    begin.fill("2012-07-31T17:30")
+    page.becomes(
+        "() => document.querySelector('[data-note=histogram]').innerText.includes('2012-07-31 09:30:00 UTC, n = 30 peers')"
+    )
+    assert f"compare={BEGIN_MS - 7 * DAY_MS}" in page.page.url
+    assert "compared with Jul 31, 17:30:00" in page.page.locator("#chips").inner_text()
+    page.open(page.page.url)
+    assert begin.input_value() == "2012-07-31T17:30"
+    assert page.page.locator("select[name=compare]").input_value() == "other"
+    begin.fill("2012-07-30T17:30")
+    page.becomes("() => document.querySelector('[data-note=timeline]').innerText.includes('nothing is recorded of it')")
+    take_away(page, "compared with")
+    assert begin.is_hidden()
+    assert page.page.locator("select[name=compare]").input_value() == ""

@@ -134,13 +134,38 @@ def test_a_session_that_was_not_given_out_here_is_refused(monitor):
     assert get(f"{monitor.url}/?bokeh-session-id=invented")[0] == 403
 
 
+def test_an_address_that_leads_nowhere_is_a_page_with_a_way_back_or_a_problem(monitor):
+    status, headers, body = get(f"{monitor.url}/<i>nope", {"Accept": "text/html,*/*"})
+    assert (status, headers["X-Content-Type-Options"]) == (404, "nosniff")
+    assert b"&lt;i&gt;nope" in body
+    assert b'<a href="/">To the overview</a>' in body
+    status, headers, body = get(f"{monitor.url}/api/v1/nope")
+    assert (status, headers["Content-Type"]) == (404, "application/problem+json")
+    assert json.loads(body)["reason"] == "not_found"
+
+
+def test_other_coefficients_are_those_of_the_pages_as_well(serve, recorded):
+    told = ("--model-set", "startup_score.half_s=1e6", "--model-set", "mos.calibration=none")
+    server = serve("monitor", "--static", str(recorded), "--listen", "127.0.0.1:0", *told)
+    [head, *rows] = get(f"{server.url}/api/v1/table?view=map&measure=startup_score")[2].decode().splitlines()
+    assert head == '"Area","Startup score","n (peers)"'
+    assert min(float(row.split(",")[1]) for row in rows) > 99
+    with Locator() as locator:
+        table = open_logs([recorded], locator=locator, mos=MosModel(calibration="none"))
+        bare = summarize(table)["mos"]
+        table.close()
+    assert json.loads(get(f"{server.url}/api/v1/summary")[2])["mos"] == bare
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "advice"),
     [
         (("--static", "no-such-folder", "--listen", "127.0.0.1:0"), 1, "no-such-folder"),
         (("--feedback-server", "http://127.0.0.1:1"), 2, "--read-token"),
         (("--static", ".", "--listen", "0.0.0.0:0"), 2, "--users"),
-        (("--static", ".", "--listen", "127.0.0.1:0", "--geo-city", "no-such.mmdb"), 2, "no-such.mmdb"),
+        (("--static", ".", "--model-set", "mos.nope=1"), 2, "no coefficient 'nope'"),
+        (("--static", ".", "--mos-lambda", "0"), 2, "--mos-lambda"),
+        (("--static", ".", "--listen", "127.0.0.1:0", "--geo-city", "no-such.mmdb"), 1, "no-such.mmdb"),
     ],
 )
 def test_what_cannot_be_had_is_said_in_one_line(tmp_path, arguments, code, advice):

@@ -78,6 +78,17 @@ def test_filters_of_the_overview_come_along_and_a_row_leads_to_its_story(monitor
     assert "session_id=s-" in page.page.url
 
 
+def test_each_slice_that_hurts_leads_to_its_own_sessions(monitor, visit):
+    page = visit(monitor, "/?isp=HKBN")
+    row = page.page.locator("#slices li").first
+    where = f"{row.locator('.what').inner_text()} {row.locator('.who').inner_text()}"
+    row.get_by_role("link", name="Sessions of").click()
+    page.becomes("() => document.querySelectorAll('#sessions tbody tr').length > 0")
+    chips = page.page.locator("#chips").inner_text().replace(": ", " ")
+    assert "ISP HKBN" in chips
+    assert where.replace("thin ", "") in chips
+
+
 @pytest.mark.soak
 def test_a_viewer_is_found_by_how_his_id_begins(monitor, visit):
     page = visit(monitor, "/sessions")

@@ -14,7 +14,7 @@ from monitor_platform.measures.timeline import Timeline
 from monitor_platform.views.histogram import HistogramView
 from monitor_platform.views.palette import GRADE_COLOURS, MOS_SCALE
 from monitor_platform.views.regions import district_view, map_view
-from monitor_platform.views.timeline import TimelineView
+from monitor_platform.views.timeline import MARK_LANES, Band, Mark, TimelineView, lanes_of
 
 MOS = MEASURES["mos"]
 
@@ -144,3 +144,53 @@ def test_where_nothing_was_said_the_line_has_a_gap(timeline):
 def test_the_axis_of_mos_is_fixed_counts_begin_at_nought_and_rates_at_round_numbers(timeline):
     frames = [(panel.y_range.start, panel.y_range.end) for panel in timeline.figure.children[:3]]
     assert frames == [(0, 8), (1, 5), (390, 430)]
+
+
+def test_a_band_lies_behind_the_first_measure_and_its_panel_has_room_for_it(timeline):
+    heard = Timeline((1000, 2000), {"concurrent_peers": (5, 7)})
+    values = Timeline((1000, 2000), {"upload_kbps": (400.0, 410.0), "mos": (3.0, 3.0)})
+    band = Band(at_ms=(1000, 2000, 3000), low=(100.0, None, 300.0), high=(500.0, None, 990.0))
+    timeline.show(MEASURES["concurrent_peers"], heard, [MEASURES["upload_kbps"], MOS], values, Span(0, 3000), band=band)
+    first, second = timeline.figure.children[1:3]
+    drawn = [each.data_source.data for each in first.renderers if "low" in each.data_source.data]
+    assert drawn == [{"at": [1000, 3000], "low": [100, 300], "high": [500, 990]}]
+    assert (first.y_range.start, first.y_range.end) == (0, 1000)
+    assert [each.data_source.data["at"] for each in second.renderers if "low" in each.data_source.data] == [[]]
+    texts = first.renderers[0].data_source.data["text"]
+    assert texts == ["400\u202fkbit/s (p10 to p90: 100\u202fkbit/s to 500\u202fkbit/s)", "410\u202fkbit/s"]
+
+
+def glyphs(panel, column):
+    [data] = [each.data_source.data for each in panel.renderers if column in each.data_source.data]
+    return data
+
+
+def test_marks_begin_and_end_where_they_say_within_the_shown_time_above_the_audience(timeline):
+    heard = Timeline((1000, 2000), {"concurrent_peers": (5, 8)})
+    marks = [
+        Mark(from_ms=500, to_ms=1500, text="over", colour="#e69f00"),
+        Mark(from_ms=1200, to_ms=None, text="lasts", colour="#d55e00"),
+    ]
+    timeline.show(MEASURES["concurrent_peers"], heard, [], heard, Span(1000, 2000), marks=marks)
+    audience = timeline.figure.children[0]
+    bars = glyphs(audience, "shown_from")
+    assert list(zip(bars["shown_from"], bars["shown_to"], bars["text"], strict=True)) == [
+        (1000, 1500, "over"),
+        (1200, 2000, "lasts"),
+    ]
+    ends = glyphs(audience, "marker")
+    assert list(zip(ends["at"], ends["marker"], strict=True)) == [(1200, "inverted_triangle"), (1500, "dash")]
+    reach = 8 / audience.y_range.end
+    assert reach < min(bars["lane"])
+    timeline.show(MEASURES["concurrent_peers"], heard, [], heard, Span(1000, 2000))
+    assert audience.y_range.end == 8
+    assert glyphs(audience, "shown_from")["text"] == []
+
+
+def test_marks_of_the_same_time_lie_below_one_another_as_long_as_there_is_room():
+    def mark(begin, end):
+        return Mark(from_ms=begin, to_ms=end, text="", colour="")
+
+    assert lanes_of([mark(0, 10), mark(20, 30)]) == [0, 0]
+    assert sorted(lanes_of([mark(0, None), mark(0, None), mark(5, 9)])) == [0, 1, 2]
+    assert max(lanes_of([mark(0, None)] * 20)) == MARK_LANES - 1

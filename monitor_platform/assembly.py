@@ -1,0 +1,152 @@
+"""A monitoring platform put together from what the operator has said: the table, what fills it, what is shown of it.
+
+Whatever is opened here is closed, last first, when `opened` is left. In static mode putting together reads all the files.
+"""
+
+import logging
+from collections.abc import Coroutine
+from contextlib import ExitStack, closing
+from functools import partial
+from typing import Any
+
+from feedback_wire import routes
+from monitor_platform.access.figures import AccessFigures
+from monitor_platform.alerting import Alerting
+from monitor_platform.alerts.rules import Rules
+from monitor_platform.api import Archive, SummaryHandler
+from monitor_platform.audience_metrics import AudienceFigures
+from monitor_platform.dashboard.history import History
+from monitor_platform.dashboard.watch import Watch
+from monitor_platform.entrance import allowed_hosts, gate_of, listen, url_of
+from monitor_platform.geo.atlas import Atlas, atlas_for
+from monitor_platform.geo.locator import Locator
+from monitor_platform.history.catch_up import last_minutes
+from monitor_platform.history.follow import Follower
+from monitor_platform.history.store import Basis, HistoryStore
+from monitor_platform.history_api import HISTORY, HistoryHandler
+from monitor_platform.measures.mos import MosModel
+from monitor_platform.measures.open import open_logs
+from monitor_platform.measures.quality.catalogue import Models, models_of, mos_of
+from monitor_platform.measures.table import FeedbackTable
+from monitor_platform.metrics import Figures
+from monitor_platform.retrieval.feed import Feed
+from monitor_platform.retrieval.mirror import Mirror
+from monitor_platform.settings import Settings
+from monitor_platform.table_api import TABLE, TableHandler
+from monitor_platform.tls import Tls
+from monitor_platform.website import Route, Website, patterns
+
+log = logging.getLogger(__name__)
+
+Task = Coroutine[Any, Any, None]
+
+
+def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStack) -> tuple[Website, str, list[Task]]:
+    """Everything that may fail on the ground of what the operator has said; in static mode this reads all the files.
+
+    Also what is to run beside the server, until it ends.
+    """
+    locator = opened.enter_context(Locator(settings.geo_city, settings.geo_asn, atlas=_atlas(settings)))
+    models = models_of(settings)
+    table = opened.enter_context(closing(_table(settings, locator, models)))
+    _tell_damages(table)
+    feed = _feed(settings, table, tls, opened)
+    history = _history(settings, locator, mos_of(models), opened)
+    watch = Watch(table, feed, period_s=settings.period, poll_s=settings.poll_seconds)
+    opened.callback(watch.answers.close)
+    watch.history = history
+    sockets, port = listen(settings, opened)
+    gate = gate_of(settings, port, opened)
+    figures = Figures(table, watch, feed)
+    routed = patterns(settings, gate, feed, figures) + _numbers(watch, _archive(settings, locator, mos_of(models)))
+    server = Website(gate, sockets, tls, routed, watch, allowed_hosts(settings, port))
+    figures.add(AccessFigures(gate, server.listener))
+    url = url_of(settings, port)
+    audience = AudienceFigures(watch)
+    figures.add(audience)
+    tasks: list[Task] = [audience.run()] + ([feed.run()] if feed is not None else [])
+    if rules is not None:
+        alerting = Alerting(rules, table)
+        watch.alerts = alerting.watch
+        figures.add(alerting)
+        tasks += _alerts(settings, alerting, feed, tls, settings.behind_proxy.rstrip("/") or url)
+    return server, url, tasks
+
+
+def _numbers(watch: Watch, archive: Archive | None) -> list[Route]:
+    """The interfaces for scripts."""
+    numbers: list[Route] = [
+        (routes.SUMMARY, SummaryHandler, {"watch": watch, "archive": archive}),
+        (TABLE, TableHandler, {"watch": watch}),
+    ]
+    return numbers if watch.history is None else [*numbers, (HISTORY, HistoryHandler, {"history": watch.history})]
+
+
+def _alerts(settings: Settings, alerting: Alerting, feed: Feed | None, tls: Tls, dashboard_url: str) -> list[Task]:
+    """Recorded files are judged here and now."""
+    if feed is None:
+        alerting.judge_recorded()
+        return []
+    complete = partial(_is_complete, feed)
+    return [alerting.run(complete=complete, dashboard_url=dashboard_url, poll_s=settings.poll_seconds, tls=tls.link)]
+
+
+def _is_complete(feed: Feed) -> bool:
+    return not feed.status().reading_back
+
+
+def _atlas(settings: Settings) -> Atlas:
+    return atlas_for(
+        city=settings.geo_city,
+        districts=settings.districts,
+        name_key=settings.district_name,
+        resolution=settings.area_resolution,
+    )
+
+
+def _table(settings: Settings, locator: Locator, models: Models) -> FeedbackTable:
+    """Live, what comes; static, all the files, or beside a history the last minutes of them."""
+    if settings.live:
+        return FeedbackTable(locator, mos_of(models), models=models)
+    span = last_minutes(settings.static, settings.keep_minutes) if settings.history is not None else None
+    return open_logs(settings.static, locator=locator, mos=mos_of(models), models=models, span=span)
+
+
+def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitStack) -> History | None:
+    """The history, which follows the logs on disk from here on; ValueError if the one in the folder is another's."""
+    if settings.history is None:
+        return None
+    store = opened.enter_context(HistoryStore(settings.history, Basis(mos=mos, period_s=settings.period)))
+    paths = [settings.mirror] if settings.live else settings.static
+    follower = opened.enter_context(Follower(store, paths, locator))
+    return opened.enter_context(closing(History(store, follower)))
+
+
+def _tell_damages(table: FeedbackTable) -> None:
+    """What static files have lost, in one line; a feed tells its own as it comes."""
+    if table.damages or table.unreadable:
+        first = f", the first in {table.damages[0]}" if table.damages else ""
+        log.error("%d records could not be read; %d damaged places%s", table.unreadable, len(table.damages), first)
+
+
+def _feed(settings: Settings, table: FeedbackTable, tls: Tls, opened: ExitStack) -> Feed | None:
+    """The feed, which owns its mirror from here on."""
+    if not settings.live:
+        return None
+    mirror = Mirror(settings.mirror)
+    opened.enter_context(mirror.owned())
+    return Feed(
+        settings.feedback_server,
+        settings.read_token,
+        mirror,
+        table,
+        poll_seconds=settings.poll_seconds,
+        keep_minutes=settings.keep_minutes,
+        tls=tls.link,
+    )
+
+
+def _archive(settings: Settings, locator: Locator, mos: MosModel) -> Archive | None:
+    if not settings.live:
+        return None
+    return Archive(paths=[settings.mirror], locator=locator, mos=mos, keep_ms=settings.keep_minutes * 60_000)

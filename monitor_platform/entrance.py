@@ -1,0 +1,68 @@
+"""Who gets to the dashboard, and under which name: its sockets, its gate, and the hosts that it answers to."""
+
+from contextlib import ExitStack
+from functools import partial
+from socket import socket
+from urllib.parse import urlsplit
+
+from bokeh.server.util import bind_sockets
+
+from monitor_platform.access.gate import Gate
+from monitor_platform.access.proxies import Proxies, networks
+from monitor_platform.access.tickets import Tickets
+from monitor_platform.access.users import Users
+from monitor_platform.settings import Settings, is_loopback
+
+
+def listen(settings: Settings, opened: ExitStack) -> tuple[list[socket], int]:
+    """The sockets, closed with `opened`, and the port, which the operator may have left open; OSError says why not."""
+    try:
+        sockets, port = bind_sockets(settings.host, settings.port)
+    except OSError as error:
+        raise OSError(f"{settings.listen} cannot be listened on: {error.strerror or error}") from error
+    for each in sockets:
+        opened.callback(each.close)
+    return sockets, port
+
+
+def gate_of(settings: Settings, port: int, opened: ExitStack) -> Gate:
+    gate = Gate(
+        users=Users(settings.users) if settings.users is not None else None,
+        proxies=Proxies(trusted=networks(settings.trusted_proxy), user_header=settings.trusted_user_header),
+        tickets=Tickets(lasts_s=settings.session_hours * 3600),
+        # Cookies do not know of ports, so two dashboards on one host need two names.
+        cookie=f"{'__Host-' if settings.is_https else ''}swarmscope-{port}",
+        knows=partial(is_known, allowed_hosts(settings, port)),
+    )
+    opened.callback(gate.close)
+    return gate
+
+
+def url_of(settings: Settings, port: int) -> str:
+    """The address of the dashboard on this machine."""
+    scheme = "http" if settings.tls_cert is None else "https"
+    return f"{scheme}://{_bracketed(settings.host)}:{port}"
+
+
+def allowed_hosts(settings: Settings, port: int) -> frozenset[str]:
+    """Host and port by which a browser may know the dashboard; pages of other origins have no business with its websocket."""
+    own = {f"{_bracketed(settings.host)}:{port}"}
+    if is_loopback(settings.host):
+        own.add(f"localhost:{port}")
+    if settings.behind_proxy:
+        public = urlsplit(settings.behind_proxy).netloc.lower()
+        # Bokeh takes an origin without a port for port 80, whatever its scheme.
+        own |= {public, public if ":" in public else f"{public}:80"}
+    return frozenset(own)
+
+
+def is_known(hosts: frozenset[str], host: str) -> bool:
+    """Whether a dashboard that asks nobody who he is answers under this name; a tunnel may give loopback another port."""
+    try:
+        return host.lower() in hosts or urlsplit(f"//{host}").hostname in {"localhost", "127.0.0.1", "::1"}
+    except ValueError:
+        return False
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

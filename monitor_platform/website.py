@@ -1,0 +1,161 @@
+"""Bokeh's server as the operator sees it: pages, interfaces and files behind one gate, and what every answer says to a browser.
+
+A content security policy makes the browser itself refuse any host but this one.
+"""
+
+import secrets
+import time
+from functools import partial
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+from bokeh.application import Application
+from bokeh.application.handlers.function import FunctionHandler
+from bokeh.document import Document
+from bokeh.server.server import BaseServer
+from prometheus_client import CONTENT_TYPE_LATEST
+from tornado.httputil import HTTPHeaders, HTTPServerRequest
+from tornado.ioloop import IOLoop, PeriodicCallback
+from tornado.web import GZipContentEncoding, OutputTransform, RequestHandler, StaticFileHandler
+
+from feedback_wire import routes
+from feedback_wire.openapi import text_of
+from feedback_wire.problem import Problem
+from monitor_platform.access.doors import GuardedBokeh
+from monitor_platform.access.gate import LOGIN, LOGOUT, Gate
+from monitor_platform.access.listener import Listener
+from monitor_platform.access.login import LoginHandler, LogoutHandler
+from monitor_platform.api import TextHandler
+from monitor_platform.dashboard.document import build
+from monitor_platform.dashboard.missing import MissingHandler
+from monitor_platform.dashboard.page import Page
+from monitor_platform.dashboard.pages import PAGES
+from monitor_platform.dashboard.question import Question
+from monitor_platform.dashboard.watch import Watch
+from monitor_platform.metrics import Figures
+from monitor_platform.openapi import openapi
+from monitor_platform.retrieval.feed import Feed
+from monitor_platform.settings import Settings
+from monitor_platform.tls import Tls
+
+ASSETS = Path(__file__).with_name("dashboard") / "assets"
+
+# Bokeh compiles its own callbacks in the page, hence unsafe-eval; nothing that end hosts send ever gets near a script.
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # Stricter would make browsers hide from us, too, that a login comes from our own page.
+    "Referrer-Policy": "same-origin",
+}
+
+# A viewer who closes the page is forgotten within half a minute; a laptop that slept meets a reload.
+FORGET_VIEWER_MS = 15_000
+HOUR_MS = 3_600_000
+
+# What browsers send are questions and the sizes of figures: a few kilobytes.
+MESSAGE_BYTES = 256 * 1024
+
+# How long somebody who was put out may go on watching a page that is open; every request of theirs is refused at once.
+SWEEP_MS = 1_000
+
+
+Route = tuple[str, type[RequestHandler], dict[str, Any]]
+
+
+class Website(BaseServer):
+    """Bokeh's server on sockets that are bound already, because the allowed origins need the real port."""
+
+    def __init__(
+        self, gate: Gate, sockets: list[socket], tls: Tls, patterns: list[Route], watch: Watch, origins: frozenset[str]
+    ) -> None:
+        leave = gate.users is not None
+        pages = {page.path: Application(FunctionHandler(partial(_page, page=page, watch=watch, leave=leave))) for page in PAGES}
+        self.gate = gate
+        self.guarded = GuardedBokeh(
+            gate,
+            pages,
+            extra_websocket_origins=sorted(origins),
+            extra_patterns=patterns,
+            secret_key=secrets.token_bytes(32),
+            sign_sessions=True,
+            include_headers=[],
+            include_cookies=[],
+            check_unused_sessions_milliseconds=FORGET_VIEWER_MS,
+            unused_session_lifetime_milliseconds=FORGET_VIEWER_MS,
+            stats_log_frequency_milliseconds=HOUR_MS,
+            websocket_max_message_size_bytes=MESSAGE_BYTES,
+            transforms=[GZipContentEncoding, _SecurityHeaders],
+            default_handler_class=MissingHandler,
+        )
+        self.listener = Listener(self.guarded, tls=tls.listener)
+        self.guarded.admit = self.listener.admit
+        self.guarded.check = _check_address
+        self.listener.add_sockets(sockets)
+        self._sweeping = PeriodicCallback(self._sweep, SWEEP_MS)
+        super().__init__(IOLoop.current(), self.guarded, self.listener)
+
+    def start(self) -> None:
+        super().start()
+        self._sweeping.start()
+
+    def stop(self, wait: bool = True) -> None:
+        self._sweeping.stop()
+        super().stop(wait)
+
+    def _sweep(self) -> None:
+        self.gate.refresh()
+        self.guarded.see_off()
+        self.listener.sweep(time.monotonic())
+
+
+def _check_address(request: HTTPServerRequest) -> None:
+    """Problem if a page's address asks for more than a question may; what else has a query in its address checks its own."""
+    Question.parse(request.query).check_bounds()
+
+
+def _page(document: Document, *, page: Page, watch: Watch, leave: bool) -> None:
+    """A viewer's document; with the way out if there was a login."""
+    build(document, page=page, watch=watch)
+    document.template_variables["leave"] = leave
+
+
+class _SecurityHeaders(OutputTransform):
+    """Says with every answer what a browser may do with it."""
+
+    def transform_first_chunk(
+        self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
+    ) -> tuple[int, HTTPHeaders, bytes]:
+        headers["Server"] = "swarmscope"  # Tornado would say which version of it has to be attacked
+        for name, value in SECURITY_HEADERS.items():
+            if name not in headers:  # the login's own policy is stricter
+                headers[name] = value
+        if headers.get("Content-Type", "").startswith("text/html"):
+            headers["Cache-Control"] = "no-store"  # else the back button shows after a logout what was there before
+        return status_code, headers, chunk
+
+
+def patterns(settings: Settings, gate: Gate, feed: Feed | None, figures: Figures) -> list[Route]:
+    """All that is not a page of Bokeh's; the gate stands before it as before those."""
+    entrance = {"gate": gate, "secure": settings.is_https}
+    return [
+        (routes.HEALTH, TextHandler, {"text": lambda: b"ok\n"}),
+        (routes.READY, TextHandler, {"text": partial(_readiness, feed)}),
+        (routes.METRICS, TextHandler, {"text": figures.exposition, "content_type": CONTENT_TYPE_LATEST}),
+        (routes.OPENAPI, TextHandler, {"text": lambda: text_of(openapi()).encode(), "content_type": routes.JSON}),
+        ("/assets/(.*)", StaticFileHandler, {"path": str(ASSETS)}),
+        *([(LOGIN, LoginHandler, entrance), (LOGOUT, LogoutHandler, entrance)] if gate.users is not None else []),
+    ]
+
+
+def _readiness(feed: Feed | None) -> bytes:
+    """Problem (503) while what the pages show is not yet what is recorded."""
+    if feed is not None and feed.status().reading_back:
+        raise Problem(503, "reading_back", "the mirror is being read back; pages show a part of the records until that is done")
+    return b"ready\n"

@@ -1,0 +1,65 @@
+"""Which alerts stand on a timeline, in which order, and where they lead."""
+
+from dataclasses import replace
+
+from monitor_platform.alerts.detector import Alert
+from monitor_platform.alerts.evidence import Evidence
+from monitor_platform.alerts.rules import Rule
+from monitor_platform.alerts.watch import Told
+from monitor_platform.dashboard.marks import COLOURS, address, in_words, marks, minutes_of, within
+from monitor_platform.measures.selection import Span
+
+MINUTE_MS = 60_000
+RULE = Rule(name="stalls", measure="continuity", by=("isp",), where={}, below=0.9)
+
+
+def alert(isp="HGC", *, began=10, ended=None, severity="warning", rule=RULE):
+    """Minutes count from 0."""
+    return Alert(
+        rule=replace(rule, severity=severity),
+        names=(isp,),
+        began_ms=began * MINUTE_MS,
+        ended_ms=None if ended is None else ended * MINUTE_MS,
+        value=0.8,
+        worst=0.7,
+        limit=0.9,
+        sessions=60,
+    )
+
+
+def shown(*alerts, begin=0, end=30, **where):
+    told = tuple(Told(alert=each, evidence=Evidence()) for each in alerts)
+    return within(told, Span(begin * MINUTE_MS, end * MINUTE_MS), where)
+
+
+def test_alerts_of_the_shown_time_are_marked_and_others_not():
+    before, during, later, lasting = alert(began=1, ended=4), alert(began=3, ended=8), alert(began=20), alert(began=2)
+    assert shown(before, during, later, lasting, begin=5, end=10) == (during, lasting)
+
+
+def test_an_alert_of_another_slice_is_not_marked_and_one_that_spans_it_is():
+    everybody = alert(rule=replace(RULE, by=()))
+    everybody = replace(everybody, names=())
+    of_channel = alert(rule=replace(RULE, where={"channel": "ch1"}))
+    alerts = (alert("HGC"), alert("PCCW"), everybody, of_channel)
+    assert shown(*alerts, isp="HGC") == (alerts[0], everybody, of_channel)
+    assert shown(*alerts, channel="ch2") == alerts[:3]
+
+
+def test_what_is_grave_and_lasts_is_told_first_and_the_rest_is_counted():
+    over, mild, grave = alert(ended=12, severity="critical"), alert(severity="info"), alert(severity="critical")
+    said = in_words((over, mild, grave))
+    assert [(each["severity"], each["until"]) for each in said["told"]] == [("critical", None), ("info", None)]
+    assert said["more"] == 1
+
+
+def test_what_is_grave_is_drawn_over_the_others():
+    drawn = marks((alert(severity="critical"), alert(severity="info")))
+    assert [each.colour for each in drawn] == [COLOURS["info"], COLOURS["critical"]]
+    assert drawn[-1].text == "critical: stalls: Continuity of isp HGC is below 0.9000"
+
+
+def test_an_alert_that_is_over_leads_to_its_own_minutes_and_one_that_lasts_to_now():
+    over, lasting = alert(ended=12), alert()
+    assert address("/", over, minutes_of(over)) == "/?isp=HGC&measure=continuity&from=540000&to=720000"
+    assert address("/sessions", lasting, minutes_of(lasting)) == "/sessions?isp=HGC&measure=continuity"
