@@ -165,7 +165,7 @@ def test_other_coefficients_are_those_of_the_pages_as_well(serve, recorded):
         (("--static", ".", "--listen", "0.0.0.0:0"), 2, "--users"),
         (("--static", ".", "--model-set", "mos.nope=1"), 2, "no coefficient 'nope'"),
         (("--static", ".", "--mos-lambda", "0"), 2, "--mos-lambda"),
-        (("--static", ".", "--listen", "127.0.0.1:0", "--geo-city", "no-such.mmdb"), 1, "no-such.mmdb"),
+        (("--static", ".", "--listen", "127.0.0.1:0", "--geo-city", "no-such.mmdb"), 2, "no-such.mmdb"),
     ],
 )
 def test_what_cannot_be_had_is_said_in_one_line(tmp_path, arguments, code, advice):
