@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from swarmscope.plain_text import plain
+
 if TYPE_CHECKING:  # `--help` need not wait for rich's tables
     from rich.table import Table
 
@@ -90,14 +92,20 @@ def _group_table(summary: Summary, by: Sequence[str]) -> "Table":
         means = [group[name]["mean"] for name in shown]
         values = [group["messages"], group["peers"], *means, group["contribution_ratio"]]
         # Text, so that a channel called "[red]" is shown and not obeyed.
-        table.add_row(*(Text(group["by"][name]) for name in by), *map(_say, values))
+        table.add_row(*(Text(plain(group["by"][name])) for name in by), *map(_say, values))
     return table
 
 
 def _table(names: Sequence[str], numbers: Sequence[str]) -> "Table":
     from rich.table import Column, Table
+    from rich.text import Text
 
-    return Table(*names, *(Column(title, justify="right") for title in numbers), box=None, pad_edge=False)
+    return Table(
+        *(Column(Text(plain(name))) for name in names),
+        *(Column(title, justify="right") for title in numbers),
+        box=None,
+        pad_edge=False,
+    )
 
 
 def _say(value: float | None) -> str:

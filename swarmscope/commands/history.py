@@ -3,7 +3,6 @@
 Standard output carries the result and nothing else; progress is told on standard error.
 """
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,10 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from swarmscope.commands import end_over
-from monitor_platform.scoring import MosFlags
-from swarmscope.commands import or_defaults
 from swarmscope.moment import END_OF_TIME_MS, unix_ms
+from swarmscope.plain_text import plain, plain_json
 
 if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
     from monitor_platform.history.catch_up import Progress
@@ -53,7 +50,11 @@ def build(
     *,
     into: Path,
     period: float = 30.0,
-    scoring: Annotated[MosFlags | None, Parameter(name="*")] = None,
+    mos_c1: float = -5.0,
+    mos_c2: float = 2.0,
+    mos_a: float = 4.0,
+    mos_lambda: float = 0.0015,
+    mos_calibration: Literal["ceiling", "none"] = "ceiling",
     geo_city: Path | None = None,
     geo_asn: Path | None = None,
     districts: str = "",
@@ -70,6 +71,16 @@ def build(
         Folder of the history; made if need be. About 20 MB for a day of 10,000 viewers.
     period
         The end hosts' reporting period in seconds: who has been silent for longer is no longer present.
+    mos_c1
+        MOS model: weight of discontinuity. A history keeps scores, so another model needs another history.
+    mos_c2
+        MOS model: base.
+    mos_a
+        MOS model: what the playback rate can add.
+    mos_lambda
+        MOS model: how fast it adds, per kbit/s.
+    mos_calibration
+        MOS model: shift its ceiling to 5 and keep it within 1 to 5, or take the bare equation.
     geo_city
         GeoIP2 or GeoLite2 City database instead of the small one for Hong Kong that is shipped.
     geo_asn
@@ -85,15 +96,16 @@ def build(
     from monitor_platform.geo.locator import Locator
     from monitor_platform.history.catch_up import catch_up
     from monitor_platform.history.store import Basis, HistoryStore
-    from monitor_platform.measures.quality.catalogue import mos_said
+    from monitor_platform.measures.mos import MosModel
 
     try:
-        basis = Basis(mos=mos_said(or_defaults(scoring, MosFlags)), period_s=period)
+        mos = MosModel(c1=mos_c1, c2=mos_c2, a=mos_a, lam=mos_lambda, calibration=mos_calibration)
+        basis = Basis(mos=mos, period_s=period)
         atlas = atlas_for(city=geo_city, districts=districts, name_key=district_name, resolution=area_resolution)
         with Locator(geo_city, geo_asn, atlas=atlas) as locator, HistoryStore(into, basis) as store, _progress() as progress:
             taken = catch_up(store, paths, locator, progress=progress)
     except (ValueError, OSError) as error:
-        end_over(error, "swarmscope history")
+        sys.exit(f"swarmscope history: {error}")
     print(
         f"{taken.logs:,} logs taken in: {taken.messages:,} messages, {taken.copies:,} copies left out, "
         f"{taken.unreadable:,} records unreadable",
@@ -151,7 +163,7 @@ def show(
             span = recorded and _span(begin, end, recorded)
             rows = _rows(store, figure, span, unit, timezone, filters) if span else []
     except (ValueError, OSError) as error:
-        end_over(error, "swarmscope history")
+        sys.exit(f"swarmscope history: {error}")
     if not rows:
         sys.exit(f"swarmscope history: nothing is kept in {folder} for that time")
     _print(rows, as_json=as_json, as_csv=as_csv)
@@ -225,7 +237,7 @@ def _progress() -> "Iterator[Progress]":
 
 def _print(rows: Sequence[Row], *, as_json: bool, as_csv: bool) -> None:
     if as_json:
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        print(plain_json(rows))
     elif as_csv:
         from monitor_platform.measures.spreadsheet import write_csv
 
@@ -246,7 +258,7 @@ def _print_table(rows: Sequence[Row]) -> None:
         pad_edge=False,
     )
     for row in rows:
-        table.add_row(*(Text(_say(name, value)) for name, value in row.items()))
+        table.add_row(*(Text(plain(_say(name, value))) for name, value in row.items()))
     # Piped into a file, a table is as wide as it needs to be.
     Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
 

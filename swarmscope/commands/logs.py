@@ -20,9 +20,10 @@ from feedback_server.archive.reading import Lost, Records, form_of, read_log
 from feedback_server.settings import FORMS
 from feedback_wire.frames import Damage
 from feedback_wire.log_name import Form
-from swarmscope.commands import end_over, refuse
+from swarmscope.commands import refuse
 from swarmscope.moment import unix_ms
-from swarmscope.replay import check_url, replay
+from swarmscope.plain_text import plain
+from swarmscope.replay import replay
 
 command = App(
     name="logs",
@@ -96,7 +97,8 @@ def verify(paths: list[Path], /) -> None:
                 records, frames = records + part.count, frames + 1
             else:
                 findings.append(_finding(path, part))
-        print(f"{path}: {'damaged' if findings else 'good'}, {records} records in {frames} {_FRAMES.get(form, 'frames')}")
+        verdict = "damaged" if findings else "good"
+        print(f"{plain(str(path))}: {verdict}, {records} records in {frames} {_FRAMES.get(form, 'frames')}")
         for finding in findings:
             print(f"  {finding}")
         all_good = all_good and not findings
@@ -151,15 +153,12 @@ def replay_refused(files: list[Path], /, *, coordinator: str, key: str = "") -> 
         An ingest key.
     """
     try:
-        check_url(coordinator)
         tally = replay(files, coordinator, key)
-    except (OSError, ValueError) as error:
-        end_over(error)
-    except HTTPException as error:
-        sys.exit(f"swarmscope: cannot go on: {error}")
+    except (OSError, HTTPException, ValueError) as error:
+        sys.exit(f"cannot go on: {error}")
     print(f"{tally.taken} messages taken, {tally.refused.total()} refused again")
     for reason, count in tally.refused.most_common():
-        print(f"  {reason}: {count}")
+        print(f"  {plain(reason)}: {count}")
     for damage in tally.damages:
         print(damage, file=sys.stderr)
     sys.exit(int(bool(tally.refused or tally.damages)))
@@ -229,9 +228,10 @@ def _logs_at(path: Path) -> list[tuple[Path, Form]]:
 
 def _finding(path: Path, part: Damage | Lost) -> str:
     """What is wrong, in one line."""
+    name = plain(str(path))
     if isinstance(part, Lost):
-        return f"{path}: {part.count} records are lost, from number {part.first} on"
-    return f"{path}: {part.size} bytes at offset {part.offset} are damaged{' (torn end)' if part.torn else ''}: {part.reason}"
+        return f"{name}: {part.count} records are lost, from number {part.first} on"
+    return f"{name}: {part.size} bytes at offset {part.offset} are damaged{' (torn end)' if part.torn else ''}: {part.reason}"
 
 
 def _within(lines: bytes, from_ms: int | None, to_ms: int | None) -> bytes:

@@ -1,0 +1,61 @@
+"""What end hosts call their channels, and what files are called, moves no cursor and sets no title in an operator's terminal."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from feedback_wire.log_name import Form
+from swarmscope.plain_text import plain, plain_json
+from tests.hostile.corpus import TEXTS
+from tests.monitor_platform.measures.samples import record, write_log
+
+OBEYED = ("\x1b[2J\x1b]0;title\x07", "\x9b31mred", "a\rb\nc\td", "\u202egnp.exe", "\u2028", "\x7f\x08", "\ufeff\u200b")
+NAMES = tuple(dict.fromkeys(text for text in (*OBEYED, *TEXTS) if text))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("named")
+    named = dict.fromkeys(OBEYED, 1)
+    records = [record(seq=seq, channel=text, isp=text, extra=named) for seq, text in enumerate(NAMES)]
+    write_log(folder, records, Form.JSONL)
+    (folder / "20120807T093000Z-fs1-0000\x1b[31m.jsonl.zst").write_bytes(b"no log")
+    return folder
+
+
+def said(*arguments: str) -> str:
+    """Standard output and error of a command, as a terminal would get them."""
+    done = subprocess.run([sys.executable, "-m", "swarmscope", *arguments], capture_output=True, timeout=120, check=False)
+    assert b"Traceback" not in done.stderr
+    return (done.stdout + done.stderr).decode()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("analyze", "FOLDER", "--by", "channel,isp"),
+        ("analyze", "FOLDER", "--by", "channel,isp", "--json"),
+        ("analyze", "FOLDER", "--by", "extra." + OBEYED[0]),
+        ("logs", "verify", "FOLDER"),
+    ],
+    ids=["table", "JSON", "title", "verify"],
+)
+def test_nothing_that_a_terminal_obeys_is_printed(folder: Path, arguments: tuple[str, ...]):
+    text = said(*(str(folder) if argument == "FOLDER" else argument for argument in arguments))
+    assert text
+    assert [character for character in text if not character.isprintable() and character != "\n"] == []
+
+
+def test_what_cannot_be_seen_is_shown_by_its_number_and_the_rest_as_it_is():
+    assert plain("\x1b[2J\u202eä 香港 🏸\n") == "\\x1b[2J\\u202eä 香港 🏸\\n"
+    for name in NAMES:
+        assert plain(name).isprintable()
+        assert plain(name) == name or not name.isprintable()
+
+
+def test_json_for_a_terminal_says_the_same():
+    value = {name: [name, 1.5, None] for name in NAMES}
+    assert json.loads(plain_json(value)) == value
