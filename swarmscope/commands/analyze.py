@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from monitor_platform.scoring import Scoring
+from swarmscope.commands import end_over, or_defaults
 from swarmscope.moment import END_OF_TIME_MS, unix_ms
 from swarmscope.plain_text import plain_json
 from swarmscope.summary_text import flat, print_tables
@@ -52,14 +54,9 @@ def analyze(
     sessions: bool = False,
     p1203: Path | None = None,
     models: str = "",
-    model_set: list[str] | None = None,
     html: Path | None = None,
     period: float = 30.0,
-    mos_c1: float = -5.0,
-    mos_c2: float = 2.0,
-    mos_a: float = 4.0,
-    mos_lambda: float = 0.0015,
-    mos_calibration: Literal["ceiling", "none"] = "ceiling",
+    scoring: Annotated[Scoring | None, Parameter(name="*")] = None,
     geo_city: Path | None = None,
     geo_asn: Path | None = None,
     districts: str = "",
@@ -93,22 +90,10 @@ def analyze(
     models
         Quality models to score by, side by side, with their terms: all, or some of mos, mos_stalling, qoe_linear, startup_score,
         good_sessions.
-    model_set
-        A coefficient of a model, MODEL.COEFFICIENT=VALUE, such as mos_stalling.length=0.2; again for another one.
     html
         Also write a page with the four views and the numbers; it needs no server and no network.
     period
         For the report: the end hosts' reporting period in seconds; who has been silent for longer is no longer present.
-    mos_c1
-        MOS model: weight of discontinuity.
-    mos_c2
-        MOS model: base.
-    mos_a
-        MOS model: what the playback rate can add.
-    mos_lambda
-        MOS model: how fast it adds, per kbit/s.
-    mos_calibration
-        MOS model: shift its ceiling to 5 and keep it within 1 to 5, or take the bare equation.
     geo_city
         GeoIP2 or GeoLite2 City database instead of the small one for Hong Kong that is shipped.
     geo_asn
@@ -123,10 +108,9 @@ def analyze(
     from monitor_platform.geo.atlas import atlas_for
     from monitor_platform.geo.locator import Locator
     from monitor_platform.measures.gathering import columns_for
-    from monitor_platform.measures.mos import MosModel
     from monitor_platform.measures.open import open_logs
     from monitor_platform.measures.p1203 import write_inputs
-    from monitor_platform.measures.quality.catalogue import catalogue, chosen, mos_of
+    from monitor_platform.measures.quality.catalogue import chosen, models_of, mos_of
     from monitor_platform.measures.scores import add_scores
     from monitor_platform.measures.selection import check_columns
     from monitor_platform.measures.session_table import session_table
@@ -139,8 +123,7 @@ def analyze(
         _check_tables(as_json=as_json, as_csv=as_csv, parquet=parquet, sessions=sessions, by=columns)
         filters = _filters(where or ())
         check_columns((*columns, *filters))
-        mos = MosModel(c1=mos_c1, c2=mos_c2, a=mos_a, lam=mos_lambda, calibration=mos_calibration)
-        quality, scored = catalogue(mos, model_set or ()), chosen(models)
+        quality, scored = models_of(or_defaults(scoring, Scoring)), chosen(models)
         asked = _span(begin, end)
         atlas = atlas_for(city=geo_city, districts=districts, name_key=district_name, resolution=area_resolution)
         with Locator(geo_city, geo_asn, atlas=atlas) as locator, _progress() as progress:
@@ -169,7 +152,7 @@ def analyze(
 
                 write_report(html, table, span=span, where=filters, by=columns, models=scored, period_s=period)
     except (ValueError, OSError) as error:
-        sys.exit(f"swarmscope analyze: {error}")
+        end_over(error, "swarmscope analyze")
     if not summary["messages"]:
         sys.exit(f"swarmscope analyze: no records in {', '.join(map(str, paths))}{_within(asked, filters)}")
     if as_json:
@@ -185,8 +168,7 @@ def _check_output(*, as_json: bool, as_csv: bool, html: Path | None, period: flo
     """ValueError for what would be noticed only after long work, or not at all."""
     if as_json and as_csv:
         raise ValueError("--json and --csv both want standard output; choose one")
-    if html is not None and not html.parent.is_dir():
-        raise ValueError(f"--html {html} cannot be written: there is no folder {html.parent}")
+    _check_file("--html", html)
     if not 0 < period < inf:
         raise ValueError(f"--period is {period:g}; it needs a number of seconds above 0, such as 30")
 
@@ -195,12 +177,19 @@ def _check_tables(*, as_json: bool, as_csv: bool, parquet: Path | None, sessions
     """ValueError for tables that nobody would see, or that are asked for twice."""
     if parquet is not None and (as_json or as_csv):
         raise ValueError("--parquet writes what --csv prints; choose one of --json, --csv and --parquet")
-    if parquet is not None and not parquet.parent.is_dir():
-        raise ValueError(f"--parquet {parquet} cannot be written: there is no folder {parquet.parent}")
+    _check_file("--parquet", parquet)
     if sessions and not (as_csv or parquet):
         raise ValueError("--sessions makes a table of sessions: say where to with --csv or --parquet FILE")
     if sessions and by:
         raise ValueError("--sessions has a row for each session, so --by has nothing to group; leave one of them out")
+
+
+def _check_file(flag: str, path: Path | None) -> None:
+    """ValueError unless `path` can be written, as far as that can be told beforehand."""
+    if path is not None and not path.parent.is_dir():
+        raise ValueError(f"{flag} {path} cannot be written: there is no folder {path.parent}")
+    if path is not None and path.is_dir():
+        raise ValueError(f"{flag} {path} cannot be written: it is a folder; name a file")
 
 
 def _filters(texts: Sequence[str]) -> dict[str, str]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from monitor_platform.scoring import MosFlags
+from swarmscope.commands import end_over, or_defaults
 from swarmscope.moment import END_OF_TIME_MS, unix_ms
 from swarmscope.plain_text import plain, plain_json
 
@@ -50,11 +52,7 @@ def build(
     *,
     into: Path,
     period: float = 30.0,
-    mos_c1: float = -5.0,
-    mos_c2: float = 2.0,
-    mos_a: float = 4.0,
-    mos_lambda: float = 0.0015,
-    mos_calibration: Literal["ceiling", "none"] = "ceiling",
+    scoring: Annotated[MosFlags | None, Parameter(name="*")] = None,
     geo_city: Path | None = None,
     geo_asn: Path | None = None,
     districts: str = "",
@@ -71,16 +69,6 @@ def build(
         Folder of the history; made if need be. About 20 MB for a day of 10,000 viewers.
     period
         The end hosts' reporting period in seconds: who has been silent for longer is no longer present.
-    mos_c1
-        MOS model: weight of discontinuity. A history keeps scores, so another model needs another history.
-    mos_c2
-        MOS model: base.
-    mos_a
-        MOS model: what the playback rate can add.
-    mos_lambda
-        MOS model: how fast it adds, per kbit/s.
-    mos_calibration
-        MOS model: shift its ceiling to 5 and keep it within 1 to 5, or take the bare equation.
     geo_city
         GeoIP2 or GeoLite2 City database instead of the small one for Hong Kong that is shipped.
     geo_asn
@@ -96,16 +84,15 @@ def build(
     from monitor_platform.geo.locator import Locator
     from monitor_platform.history.catch_up import catch_up
     from monitor_platform.history.store import Basis, HistoryStore
-    from monitor_platform.measures.mos import MosModel
+    from monitor_platform.measures.quality.catalogue import mos_said
 
     try:
-        mos = MosModel(c1=mos_c1, c2=mos_c2, a=mos_a, lam=mos_lambda, calibration=mos_calibration)
-        basis = Basis(mos=mos, period_s=period)
+        basis = Basis(mos=mos_said(or_defaults(scoring, MosFlags)), period_s=period)
         atlas = atlas_for(city=geo_city, districts=districts, name_key=district_name, resolution=area_resolution)
         with Locator(geo_city, geo_asn, atlas=atlas) as locator, HistoryStore(into, basis) as store, _progress() as progress:
             taken = catch_up(store, paths, locator, progress=progress)
     except (ValueError, OSError) as error:
-        sys.exit(f"swarmscope history: {error}")
+        end_over(error, "swarmscope history")
     print(
         f"{taken.logs:,} logs taken in: {taken.messages:,} messages, {taken.copies:,} copies left out, "
         f"{taken.unreadable:,} records unreadable",
@@ -163,7 +150,7 @@ def show(
             span = recorded and _span(begin, end, recorded)
             rows = _rows(store, figure, span, unit, timezone, filters) if span else []
     except (ValueError, OSError) as error:
-        sys.exit(f"swarmscope history: {error}")
+        end_over(error, "swarmscope history")
     if not rows:
         sys.exit(f"swarmscope history: nothing is kept in {folder} for that time")
     _print(rows, as_json=as_json, as_csv=as_csv)

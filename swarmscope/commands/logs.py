@@ -20,10 +20,10 @@ from feedback_server.archive.reading import Lost, Records, form_of, read_log
 from feedback_server.settings import FORMS
 from feedback_wire.frames import Damage
 from feedback_wire.log_name import Form
-from swarmscope.commands import refuse
+from swarmscope.commands import end_over, refuse
 from swarmscope.moment import unix_ms
 from swarmscope.plain_text import plain
-from swarmscope.replay import replay
+from swarmscope.replay import check_url, replay
 
 command = App(
     name="logs",
@@ -153,9 +153,12 @@ def replay_refused(files: list[Path], /, *, coordinator: str, key: str = "") -> 
         An ingest key.
     """
     try:
+        check_url(coordinator)
         tally = replay(files, coordinator, key)
-    except (OSError, HTTPException, ValueError) as error:
-        sys.exit(f"cannot go on: {error}")
+    except (OSError, ValueError) as error:
+        end_over(error)
+    except HTTPException as error:
+        sys.exit(f"swarmscope: cannot go on: {error}")
     print(f"{tally.taken} messages taken, {tally.refused.total()} refused again")
     for reason, count in tally.refused.most_common():
         print(f"  {plain(reason)}: {count}")
