@@ -1,43 +1,121 @@
 """The monitoring platform's interface for scripts as OpenAPI 3.1, served at /openapi.json; docs/api/ keeps a copy.
 
-The pages are for people and are not in it.
+The pages are for people and are not in it, nor are their tables as CSV, which take a page's address. A platform without a history
+answers 404 for its figures.
 """
+
+from typing import get_args
 
 from feedback_wire import routes
 from feedback_wire.openapi import COUNT, TEXT, Schema, content, description, health, operation, parameter
+from monitor_platform.history.periods import Unit
+from monitor_platform.history.schema import DIMENSIONS as KEPT
 from monitor_platform.measures.selection import DIMENSIONS, EXTRA, IDENTITIES
 from monitor_platform.measures.summary import DISTRIBUTIONS
+
+HISTORY = "/api/v1/history/"
 
 _NUMBER: Schema = {"type": ["number", "null"]}
 _SPREAD: Schema = {"type": "object", "required": ["mean", "p50", "p95"], "additionalProperties": _NUMBER}
 _OF_ALL = ("duplicates", "unreadable", "lost")
 _NUMBERS = ("messages", *_OF_ALL, "peers", "sessions", "contribution_ratio", "online_s_per_view", "online_s_per_peer")
 _TIME: Schema = TEXT | {"description": "ISO 8601, in UTC unless it says otherwise, or Unix milliseconds"}
+_ENDS = {"from": COUNT | {"type": ["integer", "null"]}, "to": COUNT | {"type": ["integer", "null"]}}
 
 
 def openapi() -> Schema:
-    group = _numbers("by", by={"type": "object", "additionalProperties": TEXT})
-    ends = {"from": COUNT | {"type": ["integer", "null"]}, "to": COUNT | {"type": ["integer", "null"]}}
-    summary = _numbers("groups", *ends, **ends, groups={"type": "array", "items": group})
-    filters = [f"where.{name}" for name in (*DIMENSIONS, *IDENTITIES, f"{EXTRA}NAME")]
     ask = operation(
         "the measures of docs/measures.md, in total and for each group",
-        {200: content("the numbers", summary)},
+        {200: content("the numbers", _summary())},
         *(400, 401, 403),
-        parameters=(
-            parameter("query", "from", "the begin of the span", _TIME),
-            parameter("query", "to", "the end of the span", _TIME),
-            parameter("query", "by", "a group for each combination of these columns, with commas", TEXT),
-            *(parameter("query", name, "only records with this value", TEXT) for name in filters),
-        ),
+        parameters=(*_chosen((*DIMENSIONS, *IDENTITIES, f"{EXTRA}NAME")), _BY),
     )
     return description(
         "Swarmscope monitoring platform",
-        f"The dashboard's numbers for scripts. Entries of `extra` are filtered by `where.{EXTRA}NAME`, with any name.",
-        {routes.SUMMARY: {"get": ask}} | health(content("it is", TEXT, "text/plain")),
+        f"The dashboard's numbers for scripts. Entries of `extra` are filtered by `where.{EXTRA}NAME`, with any name; the history, "
+        "which a platform with --history has, keeps none. At most 16 filters and 16 names to group by.",
+        {routes.SUMMARY: {"get": ask}} | _history() | health(content("it is", TEXT, "text/plain")),
     )
+
+
+def _history() -> dict[str, Schema]:
+    """The figures of history_api.py; every one takes the parameters of all, and reads those that concern it."""
+    chosen = _chosen((*KEPT, *IDENTITIES))
+    told = {figure: ((*chosen, *_OWN[figure]), schema, about) for figure, (about, schema) in _figures().items()}
+    told["status"] = ((), _STATUS, "how far the logs have been taken in")
+    return {
+        f"{HISTORY}{figure}": {"get": operation(about, {200: content("the numbers", schema)}, 400, 401, 403, parameters=parameters)}
+        for figure, (parameters, schema, about) in told.items()
+    }
+
+
+def _figures() -> dict[str, tuple[str, Schema]]:
+    """What each figure is, and its numbers."""
+    over_time = _object(at_ms=_list(COUNT), values=_by_name(_list(_NUMBER)))
+    return {
+        "summary": ("the measures over whole hours, in total and for each group", _summary()),
+        "daily": ("users, quality and time online of each day, month or year", _list(_by_name(_NUMBER | _PERIOD))),
+        "isps": (
+            "how many users came through whom",
+            _list(_object(period=TEXT, peers=_by_name(_NUMBER), shares=_by_name(_NUMBER))),
+        ),
+        "minutes": ("measures by the minute", over_time),
+        "timeline": ("measures by the hour, day or month", over_time),
+        "regions": ("a measure in each region", _list(_object(region=TEXT, value=_NUMBER, peers=_NUMBER))),
+        "histogram": (
+            "shares of users in ranges of a measure",
+            _object(edges=_list(_NUMBER), shares=_list(_NUMBER), peers=_NUMBER),
+        ),
+    }
+
+
+def _chosen(columns: tuple[str, ...]) -> tuple[Schema, ...]:
+    return (
+        parameter("query", "from", "the begin of the span", _TIME),
+        parameter("query", "to", "the end of the span", _TIME),
+        *(parameter("query", f"where.{name}", "only records with this value", TEXT) for name in columns),
+    )
+
+
+def _summary() -> Schema:
+    group = _numbers("by", by={"type": "object", "additionalProperties": TEXT})
+    return _numbers("groups", *_ENDS, **_ENDS, groups={"type": "array", "items": group})
 
 
 def _numbers(*required: str, **more: Schema) -> Schema:
     numbers = dict.fromkeys(_NUMBERS, _NUMBER) | dict.fromkeys(DISTRIBUTIONS, _SPREAD)
     return {"type": "object", "required": [*numbers, *required], "properties": numbers | more}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _by_name(values: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": values}
+
+
+def _object(**properties: Schema) -> Schema:
+    return {"type": "object", "required": [*properties], "properties": properties}
+
+
+_PERIOD: Schema = {"type": ["number", "string", "null"], "description": "`period` is text such as 2012-08-07"}
+_BY = parameter("query", "by", "a group for each combination of these columns, with commas", TEXT)
+_UNIT = parameter("query", "unit", "steps; day if left out", {"enum": [*get_args(Unit)]})
+_ZONE = parameter("query", "timezone", "whose days they are, such as Asia/Hong_Kong; UTC if left out", TEXT)
+_MEASURE = parameter("query", "measure", "a measure, or for timelines several with commas; mos if left out", TEXT)
+_REGION = parameter("query", "region", "a dimension; district if left out", {"enum": [*KEPT]})
+_OWN: dict[str, tuple[Schema, ...]] = {
+    "summary": (_BY,),
+    "daily": (_UNIT, _ZONE),
+    "isps": (_UNIT, _ZONE),
+    "minutes": (_MEASURE,),
+    "timeline": (_UNIT, _ZONE, _MEASURE),
+    "regions": (_REGION, _MEASURE),
+    "histogram": (_MEASURE,),
+}
+_STATUS: Schema = _object(
+    complete={"type": "boolean"},
+    **dict.fromkeys(("done_bytes", "all_bytes", "logs", "messages", "duplicates", "unreadable"), COUNT),
+    error=TEXT,
+)

@@ -19,8 +19,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from monitor_platform.history_api import FIGURES
+from monitor_platform.openapi import HISTORY
 from tests.monitor_platform.measures.samples import record, write_log
-from tests.processes import Server
+from tests.processes import Server, eventually
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"coordinator": "coordinator", "feedback-server": "feedback_server", "monitor": "monitor_platform"}
@@ -31,6 +33,7 @@ CHECKS = [
     response_schema_conformance,
     response_headers_conformance,
 ]
+RECORDS = 30
 QUICK = 5
 LONG = 600
 """Examples for each operation, valid and invalid ones apart: thousands of requests in all."""
@@ -44,6 +47,12 @@ def lines(_context: schemathesis.SerializationContext, value: object) -> bytes:
     return value.encode(errors="surrogatepass") if isinstance(value, str) else json.dumps(value).encode()
 
 
+def recording(server: Server) -> Server:
+    """The platform once its history holds what was recorded: of an empty one every question would be the same."""
+    eventually(lambda: requests.get(f"{server.url}{HISTORY}status", timeout=30).json()["messages"] == RECORDS)
+    return server
+
+
 def described(service: str) -> dict:
     return import_module(f"{PACKAGES[service]}.openapi").openapi()
 
@@ -55,8 +64,8 @@ def start(serve: Callable[..., Server], tmp_path: Path) -> Callable[[str], Serve
     def start(service: str) -> Server:
         listen = ("--listen", "127.0.0.1:0")
         if service == "monitor":
-            write_log(tmp_path / "recorded", [record(seq=seq, channel=f"c{seq % 3}") for seq in range(30)])
-            return serve("monitor", *listen, "--static", str(tmp_path / "recorded"))
+            write_log(tmp_path / "recorded", [record(seq=seq, channel=f"c{seq % 3}") for seq in range(RECORDS)])
+            return recording(serve("monitor", *listen, "--static", str(tmp_path / "recorded"), "--history", str(tmp_path / "kept")))
         storage = serve("feedback-server", *listen, "--insecure", "--data", str(tmp_path / "fs"))
         if service == "feedback-server":
             return storage
@@ -72,6 +81,11 @@ def test_what_is_published_is_what_the_code_says(service):
     )
     for schema in _schemas_in(described(service)):
         jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_every_figure_of_the_history_is_described():
+    described_figures = {path.removeprefix(HISTORY) for path in described("monitor")["paths"] if path.startswith(HISTORY)}
+    assert described_figures == {*FIGURES, "status"}
 
 
 @pytest.mark.parametrize("service", PACKAGES)
