@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import duckdb
 
-from monitor_platform.history.cut import Cut
+from monitor_platform.history.attendance import LANE, LANES, counted, unpacked
+from monitor_platform.history.cut import Cut, Minutes
 from monitor_platform.history.periods import JOINED, Periods
 from monitor_platform.history.schema import HOUR_MINUTES, MINUTE_MS
 from monitor_platform.measures.exact import ONE, exact_sum
@@ -15,13 +16,7 @@ from monitor_platform.measures.exact import ONE, exact_sum
 Weights = dict[int, int]
 """The exact weight in each step or minute that has any."""
 
-# Three bits of a peer are counted in one sum, 20 bits for each: a third of the work. So that no count runs into the next, peers are
-# counted in parties of 2^19 numbers.
-_LANE = 20
-_LANES = 1 | 1 << _LANE | 1 << 2 * _LANE
-_PARTY_BITS = 19
-_COUNTS = ", ".join(f"sum(((bits >> {at}) & {_LANES}::UBIGINT)::BIGINT)" for at in range(_LANE))
-_BITS = 3 * _LANE
+_BITS = LANE * LANES
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +76,14 @@ def heard(cursor: duckdb.DuckDBPyConnection, cut: Cut) -> Weights:
 
 def present(cursor: duckdb.DuckDBPyConnection, cut: Cut, *, at_hours: bool = False) -> Weights:
     """Peers present at the end of each minute (since 1970); `at_hours`: only of those with which an hour ends."""
-    return _by_minute(
-        cursor, cut, "presence", "present", only=f"present >= {1 << (HOUR_MINUTES - 1)}::UBIGINT" if at_hours else "true"
-    )
+    only = f"present >= {1 << (HOUR_MINUTES - 1)}::UBIGINT" if at_hours else "true"
+    kept = Minutes.of(cut)
+    if kept is None:
+        return _by_minute(cursor, cut, "presence", "present", only=only)
+    minute = f"minute % {HOUR_MINUTES} = {HOUR_MINUTES - 1}" if at_hours else "true"
+    settled = cursor.execute(f"{kept.sql('minute', 'weight', table='attendance')} AND {minute}", kept.parameters).fetchall()
+    others = _by_minute(cursor, cut, "presence", "present", only=f"{only} AND hour NOT IN (FROM settled)")
+    return dict(settled) | others
 
 
 def newcomers(cursor: duckdb.DuckDBPyConnection, cut: Cut) -> Weights:
@@ -103,12 +103,9 @@ def _by_bit(
     cursor: duckdb.DuckDBPyConnection, rows: str, key: str, parameters: dict[str, object] | None = None
 ) -> dict[tuple[int, int], int]:
     """The weight of the peers in `rows` that have a bit, by `key` and bit."""
-    sql = f"SELECT {key}, weight, {_COUNTS} FROM {rows} GROUP BY {key}, weight, peer >> {_PARTY_BITS}"
     found: dict[tuple[int, int], int] = {}
-    for of, weight, *packed in cursor.execute(sql, parameters or {}).fetchall():
+    for of, weight, *sums in cursor.execute(counted(rows, key), parameters or {}).fetchall():
         scaled = round(weight * ONE)
-        for at in range(_BITS):
-            count = packed[at % _LANE] >> at // _LANE * _LANE & (1 << _LANE) - 1
-            if count:
-                found[of, at] = found.get((of, at), 0) + count * scaled
+        for at, count in unpacked(sums):
+            found[of, at] = found.get((of, at), 0) + count * scaled
     return found

@@ -57,8 +57,8 @@ def catch_up(
     known = _Known.of(store)
     new = new_logs(paths, known.files)
     all_bytes, done = sum(file.bytes for file in new), 0
-    taken = Taken()
-    for period in _batches(new):
+    taken, batches = Taken(), list(_batches(new))
+    for period in batches:
         if not wanted():
             break
         fresh = _fresh(store, period, known)
@@ -70,6 +70,8 @@ def catch_up(
         store.fold()
         done += sum(file.bytes for file in period)
         progress(done, all_bytes)
+    if len(batches) > 1:  # not minute by minute, but what may stay for days is left in good order
+        store.fold(at_least=1)
     return taken
 
 

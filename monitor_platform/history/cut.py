@@ -111,7 +111,7 @@ class Cut:
 
 @dataclass(slots=True, kw_only=True)
 class Minutes:
-    """SQL of the rows of `minute_sums`, which have sums for everybody and for each value of one dimension."""
+    """SQL of rows of `minute_sums` or `attendance`, which are kept for everybody and for each value of one dimension."""
 
     span: Span | None
     parameters: dict[str, object]
@@ -124,5 +124,5 @@ class Minutes:
         dimension, value = next(iter(cut.where.items()), ("", ""))
         return cls(span=cut.span, parameters={"dimension": dimension, "value": value})
 
-    def sql(self, *columns: str, joined: str = "") -> str:
-        return f"{Cut(self.span, {}).sql('minute_sums', *columns, joined=joined)} AND dimension = $dimension AND value = $value"
+    def sql(self, *columns: str, joined: str = "", table: str = "minute_sums") -> str:
+        return f"{Cut(self.span, {}).sql(table, *columns, joined=joined)} AND dimension = $dimension AND value = $value"

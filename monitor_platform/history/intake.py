@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from monitor_platform.geo.locator import Locator
+from monitor_platform.history.attendance import unsettle
 from monitor_platform.history.log_file import LogFile, note
 from monitor_platform.history.schema import (
     BLOCK,
@@ -114,11 +115,14 @@ def _count(db: duckdb.DuckDBPyConnection, arrived: _Arrived, period_ms: int) -> 
     known = _leave_out_known(db)
     db.execute(f"INSERT INTO session_hour {SESSION_HOUR.of_messages('incoming')}")
     db.execute(f"INSERT INTO seen {SEEN.of_messages('incoming', block=f'seq // {BLOCK}')}")
-    db.execute(f"INSERT INTO presence {PRESENCE.of_messages(_present(period_ms), hour='minute // 60')}")
+    db.execute(f"CREATE OR REPLACE TEMP TABLE came AS {PRESENCE.of_messages(_present(period_ms), hour='minute // 60')}")
+    unsettle(db, "SELECT hour FROM came")
+    db.execute("INSERT INTO presence FROM came")
     _add_minutes(db)
     db.execute("INSERT INTO unfolded SELECT DISTINCT hour FROM incoming EXCEPT SELECT hour FROM unfolded")
     [(counted,)] = db.execute("SELECT count(*) FROM incoming").fetchall()
-    db.execute("DROP TABLE incoming")
+    for name in ("incoming", "came"):
+        db.execute(f"DROP TABLE {name}")
     for name in ("arrived", "arrived_slices"):
         db.unregister(name)
     return int(counted), known

@@ -186,3 +186,10 @@ TABLES = (
     "CREATE TABLE logs (name VARCHAR, stem VARCHAR, bytes BIGINT, modified_ns BIGINT, sha256 VARCHAR, unreadable BIGINT)",
     "CREATE TABLE facts (name VARCHAR, value VARCHAR)",
 )
+
+DERIVED = (
+    "CREATE TABLE IF NOT EXISTS settled (hour INTEGER)",
+    "CREATE TABLE IF NOT EXISTS attendance (hour INTEGER, dimension VARCHAR, value VARCHAR, minute INTEGER, weight HUGEINT)",
+)
+"""What is made of the others when hours are folded, and gone when anything comes into such an hour: `attendance` has the weight of
+the peers present in each minute, for everybody and each value of one dimension, and holds for the hours in `settled`."""

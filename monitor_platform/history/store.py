@@ -14,7 +14,8 @@ from typing import Self
 
 import duckdb
 
-from monitor_platform.history.schema import FORMAT, HOUR_MS, ROLLUPS, TABLES
+from monitor_platform.history.attendance import settle
+from monitor_platform.history.schema import DERIVED, FORMAT, HOUR_MS, ROLLUPS, TABLES
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.selection import Span
 
@@ -73,6 +74,9 @@ class HistoryStore:
         self._root = _opened(folder / FILE)
         try:
             self.basis = self._begin(basis)
+            with self.writing() as db:
+                for table in DERIVED:
+                    db.execute(table)
         except BaseException:
             self._root.close()
             raise
@@ -111,6 +115,7 @@ class HistoryStore:
                 db.execute(f"INSERT INTO {rollup.name} FROM folded")
             db.execute("DELETE FROM unfolded")
             db.execute("DROP TABLE folded")
+            settle(db)
 
     def forget_before(self, before_ms: int) -> Forgotten:
         """Drop whole hours before the one of `before_ms`; who was heard in them only is new when heard again."""
@@ -119,7 +124,7 @@ class HistoryStore:
             [(days, messages)] = db.execute(
                 "SELECT count(DISTINCT hour // 24), coalesce(sum(messages), 0)::BIGINT FROM session_hour WHERE hour < $hour", hour
             ).fetchall()
-            for table in (*(rollup.name for rollup in ROLLUPS), "copies", "unfolded"):
+            for table in (*(rollup.name for rollup in ROLLUPS), "copies", "unfolded", "settled", "attendance"):
                 db.execute(f"DELETE FROM {table} WHERE hour < $hour", hour)
             # Numbers are given anew: one that still stands for somebody in any table has to stay his.
             db.execute("DELETE FROM peers WHERE id NOT IN (SELECT peer FROM session_hour UNION SELECT peer FROM presence)")

@@ -27,6 +27,7 @@ from monitor_platform.measures.selection import Span
 from monitor_platform.measures.table import FeedbackTable
 from tests.monitor_platform.history.audience import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
 from tests.monitor_platform.history.conftest import BASIS
+from tests.monitor_platform.measures.samples import record, write_log
 
 RATES = messages_summary.RATES
 WHERES = [
@@ -48,8 +49,11 @@ Both = tuple[HistoryStore, FeedbackTable]
 def both(locator, tmp_path_factory) -> Iterator[Both]:
     """The history and the table of the same logs: three days, an audience of forty, copies among them."""
     folder = tmp_path_factory.mktemp("logs")
-    write_minutes(folder, audience(days=(0, 1, 2)), minutes=30)
+    logs = write_minutes(folder, audience(days=(0, 1, 2)), minutes=30)
     with HistoryStore(tmp_path_factory.mktemp("history"), BASIS) as store:
+        # Some hours are folded and settled, some are not, and one was until more came.
+        catch_up(store, logs[: len(logs) // 2 + 1], locator)
+        store.fold(at_least=1)
         catch_up(store, [folder], locator)
         with closing(open_logs([folder], locator=locator, mos=BASIS.mos)) as table:
             yield store, table
@@ -171,6 +175,30 @@ def test_the_peak_of_a_day_is_that_of_its_minutes(both):
         table, measures=["concurrent_peers"], span=span, step_s=60, period_s=30, where={"platform": "web"}
     )
     assert day["peak_concurrent_peers"] == max(wanted.values["concurrent_peers"]) > 0
+
+
+def test_a_peer_counts_on_each_day_by_its_weight_of_that_day(locator, tmp_path):
+    day_ms = 24 * HOUR_MS
+    weights = {0: 1, 1: 2.5, 2: 1.5}
+    for day, weight in weights.items():
+        said = [record(received_ms=FIRST_HOUR_MS + day * day_ms, session_id=f"s{day}", weight=weight, isp="PCCW")]
+        write_log(tmp_path / "logs", said, begin_s=FIRST_HOUR_MS // 1000 + day * day_ms // 1000)
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        catch_up(store, [tmp_path / "logs"], locator)
+        assert [row["total_peers"] for row in history_daily.daily(store)] == [1, 2.5, 1.5]
+        assert [row["new_peers"] for row in history_daily.daily(store)] == [2.5, 0, 0]
+        assert [row.peers for row in history_daily.coverage(store, unit="day")] == [{"PCCW": each} for each in (1, 2.5, 1.5, 2.5)]
+
+
+def test_more_periods_than_a_number_has_bits_are_counted_all_the_same(both):
+    store, _ = both
+    long = Span(FIRST_HOUR_MS - 24 * HOUR_MS, FIRST_HOUR_MS + 72 * HOUR_MS)
+    hours, days = history_daily.daily(store, unit="hour", span=long), history_daily.daily(store)
+    assert len(hours) > 64 > len(days)
+    assert sum(row["new_peers"] for row in hours) == sum(row["new_peers"] for row in days)
+    assert max(row["peak_concurrent_peers"] for row in hours) == max(row["peak_concurrent_peers"] for row in days)
+    everybody = history_daily.coverage(store, unit="hour", span=long)[-1]
+    assert everybody == history_daily.coverage(store, unit="day")[-1]
 
 
 def test_isp_coverage_is_the_share_of_peers_of_each_period_and_of_all(both):

@@ -1,0 +1,62 @@
+"""How many peers were present in each minute, counted once for the hours that are settled.
+
+Peers are no sum: one may be heard in two logs, so nothing can be added when a log comes. What is in `attendance` is therefore made
+anew from `presence` when an hour is folded, and dropped as soon as somebody is present in it who was not known.
+"""
+
+from collections.abc import Iterator
+
+import duckdb
+
+from monitor_platform.history.schema import DIMENSIONS, HOUR_MINUTES
+from monitor_platform.measures.exact import ONE
+
+# Three minutes are counted in one sum, 20 bits for each: a third of the work. So that no count runs into the next, peers are
+# counted in parties of 2^19 numbers.
+LANE = 20
+LANES = 3
+_PARTY_BITS = 19
+_MASK = (1 << LANE) - 1
+_EVERY_LANE = sum(1 << LANE * lane for lane in range(LANES))
+_SUMS = ", ".join(f"sum(((bits >> {at}) & {_EVERY_LANE}::UBIGINT)::BIGINT)::BIGINT AS c{at}" for at in range(LANE))
+_COUNTS = ", ".join(f"(c{at % LANE} >> {at // LANE * LANE}) & {_MASK}" for at in range(HOUR_MINUTES))
+
+
+def counted(rows: str, key: str) -> str:
+    """SQL: `key`, `weight` and sums c0, c1, … of the peers in `rows` that have a bit; `unpacked` tells what they mean."""
+    return f"SELECT {key}, weight, {_SUMS} FROM {rows} GROUP BY {key}, weight, peer >> {_PARTY_BITS}"
+
+
+def unpacked(sums: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """Each bit that somebody has, and how many have it."""
+    for at in range(LANE * LANES):
+        count = sums[at % LANE] >> at // LANE * LANE & _MASK
+        if count:
+            yield at, count
+
+
+def unsettle(db: duckdb.DuckDBPyConnection, hours: str) -> None:
+    """Forget what was counted of `hours`, a SELECT of them."""
+    for table in ("settled", "attendance"):
+        db.execute(f"DELETE FROM {table} WHERE hour IN ({hours})")
+
+
+def settle(db: duckdb.DuckDBPyConnection) -> None:
+    """Count the hours that are not settled."""
+    db.execute("CREATE OR REPLACE TEMP TABLE fresh AS SELECT DISTINCT hour FROM presence ANTI JOIN settled USING (hour)")
+    for dimension in ("", *DIMENSIONS):
+        value, joined = (f"slices.{dimension}", "JOIN slices ON slices.id = slice") if dimension else ("''", "")
+        peers = f"""(
+            SELECT hour, {value} AS value, peer, max(weight) AS weight, bit_or(present) AS bits
+            FROM presence SEMI JOIN fresh USING (hour) {joined} GROUP BY hour, {value}, peer
+        )"""
+        db.execute(f"""
+            INSERT INTO attendance
+            SELECT hour, '{dimension}', value, hour * {HOUR_MINUTES} + bit, sum(count * CAST(weight * {ONE}::DOUBLE AS HUGEINT))
+            FROM (
+                SELECT hour, value, weight, unnest(range({HOUR_MINUTES})) AS bit, unnest([{_COUNTS}]) AS count
+                FROM ({counted(peers, "hour, value")})
+            ) WHERE count > 0 GROUP BY ALL ORDER BY ALL
+        """)
+    db.execute("INSERT INTO settled FROM fresh")
+    db.execute("DROP TABLE fresh")
