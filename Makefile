@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 JOBS ?= $(shell echo $$(($$(nproc) * 3 / 2)))
 PACKAGES := swarmscope endhost_sdk coordinator feedback_server monitor_platform feedback_wire
 
-.PHONY: help setup setup-tests demo test soak check bench clean
+.PHONY: help setup setup-tests demo olympics test soak check bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ setup-tests: setup ## what the tests need beside it: a browser, zstd
 
 demo: setup ## the whole pipeline with a simulated audience, on this machine; Ctrl-C ends it
 	@$(BIN)/swarmscope demo $(ARGS)
+
+olympics: setup ## the paper's figures again from its whole event, simulated: ten minutes of processor time, 3 GB
+	$(BIN)/python examples/olympics/reproduce.py olympics-out $(ARGS)
 
 test: setup-tests ## every test, the browser's too
 	$(BIN)/python -m compileall -q $(PACKAGES)
