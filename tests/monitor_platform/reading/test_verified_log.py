@@ -7,6 +7,7 @@ import zstandard
 
 from feedback_wire.frames import PREAMBLE, footer_frame, records_frame
 from feedback_wire.log_name import Form
+from monitor_platform.reading.parquet import MOST_ROWS_UNCHECKED
 from monitor_platform.reading.verified_log import form_of, open_log
 
 
@@ -98,6 +99,20 @@ def test_of_a_damaged_parquet_log_the_whole_row_groups_are_saved(tmp_path):
         assert (log.records, log.lost) == (2000, 1000)
         assert "row group 1 is damaged" in log.damages[0].reason
         assert pq.read_table(log.path)["received_ms"].to_pylist() == [*range(1000), *range(2000, 3000)]
+
+
+def test_a_few_kilobytes_that_claim_a_million_records_are_not_read(tmp_path):
+    """Anybody's file: an engine would write them all out."""
+    rows = MOST_ROWS_UNCHECKED + 1
+    path = tmp_path / "20120807T093000Z-fs1-0000.parquet"
+    pq.write_table(pa.table({"received_ms": pa.repeat(pa.scalar(1, pa.int64()), rows)}), path, compression="zstd")
+    assert path.stat().st_size < rows // 100
+    with open_log(path) as log:
+        assert (log.records, log.columns) == (0, ())
+        assert log.damages[0].reason == f"it says that it has {rows} records, less than a byte for each"
+    pq.write_table(pa.table({"received_ms": pa.repeat(pa.scalar(1, pa.int64()), 2000)}), path, compression="zstd")
+    with open_log(path) as log:
+        assert (log.records, log.damages) == (2000, ())
 
 
 def test_parquet_without_an_end_is_named_and_holds_nothing(tmp_path):
