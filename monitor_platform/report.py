@@ -16,9 +16,11 @@ from bokeh.resources import INLINE
 from jinja2 import Environment, FileSystemLoader
 
 from monitor_platform.dashboard.answers import Answers, Moment
+from monitor_platform.dashboard.asking import picture
 from monitor_platform.dashboard.facts import facts
-from monitor_platform.dashboard.picture import AUDIENCE, Picture, Scene, distributed, picture, series_of
+from monitor_platform.dashboard.picture import AUDIENCE, Picture, distributed, series_of
 from monitor_platform.dashboard.question import Question
+from monitor_platform.dashboard.scene import Scene
 from monitor_platform.dashboard.tables import BY_VIEW
 from monitor_platform.geo.maps import CREDIT_HTML
 from monitor_platform.measures.extent import extent

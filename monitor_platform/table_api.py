@@ -5,7 +5,7 @@ from tornado.web import RequestHandler
 from feedback_wire import routes
 from feedback_wire.problem import Problem
 from monitor_platform.api import answer, bad_parameter
-from monitor_platform.dashboard.picture import picture
+from monitor_platform.dashboard.asking import picture
 from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.tables import BY_VIEW
 from monitor_platform.dashboard.watch import Watch

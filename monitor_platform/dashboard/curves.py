@@ -3,11 +3,12 @@
 from typing import Any
 
 from monitor_platform.dashboard.names import place_name
-from monitor_platform.dashboard.picture import OTHERS, Picture
+from monitor_platform.dashboard.picture import Picture
 from monitor_platform.views.palette import CATEGORIES, GROUND
 from monitor_platform.views.timeline import Curve
 
 OTHERS_COLOUR = CATEGORIES[-1]
+OTHERS = "others"
 EVERYBODY = {"colour": GROUND, "text": "everybody", "name": "", "value": ""}
 
 

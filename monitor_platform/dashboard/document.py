@@ -25,14 +25,18 @@ from jinja2 import Environment, FileSystemLoader
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard.alerts_page import lasting
 from monitor_platform.dashboard.answers import Moment
+from monitor_platform.dashboard.asking import picture
+from monitor_platform.dashboard.controls import choices
 from monitor_platform.dashboard.curves import curves_of
-from monitor_platform.dashboard.facts import OK, apart, choices, facts, failed, nothing_yet
+from monitor_platform.dashboard.facts import facts
 from monitor_platform.dashboard.health import health
 from monitor_platform.dashboard.marks import marks
 from monitor_platform.dashboard.page import Look, Page
 from monitor_platform.dashboard.pages import PAGES
-from monitor_platform.dashboard.picture import AUDIENCE, Picture, Scene, distributed, picture, series_of
+from monitor_platform.dashboard.picture import AUDIENCE, Picture, distributed, series_of
 from monitor_platform.dashboard.question import Question
+from monitor_platform.dashboard.scene import Scene
+from monitor_platform.dashboard.states import OK, apart, failed, nothing_yet
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.geo.maps import CREDIT_HTML
 from monitor_platform.measures.registry import MEASURES, measure_of

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bokeh.models import LayoutDOM
 
 from monitor_platform.dashboard.answers import Answers
-from monitor_platform.dashboard.picture import Scene
 from monitor_platform.dashboard.question import Question
+from monitor_platform.dashboard.scene import Scene
 
 if TYPE_CHECKING:
     from monitor_platform.dashboard.watch import Watch

@@ -10,7 +10,8 @@ from bokeh.models import LayoutDOM
 
 from monitor_platform.dashboard.names import place_name
 from monitor_platform.dashboard.page import Look, Page, Show
-from monitor_platform.dashboard.picture import Scene, distributed, span_of
+from monitor_platform.dashboard.picture import distributed
+from monitor_platform.dashboard.scene import Scene, span_of
 from monitor_platform.measures.registry import MEASURES
 from monitor_platform.measures.sessions import SessionRow, list_sessions
 from monitor_platform.measures.slices import LOWER_IS_BETTER

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
+from monitor_platform.dashboard.curves import OTHERS
 from monitor_platform.dashboard.names import dimension_name, place_name
-from monitor_platform.dashboard.picture import AUDIENCE, OTHERS, Picture, distributed, series_of
+from monitor_platform.dashboard.picture import AUDIENCE, Picture, distributed, series_of
 from monitor_platform.measures.regions import RegionValue
 from monitor_platform.measures.registry import MEASURES, Measure, measure_of
 from monitor_platform.measures.selection import MEAN

@@ -12,8 +12,8 @@ from typing import Protocol
 from monitor_platform.alerts.watch import AlertWatch
 from monitor_platform.dashboard.answers import Answers, Moment
 from monitor_platform.dashboard.history import History
-from monitor_platform.dashboard.picture import Scene
 from monitor_platform.dashboard.pill import Delay, Pill, live_pill, static_pill
+from monitor_platform.dashboard.scene import Scene
 from monitor_platform.geo.atlas import Atlas
 from monitor_platform.measures.extent import extent
 from monitor_platform.measures.selection import Span

@@ -1,0 +1,23 @@
+"""What restricts the view, as chips that take it away: each with the names of the address that it stands for."""
+
+from typing import Any
+
+from monitor_platform.dashboard.names import dimension_name, value_name
+from monitor_platform.dashboard.question import COMPARE, VERSUS, Question
+
+
+def chips(question: Question) -> list[dict[str, Any]]:
+    """What restricts the view: each with the names of the address that take it away."""
+    shown: list[dict[str, Any]] = [
+        {"names": [name], "text": f"{dimension_name(name)}: {value_name(name, value)}"} for name, value in question.where().items()
+    ]
+    if question.span is not None:
+        shown.append({"names": ["from", "to"], "text": "Time range", "span": [question.span.from_ms, question.span.to_ms]})
+    if question.by:
+        shown.append({"names": ["by"], "text": f"by {dimension_name(question.by)}"})
+    if question.compare in COMPARE:
+        shown.append({"names": ["compare"], "text": f"compared with {COMPARE[question.compare]}"})
+    elif question.compare:
+        shown.append({"names": ["compare"], "text": "compared with", "at": int(question.compare)})
+    versus = [(VERSUS + name, f"{dimension_name(name)}: {value_name(name, value)}") for name, value in question.versus]
+    return shown + [{"names": [name], "text": f"compared with {text}"} for name, text in versus]

@@ -1,0 +1,50 @@
+"""What the controls of a page offer."""
+
+from typing import Any
+
+from monitor_platform.dashboard.names import dimension_name
+from monitor_platform.dashboard.picture import AUDIENCE, Picture
+from monitor_platform.dashboard.question import COLOURING, COMPARE, MINUTES, MOST_SERIES, SERIES
+from monitor_platform.geo.places import OUTSIDE, UNLOCATED
+from monitor_platform.measures.registry import MEASURES, measure_of
+from monitor_platform.measures.selection import DIMENSIONS
+
+LONGEST_LIST = 500
+"""More channels than this do not help anybody in a list; an address with `channel=` still reaches each of them."""
+
+MOST_EXTRAS = 20
+"""Numbers in `extra` that are offered; whoever sends messages can invent as many as he likes. An address reaches the others."""
+
+
+def choices(picture: Picture) -> dict[str, Any]:
+    """What the controls offer."""
+    return {
+        "measures": [[name, MEASURES[name].title] for name in COLOURING] + _extras(picture),
+        "series": [[name, MEASURES[name].title] for name in SERIES if name != AUDIENCE] + _extras(picture),
+        "most_series": MOST_SERIES,
+        "channels": [[name, name] for name in picture.channels[:LONGEST_LIST]],
+        "isps": [[name, name] for name in picture.isps[:LONGEST_LIST]],
+        "places": _places(picture),
+        "compare": [["", "Nothing"], *([name, title.capitalize()] for name, title in COMPARE.items())],
+        "by": [["", "Nothing"], *([name, dimension_name(name)] for name in DIMENSIONS)],
+        "by_extra": [[name, dimension_name(name)] for name in picture.fields[:MOST_EXTRAS]],
+        "minutes": [[str(minutes), f"Last {minutes} min"] for minutes in MINUTES],
+    }
+
+
+def _extras(picture: Picture) -> list[list[str]]:
+    """Numbers that apps say beyond the named fields; a name with a comma cannot stand in an address's list of series."""
+    return [[name, measure_of(name, "region").title] for name in picture.extras[:MOST_EXTRAS] if "," not in name]
+
+
+def _places(picture: Picture) -> list[list[Any]]:
+    atlas = picture.atlas
+    found = atlas.areas.drawn([value.region for value in picture.areas or ()])
+    districts = sorted((region.id, f"{region.name} {region.name_zh}") for region in atlas.districts.parts)
+    areas = sorted((region.name, region.id) for region in atlas.areas.parts or found)
+    kinds = "Countries" if atlas.districts.kind == "country" else "Districts"
+    return [
+        [kinds, [[f"district:{name}", title] for name, title in districts[:LONGEST_LIST]]],
+        ["Areas", [[f"area:{area}", name] for name, area in areas[:LONGEST_LIST]]],
+        ["Not on the map", [[f"area:{bucket}", bucket] for bucket in (UNLOCATED, OUTSIDE)]],
+    ]

@@ -1,0 +1,54 @@
+"""What is looked at, whoever looks: the moment, what has been recorded; and from it the span and the steps of a question."""
+
+from dataclasses import dataclass
+
+from monitor_platform.alerts.watch import Told
+from monitor_platform.dashboard.answers import Moment
+from monitor_platform.dashboard.question import Question
+from monitor_platform.geo.atlas import Atlas
+from monitor_platform.measures.selection import Span
+
+# Steps that divide a minute or an hour; a panel is about 600 px wide, so 360 points are as many as can be seen.
+STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 86400)
+MOST_POINTS = 360
+
+LEAST_MS = 60_000
+"""A minute is shown even when the first message has come only just now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What does not depend on the viewer: the moment, what has been recorded, and the end hosts' reporting period.
+
+    `until_ms`: the time up to which the records are taken to be all here.
+    """
+
+    moment: Moment
+    extent: Span
+    until_ms: int
+    period_s: float
+    live: bool
+    atlas: Atlas
+    alerts: tuple[Told, ...] = ()
+
+
+def span_of(question: Question, scene: Scene) -> Span:
+    """The fixed range, as far as it lies in what is recorded; without one all that is recorded, live of the last minutes only."""
+    if question.span is None and scene.live:
+        from_ms = max(scene.until_ms - question.minutes * 60_000, scene.extent.from_ms)
+        return Span(min(from_ms, scene.until_ms - LEAST_MS), scene.until_ms)
+    if question.span is None:
+        return scene.extent
+    from_ms = min(max(question.span.from_ms, scene.extent.from_ms), scene.extent.to_ms)
+    return Span(from_ms, max(from_ms, min(question.span.to_ms, scene.extent.to_ms)))
+
+
+def window_s(scene: Scene, step_s: float) -> float:
+    """How long a stretch one point of a timeline stands for."""
+    return max(scene.period_s, step_s)
+
+
+def step_s(span: Span, *, most: int = MOST_POINTS) -> int:
+    """The shortest step that shows `span` in at most `most` points."""
+    seconds = (span.to_ms - span.from_ms) / 1000
+    return next((step for step in STEPS_S if seconds / step <= most), STEPS_S[-1])
