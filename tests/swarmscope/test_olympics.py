@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,3 +129,22 @@ def test_a_folder_that_holds_something_is_not_written_into(tmp_path):
 def test_a_scale_that_makes_no_audience_is_refused(scale):
     with pytest.raises(ValueError, match="needs a share"):
         programme(scale)
+
+
+def reproduced(into):
+    example = Path(__file__).parents[2] / "examples" / "olympics" / "reproduce.py"
+    command = [sys.executable, str(example), str(into), "--scale", "0.001"]
+    return subprocess.run(command, capture_output=True, check=False, timeout=600, text=True)
+
+
+@pytest.mark.soak
+def test_the_example_draws_the_papers_figures_and_finds_the_truth_in_the_history_of_all_17_days(tmp_path):
+    done = reproduced(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Figure 5(b)" in (tmp_path / "figures.html").read_text()
+    truth = json.loads((tmp_path / "truth.json").read_text())
+    truth["days"][11]["total_users"] += 1
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    doubted = reproduced(tmp_path)
+    assert doubted.returncode == 1
+    assert "2012-08-07: daily says total_peers" in doubted.stderr
