@@ -186,7 +186,10 @@ def _opened(path: Path) -> duckdb.DuckDBPyConnection:
     except duckdb.IOException as error:
         if "lock" in str(error).lower():
             raise ValueError(f"another process uses the history in {path.parent}; ask that one, or end it first") from error
-        raise ValueError(f"the history in {path.parent} cannot be opened: {str(error).splitlines()[0]}") from error
+        why = str(error).splitlines()[0]
+        raise ValueError(
+            f"the history in {path.parent} cannot be opened: {why}; move it away, and make it anew with `swarmscope history build`"
+        ) from error
 
 
 def _difference(known: Mapping[str, str], wanted: Mapping[str, str]) -> str:
