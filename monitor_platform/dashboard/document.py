@@ -79,7 +79,8 @@ class Viewer:
         self._part = page.part() if page.part is not None else None
         # Bokeh awaits a coroutine; its type stubs do not know.
         self._tick: Callable[[], Any] = self.tick
-        self._make_views()
+        with document.models.freeze():  # or each figure that is added counts all the others anew
+            self._make_views()
         self._listen()
         watch.viewers += 1
 
