@@ -68,6 +68,7 @@ def _scaled(value: float | None, per: float) -> float:
 
 
 def _drawn(chart: Chart, periods: FactorRange, source: ColumnDataSource) -> figure:
+    """Without a legend: the page says whose line is whose, in its own colours for text."""
     panel = figure(
         sizing_mode="stretch_width",
         height=190,
@@ -79,14 +80,9 @@ def _drawn(chart: Chart, periods: FactorRange, source: ColumnDataSource) -> figu
         min_border_left=56,
     )
     for (name, label), colour in zip(chart.columns, CATEGORIES, strict=False):
-        panel.line("period", name, source=source, line_color=colour, line_width=2, legend_label=label)
-        points = panel.scatter("period", name, source=source, color=colour, size=6, legend_label=label)
+        panel.line("period", name, source=source, line_color=colour, line_width=2)
+        points = panel.scatter("period", name, source=source, color=colour, size=6)
         panel.add_tools(HoverTool(renderers=[points], tooltips=[("", "@period"), (label, f"@{name}{{{chart.digits}}}")]))
-    panel.legend.visible = len(chart.columns) > 1
-    panel.legend.orientation = "horizontal"
-    panel.legend.border_line_color = panel.legend.background_fill_color = None
-    panel.legend.label_text_font_size = "11px"
-    panel.add_layout(panel.legend[0], "above")
     panel.yaxis.formatter = NumeralTickFormatter(format=chart.digits)
     panel.xaxis.major_label_orientation = 0.9
     panel.yaxis.minor_tick_line_color = None

@@ -15,8 +15,9 @@ GRADES = ("bad", "poor", "fair", "good", "excellent")
 
 GRADE_COLOURS = ("#b2470c", "#ee9a4d", "#bdb9b1", "#73a9d6", "#2166b0")
 
-# Okabe and Ito's eight without black and yellow, which vanish on dark and on light ground.
-CATEGORIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+# Okabe and Ito's eight without black and yellow, which vanish on dark and on light ground; the blue is a little lighter than
+# theirs, for it bears a band of its own colour on both grounds.
+CATEGORIES = ("#1a80c0", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 ACCENT = "#3b82d0"
 GROUND = "#8a94a3"

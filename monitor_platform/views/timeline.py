@@ -161,7 +161,7 @@ class _Panel:
         self._colour = colour
         line = self.figure.line("at", "value", source=self.source, line_color=colour, line_width=2, line_join="round")
         self._line = line.glyph
-        self.figure.varea("at", "low", "high", source=self.band, fill_color=colour, fill_alpha=0.28, level="underlay")
+        self.figure.varea("at", "low", "high", source=self.band, fill_color=colour, fill_alpha=0.2, level="underlay")
         self.lines = ColumnDataSource(_no_lines())
         beside = self.figure.multi_line(
             "xs", "ys", source=self.lines, line_color="colour", line_width=2, line_dash="dash", line_join="round"
