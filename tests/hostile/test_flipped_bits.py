@@ -100,7 +100,7 @@ def test_the_platform_shows_the_whole_row_groups_and_counts_the_others(log):
                 assert found.records == len(left_of(lost)), byte
                 # Behind damaged checksums nobody knows how many records there were.
                 assert found.lost == IN_A_GROUP * len(lost or ()) or (found.lost == 0 and byte < ends_of(data)[2])
-                if byte % 10 == 0:
+                if byte % 30 == 0:
                     with closing(FeedbackTable(locator, MosModel())) as table:
                         assert table.add(found).records == found.records
                         with table.reading() as cursor:
