@@ -4,7 +4,7 @@ Peers are no sum: one may be heard in two logs, so nothing can be added when a l
 anew from `presence` when an hour is folded, and dropped as soon as somebody is present in it who was not known.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import duckdb
 
@@ -27,7 +27,7 @@ def counted(rows: str, key: str) -> str:
     return f"SELECT {key}, weight, {_SUMS} FROM {rows} GROUP BY {key}, weight, peer >> {_PARTY_BITS}"
 
 
-def unpacked(sums: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+def unpacked(sums: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Each bit that somebody has, and how many have it."""
     for at in range(LANE * LANES):
         count = sums[at % LANE] >> at // LANE * LANE & _MASK
