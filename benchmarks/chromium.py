@@ -4,6 +4,7 @@ The dashboard's script says `shown` once figures and tiles have what the platfor
 a picture counts as drawn when the frame after that one begins.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -90,7 +91,10 @@ class Browser:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """The system's Chromium, without a window."""
-    from playwright.sync_api import sync_playwright
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        sys.exit("this needs Playwright and /usr/bin/chromium: make setup-tests installs both")
 
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=[*_ARGUMENTS, *_AWAKE])
