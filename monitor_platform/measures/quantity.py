@@ -3,6 +3,8 @@
 Both sums can be added up over minutes before they are divided, which is what makes a moving average no mean of means.
 """
 
+from collections.abc import Sequence
+
 from monitor_platform.measures.exact import exact_sum
 from monitor_platform.measures.quality.catalogue import ALL
 from monitor_platform.measures.quality.model import call
@@ -39,6 +41,20 @@ def said(measure: Measure, selection: Selection, *columns: str, aliases: tuple[s
         value, base = _expressions(measure, selection)
         sql = selection.sql(*columns, "weight", f"{value} AS value", f"{base} AS base")
     return Rows(sql=sql, parameters=selection.parameters, aliases=(*selection.aliases, *aliases), total=False)
+
+
+def is_plain(measure: Measure) -> bool:
+    """Whether every message says its own value, so that several such measures can be asked at once."""
+    return measure.kind in (Kind.MEAN, Kind.RATIO) and measure.name not in SCORES
+
+
+def together(measures: Sequence[Measure], selection: Selection, *columns: str, aliases: tuple[str, ...]) -> tuple[Rows, list[str]]:
+    """A row per message with several plain measures, and the aggregates: numerator and denominator of one after the other."""
+    pairs = [_expressions(measure, selection) for measure in measures]
+    values = [f"{value} AS value_{at}, {base} AS base_{at}" for at, (value, base) in enumerate(pairs)]
+    sums = [exact_sum(f"{side}_{at} * weight") for at in range(len(pairs)) for side in ("value", "base")]
+    sql = selection.sql(*columns, "weight", *values)
+    return Rows(sql=sql, parameters=selection.parameters, aliases=(*selection.aliases, *aliases), total=False), sums
 
 
 def _expressions(measure: Measure, selection: Selection) -> tuple[str, str]:

@@ -80,15 +80,21 @@ def _sql(measure: Measure, selection: Selection) -> str:
     # Which of the sets a row belongs to: the aliases that are not grouped by are the ones that it says nothing of.
     which = " ".join(f"WHEN grouping({name}) = 0 THEN {at}" for at, name in enumerate(names))
     text = f"CASE {' '.join(f'WHEN grouping({name}) = 0 THEN {name}' for name in names)} END"
-    value, base = f"{exact_sum('value * weight')}", f"{exact_sum('base * weight')}"
+    # First what a session said in one place and at one ISP: a row where it sent a hundred, and all sets are made of these.
+    spell = f"{exact_sum('value * weight')} AS value, {exact_sum('base * weight')} AS base"
+    value, base = "sum(value)", "sum(base)"
     if measure.kind is Kind.SESSION:
+        known = "FILTER (WHERE value IS NOT NULL)"
+        spell = f"arg_max(value, seq) {known} AS value, max(base) AS base, max(seq) {known} AS seq"
         value = f"CAST(arg_max(value, seq) FILTER (WHERE value IS NOT NULL) * max(weight) * {ONE}::DOUBLE AS HUGEINT)"
         base = f"CASE WHEN max(base) IS NOT NULL THEN CAST(max(weight) * {ONE}::DOUBLE AS HUGEINT) END"
     return f"""
-        WITH sessions AS (
+        WITH spells AS (
+            SELECT {", ".join(names)}, peer_id, session_id, max(weight) AS weight, {spell} FROM ({rows.sql}) GROUP BY ALL
+        ), sessions AS (
             SELECT CASE {which} ELSE {len(names)} END AS which, {text} AS name, peer_id, max(weight) AS weight,
                    {value} AS numerator, {base} AS denominator
-            FROM ({rows.sql}) GROUP BY GROUPING SETS ({every}, (peer_id, session_id))
+            FROM spells GROUP BY GROUPING SETS ({every}, (peer_id, session_id))
         ), peers AS (
             SELECT which, name, max(weight) AS weight, count(*) AS sessions,
                    sum(numerator) AS numerator, sum(denominator) AS denominator
