@@ -154,6 +154,6 @@ def test_what_was_refused_is_fed_back_once_the_cause_is_mended(coordinators, rec
     assert [(record["channel"], record["ip"]) for record in receiver.records] == [("a:b", "203.0.113.0")] * 2
     eventually(lambda: coordinator.metrics()["messages_quarantined_total"] == 4, "what is still refused is kept again")
     wrong = subprocess.run([*command, "--key", "x"], capture_output=True, text=True, timeout=30, check=False, cwd=tmp_path)
-    assert wrong.returncode == 1
+    assert wrong.returncode == 2
     assert "answered 401" in wrong.stderr
     assert "Traceback" not in wrong.stderr
