@@ -13,7 +13,7 @@ import duckdb
 from monitor_platform.history.audience import Weights, by_isp, crowd, newcomers, present
 from monitor_platform.history.cut import Cut, Minutes, mean_sums, weighed
 from monitor_platform.history.periods import JOINED, Periods, Unit, periods
-from monitor_platform.history.schema import MINUTE_MS
+from monitor_platform.history.schema import HOUR_MINUTES
 from monitor_platform.history.store import HistoryStore, extent
 from monitor_platform.history.summary import ONLINE, STARTUP, STARTUP_SUMS
 from monitor_platform.history.timeline import in_steps
@@ -77,9 +77,9 @@ def _peaks(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: P
     """The most peers present at the end of a minute; None under a filter by session, for presence is kept by peer."""
     if "session_id" in where:
         return [None] * len(steps.names)
-    peaks = [0] * len(steps.names)
+    peaks, by_hour = [0] * len(steps.names), steps.by_hour
     for minute, peers in present(cursor, Cut(steps.span, where)).items():
-        at = steps.at(minute * MINUTE_MS)
+        at = by_hour[minute // HOUR_MINUTES]
         peaks[at] = max(peaks[at], peers)
     return [number(peak) for peak in peaks]
 

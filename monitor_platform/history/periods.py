@@ -37,11 +37,15 @@ class Periods:
         return bisect_right(self.begins_ms, moment_ms) - 1
 
     @property
+    def by_hour(self) -> dict[int, int]:
+        """In which period each hour since 1970 lies."""
+        return {hour: self.at(hour * HOUR_MS) for hour in range(self.begins_ms[0] // HOUR_MS, self.begins_ms[-1] // HOUR_MS)}
+
+    @property
     def parameters(self) -> dict[str, object]:
-        """Which hour lies in which period, for `JOINED`."""
-        first, last = self.begins_ms[0] // HOUR_MS, self.begins_ms[-1] // HOUR_MS
-        hours = list(range(first, last))
-        return {"hours": hours, "steps": [self.at(hour * HOUR_MS) for hour in hours]}
+        """The same for `JOINED`."""
+        by_hour = self.by_hour
+        return {"hours": list(by_hour), "steps": list(by_hour.values())}
 
 
 JOINED = "JOIN (SELECT unnest($hours)::INTEGER AS hour, unnest($steps)::INTEGER AS step) AS steps USING (hour)"

@@ -12,7 +12,7 @@ import duckdb
 from monitor_platform.history.audience import Weights, distinct, heard, newcomers, present
 from monitor_platform.history.cut import Cut, Minutes, kept_measure, mean_sums, weighed, whole_hours
 from monitor_platform.history.periods import JOINED, Periods, Unit, periods
-from monitor_platform.history.schema import DIMENSIONS, MINUTE_MS
+from monitor_platform.history.schema import DIMENSIONS, HOUR_MINUTES, MINUTE_MS
 from monitor_platform.history.store import HistoryStore
 from monitor_platform.history.summary import STARTUP, STARTUP_SUMS
 from monitor_platform.measures.exact import number, quotient
@@ -126,8 +126,9 @@ def _counts(cursor: duckdb.DuckDBPyConnection, measure: Measure, cut: Cut, steps
 def in_steps(by_minute: Weights, steps: Periods) -> Weights:
     """Minutes added up to steps; those outside are left out."""
     found: Weights = {}
+    by_hour = steps.by_hour
     for minute, weight in by_minute.items():
-        if steps.begins_ms[0] <= minute * MINUTE_MS < steps.begins_ms[-1]:
-            at = steps.at(minute * MINUTE_MS)
+        at = by_hour.get(minute // HOUR_MINUTES)
+        if at is not None:
             found[at] = found.get(at, 0) + weight
     return found
