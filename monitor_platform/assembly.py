@@ -22,6 +22,7 @@ from monitor_platform.geo.atlas import Atlas, atlas_for
 from monitor_platform.geo.locator import Locator
 from monitor_platform.history.catch_up import last_minutes
 from monitor_platform.history.follow import Follower
+from monitor_platform.history.retention import Retention
 from monitor_platform.history.store import Basis, HistoryStore
 from monitor_platform.history_api import HISTORY, HistoryHandler
 from monitor_platform.measures.mos import MosModel
@@ -118,7 +119,8 @@ def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitSt
         return None
     store = opened.enter_context(HistoryStore(settings.history, Basis(mos=mos, period_s=settings.period)))
     paths = [settings.mirror] if settings.live else settings.static
-    follower = opened.enter_context(Follower(store, paths, locator))
+    retention = Retention(days=settings.history_days, live=settings.live)
+    follower = opened.enter_context(Follower(store, paths, locator, retention=retention))
     return opened.enter_context(closing(History(store, follower)))
 
 

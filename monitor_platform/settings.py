@@ -79,6 +79,9 @@ class Settings(Scoring):
     history: Path | None = None
     """Folder of the history, kept up to date with the mirror or the static files; static pages then show the last minutes only."""
 
+    history_days: int | None = None
+    """Days of the history that are kept, whole days of UTC; older ones are dropped. All, unless it is given."""
+
     alerts: Path | None = None
     """File of rules (TOML): what to watch, and whom to tell; docs/alerts.md."""
 
@@ -107,6 +110,10 @@ class Settings(Scoring):
             raise ValueError(f"--period is {self.period:g}; it needs a number of seconds above 0, such as 30")
         if self.keep_minutes < 1:
             raise ValueError(f"--keep-minutes is {self.keep_minutes}; it needs a whole number from 1 on, such as 60")
+        if self.history_days is not None and self.history is None:
+            raise ValueError("--history-days is for a history, and none is kept; say where: --history FOLDER")
+        if self.history_days is not None and self.history_days < 1:
+            raise ValueError(f"--history-days is {self.history_days}; it needs a whole number from 1 on, such as 400")
 
     @property
     def live(self) -> bool:
