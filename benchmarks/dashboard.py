@@ -161,7 +161,7 @@ def many_viewers(browser: Browser, monitor: Running, size: Size) -> None:
     for _ in range(CHROMIUM_PAGES - 1):
         browser.open(f"{monitor.url}/")
     with onlookers(f"{monitor.url}/", size.viewers - CHROMIUM_PAGES) as heard:
-        many = _cpu_a_second(monitor, size, before=lambda: list(heard))
+        many = _cpu_a_second(monitor, size)
         silent = sum(not each for each in heard)
     if silent:
         sys.exit(f"{silent} of the onlookers have heard nothing")
@@ -169,9 +169,8 @@ def many_viewers(browser: Browser, monitor: Running, size: Size) -> None:
     print(f"{size.viewers} ({CHROMIUM_PAGES} in Chromium) {many:.3f} s; {many / one:.2f} times that of one")
 
 
-def _cpu_a_second(monitor: Running, size: Size, *, before: Callable[[], object] = list) -> float:
+def _cpu_a_second(monitor: Running, size: Size) -> float:
     time.sleep(min(size.seconds, 10))  # what opening has cost is over
-    before()
     began, used = time.monotonic(), monitor.cpu_s()
     time.sleep(size.seconds)
     return (monitor.cpu_s() - used) / (time.monotonic() - began)
