@@ -17,7 +17,7 @@ from monitor_platform.measures.open import find_logs
 from monitor_platform.measures.selection import Span
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes taken in so far and all that are new."""
+"""Called with the bytes taken in so far and all that are new: once it is known what is new, and after each batch."""
 
 # A record takes 25 to 60 bytes in a log and about 250 in memory, twice: 150 MB. Each batch costs what a few thousand records do.
 BATCH_BYTES = 12 * 2**20
@@ -58,6 +58,7 @@ def catch_up(
     new = new_logs(paths, known.files)
     all_bytes, done = sum(file.bytes for file in new), 0
     taken, batches = Taken(), list(_batches(new))
+    progress(done, all_bytes)
     for period in batches:
         if not wanted():
             break

@@ -54,6 +54,8 @@ class Follower:
         self._retention = retention
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
+        self._began_s = 0.0
+        self._searched_s: float | None = None
         self.progress = Progress()
 
     def __enter__(self) -> Self:
@@ -66,18 +68,17 @@ class Follower:
 
     def _run(self) -> None:
         while not self._ended.is_set():
-            rest_s = LOOKS_EVERY_S
+            self._began_s, self._searched_s = time.thread_time(), None
             try:
-                rest_s = self._look()
+                self._look()
             except (duckdb.Error, OSError, ValueError) as error:
                 if not self.progress.error:
                     log.warning("the history waits: %s", error)
                 self.progress = replace(self.progress, done_bytes=0, all_bytes=0, error=str(error).splitlines()[0])
-            self._ended.wait(rest_s)
+            self._ended.wait(max(LOOKS_EVERY_S, REST_FOR * (self._searched_s or 0)))
 
-    def _look(self) -> float:
-        """Take in what is new; for how long nobody need look again."""
-        so_far, began_s = self.progress, time.thread_time()
+    def _look(self) -> None:
+        so_far = self.progress
         taken = catch_up(
             self._store,
             [path for path in self._paths if path.exists()],
@@ -87,7 +88,8 @@ class Follower:
         )
         now = replace(self.progress, taken=so_far.taken + taken, error="")
         self.progress = replace(now, forgotten=so_far.forgotten + self._retention.apply(self._store))
-        return LOOKS_EVERY_S if taken.logs else max(LOOKS_EVERY_S, REST_FOR * (time.thread_time() - began_s))
 
     def _advance(self, done: int, of: int) -> None:
+        if self._searched_s is None:
+            self._searched_s = time.thread_time() - self._began_s
         self.progress = replace(self.progress, done_bytes=done, all_bytes=of, error="")
