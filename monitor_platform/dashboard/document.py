@@ -53,7 +53,7 @@ TEMPLATES = Environment(loader=FileSystemLoader(TEMPLATES_FOLDER), autoescape=Fa
 
 
 class Exchange(DataModel):
-    """`asked` comes from the browser, as the query part of an address; the others are JSON for dashboard.js."""
+    """`asked` comes from the browser, as the query part of an address; the others are JSON for the page's scripts."""
 
     asked = String("")
     facts = String("")

@@ -129,7 +129,11 @@ class Visit:
         )
 
     def becomes(self, script: str, argument: object = None) -> None:
-        self.page.wait_for_function(script, arg=argument, timeout=PATIENT_MS)
+        """Wait until `script`, an expression or a function of `argument`, is true; between two pages there is no body to ask."""
+        asked = f"const asked = {script}; return typeof asked === 'function' ? asked(argument) : asked;"
+        self.page.wait_for_function(
+            f"(argument) => {{ if (!document.body) return false; {asked} }}", arg=argument, timeout=PATIENT_MS
+        )
 
 
 @pytest.fixture

@@ -84,6 +84,7 @@ def test_a_page_outlives_a_restart_of_the_platform(serve, monitor, feedback_serv
     page.wrong.clear()  # a browser cannot but complain about a connection that is refused
     arguments = ("--insecure", "--listen", monitor.url.removeprefix("http://"), "--mirror", str(tmp_path / "mirror"))
     serve("monitor", "--feedback-server", feedback_server.url, *arguments)
+    page.becomes("document.body.dataset.pill === 'live'")  # the page that was lost still shows its last figures
     page.becomes("document.querySelector('.tile[data-measure=concurrent_peers] small')?.innerText === '5 in all'")
     page.wrong.clear()
 
