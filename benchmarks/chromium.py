@@ -23,8 +23,9 @@ _NOTE_DOWN = """() => {
         }));
     });
 }"""
-_CHOOSE = """(changes) => new Promise((redrawn) => {
+_CHOOSE = """([changes, patientMs]) => new Promise((redrawn, late) => {
     const began = performance.now();
+    setTimeout(() => late(new Error(`no answer to ${location.search}`)), patientMs);
     document.addEventListener("shown", function told({ detail }) {
         if (detail.asked !== location.search.slice(1)) return;
         document.removeEventListener("shown", told);
@@ -49,7 +50,10 @@ class DashboardPage:
 
     def choose(self, **changes: str) -> float:
         """Change the address as the page's own controls do; milliseconds until the answer is drawn."""
-        return float(self._page.evaluate(_CHOOSE, changes))
+        return float(self._page.evaluate(_CHOOSE, [changes, PATIENT_MS]))
+
+    def close(self) -> None:
+        self._page.close()
 
     def offered(self, control: str) -> list[str]:
         """The values that a list of the page offers, without the one for all."""

@@ -127,17 +127,23 @@ def display_delay(browser: Browser, coordinator: Running, monitor: Running, size
         if time.monotonic() > give_up:
             sys.exit(f"{len(sent_ms)} probes were sent, and the page shows {page.drawn()[-1:]}")
         time.sleep(PROBE_EVERY_S)
-    drawn = page.drawn()
+    drawn, pictures = page.drawn(), len(everybody.drawn())
+    everybody.close()
+    page.close()
     # The nth probe is in the picture when n peers of the channel are.
     delays = [
         next(at_ms for at_ms, peers in drawn if peers > number) - sent for number, sent in enumerate(sent_ms[begun:], start=begun)
     ]
-    tell(f"(a) sent to drawn, {len(delays)} probes; the page of everybody was drawn {len(everybody.drawn())} times", delays)
+    tell(f"(a) sent to drawn, {len(delays)} probes; the page of everybody was drawn {pictures} times", delays)
 
 
 def filtered(name: str, browser: Browser, monitor: Running, path: str, size: Size) -> None:
+    overview = browser.open(f"{monitor.url}/")
+    chosen = list(islice(filters(overview), size.filters))
+    overview.close()
     page = browser.open(monitor.url + path)
-    times = [page.choose(**changes) for changes in islice(filters(browser.open(f"{monitor.url}/")), size.filters)]
+    times = [page.choose(**changes) for changes in chosen]
+    page.close()
     tell(f"(b) {name}, {path}: filter chosen to answer drawn, {len(times)} filters", times)
 
 

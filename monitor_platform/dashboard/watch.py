@@ -25,8 +25,12 @@ MOVES_EVERY_MS = 5_000
 
 REMEMBERED_PAGES = 60
 
-# Queries over a large window take longer than it takes the next records to come.
-REFRESH_MS = 1_000
+# Queries over a large window take longer than it takes the next records to come. A little less than the shortest poll period, so
+# that each poll's news has its picture.
+REFRESH_MS = 900
+
+# All servers are asked at the same moments: what the slower ones answer shall be in the same picture.
+SETTLES_MS = 100
 
 
 class Running(Protocol):
@@ -86,7 +90,8 @@ class Watch:
             return True
         age_ms = now_ms - self._moment.at_ms
         rested = age_ms >= REFRESH_MS and not self.answers.running
-        return rested and (self._news_ms is not None or (self.live and age_ms >= MOVES_EVERY_MS))
+        settled = self._news_ms is not None and now_ms - self._news_ms >= SETTLES_MS
+        return rested and (settled or (self.live and age_ms >= MOVES_EVERY_MS))
 
     async def scene(self, moment: Moment) -> Scene | None:
         """The scene of `moment`; None as long as there is no record."""

@@ -1,7 +1,8 @@
-"""One feedback server, followed: rounds of asking for its catalogue and fetching what is missing, at least a poll period apart.
+"""One feedback server, followed: rounds of asking for its catalogue and fetching what is missing, one a poll period at most.
 
 The catalogue is asked for with `wait`, so a round that would find nothing waits at the server for something new instead: on a quiet
-server a record is seen at once, on a busy one the poll period bounds both the delay and the cost.
+server a record is seen at once, on a busy one the poll period bounds both the delay and the cost. The rounds of all servers begin
+at the same moments, so that one picture has the news of all.
 """
 
 import asyncio
@@ -100,7 +101,6 @@ class Source:
     async def follow(self) -> None:
         """Round after round, until cancelled."""
         while True:
-            began = time.monotonic()
             try:
                 await self._round()
             except FAILURES as error:
@@ -108,7 +108,7 @@ class Source:
                 await asyncio.sleep(backoff_s(self._failures, self._shared.poll_s, random.random()))  # noqa: S311 - spreads load
             else:
                 self._succeeded()
-                await asyncio.sleep(began + self._shared.poll_s - time.monotonic())
+                await asyncio.sleep(self._shared.poll_s - time.monotonic() % self._shared.poll_s)
 
     async def _round(self) -> None:
         """Fetch what is missing, most wanted first; what time does not allow is left to the next round, which looks anew."""
