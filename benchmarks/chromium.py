@@ -26,12 +26,14 @@ _NOTE_DOWN = """() => {
 _CHOOSE = """([changes, patientMs]) => new Promise((redrawn, late) => {
     const began = performance.now();
     setTimeout(() => late(new Error(`no answer to ${location.search}`)), patientMs);
+    let asked;
     document.addEventListener("shown", function told({ detail }) {
-        if (detail.asked !== location.search.slice(1)) return;
+        if (detail.asked !== asked) return;
         document.removeEventListener("shown", told);
         requestAnimationFrame(() => requestAnimationFrame(() => redrawn(performance.now() - began)));
     });
     swarmscope.choose(changes);
+    asked = location.search.slice(1);
 })"""
 
 

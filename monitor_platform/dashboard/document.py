@@ -47,7 +47,7 @@ from monitor_platform.views.timeline import TimelineView
 
 log = logging.getLogger(__name__)
 
-TICK_MS = 250
+TICK_MS = 100
 TEMPLATES_FOLDER = Path(__file__).with_name("templates")
 TEMPLATES = Environment(loader=FileSystemLoader(TEMPLATES_FOLDER), autoescape=False)  # noqa: S701 - see page.html
 
@@ -98,7 +98,7 @@ class Viewer:
                 self._watch.shown(moment)
 
     async def _refresh_or_say_why_not(self, moment: Moment, question: Question) -> None:
-        """A question that cannot be answered must not leave the page waiting, nor be asked four times a second."""
+        """A question that cannot be answered must not leave the page waiting, nor be asked at every tick."""
         try:
             question.check_bounds()
             await self._refresh(await self._watch.scene(moment), question)
