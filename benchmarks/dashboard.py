@@ -64,13 +64,19 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--quick", action="store_true", help=f"{QUICK.peers} peers and a minute or two, to see that it runs")
     parser.add_argument("--logs", type=Path, help="folder of recorded logs for (b)")
     parser.add_argument("--history", type=Path, help="folder of their history; built if it is not there")
-    parser.add_argument("--only", choices=["live", "recorded"], help="live: (a), (c) and (b) live; recorded: (b) over --logs")
+    parser.add_argument(
+        "--only",
+        choices=["live", "recorded", "onlookers"],
+        help="live: (a) and (b) live; recorded: (b) over --logs; onlookers: (c)",
+    )
     asked = parser.parse_args(arguments)
     size = QUICK if asked.quick else FULL
     with tempfile.TemporaryDirectory(prefix="swarmscope-bench-") as folder, chromium() as browser:
-        if asked.only != "recorded":
-            live(Path(folder), browser, size)
-        if asked.only != "live":
+        if asked.only in {None, "live"}:
+            live(Path(folder) / "live", browser, size)
+        if asked.only in {None, "onlookers"}:
+            watched(Path(folder) / "watched", browser, size)
+        if asked.only in {None, "recorded"}:
             recorded(Path(folder), browser, size, asked.logs, asked.history)
 
 
@@ -84,9 +90,13 @@ def live(folder: Path, browser: Browser, size: Size) -> None:
         display_delay(browser, coordinator, monitor, size)
         filtered("live", browser, monitor, "/", size)
         opened("live", browser, monitor, PAGES, size)
-    # Another platform, so that no page of before is open any more.
+
+
+def watched(folder: Path, browser: Browser, size: Size) -> None:
+    """A platform of its own, on which no page was open before."""
     with ExitStack() as running:
-        coordinator, monitor = running.enter_context(pipeline(folder / "again"))
+        coordinator, monitor = running.enter_context(pipeline(folder))
+        crowd = ("--peers", str(size.peers), "--period", str(PERIOD_S))
         running.enter_context(working("simulate", "--coordinator", coordinator.url, *crowd))
         time.sleep(size.warm_s)
         many_viewers(browser, monitor, size)
