@@ -110,7 +110,9 @@ def _table(settings: Settings, locator: Locator, models: Models) -> FeedbackTabl
     if settings.live:
         return FeedbackTable(locator, mos_of(models), models=models)
     span = last_minutes(settings.static, settings.keep_minutes) if settings.history is not None else None
-    return open_logs(settings.static, locator=locator, mos=mos_of(models), models=models, span=span)
+    table = open_logs(settings.static, locator=locator, mos=mos_of(models), models=models, span=span)
+    table.compress()
+    return table
 
 
 def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitStack) -> History | None:

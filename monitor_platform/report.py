@@ -113,9 +113,9 @@ def _figures(shown: Picture) -> list[LayoutDOM]:
     timeline, histogram = TimelineView(len(SERIES)), HistogramView()
     areas.show(measure, shown.areas or ())
     districts.show(measure, shown.districts or ())
-    timeline.show(
-        MEASURES[AUDIENCE], shown.audience, [MEASURES[name] for name in series_of(shown.question)], shown.timeline, shown.span
-    )
+    if shown.audience is not None and shown.timeline is not None:
+        series = [MEASURES[name] for name in series_of(shown.question)]
+        timeline.show(MEASURES[AUDIENCE], shown.audience, series, shown.timeline, shown.span)
     if shown.histogram is not None:
         histogram.show(distributed(shown.question.measure), shown.histogram)
     named = {"map": areas.figure, "district": districts.figure, "timeline": timeline.figure, "histogram": histogram.figure}

@@ -14,12 +14,13 @@ from monitor_platform.dashboard.picture import AUDIENCE, Beside, Broken, Picture
 from monitor_platform.dashboard.question import DEFAULT_MEASURE, Question
 from monitor_platform.dashboard.scene import Scene, span_of, step_s, window_s
 from monitor_platform.measures.choices import choices, extra_columns, extra_measures
+from monitor_platform.measures.extent import has_any
 from monitor_platform.measures.histogram import Histogram, histogram
 from monitor_platform.measures.regions import Region, RegionValue, by_region
 from monitor_platform.measures.selection import EXTRA, MEAN, NOT, Span
 from monitor_platform.measures.slices import SLICED_BY, Slice, slices
 from monitor_platform.measures.starts import starts
-from monitor_platform.measures.summary import summarize
+from monitor_platform.measures.summary import missing, totals
 from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.measures.timeline import Timeline, timeline
 from monitor_platform.views.timeline import Band
@@ -41,23 +42,24 @@ async def picture(answers: Answers, scene: Scene, question: Question, *, views: 
     other = other_side(question, span)
     against = other or time_before(question, span)
     parts: dict[str, Coroutine[Any, Any, Any]] = {
-        "summary": answers.ask(scene.moment, summarize, span=span, where=here.where),
-        "audience": _timeline(answers, scene, here, (AUDIENCE,), step),
-        "timeline": _timeline(answers, scene, here, series_of(question), step, window_s=window_s(scene, step)),
-        "trends": _timeline(answers, scene, here, TILES, step_s(span, most=TREND_POINTS)),
+        "matches": answers.ask(scene.moment, has_any, span=span, where=here.where),
+        "audience": _when(bool(views & {"timeline", "tiles"}), lambda: _timeline(answers, scene, here, (AUDIENCE,), step)),
+        "timeline": _when("timeline" in views, lambda: _lines(answers, scene, here, question)),
+        "trends": _when("tiles" in views, lambda: _timeline(answers, scene, here, TILES, step_s(span, most=TREND_POINTS))),
         "channels": _choices(answers, scene, span, question, "channel"),
         "isps": _choices(answers, scene, span, question, "isp"),
         # Whatever is chosen, the same for everybody: one query.
         "extras": answers.ask(scene.moment, extra_measures),
         "fields": answers.ask(scene.moment, extra_columns),
         "damages": answers.ask(scene.moment, _damages),
+        "missing": answers.ask(scene.moment, missing, span=span),
         "areas": _when("map" in views, lambda: _regions(answers, scene, span, question, "area")),
         "districts": _when("district" in views, lambda: _regions(answers, scene, span, question, "district")),
         "histogram": _when("histogram" in views, lambda: _histogram(answers, scene, span, question)),
         "slices": _when("slices" in views, lambda: _slices(answers, scene, here, question)),
         "vitals": _when("tiles" in views, lambda: _vitals(answers, scene, here)),
-        "before": _when("tiles" in views, lambda: _vitals(answers, scene, against)),
-        "breakdown": _breakdown(answers, scene, here, question),
+        "before": _when("tiles" in views and _recorded(against, scene), lambda: _vitals(answers, scene, against)),
+        "breakdown": _breakdown(answers, scene, here, question, views),
         "band": _when("timeline" in views, lambda: _band(answers, scene, here, question, step)),
     }
     known: dict[str, Any] = dict(zip(parts, await asyncio.gather(*parts.values()), strict=True))
@@ -72,6 +74,10 @@ async def picture(answers: Answers, scene: Scene, question: Question, *, views: 
         atlas=scene.atlas,
         **known,
     )
+
+
+def _recorded(side: Other, scene: Scene) -> bool:
+    return side.span.to_ms > scene.extent.from_ms
 
 
 async def _when(wanted: bool, asked: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer | None:
@@ -90,7 +96,7 @@ async def _vitals(answers: Answers, scene: Scene, side: Other) -> Vitals:
     span, where = side.span, side.where
     seconds = max(1.0, (span.to_ms - span.from_ms) / 1000)
     summary, started, whole = await asyncio.gather(
-        answers.ask(scene.moment, summarize, span=span, where=where),
+        answers.ask(scene.moment, totals, span=span, where=where),
         answers.ask(scene.moment, starts, span=span, where=where, period_s=scene.period_s),
         _timeline(answers, scene, side, ("p2p_ratio", AUDIENCE), seconds),
     )
@@ -102,10 +108,9 @@ async def _beside(
     answers: Answers, scene: Scene, question: Question, other: Other, views: frozenset[str], known: dict[str, Any]
 ) -> Beside:
     """The same views of the other side, with the same steps and ranges."""
-    step = step_s(other.span)
     parts: dict[str, Coroutine[Any, Any, Any]] = {
-        "audience": _timeline(answers, scene, other, (AUDIENCE,), step),
-        "timeline": _timeline(answers, scene, other, series_of(question), step, window_s=window_s(scene, step)),
+        "audience": _when("timeline" in views, lambda: _timeline(answers, scene, other, (AUDIENCE,), step_s(other.span))),
+        "timeline": _when("timeline" in views, lambda: _lines(answers, scene, other, question)),
     }
     for view, name, region in _MAPS:
         where = {each: value for each, value in other.where.items() if each != region}
@@ -121,9 +126,9 @@ async def _beside(
     return Beside(other=other, **found)
 
 
-async def _breakdown(answers: Answers, scene: Scene, here: Other, question: Question) -> tuple[Broken, ...]:
+async def _breakdown(answers: Answers, scene: Scene, here: Other, question: Question, views: frozenset[str]) -> tuple[Broken, ...]:
     """A line for each of the most frequent values, and one for the others together."""
-    if not question.by:
+    if not question.by or not views & {"timeline", "breakdown"}:
         return ()
     measure = distributed(question.measure).name
     found = await answers.ask(scene.moment, slices, span=here.span, where=here.where, measure=measure, dimensions=(question.by,))
@@ -139,7 +144,7 @@ async def _breakdown(answers: Answers, scene: Scene, here: Other, question: Ques
     series = [
         asyncio.gather(
             _timeline(answers, scene, side, (AUDIENCE,), step),
-            _timeline(answers, scene, side, series_of(question), step, window_s=window_s(scene, step)),
+            _lines(answers, scene, side, question),
         )
         for side in (Other(span=here.span, where=where, name="") for _, _, where in lines)
     ]
@@ -182,6 +187,12 @@ def _by_region(
     answers: Answers, scene: Scene, span: Span, where: Mapping[str, str], region: Region, measure: str
 ) -> Coroutine[Any, Any, list[RegionValue]]:
     return answers.ask(scene.moment, by_region, span=span, where=where, region=region, measure=measure, period_s=scene.period_s)
+
+
+def _lines(answers: Answers, scene: Scene, side: Other, question: Question) -> Coroutine[Any, Any, Timeline]:
+    """The measures on the timeline."""
+    step = step_s(side.span)
+    return _timeline(answers, scene, side, series_of(question), step, window_s=window_s(scene, step))
 
 
 def _timeline(

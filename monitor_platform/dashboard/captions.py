@@ -27,8 +27,7 @@ def notes(picture: Picture) -> dict[str, str]:
     if picture.beside is not None:
         said = f"; difference from {picture.beside.other.name}"
         notes |= {view: notes[view] + said for view in ("map", "district")}
-        ghost = any(value is not None for value in picture.beside.timeline.values[series_of(picture.question)[0]])
-        notes["timeline"] += f"; dashed: {picture.beside.other.name}" + ("" if ghost else " (nothing is recorded of it)")
+        notes["timeline"] += f"; dashed: {picture.beside.other.name}" + _said_of_ghost(picture)
     if picture.histogram is not None:
         place = picture.question.district or picture.question.area
         where = f" in {place_name(place)}" if place else ""
@@ -38,6 +37,12 @@ def notes(picture: Picture) -> dict[str, str]:
             n = count(picture.beside.histogram.peers, "peer")
             notes["histogram"] += f"; dashed: {picture.beside.other.name}, n = {n}"
     return notes
+
+
+def _said_of_ghost(picture: Picture) -> str:
+    there = picture.beside.timeline if picture.beside is not None else None
+    known = there is not None and any(value is not None for value in there.values[series_of(picture.question)[0]])
+    return "" if known else " (nothing is recorded of it)"
 
 
 def _said_of_band(picture: Picture) -> str:

@@ -28,7 +28,7 @@ def legend(picture: Picture) -> list[dict[str, Any]]:
 
 def _ghost(picture: Picture) -> list[Curve]:
     beside = picture.beside
-    if beside is None:
+    if beside is None or beside.audience is None or beside.timeline is None:
         return []
     shift = picture.span.from_ms - beside.other.span.from_ms
     return [

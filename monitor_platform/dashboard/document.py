@@ -155,7 +155,7 @@ class Viewer:
             drawn = distributed(question.measure)
             chosen = dict(question.others).get(MEAN + drawn.name, "")
             self._histogram.show(drawn, shown.histogram, against=there[2], chosen=chosen)
-        if self._timeline is not None:
+        if self._timeline is not None and shown.audience is not None and shown.timeline is not None:
             series = [measure_of(name, "timeline") for name in series_of(question)]
             self._timeline.show(
                 *(MEASURES[AUDIENCE], shown.audience, series, shown.timeline, shown.span, curves_of(shown)),

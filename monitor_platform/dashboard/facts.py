@@ -23,7 +23,7 @@ Fact = dict[str, Any]
 
 def facts(picture: Picture, scene: Scene) -> Fact:
     """Tiles, notes and state of a picture."""
-    question, summary = picture.question, picture.summary
+    question = picture.question
     return {
         "query": question.query(),
         "measure": question.measure,
@@ -31,7 +31,7 @@ def facts(picture: Picture, scene: Scene) -> Fact:
         "minutes": question.minutes,
         "span": {"from": picture.span.from_ms, "to": picture.span.to_ms},
         "extent": {"from": scene.extent.from_ms, "to": scene.extent.to_ms},
-        "state": OK if summary["messages"] else nothing_matches(question),
+        "state": OK if picture.matches else nothing_matches(question),
         "tiles": tiles(picture),
         "notes": notes(picture),
         "asides": asides(picture),

@@ -10,9 +10,9 @@ from monitor_platform.views.wording import count
 def drops(picture: Picture) -> str:
     """What is not in the figures, by name; empty if nothing is missing."""
     said = {
-        "taken away": (picture.summary["duplicates"], "duplicate"),
-        "unreadable": (picture.summary["unreadable"], "record"),
-        "lost": (picture.summary["lost"], "message"),
+        "taken away": (picture.missing.duplicates, "duplicate"),
+        "unreadable": (picture.missing.unreadable, "record"),
+        "lost": (picture.missing.lost, "message"),
         "in files": (picture.damages, "damaged place"),
     }
     return " · ".join(f"{count(n, one)} {fate}" for fate, (n, one) in said.items() if n)
@@ -39,15 +39,12 @@ def _delay(watch: Watch) -> list[dict[str, Any]]:
 
 
 def _losses(picture: Picture) -> list[dict[str, Any]]:
-    summary = picture.summary
-    sent = summary["messages"] + summary["lost"]
-    share = f" ({summary['lost'] / sent:.2%})" if summary["lost"] and sent else ""
+    missing = picture.missing
+    share = f" ({missing.lost / missing.sent:.2%})" if missing.lost else ""
     return [
-        _figure(
-            "Lost", f"{count(summary['lost'], 'message')}{share}", "Gaps in the numbers of sessions", wrong=summary["lost"] > 0
-        ),
-        _figure("Duplicates", f"{summary['duplicates']:,}", "Copies of messages that were taken away: sent again, counted once"),
-        _unreadable(summary["unreadable"]),
+        _figure("Lost", f"{count(missing.lost, 'message')}{share}", "Gaps in the numbers of sessions", wrong=missing.lost > 0),
+        _figure("Duplicates", f"{missing.duplicates:,}", "Copies of messages that were taken away: sent again, counted once"),
+        _unreadable(missing.unreadable),
         _figure("Damaged places", f"{picture.damages:,}", "In files, at most the last thousand", wrong=picture.damages > 0),
     ]
 

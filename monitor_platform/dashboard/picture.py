@@ -15,6 +15,7 @@ from monitor_platform.measures.registry import MEASURES, Measure, measure_of
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.slices import Slice
 from monitor_platform.measures.starts import Starts
+from monitor_platform.measures.summary import Missing
 from monitor_platform.measures.timeline import Timeline
 from monitor_platform.views.timeline import Band
 
@@ -36,8 +37,8 @@ class Beside:
     """The other side of a comparison, as far as the page shows it."""
 
     other: Other
-    audience: Timeline
-    timeline: Timeline
+    audience: Timeline | None
+    timeline: Timeline | None
     areas: Sequence[RegionValue] | None
     districts: Sequence[RegionValue] | None
     histogram: Histogram | None
@@ -55,10 +56,10 @@ class Broken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """What a page does not show is None: `areas`, `districts`, `histogram`, `slices`, `vitals`, and what is not asked: `beside`.
-    `band` is that of the first measure on the timeline, `alerts` those of this time and slice.
+    """What a page does not show is None, and what is not asked: `beside`. `matches`: whether there is anything to show.
 
-    `against`: the side that the tiles are compared with; `before` are the tiles there.
+    `band` is that of the first measure on the timeline, `alerts` those of this time and slice. `against`: the side that the tiles
+    are compared with; `before` are the tiles there, `trends` how they went.
 
     The audience is that of the moment; a point of the timeline is the mean over `window_s`, at least one reporting period, in which
     every peer is heard once.
@@ -67,10 +68,11 @@ class Picture:
     question: Question
     span: Span
     window_s: float
-    summary: dict[str, Any]
-    audience: Timeline
-    timeline: Timeline
-    trends: Timeline
+    matches: bool
+    missing: Missing
+    audience: Timeline | None
+    timeline: Timeline | None
+    trends: Timeline | None
     channels: list[str]
     isps: list[str]
     extras: list[str]

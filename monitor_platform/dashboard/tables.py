@@ -60,11 +60,14 @@ def _timeline(picture: Picture) -> Table:
     names = [AUDIENCE, *series_of(picture.question)]
     measures = [measure_of(name, "timeline") for name in names]
     columns = [("Time (UTC)", None), *((title_of(measure), measure) for measure in measures)]
+    if picture.audience is None or picture.timeline is None:
+        return Table(columns=tuple(columns), rows=[], filters=[])
     lines = [picture.audience.values[AUDIENCE], *(picture.timeline.values[name] for name in names[1:])]
-    if picture.beside is not None:
-        columns += [(f"{title_of(measure)}, {picture.beside.other.name}", measure) for measure in measures]
-        lines += [_padded(picture.beside.audience.values[AUDIENCE], len(lines[0]))]
-        lines += [_padded(picture.beside.timeline.values[name], len(lines[0])) for name in names[1:]]
+    beside = picture.beside
+    if beside is not None and beside.audience is not None and beside.timeline is not None:
+        columns += [(f"{title_of(measure)}, {beside.other.name}", measure) for measure in measures]
+        lines += [_padded(beside.audience.values[AUDIENCE], len(lines[0]))]
+        lines += [_padded(beside.timeline.values[name], len(lines[0])) for name in names[1:]]
     times = [_utc(at) for at in picture.audience.at_ms]
     rows = [tuple(row) for row in zip(times, *lines, strict=True)]
     return Table(columns=tuple(columns), rows=rows, filters=[None] * len(rows))

@@ -1,5 +1,6 @@
 """The key figures: value, change, n, and a line of how it went. Better and worse are said in words, never by colour alone."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from monitor_platform.dashboard.picture import AUDIENCE, Picture, Vitals
@@ -19,7 +20,7 @@ def tiles(picture: Picture) -> list[dict[str, Any]]:
     here, before = picture.vitals, picture.before
     if before is not None and not before.summary["messages"]:
         before = None  # nothing was recorded there: no change is known
-    if here is None:
+    if here is None or picture.audience is None:
         return []
     peers = f"{here.summary['peers']:,.0f}"
     audience = _tile(AUDIENCE, picture, here.audience, before.audience if before else None) | {
@@ -44,7 +45,7 @@ def tiles(picture: Picture) -> list[dict[str, Any]]:
 
 def _mean_tile(name: str, picture: Picture, here: Vitals, before: Vitals | None) -> dict[str, Any]:
     tile = _tile(name, picture, _mean(here, name), _mean(before, name) if before else None)
-    return tile | {"note": f"n = {here.summary['peers']:,.0f}", "note_means": "Peers heard", "trend": picture.trends.values[name]}
+    return tile | {"note": f"n = {here.summary['peers']:,.0f}", "note_means": "Peers heard", "trend": _trend(picture, name)}
 
 
 def _tile(name: str, picture: Picture, value: float | None, other: float | None) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def _startup(picture: Picture, here: Vitals, before: Vitals | None) -> dict[str,
         "unit": "s",
         "note": f"n = {here.summary['sessions']:,.0f}",
         "note_means": "Sessions",
-        "trend": picture.trends.values["startup_ms"],
+        "trend": _trend(picture, "startup_ms"),
     }
 
 
@@ -110,6 +111,10 @@ def _kind(by: float, measure: Measure | None) -> str:
         return "neutral"
     lower_is_better = measure is None or measure.name in LOWER_IS_BETTER
     return "better" if (by < 0) == lower_is_better else "worse"
+
+
+def _trend(picture: Picture, name: str) -> Sequence[float | None]:
+    return picture.trends.values[name] if picture.trends is not None else ()
 
 
 def _mean(vitals: Vitals, name: str) -> float | None:

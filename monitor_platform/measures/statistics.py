@@ -5,7 +5,7 @@ function): always a value that really occurred, and the same number as without w
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -44,6 +44,11 @@ class Rows:
         sql = f"SELECT {chosen} FROM ({self.sql}) {self.group_by(key)}"
         # The rows of the total are among them now, with NULL for each alias.
         return Rows(sql=sql, parameters=self.parameters, aliases=self.aliases, total=False)
+
+    def kept(self, cursor: duckdb.DuckDBPyConnection, name: str) -> "Rows":
+        """The same rows, worked out once, as the temporary table `name`; for rows that are few and asked several things."""
+        cursor.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {self.sql}", self.parameters)
+        return replace(self, sql=f"SELECT * FROM {name}", parameters={})
 
     def group_by(self, *keys: str) -> str:
         """SQL: GROUP BY `keys` in each group, and in the total."""

@@ -6,6 +6,7 @@ however many messages it sent. The records are read twice for that: once for the
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -29,6 +30,16 @@ _Numbers = dict[Group, dict[str, Any]]
 _BOTH = "upload_kbps IS NOT NULL AND download_kbps IS NOT NULL"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """What dedupe, damage and loss have cost; `sent`: the messages heard and the `lost` ones."""
+
+    duplicates: int
+    unreadable: int
+    lost: float
+    sent: float
+
+
 def summarize(
     table: FeedbackTable, *, span: Span | None = None, where: Mapping[str, str] | None = None, by: Sequence[str] = ()
 ) -> Summary:
@@ -36,18 +47,35 @@ def summarize(
 
     ValueError if `where` or `by` names something that is no column.
     """
-    selection = Selection(span, where or {}, by)
     with table.reading() as cursor:
-        messages = _over_messages(cursor, selection)
-        spells = _spells(cursor, selection)
-        rest = (_over_peers(cursor, spells), _over_sessions(cursor, spells))
-        everything = spells if not where else _spells(cursor, Selection(span, {}))
-        cost = {"duplicates": _duplicates(cursor, span), "unreadable": table.unreadable, "lost": _lost(cursor, everything)}
-    numbers = {group: _shape(found, *(other[group] for other in rest)) for group, found in messages.items()}
+        numbers, spells = _measured(cursor, Selection(span, where or {}, by))
+        found = _missing(cursor, table, span, spells if not where else _spells(cursor, Selection(span, {})))
     total = numbers.pop((None,) * len(by))
     span = span or extent(table)
     ends = {"from": span.from_ms if span else None, "to": span.to_ms if span else None}
+    cost = {"duplicates": found.duplicates, "unreadable": found.unreadable, "lost": found.lost}
     return ends | total | cost | {"groups": _groups(by, numbers)}
+
+
+def totals(table: FeedbackTable, *, span: Span, where: Mapping[str, str] | None = None) -> Summary:
+    """The measures alone, without groups: what is `missing` is the same whatever is filtered, and need not be counted each time."""
+    with table.reading() as cursor:
+        numbers, _ = _measured(cursor, Selection(span, where or {}))
+    return numbers[()]
+
+
+def missing(table: FeedbackTable, *, span: Span) -> Missing:
+    """What is missing of all records in `span`."""
+    with table.reading() as cursor:
+        return _missing(cursor, table, span, _spells(cursor, Selection(span, {})))
+
+
+def _measured(cursor: duckdb.DuckDBPyConnection, selection: Selection) -> tuple[_Numbers, Rows]:
+    """The numbers of each group and the total, and the spells that they were made of."""
+    messages = _over_messages(cursor, selection)
+    spells = _spells(cursor, selection)
+    rest = (_over_peers(cursor, spells), _over_sessions(cursor, spells))
+    return {group: _shape(found, *(other[group] for other in rest)) for group, found in messages.items()}, spells
 
 
 def _groups(by: Sequence[str], numbers: _Numbers) -> list[dict[str, Any]]:
@@ -98,8 +126,7 @@ def _spells(cursor: duckdb.DuckDBPyConnection, selection: Selection) -> Rows:
                max(seq) FILTER (WHERE startup_ms IS NOT NULL) AS startup_seq
         FROM ({selection.sql(*columns)}) GROUP BY session_id, peer_id{groups}
     """
-    cursor.execute(f"CREATE OR REPLACE TEMP TABLE spell AS {sql}", selection.parameters)
-    return Rows(sql="SELECT * FROM spell", parameters={}, aliases=selection.aliases)
+    return Rows(sql=sql, parameters=selection.parameters, aliases=selection.aliases).kept(cursor, "spell")
 
 
 def _over_peers(cursor: duckdb.DuckDBPyConnection, spells: Rows) -> _Numbers:
@@ -115,7 +142,7 @@ def _over_sessions(cursor: duckdb.DuckDBPyConnection, spells: Rows) -> _Numbers:
         "max(weight) AS weight",
         "arg_max(startup_ms, startup_seq) FILTER (WHERE startup_ms IS NOT NULL)::DOUBLE AS startup_ms",
         "coalesce(max(most_up) - min(least_up), max(last_ms) - min(first_ms)) / 1000 AS online_s",
-    )
+    ).kept(cursor, "viewing")
     started = exact_sum_where("weight", "startup_ms IS NOT NULL")
     found = sessions.aggregate(
         cursor, exact_sum("weight"), exact_sum("startup_ms * weight"), started, exact_sum("online_s * weight")
@@ -144,10 +171,10 @@ def _duplicates(cursor: duckdb.DuckDBPyConnection, span: Span | None) -> int:
     return int(count)
 
 
-def _lost(cursor: duckdb.DuckDBPyConnection, spells: Rows) -> float:
-    """Gaps in the sessions' numbers; a filter does not apply, since nobody knows what a missing message would have said."""
-    sessions = Rows(sql=spells.sql, parameters={}).each(
-        "session_id", "max(weight) AS weight", "max(last_seq) - min(first_seq) + 1 - sum(messages)::BIGINT AS missing"
+def _missing(cursor: duckdb.DuckDBPyConnection, table: FeedbackTable, span: Span | None, everything: Rows) -> Missing:
+    """Lost are the gaps in sessions' numbers; filters do not apply, since nobody knows what a lost message would have said."""
+    sessions = Rows(sql=everything.sql, parameters={}).each(
+        "session_id", "max(weight) AS weight", "max(last_seq) - min(first_seq) + 1 AS sent", "sum(messages)::BIGINT AS heard"
     )
-    [(missing,)] = sessions.aggregate(cursor, exact_sum("missing * weight")).values()
-    return number(missing)
+    [(lost, sent)] = sessions.aggregate(cursor, exact_sum("(sent - heard) * weight"), exact_sum("sent * weight")).values()
+    return Missing(duplicates=_duplicates(cursor, span), unreadable=table.unreadable, lost=number(lost), sent=number(sent))
