@@ -12,7 +12,7 @@ from bokeh.models import LayoutDOM
 
 from monitor_platform.dashboard.history import History
 from monitor_platform.dashboard.page import Look, Page, Show
-from monitor_platform.history.daily import Coverage, coverage, daily
+from monitor_platform.history.daily import Coverage, daily_and_coverage
 from monitor_platform.history.periods import Unit, zone_of
 from monitor_platform.history.timeline import minutes, timeline
 from monitor_platform.measures.registry import MEASURES
@@ -63,15 +63,12 @@ class HistoryPart:
         status, known = history.status(), await history.extent()
         if known is None:
             return lambda: {"status": status, "says": "Nothing has been taken in yet."}
-        rows, isps = await asyncio.gather(
-            history.ask(daily, where=where, unit=unit, zone=zone),
-            history.ask(coverage, where=where, unit=unit, zone=zone),
-        )
         day, span = _day(own.get("day", ""), known, zone)
-        if len(where) < 2:
-            series = await history.ask(minutes, measures=OVER_TIME, span=span, where=where)
-        else:
-            series = await history.ask(timeline, measures=OVER_TIME, span=span, where=where)
+        finest = minutes if len(where) < 2 else timeline
+        (rows, isps), series = await asyncio.gather(
+            history.ask(daily_and_coverage, where=where, unit=unit, zone=zone),
+            history.ask(finest, measures=OVER_TIME, span=span, where=where),
+        )
         note = "by the minute" if len(where) < 2 else "by the hour: minutes of MOS are kept for one filter at most"
         told: dict[str, Any] = {"status": status, "unit": unit, "timezone": zone, "day": day, "note": note}
         told |= {"rows": [_row(row) for row in rows], "isps": _coverage(isps)}
@@ -99,10 +96,13 @@ def _day(text: str, known: Span, zone: str) -> tuple[str, Span]:
     """The day that `text` names, else the last one that was recorded, and its span."""
     clock = zone_of(zone)
     try:
-        begin = datetime.fromisoformat(text).replace(tzinfo=clock)
-    except ValueError:
-        begin = datetime.fromtimestamp((known.to_ms - 1) / 1000, clock)
-    begin = begin.replace(hour=0, minute=0, second=0, microsecond=0)
+        return _whole(datetime.fromisoformat(text).replace(tzinfo=clock))
+    except (ValueError, OverflowError):  # no day, or the calendar's last
+        return _whole(datetime.fromtimestamp((known.to_ms - 1) / 1000, clock))
+
+
+def _whole(at: datetime) -> tuple[str, Span]:
+    begin = at.replace(hour=0, minute=0, second=0, microsecond=0)
     return begin.strftime("%Y-%m-%d"), Span(_ms(begin), _ms(begin + timedelta(days=1)))
 
 

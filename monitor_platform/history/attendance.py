@@ -1,14 +1,14 @@
-"""How many peers were present in each minute, counted once for the hours that are settled.
+"""How many peers were present in each minute, counted once for the hours that are folded.
 
 Peers are no sum: one may be heard in two logs, so nothing can be added when a log comes. What is in `attendance` is therefore made
-anew from `presence` when an hour is folded, and dropped as soon as somebody is present in it who was not known.
+anew from `presence` when an hour is folded, and not believed from when something new comes into it until it is folded again.
 """
 
 from collections.abc import Iterator, Sequence
 
 import duckdb
 
-from monitor_platform.history.schema import DIMENSIONS, HOUR_MINUTES
+from monitor_platform.history.schema import DIMENSIONS, HOUR_MINUTES, UNFOLDED
 from monitor_platform.measures.exact import ONE
 
 # Three minutes are counted in one sum, 20 bits for each: a third of the work. So that no count runs into the next, peers are
@@ -35,20 +35,14 @@ def unpacked(sums: Sequence[int]) -> Iterator[tuple[int, int]]:
             yield at, count
 
 
-def unsettle(db: duckdb.DuckDBPyConnection, hours: str) -> None:
-    """Forget what was counted of `hours`, a SELECT of them."""
-    for table in ("settled", "attendance"):
-        db.execute(f"DELETE FROM {table} WHERE hour IN ({hours})")
-
-
-def settle(db: duckdb.DuckDBPyConnection) -> None:
-    """Count the hours that are not settled."""
-    db.execute("CREATE OR REPLACE TEMP TABLE fresh AS SELECT DISTINCT hour FROM presence ANTI JOIN settled USING (hour)")
+def count_unfolded(db: duckdb.DuckDBPyConnection) -> None:
+    """Count the hours that are about to count as folded."""
+    db.execute(f"DELETE FROM attendance WHERE {UNFOLDED}")
     for dimension in ("", *DIMENSIONS):
         value, joined = (f"slices.{dimension}", "JOIN slices ON slices.id = slice") if dimension else ("''", "")
         peers = f"""(
             SELECT hour, {value} AS value, peer, max(weight) AS weight, bit_or(present) AS bits
-            FROM presence SEMI JOIN fresh USING (hour) {joined} GROUP BY hour, {value}, peer
+            FROM presence SEMI JOIN unfolded USING (hour) {joined} GROUP BY hour, {value}, peer
         )"""
         db.execute(f"""
             INSERT INTO attendance
@@ -58,5 +52,3 @@ def settle(db: duckdb.DuckDBPyConnection) -> None:
                 FROM ({counted(peers, "hour, value")})
             ) WHERE count > 0 GROUP BY ALL ORDER BY ALL
         """)
-    db.execute("INSERT INTO settled FROM fresh")
-    db.execute("DROP TABLE fresh")

@@ -10,7 +10,7 @@ import duckdb
 from monitor_platform.history.attendance import LANE, LANES, counted, unpacked
 from monitor_platform.history.cut import Cut, Minutes
 from monitor_platform.history.periods import JOINED, Periods
-from monitor_platform.history.schema import HOUR_MINUTES, MINUTE_MS
+from monitor_platform.history.schema import FOLDED, HOUR_MINUTES, MINUTE_MS, UNFOLDED
 from monitor_platform.measures.exact import ONE, exact_sum
 
 Weights = dict[int, int]
@@ -27,39 +27,43 @@ class Crowd:
     first: Weights
 
 
-def crowd(cursor: duckdb.DuckDBPyConnection, cut: Cut, of: Periods) -> Crowd:
-    """Both at once: a row for each peer with a bit for each period, and not one for each peer in each period, as far as bits do."""
-    if len(of.names) <= _BITS:
-        columns = ("peer", *_OF_A_PEER, f"min(first_ms) // {MINUTE_MS} AS first")
-        rows = f"{cut.sql('session_hour', *columns, joined=JOINED)} GROUP BY peer"
-        cursor.execute(f"CREATE OR REPLACE TEMP TABLE person AS {rows}", {**cut.parameters, **of.parameters})
-        if _evenly_weighted(cursor, "person"):
-            first = cursor.execute(f"SELECT first, {exact_sum('weight')} FROM person GROUP BY first").fetchall()
-            return Crowd({step: weight for (_, step), weight in _by_bit(cursor, "person", "false").items()}, dict(first))
-    return Crowd(distinct(cursor, cut, of), newcomers(cursor, cut))
+class Customers:
+    """Whoever `cut` holds at each ISP, put together once: a row with a bit for each period, not one in each period.
+
+    `known`: whether bits do, for as many periods and as the peers are weighted; else the rows have to be asked as they are.
+    """
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, cut: Cut, of: Periods) -> None:
+        self._cursor = cursor
+        self._of = of
+        self.known = len(of.names) <= _BITS and self._put_together(cut)
+
+    def crowd(self) -> Crowd:
+        each = "max(weight) AS weight, bit_or(bits) AS bits, min(first) AS first"
+        self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE person AS SELECT peer, {each} FROM customer GROUP BY peer")
+        first = self._cursor.execute(f"SELECT first, {exact_sum('weight')} FROM person GROUP BY first").fetchall()
+        return Crowd({step: weight for (_, step), weight in _by_bit(self._cursor, "person", "false").items()}, dict(first))
+
+    def by_isp(self) -> dict[tuple[str, int], int]:
+        """Distinct peers by ISP and period, and in all periods together as one more."""
+        names = [name for (name,) in self._cursor.execute("SELECT DISTINCT isp FROM slices ORDER BY isp").fetchall()]
+        in_all = self._cursor.execute(f"SELECT isp, {exact_sum('weight')} FROM customer GROUP BY isp").fetchall()
+        found = {(names[number - 1], step): weight for (number, step), weight in _by_bit(self._cursor, "customer", "isp").items()}
+        return found | {(names[number - 1], len(self._of.names)): weight for number, weight in in_all}
+
+    def _put_together(self, cut: Cut) -> bool:
+        numbers = "JOIN (SELECT id, dense_rank() OVER (ORDER BY isp) AS isp FROM slices) AS isps ON isps.id = slice"
+        rows = f"{cut.sql('session_hour', 'isp', 'peer', *_OF_A_CUSTOMER, joined=f'{numbers} {JOINED}')} GROUP BY isp, peer"
+        self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE customer AS {rows}", {**cut.parameters, **self._of.parameters})
+        # With one weight for each peer, the largest of all periods is that of each.
+        each = "SELECT max(weight) AS most, min(least) AS least FROM customer GROUP BY peer"
+        return self._cursor.execute(f"SELECT count(*) FROM ({each}) WHERE least <> most").fetchall() == [(0,)]
 
 
-def by_isp(cursor: duckdb.DuckDBPyConnection, cut: Cut, of: Periods) -> dict[tuple[str, int], int] | None:
-    """Distinct peers by ISP and period, and in all periods together as one more; None where bits do not do, see `crowd`."""
-    if len(of.names) > _BITS:
-        return None
-    numbers = "JOIN (SELECT id, dense_rank() OVER (ORDER BY isp) AS isp FROM slices) AS isps ON isps.id = slice"
-    rows = f"{cut.sql('session_hour', 'isp', 'peer', *_OF_A_PEER, joined=f'{numbers} {JOINED}')} GROUP BY isp, peer"
-    cursor.execute(f"CREATE OR REPLACE TEMP TABLE customer AS {rows}", {**cut.parameters, **of.parameters})
-    if not _evenly_weighted(cursor, "customer"):
-        return None
-    names = [name for (name,) in cursor.execute("SELECT DISTINCT isp FROM slices ORDER BY isp").fetchall()]
-    in_all = cursor.execute(f"SELECT isp, {exact_sum('weight')} FROM customer GROUP BY isp").fetchall()
-    found = {(names[number - 1], step): weight for (number, step), weight in _by_bit(cursor, "customer", "isp").items()}
-    return found | {(names[number - 1], len(of.names)): weight for number, weight in in_all}
-
-
-_OF_A_PEER = ("max(weight) AS weight", "min(weight) AS least", "bit_or(1::UBIGINT << step::UBIGINT) AS bits")
-
-
-def _evenly_weighted(cursor: duckdb.DuckDBPyConnection, table: str) -> bool:
-    """Whether every peer has one weight, so that the largest of all periods is that of each."""
-    return cursor.execute(f"SELECT count(*) FROM {table} WHERE least <> weight").fetchall() == [(0,)]
+_OF_A_CUSTOMER = (
+    *("max(weight) AS weight", "min(weight) AS least", "bit_or(1::UBIGINT << step::UBIGINT) AS bits"),
+    f"min(first_ms) // {MINUTE_MS} AS first",
+)
 
 
 def distinct(cursor: duckdb.DuckDBPyConnection, cut: Cut, of: Periods) -> Weights:
@@ -81,9 +85,11 @@ def present(cursor: duckdb.DuckDBPyConnection, cut: Cut, *, at_hours: bool = Fal
     if kept is None:
         return _by_minute(cursor, cut, "presence", "present", only=only)
     minute = f"minute % {HOUR_MINUTES} = {HOUR_MINUTES - 1}" if at_hours else "true"
-    settled = cursor.execute(f"{kept.sql('minute', 'weight', table='attendance')} AND {minute}", kept.parameters).fetchall()
-    others = _by_minute(cursor, cut, "presence", "present", only=f"{only} AND hour NOT IN (FROM settled)")
-    return dict(settled) | others
+    attendance = kept.sql("minute", "weight", table="attendance")
+    folded = dict(cursor.execute(f"{attendance} AND {minute} AND {FOLDED}", kept.parameters).fetchall())
+    if cursor.execute(f"SELECT hour FROM unfolded WHERE {Cut(cut.span, {}).condition('unfolded')} LIMIT 1").fetchall():
+        return folded | _by_minute(cursor, cut, "presence", "present", only=f"{only} AND {UNFOLDED}")
+    return folded
 
 
 def newcomers(cursor: duckdb.DuckDBPyConnection, cut: Cut) -> Weights:

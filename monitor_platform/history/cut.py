@@ -7,7 +7,7 @@ what was kept: the dimensions of `schema`, and `peer_id` and `session_id`.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from monitor_platform.history.schema import DIMENSIONS, HOUR_MS, MEANS
+from monitor_platform.history.schema import DIMENSIONS, FOLDED, HOUR_MS, MEANS, UNFOLDED
 from monitor_platform.measures.exact import ONE
 from monitor_platform.measures.registry import COUNTS, Measure, View, measure_of
 from monitor_platform.measures.selection import Span
@@ -111,7 +111,7 @@ class Cut:
 
 @dataclass(slots=True, kw_only=True)
 class Minutes:
-    """SQL of rows of `minute_sums` or `attendance`, which are kept for everybody and for each value of one dimension."""
+    """SQL of rows of the tables that are kept for everybody and for each value of one dimension."""
 
     span: Span | None
     parameters: dict[str, object]
@@ -126,3 +126,16 @@ class Minutes:
 
     def sql(self, *columns: str, joined: str = "", table: str = "minute_sums") -> str:
         return f"{Cut(self.span, {}).sql(table, *columns, joined=joined)} AND dimension = $dimension AND value = $value"
+
+    @property
+    def hours(self) -> str:
+        """SQL: a relation of the same sums by the hour, as far as that has been made of the minutes: a sixtieth of the rows."""
+        return f"({self.sql('*', table='hour_sums')} AND {FOLDED} UNION ALL BY NAME {self.sql('*')} AND {UNFOLDED})"
+
+
+def summed(cut: Cut, *sums: str, joined: str = "") -> tuple[str, dict[str, object]]:
+    """SQL that makes `sums` of the messages that `cut` holds, of as few rows as there are for that, and its parameters."""
+    kept = Minutes.of(cut) if not cut.by else None
+    if kept is None:
+        return cut.sql("session_hour", *sums, joined=joined), cut.parameters
+    return f"SELECT {', '.join(sums)} FROM {kept.hours} {joined}", kept.parameters

@@ -10,8 +10,8 @@ from typing import Any
 
 import duckdb
 
-from monitor_platform.history.audience import Weights, by_isp, crowd, newcomers, present
-from monitor_platform.history.cut import Cut, Minutes, mean_sums, weighed
+from monitor_platform.history.audience import Crowd, Customers, Weights, distinct, newcomers, present
+from monitor_platform.history.cut import Cut, mean_sums, summed, weighed
 from monitor_platform.history.periods import JOINED, Periods, Unit, periods
 from monitor_platform.history.schema import HOUR_MINUTES
 from monitor_platform.history.store import HistoryStore, extent
@@ -40,15 +40,34 @@ def daily(
     zone: str = "UTC",
 ) -> list[Row]:
     """A row of COLUMNS for each period that `span` touches (None: for all that is kept)."""
-    where = where or {}
     recorded = extent(store)
     if recorded is None:
         return []
     steps = periods(span or recorded, unit, zone)
     with store.reading() as cursor:
-        people = crowd(cursor, Cut(steps.span, where), steps)
-        columns = _people(cursor, where, steps, recorded, people.first) | _means(cursor, where, steps)
-        columns |= _sessions(cursor, where, steps, people.distinct)
+        return _rows(cursor, where or {}, steps, recorded, Customers(cursor, Cut(steps.span, where or {}), steps))
+
+
+def daily_and_coverage(
+    store: HistoryStore, *, where: Mapping[str, str], unit: Unit, zone: str
+) -> "tuple[list[Row], list[Coverage]]":
+    """Both of all that is kept, for who wants both: peers are put together once."""
+    recorded = extent(store)
+    if recorded is None:
+        return [], []
+    steps = periods(recorded, unit, zone)
+    with store.reading() as cursor:
+        customers = Customers(cursor, Cut(steps.span, where), steps)
+        return _rows(cursor, where, steps, recorded, customers), _covered(cursor, where, steps, customers, each=True)
+
+
+def _rows(
+    cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, recorded: Span, customers: Customers
+) -> list[Row]:
+    cut = Cut(steps.span, where)
+    people = customers.crowd() if customers.known else Crowd(distinct(cursor, cut, steps), newcomers(cursor, cut))
+    columns = _people(cursor, where, steps, recorded, people.first) | _means(cursor, where, steps)
+    columns |= _sessions(cursor, where, steps, people.distinct)
     return [
         {"period": name, "from": steps.begins_ms[at], "to": steps.begins_ms[at + 1]}
         | {column: columns[column][at] for column in COLUMNS[3:]}
@@ -103,12 +122,7 @@ def _sessions(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps
 
 def _means(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods) -> Columns:
     sums = [part for name in MEANS for part in mean_sums(name)]
-    minutes = Minutes.of(Cut(steps.span, where))
-    if minutes is not None:  # a tenth of the rows
-        rows, parameters = minutes.sql("step", weighed("messages"), *sums, joined=JOINED), minutes.parameters
-    else:
-        cut = Cut(steps.span, where)
-        rows, parameters = cut.sql("session_hour", "step", weighed("messages"), *sums, joined=JOINED), cut.parameters
+    rows, parameters = summed(Cut(steps.span, where), "step", weighed("messages"), *sums, joined=JOINED)
     found = {row[0]: row[1:] for row in cursor.execute(f"{rows} GROUP BY step", {**parameters, **steps.parameters}).fetchall()}
     each = [found.get(at, (0,) * (1 + len(sums))) for at in range(len(steps.names))]
     means = {name: [quotient(*row[1 + 2 * at : 3 + 2 * at]) for row in each] for at, name in enumerate(MEANS)}
@@ -141,22 +155,25 @@ def coverage(
     if span is None:
         return []
     steps = periods(span, unit or "day", zone)
-    found: dict[int, dict[str, float]] = {}
     with store.reading() as cursor:
-        for step, isp, weight in _by_isp(cursor, where or {}, steps, each=unit is not None):
-            found.setdefault(step, {})[isp] = number(weight)
+        customers = Customers(cursor, Cut(steps.span, where or {}), steps)
+        return _covered(cursor, where or {}, steps, customers, each=unit is not None)
+
+
+def _covered(
+    cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, customers: Customers, *, each: bool
+) -> list[Coverage]:
+    found: dict[int, dict[str, float]] = {}
+    rows = _by_isp(customers, steps, each=each) if customers.known else _by_isp_slowly(cursor, where, steps, each=each)
+    for step, isp, weight in rows:
+        found.setdefault(step, {})[isp] = number(weight)
     names = [*steps.names, "all"]
     return [Coverage(names[step], found[step]) for step in sorted(found)]
 
 
-def _by_isp(
-    cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, *, each: bool
-) -> list[tuple[int, str, int]]:
+def _by_isp(customers: Customers, steps: Periods, *, each: bool) -> list[tuple[int, str, int]]:
     """Period, ISP and weight, by period and then most first; `each` False: only all periods together, the last of them."""
-    found = by_isp(cursor, Cut(steps.span, where), steps)
-    if found is None:
-        return _by_isp_slowly(cursor, where, steps, each=each)
-    rows = [(step, isp, weight) for (isp, step), weight in found.items() if each or step == len(steps.names)]
+    rows = [(step, isp, weight) for (isp, step), weight in customers.by_isp().items() if each or step == len(steps.names)]
     return sorted(rows, key=lambda row: (row[0], -row[2], row[1]))
 
 

@@ -14,7 +14,6 @@ import duckdb
 import pyarrow as pa
 
 from monitor_platform.geo.locator import Locator
-from monitor_platform.history.attendance import unsettle
 from monitor_platform.history.log_file import LogFile, note
 from monitor_platform.history.schema import (
     BLOCK,
@@ -116,10 +115,9 @@ def _count(db: duckdb.DuckDBPyConnection, arrived: _Arrived, period_ms: int) -> 
     db.execute(f"INSERT INTO session_hour {SESSION_HOUR.of_messages('incoming')}")
     db.execute(f"INSERT INTO seen {SEEN.of_messages('incoming', block=f'seq // {BLOCK}')}")
     db.execute(f"CREATE OR REPLACE TEMP TABLE came AS {PRESENCE.of_messages(_present(period_ms), hour='minute // 60')}")
-    unsettle(db, "SELECT hour FROM came")
     db.execute("INSERT INTO presence FROM came")
     _add_minutes(db)
-    db.execute("INSERT INTO unfolded SELECT DISTINCT hour FROM incoming EXCEPT SELECT hour FROM unfolded")
+    db.execute("INSERT INTO unfolded (SELECT hour FROM incoming UNION SELECT hour FROM came) EXCEPT SELECT hour FROM unfolded")
     [(counted,)] = db.execute("SELECT count(*) FROM incoming").fetchall()
     for name in ("incoming", "came"):
         db.execute(f"DROP TABLE {name}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from monitor_platform.measures.exact import ONE
 
-FORMAT = 1
+FORMAT = 2
 """Of the store; another number is another way of keeping, and the history has to be built anew."""
 
 HOUR_MS = 3_600_000
@@ -61,10 +61,10 @@ class Rollup:
         sums = ", ".join(f"{column.of_messages} AS {column.name}" for column in self.columns)
         return f"SELECT {keys}, {sums} FROM {source} GROUP BY {', '.join(str(at) for at in range(1, len(self.keys) + 1))}"
 
-    def folded(self, condition: str) -> str:
-        """SQL: one row for each key among the rows that meet `condition`."""
+    def folded(self, condition: str, *, source: str = "") -> str:
+        """SQL: one row for each key among the rows, of a finer rollup `source` or its own, that meet `condition`."""
         keys, sums = ", ".join(self.keys), ", ".join(f"{column.merged} AS {column.name}" for column in self.columns)
-        return f"SELECT {keys}, {sums} FROM {self.name} WHERE {condition} GROUP BY {keys} ORDER BY {keys}"
+        return f"SELECT {keys}, {sums} FROM {source or self.name} WHERE {condition} GROUP BY {keys} ORDER BY {keys}"
 
 
 def _merging(function: str, name: str, kind: str, of: str) -> Column:
@@ -160,6 +160,13 @@ MINUTE = Rollup(
 )
 """Sums of each minute for each value of one dimension; the dimension '' is all messages."""
 
+HOUR = Rollup(
+    name="hour_sums",
+    keys={"hour": "INTEGER", "dimension": "VARCHAR", "value": "VARCHAR", "weight": "DOUBLE"},
+    columns=_sums(),
+)
+"""The same of each hour; made of the minutes when hours are folded, and to be believed of those that are not in `unfolded`."""
+
 SEEN = Rollup(
     name="seen",
     keys={"hour": "INTEGER", "session": "INTEGER", "block": "BIGINT"},
@@ -176,8 +183,13 @@ SEEN = Rollup(
 
 ROLLUPS = (SESSION_HOUR, PRESENCE, MINUTE, SEEN)
 
+UNFOLDED = "hour IN (FROM unfolded)"
+FOLDED = "hour NOT IN (FROM unfolded)"
+"""SQL: whether anything has come into an hour since it was folded."""
+
 TABLES = (
-    *(rollup.table for rollup in ROLLUPS),
+    *(rollup.table for rollup in (*ROLLUPS, HOUR)),
+    "CREATE TABLE attendance (hour INTEGER, dimension VARCHAR, value VARCHAR, minute INTEGER, weight HUGEINT)",
     "CREATE TABLE peers (id INTEGER, name VARCHAR)",
     "CREATE TABLE sessions (id INTEGER, name VARCHAR)",
     f"CREATE TABLE slices (id INTEGER, {', '.join(f'{name} VARCHAR' for name in DIMENSIONS)})",
@@ -186,10 +198,5 @@ TABLES = (
     "CREATE TABLE logs (name VARCHAR, stem VARCHAR, bytes BIGINT, modified_ns BIGINT, sha256 VARCHAR, unreadable BIGINT)",
     "CREATE TABLE facts (name VARCHAR, value VARCHAR)",
 )
-
-DERIVED = (
-    "CREATE TABLE IF NOT EXISTS settled (hour INTEGER)",
-    "CREATE TABLE IF NOT EXISTS attendance (hour INTEGER, dimension VARCHAR, value VARCHAR, minute INTEGER, weight HUGEINT)",
-)
-"""What is made of the others when hours are folded, and gone when anything comes into such an hour: `attendance` has the weight of
-the peers present in each minute, for everybody and each value of one dimension, and holds for the hours in `settled`."""
+"""`attendance`, like `hour_sums`, is made when hours are folded: the weight of the peers present in each minute, for everybody and
+for each value of one dimension."""

@@ -14,8 +14,8 @@ from typing import Self
 
 import duckdb
 
-from monitor_platform.history.attendance import settle
-from monitor_platform.history.schema import DERIVED, FORMAT, HOUR_MS, ROLLUPS, TABLES
+from monitor_platform.history.attendance import count_unfolded
+from monitor_platform.history.schema import FORMAT, HOUR, HOUR_MS, MINUTE, ROLLUPS, TABLES, UNFOLDED
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.selection import Span
 
@@ -74,9 +74,6 @@ class HistoryStore:
         self._root = _opened(folder / FILE)
         try:
             self.basis = self._begin(basis)
-            with self.writing() as db:
-                for table in DERIVED:
-                    db.execute(table)
         except BaseException:
             self._root.close()
             raise
@@ -108,14 +105,15 @@ class HistoryStore:
         if self._unfolded_rows() < at_least:
             return
         with self.writing() as db:
-            touched = "hour IN (SELECT hour FROM unfolded)"
             for rollup in ROLLUPS:
-                db.execute(f"CREATE OR REPLACE TEMP TABLE folded AS {rollup.folded(touched)}")
-                db.execute(f"DELETE FROM {rollup.name} WHERE {touched}")
+                db.execute(f"CREATE OR REPLACE TEMP TABLE folded AS {rollup.folded(UNFOLDED)}")
+                db.execute(f"DELETE FROM {rollup.name} WHERE {UNFOLDED}")
                 db.execute(f"INSERT INTO {rollup.name} FROM folded")
-            db.execute("DELETE FROM unfolded")
             db.execute("DROP TABLE folded")
-            settle(db)
+            db.execute(f"DELETE FROM {HOUR.name} WHERE {UNFOLDED}")
+            db.execute(f"INSERT INTO {HOUR.name} {HOUR.folded(UNFOLDED, source=MINUTE.name)}")
+            count_unfolded(db)
+            db.execute("DELETE FROM unfolded")
 
     def forget_before(self, before_ms: int) -> Forgotten:
         """Drop whole hours before the one of `before_ms`; who was heard in them only is new when heard again."""
@@ -124,7 +122,7 @@ class HistoryStore:
             [(days, messages)] = db.execute(
                 "SELECT count(DISTINCT hour // 24), coalesce(sum(messages), 0)::BIGINT FROM session_hour WHERE hour < $hour", hour
             ).fetchall()
-            for table in (*(rollup.name for rollup in ROLLUPS), "copies", "unfolded", "settled", "attendance"):
+            for table in (*(rollup.name for rollup in (*ROLLUPS, HOUR)), "copies", "unfolded", "attendance"):
                 db.execute(f"DELETE FROM {table} WHERE hour < $hour", hour)
             # Numbers are given anew: one that still stands for somebody in any table has to stay his.
             db.execute("DELETE FROM peers WHERE id NOT IN (SELECT peer FROM session_hour UNION SELECT peer FROM presence)")

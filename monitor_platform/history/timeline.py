@@ -10,7 +10,7 @@ from itertools import accumulate
 import duckdb
 
 from monitor_platform.history.audience import Weights, distinct, heard, newcomers, present
-from monitor_platform.history.cut import Cut, Minutes, kept_measure, mean_sums, weighed, whole_hours
+from monitor_platform.history.cut import Cut, Minutes, kept_measure, mean_sums, summed, weighed, whole_hours
 from monitor_platform.history.periods import JOINED, Periods, Unit, periods
 from monitor_platform.history.schema import DIMENSIONS, HOUR_MINUTES, MINUTE_MS
 from monitor_platform.history.store import HistoryStore
@@ -59,12 +59,12 @@ def timeline(
 def sums_by_step(cursor: duckdb.DuckDBPyConnection, measure: Measure, cut: Cut, steps: Periods) -> _Sums:
     """Numerator and denominator of a mean or ratio in each step that has any."""
     if measure.kind is not Kind.SESSION:
-        sql = f"{cut.sql('session_hour', 'step', *mean_sums(measure.name), joined=JOINED)} GROUP BY step"
+        sql, parameters = summed(cut, "step", *mean_sums(measure.name), joined=JOINED)
     else:
         sessions = f"{cut.sql('session_hour', 'step', 'max(weight) AS weight', STARTUP, joined=JOINED)} GROUP BY step, session"
-        sql = f"SELECT step, {', '.join(STARTUP_SUMS)} FROM ({sessions}) GROUP BY step"
-    parameters = {**cut.parameters, **steps.parameters}
-    return {step: (above, below) for step, above, below in cursor.execute(sql, parameters).fetchall()}
+        sql, parameters = f"SELECT step, {', '.join(STARTUP_SUMS)} FROM ({sessions})", cut.parameters
+    rows = cursor.execute(f"{sql} GROUP BY step", {**parameters, **steps.parameters}).fetchall()
+    return {step: (above, below) for step, above, below in rows}
 
 
 def _minute_series(cursor: duckdb.DuckDBPyConnection, measure: Measure, cut: Cut, of: range) -> tuple[float | None, ...]:
@@ -114,8 +114,8 @@ def _counts(cursor: duckdb.DuckDBPyConnection, measure: Measure, cut: Cut, steps
     if measure.kind is Kind.DISTINCT:
         return distinct(cursor, cut, steps)
     if measure.kind is Kind.MESSAGES:
-        sql = f"{cut.sql('session_hour', 'step', weighed('messages'), joined=JOINED)} GROUP BY step"
-        return dict(cursor.execute(sql, {**cut.parameters, **steps.parameters}).fetchall())
+        sql, parameters = summed(cut, "step", weighed("messages"), joined=JOINED)
+        return dict(cursor.execute(f"{sql} GROUP BY step", {**parameters, **steps.parameters}).fetchall())
     if measure.kind is Kind.CONCURRENT:
         ends = {end // MINUTE_MS - 1: at for at, end in enumerate(steps.begins_ms[1:])}
         return {ends[minute]: count for minute, count in present(cursor, cut, at_hours=True).items() if minute in ends}
