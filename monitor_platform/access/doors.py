@@ -15,10 +15,10 @@ from bokeh.util.token import check_token_signature, get_token_payload
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, HTTPServerRequest, RequestStartLine, ResponseStartLine
 from tornado.web import ErrorHandler, RequestHandler
 
-from feedback_wire import routes
 from feedback_wire.problem import Problem
 from monitor_platform.access.gate import LOGIN, ComeLater, Gate, Visitor
 from monitor_platform.access.origins import host_of
+from monitor_platform.access.plain_page import refuse, wants_page
 
 # Bokeh's: for pages of other sites that show a document of ours. There are none, and they would be told a session token.
 NOT_OFFERED = (AutoloadJsHandler, MetadataHandler)
@@ -112,7 +112,7 @@ def _check_head(request: HTTPServerRequest, turned_away: Counter[str]) -> None:
 
 
 class RefusedHandler(RequestHandler):
-    """Says why not: to a browser that wants a page by the way to the login, to everybody else as a Problem."""
+    """Says why not, and shows a browser that wants a page, and has to log in first, the way to the login."""
 
     def initialize(self, problem: Problem) -> None:
         self._problem = problem
@@ -120,7 +120,7 @@ class RefusedHandler(RequestHandler):
     def prepare(self) -> None:
         problem = self._problem
         self.set_header("Cache-Control", "no-store")
-        if problem.reason == "login_needed" and self._wants_page():
+        if problem.reason == "login_needed" and wants_page(self.request):
             self.set_header("Location", f"{LOGIN}?next={quote(self.request.uri or '/', safe='')}")
             self.set_status(303)
             self.finish()
@@ -130,14 +130,7 @@ class RefusedHandler(RequestHandler):
         if problem.status == 401 and "Sec-Fetch-Mode" not in self.request.headers:
             # Not to browsers: they would ask in a window of their own, and keep what they are told beyond any logout.
             self.set_header("WWW-Authenticate", 'Basic realm="Swarmscope", charset="UTF-8"')
-        self.set_status(problem.status)
-        self.set_header("Content-Type", routes.PROBLEM)
-        self.finish(problem.body())
-
-    def _wants_page(self) -> bool:
-        upgrades = "Upgrade" in self.request.headers
-        path = self.request.path
-        return self.request.method in {"GET", "HEAD"} and not upgrades and not path.startswith("/api/") and path != routes.METRICS
+        refuse(self, problem)
 
 
 class GuardedSocket(WSHandler):

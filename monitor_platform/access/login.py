@@ -1,23 +1,15 @@
 """The page that asks who you are, and the way out. Both change something, so they must be asked for by our own pages."""
 
 import time
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader
 from tornado.web import RequestHandler
 
 from feedback_wire import routes
 from feedback_wire.problem import Problem
 from monitor_platform.access.gate import LOGIN, ComeLater, Gate
 from monitor_platform.access.origins import host_of
+from monitor_platform.access.plain_page import POLICY, TEMPLATES, local_path
 from monitor_platform.access.user_file import checked_name
-
-TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=True)
-
-# Scripts: none at all. The style is in the page itself, so that nothing else has to be open to strangers.
-POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
 
 WORDS = {
     "wrong_password": "Name and password do not belong together.",
@@ -108,9 +100,3 @@ def check_origin(handler: RequestHandler) -> None:
 def _own(origin: str, handler: RequestHandler) -> bool:
     host = host_of(origin)
     return host == handler.request.host.lower() or host in handler.application.websocket_origins  # type: ignore[attr-defined]
-
-
-def local_path(text: str) -> str:
-    """Where to go after the login: a path of ours, and the start page for whatever else `next` may hold."""
-    plain = text.isprintable() and " " not in text and "\\" not in text
-    return text if plain and text.startswith("/") and not text.startswith("//") and text.split("?")[0] != LOGIN else "/"

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 import requests
+import urllib3
 
 from monitor_platform.bounds import MOST_FILTERS, MOST_RANGES, MOST_VALUES
 from monitor_platform.measures.registry import MEASURES
@@ -17,6 +18,7 @@ from tests.processes import Server, start_server
 
 MEANS = [f"mean.{name}" for name, measure in MEASURES.items() if "histogram" in measure.views]
 EXTRAS = [f"extra.{number}" for number in range(200)]
+BROWSER = "text/html,application/xhtml+xml,*/*;q=0.8"
 KNOWN = ("channel", "isp", "district", "country", "app", "platform", "event", "via", "peer_id", "session_id")
 
 
@@ -58,6 +60,50 @@ def test_an_address_with_more_filters_than_anybody_needs_is_refused(monitor, pat
     assert said in refused.json()["detail"]
 
 
+@pytest.mark.parametrize("path", ["/", "/timeline", "/history", "/session"])
+def test_a_browser_is_told_so_on_a_page_with_a_way_back(monitor, path):
+    address = f"{monitor.url}{path}?{urlencode(dict.fromkeys(EXTRAS[: MOST_FILTERS + 1], 'x'))}"
+    refused = requests.get(address, headers={"Accept": BROWSER}, timeout=60)
+    assert (refused.status_code, refused.headers["Content-Type"]) == (400, "text/html; charset=UTF-8")
+    assert f"{MOST_FILTERS + 1} filters are too many for one question; at most {MOST_FILTERS}" in refused.text
+    assert f'<a href="{path}">open this page afresh</a>' in refused.text
+    assert "script-src" not in refused.headers["Content-Security-Policy"]
+    assert requests.get(monitor.url + path, headers={"Accept": BROWSER}, timeout=60).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["table?view=map&", "summary?", "history/summary?"])
+def test_an_interface_speaks_json_to_browsers_too(monitor, path):
+    asked = dict.fromkeys(EXTRAS[: MOST_FILTERS + 1], "x")
+    asked = asked if "table" in path else {f"where.{name}": value for name, value in asked.items()}
+    refused = requests.get(f"{monitor.url}/api/v1/{path}{urlencode(asked)}", headers={"Accept": BROWSER}, timeout=60)
+    assert (refused.status_code, refused.json()["reason"]) == (400, "too_many_filters")
+
+
+def test_the_way_back_leads_to_no_other_site(monitor):
+    """`//evil.example` would be another site, were it taken as it stands."""
+    asked = urllib3.PoolManager().request(
+        "GET", f"{monitor.url}//evil.example?bokeh-token=x", headers={"Accept": BROWSER}, timeout=60
+    )
+    assert asked.status == 403
+    assert re.findall('href="(.*?)"', asked.data.decode().split("<h1>")[1]) == ["/"]
+
+
+NO_SENSE = [
+    f"from=x&to=y&minutes=-5&compare={'9' * 900}&vs.x=1&vs.=&measure=nix&series=x,,&by=extra.%00&table=zz&p.day=x&%&&==",
+    f"from=1&to={'9' * 900}&minutes={'9' * 900}&measure=extra.%00&mean.continuity=nan..nan&mean.nix=1..2&p.day=9999-12-31",
+    "from=9&to=1&from=%ff&not.isp=[&area=zz&channel=%00&mean.mos=1e999..&p.day=0001-01-01&p.timezone=../../etc/passwd",
+]
+
+
+@pytest.mark.parametrize("said", NO_SENSE)
+@pytest.mark.parametrize("path", ["/", "/history"])
+def test_what_makes_no_sense_in_an_address_is_left_out(monitor, path, said):
+    wrong = errors(monitor)
+    with Viewer(monitor, f"{path}?{said}") as viewer:
+        assert "could not be answered" not in json.dumps(viewer.told())
+    assert errors(monitor) == wrong
+
+
 @pytest.mark.parametrize("path", ["summary", "history/summary", "history/timeline"])
 def test_scripts_are_refused_as_pages_are(monitor, path):
     for names in (EXTRAS[: MOST_FILTERS + 1], EXTRAS[:150]):
@@ -88,7 +134,7 @@ class Viewer:
     def __init__(self, monitor: Server, path: str = "/") -> None:
         page = requests.get(monitor.url + path, timeout=60).text
         [token] = re.findall(r'"token":"([^"]+)"', page)
-        self.socket = Socket(monitor.url.removeprefix("http://"), path=f"{path.rstrip('/')}/ws", token=token)
+        self.socket = Socket(monitor.url.removeprefix("http://"), path=f"{path.partition('?')[0].rstrip('/')}/ws", token=token)
         self.socket.connection.settimeout(60)
         assert self.socket.hear()[0] == "ACK"
         self.socket.say("PULL-DOC-REQ", {})

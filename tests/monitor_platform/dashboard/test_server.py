@@ -128,6 +128,10 @@ def test_a_name_that_was_made_to_lead_here_reads_nothing(monitor):
     status, _, body = get(f"{monitor.url}/api/v1/summary", {"Host": "evil.example"})
     assert status == 403
     assert b"messages" not in body
+    status, _, body = get(f"{monitor.url}/map?channel=x", {"Host": "evil.example", "Accept": "text/html"})
+    assert status == 403
+    assert b"ask it under the address that it printed." in body
+    assert b"<a " not in body  # it would lead to the same refusal
 
 
 def test_a_session_that_was_not_given_out_here_is_refused(monitor):
@@ -137,7 +141,7 @@ def test_a_session_that_was_not_given_out_here_is_refused(monitor):
 def test_an_address_that_leads_nowhere_is_a_page_with_a_way_back_or_a_problem(monitor):
     status, headers, body = get(f"{monitor.url}/<i>nope", {"Accept": "text/html,*/*"})
     assert (status, headers["X-Content-Type-Options"]) == (404, "nosniff")
-    assert b"&lt;i&gt;nope" in body
+    assert b"There is nothing at /&lt;i&gt;nope." in body
     assert b'<a href="/">To the overview</a>' in body
     status, headers, body = get(f"{monitor.url}/api/v1/nope")
     assert (status, headers["Content-Type"]) == (404, "application/problem+json")

@@ -1,0 +1,64 @@
+"""Pages for whoever is not let in, or not yet: each complete in itself, so that a stranger is served it and no other file.
+
+A refusal is such a page for a browser that wanted a page, and the Problem itself for everybody else.
+"""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader
+from tornado.httputil import HTTPServerRequest
+from tornado.web import RequestHandler
+
+from feedback_wire import routes
+from feedback_wire.problem import Problem
+from monitor_platform.access.gate import LOGIN
+
+TEMPLATES_FOLDER = Path(__file__).with_name("templates")
+TEMPLATES = Environment(loader=FileSystemLoader(TEMPLATES_FOLDER), autoescape=True)
+
+# Scripts: none at all. The style is in the page itself, so that nothing else has to be open to strangers.
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+SHUT_OUT = frozenset({"unknown_host", "not_through_proxy", "no_user_named"})
+"""Whoever is refused for one of these would be so at every other address, too."""
+
+
+def refuse(handler: RequestHandler, problem: Problem) -> None:
+    """Answer with what is wrong and what to do."""
+    handler.set_status(problem.status)
+    if _reads_pages(handler.request):
+        handler.set_header("Content-Security-Policy", POLICY)
+        handler.finish(_page(handler.request, problem))
+    else:
+        handler.set_header("Content-Type", routes.PROBLEM)
+        handler.finish(problem.body())
+
+
+def wants_page(request: HTTPServerRequest) -> bool:
+    """Whether what is asked for would be a page."""
+    path = request.path
+    upgrades = "Upgrade" in request.headers
+    return request.method in {"GET", "HEAD"} and not upgrades and not path.startswith("/api/") and path != routes.METRICS
+
+
+def local_path(text: str) -> str:
+    """A path of ours as it is, and the start page for whatever else may stand where one is expected."""
+    plain = text.isprintable() and " " not in text and "\\" not in text
+    return text if plain and text.startswith("/") and not text.startswith("//") and text.split("?")[0] != LOGIN else "/"
+
+
+def _reads_pages(request: HTTPServerRequest) -> bool:
+    return wants_page(request) and "text/html" in request.headers.get("Accept", "")
+
+
+def _page(request: HTTPServerRequest, problem: Problem) -> str:
+    way_back = problem.reason not in SHUT_OUT
+    return TEMPLATES.get_template("refused.html").render(
+        heading=problem.reason.replace("_", " ").capitalize(),
+        words=f"{problem.detail[:1].upper()}{problem.detail[1:]}.",
+        # The same page, if it is what was asked of it that was wrong.
+        bare=local_path(request.path) if way_back and request.query and problem.status != 404 else "",
+        way_back=way_back,
+    )
