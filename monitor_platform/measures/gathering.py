@@ -15,7 +15,7 @@ from monitor_platform.measures.quality.catalogue import Models
 from monitor_platform.measures.quality.model import Model
 from monitor_platform.measures.selection import EXTRA, UNKNOWN
 from monitor_platform.measures.table import FeedbackTable
-from monitor_platform.reading.rows import READABLE, ROW_FIELDS, SQL_TYPES, rows_sql
+from monitor_platform.reading.rows import ROW_FIELDS, SQL_TYPES, readable_rows_sql, rows_sql
 from monitor_platform.reading.verified_log import VerifiedLog
 
 # Identity and rank of a message, and what every summary asks of it.
@@ -70,12 +70,12 @@ class Gathering(FeedbackTable):
         if not logs:
             return Added(records=0, duplicates=0, unreadable=lost)
         columns = [field.name for field in self._fields] + ["extra"] * self._extra
-        rows, parameters = rows_sql(logs, columns)
-        wanted = ", ".join(columns)
-        kept = one(db.execute(f"INSERT INTO message SELECT {wanted} FROM ({rows}) WHERE {READABLE}", parameters))
+        readable, parameters = readable_rows_sql(logs, columns)
+        kept = one(db.execute(f"INSERT INTO message BY NAME {readable}", parameters))
         # Headers say how many records there are. Bare JSON lines have no headers: they are read once more to be counted.
         bare = any(log.records is None for log in logs)
-        records = one(db.execute(f"SELECT count(*) FROM ({rows})", parameters)) if bare else sum(log.records or 0 for log in logs)
+        counted = f"SELECT count(*) FROM ({rows_sql(logs, columns)[0]})"
+        records = one(db.execute(counted, parameters)) if bare else sum(log.records or 0 for log in logs)
         return Added(records=kept, duplicates=0, unreadable=max(0, records - kept) + lost)
 
     def _view(self) -> str:

@@ -31,12 +31,32 @@ def rows_sql(logs: Sequence[VerifiedLog], columns: Collection[str] = ALL) -> tup
     """
     first = logs[0]
     wanted = [field for field in ROW_FIELDS if field.required or field.name in columns]
-    present = {field.name for field in wanted} & set(first.columns)
-    chosen = [_clean(field) if field.name in present else f"NULL::{SQL_TYPES[field.kind]} AS {field.name}" for field in wanted]
-    if "extra" in columns:
-        chosen.append(f"{_EXTRA if 'extra' in first.columns else 'NULL::JSON'} AS extra")
-    names = [field.name for field in wanted] + ["extra"] * ("extra" in columns)
-    return f"SELECT {', '.join(chosen)} FROM {_scan(first, names)}", {"paths": [str(log.path) for log in logs]}
+    chosen = [f"{_clean(field) if field.name in first.columns else _nothing(field)} AS {field.name}" for field in wanted]
+    return _select(chosen, logs, columns), _paths(logs)
+
+
+def readable_rows_sql(logs: Sequence[VerifiedLog], columns: Collection[str] = ALL) -> tuple[str, dict[str, object]]:
+    """A SELECT of `columns` of the readable rows of `logs`, all of one form; and its parameters.
+
+    The same as `rows_sql` where `READABLE`, at less cost: an engine does not see by itself that a value which is one needs no CASE.
+    """
+    first = logs[0]
+    required = [field for field in ROW_FIELDS if field.required]
+    readable = " AND ".join(_is_one(field) if field.name in first.columns else "false" for field in required)
+    cleaned = {field: _value(field) if field.required else _clean(field) for field in ROW_FIELDS if field.name in columns}
+    chosen = [f"{sql if field.name in first.columns else _nothing(field)} AS {field.name}" for field, sql in cleaned.items()]
+    return f"{_select(chosen, logs, columns)} WHERE {readable}", _paths(logs)
+
+
+def _select(chosen: Sequence[str], logs: Sequence[VerifiedLog], columns: Collection[str]) -> str:
+    first = logs[0]
+    extra = [f"{_EXTRA if 'extra' in first.columns else 'NULL::JSON'} AS extra"] if "extra" in columns else []
+    names = [field.name for field in ROW_FIELDS if field.required or field.name in columns] + ["extra"] * len(extra)
+    return f"SELECT {', '.join([*chosen, *extra])} FROM {_scan(first, names)}"
+
+
+def _paths(logs: Sequence[VerifiedLog]) -> dict[str, object]:
+    return {"paths": [str(log.path) for log in logs]}
 
 
 _EXTRA = "CASE WHEN json_valid(extra) AND json_type(extra) = 'OBJECT' THEN extra::JSON END"
@@ -68,15 +88,28 @@ def _quoted(name: str) -> str:
 
 def _clean(field: Field) -> str:
     """SQL: the field's value where it is one."""
-    name = field.name
+    return f"CASE WHEN {_is_one(field)} THEN {_value(field)} END"
+
+
+def _value(field: Field) -> str:
     if field.choices:
-        wanted = f"{name} IN ({', '.join(_quoted(choice) for choice in field.choices)})"
-    elif field.kind is str:
+        return field.name
+    return f"{field.name}::VARCHAR" if field.kind is str else f"TRY_CAST({field.name} AS {SQL_TYPES[field.kind]})"
+
+
+def _is_one(field: Field) -> str:
+    """SQL: whether there is a value, of the field's type and within its bounds."""
+    value = _value(field)
+    if field.choices:
+        return f"{value} IN ({', '.join(_quoted(choice) for choice in field.choices)})"
+    if field.kind is str:
         # Empty text says nothing, except for the servers' own fields: `ip` is empty where the address was dropped.
-        return f"{name}::VARCHAR AS {name}" if field in RECORD_FIELDS else f"nullif({name}::VARCHAR, '') AS {name}"
-    else:
-        most = field.most or _MOST.get(name)
-        value = f"TRY_CAST({name} AS {SQL_TYPES[field.kind]})"
-        wanted = f"{value} >= {field.least}" + (f" AND {value} <= {most}" if most else "")
-        return f"CASE WHEN {wanted} THEN {value} END AS {name}"
-    return f"CASE WHEN {wanted} THEN {name} END AS {name}"
+        return f"{value} IS NOT NULL" if field in RECORD_FIELDS else f"{value} <> ''"
+    most = field.most or _MOST.get(field.name)
+    bounds = [f"{value} >= {field.least}"] + ([f"{value} <= {most}"] if most else [])
+    # An engine believes what a Parquet file says of its least and its largest value, and those pass NaN by.
+    return " AND ".join([*bounds, f"isfinite({value})"] if field.kind is float else bounds)
+
+
+def _nothing(field: Field) -> str:
+    return f"NULL::{SQL_TYPES[field.kind]}"

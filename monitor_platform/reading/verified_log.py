@@ -99,7 +99,7 @@ def _open_frames(path: Path, form: Form, start: int) -> Iterator[VerifiedLog]:
         if form is Form.JOURNAL or not found.whole:
             readable = scratch.file()
             _write_whole_frames(data, found, form, readable)
-        yield VerifiedLog(
+        log = VerifiedLog(
             source=path,
             path=readable,
             form=form,
@@ -109,6 +109,8 @@ def _open_frames(path: Path, form: Form, start: int) -> Iterator[VerifiedLog]:
             end=found.end + start,
             columns=_csv_columns(data, found) if form is Form.CSV else COLUMNS,
         )
+        del data  # hundreds are open at once
+        yield log
 
 
 def _bytes_from(path: Path, start: int) -> memoryview:
