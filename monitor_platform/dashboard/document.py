@@ -23,6 +23,7 @@ from bokeh.server.views.static_handler import StaticHandler
 from jinja2 import Environment, FileSystemLoader
 
 from feedback_wire.problem import Problem
+from monitor_platform.access import plain_page
 from monitor_platform.dashboard.alerts_page import lasting
 from monitor_platform.dashboard.answers import Moment
 from monitor_platform.dashboard.asking import picture
@@ -49,7 +50,10 @@ log = logging.getLogger(__name__)
 
 TICK_MS = 100
 TEMPLATES_FOLDER = Path(__file__).with_name("templates")
-TEMPLATES = Environment(loader=FileSystemLoader(TEMPLATES_FOLDER), autoescape=False)  # noqa: S701 - see page.html
+TEMPLATES = Environment(
+    loader=FileSystemLoader([TEMPLATES_FOLDER, plain_page.TEMPLATES_FOLDER]),
+    autoescape=False,  # noqa: S701 - see page.html
+)
 
 
 class Exchange(DataModel):
