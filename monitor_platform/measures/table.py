@@ -125,7 +125,7 @@ class FeedbackTable:
         return int(gone)
 
     def compress(self) -> None:
-        """Put what is not compressed yet into a sixth of the memory, which is quicker to ask as well; for when no more will come."""
+        """Put what is not compressed yet into a sixth of the memory, which is quicker to ask as well; for when no more comes."""
         try:
             self._writer.execute("CHECKPOINT store")
         except duckdb.TransactionException:
