@@ -1,12 +1,16 @@
 """Bokeh's application behind the gate: no handler, Bokeh's own included, is even made before the gate has said yes."""
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from traceback import walk_tb
 from typing import Any, cast
 from urllib.parse import quote
 
+from bokeh.protocol.exceptions import ProtocolError
 from bokeh.protocol.message import Message
+from bokeh.server.session import ServerSession
 from bokeh.server.tornado import BokehTornado
 from bokeh.server.views.autoload_js_handler import AutoloadJsHandler
 from bokeh.server.views.metadata_handler import MetadataHandler
@@ -20,11 +24,16 @@ from monitor_platform.access.gate import LOGIN, ComeLater, Gate, Visitor
 from monitor_platform.access.origins import host_of
 from monitor_platform.access.plain_page import refuse, wants_page
 
+log = logging.getLogger(__name__)
+
 # Bokeh's: for pages of other sites that show a document of ours. There are none, and they would be told a session token.
 NOT_OFFERED = (AutoloadJsHandler, MetadataHandler)
 
 # Bokeh takes sessions that others have made up and signed. Ours come with a page and go back in the websocket's head alone.
 FOREIGN_SESSION = ("bokeh-session-id", "bokeh-token")
+
+# What our pages say of Bokeh's protocol; the rest of it is for programs that bring documents of their own.
+TAKEN: dict[str, Callable[..., Any]] = {"PULL-DOC-REQ": ServerSession.pull, "PATCH-DOC": ServerSession.patch}
 
 GONE = 1008
 """Websocket: whoever is here may not be here any more (RFC 6455: policy violation)."""
@@ -154,13 +163,28 @@ class GuardedSocket(WSHandler):
         self.application.sockets[self] = visitor
         super().open()
 
-    async def send_message(self, message: Message[Any]) -> None:
-        """What could not be handled ends the connection: the pages send no such thing, and each costs a traceback in the log."""
-        if message.msgtype == "ERROR":
-            self.application.gate.turned_away["bad_message"] += 1
-            self.close(GONE, "reload the page")  # the answer itself would tell where our files are
-            return
-        await super().send_message(message)
+    async def _receive(self, fragment: str | bytes) -> Any:  # noqa: ANN401 - Bokeh's own
+        receiver: Any = self.receiver
+        try:
+            return await receiver.consume(fragment)
+        except Exception as error:  # noqa: BLE001 - whatever Bokeh makes of what a stranger has made up
+            self._end(error)
+
+    async def _handle(self, message: Message[Any]) -> Any:  # noqa: ANN401 - as above
+        try:
+            if message.msgtype not in TAKEN:
+                raise ProtocolError(f"{message.msgtype} is nothing that our pages send")
+            return await TAKEN[message.msgtype](message, self.connection)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._end(error)
+
+    def _end(self, error: Exception) -> None:
+        """An error of our own code keeps its traceback; of the others, which our pages do not set off, a line is enough."""
+        self.application.gate.turned_away["bad_message"] += 1
+        ours = raised_by_us(error)
+        level = logging.ERROR if ours else logging.WARNING
+        log.log(level, "bad_message: a websocket is closed over %.200r", error, exc_info=error if ours else None)
+        self.close(GONE, "reload the page")  # Bokeh's own answer would tell where our files are
 
     def on_close(self) -> None:
         self.application.sockets.pop(self, None)
@@ -180,3 +204,9 @@ class GuardedSocket(WSHandler):
 def _lasts(token: str) -> bool:
     """Whether Bokeh, which looks a moment later, will still take it."""
     return bool(get_token_payload(token).get("session_expiry", 0) > time.time() + 1)
+
+
+def raised_by_us(error: Exception) -> bool:
+    """Whether it was raised in code of ours, or in what that called; the first frame is the one that caught it."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)][1:]
+    return any(frame.f_globals.get("__name__", "").startswith("monitor_platform.") for frame in frames)

@@ -10,7 +10,9 @@ import pytest
 import requests
 import urllib3
 
+from monitor_platform.access.doors import raised_by_us
 from monitor_platform.bounds import MOST_FILTERS, MOST_RANGES, MOST_VALUES
+from monitor_platform.measures.filters import Range
 from monitor_platform.measures.registry import MEASURES
 from tests.monitor_platform.access.sockets import Socket
 from tests.monitor_platform.measures.samples import record, write_log
@@ -209,20 +211,49 @@ def test_a_bar_or_a_region_that_is_not_drawn_is_nobodys_choice(monitor, place):
     assert errors(monitor) == wrong
 
 
-@pytest.mark.parametrize(
-    ("kind", "content"),
-    [
-        ("PATCH-DOC", {"events": [{"kind": "ModelChanged", "model": {"id": "no such"}, "attr": "indices", "new": [1]}]}),
-        ("PATCH-DOC", {"events": [{"kind": "MadeUp"}]}),
-        ("PATCH-DOC", {}),
-    ],
-)
-def test_a_message_that_no_page_sends_ends_its_connection_and_says_nothing_of_us(monitor, kind, content):
+def message(kind: str, content: object) -> list[str]:
+    return [json.dumps(part) for part in ({"msgtype": kind, "msgid": "1"}, {}, content)]
+
+
+MADE_UP = {
+    "an unknown model": message(
+        "PATCH-DOC", {"events": [{"kind": "ModelChanged", "model": {"id": "no such"}, "attr": "indices", "new": [1]}]}
+    ),
+    "an unknown event": message("PATCH-DOC", {"events": [{"kind": "MadeUp"}]}),
+    "no content": message("PATCH-DOC", {}),
+    "content of another shape": message("PATCH-DOC", 5),
+    "an unknown kind": message("MADE-UP", {}),
+    "a document of one's own": message("PUSH-DOC", {"doc": {"roots": [], "title": "mine", "version": "3"}}),
+    "no JSON": ["{", "{", "{"],
+    "no head": ["[]", "{}", "{}"],
+    "lines that a log would take for its own": ['"\\nERROR x\\u001b[31m"', "{}", "{}"],
+    "nested beyond reason": ["[" * 30_000, "{}", "{}"],
+    "bytes": [b"\x00\xff"],
+}
+
+
+@pytest.mark.parametrize("said", MADE_UP.values(), ids=MADE_UP)
+def test_a_message_that_no_page_sends_ends_its_connection_and_costs_a_line_of_the_log(monitor, said):
+    before, lines = turned_away(monitor), len(monitor.said().splitlines())
     with Viewer(monitor) as viewer:
-        before = turned_away(monitor)
-        viewer.socket.say(kind, content)
+        for part in said:
+            viewer.socket.send(part)
         assert viewer.socket.close_code() == 1008
     assert turned_away(monitor) == before + 1
+    said_of_it = monitor.said().splitlines()[lines:]
+    assert len(said_of_it) == 1, said_of_it
+    line = said_of_it[0]
+    assert " WARNING monitor_platform.access.doors: bad_message: " in line
+    assert len(line) < 300
+    assert line.isprintable()
+
+
+def test_an_error_of_our_own_keeps_its_traceback():
+    with pytest.raises(ValueError, match="Expecting value") as not_ours:
+        json.loads("no JSON")
+    with pytest.raises(ValueError, match="range") as ours:
+        Range.parse("no range")
+    assert (raised_by_us(not_ours.value), raised_by_us(ours.value)) == (False, True)
 
 
 def errors(monitor: Server) -> int:
