@@ -5,10 +5,11 @@ A file whose every frame is whole is handed over as it lies; of any other, the w
 
 import csv
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import zstandard
 
@@ -16,8 +17,10 @@ from feedback_wire.frames import PREAMBLE, Damage
 from feedback_wire.log_name import Form
 from feedback_wire.message import FIELD_NAMES
 from feedback_wire.record import RECORD_FIELD_NAMES
-from monitor_platform.reading.parquet import check_parquet
 from monitor_platform.reading.survey import Survey, survey
+
+if TYPE_CHECKING:
+    from monitor_platform.reading.parquet import CheckedParquet
 
 COLUMNS = (*RECORD_FIELD_NAMES, *FIELD_NAMES, "extra", "other")
 """The columns of CSV and Parquet logs, in order."""
@@ -44,8 +47,7 @@ class VerifiedLog:
     columns: tuple[str, ...] = COLUMNS
 
 
-@contextmanager
-def open_log(path: Path, *, form: Form | None = None, start: int = 0) -> Iterator[VerifiedLog]:
+def open_log(path: Path, *, form: Form | None = None, start: int = 0) -> AbstractContextManager[VerifiedLog]:
     """The verified records of `path`; what was salvaged is deleted with the context.
 
     `form` is told by the name unless given. `start`: only whole frames from this offset on, which is how a journal that grows is
@@ -53,23 +55,8 @@ def open_log(path: Path, *, form: Form | None = None, start: int = 0) -> Iterato
     """
     form = form or form_of(path)
     if form is None:
-        yield VerifiedLog(source=path, path=path, form=None, records=None, end=path.stat().st_size)
-    elif form is Form.PARQUET:
-        with _Scratch() as scratch:
-            checked = check_parquet(path, scratch.file)
-            yield VerifiedLog(
-                source=path,
-                path=checked.path,
-                form=form,
-                records=checked.records,
-                lost=checked.lost,
-                damages=checked.damages,
-                end=path.stat().st_size,
-                columns=checked.columns,
-            )
-    else:
-        with _open_frames(path, form, start) as log:
-            yield log
+        return _open_bare(path)
+    return _open_parquet(path) if form is Form.PARQUET else _open_frames(path, form, start)
 
 
 def form_of(path: Path) -> Form | None:
@@ -87,6 +74,34 @@ class _Scratch(ExitStack):
 
     def file(self) -> Path:
         return Path(self.enter_context(tempfile.TemporaryDirectory(prefix="swarmscope-"))) / "salvaged"
+
+
+@contextmanager
+def _open_bare(path: Path) -> Iterator[VerifiedLog]:
+    yield VerifiedLog(source=path, path=path, form=None, records=None, end=path.stat().st_size)
+
+
+def _open_parquet(path: Path) -> AbstractContextManager[VerifiedLog]:
+    # Arrow takes as long to import as a hundred thousand records to read, and other forms do without it.
+    from monitor_platform.reading.parquet import check_parquet
+
+    return _open_checked(path, check_parquet)
+
+
+@contextmanager
+def _open_checked(path: Path, check: "Callable[[Path, Callable[[], Path]], CheckedParquet]") -> Iterator[VerifiedLog]:
+    with _Scratch() as scratch:
+        checked = check(path, scratch.file)
+        yield VerifiedLog(
+            source=path,
+            path=checked.path,
+            form=Form.PARQUET,
+            records=checked.records,
+            lost=checked.lost,
+            damages=checked.damages,
+            end=path.stat().st_size,
+            columns=checked.columns,
+        )
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from monitor_platform.placing import Placing
 from monitor_platform.scoring import Scoring
 from swarmscope.commands import end_over, or_defaults
 from swarmscope.moment import END_OF_TIME_MS, unix_ms
@@ -57,11 +58,7 @@ def analyze(
     html: Path | None = None,
     period: float = 30.0,
     scoring: Annotated[Scoring | None, Parameter(name="*")] = None,
-    geo_city: Path | None = None,
-    geo_asn: Path | None = None,
-    districts: str = "",
-    district_name: str = "name",
-    area_resolution: int | None = None,
+    placing: Annotated[Placing | None, Parameter(name="*")] = None,
 ) -> None:
     """Measure recorded logs of any form; the exit code is 1 if there is not one record in them.
 
@@ -94,19 +91,8 @@ def analyze(
         Also write a page with the four views and the numbers; it needs no server and no network.
     period
         For the report: the end hosts' reporting period in seconds; who has been silent for longer is no longer present.
-    geo_city
-        GeoIP2 or GeoLite2 City database instead of the small one for Hong Kong that is shipped.
-    geo_asn
-        GeoIP2 or GeoLite2 ASN database instead of the one that is shipped.
-    districts
-        Districts of any place, a GeoJSON file; or hong-kong (the default without --geo-city) or countries (with it).
-    district_name
-        Property of the file of --districts that has a district's name.
-    area_resolution
-        Size of areas, as a resolution of the H3 grid: 0 (2,300 km across) to 9 (350 m); Hong Kong's 38 areas are of 6.
     """
-    from monitor_platform.geo.atlas import atlas_for
-    from monitor_platform.geo.locator import Locator
+    from monitor_platform.geo.locator import locator_for
     from monitor_platform.measures.gathering import columns_for
     from monitor_platform.measures.open import open_logs
     from monitor_platform.measures.p1203 import write_inputs
@@ -125,8 +111,7 @@ def analyze(
         check_columns((*columns, *filters))
         quality, scored = models_of(or_defaults(scoring, Scoring)), chosen(models)
         asked = _span(begin, end)
-        atlas = atlas_for(city=geo_city, districts=districts, name_key=district_name, resolution=area_resolution)
-        with Locator(geo_city, geo_asn, atlas=atlas) as locator, _progress() as progress:
+        with locator_for(or_defaults(placing, Placing)) as locator, _progress() as progress:
             needed = columns_for((*columns, *filters), [quality[name] for name in scored])
             table = open_logs(
                 paths,
@@ -239,16 +224,14 @@ def _covered(table: "FeedbackTable", asked: "Span | None", begin: str | None, en
 @contextmanager
 def _progress() -> "Iterator[Progress | None]":
     """A bar on standard error while someone watches."""
+    if not sys.stderr.isatty():
+        yield None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    with Progress(
-        TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console, transient=True
-    ) as bar:
+    shown = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*shown, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
