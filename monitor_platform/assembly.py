@@ -18,8 +18,7 @@ from monitor_platform.audience_metrics import AudienceFigures
 from monitor_platform.dashboard.history import History
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.entrance import allowed_hosts, gate_of, listen, url_of
-from monitor_platform.geo.atlas import Atlas, atlas_for
-from monitor_platform.geo.locator import Locator
+from monitor_platform.geo.locator import Locator, locator_for
 from monitor_platform.history.catch_up import last_minutes
 from monitor_platform.history.follow import Follower
 from monitor_platform.history.retention import Retention
@@ -47,7 +46,7 @@ def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStac
 
     Also what is to run beside the server, until it ends.
     """
-    locator = opened.enter_context(Locator(settings.geo_city, settings.geo_asn, atlas=_atlas(settings)))
+    locator = opened.enter_context(locator_for(settings))
     models = models_of(settings)
     table = opened.enter_context(closing(_table(settings, locator, models)))
     _tell_damages(table)
@@ -94,15 +93,6 @@ def _alerts(settings: Settings, alerting: Alerting, feed: Feed | None, tls: Tls,
 
 def _is_complete(feed: Feed) -> bool:
     return not feed.status().reading_back
-
-
-def _atlas(settings: Settings) -> Atlas:
-    return atlas_for(
-        city=settings.geo_city,
-        districts=settings.districts,
-        name_key=settings.district_name,
-        resolution=settings.area_resolution,
-    )
 
 
 def _table(settings: Settings, locator: Locator, models: Models) -> FeedbackTable:

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from monitor_platform.access.proxies import networks
+from monitor_platform.placing import Placing
 from monitor_platform.scoring import Scoring
 from monitor_platform.tls import check_pairs
 
@@ -16,7 +17,7 @@ _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Scoring):
+class Settings(Scoring, Placing):
     """Settings of `swarmscope monitor`; ValueError says what is wrong and what to do."""
 
     listen: str = "127.0.0.1:8070"
@@ -84,21 +85,6 @@ class Settings(Scoring):
 
     alerts: Path | None = None
     """File of rules (TOML): what to watch, and whom to tell; docs/alerts.md."""
-
-    geo_city: Path | None = None
-    """GeoIP2 or GeoLite2 City database instead of the small one for Hong Kong that is shipped."""
-
-    geo_asn: Path | None = None
-    """GeoIP2 or GeoLite2 ASN database instead of the one that is shipped."""
-
-    districts: str = ""
-    """Districts of any place, a GeoJSON file; or hong-kong (the default without --geo-city) or countries (with it)."""
-
-    district_name: str = "name"
-    """Property of the file of --districts that has a district's name."""
-
-    area_resolution: int | None = None
-    """Size of the map's areas, as a resolution of the H3 grid: 0 (2,300 km across) to 9 (350 m); Hong Kong's 38 areas are of 6."""
 
     def __post_init__(self) -> None:
         self._check_mode()

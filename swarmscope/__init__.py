@@ -15,6 +15,11 @@ def open_logs(
     where: Mapping[str, str] | None = None,
     models: Sequence[str] = ("mos",),
     model_set: Sequence[str] = (),
+    geo_city: str | Path | None = None,
+    geo_asn: str | Path | None = None,
+    districts: str | Path = "",
+    district_name: str = "name",
+    area_resolution: int | None = None,
 ) -> Any:  # noqa: ANN401 - each of the three has its own type, and none of them is imported unless asked for
     """Recorded logs as a frame of messages: checked, each message once, located and scored.
 
@@ -24,9 +29,18 @@ def open_logs(
     `models`, called as its measure. Missing values are null; `channel`, `isp`, `app` and `platform` are "unknown" instead.
 
     `begin` and `end` are ISO 8601 or Unix ms, half-open, by `received_ms`; `where` filters as `swarmscope analyze --where` does;
-    `model_set` changes coefficients, such as `["mos_stalling.length=0.2"]`. ValueError and FileNotFoundError say what is wrong;
+    `model_set` changes coefficients, such as `["mos_stalling.length=0.2"]`; `geo_city`, `geo_asn`, `districts`, `district_name` and
+    `area_resolution` place addresses as the flags of those names do. ValueError and FileNotFoundError say what is wrong;
     what is damaged is left out, with a warning that names it.
     """
+    from monitor_platform.placing import Placing
     from swarmscope.frames import frame
 
-    return frame([Path(path) for path in paths], as_, begin, end, where or {}, models, model_set)
+    placing = Placing(
+        geo_city=None if geo_city is None else Path(geo_city),
+        geo_asn=None if geo_asn is None else Path(geo_asn),
+        districts=str(districts),
+        district_name=district_name,
+        area_resolution=area_resolution,
+    )
+    return frame([Path(path) for path in paths], as_, begin, end, where or {}, models, model_set, placing)

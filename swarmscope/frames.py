@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monitor_platform.geo.locator import Locator
+from monitor_platform.geo.locator import locator_for
 from monitor_platform.measures.open import open_logs
 from monitor_platform.measures.quality.catalogue import catalogue, chosen, mos_of
 from monitor_platform.measures.quality.model import call
 from monitor_platform.measures.selection import Selection, Span
+from monitor_platform.placing import Placing
 from swarmscope.moment import END_OF_TIME_MS, unix_ms
 
 _FORMS = ("pandas", "polars", "duckdb")
@@ -23,13 +24,14 @@ def frame(
     where: Mapping[str, str],
     models: Sequence[str],
     model_set: Sequence[str],
+    placing: Placing,
 ) -> Any:  # noqa: ANN401 - see swarmscope.open_logs
     """The messages as `as_` says."""
     if as_ not in _FORMS:
         raise ValueError(f"as_ is {as_!r}; choose from {', '.join(_FORMS)}")
     quality, scored = catalogue(settings=model_set), chosen(",".join(models))
     span = Span(0 if begin is None else unix_ms(begin), END_OF_TIME_MS if end is None else unix_ms(end))
-    with Locator() as locator:
+    with locator_for(placing) as locator:
         table = open_logs(paths, locator=locator, mos=mos_of(quality), models=quality, span=span)
     for damage in table.damages:
         warnings.warn(f"damaged: {damage}", stacklevel=3)

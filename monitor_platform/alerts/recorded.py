@@ -10,20 +10,20 @@ from monitor_platform.alerts.rules import Rule
 from monitor_platform.alerts.watch import AlertWatch, Told
 from monitor_platform.geo.locator import Locator
 from monitor_platform.measures.extent import extent
-from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.open import find_logs, open_logs
+from monitor_platform.measures.quality.catalogue import Models, mos_of
 from monitor_platform.measures.selection import Span
 
 HOUR_MS = 3_600_000
 
 
-def judge_logs(rules: tuple[Rule, ...], paths: Sequence[Path], locator: Locator) -> Iterator[Told]:
+def judge_logs(rules: tuple[Rule, ...], paths: Sequence[Path], locator: Locator, models: Models) -> Iterator[Told]:
     """What the rules would have told, in its order; as `open_logs` for paths that are no logs."""
     told: list[Told] = []
     watch = AlertWatch(rules, told.append)
     logs = find_logs(paths)
     for span in _hours(logs):
-        with closing(open_logs(logs, locator=locator, mos=MosModel(), span=span)) as table:
+        with closing(open_logs(logs, locator=locator, mos=mos_of(models), models=models, span=span)) as table:
             whole = extent(table)
             if whole is not None:
                 last_ms = whole.to_ms + MINUTE_MS

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Self
 
 from monitor_platform.geo import maps
-from monitor_platform.geo.atlas import Atlas
+from monitor_platform.geo.atlas import Atlas, atlas_for
 from monitor_platform.geo.databases import Address, open_asn, open_city
 from monitor_platform.geo.fixes import Fix, country_of
 from monitor_platform.geo.places import NOWHERE, Place
+from monitor_platform.placing import Placing
 
 HONG_KONG_CITY = maps.SHIPPED / "hong_kong_city.mmdb"
 HONG_KONG_ASN = maps.SHIPPED / "hong_kong_asn.mmdb"
@@ -63,6 +64,17 @@ class Locator:
             district=self.atlas.districts.part_of(fix),
             isp=self._asn.isp(address),
         )
+
+
+def locator_for(placing: Placing) -> Locator:
+    """ValueError says what is wrong with a database or with the map."""
+    atlas = atlas_for(
+        city=placing.geo_city,
+        districts=placing.districts,
+        name_key=placing.district_name,
+        resolution=placing.area_resolution,
+    )
+    return Locator(placing.geo_city, placing.geo_asn, atlas=atlas)
 
 
 def public_address(ip: str) -> Address | None:

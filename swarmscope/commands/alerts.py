@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from swarmscope.commands import refuse
+from monitor_platform.placing import Placing
+from monitor_platform.scoring import Scoring
+from swarmscope.commands import end_over, or_defaults, refuse
 
 if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
     from monitor_platform.alerts.watch import Told
@@ -20,10 +22,19 @@ command = App(name="alerts", help_epilogue="Examples:\n\n    swarmscope alerts t
     help_epilogue=(
         "Examples:\n\n"
         "    swarmscope alerts test rules.toml mirror/\n\n"
+        "    swarmscope alerts test rules.toml mirror/ --geo-city GeoLite2-City.mmdb --districts wards.geojson\n\n"
         "    swarmscope alerts test rules.toml data/fs1 data/fs2 --json | jq 'select(.severity == \"critical\")'"
     ),
 )
-def dry_run(rules: Path, paths: list[Path], /, *, as_json: Annotated[bool, Parameter(name="--json")] = False) -> None:
+def dry_run(
+    rules: Path,
+    paths: list[Path],
+    /,
+    *,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+    scoring: Annotated[Scoring | None, Parameter(name="*")] = None,
+    placing: Annotated[Placing | None, Parameter(name="*")] = None,
+) -> None:
     """Run rules over recorded logs, and say what would have been told, and when. Nobody is told; the exit code is 0 either way.
 
     Parameters
@@ -37,20 +48,21 @@ def dry_run(rules: Path, paths: list[Path], /, *, as_json: Annotated[bool, Param
     """
     from monitor_platform.alerts.recorded import judge_logs
     from monitor_platform.alerts.rules import BadRules, read_rules
-    from monitor_platform.geo.locator import Locator
+    from monitor_platform.geo.locator import locator_for
+    from monitor_platform.measures.quality.catalogue import models_of
 
+    told = 0
     try:
         wanted = read_rules(rules)
-    except BadRules as wrong:
-        refuse(wrong)
-    told = 0
-    with Locator() as locator:
-        try:
-            for each in judge_logs(wanted.rules, paths, locator):
+        models = models_of(or_defaults(scoring, Scoring))
+        with locator_for(or_defaults(placing, Placing)) as locator:
+            for each in judge_logs(wanted.rules, paths, locator, models):
                 told += each.alert.ended_ms is None
                 _print(each, as_json)
-        except ValueError as wrong:
-            sys.exit(f"swarmscope alerts test: {wrong}")
+    except BadRules as wrong:
+        refuse(wrong)
+    except (ValueError, OSError) as error:
+        end_over(error, "swarmscope alerts test")
     print(f"{told} alerts in all, by {len(wanted.rules)} rules", file=sys.stderr)
 
 

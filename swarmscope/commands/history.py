@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from monitor_platform.placing import Placing
 from monitor_platform.scoring import MosFlags
 from swarmscope.commands import end_over, or_defaults
 from swarmscope.moment import END_OF_TIME_MS, unix_ms
@@ -53,11 +54,7 @@ def build(
     into: Path,
     period: float = 30.0,
     scoring: Annotated[MosFlags | None, Parameter(name="*")] = None,
-    geo_city: Path | None = None,
-    geo_asn: Path | None = None,
-    districts: str = "",
-    district_name: str = "name",
-    area_resolution: int | None = None,
+    placing: Annotated[Placing | None, Parameter(name="*")] = None,
 ) -> None:
     """Take sealed logs into a history; what it holds already is passed over, so that it can be run again and again.
 
@@ -69,27 +66,15 @@ def build(
         Folder of the history; made if need be. About 20 MB for a day of 10,000 viewers.
     period
         The end hosts' reporting period in seconds: who has been silent for longer is no longer present.
-    geo_city
-        GeoIP2 or GeoLite2 City database instead of the small one for Hong Kong that is shipped.
-    geo_asn
-        GeoIP2 or GeoLite2 ASN database instead of the one that is shipped.
-    districts
-        Districts of any place, a GeoJSON file; or hong-kong (the default without --geo-city) or countries (with it).
-    district_name
-        Property of the file of --districts that has a district's name.
-    area_resolution
-        Size of areas, as a resolution of the H3 grid: 0 (2,300 km across) to 9 (350 m); Hong Kong's 38 areas are of 6.
     """
-    from monitor_platform.geo.atlas import atlas_for
-    from monitor_platform.geo.locator import Locator
+    from monitor_platform.geo.locator import locator_for
     from monitor_platform.history.catch_up import catch_up
     from monitor_platform.history.store import Basis, HistoryStore
     from monitor_platform.measures.quality.catalogue import mos_said
 
     try:
         basis = Basis(mos=mos_said(or_defaults(scoring, MosFlags)), period_s=period)
-        atlas = atlas_for(city=geo_city, districts=districts, name_key=district_name, resolution=area_resolution)
-        with Locator(geo_city, geo_asn, atlas=atlas) as locator, HistoryStore(into, basis) as store, _progress() as progress:
+        with locator_for(or_defaults(placing, Placing)) as locator, HistoryStore(into, basis) as store, _progress() as progress:
             taken = catch_up(store, paths, locator, progress=progress)
     except (ValueError, OSError) as error:
         end_over(error, "swarmscope history")

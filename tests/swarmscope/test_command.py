@@ -111,6 +111,9 @@ WRONG = [
     ("analyze logs --districts nowhere", "there is no nowhere; --districts needs a GeoJSON file"),
     ("analyze file", "file is no log"),
     ("alerts test nowhere.toml logs", "nowhere.toml cannot be read as rules: it is not there"),
+    ("alerts test rules.toml logs --districts nowhere", "there is no nowhere; --districts needs a GeoJSON file"),
+    ("alerts test rules.toml logs --model-set shoe=1", "shoe"),
+    ("alerts test rules.toml file", "file is no log"),
     ("alerts test folder logs", "folder cannot be read as rules: it is a folder"),
     ("history build logs --into file", "file: there is a file where a folder is needed"),
     ("history build logs --into /proc/no", "/proc/no: it is not there, and cannot be made"),
@@ -133,6 +136,7 @@ WRONG = [
 def test_whatever_is_said_wrongly_ends_with_2_and_a_line_that_says_what_to_do(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "nonsense").write_text("{")
+    (tmp_path / "rules.toml").write_text('[[rule]]\nname = "bad"\nmeasure = "mos"\nbelow = 3\n')
     (tmp_path / "folder").mkdir()
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs/20120807T093000Z-fs1-0000.journal").touch()

@@ -100,6 +100,26 @@ def test_the_command_tells_of_recorded_logs_what_would_have_been_told(tmp_path):
     assert begun["worst_sessions"][0]["session_id"] == "HGC-0"
 
 
+def test_the_command_judges_by_districts_of_ones_own_and_by_models_as_told(tmp_path):
+    at_home = [each | {"ip": "1.36.209.7", "continuity": 0.5} for each in an_evening()]
+    write_log(tmp_path / "logs", at_home)
+    rules, wards = tmp_path / "rules.toml", tmp_path / "wards.geojson"
+    rules.write_text('[[rule]]\nname = "bad"\nmeasure = "mos"\nwhere = {district = "All of it"}\nbelow = 5\n')
+    ring = [[113, 22], [115, 22], [115, 23], [113, 23], [113, 22]]
+    place = {"type": "Feature", "properties": {"name": "All of it"}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    wards.write_text(json.dumps({"type": "FeatureCollection", "features": [place]}))
+    command = [sys.executable, "-m", "swarmscope", "alerts", "test", str(rules), str(tmp_path / "logs"), "--json"]
+
+    def told(*flags):
+        shown = subprocess.run([*command, *flags], capture_output=True, check=True, text=True, timeout=60).stdout
+        return [json.loads(line)["value"] for line in shown.splitlines()]
+
+    assert told() == []
+    [value] = told("--districts", str(wards))
+    [better] = told("--districts", str(wards), "--mos-c1", "-0.5")
+    assert value < better < 5
+
+
 def test_rules_that_make_no_sense_end_the_command_with_two(tmp_path):
     rules = tmp_path / "rules.toml"
     rules.write_text('[[rule]]\nname = "x"\nmeasure = "moss"\nbelow = 3\n')

@@ -117,6 +117,21 @@ def test_a_notebook_gets_each_message_once_located_and_scored(logs):
     assert frame.mos_stalling.isna().tolist() == [True, False]
 
 
+def test_a_notebook_says_which_map_it_wants_as_a_command_does(tmp_path):
+    write_log(tmp_path / "logs", [record(ip="1.36.209.7")])
+    [usual] = swarmscope.open_logs(tmp_path / "logs").district
+    [country] = swarmscope.open_logs(tmp_path / "logs", districts="countries").district
+    assert (usual, country) == ("Yuen Long", "Hong Kong")
+    (tmp_path / "wards.geojson").write_text(
+        '{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"ward": "All of it"}, "geometry": '
+        '{"type": "Polygon", "coordinates": [[[113, 22], [115, 22], [115, 23], [113, 23], [113, 22]]]}}]}'
+    )
+    [own] = swarmscope.open_logs(tmp_path / "logs", districts=tmp_path / "wards.geojson", district_name="ward").district
+    assert own == "All of it"
+    with pytest.raises(ValueError, match="there is no nowhere"):
+        swarmscope.open_logs(tmp_path / "logs", districts="nowhere")
+
+
 def test_a_relation_outlives_the_call(logs):
     relation = swarmscope.open_logs(logs, as_="duckdb", end="2100-01-01")
     assert relation.aggregate("count(*), count(DISTINCT session_id)").fetchall() == [(3, 2)]
