@@ -6,8 +6,9 @@ For people and their scripts (`swarmscope logs`). A log is read as a whole into 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
+from feedback_server.archive.bare_lines import BARE, bare_pieces
 from feedback_server.archive.framed import Inflated, inflated_frames, line_frames
 from feedback_wire.frames import HEADER_BYTES, Damage, Frame, Kind, walk
 from feedback_wire.log_name import Form
@@ -32,13 +33,16 @@ class Lost:
 
 Part = Records | Damage | Lost
 
+Readable = Form | Literal["jsonl"]
+"""A form of logs, or `BARE`."""
 
-def form_of(path: Path) -> Form | None:
+
+def form_of(path: Path) -> Readable | None:
     """The form that the file's name says, or None: it is no log."""
-    return next((form for form in Form if path.name.endswith(f".{form}")), None)
+    return next((form for form in (*Form, BARE) if path.name.endswith(f".{form}")), None)
 
 
-def read_log(path: Path, form: Form) -> Iterator[Part]:
+def read_log(path: Path, form: Readable) -> Iterator[Part]:
     """All records of a log in order, and all that is wrong with it. OSError if the file cannot be read."""
     match form:
         case Form.PARQUET:
@@ -49,6 +53,8 @@ def read_log(path: Path, form: Form) -> Iterator[Part]:
             yield from _with_losses(line_frames(path.read_bytes()), sealed=path)
         case Form.JOURNAL:
             yield from _with_losses(line_frames(path.read_bytes()), sealed=None)
+        case "jsonl":
+            yield from _bare_parts(path)
 
 
 def sealed_count(file: BinaryIO, form: Form) -> int:
@@ -99,6 +105,17 @@ def _csv_frames(data: bytes) -> Iterator[Inflated | Damage]:
             yield Inflated(found.header, found.offset, found.size, lines)
         except ValueError as error:
             yield Damage(found.offset, found.size, str(error))
+
+
+def _bare_parts(path: Path) -> Iterator[Part]:
+    first = 0
+    for found in bare_pieces(path):
+        if isinstance(found, Damage):
+            yield found
+        else:
+            count, lines = found
+            yield Records(first, count, lines)
+            first += count
 
 
 def _parquet_parts(path: Path) -> Iterator[Part]:

@@ -16,7 +16,8 @@ import orjson
 from cyclopts import App, Parameter
 
 from feedback_server.archive import log_writer
-from feedback_server.archive.reading import Lost, Records, form_of, read_log
+from feedback_server.archive.bare_lines import BARE
+from feedback_server.archive.reading import Lost, Readable, Records, form_of, read_log
 from feedback_server.settings import FORMS
 from feedback_wire.frames import Damage
 from feedback_wire.log_name import Form
@@ -34,10 +35,11 @@ command = App(
         "    swarmscope logs cat --from 2012-08-07T09:30:00Z --to 2012-08-07T10:00:00Z feedback-data\n\n"
         "    swarmscope logs verify feedback-data\n\n"
         "    swarmscope logs convert --to parquet -o archive feedback-data\n\n"
+        "    swarmscope logs convert --to parquet -o archive friday.jsonl\n\n"
         "    swarmscope logs replay /var/lib/swarmscope/spool/quarantine/* --coordinator http://127.0.0.1:8080 --key KEY"
     ),
 )
-_FRAMES = {Form.PARQUET: "row groups"}
+_ENDINGS = ".journal, .jsonl.zst, .csv.zst, .parquet or .jsonl"
 _RECEIVED = re.compile(rb'\{"received_ms":(\d{1,18})[,}]')
 _PROGRESS_EVERY_S = 1.0
 
@@ -98,7 +100,7 @@ def verify(paths: list[Path], /) -> None:
             else:
                 findings.append(_finding(path, part))
         verdict = "damaged" if findings else "good"
-        print(f"{plain(str(path))}: {verdict}, {records} records in {frames} {_FRAMES.get(form, 'frames')}")
+        print(f"{plain(str(path))}: {verdict}, {records} records in {_parts(form, frames)}")
         for finding in findings:
             print(f"  {finding}")
         all_good = all_good and not findings
@@ -178,7 +180,7 @@ def _check_targets(targets: Mapping[Path, Path]) -> None:
         sources[target] = source
 
 
-def _convert(path: Path, form: Form, target: Path, to: Form) -> bool:
+def _convert(path: Path, form: Readable, target: Path, to: Form) -> bool:
     """Write one log anew under a temporary name, then give it its own; False if some of it was damaged, or there is nothing."""
     good = True
     unfinished = target.with_name(f".{target.name}.unfinished")
@@ -200,15 +202,15 @@ def _convert(path: Path, form: Form, target: Path, to: Form) -> bool:
     return good
 
 
-def _logs(paths: Sequence[Path]) -> list[tuple[Path, Form]]:
+def _logs(paths: Sequence[Path]) -> list[tuple[Path, Readable]]:
     """The logs that `paths` name, folders by the names in them."""
     found = [log for path in paths for log in _logs_at(path)]
     if not found:
-        sys.exit("no logs there: name files that end in .journal, .jsonl.zst, .csv.zst or .parquet, or a folder of them")
+        sys.exit(f"no logs there: name files that end in {_ENDINGS}, or a folder of logs")
     return found
 
 
-def _told(logs: Sequence[tuple[Path, Form]]) -> Iterator[tuple[Path, Form]]:
+def _told(logs: Sequence[tuple[Path, Readable]]) -> Iterator[tuple[Path, Readable]]:
     """The logs one by one; a line now and then on a terminal says how far it is."""
     said_s = time.monotonic()
     for number, log in enumerate(logs):
@@ -218,15 +220,22 @@ def _told(logs: Sequence[tuple[Path, Form]]) -> Iterator[tuple[Path, Form]]:
         yield log
 
 
-def _logs_at(path: Path) -> list[tuple[Path, Form]]:
+def _logs_at(path: Path) -> list[tuple[Path, Readable]]:
     if path.is_dir():
-        return [(log, form) for log in sorted(path.iterdir()) if (form := form_of(log)) and not log.name.startswith(".")]
+        known = ((log, form_of(log)) for log in sorted(path.iterdir()) if not log.name.startswith("."))
+        return [(log, form) for log, form in known if form is not None and form != BARE]
     form = form_of(path)
     if not path.exists():
         sys.exit(f"there is no {path}")
     if form is None or not path.is_file():
-        sys.exit(f"{path} is no log: one ends in .journal, .jsonl.zst, .csv.zst or .parquet")
+        sys.exit(f"{path} is no log: one ends in {_ENDINGS}")
     return [(path, form)]
+
+
+def _parts(form: Readable, number: int) -> str:
+    if form == BARE:
+        return "bare lines, which have no checksums"
+    return f"{number} {'row groups' if form is Form.PARQUET else 'frames'}"
 
 
 def _finding(path: Path, part: Damage | Lost) -> str:

@@ -165,6 +165,34 @@ def test_a_reader_that_has_seen_enough_is_no_error(journal):
         assert reading.stderr.read() == ""
 
 
+def test_bare_lines_are_read_as_any_log_is(journal, tmp_path):
+    bare = tmp_path / "friday.jsonl"
+    bare.write_text(logs("cat", journal()).stdout)
+    assert logs("cat", bare).stdout == bare.read_text()
+    assert len(logs("cat", bare, "--from", str(MINUTE_MS + 1000)).stdout.splitlines()) == 4
+    assert logs("verify", bare).stdout == f"{bare}: good, 6 records in bare lines, which have no checksums\n"
+    for form, ending in (("parquet", "parquet"), ("csv", "csv.zst"), ("jsonl", "jsonl.zst")):
+        assert logs("convert", "--to", form, "-o", tmp_path / "new", bare).returncode == 0
+        assert shown(logs("cat", tmp_path / "new" / f"friday.{ending}").stdout) == [("s", seq) for seq in range(6)]
+    (journal().parent / "notes.jsonl").write_text("mine")
+    assert logs("verify", journal().parent).returncode == 0  # what lies in a folder and is no log of a server is passed over
+
+
+def test_a_line_that_is_no_record_costs_itself_and_is_named(journal, tmp_path):
+    bare = tmp_path / "friday.jsonl"
+    lines = logs("cat", journal()).stdout.splitlines(keepends=True)
+    wrong = ["{\n", "[1]\n", '{"received_ms":"soon"}\n', '{"received_ms":1,"extra":' + "[" * 500 + "]" * 500 + "}\n", "\udcff\n"]
+    bare.write_text("".join([lines[0], *wrong, *lines[1:], lines[0][:20]]), errors="surrogateescape")
+    for found in (logs("cat", bare), logs("cat", bare, "--to", "2100-01-01T00:00Z")):
+        assert (found.returncode, shown(found.stdout)) == (1, [("s", seq) for seq in range(6)])
+        assert len(found.stderr.splitlines()) == len(wrong) + 1
+        assert f"friday.jsonl: 2 bytes at offset {len(lines[0])} are damaged: the line is no JSON" in found.stderr
+        assert "(torn end)" in found.stderr.splitlines()[-1]
+    assert ": damaged, 6 records in bare lines" in logs("verify", bare).stdout
+    assert logs("convert", "--to", "parquet", "-o", tmp_path / "new", bare).returncode == 1
+    assert len(logs("cat", tmp_path / "new" / "friday.parquet").stdout.splitlines()) == 6
+
+
 @pytest.mark.parametrize("form", ["csv.zst", "parquet", "jsonl.zst", "journal"])
 def test_a_file_that_only_has_a_logs_name_is_called_damaged(tmp_path, form):
     path = tmp_path / f"20120807T093000Z-fs1-0000.{form}"
