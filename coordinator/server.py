@@ -23,6 +23,10 @@ _fork = multiprocessing.get_context("fork")
 _log = logging.getLogger(__name__)
 
 
+class CannotStart(Exception):  # noqa: N818 - it reads as what it says
+    """The folder that the operator has named cannot be had; the cause says why."""
+
+
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     if not settings.spool_max_bytes:
@@ -32,6 +36,7 @@ def run(settings: Settings) -> None:
     except OSError as error:
         sys.exit(f"swarmscope coordinator cannot start: --listen {settings.listen} cannot be had: {error.strerror or error}")
     with listener:
+        _make_folders(settings)
         if settings.workers == 1:
             serve(settings, listener, Place(), lambda: _announce(settings, listener))
         else:
@@ -51,6 +56,15 @@ def listen(settings: Settings) -> socket.socket:
         raise
     listener.set_inheritable(True)
     return listener
+
+
+def _make_folders(settings: Settings) -> None:
+    """Before any worker starts, or several would say the same; a quarantine that cannot be used keeps nobody from starting."""
+    for number in range(settings.workers if settings.spool_max_bytes else 0):
+        try:
+            (settings.spool / f"worker-{number}").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CannotStart(f"--spool {settings.spool} cannot be used: {error}") from error
 
 
 def _announce(settings: Settings, listener: socket.socket) -> None:

@@ -81,7 +81,8 @@ class _Server(uvicorn.Server):
         try:
             self._stores.open()  # not in the lifespan: uvicorn would tell a folder that cannot be used with a traceback
         except OSError as error:
-            _log.critical("the coordinator cannot start, --spool or --quarantine cannot be used: %s", error)
+            why = f"{error.filename}: {error.strerror}" if error.errno else error  # without Python's number for it
+            _log.critical("the coordinator cannot start, --spool or --quarantine cannot be used: %s", why)
             self.should_exit = True
             return
         if self._tls.listener is None:

@@ -5,8 +5,9 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from coordinator.server import run
+from coordinator.server import CannotStart, run
 from coordinator.settings import Settings
+from swarmscope.commands import end_over
 
 command = App(
     name="coordinator",
@@ -25,4 +26,7 @@ command = App(
 def coordinator(settings: Annotated[Settings, Parameter(name="*")]) -> None:
     """Take feedback messages from end hosts and answer when they are durable on a feedback server."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    run(settings)
+    try:
+        run(settings)
+    except CannotStart as error:
+        end_over(error, "swarmscope coordinator cannot start")

@@ -80,7 +80,11 @@ json.dump(ends, sys.stdout)
 
 LIVE = "monitor --insecure --feedback-server http://127.0.0.1:1 --listen 127.0.0.1:0"
 STATIC = "monitor --static logs --listen 127.0.0.1:0"
+TAKES = "coordinator --insecure --listen 127.0.0.1:0 --feedback-server http://127.0.0.1:1"
 WRONG = [
+    (f"{TAKES} --spool file", "--spool file cannot be used: there is a file where a folder is needed; name another, or remove it"),
+    (f"{TAKES} --spool file/within --workers 2", "--spool file/within cannot be used: there is a file where a folder is needed"),
+    (f"{TAKES} --spool /proc/no", "--spool /proc/no cannot be used: it is not there, and cannot be made there"),
     ("monitor --insecure --feedback-server nonsense", "--feedback-server is 'nonsense'"),
     ("monitor --insecure --feedback-server http://127.0.0.1:99999", "--feedback-server is 'http://127.0.0.1:99999'"),
     (f"{LIVE} --mirror file", "file: there is a file where a folder is needed"),
