@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d, TapTool
-from bokeh.plotting import figure
+from bokeh.models import ColumnDataSource, HoverTool, LinearAxis, NumeralTickFormatter, Quad, Range1d, TapTool
 
 from monitor_platform.measures.histogram import Histogram
 from monitor_platform.measures.registry import Measure
 from monitor_platform.views.palette import ACCENT, GROUND, MOS_SCALE, round_ends
+from monitor_platform.views.plots import Plots
 from monitor_platform.views.wording import count, say, title_of
 
 _TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
@@ -21,23 +21,16 @@ class HistogramView:
 
     def __init__(self) -> None:
         self.source = ColumnDataSource(_columns(None, None))
-        self.figure = figure(
-            sizing_mode="stretch_both",
-            tools="",
-            toolbar_location=None,
-            x_range=Range1d(start=0, end=1),
-            y_range=Range1d(start=0, end=100),
-            min_border=8,
-            outline_line_color=None,
-        )
-        self.figure.xgrid.visible = False
-        self.figure.yaxis.formatter = NumeralTickFormatter(format="0.[0]")
-        self.figure.yaxis.axis_label = "share of peers (%)"
-        self.figure.xaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
         self.other = ColumnDataSource(_columns(None, None))
+        plots = Plots()
+        self.figure = plots.plot(Range1d(start=0, end=1), Range1d(start=0, end=100), sizing_mode="stretch_both", min_border=8)
         self._edges: tuple[float, ...] = ()
-        self._quiet_axes()
-        self._draw_bars()
+        self._axis = plots.add_axis(
+            self.figure, LinearAxis(axis_label_standoff=8), "below", formatter=NumeralTickFormatter(format="0,0.[00]")
+        )
+        shares = LinearAxis(axis_label="share of peers (%)", axis_label_standoff=8)
+        plots.add_axis(self.figure, shares, "left", formatter=NumeralTickFormatter(format="0.[0]"))
+        self._draw_bars(plots)
 
     def show(self, measure: Measure, histogram: Histogram, *, against: Histogram | None = None, chosen: str = "") -> None:
         """Show the shares of `histogram`, whose edges are in the measure's unit, and outlines of those of `against`.
@@ -53,42 +46,22 @@ class HistogramView:
             self.figure.x_range.update(start=histogram.edges[0], end=histogram.edges[-1])
             highest = round_ends([0.0, *self.source.data["share"], *self.other.data["share"]])[1]
             self.figure.y_range.update(start=0, end=highest)
-        self.figure.xaxis.axis_label = title_of(measure)
+        self._axis.axis_label = title_of(measure)
 
-    def _quiet_axes(self) -> None:
-        self.figure.axis.minor_tick_line_color = None
-        self.figure.axis.axis_label_standoff = 8
-
-    def _draw_bars(self) -> None:
-        self.figure.quad(
-            left="left",
-            right="right",
-            top="share",
-            bottom=0,
-            source=self.other,
-            fill_color=None,
-            line_color=GROUND,
-            line_width=2,
-            line_dash="dashed",
-            level="overlay",
-        )
-        bars = self.figure.quad(
-            left="left",
-            right="right",
-            top="share",
-            bottom=0,
-            source=self.source,
-            fill_color="colour",
-            fill_alpha=0.9,
-            line_color=None,
-            selection_fill_alpha=0.95,
-            nonselection_fill_alpha=0.3,
-        )
+    def _draw_bars(self, plots: Plots) -> None:
+        ghost = _bar(fill_color=None, line_color=GROUND, line_width=2, line_dash="dashed")
+        plots.draw(self.figure, self.other, ghost, level="overlay")
+        plain, chosen, others = (_bar(fill_color="colour", fill_alpha=alpha, line_color=None) for alpha in (0.9, 0.95, 0.3))
+        bars = plots.draw(self.figure, self.source, plain, selection_glyph=chosen, nonselection_glyph=others)
         self.figure.add_tools(HoverTool(renderers=[bars], tooltips=_TIP), TapTool(renderers=[bars]))
 
     def range_at(self, index: int) -> str:
         """The filter that leaves the peers of the bar at `index`; none (empty) for a bar that only a made-up message can name."""
         return range_at(self._edges, index) if 0 <= index < len(self._edges) - 1 else ""
+
+
+def _bar(**looks: Any) -> Quad:  # noqa: ANN401 - whatever Quad takes
+    return Quad(left="left", right="right", top="share", bottom=0, **looks)
 
 
 def range_at(edges: Sequence[float], index: int) -> str:

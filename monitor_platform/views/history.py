@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from bokeh.models import ColumnDataSource, FactorRange, HoverTool, NumeralTickFormatter, Range1d
-from bokeh.plotting import figure
+from bokeh.models import CategoricalAxis, ColumnDataSource, FactorRange, HoverTool, LinearAxis, NumeralTickFormatter, Plot, Range1d
+from bokeh.models.glyphs import Line, Scatter
 
 from monitor_platform.views.palette import CATEGORIES, round_ends
+from monitor_platform.views.plots import Plots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,8 @@ class HistoryView:
     def __init__(self) -> None:
         self._periods = FactorRange(factors=[])
         self.source = ColumnDataSource({"period": []} | {name: [] for chart in CHARTS for name, _ in chart.columns})
-        self.figures = {chart.name: _drawn(chart, self._periods, self.source) for chart in CHARTS}
+        plots = Plots()
+        self.figures = {chart.name: _drawn(plots, chart, self._periods, self.source) for chart in CHARTS}
 
     def show(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Show a row of numbers for each period."""
@@ -67,26 +69,15 @@ def _scaled(value: float | None, per: float) -> float:
     return float("nan") if value is None else value / per
 
 
-def _drawn(chart: Chart, periods: FactorRange, source: ColumnDataSource) -> figure:
+def _drawn(plots: Plots, chart: Chart, periods: FactorRange, source: ColumnDataSource) -> Plot:
     """Without a legend: the page says whose line is whose, in its own colours for text."""
-    panel = figure(
-        sizing_mode="stretch_width",
-        height=190,
-        x_range=periods,
-        y_range=Range1d(start=0, end=1),
-        tools="",
-        toolbar_location=None,
-        outline_line_color=None,
-        min_border_left=56,
-    )
+    panel = plots.plot(periods, Range1d(start=0, end=1), sizing_mode="stretch_width", height=190, min_border_left=56)
+    plots.add_axis(panel, CategoricalAxis(major_label_orientation=0.9), "below")
+    plots.add_axis(panel, LinearAxis(), "left", formatter=NumeralTickFormatter(format=chart.digits))
     for (name, label), colour in zip(chart.columns, CATEGORIES, strict=False):
-        panel.line("period", name, source=source, line_color=colour, line_width=2)
-        points = panel.scatter("period", name, source=source, color=colour, size=6)
+        plots.draw(panel, source, Line(x="period", y=name, line_color=colour, line_width=2))
+        points = plots.draw(panel, source, Scatter(x="period", y=name, line_color=colour, fill_color=colour, size=6))
         panel.add_tools(HoverTool(renderers=[points], tooltips=[("", "@period"), (label, f"@{name}{{{chart.digits}}}")]))
-    panel.yaxis.formatter = NumeralTickFormatter(format=chart.digits)
-    panel.xaxis.major_label_orientation = 0.9
-    panel.yaxis.minor_tick_line_color = None
-    panel.xgrid.visible = False
     return panel
 
 

@@ -7,9 +7,8 @@ regions are cells of a grid, those with an audience are there and no others, and
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bokeh.models import ColumnDataSource, DataRange1d, HoverTool, LinearColorMapper, TapTool
+from bokeh.models import ColumnDataSource, DataRange1d, HoverTool, LinearColorMapper, MultiPolygons, Plot, Quad, TapTool
 from bokeh.models.renderers import GlyphRenderer
-from bokeh.plotting import figure
 
 from monitor_platform.geo.atlas import Atlas
 from monitor_platform.geo.divisions import Division
@@ -18,6 +17,7 @@ from monitor_platform.measures.regions import RegionValue
 from monitor_platform.measures.registry import Measure
 from monitor_platform.measures.slices import LOWER_IS_BETTER
 from monitor_platform.views.palette import ACCENT, GROUND, Scale, scale_for, scale_of_differences
+from monitor_platform.views.plots import Plots
 from monitor_platform.views.shapes import shapes_of
 from monitor_platform.views.window import LEAST_FOR_COUNTRIES, WORLD, Window, around_all, around_audience
 from monitor_platform.views.wording import change, count, difference, say
@@ -43,9 +43,10 @@ class RegionView:
         self._mapper = LinearColorMapper(palette=["#888888"], low=0, high=1, nan_color=NO_DATA)
         self.source = ColumnDataSource(_empty(regions))
         self._window = ColumnDataSource({"left": [], "bottom": [], "right": [], "top": []})
-        self.figure = _bare_figure()
-        self._land = _draw_land(self.figure, division.land) if division.land else None
-        self._draw_regions()
+        plots = Plots()
+        self.figure = _bare_plot(plots)
+        self._land = _draw_land(plots, self.figure, division.land) if division.land else None
+        self._draw_regions(plots)
         self._look_at(window_on(division, regions, ()))
 
     def show(
@@ -86,32 +87,32 @@ class RegionView:
                 self._land.visible = window.north - window.south >= LEAST_FOR_COUNTRIES
             self._window.data = edges
 
-    def _draw_regions(self) -> None:
-        framed = self.figure.quad(source=self._window, fill_alpha=0, line_alpha=0)
+    def _draw_regions(self, plots: Plots) -> None:
+        framed = plots.draw(self.figure, self._window, Quad(fill_alpha=0, line_alpha=0))
         for one_range in (self.figure.x_range, self.figure.y_range):
             one_range.update(renderers=[framed])
-        drawn = self.figure.multi_polygons(  # type: ignore[call-arg]  # the stubs know selection_line_alpha, but not its width
-            "xs",
-            "ys",
-            source=self.source,
+        plain = self._polygons(fill=0.88, line=0.8, hatch=0.4)
+        chosen = self._polygons(fill=0.88, line=1, hatch=0.4, line_color=ACCENT, line_width=3.5)
+        others = self._polygons(fill=0.45, line=0.5, hatch=0.3)
+        drawn = plots.draw(self.figure, self.source, plain, selection_glyph=chosen, nonselection_glyph=others)
+        self.figure.add_tools(HoverTool(renderers=[drawn], tooltips=_TIP), TapTool(renderers=[drawn]))
+
+    def _polygons(
+        self, *, fill: float, line: float, hatch: float, line_color: str = GROUND, line_width: float = 1
+    ) -> MultiPolygons:
+        """The regions' glyph with these opacities."""
+        return MultiPolygons(
             fill_color={"field": "value", "transform": self._mapper},
-            fill_alpha=0.88,
-            line_color=GROUND,
-            line_alpha=0.8,
-            line_width=1,
+            fill_alpha=fill,
+            line_color=line_color,
+            line_alpha=line,
+            line_width=line_width,
             hatch_pattern="hatch",
             hatch_color="#ffffff",
-            hatch_alpha=0.4,
+            hatch_alpha=hatch,
             hatch_scale=9,
             hatch_weight=1.5,
-            selection_line_color=ACCENT,
-            selection_line_alpha=1,
-            selection_line_width=3.5,
-            nonselection_fill_alpha=0.45,
-            nonselection_line_alpha=0.5,
-            nonselection_hatch_alpha=0.3,
         )
-        self.figure.add_tools(HoverTool(renderers=[drawn], tooltips=_TIP), TapTool(renderers=[drawn]))
 
 
 def scale_on(
@@ -148,29 +149,15 @@ def window_on(division: Division, regions: Sequence[Region], values: Sequence[Re
     return around_all([*regions, *division.land]) if regions else WORLD
 
 
-def _bare_figure() -> figure:
-    bare = figure(
-        sizing_mode="stretch_both",
-        match_aspect=True,
-        x_range=DataRange1d(range_padding=0.02),
-        y_range=DataRange1d(range_padding=0.02),
-        tools="",
-        toolbar_location=None,
-        x_axis_location=None,
-        y_axis_location=None,
-        min_border=0,
-        outline_line_color=None,
-        lod_threshold=None,
-    )
-    bare.grid.visible = False
-    return bare
+def _bare_plot(plots: Plots) -> Plot:
+    x_range, y_range = DataRange1d(range_padding=0.02), DataRange1d(range_padding=0.02)
+    return plots.plot(x_range, y_range, sizing_mode="stretch_both", match_aspect=True, min_border=0, lod_threshold=None)
 
 
-def _draw_land(onto: figure, land: Sequence[Region]) -> "GlyphRenderer[Any]":
+def _draw_land(plots: Plots, onto: Plot, land: Sequence[Region]) -> "GlyphRenderer[Any]":
     shapes = shapes_of(land)
-    return onto.multi_polygons(
-        shapes.xs, shapes.ys, fill_color=GROUND, fill_alpha=0.22, line_color=GROUND, line_alpha=0.6, line_width=0.7
-    )
+    ground = MultiPolygons(fill_color=GROUND, fill_alpha=0.22, line_color=GROUND, line_alpha=0.6, line_width=0.7)
+    return plots.draw(onto, ColumnDataSource({"xs": shapes.xs, "ys": shapes.ys}), ground)
 
 
 def _empty(regions: Sequence[Region]) -> dict[str, list[Any]]:

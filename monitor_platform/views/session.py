@@ -15,19 +15,23 @@ from bokeh.models import (
     Column,
     ColumnDataSource,
     CustomJSHover,
-    CustomJSTickFormatter,
     HoverTool,
+    LinearAxis,
     NumeralTickFormatter,
+    Plot,
+    Quad,
     Range1d,
+    VArea,
 )
 from bokeh.models.annotations import Title
-from bokeh.plotting import figure
+from bokeh.models.glyphs import Line, Scatter, Text
 
 from monitor_platform.measures.registry import MEASURES, Measure
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.sessions import Band, Stalls, Story, Stretch
 from monitor_platform.views.palette import CATEGORIES, GROUND
-from monitor_platform.views.timeline import LOCAL_AND_UTC, LOCAL_TICK, frame
+from monitor_platform.views.plots import Plots
+from monitor_platform.views.timeline import LOCAL_AND_UTC, frame
 from monitor_platform.views.wording import say, title_of
 
 # Fill, hatching, and the ink that is legible on it.
@@ -78,14 +82,14 @@ class SessionView:
 
     def __init__(self) -> None:
         self._range = Range1d(start=0, end=1)
-        self._ribbon = _Ribbon(self._range)
-        self._chosen = _Panel(self._range, (CATEGORIES[0],), banded=True)
-        self._rates = _Panel(self._range, (CATEGORIES[0], CATEGORIES[1], CATEGORIES[2]))
-        self._buffer = _Panel(self._range, (CATEGORIES[3],))
-        self._partners = _Panel(self._range, (CATEGORIES[4],))
+        plots, clock = Plots(), CustomJSHover(code=LOCAL_AND_UTC)
+        self._ribbon = _Ribbon(plots, self._range, clock)
+        self._chosen = _Panel(plots, self._range, clock, CATEGORIES[:1], banded=True)
+        self._rates = _Panel(plots, self._range, clock, CATEGORIES[:3])
+        self._buffer = _Panel(plots, self._range, clock, CATEGORIES[3:4])
+        self._partners = _Panel(plots, self._range, clock, CATEGORIES[4:5])
         panels = [panel.figure for panel in (self._chosen, self._rates, self._buffer, self._partners)]
-        for panel in panels[:-1]:
-            panel.xaxis.visible = False
+        plots.add_time_axis(panels[-1])
         self.figure: Column = column(self._ribbon.figure, *panels, sizing_mode="stretch_both", spacing=4)
 
     def show(self, chapter: Chapter, measure: Measure, own: tuple[Sequence[int], Sequence[float | None]], band: Band) -> None:
@@ -112,40 +116,21 @@ class SessionView:
 class _Ribbon:
     """States as a band with their words in it, stalls as marks above it."""
 
-    def __init__(self, x_range: Range1d) -> None:
-        self.figure = _frame(x_range, height=64)
-        self.figure.y_range.update(start=0, end=1.5)
-        self.figure.xaxis.visible = self.figure.yaxis.visible = False
-        self.figure.ygrid.visible = False
+    def __init__(self, plots: Plots, x_range: Range1d, clock: CustomJSHover) -> None:
+        self.figure = _frame(plots, x_range, Range1d(start=0, end=1.5), height=64)
         self.stretches = ColumnDataSource(_no_stretches())
-        band = self.figure.quad(
-            "begin",
-            "end",
-            0.9,
-            0.05,
-            source=self.stretches,
-            fill_color="colour",
-            line_color="colour",
-            hatch_pattern="hatch",
-            hatch_color="ink",
-            hatch_alpha=0.5,
-        )
-        self.figure.text(
-            "middle",
-            0.475,
-            text="word",
-            source=self.stretches,
-            text_color="ink",
-            text_align="center",
-            text_baseline="middle",
-            text_font_size="12px",
-            text_font=literally("system-ui, sans-serif"),
-        )
         self.stalls = ColumnDataSource({"at": [], "text": [], "title": []})
-        marks = self.figure.scatter("at", 1.2, source=self.stalls, marker="inverted_triangle", size=10, color=STATES["stalled"][0])
-        local = CustomJSHover(code=LOCAL_AND_UTC)
-        self.figure.add_tools(HoverTool(renderers=[band], tooltips=_RIBBON_TIP, formatters={"@begin": local}))
-        self.figure.add_tools(HoverTool(renderers=[marks], tooltips=_TIP, formatters={"@at": local}))
+        block = Quad(left="begin", right="end", top=0.9, bottom=0.05, fill_color="colour", line_color="colour")
+        block.update(hatch_pattern="hatch", hatch_color="ink", hatch_alpha=0.5)
+        band = plots.draw(self.figure, self.stretches, block)
+        word = Text(x="middle", y=0.475, text="word", text_color="ink", text_align="center", text_baseline="middle")
+        word.update(text_font_size="12px", text_font=literally("system-ui, sans-serif"))
+        plots.draw(self.figure, self.stretches, word)
+        stall, red = Scatter(x="at", y=1.2, marker="inverted_triangle", size=10), STATES["stalled"][0]
+        stall.update(line_color=red, fill_color=red)
+        marks = plots.draw(self.figure, self.stalls, stall)
+        self.figure.add_tools(HoverTool(renderers=[band], tooltips=_RIBBON_TIP, formatters={"@begin": clock}))
+        self.figure.add_tools(HoverTool(renderers=[marks], tooltips=_TIP, formatters={"@at": clock}))
 
     def show(self, chapter: Chapter | None) -> None:
         self.stretches.data = _no_stretches() if chapter is None else _stretches(chapter)
@@ -160,19 +145,22 @@ class _Ribbon:
 class _Panel:
     """One frame with a line for each of its measures."""
 
-    def __init__(self, x_range: Range1d, colours: Sequence[str], *, banded: bool = False) -> None:
+    def __init__(
+        self, plots: Plots, x_range: Range1d, clock: CustomJSHover, colours: Sequence[str], *, banded: bool = False
+    ) -> None:
         self._title = Title(text=" ")
-        self.figure = _frame(x_range, title=self._title)
+        self.figure = _frame(plots, x_range, Range1d(start=0, end=1), title=self._title)
+        digits, few = NumeralTickFormatter(format="0,0.[00000]"), BasicTicker(desired_num_ticks=3)
+        plots.add_axis(self.figure, LinearAxis(), "left", formatter=digits, ticker=few)
         self._band = ColumnDataSource({"at": [], "low": [], "high": []})
         if banded:
-            self.figure.varea("at", "low", "high", source=self._band, fill_color=GROUND, fill_alpha=0.25)
+            plots.draw(self.figure, self._band, VArea(x="at", y1="low", y2="high", fill_color=GROUND, fill_alpha=0.25))
         self.sources = [ColumnDataSource(_no_points()) for _ in colours]
-        local = CustomJSHover(code=LOCAL_AND_UTC)
         for at, (source, colour) in enumerate(zip(self.sources, colours, strict=True)):
             dash = ("solid", "dashed", "dotted")[at]
-            line = self.figure.line("at", "value", source=source, line_color=colour, line_width=2, line_dash=dash)
-            self.figure.scatter("at", "value", source=source, size=4, color=colour)
-            tip = HoverTool(renderers=[line], mode="vline", tooltips=_TIP, formatters={"@at": local})
+            line = plots.draw(self.figure, source, Line(x="at", y="value", line_color=colour, line_width=2, line_dash=dash))
+            plots.draw(self.figure, source, Scatter(x="at", y="value", size=4, line_color=colour, fill_color=colour))
+            tip = HoverTool(renderers=[line], mode="vline", tooltips=_TIP, formatters={"@at": clock})
             self.figure.add_tools(tip)
 
     def show(
@@ -256,26 +244,16 @@ def _number(known: float | None) -> float:
     return float("nan") if known is None else known
 
 
-def _frame(x_range: Range1d, *, title: Title | None = None, height: int | None = None) -> figure:
-    panel = figure(
+def _frame(plots: Plots, x_range: Range1d, y_range: Range1d, *, title: Title | None = None, height: int | None = None) -> Plot:
+    return plots.plot(
+        x_range,
+        y_range,
         sizing_mode="stretch_width" if height else "stretch_both",
         height=height,
-        x_range=x_range,
-        y_range=Range1d(start=0, end=1),
-        x_axis_type="datetime",
-        tools="",
-        toolbar_location=None,
         min_border_left=56,
         min_border_right=16,
         min_border_top=0,
         min_border_bottom=0 if height else 8,
         min_height=height or 88,
-        outline_line_color=None,
         title=title,
     )
-    panel.xaxis.formatter = CustomJSTickFormatter(code=LOCAL_TICK)
-    panel.yaxis.formatter = NumeralTickFormatter(format="0,0.[00000]")
-    panel.yaxis.ticker = BasicTicker(desired_num_ticks=3)
-    panel.yaxis.minor_tick_line_color = panel.xaxis.minor_tick_line_color = None
-    panel.xgrid.visible = False
-    return panel

@@ -18,31 +18,25 @@ from bokeh.models import (
     ColumnDataSource,
     CrosshairTool,
     CustomJSHover,
-    CustomJSTickFormatter,
     FixedTicker,
     HoverTool,
+    LinearAxis,
     NumeralTickFormatter,
+    Plot,
     Range1d,
+    VArea,
 )
 from bokeh.models.annotations import BoxAnnotation, Title
-from bokeh.models.annotations import Span as Line
-from bokeh.plotting import figure
+from bokeh.models.annotations import Span as Stroke
+from bokeh.models.glyphs import Line, MultiLine, Scatter, Segment
 
 from monitor_platform.measures.registry import COUNTS, Measure
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.timeline import Timeline
 from monitor_platform.views.palette import ACCENT, CATEGORIES, GROUND, round_ends
+from monitor_platform.views.plots import Plots
 from monitor_platform.views.wording import say, title_of
 
-# The axis speaks the viewer's own time; a long range says the day as well.
-LOCAL_TICK = """
-const at = new Date(tick);
-const span_ms = ticks[ticks.length - 1] - ticks[0];
-const clock = {hour: "2-digit", minute: "2-digit", hour12: false};
-if (span_ms < 300000) clock.second = "2-digit";
-if (span_ms > 64800000) Object.assign(clock, {month: "short", day: "numeric"});
-return at.toLocaleString(undefined, clock);
-"""
 LOCAL_AND_UTC = """
 const at = new Date(value);
 const local = {month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false};
@@ -104,12 +98,12 @@ class TimelineView:
 
     def __init__(self, panels: int) -> None:
         self._range = Range1d(start=0, end=1)
-        cursor = Line(dimension="height", line_color=GROUND, line_dash="dotted", line_width=1)
-        self._audience = _Panel(self._range, cursor, GROUND, filled=True)
-        self._panels = [_Panel(self._range, cursor, CATEGORIES[i % len(CATEGORIES)]) for i in range(panels)]
+        plots, cursor = Plots(), _Cursor()
+        self._audience = _Panel(plots, self._range, cursor, GROUND, filled=True)
+        self._panels = [_Panel(plots, self._range, cursor, CATEGORIES[i % len(CATEGORIES)]) for i in range(panels)]
         for panel in (self._audience, *self._panels):
             panel.figure.on_event(SelectionGeometry, self._on_brush)
-        self._marks = _Marks(self._audience.figure)
+        self._marks = _Marks(plots, self._audience.figure)
         self.on_brush: Callable[[Span], None] = lambda _span: None
         self.figure: Column = column(
             self._audience.figure, *(panel.figure for panel in self._panels), sizing_mode="stretch_both", spacing=4
@@ -136,7 +130,7 @@ class TimelineView:
         for at, panel in enumerate(self._panels):
             panel.figure.visible = at < used
         for at, panel in enumerate([self._audience, *self._panels]):
-            panel.figure.xaxis.visible = at == used
+            panel.axis.visible = at == used
 
     def _on_brush(self, event: Event) -> None:
         geometry: Any = event.geometry if isinstance(event, SelectionGeometry) and event.final else None
@@ -146,32 +140,40 @@ class TimelineView:
                 self.on_brush(Span(round(begin), round(end)))
 
 
+class _Cursor:
+    """What follows the mouse through all panels."""
+
+    def __init__(self) -> None:
+        self.line = Stroke(dimension="height", line_color=GROUND, line_dash="dotted", line_width=1)
+        self.clock = CustomJSHover(code=LOCAL_AND_UTC)
+
+
 class _Panel:
     """One frame of the timeline."""
 
-    def __init__(self, x_range: Range1d, cursor: Line, colour: str, *, filled: bool = False) -> None:
+    def __init__(self, plots: Plots, x_range: Range1d, cursor: _Cursor, colour: str, *, filled: bool = False) -> None:
         self.source = ColumnDataSource({"at": [], "value": [], "title": [], "text": []})
+        self.band = ColumnDataSource(_band_columns(None))
+        self.lines = ColumnDataSource(_no_lines())
         self._title = Title(text=" ")
         self._ticker = FixedTicker(ticks=[])
-        self.figure = _panel_figure(x_range, self._title, self._ticker)
-        self.figure.add_tools(CrosshairTool(overlay=cursor))
-        self.band = ColumnDataSource(_band_columns(None))
-        if filled:
-            self.figure.varea("at", 0, "value", source=self.source, fill_color=colour, fill_alpha=0.35)
         self._colour = colour
-        line = self.figure.line("at", "value", source=self.source, line_color=colour, line_width=2, line_join="round")
-        self._line = line.glyph
-        self.figure.varea("at", "low", "high", source=self.band, fill_color=colour, fill_alpha=0.2, level="underlay")
-        self.lines = ColumnDataSource(_no_lines())
-        beside = self.figure.multi_line(
-            "xs", "ys", source=self.lines, line_color="colour", line_width=2, line_dash="dash", line_join="round"
-        )
+        self._line = Line(x="at", y="value", line_color=colour, line_width=2, line_join="round")
+        self.figure = _panel_plot(plots, x_range, self._title, self._ticker)
+        self.axis = plots.add_time_axis(self.figure)
+        if filled:
+            plots.draw(self.figure, self.source, VArea(x="at", y1=0, y2="value", fill_color=colour, fill_alpha=0.35))
+        line = plots.draw(self.figure, self.source, self._line)
+        band = VArea(x="at", y1="low", y2="high", fill_color=colour, fill_alpha=0.2)
+        plots.draw(self.figure, self.band, band, level="underlay")
+        ghost = MultiLine(xs="xs", ys="ys", line_color="colour", line_width=2, line_dash="dash", line_join="round")
+        beside = plots.draw(self.figure, self.lines, ghost)
+        self.figure.add_tools(CrosshairTool(overlay=cursor.line))
         self.figure.add_tools(HoverTool(renderers=[beside], line_policy="nearest", tooltips=_LINE_TIP))
         brush = BoxSelectTool(dimensions="width", renderers=[], overlay=_brush_box(), persistent=False)
         self.figure.add_tools(brush)
         self.figure.toolbar.active_drag = brush
-        local = CustomJSHover(code=LOCAL_AND_UTC)
-        self.figure.add_tools(HoverTool(renderers=[line], mode="vline", tooltips=_TIP, formatters={"@{at}": local}))
+        self.figure.add_tools(HoverTool(renderers=[line], mode="vline", tooltips=_TIP, formatters={"@{at}": cursor.clock}))
 
     def show(
         self,
@@ -228,15 +230,16 @@ def _band_columns(band: Band | None) -> dict[str, list[Any]]:
 class _Marks:
     """Bars along the top of a panel, with a triangle where each begins and, if it is over, a stroke where it ended."""
 
-    def __init__(self, panel: figure) -> None:
+    def __init__(self, plots: Plots, panel: Plot) -> None:
         self.bars = ColumnDataSource({name: [] for name in ("from", "until", "shown_from", "shown_to", "lane", "text", "colour")})
         self.ends = ColumnDataSource({name: [] for name in ("at", "lane", "marker", "angle", "colour")})
         panel.extra_y_ranges = {"lanes": Range1d(start=0, end=1)}
-        bars = panel.segment(
-            "shown_from", "lane", "shown_to", "lane", source=self.bars, y_range_name="lanes", line_color="colour", line_width=4
+        bar = Segment(x0="shown_from", y0="lane", x1="shown_to", y1="lane", line_color="colour", line_width=4)
+        bars = plots.draw(panel, self.bars, bar, y_range_name="lanes")
+        end = Scatter(
+            x="at", y="lane", marker="marker", angle="angle", size=9, line_color="colour", fill_color="colour", line_width=2
         )
-        ends = panel.scatter("at", "lane", source=self.ends, y_range_name="lanes", marker="marker", angle="angle", size=9)
-        ends.glyph.update(line_color="colour", fill_color="colour", line_width=2)
+        plots.draw(panel, self.ends, end, y_range_name="lanes")
         begun = CustomJSHover(code=LOCAL_AND_UTC)
         ended = CustomJSHover(code=f"if (value === 0) return 'now: it lasts';{LOCAL_AND_UTC}")
         tip = HoverTool(renderers=[bars], tooltips=_MARK_TIP, attachment="below")
@@ -279,27 +282,19 @@ def _brush_box() -> BoxAnnotation:
     return BoxAnnotation(visible=False, fill_color=ACCENT, fill_alpha=0.15, line_color=ACCENT, line_alpha=0.6)
 
 
-def _panel_figure(x_range: Range1d, title: Title, ticker: FixedTicker) -> figure:
-    panel = figure(
+def _panel_plot(plots: Plots, x_range: Range1d, title: Title, ticker: FixedTicker) -> Plot:
+    panel = plots.plot(
+        x_range,
+        Range1d(start=0, end=1),
         sizing_mode="stretch_both",
-        x_range=x_range,
-        y_range=Range1d(start=0, end=1),
-        x_axis_type="datetime",
-        tools="",
-        toolbar_location=None,
         min_border_left=56,
         min_border_right=16,
         min_border_top=0,
         min_border_bottom=8,
         min_height=72,
-        outline_line_color=None,
         title=title,
     )
-    panel.xaxis.formatter = CustomJSTickFormatter(code=LOCAL_TICK)
-    panel.yaxis.formatter = NumeralTickFormatter(format="0,0.[00000]")
-    panel.yaxis.ticker = ticker
-    panel.yaxis.minor_tick_line_color = panel.xaxis.minor_tick_line_color = None
-    panel.xgrid.visible = False
+    plots.add_axis(panel, LinearAxis(), "left", ticker=ticker, formatter=NumeralTickFormatter(format="0,0.[00000]"))
     return panel
 
 

@@ -1,0 +1,78 @@
+"""Plots of few models, for that is what a page takes long to open with: each is made, sent, read and set up in the browser.
+
+`bokeh.plotting.figure` gives a plot grids and axes that nobody sees, and a line four glyphs; these have what they are given.
+"""
+
+from typing import Any, Literal
+
+from bokeh.models import (
+    AllIndices,
+    AllLabels,
+    Axis,
+    CategoricalScale,
+    CDSView,
+    ColumnDataSource,
+    CustomJSTickFormatter,
+    DatetimeTicker,
+    FactorRange,
+    Grid,
+    LinearAxis,
+    LinearScale,
+    Plot,
+    Range,
+)
+from bokeh.models.glyph import Glyph
+from bokeh.models.renderers import GlyphRenderer
+
+# The axis speaks the viewer's own time; a long range says the day as well.
+LOCAL_TICK = """
+const at = new Date(tick);
+const span_ms = ticks[ticks.length - 1] - ticks[0];
+const clock = {hour: "2-digit", minute: "2-digit", hour12: false};
+if (span_ms < 300000) clock.second = "2-digit";
+if (span_ms > 64800000) Object.assign(clock, {month: "short", day: "numeric"});
+return at.toLocaleString(undefined, clock);
+"""
+
+
+class Plots:
+    """Makes the plots of one view. What they can share they do; two viewers' cannot, since a model belongs to one document."""
+
+    def __init__(self) -> None:
+        self._scale = LinearScale()
+        self._everything = AllIndices()
+        self._seen: dict[str, CDSView] = {}
+        self._labels = AllLabels()
+        self._dates: tuple[DatetimeTicker, CustomJSTickFormatter] | None = None
+
+    def plot(self, x_range: Range, y_range: Range, **looks: Any) -> Plot:  # noqa: ANN401 - whatever Plot takes
+        """A plot without tools, axes and grids."""
+        x_scale = CategoricalScale() if isinstance(x_range, FactorRange) else self._scale
+        return Plot(
+            x_range=x_range,
+            y_range=y_range,
+            x_scale=x_scale,
+            y_scale=self._scale,
+            toolbar_location=None,
+            outline_line_color=None,
+            **looks,
+        )
+
+    def draw(self, onto: Plot, source: ColumnDataSource, glyph: Glyph, **options: Any) -> "GlyphRenderer[Any]":  # noqa: ANN401
+        """`glyph` for each row of `source`."""
+        view = self._seen.setdefault(source.id, CDSView(filter=self._everything))
+        return onto.add_glyph(source, glyph, view=view, **options)
+
+    def add_axis(self, to: Plot, axis: Axis, side: Literal["below", "left"], **looks: Any) -> Axis:  # noqa: ANN401 - whatever an axis has
+        """`axis` at `side`; the one at the left has lines across the plot at its ticks."""
+        axis.update(major_label_policy=self._labels, minor_tick_line_color=None, **looks)
+        to.add_layout(axis, side)
+        if side == "left":
+            to.add_layout(Grid(axis=axis, dimension=1))
+        return axis
+
+    def add_time_axis(self, to: Plot) -> Axis:
+        """Times of the viewer's own clock, below."""
+        # A ticker of dates alone is a dozen models.
+        self._dates = self._dates or (DatetimeTicker(), CustomJSTickFormatter(code=LOCAL_TICK))
+        return self.add_axis(to, LinearAxis(), "below", ticker=self._dates[0], formatter=self._dates[1])
