@@ -20,6 +20,13 @@ def exact_sum_where(value: str, condition: str) -> str:
     return exact_sum(f"CASE WHEN {condition} THEN {value} END")
 
 
+def exact_weight(value: str, *, equal: bool) -> str:
+    """SQL: the sum of `weight` over the rows with a `value`; where all weights are `equal`, counting costs less than adding up."""
+    if not equal:
+        return exact_sum_where("weight", f"{value} IS NOT NULL")
+    return f"coalesce(count({value}) * CAST(min(weight) * {ONE}::DOUBLE AS HUGEINT), 0)"
+
+
 def quotient(numerator: int, denominator: int) -> float | None:
     """One exact sum over another; None where there is nothing to divide by."""
     return tidy(numerator / denominator) if denominator else None

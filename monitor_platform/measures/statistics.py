@@ -75,10 +75,18 @@ Quantiles = dict[Group, dict[str, tuple[float | None, ...]]]
 
 
 def quantiles(
-    cursor: duckdb.DuckDBPyConnection, rows: Rows, values: Sequence[str], shares: Sequence[Fraction] = (MEDIAN, P95)
+    cursor: duckdb.DuckDBPyConnection,
+    rows: Rows,
+    values: Sequence[str],
+    shares: Sequence[Fraction] = (MEDIAN, P95),
+    *,
+    equal: bool | None = None,
 ) -> Quantiles:
-    """For each group and column of `values`: its quantiles at `shares`; None where no row has a value."""
-    if _equally_weighted(cursor, rows):
+    """For each group and column of `values`: its quantiles at `shares`; None where no row has a value.
+
+    `equal`: what `equally_weighted` says, if that was asked before.
+    """
+    if equally_weighted(cursor, rows) if equal is None else equal:
         return _unweighted(cursor, rows, values, shares)
     found: Quantiles = {}
     for value in values:
@@ -87,7 +95,8 @@ def quantiles(
     return found
 
 
-def _equally_weighted(cursor: duckdb.DuckDBPyConnection, rows: Rows) -> bool:
+def equally_weighted(cursor: duckdb.DuckDBPyConnection, rows: Rows) -> bool:
+    """Whether all rows weigh the same, as without sampling; so do none."""
     [(equal,)] = cursor.execute(f"SELECT min(weight) = max(weight) FROM ({rows.sql})", rows.parameters).fetchall()
     return equal is not False
 

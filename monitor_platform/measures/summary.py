@@ -11,10 +11,10 @@ from typing import Any
 
 import duckdb
 
-from monitor_platform.measures.exact import exact_sum, exact_sum_where, number, quotient
+from monitor_platform.measures.exact import exact_sum, exact_sum_where, exact_weight, number, quotient
 from monitor_platform.measures.extent import extent
 from monitor_platform.measures.selection import Selection, Span
-from monitor_platform.measures.statistics import Group, Quantiles, Rows, quantiles
+from monitor_platform.measures.statistics import Group, Quantiles, Rows, equally_weighted, quantiles
 from monitor_platform.measures.table import FeedbackTable
 
 RATES = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "mos")
@@ -96,10 +96,12 @@ def _shape(*parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _over_messages(cursor: duckdb.DuckDBPyConnection, selection: Selection) -> _Numbers:
     rows = Rows.of(selection, "weight", *RATES)
-    sums = [exact_sum("weight"), exact_sum_where("upload_kbps * weight", _BOTH), exact_sum_where("download_kbps * weight", _BOTH)]
+    equal = equally_weighted(cursor, rows)
+    sums = [exact_weight("weight", equal=equal)]
+    sums += [exact_sum_where(f"{rate} * weight", _BOTH) for rate in ("upload_kbps", "download_kbps")]
     for rate in RATES:
-        sums += [exact_sum(f"{rate} * weight"), exact_sum_where("weight", f"{rate} IS NOT NULL")]
-    ranks = quantiles(cursor, rows, RATES)
+        sums += [exact_sum(f"{rate} * weight"), exact_weight(rate, equal=equal)]
+    ranks = quantiles(cursor, rows, RATES, equal=equal)
     numbers: _Numbers = {}
     for group, (messages, upload, download, *moments) in _with_total(rows.aggregate(cursor, *sums, total=False)).items():
         numbers[group] = {"messages": number(messages), "contribution_ratio": quotient(upload, download)}
