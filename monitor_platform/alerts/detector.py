@@ -6,11 +6,11 @@ would soon be the rule's idea of normal.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from statistics import median
 
-from monitor_platform.alerts.observations import Observation
+from monitor_platform.alerts.observations import MINUTE_MS, Observation
 from monitor_platform.alerts.rules import Rule
 
 # The median absolute deviation times this is the standard deviation of a normal distribution.
@@ -34,9 +34,26 @@ class Alert:
     sessions: int
 
     @property
+    def raised_ms(self) -> int:
+        """When it was told: after so many bad minutes in a row, of which the first one ended at `began_ms`."""
+        return self.began_ms + (self.rule.for_minutes - 1) * MINUTE_MS
+
+    @property
     def slice(self) -> dict[str, str]:
         """The slice as a filter."""
         return dict(zip(self.rule.by, self.names, strict=True))
+
+
+def known_at(alerts: Iterable[Alert], clock_ms: int | None) -> Iterator[Alert]:
+    """What had been told of `alerts` at `clock_ms` (None: all of it): none before it had lasted long enough, and no end to come.
+
+    Of one that lasts the minute that raised it counts as its worst, for a worse one may lie ahead.
+    """
+    for alert in alerts:
+        if clock_ms is None or (alert.ended_ms is not None and alert.ended_ms <= clock_ms):
+            yield alert
+        elif alert.raised_ms <= clock_ms:
+            yield replace(alert, ended_ms=None, worst=alert.value)
 
 
 @dataclass(slots=True)

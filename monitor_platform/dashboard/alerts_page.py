@@ -6,10 +6,10 @@ from urllib.parse import urlencode
 
 from bokeh.models import LayoutDOM
 
-from monitor_platform.alerts.detector import Alert
+from monitor_platform.alerts.detector import Alert, known_at
 from monitor_platform.alerts.evidence import Evidence
 from monitor_platform.alerts.rules import SEVERITIES
-from monitor_platform.alerts.telling import minutes, sentence, shown, title
+from monitor_platform.alerts.telling import clock, minutes, sentence, shown, title
 from monitor_platform.alerts.watch import AlertWatch, Told
 from monitor_platform.dashboard.marks import address, minutes_of
 from monitor_platform.dashboard.names import dimension_name, place_name
@@ -31,8 +31,9 @@ class AlertsPart:
     async def ask(self, look: Look) -> Show:
         """Nothing has to be asked: minutes are judged as they come."""
         watch = look.watch.alerts
+        clock_ms = look.question.clock_ms
         end_ms = look.scene.extent.to_ms if look.scene is not None and not look.watch.live else None
-        return lambda: _told(watch, end_ms)
+        return lambda: _told(watch, end_ms, clock_ms)
 
 
 ALERTS_PAGE = Page(
@@ -48,23 +49,36 @@ ALERTS_PAGE = Page(
 )
 
 
-def lasting(watch: AlertWatch | None) -> dict[str, Any]:
-    """For the navigation: how many alerts last, and the gravest of their severities."""
-    grave = [each.alert.rule.severity for each in watch.lasting] if watch is not None else []
+def lasting(watch: AlertWatch | None, clock_ms: int | None) -> dict[str, Any]:
+    """For the navigation: how many alerts last, at a replay's clock if there is one, and the gravest of their severities."""
+    known = known_at((each.alert for each in watch.told), clock_ms) if watch is not None else ()
+    grave = [alert.rule.severity for alert in known if alert.ended_ms is None]
     return {"number": len(grave), "severity": max(grave, key=SEVERITIES.index, default="")}
 
 
-def _told(watch: AlertWatch | None, end_ms: int | None) -> dict[str, Any]:
-    """`end_ms`: when the recorded files end; None while time goes on."""
+def _told(watch: AlertWatch | None, end_ms: int | None, clock_ms: int | None) -> dict[str, Any]:
+    """`end_ms`: when the recorded files end; None while time goes on. `clock_ms`: where a replay stands."""
     if watch is None:
         return {"rules": 0, "how": HOW_TO_BEGIN, "alerts": []}
-    told = sorted(watch.told, key=lambda each: (each.alert.ended_ms is not None, -each.alert.began_ms))
+    known = watch.told if clock_ms is None else _known(watch.told, clock_ms)
+    told = sorted(known, key=lambda each: (each.alert.ended_ms is not None, -each.alert.began_ms))
+    last = sum(each.alert.ended_ms is None for each in told)
     said = "judged each minute" if end_ms is None else "recorded files, judged once"
+    said = said if clock_ms is None else f"{said}; what was known at {clock(clock_ms)}"
     return {
         "rules": watch.rules,
-        "note": f"{count(watch.rules, 'rule')}, {said}; {len(watch.lasting)} lasting, {len(told) - len(watch.lasting)} over",
-        "alerts": [_row(each, end_ms) for each in told[:MOST_ALERTS]],
+        "note": f"{count(watch.rules, 'rule')}, {said}; {last} lasting, {len(told) - last} over",
+        "alerts": [_row(each, clock_ms or end_ms) for each in told[:MOST_ALERTS]],
     }
+
+
+def _known(told: Sequence[Told], clock_ms: int) -> Sequence[Told]:
+    """As it was at a replay's clock; what explained an end to come is not known either."""
+    return [
+        Told(alert=alert, evidence=each.evidence if alert.ended_ms == each.alert.ended_ms else Evidence())
+        for each in told
+        for alert in known_at((each.alert,), clock_ms)
+    ]
 
 
 def _row(told: Told, end_ms: int | None) -> dict[str, Any]:

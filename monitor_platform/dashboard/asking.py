@@ -70,7 +70,7 @@ async def picture(answers: Answers, scene: Scene, question: Question, *, views: 
         window_s=window_s(scene, step),
         against=against,
         beside=beside,
-        alerts=within(scene.alerts, span, question.where()),
+        alerts=within(scene.alerts, span, question.where(), clock_ms=question.clock_ms),
         atlas=scene.atlas,
         **known,
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from monitor_platform.alerts.detector import Alert
+from monitor_platform.alerts.detector import Alert, known_at
 from monitor_platform.alerts.observations import MINUTE_MS
 from monitor_platform.alerts.rules import PEERS, SEVERITIES
 from monitor_platform.alerts.telling import title
@@ -26,9 +26,10 @@ MOST_TOLD = 2
 COLOURS = {"info": CATEGORIES[5], "warning": CATEGORIES[4], "critical": CATEGORIES[1]}
 
 
-def within(told: Iterable[Told], span: Span, where: Mapping[str, str]) -> tuple[Alert, ...]:
-    """Those whose time and slice meet `span` and `where`, the latest first."""
-    return tuple(each.alert for each in told if _meets(each.alert, span) and _agrees(each.alert, where))
+def within(told: Iterable[Told], span: Span, where: Mapping[str, str], *, clock_ms: int | None = None) -> tuple[Alert, ...]:
+    """Those whose time and slice meet `span` and `where`, the latest first; of a replay, as known at its clock."""
+    known = known_at((each.alert for each in told), clock_ms)
+    return tuple(alert for alert in known if _meets(alert, span) and _agrees(alert, where))
 
 
 def marks(alerts: Iterable[Alert]) -> list[Mark]:

@@ -34,6 +34,9 @@ ANYBODY = "*"
 OWN = "p."
 """Begins the names in an address that a page keeps for itself."""
 
+REPLAY = "replay"
+"""The word `p.replay` in the address: the end of the time range is a clock, and what comes after it is not known yet."""
+
 LONGEST_QUERY = 4096
 MINUTES = (5, 15, 30, 60)
 DEFAULT_MINUTES = 15
@@ -112,6 +115,11 @@ class Question:
     def own(self) -> dict[str, str]:
         """What the page keeps in the address for itself."""
         return {name.removeprefix(OWN): value for name, value in self.page_own}
+
+    @property
+    def clock_ms(self) -> int | None:
+        """Where a replay's clock stands, which is the end of the time range; None without one."""
+        return self.span.to_ms if self.span is not None and REPLAY in self.own else None
 
     def where(self, span: Span | None = None, *, without: str = "") -> dict[str, str]:
         """The filters for a query; a view leaves its own out (`without`), or nothing else would be on it to choose.

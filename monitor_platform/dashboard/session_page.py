@@ -14,7 +14,7 @@ from bokeh.models import LayoutDOM
 from monitor_platform.dashboard.names import dimension_name, place_name
 from monitor_platform.dashboard.page import Look, Page, Show
 from monitor_platform.dashboard.picture import distributed
-from monitor_platform.dashboard.question import DEFAULT_MEASURE, Question
+from monitor_platform.dashboard.question import DEFAULT_MEASURE
 from monitor_platform.measures.registry import MEASURES, Measure, measure_of
 from monitor_platform.measures.scores import Score, scores
 from monitor_platform.measures.sessions import NEIGHBOURS, SERIES, Band, Stalls, Story, neighbours, story
@@ -22,9 +22,6 @@ from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.measures.timeline import timeline
 from monitor_platform.views.session import Chapter, SessionView, length_in_words, stalls_in_words
 from monitor_platform.views.wording import NOTHING, change, count, say
-
-REPLAY = "replay"
-"""The word `p.replay` in the address: the end of the time range is a clock."""
 
 MODELS = ("mos", "mos_stalling")
 FACTS = ("peer_id", "channel", "isp", "area", "district", "country", "app", "platform", "via")
@@ -98,7 +95,7 @@ class SessionPart:
         return {"known": False, "session_id": session_id}
 
     def _show(self, told: Told, measure: Measure, look: Look) -> dict[str, Any]:
-        until_ms = _clock_ms(look.question)
+        until_ms = look.question.clock_ms
         chapter = Chapter.of(told.story, until_ms)
         at_ms, values = told.own
         said = [value for at, value in zip(at_ms, values, strict=True) if until_ms is None or at < until_ms]
@@ -130,10 +127,6 @@ SESSION_PAGE = Page(
     listed=False,
     stands_alone=True,
 )
-
-
-def _clock_ms(question: Question) -> int | None:
-    return question.span.to_ms if question.span is not None and REPLAY in question.own else None
 
 
 def _facts(found: Story) -> list[list[str]]:

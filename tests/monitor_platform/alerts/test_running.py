@@ -124,6 +124,19 @@ def test_the_page_leads_from_the_alert_to_the_one_viewer(recorded, visit):
 
 
 @pytest.mark.browser
+def test_a_replay_tells_of_an_alert_when_it_would_have_been_told(recorded, visit):
+    # The first bad minute ends at 4, the second, which the rule waits for, at 5.
+    replayed = f"from={BEGIN_MS}&p.replay=60&to="
+    page = visit(recorded, f"/alerts?{replayed}{BEGIN_MS + 5 * MINUTE_MS - 1}")
+    page.becomes("() => document.querySelector('#alerts-note').textContent.endsWith('; 0 lasting, 0 over')")
+    assert page.page.locator("#lasting").is_hidden()
+    page = visit(recorded, f"/alerts?{replayed}{BEGIN_MS + 5 * MINUTE_MS}")
+    page.becomes("() => document.querySelector('#alerts-note').textContent.endsWith('; 1 lasting, 0 over')")
+    assert "what was known at 2012-08-07 09:35 UTC" in page.page.locator("#alerts-note").inner_text()
+    assert page.page.locator("#lasting-number").inner_text() == "1"
+
+
+@pytest.mark.browser
 def test_an_operator_gets_from_the_alert_to_the_one_viewer_by_what_the_pages_say(recorded, visit):
     page = visit(recorded, "/")
     # Something lasts: the navigation says so, the timeline says what and since when.

@@ -5,7 +5,8 @@ from dataclasses import replace
 from monitor_platform.alerts.detector import Alert
 from monitor_platform.alerts.evidence import Evidence
 from monitor_platform.alerts.rules import Rule
-from monitor_platform.alerts.watch import Told
+from monitor_platform.alerts.watch import AlertWatch, Told
+from monitor_platform.dashboard.alerts_page import lasting
 from monitor_platform.dashboard.marks import COLOURS, address, in_words, marks, minutes_of, within
 from monitor_platform.measures.selection import Span
 
@@ -35,6 +36,22 @@ def shown(*alerts, begin=0, end=30, **where):
 def test_alerts_of_the_shown_time_are_marked_and_others_not():
     before, during, later, lasting = alert(began=1, ended=4), alert(began=3, ended=8), alert(began=20), alert(began=2)
     assert shown(before, during, later, lasting, begin=5, end=10) == (during, lasting)
+
+
+def test_a_replay_shows_what_was_known_at_its_clock():
+    told = [Told(alert=alert("HGC", began=10, ended=15), evidence=Evidence())]
+
+    def known(clock):
+        span, clock_ms = Span(0, clock * MINUTE_MS), clock * MINUTE_MS
+        return [each.ended_ms for each in within(told, span, {}, clock_ms=clock_ms)]
+
+    # Its rule waits for two bad minutes, of which the first ends at 10.
+    assert [known(clock) for clock in (10.99, 11, 14.99, 15, 16)] == [[], [None], [None], [15 * MINUTE_MS], [15 * MINUTE_MS]]
+    over, to_come = alert("HGC", ended=12, severity="critical"), alert("PCCW", began=20)
+    watch = AlertWatch((RULE,), told.append)
+    watch.told = tuple(Told(alert=each, evidence=Evidence()) for each in (over, to_come))
+    counted = [lasting(watch, None if clock is None else clock * MINUTE_MS)["number"] for clock in (5, 11, 12, 21, None)]
+    assert counted == [0, 1, 0, 1, 1]
 
 
 def test_an_alert_of_another_slice_is_not_marked_and_one_that_spans_it_is():
