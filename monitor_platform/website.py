@@ -28,6 +28,7 @@ from monitor_platform.access.listener import Listener
 from monitor_platform.access.login import LoginHandler, LogoutHandler
 from monitor_platform.api import TextHandler
 from monitor_platform.dashboard.document import build
+from monitor_platform.dashboard.figures import Spares
 from monitor_platform.dashboard.missing import MissingHandler
 from monitor_platform.dashboard.page import Page
 from monitor_platform.dashboard.pages import PAGES
@@ -76,7 +77,9 @@ class Website(BaseServer):
         self, gate: Gate, sockets: list[socket], tls: Tls, patterns: list[Route], watch: Watch, origins: frozenset[str]
     ) -> None:
         leave = gate.users is not None
-        pages = {page.path: Application(FunctionHandler(partial(_page, page=page, watch=watch, leave=leave))) for page in PAGES}
+        self._spares = Spares(watch.atlas)
+        made = partial(_page, watch=watch, spares=self._spares, leave=leave)
+        pages = {page.path: Application(FunctionHandler(partial(made, page=page))) for page in PAGES}
         self.gate = gate
         self.guarded = GuardedBokeh(
             gate,
@@ -104,6 +107,7 @@ class Website(BaseServer):
     def start(self) -> None:
         super().start()
         self._sweeping.start()
+        self._spares.restock(PAGES)
 
     def stop(self, wait: bool = True) -> None:
         self._sweeping.stop()
@@ -120,9 +124,9 @@ def _check_address(request: HTTPServerRequest) -> None:
     Question.parse(request.query).check_bounds()
 
 
-def _page(document: Document, *, page: Page, watch: Watch, leave: bool) -> None:
+def _page(document: Document, *, page: Page, watch: Watch, spares: Spares, leave: bool) -> None:
     """A viewer's document; with the way out if there was a login."""
-    build(document, page=page, watch=watch)
+    build(document, page=page, watch=watch, spares=spares)
     document.template_variables["leave"] = leave
 
 

@@ -17,7 +17,7 @@ from bokeh.core.properties import String
 from bokeh.document import Document
 from bokeh.events import ConnectionLost, DocumentReady
 from bokeh.model import DataModel
-from bokeh.models import CustomJS, LayoutDOM
+from bokeh.models import CustomJS
 from bokeh.server.contexts import BokehSessionContext
 from bokeh.server.views.static_handler import StaticHandler
 from jinja2 import Environment, FileSystemLoader
@@ -28,23 +28,19 @@ from monitor_platform.dashboard.alerts_page import lasting
 from monitor_platform.dashboard.answers import Moment
 from monitor_platform.dashboard.asking import picture
 from monitor_platform.dashboard.controls import choices
-from monitor_platform.dashboard.curves import curves_of
 from monitor_platform.dashboard.facts import facts
+from monitor_platform.dashboard.figures import Figures, Spares
 from monitor_platform.dashboard.health import health
-from monitor_platform.dashboard.marks import marks
 from monitor_platform.dashboard.page import Look, Page
 from monitor_platform.dashboard.pages import PAGES
-from monitor_platform.dashboard.picture import AUDIENCE, Picture, distributed, series_of
+from monitor_platform.dashboard.picture import distributed
 from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.scene import Scene
 from monitor_platform.dashboard.states import OK, apart, failed, nothing_yet
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.geo.maps import CREDIT_HTML
-from monitor_platform.measures.registry import MEASURES, measure_of
 from monitor_platform.measures.selection import MEAN, Span
-from monitor_platform.views.histogram import HistogramView
-from monitor_platform.views.regions import RegionView, district_view, map_view
-from monitor_platform.views.timeline import TimelineView
+from monitor_platform.views.regions import RegionView
 
 log = logging.getLogger(__name__)
 
@@ -68,23 +64,23 @@ class Exchange(DataModel):
 class Viewer:
     """A document and what its viewer asks."""
 
-    def __init__(self, document: Document, page: Page, watch: Watch) -> None:
+    def __init__(self, document: Document, page: Page, watch: Watch, figures: Figures) -> None:
         self._document = document
         self._page = page
         self._watch = watch
+        self._figures = figures
         self._question = Question.parse(_query_of(document))
         self._shown: tuple[Moment, Question] | None = None
         self._exchange = Exchange(name="exchange", asked=self._question.query(), pill=json.dumps(watch.pill()))
         # What the platform itself selects on a map or in a histogram is no viewer's choice.
         self._showing = False
-        self._maps: dict[str, RegionView] = {}
-        self._histogram: HistogramView | None = None
-        self._timeline: TimelineView | None = None
-        self._part = page.part() if page.part is not None else None
         # Bokeh awaits a coroutine; its type stubs do not know.
         self._tick: Callable[[], Any] = self.tick
         with document.models.freeze():  # or each figure that is added counts all the others anew
-            self._make_views()
+            for name, figure in figures.roots.items():
+                figure.name = name
+                document.add_root(figure)
+            document.add_root(self._exchange)
         self._listen()
         watch.viewers += 1
 
@@ -123,7 +119,8 @@ class Viewer:
             )
             return
         look = Look(watch=self._watch, scene=scene, question=question)
-        show = await self._part.ask(look) if self._part is not None else None
+        part = self._figures.part
+        show = await part.ask(look) if part is not None else None
         filtered = scene is not None and self._page.filters
         shown = (
             await picture(self._watch.answers, scene, question, views=self._page.views) if scene is not None and filtered else None
@@ -136,7 +133,7 @@ class Viewer:
             told = {"page": dict(show()) if show is not None else {}, "asked": self._exchange.asked}
             told |= {"health": health(self._watch, shown), "lasting": lasting(self._watch.alerts, question.clock_ms)}
             if shown is not None and scene is not None:
-                self._show(shown)
+                self._figures.show(shown)
                 self._exchange.update(choices=json.dumps(choices(shown)))
                 # What a page that stands alone shows does not depend on what is filtered.
                 told = facts(shown, scene) | told | ({"state": OK} if self._page.stands_alone else {})
@@ -147,53 +144,13 @@ class Viewer:
             self._showing = False
             self._document.unhold()
 
-    def _show(self, shown: Picture) -> None:
-        question, measure = shown.question, measure_of(shown.question.measure, "region")
-        beside = shown.beside
-        there = (None, None, None) if beside is None else (beside.areas, beside.districts, beside.histogram)
-        if shown.areas is not None:
-            self._maps["area"].show(measure, shown.areas, question.area, against=there[0])
-        if shown.districts is not None:
-            self._maps["district"].show(measure, shown.districts, question.district, against=there[1])
-        if self._histogram is not None and shown.histogram is not None:
-            drawn = distributed(question.measure)
-            chosen = dict(question.others).get(MEAN + drawn.name, "")
-            self._histogram.show(drawn, shown.histogram, against=there[2], chosen=chosen)
-        if self._timeline is not None and shown.audience is not None and shown.timeline is not None:
-            series = [measure_of(name, "timeline") for name in series_of(question)]
-            self._timeline.show(
-                *(MEASURES[AUDIENCE], shown.audience, series, shown.timeline, shown.span, curves_of(shown)),
-                band=shown.band,
-                marks=marks(shown.alerts),
-            )
-
-    def _make_views(self) -> None:
-        views = self._page.views
-        if "map" in views:
-            self._maps["area"] = map_view(self._watch.atlas)
-            self._add("map", self._maps["area"].figure)
-        if "district" in views:
-            self._maps["district"] = district_view(self._watch.atlas)
-            self._add("district", self._maps["district"].figure)
-        if "histogram" in views:
-            self._histogram = HistogramView()
-            self._histogram.source.selected.on_change("indices", self._on_bar)
-            self._add("histogram", self._histogram.figure)
-        if "timeline" in views:
-            self._timeline = TimelineView(self._page.panels)
-            self._timeline.on_brush = self._on_brush
-            self._add("timeline", self._timeline.figure)
-        for name, figure in (self._part.figures if self._part is not None else {}).items():
-            self._add(name, figure)
-        self._document.add_root(self._exchange)
-
-    def _add(self, name: str, figure: LayoutDOM) -> None:
-        figure.name = name
-        self._document.add_root(figure)
-
     def _listen(self) -> None:
         self._exchange.on_change("asked", self._on_asked)
-        for column, view in self._maps.items():
+        if self._figures.histogram is not None:
+            self._figures.histogram.source.selected.on_change("indices", self._on_bar)
+        if self._figures.timeline is not None:
+            self._figures.timeline.on_brush = self._on_brush
+        for column, view in self._figures.maps.items():
             view.source.selected.on_change("indices", partial(self._on_tap, column, view))
         self._document.add_periodic_callback(self._tick, TICK_MS)
         self._document.on_session_destroyed(self._on_gone)
@@ -215,10 +172,11 @@ class Viewer:
             self._document.add_next_tick_callback(self._tick)
 
     def _on_bar(self, _attr: str, _old: list[int], indices: list[int]) -> None:
-        if self._histogram is None or self._showing:
+        histogram = self._figures.histogram
+        if histogram is None or self._showing:
             return
         name = MEAN + distributed(self._question.measure).name
-        self._choose(self._question.with_filter(name, self._histogram.range_at(indices[0]) if indices else ""))
+        self._choose(self._question.with_filter(name, histogram.range_at(indices[0]) if indices else ""))
 
     def _on_brush(self, span: Span) -> None:
         self._choose(replace(self._question, span=span))
@@ -229,7 +187,7 @@ class Viewer:
             self._choose(self._question.placed(column, tapped))
 
 
-def build(document: Document, *, page: Page, watch: Watch) -> None:
+def build(document: Document, *, page: Page, watch: Watch, spares: Spares) -> None:
     """Make the document of a new viewer of `page`."""
     document.title = f"{page.title} · Swarmscope"
     document.template = TEMPLATES.get_template("page.html")
@@ -247,7 +205,7 @@ def build(document: Document, *, page: Page, watch: Watch) -> None:
         # Widgets, tables and MathJax, which Bokeh would load as well, are three megabytes that no page uses.
         bokehjs=StaticHandler.append_version("js/bokeh.min.js"),
     )
-    Viewer(document, page, watch)
+    Viewer(document, page, watch, spares.take(page))
 
 
 def _query_of(document: Document) -> str:

@@ -1,0 +1,95 @@
+"""The figures of a page, made anew for each viewer, and one set of each page's kept ready.
+
+Making them takes longer than anything else that a visitor waits for, so it is done when nobody waits.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from bokeh.models import LayoutDOM
+
+from monitor_platform.dashboard.curves import curves_of
+from monitor_platform.dashboard.marks import marks
+from monitor_platform.dashboard.page import Page
+from monitor_platform.dashboard.picture import AUDIENCE, Picture, distributed, series_of
+from monitor_platform.geo.atlas import Atlas
+from monitor_platform.measures.registry import MEASURES, measure_of
+from monitor_platform.measures.selection import MEAN
+from monitor_platform.views.histogram import HistogramView
+from monitor_platform.views.regions import RegionView, district_view, map_view
+from monitor_platform.views.timeline import TimelineView
+
+# By then a visitor has the page.
+RESTOCKED_AFTER_S = 2.0
+BETWEEN_S = 0.1
+
+
+class Figures:
+    """What `page` shows of the four views, and its own part."""
+
+    def __init__(self, page: Page, atlas: Atlas) -> None:
+        views = page.views
+        self.maps: dict[str, RegionView] = {}
+        if "map" in views:
+            self.maps["area"] = map_view(atlas)
+        if "district" in views:
+            self.maps["district"] = district_view(atlas)
+        self.histogram = HistogramView() if "histogram" in views else None
+        self.timeline = TimelineView(page.panels) if "timeline" in views else None
+        self.part = page.part() if page.part is not None else None
+
+    @property
+    def roots(self) -> dict[str, LayoutDOM]:
+        """Each by the name of its place on the page."""
+        maps = {"area": "map", "district": "district"}
+        roots: dict[str, LayoutDOM] = {maps[region]: view.figure for region, view in self.maps.items()}
+        if self.histogram is not None:
+            roots["histogram"] = self.histogram.figure
+        if self.timeline is not None:
+            roots["timeline"] = self.timeline.figure
+        own: Mapping[str, LayoutDOM] = self.part.figures if self.part is not None else {}
+        return roots | dict(own)
+
+    def show(self, shown: Picture) -> None:
+        """Put the numbers of `shown` into the views."""
+        question, beside = shown.question, shown.beside
+        measure = measure_of(question.measure, "region")
+        there = (None, None, None) if beside is None else (beside.areas, beside.districts, beside.histogram)
+        if shown.areas is not None:
+            self.maps["area"].show(measure, shown.areas, question.area, against=there[0])
+        if shown.districts is not None:
+            self.maps["district"].show(measure, shown.districts, question.district, against=there[1])
+        if self.histogram is not None and shown.histogram is not None:
+            drawn = distributed(question.measure)
+            chosen = dict(question.others).get(MEAN + drawn.name, "")
+            self.histogram.show(drawn, shown.histogram, against=there[2], chosen=chosen)
+        if self.timeline is not None and shown.audience is not None and shown.timeline is not None:
+            series = [measure_of(name, "timeline") for name in series_of(question)]
+            self.timeline.show(
+                *(MEASURES[AUDIENCE], shown.audience, series, shown.timeline, shown.span, curves_of(shown)),
+                band=shown.band,
+                marks=marks(shown.alerts),
+            )
+
+
+class Spares:
+    """Figures for the next visitor of each page; to be used on the event loop only."""
+
+    def __init__(self, atlas: Atlas) -> None:
+        self._atlas = atlas
+        self.ready: dict[str, Figures] = {}
+
+    def take(self, page: Page) -> Figures:
+        """Figures that nobody has; others will be made in a while."""
+        taken = self.ready.pop(page.name, None) or Figures(page, self._atlas)
+        self.restock([page])
+        return taken
+
+    def restock(self, pages: Iterable[Page]) -> None:
+        """Make what is missing of `pages` in a while; between two of them others have their turn."""
+        for at, page in enumerate(pages):
+            asyncio.get_running_loop().call_later(RESTOCKED_AFTER_S + at * BETWEEN_S, self._make, page)
+
+    def _make(self, page: Page) -> None:
+        if page.name not in self.ready:
+            self.ready[page.name] = Figures(page, self._atlas)

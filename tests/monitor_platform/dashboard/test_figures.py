@@ -1,0 +1,38 @@
+"""Figures are ready before somebody comes, and nobody is given those of somebody else."""
+
+import asyncio
+
+from monitor_platform.dashboard import figures
+from monitor_platform.dashboard.figures import Spares
+from monitor_platform.dashboard.pages import PAGES
+from monitor_platform.geo.atlas import Atlas
+
+OVERVIEW = PAGES[0]
+
+
+def test_a_visitor_has_figures_of_his_own_also_when_two_come_at_once():
+    async def taken():
+        spares = Spares(Atlas())
+        return spares.take(OVERVIEW), spares.take(OVERVIEW)
+
+    first, second = asyncio.run(taken())
+    ours = {model.id for root in first.roots.values() for model in root.references()}
+    theirs = {model.id for root in second.roots.values() for model in root.references()}
+    assert len(ours) > 100
+    assert ours.isdisjoint(theirs)
+
+
+def test_the_next_visitors_figures_are_made_when_nobody_waits(monkeypatch):
+    monkeypatch.setattr(figures, "RESTOCKED_AFTER_S", 0.0)
+
+    async def taken():
+        spares = Spares(Atlas())
+        spares.restock([OVERVIEW])
+        while not spares.ready:
+            await asyncio.sleep(0)
+        [ready] = spares.ready.values()
+        return ready, spares.take(OVERVIEW), dict(spares.ready)
+
+    ready, given, left = asyncio.run(taken())
+    assert given is ready
+    assert left == {}
