@@ -9,13 +9,19 @@ from typing import Any, TextIO
 # the wide forms of East Asian keyboards for the narrow ones.
 _FORMULA = re.compile(r"""(?:^|(?<=[;,\t\r\n]))(?=[\s\x00-\x20\u200b-\u200f\ufeff"]*[=+\-@＝＋－＠])|^(?=[\t\r\n])""")
 
+# What a terminal obeys; line feeds and tabs stay, they are safe within quotes.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 
 def cell(value: object) -> str:
-    """A cell that a spreadsheet shows and never computes, however it begins and wherever the reader sees rows and columns end."""
+    """A cell that a spreadsheet shows and never computes, however it begins and wherever the reader sees rows and columns end.
+
+    Control characters are shown by their number, so that it may be looked at in a terminal, too.
+    """
     if not isinstance(value, str):
         return "" if value is None else str(value)
     # End hosts choose these texts. The apostrophe is what spreadsheets themselves put before text that looks like a formula.
-    text = _FORMULA.sub("'", value)
+    text = _FORMULA.sub("'", _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", value))
     return f'"{text.replace(chr(34), chr(34) * 2)}"'
 
 
