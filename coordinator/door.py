@@ -3,8 +3,8 @@
 An event loop that is told to listen with TLS tells nobody of a connection before its handshake is over, so those that never end
 would be bounded by nothing but the files that may be open. It would also keep the certificates and authorities that it began with.
 
-`feedback_server/door.py` is its twin, with limits and counts of its own. They share no code, for `feedback_wire` holds bytes and goes into apps
-(docs/adr/0001): what is mended in one is to be looked at in the other.
+`feedback_server/door.py` is its twin, with limits and counts of its own. They share no code: `feedback_wire` holds bytes and goes
+into apps (docs/adr/0001). What is mended in one is to be looked at in the other.
 """
 
 import asyncio
