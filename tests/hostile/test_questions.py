@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -141,6 +142,7 @@ class Viewer:
         assert self.socket.hear()[0] == "ACK"
         self.socket.say("PULL-DOC-REQ", {})
         self.document = self.until("PULL-DOC-REPLY")
+        self._held: str = exchange_in(self.document).get("attributes", {}).get("facts", "")
 
     def __enter__(self) -> "Viewer":
         return self
@@ -164,11 +166,16 @@ class Viewer:
         return [each["id"] for each in _objects(self.document) if each.get("name") == name and "id" in each]
 
     def told(self) -> dict[str, Any]:
-        """What the page is told next."""
-        while True:
+        """What the page is told next; at first what it holds, if it was told before it had its websocket."""
+        held, self._held = self._held, ""
+        if held:
+            return json.loads(held)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
             for event in self.until("PATCH-DOC")["events"]:
                 if event.get("attr") == "facts":
                     return json.loads(event["new"])
+        raise TimeoutError("the page is told nothing")
 
 
 def _objects(part: object) -> Iterator[dict[str, Any]]:
@@ -178,11 +185,13 @@ def _objects(part: object) -> Iterator[dict[str, Any]]:
         yield from _objects(each)
 
 
-def exchange_of(viewer: Viewer) -> str:
-    [exchange] = [
-        each["id"] for each in _objects(viewer.document) if str(each.get("name", "")).endswith("Exchange") and "id" in each
-    ]
+def exchange_in(document: object) -> dict[str, Any]:
+    [exchange] = [each for each in _objects(document) if str(each.get("name", "")).endswith("Exchange") and "id" in each]
     return exchange
+
+
+def exchange_of(viewer: Viewer) -> str:
+    return exchange_in(viewer.document)["id"]
 
 
 def test_an_open_page_that_asks_too_much_is_told_the_limit_and_goes_on(monitor):
