@@ -29,6 +29,7 @@ from monitor_platform.access.login import LoginHandler, LogoutHandler
 from monitor_platform.api import TextHandler
 from monitor_platform.dashboard.document import build
 from monitor_platform.dashboard.figures import Spares
+from monitor_platform.dashboard.leaving import Leaving, leave_memory_alone
 from monitor_platform.dashboard.missing import MissingHandler
 from monitor_platform.dashboard.page import Page
 from monitor_platform.dashboard.pages import PAGES
@@ -79,7 +80,8 @@ class Website(BaseServer):
         leave = gate.users is not None
         self._spares = Spares(watch.atlas)
         made = partial(_page, watch=watch, spares=self._spares, leave=leave)
-        pages = {page.path: Application(FunctionHandler(partial(made, page=page))) for page in PAGES}
+        pages = {page.path: Application(FunctionHandler(partial(made, page=page)), Leaving()) for page in PAGES}
+        leave_memory_alone()
         self.gate = gate
         self.guarded = GuardedBokeh(
             gate,
