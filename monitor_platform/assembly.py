@@ -4,9 +4,11 @@ Whatever is opened here is closed, last first, when `opened` is left. In static 
 """
 
 import logging
-from collections.abc import Coroutine
+import time
+from collections.abc import Coroutine, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from feedback_wire import routes
@@ -16,6 +18,7 @@ from monitor_platform.alerts.rules import Rules
 from monitor_platform.api import Archive, SummaryHandler
 from monitor_platform.audience_metrics import AudienceFigures
 from monitor_platform.dashboard.history import History
+from monitor_platform.dashboard.past import Past
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.entrance import allowed_hosts, gate_of, listen, url_of
 from monitor_platform.geo.locator import Locator, locator_for
@@ -27,6 +30,7 @@ from monitor_platform.history_api import HISTORY, HistoryHandler
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.open import open_logs
 from monitor_platform.measures.quality.catalogue import Models, models_of, mos_of
+from monitor_platform.measures.selection import Span
 from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.metrics import Figures
 from monitor_platform.retrieval.feed import Feed
@@ -48,13 +52,15 @@ def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStac
     """
     locator = opened.enter_context(locator_for(settings))
     models = models_of(settings)
-    table = opened.enter_context(closing(_table(settings, locator, models)))
+    kept = last_minutes(settings.static, settings.keep_minutes) if settings.history is not None and not settings.live else None
+    table = opened.enter_context(closing(_table(settings, locator, models, kept)))
     _tell_damages(table)
     feed = _feed(settings, table, tls, opened)
     history = _history(settings, locator, mos_of(models), opened)
     watch = Watch(table, feed, period_s=settings.period, poll_s=settings.poll_seconds)
     opened.callback(watch.answers.close)
     watch.history = history
+    watch.past = _past(settings, locator, models, kept)
     sockets, port = listen(settings, opened)
     gate = gate_of(settings, port, opened)
     figures = Figures(table, watch, feed)
@@ -95,14 +101,30 @@ def _is_complete(feed: Feed) -> bool:
     return not feed.status().reading_back
 
 
-def _table(settings: Settings, locator: Locator, models: Models) -> FeedbackTable:
-    """Live, what comes; static, all the files, or beside a history the last minutes of them."""
+def _table(settings: Settings, locator: Locator, models: Models, kept: Span | None) -> FeedbackTable:
+    """Live, what comes; static, all the files, or what is `kept` of them beside a history."""
     if settings.live:
         return FeedbackTable(locator, mos_of(models), models=models)
-    span = last_minutes(settings.static, settings.keep_minutes) if settings.history is not None else None
-    table = open_logs(settings.static, locator=locator, mos=mos_of(models), models=models, span=span)
+    return _read(settings.static, locator, models, kept)
+
+
+def _read(paths: Sequence[Path], locator: Locator, models: Models, span: Span | None) -> FeedbackTable:
+    table = open_logs(paths, locator=locator, mos=mos_of(models), models=models, span=span)
+    if span is not None:
+        table.forget_before(span.from_ms)  # of the log that had begun already
     table.compress()
     return table
+
+
+def _past(settings: Settings, locator: Locator, models: Models, kept: Span | None) -> Past | None:
+    """What is on disk and not in memory; None if everything is."""
+    minutes = settings.keep_minutes
+    if settings.live:
+        read = partial(_read, [settings.mirror], locator, models)
+        return Past(read, begins_ms=lambda: time.time_ns() // 1_000_000 - minutes * 60_000, minutes=minutes)
+    if kept is None:
+        return None
+    return Past(partial(_read, settings.static, locator, models), begins_ms=lambda: kept.from_ms, minutes=minutes)
 
 
 def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitStack) -> History | None:

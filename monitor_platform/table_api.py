@@ -35,8 +35,9 @@ class TableHandler(RequestHandler):
             raise bad_parameter(f"'view' is {view[:40]!r}; it needs one of {', '.join(BY_VIEW)}")
         question = Question.parse(self.request.query)
         question.check_bounds()
-        scene = await self._watch.scene(self._watch.newest())
+        watch = await self._watch.at(question.span)
+        scene = await watch.scene(watch.newest())
         if scene is None:
             raise Problem(404, "nothing_yet", "there is no record yet, and so there are no numbers")
-        shown = await picture(self._watch.answers, scene, question, views=frozenset({view}))
+        shown = await picture(watch.answers, scene, question, views=frozenset({view}))
         return view, BY_VIEW[view](shown).csv()

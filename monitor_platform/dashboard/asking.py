@@ -77,7 +77,8 @@ async def picture(answers: Answers, scene: Scene, question: Question, *, views: 
 
 
 def _recorded(side: Other, scene: Scene) -> bool:
-    return side.span.to_ms > scene.extent.from_ms
+    """Whether at least half of that time is; of less a change would say nothing."""
+    return (side.span.from_ms + side.span.to_ms) / 2 >= scene.extent.from_ms
 
 
 async def _when(wanted: bool, asked: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer | None:

@@ -35,7 +35,6 @@ from monitor_platform.dashboard.page import Look, Page
 from monitor_platform.dashboard.pages import PAGES
 from monitor_platform.dashboard.picture import distributed
 from monitor_platform.dashboard.question import Question
-from monitor_platform.dashboard.scene import Scene
 from monitor_platform.dashboard.states import OK, apart, failed, nothing_yet
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.geo.maps import CREDIT_HTML
@@ -71,6 +70,7 @@ class Viewer:
         self._figures = figures
         self._question = Question.parse(_query_of(document))
         self._shown: tuple[Moment, Question] | None = None
+        self._past = False  # of which there is no news
         self._exchange = Exchange(name="exchange", asked=self._question.query(), pill=json.dumps(watch.pill()))
         # What the platform itself selects on a map or in a histogram is no viewer's choice.
         self._showing = False
@@ -90,8 +90,8 @@ class Viewer:
         if pill != self._exchange.pill:
             self._exchange.update(pill=pill)
         moment = self._watch.moment()
-        if self._shown != (moment, self._question):
-            follows = self._shown is not None and self._shown[1] == self._question
+        follows = self._shown is not None and self._shown[1] == self._question
+        if self._shown != (moment, self._question) and not (follows and self._past):
             self._shown = (moment, self._question)
             await self._refresh_or_say_why_not(moment, self._question)
             if follows:
@@ -101,7 +101,10 @@ class Viewer:
         """A question that cannot be answered must not leave the page waiting, nor be asked at every tick."""
         try:
             question.check_bounds()
-            await self._refresh(await self._watch.scene(moment), question)
+            watch = await self._watch.at(question.span)
+            self._past = watch is not self._watch
+            scene = await watch.scene(watch.moment() if self._past else moment)
+            await self._refresh(Look(watch=self._watch, answers=watch.answers, scene=scene, question=question))
         except Problem as refused:
             self._exchange.update(facts=json.dumps(failed(question, refused.detail) | {"asked": self._exchange.asked}))
         except Exception:
@@ -109,7 +112,8 @@ class Viewer:
             log.exception("the page %s could not be made for ?%s", self._page.path, question.query())
             self._exchange.update(facts=json.dumps(failed(question) | {"asked": self._exchange.asked}))
 
-    async def _refresh(self, scene: Scene | None, question: Question) -> None:
+    async def _refresh(self, look: Look) -> None:
+        scene, question = look.scene, look.question
         if scene is None and not self._page.stands_alone:
             self._exchange.update(
                 facts=json.dumps(
@@ -118,13 +122,10 @@ class Viewer:
                 )
             )
             return
-        look = Look(watch=self._watch, scene=scene, question=question)
         part = self._figures.part
         show = await part.ask(look) if part is not None else None
         filtered = scene is not None and self._page.filters
-        shown = (
-            await picture(self._watch.answers, scene, question, views=self._page.views) if scene is not None and filtered else None
-        )
+        shown = await picture(look.answers, scene, question, views=self._page.views) if scene is not None and filtered else None
         if question != self._question:
             return  # asked anew meanwhile; that answer is on its way
         self._document.hold("combine")
@@ -132,6 +133,7 @@ class Viewer:
         try:
             told = {"page": dict(show()) if show is not None else {}, "asked": self._exchange.asked}
             told |= {"health": health(self._watch, shown), "lasting": lasting(self._watch.alerts, question.clock_ms)}
+            told |= {"past": self._past}
             if shown is not None and scene is not None:
                 self._figures.show(shown)
                 self._exchange.update(choices=json.dumps(choices(shown)))

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, get_args
 
-from bokeh.models import LayoutDOM
+from bokeh.events import SelectionGeometry
+from bokeh.models import CustomJS, LayoutDOM
 
 from monitor_platform.dashboard.history import History
 from monitor_platform.dashboard.page import Look, Page, Show
 from monitor_platform.history.daily import Coverage, daily_and_coverage
 from monitor_platform.history.periods import Unit, zone_of
+from monitor_platform.history.schema import HOUR_MS, MINUTE_MS
 from monitor_platform.history.timeline import minutes, timeline
 from monitor_platform.measures.registry import MEASURES
 from monitor_platform.measures.selection import Span
@@ -37,6 +39,8 @@ class HistoryPart:
     def __init__(self) -> None:
         self._view = HistoryView()
         self._minutes = TimelineView(1)
+        for panel in self._minutes.panels:
+            panel.js_on_event(SelectionGeometry, CustomJS(code="swarmscope.look?.(cb_obj)"))
 
     @property
     def figures(self) -> Mapping[str, LayoutDOM]:
@@ -70,8 +74,16 @@ class HistoryPart:
             history.ask(finest, measures=OVER_TIME, span=span, where=where),
         )
         note = "by the minute" if len(where) < 2 else "by the hour: minutes of MOS are kept for one filter at most"
-        told: dict[str, Any] = {"status": status, "unit": unit, "timezone": zone, "day": day, "note": note}
-        told |= {"rows": [_row(row) for row in rows], "isps": _coverage(isps)}
+        told: dict[str, Any] = {
+            "status": status,
+            "unit": unit,
+            "timezone": zone,
+            "day": day,
+            "note": f"{note}; draw over a time to look into it",
+        }
+        told |= {"rows": [_row(row) for row in rows], "isps": _coverage(isps), "busiest": _busiest(series)}
+        if unit == "hour":
+            told["hours"] = [[row["from"], row["to"]] for row in rows]
         return lambda: self._show(rows, series, span, told)
 
     def _show(self, rows: Sequence[Mapping[str, Any]], series: Timeline, span: Span, told: dict[str, Any]) -> dict[str, Any]:
@@ -104,6 +116,15 @@ def _day(text: str, known: Span, zone: str) -> tuple[str, Span]:
 def _whole(at: datetime) -> tuple[str, Span]:
     begin = at.replace(hour=0, minute=0, second=0, microsecond=0)
     return begin.strftime("%Y-%m-%d"), Span(_ms(begin), _ms(begin + timedelta(days=1)))
+
+
+def _busiest(series: Timeline) -> list[int] | None:
+    """The hour around the moment of the most peers, in whole minutes; None if nobody was there."""
+    peers = [each or 0 for each in series.values[OVER_TIME[0]]]
+    if not any(peers):
+        return None
+    begin_ms = series.at_ms[peers.index(max(peers))] // MINUTE_MS * MINUTE_MS - HOUR_MS // 2
+    return [begin_ms, begin_ms + HOUR_MS]
 
 
 def _ms(at: datetime) -> int:

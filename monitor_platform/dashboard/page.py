@@ -33,15 +33,13 @@ Card = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What a viewer looks at. Without a record there is no scene, and only a page that `stands_alone` is asked."""
+    """What a viewer looks at: `answers` and `scene` of now or of the past. Without a record there is no scene, and only a page
+    that `stands_alone` is asked."""
 
     watch: "Watch"
+    answers: Answers
     scene: Scene | None
     question: Question
-
-    @property
-    def answers(self) -> Answers:
-        return self.watch.answers
 
 
 Show = Callable[[], Mapping[str, Any]]

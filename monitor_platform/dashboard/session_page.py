@@ -110,7 +110,7 @@ class SessionPart:
             "scores": [_score(name, told.scores[name]) for name in MODELS if name in told.scores],
             "ribbon": [[each.state, each.from_ms, length_in_words(each.to_ms - each.from_ms)] for each in chapter.ribbon],
             "shares": _shares(chapter),
-            "neighbours": _neighbours(told, measure, live=look.watch.live),
+            "neighbours": _neighbours(told, measure, live=look.scene is not None and look.scene.live),
             "rows": _rows(chapter),
             "rows_of": len(chapter.at_ms),
         }

@@ -7,7 +7,7 @@ viewers share answers.
 import time
 from collections import deque
 from statistics import median
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from monitor_platform.alerts.watch import AlertWatch
 from monitor_platform.dashboard.answers import Answers, Moment
@@ -19,6 +19,9 @@ from monitor_platform.measures.extent import extent
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.retrieval.status import FeedStatus
+
+if TYPE_CHECKING:
+    from monitor_platform.dashboard.past import Past
 
 # Without new records the picture still ages: whoever has fallen silent leaves the audience.
 MOVES_EVERY_MS = 5_000
@@ -49,6 +52,7 @@ class Watch:
         self.viewers = 0
         self.history: History | None = None
         self.alerts: AlertWatch | None = None
+        self.past: Past | None = None
         self._table = table
         self._feed = feed
         self._period_s = period_s
@@ -64,6 +68,16 @@ class Watch:
     @property
     def live(self) -> bool:
         return self._feed is not None
+
+    def beside(self, table: FeedbackTable) -> "Watch":
+        """A watch over another table, to which nothing is added."""
+        watch = Watch(table, None, period_s=self._period_s, poll_s=self._poll_s)
+        watch.alerts = self.alerts
+        return watch
+
+    async def at(self, span: Span | None) -> "Watch":
+        """What holds `span`: this one, or a stretch of the past; Problem (400) if it cannot be had."""
+        return self if self.past is None else await self.past.looked_at(span, self)
 
     def moment(self) -> Moment:
         """What is to be shown now; equal moments mean that there is nothing new."""

@@ -101,13 +101,16 @@ class TimelineView:
         plots, cursor = Plots(), _Cursor()
         self._audience = _Panel(plots, self._range, cursor, GROUND, filled=True)
         self._panels = [_Panel(plots, self._range, cursor, CATEGORIES[i % len(CATEGORIES)]) for i in range(panels)]
-        for panel in (self._audience, *self._panels):
-            panel.figure.on_event(SelectionGeometry, self._on_brush)
+        for plot in self.panels:
+            plot.on_event(SelectionGeometry, self._on_brush)
         self._marks = _Marks(plots, self._audience.figure)
         self.on_brush: Callable[[Span], None] = lambda _span: None
-        self.figure: Column = column(
-            self._audience.figure, *(panel.figure for panel in self._panels), sizing_mode="stretch_both", spacing=4
-        )
+        self.figure: Column = column(*self.panels, sizing_mode="stretch_both", spacing=4)
+
+    @property
+    def panels(self) -> list[Plot]:
+        """All frames, the audience's first."""
+        return [panel.figure for panel in (self._audience, *self._panels)]
 
     def show(
         self,

@@ -177,7 +177,8 @@
 
   function choose_span() {
     const { begin, end } = $("filters").elements;
-    const whole = +begin.value === 0 && +end.value === STEPS;
+    // All that was recorded last needs no time in the address; all of an hour of the past does.
+    const whole = !facts.past && +begin.value === 0 && +end.value === STEPS;
     const [from, to] = span_at(+begin.value, +end.value);
     choose({ from: whole ? "" : String(from), to: whole ? "" : String(to) });
   }

@@ -9,11 +9,25 @@
     return row;
   };
 
+  // The other pages show any hour of the logs, down to a single viewer.
+  const looking = ([from, to]) => `/?${swarmscope.along({ from: String(from), to: String(to), minutes: "" })}`;
+
+  swarmscope.look = ({ final, geometry: { x0, x1 } }) => {
+    const [from, to] = [Math.round(Math.min(x0, x1)), Math.round(Math.max(x0, x1))];
+    if (final && to - from >= 1000) location.href = looking([from, to]);
+  };
+
+  function link_first(row, hour) {
+    const head = row.firstChild;
+    head.replaceChildren(Object.assign(document.createElement("a"), { textContent: head.textContent, href: looking(hour) }));
+    return row;
+  }
+
   document.addEventListener("change", ({ target }) => {
     if (target.form?.id === "history-form") swarmscope.choose({ [`p.${target.name}`]: target.value });
   });
 
-  swarmscope.page(({ says = "", absent = false, status, unit, timezone, day, note, rows = [], isps = [] }) => {
+  swarmscope.page(({ says = "", absent = false, status, unit, timezone, day, note, rows = [], isps = [], hours = [], busiest = null }) => {
     const busy = status && !status.complete
       ? status.error || `Logs are being taken in: ${Math.round((100 * status.done_bytes) / Math.max(1, status.all_bytes))} %. `
       : "";
@@ -26,7 +40,12 @@
       if (value && document.activeElement !== form.elements[name]) form.elements[name].value = value;
     }
     document.getElementById("history-day").textContent = day ? `${day}, ${note}` : "";
-    document.querySelector("#history-rows tbody").replaceChildren(...rows.map((cells) => line(cells, false)));
+    document.querySelector("#history-rows tbody").replaceChildren(
+      ...rows.map((cells, at) => (hours[at] ? link_first(line(cells, false), hours[at]) : line(cells, false))),
+    );
+    const busy_hour = document.getElementById("history-busiest");
+    busy_hour.hidden = busiest === null;
+    if (busiest !== null) busy_hour.href = looking(busiest);
     const [head, ...body] = isps;
     document.querySelector("#history-isps thead").replaceChildren(...(head ? [line(head, true)] : []));
     document.querySelector("#history-isps tbody").replaceChildren(...body.map((cells) => line(cells, false)));

@@ -28,7 +28,7 @@ def test_the_next_visitors_figures_are_made_when_nobody_waits(monkeypatch):
     async def taken():
         spares = Spares(Atlas())
         spares.restock([OVERVIEW])
-        while not spares.ready:
+        while not spares.ready:  # noqa: ASYNC110 - nobody tells when they are ready
             await asyncio.sleep(0)
         [ready] = spares.ready.values()
         return ready, spares.take(OVERVIEW), dict(spares.ready)

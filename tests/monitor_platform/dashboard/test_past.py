@@ -1,0 +1,162 @@
+"""Times that are not in memory are read from the logs and shown by the same pages, down to a single viewer."""
+
+import asyncio
+import csv
+import io
+import json
+import random
+import urllib.error
+import urllib.request
+from contextlib import ExitStack
+from urllib.parse import quote
+
+import pytest
+
+from feedback_wire.problem import Problem
+from monitor_platform.dashboard.past import MOST_KEPT, Past
+from monitor_platform.dashboard.watch import Watch
+from monitor_platform.geo.locator import Locator
+from monitor_platform.measures.extent import extent
+from monitor_platform.measures.mos import MosModel
+from monitor_platform.measures.open import open_logs
+from monitor_platform.measures.selection import Span
+from tests.processes import eventually, start_server
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+LATER = 4
+"""Hours between the two minutes that were recorded."""
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """Forty viewers for a minute, and four hours later ten others."""
+    from tests.monitor_platform.dashboard.conftest import BEGIN_MS, record, write_log
+
+    folder, chance = tmp_path_factory.mktemp("archive"), random.Random(5)
+    for hours, begins, peers in ((0, "20120807T093000Z", range(40)), (LATER, "20120807T133000Z", range(40, 50))):
+        at_ms = BEGIN_MS + hours * HOUR_MS
+        said = [record(peer, seq, at_ms + seq * 10_000 + peer, chance=chance) for seq in range(6) for peer in peers]
+        write_log(folder, said, begins=begins)
+    return folder, BEGIN_MS
+
+
+@pytest.fixture(scope="module")
+def monitor(archive, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("history")
+    arguments = ("--static", str(archive[0]), "--history", str(folder), "--keep-minutes", "20", "--listen", "127.0.0.1:0")
+    server = start_server("monitor", *arguments, log=folder / "log")
+    eventually(lambda: taken_in(server.url) == 2)
+    yield server.url
+    assert server.stop() == 0
+
+
+def taken_in(url: str) -> int:
+    with urllib.request.urlopen(f"{url}/api/v1/history/status", timeout=60) as answer:
+        return int(json.load(answer)["logs"])
+
+
+def peers_of(url: str, span: Span) -> float:
+    with urllib.request.urlopen(f"{url}/api/v1/table?view=histogram&from={span.from_ms}&to={span.to_ms}", timeout=60) as answer:
+        head, *rows = csv.reader(io.TextIOWrapper(answer, encoding="utf-8"))
+    return sum(float(row[head.index("n (peers)")]) for row in rows)
+
+
+def test_a_time_beside_the_history_is_read_from_the_logs(monitor, archive):
+    begin_ms = archive[1]
+    assert peers_of(monitor, Span(begin_ms + LATER * HOUR_MS, begin_ms + LATER * HOUR_MS + MINUTE_MS)) == 10
+    assert peers_of(monitor, Span(begin_ms, begin_ms + MINUTE_MS)) == 40
+    assert peers_of(monitor, Span(begin_ms + 2 * HOUR_MS, begin_ms + 2 * HOUR_MS + MINUTE_MS)) == 0
+
+
+def test_more_than_may_be_read_at_once_is_refused_with_what_to_do(monitor, archive):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        peers_of(monitor, Span(archive[1], archive[1] + HOUR_MS))
+    assert refused.value.code == 400
+    assert "by 20 minutes (--keep-minutes) at most" in refused.value.read().decode()
+
+
+def test_live_a_time_before_the_memory_is_read_from_the_mirror(serve, invented, tmp_path):
+    folder, chance = tmp_path / "mirror" / "fs1", random.Random(3)
+    folder.mkdir(parents=True)
+    invented.write_log(folder, [invented.record(peer, 0, invented.begin_ms + peer, chance=chance) for peer in range(60)])
+    feedback = serve("feedback-server", "--insecure", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "fs"), "--name", "fs1")
+    arguments = ("--insecure", "--listen", "127.0.0.1:0", "--mirror", str(tmp_path / "mirror"))
+    monitor = serve("monitor", "--feedback-server", feedback.url, *arguments)
+    assert peers_of(monitor.url, Span(invented.begin_ms, invented.begin_ms + MINUTE_MS)) == 60
+
+
+def test_the_same_stretch_is_read_once_and_only_the_last_ones_are_kept(archive):
+    folder, begin_ms = archive
+    read: list[Span] = []
+
+    async def ask(opened: ExitStack) -> None:
+        def table_of(span: Span | None):
+            return open_logs([folder], locator=locator, mos=MosModel(), span=span)
+
+        def reading(span: Span):
+            read.append(span)
+            return table_of(span)
+
+        locator = opened.enter_context(Locator())
+        now = Watch(table_of(Span(begin_ms + LATER * HOUR_MS, begin_ms + 5 * HOUR_MS)), None, period_s=30, poll_s=1)
+        past = Past(reading, begins_ms=lambda: begin_ms + LATER * HOUR_MS, minutes=20)
+        minute = Span(begin_ms, begin_ms + MINUTE_MS)
+        first, second = await asyncio.gather(past.looked_at(minute, now), past.looked_at(minute, now))
+        assert first is second is not now
+        assert await first.answers.ask(first.moment(), extent) == Span(begin_ms, begin_ms + 50_000 + 39 + 1)
+        assert await past.looked_at(Span(begin_ms, begin_ms + 30_000), now) is first
+        assert len(read) == 1
+        # Whole stretches, of which none holds another.
+        for earlier in range(1, MOST_KEPT + 1):
+            begins_ms = begin_ms - earlier * MINUTE_MS
+            await past.looked_at(Span(begins_ms, begins_ms + 20 * MINUTE_MS), now)
+        assert len(read) == 1 + MOST_KEPT
+        # In the first stretch, and in none of the later ones.
+        await past.looked_at(Span(begin_ms - 9 * MINUTE_MS, begin_ms + MINUTE_MS), now)
+        assert len(read) == 2 + MOST_KEPT
+        assert await past.looked_at(Span(begin_ms + HOUR_MS, begin_ms + HOUR_MS + 1), now) is now
+        assert await past.looked_at(None, now) is now
+        with pytest.raises(Problem, match="at most"):
+            await past.looked_at(Span(begin_ms, begin_ms + HOUR_MS), now)
+
+    with ExitStack() as opened:
+        asyncio.run(ask(opened))
+
+
+@pytest.mark.browser
+def test_from_a_day_of_the_history_to_its_busiest_hour_and_to_a_viewer(monitor, archive, visit):
+    page = visit(monitor)
+    assert page.page.locator(".tile[data-measure=concurrent_peers] small").inner_text() == "10 in all"
+    page.open(f"{monitor}/history?p.day=2012-08-07&p.timezone={quote('Asia/Hong_Kong')}")
+    assert page.page.locator("#history-busiest").is_visible()
+    page.becomes("document.querySelector('#history-day').innerText.includes('draw over a time')")
+    page.page.locator(".history-day").scroll_into_view_if_needed()
+    box = page.page.locator(".history-day").bounding_box()
+    # 09:30 UTC is 17:30 in Hong Kong; the axis begins 56 pixels from the left.
+    at = box["x"] + 56 + (box["width"] - 72) * (17.5 + 1 / 120) / 24
+    page.page.mouse.move(at - 5, box["y"] + 60)
+    page.page.mouse.down()
+    page.page.mouse.move(at + 5, box["y"] + 60, steps=4)
+    page.page.mouse.up()
+    page.becomes("location.pathname === '/' && document.querySelector('.tile small')?.innerText === '40 in all'")
+    page.page.locator("nav a", has_text="Sessions").click()
+    page.becomes("location.pathname === '/sessions' && document.querySelectorAll('table tbody tr').length > 5")
+    page.page.locator("table tbody tr a").first.click()
+    page.becomes("location.pathname === '/session' && document.body.innerText.includes('What it said')")
+    page.becomes("document.querySelector('.chosen').innerText.includes('Aug 7')")
+    page.page.locator("nav a", has_text="Overview").click()
+    page.becomes("location.pathname === '/' && document.body.dataset.state === 'ok'")
+
+
+@pytest.mark.browser
+def test_the_whole_of_a_past_hour_stays_that_hour(monitor, archive, visit):
+    begin_ms = archive[1]
+    page = visit(monitor, f"/?from={begin_ms}&to={begin_ms + 30_000}")
+    assert page.page.locator(".tile[data-measure=concurrent_peers] small").inner_text() == "40 in all"
+    page.page.locator("input[name=end]").focus()
+    page.page.keyboard.press("End")
+    page.becomes("document.getElementById('span-text').innerText.includes('17:30:50')")
+    page.becomes(f"new URLSearchParams(location.search).get('from') === '{begin_ms}'")
+    page.page.locator("#chips button").first.click()
+    page.becomes("document.querySelector('.tile small')?.innerText === '10 in all'")
