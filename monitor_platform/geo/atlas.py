@@ -14,7 +14,6 @@ import h3
 from monitor_platform.geo import maps
 from monitor_platform.geo.district_file import for_drawing, read_districts
 from monitor_platform.geo.divisions import Cells, Countries, Division, HongKongAreas, HongKongDistricts, OwnDistricts
-from monitor_platform.geo.outlines import box_of
 
 HONG_KONG, COUNTRIES = "hong-kong", "countries"
 FINEST = 9
@@ -72,7 +71,7 @@ def _or_world(resolution: int | None) -> int:
 
 def _fitting(districts: tuple[maps.Region, ...]) -> int:
     """The finest resolution at which the box around `districts` has a reasonable number of cells."""
-    west, south, east, north = box_of(p for each in districts for polygon in each.polygons for p in polygon[0])
+    west, south, east, north = maps.box_around(districts)
     around = (north - south) * KM_PER_DEGREE * (east - west) * KM_PER_DEGREE * cos(radians((south + north) / 2))
     sizes = [h3.average_hexagon_area(resolution, unit="km^2") for resolution in range(FINEST + 1)]
     return max((r for r, size in enumerate(sizes) if around / size <= MOST_CELLS_OF_A_BOX), default=0)

@@ -12,8 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from monitor_platform.geo.maps import Region, middle_of
-from monitor_platform.geo.outlines import Polygon, Ring, box_of, on_grid
+from monitor_platform.geo.maps import Region, box_around, middle_of
+from monitor_platform.geo.outlines import Polygon, Ring, on_grid
 from monitor_platform.geo.places import OUTSIDE, UNLOCATED, LonLat
 
 MOST_BYTES = 32 * 1024 * 1024
@@ -54,7 +54,7 @@ def read_districts(path: Path, name_key: str = "name") -> tuple[Region, ...]:
 
 def for_drawing(districts: Sequence[Region]) -> tuple[Region, ...]:
     """The same districts with no more points than a page should carry, on the finest grid that does it."""
-    west, south, east, north = box_of(p for each in districts for polygon in each.polygons for p in polygon[0])
+    west, south, east, north = box_around(districts)
     step = max(east - west, north - south) / _DRAWN_STEPS
     drawn = tuple(districts)
     while sum(_points(each.polygons) for each in drawn) > MOST_DRAWN_POINTS and step < 1:

@@ -16,7 +16,7 @@ import h3
 from monitor_platform.geo import maps
 from monitor_platform.geo.fixes import HONG_KONG, Fix, area_of, district_of, is_placeholder, names_no_more_than_its_country
 from monitor_platform.geo.maps import Region
-from monitor_platform.geo.outlines import Box, box_of, contains, within
+from monitor_platform.geo.outlines import contains, within
 from monitor_platform.geo.places import OUTSIDE, UNLOCATED, LonLat
 
 MOST_DRAWN = 500
@@ -141,7 +141,7 @@ class OwnDistricts:
     def __init__(self, districts: Sequence[Region], outlines: Sequence[Region]) -> None:
         """`districts` as they are, and `outlines` of the same as they are drawn."""
         self.parts = outlines
-        self._boxes: list[tuple[Box, Region]] = [(box_of(p for each in d.polygons for p in each[0]), d) for d in districts]
+        self._districts = districts
         self._at = lru_cache(maxsize=_REMEMBERED_POINTS)(self._look_up)
 
     def part_of(self, fix: Fix) -> str:
@@ -153,7 +153,7 @@ class OwnDistricts:
         return self.parts
 
     def _look_up(self, point: LonLat) -> str:
-        near = (district for box, district in self._boxes if within(box, point))
+        near = (district for district in self._districts if within(district.box, point))
         inside = (each.id for each in near if any(contains(polygon, point) for polygon in each.polygons))
         return next(inside, OUTSIDE)
 

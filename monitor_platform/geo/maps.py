@@ -6,12 +6,13 @@ A region's polygons are rings as GeoJSON has them: the outer ring first, then it
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from monitor_platform.geo.outlines import Polygon, centroid, size
+from monitor_platform.geo.outlines import Box, Polygon, box_of, centroid, size
 from monitor_platform.geo.places import LonLat
 
 SHIPPED = Path(__file__).with_name("data")
@@ -29,7 +30,7 @@ CREDIT_HTML = (
 class Region:
     """An area (`id` is its H3 cell) or a district (`id` is its name, which for a country is its English one).
 
-    `districts`, of an area: those with a fair part of its land. `centre` is where a label may stand.
+    `districts`, of an area: those with a fair part of its land. `centre` is where a label may stand, `box` is around all of it.
     """
 
     id: str
@@ -38,6 +39,16 @@ class Region:
     districts: tuple[str, ...] = ()
     polygons: tuple[Polygon, ...]
     centre: LonLat
+    box: Box = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "box", box_of(point for polygon in self.polygons for point in polygon[0]))
+
+
+def box_around(regions: Iterable[Region]) -> Box:
+    """The box that holds all of `regions`."""
+    wests, souths, easts, norths = zip(*(region.box for region in regions), strict=True)
+    return min(wests), min(souths), max(easts), max(norths)
 
 
 @cache

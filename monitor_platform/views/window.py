@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from monitor_platform.geo.maps import Region
+from monitor_platform.geo.maps import Region, box_around
 from monitor_platform.geo.outlines import Ring, box_of, size
 from monitor_platform.measures.regions import RegionValue
 
@@ -50,7 +50,7 @@ WORLD = Window(west=-180.0, south=-58.0, east=180.0, north=84.0)
 
 def around_all(regions: Sequence[Region]) -> Window:
     """All of `regions`, exactly."""
-    west, south, east, north = box_of(p for region in regions for polygon in region.polygons for p in polygon[0])
+    west, south, east, north = box_around(regions)
     return Window(west=west, south=south, east=east, north=north)
 
 
