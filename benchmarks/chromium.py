@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 PATIENT_MS = 120_000
+LOOKED_AT_MS = 3_000
+"""Nobody goes from page to page without looking at any."""
 _ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync")
 # A page behind another would be drawn once a second only.
 _AWAKE = ("--disable-renderer-backgrounding", "--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows")
@@ -80,16 +82,19 @@ class Browser:
         page.wait_for_function("document.body.dataset.state !== 'loading'")
         return DashboardPage(page)
 
-    def opening_ms(self, address: str) -> float:
-        """From the click on a link to the first picture."""
+    def opening_ms(self, *addresses: str) -> list[float]:
+        """From the click on a link to the first picture, one address after the other in the same tab of a new visitor."""
         page = self._chromium.new_page(viewport={"width": 1280, "height": 800})
         page.set_default_timeout(PATIENT_MS)
         page.add_init_script(
             'document.addEventListener("shown", () => requestAnimationFrame(() => requestAnimationFrame(() => '
             "{ window.opened ??= performance.now(); })))"
         )
-        page.goto(address)
-        opened = float(page.wait_for_function("window.opened").json_value())
+        opened = []
+        for address in addresses:
+            page.goto(address)
+            opened.append(float(page.wait_for_function("window.opened").json_value()))
+            page.wait_for_timeout(LOOKED_AT_MS)
         page.close()
         return opened
 
