@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from monitor_platform.dashboard.comparison import versus_words
 from monitor_platform.dashboard.names import dimension_name, value_name
 from monitor_platform.dashboard.question import COMPARE, VERSUS, Question
 
@@ -19,5 +20,5 @@ def chips(question: Question) -> list[dict[str, Any]]:
         shown.append({"names": ["compare"], "text": f"compared with {COMPARE[question.compare]}"})
     elif question.compare:
         shown.append({"names": ["compare"], "text": "compared with", "at": int(question.compare)})
-    versus = [(VERSUS + name, f"{dimension_name(name)}: {value_name(name, value)}") for name, value in question.versus]
+    versus = [(VERSUS + name, versus_words(name, value)) for name, value in question.versus]
     return shown + [{"names": [name], "text": f"compared with {text}"} for name, text in versus]

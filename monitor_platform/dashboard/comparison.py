@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from monitor_platform.dashboard.names import dimension_name, value_name
 from monitor_platform.dashboard.question import ANYBODY, COMPARE, Question
 from monitor_platform.measures.selection import Span
 
@@ -42,6 +43,13 @@ def shifted(compare: str, span: Span) -> Span:
     return Span(begin, begin + length)
 
 
+def versus_words(name: str, value: str) -> str:
+    """A filter of the other cohort, for people."""
+    title = dimension_name(name)
+    field = title if title.isupper() else title.lower()
+    return f"any {field}" if value == ANYBODY else f"{field} {value_name(name, value)}"
+
+
 def _cohort(question: Question, span: Span) -> dict[str, str]:
     mixed = question.where(span) | dict(question.versus)
     return {name: value for name, value in mixed.items() if value != ANYBODY}
@@ -56,5 +64,5 @@ def _from(compare: str) -> str:
 
 
 def _words(question: Question) -> list[str]:
-    cohort = [f"{name.removeprefix('extra.')} {'anything' if value == ANYBODY else value}" for name, value in question.versus]
+    cohort = [versus_words(name, value) for name, value in question.versus]
     return cohort + ([COMPARE.get(question.compare) or _from(question.compare)] if question.compare else [])

@@ -49,16 +49,35 @@
     if (controls.begin) show_span(controls);
   }
 
-  // ---- the other time of a comparison: one of the usual ones, or any that is typed or picked ----
+  // ---- the other side of a comparison: one of the usual times, any that is typed or picked, or other viewers at the same time ----
 
   const OTHER = "other";
+  const VERSUS = "vs.";
+  const ANYBODY = "*";
 
   function show_compare({ compare, other }) {
     const wanted = chosen().get("compare") ?? "";
     const begin = /^\d+$/.test(wanted) ? +wanted : null;
-    fill_select(compare, [["", [...choices.compare, [OTHER, "Another time…"]]]], begin === null ? wanted : OTHER);
+    const [nothing, ...times] = choices.compare;
+    const groups = [["", [nothing]], ["Another time", [...times, [OTHER, "Any other…"]]], ["Other viewers", everybody()], ...cohorts()];
+    fill_select(compare, groups, versus() || (begin === null ? wanted : OTHER));
     $("other-time").hidden = begin === null;
     if (begin !== null && document.activeElement !== other) other.value = for_input(begin);
+  }
+
+  function versus() {
+    return new URLSearchParams([...chosen()].filter(([name]) => name.startsWith(VERSUS))).toString();
+  }
+
+  // Without the filters by a field; those by a range of means have no such other side.
+  function everybody() {
+    const fields = filters().filter((name) => !name.startsWith("mean.") && !name.startsWith("not."));
+    return fields.length ? [[new URLSearchParams(fields.map((name) => [VERSUS + name, ANYBODY])).toString(), "Everybody"]] : [];
+  }
+
+  function cohorts() {
+    const viewers_of = (name, values) => values.map(([value, title]) => [new URLSearchParams({ [VERSUS + name]: value }).toString(), title]);
+    return [["Viewers of the channel", viewers_of("channel", choices.channels)], ["Viewers at the ISP", viewers_of("isp", choices.isps)]];
   }
 
   function for_input(ms) {
@@ -67,11 +86,14 @@
   }
 
   function compare_with(value) {
-    if (value !== OTHER) {
-      choose({ compare: value });
+    const none = Object.fromEntries([...chosen().keys()].filter((name) => name.startsWith(VERSUS)).map((name) => [name, ""]));
+    if (value.startsWith(VERSUS)) {
+      choose({ ...none, compare: "", ...Object.fromEntries(new URLSearchParams(value)) });
+    } else if (value !== OTHER) {
+      choose({ ...none, compare: value });
     } else if (facts.span !== null) {
       // Something to begin with: just before what is shown.
-      choose({ compare: String(Math.max(1, 2 * facts.span.from - facts.span.to)) });
+      choose({ ...none, compare: String(Math.max(1, 2 * facts.span.from - facts.span.to)) });
       show();
       $("filters").elements.other.focus();
     }

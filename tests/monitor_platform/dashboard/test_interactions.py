@@ -210,6 +210,23 @@ def test_a_choice_by_keyboard_keeps_the_focus_where_it_was_made(monitor, visit):
     page.becomes("() => document.activeElement.closest('#slices, #chips') !== null")
 
 
+def test_other_viewers_are_compared_with_and_stand_in_the_address(monitor, visit):
+    page = visit(monitor, f"/?isp=PCCW&{MINUTE}")
+    page.page.select_option("select[name=compare]", label="HKBN")
+    page.becomes("() => document.querySelector('[data-note=histogram]').innerText.includes('dashed: ISP HKBN, n = 30 peers')")
+    assert "vs.isp=HKBN" in page.page.url
+    assert "compared with ISP HKBN" in page.page.locator("#chips").inner_text()
+    page.page.select_option("select[name=compare]", label="Everybody")
+    page.becomes("() => document.querySelector('[data-note=histogram]').innerText.includes('dashed: any ISP, n = 60 peers')")
+    page.open(page.page.url)
+    assert page.page.locator("select[name=compare] option:checked").inner_text() == "Everybody"
+    page.page.select_option("select[name=compare]", "before")
+    page.becomes("() => document.getElementById('chips').innerText.includes('compared with the time before')")
+    assert "vs." not in page.page.url
+    take_away(page, "compared with")
+    assert page.page.locator("select[name=compare]").input_value() == ""
+
+
 def test_any_other_time_is_compared_with_and_stands_in_the_address(monitor, visit):
     page = visit(monitor, f"/?{MINUTE}")
     page.page.select_option("select[name=compare]", "other")
