@@ -9,7 +9,7 @@ from bokeh.models import LayoutDOM
 from monitor_platform.alerts.detector import Alert, known_at
 from monitor_platform.alerts.evidence import Evidence
 from monitor_platform.alerts.rules import SEVERITIES
-from monitor_platform.alerts.telling import clock, minutes, sentence, shown, title
+from monitor_platform.alerts.telling import clock, minutes, shown, title
 from monitor_platform.alerts.watch import AlertWatch, Told
 from monitor_platform.dashboard.marks import address, minutes_of
 from monitor_platform.dashboard.names import dimension_name, place_name
@@ -88,7 +88,7 @@ def _row(told: Told, end_ms: int | None) -> dict[str, Any]:
         "severity": alert.rule.severity,
         "lasts": alert.ended_ms is None,
         "title": title(alert),
-        "text": sentence(alert, evidence),
+        "text": f"worst minute {shown(alert, alert.worst)}; {count(alert.sessions, 'session')} when it began",
         "from": alert.began_ms,
         "until": alert.ended_ms,
         "minutes": minutes(alert),

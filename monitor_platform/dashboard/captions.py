@@ -26,7 +26,7 @@ def notes(picture: Picture) -> dict[str, str]:
     }
     if picture.beside is not None:
         said = f"; difference from {picture.beside.other.name}"
-        notes |= {view: notes[view] + said for view in ("map", "district")}
+        notes |= {view: notes[view].partition(";")[0] + said for view in ("map", "district")}
         notes["timeline"] += f"; dashed: {picture.beside.other.name}" + _said_of_ghost(picture)
     if picture.histogram is not None:
         place = picture.question.district or picture.question.area

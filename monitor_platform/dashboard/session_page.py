@@ -193,6 +193,8 @@ def _rows(chapter: Chapter) -> list[list[Any]]:
 
 
 def _cell(name: str, value: float | None) -> str:
+    if name == "partners" and value is not None:
+        return count(value, "peer")  # a message counts them; only a mean has tenths
     return say(measure_of(name, "timeline"), value)
 
 

@@ -7,8 +7,10 @@ from monitor_platform.dashboard.names import dimension_name, value_name
 from monitor_platform.dashboard.question import Question
 
 FIRST_MESSAGE = (
-    "curl http://127.0.0.1:8080/v1/feedback -H 'Authorization: Bearer INGEST-KEY' -H 'Content-Type: application/json' \\\n"
-    """  -d '{"v":1,"peer_id":"me","session_id":"first","seq":0,"event":"join","sent_ms":'$(date +%s000)'}'"""
+    "curl http://127.0.0.1:8080/v1/feedback \\\n"
+    "  -H 'Authorization: Bearer INGEST-KEY' -H 'Content-Type: application/json' \\\n"
+    """  -d '{"v":1,"peer_id":"me","session_id":"first","seq":0,\n"""
+    """       "event":"join","sent_ms":'$(date +%s000)'}'"""
 )
 
 Fact = dict[str, Any]
@@ -24,8 +26,8 @@ def apart(question: Question) -> Fact:
 def nothing_yet(question: Question, *, live: bool) -> Fact:
     """The facts before the first record has come."""
     text = (
-        "The monitoring platform is ready and asks the feedback servers, which have no feedback yet. Send a first message "
-        "through a coordinator, and this page comes to life:"
+        "The monitoring platform is ready and asks the feedback servers, but has got nothing from them yet. Send a first "
+        "message through a coordinator, and this page comes to life:"
         if live
         else "There is not a single record in the files that were given to --static."
     )
@@ -73,7 +75,7 @@ def failed(question: Question, why: str = ITS_LOG) -> Fact:
 def nothing_matches(question: Question) -> Fact:
     filters = question.where()
     if filters:
-        chosen = ", ".join(f"{_lower(name)} “{value_name(name, value)}”" for name, value in filters.items())
+        chosen = " and ".join(f"{_lower(name)} “{value_name(name, value)}”" for name, value in filters.items())
         text = f"Nobody with {chosen} has been heard from in this time range."
     else:
         text = "No end host has been heard from in this time range; a longer one may show who was here."

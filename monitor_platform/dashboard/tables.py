@@ -53,7 +53,9 @@ def _said(cell: Cell, measure: Measure | None) -> str:
         return cell
     if measure is not None:
         return say(measure, cell)
-    return NOTHING if cell is None else f"{cell:,.10g}"
+    if cell is None:
+        return NOTHING
+    return f"{cell:,.0f}" if float(cell).is_integer() else f"{cell:,.2f}"  # the CSV has all digits
 
 
 def _timeline(picture: Picture) -> Table:

@@ -44,8 +44,11 @@ def tiles(picture: Picture) -> list[dict[str, Any]]:
 
 
 def _mean_tile(name: str, picture: Picture, here: Vitals, before: Vitals | None) -> dict[str, Any]:
-    tile = _tile(name, picture, _mean(here, name), _mean(before, name) if before else None)
-    return tile | {"note": f"n = {here.summary['peers']:,.0f}", "note_means": "Peers heard", "trend": _trend(picture, name)}
+    mean = _mean(here, name)
+    tile = _tile(name, picture, mean, _mean(before, name) if before else None)
+    # Of a measure that nobody reports, nobody stands behind the number.
+    peers, means = (here.summary["peers"], "Peers heard") if mean is not None else (0, "Nobody says it")
+    return tile | {"note": f"n = {peers:,.0f}", "note_means": means, "trend": _trend(picture, name)}
 
 
 def _tile(name: str, picture: Picture, value: float | None, other: float | None) -> dict[str, Any]:

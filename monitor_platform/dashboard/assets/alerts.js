@@ -34,7 +34,9 @@
     if (!lasts) when.append(" until ", moment(until), ` (${minutes} min)`);
     when.append(" · ", make("a", { href, textContent: "its slice in all views" }), " · ", make("a", { href: sessions_href, textContent: "its sessions, worst first" }));
     const why = make("div", { className: "why" });
-    why.append(...links("Hurt most", slices), ...links("Worst sessions", sessions));
+    // What explains an alert is kept when it begins and once more when it is over; the pages behind the links go on counting.
+    const then = lasts ? " when it began" : "";
+    why.append(...links(`Hurt most${then}`, slices), ...links(`Worst sessions${then}`, sessions));
     item.append(head, when, make("p", { textContent: text }), why);
     return item;
   }

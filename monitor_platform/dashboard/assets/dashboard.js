@@ -139,6 +139,8 @@ const swarmscope = (() => {
 
   function begin(model) {
     exchange = model;
+    // The pill tells of a lost connection; Bokeh would do so too, over the navigation.
+    exchange.document.config.setv({ notify_connection_status: false }, { sync: false });
     exchange.properties.choices.change.connect(tell_choices);
     exchange.properties.facts.change.connect(tell_facts);
     exchange.properties.pill.change.connect(show_pill);

@@ -40,7 +40,7 @@
     box.querySelector("b").textContent = value;
     box.querySelector("i").textContent = unit && `\u202f${unit}`;
     const [shown, heard] = box.querySelector(".change").children;
-    shown.textContent = change.text && `${change.arrow}\u202f${change.text}`;
+    shown.textContent = change.arrow ? `${change.arrow}\u202f${change.text}` : change.text;
     heard.textContent = change.words;
     Object.assign(box.querySelector(".change"), { title: change.words }).dataset.kind = change.kind;
     Object.assign(box.querySelector("small"), { textContent: note, title: note_means });
