@@ -112,7 +112,7 @@ def _read(paths: Sequence[Path], locator: Locator, models: Models, span: Span | 
     table = open_logs(paths, locator=locator, mos=mos_of(models), models=models, span=span)
     if span is not None:
         table.forget_before(span.from_ms)  # of the log that had begun already
-    table.compress()
+    table.rest()
     return table
 
 

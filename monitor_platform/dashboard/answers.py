@@ -4,6 +4,7 @@ The event loop never waits for a query, and a thousand viewers who look at the s
 """
 
 import asyncio
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
@@ -17,8 +18,8 @@ from monitor_platform.measures.table import FeedbackTable
 
 Answer = TypeVar("Answer")
 
-THREADS = 2
-"""DuckDB uses all cores for one query already; the second thread keeps a slow query from delaying a quick one."""
+THREADS = max(2, min(4, os.cpu_count() or 1))
+"""So that a slow query does not delay a quick one. Live, DuckDB uses all cores for each query, of recorded files one (`rest`)."""
 
 # A page asks about six queries; this remembers the last pages of some fifty different selections.
 REMEMBERED = 300
