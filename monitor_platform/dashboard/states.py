@@ -65,7 +65,7 @@ def failed(question: Question, why: str = ITS_LOG) -> Fact:
     state = {
         "kind": "error",
         "title": "This could not be answered",
-        "text": why,
+        "text": f"{why[:1].upper()}{why[1:].removesuffix('.')}.",
         "command": "",
         "way_out": True,
     }

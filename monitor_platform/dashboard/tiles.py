@@ -58,7 +58,7 @@ def _tile(name: str, picture: Picture, value: float | None, other: float | None)
         unit = grade(value)
     return {
         "measure": name,
-        "title": "Offload" if name == "p2p_ratio" else measure.title,
+        "title": measure.title,
         "value": number,
         "unit": unit,
         "change": _change(change(measure, difference(value, other)), difference(value, other), measure, picture.against.name),
