@@ -57,7 +57,8 @@ def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStac
     _tell_damages(table)
     feed = _feed(settings, table, tls, opened)
     history = _history(settings, locator, mos_of(models), opened)
-    watch = Watch(table, feed, period_s=settings.period, poll_s=settings.poll_seconds)
+    begins_ms = kept.from_ms if kept is not None else 0
+    watch = Watch(table, feed, period_s=settings.period, poll_s=settings.poll_seconds, begins_ms=begins_ms)
     opened.callback(watch.answers.close)
     watch.history = history
     watch.past = _past(settings, locator, models, kept)
@@ -105,13 +106,14 @@ def _table(settings: Settings, locator: Locator, models: Models, kept: Span | No
     """Live, what comes; static, all the files, or what is `kept` of them beside a history."""
     if settings.live:
         return FeedbackTable(locator, mos_of(models), models=models)
-    return _read(settings.static, locator, models, kept)
+    return _read(settings.static, locator, models, settings.period, kept)
 
 
-def _read(paths: Sequence[Path], locator: Locator, models: Models, span: Span | None) -> FeedbackTable:
+def _read(paths: Sequence[Path], locator: Locator, models: Models, period_s: float, span: Span | None) -> FeedbackTable:
     table = open_logs(paths, locator=locator, mos=mos_of(models), models=models, span=span)
     if span is not None:
-        table.forget_before(span.from_ms)  # of the log that had begun already
+        # Of the log that had begun already, only who was present when the span begins.
+        table.forget_before(span.from_ms - round(period_s * 1000))
     table.rest()
     return table
 
@@ -120,11 +122,11 @@ def _past(settings: Settings, locator: Locator, models: Models, kept: Span | Non
     """What is on disk and not in memory; None if everything is."""
     minutes = settings.keep_minutes
     if settings.live:
-        read = partial(_read, [settings.mirror], locator, models)
+        read = partial(_read, [settings.mirror], locator, models, settings.period)
         return Past(read, begins_ms=lambda: time.time_ns() // 1_000_000 - minutes * 60_000, minutes=minutes)
     if kept is None:
         return None
-    return Past(partial(_read, settings.static, locator, models), begins_ms=lambda: kept.from_ms, minutes=minutes)
+    return Past(partial(_read, settings.static, locator, models, settings.period), begins_ms=lambda: kept.from_ms, minutes=minutes)
 
 
 def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitStack) -> History | None:

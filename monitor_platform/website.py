@@ -6,7 +6,6 @@ A content security policy makes the browser itself refuse any host but this one.
 import secrets
 import time
 from functools import partial
-from pathlib import Path
 from socket import socket
 from typing import Any
 
@@ -27,7 +26,7 @@ from monitor_platform.access.gate import LOGIN, LOGOUT, Gate
 from monitor_platform.access.listener import Listener
 from monitor_platform.access.login import LoginHandler, LogoutHandler
 from monitor_platform.api import TextHandler
-from monitor_platform.dashboard.document import build
+from monitor_platform.dashboard.document import ASSETS_FOLDER, build
 from monitor_platform.dashboard.figures import Spares
 from monitor_platform.dashboard.leaving import Leaving, leave_memory_alone
 from monitor_platform.dashboard.missing import MissingHandler
@@ -40,8 +39,6 @@ from monitor_platform.openapi import openapi
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.settings import Settings
 from monitor_platform.tls import Tls
-
-ASSETS = Path(__file__).with_name("dashboard") / "assets"
 
 # Bokeh compiles its own callbacks in the page, hence unsafe-eval; nothing that end hosts send ever gets near a script.
 SECURITY_HEADERS = {
@@ -155,7 +152,7 @@ def patterns(settings: Settings, gate: Gate, feed: Feed | None, figures: Figures
         (routes.READY, TextHandler, {"text": partial(_readiness, feed)}),
         (routes.METRICS, TextHandler, {"text": figures.exposition, "content_type": CONTENT_TYPE_LATEST}),
         (routes.OPENAPI, TextHandler, {"text": lambda: text_of(openapi()).encode(), "content_type": routes.JSON}),
-        ("/assets/(.*)", StaticFileHandler, {"path": str(ASSETS)}),
+        ("/assets/(.*)", StaticFileHandler, {"path": str(ASSETS_FOLDER)}),
         *([(LOGIN, LoginHandler, entrance), (LOGOUT, LogoutHandler, entrance)] if gate.users is not None else []),
     ]
 

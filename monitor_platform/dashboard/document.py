@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -21,6 +21,7 @@ from bokeh.models import CustomJS
 from bokeh.server.contexts import BokehSessionContext
 from bokeh.server.views.static_handler import StaticHandler
 from jinja2 import Environment, FileSystemLoader
+from tornado.web import StaticFileHandler
 
 from feedback_wire.problem import Problem
 from monitor_platform.access import plain_page
@@ -45,10 +46,17 @@ log = logging.getLogger(__name__)
 
 TICK_MS = 100
 TEMPLATES_FOLDER = Path(__file__).with_name("templates")
+ASSETS_FOLDER = Path(__file__).with_name("assets")
 TEMPLATES = Environment(
     loader=FileSystemLoader([TEMPLATES_FOLDER, plain_page.TEMPLATES_FOLDER]),
     autoescape=False,  # noqa: S701 - see page.html
 )
+
+
+@cache
+def asset(name: str) -> str:
+    """The address of a script or style of the pages, another one for every content: browsers keep what they have for ever."""
+    return f"/assets/{name}?v={StaticFileHandler.get_content_version(str(ASSETS_FOLDER / name))}"
 
 
 class Exchange(DataModel):
@@ -204,6 +212,7 @@ def build(document: Document, *, page: Page, watch: Watch, spares: Spares) -> No
         tiles=page.tiles,
         live=watch.live,
         credit=CREDIT_HTML,
+        asset=asset,
         # Widgets, tables and MathJax, which Bokeh would load as well, are three megabytes that no page uses.
         bokehjs=StaticHandler.append_version("js/bokeh.min.js"),
     )

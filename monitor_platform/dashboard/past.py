@@ -56,7 +56,7 @@ class Past:
                 if not await asyncio.to_thread(has_any, table, span=known, where={}):
                     table.close()
                     return None
-                self._kept[known] = now.beside(table)
+                self._kept[known] = now.beside(table, begins_ms=known.from_ms)
             self._kept.move_to_end(known)
             while len(self._kept) > MOST_KEPT:
                 # Not closed: somebody may be asking it still. It goes with the last who does.

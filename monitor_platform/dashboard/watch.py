@@ -47,7 +47,7 @@ class Running(Protocol):
 class Watch:
     """The shared state of the dashboard; to be used on the event loop only."""
 
-    def __init__(self, table: FeedbackTable, feed: Running | None, *, period_s: float, poll_s: float) -> None:
+    def __init__(self, table: FeedbackTable, feed: Running | None, *, period_s: float, poll_s: float, begins_ms: int = 0) -> None:
         self.answers = Answers(table)
         self.viewers = 0
         self.history: History | None = None
@@ -57,6 +57,8 @@ class Watch:
         self._feed = feed
         self._period_s = period_s
         self._poll_s = poll_s
+        # What the table has of the time before is for who was present at the begin.
+        self._begins_ms = begins_ms
         self._moment = Moment(-1, 0, 0)
         self._news_ms: int | None = None
         self._page_delays_ms: deque[int] = deque(maxlen=REMEMBERED_PAGES)
@@ -69,9 +71,9 @@ class Watch:
     def live(self) -> bool:
         return self._feed is not None
 
-    def beside(self, table: FeedbackTable) -> "Watch":
-        """A watch over another table, to which nothing is added."""
-        watch = Watch(table, None, period_s=self._period_s, poll_s=self._poll_s)
+    def beside(self, table: FeedbackTable, *, begins_ms: int) -> "Watch":
+        """A watch over another table, to which nothing is added, from `begins_ms` on."""
+        watch = Watch(table, None, period_s=self._period_s, poll_s=self._poll_s, begins_ms=begins_ms)
         watch.alerts = self.alerts
         return watch
 
@@ -110,11 +112,11 @@ class Watch:
     async def scene(self, moment: Moment) -> Scene | None:
         """The scene of `moment`; None as long as there is no record."""
         recorded = await self.answers.ask(moment, extent)
-        if recorded is None:
+        if recorded is None or recorded.to_ms <= self._begins_ms:
             return None
         return Scene(
             moment=moment,
-            extent=recorded,
+            extent=Span(max(recorded.from_ms, self._begins_ms), recorded.to_ms),
             until_ms=self._until_ms(recorded, moment),
             period_s=self._period_s,
             live=self.live,

@@ -20,6 +20,7 @@ from monitor_platform.measures.extent import extent
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.open import open_logs
 from monitor_platform.measures.selection import Span
+from monitor_platform.measures.timeline import timeline
 from tests.processes import eventually, start_server
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -124,6 +125,17 @@ def test_the_same_stretch_is_read_once_and_only_the_last_ones_are_kept(archive):
 
     with ExitStack() as opened:
         asyncio.run(ask(opened))
+
+
+def test_who_was_there_when_a_stretch_begins_is_present_from_its_first_moment(archive):
+    folder, begin_ms = archive
+    with Locator() as locator:
+        table = open_logs([folder], locator=locator, mos=MosModel(), span=Span(begin_ms, begin_ms + MINUTE_MS))
+        watch = Watch(table, None, period_s=30, poll_s=1, begins_ms=begin_ms + 30_000)
+        scene = asyncio.run(watch.scene(watch.moment()))
+        assert scene.extent.from_ms == begin_ms + 30_000
+        audience = timeline(table, measures=["concurrent_peers"], span=scene.extent, step_s=1, period_s=30)
+    assert audience.values["concurrent_peers"][0] == 40
 
 
 def draw_over(page: object, hour: float) -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -101,6 +102,14 @@ def test_health_readiness_and_metrics_answer(monitor):
     assert headers["Content-Type"].startswith("text/plain")
     assert b"swarmscope_monitor_viewers 0.0" in body
     assert b"# TYPE swarmscope_monitor_queries_total counter" in body
+
+
+def test_a_browser_keeps_scripts_and_styles_until_they_change(monitor):
+    links = re.findall(r'"(/assets/[^"]+\.(?:css|js)[^"]*)"', get(f"{monitor.url}/")[2].decode())
+    assert len(links) >= 6
+    for link in links:
+        assert "?v=" in link
+        assert "max-age=315360000" in get(monitor.url + link)[1]["Cache-Control"]
 
 
 def test_every_answer_tells_the_browser_to_stay_here(monitor):
