@@ -42,24 +42,6 @@ def test_without_keys_only_this_machine_is_served(listen: str):
     assert Settings(feedback_server=URL, insecure=True, listen=listen).address[1] >= 0
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_spool_that_is_no_folder_ends_the_start_with_a_line(tmp_path: Path, workers: str):
-    (tmp_path / "spool").touch()
-    flags = ["--insecure", "--listen", "127.0.0.1:0", "--feedback-server", URL[0], "--workers", workers, "--spool", "spool"]
-    refused = subprocess.run(
-        [sys.executable, "-m", "swarmscope", "coordinator", *flags],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert (refused.returncode, refused.stdout) == (1, "")
-    said = refused.stderr.splitlines()
-    assert 1 <= len(said) <= int(workers)
-    assert all("Not a directory" in line and "spool/worker-" in line for line in said)
-
-
 def test_the_command_refuses_a_bad_setting_and_says_why():
     command = [sys.executable, "-m", "swarmscope", "coordinator", "--feedback-server", URL[0]]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
