@@ -114,9 +114,10 @@ def recorded(folder: Path, browser: Browser, size: Size, logs: Path | None, hist
     began = time.perf_counter()
     with serving("monitor", "--static", str(logs), "--history", str(history)) as monitor:
         print(f"\nrecorded: {logs}; ready after {time.perf_counter() - began:.1f} s", flush=True)
-        opened("recorded", browser, monitor, HISTORY_PAGES, size)
+        # Filters first: the visitors that opening makes are still leaving when it is over.
         filtered("recorded", browser, monitor, "/", size)
         filtered("recorded", browser, monitor, "/history", size)
+        opened("recorded", browser, monitor, HISTORY_PAGES, size)
         print(f"platform: {monitor.memory_mib():,.0f} MiB, {monitor.cpu_s():,.1f} s of processor time in all")
 
 
