@@ -148,7 +148,7 @@ def _file_terms(file: Path) -> list[KeyTerms]:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"--keys {file} cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"--keys {file} is not TOML: {error}") from None
     tables = content.get("keys")
     if set(content) != {"keys"} or not isinstance(tables, dict) or not tables:

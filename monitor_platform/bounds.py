@@ -22,8 +22,16 @@ def check_bounds(where: Mapping[str, str]) -> None:
     """Problem (400) if `where` filters by more than a question may."""
     _at_most(MOST_FILTERS, len(where), "filters")
     _at_most(MOST_RANGES, sum(name.startswith(MEAN) for name in where), "filters by a range of means")
-    left_out = (left_out_by(value) for name, value in where.items() if name.startswith(NOT))
-    _at_most(MOST_VALUES, sum(map(len, left_out)), "values that are left out")
+    _at_most(MOST_VALUES, sum(len(_left_out(name, value)) for name, value in where.items()), "values that are left out")
+
+
+def _left_out(name: str, value: str) -> list[str]:
+    if not name.startswith(NOT):
+        return []
+    try:
+        return left_out_by(value)
+    except ValueError as error:
+        raise Problem(400, "bad_parameter", f"{name!r}: {error}") from error
 
 
 def _at_most(limit: int, asked: int, what: str) -> None:

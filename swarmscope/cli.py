@@ -23,7 +23,7 @@ class SettingsFile(Toml):
     def _load_config(self, path: Path) -> dict[str, Any]:
         try:
             settings = super()._load_config(path)
-        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise CycloptsError(msg=f"{path} cannot be read as settings: {error}") from error
         for name in settings:
             if name not in COMMANDS:

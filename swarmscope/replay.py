@@ -94,7 +94,7 @@ class _Sender:
         retry_after = answer.getheader("retry-after", "1")
         try:
             told = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             told = {}
         return answer.status, float(retry_after) if retry_after.isdigit() else 1.0, told if isinstance(told, dict) else {}
 

@@ -87,7 +87,7 @@ def read_rules(path: Path) -> Rules:
     """The rules in `path`; BadRules if it cannot be read or does not make sense."""
     try:
         said = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadRules(f"{path} cannot be read as rules: {error}") from error
     try:
         _only(said, ("rule", "webhook"), "the file")

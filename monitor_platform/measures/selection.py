@@ -6,7 +6,6 @@ fixed list; whatever a user types, names and values in `extra` included, travels
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 DIMENSIONS = ("channel", "isp", "area", "district", "country", "app", "platform", "event", "via")
@@ -114,11 +113,29 @@ def is_column(name: str) -> bool:
 
 
 def left_out_by(text: str) -> list[str]:
-    """The values that a filter `not.` leaves out."""
-    if text.startswith("["):
-        with suppress(ValueError):
-            return [str(value) for value in json.loads(text)] or [""]
-    return [text]
+    """The values that a filter `not.` leaves out: those of a JSON list, else `text` itself.
+
+    ValueError for a list that holds anything but texts and numbers.
+    """
+    if not text.startswith("["):
+        return [text]
+    try:
+        values = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(_NO_FLAT_LIST) from error
+    except ValueError:
+        return [text]  # a name may begin with a bracket
+    if not all(isinstance(value, str | int | float) and not _is_half_a_character(str(value)) for value in values):
+        raise ValueError(_NO_FLAT_LIST)
+    return [str(value) for value in values] or [""]
+
+
+_NO_FLAT_LIST = 'a `not.` filter needs one value, or a JSON list of texts and numbers such as ["a", "b"]; lists do not nest'
+
+
+def _is_half_a_character(text: str) -> bool:
+    """Whether `text` holds a lone surrogate, which JSON can escape and no column can hold."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def extra_pointer(name: str) -> str:

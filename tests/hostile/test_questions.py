@@ -131,6 +131,22 @@ def test_a_summary_is_grouped_by_sixteen_names_and_by_no_more(monitor):
         assert "at most 16" in refused.json()["detail"]
 
 
+NO_FLAT_LISTS = ["[" * 2_000 + "]" * 2_000, '[["a"]]', '[{"a": 1}]', "[null]", r'["\ud800"]']
+
+
+@pytest.mark.parametrize("listed", NO_FLAT_LISTS, ids=lambda text: text[:12])
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/api/v1/summary", "where.not.isp"), ("/api/v1/history/summary", "where.not.isp"), ("/api/v1/table?view=map", "not.isp")],
+)
+def test_a_list_that_nests_is_refused_with_the_reason(monitor, path, name, listed):
+    wrong = errors(monitor)
+    refused = requests.get(monitor.url + path, {name: listed}, timeout=60)
+    assert (refused.status_code, refused.json()["reason"]) == (400, "bad_parameter")
+    assert "lists do not nest" in refused.json()["detail"]
+    assert errors(monitor) == wrong
+
+
 class Viewer:
     """The page at `path` as its websocket is spoken by hand."""
 

@@ -48,6 +48,7 @@ def test_a_webhooks_address_may_stand_in_the_environment_and_is_never_told(tmp_p
     [
         ("", "no [[rule]]"),
         ("[[rule]", "cannot be read"),
+        ("a = " + "[" * 5_000, "cannot be read"),
         ("[rule]\nname = 1\n", "[[rule]]"),
         ('[[rule]]\nmeasure = "mos"\n', "no name"),
         ('[[rule]]\nname = "x"\nmeasure = "moss"\nbelow = 3\n', "'moss'"),
