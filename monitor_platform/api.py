@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,11 @@ class Request:
     where: Mapping[str, str]
 
     @classmethod
-    def parse(cls, given: Mapping[str, Sequence[str]]) -> "Request":
-        """The request in query parameters, each with all its values; Problem (400) says what is wrong with them."""
+    def parse(cls, given: Mapping[str, Sequence[str]], zone: tzinfo = UTC) -> "Request":
+        """The request in query parameters, each with all its values; Problem (400) says what is wrong with them.
+
+        `zone`: of times that name none.
+        """
         unknown = sorted(name for name in given if name not in PARAMETERS and not name.startswith(WHERE))
         if unknown:
             raise bad_parameter(f"{unknown[0]!r} is no parameter; there are {', '.join(PARAMETERS)} and {WHERE}NAME")
@@ -60,7 +63,7 @@ class Request:
         if len(by) > MOST_NAMES:
             raise bad_parameter(f"{len(by)} names to group by are too many; at most {MOST_NAMES} can be asked for at once")
         check_bounds(where)
-        return cls(from_ms=_time(said, "from"), to_ms=_time(said, "to"), by=by, where=where)
+        return cls(from_ms=time_ms(said, "from", zone), to_ms=time_ms(said, "to", zone), by=by, where=where)
 
     def span(self, *, begin_ms: int, end_ms: int) -> Span:
         """The span, with open ends at `begin_ms` and `end_ms`."""
@@ -159,8 +162,8 @@ def bad_parameter(detail: str) -> Problem:
     return Problem(400, "bad_parameter", detail)
 
 
-def _time(said: Mapping[str, str], name: str) -> int | None:
-    """Unix milliseconds, or ISO 8601 (UTC unless it says otherwise)."""
+def time_ms(said: Mapping[str, str], name: str, zone: tzinfo = UTC) -> int | None:
+    """The parameter `name` in Unix milliseconds, given so or as ISO 8601 (in `zone` unless it names one); None if absent."""
     text = said.get(name, "").strip()
     if not text:
         return None
@@ -173,4 +176,4 @@ def _time(said: Mapping[str, str], name: str) -> int | None:
         raise bad_parameter(
             f"{name!r} is {text[:40]!r}; it needs Unix milliseconds or a time such as 2012-08-07T09:30:00Z"
         ) from error
-    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+    return round((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp() * 1000)

@@ -27,12 +27,14 @@ from monitor_platform.history.follow import Follower
 from monitor_platform.history.retention import Retention
 from monitor_platform.history.store import Basis, HistoryStore
 from monitor_platform.history_api import HISTORY, HistoryHandler
+from monitor_platform.measures.extent import extent, warning_of_seconds
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.open import open_logs
 from monitor_platform.measures.quality.catalogue import Models, models_of, mos_of
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.metrics import Figures
+from monitor_platform.reading.rows import reasons_in_words
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.settings import Settings
@@ -144,7 +146,10 @@ def _tell_damages(table: FeedbackTable) -> None:
     """What static files have lost, in one line; a feed tells its own as it comes."""
     if table.damages or table.unreadable:
         first = f", the first in {table.damages[0]}" if table.damages else ""
-        log.error("%d records could not be read; %d damaged places%s", table.unreadable, len(table.damages), first)
+        why = reasons_in_words(table.unreadable_for)
+        log.error("%d records could not be read%s; %d damaged places%s", table.unreadable, why, len(table.damages), first)
+    if warning := warning_of_seconds(extent(table)):
+        log.warning("%s", warning)
 
 
 def _feed(settings: Settings, table: FeedbackTable, tls: Tls, opened: ExitStack) -> Feed | None:

@@ -16,7 +16,7 @@ from monitor_platform.api import Request, answer, bad_parameter
 from monitor_platform.dashboard.history import History
 from monitor_platform.history.daily import coverage, daily
 from monitor_platform.history.histogram import histogram
-from monitor_platform.history.periods import Unit
+from monitor_platform.history.periods import Unit, zone_of
 from monitor_platform.history.regions import by_region
 from monitor_platform.history.summary import summarize
 from monitor_platform.history.timeline import minutes, timeline
@@ -48,9 +48,9 @@ class HistoryHandler(RequestHandler):
             raise Problem(404, "unknown_figure", f"there is no figure {figure!r}; there are {', '.join((*FIGURES, 'status'))}")
         given = {_text(name.encode("latin-1")): [*map(_text, values)] for name, values in self.request.query_arguments.items()}
         own = {name: given.pop(name, [default])[-1] for name, default in OWN.items()}
-        asked = Request.parse(given)
         kept = await self._history.extent() or Span(0, 0)
         try:
+            asked = Request.parse(given, zone_of(own["timezone"]))
             return await FIGURES[figure](self._history, asked, asked.span(begin_ms=kept.from_ms, end_ms=kept.to_ms), own)
         except ValueError as error:
             raise bad_parameter(str(error)) from error

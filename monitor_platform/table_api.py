@@ -1,17 +1,25 @@
-"""CSV of any view, under the address of the page: what is after `?` means the same here as there."""
+"""CSV of any view, under the address of the page: what is after `?` means the same here as there.
+
+A page leaves out what makes no sense in its address. A script would take the answer for one to its question, so it is refused.
+"""
+
+from urllib.parse import parse_qsl, urlencode
 
 from tornado.web import RequestHandler
 
 from feedback_wire import routes
 from feedback_wire.problem import Problem
-from monitor_platform.api import answer, bad_parameter
+from monitor_platform.api import answer, bad_parameter, time_ms
 from monitor_platform.dashboard.asking import picture
-from monitor_platform.dashboard.question import Question
+from monitor_platform.dashboard.question import FILTERS, VERSUS, Question
 from monitor_platform.dashboard.tables import BY_VIEW
 from monitor_platform.dashboard.watch import Watch
 
 TABLE = "/api/v1/table"
 CSV = "text/csv; charset=utf-8"
+
+_CHOICES = ("measure", "by", "compare", "minutes", "series", *FILTERS)
+_OTHERS = ("view", "from", "to", "table")
 
 
 class TableHandler(RequestHandler):
@@ -33,7 +41,7 @@ class TableHandler(RequestHandler):
         view = self.get_query_argument("view", "")
         if view not in BY_VIEW:
             raise bad_parameter(f"'view' is {view[:40]!r}; it needs one of {', '.join(BY_VIEW)}")
-        question = Question.parse(self.request.query)
+        question = asked(self.request.query)
         question.check_bounds()
         watch = await self._watch.at(question.span)
         scene = await watch.scene(watch.newest())
@@ -41,3 +49,26 @@ class TableHandler(RequestHandler):
             raise Problem(404, "nothing_yet", "there is no record yet, and so there are no numbers")
         shown = await picture(watch.answers, scene, question, views=frozenset({view}))
         return view, BY_VIEW[view](shown).csv()
+
+
+def asked(query: str) -> Question:
+    """The question of a script; Problem (400) for anything in `query` that a page would leave out.
+
+    `from` and `to` are Unix milliseconds or ISO 8601 (UTC unless it names a zone), and are given together.
+    """
+    given = dict(parse_qsl(query))
+    times = {name: time_ms(given, name) for name in ("from", "to")}
+    question = Question.parse(urlencode(given | {name: at for name, at in times.items() if at is not None}))
+    if question.span is None and ("from" in given or "to" in given):
+        raise bad_parameter("'from' and 'to' are given together, and 'from' is the earlier one")
+    for name in _CHOICES:
+        if name in given and given[name] != _text(getattr(question, name)):
+            raise bad_parameter(f"{name!r} is {given[name][:40]!r}, which this view cannot show; see /measures for what there is")
+    known = {*_CHOICES, *_OTHERS, *dict(question.others), *dict(question.page_own), *(VERSUS + name for name, _ in question.versus)}
+    if unknown := sorted(given.keys() - known):
+        raise bad_parameter(f"{unknown[0][:40]!r} is no parameter or has no such value; see docs/monitor.md")
+    return question
+
+
+def _text(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)

@@ -35,16 +35,36 @@ def to_table(lines: bytes) -> pa.Table:
 
 
 def to_lines(table: pa.Table) -> bytes:
-    """The rows as JSON lines."""
-    return b"".join(orjson.dumps(_row(row), option=orjson.OPT_APPEND_NEWLINE) for row in table.to_pylist())
+    """The rows as JSON lines. Columns that other programs leave out or add are absent fields and unknown fields.
+
+    ValueError without a `received_ms`, or for a column of a type that JSON has no value for.
+    """
+    if "received_ms" not in table.column_names:
+        raise ValueError("there is no column received_ms, so these are no records")
+    try:
+        return b"".join(
+            orjson.dumps(_row(row), option=orjson.OPT_APPEND_NEWLINE)
+            for batch in table.to_batches(max_chunksize=4096)
+            for row in batch.to_pylist()
+        )
+    except orjson.JSONEncodeError as error:
+        raise ValueError(f"a column has values that JSON has none for: {error}") from error
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
-    extra, other = row.pop("extra"), row.pop("other")
     record = {name: value for name, value in row.items() if value is not None}
-    if extra is not None:
-        record["extra"] = orjson.loads(extra)
-    return record | (orjson.loads(other) if other is not None else {})
+    if "extra" in record:
+        record["extra"] = _value(record["extra"])
+    other = _value(record.pop("other", None))
+    return record | (other if isinstance(other, dict) else {})
+
+
+def _value(text: object) -> Any:  # noqa: ANN401 - any JSON value
+    """The JSON value in `text`; the text itself where it is no JSON, as in files of other programs."""
+    try:
+        return orjson.loads(text) if isinstance(text, str) else text
+    except orjson.JSONDecodeError:
+        return text
 
 
 def _decode(line: bytes) -> dict[str, Any]:

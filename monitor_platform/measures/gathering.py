@@ -4,6 +4,7 @@ The numbers are those of a whole table, to the last digit; what is spared is wri
 places and scores are worked out by the view `feedback` when a measure reads them, so no row is ever copied.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 import duckdb
@@ -15,7 +16,7 @@ from monitor_platform.measures.quality.catalogue import Models
 from monitor_platform.measures.quality.model import Model
 from monitor_platform.measures.selection import EXTRA, UNKNOWN
 from monitor_platform.measures.table import FeedbackTable
-from monitor_platform.reading.rows import ROW_FIELDS, SQL_TYPES, readable_rows_sql, rows_sql
+from monitor_platform.reading.rows import ROW_FIELDS, SQL_TYPES, readable_rows_sql, rows_sql, unreadable_sql
 from monitor_platform.reading.verified_log import VerifiedLog
 
 # Identity and rank of a message, and what every summary asks of it.
@@ -74,9 +75,10 @@ class Gathering(FeedbackTable):
         kept = one(db.execute(f"INSERT INTO message BY NAME {readable}", parameters))
         # Headers say how many records there are. Bare JSON lines have no headers: they are read once more to be counted.
         bare = any(log.records is None for log in logs)
-        counted = f"SELECT count(*) FROM ({rows_sql(logs, columns)[0]})"
-        records = one(db.execute(counted, parameters)) if bare else sum(log.records or 0 for log in logs)
-        return Added(records=kept, duplicates=0, unreadable=max(0, records - kept) + lost)
+        rows = f"({rows_sql(logs, columns)[0]})"
+        records = one(db.execute(f"SELECT count(*) FROM {rows}", parameters)) if bare else sum(log.records or 0 for log in logs)
+        reasons = Counter(dict(db.execute(unreadable_sql(rows), parameters).fetchall())) if records > kept else Counter()
+        return Added(records=kept, duplicates=0, unreadable=max(0, records - kept) + lost, reasons=reasons)
 
     def _view(self) -> str:
         said = missing_text() if self._placed else missing_text() | {"isp": f"coalesce(isp, '{UNKNOWN}')"}

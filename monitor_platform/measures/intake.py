@@ -3,15 +3,16 @@
 Copies are rare, so the common case only pays for asking whether there are any.
 """
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import duckdb
 
 from monitor_platform.geo.locator import Locator
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.selection import UNKNOWN
-from monitor_platform.reading.rows import READABLE, ROW_FIELDS, SQL_TYPES, rows_sql
+from monitor_platform.reading.rows import READABLE, ROW_FIELDS, SQL_TYPES, rows_sql, unreadable_sql
 from monitor_platform.reading.verified_log import VerifiedLog
 
 _FIELDS = ", ".join(f"{field.name} {SQL_TYPES[field.kind]}" for field in ROW_FIELDS)
@@ -36,6 +37,8 @@ class Added:
     records: int
     duplicates: int
     unreadable: int
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Why the unreadable ones are, as far as it is known: `unreadable_sql`."""
 
 
 def take_in(
@@ -43,14 +46,15 @@ def take_in(
 ) -> Added:
     """Add the records of `logs` (one form, same columns) to the table within the caller's transaction."""
     staged = _stage(db, [log for log in logs if log.records != 0])
-    readable = staged - _leave_out_unreadable(db)
+    reasons = _leave_out_unreadable(db)
+    readable = staged - reasons.total()
     duplicates = _leave_out_copies_within(db) + _leave_out_copies_of_known(db)
     _place_new_addresses(db, locator)
     _store(db, mos, shown_ms)
     # Headers say how many records there are, for an engine that skips a line says nothing. Bare JSON lines have no headers.
     records = staged if any(log.records is None for log in logs) else sum(log.records or 0 for log in logs)
     lost = max(0, records - readable) + sum(log.lost for log in logs)
-    return Added(records=readable - duplicates, duplicates=duplicates, unreadable=lost)
+    return Added(records=readable - duplicates, duplicates=duplicates, unreadable=lost, reasons=reasons)
 
 
 def _stage(db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog]) -> int:
@@ -60,8 +64,12 @@ def _stage(db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog]) -> int:
     return _changed(db.execute(f"INSERT INTO incoming {rows}", parameters))
 
 
-def _leave_out_unreadable(db: duckdb.DuckDBPyConnection) -> int:
-    return _changed(db.execute(f"DELETE FROM incoming WHERE NOT ({READABLE})"))
+def _leave_out_unreadable(db: duckdb.DuckDBPyConnection) -> Counter[str]:
+    """Take unreadable rows out of `incoming`; how many there were, by reason."""
+    reasons = Counter(dict(db.execute(unreadable_sql("incoming")).fetchall()))
+    if reasons:
+        db.execute(f"DELETE FROM incoming WHERE NOT ({READABLE})")
+    return reasons
 
 
 def _leave_out_copies_within(db: duckdb.DuckDBPyConnection) -> int:

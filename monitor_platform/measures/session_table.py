@@ -15,6 +15,9 @@ from monitor_platform.measures.selection import Selection, Span
 from monitor_platform.measures.table import FeedbackTable
 
 FACTS = ("channel", "isp", "area", "district", "country", "app", "platform", "via")
+TEXTS = ("session_id", "peer_id", *FACTS)
+"""The columns of text; all others are numbers."""
+
 CUMULATIVE = ("startup_ms", "stall_count", "stall_ms", "played_ms")
 RATES = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "p2p_ratio", "buffer_ms", "partners")
 

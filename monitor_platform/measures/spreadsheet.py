@@ -1,7 +1,7 @@
 """Tables for spreadsheets and notebooks: CSV in which no text can act as a formula, and Parquet with the same rows."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -29,13 +29,22 @@ def write_csv(file: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]])
     file.writelines(",".join(map(cell, row)) + "\n" for row in (names, *rows))
 
 
-def write_parquet(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """The rows with their own types; a column of numbers that are not all whole is one of floating-point numbers."""
+def write_parquet(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]], *, texts: Collection[str]) -> None:
+    """The rows with their own types; `texts` names the columns of text.
+
+    A column of numbers that are not all whole, or without any value, is one of floating-point numbers. Parquet's own type for
+    a column without a value is null, which most readers refuse to join with the same column of another file.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns = [_alike(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
-    pq.write_table(pa.table(dict(zip(names, columns, strict=True))), path, compression="zstd")
+    empty = {name: pa.string() if name in texts else pa.float64() for name in names}
+    arrays = {
+        name: pa.array(column, empty[name] if all(cell is None for cell in column) else None)
+        for name, column in zip(names, columns, strict=True)
+    }
+    pq.write_table(pa.table(arrays), path, compression="zstd")
 
 
 def _alike(column: Sequence[Any]) -> list[Any]:

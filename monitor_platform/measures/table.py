@@ -5,7 +5,7 @@ and every number from it, is the same for one file or many, in any order, live o
 """
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -66,6 +66,7 @@ class FeedbackTable:
         self._writing = threading.Lock()
         self._version = 0
         self._unreadable = 0
+        self._unreadable_for: Counter[str] = Counter()
         self._uncompressed = 0
         self._damages: deque[DamagedLog] = deque(maxlen=REMEMBERED_DAMAGES)
 
@@ -83,6 +84,14 @@ class FeedbackTable:
     def unreadable(self) -> int:
         """Records that are known to exist and could not be read, since the table began."""
         return self._unreadable
+
+    @property
+    def unreadable_for(self) -> Counter[str]:
+        """How many of them by reason: the required field that has no value, or `reading.rows.NO_OBJECT`.
+
+        Records within damage have no reason here, so the sum may be less than `unreadable`.
+        """
+        return Counter(self._unreadable_for)
 
     @property
     def damages(self) -> tuple[DamagedLog, ...]:
@@ -110,6 +119,7 @@ class FeedbackTable:
         with self._writing:
             added = self._take_in(logs, shown_ms)
             self._unreadable += added.unreadable
+            self._unreadable_for += added.reasons
             self._damages.extend(DamagedLog(log.source, damage) for log in logs for damage in log.damages)
             self._version += 1
             self._compress(added.records)
@@ -172,6 +182,7 @@ class FeedbackTable:
             records=sum(added.records for added in each),
             duplicates=sum(added.duplicates for added in each),
             unreadable=sum(added.unreadable for added in each),
+            reasons=sum((added.reasons for added in each), Counter()),
         )
 
     def _refuse(self, log: VerifiedLog, error: duckdb.Error) -> Added:

@@ -4,7 +4,7 @@ A value of the wrong type or beyond its bounds is no value. A row in which a req
 for the caller to count.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from feedback_wire.log_name import Form
 from feedback_wire.message import FIELDS, Field
@@ -20,8 +20,33 @@ ALL = (*(field.name for field in ROW_FIELDS), "extra")
 LARGEST_WEIGHT = 10**6
 _MOST = {"weight": LARGEST_WEIGHT}
 
-READABLE = " AND ".join(f"{field.name} IS NOT NULL" for field in ROW_FIELDS if field.required)
+_REQUIRED = [field.name for field in ROW_FIELDS if field.required]
+
+READABLE = " AND ".join(f"{name} IS NOT NULL" for name in _REQUIRED)
 """SQL: whether a row is a whole record."""
+
+NO_OBJECT = "the line is no JSON object"
+"""The reason for a row without a single required field."""
+
+_WHY_UNREADABLE = f"""
+    CASE WHEN coalesce({", ".join(f"{name}::VARCHAR" for name in _REQUIRED)}) IS NULL THEN '{NO_OBJECT}'
+    {" ".join(f"WHEN {name} IS NULL THEN '{name}'" for name in _REQUIRED)} END
+"""
+
+
+def reasons_in_words(counts: Mapping[str, int]) -> str:
+    """The reasons of `unreadable_sql` as the end of a sentence, the most frequent first; empty if there are none."""
+    ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    each = [f"{reason if reason == NO_OBJECT else f'{reason} is missing or invalid'} ({count})" for reason, count in ordered]
+    return f": {'; '.join(each)}" if each else ""
+
+
+def unreadable_sql(rows: str) -> str:
+    """A SELECT of (reason, count) of the unreadable ones among `rows`, a table or a subquery in parentheses.
+
+    The reason is the first required field without a value of its type and within its bounds, or `NO_OBJECT`.
+    """
+    return f"SELECT {_WHY_UNREADABLE} AS reason, count(*) FROM {rows} WHERE NOT ({READABLE}) GROUP BY reason"
 
 
 def rows_sql(logs: Sequence[VerifiedLog], columns: Collection[str] = ALL) -> tuple[str, dict[str, object]]:

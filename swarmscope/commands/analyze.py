@@ -99,7 +99,7 @@ def analyze(
     from monitor_platform.measures.quality.catalogue import chosen, models_of, mos_of
     from monitor_platform.measures.scores import add_scores
     from monitor_platform.measures.selection import check_columns
-    from monitor_platform.measures.session_table import session_table
+    from monitor_platform.measures.session_table import TEXTS, session_table
     from monitor_platform.measures.spreadsheet import write_csv, write_parquet
     from monitor_platform.measures.summary import summarize
 
@@ -144,7 +144,8 @@ def analyze(
         print(plain_json(summary))
     elif rows is not None or as_csv or parquet:
         names, lines = (rows.names, rows.rows) if rows else flat(summary, columns)
-        write_parquet(parquet, names, lines) if parquet else write_csv(sys.stdout, names, lines)
+        texts = TEXTS if rows else columns
+        write_parquet(parquet, names, lines, texts=texts) if parquet else write_csv(sys.stdout, names, lines)
     else:
         print_tables(summary, columns)
 
@@ -237,7 +238,12 @@ def _progress() -> "Iterator[Progress | None]":
 
 
 def _tell_damages(table: "FeedbackTable") -> None:
+    from monitor_platform.measures.extent import extent, warning_of_seconds
+    from monitor_platform.reading.rows import reasons_in_words
+
     for damage in table.damages:
         print(f"damaged: {damage}", file=sys.stderr)
     if table.unreadable:
-        print(f"{table.unreadable} records could not be read", file=sys.stderr)
+        print(f"{table.unreadable} records could not be read{reasons_in_words(table.unreadable_for)}", file=sys.stderr)
+    if warning := warning_of_seconds(extent(table)):
+        print(f"warning: {warning}", file=sys.stderr)

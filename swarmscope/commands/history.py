@@ -6,6 +6,7 @@ Standard output carries the result and nothing else; progress is told on standar
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -109,13 +110,14 @@ def show(
         daily: users and rates per day. online: time per user and per view. quality: continuity and MOS. hours, minutes: who was
         there and MOS over time. isps: how many users came through whom.
     begin
-        From this time on: ISO 8601 (UTC unless it says otherwise) or Unix milliseconds. Whole hours count, and days where days do.
+        From this time on: ISO 8601 (in --timezone unless it names a zone) or Unix milliseconds. Whole hours count, and days
+        where days do.
     end
         Up to this time.
     unit
         Rows for each day, month or year; not for hours and minutes.
     timezone
-        Whose days they are, such as Asia/Hong_Kong.
+        The zone of days, of the times that are printed, and of --from and --to, such as Asia/Hong_Kong.
     where
         Only users with this value, NAME=VALUE: channel, isp, area, district, country, app, platform, peer_id or session_id; again
         for another name. By the minute, MOS is kept for one filter at most.
@@ -124,6 +126,7 @@ def show(
     as_csv
         Print CSV.
     """
+    from monitor_platform.history.periods import zone_of
     from monitor_platform.history.store import HistoryStore, extent
 
     try:
@@ -132,13 +135,13 @@ def show(
         filters = _filters(where or ())
         with HistoryStore(folder, None) as store:
             recorded = extent(store)
-            span = recorded and _span(begin, end, recorded)
+            span = recorded and _span(begin, end, recorded, zone_of(timezone))
             rows = _rows(store, figure, span, unit, timezone, filters) if span else []
     except (ValueError, OSError) as error:
         end_over(error, "swarmscope history")
     if not rows:
         sys.exit(f"swarmscope history: nothing is kept in {folder} for that time")
-    _print(rows, as_json=as_json, as_csv=as_csv)
+    _print(rows, zone_of(timezone), as_json=as_json, as_csv=as_csv)
 
 
 def _rows(
@@ -180,11 +183,12 @@ def _filters(texts: Sequence[str]) -> dict[str, str]:
     return filters
 
 
-def _span(begin: str | None, end: str | None, recorded: "Span") -> "Span | None":
+def _span(begin: str | None, end: str | None, recorded: "Span", zone: tzinfo) -> "Span | None":
     """What is kept of the time asked for; None if nothing is."""
     from monitor_platform.measures.selection import Span
 
-    from_ms, to_ms = 0 if begin is None else unix_ms(begin), END_OF_TIME_MS if end is None else unix_ms(end)
+    from_ms = 0 if begin is None else unix_ms(begin, zone)
+    to_ms = END_OF_TIME_MS if end is None else unix_ms(end, zone)
     if from_ms > to_ms:
         raise ValueError(f"--from {begin} lies behind --to {end}")
     from_ms, to_ms = max(from_ms, recorded.from_ms), min(to_ms, recorded.to_ms)
@@ -207,7 +211,7 @@ def _progress() -> "Iterator[Progress]":
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _print(rows: Sequence[Row], *, as_json: bool, as_csv: bool) -> None:
+def _print(rows: Sequence[Row], zone: tzinfo, *, as_json: bool, as_csv: bool) -> None:
     if as_json:
         print(plain_json(rows))
     elif as_csv:
@@ -215,10 +219,10 @@ def _print(rows: Sequence[Row], *, as_json: bool, as_csv: bool) -> None:
 
         write_csv(sys.stdout, list(rows[0]), (list(row.values()) for row in rows))
     else:
-        _print_table(rows)
+        _print_table(rows, zone)
 
 
-def _print_table(rows: Sequence[Row]) -> None:
+def _print_table(rows: Sequence[Row], zone: tzinfo) -> None:
     from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
@@ -230,19 +234,18 @@ def _print_table(rows: Sequence[Row]) -> None:
         pad_edge=False,
     )
     for row in rows:
-        table.add_row(*(Text(plain(_say(name, value))) for name, value in row.items()))
+        table.add_row(*(Text(plain(_say(name, value, zone))) for name, value in row.items()))
     # Piped into a file, a table is as wide as it needs to be.
     Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
 
 
-def _say(name: str, value: str | float | None) -> str:
-    """Whole numbers as they are, times in UTC, others to about four digits."""
-    from datetime import UTC, datetime
-
+def _say(name: str, value: str | float | None, zone: tzinfo) -> str:
+    """Whole numbers as they are, times in `zone`, others to about four digits."""
     if value is None or isinstance(value, str):
         return value or "–"
     if name == "at":
-        return datetime.fromtimestamp(value / 1000, UTC).strftime("%Y-%m-%d %H:%MZ")
+        at = datetime.fromtimestamp(value / 1000, zone)
+        return at.strftime("%Y-%m-%d %H:%MZ") if at.utcoffset() == timedelta(0) else at.isoformat(" ", "minutes")
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:,.4f}" if abs(value) < 10 else f"{value:,.1f}"

@@ -210,3 +210,46 @@ def test_what_is_no_log_is_refused_with_a_hint(tmp_path):
         assert refused.returncode == 1
         assert ".parquet" in refused.stderr
         assert "Traceback" not in refused.stderr
+
+
+def test_a_parquet_file_without_the_optional_columns_is_good_and_converts_whole(tmp_path):
+    """As pandas or DuckDB write it: only the fields that there are, texts of another width, a column of their own."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    foreign = {
+        "received_ms": pa.array([MINUTE_MS, MINUTE_MS + 1]),
+        "ip": pa.array(["", ""], pa.large_string()),
+        "weight": [1.0, 1.0],
+        "via": ["x", "x"],
+        "v": [1, 1],
+        "peer_id": pa.array(["a", "b"]).dictionary_encode(),
+        "session_id": ["a", "b"],
+        "seq": pa.array([0, 0], pa.int32()),
+        "event": ["report", "report"],
+        "sent_ms": [5, 5],
+        "extra": ["no JSON", '{"cdn":"edge"}'],
+        "isp": pa.nulls(2),
+        "region": ["north", None],
+    }
+    path = tmp_path / "foreign.parquet"
+    pq.write_table(pa.table(foreign), path)
+    verdict = logs("verify", path)
+    assert (verdict.returncode, verdict.stdout) == (0, f"{path}: good, 2 records in 1 row groups\n")
+    converted = logs("convert", "--to", "jsonl", "-o", tmp_path / "out", path)
+    assert converted.returncode == 0, converted.stderr
+    first, second = map(json.loads, logs("cat", tmp_path / "out").stdout.splitlines())
+    assert (first["peer_id"], first["region"], first["extra"]) == ("a", "north", "no JSON")
+    assert second["extra"] == {"cdn": "edge"}
+    assert {"isp", "region"}.isdisjoint(second)
+
+
+def test_a_parquet_file_without_times_of_receipt_holds_no_records(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "foreign.parquet"
+    pq.write_table(pa.table({"peer_id": ["a"]}), path)
+    verdict = logs("verify", path)
+    assert verdict.returncode == 1
+    assert "there is no column received_ms" in verdict.stdout

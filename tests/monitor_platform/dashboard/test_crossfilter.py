@@ -2,10 +2,13 @@
 
 import csv
 import io
+import json
 import random
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -42,6 +45,36 @@ def table(url: str, query: str) -> list[list[str]]:
     with urllib.request.urlopen(f"{url}/api/v1/table?{query}", timeout=120) as answer:
         assert answer.headers["Content-Type"].startswith("text/csv")
         return list(csv.reader(io.StringIO(answer.read().decode())))
+
+
+def test_a_table_takes_times_as_the_summary_does(monitor):
+    span = "view=timeline&from={}&to={}"
+    numbers = table(monitor, span.format(BEGIN_MS, BEGIN_MS + 120_000))
+    iso = [datetime.fromtimestamp(at / 1000, UTC).isoformat() for at in (BEGIN_MS, BEGIN_MS + 120_000)]
+    assert table(monitor, span.format(*map(quote, iso))) == numbers
+    assert numbers != table(monitor, "view=timeline")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "from=yesterday&to=2012-08-07",
+        f"from={BEGIN_MS}",
+        f"from={BEGIN_MS}&to={BEGIN_MS - 1}",
+        "measure=nix",
+        "minutes=7",
+        "by=nix",
+        "compare=nix",
+        "chanel=1",
+        "mean.mos=high",
+        "vs.nix=1",
+    ],
+)
+def test_a_table_refuses_what_a_page_would_leave_out(monitor, query):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        table(monitor, f"view=map&{query}")
+    assert refused.value.code == 400
+    assert json.loads(refused.value.read())["reason"] == "bad_parameter"
 
 
 @pytest.mark.browser

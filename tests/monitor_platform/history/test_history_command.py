@@ -77,3 +77,16 @@ def test_building_under_another_model_is_refused(folder, tmp_path):
     built = history("build", tmp_path / "logs", "--into", folder, "--mos-c1", "-4")
     assert built.returncode == 2
     assert "another one in another folder" in built.stderr
+
+
+def test_times_without_a_zone_are_in_the_zone_that_was_asked_for(folder):
+    """10:00 to 12:00 UTC is 18:00 to 20:00 in Hong Kong."""
+    at = ("--figure", "minutes", "--json", "--timezone")
+    utc = history("show", folder, *at, "UTC", "--from", "2012-08-07T10:00", "--to", "2012-08-07T11:00")
+    local = history("show", folder, *at, "Asia/Hong_Kong", "--from", "2012-08-07T18:00", "--to", "2012-08-07T19:00")
+    named = history("show", folder, *at, "Asia/Hong_Kong", "--from", "2012-08-07T10:00Z", "--to", "2012-08-07T11:00Z")
+    assert len(json.loads(utc.stdout)) == 60
+    assert utc.stdout == local.stdout == named.stdout
+    evening = ("--from", "2012-08-07T18:00", "--to", "2012-08-07T19:00")
+    table = history("show", folder, "--figure", "minutes", "--timezone", "Asia/Hong_Kong", *evening)
+    assert "2012-08-07 18:01+08:00" in table.stdout

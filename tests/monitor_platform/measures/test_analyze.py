@@ -149,3 +149,22 @@ def test_an_answer_without_a_record_ends_with_1(arguments, tmp_path):
 )
 def test_moments_are_iso_8601_or_unix_milliseconds(text, moment):
     assert unix_ms(text) == moment
+
+
+def test_unreadable_records_are_reported_with_the_field_that_is_wrong(tmp_path):
+    good = record(seq=0)
+    lines = [good, good | {"seq": "x"}, good | {"seq": -1}, good | {"event": "party"}, "no record"]
+    (tmp_path / "odd.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines) + "{broken\n")
+    reasons = ("seq is missing or invalid (2)", "the line is no JSON object (2)", "event is missing or invalid (1)")
+    expected = f"5 records could not be read: {'; '.join(reasons)}"
+    assert expected in analyze(tmp_path / "odd.jsonl").stderr
+    assert expected in analyze(tmp_path / "odd.jsonl", "--sessions", "--csv").stderr
+
+
+def test_times_of_receipt_in_seconds_bring_a_warning(tmp_path):
+    (tmp_path / "seconds.jsonl").write_text(json.dumps(record(received_ms=1_700_000_000)) + "\n")
+    said = analyze(tmp_path / "seconds.jsonl").stderr
+    assert "warning: the first record was received on 1970-01-20" in said
+    assert "multiply them by 1000" in said
+    (tmp_path / "good.jsonl").write_text(json.dumps(record()) + "\n")
+    assert analyze(tmp_path / "good.jsonl").stderr == ""

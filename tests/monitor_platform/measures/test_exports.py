@@ -157,3 +157,16 @@ def test_the_notebook_example_of_the_documentation_runs(tmp_path, monkeypatch):
     said = {}
     exec(example, said)
     assert said["frame"].mos.round(2).tolist() == [3.82]
+
+
+def test_a_parquet_column_without_any_value_has_the_type_of_its_values(logs, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for name, flags in {"sessions": ("--sessions",), "groups": ("--by", "app")}.items():
+        analyze(logs, *flags, "--parquet", tmp_path / name)
+        types = pq.read_schema(tmp_path / name).types
+        assert pa.null() not in types
+    sessions = pq.read_table(tmp_path / "sessions")
+    assert sessions["buffer_ms"].null_count == len(sessions)
+    assert sessions.schema.field("buffer_ms").type == pa.float64()
