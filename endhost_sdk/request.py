@@ -11,12 +11,12 @@ from endhost_sdk.buffer import Batch
 from endhost_sdk.transport import Answer
 from feedback_wire import routes
 from feedback_wire.message import Message
+from feedback_wire.problem import MESSAGE_REASONS
 
 # Below a kilobyte the whole request fits into one packet anyway.
 GZIP_FROM_BYTES = 1024
-# What proxies and servers of other kinds answer, also while a coordinator's are being mended. Other 4xx concern the batch: whoever
-# finds that too large or malformed would find it so again.
-_OFTEN_OTHERS = (401, 402, 403, 404, 405, 407, 410, 421, 451)
+# Beside 5xx: a key that this coordinator does not know, a slow request, too many requests. None of them is a message's fault.
+_NOT_NOW = (401, 408, 429)
 _REASON_CHARS = 64
 _DETAIL_CHARS = 300
 
@@ -26,7 +26,8 @@ class Outcome(Enum):
 
     ACCEPTED = "on disk, but for those it names"
     REFUSED = "will never be taken as it is"
-    FAILED = "not taken now: to be sent again"
+    FAILED = "a coordinator does not take it now: to be sent again"
+    BLOCKED = "no coordinator has decided about it: to be sent again, and to be suspected"
     TOO_LARGE = "too much at once: to be sent again in smaller batches"
 
 
@@ -60,28 +61,42 @@ def request_for(batch: Batch, key: str | None) -> tuple[bytes, dict[str, str]]:
 
 
 def understand(answer: Answer, messages: int) -> Verdict:
-    """What `answer` means for a batch of that many `messages`."""
+    """What `answer` means for a batch of that many `messages`.
+
+    Only a coordinator's own words take a message out of the buffer: a body that accounts for every message of the batch, or a
+    problem document whose reason concerns the message itself. Hotels' login pages, gateways and proxies know no such words.
+    """
     said = _object(answer.body)
-    if not _is_a_coordinators(answer.status, said):
-        what = f"{answer.status} came from something that is no coordinator"
-        return Verdict(outcome=Outcome.FAILED, detail=what, refused_for=Counter())
-    if 200 <= answer.status < 300:
-        reasons = _reasons(said)[:messages]
-        return Verdict(outcome=Outcome.ACCEPTED, detail=_first_refusal(said), refused_for=Counter(reasons))
+    if 200 <= answer.status < 300 and _accounts_for(said, messages):
+        return Verdict(outcome=Outcome.ACCEPTED, detail=_first_refusal(said), refused_for=Counter(_reasons(said)))
     detail = _problem(answer, said)
-    if answer.status == 413 and messages > 1:
+    if answer.status == 413 and messages > 1:  # whoever finds it too large
         return Verdict(outcome=Outcome.TOO_LARGE, detail=detail, refused_for=Counter())
-    if 400 <= answer.status < 500 and answer.status not in {408, 429}:
-        return Verdict(outcome=Outcome.REFUSED, detail=detail, refused_for=_all_refused(answer, said, messages))
-    return Verdict(outcome=Outcome.FAILED, detail=detail, refused_for=Counter())
+    if not _is_problem(answer, said):
+        what = f"{answer.status} came from something that is no coordinator"
+        return Verdict(outcome=Outcome.BLOCKED, detail=what, refused_for=Counter())
+    if answer.status in _NOT_NOW or answer.status >= 500:
+        return Verdict(outcome=Outcome.FAILED, detail=detail, refused_for=Counter())
+    refused_for = _all_refused(said, messages)
+    outcome = Outcome.REFUSED if refused_for else Outcome.BLOCKED
+    return Verdict(outcome=outcome, detail=detail, refused_for=refused_for)
 
 
-def _is_a_coordinators(status: int, said: dict[str, object] | None) -> bool:
-    """Whether an answer that ends the matter is a coordinator's; hotels' login pages, gateways and proxies know no such words."""
-    if 200 <= status < 300:
-        accepted = (said or {}).get("accepted")
-        return type(accepted) is int and accepted >= 0
-    return status not in _OFTEN_OTHERS or isinstance((said or {}).get("reason"), str)
+def _accounts_for(said: dict[str, object] | None, messages: int) -> bool:
+    """Whether a body says of each message that it is on disk, or that it is refused."""
+    accepted = (said or {}).get("accepted")
+    return type(accepted) is int and accepted >= 0 and accepted + len(_reasons(said)) == messages
+
+
+def _is_problem(answer: Answer, said: dict[str, object] | None) -> bool:
+    """Whether it is a problem document (RFC 9457) as coordinators write them."""
+    content_type = answer.content_type.partition(";")[0].strip().lower()
+    return (
+        content_type == routes.PROBLEM
+        and said is not None
+        and isinstance(said.get("reason"), str)
+        and said.get("status") == answer.status
+    )
 
 
 def _object(body: bytes) -> dict[str, object] | None:
@@ -105,12 +120,13 @@ def _first_refusal(said: dict[str, object] | None) -> str:
     return next((_text(one.get("detail"), _DETAIL_CHARS) for one in _refusals(said)), "")
 
 
-def _all_refused(answer: Answer, said: dict[str, object] | None, messages: int) -> Counter[str]:
-    """Every message under a reason of its own if the answer names one for each, or else under that of the whole request."""
+def _all_refused(said: dict[str, object] | None, messages: int) -> Counter[str]:
+    """The reasons if a problem document refuses every message for good; empty if it does not."""
     reasons = _reasons(said)
     if len(reasons) == messages:
         return Counter(reasons)
-    return Counter({_text((said or {}).get("reason"), _REASON_CHARS) or f"status_{answer.status}": messages})
+    reason = (said or {}).get("reason")
+    return Counter([reason]) if messages == 1 and isinstance(reason, str) and reason in MESSAGE_REASONS else Counter()
 
 
 def _problem(answer: Answer, said: dict[str, object] | None) -> str:

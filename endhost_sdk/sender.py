@@ -6,13 +6,13 @@ Python that may be put into from a signal handler that interrupted another put.
 
 import logging
 import queue
-import random
 import threading
 import time
 from datetime import UTC, datetime
+from random import SystemRandom
 
 from endhost_sdk.backoff import asked_s
-from endhost_sdk.buffer import Buffer
+from endhost_sdk.buffer import Batch, Buffer
 from endhost_sdk.coordinators import Coordinator, Coordinators
 from endhost_sdk.misfits import Misfits
 from endhost_sdk.request import Outcome, Verdict, encode, plain, request_for, understand
@@ -20,14 +20,20 @@ from endhost_sdk.schedule import Schedule
 from endhost_sdk.session import Session
 from endhost_sdk.stats import Stats, Tally
 from endhost_sdk.terms import Terms
-from endhost_sdk.transport import Transport, Unreachable
+from endhost_sdk.transport import Transport, Unanswered, Unreachable
 from feedback_wire.message import Event
 
 log = logging.getLogger("endhost_sdk")
+# Not the functions of `random`: the app may have seeded them, and a crowd of apps with one seed would report in step. This one has
+# no state that a fork could copy either.
+_chance = SystemRandom().random
 
 FLUSH_SHARE = 0.95
 """So much of `flush_s` is for sending, and the rest for the thread's own end: where no file can be opened any more, Python aborts
 the whole process if it finds a daemon thread alive at its end."""
+
+BLOCKED_REASON = "blocked_on_the_way"
+"""Counts messages that no coordinator has seen: each way to one lets others through, and not these."""
 
 
 class Sender:
@@ -43,6 +49,7 @@ class Sender:
         self._schedule = Schedule(terms.period_s)
         self._buffer = Buffer(terms.buffer_messages)
         self._coordinators = Coordinators(terms.urls)
+        self._failures: dict[str, bool] = {}  # of the coordinators since the last batch was done with: whether one was blocked
         self._tally = Tally()
         self._warned: set[str] = set()
         self._ended = False
@@ -93,7 +100,7 @@ class Sender:
 
     def _idle_s(self) -> float | None:
         """How long there is nothing to do but to listen; None: until something is heard."""
-        moments = [self._schedule.next_s(), self._coordinators.ready_at_s() if self._buffer else None]
+        moments = [self._schedule.next_s(), self._coordinators.ready_at_s() if self._buffer.has_batch else None]
         first = min((moment for moment in moments if moment is not None), default=None)
         return None if first is None else max(first - time.monotonic(), 0.0)
 
@@ -110,7 +117,7 @@ class Sender:
 
     def _take_in(self, session: Session) -> None:
         if session.built == 0:
-            self._schedule.add(session, time.monotonic(), random.random())  # noqa: S311 - spreads load, guards nothing
+            self._schedule.add(session, time.monotonic(), _chance())
             self._build(session, "join")
         # An end that came quickly is seen already when the begin is heard; then it is heard once more.
         if session.has_left and session in self._schedule:
@@ -132,7 +139,7 @@ class Sender:
     def _deliver(self, timeout_s: float) -> None:
         """Send one batch to the coordinator whose turn it is, if there are both."""
         coordinator = self._coordinators.next(time.monotonic())
-        if coordinator is None or not self._buffer:
+        if coordinator is None or not self._buffer.has_batch:
             return
         batch = self._buffer.batch()
         body, headers = request_for(batch, self._terms.key)
@@ -140,12 +147,15 @@ class Sender:
             answer = self._transport.post(coordinator.url, body, headers, timeout_s)
         except Unreachable as error:
             self._failed(coordinator, plain(str(error)), None)
+            self._note(coordinator, batch, blocked=isinstance(error, Unanswered))
             return
         verdict = understand(answer, len(batch.lines))
-        if verdict.outcome is Outcome.FAILED:
+        if verdict.outcome in {Outcome.FAILED, Outcome.BLOCKED}:
             self._failed(coordinator, verdict.detail, answer.retry_after)
+            self._note(coordinator, batch, blocked=verdict.outcome is Outcome.BLOCKED)
             return
         coordinator.succeeded()
+        self._failures.clear()
         if verdict.outcome is Outcome.TOO_LARGE:
             self._buffer.halve(batch)
             self._tally.fail(f"{coordinator.url}: {verdict.detail}")
@@ -156,9 +166,21 @@ class Sender:
 
     def _failed(self, coordinator: Coordinator, why: str, retry_after: str | None) -> None:
         asked = asked_s(retry_after, datetime.now(UTC))
-        coordinator.failed(time.monotonic(), asked_s=asked, chance=random.random())  # noqa: S311
+        coordinator.failed(time.monotonic(), asked_s=asked, chance=_chance())
         self._tally.fail(f"{coordinator.url}: {why}")
         self._warn("a coordinator takes no messages now, they are kept", self._tally.last_failure)
+
+    def _note(self, coordinator: Coordinator, batch: Batch, *, blocked: bool) -> None:
+        """`batch` got nowhere at `coordinator`; when none of them is left to try, the buffer learns of it."""
+        self._failures[coordinator.url] = blocked
+        if len(self._failures) < len(set(self._terms.urls)):
+            return
+        everywhere, anywhere = all(self._failures.values()), any(self._failures.values())
+        self._failures.clear()
+        given_up = self._buffer.blocked(batch, everywhere=everywhere) if anywhere else 0
+        if given_up:
+            self._tally.refuse(BLOCKED_REASON, given_up)
+            self._warn("messages that nothing on the way to a coordinator lets through are lost", self._tally.last_failure)
 
     def _refused(self, coordinator: Coordinator, verdict: Verdict) -> None:
         if not verdict.refused_for:
@@ -174,10 +196,10 @@ class Sender:
             session.left()
             self._build(session, "leave")
         self._coordinators.hurry()
-        while self._buffer and (left_s := deadline_s - time.monotonic()) > 0:
+        while self._buffer.has_batch and (left_s := deadline_s - time.monotonic()) > 0:
             self._deliver(min(self._terms.timeout_s, left_s))
             pause_s = self._coordinators.ready_at_s() - time.monotonic()
-            if self._buffer and pause_s > 0:
+            if self._buffer.has_batch and pause_s > 0:
                 time.sleep(min(pause_s, left_s))
 
     def _warn(self, what: str, detail: str) -> None:

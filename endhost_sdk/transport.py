@@ -11,7 +11,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse, parse_headers
 from typing import Protocol, cast
 from urllib.parse import SplitResult, urlsplit
 
@@ -28,12 +28,17 @@ class Unreachable(Exception):  # noqa: N818 - it says what the coordinator is
     """No answer came; the text says why."""
 
 
+class Unanswered(Unreachable):
+    """The request went out, and the connection broke or the time was over before an answer came."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a coordinator answered."""
+    """What a coordinator answered, or what something on the way to it did."""
 
     status: int
     retry_after: str | None = None
+    content_type: str = ""
     body: bytes = b""
 
 
@@ -41,7 +46,7 @@ class Transport(Protocol):
     """How a request gets to a coordinator: `HttpTransport`, or `endhost_sdk.testing.RecordingTransport`."""
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
-        """Send one request; Unreachable if no answer comes."""
+        """Send one request; Unreachable if no answer comes, Unanswered if the request itself had gone out."""
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -56,13 +61,19 @@ class HttpTransport:
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
         until_s = time.monotonic() + timeout_s
+        failure: type[Unreachable] = Unanswered
         try:
             answer = self._on_used(url, body, headers, until_s)
-            return answer or self._exchange(self._connection(urlsplit(url), until_s), url, body, headers)
+            if answer is None:
+                failure = Unreachable
+                connection = self._connection(urlsplit(url), until_s)
+                failure = Unanswered
+                answer = self._exchange(connection, url, body, headers)
         except TimeoutError as error:
-            raise Unreachable(f"no answer within {timeout_s:g} s") from error
+            raise failure(f"no answer within {timeout_s:g} s") from error
         except _BROKEN as error:
-            raise Unreachable(f"{type(error).__name__}: {error}") from error
+            raise failure(f"{type(error).__name__}: {error}") from error
+        return answer
 
     def close(self) -> None:
         while self._open:
@@ -89,6 +100,7 @@ class HttpTransport:
         if secure:
             timed.begin_tls(self._context(), parts.hostname)
         connection = HTTPConnection(parts.netloc)
+        connection.response_class = _FinalResponse
         connection.sock = cast("socket.socket", timed)
         return connection
 
@@ -103,7 +115,12 @@ class HttpTransport:
         try:
             connection.request("POST", urlsplit(url).path, body, dict(headers))
             response = connection.getresponse()
-            answer = Answer(status=response.status, retry_after=response.getheader("Retry-After"), body=response.read(ANSWER_BYTES))
+            answer = Answer(
+                status=response.status,
+                retry_after=response.getheader("Retry-After"),
+                content_type=response.getheader("Content-Type", ""),
+                body=response.read(ANSWER_BYTES),
+            )
             keep = _ended(response)
         finally:
             if keep:
@@ -113,6 +130,17 @@ class HttpTransport:
         return answer
 
 
+class _FinalResponse(HTTPResponse):
+    """Passes over interim responses (RFC 9110 section 15.2), of which Python's own class knows only 100."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 101 < status < 200:
+                return version, status, reason
+            parse_headers(self.fp)
+
+
 def _ended(response: HTTPResponse) -> bool:
-    """Whether the answer was read to its end, and the connection is good for another."""
-    return response.isclosed() and not response.will_close
+    """Whether the answer was read to its end, and the connection is good for another. After an interim one another would follow."""
+    return response.isclosed() and not response.will_close and response.status >= 200

@@ -4,6 +4,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+MESSAGE_REASONS = frozenset(
+    {"malformed", "duplicate_name", "message_too_large", "reserved_name", "missing_field", "invalid_field", "body_too_large"}
+)
+"""Reasons that concern a message itself: the same bytes get the same answer again. An end host gives such a message up, and keeps
+it for every other reason. A new reason of this kind is added here."""
+
 
 @dataclass(eq=False)  # not frozen: Python itself writes to an exception (its traceback)
 class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem

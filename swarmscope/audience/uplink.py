@@ -80,7 +80,7 @@ class Uplink:
             self._failed(coordinator, str(error), None)
             return False
         verdict = understand(answer, 1)
-        if verdict.outcome is Outcome.FAILED:
+        if verdict.outcome in {Outcome.FAILED, Outcome.BLOCKED}:
             self._failed(coordinator, verdict.detail, answer.retry_after)
             return False
         coordinator.succeeded()
@@ -96,8 +96,12 @@ class Uplink:
         body, headers = request_for(Batch((line,), 0), self._key)
         try:
             async with self._http.post(url, data=body, headers=headers | {"X-Forwarded-For": self._ip}) as response:
-                retry_after = response.headers.get("Retry-After")
-                return Answer(status=response.status, retry_after=retry_after, body=await response.read())
+                return Answer(
+                    status=response.status,
+                    retry_after=response.headers.get("Retry-After"),
+                    content_type=response.headers.get("Content-Type", ""),
+                    body=await response.read(),
+                )
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from error
 

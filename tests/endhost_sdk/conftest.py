@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from endhost_sdk import Telemetry
+from tests.endhost_sdk.answers import HTML, problem
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,15 @@ class Heard:
 
 @dataclass
 class LoopbackCoordinator:
-    """Answers each request by the next of `script` (status, headers, body), and 202 after its end; 413 beyond `most_bytes`."""
+    """Answers each request by the next of `script` (status, headers, body), and 202 after its end; 413 beyond `most_bytes`.
+
+    `interim` goes before every answer. A request whose body holds `blocks` gets 403, as from a firewall.
+    """
 
     port: int = 0
     most_bytes: int = 1024 * 1024
+    interim: bytes = b""
+    blocks: bytes | None = None
     script: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     close_after_each: bool = False
     tls: ssl.SSLContext | None = None
@@ -87,8 +93,11 @@ def _handler_for(coordinator: LoopbackCoordinator) -> type[BaseHTTPRequestHandle
             good = (202, {}, json.dumps({"accepted": len(messages)}).encode())
             status, headers, answer = coordinator.script.pop(0) if coordinator.script else good
             if status == 202 and int(self.headers["Content-Length"]) > coordinator.most_bytes:
-                status, answer = 413, b'{"reason":"body_too_large","detail":"send smaller batches"}'
+                status, headers, answer = problem(413, "body_too_large", "send smaller batches")
+            if coordinator.blocks and coordinator.blocks in body:
+                status, headers, answer = 403, {"Content-Type": "text/html"}, HTML
             coordinator.heard.append(Heard(self.path, dict(self.headers), messages, status, time.monotonic(), self.client_address))
+            self.wfile.write(coordinator.interim)
             self.send_response(status)
             for name, value in {"Content-Length": str(len(answer)), **headers}.items():
                 self.send_header(name, value)

@@ -1,10 +1,12 @@
 """The decisions of the sender that do no I/O: rest, order, limits, phases, and what an answer means."""
 
+import ast
 import json
 import zlib
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,6 +21,8 @@ from endhost_sdk.session import Session
 from endhost_sdk.transport import Answer
 from feedback_wire import routes
 from feedback_wire.limits import BATCH_WIRE_BYTES, MESSAGE_BYTES
+from feedback_wire.problem import MESSAGE_REASONS
+from tests.endhost_sdk.answers import HTML, as_answer, problem
 
 NOW = datetime(2012, 8, 7, 9, 30, tzinfo=UTC)
 
@@ -145,24 +149,161 @@ def test_a_session_that_left_reports_no_more():
     assert schedule.next_s() is None
 
 
+BODIES = {
+    "empty": b"",
+    "a page": HTML,
+    "a list": b'["malformed"]',
+    "null": b"null",
+    "no reason": b'{"status":400,"detail":"no"}',
+    "a reason that is no text": b'{"status":400,"reason":7}',
+    "another's reason": b'{"kind":"Status","status":"Failure","reason":"BadRequest","code":400}',
+    "a nested reason": b'{"error":{"errors":[{"reason":"malformed"}]}}',
+    "cut": problem(400, "malformed")[2][:-3],
+    "not UTF-8": b'{"reason":"\xff"}',
+    "deep": b"[" * 100_000,
+    "a taken batch": b'{"accepted":1}',
+    "a problem of another status": problem(599, "malformed")[2],
+}
+TYPES = ("", "text/html", "application/json", routes.PROBLEM, f"{routes.PROBLEM}; charset=utf-8")
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_no_answer_without_a_coordinators_words_takes_a_message_out(body):
+    for status in (*range(100, 200), *range(300, 599)):
+        for content_type in TYPES:
+            for messages in (1, 3):
+                verdict = understand(Answer(status=status, content_type=content_type, body=body), messages)
+                assert verdict.outcome in {Outcome.BLOCKED, Outcome.FAILED, Outcome.TOO_LARGE}, (status, content_type)
+                assert not verdict.refused_for
+
+
+@pytest.mark.parametrize("body", [body for name, body in BODIES.items() if name != "a taken batch"])
+def test_a_success_without_a_coordinators_words_takes_no_message_out(body):
+    for status in range(200, 300):
+        assert understand(Answer(status=status, content_type=routes.JSON, body=body), 1).outcome is Outcome.BLOCKED
+
+
+@pytest.mark.parametrize("reason", sorted(MESSAGE_REASONS))
+def test_a_reason_that_concerns_the_message_takes_it_out_under_its_name(reason):
+    for status in (400, 413, 422):
+        verdict = understand(as_answer(problem(status, reason)), 1)
+        assert (verdict.outcome, verdict.refused_for) == (Outcome.REFUSED, {reason: 1})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(problem(status, "malformed") for status in (401, 408, 429, 500, 503, 599)),
+        *(problem(400, reason) for reason in ("bad_http", "bad_encoding", "all_refused", "a_reason_of_the_future", "")),
+        problem(401, "unauthorized"),
+        problem(404, "not_found"),
+        problem(405, "method_not_allowed"),
+        problem(415, "unsupported_type"),
+        problem(431, "head_too_large"),
+    ],
+)
+def test_a_reason_that_does_not_concern_the_message_keeps_it(answer):
+    assert understand(as_answer(answer), 1).outcome in {Outcome.FAILED, Outcome.BLOCKED}
+
+
+def test_a_coordinator_names_no_reason_for_a_message_that_the_sdk_does_not_know():
+    """As the source of the coordinator has them, since a message that is refused for another reason is kept for long."""
+    named = set()
+    for source in (Path(__file__).parents[2] / "coordinator").glob("*.py"):
+        calls = [node for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.Call)]
+        refusals = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Refused"]
+        named |= {call.args[0].value for call in refusals if isinstance(call.args[0], ast.Constant)}
+    assert len(named) > 4
+    assert named <= MESSAGE_REASONS
+
+
+def send_all(buffer, passes, attempts):
+    """Send what `buffer` has by way of one coordinator; what arrived, and how many messages were given up."""
+    arrived, given_up = [], 0
+    for _ in range(attempts):
+        if not buffer.has_batch:
+            break
+        batch = buffer.batch()
+        if passes(batch.lines):
+            arrived += batch.lines
+            buffer.settle(batch, told=True)
+        else:
+            given_up += buffer.blocked(batch, everywhere=True)
+    return arrived, given_up
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 80))
+def test_what_a_way_blocks_for_good_is_given_up_in_time_and_nothing_else_is(poisonous, capacity):
+    buffer = Buffer(capacity)
+    lines = [b"%s%d" % (b"poison" if poison else b"clean", n) for n, poison in enumerate(poisonous)]
+    for line in lines:
+        buffer.add(line)
+    arrived, given_up = send_all(buffer, lambda batch: not any(line.startswith(b"poison") for line in batch), 1000)
+    # Others have to pass before one is given up, so they keep coming.
+    for n in range(20 * len(lines)):
+        buffer.add(b"clean, later %d" % n)
+        later, more = send_all(buffer, lambda batch: not any(line.startswith(b"poison") for line in batch), 100)
+        arrived, given_up = arrived + later, given_up + more
+    kept = lines[-capacity:]
+    assert {line for line in kept if line.startswith(b"clean")} <= set(arrived) | set(forgotten_of(buffer, kept))
+    assert not any(line.startswith(b"poison") for line in arrived)
+    assert len(arrived) == len(set(arrived))
+    assert len(buffer) == 0
+    assert given_up + buffer.forgotten + len(arrived) == len(lines) + 20 * len(lines)
+
+
+def forgotten_of(buffer, lines):
+    """Those that a full buffer may have forgotten: at most as many as it counts."""
+    return lines[: buffer.forgotten]
+
+
+@given(st.integers(1, 30), st.lists(st.booleans(), max_size=200))
+def test_a_way_that_is_closed_to_everything_costs_no_message(messages, opens):
+    buffer = Buffer(1000)
+    lines = [b"%d" % n for n in range(messages)]
+    for line in lines:
+        buffer.add(line)
+    _, given_up = send_all(buffer, lambda _: False, 500)
+    assert (given_up, len(buffer)) == (0, messages)
+    arrived, _ = send_all(buffer, lambda _: True, 500)
+    assert sorted(arrived) == sorted(lines)
+
+
+def test_a_suspect_that_no_coordinator_but_a_busy_one_could_have_taken_is_kept():
+    buffer = Buffer(10)
+    buffer.add(b"poison")
+    for n in range(100):
+        buffer.add(b"clean %d" % n)
+        for _ in range(10):
+            if not buffer.has_batch:
+                break
+            batch = buffer.batch()
+            if b"poison" in batch.lines:
+                assert buffer.blocked(batch, everywhere=False) == 0
+            else:
+                buffer.settle(batch, told=True)
+    assert (len(buffer), buffer.forgotten) == (1, 0)
+
+
 @given(
     st.integers(100, 599),
     st.binary()
     | st.recursive(
         st.none() | st.text() | st.integers(),
-        lambda v: st.lists(v) | st.dictionaries(st.sampled_from(["reason", "detail", "refused", "index", "accepted"]), v),
+        lambda v: st.lists(v) | st.dictionaries(st.sampled_from(["reason", "detail", "refused", "index", "accepted", "status"]), v),
     ).map(lambda v: json.dumps(v).encode()),
     st.integers(1, 5),
 )
 def test_no_answer_can_make_more_messages_refused_than_were_sent(status, body, messages):
-    verdict = understand(Answer(status=status, body=body), messages)
+    verdict = understand(Answer(status=status, content_type=routes.PROBLEM, body=body), messages)
     assert verdict.refused_for.total() <= messages
     said: dict = {}
     with suppress(ValueError):
         loaded = json.loads(body)
         said = loaded if isinstance(loaded, dict) else {}
-    others = status in {401, 402, 403, 404, 405, 407, 410, 421, 451} and not isinstance(said.get("reason"), str)
-    assert (verdict.outcome is Outcome.REFUSED) == (400 <= status < 500 and status not in {408, 429} and not others)
+    if verdict.outcome is Outcome.REFUSED:
+        assert 400 <= status < 500
+        assert said["status"] == status
     if verdict.outcome is Outcome.ACCEPTED:
         assert said["accepted"] >= 0
     if verdict.outcome is Outcome.FAILED:

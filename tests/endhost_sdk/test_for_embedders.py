@@ -8,6 +8,7 @@ import pytest
 
 from endhost_sdk import Telemetry
 from endhost_sdk.testing import Answer, RecordingTransport, Unreachable
+from tests.endhost_sdk.answers import problem
 
 
 def test_the_recording_transport_shows_what_a_coordinator_would_have_got():
@@ -56,7 +57,7 @@ def test_the_first_message_is_shown_with_its_answer(coordinator):
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        ((401, {}, b'{"reason":"wrong_key","detail":"send a known key"}'), "401: wrong_key: send a known key"),
+        (problem(401, "unauthorized", "send a known key"), "401: unauthorized: send a known key"),
         ((503, {}, b""), "503"),
         ((202, {}, b'{"accepted":0,"refused":[{"index":0,"reason":"r","detail":"too odd"}]}'), "too odd"),
     ],

@@ -1,6 +1,5 @@
 """From the app's call to a coordinator's disk, over real sockets: who gets what, when, and what is counted."""
 
-import json
 import logging
 import time
 from datetime import UTC, datetime, timedelta
@@ -14,9 +13,8 @@ from endhost_sdk.testing import Answer, RecordingTransport, Unreachable
 from feedback_wire import routes
 from feedback_wire.limits import BATCH_WIRE_BYTES
 from feedback_wire.message import message_schema
+from tests.endhost_sdk.answers import HTML, as_answer, problem, refused
 from tests.processes import eventually
-
-PROBLEM = b'{"title":"wrong key","status":401,"reason":"wrong_key","detail":"mend it"}'
 
 
 def balanced(stats: Stats) -> bool:
@@ -115,7 +113,7 @@ def test_what_a_coordinator_cannot_take_now_is_sent_again_unchanged(coordinator,
 @pytest.mark.parametrize(
     ("status", "body"),
     [
-        (200, b""),
+        (200, b"<html>Welcome to our hotel</html>"),
         (202, b"{}"),
         (200, b'{"status":"ok"}'),
         (200, b'{"accepted":"all"}'),
@@ -128,33 +126,41 @@ def test_what_a_coordinator_cannot_take_now_is_sent_again_unchanged(coordinator,
         (403, b""),
         (404, b"<html>nginx</html>"),
         (407, b'{"message":"proxy"}'),
+        (400, HTML),
+        (409, b""),
+        (413, HTML),
+        (415, b'{"error":{"reason":"invalid_field"}}'),
+        (426, b'["invalid_field"]'),
+        (400, problem(400, "invalid_field")[2]),  # it says text/html
+        (202, b'{"accepted":2}'),  # of one
+        (202, b'{"accepted":'),
     ],
 )
 def test_an_answer_that_is_no_coordinators_takes_no_message_and_loses_none(coordinator, telemetry, status, body):
-    server = coordinator(script=[(status, {}, body)])
-    client = telemetry(server.url, period_s=86_400)
+    server, second = coordinator(script=[(status, {"Content-Type": "text/html"}, body)]), coordinator()
+    client = telemetry([server.url, second.url], period_s=86_400)
     client.session(peer_id="p-1")
     eventually(lambda: client.stats().sent == 1)
     stats = client.stats()
     assert (stats.failed_attempts, stats.refused, stats.buffered) == (1, 0, 0)
     assert str(status) in stats.last_failure
-    assert server.heard[0].messages == server.heard[1].messages
+    assert [heard.messages for heard in server.heard] == [heard.messages for heard in second.heard]
 
 
 def test_what_others_answer_cannot_write_into_the_apps_log(coordinator, telemetry, caplog):
     said = {"reason": "odd\x1b[2J", "detail": "first\nWARNING second\r\u2028third"}
-    server = coordinator(script=[(503, {}, json.dumps(said).encode()), (400, {}, json.dumps(said).encode())])
+    server = coordinator(script=[problem(503, **said), refused(said["reason"], detail=said["detail"])])
     client = telemetry(server.url, period_s=86_400)
     client.session(peer_id="p-1")
-    eventually(lambda: client.stats().refused)
+    eventually(lambda: len(caplog.records) == 2)
     told = [client.stats().last_failure, *client.stats().refused_for, *(record.getMessage() for record in caplog.records)]
     assert len(told) == 4
     assert all(text.isprintable() for text in told)
 
 
-@pytest.mark.parametrize("status", [400, 401, 413])
-def test_what_a_coordinator_refuses_is_not_sent_again_but_counted_under_its_reason(coordinator, telemetry, status):
-    server = coordinator(script=[(status, {}, PROBLEM)])
+@pytest.mark.parametrize(("status", "reason"), [(400, "invalid_field"), (413, "body_too_large")])
+def test_what_a_coordinator_refuses_is_not_sent_again_but_counted_under_its_reason(coordinator, telemetry, status, reason):
+    server = coordinator(script=[problem(status, reason)])
     client = telemetry(server.url, period_s=86_400)
     client.session(peer_id="p-1")
     eventually(lambda: client.stats().refused)
@@ -162,28 +168,55 @@ def test_what_a_coordinator_refuses_is_not_sent_again_but_counted_under_its_reas
     eventually(lambda: client.stats().sent)
     assert len(server.heard) == 2
     stats = client.stats()
-    assert (stats.refused, stats.refused_for, stats.sent) == (1, {"wrong_key": 1}, 1)
-    assert f"{status}: wrong_key: mend it" in stats.last_failure
+    assert (stats.refused, stats.refused_for, stats.sent) == (1, {reason: 1}, 1)
+    assert f"{status}: {reason}: mend it" in stats.last_failure
     assert balanced(stats)
 
 
+def test_a_key_that_one_coordinator_does_not_know_costs_no_message(coordinator, telemetry):
+    first, second = coordinator(script=[problem(401, "unauthorized")]), coordinator()
+    client = telemetry([first.url, second.url], period_s=86_400)
+    client.session(peer_id="p-1")
+    eventually(lambda: client.stats().sent == 1)
+    assert "401: unauthorized" in client.stats().last_failure
+    assert (client.stats().refused, len(second.accepted)) == (0, 1)
+
+
+@pytest.mark.parametrize("interim", [b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n", b"HTTP/1.1 102 Processing\r\n\r\n" * 3])
+def test_an_interim_answer_is_not_taken_for_the_answer(coordinator, telemetry, interim):
+    server = coordinator(interim=interim)
+    client = telemetry(server.url, period_s=0.05)
+    client.session(peer_id="p-1")
+    eventually(lambda: client.stats().sent >= 5)
+    assert client.stats().failed_attempts == 0
+    assert len({heard.connection for heard in server.heard}) == 1
+
+
+def test_one_message_that_every_proxy_blocks_holds_up_no_other(coordinator, telemetry):
+    servers = [coordinator(blocks=b"<script>") for _ in range(2)]
+    client = telemetry([server.url for server in servers], period_s=86_400)
+    blocked = client.session(peer_id="p-0", channel="<script>")
+    for number in range(1, 12):
+        client.session(peer_id=f"p-{number}", channel="news")
+    eventually(lambda: client.stats().sent == 11)
+    stats = client.stats()
+    assert {message["peer_id"] for server in servers for message in server.accepted} == {f"p-{n}" for n in range(1, 12)}
+    assert (stats.buffered, stats.refused) == (1, 0)
+    assert {heard.status for server in servers for heard in server.heard} == {202, 403}
+    blocked.update(channel="news")
+    blocked.left()
+    eventually(lambda: client.stats().sent == 12)
+
+
 def test_the_refused_messages_of_an_accepted_batch_are_counted(telemetry):
-    refusal = b'{"accepted":1,"refused":[{"index":0,"reason":"invalid_message","detail":"bad"}]}'
+    refusal = b'{"accepted":1,"refused":[{"index":0,"reason":"invalid_field","detail":"bad"}]}'
     transport = RecordingTransport(script=[Unreachable("down"), Answer(status=202, body=refusal)])
     client = telemetry("http://coordinator.test", transport=transport, period_s=86_400)
     client.session(peer_id="p-1")
     client.session(peer_id="p-2")
     eventually(lambda: client.stats().sent == 1)
-    assert client.stats().refused_for == {"invalid_message": 1}
+    assert client.stats().refused_for == {"invalid_field": 1}
     assert balanced(client.stats())
-
-
-def test_a_login_page_that_says_200_gets_no_messages(coordinator, telemetry):
-    server = coordinator(script=[(200, {"Content-Type": "text/html"}, b"<html>Welcome to our hotel</html>")])
-    client = telemetry(server.url, period_s=86_400)
-    client.session(peer_id="p-1")
-    eventually(lambda: client.stats().sent == 1)
-    assert client.stats().failed_attempts == 1
 
 
 def test_the_next_coordinator_takes_over_and_the_first_gets_its_work_back(coordinator, telemetry):
@@ -210,7 +243,9 @@ def test_a_full_buffer_forgets_the_oldest_and_says_so(coordinator, telemetry):
     eventually(lambda: client.stats().forgotten == 7)
     assert (client.stats().buffered, client.stats().sent) == (3, 0)
     # The first that hears of it says no: the number is told again, until it is taken.
-    back = coordinator(port=server.port, script=[(503, {}, b""), (401, {}, PROBLEM)])
+    back = coordinator(
+        port=server.port, script=[problem(503, "overloaded"), refused("invalid_field", "invalid_field", "malformed")]
+    )
     eventually(lambda: client.stats().refused == 3)
     client.session(peer_id="p-10")
     eventually(lambda: back.accepted)
@@ -251,14 +286,14 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(tls_server, teleme
 
 
 def test_problems_are_logged_once_not_per_message(telemetry, caplog):
-    transport = RecordingTransport(script=[Answer(status=401, body=PROBLEM)] * 20)
+    transport = RecordingTransport(script=[as_answer(problem(401, "unauthorized"))] * 2)
     client = telemetry("http://coordinator.test", transport=transport, period_s=0.02, key="very-secret")
     with caplog.at_level(logging.DEBUG, logger="endhost_sdk"):
         client.session(peer_id="p-1").update(upload_kbps=-1, download_kbps=-1)
         eventually(lambda: client.stats().sent)
     assert len(caplog.records) == 2
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
-    assert "wrong_key: mend it" in caplog.text
+    assert "unauthorized: mend it" in caplog.text
     assert "very-secret" not in caplog.text
     assert client.stats().first_misfit == "upload_kbps is below 0 and was left out"
 

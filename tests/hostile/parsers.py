@@ -127,7 +127,8 @@ def summary_request(data: bytes) -> None:
 
 def answer_to_the_sdk(data: bytes) -> None:
     for status in (200, 202, 400, 413, 429, 500):
-        verdict = understand(Answer(status=status, body=data, retry_after=_text(data)), 3)
+        answer = Answer(status=status, content_type="application/problem+json", body=data, retry_after=_text(data))
+        verdict = understand(answer, 3)
         assert verdict.refused_for.total() <= 3
     assert 0 <= asked_s(data.decode("latin-1"), datetime(2026, 1, 1, tzinfo=UTC)) <= 3600
 
