@@ -57,6 +57,7 @@ COMMANDS = {
     "alerts": "Say what alert rules would have told of recorded logs.",
     "history": "Keep sums of recorded logs: days, hours and minutes answered at once.",
     "logs": "Print, check and convert recorded logs.",
+    "import": "Turn files of another system into logs, or send them to a coordinator.",
     "simulate": "Bring an audience of simulated end hosts.",
     "schema": "Print the JSON Schema of what end hosts send.",
 }
@@ -76,4 +77,6 @@ app = App(
     default_parameter=Parameter(negative="", consume_multiple=False),
 )
 for place, (name, summary) in enumerate(COMMANDS.items()):
-    app.command(f"swarmscope.commands.{name.replace('-', '_')}:command", name=name, help=summary, sort_key=place)
+    # `import` is a word of Python's own, so that module has another name.
+    module = "import_" if name == "import" else name.replace("-", "_")
+    app.command(f"swarmscope.commands.{module}:command", name=name, help=summary, sort_key=place)

@@ -24,7 +24,8 @@ from feedback_wire.log_name import Form
 from swarmscope.commands import end_over, refuse
 from swarmscope.moment import unix_ms
 from swarmscope.plain_text import plain
-from swarmscope.replay import check_url, replay
+from swarmscope.replay import replay
+from swarmscope.sending import check_url
 
 command = App(
     name="logs",

@@ -1,0 +1,182 @@
+"""`swarmscope import`: feedback of another system into log files, or to a coordinator."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cyclopts import App
+
+from feedback_wire.log_name import SERVER_NAME
+from swarmscope.commands import end_over
+from swarmscope.plain_text import plain
+
+if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
+    from swarmscope.importing.report import Report
+    from swarmscope.importing.run import Import, Progress
+
+command = App(
+    name="import",
+    help_epilogue=(
+        "A column with the name of a field (`swarmscope schema --record`) gives that field. A mapping file names the others:\n\n"
+        "    [columns]\n\n"
+        '    received_ms = "time"\n\n'
+        '    peer_id = "client"\n\n'
+        '    startup_ms = "startup_s * 1000"\n\n'
+        "    [time]\n\n"
+        '    unit = "s"\n\n'
+        "docs/import.md describes the rest of it.\n\n"
+        "Examples:\n\n"
+        "    swarmscope import sessions.csv --mapping mapping.toml\n\n"
+        "    swarmscope import sessions.csv --mapping mapping.toml --into imported --refused refused.jsonl\n\n"
+        "    swarmscope analyze imported\n\n"
+        "    swarmscope import beacons.parquet --mapping mapping.toml --coordinator http://127.0.0.1:8080 --key KEY"
+    ),
+)
+_HOUR_S, _DAY_S = 3600, 86_400
+_PROGRESS_ROWS = 1000
+
+
+@command.default
+def bring_in(
+    files: list[Path],
+    /,
+    *,
+    mapping: Path | None = None,
+    into: Path | None = None,
+    to: Literal["jsonl", "csv", "parquet"] = "jsonl",
+    name: str = "import",
+    roll_seconds: int = _HOUR_S,
+    ip: Literal["keep", "truncate", "drop"] = "truncate",
+    coordinator: str = "",
+    key: str = "",
+    refused: Path | None = None,
+) -> None:
+    """Turn files of another system into feedback: CSV with a header line, Parquet, or JSON lines; .gz and .zst too.
+
+    Without --into and --coordinator nothing is written: the report shows what would be. The exit code is 1 if a row is
+    refused, or if there is none.
+
+    Parameters
+    ----------
+    files
+        Files of one form, known by the end of their names.
+    mapping
+        TOML file that says which column gives which field.
+    into
+        Folder to write log files into, by the times that the rows have; `analyze`, `history build` and `monitor --static` read it.
+    to
+        Form of the logs.
+    name
+        Name of a feedback server that the logs bear; imports into one folder need different ones.
+    roll_seconds
+        Seconds that one log covers.
+    ip
+        What is recorded of an end host's address: all of it, its network (/24, /48), or nothing.
+    coordinator
+        URL of a coordinator to send to instead. The records are then received now; the original time is in sent_ms and
+        extra.original_ms.
+    key
+        An ingest key of that coordinator.
+    refused
+        File for a JSON line about each row that is refused.
+    """
+    from feedback_server.settings import FORMS
+    from swarmscope.importing.logs import LogFolder
+    from swarmscope.importing.mapping import Mapping
+    from swarmscope.importing.report import Report
+    from swarmscope.importing.run import Import
+    from swarmscope.importing.source import opened
+    from swarmscope.sending import Sender, Tally
+
+    tally: Tally | None = None
+    try:
+        _check(into, coordinator, name, roll_seconds)
+        meant = Mapping() if mapping is None else Mapping.read(mapping)
+        with ExitStack() as open_files:
+            source = open_files.enter_context(opened(files))
+            report = Report(refusals=None if refused is None else open_files.enter_context(refused.open("w", encoding="utf-8")))
+            progress = open_files.enter_context(_progress())
+            work = Import(source=source, mapping=meant, sources=meant.sources(source.columns), report=report, progress=progress)
+            if into is not None:
+                logs = work.write(LogFolder(into, name=name, form=FORMS[to], roll_s=roll_seconds), ip)
+            elif coordinator:
+                tally = work.send(Sender(coordinator, key))
+            else:
+                filled = work.check().filled
+    except (ValueError, OSError) as error:
+        end_over(error, "swarmscope import")
+    except HTTPException as error:
+        sys.exit(f"swarmscope import: cannot go on: {error}")
+    _print(report)
+    if into is not None:
+        print(f"{logs:,} logs are in {into}")
+    elif tally is not None:
+        print(f"the coordinator took {tally.taken:,} messages and refused {tally.refused.total():,}")
+        for reason, count in tally.refused.most_common():
+            print(f"  {plain(reason)}: {count:,}")
+    else:
+        _print_fields(work, filled)
+    sys.exit(int(bool(report.refused or not report.taken or (tally and tally.refused))))
+
+
+def _check(into: Path | None, coordinator: str, name: str, roll_seconds: int) -> None:
+    """ValueError for what would be noticed only after long work."""
+    if into is not None and coordinator:
+        raise ValueError("--into writes log files and --coordinator sends messages; choose one")
+    if SERVER_NAME.fullmatch(name) is None:
+        raise ValueError(f"--name is {name!r}; use 1 to 32 of a-z, 0-9 and inner hyphens, such as import")
+    if not 1 <= roll_seconds <= _DAY_S:
+        raise ValueError(f"--roll-seconds is {roll_seconds}; a log covers 1 to {_DAY_S} seconds, {_HOUR_S} is usual here")
+
+
+def _print(report: "Report") -> None:
+    """How many rows were taken and refused, with examples."""
+    print(f"{report.rows:,} rows: {report.taken:,} taken, {report.refused.total():,} refused")
+    if report.first_ms is not None and report.last_ms is not None:
+        print(f"times: {_moment(report.first_ms)} to {_moment(report.last_ms)}")
+    for reason, count in report.refused.most_common():
+        print(f"refused, {reason}: {count:,}")
+        for example in report.examples[reason]:
+            print(f"  {plain(example)}")
+        if count > len(report.examples[reason]):
+            print("  …")
+
+
+def _print_fields(work: "Import", filled: dict[str, int]) -> None:
+    """What each field comes from, and what no field comes from."""
+    for field, column in work.sources.items():
+        by = "" if column.factor == 1 else f" * {column.factor:g}"
+        count = work.report.taken if field == "received_ms" else filled[field]
+        print(f"{plain(field)} = {plain(column.name)}{by}: {count:,} values")
+    used = {column.name for column in work.sources.values()}
+    if unused := [name for name in work.source.columns if name not in used]:
+        print(f"not used: {plain(', '.join(unused))}")
+    print("nothing is written: give --into FOLDER or --coordinator URL")
+
+
+def _moment(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+@contextmanager
+def _progress() -> "Iterator[Progress]":
+    """A count on standard error while someone watches."""
+    if not sys.stderr.isatty():
+        yield lambda _rows: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+    shown = (TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
+    with Progress(*shown, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def tell(rows: int) -> None:
+            if rows % _PROGRESS_ROWS == 0:
+                bar.update(task, completed=rows)
+
+        yield tell

@@ -1,0 +1,320 @@
+"""`swarmscope import`: feedback of another system becomes logs, or is sent; what it refuses is named row by row."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from feedback_wire.message import FIELD_NAMES
+from feedback_wire.record import RECORD_FIELD_NAMES
+from tests.monitor_platform.measures.samples import BEGIN_MS, record, write_log
+from tests.processes import eventually
+
+MAPPING = """
+[columns]
+received_ms = "when"
+peer_id = "client"
+session_id = "view"
+startup_ms = "startup_s * 1000"
+continuity = "played_percent / 100"
+event = "what"
+
+[constants]
+app = "otherplayer/3"
+
+[extra]
+codec = "video codec"
+fps = "fps"
+
+[values.event]
+start = "join"
+beat = "report"
+end = "leave"
+
+[time]
+unit = "s"
+zone = "Asia/Hong_Kong"
+"""
+CSV = """when,client,view,what,startup_s,played_percent,video codec,fps,ignored
+1585353630,007,v1,beat,1.84,98.5,av1,25,x
+2020-03-28 08:00:00,007,v1,start,,,av1,25,x
+2020-03-28T00:01:00Z,007,v1,end,1.84,100,av1,25,x
+"""
+
+
+def swarmscope(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "swarmscope", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def records_in(folder: Path) -> list[dict[str, object]]:
+    shown = swarmscope("logs", "cat", folder)
+    assert shown.returncode == 0, shown.stderr
+    return [json.loads(line) for line in shown.stdout.splitlines()]
+
+
+def summary_of(folder: Path) -> dict[str, object]:
+    return json.loads(swarmscope("analyze", folder, "--json").stdout)
+
+
+@pytest.fixture
+def mapping(tmp_path: Path) -> Path:
+    (tmp_path / "mapping.toml").write_text(MAPPING)
+    return tmp_path / "mapping.toml"
+
+
+@pytest.fixture
+def sessions(tmp_path: Path) -> Path:
+    (tmp_path / "sessions.csv").write_text(CSV)
+    return tmp_path / "sessions.csv"
+
+
+def test_a_mapping_turns_columns_into_records_in_order_of_their_times(tmp_path, sessions, mapping):
+    done = swarmscope("import", sessions, "--mapping", mapping, "--into", tmp_path / "logs")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "3 rows: 3 taken, 0 refused" in done.stdout
+    join, report, leave = records_in(tmp_path / "logs")
+    assert [each["event"] for each in (join, report, leave)] == ["join", "report", "leave"]
+    assert [each["received_ms"] for each in (join, report, leave)] == [1585353600000, 1585353630000, 1585353660000]
+    assert [each["seq"] for each in (join, report, leave)] == [0, 1, 2]
+    assert report | {"extra": None} == {
+        "received_ms": 1585353630000,
+        "ip": "",
+        "weight": 1.0,
+        "via": "import",
+        "v": 1,
+        "peer_id": "007",
+        "session_id": "v1",
+        "seq": 1,
+        "event": "report",
+        "sent_ms": 1585353630000,
+        "app": "otherplayer/3",
+        "startup_ms": 1840,
+        "continuity": 0.985,
+        "extra": None,
+    }
+    assert report["extra"] == {"codec": "av1", "fps": 25}
+    assert "startup_ms" not in join
+
+
+def test_without_a_place_to_write_to_only_the_report_is_printed(tmp_path, sessions, mapping):
+    done = swarmscope("import", sessions, "--mapping", mapping)
+    assert done.returncode == 0
+    assert "startup_ms = startup_s * 1000: 2 values" in done.stdout
+    assert "not used: ignored" in done.stdout
+    assert "nothing is written" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mapping.toml", "sessions.csv"]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "jsonl"])
+@pytest.mark.parametrize("to", ["jsonl", "csv", "parquet"])
+def test_our_own_records_come_back_with_the_same_numbers_whatever_file_they_travel_in(tmp_path, form, to):
+    import duckdb
+
+    records = [
+        record(
+            peer_id=f"p{peer}",
+            session_id=f"s{peer}",
+            seq=seq,
+            received_ms=BEGIN_MS + seq * 30_000 + peer,
+            channel='翡翠台, "HD"',
+            download_kbps=800.1 + peer,
+            playback_kbps=850,
+            continuity=0.9 + seq / 100,
+            startup_ms=1000 + peer,
+        )
+        for peer in range(5)
+        for seq in range(4)
+    ]
+    write_log(tmp_path / "own", records)
+    lines = tmp_path / "records.jsonl"
+    lines.write_text("".join(json.dumps(each) + "\n" for each in records))
+    foreign = tmp_path / f"foreign.{form}"
+    duckdb.sql(f"COPY (FROM read_json('{lines}')) TO '{foreign}' (FORMAT {'json' if form == 'jsonl' else form})")
+    done = swarmscope("import", foreign, "--into", tmp_path / "logs", "--to", to, "--ip", "keep")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert summary_of(tmp_path / "logs") == summary_of(tmp_path / "own")
+    assert {path.name for path in (tmp_path / "logs").iterdir()} == {
+        f"20120807T090000Z-import-0000.{'parquet' if to == 'parquet' else f'{to}.zst'}"
+    }
+    assert swarmscope("logs", "verify", tmp_path / "logs").returncode == 0
+
+
+def test_every_refused_row_is_counted_by_reason_and_listed_on_request(tmp_path):
+    (tmp_path / "odd.csv").write_text(
+        "received_ms,session_id,continuity,stall_count\n"
+        "2012-08-07T09:30:00Z,s,0.9,1\n"
+        "yesterday,s,0.9,1\n"
+        "1344331800,s,0.9,1\n"
+        "2012-08-07T09:30:01Z,,0.9,1\n"
+        "2012-08-07T09:30:02Z,s,1.5,1\n"
+        "2012-08-07T09:30:03Z,s,high,1\n"
+        "2012-08-07T09:30:04Z,s,inf,1\n"
+        "2012-08-07T09:30:05Z,s,,2.5\n"
+        "2012-08-07T09:30:06Z,s,NaN,2.0\n"
+        "one,two,three,four,five\n"
+    )
+    done = swarmscope("import", tmp_path / "odd.csv", "--into", tmp_path / "logs", "--refused", tmp_path / "refused.jsonl")
+    assert done.returncode == 1
+    assert "10 rows: 2 taken, 8 refused" in done.stdout
+    assert "'1344331800' is before 1973 or after 2100 in ms" in done.stdout
+    refused = {}
+    for line in (tmp_path / "refused.jsonl").read_text().splitlines():
+        each = json.loads(line)
+        refused[each.get("row", f"line {each.get('line')}")] = each["reason"]
+    invalid = "invalid_field"
+    assert refused == {
+        2: "no_time", 3: "implausible_time", 4: "missing_field", 5: invalid, 6: invalid, 7: invalid, 8: invalid,
+        "line 11": "broken_line",
+    }  # fmt: skip
+    first, last = records_in(tmp_path / "logs")
+    assert (first["seq"], last["seq"]) == (0, 1)
+    assert "continuity" not in last
+    assert last["stall_count"] == 2
+
+
+def test_lines_that_are_no_objects_cost_only_themselves(tmp_path):
+    (tmp_path / "odd.jsonl").write_text(
+        '{"received_ms":"2012-08-07T09:30:00Z","who":{"id":"a"}}\nbroken\n[1]\n"text"\n{"received_ms":1344331801000,"who":{"id":8}}\n'
+    )
+    (tmp_path / "mapping.toml").write_text('[columns]\npeer_id = "who.id"\n')
+    done = swarmscope("import", tmp_path / "odd.jsonl", "--mapping", tmp_path / "mapping.toml", "--into", tmp_path / "logs")
+    assert "5 rows: 2 taken, 3 refused" in done.stdout
+    assert [each["peer_id"] for each in records_in(tmp_path / "logs")] == ["a", "8"]
+
+
+def test_a_silent_peer_begins_a_new_session_where_the_file_names_none(tmp_path):
+    at = [0, 30, 60, 400, 430, 2000]
+    rows = [f"{BEGIN_MS + second * 1000},p" for second in at]
+    (tmp_path / "peers.csv").write_text("received_ms,peer_id\n" + "\n".join(rows) + "\n")
+    swarmscope("import", tmp_path / "peers.csv", "--into", tmp_path / "logs")
+    said = [(each["session_id"], each["seq"], each["event"]) for each in records_in(tmp_path / "logs")]
+    assert said == [
+        ("p-0", 0, "join"), ("p-0", 1, "report"), ("p-0", 2, "report"),
+        ("p-1", 0, "join"), ("p-1", 1, "report"), ("p-2", 0, "join"),
+    ]  # fmt: skip
+
+
+def test_several_files_are_one_import_and_rows_are_numbered_in_each(tmp_path):
+    for name, second in (("b.csv", 0), ("a.csv", 30)):
+        (tmp_path / name).write_text(f"received_ms,session_id\n{BEGIN_MS + second * 1000},s\nnever,s\n")
+    refused = tmp_path / "refused.jsonl"
+    swarmscope("import", tmp_path / "a.csv", tmp_path / "b.csv", "--into", tmp_path / "logs", "--refused", refused)
+    assert [each["seq"] for each in records_in(tmp_path / "logs")] == [0, 1]
+    named = {(Path(each["file"]).name, each["row"]) for each in map(json.loads, refused.read_text().splitlines())}
+    assert named == {("a.csv", 2), ("b.csv", 2)}
+
+
+def test_addresses_are_truncated_unless_they_are_to_be_kept(tmp_path):
+    (tmp_path / "a.csv").write_text(f"received_ms,session_id,ip\n{BEGIN_MS},s,1.36.0.77\n")
+    for policy, expected in (("truncate", "1.36.0.0"), ("keep", "1.36.0.77"), ("drop", "")):
+        swarmscope("import", tmp_path / "a.csv", "--into", tmp_path / policy, "--ip", policy)
+        assert [each["ip"] for each in records_in(tmp_path / policy)] == [expected]
+
+
+def test_an_import_that_fails_leaves_the_folder_as_it_was(tmp_path):
+    rows = [f"{BEGIN_MS + hour * 3_600_000},s" for hour in range(3)]
+    (tmp_path / "a.csv").write_text("received_ms,session_id\n" + "\n".join(rows) + "\n")
+    assert swarmscope("import", tmp_path / "a.csv", "--into", tmp_path / "logs").returncode == 0
+    logs = sorted((tmp_path / "logs").iterdir())
+    kept = {path.name: path.read_bytes() for path in logs[-1:]}
+    for path in logs[:-1]:
+        path.unlink()
+    again = swarmscope("import", tmp_path / "a.csv", "--into", tmp_path / "logs")
+    assert again.returncode == 1
+    assert "is there already" in again.stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "logs").iterdir()} == kept
+
+
+def test_nothing_in_a_file_reaches_the_terminal_as_a_command_or_a_file_outside(tmp_path):
+    evil = "\x1b]0;title\x07"
+    (tmp_path / "evil.csv").write_text(f'received_ms,"session_id",{evil}\n{evil},s,1\n{BEGIN_MS},../../etc/passwd,2\n')
+    done = swarmscope("import", tmp_path / "evil.csv", "--into", tmp_path / "logs")
+    checked = swarmscope("import", tmp_path / "evil.csv")
+    assert evil not in done.stdout + done.stderr + checked.stdout + checked.stderr
+    assert r"\x1b" in done.stdout
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == ["20120807T090000Z-import-0000.jsonl.zst"]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("[columns]\npeer = 'x'", "'peer' is no field"),
+        ("[columns]\npeer_id = 'nix'", "peer_id is to come from the column 'nix'; the file has received_ms, session_id"),
+        ("[columns]\npeer_id = 3", "[columns] peer_id is 3"),
+        ("[columns]\nreceived_ms = ''", "no column gives the time"),
+        ("[columns]\nsession_id = ''", "no column gives the end host"),
+        ("[columns]\nstartup_ms = 'session_id * 0'", "multiplies or divides by 0"),
+        ("[constants]\nweight = 'many'", "[constants] weight is 'many'"),
+        ("[constants]\nseq = true", "[constants] seq is True"),
+        ("[constants]\nisp = 'a'\n[columns]\nisp = 'session_id'", "a column and a constant"),
+        ("[time]\nunit = 'min'", "[time] unit is 'min'"),
+        ("[time]\nzone = 'Mars/Base'", "[time] zone is 'Mars/Base'"),
+        ("[time]\nsession_gap_s = 0", "session_gap_s is 0"),
+        ("[time]\nunits = 's'", "[time] has no units"),
+        ("[nix]", "[nix] is no table of a mapping"),
+        ("columns = 3", "[columns] is no table"),
+        ("[columns", "mapping.toml"),
+    ],
+)
+def test_a_mapping_that_cannot_be_used_is_refused_with_the_reason(tmp_path, said, why):
+    (tmp_path / "a.csv").write_text(f"received_ms,session_id\n{BEGIN_MS},s\n")
+    (tmp_path / "mapping.toml").write_text(said)
+    refused = swarmscope("import", tmp_path / "a.csv", "--mapping", tmp_path / "mapping.toml", "--into", tmp_path / "logs")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert why in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("missing.csv",), "there is no file missing.csv"),
+        (("a.xlsx",), "is no file that can be imported"),
+        (("a.csv", "b.parquet"), "of 2 forms"),
+        (("b.parquet",), "cannot be read"),
+        (("a.csv", "--into", "x", "--coordinator", "http://127.0.0.1:1"), "choose one"),
+        (("a.csv", "--into", "x", "--name", "No Name"), "--name is 'No Name'"),
+        (("a.csv", "--into", "x", "--roll-seconds", "0"), "--roll-seconds is 0"),
+        (("a.csv", "--coordinator", "nowhere"), "--coordinator is 'nowhere'"),
+    ],
+)
+def test_wrong_uses_of_import_end_with_one_line(tmp_path, monkeypatch, arguments, why):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text(f"received_ms,session_id\n{BEGIN_MS},s\n")
+    (tmp_path / "b.parquet").write_bytes(b"PAR1 not really")
+    refused = swarmscope("import", *arguments)
+    assert refused.returncode == 2
+    assert why in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_what_is_sent_to_a_coordinator_keeps_its_own_time_beside_the_time_of_receipt(tmp_path, serve, sessions, mapping):
+    data = tmp_path / "data"
+    stored = serve("feedback-server", "--listen", "127.0.0.1:0", "--data", str(data), "--insecure")
+    coordinator = serve("coordinator", "--listen", "127.0.0.1:0", "--feedback-server", stored.url, "--insecure")
+    begun_ms = datetime.now(UTC).timestamp() * 1000
+    done = swarmscope("import", sessions, "--mapping", mapping, "--coordinator", coordinator.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "the coordinator took 3 messages and refused 0" in done.stdout
+    said = eventually(lambda: (found := records_in(data)) and len(found) == 3 and found)
+    assert [each["sent_ms"] for each in said] == [each["extra"]["original_ms"] for each in said]
+    assert [each["sent_ms"] for each in said] == [1585353600000, 1585353630000, 1585353660000]
+    assert all(each["received_ms"] >= begun_ms - 1000 for each in said)
+
+
+def test_every_field_of_a_record_can_be_mapped(tmp_path):
+    """So that a field that is added later is not forgotten here."""
+    whole = record() | {
+        "uptime_ms": 1, "channel": "c", "isp": "i", "app": "a", "platform": "p", "upload_kbps": 1.5, "download_kbps": 2.5,
+        "playback_kbps": 3.5, "continuity": 0.5, "startup_ms": 2, "stall_count": 3, "stall_ms": 4, "played_ms": 5, "buffer_ms": 6,
+        "partners": 7, "p2p_ratio": 0.25,
+    }  # fmt: skip
+    assert set(whole) == {*RECORD_FIELD_NAMES, *FIELD_NAMES}
+    (tmp_path / "whole.jsonl").write_text(json.dumps(whole) + "\n")
+    swarmscope("import", tmp_path / "whole.jsonl", "--into", tmp_path / "logs", "--ip", "keep")
+    assert records_in(tmp_path / "logs") == [whole | {"via": "import"}]
