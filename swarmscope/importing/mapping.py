@@ -78,7 +78,7 @@ class Mapping:
         try:
             said = tomllib.loads(path.read_text(encoding="utf-8-sig"))
             return cls._of(said)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValueError) as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: {error}") from error
 
     @classmethod

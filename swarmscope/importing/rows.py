@@ -143,7 +143,7 @@ def _anything(text: str, factor: float) -> str | float | int | bool:
     """A value of `extra`: a number or a boolean where the text is one in JSON, else the text."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return value if isinstance(value, bool) else text

@@ -186,6 +186,18 @@ def test_lines_that_are_no_objects_cost_only_themselves(tmp_path):
     assert [each["peer_id"] for each in records_in(tmp_path / "logs")] == ["a", "8"]
 
 
+def test_values_that_no_reader_can_hold_cost_their_rows(tmp_path):
+    (tmp_path / "mapping.toml").write_text('[extra]\nnote = "note"\n')
+    odd = ["[" * 5000 + "]" * 5000, "9" * 5000, "1e999", "true", "1.50", "x" * 257]
+    rows = [json.dumps({"received_ms": BEGIN_MS, "session_id": "s", "note": each}) for each in odd]
+    rows += [json.dumps({"received_ms": BEGIN_MS, "session_id": "s", "stall_count": each}) for each in ("9" * 5000, "1e999", "-1")]
+    (tmp_path / "odd.jsonl").write_text("\n".join(rows))
+    done = swarmscope("import", tmp_path / "odd.jsonl", "--mapping", tmp_path / "mapping.toml", "--into", tmp_path / "logs")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "9 rows: 3 taken, 6 refused" in done.stdout
+    assert [each["extra"]["note"] for each in records_in(tmp_path / "logs")] == ["1e999", True, 1.5]
+
+
 def test_a_silent_peer_begins_a_new_session_where_the_file_names_none(tmp_path):
     at = [0, 30, 60, 400, 430, 2000]
     rows = [f"{BEGIN_MS + second * 1000},p" for second in at]
@@ -258,6 +270,7 @@ def test_nothing_in_a_file_reaches_the_terminal_as_a_command_or_a_file_outside(t
         ("[nix]", "[nix] is no table of a mapping"),
         ("columns = 3", "[columns] is no table"),
         ("[columns", "mapping.toml"),
+        (f"nested = {'[' * 5000}", "mapping.toml"),
     ],
 )
 def test_a_mapping_that_cannot_be_used_is_refused_with_the_reason(tmp_path, said, why):
