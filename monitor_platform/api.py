@@ -76,12 +76,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:
-    """The logs on disk behind the table: everything before `keep_ms` ago is only there."""
+    """The logs on disk behind the table: everything before `since_ms()` is only there."""
 
     paths: Sequence[Path]
     locator: Locator
     mos: MosModel
-    keep_ms: int
+    since_ms: Callable[[], int]
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def summary(self, span: Span, where: Mapping[str, str], by: Sequence[str]) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class SummaryHandler(RequestHandler):
     async def _numbers(self, asked: Request) -> dict[str, Any]:
         now_ms = time.time_ns() // 1_000_000
         if self._archive is not None:
-            kept_ms = now_ms - self._archive.keep_ms
+            kept_ms = self._archive.since_ms()
             span = asked.span(begin_ms=kept_ms, end_ms=now_ms)
             if span.from_ms < kept_ms:
                 return await self._archive.summary(span, asked.where, asked.by)

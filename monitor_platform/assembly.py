@@ -27,7 +27,9 @@ from monitor_platform.history.follow import Follower
 from monitor_platform.history.retention import Retention
 from monitor_platform.history.store import Basis, HistoryStore
 from monitor_platform.history_api import HISTORY, HistoryHandler
+from monitor_platform.measures.budgets import Budgets, budgets_of
 from monitor_platform.measures.extent import extent, warning_of_seconds
+from monitor_platform.measures.live_table import Bounds, LiveTable
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.open import open_logs
 from monitor_platform.measures.quality.catalogue import Models, models_of, mos_of
@@ -63,11 +65,11 @@ def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStac
     watch = Watch(table, feed, period_s=settings.period, poll_s=settings.poll_seconds, begins_ms=begins_ms)
     opened.callback(watch.answers.close)
     watch.history = history
-    watch.past = _past(settings, locator, models, kept)
+    watch.past = _past(settings, locator, models, kept, table)
     sockets, port = listen(settings, opened)
     gate = gate_of(settings, port, opened)
     figures = Figures(table, watch, feed)
-    routed = patterns(settings, gate, feed, figures) + _numbers(watch, _archive(settings, locator, mos_of(models)))
+    routed = patterns(settings, gate, feed, figures) + _numbers(watch, _archive(settings, locator, mos_of(models), table))
     server = Website(gate, sockets, tls, routed, watch, allowed_hosts(settings, port))
     figures.add(AccessFigures(gate, server.listener))
     url = url_of(settings, port)
@@ -107,7 +109,8 @@ def _is_complete(feed: Feed) -> bool:
 def _table(settings: Settings, locator: Locator, models: Models, kept: Span | None) -> FeedbackTable:
     """Live, what comes; static, all the files, or what is `kept` of them beside a history."""
     if settings.live:
-        return FeedbackTable(locator, mos_of(models), models=models)
+        bounds = Bounds(rows=settings.keep_messages, memory_mib=settings.memory_mib, messages_mib=settings.memory_mib // 2)
+        return LiveTable(locator, mos_of(models), models=models, budgets=Budgets(budgets_of(settings.budget)), bounds=bounds)
     return _read(settings.static, locator, models, settings.period, kept)
 
 
@@ -120,12 +123,12 @@ def _read(paths: Sequence[Path], locator: Locator, models: Models, period_s: flo
     return table
 
 
-def _past(settings: Settings, locator: Locator, models: Models, kept: Span | None) -> Past | None:
+def _past(settings: Settings, locator: Locator, models: Models, kept: Span | None, table: FeedbackTable) -> Past | None:
     """What is on disk and not in memory; None if everything is."""
     minutes = settings.keep_minutes
     if settings.live:
         read = partial(_read, [settings.mirror], locator, models, settings.period)
-        return Past(read, begins_ms=lambda: time.time_ns() // 1_000_000 - minutes * 60_000, minutes=minutes)
+        return Past(read, begins_ms=partial(_in_memory_since_ms, table, minutes * 60_000), minutes=minutes)
     if kept is None:
         return None
     return Past(partial(_read, settings.static, locator, models, settings.period), begins_ms=lambda: kept.from_ms, minutes=minutes)
@@ -169,7 +172,14 @@ def _feed(settings: Settings, table: FeedbackTable, tls: Tls, opened: ExitStack)
     )
 
 
-def _archive(settings: Settings, locator: Locator, mos: MosModel) -> Archive | None:
+def _archive(settings: Settings, locator: Locator, mos: MosModel, table: FeedbackTable) -> Archive | None:
     if not settings.live:
         return None
-    return Archive(paths=[settings.mirror], locator=locator, mos=mos, keep_ms=settings.keep_minutes * 60_000)
+    since_ms = partial(_in_memory_since_ms, table, settings.keep_minutes * 60_000)
+    return Archive(paths=[settings.mirror], locator=locator, mos=mos, since_ms=since_ms)
+
+
+def _in_memory_since_ms(table: FeedbackTable, keep_ms: int) -> int:
+    """When the time begins of which every message is in memory."""
+    begins_ms = table.begins_ms if isinstance(table, LiveTable) else 0
+    return max(time.time_ns() // 1_000_000 - keep_ms, begins_ms)

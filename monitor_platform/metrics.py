@@ -7,6 +7,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from monitor_platform.dashboard.watch import Watch
+from monitor_platform.measures.budgets import DEFAULTS
+from monitor_platform.measures.live_table import LiveTable
 from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.retrieval.feed import Feed
 
@@ -57,8 +59,30 @@ class Figures(Collector):
         yield CounterMetricFamily(
             "swarmscope_monitor_unreadable_total", "Records known to exist and not readable.", self._table.unreadable
         )
+        if isinstance(self._table, LiveTable):
+            yield from _of_memory(self._table)
         if self._feed is not None:
             yield from _of_feed(self._feed)
+
+
+def _of_memory(table: LiveTable) -> Iterator[Metric]:
+    yield GaugeMetricFamily("swarmscope_monitor_messages", "Messages in memory.", table.rows)
+    yield GaugeMetricFamily("swarmscope_monitor_messages_bytes", "What they take.", table.held_bytes)
+    yield CounterMetricFamily(
+        "swarmscope_monitor_dropped_messages_total",
+        "Dropped from memory before their time, for there were too many.",
+        table.dropped,
+    )
+    names = GaugeMetricFamily("swarmscope_monitor_names", "Names that are kept apart in memory.", labels=["field"])
+    left_out = CounterMetricFamily(
+        "swarmscope_monitor_other_values_total", "Values kept as (other), or not at all, beyond a budget.", labels=["field"]
+    )
+    for field, count in table.budgets.kept.items():
+        names.add_metric([field], count)
+    for field in DEFAULTS:
+        left_out.add_metric([field], table.budgets.left_out[field])
+    yield names
+    yield left_out
 
 
 def _of_feed(feed: Feed) -> Iterator[Metric]:

@@ -12,6 +12,9 @@ from monitor_platform.placing import Placing
 from monitor_platform.scoring import Scoring
 from monitor_platform.tls import check_pairs
 
+LEAST_MEMORY_MIB = 512
+"""Reading one log takes 32 MiB for each core, and as much as its messages."""
+
 LONGEST_SESSION_HOURS = 24 * 365
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 
@@ -77,6 +80,15 @@ class Settings(Scoring, Placing):
     keep_minutes: int = 60
     """Minutes kept in memory and shown live; older ones are read from the mirror when a script asks for them."""
 
+    keep_messages: int = 5_000_000
+    """Messages kept in memory at most; of more, the oldest minutes are dropped before --keep-minutes."""
+
+    memory_mib: int = 2048
+    """Memory for messages and questions in MiB, from 512; messages take half of it, then the oldest minutes are dropped."""
+
+    budget: tuple[str, ...] = ()
+    """Names of a field that are kept apart in memory, FIELD=COUNT such as channel=2000; may be given several times."""
+
     history: Path | None = None
     """Folder of the history, kept up to date with the mirror or the static files; static pages then show the last minutes only."""
 
@@ -96,6 +108,10 @@ class Settings(Scoring, Placing):
             raise ValueError(f"--period is {self.period:g}; it needs a number of seconds above 0, such as 30")
         if self.keep_minutes < 1:
             raise ValueError(f"--keep-minutes is {self.keep_minutes}; it needs a whole number from 1 on, such as 60")
+        if self.keep_messages < 1:
+            raise ValueError(f"--keep-messages is {self.keep_messages}; it needs a whole number from 1 on, such as 5000000")
+        if self.memory_mib < LEAST_MEMORY_MIB:
+            raise ValueError(f"--memory-mib is {self.memory_mib}; it needs a whole number from {LEAST_MEMORY_MIB} on, such as 2048")
         if self.history_days is not None and self.history is None:
             raise ValueError("--history-days is for a history, and none is kept; say where: --history FOLDER")
         if self.history_days is not None and self.history_days < 1:

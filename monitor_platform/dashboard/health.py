@@ -4,6 +4,7 @@ from typing import Any
 
 from monitor_platform.dashboard.picture import Picture
 from monitor_platform.dashboard.watch import Watch
+from monitor_platform.measures.selection import OTHER
 from monitor_platform.views.wording import count
 
 
@@ -20,7 +21,12 @@ def drops(picture: Picture) -> str:
 
 def health(watch: Watch, picture: Picture | None) -> dict[str, Any]:
     """Figures in words for the strip on the overview, and what the dot in the header says."""
-    figures = [*_delay(watch), *(_losses(picture) if picture is not None else _known_losses(watch)), *_servers(watch)]
+    figures = [
+        *_delay(watch),
+        *_beyond_bounds(watch),
+        *(_losses(picture) if picture is not None else _known_losses(watch)),
+        *_servers(watch),
+    ]
     wrong = [f"{each['title']}: {each['value']}" for each in figures if each["wrong"]]
     return {"figures": figures, "wrong": bool(wrong), "text": "; ".join(wrong) or "Nothing is known to be missing"}
 
@@ -55,6 +61,22 @@ def _known_losses(watch: Watch) -> list[dict[str, Any]]:
 
 def _unreadable(n: float) -> dict[str, Any]:
     return _figure("Unreadable", count(n, "record"), "Records that are known to exist and cannot be read", wrong=n > 0)
+
+
+def _beyond_bounds(watch: Watch) -> list[dict[str, Any]]:
+    """What a running platform left out to stay within its memory; nothing as long as it did not."""
+    table = watch.bounded
+    if table is None:
+        return []
+    figures = []
+    if table.dropped:
+        means = "Dropped from memory before their time, for there were too many; the logs keep them"
+        figures.append(_figure("Dropped", count(table.dropped, "message"), means, wrong=True))
+    others = {field: n for field, n in table.budgets.left_out.items() if n}
+    if others:
+        means = f"Too many names of {', '.join(others)}: some are shown as {OTHER}. The logs keep them all"
+        figures.append(_figure("Names left out", count(sum(others.values()), "value"), means, wrong=True))
+    return figures
 
 
 def _servers(watch: Watch) -> list[dict[str, Any]]:

@@ -9,6 +9,9 @@ from bokeh.models import LayoutDOM
 from monitor_platform.dashboard.page import Look, Page, Show
 from monitor_platform.dashboard.pill import silence_s
 from monitor_platform.dashboard.watch import Watch
+from monitor_platform.measures.budgets import EXTRA_BYTES, EXTRA_NAMES, EXTRA_VALUES, FIELDS
+from monitor_platform.measures.live_table import LiveTable
+from monitor_platform.measures.selection import OTHER
 from monitor_platform.retrieval.status import Counts, ServerStatus
 
 
@@ -40,6 +43,7 @@ def _counters(watch: Watch) -> list[list[str]]:
     rows = [["unreadable", f"{watch.unreadable:,}", "Records that are known to exist and cannot be read"]]
     if status is not None:
         rows += [[field.name, f"{getattr(status.counts, field.name):,}", _MEANINGS.get(field.name, "")] for field in fields(Counts)]
+    rows += [] if watch.bounded is None else _of_memory(watch.bounded)
     rows += [
         ["viewers", f"{watch.viewers:,}", "Open pages"],
         ["questions", f"{answers.asked:,}", "Queries asked for by pages and scripts"],
@@ -48,6 +52,21 @@ def _counters(watch: Watch) -> list[list[str]]:
     ]
     return rows
 
+
+def _of_memory(table: LiveTable) -> list[list[str]]:
+    """What memory and the budgets of names have cost."""
+    rows = [["dropped_messages", f"{table.dropped:,}", "Messages dropped from memory before their time: there were too many"]]
+    return rows + [
+        [f"other_values, {field}", f"{table.budgets.left_out[field]:,}", f"{meaning}; the budget is {table.budgets.most[field]:,}"]
+        for field, meaning in _OTHERS.items()
+    ]
+
+
+_OTHERS = {name: f"Messages whose {name} is shown as {OTHER}" for name in FIELDS} | {
+    EXTRA_NAMES: "Entries of extra that are not kept, for their names",
+    EXTRA_VALUES: f"Texts in extra that are shown as {OTHER}",
+    EXTRA_BYTES: "Entries of extra that are not kept, for the size of their message",
+}
 
 _MEANINGS = {
     "polls": "Catalogues asked for",

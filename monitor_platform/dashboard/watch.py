@@ -16,6 +16,7 @@ from monitor_platform.dashboard.pill import Delay, Pill, live_pill, static_pill
 from monitor_platform.dashboard.scene import Scene
 from monitor_platform.geo.atlas import Atlas
 from monitor_platform.measures.extent import extent
+from monitor_platform.measures.live_table import LiveTable
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.retrieval.status import FeedStatus
@@ -136,6 +137,11 @@ class Watch:
 
     def delay(self) -> Delay | None:
         return None if self._feed is None else self._feed.delay()
+
+    @property
+    def bounded(self) -> LiveTable | None:
+        """The table of a running platform, which leaves out what is beyond its bounds; None for recorded files."""
+        return self._table if isinstance(self._table, LiveTable) else None
 
     @property
     def unreadable(self) -> int:

@@ -4,7 +4,7 @@ Copies are rare, so the common case only pays for asking whether there are any.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
@@ -42,14 +42,25 @@ class Added:
 
 
 def take_in(
-    db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], locator: Locator, mos: MosModel, shown_ms: int | None
+    db: duckdb.DuckDBPyConnection,
+    logs: Sequence[VerifiedLog],
+    locator: Locator,
+    mos: MosModel,
+    shown_ms: int | None,
+    *,
+    limit: Callable[[duckdb.DuckDBPyConnection], None] | None = None,
 ) -> Added:
-    """Add the records of `logs` (one form, same columns) to the table within the caller's transaction."""
+    """Add the records of `logs` (one form, same columns) to the table within the caller's transaction.
+
+    `limit` may rewrite names in `incoming` before they are stored.
+    """
     staged = _stage(db, [log for log in logs if log.records != 0])
     reasons = _leave_out_unreadable(db)
     readable = staged - reasons.total()
     duplicates = _leave_out_copies_within(db) + _leave_out_copies_of_known(db)
     _place_new_addresses(db, locator)
+    if limit is not None:
+        limit(db)
     _store(db, mos, shown_ms)
     # Headers say how many records there are, for an engine that skips a line says nothing. Bare JSON lines have no headers.
     records = staged if any(log.records is None for log in logs) else sum(log.records or 0 for log in logs)

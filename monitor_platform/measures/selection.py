@@ -25,6 +25,10 @@ UNKNOWN = "unknown"
 """The value of a text that a record does not carry."""
 
 
+OTHER = "(other)"
+"""The value that stands for all the values that are not kept or shown apart; an end host that sends it is counted there."""
+
+
 class UnknownColumn(ValueError):  # noqa: N818 - it reads as what it says
     """A name that is no column to filter or group by."""
 

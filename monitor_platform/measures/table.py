@@ -63,7 +63,7 @@ class FeedbackTable:
         self._writer.execute(self._schema())
         for model in self.models.values():
             self._writer.execute(macros(model))
-        self._writing = threading.Lock()
+        self._writing = threading.RLock()
         self._version = 0
         self._unreadable = 0
         self._unreadable_for: Counter[str] = Counter()

@@ -43,6 +43,8 @@ def test_live_and_static_are_told_apart():
         (LIVE | {"period": 0}, "--period is 0"),
         (LIVE | {"period": float("inf")}, "--period is inf"),
         (LIVE | {"keep_minutes": 0}, "--keep-minutes is 0"),
+        (LIVE | {"keep_messages": 0}, "--keep-messages is 0"),
+        (LIVE | {"memory_mib": 100}, "--memory-mib is 100"),
         (LIVE | {"history": Path("h"), "history_days": 0}, "--history-days is 0"),
         (LIVE | {"history_days": 30}, "none is kept; say where: --history FOLDER"),
     ],
