@@ -135,3 +135,18 @@ def test_a_range_before_what_is_in_memory_is_read_from_the_mirror(serve, feedbac
     assert summary(monitor)["messages"] == 0
     assert summary(monitor, "?from=2012-08-07T09:00:00Z&to=2012-08-07T10:00:00Z")["messages"] == 60
     assert summary(monitor, f"?from={invented.begin_ms}&to={invented.begin_ms + 10}")["messages"] == 10
+
+
+def test_names_beyond_a_budget_are_counted_where_an_operator_looks(serve, feedback_server, tmp_path):
+    arguments = ("--insecure", "--listen", "127.0.0.1:0", "--poll-seconds", "1", "--mirror", str(tmp_path / "mirror"))
+    monitor = serve("monitor", "--feedback-server", feedback_server.url, "--budget", "channel=2", *arguments)
+    for batch in range(1, 6):
+        send(feedback_server.url, batch, range(batch * 10, batch * 10 + 10), channel=f"ch{batch}")
+    eventually(lambda: summary(monitor)["peers"] == 50)
+    groups = {group["by"]["channel"]: group["peers"] for group in summary(monitor, "?by=channel")["groups"]}
+    assert groups.pop("(other)") == 30
+    assert list(groups.values()) == [10, 10]
+    with urllib.request.urlopen(monitor.url + routes.METRICS, timeout=10) as answer:
+        told = answer.read().decode()
+    assert 'swarmscope_monitor_other_values_total{field="channel"} 30.0' in told
+    assert 'swarmscope_monitor_names{field="channel"} 2.0' in told
