@@ -118,6 +118,10 @@ class Buffer:
             return self._strike(everywhere=everywhere)
         return 0
 
+    def hurry(self) -> None:
+        """There is no later: an outage is the likelier reason for what was blocked, so the oldest message goes first once more."""
+        self._oldest_is_blocked = False
+
     def _strike(self, *, everywhere: bool) -> int:
         """The first suspect was blocked again: it has to wait until other messages pass, or is given up."""
         self._others_passed = False

@@ -2,7 +2,7 @@
 
 
 class Gauge:
-    """One value over time; `now_s` is any clock that never runs backwards."""
+    """One value over time; `now_s` is a clock that never runs backwards, and stands while the process does not run."""
 
     __slots__ = ("_known_s", "_mean", "_since_s", "_value")
 

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from types import TracebackType
+from typing import NamedTuple
 
 from endhost_sdk.clock import Clock, SystemClock
 from endhost_sdk.fitting import fit_extra, fit_number, fit_text
@@ -21,6 +22,13 @@ from feedback_wire.message import VERSION, Event, ExtraValue, Message
 _MEANS = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "p2p_ratio")
 _LATEST = ("buffer_ms", "partners")
 _LABELS = ("channel", "isp", "app", "platform")
+
+
+class _Moment(NamedTuple):
+    """One moment on two clocks: the monotonic one, and one that stands while the process does not run."""
+
+    monotonic_s: float
+    lived_s: float
 
 
 class Session:
@@ -37,11 +45,13 @@ class Session:
         "_gauges",
         "_labels",
         "_latest",
-        "_left_s",
+        "_left",
+        "_lived_s",
         "_lock",
         "_misfits",
         "_peer_id",
         "_playback",
+        "_read_s",
         "_seq",
         "_session_id",
         "extra",
@@ -71,7 +81,7 @@ class Session:
         self._latest: dict[str, float] = {}
         self._gauges = {name: Gauge() for name in _MEANS}
         self._playback = Playback()
-        self._left_s: float | None = None
+        self._left: _Moment | None = None
         self._label(channel=channel, isp=isp, app=app, platform=platform)
         self._identify()
         begins_anew_in_children(self)
@@ -92,7 +102,7 @@ class Session:
 
     @property
     def has_left(self) -> bool:
-        return self._left_s is not None
+        return self._left is not None
 
     def started(self, *, after_ms: float | None = None) -> None:
         """The first picture is there, `after_ms` milliseconds after the viewer wished for it; said once in a session."""
@@ -100,7 +110,7 @@ class Session:
             if self.has_left or self._playback.has_started:
                 return self._misfits.ignore("started()", "came after left() or a second time")
             startup_ms = fit_number("startup_ms", after_ms, self._misfits)
-            self._playback.start(None if startup_ms is None else int(startup_ms), self._clock.monotonic_s())
+            self._playback.start(None if startup_ms is None else int(startup_ms), self._now().lived_s)
         return self._changed(self)
 
     def update(
@@ -140,7 +150,8 @@ class Session:
         with self._lock:
             if self.has_left:
                 return self._misfits.ignore("stalled()", "came after left()")
-            self._playback.stall(int(fit_number("stall_ms", for_ms, self._misfits) or 0))
+            stall_ms = int(fit_number("stall_ms", for_ms, self._misfits) or 0)
+            self._playback.stall(stall_ms, round(1000 * self._clock.stopped_s(self._clock.monotonic_s() - stall_ms / 1000)))
         return self._changed(self)
 
     def left(self) -> None:
@@ -148,7 +159,7 @@ class Session:
         with self._lock:
             if self.has_left:
                 return
-            self._left_s = self._clock.monotonic_s()
+            self._left = self._now()
         self._changed(self)
 
     def __enter__(self) -> "Session":
@@ -161,9 +172,9 @@ class Session:
         """Build the next feedback message: takes the next `seq` and begins the next interval. Called by whoever sends."""
         with self._lock:
             # What happens after the end is no longer part of the view.
-            now_s = self._clock.monotonic_s() if self._left_s is None else self._left_s
-            playback, progress = self._playback, self._playback.take(now_s)
-            means = {name: gauge.take(now_s) for name, gauge in self._gauges.items()}
+            now = self._left or self._now()
+            playback, progress = self._playback, self._playback.take(now.lived_s)
+            means = {name: gauge.take(now.lived_s) for name, gauge in self._gauges.items()}
             if means["continuity"] is None:
                 means["continuity"] = progress.continuity
             said = {
@@ -176,7 +187,7 @@ class Session:
                 **self._latest,
                 "extra": fit_extra(self.extra, self._misfits) or None,
             }
-            return self._head(event, now_s) | {name: value for name, value in said.items() if value is not None}
+            return self._head(event, now.monotonic_s) | {name: value for name, value in said.items() if value is not None}
 
     def begin_anew(self) -> None:
         """In a forked child: another view with an identity of its own. What was counted so far belongs to the parent."""
@@ -184,16 +195,24 @@ class Session:
         self._playback = Playback()
         self._identify()
         if had_started:
-            self._playback.start(None, self._began_s)
+            self._playback.start(None, self._lived_s)
         for gauge in self._gauges.values():
-            gauge.take(self._began_s)
+            gauge.take(self._lived_s)
 
     def _identify(self) -> None:
         # Re-entrant, because a signal handler of the app may call us while it is held.
         self._lock = threading.RLock()
         self._session_id = _new_id()
         self._seq = 0
-        self._began_s = self._clock.monotonic_s()
+        # Lived time may begin at any moment; after a fork this one is not before any that the gauges know.
+        self._began_s = self._read_s = self._lived_s = self._clock.monotonic_s()
+
+    def _now(self) -> "_Moment":
+        """Now, on both clocks of the session; called with its lock held."""
+        now_s = self._clock.monotonic_s()
+        self._lived_s += max(now_s - self._read_s - self._clock.stopped_s(self._read_s), 0.0)
+        self._read_s = now_s
+        return _Moment(now_s, self._lived_s)
 
     def _head(self, event: Event, now_s: float) -> Message:
         seq = self._seq
@@ -209,7 +228,7 @@ class Session:
         }
 
     def _measure(self, means: tuple[object, ...], latest: tuple[object, ...]) -> None:
-        now_s = self._clock.monotonic_s()
+        now_s = self._now().lived_s
         for name, value in zip(_MEANS, means, strict=True):
             number = fit_number(name, value, self._misfits)
             if number is not None:

@@ -7,12 +7,14 @@ queued, and nothing at all until the app speaks to a session there: a child that
 import atexit
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from endhost_sdk.forks import begins_anew_in_children
 from endhost_sdk.misfits import Misfits
+from endhost_sdk.pulse import Pulse
 from endhost_sdk.session import Session
 from endhost_sdk.stats import Stats
 from endhost_sdk.terms import Terms, feedback_urls
@@ -67,9 +69,11 @@ class Telemetry:
         from endhost_sdk.transport import HttpTransport
 
         def new_sender() -> Sender:
-            return Sender(terms, transport or HttpTransport(tls), self._misfits)
+            return Sender(terms, transport or HttpTransport(tls), self._misfits, self._pulse)
 
         self._new_sender = new_sender
+        self._pulse = Pulse()
+        self._period_s = period_s
         self._misfits = Misfits()
         self._closed = False
         self.begin_anew()
@@ -93,6 +97,7 @@ class Telemetry:
             app=app,
             platform=platform,
             extra=extra,
+            clock=self._pulse,
             misfits=self._misfits,
             changed=self._heed,
         )
@@ -103,7 +108,7 @@ class Telemetry:
         """What became of the messages of this process so far."""
         sender, misfits = self._sender, self._misfits
         return replace(
-            Stats() if sender is None else sender.stats(),
+            Stats(last_failure=self._no_thread) if sender is None else sender.stats(),
             values_dropped=misfits.dropped,
             values_clipped=misfits.clipped,
             calls_ignored=misfits.ignored,
@@ -124,6 +129,8 @@ class Telemetry:
         # Re-entrant, because a signal handler of the app may call us while it is held.
         self._lock = threading.RLock()
         self._sender: Sender | None = None
+        self._starts_again_s = 0.0
+        self._no_thread = ""
         self._heeded: set[Session] = set()
 
     def _heed(self, session: Session) -> None:
@@ -143,13 +150,20 @@ class Telemetry:
             self._sender.hear(session)
 
     def _start(self) -> bool:
-        """Start this process's thread; False where the interpreter starts none any more."""
-        self._sender = sender = self._new_sender()
-        try:
-            sender.start()
-        except RuntimeError:
-            self._closed = True
-            log.warning("no thread can be started, so nothing is reported: the process is ending, or has too many threads")
+        """Start this process's thread; False where none can be started, which is tried again a period later."""
+        now_s = time.monotonic()
+        if now_s < self._starts_again_s:
             return False
+        try:
+            # Making the thread fails too: an isolated subinterpreter allows no daemon thread, and an app cannot wait for any other.
+            sender = self._new_sender()
+            sender.start()
+        except (RuntimeError, MemoryError) as error:
+            self._starts_again_s = now_s + self._period_s
+            if not self._no_thread:
+                self._no_thread = f"no thread can be started, so nothing is reported: {error or type(error).__name__}"
+                log.warning("%s (said once)", self._no_thread)
+            return False
+        self._sender = sender
         atexit.register(self.close)
         return True

@@ -84,13 +84,22 @@ class HandClock:
     def __init__(self, *, wall_ms: int = 1_344_330_000_000) -> None:
         self._monotonic_s = 0.0
         self._wall_ms = wall_ms
+        self._stops: list[tuple[float, float]] = []
 
     def move(self, seconds: float) -> None:
         self._monotonic_s += seconds
         self._wall_ms += round(seconds * 1000)
 
+    def stop(self, seconds: float) -> None:
+        """Time passes while the process does not run, as after SIGSTOP."""
+        self._stops.append((self._monotonic_s, self._monotonic_s + seconds))
+        self.move(seconds)
+
     def monotonic_s(self) -> float:
         return self._monotonic_s
+
+    def stopped_s(self, since_s: float) -> float:
+        return sum(max(until_s - max(from_s, since_s), 0.0) for from_s, until_s in self._stops)
 
     def wall_ms(self) -> int:
         return self._wall_ms
