@@ -22,6 +22,7 @@ from monitor_platform.dashboard.past import Past
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.entrance import allowed_hosts, gate_of, listen, url_of
 from monitor_platform.geo.locator import Locator, locator_for
+from monitor_platform.geolocation import Geolocation
 from monitor_platform.history.catch_up import last_minutes
 from monitor_platform.history.follow import Follower
 from monitor_platform.history.retention import Retention
@@ -75,7 +76,9 @@ def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStac
     url = url_of(settings, port)
     audience = AudienceFigures(watch)
     figures.add(audience)
-    tasks: list[Task] = [audience.run()] + ([feed.run()] if feed is not None else [])
+    geolocation = Geolocation(locator)
+    figures.add(geolocation)
+    tasks: list[Task] = [audience.run(), geolocation.run()] + ([feed.run()] if feed is not None else [])
     if rules is not None:
         alerting = Alerting(rules, table)
         watch.alerts = alerting.watch

@@ -44,6 +44,7 @@ def _counters(watch: Watch) -> list[list[str]]:
     if status is not None:
         rows += [[field.name, f"{getattr(status.counts, field.name):,}", _MEANINGS.get(field.name, "")] for field in fields(Counts)]
     rows += [] if watch.bounded is None else _of_memory(watch.bounded)
+    rows += _lookups(watch)
     rows += [
         ["viewers", f"{watch.viewers:,}", "Open pages"],
         ["questions", f"{answers.asked:,}", "Queries asked for by pages and scripts"],
@@ -67,6 +68,19 @@ _OTHERS = {name: f"Messages whose {name} is shown as {OTHER}" for name in FIELDS
     EXTRA_VALUES: f"Texts in extra that are shown as {OTHER}",
     EXTRA_BYTES: "Entries of extra that are not kept, for the size of their message",
 }
+
+def _lookups(watch: Watch) -> list[list[str]]:
+    rows = []
+    for database in watch.locator.databases:
+        counts, file, name = database.counts, database.path.name, database.name
+        failed = f"Lookups in {file} that failed; these viewers are {database.without}"
+        rows += [
+            [f"failed_lookups_{name}", f"{counts.failed_lookups:,}", failed],
+            [f"databases_read_anew_{name}", f"{counts.read_anew:,}", f"Times that {file} was replaced and read anew"],
+            [f"databases_kept_{name}", f"{counts.kept:,}", f"Times that {file} was replaced by what cannot be used"],
+        ]
+    return rows
+
 
 _MEANINGS = {
     "polls": "Catalogues asked for",

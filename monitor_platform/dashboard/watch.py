@@ -15,6 +15,7 @@ from monitor_platform.dashboard.history import History
 from monitor_platform.dashboard.pill import Delay, Pill, live_pill, static_pill
 from monitor_platform.dashboard.scene import Scene
 from monitor_platform.geo.atlas import Atlas
+from monitor_platform.geo.locator import Locator
 from monitor_platform.measures.extent import extent
 from monitor_platform.measures.live_table import LiveTable
 from monitor_platform.measures.selection import Span
@@ -67,6 +68,10 @@ class Watch:
     @property
     def atlas(self) -> Atlas:
         return self._table.atlas
+
+    @property
+    def locator(self) -> Locator:
+        return self._table.locator
 
     @property
     def live(self) -> bool:

@@ -1,27 +1,25 @@
-"""A database is told by its type, not by its file name, and a wrong one is refused when it is opened.
+"""A database is told by its type, not by its file name. A wrong one is refused when it is opened, and so is one whose records have
+nothing where its layout has it.
 
-City files come in two layouts: MaxMind's (GeoIP2, GeoLite2, DB-IP's own downloads, ours) and the flat one of the
-`ip-location-db` packages. ASN files are read without the geoip2 package, which would accept none but MaxMind's own.
+City files come in two layouts: MaxMind's (GeoIP2, GeoLite2, Enterprise, DB-IP's own downloads, ours) and the flat one of the
+`ip-location-db` packages. A record that cannot be read costs its own lookup (`LookupFailed`) and nothing else.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, TypeVar
 
-import geoip2.database
-import geoip2.errors
-import geoip2.models
 import maxminddb
 
 from monitor_platform.geo.fixes import Fix
-from monitor_platform.geo.isps import isp_name
-from monitor_platform.geo.places import UNKNOWN_ISP, LonLat
+from monitor_platform.geo.layouts import Misshapen, Record, flat_fix, isp_of, nested_fix, says_where, says_which
+from monitor_platform.geo.private_copy import LocationFileError, State, Unparsable, open_copy, parsing
 
 Address = IPv4Address | IPv6Address
+Answer = TypeVar("Answer")
 
 # A file of this type holds all of Hong Kong and nothing else: whoever is missing from it is elsewhere.
 HONG_KONG_CITY_TYPE = "Swarmscope-Hong-Kong-City"
@@ -29,139 +27,136 @@ HONG_KONG_ASN_TYPE = "Swarmscope-Hong-Kong-ASN"
 
 FLAT_CITY_TYPES = ("city ipv4", "city ipv6")
 
-
-class LocationFileError(ValueError):
-    """A location file is missing, damaged, or of another kind than needed."""
-
-
-class CityFile(Protocol):
-    def fix(self, address: Address) -> Fix | None: ...
-    def close(self) -> None: ...
+# Enough to meet each kind of record, within 10 ms.
+_LOOKED_AT = 2_000
 
 
-class GeoIP2City:
-    """MaxMind's layout, by MaxMind's reader."""
+class LookupFailed(Exception):  # noqa: N818 - it reads as what it says
+    """The database has a record for an address, and it cannot be read."""
 
-    def __init__(self, path: Path) -> None:
-        self._reader = geoip2.database.Reader(path)
-        self._versions = _versions(self._reader.metadata().ip_version)
 
-    def fix(self, address: Address) -> Fix | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout(Generic[Answer]):
+    """How a record becomes an answer, which answers say something, and what is `missing`: the answer without a record."""
+
+    read: Callable[[Record], Answer]
+    says: Callable[[Answer], bool]
+    needs: str
+    missing: Answer | None = None
+
+
+_NESTED = Layout(read=nested_fix, says=says_where, needs="country.iso_code, or location.longitude and location.latitude")
+_FLAT = Layout(read=flat_fix, says=says_where, needs="country_code, or longitude and latitude")
+# The shipped subset: its source places every public address, so a missing one is placed abroad.
+_HONG_KONG = Layout(read=nested_fix, says=says_where, needs=_NESTED.needs, missing=Fix(abroad=True))
+_OPERATORS = Layout(read=isp_of, says=says_which, needs="isp, autonomous_system_organization, as_name, name, or asn")
+
+
+class Database(Generic[Answer]):
+    """One database as it was when it was opened. It is never closed, only forgotten: another thread may be reading it."""
+
+    def __init__(self, reader: maxminddb.Reader, layout: Layout[Answer], *, kind: str, state: State) -> None:
+        self.kind = kind
+        self.state = state
+        self._reader = reader
+        self._layout = layout
+        # An IPv6 search tree holds IPv4 as well, unless its file says otherwise by finding nothing.
+        self._versions = (4,) if reader.metadata().ip_version == 4 else (4, 6)
+
+    def answer(self, address: Address) -> Answer | None:
+        """What the database says of the address; None if it says nothing. LookupFailed if that cannot be read."""
         if address.version not in self._versions:
-            return None
+            return self._layout.missing
         try:
-            return _fix_of(self._reader.city(address))
-        except geoip2.errors.AddressNotFoundError:
-            return None
+            with parsing():
+                record = self._reader.get(address)
+            return self._layout.missing if record is None else self._layout.read(_map(record))
+        except (Unparsable, Misshapen, MemoryError) as error:
+            raise LookupFailed(str(error) or "there is not enough memory") from error
 
-    def close(self) -> None:
-        self._reader.close()
-
-
-class OnlyHongKongCity(GeoIP2City):
-    """The shipped subset: its source places every public address, so a missing one is placed abroad."""
-
-    def fix(self, address: Address) -> Fix | None:
-        return super().fix(address) or Fix(abroad=True)
-
-
-class FlatCity:
-    """The layout of the `ip-location-db` packages: `state1`, `city`, `latitude`... in one flat record."""
-
-    def __init__(self, path: Path) -> None:
-        self._reader = maxminddb.open_database(path)
-        self._versions = _versions(self._reader.metadata().ip_version)
-
-    def fix(self, address: Address) -> Fix | None:
-        if address.version not in self._versions:
-            return None
-        record = self._reader.get(address)
-        return _fix_of_flat(record) if isinstance(record, dict) else None
-
-    def close(self) -> None:
-        self._reader.close()
+    def sample(self) -> "Sample":
+        """What the first records say."""
+        says, silent, broken, fields = 0, 0, "", set[str]()
+        try:
+            with parsing():
+                for _, record in islice(self._reader, _LOOKED_AT):
+                    try:
+                        answer = self._layout.read(_map(record))
+                    except Misshapen as error:
+                        broken = broken or str(error)
+                        continue
+                    fields.update(_map(record))
+                    if self._layout.says(answer):
+                        says += 1
+                    else:
+                        silent += 1
+        except (Unparsable, MemoryError) as error:
+            broken = broken or str(error)
+        return Sample(says=says, silent=silent, broken=broken, fields=tuple(sorted(fields)), needs=self._layout.needs)
 
 
-class AsnFile:
-    def __init__(self, path: Path) -> None:
-        self._reader = maxminddb.open_database(path)
-        self._versions = _versions(self._reader.metadata().ip_version)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Of the first records of a database: how many say something, how many do not, and why another one cannot be read."""
 
-    def isp(self, address: Address) -> str:
-        if address.version not in self._versions:
-            return UNKNOWN_ISP
-        record = self._reader.get(address)
-        return _isp_of(record) if isinstance(record, dict) else UNKNOWN_ISP
+    says: int
+    silent: int
+    broken: str
+    fields: tuple[str, ...]
+    needs: str
 
-    def close(self) -> None:
-        self._reader.close()
+    @property
+    def is_other_layout(self) -> bool:
+        """Whether all records can be read, and have nothing where the layout has it."""
+        return not self.says and not self.broken
+
+    def words(self) -> str:
+        """What is wrong; empty if nothing is."""
+        if self.says:
+            return ""
+        if self.broken:
+            return f"not one of its first records can be used: {self.broken}"
+        if not self.silent:
+            return "it holds no record"
+        listed = ", ".join(self.fields[:12]) or "none"
+        return f"not one of its first {self.silent:,} records has {self.needs}; their fields are {listed}"
 
 
-def open_city(path: Path) -> CityFile:
-    kind = _kind(path)
+def open_city(path: Path) -> Database[Fix]:
+    """LocationFileError if the file is no database of cities that can be read."""
+    kind, reader, state = _opened(path)
     if kind == HONG_KONG_CITY_TYPE:
-        return OnlyHongKongCity(path)
+        return Database(reader, _HONG_KONG, kind=kind, state=state)
     if kind in FLAT_CITY_TYPES:
-        return FlatCity(path)
-    if "City" in kind:
-        return GeoIP2City(path)
+        return Database(reader, _FLAT, kind=kind, state=state)
+    if "City" in kind or "Enterprise" in kind:
+        return Database(reader, _NESTED, kind=kind, state=state)
     raise LocationFileError(
         f"{path} is a database of type {kind!r}; cities need one in the GeoIP2 layout, such as GeoLite2-City, "
-        "GeoIP2-City or DBIP-City-Lite, or a flat 'city ipv4' one"
+        "GeoIP2-City, GeoIP2-Enterprise or DBIP-City-Lite, or a flat 'city ipv4' one"
     )
 
 
-def open_asn(path: Path) -> AsnFile:
-    kind = _kind(path)
-    if "asn" in kind.casefold() or "isp" in kind.casefold():
-        return AsnFile(path)
+def open_asn(path: Path) -> Database[str]:
+    """LocationFileError if the file is no database of operators that can be read."""
+    kind, reader, state = _opened(path)
+    if any(word in kind.casefold() for word in ("asn", "isp", "enterprise")):
+        return Database(reader, _OPERATORS, kind=kind, state=state)
     raise LocationFileError(
-        f"{path} is a database of type {kind!r}; operators need an ASN database, such as GeoLite2-ASN or DBIP-ASN-Lite"
+        f"{path} is a database of type {kind!r}; operators need an ASN database, such as GeoLite2-ASN, GeoIP2-ISP or DBIP-ASN-Lite"
     )
 
 
-def _kind(path: Path) -> str:
+def _opened(path: Path) -> tuple[str, maxminddb.Reader, State]:
+    reader, state = open_copy(path)
     try:
-        with closing(maxminddb.open_database(path)) as reader:
-            return reader.metadata().database_type
-    except FileNotFoundError as error:
-        raise LocationFileError(f"{path} does not exist; give the path of a location database (.mmdb)") from error
-    except maxminddb.InvalidDatabaseError as error:
+        with parsing():
+            return str(reader.metadata().database_type), reader, state
+    except Unparsable as error:
         raise LocationFileError(f"{path} is not a readable MaxMind DB file (.mmdb): {error}") from error
 
 
-def _versions(ip_version: int) -> tuple[int, ...]:
-    """An IPv6 search tree holds IPv4 as well, unless its file says otherwise by finding nothing."""
-    return (4,) if ip_version == 4 else (4, 6)
-
-
-def _fix_of(city: geoip2.models.City) -> Fix:
-    return Fix(
-        country=city.country.iso_code or "",
-        subdivisions=tuple(part.name for part in city.subdivisions if part.name),
-        city=city.city.name or "",
-        point=_point(city.location.longitude, city.location.latitude),
-    )
-
-
-def _fix_of_flat(record: Mapping[str, object]) -> Fix:
-    return Fix(
-        country=_text(record, "country_code"),
-        subdivisions=(_text(record, "state1"), _text(record, "state2")),
-        city=_text(record, "city"),
-        point=_point(record.get("longitude"), record.get("latitude")),
-    )
-
-
-def _isp_of(record: Mapping[str, object]) -> str:
-    number = record.get("autonomous_system_number")
-    return isp_name(number if isinstance(number, int) else 0, _text(record, "autonomous_system_organization"))
-
-
-def _text(record: Mapping[str, object], name: str) -> str:
-    value = record.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _point(lon: object, lat: object) -> LonLat | None:
-    return (lon, lat) if isinstance(lon, float) and isinstance(lat, float) else None
+def _map(record: object) -> Record:
+    if not isinstance(record, dict):
+        raise Misshapen(f"the record is of type {type(record).__name__} and not a map")
+    return record

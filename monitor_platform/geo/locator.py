@@ -2,12 +2,13 @@
 
 What is not a public address (malformed, private, dropped for privacy) is `UNLOCATED`; what a source places
 elsewhere is `OUTSIDE`; an address of Hong Kong with nothing but the territory's own point is in Hong Kong, yet
-without area or district. Only a wrong or damaged database raises, and it does so on opening.
+without area or district. Only a wrong or damaged database raises, and it does so on opening. A lookup that fails later is counted,
+and its viewer is `UNLOCATED`, or at an unknown ISP.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+import logging
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
@@ -17,8 +18,11 @@ from monitor_platform.geo import maps
 from monitor_platform.geo.atlas import Atlas, atlas_for
 from monitor_platform.geo.databases import Address, open_asn, open_city
 from monitor_platform.geo.fixes import Fix, country_of
-from monitor_platform.geo.places import NOWHERE, Place
+from monitor_platform.geo.followed import Followed
+from monitor_platform.geo.places import NOWHERE, UNKNOWN_ISP, UNLOCATED, Place
 from monitor_platform.placing import Placing
+
+log = logging.getLogger(__name__)
 
 HONG_KONG_CITY = maps.SHIPPED / "hong_kong_city.mmdb"
 HONG_KONG_ASN = maps.SHIPPED / "hong_kong_asn.mmdb"
@@ -35,17 +39,39 @@ class Locator:
 
     def __init__(self, city: Path | None = None, asn: Path | None = None, *, atlas: Atlas | None = None) -> None:
         self.atlas = atlas or Atlas()
-        with ExitStack() as opened:
-            self._city = opened.enter_context(closing(open_city(city or HONG_KONG_CITY)))
-            self._asn = opened.enter_context(closing(open_asn(asn or HONG_KONG_ASN)))
-            self._files = opened.pop_all()
-        self._place = lru_cache(maxsize=REMEMBERED_ADDRESSES)(self._look_up)
+        self.edition = 0
+        """Grows when a database was read anew: what was placed under a former edition may be elsewhere now."""
+        self._city = Followed(city or HONG_KONG_CITY, open_city, name="city", without=UNLOCATED)
+        self._asn = Followed(asn or HONG_KONG_ASN, open_asn, name="asn", without=f"of an {UNKNOWN_ISP} ISP")
+        self._remember()
+
+    @property
+    def databases(self) -> tuple[Followed[Fix], Followed[str]]:
+        return self._city, self._asn
 
     def locate(self, ip: str | None) -> Place:
         return self._place(ip) if ip and len(ip) <= LONGEST_ADDRESS else NOWHERE
 
+    def refresh(self) -> None:
+        """Read databases anew whose files were replaced. A new file is read at the second call that finds it unchanged.
+
+        What cannot be used changes nothing but a count, and is a line in the log.
+        """
+        city, asn = self._city.refresh(), self._asn.refresh()
+        if city or asn:
+            self._remember()
+            self.edition += 1
+
+    def tell(self) -> bool:
+        """A line in the log for each database of which lookups have failed since this was last called; whether there was one."""
+        lines = [line for database in self.databases if (line := database.concern())]
+        for line in lines:
+            log.warning("%s", line)
+        return bool(lines)
+
     def close(self) -> None:
-        self._files.close()
+        """Tell what is not told yet. The databases are in memory, and go with the locator."""
+        self.tell()
 
     def __enter__(self) -> Self:
         return self
@@ -53,16 +79,19 @@ class Locator:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _remember(self) -> None:
+        self._place = lru_cache(maxsize=REMEMBERED_ADDRESSES)(self._look_up)
+
     def _look_up(self, ip: str) -> Place:
         address = public_address(ip)
         if address is None:
             return NOWHERE
-        fix = self._city.fix(address) or Fix()
+        fix = self._city.answer(address) or Fix()
         return Place(
             country=country_of(fix),
             area=self.atlas.areas.part_of(fix),
             district=self.atlas.districts.part_of(fix),
-            isp=self._asn.isp(address),
+            isp=self._asn.answer(address) or UNKNOWN_ISP,
         )
 
 

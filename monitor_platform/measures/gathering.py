@@ -53,7 +53,7 @@ class Gathering(FeedbackTable):
         with self.changing() as db:
             copies = _leave_out_copies(db)
             if self._placed:
-                place_addresses(db, "SELECT DISTINCT ip FROM message", self._locator)
+                place_addresses(db, "SELECT DISTINCT ip FROM message", self.locator)
             db.execute(f"CREATE VIEW feedback AS {self._view()}")
         return copies
 

@@ -55,7 +55,8 @@ class FeedbackTable:
     def __init__(self, locator: Locator, mos: MosModel, *, models: Models | None = None) -> None:
         self.mos = mos
         self.models: Models = {**(models or catalogue()), "mos": mos}
-        self._locator = locator
+        self.locator = locator
+        self._edition = locator.edition
         # What DuckDB needs is compiled in; nothing is ever fetched. Order means nothing here and costs memory.
         self._root = duckdb.connect(config=dict.fromkeys(_SWITCHED_OFF, False))
         self._root.execute("ATTACH ':memory:' AS store (COMPRESS)")
@@ -73,7 +74,7 @@ class FeedbackTable:
     @property
     def atlas(self) -> Atlas:
         """What areas and districts of the table are."""
-        return self._locator.atlas
+        return self.locator.atlas
 
     @property
     def version(self) -> int:
@@ -155,7 +156,12 @@ class FeedbackTable:
         return SCHEMA
 
     def _intake(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
-        return take_in(db, logs, self._locator, self.mos, shown_ms)
+        edition = self.locator.edition
+        if edition != self._edition:  # addresses are placed anew; records that are here keep the places they have
+            db.execute("DELETE FROM place")
+        added = take_in(db, logs, self.locator, self.mos, shown_ms)
+        self._edition = edition
+        return added
 
     def _compress(self, added: int) -> None:
         self._uncompressed += added
