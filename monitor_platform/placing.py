@@ -9,10 +9,10 @@ class Placing:
     """The databases, and the map of the areas and districts."""
 
     geo_city: Path | None = None
-    """GeoIP2 or GeoLite2 City database instead of the small one for Hong Kong that is shipped."""
+    """GeoIP2, GeoLite2 or Enterprise City database (.mmdb) instead of the small one for Hong Kong that is shipped."""
 
     geo_asn: Path | None = None
-    """GeoIP2 or GeoLite2 ASN database instead of the one that is shipped."""
+    """ASN or ISP database (.mmdb) instead of the one that is shipped: GeoLite2-ASN, GeoIP2-ISP, IPinfo ASN and others."""
 
     districts: str = ""
     """Districts of any place, a GeoJSON file; or hong-kong (the default without --geo-city) or countries (with it)."""

@@ -41,7 +41,9 @@ class Hash:
         if match is None:
             raise ValueError("its password is no hash; let `swarmscope users add` write it")
         cost, block, parallel = (int(number) for number in match.groups()[:3])
-        if cost < 2 or cost & (cost - 1) or not block or not parallel or 128 * cost * block > _MOST_MEMORY:
+        # RFC 7914 section 2: the cost is a power of 2, above 1 and below 2^(128·block/8).
+        known = cost >= 2 and not cost & (cost - 1) and cost < 2 ** (16 * block)
+        if not known or not parallel or 128 * cost * block > _MOST_MEMORY:
             raise ValueError("its password has scrypt parameters that cannot be used; let `swarmscope users add` write it anew")
         return cls(cost=cost, block=block, parallel=parallel, salt=b64decode(match[4]), digest=b64decode(match[5]))
 

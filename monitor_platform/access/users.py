@@ -40,6 +40,9 @@ class Users:
             self._hashes = user_file.read(self._path)
         except (OSError, ValueError) as error:
             log.error("the users stay as they were, their file cannot be read: %s", error)  # noqa: TRY400 - the text says all
+            return
+        if not self._hashes:
+            log.warning("%s names no user any more: nobody can log in", self._path)
 
     def _look(self) -> _State:
         try:

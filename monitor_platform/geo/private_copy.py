@@ -54,8 +54,9 @@ def state_of(path: Path) -> State | None:
 def open_copy(path: Path) -> tuple[maxminddb.Reader, State]:
     """A reader of a copy of the file, and the state that was copied; LocationFileError or OSError if it cannot be had."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise LocationFileError(f"{path} is no file; give the path of a location database (.mmdb)")
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a pipe would wait for a writer
+            raise LocationFileError(f"{path} is no regular file; give the path of a location database (.mmdb)")
         with path.open("rb") as file, parsing():
             before = _state(os.fstat(file.fileno()))
             reader = _reader_of(file, path)

@@ -108,7 +108,7 @@ class LiveTable(FeedbackTable):
         return int(held)
 
     def _intake(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
-        return take_in(db, logs, self._locator, self.mos, shown_ms, limit=self.budgets.apply)
+        return take_in(db, logs, self.locator, self.mos, shown_ms, limit=self.budgets.apply)
 
     def _take_in(self, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
         try:

@@ -156,12 +156,7 @@ class FeedbackTable:
         return SCHEMA
 
     def _intake(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
-        edition = self.locator.edition
-        if edition != self._edition:  # addresses are placed anew; records that are here keep the places they have
-            db.execute("DELETE FROM place")
-        added = take_in(db, logs, self.locator, self.mos, shown_ms)
-        self._edition = edition
-        return added
+        return take_in(db, logs, self.locator, self.mos, shown_ms)
 
     def _compress(self, added: int) -> None:
         self._uncompressed += added
@@ -177,8 +172,13 @@ class FeedbackTable:
 
     def _take_in(self, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
         try:
+            edition = self.locator.edition
             with _transaction(self._writer) as db:
-                return self._intake(db, logs, shown_ms)
+                if edition != self._edition:  # addresses are placed anew; records that are here keep the places they have
+                    db.execute("DELETE FROM place")
+                added = self._intake(db, logs, shown_ms)
+            self._edition = edition
+            return added
         except duckdb.Error as error:
             if len(logs) == 1:
                 return self._refuse(logs[0], error)

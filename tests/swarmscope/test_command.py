@@ -96,7 +96,7 @@ WRONG = [
     (f"{STATIC} --alerts nonsense", "nonsense cannot be read as rules"),
     (f"{STATIC} --geo-city nowhere.mmdb", "nowhere.mmdb does not exist"),
     (f"{STATIC} --geo-city nonsense", "nonsense is not a readable MaxMind DB file"),
-    (f"{STATIC} --geo-asn folder", "folder is not a readable MaxMind DB file"),
+    (f"{STATIC} --geo-asn folder", "folder: it is a folder, and a file is needed; name a file"),
     (f"{STATIC} --districts nonsense", "nonsense cannot be read as GeoJSON"),
     (f"{STATIC} --districts folder", "folder cannot be read as GeoJSON: it is a folder"),
     (f"{STATIC} --area-resolution 99", "--area-resolution is 99"),
@@ -219,6 +219,10 @@ def test_a_settings_file_that_was_named_must_be_there_and_readable(tmp_path):
     broken = swarmscope("schema", cwd=tmp_path, COLUMNS="400")
     assert (broken.returncode, broken.stdout) == (2, "")
     assert "swarmscope.toml cannot be read as settings" in broken.stdout + broken.stderr
+    (tmp_path / "swarmscope.toml").write_text(f"coordinator = {'[' * 10_000}")
+    nested = swarmscope("schema", cwd=tmp_path, COLUMNS="400")
+    assert (nested.returncode, nested.stdout) == (2, "")
+    assert "swarmscope.toml cannot be read as settings: it nests too deep" in nested.stderr
 
 
 def test_a_reader_that_has_seen_enough_gets_no_traceback(tmp_path):

@@ -89,11 +89,15 @@ def test_a_replaced_database_is_read_anew(database, locator, replace):
         (mmdb("GeoLite2-City", {HERE: "FR"}), "the record is of type str"),
         (mmdb("GeoLite2-City", {}), "it holds no record"),
         (None, "does not exist"),
+        ("folder", "Is a directory"),
     ],
 )
 def test_a_file_that_cannot_replace_the_database_is_counted_and_told_once(database, locator, caplog, content, reason):
     if content is None:
         database.unlink()
+    elif content == "folder":
+        database.unlink()
+        database.mkdir()
     else:
         overwritten(database, content)
     for _ in range(3):
@@ -102,6 +106,8 @@ def test_a_file_that_cannot_replace_the_database_is_counted_and_told_once(databa
     [line] = caplog.messages
     assert line.startswith(f"the former copy of {database} stays in use: ")
     assert reason in line
+    if content == "folder":
+        database.rmdir()
     renamed(database, countries(FRANCE))
     assert refreshed(locator).read_anew == 1
     assert country(locator) == "FR"
@@ -124,11 +130,10 @@ def test_a_file_that_still_changes_is_left_alone(database, locator):
     assert refreshed(locator).read_anew == 1
 
 
-def test_a_folder_and_a_pipe_are_no_databases(tmp_path):
+def test_a_pipe_is_no_database(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(LocationFileError, match="is no file; give the path"):
-            Locator(city=path)
+    with pytest.raises(LocationFileError, match="is no regular file; give the path"):
+        Locator(city=tmp_path / "pipe")
 
 
 def test_records_that_come_after_a_database_was_replaced_are_placed_by_the_new_one(database, locator, tmp_path):
