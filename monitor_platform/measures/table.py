@@ -172,13 +172,9 @@ class FeedbackTable:
 
     def _take_in(self, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
         try:
-            edition = self.locator.edition
             with _transaction(self._writer) as db:
-                if edition != self._edition:  # addresses are placed anew; records that are here keep the places they have
-                    db.execute("DELETE FROM place")
-                added = self._intake(db, logs, shown_ms)
-            self._edition = edition
-            return added
+                self._forget_places(db)
+                return self._intake(db, logs, shown_ms)
         except duckdb.Error as error:
             if len(logs) == 1:
                 return self._refuse(logs[0], error)
@@ -190,6 +186,12 @@ class FeedbackTable:
             unreadable=sum(added.unreadable for added in each),
             reasons=sum((added.reasons for added in each), Counter()),
         )
+
+    def _forget_places(self, db: duckdb.DuckDBPyConnection) -> None:
+        """Have addresses placed by a database that was read anew; records that are here keep their places."""
+        if self._edition != self.locator.edition:
+            self._edition = self.locator.edition
+            db.execute("DELETE FROM place")
 
     def _refuse(self, log: VerifiedLog, error: duckdb.Error) -> Added:
         reason = f"whole, yet not readable: {str(error).splitlines()[0]}"
