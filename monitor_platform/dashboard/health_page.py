@@ -69,6 +69,7 @@ _OTHERS = {name: f"Messages whose {name} is shown as {OTHER}" for name in FIELDS
     EXTRA_BYTES: "Entries of extra that are not kept, for the size of their message",
 }
 
+
 def _lookups(watch: Watch) -> list[list[str]]:
     rows = []
     for database in watch.locator.databases:

@@ -172,8 +172,8 @@ class FeedbackTable:
 
     def _take_in(self, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
         try:
+            self._forget_places()
             with _transaction(self._writer) as db:
-                self._forget_places(db)
                 return self._intake(db, logs, shown_ms)
         except duckdb.Error as error:
             if len(logs) == 1:
@@ -187,11 +187,12 @@ class FeedbackTable:
             reasons=sum((added.reasons for added in each), Counter()),
         )
 
-    def _forget_places(self, db: duckdb.DuckDBPyConnection) -> None:
+    def _forget_places(self) -> None:
         """Have addresses placed by a database that was read anew; records that are here keep their places."""
-        if self._edition != self.locator.edition:
-            self._edition = self.locator.edition
-            db.execute("DELETE FROM place")
+        edition = self.locator.edition
+        if edition != self._edition:
+            self._writer.execute("DELETE FROM place")
+            self._edition = edition
 
     def _refuse(self, log: VerifiedLog, error: duckdb.Error) -> Added:
         reason = f"whole, yet not readable: {str(error).splitlines()[0]}"
