@@ -6,6 +6,7 @@ from importlib import import_module
 
 BENCHMARKS = {
     "coordinator": "requests a second, durable before the answer, beside nginx's proxy_pass",
+    "stalls": "how long a sender waits while another key sends what costs most",
     "display_delay": "from sent_ms to the dashboard, with a 1 s poll",
     "sdk_update": "what update() costs an app, beside a log line and a histogram",
     "analyze": "recorded logs, beside a query written by hand for DuckDB",

@@ -9,7 +9,7 @@ from collections import defaultdict
 import msgspec
 
 # What is, not what has happened: it ends with the worker. `in_flight` is none of them, its messages have to be accounted for.
-STATES = ("workers_shedding", "connections", "held_bytes", "spool_bytes", "spool_messages", "quarantine_bytes")
+STATES = ("workers_shedding", "connections", "waiting", "held_bytes", "spool_bytes", "spool_messages", "quarantine_bytes")
 
 # From a group commit on a fast disk to the slowest answer before the coordinator gives a feedback server up.
 LATENCY_BOUNDS_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -47,6 +47,7 @@ class KeyCounters(msgspec.Struct):
     """What is known of one ingest key, by its name."""
 
     messages: int = 0
+    charged: int = 0
     rate_limited: int = 0
     held_bytes: int = 0
 
@@ -76,6 +77,7 @@ class Counters(msgspec.Struct):
     connections: int = 0
     connections_dropped: int = 0
     handshakes_failed: int = 0
+    waiting: int = 0
     held_bytes: int = 0
     spool_bytes: int = 0
     spool_messages: int = 0

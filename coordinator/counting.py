@@ -3,6 +3,7 @@
 from collections.abc import Set
 from dataclasses import dataclass
 
+from coordinator.backlog import Backlog
 from coordinator.books import Books, Page
 from coordinator.counters import Counters
 from coordinator.keys import Keys
@@ -17,6 +18,7 @@ class Counting:
     counters: Counters
     outbox: Outbox
     keys: Keys
+    backlog: Backlog
     quarantine: Quarantine | None
     connections: Set[object]
     books: Books | None
@@ -27,6 +29,7 @@ class Counting:
         self.outbox.count()
         if self.quarantine is not None:
             self.quarantine.count(self.counters)
+        self.counters.waiting = self.backlog.waiting
         self.counters.connections = len(self.connections)
         if self.page is not None:
             self.page.note(self.counters)

@@ -69,7 +69,17 @@ def read_terms(secrets: Iterable[str], file: Path | None) -> tuple[KeyTerms, ...
 class Key:
     """A key in use: what it may still send, what it holds, what it has sent. Plain numbers, because every request changes them."""
 
-    __slots__ = ("allowance", "batch_bytes", "burst", "held_bytes", "messages", "messages_per_second", "name", "rate_limited")
+    __slots__ = (
+        "allowance",
+        "batch_bytes",
+        "burst",
+        "charged",
+        "held_bytes",
+        "messages",
+        "messages_per_second",
+        "name",
+        "rate_limited",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -77,6 +87,8 @@ class Key:
         self.batch_bytes = BATCH_WIRE_BYTES
         self.held_bytes = 0
         self.messages = 0
+        self.charged = 0
+        """Units of work (`coordinator.body.cost`): messages, as long as they are of the usual size."""
         self.rate_limited = 0
 
     def agree(self, terms: KeyTerms, workers: int) -> None:
@@ -86,6 +98,10 @@ class Key:
             self.messages_per_second = rate
             self.burst = self.allowance = max(1.0, rate * BURST_S)
         self.batch_bytes = terms.batch_bytes
+
+    def charge(self, units: int) -> None:
+        self.charged += units
+        self.allowance -= units
 
     def refill(self, elapsed_s: float) -> None:
         self.allowance = min(self.burst, self.allowance + self.messages_per_second * elapsed_s)
@@ -134,7 +150,9 @@ class Keys:
 
     def counted(self) -> dict[str, KeyCounters]:
         return {
-            key.name: KeyCounters(messages=key.messages, rate_limited=key.rate_limited, held_bytes=key.held_bytes)
+            key.name: KeyCounters(
+                messages=key.messages, charged=key.charged, rate_limited=key.rate_limited, held_bytes=key.held_bytes
+            )
             for key in self._by_name.values()
         }
 

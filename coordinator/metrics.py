@@ -36,6 +36,7 @@ _STATES = (
     ("in_flight", "messages_in_flight", "messages received and not durable yet"),
     ("workers_shedding", "workers_shedding", "workers that keep fewer end hosts now, because of their load"),
     ("connections", "connections", "open connections of end hosts"),
+    ("waiting", "requests_waiting", "requests that wait to be checked: large, compressed or unusual ones"),
     ("held_bytes", "held_bytes", "bytes in memory that are not durable yet"),
     ("spool_bytes", "spool_bytes", "size of the spool on disk"),
     ("spool_messages", "spool_messages", "messages that wait in the spool"),
@@ -49,6 +50,7 @@ _SERVER: Kinds = (
 )
 _KEY: Kinds = (
     ("messages", "messages", CounterMetricFamily, "messages found in requests with this key"),
+    ("charged", "charged", CounterMetricFamily, "messages charged to this key; a large one counts as several"),
     ("rate_limited", "requests_rate_limited", CounterMetricFamily, "requests refused because this key had sent too much"),
     ("held_bytes", "held_bytes", GaugeMetricFamily, "bytes in memory that came with this key and are not durable yet"),
 )

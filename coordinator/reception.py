@@ -3,23 +3,24 @@
 import ipaddress
 import logging
 import time
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable, Generator, Iterable
+from functools import lru_cache, partial
 from typing import Protocol
 
 from coordinator.admission import kept, next_share, recorded_address, sender_address
 from coordinator.answers import RETRY_AFTER_S, Answers
+from coordinator.backlog import Backlog, Work
 from coordinator.batch import Fate
-from coordinator.body import Form, inflate, split
+from coordinator.body import UNIT_BYTES, Form, cost, inflate, screen, split
 from coordinator.counters import Counters
 from coordinator.descriptors import MOST_REFUSING, Places
 from coordinator.keys import FREE_TIMES, Key, Keys, KeyTerms
-from coordinator.message_check import Refused, check, one_line
+from coordinator.message_check import Checked, Refused, check, one_line, recognise
 from coordinator.outbox import Outbox
 from coordinator.quarantine import Entry, Quarantine
 from coordinator.request_head import HeadReader, RequestHead
 from coordinator.settings import Settings
-from feedback_wire.limits import MESSAGE_BYTES
+from feedback_wire.limits import BATCH_INFLATED_BYTES, MESSAGE_BYTES
 from feedback_wire.problem import Problem, Refusal
 from feedback_wire.record import Origin
 
@@ -28,6 +29,15 @@ _PROBLEMS = {
     Fate.NO_SERVER: Problem(503, "no_feedback_server", "no feedback server answers; send it again later"),
     Fate.REJECTED: Problem(503, "rejected_by_feedback_server", "the feedback server refused the batch; send it again later"),
 }
+INLINE_BYTES = 16 * 1024
+"""A larger compressed body is inflated on a thread: one made for that purpose takes 0.2 s for each MiB."""
+
+WORK_BYTES = 2048
+"""What a request that waits to be checked takes beside its body."""
+
+PLACED_AT_ONCE = 256
+"""Messages of a batch that are placed together, while the rest is not checked yet."""
+
 _log = logging.getLogger(__name__)
 _now = time.perf_counter
 
@@ -90,6 +100,7 @@ class Reception:
         """The monotonic clock, a second coarse: good enough for deadlines, and free to read."""
         self.stopping = False
         self.places = Places(serving=settings.connections_max, refusing=MOST_REFUSING)
+        self.backlog = Backlog()
         self._outbox = outbox
         self._quarantine = quarantine
         self._sheds = settings.overload == "sample"
@@ -156,14 +167,49 @@ class Reception:
                 raise self._rate_limited(turn, key)
             if key.held_bytes >= FREE_TIMES * (self._most_held - self._outbox.held_bytes):
                 raise busy()
+        except Problem as problem:
+            self.refuse(turn, problem)
+            return
+        if head.form is Form.JSON and body[:1] == b"{" and head.encoding == "identity" and (message := recognise(body)) is not None:
+            self._charge(key, 1, 1 + len(body) // UNIT_BYTES)
+            self._place_one(turn, message, body, prefix)
+            return
+        held = len(body) + WORK_BYTES
+        self.hold(held, key)
+        self.backlog.add(key, turn.connection, self._check(turn, head, body, prefix, held))
+
+    def _check(self, turn: Turn, head: RequestHead, body: bytes, prefix: bytes, held: int) -> Work:
+        """Take a request that may take long; of the `held` bytes it gives back what it does not need any more."""
+        key = turn.key
+        try:
+            if key.allowance <= 0:
+                raise self._rate_limited(turn, key)
             if head.encoding != "identity":
-                body = inflate(body, head.encoding)
+                body = yield from self._inflated(key, body, head.encoding)
+                self.hold(-held, key)
+                held = 0
+                if self.crowded(key):
+                    raise busy()
+                held = len(body) + WORK_BYTES
+                self.hold(held, key)
+                yield None
             if head.form is Form.JSON and body[:1] == b"{":
                 self._take_one(turn, body, prefix)
             else:
-                self._take_many(turn, split(body, head.form), prefix)
+                yield from self._take_many(turn, body, head.form, prefix)
         except Problem as problem:
             self.refuse(turn, problem)
+        finally:
+            self.hold(-held, key)
+
+    def _inflated(self, key: Key, body: bytes, encoding: str) -> Generator[Callable[[], bytes] | None, bytes, bytes]:
+        try:
+            if len(body) > INLINE_BYTES:
+                return (yield partial(inflate, body, encoding))
+            return inflate(body, encoding)
+        except Problem as problem:
+            key.charge(1 + (BATCH_INFLATED_BYTES if problem.status == 413 else len(body)) // UNIT_BYTES)
+            raise
 
     def refuse(self, turn: Turn, problem: Problem) -> None:
         """Answer a request that is refused as a whole."""
@@ -183,10 +229,10 @@ class Reception:
         turn.answer = self.answers.accepted_one if plain else self.answers.accepted(turn.accepted, turn.refusals)
         turn.connection.answered(turn)
 
-    def _charge(self, key: Key, messages: int) -> None:
+    def _charge(self, key: Key, messages: int, units: int) -> None:
         self.counters.received += messages
         key.messages += messages
-        key.allowance -= messages
+        key.charge(units)
 
     def _rate_limited(self, turn: Turn, key: Key) -> Problem:
         key.rate_limited += 1
@@ -196,12 +242,15 @@ class Reception:
         )
 
     def _take_one(self, turn: Turn, raw: bytes, prefix: bytes) -> None:
-        self._charge(turn.key, 1)
+        self._charge(turn.key, 1, cost(1, raw))
         try:
             message = check(raw)
         except Refused as refused:
             self._note(refused, turn, raw, prefix)
             raise Problem(400, refused.reason, refused.detail) from None
+        self._place_one(turn, message, raw, prefix)
+
+    def _place_one(self, turn: Turn, message: Checked, raw: bytes, prefix: bytes) -> None:
         if self._keeps < 1 and not kept(message.peer_id, self._keeps):
             self.counters.sampled_out += 1
             turn.settled(Fate.STORED)
@@ -211,8 +260,17 @@ class Reception:
         turn.key.held_bytes += turn.held_bytes
         self._outbox.place(message.peer_id, line, 1, turn)
 
-    def _take_many(self, turn: Turn, raws: list[bytes], prefix: bytes) -> None:
-        self._charge(turn.key, len(raws))
+    def _take_many(self, turn: Turn, body: bytes, form: Form, prefix: bytes) -> Work:
+        """Take a batch, a few messages at a time; its turn has one part more than was placed, so that it cannot end before."""
+        try:
+            screen(body, form)
+            yield None
+            raws = split(body, form)
+        except Problem:
+            turn.key.charge(cost(1, body))
+            raise
+        self._charge(turn.key, len(raws), cost(len(raws), body))
+        yield None
         lines: list[tuple[str, bytes]] = []
         refusals = []
         for index, raw in enumerate(raws):
@@ -221,11 +279,15 @@ class Reception:
             except Refused as refused:
                 self._note(refused, turn, raw, prefix)
                 refusals.append(Refusal(index, refused.reason, refused.detail))
-                continue
-            if self._keeps < 1 and not kept(peer_id, self._keeps):
-                self.counters.sampled_out += 1
             else:
-                lines.append((peer_id, prefix + one_line(raw)[1:] + b"\n"))
+                if self._keeps < 1 and not kept(peer_id, self._keeps):
+                    self.counters.sampled_out += 1
+                else:
+                    lines.append((peer_id, prefix + one_line(raw)[1:] + b"\n"))
+            if len(lines) >= PLACED_AT_ONCE:
+                self._place(turn, lines)
+                lines = []
+            yield None
         turn.refusals = tuple(refusals)
         turn.accepted = len(raws) - len(refusals)
         if refusals and len(raws) == 1:
@@ -233,6 +295,7 @@ class Reception:
         if refusals and not turn.accepted:
             raise Problem(400, "all_refused", f"none of the {len(raws)} messages can be taken; refused says why")
         self._place(turn, lines)
+        turn.settled(Fate.STORED)
 
     def _note(self, refused: Refused, turn: Turn, raw: bytes, prefix: bytes) -> None:
         """Count a message that is not taken, and keep it for the operator."""
@@ -250,14 +313,14 @@ class Reception:
             )
 
     def _place(self, turn: Turn, lines: list[tuple[str, bytes]]) -> None:
-        """Place the messages of one request: together, unless they are many or their end hosts belong on several servers."""
+        """Place messages of one request: together, unless they are many or their end hosts belong on several servers."""
         parts = self._outbox.parts(lines)
-        turn.parts = len(parts) + 1  # one more, so that the turn cannot end before all parts are placed
-        turn.held_bytes = sum(len(part) for _, part, _ in parts)
-        turn.key.held_bytes += turn.held_bytes
+        turn.parts += len(parts)
+        size = sum(len(part) for _, part, _ in parts)
+        turn.held_bytes += size
+        turn.key.held_bytes += size
         for peer_id, part, messages in parts:
             self._outbox.place(peer_id, part, messages, turn)
-        turn.settled(Fate.STORED)
 
 
 def _prefix(ip: str, settings: Settings, share: float) -> bytes:

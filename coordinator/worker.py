@@ -190,10 +190,12 @@ async def _working(
     page = place.books.pages[place.number] if place.books is not None else None
     note_events = _opened(page, counters) if page is not None else lambda: None
     outbox = Outbox(links, stores.spool, settings.policy, counters, lambda: tls.link, note_events)
+    reception = Reception(settings, keys, outbox, quarantine, counters, Answers())
     counting = Counting(
         counters=counters,
         outbox=outbox,
         keys=keys,
+        backlog=reception.backlog,
         quarantine=quarantine,
         connections=connections,
         books=place.books,
@@ -205,7 +207,7 @@ async def _working(
             stack.callback(quarantine.close)
         for link in links.values():
             stack.callback(link.close)
-        reception = Reception(settings, keys, outbox, quarantine, counters, Answers())
+        stack.callback(reception.backlog.close)
         asyncio.get_running_loop().set_exception_handler(on_exception)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, settings, tls, reception)
         yield {"reception": reception, "counting": counting}

@@ -6,6 +6,9 @@ MESSAGE_BYTES = 64 * 1024
 MESSAGE_DEPTH = 64
 """Arrays and objects within one another, the message itself included: far below what any reader behind takes."""
 
+MESSAGE_VALUES = 4096
+"""Values in a message, counted in all objects and arrays within it; named fields and `extra` have at most 87."""
+
 BATCH_WIRE_BYTES = 1024 * 1024
 """Body of one request as it arrives, compressed or not."""
 

@@ -7,7 +7,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.body import BATCH_MESSAGES, Form, inflate, split
+from coordinator.body import BATCH_MESSAGES, MEMBERS, Form, inflate, screen, split
 from feedback_wire.limits import BATCH_INFLATED_BYTES
 from feedback_wire.problem import Problem
 
@@ -92,3 +92,30 @@ def test_too_many_messages_are_refused():
         with pytest.raises(Problem) as refused:
             split(body, form)
         assert refused.value.status == 413
+
+
+@shrinkers
+def test_a_body_is_compressed_in_so_many_pieces_and_not_one_more(name: str, shrink):
+    assert inflate(shrink(b"{}") * MEMBERS, name.split()[0]) == b"{}" * MEMBERS
+    with pytest.raises(Problem) as refused:
+        inflate(shrink(b"{}") * (MEMBERS + 1), name.split()[0])
+    assert (refused.value.status, refused.value.reason) == (413, "too_many_members")
+
+
+def test_skippable_frames_are_frames():
+    skippable = b"\x5f\x2a\x4d\x18\0\0\0\0"
+    assert inflate(skippable * (MEMBERS - 1) + zstandard.compress(b"{}"), "zstd") == b"{}"
+    assert status_of(skippable * MEMBERS + zstandard.compress(b"{}"), "zstd") == 413
+
+
+def test_a_large_array_holds_messages_and_nothing_else():
+    """Its elements are counted when all are read, so what reads them must not be made to read millions."""
+    messages = b"[" + b",".join([b'{"a":1,"b":[1,2,3,4,5]}'] * BATCH_MESSAGES) + b"]"
+    screen(messages, Form.JSON)
+    assert len(split(messages, Form.JSON)) == BATCH_MESSAGES
+    screen(b"[" + b"1," * 40_000 + b"1]", Form.JSON)  # few enough to be counted one by one
+    screen(b"1," * 10**6, Form.LINES)
+    for element in (b"1", b"{}", b"[{}]", b'""'):
+        with pytest.raises(Problem) as refused:
+            screen(b"[" + b",".join([element] * 100_000) + b"]", Form.JSON)
+        assert (refused.value.status, refused.value.reason) == (413, "too_many_values")

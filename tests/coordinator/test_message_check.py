@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from coordinator.message_check import Refused, check, one_line
-from feedback_wire.limits import EXTRA_KEYS, LARGEST_INT, MESSAGE_BYTES, TEXT_CHARS
+from feedback_wire.limits import EXTRA_KEYS, LARGEST_INT, MESSAGE_BYTES, MESSAGE_VALUES, TEXT_CHARS
 from feedback_wire.message import FIELD_NAMES, FIELDS, message_schema
 from feedback_wire.record import RECORD_FIELD_NAMES
 
@@ -137,7 +137,20 @@ def test_a_field_name_that_is_not_utf8_is_refused():
 
 
 def test_deep_nesting_is_refused_and_does_not_end_the_process():
-    assert reason(encoded(GOOD)[:-1] + b',"x":' + b"[" * 20_000 + b"]" * 20_000 + b"}") == "malformed"
+    assert reason(encoded(GOOD)[:-1] + b',"x":' + b"[" * 4_000 + b"]" * 4_000 + b"}") == "malformed"
+    assert reason(encoded(GOOD)[:-1] + b',"x":' + b"[" * 20_000 + b"]" * 20_000 + b"}") == "too_many_values"
+
+
+@pytest.mark.parametrize("value", [b"1", b"{}", b"[ ]", b'",,[{"', b'"\\",,"', b'{"a":1}'], ids=bytes.decode)
+def test_a_message_may_have_so_many_values_wherever_they_stand_and_not_one_more(value: bytes):
+    each = 2 if value.startswith(b'{"') else 1
+    room = MESSAGE_VALUES - len(GOOD) - 1  # one for the list itself
+
+    def with_values(count: int) -> bytes:
+        return encoded(GOOD)[:-1] + b',"x":[' + b",".join([value] * count) + b"]}"
+
+    assert is_taken(with_values(room // each))
+    assert reason(with_values(room // each + 1)) == "too_many_values"
 
 
 def test_a_message_with_colons_and_escapes_in_its_texts_is_taken():

@@ -1,0 +1,140 @@
+"""Checking that can take long is done in slices, so that no request makes the others wait for more than one slice.
+
+A few hundred compressed bytes can hold a second of work. So one message that the fast reader knows is answered where it is read,
+and everything else is a generator that runs here: at once if this turn of the event loop still has time for it, else later, one
+slice in each turn of the loop. Keys take turns, and so do the connections of one key.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from coordinator.keys import Key
+from feedback_wire.problem import Problem
+
+SLICE_S = 0.005
+"""For all such work in one turn of the event loop. The last step may end later: a message takes up to 5 ms, a body up to 25 ms."""
+
+Work = Generator[Callable[[], bytes] | None, bytes, None]
+"""Yields where it may be interrupted. A function that it yields runs on a thread; its result, or its Problem, comes back."""
+
+_now = time.perf_counter
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Task:
+    """Work that has begun or waits, for whom it is, and what the thread has found for it."""
+
+    key: Key
+    sender: object
+    work: Work
+    found: bytes | None = None
+    problem: Problem | None = None
+
+    def step(self) -> Callable[[], bytes] | None:
+        """Work until the next yield; StopIteration at the end."""
+        found, problem, self.found, self.problem = self.found, self.problem, None, None
+        return self.work.send(found) if problem is None else self.work.throw(problem)  # type: ignore[arg-type]  # None begins it
+
+
+class Backlog:
+    """The work of one worker that is not done yet."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        """Tasks that wait for their next slice or for the thread."""
+        self._tasks: dict[Key, dict[object, deque[Task]]] = {}
+        self._thread = ThreadPoolExecutor(1, "inflate")
+        self._spent_s = 0.0
+        """In this turn of the event loop."""
+        self._awake = False
+
+    def add(self, key: Key, sender: object, work: Work) -> None:
+        """Do the work, now as far as there is time for it."""
+        task = Task(key=key, sender=sender, work=work)
+        self._wake()
+        if self._tasks or self._spent_s >= SLICE_S:
+            self._put(task)
+            return
+        began = _now()
+        self._run(task, began + SLICE_S - self._spent_s)
+        self._spent_s += _now() - began
+
+    def close(self) -> None:
+        """What is not done was not acknowledged, so its senders send it again."""
+        self._thread.shutdown(cancel_futures=True)
+
+    def _wake(self) -> None:
+        if not self._awake:
+            self._awake = True
+            asyncio.get_running_loop().call_soon(self._slice)
+
+    def _slice(self) -> None:
+        """A new turn of the event loop has begun; one behind a turn that was used up is left to the others."""
+        self._awake = False
+        rests, self._spent_s = self._spent_s >= SLICE_S, 0.0
+        try:
+            if not rests:
+                self._work()
+        finally:
+            if self._tasks or self._spent_s:
+                self._wake()
+
+    def _work(self) -> None:
+        began = _now()
+        until = began + SLICE_S
+        while self._tasks and _now() < until:
+            self._run(self._take(), until)
+            self._spent_s = _now() - began
+
+    def _run(self, task: Task, until: float) -> None:
+        try:
+            while True:
+                wanted = task.step()
+                if wanted is not None:
+                    self._hand_over(task, wanted)
+                    return
+                if _now() >= until:
+                    self._put(task, first=True)
+                    return
+        except StopIteration:
+            return
+
+    def _hand_over(self, task: Task, wanted: Callable[[], bytes]) -> None:
+        self.waiting += 1
+        done = asyncio.get_running_loop().run_in_executor(self._thread, wanted)
+        done.add_done_callback(lambda _: self._hand_back(task, done))
+
+    def _hand_back(self, task: Task, done: asyncio.Future[bytes]) -> None:
+        self.waiting -= 1
+        if done.cancelled():
+            return
+        error = done.exception()
+        if isinstance(error, Problem):
+            task.problem = error
+        else:
+            task.found = done.result()
+        self._put(task, first=True)
+        self._wake()
+
+    def _put(self, task: Task, *, first: bool = False) -> None:
+        tasks = self._tasks.setdefault(task.key, {}).setdefault(task.sender, deque())
+        tasks.appendleft(task) if first else tasks.append(task)
+        self.waiting += 1
+
+    def _take(self) -> Task:
+        """The next task; its key and its connection go behind the others."""
+        key = next(iter(self._tasks))
+        senders = self._tasks.pop(key)
+        sender = next(iter(senders))
+        tasks = senders.pop(sender)
+        task = tasks.popleft()
+        if tasks:
+            senders[sender] = tasks
+        if senders:
+            self._tasks[key] = senders
+        self.waiting -= 1
+        return task
