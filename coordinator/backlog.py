@@ -24,7 +24,7 @@ Work = Generator[Callable[[], bytes] | None, bytes, None]
 _now = time.perf_counter
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False)
 class Task:
     """Work that has begun or waits, for whom it is, and what the thread has found for it."""
 
@@ -49,19 +49,28 @@ class Backlog:
         self._tasks: dict[Key, dict[object, deque[Task]]] = {}
         self._thread = ThreadPoolExecutor(1, "inflate")
         self._spent_s = 0.0
-        """In this turn of the event loop."""
+        """Since the last slice that was left to others; the turn of the event loop is not asked for every message."""
         self._awake = False
+
+    @property
+    def has_time(self) -> bool:
+        """Whether something short may be done at once; `spend` has to be called then."""
+        return not self._tasks and self._spent_s < SLICE_S
+
+    def spend(self, seconds: float) -> None:
+        self._spent_s += seconds
 
     def add(self, key: Key, sender: object, work: Work) -> None:
         """Do the work, now as far as there is time for it."""
-        task = Task(key=key, sender=sender, work=work)
-        self._wake()
-        if self._tasks or self._spent_s >= SLICE_S:
+        task = Task(key, sender, work)
+        if self.has_time:
+            began = _now()
+            self._run(task, began + SLICE_S - self._spent_s)
+            self.spend(_now() - began)
+        else:
             self._put(task)
-            return
-        began = _now()
-        self._run(task, began + SLICE_S - self._spent_s)
-        self._spent_s += _now() - began
+        if self._tasks:
+            self._wake()
 
     def close(self) -> None:
         """What is not done was not acknowledged, so its senders send it again."""
@@ -80,7 +89,7 @@ class Backlog:
             if not rests:
                 self._work()
         finally:
-            if self._tasks or self._spent_s:
+            if self._tasks:
                 self._wake()
 
     def _work(self) -> None:

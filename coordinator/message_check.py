@@ -122,7 +122,7 @@ def judge(raw: bytes) -> Checked:
 
 def _has_too_many_values(raw: bytes) -> bool:
     """Whether `raw` has more than MESSAGE_VALUES values; exact for JSON."""
-    if _most_values(raw) <= MESSAGE_VALUES:
+    if len(raw) <= MESSAGE_VALUES or _most_values(raw) <= MESSAGE_VALUES:
         return False
     bare = _TEXTS.sub(b"", raw)
     return _most_values(bare) - len(_EMPTY.findall(bare)) > MESSAGE_VALUES

@@ -15,7 +15,7 @@ from coordinator.body import UNIT_BYTES, Form, cost, inflate, screen, split
 from coordinator.counters import Counters
 from coordinator.descriptors import MOST_REFUSING, Places
 from coordinator.keys import FREE_TIMES, Key, Keys, KeyTerms
-from coordinator.message_check import Checked, Refused, check, one_line, recognise
+from coordinator.message_check import Checked, Refused, check, judge, one_line, recognise
 from coordinator.outbox import Outbox
 from coordinator.quarantine import Entry, Quarantine
 from coordinator.request_head import HeadReader, RequestHead
@@ -34,6 +34,9 @@ INLINE_BYTES = 16 * 1024
 
 WORK_BYTES = 2048
 """What a request that waits to be checked takes beside its body."""
+
+CHECKED_AT_ONCE = 16
+"""Messages of a batch that the fast reader looks at before others get a turn: 0.1 ms for usual ones, 5 ms for 64 KiB each."""
 
 PLACED_AT_ONCE = 256
 """Messages of a batch that are placed together, while the rest is not checked yet."""
@@ -170,10 +173,16 @@ class Reception:
         except Problem as problem:
             self.refuse(turn, problem)
             return
-        if head.form is Form.JSON and body[:1] == b"{" and head.encoding == "identity" and (message := recognise(body)) is not None:
-            self._charge(key, 1, 1 + len(body) // UNIT_BYTES)
-            self._place_one(turn, message, body, prefix)
-            return
+        if head.form is Form.JSON and body[:1] == b"{" and head.encoding == "identity":
+            if (message := recognise(body)) is not None:
+                self._charge(key, 1, 1 + len(body) // UNIT_BYTES)
+                self._place_one(turn, message, body, prefix)
+                return
+            if len(body) <= UNIT_BYTES and self.backlog.has_time:
+                began_s = _now()
+                self._take_unusual(turn, body, prefix)
+                self.backlog.spend(_now() - began_s)
+                return
         held = len(body) + WORK_BYTES
         self.hold(held, key)
         self.backlog.add(key, turn.connection, self._check(turn, head, body, prefix, held))
@@ -194,7 +203,8 @@ class Reception:
                 self.hold(held, key)
                 yield None
             if head.form is Form.JSON and body[:1] == b"{":
-                self._take_one(turn, body, prefix)
+                # One that came as it is has been before the fast reader.
+                self._take_one(turn, body, prefix, judge if head.encoding == "identity" else check)
             else:
                 yield from self._take_many(turn, body, head.form, prefix)
         except Problem as problem:
@@ -241,10 +251,17 @@ class Reception:
             429, "rate_limited", f"this key may send {key.messages_per_second:g} messages a second; wait, then send again"
         )
 
-    def _take_one(self, turn: Turn, raw: bytes, prefix: bytes) -> None:
+    def _take_unusual(self, turn: Turn, raw: bytes, prefix: bytes) -> None:
+        """Take a message that the fast reader does not know, and that is short enough to be judged where it is read."""
+        try:
+            self._take_one(turn, raw, prefix, judge)
+        except Problem as problem:
+            self.refuse(turn, problem)
+
+    def _take_one(self, turn: Turn, raw: bytes, prefix: bytes, read: Callable[[bytes], Checked]) -> None:
         self._charge(turn.key, 1, cost(1, raw))
         try:
-            message = check(raw)
+            message = read(raw)
         except Refused as refused:
             self._note(refused, turn, raw, prefix)
             raise Problem(400, refused.reason, refused.detail) from None
@@ -275,19 +292,23 @@ class Reception:
         refusals = []
         for index, raw in enumerate(raws):
             try:
-                peer_id = check(raw).peer_id
+                message = recognise(raw)
+                if message is None:
+                    yield None
+                    message = judge(raw)
             except Refused as refused:
                 self._note(refused, turn, raw, prefix)
                 refusals.append(Refusal(index, refused.reason, refused.detail))
+                continue
+            if self._keeps < 1 and not kept(message.peer_id, self._keeps):
+                self.counters.sampled_out += 1
             else:
-                if self._keeps < 1 and not kept(peer_id, self._keeps):
-                    self.counters.sampled_out += 1
-                else:
-                    lines.append((peer_id, prefix + one_line(raw)[1:] + b"\n"))
+                lines.append((message.peer_id, prefix + one_line(raw)[1:] + b"\n"))
+            if not index % CHECKED_AT_ONCE:
+                yield None
             if len(lines) >= PLACED_AT_ONCE:
                 self._place(turn, lines)
                 lines = []
-            yield None
         turn.refusals = tuple(refusals)
         turn.accepted = len(raws) - len(refusals)
         if refusals and len(raws) == 1:
