@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.open import open_logs
 from monitor_platform.measures.selection import Span, check_columns
 from monitor_platform.measures.summary import summarize
+from monitor_platform.moments import unix_ms
 
 PARAMETERS = ("from", "to", "by")
 WHERE = "where."
@@ -31,9 +32,6 @@ WHERE = "where."
 
 MOST_NAMES = 16
 """A query with hundreds of them takes one of two threads for seconds, and nobody can read its answer."""
-
-_LONGEST_MS = 15
-"""Digits; 13 are our time, 15 the year 33658."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,13 +165,8 @@ def time_ms(said: Mapping[str, str], name: str, zone: tzinfo = UTC) -> int | Non
     text = said.get(name, "").strip()
     if not text:
         return None
-    if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_MS:
-        return int(text)
     try:
         # A plus sign in a query means a space; that is how a time zone's loses its meaning.
-        at = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        return unix_ms(text.replace(" ", "+") if "T" in text else text, zone)
     except ValueError as error:
-        raise bad_parameter(
-            f"{name!r} is {text[:40]!r}; it needs Unix milliseconds or a time such as 2012-08-07T09:30:00Z"
-        ) from error
-    return round((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp() * 1000)
+        raise bad_parameter(f"{name!r}: {error}") from error

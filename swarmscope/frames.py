@@ -10,8 +10,8 @@ from monitor_platform.measures.open import open_logs
 from monitor_platform.measures.quality.catalogue import catalogue, chosen, mos_of
 from monitor_platform.measures.quality.model import call
 from monitor_platform.measures.selection import Selection, Span
+from monitor_platform.moments import END_OF_TIME_MS, unix_ms
 from monitor_platform.placing import Placing
-from swarmscope.moment import END_OF_TIME_MS, unix_ms
 
 _FORMS = ("pandas", "polars", "duckdb")
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from monitor_platform.moments import END_OF_TIME_MS, unix_ms
 from monitor_platform.placing import Placing
 from monitor_platform.scoring import Scoring
 from swarmscope.commands import end_over, or_defaults
-from swarmscope.moment import END_OF_TIME_MS, unix_ms
 from swarmscope.plain_text import plain_json
 from swarmscope.summary_text import flat, print_tables
 

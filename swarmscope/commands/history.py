@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from monitor_platform.moments import END_OF_TIME_MS, unix_ms
 from monitor_platform.placing import Placing
 from monitor_platform.scoring import MosFlags
 from swarmscope.commands import end_over, or_defaults
-from swarmscope.moment import END_OF_TIME_MS, unix_ms
 from swarmscope.plain_text import plain, plain_json
 
 if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it

@@ -21,8 +21,8 @@ from feedback_server.archive.reading import Lost, Readable, Records, form_of, re
 from feedback_server.settings import FORMS
 from feedback_wire.frames import Damage
 from feedback_wire.log_name import Form
+from monitor_platform.moments import unix_ms
 from swarmscope.commands import end_over, refuse
-from swarmscope.moment import unix_ms
 from swarmscope.plain_text import plain
 from swarmscope.replay import replay
 from swarmscope.sending import check_url

@@ -32,9 +32,9 @@ from feedback_wire.log_name import Form, LogName
 from feedback_wire.problem import Problem
 from monitor_platform.api import Request
 from monitor_platform.dashboard.question import Question
+from monitor_platform.moments import unix_ms
 from monitor_platform.reading.verified_log import open_log
 from monitor_platform.retrieval.client import checked_url
-from swarmscope.moment import unix_ms
 
 _keys = Keys(read_terms(["key-of-a-test"], None))
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from feedback_wire.log_name import Form
-from swarmscope.moment import unix_ms
+from monitor_platform.moments import unix_ms
 from tests.monitor_platform.measures.samples import BEGIN_MS, record, write_log
 
 RECORDS = [

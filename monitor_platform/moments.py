@@ -1,0 +1,55 @@
+"""A moment as people write it, on the command line and in an address: ISO 8601, or Unix milliseconds.
+
+A number of another unit is refused, since it would be read as another time without a word: 1700000000 seconds, which are in
+November 2023, are in January 1970 if they are taken for milliseconds.
+"""
+
+from datetime import UTC, datetime, tzinfo
+
+# The year 33658: milliseconds of more than 15 digits are a mistake.
+END_OF_TIME_MS = 10**15
+
+# 12 digits of milliseconds begin in March 1973. As seconds, 9 to 11 digits are the years 1973 to 5138.
+_LEAST_DIGITS = 12
+_MOST_DIGITS = 15
+_DATE_DIGITS = len("20120807")
+
+_EXAMPLE = "2012-08-07T09:30Z"
+_WRITE = f"write {_EXAMPLE} or Unix milliseconds"
+
+
+def unix_ms(text: str, zone: tzinfo = UTC) -> int:
+    """Unix milliseconds of the moment in `text`, in `zone` unless it names one; ValueError says what is wrong."""
+    if text.isascii() and text.isdecimal() and len(text) != _DATE_DIGITS:
+        return _milliseconds(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text[:40]!r} is no time; {_WRITE}") from error
+    try:
+        return round((moment if moment.tzinfo else _in_zone(moment, zone)).timestamp() * 1000)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is at the end of the calendar; {_WRITE}") from error
+
+
+def _milliseconds(digits: str) -> int:
+    if _LEAST_DIGITS <= len(digits) <= _MOST_DIGITS or digits == "0":
+        return int(digits)
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"{digits[:40]!r} is too large for Unix milliseconds, which have 13 digits today; {_WRITE}")
+    if len(digits) > _DATE_DIGITS:
+        raise ValueError(f"{digits!r} looks like Unix seconds; write Unix milliseconds ({digits}000) or a time such as {_EXAMPLE}")
+    raise ValueError(f"{digits!r} is no time; {_WRITE}")
+
+
+def _in_zone(moment: datetime, zone: tzinfo) -> datetime:
+    """`moment` on the clocks of `zone`; ValueError where they skip it or show it twice."""
+    first, second = moment.replace(tzinfo=zone, fold=0), moment.replace(tzinfo=zone, fold=1)
+    offset, other = first.utcoffset(), second.utcoffset()
+    if offset == other or offset is None or other is None:
+        return first
+    if offset < other:
+        raise ValueError(f"{moment.isoformat()} does not exist in {zone}: clocks are set forward over it; write a later time")
+    raise ValueError(
+        f"{moment.isoformat()} comes twice in {zone}: clocks are set back; write {first.isoformat()} or {second.isoformat()}"
+    )
