@@ -1,6 +1,7 @@
 """`python -m endhost_sdk send URL`: one message, to see that a coordinator takes it. Unlike the SDK it waits for the answer."""
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -20,9 +21,12 @@ _EXAMPLES = """examples:
 
 def main() -> int:
     """The exit code: 0 if the coordinator has the message on disk, 1 if not, 2 if the command line cannot be read."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # no print fails in a locale that lacks a character
     arguments = _parser().parse_args()
     try:
-        return _send(arguments.url, arguments.key, Session(peer_id=arguments.peer_id, channel=arguments.channel))
+        return _send(arguments.url, arguments.key, Session(peer_id=_text(arguments.peer_id), channel=_text(arguments.channel)))
     except (Unreachable, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         if isinstance(error, Unreachable):
@@ -44,6 +48,15 @@ def _send(url: str, key: str | None, session: Session) -> int:
         return 0
     print(f"error: the coordinator did not take it: {verdict.detail}", file=sys.stderr)
     return 1
+
+
+def _text(argument: str) -> str:
+    """An argument as UTF-8, where the locale could not read it."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(argument).decode(errors="replace")
+    return argument
 
 
 def _parser() -> argparse.ArgumentParser:

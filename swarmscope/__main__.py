@@ -5,10 +5,12 @@ import signal
 import sys
 
 from swarmscope.commands import end_over, refuse
+from swarmscope.streams import print_everywhere
 
 
 def main() -> None:
     """Run the command that the arguments name; Ctrl-C where nobody waits for it, in the first second say, shows no traceback."""
+    print_everywhere()
     try:
         _main()
     except KeyboardInterrupt:

@@ -46,6 +46,28 @@ def refuse_fractions(_app: App, _commands: tuple[str, ...], arguments: ArgumentC
                     raise CycloptsError(msg=f"{argument.name} {token.value} is no whole number; give one such as 60")
 
 
+def read_as_utf8(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Read texts as UTF-8 where the locale cannot, such as C; names of files stay as Python reads them, since it opens them so."""
+    for argument in arguments:
+        if Path not in _types_in(argument.hint):
+            argument.tokens[:] = [token.evolve(value=_utf8(token.value, argument.name)) for token in argument.tokens]
+
+
+def _types_in(hint: Any) -> set[Any]:  # noqa: ANN401 - a type form
+    return {hint}.union(*map(_types_in, get_args(hint)))
+
+
+def _utf8(text: str, name: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes that the locale could not read
+        try:
+            return os.fsencode(text).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise CycloptsError(msg=f"{name} is no text in UTF-8") from error
+    return text
+
+
 # Imported when they are called, so what each of them does has to be said here.
 COMMANDS = {
     "demo": "Run all of it on this machine, with a simulated audience.",
@@ -73,7 +95,7 @@ app = App(
         "Exit codes: 0 if all went well; 2 if a flag or a setting cannot be taken; 1 for what went wrong later.\n\n"
         "First steps: swarmscope demo"
     ),
-    config=[Environment("SWARMSCOPE_"), SETTINGS_FILE, refuse_fractions],
+    config=[Environment("SWARMSCOPE_"), SETTINGS_FILE, refuse_fractions, read_as_utf8],
     default_parameter=Parameter(negative="", consume_multiple=False),
 )
 for place, (name, summary) in enumerate(COMMANDS.items()):

@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from monitor_platform.placing import Placing
 from monitor_platform.scoring import Scoring
 from swarmscope.commands import end_over, or_defaults, refuse
+from swarmscope.streams import print_data
 
 if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
     from monitor_platform.alerts.watch import Told
@@ -71,6 +72,7 @@ def _print(told: "Told", as_json: bool) -> None:
     from monitor_platform.alerts.telling import clock, sentence, title
 
     if as_json:
+        print_data()
         print(json.dumps(facts_of(told.alert, told.evidence), ensure_ascii=False))
         return
     alert = told.alert

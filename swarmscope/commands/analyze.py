@@ -17,6 +17,7 @@ from monitor_platform.placing import Placing
 from monitor_platform.scoring import Scoring
 from swarmscope.commands import end_over, or_defaults
 from swarmscope.plain_text import plain_json
+from swarmscope.streams import print_data
 from swarmscope.summary_text import flat, print_tables
 
 if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
@@ -140,6 +141,8 @@ def analyze(
         end_over(error, "swarmscope analyze")
     if not summary["messages"]:
         sys.exit(f"swarmscope analyze: no records in {', '.join(map(str, paths))}{_within(asked, filters)}")
+    if as_json or as_csv:
+        print_data()
     if as_json:
         print(plain_json(summary))
     elif rows is not None or as_csv or parquet:

@@ -17,6 +17,7 @@ from monitor_platform.placing import Placing
 from monitor_platform.scoring import MosFlags
 from swarmscope.commands import end_over, or_defaults
 from swarmscope.plain_text import plain, plain_json
+from swarmscope.streams import print_data
 
 if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
     from monitor_platform.history.catch_up import Progress
@@ -212,6 +213,8 @@ def _progress() -> "Iterator[Progress]":
 
 
 def _print(rows: Sequence[Row], zone: tzinfo, *, as_json: bool, as_csv: bool) -> None:
+    if as_json or as_csv:
+        print_data()
     if as_json:
         print(plain_json(rows))
     elif as_csv:

@@ -9,6 +9,7 @@ from cyclopts import App
 from feedback_wire.message import message_schema
 from feedback_wire.openapi import text_of
 from feedback_wire.record import record_schema
+from swarmscope.streams import print_data
 
 command = App(
     name="schema",
@@ -32,6 +33,7 @@ def schema(*, record: bool = False, service: Literal["coordinator", "feedback-se
     service
         The OpenAPI 3.1 description of this service instead; it serves the same at /openapi.json.
     """
+    print_data()
     if service is not None:
         print(text_of(import_module(f"{_PACKAGES.get(service, service)}.openapi").openapi()), end="")
         return

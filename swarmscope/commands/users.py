@@ -81,9 +81,16 @@ def names(*, file: UserFile = DEFAULT) -> None:
 
 
 def _password(name: str) -> str:
+    # Browsers send passwords in UTF-8, so they are read as such, whatever the locale.
     if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    password = getpass.getpass(f"Password of {name}: ")
-    if getpass.getpass("Once more: ") != password:
+        try:
+            return sys.stdin.buffer.readline().decode("utf-8-sig").rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise ValueError("the password on standard input is no text in UTF-8; nothing is changed") from None
+    try:
+        password, again = getpass.getpass(f"Password of {name}: "), getpass.getpass("Once more: ")
+    except UnicodeDecodeError:
+        raise ValueError("this locale cannot read that password; pipe it in, or use a UTF-8 locale such as C.UTF-8") from None
+    if again != password:
         raise ValueError("the two were not the same; nothing is changed")
     return password

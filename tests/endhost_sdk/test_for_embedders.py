@@ -54,6 +54,15 @@ def test_the_first_message_is_shown_with_its_answer(coordinator):
     assert "k-env" not in done.stdout + done.stderr
 
 
+def test_the_first_message_is_shown_and_sent_as_typed_in_a_locale_without_its_characters(coordinator):
+    server = coordinator()
+    typed = os.fsdecode("羽毛球".encode())
+    done = send("send", server.url, "--channel", typed, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert done.returncode == 0, done.stderr
+    assert '"channel": "\\u7fbd\\u6bdb\\u7403"' in done.stdout
+    assert server.accepted[0]["channel"] == "羽毛球"
+
+
 @pytest.mark.parametrize(
     ("answer", "says"),
     [

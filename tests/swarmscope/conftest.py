@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from feedback_wire import routes
+from feedback_wire.problem import Problem
+
 
 class Receiver(ThreadingHTTPServer):
     """Notes every attempt, and answers what `answer(number of the attempt)` says: a status, or None for no answer at all."""
@@ -42,8 +45,9 @@ class _Handler(BaseHTTPRequestHandler):
         if status is None:
             self.close_connection = True
             return
-        said = b'{"accepted":1}' if status == 202 else b'{"reason":"on_purpose","detail":"the test wants it so"}'
+        said = b'{"accepted":1}' if status == 202 else Problem(status, "invalid_field", "the test wants it so").body()
         self.send_response(status)
+        self.send_header("Content-Type", routes.JSON if status == 202 else routes.PROBLEM)
         self.send_header("Content-Length", str(len(said)))
         self.end_headers()
         self.wfile.write(said)

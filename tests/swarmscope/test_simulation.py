@@ -94,7 +94,7 @@ def test_what_is_refused_for_good_is_counted_by_reason_and_not_sent_again(receiv
     tally, truth = run(coordinator.url)
     refused = sum(status == 400 for _, _, status in coordinator.attempts)
     assert refused > 10
-    assert tally.refused == {"on_purpose": refused}
+    assert tally.refused == {"invalid_field": refused}
     assert len({body for body, _, _ in coordinator.attempts}) == len(coordinator.attempts)
     assert truth["messages"] + refused == tally.built
 
@@ -130,10 +130,10 @@ def test_the_command_writes_the_truth_and_ends_with_0(receiver, tmp_path):
 
 
 def test_the_command_ends_with_1_and_says_why_when_messages_were_refused(receiver):
-    done = simulate("--coordinator", receiver(lambda _: 401).url)
+    done = simulate("--coordinator", receiver(lambda _: 400).url)
     assert done.returncode == 1
     assert "refused" in done.stderr
-    assert "on_purpose" in done.stderr
+    assert "invalid_field" in done.stderr
 
 
 def test_a_setting_that_cannot_work_is_refused_in_one_line():
