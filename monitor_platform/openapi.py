@@ -11,14 +11,13 @@ from feedback_wire.openapi import COUNT, TEXT, Schema, content, description, hea
 from monitor_platform.history.periods import Unit
 from monitor_platform.history.schema import DIMENSIONS as KEPT
 from monitor_platform.measures.selection import DIMENSIONS, EXTRA, IDENTITIES
-from monitor_platform.measures.summary import DISTRIBUTIONS
+from monitor_platform.measures.summary import COSTS, DISTRIBUTIONS
 
 HISTORY = "/api/v1/history/"
 
 _NUMBER: Schema = {"type": ["number", "null"]}
 _SPREAD: Schema = {"type": "object", "required": ["mean", "p50", "p95"], "additionalProperties": _NUMBER}
-_OF_ALL = ("duplicates", "unreadable", "lost")
-_NUMBERS = ("messages", *_OF_ALL, "peers", "sessions", "contribution_ratio", "online_s_per_view", "online_s_per_peer")
+_NUMBERS = ("messages", *COSTS, "peers", "sessions", "contribution_ratio", "online_s_per_view", "online_s_per_peer")
 _TIME: Schema = TEXT | {"description": "ISO 8601, in UTC unless it says otherwise, or Unix milliseconds"}
 _ENDS = {"from": COUNT | {"type": ["integer", "null"]}, "to": COUNT | {"type": ["integer", "null"]}}
 
@@ -116,6 +115,6 @@ _OWN: dict[str, tuple[Schema, ...]] = {
 }
 _STATUS: Schema = _object(
     complete={"type": "boolean"},
-    **dict.fromkeys(("done_bytes", "all_bytes", "logs", "messages", "duplicates", "unreadable"), COUNT),
+    **dict.fromkeys(("done_bytes", "all_bytes", "logs", "messages", "duplicates", "conflicts", "unreadable"), COUNT),
     error=TEXT,
 )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # `--help` need not wait for rich's tables
 Summary = dict[str, Any]
 """The one shape of numbers, as `monitor_platform.measures.summary` makes it."""
 
-COUNTS = ("messages", "duplicates", "unreadable", "lost", "peers", "sessions")
+COUNTS = ("messages", "duplicates", "conflicts", "unreadable", "lost", "implausible", "peers", "sessions")
 SINGLES = ("contribution_ratio", "online_s_per_view", "online_s_per_peer")
 SPREADS = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "startup_ms", "mos")
 PARTS = ("mean", "p50", "p95")

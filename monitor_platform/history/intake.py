@@ -38,10 +38,11 @@ _COLUMNS = (*_OWN, *DIMENSIONS, *MEANS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What became of some logs: messages counted, copies left out, records beyond reading."""
+    """What became of some logs: messages counted, copies and other messages under a known number left out, records unreadable."""
 
     messages: int = 0
     copies: int = 0
+    conflicts: int = 0
     unreadable: int = 0
     logs: int = 0
 
@@ -56,21 +57,30 @@ def take_in(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator,
     """
     with ExitStack() as opened, closing(Gathering(locator, store.basis.mos, columns=_COLUMNS)) as table:
         lost = _read(table, [opened.enter_context(open_log(file.path)) for file in files])
-        table.settle()
         arrived = _arrived(table)
     with store.writing() as db:
         counted, known = _count(db, arrived, round(store.basis.period_s * 1000))
-        copied = Counter() if again else arrived.copied + known
+        left_out = {
+            "copies": Counter() if again else arrived.copied + known,
+            "conflicts": Counter() if again else arrived.conflicting,
+        }
         note(db, files, dict(zip(files, lost, strict=True)))
-        if copied:
-            db.executemany("INSERT INTO copies VALUES (?, ?)", list(copied.items()))
-    return Taken(messages=counted, copies=copied.total(), unreadable=sum(lost), logs=len(files))
+        for name, by_hour in left_out.items():
+            if by_hour:
+                db.executemany(f"INSERT INTO {name} VALUES (?, ?)", list(by_hour.items()))
+    totals = {name: by_hour.total() for name, by_hour in left_out.items()}
+    return Taken(messages=counted, unreadable=sum(lost), logs=len(files), **totals)
 
 
 def _read(table: Gathering, logs: Sequence[VerifiedLog]) -> list[int]:
     """Put the records of `logs` into the empty `table`; how many of each could not be read."""
-    for _, alike in groupby(sorted(logs, key=_form), key=_form):
-        table.add_all(list(alike))
+    groups = [list(alike) for _, alike in groupby(sorted(logs, key=_form), key=_form)]
+    for alike in groups:
+        table.add_all(alike)
+    if table.several():
+        for alike in groups:
+            table.compare(alike)
+    table.settle()
     lost = [log.lost for log in logs]
     if lost:  # lines that an engine skipped in a whole frame: nobody knows in which log, so the last one answers for them
         lost[-1] += table.unreadable - sum(lost)
@@ -83,11 +93,12 @@ def _form(log: VerifiedLog) -> tuple[str, tuple[str, ...]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Arrived:
-    """Messages of a batch, the combinations of dimensions that their column `slice` numbers, and their copies by hour."""
+    """Messages of a batch, the combinations of dimensions that their column `slice` numbers, and what was left out by hour."""
 
     messages: pa.Table
     slices: pa.Table
     copied: Counter[int]
+    conflicting: Counter[int]
 
 
 def _arrived(table: Gathering) -> _Arrived:
@@ -102,8 +113,14 @@ def _arrived(table: Gathering) -> _Arrived:
         return _Arrived(
             messages=messages,
             slices=cursor.sql("FROM temp.arrived").to_arrow_table(),
-            copied=Counter(dict(cursor.execute(f"SELECT received_ms // {HOUR_MS}, count(*) FROM duplicate GROUP BY 1").fetchall())),
+            copied=_left_out_by_hour(cursor, "NOT conflict"),
+            conflicting=_left_out_by_hour(cursor, "conflict"),
         )
+
+
+def _left_out_by_hour(cursor: duckdb.DuckDBPyConnection, which: str) -> Counter[int]:
+    sql = f"SELECT received_ms // {HOUR_MS}, count(*) FROM duplicate WHERE {which} GROUP BY 1"
+    return Counter(dict(cursor.execute(sql).fetchall()))
 
 
 def _count(db: duckdb.DuckDBPyConnection, arrived: _Arrived, period_ms: int) -> tuple[int, Counter[int]]:

@@ -125,7 +125,7 @@ SESSION_HOUR = Rollup(
         Column(name="max_uptime_ms", kind="BIGINT", of_messages="max(uptime_ms)", merged="max(max_uptime_ms)"),
         *_latest("startup_ms", "startup_seq", "seq::HUGEINT"),
         *_latest("heard_startup_ms", "heard_rank", RANK),
-        # Cumulative in a session, so the largest is the last.
+        # Kept by the format, read by nothing: the largest is the last only if the end host did not begin to count anew.
         _merging("max", "stall_count", "BIGINT", "stall_count"),
         _merging("max", "stall_ms", "BIGINT", "stall_ms"),
         _merging("max", "played_ms", "BIGINT", "played_ms"),
@@ -187,6 +187,9 @@ UNFOLDED = "hour IN (FROM unfolded)"
 FOLDED = "hour NOT IN (FROM unfolded)"
 """SQL: whether anything has come into an hour since it was folded."""
 
+CONFLICTS = "CREATE TABLE IF NOT EXISTS conflicts (hour INTEGER, conflicts BIGINT)"
+"""A history that an earlier version began has no such table, and gets it when it is opened."""
+
 TABLES = (
     *(rollup.table for rollup in (*ROLLUPS, HOUR)),
     "CREATE TABLE attendance (hour INTEGER, dimension VARCHAR, value VARCHAR, minute INTEGER, weight HUGEINT)",
@@ -194,6 +197,7 @@ TABLES = (
     "CREATE TABLE sessions (id INTEGER, name VARCHAR)",
     f"CREATE TABLE slices (id INTEGER, {', '.join(f'{name} VARCHAR' for name in DIMENSIONS)})",
     "CREATE TABLE copies (hour INTEGER, copies BIGINT)",
+    CONFLICTS,
     "CREATE TABLE unfolded (hour INTEGER)",
     "CREATE TABLE logs (name VARCHAR, stem VARCHAR, bytes BIGINT, modified_ns BIGINT, sha256 VARCHAR, unreadable BIGINT)",
     "CREATE TABLE facts (name VARCHAR, value VARCHAR)",

@@ -15,7 +15,7 @@ from typing import Self
 import duckdb
 
 from monitor_platform.history.attendance import count_unfolded
-from monitor_platform.history.schema import FORMAT, HOUR, HOUR_MS, MINUTE, ROLLUPS, TABLES, UNFOLDED
+from monitor_platform.history.schema import CONFLICTS, FORMAT, HOUR, HOUR_MS, MINUTE, ROLLUPS, TABLES, UNFOLDED
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.selection import Span
 
@@ -122,7 +122,7 @@ class HistoryStore:
             [(days, messages)] = db.execute(
                 "SELECT count(DISTINCT hour // 24), coalesce(sum(messages), 0)::BIGINT FROM session_hour WHERE hour < $hour", hour
             ).fetchall()
-            for table in (*(rollup.name for rollup in (*ROLLUPS, HOUR)), "copies", "unfolded", "attendance"):
+            for table in (*(rollup.name for rollup in (*ROLLUPS, HOUR)), "copies", "conflicts", "unfolded", "attendance"):
                 db.execute(f"DELETE FROM {table} WHERE hour < $hour", hour)
             # Numbers are given anew: one that still stands for somebody in any table has to stay his.
             db.execute("DELETE FROM peers WHERE id NOT IN (SELECT peer FROM session_hour UNION SELECT peer FROM presence)")
@@ -153,6 +153,8 @@ class HistoryStore:
         wanted = (basis.facts if basis is not None else known) | {"format": str(FORMAT)}
         if known != wanted:
             raise ValueError(f"the history in {self.folder} was built {_difference(known, wanted)}")
+        with self.writing() as db:
+            db.execute(CONFLICTS)
         return Basis.of_facts(known)
 
     def _make(self, basis: Basis) -> Basis:

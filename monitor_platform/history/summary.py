@@ -11,17 +11,18 @@ from typing import Any
 import duckdb
 
 from monitor_platform.history.cut import Cut, mean_sums, weighed, whole_hours
-from monitor_platform.history.schema import MEANS
+from monitor_platform.history.schema import BLOCK, MEANS
 from monitor_platform.history.store import HistoryStore, extent
 from monitor_platform.measures.exact import exact_sum, exact_sum_where, number, quotient
+from monitor_platform.measures.loss import plausible
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.statistics import Group, Rows, quantiles
-from monitor_platform.measures.summary import DISTRIBUTIONS, RATES
+from monitor_platform.measures.summary import COSTS, DISTRIBUTIONS, RATES
 
 Summary = dict[str, Any]
 _Numbers = dict[Group, dict[str, Any]]
 
-_ORDER = ("messages", "duplicates", "unreadable", "lost", "peers", "sessions", "contribution_ratio", *DISTRIBUTIONS)
+_ORDER = ("messages", *COSTS, "peers", "sessions", "contribution_ratio", *DISTRIBUTIONS)
 MEDIAN_AND_P95 = (Fraction(1, 2), Fraction(19, 20))
 
 
@@ -36,7 +37,14 @@ def summarize(
     with store.reading() as cursor:
         messages = _over_messages(cursor, Cut(span, where, by))
         rest = (_over_peers(cursor, Cut(span, where, by)), _over_sessions(cursor, Cut(span, where, by)))
-        cost = {"duplicates": _copies(cursor, span), "unreadable": _unreadable(cursor), "lost": _lost(cursor, span)}
+        lost, implausible = _missing(cursor, span)
+        cost = {
+            "duplicates": _left_out(cursor, span, "copies"),
+            "conflicts": _left_out(cursor, span, "conflicts"),
+            "unreadable": _unreadable(cursor),
+            "lost": lost,
+            "implausible": implausible,
+        }
     numbers = {group: _shape(found, *(other[group] for other in rest)) for group, found in messages.items()}
     total = numbers.pop((None,) * len(by))
     covered = whole_hours(span) if span is not None else extent(store)
@@ -63,7 +71,7 @@ def session_means(
 
 
 def _shape(*parts: Mapping[str, Any]) -> dict[str, Any]:
-    known: dict[str, Any] = {"duplicates": None, "unreadable": None, "lost": None}
+    known: dict[str, Any] = dict.fromkeys(COSTS)
     for part in parts:
         known |= part
     known["online_s_per_peer"] = quotient(known.pop("online"), known.pop("all_peers"))
@@ -113,20 +121,53 @@ def _over_sessions(cursor: duckdb.DuckDBPyConnection, cut: Cut) -> _Numbers:
     }
 
 
-def _copies(cursor: duckdb.DuckDBPyConnection, span: Span | None) -> int:
-    hours = Cut(span, {}).condition("copies")
-    return int(cursor.execute(f"SELECT coalesce(sum(copies), 0) FROM copies WHERE {hours}").fetchall()[0][0])
+def _left_out(cursor: duckdb.DuckDBPyConnection, span: Span | None, table: str) -> int:
+    hours = Cut(span, {}).condition(table)
+    return int(cursor.execute(f"SELECT coalesce(sum({table}), 0) FROM {table} WHERE {hours}").fetchall()[0][0])
 
 
 def _unreadable(cursor: duckdb.DuckDBPyConnection) -> int:
     return int(cursor.execute("SELECT coalesce(sum(unreadable), 0) FROM logs").fetchall()[0][0])
 
 
-def _lost(cursor: duckdb.DuckDBPyConnection, span: Span | None) -> float:
-    rows = Cut(span, {}).rows("session_hour", "session", "weight", "messages", "min_seq", "max_seq")
-    missing = "(max(max_seq) - min(min_seq) + 1 - sum(messages))::BIGINT AS missing"
-    # Few sessions have lost anything, and only they are weighed.
-    sessions = rows.each("session", "max(weight) AS weight", missing)
-    sql = f"SELECT {weighed('missing')} FROM ({sessions.sql}) WHERE missing <> 0"
-    [(lost,)] = cursor.execute(sql, sessions.parameters).fetchall()
-    return number(lost)
+def _missing(cursor: duckdb.DuckDBPyConnection, span: Span | None) -> tuple[float, int]:
+    """Lost messages, and implausible numbers, of the sessions in `span`; what was received outside of it is not missing."""
+    rows = Cut(span, {}).rows("session_hour", "session", "weight", "messages", "min_seq", "max_seq", "first_ms", "last_ms")
+    each = rows.each(
+        "session",
+        *("session", "max(weight) AS weight", "min(min_seq) AS low", "max(max_seq) AS high", "sum(messages)::BIGINT AS heard"),
+        "max(last_ms) - min(first_ms) AS elapsed_ms",
+    )
+    # Few sessions have lost anything, and only they are looked at closely.
+    cursor.execute(f"CREATE OR REPLACE TEMP TABLE broken AS FROM ({each.sql}) WHERE high - low + 1 <> heard", each.parameters)
+    sql = f"""
+        SELECT {weighed("lost")}, coalesce(sum(missing - lost), 0)::HUGEINT FROM (
+            SELECT weight, missing, {plausible("missing", "elapsed_ms")} AS lost FROM (
+                SELECT weight, elapsed_ms, high - low + 1 - coalesce(received, heard) AS missing
+                FROM broken LEFT JOIN ({_received() if span is not None else _NOTHING_ELSE}) AS known USING (session)
+            )
+        )
+    """
+    [(lost, implausible)] = cursor.execute(sql).fetchall()
+    return number(lost), int(implausible)
+
+
+_NOTHING_ELSE = "SELECT NULL::INTEGER AS session, NULL::BIGINT AS received WHERE false"
+
+
+def _received() -> str:
+    """SQL: how many numbers from `low` to `high` were received of each session in `broken`, at any time."""
+    bits = f"bit_count(bit_or(numbers) & {_mask('low', 'high')})"
+    return f"""
+        SELECT session, sum(received)::BIGINT AS received FROM (
+            SELECT session, block, {bits} AS received FROM seen JOIN broken USING (session)
+            WHERE block BETWEEN low // {BLOCK} AND high // {BLOCK} GROUP BY session, block, low, high
+        ) GROUP BY session
+    """
+
+
+def _mask(low: str, high: str) -> str:
+    """SQL: the bits of a block whose numbers lie from `low` to `high`, of which some do."""
+    first = f"greatest(0, {low} - block * {BLOCK})"
+    last = f"least({BLOCK - 1}, {high} - block * {BLOCK})"
+    return f"(({2**BLOCK - 1}::UBIGINT >> ({BLOCK - 1} - {last} + {first})::UBIGINT) << {first}::UBIGINT)"

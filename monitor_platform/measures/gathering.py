@@ -10,7 +10,9 @@ from collections.abc import Collection, Iterable, Sequence
 import duckdb
 
 from monitor_platform.geo.locator import Locator
-from monitor_platform.measures.intake import PLACED, RANK, Added, missing_text, one, place_addresses
+from monitor_platform.measures.copies import CONTENT, DUPLICATE, RANK, judged
+from monitor_platform.measures.elsewhere import OUTSIDE
+from monitor_platform.measures.intake import PLACED, Added, missing_text, one, place_addresses
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.quality.catalogue import Models
 from monitor_platform.measures.quality.model import Model
@@ -41,6 +43,8 @@ class Gathering(FeedbackTable):
     """A table that only grows, then is settled, then is read: by measures that need no more than `columns`."""
 
     compressed_every = _COMPRESSED_EVERY
+    _rows = "message"
+    _whole = False
 
     def __init__(self, locator: Locator, mos: MosModel, *, models: Models | None = None, columns: Collection[str]) -> None:
         self._fields = [field for field in ROW_FIELDS if field.name in _ALWAYS.union(columns)]
@@ -48,34 +52,70 @@ class Gathering(FeedbackTable):
         self._placed = not PLACED.isdisjoint(columns)
         super().__init__(locator, mos, models=models)
 
+    def several(self) -> list[int]:
+        """When the records were received of which there are several with one identity, in order; none, as a rule.
+
+        What those contain has to be compared before the table is settled: `compare` every log that may hold one of them.
+        """
+        with self.changing() as db:
+            return _several(db)
+
+    def compare(self, logs: Sequence[VerifiedLog]) -> None:
+        """Read in `logs` (one form, same columns), read before, what the records contain of which there are several."""
+        logs = [log for log in logs if log.records != 0]
+        if not logs:
+            return
+        rows, parameters = readable_rows_sql(logs)
+        columns = ", ".join(self._columns)
+        with self.changing() as db:
+            db.execute(
+                f"INSERT INTO again SELECT {columns}, {CONTENT}, sent_ms FROM ({rows}) SEMI JOIN several USING (session_id, seq)",
+                parameters,
+            )
+
+    def compared(self) -> bool:
+        """Whether everything that has to be compared was read."""
+        with self.changing() as db:
+            return one(db.execute("SELECT coalesce(sum(copies), 0) FROM several")) <= one(db.execute("SELECT count(*) FROM again"))
+
     def settle(self) -> int:
         """Leave out the copies of messages and place the addresses; how many copies there were. To be called once, at the end."""
         with self.changing() as db:
-            copies = _leave_out_copies(db)
+            copies = _leave_out_copies(db) if one(db.execute("SELECT count(*) FROM several")) else 0
             if self._placed:
                 place_addresses(db, "SELECT DISTINCT ip FROM message", self.locator)
             db.execute(f"CREATE VIEW feedback AS {self._view()}")
         return copies
 
+    @property
+    def _columns(self) -> list[str]:
+        return [field.name for field in self._fields] + ["extra"] * self._extra
+
     def _schema(self) -> str:
         types = [f"{field.name} {SQL_TYPES[field.kind]}" for field in self._fields] + ["extra JSON"] * self._extra
         return f"""
             CREATE TABLE message ({", ".join(types)});
-            CREATE TABLE duplicate (received_ms BIGINT);
+            CREATE TEMP TABLE again ({", ".join(types)}, content UBIGINT, sent BIGINT);
+            CREATE TEMP TABLE several (session_id VARCHAR, seq BIGINT, copies BIGINT);
+            {DUPLICATE};
+            {OUTSIDE};
             CREATE TABLE place (ip VARCHAR, country VARCHAR, area VARCHAR, district VARCHAR, located_isp VARCHAR);
         """
 
-    def _intake(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
+    def _intake(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None, only: str = "") -> Added:
         lost = sum(log.lost for log in logs)
         logs = [log for log in logs if log.records != 0]
         if not logs:
             return Added(records=0, duplicates=0, unreadable=lost)
-        columns = [field.name for field in self._fields] + ["extra"] * self._extra
-        readable, parameters = readable_rows_sql(logs, columns)
+        readable, parameters = readable_rows_sql(logs, self._columns)
+        if only:
+            readable = f"SELECT * FROM ({readable}) SEMI JOIN {only} USING (session_id, seq)"
         kept = one(db.execute(f"INSERT INTO message BY NAME {readable}", parameters))
+        if only:
+            return Added(records=kept, duplicates=0, unreadable=0)
         # Headers say how many records there are. Bare JSON lines have no headers: they are read once more to be counted.
         bare = any(log.records is None for log in logs)
-        rows = f"({rows_sql(logs, columns)[0]})"
+        rows = f"({rows_sql(logs, self._columns)[0]})"
         records = one(db.execute(f"SELECT count(*) FROM {rows}", parameters)) if bare else sum(log.records or 0 for log in logs)
         reasons = Counter(dict(db.execute(unreadable_sql(rows), parameters).fetchall())) if records > kept else Counter()
         return Added(records=kept, duplicates=0, unreadable=max(0, records - kept) + lost, reasons=reasons)
@@ -90,25 +130,37 @@ class Gathering(FeedbackTable):
         return f"SELECT {chosen} FROM message {'JOIN place USING (ip)' if self._placed else ''}"
 
 
-def _leave_out_copies(db: duckdb.DuckDBPyConnection) -> int:
+def _several(db: duckdb.DuckDBPyConnection) -> list[int]:
+    """Fill the table `several`; when its records were received."""
     rows = one(db.execute("SELECT count(*) FROM message"))
     parts = rows // _COMPARED_AT_ONCE + 1
-    return sum(_leave_out_part(db, parts, part) for part in range(parts))
+    for part in range(parts):
+        _note_several(db, f"hash(session_id) % {parts} = {part}" if parts > 1 else "true")
+    if not one(db.execute("SELECT count(*) FROM several")):
+        return []
+    found = db.execute("SELECT DISTINCT received_ms FROM message SEMI JOIN several USING (session_id, seq) ORDER BY received_ms")
+    return [received_ms for (received_ms,) in found.fetchall()]
 
 
-def _leave_out_part(db: duckdb.DuckDBPyConnection, parts: int, part: int) -> int:
-    within = f"hash(session_id) % {parts} = {part}" if parts > 1 else "true"
+def _note_several(db: duckdb.DuckDBPyConnection, within: str) -> None:
     # Different hashes are different messages, and cheap to count; the same hash may be two messages, so then one looks closely.
-    if one(db.execute(f"SELECT count(*) = count(DISTINCT hash(session_id, seq)) FROM message WHERE {within}")):
-        return 0
-    several = f"SELECT session_id, seq FROM message WHERE {within} GROUP BY ALL HAVING count(*) > 1"
-    db.execute(f"CREATE OR REPLACE TEMP TABLE several AS {several}")
-    if one(db.execute("SELECT count(*) FROM several")) == 0:
-        return 0
-    db.execute(f"""
-        CREATE OR REPLACE TEMP TABLE copies AS
-        SELECT message.rowid AS row, received_ms FROM message SEMI JOIN several USING (session_id, seq)
-        QUALIFY row_number() OVER (PARTITION BY session_id, seq ORDER BY {", ".join(RANK)}, message.rowid) > 1
-    """)
-    db.execute("INSERT INTO duplicate SELECT received_ms FROM copies")
-    return one(db.execute("DELETE FROM message WHERE rowid IN (SELECT row FROM copies)"))
+    if not one(db.execute(f"SELECT count(*) = count(DISTINCT hash(session_id, seq)) FROM message WHERE {within}")):
+        db.execute(
+            f"INSERT INTO several SELECT session_id, seq, count(*) FROM message WHERE {within} "
+            "GROUP BY session_id, seq HAVING count(*) > 1"
+        )
+
+
+def _leave_out_copies(db: duckdb.DuckDBPyConnection) -> int:
+    """Of the records in `several` keep the copies that count."""
+    # What could not be read again, because its log went away, is told apart by its rank alone.
+    gone = "SELECT session_id, seq FROM several ANTI JOIN (SELECT session_id, seq FROM again) AS read USING (session_id, seq)"
+    db.execute(f"INSERT INTO again BY NAME SELECT * FROM message SEMI JOIN ({gone}) AS gone USING (session_id, seq)")
+    db.execute(f"CREATE OR REPLACE TEMP TABLE copies AS {judged('again')}")
+    db.execute("DELETE FROM message WHERE (session_id, seq) IN (SELECT (session_id, seq) FROM several)")
+    db.execute("INSERT INTO message BY NAME SELECT * EXCLUDE (content, sent, place, conflict) FROM copies WHERE place = 1")
+    copies = "SELECT session_id, seq, received_ms, content, conflict FROM copies WHERE place > 1"
+    left_out = one(db.execute(f"INSERT INTO duplicate {copies}"))
+    for table in ("copies", "again", "several"):
+        db.execute(f"DROP TABLE {table}")
+    return left_out

@@ -107,8 +107,8 @@ class LiveTable(FeedbackTable):
             ).fetchall()
         return int(held)
 
-    def _intake(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
-        return take_in(db, logs, self.locator, self.mos, shown_ms, limit=self.budgets.apply)
+    def _intake(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None, only: str = "") -> Added:
+        return take_in(db, logs, self.locator, self.mos, shown_ms, limit=self.budgets.apply, only=only)
 
     def _take_in(self, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
         try:

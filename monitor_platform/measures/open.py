@@ -5,9 +5,12 @@ sealed into, or a converted copy), so one of them is enough.
 """
 
 import os
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import accumulate, groupby
+from functools import partial
+from itertools import groupby
+from math import inf
 from pathlib import Path
 
 from feedback_wire.log_name import Form, LogName
@@ -33,7 +36,7 @@ _FILES_AT_ONCE = 512
 _BYTES_STAGED = 32 * 1024 * 1024
 _BYTES_GATHERED = 96 * 1024 * 1024
 
-# A message that was sent again may be received again a while later; its first copy, which counts, may be in an earlier file.
+# A server may write a last batch into a log while the next one begins already.
 _MARGIN_S = 60
 
 
@@ -46,34 +49,106 @@ def open_logs(
     progress: Progress | None = None,
     columns: Collection[str] | None = None,
     models: Models | None = None,
+    look_around_ms: int | None = None,
 ) -> FeedbackTable:
     """A table of every record in the logs `paths`, folders searched through; with `span`, of those files that can hold it.
 
+    Of the other files the identities of messages are read, so that a copy is known as one wherever the first copy lies.
+    `look_around_ms`: only in files that begin at most that long before or behind the span; None: in all of `paths`.
     `columns`: for questions that read no others, which is several times as fast. FileNotFoundError for a path that is not there,
     ValueError for a file that is no log. Damage raises nothing: `table.damages`.
     """
-    logs = logs_for(find_logs(paths), span)
-    batches = list(_batches(logs, _BYTES_STAGED if columns is None else _BYTES_GATHERED))
-    with verified_ahead(batches) as ahead:
-        if columns is None:
-            table = FeedbackTable(locator, mos, models=models)
-            _read(table, batches, ahead, progress)
-            return table
-        gathering = Gathering(locator, mos, models=models, columns=columns)
-        _read(gathering, batches, ahead, progress)
-    gathering.settle()
+    found = find_logs(paths)
+    logs = logs_for(found, span)
+    earlier, later = _around(found, logs, span, look_around_ms)
+    reading = _Reading(_BYTES_STAGED if columns is None else _BYTES_GATHERED, progress, [*logs, *earlier])
+    if columns is None:
+        table = FeedbackTable(locator, mos, models=models)
+        reading.each(logs, table.add_all)
+        _search(table, reading, earlier, later)
+        return table
+    gathering = Gathering(locator, mos, models=models, columns=columns)
+    reading.each(logs, gathering.add_all)
+    _search(gathering, reading, earlier, later)
+    _settle(gathering, reading, [*logs, *earlier])
     return gathering
 
 
-def _read(
-    table: FeedbackTable, batches: Sequence[Sequence[Path]], ahead: Iterable[list[VerifiedLog]], progress: Progress | None
-) -> None:
-    sizes = [sum(path.stat().st_size for path in batch) for batch in batches]
-    for read_bytes, logs in zip(accumulate(sizes), ahead, strict=True):
-        for alike in _alike(logs):
-            table.add_all(alike)
-        if progress is not None:
-            progress(read_bytes, sum(sizes))
+class _Reading:
+    """Reads logs in batches and tells how far it is; `paths` are those that are read in any case."""
+
+    def __init__(self, bytes_at_once: int, progress: Progress | None, paths: Sequence[Path]) -> None:
+        self._bytes_at_once = bytes_at_once
+        self._progress = progress
+        self._all = _size(paths)
+        self._read = 0
+
+    def more(self, paths: Sequence[Path]) -> None:
+        """`paths` are to be read as well."""
+        self._all += _size(paths)
+
+    def each(self, paths: Sequence[Path], take: Callable[[list[VerifiedLog]], object]) -> None:
+        """`take` the verified logs `paths`, those together that one query can read."""
+        batches = list(_batches(paths, self._bytes_at_once))
+        with verified_ahead(batches) as ahead:
+            for batch, logs in zip(batches, ahead, strict=True):
+                for alike in _alike(logs):
+                    take(alike)
+                self._read += _size(batch)
+                if self._progress is not None:
+                    self._progress(self._read, self._all)
+
+
+def _size(paths: Iterable[Path]) -> int:
+    return sum(path.stat().st_size for path in paths)
+
+
+def _around(
+    paths: Sequence[Path], chosen: Sequence[Path], span: Span | None, look_around_ms: int | None
+) -> tuple[list[Path], list[Path]]:
+    """The logs among `paths` that begin before the span and are not `chosen`, and those that begin behind it."""
+    if span is None:
+        return [], []
+    known = set(chosen)
+    begins = {path: name.begins_s * 1000 for path in paths if path not in known and (name := _named(path)) is not None}
+    least, most = (0, inf) if look_around_ms is None else (span.from_ms - look_around_ms, span.to_ms + look_around_ms)
+    earlier = [path for path, begin_ms in begins.items() if least <= begin_ms < span.from_ms]
+    return earlier, [path for path, begin_ms in begins.items() if span.to_ms <= begin_ms <= most]
+
+
+def _search(table: FeedbackTable, reading: _Reading, earlier: Sequence[Path], later: Sequence[Path]) -> None:
+    """Copies of messages and what fills gaps, in logs outside the span; behind it, nothing but gaps can depend on what is there."""
+    if not earlier and not later:
+        return
+    table.begin_search()
+    reading.each(earlier, partial(table.search, before=True))
+    if later and table.narrow_search():
+        reading.more(later)
+        reading.each(later, partial(table.search, before=False))
+    table.end_search()
+
+
+def _settle(gathering: Gathering, reading: _Reading, logs: Sequence[Path]) -> None:
+    """Compare copies, for which the logs that hold them are read once more, and leave out all but one."""
+    received_ms = gathering.several()
+    if received_ms:
+        held = _holding(logs, received_ms)
+        reading.more(held)
+        reading.each(held, gathering.compare)
+        if not gathering.compared():  # some server's clock was set back
+            rest = set(logs) - set(held)
+            reading.each([path for path in logs if path in rest], gathering.compare)
+    gathering.settle()
+
+
+def _holding(paths: Sequence[Path], received_ms: Sequence[int]) -> list[Path]:
+    """Those of `paths` whose names tell that they can hold records of one of the moments `received_ms`, in order."""
+    ends = _ends(paths)
+    return [path for path in paths if (name := _named(path)) is None or _any_within(received_ms, name, ends[path])]
+
+
+def _any_within(received_ms: Sequence[int], name: LogName, end_ms: float) -> bool:
+    return bisect_left(received_ms, name.begins_s * 1000) < bisect_left(received_ms, end_ms)
 
 
 def find_logs(paths: Iterable[Path]) -> list[Path]:
@@ -111,21 +186,29 @@ def _below(folder: Path, real: Path) -> Iterator[tuple[Path, tuple[Path, LogName
 
 def logs_for(paths: Iterable[Path], span: Span | None) -> list[Path]:
     """Those of `paths` that can hold records of `span`: a server's log ends where its next one begins."""
-    if span is None:
-        return list(paths)
-    series: defaultdict[tuple[Path, str], set[int]] = defaultdict(set)
     paths = list(paths)
+    if span is None:
+        return paths
+    ends = _ends(paths)
+    return [
+        path
+        for path in paths
+        if (name := _named(path)) is None or (name.begins_s * 1000 < span.to_ms and ends[path] > span.from_ms)
+    ]
+
+
+def _ends(paths: Iterable[Path]) -> dict[Path, float]:
+    """When each named log ends, in Unix milliseconds: where its server's next one begins, and a while after that."""
+    series: defaultdict[tuple[Path, str], dict[int, list[Path]]] = defaultdict(dict)
     for path in paths:
         if name := _named(path):
-            series[path.parent, name.server].add(name.begins_s)
-    wanted = {(*key, begins_s) for key, begins in series.items() for begins_s in _overlapping(sorted(begins), span)}
-    return [path for path in paths if (name := _named(path)) is None or (path.parent, name.server, name.begins_s) in wanted]
-
-
-def _overlapping(begins_s: Sequence[int], span: Span) -> Iterator[int]:
-    for begin, end in zip(begins_s, [*begins_s[1:], None], strict=True):
-        if begin * 1000 < span.to_ms and (end is None or (end + _MARGIN_S) * 1000 > span.from_ms):
-            yield begin
+            series[path.parent, name.server].setdefault(name.begins_s, []).append(path)
+    ends: dict[Path, float] = {}
+    for logs in series.values():
+        begins = sorted(logs)
+        for begin, end in zip(begins, [*begins[1:], inf], strict=True):
+            ends |= dict.fromkeys(logs[begin], (end + _MARGIN_S) * 1000)
+    return ends
 
 
 def _named(path: Path) -> LogName | None:

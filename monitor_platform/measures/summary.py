@@ -13,6 +13,7 @@ import duckdb
 
 from monitor_platform.measures.exact import exact_sum, exact_sum_where, exact_weight, number, quotient
 from monitor_platform.measures.extent import extent
+from monitor_platform.measures.loss import plausible
 from monitor_platform.measures.selection import Selection, Span
 from monitor_platform.measures.statistics import Group, Quantiles, Rows, equally_weighted, quantiles
 from monitor_platform.measures.table import FeedbackTable
@@ -23,6 +24,9 @@ RATES = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "mos")
 DISTRIBUTIONS = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "startup_ms", "mos")
 """The fields of a summary that have a mean, a median and a 95th percentile, in order."""
 
+COSTS = ("duplicates", "conflicts", "unreadable", "lost", "implausible")
+"""What dedupe, damage and loss cost: known of all records, not of groups."""
+
 Summary = dict[str, Any]
 _Numbers = dict[Group, dict[str, Any]]
 """Some of the fields, of each group and the total."""
@@ -32,11 +36,16 @@ _BOTH = "upload_kbps IS NOT NULL AND download_kbps IS NOT NULL"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """What dedupe, damage and loss have cost; `sent`: the messages heard and the `lost` ones."""
+    """What dedupe, damage and loss have cost; `sent`: the messages heard and the `lost` ones.
+
+    `conflicts` are records with the identity of another message, `implausible` missing numbers that no sender can have used.
+    """
 
     duplicates: int
+    conflicts: int
     unreadable: int
     lost: float
+    implausible: int
     sent: float
 
 
@@ -53,7 +62,7 @@ def summarize(
     total = numbers.pop((None,) * len(by))
     span = span or extent(table)
     ends = {"from": span.from_ms if span else None, "to": span.to_ms if span else None}
-    cost = {"duplicates": found.duplicates, "unreadable": found.unreadable, "lost": found.lost}
+    cost = {name: getattr(found, name) for name in COSTS}
     return ends | total | cost | {"groups": _groups(by, numbers)}
 
 
@@ -86,11 +95,11 @@ def _groups(by: Sequence[str], numbers: _Numbers) -> list[dict[str, Any]]:
 
 def _shape(*parts: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers of one group, in the documented order; what dedupe, damage and loss cost is known of all, not of groups."""
-    known: dict[str, Any] = {"duplicates": None, "unreadable": None, "lost": None}
+    known: dict[str, Any] = dict.fromkeys(COSTS)
     for part in parts:
         known |= part
     known["online_s_per_peer"] = quotient(known.pop("online"), known.pop("all_peers"))
-    order = ("messages", "duplicates", "unreadable", "lost", "peers", "sessions", "contribution_ratio", *DISTRIBUTIONS)
+    order = ("messages", *COSTS, "peers", "sessions", "contribution_ratio", *DISTRIBUTIONS)
     return {name: known[name] for name in (*order, "online_s_per_view", "online_s_per_peer")}
 
 
@@ -166,17 +175,54 @@ def _distribution(mean: float | None, ranks: Quantiles, group: Group, field: str
     return {"mean": mean, "p50": p50, "p95": p95}
 
 
-def _duplicates(cursor: duckdb.DuckDBPyConnection, span: Span | None) -> int:
-    """How many copies were left out, by when each was received; a filter does not apply to them."""
+def _left_out(cursor: duckdb.DuckDBPyConnection, span: Span | None) -> tuple[int, int]:
+    """How many duplicates and conflicts were left out, by when each was received; a filter does not apply to them."""
     chosen = Selection(span, {})
-    [(count,)] = cursor.execute(f"SELECT count(*) FROM duplicate WHERE {chosen.condition()}", chosen.parameters).fetchall()
-    return int(count)
+    sql = f"SELECT count(*) FILTER (WHERE NOT conflict), count(*) FILTER (WHERE conflict) FROM duplicate WHERE {chosen.condition()}"
+    [(duplicates, conflicts)] = cursor.execute(sql, chosen.parameters).fetchall()
+    return int(duplicates), int(conflicts)
 
 
 def _missing(cursor: duckdb.DuckDBPyConnection, table: FeedbackTable, span: Span | None, everything: Rows) -> Missing:
     """Lost are the gaps in sessions' numbers; filters do not apply, since nobody knows what a lost message would have said."""
     sessions = Rows(sql=everything.sql, parameters={}).each(
-        "session_id", "max(weight) AS weight", "max(last_seq) - min(first_seq) + 1 AS sent", "sum(messages)::BIGINT AS heard"
+        "session_id",
+        *("session_id", "max(weight) AS weight", "sum(messages)::BIGINT AS heard"),
+        *("min(first_seq) AS low", "max(last_seq) AS high", "max(last_ms) - min(first_ms) AS elapsed_ms"),
     )
-    [(lost, sent)] = sessions.aggregate(cursor, exact_sum("(sent - heard) * weight"), exact_sum("sent * weight")).values()
-    return Missing(duplicates=_duplicates(cursor, span), unreadable=table.unreadable, lost=number(lost), sent=number(sent))
+    sessions = sessions.kept(cursor, "numbered")
+    filled = _filled(cursor, span)
+    rows = Rows(
+        sql=f"""
+            SELECT *, {plausible("missing", "elapsed_ms")} AS lost FROM (
+                SELECT weight, heard, elapsed_ms, high - low + 1 - heard - coalesce(filled, 0) AS missing
+                FROM numbered LEFT JOIN ({filled}) AS filled USING (session_id)
+            )
+        """,
+        parameters={},
+    )
+    sums = (exact_sum("lost * weight"), exact_sum("(heard + lost) * weight"), "coalesce(sum(missing - lost), 0)::HUGEINT")
+    [(lost, sent, implausible)] = rows.aggregate(cursor, *sums).values()
+    duplicates, conflicts = _left_out(cursor, span)
+    return Missing(
+        duplicates=duplicates,
+        conflicts=conflicts,
+        unreadable=table.unreadable,
+        lost=number(lost),
+        implausible=int(implausible),
+        sent=number(sent),
+    )
+
+
+def _filled(cursor: duckdb.DuckDBPyConnection, span: Span | None) -> str:
+    """SQL: how many numbers within a session's range were received outside the span, for the sessions where any are missing."""
+    cursor.execute("CREATE OR REPLACE TEMP TABLE broken AS SELECT session_id, low, high FROM numbered WHERE high - low + 1 > heard")
+    overlap = "least(broken.high, outside.high) - greatest(broken.low, outside.low) + 1"
+    parts = [f"SELECT session_id, greatest(0, {overlap}) AS filled FROM outside JOIN broken USING (session_id)"]
+    if span is not None:
+        beyond = f"received_ms < {span.from_ms} OR received_ms >= {span.to_ms}"
+        parts.append(
+            f"SELECT session_id, 1 FROM (SELECT session_id, seq FROM feedback WHERE {beyond}) JOIN broken USING (session_id) "
+            "WHERE seq BETWEEN low AND high"
+        )
+    return f"SELECT session_id, sum(filled)::BIGINT AS filled FROM ({' UNION ALL '.join(parts)}) GROUP BY session_id"

@@ -16,6 +16,7 @@ import duckdb
 from feedback_wire.frames import Damage
 from monitor_platform.geo.atlas import Atlas
 from monitor_platform.geo.locator import Locator
+from monitor_platform.measures.elsewhere import begin_search, end_search, give_up, merge, narrow_search, search
 from monitor_platform.measures.intake import SCHEMA, Added, take_in
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.quality.catalogue import Models, catalogue
@@ -51,6 +52,8 @@ class FeedbackTable:
     """
 
     compressed_every = COMPRESSED_EVERY
+    _rows = "feedback"
+    _whole = True
 
     def __init__(self, locator: Locator, mos: MosModel, *, models: Models | None = None) -> None:
         self.mos = mos
@@ -68,6 +71,7 @@ class FeedbackTable:
         self._version = 0
         self._unreadable = 0
         self._unreadable_for: Counter[str] = Counter()
+        self._given_up = 0
         self._uncompressed = 0
         self._damages: deque[DamagedLog] = deque(maxlen=REMEMBERED_DAMAGES)
 
@@ -93,6 +97,11 @@ class FeedbackTable:
         Records within damage have no reason here, so the sum may be less than `unreadable`.
         """
         return Counter(self._unreadable_for)
+
+    @property
+    def given_up(self) -> int:
+        """Intervals of forgotten messages that are not remembered any more, since the table began: copies of those count anew."""
+        return self._given_up
 
     @property
     def damages(self) -> tuple[DamagedLog, ...]:
@@ -127,13 +136,49 @@ class FeedbackTable:
             return added
 
     def forget_before(self, received_ms: int) -> int:
-        """Drop what was received earlier; how many messages that were."""
+        """Drop what was received earlier; how many messages that were. Their identities are remembered, so copies stay copies."""
+        try:
+            return self._forget_before(received_ms, remember=True)
+        except duckdb.OutOfMemoryException:
+            return self._forget_before(received_ms, remember=False)
+
+    def _forget_before(self, received_ms: int, *, remember: bool) -> int:
         with self.changing() as db:
             parameters = {"before": received_ms}
+            if remember:
+                old = "SELECT session_id, seq AS low, seq AS high, received_ms AS last_ms FROM feedback WHERE received_ms <"
+                merge(db, f"{old} {int(received_ms)}")
             gone = db.execute("DELETE FROM feedback WHERE received_ms < $before", parameters).fetchall()[0][0]
             db.execute("DELETE FROM duplicate WHERE received_ms < $before", parameters)
             db.execute("DELETE FROM place WHERE ip NOT IN (SELECT ip FROM feedback)")
+            given_up = give_up(db) if remember else gone
+        self._given_up += given_up
         return int(gone)
+
+    def begin_search(self) -> None:
+        """From here on `search` looks for messages of the sessions in the table."""
+        with self.changing() as db:
+            begin_search(db, self._rows)
+
+    def search(self, logs: Sequence[VerifiedLog], *, before: bool) -> None:
+        """Look in `logs` (one form) for messages that were received before, or behind, what the table is for.
+
+        Copies of messages in the table are taken in, of the others only the identity.
+        """
+        with self._writing:
+            self._search(logs, before=before and self._whole)
+            self._damages.extend(DamagedLog(log.source, damage) for log in logs for damage in log.damages)
+            self._version += 1
+
+    def narrow_search(self) -> bool:
+        """Go on with those sessions only in which numbers are missing; whether there are any."""
+        with self.changing() as db:
+            return narrow_search(db, self._rows)
+
+    def end_search(self) -> None:
+        """What was found is known from now on."""
+        with self.changing() as db:
+            end_search(db, self._rows)
 
     def rest(self) -> None:
         """For when no more comes: all of it compressed, which is quicker to ask as well, and one core for each question, since a
@@ -155,8 +200,8 @@ class FeedbackTable:
     def _schema(self) -> str:
         return SCHEMA
 
-    def _intake(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
-        return take_in(db, logs, self.locator, self.mos, shown_ms)
+    def _intake(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None, only: str = "") -> Added:
+        return take_in(db, logs, self.locator, self.mos, shown_ms, only=only)
 
     def _compress(self, added: int) -> None:
         self._uncompressed += added
@@ -180,12 +225,19 @@ class FeedbackTable:
                 return self._refuse(logs[0], error)
         # One of them is beyond DuckDB although its checksums are right; alone, it cannot take the others with it.
         each = [self._take_in([log], shown_ms) for log in logs]
-        return Added(
-            records=sum(added.records for added in each),
-            duplicates=sum(added.duplicates for added in each),
-            unreadable=sum(added.unreadable for added in each),
-            reasons=sum((added.reasons for added in each), Counter()),
-        )
+        return sum(each[1:], each[0])
+
+    def _search(self, logs: Sequence[VerifiedLog], *, before: bool) -> None:
+        try:
+            with _transaction(self._writer) as db:
+                if search(db, self._rows, logs, before=before):
+                    self._intake(db, logs, None, only="wanted")
+        except duckdb.Error as error:
+            if len(logs) == 1:
+                self._refuse(logs[0], error)
+                return
+            for log in logs:
+                self._search([log], before=before)
 
     def _forget_places(self) -> None:
         """Have addresses placed by a database that was read anew; records that are here keep their places."""

@@ -17,6 +17,9 @@ RATES = ("upload_kbps", "download_kbps", "playback_kbps", "continuity")
 FIELDS = ("session_id", "seq", "peer_id", "sent_ms", "startup_ms", *RATES, *GROUPED_BY)
 """What of a message the numbers need."""
 
+COSTS = ("duplicates", "conflicts", "unreadable", "lost", "implausible")
+"""What reading costs: nothing, of what was acknowledged."""
+
 Numbers = dict[str, Any]
 
 
@@ -34,7 +37,7 @@ class Truth:
         """The summary of all, with a group for each channel and each ISP. `from` and `to` are the first and last `sent_ms`."""
         sent_ms = [message["sent_ms"] for message in self._messages]
         span = {"from": min(sent_ms, default=None), "to": max(sent_ms, default=None)}
-        total = _numbers(self._messages) | {"duplicates": 0, "unreadable": 0, "lost": 0}
+        total = _numbers(self._messages) | dict.fromkeys(COSTS, 0)
         return span | total | {"groups": [group for column in GROUPED_BY for group in self._groups(column)]}
 
     def _groups(self, column: str) -> list[Numbers]:
@@ -61,9 +64,7 @@ def _numbers(messages: Sequence[Message]) -> Numbers:
     return {
         "messages": len(messages),
         # What dedupe and damage cost is known of all files together, not of a group; the platform says null as well.
-        "duplicates": None,
-        "unreadable": None,
-        "lost": None,
+        **dict.fromkeys(COSTS),
         "peers": len({message["peer_id"] for message in messages}),
         "sessions": len(sessions),
         "contribution_ratio": _ratio(math.fsum(_known(both, "upload_kbps")), math.fsum(_known(both, "download_kbps"))),

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from fractions import Fraction
 from typing import Any
 
@@ -16,10 +16,13 @@ def deduplicated(records: Iterable[Record]) -> list[Record]:
     first: dict[tuple[str, int], Record] = {}
     for each in records:
         key = (each["session_id"], each["seq"])
-        rank = (each["received_ms"], each["via"], each["ip"])
-        if key not in first or rank < (first[key]["received_ms"], first[key]["via"], first[key]["ip"]):
+        if key not in first or rank(each) < rank(first[key]):
             first[key] = each
     return list(first.values())
+
+
+def rank(each: Record) -> tuple[Any, ...]:
+    return each["received_ms"], each["via"], each["ip"], each["weight"]
 
 
 def scored(records: Iterable[Record], mos: MosModel) -> list[Record]:
@@ -54,16 +57,21 @@ def oracle(records: Iterable[Record], mos: MosModel) -> dict[str, Any]:
     } | {rate: distribution([(each[rate], each["weight"]) for each in chosen if each.get(rate) is not None]) for rate in RATES}
 
 
-def lost(records: Iterable[Record]) -> Fraction:
-    """Messages whose numbers are missing between those of their session, of records that were deduplicated."""
-    sessions = defaultdict(list)
+def lost(records: Iterable[Record], *, elsewhere: Iterable[Record] = ()) -> Fraction:
+    """Messages whose numbers are missing between those of their session, of records that were deduplicated.
+
+    `elsewhere`: what was received outside the span; it is not missing.
+    """
+    sessions, received = defaultdict(list), defaultdict(set)
     for each in records:
         sessions[each["session_id"]].append(each)
-    return sum(weight_of(said) * gaps({each["seq"] for each in said}) for said in sessions.values())
+    for each in elsewhere:
+        received[each["session_id"]].add(each["seq"])
+    return sum(weight_of(said) * gaps({each["seq"] for each in said}, received[session]) for session, said in sessions.items())
 
 
-def gaps(numbers: set[int]) -> int:
-    return sum(number not in numbers for number in range(min(numbers), max(numbers)))
+def gaps(numbers: set[int], elsewhere: Set[int] = frozenset()) -> int:
+    return sum(number not in numbers | elsewhere for number in range(min(numbers), max(numbers)))
 
 
 def weight_of(said: Sequence[Record]) -> Fraction:

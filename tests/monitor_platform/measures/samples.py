@@ -103,4 +103,9 @@ def records(*, weights: Sequence[float] = (1, 10, 2.5), most: int = 30) -> st.Se
             "extra": st.none() | st.fixed_dictionaries({"codec": st.sampled_from(["h264", "av1"]), "level": st.integers(0, 3)}),
         }
     )
-    return st.lists(message.map(lambda said: record(**said)), max_size=most)
+    return st.lists(message.map(lambda said: record(**said)), max_size=most, unique_by=rank)
+
+
+def rank(each: Record) -> tuple[Any, ...]:
+    """What settles which copy counts; where it does not, the content does, of which plain Python knows nothing."""
+    return tuple(each[name] for name in ("session_id", "seq", "received_ms", "via", "ip", "weight"))

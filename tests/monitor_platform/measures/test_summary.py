@@ -13,8 +13,10 @@ from tests.monitor_platform.measures.samples import BEGIN_MS, record, records
 FIELDS = [
     "messages",
     "duplicates",
+    "conflicts",
     "unreadable",
     "lost",
+    "implausible",
     "peers",
     "sessions",
     "contribution_ratio",
@@ -77,7 +79,8 @@ def test_a_span_and_a_filter_restrict_the_records(said, begin, length, channel, 
         known = [each for each in known if each.get("channel", "unknown") == channel]
     summary = summarize(table_of(said), span=span, where={} if channel is None else {"channel": channel})
     assert (summary["from"], summary["to"]) == (span.from_ms, span.to_ms)
-    assert summary["lost"] == lost(each for each in deduplicated(said) if span.from_ms <= each["received_ms"] < span.to_ms)
+    within = [each for each in deduplicated(said) if span.from_ms <= each["received_ms"] < span.to_ms]
+    assert summary["lost"] == lost(within, elsewhere=deduplicated(said))
     assert_same(summary, oracle(known, MosModel()))
 
 
