@@ -11,30 +11,36 @@ import duckdb
 from monitor_platform.reading.rows import readable_rows_sql
 from monitor_platform.reading.verified_log import VerifiedLog
 
-OUTSIDE = "CREATE TABLE outside (session_id VARCHAR, low BIGINT, high BIGINT, last_ms BIGINT)"
+OUTSIDE = "CREATE TABLE outside (session UHUGEINT, low BIGINT, high BIGINT, last_ms BIGINT)"
 """SQL of the table: from `low` to `high`, both included; `last_ms` is when the last of them was received."""
 
-# An interval takes some 80 bytes: 40 MB. A session without losses needs one, so this is three days of 7,000 viewers at a time.
+SESSION = "md5_number(session_id)"
+"""SQL: the session of `outside`; of one size, however long the names are that end hosts choose."""
+
+# An interval takes 40 bytes: 20 MB. A session without losses needs one, so this is three days of 7,000 viewers at a time.
 MOST_INTERVALS = 500_000
 
 _IDENTITY = ("session_id", "seq", "received_ms")
 
 
-def merge(db: duckdb.DuckDBPyConnection, intervals: str) -> None:
-    """Add `intervals` (SQL of rows as in `outside`) to the table; neighbours of one session become one interval."""
-    db.execute(f"CREATE OR REPLACE TEMP TABLE coming AS {intervals}")
-    db.execute("INSERT INTO coming FROM outside SEMI JOIN coming USING (session_id)")
-    db.execute("DELETE FROM outside WHERE session_id IN (SELECT session_id FROM coming)")
+def merge(db: duckdb.DuckDBPyConnection, messages: str) -> None:
+    """Add `messages` (SQL of `session_id`, `seq`, `received_ms`); neighbours of one session become one interval."""
+    db.execute(f"""
+        CREATE OR REPLACE TEMP TABLE coming AS
+        SELECT {SESSION} AS session, seq AS low, seq AS high, received_ms AS last_ms FROM ({messages})
+    """)
+    db.execute("INSERT INTO coming FROM outside SEMI JOIN coming USING (session)")
+    db.execute("DELETE FROM outside WHERE session IN (SELECT session FROM coming)")
     db.execute("""
         INSERT INTO outside
-        SELECT session_id, min(low), max(high), max(last_ms) FROM (
-            SELECT *, count(*) FILTER (WHERE apart) OVER (PARTITION BY session_id ORDER BY low, high ROWS UNBOUNDED PRECEDING) AS island
+        SELECT session, min(low), max(high), max(last_ms) FROM (
+            SELECT *, count(*) FILTER (WHERE apart) OVER (PARTITION BY session ORDER BY low, high) AS island
             FROM (
                 SELECT *, low > 1 + max(high) OVER (
-                    PARTITION BY session_id ORDER BY low, high ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                    PARTITION BY session ORDER BY low, high ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
                 ) AS apart FROM coming
             )
-        ) GROUP BY session_id, island
+        ) GROUP BY session, island
     """)
     db.execute("DROP TABLE coming")
 
@@ -44,7 +50,7 @@ def give_up(db: duckdb.DuckDBPyConnection, *, most: int = MOST_INTERVALS) -> int
     [(held,)] = db.execute("SELECT count(*) FROM outside").fetchall()
     if held <= most:
         return 0
-    oldest = "SELECT rowid FROM outside ORDER BY last_ms, session_id, low LIMIT $gone"
+    oldest = "SELECT rowid FROM outside ORDER BY last_ms, session, low LIMIT $gone"
     return int(db.execute(f"DELETE FROM outside WHERE rowid IN ({oldest})", {"gone": held - most * 9 // 10}).fetchall()[0][0])
 
 
@@ -89,9 +95,6 @@ def narrow_search(db: duckdb.DuckDBPyConnection, rows: str) -> bool:
 
 def end_search(db: duckdb.DuckDBPyConnection, rows: str) -> None:
     """What was found and is not in `rows` is outside of it."""
-    merge(
-        db,
-        f"SELECT session_id, seq AS low, seq AS high, received_ms AS last_ms FROM found ANTI JOIN {rows} USING (session_id, seq)",
-    )
+    merge(db, f"SELECT session_id, seq, received_ms FROM found ANTI JOIN {rows} USING (session_id, seq)")
     for table in ("asked", "found", "wanted"):
         db.execute(f"DROP TABLE IF EXISTS {table}")

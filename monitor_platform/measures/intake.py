@@ -11,7 +11,7 @@ import duckdb
 
 from monitor_platform.geo.locator import Locator
 from monitor_platform.measures.copies import CONTENT, DUPLICATE, RANK, judged
-from monitor_platform.measures.elsewhere import OUTSIDE
+from monitor_platform.measures.elsewhere import OUTSIDE, SESSION
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.selection import UNKNOWN
 from monitor_platform.reading.rows import READABLE, ROW_FIELDS, SQL_TYPES, rows_sql, unreadable_sql
@@ -134,10 +134,10 @@ def _leave_out_copies_of_others(db: duckdb.DuckDBPyConnection) -> Added:
     """Leave out copies of messages that were counted and are not in the table any more; nobody knows what those contained."""
     if one(db.execute("SELECT count(*) FROM outside")) == 0:
         return _NOTHING
-    db.execute("""
+    db.execute(f"""
         CREATE OR REPLACE TEMP TABLE copies AS
-        SELECT DISTINCT incoming.rowid AS row, session_id, seq, received_ms, content, false AS conflict
-        FROM incoming JOIN outside USING (session_id) WHERE seq BETWEEN low AND high
+        SELECT incoming.rowid AS row, session_id, seq, received_ms, content, false AS conflict
+        FROM incoming JOIN outside ON session = {SESSION} WHERE seq BETWEEN low AND high
     """)
     return _leave_out(db)
 

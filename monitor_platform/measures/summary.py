@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 
+from monitor_platform.measures.elsewhere import SESSION
 from monitor_platform.measures.exact import exact_sum, exact_sum_where, exact_weight, number, quotient
 from monitor_platform.measures.extent import extent
 from monitor_platform.measures.loss import plausible
@@ -216,9 +217,10 @@ def _missing(cursor: duckdb.DuckDBPyConnection, table: FeedbackTable, span: Span
 
 def _filled(cursor: duckdb.DuckDBPyConnection, span: Span | None) -> str:
     """SQL: how many numbers within a session's range were received outside the span, for the sessions where any are missing."""
-    cursor.execute("CREATE OR REPLACE TEMP TABLE broken AS SELECT session_id, low, high FROM numbered WHERE high - low + 1 > heard")
+    numbers = f"SELECT session_id, {SESSION} AS session, low, high FROM numbered WHERE high - low + 1 > heard"
+    cursor.execute(f"CREATE OR REPLACE TEMP TABLE broken AS {numbers}")
     overlap = "least(broken.high, outside.high) - greatest(broken.low, outside.low) + 1"
-    parts = [f"SELECT session_id, greatest(0, {overlap}) AS filled FROM outside JOIN broken USING (session_id)"]
+    parts = [f"SELECT session_id, greatest(0, {overlap}) AS filled FROM outside JOIN broken USING (session)"]
     if span is not None:
         beyond = f"received_ms < {span.from_ms} OR received_ms >= {span.to_ms}"
         parts.append(

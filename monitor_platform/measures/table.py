@@ -146,8 +146,7 @@ class FeedbackTable:
         with self.changing() as db:
             parameters = {"before": received_ms}
             if remember:
-                old = "SELECT session_id, seq AS low, seq AS high, received_ms AS last_ms FROM feedback WHERE received_ms <"
-                merge(db, f"{old} {int(received_ms)}")
+                merge(db, f"SELECT session_id, seq, received_ms FROM feedback WHERE received_ms < {int(received_ms)}")
             gone = db.execute("DELETE FROM feedback WHERE received_ms < $before", parameters).fetchall()[0][0]
             db.execute("DELETE FROM duplicate WHERE received_ms < $before", parameters)
             db.execute("DELETE FROM place WHERE ip NOT IN (SELECT ip FROM feedback)")
