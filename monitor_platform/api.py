@@ -21,7 +21,7 @@ from monitor_platform.dashboard.watch import Watch
 from monitor_platform.geo.locator import Locator
 from monitor_platform.measures.gathering import columns_for
 from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.open import open_logs
+from monitor_platform.measures.open import DAY_MS, open_logs
 from monitor_platform.measures.selection import Span, check_columns
 from monitor_platform.measures.summary import summarize
 from monitor_platform.moments import unix_ms
@@ -88,7 +88,8 @@ class Archive:
             return await asyncio.to_thread(self._read, span, where, by)
 
     def _read(self, span: Span, where: Mapping[str, str], by: Sequence[str]) -> dict[str, Any]:
-        table = open_logs(self.paths, locator=self.locator, mos=self.mos, span=span, columns=columns_for((*by, *where)))
+        columns = columns_for((*by, *where))
+        table = open_logs(self.paths, locator=self.locator, mos=self.mos, span=span, columns=columns, look_around_ms=DAY_MS)
         try:
             return summarize(table, span=span, where=where, by=by)
         finally:

@@ -32,7 +32,7 @@ from monitor_platform.measures.budgets import Budgets, budgets_of
 from monitor_platform.measures.extent import extent, warning_of_seconds
 from monitor_platform.measures.live_table import Bounds, LiveTable
 from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.open import open_logs
+from monitor_platform.measures.open import DAY_MS, open_logs
 from monitor_platform.measures.quality.catalogue import Models, models_of, mos_of
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.table import FeedbackTable
@@ -118,7 +118,7 @@ def _table(settings: Settings, locator: Locator, models: Models, kept: Span | No
 
 
 def _read(paths: Sequence[Path], locator: Locator, models: Models, period_s: float, span: Span | None) -> FeedbackTable:
-    table = open_logs(paths, locator=locator, mos=mos_of(models), models=models, span=span)
+    table = open_logs(paths, locator=locator, mos=mos_of(models), models=models, span=span, look_around_ms=DAY_MS)
     if span is not None:
         # Of the log that had begun already, only who was present when the span begins.
         table.forget_before(span.from_ms - round(period_s * 1000))

@@ -20,6 +20,7 @@ _FEED_COUNTERS = (
     ("logs_mirrored", "Sealed logs that arrived whole."),
     ("records_taken", "Records that were new to the table."),
     ("duplicates_dropped", "Records that the table had already."),
+    ("conflicts_dropped", "Records with other content under a number that the table had already."),
     ("damaged_frames", "Stretches that are no whole frame."),
     ("refetches", "Logs fetched again because of damage."),
 )
@@ -58,6 +59,11 @@ class Figures(Collector):
         )
         yield CounterMetricFamily(
             "swarmscope_monitor_unreadable_total", "Records known to exist and not readable.", self._table.unreadable
+        )
+        yield CounterMetricFamily(
+            "swarmscope_monitor_identities_given_up_total",
+            "Intervals of forgotten messages that are not remembered any more; copies of those count as new.",
+            self._table.given_up,
         )
         if isinstance(self._table, LiveTable):
             yield from _of_memory(self._table)

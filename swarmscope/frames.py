@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor_platform.geo.locator import locator_for
+from monitor_platform.measures.counters import COUNTERS
 from monitor_platform.measures.open import open_logs
 from monitor_platform.measures.quality.catalogue import catalogue, chosen, mos_of
 from monitor_platform.measures.quality.model import call
@@ -40,7 +41,8 @@ def frame(
     scores = [f"{call(quality[name])} AS {name}" for name in scored]
     # Not closed, since that would close the relation too: the database ends when nobody holds a connection to it any more.
     cursor = table.cursor()
-    cursor.execute(f"CREATE TEMP TABLE message AS {selection.sql('* EXCLUDE (mos, shown_ms)', *scores)}", selection.parameters)
+    rows = selection.sql("* EXCLUDE (mos, shown_ms, content)", *scores, totals=COUNTERS)
+    cursor.execute(f"CREATE TEMP TABLE message AS {rows}", selection.parameters)
     if as_ == "duckdb":
         return cursor.table("message")
     with cursor:

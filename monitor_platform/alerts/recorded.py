@@ -23,7 +23,8 @@ def judge_logs(rules: tuple[Rule, ...], paths: Sequence[Path], locator: Locator,
     watch = AlertWatch(rules, told.append)
     logs = find_logs(paths)
     for span in _hours(logs):
-        with closing(open_logs(logs, locator=locator, mos=mos_of(models), models=models, span=span)) as table:
+        opened = open_logs(logs, locator=locator, mos=mos_of(models), models=models, span=span, look_around_ms=HOUR_MS)
+        with closing(opened) as table:
             whole = extent(table)
             if whole is not None:
                 last_ms = whole.to_ms + MINUTE_MS

@@ -12,8 +12,10 @@ def drops(picture: Picture) -> str:
     """What is not in the figures, by name; empty if nothing is missing."""
     said = {
         "taken away": (picture.missing.duplicates, "duplicate"),
+        "left out": (picture.missing.conflicts, "conflicting record"),
         "unreadable": (picture.missing.unreadable, "record"),
         "lost": (picture.missing.lost, "message"),
+        "implausible": (picture.missing.implausible, "missing number"),
         "in files": (picture.damages, "damaged place"),
     }
     return " · ".join(f"{count(n, one)} {fate}" for fate, (n, one) in said.items() if n)
@@ -50,6 +52,18 @@ def _losses(picture: Picture) -> list[dict[str, Any]]:
     return [
         _figure("Lost", f"{count(missing.lost, 'message')}{share}", "Gaps in the numbers of sessions", wrong=missing.lost > 0),
         _figure("Duplicates", f"{missing.duplicates:,}", "Copies of messages that were taken away: sent again, counted once"),
+        _figure(
+            "Conflicts",
+            f"{missing.conflicts:,}",
+            "Other messages under a taken number: left out",
+            wrong=missing.conflicts > 0,
+        ),
+        _figure(
+            "Implausible",
+            f"{missing.implausible:,}",
+            "Missing numbers beyond what a session can have sent: not counted as lost",
+            wrong=missing.implausible > 0,
+        ),
         _unreadable(missing.unreadable),
         _figure("Damaged places", f"{picture.damages:,}", "In files, at most the last thousand", wrong=picture.damages > 0),
     ]

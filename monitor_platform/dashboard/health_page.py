@@ -56,7 +56,10 @@ def _counters(watch: Watch) -> list[list[str]]:
 
 def _of_memory(table: LiveTable) -> list[list[str]]:
     """What memory and the budgets of names have cost."""
-    rows = [["dropped_messages", f"{table.dropped:,}", "Messages dropped from memory before their time: there were too many"]]
+    rows = [
+        ["identities_given_up", f"{table.given_up:,}", "Intervals of forgotten messages that are not remembered any more"],
+        ["dropped_messages", f"{table.dropped:,}", "Messages dropped from memory before their time: there were too many"],
+    ]
     return rows + [
         [f"other_values, {field}", f"{table.budgets.left_out[field]:,}", f"{meaning}; the budget is {table.budgets.most[field]:,}"]
         for field, meaning in _OTHERS.items()
@@ -90,6 +93,7 @@ _MEANINGS = {
     "logs_mirrored": "Sealed logs that arrived whole",
     "records_taken": "Records that were new to the table",
     "duplicates_dropped": "Records that the table had already",
+    "conflicts_dropped": "Records with other content under a number that the table had already",
     "unreadable_records": "Lines of undamaged frames that are no log record",
     "damaged_frames": "Stretches that are no whole frame",
     "refetches": "Logs fetched again because of damage",

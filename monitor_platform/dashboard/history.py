@@ -37,6 +37,7 @@ class History:
             "logs": progress.taken.logs,
             "messages": progress.taken.messages,
             "duplicates": progress.taken.copies,
+            "conflicts": progress.taken.conflicts,
             "unreadable": progress.taken.unreadable,
             "dropped_days": progress.forgotten.days,
             "dropped_messages": progress.forgotten.messages,

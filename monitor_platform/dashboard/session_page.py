@@ -138,6 +138,7 @@ def _facts(found: Story) -> list[list[str]]:
         ["Stalls", stalls_in_words(Stalls(0, stalls, stalled_ms)) if stalls else "none reported"],
         ["Messages", f"{len(found.at_ms):,}"],
         ["Messages lost", f"{found.lost:,}" if found.lost else "none"],
+        *([["Implausible numbers", f"{found.implausible:,}"]] if found.implausible else []),
     ]
 
 

@@ -36,6 +36,9 @@ _FILES_AT_ONCE = 512
 _BYTES_STAGED = 32 * 1024 * 1024
 _BYTES_GATHERED = 96 * 1024 * 1024
 
+DAY_MS = 86_400_000
+"""How far a platform looks around a span: a mirror may hold years, and a page cannot wait until all of it is read."""
+
 # A server may write a last batch into a log while the next one begins already.
 _MARGIN_S = 60
 

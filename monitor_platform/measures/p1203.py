@@ -7,17 +7,18 @@ they are left out, and the reference implementation will ask for them.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from monitor_platform.measures.counters import COUNTERS, increases
 from monitor_platform.measures.selection import Selection, Span
 from monitor_platform.measures.spreadsheet import write_csv
 from monitor_platform.measures.table import FeedbackTable
 
-_SAID = ("seq", "playback_kbps", "played_ms", "startup_ms", "stall_count", "stall_ms")
+_SAID = ("received_ms", "seq", "playback_kbps", "played_ms", "startup_ms", "stall_count", "stall_ms")
 _EXTRAS = ("codec", "resolution", "fps")
 _STREAM = 1
 
@@ -26,7 +27,9 @@ Message = Mapping[str, Any]
 
 def write_inputs(folder: Path, table: FeedbackTable, *, span: Span | None = None, where: Mapping[str, str] | None = None) -> int:
     """A JSON file per session that played, and `sessions.csv` that says which is whose; how many there are."""
-    selection = Selection(span, where or {})
+    # What came before the span tells where counters stood when it began.
+    selection = Selection(None if span is None else Span(0, span.to_ms), where or {})
+    from_ms = 0 if span is None else span.from_ms
     extras = (f"json_extract_string(extra, '/{name}') AS {name}" for name in _EXTRAS)
     sql = f"{selection.sql('session_id', *_SAID, *extras)} ORDER BY session_id, seq"
     written = []
@@ -35,7 +38,7 @@ def write_inputs(folder: Path, table: FeedbackTable, *, span: Span | None = None
         names = [column[0] for column in found.description]
         said = (dict(zip(names, row, strict=True)) for row in iter(found.fetchone, None))
         for session, messages in groupby(said, key=lambda each: each["session_id"]):
-            answer = session_input(messages)
+            answer = session_input(*_within(messages, from_ms))
             if answer["I13"]["segments"]:
                 # End hosts choose session ids; no file name may be made of what strangers write.
                 name = f"{sha256(session.encode()).hexdigest()[:32]}.json"
@@ -46,23 +49,38 @@ def write_inputs(folder: Path, table: FeedbackTable, *, span: Span | None = None
     return len(written)
 
 
-def session_input(messages: Iterator[Message]) -> dict[str, Any]:
-    """The input of one session, from its messages by `seq`. Times are seconds of media."""
+def _within(messages: Iterable[Message], from_ms: int) -> tuple[list[Message], Message | None]:
+    """The messages, by `seq`, received from `from_ms` on, and the last known counters ahead of the first of them."""
+    within: list[Message] = []
+    before: dict[str, Any] = {}
+    for each in messages:
+        if each["received_ms"] >= from_ms:
+            within.append(each)
+        elif not within:
+            before |= {name: each[name] for name in COUNTERS if each[name] is not None}
+    return within, dict.fromkeys(COUNTERS) | before if before else None
+
+
+def session_input(messages: Sequence[Message], before: Message | None = None) -> dict[str, Any]:
+    """The input of one session, from its messages by `seq`. Times are seconds of media.
+
+    `before`: the message ahead of them, where a span leaves it out; what is cumulative grows from there.
+    """
+    ahead = before or dict.fromkeys(COUNTERS, 0)
+    grown = {name: list(increases([each[name] for each in messages], before=ahead[name])) for name in COUNTERS}
     segments: list[dict[str, Any]] = []
     stalls: list[list[float]] = []
-    media_s, played_ms, stall_count, stall_ms, startup_ms = 0.0, 0, 0, 0, None
-    for said in messages:
-        startup_ms = said["startup_ms"] if said["startup_ms"] is not None else startup_ms
-        duration_s = ((said["played_ms"] or played_ms) - played_ms) / 1000
-        count, stalled_ms = (said["stall_count"] or stall_count) - stall_count, (said["stall_ms"] or stall_ms) - stall_ms
+    media_s, startup_ms = 0.0, None
+    for at, each in enumerate(messages):
+        startup_ms = each["startup_ms"] if each["startup_ms"] is not None else startup_ms
+        duration_s, stalled_ms = (grown["played_ms"][at] or 0) / 1000, grown["stall_ms"][at] or 0
         if stalled_ms > 0:
-            times = max(1, count)
-            stalls += [[_s(media_s + duration_s * (at + 0.5) / times), _s(stalled_ms / 1000 / times)] for at in range(times)]
-        stall_count, stall_ms = stall_count + max(0, count), stall_ms + max(0, stalled_ms)
-        if duration_s > 0 and said["playback_kbps"] is not None:
-            segments.append({"bitrate": said["playback_kbps"], "duration": _s(duration_s), "start": _s(media_s)} | _known(said))
-        media_s, played_ms = media_s + max(0.0, duration_s), played_ms + max(0, round(duration_s * 1000))
-    waited = [[0.0, _s(startup_ms / 1000)]] if startup_ms else []
+            times = max(1, grown["stall_count"][at] or 0)
+            stalls += [[_s(media_s + duration_s * (nth + 0.5) / times), _s(stalled_ms / 1000 / times)] for nth in range(times)]
+        if duration_s > 0 and each["playback_kbps"] is not None:
+            segments.append({"bitrate": each["playback_kbps"], "duration": _s(duration_s), "start": _s(media_s)} | _known(each))
+        media_s += duration_s
+    waited = [[0.0, _s(startup_ms / 1000)]] if startup_ms and before is None else []
     return {
         "I11": {"segments": [], "streamId": _STREAM},
         "I13": {"segments": segments, "streamId": _STREAM},

@@ -35,7 +35,8 @@ def said(measure: Measure, selection: Selection, *columns: str, aliases: tuple[s
     """A row per message, whatever the measure, with `columns` beside `weight`, `value` and `base`."""
     if measure.name in SCORES:
         # In two steps: a score may look at the message before, which is not to be done twice.
-        scores = selection.sql(*columns, "weight", f"{call(SCORES[measure.name])} AS value")
+        model = SCORES[measure.name]
+        scores = selection.sql(*columns, "weight", f"{call(model)} AS value", totals=model.columns)
         sql = f"SELECT *, CASE WHEN value IS NOT NULL THEN 1 END AS base FROM ({scores})"
     else:
         value, base = _expressions(measure, selection)

@@ -67,7 +67,7 @@ def scored(name: str, selection: Selection, *columns: str) -> Rows:
     """A row per message with a score, or per session if that is what the model scores: `weight`, `value`, `terms`."""
     model = next(each for each in ALL if each.name == name)
     chosen = (f"{call(model)} AS value", f"{call(model, terms=True)} AS terms")
-    rows = Rows.of(selection, "session_id", "seq", "weight", *columns, *chosen)
+    rows = Rows.of(selection, "session_id", "seq", "weight", *columns, *chosen, totals=model.columns)
     rows = replace(rows, sql=f"SELECT * FROM ({rows.sql}) WHERE value IS NOT NULL")
     if MEASURES[name].kind is not Kind.SESSION:
         return rows

@@ -5,8 +5,10 @@ fixed list; whatever a user types, names and values in `extra` included, travels
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from monitor_platform.measures.counters import COUNTERS, continued
 
 DIMENSIONS = ("channel", "isp", "area", "district", "country", "app", "platform", "event", "via")
 """What records are told apart by."""
@@ -58,10 +60,16 @@ class Selection:
     by: Sequence[str] = ()
     parameters: dict[str, object] = field(default_factory=dict)
 
-    def sql(self, *columns: str) -> str:
-        """SELECT `columns` and the groups' values as by_0, by_1, … of the chosen records."""
+    def sql(self, *columns: str, totals: Collection[str] = ()) -> str:
+        """SELECT `columns` and the groups' values as by_0, by_1, … of the chosen records.
+
+        `totals`: columns that are read; the counters among them go on where the end host began to count anew.
+        """
         groups = [f"{self.column(name)} AS {alias}" for name, alias in zip(self.by, self.aliases, strict=True)]
-        return f"SELECT {', '.join([*groups, *columns])} FROM feedback WHERE {self.condition()}"
+        if COUNTERS.isdisjoint(totals):
+            return f"SELECT {', '.join([*groups, *columns])} FROM feedback WHERE {self.condition()}"
+        rows = continued(f"SELECT * FROM feedback WHERE {self.condition()}", totals)
+        return f"SELECT {', '.join([*groups, *columns])} FROM ({rows})"
 
     @property
     def aliases(self) -> list[str]:

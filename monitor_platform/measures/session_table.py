@@ -1,6 +1,6 @@
 """A row per session: who, where, when, what it got, and each model's score with its terms.
 
-Means are over the session's messages; what is told cumulatively (startup, stalls, played) is its last value. Unlike measures over
+Means are over the session's messages; what is told cumulatively (startup, stalls, played) is its total. Unlike measures over
 many sessions, nothing here is weighted: `weight` is a column.
 """
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitor_platform.measures.exact import ONE, exact_sum
+from monitor_platform.measures.loss import plausible
 from monitor_platform.measures.quality.model import Model, call
 from monitor_platform.measures.registry import MEASURES, Kind
 from monitor_platform.measures.selection import Selection, Span
@@ -39,7 +40,7 @@ def session_table(
     scored = [f"{call(model, terms=terms)} AS {_alias(model, terms=terms)}" for model in chosen for terms in (False, True)]
     sql = f"""
         SELECT {", ".join([*_COLUMNS, *(column for model in chosen for column in _score(model))])}
-        FROM ({selection.sql("*", *scored)}) GROUP BY session_id ORDER BY begin_ms, session_id
+        FROM ({selection.sql("*", *scored, totals=CUMULATIVE)}) GROUP BY session_id ORDER BY begin_ms, session_id
     """
     with table.reading() as cursor:
         found = cursor.execute(sql, selection.parameters)
@@ -55,13 +56,17 @@ def _mean(value: str, said: str) -> str:
     return f"{exact_sum(value)}::DOUBLE / nullif(count({said}), 0) / {ONE}"
 
 
+_MISSING = "(max(seq) - min(seq) + 1 - count(*))"
+_LOST = plausible(_MISSING, "max(received_ms) - min(received_ms)")
+
 _COLUMNS = (
     "session_id",
     "arg_max(peer_id, seq) AS peer_id",
     *(f"{_last(name, name)} AS {name}" for name in FACTS),
     "max(weight) AS weight",
     "count(*) AS messages",
-    "max(seq) - min(seq) + 1 - count(*) AS lost",
+    f"{_LOST} AS lost",
+    f"{_MISSING} - {_LOST} AS implausible",
     "min(received_ms) AS begin_ms",
     "max(received_ms) AS end_ms",
     "coalesce(max(uptime_ms) - min(uptime_ms), max(received_ms) - min(received_ms)) / 1000 AS online_s",

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from monitor_platform.measures.counters import COUNTERS, increases, totals
+from monitor_platform.measures.loss import plausible_number
 from monitor_platform.measures.quantity import measured
 from monitor_platform.measures.registry import measure_of
 from monitor_platform.measures.selection import Selection, Span
@@ -99,6 +101,7 @@ class Story:
     stalls: tuple[Stalls, ...]
     startup_ms: int | None
     lost: int
+    implausible: int
     left: bool
 
     @property
@@ -124,7 +127,7 @@ def list_sessions(
     rows = measured(chosen, selection)
     order = "DESC" if measure in LOWER_IS_BETTER else "ASC"
     sql = f"""
-        WITH heard AS ({selection.sql("*")}),
+        WITH heard AS ({selection.sql("*", totals=COUNTERS)}),
         facts AS (
             SELECT session_id, arg_max(peer_id, seq) AS peer_id, arg_max(channel, seq) AS channel, arg_max(isp, seq) AS isp,
                    arg_max(district, seq) AS district, arg_max(platform, seq) AS platform,
@@ -158,7 +161,10 @@ def story(table: FeedbackTable, *, session_id: str, period_s: float) -> Story | 
         return None
     columns = dict(zip(_READ, zip(*said, strict=True), strict=True))
     at_ms = _moments(columns)
+    columns |= {name: tuple(totals(columns[name])) for name in (*COUNTERS, "uptime_ms")}
     startup_ms = next((value for value in reversed(columns["startup_ms"]) if value is not None), None)
+    missing = columns["seq"][-1] - columns["seq"][0] + 1 - len(said)
+    lost = plausible_number(missing, max(columns["received_ms"]) - min(columns["received_ms"]))
     left = "leave" in columns["event"]
     return Story(
         session_id=session_id,
@@ -168,7 +174,8 @@ def story(table: FeedbackTable, *, session_id: str, period_s: float) -> Story | 
         ribbon=_ribbon(at_ms, columns, startup_ms, round(period_s * 1000), left=left),
         stalls=_stalls(at_ms, columns["stall_count"], columns["stall_ms"]),
         startup_ms=startup_ms,
-        lost=columns["seq"][-1] - columns["seq"][0] + 1 - len(said),
+        lost=lost,
+        implausible=missing - lost,
         left=left,
     )
 
@@ -262,12 +269,8 @@ def _joined(pieces: Sequence[Stretch]) -> list[Stretch]:
 
 
 def _stalls(at_ms: Sequence[int], counts: Sequence[int | None], times: Sequence[int | None]) -> tuple[Stalls, ...]:
-    found, count_before, time_before = [], 0, 0
-    for at, count, time in zip(at_ms, counts, times, strict=True):
-        if count is not None and count > count_before:
-            found.append(Stalls(at, count - count_before, max(0, (time or 0) - time_before)))
-        count_before, time_before = count or count_before, time or time_before
-    return tuple(found)
+    each = zip(at_ms, increases(counts), increases(times), strict=True)
+    return tuple(Stalls(at, count, time or 0) for at, count, time in each if count)
 
 
 def _last(values: Sequence[str | None]) -> str | None:

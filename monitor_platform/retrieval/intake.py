@@ -138,7 +138,12 @@ def _tell(name: LogName, damages: tuple[Damage, ...]) -> None:
 
 
 def _counts(added: Added) -> Counts:
-    return Counts(records_taken=added.records, duplicates_dropped=added.duplicates, unreadable_records=added.unreadable)
+    return Counts(
+        records_taken=added.records,
+        duplicates_dropped=added.duplicates,
+        conflicts_dropped=added.conflicts,
+        unreadable_records=added.unreadable,
+    )
 
 
 def _now_ms() -> int:

@@ -19,6 +19,8 @@ class Counts:
     """Records that were new to the table, those read back from the mirror included."""
     duplicates_dropped: int = 0
     """Records whose (session_id, seq) the table had already."""
+    conflicts_dropped: int = 0
+    """Records with other content under a (session_id, seq) that the table had already."""
     unreadable_records: int = 0
     """Lines of undamaged frames that are no log record."""
     damaged_frames: int = 0

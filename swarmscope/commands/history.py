@@ -82,7 +82,7 @@ def build(
         end_over(error, "swarmscope history")
     print(
         f"{taken.logs:,} logs taken in: {taken.messages:,} messages, {taken.copies:,} copies left out, "
-        f"{taken.unreadable:,} records unreadable",
+        f"{taken.unreadable:,} records unreadable" + (f", {taken.conflicts:,} conflicts left out" if taken.conflicts else ""),
         file=sys.stderr,
     )
 
