@@ -1,10 +1,10 @@
 """What is recorded of whom: the address by policy, sampling by end host, less of it under load. Nothing here knows of sockets."""
 
 import ipaddress
-from collections.abc import Sequence
 from hashlib import blake2b
 
 from coordinator.settings import AddressPolicy
+from feedback_wire.forwarded import address_of
 
 SHED_FROM = 0.5
 """From this load on (held bytes of those that may be held) the share of end hosts is halved, second by second."""
@@ -14,9 +14,6 @@ CALM_BELOW = 0.125
 
 LEAST_SHARE = 1 / 64
 """With fewer end hosts there would be nothing to see; a larger crowd is refused."""
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def kept(peer_id: str, share: float) -> bool:
@@ -42,39 +39,10 @@ def next_share(share: float, load: float) -> float:
 
 def recorded_address(text: str, policy: AddressPolicy) -> str:
     """What the record says of an address: all, its /24 or /48 network, or nothing; nothing for what is no address."""
-    address = parse_address(text)
+    address = address_of(text)
     if policy == "drop" or address is None:
         return ""
     if policy == "truncate":
         bits = 24 if address.version == 4 else 48
         return str(ipaddress.ip_network((address, bits), strict=False).network_address)
     return str(address)
-
-
-def sender_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
-    """The end host's address: the rightmost that no trusted proxy vouches for.
-
-    `forwarded_for` is the header's value, the nearest hop last. It is believed only as far as trusted proxies wrote it: whatever
-    stands further left, anybody may have invented.
-    """
-    sender = peer
-    hops = [hop.strip() for hop in forwarded_for.split(",")] if forwarded_for else []
-    while hops and _is_trusted(sender, trusted):
-        if parse_address(hops[-1]) is None:
-            break
-        sender = hops.pop()
-    return sender
-
-
-def parse_address(text: str) -> Address | None:
-    """The address in `text`; an IPv4 address that came mapped into IPv6 is the IPv4 address."""
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
-
-
-def _is_trusted(text: str, trusted: Sequence[Network]) -> bool:
-    address = parse_address(text)
-    return address is not None and any(address in network for network in trusted)

@@ -61,6 +61,7 @@ class Counters(msgspec.Struct):
 
     requests: int = 0
     requests_refused: dict[str, int] = msgspec.field(default_factory=lambda: defaultdict(int))
+    senders_unknown: dict[str, int] = msgspec.field(default_factory=lambda: defaultdict(int))
     received: int = 0
     stored: int = 0
     spooled: int = 0
@@ -105,6 +106,8 @@ class Counters(msgspec.Struct):
             self.requests_refused[reason] = self.requests_refused.get(reason, 0) + count
         for reason, count in other.refused.items():
             self.refused[reason] = self.refused.get(reason, 0) + count
+        for reason, count in other.senders_unknown.items():
+            self.senders_unknown[reason] = self.senders_unknown.get(reason, 0) + count
         for url, server in other.servers.items():
             self.servers.setdefault(url, ServerCounters()).add(server)
         for key, counted in other.keys.items():

@@ -87,6 +87,8 @@ class IntakeProtocol(HttpToolsProtocol):
         self.cycle = cast("RequestResponseCycle", None)
         self.owed: deque[Turn | OtherTurn] = deque()
         self.peer: str | None = None
+        self.proxied = False
+        """The peer is a trusted proxy: each request says from whom it comes."""
         self.prefix = b""
         """What goes before this connection's messages, if no proxy says of a request whom it comes from."""
         self.head: RequestHead | None = None
@@ -257,8 +259,9 @@ class IntakeProtocol(HttpToolsProtocol):
             return
         if self.peer is None:
             self.peer = (get_remote_addr(self.transport) or ("",))[0]
-            self.prefix = self.reception.prefix(self.peer, "")
-        prefix = self.reception.prefix(self.peer, head.forwarded_for) if head.forwarded_for else self.prefix
+            self.proxied = self.reception.is_proxy(self.peer)
+            self.prefix = b"" if self.proxied else self.reception.prefix(self.peer)
+        prefix = self.reception.prefix(self.peer, head.forwarded) if self.proxied else self.prefix
         self.reception.receive(turn, head, body, prefix)
 
     # Answers, in order

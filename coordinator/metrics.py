@@ -77,6 +77,11 @@ class _Snapshot(Collector):
         yield CounterMetricFamily(f"{_PREFIX}messages_accepted", "messages forwarded, spooled or sampled out", value=accepted)
         yield _by_reason("messages_refused", "messages refused, by reason", counters.refused)
         yield _by_reason("requests_refused", "requests answered with a problem, by reason", counters.requests_refused)
+        yield _by_reason(
+            "senders_unknown",
+            "requests of a trusted proxy that name no sender who can be read, by reason",
+            counters.senders_unknown,
+        )
         yield from _labelled("feedback_server", "server", _SERVER, counters.servers)
         yield from _labelled("key", "key", _KEY, counters.keys)
         yield _latency(counters.latency)

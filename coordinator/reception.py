@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 from functools import lru_cache, partial
 from typing import Protocol
 
-from coordinator.admission import kept, next_share, recorded_address, sender_address
+from coordinator.admission import kept, next_share, recorded_address
 from coordinator.answers import RETRY_AFTER_S, Answers
 from coordinator.backlog import Backlog, Work
 from coordinator.batch import Fate
@@ -16,10 +16,12 @@ from coordinator.counters import Counters
 from coordinator.descriptors import MOST_REFUSING, Places
 from coordinator.keys import FREE_TIMES, Key, Keys, KeyTerms
 from coordinator.message_check import Checked, Refused, check, judge, one_line, recognise
+from coordinator.notice import Notice
 from coordinator.outbox import Outbox
 from coordinator.quarantine import Entry, Quarantine
 from coordinator.request_head import HeadReader, RequestHead
 from coordinator.settings import Settings
+from feedback_wire.forwarded import Sender, is_trusted, sender
 from feedback_wire.limits import BATCH_INFLATED_BYTES, MESSAGE_BYTES
 from feedback_wire.problem import Problem, Refusal
 from feedback_wire.record import Origin
@@ -29,6 +31,10 @@ _PROBLEMS = {
     Fate.NO_SERVER: Problem(503, "no_feedback_server", "no feedback server answers; send it again later"),
     Fate.REJECTED: Problem(503, "rejected_by_feedback_server", "the feedback server refused the batch; send it again later"),
 }
+KNOWN_SENDERS = 16_384
+KNOWN_CHARS = 100
+"""Of a proxy's header; all known senders together take at most 15 MiB."""
+
 INLINE_BYTES = 16 * 1024
 """A larger compressed body is inflated on a thread: one made for that purpose takes 0.2 s for each MiB."""
 
@@ -72,6 +78,8 @@ class Turn:
     refusals: tuple[Refusal, ...] = ()
 
     key: Key
+    keeps: float
+    """The share of end hosts in force when the request came: what its prefix says, however late its messages are checked."""
 
     def __init__(self, connection: Connection, reception: "Reception") -> None:
         self.connection = connection
@@ -95,7 +103,9 @@ class Reception:
         self, settings: Settings, keys: Keys, outbox: Outbox, quarantine: Quarantine | None, counters: Counters, answers: Answers
     ) -> None:
         self.keys = keys
-        self.heads = HeadReader(keys)
+        self._trusted = tuple(ipaddress.ip_network(network) for network in settings.trusted_proxy)
+        self._proxy_header = settings.proxy_header
+        self.heads = HeadReader(keys, proxy_header=settings.proxy_header if self._trusted else "")
         self.answers = answers
         self.counters = counters
         self._ticked_s = time.monotonic()
@@ -112,15 +122,17 @@ class Reception:
         self._keeps = self._sample * self._share
         """Share of end hosts whose messages are kept now; its inverse is the weight in the prefixes."""
         self._most_held = settings.in_flight_max_bytes
-        self._trusted = tuple(ipaddress.ip_network(network) for network in settings.trusted_proxy)
-        # Formatting an address takes longer than checking a message, and end hosts come back.
-        self._prefix = lru_cache(65_536)(lambda ip: _prefix(ip, settings, self._keeps))
+        self._notice = Notice()
+        # Reading and formatting an address take longer than checking a message, and end hosts come back.
+        self._known_sender = lru_cache(KNOWN_SENDERS)(self._find_sender)
+        self._prefix = lru_cache(KNOWN_SENDERS)(lambda ip: _prefix(ip, settings, self._keeps))
 
     def tick(self, monotonic_s: float, unix_s: float) -> bool:
         """Called about once a second; whether the weight in force has changed, and with it what `prefix` says."""
         self.keys.refill(monotonic_s - self._ticked_s)
         self._ticked_s, self.seconds = monotonic_s, int(monotonic_s)
         self.answers.tick(unix_s)
+        self._notice.tell(self.counters.senders_unknown, self._proxy_header, monotonic_s)
         if self._quarantine is not None:
             self._quarantine.flush()
         return self._sheds and self._weigh(next_share(self._share, self._outbox.held_bytes / self._most_held))
@@ -155,14 +167,27 @@ class Reception:
         self.keys.load(terms)
         self.heads.known.clear()
 
-    def prefix(self, peer: str, forwarded_for: str) -> bytes:
-        """What goes before every message of this sender."""
-        return self._prefix(sender_address(peer, forwarded_for, self._trusted) if self._trusted else peer)
+    def is_proxy(self, peer: str) -> bool:
+        """Whether this address may speak for others."""
+        return is_trusted(peer, self._trusted)
+
+    def prefix(self, peer: str, forwarded: str = "") -> bytes:
+        """What goes before every message of the sender; `forwarded` is what a trusted proxy says of the sender."""
+        # Behind a header of usual length stand end hosts that come back; the others could fill any memory.
+        find = self._known_sender if len(forwarded) <= KNOWN_CHARS else self._find_sender
+        found = find(peer, forwarded)
+        if found.unknown:
+            self.counters.senders_unknown[found.unknown] += 1
+        return self._prefix(found.address)
+
+    def _find_sender(self, peer: str, forwarded: str) -> Sender:
+        return sender(peer, self._proxy_header, forwarded, self._trusted)
 
     def receive(self, turn: Turn, head: RequestHead, body: bytes, prefix: bytes) -> None:
         """Take a whole request; its turn is answered at once if it is refused, else when its messages are durable."""
         self.counters.requests += 1
         turn.key = key = head.key
+        turn.keeps = self._keeps
         if head.forgotten:
             turn.forgotten = head.forgotten
         try:
@@ -268,7 +293,7 @@ class Reception:
         self._place_one(turn, message, raw, prefix)
 
     def _place_one(self, turn: Turn, message: Checked, raw: bytes, prefix: bytes) -> None:
-        if self._keeps < 1 and not kept(message.peer_id, self._keeps):
+        if turn.keeps < 1 and not kept(message.peer_id, turn.keeps):
             self.counters.sampled_out += 1
             turn.settled(Fate.STORED)
             return
@@ -300,7 +325,7 @@ class Reception:
                 self._note(refused, turn, raw, prefix)
                 refusals.append(Refusal(index, refused.reason, refused.detail))
                 continue
-            if self._keeps < 1 and not kept(message.peer_id, self._keeps):
+            if turn.keeps < 1 and not kept(message.peer_id, turn.keeps):
                 self.counters.sampled_out += 1
             else:
                 lines.append((message.peer_id, prefix + one_line(raw)[1:] + b"\n"))

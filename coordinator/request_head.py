@@ -30,7 +30,8 @@ class RequestHead:
     key: Key
     form: Form = Form.JSON
     encoding: str = "identity"
-    forwarded_for: str = ""
+    forwarded: str = ""
+    """What the header says in which a trusted proxy names the sender."""
     forgotten: int = 0
     expects_continue: bool = False
 
@@ -42,8 +43,10 @@ class HeadReader:
     that was parsed, and allowed, need not be parsed again: that is a third of the work for a message.
     """
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, *, proxy_header: str = "") -> None:
+        """`proxy_header` is the one in which a trusted proxy names the sender, in lower case; "" where no proxy is trusted."""
         self._keys = keys
+        self._proxy_header = proxy_header.encode()
         self.known: dict[bytes, tuple[RequestHead, int]] = {}
         """Raw heads, the empty line included, with what they say and the length of the body that follows."""
 
@@ -55,7 +58,7 @@ class HeadReader:
         end = data.find(HEAD_END) + len(HEAD_END)
         length = len(data) - end
         names = {name.lower(): value for name, value in headers}
-        plain = not (head.forwarded_for or head.forgotten or head.expects_continue or b"transfer-encoding" in names)
+        plain = not (head.forwarded or head.forgotten or head.expects_continue or b"transfer-encoding" in names)
         if plain and length and end <= KNOWN_HEAD_BYTES and names.get(b"content-length") == b"%d" % length:
             if len(self.known) >= KNOWN_HEADS:
                 self.known.clear()
@@ -67,14 +70,14 @@ class HeadReader:
         for name, value in headers:
             lower = name.lower()
             # Forwarded addresses may stand in several lines, which mean the same as one; of anything else the last one counts.
-            values[lower] = b"%b,%b" % (values[lower], value) if lower == b"x-forwarded-for" and lower in values else value
+            values[lower] = b"%b,%b" % (values[lower], value) if lower == self._proxy_header and lower in values else value
         key = self._keys.find(values.get(b"authorization", b""))
         _check_length(values.get(b"content-length", b"0"), key.batch_bytes)
         return RequestHead(
             key=key,
             form=_form(values.get(b"content-type", b"")),
             encoding=_encoding(values.get(b"content-encoding", b"")),
-            forwarded_for=values.get(b"x-forwarded-for", b"").decode("latin-1"),
+            forwarded=values.get(self._proxy_header, b"").decode("latin-1"),
             forgotten=_count(values.get(FORGOTTEN_HEADER.lower().encode(), b"")),
             expects_continue=values.get(b"expect", b"").lower() == b"100-continue",
         )

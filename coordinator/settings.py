@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from coordinator.keys import read_terms
 from coordinator.tls import Tls
+from feedback_wire.forwarded import ProxyHeader
 from feedback_wire.log_name import SERVER_NAME
 
 PolicyName = Literal["round-robin", "random", "least-pending", "by-peer"]
@@ -39,7 +40,10 @@ class Settings:
     """What is recorded of an end host's address: all of it, its network (/24, /48), or nothing."""
 
     trusted_proxy: tuple[str, ...] = ()
-    """Network of a proxy whose X-Forwarded-For is believed, such as 10.0.0.0/8; give the flag once for each."""
+    """Network of a proxy that is believed when it names the sender, such as 10.0.0.0/8; give the flag once for each."""
+
+    proxy_header: ProxyHeader = "x-forwarded-for"
+    """Header in which the trusted proxies name the sender; the other two are ignored."""
 
     key: tuple[str, ...] = ()
     """An ingest key that end hosts may send; several may be valid at once."""
@@ -99,6 +103,8 @@ class Settings:
         _check_servers(self.feedback_server)
         _check_numbers(self)
         _check_networks(self.trusted_proxy)
+        if self.proxy_header != "x-forwarded-for" and not self.trusted_proxy:
+            raise ValueError(f"--proxy-header {self.proxy_header} needs --trusted-proxy: the network of the proxies that write it")
         if SERVER_NAME.fullmatch(self.name) is None:
             raise ValueError(f"--name {self.name!r} must be 1 to 32 of a-z, 0-9 and inner hyphens, such as c1")
         _check_secrets(self)

@@ -247,6 +247,7 @@ def _config(lifespan: Any) -> uvicorn.Config:  # noqa: ANN401 — Starlette's Li
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=STOP_S,
     )

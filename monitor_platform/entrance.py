@@ -28,7 +28,9 @@ def listen(settings: Settings, opened: ExitStack) -> tuple[list[socket], int]:
 def gate_of(settings: Settings, port: int, opened: ExitStack) -> Gate:
     gate = Gate(
         users=Users(settings.users) if settings.users is not None else None,
-        proxies=Proxies(trusted=networks(settings.trusted_proxy), user_header=settings.trusted_user_header),
+        proxies=Proxies(
+            trusted=networks(settings.trusted_proxy), header=settings.proxy_header, user_header=settings.trusted_user_header
+        ),
         tickets=Tickets(lasts_s=settings.session_hours * 3600),
         # Cookies do not know of ports, so two dashboards on one host need two names.
         cookie=f"{'__Host-' if settings.is_https else ''}swarmscope-{port}",

@@ -7,6 +7,7 @@ from math import inf
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from feedback_wire.forwarded import ProxyHeader
 from monitor_platform.access.proxies import networks
 from monitor_platform.placing import Placing
 from monitor_platform.scoring import Scoring
@@ -39,7 +40,10 @@ class Settings(Scoring, Placing):
     """Header in which the reverse proxy names the user it has asked, such as X-Forwarded-User; needs --trusted-proxy."""
 
     trusted_proxy: tuple[str, ...] = ()
-    """Address or network of a proxy whose --trusted-user-header and X-Forwarded-For count; may be given several times."""
+    """Address or network of a proxy whose --trusted-user-header and --proxy-header count; may be given several times."""
+
+    proxy_header: ProxyHeader = "x-forwarded-for"
+    """Header in which the trusted proxies name the sender; the other two are ignored."""
 
     tls_cert: Path | None = None
     """Certificate chain (PEM) to serve the dashboard over https; read again on SIGHUP."""
@@ -176,6 +180,10 @@ class Settings(Scoring, Placing):
             raise ValueError(f"--trusted-user-header is {self.trusted_user_header!r}; it needs a header such as X-Forwarded-User")
         if self.trusted_user_header and not self.trusted_proxy:
             raise ValueError("--trusted-user-header needs --trusted-proxy: the address of the proxy whose word counts")
+        if self.proxy_header != "x-forwarded-for" and not self.trusted_proxy:
+            raise ValueError(
+                f"--proxy-header {self.proxy_header} needs --trusted-proxy: the addresses of the proxies that write it"
+            )
         if not 0 < self.session_hours <= LONGEST_SESSION_HOURS:
             raise ValueError(
                 f"--session-hours is {self.session_hours:g}; it needs a number above 0, at most {LONGEST_SESSION_HOURS}"

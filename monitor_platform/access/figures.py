@@ -19,6 +19,11 @@ class AccessFigures(Collector):
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily("swarmscope_monitor_logins_total", "Logins that succeeded.", self._gate.logins)
         yield _by_reason("swarmscope_monitor_turned_away_total", "Requests that were not let in.", self._gate.turned_away)
+        yield _by_reason(
+            "swarmscope_monitor_senders_unknown_total",
+            "Logins through a trusted proxy that name no sender who can be read.",
+            self._gate.senders_unknown,
+        )
         yield _by_reason("swarmscope_monitor_dropped_connections_total", "Connections closed by us.", self._listener.dropped)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import hmac
+import logging
 import secrets
 import time
 from collections import Counter, OrderedDict
@@ -25,12 +26,16 @@ from monitor_platform.access.tickets import Ticket, Tickets
 from monitor_platform.access.user_file import checked_name
 from monitor_platform.access.users import Users, proves
 
+log = logging.getLogger(__name__)
+
 LOGIN = "/login"
 LOGOUT = "/logout"
 OPEN = frozenset({routes.HEALTH, routes.READY, LOGIN, LOGOUT, "/assets/icon.svg"})
 
 QUEUE = 16
 """Passwords that wait for being checked, one after the other: 4 s of work."""
+
+TELL_UNKNOWN_S = 60.0
 
 KNOWN_BASIC = 256
 """Scripts whose password need not be checked anew at every request."""
@@ -64,6 +69,9 @@ class Gate:
         self.tickets = tickets
         self.cookie = cookie
         self.turned_away: Counter[str] = Counter()
+        self.senders_unknown: Counter[str] = Counter()
+        """Requests of trusted proxies whose sender cannot be read, by reason; the proxy's own address counts instead."""
+        self._told_s = -TELL_UNKNOWN_S
         self.logins = 0
         self._knows = knows
         self._attempts = Attempts()
@@ -116,7 +124,17 @@ class Gate:
 
     def client(self, request: HTTPServerRequest) -> str:
         """The address that a request is counted under."""
-        return self.proxies.client(peer(request), request.headers.get_list("X-Forwarded-For"))
+        found = self.proxies.sender(peer(request), request.headers.get_list(self.proxies.header))
+        if found.unknown:
+            self._note_unknown(found.unknown)
+        return found.address or peer(request)
+
+    def _note_unknown(self, reason: str) -> None:
+        """Count a sender who cannot be read; in the log a line a minute is enough, and no address belongs there."""
+        self.senders_unknown[reason] += 1
+        if time.monotonic() - self._told_s >= TELL_UNKNOWN_S:
+            self._told_s = time.monotonic()
+            log.warning("%s of a trusted proxy names no sender who can be read (%s); docs/monitor.md", self.proxies.header, reason)
 
     async def prove(self, request: HTTPServerRequest, name: str, password: str) -> Hash:
         """The hash of the user whom name and password prove; Problem if they prove none."""

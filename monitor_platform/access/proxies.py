@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from feedback_wire.forwarded import Network, ProxyHeader, Sender, is_trusted, sender
 
 
 def networks(texts: Iterable[str]) -> tuple[Network, ...]:
@@ -17,27 +17,18 @@ def networks(texts: Iterable[str]) -> tuple[Network, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxies:
-    """Who may speak for others, and in which header they name the user ("": in none)."""
+    """Who may speak for others, and in which headers they name the sender and the user ("": in none)."""
 
     trusted: tuple[Network, ...] = ()
+    header: ProxyHeader = "x-forwarded-for"
     user_header: str = ""
 
     def trusts(self, address: str) -> bool:
-        try:
-            ip = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        plain = getattr(ip, "ipv4_mapped", None) or ip
-        return any(plain in network for network in self.trusted)
+        return is_trusted(address, self.trusted)
 
-    def client(self, peer: str, forwarded: Sequence[str]) -> str:
-        """Whose request it is: the last address in X-Forwarded-For that is no proxy of ours, if the peer is one."""
-        if not self.trusts(peer):
-            return peer
-        for address in reversed([part.strip() for line in forwarded for part in line.split(",")]):
-            if not self.trusts(address):
-                return address if _is_address(address) else peer
-        return peer
+    def sender(self, peer: str, said: Sequence[str]) -> Sender:
+        """Whose request it is: the last address in the lines of `header` that is no proxy of ours, if the peer is one."""
+        return sender(peer, self.header, ",".join(said), self.trusted)
 
     def user(self, peer: str, said: Sequence[str]) -> str | None:
         """The user whom a trusted proxy names, exactly once; None if none is vouched for."""
@@ -48,11 +39,3 @@ class Proxies:
         except UnicodeError:
             return None
         return name if name and name.isprintable() else None
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

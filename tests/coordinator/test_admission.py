@@ -1,15 +1,13 @@
-import ipaddress
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.admission import kept, recorded_address, sender_address
+from coordinator.admission import kept, recorded_address
 from coordinator.outbox import FIRST_PAUSE_S, LONGEST_PAUSE_S, pause_s
 from coordinator.placement import at_random, by_peer, least_pending, round_robin
 
-PROXIES = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))
 names = st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=6, unique=True)
 
 
@@ -84,24 +82,6 @@ def test_an_address_is_recorded_as_far_as_the_policy_says(address: str, policy, 
     assert recorded_address(address, policy) == recorded
 
 
-@pytest.mark.parametrize(
-    ("peer", "forwarded_for", "sender"),
-    [
-        ("203.0.113.7", "198.51.100.1", "203.0.113.7"),  # whoever is not a proxy of ours may write what they like
-        ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
-        ("10.0.0.1", "1.2.3.4, 198.51.100.1", "198.51.100.1"),
-        ("10.0.0.1", "1.2.3.4, 198.51.100.1,10.9.9.9", "198.51.100.1"),
-        ("10.0.0.1", "10.1.1.1, 10.2.2.2", "10.1.1.1"),
-        ("10.0.0.1", "198.51.100.1, rubbish", "10.0.0.1"),
-        ("10.0.0.1", "", "10.0.0.1"),
-        ("::ffff:10.0.0.1", "2001:db8::1", "2001:db8::1"),
-    ],
-)
-def test_the_sender_is_the_rightmost_address_that_no_trusted_proxy_vouches_for(peer: str, forwarded_for: str, sender: str):
-    assert sender_address(peer, forwarded_for, PROXIES) == sender
-
-
 @given(st.text(max_size=40))
-def test_no_forwarded_for_can_make_trouble(text: str):
-    sender_address("10.0.0.1", text, PROXIES)
-    recorded_address(text, "truncate")
+def test_no_address_can_make_trouble(text: str):
+    assert len(recorded_address(text, "truncate")) < 40

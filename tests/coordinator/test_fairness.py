@@ -132,7 +132,7 @@ def test_no_request_holds_the_event_loop_for_50_ms_of_processor_time(receiver, n
 
         def send() -> None:
             for _ in range(2):
-                reception.receive(Turn(sender, reception), head, body, reception.prefix("192.0.2.1", ""))
+                reception.receive(Turn(sender, reception), head, body, reception.prefix("192.0.2.1"))
 
         longest_s = await longest_turn_s(send, lambda: len(sender.answers) == 2)
         assert outbox.held_bytes == keys.anyone.held_bytes == reception.backlog.waiting == 0

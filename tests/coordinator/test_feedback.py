@@ -129,14 +129,6 @@ def test_a_sample_keeps_whole_end_hosts_says_what_they_weigh_and_counts_the_othe
         assert coordinator.post(encoded(message(peer_id=f"peer-{peer}"))) == (202, {"accepted": 1})
 
 
-def test_addresses_behind_a_trusted_proxy_are_believed_and_kept_as_far_as_allowed(coordinators, receiver, message):
-    coordinator = coordinators(receiver, flags=("--trusted-proxy", "127.0.0.0/8", "--ip", "keep"))
-    for forwarded in ("203.0.113.7", "1.1.1.1, 2001:db8::7"):
-        coordinator.post(encoded(message()), x_forwarded_for=forwarded)
-    coordinator.post(encoded(message()))
-    assert [record["ip"] for record in receiver.records] == ["203.0.113.7", "2001:db8::7", "127.0.0.1"]
-
-
 def test_what_senders_forgot_is_counted(coordinators, receiver, message):
     coordinator = coordinators(receiver)
     for forgotten in ("3", "4", "-1", "x", ""):

@@ -81,7 +81,7 @@ def test_several_requests_in_one_piece_are_never_remembered_as_one(requests: lis
 def test_what_differs_from_request_to_request_is_not_remembered():
     reader = HeadReader(KEYS)
     for head in (
-        RequestHead(ANYONE, forwarded_for="1.2.3.4"),
+        RequestHead(ANYONE, forwarded="1.2.3.4"),
         RequestHead(ANYONE, forgotten=1),
         RequestHead(ANYONE, expects_continue=True),
     ):

@@ -133,15 +133,17 @@ def test_a_full_coordinator_sheds_end_hosts_records_their_weight_and_recovers(me
         reception = Reception(settings, keys, outbox, None, counters, Answers())
         sent: list[tuple[str, float]] = []
 
-        def send(weight: float) -> None:
+        async def send(weight: float) -> None:
             peers = [f"peer-{len(sent) + number}" for number in range(200)]
             sent.extend((peer, weight) for peer in peers)
             body = json.dumps([message(peer_id=peer, session_id=peer) for peer in peers]).encode()
-            reception.receive(Turn(sender, reception), RequestHead(keys.anyone), body, reception.prefix("192.0.2.1", ""))
+            reception.receive(Turn(sender, reception), RequestHead(keys.anyone), body, reception.prefix("192.0.2.1"))
+            while reception.backlog.waiting:  # noqa: ASYNC110 — the backlog has no event for it
+                await asyncio.sleep(0)
 
         second = 1000.0
         for weight, changes in ((2.0, False), (2.0, False), (2.0, False), (2.0, True), (4.0, True), (8.0, True)):
-            send(weight)
+            await send(weight)
             second += 1
             assert reception.tick(second, second) is changes, weight
         assert counters.workers_shedding == 1
@@ -151,7 +153,7 @@ def test_a_full_coordinator_sheds_end_hosts_records_their_weight_and_recovers(me
         for weight in (8.0, 4.0, 2.0):
             second += 1
             assert reception.tick(second, second) is True
-            assert (f'"weight":{weight}').encode() in reception.prefix("192.0.2.1", "")
+            assert (f'"weight":{weight}').encode() in reception.prefix("192.0.2.1")
         assert reception.tick(second + 1, second) is False
         assert counters.workers_shedding == 0
         assert {(record["peer_id"], record["weight"]) for record in carrier.records} == {
@@ -162,6 +164,34 @@ def test_a_full_coordinator_sheds_end_hosts_records_their_weight_and_recovers(me
         await outbox.close()
 
     asyncio.run(asyncio.wait_for(promise(), 10))
+
+
+def test_a_batch_that_waits_is_sampled_with_the_weight_that_it_came_with(message):
+    async def promise() -> None:
+        counters, carrier, sender = Counters(), Held(), Somebody()
+        settings = Settings(
+            feedback_server=("http://x",), insecure=True, sample=0.5, overload="sample", in_flight_max_bytes=1_000_000
+        )
+        outbox = Outbox({"http://x": carrier}, None, "round-robin", counters)
+        keys = Keys(())
+        reception = Reception(settings, keys, outbox, None, counters, Answers())
+        peers = [f"peer-{number}" for number in range(200)]
+        body = json.dumps([message(peer_id=peer, session_id=peer) for peer in peers]).encode()
+        reception.backlog.spend(1)  # so that there is no time for it now
+        reception.receive(Turn(sender, reception), RequestHead(keys.anyone), body, reception.prefix("192.0.2.1"))
+        assert reception.backlog.waiting == 1
+        outbox.held_bytes += 600_000  # a load that halves the share
+        assert reception.tick(1, 1)
+        outbox.held_bytes -= 600_000
+        carrier.open.set()
+        while not sender.answers:  # noqa: ASYNC110 — the backlog has no event for it
+            await asyncio.sleep(0.001)
+        assert {(record["peer_id"], record["weight"]) for record in carrier.records} == {
+            (peer, 2.0) for peer in peers if kept(peer, 0.5)
+        }
+        await outbox.close()
+
+    asyncio.run(asyncio.wait_for(promise(), 30))
 
 
 def test_shedding_reaches_connections_that_are_open(coordinators, receiver, message, eventually):

@@ -108,13 +108,14 @@ PROXIES = Proxies(trusted=networks(["10.0.0.1", "10.1.0.0/16", "fd00::/8"]), use
         ("10.0.0.1", ["1.1.1.1, 198.51.100.1, 10.1.2.3"], "198.51.100.1"),
         ("10.0.0.1", ["1.1.1.1", "198.51.100.1"], "198.51.100.1"),
         ("::ffff:10.0.0.1", ["198.51.100.1"], "198.51.100.1"),
-        ("10.0.0.1", ["not an address"], "10.0.0.1"),
+        ("10.0.0.1", ["198.51.100.1:50123"], "198.51.100.1"),
+        ("10.0.0.1", ["not an address"], ""),
         ("10.0.0.1", [], "10.0.0.1"),
-        ("10.0.0.1", ["10.1.0.1"], "10.0.0.1"),
+        ("10.0.0.1", ["10.1.0.1"], "10.1.0.1"),
     ],
 )
 def test_who_is_counted_is_the_last_address_that_no_proxy_of_ours_has(peer, forwarded, client):
-    assert PROXIES.client(peer, forwarded) == client
+    assert PROXIES.sender(peer, forwarded).address == client
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,115 @@
+"""For whom a reverse proxy speaks: `X-Forwarded-For`, `Forwarded` (RFC 7239) and `X-Real-IP`, in the forms that proxies write.
+
+A proxy adds the address that a request came from behind what it received, so the nearest hop stands last. Only what trusted
+proxies wrote is believed: whatever stands left of the first untrusted address may be invented. A hop that cannot be read ends the
+search without an address. The proxy's own address in its place would put a whole audience where the proxy is.
+"""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+ProxyHeader = Literal["x-forwarded-for", "forwarded", "x-real-ip"]
+PROXY_HEADERS: tuple[ProxyHeader, ...] = get_args(ProxyHeader)
+Unknown = Literal["", "absent", "hidden", "unreadable"]
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+HOP_CHARS = 100
+"""A longer hop is no address: 39 characters, brackets, a zone and a port fit well within."""
+
+_PORT = re.compile(r"(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?")
+# Possessive, and with an optional closing quote, so that they are linear in any text.
+_ELEMENT = re.compile(r'(?:[^,"]++|"(?:[^"\\]++|\\.)*+"?)++', re.DOTALL)
+_PAIR = re.compile(r'(?:[^;"]++|"(?:[^"\\]++|\\.)*+"?)++', re.DOTALL)
+_QUOTED = re.compile(r'"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sent a request: an address in its shortest form, or "" and the reason why it is unknown.
+
+    `absent` means that a trusted proxy named no address; then `address` is the proxy's own. `hidden` is RFC 7239's `unknown` and
+    obfuscated identifiers.
+    """
+
+    address: str
+    unknown: Unknown = ""
+
+
+def address_of(text: str) -> Address | None:
+    """The address in `text`, without its zone; an IPv4 address that is mapped into IPv6 is the IPv4 address."""
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
+
+
+def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
+    """Whether `peer` is an address in one of the networks."""
+    address = address_of(peer)
+    return address is not None and _within(address, trusted)
+
+
+def sender(peer: str, header: ProxyHeader, value: str, trusted: Sequence[Network]) -> Sender:
+    """Who sent a request that came from `peer`, with `value` in the header; several lines of one header are joined by commas."""
+    at = address_of(peer)
+    if at is None or not _within(at, trusted):
+        return Sender(peer if at is None else str(at))
+    hops = _hops(header, value)
+    if not hops:
+        return Sender(str(at), "absent")
+    while hops and _within(at, trusted):
+        hop = _unquoted(hops.pop())
+        if hop.lower() == "unknown" or hop.startswith("_"):
+            return Sender("", "hidden")
+        read = _hop_address(hop)
+        if read is None:
+            return Sender("", "unreadable")
+        at = read
+    return Sender(str(at))
+
+
+def _within(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)
+
+
+def _hops(header: ProxyHeader, value: str) -> list[str]:
+    """The hops in the header, the nearest last; empty list elements do not count (RFC 9110, section 5.6.1)."""
+    if header == "forwarded":
+        return [_for(element) for element in _ELEMENT.findall(value) if element.strip()]
+    if header == "x-real-ip":
+        return [value.strip()] if value.strip() else []
+    return [hop for part in value.split(",") if (hop := part.strip())]
+
+
+def _for(element: str) -> str:
+    """The value of `for` in one element of Forwarded; `unknown` if the proxy does not name it, "" if it is named twice."""
+    pairs = (pair.partition("=") for pair in _PAIR.findall(element))
+    values = [value.strip() for name, _, value in pairs if name.strip().lower() == "for"]
+    if not values:
+        return "unknown"
+    return values[0] if len(values) == 1 else ""
+
+
+def _unquoted(text: str) -> str:
+    quoted = _QUOTED.fullmatch(text)
+    return _ESCAPED.sub(r"\1", quoted[1]).strip() if quoted else text
+
+
+def _hop_address(text: str) -> Address | None:
+    """The address in `IP`, `IP:port`, `[IPv6]` or `[IPv6]:port`."""
+    if len(text) > HOP_CHARS:
+        return None
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]")
+        host = host if ":" in host and "]" in text else ""
+    elif text.count(":") == 1:
+        host, port = text[: text.index(":")], text[text.index(":") :]
+    else:
+        host, port = text, ""
+    return address_of(host) if _PORT.fullmatch(port) else None

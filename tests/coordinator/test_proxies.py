@@ -1,0 +1,89 @@
+"""Who sends through a reverse proxy: read from the header that the proxy writes, or counted as unknown."""
+
+import asyncio
+import json
+import tracemalloc
+
+import pytest
+
+from coordinator.answers import Answers
+from coordinator.counters import Counters
+from coordinator.keys import Keys
+from coordinator.link import Link
+from coordinator.outbox import Outbox
+from coordinator.reception import Reception
+from coordinator.settings import Settings
+
+BEHIND = ("--trusted-proxy", "127.0.0.0/8", "--ip", "keep")
+
+
+def addresses(coordinator, receiver, message, header: str, values: list[str]) -> list[str]:
+    """What is recorded of senders whom the proxy names so."""
+    before = len(receiver.records)
+    for value in values:
+        assert coordinator.post(json.dumps(message()).encode(), **{header: value})[0] == 202
+    return [record["ip"] for record in receiver.records[before:]]
+
+
+@pytest.mark.parametrize(
+    ("header", "values", "recorded"),
+    [
+        (
+            "x-forwarded-for",
+            ["203.0.113.7:1234", "[2001:db8::7]", '"[2001:db8::7]:80"', "203.0.113.7,", "1.1.1.1, 203.0.113.7", "fe80::7%eth0"],
+            ["203.0.113.7", "2001:db8::7", "2001:db8::7", "203.0.113.7", "203.0.113.7", "fe80::7"],
+        ),
+        ("forwarded", ['for=1.1.1.1, for="[2001:db8::7]:80";proto=https'], ["2001:db8::7"]),
+        ("x-real-ip", ["203.0.113.7"], ["203.0.113.7"]),
+    ],
+)
+def test_addresses_behind_a_trusted_proxy_are_read_from_the_header_that_it_writes(
+    coordinators, receiver, message, header: str, values: list[str], recorded: list[str]
+):
+    coordinator = coordinators(receiver, flags=(*BEHIND, "--proxy-header", header))
+    assert addresses(coordinator, receiver, message, header, values) == recorded
+    others = {"x-forwarded-for", "forwarded", "x-real-ip"} - {header}
+    for other in others:  # anybody may have written them
+        assert addresses(coordinator, receiver, message, other, ["198.51.100.1"]) == ["127.0.0.1"]
+    assert coordinator.metrics()['senders_unknown_total{reason="absent"}'] == 2
+
+
+def test_what_cannot_be_read_is_recorded_as_no_address_counted_and_told_once(coordinators, receiver, message, eventually):
+    coordinator = coordinators(receiver, flags=BEHIND)
+    values = ["rubbish", "203.0.113.7, 203.0.113", "unknown", "_hidden", ","]
+    assert addresses(coordinator, receiver, message, "x-forwarded-for", values) == ["", "", "", "", "127.0.0.1"]
+    metrics = coordinator.metrics()
+    counts = {reason: metrics[f'senders_unknown_total{{reason="{reason}"}}'] for reason in ("unreadable", "hidden", "absent")}
+    assert counts == {"unreadable": 2, "hidden": 2, "absent": 1}
+    eventually(lambda: "x-forwarded-for of trusted proxies" in coordinator.log.read_text(), "the operator is told")
+    assert "203.0.113" not in coordinator.log.read_text()
+    assert coordinator.log.read_text().count("of trusted proxies") == 1
+
+
+def test_a_header_is_no_business_of_those_who_are_no_proxy(coordinators, receiver, message):
+    coordinator = coordinators(receiver, flags=("--trusted-proxy", "10.0.0.0/8", "--ip", "keep"))
+    assert addresses(coordinator, receiver, message, "x-forwarded-for", ["203.0.113.7", "rubbish"]) == ["127.0.0.1"] * 2
+    assert not [name for name in coordinator.metrics() if name.startswith("senders_unknown")]
+
+
+def test_zone_ids_take_no_memory():
+    async def promise() -> int:
+        settings = Settings(feedback_server=("http://127.0.0.1:9",), insecure=True, trusted_proxy=("127.0.0.0/8",))
+        links = {url.geturl(): Link(url, "", lambda: settings.tls().link) for url in settings.servers}
+        outbox = Outbox(links, None, "round-robin", Counters())
+        reception = Reception(settings, Keys(()), outbox, None, Counters(), Answers())
+        tracemalloc.start()
+        for number in range(2_000):
+            reception.prefix("127.0.0.1", f"fe80::1%{number}" + "z" * 10_000)
+            reception.prefix("127.0.0.1", f"fe80::1%z{number}")
+        taken, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        await outbox.close()
+        return taken
+
+    assert asyncio.run(promise()) < 2_000_000
+
+
+def test_a_header_that_no_proxy_writes_is_refused_at_the_start():
+    with pytest.raises(ValueError, match="--trusted-proxy"):
+        Settings(feedback_server=("http://127.0.0.1:9",), insecure=True, proxy_header="forwarded")
