@@ -20,13 +20,14 @@ from monitor_platform.bounds import check_bounds
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.geo.locator import Locator
 from monitor_platform.measures.gathering import columns_for
+from monitor_platform.measures.largest import DEFAULT, MOST
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.open import DAY_MS, open_logs
 from monitor_platform.measures.selection import Span, check_columns
 from monitor_platform.measures.summary import summarize
 from monitor_platform.moments import unix_ms
 
-PARAMETERS = ("from", "to", "by")
+PARAMETERS = ("from", "to", "by", "top")
 WHERE = "where."
 """Begins the name of each filter: `where.channel=…`, `where.extra.codec=…`."""
 
@@ -42,6 +43,7 @@ class Request:
     to_ms: int | None
     by: tuple[str, ...]
     where: Mapping[str, str]
+    top: int = DEFAULT
 
     @classmethod
     def parse(cls, given: Mapping[str, Sequence[str]], zone: tzinfo = UTC) -> "Request":
@@ -61,7 +63,8 @@ class Request:
         if len(by) > MOST_NAMES:
             raise bad_parameter(f"{len(by)} names to group by are too many; at most {MOST_NAMES} can be asked for at once")
         check_bounds(where)
-        return cls(from_ms=time_ms(said, "from", zone), to_ms=time_ms(said, "to", zone), by=by, where=where)
+        from_ms, to_ms = time_ms(said, "from", zone), time_ms(said, "to", zone)
+        return cls(from_ms=from_ms, to_ms=to_ms, by=by, where=where, top=_top(said.get("top", "")))
 
     def span(self, *, begin_ms: int, end_ms: int) -> Span:
         """The span, with open ends at `begin_ms` and `end_ms`."""
@@ -82,16 +85,16 @@ class Archive:
     since_ms: Callable[[], int]
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def summary(self, span: Span, where: Mapping[str, str], by: Sequence[str]) -> dict[str, Any]:
+    async def summary(self, span: Span, where: Mapping[str, str], by: Sequence[str], top: int) -> dict[str, Any]:
         """The summary of files; one at a time, for each may take much memory."""
         async with self.reading:
-            return await asyncio.to_thread(self._read, span, where, by)
+            return await asyncio.to_thread(self._read, span, where, by, top)
 
-    def _read(self, span: Span, where: Mapping[str, str], by: Sequence[str]) -> dict[str, Any]:
+    def _read(self, span: Span, where: Mapping[str, str], by: Sequence[str], top: int) -> dict[str, Any]:
         columns = columns_for((*by, *where))
         table = open_logs(self.paths, locator=self.locator, mos=self.mos, span=span, columns=columns, look_around_ms=DAY_MS)
         try:
-            return summarize(table, span=span, where=where, by=by)
+            return summarize(table, span=span, where=where, by=by, top=top)
         finally:
             table.close()
 
@@ -125,12 +128,13 @@ class SummaryHandler(RequestHandler):
             kept_ms = self._archive.since_ms()
             span = asked.span(begin_ms=kept_ms, end_ms=now_ms)
             if span.from_ms < kept_ms:
-                return await self._archive.summary(span, asked.where, asked.by)
+                return await self._archive.summary(span, asked.where, asked.by, asked.top)
         else:
             scene = await self._watch.scene(self._watch.newest())
             recorded = scene.extent if scene is not None else Span(0, 0)
             span = asked.span(begin_ms=recorded.from_ms, end_ms=recorded.to_ms)
-        return await self._watch.answers.ask(self._watch.newest(), summarize, span=span, where=asked.where, by=asked.by)
+        chosen: dict[str, Any] = {"span": span, "where": asked.where, "by": asked.by, "top": asked.top}
+        return await self._watch.answers.ask(self._watch.newest(), summarize, **chosen)
 
 
 class TextHandler(RequestHandler):
@@ -151,6 +155,14 @@ def answer(handler: RequestHandler, status: int, content_type: str, body: str | 
     handler.set_status(status)
     handler.set_header("Content-Type", content_type)
     handler.finish(body)
+
+
+def _top(text: str) -> int:
+    if not text.strip():
+        return DEFAULT
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MOST):
+        raise bad_parameter(f"'top' is {text[:40]!r}; it needs a whole number of groups from 1 to {MOST:,}")
+    return int(text)
 
 
 def _text(said: bytes) -> str:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 BROKEN_DOWN_BY = ("channel", "isp", "district", "platform")
 MOST_VALUES = 50
-"""Of a dimension: each value is a time series that somebody has to store."""
+"""Of a dimension, and `(other)` for the rest: each value is a time series that somebody has to store."""
 
 EVERY_S = 15.0
 WINDOW_MS = 60_000
@@ -63,7 +63,10 @@ class AudienceFigures(Collector):
         if scene is None:
             return
         span = Span(scene.until_ms - WINDOW_MS, scene.until_ms)
-        self._latest = {name: await self._watch.answers.ask(moment, summarize, span=span, by=(name,)) for name in BROKEN_DOWN_BY}
+        answers = self._watch.answers
+        self._latest = {
+            name: await answers.ask(moment, summarize, span=span, by=(name,), top=MOST_VALUES) for name in BROKEN_DOWN_BY
+        }
 
     def describe(self) -> list[Metric]:
         """Nothing in advance: a scrape asks, registration does not."""
@@ -76,7 +79,7 @@ class AudienceFigures(Collector):
         for name, meaning, key, factor in _GAUGES:
             yield _gauge(f"swarmscope_{name}", meaning, [], [([], everybody)], key, factor)
             for dimension, summary in self._latest.items():
-                groups = [([group["by"][dimension] or ""], group) for group in summary["groups"][:MOST_VALUES]]
+                groups = [([group["by"][dimension] or ""], group) for group in summary["groups"]]
                 yield _gauge(f"swarmscope_{dimension}_{name}", meaning, [dimension], groups, key, factor)
 
 

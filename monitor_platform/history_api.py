@@ -57,7 +57,7 @@ class HistoryHandler(RequestHandler):
 
 
 async def _summary(history: History, asked: Request, span: Span, _own: Mapping[str, str]) -> Any:  # noqa: ANN401
-    return await history.ask(summarize, span=span, where=asked.where, by=asked.by)
+    return await history.ask(summarize, span=span, where=asked.where, by=asked.by, top=asked.top)
 
 
 async def _daily(history: History, asked: Request, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
@@ -65,7 +65,7 @@ async def _daily(history: History, asked: Request, span: Span, own: Mapping[str,
 
 
 async def _isps(history: History, asked: Request, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
-    found = await history.ask(coverage, span=span, where=asked.where, unit=_unit(own), zone=own["timezone"])
+    found = await history.ask(coverage, span=span, where=asked.where, unit=_unit(own), zone=own["timezone"], top=asked.top)
     return [{"period": each.period, "peers": each.peers, "shares": each.shares} for each in found]
 
 
@@ -79,7 +79,8 @@ async def _timeline(history: History, asked: Request, span: Span, own: Mapping[s
 
 
 async def _regions(history: History, asked: Request, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
-    found = await history.ask(by_region, span=span, where=asked.where, region=own["region"], measure=own["measure"])
+    chosen = {"region": own["region"], "measure": own["measure"], "top": asked.top}
+    found = await history.ask(by_region, span=span, where=asked.where, **chosen)
     return [asdict(each) for each in found]
 
 

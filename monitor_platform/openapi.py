@@ -10,7 +10,8 @@ from feedback_wire import routes
 from feedback_wire.openapi import COUNT, TEXT, Schema, content, description, health, operation, parameter
 from monitor_platform.history.periods import Unit
 from monitor_platform.history.schema import DIMENSIONS as KEPT
-from monitor_platform.measures.selection import DIMENSIONS, EXTRA, IDENTITIES
+from monitor_platform.measures.largest import DEFAULT, MOST
+from monitor_platform.measures.selection import DIMENSIONS, EXTRA, IDENTITIES, OTHER
 from monitor_platform.measures.summary import COSTS, DISTRIBUTIONS
 
 HISTORY = "/api/v1/history/"
@@ -27,7 +28,7 @@ def openapi() -> Schema:
         "the measures of docs/measures.md, in total and for each group",
         {200: content("the numbers", _summary())},
         *(400, 401, 403),
-        parameters=(*_chosen((*DIMENSIONS, *IDENTITIES, f"{EXTRA}NAME")), _BY),
+        parameters=(*_chosen((*DIMENSIONS, *IDENTITIES, f"{EXTRA}NAME")), _BY, _TOP),
     )
     return description(
         "Swarmscope monitoring platform",
@@ -78,7 +79,10 @@ def _chosen(columns: tuple[str, ...]) -> tuple[Schema, ...]:
 
 def _summary() -> Schema:
     group = _numbers("by", by={"type": "object", "additionalProperties": TEXT})
-    return _numbers("groups", *_ENDS, **_ENDS, groups={"type": "array", "items": group})
+    left_out = COUNT | {"description": f"how many groups are in the one called {OTHER}"}
+    return _numbers(
+        "groups", "groups_left_out", *_ENDS, **_ENDS, groups={"type": "array", "items": group}, groups_left_out=left_out
+    )
 
 
 def _numbers(*required: str, **more: Schema) -> Schema:
@@ -100,17 +104,23 @@ def _object(**properties: Schema) -> Schema:
 
 _PERIOD: Schema = {"type": ["number", "string", "null"], "description": "`period` is text such as 2012-08-07"}
 _BY = parameter("query", "by", "a group for each combination of these columns, with commas", TEXT)
+_TOP = parameter(
+    "query",
+    "top",
+    f"groups of the most messages to tell apart, up to {MOST:,}; the others are one group, {OTHER}; {DEFAULT:,} if left out",
+    COUNT,
+)
 _UNIT = parameter("query", "unit", "steps; day if left out", {"enum": [*get_args(Unit)]})
 _ZONE = parameter("query", "timezone", "whose days they are, such as Asia/Hong_Kong; UTC if left out", TEXT)
 _MEASURE = parameter("query", "measure", "a measure, or for timelines several with commas; mos if left out", TEXT)
 _REGION = parameter("query", "region", "a dimension; district if left out", {"enum": [*KEPT]})
 _OWN: dict[str, tuple[Schema, ...]] = {
-    "summary": (_BY,),
+    "summary": (_BY, _TOP),
     "daily": (_UNIT, _ZONE),
-    "isps": (_UNIT, _ZONE),
+    "isps": (_UNIT, _ZONE, _TOP),
     "minutes": (_MEASURE,),
     "timeline": (_UNIT, _ZONE, _MEASURE),
-    "regions": (_REGION, _MEASURE),
+    "regions": (_REGION, _MEASURE, _TOP),
     "histogram": (_MEASURE,),
 }
 _STATUS: Schema = _object(

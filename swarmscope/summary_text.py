@@ -93,6 +93,8 @@ def _group_table(summary: Summary, by: Sequence[str]) -> "Table":
         values = [group["messages"], group["peers"], *means, group["contribution_ratio"]]
         # Text, so that a channel called "[red]" is shown and not obeyed.
         table.add_row(*(Text(plain(group["by"][name])) for name in by), *map(_say, values))
+    if summary["groups_left_out"]:
+        table.caption = f"(other): {summary['groups_left_out']:,} more groups together; --top shows more of them"
     return table
 
 

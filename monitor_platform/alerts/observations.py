@@ -5,12 +5,16 @@ from dataclasses import dataclass
 
 from monitor_platform.alerts.rules import Rule
 from monitor_platform.measures.exact import exact_sum, number, quotient
+from monitor_platform.measures.largest import largest
 from monitor_platform.measures.quantity import SUMS, measured
 from monitor_platform.measures.selection import Selection, Span
 from monitor_platform.measures.statistics import Rows
 from monitor_platform.measures.table import FeedbackTable
 
 MINUTE_MS = 60_000
+
+MOST_SLICES = 1_000
+"""Of a rule, in one hour; the others are watched as one slice, `(other)`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,16 +29,18 @@ class Observation:
 def observations(table: FeedbackTable, *, rule: Rule, span: Span) -> dict[int, list[Observation]]:
     """For each minute of `span` (which begins at one): its end in Unix ms, and what was seen; empty if nobody said anything."""
     step = f"(received_ms - {span.from_ms}) // {MINUTE_MS} AS step"
-    heard = Rows.of(Selection(span, rule.where, rule.by), "session_id", "peer_id", "weight", step)
-    grouped = Rows(sql=heard.sql, parameters=heard.parameters, aliases=(*heard.aliases, "step"), total=False)
     with table.reading() as cursor:
+        chosen = Selection(span, rule.where, rule.by)
+        chosen, _ = largest(cursor, chosen, MOST_SLICES, among=f"({chosen.sql()})", parameters=chosen.parameters)
+        heard = Rows.of(chosen, "session_id", "peer_id", "weight", step)
+        grouped = Rows(sql=heard.sql, parameters=heard.parameters, aliases=(*heard.aliases, "step"), total=False)
         sessions = grouped.aggregate(cursor, "count(DISTINCT session_id)")
         if rule.counts_peers:
             peers = Rows(sql=grouped.sql, parameters=grouped.parameters, aliases=grouped.aliases, total=False)
             weighed = peers.each("peer_id", "max(weight) AS weight").aggregate(cursor, exact_sum("weight"))
             values: dict[tuple[object, ...], float | None] = {group: number(weight) for group, (weight,) in weighed.items()}
         else:
-            rows = measured(rule.watched(), Selection(span, rule.where, rule.by), step, aliases=("step",))
+            rows = measured(rule.watched(), chosen, step, aliases=("step",))
             values = {group: quotient(*sums) for group, sums in rows.aggregate(cursor, *SUMS).items()}
     seen: defaultdict[int, list[Observation]] = defaultdict(list)
     for group, (count,) in sessions.items():

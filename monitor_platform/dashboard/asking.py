@@ -17,7 +17,7 @@ from monitor_platform.measures.choices import choices, extra_columns, extra_meas
 from monitor_platform.measures.extent import has_any
 from monitor_platform.measures.histogram import Histogram, histogram
 from monitor_platform.measures.regions import Region, RegionValue, by_region
-from monitor_platform.measures.selection import EXTRA, MEAN, NOT, Span
+from monitor_platform.measures.selection import EXTRA, MEAN, NOT, OTHER, Span
 from monitor_platform.measures.slices import SLICED_BY, Slice, slices
 from monitor_platform.measures.starts import starts
 from monitor_platform.measures.summary import missing, totals
@@ -134,7 +134,9 @@ async def _breakdown(answers: Answers, scene: Scene, here: Other, question: Ques
     measure = distributed(question.measure).name
     found = await answers.ask(scene.moment, slices, span=here.span, where=here.where, measure=measure, dimensions=(question.by,))
     largest = sorted(found, key=lambda each: (-each.peers, each.name))
-    shown, left = largest[:MOST_BROKEN_DOWN], largest[MOST_BROKEN_DOWN:]
+    # What has no name of its own belongs to the others, however much it is.
+    shown = [each for each in largest if each.name != OTHER][:MOST_BROKEN_DOWN]
+    left = len(largest) > len(shown)
     lines: list[tuple[str | None, Slice | None, dict[str, str]]] = [
         (each.name, each, here.where | {question.by: each.name}) for each in shown
     ]

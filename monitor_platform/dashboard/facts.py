@@ -13,6 +13,7 @@ from monitor_platform.dashboard.scene import Scene
 from monitor_platform.dashboard.states import OK, nothing_matches
 from monitor_platform.dashboard.tables import BY_VIEW, slice_measure
 from monitor_platform.dashboard.tiles import tiles
+from monitor_platform.measures.selection import OTHER
 from monitor_platform.views.wording import say
 
 MOST_SLICES = 8
@@ -50,7 +51,7 @@ def facts(picture: Picture, scene: Scene) -> Fact:
 def _slices(picture: Picture) -> list[Fact]:
     """The worst few, with the words of their row."""
     measure = slice_measure(picture)
-    worst = [each for each in picture.slices or () if each.impact > 0][:MOST_SLICES]
+    worst = [each for each in picture.slices or () if each.impact > 0 and each.name != OTHER][:MOST_SLICES]
     largest = max((each.impact for each in worst), default=1.0)
     return [
         {

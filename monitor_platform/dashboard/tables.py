@@ -15,7 +15,7 @@ from monitor_platform.dashboard.names import dimension_name, place_name
 from monitor_platform.dashboard.picture import AUDIENCE, Picture, distributed, series_of
 from monitor_platform.measures.regions import RegionValue
 from monitor_platform.measures.registry import MEASURES, Measure, measure_of
-from monitor_platform.measures.selection import MEAN
+from monitor_platform.measures.selection import MEAN, OTHER
 from monitor_platform.measures.spreadsheet import write_csv
 from monitor_platform.views.histogram import range_at
 from monitor_platform.views.wording import NOTHING, difference, say, title_of
@@ -149,7 +149,7 @@ def _slices(picture: Picture) -> Table:
         (dimension_name(each.dimension), place_name(each.name), each.mean, each.rest, each.peers, float(each.sessions), each.impact)
         for each in found
     ]
-    filters = [(each.dimension, each.name) for each in found]
+    filters = [None if each.name == OTHER else (each.dimension, each.name) for each in found]
     return Table(columns=(*columns, ("n (sessions)", None), ("Impact", None)), rows=rows, filters=list(filters))
 
 

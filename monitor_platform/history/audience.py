@@ -36,6 +36,7 @@ class Customers:
     def __init__(self, cursor: duckdb.DuckDBPyConnection, cut: Cut, of: Periods) -> None:
         self._cursor = cursor
         self._of = of
+        self._slices = cut.slices
         self.known = len(of.names) <= _BITS and self._put_together(cut)
 
     def crowd(self) -> Crowd:
@@ -46,13 +47,14 @@ class Customers:
 
     def by_isp(self) -> dict[tuple[str, int], int]:
         """Distinct peers by ISP and period, and in all periods together as one more."""
-        names = [name for (name,) in self._cursor.execute("SELECT DISTINCT isp FROM slices ORDER BY isp").fetchall()]
+        sql = f"SELECT DISTINCT isp FROM {self._slices} ORDER BY isp"
+        names = [name for (name,) in self._cursor.execute(sql).fetchall()]
         in_all = self._cursor.execute(f"SELECT isp, {exact_sum('weight')} FROM customer GROUP BY isp").fetchall()
         found = {(names[number - 1], step): weight for (number, step), weight in _by_bit(self._cursor, "customer", "isp").items()}
         return found | {(names[number - 1], len(self._of.names)): weight for number, weight in in_all}
 
     def _put_together(self, cut: Cut) -> bool:
-        numbers = "JOIN (SELECT id, dense_rank() OVER (ORDER BY isp) AS isp FROM slices) AS isps ON isps.id = slice"
+        numbers = f"JOIN (SELECT id, dense_rank() OVER (ORDER BY isp) AS isp FROM {self._slices}) AS isps ON isps.id = slice"
         rows = f"{cut.sql('session_hour', 'isp', 'peer', *_OF_A_CUSTOMER, joined=f'{numbers} {JOINED}')} GROUP BY isp, peer"
         self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE customer AS {rows}", {**cut.parameters, **self._of.parameters})
         # With one weight for each peer, the largest of all periods is that of each.

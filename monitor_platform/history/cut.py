@@ -5,12 +5,14 @@ what was kept: the dimensions of `schema`, and `peer_id` and `session_id`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import duckdb
 
 from monitor_platform.history.schema import DIMENSIONS, FOLDED, HOUR_MS, MEANS, UNFOLDED
 from monitor_platform.measures.exact import ONE
 from monitor_platform.measures.registry import COUNTS, Measure, View, measure_of
-from monitor_platform.measures.selection import Span
+from monitor_platform.measures.selection import OTHER, Span
 from monitor_platform.measures.statistics import Rows
 
 MEASURES_KEPT = (*MEANS, "contribution_ratio", "startup_ms")
@@ -61,6 +63,8 @@ class Cut:
     where: Mapping[str, str]
     by: Sequence[str] = ()
     parameters: dict[str, object] = field(default_factory=dict)
+    slices: str = "slices"
+    """The table of the names of slices: all of them, or `shown` with the largest groups and `(other)`."""
 
     def __post_init__(self) -> None:
         check_kept(tuple(self.where))
@@ -72,8 +76,8 @@ class Cut:
 
     def sql(self, table: str, *columns: str, joined: str = "") -> str:
         """SELECT `columns` and the groups' values as by_0, by_1, … from `table`; `joined`: what else is to be joined."""
-        groups = [f"slices.{name} AS {alias}" for name, alias in zip(self.by, self.aliases, strict=True)]
-        slices = "JOIN slices ON slices.id = slice" if self.by else ""
+        groups = [f"named.{name} AS {alias}" for name, alias in zip(self.by, self.aliases, strict=True)]
+        slices = f"JOIN {self.slices} AS named ON named.id = slice" if self.by else ""
         return f"SELECT {', '.join([*groups, *columns])} FROM {table} {slices} {joined} WHERE {self.condition(table)}"
 
     def rows(self, table: str, *columns: str) -> Rows:
@@ -139,3 +143,29 @@ def summed(cut: Cut, *sums: str, joined: str = "") -> tuple[str, dict[str, objec
     if kept is None:
         return cut.sql("session_hour", *sums, joined=joined), cut.parameters
     return f"SELECT {', '.join(sums)} FROM {kept.hours} {joined}", kept.parameters
+
+
+def with_largest(cursor: duckdb.DuckDBPyConnection, cut: Cut, top: int) -> tuple[Cut, int]:
+    """`cut` with its `top` groups of the most messages told apart, the others as `(other)`, and how many these are.
+
+    The names that are shown stand in the temporary table `shown`, like those of `slices`.
+    """
+    if not cut.by:
+        return cut, 0
+    names, aliases = ", ".join(cut.by), ", ".join(cut.aliases)
+    all_other = " AND ".join(f"{name} = '{OTHER}'" for name in cut.by)
+    [(known,)] = cursor.execute(f"SELECT count(*) FROM (SELECT DISTINCT {names} FROM slices WHERE NOT ({all_other}))").fetchall()
+    if known <= top:
+        return cut, 0
+    renamed = ", ".join(f"{alias} AS {name}" for alias, name in zip(cut.aliases, cut.by, strict=True))
+    rows = cut.sql("session_hour", "weight", "messages")
+    sums = f"SELECT {renamed}, {weighed('messages')} AS held FROM ({rows}) GROUP BY {aliases}"
+    cursor.execute(f"CREATE OR REPLACE TEMP TABLE found AS SELECT * FROM ({sums}) WHERE NOT ({all_other})", cut.parameters)
+    [(groups,)] = cursor.execute("SELECT count(*) FROM found").fetchall()
+    if groups <= top:
+        return cut, 0
+    others = ", ".join(f"CASE WHEN held IS NULL THEN '{OTHER}' ELSE slices.{name} END AS {name}" for name in cut.by)
+    most = f"SELECT * FROM found ORDER BY held DESC, {names} LIMIT {top}"
+    same = " AND ".join(f"most.{name} = slices.{name}" for name in cut.by)
+    cursor.execute(f"CREATE OR REPLACE TEMP TABLE shown AS SELECT id, {others} FROM slices LEFT JOIN ({most}) AS most ON {same}")
+    return replace(cut, slices="shown"), int(groups) - top

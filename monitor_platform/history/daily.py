@@ -4,20 +4,21 @@ A day's means and people are what `measures.summary` says of that day alone; `ne
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
 import duckdb
 
 from monitor_platform.history.audience import Crowd, Customers, Weights, distinct, newcomers, present
-from monitor_platform.history.cut import Cut, mean_sums, summed, weighed
+from monitor_platform.history.cut import Cut, mean_sums, summed, weighed, with_largest
 from monitor_platform.history.periods import JOINED, Periods, Unit, periods
 from monitor_platform.history.schema import HOUR_MINUTES
 from monitor_platform.history.store import HistoryStore, extent
 from monitor_platform.history.summary import ONLINE, STARTUP, STARTUP_SUMS
 from monitor_platform.history.timeline import in_steps
 from monitor_platform.measures.exact import exact_sum, number, quotient
+from monitor_platform.measures.largest import DEFAULT
 from monitor_platform.measures.selection import Span
 
 MEANS = ("mos", "continuity", "upload_kbps", "download_kbps", "playback_kbps", "contribution_ratio")
@@ -57,8 +58,9 @@ def daily_and_coverage(
         return [], []
     steps = periods(recorded, unit, zone)
     with store.reading() as cursor:
-        customers = Customers(cursor, Cut(steps.span, where), steps)
-        return _rows(cursor, where, steps, recorded, customers), _covered(cursor, where, steps, customers, each=True)
+        cut, _ = with_largest(cursor, Cut(steps.span, where, ("isp",)), DEFAULT)
+        customers = Customers(cursor, replace(cut, by=()), steps)
+        return _rows(cursor, where, steps, recorded, customers), _covered(cursor, cut, steps, customers, each=True)
 
 
 def _rows(
@@ -149,22 +151,25 @@ def coverage(
     where: Mapping[str, str] | None = None,
     unit: Unit | None = None,
     zone: str = "UTC",
+    top: int = DEFAULT,
 ) -> list[Coverage]:
-    """The peers of each ISP, most first, per `unit` of time and in the end of all of them together; the paper's Table 1."""
+    """The peers of each ISP, most first, per `unit` of time and in the end of all of them together; the paper's Table 1.
+
+    Of more than `top` ISPs those with the most messages are told apart; the others are one, `(other)`.
+    """
     span = span or extent(store)
     if span is None:
         return []
     steps = periods(span, unit or "day", zone)
     with store.reading() as cursor:
-        customers = Customers(cursor, Cut(steps.span, where or {}), steps)
-        return _covered(cursor, where or {}, steps, customers, each=unit is not None)
+        cut, _ = with_largest(cursor, Cut(steps.span, where or {}, ("isp",)), top)
+        customers = Customers(cursor, replace(cut, by=()), steps)
+        return _covered(cursor, cut, steps, customers, each=unit is not None)
 
 
-def _covered(
-    cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, customers: Customers, *, each: bool
-) -> list[Coverage]:
+def _covered(cursor: duckdb.DuckDBPyConnection, cut: Cut, steps: Periods, customers: Customers, *, each: bool) -> list[Coverage]:
     found: dict[int, dict[str, float]] = {}
-    rows = _by_isp(customers, steps, each=each) if customers.known else _by_isp_slowly(cursor, where, steps, each=each)
+    rows = _by_isp(customers, steps, each=each) if customers.known else _by_isp_slowly(cursor, cut, steps, each=each)
     for step, isp, weight in rows:
         found.setdefault(step, {})[isp] = number(weight)
     names = [*steps.names, "all"]
@@ -177,10 +182,7 @@ def _by_isp(customers: Customers, steps: Periods, *, each: bool) -> list[tuple[i
     return sorted(rows, key=lambda row: (row[0], -row[2], row[1]))
 
 
-def _by_isp_slowly(
-    cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, *, each: bool
-) -> list[tuple[int, str, int]]:
-    cut = Cut(steps.span, where, ("isp",))
+def _by_isp_slowly(cursor: duckdb.DuckDBPyConnection, cut: Cut, steps: Periods, *, each: bool) -> list[tuple[int, str, int]]:
     rows = cut.sql("session_hour", "step", "peer", "weight", joined=JOINED)
     sets = "GROUPING SETS ((by_0, peer), (by_0, peer, step))" if each else "GROUPING SETS ((by_0, peer))"
     step = f"coalesce(step, {len(steps.names)})" if each else str(len(steps.names))

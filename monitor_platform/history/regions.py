@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 import duckdb
 
-from monitor_platform.history.cut import Cut, kept_measure, mean_sums, weighed
+from monitor_platform.history.cut import Cut, kept_measure, mean_sums, weighed, with_largest
 from monitor_platform.history.store import HistoryStore
 from monitor_platform.history.summary import STARTUP, STARTUP_SUMS
 from monitor_platform.measures.exact import exact_sum, number, quotient
+from monitor_platform.measures.largest import DEFAULT
 from monitor_platform.measures.regions import RegionValue
 from monitor_platform.measures.registry import Kind, Measure
 from monitor_platform.measures.selection import Span
@@ -15,20 +16,27 @@ from monitor_platform.measures.statistics import Rows
 
 
 def by_region(
-    store: HistoryStore, *, region: str, measure: str, span: Span | None, where: Mapping[str, str] | None = None
+    store: HistoryStore,
+    *,
+    region: str,
+    measure: str,
+    span: Span | None,
+    where: Mapping[str, str] | None = None,
+    top: int = DEFAULT,
 ) -> list[RegionValue]:
     """The measure at each value of the dimension `region` at which peers were heard, most peers first.
 
-    ValueError for a measure that maps cannot show, and for concurrent peers, who are told by moments and not by hours.
+    Of more than `top` values those with the most messages are told apart; the others are one, `(other)`. ValueError for a measure
+    that maps cannot show, and for concurrent peers, who are told by moments and not by hours.
     """
     chosen = kept_measure(measure, "region")
     if chosen.kind is Kind.CONCURRENT:
         raise ValueError("concurrent_peers of a region has a moment, not a span of hours; choose total_peers or a timeline")
-    cut = Cut(span, where or {}, (region,))
     with store.reading() as cursor:
+        cut, _ = with_largest(cursor, Cut(span, where or {}, (region,)), top)
         rows = cut.rows("session_hour", "peer", "weight").each("peer", "max(weight) AS weight")
         peers = {group: number(weight) for group, weight in _single(cursor, rows, exact_sum("weight")).items()}
-        values = peers if chosen.kind is Kind.DISTINCT else _values(cursor, chosen, Cut(span, where or {}, (region,)))
+        values = peers if chosen.kind is Kind.DISTINCT else _values(cursor, chosen, cut)
     found = [RegionValue(name, values.get(name), count) for name, count in peers.items()]
     return sorted(found, key=lambda each: (-each.peers, each.region))
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import duckdb
 
-from monitor_platform.history.cut import Cut, mean_sums, weighed, whole_hours
+from monitor_platform.history.cut import Cut, mean_sums, weighed, whole_hours, with_largest
 from monitor_platform.history.schema import BLOCK, MEANS
 from monitor_platform.history.store import HistoryStore, extent
 from monitor_platform.measures.exact import exact_sum, exact_sum_where, number, quotient
+from monitor_platform.measures.largest import DEFAULT
 from monitor_platform.measures.loss import plausible
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.statistics import Group, Rows, quantiles
@@ -27,16 +28,23 @@ MEDIAN_AND_P95 = (Fraction(1, 2), Fraction(19, 20))
 
 
 def summarize(
-    store: HistoryStore, *, span: Span | None = None, where: Mapping[str, str] | None = None, by: Sequence[str] = ()
+    store: HistoryStore,
+    *,
+    span: Span | None = None,
+    where: Mapping[str, str] | None = None,
+    by: Sequence[str] = (),
+    top: int = DEFAULT,
 ) -> Summary:
     """The measures of what was kept of the hours of `span` (None: all), in total and for each combination of `by`.
 
-    ValueError if `where` or `by` names something that is not kept.
+    Of more than `top` groups those with the most messages are told apart; the others are one group, `(other)`. ValueError
+    if `where` or `by` names something that is not kept.
     """
     where = where or {}
     with store.reading() as cursor:
-        messages = _over_messages(cursor, Cut(span, where, by))
-        rest = (_over_peers(cursor, Cut(span, where, by)), _over_sessions(cursor, Cut(span, where, by)))
+        cut, left_out = with_largest(cursor, Cut(span, where, by), top)
+        messages = _over_messages(cursor, cut)
+        rest = (_over_peers(cursor, cut), _over_sessions(cursor, cut))
         lost, implausible = _missing(cursor, span)
         cost = {
             "duplicates": _left_out(cursor, span, "copies"),
@@ -51,7 +59,7 @@ def summarize(
     ends = {"from": covered.from_ms if covered else None, "to": covered.to_ms if covered else None}
     largest = sorted(numbers, key=lambda group: (-numbers[group]["messages"], group))
     groups = [{"by": dict(zip(by, group, strict=True))} | numbers[group] for group in largest]
-    return ends | total | cost | {"groups": groups}
+    return ends | total | cost | {"groups": groups, "groups_left_out": left_out}
 
 
 def session_means(

@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 
 from monitor_platform.measures.exact import exact_sum, number, quotient
+from monitor_platform.measures.largest import DEFAULT, largest
 from monitor_platform.measures.quality.catalogue import ALL
 from monitor_platform.measures.quality.model import call, coefficients
 from monitor_platform.measures.registry import MEASURES, Kind
@@ -33,12 +34,15 @@ def scores(
     span: Span | None = None,
     where: Mapping[str, str] | None = None,
     by: Sequence[str] = (),
+    top: int = DEFAULT,
 ) -> dict[Group, dict[str, Score]]:
-    """The scores of `models` by name, of each combination of `by` and in total (all None)."""
+    """The scores of `models` by name, of each combination of `by` (at most `top`, as in a summary) and in total (all None)."""
     found: dict[Group, dict[str, Score]] = {}
     with table.reading() as cursor:
+        chosen = Selection(span, where or {}, by)
+        chosen, _ = largest(cursor, chosen, top, among=f"({chosen.sql()})", parameters=chosen.parameters)
         for name in models:
-            rows = scored(name, Selection(span, where or {}, by))
+            rows = scored(name, replace(chosen, parameters=dict(chosen.parameters)))
             for group, score in _of(cursor, rows, tuple(table.models[name].terms())).items():
                 found.setdefault(group, {})[name] = score
     return found
@@ -52,9 +56,10 @@ def add_scores(
     span: Span | None = None,
     where: Mapping[str, str] | None = None,
     by: Sequence[str] = (),
+    top: int = DEFAULT,
 ) -> None:
     """Put `models` into `summary` and each of its groups; the coefficients stand with the total, since they hold for all."""
-    found = scores(table, models, span=span, where=where, by=by)
+    found = scores(table, models, span=span, where=where, by=by, top=top)
     nobody = dict.fromkeys(models, Score(n=0, mean=None, p50=None, p95=None, terms={}))
     for numbers in (summary, *summary["groups"]):
         group = tuple(numbers["by"].values()) if "by" in numbers else (None,) * len(by)

@@ -51,25 +51,44 @@ class Span:
             raise ValueError(f"the span ends ({self.to_ms}) before it begins ({self.from_ms})")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The groups by `names` that are told apart: the rows of the temporary `table`, in columns `TABLE_0`, `TABLE_1`, …"""
+
+    table: str
+    names: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Selection:
-    """SQL text and the parameters that it names."""
+    """SQL text and the parameters that it names. Groups that are not among the `kept` ones are one group, `(other)`."""
 
     span: Span | None
     where: Mapping[str, str]
     by: Sequence[str] = ()
     parameters: dict[str, object] = field(default_factory=dict)
+    kept: Sequence[Kept] = ()
 
     def sql(self, *columns: str, totals: Collection[str] = ()) -> str:
         """SELECT `columns` and the groups' values as by_0, by_1, … of the chosen records.
 
         `totals`: columns that are read; the counters among them go on where the end host began to count anew.
         """
-        groups = [f"{self.column(name)} AS {alias}" for name, alias in zip(self.by, self.aliases, strict=True)]
+        told = {name: f"{each.table}_{at}" for each in self.kept for at, name in enumerate(each.names)}
+        values = (f"coalesce({told[name]}, '{OTHER}')" if name in told else self.column(name) for name in self.by)
+        groups = [f"{value} AS {alias}" for value, alias in zip(values, self.aliases, strict=True)]
+        chosen = f"SELECT {', '.join([*groups, *columns])} FROM"
         if COUNTERS.isdisjoint(totals):
-            return f"SELECT {', '.join([*groups, *columns])} FROM feedback WHERE {self.condition()}"
+            return f"{chosen} feedback{self._joins()} WHERE {self.condition()}"
         rows = continued(f"SELECT * FROM feedback WHERE {self.condition()}", totals)
-        return f"SELECT {', '.join([*groups, *columns])} FROM ({rows})"
+        return f"{chosen} ({rows}){self._joins()}"
+
+    def _joins(self) -> str:
+        return "".join(
+            f" LEFT JOIN {each.table} ON "
+            + " AND ".join(f"{each.table}_{at} = {self.column(name)}" for at, name in enumerate(each.names))
+            for each in self.kept
+        )
 
     @property
     def aliases(self) -> list[str]:

@@ -8,10 +8,13 @@ the rest, not with the mean of all, keeps a slice that is most of the audience f
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import duckdb
+
 from monitor_platform.measures.exact import ONE, exact_sum, number, quotient
+from monitor_platform.measures.largest import DEFAULT, narrowed
 from monitor_platform.measures.quantity import said
 from monitor_platform.measures.registry import Kind, Measure, measure_of
-from monitor_platform.measures.selection import Selection, Span
+from monitor_platform.measures.selection import Kept, Selection, Span
 from monitor_platform.measures.table import FeedbackTable
 
 SLICED_BY = ("channel", "isp", "area", "district", "app", "platform")
@@ -47,11 +50,16 @@ def slices(
     span: Span,
     dimensions: Sequence[str] = SLICED_BY,
     where: Mapping[str, str] | None = None,
+    top: int = DEFAULT,
 ) -> list[Slice]:
-    """Every slice by each of `dimensions`, the largest impact first; ValueError for a measure that peers have no value of."""
+    """Every slice by each of `dimensions`, the largest impact first; ValueError for a measure that peers have no value of.
+
+    Of a dimension with more than `top` slices those with the most messages are told apart; the others are one slice, `(other)`.
+    """
     chosen = measure_of(measure, "histogram")
     selection = Selection(span, where or {}, dimensions)
     with table.reading() as cursor:
+        selection.kept = _kept(cursor, selection, top)
         found = cursor.execute(_sql(chosen, selection), selection.parameters).fetchall()
     total = len(dimensions)
     everybody = next(((numerator, base) for which, _, _, _, numerator, base in found if which == total), (0, 0))
@@ -61,6 +69,21 @@ def slices(
         if which < total
     ]
     return sorted(each, key=lambda one: (-one.impact, -one.peers, one.dimension, one.name))
+
+
+def _kept(cursor: duckdb.DuckDBPyConnection, selection: Selection, top: int) -> tuple[Kept, ...]:
+    """The slices to be told apart, of each dimension that has more than `top`."""
+    counts = ", ".join(f"count(DISTINCT {selection.column(name)})" for name in selection.by)
+    if not counts:
+        return ()
+    sql = f"SELECT {counts} FROM feedback WHERE {selection.condition()}"
+    [found] = cursor.execute(sql, selection.parameters).fetchall()
+    many = [(at, name) for at, (name, count) in enumerate(zip(selection.by, found, strict=True)) if count > top]
+    return tuple(
+        kept
+        for at, name in many
+        for kept in narrowed(cursor, Selection(selection.span, selection.where, (name,)), top, table=f"largest_{at}").kept
+    )
 
 
 def _slice(

@@ -14,6 +14,7 @@ import duckdb
 from monitor_platform.measures.elsewhere import SESSION
 from monitor_platform.measures.exact import exact_sum, exact_sum_where, exact_weight, number, quotient
 from monitor_platform.measures.extent import extent
+from monitor_platform.measures.largest import DEFAULT, largest
 from monitor_platform.measures.loss import plausible
 from monitor_platform.measures.selection import Selection, Span
 from monitor_platform.measures.statistics import Group, Quantiles, Rows, equally_weighted, quantiles
@@ -51,26 +52,32 @@ class Missing:
 
 
 def summarize(
-    table: FeedbackTable, *, span: Span | None = None, where: Mapping[str, str] | None = None, by: Sequence[str] = ()
+    table: FeedbackTable,
+    *,
+    span: Span | None = None,
+    where: Mapping[str, str] | None = None,
+    by: Sequence[str] = (),
+    top: int = DEFAULT,
 ) -> Summary:
     """The measures of the records in `span` (None: all) that match `where`, in total and for each combination of `by`.
 
-    ValueError if `where` or `by` names something that is no column.
+    Of more than `top` groups those with the most messages are told apart; the others are one group, `(other)`. ValueError if
+    `where` or `by` names something that is no column.
     """
     with table.reading() as cursor:
-        numbers, spells = _measured(cursor, Selection(span, where or {}, by))
+        numbers, spells, left_out = _measured(cursor, Selection(span, where or {}, by), top)
         found = _missing(cursor, table, span, spells if not where else _spells(cursor, Selection(span, {})))
     total = numbers.pop((None,) * len(by))
     span = span or extent(table)
     ends = {"from": span.from_ms if span else None, "to": span.to_ms if span else None}
     cost = {name: getattr(found, name) for name in COSTS}
-    return ends | total | cost | {"groups": _groups(by, numbers)}
+    return ends | total | cost | {"groups": _groups(by, numbers), "groups_left_out": left_out}
 
 
 def totals(table: FeedbackTable, *, span: Span, where: Mapping[str, str] | None = None) -> Summary:
     """The measures alone, without groups: what is `missing` is the same whatever is filtered, and need not be counted each time."""
     with table.reading() as cursor:
-        numbers, _ = _measured(cursor, Selection(span, where or {}))
+        numbers, _, _ = _measured(cursor, Selection(span, where or {}), top=0)
     return numbers[()]
 
 
@@ -80,12 +87,15 @@ def missing(table: FeedbackTable, *, span: Span) -> Missing:
         return _missing(cursor, table, span, _spells(cursor, Selection(span, {})))
 
 
-def _measured(cursor: duckdb.DuckDBPyConnection, selection: Selection) -> tuple[_Numbers, Rows]:
-    """The numbers of each group and the total, and the spells that they were made of."""
-    messages = _over_messages(cursor, selection)
+def _measured(cursor: duckdb.DuckDBPyConnection, selection: Selection, top: int) -> tuple[_Numbers, Rows, int]:
+    """The numbers of each group and the total, the spells that they were made of, and how many groups `(other)` stands for."""
     spells = _spells(cursor, selection)
+    shown, left_out = largest(cursor, selection, top, among=f"({spells.sql})")
+    if left_out:
+        spells = _spells(cursor, shown)
+    messages = _over_messages(cursor, shown)
     rest = (_over_peers(cursor, spells), _over_sessions(cursor, spells))
-    return {group: _shape(found, *(other[group] for other in rest)) for group, found in messages.items()}, spells
+    return {group: _shape(found, *(other[group] for other in rest)) for group, found in messages.items()}, spells, left_out
 
 
 def _groups(by: Sequence[str], numbers: _Numbers) -> list[dict[str, Any]]:

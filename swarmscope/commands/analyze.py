@@ -49,6 +49,7 @@ def analyze(
     begin: Annotated[str | None, Parameter(name="--from")] = None,
     end: Annotated[str | None, Parameter(name="--to")] = None,
     by: list[str] | None = None,
+    top: int = 1_000,
     where: list[str] | None = None,
     as_json: Annotated[bool, Parameter(name="--json")] = False,
     as_csv: Annotated[bool, Parameter(name="--csv")] = False,
@@ -73,6 +74,8 @@ def analyze(
         Leave out what was received at this moment or later.
     by
         Also per channel, isp, area, district, country, app, platform, event, via or extra.NAME; several: each combination.
+    top
+        Groups of --by that are told apart, those with the most messages; the others are one group, (other).
     where
         Only records with this value, NAME=VALUE; again for another name. The names are those of --by, peer_id and session_id.
     as_json
@@ -107,6 +110,8 @@ def analyze(
     columns = [name.strip() for each in by or () for name in each.split(",") if name.strip()]
     try:
         _check_output(as_json=as_json, as_csv=as_csv, html=html, period=period)
+        if top < 1:
+            raise ValueError(f"--top is {top}; it needs a whole number of groups from 1 on, such as 20")
         _check_tables(as_json=as_json, as_csv=as_csv, parquet=parquet, sessions=sessions, by=columns)
         filters = _filters(where or ())
         check_columns((*columns, *filters))
@@ -126,9 +131,9 @@ def analyze(
         with closing(table):
             _tell_damages(table)
             span = _covered(table, asked, begin, end)
-            summary = summarize(table, span=span, where=filters, by=columns)
+            summary = summarize(table, span=span, where=filters, by=columns, top=top)
             if scored:
-                add_scores(summary, table, scored, span=span, where=filters, by=columns)
+                add_scores(summary, table, scored, span=span, where=filters, by=columns, top=top)
             rows = session_table(table, scored or ("mos",), span=span, where=filters) if sessions else None
             if p1203 is not None:
                 p1203.mkdir(parents=True, exist_ok=True)

@@ -131,6 +131,14 @@ def test_a_summary_is_grouped_by_sixteen_names_and_by_no_more(monitor):
         assert "at most 16" in refused.json()["detail"]
 
 
+@pytest.mark.parametrize("top", ["0", "-1", "1.5", "10001", "9" * 100, "all"])
+@pytest.mark.parametrize("path", ["summary", "history/summary"])
+def test_a_number_of_groups_that_cannot_be_is_refused(monitor, path, top):
+    refused = requests.get(f"{monitor.url}/api/v1/{path}", {"by": "channel", "top": top}, timeout=60)
+    assert (refused.status_code, refused.json()["reason"]) == (400, "bad_parameter")
+    assert "from 1 to 10,000" in refused.json()["detail"]
+
+
 NO_FLAT_LISTS = ["[" * 2_000 + "]" * 2_000, '[["a"]]', '[{"a": 1}]', "[null]", r'["\ud800"]']
 
 

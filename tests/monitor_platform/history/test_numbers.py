@@ -74,12 +74,14 @@ def test_a_summary_is_that_of_the_messages_but_for_the_quantiles_of_rates(both, 
     assert summarize(store, span=span, where=where) == wanted
 
 
+@pytest.mark.parametrize("top", [1, 1_000])
 @pytest.mark.parametrize("by", [("channel",), ("isp", "platform"), ("area",), ("district",), ("country",), ("app",)])
-def test_groups_are_those_of_the_messages(both, by):
+def test_groups_are_those_of_the_messages(both, by, top):
     store, table = both
-    wanted = without_quantiles(messages_summary.summarize(table, span=SPANS[1], by=by))
+    wanted = without_quantiles(messages_summary.summarize(table, span=SPANS[1], by=by, top=top))
     assert len(wanted["groups"]) > 1
-    assert summarize(store, span=SPANS[1], by=by) == wanted
+    assert (wanted["groups_left_out"] > 0) == (top == 1)
+    assert summarize(store, span=SPANS[1], by=by, top=top) == wanted
 
 
 def test_the_extent_is_that_of_the_messages(both):
@@ -208,6 +210,15 @@ def test_isp_coverage_is_the_share_of_peers_of_each_period_and_of_all(both):
     wanted = {group["by"]["isp"]: group["peers"] for group in messages_summary.summarize(table, by=("isp",))["groups"]}
     assert rows[0].peers == rows[1].peers == wanted
     assert sum(rows[0].shares.values()) == pytest.approx(1)
+
+
+def test_isps_beyond_the_largest_are_one_with_its_distinct_peers(both):
+    store, table = both
+    wanted = {group["by"]["isp"]: group["peers"] for group in messages_summary.summarize(table, by=("isp",), top=2)["groups"]}
+    assert len(wanted) == 3
+    assert [row.peers for row in history_daily.coverage(store, unit="month", top=2)] == [wanted, wanted]
+    found = by_region(store, region="isp", measure="total_peers", span=None, top=2)
+    assert {each.region: each.value for each in found} == wanted
 
 
 def test_the_spread_of_a_rate_is_told_over_the_means_of_sessions(both):

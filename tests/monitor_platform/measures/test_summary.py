@@ -33,7 +33,7 @@ FIELDS = [
 
 def test_the_shape_is_the_documented_one(table_of):
     summary = summarize(table_of([record(channel="a")]), by=("channel",))
-    assert list(summary) == ["from", "to", *FIELDS, "groups"]
+    assert list(summary) == ["from", "to", *FIELDS, "groups", "groups_left_out"]
     assert list(summary["groups"][0]) == ["by", *FIELDS]
     assert summary["groups"][0]["by"] == {"channel": "a"}
     assert (summary["from"], summary["to"]) == (BEGIN_MS, BEGIN_MS + 1)

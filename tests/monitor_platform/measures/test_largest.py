@@ -1,0 +1,95 @@
+"""Whatever is grouped by, an answer stays short: the largest groups, and one group for the others with its own exact numbers."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from monitor_platform.measures.choices import MOST, choices, extra_columns, extra_measures
+from monitor_platform.measures.scores import add_scores
+from monitor_platform.measures.selection import Span
+from monitor_platform.measures.slices import slices
+from monitor_platform.measures.summary import summarize
+from tests.monitor_platform.measures.samples import BEGIN_MS, record, records
+
+SPAN = Span(BEGIN_MS, BEGIN_MS + 120_001)
+
+
+NUMBERS = ("messages", "peers", "sessions", "mos", "startup_ms", "upload_kbps", "online_s_per_peer")
+
+
+def numbers(summary):
+    return {name: summary[name] for name in NUMBERS}
+
+
+@given(logged=records(most=40), by=st.sampled_from(["channel", "isp", "extra.level", "session_id"]), top=st.integers(1, 4))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_others_are_one_group_with_exact_numbers(table_of, logged, by, top):
+    table = table_of(logged)
+    whole, short = (summarize(table, by=(by,), top=most) for most in (1_000, top))
+    assert short["groups_left_out"] == max(0, len(whole["groups"]) - top)
+    assert numbers(short) == numbers(whole)
+    named = [group for group in short["groups"] if group["by"][by] != "(other)"]
+    assert named == whole["groups"][:top]
+    others = [numbers(group) for group in short["groups"] if group not in named]
+    if short["groups_left_out"]:
+        left = {f"not.{by}": json.dumps([group["by"][by] for group in named])}
+        assert others == [numbers(summarize(table, where=left))]
+    else:
+        assert others == []
+
+
+def test_groups_by_two_names_are_left_out_together(table_of):
+    said = [record(seq=at, channel=f"c{at % 4}", isp=f"i{at % 3}") for at in range(100)]
+    found = summarize(table_of(said), by=("channel", "isp"), top=2)
+    assert [(tuple(group["by"].values()), group["messages"]) for group in found["groups"]] == [
+        (("(other)", "(other)"), 82),
+        (("c0", "i0"), 9),
+        (("c1", "i1"), 9),
+    ]
+    assert found["groups_left_out"] == 10
+
+
+@pytest.fixture
+def made_up(table_of):
+    """3,000 channels and names in extra from one peer, and a channel of 50 peers."""
+    said = [
+        record(seq=at, channel=f"made up {at}", continuity=0.5, extra={f"name {at}": at}, session_id=f"m{at}")
+        for at in range(3_000)
+    ]
+    said += [
+        record(session_id=f"s{at}", peer_id=f"p{at}", seq=each, channel="Olympics", continuity=0.9)
+        for at in range(50)
+        for each in range(2)
+    ]
+    return table_of(said)
+
+
+def test_a_channel_of_an_audience_is_first_and_made_up_ones_are_together(made_up):
+    found = summarize(made_up, by=("channel",), top=1)
+    assert [(group["by"], group["messages"], group["peers"]) for group in found["groups"]] == [
+        ({"channel": "(other)"}, 3_000, 1),
+        ({"channel": "Olympics"}, 100, 50),
+    ]
+    assert found["groups_left_out"] == 3_000
+    add_scores(found, made_up, ("mos",), by=("channel",), top=1)
+    assert found["groups"][1]["models"]["mos"]["n"] == 0  # no playback rate
+    assert len(summarize(made_up, by=("channel",))["groups"]) == 1_001
+
+
+def test_slices_are_few_and_the_others_are_one(made_up):
+    found = slices(made_up, measure="continuity", span=SPAN, top=1)
+    channels = {each.name: each for each in found if each.dimension == "channel"}
+    assert set(channels) == {"Olympics", "(other)"}
+    assert (channels["(other)"].peers, channels["(other)"].sessions, channels["(other)"].mean) == (1, 3_000, 0.5)
+    assert (channels["Olympics"].peers, channels["Olympics"].mean) == (50, 0.9)
+    every = slices(made_up, measure="continuity", span=SPAN, top=5_000)
+    assert len([each for each in every if each.dimension == "channel"]) == 3_001
+
+
+def test_what_filters_offer_is_bounded(made_up):
+    assert len(choices(made_up, column="channel")) == MOST
+    assert choices(made_up, column="channel")[0] == "Olympics"
+    assert len(extra_columns(made_up)) == MOST
+    assert len(extra_measures(made_up)) == MOST
