@@ -163,7 +163,9 @@ def _digest(authorization: bytes) -> bytes:
 
 def _file_terms(file: Path) -> list[KeyTerms]:
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ValueError(f"--keys {file} is not there; docs/coordinator.md shows how to write it") from None
     except OSError as error:
         raise ValueError(f"--keys {file} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

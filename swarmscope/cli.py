@@ -18,11 +18,11 @@ class Environment(Env):
 
 
 class SettingsFile(Toml):
-    """Cyclopts would say what is wrong with the file, but not which file it is, and pass over what no command ever asks for."""
+    """Cyclopts would not name the file that is wrong, trip over a byte order mark, and pass over what no command ever asks for."""
 
     def _load_config(self, path: Path) -> dict[str, Any]:
         try:
-            settings = super()._load_config(path)
+            settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise CycloptsError(msg=f"{path} cannot be read as settings: {error}") from error
         for name in settings:

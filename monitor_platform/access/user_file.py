@@ -67,7 +67,9 @@ def _name_in(line: str) -> str | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ValueError(f"there is no file {path}; make it with: swarmscope users add NAME --file {path}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path} is no UTF-8 text; a file of users is written by `swarmscope users add`") from None
 

@@ -86,7 +86,9 @@ class Rules:
 def read_rules(path: Path) -> Rules:
     """The rules in `path`; BadRules if it cannot be read or does not make sense."""
     try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        said = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise BadRules(f"{path} cannot be read as rules: it is not there; docs/alerts.md shows how to write it") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadRules(f"{path} cannot be read as rules: {error}") from error
     try:

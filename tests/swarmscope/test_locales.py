@@ -1,4 +1,6 @@
-"""A locale that cannot encode what is printed, as cron and bare containers have it: the command goes on, and no text is altered."""
+"""Other machines' ways with text: a locale that cannot encode what is printed, as cron and bare containers have it, and files that
+Windows saved. The command goes on, and no text is altered.
+"""
 
 import csv
 import json
@@ -9,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.keys import read_terms
 from monitor_platform.access import user_file
+from monitor_platform.access.passwords import hashed
+from monitor_platform.alerts.rules import read_rules
 
 LOGS = Path(__file__).parents[1] / "golden" / "v1" / "20120807T093000Z-fs1-0000.jsonl.zst"
 LOCALES = {
@@ -77,3 +82,16 @@ def test_a_file_whose_name_is_no_text_is_named(tmp_path):
     (tmp_path / os.fsdecode(name)).write_bytes(b"nonsense\n")
     for locale in ("C", "an ASCII stream"):
         assert b"\\udcff.jsonl" in swarmscope(locale, "logs", "verify", os.fsdecode(name), cwd=tmp_path, code=1)
+
+
+def test_settings_keys_rules_and_users_that_windows_saved_are_read(tmp_path):
+    bom = b"\xef\xbb\xbf"
+    (tmp_path / "swarmscope.toml").write_bytes(bom + b'[feedback-server]\r\nroll_seconds = "often"\r\n')
+    said = swarmscope("C", "feedback-server", "--insecure", cwd=tmp_path, code=2)
+    assert b"roll_seconds" in said or b"roll-seconds" in said
+    (tmp_path / "keys.toml").write_bytes(bom + b'[keys.player]\r\nsecret = "very-secret"\r\n')
+    assert [terms.name for terms in read_terms((), tmp_path / "keys.toml")] == ["player"]
+    (tmp_path / "rules.toml").write_bytes(bom + b'[[rule]]\r\nname = "low"\r\nmeasure = "mos"\r\nbelow = 3.0\r\n')
+    assert [rule.name for rule in read_rules(tmp_path / "rules.toml").rules] == ["low"]
+    (tmp_path / "users.txt").write_bytes(bom + f"alice:{hashed('correct horse battery')}\r\n".encode())
+    assert list(user_file.read(tmp_path / "users.txt")) == ["alice"]
