@@ -49,7 +49,7 @@ class Figures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         answers = self._watch.answers
-        yield GaugeMetricFamily("swarmscope_monitor_viewers", "Open pages.", self._watch.viewers)
+        yield GaugeMetricFamily("swarmscope_monitor_viewers", "Open pages.", len(self._watch.viewers))
         yield CounterMetricFamily("swarmscope_monitor_questions_total", "Queries asked for by pages and scripts.", answers.asked)
         yield CounterMetricFamily(
             "swarmscope_monitor_queries_total", "Queries run; the others were shared answers.", answers.computed

@@ -36,7 +36,7 @@ async def _serve(settings: Settings, ready: Callable[[str], None], rules: Rules 
         except (OSError, ValueError) as error:
             raise CannotStart(str(error)) from error
         server.start()
-        opened.callback(server.stop)
+        opened.callback(server.stop, wait=False)  # Bokeh 3.10 would wait in a task, which the end of the loop cancels
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, tls, server.gate)
         ready(url)
         await _until_ended(tasks)

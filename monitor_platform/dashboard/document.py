@@ -90,7 +90,7 @@ class Viewer:
                 document.add_root(figure)
             document.add_root(self._exchange)
         self._listen()
-        watch.viewers += 1
+        watch.viewers.add(self)
 
     async def tick(self) -> None:
         """Show what is new, if anything is."""
@@ -168,7 +168,7 @@ class Viewer:
         self._document.js_on_event(ConnectionLost, CustomJS(code="swarmscope.lost()"))
 
     def _on_gone(self, _session: object) -> None:
-        self._watch.viewers -= 1
+        self._watch.viewers.discard(self)
 
     def _on_asked(self, _attr: str, _old: str, asked: str) -> None:
         self._question = Question.parse(asked)

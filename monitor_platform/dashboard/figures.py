@@ -73,22 +73,23 @@ class Figures:
 
 
 class Spares:
-    """Figures for the next visitor of each page; to be used on the event loop only."""
+    """Figures for the next visitor of each page. Bokeh 3.10 takes them in a worker thread; they are made on the event loop."""
 
     def __init__(self, atlas: Atlas) -> None:
         self._atlas = atlas
+        self._loop = asyncio.get_running_loop()
         self.ready: dict[str, Figures] = {}
 
     def take(self, page: Page) -> Figures:
         """Figures that nobody has; others will be made in a while."""
         taken = self.ready.pop(page.name, None) or Figures(page, self._atlas)
-        self.restock([page])
+        self._loop.call_soon_threadsafe(self.restock, [page])
         return taken
 
     def restock(self, pages: Iterable[Page]) -> None:
         """Make what is missing of `pages` in a while; between two of them others have their turn."""
         for at, page in enumerate(pages):
-            asyncio.get_running_loop().call_later(RESTOCKED_AFTER_S + at * BETWEEN_S, self._make, page)
+            self._loop.call_later(RESTOCKED_AFTER_S + at * BETWEEN_S, self._make, page)
 
     def _make(self, page: Page) -> None:
         if page.name not in self.ready:

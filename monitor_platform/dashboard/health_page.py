@@ -46,7 +46,7 @@ def _counters(watch: Watch) -> list[list[str]]:
     rows += [] if watch.bounded is None else _of_memory(watch.bounded)
     rows += _lookups(watch)
     rows += [
-        ["viewers", f"{watch.viewers:,}", "Open pages"],
+        ["viewers", f"{len(watch.viewers):,}", "Open pages"],
         ["questions", f"{answers.asked:,}", "Queries asked for by pages and scripts"],
         ["queries", f"{answers.computed:,}", "Queries run; the others were shared answers"],
         ["query_seconds", f"{answers.seconds:,.1f}", "Time from asking to answer, of queries run"],

@@ -51,7 +51,8 @@ class Watch:
 
     def __init__(self, table: FeedbackTable, feed: Running | None, *, period_s: float, poll_s: float, begins_ms: int = 0) -> None:
         self.answers = Answers(table)
-        self.viewers = 0
+        # Open pages. A set, because Bokeh 3.10 makes several documents at once in threads, and `+= 1` on a number loses some.
+        self.viewers: set[object] = set()
         self.history: History | None = None
         self.alerts: AlertWatch | None = None
         self.past: Past | None = None

@@ -36,3 +36,18 @@ def test_the_next_visitors_figures_are_made_when_nobody_waits(monkeypatch):
     ready, given, left = asyncio.run(taken())
     assert given is ready
     assert left == {}
+
+
+def test_figures_may_be_taken_in_a_thread_where_no_event_loop_runs(monkeypatch):
+    """Bokeh 3.10 makes documents in worker threads."""
+    monkeypatch.setattr(figures, "RESTOCKED_AFTER_S", 0.0)
+
+    async def taken():
+        spares = Spares(Atlas())
+        given = await asyncio.to_thread(spares.take, OVERVIEW)
+        while not spares.ready:  # noqa: ASYNC110 - nobody tells when they are ready
+            await asyncio.sleep(0)
+        return given, spares.take(OVERVIEW)
+
+    first, second = asyncio.run(taken())
+    assert first is not second
