@@ -1,5 +1,6 @@
 """What every room's tests may use: servers that end with the test, and deterministic Hypothesis."""
 
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,11 @@ from tests.processes import Server, start_server
 
 settings.register_profile("promises", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("promises")
+
+# A shell starts a job in the background (`nohup make test &`) with SIGINT ignored, and every child process inherits that. The
+# tests send SIGINT to processes that they start, so these have to get the default action.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -1,7 +1,11 @@
-# Sourced: installs Debian packages, as root or through sudo, and says which when it cannot.
+# Sourced: installs Debian packages, as root or through sudo, and says which when it cannot. Where there is a terminal, sudo may
+# ask for a password.
 install_packages() {
   local sudo=""
-  [ "$(id -u)" = 0 ] || sudo="sudo -n"
+  if [ "$(id -u)" != 0 ]; then
+    sudo="sudo"
+    [ -t 0 ] || sudo="sudo -n"
+  fi
   if ! command -v apt-get >/dev/null; then
     echo "This needs the packages $*, and there is no apt-get here: install them by hand." >&2
     return 1

@@ -1,16 +1,28 @@
 #!/usr/bin/env bash
-# Makes the virtual environment $1 with exactly the versions of constraints.txt. A fresh Debian has Python without the venv
-# module's pip, so that one package is installed first where it is missing.
+# setup.sh VENV [ARGUMENTS]: makes the virtual environment VENV with $PYTHON, and has pip install ARGUMENTS there in the versions of
+# constraints.txt. An environment that another Python made is made anew. A fresh Debian has Python without the venv module's pip,
+# so that package is installed first where it is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$1
+shift
 python=${PYTHON:-python3}
 . tools/debian.sh
 
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-  echo "Swarmscope needs Python 3.11 or newer; $python is $("$python" --version)." >&2
+version='import sys; print("%d.%d" % sys.version_info[:2])'
+found=$("$python" -c "$version" 2>/dev/null) || {
+  echo "Swarmscope needs Python 3.11 or newer, and '$python' does not run. Install python3, or name another: make PYTHON=…" >&2
   exit 1
 }
-"$python" -c 'import ensurepip' 2>/dev/null || install_packages python3-venv
-[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement tools/dev-requirements.txt
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+  echo "Swarmscope needs Python 3.11 or newer; '$python' is Python $found. Name another: make PYTHON=…" >&2
+  exit 1
+}
+if [ "$("$venv/bin/python" -c "$version" 2>/dev/null)" != "$found" ]; then
+  "$python" -c "import ensurepip" 2>/dev/null || install_packages "python$found-venv"
+  echo "Making $venv with Python $found" >&2
+  "$python" -m venv --clear "$venv"
+fi
+[ $# -gt 0 ] || exit 0
+echo "Installing Python packages into $venv; a new environment downloads some 200 MB" >&2
+"$venv/bin/python" -m pip install --disable-pip-version-check --constraint constraints.txt "$@"

@@ -270,3 +270,17 @@ def test_ctrl_c_in_the_first_moment_shows_no_traceback(tmp_path):
     program = f"import os, signal, sys; from swarmscope.__main__ import main, _main; {interrupted}; main()"
     ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")
+
+
+def test_the_tests_pass_in_the_background_where_the_shell_has_sigint_ignored():
+    """`nohup make test &`: the tests send SIGINT to processes that inherit what the shell set."""
+    one = "tests/swarmscope/test_command.py::test_ctrl_c_in_the_first_moment_shows_no_traceback"
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", one],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    assert ended.returncode == 0, ended.stdout
