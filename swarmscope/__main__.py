@@ -3,28 +3,67 @@
 import os
 import signal
 import sys
+from importlib.metadata import PackageNotFoundError, version
 
 from swarmscope.commands import end_over, refuse
 from swarmscope.streams import print_everywhere
+
+OURS = ("swarmscope", "endhost_sdk", "coordinator", "feedback_server", "monitor_platform", "feedback_wire")
 
 
 def main() -> None:
     """Run the command that the arguments name; Ctrl-C where nobody waits for it, in the first second say, shows no traceback."""
     print_everywhere()
+    if os.getpid() == 1:
+        _end_on_request()
     try:
         _main()
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)  # whoever started us learns that it was the signal
+        sys.exit(128 + signal.SIGINT)  # the first process of a container has survived it
+    except ImportError as error:
+        missing = _missing_package(error)
+        if missing is None:
+            raise  # a mistake of ours keeps its traceback
+        sys.exit(_what_to_install(missing))
+
+
+def _end_on_request() -> None:
+    """The kernel keeps from the first process of a container every signal that it has no handler for.
+
+    Servers replace these handlers by their own.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
+
+
+def _missing_package(error: BaseException | None) -> str | None:
+    """The package of others whose absence `error`, or what it was raised over, tells of."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            name = error.name.partition(".")[0]
+            return None if name in OURS else name
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _what_to_install(missing: str) -> str:
+    try:
+        ours = version("swarmscope")
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        ours = "VERSION"
+    return (
+        f"swarmscope: this command needs the package {missing}, which is not installed. Install Swarmscope with all that its "
+        "commands need: run 'make wheel' in a checkout of Swarmscope, and there\n"
+        f"    {sys.executable} -m pip install 'dist/swarmscope-{ours}-py3-none-any.whl[all]'\n"
+        "The SDK (endhost_sdk) needs nothing else."
+    )
 
 
 def _main() -> None:
-    try:
-        from swarmscope.cli import app
-    except ModuleNotFoundError as missing:
-        sys.exit(
-            f"The swarmscope command needs {missing.name}: pip install 'swarmscope[all]'. The SDK (endhost_sdk) works without it."
-        )
+    from swarmscope.cli import app
+
     try:
         command, bound, _ = app.parse_args()
     except (ValueError, OSError) as wrong:

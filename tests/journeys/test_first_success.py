@@ -76,7 +76,21 @@ def test_the_command_says_what_to_install_where_only_the_sdk_is(wheel, tmp_path)
     code = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); from swarmscope.__main__ import main; main()"
     refused = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
     assert refused.returncode == 1
-    assert "pip install 'swarmscope[all]'" in refused.stderr
+    assert "'make wheel'" in refused.stderr
+    assert f"pip install 'dist/{wheel.name}[all]'" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "package"),
+    [("coordinator", "uvicorn"), ("monitor --static .", "bokeh"), ("analyze .", "duckdb"), ("users list", "cyclopts")],
+)
+def test_a_command_whose_extra_is_not_installed_says_what_to_install(tmp_path, command, package):
+    """As with `pip install swarmscope[coordinator]` and another command."""
+    code = f"import sys; sys.modules[{package!r}] = None; from swarmscope.__main__ import main; main()"
+    refused = subprocess.run([sys.executable, "-c", code, *command.split()], capture_output=True, text=True, cwd=tmp_path)
+    assert refused.returncode == 1
+    assert f"needs the package {package}" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_the_schema_command_prints_the_schema(tmp_path):
