@@ -1,16 +1,22 @@
 """What docker/ says, without a container engine: the compose file's commands run, with addresses and folders put elsewhere."""
 
 import base64
+import fnmatch
 import json
+import os
+import pty
 import re
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
 import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -21,6 +27,7 @@ from tests.processes import Server, eventually
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())
+README = (ROOT / "docker/README.md").read_text()
 HOME = "/var/lib/swarmscope"
 PASSWORD = "correct horse battery staple"
 KEYS = {"SWARMSCOPE_KEY": "ingest-key", "SWARMSCOPE_TOKEN": "server-token", "SWARMSCOPE_READ_TOKEN": "read-token"}
@@ -71,7 +78,7 @@ def ask(url: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes
 def running(serve: Callable[..., Server], tmp_path: Path) -> dict[str, str]:
     """All services as their own commands start them; the URL of each."""
     machines = Machines(tmp_path)
-    add = re.search(r"docker compose run --rm monitor (users .*)", (ROOT / "docker/README.md").read_text())
+    add = re.search(r"docker compose run --rm monitor (users .*)", README)
     assert add is not None
     (tmp_path / "monitor").mkdir()
     command = [sys.executable, "-m", "swarmscope", *shlex.split(machines.moved("monitor", add[1]))]
@@ -115,13 +122,128 @@ def test_what_is_kept_lies_in_a_volume_of_its_own():
     assert len({each["volumes"][0] for each in COMPOSE["services"].values()}) == len(COMPOSE["services"])
 
 
+def is_ignored(path: str) -> bool:
+    """Whether .dockerignore keeps `path` out of the build: the last pattern that fits it, or a folder above it, decides."""
+    ignored = False
+    parents = [path, *(str(parent) for parent in PurePosixPath(path).parents)]
+    for line in (ROOT / ".dockerignore").read_text().splitlines():
+        pattern = line.removeprefix("!")
+        if line and not line.startswith("#") and any(fits(each, pattern) for each in parents):
+            ignored = not line.startswith("!")
+    return ignored
+
+
+def fits(path: str, pattern: str) -> bool:
+    """As the builder matches: a star stays within a folder, `**/` stands for any number of them."""
+    if pattern.startswith("**/"):
+        return any(fits(str(PurePosixPath(*path.split("/")[at:])), pattern[3:]) for at in range(path.count("/") + 1))
+    return path.count("/") == pattern.count("/") and fnmatch.fnmatchcase(path, pattern)
+
+
+OUTSIDE = (
+    *("docker/.env", "docker/.env.example", "docker/compose.yaml", ".env", "users.txt", "keys.toml"),
+    *("swarmscope-data/fs1/a.journal", "feedback-data/a.log", "coordinator-spool/worker-0/a", "olympics-out/a"),
+    *(".git/config", ".venv/bin/python", ".venv-3.13/bin/python", "dist/swarmscope.whl"),
+    *("tests/conftest.py", "benchmarks/results/a.json", "swarmscope/__pycache__/cli.cpython-313.pyc"),
+)
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_secrets_data_and_tests_stay_out_of_the_build(path):
+    assert is_ignored(path)
+
+
+def test_what_the_image_is_made_of_gets_into_the_build():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    listed = subprocess.run(["git", "ls-files", *packages], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert len(listed) > 100
+    needed = [*listed, "pyproject.toml", project["project"]["readme"], *project["project"]["license-files"], "docker/slim.sh"]
+    assert [path for path in needed if is_ignored(path)] == []
+
+
 def test_the_image_is_made_of_what_there_is():
     text = (ROOT / "docker/Dockerfile").read_text()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert json.loads(re.search(r"ENTRYPOINT (.*)", text)[1])[0] in project["scripts"]
     assert "all" in project["optional-dependencies"]
-    assert (ROOT / re.search(r"--constraint (\S+)", text)[1]).is_file()
+    constraints = re.search(r"--constraint (\S+)", text)[1]
+    assert (ROOT / constraints).is_file()
+    assert not is_ignored(constraints)
     assert HOME in re.search(r"USER|--home-dir (\S+)", text)[0]
-    ignored = (ROOT / ".dockerignore").read_text().split()
-    for needed in ("constraints.txt", "pyproject.toml", *project.get("license-files", ())):
-        assert needed not in ignored
+
+
+def test_the_base_of_the_image_is_one_exact_release_that_can_be_replaced_by_a_digest():
+    text = (ROOT / "docker/Dockerfile").read_text()
+    assert re.search(r"^ARG BASE=python:3\.13\.\d+-slim-\w+$", text, re.MULTILINE)
+    assert {line for line in text.splitlines() if line.startswith("FROM")} == {"FROM ${BASE} AS build", "FROM ${BASE}"}
+
+
+def test_one_service_builds_the_image_and_no_service_pulls_it():
+    """With Docker's containerd image store, four builds of one tag fail: the second finds it there already."""
+    services = COMPOSE["services"].values()
+    assert [name for name, each in COMPOSE["services"].items() if "build" in each] == ["coordinator"]
+    assert {each["image"] for each in services} == {"swarmscope:local"}
+    assert {each["pull_policy"] for each in services} == {"never"}
+
+
+def test_every_service_has_an_init_and_starts_when_those_it_needs_are_healthy():
+    assert all(each["init"] for each in COMPOSE["services"].values())
+    for name in ("coordinator", "monitor"):
+        needed = re.findall(r"http://(feedback-server-\d)", service(name)["command"])
+        assert service(name)["depends_on"] == {each: {"condition": "service_healthy"} for each in needed}
+
+
+def test_a_services_healthcheck_passes_where_it_serves_and_fails_where_nothing_does(running):
+    for name, url in running.items():
+        eventually(partial(is_healthy, healthcheck(name, url)))
+        assert not is_healthy(healthcheck(name, f"http://127.0.0.1:{free_port()}"))
+
+
+def healthcheck(name: str, url: str) -> list[str]:
+    """The service's own command, with this Python and the address that the service has here."""
+    how, program, *arguments = service(name)["healthcheck"]["test"]
+    assert (how, program) == ("CMD", "python3")
+    asked = [re.sub(r"http://127\.0\.0\.1:\d+", url, argument) for argument in arguments]
+    assert asked != arguments
+    return [sys.executable, *asked]
+
+
+def is_healthy(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, timeout=30).returncode == 0
+
+
+def test_the_example_of_an_environment_file_names_what_the_compose_file_asks_for():
+    asked = set(re.findall(r"\$\{(\w+):\?", (ROOT / "docker/compose.yaml").read_text()))
+    example = (ROOT / "docker/.env.example").read_text()
+    assert dict(line.split("=") for line in example.splitlines() if line and line[0] != "#") == dict.fromkeys(asked, "")
+    assert {f"SWARMSCOPE_{name}" for name in re.search(r"for name in ([A-Z_ ]+);", README)[1].split()} == asked
+
+
+FIRST_PROCESS = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")
+
+
+def namespaces_work() -> bool:
+    return shutil.which("unshare") is not None and subprocess.run([*FIRST_PROCESS, "true"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not namespaces_work(), reason="this user may not make process namespaces (unshare)")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
+def test_a_prompt_ends_on_a_signal_also_as_the_first_process_of_a_container(tmp_path, number, code):
+    """The kernel keeps from process 1 what it has no handler for, so `docker stop` would wait and then kill."""
+    ours, theirs = pty.openpty()
+    command = [*FIRST_PROCESS, sys.executable, "-m", "swarmscope", "users", "add", "alice", "--file", str(tmp_path / "users.txt")]
+    outside = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, cwd=tmp_path)
+    try:
+        asked = b""
+        while b"Password" not in asked:
+            asked += os.read(ours, 1000)
+        [first] = Path(f"/proc/{outside.pid}/task/{outside.pid}/children").read_text().split()
+        os.kill(int(first), number)
+        assert outside.wait(20) == code
+    finally:
+        outside.kill()
+        outside.wait()
+        os.close(ours)
+        os.close(theirs)
+    assert list(tmp_path.iterdir()) == []

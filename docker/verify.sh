@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# Builds the image, runs compose.yaml with it under a project of its own (fresh keys, fresh volumes), checks what docker/README.md
+# promises, and removes all of it again. Needs Docker with its compose plugin, or Podman with podman-compose; ports 8080 and 8070
+# have to be free.
+#
+#   docker/verify.sh                          with docker if it is there, else with podman
+#   ENGINE=podman docker/verify.sh            with podman
+#   BASE=python:3.13.7-slim-trixie@sha256:… docker/verify.sh
+set -euo pipefail
+cd "$(dirname "$0")"
+
+MOST_MB=450
+PASSWORD=correct-horse-battery-staple
+ENGINE=${ENGINE:-$(command -v docker >/dev/null && echo docker || echo podman)}
+export COMPOSE_PROJECT_NAME=swarmscope-verify SWARMSCOPE_KEY=key-$RANDOM$RANDOM SWARMSCOPE_TOKEN=token-$RANDOM$RANDOM SWARMSCOPE_READ_TOKEN=read-$RANDOM$RANDOM
+case $ENGINE in
+  docker) compose=(docker compose) ;;
+  podman) compose=(podman-compose) ;;
+  *) echo "ENGINE is '$ENGINE'; it has to be docker or podman" >&2; exit 2 ;;
+esac
+"${compose[@]}" version >/dev/null 2>&1 || { echo "'${compose[*]}' does not run: install it (docker/README.md)" >&2; exit 2; }
+
+failures=0
+check() { # check WHAT COMMAND...
+  local what=$1
+  shift
+  if "$@" >/dev/null 2>&1; then echo "ok      $what"; else echo "FAILED  $what"; failures=$((failures + 1)); fi
+}
+within() { # within SECONDS COMMAND...
+  local until=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do [ $SECONDS -lt $until ] || return 1; sleep 1; done
+}
+status() { # status SERVICE URL [HEADER VALUE [BODY]]: the HTTP status that a container of the deployment gets
+  local service=$1
+  shift
+  "${compose[@]}" exec -T "$service" python3 - "$@" <<'PYTHON'
+import sys, urllib.error, urllib.request
+
+url, *rest = sys.argv[1:]
+headers = {"Content-Type": "application/json"} | ({rest[0]: rest[1]} if len(rest) > 1 and rest[0] else {})
+body = rest[2].encode() if len(rest) > 2 else None
+try:
+    print(urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=10).status)
+except urllib.error.HTTPError as refused:
+    print(refused.code)
+PYTHON
+}
+answers() { [ "$(status "${@:2}")" = "$1" ]; }
+containers() { "$ENGINE" ps --all --quiet --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME"; }
+all_healthy() { for each in $(containers); do [ "$("$ENGINE" inspect --format '{{.State.Health.Status}}' "$each")" = healthy ] || return 1; done; }
+all_ended_by_themselves() { for each in $(containers); do [ "$("$ENGINE" inspect --format '{{.State.ExitCode}}' "$each")" = 0 ] || return 1; done; }
+has_taken_one() {
+  "${compose[@]}" exec -T monitor python3 - "alice:$PASSWORD" <<'PYTHON'
+import base64, sys, urllib.request
+
+known = {"Authorization": "Basic " + base64.b64encode(sys.argv[1].encode()).decode()}
+said = urllib.request.urlopen(urllib.request.Request("http://127.0.0.1:8070/api/v1/summary", headers=known), timeout=10).read()
+sys.exit(b'"messages":1' not in said.replace(b" ", b""))
+PYTHON
+}
+stops_at_its_prompt() {
+  local prompt=$COMPOSE_PROJECT_NAME-prompt begun
+  "$ENGINE" run --detach --tty --interactive --name "$prompt" swarmscope:local users add bob
+  within 30 asks_for_a_password "$prompt"
+  begun=$SECONDS
+  "$ENGINE" stop --time 20 "$prompt"
+  [ $((SECONDS - begun)) -lt 15 ] && [ "$("$ENGINE" inspect --format '{{.State.ExitCode}}' "$prompt")" = 143 ]
+}
+asks_for_a_password() { "$ENGINE" logs "$1" 2>&1 | grep -q Password; }
+remove() {
+  "$ENGINE" rm --force "$COMPOSE_PROJECT_NAME-prompt" >/dev/null 2>&1 || true
+  "${compose[@]}" down --volumes >/dev/null 2>&1 || true
+  "$ENGINE" image rm "$COMPOSE_PROJECT_NAME-build" >/dev/null 2>&1 || true
+}
+trap remove EXIT
+
+"${compose[@]}" build ${BASE:+--build-arg "BASE=$BASE"}
+bytes=$("$ENGINE" image inspect --format '{{.Size}}' swarmscope:local)
+base=$("$ENGINE" image inspect --format '{{.Size}}' "${BASE:-$(sed -n 's/^ARG BASE=//p' Dockerfile)}")
+echo "        the image has $((bytes / 1000000)) MB, its base $((base / 1000000)) MB of them"
+check "the image has at most $MOST_MB MB" [ "$bytes" -le $((MOST_MB * 1000000)) ]
+"$ENGINE" build --quiet ${BASE:+--build-arg "BASE=$BASE"} --target build --tag "$COMPOSE_PROJECT_NAME-build" --file Dockerfile .. >/dev/null
+check "nothing else is given to the build than what the image is made of" "$ENGINE" run --rm --entrypoint sh "$COMPOSE_PROJECT_NAME-build" -c \
+  '[ "$(cd /source && echo $(ls -A | sort) / $(ls -A docker))" = "$0" ]' "$(sed -n 's/^!//p' ../.dockerignore | sed 's#/.*##' | sort -u | xargs) / slim.sh"
+check "it does not run as root" "$ENGINE" run --rm --entrypoint sh swarmscope:local -c '[ "$(id -u)" != 0 ]'
+
+echo "$PASSWORD" | "${compose[@]}" run --rm -T monitor users add alice --file /var/lib/swarmscope/users.txt
+"${compose[@]}" up --detach
+check "every service is healthy within 120 s" within 120 all_healthy
+message='{"v":1,"peer_id":"p","session_id":"s","seq":0,"event":"join","sent_ms":1}'
+feedback=http://coordinator:8080/v1/feedback
+check "a message without a key is refused (401)" answers 401 monitor "$feedback" "" "" "$message"
+check "a message with the key is taken (202)" answers 202 monitor "$feedback" Authorization "Bearer $SWARMSCOPE_KEY" "$message"
+check "the logs ask for the read token (401)" answers 401 monitor http://feedback-server-1:8090/v1/logs
+check "the dashboard's numbers ask for a login (401)" answers 401 monitor http://127.0.0.1:8070/api/v1/summary
+check "the dashboard shows the message within 30 s" within 30 has_taken_one
+check "a prompt ends on a stop" stops_at_its_prompt
+
+"${compose[@]}" stop >/dev/null 2>&1
+check "every service ends by itself with 0" all_ended_by_themselves
+"${compose[@]}" up --detach >/dev/null 2>&1
+check "the dashboard shows the message after a restart, within 60 s" within 60 has_taken_one
+[ $failures = 0 ] && echo "All of it holds, with $ENGINE."
+exit $failures
