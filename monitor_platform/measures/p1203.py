@@ -2,8 +2,8 @@
 
 The model itself is not shipped: its licence forbids it. We see intervals, not segments, so this is an approximation: an interval is
 one segment at its mean bitrate (audio and video together, given as video), and the stalls of an interval are spread evenly over it,
-each as long as the others. Codec, resolution and frame rate come from `extra` (codec, resolution, fps) if the app says them, else
-they are left out, and the reference implementation will ask for them.
+each as long as the others. Codec, resolution and frame rate come from `extra` (codec, resolution, fps). They are necessary: without
+them the reference implementation cannot score a segment. The format was confirmed against an independent P.1203 program.
 """
 
 import json

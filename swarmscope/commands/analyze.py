@@ -87,7 +87,8 @@ def analyze(
     sessions
         A row per session instead of sums: its facts, means, scores and the terms that made them; for --csv or --parquet.
     p1203
-        Also write what ITU-T P.1203 mode 0 needs of each session into this folder, approximated from what intervals tell.
+        Also write what ITU-T P.1203 mode 0 needs of each session into this folder, approximated from what intervals tell. The model
+        needs the codec, resolution and fps that apps send in extra.
     models
         Quality models to score by, side by side, with their terms: all, or some of mos, mos_stalling, qoe_linear, startup_score,
         good_sessions.

@@ -7,7 +7,7 @@ from typing import Any, cast
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.quality.good_sessions import GoodSessions
 from monitor_platform.measures.quality.linear import Linear
-from monitor_platform.measures.quality.model import Model
+from monitor_platform.measures.quality.model import Model, field_of, public_name
 from monitor_platform.measures.quality.stalling import Stalling
 from monitor_platform.measures.quality.startup import Startup
 from monitor_platform.scoring import MosFlags, Scoring
@@ -20,23 +20,27 @@ ALL: tuple[type[Model], ...] = (MosModel, Stalling, Linear, Startup, GoodSession
 NAMES = tuple(model.name for model in ALL)
 
 
-def catalogue(mos: MosModel | None = None, settings: Iterable[str] = ()) -> dict[str, Model]:
-    """Every model with its own coefficients, but `mos` and the `settings`; ValueError says what is wrong with one of them."""
-    models: dict[str, Any] = {model.name: model() for model in ALL} | ({"mos": mos} if mos else {})
+def catalogue(flags: MosFlags | None = None, settings: Iterable[str] = ()) -> dict[str, Model]:
+    """Every model with its own coefficients, except those that `flags` and `settings` give; ValueError says what is wrong."""
+    models: dict[str, Any] = {model.name: model() for model in ALL}
+    said: dict[str, dict[str, Any]] = {name: {} for name in models}
     for text in settings:
         name, coefficient, value = _parsed(text, models)
-        models[name] = replace(models[name], **{coefficient: value})
-    return models
+        said[name][coefficient] = value
+    found = {name: replace(model, **said[name]) for name, model in models.items() if name != MosModel.name}
+    return {MosModel.name: mos_said(flags or MosFlags(), said[MosModel.name])} | found
 
 
 def models_of(scoring: Scoring) -> dict[str, Model]:
     """Every model as the flags say; ValueError says what is wrong with one of them."""
-    return catalogue(mos_said(scoring), scoring.model_set)
+    return catalogue(scoring, scoring.model_set)
 
 
-def mos_said(flags: MosFlags) -> MosModel:
-    """MOS(B, D) as its own flags say."""
-    return MosModel(c1=flags.mos_c1, c2=flags.mos_c2, a=flags.mos_a, lam=flags.mos_lambda, calibration=flags.mos_calibration)
+def mos_said(flags: MosFlags, settings: Mapping[str, Any] | None = None) -> MosModel:
+    """MOS(B, D) as its own flags say, and `settings` before them."""
+    constants = {"c1": flags.mos_c1, "c2": flags.mos_c2, "a": flags.mos_a, "lam": flags.mos_lambda}
+    given = {name: value for name, value in constants.items() if value is not None}
+    return MosModel.calibrated(**{"calibration": flags.mos_calibration, **given, **(settings or {})})
 
 
 def mos_of(models: Models) -> MosModel:
@@ -62,11 +66,10 @@ def _parsed(text: str, models: Models) -> tuple[str, str, float | str]:
         raise ValueError(f"--model-set is {text!r}; it needs MODEL.COEFFICIENT=VALUE, such as mos_stalling.length=0.2")
     if name not in models:
         raise ValueError(f"--model-set: {name!r} is no quality model; choose from {', '.join(models)}")
-    # `lambda` is no name in Python.
-    coefficient = "lam" if coefficient == "lambda" else coefficient
+    coefficient = field_of(coefficient)
     known = [field.name for field in fields(cast("Any", models[name]))]
     if coefficient not in known:
-        listed = ", ".join("lambda" if each == "lam" else each for each in known)
+        listed = ", ".join(map(public_name, known))
         raise ValueError(f"--model-set: {name} has no coefficient {coefficient!r}; it has {listed}")
     if coefficient == "calibration":
         return name, coefficient, value

@@ -25,8 +25,18 @@ LARGEST = 1e6
 
 
 def coefficients(model: Model) -> dict[str, float | str]:
-    """The coefficients by name."""
-    return {field.name: getattr(model, field.name) for field in fields(model)}
+    """The coefficients by the names that the documentation has."""
+    return {public_name(field.name): getattr(model, field.name) for field in fields(model)}
+
+
+def public_name(field: str) -> str:
+    """What a field is called outside Python, where `lambda` is a keyword."""
+    return "lambda" if field == "lam" else field
+
+
+def field_of(name: str) -> str:
+    """The field that is called `name` outside Python; `lam`, which answers had before, is understood too."""
+    return "lam" if name == "lambda" else name
 
 
 def check_coefficients(model: Model) -> None:

