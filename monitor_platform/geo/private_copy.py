@@ -59,7 +59,7 @@ def open_copy(path: Path) -> tuple[maxminddb.Reader, State]:
             raise LocationFileError(f"{path} is no regular file; give the path of a location database (.mmdb)")
         with path.open("rb") as file, parsing():
             before = _state(os.fstat(file.fileno()))
-            reader = _reader_of(file, path)
+            reader = _reader_of(file)
             after = _state(os.fstat(file.fileno()))
     except FileNotFoundError as error:
         raise LocationFileError(f"{path} does not exist; give the path of a location database (.mmdb)") from error
@@ -72,9 +72,16 @@ def open_copy(path: Path) -> tuple[maxminddb.Reader, State]:
     return reader, before
 
 
-def _reader_of(file: BinaryIO, path: Path) -> maxminddb.Reader:
-    if not hasattr(os, "memfd_create"):  # macOS
-        return maxminddb.open_database(path, maxminddb.MODE_MEMORY)
+def _reader_of(file: BinaryIO) -> maxminddb.Reader:
+    try:
+        return _mapped_reader_of(file)
+    except (OSError, AttributeError):
+        # macOS has no memfd, a hardened kernel may refuse it (vm.memfd_noexec), and /proc may be missing.
+        file.seek(0)
+        return maxminddb.open_database(file, maxminddb.MODE_FD)
+
+
+def _mapped_reader_of(file: BinaryIO) -> maxminddb.Reader:
     copy = os.memfd_create("location database")
     try:
         with os.fdopen(os.dup(copy), "wb") as into:
