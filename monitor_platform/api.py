@@ -31,6 +31,9 @@ PARAMETERS = ("from", "to", "by", "top")
 WHERE = "where."
 """Begins the name of each filter: `where.channel=…`, `where.extra.codec=…`."""
 
+RETRY_AFTER_S = "5"
+"""With 503: about as long as the queries take that wait before one more."""
+
 MOST_NAMES = 16
 """A query with hundreds of them takes one of two threads for seconds, and nobody can read its answer."""
 
@@ -110,7 +113,7 @@ class SummaryHandler(RequestHandler):
         try:
             answer(self, 200, routes.JSON, json.dumps(await self._summary(), ensure_ascii=False))
         except Problem as problem:
-            answer(self, problem.status, routes.PROBLEM, problem.body())
+            refuse(self, problem)
 
     async def _summary(self) -> dict[str, Any]:
         given = self.request.query_arguments
@@ -148,13 +151,20 @@ class TextHandler(RequestHandler):
         try:
             answer(self, 200, self._content_type, self._text())
         except Problem as problem:
-            answer(self, problem.status, routes.PROBLEM, problem.body())
+            refuse(self, problem)
 
 
 def answer(handler: RequestHandler, status: int, content_type: str, body: str | bytes) -> None:
     handler.set_status(status)
     handler.set_header("Content-Type", content_type)
     handler.finish(body)
+
+
+def refuse(handler: RequestHandler, problem: Problem) -> None:
+    """Say why not, and, if that passes, when to ask again."""
+    if problem.status == 503:
+        handler.set_header("Retry-After", RETRY_AFTER_S)
+    answer(handler, problem.status, routes.PROBLEM, problem.body())
 
 
 def _top(text: str) -> int:

@@ -13,6 +13,7 @@ import duckdb
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from feedback_wire.problem import Problem
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.summary import Summary, summarize
@@ -53,7 +54,7 @@ class AudienceFigures(Collector):
         while True:
             try:
                 await self.refresh()
-            except duckdb.Error:
+            except (duckdb.Error, Problem):
                 log.exception("the audience's figures stay as they were; they are tried again in %.0f s", EVERY_S)
             await asyncio.sleep(EVERY_S)
 

@@ -12,7 +12,7 @@ from tornado.web import RequestHandler
 
 from feedback_wire import routes
 from feedback_wire.problem import Problem
-from monitor_platform.api import Request, answer, bad_parameter
+from monitor_platform.api import Request, answer, bad_parameter, refuse
 from monitor_platform.dashboard.history import History
 from monitor_platform.history.daily import coverage, daily
 from monitor_platform.history.histogram import histogram
@@ -39,7 +39,7 @@ class HistoryHandler(RequestHandler):
         try:
             answer(self, 200, routes.JSON, json.dumps(await self._numbers(figure), ensure_ascii=False))
         except Problem as problem:
-            answer(self, problem.status, routes.PROBLEM, problem.body())
+            refuse(self, problem)
 
     async def _numbers(self, figure: str) -> Any:  # noqa: ANN401 - JSON of any shape
         if figure == "status":

@@ -58,6 +58,12 @@ class Figures(Collector):
             "swarmscope_monitor_query_seconds_total", "Time from asking to answer, of queries run.", answers.seconds
         )
         yield CounterMetricFamily(
+            "swarmscope_monitor_queries_refused_total", "Queries not run because too many waited.", answers.refused
+        )
+        yield CounterMetricFamily(
+            "swarmscope_monitor_queries_stopped_total", "Queries stopped for want of time or memory.", answers.stopped
+        )
+        yield CounterMetricFamily(
             "swarmscope_monitor_unreadable_total", "Records known to exist and not readable.", self._table.unreadable
         )
         yield CounterMetricFamily(

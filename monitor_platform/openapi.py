@@ -27,7 +27,7 @@ def openapi() -> Schema:
     ask = operation(
         "the measures of docs/measures.md, in total and for each group",
         {200: content("the numbers", _summary())},
-        *(400, 401, 403),
+        *(400, 401, 403, 503),
         parameters=(*_chosen((*DIMENSIONS, *IDENTITIES, f"{EXTRA}NAME")), _BY, _TOP),
     )
     return description(
@@ -44,7 +44,9 @@ def _history() -> dict[str, Schema]:
     told = {figure: ((*chosen, *_OWN[figure]), schema, about) for figure, (about, schema) in _figures().items()}
     told["status"] = ((), _STATUS, "how far the logs have been taken in")
     return {
-        f"{HISTORY}{figure}": {"get": operation(about, {200: content("the numbers", schema)}, 400, 401, 403, parameters=parameters)}
+        f"{HISTORY}{figure}": {
+            "get": operation(about, {200: content("the numbers", schema)}, 400, 401, 403, 503, parameters=parameters)
+        }
         for figure, (parameters, schema, about) in told.items()
     }
 

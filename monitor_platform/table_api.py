@@ -7,9 +7,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from tornado.web import RequestHandler
 
-from feedback_wire import routes
 from feedback_wire.problem import Problem
-from monitor_platform.api import answer, bad_parameter, time_ms
+from monitor_platform.api import answer, bad_parameter, refuse, time_ms
 from monitor_platform.dashboard.asking import picture
 from monitor_platform.dashboard.question import FILTERS, VERSUS, Question
 from monitor_platform.dashboard.tables import BY_VIEW
@@ -32,7 +31,7 @@ class TableHandler(RequestHandler):
         try:
             view, text = await self._table()
         except Problem as problem:
-            answer(self, problem.status, routes.PROBLEM, problem.body())
+            refuse(self, problem)
             return
         self.set_header("Content-Disposition", f'attachment; filename="swarmscope-{view}.csv"')
         answer(self, 200, CSV, text)

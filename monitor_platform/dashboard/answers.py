@@ -13,13 +13,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
 
+import duckdb
+
+from feedback_wire.problem import Problem
 from monitor_platform.history.store import HistoryStore
+from monitor_platform.measures.patience import TookTooLong, at_most
 from monitor_platform.measures.table import FeedbackTable
 
 Answer = TypeVar("Answer")
 
 THREADS = max(2, min(4, os.cpu_count() or 1))
 """So that a slow query does not delay a quick one. Live, DuckDB uses all cores for each query, of recorded files one (`rest`)."""
+
+PATIENCE_S = 30.0
+"""A query that takes longer is stopped. On an hour of 20,000 viewers the slowest of a page takes two seconds."""
+
+MOST_WAITING = 200
+"""Queries that run or wait for a thread: some fifteen pages with different selections. More are refused, not made to wait."""
 
 # A page asks about six queries; this remembers the last pages of some fifty different selections.
 REMEMBERED = 300
@@ -41,31 +51,47 @@ class Answers:
         self._table = table
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="query")
         self._known: OrderedDict[Hashable, asyncio.Future[Any]] = OrderedDict()
+        self.refused = 0
+        self.stopped = 0
         self.asked = 0
         self.computed = 0
         self.running = 0
         self.seconds = 0.0
 
     async def ask(self, moment: Moment, query: Callable[..., Answer], **arguments: object) -> Answer:
-        """`query(table, **arguments)` as of `moment`; what it raises is raised for everybody who asks."""
+        """`query(table, **arguments)` as of `moment`; what it raises is raised for everybody who asks.
+
+        Problem (503) while too many queries wait, and for one that needs more time or memory than there is.
+        """
         self.asked += 1
         key = (moment, query, _frozen(arguments))
         if key not in self._known:
+            if self.running >= MOST_WAITING:
+                self.refused += 1
+                raise Problem(503, "busy", f"{self.running} queries are waiting already; ask again in a few seconds")
+            self.running += 1
             self._known[key] = asyncio.ensure_future(self._compute(query, arguments))
             self._forget_old()
         self._known.move_to_end(key)
         # Shielded: a viewer who leaves must not take the answer away from the others.
-        return cast("Answer", await asyncio.shield(self._known[key]))
+        try:
+            return cast("Answer", await asyncio.shield(self._known[key]))
+        except Problem:
+            self._known.pop(key, None)  # the next one who asks may have more luck
+            raise
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
 
     async def _compute(self, query: Callable[..., Answer], arguments: Mapping[str, object]) -> Answer:
         self.computed += 1
-        self.running += 1
         began = time.monotonic()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, partial(query, self._table, **arguments))
+            work = partial(_patiently, partial(query, self._table, **arguments))
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except (TookTooLong, duckdb.OutOfMemoryException) as error:
+            self.stopped += 1
+            raise _too_much(error) from error
         finally:
             self.running -= 1
             self.seconds += time.monotonic() - began
@@ -73,6 +99,19 @@ class Answers:
     def _forget_old(self) -> None:
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
+
+
+def _patiently(query: Callable[[], Answer]) -> Answer:
+    with at_most(PATIENCE_S):
+        return query()
+
+
+def _too_much(error: Exception) -> Problem:
+    if isinstance(error, TookTooLong):
+        what, reason = f"took more than {PATIENCE_S:.0f} s and was stopped", "took_too_long"
+    else:
+        what, reason = "needs more memory than there is", "out_of_memory"
+    return Problem(503, reason, f"the question {what}; choose a shorter time range, fewer groups or more filters")
 
 
 def _frozen(value: object) -> Hashable:

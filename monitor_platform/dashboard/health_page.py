@@ -49,6 +49,8 @@ def _counters(watch: Watch) -> list[list[str]]:
         ["viewers", f"{len(watch.viewers):,}", "Open pages"],
         ["questions", f"{answers.asked:,}", "Queries asked for by pages and scripts"],
         ["queries", f"{answers.computed:,}", "Queries run; the others were shared answers"],
+        ["queries_refused", f"{answers.refused:,}", "Queries not run because too many waited"],
+        ["queries_stopped", f"{answers.stopped:,}", "Queries stopped for want of time or memory"],
         ["query_seconds", f"{answers.seconds:,.1f}", "Time from asking to answer, of queries run"],
     ]
     return rows

@@ -34,6 +34,9 @@ REMEMBERED_PAGES = 60
 # that each poll's news has its picture.
 REFRESH_MS = 900
 
+# One who asks heavy questions without a pause does not hold up the others' pictures.
+STALLED_MS = 10_000
+
 # All servers are asked at the same moments: what the slower ones answer shall be in the same picture.
 SETTLES_MS = 100
 
@@ -112,7 +115,7 @@ class Watch:
         if self._moment.version < 0:
             return True
         age_ms = now_ms - self._moment.at_ms
-        rested = age_ms >= REFRESH_MS and not self.answers.running
+        rested = age_ms >= (STALLED_MS if self.answers.running else REFRESH_MS)
         settled = self._news_ms is not None and now_ms - self._news_ms >= SETTLES_MS
         return rested and (settled or (self.live and age_ms >= MOVES_EVERY_MS))
 

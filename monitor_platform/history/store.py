@@ -17,6 +17,7 @@ import duckdb
 from monitor_platform.history.attendance import count_unfolded
 from monitor_platform.history.schema import CONFLICTS, FORMAT, HOUR, HOUR_MS, MINUTE, ROLLUPS, TABLES, UNFOLDED
 from monitor_platform.measures.mos import MosModel
+from monitor_platform.measures.patience import watched
 from monitor_platform.measures.selection import Span
 
 FILE = "history.duckdb"
@@ -88,7 +89,8 @@ class HistoryStore:
         """A cursor on which all queries see the store in the same state."""
         with closing(self._root.cursor()) as cursor:
             cursor.execute("BEGIN TRANSACTION READ ONLY")
-            yield cursor
+            with watched(cursor):
+                yield cursor
             cursor.execute("ROLLBACK")
 
     @contextmanager

@@ -19,6 +19,7 @@ from monitor_platform.geo.locator import Locator
 from monitor_platform.measures.elsewhere import begin_search, end_search, give_up, merge, narrow_search, search
 from monitor_platform.measures.intake import SCHEMA, Added, take_in
 from monitor_platform.measures.mos import MosModel
+from monitor_platform.measures.patience import watched
 from monitor_platform.measures.quality.catalogue import Models, catalogue
 from monitor_platform.measures.quality.model import macros
 from monitor_platform.reading.verified_log import VerifiedLog
@@ -117,7 +118,7 @@ class FeedbackTable:
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor on which all queries see the table in the same state."""
-        with closing(self.cursor()) as cursor, _transaction(cursor):
+        with closing(self.cursor()) as cursor, _transaction(cursor), watched(cursor):
             yield cursor
 
     def add(self, log: VerifiedLog, *, shown_ms: int | None = None) -> Added:

@@ -6,7 +6,12 @@ import threading
 
 import pytest
 
-from monitor_platform.dashboard.answers import REMEMBERED, Answers, Moment
+from feedback_wire.problem import Problem
+from monitor_platform.dashboard import answers as answers_module
+from monitor_platform.dashboard.answers import MOST_WAITING, REMEMBERED, Answers, Moment
+from monitor_platform.history.store import Basis, HistoryStore
+from monitor_platform.measures.mos import MosModel
+from monitor_platform.measures.table import FeedbackTable
 
 NOW = Moment(1, 0, 0)
 
@@ -96,3 +101,58 @@ async def test_old_answers_are_forgotten(answers):
     for i in range(REMEMBERED + 50):
         await answers.ask(Moment(i, 0, 0), query)
     assert len(answers._known) == REMEMBERED
+
+
+@awaited
+async def test_queries_beyond_what_may_wait_are_refused_until_there_is_room(answers):
+    query = Slow()
+    waiting = [asyncio.ensure_future(answers.ask(NOW, query, of=str(at))) for at in range(MOST_WAITING)]
+    await asyncio.sleep(0)
+    with pytest.raises(Problem) as refused:
+        await answers.ask(NOW, query, of="one more")
+    assert (refused.value.status, refused.value.reason, answers.refused) == (503, "busy", 1)
+    shared = asyncio.ensure_future(answers.ask(NOW, query, of="0"))
+    query.go.set()
+    assert len(await asyncio.gather(*waiting)) == MOST_WAITING
+    assert await shared == "0 of table"
+    assert await answers.ask(NOW, query, of="one more") == "one more of table"
+
+
+def endless(store):
+    with store.reading() as cursor:
+        return cursor.execute(
+            "SELECT count(*) FROM range(100_000_000) AS a, range(100_000_000) AS b WHERE a.range % 7 = b.range % 11"
+        ).fetchall()
+
+
+def hungry(store):
+    with store.reading() as cursor:
+        cursor.execute("SET memory_limit = '20MiB'")
+        return cursor.execute("SELECT list(range) FROM range(50_000_000)").fetchall()
+
+
+def quick(store):
+    with store.reading() as cursor:
+        return cursor.execute("SELECT 1").fetchall()
+
+
+@pytest.fixture(params=["table", "history"])
+def store(request, locator, tmp_path):
+    opened = FeedbackTable(locator, MosModel()) if request.param == "table" else HistoryStore(tmp_path, Basis(mos=MosModel()))
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize(("query", "reason"), [(endless, "took_too_long"), (hungry, "out_of_memory")])
+@awaited
+async def test_a_query_that_takes_too_much_is_stopped_and_the_next_is_answered(store, monkeypatch, query, reason):
+    monkeypatch.setattr(answers_module, "PATIENCE_S", 0.2 if query is endless else 60.0)
+    answers = Answers(store)
+    for _ in range(2):
+        with pytest.raises(Problem) as stopped:
+            await answers.ask(NOW, query)
+        assert (stopped.value.status, stopped.value.reason) == (503, reason)
+    assert (answers.stopped, answers.running) == (2, 0)
+    monkeypatch.setattr(answers_module, "PATIENCE_S", 60.0)
+    assert await answers.ask(NOW, quick) == [(1,)]
+    answers.close()
