@@ -1,8 +1,8 @@
 """For how long the process did not run: stopped by a signal or a debugger, or on a machine that slept or was far too busy.
 
 The monotonic clock runs on meanwhile, and what a player would have played then was not played. So a thread of its own looks at the
-clock every second. It does nothing else, hence a late look has one cause only: nothing of this process ran. Whoever reads the clock
-looks as well, because after a stop no thread knows which of them goes on first.
+clock every second. It does nothing else, hence a late look has one cause only: nothing of this process ran. Each reading of the
+stops is a look as well, because after a stop any thread may go on first.
 """
 
 import threading

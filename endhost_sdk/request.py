@@ -70,7 +70,7 @@ def understand(answer: Answer, messages: int) -> Verdict:
     if 200 <= answer.status < 300 and _accounts_for(said, messages):
         return Verdict(outcome=Outcome.ACCEPTED, detail=_first_refusal(said), refused_for=Counter(_reasons(said)))
     detail = _problem(answer, said)
-    if answer.status == 413 and messages > 1:  # whoever finds it too large
+    if answer.status == 413 and messages > 1:  # a proxy may find that as well
         return Verdict(outcome=Outcome.TOO_LARGE, detail=detail, refused_for=Counter())
     if not _is_problem(answer, said):
         what = f"{answer.status} came from something that is no coordinator"

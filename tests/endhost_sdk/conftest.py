@@ -35,13 +35,15 @@ class Heard:
 class LoopbackCoordinator:
     """Answers each request by the next of `script` (status, headers, body), and 202 after its end; 413 beyond `most_bytes`.
 
-    `interim` goes before every answer. A request whose body holds `blocks` gets 403, as from a firewall.
+    `interim` goes before every answer. A request whose body holds `blocks` gets 403, as from a firewall, or no answer if
+    the firewall `cuts` the connection.
     """
 
     port: int = 0
     most_bytes: int = 1024 * 1024
     interim: bytes = b""
     blocks: bytes | None = None
+    cuts: bool = False
     script: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     close_after_each: bool = False
     tls: ssl.SSLContext | None = None
@@ -96,7 +98,10 @@ def _handler_for(coordinator: LoopbackCoordinator) -> type[BaseHTTPRequestHandle
                 status, headers, answer = problem(413, "body_too_large", "send smaller batches")
             if coordinator.blocks and coordinator.blocks in body:
                 status, headers, answer = 403, {"Content-Type": "text/html"}, HTML
+                self.close_connection = coordinator.cuts
             coordinator.heard.append(Heard(self.path, dict(self.headers), messages, status, time.monotonic(), self.client_address))
+            if self.close_connection and coordinator.cuts:
+                return
             self.wfile.write(coordinator.interim)
             self.send_response(status)
             for name, value in {"Content-Length": str(len(answer)), **headers}.items():

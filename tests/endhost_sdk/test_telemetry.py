@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 from jsonschema import Draft202012Validator
 
-from endhost_sdk import Stats, Telemetry
+from endhost_sdk import Stats, Telemetry, backoff
 from endhost_sdk.testing import Answer, RecordingTransport, Unreachable
 from feedback_wire import routes
 from feedback_wire.limits import BATCH_WIRE_BYTES
@@ -192,8 +192,16 @@ def test_an_interim_answer_is_not_taken_for_the_answer(coordinator, telemetry, i
     assert len({heard.connection for heard in server.heard}) == 1
 
 
-def test_one_message_that_every_proxy_blocks_holds_up_no_other(coordinator, telemetry):
-    servers = [coordinator(blocks=b"<script>") for _ in range(2)]
+@pytest.fixture
+def short_rests(monkeypatch):
+    monkeypatch.setattr(backoff, "LEAST_S", 0.01)
+    monkeypatch.setattr(backoff, "MOST_S", 0.02)
+
+
+@pytest.mark.usefixtures("short_rests")
+@pytest.mark.parametrize("cuts", [False, True])
+def test_one_message_that_every_proxy_blocks_holds_up_no_other(coordinator, telemetry, cuts):
+    servers = [coordinator(blocks=b"<script>", cuts=cuts) for _ in range(2)]
     client = telemetry([server.url for server in servers], period_s=86_400)
     blocked = client.session(peer_id="p-0", channel="<script>")
     for number in range(1, 12):
@@ -206,6 +214,21 @@ def test_one_message_that_every_proxy_blocks_holds_up_no_other(coordinator, tele
     blocked.update(channel="news")
     blocked.left()
     eventually(lambda: client.stats().sent == 12)
+
+
+@pytest.mark.usefixtures("short_rests")
+def test_a_message_that_every_proxy_blocks_for_long_is_given_up_under_a_name_of_its_own(coordinator, telemetry, caplog):
+    servers = [coordinator(blocks=b"<script>") for _ in range(2)]
+    client = telemetry([server.url for server in servers], period_s=0.05)
+    for number in range(3):
+        client.session(peer_id=f"p-{number}", channel="news")
+    client.session(peer_id="blocked", channel="<script>").left()
+    eventually(lambda: client.stats().refused == 2)
+    stats = client.stats()
+    assert stats.refused_for == {"blocked_on_the_way": 2}
+    assert "lets through are lost" in caplog.text
+    assert stats.forgotten == 0
+    assert "blocked" not in {message["peer_id"] for server in servers for message in server.accepted}
 
 
 def test_the_refused_messages_of_an_accepted_batch_are_counted(telemetry):
