@@ -34,6 +34,9 @@ WHERE = "where."
 RETRY_AFTER_S = "5"
 """With 503: about as long as the queries take that wait before one more."""
 
+UNREAD_LOGS = "unread_logs"
+"""Beside the measures: how many of the log files that the answer comes from could not be read."""
+
 MOST_NAMES = 16
 """A query with hundreds of them takes one of two threads for seconds, and nobody can read its answer."""
 
@@ -97,7 +100,7 @@ class Archive:
         columns = columns_for((*by, *where))
         table = open_logs(self.paths, locator=self.locator, mos=self.mos, span=span, columns=columns, look_around_ms=DAY_MS)
         try:
-            return summarize(table, span=span, where=where, by=by, top=top)
+            return summarize(table, span=span, where=where, by=by, top=top) | {UNREAD_LOGS: len(table.unread)}
         finally:
             table.close()
 
@@ -137,7 +140,8 @@ class SummaryHandler(RequestHandler):
             recorded = scene.extent if scene is not None else Span(0, 0)
             span = asked.span(begin_ms=recorded.from_ms, end_ms=recorded.to_ms)
         chosen: dict[str, Any] = {"span": span, "where": asked.where, "by": asked.by, "top": asked.top}
-        return await self._watch.answers.ask(self._watch.newest(), summarize, **chosen)
+        summary = await self._watch.answers.ask(self._watch.newest(), summarize, **chosen)
+        return summary | {UNREAD_LOGS: self._watch.unread_logs}
 
 
 class TextHandler(RequestHandler):

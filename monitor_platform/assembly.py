@@ -149,7 +149,9 @@ def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitSt
 
 
 def _tell_damages(table: FeedbackTable) -> None:
-    """What static files have lost, in one line; a feed tells its own as it comes."""
+    """What static files have lost, in one line, and each file that cannot be read; a feed tells its own as it comes."""
+    for unread in table.unread:
+        log.error("not read: %s", unread)
     if table.damages or table.unreadable:
         first = f", the first in {table.damages[0]}" if table.damages else ""
         why = reasons_in_words(table.unreadable_for)

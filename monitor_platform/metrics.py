@@ -73,6 +73,7 @@ class Figures(Collector):
         )
         if isinstance(self._table, LiveTable):
             yield from _of_memory(self._table)
+        yield GaugeMetricFamily("swarmscope_monitor_unread_logs", "Log files that could not be read.", len(self._table.unread))
         if self._feed is not None:
             yield from _of_feed(self._feed)
 

@@ -26,7 +26,7 @@ _ENDS = {"from": COUNT | {"type": ["integer", "null"]}, "to": COUNT | {"type": [
 def openapi() -> Schema:
     ask = operation(
         "the measures of docs/measures.md, in total and for each group",
-        {200: content("the numbers", _summary())},
+        {200: content("the numbers", _summary(unread_logs=COUNT | {"description": "log files that could not be read"}))},
         *(400, 401, 403, 503),
         parameters=(*_chosen((*DIMENSIONS, *IDENTITIES, f"{EXTRA}NAME")), _BY, _TOP),
     )
@@ -79,12 +79,11 @@ def _chosen(columns: tuple[str, ...]) -> tuple[Schema, ...]:
     )
 
 
-def _summary() -> Schema:
+def _summary(**more: Schema) -> Schema:
     group = _numbers("by", by={"type": "object", "additionalProperties": TEXT})
     left_out = COUNT | {"description": f"how many groups are in the one called {OTHER}"}
-    return _numbers(
-        "groups", "groups_left_out", *_ENDS, **_ENDS, groups={"type": "array", "items": group}, groups_left_out=left_out
-    )
+    more |= {"groups": {"type": "array", "items": group}, "groups_left_out": left_out}
+    return _numbers(*_ENDS, *more, **_ENDS, **more)
 
 
 def _numbers(*required: str, **more: Schema) -> Schema:
@@ -127,6 +126,6 @@ _OWN: dict[str, tuple[Schema, ...]] = {
 }
 _STATUS: Schema = _object(
     complete={"type": "boolean"},
-    **dict.fromkeys(("done_bytes", "all_bytes", "logs", "messages", "duplicates", "conflicts", "unreadable"), COUNT),
+    **dict.fromkeys(("done_bytes", "all_bytes", "logs", "messages", "duplicates", "conflicts", "unreadable", "unread_logs"), COUNT),
     error=TEXT,
 )

@@ -134,7 +134,7 @@ def _words(table: FeedbackTable, span: Span, summary: Mapping[str, Any], by: Seq
         "distributions": [_distribution(name, summary) for name in DISTRIBUTIONS] if summary else [],
         "by": list(by),
         "groups": [_group(group) for group in summary.get("groups", ())],
-        "damages": [str(damage) for damage in table.damages],
+        "damages": [*(f"not read: {unread}" for unread in table.unread), *map(str, table.damages)],
     }
 
 

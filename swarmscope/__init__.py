@@ -31,7 +31,7 @@ def open_logs(
     `begin` and `end` are ISO 8601 or Unix ms, half-open, by `received_ms`; `where` filters as `swarmscope analyze --where` does;
     `model_set` changes coefficients, such as `["mos_stalling.length=0.2"]` or `["mos.calibration=public"]`; `geo_city`, `geo_asn`,
     `districts`, `district_name` and `area_resolution` place addresses as the flags of those names do. ValueError and
-    FileNotFoundError say what is wrong; what is damaged is left out, with a warning that names it.
+    FileNotFoundError say what is wrong; what is damaged or cannot be read is left out, with a warning that names it.
     """
     from monitor_platform.placing import Placing
     from swarmscope.frames import frame

@@ -36,6 +36,8 @@ def frame(
         table = open_logs(paths, locator=locator, mos=mos_of(quality), models=quality, span=span)
     for damage in table.damages:
         warnings.warn(f"damaged: {damage}", stacklevel=3)
+    for unread in table.unread:
+        warnings.warn(f"not read: {unread}", stacklevel=3)
     selection = Selection(span, where)
     # A relation takes no parameters, so what is chosen is written into a table of its own first.
     scores = [f"{call(quality[name])} AS {name}" for name in scored]

@@ -13,12 +13,21 @@ from pathlib import Path
 import zstandard
 
 from feedback_wire.frames import Damage, Frame, walk
+from monitor_platform.reading.log_files import NotReadable, is_gone, open_file, reading_from
 from swarmscope.sending import Sender, Tally, batches
 
 
 def replay(files: Iterable[Path], coordinator: str, key: str) -> Tally:
-    """Send all that `files` hold to `coordinator`; OSError or ValueError, in words for a person, if it cannot go on."""
+    """Send all that `files` hold to `coordinator`; OSError or ValueError, in words for a person, if it cannot go on.
+
+    A file that cannot be read is named in the tally, and the others are sent. FileNotFoundError, before anything is sent, for one
+    that is not there.
+    """
     tally = Tally()
+    files = list(files)
+    for file in files:
+        if is_gone(file):
+            raise FileNotFoundError(f"there is no {file}")
     sender = Sender(coordinator, key)
     for file in files:
         for entries in _frames(file, tally):
@@ -30,7 +39,13 @@ def replay(files: Iterable[Path], coordinator: str, key: str) -> Tally:
 
 def _frames(file: Path, tally: Tally) -> Iterator[list[dict[str, str]]]:
     """The entries of each whole frame; what is damaged is named in the tally."""
-    for piece in walk(file.read_bytes()):
+    try:
+        with open_file(file) as opened, reading_from(file):
+            data = opened.read()
+    except NotReadable as error:
+        tally.damages.append(f"{file}: not read: {error.strerror}")
+        return
+    for piece in walk(data):
         if isinstance(piece, Damage):
             tally.damages.append(f"{file}: {piece.size} bytes at offset {piece.offset} are damaged: {piece.reason}")
         elif isinstance(piece, Frame) and piece.header.records:

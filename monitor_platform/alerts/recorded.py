@@ -1,6 +1,6 @@
 """Rules over recorded logs, an hour at a time: an archive of any length needs the memory of one hour."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -10,27 +10,45 @@ from monitor_platform.alerts.rules import Rule
 from monitor_platform.alerts.watch import AlertWatch, Told
 from monitor_platform.geo.locator import Locator
 from monitor_platform.measures.extent import extent
-from monitor_platform.measures.open import find_logs, open_logs
+from monitor_platform.measures.open import read_logs
 from monitor_platform.measures.quality.catalogue import Models, mos_of
 from monitor_platform.measures.selection import Span
+from monitor_platform.measures.table import DamagedLog
+from monitor_platform.reading.log_files import UnreadLog, find_logs
 
 HOUR_MS = 3_600_000
 
 
-def judge_logs(rules: tuple[Rule, ...], paths: Sequence[Path], locator: Locator, models: Models) -> Iterator[Told]:
-    """What the rules would have told, in its order; as `open_logs` for paths that are no logs."""
+def judge_logs(
+    rules: tuple[Rule, ...], paths: Sequence[Path], locator: Locator, models: Models, *, lacks: Callable[[str], None]
+) -> Iterator[Told]:
+    """What the rules would have told, in its order; `lacks` is called once with each file or place that could not be read.
+
+    As `open_logs` for paths that are no logs.
+    """
     told: list[Told] = []
     watch = AlertWatch(rules, told.append)
-    logs = find_logs(paths)
-    for span in _hours(logs):
-        opened = open_logs(logs, locator=locator, mos=mos_of(models), models=models, span=span, look_around_ms=HOUR_MS)
+    found = find_logs(paths)
+    named: set[str] = set()
+    _name(found.unread, (), named, lacks)
+    for span in _hours(found.logs):
+        opened = read_logs(found.logs, locator=locator, mos=mos_of(models), models=models, span=span, look_around_ms=HOUR_MS)
         with closing(opened) as table:
+            _name(table.unread, table.damages, named, lacks)
             whole = extent(table)
             if whole is not None:
                 last_ms = whole.to_ms + MINUTE_MS
                 watch.judge(table, last_ms if span is None else min(span.to_ms, last_ms))
         yield from told
         told.clear()
+
+
+def _name(unread: Iterable[UnreadLog], damages: Iterable[DamagedLog], named: set[str], lacks: Callable[[str], None]) -> None:
+    """A log that reaches into two hours is read for both, and named once."""
+    for text in (*(f"not read: {each}" for each in unread), *(f"damaged: {each}" for each in damages)):
+        if text not in named:
+            named.add(text)
+            lacks(text)
 
 
 def _hours(logs: Sequence[Path]) -> Iterator[Span | None]:

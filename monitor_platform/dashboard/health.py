@@ -17,6 +17,7 @@ def drops(picture: Picture) -> str:
         "lost": (picture.missing.lost, "message"),
         "implausible": (picture.missing.implausible, "missing number"),
         "in files": (picture.damages, "damaged place"),
+        "not read": (picture.missing.unread_logs, "log"),
     }
     return " · ".join(f"{count(n, one)} {fate}" for fate, (n, one) in said.items() if n)
 
@@ -66,11 +67,12 @@ def _losses(picture: Picture) -> list[dict[str, Any]]:
         ),
         _unreadable(missing.unreadable),
         _figure("Damaged places", f"{picture.damages:,}", "In files, at most the last thousand", wrong=picture.damages > 0),
+        *_unread(missing.unread_logs),
     ]
 
 
 def _known_losses(watch: Watch) -> list[dict[str, Any]]:
-    return [_unreadable(watch.unreadable)]
+    return [_unreadable(watch.unreadable), *_unread(watch.unread_logs)]
 
 
 def _unreadable(n: float) -> dict[str, Any]:
@@ -91,6 +93,11 @@ def _beyond_bounds(watch: Watch) -> list[dict[str, Any]]:
         means = f"Too many names of {', '.join(others)}: some are shown as {OTHER}. The logs keep them all"
         figures.append(_figure("Names left out", count(sum(others.values()), "value"), means, wrong=True))
     return figures
+
+
+def _unread(n: int) -> list[dict[str, Any]]:
+    """A figure only if there are any: live, no file is read that was not fetched before."""
+    return [_figure("Not read", count(n, "log"), "Log files that could not be read", wrong=True)] if n else []
 
 
 def _servers(watch: Watch) -> list[dict[str, Any]]:

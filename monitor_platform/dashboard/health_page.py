@@ -41,6 +41,8 @@ def _counters(watch: Watch) -> list[list[str]]:
     """Name, value and what it means."""
     status, answers = watch.status(), watch.answers
     rows = [["unreadable", f"{watch.unreadable:,}", "Records that are known to exist and cannot be read"]]
+    if watch.unread_logs:
+        rows.append(["unread_logs", f"{watch.unread_logs:,}", "Log files that could not be read"])
     if status is not None:
         rows += [[field.name, f"{getattr(status.counts, field.name):,}", _MEANINGS.get(field.name, "")] for field in fields(Counts)]
     rows += [] if watch.bounded is None else _of_memory(watch.bounded)

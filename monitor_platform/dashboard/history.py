@@ -39,6 +39,7 @@ class History:
             "duplicates": progress.taken.copies,
             "conflicts": progress.taken.conflicts,
             "unreadable": progress.taken.unreadable,
+            "unread_logs": len(progress.taken.unread),
             "dropped_days": progress.forgotten.days,
             "dropped_messages": progress.forgotten.messages,
             "error": progress.error,

@@ -156,6 +156,10 @@ class Watch:
     def unreadable(self) -> int:
         return self._table.unreadable
 
+    @property
+    def unread_logs(self) -> int:
+        return len(self._table.unread)
+
     def _until_ms(self, recorded: Span, moment: Moment) -> int:
         """The newest record, as long as records come; once nobody has reported for a period and a poll, the clock.
 

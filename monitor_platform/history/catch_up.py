@@ -4,17 +4,20 @@ Only sealed logs: a journal still grows, and has its turn when it has been seale
 another folder is passed over; name, size and time of change spare reading those that have not moved.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from feedback_wire.log_name import Form
 from monitor_platform.geo.locator import Locator
 from monitor_platform.history.intake import Taken, take_in
-from monitor_platform.history.log_file import LogFile, log_name, note
+from monitor_platform.history.log_file import LogFile, note
 from monitor_platform.history.store import HistoryStore
-from monitor_platform.measures.open import find_logs
 from monitor_platform.measures.selection import Span
+from monitor_platform.reading.log_files import NotReadable, UnreadLog, find_logs, log_name
+
+Seen = TypeVar("Seen")
 
 Progress = Callable[[int, int], None]
 """Called with the bytes taken in so far and all that are new: once it is known what is new, and after each batch."""
@@ -52,17 +55,19 @@ def catch_up(
 ) -> Taken:
     """Take in the sealed logs among and below `paths` that are new, as long as they are `wanted`.
 
-    FileNotFoundError for a path that is not there, ValueError for a file that is no log.
+    FileNotFoundError for a path that is not there, ValueError for a file that is no log. A log that cannot be read is not noted as
+    taken in, so it has its turn again.
     """
     known = _Known.of(store)
-    new = new_logs(paths, known.files)
+    new, unread = new_logs(paths, known.files)
     all_bytes, done = sum(file.bytes for file in new), 0
-    taken, batches = Taken(), list(_batches(new))
+    taken, batches = Taken(unread=unread), list(_batches(new))
     progress(done, all_bytes)
     for period in batches:
         if not wanted():
             break
-        fresh = _fresh(store, period, known)
+        fresh, unread = _fresh(store, period, known)
+        taken += Taken(unread=unread)
         again = {file: digest for file, digest in fresh.items() if file.stem in known.stems}
         first = {file: digest for file, digest in fresh.items() if file not in again}
         for files in ([first] if first else []) + [{file: digest} for file, digest in again.items()]:
@@ -76,15 +81,21 @@ def catch_up(
     return taken
 
 
-def new_logs(paths: Sequence[Path], known: set[tuple[str, int, int]]) -> list[LogFile]:
-    """The sealed logs among and below `paths` without those of `known` name, size and time of change, by time."""
-    found = [LogFile.at(path) for path in find_logs(paths) if not path.name.endswith(f".{Form.JOURNAL}")]
-    return sorted((file for file in found if (file.name, file.bytes, file.modified_ns) not in known), key=_when)
+def new_logs(paths: Sequence[Path], known: set[tuple[str, int, int]]) -> tuple[list[LogFile], tuple[UnreadLog, ...]]:
+    """The sealed logs among and below `paths` without those of `known` name, size and time of change, by time.
+
+    Also what cannot be read, journals included.
+    """
+    found = find_logs(paths)
+    sealed = [path for path in found.logs if not path.name.endswith(f".{Form.JOURNAL}")]
+    files, unread = _readable(sealed, LogFile.at)
+    new = (file for file in files.values() if (file.name, file.bytes, file.modified_ns) not in known)
+    return sorted(new, key=_when), found.unread + unread
 
 
 def last_minutes(paths: Sequence[Path], minutes: int) -> Span | None:
     """The last `minutes` of what logs below `paths` hold, as their names tell; None if no name does."""
-    begins = [name.begins_s for path in find_logs(paths) if (name := log_name(path)) is not None]
+    begins = [name.begins_s for path in find_logs(paths).logs if (name := log_name(path)) is not None]
     return Span((max(begins) - (minutes - 1) * 60) * 1000, END_OF_TIME_MS) if begins else None
 
 
@@ -107,15 +118,31 @@ def _batches(files: Sequence[LogFile]) -> Iterator[list[LogFile]]:
         yield batch
 
 
-def _fresh(store: HistoryStore, files: Sequence[LogFile], known: _Known) -> Mapping[LogFile, str]:
-    """Those of `files` whose content is new, with its checksum; the others are noted, so that they are not read again."""
+def _fresh(store: HistoryStore, files: Sequence[LogFile], known: _Known) -> tuple[Mapping[LogFile, str], tuple[UnreadLog, ...]]:
+    """Those of `files` whose content is new, with its checksum, and those that cannot be read.
+
+    The others are noted, so that they are not read again.
+    """
     fresh: dict[LogFile, str] = {}
     copies: dict[LogFile, str] = {}
-    for file in files:
-        digest = file.sha256()
-        (copies if digest in known.contents else fresh)[file] = digest
+    by_path = {file.path: file for file in files}
+    digests, unread = _readable(by_path, lambda path: by_path[path].sha256())
+    for path, digest in digests.items():
+        (copies if digest in known.contents else fresh)[by_path[path]] = digest
         known.contents.add(digest)
     if copies:
         with store.writing() as db:
             note(db, copies, {})
-    return fresh
+    return fresh, unread
+
+
+def _readable(paths: Iterable[Path], look: Callable[[Path], Seen]) -> tuple[dict[Path, Seen], tuple[UnreadLog, ...]]:
+    """What `look` finds at each path, and the paths that it cannot read."""
+    seen: dict[Path, Seen] = {}
+    unread: list[UnreadLog] = []
+    for path in paths:
+        try:
+            seen[path] = look(path)
+        except NotReadable as error:
+            unread.append(UnreadLog(path, error.strerror or ""))
+    return seen, tuple(unread)

@@ -19,6 +19,7 @@ from monitor_platform.history.catch_up import catch_up
 from monitor_platform.history.intake import Taken
 from monitor_platform.history.retention import KEEP_ALL, Retention
 from monitor_platform.history.store import Forgotten, HistoryStore
+from monitor_platform.reading.log_files import UnreadLog
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +87,15 @@ class Follower:
             progress=self._advance,
             wanted=lambda: not self._ended.is_set(),
         )
-        now = replace(self.progress, taken=so_far.taken + taken, error="")
+        self._name_unread(so_far.taken.unread, taken.unread)
+        # What was not readable at the last look is looked at anew, and not counted twice.
+        now = replace(self.progress, taken=replace(so_far.taken, unread=()) + taken, error="")
         self.progress = replace(now, forgotten=so_far.forgotten + self._retention.apply(self._store))
+
+    def _name_unread(self, known: Sequence[UnreadLog], now: Sequence[UnreadLog]) -> None:
+        for unread in now:
+            if unread not in known:
+                log.error("the history lacks a log: %s", unread)
 
     def _advance(self, done: int, of: int) -> None:
         if self._searched_s is None:

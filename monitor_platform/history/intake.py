@@ -29,7 +29,8 @@ from monitor_platform.history.schema import (
 )
 from monitor_platform.history.store import HistoryStore
 from monitor_platform.measures.gathering import Gathering
-from monitor_platform.reading.verified_log import VerifiedLog, open_log
+from monitor_platform.reading.log_files import UnreadLog
+from monitor_platform.reading.verified_log import VerifiedLog, open_if_readable
 
 _NAMES = {"session": "sessions", "peer": "peers"}
 _OWN = ("received_ms", "weight", "session_id", "peer_id", "seq", "uptime_ms", "startup_ms", "stall_count", "stall_ms", "played_ms")
@@ -38,13 +39,17 @@ _COLUMNS = (*_OWN, *DIMENSIONS, *MEANS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What became of some logs: messages counted, copies and other messages under a known number left out, records unreadable."""
+    """What became of some logs: messages counted, copies and other messages under a known number left out, records unreadable.
+
+    `unread` are the logs of which nothing could be read.
+    """
 
     messages: int = 0
     copies: int = 0
     conflicts: int = 0
     unreadable: int = 0
     logs: int = 0
+    unread: tuple[UnreadLog, ...] = ()
 
     def __add__(self, other: "Taken") -> "Taken":
         return Taken(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
@@ -56,8 +61,14 @@ def take_in(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator,
     `again`: logs that were taken in before, in another form or before they were whole; what is known of them is no copy.
     """
     with ExitStack() as opened, closing(Gathering(locator, store.basis.mos, columns=_COLUMNS)) as table:
-        lost = _read(table, [opened.enter_context(open_log(file.path)) for file in files])
+        found = {file: opened.enter_context(open_if_readable(file.path)) for file in files}
+        logs = {file: log for file, log in found.items() if isinstance(log, VerifiedLog)}
+        lost = _read(table, list(logs.values()))
         arrived = _arrived(table)
+    unread = tuple(log for log in found.values() if isinstance(log, UnreadLog))
+    if not logs:
+        return Taken(unread=unread)
+    files = {file: files[file] for file in logs}
     with store.writing() as db:
         counted, known = _count(db, arrived, round(store.basis.period_s * 1000))
         left_out = {
@@ -69,7 +80,7 @@ def take_in(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator,
             if by_hour:
                 db.executemany(f"INSERT INTO {name} VALUES (?, ?)", list(by_hour.items()))
     totals = {name: by_hour.total() for name, by_hour in left_out.items()}
-    return Taken(messages=counted, unreadable=sum(lost), logs=len(files), **totals)
+    return Taken(messages=counted, unreadable=sum(lost), logs=len(files), unread=unread, **totals)
 
 
 def _read(table: Gathering, logs: Sequence[VerifiedLog]) -> list[int]:

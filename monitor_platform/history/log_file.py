@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from feedback_wire.log_name import LogName
+from monitor_platform.reading.log_files import log_name, open_file, reading_from
 
 _NO_TIME_S = 2**62
 
@@ -27,7 +27,9 @@ class LogFile:
 
     @classmethod
     def at(cls, path: Path) -> "LogFile":
-        found, name = path.stat(), log_name(path)
+        """The log at `path`; NotReadable if it cannot be looked at."""
+        with reading_from(path):
+            found, name = path.stat(), log_name(path)
         return cls(
             path=path,
             bytes=found.st_size,
@@ -41,16 +43,9 @@ class LogFile:
         return self.path.name
 
     def sha256(self) -> str:
-        with self.path.open("rb") as file:
+        """The checksum of the content; NotReadable if it cannot be read."""
+        with open_file(self.path) as file, reading_from(self.path):
             return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def log_name(path: Path) -> LogName | None:
-    """What the name of `path` tells; None if it is not the name of a log."""
-    try:
-        return LogName.parse(path.name)
-    except ValueError:
-        return None
 
 
 def note(db: duckdb.DuckDBPyConnection, files: Mapping[LogFile, str], unreadable: Mapping[LogFile, int]) -> None:

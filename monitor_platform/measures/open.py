@@ -1,10 +1,8 @@
 """Recorded logs as a table: for static mode, `analyze`, and spans that are no longer in memory.
 
-Which files can hold a span is told by their names. Logs of one stem in one folder hold the same records (a journal and what it was
-sealed into, or a converted copy), so one of them is enough.
+Which files can hold a span is told by their names.
 """
 
-import os
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -13,7 +11,7 @@ from itertools import groupby
 from math import inf
 from pathlib import Path
 
-from feedback_wire.log_name import Form, LogName
+from feedback_wire.log_name import LogName
 from monitor_platform.geo.locator import Locator
 from monitor_platform.measures.gathering import Gathering
 from monitor_platform.measures.mos import MosModel
@@ -21,13 +19,11 @@ from monitor_platform.measures.quality.catalogue import Models
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.reading.ahead import verified_ahead
-from monitor_platform.reading.verified_log import VerifiedLog, form_of
+from monitor_platform.reading.log_files import UnreadLog, find_logs, log_name
+from monitor_platform.reading.verified_log import VerifiedLog
 
 Progress = Callable[[int, int], None]
 """Called with the bytes read so far and all bytes."""
-
-_PREFERRED = (Form.PARQUET, Form.JSONL, Form.CSV, Form.JOURNAL)
-"""The quickest to read first."""
 
 # A statement costs as much as some thousand records, and a log of a minute has not many more: so, hundreds of small ones at once.
 # Of large ones few enough that what is staged stays in the low hundreds of megabytes. Gathering stages nothing, and there more at
@@ -59,9 +55,36 @@ def open_logs(
     Of the other files the identities of messages are read, so that a copy is known as one wherever the first copy lies.
     `look_around_ms`: only in files that begin at most that long before or behind the span; None: in all of `paths`.
     `columns`: for questions that read no others, which is several times as fast. FileNotFoundError for a path that is not there,
-    ValueError for a file that is no log. Damage raises nothing: `table.damages`.
+    ValueError for a file that is no log. Damage raises nothing (`table.damages`), nor does a file that cannot be read
+    (`table.unread`).
     """
     found = find_logs(paths)
+    table = read_logs(
+        found.logs,
+        locator=locator,
+        mos=mos,
+        span=span,
+        progress=progress,
+        columns=columns,
+        models=models,
+        look_around_ms=look_around_ms,
+    )
+    table.pass_over(found.unread)
+    return table
+
+
+def read_logs(
+    found: Sequence[Path],
+    *,
+    locator: Locator,
+    mos: MosModel,
+    span: Span | None = None,
+    progress: Progress | None = None,
+    columns: Collection[str] | None = None,
+    models: Models | None = None,
+    look_around_ms: int | None = None,
+) -> FeedbackTable:
+    """As `open_logs`, for logs that were `found` before; those that are gone by now are read as what they were sealed into."""
     logs = logs_for(found, span)
     earlier, later = _around(found, logs, span, look_around_ms)
     reading = _Reading(_BYTES_STAGED if columns is None else _BYTES_GATHERED, progress, [*logs, *earlier])
@@ -69,22 +92,25 @@ def open_logs(
         table = FeedbackTable(locator, mos, models=models)
         reading.each(logs, table.add_all)
         _search(table, reading, earlier, later)
+        table.pass_over(reading.unread)
         return table
     gathering = Gathering(locator, mos, models=models, columns=columns)
     reading.each(logs, gathering.add_all)
     _search(gathering, reading, earlier, later)
     _settle(gathering, reading, [*logs, *earlier])
+    gathering.pass_over(reading.unread)
     return gathering
 
 
 class _Reading:
-    """Reads logs in batches and tells how far it is; `paths` are those that are read in any case."""
+    """Reads logs in batches and tells how far it is; `paths` are those that are read in any case, `unread` could not be read."""
 
     def __init__(self, bytes_at_once: int, progress: Progress | None, paths: Sequence[Path]) -> None:
         self._bytes_at_once = bytes_at_once
         self._progress = progress
         self._all = _size(paths)
         self._read = 0
+        self.unread: list[UnreadLog] = []
 
     def more(self, paths: Sequence[Path]) -> None:
         """`paths` are to be read as well."""
@@ -94,16 +120,24 @@ class _Reading:
         """`take` the verified logs `paths`, those together that one query can read."""
         batches = list(_batches(paths, self._bytes_at_once))
         with verified_ahead(batches) as ahead:
-            for batch, logs in zip(batches, ahead, strict=True):
-                for alike in _alike(logs):
+            for batch, opened in zip(batches, ahead, strict=True):
+                for alike in _alike(log for log in opened if isinstance(log, VerifiedLog)):
                     take(alike)
+                self.unread += (log for log in opened if isinstance(log, UnreadLog))
                 self._read += _size(batch)
                 if self._progress is not None:
                     self._progress(self._read, self._all)
 
 
 def _size(paths: Iterable[Path]) -> int:
-    return sum(path.stat().st_size for path in paths)
+    return sum(map(_size_of, paths))
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # whoever opens it says what is wrong with it
 
 
 def _around(
@@ -113,7 +147,7 @@ def _around(
     if span is None:
         return [], []
     known = set(chosen)
-    begins = {path: name.begins_s * 1000 for path in paths if path not in known and (name := _named(path)) is not None}
+    begins = {path: name.begins_s * 1000 for path in paths if path not in known and (name := log_name(path)) is not None}
     least, most = (0, inf) if look_around_ms is None else (span.from_ms - look_around_ms, span.to_ms + look_around_ms)
     earlier = [path for path, begin_ms in begins.items() if least <= begin_ms < span.from_ms]
     return earlier, [path for path, begin_ms in begins.items() if span.to_ms <= begin_ms <= most]
@@ -147,44 +181,11 @@ def _settle(gathering: Gathering, reading: _Reading, logs: Sequence[Path]) -> No
 def _holding(paths: Sequence[Path], received_ms: Sequence[int]) -> list[Path]:
     """Those of `paths` whose names tell that they can hold records of one of the moments `received_ms`, in order."""
     ends = _ends(paths)
-    return [path for path in paths if (name := _named(path)) is None or _any_within(received_ms, name, ends[path])]
+    return [path for path in paths if (name := log_name(path)) is None or _any_within(received_ms, name, ends[path])]
 
 
 def _any_within(received_ms: Sequence[int], name: LogName, end_ms: float) -> bool:
     return bisect_left(received_ms, name.begins_s * 1000) < bisect_left(received_ms, end_ms)
-
-
-def find_logs(paths: Iterable[Path]) -> list[Path]:
-    """The log files among `paths` and below the folders among them, a stem in a folder once, best a sealed one."""
-    found: dict[Path, tuple[Path, LogName | None]] = {}
-    for path in paths:
-        if path.is_dir():
-            found |= dict(_below(path, path.resolve()))
-        elif path.exists():
-            form_of(path)
-            found[path.resolve()] = path, _named(path)
-        else:
-            raise FileNotFoundError(f"there is no {path}")
-    kept: dict[tuple[Path, str], tuple[int, Path]] = {}
-    for path, (shown, name) in found.items():
-        content = (path.parent, name.stem if name else path.name)
-        kept[content] = min(kept.get(content, (len(_PREFERRED), shown)), (_PREFERRED.index(name.form) if name else 0, shown))
-    return [shown for _, shown in kept.values()]
-
-
-def _below(folder: Path, real: Path) -> Iterator[tuple[Path, tuple[Path, LogName]]]:
-    """The logs below `folder` by name: what each really is, as it is shown, and its name."""
-    try:
-        with os.scandir(folder) as entries:
-            each = sorted(entries, key=lambda entry: entry.name)
-    except PermissionError:
-        return
-    for entry in each:
-        path = folder / entry.name
-        if entry.is_dir(follow_symlinks=False):
-            yield from _below(path, real / entry.name)
-        elif (name := _named(path)) is not None and entry.is_file():
-            yield path.resolve() if entry.is_symlink() else real / entry.name, (path, name)
 
 
 def logs_for(paths: Iterable[Path], span: Span | None) -> list[Path]:
@@ -196,7 +197,7 @@ def logs_for(paths: Iterable[Path], span: Span | None) -> list[Path]:
     return [
         path
         for path in paths
-        if (name := _named(path)) is None or (name.begins_s * 1000 < span.to_ms and ends[path] > span.from_ms)
+        if (name := log_name(path)) is None or (name.begins_s * 1000 < span.to_ms and ends[path] > span.from_ms)
     ]
 
 
@@ -204,7 +205,7 @@ def _ends(paths: Iterable[Path]) -> dict[Path, float]:
     """When each named log ends, in Unix milliseconds: where its server's next one begins, and a while after that."""
     series: defaultdict[tuple[Path, str], dict[int, list[Path]]] = defaultdict(dict)
     for path in paths:
-        if name := _named(path):
+        if name := log_name(path):
             series[path.parent, name.server].setdefault(name.begins_s, []).append(path)
     ends: dict[Path, float] = {}
     for logs in series.values():
@@ -214,22 +215,15 @@ def _ends(paths: Iterable[Path]) -> dict[Path, float]:
     return ends
 
 
-def _named(path: Path) -> LogName | None:
-    try:
-        return LogName.parse(path.name)
-    except ValueError:
-        return None
-
-
 def _batches(paths: Iterable[Path], bytes_at_once: int) -> Iterator[list[Path]]:
     batch: list[Path] = []
     size = 0
     for path in paths:
-        if batch and (len(batch) == _FILES_AT_ONCE or size + path.stat().st_size > bytes_at_once):
+        if batch and (len(batch) == _FILES_AT_ONCE or size + _size_of(path) > bytes_at_once):
             yield batch
             batch, size = [], 0
         batch.append(path)
-        size += path.stat().st_size
+        size += _size_of(path)
     if batch:
         yield batch
 

@@ -40,7 +40,8 @@ _BOTH = "upload_kbps IS NOT NULL AND download_kbps IS NOT NULL"
 class Missing:
     """What dedupe, damage and loss have cost; `sent`: the messages heard and the `lost` ones.
 
-    `conflicts` are records with the identity of another message, `implausible` missing numbers that no sender can have used.
+    `conflicts` are records with the identity of another message, `implausible` missing numbers that no sender can have used,
+    `unread_logs` log files of which nothing could be read.
     """
 
     duplicates: int
@@ -49,6 +50,7 @@ class Missing:
     lost: float
     implausible: int
     sent: float
+    unread_logs: int
 
 
 def summarize(
@@ -222,6 +224,7 @@ def _missing(cursor: duckdb.DuckDBPyConnection, table: FeedbackTable, span: Span
         lost=number(lost),
         implausible=int(implausible),
         sent=number(sent),
+        unread_logs=len(table.unread),
     )
 
 

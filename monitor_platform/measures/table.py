@@ -6,7 +6,7 @@ and every number from it, is the same for one file or many, in any order, live o
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.patience import watched
 from monitor_platform.measures.quality.catalogue import Models, catalogue
 from monitor_platform.measures.quality.model import macros
+from monitor_platform.reading.log_files import UnreadLog
 from monitor_platform.reading.verified_log import VerifiedLog
 
 _SWITCHED_OFF = ("autoinstall_known_extensions", "autoload_known_extensions", "preserve_insertion_order")
@@ -75,6 +76,7 @@ class FeedbackTable:
         self._given_up = 0
         self._uncompressed = 0
         self._damages: deque[DamagedLog] = deque(maxlen=REMEMBERED_DAMAGES)
+        self._unread: tuple[UnreadLog, ...] = ()
 
     @property
     def atlas(self) -> Atlas:
@@ -108,6 +110,16 @@ class FeedbackTable:
     def damages(self) -> tuple[DamagedLog, ...]:
         """The places that could not be read, oldest first, at most the last thousand."""
         return tuple(self._damages)
+
+    @property
+    def unread(self) -> tuple[UnreadLog, ...]:
+        """The files and folders that were to be read and could not be opened, so that the records in them are not known."""
+        return self._unread
+
+    def pass_over(self, unread: Iterable[UnreadLog]) -> None:
+        """Remember files that are missing from the table."""
+        with self._writing:
+            self._unread = tuple(dict.fromkeys((*self._unread, *unread)))  # a log may be read twice
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of the caller's own, for one thread, to be closed by it."""

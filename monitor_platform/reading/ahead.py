@@ -10,17 +10,23 @@ from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 
-from monitor_platform.reading.verified_log import VerifiedLog, open_log
+from monitor_platform.reading.log_files import UnreadLog
+from monitor_platform.reading.verified_log import VerifiedLog, open_if_readable
 
 # Reading and summing up let go of the interpreter, what is between them does not: a third would wait for the other two.
 _THREADS = 2
 
-_Begun = tuple[ExitStack, list[Future[VerifiedLog]]]
+Opened = VerifiedLog | UnreadLog
+
+_Begun = tuple[ExitStack, list[Future[Opened]]]
 
 
 @contextmanager
-def verified_ahead(batches: Iterable[Sequence[Path]]) -> Iterator[Iterator[list[VerifiedLog]]]:
-    """The verified logs of each batch in turn, in order, each batch until the next is asked for; raises what `open_log` does."""
+def verified_ahead(batches: Iterable[Sequence[Path]]) -> Iterator[Iterator[list[Opened]]]:
+    """The verified logs of each batch in turn, in order, each batch until the next is asked for.
+
+    An UnreadLog stands for a file that cannot be read; ValueError for one that is no log.
+    """
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="verify") as pool:
         coming = (_begin(pool, paths) for paths in batches)
         begun = deque(islice(coming, 1))
@@ -34,10 +40,10 @@ def verified_ahead(batches: Iterable[Sequence[Path]]) -> Iterator[Iterator[list[
 
 def _begin(pool: ThreadPoolExecutor, paths: Iterable[Path]) -> _Begun:
     opened = ExitStack()
-    return opened, [pool.submit(opened.enter_context, open_log(path)) for path in paths]
+    return opened, [pool.submit(opened.enter_context, open_if_readable(path)) for path in paths]
 
 
-def _in_turn(begun: deque[_Begun], coming: Iterator[_Begun]) -> Iterator[list[VerifiedLog]]:
+def _in_turn(begun: deque[_Begun], coming: Iterator[_Begun]) -> Iterator[list[Opened]]:
     while begun:
         begun.extend(islice(coming, 1))
         opened, logs = begun[0]

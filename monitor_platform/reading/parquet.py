@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from feedback_wire.frames import Damage
 from feedback_wire.parquet_sums import DamagedEnd, damaged_groups
+from monitor_platform.reading.log_files import NotReadable, check_file, open_file
 
 # Damaged Thrift or compressed bytes surface as any of these, by where the damage lies.
 UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError)
@@ -32,11 +33,13 @@ class CheckedParquet:
 
 def check_parquet(path: Path, salvage: Callable[[], Path]) -> CheckedParquet:
     """The readable rows of `path`: in itself if all are, else the whole row groups, written to a file that `salvage` makes."""
-    size = path.stat().st_size
+    size = check_file(path)
     try:
-        with path.open("rb") as opened:
+        with open_file(path) as opened:
             found = damaged_groups(opened)
         file = pq.ParquetFile(path, page_checksum_verification=True)
+    except NotReadable:
+        raise
     except UNREADABLE as error:
         damage = Damage(0, size, f"not a readable Parquet file: {_first_line(error)}", torn=not isinstance(error, DamagedEnd))
         lost = error.records if isinstance(error, DamagedEnd) else 0

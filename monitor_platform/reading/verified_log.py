@@ -4,6 +4,7 @@ A file whose every frame is whole is handed over as it lies; of any other, the w
 """
 
 import csv
+import errno
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -17,6 +18,7 @@ from feedback_wire.frames import PREAMBLE, Damage
 from feedback_wire.log_name import Form
 from feedback_wire.message import FIELD_NAMES
 from feedback_wire.record import RECORD_FIELD_NAMES
+from monitor_platform.reading.log_files import NotReadable, UnreadLog, check_file, form_of, open_file, reading_from, sealed_instead
 from monitor_platform.reading.survey import Survey, survey
 
 if TYPE_CHECKING:
@@ -24,9 +26,6 @@ if TYPE_CHECKING:
 
 COLUMNS = (*RECORD_FIELD_NAMES, *FIELD_NAMES, "extra", "other")
 """The columns of CSV and Parquet logs, in order."""
-
-PLAIN = ".jsonl"
-"""Bare JSON lines, such as `swarmscope logs cat` writes: no frames, so nothing but each line itself can be checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +50,8 @@ def open_log(path: Path, *, form: Form | None = None, start: int = 0) -> Abstrac
     """The verified records of `path`; what was salvaged is deleted with the context.
 
     `form` is told by the name unless given. `start`: only whole frames from this offset on, which is how a journal that grows is
-    read bit by bit. ValueError: no log that we know; OSError: the file cannot be opened. Damage raises nothing, it is listed.
+    read bit by bit. ValueError: no log that we know; NotReadable: the file cannot be opened or read. Damage raises nothing, it is
+    listed.
     """
     form = form or form_of(path)
     if form is None:
@@ -59,14 +59,26 @@ def open_log(path: Path, *, form: Form | None = None, start: int = 0) -> Abstrac
     return _open_parquet(path) if form is Form.PARQUET else _open_frames(path, form, start)
 
 
-def form_of(path: Path) -> Form | None:
-    """The form that the name of `path` tells; None for bare JSON lines; ValueError if it tells nothing."""
-    for form in Form:
-        if path.name.endswith(f".{form}"):
-            return form
-    if path.suffix == PLAIN:
-        return None
-    raise ValueError(f"{path} is no log: its name ends with none of {', '.join(f'.{form}' for form in Form)}, {PLAIN}")
+@contextmanager
+def open_if_readable(path: Path) -> Iterator[VerifiedLog | UnreadLog]:
+    """As `open_log`, for a path from a listing: a log that is gone is read as what it was sealed into, and no OSError is raised
+    for a file that cannot be read."""
+    with ExitStack() as opened:
+        try:
+            found: VerifiedLog | UnreadLog = opened.enter_context(open_log(path))
+        except NotReadable as error:
+            found = _instead(path, error, opened)
+        yield found
+
+
+def _instead(path: Path, error: NotReadable, opened: ExitStack) -> VerifiedLog | UnreadLog:
+    sealed = sealed_instead(path) if error.errno == errno.ENOENT else None
+    if sealed is None:
+        return UnreadLog(path, error.strerror or "")
+    try:
+        return opened.enter_context(open_log(sealed))
+    except NotReadable as second:
+        return UnreadLog(sealed, second.strerror or "")
 
 
 class _Scratch(ExitStack):
@@ -78,7 +90,7 @@ class _Scratch(ExitStack):
 
 @contextmanager
 def _open_bare(path: Path) -> Iterator[VerifiedLog]:
-    yield VerifiedLog(source=path, path=path, form=None, records=None, end=path.stat().st_size)
+    yield VerifiedLog(source=path, path=path, form=None, records=None, end=check_file(path))
 
 
 def _open_parquet(path: Path) -> AbstractContextManager[VerifiedLog]:
@@ -90,6 +102,7 @@ def _open_parquet(path: Path) -> AbstractContextManager[VerifiedLog]:
 
 @contextmanager
 def _open_checked(path: Path, check: "Callable[[Path, Callable[[], Path]], CheckedParquet]") -> Iterator[VerifiedLog]:
+    size = check_file(path)
     with _Scratch() as scratch:
         checked = check(path, scratch.file)
         yield VerifiedLog(
@@ -99,7 +112,7 @@ def _open_checked(path: Path, check: "Callable[[Path, Callable[[], Path]], Check
             records=checked.records,
             lost=checked.lost,
             damages=checked.damages,
-            end=path.stat().st_size,
+            end=size,
             columns=checked.columns,
         )
 
@@ -130,7 +143,7 @@ def _open_frames(path: Path, form: Form, start: int) -> Iterator[VerifiedLog]:
 
 def _bytes_from(path: Path, start: int) -> memoryview:
     # Read, not mapped: the process would die (SIGBUS) if somebody cut a mapped file short.
-    with path.open("rb") as file:
+    with open_file(path) as file, reading_from(path):
         file.seek(start)
         return memoryview(file.read())
 

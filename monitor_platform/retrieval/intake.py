@@ -18,7 +18,8 @@ from feedback_wire.frames import Damage
 from feedback_wire.log_name import Form, LogName
 from monitor_platform.measures.intake import Added
 from monitor_platform.measures.table import FeedbackTable
-from monitor_platform.reading.verified_log import VerifiedLog, open_log
+from monitor_platform.reading.log_files import UnreadLog
+from monitor_platform.reading.verified_log import VerifiedLog, open_if_readable, open_log
 from monitor_platform.retrieval.delay import DelayWindow
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.retrieval.positions import Held
@@ -51,9 +52,15 @@ class Intake:
         self._last_shown_ms = 0
 
     def read_back(self, name: LogName) -> Taken:
-        """A log that an earlier run has mirrored; damage in it makes it doubtful, so that it is fetched again."""
+        """A log that an earlier run has mirrored; damage in it makes it doubtful, so that it is fetched again.
+
+        So is a file that cannot be read at all.
+        """
         path = self._mirror.path(name)
-        with open_log(path) as found:
+        with open_if_readable(path) as found:
+            if isinstance(found, UnreadLog):
+                log.error("%s: %s; it is fetched again, if its feedback server still has it", name, found.reason)
+                return Taken(Held(name=name, bytes=0, doubtful=True), Counts(damaged_frames=1))
             damages = _damages(found, growing=name.form is Form.JOURNAL)
             _tell(name, damages)
             counts = _counts(self._table.add(found)) + Counts(damaged_frames=len(damages))

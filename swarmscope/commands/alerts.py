@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from monitor_platform.placing import Placing
 from monitor_platform.scoring import Scoring
 from swarmscope.commands import end_over, or_defaults, refuse
+from swarmscope.plain_text import plain
 from swarmscope.streams import print_data
 
 if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
@@ -38,6 +39,8 @@ def dry_run(
 ) -> None:
     """Run rules over recorded logs, and say what would have been told, and when. Nobody is told; the exit code is 0 either way.
 
+    Standard error names what is damaged, and each file that cannot be read; the rest is judged.
+
     Parameters
     ----------
     rules
@@ -57,7 +60,7 @@ def dry_run(
         wanted = read_rules(rules)
         models = models_of(or_defaults(scoring, Scoring))
         with locator_for(or_defaults(placing, Placing)) as locator:
-            for each in judge_logs(wanted.rules, paths, locator, models):
+            for each in judge_logs(wanted.rules, paths, locator, models, lacks=_lacks):
                 told += each.alert.ended_ms is None
                 _print(each, as_json)
     except BadRules as wrong:
@@ -65,6 +68,10 @@ def dry_run(
     except (ValueError, OSError) as error:
         end_over(error, "swarmscope alerts test")
     print(f"{told} alerts in all, by {len(wanted.rules)} rules", file=sys.stderr)
+
+
+def _lacks(text: str) -> None:
+    print(plain(text), file=sys.stderr)
 
 
 def _print(told: "Told", as_json: bool) -> None:

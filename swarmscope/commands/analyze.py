@@ -16,7 +16,7 @@ from monitor_platform.moments import END_OF_TIME_MS, unix_ms
 from monitor_platform.placing import Placing
 from monitor_platform.scoring import Scoring
 from swarmscope.commands import end_over, or_defaults
-from swarmscope.plain_text import plain_json
+from swarmscope.plain_text import plain, plain_json
 from swarmscope.streams import print_data
 from swarmscope.summary_text import flat, print_tables
 
@@ -63,6 +63,8 @@ def analyze(
     placing: Annotated[Placing | None, Parameter(name="*")] = None,
 ) -> None:
     """Measure recorded logs of any form; the exit code is 1 if there is not one record in them.
+
+    Standard error names what is damaged, and each file that cannot be read; the rest is measured.
 
     Parameters
     ----------
@@ -133,8 +135,10 @@ def analyze(
             _tell_damages(table)
             span = _covered(table, asked, begin, end)
             summary = summarize(table, span=span, where=filters, by=columns, top=top)
+            summary["unread_logs"] = len(table.unread)
             if scored:
                 add_scores(summary, table, scored, span=span, where=filters, by=columns, top=top)
+            summary["unread_logs"] = len(table.unread)
             rows = session_table(table, scored or ("mos",), span=span, where=filters) if sessions else None
             if p1203 is not None:
                 p1203.mkdir(parents=True, exist_ok=True)
@@ -251,7 +255,9 @@ def _tell_damages(table: "FeedbackTable") -> None:
     from monitor_platform.reading.rows import reasons_in_words
 
     for damage in table.damages:
-        print(f"damaged: {damage}", file=sys.stderr)
+        print(f"damaged: {plain(str(damage))}", file=sys.stderr)
+    for unread in table.unread:
+        print(f"not read: {plain(str(unread))}", file=sys.stderr)
     if table.unreadable:
         print(f"{table.unreadable} records could not be read{reasons_in_words(table.unreadable_for)}", file=sys.stderr)
     if warning := warning_of_seconds(extent(table)):

@@ -60,6 +60,8 @@ def build(
 ) -> None:
     """Take sealed logs into a history; what it holds already is passed over, so that it can be run again and again.
 
+    A log that cannot be read is named and counted; the next run tries it again.
+
     Parameters
     ----------
     paths
@@ -80,9 +82,13 @@ def build(
             taken = catch_up(store, paths, locator, progress=progress)
     except (ValueError, OSError) as error:
         end_over(error, "swarmscope history")
+    for unread in taken.unread:
+        print(f"not read: {plain(str(unread))}", file=sys.stderr)
     print(
         f"{taken.logs:,} logs taken in: {taken.messages:,} messages, {taken.copies:,} copies left out, "
-        f"{taken.unreadable:,} records unreadable" + (f", {taken.conflicts:,} conflicts left out" if taken.conflicts else ""),
+        f"{taken.unreadable:,} records unreadable"
+        + (f", {taken.conflicts:,} conflicts left out" if taken.conflicts else "")
+        + (f", {len(taken.unread):,} logs not read" if taken.unread else ""),
         file=sys.stderr,
     )
 

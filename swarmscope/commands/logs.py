@@ -1,27 +1,41 @@
 """`swarmscope logs`: look into recorded logs, check them, turn them into another form. Reads journals and sealed logs alike.
 
-What is good is always read, what is damaged is always named, and then the exit code is 1.
+What is good is always read; what is damaged, or cannot be read, is always named, and then the exit code is 1.
 """
 
+import errno
 import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TextIO
 
 import orjson
 from cyclopts import App, Parameter
 
 from feedback_server.archive import log_writer
 from feedback_server.archive.bare_lines import BARE
-from feedback_server.archive.reading import Lost, Readable, Records, form_of, read_log
+from feedback_server.archive.reading import Lost, Part, Readable, Records, form_of, read_log
 from feedback_server.settings import FORMS
 from feedback_wire.frames import Damage
 from feedback_wire.log_name import Form
 from monitor_platform.moments import unix_ms
+from monitor_platform.reading.log_files import (
+    NotReadable,
+    UnreadLog,
+    check_file,
+    entries_of,
+    is_folder,
+    is_gone,
+    reading_from,
+    reason_of,
+    sealed_instead,
+    why_no_file,
+)
 from swarmscope.commands import end_over, refuse
 from swarmscope.plain_text import plain
 from swarmscope.replay import replay
@@ -64,10 +78,11 @@ def cat(paths: list[Path], /, *, from_: Annotated[str | None, Parameter(name="--
         span = (None if from_ is None else unix_ms(from_), None if to is None else unix_ms(to))
     except ValueError as error:
         refuse(error)
-    damaged = False
+    found = _logs(paths, each_stem_once=True)
+    damaged = _name(found.unread)
     try:
-        for path, form in _told(_logs(paths)):
-            for part in read_log(path, form):
+        for path, form in _told(found.logs):
+            for part in _parts_of(path, form):
                 if isinstance(part, Records):
                     sys.stdout.buffer.write(_within(part.lines, *span))
                 else:
@@ -91,20 +106,10 @@ def verify(paths: list[Path], /) -> None:
     paths
         Logs, or folders of logs.
     """
-    all_good = True
-    for path, form in _told(_logs(paths)):
-        records = frames = 0
-        findings: list[str] = []
-        for part in read_log(path, form):
-            if isinstance(part, Records):
-                records, frames = records + part.count, frames + 1
-            else:
-                findings.append(_finding(path, part))
-        verdict = "damaged" if findings else "good"
-        print(f"{plain(str(path))}: {verdict}, {records} records in {_parts(form, frames)}")
-        for finding in findings:
-            print(f"  {finding}")
-        all_good = all_good and not findings
+    found = _logs(paths)
+    all_good = not _name(found.unread, sys.stdout)
+    for path, form in _told(found.logs):
+        all_good = _verify(path, form) and all_good
     sys.exit(int(not all_good))
 
 
@@ -130,12 +135,12 @@ def convert(
     out
         The folder to write into; made if it is missing.
     """
-    logs = _logs(paths)
-    targets = {path: out / f"{path.name.removesuffix(f'.{form}')}.{FORMS[to]}" for path, form in logs}
+    found = _logs(paths, each_stem_once=True)
+    targets = {path: out / f"{path.name.removesuffix(f'.{form}')}.{FORMS[to]}" for path, form in found.logs}
     _check_targets(targets)
     out.mkdir(parents=True, exist_ok=True)
-    all_good = True
-    for path, form in _told(logs):
+    all_good = not _name(found.unread)
+    for path, form in _told(found.logs):
         all_good = _convert(path, form, targets[path], FORMS[to]) and all_good
     sys.exit(int(not all_good))
 
@@ -166,7 +171,7 @@ def replay_refused(files: list[Path], /, *, coordinator: str, key: str = "") -> 
     for reason, count in tally.refused.most_common():
         print(f"  {plain(reason)}: {count}")
     for damage in tally.damages:
-        print(damage, file=sys.stderr)
+        print(plain(damage), file=sys.stderr)
     sys.exit(int(bool(tally.refused or tally.damages)))
 
 
@@ -181,13 +186,34 @@ def _check_targets(targets: Mapping[Path, Path]) -> None:
         sources[target] = source
 
 
+def _verify(path: Path, form: Readable) -> bool:
+    """Print what there is to say of one log; False if it is not good."""
+    records = frames = 0
+    findings: list[str] = []
+    unread: list[UnreadLog] = []
+    for part in _parts_of(path, form):
+        match part:
+            case Records():
+                records, frames = records + part.count, frames + 1
+            case UnreadLog():
+                unread.append(part)
+            case _:
+                findings.append(_finding(path, part))
+    verdict = "damaged" if findings else "good"
+    if records or findings or not unread:
+        print(f"{plain(str(path))}: {verdict}, {records} records in {_parts(form, frames)}")
+    for finding in findings:
+        print(f"  {finding}")
+    return not _name(unread, sys.stdout) and not findings
+
+
 def _convert(path: Path, form: Readable, target: Path, to: Form) -> bool:
     """Write one log anew under a temporary name, then give it its own; False if some of it was damaged, or there is nothing."""
     good = True
     unfinished = target.with_name(f".{target.name}.unfinished")
     with unfinished.open("wb") as file:
         writer = log_writer(to, file)
-        for part in read_log(path, form):
+        for part in _parts_of(path, form):
             if isinstance(part, Records):
                 writer.add(part.lines, part.count)
             else:
@@ -203,12 +229,44 @@ def _convert(path: Path, form: Readable, target: Path, to: Form) -> bool:
     return good
 
 
-def _logs(paths: Sequence[Path]) -> list[tuple[Path, Readable]]:
-    """The logs that `paths` name, folders by the names in them."""
-    found = [log for path in paths for log in _logs_at(path)]
-    if not found:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The logs to read, folders by the names in them, and what looks like a log and cannot be read."""
+
+    logs: tuple[tuple[Path, Readable], ...]
+    unread: tuple[UnreadLog, ...]
+
+
+def _logs(paths: Sequence[Path], *, each_stem_once: bool = False) -> _Found:
+    """What `paths` name. `each_stem_once`: without the journals in a folder that have been sealed in it already."""
+    each = [log for path in paths for log in _logs_at(path, each_stem_once)]
+    if not each:
         sys.exit(f"no logs there: name files that end in {_ENDINGS}, or a folder of logs")
-    return found
+    unread = tuple(log for log in each if isinstance(log, UnreadLog))
+    return _Found(tuple(log for log in each if not isinstance(log, UnreadLog)), unread)
+
+
+def _name(unread: Iterable[UnreadLog], to: TextIO | None = None) -> bool:
+    """Print each log that cannot be read, on standard error unless said otherwise; whether there are any."""
+    named = False
+    for log in unread:
+        named = True
+        print(_finding(log.path, log), file=to or sys.stderr)
+    return named
+
+
+def _parts_of(path: Path, form: Readable) -> Iterator[Part | UnreadLog]:
+    """As `read_log`, of a file that may be gone or unreadable by now. A journal that is gone is read as what it was sealed into."""
+    try:
+        check_file(path)
+        with reading_from(path):
+            yield from read_log(path, form)
+    except NotReadable as error:
+        sealed = sealed_instead(path) if error.errno == errno.ENOENT else None
+        if sealed is None or (sealed_form := form_of(sealed)) is None:
+            yield UnreadLog(path, error.strerror or "")
+        else:
+            yield from _parts_of(sealed, sealed_form)
 
 
 def _told(logs: Sequence[tuple[Path, Readable]]) -> Iterator[tuple[Path, Readable]]:
@@ -221,16 +279,34 @@ def _told(logs: Sequence[tuple[Path, Readable]]) -> Iterator[tuple[Path, Readabl
         yield log
 
 
-def _logs_at(path: Path) -> list[tuple[Path, Readable]]:
-    if path.is_dir():
-        known = ((log, form_of(log)) for log in sorted(path.iterdir()) if not log.name.startswith("."))
-        return [(log, form) for log, form in known if form is not None and form != BARE]
+def _logs_at(path: Path, each_stem_once: bool) -> Iterator[tuple[Path, Readable] | UnreadLog]:
+    if is_folder(path):
+        yield from _logs_in(path, each_stem_once)
+        return
+    if is_gone(path):
+        path = sealed_instead(path) or sys.exit(f"there is no {path}")
     form = form_of(path)
-    if not path.exists():
-        sys.exit(f"there is no {path}")
-    if form is None or not path.is_file():
+    if form is None:
         sys.exit(f"{path} is no log: one ends in {_ENDINGS}")
-    return [(path, form)]
+    yield path, form
+
+
+def _logs_in(folder: Path, each_stem_once: bool) -> Iterator[tuple[Path, Readable] | UnreadLog]:
+    try:
+        entries = entries_of(folder)
+    except OSError as error:
+        yield UnreadLog(folder, f"the folder cannot be searched: {reason_of(error)}")
+        return
+    names = {entry.name for entry in entries}
+    for entry in entries:
+        path = folder / entry.name
+        form = form_of(path)
+        if form is None or form == BARE or entry.name.startswith("."):
+            continue
+        if each_stem_once and form is Form.JOURNAL and names & {path.with_suffix(f".{other}").name for other in FORMS.values()}:
+            continue
+        why = why_no_file(entry)
+        yield UnreadLog(path, why) if why else (path, form)
 
 
 def _parts(form: Readable, number: int) -> str:
@@ -239,9 +315,11 @@ def _parts(form: Readable, number: int) -> str:
     return f"{number} {'row groups' if form is Form.PARQUET else 'frames'}"
 
 
-def _finding(path: Path, part: Damage | Lost) -> str:
+def _finding(path: Path, part: Damage | Lost | UnreadLog) -> str:
     """What is wrong, in one line."""
     name = plain(str(path))
+    if isinstance(part, UnreadLog):
+        return f"{plain(str(part.path))}: not read: {part.reason}"
     if isinstance(part, Lost):
         return f"{name}: {part.count} records are lost, from number {part.first} on"
     return f"{name}: {part.size} bytes at offset {part.offset} are damaged{' (torn end)' if part.torn else ''}: {part.reason}"

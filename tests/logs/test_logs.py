@@ -146,7 +146,7 @@ def test_convert_writes_nothing_if_two_logs_would_become_one(journal, tmp_path):
     path = journal(1)
     sealed = path.with_name("20120807T093000Z-fs1-0000.jsonl.zst")
     sealed.write_bytes(path.read_bytes())
-    refused = logs("convert", "--to", "csv", "-o", tmp_path / "out", path.parent)
+    refused = logs("convert", "--to", "csv", "-o", tmp_path / "out", path, sealed)
     assert refused.returncode == 1
     [line] = refused.stderr.splitlines()
     assert f"{path} and {sealed} would both become" in line

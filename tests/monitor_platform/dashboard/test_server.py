@@ -19,7 +19,7 @@ from monitor_platform.measures.selection import Span
 from monitor_platform.measures.summary import summarize
 from tests.processes import start_server
 
-FILES = ("duplicates", "unreadable", "lost")
+FILES = ("duplicates", "conflicts", "unreadable", "lost", "implausible")
 """What is known of files and not of groups."""
 
 

@@ -6,9 +6,10 @@ import pytest
 
 from feedback_wire.log_name import Form
 from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.open import find_logs, logs_for, open_logs
+from monitor_platform.measures.open import logs_for, open_logs
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.summary import summarize
+from monitor_platform.reading.log_files import find_logs
 from tests.monitor_platform.measures.samples import BEGIN_MS, lines_of, record, write_log
 
 BEGIN_S = BEGIN_MS // 1000
@@ -41,8 +42,8 @@ def test_a_journal_beside_its_sealed_log_is_passed_over(tmp_path):
     journal = write_log(tmp_path, [record()], Form.JOURNAL)
     sealed = journal.with_name(journal.name.replace(".journal", ".csv.zst"))
     shutil.copy(write_log(tmp_path / "other", [record()], Form.CSV), sealed)
-    assert find_logs([journal, sealed, tmp_path / "other"])[0] == sealed
-    assert len(find_logs([tmp_path])) == 2
+    assert find_logs([journal, sealed, tmp_path / "other"]).logs[0] == sealed
+    assert len(find_logs([tmp_path]).logs) == 2
 
 
 def test_a_path_given_twice_is_read_once(tmp_path, opened):

@@ -7,6 +7,7 @@ import pytest
 
 from feedback_wire.log_name import Form
 from monitor_platform.reading.ahead import verified_ahead
+from monitor_platform.reading.log_files import UnreadLog
 from tests.monitor_platform.measures.samples import record, write_log
 
 
@@ -57,11 +58,11 @@ def test_who_stops_early_leaves_nothing_behind(tmp_path, scratch):
     assert list(scratch.iterdir()) == []
 
 
-def test_a_log_that_is_gone_is_told_when_its_batch_is_due(tmp_path, scratch):
+def test_a_log_that_is_gone_is_named_in_its_place(tmp_path, scratch):
     first, gone = damaged(tmp_path / "logs", 1), damaged(tmp_path / "logs", 2)
     gone.unlink()
     with verified_ahead([[first], [first, gone]]) as batches:
         assert next(batches)[0].source == first
-        with pytest.raises(FileNotFoundError):
-            next(batches)
+        again, unread = next(batches)
+        assert (again.source, unread) == (first, UnreadLog(gone, "it is no longer there"))
     assert list(scratch.iterdir()) == []

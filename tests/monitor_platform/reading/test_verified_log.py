@@ -7,8 +7,9 @@ import zstandard
 
 from feedback_wire.frames import PREAMBLE, footer_frame, records_frame
 from feedback_wire.log_name import Form
+from monitor_platform.reading.log_files import form_of
 from monitor_platform.reading.parquet import MOST_ROWS_UNCHECKED
-from monitor_platform.reading.verified_log import form_of, open_log
+from monitor_platform.reading.verified_log import open_log
 
 
 def frame(text, number=0, first=0):

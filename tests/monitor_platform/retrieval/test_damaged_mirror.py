@@ -1,5 +1,6 @@
 """Copies that were damaged while nobody looked, at any byte: fetched again, and every number is what it was."""
 
+import os
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -113,3 +114,23 @@ def test_copies_that_are_gone_or_empty_are_fetched_again(feedback_server, start_
     feed = start_feed(server.url)
     eventually(lambda: sha256(mirror) == sha256(tmp_path / "fs1"))
     eventually(lambda: feed.identities() == known)
+
+
+def test_copies_that_are_no_files_any_more_are_named_and_fetched_again(feedback_server, start_feed, tmp_path, sha256, caplog):
+    known = write_logs(tmp_path / "fs1", Form.JSONL)
+    server, mirror = feedback_server(), tmp_path / "mirror" / "fs1"
+    feed = start_feed(server.url)
+    eventually(lambda: feed.status().counts.logs_mirrored == LOGS)
+    feed.stop()
+    pipe, link, *_ = sorted(mirror.iterdir())
+    pipe.unlink()
+    os.mkfifo(pipe)
+    link.unlink()
+    link.symlink_to(tmp_path / "nowhere")
+    feed = start_feed(server.url)
+    eventually(lambda: pipe.is_file() and link.is_file() and not link.is_symlink())
+    assert sha256(mirror) == sha256(tmp_path / "fs1")
+    eventually(lambda: feed.identities() == known)
+    assert feed.status().counts.damaged_frames == 2
+    assert f"{pipe.name}: it is a pipe" in caplog.text
+    assert f"{link.name}: it is no longer there" in caplog.text

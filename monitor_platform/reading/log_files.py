@@ -1,0 +1,244 @@
+"""Which logs there are, in folders that change while they are read: a listing is out of date as soon as it is made.
+
+After the listing a feedback server may seal a journal or remove an old log, so a name that is gone is looked for again by its stem.
+A log that cannot be read is an `UnreadLog`: it is named and counted, and the other logs are read.
+"""
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+
+from feedback_wire.log_name import Form, LogName
+
+BARE = ".jsonl"
+"""Bare JSON lines, such as `swarmscope logs cat` writes: no frames, so nothing but each line itself can be checked."""
+
+_PREFERRED = (Form.PARQUET, Form.JSONL, Form.CSV, Form.JOURNAL)
+"""The quickest to read first."""
+
+# Times of change are as coarse as the kernel's clock ticks (10 ms at most); some file systems keep whole seconds.
+_UNCHANGED_FOR_NS = 2_000_000_000
+
+_IS_THERE_NOT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_REASONS = {
+    errno.ENOENT: "it is no longer there",
+    errno.EACCES: "this user may not read it",
+    errno.EPERM: "this user may not read it",
+    errno.ELOOP: "it links to itself",
+}
+
+
+class NotReadable(OSError):  # noqa: N818 - what it says is a state of the file
+    """The file itself cannot be opened or read; `strerror` says why, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadLog:
+    """A log, or a folder of logs, of which nothing was read, and the reason."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The logs to read, and what looks like a log or may hold logs and cannot be read."""
+
+    logs: tuple[Path, ...]
+    unread: tuple[UnreadLog, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """A log as it is shown to people, what the path really is, and its name; None for bare JSON lines and other names."""
+
+    shown: Path
+    real: Path
+    name: LogName | None
+
+
+def find_logs(paths: Iterable[Path]) -> Found:
+    """The log files among `paths` and below the folders among them, a stem in a folder once, best a sealed one.
+
+    FileNotFoundError for a path that is not there, ValueError for a file whose name is not that of a log.
+    """
+    each = [entry for path in paths for entry in _at(path)]
+    found = {entry.real: entry for entry in each if isinstance(entry, _Log)}
+    kept: dict[tuple[Path, str], tuple[int, Path]] = {}
+    for real, log in found.items():
+        content = (real.parent, log.name.stem if log.name else real.name)
+        place = _PREFERRED.index(log.name.form) if log.name else 0
+        kept[content] = min(kept.get(content, (len(_PREFERRED), log.shown)), (place, log.shown))
+    unread = dict.fromkeys(entry for entry in each if isinstance(entry, UnreadLog))
+    return Found(tuple(shown for _, shown in kept.values()), tuple(unread))
+
+
+def form_of(path: Path) -> Form | None:
+    """The form that the name of `path` tells; None for bare JSON lines; ValueError if it tells nothing."""
+    for form in Form:
+        if path.name.endswith(f".{form}"):
+            return form
+    if path.suffix == BARE:
+        return None
+    raise ValueError(f"{path} is no log: its name ends with none of {', '.join(f'.{form}' for form in Form)}, {BARE}")
+
+
+def log_name(path: Path) -> LogName | None:
+    """The parsed name of `path`; None if it is not the name of a log."""
+    try:
+        return LogName.parse(path.name)
+    except ValueError:
+        return None
+
+
+def sealed_instead(path: Path) -> Path | None:
+    """The log that a file which is gone was sealed into: another form of its stem in the same folder."""
+    name = log_name(path)
+    if name is None:
+        return None
+    forms = (path.with_name(str(name.sealed(form))) for form in _PREFERRED if form not in (name.form, Form.JOURNAL))
+    return next((other for other in forms if other.is_file()), None)
+
+
+def is_gone(path: Path) -> bool:
+    """Whether there is nothing at `path`, or a link to nothing; False if that cannot be known."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno in _IS_THERE_NOT
+    return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder; False if that cannot be known."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def check_file(path: Path) -> int:
+    """The size of the regular file `path` in bytes; NotReadable if it is anything else. It never waits, as opening a pipe would."""
+    with reading_from(path):
+        found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise NotReadable(errno.EINVAL, f"it is {_kind(found.st_mode)}, and a file is needed", str(path))
+    return found.st_size
+
+
+def open_file(path: Path) -> BufferedReader:
+    """The regular file `path`, open for reading; NotReadable if it is none, or cannot be opened."""
+    check_file(path)
+    with reading_from(path):
+        return path.open("rb")
+
+
+@contextmanager
+def reading_from(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block, which only reads `path`, into a NotReadable, so that it is not taken for another file's."""
+    try:
+        yield
+    except NotReadable:
+        raise
+    except OSError as error:
+        raise NotReadable(error.errno, reason_of(error), str(path)) from error
+
+
+def reason_of(error: OSError) -> str:
+    """Why a file cannot be read, for people."""
+    return _REASONS.get(error.errno or 0) or error.strerror or type(error).__name__
+
+
+def entries_of(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in `folder`, by name; OSError if it cannot be listed.
+
+    A log that is sealed while the folder is listed can be missed under both of its names, so a folder that changes is listed twice:
+    what both listings miss did not exist when the first one began.
+    """
+    entries: dict[str, os.DirEntry[str]] = {}
+    for _ in range(2):
+        changed_ns = folder.stat().st_mtime_ns
+        with os.scandir(folder) as listed:
+            entries |= {entry.name: entry for entry in listed}
+        if folder.stat().st_mtime_ns == changed_ns < time.time_ns() - _UNCHANGED_FOR_NS:
+            break
+    return [entries[name] for name in sorted(entries)]
+
+
+def why_no_file(entry: os.DirEntry[str]) -> str:
+    """Why a directory entry is no file that can be opened; empty if it is one, or a link to one."""
+    try:
+        if entry.is_file(follow_symlinks=False):
+            return ""
+        mode = entry.stat().st_mode
+    except OSError as error:
+        is_link = error.errno == errno.ENOENT and Path(entry.path).is_symlink()
+        return "it is a link to nothing" if is_link else reason_of(error)
+    return "" if stat.S_ISREG(mode) else f"it is {_kind(mode)}, and a file is needed"
+
+
+def _at(path: Path) -> Iterator[_Log | UnreadLog]:
+    """The logs that a path which somebody named leads to."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if not is_gone(path):
+            form_of(path)
+            yield UnreadLog(path, reason_of(error))
+            return
+        sealed = sealed_instead(path)
+        if sealed is None:
+            raise FileNotFoundError(f"there is no {path}") from error
+        path, mode = sealed, stat.S_IFREG
+    if stat.S_ISDIR(mode):
+        yield from _below(path, path.resolve())
+        return
+    form_of(path)
+    if stat.S_ISREG(mode):
+        yield _Log(path, path.resolve(), log_name(path))
+    else:
+        yield UnreadLog(path, f"it is {_kind(mode)}, and a file is needed")
+
+
+def _below(folder: Path, real: Path) -> Iterator[_Log | UnreadLog]:
+    """The logs below `folder`, by name."""
+    try:
+        entries = entries_of(folder)
+    except OSError as error:
+        yield UnreadLog(folder, f"the folder cannot be searched: {reason_of(error)}")
+        return
+    for entry in entries:
+        path, name = folder / entry.name, log_name(Path(entry.name))
+        if name is not None:
+            why = why_no_file(entry)
+            real_path = path.resolve() if not why and entry.is_symlink() else real / entry.name
+            yield UnreadLog(path, why) if why else _Log(path, real_path, name)
+        if _is_folder(entry):
+            yield from _below(path, real / entry.name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False  # it is gone
+
+
+def _kind(mode: int) -> str:
+    return _KINDS.get(stat.S_IFMT(mode), "no file")

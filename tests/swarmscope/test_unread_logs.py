@@ -1,0 +1,195 @@
+"""What each command that reads logs does about a file that it cannot read, and about logs that are sealed while it runs."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from feedback_wire.log_name import Form
+from feedback_wire.routes import BATCH_HEADER, NDJSON, RECORDS
+from swarmscope.commands import logs as logs_command
+from tests.faults.system_calls import failed
+from tests.monitor_platform.measures.samples import record, write_log
+from tests.odd_logs import make_odd_logs
+from tests.processes import Server, eventually, start_server
+
+RULES = '[[rule]]\nname = "many"\nmeasure = "peers"\nabove = 0\nfor_minutes = 1\n'
+
+
+def swarmscope(*arguments: object, under: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [*under, sys.executable, "-m", "swarmscope", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> tuple[Path, list[str]]:
+    """A folder with a good log and files that cannot be read, and each of these with its reason."""
+    folder = tmp_path / "odd"
+    write_log(folder, [record(seq=seq) for seq in range(6)])
+    return folder, [f"{path}: {reason}" for path, reason in make_odd_logs(folder).items()]
+
+
+def test_analyze_names_and_counts_what_it_cannot_read_and_measures_the_rest(odd):
+    folder, reasons = odd
+    answer = swarmscope("analyze", folder, "--json")
+    said = json.loads(answer.stdout)
+    assert (answer.returncode, said["messages"], said["unread_logs"]) == (0, 6, len(reasons))
+    assert sorted(answer.stderr.splitlines()) == sorted(f"not read: {each}" for each in reasons)
+
+
+@pytest.mark.parametrize("command", [["cat"], ["verify"], ["convert", "--to", "csv", "-o", "out"]], ids=lambda command: command[0])
+def test_the_logs_commands_read_the_rest_and_end_with_1(odd, command, monkeypatch, tmp_path):
+    folder, reasons = odd
+    monkeypatch.chdir(tmp_path)
+    answer = swarmscope("logs", *command, folder)
+    named = [each.replace(": it", ": not read: it") for each in reasons]
+    told = answer.stdout if command == ["verify"] else answer.stderr
+    assert [line for line in told.splitlines() if "not read" in line] == sorted(named)
+    assert answer.returncode == 1
+    if command == ["cat"]:
+        assert len(answer.stdout.splitlines()) == 6
+    elif command == ["verify"]:
+        assert answer.stdout.endswith(": good, 6 records in 1 frames\n")
+    else:
+        assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_the_history_and_the_alerts_take_the_rest(odd, tmp_path):
+    folder, reasons = odd
+    built = swarmscope("history", "build", folder, "--into", tmp_path / "history")
+    assert built.returncode == 0
+    assert "1 logs taken in: 6 messages" in built.stderr
+    assert f"{len(reasons)} logs not read" in built.stderr
+    (tmp_path / "rules.toml").write_text(RULES)
+    judged = swarmscope("alerts", "test", tmp_path / "rules.toml", folder)
+    assert judged.returncode == 0, judged.stderr
+    named = [f"not read: {each}" for each in sorted(reasons)]
+    for answer in (built, judged):
+        assert [line for line in answer.stderr.splitlines() if "not read:" in line] == named
+
+
+def test_the_static_dashboard_shows_the_rest_and_counts_what_is_missing(odd, tmp_path):
+    folder, reasons = odd
+    monitor = start_server("monitor", "--static", str(folder), "--listen", "127.0.0.1:0", log=tmp_path / "monitor.log")
+    try:
+        with urllib.request.urlopen(f"{monitor.url}/api/v1/summary", timeout=20) as answer:
+            said = json.loads(answer.read())
+        assert (said["messages"], said["unread_logs"]) == (6, len(reasons))
+        with urllib.request.urlopen(f"{monitor.url}/metrics", timeout=20) as answer:
+            assert f"swarmscope_monitor_unread_logs {len(reasons)}.0" in answer.read().decode()
+        for each in reasons:
+            assert f"not read: {each}" in monitor.said()
+    finally:
+        assert monitor.stop() == 0
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.parametrize(
+    ("fail", "of_folder", "reason"),
+    [
+        ("openat:error=EACCES", False, "this user may not read it"),
+        ("read:error=EIO", False, "Input/output error"),
+        ("openat:error=EACCES", True, "the folder cannot be searched: this user may not read it"),
+    ],
+)
+def test_what_the_disk_or_its_rights_do_not_give_is_named(tmp_path, fail, of_folder, reason):
+    write_log(tmp_path / "logs", [record()])
+    bad = write_log(tmp_path / "logs" / "below", [record(seq=seq) for seq in range(1, 9)])
+    bad = bad.parent if of_folder else bad
+    trace = tmp_path / "calls"
+    call = fail.partition(":")[0]
+    under = ("strace", "-f", "-P", str(bad), "-e", f"trace={call}", "-e", f"inject={fail}", "-o", str(trace))
+    answer = swarmscope("analyze", tmp_path / "logs", "--json", under=under)
+    if not trace.exists() or not trace.read_text():
+        pytest.skip("strace may not look at processes here")
+    assert failed(trace) >= 1
+    said = json.loads(answer.stdout)
+    assert (answer.returncode, said["messages"], said["unread_logs"]) == (0, 1, 1)
+    assert answer.stderr.splitlines() == [f"not read: {bad}: {reason}"]
+
+
+@pytest.mark.parametrize("command", ["analyze", "logs cat", "logs verify"])
+def test_a_path_that_was_named_and_is_not_there_stays_a_wrong_use(command, tmp_path):
+    answer = swarmscope(*command.split(), tmp_path / "20120807T093000Z-fs1-0000.parquet")
+    assert answer.returncode in (1, 2)
+    assert "there is no" in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+
+
+def sealed_after_listing(monkeypatch: pytest.MonkeyPatch, journal: Path, sealed: Path) -> None:
+    """Let a journal become its sealed log as soon as the command has listed the folder."""
+    listed = logs_command.entries_of
+
+    def then_sealed(folder: Path) -> list[os.DirEntry[str]]:
+        entries = listed(folder)
+        if journal.exists():
+            sealed.rename(journal.with_suffix(".jsonl.zst"))
+            journal.unlink()
+        return entries
+
+    monkeypatch.setattr(logs_command, "entries_of", then_sealed)
+
+
+@pytest.mark.parametrize("command", ["cat", "verify", "convert"])
+def test_a_journal_that_is_sealed_after_the_listing_is_printed_checked_and_converted(command, tmp_path, monkeypatch, capfd):
+    records = [record(seq=seq) for seq in range(6)]
+    journal = write_log(tmp_path / "logs", records, Form.JOURNAL)
+    sealed_after_listing(monkeypatch, journal, write_log(tmp_path / "other", records))
+    out = tmp_path / "out"
+    arguments = {"cat": {}, "verify": {}, "convert": {"to": "csv", "out": out}}[command]
+    with pytest.raises(SystemExit) as ended:
+        getattr(logs_command, command)([tmp_path / "logs"], **arguments)
+    said = capfd.readouterr()
+    assert (ended.value.code, said.err) == (0, "")
+    assert not journal.exists()
+    if command == "cat":
+        assert len(said.out.splitlines()) == 6
+    elif command == "verify":
+        assert ": good, 6 records" in said.out
+    else:
+        assert [path.name for path in out.iterdir()] == [f"{journal.stem}.csv.zst"]
+
+
+def post(server: Server, seq: int) -> None:
+    said = b'{"ip":"203.0.113.0","weight":1,"via":"c","v":1,"peer_id":"p","session_id":"s","seq":%d,"event":"report","sent_ms":1}\n'
+    headers = {"content-type": NDJSON, BATCH_HEADER: f"{seq + 1:032x}"}
+    urllib.request.urlopen(urllib.request.Request(server.url + RECORDS, said % seq, headers), timeout=20).close()
+
+
+def test_commands_over_the_folder_of_a_running_server_meet_no_missing_file(tmp_path):
+    """Logs of a second: some journal is sealed during each command."""
+    data = tmp_path / "data"
+    arguments = ("--listen", "127.0.0.1:0", "--data", str(data), "--roll-seconds", "1", "--insecure")
+    server = start_server("feedback-server", *arguments, log=tmp_path / "server.log")
+    stored, ended = [0], threading.Event()
+
+    def keep_posting() -> None:
+        while not ended.is_set():
+            post(server, stored[0])
+            stored[0] += 1
+            ended.wait(0.05)
+
+    poster = threading.Thread(target=keep_posting)
+    poster.start()
+    try:
+        eventually(lambda: len(list(data.glob("*.zst"))) >= 1)
+        for _ in range(2):
+            sealed, before = set(data.glob("*.zst")), stored[0]
+            answer = swarmscope("analyze", data, "--json")
+            assert (answer.returncode, answer.stderr) == (0, "")
+            said = json.loads(answer.stdout)
+            assert said["messages"] >= before
+            assert (said["duplicates"], said["unread_logs"], said["lost"]) == (0, 0, 0)
+            checked = swarmscope("logs", "verify", data)
+            assert (checked.returncode, checked.stderr) == (0, ""), checked.stdout
+            eventually(lambda known=sealed: set(data.glob("*.zst")) - known)
+    finally:
+        ended.set()
+        poster.join()
+        assert server.stop() == 0
