@@ -88,9 +88,9 @@ def _password(name: str) -> str:
         except UnicodeDecodeError:
             raise ValueError("the password on standard input is no text in UTF-8; nothing is changed") from None
     try:
-        password, again = getpass.getpass(f"Password of {name}: "), getpass.getpass("Once more: ")
+        password = getpass.getpass(f"Password of {name}: ")
+        if getpass.getpass("Once more: ") != password:
+            raise ValueError("the two were not the same; nothing is changed")
     except UnicodeDecodeError:
         raise ValueError("this locale cannot read that password; pipe it in, or use a UTF-8 locale such as C.UTF-8") from None
-    if again != password:
-        raise ValueError("the two were not the same; nothing is changed")
     return password
