@@ -17,9 +17,10 @@ from monitor_platform.dashboard.picture import distributed
 from monitor_platform.dashboard.question import DEFAULT_MEASURE
 from monitor_platform.measures.registry import MEASURES, Measure, measure_of
 from monitor_platform.measures.scores import Score, scores
-from monitor_platform.measures.sessions import NEIGHBOURS, SERIES, Band, Stalls, Story, neighbours, story
+from monitor_platform.measures.sessions import NEIGHBOURS, SERIES, Band, Stalls, Story, Stretch, neighbours, story
 from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.measures.timeline import timeline
+from monitor_platform.views import thinning
 from monitor_platform.views.session import Chapter, SessionView, length_in_words, stalls_in_words
 from monitor_platform.views.wording import NOTHING, change, count, say
 
@@ -108,7 +109,11 @@ class SessionPart:
             "not_yet": not chapter.at_ms,
             "facts": _facts(told.story),
             "scores": [_score(name, told.scores[name]) for name in MODELS if name in told.scores],
-            "ribbon": [[each.state, each.from_ms, length_in_words(each.to_ms - each.from_ms)] for each in chapter.ribbon],
+            "ribbon": [
+                [each.state, each.from_ms, length_in_words(each.to_ms - each.from_ms)]
+                for each in thinning.stretches(chapter.ribbon)
+            ],
+            "thinned": _thinned(told.story, chapter),
             "shares": _shares(chapter),
             "neighbours": _neighbours(told, measure, live=look.scene is not None and look.scene.live),
             "rows": _rows(chapter),
@@ -129,6 +134,24 @@ SESSION_PAGE = Page(
 )
 
 
+def _stretch(each: Stretch) -> list[Any]:
+    return [each.state, each.from_ms, length_in_words(each.to_ms - each.from_ms)]
+
+
+def _thinned(found: Story, chapter: Chapter) -> str:
+    """What the figures leave out of a long session; empty if they show all of it."""
+    said = []
+    if found.messages > len(found.at_ms):
+        said.append(f"the latest {len(found.at_ms):,} of {found.messages:,} messages")
+    if len(chapter.at_ms) > thinning.MOST_POINTS:
+        said.append(f"about {thinning.MOST_POINTS:,} of {len(chapter.at_ms):,} points a line, with the least and the greatest")
+    if len(chapter.ribbon) > thinning.MOST_STRETCHES:
+        said.append(f"the {len(chapter.ribbon):,} states joined to about {thinning.MOST_STRETCHES:,}, with every stall")
+    if len(chapter.stalls) > thinning.MOST_STALLS:
+        said.append(f"marks for the {thinning.MOST_STALLS:,} longest of {len(chapter.stalls):,} reports of stalls")
+    return f"The figures show {'; '.join(said)}." if said else ""
+
+
 def _facts(found: Story) -> list[list[str]]:
     facts = [[dimension_name(name), place_name(value)] for name in FACTS if (value := found.facts[name])]
     stalls, stalled_ms = sum(each.count for each in found.stalls), sum(each.for_ms for each in found.stalls)
@@ -136,7 +159,7 @@ def _facts(found: Story) -> list[list[str]]:
         *facts,
         ["Startup delay", say(MEASURES["startup_ms"], found.startup_ms) if found.startup_ms is not None else "no picture yet"],
         ["Stalls", stalls_in_words(Stalls(0, stalls, stalled_ms)) if stalls else "none reported"],
-        ["Messages", f"{len(found.at_ms):,}"],
+        ["Messages", f"{found.messages:,}"],
         ["Messages lost", f"{found.lost:,}" if found.lost else "none"],
         *([["Implausible numbers", f"{found.implausible:,}"]] if found.implausible else []),
     ]

@@ -32,8 +32,8 @@ SERIES = (
 NEIGHBOURS = ("area", "isp")
 """Who counts as a neighbour: the same in both."""
 
-MOST_MESSAGES = 20_000
-"""A week of a message each 30 s; what a page can draw."""
+MOST_MESSAGES = 100_000
+"""A month of a message each 30 s. Of more, the latest are read."""
 
 _READ = ("received_ms", "seq", "event", "uptime_ms", "startup_ms", "stall_count", "stall_ms", "played_ms", *SERIES)
 # Less of an interval than this was played or stalled: the rest was a pause, not rounding.
@@ -91,10 +91,14 @@ class Band:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """All of one session. `series[name][i]` was said at `at_ms[i]` (Unix ms by the server's clock), None where it was not."""
+    """All of one session. `series[name][i]` was said at `at_ms[i]` (Unix ms by the server's clock), None where it was not.
+
+    `messages` is how many there are; of more than MOST_MESSAGES the story tells the latest.
+    """
 
     session_id: str
     facts: dict[str, str | None]
+    messages: int
     at_ms: tuple[int, ...]
     series: dict[str, tuple[float | None, ...]]
     ribbon: tuple[Stretch, ...]
@@ -153,10 +157,11 @@ def list_sessions(
 def story(table: FeedbackTable, *, session_id: str, period_s: float) -> Story | None:
     """What the session said, in its own order; None if the table holds nothing of it."""
     selection = Selection(None, {"session_id": session_id})
-    order = f"ORDER BY seq LIMIT {MOST_MESSAGES}"
+    order = f"ORDER BY seq DESC LIMIT {MOST_MESSAGES}"
     with table.reading() as cursor:
-        said = cursor.execute(f"{selection.sql(*_READ)} {order}", selection.parameters).fetchall()
-        facts = cursor.execute(f"{selection.sql(*FACTS)} {order}", selection.parameters).fetchall()
+        said = cursor.execute(f"{selection.sql(*_READ)} {order}", selection.parameters).fetchall()[::-1]
+        facts = cursor.execute(f"{selection.sql(*FACTS)} {order}", selection.parameters).fetchall()[::-1]
+        [(messages,)] = cursor.execute(f"SELECT count(*) FROM ({selection.sql('seq')})", selection.parameters).fetchall()
     if not said:
         return None
     columns = dict(zip(_READ, zip(*said, strict=True), strict=True))
@@ -169,6 +174,7 @@ def story(table: FeedbackTable, *, session_id: str, period_s: float) -> Story | 
     return Story(
         session_id=session_id,
         facts={name: _last(column) for name, column in zip(FACTS, zip(*facts, strict=True), strict=True)},
+        messages=messages,
         at_ms=at_ms,
         series={name: columns[name] for name in SERIES},
         ribbon=_ribbon(at_ms, columns, startup_ms, round(period_s * 1000), left=left),

@@ -29,6 +29,7 @@ from bokeh.models.glyphs import Line, Scatter, Text
 from monitor_platform.measures.registry import MEASURES, Measure
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.sessions import Band, Stalls, Story, Stretch
+from monitor_platform.views import thinning
 from monitor_platform.views.palette import CATEGORIES, GROUND
 from monitor_platform.views.plots import Plots
 from monitor_platform.views.timeline import LOCAL_AND_UTC, frame
@@ -96,7 +97,7 @@ class SessionView:
         """`own`: the session's moments and values of the chosen measure."""
         self._range.update(start=chapter.span.from_ms, end=chapter.span.to_ms)
         # A line through a silence would say what nobody has said.
-        breaks = {each.to_ms for each in chapter.ribbon if each.state == "silent"}
+        breaks = thinning.silences(chapter.ribbon)
         self._ribbon.show(chapter)
         self._chosen.show(
             f"{title_of(measure)}, and the middle four fifths of the neighbours", own[0], [(measure, own[1])], breaks, band
@@ -134,7 +135,7 @@ class _Ribbon:
 
     def show(self, chapter: Chapter | None) -> None:
         self.stretches.data = _no_stretches() if chapter is None else _stretches(chapter)
-        stalls = () if chapter is None else chapter.stalls
+        stalls = () if chapter is None else thinning.stalls(chapter.stalls)
         self.stalls.data = {
             "at": [each.at_ms for each in stalls],
             "text": [stalls_in_words(each) for each in stalls],
@@ -210,7 +211,7 @@ def _stretches(chapter: Chapter) -> dict[str, list[Any]]:
     columns = _no_stretches()
     whole = chapter.span.to_ms - chapter.span.from_ms
     # Whoever has left is gone for the rest of the axis, which is a sliver: enough to hover, no word.
-    for each in chapter.ribbon:
+    for each in thinning.stretches(chapter.ribbon):
         end = each.to_ms if each.state != "gone" else chapter.span.from_ms + round(whole * 1.005)
         fill, hatch, ink = STATES[each.state]
         columns["begin"].append(each.from_ms)
@@ -231,7 +232,8 @@ def _no_points() -> dict[str, list[Any]]:
 def _points(measure: Measure, at_ms: Sequence[int], values: Sequence[float | None], breaks: Set[int]) -> dict[str, list[Any]]:
     """The points of a line that is interrupted before each moment of `breaks`."""
     columns = _no_points()
-    for at, number in zip(at_ms, values, strict=True):
+    for index in thinning.points(at_ms, values, breaks):
+        at, number = at_ms[index], values[index]
         for point in (None, number) if at in breaks else (number,):
             columns["at"].append(at)
             columns["value"].append(_number(point))

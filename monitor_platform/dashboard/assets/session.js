@@ -53,6 +53,7 @@
     swarmscope.put("#story-note", told.not_yet ? "not begun yet at this moment of the replay" : `${local(told.from)} – ${local(told.until)}`);
     $("story-note").title = `${utc(told.from)} – ${utc(told.until)}`;
     swarmscope.put("#story-shares", told.shares);
+    swarmscope.put("#story-thinned", told.thinned);
     swarmscope.put("#neighbours-text", told.neighbours.text);
     $("neighbours").href = told.neighbours.href;
     once($("facts"), told.facts, () => told.facts.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value, title: value })]));

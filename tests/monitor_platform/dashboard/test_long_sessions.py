@@ -1,0 +1,53 @@
+"""What a page of a very long session sends to a browser is bounded, and the page says what it leaves out."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from bokeh.models import ColumnDataSource
+
+from monitor_platform.dashboard.page import Look
+from monitor_platform.dashboard.question import Question
+from monitor_platform.dashboard.session_page import SessionPart, tell
+from monitor_platform.measures import sessions
+from monitor_platform.measures.registry import MEASURES
+from tests.monitor_platform.measures.samples import BEGIN_MS, record
+
+MESSAGES = 12_000
+PERIOD_MS = 10_000
+
+
+@pytest.fixture(scope="module")
+def said() -> list[dict]:
+    def message(seq: int) -> dict:
+        at = seq * PERIOD_MS
+        numbers = {"continuity": 0.5 if seq % 2 else 1, "buffer_ms": 90_000 if seq == 7_777 else seq % 5_000, "partners": seq % 7}
+        totals = {"uptime_ms": at, "startup_ms": 900, "stall_count": seq, "stall_ms": seq * 900, "played_ms": seq * 4_000}
+        rates = {"playback_kbps": 800 + seq % 3, "upload_kbps": seq % 11, "download_kbps": seq % 13}
+        return record(seq=seq, received_ms=BEGIN_MS + at, sent_ms=BEGIN_MS + at, **numbers, **totals, **rates)
+
+    return [message(seq) for seq in range(MESSAGES)]
+
+
+def sources(part: SessionPart) -> Iterator[dict]:
+    for figure in part.figures.values():
+        yield from (source.data for source in figure.select({"type": ColumnDataSource}))
+
+
+def test_a_session_of_many_messages_sends_what_can_be_drawn(table_of, said, monkeypatch):
+    table = table_of(said)
+    told = tell(table, session_id="s", measure="mos", period_s=10)
+    part, look = SessionPart(), Look(watch=None, answers=None, scene=None, question=Question.parse("session_id=s"))
+    facts = part._show(told, MEASURES["mos"], look)
+    drawn = list(sources(part))
+    assert len(json.dumps([facts, drawn])) < 2_500_000
+    assert max(value for data in drawn for value in data.get("value", ())) == 90_000, "the greatest buffer is still drawn"
+    assert f"of {MESSAGES:,} points" in facts["thinned"]
+    assert f"of {MESSAGES - 1:,} reports of stalls" in facts["thinned"]
+    assert facts["rows_of"] == MESSAGES
+
+    monkeypatch.setattr(sessions, "MOST_MESSAGES", 5_000)
+    latest = tell(table, session_id="s", measure="mos", period_s=10).story
+    assert (len(latest.at_ms), latest.messages, latest.at_ms[-1]) == (5_000, MESSAGES, told.story.at_ms[-1])
+    facts = part._show(tell(table, session_id="s", measure="mos", period_s=10), MEASURES["mos"], look)
+    assert f"the latest 5,000 of {MESSAGES:,} messages" in facts["thinned"]
