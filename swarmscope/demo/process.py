@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from swarmscope.demo.errors import Errors
 from swarmscope.demo.parts import Part, environment
 
 READY_WITHIN_S = 30.0
@@ -34,6 +35,7 @@ class PartProcess:
         self.part = part
         self.log = data / "said" / f"{part.name.replace(' ', '-')}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.errors = Errors(self.log)
         listen = () if port is None else ("--listen", f"127.0.0.1:{port}")
         parent = os.getpid()
         with self.log.open("wb") as said:

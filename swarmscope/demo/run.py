@@ -41,6 +41,11 @@ class Cast:
         for process in self._running:
             process.check()
 
+    def errors(self) -> Iterator[str]:
+        """What parts have logged as errors since the last call, in lines that say which part and where to read more."""
+        for process in self._running:
+            yield from (f"error in the {process.part.name}: {line} (in {process.log})" for line in process.errors.new())
+
     def _start(self, part: Part, port: int | None) -> PartProcess:
         self._running.append(PartProcess(part, self._data, port))
         return self._running[-1]
@@ -90,6 +95,8 @@ def _watch(cast: Cast, at: Addresses, settings: Settings) -> None:
     with Screen(at.monitor) as screen:
         while (now_s := time.monotonic()) < ends_s:
             cast.check()
+            for line in cast.errors():
+                screen.say(line)
             figures = look(at, period_s=settings.period)
             screen.show(figures, rate.see(figures.accepted, now_s))
             time.sleep(min(LOOK_EVERY_S, max(ends_s - time.monotonic(), 0)))

@@ -30,6 +30,13 @@ class Screen:
         if self._live is not None:
             self._live.stop()
 
+    def say(self, line: str) -> None:
+        """A line that stays, above the figures."""
+        if self._live is not None:
+            self._live.console.print(line, soft_wrap=True)
+        else:
+            print(line, flush=True)
+
     def show(self, figures: Figures, rate: float | None) -> None:
         """The newest figures; `rate` is in messages a second."""
         rows = _rows(figures, rate)

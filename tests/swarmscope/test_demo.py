@@ -6,11 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
+from swarmscope.demo.errors import Errors
 from swarmscope.demo.parts import MONITOR_PORT
 from tests.processes import eventually
 
@@ -22,11 +24,11 @@ def demo(tmp_path):
     """Start a demo; it is ended with the test whatever happens."""
     running = []
 
-    def start(*flags):
+    def start(*flags, **env):
         running.append(
             subprocess.Popen(
                 [sys.executable, "-m", "swarmscope", "demo", *QUICK, *flags],
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)},
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)} | env,
             )
         )  # fmt: skip
         return running[-1]
@@ -125,6 +127,35 @@ def test_taken_ports_are_no_obstacle_and_no_part_outlives_a_demo_that_is_killed(
     process.wait(10)
     assert process.returncode == -signal.SIGKILL
     eventually(lambda: gone(started))
+
+
+def test_a_page_that_fails_says_so_on_the_terminal(demo):
+    """Bokeh refuses this setting at each page, not at the start."""
+    process = demo(BOKEH_RESOURCES="nonsense")
+    url = url_of(process)
+    with pytest.raises(urllib.error.HTTPError, match="500"):
+        urllib.request.urlopen(f"{url}/timeline", timeout=60)
+    line = next(line for line in process.stdout if "error" in line)
+    assert line.startswith("error in the monitor: Uncaught exception GET /timeline (127.0.0.1): ValueError: ")
+    assert "nonsense" in line
+    assert Path(line.rpartition(" (in ")[2].rstrip(")\n")).is_file()
+
+
+def test_errors_are_shown_once_and_a_flood_of_them_in_a_few_lines(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("")
+    errors = Errors(log)
+    stamp = "2026-11-28 10:00:00,123"
+    with log.open("a") as said:
+        print(
+            f"{stamp} WARNING a.b: no error", f"{stamp} ERROR a.b: bad \x1b[2J", "Traceback:", "  OSError: why", sep="\n", file=said
+        )
+        said.write(f"{stamp} ERROR a.b: half a li")
+    assert errors.new() == ["bad \\x1b[2J: OSError: why"]
+    with log.open("a") as said:
+        print("ne", *(f"{stamp} ERROR a.b: {number}" for number in range(9)), sep="\n", file=said)
+    assert errors.new() == ["half a line", "0", "1", "and 7 more errors"]
+    assert errors.new() == []
 
 
 def test_a_part_that_dies_ends_the_demo_which_says_who_it_was(demo):
