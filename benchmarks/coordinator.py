@@ -104,7 +104,19 @@ def coordinator(folder: Path) -> Iterator[Measured]:
             flags = ["--listen", "127.0.0.1:0", "--data", str(folder / name), "--name", name, "--token", KEY, "--read-token", KEY]
             urls.append(running.enter_context(swarmscope(1, "feedback-server", *flags))[0])
         servers = [argument for url in urls for argument in ("--feedback-server", url)]
-        flags = ["--listen", "127.0.0.1:0", "--key", KEY, "--token", KEY, "--spool", str(folder / "spool"), *servers]
+        flags = [
+            "--listen",
+            "127.0.0.1:0",
+            "--key",
+            KEY,
+            "--token",
+            KEY,
+            "--metrics-token",
+            KEY,
+            "--spool",
+            str(folder / "spool"),
+            *servers,
+        ]
         url, process = running.enter_context(swarmscope(0, "coordinator", *flags))
         yield Measured(port=int(url.rpartition(":")[2]), process=process)
 
@@ -185,7 +197,7 @@ def milliseconds(report: str, percentile: str) -> float:
 def stored(port: int) -> int:
     """Messages that the feedback servers have stored, by the coordinator's count."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
-    connection.request("GET", "/metrics")
+    connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {KEY}", "Cache-Control": "no-cache"})
     found = re.search(
         r"^swarmscope_coordinator_messages_forwarded_total (\S+)", connection.getresponse().read().decode(), re.MULTILINE
     )

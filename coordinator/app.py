@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Lifespan
 
-from coordinator.metrics import exposition
+from coordinator.metrics import Exposition
 from coordinator.openapi import openapi
 from feedback_wire.openapi import text_of
 from feedback_wire.problem import Problem
@@ -51,7 +51,13 @@ async def _readiness(request: Request) -> Response:
 
 
 async def _metrics(request: Request) -> Response:
-    return Response(exposition(request.state.counting.total()), headers={"content-type": CONTENT_TYPE_LATEST})
+    exposition: Exposition = request.state.exposition
+    try:
+        exposition.require(request.headers.get("authorization", ""))
+    except Problem as problem:
+        return _problem(problem)
+    fresh = "no-cache" in request.headers.get("cache-control", "").lower()
+    return Response(exposition.text(fresh=fresh), headers={"content-type": CONTENT_TYPE_LATEST})
 
 
 async def _openapi(_: Request) -> Response:
@@ -76,4 +82,5 @@ async def _refusal(request: Request, error: Exception) -> Response:
 
 
 def _problem(problem: Problem) -> Response:
-    return Response(problem.body(), problem.status, media_type=PROBLEM)
+    headers = {"www-authenticate": "Bearer"} if problem.status == HTTPStatus.UNAUTHORIZED else None
+    return Response(problem.body(), problem.status, headers, media_type=PROBLEM)

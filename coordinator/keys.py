@@ -1,6 +1,6 @@
 """Who may send, and how much. Ingest keys lie in apps, so they are public: each has its own limits, and is revoked alone.
 
-A key is looked up by the SHA-256 of the header that was presented, not compared with one secret after the other. The time that
+A key is looked up by the SHA-256 of the secret that was presented, not compared with one secret after the other. The time that
 takes tells nothing: who guesses cannot choose how far the digest of a guess agrees with a digest that is in the table.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from coordinator.counters import KeyCounters
 from feedback_wire.limits import BATCH_WIRE_BYTES
 from feedback_wire.problem import Problem
-from feedback_wire.routes import bearer
+from feedback_wire.routes import bearer_key
 
 BURST_S = 2.0
 """What a key has not sent it may send later, as far as this many seconds of its rate."""
@@ -133,13 +133,13 @@ class Keys:
             if not each.revoked:
                 key = self._by_name.setdefault(each.name, Key(each.name))
                 key.agree(each, self._workers)
-                self._by_digest[_digest(bearer(each.secret).encode())] = key
+                self._by_digest[_digest(each.secret)] = key
 
     def find(self, authorization: bytes) -> Key:
         """Whose key this is, or Problem (401)."""
         if self._open:
             return self.anyone
-        key = self._by_digest.get(_digest(authorization))
+        key = self._by_digest.get(_digest(bearer_key(authorization.decode("latin-1"))))
         if key is None:
             raise Problem(401, "unauthorized", "send a valid ingest key: Authorization: Bearer KEY")
         return key
@@ -157,8 +157,8 @@ class Keys:
         }
 
 
-def _digest(authorization: bytes) -> bytes:
-    return sha256(authorization).digest()
+def _digest(secret: str) -> bytes:
+    return sha256(secret.encode()).digest()
 
 
 def _file_terms(file: Path) -> list[KeyTerms]:

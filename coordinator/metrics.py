@@ -1,12 +1,18 @@
 """The counters as Prometheus sees them."""
 
-from collections.abc import Iterator, Mapping
+import hmac
+import time
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from coordinator.counters import LATENCY_BOUNDS_S, Counters, KeyCounters, Latency, ServerCounters
+from feedback_wire.problem import Problem
+from feedback_wire.routes import bearer_key
+
+SHARED_S = 1.0
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 Kinds = tuple[tuple[str, str, type[CounterMetricFamily] | type[GaugeMetricFamily], str], ...]
@@ -54,6 +60,32 @@ _KEY: Kinds = (
     ("rate_limited", "requests_rate_limited", CounterMetricFamily, "requests refused because this key had sent too much"),
     ("held_bytes", "held_bytes", GaugeMetricFamily, "bytes in memory that came with this key and are not durable yet"),
 )
+
+
+class Exposition:
+    """The counters as Prometheus text, made at most once a second however many ask: workers' sums and many keys take a while."""
+
+    def __init__(self, total: Callable[[], Counters], token: str, *, insecure: bool) -> None:
+        self._total = total
+        self._token = token
+        self._insecure = insecure
+        self._text = b""
+        self._made_s = -SHARED_S
+
+    def require(self, authorization: str) -> None:
+        """Problem unless whoever asks may see key names and addresses of feedback servers."""
+        if not self._token:
+            if not self._insecure:
+                raise Problem(403, "metrics_closed", "start the coordinator with --metrics-token, then send it as bearer token")
+        elif not hmac.compare_digest(bearer_key(authorization).encode(), self._token.encode()):
+            raise Problem(401, "unauthorized", "send the key that the coordinator was given as --metrics-token as bearer token")
+
+    def text(self, *, fresh: bool) -> bytes:
+        """A text of this second; made now if it has to be `fresh`."""
+        now_s = time.monotonic()
+        if fresh or now_s - self._made_s >= SHARED_S:
+            self._text, self._made_s = exposition(self._total()), now_s
+        return self._text
 
 
 def exposition(counters: Counters) -> bytes:

@@ -30,6 +30,6 @@ def openapi() -> Schema:
     return description(
         "Swarmscope coordinator",
         "Takes feedback messages from end hosts, and answers when they are durable.",
-        {routes.FEEDBACK: {"post": send, "options": preflight}} | health(well),
-        key="an ingest key",
+        {routes.FEEDBACK: {"post": send, "options": preflight}} | health(well, metrics_refusals=(401, 403)),
+        key="an ingest key; for /metrics the metrics token",
     )

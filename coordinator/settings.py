@@ -54,6 +54,9 @@ class Settings:
     token: str = ""
     """The secret shared with the feedback servers."""
 
+    metrics_token: str = ""
+    """Key that whoever reads /metrics sends as bearer token; without one only --insecure shows them."""
+
     tls_cert: Path | None = None
     """PEM file with the certificate (and its chain) shown to end hosts, read again on SIGHUP; without it they come by HTTP."""
 
@@ -194,5 +197,6 @@ def _check_secrets(settings: Settings) -> None:
         raise ValueError(
             "give --key or --keys (for end hosts) and --token (shared with the feedback servers), or --insecure to try it here"
         )
-    if re.fullmatch(r"[!-~]*", settings.token) is None:
-        raise ValueError("--token must be made of visible ASCII characters without spaces")
+    for flag, secret in (("token", settings.token), ("metrics-token", settings.metrics_token)):
+        if re.fullmatch(r"[!-~]*", secret) is None:
+            raise ValueError(f"--{flag} must be made of visible ASCII characters without spaces")

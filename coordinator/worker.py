@@ -27,6 +27,7 @@ from coordinator.intake import IntakeProtocol
 from coordinator.keys import Keys, read_terms
 from coordinator.link import Link
 from coordinator.loop import on_exception
+from coordinator.metrics import Exposition
 from coordinator.outbox import Outbox
 from coordinator.quarantine import Quarantine
 from coordinator.reception import Reception
@@ -210,7 +211,8 @@ async def _working(
         stack.callback(reception.backlog.close)
         asyncio.get_running_loop().set_exception_handler(on_exception)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, settings, tls, reception)
-        yield {"reception": reception, "counting": counting}
+        exposition = Exposition(counting.total, settings.metrics_token, insecure=settings.insecure)
+        yield {"reception": reception, "counting": counting, "exposition": exposition}
 
 
 def _opened(page: Page, counters: Counters) -> Callable[[], None]:

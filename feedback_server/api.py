@@ -16,7 +16,7 @@ from feedback_server.access import require
 from feedback_server.counters import Counters
 from feedback_server.entrance import Entrance, not_durable
 from feedback_server.folder import Folder
-from feedback_server.metrics import State, exposition
+from feedback_server.metrics import Exposition, State
 from feedback_server.openapi import openapi
 from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings
@@ -122,15 +122,23 @@ class Room:
         )
 
     def _require_reader(self, request: Request) -> None:
-        require(self.settings.read_token, request.headers.get("authorization"), flag="--read-token")
+        require(self.settings.read_token, authorization=request.headers.get("authorization"), flag="--read-token")
+
+    def require_scraper(self, request: Request) -> None:
+        """Problem 401 unless the request may see /metrics."""
+        authorization = request.headers.get("authorization")
+        settings = self.settings
+        require(settings.metrics_token, settings.read_token, authorization=authorization, flag="--metrics-token or --read-token")
 
 
 def application(room: Room) -> Starlette:
     """The ASGI application of one feedback server."""
-    metrics = exposition(room.counters, room.state)
+    metrics = Exposition(room.counters, room.state)
 
-    async def show_metrics(_request: Request) -> Response:
-        return Response(metrics(), media_type="text/plain; version=1.0.0")
+    async def show_metrics(request: Request) -> Response:
+        room.require_scraper(request)
+        fresh = "no-cache" in request.headers.get("cache-control", "").lower()
+        return Response(metrics.text(fresh=fresh), media_type="text/plain; version=1.0.0")
 
     async def refuse(_request: Request, error: Exception) -> Response:
         problem = error if isinstance(error, Problem) else _of_starlette(error)

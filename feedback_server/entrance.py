@@ -71,7 +71,7 @@ class Entrance:
         counters.received_bytes += len(batch.lines)
 
     async def _admitted(self, request: Request) -> Batch:
-        require(self._token, request.headers.get("authorization"), flag="--token")
+        require(self._token, authorization=request.headers.get("authorization"), flag="--token")
         _check_type(request)
         _check_length(request)
         batch = Batch.parse(request.headers.get(routes.BATCH_HEADER), await self._body(request))

@@ -1,5 +1,6 @@
 """`/metrics`: the counters in Prometheus' text form, read when they are asked for."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from feedback_server.counters import Counters, Histogram
 
+SHARED_S = 1.0
 _PREFIX = "swarmscope_feedback_server_"
 
 
@@ -44,11 +46,21 @@ class RoomCollector(Collector):
         yield from _gauges(self._counters, self._state())
 
 
-def exposition(counters: Counters, state: Callable[[], State]) -> Callable[[], bytes]:
-    """A function that gives the metrics as text."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(RoomCollector(counters, state))
-    return lambda: generate_latest(registry)
+class Exposition:
+    """The metrics as text, made at most once a second however many ask."""
+
+    def __init__(self, counters: Counters, state: Callable[[], State]) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(RoomCollector(counters, state))
+        self._text = b""
+        self._made_s = -SHARED_S
+
+    def text(self, *, fresh: bool) -> bytes:
+        """A text of this second; made now if it has to be `fresh`."""
+        now_s = time.monotonic()
+        if fresh or now_s - self._made_s >= SHARED_S:
+            self._text, self._made_s = generate_latest(self._registry), now_s
+        return self._text
 
 
 def _totals(counters: Counters) -> Iterator[Metric]:

@@ -69,8 +69,8 @@ def openapi() -> Schema:
             routes.LATEST_LOG: {"get": latest},
             routes.LOGS + "/{name}": {"get": download},
         }
-        | health(content("it is", TEXT, "text/plain")),
-        key="the shared token for /v1/records, the read token for /v1/logs",
+        | health(content("it is", TEXT, "text/plain"), metrics_refusals=(401,)),
+        key="the shared token for /v1/records, the read token for /v1/logs, the metrics or the read token for /metrics",
     )
 
 

@@ -46,6 +46,9 @@ class Settings:
     read_token: str | None = field(default=None, repr=False)
     """Key that monitoring platforms send to list and download logs."""
 
+    metrics_token: str | None = field(default=None, repr=False)
+    """Key that whoever reads /metrics sends as bearer token; the read token serves as well."""
+
     tls_cert: Path | None = None
     """PEM file with the certificate (and its chain) that this server shows, read again on SIGHUP; without it all come by HTTP."""
 
@@ -76,7 +79,7 @@ class Settings:
         return listener(cert=self.tls_cert, key=self.tls_key, client_ca=self.tls_client_ca)
 
     def _check_keys(self, host: str) -> None:
-        for flag, key in (("token", self.token), ("read-token", self.read_token)):
+        for flag, key in (("token", self.token), ("read-token", self.read_token), ("metrics-token", self.metrics_token)):
             if key and not (key.isascii() and key.isprintable() and " " not in key):
                 raise ValueError(f"--{flag} must be made of visible ASCII characters without spaces and line feeds")
         if self.insecure and not _is_loopback(host):

@@ -95,12 +95,15 @@ def parameter(place: str, name: str, what: str, schema: Schema, *, required: boo
     return {"in": place, "name": name, "description": what, "required": required, "schema": schema}
 
 
-def health(well: Schema) -> dict[str, Schema]:
-    """The three routes that every service has; `well` is what it answers while all is well."""
+def health(well: Schema, *, metrics_refusals: tuple[int, ...] = ()) -> dict[str, Schema]:
+    """The three routes that every service has; `well` is what it answers while all is well, the refusals those of a wrong key."""
+    counters = {200: content("the counters", TEXT, "text/plain")}
     return {
         routes.HEALTH: {"get": operation("200 while the process lives", {200: well})},
         routes.READY: {"get": operation("200 while it can do its work", {200: well}, 503)},
-        routes.METRICS: {"get": operation("counters in Prometheus text form", {200: content("the counters", TEXT, "text/plain")})},
+        routes.METRICS: {
+            "get": operation("counters in Prometheus text form", counters, *metrics_refusals, keyed=bool(metrics_refusals))
+        },
     }
 
 

@@ -40,6 +40,7 @@ class Addresses:
     coordinator: str
     feedback_servers: Sequence[str]
     monitor: str
+    metrics_token: str = field(default="", repr=False)
 
 
 @dataclass(slots=True)
@@ -57,8 +58,8 @@ class Rate:
 
 def look(at: Addresses, *, period_s: float) -> Figures:
     """What can be seen now."""
-    coordinator = _metrics(at.coordinator)
-    stored = [_metrics(url).get("swarmscope_feedback_server_records_total") for url in at.feedback_servers]
+    coordinator = _metrics(at.coordinator, at.metrics_token)
+    stored = [_metrics(url, at.metrics_token).get("swarmscope_feedback_server_records_total") for url in at.feedback_servers]
     summary = _summary(at.monitor, period_s)
     return Figures(
         peers=summary.get("peers"),
@@ -70,9 +71,9 @@ def look(at: Addresses, *, period_s: float) -> Figures:
     )
 
 
-def _metrics(url: str) -> dict[str, float]:
+def _metrics(url: str, token: str = "") -> dict[str, float]:
     """Every sample by its name, with its labels as they are written."""
-    text = _get(url + routes.METRICS).decode()
+    text = _get(url + routes.METRICS, token).decode()
     return {
         _name(sample.name, sample.labels): sample.value
         for family in text_string_to_metric_families(text)
@@ -91,10 +92,11 @@ def _summary(url: str, period_s: float) -> dict[str, Any]:
     return said
 
 
-def _get(url: str) -> bytes:
+def _get(url: str, token: str = "") -> bytes:
     """The answer; nothing while there is none, for the next look is a second away."""
+    request = urllib.request.Request(url, headers={"Authorization": routes.bearer(token)} if token else {})  # noqa: S310
     try:
-        with urllib.request.urlopen(url, timeout=ANSWERS_WITHIN_S) as answer:  # noqa: S310 - one of our own servers
+        with urllib.request.urlopen(request, timeout=ANSWERS_WITHIN_S) as answer:  # noqa: S310 - one of our own servers
             body: bytes = answer.read()
             return body
     except (OSError, HTTPException):

@@ -31,6 +31,7 @@ class Keys:
     ingest: str = field(default_factory=secrets.token_urlsafe, repr=False)
     token: str = field(default_factory=secrets.token_urlsafe, repr=False)
     read: str = field(default_factory=secrets.token_urlsafe, repr=False)
+    metrics: str = field(default_factory=secrets.token_urlsafe, repr=False)
 
 
 def feedback_server(number: int, keys: Keys, data: Path) -> Part:
@@ -39,7 +40,11 @@ def feedback_server(number: int, keys: Keys, data: Path) -> Part:
     return Part(
         name=f"feedback server {name}",
         arguments=("feedback-server", "--name", name, "--data", str(data / name)),
-        environment={"SWARMSCOPE_FEEDBACK_SERVER_TOKEN": keys.token, "SWARMSCOPE_FEEDBACK_SERVER_READ_TOKEN": keys.read},
+        environment={
+            "SWARMSCOPE_FEEDBACK_SERVER_TOKEN": keys.token,
+            "SWARMSCOPE_FEEDBACK_SERVER_READ_TOKEN": keys.read,
+            "SWARMSCOPE_FEEDBACK_SERVER_METRICS_TOKEN": keys.metrics,
+        },
         port=FEEDBACK_PORTS[number - 1],
     )
 
@@ -50,7 +55,11 @@ def coordinator(feedback_urls: Sequence[str], keys: Keys, data: Path) -> Part:
     return Part(
         name="coordinator",
         arguments=("coordinator", *flags, *_feedback_servers(feedback_urls)),
-        environment={"SWARMSCOPE_COORDINATOR_KEY": keys.ingest, "SWARMSCOPE_COORDINATOR_TOKEN": keys.token},
+        environment={
+            "SWARMSCOPE_COORDINATOR_KEY": keys.ingest,
+            "SWARMSCOPE_COORDINATOR_TOKEN": keys.token,
+            "SWARMSCOPE_COORDINATOR_METRICS_TOKEN": keys.metrics,
+        },
         port=COORDINATOR_PORT,
     )
 

@@ -86,7 +86,7 @@ def _begin(cast: Cast, data: Path, settings: Settings) -> Addresses:
         parts.coordinator(feedback_servers, keys, data), parts.monitor(feedback_servers, keys, data, settings)
     )
     cast.start(parts.audience(coordinator, keys, settings))
-    return Addresses(coordinator=coordinator, feedback_servers=feedback_servers, monitor=monitor)
+    return Addresses(coordinator=coordinator, feedback_servers=feedback_servers, monitor=monitor, metrics_token=keys.metrics)
 
 
 def _watch(cast: Cast, at: Addresses, settings: Settings) -> None:

@@ -166,7 +166,7 @@ class Coordinator:
 
     def metrics(self) -> dict[str, float]:
         """Every sample of /metrics, under its name and labels without the common beginning."""
-        _, _, text = self.request("GET", "/metrics")
+        _, _, text = self.request("GET", "/metrics", authorization="Bearer metrics", cache_control="no-cache")
         samples = (line.rsplit(" ", 1) for line in text.decode().splitlines() if not line.startswith("#"))
         return {name.removeprefix("swarmscope_coordinator_"): float(value) for name, value in samples}
 
@@ -223,8 +223,9 @@ def coordinators(tmp_path: Path) -> Iterator[Callable[..., Coordinator]]:
     def start(*receivers: Receiver, flags: tuple[str, ...] = ()) -> Coordinator:
         arguments = [argument for receiver in receivers for argument in ("--feedback-server", receiver.url)]
         secure = () if {"--key", "--keys"} & {*flags} else ("--insecure",)
+        scraped = ("--metrics-token", "metrics") if not secure and "--metrics-token" not in flags else ()
         spool = () if {"--spool", "--spool-max-bytes"} & {*flags} else ("--spool-max-bytes", "0")
-        made.append(Coordinator(tmp_path / f"coordinator-{len(made)}.log", *arguments, *secure, *spool, *flags))
+        made.append(Coordinator(tmp_path / f"coordinator-{len(made)}.log", *arguments, *secure, *scraped, *spool, *flags))
         return made[-1]
 
     yield start

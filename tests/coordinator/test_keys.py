@@ -55,7 +55,7 @@ def test_every_key_that_is_not_revoked_lets_in_and_is_counted_by_name(keyed, mes
     assert {key: metrics[f'key_messages_total{{key="{key}"}}'] for key in ("tv-app", "web", "key-1")} == dict.fromkeys(
         ("tv-app", "web", "key-1"), 1
     )
-    _, _, text = keyed.request("GET", "/metrics")
+    _, _, text = keyed.request("GET", "/metrics", **bearer("metrics"))
     said = text.decode() + keyed.log.read_text()
     assert not any(secret in said for secret in ("tv-secret", "web-secret", "old-secret", 'plain"'))
 

@@ -78,7 +78,8 @@ def judge(ledger: Ledger, data: Iterable[Path], spools: Iterable[Path] = ()) -> 
 
 def metrics(url: str) -> dict[str, float]:
     """Every sample of a server's /metrics, without the beginning of its name that all have in common."""
-    with urllib.request.urlopen(url + "/metrics", timeout=10) as answer:
+    fresh = urllib.request.Request(url + "/metrics", headers={"Cache-Control": "no-cache"})
+    with urllib.request.urlopen(fresh, timeout=10) as answer:
         lines = [line for line in answer.read().decode().splitlines() if not line.startswith("#")]
     samples = (line.rsplit(" ", 1) for line in lines)
     return {re.sub("^swarmscope_(coordinator|feedback_server)_", "", name): float(value) for name, value in samples}

@@ -171,7 +171,7 @@ def _turned_away(connection: http.client.HTTPConnection) -> float:
 
 
 def _metric(connection: http.client.HTTPConnection, name: str) -> float:
-    connection.request("GET", "/metrics")
+    connection.request("GET", "/metrics", headers={"Cache-Control": "no-cache"})
     text = connection.getresponse().read().decode()
     return sum(map(float, re.findall(rf"^swarmscope_coordinator_{re.escape(name)} (.*)$", text, re.MULTILINE)))
 

@@ -56,7 +56,7 @@ class Room:
         return self.get("/v1/logs" + query).json["logs"]
 
     def counted(self, name: str) -> float:
-        for line in self.get("/metrics").body.decode().splitlines():
+        for line in self.get("/metrics", cache_control="no-cache", authorization="Bearer out").body.decode().splitlines():
             if line.startswith(f"swarmscope_feedback_server_{name} "):
                 return float(line.split()[-1])
         raise AssertionError(f"no metric {name}")

@@ -101,8 +101,8 @@ def test_both_doors_have_their_own_key(room, lines):
         assert server.get(path).status == 401
         assert server.get(path, authorization="Bearer inward").status == 401
         assert server.get(path, authorization="Bearer outward").status == 200
-    assert [server.get(path).status for path in ("/healthz", "/readyz", "/metrics")] == [200, 200, 200]
-    assert "inward" not in server.server.said() + server.get("/metrics").body.decode()
+    assert [server.get(path).status for path in ("/healthz", "/readyz", "/metrics")] == [200, 200, 401]
+    assert "inward" not in server.server.said() + server.get("/metrics", authorization="Bearer outward").body.decode()
 
 
 def test_logs_roll_with_the_clock_and_parts_with_their_size(room, lines, stored):

@@ -199,7 +199,8 @@ def refused(server: Server, context: ssl.SSLContext, *reasons: str) -> float:
 
 
 def metrics(server: Server, context: ssl.SSLContext) -> str:
-    with urllib.request.urlopen(server.url + "/metrics", timeout=20, context=context) as answer:
+    fresh = urllib.request.Request(server.url + "/metrics", headers={"Cache-Control": "no-cache"})
+    with urllib.request.urlopen(fresh, timeout=20, context=context) as answer:
         return answer.read().decode()
 
 

@@ -1,0 +1,44 @@
+"""Who may see the metrics, and what many who ask cost."""
+
+import time
+
+import pytest
+
+from feedback_server.counters import Counters
+from feedback_server.metrics import Exposition, State
+
+
+def test_metrics_are_for_the_metrics_token_and_the_read_token(room):
+    server = room("--token", "write", "--read-token", "read", "--metrics-token", "scraper")
+    for key in ("Bearer read", "Bearer scraper", "bearer scraper"):
+        assert server.get("/metrics", authorization=key).status == 200
+    for wrong in ("", "Bearer write", "Bearer scrape", "Basic scraper", "Bearer "):
+        answer = server.get("/metrics", authorization=wrong)
+        assert (answer.status, answer.json["reason"]) == (401, "unauthorized")
+        assert "--metrics-token" in answer.json["detail"]
+    assert server.get("/v1/logs", authorization="Bearer scraper").status == 401
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_name_of_the_scheme_is_case_insensitive(room, lines, scheme: str):
+    server = room("--token", "write", "--read-token", "read")
+    assert server.post(lines(), authorization=f"{scheme} write").status == 200
+    assert server.get("/v1/logs", authorization=f"{scheme} read").status == 200
+
+
+def test_many_who_ask_share_one_text_a_second():
+    made = 0
+
+    def state() -> State:
+        nonlocal made
+        made += 1
+        return State(
+            ready=True, journal_age_s=0, waiting_bytes=made, journals=0, journal_records=0, sealed_logs=0, sealed_log_bytes=0
+        )
+
+    exposition = Exposition(Counters(), state)
+    began = time.monotonic()
+    for _ in range(1000):
+        assert b"waiting_bytes" in exposition.text(fresh=False)
+    assert made <= 1 + time.monotonic() - began
+    assert exposition.text(fresh=True) != exposition.text(fresh=True)
