@@ -118,7 +118,7 @@ class Sample:
             return f"not one of its first records can be used: {self.broken}"
         if not self.silent:
             return "it holds no record"
-        listed = ", ".join(self.fields[:12]) or "none"
+        listed = ", ".join(name if name.isprintable() else repr(name) for name in self.fields[:12]) or "none"
         return f"not one of its first {self.silent:,} records has {self.needs}; their fields are {listed}"
 
 

@@ -64,8 +64,9 @@ class Followed(Generic[Answer]):
             fresh, self._told = self._failed - self._told, self._failed
         if not fresh:
             return ""
+        lookups = "1 lookup" if fresh == 1 else f"{fresh:,} lookups"
         total = f" ({self._failed:,} in all)" if fresh < self._failed else ""
-        return f"{self.path}: {fresh:,} lookups failed{total}, and these viewers are {self.without}: {self._reason}"
+        return f"{self.path}: {lookups} failed{total}, and these viewers are {self.without}: {self._reason}"
 
     def refresh(self) -> bool:
         """Read the file if it is another one than before, and has not changed since the last call; whether that was done."""

@@ -16,7 +16,7 @@ Record = Mapping[str, object]
 # The longest name of an operator in GeoLite2-ASN has 100 characters.
 LONGEST_TEXT = 300
 
-# GeoIP2-ISP has `isp` beside the operator of the network; the other names are those of MaxMind, IPinfo and IP2Location.
+# GeoIP2-ISP has `isp` beside the operator of the network; the other names are those of MaxMind, IPinfo and other vendors.
 _OPERATORS = ("isp", "autonomous_system_organization", "as_organization", "as_name", "organization", "organisation", "name", "org")
 _LONGITUDES, _LATITUDES = ("longitude", "lng", "lon"), ("latitude", "lat")
 _NUMBERS = ("autonomous_system_number", "asn", "as_number")

@@ -92,7 +92,7 @@ def test_failures_are_told_once_with_their_count(tmp_path, caplog):
     assert not locator.tell()
     locator.locate("81.2.69.2")
     assert locator.tell()
-    assert "1 lookups failed (2 in all)" in caplog.messages[-1]
+    assert "1 lookup failed (2 in all)" in caplog.messages[-1]
 
 
 def test_a_record_of_an_operator_that_cannot_be_read_leaves_the_isp_unknown(tmp_path, caplog):
