@@ -1,6 +1,7 @@
 """Each message is in the table once, whatever is read how often and in which order."""
 
 import threading
+from collections import Counter
 from contextlib import ExitStack
 
 import pytest
@@ -71,7 +72,8 @@ def test_a_line_that_is_no_record_costs_itself_and_is_counted(table_of, tmp_path
         tmp_path, [record(seq=0), record(seq=1, peer_id=None), record(seq=2, event="party"), record(seq=3, v=7), record(seq=4)]
     )
     table = table_of()
-    assert add(table, path) == Added(records=2, duplicates=0, unreadable=3)
+    reasons = Counter(peer_id=1, event=1, v=1)
+    assert add(table, path) == Added(records=2, duplicates=0, unreadable=3, reasons=reasons)
     assert (table.unreadable, summarize(table)["unreadable"]) == (3, 3)
 
 
