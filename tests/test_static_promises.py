@@ -1,4 +1,6 @@
-"""What no line of our packages does, read from their syntax trees: run what came from outside, or compare a secret byte by byte."""
+"""What no line of our packages does, read from their syntax trees: run what came from outside, compare a secret byte by byte,
+or write text in the encoding of the locale.
+"""
 
 import ast
 import re
@@ -44,6 +46,8 @@ def _calls(node: ast.AST) -> Iterator[str]:
     name = ast.unparse(node.func)
     if name in CALLS | UNVERIFIED:
         yield f"calls {name}"
+    if name.endswith((".read_text", ".write_text")) and "encoding" not in [keyword.arg for keyword in node.keywords]:
+        yield f"calls {name} in whatever encoding the locale has"
     for keyword in node.keywords:
         if keyword.arg == "shell" and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is False):
             yield f"calls {name} with a shell"
@@ -74,7 +78,7 @@ def _is_count(side: ast.expr) -> bool:
 
 
 @pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(ROOT)) for path in FILES])
-def test_no_module_runs_what_came_from_outside_or_compares_secrets_byte_by_byte(path: Path):
+def test_no_module_runs_what_came_from_outside_compares_secrets_byte_by_byte_or_asks_the_locale(path: Path):
     assert list(findings(path.read_text())) == []
 
 
@@ -86,6 +90,7 @@ def test_no_module_runs_what_came_from_outside_or_compares_secrets_byte_by_byte(
         "eval(text)",
         "exec(text)",
         "os.system(command)",
+        "path.write_text(text)",
         "subprocess.run(command, shell=True)",
         "subprocess.run(command, shell=asked)",
         "yaml.load(text)",

@@ -35,7 +35,8 @@ def write_page(path: Path, shown: dict, lines: list[tuple[str, str, str]]) -> No
     rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
     path.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>The Olympics of 2012, again</title><style>{_STYLE}</style>'
-        f"{INLINE.render()}<h1>The Olympics of 2012, again</h1><main>{cards}</main><table>{rows}</table>{script}</html>"
+        f"{INLINE.render()}<h1>The Olympics of 2012, again</h1><main>{cards}</main><table>{rows}</table>{script}</html>",
+        encoding="utf-8",
     )
 
 

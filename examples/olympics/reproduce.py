@@ -36,7 +36,7 @@ def main() -> None:
     shown = {figure: show(history, figure) for figure in ("daily", "online", "quality")}
     shown["isps"] = [row for row in show(history, "isps", "--unit", "year") if row["period"] == "all"]
     shown["minutes"] = show(history, "minutes", "--from", CROWD_DAY[0], "--to", CROWD_DAY[1])
-    truth = json.loads(truth_file.read_text())
+    truth = json.loads(truth_file.read_text(encoding="utf-8"))
     lines = compared(shown, truth)
     for line in lines:
         print(" | ".join(f"{cell:<34}" for cell in line))

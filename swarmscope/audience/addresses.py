@@ -28,5 +28,5 @@ class Neighbourhood:
 @cache
 def neighbourhoods() -> tuple[Neighbourhood, ...]:
     """All networks of the shipped plan."""
-    plan = json.loads(files("swarmscope.audience").joinpath("hong_kong_addresses.json").read_text())
+    plan = json.loads(files("swarmscope.audience").joinpath("hong_kong_addresses.json").read_text(encoding="utf-8"))
     return tuple(Neighbourhood(network=IPv4Network(row["prefix"]), isp=row["isp"], district=row["district"]) for row in plan)

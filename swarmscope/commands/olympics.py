@@ -65,7 +65,7 @@ def olympics(
     told = list(_told(orders))
     numbers = event_numbers(told)
     if truth is not None:
-        truth.write_text(json.dumps(numbers, indent=2) + "\n")
+        truth.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     print(
         f"{numbers['messages']:,} messages of {numbers['peers']:,} viewers lie in {into}; "
         f"on August 7 up to {numbers['most_at_once']:,} watched at once",

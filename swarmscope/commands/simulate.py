@@ -48,7 +48,7 @@ def simulate(settings: Annotated[Settings | None, Parameter(name="*")] = None) -
     uvloop.run(_run(settings, tally, truth if settings.truth else None))
     if settings.truth:
         became = {"refused": tally.refused.total(), "unacknowledged": tally.waiting}
-        settings.truth.write_text(json.dumps(truth.numbers() | became, ensure_ascii=False, indent=2) + "\n")
+        settings.truth.write_text(json.dumps(truth.numbers() | became, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     _conclude(tally)
 
 

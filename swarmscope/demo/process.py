@@ -84,7 +84,10 @@ class PartProcess:
                 self._process.stdout.close()
 
     def _last_lines(self) -> str:
-        return "\n".join(f"    {line}" for line in self.log.read_text(errors="replace").splitlines()[-LAST_LINES:]) or "    nothing"
+        return (
+            "\n".join(f"    {line}" for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:])
+            or "    nothing"
+        )
 
 
 def _die_with(parent: int) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -112,18 +113,20 @@ def test_the_first_rate_told_is_that_since_the_begin():
     assert progress.Rate(10.0).now(50, 15.0) == 10.0
 
 
-def simulate(*flags):
+def simulate(*flags, **env):
     return subprocess.run(
         [sys.executable, "-m", "swarmscope", "simulate", "--peers", "10", "--period", "0.5", "--duration", "1", *flags],
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=30, check=False, env=os.environ | env,
     )  # fmt: skip
 
 
 def test_the_command_writes_the_truth_and_ends_with_0(receiver, tmp_path):
     coordinator = receiver()
-    done = simulate("--coordinator", coordinator.url, "--truth", str(tmp_path / "truth.json"))
+    # In the poorest locale: the truth names channels in Chinese.
+    poor = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = simulate("--coordinator", coordinator.url, "--truth", str(tmp_path / "truth.json"), **poor)
     assert done.returncode == 0, done.stderr
-    truth = json.loads((tmp_path / "truth.json").read_text())
+    truth = json.loads((tmp_path / "truth.json").read_text(encoding="utf-8"))
     assert truth["messages"] == len(coordinator.accepted) > 0
     assert (truth["refused"], truth["unacknowledged"]) == (0, 0)
     assert "--trusted-proxy" in done.stderr
