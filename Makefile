@@ -8,26 +8,26 @@ VENV := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(PYTHON_VERSION))
 BIN := $(VENV)/bin
 DEMO_READY := $(VENV)/.ready-demo-$(PYTHON_VERSION)
 READY := $(VENV)/.ready-$(PYTHON_VERSION)
-REQUIREMENTS := pyproject.toml constraints.txt tools/setup.sh tools/debian.sh
+REQUIREMENTS := pyproject.toml locks/build.txt locks/all.txt locks/dev.txt tools/setup.sh tools/debian.sh
 # Tests wait for processes as much as they compute.
 JOBS ?= $(shell echo $$(($$(nproc) * 3 / 2)))
 PACKAGES := swarmscope endhost_sdk coordinator feedback_server monitor_platform feedback_wire
 
-.PHONY: help setup setup-demo setup-tests demo olympics test soak check bench wheel clean
+.PHONY: help setup setup-demo setup-tests demo olympics test soak check bench lock wheel clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 setup: $(READY) ## a virtual environment with everything that developing needs
 
-$(READY): $(REQUIREMENTS) tools/dev-requirements.txt
-	PYTHON=$(PYTHON) tools/setup.sh $(VENV) --requirement tools/dev-requirements.txt
+$(READY): $(REQUIREMENTS)
+	PYTHON=$(PYTHON) tools/setup.sh $(VENV) locks/dev.txt
 	touch $(DEMO_READY) $@
 
 setup-demo: $(DEMO_READY) ## a virtual environment with what the demo and the servers need, and no more
 
 $(DEMO_READY): $(REQUIREMENTS)
-	PYTHON=$(PYTHON) tools/setup.sh $(VENV) --editable '.[all]'
+	PYTHON=$(PYTHON) tools/setup.sh $(VENV) locks/build.txt locks/all.txt
 	touch $@
 
 setup-tests: setup ## what the tests need beside it: a browser, zstd
@@ -56,9 +56,14 @@ bench: setup ## the figures that the documentation quotes, measured here
 	tools/setup-bench.sh
 	$(BIN)/python -m benchmarks $(ARGS)
 
+lock: ## locks/*.txt anew, after a change of pyproject.toml or constraints.txt
+	PYTHON=$(PYTHON) tools/setup.sh $(VENV) locks/build.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	tools/lock.sh $(BIN)/python
+
 wheel: ## dist/swarmscope-….whl, which pip installs on other machines
-	PYTHON=$(PYTHON) tools/setup.sh $(VENV)
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	PYTHON=$(PYTHON) tools/setup.sh $(VENV) locks/build.txt
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/swarmscope-*.whl
 
 clean: ## forget the environments and all that was built

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# setup.sh VENV [ARGUMENTS]: makes the virtual environment VENV with $PYTHON, and has pip install ARGUMENTS there in the versions of
-# constraints.txt. An environment that another Python made is made anew. A fresh Debian has Python without the venv module's pip,
+# setup.sh VENV LOCK...: makes the virtual environment VENV with $PYTHON, and installs there what the LOCKs list, and Swarmscope
+# itself. An environment that another Python made is made anew. A fresh Debian has Python without the venv module's pip,
 # so that package is installed first where it is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,6 +23,7 @@ if [ "$("$venv/bin/python" -c "$version" 2>/dev/null)" != "$found" ]; then
   echo "Making $venv with Python $found" >&2
   "$python" -m venv --clear "$venv"
 fi
-[ $# -gt 0 ] || exit 0
 echo "Installing Python packages into $venv; a new environment downloads some 200 MB" >&2
-"$venv/bin/python" -m pip install --disable-pip-version-check --constraint constraints.txt "$@"
+# pip refuses every file whose hash the locks do not name (make lock). Our own package is linked, with what builds it from a lock too.
+"$venv/bin/python" -m pip install --disable-pip-version-check --require-hashes "${@/#/--requirement=}"
+"$venv/bin/python" -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .

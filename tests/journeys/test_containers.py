@@ -167,9 +167,9 @@ def test_the_image_is_made_of_what_there_is():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert json.loads(re.search(r"ENTRYPOINT (.*)", text)[1])[0] in project["scripts"]
     assert "all" in project["optional-dependencies"]
-    constraints = re.search(r"--constraint (\S+)", text)[1]
-    assert (ROOT / constraints).is_file()
-    assert not is_ignored(constraints)
+    locks = re.findall(r"--require-hashes --requirement (\S+)", text)
+    assert locks == ["locks/build.txt", "locks/all.txt"]
+    assert [lock for lock in locks if is_ignored(lock) or not (ROOT / lock).is_file()] == []
     assert HOME in re.search(r"USER|--home-dir (\S+)", text)[0]
 
 
