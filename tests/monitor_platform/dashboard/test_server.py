@@ -105,6 +105,11 @@ def test_health_readiness_and_metrics_answer(monitor):
     assert b"# TYPE swarmscope_monitor_queries_total counter" in body
 
 
+def test_the_page_of_measures_names_the_document_on_how_well_scores_predict_people(monitor):
+    page = get(f"{monitor.url}/measures")[2].decode()
+    assert "How well scores predict what people say: docs/scores-and-people.md" in page
+
+
 def test_a_browser_keeps_scripts_and_styles_until_they_change(monitor):
     links = re.findall(r'"(/assets/[^"]+\.(?:css|js)[^"]*)"', get(f"{monitor.url}/")[2].decode())
     assert len(links) >= 6
