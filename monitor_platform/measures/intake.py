@@ -40,7 +40,7 @@ class Added:
     duplicates: int
     unreadable: int
     conflicts: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter, compare=False)
     """Why the unreadable ones are, as far as it is known: `unreadable_sql`."""
 
     def __add__(self, other: "Added") -> "Added":

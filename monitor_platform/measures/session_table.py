@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitor_platform.measures.exact import ONE, exact_sum
-from monitor_platform.measures.loss import plausible
+from monitor_platform.measures.loss import losses
 from monitor_platform.measures.quality.model import Model, call
 from monitor_platform.measures.registry import MEASURES, Kind
 from monitor_platform.measures.selection import Selection, Span
+from monitor_platform.measures.statistics import Rows
 from monitor_platform.measures.table import FeedbackTable
 
 FACTS = ("channel", "isp", "area", "district", "country", "app", "platform", "via")
@@ -38,11 +39,17 @@ def session_table(
     chosen = [table.models[name] for name in models]
     selection = Selection(span, where or {})
     scored = [f"{call(model, terms=terms)} AS {_alias(model, terms=terms)}" for model in chosen for terms in (False, True)]
-    sql = f"""
-        SELECT {", ".join([*_COLUMNS, *(column for model in chosen for column in _score(model))])}
-        FROM ({selection.sql("*", *scored, totals=CUMULATIVE)}) GROUP BY session_id ORDER BY begin_ms, session_id
-    """
+    # A filter leaves messages out, which are not lost.
+    everything = Selection(span, {})
+    numbered = Rows.of(everything, "session_id", "seq", "received_ms").each("session_id", *_NUMBERED)
     with table.reading() as cursor:
+        gone = losses(cursor, numbered.kept(cursor, "sessions").sql, span)
+        sql = f"""
+            SELECT {", ".join([*_COLUMNS, *(column for model in chosen for column in _score(model))])}
+            FROM ({selection.sql("*", *scored, totals=CUMULATIVE)})
+            JOIN (SELECT session_id, missing, lost FROM ({gone})) USING (session_id)
+            GROUP BY session_id ORDER BY begin_ms, session_id
+        """
         found = cursor.execute(sql, selection.parameters)
         names = tuple(column[0] for column in found.description)
         return SessionTable(names, found.fetchall())
@@ -56,8 +63,10 @@ def _mean(value: str, said: str) -> str:
     return f"{exact_sum(value)}::DOUBLE / nullif(count({said}), 0) / {ONE}"
 
 
-_MISSING = "(max(seq) - min(seq) + 1 - count(*))"
-_LOST = plausible(_MISSING, "max(received_ms) - min(received_ms)")
+_NUMBERED = (
+    *("session_id", "min(seq) AS low", "max(seq) AS high", "count(*) AS heard"),
+    "max(received_ms) - min(received_ms) AS elapsed_ms",
+)
 
 _COLUMNS = (
     "session_id",
@@ -65,8 +74,8 @@ _COLUMNS = (
     *(f"{_last(name, name)} AS {name}" for name in FACTS),
     "max(weight) AS weight",
     "count(*) AS messages",
-    f"{_LOST} AS lost",
-    f"{_MISSING} - {_LOST} AS implausible",
+    "any_value(lost) AS lost",
+    "any_value(missing - lost) AS implausible",
     "min(received_ms) AS begin_ms",
     "max(received_ms) AS end_ms",
     "coalesce(max(uptime_ms) - min(uptime_ms), max(received_ms) - min(received_ms)) / 1000 AS online_s",

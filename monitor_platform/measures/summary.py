@@ -11,11 +11,10 @@ from typing import Any
 
 import duckdb
 
-from monitor_platform.measures.elsewhere import SESSION
 from monitor_platform.measures.exact import exact_sum, exact_sum_where, exact_weight, number, quotient
 from monitor_platform.measures.extent import extent
 from monitor_platform.measures.largest import DEFAULT, largest
-from monitor_platform.measures.loss import plausible
+from monitor_platform.measures.loss import losses
 from monitor_platform.measures.selection import Selection, Span
 from monitor_platform.measures.statistics import Group, Quantiles, Rows, equally_weighted, quantiles
 from monitor_platform.measures.table import FeedbackTable
@@ -203,17 +202,7 @@ def _missing(cursor: duckdb.DuckDBPyConnection, table: FeedbackTable, span: Span
         *("session_id", "max(weight) AS weight", "sum(messages)::BIGINT AS heard"),
         *("min(first_seq) AS low", "max(last_seq) AS high", "max(last_ms) - min(first_ms) AS elapsed_ms"),
     )
-    sessions = sessions.kept(cursor, "numbered")
-    filled = _filled(cursor, span)
-    rows = Rows(
-        sql=f"""
-            SELECT *, {plausible("missing", "elapsed_ms")} AS lost FROM (
-                SELECT weight, heard, elapsed_ms, high - low + 1 - heard - coalesce(filled, 0) AS missing
-                FROM numbered LEFT JOIN ({filled}) AS filled USING (session_id)
-            )
-        """,
-        parameters={},
-    )
+    rows = Rows(sql=losses(cursor, sessions.sql, span), parameters={})
     sums = (exact_sum("lost * weight"), exact_sum("(heard + lost) * weight"), "coalesce(sum(missing - lost), 0)::HUGEINT")
     [(lost, sent, implausible)] = rows.aggregate(cursor, *sums).values()
     duplicates, conflicts = _left_out(cursor, span)
@@ -226,18 +215,3 @@ def _missing(cursor: duckdb.DuckDBPyConnection, table: FeedbackTable, span: Span
         sent=number(sent),
         unread_logs=len(table.unread),
     )
-
-
-def _filled(cursor: duckdb.DuckDBPyConnection, span: Span | None) -> str:
-    """SQL: how many numbers within a session's range were received outside the span, for the sessions where any are missing."""
-    numbers = f"SELECT session_id, {SESSION} AS session, low, high FROM numbered WHERE high - low + 1 > heard"
-    cursor.execute(f"CREATE OR REPLACE TEMP TABLE broken AS {numbers}")
-    overlap = "least(broken.high, outside.high) - greatest(broken.low, outside.low) + 1"
-    parts = [f"SELECT session_id, greatest(0, {overlap}) AS filled FROM outside JOIN broken USING (session)"]
-    if span is not None:
-        beyond = f"received_ms < {span.from_ms} OR received_ms >= {span.to_ms}"
-        parts.append(
-            f"SELECT session_id, 1 FROM (SELECT session_id, seq FROM feedback WHERE {beyond}) JOIN broken USING (session_id) "
-            "WHERE seq BETWEEN low AND high"
-        )
-    return f"SELECT session_id, sum(filled)::BIGINT AS filled FROM ({' UNION ALL '.join(parts)}) GROUP BY session_id"
