@@ -129,14 +129,15 @@ class SummaryHandler(RequestHandler):
             raise bad_parameter(str(error)) from error
 
     async def _numbers(self, asked: Request) -> dict[str, Any]:
-        now_ms = time.time_ns() // 1_000_000
+        scene = await self._watch.scene(self._watch.newest())
         if self._archive is not None:
             kept_ms = self._archive.since_ms()
+            # The newest record may be a little later than the clock, for a server's clock is never quite ours.
+            now_ms = max(time.time_ns() // 1_000_000, scene.until_ms if scene is not None else 0)
             span = asked.span(begin_ms=kept_ms, end_ms=now_ms)
             if span.from_ms < kept_ms:
                 return await self._archive.summary(span, asked.where, asked.by, asked.top)
         else:
-            scene = await self._watch.scene(self._watch.newest())
             recorded = scene.extent if scene is not None else Span(0, 0)
             span = asked.span(begin_ms=recorded.from_ms, end_ms=recorded.to_ms)
         chosen: dict[str, Any] = {"span": span, "where": asked.where, "by": asked.by, "top": asked.top}

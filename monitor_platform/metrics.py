@@ -22,6 +22,7 @@ _FEED_COUNTERS = (
     ("duplicates_dropped", "Records that the table had already."),
     ("conflicts_dropped", "Records with other content under a number that the table had already."),
     ("damaged_frames", "Stretches that are no whole frame."),
+    ("implausible_clocks", "Records left out of the display delay because their end host's clock cannot be right."),
     ("refetches", "Logs fetched again because of damage."),
 )
 
@@ -104,11 +105,16 @@ def _of_feed(feed: Feed) -> Iterator[Metric]:
         yield CounterMetricFamily(f"swarmscope_monitor_{name}_total", meaning, getattr(status.counts, name))
     behind = GaugeMetricFamily("swarmscope_monitor_behind_bytes", "Bytes of logs offered and not fetched yet.", labels=["server"])
     failing = GaugeMetricFamily("swarmscope_monitor_failing_rounds", "Rounds failed since the last good one.", labels=["server"])
+    ahead = GaugeMetricFamily(
+        "swarmscope_monitor_clock_ahead_seconds", "Clock of a feedback server beside the platform's.", labels=["server"]
+    )
     for server in status.servers:
+        ahead.add_metric([server.url], server.ahead_ms / 1000)
         behind.add_metric([server.url], server.behind_bytes)
         failing.add_metric([server.url], server.failures)
     yield behind
     yield failing
+    yield ahead
     delay = feed.delay()
     if delay is not None:
         seconds = GaugeMetricFamily(

@@ -3,6 +3,7 @@
 from typing import Any
 
 from monitor_platform.dashboard.picture import Picture
+from monitor_platform.dashboard.pill import ahead
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.measures.selection import OTHER
 from monitor_platform.views.wording import count
@@ -100,6 +101,9 @@ def _unread(n: int) -> list[dict[str, Any]]:
     return [_figure("Not read", count(n, "log"), "Log files that could not be read", wrong=True)] if n else []
 
 
+_CLOCK = "Beside this platform's clock; the live pages correct the times of its records"
+
+
 def _servers(watch: Watch) -> list[dict[str, Any]]:
     status = watch.status()
     if status is None:
@@ -113,5 +117,6 @@ def _servers(watch: Watch) -> list[dict[str, Any]]:
             "Whose last round of polling ended well",
             wrong=answering < len(status.servers),
         ),
+        *(_figure("Clock", f"{server.name or server.url} {ahead(server)}", _CLOCK) for server in status.servers if server.ahead_ms),
         _figure("Behind", f"{behind:,} bytes", "Offered by feedback servers and not fetched yet"),
     ]

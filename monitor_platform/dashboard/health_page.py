@@ -7,7 +7,7 @@ from dataclasses import fields
 from bokeh.models import LayoutDOM
 
 from monitor_platform.dashboard.page import Look, Page, Show
-from monitor_platform.dashboard.pill import silence_s
+from monitor_platform.dashboard.pill import ahead, silence_s
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.measures.budgets import EXTRA_BYTES, EXTRA_NAMES, EXTRA_VALUES, FIELDS
 from monitor_platform.measures.live_table import LiveTable
@@ -100,6 +100,7 @@ _MEANINGS = {
     "conflicts_dropped": "Records with other content under a number that the table had already",
     "unreadable_records": "Lines of undamaged frames that are no log record",
     "damaged_frames": "Stretches that are no whole frame",
+    "implausible_clocks": "Records of end hosts whose clock cannot be right; the delay leaves them out",
     "refetches": "Logs fetched again because of damage",
 }
 
@@ -115,6 +116,8 @@ def _server(server: ServerStatus) -> list[str]:
         "answers" if not server.failures and server.last_success_ms is not None else "not yet" if not server.failures else "silent"
     )
     told = f"{state} for {silent:,.0f} s" if state == "silent" and silent != float("inf") else state
+    if server.ahead_ms:
+        told += f", clock {ahead(server)}"
     counts = server.counts
     return [
         server.name or "–",

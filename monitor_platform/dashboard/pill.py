@@ -28,6 +28,9 @@ def live_pill(status: FeedStatus, delay: Delay | None, *, page_ms: float, now_ms
     silent = [server for server in status.servers if silence_s(server, now_ms) > _allowed_s(poll_s)]
     if silent:
         return _stale(silent, status.servers, now_ms)
+    skewed = [server for server in status.servers if server.ahead_ms]
+    if skewed:
+        return _skewed(skewed)
     if status.reading_back:
         hint = "Polling begins when the mirror has been read."
         return {"kind": "live", "title": "Starting", "text": "reading the mirror back", "hint": hint}
@@ -63,6 +66,17 @@ def _stale(silent: Sequence[ServerStatus], servers: Sequence[ServerStatus], now_
     figures = f"; figures from {', '.join(others)} alone" if others else "; figures stand still"
     hint = "; ".join(f"{server.url}: {server.error or 'no answer'}" for server in silent)
     return {"kind": "stale", "title": "Stale", "text": said + figures, "hint": hint}
+
+
+def ahead(server: ServerStatus) -> str:
+    """How the clock of a server differs from the platform's, for people."""
+    return f"{abs(server.ahead_ms) / 1000:,.0f} s {'ahead' if server.ahead_ms > 0 else 'behind'}"
+
+
+def _skewed(servers: Sequence[ServerStatus]) -> Pill:
+    clocks = "; ".join(f"the clock of {server.name or server.url} is {ahead(server)}" for server in servers)
+    hint = "The live pages correct the times of its records; recorded files keep them as they are. Set the clock right (NTP)."
+    return {"kind": "stale", "title": "Clock", "text": clocks, "hint": hint}
 
 
 def _silence(server: ServerStatus, now_ms: int) -> str:

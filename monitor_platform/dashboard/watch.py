@@ -20,6 +20,7 @@ from monitor_platform.measures.extent import extent
 from monitor_platform.measures.live_table import LiveTable
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.table import FeedbackTable
+from monitor_platform.retrieval.clock import NOTICED_MS
 from monitor_platform.retrieval.status import FeedStatus
 
 if TYPE_CHECKING:
@@ -103,8 +104,9 @@ class Watch:
         return self._moment
 
     def newest(self) -> Moment:
-        """The table as it is, for who asks once and will not wait for the next second."""
-        return Moment(self._table.version, 0, 0)
+        """The table as it is, for who asks once and will not wait for the next second; the same now as that of the pages."""
+        at_ms = _clock_ms() // MOVES_EVERY_MS * MOVES_EVERY_MS if self.live else 0
+        return Moment(self._table.version, at_ms, 0)
 
     def shown(self, moment: Moment) -> None:
         """A page that follows has been sent the picture of `moment`."""
@@ -161,12 +163,18 @@ class Watch:
         return len(self._table.unread)
 
     def _until_ms(self, recorded: Span, moment: Moment) -> int:
-        """The newest record, as long as records come; once nobody has reported for a period and a poll, the clock.
+        """The end of the newest record, as long as records come; once nobody has reported for a period and a poll, the clock.
 
-        The clock alone would look at seconds whose records are not here yet, and the audience would seem to leave.
+        The clock alone would look at seconds whose records are not here yet, and the audience would seem to leave. A record that
+        claims to be later than the clock does not move everybody's now.
         """
+        if not self.live:
+            return recorded.to_ms
         silent_ms = moment.at_ms - recorded.to_ms
-        return recorded.to_ms if not self.live or silent_ms < (self._period_s + self._poll_s) * 1000 else moment.at_ms
+        latest_ms = moment.at_ms + MOVES_EVERY_MS + NOTICED_MS
+        if recorded.to_ms > latest_ms:
+            return moment.at_ms
+        return recorded.to_ms if silent_ms < (self._period_s + self._poll_s) * 1000 else moment.at_ms
 
 
 def _clock_ms() -> int:

@@ -57,12 +57,14 @@ def take_in(
     limit: Callable[[duckdb.DuckDBPyConnection], None] | None = None,
     only: str = "",
 ) -> Added:
-    """Add the records of `logs` (one form, same columns) to the table within the caller's transaction.
+    """Add the records of `logs` (one form, same columns, one clock) to the table within the caller's transaction.
 
     `limit` may rewrite names in `incoming` before they are stored. `only`: the name of a table of `(session_id, seq)`; the other
     records are passed over, and nothing is counted as unreadable.
     """
     staged = _stage(db, [log for log in logs if log.records != 0], only)
+    if logs and logs[0].ahead_ms:
+        db.execute("UPDATE incoming SET received_ms = greatest(0, received_ms - $ahead)", {"ahead": logs[0].ahead_ms})
     reasons = _leave_out_unreadable(db)
     readable = staged - reasons.total()
     left_out = _leave_out_copies_within(db) + _leave_out_copies_of_known(db) + _leave_out_copies_of_others(db)

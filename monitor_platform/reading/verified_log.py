@@ -33,6 +33,7 @@ class VerifiedLog:
     """Whole records of the file `source`, in `path`: the same file, or a temporary one with what could be saved.
 
     `records` is how many there are (None: bare JSON lines do not say), `lost` how many are known to be in damaged places.
+    `ahead_ms`: how far the clock that stamped `received_ms` was ahead; a table shows the corrected time, recorded files have 0.
     `end` is the offset behind the last whole frame: where to go on when a journal has grown. `form` None: bare JSON lines.
     """
 
@@ -44,6 +45,7 @@ class VerifiedLog:
     damages: tuple[Damage, ...] = ()
     end: int = 0
     columns: tuple[str, ...] = COLUMNS
+    ahead_ms: int = 0
 
 
 def open_log(path: Path, *, form: Form | None = None, start: int = 0) -> AbstractContextManager[VerifiedLog]:

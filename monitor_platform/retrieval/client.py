@@ -5,6 +5,7 @@ the addresses that its operator named and from no other. What cannot be used is 
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -71,14 +72,20 @@ class Client:
     url: URL
     token: str
 
-    async def catalogue(self, *, after: LogName | None, wait_s: int, unless: str | None) -> Listing | None:
-        """The logs behind `after`; None if they are still those of the tag `unless` when `wait_s` whole seconds have passed."""
+    async def catalogue(
+        self, *, after: LogName | None, wait_s: int, unless: str | None, date: Callable[[str | None], None] = lambda _date: None
+    ) -> Listing | None:
+        """The logs behind `after`; None if they are still those of the tag `unless` when `wait_s` whole seconds have passed.
+
+        `date` is called with the answer's `Date`, as soon as its head is here.
+        """
         query = {} if after is None else {"after": str(after)}
         headers = {} if unless is None else {"If-None-Match": unless}
         if unless is not None:
             query["wait"] = str(wait_s)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT.sock_connect, sock_read=wait_s + 15)
         async with self._get(routes.LOGS, query=query, headers=headers, timeout=timeout) as answer:
+            date(answer.headers.get("Date"))
             if answer.status == 304:
                 return None
             await _expect(answer, 200)

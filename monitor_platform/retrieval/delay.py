@@ -1,7 +1,7 @@
 """The display delay: from an end host's clock at building a message to the moment at which the dashboard can show it.
 
-Clocks are taken as they are: an end host whose clock runs ahead has a negative delay, and that is worth seeing. Records from before
-the platform began to watch are left out, since their delay would measure when it was started.
+A delay below zero or of more than an hour says that a clock is wrong, not how old the picture is: such records are left out and
+counted. Records from before the platform began to watch are left out, since their delay would measure when it was started.
 """
 
 from collections import deque
@@ -14,6 +14,10 @@ import numpy.typing as npt
 LAST_RECORDS = 100_000
 LAST_MS = 5 * 60_000
 
+# Clocks that are kept by NTP differ by less than 2 s; what is ahead by no more counts as no delay.
+MOST_AHEAD_MS = 2_000
+MOST_DELAY_MS = 3_600_000
+
 Milliseconds = npt.NDArray[np.int64]
 
 
@@ -25,14 +29,17 @@ class DelayWindow:
         self._records = 0
         self._lock = Lock()
 
-    def shown(self, sent_ms: Milliseconds, *, now_ms: int) -> None:
-        """Records that became visible at `now_ms`."""
-        delays = (now_ms - sent_ms[-LAST_RECORDS:]).astype(np.float32)
+    def shown(self, sent_ms: Milliseconds, *, now_ms: int) -> int:
+        """Records that became visible at `now_ms`; how many of them have a delay that cannot be."""
+        whole = now_ms - sent_ms.astype(np.float64)  # whatever an end host says, it does not overflow
+        likely = whole[(whole >= -MOST_AHEAD_MS) & (whole <= MOST_DELAY_MS)]
+        delays = np.maximum(likely[-LAST_RECORDS:], 0).astype(np.float32)
         with self._lock:
             if len(delays):
                 self._shown.append((now_ms, delays))
                 self._records += len(delays)
             self._forget(now_ms)
+        return len(whole) - len(likely)
 
     def percentiles(self, now_ms: int) -> tuple[float, float, int] | None:
         """Median and 95th percentile in milliseconds, and of how many records; None if nothing was shown lately."""

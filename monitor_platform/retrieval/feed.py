@@ -92,11 +92,12 @@ class Feed:
             names = self._mirror.logs(server)
             shown = set(in_window(names, shared.since_ms()))
             held = shared.held.setdefault(server, {})
+            ahead_ms = self._mirror.ahead_ms(server)
             for name in names:
                 if name not in shown:
                     held[name.stem] = Held(name=name, bytes=size(self._mirror.path(name)))
                     continue
-                taken = await shared.work(shared.intake.read_back, name)
+                taken = await shared.work(shared.intake.read_back, name, ahead_ms=ahead_ms.get(name.stem, 0))
                 held[name.stem] = taken.held
                 self._read_back_counts += taken.counts
         self._reading_back = False

@@ -7,7 +7,7 @@ the table, which knows every message, drops what then comes twice.
 import logging
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -51,7 +51,7 @@ class Intake:
         self._since_ms = since_ms
         self._last_shown_ms = 0
 
-    def read_back(self, name: LogName) -> Taken:
+    def read_back(self, name: LogName, *, ahead_ms: int = 0) -> Taken:
         """A log that an earlier run has mirrored; damage in it makes it doubtful, so that it is fetched again.
 
         So is a file that cannot be read at all.
@@ -60,15 +60,16 @@ class Intake:
         with open_if_readable(path) as found:
             if isinstance(found, UnreadLog):
                 log.error("%s: %s; it is fetched again, if its feedback server still has it", name, found.reason)
-                return Taken(Held(name=name, bytes=0, doubtful=True), Counts(damaged_frames=1))
+                return Taken(Held(name=name, bytes=0, doubtful=True, ahead_ms=ahead_ms), Counts(damaged_frames=1))
             damages = _damages(found, growing=name.form is Form.JOURNAL)
             _tell(name, damages)
-            counts = _counts(self._table.add(found)) + Counts(damaged_frames=len(damages))
+            counts = _counts(self._table.add(replace(found, ahead_ms=ahead_ms))) + Counts(damaged_frames=len(damages))
             if name.form is Form.JOURNAL:
-                held = Held(name=name, bytes=0) if damages else Held(name=name, bytes=found.end, records=found.records or 0)
+                end, records = (0, 0) if damages else (found.end, found.records or 0)
+                held = Held(name=name, bytes=end, records=records, ahead_ms=ahead_ms)
             else:
                 records = 0 if damages else found.records or 0
-                held = Held(name=name, bytes=path.stat().st_size, records=records, doubtful=bool(damages))
+                held = Held(name=name, bytes=path.stat().st_size, records=records, doubtful=bool(damages), ahead_ms=ahead_ms)
             return Taken(held, counts)
 
     def tail(self, held: Held, stop: int, *, again: bool) -> Taken:
@@ -81,13 +82,13 @@ class Intake:
             growing = path.stat().st_size < stop
             damages = _damages(found, growing=growing)
             self._insist(held.name, damages, again=again or held.doubtful)
-            counts = self._take(found) + Counts(damaged_frames=len(_lasting(damages)))
+            counts = self._take(replace(found, ahead_ms=held.ahead_ms)) + Counts(damaged_frames=len(_lasting(damages)))
             doubtful = held.doubtful or bool(damages)
             records = held.records if doubtful else held.records + (found.records or 0)
             end = found.end if damages or growing else stop
-            return Taken(Held(name=held.name, bytes=end, records=records, doubtful=doubtful), counts)
+            return Taken(replace(held, bytes=end, records=records, doubtful=doubtful), counts)
 
-    def whole(self, entry: LogEntry, take_from: int | None, *, again: bool) -> Taken:
+    def whole(self, entry: LogEntry, take_from: int | None, *, again: bool, ahead_ms: int = 0) -> Taken:
         """The records of a sealed log that has arrived, from `take_from` on; Damaged as for `tail`."""
         name = entry.name
         part = self._mirror.part(name)
@@ -95,9 +96,10 @@ class Intake:
             self._insist(name, found.damages, again=again)
             counts = Counts(damaged_frames=len(found.damages), logs_mirrored=1)
             if take_from is not None:
-                counts += self._take(_without_first(take_from, found, Path(folder) / "remainder"))
+                rest = _without_first(take_from, found, Path(folder) / "remainder")
+                counts += self._take(replace(rest, ahead_ms=ahead_ms))
         self._mirror.complete(name)
-        return Taken(Held(name=name, bytes=entry.bytes, records=entry.records), counts)
+        return Taken(Held(name=name, bytes=entry.bytes, records=entry.records, ahead_ms=ahead_ms), counts)
 
     def _take(self, found: VerifiedLog) -> Counts:
         if not found.records and not found.damages:
@@ -109,8 +111,7 @@ class Intake:
                 "SELECT sent_ms FROM feedback WHERE shown_ms = $shown AND received_ms >= $since",
                 {"shown": shown_ms, "since": self._since_ms},
             ).fetchnumpy()["sent_ms"]
-        self._delays.shown(sent, now_ms=_now_ms())
-        return _counts(added)
+        return _counts(added) + Counts(implausible_clocks=self._delays.shown(sent, now_ms=_now_ms()))
 
     def _insist(self, name: LogName, damages: tuple[Damage, ...], *, again: bool) -> None:
         if damages and not again:

@@ -6,11 +6,17 @@ name is therefore either an open journal, which is verified again when it is rea
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from feedback_wire.log_name import SERVER_NAME, Form, LogName
+
+AHEAD = "clock-ahead"
+"""In a server's folder: a line for each log whose server's clock was not the platform's."""
+
+_AHEAD_LINE = re.compile(r"(\S+) (-?\d{1,15})", re.ASCII)
 
 
 class Mirror:
@@ -63,6 +69,22 @@ class Mirror:
         """Where a sealed log lies until it has arrived whole."""
         path = self.path(name)
         return path.with_name(path.name + ".part")
+
+    def note_ahead(self, name: LogName, ahead_ms: int) -> None:
+        """Remember how far the server's clock was ahead when a log was first read; the log itself keeps its times."""
+        path = self.directory / name.server / AHEAD
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a") as file:
+            file.write(f"{name.stem} {ahead_ms}\n")
+
+    def ahead_ms(self, server: str) -> dict[str, int]:
+        """What was remembered of the logs of a server, by stem; a line that cannot be read says nothing."""
+        try:
+            lines = (self.directory / server / AHEAD).read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            return {}
+        found = (_AHEAD_LINE.fullmatch(line) for line in lines)
+        return {match[1]: int(match[2]) for match in found if match}
 
     def complete(self, name: LogName) -> None:
         """A sealed log has arrived whole: give it its name, and remove the journal that it replaces."""

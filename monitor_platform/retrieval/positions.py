@@ -19,12 +19,14 @@ class Held:
 
     `bytes` are the verified bytes from the begin of the file on, `records` the records from the begin on without a gap that
     are in the table. A `doubtful` log was found damaged: a journal's position then stands still, a sealed log is fetched again.
+    `ahead_ms`: how far the server's clock was ahead when the log was first read; the table has the corrected times.
     """
 
     name: LogName
     bytes: int
     records: int = 0
     doubtful: bool = False
+    ahead_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ import aiohttp
 from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import LogName
 from monitor_platform.retrieval.client import PIECE_BYTES, Client, Gone, Unusable
+from monitor_platform.retrieval.clock import ServerClock
 from monitor_platform.retrieval.intake import Damaged, Intake, Taken
 from monitor_platform.retrieval.mirror import Mirror, size
 from monitor_platform.retrieval.positions import Fetch, Held, Tail, Whole, missing_bytes, plan, settled
@@ -82,6 +83,7 @@ class Source:
         self._after: LogName | None = None
         self._tag: str | None = None
         self._counts = Counts()
+        self._clock = ServerClock()
         self._failures = 0
         self._behind_bytes = 0
         self._last_success_ms: int | None = None
@@ -95,6 +97,7 @@ class Source:
             failures=self._failures,
             behind_bytes=self._behind_bytes,
             error=self._error,
+            ahead_ms=self._clock.ahead_ms,
             counts=self._counts,
         )
 
@@ -114,19 +117,37 @@ class Source:
         """Fetch what is missing, most wanted first; what time does not allow is left to the next round, which looks anew."""
         self._counts += Counts(polls=1)
         wait_s = min(math.ceil(self._shared.poll_s), LONGEST_WAIT_S)
-        listing = await self._client.catalogue(after=self._after, wait_s=wait_s, unless=self._tag)
+        listing = await self._client.catalogue(after=self._after, wait_s=wait_s, unless=self._tag, date=self._told_time)
         if listing is None:
             return
         self._tag = None
         held = self._held_of(listing.catalogue)
         until = time.monotonic() + self._shared.poll_s
         try:
-            await self._fetch_all(plan(listing.catalogue, held, since_ms=self._shared.since_ms()), held, until)
+            await self._fetch_all(plan(listing.catalogue, held, since_ms=self._since_ms()), held, until)
         finally:
-            left = plan(listing.catalogue, held, since_ms=self._shared.since_ms())
+            left = plan(listing.catalogue, held, since_ms=self._since_ms())
             self._behind_bytes = missing_bytes(left)
             self._after = settled(listing.catalogue, held, self._after)
         self._tag = None if left else listing.tag
+
+    def _told_time(self, date: str | None) -> None:
+        was_ms = self._clock.ahead_ms
+        self._clock.told(date, time.time_ns() // 1_000_000)
+        if (was_ms == 0) != (self._clock.ahead_ms == 0):
+            log.warning("%s: its clock is %+.0f s from this platform's", self._client.url, self._clock.ahead_ms / 1000)
+
+    def _since_ms(self) -> int | None:
+        """Where the kept window begins, by the server's clock: by that its logs are named."""
+        since_ms = self._shared.since_ms()
+        return None if since_ms is None else since_ms + self._clock.ahead_ms
+
+    async def _begun(self, name: LogName, start: int) -> Held:
+        """A log of which nothing is held yet; one correction counts for all of it, also after a restart."""
+        ahead_ms = self._clock.ahead_ms
+        if ahead_ms:
+            await self._shared.work(self._shared.mirror.note_ahead, name, ahead_ms)
+        return Held(name=name, bytes=start, ahead_ms=ahead_ms)
 
     def _held_of(self, catalogue: Catalogue) -> dict[str, Held]:
         """What is held of the server that answered; Unusable if another address answers by the same name."""
@@ -161,8 +182,10 @@ class Source:
 
     async def _tail(self, tail: Tail, held: dict[str, Held], until: float) -> Taken:
         known = held.get(tail.entry.name.stem)
-        if known is None or known.bytes != tail.start:
-            known = Held(name=tail.entry.name, bytes=tail.start)
+        if known is None:
+            known = await self._begun(tail.entry.name, tail.start)
+        elif known.bytes != tail.start:
+            known = Held(name=tail.entry.name, bytes=tail.start, ahead_ms=known.ahead_ms)
         path = self._shared.mirror.path(tail.entry.name)
         await self._copy(tail.entry, path, tail.start, until)
         take = partial(self._shared.intake.tail, known, tail.entry.bytes)
@@ -179,7 +202,8 @@ class Source:
         known = held.get(whole.entry.name.stem)
         if known is not None and known.name == whole.entry.name:
             self._counts += Counts(refetches=1)
-        take = partial(self._shared.intake.whole, whole.entry, whole.take_from)
+        ahead_ms = (known or await self._begun(whole.entry.name, 0)).ahead_ms
+        take = partial(self._shared.intake.whole, whole.entry, whole.take_from, ahead_ms=ahead_ms)
         try:
             return await self._shared.work(take, again=False)
         except Damaged as damage:

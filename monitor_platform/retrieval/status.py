@@ -25,6 +25,8 @@ class Counts:
     """Lines of undamaged frames that are no log record."""
     damaged_frames: int = 0
     """Stretches that are no whole frame, in the mirror or as fetched."""
+    implausible_clocks: int = 0
+    """Records whose end host's clock makes a display delay that cannot be: they are left out of it."""
     refetches: int = 0
     """Logs, or journal tails, that were fetched again because of damage."""
 
@@ -47,6 +49,8 @@ class ServerStatus:
     """Bytes of logs that it had offered by then and that are not here yet."""
     error: str | None
     """Why the last round failed, for people; None if it did not."""
+    ahead_ms: int = 0
+    """How far its clock is ahead of the platform's, behind if negative; 0 for less than 3 s."""
     counts: Counts
 
 

@@ -1,5 +1,7 @@
 """The pill tells the truth about how old the picture is."""
 
+from dataclasses import replace
+
 import pytest
 
 from monitor_platform.dashboard.pill import live_pill, static_pill
@@ -32,6 +34,12 @@ def test_a_live_pill_says_the_measured_delay():
     assert "4,210 messages" in said["hint"]
     assert "95 % below 2.0 s" in said["hint"]
     assert "to the pages: 0.3 s" in said["hint"]
+
+
+@pytest.mark.parametrize(("ahead_ms", "clock"), [(600_000, "600 s ahead"), (-60_000, "60 s behind")])
+def test_a_server_whose_clock_differs_is_named(ahead_ms, clock):
+    said = pill(server("fs1"), replace(server("fs2"), ahead_ms=ahead_ms))
+    assert (said["kind"], said["title"], said["text"]) == ("stale", "Clock", f"the clock of fs2 is {clock}")
 
 
 def test_without_feedback_it_says_that_it_waits():

@@ -1,6 +1,7 @@
 """The display delay says what a viewer's numbers went through, and forgets."""
 
 import numpy as np
+import pytest
 
 from monitor_platform.retrieval.delay import LAST_MS, LAST_RECORDS, DelayWindow
 
@@ -21,10 +22,27 @@ def test_the_delay_is_from_the_end_hosts_clock_to_the_showing():
     assert 1000 < p95 <= 1100
 
 
-def test_an_end_host_whose_clock_runs_ahead_is_visible():
+NOW = 1_790_000_000_000
+HOUR = 3_600_000
+
+
+@pytest.mark.parametrize("sent_ms", [0, 1, NOW - HOUR - 1, NOW + HOUR, NOW + 2_001, 2**53 - 1])
+def test_a_clock_that_cannot_be_right_is_left_out_of_the_delay_and_counted(sent_ms):
     window = DelayWindow()
-    window.shown(columns(9000), now_ms=2000)
-    assert window.percentiles(now_ms=2000) == (-7000, -7000, 1)
+    assert window.shown(columns(sent_ms, NOW - 1000), now_ms=NOW) == 1
+    assert window.percentiles(now_ms=NOW) == (1000, 1000, 1)
+
+
+def test_a_clock_that_is_a_little_ahead_never_makes_the_delay_negative():
+    window = DelayWindow()
+    assert window.shown(columns(NOW + 2_000), now_ms=NOW) == 0
+    assert window.percentiles(now_ms=NOW) == (0, 0, 1)
+
+
+def test_an_hours_delay_is_a_delay():
+    window = DelayWindow()
+    assert window.shown(columns(NOW - HOUR), now_ms=NOW) == 0
+    assert window.percentiles(now_ms=NOW)[0] == HOUR
 
 
 def test_minutes_later_the_delay_is_forgotten():

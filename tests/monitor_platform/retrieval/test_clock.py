@@ -1,0 +1,124 @@
+"""A feedback server whose clock is not the platform's: its skew is measured, named, and corrected for in what is shown live."""
+
+import csv
+import io
+import json
+import re
+import time
+import urllib.request
+from email.utils import formatdate
+
+import pytest
+
+from monitor_platform.retrieval.clock import ServerClock
+from tests.processes import eventually, start_server
+
+NOW = 1_790_000_000_000
+
+SHIFTED = """
+import os, time
+shift = int(os.environ["CLOCK_AHEAD_S"])
+wall, wall_ns = time.time, time.time_ns
+time.time = lambda: wall() + shift
+time.time_ns = lambda: wall_ns() + shift * 10**9
+"""
+"""A `sitecustomize`: Python runs it before anything else, so the whole process lives at another time."""
+
+
+def dated(seconds: float) -> str:
+    return formatdate(NOW / 1000 + seconds, usegmt=True)
+
+
+@pytest.mark.parametrize(("ahead_s", "ahead_ms"), [(0, 0), (2, 0), (-2, 0), (60, 60_000), (-600, -600_000)])
+def test_the_skew_is_the_median_of_the_last_dates(ahead_s, ahead_ms):
+    clock = ServerClock()
+    for late_s in (0, 0.4, 30, 0.2, 0.1):  # one answer took half a minute
+        clock.told(dated(ahead_s), NOW + round(late_s * 1000))
+    assert abs(clock.ahead_ms - ahead_ms) <= (1000 if ahead_ms else 0)
+
+
+@pytest.mark.parametrize("date", [None, "", "soon", "Sat, 99 Nov 2026 00:00:00 GMT"])
+def test_what_is_no_date_says_nothing(date):
+    clock = ServerClock()
+    clock.told(date, NOW)
+    assert clock.ahead_ms == 0
+
+
+@pytest.fixture
+def skewed_server(tmp_path):
+    """A real feedback server whose clock is `ahead_s` ahead."""
+    running = []
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(SHIFTED)
+
+    def start(name: str, ahead_s: int):
+        arguments = ("--insecure", "--listen", "127.0.0.1:0", "--data", str(tmp_path / name), "--name", name, "--roll-seconds", "2")
+        env = {"PYTHONPATH": str(tmp_path / "site"), "CLOCK_AHEAD_S": str(ahead_s)}
+        running.append(start_server("feedback-server", *arguments, log=tmp_path / f"{name}.log", env=env))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.stop()
+
+
+def shown(feed) -> list[int]:
+    with feed.table.reading() as cursor:
+        return [row[0] for row in cursor.execute("SELECT received_ms FROM feedback").fetchall()]
+
+
+@pytest.mark.parametrize("ahead_s", [600, -600])
+def test_records_of_a_server_with_another_time_are_shown_at_the_platforms_time(
+    feedback_server, skewed_server, start_feed, sender, tmp_path, ahead_s
+):
+    right, wrong = feedback_server("fs1"), skewed_server("fs2", ahead_s)
+    began_ms = time.time_ns() // 1_000_000
+    feed = start_feed(right.url, wrong.url, keep_minutes=5)
+    for _ in range(3):
+        for server in (right, wrong):
+            sender.send(server.url)
+        time.sleep(0.3)
+    eventually(lambda: feed.identities() == sender.acknowledged)
+    ended_ms = time.time_ns() // 1_000_000
+    assert all(began_ms - 2_000 <= at <= ended_ms + 2_000 for at in shown(feed))
+    ahead = {server.name: server.ahead_ms for server in feed.status().servers}
+    assert ahead["fs1"] == 0
+    assert abs(ahead["fs2"] - ahead_s * 1000) <= 2_000
+    [*_, raw] = sorted((tmp_path / "mirror" / "fs2").glob("2*"))
+    told_s = int(time.mktime(time.strptime(raw.name[:16], "%Y%m%dT%H%M%SZ"))) - time.timezone
+    assert abs(told_s - ended_ms / 1000 - ahead_s) < 30, "the files keep the server's own time"
+    before = sorted(shown(feed))
+    feed.stop()
+    again = start_feed(right.url, wrong.url, keep_minutes=5)
+    eventually(lambda: again.identities() == sender.acknowledged)
+    assert sorted(shown(again)) == before, "a restart corrects by what it corrected by before"
+    again.stop()
+
+
+def asked(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return answer.read().decode()
+
+
+def test_all_live_views_have_the_viewers_of_a_server_that_is_ten_minutes_ahead_and_name_it(
+    feedback_server, skewed_server, sender, tmp_path
+):
+    right, wrong = feedback_server("fs1"), skewed_server("fs2", 600)
+    servers = ("--feedback-server", right.url, "--feedback-server", wrong.url)
+    arguments = (*servers, "--poll-seconds", "1", "--mirror", str(tmp_path / "mirror"), "--insecure", "--listen", "127.0.0.1:0")
+    monitor = start_server("monitor", *arguments, log=tmp_path / "monitor.log")
+    try:
+        sender.send(right.url, 14)
+        sender.send(wrong.url, 6)
+
+        def peers() -> tuple[int, float]:
+            summary = json.loads(asked(f"{monitor.url}/api/v1/summary"))["peers"]
+            table = "" if not summary else asked(f"{monitor.url}/api/v1/table?view=timeline")
+            last = list(csv.DictReader(io.StringIO(table)))[-1] if table else {}
+            return summary, max((float(value) for name, value in last.items() if name.lower().startswith("concurrent")), default=0)
+
+        eventually(lambda: peers() == (20, 20), every_s=0.5)
+        assert re.search(r"clock_ahead_seconds\{server=\"[^\"]+\"\} (59[89]|60[012])\.0", asked(f"{monitor.url}/metrics"))
+        assert "its clock is +" in monitor.said()
+    finally:
+        assert monitor.stop() == 0
