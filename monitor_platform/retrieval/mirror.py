@@ -74,13 +74,13 @@ class Mirror:
         """Remember how far the server's clock was ahead when a log was first read; the log itself keeps its times."""
         path = self.directory / name.server / AHEAD
         path.parent.mkdir(exist_ok=True)
-        with path.open("a") as file:
+        with path.open("a", encoding="ascii") as file:
             file.write(f"{name.stem} {ahead_ms}\n")
 
     def ahead_ms(self, server: str) -> dict[str, int]:
         """What was remembered of the logs of a server, by stem; a line that cannot be read says nothing."""
         try:
-            lines = (self.directory / server / AHEAD).read_text(errors="replace").splitlines()
+            lines = (self.directory / server / AHEAD).read_text(encoding="ascii", errors="replace").splitlines()
         except FileNotFoundError:
             return {}
         found = (_AHEAD_LINE.fullmatch(line) for line in lines)
