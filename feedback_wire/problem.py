@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 MESSAGE_REASONS = frozenset(
-    {"malformed", "duplicate_name", "message_too_large", "reserved_name", "missing_field", "invalid_field", "body_too_large"}
+    {
+        "malformed",
+        "duplicate_name",
+        "message_too_large",
+        "reserved_name",
+        "missing_field",
+        "invalid_field",
+        "too_many_values",
+        "body_too_large",
+    }
 )
 """Reasons that concern a message itself: the same bytes get the same answer again. An end host gives such a message up, and keeps
 it for every other reason. A new reason of this kind is added here."""
