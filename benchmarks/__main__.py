@@ -11,6 +11,7 @@ BENCHMARKS = {
     "sdk_update": "what update() costs an app, beside a log line and a histogram",
     "analyze": "recorded logs, beside a query written by hand for DuckDB",
     "history": "the table of days, beside a query written by hand over the logs",
+    "names": "what names that senders make up cost the platform, beside those of an audience",
     "dashboard": "how old a picture is in the browser, how long filters take, what fifty viewers cost",
 }
 
