@@ -5,6 +5,7 @@ the mean of the rest, and its impact the peers in it times that: what would be w
 the rest, not with the mean of all, keeps a slice that is most of the audience from hiding behind itself.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -59,8 +60,13 @@ def slices(
     chosen = measure_of(measure, "histogram")
     selection = Selection(span, where or {}, dimensions)
     with table.reading() as cursor:
-        selection.kept = _kept(cursor, selection, top)
         found = cursor.execute(_sql(chosen, selection), selection.parameters).fetchall()
+        # Too many slices are rare, so they are looked for in the answer, and then it is asked again.
+        sizes = Counter(row[0] for row in found)
+        many = [name for at, name in enumerate(dimensions) if sizes[at] > top]
+        if many:
+            selection.kept = _kept(cursor, selection, many, top)
+            found = cursor.execute(_sql(chosen, selection), selection.parameters).fetchall()
     total = len(dimensions)
     everybody = next(((numerator, base) for which, _, _, _, numerator, base in found if which == total), (0, 0))
     each = [
@@ -71,17 +77,11 @@ def slices(
     return sorted(each, key=lambda one: (-one.impact, -one.peers, one.dimension, one.name))
 
 
-def _kept(cursor: duckdb.DuckDBPyConnection, selection: Selection, top: int) -> tuple[Kept, ...]:
-    """The slices to be told apart, of each dimension that has more than `top`."""
-    counts = ", ".join(f"count(DISTINCT {selection.column(name)})" for name in selection.by)
-    if not counts:
-        return ()
-    sql = f"SELECT {counts} FROM feedback WHERE {selection.condition()}"
-    [found] = cursor.execute(sql, selection.parameters).fetchall()
-    many = [(at, name) for at, (name, count) in enumerate(zip(selection.by, found, strict=True)) if count > top]
+def _kept(cursor: duckdb.DuckDBPyConnection, selection: Selection, many: Sequence[str], top: int) -> tuple[Kept, ...]:
+    """The slices to be told apart, of each of the dimensions that have too `many`."""
     return tuple(
         kept
-        for at, name in many
+        for at, name in enumerate(many)
         for kept in narrowed(cursor, Selection(selection.span, selection.where, (name,)), top, table=f"largest_{at}").kept
     )
 

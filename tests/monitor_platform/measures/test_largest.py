@@ -1,17 +1,20 @@
 """Whatever is grouped by, an answer stays short: the largest groups, and one group for the others with its own exact numbers."""
 
 import json
+from contextlib import closing
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor_platform.measures.choices import MOST, choices, extra_columns, extra_measures
+from monitor_platform.measures.live_table import LiveTable
+from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.scores import add_scores
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.slices import slices
 from monitor_platform.measures.summary import summarize
-from tests.monitor_platform.measures.samples import BEGIN_MS, record, records
+from tests.monitor_platform.measures.samples import BEGIN_MS, add, record, records, write_log
 
 SPAN = Span(BEGIN_MS, BEGIN_MS + 120_001)
 
@@ -24,7 +27,7 @@ def numbers(summary):
 
 
 @given(logged=records(most=40), by=st.sampled_from(["channel", "isp", "extra.level", "session_id"]), top=st.integers(1, 4))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_others_are_one_group_with_exact_numbers(table_of, logged, by, top):
     table = table_of(logged)
     whole, short = (summarize(table, by=(by,), top=most) for most in (1_000, top))
@@ -93,3 +96,30 @@ def test_what_filters_offer_is_bounded(made_up):
     assert choices(made_up, column="channel")[0] == "Olympics"
     assert len(extra_columns(made_up)) == MOST
     assert len(extra_measures(made_up)) == MOST
+
+
+def test_answers_about_made_up_names_stay_short_in_a_running_platform(locator, tmp_path):
+    """5,000 channels, 3,000 ISPs and 12,000 names in extra from 6,000 peers; what is sent and kept does not grow with them."""
+    said = [
+        record(
+            peer_id=f"p{at}",
+            session_id=f"s{at}",
+            ip=f"10.{at % 7}.{at % 250}.0",
+            channel=f"channel {at % 5_000}",
+            isp=f"ISP {at % 3_000}",
+            continuity=0.9,
+            extra={f"name {at}": at, f"text {at}": "x"},
+        )
+        for at in range(6_000)
+    ]
+    with closing(LiveTable(locator, MosModel())) as table:
+        add(table, write_log(tmp_path, said))
+        kept = table.budgets.kept
+        assert (kept["channel"], kept["isp"], kept["extra_names"]) == (1_000, 2_000, 64)
+        both, channels = (summarize(table, by=by) for by in (("channel", "isp"), ("channel",)))
+        assert (len(both["groups"]), both["groups_left_out"] > 0) == (1_001, True)
+        assert len(channels["groups"]) == 1_001
+        assert sum(group["messages"] for group in both["groups"]) == both["messages"] == 6_000
+        assert len(json.dumps(both)) < 1_500_000
+        assert len(slices(table, measure="continuity", span=SPAN)) <= 2 * 1_001 + 4 * 100
+        assert len(extra_columns(table)) == 64
