@@ -17,6 +17,8 @@ from feedback_wire.problem import MESSAGE_REASONS
 GZIP_FROM_BYTES = 1024
 # Beside 5xx: a key that this coordinator does not know, a slow request, too many requests. None of them is a message's fault.
 _NOT_NOW = (401, 408, 429)
+# Of the 5xx, this one may be the fault of a message: what stands behind the coordinator refuses the batch for good.
+_REJECTED_BEHIND = "rejected_by_feedback_server"
 _REASON_CHARS = 64
 _DETAIL_CHARS = 300
 
@@ -75,7 +77,7 @@ def understand(answer: Answer, messages: int) -> Verdict:
     if not _is_problem(answer, said):
         what = f"{answer.status} came from something that is no coordinator"
         return Verdict(outcome=Outcome.BLOCKED, detail=what, refused_for=Counter())
-    if answer.status in _NOT_NOW or answer.status >= 500:
+    if answer.status in _NOT_NOW or (answer.status >= 500 and (said or {}).get("reason") != _REJECTED_BEHIND):
         return Verdict(outcome=Outcome.FAILED, detail=detail, refused_for=Counter())
     refused_for = _all_refused(said, messages)
     outcome = Outcome.REFUSED if refused_for else Outcome.BLOCKED

@@ -206,6 +206,12 @@ def test_a_reason_that_does_not_concern_the_message_keeps_it(answer):
     assert understand(as_answer(answer), 1).outcome in {Outcome.FAILED, Outcome.BLOCKED}
 
 
+def test_a_batch_that_is_refused_behind_the_coordinator_is_suspected_and_no_other_failure_of_a_coordinator_is():
+    assert understand(as_answer(problem(503, "rejected_by_feedback_server")), 3).outcome is Outcome.BLOCKED
+    for reason in ("spool_full", "no_feedback_server", "overloaded", "not_ready"):
+        assert understand(as_answer(problem(503, reason)), 3).outcome is Outcome.FAILED
+
+
 def test_a_coordinator_names_no_reason_for_a_message_that_the_sdk_does_not_know():
     """As the source of the coordinator has them, since a message that is refused for another reason is kept for long."""
     named = set()
