@@ -17,6 +17,7 @@ from tornado.web import RequestHandler
 from feedback_wire import routes
 from feedback_wire.problem import Problem
 from monitor_platform.bounds import check_bounds
+from monitor_platform.dashboard.turns import Turns
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.geo.locator import Locator
 from monitor_platform.measures.gathering import columns_for
@@ -89,11 +90,11 @@ class Archive:
     locator: Locator
     mos: MosModel
     since_ms: Callable[[], int]
-    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    turns: Turns = field(default_factory=Turns)
 
     async def summary(self, span: Span, where: Mapping[str, str], by: Sequence[str], top: int) -> dict[str, Any]:
         """The summary of files; one at a time, for each may take much memory."""
-        async with self.reading:
+        async with self.turns.turn():
             return await asyncio.to_thread(self._read, span, where, by, top)
 
     def _read(self, span: Span, where: Mapping[str, str], by: Sequence[str], top: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from feedback_wire.problem import Problem
+from monitor_platform.dashboard.turns import Turns
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.measures.extent import has_any
 from monitor_platform.measures.selection import Span
@@ -27,7 +28,7 @@ class Past:
         self._begins_ms = begins_ms
         self._minutes = minutes
         self._kept: OrderedDict[Span, Watch] = OrderedDict()
-        self._reading = asyncio.Lock()
+        self._turns = Turns()
 
     async def looked_at(self, span: Span | None, now: Watch) -> Watch:
         """`now`, or what holds `span` if that begins before it and anything was recorded then.
@@ -47,7 +48,7 @@ class Past:
 
     async def _holding(self, span: Span, now: Watch) -> Watch | None:
         """One after the other, for each may take much memory; None if nothing was recorded."""
-        async with self._reading:
+        async with self._turns.turn():
             known = next((held for held in self._kept if held.from_ms <= span.from_ms and span.to_ms <= held.to_ms), None)
             if known is None:
                 known = self._around(span)

@@ -9,6 +9,7 @@ import pytest
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard import answers as answers_module
 from monitor_platform.dashboard.answers import MOST_WAITING, REMEMBERED, Answers, Moment
+from monitor_platform.dashboard.turns import Turns
 from monitor_platform.history.store import Basis, HistoryStore
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.table import FeedbackTable
@@ -156,3 +157,27 @@ async def test_a_query_that_takes_too_much_is_stopped_and_the_next_is_answered(s
     monkeypatch.setattr(answers_module, "PATIENCE_S", 60.0)
     assert await answers.ask(NOW, quick) == [(1,)]
     answers.close()
+
+
+@awaited
+async def test_logs_are_read_for_one_question_after_the_other_and_few_wait():
+    turns, go, had = Turns(most=2), asyncio.Event(), []
+
+    async def read(name):
+        async with turns.turn():
+            had.append(name)
+            await go.wait()
+
+    waiting = [asyncio.ensure_future(read(at)) for at in range(3)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert had == [0]
+    with pytest.raises(Problem) as refused:
+        await read("too many")
+    assert (refused.value.status, refused.value.reason) == (503, "busy")
+    waiting[2].cancel()  # who leaves makes room
+    await asyncio.sleep(0)
+    last = asyncio.ensure_future(read(3))
+    go.set()
+    await asyncio.gather(*waiting[:2], last)
+    assert had == [0, 1, 3]
