@@ -45,6 +45,16 @@ def merge(db: duckdb.DuckDBPyConnection, messages: str) -> None:
     db.execute("DROP TABLE coming")
 
 
+def remember(db: duckdb.DuckDBPyConnection, rows: str, logs: Sequence[VerifiedLog]) -> None:
+    """Add the messages in `logs` (one form, same columns) that are not in the table `rows`."""
+    logs = [log for log in logs if log.records != 0]
+    if logs:
+        identities, parameters = readable_rows_sql(logs, _IDENTITY)
+        db.execute(f"CREATE OR REPLACE TEMP TABLE met AS {identities}", parameters)
+        merge(db, f"SELECT session_id, seq, received_ms FROM met ANTI JOIN {rows} USING (session_id, seq)")
+        db.execute("DROP TABLE met")
+
+
 def give_up(db: duckdb.DuckDBPyConnection, *, most: int = MOST_INTERVALS) -> int:
     """Drop the intervals heard of longest ago, once there are more than `most`; how many were dropped."""
     [(held,)] = db.execute("SELECT count(*) FROM outside").fetchall()

@@ -102,6 +102,11 @@ def read_logs(
     return gathering
 
 
+def remember_logs(table: FeedbackTable, paths: Sequence[Path]) -> None:
+    """Have `table` know the messages in the logs `paths`, which it does not hold, so that copies of them are copies."""
+    _Reading(_BYTES_STAGED, None, paths).each(paths, table.remember)
+
+
 class _Reading:
     """Reads logs in batches and tells how far it is; `paths` are those that are read in any case, `unread` could not be read."""
 

@@ -16,7 +16,7 @@ import duckdb
 from feedback_wire.frames import Damage
 from monitor_platform.geo.atlas import Atlas
 from monitor_platform.geo.locator import Locator
-from monitor_platform.measures.elsewhere import begin_search, end_search, give_up, merge, narrow_search, search
+from monitor_platform.measures.elsewhere import begin_search, end_search, give_up, merge, narrow_search, remember, search
 from monitor_platform.measures.intake import SCHEMA, Added, take_in
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.patience import watched
@@ -166,6 +166,18 @@ class FeedbackTable:
             given_up = give_up(db) if remember else gone
         self._given_up += given_up
         return int(gone)
+
+    def remember(self, logs: Sequence[VerifiedLog]) -> None:
+        """Know the messages in `logs` (one form) without holding them. What the engine cannot read is passed over, and named."""
+        try:
+            with self.changing() as db:
+                remember(db, self._rows, logs)
+                given_up = give_up(db)
+        except duckdb.Error as error:
+            reason = f"whole, yet not readable: {str(error).splitlines()[0]}"
+            self._damages.extend(DamagedLog(log.source, Damage(0, log.end, reason)) for log in logs)
+            return
+        self._given_up += given_up
 
     def begin_search(self) -> None:
         """From here on `search` looks for messages of the sessions in the table."""

@@ -11,6 +11,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 import aiohttp
 
+from monitor_platform.measures.open import DAY_MS, remember_logs
 from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.retrieval.client import Client, checked_url
 from monitor_platform.retrieval.delay import DelayWindow
@@ -87,10 +88,15 @@ class Feed:
         return aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), connector=verified)
 
     async def _read_back(self, shared: Shared) -> None:
-        """What earlier runs have mirrored: into the table if it is within the window, else only noted."""
+        """What earlier runs have mirrored: into the table if it is within the window, else only noted.
+
+        Of the last day before the window the table knows the messages, so that copies of them are copies.
+        """
         for server in self._mirror.servers():
             names = self._mirror.logs(server)
             shown = set(in_window(names, shared.since_ms()))
+            known = [self._mirror.path(name) for name in in_window(names, _now_ms() - DAY_MS) if name not in shown]
+            await shared.work(remember_logs, self._table, known)
             held = shared.held.setdefault(server, {})
             ahead_ms = self._mirror.ahead_ms(server)
             for name in names:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections import Counter
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from feedback_wire import routes
 from feedback_wire.log_name import Form
 from monitor_platform.retrieval import source
+from tests.monitor_platform.measures.samples import record, write_log
 from tests.processes import eventually
 
 
@@ -349,3 +351,15 @@ def damage_middle(path: Path, at: int | None = None) -> None:
     data = bytearray(path.read_bytes())
     data[at or len(data) // 2] ^= 0x55
     path.write_bytes(data)
+
+
+def test_a_restart_knows_copies_of_messages_in_logs_that_are_no_longer_shown(feedback_server, start_feed, sender, tmp_path):
+    server = feedback_server(roll=3600)
+    sender.send(server.url)
+    earlier_ms = (int(time.time()) - 2 * 3600) * 1000
+    first = [record(session_id=session, seq=seq, received_ms=earlier_ms) for session, seq in sender.acknowledged]
+    write_log(tmp_path / "mirror" / "fs1", first, begin_s=earlier_ms // 1000)
+    write_log(tmp_path / "mirror" / "fs1", [record(session_id="other")], begin_s=earlier_ms // 1000 + 3600)  # where that log ends
+    feed = start_feed(server.url, keep_minutes=1)
+    eventually(lambda: feed.status().counts.duplicates_dropped == len(first))
+    assert feed.status().counts.records_taken == 1, "the one of the log that ends with the window"
