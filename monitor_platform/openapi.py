@@ -126,6 +126,9 @@ _OWN: dict[str, tuple[Schema, ...]] = {
 }
 _STATUS: Schema = _object(
     complete={"type": "boolean"},
-    **dict.fromkeys(("done_bytes", "all_bytes", "logs", "messages", "duplicates", "conflicts", "unreadable", "unread_logs"), COUNT),
+    **dict.fromkeys(
+        ("done_bytes", "all_bytes", "logs", "messages", "duplicates", "conflicts", "unreadable", "unread_logs", "other_names"),
+        COUNT,
+    ),
     error=TEXT,
 )

@@ -40,6 +40,7 @@ class History:
             "conflicts": progress.taken.conflicts,
             "unreadable": progress.taken.unreadable,
             "unread_logs": len(progress.taken.unread),
+            "other_names": progress.taken.other_names,
             "dropped_days": progress.forgotten.days,
             "dropped_messages": progress.forgotten.messages,
             "error": progress.error,

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from monitor_platform.geo.locator import Locator
 from monitor_platform.history.log_file import LogFile, note
+from monitor_platform.history.new_names import bound_new_names
 from monitor_platform.history.schema import (
     BLOCK,
     DIMENSIONS,
@@ -41,7 +42,7 @@ _COLUMNS = (*_OWN, *DIMENSIONS, *MEANS)
 class Taken:
     """What became of some logs: messages counted, copies and other messages under a known number left out, records unreadable.
 
-    `unread` are the logs of which nothing could be read.
+    `unread` are the logs of which nothing could be read, `other_names` counts the names beyond a day's budget, one a message.
     """
 
     messages: int = 0
@@ -49,6 +50,7 @@ class Taken:
     conflicts: int = 0
     unreadable: int = 0
     logs: int = 0
+    other_names: int = 0
     unread: tuple[UnreadLog, ...] = ()
 
     def __add__(self, other: "Taken") -> "Taken":
@@ -70,7 +72,7 @@ def take_in(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator,
         return Taken(unread=unread)
     files = {file: files[file] for file in logs}
     with store.writing() as db:
-        counted, known = _count(db, arrived, round(store.basis.period_s * 1000))
+        counted, known, renamed = _count(db, arrived, round(store.basis.period_s * 1000))
         left_out = {
             "copies": Counter() if again else arrived.copied + known,
             "conflicts": Counter() if again else arrived.conflicting,
@@ -80,7 +82,7 @@ def take_in(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator,
             if by_hour:
                 db.executemany(f"INSERT INTO {name} VALUES (?, ?)", list(by_hour.items()))
     totals = {name: by_hour.total() for name, by_hour in left_out.items()}
-    return Taken(messages=counted, unreadable=sum(lost), logs=len(files), unread=unread, **totals)
+    return Taken(messages=counted, unreadable=sum(lost), logs=len(files), unread=unread, other_names=renamed, **totals)
 
 
 def _read(table: Gathering, logs: Sequence[VerifiedLog]) -> list[int]:
@@ -134,11 +136,14 @@ def _left_out_by_hour(cursor: duckdb.DuckDBPyConnection, which: str) -> Counter[
     return Counter(dict(cursor.execute(sql).fetchall()))
 
 
-def _count(db: duckdb.DuckDBPyConnection, arrived: _Arrived, period_ms: int) -> tuple[int, Counter[int]]:
-    """Add what `arrived`, each message of them once, to the rollups; how many were new, and the hours of those that were not."""
+def _count(db: duckdb.DuckDBPyConnection, arrived: _Arrived, period_ms: int) -> tuple[int, Counter[int], int]:
+    """Add what `arrived`, each message of them once, to the rollups.
+
+    How many were new, the hours of those that were not, and how many names were left out.
+    """
     db.register("arrived", arrived.messages)
     db.register("arrived_slices", arrived.slices)
-    _name_all(db)
+    renamed = _name_all(db)
     known = _leave_out_known(db)
     db.execute(f"INSERT INTO session_hour {SESSION_HOUR.of_messages('incoming')}")
     db.execute(f"INSERT INTO seen {SEEN.of_messages('incoming', block=f'seq // {BLOCK}')}")
@@ -147,21 +152,27 @@ def _count(db: duckdb.DuckDBPyConnection, arrived: _Arrived, period_ms: int) -> 
     _add_minutes(db)
     db.execute("INSERT INTO unfolded (SELECT hour FROM incoming UNION SELECT hour FROM came) EXCEPT SELECT hour FROM unfolded")
     [(counted,)] = db.execute("SELECT count(*) FROM incoming").fetchall()
-    for name in ("incoming", "came"):
+    for name in ("incoming", "came", "arrived_named"):
         db.execute(f"DROP TABLE {name}")
     for name in ("arrived", "arrived_slices"):
         db.unregister(name)
-    return int(counted), known
+    return int(counted), known, renamed
 
 
-def _name_all(db: duckdb.DuckDBPyConnection) -> None:
-    """The table `incoming`: what arrived, with numbers for the names of sessions, peers and slices."""
+def _name_all(db: duckdb.DuckDBPyConnection) -> int:
+    """Make the table `incoming`: what arrived, with numbers for the names of sessions, peers and slices.
+
+    How many names were left out.
+    """
     for column, table in _NAMES.items():
         new = f"SELECT DISTINCT {column}_id AS name FROM arrived ANTI JOIN {table} ON {table}.name = arrived.{column}_id"
         db.execute(f"INSERT INTO {table} SELECT {_next_id(table)}, name FROM ({new})")
     slices = ", ".join(DIMENSIONS)
-    db.execute(f"INSERT INTO slices SELECT {_next_id('slices')}, {slices} FROM arrived_slices ANTI JOIN slices USING ({slices})")
-    numbers = f"SELECT arrived_slices.slice, slices.id FROM arrived_slices JOIN slices USING ({slices})"
+    db.execute("CREATE OR REPLACE TEMP TABLE arrived_named AS FROM arrived_slices")
+    renamed = bound_new_names(db)
+    new = f"SELECT DISTINCT {slices} FROM arrived_named ANTI JOIN slices USING ({slices})"
+    db.execute(f"INSERT INTO slices SELECT {_next_id('slices')}, {slices} FROM ({new})")
+    numbers = f"SELECT arrived_named.slice, slices.id FROM arrived_named JOIN slices USING ({slices})"
     scaled = ", ".join(f"{value} AS {name}" for name, value in SCALED.items())
     db.execute(f"""
         CREATE OR REPLACE TEMP TABLE incoming AS
@@ -171,6 +182,7 @@ def _name_all(db: duckdb.DuckDBPyConnection) -> None:
         FROM arrived JOIN sessions ON sessions.name = session_id JOIN peers ON peers.name = peer_id
         JOIN ({numbers}) AS numbers ON numbers.slice = arrived.slice
     """)
+    return renamed
 
 
 def _next_id(table: str) -> str:

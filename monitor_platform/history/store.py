@@ -15,6 +15,7 @@ from typing import Self
 import duckdb
 
 from monitor_platform.history.attendance import count_unfolded
+from monitor_platform.history.new_names import NEW_NAMES
 from monitor_platform.history.schema import CONFLICTS, FORMAT, HOUR, HOUR_MS, MINUTE, ROLLUPS, TABLES, UNFOLDED
 from monitor_platform.measures.mos import MosModel
 from monitor_platform.measures.patience import watched
@@ -157,11 +158,12 @@ class HistoryStore:
             raise ValueError(f"the history in {self.folder} was built {_difference(known, wanted)}")
         with self.writing() as db:
             db.execute(CONFLICTS)
+            db.execute(NEW_NAMES)
         return Basis.of_facts(known)
 
     def _make(self, basis: Basis) -> Basis:
         with self.writing() as db:
-            for table in TABLES:
+            for table in (*TABLES, NEW_NAMES):
                 db.execute(table)
             db.executemany("INSERT INTO facts VALUES (?, ?)", list(basis.facts.items()))
         return basis

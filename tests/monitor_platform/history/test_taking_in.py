@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from feedback_wire.log_name import Form
-from monitor_platform.history import intake
+from monitor_platform.history import intake, new_names
 from monitor_platform.history.catch_up import catch_up
 from monitor_platform.history.store import FILE, Basis, HistoryStore
 from monitor_platform.history.summary import summarize
@@ -237,3 +237,25 @@ def test_what_is_forgotten_is_gone_and_the_rest_is_as_it_was(folder, locator, tm
         store.forget_before(span.from_ms)
         assert summarize(store)["messages"] == before["messages"]
         assert summarize(store, span=span) == before
+
+
+def test_new_names_beyond_a_days_budget_are_other_and_known_ones_stay(locator, tmp_path, monkeypatch):
+    monkeypatch.setattr(new_names, "NEW_A_DAY", {"channel": 3})
+    logs, begin_s = tmp_path / "logs", BEGIN_MS // 1000
+    audience = [record(session_id=f"a{at}", peer_id=f"a{at}", channel="Olympics") for at in range(9)]
+    made_up = [record(session_id=f"m{at}", channel=f"made up {at}") for at in range(20)]
+    late = [record(session_id=f"n{at}", channel=("known", "late")[at % 2]) for at in range(4)]
+    tomorrow = [record(session_id="d", channel="late", received_ms=BEGIN_MS + 86_400_000)]
+    batches = [
+        ([record(session_id=f"k{at}", channel="known") for at in range(2)], begin_s, 0),
+        (audience + made_up, begin_s + 60, 19),
+        (late, begin_s + 120, 2),
+        (tomorrow, begin_s + 86_400, 0),
+    ]
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        for said, at_s, left_out in batches:
+            write_log(logs, said, begin_s=at_s)
+            assert catch_up(store, [logs], locator).other_names == left_out
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        found = {group["by"]["channel"]: group["messages"] for group in of(store)["groups"]}
+        assert found == {"Olympics": 9, "known": 4, "made up 0": 1, "(other)": 21, "late": 1}
