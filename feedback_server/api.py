@@ -20,9 +20,10 @@ from feedback_server.metrics import Exposition, State
 from feedback_server.openapi import openapi
 from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings
-from feedback_server.shelf import Shelf
+from feedback_server.shelf import Shelf, in_words
 from feedback_server.writer import RETRY_S, Outcome, Writer
 from feedback_wire import routes
+from feedback_wire.catalogue import MOST_LOGS
 from feedback_wire.log_name import Form, LogName
 from feedback_wire.openapi import text_of
 from feedback_wire.problem import Problem
@@ -53,19 +54,23 @@ class Room:
         return _json({"stored": batch.records})
 
     async def catalogue(self, request: Request) -> Response:
-        """GET /v1/logs: what there is after a log, at once or as soon as it changes."""
+        """GET /v1/logs: what there is after a log, at once or as soon as it changes, a page at a time."""
         self._require_reader(request)
+        limit = _limit(request.query_params.get("limit"))
         after = _log_name(request.query_params.get("after"))
         wait_s = _wait_s(request.query_params.get("wait"))
         stem = after.stem if after else ""
         known = request.headers.get("if-none-match")
         if known is not None and wait_s and not self.stopping.is_set():
             await self.shelf.changed(known, within_s=wait_s)
-        logs, etag = self.shelf.after(stem)
-        headers = {"etag": etag, "cache-control": "private, no-cache"}
-        if download.is_named(etag, known):
-            return Response(status_code=304, headers=headers)
-        return _json(logs.to_json(), headers=headers)
+        if download.is_named(self.shelf.etag, known):
+            return Response(status_code=304, headers=_uncached(self.shelf.etag))
+        return await asyncio.to_thread(self._page, stem, limit)
+
+    def _page(self, stem: str, limit: int) -> Response:
+        """A page has no ETag while others follow: a client of before there were pages would wait for a change behind it."""
+        page, etag = self.shelf.after(stem, limit)
+        return _json(page.to_json(), headers=_uncached(None if page.more else etag))
 
     async def latest(self, request: Request) -> Response:
         """GET /v1/logs/latest: the newest log's entry."""
@@ -105,20 +110,23 @@ class Room:
             raise not_durable(self.writer)
         if not self.sealer.is_alive():
             raise Problem(503, "not_sealing", "the sealing thread has ended: see this server's log, then restart it")
-        return Response("ready\n", media_type="text/plain")
+        foreign = self.shelf.foreign()
+        note = f"{in_words(foreign)} carry another name than {self.settings.name}, they are offered\n" if foreign else ""
+        return Response(f"ready\n{note}", media_type="text/plain")
 
     def state(self) -> State:
         """What /metrics shows beside the counters."""
-        logs = self.shelf.after()[0].logs
-        sealed = [entry.bytes for entry in logs if entry.sealed]
+        journals = self.shelf.journals()
+        sealed_logs, sealed_log_bytes = self.shelf.totals()
         return State(
             ready=self.writer.is_alive() and self.writer.ready,
             journal_age_s=self.writer.journal_age_s,
             waiting_bytes=self.writer.waiting_bytes,
-            journals=len(logs) - len(sealed),
-            journal_records=sum(entry.records for entry in logs if not entry.sealed),
-            sealed_logs=len(sealed),
-            sealed_log_bytes=sum(sealed),
+            journals=len(journals),
+            journal_records=sum(entry.records for entry in journals),
+            sealed_logs=sealed_logs,
+            sealed_log_bytes=sealed_log_bytes,
+            foreign_logs=sum(self.shelf.foreign().values()),
         )
 
     def _require_reader(self, request: Request) -> None:
@@ -178,6 +186,19 @@ def _wait_s(text: str | None) -> float:
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and int(text) <= LONGEST_WAIT_S):
         raise Problem(400, "bad_wait", f"wait is a whole number of seconds, at most {LONGEST_WAIT_S:.0f}")
     return float(text)
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return MOST_LOGS
+    if not (text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= MOST_LOGS):
+        raise Problem(400, "bad_limit", f"limit is a whole number of logs, 1 to {MOST_LOGS}")
+    return int(text)
+
+
+def _uncached(etag: str | None) -> dict[str, str]:
+    """The headers of a catalogue."""
+    return {"cache-control": "private, no-cache"} | ({} if etag is None else {"etag": etag})
 
 
 def _no_such_log() -> Problem:

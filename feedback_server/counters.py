@@ -61,6 +61,8 @@ class Counters:
     seal: Histogram = field(default_factory=lambda: Histogram(SEAL_BOUNDS_S))
     retired: int = 0
     retired_bytes: int = 0
+    retired_for: Counter[str] = field(default_factory=Counter)
+    clock_skipped_s: int = 0
 
     quarantined: int = 0
     quarantined_bytes: int = 0

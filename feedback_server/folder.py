@@ -20,8 +20,11 @@ log = logging.getLogger(__name__)
 FILE_MODE = 0o640
 FOLDER_MODE = 0o750
 LOCK = ".lock"
+NO_FILE = {None, errno.ENOENT, errno.ELOOP, errno.ENXIO}
+"""What opening says of what is no regular file: a link, a folder, a socket; None if it was told apart after opening."""
 READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 QUARANTINE = "quarantine"
+STATE = "state"
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # NONBLOCK: opening a pipe must not wait for its writer
 
 
@@ -50,9 +53,19 @@ class Folder:
         os.close(self._fd)
 
     def names(self) -> list[str]:
-        """The names of the regular files in the folder, sorted."""
-        with os.scandir(self._fd) as entries:
-            return sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+        """All names in the folder, files or not, in no order: of millions, to ask what each is would take longer than all else."""
+        return os.listdir(self._fd)  # noqa: PTH208 - a descriptor has no path
+
+    def is_file(self, name: str) -> bool:
+        """Whether it is a regular file, and no link to one."""
+        try:
+            return stat.S_ISREG(self._stat(name).st_mode)
+        except FileNotFoundError:
+            return False
+
+    def changed_ns(self) -> int:
+        """When a name was last added to the folder or removed from it, nanoseconds of Unix time."""
+        return os.fstat(self._fd).st_mtime_ns
 
     def create(self, name: str) -> int:
         """The descriptor of a new file for writing; FileExistsError if there is one."""
@@ -74,11 +87,41 @@ class Folder:
             return file.read(-1 if most is None else most)
 
     def size(self, name: str) -> int:
-        return os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_size
+        return self._stat(name).st_size
 
     def written_ns(self, name: str) -> int:
         """When a file was last written, nanoseconds of Unix time."""
-        return os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mtime_ns
+        return self._stat(name).st_mtime_ns
+
+    def read_state(self, name: str) -> bytes:
+        """What an earlier run has kept under `name`; empty if there is nothing that can be read."""
+        try:
+            with BufferedReader(FileIO(os.open(self.path / STATE / name, _READ))) as file:
+                return file.read()
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            log.warning("%s cannot be read, so it is made again: %s", self.path / STATE / name, error)
+            return b""
+
+    def make_state(self) -> Path:
+        """The subfolder for what is kept for the next start, made if it is missing."""
+        folder = self.path / STATE
+        _make(folder)
+        return folder
+
+    def keep_state(self, name: str, data: bytes) -> None:
+        """Keep `data` for the next start, whole or not at all; this folder does not change by it once the subfolder is there."""
+        folder = self.make_state()
+        temporary = folder / f"{name}.new"
+        temporary.unlink(missing_ok=True)
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+        with BufferedWriter(FileIO(fd, "w")) as file:
+            os.fchmod(fd, FILE_MODE)
+            file.write(data)
+            file.flush()
+            os.fsync(fd)
+        temporary.replace(folder / name)
 
     @contextmanager
     def replacing(self, name: str, *, temporary: str) -> Iterator[BinaryIO]:
@@ -122,6 +165,9 @@ class Folder:
             os.fsync(fd)
         _sync(folder)
         self.sync()
+
+    def _stat(self, name: str) -> os.stat_result:
+        return os.stat(name, dir_fd=self._fd, follow_symlinks=False)
 
     def _locked(self) -> int:
         """The lock file's descriptor, locked. The folder itself is locked too: one that can only be read may have no such file."""

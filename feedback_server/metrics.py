@@ -28,6 +28,7 @@ class State:
     journal_records: int
     sealed_logs: int
     sealed_log_bytes: int
+    foreign_logs: int
 
 
 class RoomCollector(Collector):
@@ -40,6 +41,7 @@ class RoomCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from _totals(self._counters)
         yield _by_reason("batches_refused", "batches refused, by reason", self._counters.batches_refused)
+        yield _by_reason("retired_for", "sealed logs removed, by the setting that removed them", self._counters.retired_for)
         yield _by_reason("refused", "requests refused, batches among them, by reason", self._counters.refused)
         yield _histogram("fsync_seconds", "time that fdatasync of a journal took", self._counters.fsync)
         yield _histogram("seal_seconds", "time that sealing a journal took", self._counters.seal)
@@ -106,6 +108,12 @@ def _gauges(counters: Counters, state: State) -> Iterator[Metric]:
         ),
         ("open_journal_age_seconds", "age of the open journal; 0 without one", state.journal_age_s),
         ("clock_behind_seconds", "how far the last records' time was ahead of a clock that was set back", counters.clock_behind_s),
+        (
+            "clock_skipped_seconds",
+            "by how much the clock has gone on without this server's running; --keep-days does not count it",
+            counters.clock_skipped_s,
+        ),
+        ("foreign_logs", "logs on offer that carry another server's name", state.foreign_logs),
         ("waiting_bytes", "bytes of batches that wait for the disk", state.waiting_bytes),
         ("batches_in_flight", "batches that have come and are neither stored nor refused yet", counters.batches_in_flight),
         ("connections", "open connections", counters.connections),

@@ -1,6 +1,7 @@
 """The feedback server's HTTP interface as OpenAPI 3.1, served at /openapi.json; docs/api/ keeps a copy."""
 
 from feedback_wire import routes
+from feedback_wire.catalogue import MOST_LOGS
 from feedback_wire.log_name import LOG_NAME
 from feedback_wire.openapi import COUNT, TEXT, Schema, content, description, health, operation, parameter
 
@@ -13,7 +14,11 @@ _ENTRY: Schema = {
 _CATALOGUE: Schema = {
     "type": "object",
     "required": ["server", "logs"],
-    "properties": {"server": TEXT, "logs": {"type": "array", "items": _ENTRY}},
+    "properties": {
+        "server": TEXT,
+        "logs": {"type": "array", "items": _ENTRY},
+        "more": {"const": True, "description": "logs follow the last one of these"},
+    },
 }
 _STORED: Schema = {
     "type": "object",
@@ -22,6 +27,7 @@ _STORED: Schema = {
 }
 _BYTES: Schema = {}
 _UNCHANGED: Schema = {"description": "nothing has changed since"}
+_LIMIT: Schema = {"type": "integer", "minimum": 1, "maximum": MOST_LOGS}
 _WAIT: Schema = {"type": "integer", "minimum": 0, "maximum": 60}
 
 
@@ -42,6 +48,7 @@ def openapi() -> Schema:
         *(400, 401),
         parameters=(
             parameter("query", "after", "only what follows this log", _NAME),
+            parameter("query", "limit", "at most so many logs; with `more`, ask for those after the last one", _LIMIT),
             parameter("query", "wait", "with If-None-Match: seconds to wait for a change", _WAIT),
             known,
         ),

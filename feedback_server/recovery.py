@@ -8,12 +8,13 @@ memory only, so it is synced before anything is removed because of it, and befor
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from io import BufferedReader
+from itertools import chain
 
-from feedback_server.archive.reading import sealed_count
 from feedback_server.counters import Counters
-from feedback_server.folder import Folder
+from feedback_server.folder import NO_FILE, Folder
+from feedback_server.index import counted, record_count
 from feedback_server.recent import RecentBatches
+from feedback_server.sealed_logs import SEALED_LOGS, SealedLog, SealedLogs, names_sum
 from feedback_server.sealer import RECENT, SEALING_SUFFIX, ClosedJournal, temporary
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.frames import NO_BATCH, Damage, Frame, walk
@@ -24,12 +25,22 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """What there is at the start: sealed logs and journals for the shelf, journals to seal, known batch ids, the newest name."""
+    """What there is at the start: sealed logs and journals for the shelf, journals to seal, known batch ids, the newest name.
 
-    entries: tuple[LogEntry, ...]
+    `uncounted`: how many sealed logs the index did not know.
+    """
+
+    sealed: SealedLogs
+    open: tuple[LogEntry, ...]
     journals: tuple[ClosedJournal, ...]
     recent: RecentBatches
     newest: LogName | None
+    uncounted: int
+
+    @property
+    def entries(self) -> Iterator[LogEntry]:
+        """All that is offered."""
+        return chain((log.entry for log in self.sealed), self.open)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +66,72 @@ def whole_frames(data: bytes) -> WholeFrames:
 def recover(folder: Folder, counters: Counters) -> Recovered:
     """Bring the folder in order, as far as the disk lets; OSError only if its files cannot be listed, synced or removed."""
     folder.sync()
-    _remove_leftovers(folder)
-    names = sorted(_log_names(folder.names()), key=lambda name: name.stem)
-    sealed = {name.stem: name for name in names if name.form is not Form.JOURNAL}
+    sealed, new = inventory(folder)
+    _remove_leftovers(folder, new)
+    names = sorted(name for name in _log_names(new) if name.form is not Form.JOURNAL or folder.is_file(str(name)))
+    empty: list[LogName] = []
+    for name in names:
+        if name.form is not Form.JOURNAL and (there := _counted(folder, name)):
+            sealed.put(there)
+            empty += [name] if not there.entry.bytes else []
     examined = {name: _examined(folder, name, counters) for name in names if name.form is Form.JOURNAL}
     recent = _known_batches(folder, examined.values())
-    journals = [
-        _entry(name, whole) for name, whole in examined.items() if whole and not _is_sealed(folder, name, sealed.get(name.stem))
-    ]
+    journals = [_entry(name, whole) for name, whole in examined.items() if whole and not _is_sealed(folder, name, sealed)]
     counters.recovered_records = sum(entry.records for entry in journals)
-    stems = {entry.name.stem for entry in journals}
-    logs = [_sealed_entry(folder, name) for stem, name in sealed.items() if stem not in stems]
+    newest = max((*names, *(log.entry.name for log in sealed.last())), key=lambda name: name.stem, default=None)
+    for entry in journals:
+        sealed.remove(entry.name.stem)
+    for name in empty:
+        sealed.remove(name.stem)
     return Recovered(
-        entries=(*(entry for entry in logs if entry.bytes), *(entry for entry in journals if entry.records)),
+        sealed=sealed,
+        open=tuple(entry for entry in journals if entry.records),
         journals=tuple(ClosedJournal(name=entry.name, length=entry.bytes, recent=recent.to_bytes()) for entry in journals),
         recent=recent,
-        newest=names[-1] if names else None,
+        newest=newest,
+        uncounted=len(names) - len(examined),
     )
+
+
+def inventory(folder: Folder) -> tuple[SealedLogs, list[str]]:
+    """The sealed logs that the index of an earlier run knows and that are still there, and the names that it does not know.
+
+    A folder that has not changed since the index was kept need not be listed: the names of 2.6 million logs alone take seconds.
+    """
+    sealed, folder_ns = _indexed(folder)
+    if len(sealed) and folder_ns == folder.changed_ns():
+        return sealed, []
+    found = folder.names()
+    hidden = [name for name in found if name.startswith(".")]
+    names = [name for name in found if "0" <= name < ":"]
+    sealed.remove_before(min(names, default=":"))
+    newest = next((str(log.entry.name) for log in sealed.last()), "")
+    older = [name for name in names if name <= newest]
+    if len(older) == len(sealed) and names_sum(older) == sealed.names_sum:
+        return sealed, hidden + [name for name in names if name > newest]
+    there = set(names)
+    kept = SealedLogs(log for log in sealed if str(log.entry.name) in there)
+    return kept, hidden + sorted(there - {str(log.entry.name) for log in kept})
+
+
+def _counted(folder: Folder, name: LogName) -> SealedLog | None:
+    """A sealed log as it is offered, also if it cannot be read now; None if the name is a link's or a folder's."""
+    try:
+        return counted(folder, name)
+    except OSError as error:
+        if error.errno in NO_FILE:
+            return None
+        log.error("%s cannot be read now: %s", name, error)  # noqa: TRY400 - the text says all
+        return SealedLog(entry=LogEntry(name=name, bytes=folder.size(str(name)), records=0), written_ns=0)
+
+
+def _indexed(folder: Folder) -> tuple[SealedLogs, int]:
+    data = folder.read_state(SEALED_LOGS)
+    try:
+        return SealedLogs.from_bytes(data) if data else (SealedLogs(), 0)
+    except ValueError as error:
+        log.warning("the sealed logs are counted anew, their index cannot be used: %s", error)
+        return SealedLogs(), 0
 
 
 def _entry(name: LogName, whole: WholeFrames) -> LogEntry:
@@ -86,9 +146,9 @@ def _log_names(names: Iterable[str]) -> Iterator[LogName]:
             continue  # not ours
 
 
-def _remove_leftovers(folder: Folder) -> None:
+def _remove_leftovers(folder: Folder, names: Iterable[str]) -> None:
     """Remove files that a crash has kept from being finished; what they were made from is still there."""
-    for text in folder.names():
+    for text in names:
         name = text.removeprefix(".").removesuffix(SEALING_SUFFIX)
         if text == temporary(name) and (name == RECENT or list(_log_names([name]))):
             _remove(folder, text)
@@ -153,12 +213,13 @@ def _known_batches(folder: Folder, journals: Iterable[WholeFrames | None]) -> Re
     return recent
 
 
-def _is_sealed(folder: Folder, journal: LogName, sealed: LogName | None) -> bool:
+def _is_sealed(folder: Folder, journal: LogName, sealed: SealedLogs) -> bool:
     """Whether the journal's sealed log is whole; then the journal goes, or else what there is of the sealed log."""
-    if sealed is None:
+    other = sealed.find(journal.stem)
+    if other is None:
         return False
-    count = _count(folder, sealed)
-    _remove(folder, str(sealed if count is None else journal))
+    count = record_count(folder, other.entry.name)
+    _remove(folder, str(other.entry.name if count is None else journal))
     return count is not None
 
 
@@ -167,20 +228,3 @@ def _remove(folder: Folder, name: str) -> None:
     if folder.trouble is None:
         folder.remove(name)
         folder.sync()
-
-
-def _sealed_entry(folder: Folder, name: LogName) -> LogEntry:
-    """A sealed log as it is offered; a damaged one too, as long as there is something that its reader can save."""
-    count = _count(folder, name)
-    if count is None:
-        log.error("%s is damaged: its end is missing; swarmscope logs verify tells more", name)
-    return LogEntry(name=name, bytes=folder.size(str(name)), records=count or 0)
-
-
-def _count(folder: Folder, name: LogName) -> int | None:
-    """How many records a sealed log has; None if it is not whole."""
-    try:
-        with BufferedReader(folder.reading(str(name))) as file:
-            return sealed_count(file, name.form)
-    except (OSError, ValueError):
-        return None

@@ -1,54 +1,155 @@
-"""Which sealed logs have to go. An open journal never does: its records have not even had the chance to be fetched.
+"""Which sealed logs have to go, and when. An open journal never does: its records have not even had the chance to be fetched.
 
-What is removed is gone, so a clock that steps forward is not believed at once: a wrong date must not cost a year of logs.
+What is removed is gone, so no date alone removes anything: the age of a log is the time that this server has lived through
+since (feedback_wire/lived_time.py). After a start and after a step of the clock nothing is removed for a while, and then only a
+share at a time, so that an operator who reads the log can still put the clock right, or the setting.
 """
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from feedback_server.settings import DAY_S
+from feedback_server.counters import Counters
+from feedback_server.folder import Folder
+from feedback_server.settings import DAY_S, Settings
+from feedback_server.shelf import Shelf
 from feedback_wire.catalogue import LogEntry
+from feedback_wire.lived_time import LivedTime
 
 log = logging.getLogger(__name__)
 
-BELIEVED_AFTER_S = DAY_S
-"""A step forward is believed when it has lasted so long, which is time for an operator to notice and mend it."""
+LIVED_TIME = "lived-time.json"
+PATIENCE_S = 600.0
+"""How long nothing is removed because of its age after a start or a step of the clock."""
+LEAST_AT_ONCE = 10
+SHARE_AT_ONCE = 100
+"""A look, once a minute, removes at most this part of the logs because of their age, or `LEAST_AT_ONCE`."""
+_BYTES_AT_ONCE = 10_000
+_KEEP_EVERY_S = 300.0
+_TELL_FROM_S = 3600
 
-# Between two looks a clock that is being slewed, or a machine that is busy, gains less than this.
-_STEP_S = 60.0
-
-
-class PatientClock:
-    """The time to judge ages by: the wall clock's, but for steps forward that have only just happened."""
-
-    def __init__(self, wall_s: float, monotonic_s: float) -> None:
-        self._now_s = wall_s
-        self._looked_s = monotonic_s
-        self._stepped_s: float | None = None
-
-    def now_s(self, wall_s: float, monotonic_s: float) -> float:
-        """The time, given both clocks."""
-        expected_s = self._now_s + monotonic_s - self._looked_s
-        self._looked_s = monotonic_s
-        if wall_s <= expected_s + _STEP_S:
-            self._stepped_s = None
-        elif self._stepped_s is None:
-            log.warning("the clock went forward by %.0f s: for a day no log counts as older because of that", wall_s - expected_s)
-            self._stepped_s = monotonic_s
-        elif monotonic_s - self._stepped_s >= BELIEVED_AFTER_S:
-            self._stepped_s = None
-        self._now_s = wall_s if self._stepped_s is None else expected_s
-        return self._now_s
+BY_AGE = "keep_days"
+BY_BYTES = "keep_bytes"
 
 
-def to_retire(sealed: Sequence[LogEntry], *, now_s: int, keep_days: int | None, keep_bytes: int | None) -> list[LogEntry]:
-    """The oldest of `sealed` (oldest first) that are beyond the days or the bytes to keep, without gaps."""
-    too_old_s = now_s - keep_days * DAY_S if keep_days is not None else 0
-    surplus = sum(entry.bytes for entry in sealed) - keep_bytes if keep_bytes is not None else 0
-    retired: list[LogEntry] = []
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """A sealed log that has to go, and which setting says so."""
+
+    entry: LogEntry
+    reason: str
+
+
+def to_retire(sealed: Iterable[LogEntry], *, too_old_s: int | None, surplus_bytes: int, aged: int) -> list[Retired]:
+    """The oldest of `sealed` (oldest first) that are beyond what is to be kept, without gaps.
+
+    `too_old_s`: the moment before which a log is too old; `aged`: at most so many go because of that.
+    """
+    retired: list[Retired] = []
     for entry in sealed:
-        if entry.name.begins_s >= too_old_s and surplus <= 0:
+        if surplus_bytes > 0:
+            reason = BY_BYTES
+        elif too_old_s is not None and entry.name.begins_s < too_old_s and aged > 0:
+            reason = BY_AGE
+            aged -= 1
+        else:
             break
-        retired.append(entry)
-        surplus -= entry.bytes
+        retired.append(Retired(entry, reason))
+        surplus_bytes -= entry.bytes
     return retired
+
+
+class Retention:
+    """Removes what `settings` do not keep, by the time that this server has lived through."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        folder: Folder,
+        *,
+        shelf: Shelf,
+        counters: Counters,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._shelf = shelf
+        self._counters = counters
+        self._wall, self._monotonic = wall, monotonic
+        self._lived: LivedTime | None = None
+        self._patient_until_s = self._kept_s = monotonic()
+
+    def look(self) -> None:
+        """Remove what has to go now."""
+        now_s, too_old_s = int(self._wall()), None
+        if self._settings.keep_days is not None:
+            lived = self._look_at_clocks()
+            if self._monotonic() >= self._patient_until_s:
+                too_old_s = lived.moment(self._settings.keep_days * DAY_S, now_s=now_s)
+        logs, size = self._shelf.totals()
+        surplus = size - self._settings.keep_bytes if self._settings.keep_bytes is not None else 0
+        if too_old_s is None and surplus <= 0:
+            return
+        aged = max(LEAST_AT_ONCE, logs // SHARE_AT_ONCE)
+        oldest = self._shelf.sealed(max(aged, _BYTES_AT_ONCE))
+        for retired in to_retire(oldest, too_old_s=too_old_s, surplus_bytes=surplus, aged=aged):
+            if not self._remove(retired, now_s):
+                return
+
+    def close(self) -> None:
+        """Keep what has been lived through for the next start."""
+        if self._lived is None or self._folder.trouble is not None:
+            return
+        if oldest := self._shelf.sealed(1):
+            self._lived.forget_before(oldest[0].name.begins_s)
+        try:
+            self._folder.keep_state(LIVED_TIME, self._lived.to_json().encode())
+        except OSError as error:  # what was kept before makes logs younger at most
+            log.warning("the time that this server has run is not kept, logs may be kept for longer because of that: %s", error)
+
+    def _look_at_clocks(self) -> LivedTime:
+        first = self._lived is None
+        lived = self._lived = self._lived or self._found()
+        now_s, monotonic_s = self._wall(), self._monotonic()
+        skipped_s = lived.look(now_s, monotonic_s)
+        self._counters.clock_skipped_s += skipped_s
+        if first or skipped_s:
+            self._patient_until_s = monotonic_s + PATIENCE_S
+        if skipped_s >= _TELL_FROM_S:
+            log.warning(
+                "the clock has gone on by %.1f days in which this server did not run: no log is removed because of them, since the "
+                "date may be wrong; --keep-days %s counts days in which this server runs",
+                skipped_s / DAY_S,
+                self._settings.keep_days,
+            )
+        if first or monotonic_s - self._kept_s >= _KEEP_EVERY_S:
+            self._kept_s = monotonic_s
+            self.close()
+        return lived
+
+    def _found(self) -> LivedTime:
+        """What an earlier run has kept, or else what the logs of before this start tell."""
+        try:
+            return LivedTime.from_json(self._folder.read_state(LIVED_TIME))
+        except ValueError:
+            return LivedTime.of_moments(self._shelf.begins_s())
+
+    def _remove(self, retired: Retired, now_s: int) -> bool:
+        entry = retired.entry
+        try:
+            self._folder.remove(str(entry.name))
+        except OSError as error:
+            log.warning("%s could not be removed, its time is over: %s", entry.name, error)
+            return False
+        self._shelf.remove(entry.name)
+        self._counters.retired += 1
+        self._counters.retired_bytes += entry.bytes
+        self._counters.retired_for[retired.reason] += 1
+        setting = f"--{retired.reason.replace('_', '-')} {getattr(self._settings, retired.reason)}"
+        age_days = (now_s - entry.name.begins_s) / DAY_S
+        log.info(
+            "%s is removed by %s: %d records, %d bytes, %.1f days old", entry.name, setting, entry.records, entry.bytes, age_days
+        )
+        return True

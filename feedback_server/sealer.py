@@ -7,7 +7,6 @@ behind the others that wait: one that cannot be read must not keep all later one
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from feedback_server.archive import log_writer
 from feedback_server.archive.framed import Inflated, line_frames
 from feedback_server.counters import Counters
 from feedback_server.folder import Folder
-from feedback_server.retention import PatientClock, to_retire
+from feedback_server.index import Index
+from feedback_server.retention import Retention
 from feedback_server.settings import FORMS, Settings
 from feedback_server.shelf import Shelf
 from feedback_wire.catalogue import LogEntry
@@ -63,7 +63,8 @@ class Sealer(threading.Thread):
         """The stem of the journal with which the names of batches were saved last."""
         self._told: set[str] = set()
         """Why sealing fails at present, as far as the log says so already."""
-        self._clock = PatientClock(time.time(), time.monotonic())
+        self._retention = Retention(settings, folder, shelf=shelf, counters=counters)
+        self.index = Index(folder, shelf)
 
     def seal_later(self, journal: ClosedJournal) -> None:
         self._queue.put(journal)
@@ -74,11 +75,15 @@ class Sealer(threading.Thread):
         self.join()
 
     def run(self) -> None:
+        self._retention.look()
         going_on = True
         while going_on:
             going_on = self._take()
             self._seal_pending()
-            self._retire()
+            self._retention.look()
+            self.index.keep_if_due()
+        self._retention.close()
+        self.index.close()
 
     def _take(self) -> bool:
         """Wait for a journal, or until something else is due; False when there will be no more."""
@@ -124,7 +129,9 @@ class Sealer(threading.Thread):
         lost = closed.records - records if closed else 0
         self._save_recent(journal)
         if records:
-            self._shelf.put(LogEntry(name=sealed, bytes=self._folder.size(str(sealed)), records=records))
+            entry = LogEntry(name=sealed, bytes=self._folder.size(str(sealed)), records=records)
+            self._shelf.put(entry, written_ns=self._folder.written_ns(str(sealed)))
+            self.index.changed()
             self._counters.sealed += 1
             self._counters.sealed_records += records
         else:
@@ -180,18 +187,3 @@ class Sealer(threading.Thread):
             damage.offset,
             damage.reason,
         )
-
-    def _retire(self) -> None:
-        """Remove sealed logs that are older or more than the operator wants."""
-        now_s = int(self._clock.now_s(time.time(), time.monotonic()))
-        for entry in to_retire(
-            self._shelf.sealed(), now_s=now_s, keep_days=self._settings.keep_days, keep_bytes=self._settings.keep_bytes
-        ):
-            try:
-                self._folder.remove(str(entry.name))
-            except OSError as error:
-                log.warning("%s could not be removed, its time is over: %s", entry.name, error)
-                return
-            self._shelf.remove(entry.name)
-            self._counters.retired += 1
-            self._counters.retired_bytes += entry.bytes

@@ -24,10 +24,11 @@ from feedback_server.counters import Counters
 from feedback_server.door import BACKLOG, Door
 from feedback_server.entrance import Entrance
 from feedback_server.folder import Folder
+from feedback_server.index import Verification
 from feedback_server.recovery import recover
 from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings, address
-from feedback_server.shelf import Shelf
+from feedback_server.shelf import Shelf, in_words
 from feedback_server.tls import Listener
 from feedback_server.writer import Writer
 
@@ -58,7 +59,7 @@ async def _serve(
 ) -> None:
     counters = Counters()
     found = recover(folder, counters)
-    shelf = Shelf(settings.name, found.entries)
+    shelf = Shelf(settings.name, found.open, sealed=found.sealed)
     sealer = Sealer(settings, folder, shelf=shelf, counters=counters)
     writer = Writer(
         settings, folder, shelf=shelf, recent=found.recent, newest=found.newest, counters=counters, seal=sealer.seal_later
@@ -67,13 +68,30 @@ async def _serve(
         sealer.seal_later(journal)
     entrance = Entrance(writer, counters, token=settings.token)
     room = Room(settings=settings, folder=folder, shelf=shelf, writer=writer, entrance=entrance, sealer=sealer, counters=counters)
+    sealer.index.changed(found.uncounted)
+    verification = Verification(folder, shelf)
+    _tell_foreign(settings, shelf)
     sealer.start()
     writer.start()
+    verification.start()
     try:
         await _HttpServer(room, tls, ready=lambda: ready(_url(listener, secure=tls is not None))).serve(sockets=[listener])
     finally:
+        await asyncio.to_thread(verification.stop)
         await asyncio.to_thread(writer.stop)
         await asyncio.to_thread(sealer.stop)
+
+
+def _tell_foreign(settings: Settings, shelf: Shelf) -> None:
+    """A server that was renamed, or a folder that was copied."""
+    if foreign := shelf.foreign():
+        log.warning(
+            "%s in %s carry another name than %s: they are offered as they are, new logs carry %s",
+            in_words(foreign),
+            settings.data,
+            settings.name,
+            settings.name,
+        )
 
 
 class _HttpServer(uvicorn.Server):

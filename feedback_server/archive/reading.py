@@ -5,6 +5,7 @@ For people and their scripts (`swarmscope logs`). A log is read as a whole into 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -57,7 +58,7 @@ def read_log(path: Path, form: Readable) -> Iterator[Part]:
             yield from _bare_parts(path)
 
 
-def sealed_count(file: BinaryIO, form: Form) -> int:
+def sealed_count(file: BinaryIO | FileIO, form: Form) -> int:
     """How many records the sealed log in `file` has, by its end; ValueError if it is incomplete."""
     if form is Form.PARQUET:
         from feedback_server.archive.parquet_log import record_count

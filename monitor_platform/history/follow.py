@@ -80,6 +80,7 @@ class Follower:
 
     def _look(self) -> None:
         so_far = self.progress
+        self._retention.look(self._store)
         taken = catch_up(
             self._store,
             [path for path in self._paths if path.exists()],

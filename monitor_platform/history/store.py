@@ -138,6 +138,11 @@ class HistoryStore:
             [(hour,)] = cursor.execute("SELECT min(hour) FROM session_hour").fetchall()
         return None if hour is None else int(hour) * HOUR_MS
 
+    def hours_s(self) -> list[int]:
+        """The beginning of each hour of which anything is kept, Unix time in seconds."""
+        with self.reading() as cursor:
+            return [hour * (HOUR_MS // 1000) for (hour,) in cursor.execute("SELECT DISTINCT hour FROM session_hour").fetchall()]
+
     def close(self) -> None:
         self._root.close()
 

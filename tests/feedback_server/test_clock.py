@@ -13,7 +13,6 @@ from feedback_server.batch import Batch
 from feedback_server.counters import Counters
 from feedback_server.folder import Folder
 from feedback_server.recovery import recover
-from feedback_server.retention import BELIEVED_AFTER_S, PatientClock
 from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings
 from feedback_server.shelf import Shelf
@@ -105,20 +104,6 @@ def test_whatever_the_clock_does_no_name_comes_twice_or_before_another_and_nothi
     names = [LogName.parse(path.name) for path in data.glob("2*")]
     assert len({name.stem for name in names}) == len(names) >= 6, "the clock's steps made logs"
     assert not list(data.glob("*.journal"))
-
-
-def test_a_clock_that_goes_forward_by_a_year_removes_nothing_for_a_day():
-    clock = PatientClock(1000.0, 0.0)
-    assert clock.now_s(1060.0, 60.0) == 1060
-    assert clock.now_s(1125.0, 120.0) == 1125, "slewed"
-    year = 365 * 86_400.0
-    assert clock.now_s(1180.0 + year, 180.0) == 1185
-    assert clock.now_s(1240.0 + year, 240.0) == 1245
-    assert clock.now_s(1300.0, 300.0) == 1300, "mended"
-    assert clock.now_s(1360.0 + year, 360.0) == 1360
-    assert clock.now_s(1359.0 + year + BELIEVED_AFTER_S, 359.0 + BELIEVED_AFTER_S) == 1359 + BELIEVED_AFTER_S
-    assert clock.now_s(1360.0 + year + BELIEVED_AFTER_S, 360.0 + BELIEVED_AFTER_S) == 1360 + year + BELIEVED_AFTER_S
-    assert clock.now_s(500.0, 420.0 + BELIEVED_AFTER_S) == 500, "backwards costs nothing, so it is believed at once"
 
 
 @pytest.mark.parametrize("step_ms", [-5 * HOUR_MS, +5 * HOUR_MS], ids=["back", "forward"])

@@ -51,11 +51,50 @@ def count_of(day):
     return sum(begin <= at < begin + DAY_MS for at in first.values())
 
 
-def test_live_the_clock_says_which_day_it_is(folder, locator, tmp_path):
+class Clocks:
+    """Both clocks of a live platform, in the test's hand."""
+
+    def __init__(self, wall_ms: int) -> None:
+        self.wall_s, self.monotonic_s = wall_ms / 1000, 0.0
+
+    def pass_by(self, store: HistoryStore, retention: Retention, for_s: float, every_s: float = 600.0) -> int:
+        """The days dropped meanwhile."""
+        days, until = 0, self.monotonic_s + for_s
+        while self.monotonic_s < until:
+            days += retention.apply(store).days
+            self.wall_s += every_s
+            self.monotonic_s += every_s
+        return days
+
+    def start(self, days: int) -> Retention:
+        return Retention(days=days, wall=lambda: self.wall_s, monotonic=lambda: self.monotonic_s)
+
+
+def test_live_days_are_dropped_as_time_is_lived_through_though_no_messages_come(folder, locator, tmp_path):
     with HistoryStore(tmp_path / "history", BASIS) as store:
         catch_up(store, [folder], locator)
-        assert Retention(days=30, live=True).apply(store).days == 3
+        clocks = Clocks(extent(store).to_ms)
+        assert clocks.pass_by(store, clocks.start(days=3), 3600) == 0
+        assert clocks.pass_by(store, clocks.start(days=2), 3600) == 1
+        assert [row["period"] for row in daily(store)] == ["2012-08-08", "2012-08-09"]
+        assert clocks.pass_by(store, clocks.start(days=2), 3 * 86_400) == 2
         assert extent(store) is None
+
+
+def test_live_a_date_400_days_ahead_drops_nothing_however_often_the_platform_starts(folder, locator, tmp_path, caplog):
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        catch_up(store, [folder], locator)
+        before = summarize(store)
+        clocks = Clocks(extent(store).to_ms)
+        clocks.wall_s += 400 * 86_400
+        clocks.start(days=4).look(store)
+        for number in range(4):
+            wrong = record(peer_id=f"p{number}", session_id=f"s{number}", received_ms=int(clocks.wall_s * 1000))
+            write_log(tmp_path / "wrong", [wrong], begin_s=int(clocks.wall_s))
+            catch_up(store, [tmp_path / "wrong"], locator)
+            assert clocks.pass_by(store, clocks.start(days=4), 4 * 3600) == 0
+        assert summarize(store)["messages"] == before["messages"] + 4
+        assert "the clock has gone on by 400.0 days in which this platform did not run" in caplog.text
 
 
 def test_without_a_limit_everything_stays(folder, locator, tmp_path):

@@ -1,0 +1,123 @@
+"""The time that a server has lived through: what the age of its data is measured by.
+
+A wall clock alone is no evidence: a machine that starts with its date 400 days ahead would find everything too old. So a server
+writes down the stretches of the clock's time in which it ran, and the age of data is the time of those stretches since. A stop
+counts as time too when it was short and a day has been lived behind it. A longer stop never counts, because it looks the same as a
+wrong date. So a limit of 30 days means 30 days of service, and a wrong date makes nothing older.
+"""
+
+import json
+from collections.abc import Iterable
+
+DAY_S = 86_400
+
+BRIEF_STOP_S = 3600
+"""A stop of at most this length, such as a restart, counts as lived time at once: so small an error of the date costs little."""
+
+SHORT_STOP_S = 3 * DAY_S
+"""A stop of at most this length counts as lived time, once it is proved: a weekend is shorter."""
+
+PROVED_AFTER_S = DAY_S
+"""So much has to be lived behind a short stop before the stop counts: time for an operator to notice a wrong date and mend it."""
+
+# Between two looks a clock that is being slewed, or a machine that is busy, gains less than this.
+_STEP_S = 60
+# With a stop of more than three days before each stretch, these reach back three years.
+_MOST_SPANS = 365
+
+Span = tuple[int, int]
+"""From and to, in whole seconds of Unix time."""
+
+
+class LivedTime:
+    """Stretches of the wall clock's time that a server has lived through, oldest first; not thread-safe."""
+
+    def __init__(self, spans: Iterable[Span] = ()) -> None:
+        self._spans: list[Span] = []
+        for span in sorted(spans):
+            self._add(span)
+        self._wall_s: int | None = None
+        self._monotonic_s = 0.0
+
+    @classmethod
+    def of_moments(cls, moments_s: Iterable[int]) -> "LivedTime":
+        """What data itself tells, when nothing was written down: the stretches in which something was recorded."""
+        spans: list[Span] = []
+        for moment_s in sorted(moments_s):
+            if spans and moment_s - spans[-1][1] <= SHORT_STOP_S:
+                spans[-1] = (spans[-1][0], moment_s)
+            else:
+                spans.append((moment_s, moment_s))
+        return cls(spans)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "LivedTime":
+        """What `to_json` gave; ValueError if it is anything else."""
+        match json.loads(text):
+            case {"lived": list(spans)} if all(map(_is_span, spans)):
+                return cls((begin, end) for begin, end in spans)
+        raise ValueError('lived time is an object such as {"lived": [[1344331800, 1344418200]]}')
+
+    def to_json(self) -> str:
+        return json.dumps({"lived": self._spans})
+
+    def look(self, wall_s: float, monotonic_s: float) -> int:
+        """Note what both clocks show now; by how many seconds the wall clock went forward without their being lived through."""
+        now_s, before_s = int(wall_s), self._wall_s
+        lived_s = monotonic_s - self._monotonic_s
+        self._wall_s, self._monotonic_s = now_s, monotonic_s
+        if before_s is not None and before_s <= now_s <= before_s + lived_s + _STEP_S:
+            self._add((before_s, now_s))
+            self._settle(now_s)
+            return 0
+        last_s = max((end for begin, end in self._spans if begin <= now_s), default=now_s)
+        if 0 <= now_s - last_s <= BRIEF_STOP_S:
+            self._add((last_s, now_s))
+            return 0
+        self._add((now_s, now_s))
+        return max(0, now_s - last_s)
+
+    def moment(self, ago_s: int, *, now_s: int) -> int | None:
+        """The moment since which `ago_s` seconds have been lived through until `now_s`; None if there is none yet."""
+        left_s = ago_s
+        for begin, end in reversed(self._until(now_s)):
+            if end - begin >= left_s:
+                return end - left_s
+            left_s -= end - begin
+        return None
+
+    def since(self, moment_s: int, *, now_s: int) -> int:
+        """How many seconds have been lived through from `moment_s` until `now_s`."""
+        return sum(end - max(begin, moment_s) for begin, end in self._until(now_s) if end > moment_s)
+
+    def forget_before(self, moment_s: int) -> None:
+        """Drop the stretches that ended before the oldest data."""
+        self._spans = [span for span in self._spans if span[1] >= moment_s]
+
+    def _until(self, now_s: int) -> list[Span]:
+        """The stretches up to now: what lies behind it was lived through under a wrong date."""
+        return [(begin, min(end, now_s)) for begin, end in self._spans if begin <= now_s]
+
+    def _add(self, span: Span) -> None:
+        begin, end = span
+        apart = [each for each in self._spans if each[1] < begin or each[0] > end]
+        touching = [each for each in self._spans if each not in apart]
+        whole = (min([begin, *(each[0] for each in touching)]), max([end, *(each[1] for each in touching)]))
+        self._spans = sorted([*apart, whole])[-_MOST_SPANS:]
+
+    def _settle(self, now_s: int) -> None:
+        """Count short stops that are proved by what has been lived behind them."""
+        behind_s = 0
+        later: Span | None = None
+        for span in reversed(self._until(now_s)):
+            if later is not None and later[0] - span[1] <= SHORT_STOP_S and behind_s >= PROVED_AFTER_S:
+                self._add((span[1], later[0]))
+            behind_s += span[1] - span[0]
+            later = span
+
+
+def _is_span(span: object) -> bool:
+    match span:
+        case [int(begin), int(end)]:
+            return begin <= end
+    return False

@@ -1,0 +1,169 @@
+"""The index of the sealed logs spares a start opening all of them, and never says anything else than the files."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from feedback_server.counters import Counters
+from feedback_server.folder import Folder
+from feedback_server.index import Index
+from feedback_server.recovery import inventory, recover
+from feedback_server.shelf import Shelf
+from feedback_wire.log_name import Form, LogName
+from tests.feedback_server.test_retention import NOON_S, a_log, write_logs
+from tests.processes import eventually
+
+MINUTES = range(NOON_S, NOON_S + 50 * 60, 60)
+
+
+@pytest.fixture
+def indexed(tmp_path: Path, lines) -> Path:
+    """A folder of 50 sealed logs, with the index of an orderly stop."""
+    data = tmp_path / "data"
+    write_logs(data, MINUTES, lines())
+    keep_index(data)
+    return data
+
+
+def keep_index(data: Path) -> None:
+    folder = Folder(data)
+    Index(folder, Shelf("fs1", sealed=recover(folder, Counters()).sealed)).close()
+    folder.close()
+
+
+def known(data: Path) -> tuple[int, list[str]]:
+    """How many logs the index spares opening, and the names that it does not know."""
+    folder = Folder(data)
+    sealed, new = inventory(folder)
+    folder.close()
+    return len(sealed), sorted(name for name in new if name[0].isdigit())
+
+
+def found(data: Path) -> dict[str, tuple[int, int]]:
+    """Bytes and records of each log, by name, as a start finds them."""
+    folder = Folder(data)
+    entries = {str(entry.name): (entry.bytes, entry.records) for entry in recover(folder, Counters()).entries}
+    folder.close()
+    return entries
+
+
+def found_without_index(data: Path) -> dict[str, tuple[int, int]]:
+    shutil.rmtree(data / "state")
+    return found(data)
+
+
+def name(begins_s: int, form: Form = Form.JSONL) -> str:
+    return str(LogName(begins_s, "fs1", 0, form))
+
+
+def test_after_an_orderly_stop_the_folder_need_not_even_be_listed(indexed, monkeypatch):
+    monkeypatch.setattr(Folder, "names", lambda _: pytest.fail("the folder was listed"))
+    assert known(indexed) == (50, [])
+
+
+def test_what_has_come_and_gone_since_the_index_was_kept_is_seen(indexed, lines):
+    write_logs(indexed, [MINUTES[-1] + 60], lines(5))
+    (indexed / name(MINUTES[0])).unlink()
+    assert known(indexed) == (49, [name(MINUTES[-1] + 60)])
+    (indexed / name(MINUTES[20])).unlink()
+    write_logs(indexed, [MINUTES[30] + 1], lines(5))
+    assert known(indexed) == (48, [name(MINUTES[30] + 1), name(MINUTES[-1] + 60)])
+    assert found(indexed) == found_without_index(indexed)
+
+
+def test_a_journal_that_was_sealed_after_the_index_was_kept_is_found_once(indexed, journal_bytes):
+    (indexed / name(MINUTES[-1], Form.JOURNAL)).write_bytes(journal_bytes(3))
+    (indexed / name(MINUTES[-1] + 60, Form.JOURNAL)).write_bytes(journal_bytes(3))
+    entries = found(indexed)
+    assert name(MINUTES[-1]) in entries
+    assert name(MINUTES[-1], Form.JOURNAL) not in entries
+    assert not (indexed / name(MINUTES[-1], Form.JOURNAL)).exists()
+    assert entries[name(MINUTES[-1] + 60, Form.JOURNAL)][1] == 3
+
+
+def test_an_index_that_is_damaged_anywhere_is_left_out(indexed, caplog):
+    index = indexed / "state" / "sealed-logs"
+    whole, truth = index.read_bytes(), found(indexed)
+    for at in [*range(0, len(whole), 97), len(whole) - 1]:
+        keep_index(indexed)
+        broken = bytearray(index.read_bytes())
+        broken[at] ^= 1
+        index.write_bytes(broken)
+        assert found(indexed) == truth
+    assert "the sealed logs are counted anew" in caplog.text
+    index.write_bytes(whole[:-1])
+    assert found(indexed) == truth
+
+
+def test_a_file_that_changed_behind_the_index_is_counted_anew_while_the_server_runs(room, indexed, lines):
+    changed = indexed / name(MINUTES[10])
+    with changed.open("r+b") as file:  # the folder does not change by it
+        file.truncate()
+        file.write(a_log(lines(40)))
+    emptied = indexed / name(MINUTES[11])
+    os.truncate(emptied, 0)
+    assert known(indexed) == (50, [])
+    server = room(data=indexed)
+    eventually(lambda: {entry["name"]: entry["records"] for entry in server.logs()}.get(changed.name) == 40)
+    eventually(lambda: emptied.name not in {entry["name"] for entry in server.logs()})
+    assert len(server.logs()) == 49
+    assert "it is counted anew" in server.server.said()
+
+
+def test_a_killed_server_and_a_stopped_one_start_again_with_the_same_catalogue(room, indexed, lines):
+    server = room("--roll-seconds", "1", data=indexed)
+    for _ in range(3):
+        server.post(lines())
+        eventually(lambda: not server.counted("journals"))
+    before = server.logs()
+    server.server.kill()
+    server = room(data=indexed)
+    assert server.logs() == before
+    server.server.stop()
+    assert known(indexed)[0] == len(before)
+    assert room(data=indexed).logs() == before
+
+
+def test_a_catalogue_comes_in_pages_that_follow_each_other(room, indexed, lines):
+    server = room(data=indexed)
+    server.post(lines())
+    whole = server.logs()
+    assert len(whole) == 51
+    pages, after = [], ""
+    while True:
+        answer = server.get(f"/v1/logs?limit=20{after}")
+        page = answer.json
+        pages.append([entry["name"] for entry in page["logs"]])
+        assert ("etag" in answer.headers) is not page.get("more", False), (
+            "nobody waits for a change behind a page that has a next one"
+        )
+        if not page.get("more"):
+            break
+        after = f"&after={pages[-1][-1]}"
+    assert [len(page) for page in pages] == [20, 20, 11]
+    assert [each for page in pages for each in page] == [entry["name"] for entry in whole]
+    for limit in ("0", "200001", "x", "-1", "1e3", ""):
+        assert server.get(f"/v1/logs?limit={limit}").json["reason"] == "bad_limit"
+
+
+def test_an_answer_without_a_limit_is_bounded_and_goes_on_after_its_last_log(monkeypatch, indexed):
+    folder = Folder(indexed)
+    shelf = Shelf("fs1", sealed=recover(folder, Counters()).sealed)
+    folder.close()
+    page, _ = shelf.after("", 30)
+    rest, _ = shelf.after(page.logs[-1].name.stem, 30)
+    assert (len(page.logs), page.more, len(rest.logs), rest.more) == (30, True, 20, False)
+
+
+def test_logs_of_another_name_are_offered_and_told(room, indexed, lines):
+    write_logs(indexed, [NOON_S + 7], lines(), server="old-name")
+    server = room("--name", "fs2", data=indexed)
+    assert len(server.logs()) == 51
+    assert "51 logs (50 of fs1, 1 of old-name) in" in server.server.said()
+    assert "carry another name than fs2" in server.server.said()
+    assert server.counted("foreign_logs") == 51
+    assert "51 logs (50 of fs1, 1 of old-name) carry another name" in server.get("/readyz").body.decode()
+    assert server.get(f"/v1/logs/{name(MINUTES[0])}").status == 200
+    assert room("--name", "fs9", data=indexed.parent / "fresh").get("/readyz").body == b"ready\n"
