@@ -93,6 +93,7 @@ feedback=http://coordinator:8080/v1/feedback
 check "a message without a key is refused (401)" answers 401 monitor "$feedback" "" "" "$message"
 check "a message with the key is taken (202)" answers 202 monitor "$feedback" Authorization "Bearer $SWARMSCOPE_KEY" "$message"
 check "the logs ask for the read token (401)" answers 401 monitor http://feedback-server-1:8090/v1/logs
+check "the coordinator's metrics ask for the read token (401)" answers 401 monitor http://coordinator:8080/metrics
 check "the dashboard's numbers ask for a login (401)" answers 401 monitor http://127.0.0.1:8070/api/v1/summary
 check "the dashboard shows the message within 30 s" within 30 has_taken_one
 check "a prompt ends on a stop" stops_at_its_prompt

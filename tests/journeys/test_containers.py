@@ -100,6 +100,9 @@ def test_what_the_compose_file_starts_brings_a_message_to_the_logs_and_lets_in_w
     reading = f"Bearer {KEYS['SWARMSCOPE_READ_TOKEN']}"
     logs = [log for store in stores for log in json.loads(ask(store, authorization=reading)[1])["logs"]]
     assert [log["records"] for log in logs] == [1]
+    measured = [running[name] + "/metrics" for name in running if name != "monitor"]
+    assert {ask(metrics)[0] for metrics in measured} == {401}, "the coordinator's is on the published address"
+    assert {ask(metrics, authorization=reading)[0] for metrics in measured} == {200}
     known = "Basic " + base64.b64encode(f"alice:{PASSWORD}".encode()).decode()
     taken = "swarmscope_monitor_records_taken_total 1.0"
     eventually(lambda: taken in ask(running["monitor"] + "/metrics", authorization=known)[1].decode())
