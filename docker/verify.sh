@@ -48,7 +48,10 @@ PYTHON
 }
 answers() { [ "$(status "${@:2}")" = "$1" ]; }
 containers() { "$ENGINE" ps --all --quiet --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME"; }
-all_healthy() { for each in $(containers); do [ "$("$ENGINE" inspect --format '{{.State.Health.Status}}' "$each")" = healthy ] || return 1; done; }
+is_healthy() { # Podman leaves the checks to timers of systemd, which not every machine runs
+  if [ "$ENGINE" = podman ]; then podman healthcheck run "$1"; else [ "$(docker inspect --format '{{.State.Health.Status}}' "$1")" = healthy ]; fi
+}
+all_healthy() { for each in $(containers); do is_healthy "$each" || return 1; done; }
 all_ended_by_themselves() { for each in $(containers); do [ "$("$ENGINE" inspect --format '{{.State.ExitCode}}' "$each")" = 0 ] || return 1; done; }
 has_taken_one() {
   "${compose[@]}" exec -T monitor python3 - "alice:$PASSWORD" <<'PYTHON'

@@ -23,7 +23,7 @@ if [ "$("$venv/bin/python" -c "$version" 2>/dev/null)" != "$found" ]; then
   echo "Making $venv with Python $found" >&2
   "$python" -m venv --clear "$venv"
 fi
-echo "Installing Python packages into $venv; a new environment downloads some 200 MB" >&2
+echo "Installing Python packages into $venv; a new one downloads 130 MB for the demo, 240 MB for the tests" >&2
 # pip refuses every file whose hash the locks do not name (make lock). Our own package is linked, with what builds it from a lock too.
 "$venv/bin/python" -m pip install --disable-pip-version-check --require-hashes "${@/#/--requirement=}"
 "$venv/bin/python" -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
