@@ -40,6 +40,13 @@ _GAUGES = (
     ("playback_bytes_per_second", "Bitrate of what is played, mean of the last minute.", "playback_kbps", _BYTES_PER_KBIT),
     ("contribution_ratio", "Upload over download of the last minute.", "contribution_ratio", 1.0),
 )
+# The same of what is known of all records, not of groups.
+_COSTS = (
+    ("duplicate_records", "Copies of known messages, received in the last minute.", "duplicates"),
+    ("conflicting_records", "Records with other content under the number of a known message, of the last minute.", "conflicts"),
+    ("lost_messages", "Messages missing in the last minute, as far as the session can have sent them.", "lost"),
+    ("implausible_messages", "Missing numbers beyond what the session can have sent, of the last minute.", "implausible"),
+)
 
 
 class AudienceFigures(Collector):
@@ -77,6 +84,8 @@ class AudienceFigures(Collector):
         if not self._latest:
             return
         everybody = next(iter(self._latest.values()))
+        for name, meaning, key in _COSTS:
+            yield _gauge(f"swarmscope_{name}", meaning, [], [([], everybody)], key, 1.0)
         for name, meaning, key, factor in _GAUGES:
             yield _gauge(f"swarmscope_{name}", meaning, [], [([], everybody)], key, factor)
             for dimension, summary in self._latest.items():

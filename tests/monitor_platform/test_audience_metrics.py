@@ -73,6 +73,9 @@ def test_gauges_are_the_summarys_numbers_of_the_last_minute_in_base_units(runnin
     assert float(found["swarmscope_peers"]) == last["peers"] == 30
     assert float(found["swarmscope_mos"]) == pytest.approx(last["mos"]["mean"])
     assert float(found["swarmscope_upload_bytes_per_second"]) == pytest.approx(last["upload_kbps"]["mean"] * 125)
+    costs = {"duplicate_records": "duplicates", "conflicting_records": "conflicts"}
+    costs |= {"lost_messages": "lost", "implausible_messages": "implausible"}
+    assert {key: float(found[f"swarmscope_{name}"]) for name, key in costs.items()} == {key: last[key] for key in costs.values()}
     assert float(found["swarmscope_startup_seconds"]) == pytest.approx(last["startup_ms"]["mean"] / 1000)
     for group in last["groups"]:
         name = group["by"]["isp"]
