@@ -17,6 +17,10 @@ MOST_REFUSING = 5000
 """Where they are many; a refused sender is gone in milliseconds, so this is enough for every crowd that a worker can answer."""
 
 
+LEAST_SERVING = 8
+"""With fewer connections a coordinator would refuse nearly all of an audience."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
     """Connections that are served, and how many more may be open only to be refused."""
@@ -33,10 +37,10 @@ def raise_limit() -> int:
 
 
 def places(wanted: int, *, descriptors: int, servers: int) -> Places:
-    """`wanted` connections, or fewer where there are not enough descriptors; OSError if none is left over."""
+    """`wanted` connections, or fewer where there are not enough descriptors; OSError if too few are left over."""
     free = descriptors - RESERVED - 2 * servers  # a batch and a readiness probe each
     serving = min(wanted, free * REFUSING_SHARE // (REFUSING_SHARE + 1))
-    if serving < 1:
-        least = RESERVED + 2 * servers + 2
+    if serving < min(wanted, LEAST_SERVING):
+        least = RESERVED + 2 * servers + LEAST_SERVING + 1
         raise OSError(f"the limit of open files is {descriptors}; a coordinator needs {least}, and one for each connection")
     return Places(serving=serving, refusing=min(free - serving, MOST_REFUSING))

@@ -25,6 +25,7 @@ from coordinator.reception import Reception, Turn, busy
 from coordinator.request_head import HEAD_BYTES, HEAD_END, RequestHead, body_too_large
 from feedback_wire.limits import BATCH_WIRE_BYTES
 from feedback_wire.problem import Problem
+from feedback_wire.request_head import check_head, origin_form, without_upgrade
 from feedback_wire.routes import FEEDBACK
 
 PIPELINED = 64
@@ -40,8 +41,8 @@ TURNED_AWAY_S = 3
 _REQUEST_BYTES = HEAD_BYTES + 2 * BATCH_WIRE_BYTES
 _PATH = FEEDBACK.encode()
 _POST = b"POST"
+_CONNECT = b"CONNECT"
 _BAD_HTTP = Problem(400, "bad_http", "this is no valid HTTP/1.1 request")
-_UPGRADE = Problem(400, "bad_http", "no protocol upgrade is offered here; send the request without one")
 _HEAD_TOO_LARGE = Problem(431, "head_too_large", f"request line and headers may have {HEAD_BYTES} bytes and {HEADERS} headers")
 _TOO_SLOW = Problem(408, "too_slow", "the request did not arrive in time; send it again")
 _TOO_MANY_CONNECTIONS = Problem(503, "too_many_connections", "no further connection is taken now; connect again later")
@@ -93,6 +94,8 @@ class IntakeProtocol(HttpToolsProtocol):
         """What goes before this connection's messages, if no proxy says of a request whom it comes from."""
         self.head: RequestHead | None = None
         self.body: bytes | bytearray = b""
+        self.upgrades = False
+        """The head that was read last asks for another protocol, which is ignored."""
         self.receiving = False
         """Within a request: its first byte has come, its last has not."""
         self.closing = False
@@ -142,12 +145,10 @@ class IntakeProtocol(HttpToolsProtocol):
                 return
         self.alone = True
         try:
-            self.parser.feed_data(data)
+            self._parse(data)
         except httptools.HttpParserError as error:
             end_without_memory(error.__context__)
             self._end_with(_BAD_HTTP)
-        except httptools.HttpParserUpgrade:
-            self._close_after_answers()  # what follows is another protocol, which nobody here speaks
         if self.receiving and not self.closing:
             # Behind the end of another request, what this one's head takes is not known; the next piece will tell.
             self._keep_unfinished(len(data) if self.alone else len(self.body) + 1)
@@ -155,6 +156,21 @@ class IntakeProtocol(HttpToolsProtocol):
             self.reception.heads.learn(data, self.headers, self.head)
         if not self.receiving:
             self.headers = []  # a connection that idles holds nothing of what it said
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser. It stops behind a head that asks for another protocol; the request is served without that wish."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stop:
+                if not self.upgrades or self.closing:
+                    self._close_after_answers()  # a tunnel, which is not offered here
+                    return
+                head = without_upgrade(self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers)
+                data = head + data[stop.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+            else:
+                return
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The sender has said all it has to say; it still gets the answers it is owed."""
@@ -181,6 +197,7 @@ class IntakeProtocol(HttpToolsProtocol):
         self.headers = []
         self.head = None
         self.receiving = True
+        self.upgrades = False
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -200,10 +217,16 @@ class IntakeProtocol(HttpToolsProtocol):
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES:
             self._end_with(_HEAD_TOO_LARGE)
             return
-        if self.url.partition(b"?")[0] != _PATH or self.parser.get_method() != _POST:
-            self._begin_other()
-            return
+        self.upgrades = self.parser.should_upgrade() and self.parser.get_method() != _CONNECT
+        if self.upgrades:
+            return  # `_parse` begins it again
         try:
+            check_head(self.headers, self.parser.get_http_version())
+            if not self.url.startswith(b"/"):
+                self.url = origin_form(self.url)
+            if self.url.partition(b"?")[0] != _PATH or self.parser.get_method() != _POST:
+                self._begin_other()
+                return
             self.head = self.reception.heads.read(self.headers)
         except Problem as problem:
             self._end_with(problem)
@@ -227,6 +250,8 @@ class IntakeProtocol(HttpToolsProtocol):
             self.body += body
 
     def on_message_complete(self) -> None:
+        if self.upgrades:
+            return
         self.receiving = self.alone = False
         if self.closing:
             return
@@ -234,9 +259,6 @@ class IntakeProtocol(HttpToolsProtocol):
             self._release()
         if self.head is None:
             super().on_message_complete()
-            return
-        if not self.body and self.parser.should_upgrade():
-            self._end_with(_UPGRADE)
             return
         turn = Turn(self, self.reception)
         if not self.parser.should_keep_alive():

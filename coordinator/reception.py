@@ -303,7 +303,10 @@ class Reception:
         self._outbox.place(message.peer_id, line, 1, turn)
 
     def _take_many(self, turn: Turn, body: bytes, form: Form, prefix: bytes) -> Work:
-        """Take a batch, a few messages at a time; its turn has one part more than was placed, so that it cannot end before."""
+        """Take a batch, a few messages at a time; its turn has one part more than was placed, so that it cannot end before.
+
+        A message counts as received when it is decided where it goes, or the books would not balance between two slices.
+        """
         try:
             screen(body, form)
             yield None
@@ -311,7 +314,8 @@ class Reception:
         except Problem:
             turn.key.charge(cost(1, body))
             raise
-        self._charge(turn.key, len(raws), cost(len(raws), body))
+        turn.key.messages += len(raws)
+        turn.key.charge(cost(len(raws), body))
         yield None
         lines: list[tuple[str, bytes]] = []
         refusals = []
@@ -322,10 +326,12 @@ class Reception:
                     yield None
                     message = judge(raw)
             except Refused as refused:
+                self.counters.received += 1
                 self._note(refused, turn, raw, prefix)
                 refusals.append(Refusal(index, refused.reason, refused.detail))
                 continue
             if turn.keeps < 1 and not kept(message.peer_id, turn.keeps):
+                self.counters.received += 1
                 self.counters.sampled_out += 1
             else:
                 lines.append((message.peer_id, prefix + one_line(raw)[1:] + b"\n"))
@@ -360,6 +366,7 @@ class Reception:
 
     def _place(self, turn: Turn, lines: list[tuple[str, bytes]]) -> None:
         """Place messages of one request: together, unless they are many or their end hosts belong on several servers."""
+        self.counters.received += len(lines)
         parts = self._outbox.parts(lines)
         turn.parts += len(parts)
         size = sum(len(part) for _, part, _ in parts)

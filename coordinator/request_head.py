@@ -103,6 +103,8 @@ def _form(value: bytes) -> Form:
 
 def _encoding(value: bytes) -> str:
     encoding = value.decode("latin-1").strip().lower() or "identity"
+    if encoding == "x-gzip":  # RFC 9110, section 8.4.1.3
+        return "gzip"
     if encoding not in ("identity", "gzip", "zstd"):
         raise Problem(415, "unsupported_encoding", "the body's Content-Encoding must be identity, gzip or zstd")
     return encoding

@@ -164,6 +164,11 @@ def serve(settings: Settings, listener: socket.socket, place: Place, on_ready: C
         room = places(settings.connections_max, descriptors=descriptors, servers=len(settings.servers))
     except OSError as error:
         sys.exit(f"the coordinator cannot start: {error}")
+    if place.number == 0 and room.serving < settings.connections_max:
+        _log.warning(
+            "connections: at most %d for each worker, not %d; the limit of open files is %d",
+            *(room.serving, settings.connections_max, descriptors),
+        )
     config = _config(lifespan)
     config.load()
     server = _Server(config, stores, tls, on_ready)

@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 from feedback_server.counters import Counters
 from feedback_wire.limits import BATCH_INFLATED_BYTES
 from feedback_wire.problem import Problem
+from feedback_wire.request_head import check_head, origin_form, without_upgrade
 from feedback_wire.routes import PROBLEM
 
 HEAD_S = 10.0
@@ -61,6 +62,8 @@ class Connection(HttpToolsProtocol):
         self._receiving = True
         """Within a request: its first byte is due, its last has not come."""
         self._head_whole = False
+        self._upgrades = False
+        """The head that was read last asks for another protocol, which is ignored."""
         self._piece_ends_another = False
         self._request_bytes = self._head_bytes = 0
         self._ending = False
@@ -98,13 +101,27 @@ class Connection(HttpToolsProtocol):
             return
         self._piece_ends_another = False
         try:
-            self.parser.feed_data(data)
+            self._parse(data)
         except httptools.HttpParserError as error:
             self._end_with(error.__context__ if isinstance(error.__context__, Problem) else _BAD_HTTP)
         except httptools.HttpParserUpgrade:
-            self._answer_no_more()  # what follows is another protocol, which nobody here speaks
+            self._answer_no_more()  # a tunnel, which is not offered here
         else:
             self._weigh(len(data))
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser. It stops behind a head that asks for another protocol; the request is served without that wish."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stop:
+                if not self._upgrades:
+                    raise
+                head = without_upgrade(self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers)
+                data = head + data[stop.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+            else:
+                return
 
     def resume_writing(self) -> None:
         self._taken_s = self.loop.time()
@@ -116,7 +133,7 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if not self._receiving:  # else it is the first, whose time runs already
             self._began_s = self.loop.time()
-        self._receiving, self._head_whole = True, False
+        self._receiving, self._head_whole, self._upgrades = True, False, False
         self._request_bytes = self._head_bytes = 0
         super().on_message_begin()
 
@@ -131,11 +148,17 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= PIPELINED:
             raise Problem(429, "too_many_pipelined", f"wait for answers: at most {PIPELINED} requests may wait on one connection")
-        self._check_framing()
+        self._upgrades = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        if self._upgrades:
+            return  # `_parse` begins it again
+        check_head(self.headers, self.parser.get_http_version())
+        self.url = origin_form(self.url)
         super().on_headers_complete()
         self._head_whole = True
 
     def on_message_complete(self) -> None:
+        if self._upgrades:
+            return
         self._receiving = False
         self._piece_ends_another = True
         super().on_message_complete()
@@ -155,12 +178,6 @@ class Connection(HttpToolsProtocol):
                 self.transport.abort()
         elif self._receiving and not self.flow.read_paused and now_s - self._began_s > (REQUEST_S if self._head_whole else HEAD_S):
             self._end_with(_TOO_SLOW)
-
-    def _check_framing(self) -> None:
-        """The parser also takes `gzip, chunked`, which nobody would undo, and chunks in HTTP/1.0, whose proxies know none."""
-        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
-        if codings and (codings != [b"chunked"] or self.parser.get_http_version() != "1.1"):
-            raise Problem(400, "bad_http", "the only transfer encoding is chunked, in HTTP/1.1")
 
     def _weigh_head(self, size: int) -> None:
         self._head_bytes += size

@@ -39,6 +39,8 @@ _ANSWERS_WITHIN_S = 5
 _TICKS_A_SECOND = 10
 # Kept free for journals, logs that are being sealed, and what Python and uvloop hold open themselves.
 _OWN_FILES = 64
+# For some coordinators, some monitoring platforms, and whoever looks at /metrics.
+_LEAST_CONNECTIONS = 8
 # So much of a download may wait in the kernel unsent: else it would take in megabytes, and a slow reader be noticed minutes late.
 _UNSENT_BYTES = 128 * 1024
 
@@ -46,16 +48,17 @@ _UNSENT_BYTES = 128 * 1024
 def run(settings: Settings, ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; `ready` is told the address. OSError if the folder or the address cannot be had."""
     tls = settings.tls()
+    most = _most_connections()
     listener = _listen(settings.listen)
     folder = Folder(settings.data)
     try:
-        uvloop.run(_serve(settings, folder, listener, tls, ready))
+        uvloop.run(_serve(settings, folder, listener, tls, ready, most))
     finally:
         folder.close()
 
 
 async def _serve(
-    settings: Settings, folder: Folder, listener: socket.socket, tls: Listener | None, ready: Callable[[str], None]
+    settings: Settings, folder: Folder, listener: socket.socket, tls: Listener | None, ready: Callable[[str], None], most: int
 ) -> None:
     counters = Counters()
     found = recover(folder, counters)
@@ -75,7 +78,9 @@ async def _serve(
     writer.start()
     verification.start()
     try:
-        await _HttpServer(room, tls, ready=lambda: ready(_url(listener, secure=tls is not None))).serve(sockets=[listener])
+        await _HttpServer(room, tls, ready=lambda: ready(_url(listener, secure=tls is not None)), most=most).serve(
+            sockets=[listener]
+        )
     finally:
         await asyncio.to_thread(verification.stop)
         await asyncio.to_thread(writer.stop)
@@ -97,7 +102,7 @@ def _tell_foreign(settings: Settings, shelf: Shelf) -> None:
 class _HttpServer(uvicorn.Server):
     """uvicorn, which says when it is ready, sweeps its connections, lets long polls go at the end, and ends with 0 on a signal."""
 
-    def __init__(self, room: Room, tls: Listener | None, *, ready: Callable[[], None]) -> None:
+    def __init__(self, room: Room, tls: Listener | None, *, ready: Callable[[], None], most: int) -> None:
         super().__init__(
             uvicorn.Config(
                 application(room),
@@ -115,7 +120,7 @@ class _HttpServer(uvicorn.Server):
         self._room = room
         self._tls = tls
         self._ready = ready
-        self._most = _most_connections()
+        self._most = most
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._say_concern()
@@ -170,7 +175,13 @@ def _listen(listen: str) -> socket.socket:
 def _most_connections() -> int:
     """A connection may download, which takes a second file descriptor; a journal must be able to begin all the same."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(1, min(MOST_CONNECTIONS, (files - _OWN_FILES) // 2))
+    most = min(MOST_CONNECTIONS, (files - _OWN_FILES) // 2)
+    if most < _LEAST_CONNECTIONS:
+        needed = _OWN_FILES + 2 * _LEAST_CONNECTIONS
+        raise OSError(f"the limit of open files is {files}; a feedback server needs {needed}, better 1024 (ulimit -n 1024)")
+    if most < MOST_CONNECTIONS:
+        log.warning("connections: at most %d, not %d; the limit of open files is %d", most, MOST_CONNECTIONS, files)
+    return most
 
 
 def _url(listener: socket.socket, *, secure: bool) -> str:

@@ -23,7 +23,7 @@ from feedback_wire.openapi import text_of
 from feedback_wire.problem import Problem
 from monitor_platform.access.doors import GuardedBokeh
 from monitor_platform.access.gate import LOGIN, LOGOUT, Gate
-from monitor_platform.access.listener import Listener
+from monitor_platform.access.listener import Listener, limits_here
 from monitor_platform.access.login import LoginHandler, LogoutHandler
 from monitor_platform.api import TextHandler
 from monitor_platform.dashboard.document import ASSETS_FOLDER, build
@@ -96,7 +96,7 @@ class Website(BaseServer):
             transforms=[GZipContentEncoding, _SecurityHeaders],
             default_handler_class=MissingHandler,
         )
-        self.listener = Listener(self.guarded, tls=tls.listener)
+        self.listener = Listener(self.guarded, tls=tls.listener, limits=limits_here())
         self.guarded.admit = self.listener.admit
         self.guarded.check = _check_address
         self.listener.add_sockets(sockets)

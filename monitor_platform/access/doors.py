@@ -1,9 +1,11 @@
 """Bokeh's application behind the gate: no handler, Bokeh's own included, is even made before the gate has said yes."""
 
 import logging
+import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import cache
 from traceback import walk_tb
 from typing import Any, cast
 from urllib.parse import quote
@@ -18,8 +20,10 @@ from bokeh.server.views.ws import WSHandler
 from bokeh.util.token import check_token_signature, get_token_payload
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, HTTPServerRequest, RequestStartLine, ResponseStartLine
 from tornado.web import ErrorHandler, RequestHandler
+from tornado.websocket import WebSocketHandler
 
 from feedback_wire.problem import Problem
+from feedback_wire.request_head import origin_form
 from monitor_platform.access.gate import LOGIN, ComeLater, Gate, Visitor
 from monitor_platform.access.origins import host_of
 from monitor_platform.access.plain_page import refuse, wants_page
@@ -52,6 +56,7 @@ class GuardedBokeh(BokehTornado):
         super().__init__(pages, **settings)
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: object) -> Any:  # noqa: ANN401 - a type that Tornado keeps to itself
+        _take_absolute_form(request)
         find = super().find_handler
         return _Asked(self, request, lambda: find(request, **kwargs))
 
@@ -65,7 +70,7 @@ class GuardedBokeh(BokehTornado):
     ) -> Any:  # noqa: ANN401 - as above
         if issubclass(target_class, NOT_OFFERED):
             return super().get_handler_delegate(request, ErrorHandler, {"status_code": 404})
-        target = GuardedSocket if target_class is WSHandler else target_class
+        target = GuardedSocket if target_class is WSHandler else _with_head(target_class)  # type: ignore[arg-type]
         return super().get_handler_delegate(request, target, target_kwargs, path_args, path_kwargs)
 
     def refused(self, request: HTTPServerRequest, problem: Problem) -> HTTPMessageDelegate:
@@ -76,6 +81,23 @@ class GuardedBokeh(BokehTornado):
         for socket, visitor in list(self.sockets.items()):
             if not self.gate.stays(visitor):
                 socket.close(GONE, "log in again")
+
+
+@cache
+def _with_head(handler: type[RequestHandler]) -> type[RequestHandler]:
+    """The handler, which answers HEAD as GET; Tornado leaves the body out (RFC 9110, section 9.3.2)."""
+    if issubclass(handler, WebSocketHandler) or handler.head is not RequestHandler.head:
+        return handler
+    return type(handler.__name__, (handler,), {"head": handler.get, "__module__": handler.__module__})
+
+
+def _take_absolute_form(request: HTTPServerRequest) -> None:
+    """`GET http://host/path` asks for /path of that host, whatever the Host header says (RFC 9112, section 3.2.2)."""
+    asked = request.uri or ""
+    plain = origin_form(asked.encode("latin-1", "replace")).decode("latin-1")
+    if plain != asked:
+        request.host = re.split("[/?#]", asked.partition("//")[2])[0]
+        request.uri, request.path = plain, plain.partition("?")[0]
 
 
 class _Asked(HTTPMessageDelegate):

@@ -4,13 +4,24 @@ When all places are taken, somebody who has not been let in yet goes, the longes
 nothing is pushed out by those who do say something.
 """
 
+import logging
+import resource
 import ssl
 from collections import Counter
 from dataclasses import dataclass
 
 from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPInputError
 from tornado.iostream import IOStream
 from tornado.web import Application
+
+log = logging.getLogger(__name__)
+
+OWN_FILES = 128
+"""Kept for logs, the history, and what the libraries hold open themselves."""
+
+LEAST_CONNECTIONS = 16
+"""A page in a browser takes up to seven."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +38,19 @@ class Limits:
     """A login is all that is ever sent to us."""
     stuck_s: float = 60.0
     """So long something may wait to be read by the other end, without a moment in which it has caught up."""
+
+
+def limits_here() -> Limits:
+    """The published limits, with fewer connections where fewer files may be open; OSError where too few are left."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    usual = Limits()
+    connections = min(usual.connections, files - OWN_FILES)
+    if connections < LEAST_CONNECTIONS:
+        needed = OWN_FILES + LEAST_CONNECTIONS
+        raise OSError(f"the limit of open files is {files}; a monitoring platform needs {needed}, better 1024 (ulimit -n 1024)")
+    if connections < usual.connections:
+        log.warning("connections: at most %d, not %d; the limit of open files is %d", connections, usual.connections, files)
+    return Limits(connections=connections)
 
 
 class Listener(HTTPServer):
@@ -55,6 +79,7 @@ class Listener(HTTPServer):
             stream.close()
             return
         self._strangers[stream] = None
+        _refuse_bare_line_feeds(stream)
         super().handle_stream(stream, address)
 
     def admit(self, stream: IOStream | None) -> None:
@@ -83,3 +108,16 @@ class Listener(HTTPServer):
     def _forget_closed(self) -> None:
         self._strangers = {stream: since for stream, since in self._strangers.items() if not stream.closed()}
         self._admitted = {stream: since for stream, since in self._admitted.items() if not stream.closed()}
+
+
+def _refuse_bare_line_feeds(stream: IOStream) -> None:
+    """Lines of a head end with CR LF, for the other servers as well: two who disagree on that are how requests are smuggled."""
+    read = stream.read_until_regex
+
+    async def strict(regex: bytes, max_bytes: int | None = None) -> bytes:
+        head = await read(regex, max_bytes)
+        if head.count(b"\n") != head.count(b"\r\n"):
+            raise HTTPInputError("a line of the head does not end with CR LF")
+        return head
+
+    stream.read_until_regex = strict  # type: ignore[method-assign]

@@ -101,7 +101,7 @@ def test_only_who_has_a_key_is_heard(coordinators, receiver, message):
         assert (status, headers["www-authenticate"]) == (401, "Bearer")
     assert coordinator.post(body)[0] == 401
     assert set(receiver.tokens) == {"Bearer secret"}
-    assert coordinator.request("GET", "/metrics")[0] == 200
+    assert coordinator.request("GET", "/healthz")[0] == 200
     assert not any(secret in coordinator.log.read_text() for secret in ("one", "two", "secret"))
 
 
