@@ -4,8 +4,11 @@ Every part of a record may be missing. A part that is there and has another type
 unreadable (`Misshapen`): what else stands in such a record cannot be trusted either.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import isfinite
+from typing import Any
+
+from geoip2.models import City
 
 from monitor_platform.geo.fixes import Fix
 from monitor_platform.geo.isps import isp_name
@@ -27,12 +30,21 @@ class Misshapen(ValueError):  # noqa: N818 - it reads as what it says
 
 
 def nested_fix(record: Record) -> Fix:
-    """A record in MaxMind's City layout, which Enterprise databases have as well; names are the English ones."""
+    """A record in MaxMind's City layout, which Enterprise databases have as well; names are the English ones.
+
+    geoip2 reads the layout and checks no types, so they are checked before.
+    """
+    country, city, location = (_map(record, name) for name in ("country", "city", "location"))
+    subdivisions = _maps(record, "subdivisions")
+    _text(country, "iso_code")
+    for place in (city, *subdivisions):
+        _text(_map(place, "names"), "en")
+    found = City(["en"], country=country, city=city, subdivisions=subdivisions)
     return Fix(
-        country=_text(_map(record, "country"), "iso_code"),
-        subdivisions=tuple(name for part in _maps(record, "subdivisions") if (name := _english(part))),
-        city=_english(_map(record, "city")),
-        point=_point(_map(record, "location")),
+        country=found.country.iso_code or "",
+        subdivisions=tuple(part.name for part in found.subdivisions if part.name),
+        city=found.city.name or "",
+        point=_point(location),
     )
 
 
@@ -62,14 +74,14 @@ def says_which(isp: str) -> bool:
     return isp != UNKNOWN_ISP
 
 
-def _map(record: Record, name: str) -> Record:
+def _map(record: Record, name: str) -> dict[str, Any]:
     value = record.get(name, {})
     if not isinstance(value, dict):
         raise Misshapen(f"its {name} is {_kind(value)} and not a map")
     return value
 
 
-def _maps(record: Record, name: str) -> Sequence[Record]:
+def _maps(record: Record, name: str) -> list[dict[str, Any]]:
     value = record.get(name, [])
     if not isinstance(value, list) or not all(isinstance(part, dict) for part in value):
         raise Misshapen(f"its {name} are no array of maps")
@@ -83,10 +95,6 @@ def _text(record: Record, name: str) -> str:
     if len(value) > LONGEST_TEXT:
         raise Misshapen(f"its {name} has {len(value):,} characters; at most {LONGEST_TEXT} are read")
     return value
-
-
-def _english(part: Record) -> str:
-    return _text(_map(part, "names"), "en")
 
 
 def _point(record: Record) -> LonLat | None:
