@@ -14,9 +14,9 @@ def plain(text: str) -> str:
     return text if text.isprintable() else "".join(map(_seen, text))
 
 
-def plain_json(value: object) -> str:
-    """`value` as JSON that means the same and holds no character that cannot be seen."""
-    return _OUTSIDE_ASCII.sub(_escaped, json.dumps(value, indent=2, ensure_ascii=False))
+def plain_json(value: object, *, indent: int | None = 2) -> str:
+    """`value` as JSON that means the same and holds no character that cannot be seen; in one line without `indent`."""
+    return _OUTSIDE_ASCII.sub(_escaped, json.dumps(value, indent=indent, ensure_ascii=False))
 
 
 def _escaped(found: Match[str]) -> str:

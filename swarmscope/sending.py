@@ -1,18 +1,19 @@
 """Feedback messages sent to a coordinator by a command: batches, one after the other, until each is taken or refused.
 
-A coordinator judges them as those of any end host. Sending a message twice does no harm: every (session_id, seq) counts once.
+A coordinator judges them as those of any end host, and its answers are understood as the SDK understands them: nothing but its own
+words counts. Sending a message twice does no harm: every (session_id, seq) counts once.
 """
 
 import http.client
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from endhost_sdk.request import Outcome, understand
+from endhost_sdk.transport import Answer
 from feedback_wire.routes import FEEDBACK, NDJSON, bearer
 
 BATCH_BYTES = 512 * 1024
@@ -51,33 +52,31 @@ class Sender:
         self._headers = {"content-type": NDJSON} | ({"authorization": bearer(key)} if key else {})
 
     def send(self, lines: Sequence[bytes], ip: str, tally: Tally) -> None:
-        """Send one batch, as often as the coordinator asks for it."""
+        """Send one batch, as often as the coordinator asks for it; ValueError for an answer that decides nothing."""
         # Believed by a coordinator that counts this machine among its trusted proxies; else the records have our address.
         headers = self._headers | ({"x-forwarded-for": ip} if ip else {})
         give_up_s = time.monotonic() + PATIENCE_S
         while True:
-            status, retry_after_s, answer = self._ask(b"\n".join(lines), headers)
-            if status not in (429, 503) or time.monotonic() > give_up_s:
+            answer = self._ask(b"\n".join(lines), headers)
+            if answer.status not in (429, 503) or time.monotonic() > give_up_s:
                 break
-            time.sleep(retry_after_s)
-        refused = answer.get("refused", ())
-        if status == 400 and len(lines) == 1:
-            refused = (answer,)
-        elif status != 202 and answer.get("reason") != "all_refused":
-            raise ValueError(f"the coordinator answered {status}: {answer.get('detail', 'nothing that is known here')}")
-        tally.refused.update(each["reason"] for each in refused)
-        tally.taken += len(lines) - len(refused)
+            asked_s = answer.retry_after or ""
+            time.sleep(float(asked_s) if asked_s.isdecimal() else 1.0)
+        verdict = understand(answer, len(lines))
+        if verdict.outcome not in (Outcome.ACCEPTED, Outcome.REFUSED):
+            raise ValueError(f"the coordinator answered {answer.status}: {verdict.detail}")
+        tally.refused.update(verdict.refused_for)
+        tally.taken += len(lines) - verdict.refused_for.total()
 
-    def _ask(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, float, dict[str, Any]]:
+    def _ask(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         self._connection.request("POST", self._path, body, dict(headers))
         answer = self._connection.getresponse()
-        content = answer.read()
-        retry_after = answer.getheader("retry-after", "1")
-        try:
-            told = json.loads(content)
-        except (ValueError, RecursionError):
-            told = {}
-        return answer.status, float(retry_after) if retry_after.isdigit() else 1.0, told if isinstance(told, dict) else {}
+        return Answer(
+            status=answer.status,
+            body=answer.read(),
+            retry_after=answer.getheader("retry-after", ""),
+            content_type=answer.getheader("content-type", ""),
+        )
 
 
 def batches(lines: Sequence[bytes]) -> Iterator[list[bytes]]:

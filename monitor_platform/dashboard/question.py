@@ -37,6 +37,9 @@ OWN = "p."
 REPLAY = "replay"
 """The word `p.replay` in the address: the end of the time range is a clock, and what comes after it is not known yet."""
 
+EARLIEST_MS = 10**11
+"""March 1973: an earlier time in an address is nearly always one in seconds, and is left out."""
+
 LONGEST_QUERY = 4096
 MINUTES = (5, 15, 30, 60)
 DEFAULT_MINUTES = 15
@@ -192,4 +195,5 @@ def _span(said: Mapping[str, str]) -> Span | None:
     begin, end = said.get("from", ""), said.get("to", "")
     if not (begin.isascii() and begin.isdecimal() and end.isascii() and end.isdecimal()):
         return None
-    return Span(int(begin), int(end)) if int(begin) < int(end) < 2**53 else None
+    # What was meant in seconds would show a page of 1970 without a word.
+    return Span(int(begin), int(end)) if EARLIEST_MS <= int(begin) < int(end) < 2**53 else None

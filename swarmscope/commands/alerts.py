@@ -1,6 +1,5 @@
 """`swarmscope alerts`: what the rules would have said of recorded logs."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from cyclopts import App, Parameter
 from monitor_platform.placing import Placing
 from monitor_platform.scoring import Scoring
 from swarmscope.commands import end_over, or_defaults, refuse
-from swarmscope.plain_text import plain
+from swarmscope.plain_text import plain, plain_json
 from swarmscope.streams import print_data
 
 if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
@@ -80,9 +79,9 @@ def _print(told: "Told", as_json: bool) -> None:
 
     if as_json:
         print_data()
-        print(json.dumps(facts_of(told.alert, told.evidence), ensure_ascii=False))
+        print(plain_json(facts_of(told.alert, told.evidence), indent=None))
         return
     alert = told.alert
     moment = clock(alert.began_ms if alert.ended_ms is None else alert.ended_ms)
-    print(f"{moment}  {'over' if alert.ended_ms is not None else alert.rule.severity:<8}  {title(alert)}")
-    print(f"{'':22}{'':8}  {sentence(alert, told.evidence)}")
+    print(f"{moment}  {'over' if alert.ended_ms is not None else alert.rule.severity:<8}  {plain(title(alert))}")
+    print(f"{'':22}{'':8}  {plain(sentence(alert, told.evidence))}")

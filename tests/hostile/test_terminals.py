@@ -33,6 +33,14 @@ def said(*arguments: str) -> str:
     return (done.stdout + done.stderr).decode()
 
 
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("rules") / "rules.toml"
+    rule = '[[rule]]\nname = "few"\nmeasure = "peers"\nbelow = 1e6\nby = "channel"\nfor_minutes = 1\nleast_sessions = 1\n'
+    path.write_text(rule, encoding="utf-8")
+    return path
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -40,11 +48,14 @@ def said(*arguments: str) -> str:
         ("analyze", "FOLDER", "--by", "channel,isp", "--json"),
         ("analyze", "FOLDER", "--by", "extra." + OBEYED[0]),
         ("logs", "verify", "FOLDER"),
+        ("alerts", "test", "RULES", "FOLDER"),
+        ("alerts", "test", "RULES", "FOLDER", "--json"),
     ],
-    ids=["table", "JSON", "title", "verify"],
+    ids=["table", "JSON", "title", "verify", "alerts", "alerts as JSON"],
 )
-def test_nothing_that_a_terminal_obeys_is_printed(folder: Path, arguments: tuple[str, ...]):
-    text = said(*(str(folder) if argument == "FOLDER" else argument for argument in arguments))
+def test_nothing_that_a_terminal_obeys_is_printed(folder: Path, rules: Path, arguments: tuple[str, ...]):
+    named = {"FOLDER": str(folder), "RULES": str(rules)}
+    text = said(*(named.get(argument, argument) for argument in arguments))
     assert text
     assert [character for character in text if not character.isprintable() and character != "\n"] == []
 

@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -318,6 +320,49 @@ def test_what_is_sent_to_a_coordinator_keeps_its_own_time_beside_the_time_of_rec
     assert [each["sent_ms"] for each in said] == [each["extra"]["original_ms"] for each in said]
     assert [each["sent_ms"] for each in said] == [1585353600000, 1585353630000, 1585353660000]
     assert all(each["received_ms"] >= begun_ms - 1000 for each in said)
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    """Answers every request itself, with a page of its own."""
+
+    server: "_Way"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.asked += 1
+        self.send_response(self.server.status)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"" if self.server.status == 204 else b"<html>no</html>")
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+class _Way(ThreadingHTTPServer):
+    status = 0
+    asked = 0
+
+
+@pytest.fixture
+def way():
+    server = _Way(("127.0.0.1", 0), _Proxy)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("status", [200, 204, 302, 400, 404, 409, 413])
+def test_an_answer_that_is_not_a_coordinators_ends_the_import_with_what_it_was(tmp_path, way, status):
+    """A proxy's bare answer is no refusal of a row, and no promise that it is stored."""
+    way.status = status
+    (tmp_path / "a.csv").write_text(f"received_ms,session_id\n{BEGIN_MS},s\n", encoding="utf-8")
+    done = swarmscope("import", tmp_path / "a.csv", "--coordinator", f"http://127.0.0.1:{way.server_port}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"the coordinator answered {status}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert way.asked == 1
 
 
 def test_every_field_of_a_record_can_be_mapped(tmp_path):

@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor_platform.dashboard.question import COLOURING, MINUTES, MOST_SERIES, SERIES, Question
+from monitor_platform.dashboard.question import COLOURING, EARLIEST_MS, MINUTES, MOST_SERIES, SERIES, Question
 from monitor_platform.measures.selection import Span
 
 names = st.text(min_size=1, max_size=60)
-spans = st.tuples(st.integers(0, 10**13), st.integers(1, 10**9)).map(lambda pair: Span(pair[0], pair[0] + pair[1]))
+spans = st.tuples(st.integers(EARLIEST_MS, 10**13), st.integers(1, 10**9)).map(lambda pair: Span(pair[0], pair[0] + pair[1]))
 questions = st.builds(
     Question,
     measure=st.sampled_from((*COLOURING, "extra.rtt_ms", "extra.,")),
@@ -35,6 +35,11 @@ def test_so_does_one_with_minutes(minutes):
 @given(st.text(max_size=300))
 def test_any_address_is_answered(query):
     Question.parse(query).query()
+
+
+def test_times_in_seconds_are_left_out():
+    assert Question.parse("from=1700000000&to=1700003600").span is None
+    assert Question.parse("from=1700000000000&to=1700003600000").span == Span(1700000000000, 1700003600000)
 
 
 def test_what_makes_no_sense_is_left_out():
