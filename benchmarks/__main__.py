@@ -10,6 +10,7 @@ BENCHMARKS = {
     "display_delay": "from sent_ms to the dashboard, with a 1 s poll",
     "sdk_update": "what update() costs an app, beside a log line and a histogram",
     "analyze": "recorded logs, beside a query written by hand for DuckDB",
+    "many_logs": "a feedback server with 2.6 million logs: its start, a page of its catalogue",
     "history": "the table of days, beside a query written by hand over the logs",
     "names": "what names that senders make up cost the platform, beside those of an audience",
     "dashboard": "how old a picture is in the browser, how long filters take, what fifty viewers cost",

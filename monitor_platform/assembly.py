@@ -4,6 +4,7 @@ Whatever is opened here is closed, last first, when `opened` is left. In static 
 """
 
 import logging
+import tempfile
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import ExitStack, closing
@@ -55,12 +56,14 @@ def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStac
 
     Also what is to run beside the server, until it ends.
     """
+    mirror = _mirror(settings, opened)
+    _use_scratch(settings, mirror)
     locator = opened.enter_context(locator_for(settings))
     models = models_of(settings)
     kept = last_minutes(settings.static, settings.keep_minutes) if settings.history is not None and not settings.live else None
     table = opened.enter_context(closing(_table(settings, locator, models, kept)))
     _tell_damages(table)
-    feed = _feed(settings, table, tls, opened)
+    feed = _feed(settings, table, tls, mirror)
     history = _history(settings, locator, mos_of(models), opened)
     begins_ms = kept.from_ms if kept is not None else 0
     watch = Watch(table, feed, period_s=settings.period, poll_s=settings.poll_seconds, begins_ms=begins_ms)
@@ -160,12 +163,36 @@ def _tell_damages(table: FeedbackTable) -> None:
         log.warning("%s", warning)
 
 
-def _feed(settings: Settings, table: FeedbackTable, tls: Tls, opened: ExitStack) -> Feed | None:
-    """The feed, which owns its mirror from here on."""
+def _mirror(settings: Settings, opened: ExitStack) -> Mirror | None:
+    """The mirror, owned from here on; None in static mode."""
     if not settings.live:
         return None
     mirror = Mirror(settings.mirror)
     opened.enter_context(mirror.owned())
+    return mirror
+
+
+def _use_scratch(settings: Settings, mirror: Mirror | None) -> None:
+    """Put temporary files into a folder that was given: the system's may be missing, full or read-only. OSError if there is none.
+
+    Set for the whole process, because libraries make temporary files too.
+    """
+    if mirror is not None:
+        tempfile.tempdir = str(mirror.scratch)
+    elif settings.history is not None:
+        settings.history.mkdir(parents=True, exist_ok=True)
+        tempfile.tempdir = str(settings.history)
+    try:
+        with tempfile.TemporaryFile():
+            pass
+    except OSError as error:
+        raise OSError(f"no temporary file can be made in {tempfile.tempdir or 'TMPDIR or /tmp'}: {error.strerror}") from error
+
+
+def _feed(settings: Settings, table: FeedbackTable, tls: Tls, mirror: Mirror | None) -> Feed | None:
+    """The feed into `mirror`; None without one."""
+    if mirror is None:
+        return None
     return Feed(
         settings.feedback_server,
         settings.read_token,

@@ -23,6 +23,7 @@ _FEED_COUNTERS = (
     ("conflicts_dropped", "Records with other content under a number that the table had already."),
     ("damaged_frames", "Stretches that are no whole frame."),
     ("implausible_clocks", "Records left out of the display delay because their end host's clock cannot be right."),
+    ("logs_skipped", "Logs that a feedback server lists and that are not taken."),
     ("refetches", "Logs fetched again because of damage."),
 )
 
@@ -112,6 +113,9 @@ def _of_feed(feed: Feed) -> Iterator[Metric]:
         ahead.add_metric([server.url], server.ahead_ms / 1000)
         behind.add_metric([server.url], server.behind_bytes)
         failing.add_metric([server.url], server.failures)
+    yield GaugeMetricFamily(
+        "swarmscope_monitor_mirror_usable", "0 while the mirror cannot be read or written.", float(status.mirror_error is None)
+    )
     yield behind
     yield failing
     yield ahead

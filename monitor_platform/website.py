@@ -158,7 +158,9 @@ def patterns(settings: Settings, gate: Gate, feed: Feed | None, figures: Figures
 
 
 def _readiness(feed: Feed | None) -> bytes:
-    """Problem (503) while what the pages show is not yet what is recorded."""
+    """Problem (503) while the pages cannot show what is recorded."""
     if feed is not None and feed.status().reading_back:
         raise Problem(503, "reading_back", "the mirror is being read back; pages show a part of the records until that is done")
+    if feed is not None and (error := feed.status().mirror_error) is not None:
+        raise Problem(503, "mirror_unusable", error)
     return b"ready\n"

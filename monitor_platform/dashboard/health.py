@@ -110,7 +110,9 @@ def _servers(watch: Watch) -> list[dict[str, Any]]:
         return []
     answering = sum(server.last_success_ms is not None and not server.failures for server in status.servers)
     behind = sum(server.behind_bytes for server in status.servers)
+    mirror = [_figure("Mirror", "fails", status.mirror_error, wrong=True)] if status.mirror_error is not None else []
     return [
+        *mirror,
         _figure(
             "Feedback servers",
             f"{answering} of {len(status.servers)} answer",

@@ -101,13 +101,17 @@ _MEANINGS = {
     "unreadable_records": "Lines of undamaged frames that are no log record",
     "damaged_frames": "Stretches that are no whole frame",
     "implausible_clocks": "Records of end hosts whose clock cannot be right; the delay leaves them out",
+    "logs_skipped": "Logs that a feedback server lists and that are not taken",
     "refetches": "Logs fetched again because of damage",
 }
 
 
 def _servers(watch: Watch) -> list[list[str]]:
     status = watch.status()
-    return [] if status is None else [_server(server) for server in status.servers]
+    if status is None:
+        return []
+    mirror = [] if status.mirror_error is None else [["mirror", "this machine", "fails", "", "", "", "", "", status.mirror_error]]
+    return mirror + [_server(server) for server in status.servers]
 
 
 def _server(server: ServerStatus) -> list[str]:
@@ -128,5 +132,5 @@ def _server(server: ServerStatus) -> list[str]:
         f"{counts.records_taken:,}",
         f"{counts.duplicates_dropped:,}",
         f"{counts.damaged_frames:,}",
-        server.error or "",
+        "; ".join(filter(None, (server.error, server.skipped))),
     ]

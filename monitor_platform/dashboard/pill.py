@@ -25,6 +25,8 @@ def static_pill() -> Pill:
 
 def live_pill(status: FeedStatus, delay: Delay | None, *, page_ms: float, now_ms: int, poll_s: float) -> Pill:
     """For a running feed: the delay if all is well, else what is not; `page_ms` passes from the table to the pages."""
+    if status.mirror_error is not None:
+        return {"kind": "stale", "title": "Stale", "text": "the mirror on this machine fails", "hint": status.mirror_error}
     silent = [server for server in status.servers if silence_s(server, now_ms) > _allowed_s(poll_s)]
     if silent:
         return _stale(silent, status.servers, now_ms)

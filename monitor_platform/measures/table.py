@@ -4,6 +4,8 @@ A message is `(session_id, seq)`. Of several copies the one that was received fi
 and every number from it, is the same for one file or many, in any order, live or recorded.
 """
 
+import secrets
+import tempfile
 import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -46,6 +48,17 @@ class DamagedLog:
         return f"{self.source}, byte {self.damage.offset}: {self.damage.reason} ({self.damage.size} bytes)"
 
 
+def _spills() -> str:
+    """Where DuckDB puts what does not fit into memory; empty (nowhere) if there is no folder for temporary files.
+
+    Its own choice is the working directory, which may be read-only.
+    """
+    try:
+        return str(Path(tempfile.gettempdir()) / f"swarmscope-{secrets.token_hex(8)}")
+    except FileNotFoundError:
+        return ""
+
+
 class FeedbackTable:
     """An in-memory DuckDB table `feedback`: the record's fields, `extra`, where the peer is, and the MOS of each message.
 
@@ -63,7 +76,8 @@ class FeedbackTable:
         self.locator = locator
         self._edition = locator.edition
         # What DuckDB needs is compiled in; nothing is ever fetched. Order means nothing here and costs memory.
-        self._root = duckdb.connect(config=dict.fromkeys(_SWITCHED_OFF, False))
+        config: dict[str, str | bool | int | float | list[str]] = dict.fromkeys(_SWITCHED_OFF, False)
+        self._root = duckdb.connect(config=config | {"temp_directory": _spills()})
         self._root.execute("ATTACH ':memory:' AS store (COMPRESS)")
         self._writer = self.cursor()
         self._writer.execute(self._schema())

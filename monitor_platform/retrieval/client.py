@@ -13,11 +13,14 @@ import orjson
 from yarl import URL
 
 from feedback_wire import routes
-from feedback_wire.catalogue import Catalogue
+from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import SERVER_NAME, LogName
 
 CATALOGUE_BYTES = 32 * 2**20
-"""About 100 bytes a log: half a year of minutes."""
+"""What an answer without pages may take, by a feedback server of before there were any: half a year of minutes."""
+
+PAGE_LOGS = 1000
+"""Logs asked for at once: about 100 kB, which are read in 10 ms, and the event loop is the dashboard's too."""
 
 LOG_BYTES = 512 * 2**20
 """A larger log is taken for a lie: it is verified in memory, and a feedback server begins a new part at 64 MiB."""
@@ -41,11 +44,22 @@ class Gone(Unusable):
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """An entry of a catalogue that is not taken, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
-    """A catalogue and the tag under which the server knows it."""
+    """What can be used of a page of the catalogue, the tag under which the server knows it, and what cannot be used."""
 
     catalogue: Catalogue
     tag: str | None
+    skipped: tuple[Skipped, ...] = ()
+    last: LogName | None = None
+    """The last log of the page, be it usable or not: what the next page is asked for after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +87,18 @@ class Client:
     token: str
 
     async def catalogue(
-        self, *, after: LogName | None, wait_s: int, unless: str | None, date: Callable[[str | None], None] = lambda _date: None
+        self,
+        *,
+        after: LogName | None,
+        wait_s: int = 0,
+        unless: str | None = None,
+        date: Callable[[str | None], None] = lambda _date: None,
     ) -> Listing | None:
-        """The logs behind `after`; None if they are still those of the tag `unless` when `wait_s` whole seconds have passed.
+        """A page of the logs behind `after`; None if they are still those of the tag `unless` after `wait_s` whole seconds.
 
         `date` is called with the answer's `Date`, as soon as its head is here.
         """
-        query = {} if after is None else {"after": str(after)}
+        query = {"limit": str(PAGE_LOGS)} | ({} if after is None else {"after": str(after)})
         headers = {} if unless is None else {"If-None-Match": unless}
         if unless is not None:
             query["wait"] = str(wait_s)
@@ -90,7 +109,19 @@ class Client:
                 return None
             await _expect(answer, 200)
             body = await _bounded(answer, CATALOGUE_BYTES)
-            return Listing(_catalogue(body), answer.headers.get("ETag"))
+            return _listing(body, answer.headers.get("ETag"))
+
+    async def latest(self) -> LogEntry | None:
+        """The newest log; None if there is none."""
+        async with self._get(routes.LATEST_LOG, headers={}) as answer:
+            if answer.status == 404:
+                return None
+            await _expect(answer, 200)
+            body = await _bounded(answer, COMPLAINT_BYTES)
+        try:
+            return LogEntry.from_json(orjson.loads(body))
+        except ValueError as error:
+            raise Unusable(f"the newest log cannot be read: {error}") from error
 
     async def piece(self, name: LogName, start: int, stop: int, *, tag: str | None = None) -> Piece:
         """The bytes [start, stop) of a log; Unusable if it is no longer the log that `tag` named."""
@@ -157,16 +188,40 @@ async def _bounded(answer: aiohttp.ClientResponse, limit: int) -> bytes:
     return bytes(body)
 
 
-def _catalogue(body: bytes) -> Catalogue:
+def _listing(body: bytes, tag: str | None) -> Listing:
+    """A page as far as it can be used: one entry that cannot be must not hide all others."""
     try:
-        catalogue = Catalogue.from_json(orjson.loads(body))
+        match orjson.loads(body):
+            case {"server": str(server), "logs": list(logs), **rest}:
+                pass
+            case _:
+                raise ValueError("a catalogue is an object with a 'server' and a list of 'logs'")
     except ValueError as error:
         raise Unusable(f"the catalogue cannot be read: {error}") from error
-    if SERVER_NAME.fullmatch(catalogue.server) is None:
-        raise Unusable(f"the server calls itself {catalogue.server[:40]!r}, which is no server name")
-    for entry in catalogue.logs:
-        if entry.name.server != catalogue.server:
-            raise Unusable(f"{catalogue.server} lists {entry.name}, a log of another server")
-        if entry.bytes > LOG_BYTES or (entry.sealed and not entry.bytes):
-            raise Unusable(f"{entry.name} has {entry.bytes} bytes, it says; a log has 1 to {LOG_BYTES}")
-    return catalogue
+    if SERVER_NAME.fullmatch(server) is None:
+        raise Unusable(f"the server calls itself {server[:40]!r}, which is no server name")
+    entries = [_entry(log) for log in logs]
+    usable = tuple(entry for entry in entries if isinstance(entry, LogEntry))
+    skipped = tuple(entry for entry in entries if isinstance(entry, Skipped))
+    last = max(filter(None, map(_name, entries)), key=lambda name: name.stem, default=None)
+    more = rest.get("more") is True and last is not None
+    return Listing(Catalogue(server=server, logs=usable, more=more), tag, skipped, last)
+
+
+def _name(entry: LogEntry | Skipped) -> LogName | None:
+    try:
+        return entry.name if isinstance(entry, LogEntry) else LogName.parse(entry.name)
+    except ValueError:
+        return None
+
+
+def _entry(log: object) -> LogEntry | Skipped:
+    try:
+        entry = LogEntry.from_json(log)
+    except ValueError:
+        return Skipped(str(log)[:100], "is no log that this version knows")
+    if entry.bytes > LOG_BYTES:
+        return Skipped(str(entry.name), f"has more than {LOG_BYTES // 2**20} MiB")
+    if entry.sealed and not entry.bytes:
+        return Skipped(str(entry.name), "is empty")
+    return entry

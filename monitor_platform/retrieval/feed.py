@@ -72,6 +72,7 @@ class Feed:
             servers=servers,
             reading_back=self._reading_back,
             counts=sum((server.counts for server in servers), self._read_back_counts),
+            mirror_error=next((source.mirror_error for source in self._sources if source.mirror_error), None),
         )
 
     def delay(self) -> tuple[float, float, int] | None:
@@ -80,7 +81,10 @@ class Feed:
 
     def _shared(self, worker: Executor) -> Shared:
         intake = Intake(self._mirror, self._table, self._delays, since_ms=_now_ms())
-        return Shared(mirror=self._mirror, intake=intake, worker=worker, poll_s=self._poll_s, keep_ms=self._keep_ms)
+        unheard = {str(url) for url in self._urls}
+        return Shared(
+            mirror=self._mirror, intake=intake, worker=worker, poll_s=self._poll_s, keep_ms=self._keep_ms, unheard=unheard
+        )
 
     def _session(self) -> aiohttp.ClientSession:
         # Bytes as they are sent, and no cookies: a feedback server has no business remembering us.
@@ -88,23 +92,26 @@ class Feed:
         return aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), connector=verified)
 
     async def _read_back(self, shared: Shared) -> None:
-        """What earlier runs have mirrored: into the table if it is within the window, else only noted.
+        """What earlier runs have mirrored: into the table if it is within the window.
 
         Of the last day before the window the table knows the messages, so that copies of them are copies.
         """
         for server in self._mirror.servers():
-            names = self._mirror.logs(server)
-            shown = set(in_window(names, shared.since_ms()))
-            known = [self._mirror.path(name) for name in in_window(names, _now_ms() - DAY_MS) if name not in shown]
+            since_ms, day_ago_ms = shared.since_ms(), _now_ms() - DAY_MS
+            from_ms = None if since_ms is None else min(since_ms, day_ago_ms)
+            names, newest = await shared.work(self._mirror.overview, server, from_ms)
+            if newest is not None:
+                shared.mirrored[server] = newest
+            shown = set(in_window(names, since_ms))
+            known = [self._mirror.path(name) for name in in_window(names, day_ago_ms) if name not in shown]
             await shared.work(remember_logs, self._table, known)
-            held = shared.held.setdefault(server, {})
             ahead_ms = self._mirror.ahead_ms(server)
             for name in names:
                 if name not in shown:
-                    held[name.stem] = Held(name=name, bytes=size(self._mirror.path(name)))
+                    shared.held[name.stem] = Held(name=name, bytes=size(self._mirror.path(name)))
                     continue
                 taken = await shared.work(shared.intake.read_back, name, ahead_ms=ahead_ms.get(name.stem, 0))
-                held[name.stem] = taken.held
+                shared.held[name.stem] = taken.held
                 self._read_back_counts += taken.counts
         self._reading_back = False
 

@@ -7,11 +7,14 @@ name is therefore either an open journal, which is verified again when it is rea
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from heapq import nlargest
 from pathlib import Path
 
 from feedback_wire.log_name import SERVER_NAME, Form, LogName
+from monitor_platform.retrieval.positions import LONGEST_PERIOD_S
 
 AHEAD = "clock-ahead"
 """In a server's folder: a line for each log whose server's clock was not the platform's."""
@@ -32,9 +35,20 @@ class Mirror:
         held = os.open(self.directory, os.O_RDONLY)
         try:
             self._lock(held)
+            self._clear_scratch()
             yield
         finally:
             os.close(held)
+
+    @property
+    def scratch(self) -> Path:
+        """Where this platform's temporary files belong: the one folder that it is known to be able to write."""
+        return self.directory / ".scratch"
+
+    def _clear_scratch(self) -> None:
+        """Remove what a killed platform has left."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir(exist_ok=True)
 
     def path(self, name: LogName) -> Path:
         return self.directory / name.server / str(name)
@@ -51,6 +65,29 @@ class Mirror:
                 self.path(names[name.stem]).unlink()
             names[name.stem] = name
         return sorted(names.values())
+
+    def overview(self, server: str, since_ms: int | None) -> tuple[list[LogName], LogName | None]:
+        """The logs of a server that have to be looked at for what was received since `since_ms`, all journals, and the newest log.
+
+        Only names are read: there may be millions. A journal whose sealed log has arrived is removed on sight.
+        """
+        folder = self.directory / server
+        texts = [text for text in os.listdir(folder) if "0" <= text < ":"]  # noqa: PTH208 - a Path for each would take seconds
+        begin_s = 0 if since_ms is None else max(0, since_ms // 1000 - LONGEST_PERIOD_S)
+        begin = LogName(begin_s, server, 0, Form.JOURNAL).stem
+        journal = f".{Form.JOURNAL}"
+        names = sorted(_parsed((text for text in texts if text >= begin or text.endswith(journal)), server))
+        sealed = {name.stem for name in names if name.form is not Form.JOURNAL}
+        for name in names:
+            if name.form is Form.JOURNAL and (name.stem in sealed or self._is_sealed(name)):
+                self.path(name).unlink()
+                sealed.add(name.stem)
+        wanted = [name for name in names if name.form is not Form.JOURNAL or name.stem not in sealed]
+        return wanted, max(_parsed(nlargest(100, texts), server), key=lambda name: name.stem, default=None)
+
+    def sizes(self, names: Iterable[LogName]) -> list[int]:
+        """Bytes of the copy of each log, 0 if there is none."""
+        return [size(self.path(name)) for name in names]
 
     def write(self, path: Path, at: int, data: bytes) -> None:
         """Put `data` at byte `at` of a copy that is still growing, and forget whatever was there or behind it."""
@@ -93,6 +130,9 @@ class Mirror:
         self.part(name).replace(self.path(name))
         self.path(name.sealed(Form.JOURNAL)).unlink(missing_ok=True)
 
+    def _is_sealed(self, journal: LogName) -> bool:
+        return any(self.path(journal.sealed(form)).exists() for form in Form if form is not Form.JOURNAL)
+
     def _lock(self, held: int) -> None:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -108,10 +148,14 @@ def size(path: Path) -> int:
 
 
 def _log_names(folder: Path) -> Iterator[LogName]:
-    for path in folder.iterdir() if folder.is_dir() else ():
+    yield from _parsed((path.name for path in (folder.iterdir() if folder.is_dir() else ())), folder.name)
+
+
+def _parsed(texts: Iterable[str], server: str) -> Iterator[LogName]:
+    for text in texts:
         try:
-            name = LogName.parse(path.name)
+            name = LogName.parse(text)
         except ValueError:
             continue  # a part that is still arriving, or somebody's note
-        if name.server == folder.name:
+        if name.server == server:
             yield name

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from feedback_wire.catalogue import Catalogue, LogEntry
-from feedback_wire.log_name import LogName
+from feedback_wire.log_name import Form, LogName
+
+LONGEST_PERIOD_S = 86_400
+"""A feedback server's --roll-seconds are at most so many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,7 @@ def plan(catalogue: Catalogue, held: Holdings, *, since_ms: int | None = None) -
     Newest first within each, because the page shows now. Logs that end before `since_ms` are for the mirror only.
     """
     entries = _by_stem(catalogue)
-    shown = {name.stem for name in in_window([entry.name for entry in entries], since_ms)}
+    shown = {name.stem for name in in_window([entry.name for entry in entries], since_ms, more=catalogue.more)}
     wanted = [_fetch(entry, held.get(entry.name.stem), entry.name.stem in shown) for entry in reversed(entries)]
     return tuple(sorted(filter(None, wanted), key=_urgency))
 
@@ -64,7 +67,7 @@ def plan(catalogue: Catalogue, held: Holdings, *, since_ms: int | None = None) -
 def settled(catalogue: Catalogue, held: Holdings, after: LogName | None) -> LogName | None:
     """The newest log up to which everything is sealed and mirrored: what the next catalogue may begin behind."""
     for entry in _by_stem(catalogue):
-        if not entry.sealed or not _complete(entry, held.get(entry.name.stem)):
+        if not entry.sealed or not complete(entry, held.get(entry.name.stem)):
             break
         after = entry.name
     return after
@@ -75,16 +78,30 @@ def missing_bytes(fetches: Iterable[Fetch]) -> int:
     return sum(fetch.entry.bytes - (fetch.start if isinstance(fetch, Tail) else 0) for fetch in fetches)
 
 
-def in_window(names: Iterable[LogName], since_ms: int | None) -> list[LogName]:
+def live_begin(newest: LogName | None, *, now_ms: int, keep_ms: int | None) -> LogName | None:
+    """What to ask after for all logs of the last `keep_ms`; None: from the first log on.
+
+    `newest` is the server's: if this platform's clock is wrong, its newest logs are wanted all the same.
+    """
+    if newest is None or keep_ms is None:
+        return None
+    begins_s = min(newest.begins_s, now_ms // 1000) - keep_ms // 1000 - LONGEST_PERIOD_S
+    return LogName(begins_s, newest.server, 0, Form.JOURNAL) if begins_s > 0 else None
+
+
+def in_window(names: Iterable[LogName], since_ms: int | None, *, more: bool = False) -> list[LogName]:
     """The logs of one server that may hold records received since `since_ms`, by name.
 
-    A log ends where the next period begins; how long periods are is the server's business, so the last log never ends.
+    A log ends where the next period begins; how long periods are is the server's business, so the last log never ends, unless
+    there are `more` behind it.
     """
     ordered = sorted(names)
     if since_ms is None:
         return ordered
     begins = sorted({name.begins_s for name in ordered})
     ends_ms = {begin: following * 1000 for begin, following in pairwise(begins)}
+    if more and begins:
+        ends_ms[begins[-1]] = (begins[-1] + LONGEST_PERIOD_S) * 1000
     return [name for name in ordered if ends_ms.get(name.begins_s, since_ms) >= since_ms]
 
 
@@ -97,7 +114,7 @@ def _by_stem(catalogue: Catalogue) -> list[LogEntry]:
 def _fetch(entry: LogEntry, held: Held | None, shown: bool) -> Fetch | None:
     if not entry.sealed:
         return _tail(entry, held)
-    if _complete(entry, held):
+    if complete(entry, held):
         return None
     taken = held.records if held is not None else 0
     return Whole(entry, taken if shown and taken < entry.records else None)
@@ -111,7 +128,8 @@ def _tail(entry: LogEntry, held: Held | None) -> Tail | None:
     return None if start == entry.bytes else Tail(entry, start)
 
 
-def _complete(entry: LogEntry, held: Held | None) -> bool:
+def complete(entry: LogEntry, held: Held | None) -> bool:
+    """Whether all of a log is held, in the form in which it is offered, and without doubt."""
     return held is not None and held.name == entry.name and held.bytes == entry.bytes and not held.doubtful
 
 

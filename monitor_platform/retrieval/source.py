@@ -1,18 +1,19 @@
 """One feedback server, followed: rounds of asking for its catalogue and fetching what is missing, one a poll period at most.
 
-The catalogue is asked for with `wait`, so a round that would find nothing waits at the server for something new instead: on a quiet
-server a record is seen at once, on a busy one the poll period bounds both the delay and the cost. The rounds of all servers begin
-at the same moments, so that one picture has the news of all.
+The catalogue comes in pages, and walk.py tells which. It is asked for with `wait`, so a round that would find nothing waits at the
+server for something new instead: on a quiet server a record is seen at once, on a busy one the poll period bounds both the delay
+and the cost. The rounds of all servers begin at the same moments, so that one picture has the news of all.
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -21,12 +22,13 @@ import aiohttp
 
 from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import LogName
-from monitor_platform.retrieval.client import PIECE_BYTES, Client, Gone, Unusable
+from monitor_platform.retrieval.client import PIECE_BYTES, Client, Gone, Listing, Skipped, Unusable
 from monitor_platform.retrieval.clock import ServerClock
 from monitor_platform.retrieval.intake import Damaged, Intake, Taken
 from monitor_platform.retrieval.mirror import Mirror, size
-from monitor_platform.retrieval.positions import Fetch, Held, Tail, Whole, missing_bytes, plan, settled
+from monitor_platform.retrieval.positions import Fetch, Held, Tail, Whole, complete, live_begin, missing_bytes, plan
 from monitor_platform.retrieval.status import Counts, ServerStatus
+from monitor_platform.retrieval.walk import SkippedLogs, Stretch, onward, reached, stretches
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +38,16 @@ LONGEST_WAIT_S = 60
 # With the default of 20 s, a server that was away for long is asked about every two minutes.
 LONGEST_BACKOFF_POLLS = 6
 
+# A log that another server's name stands in is left to that server, if it is followed too: so long it may take to answer at first.
+_HEARD_WITHIN_S = 20
+
 FAILURES = (Unusable, aiohttp.ClientError, TimeoutError, OSError)
-"""What may go wrong with one server, the mirror's disk included, and is over when it is over."""
+"""What may go wrong with one server and is over when it is over."""
+
+
+class MirrorError(OSError):
+    """The mirror, on this machine, cannot be read or written: no feedback server's fault."""
+
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,7 +63,8 @@ def backoff_s(failures: int, poll_s: float, chance: float) -> float:
 class Shared:
     """What all servers share: the mirror, the way into the table and its one thread, and what is held of whom.
 
-    `held` is by server name and stem, `claims` says at which address the server of a name was found.
+    `held` is by stem. `claims` says at which address the server of a name was found, `adopted` which address offers the logs of a
+    server that is followed nowhere. `unheard` are the addresses that have not answered yet.
     """
 
     mirror: Mirror
@@ -61,12 +72,26 @@ class Shared:
     worker: Executor
     poll_s: float
     keep_ms: int | None
-    held: dict[str, dict[str, Held]] = field(default_factory=dict)
+    held: dict[str, Held] = field(default_factory=dict)
+    mirrored: dict[str, LogName] = field(default_factory=dict)
     claims: dict[str, str] = field(default_factory=dict)
+    adopted: dict[str, str] = field(default_factory=dict)
+    unheard: set[str] = field(default_factory=set)
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def work(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Let the worker thread do it, so that the event loop stays free for the dashboard."""
-        return await asyncio.get_running_loop().run_in_executor(self.worker, partial(call, *args, **kwargs))
+        """Let the worker thread do it, so that the event loop stays free for the dashboard. MirrorError if the disk refuses."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.worker, partial(call, *args, **kwargs))
+        except OSError as error:
+            where = error.filename or self.mirror.directory
+            raise MirrorError(f"the mirror of this platform cannot be used: {where}: {error.strerror or error}") from error
+
+    def hear(self, url: str) -> None:
+        """Note that a server has answered, or failed to."""
+        self.unheard.discard(url)
+        if not self.unheard:
+            self.heard.set()
 
     def since_ms(self) -> int | None:
         """Where the kept window begins now."""
@@ -88,6 +113,10 @@ class Source:
         self._behind_bytes = 0
         self._last_success_ms: int | None = None
         self._error: str | None = None
+        self.mirror_error: str | None = None
+        """Why the mirror could not be used in the last round; None if it could."""
+        self._walks: tuple[Stretch, ...] | None = None
+        self._skipped = SkippedLogs()
 
     def status(self) -> ServerStatus:
         return ServerStatus(
@@ -99,6 +128,7 @@ class Source:
             error=self._error,
             ahead_ms=self._clock.ahead_ms,
             counts=self._counts,
+            skipped=self._skipped.in_words(),
         )
 
     async def follow(self) -> None:
@@ -106,30 +136,90 @@ class Source:
         while True:
             try:
                 await self._round()
+            except MirrorError as error:
+                self._mirror_failed(error)
+                await asyncio.sleep(self._shared.poll_s)
             except FAILURES as error:
                 self._failed(error)
                 await asyncio.sleep(backoff_s(self._failures, self._shared.poll_s, random.random()))  # noqa: S311 - spreads load
             else:
                 self._succeeded()
                 await asyncio.sleep(self._shared.poll_s - time.monotonic() % self._shared.poll_s)
+            finally:
+                self._shared.hear(str(self._client.url))
 
     async def _round(self) -> None:
         """Fetch what is missing, most wanted first; what time does not allow is left to the next round, which looks anew."""
         self._counts += Counts(polls=1)
+        if self._walks is None:
+            await self._begin()
         wait_s = min(math.ceil(self._shared.poll_s), LONGEST_WAIT_S)
-        listing = await self._client.catalogue(after=self._after, wait_s=wait_s, unless=self._tag, date=self._told_time)
+        listing = await self._client.catalogue(
+            after=self._after, wait_s=wait_s, unless=None if self._walks else self._tag, date=self._told_time
+        )
         if listing is None:
             return
-        self._tag = None
-        held = self._held_of(listing.catalogue)
         until = time.monotonic() + self._shared.poll_s
-        try:
-            await self._fetch_all(plan(listing.catalogue, held, since_ms=self._since_ms()), held, until)
-        finally:
-            left = plan(listing.catalogue, held, since_ms=self._since_ms())
-            self._behind_bytes = missing_bytes(left)
-            self._after = settled(listing.catalogue, held, self._after)
-        self._tag = None if left else listing.tag
+        await self._live(listing, until)
+        if not self._behind_bytes:
+            await self._walk(until)
+
+    async def _begin(self) -> None:
+        """Find where the live logs begin, and what lies before them."""
+        newest = await self._client.latest()
+        if self._after is None:
+            name = None if newest is None else newest.name
+            self._after = live_begin(name, now_ms=time.time_ns() // 1_000_000, keep_ms=self._shared.keep_ms)
+        self._walks = stretches(self._after, None if newest is None else self._shared.mirrored.get(newest.name.server))
+
+    async def _live(self, listing: Listing, until: float) -> None:
+        """Fetch what is missing of the live logs, page after page."""
+        self._tag, self._behind_bytes = None, 0
+        refused: Unusable | None = None
+        after = self._after
+        while True:
+            page = await self._usable(listing, "live")
+            contiguous = after == self._after
+            try:
+                refused = await self._take(page, until) or refused
+            finally:
+                self._behind_bytes += missing_bytes(self._left(page))
+                if contiguous:
+                    self._after = reached(page, listing.last, self._shared.held, after)
+                self._forget(page)
+            after = listing.last
+            following = await self._client.catalogue(after=after) if page.more and time.monotonic() <= until else None
+            if following is None:
+                break
+            listing = following
+        if refused is not None:
+            raise refused
+        self._tag = None if self._behind_bytes or page.more else listing.tag
+
+    async def _walk(self, until: float) -> None:
+        """Compare older logs with the mirror, page after page, and fetch what is missing: one page, and more if there is time."""
+        while self._walks:
+            stretch, *others = self._walks
+            listing = await self._client.catalogue(after=stretch.after)
+            if listing is None:
+                return
+            page = await self._usable(listing, "older")
+            refused = await self._take(page, until)
+            left = self._left(page)
+            at = reached(page, listing.last, self._shared.held, stretch.after)
+            self._forget(page)
+            if left and refused is None:
+                self._behind_bytes += missing_bytes(left)
+                return  # time was up
+            going_on = onward(stretch, listing.last, more=page.more, reached=at)
+            self._walks = (going_on, *others) if going_on is not None else tuple(others)
+            if refused is not None:
+                raise refused
+            if time.monotonic() > until or (going_on is not None and going_on.after != listing.last):
+                return
+
+    def _left(self, page: Catalogue) -> tuple[Fetch, ...]:
+        return plan(page, self._shared.held, since_ms=self._since_ms())
 
     def _told_time(self, date: str | None) -> None:
         was_ms = self._clock.ahead_ms
@@ -149,20 +239,65 @@ class Source:
             await self._shared.work(self._shared.mirror.note_ahead, name, ahead_ms)
         return Held(name=name, bytes=start, ahead_ms=ahead_ms)
 
-    def _held_of(self, catalogue: Catalogue) -> dict[str, Held]:
-        """What is held of the server that answered; Unusable if another address answers by the same name."""
-        name, url = catalogue.server, str(self._client.url)
+    async def _usable(self, listing: Listing, walk: str) -> Catalogue:
+        """The logs of a page that are taken from this server; what the mirror has of them is known afterwards."""
+        name = self._claim(listing.catalogue.server)
+        foreign = {entry.name.server for entry in listing.catalogue.logs} - {name}
+        if foreign:
+            self._shared.hear(str(self._client.url))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._shared.heard.wait(), _HEARD_WITHIN_S)
+        taken = {name, *filter(self._adopts, foreign)}
+        others = [entry for entry in listing.catalogue.logs if entry.name.server not in taken]
+        why = (
+            Skipped(str(entry.name), f"carry the name of {entry.name.server}, which is followed at its own address")
+            for entry in others
+        )
+        if new := self._skipped.note(walk, [*listing.skipped, *why]):
+            self._counts += Counts(logs_skipped=new)
+            log.warning("%s: %s", self._client.url, self._skipped.in_words())
+        page = replace(listing.catalogue, logs=tuple(entry for entry in listing.catalogue.logs if entry.name.server in taken))
+        await self._recall(page)
+        return page
+
+    def _claim(self, name: str) -> str:
+        """The name of the server that answered; Unusable if another address answers by the same name."""
+        url = str(self._client.url)
         if self._shared.claims.setdefault(name, url) != url:
             raise Unusable(f"this server and {self._shared.claims[name]} both call themselves {name}; give each its own --name")
         was, self._name = self._name, name
         if was not in {None, name}:
             self._shared.claims.pop(str(was), None)
-            self._after = None
+            self._after, self._walks = None, None
             raise Unusable(f"this server was {was} and is {name} now; it is looked at anew")
-        return self._shared.held.setdefault(name, {})
+        return name
 
-    async def _fetch_all(self, fetches: tuple[Fetch, ...], held: dict[str, Held], until: float) -> None:
-        """As many as there is time for. A log that cannot be had does not keep those behind it; it fails the round in the end."""
+    def _adopts(self, server: str) -> bool:
+        """Whether logs of another name are taken from here: not if that server, or another one that has them, is followed."""
+        url = str(self._client.url)
+        return server not in self._shared.claims and self._shared.adopted.setdefault(server, url) == url
+
+    async def _recall(self, page: Catalogue) -> None:
+        """Look which sealed logs of a page are mirrored: there may be millions, so that is not kept in memory."""
+        names = [entry.name for entry in page.logs if entry.sealed and entry.name.stem not in self._shared.held]
+        for name, size_bytes in zip(names, await self._shared.work(self._shared.mirror.sizes, names), strict=True):
+            if size_bytes:
+                self._shared.held[name.stem] = Held(name=name, bytes=size_bytes)
+
+    def _forget(self, page: Catalogue) -> None:
+        """Forget that logs of a page are mirrored, if they are not asked for again soon: the mirror knows it."""
+        upto = "" if self._after is None else self._after.stem
+        for entry in page.logs:
+            held = self._shared.held.get(entry.name.stem)
+            if held is not None and entry.name.stem <= upto and complete(entry, held):
+                del self._shared.held[entry.name.stem]
+
+    async def _take(self, page: Catalogue, until: float) -> Unusable | None:
+        """Fetch what is missing of a page, as far as there is time; what the server could not give."""
+        return await self._fetch_all(self._left(page), self._shared.held, until)
+
+    async def _fetch_all(self, fetches: tuple[Fetch, ...], held: dict[str, Held], until: float) -> Unusable | None:
+        """As many as there is time for. A log that cannot be had does not keep those behind it; the first failure is returned."""
         refused: Unusable | None = None
         for index, fetch in enumerate(fetches):
             if index and time.monotonic() > until:
@@ -177,8 +312,7 @@ class Source:
             if taken is not None:
                 held[fetch.entry.name.stem] = taken.held
                 self._counts += taken.counts
-        if refused is not None:
-            raise refused
+        return refused
 
     async def _tail(self, tail: Tail, held: dict[str, Held], until: float) -> Taken:
         known = held.get(tail.entry.name.stem)
@@ -232,6 +366,13 @@ class Source:
         await self._shared.work(self._shared.mirror.cut, path, start)
         await self._copy(entry, path, start, float("inf"))
 
+    def _mirror_failed(self, error: MirrorError) -> None:
+        """It is this machine's fault, so nothing is held against the server."""
+        self._tag = None
+        if self.mirror_error is None:
+            log.error("%s; nothing of %s is taken until it works again", error, self._client.url)
+        self.mirror_error = str(error)
+
     def _failed(self, error: BaseException) -> None:
         self._failures += 1
         self._tag = None
@@ -243,8 +384,10 @@ class Source:
     def _succeeded(self) -> None:
         if self._failures:
             log.info("%s answers again", self._client.url)
+        if self.mirror_error is not None:
+            log.warning("the mirror works again, %s is followed", self._client.url)
         self._failures = 0
-        self._error = None
+        self._error = self.mirror_error = None
         self._last_success_ms = time.time_ns() // 1_000_000
 
 

@@ -30,6 +30,9 @@ class Counts:
     refetches: int = 0
     """Logs, or journal tails, that were fetched again because of damage."""
 
+    logs_skipped: int = 0
+    """Logs that a feedback server lists and that are not taken."""
+
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)})
 
@@ -52,6 +55,8 @@ class ServerStatus:
     ahead_ms: int = 0
     """How far its clock is ahead of the platform's, behind if negative; 0 for less than 3 s."""
     counts: Counts
+    skipped: str = ""
+    """Which of its logs are not taken, and why, for people; empty if all are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,3 +67,5 @@ class FeedStatus:
     reading_back: bool
     """The mirror is still being read; polling begins when that is done."""
     counts: Counts
+    mirror_error: str | None = None
+    """Why the mirror on this machine cannot be used, for people; None if it can."""

@@ -66,10 +66,6 @@ def piece(url: str) -> Any:
     ("catalogue", "complaint"),
     [
         ({"server": "../up", "logs": []}, "no server name"),
-        ({"server": "fs1", "logs": [{"name": "../../etc/passwd", "bytes": 1, "records": 1}]}, "not a log name"),
-        ({"server": "fs2", "logs": [{"name": str(NAME), "bytes": 1, "records": 1}]}, "a log of another server"),
-        ({"server": "fs1", "logs": [{"name": str(NAME), "bytes": LOG_BYTES + 1, "records": 1}]}, "bytes, it says"),
-        ({"server": "fs1", "logs": [{"name": str(NAME), "bytes": 0, "records": 0}]}, "bytes, it says"),
         ({"logs": []}, "cannot be read"),
         ([], "cannot be read"),
     ],
@@ -77,6 +73,26 @@ def piece(url: str) -> Any:
 def test_a_catalogue_that_cannot_be_true_is_refused(liar, catalogue, complaint):
     with pytest.raises(Unusable, match=complaint):
         listing(liar(body=json.dumps(catalogue).encode()))
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"name": "../../etc/passwd", "bytes": 1, "records": 1}, "is no log that this version knows"),
+        ({"name": str(NAME), "bytes": -1, "records": 1}, "is no log that this version knows"),
+        ({"name": f"{NAME}x", "bytes": 1, "records": 1}, "is no log that this version knows"),
+        (5, "is no log that this version knows"),
+        ({"name": str(NAME), "bytes": LOG_BYTES + 1, "records": 1}, "has more than 512 MiB"),
+        ({"name": str(NAME), "bytes": 0, "records": 0}, "is empty"),
+    ],
+)
+def test_an_entry_that_cannot_be_used_is_named_and_the_others_are_taken(liar, entry, reason):
+    other = {"name": str(LogName.parse("20120807T093100Z-fs1-0000.parquet")), "bytes": 1, "records": 1}
+    foreign = {"name": str(LogName.parse("20120807T093200Z-former-0000.parquet")), "bytes": 1, "records": 1}
+    found = listing(liar(body=json.dumps({"server": "fs1", "logs": [entry, other, foreign]}).encode()))
+    assert [str(log.name) for log in found.catalogue.logs] == [other["name"], foreign["name"]]
+    assert [skipped.reason for skipped in found.skipped] == [reason]
+    assert str(found.last) == foreign["name"]
 
 
 def test_what_is_no_json_is_refused(liar):
