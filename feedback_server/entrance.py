@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from feedback_server.access import require
 from feedback_server.batch import Batch
+from feedback_server.connection import NO_MEMORY
 from feedback_server.counters import Counters
 from feedback_server.writer import Outcome, Writer
 from feedback_wire import routes
@@ -51,7 +52,8 @@ class Entrance:
         counters.batches_received += 1
         counters.batches_in_flight += 1
         try:
-            yield
+            with _refusing_without_memory():
+                yield
         except Problem as problem:
             counters.batches_refused[problem.reason] += 1
             raise
@@ -96,6 +98,14 @@ class Entrance:
         finally:
             self._arriving_bytes -= len(body)
         return bytes(body)
+
+
+@contextmanager
+def _refusing_without_memory() -> Iterator[None]:
+    try:
+        yield
+    except MemoryError:
+        raise NO_MEMORY from None
 
 
 def not_durable(writer: Writer) -> Problem:

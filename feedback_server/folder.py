@@ -28,6 +28,15 @@ STATE = "state"
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # NONBLOCK: opening a pipe must not wait for its writer
 
 
+REFUSALS = (OSError, MemoryError)
+"""What a write may end with that works later: a disk that refuses, or a process that may have no more memory for now."""
+
+
+def why_refused(error: OSError | MemoryError) -> str:
+    """The reason of a refusal, for people."""
+    return "no memory" if isinstance(error, MemoryError) else error.strerror or str(error)
+
+
 class FolderInUseError(OSError):
     """Another feedback server works in the folder."""
 

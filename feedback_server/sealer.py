@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from feedback_server.archive import log_writer
 from feedback_server.archive.framed import Inflated, line_frames
 from feedback_server.counters import Counters
-from feedback_server.folder import Folder
+from feedback_server.folder import REFUSALS, Folder, why_refused
 from feedback_server.index import Index
 from feedback_server.retention import Retention
 from feedback_server.settings import FORMS, Settings
@@ -100,7 +100,7 @@ class Sealer(threading.Thread):
             try:
                 with self._counters.seal.timing():
                     self._seal(self._pending[0])
-            except OSError as error:
+            except REFUSALS as error:
                 self._counters.seal_errors += 1
                 self._tell(self._pending[0].name, error)
                 self._pending.rotate(-1)
@@ -110,12 +110,12 @@ class Sealer(threading.Thread):
             self._told.clear()
             log.warning("sealing works again, no journal waits for it any more")
 
-    def _tell(self, name: LogName, error: OSError) -> None:
+    def _tell(self, name: LogName, error: OSError | MemoryError) -> None:
         """It is tried every few seconds; the log need not say so each time."""
-        why = error.strerror or str(error)
+        why = why_refused(error)
         if why not in self._told:
             self._told.add(why)
-            log.warning("%s stays a journal for now, sealing it failed: %s; it is tried again until it works", name, error)
+            log.warning("%s stays a journal for now, sealing it failed: %s; it is tried again until it works", name, why)
 
     def _seal(self, journal: ClosedJournal) -> None:
         try:

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from feedback_server import periods
 from feedback_server.batch import Batch
 from feedback_server.counters import Counters
-from feedback_server.folder import Folder
+from feedback_server.folder import REFUSALS, Folder, why_refused
 from feedback_server.journal import Journal
 from feedback_server.recent import RecentBatches
 from feedback_server.sealer import ClosedJournal
@@ -161,7 +161,7 @@ class Writer(threading.Thread):
             try:
                 journal = self._journal or self._open()
                 self._write(journal, batches)
-            except OSError as error:
+            except REFUSALS as error:
                 self._abandon(error)
             else:
                 self._count(journal, frames=len(batches))
@@ -207,15 +207,15 @@ class Writer(threading.Thread):
         if self._journal is None and time.monotonic() >= self._not_before_s:
             try:
                 self._open()
-            except OSError as error:
+            except REFUSALS as error:
                 self._abandon(error)
                 self._not_before_s = time.monotonic() + RETRY_S
             else:
                 self.trouble = None
 
-    def _abandon(self, error: OSError) -> None:
+    def _abandon(self, error: OSError | MemoryError) -> None:
         self._counters.write_errors += 1
-        why = error.strerror or str(error)
+        why = why_refused(error)
         if why != self.trouble:  # it is tried once a second; the log need not say so each time
             log.warning("writing to %s failed, nothing is acknowledged before it works again: %s", self._folder.path, error)
         self.trouble = why
