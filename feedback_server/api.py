@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from feedback_server import download
 from feedback_server.access import require
-from feedback_server.connection import NO_MEMORY
+from feedback_server.connection import no_memory
 from feedback_server.counters import Counters
 from feedback_server.entrance import Entrance, not_durable
 from feedback_server.folder import Folder
@@ -213,7 +213,7 @@ def _json(data: object, headers: dict[str, str] | None = None) -> Response:
 def _of_starlette(error: Exception) -> Problem:
     match error:
         case MemoryError():
-            return NO_MEMORY
+            return no_memory()
         case HTTPException(status_code=405):
             return Problem(405, "no_such_method", "this route does not know that method")
         case HTTPException(status_code=status):

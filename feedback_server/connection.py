@@ -46,7 +46,6 @@ RETRY_S = 1
 
 # Chunked bodies bring their own overhead; nobody needs more of it than the body itself.
 _REQUEST_BYTES = HEAD_BYTES + 2 * BATCH_INFLATED_BYTES
-NO_MEMORY = Problem(503, "no_memory", "this server has no memory for this request now; send it again later")
 _BAD_HTTP = Problem(400, "bad_http", "this is no valid HTTP/1.1 request")
 _REQUEST_TOO_LARGE = Problem(413, "request_too_large", f"a request may have {_REQUEST_BYTES} bytes, its framing included")
 _TOO_SLOW = Problem(408, "too_slow", "the request did not arrive in time; send it again")
@@ -237,10 +236,15 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
 
+def no_memory() -> Problem:
+    """The refusal of a request for which there is no memory now."""
+    return Problem(503, "no_memory", "this server has no memory for this request now; send it again later")
+
+
 def _why(error: BaseException | None) -> Problem:
     """What stopped the parser: what was raised in a method that it called, or else the bytes themselves."""
     if isinstance(error, MemoryError):
-        return NO_MEMORY  # a 400 would say that the batch is to blame, and its sender would give it up
+        return no_memory()  # a 400 would say that the batch is to blame, and its sender would give it up
     return error if isinstance(error, Problem) else _BAD_HTTP
 
 

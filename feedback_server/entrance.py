@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from feedback_server.access import require
 from feedback_server.batch import Batch
-from feedback_server.connection import NO_MEMORY
+from feedback_server.connection import no_memory
 from feedback_server.counters import Counters
 from feedback_server.writer import Outcome, Writer
 from feedback_wire import routes
@@ -105,7 +105,7 @@ def _refusing_without_memory() -> Iterator[None]:
     try:
         yield
     except MemoryError:
-        raise NO_MEMORY from None
+        raise no_memory() from None
 
 
 def not_durable(writer: Writer) -> Problem:
