@@ -1,52 +1,14 @@
-"""A feedback server without memory (RLIMIT_AS) refuses, loses nothing that it acknowledged, and recovers by itself."""
+"""Without memory a feedback server blames itself: a 400 would make the sender give the batch up."""
 
-import http.client
-import resource
-import threading
-from pathlib import Path
-
-from tests.feedback_server.test_books import assert_balanced, books
-from tests.processes import eventually
-
-RECORDS = 18_000
-"""A batch of 3.3 MB, near the largest that is taken."""
-
-SENDERS, BATCHES = 4, 6
+from feedback_server.connection import _why
+from feedback_server.folder import why_refused
 
 
-def test_without_memory_batches_are_refused_with_503_and_nothing_acknowledged_is_lost(room, lines, stored):
-    server = room("--roll-seconds", "1")
-    server.post(lines(5, session="before"))
-    pid = server.server.process.pid
-    taken = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
-    acknowledged, statuses = [("before", seq) for seq in range(5)], []
+def test_a_parser_that_had_no_memory_is_no_bad_request():
+    assert (_why(MemoryError()).status, _why(MemoryError()).reason) == (503, "no_memory")
+    assert (_why(None).status, _why(None).reason) == (400, "bad_http")
 
-    def send(sender: int) -> None:
-        for number in range(BATCHES):
-            session = f"s{sender}-{number}"
-            try:
-                answer = server.post(lines(RECORDS, session=session))
-            except (ConnectionError, http.client.HTTPException):
-                continue  # without memory, a connection may not come about
-            statuses.append(answer.status)
-            if answer.status == 200:
-                acknowledged.extend((session, seq) for seq in range(RECORDS))
 
-    resource.prlimit(pid, resource.RLIMIT_AS, (taken + (4 << 20), resource.RLIM_INFINITY))
-    senders = [threading.Thread(target=send, args=(sender,)) for sender in range(SENDERS)]
-    for sender in senders:
-        sender.start()
-    for sender in senders:
-        sender.join(120)
-    resource.prlimit(pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert set(statuses) <= {200, 503}
-    assert 503 in statuses, "the fault happened"
-    eventually(lambda: server.get("/readyz").status == 200)
-    assert server.post(lines(3, session="after")).status == 200
-    acknowledged += [("after", seq) for seq in range(3)]
-    eventually(lambda: books(server)["journals"] == 0)
-    found = assert_balanced(server)
-    assert found["records_total"] == found["sealed_records_total"]
-    assert server.server.stop() == 0
-    assert "Traceback" not in server.server.said()
-    assert set(acknowledged) <= set(stored(server.data))
+def test_a_write_that_had_no_memory_says_so():
+    assert why_refused(MemoryError()) == "no memory"
+    assert why_refused(OSError(28, "No space left on device")) == "No space left on device"
