@@ -40,6 +40,10 @@ class Batch:
     id: bytes = field(default_factory=lambda: secrets.token_bytes(16))
     from_spool: bool = False
     """Counted already, and durable whatever happens to it now."""
+    blocked: bool = False
+    """No server has stored it so far, while others were stored perhaps: a server that fails with this one stays in use."""
+    failures: int = 0
+    """How often a feedback server was tried and did not store it."""
 
 
 class CarrierFailed(Exception):  # noqa: N818 — read as a statement

@@ -9,7 +9,16 @@ from collections import defaultdict
 import msgspec
 
 # What is, not what has happened: it ends with the worker. `in_flight` is none of them, its messages have to be accounted for.
-STATES = ("workers_shedding", "connections", "waiting", "held_bytes", "spool_bytes", "spool_messages", "quarantine_bytes")
+STATES = (
+    "workers_shedding",
+    "connections",
+    "waiting",
+    "held_bytes",
+    "spool_bytes",
+    "spool_messages",
+    "spool_blocked_messages",
+    "quarantine_bytes",
+)
 
 # From a group commit on a fast disk to the slowest answer before the coordinator gives a feedback server up.
 LATENCY_BOUNDS_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -70,6 +79,7 @@ class Counters(msgspec.Struct):
     in_flight: int = 0
     drained: int = 0
     drain_rejected: int = 0
+    drain_blocked: int = 0
     forgotten: int = 0
     quarantined: int = 0
     quarantine_dropped: int = 0
@@ -82,6 +92,7 @@ class Counters(msgspec.Struct):
     held_bytes: int = 0
     spool_bytes: int = 0
     spool_messages: int = 0
+    spool_blocked_messages: int = 0
     spool_damaged_bytes: int = 0
     latency: Latency = msgspec.field(default_factory=Latency)
     servers: dict[str, ServerCounters] = msgspec.field(default_factory=lambda: defaultdict(ServerCounters))

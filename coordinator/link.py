@@ -15,6 +15,7 @@ from urllib.parse import SplitResult
 import httptools
 
 from coordinator.batch import Batch, BatchRejected, CarrierFailed, Fate
+from feedback_wire.problem import BATCH_REASONS, is_problem
 from feedback_wire.routes import BATCH_HEADER, NDJSON, RECORDS, bearer
 
 ANSWER_S = 3.0
@@ -22,13 +23,6 @@ ANSWER_S = 3.0
 
 CONNECT_S = 2.0
 LONGEST_ANSWER_BYTES = 64 * 1024
-# The batch cannot be taken as it is, by whichever server; any other refusal may end, or concern this server only.
-_REJECTIONS = (
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-)
 
 
 class Answer:
@@ -37,6 +31,7 @@ class Answer:
     def __init__(self) -> None:
         self.status = 0
         self.retry_after = ""
+        self.content_type = ""
         self.body = b""
 
 
@@ -84,6 +79,8 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() == b"retry-after":
             self.answer.retry_after = value.decode("latin-1")
+        elif name.lower() == b"content-type":
+            self.answer.content_type = value.decode("latin-1")
 
     def on_body(self, body: bytes) -> None:
         self.answer.body += body
@@ -129,7 +126,7 @@ class Link:
         except BaseException:
             self.close()  # stopped half-way: what comes next on this connection would be taken for another batch's answer
             raise
-        _understand(answer)
+        _understand(answer, batch.messages)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -156,25 +153,36 @@ class Link:
         return self._connection
 
 
-def _understand(answer: Answer) -> None:
-    """Return if the answer says that the batch is durable, raise what it says otherwise."""
-    if answer.status == HTTPStatus.OK:
-        _check_stored(answer.body)
+def _understand(answer: Answer, messages: int) -> None:
+    """Return if the answer says that the batch is durable, raise what it says otherwise.
+
+    Only a feedback server's own words decide about the batch. Reverse proxies and load balancers in front of it know no such words:
+    what they answer concerns the way to this server.
+    """
+    said = _object(answer.body)
+    if answer.status == HTTPStatus.OK and _is_stored(said, messages):
         return
-    why = f"answered {answer.status}: {answer.body[:200].decode(errors='replace')}"
-    if answer.status in _REJECTIONS:
+    why = f"answered {answer.status}: {answer.body[:200].decode(errors='replace')!r}"
+    if not is_problem(said, status=answer.status, content_type=answer.content_type):
+        why = f"{why}, which no feedback server does; is the URL right, and what stands in front of the server?"
+    elif answer.status < HTTPStatus.INTERNAL_SERVER_ERROR and said["reason"] in BATCH_REASONS:
         raise BatchRejected(why)
     raise CarrierFailed(why, retry_after_s=retry_after_s(answer.retry_after))
 
 
-def _check_stored(body: bytes) -> None:
-    """A 200 from something else that listens on that port is no promise."""
+def _object(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body; empty if there is none."""
     try:
-        stored = json.loads(body)["stored"]
-    except (ValueError, KeyError, TypeError):
-        stored = None
-    if type(stored) is not int:
-        raise CarrierFailed("answered 200, but not as a feedback server does; is the URL right?")
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _is_stored(said: dict[str, Any], messages: int) -> bool:
+    """Whether a body says that all `messages` of the batch are durable, now or since an earlier try."""
+    stored = said.get("stored")
+    return type(stored) is int and (stored == messages or (stored == 0 and said.get("duplicate") is True))
 
 
 def retry_after_s(text: str) -> float:

@@ -31,6 +31,11 @@ _EVENTS = (
     ),
     ("drained", "messages_drained", "spooled messages that a feedback server stored later"),
     ("drain_rejected", "messages_drain_rejected", "spooled messages that the feedback server refused; kept aside in the spool"),
+    (
+        "drain_blocked",
+        "messages_drain_blocked",
+        "spooled messages that got a file of their own, after several tries, to be tried again",
+    ),
     ("forgotten", "messages_forgotten_by_senders", "messages that end hosts forgot for lack of room before they could send them"),
     ("quarantined", "messages_quarantined", "refused messages that were kept in the quarantine"),
     ("quarantine_dropped", "messages_quarantine_dropped", "refused messages for which the quarantine had no room"),
@@ -46,6 +51,7 @@ _STATES = (
     ("held_bytes", "held_bytes", "bytes in memory that are not durable yet"),
     ("spool_bytes", "spool_bytes", "size of the spool on disk"),
     ("spool_messages", "spool_messages", "messages that wait in the spool"),
+    ("spool_blocked_messages", "spool_blocked_messages", "messages in the spool's blocked-*.spool files, of spool_messages"),
     ("quarantine_bytes", "quarantine_bytes", "size of the quarantine on disk"),
 )
 _SERVER: Kinds = (

@@ -27,7 +27,9 @@ from feedback_wire.routes import READY
 
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 15.0
+LONGEST_BLOCKED_PAUSE_S = 60.0
 PROBE_S = 2.0
+LONGEST_READY_BYTES = 1024
 SPOOL_PROBE_S = 1.0
 Part = tuple[str, bytes, int]
 """Peer id to place by, whole lines, how many."""
@@ -39,6 +41,12 @@ def pause_s(failures: int, roll: float) -> float:
     """How long to leave a server alone after so many failures in a row; `roll` from [0, 1) spreads the coordinators out."""
     longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * (1 << min(failures, 10)))
     return FIRST_PAUSE_S + roll * (longest - FIRST_PAUSE_S)
+
+
+def blocked_pause_s(failures: int, roll: float) -> float:
+    """How long to wait until a blocked batch is tried, after so many tries in a row that stored none; `roll` is from [0, 1)."""
+    longest = min(LONGEST_BLOCKED_PAUSE_S, FIRST_PAUSE_S * (1 << min(failures, 10)))
+    return longest * (1 + roll) / 2
 
 
 class Destination:
@@ -80,6 +88,8 @@ class Outbox:
         self._turn = 0
         self._some_up = asyncio.Event()
         self._something_spooled = asyncio.Event()
+        self._something_blocked = asyncio.Event()
+        self._something_blocked.set()  # perhaps an earlier run left blocked batches
         self._refresh_up()
         self._tasks: set[asyncio.Task[None]] = set()
         for destination in self._destinations:
@@ -87,6 +97,7 @@ class Outbox:
         if self._spool_lane is not None:
             self._keep_running(self._serve_spool(self._spool_lane))
             self._keep_running(self._drain())
+            self._keep_running(self._retry_blocked())
 
     def place(self, peer_id: str, lines: bytes, messages: int, waiter: Waiter) -> None:
         """Send whole lines on their way; `waiter` learns how they ended."""
@@ -189,7 +200,12 @@ class Outbox:
             except CarrierFailed as failed:
                 counted.errors += 1
                 lane.pending -= batch.messages
-                self._leave_out(destination, batch, failed)
+                batch.failures += 1
+                if batch.blocked:
+                    _log.warning("%s did not store the blocked batch %s: %s", destination.url, batch.id.hex(), failed)
+                    self._settle(batch, Fate.NO_SERVER)
+                else:
+                    self._leave_out(destination, batch, failed)
             except BatchRejected as rejected:
                 counted.errors += 1
                 lane.pending -= batch.messages
@@ -295,7 +311,7 @@ class Outbox:
                 if not await self._drain_one(spool):
                     await self._something_spooled.wait()
             except OSError:
-                _log.exception("the spool cannot be read; trying again in %g s", LONGEST_PAUSE_S)
+                _log.exception("the spool cannot be read, or keeps no blocked batch; trying again in %g s", LONGEST_PAUSE_S)
                 await asyncio.sleep(LONGEST_PAUSE_S)
 
     async def _drain_one(self, spool: SpoolCarrier) -> bool:
@@ -305,9 +321,44 @@ class Outbox:
             return False
         told = _Told(self._loop)
         until_s = self._loop.time() + PLACE_S
-        self._place_again(Batch(batch.lines, batch.messages, [told], until_s, batch.batch_id, from_spool=True))
-        await spool.settle(batch, await told.fate, self._counters)
+        sent = Batch(batch.lines, batch.messages, [told], until_s, batch.batch_id, from_spool=True)
+        self._place_again(sent)
+        if await spool.settle(batch, await told.fate, self._counters, tried=sent.failures > 0):
+            self._something_blocked.set()
         return True
+
+    async def _retry_blocked(self) -> None:
+        """Try blocked batches, one server and one batch at a time, with pauses that grow while none is stored."""
+        spool, failures, turn = cast("SpoolCarrier", self._spool), 0, 0
+        while True:
+            await self._something_blocked.wait()
+            if failures:
+                await asyncio.sleep(blocked_pause_s(failures, random.random()))  # noqa: S311 — no secret
+            await self._some_up.wait()
+            turn += 1
+            try:
+                stored = await self._retry_one_blocked(spool, turn)
+            except OSError:
+                _log.exception("a blocked batch in the spool cannot be read or removed; trying again later")
+                stored = False
+            failures = 0 if stored else failures + 1
+
+    async def _retry_one_blocked(self, spool: SpoolCarrier, turn: int) -> bool:
+        """Whether the next blocked batch is no longer blocked, or there is none."""
+        self._something_blocked.clear()
+        batch = await spool.next_blocked()
+        if batch is None:
+            return True
+        self._something_blocked.set()
+        told = _Told(self._loop)
+        sent = Batch(batch.lines, batch.messages, [told], self._loop.time(), batch.batch_id, from_spool=True, blocked=True)
+        if self._up:
+            self._up[turn % len(self._up)].lane.add_batch(sent)
+        else:
+            self._settle(sent, Fate.NO_SERVER)
+        fate = await told.fate
+        await spool.settle_blocked(batch, fate, self._counters)
+        return fate is not Fate.NO_SERVER
 
 
 class _Told:
@@ -332,7 +383,8 @@ def _cut(lines: list[tuple[str, bytes]]) -> Iterator[Part]:
 
 
 async def _is_ready(session: aiohttp.ClientSession, url: str, tls: ssl.SSLContext | None) -> bool:
+    """Whether a feedback server answers `ready`; a 200 with any other body comes from something in front of it."""
     with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-        async with session.get(url.rstrip("/") + READY, ssl=tls or True) as answer:
-            return answer.status == 200
+        async with session.get(url.rstrip("/") + READY, ssl=tls or True, allow_redirects=False) as answer:
+            return answer.status == 200 and (await answer.content.read(LONGEST_READY_BYTES)).strip() == b"ready"
     return False

@@ -81,12 +81,11 @@ class Spool:
         """What the segments take on disk, drained parts of the oldest one included."""
         return sum(self._sizes.values())
 
-    @property
-    def full(self) -> bool:
-        return self.size_bytes >= self._max_bytes
+    def append(self, batch_id: bytes, lines: bytes, messages: int, *, beside_bytes: int = 0) -> None:
+        """Return when the batch is on the disk; SpoolFull if it does not fit, and then nothing of it stays.
 
-    def append(self, batch_id: bytes, lines: bytes, messages: int) -> None:
-        """Return when the batch is on the disk; SpoolFull if it does not fit, and then nothing of it stays."""
+        `beside_bytes` of the spool's room are taken by other files.
+        """
         payload = self._compressor.compress(lines)
         segment = self._writable()
         frame = records_frame(
@@ -97,7 +96,7 @@ class Spool:
             inflated=len(lines),
             batch=batch_id,
         )
-        if self.size_bytes + len(frame) > self._max_bytes:
+        if self.size_bytes + beside_bytes + len(frame) > self._max_bytes:
             raise SpoolFull
         try:
             segment.write(frame, messages)
@@ -126,7 +125,7 @@ class Spool:
         # Neither synced nor insisted on: an older cursor sends batches again, under their old names, which costs nothing. On a full
         # disk it cannot be written, and only draining makes room there.
         with contextlib.suppress(OSError):
-            _replace(self._folder / _CURSOR, str(self._cursor).encode())
+            replace(self._folder / _CURSOR, str(self._cursor).encode())
 
     def again(self) -> None:
         """Give out from the cursor on once more, because a batch that was given out has not been stored."""
@@ -136,7 +135,7 @@ class Spool:
         """Keep a batch that no feedback server takes where a person finds it, and go on behind it; OSError leaves all as it is."""
         path = self._folder / f"{batch.segment:012d}-{batch.end}.rejected.jsonl"
         try:
-            _replace(path, batch.lines, sync=True)
+            replace(path, batch.lines, sync=True)
         except OSError:
             self.again()
             raise
@@ -153,7 +152,7 @@ class Spool:
             numbers = _numbers(stranded)
             for number in numbers:
                 self._take_over(_path(stranded, number))
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
             for number in numbers:
                 _path(stranded, number).unlink()
             (stranded / _CURSOR).unlink(missing_ok=True)
@@ -238,7 +237,7 @@ class Spool:
             self._told.add((number, damage.offset))
             self._tell(number, damage, path)
         try:
-            _replace(path, data[damage.offset : damage.offset + damage.size], sync=True)
+            replace(path, data[damage.offset : damage.offset + damage.size], sync=True)
         except OSError:
             return False
         return True
@@ -287,7 +286,7 @@ class _Segment:
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         try:
             _write_all(self._file, PREAMBLE)
-            _sync_folder(folder)
+            sync_folder(folder)
         except OSError:
             self.close()
             self._path.unlink(missing_ok=True)
@@ -346,7 +345,7 @@ def _write_all(file: int, data: bytes) -> None:
         view = view[os.write(file, view) :]
 
 
-def _replace(path: Path, data: bytes, *, sync: bool = False) -> None:
+def replace(path: Path, data: bytes, *, sync: bool = False) -> None:
     """Put `data` into `path` whole or not at all."""
     draft = path.with_name(path.name + ".new")
     with draft.open("wb") as file:
@@ -356,10 +355,10 @@ def _replace(path: Path, data: bytes, *, sync: bool = False) -> None:
             os.fsync(file.fileno())
     draft.replace(path)
     if sync:
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -372,7 +371,7 @@ def _make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for ancestor in folder.absolute().parents:
         with contextlib.suppress(PermissionError):  # one that we may not read was not made by us
-            _sync_folder(ancestor)
+            sync_folder(ancestor)
 
 
 def _lock(folder: Path) -> int:

@@ -1,15 +1,22 @@
 """The spool as the event loop sees it: every touch of the disk happens in one thread, in order."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
 from coordinator.batch import Batch, CarrierFailed, Fate, SpoolFull
+from coordinator.blocked import BlockedBatch, BlockedBatches
 from coordinator.counters import Counters
 from coordinator.disk_probe import probe
 from coordinator.spool import Spool, Spooled
+
+BLOCKED_AFTER = 3
+"""Tries, one after the other, after which a batch of the spool lets the others pass. One may hit a server that is just stopping."""
+
+_log = logging.getLogger(__name__)
 
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
@@ -23,15 +30,21 @@ class SpoolCarrier:
     def __init__(self, folder: Path, max_bytes: int, stranded: Iterable[Path] = ()) -> None:
         """`stranded` are the folders of workers that are no more; what waits there is taken over."""
         self._folder = folder
+        self._max_bytes = max_bytes
         self._spool = Spool(folder, max_bytes)
+        self._blocked = BlockedBatches(folder)
         for each in stranded:
             self._spool.adopt(each)
+            self._blocked.adopt(each)
         self._thread = ThreadPoolExecutor(1, "spool")
-        self.full = self._spool.full
+        self._failing = b""
+        """The id of the oldest batch, if it has been tried and not stored."""
+        self._failures = 0
+        self.full = self._is_full()
 
     async def carry(self, batch: Batch) -> None:
         try:
-            await self._in_thread(self._spool.append, batch.id, batch.lines, batch.messages)
+            await self._in_thread(self._append, batch)
         except OSError as error:
             raise CarrierFailed(str(error)) from error
         except SpoolFull:
@@ -48,26 +61,81 @@ class SpoolCarrier:
     async def oldest(self) -> Spooled | None:
         return await self._in_thread(self._spool.oldest)
 
-    async def settle(self, batch: Spooled, fate: Fate, counters: Counters) -> None:
-        """Forget a batch that a feedback server has stored; put aside what it refuses for good; else keep it for another try."""
+    async def next_blocked(self) -> BlockedBatch | None:
+        """A batch that `settle` found blocked; one after the other."""
+        return await self._in_thread(self._blocked.next)
+
+    async def settle(self, batch: Spooled, fate: Fate, counters: Counters, *, tried: bool) -> bool:
+        """Forget a batch that a feedback server has stored, set aside one that it rejects, else keep it for another try.
+
+        True if the batch is blocked now: it was `tried` for the last of BLOCKED_AFTER times in a row, and got a file of its own.
+        """
+        blocked = False
         if fate is Fate.STORED:
             await self._in_thread(self._spool.drop, batch)
             counters.drained += batch.messages
         elif fate is Fate.REJECTED:
             await self._in_thread(self._spool.set_aside, batch)
             counters.drain_rejected += batch.messages
+        elif tried and self._fails_again(batch):
+            path = await self._in_thread(self._set_blocked_aside, batch)
+            counters.drain_blocked += batch.messages
+            _log.warning(
+                "batch %s (%d messages) was not stored in %d tries, see the feedback servers' errors above; it waits in %s and is "
+                "tried again beside the others",
+                batch.batch_id.hex(),
+                batch.messages,
+                BLOCKED_AFTER,
+                path,
+            )
+            blocked = True
         else:
             await self._in_thread(self._spool.again)
-        self.full = self._spool.full
+        self.full = self._is_full()
+        return blocked
+
+    async def settle_blocked(self, batch: BlockedBatch, fate: Fate, counters: Counters) -> None:
+        """As `settle`, for a batch that has a file of its own."""
+        if fate is Fate.STORED:
+            await self._in_thread(self._blocked.drop, batch)
+            counters.drained += batch.messages
+            _log.warning("batch %s is no longer blocked: its %d messages are stored", batch.batch_id.hex(), batch.messages)
+        elif fate is Fate.REJECTED:
+            await self._in_thread(self._blocked.set_aside, batch)
+            counters.drain_rejected += batch.messages
+        self.full = self._is_full()
 
     def count(self, counters: Counters) -> None:
-        counters.spool_bytes = self._spool.size_bytes
-        counters.spool_messages = self._spool.messages
+        counters.spool_bytes = self._spool.size_bytes + self._blocked.size_bytes
+        counters.spool_messages = self._spool.messages + self._blocked.messages
+        counters.spool_blocked_messages = self._blocked.messages
         counters.spool_damaged_bytes = self._spool.damaged_bytes
 
     def close(self) -> None:
         self._thread.shutdown()
         self._spool.close()
+
+    def _append(self, batch: Batch) -> None:
+        self._spool.append(batch.id, batch.lines, batch.messages, beside_bytes=self._blocked.size_bytes)
+
+    def _is_full(self) -> bool:
+        return self._spool.size_bytes + self._blocked.size_bytes >= self._max_bytes
+
+    def _fails_again(self, batch: Spooled) -> bool:
+        """Count a try that failed; whether it was the last one that the oldest batch has in a row."""
+        self._failures = self._failures + 1 if batch.batch_id == self._failing else 1
+        self._failing = batch.batch_id
+        return self._failures >= BLOCKED_AFTER
+
+    def _set_blocked_aside(self, batch: Spooled) -> Path:
+        """Give a batch a file of its own, then go on behind it; OSError leaves it where it is."""
+        try:
+            path = self._blocked.keep(batch)
+        except OSError:
+            self._spool.again()
+            raise
+        self._spool.drop(batch)
+        return path
 
     async def _in_thread(self, call: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)

@@ -11,7 +11,7 @@ from endhost_sdk.buffer import Batch
 from endhost_sdk.transport import Answer
 from feedback_wire import routes
 from feedback_wire.message import Message
-from feedback_wire.problem import MESSAGE_REASONS
+from feedback_wire.problem import MESSAGE_REASONS, is_problem
 
 # Below a kilobyte the whole request fits into one packet anyway.
 GZIP_FROM_BYTES = 1024
@@ -74,7 +74,7 @@ def understand(answer: Answer, messages: int) -> Verdict:
     detail = _problem(answer, said)
     if answer.status == 413 and messages > 1:  # a proxy may find that as well
         return Verdict(outcome=Outcome.TOO_LARGE, detail=detail, refused_for=Counter())
-    if not _is_problem(answer, said):
+    if not is_problem(said or {}, status=answer.status, content_type=answer.content_type):
         what = f"{answer.status} came from something that is no coordinator"
         return Verdict(outcome=Outcome.BLOCKED, detail=what, refused_for=Counter())
     if answer.status in _NOT_NOW or (answer.status >= 500 and (said or {}).get("reason") != _REJECTED_BEHIND):
@@ -88,17 +88,6 @@ def _accounts_for(said: dict[str, object] | None, messages: int) -> bool:
     """Whether a body says of each message that it is on disk, or that it is refused."""
     accepted = (said or {}).get("accepted")
     return type(accepted) is int and accepted >= 0 and accepted + len(_reasons(said)) == messages
-
-
-def _is_problem(answer: Answer, said: dict[str, object] | None) -> bool:
-    """Whether it is a problem document (RFC 9457) as coordinators write them."""
-    content_type = answer.content_type.partition(";")[0].strip().lower()
-    return (
-        content_type == routes.PROBLEM
-        and said is not None
-        and isinstance(said.get("reason"), str)
-        and said.get("status") == answer.status
-    )
 
 
 def _object(body: bytes) -> dict[str, object] | None:

@@ -1,8 +1,11 @@
 """Refusals, as `application/problem+json` (RFC 9457): what is wrong with the request and what to do about it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from feedback_wire.routes import PROBLEM
 
 MESSAGE_REASONS = frozenset(
     {
@@ -18,6 +21,18 @@ MESSAGE_REASONS = frozenset(
 )
 """Reasons that concern a message itself: the same bytes get the same answer again. An end host gives such a message up, and keeps
 it for every other reason. A new reason of this kind is added here."""
+
+BATCH_REASONS = frozenset({"bad_lines", "too_many_records", "batch_too_large"})
+"""Reasons of a feedback server that concern the records of a batch: every feedback server refuses the same bytes again.
+
+A coordinator gives such a batch up, and keeps it for every other reason: a proxy may have changed headers or framing, for example.
+A new reason of this kind is added here."""
+
+
+def is_problem(said: Mapping[str, object], *, status: int, content_type: str) -> bool:
+    """Whether `said`, the JSON body of an answer, is a problem document as our servers write them, with the answer's own status."""
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type == PROBLEM and isinstance(said.get("reason"), str) and said.get("status") == status
 
 
 @dataclass(eq=False)  # not frozen: Python itself writes to an exception (its traceback)

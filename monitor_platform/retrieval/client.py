@@ -7,6 +7,7 @@ the addresses that its operator named and from no other. What cannot be used is 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import orjson
@@ -15,6 +16,7 @@ from yarl import URL
 from feedback_wire import routes
 from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import SERVER_NAME, LogName
+from feedback_wire.problem import is_problem
 
 CATALOGUE_BYTES = 32 * 2**20
 """What an answer without pages may take, by a feedback server of before there were any: half a year of minutes."""
@@ -29,9 +31,11 @@ PIECE_BYTES = 4 * 2**20
 """A log is fetched in pieces of this size, each in memory once; what has arrived of a log is kept when the next piece fails."""
 
 COMPLAINT_BYTES = 4096
-"""As much of a refusal as is read."""
+"""A refusal of more bytes is not taken for a feedback server's."""
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=15)
+# As feedback_server/api.py has them. Another 404 comes from something in front of the server, or from another address.
+_GONE = ("no_such_log", "sealed")
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.ASCII)
 
 
@@ -127,8 +131,6 @@ class Client:
         """The bytes [start, stop) of a log; Unusable if it is no longer the log that `tag` named."""
         headers = {"Range": f"bytes={start}-{stop - 1}"} | ({} if tag is None else {"If-Range": tag})
         async with self._get(f"{routes.LOGS}/{name}", headers=headers) as answer:
-            if answer.status in {404, 410}:
-                raise Gone(f"{name} is no longer there")
             await _expect(answer, 206)
             _expect_range(answer, start, stop)
             data = await _bounded(answer, stop - start)
@@ -152,18 +154,27 @@ async def _expect(answer: aiohttp.ClientResponse, status: int) -> None:
         raise Unusable(f"the server refuses the read token (HTTP {answer.status}); give the one it was started with")
     if 300 <= answer.status < 400:
         raise Unusable(f"the server sends elsewhere (HTTP {answer.status}); name the address of the feedback server itself")
-    raise Unusable(f"HTTP {answer.status} where {status} was expected: {await _complaint(answer)}")
+    problem = await _problem(answer)
+    unknown = "this is no feedback server's answer; is the address right, and what stands in front of the server?"
+    complaint = str(problem.get("detail"))[:200] if problem else unknown
+    if problem.get("reason") in _GONE:
+        raise Gone(complaint)
+    raise Unusable(f"HTTP {answer.status} where {status} was expected: {complaint}")
 
 
-async def _complaint(answer: aiohttp.ClientResponse) -> str:
-    """What the server says about a refusal, as far as that can be told."""
-    if answer.content_type != routes.PROBLEM:
-        return "it does not say why"
+async def _problem(answer: aiohttp.ClientResponse) -> dict[str, Any]:
+    """The problem document in a refusal; empty if it is not the feedback server that refuses."""
+    body = bytearray()
+    async for chunk in answer.content.iter_any():
+        body += chunk
+        if len(body) > COMPLAINT_BYTES:
+            return {}
     try:
-        problem = orjson.loads(await answer.content.read(COMPLAINT_BYTES))
+        problem = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return "it says why in a way that cannot be read"
-    return str(problem.get("detail"))[:200] if isinstance(problem, dict) else "it does not say why"
+        return {}
+    told = isinstance(problem, dict) and is_problem(problem, status=answer.status, content_type=answer.content_type)
+    return problem if told else {}
 
 
 def _expect_range(answer: aiohttp.ClientResponse, start: int, stop: int) -> None:

@@ -35,8 +35,8 @@ class Receiver:
         self.tokens: list[str | None] = []
         self.names: list[str] = []
         """The batch ids of all arrivals, stored or not."""
-        self.answer: tuple[int, bytes] | None = None
-        """What to answer instead of storing."""
+        self.answer: tuple[int, bytes] | tuple[int, bytes, str] | None = None
+        """What to answer instead of storing: status, body, and content type if it is not JSON."""
         self.answer_late_s = 0.0
         self.released = threading.Event()
         self.released.set()
@@ -96,7 +96,7 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             receiver._open.add(self.connection)
 
         def do_GET(self) -> None:
-            self._answer(200, b"{}")
+            self._answer(200, b"ready\n")
 
         def do_POST(self) -> None:
             assert self.path == "/v1/records"
@@ -113,8 +113,9 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             receiver.batches.setdefault(self.headers["swarmscope-batch"], body)
             self._answer(200, b'{"stored":0,"duplicate":true}' if known else b'{"stored":%d}' % body.count(b"\n"))
 
-        def _answer(self, status: int, body: bytes) -> None:
+        def _answer(self, status: int, body: bytes, content_type: str = "application/json") -> None:
             self.send_response(status)
+            self.send_header("content-type", content_type)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

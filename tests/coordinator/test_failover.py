@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from feedback_wire.problem import Problem
+from feedback_wire.routes import PROBLEM
+
 
 def encoded(message: object) -> bytes:
     return json.dumps(message).encode()
@@ -74,7 +77,15 @@ def test_a_batch_keeps_its_name_when_it_moves_to_another_server_or_into_the_spoo
 
 
 @pytest.mark.parametrize(
-    "answer", [(503, b"full"), (500, b""), (401, b"no"), (200, b"<html>hello</html>"), (200, b'{"stored":"1"}')]
+    "answer",
+    [
+        *((status, b"") for status in (204, 302, 400, 401, 404, 413, 415, 422, 500)),
+        (503, b"full"),
+        (200, b"<html>hello</html>"),
+        (200, b'{"stored":"1"}'),
+        (200, b'{"stored":2}'),
+        (200, b'{"stored":0}'),
+    ],
 )
 def test_anything_but_a_promise_from_a_server_sends_the_batch_to_another(coordinators, receivers, message, answer):
     good, odd = receivers(), receivers()
@@ -90,7 +101,7 @@ def test_anything_but_a_promise_from_a_server_sends_the_batch_to_another(coordin
 def test_a_batch_that_a_server_rejects_for_good_is_not_tried_on_all_of_them(coordinators, receivers, message):
     servers = [receivers(), receivers()]
     for server in servers:
-        server.answer = (400, b"no such format")
+        server.answer = (400, Problem(400, "bad_lines", "no such format").body(), PROBLEM)
     coordinator = coordinators(*servers)
     status, problem = coordinator.post(encoded(message()))
     assert (status, problem["reason"]) == (503, "rejected_by_feedback_server")

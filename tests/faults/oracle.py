@@ -125,8 +125,10 @@ def _waiting(spools: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
         for worker in spool.glob("worker-*"):
             cursor = worker / "cursor"
             at = dict([map(int, cursor.read_text().split())]) if cursor.exists() else {}
-            for path in sorted(worker.glob("*.spool")):
+            for path in sorted(worker.glob("[0-9]*.spool")):
                 yield path, path.read_bytes()[at.get(int(path.stem), 0) :]
+            for path in sorted(worker.glob("blocked-*.spool")):
+                yield path, path.read_bytes()
 
 
 def _copies(files: Iterable[tuple[Path, bytes]], damages: list[Damage]) -> Iterator[Copy]:

@@ -184,7 +184,7 @@ def test_the_proof_sees_a_spool_that_acknowledges_what_is_not_synced():
     assert first_loss(lying=True).startswith("lost: ")
 
 
-@pytest.mark.parametrize("sync", ["_sync_folder", "_make"])
+@pytest.mark.parametrize("sync", ["sync_folder", "_make"])
 def test_the_proof_sees_a_spool_that_does_not_sync_its_folders(monkeypatch: pytest.MonkeyPatch, sync: str):
     def only_make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -200,7 +200,7 @@ def test_the_proof_sees_a_cursor_that_runs_ahead(monkeypatch: pytest.MonkeyPatch
         found = oldest(self)
         if found is not None:
             with suppress(OSError):
-                spool_module._replace(self._folder / "cursor", f"{found.segment} {found.end}\n".encode())
+                spool_module.replace(self._folder / "cursor", f"{found.segment} {found.end}\n".encode())
         return found
 
     monkeypatch.setattr(Spool, "oldest", hasty)

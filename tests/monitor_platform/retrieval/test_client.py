@@ -14,6 +14,8 @@ import aiohttp
 import pytest
 
 from feedback_wire.log_name import LogName
+from feedback_wire.problem import Problem
+from feedback_wire.routes import PROBLEM
 from monitor_platform.retrieval.client import LOG_BYTES, Client, Gone, Unusable, checked_url
 
 NAME = LogName.parse("20120807T093000Z-fs1-0000.jsonl.zst")
@@ -113,7 +115,7 @@ def test_a_refused_key_says_what_to_do(liar):
 
 def test_what_the_server_says_about_a_refusal_is_passed_on(liar):
     with pytest.raises(Unusable, match="HTTP 503 where 200 was expected: come back later"):
-        listing(liar(503, b'{"detail": "come back later"}', Content_Type="application/problem+json"))
+        listing(liar(503, Problem(503, "overloaded", "come back later").body(), Content_Type=PROBLEM))
 
 
 def test_a_compressed_answer_is_refused(liar):
@@ -147,9 +149,33 @@ def test_a_whole_log_where_a_range_was_asked_for_is_refused(liar):
         piece(liar(200, b"abcd"))
 
 
-def test_a_log_that_has_been_sealed_meanwhile_is_gone(liar):
+@pytest.mark.parametrize("reason", ["no_such_log", "sealed"])
+def test_a_log_of_which_the_feedback_server_says_that_it_is_not_there_is_gone(liar, reason):
     with pytest.raises(Gone):
-        piece(liar(404))
+        piece(liar(404, Problem(404, reason, "why").body(), Content_Type=PROBLEM))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "content_type"),
+    [
+        (404, b"", "text/plain"),
+        (404, b"<html>", "text/html"),
+        (410, b"", "text/html"),
+        (404, Problem(404, "no_such_log", "why").body(), "text/html"),
+        (404, Problem(410, "no_such_log", "why").body(), PROBLEM),
+        (404, b" " * 5_000 + Problem(404, "no_such_log", "why").body(), PROBLEM),
+    ],
+)
+def test_what_a_proxy_answers_does_not_say_that_a_log_is_gone(liar, status, body, content_type):
+    with pytest.raises(Unusable, match="no feedback server's answer") as unusable:
+        piece(liar(status, body, Content_Type=content_type))
+    assert not isinstance(unusable.value, Gone)
+
+
+def test_another_refusal_of_the_feedback_server_does_not_say_that_a_log_is_gone(liar):
+    with pytest.raises(Unusable, match="there is no such route") as unusable:
+        piece(liar(404, Problem(404, "no_such_route", "there is no such route").body(), Content_Type=PROBLEM))
+    assert not isinstance(unusable.value, Gone)
 
 
 @pytest.mark.parametrize("address", ["fs1:8090", "ftp://fs1", "http://", "http://key@fs1", "http://fs1/?a=b"])

@@ -1,0 +1,114 @@
+"""What a proxy in front of a feedback server answers decides about no batch: everything acknowledged ends in exactly one log."""
+
+import itertools
+import random
+import urllib.request
+from collections.abc import Sequence
+
+from coordinator.spool import Spool
+from tests.faults.deployment import Deployment, Part
+from tests.faults.ledger import Ledger, messages_of
+from tests.faults.oracle import judge
+from tests.faults.relay import Relay
+from tests.processes import eventually
+
+STATUSES = (400, 404, 413, 415, 422, 200, 204)
+POISON = b"poison"
+
+
+def send(coordinator: Part, messages: Sequence[bytes], ledger: Ledger) -> None:
+    """Send messages in one request, which the coordinator must accept."""
+    ledger.sending(messages)
+    headers = {"content-type": "application/json"}
+    request = urllib.request.Request(f"{coordinator.url}/v1/feedback", b"[" + b",".join(messages) + b"]", headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.status == 202
+    ledger.acknowledged(messages)
+
+
+def assert_each_in_one_log(deployment: Deployment, ledger: Ledger) -> None:
+    deployment.settle()
+    verdict = judge(ledger, deployment.data)
+    verdict.assert_kept()
+    assert verdict.repeated == 0
+
+
+def waiting(coordinator: Part) -> tuple[float, float]:
+    """Messages that wait in the spool, and how many of them are blocked."""
+    counted = coordinator.metrics()
+    return counted["spool_messages"], counted["spool_blocked_messages"]
+
+
+def test_answers_of_a_proxy_neither_reject_nor_store_what_the_spool_holds(deployment: Deployment, ledger: Ledger):
+    server = deployment.feedback_server()
+    messages = messages_of("relayed", random.Random(1))
+    with Relay(server.url) as relay:
+        coordinator = deployment.coordinator(to=[relay.url])
+        for status in STATUSES:
+            relay.status, relay.blocks = status, lambda _body: True
+            for _ in range(3):
+                send(coordinator, list(itertools.islice(messages, 2)), ledger)
+            eventually(lambda status=status: relay.answered[status] >= 2)  # once live, then from the spool
+            assert waiting(coordinator)[0] == 6
+            relay.blocks = lambda _body: False
+            eventually(lambda: waiting(coordinator) == (0, 0))
+        counted = coordinator.metrics()
+        assert counted["messages_drain_rejected_total"] == 0
+        assert counted["messages_drained_total"] == counted["messages_spooled_total"] == 6 * len(STATUSES)
+        assert_each_in_one_log(deployment, ledger)
+
+
+def test_a_batch_that_every_way_blocks_holds_up_no_other_and_arrives_when_a_way_opens(deployment: Deployment, ledger: Ledger):
+    servers = [deployment.feedback_server() for _ in range(2)]
+    good = messages_of("good", random.Random(2))
+    poisoned = next(messages_of(POISON.decode(), random.Random(3)))
+    with Relay(servers[0].url) as first, Relay(servers[1].url) as second:
+        relays = (first, second)
+        coordinator = deployment.coordinator(to=[relay.url for relay in relays])
+        for relay in relays:
+            relay.blocks = lambda _body: True
+        send(coordinator, [poisoned], ledger)
+        for message in itertools.islice(good, 8):
+            send(coordinator, [message], ledger)
+        assert coordinator.metrics()["messages_spooled_total"] == 9
+        for relay in relays:
+            relay.blocks = lambda body: POISON in body
+        eventually(lambda: waiting(coordinator) == (1, 1))
+        [file] = coordinator.folder.glob("worker-0/blocked-*.spool")
+        name = file.stem.removeprefix("blocked-")
+        said = coordinator.running.said()
+        assert f"batch {name} (1 messages) was not stored in 3 tries" in said
+        counted = coordinator.metrics()
+        assert counted["messages_drain_blocked_total"] == 1
+        assert counted["messages_drained_total"] == 8
+
+        before = sum(relay.answered[400] for relay in relays)
+        eventually(lambda: sum(relay.answered[400] for relay in relays) >= before + 2)  # it is tried again
+        send(coordinator, [next(good)], ledger)
+        counted = coordinator.metrics()
+        assert counted["messages_forwarded_total"] == 1
+        assert counted["messages_spooled_total"] == 9  # the servers stay in use
+
+        coordinator.kill()
+        coordinator.start()
+        assert waiting(coordinator) == (1, 1)
+        second.blocks = lambda _body: False
+        eventually(lambda: waiting(coordinator) == (0, 0))
+        assert not list(coordinator.folder.glob("worker-0/blocked-*"))
+        assert_each_in_one_log(deployment, ledger)
+
+
+def test_a_batch_that_the_feedback_server_itself_rejects_is_set_aside(deployment: Deployment, ledger: Ledger):
+    server = deployment.feedback_server()
+    spool = Spool(deployment.root / "spool" / "worker-0", 10**9)
+    spool.append(b"b" * 16, b"no object\n", 1)
+    spool.close()
+    [message] = itertools.islice(messages_of("good", random.Random(4)), 1)
+    with Relay(server.url) as relay:
+        coordinator = deployment.coordinator(to=[relay.url], spool=deployment.root / "spool")
+        eventually(lambda: coordinator.metrics()["messages_drain_rejected_total"] == 1)
+        [kept] = (deployment.root / "spool").glob("worker-0/*.rejected.jsonl")
+        assert kept.read_bytes() == b"no object\n"
+        assert "bad_lines" in coordinator.running.said()
+        send(coordinator, [message], ledger)
+        assert_each_in_one_log(deployment, ledger)
