@@ -29,7 +29,6 @@ FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 15.0
 LONGEST_BLOCKED_PAUSE_S = 60.0
 PROBE_S = 2.0
-LONGEST_READY_BYTES = 1024
 SPOOL_PROBE_S = 1.0
 Part = tuple[str, bytes, int]
 """Peer id to place by, whole lines, how many."""
@@ -383,8 +382,8 @@ def _cut(lines: list[tuple[str, bytes]]) -> Iterator[Part]:
 
 
 async def _is_ready(session: aiohttp.ClientSession, url: str, tls: ssl.SSLContext | None) -> bool:
-    """Whether a feedback server answers `ready`; a 200 with any other body comes from something in front of it."""
-    with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+    """Whether a feedback server answers `ready`; a 200 with another first line comes from something in front of it."""
+    with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):  # ValueError: the first line does not end
         async with session.get(url.rstrip("/") + READY, ssl=tls or True, allow_redirects=False) as answer:
-            return answer.status == 200 and (await answer.content.read(LONGEST_READY_BYTES)).strip() == b"ready"
+            return answer.status == 200 and await answer.content.readline() == b"ready\n"
     return False

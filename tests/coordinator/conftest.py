@@ -37,6 +37,10 @@ class Receiver:
         """The batch ids of all arrivals, stored or not."""
         self.answer: tuple[int, bytes] | tuple[int, bytes, str] | None = None
         """What to answer instead of storing: status, body, and content type if it is not JSON."""
+        self.readiness = b"ready\n"
+        """What to answer to /readyz, always with 200."""
+        self.probes = 0
+        """How often /readyz was asked for."""
         self.answer_late_s = 0.0
         self.released = threading.Event()
         self.released.set()
@@ -96,7 +100,8 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             receiver._open.add(self.connection)
 
         def do_GET(self) -> None:
-            self._answer(200, b"ready\n")
+            receiver.probes += 1
+            self._answer(200, receiver.readiness)
 
         def do_POST(self) -> None:
             assert self.path == "/v1/records"

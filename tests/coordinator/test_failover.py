@@ -98,6 +98,18 @@ def test_anything_but_a_promise_from_a_server_sends_the_batch_to_another(coordin
     assert ids(good) == {0, 1, 2}
 
 
+def test_a_proxys_page_at_readyz_does_not_bring_a_server_back(coordinators, receivers, message, eventually):
+    steady, failing = receivers(), receivers()
+    failing.answer, failing.readiness = (502, b""), b"<html>\nready\n</html>"
+    coordinator = coordinators(steady, failing)
+    for _ in range(2):
+        assert coordinator.post(encoded(message()))[0] == 202
+    eventually(lambda: failing.probes >= 2, "the server is asked whether it is ready")
+    assert not up(coordinator, failing)
+    failing.readiness = b"ready\nwith a remark\n"
+    eventually(lambda: up(coordinator, failing), "the server is taken back")
+
+
 def test_a_batch_that_a_server_rejects_for_good_is_not_tried_on_all_of_them(coordinators, receivers, message):
     servers = [receivers(), receivers()]
     for server in servers:

@@ -16,8 +16,11 @@ from feedback_wire.routes import JSON, PROBLEM
 
 BATCH = Batch(lines=b"{}\n{}\n", messages=2, waiters=[], place_until_s=0.0)
 STORED = b'{"stored":2}'
-# Reasons of the batch route that concern the way or the moment: a proxy may change headers, drop them, or send slowly.
-OF_THE_WAY = {"bad_batch_id", "content_type", "content_encoding", "slow_body", "overloaded", "not_durable"}
+# Reasons that concern the way or the moment: a proxy may change headers and framing, drop them, or send slowly.
+OF_THE_WAY = {
+    *("bad_batch_id", "content_type", "content_encoding", "slow_body", "overloaded", "not_durable", "unauthorized"),
+    *("bad_http", "request_too_large", "head_too_large", "too_slow", "too_many_connections", "too_many_pipelined", "no_memory"),
+}
 
 
 def carry(status: int, body: bytes, content_type: str, *, path: str = "", token: str = "") -> bytes:
@@ -122,10 +125,10 @@ def test_a_failure_of_the_server_rejects_nothing_whatever_its_reason():
         carry(503, problem("bad_lines", 503), PROBLEM)
 
 
-def test_every_reason_of_the_feedback_servers_batch_route_concerns_either_the_batch_or_the_way():
+def test_every_reason_for_which_a_feedback_server_may_refuse_a_batch_concerns_either_the_batch_or_the_way():
     """The reasons are read from the source, so a new one must be put on one of the two sides."""
     named = set()
-    for module in ("batch", "entrance"):
+    for module in ("access", "batch", "connection", "entrance"):
         source = Path(__file__).parents[2] / "feedback_server" / f"{module}.py"
         calls = [node for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
         refusals = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Problem"]
