@@ -26,7 +26,7 @@ _now = time.perf_counter
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """Work that has begun or waits, for whom it is, and what the thread has found for it."""
+    """Work that has begun or waits, the key that pays for it, and what the thread has found for it."""
 
     key: Key
     sender: object

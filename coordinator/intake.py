@@ -89,7 +89,7 @@ class IntakeProtocol(HttpToolsProtocol):
         self.owed: deque[Turn | OtherTurn] = deque()
         self.peer: str | None = None
         self.proxied = False
-        """The peer is a trusted proxy: each request says from whom it comes."""
+        """The peer is a trusted proxy: each request names its sender."""
         self.prefix = b""
         """What goes before this connection's messages, if no proxy says of a request whom it comes from."""
         self.head: RequestHead | None = None

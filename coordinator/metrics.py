@@ -79,7 +79,7 @@ class Exposition:
         self._made_s = -SHARED_S
 
     def require(self, authorization: str) -> None:
-        """Problem unless whoever asks may see key names and addresses of feedback servers."""
+        """Problem unless the client may see key names and addresses of feedback servers."""
         if not self._token:
             if not self._insecure:
                 raise Problem(403, "metrics_closed", "start the coordinator with --metrics-token, then send it as bearer token")

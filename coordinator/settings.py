@@ -55,7 +55,7 @@ class Settings:
     """The secret shared with the feedback servers."""
 
     metrics_token: str = ""
-    """Key that whoever reads /metrics sends as bearer token; without one only --insecure shows them."""
+    """Bearer token that clients of /metrics send; without one, /metrics is open with --insecure only."""
 
     tls_cert: Path | None = None
     """PEM file with the certificate (and its chain) shown to end hosts, read again on SIGHUP; without it they come by HTTP."""

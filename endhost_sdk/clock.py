@@ -1,4 +1,4 @@
-"""Two clocks, never one: intervals are measured on a clock that nobody sets, messages are dated by the one that people read.
+"""Two clocks, never one: intervals are measured on the monotonic clock, messages are dated by the wall clock.
 
 The first one runs on while the process is stopped, so a clock also says for how long it was.
 """

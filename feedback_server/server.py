@@ -39,7 +39,7 @@ _ANSWERS_WITHIN_S = 5
 _TICKS_A_SECOND = 10
 # Kept free for journals, logs that are being sealed, and what Python and uvloop hold open themselves.
 _OWN_FILES = 64
-# For some coordinators, some monitoring platforms, and whoever looks at /metrics.
+# For some coordinators, some monitoring platforms, and clients of /metrics.
 _LEAST_CONNECTIONS = 8
 # So much of a download may wait in the kernel unsent: else it would take in megabytes, and a slow reader be noticed minutes late.
 _UNSENT_BYTES = 128 * 1024

@@ -47,7 +47,7 @@ class Settings:
     """Key that monitoring platforms send to list and download logs."""
 
     metrics_token: str | None = field(default=None, repr=False)
-    """Key that whoever reads /metrics sends as bearer token; the read token serves as well."""
+    """Bearer token that clients of /metrics send; the read token serves as well."""
 
     tls_cert: Path | None = None
     """PEM file with the certificate (and its chain) that this server shows, read again on SIGHUP; without it all come by HTTP."""

@@ -1,4 +1,4 @@
-"""For whom a reverse proxy speaks: `X-Forwarded-For`, `Forwarded` (RFC 7239) and `X-Real-IP`, in the forms that proxies write.
+"""The sender that a reverse proxy names: `X-Forwarded-For`, `Forwarded` (RFC 7239) and `X-Real-IP`, as proxies write it.
 
 A proxy adds the address that a request came from behind what it received, so the nearest hop stands last. Only what trusted
 proxies wrote is believed: whatever stands left of the first untrusted address may be invented. A hop that cannot be read ends the

@@ -42,7 +42,7 @@ class Users:
             log.error("the users stay as they were, their file cannot be read: %s", error)  # noqa: TRY400 - the text says all
             return
         if not self._hashes:
-            log.warning("%s names no user any more: nobody can log in", self._path)
+            log.warning("%s names no user any more: no user can log in", self._path)
 
     def _look(self) -> _State:
         try:
