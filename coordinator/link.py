@@ -77,9 +77,10 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"retry-after":
+        lowered = name.lower()
+        if lowered == b"retry-after":
             self.answer.retry_after = value.decode("latin-1")
-        elif name.lower() == b"content-type":
+        elif lowered == b"content-type":
             self.answer.content_type = value.decode("latin-1")
 
     def on_body(self, body: bytes) -> None:

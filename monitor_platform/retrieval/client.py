@@ -109,7 +109,7 @@ class Client:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT.sock_connect, sock_read=wait_s + 15)
         async with self._get(routes.LOGS, query=query, headers=headers, timeout=timeout) as answer:
             date(answer.headers.get("Date"))
-            if answer.status == 304:
+            if answer.status == 304 and unless is not None:
                 return None
             await _expect(answer, 200)
             body = await _bounded(answer, CATALOGUE_BYTES)
@@ -118,9 +118,10 @@ class Client:
     async def latest(self) -> LogEntry | None:
         """The newest log; None if there is none."""
         async with self._get(routes.LATEST_LOG, headers={}) as answer:
-            if answer.status == 404:
+            try:
+                await _expect(answer, 200)
+            except Gone:
                 return None
-            await _expect(answer, 200)
             body = await _bounded(answer, COMPLAINT_BYTES)
         try:
             return LogEntry.from_json(orjson.loads(body))
@@ -152,6 +153,8 @@ async def _expect(answer: aiohttp.ClientResponse, status: int) -> None:
         return
     if answer.status in {401, 403}:
         raise Unusable(f"the server refuses the read token (HTTP {answer.status}); give the one it was started with")
+    if answer.status == 304:
+        raise Unusable("HTTP 304 (nothing has changed) where nothing was known; look at what stands in front of the server")
     if 300 <= answer.status < 400:
         raise Unusable(f"the server sends elsewhere (HTTP {answer.status}); name the address of the feedback server itself")
     problem = await _problem(answer)

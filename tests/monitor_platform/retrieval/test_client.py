@@ -56,6 +56,10 @@ def ask(url: str, question: Callable[[Client], Awaitable[Any]]) -> Any:
     return asyncio.run(talk())
 
 
+def latest(url: str) -> Any:
+    return ask(url, lambda client: client.latest())
+
+
 def listing(url: str) -> Any:
     return ask(url, lambda client: client.catalogue(after=None, wait_s=0, unless=None))
 
@@ -170,6 +174,18 @@ def test_what_a_proxy_answers_does_not_say_that_a_log_is_gone(liar, status, body
     with pytest.raises(Unusable, match="no feedback server's answer") as unusable:
         piece(liar(status, body, Content_Type=content_type))
     assert not isinstance(unusable.value, Gone)
+
+
+def test_only_the_feedback_server_says_that_there_is_no_log_at_all(liar):
+    assert latest(liar(404, Problem(404, "no_such_log", "why").body(), Content_Type=PROBLEM)) is None
+    for status in (404, 410):
+        with pytest.raises(Unusable, match="no feedback server's answer"):
+            latest(liar(status, b"<html>", Content_Type="text/html"))
+
+
+def test_nothing_new_is_no_answer_where_nothing_was_known(liar):
+    with pytest.raises(Unusable, match="nothing was known"):
+        listing(liar(304))
 
 
 def test_another_refusal_of_the_feedback_server_does_not_say_that_a_log_is_gone(liar):
