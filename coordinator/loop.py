@@ -8,10 +8,12 @@ import asyncio
 import os
 from typing import Any
 
+from feedback_wire.memory import is_no_memory
+
 
 def end_without_memory(error: object) -> None:
     """End this process at once if `error` says that there is no memory; nothing that needs some is done on the way."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, BaseException) and is_no_memory(error):
         os.write(2, b"out of memory: this worker ends at once; nothing acknowledged is lost, senders send the rest again\n")
         os._exit(1)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 import orjson
@@ -45,6 +46,8 @@ class Room:
     entrance: Entrance
     sealer: Sealer
     counters: Counters
+    readers: Executor
+    """Threads that read the disk and make catalogues."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def append(self, request: Request) -> Response:
@@ -66,7 +69,7 @@ class Room:
             await self.shelf.changed(known, within_s=wait_s)
         if download.is_named(self.shelf.etag, known):
             return Response(status_code=304, headers=_uncached(self.shelf.etag))
-        return await asyncio.to_thread(self._page, stem, limit)
+        return await asyncio.get_running_loop().run_in_executor(self.readers, self._page, stem, limit)
 
     def _page(self, stem: str, limit: int) -> Response:
         """A page has no ETag while others follow: a client of before there were pages would wait for a change behind it."""
@@ -93,7 +96,7 @@ class Room:
         if entry.name != name:
             raise _no_such_log()
         try:
-            return download.answer(request, self.folder, entry, self.counters)
+            return download.answer(request, self.folder, entry, self.counters, self.readers)
         except FileNotFoundError:
             raise _no_such_log() from None
         except OSError as error:

@@ -9,6 +9,7 @@ import logging
 import os
 import re
 from collections.abc import AsyncIterator
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
@@ -57,7 +58,7 @@ def wanted_slice(header: str | None, size: int) -> Slice | None:
     return wanted
 
 
-def answer(request: Request, folder: Folder, entry: LogEntry, counters: Counters) -> Response:
+def answer(request: Request, folder: Folder, entry: LogEntry, counters: Counters, readers: Executor) -> Response:
     """The response to GET or HEAD of one log. FileNotFoundError if it has just been removed."""
     etag = _etag(folder, entry)
     headers = {"etag": etag, "accept-ranges": "bytes", "cache-control": "private, no-cache"}
@@ -73,7 +74,7 @@ def answer(request: Request, folder: Folder, entry: LogEntry, counters: Counters
         return Response(status_code=status, headers=headers, media_type=LOG)
     counters.downloads += 1
     counters.downloaded_bytes += wanted.end - wanted.begin
-    chunks = _chunks(folder.reading(str(entry.name)), wanted, entry, counters)
+    chunks = _chunks(folder.reading(str(entry.name)), wanted, entry, counters, readers)
     return _Download(chunks, status_code=status, headers=headers, media_type=LOG)
 
 
@@ -97,12 +98,14 @@ class _Download(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _chunks(file: FileIO, wanted: Slice, entry: LogEntry, counters: Counters) -> AsyncIterator[bytes]:
+async def _chunks(file: FileIO, wanted: Slice, entry: LogEntry, counters: Counters, readers: Executor) -> AsyncIterator[bytes]:
+    loop = asyncio.get_running_loop()
     with file:
         at = wanted.begin
         while at < wanted.end:
             try:
-                chunk = await asyncio.to_thread(os.pread, file.fileno(), min(_CHUNK_BYTES, wanted.end - at), at)
+                length = min(_CHUNK_BYTES, wanted.end - at)
+                chunk = await loop.run_in_executor(readers, os.pread, file.fileno(), length, at)
             except OSError as error:
                 raise _cut_off(counters, f"{entry.name} cannot be read from byte {at} on: {error.strerror}") from None
             if not chunk:

@@ -31,6 +31,7 @@ from feedback_server.settings import Settings, address
 from feedback_server.shelf import Shelf, in_words
 from feedback_server.tls import Listener
 from feedback_server.writer import Writer
+from feedback_wire.threads import started_pool
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ _TICKS_A_SECOND = 10
 _OWN_FILES = 64
 # For some coordinators, some monitoring platforms, and clients of /metrics.
 _LEAST_CONNECTIONS = 8
+# They wait for the disk; more would only wait behind each other.
+_READERS = 6
 # So much of a download may wait in the kernel unsent: else it would take in megabytes, and a slow reader be noticed minutes late.
 _UNSENT_BYTES = 128 * 1024
 
@@ -70,7 +73,17 @@ async def _serve(
     for journal in found.journals:
         sealer.seal_later(journal)
     entrance = Entrance(writer, counters, token=settings.token)
-    room = Room(settings=settings, folder=folder, shelf=shelf, writer=writer, entrance=entrance, sealer=sealer, counters=counters)
+    readers = started_pool(_READERS, "readers")
+    room = Room(
+        settings=settings,
+        folder=folder,
+        shelf=shelf,
+        writer=writer,
+        entrance=entrance,
+        sealer=sealer,
+        counters=counters,
+        readers=readers,
+    )
     sealer.index.changed(found.uncounted)
     verification = Verification(folder, shelf)
     _tell_foreign(settings, shelf)
@@ -82,9 +95,11 @@ async def _serve(
             sockets=[listener]
         )
     finally:
-        await asyncio.to_thread(verification.stop)
-        await asyncio.to_thread(writer.stop)
-        await asyncio.to_thread(sealer.stop)
+        # On this thread: there may be no memory for another one, and nothing else is left to do on the loop.
+        verification.stop()
+        writer.stop()
+        sealer.stop()
+        readers.shutdown()
 
 
 def _tell_foreign(settings: Settings, shelf: Shelf) -> None:

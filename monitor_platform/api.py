@@ -135,7 +135,8 @@ class SummaryHandler(RequestHandler):
             kept_ms = self._archive.since_ms()
             # The newest record may be a little later than the clock, for a server's clock is never quite ours.
             now_ms = max(time.time_ns() // 1_000_000, scene.until_ms if scene is not None else 0)
-            span = asked.span(begin_ms=kept_ms, end_ms=now_ms)
+            # A minute that is too much by itself is not in memory, up to its end: then the logs answer for it.
+            span = asked.span(begin_ms=min(kept_ms, now_ms - 60_000), end_ms=now_ms)
             if span.from_ms < kept_ms:
                 return await self._archive.summary(span, asked.where, asked.by, asked.top)
         else:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from feedback_wire.memory import end_without_memory, is_no_memory
 from monitor_platform.access.gate import Gate
 from monitor_platform.alerts.rules import Rules
 from monitor_platform.assembly import Task, assemble
@@ -29,11 +30,33 @@ def run(settings: Settings, ready: Callable[[str], None], rules: Rules | None = 
 
 
 async def _serve(settings: Settings, ready: Callable[[str], None], rules: Rules | None) -> None:
+    asyncio.get_running_loop().set_exception_handler(_uncaught)
+    try:
+        await _opened(settings, ready, rules)
+    except Exception as error:
+        _end_without_memory(error)
+        raise
+
+
+def _uncaught(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What no callback caught."""
+    _end_without_memory(context.get("exception"))
+    loop.default_exception_handler(context)
+
+
+def _end_without_memory(error: object) -> None:
+    """The logs are in the mirror, and no one can say which step failed halfway: end, as after a kill."""
+    if isinstance(error, BaseException) and is_no_memory(error):
+        end_without_memory(error, "swarmscope monitor")
+
+
+async def _opened(settings: Settings, ready: Callable[[str], None], rules: Rules | None) -> None:
     with ExitStack() as opened:
         try:
             tls = _tls(settings)
             server, url, tasks = assemble(settings, tls, rules, opened)
         except (OSError, ValueError) as error:
+            _end_without_memory(error)
             raise CannotStart(str(error)) from error
         server.start()
         opened.callback(server.stop, wait=False)  # Bokeh 3.10 would wait in a task, which the end of the loop cancels
@@ -69,6 +92,8 @@ async def _until_ended(tasks: Sequence[Task]) -> None:
         loop.add_signal_handler(number, ended.set)
     waiting: set[asyncio.Task[Any]] = {asyncio.create_task(ended.wait()), *map(asyncio.create_task, tasks)}
     done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        _end_without_memory(None if task.cancelled() else task.exception())
     for task in pending:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)

@@ -5,6 +5,7 @@ import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
+from feedback_wire.memory import end_without_memory, is_no_memory
 from swarmscope.commands import end_over, refuse
 from swarmscope.streams import print_everywhere
 
@@ -24,9 +25,15 @@ def main() -> None:
         sys.exit(128 + signal.SIGINT)  # the first process of a container has survived it
     except ImportError as error:
         missing = _missing_package(error)
-        if missing is None:
+        if missing is not None:
+            sys.exit(_what_to_install(missing))
+        if not is_no_memory(error):
             raise  # a mistake of ours keeps its traceback
-        sys.exit(_what_to_install(missing))
+        end_without_memory(error, "swarmscope")
+    except Exception as error:
+        if not is_no_memory(error):
+            raise
+        end_without_memory(error, "swarmscope")
 
 
 def _end_on_request() -> None:

@@ -8,14 +8,15 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
 
 import duckdb
 
+from feedback_wire.memory import is_no_memory
 from feedback_wire.problem import Problem
+from feedback_wire.threads import started_pool
 from monitor_platform.history.store import HistoryStore
 from monitor_platform.measures.patience import TookTooLong, at_most
 from monitor_platform.measures.table import FeedbackTable
@@ -49,7 +50,7 @@ class Answers:
 
     def __init__(self, table: FeedbackTable | HistoryStore) -> None:
         self._table = table
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="query")
+        self._pool = started_pool(THREADS, "query")
         self._known: OrderedDict[Hashable, asyncio.Future[Any]] = OrderedDict()
         self.refused = 0
         self.stopped = 0
@@ -89,7 +90,9 @@ class Answers:
         try:
             work = partial(_patiently, partial(query, self._table, **arguments))
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-        except (TookTooLong, duckdb.OutOfMemoryException) as error:
+        except Exception as error:
+            if not isinstance(error, TookTooLong | duckdb.OutOfMemoryException) and not is_no_memory(error):
+                raise
             self.stopped += 1
             raise _too_much(error) from error
         finally:

@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from feedback_wire.frames import Damage
+from feedback_wire.memory import is_no_memory
 from monitor_platform.geo.atlas import Atlas
 from monitor_platform.geo.locator import Locator
 from monitor_platform.measures.elsewhere import begin_search, end_search, give_up, merge, narrow_search, remember, search
@@ -188,6 +189,7 @@ class FeedbackTable:
                 remember(db, self._rows, logs)
                 given_up = give_up(db)
         except duckdb.Error as error:
+            _refuse_no_memory(error)
             reason = f"whole, yet not readable: {str(error).splitlines()[0]}"
             self._damages.extend(DamagedLog(log.source, Damage(0, log.end, reason)) for log in logs)
             return
@@ -259,6 +261,7 @@ class FeedbackTable:
             with _transaction(self._writer) as db:
                 return self._intake(db, logs, shown_ms)
         except duckdb.Error as error:
+            _refuse_no_memory(error)
             if len(logs) == 1:
                 return self._refuse(logs[0], error)
         # One of them is beyond DuckDB although its checksums are right; alone, it cannot take the others with it.
@@ -271,6 +274,7 @@ class FeedbackTable:
                 if search(db, self._rows, logs, before=before):
                     self._intake(db, logs, None, only="wanted")
         except duckdb.Error as error:
+            _refuse_no_memory(error)
             if len(logs) == 1:
                 self._refuse(logs[0], error)
                 return
@@ -288,6 +292,12 @@ class FeedbackTable:
         reason = f"whole, yet not readable: {str(error).splitlines()[0]}"
         self._damages.append(DamagedLog(log.source, Damage(0, log.end, reason)))
         return Added(records=0, duplicates=0, unreadable=(log.records or 0) + log.lost)
+
+
+def _refuse_no_memory(error: duckdb.Error) -> None:
+    """MemoryError if the system gives no memory, which is no fault of the log that is read."""
+    if is_no_memory(error):
+        raise MemoryError from error
 
 
 @contextmanager

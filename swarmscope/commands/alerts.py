@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 from monitor_platform.placing import Placing
 from monitor_platform.scoring import Scoring
 from swarmscope.commands import end_over, or_defaults, refuse
+from swarmscope.limits import require_address_space
 from swarmscope.plain_text import plain, plain_json
 from swarmscope.streams import print_data
 
@@ -49,6 +50,7 @@ def dry_run(
     as_json
         Print a JSON object a line, in the webhook's generic shape.
     """
+    require_address_space("swarmscope alerts test")
     from monitor_platform.alerts.recorded import judge_logs
     from monitor_platform.alerts.rules import BadRules, read_rules
     from monitor_platform.geo.locator import locator_for

@@ -16,6 +16,7 @@ from monitor_platform.moments import END_OF_TIME_MS, unix_ms
 from monitor_platform.placing import Placing
 from monitor_platform.scoring import Scoring
 from swarmscope.commands import end_over, or_defaults
+from swarmscope.limits import require_address_space
 from swarmscope.plain_text import plain, plain_json
 from swarmscope.streams import print_data
 from swarmscope.summary_text import flat, print_tables
@@ -99,6 +100,7 @@ def analyze(
     period
         For the report: the end hosts' reporting period in seconds; who has been silent for longer is no longer present.
     """
+    require_address_space("swarmscope analyze")
     from monitor_platform.geo.locator import locator_for
     from monitor_platform.measures.gathering import columns_for
     from monitor_platform.measures.open import open_logs

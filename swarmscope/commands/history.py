@@ -16,6 +16,7 @@ from monitor_platform.moments import END_OF_TIME_MS, unix_ms
 from monitor_platform.placing import Placing
 from monitor_platform.scoring import MosFlags
 from swarmscope.commands import end_over, or_defaults
+from swarmscope.limits import require_address_space
 from swarmscope.plain_text import plain, plain_json
 from swarmscope.streams import print_data
 
@@ -71,6 +72,7 @@ def build(
     period
         The end hosts' reporting period in seconds: who has been silent for longer is no longer present.
     """
+    require_address_space("swarmscope history build")
     from monitor_platform.geo.locator import locator_for
     from monitor_platform.history.catch_up import catch_up
     from monitor_platform.history.store import Basis, HistoryStore
@@ -133,6 +135,7 @@ def show(
     as_csv
         Print CSV.
     """
+    require_address_space("swarmscope history show")
     from monitor_platform.history.periods import zone_of
     from monitor_platform.history.store import HistoryStore, extent
 

@@ -10,6 +10,7 @@ from monitor_platform.alerts.rules import read_rules
 from monitor_platform.measures.quality.catalogue import models_of
 from monitor_platform.settings import Settings
 from swarmscope.commands import end_over, in_words, or_defaults, refuse
+from swarmscope.limits import require_address_space
 
 command = App(
     name="monitor",
@@ -36,6 +37,7 @@ def monitor(*, settings: Annotated[Settings | None, Parameter(name="*")] = None)
         rules = read_rules(known.alerts) if known.alerts is not None else None
     except ValueError as wrong:
         refuse(wrong)
+    require_address_space("swarmscope monitor", known.memory_mib)
     from monitor_platform.server import CannotStart, run  # DuckDB and Bokeh take a second to import; --help need not
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -1,0 +1,128 @@
+"""Limits of address space (RLIMIT_AS): a refusal or an error in one line, an exit code, and nothing that is acknowledged lost."""
+
+import json
+import resource
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from feedback_wire.memory import is_no_memory
+from swarmscope.limits import OWN_MIB
+from tests.faults.deployment import Deployment
+from tests.faults.ledger import Ledger, Load
+from tests.faults.oracle import judge
+from tests.processes import Server, eventually
+
+MIB = 1024 * 1024
+STACK = 8 * MIB
+"""What a thread needs at least."""
+GOLDEN = Path(__file__).parents[1] / "golden"
+LINE = (
+    '{"ip":"203.0.113.0","weight":1.0,"via":"c1","v":1,"peer_id":"p%d","session_id":"%s","seq":%d,"event":"report","sent_ms":5}\n'
+)
+
+
+def limited(mib: int, *command: str) -> subprocess.CompletedProcess[str]:
+    """`swarmscope COMMAND` with so many MiB of address space."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (mib * MIB, mib * MIB))
+
+    run = [sys.executable, "-m", "swarmscope", *command]
+    return subprocess.run(run, preexec_fn=limit, capture_output=True, text=True, timeout=60, check=False)
+
+
+def without_more_memory(server: Server) -> int:
+    """Let a running server have no more than it has; its limit in bytes."""
+    limit = used(server)
+    resource.prlimit(server.process.pid, resource.RLIMIT_AS, (limit, limit))
+    return limit
+
+
+def used(server: Server) -> int:
+    """Bytes of address space."""
+    return int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+@pytest.mark.parametrize(
+    ("command", "own"),
+    [
+        (("monitor", "--insecure", "--feedback-server", "http://127.0.0.1:9"), "3,584 MiB (2,048 of them are --memory-mib)"),
+        (("monitor", "--static", str(GOLDEN), "--memory-mib", "512"), "2,048 MiB (512 of them are --memory-mib)"),
+        (("analyze", str(GOLDEN)), "1,536 MiB"),
+        (("history", "show", "missing"), "1,536 MiB"),
+    ],
+)
+def test_a_limit_that_the_libraries_do_not_survive_is_refused_before_they_are_loaded(command: tuple[str, ...], own: str):
+    done = limited(600, *command)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert "the limit of address space (ulimit -v) is 600 MiB, and swarmscope " in done.stderr
+    assert f"needs {own}; raise the limit" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["coordinator", "feedback-server", "monitor"])
+def test_a_command_that_cannot_even_be_imported_says_so_in_one_line(command: str):
+    done = limited(30, command)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("swarmscope: out of memory: ")
+    assert "its address space (ulimit -v) is limited to 30 MiB" in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_a_live_monitor_with_no_more_than_it_asks_for_follows_and_answers(serve: Callable[..., Server], tmp_path: Path):
+    server = serve("feedback-server", "--insecure", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"))
+    follow = ("--feedback-server", server.url, "--mirror", str(tmp_path / "mirror"), "--poll-seconds", "1", "--memory-mib", "512")
+    monitor = serve("monitor", "--insecure", "--listen", "127.0.0.1:0", *follow)
+    limit = (OWN_MIB + 512) * MIB
+    resource.prlimit(monitor.process.pid, resource.RLIMIT_AS, (limit, limit))
+    for number in range(4):
+        store(server, f"{number}", 5_000)
+    eventually(lambda: messages(monitor) == 20_000)
+    assert "rror" not in monitor.said()
+    assert monitor.stop() == 0
+
+
+def test_a_feedback_server_without_memory_stops_cleanly_and_keeps_what_it_acknowledged(deployment: Deployment, ledger: Ledger):
+    server = deployment.feedback_server()
+    deployment.coordinator()
+    with Load(deployment.entries, ledger) as load:
+        load.gets_on(20)
+        limit = without_more_memory(server.running)
+        with urllib.request.urlopen(server.url + "/v1/logs", timeout=10) as answer:  # made in a thread, which is there already
+            assert json.load(answer)["logs"]
+        load.gets_on(20)
+        assert used(server.running) + STACK > limit, "a thread could begin all the same"
+    assert server.running.stop() == 0
+    assert "Traceback" not in server.running.said()
+    server.start()
+    deployment.settle()
+    judge(ledger, deployment.data).assert_kept()
+
+
+def test_every_way_of_saying_that_there_is_no_memory_is_known():
+    group = ExceptionGroup("tasks", [ValueError("other"), RuntimeError("can't start new thread")])
+    caused = ValueError("in other words")
+    caused.__cause__ = MemoryError()
+    for error in (MemoryError(), OSError(12, "Cannot allocate memory"), group, caused):
+        assert is_no_memory(error), error
+    for error in (RuntimeError("boom"), OSError(28, "No space left on device"), ExceptionGroup("tasks", [ValueError()])):
+        assert not is_no_memory(error), error
+
+
+def store(server: Server, session: str, count: int) -> None:
+    body = "".join(LINE % (number % 50, session, number) for number in range(count)).encode()
+    headers = {"content-type": "application/x-ndjson", "swarmscope-batch": session.encode().hex().ljust(32, "0")[:32]}
+    with urllib.request.urlopen(urllib.request.Request(server.url + "/v1/records", body, headers), timeout=30) as answer:
+        assert json.load(answer) == {"stored": count}
+
+
+def messages(monitor: Server) -> int:
+    with urllib.request.urlopen(monitor.url + "/api/v1/summary", timeout=30) as answer:
+        return int(json.load(answer)["messages"])
