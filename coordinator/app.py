@@ -12,7 +12,7 @@ from starlette.types import Lifespan
 
 from coordinator.metrics import Exposition
 from coordinator.openapi import openapi
-from feedback_wire.openapi import text_of
+from feedback_wire.openapi import served
 from feedback_wire.problem import Problem
 from feedback_wire.routes import FEEDBACK, FORGOTTEN_HEADER, HEALTH, JSON, METRICS, OPENAPI, PROBLEM, READY
 
@@ -61,7 +61,7 @@ async def _metrics(request: Request) -> Response:
 
 
 async def _openapi(_: Request) -> Response:
-    return Response(text_of(openapi()), media_type=JSON)
+    return Response(served(openapi), media_type=JSON)
 
 
 async def _preflight(_: Request) -> Response:

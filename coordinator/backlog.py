@@ -31,6 +31,7 @@ class Task:
     key: Key
     sender: object
     work: Work
+    wanted: Callable[[], bytes] | None = None
     found: bytes | None = None
     problem: Problem | None = None
 
@@ -40,13 +41,44 @@ class Task:
         return self.work.send(found) if problem is None else self.work.throw(problem)  # type: ignore[arg-type]  # None begins it
 
 
+class Queue:
+    """Tasks that wait; keys take turns, and so do the connections of one key."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[Key, dict[object, deque[Task]]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._tasks)
+
+    def put(self, task: Task, *, first: bool = False) -> None:
+        """Add a task; `first` puts it before the others of its connection."""
+        tasks = self._tasks.setdefault(task.key, {}).setdefault(task.sender, deque())
+        tasks.appendleft(task) if first else tasks.append(task)
+
+    def take(self) -> Task:
+        """The next task; its key and its connection go behind the others."""
+        key = next(iter(self._tasks))
+        senders = self._tasks.pop(key)
+        sender = next(iter(senders))
+        tasks = senders.pop(sender)
+        task = tasks.popleft()
+        if tasks:
+            senders[sender] = tasks
+        if senders:
+            self._tasks[key] = senders
+        return task
+
+
 class Backlog:
     """The work of one worker that is not done yet."""
 
     def __init__(self) -> None:
         self.waiting = 0
         """Tasks that wait for their next slice or for the thread."""
-        self._tasks: dict[Key, dict[object, deque[Task]]] = {}
+        self._tasks = Queue()
+        self._for_thread = Queue()
+        """Not the thread's own queue: that is first come, first served, and one key could fill it with seconds of work."""
+        self._thread_works = False
         self._thread = ThreadPoolExecutor(1, "inflate")
         self._spent_s = 0.0
         """Since the last slice that was left to others; the turn of the event loop is not asked for every message."""
@@ -113,14 +145,26 @@ class Backlog:
             return
 
     def _hand_over(self, task: Task, wanted: Callable[[], bytes]) -> None:
+        task.wanted = wanted
+        self._for_thread.put(task)
         self.waiting += 1
-        done = asyncio.get_running_loop().run_in_executor(self._thread, wanted)
+        self._occupy_thread()
+
+    def _occupy_thread(self) -> None:
+        if self._thread_works or not self._for_thread:
+            return
+        task = self._for_thread.take()
+        assert task.wanted is not None  # noqa: S101 — `_hand_over` saw to it
+        done = asyncio.get_running_loop().run_in_executor(self._thread, task.wanted)
+        self._thread_works, task.wanted = True, None
         done.add_done_callback(lambda _: self._hand_back(task, done))
 
     def _hand_back(self, task: Task, done: asyncio.Future[bytes]) -> None:
         self.waiting -= 1
+        self._thread_works = False
         if done.cancelled():
             return
+        self._occupy_thread()
         error = done.exception()
         if isinstance(error, Problem):
             task.problem = error
@@ -130,20 +174,9 @@ class Backlog:
         self._wake()
 
     def _put(self, task: Task, *, first: bool = False) -> None:
-        tasks = self._tasks.setdefault(task.key, {}).setdefault(task.sender, deque())
-        tasks.appendleft(task) if first else tasks.append(task)
+        self._tasks.put(task, first=first)
         self.waiting += 1
 
     def _take(self) -> Task:
-        """The next task; its key and its connection go behind the others."""
-        key = next(iter(self._tasks))
-        senders = self._tasks.pop(key)
-        sender = next(iter(senders))
-        tasks = senders.pop(sender)
-        task = tasks.popleft()
-        if tasks:
-            senders[sender] = tasks
-        if senders:
-            self._tasks[key] = senders
         self.waiting -= 1
-        return task
+        return self._tasks.take()

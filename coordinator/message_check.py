@@ -19,6 +19,9 @@ from feedback_wire.limits import EXTRA_KEYS, MESSAGE_BYTES, MESSAGE_DEPTH, MESSA
 from feedback_wire.message import FIELDS, REQUIRED, Field
 from feedback_wire.record import RECORD_FIELD_NAMES
 
+DETAIL_CHARS = 100
+"""At either end of a detail that is cut."""
+
 
 class Refused(Exception):  # noqa: N818 — a refusal is an answer, not an error of ours
     """A message that is not taken: `reason` is counted, `detail` speaks to the sender."""
@@ -115,9 +118,14 @@ def judge(raw: bytes) -> Checked:
     try:
         return _lenient.decode(raw)  # type: ignore[return-value]
     except msgspec.ValidationError as error:
-        raise Refused("invalid_field", str(error)) from None
+        raise Refused("invalid_field", _short(str(error))) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise Refused("malformed", f"not JSON: {error}") from None
+
+
+def _short(detail: str) -> str:
+    """A detail without the middle of a long value that it quotes: 64 KiB of it in each refusal would make a huge answer."""
+    return detail if len(detail) <= 2 * DETAIL_CHARS else f"{detail[:DETAIL_CHARS]} … {detail[-DETAIL_CHARS:]}"
 
 
 def _has_too_many_values(raw: bytes) -> bool:

@@ -20,8 +20,8 @@ from endhost_sdk.timed_socket import TimedSocket
 ANSWER_BYTES = 1024 * 1024
 """An answer that refuses every message of a full batch takes a few hundred KiB; more is not read."""
 
-# UnicodeError: what Python's resolver says of host names that it cannot encode.
-_BROKEN = (OSError, HTTPException, UnicodeError)
+# ValueError: what Python says of host names that it cannot encode, and of answers that its own checks do not foresee.
+_BROKEN = (OSError, HTTPException, ValueError)
 
 
 class Unreachable(Exception):  # noqa: N818 - it says what the coordinator is
@@ -131,14 +131,22 @@ class HttpTransport:
 
 
 class _FinalResponse(HTTPResponse):
-    """Passes over interim responses (RFC 9110 section 15.2), of which Python's own class knows only 100."""
+    """Reads some answers that Python's own class does not: it knows no interim response but 100, and takes negative chunk sizes."""
 
     def _read_status(self) -> tuple[str, int, str]:
+        """The first status that is not interim (RFC 9110, section 15.2)."""
         while True:
             version, status, reason = super()._read_status()  # type: ignore[misc]
             if not 101 < status < 200:
                 return version, status, reason
             parse_headers(self.fp)
+
+    def _read_next_chunk_size(self) -> int:
+        """The size of the next chunk; HTTPException if it is negative. For -1 Python would read on without an end, into memory."""
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]
+        if size < 0:
+            raise HTTPException(f"a chunk of {size} bytes")
+        return size
 
 
 def _ended(response: HTTPResponse) -> bool:

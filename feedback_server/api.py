@@ -27,7 +27,7 @@ from feedback_server.writer import RETRY_S, Outcome, Writer
 from feedback_wire import routes
 from feedback_wire.catalogue import MOST_LOGS
 from feedback_wire.log_name import Form, LogName
-from feedback_wire.openapi import text_of
+from feedback_wire.openapi import served
 from feedback_wire.problem import Problem
 
 log = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ def application(room: Room) -> Starlette:
 
 
 async def _openapi(_request: Request) -> Response:
-    return Response(text_of(openapi()), media_type=routes.JSON)
+    return Response(served(openapi), media_type=routes.JSON)
 
 
 def _log_name(text: str | None) -> LogName | None:

@@ -20,6 +20,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 HOP_CHARS = 100
 """A longer hop is no address: 39 characters, brackets, a zone and a port fit well within."""
 
+HEADER_CHARS = 4096
+HOPS = 64
+"""A header with more characters or hops is unreadable. No chain of proxies is so long, and other senders would wait meanwhile."""
+
 _PORT = re.compile(r"(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?")
 # Possessive, and with an optional closing quote, so that they are linear in any text.
 _ELEMENT = re.compile(r'(?:[^,"]++|"(?:[^"\\]++|\\.)*+"?)++', re.DOTALL)
@@ -60,11 +64,15 @@ def sender(peer: str, header: ProxyHeader, value: str, trusted: Sequence[Network
     at = address_of(peer)
     if at is None or not _within(at, trusted):
         return Sender(peer if at is None else str(at))
+    if len(value) > HEADER_CHARS:
+        return Sender("", "unreadable")
     hops = _hops(header, value)
+    if len(hops) > HOPS:
+        return Sender("", "unreadable")
     if not hops:
         return Sender(str(at), "absent")
     while hops and _within(at, trusted):
-        hop = _unquoted(hops.pop())
+        hop = _unquoted(_for(hops.pop()) if header == "forwarded" else hops.pop())
         if hop.lower() == "unknown" or hop.startswith("_"):
             return Sender("", "hidden")
         read = _hop_address(hop)
@@ -79,9 +87,9 @@ def _within(address: Address, networks: Sequence[Network]) -> bool:
 
 
 def _hops(header: ProxyHeader, value: str) -> list[str]:
-    """The hops in the header, the nearest last; empty list elements do not count (RFC 9110, section 5.6.1)."""
+    """The hops as they stand in the header, the nearest last; empty list elements do not count (RFC 9110, section 5.6.1)."""
     if header == "forwarded":
-        return [_for(element) for element in _ELEMENT.findall(value) if element.strip()]
+        return [element for element in _ELEMENT.findall(value) if element.strip()]
     if header == "x-real-ip":
         return [value.strip()] if value.strip() else []
     return [hop for part in value.split(",") if (hop := part.strip())]

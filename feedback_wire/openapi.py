@@ -1,7 +1,8 @@
 """The pieces of which each service's OpenAPI 3.1 description is made. Each service writes its own, from the tables it works by."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from feedback_wire import routes
@@ -110,6 +111,12 @@ def health(well: Schema, *, metrics_refusals: tuple[int, ...] = ()) -> dict[str,
 def text_of(whole: Schema) -> str:
     """A description as it is served, printed and kept beside the documentation."""
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+
+
+@cache
+def served(describe: Callable[[], Schema]) -> bytes:
+    """The text of the description that `describe` makes. It is made once: any client may ask for it, as often as it likes."""
+    return text_of(describe()).encode()
 
 
 def _refusal(status: int) -> Schema:

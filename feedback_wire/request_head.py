@@ -12,7 +12,9 @@ _ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 
 
 def check_head(headers: Headers, version: str) -> None:
-    """Problem (400, 501) about a head that names no host or several, or a transfer coding that is not chunked alone."""
+    """Problem (400, 501) about another version than HTTP/1, no host or several, or a transfer coding that is not chunked alone."""
+    if version not in ("1.0", "1.1"):
+        raise Problem(400, "bad_http", "the request line ends with HTTP/1.1 or HTTP/1.0")
     hosts, codings = [], []
     for name, value in headers:
         lower = name.lower()

@@ -19,7 +19,7 @@ from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.web import GZipContentEncoding, OutputTransform, RequestHandler, StaticFileHandler
 
 from feedback_wire import routes
-from feedback_wire.openapi import text_of
+from feedback_wire.openapi import served
 from feedback_wire.problem import Problem
 from monitor_platform.access.doors import GuardedBokeh
 from monitor_platform.access.gate import LOGIN, LOGOUT, Gate
@@ -151,7 +151,7 @@ def patterns(settings: Settings, gate: Gate, feed: Feed | None, figures: Figures
         (routes.HEALTH, TextHandler, {"text": lambda: b"ok\n"}),
         (routes.READY, TextHandler, {"text": partial(_readiness, feed)}),
         (routes.METRICS, TextHandler, {"text": figures.exposition, "content_type": CONTENT_TYPE_LATEST}),
-        (routes.OPENAPI, TextHandler, {"text": lambda: text_of(openapi()).encode(), "content_type": routes.JSON}),
+        (routes.OPENAPI, TextHandler, {"text": partial(served, openapi), "content_type": routes.JSON}),
         ("/assets/(.*)", StaticFileHandler, {"path": str(ASSETS_FOLDER)}),
         *([(LOGIN, LoginHandler, entrance), (LOGOUT, LogoutHandler, entrance)] if gate.users is not None else []),
     ]

@@ -5,6 +5,7 @@ import gc
 import gzip
 import json
 import struct
+import threading
 import time
 import zlib
 
@@ -12,9 +13,10 @@ import pytest
 import zstandard
 
 from coordinator.answers import Answers
+from coordinator.backlog import Backlog, Work
 from coordinator.body import MEMBERS, UNIT_BYTES, UNIT_VALUES, Form
 from coordinator.counters import Counters
-from coordinator.keys import Keys
+from coordinator.keys import Key, Keys
 from coordinator.link import Link
 from coordinator.outbox import Outbox
 from coordinator.reception import Reception, Turn
@@ -22,6 +24,7 @@ from coordinator.request_head import RequestHead
 from coordinator.settings import Settings
 from feedback_wire.limits import BATCH_INFLATED_BYTES, BATCH_WIRE_BYTES, MESSAGE_VALUES
 
+DEADLINE_S = 15
 LONGEST_STALL_S = 0.050
 """Promised (docs/coordinator.md): processor time that the event loop spends before it hears other senders again."""
 
@@ -141,6 +144,28 @@ def test_no_request_holds_the_event_loop_for_50_ms_of_processor_time(receiver, n
         return longest_s
 
     assert asyncio.run(promise()) < LONGEST_STALL_S
+
+
+def test_keys_take_turns_on_the_thread_that_inflates():
+    async def order() -> list[bytes]:
+        backlog, begun, ended, inflated = Backlog(), threading.Event(), asyncio.Event(), []
+
+        def work(name: bytes) -> Work:
+            inflated.append((yield lambda: begun.wait(DEADLINE_S) and name))
+            if len(inflated) == 5:
+                ended.set()
+
+        for number in range(4):
+            backlog.add(greedy, number, work(b"greedy"))
+        backlog.add(web, 4, work(b"web"))
+        begun.set()
+        await asyncio.wait_for(ended.wait(), DEADLINE_S)
+        backlog.close()
+        assert backlog.waiting == 0
+        return inflated
+
+    greedy, web = Key("greedy"), Key("web")
+    assert asyncio.run(order()) == [b"greedy", b"greedy", b"web", b"greedy", b"greedy"]
 
 
 def test_other_senders_are_answered_while_one_keys_batches_are_checked(coordinators, receiver, tmp_path, message):

@@ -172,3 +172,11 @@ def test_a_message_in_one_line_keeps_its_own_bytes():
     raw = b'{ "v":1,"peer_id":"p","session_id":"\\u0041","seq":0 ,"event":"join","sent_ms":1, "upload_kbps":1.50}'
     check(raw)
     assert one_line(raw) is raw
+
+
+def test_a_refusal_quotes_only_the_ends_of_a_long_value():
+    with pytest.raises(Refused) as refused:
+        check(json.dumps(GOOD | {"event": "A" * 60_000}).encode())
+    assert refused.value.detail.startswith("Invalid enum value 'AAA")
+    assert refused.value.detail.endswith("AAA' - at `$.event`")
+    assert len(refused.value.detail) < 300

@@ -106,3 +106,13 @@ def test_a_coordinator_that_drips_its_answer_is_given_up_in_time(dripper, teleme
     began = time.monotonic()
     client.close()
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("size", [b"-1", b"-5"])
+def test_a_chunk_of_negative_size_is_a_failed_attempt_and_the_sdk_goes_on(dripper, telemetry, size):
+    answer = b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n%b\r\n" % size
+    client = telemetry(f"http://{dripper(answer)}", flush_s=0.5, period_s=86_400)
+    client.session(peer_id="p-1")
+    eventually(lambda: client.stats().failed_attempts >= 2)
+    assert f"a chunk of {size.decode()} bytes" in client.stats().last_failure
+    assert client.stats().buffered == 1

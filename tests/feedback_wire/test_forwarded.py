@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedback_wire.forwarded import PROXY_HEADERS, Sender, sender
+from feedback_wire.forwarded import HEADER_CHARS, HOPS, PROXY_HEADERS, Sender, sender
 
 TRUSTED = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))
 PROXY = "10.0.0.1"
@@ -118,3 +118,14 @@ def test_no_header_makes_trouble_or_a_long_address(header, value: str):
 def test_a_header_of_any_shape_is_read_once(value: str):
     for header in PROXY_HEADERS:
         sender(PROXY, header, value, TRUSTED)
+
+
+@pytest.mark.parametrize("header", PROXY_HEADERS)
+@pytest.mark.parametrize("spoofed", ["10.1.1.1," * (HOPS + 1), "x" * HEADER_CHARS + ","], ids=["hops", "characters"])
+def test_a_header_longer_than_any_chain_of_proxies_is_unreadable(header, spoofed: str):
+    assert sender(PROXY, header, f"{spoofed}for=192.0.2.60", TRUSTED) == Sender("", "unreadable")
+
+
+def test_a_chain_of_as_many_proxies_as_are_allowed_is_read():
+    assert sender(PROXY, "x-forwarded-for", "192.0.2.60" + ",10.1.1.1" * (HOPS - 1), TRUSTED) == Sender("192.0.2.60")
+    assert sender(PROXY, "forwarded", "for=192.0.2.60" + ",for=10.1.1.1" * (HOPS - 1), TRUSTED) == Sender("192.0.2.60")

@@ -21,6 +21,9 @@ REFUSED = {
     "two Hosts that differ": (b"GET /healthz HTTP/1.1" + HOST + b"\r\nhost: other" + END, {400}),
     "a Host with a blank": (b"GET /healthz HTTP/1.1\r\nHost: a b" + END, {400}),
     "a Host with a path": (b"GET /healthz HTTP/1.1\r\nHost: a/b" + END, {400}),
+    "no version": (b"GET /healthz" + END, {400}),
+    "version 0.9": (b"GET /healthz HTTP/0.9" + HOST + END, {400}),
+    "version 2.0": (b"GET /healthz HTTP/2.0" + HOST + END, {400}),
     "line feeds alone": (b"GET /healthz HTTP/1.1\nHost: HOST\n\n", {400}),
     "one line feed alone": (b"GET /healthz HTTP/1.1" + HOST + b"\nX: y" + END, {400}),
     "a transfer coding that is not chunked": (

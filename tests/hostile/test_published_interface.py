@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from feedback_wire.openapi import served
 from monitor_platform.history_api import FIGURES
 from monitor_platform.openapi import HISTORY
 from tests.monitor_platform.measures.samples import record, write_log
@@ -83,6 +84,13 @@ def test_what_is_published_is_what_the_code_says(service):
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
+@pytest.mark.parametrize("service", PACKAGES)
+def test_a_description_is_made_once_however_many_clients_ask(service):
+    describe = import_module(f"{PACKAGES[service]}.openapi").openapi
+    assert served(describe) is served(describe)
+    assert json.loads(served(describe)) == described(service)
+
+
 def test_every_figure_of_the_history_is_described():
     described_figures = {path.removeprefix(HISTORY) for path in described("monitor")["paths"] if path.startswith(HISTORY)}
     assert described_figures == {*FIGURES, "status"}
@@ -107,9 +115,9 @@ def _attack(server: Server, service: str, examples: int) -> int:
     """Send what Schemathesis makes of the description that the server itself serves; how many requests that were."""
     asked = 0
     with requests.Session() as session:
-        served = session.get(f"{server.url}/openapi.json", timeout=30).json()
-        assert served == described(service)
-        for found in schemathesis.openapi.from_dict(served).get_all_operations():
+        description = session.get(f"{server.url}/openapi.json", timeout=30).json()
+        assert description == described(service)
+        for found in schemathesis.openapi.from_dict(description).get_all_operations():
             operation = found.ok()
             takes = operation.body or operation.query or operation.headers or operation.path_parameters
             for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE) if takes else (GenerationMode.POSITIVE,):
