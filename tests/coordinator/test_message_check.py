@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from coordinator.message_check import Refused, check, one_line
+from coordinator.message_check import Refused, check, one_line, recognise
 from feedback_wire.limits import EXTRA_KEYS, LARGEST_INT, MESSAGE_BYTES, MESSAGE_VALUES, TEXT_CHARS
 from feedback_wire.message import FIELD_NAMES, FIELDS, message_schema
 from feedback_wire.record import RECORD_FIELD_NAMES
@@ -172,6 +172,24 @@ def test_a_message_in_one_line_keeps_its_own_bytes():
     raw = b'{ "v":1,"peer_id":"p","session_id":"\\u0041","seq":0 ,"event":"join","sent_ms":1, "upload_kbps":1.50}'
     check(raw)
     assert one_line(raw) is raw
+
+
+def test_a_message_with_colons_in_its_texts_needs_no_second_reader():
+    for message in (GOOD | {"channel": "a:b"}, GOOD | {"app": "https://a:80/::"}, GOOD | {"extra": {"a:b": "::", "é": 1}}):
+        assert recognise(json.dumps(message, ensure_ascii=False).encode()) is not None
+
+
+@pytest.mark.parametrize(
+    "addition",
+    [
+        b'"channel":"a:b","channel":"c"',
+        b'"channel":":","channel":":"',
+        b'"extra":{"a:b":1,"a:b":2}',
+        rb'"channel":"\":","channel":""',
+    ],
+)
+def test_colons_in_texts_do_not_hide_a_name_that_stands_twice(addition: bytes):
+    assert reason(json.dumps(GOOD).encode()[:-1] + b"," + addition + b"}") == "duplicate_name"
 
 
 def test_a_refusal_quotes_only_the_ends_of_a_long_value():
