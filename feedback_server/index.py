@@ -47,8 +47,19 @@ class Index:
 
     def close(self) -> None:
         """Keep the index, with what tells the next start that nothing has changed since."""
-        if self._folder.trouble is None:
-            self._keep(folder_ns=0 if self._shelf.journals() else self._settled_ns())
+        if self._folder.trouble is not None:
+            return
+        # The time first: a log that is put into the folder while it is listed changes the time.
+        folder_ns = 0 if self._shelf.journals() else self._settled_ns()
+        self._keep(folder_ns=folder_ns if folder_ns and self._is_complete() else 0)
+
+    def _is_complete(self) -> bool:
+        """Whether the shelf has exactly the logs of the folder: others may have been put there while this server ran."""
+        try:
+            names = [name for name in self._folder.names() if "0" <= name < ":"]
+        except OSError:
+            return False
+        return self._shelf.holds_exactly(names)
 
     def _settled_ns(self) -> int:
         try:

@@ -6,9 +6,9 @@ A log stands under its stem, so the step from journal to sealed log is one excha
 import asyncio
 import secrets
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from feedback_server.sealed_logs import SealedLog, SealedLogs
+from feedback_server.sealed_logs import SealedLog, SealedLogs, names_sum
 from feedback_wire.catalogue import MOST_LOGS, Catalogue, LogEntry
 from feedback_wire.log_name import LogName
 
@@ -94,6 +94,11 @@ class Shelf:
             etag = self.etag
         found = sorted([*(log.entry for log in sealed), *journals], key=_stem)
         return Catalogue(server=self._server, logs=tuple(found[:limit]), more=len(found) > limit), etag
+
+    def holds_exactly(self, names: Collection[str]) -> bool:
+        """Whether `names` are the names of the sealed logs, none more and none less."""
+        with self._lock:
+            return len(names) == len(self._sealed) and names_sum(names) == self._sealed.names_sum
 
     def index(self, folder_ns: int) -> bytes:
         """The sealed logs as they are kept on the disk for the next start."""
