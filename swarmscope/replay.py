@@ -4,7 +4,9 @@ A coordinator judges them anew: what it takes is stored as received now, what it
 a message twice does no harm, since every (session_id, seq) counts once.
 """
 
+import errno
 import json
+import os
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
@@ -27,7 +29,7 @@ def replay(files: Iterable[Path], coordinator: str, key: str) -> Tally:
     files = list(files)
     for file in files:
         if is_gone(file):
-            raise FileNotFoundError(f"there is no {file}")
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
     sender = Sender(coordinator, key)
     for file in files:
         for entries in _frames(file, tally):

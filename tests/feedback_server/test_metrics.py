@@ -33,7 +33,14 @@ def test_many_who_ask_share_one_text_a_second():
         nonlocal made
         made += 1
         return State(
-            ready=True, journal_age_s=0, waiting_bytes=made, journals=0, journal_records=0, sealed_logs=0, sealed_log_bytes=0
+            ready=True,
+            journal_age_s=0,
+            waiting_bytes=made,
+            journals=0,
+            journal_records=0,
+            sealed_logs=0,
+            sealed_log_bytes=0,
+            foreign_logs=0,
         )
 
     exposition = Exposition(Counters(), state)
