@@ -28,6 +28,7 @@ _PORT = re.compile(r"(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?")
 # Possessive, and with an optional closing quote, so that they are linear in any text.
 _ELEMENT = re.compile(r'(?:[^,"]++|"(?:[^"\\]++|\\.)*+"?)++', re.DOTALL)
 _PAIR = re.compile(r'(?:[^;"]++|"(?:[^"\\]++|\\.)*+"?)++', re.DOTALL)
+_WHOLE_PAIR = re.compile(r'[^"]*+|[^"]*=\s*"(?:[^"\\]++|\\.)*+"\s*', re.DOTALL)
 _QUOTED = re.compile(r'"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
@@ -96,9 +97,15 @@ def _hops(header: ProxyHeader, value: str) -> list[str]:
 
 
 def _for(element: str) -> str:
-    """The value of `for` in one element of Forwarded; `unknown` if the proxy does not name it, "" if it is named twice."""
-    pairs = (pair.partition("=") for pair in _PAIR.findall(element))
-    values = [value.strip() for name, _, value in pairs if name.strip().lower() == "for"]
+    """The value of `for` in one element of Forwarded; `unknown` if the proxy does not name it, "" if the element is not clear.
+
+    It is not clear if `for` stands twice, or if a quote is open or stands within a value: a sender's own `for=A;x="` would swallow
+    the element that a proxy adds behind it, and A would pass for the sender.
+    """
+    pairs = _PAIR.findall(element)
+    if any(_WHOLE_PAIR.fullmatch(pair) is None for pair in pairs):
+        return ""
+    values = [value.strip() for name, _, value in (pair.partition("=") for pair in pairs) if name.strip().lower() == "for"]
     if not values:
         return "unknown"
     return values[0] if len(values) == 1 else ""

@@ -94,13 +94,25 @@ def test_the_sender_is_the_rightmost_address_that_no_trusted_proxy_vouches_for(p
         ("for=1.2.3.4, proto=https", Sender("", "hidden")),
         ("for=1.2.3.4;for=5.6.7.8", Sender("", "unreadable")),
         ('for=1.2.3.4, for=", for=192.0.2.60', Sender("", "unreadable")),  # an open quote swallows what follows, and spoofs nothing
-        ('for=1.2.3.4, x=", for="192.0.2.60"', Sender("", "hidden")),
+        ('for=1.2.3.4, x=", for="192.0.2.60"', Sender("", "unreadable")),
         ("", Sender(PROXY, "absent")),
         (" , ", Sender(PROXY, "absent")),
     ],
 )
 def test_forwarded_is_read_as_rfc_7239_says(value: str, found: Sender):
     assert sender(PROXY, "forwarded", value, TRUSTED) == found
+
+
+@pytest.mark.parametrize(
+    "by_sender", ['for=1.2.3.4;x="', 'for=1.2.3.4;x="\\', 'for=1.2.3.4;"', 'x=";for=1.2.3.4', 'for=1.2.3.4;x=a"']
+)
+@pytest.mark.parametrize(
+    "by_proxy", ["for=192.0.2.60", 'for="[2001:db8::7]:443"', 'for=192.0.2.60;host="a";by="_b"', 'host="";for=192.0.2.60']
+)
+@pytest.mark.parametrize("behind", ["", ",for=10.0.0.2", ',for="10.0.0.2:80"'])
+def test_a_quote_that_a_sender_leaves_open_does_not_let_it_choose_its_address(by_sender: str, by_proxy: str, behind: str):
+    found = sender(PROXY, "forwarded", f"{by_sender}, {by_proxy}{behind}", TRUSTED)
+    assert found == Sender("", "unreadable")
 
 
 def test_two_real_ips_are_none():
