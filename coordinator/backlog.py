@@ -106,6 +106,7 @@ class Backlog:
 
     def close(self) -> None:
         """What is not done was not acknowledged, so its senders send it again."""
+        self._for_thread = Queue()
         self._thread.shutdown(cancel_futures=True)
 
     def _wake(self) -> None:

@@ -168,6 +168,26 @@ def test_keys_take_turns_on_the_thread_that_inflates():
     assert asyncio.run(order()) == [b"greedy", b"greedy", b"web", b"greedy", b"greedy"]
 
 
+def test_a_backlog_that_is_closed_begins_no_more_work_on_its_thread():
+    async def mistakes() -> list[dict]:
+        backlog, begun, found = Backlog(), threading.Event(), []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: found.append(context))
+
+        def work() -> Work:
+            yield lambda: begun.wait(DEADLINE_S) and b""
+
+        for number in range(3):
+            backlog.add(web, number, work())
+        begun.set()
+        backlog.close()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return found
+
+    web = Key("web")
+    assert asyncio.run(mistakes()) == []
+
+
 def test_other_senders_are_answered_while_one_keys_batches_are_checked(coordinators, receiver, tmp_path, message):
     file = tmp_path / "keys.toml"
     file.write_text('[keys.greedy]\nsecret = "g"\n[keys.web]\nsecret = "w"\n')
