@@ -17,13 +17,14 @@ from tornado.web import RequestHandler
 from feedback_wire import routes
 from feedback_wire.problem import Problem
 from monitor_platform.bounds import check_bounds
+from monitor_platform.dashboard.past import too_many
 from monitor_platform.dashboard.turns import Turns
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.geo.locator import Locator
 from monitor_platform.measures.gathering import columns_for
 from monitor_platform.measures.largest import DEFAULT, MOST
 from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.open import DAY_MS, open_logs
+from monitor_platform.measures.open import DAY_MS, TooManyMessages, open_logs
 from monitor_platform.measures.selection import Span, check_columns
 from monitor_platform.measures.summary import summarize
 from monitor_platform.moments import unix_ms
@@ -90,6 +91,8 @@ class Archive:
     locator: Locator
     mos: MosModel
     since_ms: Callable[[], int]
+    most: int
+    """Messages that one question may load."""
     turns: Turns = field(default_factory=Turns)
 
     async def summary(self, span: Span, where: Mapping[str, str], by: Sequence[str], top: int) -> dict[str, Any]:
@@ -99,7 +102,18 @@ class Archive:
 
     def _read(self, span: Span, where: Mapping[str, str], by: Sequence[str], top: int) -> dict[str, Any]:
         columns = columns_for((*by, *where))
-        table = open_logs(self.paths, locator=self.locator, mos=self.mos, span=span, columns=columns, look_around_ms=DAY_MS)
+        try:
+            table = open_logs(
+                self.paths,
+                locator=self.locator,
+                mos=self.mos,
+                span=span,
+                columns=columns,
+                look_around_ms=DAY_MS,
+                most=self.most,
+            )
+        except TooManyMessages as error:
+            raise too_many(error) from None
         try:
             return summarize(table, span=span, where=where, by=by, top=top) | {UNREAD_LOGS: len(table.unread)}
         finally:

@@ -48,6 +48,9 @@ from monitor_platform.website import Route, Website, patterns
 
 log = logging.getLogger(__name__)
 
+# A table that is only summed up takes less than half the memory for each message.
+_SUMMED = 2
+
 Task = Coroutine[Any, Any, None]
 
 
@@ -120,8 +123,10 @@ def _table(settings: Settings, locator: Locator, models: Models, kept: Span | No
     return _read(settings.static, locator, models, settings.period, kept)
 
 
-def _read(paths: Sequence[Path], locator: Locator, models: Models, period_s: float, span: Span | None) -> FeedbackTable:
-    table = open_logs(paths, locator=locator, mos=mos_of(models), models=models, span=span, look_around_ms=DAY_MS)
+def _read(
+    paths: Sequence[Path], locator: Locator, models: Models, period_s: float, span: Span | None, *, most: int | None = None
+) -> FeedbackTable:
+    table = open_logs(paths, locator=locator, mos=mos_of(models), models=models, span=span, look_around_ms=DAY_MS, most=most)
     if span is not None:
         # Of the log that had begun already, only who was present when the span begins.
         table.forget_before(span.from_ms - round(period_s * 1000))
@@ -133,11 +138,12 @@ def _past(settings: Settings, locator: Locator, models: Models, kept: Span | Non
     """What is on disk and not in memory; None if everything is."""
     minutes = settings.keep_minutes
     if settings.live:
-        read = partial(_read, [settings.mirror], locator, models, settings.period)
+        read = partial(_read, [settings.mirror], locator, models, settings.period, most=settings.keep_messages)
         return Past(read, begins_ms=partial(_in_memory_since_ms, table, minutes * 60_000), minutes=minutes)
     if kept is None:
         return None
-    return Past(partial(_read, settings.static, locator, models, settings.period), begins_ms=lambda: kept.from_ms, minutes=minutes)
+    read = partial(_read, settings.static, locator, models, settings.period, most=settings.keep_messages)
+    return Past(read, begins_ms=lambda: kept.from_ms, minutes=minutes)
 
 
 def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitStack) -> History | None:
@@ -208,7 +214,7 @@ def _archive(settings: Settings, locator: Locator, mos: MosModel, table: Feedbac
     if not settings.live:
         return None
     since_ms = partial(_in_memory_since_ms, table, settings.keep_minutes * 60_000)
-    return Archive(paths=[settings.mirror], locator=locator, mos=mos, since_ms=since_ms)
+    return Archive(paths=[settings.mirror], locator=locator, mos=mos, since_ms=since_ms, most=_SUMMED * settings.keep_messages)
 
 
 def _in_memory_since_ms(table: FeedbackTable, keep_ms: int) -> int:

@@ -11,6 +11,7 @@ from feedback_wire.problem import Problem
 from monitor_platform.dashboard.turns import Turns
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.measures.extent import has_any
+from monitor_platform.measures.open import TooManyMessages
 from monitor_platform.measures.selection import Span
 from monitor_platform.measures.table import FeedbackTable
 
@@ -18,6 +19,17 @@ MINUTE_MS = 60_000
 
 # Each takes as much memory as what the platform always keeps.
 MOST_KEPT = 2
+
+
+def too_many(error: TooManyMessages) -> Problem:
+    """What to tell who asks for a time with more messages than one question may load."""
+    most = error.args[0]
+    return Problem(
+        400,
+        "too_many_messages",
+        f"the logs of this time hold more than {most:,} messages, which is what one question may load (--keep-messages); "
+        "choose a shorter time range, or see the History page for days and months",
+    )
 
 
 class Past:
@@ -33,7 +45,7 @@ class Past:
     async def looked_at(self, span: Span | None, now: Watch) -> Watch:
         """`now`, or what holds `span` if that begins before it and anything was recorded then.
 
-        Problem (400) for a span that is too long to be read at once.
+        Problem (400) for a span that is too long, or has too many messages, to be read at once.
         """
         if span is None or span.from_ms >= self._begins_ms():
             return now
@@ -51,18 +63,30 @@ class Past:
         async with self._turns.turn():
             known = next((held for held in self._kept if held.from_ms <= span.from_ms and span.to_ms <= held.to_ms), None)
             if known is None:
-                known = self._around(span)
-                table = await asyncio.to_thread(self._read, known)
+                around, table = await asyncio.to_thread(self._read_around, span)
                 # A log that begins before may hold it, and need not.
-                if not await asyncio.to_thread(has_any, table, span=known, where={}):
+                if not await asyncio.to_thread(has_any, table, span=around, where={}):
                     table.close()
                     return None
+                known = around
                 self._kept[known] = now.beside(table, begins_ms=known.from_ms)
             self._kept.move_to_end(known)
             while len(self._kept) > MOST_KEPT:
                 # Not closed: somebody may be asking it still. It goes with the last who does.
                 self._kept.popitem(last=False)
             return self._kept[known]
+
+    def _read_around(self, span: Span) -> tuple[Span, FeedbackTable]:
+        """As much as may be read around `span`, or `span` alone if that is too many messages; Problem (400) if it still is."""
+        around = self._around(span)
+        try:
+            return around, self._read(around)
+        except TooManyMessages:
+            pass
+        try:
+            return span, self._read(span)
+        except TooManyMessages as error:
+            raise too_many(error) from None
 
     def _around(self, span: Span) -> Span:
         """As much as may be read, with `span` in its middle, in whole minutes."""

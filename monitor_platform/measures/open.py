@@ -35,6 +35,11 @@ _BYTES_GATHERED = 96 * 1024 * 1024
 DAY_MS = 86_400_000
 """How far a platform looks around a span: a mirror may hold years, and a page cannot wait until all of it is read."""
 
+
+class TooManyMessages(Exception):  # noqa: N818 - it reads as what it says
+    """The logs of a span hold more messages than one question may load; `args` has that limit."""
+
+
 # A server may write a last batch into a log while the next one begins already.
 _MARGIN_S = 60
 
@@ -49,11 +54,13 @@ def open_logs(
     columns: Collection[str] | None = None,
     models: Models | None = None,
     look_around_ms: int | None = None,
+    most: int | None = None,
 ) -> FeedbackTable:
     """A table of every record in the logs `paths`, folders searched through; with `span`, of those files that can hold it.
 
     Of the other files the identities of messages are read, so that a copy is known as one wherever the first copy lies.
     `look_around_ms`: only in files that begin at most that long before or behind the span; None: in all of `paths`.
+    `most`: TooManyMessages before more messages than that are loaded, by what the headers of verified logs say.
     `columns`: for questions that read no others, which is several times as fast. FileNotFoundError for a path that is not there,
     ValueError for a file that is no log. Damage raises nothing (`table.damages`), nor does a file that cannot be read
     (`table.unread`).
@@ -68,6 +75,7 @@ def open_logs(
         columns=columns,
         models=models,
         look_around_ms=look_around_ms,
+        most=most,
     )
     table.pass_over(found.unread)
     return table
@@ -83,6 +91,7 @@ def read_logs(
     columns: Collection[str] | None = None,
     models: Models | None = None,
     look_around_ms: int | None = None,
+    most: int | None = None,
 ) -> FeedbackTable:
     """As `open_logs`, for logs that were `found` before; those that are gone by now are read as what they were sealed into."""
     logs = logs_for(found, span)
@@ -90,16 +99,32 @@ def read_logs(
     reading = _Reading(_BYTES_STAGED if columns is None else _BYTES_GATHERED, progress, [*logs, *earlier])
     if columns is None:
         table = FeedbackTable(locator, mos, models=models)
-        reading.each(logs, table.add_all)
+        reading.each(logs, _Adding(table, most))
         _search(table, reading, earlier, later)
         table.pass_over(reading.unread)
         return table
     gathering = Gathering(locator, mos, models=models, columns=columns)
-    reading.each(logs, gathering.add_all)
+    reading.each(logs, _Adding(gathering, most))
     _search(gathering, reading, earlier, later)
     _settle(gathering, reading, [*logs, *earlier])
     gathering.pass_over(reading.unread)
     return gathering
+
+
+class _Adding:
+    """Adds logs to a table that may hold `most` messages; the table is given up before there are more."""
+
+    def __init__(self, table: FeedbackTable, most: int | None) -> None:
+        self._table = table
+        self._most = inf if most is None else most
+        self._messages = 0
+
+    def __call__(self, logs: list[VerifiedLog]) -> None:
+        self._messages += sum(log.records or 0 for log in logs)
+        if self._messages > self._most:
+            self._table.close()
+            raise TooManyMessages(self._most)
+        self._table.add_all(logs)
 
 
 def remember_logs(table: FeedbackTable, paths: Sequence[Path]) -> None:

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import random
+import time
 import urllib.error
 import urllib.request
 from contextlib import ExitStack, suppress
@@ -87,6 +88,28 @@ def test_live_a_time_before_the_memory_is_read_from_the_mirror(serve, invented, 
     arguments = ("--insecure", "--listen", "127.0.0.1:0", "--mirror", str(tmp_path / "mirror"))
     monitor = serve("monitor", "--feedback-server", feedback.url, *arguments)
     assert peers_of(monitor.url, Span(invented.begin_ms, invented.begin_ms + MINUTE_MS)) == 60
+
+
+def test_a_time_with_more_messages_than_memory_may_hold_is_refused_before_they_are_loaded(serve, invented, tmp_path):
+    folder, chance, begin_ms = tmp_path / "mirror" / "fs1", random.Random(3), invented.begin_ms
+    folder.mkdir(parents=True)
+    for minute, peers in ((0, 15), (10, 15), (600, 60)):
+        logged_ms = begin_ms + minute * MINUTE_MS
+        records = [invented.record(peer, 0, logged_ms + peer, chance=chance) for peer in range(peers)]
+        invented.write_log(folder, records, begins=time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(logged_ms // 1000)))
+    feedback = serve("feedback-server", "--insecure", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "fs"), "--name", "fs1")
+    arguments = ("--insecure", "--listen", "127.0.0.1:0", "--mirror", str(tmp_path / "mirror"), "--keep-messages", "20")
+    url = serve("monitor", "--feedback-server", feedback.url, *arguments).url
+
+    assert peers_of(url, Span(begin_ms, begin_ms + MINUTE_MS)) == 15, "an hour around it would be too much, the minute is not"
+    crowded = Span(begin_ms + 600 * MINUTE_MS, begin_ms + 601 * MINUTE_MS)
+    for view in ("table?view=histogram&", "summary?"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{url}/api/v1/{view}from={crowded.from_ms}&to={crowded.to_ms}", timeout=60)
+        with refused.value as answer:
+            said = json.load(answer)
+        assert (answer.status, said["reason"]) == (400, "too_many_messages")
+        assert "choose a shorter time range" in said["detail"]
 
 
 def test_the_same_stretch_is_read_once_and_only_the_last_ones_are_kept(archive):
