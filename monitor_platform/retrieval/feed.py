@@ -98,6 +98,9 @@ class Feed:
         """
         for server in self._mirror.servers():
             since_ms, day_ago_ms = shared.since_ms(), _now_ms() - DAY_MS
+            ahead_ms = self._mirror.ahead_ms(server)
+            if since_ms is not None:
+                since_ms += min([0, *ahead_ms.values()])  # logs are named by the server's clock, which may be behind
             from_ms = None if since_ms is None else min(since_ms, day_ago_ms)
             names, newest = await shared.work(self._mirror.overview, server, from_ms)
             if newest is not None:
@@ -105,7 +108,6 @@ class Feed:
             shown = set(in_window(names, since_ms))
             known = [self._mirror.path(name) for name in in_window(names, day_ago_ms) if name not in shown]
             await shared.work(remember_logs, self._table, known)
-            ahead_ms = self._mirror.ahead_ms(server)
             for name in names:
                 if name not in shown:
                     shared.held[name.stem] = Held(name=name, bytes=size(self._mirror.path(name)))
