@@ -17,14 +17,14 @@ from pathlib import Path
 import duckdb
 import orjson
 
-from feedback_server.archive import log_writer
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.gathering import columns_for
+from feedback_analysis.measures.open import open_logs
+from feedback_analysis.measures.summary import summarize
+from feedback_analysis.quality.mos import MosModel
+from feedback_analysis.reading.rows import ROW_FIELDS, SQL_TYPES
+from feedback_server.forms import log_writer
 from feedback_wire.log_name import Form, LogName
-from monitor_platform.geo.locator import Locator
-from monitor_platform.measures.gathering import columns_for
-from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.open import open_logs
-from monitor_platform.measures.summary import summarize
-from monitor_platform.reading.rows import ROW_FIELDS, SQL_TYPES
 
 RECORDS = 1_000_000
 FILES = 20

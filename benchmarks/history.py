@@ -14,12 +14,12 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.analyze import FILES, RECORDS, write_logs
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.history.catch_up import catch_up
+from feedback_analysis.history.daily import daily
+from feedback_analysis.history.store import Basis, HistoryStore
+from feedback_analysis.quality.mos import MosModel
 from feedback_wire.log_name import Form
-from monitor_platform.geo.locator import Locator
-from monitor_platform.history.catch_up import catch_up
-from monitor_platform.history.daily import daily
-from monitor_platform.history.store import Basis, HistoryStore
-from monitor_platform.measures.mos import MosModel
 
 RUNS = 5
 BASIS = Basis(mos=MosModel())

@@ -15,9 +15,9 @@ from typing import TypeVar
 
 import orjson
 
-from feedback_server.archive import log_writer
 from feedback_server.counters import Counters
 from feedback_server.folder import Folder
+from feedback_server.forms import log_writer
 from feedback_server.index import Index
 from feedback_server.recovery import recover
 from feedback_server.shelf import Shelf

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from benchmarks.running import Running, serving
-from feedback_server.archive import log_writer
+from feedback_server.forms import log_writer
 from feedback_wire.log_name import Form, LogName
 
 MINUTES = 15

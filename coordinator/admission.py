@@ -4,7 +4,7 @@ import ipaddress
 from hashlib import blake2b
 
 from coordinator.settings import AddressPolicy
-from feedback_wire.forwarded import address_of
+from serving.forwarded import address_of
 
 SHED_FROM = 0.5
 """From this load on (held bytes of those that may be held) the share of end hosts is halved, second by second."""

@@ -12,9 +12,9 @@ from starlette.types import Lifespan
 
 from coordinator.metrics import Exposition
 from coordinator.openapi import openapi
-from feedback_wire.openapi import served
 from feedback_wire.problem import Problem
 from feedback_wire.routes import FEEDBACK, FORGOTTEN_HEADER, HEALTH, JSON, METRICS, OPENAPI, PROBLEM, READY
+from serving.openapi import served
 
 _PREFLIGHT = {
     "access-control-allow-origin": "*",

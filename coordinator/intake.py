@@ -25,8 +25,8 @@ from coordinator.reception import Reception, Turn, busy
 from coordinator.request_head import HEAD_BYTES, HEAD_END, RequestHead, body_too_large
 from feedback_wire.limits import BATCH_WIRE_BYTES
 from feedback_wire.problem import Problem
-from feedback_wire.request_head import check_head, origin_form, without_upgrade
 from feedback_wire.routes import FEEDBACK
+from serving.request_head import check_head, origin_form, without_upgrade
 
 PIPELINED = 64
 """Requests of one connection that may wait for their answers; who sends more takes other senders' share."""

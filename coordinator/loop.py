@@ -8,7 +8,7 @@ import asyncio
 import os
 from typing import Any
 
-from feedback_wire.memory import is_no_memory
+from serving.memory import is_no_memory
 
 
 def end_without_memory(error: object) -> None:

@@ -2,7 +2,7 @@
 
 from feedback_wire import routes
 from feedback_wire.message import message_schema
-from feedback_wire.openapi import COUNT, REFUSED, TEXT, Schema, content, description, health, operation, parameter
+from serving.openapi import COUNT, REFUSED, TEXT, Schema, content, description, health, operation, parameter
 
 _ACCEPTED: Schema = {
     "type": "object",

@@ -21,10 +21,10 @@ from coordinator.outbox import Outbox
 from coordinator.quarantine import Entry, Quarantine
 from coordinator.request_head import HeadReader, RequestHead
 from coordinator.settings import Settings
-from feedback_wire.forwarded import Sender, is_trusted, sender
 from feedback_wire.limits import BATCH_INFLATED_BYTES, MESSAGE_BYTES
 from feedback_wire.problem import Problem, Refusal
 from feedback_wire.record import Origin
+from serving.forwarded import Sender, is_trusted, sender
 
 _PROBLEMS = {
     Fate.SPOOL_FULL: Problem(503, "spool_full", "no feedback server answers and the spool is full; send it again later"),

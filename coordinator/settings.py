@@ -9,8 +9,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from coordinator.keys import read_terms
 from coordinator.tls import Tls
-from feedback_wire.forwarded import ProxyHeader
 from feedback_wire.log_name import SERVER_NAME
+from serving.forwarded import ProxyHeader
 
 PolicyName = Literal["round-robin", "random", "least-pending", "by-peer"]
 OverloadPolicy = Literal["refuse", "sample"]

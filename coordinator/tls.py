@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from feedback_wire.certificate import concern
+from serving.certificate import concern
 
 
 class Tls:

@@ -27,8 +27,8 @@ from feedback_server.writer import RETRY_S, Outcome, Writer
 from feedback_wire import routes
 from feedback_wire.catalogue import MOST_LOGS
 from feedback_wire.log_name import Form, LogName
-from feedback_wire.openapi import served
 from feedback_wire.problem import Problem
+from serving.openapi import served
 
 log = logging.getLogger(__name__)
 

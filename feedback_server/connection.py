@@ -15,8 +15,8 @@ from uvicorn.server import ServerState
 from feedback_server.counters import Counters
 from feedback_wire.limits import BATCH_INFLATED_BYTES
 from feedback_wire.problem import Problem
-from feedback_wire.request_head import check_head, origin_form, without_upgrade
 from feedback_wire.routes import PROBLEM
+from serving.request_head import check_head, origin_form, without_upgrade
 
 HEAD_S = 10.0
 """For request line and headers; the first request's begin with the connection."""

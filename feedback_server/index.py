@@ -10,8 +10,8 @@ import threading
 import time
 from io import FileIO
 
-from feedback_server.archive.reading import sealed_count
 from feedback_server.folder import Folder
+from feedback_server.forms.reading import sealed_count
 from feedback_server.sealed_logs import SEALED_LOGS, SealedLog
 from feedback_server.shelf import Shelf
 from feedback_wire.catalogue import LogEntry

@@ -3,7 +3,7 @@
 from feedback_wire import routes
 from feedback_wire.catalogue import MOST_LOGS
 from feedback_wire.log_name import LOG_NAME
-from feedback_wire.openapi import COUNT, TEXT, Schema, content, description, health, operation, parameter
+from serving.openapi import COUNT, TEXT, Schema, content, description, health, operation, parameter
 
 _NAME: Schema = TEXT | {"pattern": f"^{LOG_NAME.pattern}$", "description": "docs/formats/log-names.md"}
 _ENTRY: Schema = {

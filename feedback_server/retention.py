@@ -1,7 +1,7 @@
 """Which sealed logs have to go, and when. An open journal never does: its records have not even had the chance to be fetched.
 
 What is removed is gone, so no date alone removes anything: the age of a log is the time that this server has lived through
-since (feedback_wire/lived_time.py). After a start and after a step of the clock nothing is removed for a while, and then only a
+since (serving/lived_time.py). After a start and after a step of the clock nothing is removed for a while, and then only a
 share at a time, so that an operator who reads the log can still put the clock right, or the setting.
 """
 
@@ -15,7 +15,7 @@ from feedback_server.folder import Folder
 from feedback_server.settings import DAY_S, Settings
 from feedback_server.shelf import Shelf
 from feedback_wire.catalogue import LogEntry
-from feedback_wire.lived_time import LivedTime
+from serving.lived_time import LivedTime
 
 log = logging.getLogger(__name__)
 

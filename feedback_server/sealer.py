@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from itertools import chain
 from queue import Empty, SimpleQueue
 
-from feedback_server.archive import log_writer
-from feedback_server.archive.framed import Inflated, line_frames
 from feedback_server.counters import Counters
 from feedback_server.folder import REFUSALS, Folder, why_refused
+from feedback_server.forms import log_writer
+from feedback_server.forms.framed import Inflated, line_frames
 from feedback_server.index import Index
 from feedback_server.retention import Retention
 from feedback_server.settings import FORMS, Settings

@@ -31,7 +31,7 @@ from feedback_server.settings import Settings, address
 from feedback_server.shelf import Shelf, in_words
 from feedback_server.tls import Listener
 from feedback_server.writer import Writer
-from feedback_wire.threads import started_pool
+from serving.threads import started_pool
 
 log = logging.getLogger(__name__)
 

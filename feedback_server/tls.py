@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from feedback_wire.certificate import concern
+from serving.certificate import concern
 
 log = logging.getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""Retrieves or opens log files, measures what viewers got, and shows it."""
+"""Retrieves or opens log files, and shows what viewers got: the dashboard, its API, and alerts."""

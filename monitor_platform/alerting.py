@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from feedback_analysis.measures.extent import extent
+from feedback_analysis.measures.table import FeedbackTable
 from monitor_platform.alerts.observations import MINUTE_MS
 from monitor_platform.alerts.rules import SEVERITIES, Rules
 from monitor_platform.alerts.telling import as_json, link
 from monitor_platform.alerts.watch import AlertWatch, Told
 from monitor_platform.alerts.webhooks import Messenger, News
-from monitor_platform.measures.extent import extent
-from monitor_platform.measures.table import FeedbackTable
 
 LOOK_EVERY_S = 0.5
 LATE_MS = 5_000

@@ -14,20 +14,20 @@ from typing import Any
 
 from tornado.web import RequestHandler
 
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.gathering import columns_for
+from feedback_analysis.measures.largest import DEFAULT, MOST
+from feedback_analysis.measures.open import DAY_MS, TooManyMessages, open_logs
+from feedback_analysis.measures.selection import Span, check_columns
+from feedback_analysis.measures.summary import summarize
+from feedback_analysis.moments import unix_ms
+from feedback_analysis.quality.mos import MosModel
 from feedback_wire import routes
 from feedback_wire.problem import Problem
 from monitor_platform.bounds import check_bounds
 from monitor_platform.dashboard.past import too_many
 from monitor_platform.dashboard.turns import Turns
 from monitor_platform.dashboard.watch import Watch
-from monitor_platform.geo.locator import Locator
-from monitor_platform.measures.gathering import columns_for
-from monitor_platform.measures.largest import DEFAULT, MOST
-from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.open import DAY_MS, TooManyMessages, open_logs
-from monitor_platform.measures.selection import Span, check_columns
-from monitor_platform.measures.summary import summarize
-from monitor_platform.moments import unix_ms
 
 PARAMETERS = ("from", "to", "by", "top")
 WHERE = "where."

@@ -12,6 +12,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from feedback_analysis.geo.locator import Locator, locator_for
+from feedback_analysis.history.catch_up import last_minutes
+from feedback_analysis.history.follow import Follower
+from feedback_analysis.history.retention import Retention
+from feedback_analysis.history.store import Basis, HistoryStore
+from feedback_analysis.measures.budgets import Budgets, budgets_of
+from feedback_analysis.measures.extent import extent, warning_of_seconds
+from feedback_analysis.measures.live_table import Bounds, LiveTable
+from feedback_analysis.measures.open import DAY_MS, open_logs
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.quality.catalogue import Models, models_of, mos_of
+from feedback_analysis.quality.mos import MosModel
+from feedback_analysis.reading.rows import reasons_in_words
 from feedback_wire import routes
 from monitor_platform.access.figures import AccessFigures
 from monitor_platform.alerting import Alerting
@@ -22,23 +36,9 @@ from monitor_platform.dashboard.history import History
 from monitor_platform.dashboard.past import Past
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.entrance import allowed_hosts, gate_of, listen, url_of
-from monitor_platform.geo.locator import Locator, locator_for
 from monitor_platform.geolocation import Geolocation
-from monitor_platform.history.catch_up import last_minutes
-from monitor_platform.history.follow import Follower
-from monitor_platform.history.retention import Retention
-from monitor_platform.history.store import Basis, HistoryStore
 from monitor_platform.history_api import HISTORY, HistoryHandler
-from monitor_platform.measures.budgets import Budgets, budgets_of
-from monitor_platform.measures.extent import extent, warning_of_seconds
-from monitor_platform.measures.live_table import Bounds, LiveTable
-from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.open import DAY_MS, open_logs
-from monitor_platform.measures.quality.catalogue import Models, models_of, mos_of
-from monitor_platform.measures.selection import Span
-from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.metrics import Figures
-from monitor_platform.reading.rows import reasons_in_words
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.settings import Settings

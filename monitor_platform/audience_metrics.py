@@ -13,10 +13,10 @@ import duckdb
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.summary import Summary, summarize
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard.watch import Watch
-from monitor_platform.measures.selection import Span
-from monitor_platform.measures.summary import Summary, summarize
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ quarter of a second of a query that takes 20 ms, five take four, and eight would
 
 from collections.abc import Mapping
 
+from feedback_analysis.measures.selection import MEAN, NOT, left_out_by
 from feedback_wire.problem import Problem
-from monitor_platform.measures.selection import MEAN, NOT, left_out_by
 
 MOST_FILTERS = 16
 """There are eleven columns; the others are entries of `extra`."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from monitor_platform.geo.locator import Locator
+from feedback_analysis.geo.locator import Locator
 
 # Two looks at a file, which cost a microsecond each, so a new one is in use after four seconds.
 LOOKS_EVERY_S = 2.0

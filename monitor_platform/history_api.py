@@ -10,17 +10,17 @@ from typing import Any, get_args
 
 from tornado.web import RequestHandler
 
+from feedback_analysis.history.daily import coverage, daily
+from feedback_analysis.history.histogram import histogram
+from feedback_analysis.history.periods import Unit, zone_of
+from feedback_analysis.history.regions import by_region
+from feedback_analysis.history.summary import summarize
+from feedback_analysis.history.timeline import minutes, timeline
+from feedback_analysis.measures.selection import Span
 from feedback_wire import routes
 from feedback_wire.problem import Problem
 from monitor_platform.api import Request, answer, bad_parameter, refuse
 from monitor_platform.dashboard.history import History
-from monitor_platform.history.daily import coverage, daily
-from monitor_platform.history.histogram import histogram
-from monitor_platform.history.periods import Unit, zone_of
-from monitor_platform.history.regions import by_region
-from monitor_platform.history.summary import summarize
-from monitor_platform.history.timeline import minutes, timeline
-from monitor_platform.measures.selection import Span
 
 HISTORY = r"/api/v1/history/([a-z]+)"
 OWN = {"unit": "day", "timezone": "UTC", "measure": "mos", "region": "district"}

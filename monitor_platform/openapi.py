@@ -6,13 +6,13 @@ answers 404 for its figures.
 
 from typing import get_args
 
+from feedback_analysis.history.periods import Unit
+from feedback_analysis.history.schema import DIMENSIONS as KEPT
+from feedback_analysis.measures.largest import DEFAULT, MOST
+from feedback_analysis.measures.selection import DIMENSIONS, EXTRA, IDENTITIES, OTHER
+from feedback_analysis.measures.summary import COSTS, DISTRIBUTIONS
 from feedback_wire import routes
-from feedback_wire.openapi import COUNT, TEXT, Schema, content, description, health, operation, parameter
-from monitor_platform.history.periods import Unit
-from monitor_platform.history.schema import DIMENSIONS as KEPT
-from monitor_platform.measures.largest import DEFAULT, MOST
-from monitor_platform.measures.selection import DIMENSIONS, EXTRA, IDENTITIES, OTHER
-from monitor_platform.measures.summary import COSTS, DISTRIBUTIONS
+from serving.openapi import COUNT, TEXT, Schema, content, description, health, operation, parameter
 
 HISTORY = "/api/v1/history/"
 

@@ -15,6 +15,13 @@ from bokeh.models import LayoutDOM
 from bokeh.resources import INLINE
 from jinja2 import Environment, FileSystemLoader
 
+from feedback_analysis.geo.maps import CREDIT_HTML
+from feedback_analysis.measures.extent import extent
+from feedback_analysis.measures.registry import MEASURES
+from feedback_analysis.measures.scores import scores
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.summary import DISTRIBUTIONS, summarize
+from feedback_analysis.measures.table import FeedbackTable
 from monitor_platform.dashboard.answers import Answers, Moment
 from monitor_platform.dashboard.asking import picture
 from monitor_platform.dashboard.facts import facts
@@ -22,13 +29,6 @@ from monitor_platform.dashboard.picture import AUDIENCE, Picture, distributed, s
 from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.scene import Scene
 from monitor_platform.dashboard.tables import BY_VIEW
-from monitor_platform.geo.maps import CREDIT_HTML
-from monitor_platform.measures.extent import extent
-from monitor_platform.measures.registry import MEASURES
-from monitor_platform.measures.scores import scores
-from monitor_platform.measures.selection import Span
-from monitor_platform.measures.summary import DISTRIBUTIONS, summarize
-from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.views.histogram import HistogramView
 from monitor_platform.views.regions import district_view, map_view
 from monitor_platform.views.timeline import TimelineView

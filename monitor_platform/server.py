@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from feedback_wire.memory import end_without_memory, is_no_memory
 from monitor_platform.access.gate import Gate
 from monitor_platform.alerts.rules import Rules
 from monitor_platform.assembly import Task, assemble
 from monitor_platform.settings import Settings
 from monitor_platform.tls import Tls
+from serving.memory import end_without_memory, is_no_memory
 
 log = logging.getLogger(__name__)
 

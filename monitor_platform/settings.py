@@ -7,11 +7,11 @@ from math import inf
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from feedback_wire.forwarded import ProxyHeader
+from feedback_analysis.placing import Placing
+from feedback_analysis.scoring import Scoring
 from monitor_platform.access.proxies import networks
-from monitor_platform.placing import Placing
-from monitor_platform.scoring import Scoring
 from monitor_platform.tls import check_pairs
+from serving.forwarded import ProxyHeader
 
 LEAST_MEMORY_MIB = 512
 """Reading one log takes 32 MiB for each core, and as much as its messages."""

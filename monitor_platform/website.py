@@ -19,7 +19,6 @@ from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.web import GZipContentEncoding, OutputTransform, RequestHandler, StaticFileHandler
 
 from feedback_wire import routes
-from feedback_wire.openapi import served
 from feedback_wire.problem import Problem
 from monitor_platform.access.doors import GuardedBokeh
 from monitor_platform.access.gate import LOGIN, LOGOUT, Gate
@@ -39,6 +38,7 @@ from monitor_platform.openapi import openapi
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.settings import Settings
 from monitor_platform.tls import Tls
+from serving.openapi import served
 
 # Bokeh compiles its own callbacks in the page, hence unsafe-eval; nothing that end hosts send ever gets near a script.
 SECURITY_HEADERS = {

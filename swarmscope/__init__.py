@@ -33,7 +33,7 @@ def open_logs(
     `districts`, `district_name` and `area_resolution` place addresses as the flags of those names do. ValueError and
     FileNotFoundError say what is wrong; what is damaged or cannot be read is left out, with a warning that names it.
     """
-    from monitor_platform.placing import Placing
+    from feedback_analysis.placing import Placing
     from swarmscope.frames import frame
 
     placing = Placing(

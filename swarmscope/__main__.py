@@ -5,11 +5,20 @@ import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from feedback_wire.memory import end_without_memory, is_no_memory
+from serving.memory import end_without_memory, is_no_memory
 from swarmscope.commands import end_over, refuse
 from swarmscope.streams import print_everywhere
 
-OURS = ("swarmscope", "endhost_sdk", "coordinator", "feedback_server", "monitor_platform", "feedback_wire")
+OURS = (
+    "swarmscope",
+    "endhost_sdk",
+    "coordinator",
+    "feedback_server",
+    "monitor_platform",
+    "feedback_analysis",
+    "serving",
+    "feedback_wire",
+)
 
 
 def main() -> None:

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monitor_platform.geo.locator import locator_for
-from monitor_platform.measures.counters import COUNTERS
-from monitor_platform.measures.open import open_logs
-from monitor_platform.measures.quality.catalogue import catalogue, chosen, mos_of
-from monitor_platform.measures.quality.model import call
-from monitor_platform.measures.selection import Selection, Span
-from monitor_platform.moments import END_OF_TIME_MS, unix_ms
-from monitor_platform.placing import Placing
+from feedback_analysis.geo.locator import locator_for
+from feedback_analysis.measures.counters import COUNTERS
+from feedback_analysis.measures.open import open_logs
+from feedback_analysis.measures.selection import Selection, Span
+from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
+from feedback_analysis.placing import Placing
+from feedback_analysis.quality.catalogue import catalogue, chosen, mos_of
+from feedback_analysis.quality.model import call
 
 _FORMS = ("pandas", "polars", "duckdb")
 

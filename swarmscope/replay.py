@@ -14,8 +14,8 @@ from pathlib import Path
 
 import zstandard
 
+from feedback_analysis.reading.log_files import NotReadable, is_gone, open_file, reading_from
 from feedback_wire.frames import Damage, Frame, walk
-from monitor_platform.reading.log_files import NotReadable, is_gone, open_file, reading_from
 from swarmscope.sending import Sender, Tally, batches
 
 

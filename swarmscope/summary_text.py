@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # `--help` need not wait for rich's tables
     from rich.table import Table
 
 Summary = dict[str, Any]
-"""The one shape of numbers, as `monitor_platform.measures.summary` makes it."""
+"""The one shape of numbers, as `feedback_analysis.measures.summary` makes it."""
 
 COUNTS = ("messages", "duplicates", "conflicts", "unreadable", "lost", "implausible", "peers", "sessions")
 SINGLES = ("contribution_ratio", "online_s_per_view", "online_s_per_peer")

@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("swarmscope", "endhost_sdk", "coordinator", "feedback_server", "monitor_platform", "feedback_wire")
+PACKAGES = (
+    "swarmscope",
+    "endhost_sdk",
+    "coordinator",
+    "feedback_server",
+    "monitor_platform",
+    "feedback_analysis",
+    "serving",
+    "feedback_wire",
+)
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 MODULES = {"pickle", "cPickle", "dill", "shelve", "marshal", "jsonpickle", "xmlrpc", "telnetlib", "ftplib"}
@@ -116,3 +125,19 @@ def test_every_exception_is_still_needed():
 def test_all_packages_were_read():
     assert len(FILES) > 150
     assert {path.relative_to(ROOT).parts[0] for path in FILES} == {*PACKAGES}
+
+
+@pytest.mark.parametrize("module", sorted(path.stem for path in (ROOT / "serving").glob("*.py") if path.stem != "__init__"))
+def test_a_module_of_serving_has_at_least_two_importing_packages(module: str) -> None:
+    importers = {path.relative_to(ROOT).parts[0] for path in FILES if f"serving.{module}" in imported_modules(path)} - {"serving"}
+    assert len(importers) >= 2, f"only {importers or 'no package'} imports serving.{module}: move it there"
+
+
+def imported_modules(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found

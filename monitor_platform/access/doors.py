@@ -23,10 +23,10 @@ from tornado.web import ErrorHandler, RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from feedback_wire.problem import Problem
-from feedback_wire.request_head import origin_form
 from monitor_platform.access.gate import LOGIN, ComeLater, Gate, Visitor
 from monitor_platform.access.origins import host_of
 from monitor_platform.access.plain_page import refuse, wants_page
+from serving.request_head import origin_form
 
 log = logging.getLogger(__name__)
 
@@ -231,4 +231,4 @@ def _lasts(token: str) -> bool:
 def raised_by_us(error: Exception) -> bool:
     """Whether it was raised in code of ours, or in what that called; the first frame is the one that caught it."""
     frames = [frame for frame, _ in walk_tb(error.__traceback__)][1:]
-    return any(frame.f_globals.get("__name__", "").startswith("monitor_platform.") for frame in frames)
+    return any(frame.f_globals.get("__name__", "").startswith(("monitor_platform.", "feedback_analysis.")) for frame in frames)

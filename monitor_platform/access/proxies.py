@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from feedback_wire.forwarded import Network, ProxyHeader, Sender, is_trusted, sender
+from serving.forwarded import Network, ProxyHeader, Sender, is_trusted, sender
 
 
 def networks(texts: Iterable[str]) -> tuple[Network, ...]:

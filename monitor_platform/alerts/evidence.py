@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from feedback_analysis.measures.quantity import measured
+from feedback_analysis.measures.registry import measure_of
+from feedback_analysis.measures.selection import Selection, Span
+from feedback_analysis.measures.slices import LOWER_IS_BETTER, SLICED_BY, Slice, slices
+from feedback_analysis.measures.table import FeedbackTable
 from monitor_platform.alerts.detector import Alert
 from monitor_platform.alerts.observations import MINUTE_MS
-from monitor_platform.measures.quantity import measured
-from monitor_platform.measures.registry import measure_of
-from monitor_platform.measures.selection import Selection, Span
-from monitor_platform.measures.slices import LOWER_IS_BETTER, SLICED_BY, Slice, slices
-from monitor_platform.measures.table import FeedbackTable
 
 MOST_SLICES = 3
 MOST_SESSIONS = 10

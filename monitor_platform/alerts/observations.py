@@ -3,13 +3,13 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
+from feedback_analysis.measures.exact import exact_sum, number, quotient
+from feedback_analysis.measures.largest import largest
+from feedback_analysis.measures.quantity import SUMS, measured
+from feedback_analysis.measures.selection import Selection, Span
+from feedback_analysis.measures.statistics import Rows
+from feedback_analysis.measures.table import FeedbackTable
 from monitor_platform.alerts.rules import Rule
-from monitor_platform.measures.exact import exact_sum, number, quotient
-from monitor_platform.measures.largest import largest
-from monitor_platform.measures.quantity import SUMS, measured
-from monitor_platform.measures.selection import Selection, Span
-from monitor_platform.measures.statistics import Rows
-from monitor_platform.measures.table import FeedbackTable
 
 MINUTE_MS = 60_000
 

@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.extent import extent
+from feedback_analysis.measures.open import read_logs
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.table import DamagedLog
+from feedback_analysis.quality.catalogue import Models, mos_of
+from feedback_analysis.reading.log_files import UnreadLog, find_logs
 from feedback_wire.log_name import LogName
 from monitor_platform.alerts.observations import MINUTE_MS
 from monitor_platform.alerts.rules import Rule
 from monitor_platform.alerts.watch import AlertWatch, Told
-from monitor_platform.geo.locator import Locator
-from monitor_platform.measures.extent import extent
-from monitor_platform.measures.open import read_logs
-from monitor_platform.measures.quality.catalogue import Models, mos_of
-from monitor_platform.measures.selection import Span
-from monitor_platform.measures.table import DamagedLog
-from monitor_platform.reading.log_files import UnreadLog, find_logs
 
 HOUR_MS = 3_600_000
 

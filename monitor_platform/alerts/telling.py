@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from feedback_analysis.measures.registry import named
 from monitor_platform.alerts.detector import Alert
 from monitor_platform.alerts.evidence import Evidence
 from monitor_platform.alerts.observations import MINUTE_MS
 from monitor_platform.alerts.rules import PEERS
-from monitor_platform.measures.registry import named
 
 
 def title(alert: Alert) -> str:

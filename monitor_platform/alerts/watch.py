@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 import duckdb
 
+from feedback_analysis.measures.extent import extent
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.table import FeedbackTable
 from monitor_platform.alerts.detector import Alert, Detector
 from monitor_platform.alerts.evidence import Evidence, evidence
 from monitor_platform.alerts.observations import MINUTE_MS, observations
 from monitor_platform.alerts.rules import Rule
-from monitor_platform.measures.extent import extent
-from monitor_platform.measures.selection import Span
-from monitor_platform.measures.table import FeedbackTable
 
 log = logging.getLogger(__name__)
 

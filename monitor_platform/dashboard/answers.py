@@ -14,12 +14,12 @@ from typing import Any, TypeVar, cast
 
 import duckdb
 
-from feedback_wire.memory import is_no_memory
+from feedback_analysis.history.store import HistoryStore
+from feedback_analysis.measures.patience import TookTooLong, at_most
+from feedback_analysis.measures.table import FeedbackTable
 from feedback_wire.problem import Problem
-from feedback_wire.threads import started_pool
-from monitor_platform.history.store import HistoryStore
-from monitor_platform.measures.patience import TookTooLong, at_most
-from monitor_platform.measures.table import FeedbackTable
+from serving.memory import is_no_memory
+from serving.threads import started_pool
 
 Answer = TypeVar("Answer")
 

@@ -6,6 +6,16 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from feedback_analysis.measures.choices import choices, extra_columns, extra_measures
+from feedback_analysis.measures.extent import has_any
+from feedback_analysis.measures.histogram import Histogram, histogram
+from feedback_analysis.measures.regions import Region, RegionValue, by_region
+from feedback_analysis.measures.selection import EXTRA, MEAN, NOT, OTHER, Span
+from feedback_analysis.measures.slices import SLICED_BY, Slice, slices
+from feedback_analysis.measures.starts import starts
+from feedback_analysis.measures.summary import missing, totals
+from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.measures.timeline import Timeline, timeline
 from monitor_platform.dashboard.answers import Answer, Answers
 from monitor_platform.dashboard.band import band
 from monitor_platform.dashboard.comparison import Other, other_side, time_before
@@ -13,16 +23,6 @@ from monitor_platform.dashboard.marks import within
 from monitor_platform.dashboard.picture import AUDIENCE, Beside, Broken, Picture, Vitals, banded, distributed, series_of
 from monitor_platform.dashboard.question import DEFAULT_MEASURE, Question
 from monitor_platform.dashboard.scene import Scene, span_of, step_s, window_s
-from monitor_platform.measures.choices import choices, extra_columns, extra_measures
-from monitor_platform.measures.extent import has_any
-from monitor_platform.measures.histogram import Histogram, histogram
-from monitor_platform.measures.regions import Region, RegionValue, by_region
-from monitor_platform.measures.selection import EXTRA, MEAN, NOT, OTHER, Span
-from monitor_platform.measures.slices import SLICED_BY, Slice, slices
-from monitor_platform.measures.starts import starts
-from monitor_platform.measures.summary import missing, totals
-from monitor_platform.measures.table import FeedbackTable
-from monitor_platform.measures.timeline import Timeline, timeline
 from monitor_platform.views.timeline import Band
 
 _MAPS: tuple[tuple[str, str, Region], ...] = (("map", "areas", "area"), ("district", "districts", "district"))

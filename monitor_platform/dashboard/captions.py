@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+from feedback_analysis.geo.divisions import Division
+from feedback_analysis.geo.places import OUTSIDE, UNLOCATED
+from feedback_analysis.measures.regions import RegionValue
+from feedback_analysis.measures.registry import measure_of
 from monitor_platform.dashboard.band import MOST_MESSAGES
 from monitor_platform.dashboard.names import place_name
 from monitor_platform.dashboard.picture import Picture, banded, distributed, series_of
 from monitor_platform.dashboard.tables import slice_measure
-from monitor_platform.geo.divisions import Division
-from monitor_platform.geo.places import OUTSIDE, UNLOCATED
-from monitor_platform.measures.regions import RegionValue
-from monitor_platform.measures.registry import measure_of
 from monitor_platform.views.palette import key_to
 from monitor_platform.views.regions import scale_on, window_on
 from monitor_platform.views.wording import count, say

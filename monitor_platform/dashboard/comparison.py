@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from feedback_analysis.measures.selection import Span
 from monitor_platform.dashboard.names import dimension_name, value_name
 from monitor_platform.dashboard.question import ANYBODY, COMPARE, Question
-from monitor_platform.measures.selection import Span
 
 _SHIFT_MS = {"day": 86_400_000, "week": 7 * 86_400_000}
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from feedback_analysis.geo.places import OUTSIDE, UNLOCATED
+from feedback_analysis.measures.registry import MEASURES, measure_of
+from feedback_analysis.measures.selection import DIMENSIONS
 from monitor_platform.dashboard.names import dimension_name
 from monitor_platform.dashboard.picture import AUDIENCE, Picture
 from monitor_platform.dashboard.question import COLOURING, COMPARE, MINUTES, MOST_SERIES, SERIES
-from monitor_platform.geo.places import OUTSIDE, UNLOCATED
-from monitor_platform.measures.registry import MEASURES, measure_of
-from monitor_platform.measures.selection import DIMENSIONS
 
 LONGEST_LIST = 500
 """More channels than this do not help anybody in a list; an address with `channel=` still reaches each of them."""

@@ -23,6 +23,8 @@ from bokeh.server.views.static_handler import StaticHandler
 from jinja2 import Environment, FileSystemLoader
 from tornado.web import StaticFileHandler
 
+from feedback_analysis.geo.maps import CREDIT_HTML
+from feedback_analysis.measures.selection import MEAN, Span
 from feedback_wire.problem import Problem
 from monitor_platform.access import plain_page
 from monitor_platform.dashboard.alerts_page import lasting
@@ -38,8 +40,6 @@ from monitor_platform.dashboard.picture import distributed
 from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.states import OK, apart, failed, nothing_yet
 from monitor_platform.dashboard.watch import Watch
-from monitor_platform.geo.maps import CREDIT_HTML
-from monitor_platform.measures.selection import MEAN, Span
 from monitor_platform.views.regions import RegionView
 
 log = logging.getLogger(__name__)

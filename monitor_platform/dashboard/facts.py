@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from feedback_analysis.measures.selection import OTHER
 from monitor_platform.dashboard.captions import asides, keys, notes
 from monitor_platform.dashboard.chips import chips
 from monitor_platform.dashboard.curves import legend
@@ -13,7 +14,6 @@ from monitor_platform.dashboard.scene import Scene
 from monitor_platform.dashboard.states import OK, nothing_matches
 from monitor_platform.dashboard.tables import BY_VIEW, slice_measure
 from monitor_platform.dashboard.tiles import tiles
-from monitor_platform.measures.selection import OTHER
 from monitor_platform.views.wording import say
 
 MOST_SLICES = 8

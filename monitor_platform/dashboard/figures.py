@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 
 from bokeh.models import LayoutDOM
 
+from feedback_analysis.geo.atlas import Atlas
+from feedback_analysis.measures.registry import MEASURES, measure_of
+from feedback_analysis.measures.selection import MEAN
 from monitor_platform.dashboard.curves import curves_of
 from monitor_platform.dashboard.marks import marks
 from monitor_platform.dashboard.page import Page
 from monitor_platform.dashboard.picture import AUDIENCE, Picture, distributed, series_of
-from monitor_platform.geo.atlas import Atlas
-from monitor_platform.measures.registry import MEASURES, measure_of
-from monitor_platform.measures.selection import MEAN
 from monitor_platform.views.histogram import HistogramView
 from monitor_platform.views.regions import RegionView, district_view, map_view
 from monitor_platform.views.timeline import TimelineView

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from feedback_analysis.measures.selection import OTHER
 from monitor_platform.dashboard.picture import Picture
 from monitor_platform.dashboard.pill import ahead
 from monitor_platform.dashboard.watch import Watch
-from monitor_platform.measures.selection import OTHER
 from monitor_platform.views.wording import count
 
 

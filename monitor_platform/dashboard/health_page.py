@@ -6,12 +6,12 @@ from dataclasses import fields
 
 from bokeh.models import LayoutDOM
 
+from feedback_analysis.measures.budgets import EXTRA_BYTES, EXTRA_NAMES, EXTRA_VALUES, FIELDS
+from feedback_analysis.measures.live_table import LiveTable
+from feedback_analysis.measures.selection import OTHER
 from monitor_platform.dashboard.page import Look, Page, Show
 from monitor_platform.dashboard.pill import ahead, silence_s
 from monitor_platform.dashboard.watch import Watch
-from monitor_platform.measures.budgets import EXTRA_BYTES, EXTRA_NAMES, EXTRA_VALUES, FIELDS
-from monitor_platform.measures.live_table import LiveTable
-from monitor_platform.measures.selection import OTHER
 from monitor_platform.retrieval.status import Counts, ServerStatus
 
 

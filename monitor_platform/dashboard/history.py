@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from feedback_analysis.history.follow import Follower
+from feedback_analysis.history.store import HistoryStore, extent
+from feedback_analysis.measures.selection import Span
 from monitor_platform.dashboard.answers import Answers, Moment
-from monitor_platform.history.follow import Follower
-from monitor_platform.history.store import HistoryStore, extent
-from monitor_platform.measures.selection import Span
 
 Answer = TypeVar("Answer")
 

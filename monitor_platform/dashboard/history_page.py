@@ -11,15 +11,15 @@ from typing import Any, get_args
 from bokeh.events import SelectionGeometry
 from bokeh.models import CustomJS, LayoutDOM
 
+from feedback_analysis.history.daily import Coverage, daily_and_coverage
+from feedback_analysis.history.periods import Unit, zone_of
+from feedback_analysis.history.schema import HOUR_MS, MINUTE_MS
+from feedback_analysis.history.timeline import minutes, timeline
+from feedback_analysis.measures.registry import MEASURES
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.timeline import Timeline
 from monitor_platform.dashboard.history import History
 from monitor_platform.dashboard.page import Look, Page, Show
-from monitor_platform.history.daily import Coverage, daily_and_coverage
-from monitor_platform.history.periods import Unit, zone_of
-from monitor_platform.history.schema import HOUR_MS, MINUTE_MS
-from monitor_platform.history.timeline import minutes, timeline
-from monitor_platform.measures.registry import MEASURES
-from monitor_platform.measures.selection import Span
-from monitor_platform.measures.timeline import Timeline
 from monitor_platform.views.history import HistoryView
 from monitor_platform.views.timeline import TimelineView
 from monitor_platform.views.wording import say

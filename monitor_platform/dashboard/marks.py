@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from feedback_analysis.measures.selection import Span
 from monitor_platform.alerts.detector import Alert, known_at
 from monitor_platform.alerts.observations import MINUTE_MS
 from monitor_platform.alerts.rules import PEERS, SEVERITIES
 from monitor_platform.alerts.telling import title
 from monitor_platform.alerts.watch import Told
 from monitor_platform.dashboard.question import DEFAULT_MEASURE
-from monitor_platform.measures.selection import Span
 from monitor_platform.views.palette import CATEGORIES
 from monitor_platform.views.timeline import Mark
 

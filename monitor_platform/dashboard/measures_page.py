@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from bokeh.models import LayoutDOM
 
+from feedback_analysis.measures.definitions import FIGURES, Definition, definition_of
+from feedback_analysis.measures.registry import MEASURES
 from monitor_platform.dashboard.page import Look, Page, Show
-from monitor_platform.measures.definitions import FIGURES, Definition, definition_of
-from monitor_platform.measures.registry import MEASURES
 
 
 class MeasuresPart:

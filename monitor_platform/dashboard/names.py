@@ -2,11 +2,11 @@
 
 from functools import cache
 
-from monitor_platform.geo import maps
-from monitor_platform.geo.divisions import cell_name, is_cell
-from monitor_platform.measures.filters import is_mean_filter
-from monitor_platform.measures.registry import measure_of
-from monitor_platform.measures.selection import EXTRA, MEAN, NOT
+from feedback_analysis.geo import maps
+from feedback_analysis.geo.divisions import cell_name, is_cell
+from feedback_analysis.measures.filters import is_mean_filter
+from feedback_analysis.measures.registry import measure_of
+from feedback_analysis.measures.selection import EXTRA, MEAN, NOT
 
 _TITLES = {"isp": "ISP", "via": "Coordinator", "peer_id": "Peer", "session_id": "Session"}
 

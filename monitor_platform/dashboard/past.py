@@ -7,13 +7,13 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 
+from feedback_analysis.measures.extent import has_any
+from feedback_analysis.measures.open import TooManyMessages
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.table import FeedbackTable
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard.turns import Turns
 from monitor_platform.dashboard.watch import Watch
-from monitor_platform.measures.extent import has_any
-from monitor_platform.measures.open import TooManyMessages
-from monitor_platform.measures.selection import Span
-from monitor_platform.measures.table import FeedbackTable
 
 MINUTE_MS = 60_000
 

@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from feedback_analysis.geo.atlas import Atlas
+from feedback_analysis.measures.histogram import Histogram
+from feedback_analysis.measures.regions import RegionValue
+from feedback_analysis.measures.registry import MEASURES, Measure, measure_of
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.slices import Slice
+from feedback_analysis.measures.starts import Starts
+from feedback_analysis.measures.summary import Missing
+from feedback_analysis.measures.timeline import Timeline
 from monitor_platform.alerts.detector import Alert
 from monitor_platform.dashboard.band import has_band
 from monitor_platform.dashboard.comparison import Other
 from monitor_platform.dashboard.question import DEFAULT_MEASURE, Question
-from monitor_platform.geo.atlas import Atlas
-from monitor_platform.measures.histogram import Histogram
-from monitor_platform.measures.regions import RegionValue
-from monitor_platform.measures.registry import MEASURES, Measure, measure_of
-from monitor_platform.measures.selection import Span
-from monitor_platform.measures.slices import Slice
-from monitor_platform.measures.starts import Starts
-from monitor_platform.measures.summary import Missing
-from monitor_platform.measures.timeline import Timeline
 from monitor_platform.views.timeline import Band
 
 AUDIENCE = "concurrent_peers"

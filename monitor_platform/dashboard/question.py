@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode
 
+from feedback_analysis.measures.filters import Range, at_span, is_filter, is_mean_filter
+from feedback_analysis.measures.registry import MEASURES, View, named
+from feedback_analysis.measures.selection import MEAN, Span, is_column
 from monitor_platform.bounds import check_bounds
-from monitor_platform.measures.filters import Range, at_span, is_filter, is_mean_filter
-from monitor_platform.measures.registry import MEASURES, View, named
-from monitor_platform.measures.selection import MEAN, Span, is_column
 
 DEFAULT_MEASURE = "mos"
 MOST_SERIES = 4

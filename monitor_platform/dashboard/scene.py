@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from feedback_analysis.geo.atlas import Atlas
+from feedback_analysis.measures.selection import Span
 from monitor_platform.alerts.watch import Told
 from monitor_platform.dashboard.answers import Moment
 from monitor_platform.dashboard.question import Question
-from monitor_platform.geo.atlas import Atlas
-from monitor_platform.measures.selection import Span
 
 # Steps that divide a minute or an hour; a panel is about 600 px wide, so 360 points are as many as can be seen.
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 86400)

@@ -11,15 +11,15 @@ from urllib.parse import urlencode
 
 from bokeh.models import LayoutDOM
 
+from feedback_analysis.measures.registry import MEASURES, Measure, measure_of
+from feedback_analysis.measures.scores import Score, scores
+from feedback_analysis.measures.sessions import NEIGHBOURS, SERIES, Band, Stalls, Story, Stretch, neighbours, story
+from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.measures.timeline import timeline
 from monitor_platform.dashboard.names import dimension_name, place_name
 from monitor_platform.dashboard.page import Look, Page, Show
 from monitor_platform.dashboard.picture import distributed
 from monitor_platform.dashboard.question import DEFAULT_MEASURE
-from monitor_platform.measures.registry import MEASURES, Measure, measure_of
-from monitor_platform.measures.scores import Score, scores
-from monitor_platform.measures.sessions import NEIGHBOURS, SERIES, Band, Stalls, Story, Stretch, neighbours, story
-from monitor_platform.measures.table import FeedbackTable
-from monitor_platform.measures.timeline import timeline
 from monitor_platform.views import thinning
 from monitor_platform.views.session import Chapter, SessionView, length_in_words, stalls_in_words
 from monitor_platform.views.wording import NOTHING, change, count, say

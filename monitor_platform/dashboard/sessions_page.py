@@ -8,13 +8,13 @@ from typing import Any
 
 from bokeh.models import LayoutDOM
 
+from feedback_analysis.measures.registry import MEASURES
+from feedback_analysis.measures.sessions import SessionRow, list_sessions
+from feedback_analysis.measures.slices import LOWER_IS_BETTER
 from monitor_platform.dashboard.names import place_name
 from monitor_platform.dashboard.page import Look, Page, Show
 from monitor_platform.dashboard.picture import distributed
 from monitor_platform.dashboard.scene import Scene, span_of
-from monitor_platform.measures.registry import MEASURES
-from monitor_platform.measures.sessions import SessionRow, list_sessions
-from monitor_platform.measures.slices import LOWER_IS_BETTER
 from monitor_platform.views.wording import NOTHING, say
 
 MOST_ROWS = 100

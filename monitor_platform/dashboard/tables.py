@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
+from feedback_analysis.measures.regions import RegionValue
+from feedback_analysis.measures.registry import MEASURES, Measure, measure_of
+from feedback_analysis.measures.selection import MEAN, OTHER
+from feedback_analysis.measures.spreadsheet import write_csv
 from monitor_platform.dashboard.curves import OTHERS
 from monitor_platform.dashboard.names import dimension_name, place_name
 from monitor_platform.dashboard.picture import AUDIENCE, Picture, distributed, series_of
-from monitor_platform.measures.regions import RegionValue
-from monitor_platform.measures.registry import MEASURES, Measure, measure_of
-from monitor_platform.measures.selection import MEAN, OTHER
-from monitor_platform.measures.spreadsheet import write_csv
 from monitor_platform.views.histogram import range_at
 from monitor_platform.views.wording import NOTHING, difference, say, title_of
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from feedback_analysis.measures.registry import MEASURES, Measure
+from feedback_analysis.measures.slices import LOWER_IS_BETTER
 from monitor_platform.dashboard.picture import AUDIENCE, Picture, Vitals
-from monitor_platform.measures.registry import MEASURES, Measure
-from monitor_platform.measures.slices import LOWER_IS_BETTER
 from monitor_platform.views.palette import grade
 from monitor_platform.views.wording import NOTHING, change, difference, say
 

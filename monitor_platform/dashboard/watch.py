@@ -9,17 +9,17 @@ from collections import deque
 from statistics import median
 from typing import TYPE_CHECKING, Protocol
 
+from feedback_analysis.geo.atlas import Atlas
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.extent import extent
+from feedback_analysis.measures.live_table import LiveTable
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.table import FeedbackTable
 from monitor_platform.alerts.watch import AlertWatch
 from monitor_platform.dashboard.answers import Answers, Moment
 from monitor_platform.dashboard.history import History
 from monitor_platform.dashboard.pill import Delay, Pill, live_pill, static_pill
 from monitor_platform.dashboard.scene import Scene
-from monitor_platform.geo.atlas import Atlas
-from monitor_platform.geo.locator import Locator
-from monitor_platform.measures.extent import extent
-from monitor_platform.measures.live_table import LiveTable
-from monitor_platform.measures.selection import Span
-from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.retrieval.clock import NOTICED_MS
 from monitor_platform.retrieval.status import FeedStatus
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pyarrow as pa
 import zstandard
 
+from feedback_analysis.measures.intake import Added
+from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.reading.log_files import UnreadLog
+from feedback_analysis.reading.verified_log import VerifiedLog, open_if_readable, open_log
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.frames import Damage
 from feedback_wire.log_name import Form, LogName
-from monitor_platform.measures.intake import Added
-from monitor_platform.measures.table import FeedbackTable
-from monitor_platform.reading.log_files import UnreadLog
-from monitor_platform.reading.verified_log import VerifiedLog, open_if_readable, open_log
 from monitor_platform.retrieval.delay import DelayWindow
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.retrieval.positions import Held

@@ -12,8 +12,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import zstandard
 
+from feedback_analysis.reading.verified_log import VerifiedLog
 from feedback_wire.log_name import Form
-from monitor_platform.reading.verified_log import VerifiedLog
 
 
 def remainder(log: VerifiedLog, skip: int, target: Path) -> VerifiedLog:

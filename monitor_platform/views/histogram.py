@@ -6,8 +6,8 @@ from typing import Any
 
 from bokeh.models import ColumnDataSource, HoverTool, LinearAxis, NumeralTickFormatter, Quad, Range1d, TapTool
 
-from monitor_platform.measures.histogram import Histogram
-from monitor_platform.measures.registry import Measure
+from feedback_analysis.measures.histogram import Histogram
+from feedback_analysis.measures.registry import Measure
 from monitor_platform.views.palette import ACCENT, GROUND, MOS_SCALE, round_ends
 from monitor_platform.views.plots import Plots
 from monitor_platform.views.wording import count, say, title_of

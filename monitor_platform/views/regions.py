@@ -10,12 +10,12 @@ from typing import Any
 from bokeh.models import ColumnDataSource, DataRange1d, HoverTool, LinearColorMapper, MultiPolygons, Plot, Quad, TapTool
 from bokeh.models.renderers import GlyphRenderer
 
-from monitor_platform.geo.atlas import Atlas
-from monitor_platform.geo.divisions import Division
-from monitor_platform.geo.maps import Region, countries
-from monitor_platform.measures.regions import RegionValue
-from monitor_platform.measures.registry import Measure
-from monitor_platform.measures.slices import LOWER_IS_BETTER
+from feedback_analysis.geo.atlas import Atlas
+from feedback_analysis.geo.divisions import Division
+from feedback_analysis.geo.maps import Region, countries
+from feedback_analysis.measures.regions import RegionValue
+from feedback_analysis.measures.registry import Measure
+from feedback_analysis.measures.slices import LOWER_IS_BETTER
 from monitor_platform.views.palette import ACCENT, GROUND, Scale, scale_for, scale_of_differences
 from monitor_platform.views.plots import Plots
 from monitor_platform.views.shapes import shapes_of

@@ -26,9 +26,9 @@ from bokeh.models import (
 from bokeh.models.annotations import Title
 from bokeh.models.glyphs import Line, Scatter, Text
 
-from monitor_platform.measures.registry import MEASURES, Measure
-from monitor_platform.measures.selection import Span
-from monitor_platform.measures.sessions import Band, Stalls, Story, Stretch
+from feedback_analysis.measures.registry import MEASURES, Measure
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.sessions import Band, Stalls, Story, Stretch
 from monitor_platform.views import thinning
 from monitor_platform.views.palette import CATEGORIES, GROUND
 from monitor_platform.views.plots import Plots

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from monitor_platform.geo.maps import Region
+from feedback_analysis.geo.maps import Region
 
 # A hundred-thousandth of a degree is a metre.
 _DIGITS = 5

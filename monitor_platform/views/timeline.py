@@ -30,9 +30,9 @@ from bokeh.models.annotations import BoxAnnotation, Title
 from bokeh.models.annotations import Span as Stroke
 from bokeh.models.glyphs import Line, MultiLine, Scatter, Segment
 
-from monitor_platform.measures.registry import COUNTS, Measure
-from monitor_platform.measures.selection import Span
-from monitor_platform.measures.timeline import Timeline
+from feedback_analysis.measures.registry import COUNTS, Measure
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.timeline import Timeline
 from monitor_platform.views.palette import ACCENT, CATEGORIES, GROUND, round_ends
 from monitor_platform.views.plots import Plots
 from monitor_platform.views.wording import say, title_of

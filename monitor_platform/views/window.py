@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from monitor_platform.geo.maps import Region, box_around
-from monitor_platform.geo.outlines import Ring, box_of, size
-from monitor_platform.measures.regions import RegionValue
+from feedback_analysis.geo.maps import Region, box_around
+from feedback_analysis.geo.outlines import Ring, box_of, size
+from feedback_analysis.measures.regions import RegionValue
 
 # A hundredth of the audience may lie beyond either edge, and of twenty peers or more one.
 _BEYOND = 0.01

@@ -2,7 +2,7 @@
 
 import math
 
-from monitor_platform.measures.registry import COUNTS, Measure
+from feedback_analysis.measures.registry import COUNTS, Measure
 
 NOTHING = "–"
 _THIN_SPACE = "\u202f"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from monitor_platform.placing import Placing
-from monitor_platform.scoring import Scoring
+from feedback_analysis.placing import Placing
+from feedback_analysis.scoring import Scoring
 from swarmscope.commands import end_over, or_defaults, refuse
 from swarmscope.limits import require_address_space
 from swarmscope.plain_text import plain, plain_json
@@ -51,10 +51,10 @@ def dry_run(
         Print a JSON object a line, in the webhook's generic shape.
     """
     require_address_space("swarmscope alerts test")
+    from feedback_analysis.geo.locator import locator_for
+    from feedback_analysis.quality.catalogue import models_of
     from monitor_platform.alerts.recorded import judge_logs
     from monitor_platform.alerts.rules import BadRules, read_rules
-    from monitor_platform.geo.locator import locator_for
-    from monitor_platform.measures.quality.catalogue import models_of
 
     told = 0
     try:

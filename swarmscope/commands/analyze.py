@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from monitor_platform.moments import END_OF_TIME_MS, unix_ms
-from monitor_platform.placing import Placing
-from monitor_platform.scoring import Scoring
+from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
+from feedback_analysis.placing import Placing
+from feedback_analysis.scoring import Scoring
 from swarmscope.commands import end_over, or_defaults
 from swarmscope.limits import require_address_space
 from swarmscope.plain_text import plain, plain_json
@@ -22,9 +22,9 @@ from swarmscope.streams import print_data
 from swarmscope.summary_text import flat, print_tables
 
 if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
-    from monitor_platform.measures.open import Progress
-    from monitor_platform.measures.selection import Span
-    from monitor_platform.measures.table import FeedbackTable
+    from feedback_analysis.measures.open import Progress
+    from feedback_analysis.measures.selection import Span
+    from feedback_analysis.measures.table import FeedbackTable
 
 command = App(
     name="analyze",
@@ -101,16 +101,16 @@ def analyze(
         For the report: the end hosts' reporting period in seconds; who has been silent for longer is no longer present.
     """
     require_address_space("swarmscope analyze")
-    from monitor_platform.geo.locator import locator_for
-    from monitor_platform.measures.gathering import columns_for
-    from monitor_platform.measures.open import open_logs
-    from monitor_platform.measures.p1203 import write_inputs
-    from monitor_platform.measures.quality.catalogue import chosen, models_of, mos_of
-    from monitor_platform.measures.scores import add_scores
-    from monitor_platform.measures.selection import check_columns
-    from monitor_platform.measures.session_table import TEXTS, session_table
-    from monitor_platform.measures.spreadsheet import write_csv, write_parquet
-    from monitor_platform.measures.summary import summarize
+    from feedback_analysis.geo.locator import locator_for
+    from feedback_analysis.measures.gathering import columns_for
+    from feedback_analysis.measures.open import open_logs
+    from feedback_analysis.measures.p1203 import write_inputs
+    from feedback_analysis.measures.scores import add_scores
+    from feedback_analysis.measures.selection import check_columns
+    from feedback_analysis.measures.session_table import TEXTS, session_table
+    from feedback_analysis.measures.spreadsheet import write_csv, write_parquet
+    from feedback_analysis.measures.summary import summarize
+    from feedback_analysis.quality.catalogue import chosen, models_of, mos_of
 
     columns = [name.strip() for each in by or () for name in each.split(",") if name.strip()]
     try:
@@ -214,7 +214,7 @@ def _within(asked: "Span | None", filters: Mapping[str, str]) -> str:
 
 def _span(begin: str | None, end: str | None) -> "Span | None":
     """The span asked for; an open end reaches as far as time does."""
-    from monitor_platform.measures.selection import Span
+    from feedback_analysis.measures.selection import Span
 
     if begin is None and end is None:
         return None
@@ -226,8 +226,8 @@ def _span(begin: str | None, end: str | None) -> "Span | None":
 
 def _covered(table: "FeedbackTable", asked: "Span | None", begin: str | None, end: str | None) -> "Span | None":
     """The span asked for, its open end where the records end."""
-    from monitor_platform.measures.extent import extent
-    from monitor_platform.measures.selection import Span
+    from feedback_analysis.measures.extent import extent
+    from feedback_analysis.measures.selection import Span
 
     recorded = extent(table)
     if asked is None or recorded is None:
@@ -253,8 +253,8 @@ def _progress() -> "Iterator[Progress | None]":
 
 
 def _tell_damages(table: "FeedbackTable") -> None:
-    from monitor_platform.measures.extent import extent, warning_of_seconds
-    from monitor_platform.reading.rows import reasons_in_words
+    from feedback_analysis.measures.extent import extent, warning_of_seconds
+    from feedback_analysis.reading.rows import reasons_in_words
 
     for damage in table.damages:
         print(f"damaged: {plain(str(damage))}", file=sys.stderr)

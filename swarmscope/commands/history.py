@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from monitor_platform.moments import END_OF_TIME_MS, unix_ms
-from monitor_platform.placing import Placing
-from monitor_platform.scoring import MosFlags
+from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
+from feedback_analysis.placing import Placing
+from feedback_analysis.scoring import MosFlags
 from swarmscope.commands import end_over, or_defaults
 from swarmscope.limits import require_address_space
 from swarmscope.plain_text import plain, plain_json
 from swarmscope.streams import print_data
 
 if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
-    from monitor_platform.history.catch_up import Progress
-    from monitor_platform.history.store import HistoryStore
-    from monitor_platform.measures.selection import Span
+    from feedback_analysis.history.catch_up import Progress
+    from feedback_analysis.history.store import HistoryStore
+    from feedback_analysis.measures.selection import Span
 
 command = App(
     name="history",
@@ -73,10 +73,10 @@ def build(
         The end hosts' reporting period in seconds: who has been silent for longer is no longer present.
     """
     require_address_space("swarmscope history build")
-    from monitor_platform.geo.locator import locator_for
-    from monitor_platform.history.catch_up import catch_up
-    from monitor_platform.history.store import Basis, HistoryStore
-    from monitor_platform.measures.quality.catalogue import mos_said
+    from feedback_analysis.geo.locator import locator_for
+    from feedback_analysis.history.catch_up import catch_up
+    from feedback_analysis.history.store import Basis, HistoryStore
+    from feedback_analysis.quality.catalogue import mos_said
 
     try:
         basis = Basis(mos=mos_said(or_defaults(scoring, MosFlags)), period_s=period)
@@ -136,8 +136,8 @@ def show(
         Print CSV.
     """
     require_address_space("swarmscope history show")
-    from monitor_platform.history.periods import zone_of
-    from monitor_platform.history.store import HistoryStore, extent
+    from feedback_analysis.history.periods import zone_of
+    from feedback_analysis.history.store import HistoryStore, extent
 
     try:
         if as_json and as_csv:
@@ -162,8 +162,8 @@ def _rows(
     zone: str,
     where: Mapping[str, str],
 ) -> list[Row]:
-    from monitor_platform.history.daily import coverage, daily
-    from monitor_platform.history.timeline import minutes, timeline
+    from feedback_analysis.history.daily import coverage, daily
+    from feedback_analysis.history.timeline import minutes, timeline
 
     if figure == "isps":
         found = coverage(store, span=span, where=where, unit=unit, zone=zone)
@@ -195,7 +195,7 @@ def _filters(texts: Sequence[str]) -> dict[str, str]:
 
 def _span(begin: str | None, end: str | None, recorded: "Span", zone: tzinfo) -> "Span | None":
     """What is kept of the time asked for; None if nothing is."""
-    from monitor_platform.measures.selection import Span
+    from feedback_analysis.measures.selection import Span
 
     from_ms = 0 if begin is None else unix_ms(begin, zone)
     to_ms = END_OF_TIME_MS if end is None else unix_ms(end, zone)
@@ -227,7 +227,7 @@ def _print(rows: Sequence[Row], zone: tzinfo, *, as_json: bool, as_csv: bool) ->
     if as_json:
         print(plain_json(rows))
     elif as_csv:
-        from monitor_platform.measures.spreadsheet import write_csv
+        from feedback_analysis.measures.spreadsheet import write_csv
 
         write_csv(sys.stdout, list(rows[0]), (list(row.values()) for row in rows))
     else:

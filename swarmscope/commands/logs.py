@@ -17,14 +17,8 @@ from typing import Annotated, Literal, TextIO
 import orjson
 from cyclopts import App, Parameter
 
-from feedback_server.archive import log_writer
-from feedback_server.archive.bare_lines import BARE
-from feedback_server.archive.reading import Lost, Part, Readable, Records, form_of, read_log
-from feedback_server.settings import FORMS
-from feedback_wire.frames import Damage
-from feedback_wire.log_name import Form
-from monitor_platform.moments import unix_ms
-from monitor_platform.reading.log_files import (
+from feedback_analysis.moments import unix_ms
+from feedback_analysis.reading.log_files import (
     NotReadable,
     UnreadLog,
     check_file,
@@ -36,6 +30,12 @@ from monitor_platform.reading.log_files import (
     sealed_instead,
     why_no_file,
 )
+from feedback_server.forms import log_writer
+from feedback_server.forms.bare_lines import BARE
+from feedback_server.forms.reading import Lost, Part, Readable, Records, form_of, read_log
+from feedback_server.settings import FORMS
+from feedback_wire.frames import Damage
+from feedback_wire.log_name import Form
 from swarmscope.commands import end_over, refuse
 from swarmscope.plain_text import plain
 from swarmscope.replay import replay

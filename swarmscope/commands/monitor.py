@@ -6,8 +6,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from feedback_analysis.quality.catalogue import models_of
 from monitor_platform.alerts.rules import read_rules
-from monitor_platform.measures.quality.catalogue import models_of
 from monitor_platform.settings import Settings
 from swarmscope.commands import end_over, in_words, or_defaults, refuse
 from swarmscope.limits import require_address_space

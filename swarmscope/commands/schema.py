@@ -7,8 +7,8 @@ from typing import Literal
 from cyclopts import App
 
 from feedback_wire.message import message_schema
-from feedback_wire.openapi import text_of
 from feedback_wire.record import record_schema
+from serving.openapi import text_of
 from swarmscope.streams import print_data
 
 command = App(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
-from feedback_server.archive import log_writer
+from feedback_server.forms import log_writer
 from feedback_wire.log_name import Form, LogName
 from swarmscope.importing.rows import Feedback
 

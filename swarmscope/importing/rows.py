@@ -16,9 +16,9 @@ import orjson
 from coordinator.admission import recorded_address
 from coordinator.message_check import Refused, check
 from coordinator.settings import AddressPolicy
+from feedback_analysis.reading.rows import LARGEST_WEIGHT
 from feedback_wire.message import FIELDS
 from feedback_wire.record import RECORD_FIELD_NAMES, Origin, stamp_received
-from monitor_platform.reading.rows import LARGEST_WEIGHT
 from swarmscope.importing.mapping import KINDS, TIME, Column, Mapping
 from swarmscope.importing.source import Row
 

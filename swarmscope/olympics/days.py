@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from feedback_server.archive import log_writer
+from feedback_server.forms import log_writer
 from feedback_wire.log_name import Form, LogName
 from swarmscope.olympics.hosts import hosts
 from swarmscope.olympics.lines import Lines

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from feedback_server.archive.reading import Records, read_log
 from feedback_server.batch import Batch
 from feedback_server.counters import Counters
 from feedback_server.folder import Folder
+from feedback_server.forms.reading import Records, read_log
 from feedback_server.recovery import recover
 from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings

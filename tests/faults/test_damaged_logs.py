@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from feedback_server.archive.reading import Records, read_log
+from feedback_server.forms.reading import Records, read_log
 from feedback_wire.frames import PREAMBLE, Frame, Kind, walk
 from feedback_wire.log_name import LogName
 from tests.asked import FLIPPED_BIT

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from feedback_wire.memory import is_no_memory
+from serving.memory import is_no_memory
 from swarmscope.limits import OWN_MIB
 from tests.faults.deployment import Deployment
 from tests.faults.ledger import Ledger, Load

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import zstandard
 
-from feedback_server.archive.reading import Records, form_of, read_log
+from feedback_server.forms.reading import Records, form_of, read_log
 from feedback_wire.frames import PREAMBLE, records_frame
 from feedback_wire.record import stamp_received
 from tests.processes import Server

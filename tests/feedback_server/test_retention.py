@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from feedback_server.archive import log_writer
 from feedback_server.counters import Counters
 from feedback_server.folder import Folder
+from feedback_server.forms import log_writer
 from feedback_server.recovery import recover
 from feedback_server.retention import PATIENCE_S, Retention
 from feedback_server.settings import Settings

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedback_server.archive import log_writer
-from feedback_server.archive.framed import FRAME_RECORDS
-from feedback_server.archive.parquet_log import ROW_GROUP_RECORDS
-from feedback_server.archive.reading import Records, form_of, read_log, sealed_count
+from feedback_server.forms import log_writer
+from feedback_server.forms.framed import FRAME_RECORDS
+from feedback_server.forms.parquet_log import ROW_GROUP_RECORDS
+from feedback_server.forms.reading import Records, form_of, read_log, sealed_count
 from feedback_wire.frames import Damage, Kind, walk
 from feedback_wire.log_name import Form
 from feedback_wire.message import FIELDS

@@ -22,9 +22,11 @@ from endhost_sdk.backoff import asked_s
 from endhost_sdk.request import understand
 from endhost_sdk.terms import feedback_urls
 from endhost_sdk.transport import Answer
-from feedback_server.archive.reading import read_log
+from feedback_analysis.moments import unix_ms
+from feedback_analysis.reading.verified_log import open_log
 from feedback_server.batch import Batch
 from feedback_server.download import is_named, wanted_slice
+from feedback_server.forms.reading import read_log
 from feedback_server.settings import address
 from feedback_wire.catalogue import Catalogue
 from feedback_wire.frames import walk
@@ -32,8 +34,6 @@ from feedback_wire.log_name import Form, LogName
 from feedback_wire.problem import Problem
 from monitor_platform.api import Request
 from monitor_platform.dashboard.question import Question
-from monitor_platform.moments import unix_ms
-from monitor_platform.reading.verified_log import open_log
 from monitor_platform.retrieval.client import checked_url
 
 _keys = Keys(read_terms(["key-of-a-test"], None))

@@ -13,7 +13,7 @@ import zstandard
 from coordinator.spool import Spool
 from feedback_wire.frames import PREAMBLE, records_frame
 from feedback_wire.routes import LOGS
-from tests.monitor_platform.measures.samples import BEGIN_MS, record
+from tests.feedback_analysis.measures.samples import BEGIN_MS, record
 from tests.processes import Server, eventually
 
 MIB = 2**20

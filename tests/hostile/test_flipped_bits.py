@@ -10,17 +10,17 @@ from random import Random
 
 import pytest
 
-from feedback_server.archive import parquet_log
-from feedback_server.archive.reading import Records, read_log, sealed_count
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.history.catch_up import catch_up
+from feedback_analysis.history.store import Basis, HistoryStore
+from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.quality.mos import MosModel
+from feedback_analysis.reading.verified_log import open_log
+from feedback_server.forms import parquet_log
+from feedback_server.forms.reading import Records, read_log, sealed_count
 from feedback_wire.log_name import Form
 from feedback_wire.parquet_sums import MAGIC, damaged_groups
-from monitor_platform.geo.locator import Locator
-from monitor_platform.history.catch_up import catch_up
-from monitor_platform.history.store import Basis, HistoryStore
-from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.table import FeedbackTable
-from monitor_platform.reading.verified_log import open_log
-from tests.monitor_platform.measures.samples import BEGIN_MS, record, write_log
+from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
 
 GROUPS, IN_A_GROUP = 3, 60
 RECORDS = GROUPS * IN_A_GROUP

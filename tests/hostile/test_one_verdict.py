@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from feedback_server.archive.reading import Records, form_of, read_log
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.open import open_logs
+from feedback_analysis.measures.summary import summarize
+from feedback_analysis.quality.mos import MosModel
+from feedback_server.forms.reading import Records, form_of, read_log
 from feedback_wire.record import RECORD_FIELD_NAMES
-from monitor_platform.geo.locator import Locator
-from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.open import open_logs
-from monitor_platform.measures.summary import summarize
 from tests.hostile.corpus import TEXTS
 
 VALUES = (

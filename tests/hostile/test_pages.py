@@ -7,12 +7,12 @@ from urllib.parse import urlencode
 
 import pytest
 
-from monitor_platform.geo.locator import Locator
-from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.open import open_logs
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.open import open_logs
+from feedback_analysis.quality.mos import MosModel
 from monitor_platform.report import write_report
+from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
 from tests.hostile.corpus import CANARY, MARKUP, SIGHT, TEMPLATES, TEXTS
-from tests.monitor_platform.measures.samples import BEGIN_MS, record, write_log
 from tests.processes import start_server
 
 pytestmark = pytest.mark.browser

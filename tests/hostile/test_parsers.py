@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from feedback_wire.frames import PREAMBLE, footer_frame, records_frame
 from feedback_wire.log_name import Form
+from tests.feedback_analysis.measures.samples import record, write_log
 from tests.hostile.corpus import TEXTS
 from tests.hostile.parsers import PARSERS
-from tests.monitor_platform.measures.samples import record, write_log
 
 ROOT = Path(__file__).parents[2]
 PROMPT_S = 20

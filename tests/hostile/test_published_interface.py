@@ -19,10 +19,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from feedback_wire.openapi import served
 from monitor_platform.history_api import FIGURES
 from monitor_platform.openapi import HISTORY
-from tests.monitor_platform.measures.samples import record, write_log
+from serving.openapi import served
+from tests.feedback_analysis.measures.samples import record, write_log
 from tests.processes import Server, eventually
 
 ROOT = Path(__file__).parents[2]

@@ -11,12 +11,12 @@ import pytest
 import requests
 import urllib3
 
+from feedback_analysis.measures.filters import Range
+from feedback_analysis.measures.registry import MEASURES
 from monitor_platform.access.doors import raised_by_us
 from monitor_platform.bounds import MOST_FILTERS, MOST_RANGES, MOST_VALUES
-from monitor_platform.measures.filters import Range
-from monitor_platform.measures.registry import MEASURES
+from tests.feedback_analysis.measures.samples import record, write_log
 from tests.monitor_platform.access.sockets import Socket
-from tests.monitor_platform.measures.samples import record, write_log
 from tests.processes import Server, start_server
 
 MEANS = [f"mean.{name}" for name, measure in MEASURES.items() if "histogram" in measure.views]

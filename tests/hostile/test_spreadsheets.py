@@ -12,11 +12,11 @@ import unicodedata
 
 import pytest
 
-from feedback_server.archive.reading import Records, read_log
+from feedback_analysis.measures import spreadsheet
+from feedback_server.forms.reading import Records, read_log
 from feedback_wire.log_name import Form
-from monitor_platform.measures import spreadsheet
+from tests.feedback_analysis.measures.samples import record, write_log
 from tests.hostile.corpus import FORMULAS, TEXTS
-from tests.monitor_platform.measures.samples import record, write_log
 
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 NAMES = tuple(dict.fromkeys(text for text in TEXTS if text))

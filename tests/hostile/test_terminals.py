@@ -9,8 +9,8 @@ import pytest
 
 from feedback_wire.log_name import Form
 from swarmscope.plain_text import plain, plain_json
+from tests.feedback_analysis.measures.samples import record, write_log
 from tests.hostile.corpus import TEXTS
-from tests.monitor_platform.measures.samples import record, write_log
 
 OBEYED = ("\x1b[2J\x1b]0;title\x07", "\x9b31mred", "a\rb\nc\td", "\u202egnp.exe", "\u2028", "\x7f\x08", "\ufeff\u200b")
 NAMES = tuple(dict.fromkeys(text for text in (*OBEYED, *TEXTS) if text))

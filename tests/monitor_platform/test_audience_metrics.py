@@ -7,12 +7,12 @@ from urllib.request import urlopen
 
 import pytest
 
-from monitor_platform.geo.locator import Locator
-from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.open import open_logs
-from monitor_platform.measures.selection import Span
-from monitor_platform.measures.summary import summarize
-from tests.monitor_platform.measures.samples import BEGIN_MS, record, write_log
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.open import open_logs
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.summary import summarize
+from feedback_analysis.quality.mos import MosModel
+from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
 from tests.processes import eventually, start_server
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ import pytest
 
 from feedback_wire.message import FIELD_NAMES
 from feedback_wire.record import RECORD_FIELD_NAMES
-from tests.monitor_platform.measures.samples import BEGIN_MS, record, write_log
+from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
 from tests.processes import eventually
 
 MAPPING = """

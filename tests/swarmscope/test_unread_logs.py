@@ -15,7 +15,7 @@ from feedback_wire.log_name import Form
 from feedback_wire.routes import BATCH_HEADER, NDJSON, RECORDS
 from swarmscope.commands import logs as logs_command
 from tests.faults.system_calls import failed
-from tests.monitor_platform.measures.samples import record, write_log
+from tests.feedback_analysis.measures.samples import record, write_log
 from tests.odd_logs import make_odd_logs
 from tests.processes import Server, eventually, start_server
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import maxminddb
 from netaddr import IPNetwork, IPSet
 
-from monitor_platform.geo.locator import HONG_KONG_ASN, HONG_KONG_CITY, Locator
-from monitor_platform.geo.places import UNLOCATED, Place
+from feedback_analysis.geo.locator import HONG_KONG_ASN, HONG_KONG_CITY, Locator
+from feedback_analysis.geo.places import UNLOCATED, Place
 
 # Table 1 of the paper: PCCW 32.08 %, HKBN 13.57 %, HGC 5.55 %, iCable 3.57 %, others 45.23 %; here of 400. It does
 # not say who the others were: these are today's mobile operators, business lines and campuses, at our own guess.

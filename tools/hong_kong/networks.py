@@ -19,9 +19,9 @@ import maxminddb
 from mmdb_writer import MMDBWriter
 from netaddr import IPRange, IPSet
 
-from monitor_platform.geo.databases import HONG_KONG_ASN_TYPE, HONG_KONG_CITY_TYPE
-from monitor_platform.geo.districts import official_district
-from monitor_platform.geo.isps import isp_name
+from feedback_analysis.geo.databases import HONG_KONG_ASN_TYPE, HONG_KONG_CITY_TYPE
+from feedback_analysis.geo.districts import official_district
+from feedback_analysis.geo.isps import isp_name
 
 # Where the source spells one place in two ways; districts are put right by `official_district`.
 CITY_SPELLINGS = {

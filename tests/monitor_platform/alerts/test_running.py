@@ -8,8 +8,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.feedback_analysis.measures.samples import BEGIN_MS, write_log
 from tests.monitor_platform.alerts.test_watch import MINUTES, an_evening
-from tests.monitor_platform.measures.samples import BEGIN_MS, write_log
 from tests.processes import eventually, start_server
 
 MINUTE_MS = 60_000

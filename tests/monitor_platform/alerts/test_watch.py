@@ -4,12 +4,12 @@ import json
 import subprocess
 import sys
 
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.summary import summarize
 from monitor_platform.alerts.observations import MINUTE_MS, observations
 from monitor_platform.alerts.rules import Rule
 from monitor_platform.alerts.watch import AlertWatch
-from monitor_platform.measures.selection import Span
-from monitor_platform.measures.summary import summarize
-from tests.monitor_platform.measures.samples import BEGIN_MS, record, write_log
+from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
 
 RULE = Rule(name="stalls", measure="continuity", by=("isp",), where={}, below=0.9, for_minutes=2, least_sessions=25)
 MINUTES = 10

@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from feedback_wire.frames import PREAMBLE, footer_frame, records_frame
-from tests.monitor_platform.measures.conftest import locator, table_of
+from tests.feedback_analysis.conftest import locator, table_of
 
 __all__ = ["locator", "table_of"]
 

@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
+from feedback_analysis.history.store import Basis, HistoryStore
+from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.quality.mos import MosModel
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard import answers as answers_module
 from monitor_platform.dashboard.answers import MOST_WAITING, REMEMBERED, Answers, Moment
 from monitor_platform.dashboard.turns import Turns
-from monitor_platform.history.store import Basis, HistoryStore
-from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.table import FeedbackTable
 
 NOW = Moment(1, 0, 0)
 

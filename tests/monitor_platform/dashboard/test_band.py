@@ -2,10 +2,10 @@
 
 import pytest
 
+from feedback_analysis.measures.selection import Span
 from monitor_platform.dashboard import band as bands
 from monitor_platform.dashboard.band import band, has_band
-from monitor_platform.measures.selection import Span
-from tests.monitor_platform.measures.samples import BEGIN_MS, record
+from tests.feedback_analysis.measures.samples import BEGIN_MS, record
 
 TEN_S = 10_000
 

@@ -2,10 +2,10 @@
 
 import asyncio
 
+from feedback_analysis.geo.atlas import Atlas
 from monitor_platform.dashboard import figures
 from monitor_platform.dashboard.figures import Spares
 from monitor_platform.dashboard.pages import PAGES
-from monitor_platform.geo.atlas import Atlas
 
 OVERVIEW = PAGES[0]
 

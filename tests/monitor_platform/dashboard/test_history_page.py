@@ -7,12 +7,12 @@ from urllib.request import urlopen
 
 import pytest
 
-from monitor_platform.geo.locator import Locator
-from monitor_platform.history.catch_up import catch_up
-from monitor_platform.history.daily import daily
-from monitor_platform.history.store import Basis, HistoryStore, extent
-from monitor_platform.history.summary import summarize
-from monitor_platform.measures.mos import MosModel
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.history.catch_up import catch_up
+from feedback_analysis.history.daily import daily
+from feedback_analysis.history.store import Basis, HistoryStore, extent
+from feedback_analysis.history.summary import summarize
+from feedback_analysis.quality.mos import MosModel
 from tests.processes import eventually, start_server
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import pytest
 from bokeh.models import ColumnDataSource
 
+from feedback_analysis.measures import sessions
+from feedback_analysis.measures.registry import MEASURES
 from monitor_platform.dashboard.page import Look
 from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.session_page import SessionPart, tell
-from monitor_platform.measures import sessions
-from monitor_platform.measures.registry import MEASURES
-from tests.monitor_platform.measures.samples import BEGIN_MS, record
+from tests.feedback_analysis.measures.samples import BEGIN_MS, record
 
 MESSAGES = 12_000
 PERIOD_MS = 10_000

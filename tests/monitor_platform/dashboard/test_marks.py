@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
+from feedback_analysis.measures.selection import Span
 from monitor_platform.alerts.detector import Alert
 from monitor_platform.alerts.evidence import Evidence
 from monitor_platform.alerts.rules import Rule
 from monitor_platform.alerts.watch import AlertWatch, Told
 from monitor_platform.dashboard.alerts_page import lasting
 from monitor_platform.dashboard.marks import COLOURS, address, in_words, marks, minutes_of, within
-from monitor_platform.measures.selection import Span
 
 MINUTE_MS = 60_000
 RULE = Rule(name="stalls", measure="continuity", by=("isp",), where={}, below=0.9)

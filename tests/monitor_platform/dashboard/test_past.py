@@ -13,15 +13,15 @@ from urllib.parse import quote
 
 import pytest
 
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.extent import extent
+from feedback_analysis.measures.open import open_logs
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.timeline import timeline
+from feedback_analysis.quality.mos import MosModel
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard.past import MOST_KEPT, Past
 from monitor_platform.dashboard.watch import Watch
-from monitor_platform.geo.locator import Locator
-from monitor_platform.measures.extent import extent
-from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.open import open_logs
-from monitor_platform.measures.selection import Span
-from monitor_platform.measures.timeline import timeline
 from tests.processes import eventually, start_server
 
 playwright = pytest.importorskip("playwright.sync_api")

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feedback_analysis.measures.selection import Span
 from monitor_platform.dashboard.question import COLOURING, EARLIEST_MS, MINUTES, MOST_SERIES, SERIES, Question
-from monitor_platform.measures.selection import Span
 
 names = st.text(min_size=1, max_size=60)
 spans = st.tuples(st.integers(EARLIEST_MS, 10**13), st.integers(1, 10**9)).map(lambda pair: Span(pair[0], pair[0] + pair[1]))

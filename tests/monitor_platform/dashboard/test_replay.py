@@ -4,8 +4,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.feedback_analysis.measures.samples import BEGIN_MS, write_log
 from tests.monitor_platform.dashboard.viewers import evening
-from tests.monitor_platform.measures.samples import BEGIN_MS, write_log
 from tests.processes import start_server
 
 pytestmark = pytest.mark.browser

@@ -12,11 +12,11 @@ import urllib.request
 
 import pytest
 
-from monitor_platform.geo.locator import Locator
-from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.open import open_logs
-from monitor_platform.measures.selection import Span
-from monitor_platform.measures.summary import summarize
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.open import open_logs
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.summary import summarize
+from feedback_analysis.quality.mos import MosModel
 from tests.processes import start_server
 
 FILES = ("duplicates", "conflicts", "unreadable", "lost", "implausible")

@@ -2,12 +2,12 @@
 
 import pytest
 
-from monitor_platform.geo.locator import Locator
-from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.open import open_logs
-from monitor_platform.measures.sessions import list_sessions, story
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.open import open_logs
+from feedback_analysis.measures.sessions import list_sessions, story
+from feedback_analysis.quality.mos import MosModel
+from tests.feedback_analysis.measures.samples import write_log
 from tests.monitor_platform.dashboard.viewers import HOSTILE, evening
-from tests.monitor_platform.measures.samples import write_log
 from tests.processes import start_server
 
 pytestmark = pytest.mark.browser

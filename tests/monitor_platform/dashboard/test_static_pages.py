@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from monitor_platform.geo.locator import Locator
-from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.open import open_logs
-from monitor_platform.measures.summary import summarize
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.open import open_logs
+from feedback_analysis.measures.summary import summarize
+from feedback_analysis.quality.mos import MosModel
 from tests.processes import start_server
 
 pytestmark = pytest.mark.browser

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.monitor_platform.measures.samples import BEGIN_MS, record
+from tests.feedback_analysis.measures.samples import BEGIN_MS, record
 
 PERIOD_MS = 30_000
 MESSAGES = 40

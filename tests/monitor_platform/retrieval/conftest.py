@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.quality.mos import MosModel
 from feedback_wire import routes
 from feedback_wire.record import Origin
-from monitor_platform.geo.locator import Locator
-from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.retrieval.status import FeedStatus

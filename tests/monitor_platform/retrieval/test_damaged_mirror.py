@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from feedback_wire.log_name import Form
-from tests.monitor_platform.measures.samples import BEGIN_MS, record, write_log
+from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
 from tests.processes import eventually
 
 LOGS, IN_A_LOG = 20, 12

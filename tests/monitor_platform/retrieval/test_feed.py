@@ -17,7 +17,7 @@ import pytest
 from feedback_wire import routes
 from feedback_wire.log_name import Form
 from monitor_platform.retrieval import source
-from tests.monitor_platform.measures.samples import record, write_log
+from tests.feedback_analysis.measures.samples import record, write_log
 from tests.processes import eventually
 
 
@@ -176,9 +176,9 @@ def test_what_takes_longer_than_a_round_is_continued_by_the_next(feedback_server
 ON_ITS_OWN = """
 import asyncio, sys
 from pathlib import Path
-from monitor_platform.geo.locator import Locator
-from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.table import FeedbackTable
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.quality.mos import MosModel
+from feedback_analysis.measures.table import FeedbackTable
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.retrieval.mirror import Mirror
 table = FeedbackTable(Locator(), MosModel())

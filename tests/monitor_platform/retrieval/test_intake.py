@@ -5,12 +5,12 @@ from contextlib import closing
 
 import pytest
 
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.quality.mos import MosModel
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.frames import PREAMBLE, footer_frame, records_frame
 from feedback_wire.log_name import Form, LogName
-from monitor_platform.geo.locator import Locator
-from monitor_platform.measures.mos import MosModel
-from monitor_platform.measures.table import FeedbackTable
 from monitor_platform.retrieval.delay import DelayWindow
 from monitor_platform.retrieval.intake import Damaged, Intake
 from monitor_platform.retrieval.mirror import Mirror

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from feedback_analysis.reading.verified_log import VerifiedLog, open_log
 from feedback_wire.frames import PREAMBLE, footer_frame, records_frame
-from monitor_platform.reading.verified_log import VerifiedLog, open_log
 from monitor_platform.retrieval.remainder import remainder
 
 RECORDS = 250

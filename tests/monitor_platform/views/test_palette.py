@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor_platform.measures.registry import MEASURES
+from feedback_analysis.measures.registry import MEASURES
 from monitor_platform.views.palette import GRADE_COLOURS, MOS_SCALE, grade, key_to, round_ends, scale_for
 from monitor_platform.views.wording import count, say, title_of
 

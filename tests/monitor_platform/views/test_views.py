@@ -5,12 +5,12 @@ import math
 import pytest
 from bokeh.models import HoverTool, LinearColorMapper
 
-from monitor_platform.geo.places import UNLOCATED
-from monitor_platform.measures.histogram import Histogram
-from monitor_platform.measures.regions import RegionValue
-from monitor_platform.measures.registry import MEASURES
-from monitor_platform.measures.selection import Span
-from monitor_platform.measures.timeline import Timeline
+from feedback_analysis.geo.places import UNLOCATED
+from feedback_analysis.measures.histogram import Histogram
+from feedback_analysis.measures.regions import RegionValue
+from feedback_analysis.measures.registry import MEASURES
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.timeline import Timeline
 from monitor_platform.views.histogram import HistogramView
 from monitor_platform.views.palette import GRADE_COLOURS, MOS_SCALE
 from monitor_platform.views.regions import district_view, map_view

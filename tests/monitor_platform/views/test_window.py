@@ -3,11 +3,11 @@
 import h3
 import pytest
 
-from monitor_platform.geo import maps
-from monitor_platform.geo.atlas import atlas_for
-from monitor_platform.geo.divisions import Cells
-from monitor_platform.measures.regions import RegionValue
-from monitor_platform.measures.registry import MEASURES
+from feedback_analysis.geo import maps
+from feedback_analysis.geo.atlas import atlas_for
+from feedback_analysis.geo.divisions import Cells
+from feedback_analysis.measures.regions import RegionValue
+from feedback_analysis.measures.registry import MEASURES
 from monitor_platform.views.regions import RegionView, window_on
 from monitor_platform.views.window import WORLD, around_all
 

@@ -1,0 +1,160 @@
+"""A database is told by its type, not by its file name. A wrong one is refused when it is opened, and so is one whose records have
+nothing where its layout has it.
+
+City files come in two layouts: MaxMind's (GeoIP2, GeoLite2, Enterprise, DB-IP's own downloads, ours) and the flat one of the
+`ip-location-db` packages. A record that cannot be read costs its own lookup (`LookupFailed`) and nothing else.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import maxminddb
+
+from feedback_analysis.geo.fixes import Fix
+from feedback_analysis.geo.layouts import Misshapen, Record, flat_fix, isp_of, nested_fix, says_where, says_which
+from feedback_analysis.geo.private_copy import LocationFileError, State, Unparsable, open_copy, parsing
+
+Address = IPv4Address | IPv6Address
+Answer = TypeVar("Answer")
+
+# A file of this type holds all of Hong Kong and nothing else: whoever is missing from it is elsewhere.
+HONG_KONG_CITY_TYPE = "Swarmscope-Hong-Kong-City"
+HONG_KONG_ASN_TYPE = "Swarmscope-Hong-Kong-ASN"
+
+FLAT_CITY_TYPES = ("city ipv4", "city ipv6")
+
+# Enough to meet each kind of record, within 50 ms; most databases say something in their first one.
+_LOOKED_AT = 2_000
+
+
+class LookupFailed(Exception):  # noqa: N818 - it reads as what it says
+    """The database has a record for an address, and it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout(Generic[Answer]):
+    """How a record becomes an answer, which answers say something, and what is `missing`: the answer without a record."""
+
+    read: Callable[[Record], Answer]
+    says: Callable[[Answer], bool]
+    needs: str
+    missing: Answer | None = None
+
+
+_NESTED = Layout(read=nested_fix, says=says_where, needs="country.iso_code, or location.longitude and location.latitude")
+_FLAT = Layout(read=flat_fix, says=says_where, needs="country_code, or longitude and latitude")
+# The shipped subset: its source places every public address, so a missing one is placed abroad.
+_HONG_KONG = Layout(read=nested_fix, says=says_where, needs=_NESTED.needs, missing=Fix(abroad=True))
+_OPERATORS = Layout(read=isp_of, says=says_which, needs="isp, autonomous_system_organization, as_name, name, or asn")
+
+
+class Database(Generic[Answer]):
+    """One database as it was when it was opened. It is never closed, only forgotten: another thread may be reading it."""
+
+    def __init__(self, reader: maxminddb.Reader, layout: Layout[Answer], *, kind: str, state: State) -> None:
+        self.kind = kind
+        self.state = state
+        self._reader = reader
+        self._layout = layout
+        # An IPv6 search tree holds IPv4 as well, unless its file says otherwise by finding nothing.
+        self._versions = (4,) if reader.metadata().ip_version == 4 else (4, 6)
+
+    def answer(self, address: Address) -> Answer | None:
+        """What the database says of the address; None if it says nothing. LookupFailed if that cannot be read."""
+        if address.version not in self._versions:
+            return self._layout.missing
+        try:
+            with parsing():
+                record = self._reader.get(address)
+            return self._layout.missing if record is None else self._layout.read(_map(record))
+        except (Unparsable, Misshapen, MemoryError) as error:
+            raise LookupFailed(str(error) or "there is not enough memory") from error
+
+    def sample(self) -> "Sample":
+        """What the records say, up to the first one that says something."""
+        silent, broken, fields = 0, "", set[str]()
+        try:
+            with parsing():
+                for _, record in islice(self._reader, _LOOKED_AT):
+                    try:
+                        if self._layout.says(self._layout.read(_map(record))):
+                            return Sample(says=True, silent=silent, broken=broken, fields=(), needs=self._layout.needs)
+                    except Misshapen as error:
+                        broken = broken or str(error)
+                        continue
+                    fields.update(_map(record))
+                    silent += 1
+        except (Unparsable, MemoryError) as error:
+            broken = broken or str(error)
+        return Sample(says=False, silent=silent, broken=broken, fields=tuple(sorted(fields)), needs=self._layout.needs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Of the first records of a database: whether one says something, how many do not, and why one cannot be read."""
+
+    says: bool
+    silent: int
+    broken: str
+    fields: tuple[str, ...]
+    needs: str
+
+    @property
+    def is_other_layout(self) -> bool:
+        """Whether all records can be read, and have nothing where the layout has it."""
+        return not self.says and not self.broken
+
+    def words(self) -> str:
+        """What is wrong; empty if nothing is."""
+        if self.says:
+            return ""
+        if self.broken:
+            return f"not one of its first records can be used: {self.broken}"
+        if not self.silent:
+            return "it holds no record"
+        listed = ", ".join(name if name.isprintable() else repr(name) for name in self.fields[:12]) or "none"
+        return f"not one of its first {self.silent:,} records has {self.needs}; their fields are {listed}"
+
+
+def open_city(path: Path) -> Database[Fix]:
+    """LocationFileError if the file is no database of cities that can be read."""
+    kind, reader, state = _opened(path)
+    if kind == HONG_KONG_CITY_TYPE:
+        return Database(reader, _HONG_KONG, kind=kind, state=state)
+    if kind in FLAT_CITY_TYPES:
+        return Database(reader, _FLAT, kind=kind, state=state)
+    if "City" in kind or "Enterprise" in kind:
+        return Database(reader, _NESTED, kind=kind, state=state)
+    raise LocationFileError(
+        f"{path} is a database of type {kind!r}; cities need one in the GeoIP2 layout, such as GeoLite2-City, "
+        "GeoIP2-City, GeoIP2-Enterprise or DBIP-City-Lite, or a flat 'city ipv4' one"
+    )
+
+
+def open_asn(path: Path) -> Database[str]:
+    """LocationFileError if the file is no database of operators that can be read."""
+    kind, reader, state = _opened(path)
+    if any(word in kind.casefold() for word in ("asn", "isp", "enterprise")):
+        return Database(reader, _OPERATORS, kind=kind, state=state)
+    raise LocationFileError(
+        f"{path} is a database of type {kind!r}; operators need an ASN database, such as GeoLite2-ASN, GeoIP2-ISP or DBIP-ASN-Lite"
+    )
+
+
+def _opened(path: Path) -> tuple[str, maxminddb.Reader, State]:
+    reader, state = open_copy(path)
+    try:
+        with parsing():
+            return str(reader.metadata().database_type), reader, state
+    except Unparsable as error:
+        raise LocationFileError(f"{path} is not a readable MaxMind DB file (.mmdb): {error}") from error
+
+
+def _map(record: object) -> Record:
+    if not isinstance(record, dict):
+        raise Misshapen(f"the record is of type {type(record).__name__} and not a map")
+    return record

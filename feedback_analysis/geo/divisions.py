@@ -1,0 +1,192 @@
+"""How the ground is divided: into which part a fix falls, and which parts are drawn for an audience.
+
+Areas and districts are each a division. Hong Kong's (38 areas, 18 districts) always show all of their parts; countries and the
+cells of a grid are too many for that, so the map follows where the audience is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import h3
+
+from feedback_analysis.geo import maps
+from feedback_analysis.geo.fixes import HONG_KONG, Fix, area_of, district_of, is_placeholder, names_no_more_than_its_country
+from feedback_analysis.geo.maps import Region
+from feedback_analysis.geo.outlines import contains, within
+from feedback_analysis.geo.places import OUTSIDE, UNLOCATED, LonLat
+
+MOST_DRAWN = 500
+"""More cells than this make no map more telling, and a page would have to carry them; the others are counted beside it."""
+
+# A database has some ten thousand different points; each is looked for in the outlines once.
+_REMEMBERED_POINTS = 50_000
+
+
+class Division(Protocol):
+    """`follows`: the map shows where the audience is, not all of the ground. `kind`: what its parts are called."""
+
+    @property
+    def follows(self) -> bool: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def land(self) -> Sequence[Region]:
+        """What is drawn below the parts."""
+
+    @property
+    def parts(self) -> Sequence[Region]:
+        """All parts that can be named beforehand."""
+
+    def part_of(self, fix: Fix) -> str:
+        """The id of the part, or a bucket."""
+
+    def drawn(self, found: Sequence[str]) -> Sequence[Region]:
+        """The parts to be drawn, always in the same order, for an audience in `found`, most peers first."""
+
+
+@dataclass(frozen=True, slots=True)
+class HongKongAreas:
+    follows = False
+    kind = "area"
+
+    @property
+    def land(self) -> Sequence[Region]:
+        return maps.districts()
+
+    @property
+    def parts(self) -> Sequence[Region]:
+        return maps.areas()
+
+    def part_of(self, fix: Fix) -> str:
+        return area_of(fix, maps.areas_by_id())
+
+    def drawn(self, found: Sequence[str]) -> Sequence[Region]:
+        return maps.areas()
+
+
+@dataclass(frozen=True, slots=True)
+class HongKongDistricts:
+    follows = False
+    kind = "district"
+    land = ()
+
+    @property
+    def parts(self) -> Sequence[Region]:
+        return maps.districts()
+
+    def part_of(self, fix: Fix) -> str:
+        return district_of(fix)
+
+    def drawn(self, found: Sequence[str]) -> Sequence[Region]:
+        return maps.districts()
+
+
+@dataclass(frozen=True, slots=True)
+class Countries:
+    """Countries by the code that the database says, whatever the point; one without an outline has a name, but no colour."""
+
+    follows = True
+    kind = "country"
+    land = ()
+
+    @property
+    def parts(self) -> Sequence[Region]:
+        return maps.countries()
+
+    def part_of(self, fix: Fix) -> str:
+        if fix.country:
+            return maps.country_names().get(fix.country, fix.country)
+        return OUTSIDE if fix.abroad else UNLOCATED
+
+    def drawn(self, found: Sequence[str]) -> Sequence[Region]:
+        return maps.countries()
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Cells of the H3 grid, which are of about equal size; only those with an audience are drawn, over `land`."""
+
+    resolution: int
+    land: Sequence[Region]
+    follows = True
+    kind = "area"
+    parts = ()
+
+    def part_of(self, fix: Fix) -> str:
+        if fix.abroad:
+            return OUTSIDE
+        if fix.point is None or is_placeholder_anywhere(fix):
+            return UNLOCATED
+        cell: str = h3.latlng_to_cell(fix.point[1], fix.point[0], self.resolution)
+        return cell
+
+    def drawn(self, found: Sequence[str]) -> Sequence[Region]:
+        cells = [each for each in found if is_cell(each)]
+        return [cell_region(each) for each in sorted(cells[:MOST_DRAWN])]
+
+
+class OwnDistricts:
+    """The districts of a file; where two overlap, the one that comes first in it counts."""
+
+    follows = False
+    kind = "district"
+    land = ()
+
+    def __init__(self, districts: Sequence[Region], outlines: Sequence[Region]) -> None:
+        """`districts` as they are, and `outlines` of the same as they are drawn."""
+        self.parts = outlines
+        self._districts = districts
+        self._at = lru_cache(maxsize=_REMEMBERED_POINTS)(self._look_up)
+
+    def part_of(self, fix: Fix) -> str:
+        if fix.abroad:
+            return OUTSIDE
+        return UNLOCATED if fix.point is None or is_placeholder_anywhere(fix) else self._at(fix.point)
+
+    def drawn(self, found: Sequence[str]) -> Sequence[Region]:
+        return self.parts
+
+    def _look_up(self, point: LonLat) -> str:
+        near = (district for district in self._districts if within(district.box, point))
+        inside = (each.id for each in near if any(contains(polygon, point) for polygon in each.polygons))
+        return next(inside, OUTSIDE)
+
+
+def is_placeholder_anywhere(fix: Fix) -> bool:
+    """Whether the point stands for a whole country: the middle of the United States is a lake in Kansas, and no viewer's home."""
+    return is_placeholder(fix) if fix.country == HONG_KONG else names_no_more_than_its_country(fix)
+
+
+def is_cell(region: str) -> bool:
+    return len(region) == 15 and bool(h3.is_valid_cell(region))
+
+
+def cell_name(cell: str) -> str:
+    """Country and middle of a cell, in as many digits as tell it from its neighbours."""
+    return cell_region(cell).name
+
+
+@lru_cache(maxsize=5_000)
+def cell_region(cell: str) -> Region:
+    lat, lon = h3.cell_to_latlng(cell)
+    # A cell on the antimeridian stays in one piece, a little beyond 180 degrees.
+    ring = [(_beside(x, lon), y) for y, x in h3.cell_to_boundary(cell)]
+    return Region(id=cell, name=_cell_name(cell, (lon, lat)), polygons=(((*ring, ring[0]),),), centre=(lon, lat))
+
+
+def _beside(lon: float, middle: float) -> float:
+    return lon - 360 if lon - middle > 180 else lon + 360 if lon - middle < -180 else lon
+
+
+def _cell_name(cell: str, middle: LonLat) -> str:
+    lon, lat = middle
+    digits = 1 + (h3.get_resolution(cell) > 3) + (h3.get_resolution(cell) > 6)
+    place = f"{abs(lat):.{digits}f}° {'NS'[lat < 0]}, {abs(lon):.{digits}f}° {'EW'[lon < 0]}"
+    country = next((each.name for each in maps.countries() if any(contains(p, middle) for p in each.polygons)), "")
+    return f"{country} · {place}" if country else place

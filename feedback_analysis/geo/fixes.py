@@ -1,0 +1,88 @@
+"""A point is not always a place: 43 % of Hong Kong's addresses carry the same one, which stands for the territory.
+
+A fix is what a location file says of an address. It is a placeholder when it names nothing smaller than the
+territory (no official district, and a city called "Hong Kong" or nothing at all); its coordinates are then the
+middle of the map, so neither area nor district is read from them. Decisions only; the files are opened elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import h3
+
+from feedback_analysis.geo.districts import official_district
+from feedback_analysis.geo.maps import Region
+from feedback_analysis.geo.places import OUTSIDE, UNKNOWN_COUNTRY, UNLOCATED, LonLat
+
+HONG_KONG = "HK"
+AREA_RESOLUTION = 6
+
+# Centres of neighbouring cells lie 6.4 km apart and a corner 3.7 km from its centre: a point in a neighbour of an
+# area is at most about 10 km from the area's centre. Further away is no coast of Hong Kong but an error.
+NEAREST_WITHIN_KM = 10.0
+
+WHOLE_TERRITORY = frozenset({"", "hong kong", "hong kong island", "kowloon", "new territories"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fix:
+    """`abroad`: known to be outside Hong Kong, though the country is not."""
+
+    country: str = ""
+    abroad: bool = False
+    subdivisions: tuple[str, ...] = ()
+    city: str = ""
+    point: LonLat | None = None
+
+
+def country_of(fix: Fix) -> str:
+    return fix.country or UNKNOWN_COUNTRY
+
+
+def district_of(fix: Fix) -> str:
+    if fix.country != HONG_KONG:
+        return _off_the_map(fix)
+    return _named_district(fix) or UNLOCATED
+
+
+def area_of(fix: Fix, areas: Mapping[str, Region]) -> str:
+    """The cell under the point; on a coast with too little land for a cell of its own, the nearest one."""
+    if fix.country != HONG_KONG:
+        return _off_the_map(fix)
+    if fix.point is None or is_placeholder(fix):
+        return UNLOCATED
+    lon, lat = fix.point
+    cell: str = h3.latlng_to_cell(lat, lon, AREA_RESOLUTION)
+    return cell if cell in areas else _nearest_area(fix, fix.point, areas)
+
+
+def is_placeholder(fix: Fix) -> bool:
+    return _named_district(fix) is None and fix.city.casefold() in WHOLE_TERRITORY
+
+
+def names_no_more_than_its_country(fix: Fix) -> bool:
+    return not fix.city and not any(fix.subdivisions)
+
+
+def _off_the_map(fix: Fix) -> str:
+    return OUTSIDE if fix.country or fix.abroad else UNLOCATED
+
+
+def _named_district(fix: Fix) -> str | None:
+    named = (official_district(name) for name in fix.subdivisions)
+    return next((name for name in named if name is not None), None)
+
+
+def _nearest_area(fix: Fix, point: LonLat, areas: Mapping[str, Region]) -> str:
+    """An area of the district that the fix names, if it names one: the other shore of the harbour may be nearer."""
+    district = _named_district(fix)
+    near = {area.id: km for area in areas.values() if (km := _km(point, area.centre)) <= NEAREST_WITHIN_KM}
+    at_home = [area for area in near if district in areas[area].districts]
+    return min(at_home or near, key=near.__getitem__, default=UNLOCATED)
+
+
+def _km(one: LonLat, other: LonLat) -> float:
+    distance: float = h3.great_circle_distance((one[1], one[0]), (other[1], other[0]))
+    return distance

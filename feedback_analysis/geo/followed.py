@@ -1,0 +1,97 @@
+"""A database that follows its file: a new file that is whole and of the right kind is read, else what was read before stays in use.
+
+A lookup that fails is counted, and its viewer has no answer. It raises nothing.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic
+
+from feedback_analysis.geo.databases import Address, Answer, Database, LookupFailed
+from feedback_analysis.geo.private_copy import LocationFileError, State, state_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What has happened to one database since it was opened. `kept`: files that could not replace what was read."""
+
+    failed_lookups: int
+    read_anew: int
+    kept: int
+
+
+class Followed(Generic[Answer]):
+    """`name` says which database it is (city, asn), `without` what viewers are whose lookups fail.
+
+    Any thread may look up; one thread refreshes. LocationFileError if the file cannot be used at the start.
+    """
+
+    def __init__(self, path: Path, opening: Callable[[Path], Database[Answer]], *, name: str, without: str) -> None:
+        self.path = path
+        self.name = name
+        self.without = without
+        self._opening = opening
+        self._counting = threading.Lock()
+        self._failed = self._told = self._read_anew = self._kept = 0
+        self._reason = ""
+        self._database = self._checked(at_start=True)
+        self._seen: State | None = self._database.state
+        self._tried: State | None = self._database.state
+        """The state that was last read, or could not be."""
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(failed_lookups=self._failed, read_anew=self._read_anew, kept=self._kept)
+
+    def answer(self, address: Address) -> Answer | None:
+        """What the database says of the address; None if it says nothing, or if that cannot be read."""
+        try:
+            return self._database.answer(address)
+        except LookupFailed as error:
+            with self._counting:
+                self._failed += 1
+                self._reason = str(error)
+            return None
+
+    def concern(self) -> str:
+        """One line about the lookups that failed since this was last asked; empty if none has."""
+        with self._counting:
+            fresh, self._told = self._failed - self._told, self._failed
+        if not fresh:
+            return ""
+        lookups = "1 lookup" if fresh == 1 else f"{fresh:,} lookups"
+        total = f" ({self._failed:,} in all)" if fresh < self._failed else ""
+        return f"{self.path}: {lookups} failed{total}, and these viewers are {self.without}: {self._reason}"
+
+    def refresh(self) -> bool:
+        """Read the file if it is another one than before, and has not changed since the last call; whether that was done."""
+        state, before = state_of(self.path), self._seen
+        self._seen = state
+        if state != before or state == self._tried:
+            return False
+        self._tried = state
+        try:
+            self._database = self._checked(at_start=False)
+        except (OSError, ValueError, MemoryError) as error:
+            self._kept += 1
+            log.warning("the former copy of %s stays in use: %s", self.path, error)
+            return False
+        self._tried = self._database.state
+        self._read_anew += 1
+        log.info("%s has changed and was read anew", self.path)
+        return True
+
+    def _checked(self, *, at_start: bool) -> Database[Answer]:
+        """At the start, records that cannot be read are a warning; later they are the reason to keep what was read before."""
+        database = self._opening(self.path)
+        sample = database.sample()
+        if sample.is_other_layout or (sample.words() and not at_start):
+            raise LocationFileError(f"{self.path} is a database of type {database.kind!r}, and {sample.words()}")
+        if sample.words():
+            log.warning("%s: %s", self.path, sample.words())
+        return database

@@ -1,0 +1,119 @@
+"""Who was there: peers per period, per minute and for the first time. Distinct peers are exact under any filter.
+
+Within an hour a peer counts by its largest weight; without sampling, and with it in practice, that is the only one it has.
+"""
+
+from dataclasses import dataclass
+
+import duckdb
+
+from feedback_analysis.history.attendance import LANE, LANES, counted, unpacked
+from feedback_analysis.history.cut import Cut, Minutes
+from feedback_analysis.history.periods import JOINED, Periods
+from feedback_analysis.history.schema import FOLDED, HOUR_MINUTES, MINUTE_MS, UNFOLDED
+from feedback_analysis.measures.exact import ONE, exact_sum
+
+Weights = dict[int, int]
+"""The exact weight in each step or minute that has any."""
+
+_BITS = LANE * LANES
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """`distinct` peers by period; `first`: by the minute in which a peer was heard first."""
+
+    distinct: Weights
+    first: Weights
+
+
+class Customers:
+    """Whoever `cut` holds at each ISP, put together once: a row with a bit for each period, not one in each period.
+
+    `known`: whether bits do, for as many periods and as the peers are weighted; else the rows have to be asked as they are.
+    """
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, cut: Cut, of: Periods) -> None:
+        self._cursor = cursor
+        self._of = of
+        self._slices = cut.slices
+        self.known = len(of.names) <= _BITS and self._put_together(cut)
+
+    def crowd(self) -> Crowd:
+        each = "max(weight) AS weight, bit_or(bits) AS bits, min(first) AS first"
+        self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE person AS SELECT peer, {each} FROM customer GROUP BY peer")
+        first = self._cursor.execute(f"SELECT first, {exact_sum('weight')} FROM person GROUP BY first").fetchall()
+        return Crowd({step: weight for (_, step), weight in _by_bit(self._cursor, "person", "false").items()}, dict(first))
+
+    def by_isp(self) -> dict[tuple[str, int], int]:
+        """Distinct peers by ISP and period, and in all periods together as one more."""
+        sql = f"SELECT DISTINCT isp FROM {self._slices} ORDER BY isp"
+        names = [name for (name,) in self._cursor.execute(sql).fetchall()]
+        in_all = self._cursor.execute(f"SELECT isp, {exact_sum('weight')} FROM customer GROUP BY isp").fetchall()
+        found = {(names[number - 1], step): weight for (number, step), weight in _by_bit(self._cursor, "customer", "isp").items()}
+        return found | {(names[number - 1], len(self._of.names)): weight for number, weight in in_all}
+
+    def _put_together(self, cut: Cut) -> bool:
+        numbers = f"JOIN (SELECT id, dense_rank() OVER (ORDER BY isp) AS isp FROM {self._slices}) AS isps ON isps.id = slice"
+        rows = f"{cut.sql('session_hour', 'isp', 'peer', *_OF_A_CUSTOMER, joined=f'{numbers} {JOINED}')} GROUP BY isp, peer"
+        self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE customer AS {rows}", {**cut.parameters, **self._of.parameters})
+        # With one weight for each peer, the largest of all periods is that of each.
+        each = "SELECT max(weight) AS most, min(least) AS least FROM customer GROUP BY peer"
+        return self._cursor.execute(f"SELECT count(*) FROM ({each}) WHERE least <> most").fetchall() == [(0,)]
+
+
+_OF_A_CUSTOMER = (
+    *("max(weight) AS weight", "min(weight) AS least", "bit_or(1::UBIGINT << step::UBIGINT) AS bits"),
+    f"min(first_ms) // {MINUTE_MS} AS first",
+)
+
+
+def distinct(cursor: duckdb.DuckDBPyConnection, cut: Cut, of: Periods) -> Weights:
+    """Distinct peers by period."""
+    rows = cut.sql("session_hour", "step", "peer", "max(weight) AS weight", joined=JOINED)
+    sql = f"SELECT step, {exact_sum('weight')} FROM ({rows} GROUP BY step, peer) GROUP BY step"
+    return dict(cursor.execute(sql, cut.parameters | of.parameters).fetchall())
+
+
+def heard(cursor: duckdb.DuckDBPyConnection, cut: Cut) -> Weights:
+    """Distinct peers heard in each minute (since 1970)."""
+    return _by_minute(cursor, cut, "session_hour", "heard")
+
+
+def present(cursor: duckdb.DuckDBPyConnection, cut: Cut, *, at_hours: bool = False) -> Weights:
+    """Peers present at the end of each minute (since 1970); `at_hours`: only of those with which an hour ends."""
+    only = f"present >= {1 << (HOUR_MINUTES - 1)}::UBIGINT" if at_hours else "true"
+    kept = Minutes.of(cut)
+    if kept is None:
+        return _by_minute(cursor, cut, "presence", "present", only=only)
+    minute = f"minute % {HOUR_MINUTES} = {HOUR_MINUTES - 1}" if at_hours else "true"
+    attendance = kept.sql("minute", "weight", table="attendance")
+    folded = dict(cursor.execute(f"{attendance} AND {minute} AND {FOLDED}", kept.parameters).fetchall())
+    if cursor.execute(f"SELECT hour FROM unfolded WHERE {Cut(cut.span, {}).condition('unfolded')} LIMIT 1").fetchall():
+        return folded | _by_minute(cursor, cut, "presence", "present", only=f"{only} AND {UNFOLDED}")
+    return folded
+
+
+def newcomers(cursor: duckdb.DuckDBPyConnection, cut: Cut) -> Weights:
+    """By the minute in which a peer was heard first of all that `cut` holds."""
+    first = f"{cut.sql('session_hour', 'min(first_ms) AS first_ms', 'max(weight) AS weight')} GROUP BY peer"
+    sql = f"SELECT first_ms // {MINUTE_MS}, {exact_sum('weight')} FROM ({first}) GROUP BY 1"
+    return dict(cursor.execute(sql, cut.parameters).fetchall())
+
+
+def _by_minute(cursor: duckdb.DuckDBPyConnection, cut: Cut, table: str, bits: str, *, only: str = "true") -> Weights:
+    rows = f"{cut.sql(table, 'hour', 'max(weight) AS weight', f'bit_or({bits}) AS bits', 'peer')} AND {only} GROUP BY hour, peer"
+    counts = _by_bit(cursor, f"({rows})", "hour", cut.parameters)
+    return {hour * HOUR_MINUTES + at: weight for (hour, at), weight in counts.items()}
+
+
+def _by_bit(
+    cursor: duckdb.DuckDBPyConnection, rows: str, key: str, parameters: dict[str, object] | None = None
+) -> dict[tuple[int, int], int]:
+    """The weight of the peers in `rows` that have a bit, by `key` and bit."""
+    found: dict[tuple[int, int], int] = {}
+    for of, weight, *sums in cursor.execute(counted(rows, key), parameters or {}).fetchall():
+        scaled = round(weight * ONE)
+        for at, count in unpacked(sums):
+            found[of, at] = found.get((of, at), 0) + count * scaled
+    return found

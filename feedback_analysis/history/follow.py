@@ -1,0 +1,104 @@
+"""A history kept up to date while the platform runs: one thread looks for sealed logs that are new, and takes them in by time.
+
+It looks at folders, not at the feed: what counts is what lies on disk, and after a restart it goes on there without being told.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import duckdb
+
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.history.catch_up import catch_up
+from feedback_analysis.history.intake import Taken
+from feedback_analysis.history.retention import KEEP_ALL, Retention
+from feedback_analysis.history.store import Forgotten, HistoryStore
+from feedback_analysis.reading.log_files import UnreadLog
+
+log = logging.getLogger(__name__)
+
+# Logs are sealed once a minute.
+LOOKS_EVERY_S = 30.0
+
+# Looking at the names of 50,000 logs takes a second or two: then less often, so that it takes no more than a fiftieth of a core.
+REST_FOR = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far the logs on disk have been taken in: bytes of those that were new at the last look, and why not further."""
+
+    taken: Taken = field(default_factory=Taken)
+    done_bytes: int = 0
+    all_bytes: int = 0
+    error: str = ""
+    forgotten: Forgotten = field(default_factory=Forgotten)
+
+    @property
+    def complete(self) -> bool:
+        return self.done_bytes >= self.all_bytes and not self.error
+
+
+class Follower:
+    """Takes in the new logs below `paths` every half minute, and drops what is too old, while the context lasts."""
+
+    def __init__(self, store: HistoryStore, paths: Sequence[Path], locator: Locator, *, retention: Retention = KEEP_ALL) -> None:
+        self._store = store
+        self._paths = paths
+        self._locator = locator
+        self._retention = retention
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="history", daemon=True)
+        self._began_s = 0.0
+        self._searched_s: float | None = None
+        self.progress = Progress()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            self._began_s, self._searched_s = time.thread_time(), None
+            try:
+                self._look()
+            except (duckdb.Error, OSError, ValueError) as error:
+                if not self.progress.error:
+                    log.warning("the history waits: %s", error)
+                self.progress = replace(self.progress, done_bytes=0, all_bytes=0, error=str(error).splitlines()[0])
+            self._ended.wait(max(LOOKS_EVERY_S, REST_FOR * (self._searched_s or 0)))
+
+    def _look(self) -> None:
+        so_far = self.progress
+        self._retention.look(self._store)
+        taken = catch_up(
+            self._store,
+            [path for path in self._paths if path.exists()],
+            self._locator,
+            progress=self._advance,
+            wanted=lambda: not self._ended.is_set(),
+        )
+        self._name_unread(so_far.taken.unread, taken.unread)
+        # What was not readable at the last look is looked at anew, and not counted twice.
+        now = replace(self.progress, taken=replace(so_far.taken, unread=()) + taken, error="")
+        self.progress = replace(now, forgotten=so_far.forgotten + self._retention.apply(self._store))
+
+    def _name_unread(self, known: Sequence[UnreadLog], now: Sequence[UnreadLog]) -> None:
+        for unread in now:
+            if unread not in known:
+                log.error("the history lacks a log: %s", unread)
+
+    def _advance(self, done: int, of: int) -> None:
+        if self._searched_s is None:
+            self._searched_s = time.thread_time() - self._began_s
+        self.progress = replace(self.progress, done_bytes=done, all_bytes=of, error="")

@@ -1,0 +1,223 @@
+"""Messages into the rollups, each once: all that some logs hold and the fact that they were taken in, in one transaction.
+
+`seen` remembers every message for as long as the history does, a bit each. Of copies in different logs the one taken in first
+counts; logs are taken in by time, so that it is the one received first unless a log came late. Then too the count is right.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from itertools import groupby
+
+import duckdb
+import pyarrow as pa
+
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.history.log_file import LogFile, note
+from feedback_analysis.history.new_names import bound_new_names
+from feedback_analysis.history.schema import (
+    BLOCK,
+    DIMENSIONS,
+    HOUR_MS,
+    MEANS,
+    MINUTE,
+    MINUTE_MS,
+    PRESENCE,
+    SCALED,
+    SEEN,
+    SESSION_HOUR,
+)
+from feedback_analysis.history.store import HistoryStore
+from feedback_analysis.measures.gathering import Gathering
+from feedback_analysis.reading.log_files import UnreadLog
+from feedback_analysis.reading.verified_log import VerifiedLog, open_if_readable
+
+_NAMES = {"session": "sessions", "peer": "peers"}
+_OWN = ("received_ms", "weight", "session_id", "peer_id", "seq", "uptime_ms", "startup_ms", "stall_count", "stall_ms", "played_ms")
+_COLUMNS = (*_OWN, *DIMENSIONS, *MEANS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What became of some logs: messages counted, copies and other messages under a known number left out, records unreadable.
+
+    `unread` are the logs of which nothing could be read, `other_names` counts the names beyond a day's budget, one a message.
+    """
+
+    messages: int = 0
+    copies: int = 0
+    conflicts: int = 0
+    unreadable: int = 0
+    logs: int = 0
+    other_names: int = 0
+    unread: tuple[UnreadLog, ...] = ()
+
+    def __add__(self, other: "Taken") -> "Taken":
+        return Taken(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
+
+
+def take_in(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator, *, again: bool = False) -> Taken:
+    """Count the messages of `files`, given with their checksums.
+
+    `again`: logs that were taken in before, in another form or before they were whole; what is known of them is no copy.
+    """
+    with ExitStack() as opened, closing(Gathering(locator, store.basis.mos, columns=_COLUMNS)) as table:
+        found = {file: opened.enter_context(open_if_readable(file.path)) for file in files}
+        logs = {file: log for file, log in found.items() if isinstance(log, VerifiedLog)}
+        lost = _read(table, list(logs.values()))
+        arrived = _arrived(table)
+    unread = tuple(log for log in found.values() if isinstance(log, UnreadLog))
+    if not logs:
+        return Taken(unread=unread)
+    files = {file: files[file] for file in logs}
+    with store.writing() as db:
+        counted, known, renamed = _count(db, arrived, round(store.basis.period_s * 1000))
+        left_out = {
+            "copies": Counter() if again else arrived.copied + known,
+            "conflicts": Counter() if again else arrived.conflicting,
+        }
+        note(db, files, dict(zip(files, lost, strict=True)))
+        for name, by_hour in left_out.items():
+            if by_hour:
+                db.executemany(f"INSERT INTO {name} VALUES (?, ?)", list(by_hour.items()))
+    totals = {name: by_hour.total() for name, by_hour in left_out.items()}
+    return Taken(messages=counted, unreadable=sum(lost), logs=len(files), unread=unread, other_names=renamed, **totals)
+
+
+def _read(table: Gathering, logs: Sequence[VerifiedLog]) -> list[int]:
+    """Put the records of `logs` into the empty `table`; how many of each could not be read."""
+    groups = [list(alike) for _, alike in groupby(sorted(logs, key=_form), key=_form)]
+    for alike in groups:
+        table.add_all(alike)
+    if table.several():
+        for alike in groups:
+            table.compare(alike)
+    table.settle()
+    lost = [log.lost for log in logs]
+    if lost:  # lines that an engine skipped in a whole frame: nobody knows in which log, so the last one answers for them
+        lost[-1] += table.unreadable - sum(lost)
+    return lost
+
+
+def _form(log: VerifiedLog) -> tuple[str, tuple[str, ...]]:
+    return (log.form or "", log.columns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Arrived:
+    """Messages of a batch, the combinations of dimensions that their column `slice` numbers, and what was left out by hour."""
+
+    messages: pa.Table
+    slices: pa.Table
+    copied: Counter[int]
+    conflicting: Counter[int]
+
+
+def _arrived(table: Gathering) -> _Arrived:
+    slices = ", ".join(DIMENSIONS)
+    with table.reading() as cursor:
+        cursor.execute(
+            f"CREATE TEMP TABLE arrived AS SELECT row_number() OVER () AS slice, * FROM (SELECT DISTINCT {slices} FROM feedback)"
+        )
+        messages = cursor.sql(
+            f"SELECT {', '.join(_OWN)}, {', '.join(MEANS)}, slice FROM feedback JOIN temp.arrived USING ({slices})"
+        ).to_arrow_table()
+        return _Arrived(
+            messages=messages,
+            slices=cursor.sql("FROM temp.arrived").to_arrow_table(),
+            copied=_left_out_by_hour(cursor, "NOT conflict"),
+            conflicting=_left_out_by_hour(cursor, "conflict"),
+        )
+
+
+def _left_out_by_hour(cursor: duckdb.DuckDBPyConnection, which: str) -> Counter[int]:
+    sql = f"SELECT received_ms // {HOUR_MS}, count(*) FROM duplicate WHERE {which} GROUP BY 1"
+    return Counter(dict(cursor.execute(sql).fetchall()))
+
+
+def _count(db: duckdb.DuckDBPyConnection, arrived: _Arrived, period_ms: int) -> tuple[int, Counter[int], int]:
+    """Add what `arrived`, each message of them once, to the rollups.
+
+    How many were new, the hours of those that were not, and how many names were left out.
+    """
+    db.register("arrived", arrived.messages)
+    db.register("arrived_slices", arrived.slices)
+    renamed = _name_all(db)
+    known = _leave_out_known(db)
+    db.execute(f"INSERT INTO session_hour {SESSION_HOUR.of_messages('incoming')}")
+    db.execute(f"INSERT INTO seen {SEEN.of_messages('incoming', block=f'seq // {BLOCK}')}")
+    db.execute(f"CREATE OR REPLACE TEMP TABLE came AS {PRESENCE.of_messages(_present(period_ms), hour='minute // 60')}")
+    db.execute("INSERT INTO presence FROM came")
+    _add_minutes(db)
+    db.execute("INSERT INTO unfolded (SELECT hour FROM incoming UNION SELECT hour FROM came) EXCEPT SELECT hour FROM unfolded")
+    [(counted,)] = db.execute("SELECT count(*) FROM incoming").fetchall()
+    for name in ("incoming", "came", "arrived_named"):
+        db.execute(f"DROP TABLE {name}")
+    for name in ("arrived", "arrived_slices"):
+        db.unregister(name)
+    return int(counted), known, renamed
+
+
+def _name_all(db: duckdb.DuckDBPyConnection) -> int:
+    """Make the table `incoming`: what arrived, with numbers for the names of sessions, peers and slices.
+
+    How many names were left out.
+    """
+    for column, table in _NAMES.items():
+        new = f"SELECT DISTINCT {column}_id AS name FROM arrived ANTI JOIN {table} ON {table}.name = arrived.{column}_id"
+        db.execute(f"INSERT INTO {table} SELECT {_next_id(table)}, name FROM ({new})")
+    slices = ", ".join(DIMENSIONS)
+    db.execute("CREATE OR REPLACE TEMP TABLE arrived_named AS FROM arrived_slices")
+    renamed = bound_new_names(db)
+    new = f"SELECT DISTINCT {slices} FROM arrived_named ANTI JOIN slices USING ({slices})"
+    db.execute(f"INSERT INTO slices SELECT {_next_id('slices')}, {slices} FROM ({new})")
+    numbers = f"SELECT arrived_named.slice, slices.id FROM arrived_named JOIN slices USING ({slices})"
+    scaled = ", ".join(f"{value} AS {name}" for name, value in SCALED.items())
+    db.execute(f"""
+        CREATE OR REPLACE TEMP TABLE incoming AS
+        SELECT {", ".join(name for name in _OWN if not name.endswith("_id"))}, {", ".join(MEANS)}, {scaled},
+               sessions.id AS session, peers.id AS peer, numbers.id AS slice,
+               (received_ms // {HOUR_MS})::INTEGER AS hour, (received_ms // {MINUTE_MS})::INTEGER AS minute
+        FROM arrived JOIN sessions ON sessions.name = session_id JOIN peers ON peers.name = peer_id
+        JOIN ({numbers}) AS numbers ON numbers.slice = arrived.slice
+    """)
+    return renamed
+
+
+def _next_id(table: str) -> str:
+    return f"(SELECT coalesce(max(id), 0) FROM {table}) + row_number() OVER ()"
+
+
+def _leave_out_known(db: duckdb.DuckDBPyConnection) -> Counter[int]:
+    """Take out of `incoming` what was counted before; how many of each hour."""
+    db.execute(f"""
+        CREATE OR REPLACE TEMP TABLE known AS
+        SELECT DISTINCT incoming.rowid AS row, incoming.hour
+        FROM incoming JOIN seen ON seen.session = incoming.session AND seen.block = incoming.seq // {BLOCK}
+        WHERE (numbers >> (seq % {BLOCK})::UBIGINT) & 1::UBIGINT = 1
+    """)
+    known = Counter(dict(db.execute("SELECT hour, count(*) FROM known GROUP BY hour").fetchall()))
+    if known:
+        db.execute("DELETE FROM incoming WHERE rowid IN (SELECT row FROM known)")
+    db.execute("DROP TABLE known")
+    return known
+
+
+def _present(period_ms: int) -> str:
+    """SQL: a row for each end of a minute at which a message makes its peer present; `minute` is the one that ends."""
+    reaches = -(-period_ms // MINUTE_MS)
+    minute = f"((received_ms - 1) // {MINUTE_MS})::INTEGER + later"
+    rows = f"SELECT slice, peer, weight, received_ms, {minute} AS minute FROM incoming, range({reaches}) AS minutes(later)"
+    return f"(SELECT * FROM ({rows}) WHERE (minute + 1) * {MINUTE_MS} - received_ms < {period_ms})"
+
+
+def _add_minutes(db: duckdb.DuckDBPyConnection) -> None:
+    """The sums of each minute by each dimension."""
+    sums = ", ".join(f"{column.of_messages} AS {column.name}" for column in MINUTE.columns)
+    for dimension in ("", *DIMENSIONS):
+        value, joined = (f"slices.{dimension}", "JOIN slices ON slices.id = slice") if dimension else ("''", "")
+        db.execute(f"""
+            INSERT INTO minute_sums SELECT hour, '{dimension}', {value}, minute, weight, {sums}
+            FROM incoming {joined} GROUP BY hour, {value}, minute, weight
+        """)

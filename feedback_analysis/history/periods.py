@@ -1,0 +1,105 @@
+"""Hours, days, months and years, as people of a time zone count them, made of the whole hours of the history.
+
+Where a zone's clock stands at a half or a quarter of an hour, a day would begin within one: such a zone is refused.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from feedback_analysis.history.schema import HOUR_MS
+from feedback_analysis.measures.selection import Span
+
+Unit = Literal["hour", "day", "month", "year"]
+MOST_PERIODS = 200_000
+"""Hours of 22 years; more are a mistake."""
+
+_LAST_MS = 253_370_764_800_000
+"""The year 9999, where calendars end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Periods:
+    """`begins_ms[i]` to `begins_ms[i + 1]` is the period called `names[i]`; there is one more begin than names."""
+
+    begins_ms: tuple[int, ...]
+    names: tuple[str, ...]
+
+    @property
+    def span(self) -> Span:
+        return Span(self.begins_ms[0], self.begins_ms[-1])
+
+    def at(self, moment_ms: int) -> int:
+        """In which period `moment_ms` lies."""
+        return bisect_right(self.begins_ms, moment_ms) - 1
+
+    @property
+    def by_hour(self) -> dict[int, int]:
+        """In which period each hour since 1970 lies."""
+        return {hour: self.at(hour * HOUR_MS) for hour in range(self.begins_ms[0] // HOUR_MS, self.begins_ms[-1] // HOUR_MS)}
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """The same for `JOINED`."""
+        by_hour = self.by_hour
+        return {"hours": list(by_hour), "steps": list(by_hour.values())}
+
+
+JOINED = "JOIN (SELECT unnest($hours)::INTEGER AS hour, unnest($steps)::INTEGER AS step) AS steps USING (hour)"
+"""SQL: adds the column `step`, the number of the period in which a row's hour lies."""
+
+
+@lru_cache(maxsize=100)
+def periods(span: Span, unit: Unit, zone: str = "UTC") -> Periods:
+    """The whole periods that hold `span`; ValueError for a zone that is none or whose days begin within an hour."""
+    clock = zone_of(zone)
+    begin = _begin(min(span.from_ms, _LAST_MS), unit, clock)
+    begins = [begin]
+    while _ms(begins[-1]) < min(span.to_ms, _LAST_MS) or len(begins) < 2:
+        begins.append(_next(begins[-1], unit, clock))
+        if len(begins) > MOST_PERIODS:
+            raise ValueError(f"the range holds more than {MOST_PERIODS:,} periods; choose a shorter one or a longer unit")
+    if any(_ms(each) % HOUR_MS for each in begins):
+        raise ValueError(
+            f"the clocks of {zone} do not stand at whole hours from UTC, and the history is kept by hours; use another zone"
+        )
+    return Periods(begins_ms=tuple(map(_ms, begins)), names=tuple(_name(each, unit) for each in begins[:-1]))
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """The time zone called `name`; ValueError if there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is no time zone; write one such as UTC or Asia/Hong_Kong") from error
+
+
+def _begin(ms: int, unit: Unit, clock: ZoneInfo) -> datetime:
+    at = datetime.fromtimestamp(ms / 1000, clock).replace(minute=0, second=0, microsecond=0)
+    if unit == "hour":
+        return at
+    day = at.replace(hour=0, fold=0)
+    return day if unit == "day" else day.replace(day=1) if unit == "month" else day.replace(day=1, month=1)
+
+
+def _next(begin: datetime, unit: Unit, clock: ZoneInfo) -> datetime:
+    if unit == "hour":  # through UTC, for local hours are left out and come twice
+        return (begin.astimezone(UTC) + timedelta(hours=1)).astimezone(clock)
+    if unit == "day":
+        return begin + timedelta(days=1)
+    if unit == "month" and begin.month < 12:
+        return begin.replace(month=begin.month + 1)
+    return begin.replace(year=begin.year + 1, month=1)
+
+
+def _name(begin: datetime, unit: Unit) -> str:
+    if unit == "hour":
+        return begin.isoformat(timespec="minutes")
+    return begin.strftime({"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}[unit])
+
+
+def _ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)

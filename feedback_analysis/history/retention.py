@@ -1,0 +1,124 @@
+"""How long a history is kept: whole days of UTC, the last of which is not over.
+
+Live, a day is as old as the time that the platform has lived through since (serving/lived_time.py), so that nothing stays
+because no messages come any more, and a wrong date drops nothing. Recorded files end when they end: there it is the last message.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import chain
+
+from feedback_analysis.history.store import Forgotten, HistoryStore, extent
+from serving.lived_time import LivedTime
+
+log = logging.getLogger(__name__)
+
+LIVED_TIME = "lived-time.json"
+DAY_MS = 86_400_000
+PATIENCE_S = 600.0
+"""How long nothing is dropped after a start or a step of the clock."""
+_KEEP_EVERY_S = 300.0
+_TELL_FROM_S = 3600
+
+
+@dataclass(slots=True, kw_only=True)
+class Retention:
+    """The last `days` are kept; None: all."""
+
+    days: int | None = None
+    live: bool = True
+    wall: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    _lived: LivedTime | None = field(default=None, init=False)
+    _patient_until_s: float = field(default=0.0, init=False)
+    _kept_s: float = field(default=0.0, init=False)
+
+    def apply(self, store: HistoryStore) -> Forgotten:
+        """Drop the days that are too old, live one day at a time, and say so in the log."""
+        if self.days is None:
+            return Forgotten()
+        before_ms = self._before_live_ms(store, self.days) if self.live else self._before_recorded_ms(store, self.days)
+        begins_ms = store.begins_ms() if before_ms is not None else None
+        if before_ms is None or begins_ms is None or begins_ms >= before_ms:
+            return Forgotten()
+        if self.live:
+            before_ms = min(before_ms, (begins_ms // DAY_MS + 1) * DAY_MS)
+        gone = store.forget_before(before_ms)
+        day = datetime.fromtimestamp(before_ms / 1000, UTC).date()
+        log.warning(
+            "history: %d days before %s dropped by --history-days %d, with the sums of %d messages", gone.days, day, self.days,
+            gone.messages,
+        )  # fmt: skip
+        return gone
+
+    def look(self, store: HistoryStore) -> None:
+        """Look at the clocks before new messages are taken in: what comes under a wrong date is no evidence for it."""
+        if self.live and self.days is not None:
+            self._look_at_clocks(store, self.days)
+
+    def _before_recorded_ms(self, store: HistoryStore, days: int) -> int | None:
+        kept = extent(store)
+        return None if kept is None else first_day_ms(kept.to_ms - 1, days)
+
+    def _before_live_ms(self, store: HistoryStore, days: int) -> int | None:
+        """The midnight before which days are too old; None while nothing may be dropped."""
+        lived, now_s = self._look_at_clocks(store, days), int(self.wall())
+        if self.monotonic() < self._patient_until_s:
+            return None
+        moment_s = lived.moment(now_s - first_day_ms(now_s * 1000, days) // 1000, now_s=now_s)
+        return None if moment_s is None else moment_s * 1000 // DAY_MS * DAY_MS
+
+    def _look_at_clocks(self, store: HistoryStore, days: int) -> LivedTime:
+        first = self._lived is None
+        lived = self._lived = self._lived or _found(store)
+        monotonic_s = self.monotonic()
+        skipped_s = lived.look(self.wall(), monotonic_s)
+        if first or skipped_s:
+            self._patient_until_s = monotonic_s + PATIENCE_S
+        if skipped_s >= _TELL_FROM_S:
+            log.warning(
+                "the clock has gone on by %.1f days in which this platform did not run: no day of the history is dropped because "
+                "of them, since the date may be wrong; --history-days %d counts days in which the platform runs",
+                skipped_s / 86_400,
+                days,
+            )
+        if first or monotonic_s - self._kept_s >= _KEEP_EVERY_S:
+            self._kept_s = monotonic_s
+            _keep(store, lived)
+        return lived
+
+
+def first_day_ms(now_ms: int, days: int) -> int:
+    """When the first of the last `days` began."""
+    return (now_ms // DAY_MS - days + 1) * DAY_MS
+
+
+def _found(store: HistoryStore) -> LivedTime:
+    """What an earlier run has kept, or else what the history itself tells."""
+    try:
+        return LivedTime.from_json((store.folder / LIVED_TIME).read_bytes())
+    except FileNotFoundError:
+        pass
+    except ValueError as error:
+        log.warning("%s is made again: %s", store.folder / LIVED_TIME, error)
+    hours_s = store.hours_s()
+    return LivedTime.of_moments(chain(hours_s, (hour_s + 3600 for hour_s in hours_s)))
+
+
+def _keep(store: HistoryStore, lived: LivedTime) -> None:
+    begins_ms = store.begins_ms()
+    if begins_ms is not None:
+        lived.forget_before(begins_ms // 1000)
+    temporary = store.folder / f"{LIVED_TIME}.new"
+    with temporary.open("w") as file:
+        file.write(lived.to_json())
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(store.folder / LIVED_TIME)
+
+
+KEEP_ALL = Retention()

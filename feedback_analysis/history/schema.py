@@ -1,0 +1,206 @@
+"""The tables of a history. A row of a rollup is a partial: several rows may have the same key, and every query merges them anyway.
+
+So taking a log in only ever appends, a late log is like any other, and folding rows of one key into one only saves space.
+Each rollup has the column `hour` (hours since 1970, UTC), by which it is folded, forgotten, and skipped while scanning.
+"""
+
+from dataclasses import dataclass
+
+from feedback_analysis.measures.exact import ONE
+
+FORMAT = 2
+"""Of the store; another number is another way of keeping, and the history has to be built anew."""
+
+HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
+HOUR_MINUTES = 60
+
+DIMENSIONS = ("channel", "isp", "area", "district", "country", "app", "platform")
+"""What a history can be filtered and grouped by, beside the identities."""
+
+MEANS = ("mos", "continuity", "upload_kbps", "download_kbps", "playback_kbps", "p2p_ratio", "buffer_ms", "partners")
+"""Measures that are sums over messages: the numerator in `NAME_sum`, how many messages said it in `NAME_n`."""
+
+BLOCK = 64
+"""Numbers of messages that one row of `seen` holds, a bit each."""
+
+# (received_ms, seq) as one number: numbers of messages end below 2^53.
+RANK = "(received_ms::HUGEINT * 9007199254740992 + seq)"
+
+_BOTH = "upload_kbps IS NOT NULL AND download_kbps IS NOT NULL"
+_STARTED = "FILTER (WHERE startup_ms IS NOT NULL)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """`of_messages` makes it from rows of `incoming`, `merged` from partial rows."""
+
+    name: str
+    kind: str
+    of_messages: str
+    merged: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollup:
+    """`keys` with their types, in the order in which folded rows are sorted."""
+
+    name: str
+    keys: dict[str, str]
+    columns: tuple[Column, ...]
+
+    @property
+    def table(self) -> str:
+        """SQL that creates it."""
+        kinds = self.keys | {column.name: column.kind for column in self.columns}
+        return f"CREATE TABLE {self.name} ({', '.join(f'{name} {kind}' for name, kind in kinds.items())})"
+
+    def of_messages(self, source: str, **computed: str) -> str:
+        """SQL: the rows that `source`, a relation of messages, comes to; `computed`: keys that are no column of it."""
+        keys = ", ".join(f"{computed[name]} AS {name}" if name in computed else name for name in self.keys)
+        sums = ", ".join(f"{column.of_messages} AS {column.name}" for column in self.columns)
+        return f"SELECT {keys}, {sums} FROM {source} GROUP BY {', '.join(str(at) for at in range(1, len(self.keys) + 1))}"
+
+    def folded(self, condition: str, *, source: str = "") -> str:
+        """SQL: one row for each key among the rows, of a finer rollup `source` or its own, that meet `condition`."""
+        keys, sums = ", ".join(self.keys), ", ".join(f"{column.merged} AS {column.name}" for column in self.columns)
+        return f"SELECT {keys}, {sums} FROM {source or self.name} WHERE {condition} GROUP BY {keys} ORDER BY {keys}"
+
+
+def _merging(function: str, name: str, kind: str, of: str) -> Column:
+    """A column that the SQL aggregate `function` makes and merges."""
+    return Column(name=name, kind=kind, of_messages=f"{function}({of})", merged=f"{function}({name})")
+
+
+def _counted(name: str, of_messages: str) -> Column:
+    return Column(name=name, kind="UINTEGER", of_messages=of_messages, merged=f"sum({name})")
+
+
+def _summed(name: str) -> Column:
+    return Column(name=name, kind="HUGEINT", of_messages=f"coalesce(sum({name}), 0)", merged=f"sum({name})")
+
+
+SCALED = {f"{name}_sum": f"{name} * weight" for name in MEANS} | {
+    "both_upload_sum": f"CASE WHEN {_BOTH} THEN upload_kbps * weight END",
+    "both_download_sum": f"CASE WHEN {_BOTH} THEN download_kbps * weight END",
+}
+"""SQL of what is summed, by the name of its column; scaled once for each message, as several rollups sum it."""
+SCALED = {name: f"CAST({value} * {ONE}::DOUBLE AS HUGEINT)" for name, value in SCALED.items()}
+
+
+def _sums() -> tuple[Column, ...]:
+    """Numerators and denominators; the weight is a key, so that a denominator is a plain count."""
+    means = [(_summed(f"{name}_sum"), _counted(f"{name}_n", f"count({name})")) for name in MEANS]
+    return (
+        _counted("messages", "count(*)"),
+        *(column for pair in means for column in pair),
+        _summed("both_upload_sum"),
+        _summed("both_download_sum"),
+    )
+
+
+def _latest(value: str, by: str, rank: str) -> tuple[Column, Column]:
+    """The startup delay said last, and the rank by which it is the last."""
+    return (
+        Column(
+            name=value,
+            kind="BIGINT",
+            of_messages=f"arg_max(startup_ms, {rank}) {_STARTED}",
+            merged=f"arg_max({value}, {by}) FILTER (WHERE {by} IS NOT NULL)",
+        ),
+        Column(name=by, kind="HUGEINT", of_messages=f"max({rank}) {_STARTED}", merged=f"max({by})"),
+    )
+
+
+SESSION_HOUR = Rollup(
+    name="session_hour",
+    keys={"hour": "INTEGER", "slice": "INTEGER", "session": "INTEGER", "peer": "INTEGER", "weight": "DOUBLE"},
+    columns=(
+        *_sums(),
+        _merging("min", "first_ms", "BIGINT", "received_ms"),
+        _merging("max", "last_ms", "BIGINT", "received_ms"),
+        Column(name="min_seq", kind="BIGINT", of_messages="min(seq)", merged="min(min_seq)"),
+        Column(name="max_seq", kind="BIGINT", of_messages="max(seq)", merged="max(max_seq)"),
+        Column(name="min_uptime_ms", kind="BIGINT", of_messages="min(uptime_ms)", merged="min(min_uptime_ms)"),
+        Column(name="max_uptime_ms", kind="BIGINT", of_messages="max(uptime_ms)", merged="max(max_uptime_ms)"),
+        *_latest("startup_ms", "startup_seq", "seq::HUGEINT"),
+        *_latest("heard_startup_ms", "heard_rank", RANK),
+        # Kept by the format, read by nothing: the largest is the last only if the end host did not begin to count anew.
+        _merging("max", "stall_count", "BIGINT", "stall_count"),
+        _merging("max", "stall_ms", "BIGINT", "stall_ms"),
+        _merging("max", "played_ms", "BIGINT", "played_ms"),
+        Column(
+            name="heard",
+            kind="UBIGINT",
+            of_messages=f"bit_or(1::UBIGINT << ((received_ms // {MINUTE_MS}) % {HOUR_MINUTES})::UBIGINT)",
+            merged="bit_or(heard)",
+        ),
+    ),
+)
+"""A row says what a session told in an hour; `heard` has a bit for each minute with a message."""
+
+PRESENCE = Rollup(
+    name="presence",
+    keys={"hour": "INTEGER", "slice": "INTEGER", "peer": "INTEGER", "weight": "DOUBLE"},
+    columns=(
+        Column(
+            name="present",
+            kind="UBIGINT",
+            of_messages=f"bit_or(1::UBIGINT << (minute % {HOUR_MINUTES})::UBIGINT)",
+            merged="bit_or(present)",
+        ),
+    ),
+)
+"""A bit for each minute of the hour at whose end the peer was present: had been heard within one reporting period."""
+
+MINUTE = Rollup(
+    name="minute_sums",
+    keys={"hour": "INTEGER", "dimension": "VARCHAR", "value": "VARCHAR", "minute": "INTEGER", "weight": "DOUBLE"},
+    columns=_sums(),
+)
+"""Sums of each minute for each value of one dimension; the dimension '' is all messages."""
+
+HOUR = Rollup(
+    name="hour_sums",
+    keys={"hour": "INTEGER", "dimension": "VARCHAR", "value": "VARCHAR", "weight": "DOUBLE"},
+    columns=_sums(),
+)
+"""The same of each hour; made of the minutes when hours are folded, and to be believed of those that are not in `unfolded`."""
+
+SEEN = Rollup(
+    name="seen",
+    keys={"hour": "INTEGER", "session": "INTEGER", "block": "BIGINT"},
+    columns=(
+        Column(
+            name="numbers",
+            kind="UBIGINT",
+            of_messages=f"bit_or(1::UBIGINT << (seq % {BLOCK})::UBIGINT)",
+            merged="bit_or(numbers)",
+        ),
+    ),
+)
+"""Which messages have been counted; `block` is seq // 64."""
+
+ROLLUPS = (SESSION_HOUR, PRESENCE, MINUTE, SEEN)
+
+UNFOLDED = "hour IN (FROM unfolded)"
+FOLDED = "hour NOT IN (FROM unfolded)"
+"""SQL: whether anything has come into an hour since it was folded."""
+
+CONFLICTS = "CREATE TABLE IF NOT EXISTS conflicts (hour INTEGER, conflicts BIGINT)"
+"""A history that an earlier version began has no such table, and gets it when it is opened."""
+
+TABLES = (
+    *(rollup.table for rollup in (*ROLLUPS, HOUR)),
+    "CREATE TABLE attendance (hour INTEGER, dimension VARCHAR, value VARCHAR, minute INTEGER, weight HUGEINT)",
+    "CREATE TABLE peers (id INTEGER, name VARCHAR)",
+    "CREATE TABLE sessions (id INTEGER, name VARCHAR)",
+    f"CREATE TABLE slices (id INTEGER, {', '.join(f'{name} VARCHAR' for name in DIMENSIONS)})",
+    "CREATE TABLE copies (hour INTEGER, copies BIGINT)",
+    CONFLICTS,
+    "CREATE TABLE unfolded (hour INTEGER)",
+    "CREATE TABLE logs (name VARCHAR, stem VARCHAR, bytes BIGINT, modified_ns BIGINT, sha256 VARCHAR, unreadable BIGINT)",
+    "CREATE TABLE facts (name VARCHAR, value VARCHAR)",
+)
+"""`attendance`, like `hour_sums`, is made when hours are folded: the weight of the peers present in each minute, for everybody and
+for each value of one dimension."""

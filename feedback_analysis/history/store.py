@@ -1,0 +1,208 @@
+"""A history on disk: one DuckDB file in a folder, written by one thread in whole transactions, read by any number.
+
+How scores were made and what a reporting period is are part of what is kept, since neither can be told from sums afterwards. A
+store that was built otherwise is refused, not mixed.
+"""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import duckdb
+
+from feedback_analysis.history.attendance import count_unfolded
+from feedback_analysis.history.new_names import NEW_NAMES
+from feedback_analysis.history.schema import CONFLICTS, FORMAT, HOUR, HOUR_MS, MINUTE, ROLLUPS, TABLES, UNFOLDED
+from feedback_analysis.measures.patience import watched
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.quality.mos import MosModel
+
+FILE = "history.duckdb"
+
+# With what Python, Bokeh and a batch of logs need, the platform stays within 1 GiB.
+MEMORY_MIB = 384
+
+# Rows that may lie unfolded before their hours are rewritten: about half an hour of 7,000 peers, read a minute at a time.
+FOLD_EVERY = 250_000
+
+_SWITCHED_OFF = ("autoinstall_known_extensions", "autoload_known_extensions", "preserve_insertion_order")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What sums were made under: the MOS model and the end hosts' reporting period."""
+
+    mos: MosModel
+    period_s: float = 30.0
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """As it is written down."""
+        return {"format": str(FORMAT), "mos": json.dumps(asdict(self.mos)), "period_s": repr(float(self.period_s))}
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, str]) -> "Basis":
+        return cls(mos=MosModel(**json.loads(facts["mos"])), period_s=float(facts["period_s"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """What was dropped because of its age."""
+
+    days: int = 0
+    messages: int = 0
+
+    def __add__(self, other: "Forgotten") -> "Forgotten":
+        return Forgotten(days=self.days + other.days, messages=self.messages + other.messages)
+
+
+class HistoryStore:
+    """The tables of `schema` in `folder`, which is made if need be; ValueError if they cannot be used, and why.
+
+    `basis` None: whatever the history was built under, and there has to be one.
+    """
+
+    def __init__(self, folder: Path, basis: Basis | None) -> None:
+        if basis is None and not (folder / FILE).exists():
+            raise ValueError(f"there is no history in {folder}; make one with swarmscope history build LOGS --into {folder}")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._version = 0
+        self._writing = threading.Lock()
+        self._root = _opened(folder / FILE)
+        try:
+            self.basis = self._begin(basis)
+        except BaseException:
+            self._root.close()
+            raise
+
+    @property
+    def version(self) -> int:
+        """Grows with every change: the same version gives the same answers."""
+        return self._version
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor on which all queries see the store in the same state."""
+        with closing(self._root.cursor()) as cursor:
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            with watched(cursor):
+                yield cursor
+            cursor.execute("ROLLBACK")
+
+    @contextmanager
+    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor whose changes are kept together, when the block ends well, or not at all."""
+        with self._writing, closing(self._root.cursor()) as cursor:
+            cursor.execute("BEGIN TRANSACTION")
+            yield cursor  # closing without COMMIT rolls back
+            cursor.execute("COMMIT")
+            self._version += 1
+
+    def fold(self, *, at_least: int = FOLD_EVERY) -> None:
+        """Make one row of each key's rows, once `at_least` rows lie in hours that were added to."""
+        if self._unfolded_rows() < at_least:
+            return
+        with self.writing() as db:
+            for rollup in ROLLUPS:
+                db.execute(f"CREATE OR REPLACE TEMP TABLE folded AS {rollup.folded(UNFOLDED)}")
+                db.execute(f"DELETE FROM {rollup.name} WHERE {UNFOLDED}")
+                db.execute(f"INSERT INTO {rollup.name} FROM folded")
+            db.execute("DROP TABLE folded")
+            db.execute(f"DELETE FROM {HOUR.name} WHERE {UNFOLDED}")
+            db.execute(f"INSERT INTO {HOUR.name} {HOUR.folded(UNFOLDED, source=MINUTE.name)}")
+            count_unfolded(db)
+            db.execute("DELETE FROM unfolded")
+
+    def forget_before(self, before_ms: int) -> Forgotten:
+        """Drop whole hours before the one of `before_ms`; who was heard in them only is new when heard again."""
+        hour = {"hour": before_ms // HOUR_MS}
+        with self.writing() as db:
+            [(days, messages)] = db.execute(
+                "SELECT count(DISTINCT hour // 24), coalesce(sum(messages), 0)::BIGINT FROM session_hour WHERE hour < $hour", hour
+            ).fetchall()
+            for table in (*(rollup.name for rollup in (*ROLLUPS, HOUR)), "copies", "conflicts", "unfolded", "attendance"):
+                db.execute(f"DELETE FROM {table} WHERE hour < $hour", hour)
+            # Numbers are given anew: one that still stands for somebody in any table has to stay his.
+            db.execute("DELETE FROM peers WHERE id NOT IN (SELECT peer FROM session_hour UNION SELECT peer FROM presence)")
+            db.execute("DELETE FROM sessions WHERE id NOT IN (SELECT session FROM session_hour UNION SELECT session FROM seen)")
+        return Forgotten(days=int(days), messages=int(messages))
+
+    def begins_ms(self) -> int | None:
+        """The first hour of which anything is kept; None while nothing is."""
+        with self.reading() as cursor:
+            [(hour,)] = cursor.execute("SELECT min(hour) FROM session_hour").fetchall()
+        return None if hour is None else int(hour) * HOUR_MS
+
+    def hours_s(self) -> list[int]:
+        """The beginning of each hour of which anything is kept, Unix time in seconds."""
+        with self.reading() as cursor:
+            return [hour * (HOUR_MS // 1000) for (hour,) in cursor.execute("SELECT DISTINCT hour FROM session_hour").fetchall()]
+
+    def close(self) -> None:
+        self._root.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _begin(self, basis: Basis | None) -> Basis:
+        with closing(self._root.cursor()) as cursor:
+            made = cursor.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'facts'").fetchall() != [(0,)]
+            known = dict(cursor.execute("SELECT name, value FROM facts").fetchall()) if made else None
+        if known is None:
+            return self._make(basis or Basis(mos=MosModel()))
+        wanted = (basis.facts if basis is not None else known) | {"format": str(FORMAT)}
+        if known != wanted:
+            raise ValueError(f"the history in {self.folder} was built {_difference(known, wanted)}")
+        with self.writing() as db:
+            db.execute(CONFLICTS)
+            db.execute(NEW_NAMES)
+        return Basis.of_facts(known)
+
+    def _make(self, basis: Basis) -> Basis:
+        with self.writing() as db:
+            for table in (*TABLES, NEW_NAMES):
+                db.execute(table)
+            db.executemany("INSERT INTO facts VALUES (?, ?)", list(basis.facts.items()))
+        return basis
+
+    def _unfolded_rows(self) -> int:
+        with self.reading() as cursor:
+            [(rows,)] = cursor.execute("SELECT count(*) FROM session_hour SEMI JOIN unfolded USING (hour)").fetchall()
+        return int(rows)
+
+
+def extent(store: HistoryStore) -> Span | None:
+    """From the first to the last message of the history; None while there is none."""
+    with store.reading() as cursor:
+        [(first, last)] = cursor.execute("SELECT min(first_ms), max(last_ms) FROM session_hour").fetchall()
+    return None if first is None else Span(first, last + 1)
+
+
+def _opened(path: Path) -> duckdb.DuckDBPyConnection:
+    # What DuckDB needs is compiled in; nothing is ever fetched.
+    config: dict[str, str | bool | int | float | list[str]] = dict.fromkeys(_SWITCHED_OFF, False)
+    config |= {"memory_limit": f"{MEMORY_MIB}MiB", "temp_directory": str(path.with_suffix(".tmp"))}
+    try:
+        return duckdb.connect(path, config=config)
+    except duckdb.IOException as error:
+        if "lock" in str(error).lower():
+            raise ValueError(f"another process uses the history in {path.parent}; ask that one, or end it first") from error
+        why = str(error).splitlines()[0]
+        raise ValueError(
+            f"the history in {path.parent} cannot be opened: {why}; move it away, and make it anew with `swarmscope history build`"
+        ) from error
+
+
+def _difference(known: Mapping[str, str], wanted: Mapping[str, str]) -> str:
+    for name, value in wanted.items():
+        if known.get(name) != value:
+            return f"with {name} {known.get(name)}, not {value}; use the same settings, or build another one in another folder"
+    return "by a later version of Swarmscope; use that one"

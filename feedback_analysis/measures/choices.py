@@ -1,0 +1,40 @@
+"""What there is to choose from in a filter."""
+
+from collections.abc import Mapping
+
+from feedback_analysis.measures.selection import EXTRA, Selection, Span
+from feedback_analysis.measures.table import FeedbackTable
+
+MOST = 1_000
+"""Of values and names: a list that is longer helps nobody; an address still reaches every value."""
+
+
+def choices(table: FeedbackTable, *, column: str, span: Span | None = None, where: Mapping[str, str] | None = None) -> list[str]:
+    """The values of `column` (or `extra.NAME`), the most frequent first, at most MOST; ValueError if it is no column."""
+    chosen = Selection(span, where or {}, (column,))
+    sql = f"SELECT by_0 FROM ({chosen.sql('weight')}) GROUP BY by_0 ORDER BY sum(weight) DESC, by_0 LIMIT {MOST}"
+    with table.reading() as cursor:
+        return [value for (value,) in cursor.execute(sql, chosen.parameters).fetchall()]
+
+
+def extra_measures(table: FeedbackTable) -> list[str]:
+    """The columns `extra.NAME` that are a number in some session's latest `extra`, the most frequent first."""
+    # All messages would take three times as long as a summary; what an app says, it says again.
+    latest = "SELECT arg_max(extra, seq) AS extra FROM feedback WHERE extra IS NOT NULL GROUP BY session_id"
+    pointer = "'/' || replace(replace(name, '~', '~0'), '/', '~1')"
+    sql = f"""
+        SELECT name FROM (SELECT extra, unnest(json_keys(extra)) AS name FROM ({latest}))
+        GROUP BY name HAVING bool_or(json_type(extra, {pointer}) IN ('BIGINT', 'UBIGINT', 'DOUBLE'))
+        ORDER BY count(*) DESC, name LIMIT {MOST}
+    """
+    with table.reading() as cursor:
+        return [EXTRA + name for (name,) in cursor.execute(sql).fetchall()]
+
+
+def extra_columns(table: FeedbackTable) -> list[str]:
+    """The columns `extra.NAME` of all sessions' latest `extra`, the most frequent first."""
+    latest = "SELECT arg_max(extra, seq) AS extra FROM feedback WHERE extra IS NOT NULL GROUP BY session_id"
+    names = f"SELECT unnest(json_keys(extra)) AS name FROM ({latest})"
+    sql = f"SELECT name FROM ({names}) GROUP BY name ORDER BY count(*) DESC, name LIMIT {MOST}"
+    with table.reading() as cursor:
+        return [EXTRA + name for (name,) in cursor.execute(sql).fetchall()]

@@ -1,0 +1,117 @@
+"""What each measure says, in a sentence and in a formula, for the page beside the numbers; docs/measures.md tells the long story.
+
+w is the weight of a message, which is 1 without sampling. What nobody said is left out of both sums, never counted as 0. Quality
+models stand with the coefficients that they come with; `--model-set` and `--mos-…` change them.
+"""
+
+from dataclasses import dataclass
+
+from feedback_analysis.measures.registry import Kind, Measure
+
+PAPER = "the monitored Olympics of 2012, section 4.2"
+MESSAGE = "the end host's message"
+COUNTED = "counted from peer_id and received_ms"
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A sentence, the formula, and where the measure comes from."""
+
+    says: str
+    formula: str
+    source: str
+
+
+_MEAN = "Σ w·x ÷ Σ w, over messages that carry it"
+
+DEFINITIONS = {
+    "mos": Definition(
+        "How good viewers would call what they see, from 1 (bad) to 5 (excellent): scored for each message, then averaged. "
+        "Under the paper's calibration it is 0.7 to 1.0 grades above what people say, and it depends on the reporting period.",
+        "c1·(1 − continuity) + a·(1 − exp(−λ·playback_kbps)) + c2, shifted to end at 5",
+        f"{PAPER}, equation 1",
+    ),
+    "mos_stalling": Definition(
+        "What people would call a session that stalls like this and is otherwise fine, from 1.5 to 5.",
+        "3.5·exp(−(0.15·s + 0.19·N)) + 1.5, for N stalls of s seconds in all; mean over sessions",
+        "Hoßfeld et al., IEEE ISM 2011",
+    ),
+    "qoe_linear": Definition(
+        "Bitrate in Mbit/s, less what stalls and changes of bitrate cost; below 0 if they outweigh it.",
+        "kbps ÷ 1000 − 4.3·min(4 s·(1 − continuity) ÷ continuity, 30 s) − |change of kbps| ÷ 1000, for each message",
+        "Yin et al., SIGCOMM 2015; Mao et al., SIGCOMM 2017",
+    ),
+    "startup_score": Definition(
+        "How quickly a session began: 100 at once, 80 after 2 s, 50 after 8 s.",
+        "100·8 ÷ (8 + startup in s); mean over sessions",
+        "the shape of Mux's startup score",
+    ),
+    "good_sessions": Definition(
+        "Share of the sessions that started within 4 s and stalled for at most 2 % of their time.",
+        "sessions that meet both ÷ sessions of which it is known whether they started",
+        "as in Conviva's Streaming Performance Index; the thresholds are ours",
+    ),
+    "continuity": Definition(
+        "Share of the playback that was due and was really played; 1 minus it is the share stalled.", _MEAN, PAPER
+    ),
+    "startup_ms": Definition(
+        "From the viewer's wish to the first picture: the last value that each session reported.",
+        "Σ w·x ÷ Σ w, over sessions",
+        MESSAGE,
+    ),
+    "upload_kbps": Definition("Sent to other peers, mean of each reporting interval.", _MEAN, PAPER),
+    "download_kbps": Definition("Received from peers and servers, mean of each reporting interval.", _MEAN, PAPER),
+    "playback_kbps": Definition("Bitrate of what is played, mean of each reporting interval.", _MEAN, MESSAGE),
+    "contribution_ratio": Definition(
+        "What peers gave for what they took; 1: as much as they got.",
+        "Σ w·upload_kbps ÷ Σ w·download_kbps, over messages that carry both",
+        PAPER,
+    ),
+    "p2p_ratio": Definition(
+        "Offload: the share of the downloaded bytes that came from peers and not from servers.", _MEAN, MESSAGE
+    ),
+    "buffer_ms": Definition("Playback time that is buffered at the moment of reporting.", _MEAN, MESSAGE),
+    "partners": Definition("Peers connected at the moment of reporting.", _MEAN, MESSAGE),
+    "concurrent_peers": Definition(
+        "Viewers present at a moment: heard within one reporting period before it.",
+        "distinct peers heard in (t − period, t]",
+        COUNTED,
+    ),
+    "new_peers": Definition(
+        "Viewers heard for the first time of all that is in memory.", "distinct peers by first message", COUNTED
+    ),
+    "total_peers": Definition("Distinct viewers of each step.", "distinct peers heard in the step", COUNTED),
+    "cumulative_peers": Definition("Distinct viewers since the range began.", "distinct peers heard since its begin", COUNTED),
+    "messages": Definition("Feedback messages, each counted once.", "Σ w over messages", "(session_id, seq) of each message"),
+}
+
+FIGURES = {
+    "start_failures": (
+        "Failed to start",
+        "%",
+        Definition(
+            "Of the sessions that joined, and of which it is known what became, the share that never played.",
+            "sessions without startup delay, time played or continuity above 0 ÷ sessions that joined and then played, left, "
+            "or joined two reporting periods before the end",
+            MESSAGE,
+        ),
+    ),
+    "impact": (
+        "Impact",
+        "peers × the measure's unit",
+        Definition(
+            "How much a slice hurts: what would be won if its peers had it as good as everybody else.",
+            "peers in the slice × how much worse its mean is than the mean of the rest; 0 if it is not",
+            "Swarmscope",
+        ),
+    ),
+}
+"""What the pages show beside the measures: title, unit and definition."""
+
+
+def definition_of(measure: Measure) -> Definition:
+    """The definition of `measure`; of a number in `extra`, what is done with it."""
+    if measure.name in DEFINITIONS:
+        return DEFINITIONS[measure.name]
+    formula = "Σ w·x ÷ Σ w, over sessions" if measure.kind is Kind.SESSION else _MEAN
+    return Definition(f"{measure.title}, {measure.kind.value}.", formula, MESSAGE)

@@ -1,0 +1,110 @@
+"""Messages that were counted and are not in the table: what live tables have forgotten, and what lies in logs outside a span.
+
+Of those only the identity is kept, as intervals of `seq` for each session. It tells that a record is a copy of one of them, and
+that a number between two others is not missing.
+"""
+
+from collections.abc import Sequence
+
+import duckdb
+
+from feedback_analysis.reading.rows import readable_rows_sql
+from feedback_analysis.reading.verified_log import VerifiedLog
+
+OUTSIDE = "CREATE TABLE outside (session UHUGEINT, low BIGINT, high BIGINT, last_ms BIGINT)"
+"""SQL of the table: from `low` to `high`, both included; `last_ms` is when the last of them was received."""
+
+SESSION = "md5_number(session_id)"
+"""SQL: the session of `outside`; of one size, however long the names are that end hosts choose."""
+
+# An interval takes 40 bytes: 20 MB. A session without losses needs one, so this is three days of 7,000 viewers at a time.
+MOST_INTERVALS = 500_000
+
+_IDENTITY = ("session_id", "seq", "received_ms")
+
+
+def merge(db: duckdb.DuckDBPyConnection, messages: str) -> None:
+    """Add `messages` (SQL of `session_id`, `seq`, `received_ms`); neighbours of one session become one interval."""
+    db.execute(f"""
+        CREATE OR REPLACE TEMP TABLE coming AS
+        SELECT {SESSION} AS session, seq AS low, seq AS high, received_ms AS last_ms FROM ({messages})
+    """)
+    db.execute("INSERT INTO coming FROM outside SEMI JOIN coming USING (session)")
+    db.execute("DELETE FROM outside WHERE session IN (SELECT session FROM coming)")
+    db.execute("""
+        INSERT INTO outside
+        SELECT session, min(low), max(high), max(last_ms) FROM (
+            SELECT *, count(*) FILTER (WHERE apart) OVER (PARTITION BY session ORDER BY low, high) AS island
+            FROM (
+                SELECT *, low > 1 + max(high) OVER (
+                    PARTITION BY session ORDER BY low, high ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                ) AS apart FROM coming
+            )
+        ) GROUP BY session, island
+    """)
+    db.execute("DROP TABLE coming")
+
+
+def remember(db: duckdb.DuckDBPyConnection, rows: str, logs: Sequence[VerifiedLog]) -> None:
+    """Add the messages in `logs` (one form, same columns) that are not in the table `rows`."""
+    logs = [log for log in logs if log.records != 0]
+    if logs:
+        identities, parameters = readable_rows_sql(logs, _IDENTITY)
+        db.execute(f"CREATE OR REPLACE TEMP TABLE met AS {identities}", parameters)
+        merge(db, f"SELECT session_id, seq, received_ms FROM met ANTI JOIN {rows} USING (session_id, seq)")
+        db.execute("DROP TABLE met")
+
+
+def give_up(db: duckdb.DuckDBPyConnection, *, most: int = MOST_INTERVALS) -> int:
+    """Drop the intervals heard of longest ago, once there are more than `most`; how many were dropped."""
+    [(held,)] = db.execute("SELECT count(*) FROM outside").fetchall()
+    if held <= most:
+        return 0
+    oldest = "SELECT rowid FROM outside ORDER BY last_ms, session, low LIMIT $gone"
+    return int(db.execute(f"DELETE FROM outside WHERE rowid IN ({oldest})", {"gone": held - most * 9 // 10}).fetchall()[0][0])
+
+
+def begin_search(db: duckdb.DuckDBPyConnection, rows: str) -> None:
+    """Look for messages of the sessions in the table `rows`."""
+    db.execute(f"CREATE OR REPLACE TEMP TABLE asked AS SELECT session_id, min(seq) AS low FROM {rows} GROUP BY session_id")
+    db.execute("CREATE OR REPLACE TEMP TABLE found (session_id VARCHAR, seq BIGINT, received_ms BIGINT)")
+
+
+def search(db: duckdb.DuckDBPyConnection, rows: str, logs: Sequence[VerifiedLog], *, before: bool) -> bool:
+    """Note the messages of the sessions asked for in `logs` (one form, same columns); whether the table `wanted` names some.
+
+    Wanted are copies of what is in `rows`. With `before`, also the last message of each session ahead of those in `rows`: what is
+    cumulative grows from there.
+    """
+    logs = [log for log in logs if log.records != 0]
+    if not logs:
+        return False
+    identities, parameters = readable_rows_sql(logs, _IDENTITY)
+    db.execute(f"CREATE OR REPLACE TEMP TABLE met AS SELECT * FROM ({identities}) SEMI JOIN asked USING (session_id)", parameters)
+    last = "SELECT session_id, max(seq) AS seq FROM met JOIN asked USING (session_id) WHERE seq < low GROUP BY session_id"
+    db.execute(f"""
+        CREATE OR REPLACE TEMP TABLE wanted AS
+        SELECT DISTINCT session_id, seq FROM met SEMI JOIN {rows} USING (session_id, seq) {f"UNION {last}" if before else ""}
+    """)
+    db.execute("INSERT INTO found SELECT session_id, seq, received_ms FROM met")
+    db.execute("DROP TABLE met")
+    return db.execute("SELECT count(*) FROM wanted").fetchall() != [(0,)]
+
+
+def narrow_search(db: duckdb.DuckDBPyConnection, rows: str) -> bool:
+    """Go on with those sessions only in which numbers are missing; whether there are any."""
+    db.execute(f"""
+        CREATE OR REPLACE TEMP TABLE asked AS
+        SELECT session_id, any_value(low) AS low
+        FROM (SELECT session_id, min(seq) AS low, max(seq) AS high FROM {rows} GROUP BY session_id) AS ends
+        JOIN (SELECT session_id, seq FROM {rows} UNION SELECT session_id, seq FROM found) AS known USING (session_id)
+        WHERE seq BETWEEN low AND high GROUP BY session_id HAVING count(*) <= any_value(high - low)
+    """)
+    return db.execute("SELECT count(*) FROM asked").fetchall() != [(0,)]
+
+
+def end_search(db: duckdb.DuckDBPyConnection, rows: str) -> None:
+    """What was found and is not in `rows` is outside of it."""
+    merge(db, f"SELECT session_id, seq, received_ms FROM found ANTI JOIN {rows} USING (session_id, seq)")
+    for table in ("asked", "found", "wanted"):
+        db.execute(f"DROP TABLE IF EXISTS {table}")

@@ -1,0 +1,35 @@
+"""Whether a table of feedback holds anything, and of what time."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from feedback_analysis.measures.selection import Selection, Span
+from feedback_analysis.measures.table import FeedbackTable
+
+# 1973-03-03 in milliseconds; read as seconds, the same number is the year 5138.
+_SECONDS_BELOW_MS = 10**11
+
+
+def extent(table: FeedbackTable) -> Span | None:
+    """From the first to the last message of the table; None while there is none."""
+    with table.reading() as cursor:
+        [(first, last)] = cursor.execute("SELECT min(received_ms), max(received_ms) FROM feedback").fetchall()
+    return None if first is None else Span(first, last + 1)
+
+
+def warning_of_seconds(recorded: Span | None) -> str:
+    """A warning where the first record says 1970, which nearly always means a time in seconds; empty otherwise."""
+    if recorded is None or recorded.from_ms >= _SECONDS_BELOW_MS:
+        return ""
+    moment = datetime.fromtimestamp(recorded.from_ms / 1000, UTC)
+    return (
+        f"the first record was received on {moment:%Y-%m-%d}, it says. received_ms is in milliseconds since 1970; "
+        "if these are seconds, multiply them by 1000"
+    )
+
+
+def has_any(table: FeedbackTable, *, span: Span, where: Mapping[str, str]) -> bool:
+    """Whether there is a message in `span` that matches `where`."""
+    chosen = Selection(span, where)
+    with table.reading() as cursor:
+        return cursor.execute(f"{chosen.sql('seq')} LIMIT 1", chosen.parameters).fetchall() != []

@@ -1,0 +1,166 @@
+"""Recorded logs for one question: only the columns that it needs are kept, and copies are looked for once, when all is read.
+
+The numbers are those of a whole table, to the last digit; what is spared is writing down what nobody asks for. Missing text,
+places and scores are worked out by the view `feedback` when a measure reads them, so no row is ever copied.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+
+import duckdb
+
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.copies import CONTENT, DUPLICATE, RANK, judged
+from feedback_analysis.measures.elsewhere import OUTSIDE
+from feedback_analysis.measures.intake import PLACED, Added, missing_text, one, place_addresses
+from feedback_analysis.measures.selection import EXTRA, UNKNOWN
+from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.quality.catalogue import Models
+from feedback_analysis.quality.model import Model
+from feedback_analysis.quality.mos import MosModel
+from feedback_analysis.reading.rows import ROW_FIELDS, SQL_TYPES, readable_rows_sql, rows_sql, unreadable_sql
+from feedback_analysis.reading.verified_log import VerifiedLog
+
+# Identity and rank of a message, and what every summary asks of it.
+_ALWAYS = frozenset({*RANK, "weight", "peer_id", "session_id", "seq", "uptime_ms", "startup_ms"})
+_RATES = frozenset({"upload_kbps", "download_kbps", "playback_kbps", "continuity"})
+SUMMARIZED = _ALWAYS | _RATES
+"""The columns that a summary reads."""
+
+# About 230 bytes a row as it comes in: half a gigabyte, then it is compressed.
+_COMPRESSED_EVERY = 2_000_000
+
+# A group takes some 100 bytes; looking for copies in parts keeps that below 200 MB whatever there is to read.
+_COMPARED_AT_ONCE = 2_000_000
+
+
+def columns_for(names: Iterable[str], models: Iterable[Model] = ()) -> frozenset[str]:
+    """The columns to keep for a summary that filters and groups by `names`, and for the scores of `models`."""
+    return SUMMARIZED.union(*(model.columns for model in models), ("extra" if name.startswith(EXTRA) else name for name in names))
+
+
+class Gathering(FeedbackTable):
+    """A table that only grows, then is settled, then is read: by measures that need no more than `columns`."""
+
+    compressed_every = _COMPRESSED_EVERY
+    _rows = "message"
+    _whole = False
+
+    def __init__(self, locator: Locator, mos: MosModel, *, models: Models | None = None, columns: Collection[str]) -> None:
+        self._fields = [field for field in ROW_FIELDS if field.name in _ALWAYS.union(columns)]
+        self._extra = "extra" in columns
+        self._placed = not PLACED.isdisjoint(columns)
+        super().__init__(locator, mos, models=models)
+
+    def several(self) -> list[int]:
+        """When the records were received of which there are several with one identity, in order; none, as a rule.
+
+        What those contain has to be compared before the table is settled: `compare` every log that may hold one of them.
+        """
+        with self.changing() as db:
+            return _several(db)
+
+    def compare(self, logs: Sequence[VerifiedLog]) -> None:
+        """Read in `logs` (one form, same columns), read before, what the records contain of which there are several."""
+        logs = [log for log in logs if log.records != 0]
+        if not logs:
+            return
+        rows, parameters = readable_rows_sql(logs)
+        columns = ", ".join(self._columns)
+        with self.changing() as db:
+            db.execute(
+                f"INSERT INTO again SELECT {columns}, {CONTENT}, sent_ms FROM ({rows}) SEMI JOIN several USING (session_id, seq)",
+                parameters,
+            )
+
+    def compared(self) -> bool:
+        """Whether everything that has to be compared was read."""
+        with self.changing() as db:
+            return one(db.execute("SELECT coalesce(sum(copies), 0) FROM several")) <= one(db.execute("SELECT count(*) FROM again"))
+
+    def settle(self) -> int:
+        """Leave out the copies of messages and place the addresses; how many copies there were. To be called once, at the end."""
+        with self.changing() as db:
+            copies = _leave_out_copies(db) if one(db.execute("SELECT count(*) FROM several")) else 0
+            if self._placed:
+                place_addresses(db, "SELECT DISTINCT ip FROM message", self.locator)
+            db.execute(f"CREATE VIEW feedback AS {self._view()}")
+        return copies
+
+    @property
+    def _columns(self) -> list[str]:
+        return [field.name for field in self._fields] + ["extra"] * self._extra
+
+    def _schema(self) -> str:
+        types = [f"{field.name} {SQL_TYPES[field.kind]}" for field in self._fields] + ["extra JSON"] * self._extra
+        return f"""
+            CREATE TABLE message ({", ".join(types)});
+            CREATE TEMP TABLE again ({", ".join(types)}, content UBIGINT, sent BIGINT);
+            CREATE TEMP TABLE several (session_id VARCHAR, seq BIGINT, copies BIGINT);
+            {DUPLICATE};
+            {OUTSIDE};
+            CREATE TABLE place (ip VARCHAR, country VARCHAR, area VARCHAR, district VARCHAR, located_isp VARCHAR);
+        """
+
+    def _intake(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None, only: str = "") -> Added:
+        lost = sum(log.lost for log in logs)
+        logs = [log for log in logs if log.records != 0]
+        if not logs:
+            return Added(records=0, duplicates=0, unreadable=lost)
+        readable, parameters = readable_rows_sql(logs, self._columns)
+        if only:
+            readable = f"SELECT * FROM ({readable}) SEMI JOIN {only} USING (session_id, seq)"
+        kept = one(db.execute(f"INSERT INTO message BY NAME {readable}", parameters))
+        if only:
+            return Added(records=kept, duplicates=0, unreadable=0)
+        # Headers say how many records there are. Bare JSON lines have no headers: they are read once more to be counted.
+        bare = any(log.records is None for log in logs)
+        rows = f"({rows_sql(logs, self._columns)[0]})"
+        records = one(db.execute(f"SELECT count(*) FROM {rows}", parameters)) if bare else sum(log.records or 0 for log in logs)
+        reasons = Counter(dict(db.execute(unreadable_sql(rows), parameters).fetchall())) if records > kept else Counter()
+        return Added(records=kept, duplicates=0, unreadable=max(0, records - kept) + lost, reasons=reasons)
+
+    def _view(self) -> str:
+        said = missing_text() if self._placed else missing_text() | {"isp": f"coalesce(isp, '{UNKNOWN}')"}
+        columns = [f"{said[field.name]} AS {field.name}" if field.name in said else field.name for field in self._fields]
+        names = {field.name for field in self._fields}
+        scored = [f"{self.mos.sql()} AS mos"] if {"playback_kbps", "continuity"} <= names else []
+        placed = ["country", "area", "district"] if self._placed else []
+        chosen = ", ".join([*columns, *(["extra"] * self._extra), *placed, *scored])
+        return f"SELECT {chosen} FROM message {'JOIN place USING (ip)' if self._placed else ''}"
+
+
+def _several(db: duckdb.DuckDBPyConnection) -> list[int]:
+    """Fill the table `several`; when its records were received."""
+    rows = one(db.execute("SELECT count(*) FROM message"))
+    parts = rows // _COMPARED_AT_ONCE + 1
+    for part in range(parts):
+        _note_several(db, f"hash(session_id) % {parts} = {part}" if parts > 1 else "true")
+    if not one(db.execute("SELECT count(*) FROM several")):
+        return []
+    found = db.execute("SELECT DISTINCT received_ms FROM message SEMI JOIN several USING (session_id, seq) ORDER BY received_ms")
+    return [received_ms for (received_ms,) in found.fetchall()]
+
+
+def _note_several(db: duckdb.DuckDBPyConnection, within: str) -> None:
+    # Different hashes are different messages, and cheap to count; the same hash may be two messages, so then one looks closely.
+    if not one(db.execute(f"SELECT count(*) = count(DISTINCT hash(session_id, seq)) FROM message WHERE {within}")):
+        db.execute(
+            f"INSERT INTO several SELECT session_id, seq, count(*) FROM message WHERE {within} "
+            "GROUP BY session_id, seq HAVING count(*) > 1"
+        )
+
+
+def _leave_out_copies(db: duckdb.DuckDBPyConnection) -> int:
+    """Of the records in `several` keep the copies that count."""
+    # What could not be read again, because its log went away, is told apart by its rank alone.
+    gone = "SELECT session_id, seq FROM several ANTI JOIN (SELECT session_id, seq FROM again) AS read USING (session_id, seq)"
+    db.execute(f"INSERT INTO again BY NAME SELECT * FROM message SEMI JOIN ({gone}) AS gone USING (session_id, seq)")
+    db.execute(f"CREATE OR REPLACE TEMP TABLE copies AS {judged('again')}")
+    db.execute("DELETE FROM message WHERE (session_id, seq) IN (SELECT (session_id, seq) FROM several)")
+    db.execute("INSERT INTO message BY NAME SELECT * EXCLUDE (content, sent, place, conflict) FROM copies WHERE place = 1")
+    copies = "SELECT session_id, seq, received_ms, content, conflict FROM copies WHERE place > 1"
+    left_out = one(db.execute(f"INSERT INTO duplicate {copies}"))
+    for table in ("copies", "again", "several"):
+        db.execute(f"DROP TABLE {table}")
+    return left_out

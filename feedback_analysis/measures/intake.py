@@ -1,0 +1,204 @@
+"""How logs get into the table: stage, leave out copies, place, score, store; each step one statement over all rows.
+
+Copies are rare, so the common case only pays for asking whether there are any.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import duckdb
+
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.copies import CONTENT, DUPLICATE, RANK, judged
+from feedback_analysis.measures.elsewhere import OUTSIDE, SESSION
+from feedback_analysis.measures.selection import UNKNOWN
+from feedback_analysis.quality.mos import MosModel
+from feedback_analysis.reading.rows import READABLE, ROW_FIELDS, SQL_TYPES, rows_sql, unreadable_sql
+from feedback_analysis.reading.verified_log import VerifiedLog
+
+_FIELDS = ", ".join(f"{field.name} {SQL_TYPES[field.kind]}" for field in ROW_FIELDS)
+SCHEMA = f"""
+    CREATE TABLE feedback (
+        {_FIELDS}, extra JSON, country VARCHAR, area VARCHAR, district VARCHAR, mos DOUBLE, shown_ms BIGINT, content UBIGINT
+    );
+    {DUPLICATE};
+    {OUTSIDE};
+    CREATE TABLE place (ip VARCHAR, country VARCHAR, area VARCHAR, district VARCHAR, located_isp VARCHAR);
+    CREATE TEMP TABLE incoming ({_FIELDS}, extra JSON, content UBIGINT);
+"""
+
+PLACED = frozenset({"isp", "country", "area", "district"})
+"""The columns that need to know where an address is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What became of the records of a log: new to the table, already known, other messages under a known number, or unreadable."""
+
+    records: int
+    duplicates: int
+    unreadable: int
+    conflicts: int = 0
+    reasons: Counter[str] = field(default_factory=Counter, compare=False)
+    """Why the unreadable ones are, as far as it is known: `unreadable_sql`."""
+
+    def __add__(self, other: "Added") -> "Added":
+        return Added(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
+
+
+def take_in(
+    db: duckdb.DuckDBPyConnection,
+    logs: Sequence[VerifiedLog],
+    locator: Locator,
+    mos: MosModel,
+    shown_ms: int | None,
+    *,
+    limit: Callable[[duckdb.DuckDBPyConnection], None] | None = None,
+    only: str = "",
+) -> Added:
+    """Add the records of `logs` (one form, same columns, one clock) to the table within the caller's transaction.
+
+    `limit` may rewrite names in `incoming` before they are stored. `only`: the name of a table of `(session_id, seq)`; the other
+    records are passed over, and nothing is counted as unreadable.
+    """
+    staged = _stage(db, [log for log in logs if log.records != 0], only)
+    if logs and logs[0].ahead_ms:
+        db.execute("UPDATE incoming SET received_ms = greatest(0, received_ms - $ahead)", {"ahead": logs[0].ahead_ms})
+    reasons = _leave_out_unreadable(db)
+    readable = staged - reasons.total()
+    left_out = _leave_out_copies_within(db) + _leave_out_copies_of_known(db) + _leave_out_copies_of_others(db)
+    _place_new_addresses(db, locator)
+    if limit is not None:
+        limit(db)
+    _store(db, mos, shown_ms)
+    added = Added(records=readable, duplicates=0, unreadable=0) + left_out
+    if only:
+        return added
+    # Headers say how many records there are, for an engine that skips a line says nothing. Bare JSON lines have no headers.
+    records = staged if any(log.records is None for log in logs) else sum(log.records or 0 for log in logs)
+    lost = max(0, records - readable) + sum(log.lost for log in logs)
+    return added + Added(records=0, duplicates=0, unreadable=lost, reasons=reasons)
+
+
+def _stage(db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], only: str) -> int:
+    if not logs:
+        return 0
+    rows, parameters = rows_sql(logs)
+    chosen = f"SEMI JOIN {only} USING (session_id, seq)" if only else ""
+    return _changed(db.execute(f"INSERT INTO incoming SELECT *, {CONTENT} FROM ({rows}) {chosen}", parameters))
+
+
+def _leave_out_unreadable(db: duckdb.DuckDBPyConnection) -> Counter[str]:
+    """Take unreadable rows out of `incoming`; how many there were, by reason."""
+    reasons = Counter(dict(db.execute(unreadable_sql("incoming")).fetchall()))
+    if reasons:
+        db.execute(f"DELETE FROM incoming WHERE NOT ({READABLE})")
+    return reasons
+
+
+def _leave_out_copies_within(db: duckdb.DuckDBPyConnection) -> Added:
+    if one(db.execute("SELECT count(*) = (SELECT count(*) FROM (SELECT 1 FROM incoming GROUP BY session_id, seq)) FROM incoming")):
+        return _NOTHING
+    several = f"""(
+        SELECT incoming.rowid AS row, session_id, seq, {", ".join(RANK)}, content, sent_ms AS sent FROM incoming
+        SEMI JOIN (SELECT session_id, seq FROM incoming GROUP BY ALL HAVING count(*) > 1) AS several USING (session_id, seq)
+    )"""
+    db.execute(f"CREATE OR REPLACE TEMP TABLE copies AS FROM ({judged(several)}) WHERE place > 1")
+    return _leave_out(db)
+
+
+def _leave_out_copies_of_known(db: duckdb.DuckDBPyConnection) -> Added:
+    order = (*RANK, "content", "sent_ms")
+    earlier = " < ".join(f"({', '.join(f'{side}.{name}' for name in order)})" for side in ("incoming", "feedback"))
+    db.execute(f"""
+        CREATE OR REPLACE TEMP TABLE known AS
+        SELECT incoming.rowid AS row, feedback.rowid AS known_row, session_id, seq, incoming.received_ms, incoming.content,
+               feedback.received_ms AS known_ms, feedback.content AS known_content,
+               {earlier} AS earlier, incoming.content <> feedback.content AS conflict
+        FROM incoming JOIN feedback USING (session_id, seq)
+    """)
+    if one(db.execute("SELECT count(*) FROM known")) == 0:
+        return _NOTHING
+    # Only a copy that was received earlier takes the place of the one that we know; then the others are compared with it.
+    db.execute("""
+        UPDATE duplicate SET conflict = duplicate.content <> known.content FROM known
+        WHERE earlier AND known.session_id = duplicate.session_id AND known.seq = duplicate.seq
+    """)
+    db.execute("INSERT INTO duplicate SELECT session_id, seq, known_ms, known_content, conflict FROM known WHERE earlier")
+    [(replaced, conflicts)] = db.execute("SELECT count(*), count(*) FILTER (WHERE conflict) FROM known WHERE earlier").fetchall()
+    db.execute("DELETE FROM feedback WHERE rowid IN (SELECT known_row FROM known WHERE earlier)")
+    db.execute("CREATE OR REPLACE TEMP TABLE copies AS FROM known WHERE NOT earlier")
+    return _left_out(replaced, conflicts) + _leave_out(db)
+
+
+def _leave_out_copies_of_others(db: duckdb.DuckDBPyConnection) -> Added:
+    """Leave out copies of messages that were counted and are not in the table any more; nobody knows what those contained."""
+    if one(db.execute("SELECT count(*) FROM outside")) == 0:
+        return _NOTHING
+    db.execute(f"""
+        CREATE OR REPLACE TEMP TABLE copies AS
+        SELECT incoming.rowid AS row, session_id, seq, received_ms, content, false AS conflict
+        FROM incoming JOIN outside ON session = {SESSION} WHERE seq BETWEEN low AND high
+    """)
+    return _leave_out(db)
+
+
+def _leave_out(db: duckdb.DuckDBPyConnection) -> Added:
+    """Take the rows listed in `copies` out of `incoming`, and remember when each was received and what it contained."""
+    db.execute("INSERT INTO duplicate SELECT session_id, seq, received_ms, content, conflict FROM copies")
+    [(rows, conflicts)] = db.execute("SELECT count(*), count(*) FILTER (WHERE conflict) FROM copies").fetchall()
+    db.execute("DELETE FROM incoming WHERE rowid IN (SELECT row FROM copies)")
+    return _left_out(rows, conflicts)
+
+
+_NOTHING = Added(records=0, duplicates=0, unreadable=0)
+
+
+def _left_out(rows: int, conflicts: int) -> Added:
+    return Added(records=-rows, duplicates=rows - conflicts, conflicts=conflicts, unreadable=0)
+
+
+def _place_new_addresses(db: duckdb.DuckDBPyConnection, locator: Locator) -> None:
+    place_addresses(db, "SELECT DISTINCT ip FROM incoming ANTI JOIN place USING (ip)", locator)
+
+
+def place_addresses(db: duckdb.DuckDBPyConnection, addresses: str, locator: Locator) -> None:
+    """Remember in the table `place` where each of the `addresses` (a SELECT of them) is."""
+    places = [(ip, locator.locate(ip)) for (ip,) in db.execute(addresses).fetchall()]
+    if places:
+        columns = zip(*((ip, place.country, place.area, place.district, place.isp) for ip, place in places), strict=True)
+        db.execute(
+            "INSERT INTO place SELECT unnest($ip), unnest($country), unnest($area), unnest($district), unnest($isp)",
+            dict(zip(("ip", "country", "area", "district", "isp"), map(list, columns), strict=True)),
+        )
+
+
+def missing_text() -> dict[str, str]:
+    """SQL of the columns that say "unknown" where a record does not; `located_isp` is what the place's network says."""
+    said = {name: f"coalesce({name}, '{UNKNOWN}')" for name in ("channel", "app", "platform")}
+    return said | {"isp": f"coalesce(isp, located_isp, '{UNKNOWN}')"}
+
+
+def _store(db: duckdb.DuckDBPyConnection, mos: MosModel, shown_ms: int | None) -> None:
+    said = missing_text()
+    fields = ", ".join(said.get(field.name, field.name) for field in ROW_FIELDS)
+    db.execute(
+        f"""
+        INSERT INTO feedback
+        SELECT {fields}, extra, country, area, district, {mos.sql()}, $shown, content FROM incoming JOIN place USING (ip)
+        """,
+        {"shown": shown_ms},
+    )
+    db.execute("DELETE FROM incoming")
+
+
+def _changed(result: duckdb.DuckDBPyConnection) -> int:
+    """How many rows the statement before wrote or removed."""
+    return one(result)
+
+
+def one(result: duckdb.DuckDBPyConnection) -> int:
+    """The whole number that a statement answers with."""
+    row = result.fetchone()
+    return int(row[0]) if row else 0

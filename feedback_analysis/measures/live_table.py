@@ -1,0 +1,156 @@
+"""The table of a running platform: it stays within its memory, whatever is sent.
+
+Names beyond the budgets are stored as `(other)`. Of too many messages the oldest minutes are dropped first; the logs on disk keep
+them, and questions about a time before `begins_ms` are answered from there.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import duckdb
+
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.budgets import Budgets
+from feedback_analysis.measures.intake import Added, take_in
+from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.quality.catalogue import Models
+from feedback_analysis.quality.mos import MosModel
+from feedback_analysis.reading.verified_log import VerifiedLog
+
+log = logging.getLogger(__name__)
+
+MOST_ROWS = 5_000_000
+"""An hour of 40,000 viewers; 65 bytes each when compressed, with the names and `extra` that players usually send."""
+
+MEMORY_MIB = 2_048
+"""For messages, which may take half of it, for the log that comes in, uncompressed, and for questions."""
+
+# How much is kept when too much is held: dropping takes time, so not at every addition.
+_KEPT = 0.75
+
+_OF_QUESTIONS = "'HASH_TABLE', 'ORDER_BY', 'COLUMN_DATA', 'WINDOW', 'PARQUET_READER', 'CSV_READER'"
+
+MINUTE_MS = 60_000
+
+
+class OutOfMemory(OSError):  # noqa: N818 - it reads as what it says
+    """The table cannot be used any more; the platform has to start again, and reads the logs back from the mirror."""
+
+
+class _NoRoom(Exception):  # noqa: N818 - it is answered by making room
+    """A log did not fit into memory."""
+
+    def __init__(self, cause: duckdb.Error) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much a live table may hold.
+
+    `messages_mib` is well below `memory_mib`: DuckDB gives a table up that it has no memory to compress.
+    """
+
+    rows: int = MOST_ROWS
+    memory_mib: int = MEMORY_MIB
+    messages_mib: int = MEMORY_MIB // 2
+
+
+class LiveTable(FeedbackTable):
+    """A table that is added to for months."""
+
+    def __init__(
+        self,
+        locator: Locator,
+        mos: MosModel,
+        *,
+        models: Models | None = None,
+        budgets: Budgets | None = None,
+        bounds: Bounds | None = None,
+    ) -> None:
+        super().__init__(locator, mos, models=models)
+        self.budgets = budgets or Budgets()
+        self.dropped = 0
+        """Messages that were dropped before their time because there were too many."""
+        self.begins_ms = 0
+        """What was received earlier may be missing."""
+        self.rows = 0
+        self.held_bytes = 0
+        """What the messages took when it was last looked at."""
+        self._bounds = bounds or Bounds()
+        # Without a folder that was given for it, nothing is written to disk.
+        self._root.execute("SET temp_directory = ''")
+        self._root.execute(f"SET memory_limit = '{self._bounds.memory_mib}MiB'")
+
+    def add_all(self, logs: Sequence[VerifiedLog], *, shown_ms: int | None = None) -> Added:
+        """As for every table; then the oldest minutes are dropped if there is too much."""
+        added = super().add_all(logs, shown_ms=shown_ms)
+        self.rows += added.records
+        if self.rows > self._bounds.rows or (self._is_full() and self._is_full_compressed()):
+            self._drop_oldest()
+        return added
+
+    def forget_before(self, received_ms: int) -> int:
+        gone = super().forget_before(received_ms)
+        self.rows -= gone
+        self.budgets.forget_before(received_ms)
+        return gone
+
+    def memory_bytes(self) -> int:
+        """What the tables take in memory now, without the questions that are being answered."""
+        with self.reading() as cursor:
+            [(held,)] = cursor.execute(
+                f"SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT FROM duckdb_memory() WHERE tag NOT IN ({_OF_QUESTIONS})"
+            ).fetchall()
+        return int(held)
+
+    def _intake(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None, only: str = "") -> Added:
+        return take_in(db, logs, self.locator, self.mos, shown_ms, limit=self.budgets.apply, only=only)
+
+    def _take_in(self, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
+        try:
+            return super()._take_in(logs, shown_ms)
+        except _NoRoom:
+            self._drop_oldest()
+        try:
+            return super()._take_in(logs, shown_ms)
+        except _NoRoom as error:
+            return super()._refuse(logs[0], error.cause)
+
+    def _refuse(self, log: VerifiedLog, error: duckdb.Error) -> Added:
+        if "invalidated" in str(error):
+            raise OutOfMemory(f"the table of messages cannot be used any more: {str(error).splitlines()[0]}") from error
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise _NoRoom(error)
+        return super()._refuse(log, error)
+
+    def _is_full(self) -> bool:
+        self.held_bytes = self.memory_bytes()
+        return self.held_bytes > self._bounds.messages_mib * 2**20
+
+    def _is_full_compressed(self) -> bool:
+        with self._writing:
+            self._compress_now()
+        return self._is_full()
+
+    def _drop_oldest(self) -> None:
+        """Drop whole minutes until `_KEPT` of the messages are left, at least of what there is room for."""
+        keep = int(min(self.rows, self._bounds.rows) * _KEPT)
+        with self.reading() as cursor:
+            minutes = cursor.execute(
+                f"SELECT received_ms // {MINUTE_MS}, count(*) FROM feedback GROUP BY 1 ORDER BY 1 DESC"
+            ).fetchall()
+        if not minutes:
+            return
+        so_far = accumulate(count for _, count in minutes)
+        kept = [minute for (minute, _), total in zip(minutes, so_far, strict=True) if total <= keep]
+        # One minute that is too much by itself goes as a whole: what is left of it would say something else.
+        begins_ms = (min(kept) if kept else minutes[0][0] + 1) * MINUTE_MS
+        gone = self.forget_before(begins_ms)
+        self.begins_ms = max(self.begins_ms, begins_ms)
+        self.dropped += gone
+        self._is_full_compressed()
+        log.warning("%d messages were dropped from memory before their time, because there are too many; the logs keep them", gone)

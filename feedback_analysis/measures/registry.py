@@ -1,0 +1,82 @@
+"""The measures by name: what they are called, in which unit, how they are read, and which views can show them."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from feedback_analysis.measures.selection import EXTRA
+
+View = Literal["timeline", "region", "histogram"]
+
+
+class Kind(Enum):
+    """How a measure comes about."""
+
+    MEAN = "weighted mean over the messages that carry the field"
+    SESSION = "one value per session, weighted mean over sessions"
+    RATIO = "weighted sum over weighted sum"
+    CONCURRENT = "distinct peers heard within one period"
+    NEW = "peers heard for the first time"
+    DISTINCT = "distinct peers"
+    CUMULATIVE = "distinct peers since the span began"
+    MESSAGES = "messages, each once"
+
+
+COUNTS = frozenset({Kind.CONCURRENT, Kind.NEW, Kind.DISTINCT, Kind.CUMULATIVE, Kind.MESSAGES})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """`digits` behind the point; `range` is fixed, or None: as the data goes."""
+
+    name: str
+    title: str
+    kind: Kind
+    unit: str = ""
+    digits: int = 0
+    range: tuple[float, float] | None = None
+    views: frozenset[View] = frozenset({"timeline", "region", "histogram"})
+
+
+_PER_SPAN = frozenset[View]({"timeline", "region"})
+_OVER_TIME = frozenset[View]({"timeline"})
+
+_ALL = (
+    Measure(name="mos", title="MOS", kind=Kind.MEAN, digits=2, range=(1.0, 5.0)),
+    Measure(name="mos_stalling", title="MOS by stalls", kind=Kind.SESSION, digits=2, range=(1.0, 5.0)),
+    Measure(name="qoe_linear", title="Linear QoE", kind=Kind.MEAN, unit="Mbit/s", digits=2),
+    Measure(name="startup_score", title="Startup score", kind=Kind.SESSION, digits=1, range=(0.0, 100.0)),
+    Measure(name="good_sessions", title="Good sessions", kind=Kind.SESSION, digits=3, range=(0.0, 1.0)),
+    Measure(name="continuity", title="Continuity", kind=Kind.MEAN, digits=4, range=(0.0, 1.0)),
+    Measure(name="startup_ms", title="Startup delay", kind=Kind.SESSION, unit="ms"),
+    Measure(name="upload_kbps", title="Upload rate", kind=Kind.MEAN, unit="kbit/s"),
+    Measure(name="download_kbps", title="Download rate", kind=Kind.MEAN, unit="kbit/s"),
+    Measure(name="playback_kbps", title="Playback rate", kind=Kind.MEAN, unit="kbit/s"),
+    Measure(name="contribution_ratio", title="Contribution ratio", kind=Kind.RATIO, digits=3),
+    Measure(name="p2p_ratio", title="Share from peers", kind=Kind.MEAN, digits=3, range=(0.0, 1.0)),
+    Measure(name="buffer_ms", title="Buffer", kind=Kind.MEAN, unit="ms"),
+    Measure(name="partners", title="Partners", kind=Kind.MEAN, unit="peers", digits=1),
+    Measure(name="concurrent_peers", title="Concurrent peers", kind=Kind.CONCURRENT, unit="peers", views=_PER_SPAN),
+    Measure(name="new_peers", title="New peers", kind=Kind.NEW, unit="peers", views=_OVER_TIME),
+    Measure(name="total_peers", title="Distinct peers", kind=Kind.DISTINCT, unit="peers", views=_PER_SPAN),
+    Measure(name="cumulative_peers", title="Distinct peers so far", kind=Kind.CUMULATIVE, unit="peers", views=_OVER_TIME),
+    Measure(name="messages", title="Messages", kind=Kind.MESSAGES, unit="messages", views=_PER_SPAN),
+)
+MEASURES: dict[str, Measure] = {measure.name: measure for measure in _ALL}
+"""Every built-in measure, in the order in which a person should be offered them."""
+
+
+def named(name: str) -> Measure | None:
+    """The measure called `name`, which may be a number in `extra`; None if there is none."""
+    if name.startswith(EXTRA) and len(name) > len(EXTRA):
+        return Measure(name=name, title=name.removeprefix(EXTRA), kind=Kind.MEAN, digits=2)
+    return MEASURES.get(name)
+
+
+def measure_of(name: str, view: View) -> Measure:
+    """The measure called `name`, as `named`; ValueError if there is none or `view` cannot show it."""
+    measure = named(name)
+    if measure is None or view not in measure.views:
+        choices = ", ".join(each.name for each in _ALL if view in each.views)
+        raise ValueError(f"{name!r} is no measure for a {view} view; choose from {choices}, {EXTRA}NAME")
+    return measure

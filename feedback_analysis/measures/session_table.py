@@ -1,0 +1,96 @@
+"""A row per session: who, where, when, what it got, and each model's score with its terms.
+
+Means are over the session's messages; what is told cumulatively (startup, stalls, played) is its total. Unlike measures over
+many sessions, nothing here is weighted: `weight` is a column.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from feedback_analysis.measures.exact import ONE, exact_sum
+from feedback_analysis.measures.loss import losses
+from feedback_analysis.measures.registry import MEASURES, Kind
+from feedback_analysis.measures.selection import Selection, Span
+from feedback_analysis.measures.statistics import Rows
+from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.quality.model import Model, call
+
+FACTS = ("channel", "isp", "area", "district", "country", "app", "platform", "via")
+TEXTS = ("session_id", "peer_id", *FACTS)
+"""The columns of text; all others are numbers."""
+
+CUMULATIVE = ("startup_ms", "stall_count", "stall_ms", "played_ms")
+RATES = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "p2p_ratio", "buffer_ms", "partners")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTable:
+    """`rows` in the order of their begin; a cell is None where the session said nothing."""
+
+    names: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+def session_table(
+    table: FeedbackTable, models: Sequence[str] = ("mos",), *, span: Span | None = None, where: Mapping[str, str] | None = None
+) -> SessionTable:
+    """The sessions of the chosen records, with the scores of `models`."""
+    chosen = [table.models[name] for name in models]
+    selection = Selection(span, where or {})
+    scored = [f"{call(model, terms=terms)} AS {_alias(model, terms=terms)}" for model in chosen for terms in (False, True)]
+    # A filter leaves messages out, which are not lost.
+    everything = Selection(span, {})
+    numbered = Rows.of(everything, "session_id", "seq", "received_ms").each("session_id", *_NUMBERED)
+    with table.reading() as cursor:
+        gone = losses(cursor, numbered.kept(cursor, "sessions").sql, span)
+        sql = f"""
+            SELECT {", ".join([*_COLUMNS, *(column for model in chosen for column in _score(model))])}
+            FROM ({selection.sql("*", *scored, totals=CUMULATIVE)})
+            JOIN (SELECT session_id, missing, lost FROM ({gone})) USING (session_id)
+            GROUP BY session_id ORDER BY begin_ms, session_id
+        """
+        found = cursor.execute(sql, selection.parameters)
+        names = tuple(column[0] for column in found.description)
+        return SessionTable(names, found.fetchall())
+
+
+def _last(value: str, said: str) -> str:
+    return f"arg_max({value}, seq) FILTER (WHERE {said} IS NOT NULL)"
+
+
+def _mean(value: str, said: str) -> str:
+    return f"{exact_sum(value)}::DOUBLE / nullif(count({said}), 0) / {ONE}"
+
+
+_NUMBERED = (
+    *("session_id", "min(seq) AS low", "max(seq) AS high", "count(*) AS heard"),
+    "max(received_ms) - min(received_ms) AS elapsed_ms",
+)
+
+_COLUMNS = (
+    "session_id",
+    "arg_max(peer_id, seq) AS peer_id",
+    *(f"{_last(name, name)} AS {name}" for name in FACTS),
+    "max(weight) AS weight",
+    "count(*) AS messages",
+    "any_value(lost) AS lost",
+    "any_value(missing - lost) AS implausible",
+    "min(received_ms) AS begin_ms",
+    "max(received_ms) AS end_ms",
+    "coalesce(max(uptime_ms) - min(uptime_ms), max(received_ms) - min(received_ms)) / 1000 AS online_s",
+    *(f"{_last(name, name)} AS {name}" for name in CUMULATIVE),
+    *(f"{_mean(name, name)} AS {name}" for name in RATES),
+)
+
+
+def _alias(model: Model, *, terms: bool) -> str:
+    return f"score_{model.name}{'_terms' * terms}"
+
+
+def _score(model: Model) -> list[str]:
+    """The score and each of its terms: of the last message if the model scores sessions, else the mean over messages."""
+    read = _last if MEASURES[model.name].kind is Kind.SESSION else _mean
+    score, terms = _alias(model, terms=False), _alias(model, terms=True)
+    of_terms = [f"{read(f'{terms}.{term}', score)} AS {model.name}_{term}" for term in model.terms()]
+    return [f"{read(score, score)} AS {model.name}", *of_terms]

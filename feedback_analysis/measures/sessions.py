@@ -1,0 +1,283 @@
+"""One viewer's story: the sessions of a slice, worst first, and what one session said from its join to its leave.
+
+What happened between two messages is told by the cumulative times: played and stalled in between. Where neither grew the viewer had
+paused, and who says nothing for two periods is silent; that is a reading, not a message, so the words differ from the events'.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from feedback_analysis.measures.counters import COUNTERS, increases, totals
+from feedback_analysis.measures.loss import plausible_number
+from feedback_analysis.measures.quantity import measured
+from feedback_analysis.measures.registry import measure_of
+from feedback_analysis.measures.selection import Selection, Span
+from feedback_analysis.measures.slices import LOWER_IS_BETTER
+from feedback_analysis.measures.table import FeedbackTable
+
+State = Literal["starting", "playing", "stalled", "paused", "silent", "gone"]
+
+FACTS = ("peer_id", "channel", "isp", "area", "district", "country", "app", "platform", "ip", "via")
+SERIES = (
+    "upload_kbps",
+    "download_kbps",
+    "playback_kbps",
+    "continuity",
+    "mos",
+    "buffer_ms",
+    "partners",
+    "p2p_ratio",
+)
+NEIGHBOURS = ("area", "isp")
+"""Who counts as a neighbour: the same in both."""
+
+MOST_MESSAGES = 100_000
+"""A month of a message each 30 s. Of more, the latest are read."""
+
+_READ = ("received_ms", "seq", "event", "uptime_ms", "startup_ms", "stall_count", "stall_ms", "played_ms", *SERIES)
+# Less of an interval than this was played or stalled: the rest was a pause, not rounding.
+_PAUSED_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRow:
+    """A session of a list; `value` is its own value of the measure that was asked for, `stall_ms` null if it never said."""
+
+    session_id: str
+    peer_id: str
+    channel: str
+    isp: str
+    district: str | None
+    platform: str
+    first_ms: int
+    last_ms: int
+    left: bool
+    messages: int
+    value: float | None
+    mos: float | None
+    startup_ms: int | None
+    stall_count: int | None
+    stall_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What went on from `from_ms` to `to_ms`."""
+
+    from_ms: int
+    to_ms: int
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Stalls:
+    """`count` more stalls, `for_ms` long together, were reported at `at_ms`."""
+
+    at_ms: int
+    count: int
+    for_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Where the middle four fifths of the neighbours lay in each minute; None where there was no neighbour."""
+
+    at_ms: tuple[int, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+    neighbours: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """All of one session. `series[name][i]` was said at `at_ms[i]` (Unix ms by the server's clock), None where it was not.
+
+    `messages` is how many there are; of more than MOST_MESSAGES the story tells the latest.
+    """
+
+    session_id: str
+    facts: dict[str, str | None]
+    messages: int
+    at_ms: tuple[int, ...]
+    series: dict[str, tuple[float | None, ...]]
+    ribbon: tuple[Stretch, ...]
+    stalls: tuple[Stalls, ...]
+    startup_ms: int | None
+    lost: int
+    implausible: int
+    left: bool
+
+    @property
+    def span(self) -> Span:
+        return Span(self.at_ms[0], self.at_ms[-1] + 1)
+
+
+def list_sessions(
+    table: FeedbackTable,
+    *,
+    measure: str,
+    span: Span,
+    where: Mapping[str, str] | None = None,
+    starts: str = "",
+    most: int = 100,
+) -> list[SessionRow]:
+    """The sessions heard in `span`, the worst of `measure` first; `starts`: only ids of peer or session that begin so.
+
+    ValueError for a measure that peers have no value of.
+    """
+    chosen = measure_of(measure, "histogram")
+    selection = Selection(span, where or {}, ("session_id",))
+    rows = measured(chosen, selection)
+    order = "DESC" if measure in LOWER_IS_BETTER else "ASC"
+    sql = f"""
+        WITH heard AS ({selection.sql("*", totals=COUNTERS)}),
+        facts AS (
+            SELECT session_id, arg_max(peer_id, seq) AS peer_id, arg_max(channel, seq) AS channel, arg_max(isp, seq) AS isp,
+                   arg_max(district, seq) AS district, arg_max(platform, seq) AS platform,
+                   min(received_ms) AS first_ms, max(received_ms) AS last_ms, bool_or(event = 'leave') AS gone,
+                   count(*) AS messages, avg(mos) AS mos,
+                   max(startup_ms) AS startup_ms, max(stall_count) AS stall_count, max(stall_ms) AS stall_ms
+            FROM heard GROUP BY session_id
+            HAVING $starts = '' OR starts_with(session_id, $starts) OR starts_with(arg_max(peer_id, seq), $starts)
+        ),
+        measured AS (
+            SELECT by_0 AS session_id, sum(value * weight) / nullif(sum(base * weight), 0) AS value FROM ({rows.sql}) GROUP BY by_0
+        )
+        SELECT session_id, peer_id, channel, isp, district, platform, first_ms, last_ms, gone, messages, value, mos,
+               startup_ms, stall_count, stall_ms
+        FROM facts LEFT JOIN measured USING (session_id) ORDER BY value {order} NULLS LAST, session_id LIMIT $most
+    """
+    with table.reading() as cursor:
+        found = cursor.execute(sql, selection.parameters | {"starts": starts, "most": most}).fetchall()
+    names = SessionRow.__slots__
+    return [SessionRow(**dict(zip(names, row, strict=True))) for row in found]
+
+
+def story(table: FeedbackTable, *, session_id: str, period_s: float) -> Story | None:
+    """What the session said, in its own order; None if the table holds nothing of it."""
+    selection = Selection(None, {"session_id": session_id})
+    order = f"ORDER BY seq DESC LIMIT {MOST_MESSAGES}"
+    with table.reading() as cursor:
+        said = cursor.execute(f"{selection.sql(*_READ)} {order}", selection.parameters).fetchall()[::-1]
+        facts = cursor.execute(f"{selection.sql(*FACTS)} {order}", selection.parameters).fetchall()[::-1]
+        [(messages,)] = cursor.execute(f"SELECT count(*) FROM ({selection.sql('seq')})", selection.parameters).fetchall()
+    if not said:
+        return None
+    columns = dict(zip(_READ, zip(*said, strict=True), strict=True))
+    at_ms = _moments(columns)
+    columns |= {name: tuple(totals(columns[name])) for name in (*COUNTERS, "uptime_ms")}
+    startup_ms = next((value for value in reversed(columns["startup_ms"]) if value is not None), None)
+    missing = columns["seq"][-1] - columns["seq"][0] + 1 - len(said)
+    lost = plausible_number(missing, max(columns["received_ms"]) - min(columns["received_ms"]))
+    left = "leave" in columns["event"]
+    return Story(
+        session_id=session_id,
+        facts={name: _last(column) for name, column in zip(FACTS, zip(*facts, strict=True), strict=True)},
+        messages=messages,
+        at_ms=at_ms,
+        series={name: columns[name] for name in SERIES},
+        ribbon=_ribbon(at_ms, columns, startup_ms, round(period_s * 1000), left=left),
+        stalls=_stalls(at_ms, columns["stall_count"], columns["stall_ms"]),
+        startup_ms=startup_ms,
+        lost=lost,
+        implausible=missing - lost,
+        left=left,
+    )
+
+
+def neighbours(table: FeedbackTable, *, of: Story, measure: str, minutes: int = 60) -> Band:
+    """The same area and ISP in the same minutes, without the session itself: at most the last `minutes` of it."""
+    until_ms = of.at_ms[-1] + 1
+    begin_ms = max(of.at_ms[0], until_ms - minutes * 60_000)
+    where = {name: value for name in NEIGHBOURS if (value := of.facts[name]) is not None}
+    chosen = measure_of(measure, "histogram")
+    step = f"(received_ms - {begin_ms}) // 60000 AS step"
+    rows = measured(chosen, Selection(Span(begin_ms, until_ms), where, ("session_id",)), step, aliases=("step",))
+    own = rows.parameters | {"own": of.session_id}
+    sql = f"""
+        SELECT step, quantile_cont(value, [0.1, 0.9]), count(*) FROM (
+            SELECT step, by_0, sum(value * weight) / sum(base * weight) AS value FROM ({rows.sql})
+            WHERE by_0 <> $own GROUP BY ALL HAVING sum(base * weight) > 0
+        ) GROUP BY step ORDER BY step
+    """
+    with table.reading() as cursor:
+        found = {at: (low_high, count) for at, low_high, count in cursor.execute(sql, own).fetchall()}
+    steps = range((until_ms - begin_ms + 59_999) // 60_000)
+    bounds = [found[at][0] if at in found else (None, None) for at in steps]
+    return Band(
+        at_ms=tuple(begin_ms + at * 60_000 + 30_000 for at in steps),
+        low=tuple(low for low, _ in bounds),
+        high=tuple(high for _, high in bounds),
+        neighbours=max((count for _, count in found.values()), default=0),
+    )
+
+
+def _moments(columns: Mapping[str, Sequence[int | None]]) -> tuple[int, ...]:
+    """When each message was built, on the server's clock: by the session's own uptime where it says one, and never backwards."""
+    received = [int(at or 0) for at in columns["received_ms"]]
+    uptime = columns["uptime_ms"]
+    begins = [at - up for at, up in zip(received, uptime, strict=True) if up is not None]
+    begin_ms = min(begins, default=0)
+    moments, last = [], 0
+    for at, up in zip(received, uptime, strict=True):
+        last = max(last, at if up is None else min(at, begin_ms + up))
+        moments.append(last)
+    return tuple(moments)
+
+
+def _ribbon(
+    at_ms: Sequence[int], columns: Mapping[str, Sequence[int | None]], startup_ms: int | None, period_ms: int, *, left: bool
+) -> tuple[Stretch, ...]:
+    began = at_ms[0]
+    picture = began + startup_ms if startup_ms is not None else None
+    pieces: list[Stretch] = []
+    for at in range(1, len(at_ms)):
+        begin, end = at_ms[at - 1], at_ms[at]
+        if end - begin > 2 * period_ms and columns["seq"][at] != (columns["seq"][at - 1] or 0) + 1:
+            pieces.append(Stretch(begin, end, "silent"))
+            continue
+        if picture is None or end <= picture:
+            pieces.append(Stretch(begin, end, "starting"))
+            continue
+        if begin < picture:
+            pieces.append(Stretch(begin, picture, "starting"))
+            begin = picture
+        pieces += _played(begin, end, _grown(columns["played_ms"], at), _grown(columns["stall_ms"], at))
+    if left:
+        pieces.append(Stretch(at_ms[-1], at_ms[-1], "gone"))
+    return tuple(_joined(pieces))
+
+
+def _played(begin: int, end: int, played_ms: int | None, stalled_ms: int | None) -> list[Stretch]:
+    """An interval: what it stalled, at its end, because nobody said when; before that it played or was paused."""
+    stalled = min(stalled_ms or 0, end - begin)
+    known = played_ms is not None and stalled_ms is not None
+    paused = known and (played_ms or 0) + stalled < _PAUSED_SHARE * (end - begin)
+    pieces = [Stretch(begin, end - stalled, "paused" if paused else "playing"), Stretch(end - stalled, end, "stalled")]
+    return [piece for piece in pieces if piece.to_ms > piece.from_ms]
+
+
+def _grown(so_far: Sequence[int | None], at: int) -> int | None:
+    before, now = so_far[at - 1], so_far[at]
+    return None if now is None else max(0, now - (before or 0))
+
+
+def _joined(pieces: Sequence[Stretch]) -> list[Stretch]:
+    """Neighbouring stretches of one state as one."""
+    joined: list[Stretch] = []
+    for piece in pieces:
+        if joined and joined[-1].state == piece.state and joined[-1].to_ms == piece.from_ms:
+            joined[-1] = Stretch(joined[-1].from_ms, piece.to_ms, piece.state)
+        else:
+            joined.append(piece)
+    return joined
+
+
+def _stalls(at_ms: Sequence[int], counts: Sequence[int | None], times: Sequence[int | None]) -> tuple[Stalls, ...]:
+    each = zip(at_ms, increases(counts), increases(times), strict=True)
+    return tuple(Stalls(at, count, time or 0) for at, count, time in each if count)
+
+
+def _last(values: Sequence[str | None]) -> str | None:
+    return next((value for value in reversed(values) if value is not None), None)

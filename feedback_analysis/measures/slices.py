@@ -1,0 +1,128 @@
+"""Which slices of the audience hurt most: viewers × badness.
+
+A slice is everybody with one value of one dimension: an ISP, a channel, an area. Its shortfall is how much worse its mean is than
+the mean of the rest, and its impact the peers in it times that: what would be won if the slice were like the others. Comparing with
+the rest, not with the mean of all, keeps a slice that is most of the audience from hiding behind itself.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from feedback_analysis.measures.exact import ONE, exact_sum, number, quotient
+from feedback_analysis.measures.largest import DEFAULT, narrowed
+from feedback_analysis.measures.quantity import said
+from feedback_analysis.measures.registry import Kind, Measure, measure_of
+from feedback_analysis.measures.selection import Kept, Selection, Span
+from feedback_analysis.measures.table import FeedbackTable
+
+SLICED_BY = ("channel", "isp", "area", "district", "app", "platform")
+"""The dimensions in which the worst slices are looked for."""
+
+THIN_SESSIONS = 25
+"""Fewer sessions than this are no basis for a mean."""
+
+LOWER_IS_BETTER = frozenset({"startup_ms", "stall_ms", "stall_count"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """Everybody whose `dimension` is `name`; `impact` is 0 where the slice is no worse than the rest."""
+
+    dimension: str
+    name: str
+    peers: float
+    sessions: int
+    mean: float | None
+    rest: float | None
+    impact: float
+
+    @property
+    def thin(self) -> bool:
+        return self.sessions < THIN_SESSIONS
+
+
+def slices(
+    table: FeedbackTable,
+    *,
+    measure: str,
+    span: Span,
+    dimensions: Sequence[str] = SLICED_BY,
+    where: Mapping[str, str] | None = None,
+    top: int = DEFAULT,
+) -> list[Slice]:
+    """Every slice by each of `dimensions`, the largest impact first; ValueError for a measure that peers have no value of.
+
+    Of a dimension with more than `top` slices those with the most messages are told apart; the others are one slice, `(other)`.
+    """
+    chosen = measure_of(measure, "histogram")
+    selection = Selection(span, where or {}, dimensions)
+    with table.reading() as cursor:
+        found = cursor.execute(_sql(chosen, selection), selection.parameters).fetchall()
+        # Too many slices are rare, so they are looked for in the answer, and then it is asked again.
+        sizes = Counter(row[0] for row in found)
+        many = [name for at, name in enumerate(dimensions) if sizes[at] > top]
+        if many:
+            selection.kept = _kept(cursor, selection, many, top)
+            found = cursor.execute(_sql(chosen, selection), selection.parameters).fetchall()
+    total = len(dimensions)
+    everybody = next(((numerator, base) for which, _, _, _, numerator, base in found if which == total), (0, 0))
+    each = [
+        _slice(chosen, dimensions[which], name, peers, sessions, (numerator, base), everybody)
+        for which, name, peers, sessions, numerator, base in found
+        if which < total
+    ]
+    return sorted(each, key=lambda one: (-one.impact, -one.peers, one.dimension, one.name))
+
+
+def _kept(cursor: duckdb.DuckDBPyConnection, selection: Selection, many: Sequence[str], top: int) -> tuple[Kept, ...]:
+    """The slices to be told apart, of each of the dimensions that have too `many`."""
+    return tuple(
+        kept
+        for at, name in enumerate(many)
+        for kept in narrowed(cursor, Selection(selection.span, selection.where, (name,)), top, table=f"largest_{at}").kept
+    )
+
+
+def _slice(
+    measure: Measure, dimension: str, name: str, peers: int, sessions: int, sums: tuple[int, int], everybody: tuple[int, int]
+) -> Slice:
+    mean, rest = quotient(*sums), quotient(everybody[0] - sums[0], everybody[1] - sums[1])
+    worse = 0.0 if mean is None or rest is None else (mean - rest if measure.name in LOWER_IS_BETTER else rest - mean)
+    lost = number(peers) * max(worse, 0.0)
+    return Slice(dimension=dimension, name=name, peers=number(peers), sessions=sessions, mean=mean, rest=rest, impact=lost)
+
+
+def _sql(measure: Measure, selection: Selection) -> str:
+    """Sessions, then peers, then slices: a peer counts once in a slice however many sessions it had. The last set is everybody."""
+    rows = said(measure, selection, "peer_id", "session_id", "seq")
+    names = rows.aliases
+    every = ", ".join(f"({name}, peer_id, session_id)" for name in names)
+    # Which of the sets a row belongs to: the aliases that are not grouped by are the ones that it says nothing of.
+    which = " ".join(f"WHEN grouping({name}) = 0 THEN {at}" for at, name in enumerate(names))
+    text = f"CASE {' '.join(f'WHEN grouping({name}) = 0 THEN {name}' for name in names)} END"
+    # First what a session said in one place and at one ISP: a row where it sent a hundred, and all sets are made of these.
+    spell = f"{exact_sum('value * weight')} AS value, {exact_sum('base * weight')} AS base"
+    value, base = "sum(value)", "sum(base)"
+    if measure.kind is Kind.SESSION:
+        known = "FILTER (WHERE value IS NOT NULL)"
+        spell = f"arg_max(value, seq) {known} AS value, max(base) AS base, max(seq) {known} AS seq"
+        value = f"CAST(arg_max(value, seq) FILTER (WHERE value IS NOT NULL) * max(weight) * {ONE}::DOUBLE AS HUGEINT)"
+        base = f"CASE WHEN max(base) IS NOT NULL THEN CAST(max(weight) * {ONE}::DOUBLE AS HUGEINT) END"
+    return f"""
+        WITH spells AS (
+            SELECT {", ".join(names)}, peer_id, session_id, max(weight) AS weight, {spell} FROM ({rows.sql}) GROUP BY ALL
+        ), sessions AS (
+            SELECT CASE {which} ELSE {len(names)} END AS which, {text} AS name, peer_id, max(weight) AS weight,
+                   {value} AS numerator, {base} AS denominator
+            FROM spells GROUP BY GROUPING SETS ({every}, (peer_id, session_id))
+        ), peers AS (
+            SELECT which, name, max(weight) AS weight, count(*) AS sessions,
+                   sum(numerator) AS numerator, sum(denominator) AS denominator
+            FROM sessions GROUP BY which, name, peer_id
+        )
+        SELECT which, name, {exact_sum("weight")}, sum(sessions)::BIGINT, coalesce(sum(numerator), 0), coalesce(sum(denominator), 0)
+        FROM peers GROUP BY which, name
+    """

@@ -1,0 +1,46 @@
+"""Which share of those who wanted to watch never saw a picture.
+
+A session tried if it said `join` within the span, and its fate is known: it played, it left, or two reporting periods have passed
+since. It failed if it never played: no startup delay, no time played, no continuity above 0. Who joined just now has not failed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from feedback_analysis.measures.exact import exact_sum_where, number, quotient
+from feedback_analysis.measures.selection import Selection, Span
+from feedback_analysis.measures.statistics import Rows
+from feedback_analysis.measures.table import FeedbackTable
+
+PATIENCE_PERIODS = 2
+"""An end host that plays says so in its next report; one report may be late."""
+
+_FIELDS = ("startup_ms", "played_ms", "continuity")
+_PLAYED = "startup_ms IS NOT NULL OR coalesce(played_ms, 0) > 0 OR coalesce(continuity, 0) > 0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starts:
+    """Weights of sessions; `share` is None if nobody tried."""
+
+    tried: float
+    failed: float
+    share: float | None
+
+
+def starts(table: FeedbackTable, *, span: Span, period_s: float, where: Mapping[str, str] | None = None) -> Starts:
+    """How many sessions tried to start within `span`, and how many of them failed."""
+    sessions = Rows.of(Selection(span, where or {}), "session_id", "weight", "event", "received_ms", *_FIELDS).each(
+        "session_id",
+        "max(weight) AS weight",
+        f"bool_or({_PLAYED}) AS played",
+        "bool_or(event = 'leave') AS gone",
+        "min(received_ms) FILTER (WHERE event = 'join') AS joined_ms",
+    )
+    patient_ms = span.to_ms - round(PATIENCE_PERIODS * period_s * 1000)
+    tried = f"joined_ms IS NOT NULL AND (played OR gone OR joined_ms < {patient_ms})"
+    with table.reading() as cursor:
+        [(all_of_them, failed)] = sessions.aggregate(
+            cursor, exact_sum_where("weight", tried), exact_sum_where("weight", f"{tried} AND NOT played")
+        ).values()
+    return Starts(tried=number(all_of_them), failed=number(failed), share=quotient(failed, all_of_them))

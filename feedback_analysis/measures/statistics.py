@@ -1,0 +1,135 @@
+"""Weighted statistics over any rows, in total and per group in one pass.
+
+A quantile q is the smallest value at or below which at least the share q of the weight lies (the inverse of the distribution
+function): always a value that really occurred, and the same number as without weights when all weights are equal.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import duckdb
+
+from feedback_analysis.measures.exact import ONE
+from feedback_analysis.measures.selection import Selection
+
+Group = tuple[Any, ...]
+"""The values that a group's rows have in common; all None: the total."""
+
+MEDIAN = Fraction(1, 2)
+P95 = Fraction(19, 20)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """A SELECT with a column `weight` and the columns `aliases`, by which rows are grouped.
+
+    `total`: aggregates are wanted over all rows together as well.
+    """
+
+    sql: str
+    parameters: dict[str, object]
+    aliases: Sequence[str] = ()
+    total: bool = True
+
+    @classmethod
+    def of(cls, selection: Selection, *columns: str, totals: Collection[str] = ()) -> "Rows":
+        """`columns` of the selected records; `totals` as for `Selection.sql`."""
+        return cls(sql=selection.sql(*columns, totals=totals), parameters=selection.parameters, aliases=selection.aliases)
+
+    def each(self, key: str, *columns: str) -> "Rows":
+        """One row per value of `key` in each group, and in the total, with `columns` (SQL aggregates with names)."""
+        chosen = ", ".join([*self.aliases, *columns])
+        sql = f"SELECT {chosen} FROM ({self.sql}) {self.group_by(key)}"
+        # The rows of the total are among them now, with NULL for each alias.
+        return Rows(sql=sql, parameters=self.parameters, aliases=self.aliases, total=False)
+
+    def kept(self, cursor: duckdb.DuckDBPyConnection, name: str) -> "Rows":
+        """The same rows, worked out once, as the temporary table `name`; for rows that are few and asked several things."""
+        cursor.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {self.sql}", self.parameters)
+        return replace(self, sql=f"SELECT * FROM {name}", parameters={})
+
+    def group_by(self, *keys: str) -> str:
+        """SQL: GROUP BY `keys` in each group, and in the total."""
+        groups = ", ".join([*keys, *self.aliases])
+        if self.total and self.aliases:
+            return f"GROUP BY GROUPING SETS (({', '.join(keys)}), ({groups}))"
+        return f"GROUP BY GROUPING SETS (({groups}))"
+
+    def aggregate(self, cursor: duckdb.DuckDBPyConnection, *columns: str, total: bool = True) -> dict[Group, tuple[Any, ...]]:
+        """`columns` (SQL aggregates) of each group, and of the `total`; of nothing, there is a total as well."""
+        chosen = ", ".join([*self.aliases, *columns])
+        groups_only = f"GROUP BY GROUPING SETS (({', '.join(self.aliases)}))"
+        grouped = self.group_by() if total else groups_only
+        found = cursor.execute(f"SELECT {chosen} FROM ({self.sql}) {grouped}", self.parameters).fetchall()
+        groups = {row[: len(self.aliases)]: row[len(self.aliases) :] for row in found}
+        return groups or self._nothing(cursor, columns)
+
+    def _nothing(self, cursor: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> dict[Group, tuple[Any, ...]]:
+        found = cursor.execute(f"SELECT {', '.join(columns)} FROM ({self.sql}) WHERE false", self.parameters).fetchall()
+        return {(None,) * len(self.aliases): found[0]}
+
+
+Quantiles = dict[Group, dict[str, tuple[float | None, ...]]]
+
+
+def quantiles(
+    cursor: duckdb.DuckDBPyConnection,
+    rows: Rows,
+    values: Sequence[str],
+    shares: Sequence[Fraction] = (MEDIAN, P95),
+    *,
+    equal: bool | None = None,
+) -> Quantiles:
+    """For each group and column of `values`: its quantiles at `shares`; None where no row has a value.
+
+    `equal`: what `equally_weighted` says, if that was asked before.
+    """
+    if equally_weighted(cursor, rows) if equal is None else equal:
+        return _unweighted(cursor, rows, values, shares)
+    found: Quantiles = {}
+    for value in values:
+        for group, quantile in _weighted(cursor, rows, value, shares).items():
+            found.setdefault(group, {})[value] = quantile
+    return found
+
+
+def equally_weighted(cursor: duckdb.DuckDBPyConnection, rows: Rows) -> bool:
+    """Whether all rows weigh the same, as without sampling; so do none."""
+    [(equal,)] = cursor.execute(f"SELECT min(weight) = max(weight) FROM ({rows.sql})", rows.parameters).fetchall()
+    return equal is not False
+
+
+def _unweighted(cursor: duckdb.DuckDBPyConnection, rows: Rows, values: Sequence[str], shares: Sequence[Fraction]) -> Quantiles:
+    decimals = ", ".join(str(float(share)) for share in shares)
+    found = rows.aggregate(cursor, *(f"quantile_disc({value}, [{decimals}])" for value in values))
+    nothing = (None,) * len(shares)
+    return {
+        group: {value: nothing if each is None else tuple(each) for value, each in zip(values, lists, strict=True)}
+        for group, lists in found.items()
+    }
+
+
+def _weighted(
+    cursor: duckdb.DuckDBPyConnection, rows: Rows, value: str, shares: Sequence[Fraction]
+) -> dict[Group, tuple[float | None, ...]]:
+    partition = f"PARTITION BY {', '.join(rows.aliases)}" if rows.aliases else ""
+    groups = "".join(f"{alias}, " for alias in rows.aliases)
+    reached = ", ".join(f"min({value}) FILTER (so_far * {share.denominator} >= all_weight * {share.numerator})" for share in shares)
+    found = cursor.execute(
+        f"""
+        WITH held AS (
+            SELECT {groups}{value}, sum(CAST(weight * {ONE}::DOUBLE AS HUGEINT)) AS held FROM ({rows.sql})
+            WHERE {value} IS NOT NULL {rows.group_by(value)}
+        ), ranked AS (
+            SELECT {groups}{value},
+                   sum(held) OVER ({partition} ORDER BY {value}) AS so_far,
+                   sum(held) OVER ({partition}) AS all_weight
+            FROM held
+        )
+        SELECT {groups}{reached} FROM ranked GROUP BY GROUPING SETS (({", ".join(rows.aliases)}))
+        """,
+        rows.parameters,
+    ).fetchall()
+    return {row[: len(rows.aliases)]: row[len(rows.aliases) :] for row in found}

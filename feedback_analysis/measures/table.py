@@ -1,0 +1,311 @@
+"""The one table of feedback, each message in it once.
+
+A message is `(session_id, seq)`. Of several copies the one that was received first stays, whichever is read first: so the table,
+and every number from it, is the same for one file or many, in any order, live or recorded.
+"""
+
+import secrets
+import tempfile
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from feedback_analysis.geo.atlas import Atlas
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.elsewhere import begin_search, end_search, give_up, merge, narrow_search, remember, search
+from feedback_analysis.measures.intake import SCHEMA, Added, take_in
+from feedback_analysis.measures.patience import watched
+from feedback_analysis.quality.catalogue import Models, catalogue
+from feedback_analysis.quality.model import macros
+from feedback_analysis.quality.mos import MosModel
+from feedback_analysis.reading.log_files import UnreadLog
+from feedback_analysis.reading.verified_log import VerifiedLog
+from feedback_wire.frames import Damage
+from serving.memory import is_no_memory
+
+_SWITCHED_OFF = ("autoinstall_known_extensions", "autoload_known_extensions", "preserve_insertion_order")
+
+# A record takes about 400 bytes as it comes in and 65 compressed, which costs as long as reading half of it. A million records are
+# 400 MB: few machines miss that, and what is smaller need not wait.
+COMPRESSED_EVERY = 1_000_000
+
+# Enough to see what is wrong; a file that is damaged all over need not fill the memory as well.
+REMEMBERED_DAMAGES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedLog:
+    """A place in a file that could not be read."""
+
+    source: Path
+    damage: Damage
+
+    def __str__(self) -> str:
+        return f"{self.source}, byte {self.damage.offset}: {self.damage.reason} ({self.damage.size} bytes)"
+
+
+def _spills() -> str:
+    """Where DuckDB puts what does not fit into memory; empty (nowhere) if there is no folder for temporary files.
+
+    Its own choice is the working directory, which may be read-only.
+    """
+    try:
+        return str(Path(tempfile.gettempdir()) / f"swarmscope-{secrets.token_hex(8)}")
+    except FileNotFoundError:
+        return ""
+
+
+class FeedbackTable:
+    """An in-memory DuckDB table `feedback`: the record's fields, `extra`, where the peer is, and the MOS of each message.
+
+    One thread at a time adds or forgets; any number of threads read, each with its own cursor, and see whole additions only.
+    What a record does not carry is NULL, except `channel`, `isp`, `app` and `platform`: "unknown".
+    """
+
+    compressed_every = COMPRESSED_EVERY
+    _rows = "feedback"
+    _whole = True
+
+    def __init__(self, locator: Locator, mos: MosModel, *, models: Models | None = None) -> None:
+        self.mos = mos
+        self.models: Models = {**(models or catalogue()), "mos": mos}
+        self.locator = locator
+        self._edition = locator.edition
+        # What DuckDB needs is compiled in; nothing is ever fetched. Order means nothing here and costs memory.
+        config: dict[str, str | bool | int | float | list[str]] = dict.fromkeys(_SWITCHED_OFF, False)
+        self._root = duckdb.connect(config=config | {"temp_directory": _spills()})
+        self._root.execute("ATTACH ':memory:' AS store (COMPRESS)")
+        self._writer = self.cursor()
+        self._writer.execute(self._schema())
+        for model in self.models.values():
+            self._writer.execute(macros(model))
+        self._writing = threading.RLock()
+        self._version = 0
+        self._unreadable = 0
+        self._unreadable_for: Counter[str] = Counter()
+        self._given_up = 0
+        self._uncompressed = 0
+        self._damages: deque[DamagedLog] = deque(maxlen=REMEMBERED_DAMAGES)
+        self._unread: tuple[UnreadLog, ...] = ()
+
+    @property
+    def atlas(self) -> Atlas:
+        """What areas and districts of the table are."""
+        return self.locator.atlas
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of the table: the same version gives the same answers."""
+        return self._version
+
+    @property
+    def unreadable(self) -> int:
+        """Records that are known to exist and could not be read, since the table began."""
+        return self._unreadable
+
+    @property
+    def unreadable_for(self) -> Counter[str]:
+        """How many of them by reason: the required field that has no value, or `reading.rows.NO_OBJECT`.
+
+        Records within damage have no reason here, so the sum may be less than `unreadable`.
+        """
+        return Counter(self._unreadable_for)
+
+    @property
+    def given_up(self) -> int:
+        """Intervals of forgotten messages that are not remembered any more, since the table began: copies of those count anew."""
+        return self._given_up
+
+    @property
+    def damages(self) -> tuple[DamagedLog, ...]:
+        """The places that could not be read, oldest first, at most the last thousand."""
+        return tuple(self._damages)
+
+    @property
+    def unread(self) -> tuple[UnreadLog, ...]:
+        """The files and folders that were to be read and could not be opened, so that the records in them are not known."""
+        return self._unread
+
+    def pass_over(self, unread: Iterable[UnreadLog]) -> None:
+        """Remember files that are missing from the table."""
+        with self._writing:
+            self._unread = tuple(dict.fromkeys((*self._unread, *unread)))  # a log may be read twice
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of the caller's own, for one thread, to be closed by it."""
+        cursor = self._root.cursor()
+        cursor.execute("USE store")
+        return cursor
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor on which all queries see the table in the same state."""
+        with closing(self.cursor()) as cursor, _transaction(cursor), watched(cursor):
+            yield cursor
+
+    def add(self, log: VerifiedLog, *, shown_ms: int | None = None) -> Added:
+        """Take in the records of `log`; `shown_ms`: from when views can show them (none for recorded logs: no display delay)."""
+        return self.add_all([log], shown_ms=shown_ms)
+
+    def add_all(self, logs: Sequence[VerifiedLog], *, shown_ms: int | None = None) -> Added:
+        """Take in several logs of one form at once, which keeps every core busy."""
+        with self._writing:
+            added = self._take_in(logs, shown_ms)
+            self._unreadable += added.unreadable
+            self._unreadable_for += added.reasons
+            self._damages.extend(DamagedLog(log.source, damage) for log in logs for damage in log.damages)
+            self._version += 1
+            self._compress(added.records)
+            return added
+
+    def forget_before(self, received_ms: int) -> int:
+        """Drop what was received earlier; how many messages that were. Their identities are remembered, so copies stay copies."""
+        try:
+            return self._forget_before(received_ms, remember=True)
+        except duckdb.OutOfMemoryException:
+            return self._forget_before(received_ms, remember=False)
+
+    def _forget_before(self, received_ms: int, *, remember: bool) -> int:
+        with self.changing() as db:
+            parameters = {"before": received_ms}
+            if remember:
+                merge(db, f"SELECT session_id, seq, received_ms FROM feedback WHERE received_ms < {int(received_ms)}")
+            gone = db.execute("DELETE FROM feedback WHERE received_ms < $before", parameters).fetchall()[0][0]
+            db.execute("DELETE FROM duplicate WHERE received_ms < $before", parameters)
+            db.execute("DELETE FROM place WHERE ip NOT IN (SELECT ip FROM feedback)")
+            given_up = give_up(db) if remember else gone
+        self._given_up += given_up
+        return int(gone)
+
+    def remember(self, logs: Sequence[VerifiedLog]) -> None:
+        """Know the messages in `logs` (one form) without holding them. What the engine cannot read is passed over, and named."""
+        try:
+            with self.changing() as db:
+                remember(db, self._rows, logs)
+                given_up = give_up(db)
+        except duckdb.Error as error:
+            _refuse_no_memory(error)
+            reason = f"whole, yet not readable: {str(error).splitlines()[0]}"
+            self._damages.extend(DamagedLog(log.source, Damage(0, log.end, reason)) for log in logs)
+            return
+        self._given_up += given_up
+
+    def begin_search(self) -> None:
+        """From here on `search` looks for messages of the sessions in the table."""
+        with self.changing() as db:
+            begin_search(db, self._rows)
+
+    def search(self, logs: Sequence[VerifiedLog], *, before: bool) -> None:
+        """Look in `logs` (one form) for messages that were received before, or behind, what the table is for.
+
+        Copies of messages in the table are taken in, of the others only the identity.
+        """
+        with self._writing:
+            self._search(logs, before=before and self._whole)
+            self._damages.extend(DamagedLog(log.source, damage) for log in logs for damage in log.damages)
+            self._version += 1
+
+    def narrow_search(self) -> bool:
+        """Go on with those sessions only in which numbers are missing; whether there are any."""
+        with self.changing() as db:
+            return narrow_search(db, self._rows)
+
+    def end_search(self) -> None:
+        """What was found is known from now on."""
+        with self.changing() as db:
+            end_search(db, self._rows)
+
+    def rest(self) -> None:
+        """For when no more comes: all of it compressed, which is quicker to ask as well, and one core for each question, since a
+        page asks a dozen at once and sharing each out among the cores costs a fifth more."""
+        self._compress_now()
+        self._writer.execute("SET threads = 1")
+
+    def close(self) -> None:
+        self._writer.close()
+        self._root.close()
+
+    @contextmanager
+    def changing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The one connection that writes, in a transaction of its own; every change makes a new version."""
+        with self._writing, _transaction(self._writer) as db:
+            yield db
+        self._version += 1
+
+    def _schema(self) -> str:
+        return SCHEMA
+
+    def _intake(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None, only: str = "") -> Added:
+        return take_in(db, logs, self.locator, self.mos, shown_ms, only=only)
+
+    def _compress(self, added: int) -> None:
+        self._uncompressed += added
+        if self._uncompressed >= self.compressed_every:
+            self._compress_now()
+
+    def _compress_now(self) -> None:
+        try:
+            self._writer.execute("CHECKPOINT store")
+        except duckdb.TransactionException:
+            return  # readers may stand in the way; a later addition tries again
+        self._uncompressed = 0
+
+    def _take_in(self, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
+        try:
+            self._forget_places()
+            with _transaction(self._writer) as db:
+                return self._intake(db, logs, shown_ms)
+        except duckdb.Error as error:
+            _refuse_no_memory(error)
+            if len(logs) == 1:
+                return self._refuse(logs[0], error)
+        # One of them is beyond DuckDB although its checksums are right; alone, it cannot take the others with it.
+        each = [self._take_in([log], shown_ms) for log in logs]
+        return sum(each[1:], each[0])
+
+    def _search(self, logs: Sequence[VerifiedLog], *, before: bool) -> None:
+        try:
+            with _transaction(self._writer) as db:
+                if search(db, self._rows, logs, before=before):
+                    self._intake(db, logs, None, only="wanted")
+        except duckdb.Error as error:
+            _refuse_no_memory(error)
+            if len(logs) == 1:
+                self._refuse(logs[0], error)
+                return
+            for log in logs:
+                self._search([log], before=before)
+
+    def _forget_places(self) -> None:
+        """Have addresses placed by a database that was read anew; records that are here keep their places."""
+        edition = self.locator.edition
+        if edition != self._edition:
+            self._writer.execute("DELETE FROM place")
+            self._edition = edition
+
+    def _refuse(self, log: VerifiedLog, error: duckdb.Error) -> Added:
+        reason = f"whole, yet not readable: {str(error).splitlines()[0]}"
+        self._damages.append(DamagedLog(log.source, Damage(0, log.end, reason)))
+        return Added(records=0, duplicates=0, unreadable=(log.records or 0) + log.lost)
+
+
+def _refuse_no_memory(error: duckdb.Error) -> None:
+    """MemoryError if the system gives no memory, which is no fault of the log that is read."""
+    if is_no_memory(error):
+        raise MemoryError from error
+
+
+@contextmanager
+def _transaction(db: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    db.execute("BEGIN TRANSACTION")
+    try:
+        yield db
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")

@@ -1,0 +1,140 @@
+"""How DuckDB is told to read verified logs: one SELECT with the same columns and the same cleaning, whatever the form.
+
+A value of the wrong type or beyond its bounds is no value. A row in which a required field has no value is unreadable; it stays in,
+for the caller to count.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from feedback_analysis.reading.verified_log import VerifiedLog
+from feedback_wire.log_name import Form
+from feedback_wire.message import FIELDS, Field
+from feedback_wire.record import RECORD_FIELDS
+
+ROW_FIELDS = (*RECORD_FIELDS, *FIELDS)
+SQL_TYPES = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE"}
+
+ALL = (*(field.name for field in ROW_FIELDS), "extra")
+
+# One in a million is the thinnest sampling that makes sense; the bound keeps exact sums of weighted values within 128 bits.
+LARGEST_WEIGHT = 10**6
+_MOST = {"weight": LARGEST_WEIGHT}
+
+_REQUIRED = [field.name for field in ROW_FIELDS if field.required]
+
+READABLE = " AND ".join(f"{name} IS NOT NULL" for name in _REQUIRED)
+"""SQL: whether a row is a whole record."""
+
+NO_OBJECT = "the line is no JSON object"
+"""The reason for a row without a single required field."""
+
+_WHY_UNREADABLE = f"""
+    CASE WHEN coalesce({", ".join(f"{name}::VARCHAR" for name in _REQUIRED)}) IS NULL THEN '{NO_OBJECT}'
+    {" ".join(f"WHEN {name} IS NULL THEN '{name}'" for name in _REQUIRED)} END
+"""
+
+
+def reasons_in_words(counts: Mapping[str, int]) -> str:
+    """The reasons of `unreadable_sql` as the end of a sentence, the most frequent first; empty if there are none."""
+    ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    each = [f"{reason if reason == NO_OBJECT else f'{reason} is missing or invalid'} ({count})" for reason, count in ordered]
+    return f": {'; '.join(each)}" if each else ""
+
+
+def unreadable_sql(rows: str) -> str:
+    """A SELECT of (reason, count) of the unreadable ones among `rows`, a table or a subquery in parentheses.
+
+    The reason is the first required field without a value of its type and within its bounds, or `NO_OBJECT`.
+    """
+    return f"SELECT {_WHY_UNREADABLE} AS reason, count(*) FROM {rows} WHERE NOT ({READABLE}) GROUP BY reason"
+
+
+def rows_sql(logs: Sequence[VerifiedLog], columns: Collection[str] = ALL) -> tuple[str, dict[str, object]]:
+    """A SELECT of `columns` of `logs`, all of one form, and of what `READABLE` looks at; and its parameters.
+
+    An engine spends most of its time on the values of JSON lines, so it is told only of the columns that somebody wants.
+    """
+    first = logs[0]
+    wanted = [field for field in ROW_FIELDS if field.required or field.name in columns]
+    chosen = [f"{_clean(field) if field.name in first.columns else _nothing(field)} AS {field.name}" for field in wanted]
+    return _select(chosen, logs, columns), _paths(logs)
+
+
+def readable_rows_sql(logs: Sequence[VerifiedLog], columns: Collection[str] = ALL) -> tuple[str, dict[str, object]]:
+    """A SELECT of `columns` of the readable rows of `logs`, all of one form; and its parameters.
+
+    The same as `rows_sql` where `READABLE`, at less cost: an engine does not see by itself that a value which is one needs no CASE.
+    """
+    first = logs[0]
+    required = [field for field in ROW_FIELDS if field.required]
+    readable = " AND ".join(_is_one(field) if field.name in first.columns else "false" for field in required)
+    cleaned = {field: _value(field) if field.required else _clean(field) for field in ROW_FIELDS if field.name in columns}
+    chosen = [f"{sql if field.name in first.columns else _nothing(field)} AS {field.name}" for field, sql in cleaned.items()]
+    return f"{_select(chosen, logs, columns)} WHERE {readable}", _paths(logs)
+
+
+def _select(chosen: Sequence[str], logs: Sequence[VerifiedLog], columns: Collection[str]) -> str:
+    first = logs[0]
+    extra = [f"{_EXTRA if 'extra' in first.columns else 'NULL::JSON'} AS extra"] if "extra" in columns else []
+    names = [field.name for field in ROW_FIELDS if field.required or field.name in columns] + ["extra"] * len(extra)
+    return f"SELECT {', '.join([*chosen, *extra])} FROM {_scan(first, names)}"
+
+
+def _paths(logs: Sequence[VerifiedLog]) -> dict[str, object]:
+    return {"paths": [str(log.path) for log in logs]}
+
+
+_EXTRA = "CASE WHEN json_valid(extra) AND json_type(extra) = 'OBJECT' THEN extra::JSON END"
+
+
+def _scan(log: VerifiedLog, names: Sequence[str]) -> str:
+    if log.form is Form.PARQUET:
+        return "read_parquet($paths)"
+    if log.form is Form.CSV:
+        return (
+            f"read_csv($paths, columns = {_types(log.columns)}, header = true, auto_detect = false, delim = ',', quote = '\"', "
+            "escape = '\"', nullstr = '', allow_quoted_nulls = false, ignore_errors = true, compression = 'zstd')"
+        )
+    compression = "none" if log.form is None else "zstd"
+    return (
+        f"read_json($paths, format = 'newline_delimited', columns = {_types(names)}, ignore_errors = true, "
+        f"compression = '{compression}')"
+    )
+
+
+def _types(names: Sequence[str]) -> str:
+    kinds = {field.name: SQL_TYPES[field.kind] for field in ROW_FIELDS}
+    return "{" + ", ".join(f"{_quoted(name)}: '{kinds.get(name, 'VARCHAR')}'" for name in names) + "}"
+
+
+def _quoted(name: str) -> str:
+    return "'" + name.replace("'", "''") + "'"
+
+
+def _clean(field: Field) -> str:
+    """SQL: the field's value where it is one."""
+    return f"CASE WHEN {_is_one(field)} THEN {_value(field)} END"
+
+
+def _value(field: Field) -> str:
+    if field.choices:
+        return field.name
+    return f"{field.name}::VARCHAR" if field.kind is str else f"TRY_CAST({field.name} AS {SQL_TYPES[field.kind]})"
+
+
+def _is_one(field: Field) -> str:
+    """SQL: whether there is a value, of the field's type and within its bounds."""
+    value = _value(field)
+    if field.choices:
+        return f"{value} IN ({', '.join(_quoted(choice) for choice in field.choices)})"
+    if field.kind is str:
+        # Empty text says nothing, except for the servers' own fields: `ip` is empty where the address was dropped.
+        return f"{value} IS NOT NULL" if field in RECORD_FIELDS else f"{value} <> ''"
+    most = field.most or _MOST.get(field.name)
+    bounds = [f"{value} >= {field.least}"] + ([f"{value} <= {most}"] if most else [])
+    # An engine believes what a Parquet file says of its least and its largest value, and those pass NaN by.
+    return " AND ".join([*bounds, f"isfinite({value})"] if field.kind is float else bounds)
+
+
+def _nothing(field: Field) -> str:
+    return f"NULL::{SQL_TYPES[field.kind]}"

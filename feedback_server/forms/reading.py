@@ -1,0 +1,131 @@
+"""Any log, in any form, read back as JSON lines; what is damaged or missing is named, and reading goes on behind it.
+
+For people and their scripts (`swarmscope logs`). A log is read as a whole into memory: --max-log-bytes bounds it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from feedback_server.forms.bare_lines import BARE, bare_pieces
+from feedback_server.forms.framed import Inflated, inflated_frames, line_frames
+from feedback_wire.frames import HEADER_BYTES, Damage, Frame, Kind, walk
+from feedback_wire.log_name import Form
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """`count` records as whole JSON lines; `first` is the number of the first one in its log."""
+
+    first: int
+    count: int
+    lines: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Records that the log once had and that no frame holds any more."""
+
+    first: int
+    count: int
+
+
+Part = Records | Damage | Lost
+
+Readable = Form | Literal["jsonl"]
+"""A form of logs, or `BARE`."""
+
+
+def form_of(path: Path) -> Readable | None:
+    """The form that the file's name says, or None: it is no log."""
+    return next((form for form in (*Form, BARE) if path.name.endswith(f".{form}")), None)
+
+
+def read_log(path: Path, form: Readable) -> Iterator[Part]:
+    """All records of a log in order, and all that is wrong with it. OSError if the file cannot be read."""
+    match form:
+        case Form.PARQUET:
+            yield from _parquet_parts(path)
+        case Form.CSV:
+            yield from _with_losses(_csv_frames(path.read_bytes()), sealed=path)
+        case Form.JSONL:
+            yield from _with_losses(line_frames(path.read_bytes()), sealed=path)
+        case Form.JOURNAL:
+            yield from _with_losses(line_frames(path.read_bytes()), sealed=None)
+        case "jsonl":
+            yield from _bare_parts(path)
+
+
+def sealed_count(file: BinaryIO | FileIO, form: Form) -> int:
+    """How many records the sealed log in `file` has, by its end; ValueError if it is incomplete."""
+    if form is Form.PARQUET:
+        from feedback_server.forms.parquet_log import record_count
+
+        return record_count(file)
+    size = file.seek(0, 2)
+    file.seek(max(0, size - HEADER_BYTES))
+    match list(walk(file.read())):
+        case [Frame(header=header)] if header.kind is Kind.FOOTER:
+            return header.first_record
+    raise ValueError("the footer is missing")
+
+
+def _with_losses(frames: Iterator[Inflated | Damage], *, sealed: Path | None) -> Iterator[Part]:
+    """The frames as parts of a log, with the gaps between their record numbers; a `sealed` log must end with a footer."""
+    expected, ended = 0, False
+    for found in frames:
+        if isinstance(found, Damage):
+            yield found
+            continue
+        header = found.header
+        if header.first_record > expected:
+            yield Lost(expected, header.first_record - expected)
+        expected = header.first_record + header.records
+        if header.kind is Kind.FOOTER:
+            ended = True
+        else:
+            yield Records(header.first_record, header.records, found.text)
+    if sealed and not ended:
+        yield Damage(sealed.stat().st_size, 0, "the footer is missing: the log is incomplete", torn=True)
+
+
+def _csv_frames(data: bytes) -> Iterator[Inflated | Damage]:
+    """The frames of a CSV log, their text turned back into JSON lines."""
+    from feedback_server.forms.csv_log import from_csv
+
+    for found in inflated_frames(data):
+        if isinstance(found, Damage) or found.header.kind is Kind.FOOTER:
+            yield found
+            continue
+        try:
+            lines = from_csv(found.text, found.header.number == 0)
+            if lines.count(b"\n") != found.header.records:
+                raise ValueError(f"the frame has not the {found.header.records} rows that its header says")
+            yield Inflated(found.header, found.offset, found.size, lines)
+        except ValueError as error:
+            yield Damage(found.offset, found.size, str(error))
+
+
+def _bare_parts(path: Path) -> Iterator[Part]:
+    first = 0
+    for found in bare_pieces(path):
+        if isinstance(found, Damage):
+            yield found
+        else:
+            count, lines = found
+            yield Records(first, count, lines)
+            first += count
+
+
+def _parquet_parts(path: Path) -> Iterator[Part]:
+    from feedback_server.forms.parquet_log import row_groups
+
+    with path.open("rb") as file:
+        for found in row_groups(file):
+            if isinstance(found, Damage):
+                yield found
+            else:
+                first, lines = found
+                yield Records(first, lines.count(b"\n"), lines)

@@ -1,0 +1,66 @@
+"""A small audience over some hours: zapping, sampled, sometimes silent, in several places, with copies among the records."""
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from feedback_wire.log_name import Form
+from tests.feedback_analysis.measures.samples import BEGIN_MS, Record, record, write_log
+
+IPS = ("", "1.36.0.1", "14.0.128.1", "8.8.8.8", "10.0.0.1", "112.118.0.1", "203.186.0.1")
+HOUR_MS = 3_600_000
+FIRST_HOUR_MS = BEGIN_MS // HOUR_MS * HOUR_MS
+
+
+def audience(*, peers: int = 40, hours: float = 5, seed: int = 1, days: Sequence[int] = (0,)) -> list[Record]:
+    """Records by time; each of `days` after the first the same peers may come back."""
+    dice = random.Random(seed)
+    said: list[Record] = []
+    for number in range(peers):
+        known = _host(dice, number)
+        for view in range(dice.choice([1, 1, 2, 3])):
+            begins = FIRST_HOUR_MS + dice.choice(days) * 24 * HOUR_MS + dice.randrange(round(hours * HOUR_MS))
+            said += _view(dice, known, f"s{number}-{view}", begins)
+    for each in dice.sample(said, len(said) // 20):  # sent again, by another coordinator, and received up to 90 s later
+        said.append(each | {"received_ms": each["received_ms"] + dice.randrange(90_000), "via": "c2"})
+    return sorted(said, key=lambda each: each["received_ms"])
+
+
+def _host(dice: random.Random, number: int) -> dict[str, Any]:
+    return {
+        "peer_id": f"p{number}",
+        "ip": dice.choice(IPS),
+        "weight": dice.choice([1, 1, 2.5]),
+        "isp": dice.choice([None, "PCCW", "HKBN"]),
+        "app": dice.choice([None, "player 1"]),
+        "platform": dice.choice(["android", "web"]),
+    }
+
+
+def _view(dice: random.Random, known: dict[str, Any], session: str, begins_ms: int) -> list[Record]:
+    said, channel = [], dice.choice(["a", "b", '頻道 "1"'])
+    for seq in range(dice.choice([1, 3, 40, 200])):
+        if dice.random() < 0.1:
+            continue  # lost
+        if dice.random() < 0.05:
+            channel = dice.choice(["a", "b", None])
+        at = begins_ms + seq * 30_000 + dice.randrange(500)
+        rates = {name: round(dice.uniform(0, 3000), 3) for name in ("upload_kbps", "download_kbps", "playback_kbps")}
+        says = known | rates | {"continuity": round(dice.random(), 4), "p2p_ratio": round(dice.random(), 3)}
+        says |= {"session_id": session, "seq": seq, "received_ms": at, "uptime_ms": seq * 30_000, "channel": channel}
+        says |= {"buffer_ms": dice.randrange(20_000), "partners": dice.randrange(30), "stall_count": seq // 9}
+        says |= {"startup_ms": dice.choice([None, 800, 1200 + seq])}
+        for name in dice.sample(["upload_kbps", "continuity", "uptime_ms", "buffer_ms"], dice.choice([0, 0, 1])):
+            del says[name]
+        said.append(record(**says))
+    return said
+
+
+def write_minutes(folder: Path, said: Sequence[Record], *, form: Form = Form.JSONL, minutes: int = 10) -> list[Path]:
+    """Logs of `minutes` each, as a feedback server would have written them, by time."""
+    logs: defaultdict[int, list[Record]] = defaultdict(list)
+    for each in said:
+        logs[each["received_ms"] // (minutes * 60_000)].append(each)
+    return [write_log(folder, records, form, begin_s=period * minutes * 60) for period, records in sorted(logs.items())]

@@ -1,0 +1,256 @@
+"""What the history says of whole hours is what the measures say of the messages themselves, to the last digit."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from feedback_analysis.history import daily as history_daily
+from feedback_analysis.history.catch_up import catch_up
+from feedback_analysis.history.cut import MEASURES_KEPT
+from feedback_analysis.history.histogram import histogram
+from feedback_analysis.history.periods import periods
+from feedback_analysis.history.regions import by_region
+from feedback_analysis.history.store import HistoryStore, extent
+from feedback_analysis.history.summary import session_means, summarize
+from feedback_analysis.history.timeline import minutes, timeline
+from feedback_analysis.measures import histogram as messages_histogram
+from feedback_analysis.measures import regions as messages_regions
+from feedback_analysis.measures import summary as messages_summary
+from feedback_analysis.measures import timeline as messages_timeline
+from feedback_analysis.measures.extent import extent as messages_extent
+from feedback_analysis.measures.open import open_logs
+from feedback_analysis.measures.registry import COUNTS, MEASURES, Kind
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.table import FeedbackTable
+from tests.feedback_analysis.history.audience import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
+from tests.feedback_analysis.history.conftest import BASIS
+from tests.feedback_analysis.measures.samples import record, write_log
+
+RATES = messages_summary.RATES
+WHERES = [
+    {},
+    {"channel": "a"},
+    {"isp": "PCCW", "platform": "web"},
+    {"peer_id": "p3"},
+    {"session_id": "s4-0"},
+    {"channel": "nobody's"},
+]
+SPANS = [None, Span(FIRST_HOUR_MS + HOUR_MS, FIRST_HOUR_MS + 3 * HOUR_MS), Span(FIRST_HOUR_MS - HOUR_MS, FIRST_HOUR_MS)]
+
+KEPT = {name: each for name, each in MEASURES.items() if each.kind in COUNTS or name in MEASURES_KEPT}
+
+Both = tuple[HistoryStore, FeedbackTable]
+
+
+@pytest.fixture(scope="module")
+def both(locator, tmp_path_factory) -> Iterator[Both]:
+    """The history and the table of the same logs: three days, an audience of forty, copies among them."""
+    folder = tmp_path_factory.mktemp("logs")
+    logs = write_minutes(folder, audience(days=(0, 1, 2)), minutes=30)
+    with HistoryStore(tmp_path_factory.mktemp("history"), BASIS) as store:
+        # Some hours are folded and settled, some are not, and one was until more came.
+        catch_up(store, logs[: len(logs) // 2 + 1], locator)
+        store.fold(at_least=1)
+        catch_up(store, [folder], locator)
+        with closing(open_logs([folder], locator=locator, mos=BASIS.mos)) as table:
+            yield store, table
+
+
+def without_quantiles(summary):
+    for each in (summary, *summary["groups"]):
+        for rate in RATES:
+            each[rate] |= {"p50": None, "p95": None}
+    return summary
+
+
+@pytest.mark.parametrize("span", SPANS)
+@pytest.mark.parametrize("where", WHERES)
+def test_a_summary_is_that_of_the_messages_but_for_the_quantiles_of_rates(both, where, span):
+    store, table = both
+    wanted = without_quantiles(messages_summary.summarize(table, span=span, where=where))
+    assert summarize(store, span=span, where=where) == wanted
+
+
+@pytest.mark.parametrize("top", [1, 1_000])
+@pytest.mark.parametrize("by", [("channel",), ("isp", "platform"), ("area",), ("district",), ("country",), ("app",)])
+def test_groups_are_those_of_the_messages(both, by, top):
+    store, table = both
+    wanted = without_quantiles(messages_summary.summarize(table, span=SPANS[1], by=by, top=top))
+    assert len(wanted["groups"]) > 1
+    assert (wanted["groups_left_out"] > 0) == (top == 1)
+    assert summarize(store, span=SPANS[1], by=by, top=top) == wanted
+
+
+def test_the_extent_is_that_of_the_messages(both):
+    store, table = both
+    assert extent(store) == messages_extent(table)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, each in KEPT.items() if "region" in each.views and each.kind is not Kind.CONCURRENT]
+)
+@pytest.mark.parametrize("region", ["area", "district"])
+def test_regions_are_those_of_the_messages(both, name, region):
+    store, table = both
+    wanted = messages_regions.by_region(table, region=region, measure=name, span=SPANS[1], where={"platform": "web"})
+    assert len(wanted) > 1
+    assert by_region(store, region=region, measure=name, span=SPANS[1], where={"platform": "web"}) == wanted
+
+
+@pytest.mark.parametrize("name", [name for name, each in KEPT.items() if "histogram" in each.views])
+def test_histograms_are_those_of_the_messages(both, name):
+    store, table = both
+    wanted = messages_histogram.histogram(table, measure=name, span=SPANS[1])
+    assert wanted.peers > 5
+    assert histogram(store, measure=name, span=SPANS[1]) == wanted
+
+
+@pytest.mark.parametrize("where", WHERES[:3])
+def test_hours_are_those_of_the_messages(both, where):
+    store, table = both
+    span = Span(FIRST_HOUR_MS - HOUR_MS, FIRST_HOUR_MS + 30 * HOUR_MS)
+    wanted = messages_timeline.timeline(table, measures=tuple(KEPT), span=span, step_s=3600, period_s=30, where=where)
+    assert timeline(store, measures=tuple(KEPT), span=span, where=where) == wanted
+
+
+@pytest.mark.parametrize("where", [{}, {"channel": "a"}, {"district": "Sha Tin"}, {"app": "player 1"}])
+def test_minutes_are_those_of_the_messages_with_up_to_one_filter(both, where):
+    store, table = both
+    names = [name for name in KEPT if name != "startup_ms"]
+    wanted = messages_timeline.timeline(table, measures=names, span=SPANS[1], step_s=60, period_s=30, where=where)
+    assert minutes(store, measures=names, span=SPANS[1], where=where) == wanted
+
+
+def test_who_was_there_in_a_minute_is_known_under_several_filters(both):
+    store, table = both
+    names, where = ("concurrent_peers", "total_peers", "new_peers", "cumulative_peers"), {"channel": "a", "platform": "web"}
+    wanted = messages_timeline.timeline(table, measures=names, span=SPANS[1], step_s=60, period_s=30, where=where)
+    assert max(wanted.values["concurrent_peers"]) > 0
+    assert minutes(store, measures=names, span=SPANS[1], where=where) == wanted
+
+
+def test_what_is_not_kept_by_the_minute_is_refused_with_what_to_do(both):
+    store, _ = both
+    with pytest.raises(ValueError, match="one value of channel"):
+        minutes(store, measures=["mos"], span=SPANS[1], where={"channel": "a", "isp": "PCCW"})
+    with pytest.raises(ValueError, match="choose steps of an hour"):
+        minutes(store, measures=["startup_ms"], span=SPANS[1])
+    with pytest.raises(ValueError, match="too many to draw"):
+        minutes(store, measures=["mos"], span=Span(0, SPANS[1].to_ms))
+
+
+@pytest.mark.parametrize("name", ["event", "via", "extra.codec"])
+def test_what_was_not_kept_is_no_filter(both, name):
+    store, _ = both
+    with pytest.raises(ValueError, match="not kept in the history"):
+        summarize(store, where={name: "a"})
+    with pytest.raises(ValueError, match="not kept in the history"):
+        summarize(store, by=(name,))
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Hong_Kong"])
+def test_days_are_the_summaries_of_each_day_in_its_time_zone(both, zone):
+    store, table = both
+    rows = history_daily.daily(store, zone=zone)
+    assert [row["period"] for row in rows] == ["2012-08-07", "2012-08-08", "2012-08-09"]
+    assert rows[0]["from"] == datetime(2012, 8, 7, tzinfo=ZoneInfo(zone)).timestamp() * 1000
+    names = ("new_peers", "total_peers", "cumulative_peers")
+    whole = Span(rows[0]["from"], rows[-1]["to"])
+    people = messages_timeline.timeline(table, measures=names, span=whole, step_s=86_400, period_s=30)
+    for at, row in enumerate(rows):
+        wanted = messages_summary.summarize(table, span=Span(row["from"], row["to"]))
+        assert {name: row[name] for name in names} == {name: people.values[name][at] for name in names}
+        for name in ("messages", "sessions", "online_s_per_view", "online_s_per_peer", "contribution_ratio"):
+            assert row[name] == wanted[name]
+        for name in (*RATES, "startup_ms"):
+            assert row[name] == wanted[name]["mean"]
+
+
+def test_the_peak_of_a_day_is_that_of_its_minutes(both):
+    store, table = both
+    [day] = history_daily.daily(store, span=Span(FIRST_HOUR_MS, FIRST_HOUR_MS + 1), where={"platform": "web"})
+    span = Span(day["from"], day["to"])
+    wanted = messages_timeline.timeline(
+        table, measures=["concurrent_peers"], span=span, step_s=60, period_s=30, where={"platform": "web"}
+    )
+    assert day["peak_concurrent_peers"] == max(wanted.values["concurrent_peers"]) > 0
+
+
+def test_a_peer_counts_on_each_day_by_its_weight_of_that_day(locator, tmp_path):
+    day_ms = 24 * HOUR_MS
+    weights = {0: 1, 1: 2.5, 2: 1.5}
+    for day, weight in weights.items():
+        said = [record(received_ms=FIRST_HOUR_MS + day * day_ms, session_id=f"s{day}", weight=weight, isp="PCCW")]
+        write_log(tmp_path / "logs", said, begin_s=FIRST_HOUR_MS // 1000 + day * day_ms // 1000)
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        catch_up(store, [tmp_path / "logs"], locator)
+        assert [row["total_peers"] for row in history_daily.daily(store)] == [1, 2.5, 1.5]
+        assert [row["new_peers"] for row in history_daily.daily(store)] == [2.5, 0, 0]
+        assert [row.peers for row in history_daily.coverage(store, unit="day")] == [{"PCCW": each} for each in (1, 2.5, 1.5, 2.5)]
+
+
+def test_more_periods_than_a_number_has_bits_are_counted_all_the_same(both):
+    store, _ = both
+    long = Span(FIRST_HOUR_MS - 24 * HOUR_MS, FIRST_HOUR_MS + 72 * HOUR_MS)
+    hours, days = history_daily.daily(store, unit="hour", span=long), history_daily.daily(store)
+    assert len(hours) > 64 > len(days)
+    assert sum(row["new_peers"] for row in hours) == sum(row["new_peers"] for row in days)
+    assert max(row["peak_concurrent_peers"] for row in hours) == max(row["peak_concurrent_peers"] for row in days)
+    everybody = history_daily.coverage(store, unit="hour", span=long)[-1]
+    assert everybody == history_daily.coverage(store, unit="day")[-1]
+
+
+def test_isp_coverage_is_the_share_of_peers_of_each_period_and_of_all(both):
+    store, table = both
+    rows = history_daily.coverage(store, unit="month")
+    assert [row.period for row in rows] == ["2012-08", "all"]
+    wanted = {group["by"]["isp"]: group["peers"] for group in messages_summary.summarize(table, by=("isp",))["groups"]}
+    assert rows[0].peers == rows[1].peers == wanted
+    assert sum(rows[0].shares.values()) == pytest.approx(1)
+
+
+def test_isps_beyond_the_largest_are_one_with_its_distinct_peers(both):
+    store, table = both
+    wanted = {group["by"]["isp"]: group["peers"] for group in messages_summary.summarize(table, by=("isp",), top=2)["groups"]}
+    assert len(wanted) == 3
+    assert [row.peers for row in history_daily.coverage(store, unit="month", top=2)] == [wanted, wanted]
+    found = by_region(store, region="isp", measure="total_peers", span=None, top=2)
+    assert {each.region: each.value for each in found} == wanted
+
+
+def test_the_spread_of_a_rate_is_told_over_the_means_of_sessions(both):
+    store, table = both
+    each = [
+        group["mos"]["mean"]
+        for group in (messages_summary.summarize(table, where={"session_id": name}) for name in sessions(table))
+    ]
+    found = session_means(store, measure="mos", where={"channel": "nobody's"})
+    assert found == {"p50": None, "p95": None}
+    found = session_means(store, measure="mos")
+    assert (
+        min(mean for mean in each if mean is not None)
+        <= found["p50"]
+        <= found["p95"]
+        <= max(mean for mean in each if mean is not None)
+    )
+
+
+def sessions(table):
+    with table.reading() as cursor:
+        return [name for (name,) in cursor.execute("SELECT DISTINCT session_id FROM feedback").fetchall()]
+
+
+@pytest.mark.parametrize(("zone", "hours"), [("UTC", [24, 24, 24]), ("Europe/London", [24, 25, 24])])
+def test_a_day_is_as_long_as_its_time_zone_makes_it(zone, hours):
+    begin = datetime(2012, 10, 27, tzinfo=ZoneInfo(zone)).timestamp() * 1000
+    days = periods(Span(round(begin), round(begin) + 72 * HOUR_MS), "day", zone)
+    assert [(end - begin) // HOUR_MS for begin, end in zip(days.begins_ms, days.begins_ms[1:], strict=False)][:3] == hours
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "Mars/Olympus"])
+def test_a_time_zone_that_cannot_be_had_is_refused(zone):
+    with pytest.raises(ValueError, match="zone"):
+        periods(Span(0, 1), "day", zone)

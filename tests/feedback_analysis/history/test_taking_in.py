@@ -1,0 +1,261 @@
+"""Every message is counted once, whatever is copied, late, damaged, killed or restarted."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from feedback_analysis.history import intake, new_names
+from feedback_analysis.history.catch_up import catch_up
+from feedback_analysis.history.store import FILE, Basis, HistoryStore
+from feedback_analysis.history.summary import summarize
+from feedback_analysis.measures import summary as messages_summary
+from feedback_analysis.measures.open import open_logs
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.quality.mos import MosModel
+from feedback_wire.log_name import Form
+from tests.feedback_analysis.history.audience import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
+from tests.feedback_analysis.history.conftest import BASIS
+from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Two hours of logs."""
+    write_minutes(tmp_path / "logs", audience(peers=15, hours=2), minutes=10)
+    return tmp_path / "logs"
+
+
+@pytest.fixture
+def truth(folder, locator):
+    """The measures of the messages in `folder`."""
+    table = open_logs([folder], locator=locator, mos=BASIS.mos)
+    yield history_like(messages_summary.summarize(table, by=("channel",)))
+    table.close()
+
+
+def history_like(summary):
+    for each in (summary, *summary["groups"]):
+        for rate in messages_summary.RATES:
+            each[rate] |= {"p50": None, "p95": None}
+    return summary
+
+
+def of(store):
+    return summarize(store, by=("channel",))
+
+
+def test_a_restart_goes_on_where_the_last_run_ended(folder, truth, locator, tmp_path):
+    late = sorted(folder.iterdir())[4:]
+    (tmp_path / "later").mkdir()
+    for path in late:
+        path.rename(tmp_path / "later" / path.name)
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        assert catch_up(store, [folder], locator).logs == 4
+    for path in late:
+        (tmp_path / "later" / path.name).rename(folder / path.name)
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        assert catch_up(store, [folder], locator).logs == len(late)
+        assert of(store) == truth
+        assert catch_up(store, [folder], locator).logs == 0
+        assert of(store) == truth
+
+
+def test_logs_that_come_in_any_order_merge_to_the_same_numbers(tmp_path, locator):
+    said = [each for each in audience(peers=15, hours=2) if each["via"] == "c1"]  # no copies: each log on its own
+    paths = write_minutes(tmp_path / "logs", said)
+    random.Random(7).shuffle(paths)
+    table = open_logs([tmp_path / "logs"], locator=locator, mos=BASIS.mos)
+    wanted = history_like(messages_summary.summarize(table, by=("channel",)))
+    table.close()
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        for path in paths:
+            catch_up(store, [path], locator)
+        assert of(store) == wanted
+        store.fold(at_least=1)
+        assert of(store) == wanted
+
+
+def test_folding_changes_no_number(folder, truth, locator, tmp_path):
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        catch_up(store, [folder], locator)
+        assert of(store) == truth
+        store.fold(at_least=1)
+        assert of(store) == truth
+
+
+def test_a_copy_of_a_log_under_another_name_is_passed_over(folder, truth, locator, tmp_path):
+    first = min(folder.iterdir())
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        catch_up(store, [folder], locator)
+        shutil.copy(first, tmp_path / "friday.jsonl.zst")
+        assert catch_up(store, [tmp_path / "friday.jsonl.zst"], locator).logs == 0
+        assert of(store) == truth
+
+
+def test_the_same_log_in_another_form_holds_neither_messages_nor_copies(locator, tmp_path):
+    said = [record(session_id=f"s{number}") for number in range(5)]
+    path = write_log(tmp_path / "logs", said, Form.JSONL)
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        catch_up(store, [path], locator)
+        converted = write_log(tmp_path / "converted", said, Form.PARQUET)
+        converted = converted.rename(converted.with_name(path.name.replace("jsonl.zst", "parquet")))
+        taken = catch_up(store, [converted], locator)
+        assert (taken.logs, taken.messages, taken.copies) == (1, 0, 0)
+        assert (of(store)["messages"], of(store)["duplicates"]) == (5, 0)
+
+
+def test_a_copy_that_comes_hours_later_is_known_and_counted(locator, tmp_path):
+    write_log(tmp_path / "logs", [record(seq=number) for number in (0, 63, 64, 2**53 - 1)], begin_s=BEGIN_MS // 1000)
+    late = BEGIN_MS + 30 * HOUR_MS
+    said = [record(seq=64, received_ms=late, via="c2"), record(seq=65, received_ms=late)]
+    write_log(tmp_path / "logs", said, begin_s=late // 1000)
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        catch_up(store, [tmp_path / "logs"], locator)
+        found = summarize(store)
+        assert (found["messages"], found["duplicates"]) == (5, 1)
+        assert summarize(store, span=Span(late, late + 1))["duplicates"] == 1
+        assert summarize(store, span=Span(BEGIN_MS, BEGIN_MS + 1))["duplicates"] == 0
+
+
+def test_a_damaged_log_costs_what_is_damaged_until_it_comes_whole(locator, tmp_path):
+    said = [record(session_id=f"s{number}") for number in range(3000)]
+    path = write_log(tmp_path / "logs", said, Form.JSONL)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + b"?" + whole[len(whole) // 2 + 1 :])
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        catch_up(store, [path], locator)
+        found = summarize(store)
+        assert found["unreadable"] > 0
+        assert found["messages"] + found["unreadable"] == 3000
+        path.write_bytes(whole)
+        os.utime(path, (1, 1))
+        catch_up(store, [path], locator)
+        found = summarize(store)
+        assert (found["messages"], found["unreadable"], found["duplicates"]) == (3000, 0, 0)
+
+
+def test_an_open_journal_waits_until_it_is_sealed(locator, tmp_path):
+    path = write_log(tmp_path / "logs", [record()], Form.JOURNAL)
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        assert catch_up(store, [tmp_path / "logs"], locator).logs == 0
+        sealed = write_log(tmp_path / "sealed", [record()], Form.JSONL)
+        sealed.rename(path.with_name(path.name.replace("journal", "jsonl.zst")))
+        assert catch_up(store, [tmp_path / "logs"], locator).messages == 1
+
+
+def test_what_fails_midway_leaves_nothing_behind(folder, truth, locator, tmp_path, monkeypatch):
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        with monkeypatch.context() as patched:
+            patched.setattr(intake, "_add_minutes", _fail)
+            with pytest.raises(OSError, match="disk"):
+                catch_up(store, [folder], locator)
+        assert summarize(store)["messages"] == 0
+        catch_up(store, [folder], locator)
+        assert of(store) == truth
+
+
+def _fail(_db):
+    raise OSError("the disk is full")
+
+
+# Takes logs in one by one, and stands still in the middle of the transaction of the third.
+_BUILD = """
+import sys, time
+from pathlib import Path
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.history import catch_up, intake
+from feedback_analysis.history.store import Basis, HistoryStore
+from feedback_analysis.quality.mos import MosModel
+
+calls, add_minutes = [], intake._add_minutes
+
+def stand_still(db):
+    add_minutes(db)
+    calls.append(db)
+    if len(calls) == 3:
+        print("midway", flush=True)
+        time.sleep(600)
+
+intake._add_minutes = stand_still
+catch_up.BATCH_FILES = 1
+with Locator() as locator, HistoryStore(Path(sys.argv[2]), Basis(mos=MosModel())) as store:
+    catch_up.catch_up(store, [Path(sys.argv[1])], locator)
+"""
+
+
+@pytest.fixture
+def standing_still(folder, tmp_path):
+    """A process that is in the middle of taking the logs of `folder` in."""
+    build = [sys.executable, "-c", _BUILD, str(folder), str(tmp_path / "history")]
+    with subprocess.Popen(build, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout.readline() == b"midway\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_killed_build_goes_on_from_the_last_whole_batch(folder, truth, locator, tmp_path, standing_still):
+    standing_still.kill()
+    standing_still.wait()
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        assert 0 < summarize(store)["messages"] < truth["messages"]
+        assert catch_up(store, [folder], locator).logs == len(list(folder.iterdir())) - 2
+        assert of(store) == truth
+
+
+def test_two_processes_cannot_share_a_history(tmp_path, standing_still):
+    with pytest.raises(ValueError, match="another process uses the history"):
+        HistoryStore(tmp_path / "history", BASIS)
+
+
+def test_a_history_that_was_built_otherwise_is_refused(tmp_path):
+    HistoryStore(tmp_path, BASIS).close()
+    with pytest.raises(ValueError, match=r"built with mos .*another folder"):
+        HistoryStore(tmp_path, Basis(mos=MosModel(c1=-4)))
+    with pytest.raises(ValueError, match=r"built with period_s 30\.0, not 10\.0"):
+        HistoryStore(tmp_path, Basis(mos=MosModel(), period_s=10))
+
+
+def test_a_file_that_is_no_history_is_refused(tmp_path):
+    (tmp_path / FILE).write_bytes(b"something else" * 1000)
+    with pytest.raises(ValueError, match="cannot be opened"):
+        HistoryStore(tmp_path, BASIS)
+
+
+def test_what_is_forgotten_is_gone_and_the_rest_is_as_it_was(folder, locator, tmp_path):
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        catch_up(store, [folder], locator)
+        span = Span(FIRST_HOUR_MS + HOUR_MS, FIRST_HOUR_MS + 10 * HOUR_MS)
+        before = summarize(store, span=span)
+        assert summarize(store)["messages"] > before["messages"] > 0
+        store.forget_before(span.from_ms)
+        assert summarize(store)["messages"] == before["messages"]
+        assert summarize(store, span=span) == before
+
+
+def test_new_names_beyond_a_days_budget_are_other_and_known_ones_stay(locator, tmp_path, monkeypatch):
+    monkeypatch.setattr(new_names, "NEW_A_DAY", {"channel": 3})
+    logs, begin_s = tmp_path / "logs", BEGIN_MS // 1000
+    audience = [record(session_id=f"a{at}", peer_id=f"a{at}", channel="Olympics") for at in range(9)]
+    made_up = [record(session_id=f"m{at}", channel=f"made up {at}") for at in range(20)]
+    late = [record(session_id=f"n{at}", channel=("known", "late")[at % 2]) for at in range(4)]
+    tomorrow = [record(session_id="d", channel="late", received_ms=BEGIN_MS + 86_400_000)]
+    batches = [
+        ([record(session_id=f"k{at}", channel="known") for at in range(2)], begin_s, 0),
+        (audience + made_up, begin_s + 60, 19),
+        (late, begin_s + 120, 2),
+        (tomorrow, begin_s + 86_400, 0),
+    ]
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        for said, at_s, left_out in batches:
+            write_log(logs, said, begin_s=at_s)
+            assert catch_up(store, [logs], locator).other_names == left_out
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        found = {group["by"]["channel"]: group["messages"] for group in of(store)["groups"]}
+        assert found == {"Olympics": 9, "known": 4, "made up 0": 1, "(other)": 21, "late": 1}

@@ -1,0 +1,170 @@
+"""`swarmscope analyze` as people and scripts use it."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from feedback_analysis.moments import unix_ms
+from feedback_wire.log_name import Form
+from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
+
+RECORDS = [
+    record(
+        seq=seq, peer_id=peer, session_id=peer, channel=channel, received_ms=BEGIN_MS + seq * 1000, upload_kbps=100.1 * (seq + 1)
+    )
+    for peer, channel in (("a", "[red]1"), ("b", "2"))
+    for seq in range(10)
+]
+
+
+def analyze(*arguments):
+    command = [sys.executable, "-m", "swarmscope", "analyze", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "100"})
+
+
+def test_any_form_and_any_split_give_the_same_bytes(tmp_path):
+    answers = set()
+    for form in Form:
+        folder = tmp_path / form
+        for part in range(3):
+            write_log(folder, RECORDS[part::3], form)
+        answers.add(analyze(folder, "--json", "--by", "channel").stdout)
+    [answer] = answers
+    assert json.loads(answer)["messages"] == 20
+
+
+def test_groups_are_asked_for_with_commas_or_again_and_again(tmp_path):
+    write_log(tmp_path, RECORDS)
+    one, other = (analyze(tmp_path, "--json", *by) for by in (["--by", "channel,isp"], ["--by", "channel", "--by", "isp"]))
+    assert one.stdout == other.stdout
+    assert [list(group["by"]) for group in json.loads(one.stdout)["groups"]] == [["channel", "isp"]] * 2
+
+
+def test_where_restricts_the_records_and_may_be_given_again(tmp_path):
+    said = [record(seq=seq, channel=channel, extra={"level=a": seq % 3}) for seq in range(12) for channel in "ab"[seq % 2]]
+    write_log(tmp_path, said)
+    answer = analyze(tmp_path, "--json", "--where", "channel=a", "--where", "extra.level=a=1")
+    assert answer.returncode == 1, "the name ends at the first equals sign"
+    assert "no records in" in answer.stderr
+    assert "with channel=a, extra.level=a=1" in answer.stderr
+    write_log(tmp_path, [each | {"session_id": "t", "extra": {"level": each["seq"] % 3}} for each in said])
+    assert json.loads(analyze(tmp_path, "--json", "--where", "channel=a").stdout)["messages"] == 12
+    both = analyze(tmp_path, "--json", "--where", "channel=a", "--where", "extra.level=1")
+    assert json.loads(both.stdout)["messages"] == 2
+
+
+def test_a_span_is_given_in_either_way_of_writing_time(tmp_path):
+    write_log(tmp_path, RECORDS)
+    one = analyze(tmp_path, "--json", "--from", "2012-08-07T09:30:02Z", "--to", "2012-08-07T17:30:05+08:00")
+    other = analyze(tmp_path, "--json", "--from", BEGIN_MS + 2000, "--to", BEGIN_MS + 5000)
+    assert one.stdout == other.stdout
+    said = json.loads(one.stdout)
+    assert (said["from"], said["to"], said["messages"]) == (BEGIN_MS + 2000, BEGIN_MS + 5000, 6)
+
+
+def test_an_open_end_is_where_the_records_end(tmp_path):
+    write_log(tmp_path, RECORDS)
+    said = json.loads(analyze(tmp_path, "--json", "--from", BEGIN_MS + 5000).stdout)
+    assert (said["from"], said["to"], said["messages"]) == (BEGIN_MS + 5000, BEGIN_MS + 9001, 10)
+
+
+def test_csv_has_a_line_for_the_total_and_one_for_each_group(tmp_path):
+    write_log(tmp_path, RECORDS)
+    lines = list(csv.DictReader(io.StringIO(analyze(tmp_path, "--csv", "--by", "channel").stdout)))
+    assert [(line["channel"], line["messages"]) for line in lines] == [("", "20"), ("2", "10"), ("[red]1", "10")]
+    assert lines[0]["upload_kbps_p50"] == "500.5"
+
+
+def test_people_get_a_table_in_which_names_are_only_names(tmp_path):
+    write_log(tmp_path, RECORDS)
+    answer = analyze(tmp_path, "--by", "channel")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "messages 20" in answer.stdout
+    assert "[red]1" in answer.stdout
+
+
+def test_damage_is_told_with_file_and_offset_beside_the_answer(tmp_path):
+    path = write_log(tmp_path, RECORDS, Form.JOURNAL, frames=4)
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+    answer = analyze(tmp_path, "--json")
+    assert json.loads(answer.stdout)["messages"] == 15
+    assert f"damaged: {path}, byte " in answer.stderr
+
+
+def test_the_report_is_one_page(tmp_path):
+    write_log(tmp_path, RECORDS)
+    page = tmp_path / "report.html"
+    assert analyze(tmp_path, "--html", page).returncode == 0
+    assert page.read_text().startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--from", "soon"], "'soon' is no time"),
+        (["--by", "nope"], "choose from channel, isp"),
+        (["--where", "shoe_size=43"], "choose from channel, isp"),
+        (["--where", "channel"], "it needs a name and a value"),
+        (["--where", "channel=a", "--where", "channel=b"], "names channel twice"),
+        (["--from", "2012-08-08", "--to", "2012-08-07"], "--from 2012-08-08 lies behind --to 2012-08-07"),
+        (["--json", "--csv"], "choose one"),
+        (["--html", "nowhere/report.html"], "no folder nowhere"),
+        (["--period", "0"], "--period is 0"),
+        (["--mos-lambda", "0"], "--mos-lambda is 0"),
+        (["--geo-city", "/nowhere.mmdb"], "does not exist"),
+    ],
+)
+def test_what_cannot_be_asked_ends_with_2_and_a_reason(arguments, says, tmp_path):
+    write_log(tmp_path, RECORDS)
+    answer = analyze(tmp_path, *arguments)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert says in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["--from", "2030-01-01"]])
+def test_an_answer_without_a_record_ends_with_1(arguments, tmp_path):
+    if arguments:
+        write_log(tmp_path, RECORDS)
+    answer = analyze(tmp_path, *arguments)
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert "no records in" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("1344331800000", BEGIN_MS),
+        ("2012-08-07T09:30Z", BEGIN_MS),
+        ("2012-08-07 09:30:00.5", BEGIN_MS + 500),
+        ("20120807", 1_344_297_600_000),
+    ],
+)
+def test_moments_are_iso_8601_or_unix_milliseconds(text, moment):
+    assert unix_ms(text) == moment
+
+
+def test_unreadable_records_are_reported_with_the_field_that_is_wrong(tmp_path):
+    good = record(seq=0)
+    lines = [good, good | {"seq": "x"}, good | {"seq": -1}, good | {"event": "party"}, "no record"]
+    (tmp_path / "odd.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines) + "{broken\n")
+    reasons = ("seq is missing or invalid (2)", "the line is no JSON object (2)", "event is missing or invalid (1)")
+    expected = f"5 records could not be read: {'; '.join(reasons)}"
+    assert expected in analyze(tmp_path / "odd.jsonl").stderr
+    assert expected in analyze(tmp_path / "odd.jsonl", "--sessions", "--csv").stderr
+
+
+def test_times_of_receipt_in_seconds_bring_a_warning(tmp_path):
+    (tmp_path / "seconds.jsonl").write_text(json.dumps(record(received_ms=1_700_000_000)) + "\n")
+    said = analyze(tmp_path / "seconds.jsonl").stderr
+    assert "warning: the first record was received on 1970-01-20" in said
+    assert "multiply them by 1000" in said
+    (tmp_path / "good.jsonl").write_text(json.dumps(record()) + "\n")
+    assert analyze(tmp_path / "good.jsonl").stderr == ""

@@ -1,0 +1,66 @@
+"""A table that keeps only what a question needs gives the same answer as one that keeps everything."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from feedback_analysis.measures import gathering
+from feedback_analysis.measures.gathering import columns_for
+from feedback_analysis.measures.open import open_logs
+from feedback_analysis.measures.summary import summarize
+from feedback_analysis.quality.mos import MosModel
+from feedback_wire.log_name import Form
+from tests.feedback_analysis.measures.samples import BEGIN_MS, record, records, write_log
+
+REPEATS = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def asked(paths, locator, columns, **question):
+    table = open_logs(paths, locator=locator, mos=MosModel(), columns=columns)
+    try:
+        return summarize(table, **question), table.damages, table.unreadable
+    finally:
+        table.close()
+
+
+@REPEATS
+@given(
+    st.lists(records(), min_size=1, max_size=3),
+    st.sampled_from([(), ("channel",), ("isp", "area"), ("extra.codec",), ("country", "app")]),
+    st.sampled_from([{}, {"isp": "HKT"}, {"channel": "a"}, {"extra.codec": "av1"}]),
+    st.sampled_from([Form.JSONL, Form.PARQUET]),
+)
+def test_what_is_kept_does_not_change_the_answer(tmp_path_factory, locator, logs, by, where, form):
+    folder = tmp_path_factory.mktemp("logs")
+    for log in logs:
+        if log:
+            write_log(folder, log, form)
+    question = {"by": by, "where": where}
+    assert asked([folder], locator, columns_for((*by, *where)), **question) == asked([folder], locator, None, **question)
+
+
+def test_copies_are_found_in_whichever_part_they_lie(tmp_path, locator, monkeypatch):
+    monkeypatch.setattr(gathering, "_COMPARED_AT_ONCE", 7)  # so that these few rows make several parts
+    several = [record(session_id=f"s{at % 9}", seq=at % 5, received_ms=BEGIN_MS + at) for at in range(90)]
+    write_log(tmp_path, several[:50])
+    write_log(tmp_path, several[50:], Form.PARQUET)
+    summary, _, _ = asked([tmp_path], locator, columns_for(()))
+    assert (summary["messages"], summary["duplicates"]) == (45, 45)
+    assert summary == asked([tmp_path], locator, None)[0]
+
+
+def test_what_cannot_be_read_is_counted_as_in_a_whole_table(tmp_path, locator):
+    path = write_log(tmp_path, [record(seq=seq, session_id=f"s{seq % 3}") for seq in range(200)])
+    path.write_bytes(path.read_bytes()[:-40])
+    bare = tmp_path / "bare.jsonl"
+    bare.write_text('{"seq": 1}\nnonsense\n')
+    whole, damages, unreadable = asked([path, bare], locator, None)
+    assert (whole, damages, unreadable) == asked([path, bare], locator, columns_for(()))
+    assert damages
+    assert unreadable > 0
+
+
+def test_a_column_that_was_not_kept_is_refused(tmp_path, locator):
+    write_log(tmp_path, [record()])
+    with pytest.raises(Exception, match="extra"):
+        asked([tmp_path], locator, columns_for(()), by=("extra.codec",))

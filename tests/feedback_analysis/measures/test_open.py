@@ -1,0 +1,98 @@
+"""Recorded folders as they lie: several forms, journals beside what they were sealed into, other files between them."""
+
+import shutil
+
+import pytest
+
+from feedback_analysis.measures.open import logs_for, open_logs
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.summary import summarize
+from feedback_analysis.quality.mos import MosModel
+from feedback_analysis.reading.log_files import find_logs
+from feedback_wire.log_name import Form
+from tests.feedback_analysis.measures.samples import BEGIN_MS, lines_of, record, write_log
+
+BEGIN_S = BEGIN_MS // 1000
+
+
+@pytest.fixture
+def opened(locator):
+    tables = []
+
+    def opened(*paths, **options):
+        tables.append(open_logs(paths, locator=locator, mos=MosModel(), **options))
+        return tables[-1]
+
+    yield opened
+    for table in tables:
+        table.close()
+
+
+def test_a_folder_of_every_form_is_one_table(tmp_path, opened):
+    for at, form in enumerate(Form):
+        write_log(tmp_path / "deep" / form, [record(session_id=form, seq=seq) for seq in range(3)], form, begin_s=BEGIN_S + at)
+    (tmp_path / "deep" / "README.txt").write_text("no log")
+    done = []
+    summary = summarize(opened(tmp_path, progress=lambda read, whole: done.append((read, whole))))
+    assert (summary["messages"], summary["sessions"], summary["duplicates"]) == (12, 4, 0)
+    assert done[-1][0] == done[-1][1] > 0
+
+
+def test_a_journal_beside_its_sealed_log_is_passed_over(tmp_path):
+    journal = write_log(tmp_path, [record()], Form.JOURNAL)
+    sealed = journal.with_name(journal.name.replace(".journal", ".csv.zst"))
+    shutil.copy(write_log(tmp_path / "other", [record()], Form.CSV), sealed)
+    assert find_logs([journal, sealed, tmp_path / "other"]).logs[0] == sealed
+    assert len(find_logs([tmp_path]).logs) == 2
+
+
+def test_a_path_given_twice_is_read_once(tmp_path, opened):
+    path = write_log(tmp_path, [record()])
+    assert summarize(opened(path, path, tmp_path))["duplicates"] == 0
+
+
+def test_bare_json_lines_are_read_too(tmp_path, opened):
+    path = tmp_path / "saved.jsonl"
+    path.write_bytes(b"".join([*lines_of([record(seq=0), record(seq=1)]), b"no json\n", b"[1]\n"]))
+    summary = summarize(opened(path))
+    assert (summary["messages"], summary["unreadable"]) == (2, 2)
+
+
+def test_only_files_that_can_hold_the_span_are_read(tmp_path):
+    logs = [write_log(tmp_path, [record()], begin_s=BEGIN_S + 600 * at) for at in range(6)]
+    span = Span((BEGIN_S + 1500) * 1000, (BEGIN_S + 1800) * 1000)
+    assert logs_for(logs, span) == [logs[2]]
+    assert logs_for(logs, Span((BEGIN_S + 1800 + 30) * 1000, (BEGIN_S + 2400) * 1000)) == logs[2:4]
+    assert logs_for(logs, Span((BEGIN_S + 10**6) * 1000, (BEGIN_S + 10**7) * 1000)) == [logs[5]]
+    assert logs_for(logs, None) == logs
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_a_flipped_byte_anywhere_is_damage_and_never_a_crash(form, tmp_path, opened):
+    whole = write_log(tmp_path / "whole", [record(seq=seq, extra={"n": seq}) for seq in range(40)], form)
+    data = whole.read_bytes()
+    for at in range(0, len(data), max(1, len(data) // 12)):
+        damaged = tmp_path / str(at) / whole.name
+        damaged.parent.mkdir()
+        damaged.write_bytes(data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :])
+        table = opened(damaged)
+        assert table.damages or summarize(table)["messages"] == 40
+
+
+@pytest.mark.parametrize("form", list(Form))
+@pytest.mark.parametrize("keep", [0.0, 0.3, 0.9])
+def test_a_torn_file_is_named(form, keep, tmp_path, opened):
+    path = write_log(tmp_path, [record(seq=seq) for seq in range(40)], form)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+    table = opened(path)
+    # An empty journal is what one looks like before its first batch.
+    assert [damage.source for damage in table.damages] == ([] if form is Form.JOURNAL and not keep else [path])
+
+
+def test_what_is_no_log_is_refused(tmp_path, opened):
+    (tmp_path / "notes.txt").write_text("no log")
+    with pytest.raises(ValueError, match="is no log"):
+        opened(tmp_path / "notes.txt")
+    with pytest.raises(FileNotFoundError, match="there is no"):
+        opened(tmp_path / "nowhere")

@@ -1,0 +1,128 @@
+"""One viewer's story: what a session said is told back whole, and what went on between its messages follows from it."""
+
+import pytest
+
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.sessions import list_sessions, neighbours, story
+from tests.feedback_analysis.measures.samples import BEGIN_MS, record
+
+PERIOD_MS = 30_000
+EVENING = Span(BEGIN_MS, BEGIN_MS + 3_600_000)
+
+
+def view(session="s", *, peer="p", continuity=(), stalls=(), played=(), leaves=True, **said):
+    """A session: a join, a report each period, a leave."""
+    count = max(len(continuity), len(stalls), len(played))
+    events = ["join", *["report"] * (count - 1 if leaves else count), *(["leave"] if leaves else [])]
+    rows = []
+    for seq, event in enumerate(events):
+        uptime = seq * PERIOD_MS
+        heard = {} if seq == 0 else {"continuity": 1, "stall_ms": 0, "stall_count": 0, "startup_ms": 2_000, "playback_kbps": 850}
+        for name, values in (("continuity", continuity), ("stall_ms", stalls), ("played_ms", played)):
+            if seq and seq <= len(values):
+                heard[name] = values[seq - 1]
+        if seq and stalls:
+            heard["stall_count"] = sum(later > earlier for earlier, later in zip((0, *stalls), stalls[:seq], strict=False))
+        rows.append(
+            record(
+                session_id=session,
+                peer_id=peer,
+                seq=seq,
+                event=event,
+                uptime_ms=uptime,
+                received_ms=BEGIN_MS + uptime + 100,
+                **heard,
+                **said,
+            )
+        )
+    return rows
+
+
+def test_the_worst_sessions_come_first_and_say_why(table_of):
+    table = table_of(
+        view("good", peer="a", continuity=(1, 1)), view("bad", peer="b", continuity=(0.5, 0.7), stalls=(9_000, 12_000))
+    )
+    worst, best = list_sessions(table, measure="continuity", span=EVENING)
+    assert (worst.session_id, worst.value, worst.stall_ms, worst.stall_count) == ("bad", pytest.approx(0.6), 12_000, 2)
+    assert (best.session_id, best.value, best.left, best.messages) == ("good", 1, True, 3)
+
+
+def test_where_less_is_better_the_largest_is_the_worst(table_of):
+    table = table_of(*(view(f"s{ms}", continuity=(1,), leaves=False) for ms in (1,)), [record(session_id="slow", startup_ms=9_000)])
+    assert list_sessions(table, measure="startup_ms", span=EVENING)[0].session_id == "slow"
+
+
+def test_a_session_is_found_by_the_begin_of_its_id_or_its_peers(table_of):
+    table = table_of(view("s-1", peer="anna", continuity=(1,)), view("s-2", peer="bert", continuity=(1,)))
+    assert [row.session_id for row in list_sessions(table, measure="mos", span=EVENING, starts="ann")] == ["s-1"]
+    assert [row.session_id for row in list_sessions(table, measure="mos", span=EVENING, starts="s-2")] == ["s-2"]
+    assert list_sessions(table, measure="mos", span=EVENING, starts="nobody%") == []
+
+
+def test_filters_and_measures_in_extra_go_together(table_of):
+    rows = [
+        record(session_id=f"s{rtt}", peer_id=f"p{rtt}", extra={"rtt_ms": rtt, "codec": codec})
+        for rtt, codec in ((5, "av1"), (9, "av1"), (1, "h264"))
+    ]
+    found = list_sessions(table_of(rows), measure="extra.rtt_ms", span=EVENING, where={"extra.codec": "av1"})
+    assert [(row.session_id, row.value) for row in found] == [("s5", 5), ("s9", 9)]
+
+
+def test_at_most_so_many_are_listed(table_of):
+    table = table_of([record(session_id=f"s{number}", peer_id="p", continuity=0.5) for number in range(30)])
+    assert len(list_sessions(table, measure="continuity", span=EVENING, most=10)) == 10
+
+
+def test_a_story_tells_what_was_said_and_when(table_of):
+    told = story(table_of(view(continuity=(1, 0.5, 1), isp="HGC", channel="乒乓球")), session_id="s", period_s=30)
+    assert told.at_ms == tuple(BEGIN_MS + 100 + number * PERIOD_MS for number in range(4))
+    assert told.series["continuity"] == (None, 1, 0.5, 1)
+    assert (told.facts["isp"], told.facts["channel"], told.startup_ms, told.lost, told.left) == ("HGC", "乒乓球", 2_000, 0, True)
+
+
+def test_the_ribbon_follows_played_and_stalled_times(table_of):
+    said = view(continuity=(1, 1, 1, 1), stalls=(0, 10_000, 10_000, 10_000), played=(28_000, 48_000, 48_000, 78_000))
+    told = story(table_of(said), session_id="s", period_s=30)
+    begin = BEGIN_MS + 100
+    assert [(piece.state, piece.from_ms - begin, piece.to_ms - begin) for piece in told.ribbon] == [
+        ("starting", 0, 2_000),
+        ("playing", 2_000, 50_000),
+        ("stalled", 50_000, 60_000),
+        ("paused", 60_000, 90_000),
+        ("playing", 90_000, 120_000),
+        ("gone", 120_000, 120_000),
+    ]
+    assert [(stall.at_ms - begin, stall.count, stall.for_ms) for stall in told.stalls] == [(60_000, 1, 10_000)]
+
+
+def test_a_gap_in_the_numbers_is_silence_and_counted_as_lost(table_of):
+    said = view(continuity=(1, 1, 1, 1, 1, 1))
+    told = story(table_of([row for row in said if row["seq"] not in (2, 3)]), session_id="s", period_s=30)
+    assert told.lost == 2
+    assert "silent" in [piece.state for piece in told.ribbon]
+
+
+def test_stretches_cover_the_session_without_gap_or_overlap(table_of):
+    told = story(
+        table_of(view(continuity=(1,) * 9, stalls=(0, 40_000, 41_000, 41_000, 90_000, 90_000, 90_000, 95_000, 95_000))),
+        session_id="s",
+        period_s=30,
+    )
+    for before, after in zip(told.ribbon, told.ribbon[1:], strict=False):
+        assert before.to_ms == after.from_ms
+    assert (told.ribbon[0].from_ms, told.ribbon[-1].to_ms) == (told.at_ms[0], told.at_ms[-1])
+
+
+def test_who_is_not_in_the_table_has_no_story(table_of):
+    assert story(table_of(view(continuity=(1,))), session_id="' OR true --", period_s=30) is None
+
+
+def test_the_neighbours_are_the_others_of_the_same_area_and_isp(table_of):
+    same = [view(f"n{number}", peer=f"n{number}", continuity=(number / 10,) * 3, isp="HGC") for number in range(10)]
+    other = view("other", peer="other", continuity=(0.0,) * 3, isp="PCCW")
+    table = table_of(view("own", peer="own", continuity=(0.1,) * 3, isp="HGC"), other, *same)
+    band = neighbours(table, of=story(table, session_id="own", period_s=30), measure="continuity")
+    assert band.neighbours == 10
+    assert band.low[0] == pytest.approx(0.09)
+    assert band.high[0] == pytest.approx(0.81)
+    assert len(band.at_ms) == 2

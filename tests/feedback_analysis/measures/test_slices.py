@@ -1,0 +1,122 @@
+"""Where it hurts, who never started, and who lies in a range: what the overview and the crossfilter ask for."""
+
+import random
+from itertools import pairwise
+
+import pytest
+
+from feedback_analysis.measures.filters import check_filters
+from feedback_analysis.measures.histogram import histogram
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.slices import slices
+from feedback_analysis.measures.starts import Starts, starts
+from feedback_analysis.measures.summary import summarize
+from tests.feedback_analysis.measures.samples import BEGIN_MS, record
+
+ALL = Span(BEGIN_MS, BEGIN_MS + 10**6)
+
+
+def audience(chance: random.Random, peers: int = 60) -> list[dict]:
+    """Peers with one to three sessions each, of which a third watches at half the continuity over one ISP."""
+    return [
+        record(
+            peer_id=f"p{peer}",
+            session_id=f"p{peer}-{view}",
+            received_ms=BEGIN_MS + seq,
+            seq=seq,
+            weight=1 + peer % 2,
+            isp="slow" if peer % 3 == 0 else "fast",
+            channel=f"ch{view}",
+            playback_kbps=800,
+            continuity=round(chance.uniform(0.4, 0.6) if peer % 3 == 0 else chance.uniform(0.9, 1), 3),
+            startup_ms=3000 if peer % 3 == 0 else 500 + peer,
+        )
+        for peer in range(peers)
+        for view in range(1 + peer % 3)
+        for seq in range(3)
+    ]
+
+
+@pytest.mark.parametrize("measure", ["continuity", "startup_ms", "mos"])
+def test_the_impact_of_a_slice_is_its_peers_times_how_much_worse_than_the_rest_it_is(table_of, measure):
+    table = table_of(audience(random.Random(1)))
+    found = {(each.dimension, each.name): each for each in slices(table, measure=measure, span=ALL)}
+    slow = found["isp", "slow"]
+    own = summarize(table, span=ALL, where={"isp": "slow"})
+    rest = summarize(table, span=ALL, where={"isp": "fast"})
+    assert (slow.peers, slow.sessions) == (own["peers"], 20)
+    assert slow.mean == pytest.approx(own[measure]["mean"])
+    assert slow.rest == pytest.approx(rest[measure]["mean"])
+    assert slow.impact == pytest.approx(slow.peers * abs(slow.mean - slow.rest))
+    assert slow.impact > 0
+    assert found["isp", "fast"].impact == 0
+    assert next(iter(found)) == ("isp", "slow")
+
+
+def test_a_slice_is_thin_below_25_sessions(table_of):
+    found = {each.name: each.thin for each in slices(table_of(audience(random.Random(1))), measure="mos", span=ALL)}
+    assert (found["ch0"], found["ch2"]) == (False, True)
+
+
+def test_who_never_played_failed_to_start_and_who_came_just_now_did_not(table_of):
+    def join(name: str, **said: object) -> dict:
+        return record(peer_id=name, session_id=name, event="join", **said)
+
+    table = table_of(
+        [
+            join("plays", startup_ms=900),
+            join("waits"),
+            join("gives up", received_ms=ALL.to_ms - 2),
+            record(peer_id="gives up", session_id="gives up", event="leave", seq=1, received_ms=ALL.to_ms - 1),
+            join("came just now", received_ms=ALL.to_ms - 59_000),
+            join("starts late"),
+            record(peer_id="starts late", session_id="starts late", seq=1, continuity=0.5),
+            record(peer_id="was here before", session_id="was here before", seq=7),
+        ]
+    )
+    assert starts(table, span=ALL, period_s=30) == Starts(tried=4, failed=2, share=0.5)
+    assert starts(table, span=ALL, period_s=30, where={"peer_id": "nobody"}) == Starts(tried=0, failed=0, share=None)
+
+
+@pytest.mark.parametrize("measure", ["mos", "startup_ms"])
+def test_every_bar_of_a_histogram_is_a_filter_that_leaves_its_peers(table_of, measure):
+    table = table_of(audience(random.Random(2)))
+    bars = histogram(table, measure=measure, span=ALL, where={"channel": "ch0"})
+    assert sum(share > 0 for share in bars.shares) > 1
+    for (low, high), share in zip(pairwise(bars.edges), bars.shares, strict=True):
+        end = "" if high == bars.edges[-1] else high
+        inside = summarize(table, span=ALL, where={"channel": "ch0", f"mean.{measure}": f"{low}..{end}"})
+        assert inside["peers"] == pytest.approx(share * bars.peers)
+
+
+def test_the_peers_of_a_range_are_those_of_its_own_span_whatever_span_is_asked(table_of):
+    early, late = Span(BEGIN_MS, BEGIN_MS + 10), Span(BEGIN_MS + 10, BEGIN_MS + 20)
+    table = table_of(
+        [
+            record(peer_id=name, session_id=name, seq=seq, received_ms=BEGIN_MS + seq * 10, continuity=value)
+            for name, values in {"better": (0.1, 0.9), "worse": (0.9, 0.1)}.items()
+            for seq, value in enumerate(values)
+        ]
+    )
+    where = {"mean.continuity": f"0.5..@{early.from_ms}..{early.to_ms}"}
+    assert summarize(table, span=late, where=where)["continuity"]["mean"] == 0.1
+
+
+def test_values_can_be_left_out(table_of):
+    table = table_of([record(peer_id=isp, session_id=isp, isp=isp) for isp in ("a", "b", '["c"]')])
+    assert summarize(table, where={"not.isp": "a"})["peers"] == 2
+    assert summarize(table, where={"not.isp": '["a", "b"]'})["peers"] == 1
+
+
+@pytest.mark.parametrize(
+    ("where", "advice"),
+    [
+        ({"mean.mos": "good"}, "such as 3..3.5"),
+        ({"mean.mos": ".."}, "such as 3..3.5"),
+        ({"mean.messages": "1..2"}, "nothing to filter"),
+        ({"not.weather": "rain"}, "nothing to filter"),
+    ],
+)
+def test_a_filter_that_cannot_be_meant_is_refused(where, advice):
+    with pytest.raises(ValueError, match=advice):
+        check_filters(where)

@@ -1,0 +1,147 @@
+"""Folders that change while they are read: a journal is sealed, a log is removed, between the listing and the opening."""
+
+import os
+from contextlib import closing
+
+import pytest
+
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.history import catch_up as catching_up
+from feedback_analysis.history.store import Basis, HistoryStore
+from feedback_analysis.measures import open as opening
+from feedback_analysis.measures.gathering import columns_for
+from feedback_analysis.measures.summary import summarize
+from feedback_analysis.quality.mos import MosModel
+from feedback_analysis.reading.log_files import UnreadLog, find_logs
+from feedback_analysis.reading.verified_log import open_if_readable
+from feedback_server.forms import log_writer
+from feedback_wire.log_name import Form
+from tests.feedback_analysis.measures.samples import BEGIN_MS, lines_of, record, write_log
+from tests.odd_logs import make_odd_logs
+
+BEGIN_S = BEGIN_MS // 1000
+RECORDS = [record(seq=seq) for seq in range(6)]
+
+
+@pytest.fixture(scope="module")
+def locator():
+    with Locator() as opened:
+        yield opened
+
+
+def seal(journal, form=Form.JSONL):
+    """What a feedback server does: the sealed log gets its name, then the journal is removed."""
+    sealed = journal.with_suffix(f".{form}")
+    with sealed.open("wb") as file:
+        writer = log_writer(form, file)
+        writer.add(b"".join(lines_of(RECORDS)), len(RECORDS))
+        writer.finish()
+    journal.unlink()
+    return sealed
+
+
+def after_listing(monkeypatch, module, act):
+    """Let `act` happen once, between the listing of the logs and whatever `module` does with it."""
+    pending = [act]
+
+    def listed(paths):
+        found = find_logs(paths)
+        while pending:
+            pending.pop()()
+        return found
+
+    monkeypatch.setattr(module, "find_logs", listed)
+    return pending
+
+
+@pytest.mark.parametrize("columns", [None, columns_for(())], ids=["whole table", "gathering"])
+@pytest.mark.parametrize("form", [Form.JSONL, Form.CSV, Form.PARQUET])
+def test_a_journal_that_is_sealed_after_the_listing_is_read_as_its_sealed_log(tmp_path, monkeypatch, locator, form, columns):
+    journal = write_log(tmp_path, RECORDS, Form.JOURNAL)
+    pending = after_listing(monkeypatch, opening, lambda: seal(journal, form))
+    with closing(opening.open_logs([tmp_path], locator=locator, mos=MosModel(), columns=columns)) as table:
+        summary = summarize(table)
+        assert table.unread == ()
+    assert not pending
+    assert not journal.exists()
+    assert (summary["messages"], summary["duplicates"], summary["unreadable"]) == (6, 0, 0)
+
+
+def test_a_log_that_is_removed_after_the_listing_is_named_and_counted_and_the_rest_is_read(tmp_path, monkeypatch, locator):
+    old = write_log(tmp_path, RECORDS, begin_s=BEGIN_S - 60)
+    write_log(tmp_path, [record(seq=9)])
+    after_listing(monkeypatch, opening, old.unlink)
+    with closing(opening.open_logs([tmp_path], locator=locator, mos=MosModel())) as table:
+        assert table.unread == (UnreadLog(old, "it is no longer there"),)
+        assert summarize(table)["messages"] == 1
+
+
+def test_a_path_whose_journal_was_sealed_before_the_command_began_is_read(tmp_path):
+    journal = write_log(tmp_path, RECORDS, Form.JOURNAL)
+    sealed = seal(journal)
+    assert find_logs([journal]).logs == find_logs([journal, sealed]).logs == (sealed,)
+    sealed.unlink()
+    with pytest.raises(FileNotFoundError, match="there is no"):
+        find_logs([journal])
+
+
+def test_a_listing_that_misses_both_names_of_a_log_is_made_again(tmp_path, monkeypatch):
+    journal = write_log(tmp_path, RECORDS, Form.JOURNAL)
+    missed = []
+    scandir = os.scandir
+
+    class _Listing(list):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    def too_late(folder):
+        """The place of the new name is behind us already when it is made, that of the old one is empty when we come to it."""
+        with scandir(folder) as entries:
+            each = _Listing(entry for entry in entries if missed or entry.name != journal.name)
+        if not missed:
+            missed.append(seal(journal))
+        return each
+
+    monkeypatch.setattr(os, "scandir", too_late)
+    assert find_logs([tmp_path]).logs == tuple(missed)
+
+
+def test_the_history_takes_in_the_rest_when_a_log_is_removed_or_cannot_be_read(tmp_path, monkeypatch, locator):
+    logs = tmp_path / "logs"
+    old = write_log(logs, RECORDS, begin_s=BEGIN_S - 60)
+    write_log(logs, [record(seq=9)])
+    after_listing(monkeypatch, catching_up, old.unlink)
+    with HistoryStore(tmp_path / "history", Basis(mos=MosModel(), period_s=30.0)) as store:
+        taken = catching_up.catch_up(store, [logs], locator)
+        assert (taken.messages, taken.logs, taken.unread) == (1, 1, (UnreadLog(old, "it is no longer there"),))
+        os.mkfifo(old)
+        taken = catching_up.catch_up(store, [logs], locator)
+        assert (taken.messages, [each.path for each in taken.unread]) == (0, [old])
+        old.unlink()
+        write_log(tmp_path / "again", RECORDS).rename(old)
+        assert catching_up.catch_up(store, [logs], locator).messages == 6, "a log that was not read has its turn again"
+
+
+def test_what_only_bears_the_name_of_a_log_is_named_below_a_folder_and_when_it_is_named_itself(tmp_path):
+    good = write_log(tmp_path, RECORDS)
+    reasons = make_odd_logs(tmp_path)
+    found = find_logs([tmp_path])
+    assert found.logs == (good,)
+    assert {each.path: each.reason for each in found.unread} == reasons
+    for path in [path for path in reasons if not path.is_symlink() and not path.is_dir()]:
+        assert find_logs([path]).unread == (UnreadLog(path, reasons[path]),)
+        with open_if_readable(path) as opened:
+            assert opened == UnreadLog(path, reasons[path])
+
+
+@pytest.mark.parametrize("form", [form for form in Form if form is not Form.JOURNAL])
+def test_an_empty_file_is_damage_of_its_own(tmp_path, locator, form):
+    write_log(tmp_path, RECORDS)
+    empty = tmp_path / f"20120807T000000Z-fs2-0000.{form}"
+    empty.touch()
+    with closing(opening.open_logs([tmp_path], locator=locator, mos=MosModel())) as table:
+        assert [damage.source for damage in table.damages] == [empty]
+        assert summarize(table)["messages"] == 6

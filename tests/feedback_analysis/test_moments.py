@@ -1,0 +1,83 @@
+"""Times as people write them: each one is read as it was meant, or refused with what to write."""
+
+import contextlib
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feedback_analysis.moments import unix_ms
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_at"),
+    [
+        ("0", "1970-01-01T00:00:00+00:00"),
+        ("1344331800000", "2012-08-07T09:30:00+00:00"),
+        ("100000000000", "1973-03-03T09:46:40+00:00"),
+        ("2012-08-07", "2012-08-07T00:00:00+00:00"),
+        ("20120807", "2012-08-07T00:00:00+00:00"),
+        ("2012-08-07T09:30Z", "2012-08-07T09:30:00+00:00"),
+        ("2012-08-07 17:30+08:00", "2012-08-07T09:30:00+00:00"),
+        ("0001-01-01", "0001-01-01T00:00:00+00:00"),
+        ("9999-12-31T23:59:59", "9999-12-31T23:59:59+00:00"),
+        ("1960-02-29", "1960-02-29T00:00:00+00:00"),
+    ],
+)
+def test_a_time_is_read_as_it_is_written(text, is_at):
+    assert unix_ms(text) == round(datetime.fromisoformat(is_at).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1700000000", r"looks like Unix seconds; write Unix milliseconds \(1700000000000\) or a time such as"),
+        ("999999999", "looks like Unix seconds"),
+        ("17000000000", "looks like Unix seconds"),
+        ("1700000000000000", "too large for Unix milliseconds, which have 13 digits"),
+        ("1700000000000000000", "too large for Unix milliseconds"),
+        ("9" * 900, "too large for Unix milliseconds"),
+        ("2012", "is no time"),
+        ("201208", "is no time"),
+        ("-1", "is no time"),
+        ("-1700000000000", "is no time"),
+        ("1.7e12", "is no time"),
+        ("1700000000000.5", "is no time"),
+        ("١٧٠٠٠٠٠٠٠٠٠٠٠", "is no time"),
+        ("0000-01-01", "is no time"),
+        ("2023-02-29", "is no time"),
+        ("yesterday", "is no time"),
+        ("", "is no time"),
+        ("x" * 900, "is no time"),
+    ],
+)
+def test_what_would_be_read_as_another_time_is_refused_with_what_to_write(text, says):
+    with pytest.raises(ValueError, match=says) as refused:
+        unix_ms(text)
+    assert len(str(refused.value)) < 200
+
+
+def test_a_time_that_the_clocks_of_a_zone_skip_or_show_twice_is_refused():
+    with pytest.raises(ValueError, match="2026-03-29T02:30:00 does not exist in Europe/Berlin"):
+        unix_ms("2026-03-29T02:30", BERLIN)
+    with pytest.raises(ValueError, match=r"comes twice.*2026-10-25T02:30:00\+02:00 or 2026-10-25T02:30:00\+01:00"):
+        unix_ms("2026-10-25T02:30", BERLIN)
+    assert unix_ms("2026-10-25T02:30+01:00", BERLIN) - unix_ms("2026-10-25T02:30+02:00", BERLIN) == 3_600_000
+
+
+@given(st.datetimes(min_value=datetime(1973, 4, 1), max_value=datetime(2100, 1, 1)))
+def test_a_time_and_its_milliseconds_are_the_same_moment(at):
+    ms = (at.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    assert unix_ms(str(ms)) == ms
+    assert abs(unix_ms(at.isoformat()) - ms) <= 1
+
+
+@given(st.text(max_size=30) | st.integers().map(str))
+def test_any_text_is_a_time_or_a_value_error(text):
+    for zone in (UTC, BERLIN):
+        with contextlib.suppress(ValueError):
+            assert isinstance(unix_ms(text, zone), int)

@@ -1,0 +1,143 @@
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.forwarded import HEADER_CHARS, HOPS, PROXY_HEADERS, Sender, sender
+
+TRUSTED = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))
+PROXY = "10.0.0.1"
+
+FORMS = {
+    "203.0.113.7": "203.0.113.7",
+    " 203.0.113.7 ": "203.0.113.7",
+    "203.0.113.7:50123": "203.0.113.7",
+    '"203.0.113.7"': "203.0.113.7",
+    '"203.0.113.7:50123"': "203.0.113.7",
+    "2001:db8::7": "2001:db8::7",
+    "2001:DB8:0:0:0:0:0:7": "2001:db8::7",
+    "[2001:db8::7]": "2001:db8::7",
+    "[2001:db8::7]:50123": "2001:db8::7",
+    '"[2001:db8::7]:50123"': "2001:db8::7",
+    r'"\[2001:db8::7\]"': "2001:db8::7",
+    "[2001:db8::7]:_edge": "2001:db8::7",
+    "::ffff:203.0.113.7": "203.0.113.7",
+    "[::ffff:203.0.113.7]:80": "203.0.113.7",
+    "fe80::7%eth0": "fe80::7",
+    "[fe80::7%25eth0]:80": "fe80::7",
+}
+UNREADABLE = [
+    *("rubbish", "203.0.113", "203.0.113.7:", "203.0.113.7:port", "203.0.113.7:123456", "203.0.113.7 50123", "203.0.113.007"),
+    *(
+        "[2001:db8::7",
+        "[203.0.113.7]",
+        "[2001:db8::7]50123",
+        "[]",
+        '"203.0.113.7',
+        "'203.0.113.7'",
+        "-",
+        "null",
+        "fe80::7%" + "z" * 200,
+    ),
+]
+
+
+@pytest.mark.parametrize("header", PROXY_HEADERS)
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_in_which_a_proxy_writes_an_address_is_read(header, form: str):
+    value = f"for={form};proto=https" if header == "forwarded" else form
+    assert sender(PROXY, header, value, TRUSTED) == Sender(FORMS[form])
+
+
+@pytest.mark.parametrize("header", PROXY_HEADERS)
+@pytest.mark.parametrize("form", UNREADABLE)
+def test_what_cannot_be_read_is_no_address_and_never_the_proxys(header, form: str):
+    value = f"for={form}" if header == "forwarded" else form
+    assert sender(PROXY, header, value, TRUSTED) == Sender("", "unreadable")
+
+
+@pytest.mark.parametrize("header", PROXY_HEADERS)
+@pytest.mark.parametrize("form", ["unknown", "Unknown", "_hidden", '"_SEVKISEK"', "_a.b-c"])
+def test_a_sender_that_the_proxy_hides_is_hidden(header, form: str):
+    value = f"for={form}" if header == "forwarded" else form
+    assert sender(PROXY, header, value, TRUSTED) == Sender("", "hidden")
+
+
+@pytest.mark.parametrize(
+    ("peer", "value", "address"),
+    [
+        ("203.0.113.7", "198.51.100.1", "203.0.113.7"),  # no proxy of ours: the header may be invented
+        (PROXY, "1.2.3.4, 198.51.100.1", "198.51.100.1"),
+        (PROXY, "1.2.3.4, 198.51.100.1:80,10.9.9.9:80", "198.51.100.1"),
+        (PROXY, "1.2.3.4,198.51.100.1,", "198.51.100.1"),
+        (PROXY, " , 198.51.100.1 ,, ", "198.51.100.1"),
+        (PROXY, "10.1.1.1, 10.2.2.2", "10.1.1.1"),
+        (PROXY, "rubbish, 198.51.100.1", "198.51.100.1"),
+        ("::ffff:10.0.0.1", "2001:db8::1", "2001:db8::1"),
+        ("fd00::1%eth0", "2001:db8::1", "2001:db8::1"),
+    ],
+)
+def test_the_sender_is_the_rightmost_address_that_no_trusted_proxy_vouches_for(peer: str, value: str, address: str):
+    assert sender(peer, "x-forwarded-for", value, TRUSTED) == Sender(address)
+    elements = ",".join(f"for={hop.strip()}" if hop.strip() else hop for hop in value.split(","))
+    assert sender(peer, "forwarded", elements, TRUSTED) == Sender(address)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ('for=192.0.2.43, FOR="[2001:db8:cafe::17]:4711"', Sender("2001:db8:cafe::17")),  # RFC 7239, section 4
+        ("for=192.0.2.60;proto=http;by=203.0.113.43", Sender("192.0.2.60")),
+        ('by="a,b;for=1.1.1.1";for=192.0.2.60 ; host=x', Sender("192.0.2.60")),
+        ('host="a\\"b,c" ; For = 192.0.2.60', Sender("192.0.2.60")),
+        ("for=1.2.3.4, proto=https", Sender("", "hidden")),
+        ("for=1.2.3.4;for=5.6.7.8", Sender("", "unreadable")),
+        ('for=1.2.3.4, for=", for=192.0.2.60', Sender("", "unreadable")),  # an open quote swallows what follows, and spoofs nothing
+        ('for=1.2.3.4, x=", for="192.0.2.60"', Sender("", "unreadable")),
+        ("", Sender(PROXY, "absent")),
+        (" , ", Sender(PROXY, "absent")),
+    ],
+)
+def test_forwarded_is_read_as_rfc_7239_says(value: str, found: Sender):
+    assert sender(PROXY, "forwarded", value, TRUSTED) == found
+
+
+@pytest.mark.parametrize(
+    "by_sender", ['for=1.2.3.4;x="', 'for=1.2.3.4;x="\\', 'for=1.2.3.4;"', 'x=";for=1.2.3.4', 'for=1.2.3.4;x=a"']
+)
+@pytest.mark.parametrize(
+    "by_proxy", ["for=192.0.2.60", 'for="[2001:db8::7]:443"', 'for=192.0.2.60;host="a";by="_b"', 'host="";for=192.0.2.60']
+)
+@pytest.mark.parametrize("behind", ["", ",for=10.0.0.2", ',for="10.0.0.2:80"'])
+def test_a_quote_that_a_sender_leaves_open_does_not_let_it_choose_its_address(by_sender: str, by_proxy: str, behind: str):
+    found = sender(PROXY, "forwarded", f"{by_sender}, {by_proxy}{behind}", TRUSTED)
+    assert found == Sender("", "unreadable")
+
+
+def test_two_real_ips_are_none():
+    assert sender(PROXY, "x-real-ip", "192.0.2.60,192.0.2.61", TRUSTED) == Sender("", "unreadable")
+
+
+@given(st.sampled_from(PROXY_HEADERS), st.text(max_size=60) | st.text('for=",;\\[]:.%1_ a', max_size=60))
+def test_no_header_makes_trouble_or_a_long_address(header, value: str):
+    found = sender(PROXY, header, value, TRUSTED)
+    assert len(found.address) <= 39
+    assert found.unknown or ipaddress.ip_address(found.address)
+
+
+@pytest.mark.parametrize("value", ['"' * 30_000, '"\\' * 15_000, "," * 30_000, 'for="' * 6_000, "1.2.3.4," * 4_000, ";" * 30_000])
+def test_a_header_of_any_shape_is_read_once(value: str):
+    for header in PROXY_HEADERS:
+        sender(PROXY, header, value, TRUSTED)
+
+
+@pytest.mark.parametrize("header", PROXY_HEADERS)
+@pytest.mark.parametrize("spoofed", ["10.1.1.1," * (HOPS + 1), "x" * HEADER_CHARS + ","], ids=["hops", "characters"])
+def test_a_header_longer_than_any_chain_of_proxies_is_unreadable(header, spoofed: str):
+    assert sender(PROXY, header, f"{spoofed}for=192.0.2.60", TRUSTED) == Sender("", "unreadable")
+
+
+def test_a_chain_of_as_many_proxies_as_are_allowed_is_read():
+    assert sender(PROXY, "x-forwarded-for", "192.0.2.60" + ",10.1.1.1" * (HOPS - 1), TRUSTED) == Sender("192.0.2.60")
+    assert sender(PROXY, "forwarded", "for=192.0.2.60" + ",for=10.1.1.1" * (HOPS - 1), TRUSTED) == Sender("192.0.2.60")
