@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 
 from coordinator.intake import IntakeProtocol
-from coordinator.tls import Tls
+from serving.tls import Tls
 
 HANDSHAKE_S = 30.0
 """As long as a request has."""

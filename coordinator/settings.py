@@ -8,9 +8,9 @@ from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
 from coordinator.keys import read_terms
-from coordinator.tls import Tls
 from feedback_wire.log_name import SERVER_NAME
 from serving.forwarded import ProxyHeader
+from serving.tls import Tls, key_pair
 
 PolicyName = Literal["round-robin", "random", "least-pending", "by-peer"]
 OverloadPolicy = Literal["refuse", "sample"]
@@ -114,14 +114,9 @@ class Settings:
         self.tls()
 
     def tls(self) -> Tls:
-        return Tls(
-            cert=self.tls_cert,
-            key=self.tls_key,
-            client_ca=self.tls_client_ca,
-            ca=self.tls_ca,
-            client_cert=self.tls_client_cert,
-            client_key=self.tls_client_key,
-        )
+        own = key_pair("--tls", self.tls_cert, self.tls_key)
+        presented = key_pair("--tls-client", self.tls_client_cert, self.tls_client_key) or own
+        return Tls(own, client_ca=self.tls_client_ca, ca=self.tls_ca, presented=presented)
 
     @property
     def address(self) -> tuple[str, int]:

@@ -33,7 +33,7 @@ from coordinator.quarantine import Quarantine
 from coordinator.reception import Reception
 from coordinator.settings import Settings
 from coordinator.spool_carrier import SpoolCarrier
-from coordinator.tls import Tls
+from serving.tls import Tls
 
 REQUEST_S = 30
 """A request that has not come whole by then is refused."""
@@ -149,7 +149,7 @@ def serve(settings: Settings, listener: socket.socket, place: Place, on_ready: C
     connections: set[Any] = set()
     tls = settings.tls()
     if place.number == 0:
-        _say_concerns(tls)
+        tls.warn_of_expiry()
     stores = _Stores(settings, place)
 
     @contextlib.asynccontextmanager
@@ -232,16 +232,7 @@ def _reload(settings: Settings, tls: Tls, reception: Reception) -> None:
         reception.change_keys(read_terms(settings.key, settings.keys))
     except ValueError as error:
         _log.warning("the former keys stay in force: %s", error)
-    try:
-        tls.reload()
-    except ValueError as error:
-        _log.warning("the former certificate stays in use: %s", error)
-    _say_concerns(tls)
-
-
-def _say_concerns(tls: Tls) -> None:
-    for concern in tls.concerns(time.time()):
-        _log.warning("%s", concern)
+    tls.renew()
 
 
 def _config(lifespan: Any) -> uvicorn.Config:  # noqa: ANN401 — Starlette's Lifespan

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 
 from feedback_server.connection import HEAD_S, LINGER_S, Connection
-from feedback_server.tls import Listener
+from serving.tls import ListenerTls
 
 BACKLOG = 2048
 _PAUSE_S = 0.1
@@ -23,7 +23,7 @@ _PAUSE_S = 0.1
 class Door:
     """Takes connections from a listening socket; closed as an asyncio.Server is."""
 
-    def __init__(self, listener: socket.socket, tls: Listener, make_connection: Callable[[], Connection]) -> None:
+    def __init__(self, listener: socket.socket, tls: ListenerTls, make_connection: Callable[[], Connection]) -> None:
         self._listener = listener
         self._tls = tls
         self._make_connection = make_connection
@@ -65,7 +65,7 @@ class Door:
             await self._loop.connect_accepted_socket(
                 lambda: connection,
                 link,
-                ssl=self._tls.context,
+                ssl=self._tls.listener,
                 ssl_handshake_timeout=HEAD_S,
                 ssl_shutdown_timeout=LINGER_S,
             )

@@ -10,7 +10,6 @@ import logging
 import resource
 import signal
 import socket
-import time
 from collections.abc import Callable
 from types import FrameType
 from typing import cast
@@ -29,9 +28,9 @@ from feedback_server.recovery import recover
 from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings, address
 from feedback_server.shelf import Shelf, in_words
-from feedback_server.tls import Listener
 from feedback_server.writer import Writer
 from serving.threads import started_pool
+from serving.tls import ListenerTls
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ def run(settings: Settings, ready: Callable[[str], None]) -> None:
 
 
 async def _serve(
-    settings: Settings, folder: Folder, listener: socket.socket, tls: Listener | None, ready: Callable[[str], None], most: int
+    settings: Settings, folder: Folder, listener: socket.socket, tls: ListenerTls, ready: Callable[[str], None], most: int
 ) -> None:
     counters = Counters()
     found = recover(folder, counters)
@@ -91,7 +90,7 @@ async def _serve(
     writer.start()
     verification.start()
     try:
-        await _HttpServer(room, tls, ready=lambda: ready(_url(listener, secure=tls is not None)), most=most).serve(
+        await _HttpServer(room, tls, ready=lambda: ready(_url(listener, secure=tls.listener is not None)), most=most).serve(
             sockets=[listener]
         )
     finally:
@@ -117,7 +116,7 @@ def _tell_foreign(settings: Settings, shelf: Shelf) -> None:
 class _HttpServer(uvicorn.Server):
     """uvicorn, which says when it is ready, sweeps its connections, lets long polls go at the end, and ends with 0 on a signal."""
 
-    def __init__(self, room: Room, tls: Listener | None, *, ready: Callable[[], None], most: int) -> None:
+    def __init__(self, room: Room, tls: ListenerTls, *, ready: Callable[[], None], most: int) -> None:
         super().__init__(
             uvicorn.Config(
                 application(room),
@@ -138,11 +137,11 @@ class _HttpServer(uvicorn.Server):
         self._most = most
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._say_concern()
+        self._tls.warn_of_expiry()
         await super().startup(sockets=[])  # it would give the connections no limits
         for listener in sockets or ():
             self.servers.append(await self._accept(listener))
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._renew)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._tls.renew)
         self._ready()
 
     async def on_tick(self, counter: int) -> bool:
@@ -151,18 +150,9 @@ class _HttpServer(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def _accept(self, listener: socket.socket) -> asyncio.Server:
-        if self._tls is not None:
+        if self._tls.listener is not None:
             return cast("asyncio.Server", Door(listener, self._tls, self._connection))
         return await asyncio.get_running_loop().create_server(self._connection, sock=listener, backlog=BACKLOG)
-
-    def _renew(self) -> None:
-        if self._tls is not None:
-            self._tls.renew()
-            self._say_concern()
-
-    def _say_concern(self) -> None:
-        if self._tls is not None and (concern := self._tls.concern(time.time())):
-            log.warning("%s", concern)
 
     def _connection(self) -> Connection:
         return Connection(self.config, self.server_state, self._room.counters, most=self._most)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from feedback_server.tls import Listener, listener
 from feedback_wire.log_name import SERVER_NAME, Form
+from serving.tls import ListenerTls, key_pair
 
 FORMS = {"jsonl": Form.JSONL, "csv": Form.CSV, "parquet": Form.PARQUET}
 DAY_S = 86_400
@@ -75,8 +75,8 @@ class Settings:
         self._check_keys(host)
         self.tls()
 
-    def tls(self) -> Listener | None:
-        return listener(cert=self.tls_cert, key=self.tls_key, client_ca=self.tls_client_ca)
+    def tls(self) -> ListenerTls:
+        return ListenerTls(key_pair("--tls", self.tls_cert, self.tls_key), client_ca=self.tls_client_ca)
 
     def _check_keys(self, host: str) -> None:
         for flag, key in (("token", self.token), ("read-token", self.read_token), ("metrics-token", self.metrics_token)):

@@ -4,7 +4,6 @@ Live, minutes are judged as they become complete. Recorded files are judged once
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,6 +17,7 @@ from monitor_platform.alerts.rules import SEVERITIES, Rules
 from monitor_platform.alerts.telling import as_json, link
 from monitor_platform.alerts.watch import AlertWatch, Told
 from monitor_platform.alerts.webhooks import Messenger, News
+from serving.tls import Tls
 
 LOOK_EVERY_S = 0.5
 LATE_MS = 5_000
@@ -41,7 +41,7 @@ class Alerting(Collector):
         if whole is not None:
             self.watch.judge(self._table, whole.to_ms + MINUTE_MS)
 
-    async def run(self, *, complete: Callable[[], bool], dashboard_url: str, poll_s: float, tls: ssl.SSLContext | None) -> None:
+    async def run(self, *, complete: Callable[[], bool], dashboard_url: str, poll_s: float, tls: Tls) -> None:
         """Judge each minute and tell the webhooks, until cancelled; not before the table is `complete`.
 
         Minutes of which a part is still being read back would be judged by that part, and never again.

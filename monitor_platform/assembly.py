@@ -43,8 +43,8 @@ from monitor_platform.retrieval.feed import Feed
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.settings import Settings
 from monitor_platform.table_api import TABLE, TableHandler
-from monitor_platform.tls import Tls
 from monitor_platform.website import Route, Website, patterns
+from serving.tls import Tls
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def _alerts(settings: Settings, alerting: Alerting, feed: Feed | None, tls: Tls,
         alerting.judge_recorded()
         return []
     complete = partial(_is_complete, feed)
-    return [alerting.run(complete=complete, dashboard_url=dashboard_url, poll_s=settings.poll_seconds, tls=tls.link)]
+    return [alerting.run(complete=complete, dashboard_url=dashboard_url, poll_s=settings.poll_seconds, tls=tls)]
 
 
 def _is_complete(feed: Feed) -> bool:
@@ -206,7 +206,7 @@ def _feed(settings: Settings, table: FeedbackTable, tls: Tls, mirror: Mirror | N
         table,
         poll_seconds=settings.poll_seconds,
         keep_minutes=settings.keep_minutes,
-        tls=tls.link,
+        tls=tls,
     )
 
 

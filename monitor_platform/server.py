@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from monitor_platform.access.gate import Gate
 from monitor_platform.alerts.rules import Rules
 from monitor_platform.assembly import Task, assemble
 from monitor_platform.settings import Settings
-from monitor_platform.tls import Tls
+from monitor_platform.website import Website
 from serving.memory import end_without_memory, is_no_memory
+from serving.tls import Tls
 
 log = logging.getLogger(__name__)
 
@@ -58,30 +58,25 @@ async def _opened(settings: Settings, ready: Callable[[str], None], rules: Rules
         except (OSError, ValueError) as error:
             _end_without_memory(error)
             raise CannotStart(str(error)) from error
+        tls.warn_of_expiry()
         server.start()
         opened.callback(server.stop, wait=False)  # Bokeh 3.10 would wait in a task, which the end of the loop cancels
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, tls, server.gate)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, tls, server)
         ready(url)
         await _until_ended(tasks)
 
 
 def _tls(settings: Settings) -> Tls:
-    return Tls(
-        cert=settings.tls_cert,
-        key=settings.tls_key,
-        ca=settings.tls_ca,
-        client_cert=settings.tls_client_cert,
-        client_key=settings.tls_client_key,
-    )
+    """Browsers need a certificate that they trust; feedback servers may ask for another one."""
+    own, presented = settings.tls_pairs()
+    return Tls(own, ca=settings.tls_ca, presented=presented)
 
 
-def _reload(tls: Tls, gate: Gate) -> None:
-    """On SIGHUP; what cannot be read leaves things as they were."""
-    try:
-        tls.reload()
-    except ValueError as error:
-        log.error("the certificates stay as they were: %s", error)  # noqa: TRY400 - the text says all
-    gate.refresh()
+def _reload(tls: Tls, server: Website) -> None:
+    """On SIGHUP: read certificates, authorities and users again. A file that cannot be used changes nothing."""
+    tls.renew()
+    server.listener.ssl_options = tls.listener  # Tornado reads it for each connection
+    server.gate.refresh()
 
 
 async def _until_ended(tasks: Sequence[Task]) -> None:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from feedback_analysis.placing import Placing
 from feedback_analysis.scoring import Scoring
 from monitor_platform.access.proxies import networks
-from monitor_platform.tls import check_pairs
 from serving.forwarded import ProxyHeader
+from serving.tls import KeyPair, key_pair
 
 LEAST_MEMORY_MIB = 512
 """Reading one log takes 32 MiB for each core, and as much as its messages."""
@@ -134,6 +134,11 @@ class Settings(Scoring, Placing):
         """Whether browsers see the dashboard under https."""
         return self.tls_cert is not None or urlsplit(self.behind_proxy).scheme == "https"
 
+    def tls_pairs(self) -> tuple[KeyPair | None, KeyPair | None]:
+        """What browsers see and what feedback servers see; ValueError if a certificate or a key is missing."""
+        own = key_pair("--tls", self.tls_cert, self.tls_key)
+        return own, key_pair("--tls-client", self.tls_client_cert, self.tls_client_key)
+
     @property
     def host(self) -> str:
         return _host_and_port(self.listen)[0]
@@ -188,7 +193,7 @@ class Settings(Scoring, Placing):
             raise ValueError(
                 f"--session-hours is {self.session_hours:g}; it needs a number above 0, at most {LONGEST_SESSION_HOURS}"
             )
-        check_pairs(cert=self.tls_cert, key=self.tls_key, client_cert=self.tls_client_cert, client_key=self.tls_client_key)
+        self.tls_pairs()
 
 
 def _is_address(text: str) -> bool:

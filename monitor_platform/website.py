@@ -37,8 +37,8 @@ from monitor_platform.metrics import Figures
 from monitor_platform.openapi import openapi
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.settings import Settings
-from monitor_platform.tls import Tls
 from serving.openapi import served
+from serving.tls import Tls
 
 # Bokeh compiles its own callbacks in the page, hence unsafe-eval; nothing that end hosts send ever gets near a script.
 SECURITY_HEADERS = {

@@ -129,8 +129,15 @@ def test_all_packages_were_read():
 
 @pytest.mark.parametrize("module", sorted(path.stem for path in (ROOT / "serving").glob("*.py") if path.stem != "__init__"))
 def test_a_module_of_serving_has_at_least_two_importing_packages(module: str) -> None:
-    importers = {path.relative_to(ROOT).parts[0] for path in FILES if f"serving.{module}" in imported_modules(path)} - {"serving"}
+    importers = importing_packages(f"serving.{module}")
     assert len(importers) >= 2, f"only {importers or 'no package'} imports serving.{module}: move it there"
+
+
+def importing_packages(module: str) -> set[str]:
+    """The packages that import a module of serving, directly or through another module of serving."""
+    importing = [path.relative_to(ROOT) for path in FILES if module in imported_modules(path)]
+    packages = {path.parts[0] for path in importing} - {"serving"}
+    return packages.union(*(importing_packages(f"serving.{path.stem}") for path in importing if path.parts[0] == "serving"))
 
 
 def imported_modules(path: Path) -> set[str]:

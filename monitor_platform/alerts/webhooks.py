@@ -5,7 +5,6 @@ What waits is bounded; what is given up is counted. Redirects are not followed: 
 
 import asyncio
 import logging
-import ssl
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 import aiohttp
 
 from monitor_platform.alerts.rules import Shape, Webhook
+from serving.tls import Tls
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +56,7 @@ def body(news: News, shape: Shape) -> dict[str, Any]:
 class Messenger:
     """Tells each webhook everything, in order, each in its own task."""
 
-    def __init__(
-        self, webhooks: tuple[Webhook, ...], tls: ssl.SSLContext | None = None, *, first_pause_s: float = FIRST_PAUSE_S
-    ) -> None:
+    def __init__(self, webhooks: tuple[Webhook, ...], tls: Tls | None = None, *, first_pause_s: float = FIRST_PAUSE_S) -> None:
         self._waiting = [(webhook, asyncio.Queue[News](MOST_WAITING)) for webhook in webhooks]
         self._tls = tls
         self._first_pause_s = first_pause_s
@@ -74,10 +72,9 @@ class Messenger:
 
     async def run(self) -> None:
         """Post what is told until cancelled."""
-        connector = aiohttp.TCPConnector(ssl=self._tls or True)
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         async with (
-            aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
+            aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
             asyncio.TaskGroup() as group,
         ):
             for webhook, queue in self._waiting:
@@ -99,7 +96,9 @@ class Messenger:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
             try:
-                async with session.post(webhook.url, json=body(news, webhook.shape), allow_redirects=False) as answer:
+                verified_by = self._tls.link if self._tls is not None else True
+                posted = session.post(webhook.url, json=body(news, webhook.shape), allow_redirects=False, ssl=verified_by)
+                async with posted as answer:
                     if answer.status < 300:
                         return None
                     why = f"it answered {answer.status}"

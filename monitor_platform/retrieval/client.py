@@ -17,6 +17,7 @@ from feedback_wire import routes
 from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import SERVER_NAME, LogName
 from feedback_wire.problem import is_problem
+from serving.tls import Tls
 
 CATALOGUE_BYTES = 32 * 2**20
 """What an answer without pages may take, by a feedback server of before there were any: half a year of minutes."""
@@ -89,6 +90,8 @@ class Client:
     session: aiohttp.ClientSession
     url: URL
     token: str
+    tls: Tls | None = None
+    """What verifies an https server; None for the system's authorities."""
 
     async def catalogue(
         self,
@@ -145,7 +148,8 @@ class Client:
         # Identity: the mirror holds the server's own bytes.
         keyed = {"Accept-Encoding": "identity"} | ({"Authorization": routes.bearer(self.token)} if self.token else {})
         url = self.url / path.lstrip("/")
-        return self.session.get(url, params=query, headers=keyed | headers, timeout=timeout, allow_redirects=False)
+        verified_by = self.tls.link if self.tls is not None else True
+        return self.session.get(url, params=query, headers=keyed | headers, timeout=timeout, allow_redirects=False, ssl=verified_by)
 
 
 async def _expect(answer: aiohttp.ClientResponse, status: int) -> None:

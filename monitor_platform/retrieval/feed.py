@@ -4,7 +4,6 @@ Everything that takes time runs in one worker thread, in the order in which it w
 """
 
 import asyncio
-import ssl
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -20,6 +19,7 @@ from monitor_platform.retrieval.mirror import Mirror, size
 from monitor_platform.retrieval.positions import Held, in_window
 from monitor_platform.retrieval.source import Shared, Source
 from monitor_platform.retrieval.status import Counts, FeedStatus
+from serving.tls import Tls
 
 # The window's end may be this much too old; forgetting makes every view compute anew.
 FORGET_EVERY_S = 30.0
@@ -29,7 +29,8 @@ class Feed:
     """Keeps `table` up to date with `servers` while `run` runs.
 
     `poll_seconds` (at least 1) is the time between two looks at a server, `keep_minutes` how long records stay in the table (None:
-    for ever; the mirror keeps every log), `tls` what https servers are verified by. ValueError if an address is none.
+    for ever; the mirror keeps every log), `tls` what verifies https servers (None: the system's authorities). ValueError if an
+    address is none.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Feed:
         *,
         poll_seconds: float = 20.0,
         keep_minutes: float | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self._urls = tuple(dict.fromkeys(checked_url(server) for server in servers))
         self._token = token
@@ -61,7 +62,7 @@ class Feed:
             shared = self._shared(worker)
             await self._read_back(shared)
             async with self._session() as session, asyncio.TaskGroup() as group:
-                self._sources = tuple(Source(Client(session, url, self._token), shared) for url in self._urls)
+                self._sources = tuple(Source(Client(session, url, self._token, self._tls), shared) for url in self._urls)
                 for source in self._sources:
                     group.create_task(source.follow())
                 group.create_task(self._forget(shared))
@@ -88,8 +89,7 @@ class Feed:
 
     def _session(self) -> aiohttp.ClientSession:
         # Bytes as they are sent, and no cookies: a feedback server has no business remembering us.
-        verified = aiohttp.TCPConnector(ssl=self._tls or True)
-        return aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), connector=verified)
+        return aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
 
     async def _read_back(self, shared: Shared) -> None:
         """What earlier runs have mirrored: into the table if it is within the window.

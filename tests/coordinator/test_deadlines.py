@@ -11,6 +11,7 @@ import pytest
 import trustme
 import uvicorn
 import uvloop
+from coordinator.tls import Tls
 from uvicorn.server import ServerState
 
 from coordinator import door
@@ -24,7 +25,6 @@ from coordinator.link import Link
 from coordinator.outbox import Outbox
 from coordinator.reception import Reception
 from coordinator.settings import Settings
-from coordinator.tls import Tls
 from coordinator.worker import IDLE_S, REQUEST_S
 
 HALF = b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -152,7 +153,7 @@ class Files:
         authority.cert_pem.write_to_path(self.ca)
         self.renew()
 
-    def renew(self, name: str = "127.0.0.1") -> None:
-        issued = self.authority.issue_cert(name)
+    def renew(self, name: str = "127.0.0.1", *, not_after: datetime | None = None) -> None:
+        issued = self.authority.issue_cert(name, not_after=not_after)
         issued.private_key_pem.write_to_path(self.key)
         self.cert.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))

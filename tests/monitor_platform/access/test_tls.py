@@ -8,15 +8,17 @@ import socket
 import ssl
 import time
 import urllib.request
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
+import trustme
 
 from feedback_wire import routes
 from feedback_wire.record import Origin
 from monitor_platform.access.users import Users
 from monitor_platform.retrieval.client import Client, checked_url
-from monitor_platform.tls import Tls
+from serving.tls import Tls, key_pair
 from tests.monitor_platform.access.conftest import Dashboard
 from tests.processes import eventually
 
@@ -58,7 +60,7 @@ def test_the_dashboard_serves_https_keeps_its_cookie_there_and_takes_a_renewed_c
     assert dashboard.ask("/", {"Cookie": answer.cookie}).status == 200
     files.key.write_text("damaged")
     server.process.send_signal(signal.SIGHUP)
-    eventually(lambda: "certificates stay as they were" in server.said())
+    eventually(lambda: "the former certificate stays in use" in server.said())
     assert dashboard.ask("/healthz").status == 200
     files.renew()
 
@@ -91,8 +93,8 @@ def peers(monitor) -> int:
 
 
 async def look(url: str, tls: Tls) -> None:
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls.link), auto_decompress=False) as session:
-        await Client(session, checked_url(url), "").catalogue(after=None, wait_s=0, unless=None)
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        await Client(session, checked_url(url), "", tls).catalogue(after=None, wait_s=0, unless=None)
 
 
 def test_a_feedback_server_is_verified_and_shown_who_asks(serve, files, trusting, tmp_path):
@@ -107,8 +109,9 @@ def test_a_feedback_server_is_verified_and_shown_who_asks(serve, files, trusting
     shown = ("--tls-client-cert", str(files.cert), "--tls-client-key", str(files.key))
     trusted = serve("monitor", *polling, "--mirror", str(tmp_path / "a"), "--tls-ca", str(files.ca), *shown)
     eventually(lambda: peers(trusted) == 1)
-    asyncio.run(look(storing.url, Tls(ca=files.ca, client_cert=files.cert, client_key=files.key)))
-    for refused in (Tls(ca=files.ca), Tls(client_cert=files.cert, client_key=files.key)):
+    presented = key_pair("--tls-client", files.cert, files.key)
+    asyncio.run(look(storing.url, Tls(ca=files.ca, presented=presented)))
+    for refused in (Tls(ca=files.ca), Tls(presented=presented)):
         with pytest.raises(aiohttp.ClientError):
             asyncio.run(look(storing.url, refused))
 
@@ -120,4 +123,40 @@ def test_files_that_cannot_be_used_are_named_at_the_start(tmp_path, flag, advice
     wrong = tmp_path / "wrong.pem"
     wrong.write_text("nonsense")
     with pytest.raises(ValueError, match=f"{flag} |{wrong}"):
-        Users(wrong) if flag == "--users" else Tls(ca=wrong) if flag == "--tls-ca" else Tls(cert=wrong, key=wrong)
+        Users(wrong) if flag == "--users" else Tls(ca=wrong) if flag == "--tls-ca" else Tls(key_pair("--tls", wrong, wrong))
+
+
+def test_the_monitor_warns_of_an_expired_certificate_at_the_start_and_after_each_renewal(start, files, user_path):
+    files.renew(not_after=datetime.now(UTC) - timedelta(days=1))
+    server = start("--users", str(user_path), "--tls-cert", str(files.cert), "--tls-key", str(files.key))
+    assert server.said().count("has expired at") == 1
+    files.renew(not_after=datetime.now(UTC) + timedelta(days=2))
+    server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: server.said().count("expires at") == 1)
+
+
+def test_the_monitor_reads_the_authorities_of_feedback_servers_again_on_hup(serve, files, trusting, tmp_path):
+    listening = ("--tls-cert", str(files.cert), "--tls-key", str(files.key), "--listen", "127.0.0.1:0")
+    storing = serve("feedback-server", "--insecure", "--data", str(tmp_path / "fs"), "--name", "fs1", *listening)
+    send(storing.url, trusting)
+    trusted = tmp_path / "trusted.pem"
+    trustme.CA().cert_pem.write_to_path(trusted)
+    polling = ("--feedback-server", storing.url, "--insecure", "--listen", "127.0.0.1:0", "--poll-seconds", "1")
+    monitor = serve("monitor", *polling, "--mirror", str(tmp_path / "mirror"), "--tls-ca", str(trusted))
+    eventually(lambda: "certificate verify failed" in monitor.said())
+    trusted.write_bytes(files.ca.read_bytes())
+    monitor.process.send_signal(signal.SIGHUP)
+    eventually(lambda: peers(monitor) == 1)
+
+
+def test_a_removed_authority_no_longer_verifies_a_feedback_server(files, serve, tmp_path):
+    listening = ("--tls-cert", str(files.cert), "--tls-key", str(files.key), "--listen", "127.0.0.1:0")
+    storing = serve("feedback-server", "--insecure", "--data", str(tmp_path / "fs"), "--name", "fs1", *listening)
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(files.ca.read_bytes())
+    tls = Tls(ca=trusted)
+    asyncio.run(look(storing.url, tls))
+    trustme.CA().cert_pem.write_to_path(trusted)
+    tls.renew()
+    with pytest.raises(aiohttp.ClientConnectorCertificateError):
+        asyncio.run(look(storing.url, tls))
