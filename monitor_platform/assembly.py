@@ -27,22 +27,22 @@ from feedback_analysis.quality.catalogue import Models, models_of, mos_of
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.rows import reasons_in_words
 from feedback_wire import routes
-from monitor_platform.access.figures import AccessFigures
-from monitor_platform.alerting import Alerting
+from monitor_platform.alerts.alert_service import AlertService
 from monitor_platform.alerts.rules import Rules
-from monitor_platform.api import Archive, SummaryHandler
-from monitor_platform.audience_metrics import AudienceFigures
+from monitor_platform.api.history_handler import HISTORY, HistoryHandler
+from monitor_platform.api.summary_handler import Archive, SummaryHandler
+from monitor_platform.api.table_handler import TABLE, TableHandler
 from monitor_platform.dashboard.history import History
 from monitor_platform.dashboard.past import Past
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.entrance import allowed_hosts, gate_of, listen, url_of
-from monitor_platform.geolocation import Geolocation
-from monitor_platform.history_api import HISTORY, HistoryHandler
-from monitor_platform.metrics import Figures
+from monitor_platform.metrics.access_metrics import AccessMetrics
+from monitor_platform.metrics.audience_metrics import AudienceMetrics
+from monitor_platform.metrics.location_metrics import LocationMetrics
+from monitor_platform.metrics.platform_metrics import PlatformMetrics
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.settings import Settings
-from monitor_platform.table_api import TABLE, TableHandler
 from monitor_platform.website import Route, Website, patterns
 from serving.tls import Tls
 
@@ -75,18 +75,18 @@ def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStac
     watch.past = _past(settings, locator, models, kept, table)
     sockets, port = listen(settings, opened)
     gate = gate_of(settings, port, opened)
-    figures = Figures(table, watch, feed)
+    figures = PlatformMetrics(table, watch, feed)
     routed = patterns(settings, gate, feed, figures) + _numbers(watch, _archive(settings, locator, mos_of(models), table))
     server = Website(gate, sockets, tls, routed, watch, allowed_hosts(settings, port))
-    figures.add(AccessFigures(gate, server.listener))
+    figures.add(AccessMetrics(gate, server.listener))
     url = url_of(settings, port)
-    audience = AudienceFigures(watch)
+    audience = AudienceMetrics(watch)
     figures.add(audience)
-    geolocation = Geolocation(locator)
+    geolocation = LocationMetrics(locator)
     figures.add(geolocation)
     tasks: list[Task] = [audience.run(), geolocation.run()] + ([feed.run()] if feed is not None else [])
     if rules is not None:
-        alerting = Alerting(rules, table)
+        alerting = AlertService(rules, table)
         watch.alerts = alerting.watch
         figures.add(alerting)
         tasks += _alerts(settings, alerting, feed, tls, settings.behind_proxy.rstrip("/") or url)
@@ -102,7 +102,7 @@ def _numbers(watch: Watch, archive: Archive | None) -> list[Route]:
     return numbers if watch.history is None else [*numbers, (HISTORY, HistoryHandler, {"history": watch.history})]
 
 
-def _alerts(settings: Settings, alerting: Alerting, feed: Feed | None, tls: Tls, dashboard_url: str) -> list[Task]:
+def _alerts(settings: Settings, alerting: AlertService, feed: Feed | None, tls: Tls, dashboard_url: str) -> list[Task]:
     """Recorded files are judged here and now."""
     if feed is None:
         alerting.judge_recorded()

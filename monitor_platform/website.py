@@ -24,7 +24,8 @@ from monitor_platform.access.doors import GuardedBokeh
 from monitor_platform.access.gate import LOGIN, LOGOUT, Gate
 from monitor_platform.access.listener import Listener, limits_here
 from monitor_platform.access.login import LoginHandler, LogoutHandler
-from monitor_platform.api import TextHandler
+from monitor_platform.api.openapi import openapi
+from monitor_platform.api.responses import TextHandler
 from monitor_platform.dashboard.document import ASSETS_FOLDER, build
 from monitor_platform.dashboard.figures import Spares
 from monitor_platform.dashboard.leaving import Leaving, leave_memory_alone
@@ -33,8 +34,7 @@ from monitor_platform.dashboard.page import Page
 from monitor_platform.dashboard.pages import PAGES
 from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.watch import Watch
-from monitor_platform.metrics import Figures
-from monitor_platform.openapi import openapi
+from monitor_platform.metrics.platform_metrics import PlatformMetrics
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.settings import Settings
 from serving.openapi import served
@@ -144,7 +144,7 @@ class _SecurityHeaders(OutputTransform):
         return status_code, headers, chunk
 
 
-def patterns(settings: Settings, gate: Gate, feed: Feed | None, figures: Figures) -> list[Route]:
+def patterns(settings: Settings, gate: Gate, feed: Feed | None, figures: PlatformMetrics) -> list[Route]:
     """All that is not a page of Bokeh's; the gate stands before it as before those."""
     entrance = {"gate": gate, "secure": settings.is_https}
     return [

@@ -6,11 +6,11 @@ from urllib.parse import urlencode
 
 from bokeh.models import LayoutDOM
 
+from monitor_platform.alerts.alert_text import clock, minutes, shown, title
+from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert
 from monitor_platform.alerts.detector import Alert, known_at
 from monitor_platform.alerts.evidence import Evidence
 from monitor_platform.alerts.rules import SEVERITIES
-from monitor_platform.alerts.telling import clock, minutes, shown, title
-from monitor_platform.alerts.watch import AlertWatch, Told
 from monitor_platform.dashboard.marks import address, minutes_of
 from monitor_platform.dashboard.names import dimension_name, place_name
 from monitor_platform.dashboard.page import Look, Page, Show
@@ -33,7 +33,7 @@ class AlertsPart:
         watch = look.watch.alerts
         clock_ms = look.question.clock_ms
         end_ms = look.scene.extent.to_ms if look.scene is not None and not look.watch.live else None
-        return lambda: _told(watch, end_ms, clock_ms)
+        return lambda: _list(watch, end_ms, clock_ms)
 
 
 ALERTS_PAGE = Page(
@@ -51,38 +51,38 @@ ALERTS_PAGE = Page(
 
 def lasting(watch: AlertWatch | None, clock_ms: int | None) -> dict[str, Any]:
     """For the navigation: how many alerts last, at a replay's clock if there is one, and the gravest of their severities."""
-    known = known_at((each.alert for each in watch.told), clock_ms) if watch is not None else ()
+    known = known_at((each.alert for each in watch.alerts), clock_ms) if watch is not None else ()
     grave = [alert.rule.severity for alert in known if alert.ended_ms is None]
     return {"number": len(grave), "severity": max(grave, key=SEVERITIES.index, default="")}
 
 
-def _told(watch: AlertWatch | None, end_ms: int | None, clock_ms: int | None) -> dict[str, Any]:
+def _list(watch: AlertWatch | None, end_ms: int | None, clock_ms: int | None) -> dict[str, Any]:
     """`end_ms`: when the recorded files end; None while time goes on. `clock_ms`: where a replay stands."""
     if watch is None:
         return {"rules": 0, "how": HOW_TO_BEGIN, "alerts": []}
-    known = watch.told if clock_ms is None else _known(watch.told, clock_ms)
-    told = sorted(known, key=lambda each: (each.alert.ended_ms is not None, -each.alert.began_ms))
-    last = sum(each.alert.ended_ms is None for each in told)
-    said = "judged each minute" if end_ms is None else "recorded files, judged once"
-    said = said if clock_ms is None else f"{said}; what was known at {clock(clock_ms)}"
+    known = watch.alerts if clock_ms is None else _known(watch.alerts, clock_ms)
+    alerts = sorted(known, key=lambda each: (each.alert.ended_ms is not None, -each.alert.began_ms))
+    last = sum(each.alert.ended_ms is None for each in alerts)
+    how = "judged each minute" if end_ms is None else "recorded files, judged once"
+    how = how if clock_ms is None else f"{how}; what was known at {clock(clock_ms)}"
     return {
         "rules": watch.rules,
-        "note": f"{count(watch.rules, 'rule')}, {said}; {last} lasting, {len(told) - last} over",
-        "alerts": [_row(each, clock_ms or end_ms) for each in told[:MOST_ALERTS]],
+        "note": f"{count(watch.rules, 'rule')}, {how}; {last} lasting, {len(alerts) - last} over",
+        "alerts": [_row(each, clock_ms or end_ms) for each in alerts[:MOST_ALERTS]],
     }
 
 
-def _known(told: Sequence[Told], clock_ms: int) -> Sequence[Told]:
+def _known(alerts: Sequence[ExplainedAlert], clock_ms: int) -> Sequence[ExplainedAlert]:
     """As it was at a replay's clock; what explained an end to come is not known either."""
     return [
-        Told(alert=alert, evidence=each.evidence if alert.ended_ms == each.alert.ended_ms else Evidence())
-        for each in told
+        ExplainedAlert(alert=alert, evidence=each.evidence if alert.ended_ms == each.alert.ended_ms else Evidence())
+        for each in alerts
         for alert in known_at((each.alert,), clock_ms)
     ]
 
 
-def _row(told: Told, end_ms: int | None) -> dict[str, Any]:
-    alert, evidence = told.alert, told.evidence
+def _row(explained: ExplainedAlert, end_ms: int | None) -> dict[str, Any]:
+    alert, evidence = explained.alert, explained.evidence
     when = minutes_of(alert, end_ms)
     return {
         "severity": alert.rule.severity,

@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from feedback_analysis.measures.selection import Span
+from monitor_platform.alerts.alert_text import title
+from monitor_platform.alerts.alert_watch import ExplainedAlert
 from monitor_platform.alerts.detector import Alert, known_at
 from monitor_platform.alerts.observations import MINUTE_MS
 from monitor_platform.alerts.rules import PEERS, SEVERITIES
-from monitor_platform.alerts.telling import title
-from monitor_platform.alerts.watch import Told
 from monitor_platform.dashboard.question import DEFAULT_MEASURE
 from monitor_platform.views.palette import CATEGORIES
 from monitor_platform.views.timeline import Mark
@@ -26,9 +26,11 @@ MOST_TOLD = 2
 COLOURS = {"info": CATEGORIES[5], "warning": CATEGORIES[4], "critical": CATEGORIES[1]}
 
 
-def within(told: Iterable[Told], span: Span, where: Mapping[str, str], *, clock_ms: int | None = None) -> tuple[Alert, ...]:
+def within(
+    alerts: Iterable[ExplainedAlert], span: Span, where: Mapping[str, str], *, clock_ms: int | None = None
+) -> tuple[Alert, ...]:
     """Those whose time and slice meet `span` and `where`, the latest first; of a replay, as known at its clock."""
-    known = known_at((each.alert for each in told), clock_ms)
+    known = known_at((each.alert for each in alerts), clock_ms)
     return tuple(alert for alert in known if _meets(alert, span) and _agrees(alert, where))
 
 

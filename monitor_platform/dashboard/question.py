@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 from feedback_analysis.measures.filters import Range, at_span, is_filter, is_mean_filter
 from feedback_analysis.measures.registry import MEASURES, View, named
 from feedback_analysis.measures.selection import MEAN, Span, is_column
-from monitor_platform.bounds import check_bounds
+from monitor_platform.dashboard.question_limits import check_bounds
 
 DEFAULT_MEASURE = "mos"
 MOST_SERIES = 4

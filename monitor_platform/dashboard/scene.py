@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from feedback_analysis.geo.atlas import Atlas
 from feedback_analysis.measures.selection import Span
-from monitor_platform.alerts.watch import Told
+from monitor_platform.alerts.alert_watch import ExplainedAlert
 from monitor_platform.dashboard.answers import Moment
 from monitor_platform.dashboard.question import Question
 
@@ -29,7 +29,7 @@ class Scene:
     period_s: float
     live: bool
     atlas: Atlas
-    alerts: tuple[Told, ...] = ()
+    alerts: tuple[ExplainedAlert, ...] = ()
 
 
 def span_of(question: Question, scene: Scene) -> Span:

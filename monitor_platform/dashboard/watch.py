@@ -15,7 +15,7 @@ from feedback_analysis.measures.extent import extent
 from feedback_analysis.measures.live_table import LiveTable
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.table import FeedbackTable
-from monitor_platform.alerts.watch import AlertWatch
+from monitor_platform.alerts.alert_watch import AlertWatch
 from monitor_platform.dashboard.answers import Answers, Moment
 from monitor_platform.dashboard.history import History
 from monitor_platform.dashboard.pill import Delay, Pill, live_pill, static_pill
@@ -133,7 +133,7 @@ class Watch:
             period_s=self._period_s,
             live=self.live,
             atlas=self.atlas,
-            alerts=self.alerts.told if self.alerts is not None else (),
+            alerts=self.alerts.alerts if self.alerts is not None else (),
         )
 
     def pill(self) -> Pill:

@@ -14,7 +14,7 @@ from swarmscope.plain_text import plain, plain_json
 from swarmscope.streams import print_data
 
 if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
-    from monitor_platform.alerts.watch import Told
+    from monitor_platform.alerts.alert_watch import ExplainedAlert
 
 command = App(name="alerts", help_epilogue="Examples:\n\n    swarmscope alerts test rules.toml mirror/")
 
@@ -53,7 +53,7 @@ def dry_run(
     require_address_space("swarmscope alerts test")
     from feedback_analysis.geo.locator import locator_for
     from feedback_analysis.quality.catalogue import models_of
-    from monitor_platform.alerts.recorded import judge_logs
+    from monitor_platform.alerts.recorded_alerts import judge_logs
     from monitor_platform.alerts.rules import BadRules, read_rules
 
     told = 0
@@ -75,9 +75,9 @@ def _lacks(text: str) -> None:
     print(plain(text), file=sys.stderr)
 
 
-def _print(told: "Told", as_json: bool) -> None:
-    from monitor_platform.alerts.telling import as_json as facts_of
-    from monitor_platform.alerts.telling import clock, sentence, title
+def _print(told: "ExplainedAlert", as_json: bool) -> None:
+    from monitor_platform.alerts.alert_text import as_json as facts_of
+    from monitor_platform.alerts.alert_text import clock, sentence, title
 
     if as_json:
         print_data()

@@ -146,7 +146,7 @@ def analyze(
                 p1203.mkdir(parents=True, exist_ok=True)
                 write_inputs(p1203, table, span=span, where=filters)
             if html is not None and summary["messages"]:
-                from monitor_platform.report import write_report  # Bokeh takes a second more
+                from monitor_platform.dashboard.html_report import write_report  # Bokeh takes a second more
 
                 write_report(html, table, span=span, where=filters, by=columns, models=scored, period_s=period)
     except (ValueError, OSError) as error:

@@ -32,7 +32,7 @@ from feedback_wire.catalogue import Catalogue
 from feedback_wire.frames import walk
 from feedback_wire.log_name import Form, LogName
 from feedback_wire.problem import Problem
-from monitor_platform.api import Request
+from monitor_platform.api.script_request import ScriptRequest
 from monitor_platform.dashboard.question import Question
 from monitor_platform.retrieval.client import checked_url
 
@@ -122,7 +122,7 @@ def summary_request(data: bytes) -> None:
     for name, _, value in pairs:
         given.setdefault(name, []).append(value)
     with contextlib.suppress(Problem):
-        Request.parse(given).span(begin_ms=0, end_ms=1)
+        ScriptRequest.parse(given).span(begin_ms=0, end_ms=1)
 
 
 def answer_to_the_sdk(data: bytes) -> None:

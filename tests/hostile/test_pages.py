@@ -10,7 +10,7 @@ import pytest
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.open import open_logs
 from feedback_analysis.quality.mos import MosModel
-from monitor_platform.report import write_report
+from monitor_platform.dashboard.html_report import write_report
 from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
 from tests.hostile.corpus import CANARY, MARKUP, SIGHT, TEMPLATES, TEXTS
 from tests.processes import start_server

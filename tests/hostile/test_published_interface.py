@@ -19,8 +19,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from monitor_platform.history_api import FIGURES
-from monitor_platform.openapi import HISTORY
+from monitor_platform.api.history_handler import FIGURES
+from monitor_platform.api.openapi import HISTORY
 from serving.openapi import served
 from tests.feedback_analysis.measures.samples import record, write_log
 from tests.processes import Server, eventually

@@ -14,7 +14,7 @@ import urllib3
 from feedback_analysis.measures.filters import Range
 from feedback_analysis.measures.registry import MEASURES
 from monitor_platform.access.doors import raised_by_us
-from monitor_platform.bounds import MOST_FILTERS, MOST_RANGES, MOST_VALUES
+from monitor_platform.dashboard.question_limits import MOST_FILTERS, MOST_RANGES, MOST_VALUES
 from tests.feedback_analysis.measures.samples import record, write_log
 from tests.monitor_platform.access.sockets import Socket
 from tests.processes import Server, start_server

@@ -6,9 +6,9 @@ import sys
 
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
+from monitor_platform.alerts.alert_watch import AlertWatch
 from monitor_platform.alerts.observations import MINUTE_MS, observations
 from monitor_platform.alerts.rules import Rule
-from monitor_platform.alerts.watch import AlertWatch
 from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
 
 RULE = Rule(name="stalls", measure="continuity", by=("isp",), where={}, below=0.9, for_minutes=2, least_sessions=25)
@@ -67,7 +67,7 @@ def test_an_alert_names_the_guilty_slice_and_the_worst_sessions(table_of):
     [guilty] = [each for each in begun.evidence.slices if each.dimension == "platform"]
     assert guilty.name == "mobile"
     assert [each.session_id for each in begun.evidence.sessions[:3]] == ["HGC-0", "HGC-1", "HGC-2"]
-    [listed] = watch.told
+    [listed] = watch.alerts
     assert listed.alert.ended_ms == ended.alert.ended_ms
 
 

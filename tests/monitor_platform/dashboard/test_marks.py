@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from feedback_analysis.measures.selection import Span
+from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert
 from monitor_platform.alerts.detector import Alert
 from monitor_platform.alerts.evidence import Evidence
 from monitor_platform.alerts.rules import Rule
-from monitor_platform.alerts.watch import AlertWatch, Told
 from monitor_platform.dashboard.alerts_page import lasting
 from monitor_platform.dashboard.marks import COLOURS, address, in_words, marks, minutes_of, within
 
@@ -29,7 +29,7 @@ def alert(isp="HGC", *, began=10, ended=None, severity="warning", rule=RULE):
 
 
 def shown(*alerts, begin=0, end=30, **where):
-    told = tuple(Told(alert=each, evidence=Evidence()) for each in alerts)
+    told = tuple(ExplainedAlert(alert=each, evidence=Evidence()) for each in alerts)
     return within(told, Span(begin * MINUTE_MS, end * MINUTE_MS), where)
 
 
@@ -39,7 +39,7 @@ def test_alerts_of_the_shown_time_are_marked_and_others_not():
 
 
 def test_a_replay_shows_what_was_known_at_its_clock():
-    told = [Told(alert=alert("HGC", began=10, ended=15), evidence=Evidence())]
+    told = [ExplainedAlert(alert=alert("HGC", began=10, ended=15), evidence=Evidence())]
 
     def known(clock):
         span, clock_ms = Span(0, clock * MINUTE_MS), clock * MINUTE_MS
@@ -49,7 +49,7 @@ def test_a_replay_shows_what_was_known_at_its_clock():
     assert [known(clock) for clock in (10.99, 11, 14.99, 15, 16)] == [[], [None], [None], [15 * MINUTE_MS], [15 * MINUTE_MS]]
     over, to_come = alert("HGC", ended=12, severity="critical"), alert("PCCW", began=20)
     watch = AlertWatch((RULE,), told.append)
-    watch.told = tuple(Told(alert=each, evidence=Evidence()) for each in (over, to_come))
+    watch.alerts = tuple(ExplainedAlert(alert=each, evidence=Evidence()) for each in (over, to_come))
     counted = [lasting(watch, None if clock is None else clock * MINUTE_MS)["number"] for clock in (5, 11, 12, 21, None)]
     assert counted == [0, 1, 0, 1, 1]
 

@@ -8,7 +8,7 @@ from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.open import open_logs
 from feedback_analysis.measures.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel
-from monitor_platform.report import report
+from monitor_platform.dashboard.html_report import report
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ def openapi() -> Schema:
 
 
 def _history() -> dict[str, Schema]:
-    """The figures of history_api.py; every one takes the parameters of all, and reads those that concern it."""
+    """The figures of history_handler.py; every one takes the parameters of all, and reads those that concern it."""
     chosen = _chosen((*KEPT, *IDENTITIES))
     told = {figure: ((*chosen, *_OWN[figure]), schema, about) for figure, (about, schema) in _figures().items()}
     told["status"] = ((), _STATUS, "how far the logs have been taken in")

@@ -49,7 +49,7 @@ _COSTS = (
 )
 
 
-class AudienceFigures(Collector):
+class AudienceMetrics(Collector):
     """Gauges of the latest minute; none as long as nobody was heard."""
 
     def __init__(self, watch: Watch) -> None:

@@ -8,7 +8,8 @@ from urllib.parse import parse_qsl, urlencode
 from tornado.web import RequestHandler
 
 from feedback_wire.problem import Problem
-from monitor_platform.api import answer, bad_parameter, refuse, time_ms
+from monitor_platform.api.responses import answer, refuse
+from monitor_platform.api.script_request import bad_parameter, time_ms
 from monitor_platform.dashboard.asking import picture
 from monitor_platform.dashboard.question import FILTERS, VERSUS, Question
 from monitor_platform.dashboard.tables import BY_VIEW

@@ -28,7 +28,7 @@ _FEED_COUNTERS = (
 )
 
 
-class Figures(Collector):
+class PlatformMetrics(Collector):
     """What the monitoring platform says of itself."""
 
     def __init__(self, table: FeedbackTable, watch: Watch, feed: Feed | None) -> None:

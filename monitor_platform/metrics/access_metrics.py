@@ -9,7 +9,7 @@ from monitor_platform.access.gate import Gate
 from monitor_platform.access.listener import Listener
 
 
-class AccessFigures(Collector):
+class AccessMetrics(Collector):
     """Figures of gate and listener."""
 
     def __init__(self, gate: Gate, listener: Listener) -> None:

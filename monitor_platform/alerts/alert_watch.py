@@ -31,7 +31,7 @@ _MINUTES_AT_ONCE = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class ExplainedAlert:
     """An alert as it is now, with what explains it."""
 
     alert: Alert
@@ -39,18 +39,18 @@ class Told:
 
 
 class AlertWatch:
-    """All rules; every change is remembered, newest last, and handed to `tell`."""
+    """All rules; every change is remembered, newest last, and handed to `on_change`."""
 
-    def __init__(self, rules: tuple[Rule, ...], tell: Callable[[Told], None]) -> None:
+    def __init__(self, rules: tuple[Rule, ...], on_change: Callable[[ExplainedAlert], None]) -> None:
         self._detectors = [Detector(rule) for rule in rules]
         self.rules = len(rules)
-        self._tell = tell
+        self._on_change = on_change
         self._judged_ms: int | None = None
-        self._told: deque[Told] = deque(maxlen=REMEMBERED)
+        self._changes: deque[ExplainedAlert] = deque(maxlen=REMEMBERED)
         # Made anew after each step, because others read it while a worker judges.
-        self.told: tuple[Told, ...] = ()
+        self.alerts: tuple[ExplainedAlert, ...] = ()
         """Each alert once, the one that began last first; those that last are as of now."""
-        self.lasting: tuple[Told, ...] = ()
+        self.lasting: tuple[ExplainedAlert, ...] = ()
         """Those of them that are not over."""
         self.raised = 0
 
@@ -63,8 +63,8 @@ class AlertWatch:
                     for alert in detector.observe(end_ms, seen[end_ms]):
                         self._change(table, alert, end_ms)
             self._judged_ms = span.to_ms
-            self.told = self._current()
-            self.lasting = tuple(each for each in self.told if each.alert.ended_ms is None)
+            self.alerts = self._current()
+            self.lasting = tuple(each for each in self.alerts if each.alert.ended_ms is None)
 
     async def run(self, table: FeedbackTable, worker: Executor, late_ms: int) -> None:
         """Judge minutes as they become complete, `late_ms` after their end, until cancelled."""
@@ -87,20 +87,20 @@ class AlertWatch:
             yield Span(begin_ms, end_ms)
             begin_ms = end_ms
 
-    def _current(self) -> tuple[Told, ...]:
+    def _current(self) -> tuple[ExplainedAlert, ...]:
         open_now = {(alert.rule.name, alert.names): alert for detector in self._detectors for alert in detector.open}
-        latest: dict[tuple[str, tuple[str, ...], int], Told] = {}
-        for each in self._told:
+        latest: dict[tuple[str, tuple[str, ...], int], ExplainedAlert] = {}
+        for each in self._changes:
             latest[each.alert.rule.name, each.alert.names, each.alert.began_ms] = each
         current = []
         for (rule, names, began_ms), each in latest.items():
             now = open_now.get((rule, names))
             fresh = now is not None and now.began_ms == began_ms and each.alert.ended_ms is None
-            current.append(Told(alert=now, evidence=each.evidence) if fresh and now is not None else each)
+            current.append(ExplainedAlert(alert=now, evidence=each.evidence) if fresh and now is not None else each)
         return tuple(sorted(current, key=lambda each: -each.alert.began_ms))
 
     def _change(self, table: FeedbackTable, alert: Alert, end_ms: int) -> None:
-        told = Told(alert=alert, evidence=evidence(table, alert=alert, until_ms=end_ms))
+        explained = ExplainedAlert(alert=alert, evidence=evidence(table, alert=alert, until_ms=end_ms))
         self.raised += alert.ended_ms is None
-        self._told.append(told)
-        self._tell(told)
+        self._changes.append(explained)
+        self._on_change(explained)

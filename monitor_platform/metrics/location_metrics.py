@@ -16,7 +16,7 @@ TELLS_EVERY_S = 600.0
 """At most one line about failed lookups of each database in this time; the first comes at once."""
 
 
-class Geolocation(Collector):
+class LocationMetrics(Collector):
     """Counters of the location databases; `run` keeps the databases up to date."""
 
     def __init__(self, locator: Locator) -> None:

@@ -12,10 +12,10 @@ from prometheus_client.registry import Collector
 
 from feedback_analysis.measures.extent import extent
 from feedback_analysis.measures.table import FeedbackTable
+from monitor_platform.alerts.alert_text import as_json, link
+from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert
 from monitor_platform.alerts.observations import MINUTE_MS
 from monitor_platform.alerts.rules import SEVERITIES, Rules
-from monitor_platform.alerts.telling import as_json, link
-from monitor_platform.alerts.watch import AlertWatch, Told
 from monitor_platform.alerts.webhooks import Messenger, News
 from serving.tls import Tls
 
@@ -24,11 +24,11 @@ LATE_MS = 5_000
 """What messages may need beyond two polls: the reporting end host's, the coordinator's and the journal's own time."""
 
 
-class Alerting(Collector):
+class AlertService(Collector):
     """Rules at work over one table; `watch` is what the pages show of it."""
 
     def __init__(self, rules: Rules, table: FeedbackTable) -> None:
-        self.watch = AlertWatch(rules.rules, self._tell)
+        self.watch = AlertWatch(rules.rules, self._on_change)
         self._rules = rules
         self._table = table
         self._messenger: Messenger | None = None
@@ -67,14 +67,14 @@ class Alerting(Collector):
             open_now.add_metric([severity], lasting.count(severity))
         yield open_now
         yield CounterMetricFamily("swarmscope_monitor_alerts_total", "Alerts that have begun.", self.watch.raised)
-        told = CounterMetricFamily(
+        messages = CounterMetricFamily(
             "swarmscope_monitor_alert_messages_total", "Messages for webhooks, by what became of them.", labels=["outcome"]
         )
         for outcome, number in (self._messenger.counts if self._messenger is not None else {}).items():
-            told.add_metric([outcome], number)
-        yield told
+            messages.add_metric([outcome], number)
+        yield messages
 
-    def _tell(self, told: Told) -> None:
+    def _on_change(self, explained: ExplainedAlert) -> None:
         if self._messenger is not None and self._loop is not None:
-            news = News(facts=as_json(told.alert, told.evidence), link=link(told.alert, self._dashboard_url))
+            news = News(facts=as_json(explained.alert, explained.evidence), link=link(explained.alert, self._dashboard_url))
             self._loop.call_soon_threadsafe(self._messenger.tell, news)  # this is the worker's thread

@@ -19,7 +19,8 @@ from feedback_analysis.history.timeline import minutes, timeline
 from feedback_analysis.measures.selection import Span
 from feedback_wire import routes
 from feedback_wire.problem import Problem
-from monitor_platform.api import Request, answer, bad_parameter, refuse
+from monitor_platform.api.responses import answer, refuse
+from monitor_platform.api.script_request import ScriptRequest, bad_parameter
 from monitor_platform.dashboard.history import History
 
 HISTORY = r"/api/v1/history/([a-z]+)"
@@ -50,41 +51,41 @@ class HistoryHandler(RequestHandler):
         own = {name: given.pop(name, [default])[-1] for name, default in OWN.items()}
         kept = await self._history.extent() or Span(0, 0)
         try:
-            asked = Request.parse(given, zone_of(own["timezone"]))
+            asked = ScriptRequest.parse(given, zone_of(own["timezone"]))
             return await FIGURES[figure](self._history, asked, asked.span(begin_ms=kept.from_ms, end_ms=kept.to_ms), own)
         except ValueError as error:
             raise bad_parameter(str(error)) from error
 
 
-async def _summary(history: History, asked: Request, span: Span, _own: Mapping[str, str]) -> Any:  # noqa: ANN401
+async def _summary(history: History, asked: ScriptRequest, span: Span, _own: Mapping[str, str]) -> Any:  # noqa: ANN401
     return await history.ask(summarize, span=span, where=asked.where, by=asked.by, top=asked.top)
 
 
-async def _daily(history: History, asked: Request, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
+async def _daily(history: History, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
     return await history.ask(daily, span=span, where=asked.where, unit=_unit(own), zone=own["timezone"])
 
 
-async def _isps(history: History, asked: Request, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
+async def _isps(history: History, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
     found = await history.ask(coverage, span=span, where=asked.where, unit=_unit(own), zone=own["timezone"], top=asked.top)
     return [{"period": each.period, "peers": each.peers, "shares": each.shares} for each in found]
 
 
-async def _minutes(history: History, asked: Request, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
+async def _minutes(history: History, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
     return asdict(await history.ask(minutes, span=span, where=asked.where, measures=tuple(own["measure"].split(","))))
 
 
-async def _timeline(history: History, asked: Request, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
+async def _timeline(history: History, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
     measures, zone = tuple(own["measure"].split(",")), own["timezone"]
     return asdict(await history.ask(timeline, span=span, where=asked.where, measures=measures, unit=_unit(own), zone=zone))
 
 
-async def _regions(history: History, asked: Request, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
+async def _regions(history: History, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
     chosen = {"region": own["region"], "measure": own["measure"], "top": asked.top}
     found = await history.ask(by_region, span=span, where=asked.where, **chosen)
     return [asdict(each) for each in found]
 
 
-async def _histogram(history: History, asked: Request, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
+async def _histogram(history: History, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
     return asdict(await history.ask(histogram, span=span, where=asked.where, measure=own["measure"]))
 
 

@@ -34,7 +34,7 @@ from monitor_platform.views.regions import district_view, map_view
 from monitor_platform.views.timeline import TimelineView
 from monitor_platform.views.wording import NOTHING, say
 
-_DASHBOARD = Path(__file__).with_name("dashboard")
+_DASHBOARD = Path(__file__).parent
 _TEMPLATES = Environment(loader=FileSystemLoader(_DASHBOARD / "templates"), autoescape=True)
 _VIEWS = frozenset({"tiles", "map", "district", "histogram", "timeline"})
 SERIES = ("mos", "continuity", "upload_kbps")

@@ -12,22 +12,22 @@ from feedback_analysis.measures.table import DamagedLog
 from feedback_analysis.quality.catalogue import Models, mos_of
 from feedback_analysis.reading.log_files import UnreadLog, find_logs
 from feedback_wire.log_name import LogName
+from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert
 from monitor_platform.alerts.observations import MINUTE_MS
 from monitor_platform.alerts.rules import Rule
-from monitor_platform.alerts.watch import AlertWatch, Told
 
 HOUR_MS = 3_600_000
 
 
 def judge_logs(
     rules: tuple[Rule, ...], paths: Sequence[Path], locator: Locator, models: Models, *, lacks: Callable[[str], None]
-) -> Iterator[Told]:
+) -> Iterator[ExplainedAlert]:
     """What the rules would have told, in its order; `lacks` is called once with each file or place that could not be read.
 
     As `open_logs` for paths that are no logs.
     """
-    told: list[Told] = []
-    watch = AlertWatch(rules, told.append)
+    found_alerts: list[ExplainedAlert] = []
+    watch = AlertWatch(rules, found_alerts.append)
     found = find_logs(paths)
     named: set[str] = set()
     _name(found.unread, (), named, lacks)
@@ -39,8 +39,8 @@ def judge_logs(
             if whole is not None:
                 last_ms = whole.to_ms + MINUTE_MS
                 watch.judge(table, last_ms if span is None else min(span.to_ms, last_ms))
-        yield from told
-        told.clear()
+        yield from found_alerts
+        found_alerts.clear()
 
 
 def _name(unread: Iterable[UnreadLog], damages: Iterable[DamagedLog], named: set[str], lacks: Callable[[str], None]) -> None:

@@ -15,7 +15,7 @@ from feedback_analysis.quality.mos import MosModel
 from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
 from tests.processes import eventually, start_server
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 GRAFANA = ROOT / "docker/grafana/swarmscope.json"
 
 

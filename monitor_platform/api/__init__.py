@@ -1,0 +1,1 @@
+"""The interfaces for scripts: the dashboard's numbers as JSON and CSV, and their description as OpenAPI."""

@@ -1,0 +1,38 @@
+"""Responses of the interfaces for scripts: a body, or an RFC 9457 problem document."""
+
+from collections.abc import Callable
+
+from tornado.web import RequestHandler
+
+from feedback_wire import routes
+from feedback_wire.problem import Problem
+
+RETRY_AFTER_S = "5"
+"""With 503: about as long as the queries take that wait before one more."""
+
+
+class TextHandler(RequestHandler):
+    """Health and metrics: plain text that is made on demand, or the Problem that making it raises."""
+
+    def initialize(self, text: Callable[[], bytes], content_type: str = "text/plain; charset=utf-8") -> None:
+        self._text = text
+        self._content_type = content_type
+
+    def get(self) -> None:
+        try:
+            answer(self, 200, self._content_type, self._text())
+        except Problem as problem:
+            refuse(self, problem)
+
+
+def answer(handler: RequestHandler, status: int, content_type: str, body: str | bytes) -> None:
+    handler.set_status(status)
+    handler.set_header("Content-Type", content_type)
+    handler.finish(body)
+
+
+def refuse(handler: RequestHandler, problem: Problem) -> None:
+    """Say why not, and, if that passes, when to ask again."""
+    if problem.status == 503:
+        handler.set_header("Retry-After", RETRY_AFTER_S)
+    answer(handler, problem.status, routes.PROBLEM, problem.body())
