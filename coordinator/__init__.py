@@ -1,1 +1,6 @@
-"""Takes feedback messages in, answers when they are durable, and places them on feedback servers."""
+"""The coordinator accepts feedback messages from end hosts and sends them on to feedback servers.
+
+`http/` listens to end hosts, `dialects/` turns the bytes of a request into messages, `carriers/` makes messages durable.
+The modules beside them decide: `admission` which messages are kept, `placement` which feedback server gets them, `keys` who may
+send.
+"""

@@ -12,7 +12,7 @@ import contextlib
 import socket
 from collections.abc import Callable
 
-from coordinator.intake import IntakeProtocol
+from coordinator.http.feedback_protocol import FeedbackProtocol
 from serving.tls import Tls
 
 HANDSHAKE_S = 30.0
@@ -26,7 +26,7 @@ _PAUSE_S = 0.1
 class Door:
     """Takes connections from a listening socket; closed as an asyncio.Server is."""
 
-    def __init__(self, listener: socket.socket, tls: Tls, make_protocol: Callable[[], IntakeProtocol]) -> None:
+    def __init__(self, listener: socket.socket, tls: Tls, make_protocol: Callable[[], FeedbackProtocol]) -> None:
         self._listener = listener
         self._tls = tls
         self._make_protocol = make_protocol
@@ -64,7 +64,7 @@ class Door:
         self._handshakes.add(task)
         task.add_done_callback(self._handshakes.discard)
 
-    async def _shake_hands(self, link: socket.socket, protocol: IntakeProtocol) -> None:
+    async def _shake_hands(self, link: socket.socket, protocol: FeedbackProtocol) -> None:
         try:
             await self._loop.connect_accepted_socket(
                 lambda: protocol, link, ssl=self._tls.listener, ssl_handshake_timeout=HANDSHAKE_S

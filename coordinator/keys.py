@@ -88,7 +88,7 @@ class Key:
         self.held_bytes = 0
         self.messages = 0
         self.charged = 0
-        """Units of work (`coordinator.body.cost`): messages, as long as they are of the usual size."""
+        """Units of work (`dialects.native_body.cost`): messages, as long as they are of the usual size."""
         self.rate_limited = 0
 
     def agree(self, terms: KeyTerms, workers: int) -> None:

@@ -14,8 +14,8 @@ from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 from typing import cast
 
-from coordinator.books import Books
 from coordinator.settings import Settings
+from coordinator.shared_counters import SharedCounters
 from coordinator.worker import STOP_S, Place, serve
 
 RESTART_PAUSE_S = 1.0
@@ -79,7 +79,7 @@ class _Workers:
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
         self._settings = settings
         self._listener = listener
-        self._books = Books(settings.workers)
+        self._books = SharedCounters(settings.workers)
         self._ready = _fork.Semaphore(0)
         self._processes: dict[int, ForkProcess] = {}
         self._stopping = False

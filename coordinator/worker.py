@@ -16,23 +16,23 @@ from typing import Any, cast
 import uvicorn
 from starlette.applications import Starlette
 
-from coordinator.answers import Answers
-from coordinator.app import build_app
-from coordinator.books import Books, Page
+from coordinator.carriers.http_carrier import HttpCarrier
+from coordinator.carriers.outbox import Outbox
+from coordinator.carriers.spool_carrier import SpoolCarrier
 from coordinator.counters import Counters
-from coordinator.counting import Counting
-from coordinator.descriptors import places, raise_limit
 from coordinator.door import BACKLOG, Door
-from coordinator.intake import IntakeProtocol
+from coordinator.http.answers import Answers
+from coordinator.http.app import build_app
+from coordinator.http.connection_limits import places, raise_limit
+from coordinator.http.feedback_protocol import FeedbackProtocol
+from coordinator.http.metrics import Exposition
+from coordinator.http.reception import Reception
 from coordinator.keys import Keys, read_terms
-from coordinator.link import Link
-from coordinator.loop import on_exception
-from coordinator.metrics import Exposition
-from coordinator.outbox import Outbox
+from coordinator.out_of_memory import on_exception
 from coordinator.quarantine import Quarantine
-from coordinator.reception import Reception
 from coordinator.settings import Settings
-from coordinator.spool_carrier import SpoolCarrier
+from coordinator.shared_counters import Page, SharedCounters
+from coordinator.worker_metrics import WorkerMetrics
 from serving.tls import Tls
 
 REQUEST_S = 30
@@ -55,7 +55,7 @@ class Place:
 
     number: int = 0
     of: int = 1
-    books: Books | None = None
+    books: SharedCounters | None = None
     """Where the workers note what they count; None for a single one."""
 
 
@@ -74,8 +74,8 @@ class _Server(uvicorn.Server):
         return reception
 
     @property
-    def counting(self) -> Counting:
-        counting: Counting = self.lifespan.state["counting"]
+    def counting(self) -> WorkerMetrics:
+        counting: WorkerMetrics = self.lifespan.state["counting"]
         return counting
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -93,8 +93,8 @@ class _Server(uvicorn.Server):
             self.servers += [cast("asyncio.Server", Door(each, self._tls, self._protocol)) for each in sockets or ()]
         self._on_ready()
 
-    def _protocol(self) -> IntakeProtocol:
-        return IntakeProtocol(self.config, self.server_state, self.lifespan.state)
+    def _protocol(self) -> FeedbackProtocol:
+        return FeedbackProtocol(self.config, self.server_state, self.lifespan.state)
 
     async def on_tick(self, counter: int) -> bool:
         self.counting.note()
@@ -191,17 +191,17 @@ async def _working(
     """The worker's parts, alive; what the app and the protocol see of them."""
     counters = Counters()
     keys = Keys(read_terms(settings.key, settings.keys), workers=place.of)
-    links = {url.geturl(): Link(url, settings.token, lambda: tls.link) for url in settings.servers}
+    links = {url.geturl(): HttpCarrier(url, settings.token, lambda: tls.link) for url in settings.servers}
     quarantine = stores.quarantine
     page = place.books.pages[place.number] if place.books is not None else None
     note_events = _opened(page, counters) if page is not None else lambda: None
     outbox = Outbox(links, stores.spool, settings.policy, counters, lambda: tls.link, note_events)
     reception = Reception(settings, keys, outbox, quarantine, counters, Answers())
-    counting = Counting(
+    counting = WorkerMetrics(
         counters=counters,
         outbox=outbox,
         keys=keys,
-        backlog=reception.backlog,
+        sliced_work=reception.sliced_work,
         quarantine=quarantine,
         connections=connections,
         books=place.books,
@@ -213,7 +213,7 @@ async def _working(
             stack.callback(quarantine.close)
         for link in links.values():
             stack.callback(link.close)
-        stack.callback(reception.backlog.close)
+        stack.callback(reception.sliced_work.close)
         asyncio.get_running_loop().set_exception_handler(on_exception)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, settings, tls, reception)
         exposition = Exposition(counting.total, settings.metrics_token, insecure=settings.insecure)
@@ -238,7 +238,7 @@ def _reload(settings: Settings, tls: Tls, reception: Reception) -> None:
 def _config(lifespan: Any) -> uvicorn.Config:  # noqa: ANN401 — Starlette's Lifespan
     return uvicorn.Config(
         build_app(lifespan),
-        http=IntakeProtocol,
+        http=FeedbackProtocol,
         ws="none",
         lifespan="on",
         loop="uvloop",

@@ -19,7 +19,12 @@ command = App(
     ),
 )
 
-_PACKAGES = {"feedback-server": "feedback_server", "monitor": "monitor_platform"}
+DESCRIPTIONS = {
+    "coordinator": "coordinator.http.openapi",
+    "feedback-server": "feedback_server.openapi",
+    "monitor": "monitor_platform.api.openapi",
+}
+"""The module of each service whose `openapi()` returns its OpenAPI description; imported when it is printed."""
 
 
 @command.default
@@ -35,6 +40,6 @@ def schema(*, record: bool = False, service: Literal["coordinator", "feedback-se
     """
     print_data()
     if service is not None:
-        print(text_of(import_module(f"{_PACKAGES.get(service, service)}.openapi").openapi()), end="")
+        print(text_of(import_module(DESCRIPTIONS[service]).openapi()), end="")
         return
     print(json.dumps(record_schema() if record else message_schema(), indent=2, ensure_ascii=False))

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from coordinator.admission import recorded_address
-from coordinator.message_check import Refused, check
+from coordinator.dialects.native_message import Refused, check
 from coordinator.settings import AddressPolicy
 from feedback_analysis.reading.rows import LARGEST_WEIGHT
 from feedback_wire.message import FIELDS

@@ -5,7 +5,7 @@ from collections.abc import Mapping as Entries
 from dataclasses import dataclass
 from itertools import groupby, islice
 
-from coordinator.message_check import Refused
+from coordinator.dialects.native_message import Refused
 from coordinator.settings import AddressPolicy
 from swarmscope.importing.logs import LogFolder
 from swarmscope.importing.mapping import Column, Mapping

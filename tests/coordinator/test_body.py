@@ -7,7 +7,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.body import BATCH_MESSAGES, MEMBERS, Form, inflate, screen, split
+from coordinator.dialects.native_body import BATCH_MESSAGES, Form, screen, split
+from coordinator.http.content_encoding import MEMBERS, inflate
 from feedback_wire.limits import BATCH_INFLATED_BYTES
 from feedback_wire.problem import Problem
 

@@ -11,21 +11,21 @@ import pytest
 import trustme
 import uvicorn
 import uvloop
-from coordinator.tls import Tls
 from uvicorn.server import ServerState
 
 from coordinator import door
-from coordinator.answers import Answers
+from coordinator.carriers.http_carrier import HttpCarrier
+from coordinator.carriers.outbox import Outbox
 from coordinator.counters import Counters
-from coordinator.descriptors import Places
 from coordinator.door import Door
-from coordinator.intake import IntakeProtocol
+from coordinator.http.answers import Answers
+from coordinator.http.connection_limits import Places
+from coordinator.http.feedback_protocol import FeedbackProtocol
+from coordinator.http.reception import Reception
 from coordinator.keys import Keys
-from coordinator.link import Link
-from coordinator.outbox import Outbox
-from coordinator.reception import Reception
 from coordinator.settings import Settings
 from coordinator.worker import IDLE_S, REQUEST_S
+from serving.tls import Tls, key_pair
 
 HALF = b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
 
@@ -36,15 +36,15 @@ async def intake(tls: Tls | None = None) -> AsyncIterator[tuple[Reception, Serve
     settings = Settings(feedback_server=("http://127.0.0.1:9",), insecure=True)
     counters = Counters()
     outbox = Outbox(
-        {url.geturl(): Link(url, "", lambda: settings.tls().link) for url in settings.servers}, None, "round-robin", counters
+        {url.geturl(): HttpCarrier(url, "", lambda: settings.tls().link) for url in settings.servers}, None, "round-robin", counters
     )
     reception = Reception(settings, Keys(()), outbox, None, counters, Answers())
     state = ServerState()
     config = uvicorn.Config(app=lambda: None)
     listener = socket.create_server(("127.0.0.1", 0))
 
-    def protocol() -> IntakeProtocol:
-        return IntakeProtocol(config, state, {"reception": reception})
+    def protocol() -> FeedbackProtocol:
+        return FeedbackProtocol(config, state, {"reception": reception})
 
     if tls is None:
         server = await asyncio.get_running_loop().create_server(protocol, sock=listener)
@@ -117,7 +117,7 @@ def test_an_idle_connection_is_closed_and_a_busy_one_is_not():
 def tls(tmp_path: Path) -> Tls:
     issued = trustme.CA().issue_cert("127.0.0.1")
     issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
-    return Tls(cert=tmp_path / "both.pem", key=tmp_path / "both.pem", client_ca=None, ca=None)
+    return Tls(key_pair("--tls", tmp_path / "both.pem", tmp_path / "both.pem"))
 
 
 async def greeted(port: int) -> None:

@@ -12,15 +12,16 @@ import zlib
 import pytest
 import zstandard
 
-from coordinator.answers import Answers
-from coordinator.backlog import Backlog, Work
-from coordinator.body import MEMBERS, UNIT_BYTES, UNIT_VALUES, Form
+from coordinator.carriers.http_carrier import HttpCarrier
+from coordinator.carriers.outbox import Outbox
 from coordinator.counters import Counters
+from coordinator.dialects.native_body import UNIT_BYTES, UNIT_VALUES, Form
+from coordinator.http.answers import Answers
+from coordinator.http.content_encoding import MEMBERS
+from coordinator.http.feedback_head import FeedbackHead
+from coordinator.http.reception import Reception, Turn
+from coordinator.http.sliced_work import SlicedWork, Work
 from coordinator.keys import Key, Keys
-from coordinator.link import Link
-from coordinator.outbox import Outbox
-from coordinator.reception import Reception, Turn
-from coordinator.request_head import RequestHead
 from coordinator.settings import Settings
 from feedback_wire.limits import BATCH_INFLATED_BYTES, BATCH_WIRE_BYTES, MESSAGE_VALUES
 
@@ -125,12 +126,12 @@ def test_the_blocks_without_content_are_valid_gzip():
 def test_no_request_holds_the_event_loop_for_50_ms_of_processor_time(receiver, name):
     async def promise() -> float:
         settings = Settings(feedback_server=(receiver.url,), insecure=True)
-        links = {url.geturl(): Link(url, "", lambda: settings.tls().link) for url in settings.servers}
+        links = {url.geturl(): HttpCarrier(url, "", lambda: settings.tls().link) for url in settings.servers}
         counters, keys, sender = Counters(), Keys(()), Sender()
         outbox = Outbox(links, None, "round-robin", counters)
         reception = Reception(settings, keys, outbox, None, counters, Answers())
         body, encoding, form = BODIES[name]
-        head = RequestHead(keys.anyone, form=form, encoding=encoding)
+        head = FeedbackHead(keys.anyone, form=form, encoding=encoding)
         await asyncio.sleep(0.1)
 
         def send() -> None:
@@ -138,8 +139,8 @@ def test_no_request_holds_the_event_loop_for_50_ms_of_processor_time(receiver, n
                 reception.receive(Turn(sender, reception), head, body, reception.prefix("192.0.2.1"))
 
         longest_s = await longest_turn_s(send, lambda: len(sender.answers) == 2)
-        assert outbox.held_bytes == keys.anyone.held_bytes == reception.backlog.waiting == 0
-        reception.backlog.close()
+        assert outbox.held_bytes == keys.anyone.held_bytes == reception.sliced_work.waiting == 0
+        reception.sliced_work.close()
         await outbox.close()
         return longest_s
 
@@ -148,7 +149,7 @@ def test_no_request_holds_the_event_loop_for_50_ms_of_processor_time(receiver, n
 
 def test_keys_take_turns_on_the_thread_that_inflates():
     async def order() -> list[bytes]:
-        backlog, begun, ended, inflated = Backlog(), threading.Event(), asyncio.Event(), []
+        backlog, begun, ended, inflated = SlicedWork(), threading.Event(), asyncio.Event(), []
 
         def work(name: bytes) -> Work:
             inflated.append((yield lambda: begun.wait(DEADLINE_S) and name))
@@ -170,7 +171,7 @@ def test_keys_take_turns_on_the_thread_that_inflates():
 
 def test_a_backlog_that_is_closed_begins_no_more_work_on_its_thread():
     async def mistakes() -> list[dict]:
-        backlog, begun, found = Backlog(), threading.Event(), []
+        backlog, begun, found = SlicedWork(), threading.Event(), []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: found.append(context))
 
         def work() -> Work:

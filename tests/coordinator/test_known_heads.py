@@ -6,9 +6,9 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.body import Form
+from coordinator.dialects.native_body import Form
+from coordinator.http.feedback_head import KNOWN_HEADS, FeedbackHead, HeadReader
 from coordinator.keys import Keys, KeyTerms
-from coordinator.request_head import KNOWN_HEADS, HeadReader, RequestHead
 
 KEYS = Keys(())
 ANYONE = KEYS.anyone
@@ -74,16 +74,16 @@ def test_several_requests_in_one_piece_are_never_remembered_as_one(requests: lis
     reader = HeadReader(KEYS)
     head, _, _ = requests[-1].partition(b"\r\n\r\n")
     headers = [tuple(line.split(b": ", 1)) for line in head.split(b"\r\n")[1:]]
-    reader.learn(b"".join(requests), headers, RequestHead(ANYONE))
+    reader.learn(b"".join(requests), headers, FeedbackHead(ANYONE))
     assert not reader.known
 
 
 def test_what_differs_from_request_to_request_is_not_remembered():
     reader = HeadReader(KEYS)
     for head in (
-        RequestHead(ANYONE, forwarded="1.2.3.4"),
-        RequestHead(ANYONE, forgotten=1),
-        RequestHead(ANYONE, expects_continue=True),
+        FeedbackHead(ANYONE, forwarded="1.2.3.4"),
+        FeedbackHead(ANYONE, forgotten=1),
+        FeedbackHead(ANYONE, expects_continue=True),
     ):
         reader.learn(post(b"{}"), [(b"Content-Length", b"2")], head)
     assert not reader.known

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from coordinator.counters import Counters
-from coordinator.metrics import Exposition
+from coordinator.http.metrics import Exposition
 
 KEYED = ("--key", "ingest", "--token", "servers")
 

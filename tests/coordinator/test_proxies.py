@@ -6,12 +6,12 @@ import tracemalloc
 
 import pytest
 
-from coordinator.answers import Answers
+from coordinator.carriers.http_carrier import HttpCarrier
+from coordinator.carriers.outbox import Outbox
 from coordinator.counters import Counters
+from coordinator.http.answers import Answers
+from coordinator.http.reception import Reception
 from coordinator.keys import Keys
-from coordinator.link import Link
-from coordinator.outbox import Outbox
-from coordinator.reception import Reception
 from coordinator.settings import Settings
 
 BEHIND = ("--trusted-proxy", "127.0.0.0/8", "--ip", "keep")
@@ -69,7 +69,7 @@ def test_a_header_is_no_business_of_those_who_are_no_proxy(coordinators, receive
 def test_zone_ids_take_no_memory():
     async def promise() -> int:
         settings = Settings(feedback_server=("http://127.0.0.1:9",), insecure=True, trusted_proxy=("127.0.0.0/8",))
-        links = {url.geturl(): Link(url, "", lambda: settings.tls().link) for url in settings.servers}
+        links = {url.geturl(): HttpCarrier(url, "", lambda: settings.tls().link) for url in settings.servers}
         outbox = Outbox(links, None, "round-robin", Counters())
         reception = Reception(settings, Keys(()), outbox, None, Counters(), Answers())
         tracemalloc.start()

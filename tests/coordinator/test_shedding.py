@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.admission import CALM_BELOW, LEAST_SHARE, SHED_FROM, kept, next_share
-from coordinator.answers import Answers
-from coordinator.batch import Batch, Fate
+from coordinator.carriers.batch import Batch, Fate
+from coordinator.carriers.outbox import Outbox
 from coordinator.counters import Counters
+from coordinator.http.answers import Answers
+from coordinator.http.feedback_head import FeedbackHead
+from coordinator.http.reception import Reception, Turn
 from coordinator.keys import Keys
-from coordinator.outbox import Outbox
-from coordinator.reception import Reception, Turn
-from coordinator.request_head import RequestHead
 from coordinator.settings import Settings
 
 shares = st.integers(0, 6).map(lambda halvings: 0.5**halvings)
@@ -137,8 +137,8 @@ def test_a_full_coordinator_sheds_end_hosts_records_their_weight_and_recovers(me
             peers = [f"peer-{len(sent) + number}" for number in range(200)]
             sent.extend((peer, weight) for peer in peers)
             body = json.dumps([message(peer_id=peer, session_id=peer) for peer in peers]).encode()
-            reception.receive(Turn(sender, reception), RequestHead(keys.anyone), body, reception.prefix("192.0.2.1"))
-            while reception.backlog.waiting:  # noqa: ASYNC110 — the backlog has no event for it
+            reception.receive(Turn(sender, reception), FeedbackHead(keys.anyone), body, reception.prefix("192.0.2.1"))
+            while reception.sliced_work.waiting:  # noqa: ASYNC110 — the backlog has no event for it
                 await asyncio.sleep(0)
 
         second = 1000.0
@@ -177,9 +177,9 @@ def test_a_batch_that_waits_is_sampled_with_the_weight_that_it_came_with(message
         reception = Reception(settings, keys, outbox, None, counters, Answers())
         peers = [f"peer-{number}" for number in range(200)]
         body = json.dumps([message(peer_id=peer, session_id=peer) for peer in peers]).encode()
-        reception.backlog.spend(1)  # so that there is no time for it now
-        reception.receive(Turn(sender, reception), RequestHead(keys.anyone), body, reception.prefix("192.0.2.1"))
-        assert reception.backlog.waiting == 1
+        reception.sliced_work.spend(1)  # so that there is no time for it now
+        reception.receive(Turn(sender, reception), FeedbackHead(keys.anyone), body, reception.prefix("192.0.2.1"))
+        assert reception.sliced_work.waiting == 1
         outbox.held_bytes += 600_000  # a load that halves the share
         assert reception.tick(1, 1)
         outbox.held_bytes -= 600_000

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator import spool as spool_module
-from coordinator.batch import SpoolFull
-from coordinator.spool import Spool
+from coordinator.carriers import spool as spool_module
+from coordinator.carriers.batch import SpoolFull
+from coordinator.carriers.spool import Spool
 from feedback_wire.frames import records_frame, walk
 
 ROOM = 10**9

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from coordinator.spool import Spool
+from coordinator.carriers.spool import Spool
 from feedback_wire.frames import PREAMBLE, Frame, walk
 from tests.faults.recorded_calls import memory_folder
 from tests.faults.test_power_cuts_of_a_spool import batch

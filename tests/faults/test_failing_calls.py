@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from coordinator import spool as spool_module
+from coordinator.carriers import spool as spool_module
+from coordinator.carriers.spool import Spool, Spooled
 from coordinator.quarantine import Entry, QuarantineFiles
-from coordinator.spool import Spool, Spooled
 from feedback_server.journal import Journal
 from feedback_wire.frames import Frame, walk
 from feedback_wire.log_name import Form, LogName

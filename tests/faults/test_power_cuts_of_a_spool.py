@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator import spool as spool_module
-from coordinator.spool import Spool
+from coordinator.carriers import spool as spool_module
+from coordinator.carriers.spool import Spool
 from tests.asked import POWER_CUT
 from tests.faults.recorded_calls import RecordedCalls, memory_folder
 from tests.faults.simulated_disk import Call, Survivor, after, kept, left_to, told

@@ -5,7 +5,7 @@ import random
 import urllib.request
 from collections.abc import Sequence
 
-from coordinator.spool import Spool
+from coordinator.carriers.spool import Spool
 from tests.faults.deployment import Deployment, Part
 from tests.faults.ledger import Ledger, messages_of
 from tests.faults.oracle import judge

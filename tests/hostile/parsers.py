@@ -12,12 +12,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from coordinator.body import Form as BodyForm
-from coordinator.body import inflate, split
+from coordinator.carriers.spool import Cursor
+from coordinator.dialects.native_body import Form as BodyForm
+from coordinator.dialects.native_body import split
+from coordinator.dialects.native_message import Refused, check
+from coordinator.http.content_encoding import inflate
+from coordinator.http.feedback_head import HeadReader
 from coordinator.keys import Keys, read_terms
-from coordinator.message_check import Refused, check
-from coordinator.request_head import HeadReader
-from coordinator.spool import Cursor
 from endhost_sdk.backoff import asked_s
 from endhost_sdk.request import understand
 from endhost_sdk.terms import feedback_urls

@@ -10,7 +10,7 @@ import pytest
 import requests
 import zstandard
 
-from coordinator.spool import Spool
+from coordinator.carriers.spool import Spool
 from feedback_wire.frames import PREAMBLE, records_frame
 from feedback_wire.routes import LOGS
 from tests.feedback_analysis.measures.samples import BEGIN_MS, record

@@ -22,11 +22,11 @@ from schemathesis.specs.openapi.checks import (
 from monitor_platform.api.history_handler import FIGURES
 from monitor_platform.api.openapi import HISTORY
 from serving.openapi import served
+from swarmscope.commands.schema import DESCRIPTIONS
 from tests.feedback_analysis.measures.samples import record, write_log
 from tests.processes import Server, eventually
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = {"coordinator": "coordinator", "feedback-server": "feedback_server", "monitor": "monitor_platform"}
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -55,7 +55,7 @@ def recording(server: Server) -> Server:
 
 
 def described(service: str) -> dict:
-    return import_module(f"{PACKAGES[service]}.openapi").openapi()
+    return import_module(DESCRIPTIONS[service]).openapi()
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def start(serve: Callable[..., Server], tmp_path: Path) -> Callable[[str], Serve
     return start
 
 
-@pytest.mark.parametrize("service", PACKAGES)
+@pytest.mark.parametrize("service", DESCRIPTIONS)
 def test_what_is_published_is_what_the_code_says(service):
     assert json.loads((ROOT / f"docs/api/{service}.openapi.json").read_text()) == described(service), (
         f"mend it: swarmscope schema --service {service} > docs/api/{service}.openapi.json"
@@ -84,9 +84,9 @@ def test_what_is_published_is_what_the_code_says(service):
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
-@pytest.mark.parametrize("service", PACKAGES)
+@pytest.mark.parametrize("service", DESCRIPTIONS)
 def test_a_description_is_made_once_however_many_clients_ask(service):
-    describe = import_module(f"{PACKAGES[service]}.openapi").openapi
+    describe = import_module(DESCRIPTIONS[service]).openapi
     assert served(describe) is served(describe)
     assert json.loads(served(describe)) == described(service)
 
@@ -96,13 +96,13 @@ def test_every_figure_of_the_history_is_described():
     assert described_figures == {*FIGURES, "status"}
 
 
-@pytest.mark.parametrize("service", PACKAGES)
+@pytest.mark.parametrize("service", DESCRIPTIONS)
 def test_no_generated_request_gets_an_answer_that_is_not_described(start, service):
     assert _attack(start(service), service, QUICK) > QUICK * 2
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("service", PACKAGES)
+@pytest.mark.parametrize("service", DESCRIPTIONS)
 def test_thousands_of_generated_requests_leave_a_service_as_it_was(start, service):
     server = start(service)
     _attack(server, service, QUICK * 5)

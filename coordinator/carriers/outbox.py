@@ -17,12 +17,12 @@ from typing import cast
 import aiohttp
 
 from coordinator import placement
-from coordinator.batch import PART_BYTES, Batch, BatchRejected, Carrier, CarrierFailed, Fate, SpoolFull, Waiter
+from coordinator.carriers.batch import PART_BYTES, Batch, BatchRejected, Carrier, CarrierFailed, Fate, SpoolFull, Waiter
+from coordinator.carriers.lane import PLACE_S, Lane, fitting
+from coordinator.carriers.spool_carrier import SpoolCarrier
 from coordinator.counters import Counters
-from coordinator.lane import PLACE_S, Lane, fitting
-from coordinator.loop import end_without_memory
+from coordinator.out_of_memory import end_without_memory
 from coordinator.settings import PolicyName
-from coordinator.spool_carrier import SpoolCarrier
 from feedback_wire.routes import READY
 
 FIRST_PAUSE_S = 0.25

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coordinator.body import Form
+from coordinator.dialects.native_body import Form
 from coordinator.keys import Key, Keys
 from feedback_wire.limits import BATCH_WIRE_BYTES
 from feedback_wire.problem import Problem
@@ -24,7 +24,7 @@ _LINE_TYPES = {b"application/x-ndjson", b"application/ndjson", b"application/jso
 
 
 @dataclass(frozen=True, slots=True)
-class RequestHead:
+class FeedbackHead:
     """The headers of a feedback request that may go on, and whose key it came with."""
 
     key: Key
@@ -47,10 +47,10 @@ class HeadReader:
         """`proxy_header` is the one in which a trusted proxy names the sender, in lower case; "" where no proxy is trusted."""
         self._keys = keys
         self._proxy_header = proxy_header.encode()
-        self.known: dict[bytes, tuple[RequestHead, int]] = {}
+        self.known: dict[bytes, tuple[FeedbackHead, int]] = {}
         """Raw heads, the empty line included, with what they say and the length of the body that follows."""
 
-    def learn(self, data: bytes, headers: Headers, head: RequestHead) -> None:
+    def learn(self, data: bytes, headers: Headers, head: FeedbackHead) -> None:
         """Remember the head in `data` if that is exactly one request; `headers` and `head` are of the last one in it.
 
         Two requests never pass for one: the second one's Content-Length is less than all that follows the first one's head.
@@ -64,7 +64,7 @@ class HeadReader:
                 self.known.clear()
             self.known[data[:end]] = head, length
 
-    def read(self, headers: Headers) -> RequestHead:
+    def read(self, headers: Headers) -> FeedbackHead:
         """The head in `headers` (names as they came), or Problem: 401, 413, 415."""
         values: dict[bytes, bytes] = {}
         for name, value in headers:
@@ -73,7 +73,7 @@ class HeadReader:
             values[lower] = b"%b,%b" % (values[lower], value) if lower == self._proxy_header and lower in values else value
         key = self._keys.find(values.get(b"authorization", b""))
         _check_length(values.get(b"content-length", b"0"), key.batch_bytes)
-        return RequestHead(
+        return FeedbackHead(
             key=key,
             form=_form(values.get(b"content-type", b"")),
             encoding=_encoding(values.get(b"content-encoding", b"")),

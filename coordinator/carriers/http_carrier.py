@@ -14,7 +14,7 @@ from urllib.parse import SplitResult
 
 import httptools
 
-from coordinator.batch import Batch, BatchRejected, CarrierFailed, Fate
+from coordinator.carriers.batch import Batch, BatchRejected, CarrierFailed, Fate
 from feedback_wire.problem import BATCH_REASONS, is_problem
 from feedback_wire.routes import BATCH_HEADER, NDJSON, RECORDS, bearer
 
@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
             self.asked.set_result(self.answer)
 
 
-class Link:
+class HttpCarrier:
     """The way to one feedback server: connects when it must, sends a batch, understands the answer."""
 
     fate = Fate.STORED

@@ -18,11 +18,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from coordinator.answers import CONTINUE
+from coordinator.http.answers import CONTINUE
+from coordinator.http.feedback_head import HEAD_BYTES, HEAD_END, FeedbackHead, body_too_large
+from coordinator.http.reception import Reception, Turn, busy
 from coordinator.keys import Key
-from coordinator.loop import end_without_memory
-from coordinator.reception import Reception, Turn, busy
-from coordinator.request_head import HEAD_BYTES, HEAD_END, RequestHead, body_too_large
+from coordinator.out_of_memory import end_without_memory
 from feedback_wire.limits import BATCH_WIRE_BYTES
 from feedback_wire.problem import Problem
 from feedback_wire.routes import FEEDBACK
@@ -59,7 +59,7 @@ class OtherTurn:
         self.app = app
 
 
-class IntakeProtocol(HttpToolsProtocol):
+class FeedbackProtocol(HttpToolsProtocol):
     """One connection of an end host. `app_state["reception"]` says where feedback goes."""
 
     access_log = False
@@ -92,7 +92,7 @@ class IntakeProtocol(HttpToolsProtocol):
         """The peer is a trusted proxy: each request names its sender."""
         self.prefix = b""
         """What goes before this connection's messages, if no proxy says of a request whom it comes from."""
-        self.head: RequestHead | None = None
+        self.head: FeedbackHead | None = None
         self.body: bytes | bytearray = b""
         self.upgrades = False
         """The head that was read last asks for another protocol, which is ignored."""
@@ -270,7 +270,7 @@ class IntakeProtocol(HttpToolsProtocol):
         """The weight in force has changed, so what goes before the messages has."""
         self.peer = None
 
-    def _take(self, turn: Turn, head: RequestHead, body: bytes) -> None:
+    def _take(self, turn: Turn, head: FeedbackHead, body: bytes) -> None:
         """A whole feedback request is there."""
         if len(self.owed) >= 2 * PIPELINED and not self.closing:
             self._end_with(_TOO_MANY)  # it has been told often enough

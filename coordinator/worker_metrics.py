@@ -3,25 +3,25 @@
 from collections.abc import Set
 from dataclasses import dataclass
 
-from coordinator.backlog import Backlog
-from coordinator.books import Books, Page
+from coordinator.carriers.outbox import Outbox
 from coordinator.counters import Counters
+from coordinator.http.sliced_work import SlicedWork
 from coordinator.keys import Keys
-from coordinator.outbox import Outbox
 from coordinator.quarantine import Quarantine
+from coordinator.shared_counters import Page, SharedCounters
 
 
 @dataclass(slots=True, kw_only=True)
-class Counting:
+class WorkerMetrics:
     """One worker's; `books` and `page` are None for a single one, who shares its counts with nobody."""
 
     counters: Counters
     outbox: Outbox
     keys: Keys
-    backlog: Backlog
+    sliced_work: SlicedWork
     quarantine: Quarantine | None
     connections: Set[object]
-    books: Books | None
+    books: SharedCounters | None
     page: Page | None
 
     def note(self) -> None:
@@ -29,7 +29,7 @@ class Counting:
         self.outbox.count()
         if self.quarantine is not None:
             self.quarantine.count(self.counters)
-        self.counters.waiting = self.backlog.waiting
+        self.counters.waiting = self.sliced_work.waiting
         self.counters.connections = len(self.connections)
         if self.page is not None:
             self.page.note(self.counters)

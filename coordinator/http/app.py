@@ -10,8 +10,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Lifespan
 
-from coordinator.metrics import Exposition
-from coordinator.openapi import openapi
+from coordinator.http.metrics import Exposition
+from coordinator.http.openapi import openapi
 from feedback_wire.problem import Problem
 from feedback_wire.routes import FEEDBACK, FORGOTTEN_HEADER, HEALTH, JSON, METRICS, OPENAPI, PROBLEM, READY
 from serving.openapi import served

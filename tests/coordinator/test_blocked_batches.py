@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.blocked import BlockedBatch, BlockedBatches
-from coordinator.spool import Spooled
+from coordinator.carriers.blocked_batches import BlockedBatch, BlockedBatches
+from coordinator.carriers.spool import Spooled
 
 
 def batch(number: int) -> Spooled:

@@ -69,7 +69,7 @@ class Queue:
         return task
 
 
-class Backlog:
+class SlicedWork:
     """The work of one worker that is not done yet."""
 
     def __init__(self) -> None:

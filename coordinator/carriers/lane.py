@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from itertools import islice
 
-from coordinator.batch import Batch, Carrier, Waiter
+from coordinator.carriers.batch import Batch, Carrier, Waiter
 from feedback_wire.limits import BATCH_WIRE_BYTES
 
 LARGE_BATCH = 48

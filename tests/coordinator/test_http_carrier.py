@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from coordinator.batch import Batch, BatchRejected, CarrierFailed
-from coordinator.link import Link
+from coordinator.carriers.batch import Batch, BatchRejected, CarrierFailed
+from coordinator.carriers.http_carrier import HttpCarrier
 from feedback_wire.problem import BATCH_REASONS, Problem
 from feedback_wire.routes import JSON, PROBLEM
 
@@ -35,7 +35,7 @@ def carry(status: int, body: bytes, content_type: str, *, path: str = "", token:
     async def promise() -> None:
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        link = Link(urlsplit(f"http://127.0.0.1:{port}{path}"), token, ssl.create_default_context)
+        link = HttpCarrier(urlsplit(f"http://127.0.0.1:{port}{path}"), token, ssl.create_default_context)
         try:
             await link.carry(BATCH)
         finally:

@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
-from coordinator.batch import Batch, CarrierFailed, Fate, SpoolFull
-from coordinator.blocked import BlockedBatch, BlockedBatches
+from coordinator.carriers.batch import Batch, CarrierFailed, Fate, SpoolFull
+from coordinator.carriers.blocked_batches import BlockedBatch, BlockedBatches
+from coordinator.carriers.spool import Spool, Spooled, sync_folder
 from coordinator.counters import Counters
-from coordinator.disk_probe import probe
-from coordinator.spool import Spool, Spooled
 
 BLOCKED_AFTER = 3
 """Tries, one after the other, after which a batch of the spool lets the others pass. One may hit a server that is just stopping."""
@@ -54,7 +54,7 @@ class SpoolCarrier:
     async def probe(self) -> None:
         """Return if the disk takes something durable now; CarrierFailed if it does not."""
         try:
-            await self._in_thread(probe, self._folder)
+            await self._in_thread(_probe, self._folder)
         except OSError as error:
             raise CarrierFailed(str(error)) from error
 
@@ -139,3 +139,16 @@ class SpoolCarrier:
 
     async def _in_thread(self, call: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+
+
+def _probe(folder: Path) -> None:
+    """Make the calls that the spool needs, on a file of no importance. OSError if the disk makes nothing durable."""
+    path = folder / "probe"
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(handle, b"\n")
+        os.fdatasync(handle)
+    finally:
+        os.close(handle)
+        path.unlink()
+    sync_folder(folder)

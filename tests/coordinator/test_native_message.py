@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from coordinator.message_check import Refused, check, one_line, recognise
+from coordinator.dialects.native_message import Refused, check, one_line, recognise
 from feedback_wire.limits import EXTRA_KEYS, LARGEST_INT, MESSAGE_BYTES, MESSAGE_VALUES, TEXT_CHARS
 from feedback_wire.message import FIELD_NAMES, FIELDS, message_schema
 from feedback_wire.record import RECORD_FIELD_NAMES

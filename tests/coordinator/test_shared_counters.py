@@ -15,9 +15,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.books import WORKER_DIED, Books, Entry
 from coordinator.counters import STATES, Counters, KeyCounters, ServerCounters
-from coordinator.metrics import _STATES
+from coordinator.http.metrics import _STATES
+from coordinator.shared_counters import WORKER_DIED, Entry, SharedCounters
 
 DOCS = Path(__file__).parents[2] / "docs" / "coordinator.md"
 
@@ -193,7 +193,7 @@ def test_states_are_what_the_metrics_call_so():
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50)), max_size=6))
 def test_the_books_balance_over_any_number_of_lives(lives: list[tuple[int, int, int]]):
-    books = Books(1)
+    books = SharedCounters(1)
     page = books.pages[0]
     for stored, refused, in_flight in lives:
         page.open()

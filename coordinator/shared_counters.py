@@ -101,7 +101,7 @@ class Page:
         self._buried.write(max(self._counts.read()[0], self._buried.read()[0]), msgspec.json.encode(total))
 
 
-class Books:
+class SharedCounters:
     """The pages of all workers; made before they are forked, so that all of them and their parent see the same memory."""
 
     def __init__(self, workers: int) -> None:

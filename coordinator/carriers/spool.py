@@ -16,7 +16,7 @@ from pathlib import Path
 
 import zstandard
 
-from coordinator.batch import SpoolFull
+from coordinator.carriers.batch import SpoolFull
 from feedback_wire.frames import PREAMBLE, Damage, Frame, records_frame, walk
 
 SEGMENT_BYTES = 8 * 1024**2

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import zstandard
 
-from coordinator.spool import Spooled, replace, sync_folder
+from coordinator.carriers.spool import Spooled, replace, sync_folder
 from feedback_wire.frames import PREAMBLE, Frame, records_frame, walk
 
 _PATTERN = "blocked-*.spool"

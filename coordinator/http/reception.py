@@ -8,18 +8,19 @@ from functools import lru_cache, partial
 from typing import Protocol
 
 from coordinator.admission import kept, next_share, recorded_address
-from coordinator.answers import RETRY_AFTER_S, Answers
-from coordinator.backlog import Backlog, Work
-from coordinator.batch import Fate
-from coordinator.body import UNIT_BYTES, Form, cost, inflate, screen, split
+from coordinator.carriers.batch import Fate
+from coordinator.carriers.outbox import Outbox
 from coordinator.counters import Counters
-from coordinator.descriptors import MOST_REFUSING, Places
+from coordinator.dialects.native_body import UNIT_BYTES, Form, cost, cost_of_size, screen, split
+from coordinator.dialects.native_message import Checked, Refused, check, judge, one_line, recognise
+from coordinator.http.answers import RETRY_AFTER_S, Answers
+from coordinator.http.connection_limits import MOST_REFUSING, Places
+from coordinator.http.content_encoding import inflate
+from coordinator.http.feedback_head import FeedbackHead, HeadReader
+from coordinator.http.notice import Notice
+from coordinator.http.sliced_work import SlicedWork, Work
 from coordinator.keys import FREE_TIMES, Key, Keys, KeyTerms
-from coordinator.message_check import Checked, Refused, check, judge, one_line, recognise
-from coordinator.notice import Notice
-from coordinator.outbox import Outbox
 from coordinator.quarantine import Entry, Quarantine
-from coordinator.request_head import HeadReader, RequestHead
 from coordinator.settings import Settings
 from feedback_wire.limits import BATCH_INFLATED_BYTES, MESSAGE_BYTES
 from feedback_wire.problem import Problem, Refusal
@@ -113,7 +114,7 @@ class Reception:
         """The monotonic clock, a second coarse: good enough for deadlines, and free to read."""
         self.stopping = False
         self.places = Places(serving=settings.connections_max, refusing=MOST_REFUSING)
-        self.backlog = Backlog()
+        self.sliced_work = SlicedWork()
         self._outbox = outbox
         self._quarantine = quarantine
         self._sheds = settings.overload == "sample"
@@ -183,7 +184,7 @@ class Reception:
     def _find_sender(self, peer: str, forwarded: str) -> Sender:
         return sender(peer, self._proxy_header, forwarded, self._trusted)
 
-    def receive(self, turn: Turn, head: RequestHead, body: bytes, prefix: bytes) -> None:
+    def receive(self, turn: Turn, head: FeedbackHead, body: bytes, prefix: bytes) -> None:
         """Take a whole request; its turn is answered at once if it is refused, else when its messages are durable."""
         self.counters.requests += 1
         turn.key = key = head.key
@@ -200,19 +201,19 @@ class Reception:
             return
         if head.form is Form.JSON and body[:1] == b"{" and head.encoding == "identity":
             if (message := recognise(body)) is not None:
-                self._charge(key, 1, 1 + len(body) // UNIT_BYTES)
+                self._charge(key, 1, cost_of_size(body))
                 self._place_one(turn, message, body, prefix)
                 return
-            if len(body) <= UNIT_BYTES and self.backlog.has_time:
+            if len(body) <= UNIT_BYTES and self.sliced_work.has_time:
                 began_s = _now()
                 self._take_unusual(turn, body, prefix)
-                self.backlog.spend(_now() - began_s)
+                self.sliced_work.spend(_now() - began_s)
                 return
         held = len(body) + WORK_BYTES
         self.hold(held, key)
-        self.backlog.add(key, turn.connection, self._check(turn, head, body, prefix, held))
+        self.sliced_work.add(key, turn.connection, self._check(turn, head, body, prefix, held))
 
-    def _check(self, turn: Turn, head: RequestHead, body: bytes, prefix: bytes, held: int) -> Work:
+    def _check(self, turn: Turn, head: FeedbackHead, body: bytes, prefix: bytes, held: int) -> Work:
         """Take a request that may take long; of the `held` bytes it gives back what it does not need any more."""
         key = turn.key
         try:

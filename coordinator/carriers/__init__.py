@@ -1,0 +1,1 @@
+"""Ways to make messages durable: a feedback server over HTTP, and the spool on the local disk."""
