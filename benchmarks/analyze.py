@@ -18,9 +18,9 @@ import duckdb
 import orjson
 
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.measures.gathering import columns_for
-from feedback_analysis.measures.open import open_logs
 from feedback_analysis.measures.summary import summarize
+from feedback_analysis.messages.column_table import columns_for
+from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.rows import ROW_FIELDS, SQL_TYPES
 from feedback_server.forms import log_writer

@@ -17,12 +17,12 @@ from feedback_analysis.history.catch_up import last_minutes
 from feedback_analysis.history.follow import Follower
 from feedback_analysis.history.retention import Retention
 from feedback_analysis.history.store import Basis, HistoryStore
-from feedback_analysis.measures.budgets import Budgets, budgets_of
-from feedback_analysis.measures.extent import extent, warning_of_seconds
-from feedback_analysis.measures.live_table import Bounds, LiveTable
-from feedback_analysis.measures.open import DAY_MS, open_logs
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.budgets import Budgets, budgets_of
+from feedback_analysis.messages.extent import extent, warning_of_seconds
+from feedback_analysis.messages.live_table import Bounds, LiveTable
+from feedback_analysis.messages.load import DAY_MS, open_logs
+from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.catalogue import Models, models_of, mos_of
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.rows import reasons_in_words

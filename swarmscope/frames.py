@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from feedback_analysis.geo.locator import locator_for
-from feedback_analysis.measures.counters import COUNTERS
-from feedback_analysis.measures.open import open_logs
 from feedback_analysis.measures.selection import Selection, Span
+from feedback_analysis.messages.load import open_logs
+from feedback_analysis.messages.session_counters import COUNTERS
 from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
 from feedback_analysis.placing import Placing
 from feedback_analysis.quality.catalogue import catalogue, chosen, mos_of

@@ -29,7 +29,7 @@ from feedback_analysis.history.schema import (
     SESSION_HOUR,
 )
 from feedback_analysis.history.store import HistoryStore
-from feedback_analysis.measures.gathering import Gathering
+from feedback_analysis.messages.column_table import ColumnTable
 from feedback_analysis.reading.log_files import UnreadLog
 from feedback_analysis.reading.verified_log import VerifiedLog, open_if_readable
 
@@ -62,7 +62,7 @@ def take_in(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator,
 
     `again`: logs that were taken in before, in another form or before they were whole; what is known of them is no copy.
     """
-    with ExitStack() as opened, closing(Gathering(locator, store.basis.mos, columns=_COLUMNS)) as table:
+    with ExitStack() as opened, closing(ColumnTable(locator, store.basis.mos, columns=_COLUMNS)) as table:
         found = {file: opened.enter_context(open_if_readable(file.path)) for file in files}
         logs = {file: log for file, log in found.items() if isinstance(log, VerifiedLog)}
         lost = _read(table, list(logs.values()))
@@ -85,7 +85,7 @@ def take_in(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator,
     return Taken(messages=counted, unreadable=sum(lost), logs=len(files), unread=unread, other_names=renamed, **totals)
 
 
-def _read(table: Gathering, logs: Sequence[VerifiedLog]) -> list[int]:
+def _read(table: ColumnTable, logs: Sequence[VerifiedLog]) -> list[int]:
     """Put the records of `logs` into the empty `table`; how many of each could not be read."""
     groups = [list(alike) for _, alike in groupby(sorted(logs, key=_form), key=_form)]
     for alike in groups:
@@ -114,7 +114,7 @@ class _Arrived:
     conflicting: Counter[int]
 
 
-def _arrived(table: Gathering) -> _Arrived:
+def _arrived(table: ColumnTable) -> _Arrived:
     slices = ", ".join(DIMENSIONS)
     with table.reading() as cursor:
         cursor.execute(

@@ -17,9 +17,9 @@ import duckdb
 from feedback_analysis.history.attendance import count_unfolded
 from feedback_analysis.history.new_names import NEW_NAMES
 from feedback_analysis.history.schema import CONFLICTS, FORMAT, HOUR, HOUR_MS, MINUTE, ROLLUPS, TABLES, UNFOLDED
-from feedback_analysis.measures.patience import watched
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.quality.mos import MosModel
+from feedback_analysis.time_limit import watched
 
 FILE = "history.duckdb"
 

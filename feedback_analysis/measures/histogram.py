@@ -11,7 +11,7 @@ from feedback_analysis.measures.filters import peer_means
 from feedback_analysis.measures.quantity import said
 from feedback_analysis.measures.registry import Measure, measure_of
 from feedback_analysis.measures.selection import Selection, Span
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.table import FeedbackTable
 
 MOST_RANGES = 20
 

@@ -6,8 +6,8 @@ loses at most what it can have sent between its first and its last message; what
 
 import duckdb
 
-from feedback_analysis.measures.elsewhere import SESSION
 from feedback_analysis.measures.selection import Span
+from feedback_analysis.messages.outside import SESSION
 
 HIGHEST_RATE_PER_S = 10
 """Messages a second. The SDK sends one in 30 s unless told otherwise; no player reports ten times a second for long."""

@@ -11,7 +11,7 @@ from feedback_analysis.measures.quantity import SUMS, measured
 from feedback_analysis.measures.registry import Kind, measure_of
 from feedback_analysis.measures.selection import Selection, Span
 from feedback_analysis.measures.statistics import Rows
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.table import FeedbackTable
 
 Region = Literal["area", "district"]
 

@@ -66,6 +66,10 @@ MEASURES: dict[str, Measure] = {measure.name: measure for measure in _ALL}
 """Every built-in measure, in the order in which a person should be offered them."""
 
 
+LOWER_IS_BETTER = frozenset({"startup_ms", "stall_ms", "stall_count"})
+"""Measures, and fields of a message, of which a smaller value is the better one."""
+
+
 def named(name: str) -> Measure | None:
     """The measure called `name`, which may be a number in `extra`; None if there is none."""
     if name.startswith(EXTRA) and len(name) > len(EXTRA):

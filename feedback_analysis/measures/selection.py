@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from feedback_analysis.measures.counters import COUNTERS, continued
+from feedback_analysis.messages.session_counters import COUNTERS, continued
 
 DIMENSIONS = ("channel", "isp", "area", "district", "country", "app", "platform", "event", "via")
 """What records are told apart by."""

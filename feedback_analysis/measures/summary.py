@@ -12,12 +12,12 @@ from typing import Any
 import duckdb
 
 from feedback_analysis.measures.exact import exact_sum, exact_sum_where, exact_weight, number, quotient
-from feedback_analysis.measures.extent import extent
 from feedback_analysis.measures.largest import DEFAULT, largest
 from feedback_analysis.measures.loss import losses
 from feedback_analysis.measures.selection import Selection, Span
 from feedback_analysis.measures.statistics import Group, Quantiles, Rows, equally_weighted, quantiles
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.extent import extent
+from feedback_analysis.messages.table import FeedbackTable
 
 RATES = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "mos")
 """Summarized over messages."""

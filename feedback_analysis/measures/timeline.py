@@ -16,7 +16,7 @@ from feedback_analysis.measures.quantity import SUMS, is_plain, measured, togeth
 from feedback_analysis.measures.registry import COUNTS, Kind, Measure, measure_of
 from feedback_analysis.measures.selection import Selection, Span
 from feedback_analysis.measures.statistics import Rows
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.table import FeedbackTable
 
 _NEVER = 2**62
 

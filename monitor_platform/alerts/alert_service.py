@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from feedback_analysis.measures.extent import extent
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.extent import extent
+from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.alerts.alert_text import as_json, link
 from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert
 from monitor_platform.alerts.observations import MINUTE_MS

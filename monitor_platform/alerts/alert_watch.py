@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import duckdb
 
-from feedback_analysis.measures.extent import extent
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.extent import extent
+from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.alerts.detector import Alert, Detector
 from monitor_platform.alerts.evidence import Evidence, evidence
 from monitor_platform.alerts.observations import MINUTE_MS, observations

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from feedback_analysis.measures.quantity import measured
-from feedback_analysis.measures.registry import measure_of
+from feedback_analysis.measures.registry import LOWER_IS_BETTER, measure_of
 from feedback_analysis.measures.selection import Selection, Span
-from feedback_analysis.measures.slices import LOWER_IS_BETTER, SLICED_BY, Slice, slices
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.slices import SLICED_BY, Slice, slices
+from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.alerts.detector import Alert
 from monitor_platform.alerts.observations import MINUTE_MS
 

@@ -8,7 +8,7 @@ from feedback_analysis.measures.largest import largest
 from feedback_analysis.measures.quantity import SUMS, measured
 from feedback_analysis.measures.selection import Selection, Span
 from feedback_analysis.measures.statistics import Rows
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.alerts.rules import Rule
 
 MINUTE_MS = 60_000

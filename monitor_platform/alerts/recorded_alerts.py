@@ -5,10 +5,10 @@ from contextlib import closing
 from pathlib import Path
 
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.measures.extent import extent
-from feedback_analysis.measures.open import read_logs
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.table import DamagedLog
+from feedback_analysis.messages.extent import extent
+from feedback_analysis.messages.load import read_logs
+from feedback_analysis.messages.table import DamagedLog
 from feedback_analysis.quality.catalogue import Models, mos_of
 from feedback_analysis.reading.log_files import UnreadLog, find_logs
 from feedback_wire.log_name import LogName

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from feedback_analysis.measures.registry import Measure, measure_of
+from feedback_analysis.measures.registry import LOWER_IS_BETTER, Measure, measure_of
 from feedback_analysis.measures.selection import DIMENSIONS, check_columns
-from feedback_analysis.measures.slices import LOWER_IS_BETTER, THIN_SESSIONS
+from feedback_analysis.messages.slices import THIN_SESSIONS
 
 PEERS = "peers"
 """How many are there: a measure of its own here, for an audience that walks away says more than its mean."""

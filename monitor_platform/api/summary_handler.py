@@ -14,10 +14,10 @@ from typing import Any
 from tornado.web import RequestHandler
 
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.measures.gathering import columns_for
-from feedback_analysis.measures.open import DAY_MS, TooManyMessages, open_logs
 from feedback_analysis.measures.selection import Span, check_columns
 from feedback_analysis.measures.summary import summarize
+from feedback_analysis.messages.column_table import columns_for
+from feedback_analysis.messages.load import DAY_MS, TooManyMessages, open_logs
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire import routes
 from feedback_wire.problem import Problem

@@ -15,8 +15,8 @@ from typing import Any, TypeVar, cast
 import duckdb
 
 from feedback_analysis.history.store import HistoryStore
-from feedback_analysis.measures.patience import TookTooLong, at_most
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.table import FeedbackTable
+from feedback_analysis.time_limit import TookTooLong, at_most
 from feedback_wire.problem import Problem
 from serving.memory import is_no_memory
 from serving.threads import started_pool

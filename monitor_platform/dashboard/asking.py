@@ -6,16 +6,16 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from feedback_analysis.measures.choices import choices, extra_columns, extra_measures
-from feedback_analysis.measures.extent import has_any
 from feedback_analysis.measures.histogram import Histogram, histogram
 from feedback_analysis.measures.regions import Region, RegionValue, by_region
 from feedback_analysis.measures.selection import EXTRA, MEAN, NOT, OTHER, Span
-from feedback_analysis.measures.slices import SLICED_BY, Slice, slices
-from feedback_analysis.measures.starts import starts
 from feedback_analysis.measures.summary import missing, totals
-from feedback_analysis.measures.table import FeedbackTable
 from feedback_analysis.measures.timeline import Timeline, timeline
+from feedback_analysis.messages.choices import choices, extra_columns, extra_measures
+from feedback_analysis.messages.extent import has_any
+from feedback_analysis.messages.slices import SLICED_BY, Slice, slices
+from feedback_analysis.messages.starts import starts
+from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.dashboard.answers import Answer, Answers
 from monitor_platform.dashboard.band import band
 from monitor_platform.dashboard.comparison import Other, other_side, time_before

@@ -13,8 +13,8 @@ from feedback_analysis.measures.quantity import measured
 from feedback_analysis.measures.registry import Kind, measure_of
 from feedback_analysis.measures.selection import Selection, Span
 from feedback_analysis.measures.statistics import quantiles
-from feedback_analysis.measures.table import FeedbackTable
 from feedback_analysis.measures.timeline import Steps
+from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.views.timeline import Band
 
 SHARES = (Fraction(1, 10), Fraction(9, 10))

@@ -6,9 +6,9 @@ from dataclasses import fields
 
 from bokeh.models import LayoutDOM
 
-from feedback_analysis.measures.budgets import EXTRA_BYTES, EXTRA_NAMES, EXTRA_VALUES, FIELDS
-from feedback_analysis.measures.live_table import LiveTable
 from feedback_analysis.measures.selection import OTHER
+from feedback_analysis.messages.budgets import EXTRA_BYTES, EXTRA_NAMES, EXTRA_VALUES, FIELDS
+from feedback_analysis.messages.live_table import LiveTable
 from monitor_platform.dashboard.page import Look, Page, Show
 from monitor_platform.dashboard.pill import ahead, silence_s
 from monitor_platform.dashboard.watch import Watch

@@ -16,12 +16,12 @@ from bokeh.resources import INLINE
 from jinja2 import Environment, FileSystemLoader
 
 from feedback_analysis.geo.maps import CREDIT_HTML
-from feedback_analysis.measures.extent import extent
 from feedback_analysis.measures.registry import MEASURES
-from feedback_analysis.measures.scores import scores
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import DISTRIBUTIONS, summarize
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.extent import extent
+from feedback_analysis.messages.scores import scores
+from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.dashboard.answers import Answers, Moment
 from monitor_platform.dashboard.asking import picture
 from monitor_platform.dashboard.facts import facts

@@ -7,10 +7,10 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 
-from feedback_analysis.measures.extent import has_any
-from feedback_analysis.measures.open import TooManyMessages
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.extent import has_any
+from feedback_analysis.messages.load import TooManyMessages
+from feedback_analysis.messages.table import FeedbackTable
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard.turns import Turns
 from monitor_platform.dashboard.watch import Watch

@@ -9,10 +9,10 @@ from feedback_analysis.measures.histogram import Histogram
 from feedback_analysis.measures.regions import RegionValue
 from feedback_analysis.measures.registry import MEASURES, Measure, measure_of
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.slices import Slice
-from feedback_analysis.measures.starts import Starts
 from feedback_analysis.measures.summary import Missing
 from feedback_analysis.measures.timeline import Timeline
+from feedback_analysis.messages.slices import Slice
+from feedback_analysis.messages.starts import Starts
 from monitor_platform.alerts.detector import Alert
 from monitor_platform.dashboard.band import has_band
 from monitor_platform.dashboard.comparison import Other

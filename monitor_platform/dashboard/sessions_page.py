@@ -8,9 +8,8 @@ from typing import Any
 
 from bokeh.models import LayoutDOM
 
-from feedback_analysis.measures.registry import MEASURES
-from feedback_analysis.measures.sessions import SessionRow, list_sessions
-from feedback_analysis.measures.slices import LOWER_IS_BETTER
+from feedback_analysis.measures.registry import LOWER_IS_BETTER, MEASURES
+from feedback_analysis.messages.sessions import SessionRow, list_sessions
 from monitor_platform.dashboard.names import place_name
 from monitor_platform.dashboard.page import Look, Page, Show
 from monitor_platform.dashboard.picture import distributed

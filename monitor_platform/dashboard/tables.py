@@ -13,7 +13,7 @@ from typing import Any
 from feedback_analysis.measures.regions import RegionValue
 from feedback_analysis.measures.registry import MEASURES, Measure, measure_of
 from feedback_analysis.measures.selection import MEAN, OTHER
-from feedback_analysis.measures.spreadsheet import write_csv
+from feedback_analysis.spreadsheet import write_csv
 from monitor_platform.dashboard.curves import OTHERS
 from monitor_platform.dashboard.names import dimension_name, place_name
 from monitor_platform.dashboard.picture import AUDIENCE, Picture, distributed, series_of

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from feedback_analysis.measures.registry import MEASURES, Measure
-from feedback_analysis.measures.slices import LOWER_IS_BETTER
+from feedback_analysis.measures.registry import LOWER_IS_BETTER, MEASURES, Measure
 from monitor_platform.dashboard.picture import AUDIENCE, Picture, Vitals
 from monitor_platform.views.palette import grade
 from monitor_platform.views.wording import NOTHING, change, difference, say

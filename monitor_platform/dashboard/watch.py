@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from feedback_analysis.geo.atlas import Atlas
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.measures.extent import extent
-from feedback_analysis.measures.live_table import LiveTable
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.extent import extent
+from feedback_analysis.messages.live_table import LiveTable
+from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.alerts.alert_watch import AlertWatch
 from monitor_platform.dashboard.answers import Answers, Moment
 from monitor_platform.dashboard.history import History

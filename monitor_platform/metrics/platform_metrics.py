@@ -6,9 +6,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from feedback_analysis.measures.budgets import DEFAULTS
-from feedback_analysis.measures.live_table import LiveTable
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.budgets import DEFAULTS
+from feedback_analysis.messages.live_table import LiveTable
+from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.dashboard.watch import Watch
 from monitor_platform.retrieval.feed import Feed
 

@@ -10,8 +10,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 import aiohttp
 
-from feedback_analysis.measures.open import DAY_MS, remember_logs
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.load import DAY_MS, remember_logs
+from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.retrieval.client import Client, checked_url
 from monitor_platform.retrieval.delay import DelayWindow
 from monitor_platform.retrieval.intake import Intake

@@ -13,8 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 import zstandard
 
-from feedback_analysis.measures.intake import Added
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.ingest import Added
+from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.reading.log_files import UnreadLog
 from feedback_analysis.reading.verified_log import VerifiedLog, open_if_readable, open_log
 from feedback_wire.catalogue import LogEntry

@@ -14,8 +14,7 @@ from feedback_analysis.geo.atlas import Atlas
 from feedback_analysis.geo.divisions import Division
 from feedback_analysis.geo.maps import Region, countries
 from feedback_analysis.measures.regions import RegionValue
-from feedback_analysis.measures.registry import Measure
-from feedback_analysis.measures.slices import LOWER_IS_BETTER
+from feedback_analysis.measures.registry import LOWER_IS_BETTER, Measure
 from monitor_platform.views.palette import ACCENT, GROUND, Scale, scale_for, scale_of_differences
 from monitor_platform.views.plots import Plots
 from monitor_platform.views.shapes import shapes_of

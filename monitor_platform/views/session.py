@@ -28,7 +28,7 @@ from bokeh.models.glyphs import Line, Scatter, Text
 
 from feedback_analysis.measures.registry import MEASURES, Measure
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.sessions import Band, Stalls, Story, Stretch
+from feedback_analysis.messages.sessions import Band, Stalls, Story, Stretch
 from monitor_platform.views import thinning
 from monitor_platform.views.palette import CATEGORIES, GROUND
 from monitor_platform.views.plots import Plots

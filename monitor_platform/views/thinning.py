@@ -6,7 +6,7 @@ is one, else the state that lasted longest.
 
 from collections.abc import Sequence, Set
 
-from feedback_analysis.measures.sessions import Stalls, Stretch
+from feedback_analysis.messages.sessions import Stalls, Stretch
 
 MOST_POINTS = 1_000
 MOST_STRETCHES = 1_000

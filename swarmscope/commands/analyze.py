@@ -22,9 +22,9 @@ from swarmscope.streams import print_data
 from swarmscope.summary_text import flat, print_tables
 
 if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
-    from feedback_analysis.measures.open import Progress
     from feedback_analysis.measures.selection import Span
-    from feedback_analysis.measures.table import FeedbackTable
+    from feedback_analysis.messages.load import Progress
+    from feedback_analysis.messages.table import FeedbackTable
 
 command = App(
     name="analyze",
@@ -102,15 +102,15 @@ def analyze(
     """
     require_address_space("swarmscope analyze")
     from feedback_analysis.geo.locator import locator_for
-    from feedback_analysis.measures.gathering import columns_for
-    from feedback_analysis.measures.open import open_logs
-    from feedback_analysis.measures.p1203 import write_inputs
-    from feedback_analysis.measures.scores import add_scores
     from feedback_analysis.measures.selection import check_columns
-    from feedback_analysis.measures.session_table import TEXTS, session_table
-    from feedback_analysis.measures.spreadsheet import write_csv, write_parquet
     from feedback_analysis.measures.summary import summarize
+    from feedback_analysis.messages.column_table import columns_for
+    from feedback_analysis.messages.load import open_logs
+    from feedback_analysis.messages.p1203 import write_inputs
+    from feedback_analysis.messages.scores import add_scores
+    from feedback_analysis.messages.session_table import TEXTS, session_table
     from feedback_analysis.quality.catalogue import chosen, models_of, mos_of
+    from feedback_analysis.spreadsheet import write_csv, write_parquet
 
     columns = [name.strip() for each in by or () for name in each.split(",") if name.strip()]
     try:
@@ -226,8 +226,8 @@ def _span(begin: str | None, end: str | None) -> "Span | None":
 
 def _covered(table: "FeedbackTable", asked: "Span | None", begin: str | None, end: str | None) -> "Span | None":
     """The span asked for, its open end where the records end."""
-    from feedback_analysis.measures.extent import extent
     from feedback_analysis.measures.selection import Span
+    from feedback_analysis.messages.extent import extent
 
     recorded = extent(table)
     if asked is None or recorded is None:
@@ -253,7 +253,7 @@ def _progress() -> "Iterator[Progress | None]":
 
 
 def _tell_damages(table: "FeedbackTable") -> None:
-    from feedback_analysis.measures.extent import extent, warning_of_seconds
+    from feedback_analysis.messages.extent import extent, warning_of_seconds
     from feedback_analysis.reading.rows import reasons_in_words
 
     for damage in table.damages:

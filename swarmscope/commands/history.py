@@ -227,7 +227,7 @@ def _print(rows: Sequence[Row], zone: tzinfo, *, as_json: bool, as_csv: bool) ->
     if as_json:
         print(plain_json(rows))
     elif as_csv:
-        from feedback_analysis.measures.spreadsheet import write_csv
+        from feedback_analysis.spreadsheet import write_csv
 
         write_csv(sys.stdout, list(rows[0]), (list(row.values()) for row in rows))
     else:

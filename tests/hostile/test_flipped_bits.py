@@ -13,7 +13,7 @@ import pytest
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.history.catch_up import catch_up
 from feedback_analysis.history.store import Basis, HistoryStore
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.verified_log import open_log
 from feedback_server.forms import parquet_log

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.measures.open import open_logs
 from feedback_analysis.measures.summary import summarize
+from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
 from feedback_server.forms.reading import Records, form_of, read_log
 from feedback_wire.record import RECORD_FIELD_NAMES

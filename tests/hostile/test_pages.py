@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.measures.open import open_logs
+from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
 from monitor_platform.dashboard.html_report import write_report
 from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log

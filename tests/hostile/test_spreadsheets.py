@@ -12,7 +12,7 @@ import unicodedata
 
 import pytest
 
-from feedback_analysis.measures import spreadsheet
+from feedback_analysis import spreadsheet
 from feedback_server.forms.reading import Records, read_log
 from feedback_wire.log_name import Form
 from tests.feedback_analysis.measures.samples import record, write_log

@@ -16,7 +16,7 @@ from feedback_analysis.geo.databases import LocationFileError
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.geo.places import UNKNOWN_COUNTRY
 from feedback_analysis.measures.summary import summarize
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire import routes
 from feedback_wire.record import Origin

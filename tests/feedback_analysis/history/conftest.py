@@ -9,8 +9,8 @@ import pytest
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.history.catch_up import catch_up
 from feedback_analysis.history.store import Basis, HistoryStore
-from feedback_analysis.measures.open import open_logs
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.load import open_logs
+from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel
 
 BASIS = Basis(mos=MosModel())

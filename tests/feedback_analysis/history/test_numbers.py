@@ -20,11 +20,11 @@ from feedback_analysis.measures import histogram as messages_histogram
 from feedback_analysis.measures import regions as messages_regions
 from feedback_analysis.measures import summary as messages_summary
 from feedback_analysis.measures import timeline as messages_timeline
-from feedback_analysis.measures.extent import extent as messages_extent
-from feedback_analysis.measures.open import open_logs
 from feedback_analysis.measures.registry import COUNTS, MEASURES, Kind
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.extent import extent as messages_extent
+from feedback_analysis.messages.load import open_logs
+from feedback_analysis.messages.table import FeedbackTable
 from tests.feedback_analysis.history.audience import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
 from tests.feedback_analysis.history.conftest import BASIS
 from tests.feedback_analysis.measures.samples import record, write_log

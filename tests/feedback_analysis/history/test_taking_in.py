@@ -14,8 +14,8 @@ from feedback_analysis.history.catch_up import catch_up
 from feedback_analysis.history.store import FILE, Basis, HistoryStore
 from feedback_analysis.history.summary import summarize
 from feedback_analysis.measures import summary as messages_summary
-from feedback_analysis.measures.open import open_logs
 from feedback_analysis.measures.selection import Span
+from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire.log_name import Form
 from tests.feedback_analysis.history.audience import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes

@@ -9,8 +9,8 @@ from typing import Any
 import zstandard
 from hypothesis import strategies as st
 
-from feedback_analysis.measures.intake import Added
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.ingest import Added
+from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.reading.verified_log import open_log
 from feedback_server.forms import log_writer
 from feedback_wire.frames import PREAMBLE, records_frame

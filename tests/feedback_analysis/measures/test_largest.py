@@ -7,12 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feedback_analysis.measures.choices import MOST, choices, extra_columns, extra_measures
-from feedback_analysis.measures.live_table import LiveTable
-from feedback_analysis.measures.scores import add_scores
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.slices import slices
 from feedback_analysis.measures.summary import summarize
+from feedback_analysis.messages.choices import MOST, choices, extra_columns, extra_measures
+from feedback_analysis.messages.live_table import LiveTable
+from feedback_analysis.messages.scores import add_scores
+from feedback_analysis.messages.slices import slices
 from feedback_analysis.quality.mos import MosModel
 from tests.feedback_analysis.measures.samples import BEGIN_MS, add, record, records, write_log
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedback_analysis.measures.choices import choices, extra_measures
 from feedback_analysis.measures.histogram import Histogram, histogram
 from feedback_analysis.measures.regions import RegionValue, by_region
 from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.selection import Span, UnknownColumn
+from feedback_analysis.messages.choices import choices, extra_measures
 from feedback_analysis.quality.mos import MosModel
 from tests.feedback_analysis.measures.oracle import close, deduplicated, mean, oracle, scored, weight_of
 from tests.feedback_analysis.measures.samples import BEGIN_MS, record, records

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feedback_analysis.measures.open import open_logs
+from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.catalogue import catalogue, mos_of
 from feedback_wire.log_name import Form
 from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log

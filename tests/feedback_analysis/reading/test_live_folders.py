@@ -8,9 +8,9 @@ import pytest
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.history import catch_up as catching_up
 from feedback_analysis.history.store import Basis, HistoryStore
-from feedback_analysis.measures import open as opening
-from feedback_analysis.measures.gathering import columns_for
 from feedback_analysis.measures.summary import summarize
+from feedback_analysis.messages import load as opening
+from feedback_analysis.messages.column_table import columns_for
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.log_files import UnreadLog, find_logs
 from feedback_analysis.reading.verified_log import open_if_readable

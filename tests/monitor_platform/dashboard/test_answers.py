@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from feedback_analysis.history.store import Basis, HistoryStore
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard import answers as answers_module

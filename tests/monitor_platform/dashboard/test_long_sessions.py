@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from bokeh.models import ColumnDataSource
 
-from feedback_analysis.measures import sessions
 from feedback_analysis.measures.registry import MEASURES
+from feedback_analysis.messages import sessions
 from monitor_platform.dashboard.page import Look
 from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.session_page import SessionPart, tell

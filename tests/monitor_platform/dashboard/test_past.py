@@ -14,10 +14,10 @@ from urllib.parse import quote
 import pytest
 
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.measures.extent import extent
-from feedback_analysis.measures.open import open_logs
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import timeline
+from feedback_analysis.messages.extent import extent
+from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard.past import MOST_KEPT, Past

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.measures.open import open_logs
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.load import open_logs
+from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel
 from monitor_platform.dashboard.html_report import report
 

@@ -3,8 +3,8 @@
 import pytest
 
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.measures.open import open_logs
-from feedback_analysis.measures.sessions import list_sessions, story
+from feedback_analysis.messages.load import open_logs
+from feedback_analysis.messages.sessions import list_sessions, story
 from feedback_analysis.quality.mos import MosModel
 from tests.feedback_analysis.measures.samples import write_log
 from tests.monitor_platform.dashboard.viewers import HOSTILE, evening

@@ -5,8 +5,8 @@ import random
 import pytest
 
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.measures.open import open_logs
 from feedback_analysis.measures.summary import summarize
+from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
 from tests.processes import start_server
 

@@ -8,9 +8,9 @@ from urllib.request import urlopen
 import pytest
 
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.measures.open import open_logs
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
+from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
 from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
 from tests.processes import eventually, start_server

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire import routes
 from feedback_wire.record import Origin

@@ -178,7 +178,7 @@ import asyncio, sys
 from pathlib import Path
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.quality.mos import MosModel
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.retrieval.mirror import Mirror
 table = FeedbackTable(Locator(), MosModel())

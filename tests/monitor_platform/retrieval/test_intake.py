@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.frames import PREAMBLE, footer_frame, records_frame

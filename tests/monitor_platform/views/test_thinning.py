@@ -3,7 +3,7 @@
 import random
 from itertools import pairwise
 
-from feedback_analysis.measures.sessions import Stalls, Stretch
+from feedback_analysis.messages.sessions import Stalls, Stretch
 from monitor_platform.views import thinning
 
 

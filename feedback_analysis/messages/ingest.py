@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import duckdb
 
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.measures.copies import CONTENT, DUPLICATE, RANK, judged
-from feedback_analysis.measures.elsewhere import OUTSIDE, SESSION
 from feedback_analysis.measures.selection import UNKNOWN
+from feedback_analysis.messages.duplicates import CONTENT, DUPLICATE, RANK, judged
+from feedback_analysis.messages.outside import OUTSIDE, SESSION
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.rows import READABLE, ROW_FIELDS, SQL_TYPES, rows_sql, unreadable_sql
 from feedback_analysis.reading.verified_log import VerifiedLog

@@ -8,9 +8,9 @@ import pytest
 from feedback_analysis.measures.filters import check_filters
 from feedback_analysis.measures.histogram import histogram
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.slices import slices
-from feedback_analysis.measures.starts import Starts, starts
 from feedback_analysis.measures.summary import summarize
+from feedback_analysis.messages.slices import slices
+from feedback_analysis.messages.starts import Starts, starts
 from tests.feedback_analysis.measures.samples import BEGIN_MS, record
 
 ALL = Span(BEGIN_MS, BEGIN_MS + 10**6)

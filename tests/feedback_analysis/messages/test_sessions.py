@@ -3,7 +3,7 @@
 import pytest
 
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.sessions import list_sessions, neighbours, story
+from feedback_analysis.messages.sessions import list_sessions, neighbours, story
 from tests.feedback_analysis.measures.samples import BEGIN_MS, record
 
 PERIOD_MS = 30_000

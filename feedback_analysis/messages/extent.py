@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from feedback_analysis.measures.selection import Selection, Span
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.table import FeedbackTable
 
 # 1973-03-03 in milliseconds; read as seconds, the same number is the year 5138.
 _SECONDS_BELOW_MS = 10**11

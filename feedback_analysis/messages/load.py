@@ -12,9 +12,9 @@ from math import inf
 from pathlib import Path
 
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.measures.gathering import Gathering
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.column_table import ColumnTable
+from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.catalogue import Models
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.ahead import verified_ahead
@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 """Called with the bytes read so far and all bytes."""
 
 # A statement costs as much as some thousand records, and a log of a minute has not many more: so, hundreds of small ones at once.
-# Of large ones few enough that what is staged stays in the low hundreds of megabytes. Gathering stages nothing, and there more at
+# Of large ones few enough that what is staged stays in the low hundreds of megabytes. ColumnTable stages nothing, and there more at
 # once are quicker: at the end of each batch, a core that has no file left waits for the others.
 _FILES_AT_ONCE = 512
 _BYTES_STAGED = 32 * 1024 * 1024
@@ -103,7 +103,7 @@ def read_logs(
         _search(table, reading, earlier, later)
         table.pass_over(reading.unread)
         return table
-    gathering = Gathering(locator, mos, models=models, columns=columns)
+    gathering = ColumnTable(locator, mos, models=models, columns=columns)
     reading.each(logs, _Adding(gathering, most))
     _search(gathering, reading, earlier, later)
     _settle(gathering, reading, [*logs, *earlier])
@@ -195,7 +195,7 @@ def _search(table: FeedbackTable, reading: _Reading, earlier: Sequence[Path], la
     table.end_search()
 
 
-def _settle(gathering: Gathering, reading: _Reading, logs: Sequence[Path]) -> None:
+def _settle(gathering: ColumnTable, reading: _Reading, logs: Sequence[Path]) -> None:
     """Compare copies, for which the logs that hold them are read once more, and leave out all but one."""
     received_ms = gathering.several()
     if received_ms:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from feedback_analysis.measures.exact import exact_sum_where, number, quotient
 from feedback_analysis.measures.selection import Selection, Span
 from feedback_analysis.measures.statistics import Rows
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.table import FeedbackTable
 
 PATIENCE_PERIODS = 2
 """An end host that plays says so in its next report; one report may be late."""

@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from feedback_analysis.measures.counters import COUNTERS, increases, totals
 from feedback_analysis.measures.loss import plausible_number
 from feedback_analysis.measures.quantity import measured
-from feedback_analysis.measures.registry import measure_of
+from feedback_analysis.measures.registry import LOWER_IS_BETTER, measure_of
 from feedback_analysis.measures.selection import Selection, Span
-from feedback_analysis.measures.slices import LOWER_IS_BETTER
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.session_counters import COUNTERS, increases, totals
+from feedback_analysis.messages.table import FeedbackTable
 
 State = Literal["starting", "playing", "stalled", "paused", "silent", "gone"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from feedback_analysis.measures.selection import EXTRA, Selection, Span
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.table import FeedbackTable
 
 MOST = 1_000
 """Of values and names: a list that is longer helps nobody; an address still reaches every value."""

@@ -9,8 +9,8 @@ from types import MappingProxyType
 
 import duckdb
 
-from feedback_analysis.measures.names import SURE, Heard, Names, Ruling
 from feedback_analysis.measures.selection import OTHER
+from feedback_analysis.messages.kept_names import SURE, Heard, Names, Ruling
 
 FIELDS: Mapping[str, str] = MappingProxyType(
     {"channel": "channel", "isp": "coalesce(incoming.isp, located_isp)", "app": "app", "platform": "platform"}

@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterable, Sequence
 import duckdb
 
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.measures.copies import CONTENT, DUPLICATE, RANK, judged
-from feedback_analysis.measures.elsewhere import OUTSIDE
-from feedback_analysis.measures.intake import PLACED, Added, missing_text, one, place_addresses
 from feedback_analysis.measures.selection import EXTRA, UNKNOWN
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.duplicates import CONTENT, DUPLICATE, RANK, judged
+from feedback_analysis.messages.ingest import PLACED, Added, missing_text, one, place_addresses
+from feedback_analysis.messages.outside import OUTSIDE
+from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.catalogue import Models
 from feedback_analysis.quality.model import Model
 from feedback_analysis.quality.mos import MosModel
@@ -39,7 +39,7 @@ def columns_for(names: Iterable[str], models: Iterable[Model] = ()) -> frozenset
     return SUMMARIZED.union(*(model.columns for model in models), ("extra" if name.startswith(EXTRA) else name for name in names))
 
 
-class Gathering(FeedbackTable):
+class ColumnTable(FeedbackTable):
     """A table that only grows, then is settled, then is read: by measures that need no more than `columns`."""
 
     compressed_every = _COMPRESSED_EVERY

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feedback_analysis.measures import gathering
-from feedback_analysis.measures.gathering import columns_for
-from feedback_analysis.measures.open import open_logs
 from feedback_analysis.measures.summary import summarize
+from feedback_analysis.messages import column_table
+from feedback_analysis.messages.column_table import columns_for
+from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire.log_name import Form
 from tests.feedback_analysis.measures.samples import BEGIN_MS, record, records, write_log
@@ -40,7 +40,7 @@ def test_what_is_kept_does_not_change_the_answer(tmp_path_factory, locator, logs
 
 
 def test_copies_are_found_in_whichever_part_they_lie(tmp_path, locator, monkeypatch):
-    monkeypatch.setattr(gathering, "_COMPARED_AT_ONCE", 7)  # so that these few rows make several parts
+    monkeypatch.setattr(column_table, "_COMPARED_AT_ONCE", 7)  # so that these few rows make several parts
     several = [record(session_id=f"s{at % 9}", seq=at % 5, received_ms=BEGIN_MS + at) for at in range(90)]
     write_log(tmp_path, several[:50])
     write_log(tmp_path, several[50:], Form.PARQUET)

@@ -14,17 +14,15 @@ import duckdb
 from feedback_analysis.measures.exact import ONE, exact_sum, number, quotient
 from feedback_analysis.measures.largest import DEFAULT, narrowed
 from feedback_analysis.measures.quantity import said
-from feedback_analysis.measures.registry import Kind, Measure, measure_of
+from feedback_analysis.measures.registry import LOWER_IS_BETTER, Kind, Measure, measure_of
 from feedback_analysis.measures.selection import Kept, Selection, Span
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.table import FeedbackTable
 
 SLICED_BY = ("channel", "isp", "area", "district", "app", "platform")
 """The dimensions in which the worst slices are looked for."""
 
 THIN_SESSIONS = 25
 """Fewer sessions than this are no basis for a mean."""
-
-LOWER_IS_BETTER = frozenset({"startup_ms", "stall_ms", "stall_count"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from feedback_analysis.measures.budgets import DEFAULTS, Budgets, budgets_of
-from feedback_analysis.measures.live_table import Bounds, LiveTable
-from feedback_analysis.measures.names import SURE, Heard, Names
+from feedback_analysis.messages.budgets import DEFAULTS, Budgets, budgets_of
+from feedback_analysis.messages.kept_names import SURE, Heard, Names
+from feedback_analysis.messages.live_table import Bounds, LiveTable
 from feedback_analysis.quality.mos import MosModel
 from tests.feedback_analysis.measures.samples import BEGIN_MS, add, record, write_log
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedback_analysis.measures import table as table_module
-from feedback_analysis.measures.extent import extent
-from feedback_analysis.measures.intake import Added
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages import table as table_module
+from feedback_analysis.messages.extent import extent
+from feedback_analysis.messages.ingest import Added
+from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.verified_log import open_log
 from feedback_wire.log_name import Form

@@ -11,7 +11,7 @@ from feedback_analysis.measures.largest import DEFAULT, largest
 from feedback_analysis.measures.registry import MEASURES, Kind
 from feedback_analysis.measures.selection import Selection, Span
 from feedback_analysis.measures.statistics import Group, Rows, quantiles
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.catalogue import ALL
 from feedback_analysis.quality.model import call, coefficients
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from feedback_analysis.history.catch_up import catch_up
 from feedback_analysis.history.store import Basis, HistoryStore
 from feedback_analysis.history.summary import summarize as summarize_history
-from feedback_analysis.measures import elsewhere
-from feedback_analysis.measures.gathering import columns_for
 from feedback_analysis.measures.loss import ALLOWANCE, HIGHEST_RATE_PER_S
-from feedback_analysis.measures.open import open_logs
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
+from feedback_analysis.messages import outside
+from feedback_analysis.messages.column_table import columns_for
+from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire.log_name import Form
 from tests.feedback_analysis.measures.samples import BEGIN_MS, add, record, write_log
@@ -161,7 +161,7 @@ def test_a_live_table_knows_copies_of_what_it_has_forgotten(table_of, tmp_path):
 
 
 def test_what_a_live_table_remembers_is_bounded_and_what_it_gives_up_is_counted(table_of, tmp_path, monkeypatch):
-    monkeypatch.setattr(elsewhere.give_up, "__kwdefaults__", {"most": 10})
+    monkeypatch.setattr(outside.give_up, "__kwdefaults__", {"most": 10})
     table = table_of([record(session_id=f"s{at}", received_ms=BEGIN_MS + at) for at in range(30)])
     table.forget_before(BEGIN_MS + 60_000)
     assert table.given_up == 21

@@ -13,10 +13,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from feedback_analysis.measures.counters import COUNTERS, increases
 from feedback_analysis.measures.selection import Selection, Span
-from feedback_analysis.measures.spreadsheet import write_csv
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.session_counters import COUNTERS, increases
+from feedback_analysis.messages.table import FeedbackTable
+from feedback_analysis.spreadsheet import write_csv
 
 _SAID = ("received_ms", "seq", "playback_kbps", "played_ms", "startup_ms", "stall_count", "stall_ms")
 _EXTRAS = ("codec", "resolution", "fps")

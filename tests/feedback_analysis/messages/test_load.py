@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 
-from feedback_analysis.measures.open import logs_for, open_logs
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
+from feedback_analysis.messages.load import logs_for, open_logs
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.log_files import find_logs
 from feedback_wire.log_name import Form

@@ -17,14 +17,14 @@ import duckdb
 
 from feedback_analysis.geo.atlas import Atlas
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.measures.elsewhere import begin_search, end_search, give_up, merge, narrow_search, remember, search
-from feedback_analysis.measures.intake import SCHEMA, Added, take_in
-from feedback_analysis.measures.patience import watched
+from feedback_analysis.messages.ingest import SCHEMA, Added, take_in
+from feedback_analysis.messages.outside import begin_search, end_search, give_up, merge, narrow_search, remember, search
 from feedback_analysis.quality.catalogue import Models, catalogue
 from feedback_analysis.quality.model import macros
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.log_files import UnreadLog
 from feedback_analysis.reading.verified_log import VerifiedLog
+from feedback_analysis.time_limit import watched
 from feedback_wire.frames import Damage
 from serving.memory import is_no_memory
 

@@ -12,9 +12,9 @@ from itertools import accumulate
 import duckdb
 
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.measures.budgets import Budgets
-from feedback_analysis.measures.intake import Added, take_in
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.budgets import Budgets
+from feedback_analysis.messages.ingest import Added, take_in
+from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.catalogue import Models
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.verified_log import VerifiedLog

@@ -13,7 +13,7 @@ from feedback_analysis.measures.loss import losses
 from feedback_analysis.measures.registry import MEASURES, Kind
 from feedback_analysis.measures.selection import Selection, Span
 from feedback_analysis.measures.statistics import Rows
-from feedback_analysis.measures.table import FeedbackTable
+from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.model import Model, call
 
 FACTS = ("channel", "isp", "area", "district", "country", "app", "platform", "via")

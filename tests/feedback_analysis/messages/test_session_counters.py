@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from feedback_analysis.measures.counters import increases, totals
-from feedback_analysis.measures.p1203 import write_inputs
-from feedback_analysis.measures.scores import scores
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.session_table import session_table
-from feedback_analysis.measures.sessions import list_sessions, story
+from feedback_analysis.messages.p1203 import write_inputs
+from feedback_analysis.messages.scores import scores
+from feedback_analysis.messages.session_counters import increases, totals
+from feedback_analysis.messages.session_table import session_table
+from feedback_analysis.messages.sessions import list_sessions, story
 from tests.feedback_analysis.measures.samples import BEGIN_MS, record
 
 PERIOD_MS = 30_000
