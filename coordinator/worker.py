@@ -20,7 +20,6 @@ from coordinator.carriers.http_carrier import HttpCarrier
 from coordinator.carriers.outbox import Outbox
 from coordinator.carriers.spool_carrier import SpoolCarrier
 from coordinator.counters import Counters
-from coordinator.door import BACKLOG, Door
 from coordinator.http.answers import Answers
 from coordinator.http.app import build_app
 from coordinator.http.connection_limits import places, raise_limit
@@ -33,10 +32,14 @@ from coordinator.quarantine import Quarantine
 from coordinator.settings import Settings
 from coordinator.shared_counters import Page, SharedCounters
 from coordinator.worker_metrics import WorkerMetrics
+from serving.handshakes import TlsAcceptor
 from serving.tls import Tls
 
 REQUEST_S = 30
 """A request that has not come whole by then is refused."""
+
+HANDSHAKE_S = float(REQUEST_S)
+BACKLOG = 4096
 
 IDLE_S = 90
 """End hosts report every 30 s; a connection that missed two reports is given up."""
@@ -57,6 +60,25 @@ class Place:
     of: int = 1
     books: SharedCounters | None = None
     """Where the workers note what they count; None for a single one."""
+
+
+class EndHostAcceptor(TlsAcceptor[FeedbackProtocol]):
+    """Accepts TLS connections of end hosts."""
+
+    def __init__(self, listener: socket.socket, tls: Tls, make_protocol: Callable[[], FeedbackProtocol]) -> None:
+        self._make_protocol = make_protocol
+        super().__init__(listener, tls, backlog=BACKLOG, handshake_s=HANDSHAKE_S)
+
+    def admit(self, handshakes: int) -> FeedbackProtocol | None:
+        protocol = self._make_protocol()
+        places = protocol.reception.places
+        if len(protocol.connections) + handshakes < places.serving + places.refusing:
+            return protocol
+        protocol.reception.counters.connections_dropped += 1
+        return None
+
+    def count_failure(self, connection: FeedbackProtocol) -> None:
+        connection.reception.counters.handshakes_failed += 1
 
 
 class _Server(uvicorn.Server):
@@ -90,7 +112,7 @@ class _Server(uvicorn.Server):
             await super().startup(sockets)
         else:
             await super().startup([])
-            self.servers += [cast("asyncio.Server", Door(each, self._tls, self._protocol)) for each in sockets or ()]
+            self.servers += [cast("asyncio.Server", EndHostAcceptor(each, self._tls, self._protocol)) for each in sockets or ()]
         self._on_ready()
 
     def _protocol(self) -> FeedbackProtocol:

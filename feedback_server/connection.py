@@ -72,12 +72,12 @@ class Connection(HttpToolsProtocol):
         self._taken_s = self._began_s
         """When the other side was last seen to take what was sent."""
 
-    def has_place(self, *, beside: int) -> bool:
-        """Whether one more connection may be open `beside` others not counted yet, if only to be told that there are too many."""
-        return len(self.connections) + beside < self._most + _TOLD
+    def has_place(self, *, handshakes: int) -> bool:
+        """Whether one more connection may open beside the open ones and `handshakes`; it may get only a refusal as its answer."""
+        return len(self.connections) + handshakes < self._most + _TOLD
 
-    def refuse_unheard(self) -> None:
-        """Count a connection that is cut off without a word."""
+    def count_refusal(self) -> None:
+        """Count a connection that is closed without an answer."""
         self.counters.refused[_TOO_MANY_CONNECTIONS.reason] += 1
 
     # What the transport says
@@ -86,7 +86,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self.counters.connections = len(self.connections)
         if len(self.connections) > self._most + _TOLD:
-            self.refuse_unheard()
+            self.count_refusal()
             self._ending = True
             transport.abort()
         elif len(self.connections) > self._most:

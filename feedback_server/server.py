@@ -18,9 +18,8 @@ import uvicorn
 import uvloop
 
 from feedback_server.api import Room, application
-from feedback_server.connection import IDLE_S, MOST_CONNECTIONS, Connection, sweep
+from feedback_server.connection import HEAD_S, IDLE_S, LINGER_S, MOST_CONNECTIONS, Connection, sweep
 from feedback_server.counters import Counters
-from feedback_server.door import BACKLOG, Door
 from feedback_server.entrance import Entrance
 from feedback_server.folder import Folder
 from feedback_server.index import Verification
@@ -29,10 +28,13 @@ from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings, address
 from feedback_server.shelf import Shelf, in_words
 from feedback_server.writer import Writer
+from serving.handshakes import TlsAcceptor
 from serving.threads import started_pool
 from serving.tls import ListenerTls
 
 log = logging.getLogger(__name__)
+
+BACKLOG = 2048
 
 # Answers get half of the 10 s after which supervisors kill; the rest is for sealing what is there.
 _ANSWERS_WITHIN_S = 5
@@ -113,6 +115,24 @@ def _tell_foreign(settings: Settings, shelf: Shelf) -> None:
         )
 
 
+class _ClientAcceptor(TlsAcceptor[Connection]):
+    """Accepts TLS connections of coordinators and monitoring platforms."""
+
+    def __init__(self, listener: socket.socket, tls: ListenerTls, make_connection: Callable[[], Connection]) -> None:
+        self._make_connection = make_connection
+        super().__init__(listener, tls, backlog=BACKLOG, handshake_s=HEAD_S, shutdown_s=LINGER_S)
+
+    def admit(self, handshakes: int) -> Connection | None:
+        connection = self._make_connection()
+        if connection.has_place(handshakes=handshakes):
+            return connection
+        connection.count_refusal()
+        return None
+
+    def count_failure(self, connection: Connection) -> None:
+        connection.counters.refused["tls_handshake"] += 1
+
+
 class _HttpServer(uvicorn.Server):
     """uvicorn, which says when it is ready, sweeps its connections, lets long polls go at the end, and ends with 0 on a signal."""
 
@@ -151,7 +171,7 @@ class _HttpServer(uvicorn.Server):
 
     async def _accept(self, listener: socket.socket) -> asyncio.Server:
         if self._tls.listener is not None:
-            return cast("asyncio.Server", Door(listener, self._tls, self._connection))
+            return cast("asyncio.Server", _ClientAcceptor(listener, self._tls, self._connection))
         return await asyncio.get_running_loop().create_server(self._connection, sock=listener, backlog=BACKLOG)
 
     def _connection(self) -> Connection:

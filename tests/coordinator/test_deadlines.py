@@ -13,18 +13,17 @@ import uvicorn
 import uvloop
 from uvicorn.server import ServerState
 
-from coordinator import door
+from coordinator import worker
 from coordinator.carriers.http_carrier import HttpCarrier
 from coordinator.carriers.outbox import Outbox
 from coordinator.counters import Counters
-from coordinator.door import Door
 from coordinator.http.answers import Answers
 from coordinator.http.connection_limits import Places
 from coordinator.http.feedback_protocol import FeedbackProtocol
 from coordinator.http.reception import Reception
 from coordinator.keys import Keys
 from coordinator.settings import Settings
-from coordinator.worker import IDLE_S, REQUEST_S
+from coordinator.worker import IDLE_S, REQUEST_S, EndHostAcceptor
 from serving.tls import Tls, key_pair
 
 HALF = b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
@@ -49,7 +48,7 @@ async def intake(tls: Tls | None = None) -> AsyncIterator[tuple[Reception, Serve
     if tls is None:
         server = await asyncio.get_running_loop().create_server(protocol, sock=listener)
     else:
-        server = Door(listener, tls, protocol)
+        server = EndHostAcceptor(listener, tls, protocol)
     try:
         yield reception, state, listener.getsockname()[1]
     finally:
@@ -152,8 +151,8 @@ def test_handshakes_under_way_count_as_connections_and_those_beyond_the_bound_ar
 
 @pytest.mark.parametrize("sent", [b"", bytes.fromhex("160301")], ids=["silent", "begun"])
 def test_a_handshake_that_does_not_come_to_an_end_has_as_long_as_a_request(tls: Tls, monkeypatch: pytest.MonkeyPatch, sent: bytes):
-    assert door.HANDSHAKE_S == REQUEST_S
-    monkeypatch.setattr(door, "HANDSHAKE_S", 0.3)
+    assert worker.HANDSHAKE_S == REQUEST_S
+    monkeypatch.setattr(worker, "HANDSHAKE_S", 0.3)
 
     async def promise() -> None:
         async with intake(tls) as (reception, state, port):
