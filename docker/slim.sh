@@ -22,7 +22,7 @@ import duckdb
 import pyarrow.parquet
 import zstandard
 
-for name in ("coordinator", "endhost_sdk", "feedback_analysis", "feedback_server", "feedback_wire", "monitor_platform", "serving", "swarmscope"):
+for name in ("coordinator", "endhost_sdk", "feedback_analysis", "feedback_server", "feedback_wire", "monitor_platform", "netlab", "overlay", "serving", "swarmscope"):
     for module in pkgutil.walk_packages(importlib.import_module(name).__path__, f"{name}."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)

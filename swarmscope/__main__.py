@@ -11,6 +11,8 @@ from swarmscope.streams import print_everywhere
 
 OURS = (
     "swarmscope",
+    "overlay",
+    "netlab",
     "endhost_sdk",
     "coordinator",
     "feedback_server",

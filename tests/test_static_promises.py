@@ -12,6 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
     "swarmscope",
+    "overlay",
+    "netlab",
     "endhost_sdk",
     "coordinator",
     "feedback_server",
