@@ -22,7 +22,7 @@ from feedback_server.index import Index
 from feedback_server.recovery import recover
 from feedback_server.shelf import Shelf
 from feedback_wire.log_name import Form, LogName
-from monitor_platform.retrieval.client import PAGE_LOGS
+from monitor_platform.retrieval.feedback_server_client import PAGE_LOGS
 from monitor_platform.retrieval.mirror import Mirror
 
 LOGS = int(os.environ.get("SWARMSCOPE_BENCH_LOGS", "2628000"))

@@ -32,9 +32,9 @@ from monitor_platform.alerts.rules import Rules
 from monitor_platform.api.history_handler import HISTORY, HistoryHandler
 from monitor_platform.api.summary_handler import Archive, SummaryHandler
 from monitor_platform.api.table_handler import TABLE, TableHandler
-from monitor_platform.dashboard.history import History
+from monitor_platform.dashboard.dashboard_state import DashboardState
+from monitor_platform.dashboard.history_queries import HistoryQueries
 from monitor_platform.dashboard.past import Past
-from monitor_platform.dashboard.watch import Watch
 from monitor_platform.entrance import allowed_hosts, gate_of, listen, url_of
 from monitor_platform.metrics.access_metrics import AccessMetrics
 from monitor_platform.metrics.audience_metrics import AudienceMetrics
@@ -69,37 +69,37 @@ def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStac
     feed = _feed(settings, table, tls, mirror)
     history = _history(settings, locator, mos_of(models), opened)
     begins_ms = kept.from_ms if kept is not None else 0
-    watch = Watch(table, feed, period_s=settings.period, poll_s=settings.poll_seconds, begins_ms=begins_ms)
-    opened.callback(watch.answers.close)
-    watch.history = history
-    watch.past = _past(settings, locator, models, kept, table)
+    state = DashboardState(table, feed, period_s=settings.period, poll_s=settings.poll_seconds, begins_ms=begins_ms)
+    opened.callback(state.answers.close)
+    state.history = history
+    state.past = _past(settings, locator, models, kept, table)
     sockets, port = listen(settings, opened)
     gate = gate_of(settings, port, opened)
-    figures = PlatformMetrics(table, watch, feed)
-    routed = patterns(settings, gate, feed, figures) + _numbers(watch, _archive(settings, locator, mos_of(models), table))
-    server = Website(gate, sockets, tls, routed, watch, allowed_hosts(settings, port))
+    figures = PlatformMetrics(table, state, feed)
+    routed = patterns(settings, gate, feed, figures) + _numbers(state, _archive(settings, locator, mos_of(models), table))
+    server = Website(gate, sockets, tls, routed, state, allowed_hosts(settings, port))
     figures.add(AccessMetrics(gate, server.listener))
     url = url_of(settings, port)
-    audience = AudienceMetrics(watch)
+    audience = AudienceMetrics(state)
     figures.add(audience)
     geolocation = LocationMetrics(locator)
     figures.add(geolocation)
     tasks: list[Task] = [audience.run(), geolocation.run()] + ([feed.run()] if feed is not None else [])
     if rules is not None:
         alerting = AlertService(rules, table)
-        watch.alerts = alerting.watch
+        state.alerts = alerting.watch
         figures.add(alerting)
         tasks += _alerts(settings, alerting, feed, tls, settings.behind_proxy.rstrip("/") or url)
     return server, url, tasks
 
 
-def _numbers(watch: Watch, archive: Archive | None) -> list[Route]:
+def _numbers(state: DashboardState, archive: Archive | None) -> list[Route]:
     """The interfaces for scripts."""
     numbers: list[Route] = [
-        (routes.SUMMARY, SummaryHandler, {"watch": watch, "archive": archive}),
-        (TABLE, TableHandler, {"watch": watch}),
+        (routes.SUMMARY, SummaryHandler, {"state": state, "archive": archive}),
+        (TABLE, TableHandler, {"state": state}),
     ]
-    return numbers if watch.history is None else [*numbers, (HISTORY, HistoryHandler, {"history": watch.history})]
+    return numbers if state.history is None else [*numbers, (HISTORY, HistoryHandler, {"history": state.history})]
 
 
 def _alerts(settings: Settings, alerting: AlertService, feed: Feed | None, tls: Tls, dashboard_url: str) -> list[Task]:
@@ -146,7 +146,7 @@ def _past(settings: Settings, locator: Locator, models: Models, kept: Span | Non
     return Past(read, begins_ms=lambda: kept.from_ms, minutes=minutes)
 
 
-def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitStack) -> History | None:
+def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitStack) -> HistoryQueries | None:
     """The history, which follows the logs on disk from here on; ValueError if the one in the folder is another's."""
     if settings.history is None:
         return None
@@ -154,7 +154,7 @@ def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitSt
     paths = [settings.mirror] if settings.live else settings.static
     retention = Retention(days=settings.history_days, live=settings.live)
     follower = opened.enter_context(Follower(store, paths, locator, retention=retention))
-    return opened.enter_context(closing(History(store, follower)))
+    return opened.enter_context(closing(HistoryQueries(store, follower)))
 
 
 def _tell_damages(table: FeedbackTable) -> None:

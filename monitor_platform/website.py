@@ -20,20 +20,20 @@ from tornado.web import GZipContentEncoding, OutputTransform, RequestHandler, St
 
 from feedback_wire import routes
 from feedback_wire.problem import Problem
-from monitor_platform.access.doors import GuardedBokeh
 from monitor_platform.access.gate import LOGIN, LOGOUT, Gate
+from monitor_platform.access.guarded_bokeh import GuardedBokeh
 from monitor_platform.access.listener import Listener, limits_here
 from monitor_platform.access.login import LoginHandler, LogoutHandler
 from monitor_platform.api.openapi import openapi
 from monitor_platform.api.responses import TextHandler
+from monitor_platform.dashboard.dashboard_page import DashboardPage
+from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.document import ASSETS_FOLDER, build
-from monitor_platform.dashboard.figures import Spares
-from monitor_platform.dashboard.leaving import Leaving, leave_memory_alone
-from monitor_platform.dashboard.missing import MissingHandler
-from monitor_platform.dashboard.page import Page
+from monitor_platform.dashboard.document_cleanup import DocumentCleanup, skip_garbage_collection
+from monitor_platform.dashboard.not_found import NotFoundHandler
+from monitor_platform.dashboard.page_figures import SpareFigures
 from monitor_platform.dashboard.pages import PAGES
 from monitor_platform.dashboard.question import Question
-from monitor_platform.dashboard.watch import Watch
 from monitor_platform.metrics.platform_metrics import PlatformMetrics
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.settings import Settings
@@ -72,13 +72,13 @@ class Website(BaseServer):
     """Bokeh's server on sockets that are bound already, because the allowed origins need the real port."""
 
     def __init__(
-        self, gate: Gate, sockets: list[socket], tls: Tls, patterns: list[Route], watch: Watch, origins: frozenset[str]
+        self, gate: Gate, sockets: list[socket], tls: Tls, patterns: list[Route], state: DashboardState, origins: frozenset[str]
     ) -> None:
         leave = gate.users is not None
-        self._spares = Spares(watch.atlas)
-        made = partial(_page, watch=watch, spares=self._spares, leave=leave)
-        pages = {page.path: Application(FunctionHandler(partial(made, page=page)), Leaving()) for page in PAGES}
-        leave_memory_alone()
+        self._spares = SpareFigures(state.atlas)
+        made = partial(_page, state=state, spares=self._spares, leave=leave)
+        pages = {page.path: Application(FunctionHandler(partial(made, page=page)), DocumentCleanup()) for page in PAGES}
+        skip_garbage_collection()
         self.gate = gate
         self.guarded = GuardedBokeh(
             gate,
@@ -94,7 +94,7 @@ class Website(BaseServer):
             stats_log_frequency_milliseconds=HOUR_MS,
             websocket_max_message_size_bytes=MESSAGE_BYTES,
             transforms=[GZipContentEncoding, _SecurityHeaders],
-            default_handler_class=MissingHandler,
+            default_handler_class=NotFoundHandler,
         )
         self.listener = Listener(self.guarded, tls=tls.listener, limits=limits_here())
         self.guarded.admit = self.listener.admit
@@ -114,7 +114,7 @@ class Website(BaseServer):
 
     def _sweep(self) -> None:
         self.gate.refresh()
-        self.guarded.see_off()
+        self.guarded.close_ended_sockets()
         self.listener.sweep(time.monotonic())
 
 
@@ -123,9 +123,9 @@ def _check_address(request: HTTPServerRequest) -> None:
     Question.parse(request.query).check_bounds()
 
 
-def _page(document: Document, *, page: Page, watch: Watch, spares: Spares, leave: bool) -> None:
+def _page(document: Document, *, page: DashboardPage, state: DashboardState, spares: SpareFigures, leave: bool) -> None:
     """A viewer's document; with the way out if there was a login."""
-    build(document, page=page, watch=watch, spares=spares)
+    build(document, page=page, state=state, spares=spares)
     document.template_variables["leave"] = leave
 
 

@@ -68,7 +68,7 @@ class Gate:
         self.proxies = proxies
         self.tickets = tickets
         self.cookie = cookie
-        self.turned_away: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
         self.senders_unknown: Counter[str] = Counter()
         """Requests of trusted proxies whose sender cannot be read, by reason; the proxy's own address counts instead."""
         self._told_s = -TELL_UNKNOWN_S
@@ -144,7 +144,7 @@ class Gate:
         self._may_try(address, name)
         secret = self.users.hash_of(name) if self.users is not None else None
         if not await self._proves(secret, password) or secret is None:
-            self.turned_away["wrong_password"] += 1
+            self.refusals["wrong_password"] += 1
             raise Problem(401, "wrong_password", "this name with this password is no user's")
         self._attempts.succeeded(address, name)
         return secret
@@ -152,12 +152,12 @@ class Gate:
     def _may_try(self, address: str, name: str) -> None:
         wait_s = self._attempts.begin(address, name, time.monotonic())
         if wait_s:
-            self.turned_away["too_many_attempts"] += 1
+            self.refusals["too_many_attempts"] += 1
             raise ComeLater(
                 429, "too_many_attempts", f"too many attempts; try again in {int(wait_s) + 1} s", after_s=int(wait_s) + 1
             )
         if self._checking >= QUEUE:
-            self.turned_away["too_many_logins"] += 1
+            self.refusals["too_many_logins"] += 1
             raise ComeLater(503, "too_many_logins", "too many want to log in at this moment; try again in 5 s", after_s=5)
 
     async def _proves(self, secret: Hash | None, password: str) -> bool:
@@ -197,7 +197,7 @@ class Gate:
 
     def _unknown(self, request: HTTPServerRequest) -> Problem:
         problem = self._why(request)
-        self.turned_away[problem.reason] += 1
+        self.refusals[problem.reason] += 1
         return problem
 
     def _why(self, request: HTTPServerRequest) -> Problem:

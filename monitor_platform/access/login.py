@@ -83,7 +83,7 @@ class LogoutHandler(RequestHandler):
         ticket = self._gate.ticket(self.request)
         if ticket is not None:
             self._gate.tickets.end(ticket, time.time())
-            self.application.see_off()  # type: ignore[attr-defined]
+            self.application.close_ended_sockets()  # type: ignore[attr-defined]
         self.clear_cookie(self._gate.cookie, httponly=True, samesite="Lax", secure=self._secure)
         self.redirect(LOGIN, status=303)
 

@@ -21,7 +21,7 @@ from feedback_wire import routes
 from feedback_wire.problem import Problem
 from monitor_platform.api.responses import answer, refuse
 from monitor_platform.api.script_request import ScriptRequest, bad_parameter
-from monitor_platform.dashboard.history import History
+from monitor_platform.dashboard.history_queries import HistoryQueries
 
 HISTORY = r"/api/v1/history/([a-z]+)"
 OWN = {"unit": "day", "timezone": "UTC", "measure": "mos", "region": "district"}
@@ -33,7 +33,7 @@ Arguments = dict[str, Any]
 class HistoryHandler(RequestHandler):
     """GET /api/v1/history/FIGURE?from=&to=&by=&where.NAME=&unit=&timezone=&measure=&region="""
 
-    def initialize(self, history: History) -> None:
+    def initialize(self, history: HistoryQueries) -> None:
         self._history = history
 
     async def get(self, figure: str) -> None:
@@ -57,35 +57,35 @@ class HistoryHandler(RequestHandler):
             raise bad_parameter(str(error)) from error
 
 
-async def _summary(history: History, asked: ScriptRequest, span: Span, _own: Mapping[str, str]) -> Any:  # noqa: ANN401
+async def _summary(history: HistoryQueries, asked: ScriptRequest, span: Span, _own: Mapping[str, str]) -> Any:  # noqa: ANN401
     return await history.ask(summarize, span=span, where=asked.where, by=asked.by, top=asked.top)
 
 
-async def _daily(history: History, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
+async def _daily(history: HistoryQueries, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
     return await history.ask(daily, span=span, where=asked.where, unit=_unit(own), zone=own["timezone"])
 
 
-async def _isps(history: History, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
+async def _isps(history: HistoryQueries, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
     found = await history.ask(coverage, span=span, where=asked.where, unit=_unit(own), zone=own["timezone"], top=asked.top)
     return [{"period": each.period, "peers": each.peers, "shares": each.shares} for each in found]
 
 
-async def _minutes(history: History, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
+async def _minutes(history: HistoryQueries, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
     return asdict(await history.ask(minutes, span=span, where=asked.where, measures=tuple(own["measure"].split(","))))
 
 
-async def _timeline(history: History, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
+async def _timeline(history: HistoryQueries, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
     measures, zone = tuple(own["measure"].split(",")), own["timezone"]
     return asdict(await history.ask(timeline, span=span, where=asked.where, measures=measures, unit=_unit(own), zone=zone))
 
 
-async def _regions(history: History, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
+async def _regions(history: HistoryQueries, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
     chosen = {"region": own["region"], "measure": own["measure"], "top": asked.top}
     found = await history.ask(by_region, span=span, where=asked.where, **chosen)
     return [asdict(each) for each in found]
 
 
-async def _histogram(history: History, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
+async def _histogram(history: HistoryQueries, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
     return asdict(await history.ask(histogram, span=span, where=asked.where, measure=own["measure"]))
 
 

@@ -23,9 +23,9 @@ from feedback_wire import routes
 from feedback_wire.problem import Problem
 from monitor_platform.api.responses import answer, refuse
 from monitor_platform.api.script_request import ScriptRequest, bad_parameter
+from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.past import too_many
 from monitor_platform.dashboard.turns import Turns
-from monitor_platform.dashboard.watch import Watch
 
 UNREAD_LOGS = "unread_logs"
 """Beside the measures: how many of the log files that the answer comes from could not be read."""
@@ -71,8 +71,8 @@ class Archive:
 class SummaryHandler(RequestHandler):
     """GET /api/v1/summary?from=&to=&by=&where.NAME="""
 
-    def initialize(self, watch: Watch, archive: Archive | None) -> None:
-        self._watch = watch
+    def initialize(self, state: DashboardState, archive: Archive | None) -> None:
+        self._state = state
         self._archive = archive
 
     async def get(self) -> None:
@@ -92,21 +92,21 @@ class SummaryHandler(RequestHandler):
             raise bad_parameter(str(error)) from error
 
     async def _numbers(self, asked: ScriptRequest) -> dict[str, Any]:
-        scene = await self._watch.scene(self._watch.newest())
+        snapshot = await self._state.snapshot(self._state.newest())
         if self._archive is not None:
             kept_ms = self._archive.since_ms()
             # The newest record may be a little later than the clock, for a server's clock is never quite ours.
-            now_ms = max(time.time_ns() // 1_000_000, scene.until_ms if scene is not None else 0)
+            now_ms = max(time.time_ns() // 1_000_000, snapshot.until_ms if snapshot is not None else 0)
             # A minute that is too much by itself is not in memory, up to its end: then the logs answer for it.
             span = asked.span(begin_ms=min(kept_ms, now_ms - 60_000), end_ms=now_ms)
             if span.from_ms < kept_ms:
                 return await self._archive.summary(span, asked.where, asked.by, asked.top)
         else:
-            recorded = scene.extent if scene is not None else Span(0, 0)
+            recorded = snapshot.extent if snapshot is not None else Span(0, 0)
             span = asked.span(begin_ms=recorded.from_ms, end_ms=recorded.to_ms)
         chosen: dict[str, Any] = {"span": span, "where": asked.where, "by": asked.by, "top": asked.top}
-        summary = await self._watch.answers.ask(self._watch.newest(), summarize, **chosen)
-        return summary | {UNREAD_LOGS: self._watch.unread_logs}
+        summary = await self._state.answers.ask(self._state.newest(), summarize, **chosen)
+        return summary | {UNREAD_LOGS: self._state.unread_logs}
 
 
 def _text(said: bytes) -> str:

@@ -10,10 +10,10 @@ from tornado.web import RequestHandler
 from feedback_wire.problem import Problem
 from monitor_platform.api.responses import answer, refuse
 from monitor_platform.api.script_request import bad_parameter, time_ms
-from monitor_platform.dashboard.asking import picture
+from monitor_platform.dashboard.dashboard_state import DashboardState
+from monitor_platform.dashboard.page_queries import query_page
 from monitor_platform.dashboard.question import FILTERS, VERSUS, Question
 from monitor_platform.dashboard.tables import BY_VIEW
-from monitor_platform.dashboard.watch import Watch
 
 TABLE = "/api/v1/table"
 CSV = "text/csv; charset=utf-8"
@@ -25,8 +25,8 @@ _OTHERS = ("view", "from", "to", "table")
 class TableHandler(RequestHandler):
     """GET /api/v1/table?view=timeline&…: `view` and the query part of a page's address."""
 
-    def initialize(self, watch: Watch) -> None:
-        self._watch = watch
+    def initialize(self, state: DashboardState) -> None:
+        self._state = state
 
     async def get(self) -> None:
         try:
@@ -43,11 +43,11 @@ class TableHandler(RequestHandler):
             raise bad_parameter(f"'view' is {view[:40]!r}; it needs one of {', '.join(BY_VIEW)}")
         question = asked(self.request.query)
         question.check_bounds()
-        watch = await self._watch.at(question.span)
-        scene = await watch.scene(watch.newest())
-        if scene is None:
+        state = await self._state.at(question.span)
+        snapshot = await state.snapshot(state.newest())
+        if snapshot is None:
             raise Problem(404, "nothing_yet", "there is no record yet, and so there are no numbers")
-        shown = await picture(watch.answers, scene, question, views=frozenset({view}))
+        shown = await query_page(state.answers, snapshot, question, views=frozenset({view}))
         return view, BY_VIEW[view](shown).csv()
 
 

@@ -11,11 +11,11 @@ from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert
 from monitor_platform.alerts.detector import Alert, known_at
 from monitor_platform.alerts.evidence import Evidence
 from monitor_platform.alerts.rules import SEVERITIES
-from monitor_platform.dashboard.marks import address, minutes_of
-from monitor_platform.dashboard.names import dimension_name, place_name
-from monitor_platform.dashboard.page import Look, Page, Show
+from monitor_platform.dashboard.alert_marks import address, minutes_of
+from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
+from monitor_platform.dashboard.display_names import dimension_name, place_name
 from monitor_platform.dashboard.question import DEFAULT_MEASURE
-from monitor_platform.views.wording import count
+from monitor_platform.views.number_format import format_count
 
 MOST_ALERTS = 200
 """More than this nobody reads; rules that say so much want another bound."""
@@ -28,15 +28,15 @@ class AlertsPart:
 
     figures: Mapping[str, LayoutDOM] = {}
 
-    async def ask(self, look: Look) -> Show:
+    async def ask(self, context: PageContext) -> Show:
         """Nothing has to be asked: minutes are judged as they come."""
-        watch = look.watch.alerts
-        clock_ms = look.question.clock_ms
-        end_ms = look.scene.extent.to_ms if look.scene is not None and not look.watch.live else None
+        watch = context.state.alerts
+        clock_ms = context.question.clock_ms
+        end_ms = context.snapshot.extent.to_ms if context.snapshot is not None and not context.state.live else None
         return lambda: _list(watch, end_ms, clock_ms)
 
 
-ALERTS_PAGE = Page(
+ALERTS_PAGE = DashboardPage(
     name="alerts",
     path="/alerts",
     title="Alerts",
@@ -67,7 +67,7 @@ def _list(watch: AlertWatch | None, end_ms: int | None, clock_ms: int | None) ->
     how = how if clock_ms is None else f"{how}; what was known at {clock(clock_ms)}"
     return {
         "rules": watch.rules,
-        "note": f"{count(watch.rules, 'rule')}, {how}; {last} lasting, {len(alerts) - last} over",
+        "note": f"{format_count(watch.rules, 'rule')}, {how}; {last} lasting, {len(alerts) - last} over",
         "alerts": [_row(each, clock_ms or end_ms) for each in alerts[:MOST_ALERTS]],
     }
 
@@ -88,7 +88,7 @@ def _row(explained: ExplainedAlert, end_ms: int | None) -> dict[str, Any]:
         "severity": alert.rule.severity,
         "lasts": alert.ended_ms is None,
         "title": title(alert),
-        "text": f"worst minute {shown(alert, alert.worst)}; {count(alert.sessions, 'session')} when it began",
+        "text": f"worst minute {shown(alert, alert.worst)}; {format_count(alert.sessions, 'session')} when it began",
         "from": alert.began_ms,
         "until": alert.ended_ms,
         "minutes": minutes(alert),
@@ -104,7 +104,7 @@ def _slices(alert: Alert, evidence: Evidence, when: Mapping[str, str]) -> Sequen
         {
             "text": f"{dimension_name(each.dimension)} {place_name(each.name)}",
             "value": shown(alert, each.mean or 0),
-            "n": count(each.peers, "peer"),
+            "n": format_count(each.peers, "peer"),
             "href": address("/", alert, {each.dimension: each.name, **when}),
         }
         for each in evidence.slices

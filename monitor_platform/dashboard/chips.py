@@ -3,7 +3,7 @@
 from typing import Any
 
 from monitor_platform.dashboard.comparison import versus_words
-from monitor_platform.dashboard.names import dimension_name, value_name
+from monitor_platform.dashboard.display_names import dimension_name, value_name
 from monitor_platform.dashboard.question import COMPARE, VERSUS, Question
 
 

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from feedback_analysis.measures.selection import Span
-from monitor_platform.dashboard.names import dimension_name, value_name
+from monitor_platform.dashboard.display_names import dimension_name, value_name
 from monitor_platform.dashboard.question import ANYBODY, COMPARE, Question
 
 _SHIFT_MS = {"day": 86_400_000, "week": 7 * 86_400_000}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Other:
+class ComparisonSide:
     """The other side of a comparison; `name` says in words what it is."""
 
     span: Span
@@ -19,18 +19,18 @@ class Other:
     name: str
 
 
-def other_side(question: Question, span: Span) -> Other | None:
+def other_side(question: Question, span: Span) -> ComparisonSide | None:
     """What the viewer compares with; None: nothing."""
     if not question.compare and not question.versus:
         return None
     there = shifted(question.compare, span) if question.compare else span
-    return Other(span=there, where=_cohort(question, there), name=" · ".join(_words(question)))
+    return ComparisonSide(span=there, where=_cohort(question, there), name=" · ".join(_words(question)))
 
 
-def time_before(question: Question, span: Span) -> Other:
+def time_before(question: Question, span: Span) -> ComparisonSide:
     """The same people over the same length of time just before."""
     there = shifted("before", span)
-    return Other(span=there, where=question.where(there), name=COMPARE["before"])
+    return ComparisonSide(span=there, where=question.where(there), name=COMPARE["before"])
 
 
 def shifted(compare: str, span: Span) -> Span:

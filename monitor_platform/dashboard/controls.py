@@ -5,8 +5,8 @@ from typing import Any
 from feedback_analysis.geo.places import OUTSIDE, UNLOCATED
 from feedback_analysis.measures.registry import MEASURES, measure_of
 from feedback_analysis.measures.selection import DIMENSIONS
-from monitor_platform.dashboard.names import dimension_name
-from monitor_platform.dashboard.picture import AUDIENCE, Picture
+from monitor_platform.dashboard.display_names import dimension_name
+from monitor_platform.dashboard.page_data import AUDIENCE, PageData
 from monitor_platform.dashboard.question import COLOURING, COMPARE, MINUTES, MOST_SERIES, SERIES
 
 LONGEST_LIST = 500
@@ -16,30 +16,30 @@ MOST_EXTRAS = 20
 """Numbers in `extra` that are offered; whoever sends messages can invent as many as he likes. An address reaches the others."""
 
 
-def choices(picture: Picture) -> dict[str, Any]:
+def choices(data: PageData) -> dict[str, Any]:
     """What the controls offer."""
     return {
-        "measures": [[name, MEASURES[name].title] for name in COLOURING] + _extras(picture),
-        "series": [[name, MEASURES[name].title] for name in SERIES if name != AUDIENCE] + _extras(picture),
+        "measures": [[name, MEASURES[name].title] for name in COLOURING] + _extras(data),
+        "series": [[name, MEASURES[name].title] for name in SERIES if name != AUDIENCE] + _extras(data),
         "most_series": MOST_SERIES,
-        "channels": [[name, name] for name in picture.channels[:LONGEST_LIST]],
-        "isps": [[name, name] for name in picture.isps[:LONGEST_LIST]],
-        "places": _places(picture),
+        "channels": [[name, name] for name in data.channels[:LONGEST_LIST]],
+        "isps": [[name, name] for name in data.isps[:LONGEST_LIST]],
+        "places": _places(data),
         "compare": [["", "Nothing"], *([name, title.capitalize()] for name, title in COMPARE.items())],
         "by": [["", "Nothing"], *([name, dimension_name(name)] for name in DIMENSIONS)],
-        "by_extra": [[name, dimension_name(name)] for name in picture.fields[:MOST_EXTRAS]],
+        "by_extra": [[name, dimension_name(name)] for name in data.fields[:MOST_EXTRAS]],
         "minutes": [[str(minutes), f"Last {minutes} min"] for minutes in MINUTES],
     }
 
 
-def _extras(picture: Picture) -> list[list[str]]:
+def _extras(data: PageData) -> list[list[str]]:
     """Numbers that apps say beyond the named fields; a name with a comma cannot stand in an address's list of series."""
-    return [[name, measure_of(name, "region").title] for name in picture.extras[:MOST_EXTRAS] if "," not in name]
+    return [[name, measure_of(name, "region").title] for name in data.extras[:MOST_EXTRAS] if "," not in name]
 
 
-def _places(picture: Picture) -> list[list[Any]]:
-    atlas = picture.atlas
-    found = atlas.areas.drawn([value.region for value in picture.areas or ()])
+def _places(data: PageData) -> list[list[Any]]:
+    atlas = data.atlas
+    found = atlas.areas.drawn([value.region for value in data.areas or ()])
     districts = sorted((region.id, f"{region.name} {region.name_zh}") for region in atlas.districts.parts)
     areas = sorted((region.name, region.id) for region in atlas.areas.parts or found)
     kinds = "Countries" if atlas.districts.kind == "country" else "Districts"

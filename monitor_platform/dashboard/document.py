@@ -28,19 +28,19 @@ from feedback_analysis.measures.selection import MEAN, Span
 from feedback_wire.problem import Problem
 from monitor_platform.access import plain_page
 from monitor_platform.dashboard.alerts_page import lasting
-from monitor_platform.dashboard.answers import Moment
-from monitor_platform.dashboard.asking import picture
 from monitor_platform.dashboard.controls import choices
+from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext
+from monitor_platform.dashboard.dashboard_state import DashboardState
+from monitor_platform.dashboard.data_health import health
 from monitor_platform.dashboard.facts import facts
-from monitor_platform.dashboard.figures import Figures, Spares
-from monitor_platform.dashboard.health import health
-from monitor_platform.dashboard.page import Look, Page
+from monitor_platform.dashboard.page_data import distributed
+from monitor_platform.dashboard.page_figures import PageFigures, SpareFigures
+from monitor_platform.dashboard.page_queries import query_page
+from monitor_platform.dashboard.page_states import OK, apart, failed, nothing_yet
 from monitor_platform.dashboard.pages import PAGES
-from monitor_platform.dashboard.picture import distributed
 from monitor_platform.dashboard.question import Question
-from monitor_platform.dashboard.states import OK, apart, failed, nothing_yet
-from monitor_platform.dashboard.watch import Watch
-from monitor_platform.views.regions import RegionView
+from monitor_platform.dashboard.shared_answers import Moment
+from monitor_platform.views.region_view import RegionView
 
 log = logging.getLogger(__name__)
 
@@ -68,18 +68,18 @@ class Exchange(DataModel):
     pill = String("")
 
 
-class Viewer:
+class PageDocument:
     """A document and what its viewer asks."""
 
-    def __init__(self, document: Document, page: Page, watch: Watch, figures: Figures) -> None:
+    def __init__(self, document: Document, page: DashboardPage, state: DashboardState, figures: PageFigures) -> None:
         self._document = document
         self._page = page
-        self._watch = watch
+        self._state = state
         self._figures = figures
         self._question = Question.parse(_query_of(document))
         self._shown: tuple[Moment, Question] | None = None
         self._past = False  # of which there is no news
-        self._exchange = Exchange(name="exchange", asked=self._question.query(), pill=json.dumps(watch.pill()))
+        self._exchange = Exchange(name="exchange", asked=self._question.query(), pill=json.dumps(state.pill()))
         # What the platform itself selects on a map or in a histogram is no viewer's choice.
         self._showing = False
         # Bokeh awaits a coroutine; its type stubs do not know.
@@ -90,29 +90,29 @@ class Viewer:
                 document.add_root(figure)
             document.add_root(self._exchange)
         self._listen()
-        watch.viewers.add(self)
+        state.viewers.add(self)
 
     async def tick(self) -> None:
         """Show what is new, if anything is."""
-        pill = json.dumps(self._watch.pill())
+        pill = json.dumps(self._state.pill())
         if pill != self._exchange.pill:
             self._exchange.update(pill=pill)
-        moment = self._watch.moment()
+        moment = self._state.moment()
         follows = self._shown is not None and self._shown[1] == self._question
         if self._shown != (moment, self._question) and not (follows and self._past):
             self._shown = (moment, self._question)
             await self._refresh_or_say_why_not(moment, self._question)
             if follows:
-                self._watch.shown(moment)
+                self._state.shown(moment)
 
     async def _refresh_or_say_why_not(self, moment: Moment, question: Question) -> None:
         """A question that cannot be answered must not leave the page waiting, nor be asked at every tick."""
         try:
             question.check_bounds()
-            watch = await self._watch.at(question.span)
-            self._past = watch is not self._watch
-            scene = await watch.scene(watch.moment() if self._past else moment)
-            await self._refresh(Look(watch=self._watch, answers=watch.answers, scene=scene, question=question))
+            state = await self._state.at(question.span)
+            self._past = state is not self._state
+            snapshot = await state.snapshot(state.moment() if self._past else moment)
+            await self._refresh(PageContext(state=self._state, answers=state.answers, snapshot=snapshot, question=question))
         except Problem as refused:
             self._exchange.update(facts=json.dumps(failed(question, refused.detail) | {"asked": self._exchange.asked}))
         except Exception:
@@ -120,33 +120,37 @@ class Viewer:
             log.exception("the page %s could not be made for ?%s", self._page.path, question.query())
             self._exchange.update(facts=json.dumps(failed(question) | {"asked": self._exchange.asked}))
 
-    async def _refresh(self, look: Look) -> None:
-        scene, question = look.scene, look.question
-        if scene is None and not self._page.stands_alone:
+    async def _refresh(self, context: PageContext) -> None:
+        snapshot, question = context.snapshot, context.question
+        if snapshot is None and not self._page.stands_alone:
             self._exchange.update(
                 facts=json.dumps(
-                    nothing_yet(question, live=self._watch.live)
-                    | {"health": health(self._watch, None), "lasting": lasting(self._watch.alerts, question.clock_ms)}
+                    nothing_yet(question, live=self._state.live)
+                    | {"health": health(self._state, None), "lasting": lasting(self._state.alerts, question.clock_ms)}
                 )
             )
             return
         part = self._figures.part
-        show = await part.ask(look) if part is not None else None
-        filtered = scene is not None and self._page.filters
-        shown = await picture(look.answers, scene, question, views=self._page.views) if scene is not None and filtered else None
+        show = await part.ask(context) if part is not None else None
+        filtered = snapshot is not None and self._page.filters
+        shown = (
+            await query_page(context.answers, snapshot, question, views=self._page.views)
+            if snapshot is not None and filtered
+            else None
+        )
         if question != self._question:
             return  # asked anew meanwhile; that answer is on its way
         self._document.hold("combine")
         self._showing = True
         try:
             told = {"page": dict(show()) if show is not None else {}, "asked": self._exchange.asked}
-            told |= {"health": health(self._watch, shown), "lasting": lasting(self._watch.alerts, question.clock_ms)}
+            told |= {"health": health(self._state, shown), "lasting": lasting(self._state.alerts, question.clock_ms)}
             told |= {"past": self._past}
-            if shown is not None and scene is not None:
+            if shown is not None and snapshot is not None:
                 self._figures.show(shown)
                 self._exchange.update(choices=json.dumps(choices(shown)))
                 # What a page that stands alone shows does not depend on what is filtered.
-                told = facts(shown, scene) | told | ({"state": OK} if self._page.stands_alone else {})
+                told = facts(shown, snapshot) | told | ({"state": OK} if self._page.stands_alone else {})
             else:
                 told = apart(question) | told
             self._exchange.update(facts=json.dumps(told))
@@ -168,7 +172,7 @@ class Viewer:
         self._document.js_on_event(ConnectionLost, CustomJS(code="swarmscope.lost()"))
 
     def _on_gone(self, _session: object) -> None:
-        self._watch.viewers.discard(self)
+        self._state.viewers.discard(self)
 
     def _on_asked(self, _attr: str, _old: str, asked: str) -> None:
         self._question = Question.parse(asked)
@@ -197,7 +201,7 @@ class Viewer:
             self._choose(self._question.placed(column, tapped))
 
 
-def build(document: Document, *, page: Page, watch: Watch, spares: Spares) -> None:
+def build(document: Document, *, page: DashboardPage, state: DashboardState, spares: SpareFigures) -> None:
     """Make the document of a new viewer of `page`."""
     document.title = f"{page.title} · Swarmscope"
     document.template = TEMPLATES.get_template("page.html")
@@ -210,13 +214,13 @@ def build(document: Document, *, page: Page, watch: Watch, spares: Spares) -> No
         script=page.script,
         filters=page.filters,
         tiles=page.tiles,
-        live=watch.live,
+        live=state.live,
         credit=CREDIT_HTML,
         asset=asset,
         # Widgets, tables and MathJax, which Bokeh would load as well, are three megabytes that no page uses.
         bokehjs=StaticHandler.append_version("js/bokeh.min.js"),
     )
-    Viewer(document, page, watch, spares.take(page))
+    PageDocument(document, page, state, spares.take(page))
 
 
 def _query_of(document: Document) -> str:

@@ -3,18 +3,18 @@
 from typing import Any
 
 from feedback_analysis.measures.selection import OTHER
+from monitor_platform.dashboard.alert_marks import in_words
 from monitor_platform.dashboard.captions import asides, keys, notes
 from monitor_platform.dashboard.chips import chips
-from monitor_platform.dashboard.curves import legend
-from monitor_platform.dashboard.health import drops
-from monitor_platform.dashboard.marks import in_words
-from monitor_platform.dashboard.names import dimension_name, place_name
-from monitor_platform.dashboard.picture import Picture, series_of
-from monitor_platform.dashboard.scene import Scene
-from monitor_platform.dashboard.states import OK, nothing_matches
+from monitor_platform.dashboard.data_health import drops
+from monitor_platform.dashboard.display_names import dimension_name, place_name
+from monitor_platform.dashboard.page_data import PageData, series_of
+from monitor_platform.dashboard.page_states import OK, nothing_matches
+from monitor_platform.dashboard.snapshot import Snapshot
 from monitor_platform.dashboard.tables import BY_VIEW, slice_measure
 from monitor_platform.dashboard.tiles import tiles
-from monitor_platform.views.wording import say
+from monitor_platform.dashboard.timeline_curves import legend
+from monitor_platform.views.number_format import format_value
 
 MOST_SLICES = 8
 """More rows than this are no shortlist; the table has all of them."""
@@ -22,36 +22,36 @@ MOST_SLICES = 8
 Fact = dict[str, Any]
 
 
-def facts(picture: Picture, scene: Scene) -> Fact:
+def facts(data: PageData, snapshot: Snapshot) -> Fact:
     """Tiles, notes and state of a picture."""
-    question = picture.question
+    question = data.question
     return {
         "query": question.query(),
         "measure": question.measure,
         "series": list(series_of(question)),
         "minutes": question.minutes,
-        "span": {"from": picture.span.from_ms, "to": picture.span.to_ms},
-        "extent": {"from": scene.extent.from_ms, "to": scene.extent.to_ms},
-        "state": OK if picture.matches else nothing_matches(question),
-        "tiles": tiles(picture),
-        "notes": notes(picture),
-        "asides": asides(picture),
-        "drops": drops(picture),
+        "span": {"from": data.span.from_ms, "to": data.span.to_ms},
+        "extent": {"from": snapshot.extent.from_ms, "to": snapshot.extent.to_ms},
+        "state": OK if data.matches else nothing_matches(question),
+        "tiles": tiles(data),
+        "notes": notes(data),
+        "asides": asides(data),
+        "drops": drops(data),
         "chips": chips(question),
-        "keys": keys(picture),
-        "slices": _slices(picture),
-        "legend": legend(picture),
-        "marks": in_words(picture.alerts),
+        "keys": keys(data),
+        "slices": _slices(data),
+        "legend": legend(data),
+        "marks": in_words(data.alerts),
         "compare": question.compare,
         "by": question.by,
-        "tables": {view: BY_VIEW[view](picture).said() for view in question.tables},
+        "tables": {view: BY_VIEW[view](data).said() for view in question.tables},
     }
 
 
-def _slices(picture: Picture) -> list[Fact]:
+def _slices(data: PageData) -> list[Fact]:
     """The worst few, with the words of their row."""
-    measure = slice_measure(picture)
-    worst = [each for each in picture.slices or () if each.impact > 0 and each.name != OTHER][:MOST_SLICES]
+    measure = slice_measure(data)
+    worst = [each for each in data.slices or () if each.impact > 0 and each.name != OTHER][:MOST_SLICES]
     largest = max((each.impact for each in worst), default=1.0)
     return [
         {
@@ -60,8 +60,8 @@ def _slices(picture: Picture) -> list[Fact]:
             "title": dimension_name(each.dimension),
             "text": place_name(each.name),
             "peers": f"{each.peers:,.0f}",
-            "mean": say(measure, each.mean),
-            "rest": say(measure, each.rest),
+            "mean": format_value(measure, each.mean),
+            "rest": format_value(measure, each.rest),
             "share": each.impact / largest,
             "thin": each.thin,
         }

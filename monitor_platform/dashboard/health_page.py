@@ -9,10 +9,10 @@ from bokeh.models import LayoutDOM
 from feedback_analysis.measures.selection import OTHER
 from feedback_analysis.messages.budgets import EXTRA_BYTES, EXTRA_NAMES, EXTRA_VALUES, FIELDS
 from feedback_analysis.messages.live_table import LiveTable
-from monitor_platform.dashboard.page import Look, Page, Show
+from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
+from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.pill import ahead, silence_s
-from monitor_platform.dashboard.watch import Watch
-from monitor_platform.retrieval.status import Counts, ServerStatus
+from monitor_platform.retrieval.status import RetrievalCounts, ServerStatus
 
 
 class HealthPart:
@@ -20,12 +20,12 @@ class HealthPart:
 
     figures: Mapping[str, LayoutDOM] = {}
 
-    async def ask(self, look: Look) -> Show:
+    async def ask(self, context: PageContext) -> Show:
         """Nothing has to be asked: all of it is counted as it happens."""
-        return lambda: {"counters": _counters(look.watch), "servers": _servers(look.watch)}
+        return lambda: {"counters": _counters(context.state), "servers": _servers(context.state)}
 
 
-HEALTH_PAGE = Page(
+HEALTH_PAGE = DashboardPage(
     name="health",
     path="/health",
     title="Health",
@@ -37,18 +37,21 @@ HEALTH_PAGE = Page(
 )
 
 
-def _counters(watch: Watch) -> list[list[str]]:
+def _counters(state: DashboardState) -> list[list[str]]:
     """Name, value and what it means."""
-    status, answers = watch.status(), watch.answers
-    rows = [["unreadable", f"{watch.unreadable:,}", "Records that are known to exist and cannot be read"]]
-    if watch.unread_logs:
-        rows.append(["unread_logs", f"{watch.unread_logs:,}", "Log files that could not be read"])
+    status, answers = state.status(), state.answers
+    rows = [["unreadable", f"{state.unreadable:,}", "Records that are known to exist and cannot be read"]]
+    if state.unread_logs:
+        rows.append(["unread_logs", f"{state.unread_logs:,}", "Log files that could not be read"])
     if status is not None:
-        rows += [[field.name, f"{getattr(status.counts, field.name):,}", _MEANINGS.get(field.name, "")] for field in fields(Counts)]
-    rows += [] if watch.bounded is None else _of_memory(watch.bounded)
-    rows += _lookups(watch)
+        rows += [
+            [field.name, f"{getattr(status.counts, field.name):,}", _MEANINGS.get(field.name, "")]
+            for field in fields(RetrievalCounts)
+        ]
+    rows += [] if state.bounded is None else _of_memory(state.bounded)
+    rows += _lookups(state)
     rows += [
-        ["viewers", f"{len(watch.viewers):,}", "Open pages"],
+        ["viewers", f"{len(state.viewers):,}", "Open pages"],
         ["questions", f"{answers.asked:,}", "Queries asked for by pages and scripts"],
         ["queries", f"{answers.computed:,}", "Queries run; the others were shared answers"],
         ["queries_refused", f"{answers.refused:,}", "Queries not run because too many waited"],
@@ -77,9 +80,9 @@ _OTHERS = {name: f"Messages whose {name} is shown as {OTHER}" for name in FIELDS
 }
 
 
-def _lookups(watch: Watch) -> list[list[str]]:
+def _lookups(state: DashboardState) -> list[list[str]]:
     rows = []
-    for database in watch.locator.databases:
+    for database in state.locator.databases:
         counts, file, name = database.counts, database.path.name, database.name
         failed = f"Lookups in {file} that failed; these viewers are {database.without}"
         rows += [
@@ -106,8 +109,8 @@ _MEANINGS = {
 }
 
 
-def _servers(watch: Watch) -> list[list[str]]:
-    status = watch.status()
+def _servers(state: DashboardState) -> list[list[str]]:
+    status = state.status()
     if status is None:
         return []
     mirror = [] if status.mirror_error is None else [["mirror", "this machine", "fails", "", "", "", "", "", status.mirror_error]]

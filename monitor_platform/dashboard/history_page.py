@@ -18,11 +18,11 @@ from feedback_analysis.history.timeline import minutes, timeline
 from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline
-from monitor_platform.dashboard.history import History
-from monitor_platform.dashboard.page import Look, Page, Show
-from monitor_platform.views.history import HistoryView
-from monitor_platform.views.timeline import TimelineView
-from monitor_platform.views.wording import say
+from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
+from monitor_platform.dashboard.history_queries import HistoryQueries
+from monitor_platform.views.history_view import HistoryView
+from monitor_platform.views.number_format import format_value
+from monitor_platform.views.timeline_view import TimelineView
 
 OVER_TIME = ("concurrent_peers", "mos")
 ABSENT = "No history is kept. Start the platform with --history FOLDER; docs/history.md says what it costs."
@@ -48,19 +48,19 @@ class HistoryPart:
             "history_minutes": self._minutes.figure
         }
 
-    async def ask(self, look: Look) -> Show:
+    async def ask(self, context: PageContext) -> Show:
         """Gather the numbers; what cannot be asked is told in words."""
-        history: History | None = look.watch.history
+        history: HistoryQueries | None = context.state.history
         if history is None:
             return lambda: {"says": ABSENT, "absent": True}
         try:
-            return await self._gather(history, look)
+            return await self._gather(history, context)
         except ValueError as error:
             told = str(error)
             return lambda: {"says": told}
 
-    async def _gather(self, history: History, look: Look) -> Show:
-        where, own = look.question.where(), look.question.own
+    async def _gather(self, history: HistoryQueries, context: PageContext) -> Show:
+        where, own = context.question.where(), context.question.own
         unit, zone = own.get("unit", "day"), own.get("timezone", "UTC")
         if unit not in get_args(Unit):
             raise ValueError(f"p.unit is {unit!r}; choose from {', '.join(get_args(Unit))}")
@@ -92,7 +92,7 @@ class HistoryPart:
         return told
 
 
-HISTORY_PAGE = Page(
+HISTORY_PAGE = DashboardPage(
     name="history",
     path="/history",
     title="History",
@@ -138,7 +138,7 @@ def _row(row: Mapping[str, Any]) -> list[str]:
 def _say(name: str, value: float | None) -> str:
     if name.startswith("online_s"):
         return "–" if value is None else f"{value / 60:,.1f} min"
-    return say(MEASURES[name], value)
+    return format_value(MEASURES[name], value)
 
 
 def _coverage(found: Sequence[Coverage]) -> list[list[str]]:

@@ -22,17 +22,17 @@ from feedback_analysis.measures.summary import DISTRIBUTIONS, summarize
 from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.scores import scores
 from feedback_analysis.messages.table import FeedbackTable
-from monitor_platform.dashboard.answers import Answers, Moment
-from monitor_platform.dashboard.asking import picture
 from monitor_platform.dashboard.facts import facts
-from monitor_platform.dashboard.picture import AUDIENCE, Picture, distributed, series_of
+from monitor_platform.dashboard.page_data import AUDIENCE, PageData, distributed, series_of
+from monitor_platform.dashboard.page_queries import query_page
 from monitor_platform.dashboard.question import Question
-from monitor_platform.dashboard.scene import Scene
+from monitor_platform.dashboard.shared_answers import Moment, SharedAnswers
+from monitor_platform.dashboard.snapshot import Snapshot
 from monitor_platform.dashboard.tables import BY_VIEW
-from monitor_platform.views.histogram import HistogramView
-from monitor_platform.views.regions import district_view, map_view
-from monitor_platform.views.timeline import TimelineView
-from monitor_platform.views.wording import NOTHING, say
+from monitor_platform.views.histogram_view import HistogramView
+from monitor_platform.views.number_format import NOTHING, format_value
+from monitor_platform.views.region_view import district_view, map_view
+from monitor_platform.views.timeline_view import TimelineView
 
 _DASHBOARD = Path(__file__).parent
 _TEMPLATES = Environment(loader=FileSystemLoader(_DASHBOARD / "templates"), autoescape=True)
@@ -71,7 +71,7 @@ def report(
     recorded = span or extent(table)
     if recorded is None:
         return _TEMPLATES.get_template("report.html").render(**_words(table, Span(0, 0), {}, by), figures=False)
-    scene = Scene(
+    snapshot = Snapshot(
         moment=Moment(table.version, 0, 0),
         extent=recorded,
         until_ms=recorded.to_ms,
@@ -80,7 +80,7 @@ def report(
         atlas=table.atlas,
     )
     question = replace(Question.filtered(where or {}), series=SERIES)
-    shown = asyncio.run(_picture(table, scene, question))
+    shown = asyncio.run(_picture(table, snapshot, question))
     summary = summarize(table, span=recorded, where=where, by=by)
     return file_html(
         _figures(shown),
@@ -88,7 +88,7 @@ def report(
         template=_TEMPLATES.get_template("report.html"),
         template_variables=_words(table, recorded, summary, by)
         | {
-            "facts": facts(shown, scene),
+            "facts": facts(shown, snapshot),
             "tables": {name: BY_VIEW[name](shown).said() for name in _WITH_TABLE},
             "models": _models(table, models, recorded, where),
             "measure": MEASURES[shown.question.measure].title,
@@ -99,15 +99,15 @@ def report(
     )
 
 
-async def _picture(table: FeedbackTable, scene: Scene, question: Question) -> Picture:
-    answers = Answers(table)
+async def _picture(table: FeedbackTable, snapshot: Snapshot, question: Question) -> PageData:
+    answers = SharedAnswers(table)
     try:
-        return await picture(answers, scene, question, views=_VIEWS)
+        return await query_page(answers, snapshot, question, views=_VIEWS)
     finally:
         answers.close()
 
 
-def _figures(shown: Picture) -> list[LayoutDOM]:
+def _figures(shown: PageData) -> list[LayoutDOM]:
     measure = MEASURES[shown.question.measure]
     areas, districts = map_view(shown.atlas), district_view(shown.atlas)
     timeline, histogram = TimelineView(len(SERIES)), HistogramView()
@@ -140,7 +140,7 @@ def _words(table: FeedbackTable, span: Span, summary: Mapping[str, Any], by: Seq
 
 def _distribution(name: str, summary: Mapping[str, Any]) -> tuple[str, ...]:
     measure = MEASURES[name]
-    return (measure.title, *(say(measure, summary[name][part]) for part in ("mean", "p50", "p95")))
+    return (measure.title, *(format_value(measure, summary[name][part]) for part in ("mean", "p50", "p95")))
 
 
 def _models(table: FeedbackTable, names: Sequence[str], span: Span, where: Mapping[str, str] | None) -> list[dict[str, Any]]:
@@ -151,7 +151,7 @@ def _models(table: FeedbackTable, names: Sequence[str], span: Span, where: Mappi
             "cells": (
                 MEASURES[name].title,
                 f"{score.n:,.0f}",
-                *(say(MEASURES[name], each) for each in (score.mean, score.p50, score.p95)),
+                *(format_value(MEASURES[name], each) for each in (score.mean, score.p50, score.p95)),
             ),
             "terms": [f"{value:+,.2f} {term.replace('_', ' ')}" for term, value in score.terms.items() if value is not None],
         }
@@ -161,7 +161,8 @@ def _models(table: FeedbackTable, names: Sequence[str], span: Span, where: Mappi
 
 def _group(group: Mapping[str, Any]) -> list[str]:
     means = [
-        say(MEASURES[name], group[name]["mean"]) for name in ("mos", "continuity", "startup_ms", "upload_kbps", "download_kbps")
+        format_value(MEASURES[name], group[name]["mean"])
+        for name in ("mos", "continuity", "startup_ms", "upload_kbps", "download_kbps")
     ]
     return [*(str(value) for value in group["by"].values()), f"{group['peers']:,.0f}", f"{group['messages']:,.0f}", *means]
 

@@ -6,7 +6,7 @@ from bokeh.models import LayoutDOM
 
 from feedback_analysis.measures.definitions import FIGURES, Definition, definition_of
 from feedback_analysis.measures.registry import MEASURES
-from monitor_platform.dashboard.page import Look, Page, Show
+from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 
 
 class MeasuresPart:
@@ -14,12 +14,12 @@ class MeasuresPart:
 
     figures: Mapping[str, LayoutDOM] = {}
 
-    async def ask(self, look: Look) -> Show:
+    async def ask(self, context: PageContext) -> Show:
         """Nothing has to be asked: definitions do not depend on what is recorded."""
         return lambda: {"measures": [*map(_row, MEASURES), *map(_figure, FIGURES)]}
 
 
-MEASURES_PAGE = Page(
+MEASURES_PAGE = DashboardPage(
     name="measures",
     path="/measures",
     title="Measures",

@@ -1,10 +1,10 @@
 """The pages: the overview joins the four views, the others show one of them at full size, or something of their own (page.py)."""
 
 from monitor_platform.dashboard.alerts_page import ALERTS_PAGE
+from monitor_platform.dashboard.dashboard_page import Card, DashboardPage
 from monitor_platform.dashboard.health_page import HEALTH_PAGE
 from monitor_platform.dashboard.history_page import HISTORY_PAGE
 from monitor_platform.dashboard.measures_page import MEASURES_PAGE
-from monitor_platform.dashboard.page import Card, Page
 from monitor_platform.dashboard.question import MOST_SERIES
 from monitor_platform.dashboard.session_page import SESSION_PAGE
 from monitor_platform.dashboard.sessions_page import SESSIONS_PAGE
@@ -25,11 +25,11 @@ SLICES: Card = (
 HEALTH: Card = ("health", "Data health", "How far the numbers can be trusted")
 
 PAGES = (
-    Page(name="overview", path="/", title="Overview", cards=(TIMELINE, SLICES, MAP, DISTRICT, HISTOGRAM, HEALTH)),
-    Page(name="map", path="/map", title="Map", cards=(MAP,)),
-    Page(name="district", path="/district", title="District", cards=(DISTRICT, HISTOGRAM)),
-    Page(name="histogram", path="/histogram", title="Histogram", cards=(HISTOGRAM,)),
-    Page(name="timeline", path="/timeline", title="Timeline", cards=(TIMELINE,), panels=MOST_SERIES),
+    DashboardPage(name="overview", path="/", title="Overview", cards=(TIMELINE, SLICES, MAP, DISTRICT, HISTOGRAM, HEALTH)),
+    DashboardPage(name="map", path="/map", title="Map", cards=(MAP,)),
+    DashboardPage(name="district", path="/district", title="District", cards=(DISTRICT, HISTOGRAM)),
+    DashboardPage(name="histogram", path="/histogram", title="Histogram", cards=(HISTOGRAM,)),
+    DashboardPage(name="timeline", path="/timeline", title="Timeline", cards=(TIMELINE,), panels=MOST_SERIES),
     SESSIONS_PAGE,
     SESSION_PAGE,
     HISTORY_PAGE,

@@ -1,6 +1,6 @@
 """Times that are not in memory, read from the logs on disk when somebody looks, and shown by the same pages.
 
-A stretch of them is a table of its own: a `Watch` to which nothing is added. The last ones are kept for whoever looks next.
+A stretch of them is a table of its own: a `DashboardState` to which nothing is added. The last ones are kept.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from feedback_analysis.messages.extent import has_any
 from feedback_analysis.messages.load import TooManyMessages
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_wire.problem import Problem
+from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.turns import Turns
-from monitor_platform.dashboard.watch import Watch
 
 MINUTE_MS = 60_000
 
@@ -39,10 +39,10 @@ class Past:
         self._read = read
         self._begins_ms = begins_ms
         self._minutes = minutes
-        self._kept: OrderedDict[Span, Watch] = OrderedDict()
+        self._kept: OrderedDict[Span, DashboardState] = OrderedDict()
         self._turns = Turns()
 
-    async def looked_at(self, span: Span | None, now: Watch) -> Watch:
+    async def looked_at(self, span: Span | None, now: DashboardState) -> DashboardState:
         """`now`, or what holds `span` if that begins before it and anything was recorded then.
 
         Problem (400) for a span that is too long, or has too many messages, to be read at once.
@@ -58,7 +58,7 @@ class Past:
             )
         return await self._holding(span, now) or now
 
-    async def _holding(self, span: Span, now: Watch) -> Watch | None:
+    async def _holding(self, span: Span, now: DashboardState) -> DashboardState | None:
         """One after the other, for each may take much memory; None if nothing was recorded."""
         async with self._turns.turn():
             known = next((held for held in self._kept if held.from_ms <= span.from_ms and span.to_ms <= held.to_ms), None)
@@ -69,7 +69,7 @@ class Past:
                     table.close()
                     return None
                 known = around
-                self._kept[known] = now.beside(table, begins_ms=known.from_ms)
+                self._kept[known] = now.comparison(table, begins_ms=known.from_ms)
             self._kept.move_to_end(known)
             while len(self._kept) > MOST_KEPT:
                 # Not closed: somebody may be asking it still. It goes with the last who does.

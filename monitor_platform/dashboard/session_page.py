@@ -16,13 +16,13 @@ from feedback_analysis.measures.timeline import timeline
 from feedback_analysis.messages.scores import Score, scores
 from feedback_analysis.messages.sessions import NEIGHBOURS, SERIES, Band, Stalls, Story, Stretch, neighbours, story
 from feedback_analysis.messages.table import FeedbackTable
-from monitor_platform.dashboard.names import dimension_name, place_name
-from monitor_platform.dashboard.page import Look, Page, Show
-from monitor_platform.dashboard.picture import distributed
+from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
+from monitor_platform.dashboard.display_names import dimension_name, place_name
+from monitor_platform.dashboard.page_data import distributed
 from monitor_platform.dashboard.question import DEFAULT_MEASURE
 from monitor_platform.views import thinning
-from monitor_platform.views.session import Chapter, SessionView, length_in_words, stalls_in_words
-from monitor_platform.views.wording import NOTHING, change, count, say
+from monitor_platform.views.number_format import NOTHING, format_change, format_count, format_value
+from monitor_platform.views.session_view import Chapter, SessionView, length_in_words, stalls_in_words
 
 MODELS = ("mos", "mos_stalling")
 FACTS = ("peer_id", "channel", "isp", "area", "district", "country", "app", "platform", "via")
@@ -35,7 +35,7 @@ STEP_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class SessionDetails:
     """A story, its own values of the chosen measure, its scores, and its neighbours."""
 
     story: Story
@@ -44,13 +44,13 @@ class Told:
     scores: Mapping[str, Score]
 
 
-def tell(table: FeedbackTable, *, session_id: str, measure: str, period_s: float) -> Told | None:
+def session_details(table: FeedbackTable, *, session_id: str, measure: str, period_s: float) -> SessionDetails | None:
     """All that the page asks, as one shared answer; None if nothing is known of the session."""
     found = story(table, session_id=session_id, period_s=period_s)
     if found is None:
         return None
     where = {"session_id": session_id}
-    return Told(
+    return SessionDetails(
         story=found,
         own=_own(table, found, measure, period_s),
         band=neighbours(table, of=found, measure=measure),
@@ -77,26 +77,30 @@ class SessionPart:
     def figures(self) -> Mapping[str, LayoutDOM]:
         return {"story": self._view.figure}
 
-    async def ask(self, look: Look) -> Show:
+    async def ask(self, context: PageContext) -> Show:
         """The story of the session that the address names."""
-        session_id = dict(look.question.others).get("session_id", "")
-        if look.scene is None or not session_id:
+        session_id = dict(context.question.others).get("session_id", "")
+        if context.snapshot is None or not session_id:
             return lambda: self._unknown(session_id)
-        measure = distributed(look.question.measure)
-        told = await look.answers.ask(
-            look.scene.moment, tell, session_id=session_id, measure=measure.name, period_s=look.scene.period_s
+        measure = distributed(context.question.measure)
+        told = await context.answers.ask(
+            context.snapshot.moment,
+            session_details,
+            session_id=session_id,
+            measure=measure.name,
+            period_s=context.snapshot.period_s,
         )
         if told is None:
             return lambda: self._unknown(session_id)
         known = told
-        return lambda: self._show(known, measure, look)
+        return lambda: self._show(known, measure, context)
 
     def _unknown(self, session_id: str) -> dict[str, Any]:
         self._view.clear()
         return {"known": False, "session_id": session_id}
 
-    def _show(self, told: Told, measure: Measure, look: Look) -> dict[str, Any]:
-        until_ms = look.question.clock_ms
+    def _show(self, told: SessionDetails, measure: Measure, context: PageContext) -> dict[str, Any]:
+        until_ms = context.question.clock_ms
         chapter = Chapter.of(told.story, until_ms)
         at_ms, values = told.own
         said = [value for at, value in zip(at_ms, values, strict=True) if until_ms is None or at < until_ms]
@@ -115,13 +119,13 @@ class SessionPart:
             ],
             "thinned": _thinned(told.story, chapter),
             "shares": _shares(chapter),
-            "neighbours": _neighbours(told, measure, live=look.scene is not None and look.scene.live),
+            "neighbours": _neighbours(told, measure, live=context.snapshot is not None and context.snapshot.live),
             "rows": _rows(chapter),
             "rows_of": len(chapter.at_ms),
         }
 
 
-SESSION_PAGE = Page(
+SESSION_PAGE = DashboardPage(
     name="session",
     path="/session",
     title="Session",
@@ -157,7 +161,10 @@ def _facts(found: Story) -> list[list[str]]:
     stalls, stalled_ms = sum(each.count for each in found.stalls), sum(each.for_ms for each in found.stalls)
     return [
         *facts,
-        ["Startup delay", say(MEASURES["startup_ms"], found.startup_ms) if found.startup_ms is not None else "no picture yet"],
+        [
+            "Startup delay",
+            format_value(MEASURES["startup_ms"], found.startup_ms) if found.startup_ms is not None else "no picture yet",
+        ],
         ["Stalls", stalls_in_words(Stalls(0, stalls, stalled_ms)) if stalls else "none reported"],
         ["Messages", f"{found.messages:,}"],
         ["Messages lost", f"{found.lost:,}" if found.lost else "none"],
@@ -171,8 +178,8 @@ def _score(name: str, score: Score) -> dict[str, Any]:
     parts = [(term, value) for term, value in score.terms.items() if value is not None]
     base, others = parts[:1], sorted(parts[1:], key=lambda each: -abs(each[1]))
     terms = [[f"{value:.2f}", "to begin with"] for _, value in base]
-    terms += [[change(measure, value), _WORDS.get(term, f"from {term}")] for term, value in others if abs(value) >= 0.005]
-    return {"title": measure.title, "value": say(measure, score.mean), "terms": terms if score.mean is not None else []}
+    terms += [[format_change(measure, value), _WORDS.get(term, f"from {term}")] for term, value in others if abs(value) >= 0.005]
+    return {"title": measure.title, "value": format_value(measure, score.mean), "terms": terms if score.mean is not None else []}
 
 
 _WORDS = {
@@ -193,7 +200,7 @@ def _shares(chapter: Chapter) -> str:
     return ", ".join([*said, "then gone"] if "gone" in spent else said)
 
 
-def _neighbours(told: Told, measure: Measure, *, live: bool) -> dict[str, str]:
+def _neighbours(told: SessionDetails, measure: Measure, *, live: bool) -> dict[str, str]:
     """Who they are, and the overview of their slice in the minutes of the band."""
     where = {name: value for name in NEIGHBOURS if (value := told.story.facts[name])}
     asked = dict(where) | ({"measure": measure.name} if measure.name != DEFAULT_MEASURE else {})
@@ -201,7 +208,7 @@ def _neighbours(told: Told, measure: Measure, *, live: bool) -> dict[str, str]:
         asked |= {"from": str(told.band.at_ms[0] - 30_000), "to": str(told.story.at_ms[-1] + 1)}
     who = ", ".join(place_name(value) for value in where.values()) or "everywhere"
     found = told.band.neighbours
-    said = f"{count(found, 'neighbour')} at most in a minute" if found else "No neighbour in these minutes"
+    said = f"{format_count(found, 'neighbour')} at most in a minute" if found else "No neighbour in these minutes"
     return {"text": f"{said}: {who}", "href": f"/?{urlencode(asked)}", "title": measure.title, "found": str(found)}
 
 
@@ -218,8 +225,8 @@ def _rows(chapter: Chapter) -> list[list[Any]]:
 
 def _cell(name: str, value: float | None) -> str:
     if name == "partners" and value is not None:
-        return count(value, "peer")  # a message counts them; only a mean has tenths
-    return say(measure_of(name, "timeline"), value)
+        return format_count(value, "peer")  # a message counts them; only a mean has tenths
+    return format_value(measure_of(name, "timeline"), value)
 
 
 def _states(chapter: Chapter) -> list[str]:

@@ -10,11 +10,11 @@ from bokeh.models import LayoutDOM
 
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, MEASURES
 from feedback_analysis.messages.sessions import SessionRow, list_sessions
-from monitor_platform.dashboard.names import place_name
-from monitor_platform.dashboard.page import Look, Page, Show
-from monitor_platform.dashboard.picture import distributed
-from monitor_platform.dashboard.scene import Scene, span_of
-from monitor_platform.views.wording import NOTHING, say
+from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
+from monitor_platform.dashboard.display_names import place_name
+from monitor_platform.dashboard.page_data import distributed
+from monitor_platform.dashboard.snapshot import Snapshot, span_of
+from monitor_platform.views.number_format import NOTHING, format_value
 
 MOST_ROWS = 100
 """Whoever looks for one viewer finds him by his id or by filters, not on page nine."""
@@ -27,15 +27,15 @@ class SessionsPart:
 
     figures: Mapping[str, LayoutDOM] = {}
 
-    async def ask(self, look: Look) -> Show:
+    async def ask(self, context: PageContext) -> Show:
         """The sessions heard in the chosen time, under all filters."""
-        scene, question = look.scene, look.question
-        if scene is None:
+        snapshot, question = context.snapshot, context.question
+        if snapshot is None:
             return dict
-        measure, span = distributed(question.measure), span_of(question, scene)
+        measure, span = distributed(question.measure), span_of(question, snapshot)
         find = question.own.get("find", "")[:LONGEST_ID]
-        found = await look.answers.ask(
-            scene.moment,
+        found = await context.answers.ask(
+            snapshot.moment,
             list_sessions,
             measure=measure.name,
             span=span,
@@ -43,15 +43,15 @@ class SessionsPart:
             starts=find,
             most=MOST_ROWS + 1,
         )
-        end_ms = min(span.to_ms, scene.until_ms)
-        rows = [_row(each, measure.name, scene, end_ms) for each in found[:MOST_ROWS]]
+        end_ms = min(span.to_ms, snapshot.until_ms)
+        rows = [_row(each, measure.name, snapshot, end_ms) for each in found[:MOST_ROWS]]
         side = "highest" if measure.name in LOWER_IS_BETTER else "lowest"
         told = {"measure": measure.title, "rows": rows, "find": find}
         told["note"] = _note(len(found), f"{side} {measure.title} first")
         return lambda: told
 
 
-SESSIONS_PAGE = Page(
+SESSIONS_PAGE = DashboardPage(
     name="sessions",
     path="/sessions",
     title="Sessions",
@@ -75,7 +75,7 @@ def _note(found: int, order: str) -> str:
     return f"{found} session{'' if found == 1 else 's'}, {order}"
 
 
-def _row(row: SessionRow, measure: str, scene: Scene, end_ms: int) -> dict[str, Any]:
+def _row(row: SessionRow, measure: str, snapshot: Snapshot, end_ms: int) -> dict[str, Any]:
     """A line of the table; `since` is a time, which the browser says in its own zone."""
     return {
         "session_id": row.session_id,
@@ -85,10 +85,10 @@ def _row(row: SessionRow, measure: str, scene: Scene, end_ms: int) -> dict[str, 
         "district": place_name(row.district) if row.district else NOTHING,
         "platform": row.platform or NOTHING,
         "since": row.first_ms,
-        "mos": say(MEASURES["mos"], row.mos),
-        "value": say(distributed(measure), row.value),
-        "startup": say(MEASURES["startup_ms"], row.startup_ms),
+        "mos": format_value(MEASURES["mos"], row.mos),
+        "value": format_value(distributed(measure), row.value),
+        "startup": format_value(MEASURES["startup_ms"], row.startup_ms),
         "stalls": NOTHING if row.stall_count is None else f"{row.stall_count:,}",
         "stalled": NOTHING if row.stall_ms is None else f"{row.stall_ms / 1000:,.1f}\u202fs",
-        "state": state_of(row, end_ms, scene.period_s),
+        "state": state_of(row, end_ms, snapshot.period_s),
     }

@@ -14,11 +14,11 @@ from feedback_analysis.measures.regions import RegionValue
 from feedback_analysis.measures.registry import MEASURES, Measure, measure_of
 from feedback_analysis.measures.selection import MEAN, OTHER
 from feedback_analysis.spreadsheet import write_csv
-from monitor_platform.dashboard.curves import OTHERS
-from monitor_platform.dashboard.names import dimension_name, place_name
-from monitor_platform.dashboard.picture import AUDIENCE, Picture, distributed, series_of
-from monitor_platform.views.histogram import range_at
-from monitor_platform.views.wording import NOTHING, difference, say, title_of
+from monitor_platform.dashboard.display_names import dimension_name, place_name
+from monitor_platform.dashboard.page_data import AUDIENCE, PageData, distributed, series_of
+from monitor_platform.dashboard.timeline_curves import OTHERS
+from monitor_platform.views.histogram_view import range_at
+from monitor_platform.views.number_format import NOTHING, difference, format_value, title_of
 
 Cell = str | float | None
 
@@ -52,25 +52,25 @@ def _said(cell: Cell, measure: Measure | None) -> str:
     if isinstance(cell, str):
         return cell
     if measure is not None:
-        return say(measure, cell)
+        return format_value(measure, cell)
     if cell is None:
         return NOTHING
     return f"{cell:,.0f}" if float(cell).is_integer() else f"{cell:,.2f}"  # the CSV has all digits
 
 
-def _timeline(picture: Picture) -> Table:
-    names = [AUDIENCE, *series_of(picture.question)]
+def _timeline(data: PageData) -> Table:
+    names = [AUDIENCE, *series_of(data.question)]
     measures = [measure_of(name, "timeline") for name in names]
     columns = [("Time (UTC)", None), *((title_of(measure), measure) for measure in measures)]
-    if picture.audience is None or picture.timeline is None:
+    if data.audience is None or data.timeline is None:
         return Table(columns=tuple(columns), rows=[], filters=[])
-    lines = [picture.audience.values[AUDIENCE], *(picture.timeline.values[name] for name in names[1:])]
-    beside = picture.beside
-    if beside is not None and beside.audience is not None and beside.timeline is not None:
-        columns += [(f"{title_of(measure)}, {beside.other.name}", measure) for measure in measures]
-        lines += [_padded(beside.audience.values[AUDIENCE], len(lines[0]))]
-        lines += [_padded(beside.timeline.values[name], len(lines[0])) for name in names[1:]]
-    times = [_utc(at) for at in picture.audience.at_ms]
+    lines = [data.audience.values[AUDIENCE], *(data.timeline.values[name] for name in names[1:])]
+    comparison = data.comparison
+    if comparison is not None and comparison.audience is not None and comparison.timeline is not None:
+        columns += [(f"{title_of(measure)}, {comparison.other.name}", measure) for measure in measures]
+        lines += [_padded(comparison.audience.values[AUDIENCE], len(lines[0]))]
+        lines += [_padded(comparison.timeline.values[name], len(lines[0])) for name in names[1:]]
+    times = [_utc(at) for at in data.audience.at_ms]
     rows = [tuple(row) for row in zip(times, *lines, strict=True)]
     return Table(columns=tuple(columns), rows=rows, filters=[None] * len(rows))
 
@@ -79,10 +79,10 @@ def _padded(values: Sequence[float | None], length: int) -> tuple[float | None, 
     return tuple(values[:length]) + (None,) * (length - len(values))
 
 
-def _breakdown(picture: Picture) -> Table:
-    by, measure = picture.question.by, distributed(picture.question.measure)
+def _breakdown(data: PageData) -> Table:
+    by, measure = data.question.by, distributed(data.question.measure)
     rows: list[tuple[Cell, ...]] = []
-    for line in picture.breakdown:
+    for line in data.breakdown:
         at = line.audience.values[AUDIENCE]
         now = at[-1] if at else None
         name = OTHERS if line.name is None else place_name(line.name)
@@ -96,31 +96,31 @@ def _breakdown(picture: Picture) -> Table:
         ("n (peers)", None),
         ("n (sessions)", None),
     )
-    return Table(columns=columns, rows=rows, filters=[None if line.name is None else (by, line.name) for line in picture.breakdown])
+    return Table(columns=columns, rows=rows, filters=[None if line.name is None else (by, line.name) for line in data.breakdown])
 
 
-def _regions(column: str, values: Sequence[RegionValue], against: Sequence[RegionValue] | None, picture: Picture) -> Table:
-    measure = measure_of(picture.question.measure, "region")
+def _regions(column: str, values: Sequence[RegionValue], against: Sequence[RegionValue] | None, data: PageData) -> Table:
+    measure = measure_of(data.question.measure, "region")
     there = {value.region: value.value for value in against or ()}
     columns = [(dimension_name(column), None), (measure.title, measure), ("n (peers)", None)]
     rows: list[tuple[Cell, ...]] = [(place_name(each.region), each.value, each.peers) for each in values]
-    if picture.beside is not None:
-        columns += [(picture.beside.other.name.capitalize(), measure), ("Difference", measure)]
+    if data.comparison is not None:
+        columns += [(data.comparison.other.name.capitalize(), measure), ("Difference", measure)]
         apart = [(there.get(each.region), difference(each.value, there.get(each.region))) for each in values]
         rows = [(*row, *two) for row, two in zip(rows, apart, strict=True)]
     return Table(columns=tuple(columns), rows=rows, filters=[(column, each.region) for each in values])
 
 
-def _map(picture: Picture) -> Table:
-    return _regions("area", picture.areas or (), picture.beside.areas if picture.beside else None, picture)
+def _map(data: PageData) -> Table:
+    return _regions("area", data.areas or (), data.comparison.areas if data.comparison else None, data)
 
 
-def _district(picture: Picture) -> Table:
-    return _regions("district", picture.districts or (), picture.beside.districts if picture.beside else None, picture)
+def _district(data: PageData) -> Table:
+    return _regions("district", data.districts or (), data.comparison.districts if data.comparison else None, data)
 
 
-def _histogram(picture: Picture) -> Table:
-    measure, found = distributed(picture.question.measure), picture.histogram
+def _histogram(data: PageData) -> Table:
+    measure, found = distributed(data.question.measure), data.histogram
     edges = found.edges if found is not None else ()
     columns: list[tuple[str, Measure | None]] = [
         ("From", measure),
@@ -134,16 +134,16 @@ def _histogram(picture: Picture) -> Table:
         (low, high, round(share * 100, 4), round(share * peers, 6))
         for (low, high), share in zip(pairwise(edges), shares, strict=True)
     ]
-    if picture.beside is not None and picture.beside.histogram is not None:
-        columns.append((f"Share, {picture.beside.other.name} (%)", None))
-        rows = [(*row, round(share * 100, 4)) for row, share in zip(rows, picture.beside.histogram.shares, strict=True)]
+    if data.comparison is not None and data.comparison.histogram is not None:
+        columns.append((f"Share, {data.comparison.other.name} (%)", None))
+        rows = [(*row, round(share * 100, 4)) for row, share in zip(rows, data.comparison.histogram.shares, strict=True)]
     filters = [(MEAN + measure.name, range_at(edges, at)) for at in range(len(rows))]
     return Table(columns=tuple(columns), rows=rows, filters=list(filters))
 
 
-def _slices(picture: Picture) -> Table:
-    found = picture.slices or []
-    measure = slice_measure(picture)
+def _slices(data: PageData) -> Table:
+    found = data.slices or []
+    measure = slice_measure(data)
     columns = (("By", None), ("Slice", None), (measure.title, measure), ("The rest", measure), ("n (peers)", None))
     rows: list[tuple[Cell, ...]] = [
         (dimension_name(each.dimension), place_name(each.name), each.mean, each.rest, each.peers, float(each.sessions), each.impact)
@@ -153,9 +153,9 @@ def _slices(picture: Picture) -> Table:
     return Table(columns=(*columns, ("n (sessions)", None), ("Impact", None)), rows=rows, filters=list(filters))
 
 
-def slice_measure(picture: Picture) -> Measure:
+def slice_measure(data: PageData) -> Measure:
     """By what slices are ranked: the measure chosen, if it is known which way is better."""
-    measure = distributed(picture.question.measure)
+    measure = distributed(data.question.measure)
     return measure if measure.name in MEASURES else MEASURES["mos"]
 
 
@@ -163,7 +163,7 @@ def _utc(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-BY_VIEW: dict[str, Callable[[Picture], Table]] = {
+BY_VIEW: dict[str, Callable[[PageData], Table]] = {
     "timeline": _timeline,
     "breakdown": _breakdown,
     "map": _map,

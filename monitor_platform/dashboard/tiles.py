@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, MEASURES, Measure
-from monitor_platform.dashboard.picture import AUDIENCE, Picture, Vitals
+from monitor_platform.dashboard.page_data import AUDIENCE, KeyFigures, PageData
+from monitor_platform.views.number_format import NOTHING, difference, format_change, format_value
 from monitor_platform.views.palette import grade
-from monitor_platform.views.wording import NOTHING, change, difference, say
 
 NEUTRAL = frozenset({AUDIENCE, "upload_kbps", "download_kbps"})
 """More of it is neither better nor worse."""
@@ -14,45 +14,45 @@ NEUTRAL = frozenset({AUDIENCE, "upload_kbps", "download_kbps"})
 START_FAILURES = "start_failures"
 
 
-def tiles(picture: Picture) -> list[dict[str, Any]]:
+def tiles(data: PageData) -> list[dict[str, Any]]:
     """The tiles, in the order in which they are shown."""
-    here, before = picture.vitals, picture.before
+    here, before = data.key_figures, data.before
     if before is not None and not before.summary["messages"]:
         before = None  # nothing was recorded there: no change is known
-    if here is None or picture.audience is None:
+    if here is None or data.audience is None:
         return []
     peers = f"{here.summary['peers']:,.0f}"
-    audience = _tile(AUDIENCE, picture, here.audience, before.audience if before else None) | {
+    audience = _tile(AUDIENCE, data, here.audience, before.audience if before else None) | {
         "note": f"{peers} in all",
         "note_means": "Distinct peers in this time range",
         "unit": "",
-        "trend": picture.audience.values[AUDIENCE],
+        "trend": data.audience.values[AUDIENCE],
     }
-    continuity = _mean_tile("continuity", picture, here, before)
+    continuity = _mean_tile("continuity", data, here, before)
     mean = here.summary["continuity"]["mean"]
     if mean is not None:
         continuity["unit"] = f"{1 - mean:.1%} stalled"
     return [
         audience,
-        _mean_tile("mos", picture, here, before),
+        _mean_tile("mos", data, here, before),
         continuity,
-        _startup(picture, here, before),
-        _failures(picture, here, before),
-        *(_mean_tile(name, picture, here, before) for name in ("upload_kbps", "download_kbps", "contribution_ratio", "p2p_ratio")),
+        _startup(data, here, before),
+        _failures(data, here, before),
+        *(_mean_tile(name, data, here, before) for name in ("upload_kbps", "download_kbps", "contribution_ratio", "p2p_ratio")),
     ]
 
 
-def _mean_tile(name: str, picture: Picture, here: Vitals, before: Vitals | None) -> dict[str, Any]:
+def _mean_tile(name: str, data: PageData, here: KeyFigures, before: KeyFigures | None) -> dict[str, Any]:
     mean = _mean(here, name)
-    tile = _tile(name, picture, mean, _mean(before, name) if before else None)
+    tile = _tile(name, data, mean, _mean(before, name) if before else None)
     # Of a measure that nobody reports, nobody stands behind the number.
     peers, means = (here.summary["peers"], "Peers heard") if mean is not None else (0, "Nobody says it")
-    return tile | {"note": f"n = {peers:,.0f}", "note_means": means, "trend": _trend(picture, name)}
+    return tile | {"note": f"n = {peers:,.0f}", "note_means": means, "trend": _trend(data, name)}
 
 
-def _tile(name: str, picture: Picture, value: float | None, other: float | None) -> dict[str, Any]:
+def _tile(name: str, data: PageData, value: float | None, other: float | None) -> dict[str, Any]:
     measure = MEASURES[name]
-    number, _, unit = say(measure, value).partition("\u202f")
+    number, _, unit = format_value(measure, value).partition("\u202f")
     if name == "mos" and value is not None:
         unit = grade(value)
     return {
@@ -60,28 +60,28 @@ def _tile(name: str, picture: Picture, value: float | None, other: float | None)
         "title": measure.title,
         "value": number,
         "unit": unit,
-        "change": _change(change(measure, difference(value, other)), difference(value, other), measure, picture.against.name),
+        "change": _change(format_change(measure, difference(value, other)), difference(value, other), measure, data.against.name),
         "colours": True,
     }
 
 
-def _startup(picture: Picture, here: Vitals, before: Vitals | None) -> dict[str, Any]:
+def _startup(data: PageData, here: KeyFigures, before: KeyFigures | None) -> dict[str, Any]:
     """Median and 95th percentile; the change is that of the 95th, for that is where it hurts."""
     delay = here.summary["startup_ms"]
     other = before.summary["startup_ms"]["p95"] if before else None
     p50, p95 = (NOTHING if delay[name] is None else f"{delay[name] / 1000:,.1f}" for name in ("p50", "p95"))
-    tile = _tile("startup_ms", picture, delay["p95"], other)
+    tile = _tile("startup_ms", data, delay["p95"], other)
     return tile | {
         "title": "Startup p50 / p95",
         "value": f"{p50} / {p95}",
         "unit": "s",
         "note": f"n = {here.summary['sessions']:,.0f}",
         "note_means": "Sessions",
-        "trend": _trend(picture, "startup_ms"),
+        "trend": _trend(data, "startup_ms"),
     }
 
 
-def _failures(picture: Picture, here: Vitals, before: Vitals | None) -> dict[str, Any]:
+def _failures(data: PageData, here: KeyFigures, before: KeyFigures | None) -> dict[str, Any]:
     share, other = here.starts.share, before.starts.share if before else None
     by = difference(share, other)
     text = NOTHING if by is None else "±0 pp" if abs(by) < 0.0005 else f"{'+' if by > 0 else '−'}{abs(by) * 100:.1f} pp"
@@ -90,7 +90,7 @@ def _failures(picture: Picture, here: Vitals, before: Vitals | None) -> dict[str
         "title": "Failed to start",
         "value": NOTHING if share is None else f"{share:.1%}".removesuffix("%"),
         "unit": "" if share is None else "%",
-        "change": _change(text, by, None, picture.against.name),
+        "change": _change(text, by, None, data.against.name),
         "note": f"n = {here.starts.tried:,.0f}",
         "note_means": "Sessions that tried to start",
         "trend": [],
@@ -115,13 +115,13 @@ def _kind(by: float, measure: Measure | None) -> str:
     return "better" if (by < 0) == lower_is_better else "worse"
 
 
-def _trend(picture: Picture, name: str) -> Sequence[float | None]:
-    return picture.trends.values[name] if picture.trends is not None else ()
+def _trend(data: PageData, name: str) -> Sequence[float | None]:
+    return data.trends.values[name] if data.trends is not None else ()
 
 
-def _mean(vitals: Vitals, name: str) -> float | None:
+def _mean(key_figures: KeyFigures, name: str) -> float | None:
     if name == "p2p_ratio":
-        return vitals.p2p_ratio
-    value = vitals.summary[name]
+        return key_figures.p2p_ratio
+    value = key_figures.summary[name]
     number: float | None = value["mean"] if isinstance(value, dict) else value
     return number

@@ -18,7 +18,7 @@ class AccessMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily("swarmscope_monitor_logins_total", "Logins that succeeded.", self._gate.logins)
-        yield _by_reason("swarmscope_monitor_turned_away_total", "Requests that were not let in.", self._gate.turned_away)
+        yield _by_reason("swarmscope_monitor_turned_away_total", "Requests that were not let in.", self._gate.refusals)
         yield _by_reason(
             "swarmscope_monitor_senders_unknown_total",
             "Logins through a trusted proxy that name no sender who can be read.",

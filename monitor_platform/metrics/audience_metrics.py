@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import Summary, summarize
 from feedback_wire.problem import Problem
-from monitor_platform.dashboard.watch import Watch
+from monitor_platform.dashboard.dashboard_state import DashboardState
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,8 @@ _COSTS = (
 class AudienceMetrics(Collector):
     """Gauges of the latest minute; none as long as nobody was heard."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, state: DashboardState) -> None:
+        self._state = state
         self._latest: dict[str, Summary] = {}
 
     async def run(self) -> None:
@@ -66,12 +66,12 @@ class AudienceMetrics(Collector):
             await asyncio.sleep(EVERY_S)
 
     async def refresh(self) -> None:
-        moment = self._watch.newest()
-        scene = await self._watch.scene(self._watch.moment())
-        if scene is None:
+        moment = self._state.newest()
+        snapshot = await self._state.snapshot(self._state.moment())
+        if snapshot is None:
             return
-        span = Span(scene.until_ms - WINDOW_MS, scene.until_ms)
-        answers = self._watch.answers
+        span = Span(snapshot.until_ms - WINDOW_MS, snapshot.until_ms)
+        answers = self._state.answers
         self._latest = {
             name: await answers.ask(moment, summarize, span=span, by=(name,), top=MOST_VALUES) for name in BROKEN_DOWN_BY
         }

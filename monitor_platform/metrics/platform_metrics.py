@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from feedback_analysis.messages.budgets import DEFAULTS
 from feedback_analysis.messages.live_table import LiveTable
 from feedback_analysis.messages.table import FeedbackTable
-from monitor_platform.dashboard.watch import Watch
+from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.retrieval.feed import Feed
 
 # Name in Counts, what it counts.
@@ -31,9 +31,9 @@ _FEED_COUNTERS = (
 class PlatformMetrics(Collector):
     """What the monitoring platform says of itself."""
 
-    def __init__(self, table: FeedbackTable, watch: Watch, feed: Feed | None) -> None:
+    def __init__(self, table: FeedbackTable, state: DashboardState, feed: Feed | None) -> None:
         self._table = table
-        self._watch = watch
+        self._state = state
         self._feed = feed
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -50,8 +50,8 @@ class PlatformMetrics(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        answers = self._watch.answers
-        yield GaugeMetricFamily("swarmscope_monitor_viewers", "Open pages.", len(self._watch.viewers))
+        answers = self._state.answers
+        yield GaugeMetricFamily("swarmscope_monitor_viewers", "Open pages.", len(self._state.viewers))
         yield CounterMetricFamily("swarmscope_monitor_questions_total", "Queries asked for by pages and scripts.", answers.asked)
         yield CounterMetricFamily(
             "swarmscope_monitor_queries_total", "Queries run; the others were shared answers.", answers.computed

@@ -12,13 +12,13 @@ import aiohttp
 
 from feedback_analysis.messages.load import DAY_MS, remember_logs
 from feedback_analysis.messages.table import FeedbackTable
-from monitor_platform.retrieval.client import Client, checked_url
-from monitor_platform.retrieval.delay import DelayWindow
-from monitor_platform.retrieval.intake import Intake
+from monitor_platform.retrieval.display_delay import DelayWindow
+from monitor_platform.retrieval.feedback_server_client import FeedbackServerClient, checked_url
+from monitor_platform.retrieval.fetch_plan import Held, in_window
 from monitor_platform.retrieval.mirror import Mirror, size
-from monitor_platform.retrieval.positions import Held, in_window
-from monitor_platform.retrieval.source import Shared, Source
-from monitor_platform.retrieval.status import Counts, FeedStatus
+from monitor_platform.retrieval.server_follower import FollowerContext, ServerFollower
+from monitor_platform.retrieval.status import FeedStatus, RetrievalCounts
+from monitor_platform.retrieval.table_loader import TableLoader
 from serving.tls import Tls
 
 # The window's end may be this much too old; forgetting makes every view compute anew.
@@ -52,8 +52,8 @@ class Feed:
         self._keep_ms = None if keep_minutes is None else round(keep_minutes * 60_000)
         self._tls = tls
         self._delays = DelayWindow()
-        self._sources: tuple[Source, ...] = ()
-        self._read_back_counts = Counts()
+        self._sources: tuple[ServerFollower, ...] = ()
+        self._read_back_counts = RetrievalCounts()
         self._reading_back = True
 
     async def run(self) -> None:
@@ -62,36 +62,38 @@ class Feed:
             shared = self._shared(worker)
             await self._read_back(shared)
             async with self._session() as session, asyncio.TaskGroup() as group:
-                self._sources = tuple(Source(Client(session, url, self._token, self._tls), shared) for url in self._urls)
-                for source in self._sources:
-                    group.create_task(source.follow())
+                self._sources = tuple(
+                    ServerFollower(FeedbackServerClient(session, url, self._token, self._tls), shared) for url in self._urls
+                )
+                for follower in self._sources:
+                    group.create_task(follower.follow())
                 group.create_task(self._forget(shared))
 
     def status(self) -> FeedStatus:
-        servers = tuple(source.status() for source in self._sources)
+        servers = tuple(follower.status() for follower in self._sources)
         return FeedStatus(
             servers=servers,
             reading_back=self._reading_back,
             counts=sum((server.counts for server in servers), self._read_back_counts),
-            mirror_error=next((source.mirror_error for source in self._sources if source.mirror_error), None),
+            mirror_error=next((follower.mirror_error for follower in self._sources if follower.mirror_error), None),
         )
 
     def delay(self) -> tuple[float, float, int] | None:
         """Display delay of the last minutes: median and 95th percentile in ms, and of how many records; None if there were none."""
         return self._delays.percentiles(_now_ms())
 
-    def _shared(self, worker: Executor) -> Shared:
-        intake = Intake(self._mirror, self._table, self._delays, since_ms=_now_ms())
+    def _shared(self, worker: Executor) -> FollowerContext:
+        loader = TableLoader(self._mirror, self._table, self._delays, since_ms=_now_ms())
         unheard = {str(url) for url in self._urls}
-        return Shared(
-            mirror=self._mirror, intake=intake, worker=worker, poll_s=self._poll_s, keep_ms=self._keep_ms, unheard=unheard
+        return FollowerContext(
+            mirror=self._mirror, loader=loader, worker=worker, poll_s=self._poll_s, keep_ms=self._keep_ms, unheard=unheard
         )
 
     def _session(self) -> aiohttp.ClientSession:
         # Bytes as they are sent, and no cookies: a feedback server has no business remembering us.
         return aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
 
-    async def _read_back(self, shared: Shared) -> None:
+    async def _read_back(self, shared: FollowerContext) -> None:
         """What earlier runs have mirrored: into the table if it is within the window.
 
         Of the last day before the window the table knows the messages, so that copies of them are copies.
@@ -112,12 +114,12 @@ class Feed:
                 if name not in shown:
                     shared.held[name.stem] = Held(name=name, bytes=size(self._mirror.path(name)))
                     continue
-                taken = await shared.work(shared.intake.read_back, name, ahead_ms=ahead_ms.get(name.stem, 0))
+                taken = await shared.work(shared.loader.read_back, name, ahead_ms=ahead_ms.get(name.stem, 0))
                 shared.held[name.stem] = taken.held
                 self._read_back_counts += taken.counts
         self._reading_back = False
 
-    async def _forget(self, shared: Shared) -> None:
+    async def _forget(self, shared: FollowerContext) -> None:
         while (since_ms := shared.since_ms()) is not None:
             await shared.work(self._table.forget_before, since_ms)
             await asyncio.sleep(FORGET_EVERY_S)

@@ -14,7 +14,7 @@ from heapq import nlargest
 from pathlib import Path
 
 from feedback_wire.log_name import SERVER_NAME, Form, LogName
-from monitor_platform.retrieval.positions import LONGEST_PERIOD_S
+from monitor_platform.retrieval.fetch_plan import LONGEST_PERIOD_S
 
 AHEAD = "clock-ahead"
 """In a server's folder: a line for each log whose server's clock was not the platform's."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class RetrievalCounts:
     """What has happened since the platform started; two add up field by field."""
 
     polls: int = 0
@@ -33,8 +33,8 @@ class Counts:
     logs_skipped: int = 0
     """Logs that a feedback server lists and that are not taken."""
 
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)})
+    def __add__(self, other: "RetrievalCounts") -> "RetrievalCounts":
+        return RetrievalCounts(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class ServerStatus:
     """Why the last round failed, for people; None if it did not."""
     ahead_ms: int = 0
     """How far its clock is ahead of the platform's, behind if negative; 0 for less than 3 s."""
-    counts: Counts
+    counts: RetrievalCounts
     skipped: str = ""
     """Which of its logs are not taken, and why, for people; empty if all are."""
 
@@ -66,6 +66,6 @@ class FeedStatus:
     servers: tuple[ServerStatus, ...]
     reading_back: bool
     """The mirror is still being read; polling begins when that is done."""
-    counts: Counts
+    counts: RetrievalCounts
     mirror_error: str | None = None
     """Why the mirror on this machine cannot be used, for people; None if it can."""

@@ -44,7 +44,7 @@ def monitor(*, settings: Annotated[Settings | None, Parameter(name="*")] = None)
     logging.getLogger("tornado.access").setLevel(logging.ERROR)  # who asked what wrongly is told so, and is no event here
     logging.getLogger("tornado.general").setLevel(logging.ERROR)  # nor is who cannot shake hands over TLS
     logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)  # nor is a viewer who leaves while something is sent
-    logging.getLogger("bokeh.protocol").setLevel(logging.CRITICAL)  # nor a made-up message twice: access/doors.py says it
+    logging.getLogger("bokeh.protocol").setLevel(logging.CRITICAL)  # nor a made-up message twice: access/guarded_bokeh.py says it
     serving: list[str] = []
 
     def ready(url: str) -> None:

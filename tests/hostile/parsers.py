@@ -35,7 +35,7 @@ from feedback_wire.log_name import Form, LogName
 from feedback_wire.problem import Problem
 from monitor_platform.api.script_request import ScriptRequest
 from monitor_platform.dashboard.question import Question
-from monitor_platform.retrieval.client import checked_url
+from monitor_platform.retrieval.feedback_server_client import checked_url
 
 _keys = Keys(read_terms(["key-of-a-test"], None))
 

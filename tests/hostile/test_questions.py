@@ -13,7 +13,7 @@ import urllib3
 
 from feedback_analysis.measures.filters import Range
 from feedback_analysis.measures.registry import MEASURES
-from monitor_platform.access.doors import raised_by_us
+from monitor_platform.access.guarded_bokeh import raised_by_us
 from monitor_platform.dashboard.question_limits import MOST_FILTERS, MOST_RANGES, MOST_VALUES
 from tests.feedback_analysis.measures.samples import record, write_log
 from tests.monitor_platform.access.sockets import Socket
@@ -276,7 +276,7 @@ def test_a_message_that_no_page_sends_ends_its_connection_and_costs_a_line_of_th
     said_of_it = monitor.said().splitlines()[lines:]
     assert len(said_of_it) == 1, said_of_it
     line = said_of_it[0]
-    assert " WARNING monitor_platform.access.doors: bad_message: " in line
+    assert " WARNING monitor_platform.access.guarded_bokeh: bad_message: " in line
     assert len(line) < 300
     assert line.isprintable()
 

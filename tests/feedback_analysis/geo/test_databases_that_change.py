@@ -20,8 +20,8 @@ from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire import routes
 from feedback_wire.record import Origin
+from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.health_page import HealthPart
-from monitor_platform.dashboard.watch import Watch
 from tests.feedback_analysis.geo.mmdb import mmdb
 from tests.feedback_analysis.measures.samples import add, record, write_log
 from tests.processes import eventually
@@ -161,11 +161,11 @@ def test_the_health_page_counts_failed_lookups_by_name(database, tmp_path):
     database.write_bytes(countries(GERMANY, "DE"))
     with closing(FeedbackTable(Locator(city=database), MosModel())) as table:
         add(table, write_log(tmp_path, [record(ip="81.2.70.5")]))
-        watch = Watch(table, None, period_s=30, poll_s=1)
+        state = DashboardState(table, None, period_s=30, poll_s=1)
         try:
-            shown = asyncio.run(HealthPart().ask(SimpleNamespace(watch=watch)))()
+            shown = asyncio.run(HealthPart().ask(SimpleNamespace(state=state)))()
         finally:
-            watch.answers.close()
+            state.answers.close()
     counters = {name: (value, meaning) for name, value, meaning in shown["counters"]}
     assert counters["failed_lookups_city"] == ("1", "Lookups in live.mmdb that failed; these viewers are not located")
     assert counters["failed_lookups_asn"][0] == counters["databases_kept_city"][0] == "0"

@@ -17,7 +17,7 @@ import trustme
 from feedback_wire import routes
 from feedback_wire.record import Origin
 from monitor_platform.access.users import Users
-from monitor_platform.retrieval.client import Client, checked_url
+from monitor_platform.retrieval.feedback_server_client import FeedbackServerClient, checked_url
 from serving.tls import Tls, key_pair
 from tests.monitor_platform.access.conftest import Dashboard
 from tests.processes import eventually
@@ -94,7 +94,7 @@ def peers(monitor) -> int:
 
 async def look(url: str, tls: Tls) -> None:
     async with aiohttp.ClientSession(auto_decompress=False) as session:
-        await Client(session, checked_url(url), "", tls).catalogue(after=None, wait_s=0, unless=None)
+        await FeedbackServerClient(session, checked_url(url), "", tls).catalogue(after=None, wait_s=0, unless=None)
 
 
 def test_a_feedback_server_is_verified_and_shown_who_asks(serve, files, trusting, tmp_path):

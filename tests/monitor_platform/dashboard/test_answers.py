@@ -10,8 +10,8 @@ from feedback_analysis.history.store import Basis, HistoryStore
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire.problem import Problem
-from monitor_platform.dashboard import answers as answers_module
-from monitor_platform.dashboard.answers import MOST_WAITING, REMEMBERED, Answers, Moment
+from monitor_platform.dashboard import shared_answers as answers_module
+from monitor_platform.dashboard.shared_answers import MOST_WAITING, REMEMBERED, Moment, SharedAnswers
 from monitor_platform.dashboard.turns import Turns
 
 NOW = Moment(1, 0, 0)
@@ -40,7 +40,7 @@ class Slow:
 
 @pytest.fixture
 def answers():
-    shared = Answers("table")
+    shared = SharedAnswers("table")
     yield shared
     shared.close()
 
@@ -148,7 +148,7 @@ def store(request, locator, tmp_path):
 @awaited
 async def test_a_query_that_takes_too_much_is_stopped_and_the_next_is_answered(store, monkeypatch, query, reason):
     monkeypatch.setattr(answers_module, "PATIENCE_S", 0.2 if query is endless else 60.0)
-    answers = Answers(store)
+    answers = SharedAnswers(store)
     for _ in range(2):
         with pytest.raises(Problem) as stopped:
             await answers.ask(NOW, query)

@@ -3,8 +3,8 @@
 import pytest
 
 from feedback_analysis.measures.selection import Span
-from monitor_platform.dashboard import band as bands
-from monitor_platform.dashboard.band import band, has_band
+from monitor_platform.dashboard import percentile_band as bands
+from monitor_platform.dashboard.percentile_band import band, has_band
 from tests.feedback_analysis.measures.samples import BEGIN_MS, record
 
 TEN_S = 10_000

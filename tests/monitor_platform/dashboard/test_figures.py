@@ -3,8 +3,8 @@
 import asyncio
 
 from feedback_analysis.geo.atlas import Atlas
-from monitor_platform.dashboard import figures
-from monitor_platform.dashboard.figures import Spares
+from monitor_platform.dashboard import page_figures as figures
+from monitor_platform.dashboard.page_figures import SpareFigures
 from monitor_platform.dashboard.pages import PAGES
 
 OVERVIEW = PAGES[0]
@@ -12,7 +12,7 @@ OVERVIEW = PAGES[0]
 
 def test_a_visitor_has_figures_of_his_own_also_when_two_come_at_once():
     async def taken():
-        spares = Spares(Atlas())
+        spares = SpareFigures(Atlas())
         return spares.take(OVERVIEW), spares.take(OVERVIEW)
 
     first, second = asyncio.run(taken())
@@ -26,7 +26,7 @@ def test_the_next_visitors_figures_are_made_when_nobody_waits(monkeypatch):
     monkeypatch.setattr(figures, "RESTOCKED_AFTER_S", 0.0)
 
     async def taken():
-        spares = Spares(Atlas())
+        spares = SpareFigures(Atlas())
         spares.restock([OVERVIEW])
         while not spares.ready:  # noqa: ASYNC110 - nobody tells when they are ready
             await asyncio.sleep(0)
@@ -43,7 +43,7 @@ def test_figures_may_be_taken_in_a_thread_where_no_event_loop_runs(monkeypatch):
     monkeypatch.setattr(figures, "RESTOCKED_AFTER_S", 0.0)
 
     async def taken():
-        spares = Spares(Atlas())
+        spares = SpareFigures(Atlas())
         given = await asyncio.to_thread(spares.take, OVERVIEW)
         while not spares.ready:  # noqa: ASYNC110 - nobody tells when they are ready
             await asyncio.sleep(0)

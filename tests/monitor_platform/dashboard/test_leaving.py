@@ -6,7 +6,7 @@ import gc
 import pytest
 from bokeh.document import Document
 
-from monitor_platform.dashboard.leaving import Leaving, leave_memory_alone
+from monitor_platform.dashboard.document_cleanup import DocumentCleanup, skip_garbage_collection
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ def test_a_viewer_who_leaves_makes_nobody_look_through_all_memory(collections, m
         document.on_session_destroyed(lambda session: left.append(session))
         session = Session(document)
         document.destroy(session)
-        asyncio.run(Leaving().on_session_destroyed(session))
+        asyncio.run(DocumentCleanup().on_session_destroyed(session))
 
     leave()
     assert len(collections) == 1  # the test would see it
-    leave_memory_alone()
+    skip_garbage_collection()
     leave()
     assert (len(left), len(collections)) == (2, 1)

@@ -8,9 +8,9 @@ from bokeh.models import ColumnDataSource
 
 from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.messages import sessions
-from monitor_platform.dashboard.page import Look
+from monitor_platform.dashboard.dashboard_page import PageContext
 from monitor_platform.dashboard.question import Question
-from monitor_platform.dashboard.session_page import SessionPart, tell
+from monitor_platform.dashboard.session_page import SessionPart, session_details
 from tests.feedback_analysis.measures.samples import BEGIN_MS, record
 
 MESSAGES = 12_000
@@ -36,9 +36,9 @@ def sources(part: SessionPart) -> Iterator[dict]:
 
 def test_a_session_of_many_messages_sends_what_can_be_drawn(table_of, said, monkeypatch):
     table = table_of(said)
-    told = tell(table, session_id="s", measure="mos", period_s=10)
-    part, look = SessionPart(), Look(watch=None, answers=None, scene=None, question=Question.parse("session_id=s"))
-    facts = part._show(told, MEASURES["mos"], look)
+    told = session_details(table, session_id="s", measure="mos", period_s=10)
+    part, context = SessionPart(), PageContext(state=None, answers=None, snapshot=None, question=Question.parse("session_id=s"))
+    facts = part._show(told, MEASURES["mos"], context)
     drawn = list(sources(part))
     assert len(json.dumps([facts, drawn])) < 2_500_000
     assert max(value for data in drawn for value in data.get("value", ())) == 90_000, "the greatest buffer is still drawn"
@@ -47,7 +47,7 @@ def test_a_session_of_many_messages_sends_what_can_be_drawn(table_of, said, monk
     assert facts["rows_of"] == MESSAGES
 
     monkeypatch.setattr(sessions, "MOST_MESSAGES", 5_000)
-    latest = tell(table, session_id="s", measure="mos", period_s=10).story
+    latest = session_details(table, session_id="s", measure="mos", period_s=10).story
     assert (len(latest.at_ms), latest.messages, latest.at_ms[-1]) == (5_000, MESSAGES, told.story.at_ms[-1])
-    facts = part._show(tell(table, session_id="s", measure="mos", period_s=10), MEASURES["mos"], look)
+    facts = part._show(session_details(table, session_id="s", measure="mos", period_s=10), MEASURES["mos"], context)
     assert f"the latest 5,000 of {MESSAGES:,} messages" in facts["thinned"]

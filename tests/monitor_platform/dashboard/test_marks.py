@@ -7,8 +7,8 @@ from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert
 from monitor_platform.alerts.detector import Alert
 from monitor_platform.alerts.evidence import Evidence
 from monitor_platform.alerts.rules import Rule
+from monitor_platform.dashboard.alert_marks import COLOURS, address, in_words, marks, minutes_of, within
 from monitor_platform.dashboard.alerts_page import lasting
-from monitor_platform.dashboard.marks import COLOURS, address, in_words, marks, minutes_of, within
 
 MINUTE_MS = 60_000
 RULE = Rule(name="stalls", measure="continuity", by=("isp",), where={}, below=0.9)

@@ -20,8 +20,8 @@ from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire.problem import Problem
+from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.past import MOST_KEPT, Past
-from monitor_platform.dashboard.watch import Watch
 from tests.processes import eventually, start_server
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -125,7 +125,7 @@ def test_the_same_stretch_is_read_once_and_only_the_last_ones_are_kept(archive):
             return table_of(span)
 
         locator = opened.enter_context(Locator())
-        now = Watch(table_of(Span(begin_ms + LATER * HOUR_MS, begin_ms + 5 * HOUR_MS)), None, period_s=30, poll_s=1)
+        now = DashboardState(table_of(Span(begin_ms + LATER * HOUR_MS, begin_ms + 5 * HOUR_MS)), None, period_s=30, poll_s=1)
         past = Past(reading, begins_ms=lambda: begin_ms + LATER * HOUR_MS, minutes=20)
         minute = Span(begin_ms, begin_ms + MINUTE_MS)
         first, second = await asyncio.gather(past.looked_at(minute, now), past.looked_at(minute, now))
@@ -154,10 +154,10 @@ def test_who_was_there_when_a_stretch_begins_is_present_from_its_first_moment(ar
     folder, begin_ms = archive
     with Locator() as locator:
         table = open_logs([folder], locator=locator, mos=MosModel(), span=Span(begin_ms, begin_ms + MINUTE_MS))
-        watch = Watch(table, None, period_s=30, poll_s=1, begins_ms=begin_ms + 30_000)
-        scene = asyncio.run(watch.scene(watch.moment()))
-        assert scene.extent.from_ms == begin_ms + 30_000
-        audience = timeline(table, measures=["concurrent_peers"], span=scene.extent, step_s=1, period_s=30)
+        state = DashboardState(table, None, period_s=30, poll_s=1, begins_ms=begin_ms + 30_000)
+        snapshot = asyncio.run(state.snapshot(state.moment()))
+        assert snapshot.extent.from_ms == begin_ms + 30_000
+        audience = timeline(table, measures=["concurrent_peers"], span=snapshot.extent, step_s=1, period_s=30)
     assert audience.values["concurrent_peers"][0] == 40
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from monitor_platform.dashboard.pill import live_pill, static_pill
-from monitor_platform.retrieval.status import Counts, FeedStatus, ServerStatus
+from monitor_platform.retrieval.status import FeedStatus, RetrievalCounts, ServerStatus
 
 NOW = 1_000_000
 
@@ -18,13 +18,17 @@ def server(name="fs1", *, failures=0, last_success_ms=NOW, error=None):
         failures=failures,
         behind_bytes=0,
         error=error,
-        counts=Counts(),
+        counts=RetrievalCounts(),
     )
 
 
 def pill(*servers, delay=(1240.0, 2010.0, 4210), reading_back=False, poll_s=1.0):
     return live_pill(
-        FeedStatus(servers=servers, reading_back=reading_back, counts=Counts()), delay, page_ms=300.0, now_ms=NOW, poll_s=poll_s
+        FeedStatus(servers=servers, reading_back=reading_back, counts=RetrievalCounts()),
+        delay,
+        page_ms=300.0,
+        now_ms=NOW,
+        poll_s=poll_s,
     )
 
 
@@ -58,7 +62,13 @@ def test_if_all_are_silent_the_figures_stand_still():
 
 def test_a_server_that_never_answered_is_named_by_its_address():
     silent = ServerStatus(
-        url="http://10.0.0.5:8081", name=None, last_success_ms=None, failures=1, behind_bytes=0, error="refused", counts=Counts()
+        url="http://10.0.0.5:8081",
+        name=None,
+        last_success_ms=None,
+        failures=1,
+        behind_bytes=0,
+        error="refused",
+        counts=RetrievalCounts(),
     )
     assert pill(silent)["text"].startswith("http://10.0.0.5:8081 has not answered yet")
 

@@ -16,7 +16,7 @@ import pytest
 from feedback_wire.log_name import LogName
 from feedback_wire.problem import Problem
 from feedback_wire.routes import PROBLEM
-from monitor_platform.retrieval.client import LOG_BYTES, Client, Gone, Unusable, checked_url
+from monitor_platform.retrieval.feedback_server_client import LOG_BYTES, FeedbackServerClient, Gone, UnusableAnswer, checked_url
 
 NAME = LogName.parse("20120807T093000Z-fs1-0000.jsonl.zst")
 
@@ -48,10 +48,10 @@ def liar() -> Iterator[Callable[..., str]]:
         server.server_close()
 
 
-def ask(url: str, question: Callable[[Client], Awaitable[Any]]) -> Any:
+def ask(url: str, question: Callable[[FeedbackServerClient], Awaitable[Any]]) -> Any:
     async def talk() -> Any:
         async with aiohttp.ClientSession(auto_decompress=False) as session:
-            return await question(Client(session, checked_url(url), "key"))
+            return await question(FeedbackServerClient(session, checked_url(url), "key"))
 
     return asyncio.run(talk())
 
@@ -77,7 +77,7 @@ def piece(url: str) -> Any:
     ],
 )
 def test_a_catalogue_that_cannot_be_true_is_refused(liar, catalogue, complaint):
-    with pytest.raises(Unusable, match=complaint):
+    with pytest.raises(UnusableAnswer, match=complaint):
         listing(liar(body=json.dumps(catalogue).encode()))
 
 
@@ -102,54 +102,54 @@ def test_an_entry_that_cannot_be_used_is_named_and_the_others_are_taken(liar, en
 
 
 def test_what_is_no_json_is_refused(liar):
-    with pytest.raises(Unusable, match="cannot be read"):
+    with pytest.raises(UnusableAnswer, match="cannot be read"):
         listing(liar(body=b"<html>"))
 
 
 def test_a_redirect_is_refused_and_not_followed(liar):
     elsewhere = liar(body=b'{"server":"fs1","logs":[]}')
-    with pytest.raises(Unusable, match="sends elsewhere"):
+    with pytest.raises(UnusableAnswer, match="sends elsewhere"):
         listing(liar(302, Location=elsewhere))
 
 
 def test_a_refused_key_says_what_to_do(liar):
-    with pytest.raises(Unusable, match="give the one it was started with"):
+    with pytest.raises(UnusableAnswer, match="give the one it was started with"):
         listing(liar(401))
 
 
 def test_what_the_server_says_about_a_refusal_is_passed_on(liar):
-    with pytest.raises(Unusable, match="HTTP 503 where 200 was expected: come back later"):
+    with pytest.raises(UnusableAnswer, match="HTTP 503 where 200 was expected: come back later"):
         listing(liar(503, Problem(503, "overloaded", "come back later").body(), Content_Type=PROBLEM))
 
 
 def test_a_compressed_answer_is_refused(liar):
-    with pytest.raises(Unusable, match="compresses"):
+    with pytest.raises(UnusableAnswer, match="compresses"):
         listing(liar(body=b"x", Content_Encoding="gzip"))
 
 
 @pytest.mark.parametrize("said", ["", "bytes 0-4/9", "bytes 1-4/9", "records 0-3/9"])
 def test_other_bytes_than_were_asked_for_are_refused(liar, said):
-    with pytest.raises(Unusable, match="were asked for"):
+    with pytest.raises(UnusableAnswer, match="were asked for"):
         piece(liar(206, b"abcd", Content_Range=said))
 
 
 def test_more_bytes_than_were_asked_for_are_not_read(liar):
-    with pytest.raises(Unusable, match="more than the 4 bytes"):
+    with pytest.raises(UnusableAnswer, match="more than the 4 bytes"):
         piece(liar(206, b"abcde", Content_Range="bytes 0-3/9"))
 
 
 def test_fewer_bytes_than_were_asked_for_are_refused(liar):
-    with pytest.raises(Unusable, match="3 bytes came"):
+    with pytest.raises(UnusableAnswer, match="3 bytes came"):
         piece(liar(206, b"abc", Content_Range="bytes 0-3/9"))
 
 
 def test_an_answer_that_breaks_off_is_refused(liar):
-    with pytest.raises(Unusable, match="broke off after 3 bytes"):
+    with pytest.raises(UnusableAnswer, match="broke off after 3 bytes"):
         piece(liar(206, b"abc", Content_Range="bytes 0-3/9", Content_Length="4"))
 
 
 def test_a_whole_log_where_a_range_was_asked_for_is_refused(liar):
-    with pytest.raises(Unusable, match="206 was expected"):
+    with pytest.raises(UnusableAnswer, match="206 was expected"):
         piece(liar(200, b"abcd"))
 
 
@@ -171,7 +171,7 @@ def test_a_log_of_which_the_feedback_server_says_that_it_is_not_there_is_gone(li
     ],
 )
 def test_what_a_proxy_answers_does_not_say_that_a_log_is_gone(liar, status, body, content_type):
-    with pytest.raises(Unusable, match="no feedback server's answer") as unusable:
+    with pytest.raises(UnusableAnswer, match="no feedback server's answer") as unusable:
         piece(liar(status, body, Content_Type=content_type))
     assert not isinstance(unusable.value, Gone)
 
@@ -179,17 +179,17 @@ def test_what_a_proxy_answers_does_not_say_that_a_log_is_gone(liar, status, body
 def test_only_the_feedback_server_says_that_there_is_no_log_at_all(liar):
     assert latest(liar(404, Problem(404, "no_such_log", "why").body(), Content_Type=PROBLEM)) is None
     for status in (404, 410):
-        with pytest.raises(Unusable, match="no feedback server's answer"):
+        with pytest.raises(UnusableAnswer, match="no feedback server's answer"):
             latest(liar(status, b"<html>", Content_Type="text/html"))
 
 
 def test_nothing_new_is_no_answer_where_nothing_was_known(liar):
-    with pytest.raises(Unusable, match="nothing was known"):
+    with pytest.raises(UnusableAnswer, match="nothing was known"):
         listing(liar(304))
 
 
 def test_another_refusal_of_the_feedback_server_does_not_say_that_a_log_is_gone(liar):
-    with pytest.raises(Unusable, match="there is no such route") as unusable:
+    with pytest.raises(UnusableAnswer, match="there is no such route") as unusable:
         piece(liar(404, Problem(404, "no_such_route", "there is no such route").body(), Content_Type=PROBLEM))
     assert not isinstance(unusable.value, Gone)
 

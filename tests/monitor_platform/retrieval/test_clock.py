@@ -10,7 +10,7 @@ from email.utils import formatdate
 
 import pytest
 
-from monitor_platform.retrieval.clock import ServerClock
+from monitor_platform.retrieval.server_clock import ServerClock
 from tests.processes import eventually, start_server
 
 NOW = 1_790_000_000_000

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from monitor_platform.retrieval.delay import LAST_MS, LAST_RECORDS, DelayWindow
+from monitor_platform.retrieval.display_delay import LAST_MS, LAST_RECORDS, DelayWindow
 
 
 def columns(*values: int) -> np.ndarray:

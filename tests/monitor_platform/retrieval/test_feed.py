@@ -16,7 +16,7 @@ import pytest
 
 from feedback_wire import routes
 from feedback_wire.log_name import Form
-from monitor_platform.retrieval import source
+from monitor_platform.retrieval import server_follower as source
 from tests.feedback_analysis.measures.samples import record, write_log
 from tests.processes import eventually
 

@@ -11,10 +11,10 @@ from feedback_analysis.quality.mos import MosModel
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.frames import PREAMBLE, footer_frame, records_frame
 from feedback_wire.log_name import Form, LogName
-from monitor_platform.retrieval.delay import DelayWindow
-from monitor_platform.retrieval.intake import Damaged, Intake
+from monitor_platform.retrieval.display_delay import DelayWindow
+from monitor_platform.retrieval.fetch_plan import Held
 from monitor_platform.retrieval.mirror import Mirror
-from monitor_platform.retrieval.positions import Held
+from monitor_platform.retrieval.table_loader import Damaged, TableLoader
 
 NAME = LogName.parse("20120807T093000Z-fs1-0000.journal")
 NONSENSE = b"this is no zstd frame"
@@ -26,9 +26,9 @@ def mirror(tmp_path) -> Mirror:
 
 
 @pytest.fixture
-def intake(mirror) -> Iterator[Intake]:
+def loader(mirror) -> Iterator[TableLoader]:
     with Locator() as locator, closing(FeedbackTable(locator, MosModel())) as table:
-        yield Intake(mirror, table, DelayWindow(), since_ms=0)
+        yield TableLoader(mirror, table, DelayWindow(), since_ms=0)
 
 
 def nonsense(*, footer: bool) -> bytes:
@@ -38,39 +38,39 @@ def nonsense(*, footer: bool) -> bytes:
 
 @pytest.mark.parametrize("form", [Form.JSONL, Form.CSV])
 @pytest.mark.parametrize("take_from", [0, 5])
-def test_a_sealed_log_of_nonsense_is_mirrored_and_its_records_are_unreadable(mirror, intake, form, take_from):
+def test_a_sealed_log_of_nonsense_is_mirrored_and_its_records_are_unreadable(mirror, loader, form, take_from):
     entry = LogEntry(name=NAME.sealed(form), bytes=len(nonsense(footer=True)), records=9)
     mirror.write(mirror.part(entry.name), 0, nonsense(footer=True))
-    taken = intake.whole(entry, take_from, again=False)
+    taken = loader.whole(entry, take_from, again=False)
     assert taken.counts.records_taken == 0
     assert taken.counts.unreadable_records == 9
     assert mirror.logs("fs1") == [entry.name]
 
 
-def test_a_journal_of_nonsense_is_passed_over(mirror, intake):
+def test_a_journal_of_nonsense_is_passed_over(mirror, loader):
     data = nonsense(footer=False)
     mirror.write(mirror.path(NAME), 0, data)
-    taken = intake.tail(Held(name=NAME, bytes=0), len(data), again=False)
+    taken = loader.tail(Held(name=NAME, bytes=0), len(data), again=False)
     assert taken.held == Held(name=NAME, bytes=len(data), records=9)
     assert taken.counts.unreadable_records == 9
 
 
-def test_a_parquet_log_of_nonsense_is_doubted_once_and_then_mirrored_as_it_is(mirror, intake):
+def test_a_parquet_log_of_nonsense_is_doubted_once_and_then_mirrored_as_it_is(mirror, loader):
     entry = LogEntry(name=NAME.sealed(Form.PARQUET), bytes=len(NONSENSE), records=9)
     mirror.write(mirror.part(entry.name), 0, NONSENSE)
     with pytest.raises(Damaged):
-        intake.whole(entry, 0, again=False)
-    taken = intake.whole(entry, 0, again=True)
+        loader.whole(entry, 0, again=False)
+    taken = loader.whole(entry, 0, again=True)
     assert taken.counts.damaged_frames == 1
     assert mirror.path(entry.name).read_bytes() == NONSENSE
 
 
-def test_a_damaged_stretch_of_a_journal_stops_the_position_and_not_the_records(mirror, intake):
+def test_a_damaged_stretch_of_a_journal_stops_the_position_and_not_the_records(mirror, loader):
     frame = records_frame(NONSENSE, number=0, first_record=0, records=9, inflated=99)
     data = PREAMBLE + b"?" * 50 + frame
     mirror.write(mirror.path(NAME), 0, data)
     with pytest.raises(Damaged):
-        intake.tail(Held(name=NAME, bytes=0), len(data), again=False)
-    taken = intake.tail(Held(name=NAME, bytes=0), len(data), again=True)
+        loader.tail(Held(name=NAME, bytes=0), len(data), again=False)
+    taken = loader.tail(Held(name=NAME, bytes=0), len(data), again=True)
     assert taken.held == Held(name=NAME, bytes=len(data), records=0, doubtful=True)
     assert taken.counts.damaged_frames == 1

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from feedback_wire.log_name import Form, LogName
-from monitor_platform.retrieval import client
-from monitor_platform.retrieval.client import Client
+from monitor_platform.retrieval import feedback_server_client as client
 from monitor_platform.retrieval.feed import Feed
+from monitor_platform.retrieval.feedback_server_client import FeedbackServerClient
 from monitor_platform.retrieval.mirror import Mirror
 from tests.feedback_server.test_retention import write_logs
 from tests.monitor_platform.retrieval.conftest import lines_of
@@ -26,13 +26,13 @@ def old_lines(session: str) -> bytes:
 def asked(monkeypatch) -> list[str | None]:
     """After which log each page was asked for."""
     found: list[str | None] = []
-    ask = Client.catalogue
+    ask = FeedbackServerClient.catalogue
 
     async def catalogue(self, *, after, **rest):
         found.append(None if after is None else str(after))
         return await ask(self, after=after, **rest)
 
-    monkeypatch.setattr(Client, "catalogue", catalogue)
+    monkeypatch.setattr(FeedbackServerClient, "catalogue", catalogue)
     return found
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import Form, LogName
-from monitor_platform.retrieval.positions import Held, Tail, Whole, in_window, plan, settled
+from monitor_platform.retrieval.fetch_plan import Held, Tail, Whole, in_window, plan, settled
 
 RECORD_BYTES = 10
 

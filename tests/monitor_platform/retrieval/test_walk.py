@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import Form, LogName
-from monitor_platform.retrieval.client import Skipped
-from monitor_platform.retrieval.positions import Held, live_begin
-from monitor_platform.retrieval.walk import SkippedLogs, Stretch, onward, reached, stretches
+from monitor_platform.retrieval.catalogue_walk import LogRange, SkippedLogs, older_ranges, onward, reached
+from monitor_platform.retrieval.feedback_server_client import Skipped
+from monitor_platform.retrieval.fetch_plan import Held, live_begin
 
 DAY_S = 86_400
 NOW_S = 1_344_340_800
@@ -37,12 +37,12 @@ def test_live_logs_begin_a_period_before_the_window_whichever_clock_is_wrong():
 
 
 def test_what_the_mirror_has_is_asked_for_last():
-    assert stretches(None, name(5)) == ()
-    assert stretches(name(9), None) == (Stretch(after=None, to=name(9).stem),)
-    assert stretches(name(9), name(9)) == (Stretch(after=None, to=name(9).stem),)
-    assert stretches(name(9), name(5)) == (
-        Stretch(after=name(5), to=name(9).stem, settled=name(5)),
-        Stretch(after=None, to=name(5).stem),
+    assert older_ranges(None, name(5)) == ()
+    assert older_ranges(name(9), None) == (LogRange(after=None, to=name(9).stem),)
+    assert older_ranges(name(9), name(9)) == (LogRange(after=None, to=name(9).stem),)
+    assert older_ranges(name(9), name(5)) == (
+        LogRange(after=name(5), to=name(9).stem, settled=name(5)),
+        LogRange(after=None, to=name(5).stem),
     )
 
 
@@ -65,19 +65,19 @@ def test_a_page_that_ends_with_logs_that_are_not_taken_is_not_asked_for_again():
 def test_every_older_log_is_fetched_and_what_the_server_could_not_give_once_it_can(minutes, unreadable, size, begin, mirrored):
     logs = sorted(minutes)
     held: dict[str, Held] = {}
-    walks = stretches(name(begin), None if mirrored is None else name(mirrored))
+    walks = older_ranges(name(begin), None if mirrored is None else name(mirrored))
     older = [minute for minute in logs if minute <= begin and (mirrored is None or mirrored >= begin or minute > 0)]
     for step in range(1000):
         if not walks:
             break
         if step == 200:
             unreadable = set()  # the server's disk works again
-        stretch, *others = walks
-        behind = [minute for minute in logs if stretch.after is None or name(minute).stem > stretch.after.stem]
+        log_range, *others = walks
+        behind = [minute for minute in logs if log_range.after is None or name(minute).stem > log_range.after.stem]
         page = Catalogue(server="fs1", logs=tuple(map(entry, behind[:size])), more=len(behind) > size)
         held |= {each.name.stem: Held(name=each.name, bytes=10) for each in page.logs if each.name.begins_s // 60 not in unreadable}
         last = page.logs[-1].name if page.logs else None
-        going_on = onward(stretch, last, more=page.more, reached=reached(page, last, held, stretch.after))
+        going_on = onward(log_range, last, more=page.more, reached=reached(page, last, held, log_range.after))
         walks = (going_on, *others) if going_on is not None else tuple(others)
     assert not walks, "it ends"
     assert {name(minute).stem for minute in older} <= set(held)

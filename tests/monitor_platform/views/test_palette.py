@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedback_analysis.measures.registry import MEASURES
+from monitor_platform.views.number_format import format_count, format_value, title_of
 from monitor_platform.views.palette import GRADE_COLOURS, MOS_SCALE, grade, key_to, round_ends, scale_for
-from monitor_platform.views.wording import count, say, title_of
 
 finite = st.floats(min_value=-1e9, max_value=1e9, allow_subnormal=False)
 
@@ -49,11 +49,11 @@ def test_the_key_says_grades_in_words_and_quantities_in_numbers():
 
 
 def test_numbers_have_thousands_separators_and_units():
-    assert say(MEASURES["download_kbps"], 1204.4) == "1,204\u202fkbit/s"
-    assert say(MEASURES["startup_ms"], 1250.0) == "1.25\u202fs"
-    assert say(MEASURES["mos"], 3.816) == "3.82"
-    assert say(MEASURES["mos"], None) == say(MEASURES["mos"], float("nan")) == "–"
-    assert (count(1, "peer"), count(6941.0, "peer")) == ("1 peer", "6,941 peers")
+    assert format_value(MEASURES["download_kbps"], 1204.4) == "1,204\u202fkbit/s"
+    assert format_value(MEASURES["startup_ms"], 1250.0) == "1.25\u202fs"
+    assert format_value(MEASURES["mos"], 3.816) == "3.82"
+    assert format_value(MEASURES["mos"], None) == format_value(MEASURES["mos"], float("nan")) == "–"
+    assert (format_count(1, "peer"), format_count(6941.0, "peer")) == ("1 peer", "6,941 peers")
 
 
 def test_a_title_names_the_unit_unless_it_says_the_same():

@@ -11,10 +11,10 @@ from feedback_analysis.measures.regions import RegionValue
 from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline
-from monitor_platform.views.histogram import HistogramView
+from monitor_platform.views.histogram_view import HistogramView
 from monitor_platform.views.palette import GRADE_COLOURS, MOS_SCALE
-from monitor_platform.views.regions import district_view, map_view
-from monitor_platform.views.timeline import MARK_LANES, Band, Mark, TimelineView, lanes_of
+from monitor_platform.views.region_view import district_view, map_view
+from monitor_platform.views.timeline_view import MARK_LANES, Mark, PercentileBand, TimelineView, lanes_of
 
 MOS = MEASURES["mos"]
 
@@ -149,7 +149,7 @@ def test_the_axis_of_mos_is_fixed_counts_begin_at_nought_and_rates_at_round_numb
 def test_a_band_lies_behind_the_first_measure_and_its_panel_has_room_for_it(timeline):
     heard = Timeline((1000, 2000), {"concurrent_peers": (5, 7)})
     values = Timeline((1000, 2000), {"upload_kbps": (400.0, 410.0), "mos": (3.0, 3.0)})
-    band = Band(at_ms=(1000, 2000, 3000), low=(100.0, None, 300.0), high=(500.0, None, 990.0))
+    band = PercentileBand(at_ms=(1000, 2000, 3000), low=(100.0, None, 300.0), high=(500.0, None, 990.0))
     timeline.show(MEASURES["concurrent_peers"], heard, [MEASURES["upload_kbps"], MOS], values, Span(0, 3000), band=band)
     first, second = timeline.figure.children[1:3]
     drawn = [each.data_source.data for each in first.renderers if "low" in each.data_source.data]

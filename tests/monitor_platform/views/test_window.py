@@ -8,7 +8,7 @@ from feedback_analysis.geo.atlas import atlas_for
 from feedback_analysis.geo.divisions import Cells
 from feedback_analysis.measures.regions import RegionValue
 from feedback_analysis.measures.registry import MEASURES
-from monitor_platform.views.regions import RegionView, window_on
+from monitor_platform.views.region_view import RegionView, window_on
 from monitor_platform.views.window import WORLD, around_all
 
 PARIS, LYON, LILLE, SYDNEY, HONOLULU = (2.35, 48.86), (4.84, 45.76), (3.06, 50.63), (151.2, -33.87), (-157.9, 21.3)

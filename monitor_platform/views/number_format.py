@@ -8,7 +8,7 @@ NOTHING = "–"
 _THIN_SPACE = "\u202f"
 
 
-def say(measure: Measure, value: float | None) -> str:
+def format_value(measure: Measure, value: float | None) -> str:
     """`value` in the measure's unit: "3.82", "1,204 kbit/s", "0.9880", "1.25 s"."""
     if value is None or not math.isfinite(value):
         return NOTHING
@@ -22,11 +22,11 @@ def difference(value: float | None, other: float | None) -> float | None:
     return None if value is None or other is None else value - other
 
 
-def change(measure: Measure, by: float | None) -> str:
+def format_change(measure: Measure, by: float | None) -> str:
     """A difference with its sign: "+0.12", "−3 kbit/s", "±0"."""
     if by is None or not math.isfinite(by):
         return NOTHING
-    said = say(measure, abs(by))
+    said = format_value(measure, abs(by))
     if not any(digit in said for digit in "123456789"):
         return f"±{said}"
     return f"{'+' if by > 0 else '−'}{said}"
@@ -41,6 +41,6 @@ def with_unit(number: str, unit: str) -> str:
     return f"{number}{_THIN_SPACE}{unit}" if unit else number
 
 
-def count(n: float, one: str) -> str:
+def format_count(n: float, one: str) -> str:
     """`n` of them: "1 peer", "6,941 peers"; with sampling n is an estimate, shown whole."""
     return f"{n:,.0f} {one}{'' if round(n) == 1 else 's'}"

@@ -33,9 +33,9 @@ from bokeh.models.glyphs import Line, MultiLine, Scatter, Segment
 from feedback_analysis.measures.registry import COUNTS, Measure
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline
+from monitor_platform.views.number_format import format_value, title_of
 from monitor_platform.views.palette import ACCENT, CATEGORIES, GROUND, round_ends
 from monitor_platform.views.plots import Plots
-from monitor_platform.views.wording import say, title_of
 
 LOCAL_AND_UTC = """
 const at = new Date(value);
@@ -72,7 +72,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Band:
+class PercentileBand:
     """What lies behind the first measure's line: from `low` to `high` at each time."""
 
     at_ms: Sequence[int]
@@ -120,7 +120,7 @@ class TimelineView:
         timeline: Timeline,
         span: Span,
         curves: Sequence[Curve] = (),
-        band: Band | None = None,
+        band: PercentileBand | None = None,
         marks: Sequence[Mark] = (),
     ) -> None:
         """Show the audience, from `heard`, and `measures` (as many as there are panels), from `timeline`, over `span`."""
@@ -170,9 +170,9 @@ class _Panel:
         band = VArea(x="at", y1="low", y2="high", fill_color=colour, fill_alpha=0.2)
         plots.draw(self.figure, self.band, band, level="underlay")
         ghost = MultiLine(xs="xs", ys="ys", line_color="colour", line_width=2, line_dash="dash", line_join="round")
-        beside = plots.draw(self.figure, self.lines, ghost)
+        comparison = plots.draw(self.figure, self.lines, ghost)
         self.figure.add_tools(CrosshairTool(overlay=cursor.line))
-        self.figure.add_tools(HoverTool(renderers=[beside], line_policy="nearest", tooltips=_LINE_TIP))
+        self.figure.add_tools(HoverTool(renderers=[comparison], line_policy="nearest", tooltips=_LINE_TIP))
         brush = BoxSelectTool(dimensions="width", renderers=[], overlay=_brush_box(), persistent=False)
         self.figure.add_tools(brush)
         self.figure.toolbar.active_drag = brush
@@ -182,16 +182,16 @@ class _Panel:
         self,
         measure: Measure,
         timeline: Timeline,
-        beside: Sequence[tuple[Curve, Timeline]] = (),
-        band: Band | None = None,
+        comparison: Sequence[tuple[Curve, Timeline]] = (),
+        band: PercentileBand | None = None,
         room: float = 0.0,
     ) -> None:
         """`room`: the share of the height, at the top, that no line reaches."""
         self.source.data = _columns(measure, timeline, band)
         self.band.data = _band_columns(band)
-        self.lines.data = _line_columns(measure, beside)
+        self.lines.data = _line_columns(measure, comparison)
         # Among lines of a breakdown everybody together is the ground that they are seen against.
-        self._line.line_color = GROUND if any(not curve.dashed for curve, _ in beside) else self._colour
+        self._line.line_color = GROUND if any(not curve.dashed for curve, _ in comparison) else self._colour
         self._title.text = title_of(measure)
         every = [value for values in self.lines.data["ys"] for value in values]
         spread = [*self.band.data["low"], *self.band.data["high"]]
@@ -212,9 +212,9 @@ def _no_lines() -> dict[str, list[Any]]:
     return {name: [] for name in ("xs", "ys", "colour", "dash", "name")}
 
 
-def _line_columns(measure: Measure, beside: Sequence[tuple[Curve, Timeline]]) -> dict[str, list[Any]]:
+def _line_columns(measure: Measure, comparison: Sequence[tuple[Curve, Timeline]]) -> dict[str, list[Any]]:
     columns = _no_lines()
-    for curve, timeline in beside:
+    for curve, timeline in comparison:
         columns["xs"].append([at + curve.shift_ms for at in timeline.at_ms])
         columns["ys"].append([float("nan") if value is None else value for value in timeline.values[measure.name]])
         columns["colour"].append(curve.colour)
@@ -223,7 +223,7 @@ def _line_columns(measure: Measure, beside: Sequence[tuple[Curve, Timeline]]) ->
     return columns
 
 
-def _band_columns(band: Band | None) -> dict[str, list[Any]]:
+def _band_columns(band: PercentileBand | None) -> dict[str, list[Any]]:
     if band is None:
         return {"at": [], "low": [], "high": []}
     known = [each for each in zip(band.at_ms, band.low, band.high, strict=True) if each[1] is not None]
@@ -301,20 +301,20 @@ def _panel_plot(plots: Plots, x_range: Range1d, title: Title, ticker: FixedTicke
     return panel
 
 
-def _columns(measure: Measure, timeline: Timeline, band: Band | None) -> dict[str, list[Any]]:
+def _columns(measure: Measure, timeline: Timeline, band: PercentileBand | None) -> dict[str, list[Any]]:
     values = timeline.values[measure.name]
     spreads = [_spread_at(measure, band, at) for at in timeline.at_ms]
     return {
         "at": list(timeline.at_ms),
         "value": [float("nan") if value is None else value for value in values],
         "title": [measure.title] * len(values),
-        "text": [say(measure, value) + spread for value, spread in zip(values, spreads, strict=True)],
+        "text": [format_value(measure, value) + spread for value, spread in zip(values, spreads, strict=True)],
     }
 
 
-def _spread_at(measure: Measure, band: Band | None, at_ms: int) -> str:
+def _spread_at(measure: Measure, band: PercentileBand | None, at_ms: int) -> str:
     """In words, where the band lies in the step that holds this time."""
     at = bisect_left(band.at_ms, at_ms) if band is not None else 0
     if band is None or at >= len(band.at_ms) or band.low[at] is None:
         return ""
-    return f" (p10 to p90: {say(measure, band.low[at])} to {say(measure, band.high[at])})"
+    return f" (p10 to p90: {format_value(measure, band.low[at])} to {format_value(measure, band.high[at])})"

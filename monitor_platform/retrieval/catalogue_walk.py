@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 
 from feedback_wire.catalogue import Catalogue
 from feedback_wire.log_name import LogName
-from monitor_platform.retrieval.client import Skipped
-from monitor_platform.retrieval.positions import Holdings, complete, settled
+from monitor_platform.retrieval.feedback_server_client import Skipped
+from monitor_platform.retrieval.fetch_plan import Holdings, complete, settled
 
 MOST_REASONS = 100
 """Different reasons for which logs are skipped; names of servers are among them, and those are not ours to choose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
+class LogRange:
     """Logs behind `after`, up to and with the stem `to`; `settled`: up to there they are all mirrored."""
 
     after: LogName | None
@@ -27,13 +27,13 @@ class Stretch:
     settled: LogName | None = None
 
 
-def stretches(begin: LogName | None, mirrored: LogName | None) -> tuple[Stretch, ...]:
+def older_ranges(begin: LogName | None, mirrored: LogName | None) -> tuple[LogRange, ...]:
     """The older logs, in the order in which they are walked through, when live ones are those behind `begin`."""
     if begin is None:
         return ()
     if mirrored is None or mirrored.stem >= begin.stem:
-        return (Stretch(after=None, to=begin.stem),)
-    return Stretch(after=mirrored, to=begin.stem, settled=mirrored), Stretch(after=None, to=mirrored.stem)
+        return (LogRange(after=None, to=begin.stem),)
+    return LogRange(after=mirrored, to=begin.stem, settled=mirrored), LogRange(after=None, to=mirrored.stem)
 
 
 def reached(page: Catalogue, last: LogName | None, held: Holdings, after: LogName | None) -> LogName | None:
@@ -42,18 +42,18 @@ def reached(page: Catalogue, last: LogName | None, held: Holdings, after: LogNam
     return last if whole and last is not None else settled(page, held, after)
 
 
-def onward(stretch: Stretch, last: LogName | None, *, more: bool, reached: LogName | None) -> Stretch | None:
+def onward(log_range: LogRange, last: LogName | None, *, more: bool, reached: LogName | None) -> LogRange | None:
     """Where to go on behind the page of `stretch` that ends with `last`, mirrored up to `reached`; None at the end.
 
     What could not be had is passed over, and asked for again when the end of the stretch is reached.
     """
-    unbroken = stretch.settled == stretch.after
-    settled_to = reached if unbroken else stretch.settled
-    if last is not None and more and last.stem < stretch.to:
-        return Stretch(after=last, to=stretch.to, settled=settled_to)
-    if unbroken and (last is None or (reached is not None and reached.stem >= min(last.stem, stretch.to))):
+    unbroken = log_range.settled == log_range.after
+    settled_to = reached if unbroken else log_range.settled
+    if last is not None and more and last.stem < log_range.to:
+        return LogRange(after=last, to=log_range.to, settled=settled_to)
+    if unbroken and (last is None or (reached is not None and reached.stem >= min(last.stem, log_range.to))):
         return None
-    return Stretch(after=settled_to, to=stretch.to, settled=settled_to)
+    return LogRange(after=settled_to, to=log_range.to, settled=settled_to)
 
 
 @dataclass(slots=True)

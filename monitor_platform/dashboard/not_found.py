@@ -6,7 +6,7 @@ from feedback_wire.problem import Problem
 from monitor_platform.access.plain_page import refuse
 
 
-class MissingHandler(RequestHandler):
+class NotFoundHandler(RequestHandler):
     """404, whatever the method."""
 
     def prepare(self) -> None:

@@ -8,9 +8,9 @@ from bokeh.models import ColumnDataSource, HoverTool, LinearAxis, NumeralTickFor
 
 from feedback_analysis.measures.histogram import Histogram
 from feedback_analysis.measures.registry import Measure
+from monitor_platform.views.number_format import format_count, format_value, title_of
 from monitor_platform.views.palette import ACCENT, GROUND, MOS_SCALE, round_ends
 from monitor_platform.views.plots import Plots
-from monitor_platform.views.wording import count, say, title_of
 
 _TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
 <b>@{range}</b><br>@{share}{0.0}&#8239;% of the peers<br>@{peers_text}</div>"""
@@ -81,8 +81,8 @@ def _columns(measure: Measure | None, histogram: Histogram | None) -> dict[str, 
         "left": [left + gap for (left, _), gap in zip(ranges, gaps, strict=True)],
         "right": [right - gap for (_, right), gap in zip(ranges, gaps, strict=True)],
         "share": [share * 100 for share in histogram.shares],
-        "range": [f"{say(measure, left)} to {say(measure, right)}" for left, right in ranges],
-        "peers_text": [count(share * histogram.peers, "peer") for share in histogram.shares],
+        "range": [f"{format_value(measure, left)} to {format_value(measure, right)}" for left, right in ranges],
+        "peers_text": [format_count(share * histogram.peers, "peer") for share in histogram.shares],
         "colour": _colours(measure, ranges),
     }
 

@@ -58,7 +58,7 @@ class GuardedBokeh(BokehTornado):
     def find_handler(self, request: HTTPServerRequest, **kwargs: object) -> Any:  # noqa: ANN401 - a type that Tornado keeps to itself
         _take_absolute_form(request)
         find = super().find_handler
-        return _Asked(self, request, lambda: find(request, **kwargs))
+        return _GuardedRequest(self, request, lambda: find(request, **kwargs))
 
     def get_handler_delegate(
         self,
@@ -76,7 +76,7 @@ class GuardedBokeh(BokehTornado):
     def refused(self, request: HTTPServerRequest, problem: Problem) -> HTTPMessageDelegate:
         return super().get_handler_delegate(request, RefusedHandler, {"problem": problem})
 
-    def see_off(self) -> None:
+    def close_ended_sockets(self) -> None:
         """Close the websockets of those whose session is over, or who are no users any more."""
         for socket, visitor in list(self.sockets.items()):
             if not self.gate.stays(visitor):
@@ -100,7 +100,7 @@ def _take_absolute_form(request: HTTPServerRequest) -> None:
         request.uri, request.path = plain, plain.partition("?")[0]
 
 
-class _Asked(HTTPMessageDelegate):
+class _GuardedRequest(HTTPMessageDelegate):
     """A request of which it is not known yet whose it is."""
 
     def __init__(self, application: GuardedBokeh, request: HTTPServerRequest, handler: Callable[[], HTTPMessageDelegate]) -> None:
@@ -111,7 +111,7 @@ class _Asked(HTTPMessageDelegate):
 
     async def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> None:
         try:
-            _check_head(self._request, self._application.gate.turned_away)
+            _check_head(self._request, self._application.gate.refusals)
             await self._application.gate.admit(self._request)
             self._application.check(self._request)
             self._next = self._handler()
@@ -132,13 +132,13 @@ class _Asked(HTTPMessageDelegate):
         self._next.on_connection_close()
 
 
-def _check_head(request: HTTPServerRequest, turned_away: Counter[str]) -> None:
+def _check_head(request: HTTPServerRequest, refusals: Counter[str]) -> None:
     """Problem about what Bokeh and Tornado would stumble over."""
     if "Bokeh-Session-Id" in request.headers or any(name in request.arguments for name in FOREIGN_SESSION):
-        turned_away["foreign_session"] += 1
+        refusals["foreign_session"] += 1
         raise Problem(403, "foreign_session", "sessions are given out by the pages of this dashboard and nowhere else")
     if host_of(request.headers.get("Origin", "")) is None:
-        turned_away["foreign_origin"] += 1
+        refusals["foreign_origin"] += 1
         raise Problem(400, "foreign_origin", "the Origin header holds no origin")
 
 
@@ -173,13 +173,13 @@ class GuardedSocket(WSHandler):
         """Asked by Tornado when a browser does not say itself that page and websocket are of one origin."""
         allowed = host_of(origin) in self.application.websocket_origins
         if not allowed:
-            self.application.gate.turned_away["foreign_origin"] += 1
+            self.application.gate.refusals["foreign_origin"] += 1
         return allowed
 
     def open(self, *args: str, **kwargs: str) -> None:
         visitor = self.application.gate.recognise(self.request)
         if visitor is None or not self._is_ours():
-            self.application.gate.turned_away["foreign_session"] += 1
+            self.application.gate.refusals["foreign_session"] += 1
             self.close(GONE, "reload the page")
             return
         self.application.sockets[self] = visitor
@@ -202,7 +202,7 @@ class GuardedSocket(WSHandler):
 
     def _end(self, error: Exception) -> None:
         """An error of our own code keeps its traceback; of the others, which our pages do not set off, a line is enough."""
-        self.application.gate.turned_away["bad_message"] += 1
+        self.application.gate.refusals["bad_message"] += 1
         ours = raised_by_us(error)
         level = logging.ERROR if ours else logging.WARNING
         log.log(level, "bad_message: a websocket is closed over %.200r", error, exc_info=error if ours else None)

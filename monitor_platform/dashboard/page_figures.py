@@ -11,23 +11,23 @@ from bokeh.models import LayoutDOM
 from feedback_analysis.geo.atlas import Atlas
 from feedback_analysis.measures.registry import MEASURES, measure_of
 from feedback_analysis.measures.selection import MEAN
-from monitor_platform.dashboard.curves import curves_of
-from monitor_platform.dashboard.marks import marks
-from monitor_platform.dashboard.page import Page
-from monitor_platform.dashboard.picture import AUDIENCE, Picture, distributed, series_of
-from monitor_platform.views.histogram import HistogramView
-from monitor_platform.views.regions import RegionView, district_view, map_view
-from monitor_platform.views.timeline import TimelineView
+from monitor_platform.dashboard.alert_marks import marks
+from monitor_platform.dashboard.dashboard_page import DashboardPage
+from monitor_platform.dashboard.page_data import AUDIENCE, PageData, distributed, series_of
+from monitor_platform.dashboard.timeline_curves import curves_of
+from monitor_platform.views.histogram_view import HistogramView
+from monitor_platform.views.region_view import RegionView, district_view, map_view
+from monitor_platform.views.timeline_view import TimelineView
 
 # By then a visitor has the page.
 RESTOCKED_AFTER_S = 2.0
 BETWEEN_S = 0.1
 
 
-class Figures:
+class PageFigures:
     """What `page` shows of the four views, and its own part."""
 
-    def __init__(self, page: Page, atlas: Atlas) -> None:
+    def __init__(self, page: DashboardPage, atlas: Atlas) -> None:
         views = page.views
         self.maps: dict[str, RegionView] = {}
         if "map" in views:
@@ -50,11 +50,11 @@ class Figures:
         own: Mapping[str, LayoutDOM] = self.part.figures if self.part is not None else {}
         return roots | dict(own)
 
-    def show(self, shown: Picture) -> None:
+    def show(self, shown: PageData) -> None:
         """Put the numbers of `shown` into the views."""
-        question, beside = shown.question, shown.beside
+        question, comparison = shown.question, shown.comparison
         measure = measure_of(question.measure, "region")
-        there = (None, None, None) if beside is None else (beside.areas, beside.districts, beside.histogram)
+        there = (None, None, None) if comparison is None else (comparison.areas, comparison.districts, comparison.histogram)
         if shown.areas is not None:
             self.maps["area"].show(measure, shown.areas, question.area, against=there[0])
         if shown.districts is not None:
@@ -72,25 +72,25 @@ class Figures:
             )
 
 
-class Spares:
+class SpareFigures:
     """Figures for the next visitor of each page. Bokeh 3.10 takes them in a worker thread; they are made on the event loop."""
 
     def __init__(self, atlas: Atlas) -> None:
         self._atlas = atlas
         self._loop = asyncio.get_running_loop()
-        self.ready: dict[str, Figures] = {}
+        self.ready: dict[str, PageFigures] = {}
 
-    def take(self, page: Page) -> Figures:
+    def take(self, page: DashboardPage) -> PageFigures:
         """Figures that nobody has; others will be made in a while."""
-        taken = self.ready.pop(page.name, None) or Figures(page, self._atlas)
+        taken = self.ready.pop(page.name, None) or PageFigures(page, self._atlas)
         self._loop.call_soon_threadsafe(self.restock, [page])
         return taken
 
-    def restock(self, pages: Iterable[Page]) -> None:
+    def restock(self, pages: Iterable[DashboardPage]) -> None:
         """Make what is missing of `pages` in a while; between two of them others have their turn."""
         for at, page in enumerate(pages):
             self._loop.call_later(RESTOCKED_AFTER_S + at * BETWEEN_S, self._make, page)
 
-    def _make(self, page: Page) -> None:
+    def _make(self, page: DashboardPage) -> None:
         if page.name not in self.ready:
-            self.ready[page.name] = Figures(page, self._atlas)
+            self.ready[page.name] = PageFigures(page, self._atlas)

@@ -6,18 +6,18 @@ from typing import Any, TypeVar
 from feedback_analysis.history.follow import Follower
 from feedback_analysis.history.store import HistoryStore, extent
 from feedback_analysis.measures.selection import Span
-from monitor_platform.dashboard.answers import Answers, Moment
+from monitor_platform.dashboard.shared_answers import Moment, SharedAnswers
 
 Answer = TypeVar("Answer")
 
 
-class History:
+class HistoryQueries:
     """A store that is kept up to date, asked from the event loop."""
 
     def __init__(self, store: HistoryStore, follower: Follower) -> None:
         self._store = store
         self._follower = follower
-        self._answers = Answers(store)
+        self._answers = SharedAnswers(store)
 
     async def ask(self, query: Callable[..., Answer], **arguments: object) -> Answer:
         """`query(store, **arguments)`, once for all who ask the same of the same state."""

@@ -14,16 +14,16 @@ from feedback_analysis.measures.timeline import Timeline
 from feedback_analysis.messages.slices import Slice
 from feedback_analysis.messages.starts import Starts
 from monitor_platform.alerts.detector import Alert
-from monitor_platform.dashboard.band import has_band
-from monitor_platform.dashboard.comparison import Other
+from monitor_platform.dashboard.comparison import ComparisonSide
+from monitor_platform.dashboard.percentile_band import has_band
 from monitor_platform.dashboard.question import DEFAULT_MEASURE, Question
-from monitor_platform.views.timeline import Band
+from monitor_platform.views.timeline_view import PercentileBand
 
 AUDIENCE = "concurrent_peers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Vitals:
+class KeyFigures:
     """What the tiles say of one span and one cohort."""
 
     summary: dict[str, Any]
@@ -33,10 +33,10 @@ class Vitals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beside:
+class Comparison:
     """The other side of a comparison, as far as the page shows it."""
 
-    other: Other
+    other: ComparisonSide
     audience: Timeline | None
     timeline: Timeline | None
     areas: Sequence[RegionValue] | None
@@ -45,7 +45,7 @@ class Beside:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Broken:
+class BreakdownLine:
     """One line of a breakdown; `name` None: everybody who has no line of his own. `whole` are the numbers of the whole span."""
 
     name: str | None
@@ -55,7 +55,7 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class PageData:
     """What a page does not show is None, and what is not asked: `beside`. `matches`: whether there is anything to show.
 
     `band` is that of the first measure on the timeline, `alerts` those of this time and slice. `against`: the side that the tiles
@@ -82,12 +82,12 @@ class Picture:
     histogram: Histogram | None
     fields: list[str]
     slices: list[Slice] | None
-    vitals: Vitals | None
-    against: Other
-    before: Vitals | None
-    beside: Beside | None
-    breakdown: tuple[Broken, ...]
-    band: Band | None
+    key_figures: KeyFigures | None
+    against: ComparisonSide
+    before: KeyFigures | None
+    comparison: Comparison | None
+    breakdown: tuple[BreakdownLine, ...]
+    band: PercentileBand | None
     alerts: tuple[Alert, ...]
     atlas: Atlas
 

@@ -3,33 +3,33 @@
 from typing import Any
 
 from feedback_analysis.measures.selection import OTHER
-from monitor_platform.dashboard.picture import Picture
+from monitor_platform.dashboard.dashboard_state import DashboardState
+from monitor_platform.dashboard.page_data import PageData
 from monitor_platform.dashboard.pill import ahead
-from monitor_platform.dashboard.watch import Watch
-from monitor_platform.views.wording import count
+from monitor_platform.views.number_format import format_count
 
 
-def drops(picture: Picture) -> str:
+def drops(data: PageData) -> str:
     """What is not in the figures, by name; empty if nothing is missing."""
     said = {
-        "taken away": (picture.missing.duplicates, "duplicate"),
-        "left out": (picture.missing.conflicts, "conflicting record"),
-        "unreadable": (picture.missing.unreadable, "record"),
-        "lost": (picture.missing.lost, "message"),
-        "implausible": (picture.missing.implausible, "missing number"),
-        "in files": (picture.damages, "damaged place"),
-        "not read": (picture.missing.unread_logs, "log"),
+        "taken away": (data.missing.duplicates, "duplicate"),
+        "left out": (data.missing.conflicts, "conflicting record"),
+        "unreadable": (data.missing.unreadable, "record"),
+        "lost": (data.missing.lost, "message"),
+        "implausible": (data.missing.implausible, "missing number"),
+        "in files": (data.damages, "damaged place"),
+        "not read": (data.missing.unread_logs, "log"),
     }
-    return " · ".join(f"{count(n, one)} {fate}" for fate, (n, one) in said.items() if n)
+    return " · ".join(f"{format_count(n, one)} {fate}" for fate, (n, one) in said.items() if n)
 
 
-def health(watch: Watch, picture: Picture | None) -> dict[str, Any]:
+def health(state: DashboardState, data: PageData | None) -> dict[str, Any]:
     """Figures in words for the strip on the overview, and what the dot in the header says."""
     figures = [
-        *_delay(watch),
-        *_beyond_bounds(watch),
-        *(_losses(picture) if picture is not None else _known_losses(watch)),
-        *_servers(watch),
+        *_delay(state),
+        *_beyond_bounds(state),
+        *(_losses(data) if data is not None else _known_losses(state)),
+        *_servers(state),
     ]
     wrong = [f"{each['title']}: {each['value']}" for each in figures if each["wrong"]]
     return {"figures": figures, "wrong": bool(wrong), "text": "; ".join(wrong) or "Nothing is known to be missing"}
@@ -39,8 +39,8 @@ def _figure(title: str, value: str, means: str, *, wrong: bool = False) -> dict[
     return {"title": title, "value": value, "means": means, "wrong": wrong}
 
 
-def _delay(watch: Watch) -> list[dict[str, Any]]:
-    delay = watch.delay()
+def _delay(state: DashboardState) -> list[dict[str, Any]]:
+    delay = state.delay()
     if delay is None:
         return []
     p50, p95, n = delay
@@ -48,11 +48,13 @@ def _delay(watch: Watch) -> list[dict[str, Any]]:
     return [_figure("Delay p50 / p95", f"{p50 / 1000:,.1f} / {p95 / 1000:,.1f} s, n = {n:,}", means)]
 
 
-def _losses(picture: Picture) -> list[dict[str, Any]]:
-    missing = picture.missing
+def _losses(data: PageData) -> list[dict[str, Any]]:
+    missing = data.missing
     share = f" ({missing.lost / missing.sent:.2%})" if missing.lost else ""
     return [
-        _figure("Lost", f"{count(missing.lost, 'message')}{share}", "Gaps in the numbers of sessions", wrong=missing.lost > 0),
+        _figure(
+            "Lost", f"{format_count(missing.lost, 'message')}{share}", "Gaps in the numbers of sessions", wrong=missing.lost > 0
+        ),
         _figure("Duplicates", f"{missing.duplicates:,}", "Copies of messages that were taken away: sent again, counted once"),
         _figure(
             "Conflicts",
@@ -67,45 +69,45 @@ def _losses(picture: Picture) -> list[dict[str, Any]]:
             wrong=missing.implausible > 0,
         ),
         _unreadable(missing.unreadable),
-        _figure("Damaged places", f"{picture.damages:,}", "In files, at most the last thousand", wrong=picture.damages > 0),
+        _figure("Damaged places", f"{data.damages:,}", "In files, at most the last thousand", wrong=data.damages > 0),
         *_unread(missing.unread_logs),
     ]
 
 
-def _known_losses(watch: Watch) -> list[dict[str, Any]]:
-    return [_unreadable(watch.unreadable), *_unread(watch.unread_logs)]
+def _known_losses(state: DashboardState) -> list[dict[str, Any]]:
+    return [_unreadable(state.unreadable), *_unread(state.unread_logs)]
 
 
 def _unreadable(n: float) -> dict[str, Any]:
-    return _figure("Unreadable", count(n, "record"), "Records that are known to exist and cannot be read", wrong=n > 0)
+    return _figure("Unreadable", format_count(n, "record"), "Records that are known to exist and cannot be read", wrong=n > 0)
 
 
-def _beyond_bounds(watch: Watch) -> list[dict[str, Any]]:
+def _beyond_bounds(state: DashboardState) -> list[dict[str, Any]]:
     """What a running platform left out to stay within its memory; nothing as long as it did not."""
-    table = watch.bounded
+    table = state.bounded
     if table is None:
         return []
     figures = []
     if table.dropped:
         means = "Dropped from memory before their time, for there were too many; the logs keep them"
-        figures.append(_figure("Dropped", count(table.dropped, "message"), means, wrong=True))
+        figures.append(_figure("Dropped", format_count(table.dropped, "message"), means, wrong=True))
     others = {field: n for field, n in table.budgets.left_out.items() if n}
     if others:
         means = f"Too many names of {', '.join(others)}: some are shown as {OTHER}. The logs keep them all"
-        figures.append(_figure("Names left out", count(sum(others.values()), "value"), means, wrong=True))
+        figures.append(_figure("Names left out", format_count(sum(others.values()), "value"), means, wrong=True))
     return figures
 
 
 def _unread(n: int) -> list[dict[str, Any]]:
     """A figure only if there are any: live, no file is read that was not fetched before."""
-    return [_figure("Not read", count(n, "log"), "Log files that could not be read", wrong=True)] if n else []
+    return [_figure("Not read", format_count(n, "log"), "Log files that could not be read", wrong=True)] if n else []
 
 
 _CLOCK = "Beside this platform's clock; the live pages correct the times of its records"
 
 
-def _servers(watch: Watch) -> list[dict[str, Any]]:
-    status = watch.status()
+def _servers(state: DashboardState) -> list[dict[str, Any]]:
+    status = state.status()
     if status is None:
         return []
     answering = sum(server.last_success_ms is not None and not server.failures for server in status.servers)

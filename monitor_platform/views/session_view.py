@@ -30,10 +30,10 @@ from feedback_analysis.measures.registry import MEASURES, Measure
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.sessions import Band, Stalls, Story, Stretch
 from monitor_platform.views import thinning
+from monitor_platform.views.number_format import format_value, title_of
 from monitor_platform.views.palette import CATEGORIES, GROUND
 from monitor_platform.views.plots import Plots
-from monitor_platform.views.timeline import LOCAL_AND_UTC, frame
-from monitor_platform.views.wording import say, title_of
+from monitor_platform.views.timeline_view import LOCAL_AND_UTC, frame
 
 # Fill, hatching, and the ink that is legible on it.
 STATES: Mapping[str, tuple[str, str, str]] = {
@@ -238,7 +238,7 @@ def _points(measure: Measure, at_ms: Sequence[int], values: Sequence[float | Non
             columns["at"].append(at)
             columns["value"].append(_number(point))
             columns["title"].append(measure.title)
-            columns["text"].append(say(measure, point))
+            columns["text"].append(format_value(measure, point))
     return columns
 
 

@@ -10,7 +10,7 @@ from bokeh.application.handlers.document_lifecycle import DocumentLifecycleHandl
 from bokeh.document import document
 
 
-class Leaving(DocumentLifecycleHandler):
+class DocumentCleanup(DocumentLifecycleHandler):
     """Stands in for Bokeh's own handler, which Bokeh adds where there is none of its kind."""
 
     async def on_session_destroyed(self, session_context: SessionContext) -> None:
@@ -21,6 +21,6 @@ class Leaving(DocumentLifecycleHandler):
         left.session_destroyed_callbacks.clear()
 
 
-def leave_memory_alone() -> None:
+def skip_garbage_collection() -> None:
     """Documents that end do not collect garbage."""
     setattr(document, "gc", SimpleNamespace(collect=lambda: 0))  # noqa: B010 - its stubs do not know the name

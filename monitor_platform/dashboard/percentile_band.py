@@ -15,7 +15,7 @@ from feedback_analysis.measures.selection import Selection, Span
 from feedback_analysis.measures.statistics import quantiles
 from feedback_analysis.measures.timeline import Steps
 from feedback_analysis.messages.table import FeedbackTable
-from monitor_platform.views.timeline import Band
+from monitor_platform.views.timeline_view import PercentileBand
 
 SHARES = (Fraction(1, 10), Fraction(9, 10))
 
@@ -27,7 +27,7 @@ def has_band(measure: str) -> bool:
     return measure_of(measure, "timeline").kind in (Kind.MEAN, Kind.SESSION)
 
 
-def band(table: FeedbackTable, *, measure: str, span: Span, step_s: float, where: Mapping[str, str]) -> Band | None:
+def band(table: FeedbackTable, *, measure: str, span: Span, step_s: float, where: Mapping[str, str]) -> PercentileBand | None:
     """The 10th and the 90th percentile of `measure` in each step of `span`; None if there is too much to sort."""
     steps = Steps.over(span, step_s=step_s, window_s=0)
     step = f"{steps.sql('received_ms')} AS step"
@@ -37,7 +37,7 @@ def band(table: FeedbackTable, *, measure: str, span: Span, step_s: float, where
             return None
         found = {group[0]: values["value"] for group, values in quantiles(cursor, rows, ("value",), SHARES).items()}
     bounds = [found.get(at, (None, None)) for at in range(steps.count)]
-    return Band(
+    return PercentileBand(
         at_ms=tuple(map(steps.end_ms, range(steps.count))),
         low=tuple(low for low, _ in bounds),
         high=tuple(high for _, high in bounds),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from monitor_platform.dashboard.chips import chips
-from monitor_platform.dashboard.names import dimension_name, value_name
+from monitor_platform.dashboard.display_names import dimension_name, value_name
 from monitor_platform.dashboard.question import Question
 
 FIRST_MESSAGE = (

@@ -15,11 +15,11 @@ from feedback_analysis.geo.divisions import Division
 from feedback_analysis.geo.maps import Region, countries
 from feedback_analysis.measures.regions import RegionValue
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, Measure
+from monitor_platform.views.number_format import difference, format_change, format_count, format_value
 from monitor_platform.views.palette import ACCENT, GROUND, Scale, scale_for, scale_of_differences
 from monitor_platform.views.plots import Plots
 from monitor_platform.views.shapes import shapes_of
 from monitor_platform.views.window import LEAST_FOR_COUNTRIES, WORLD, Window, around_all, around_audience
-from monitor_platform.views.wording import change, count, difference, say
 
 THIN = 25
 """Fewer peers than this are no basis for a mean (the minimum that Conviva shows)."""
@@ -179,15 +179,15 @@ def _columns(
     values = [of.get(region.id) for region in regions]
     numbers = [None if value is None else value.value for value in values]
     peers = [0.0 if value is None else value.peers for value in values]
-    texts = [say(measure, number) for number in numbers]
+    texts = [format_value(measure, number) for number in numbers]
     if against is not None:
         apart = differences(list(of.values()), against)
         numbers = [apart.get(region.id) for region in regions]
-        texts = [f"{text} ({change(measure, number)})" for text, number in zip(texts, numbers, strict=True)]
+        texts = [f"{text} ({format_change(measure, number)})" for text, number in zip(texts, numbers, strict=True)]
     return {
         "value": [float("nan") if number is None else number for number in numbers],
         "title": [measure.title] * len(regions),
         "text": texts,
-        "peers_text": [f"{count(n, 'peer')} heard" for n in peers],
+        "peers_text": [f"{format_count(n, 'peer')} heard" for n in peers],
         "hatch": ["right_diagonal_line" if 0 < n < THIN else " " for n in peers],
     }

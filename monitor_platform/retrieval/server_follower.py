@@ -22,13 +22,20 @@ import aiohttp
 
 from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import LogName
-from monitor_platform.retrieval.client import PIECE_BYTES, Client, Gone, Listing, Skipped, Unusable
-from monitor_platform.retrieval.clock import ServerClock
-from monitor_platform.retrieval.intake import Damaged, Intake, Taken
+from monitor_platform.retrieval.catalogue_walk import LogRange, SkippedLogs, older_ranges, onward, reached
+from monitor_platform.retrieval.feedback_server_client import (
+    PIECE_BYTES,
+    FeedbackServerClient,
+    Gone,
+    Listing,
+    Skipped,
+    UnusableAnswer,
+)
+from monitor_platform.retrieval.fetch_plan import Fetch, Held, Tail, Whole, complete, live_begin, missing_bytes, plan
 from monitor_platform.retrieval.mirror import Mirror, size
-from monitor_platform.retrieval.positions import Fetch, Held, Tail, Whole, complete, live_begin, missing_bytes, plan
-from monitor_platform.retrieval.status import Counts, ServerStatus
-from monitor_platform.retrieval.walk import SkippedLogs, Stretch, onward, reached, stretches
+from monitor_platform.retrieval.server_clock import ServerClock
+from monitor_platform.retrieval.status import RetrievalCounts, ServerStatus
+from monitor_platform.retrieval.table_loader import Damaged, LoadedLog, TableLoader
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +48,7 @@ LONGEST_BACKOFF_POLLS = 6
 # A log that another server's name stands in is left to that server, if it is followed too: so long it may take to answer at first.
 _HEARD_WITHIN_S = 20
 
-FAILURES = (Unusable, aiohttp.ClientError, TimeoutError, OSError)
+FAILURES = (UnusableAnswer, aiohttp.ClientError, TimeoutError, OSError)
 """What may go wrong with one server and is over when it is over."""
 
 
@@ -60,7 +67,7 @@ def backoff_s(failures: int, poll_s: float, chance: float) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
+class FollowerContext:
     """What all servers share: the mirror, the way into the table and its one thread, and what is held of whom.
 
     `held` is by stem. `claims` says at which address the server of a name was found, `adopted` which address offers the logs of a
@@ -68,7 +75,7 @@ class Shared:
     """
 
     mirror: Mirror
-    intake: Intake
+    loader: TableLoader
     worker: Executor
     poll_s: float
     keep_ms: int | None
@@ -98,16 +105,16 @@ class Shared:
         return None if self.keep_ms is None else time.time_ns() // 1_000_000 - self.keep_ms
 
 
-class Source:
+class ServerFollower:
     """One feedback server and how far it has been followed."""
 
-    def __init__(self, client: Client, shared: Shared) -> None:
+    def __init__(self, client: FeedbackServerClient, shared: FollowerContext) -> None:
         self._client = client
         self._shared = shared
         self._name: str | None = None
         self._after: LogName | None = None
         self._tag: str | None = None
-        self._counts = Counts()
+        self._counts = RetrievalCounts()
         self._clock = ServerClock()
         self._failures = 0
         self._behind_bytes = 0
@@ -115,7 +122,7 @@ class Source:
         self._error: str | None = None
         self.mirror_error: str | None = None
         """Why the mirror could not be used in the last round; None if it could."""
-        self._walks: tuple[Stretch, ...] | None = None
+        self._walks: tuple[LogRange, ...] | None = None
         self._skipped = SkippedLogs()
 
     def status(self) -> ServerStatus:
@@ -150,7 +157,7 @@ class Source:
 
     async def _round(self) -> None:
         """Fetch what is missing, most wanted first; what time does not allow is left to the next round, which looks anew."""
-        self._counts += Counts(polls=1)
+        self._counts += RetrievalCounts(polls=1)
         if self._walks is None:
             await self._begin()
         wait_s = min(math.ceil(self._shared.poll_s), LONGEST_WAIT_S)
@@ -170,12 +177,12 @@ class Source:
         if self._after is None:
             name = None if newest is None else newest.name
             self._after = live_begin(name, now_ms=time.time_ns() // 1_000_000, keep_ms=self._shared.keep_ms)
-        self._walks = stretches(self._after, None if newest is None else self._shared.mirrored.get(newest.name.server))
+        self._walks = older_ranges(self._after, None if newest is None else self._shared.mirrored.get(newest.name.server))
 
     async def _live(self, listing: Listing, until: float) -> None:
         """Fetch what is missing of the live logs, page after page."""
         self._tag, self._behind_bytes = None, 0
-        refused: Unusable | None = None
+        refused: UnusableAnswer | None = None
         after = self._after
         while True:
             page = await self._usable(listing, "live")
@@ -199,19 +206,19 @@ class Source:
     async def _walk(self, until: float) -> None:
         """Compare older logs with the mirror, page after page, and fetch what is missing: one page, and more if there is time."""
         while self._walks:
-            stretch, *others = self._walks
-            listing = await self._client.catalogue(after=stretch.after)
+            log_range, *others = self._walks
+            listing = await self._client.catalogue(after=log_range.after)
             if listing is None:
                 return
             page = await self._usable(listing, "older")
             refused = await self._take(page, until)
             left = self._left(page)
-            at = reached(page, listing.last, self._shared.held, stretch.after)
+            at = reached(page, listing.last, self._shared.held, log_range.after)
             self._forget(page)
             if left and refused is None:
                 self._behind_bytes += missing_bytes(left)
                 return  # time was up
-            going_on = onward(stretch, listing.last, more=page.more, reached=at)
+            going_on = onward(log_range, listing.last, more=page.more, reached=at)
             self._walks = (going_on, *others) if going_on is not None else tuple(others)
             if refused is not None:
                 raise refused
@@ -254,7 +261,7 @@ class Source:
             for entry in others
         )
         if new := self._skipped.note(walk, [*listing.skipped, *why]):
-            self._counts += Counts(logs_skipped=new)
+            self._counts += RetrievalCounts(logs_skipped=new)
             log.warning("%s: %s", self._client.url, self._skipped.in_words())
         page = replace(listing.catalogue, logs=tuple(entry for entry in listing.catalogue.logs if entry.name.server in taken))
         await self._recall(page)
@@ -264,12 +271,14 @@ class Source:
         """The name of the server that answered; Unusable if another address answers by the same name."""
         url = str(self._client.url)
         if self._shared.claims.setdefault(name, url) != url:
-            raise Unusable(f"this server and {self._shared.claims[name]} both call themselves {name}; give each its own --name")
+            raise UnusableAnswer(
+                f"this server and {self._shared.claims[name]} both call themselves {name}; give each its own --name"
+            )
         was, self._name = self._name, name
         if was not in {None, name}:
             self._shared.claims.pop(str(was), None)
             self._after, self._walks = None, None
-            raise Unusable(f"this server was {was} and is {name} now; it is looked at anew")
+            raise UnusableAnswer(f"this server was {was} and is {name} now; it is looked at anew")
         return name
 
     def _adopts(self, server: str) -> bool:
@@ -292,13 +301,13 @@ class Source:
             if held is not None and entry.name.stem <= upto and complete(entry, held):
                 del self._shared.held[entry.name.stem]
 
-    async def _take(self, page: Catalogue, until: float) -> Unusable | None:
+    async def _take(self, page: Catalogue, until: float) -> UnusableAnswer | None:
         """Fetch what is missing of a page, as far as there is time; what the server could not give."""
         return await self._fetch_all(self._left(page), self._shared.held, until)
 
-    async def _fetch_all(self, fetches: tuple[Fetch, ...], held: dict[str, Held], until: float) -> Unusable | None:
+    async def _fetch_all(self, fetches: tuple[Fetch, ...], held: dict[str, Held], until: float) -> UnusableAnswer | None:
         """As many as there is time for. A log that cannot be had does not keep those behind it; the first failure is returned."""
-        refused: Unusable | None = None
+        refused: UnusableAnswer | None = None
         for index, fetch in enumerate(fetches):
             if index and time.monotonic() > until:
                 break
@@ -306,7 +315,7 @@ class Source:
                 taken = await (self._tail(fetch, held, until) if isinstance(fetch, Tail) else self._whole(fetch, held, until))
             except Gone:
                 continue  # sealed or expired since the catalogue was made; the next one tells
-            except Unusable as error:
+            except UnusableAnswer as error:
                 refused = refused or error
                 continue
             if taken is not None:
@@ -314,7 +323,7 @@ class Source:
                 self._counts += taken.counts
         return refused
 
-    async def _tail(self, tail: Tail, held: dict[str, Held], until: float) -> Taken:
+    async def _tail(self, tail: Tail, held: dict[str, Held], until: float) -> LoadedLog:
         known = held.get(tail.entry.name.stem)
         if known is None:
             known = await self._begun(tail.entry.name, tail.start)
@@ -322,22 +331,22 @@ class Source:
             known = Held(name=tail.entry.name, bytes=tail.start, ahead_ms=known.ahead_ms)
         path = self._shared.mirror.path(tail.entry.name)
         await self._copy(tail.entry, path, tail.start, until)
-        take = partial(self._shared.intake.tail, known, tail.entry.bytes)
+        take = partial(self._shared.loader.tail, known, tail.entry.bytes)
         try:
             return await self._shared.work(take, again=False)
         except Damaged as damage:
             await self._copy_again(tail.entry, path, tail.start, damage)
             return await self._shared.work(take, again=True)
 
-    async def _whole(self, whole: Whole, held: dict[str, Held], until: float) -> Taken | None:
+    async def _whole(self, whole: Whole, held: dict[str, Held], until: float) -> LoadedLog | None:
         path = self._shared.mirror.part(whole.entry.name)
         if not await self._copy(whole.entry, path, 0, until):
             return None
         known = held.get(whole.entry.name.stem)
         if known is not None and known.name == whole.entry.name:
-            self._counts += Counts(refetches=1)
+            self._counts += RetrievalCounts(refetches=1)
         ahead_ms = (known or await self._begun(whole.entry.name, 0)).ahead_ms
-        take = partial(self._shared.intake.whole, whole.entry, whole.take_from, ahead_ms=ahead_ms)
+        take = partial(self._shared.loader.whole, whole.entry, whole.take_from, ahead_ms=ahead_ms)
         try:
             return await self._shared.work(take, again=False)
         except Damaged as damage:
@@ -354,7 +363,7 @@ class Source:
             stop = min(at + PIECE_BYTES, entry.bytes)
             piece = await self._client.piece(entry.name, at, stop, tag=tag if entry.sealed else None)
             await self._shared.work(self._shared.mirror.write, path, at, piece.data)
-            self._counts += Counts(bytes_fetched=stop - at)
+            self._counts += RetrievalCounts(bytes_fetched=stop - at)
             at, tag = stop, piece.tag
             if time.monotonic() > until:
                 break
@@ -362,7 +371,7 @@ class Source:
 
     async def _copy_again(self, entry: LogEntry, path: Path, start: int, damage: Damaged) -> None:
         log.warning("fetched again: %s", damage)
-        self._counts += Counts(refetches=1)
+        self._counts += RetrievalCounts(refetches=1)
         await self._shared.work(self._shared.mirror.cut, path, start)
         await self._copy(entry, path, start, float("inf"))
 
@@ -376,7 +385,7 @@ class Source:
     def _failed(self, error: BaseException) -> None:
         self._failures += 1
         self._tag = None
-        self._counts += Counts(failures=1)
+        self._counts += RetrievalCounts(failures=1)
         self._error = _in_words(error)
         if self._failures == 1:
             log.warning("%s: %s", self._client.url, self._error)

@@ -1,4 +1,4 @@
-"""What a page of the dashboard is, and how another one is added: one module with a `Page`, and one entry in `pages.PAGES`.
+"""What a page of the dashboard is, and how another one is added: one module with a `DashboardPage`, and one entry in `pages.PAGES`.
 
 The list is the navigation as well, and `server.py` serves what is in it, so nothing else has to be told. `measures_page.py` is the
 smallest example. A page has any of
@@ -20,25 +20,25 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from bokeh.models import LayoutDOM
 
-from monitor_platform.dashboard.answers import Answers
 from monitor_platform.dashboard.question import Question
-from monitor_platform.dashboard.scene import Scene
+from monitor_platform.dashboard.shared_answers import SharedAnswers
+from monitor_platform.dashboard.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from monitor_platform.dashboard.watch import Watch
+    from monitor_platform.dashboard.dashboard_state import DashboardState
 
 Card = tuple[str, str, str]
 """Name of a view, its heading, and its description for whoever cannot see it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class PageContext:
     """What a viewer looks at: `answers` and `scene` of now or of the past. Without a record there is no scene, and only a page
     that `stands_alone` is asked."""
 
-    watch: "Watch"
-    answers: Answers
-    scene: Scene | None
+    state: "DashboardState"
+    answers: SharedAnswers
+    snapshot: Snapshot | None
     question: Question
 
 
@@ -46,19 +46,19 @@ Show = Callable[[], Mapping[str, Any]]
 """Puts what was found into the figures, and returns the rest, ready for JSON, for the page's script."""
 
 
-class Part(Protocol):
+class PagePart(Protocol):
     """What a page shows beyond the four views; made anew for each viewer."""
 
     @property
     def figures(self) -> Mapping[str, LayoutDOM]:
         """Figures of its own, by the name by which the template places them."""
 
-    async def ask(self, look: Look) -> Show:
+    async def ask(self, context: PageContext) -> Show:
         """Gather the numbers, from shared answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class DashboardPage:
     """A page of the dashboard; `panels` is how many measures its timeline has room for.
 
     `filters`: filters and time range in the header. `tiles`: the key figures. `listed`: in the navigation. `stands_alone`: has
@@ -72,7 +72,7 @@ class Page:
     panels: int = 1
     template: str = ""
     script: bool = False
-    part: Callable[[], Part] | None = None
+    part: Callable[[], PagePart] | None = None
     filters: bool = True
     tiles: bool = True
     listed: bool = True

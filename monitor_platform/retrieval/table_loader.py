@@ -20,11 +20,11 @@ from feedback_analysis.reading.verified_log import VerifiedLog, open_if_readable
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.frames import Damage
 from feedback_wire.log_name import Form, LogName
-from monitor_platform.retrieval.delay import DelayWindow
+from monitor_platform.retrieval.display_delay import DelayWindow
+from monitor_platform.retrieval.fetch_plan import Held
 from monitor_platform.retrieval.mirror import Mirror
-from monitor_platform.retrieval.positions import Held
 from monitor_platform.retrieval.remainder import remainder
-from monitor_platform.retrieval.status import Counts
+from monitor_platform.retrieval.status import RetrievalCounts
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +34,14 @@ class Damaged(Exception):  # noqa: N818 - it may be only the copy that is damage
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class LoadedLog:
     """What is held now that a file was read, and what reading it did."""
 
     held: Held
-    counts: Counts
+    counts: RetrievalCounts
 
 
-class Intake:
+class TableLoader:
     """Hands verified records to the table; one call at a time. Records received before `since_ms` say nothing of the delay."""
 
     def __init__(self, mirror: Mirror, table: FeedbackTable, delays: DelayWindow, *, since_ms: int) -> None:
@@ -51,7 +51,7 @@ class Intake:
         self._since_ms = since_ms
         self._last_shown_ms = 0
 
-    def read_back(self, name: LogName, *, ahead_ms: int = 0) -> Taken:
+    def read_back(self, name: LogName, *, ahead_ms: int = 0) -> LoadedLog:
         """A log that an earlier run has mirrored; damage in it makes it doubtful, so that it is fetched again.
 
         So is a file that cannot be read at all.
@@ -60,19 +60,19 @@ class Intake:
         with open_if_readable(path) as found:
             if isinstance(found, UnreadLog):
                 log.error("%s: %s; it is fetched again, if its feedback server still has it", name, found.reason)
-                return Taken(Held(name=name, bytes=0, doubtful=True, ahead_ms=ahead_ms), Counts(damaged_frames=1))
+                return LoadedLog(Held(name=name, bytes=0, doubtful=True, ahead_ms=ahead_ms), RetrievalCounts(damaged_frames=1))
             damages = _damages(found, growing=name.form is Form.JOURNAL)
             _tell(name, damages)
-            counts = _counts(self._table.add(replace(found, ahead_ms=ahead_ms))) + Counts(damaged_frames=len(damages))
+            counts = _counts(self._table.add(replace(found, ahead_ms=ahead_ms))) + RetrievalCounts(damaged_frames=len(damages))
             if name.form is Form.JOURNAL:
                 end, records = (0, 0) if damages else (found.end, found.records or 0)
                 held = Held(name=name, bytes=end, records=records, ahead_ms=ahead_ms)
             else:
                 records = 0 if damages else found.records or 0
                 held = Held(name=name, bytes=path.stat().st_size, records=records, doubtful=bool(damages), ahead_ms=ahead_ms)
-            return Taken(held, counts)
+            return LoadedLog(held, counts)
 
-    def tail(self, held: Held, stop: int, *, again: bool) -> Taken:
+    def tail(self, held: Held, stop: int, *, again: bool) -> LoadedLog:
         """The records of a journal's copy from `held` on, the copy now reaching to byte `stop` of the journal or less far.
 
         Damaged, unless this is the copy as fetched `again`: then its whole frames are taken.
@@ -82,28 +82,28 @@ class Intake:
             growing = path.stat().st_size < stop
             damages = _damages(found, growing=growing)
             self._insist(held.name, damages, again=again or held.doubtful)
-            counts = self._take(replace(found, ahead_ms=held.ahead_ms)) + Counts(damaged_frames=len(_lasting(damages)))
+            counts = self._take(replace(found, ahead_ms=held.ahead_ms)) + RetrievalCounts(damaged_frames=len(_lasting(damages)))
             doubtful = held.doubtful or bool(damages)
             records = held.records if doubtful else held.records + (found.records or 0)
             end = found.end if damages or growing else stop
-            return Taken(replace(held, bytes=end, records=records, doubtful=doubtful), counts)
+            return LoadedLog(replace(held, bytes=end, records=records, doubtful=doubtful), counts)
 
-    def whole(self, entry: LogEntry, take_from: int | None, *, again: bool, ahead_ms: int = 0) -> Taken:
+    def whole(self, entry: LogEntry, take_from: int | None, *, again: bool, ahead_ms: int = 0) -> LoadedLog:
         """The records of a sealed log that has arrived, from `take_from` on; Damaged as for `tail`."""
         name = entry.name
         part = self._mirror.part(name)
         with open_log(part, form=name.form) as found, tempfile.TemporaryDirectory(prefix="swarmscope-") as folder:
             self._insist(name, found.damages, again=again)
-            counts = Counts(damaged_frames=len(found.damages), logs_mirrored=1)
+            counts = RetrievalCounts(damaged_frames=len(found.damages), logs_mirrored=1)
             if take_from is not None:
                 rest = _without_first(take_from, found, Path(folder) / "remainder")
                 counts += self._take(replace(rest, ahead_ms=ahead_ms))
         self._mirror.complete(name)
-        return Taken(Held(name=name, bytes=entry.bytes, records=entry.records, ahead_ms=ahead_ms), counts)
+        return LoadedLog(Held(name=name, bytes=entry.bytes, records=entry.records, ahead_ms=ahead_ms), counts)
 
-    def _take(self, found: VerifiedLog) -> Counts:
+    def _take(self, found: VerifiedLog) -> RetrievalCounts:
         if not found.records and not found.damages:
-            return Counts()
+            return RetrievalCounts()
         shown_ms = self._last_shown_ms = max(_now_ms(), self._last_shown_ms + 1)
         added = self._table.add(found, shown_ms=shown_ms)
         with self._table.reading() as cursor:
@@ -111,7 +111,7 @@ class Intake:
                 "SELECT sent_ms FROM feedback WHERE shown_ms = $shown AND received_ms >= $since",
                 {"shown": shown_ms, "since": self._since_ms},
             ).fetchnumpy()["sent_ms"]
-        return _counts(added) + Counts(implausible_clocks=self._delays.shown(sent, now_ms=_now_ms()))
+        return _counts(added) + RetrievalCounts(implausible_clocks=self._delays.shown(sent, now_ms=_now_ms()))
 
     def _insist(self, name: LogName, damages: tuple[Damage, ...], *, again: bool) -> None:
         if damages and not again:
@@ -145,8 +145,8 @@ def _tell(name: LogName, damages: tuple[Damage, ...]) -> None:
         log.error("%s, byte %d: %s (%d bytes)", name, damage.offset, damage.reason, damage.size)
 
 
-def _counts(added: Added) -> Counts:
-    return Counts(
+def _counts(added: Added) -> RetrievalCounts:
+    return RetrievalCounts(
         records_taken=added.records,
         duplicates_dropped=added.duplicates,
         conflicts_dropped=added.conflicts,

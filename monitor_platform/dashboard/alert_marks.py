@@ -15,7 +15,7 @@ from monitor_platform.alerts.observations import MINUTE_MS
 from monitor_platform.alerts.rules import PEERS, SEVERITIES
 from monitor_platform.dashboard.question import DEFAULT_MEASURE
 from monitor_platform.views.palette import CATEGORIES
-from monitor_platform.views.timeline import Mark
+from monitor_platform.views.timeline_view import Mark
 
 MOST_MARKS = 60
 """More of them are a fence; the alerts page lists all."""

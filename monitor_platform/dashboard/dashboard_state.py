@@ -16,11 +16,11 @@ from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.live_table import LiveTable
 from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.alerts.alert_watch import AlertWatch
-from monitor_platform.dashboard.answers import Answers, Moment
-from monitor_platform.dashboard.history import History
+from monitor_platform.dashboard.history_queries import HistoryQueries
 from monitor_platform.dashboard.pill import Delay, Pill, live_pill, static_pill
-from monitor_platform.dashboard.scene import Scene
-from monitor_platform.retrieval.clock import NOTICED_MS
+from monitor_platform.dashboard.shared_answers import Moment, SharedAnswers
+from monitor_platform.dashboard.snapshot import Snapshot
+from monitor_platform.retrieval.server_clock import NOTICED_MS
 from monitor_platform.retrieval.status import FeedStatus
 
 if TYPE_CHECKING:
@@ -50,14 +50,14 @@ class Running(Protocol):
     def delay(self) -> Delay | None: ...
 
 
-class Watch:
+class DashboardState:
     """The shared state of the dashboard; to be used on the event loop only."""
 
     def __init__(self, table: FeedbackTable, feed: Running | None, *, period_s: float, poll_s: float, begins_ms: int = 0) -> None:
-        self.answers = Answers(table)
+        self.answers = SharedAnswers(table)
         # Open pages. A set, because Bokeh 3.10 makes several documents at once in threads, and `+= 1` on a number loses some.
         self.viewers: set[object] = set()
-        self.history: History | None = None
+        self.history: HistoryQueries | None = None
         self.alerts: AlertWatch | None = None
         self.past: Past | None = None
         self._table = table
@@ -82,13 +82,13 @@ class Watch:
     def live(self) -> bool:
         return self._feed is not None
 
-    def beside(self, table: FeedbackTable, *, begins_ms: int) -> "Watch":
+    def comparison(self, table: FeedbackTable, *, begins_ms: int) -> "DashboardState":
         """A watch over another table, to which nothing is added, from `begins_ms` on."""
-        watch = Watch(table, None, period_s=self._period_s, poll_s=self._poll_s, begins_ms=begins_ms)
-        watch.alerts = self.alerts
-        return watch
+        state = DashboardState(table, None, period_s=self._period_s, poll_s=self._poll_s, begins_ms=begins_ms)
+        state.alerts = self.alerts
+        return state
 
-    async def at(self, span: Span | None) -> "Watch":
+    async def at(self, span: Span | None) -> "DashboardState":
         """What holds `span`: this one, or a stretch of the past; Problem (400) if it cannot be had."""
         return self if self.past is None else await self.past.looked_at(span, self)
 
@@ -121,12 +121,12 @@ class Watch:
         settled = self._news_ms is not None and now_ms - self._news_ms >= SETTLES_MS
         return rested and (settled or (self.live and age_ms >= MOVES_EVERY_MS))
 
-    async def scene(self, moment: Moment) -> Scene | None:
+    async def snapshot(self, moment: Moment) -> Snapshot | None:
         """The scene of `moment`; None as long as there is no record."""
         recorded = await self.answers.ask(moment, extent)
         if recorded is None or recorded.to_ms <= self._begins_ms:
             return None
-        return Scene(
+        return Snapshot(
             moment=moment,
             extent=Span(max(recorded.from_ms, self._begins_ms), recorded.to_ms),
             until_ms=self._until_ms(recorded, moment),

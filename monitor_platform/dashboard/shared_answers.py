@@ -45,7 +45,7 @@ class Moment:
     news_ms: int
 
 
-class Answers:
+class SharedAnswers:
     """The answers of one table or one history, shared by all viewers."""
 
     def __init__(self, table: FeedbackTable | HistoryStore) -> None:

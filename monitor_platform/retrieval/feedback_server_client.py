@@ -1,7 +1,7 @@
 """One feedback server over HTTP, as seen by somebody who does not trust it.
 
 Every answer is bounded before it is read and checked before it is believed; a redirect is refused, for the platform fetches from
-the addresses that its operator named and from no other. What cannot be used is an `Unusable`, whose text is for people.
+the addresses that its operator named and from no other. What cannot be used is an `UnusableAnswer`, whose text is for people.
 """
 
 import re
@@ -40,11 +40,11 @@ _GONE = ("no_such_log", "sealed")
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.ASCII)
 
 
-class Unusable(Exception):  # noqa: N818 - what it says is a state of the server, not a fault of ours
+class UnusableAnswer(Exception):  # noqa: N818 - what it says is a state of the server, not a fault of ours
     """A feedback server's answer that cannot be used, and why."""
 
 
-class Gone(Unusable):
+class Gone(UnusableAnswer):
     """The log is no longer there under this name: it has been sealed, or has expired."""
 
 
@@ -84,7 +84,7 @@ def checked_url(text: str) -> URL:
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class FeedbackServerClient:
     """Asks one feedback server; TimeoutError and aiohttp.ClientError pass through."""
 
     session: aiohttp.ClientSession
@@ -129,7 +129,7 @@ class Client:
         try:
             return LogEntry.from_json(orjson.loads(body))
         except ValueError as error:
-            raise Unusable(f"the newest log cannot be read: {error}") from error
+            raise UnusableAnswer(f"the newest log cannot be read: {error}") from error
 
     async def piece(self, name: LogName, start: int, stop: int, *, tag: str | None = None) -> Piece:
         """The bytes [start, stop) of a log; Unusable if it is no longer the log that `tag` named."""
@@ -139,7 +139,7 @@ class Client:
             _expect_range(answer, start, stop)
             data = await _bounded(answer, stop - start)
             if len(data) != stop - start:
-                raise Unusable(f"{name}: {len(data)} bytes came, {stop - start} were promised")
+                raise UnusableAnswer(f"{name}: {len(data)} bytes came, {stop - start} were promised")
             return Piece(data, answer.headers.get("ETag"))
 
     def _get(
@@ -156,17 +156,17 @@ async def _expect(answer: aiohttp.ClientResponse, status: int) -> None:
     if answer.status == status:
         return
     if answer.status in {401, 403}:
-        raise Unusable(f"the server refuses the read token (HTTP {answer.status}); give the one it was started with")
+        raise UnusableAnswer(f"the server refuses the read token (HTTP {answer.status}); give the one it was started with")
     if answer.status == 304:
-        raise Unusable("HTTP 304 (nothing has changed) where nothing was known; look at what stands in front of the server")
+        raise UnusableAnswer("HTTP 304 (nothing has changed) where nothing was known; look at what stands in front of the server")
     if 300 <= answer.status < 400:
-        raise Unusable(f"the server sends elsewhere (HTTP {answer.status}); name the address of the feedback server itself")
+        raise UnusableAnswer(f"the server sends elsewhere (HTTP {answer.status}); name the address of the feedback server itself")
     problem = await _problem(answer)
     unknown = "this is no feedback server's answer; is the address right, and what stands in front of the server?"
     complaint = str(problem.get("detail"))[:200] if problem else unknown
     if problem.get("reason") in _GONE:
         raise Gone(complaint)
-    raise Unusable(f"HTTP {answer.status} where {status} was expected: {complaint}")
+    raise UnusableAnswer(f"HTTP {answer.status} where {status} was expected: {complaint}")
 
 
 async def _problem(answer: aiohttp.ClientResponse) -> dict[str, Any]:
@@ -188,21 +188,21 @@ def _expect_range(answer: aiohttp.ClientResponse, start: int, stop: int) -> None
     said = answer.headers.get("Content-Range", "")
     match = _RANGE.fullmatch(said)
     if match is None or (int(match[1]), int(match[2])) != (start, stop - 1):
-        raise Unusable(f"the server sent {said[:80]!r} where bytes {start}-{stop - 1} were asked for")
+        raise UnusableAnswer(f"the server sent {said[:80]!r} where bytes {start}-{stop - 1} were asked for")
 
 
 async def _bounded(answer: aiohttp.ClientResponse, limit: int) -> bytes:
     """The body, as long as it has at most `limit` bytes."""
     if answer.headers.get("Content-Encoding", "identity") != "identity":
-        raise Unusable("the server compresses an answer that was asked for as it is")
+        raise UnusableAnswer("the server compresses an answer that was asked for as it is")
     body = bytearray()
     try:
         async for chunk in answer.content.iter_any():
             body += chunk
             if len(body) > limit:
-                raise Unusable(f"the server sent more than the {limit} bytes that were asked for")
+                raise UnusableAnswer(f"the server sent more than the {limit} bytes that were asked for")
     except aiohttp.ClientPayloadError as error:
-        raise Unusable(f"the answer broke off after {len(body)} bytes") from error
+        raise UnusableAnswer(f"the answer broke off after {len(body)} bytes") from error
     return bytes(body)
 
 
@@ -215,9 +215,9 @@ def _listing(body: bytes, tag: str | None) -> Listing:
             case _:
                 raise ValueError("a catalogue is an object with a 'server' and a list of 'logs'")
     except ValueError as error:
-        raise Unusable(f"the catalogue cannot be read: {error}") from error
+        raise UnusableAnswer(f"the catalogue cannot be read: {error}") from error
     if SERVER_NAME.fullmatch(server) is None:
-        raise Unusable(f"the server calls itself {server[:40]!r}, which is no server name")
+        raise UnusableAnswer(f"the server calls itself {server[:40]!r}, which is no server name")
     entries = [_entry(log) for log in logs]
     usable = tuple(entry for entry in entries if isinstance(entry, LogEntry))
     skipped = tuple(entry for entry in entries if isinstance(entry, Skipped))
