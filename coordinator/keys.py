@@ -15,7 +15,7 @@ from pathlib import Path
 from coordinator.counters import KeyCounters
 from feedback_wire.limits import BATCH_WIRE_BYTES
 from feedback_wire.problem import Problem
-from feedback_wire.routes import bearer_key
+from serving.tokens import bearer_token, is_token
 
 BURST_S = 2.0
 """What a key has not sent it may send later, as far as this many seconds of its rate."""
@@ -28,7 +28,6 @@ Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet s
 
 ANYONE = "anyone"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_SECRET = re.compile(r"[!-~]+")
 _LONGEST_PAUSE_S = 3600
 
 
@@ -45,7 +44,7 @@ class KeyTerms:
     def __post_init__(self) -> None:
         if _NAME.fullmatch(self.name) is None or self.name == ANYONE:
             raise ValueError(f"the key name {self.name!r} must be 1 to 64 of A-Z, a-z, 0-9, _, . and -, and not {ANYONE!r}")
-        if not isinstance(self.secret, str) or _SECRET.fullmatch(self.secret) is None:
+        if not is_token(self.secret):
             raise ValueError(f"key {self.name}: the secret must be made of visible ASCII characters without spaces")
         if not _is_number(self.messages_per_second) or not self.messages_per_second > 0:
             raise ValueError(f"key {self.name}: messages_per_second must be above 0; a key that may send nothing is revoked = true")
@@ -139,7 +138,7 @@ class Keys:
         """Whose key this is, or Problem (401)."""
         if self._open:
             return self.anyone
-        key = self._by_digest.get(_digest(bearer_key(authorization.decode("latin-1"))))
+        key = self._by_digest.get(_digest(bearer_token(authorization.decode("latin-1"))))
         if key is None:
             raise Problem(401, "unauthorized", "send a valid ingest key: Authorization: Bearer KEY")
         return key

@@ -17,6 +17,7 @@ from typing import cast
 from coordinator.settings import Settings
 from coordinator.shared_counters import SharedCounters
 from coordinator.worker import STOP_S, Place, serve
+from serving.listening import url_of
 
 RESTART_PAUSE_S = 1.0
 _fork = multiprocessing.get_context("fork")
@@ -68,9 +69,9 @@ def _make_folders(settings: Settings) -> None:
 
 
 def _announce(settings: Settings, listener: socket.socket) -> None:
-    scheme = "http" if settings.tls_cert is None else "https"
     host, port = listener.getsockname()[:2]
-    print(f"swarmscope coordinator ready on {scheme}://{f'[{host}]' if ':' in host else host}:{port}", flush=True)  # noqa: T201
+    url = url_of(host, port, secure=settings.tls_cert is not None)
+    print(f"swarmscope coordinator ready on {url}", flush=True)  # noqa: T201
 
 
 class _Workers:

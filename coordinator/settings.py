@@ -1,16 +1,16 @@
 """What an operator may set. Bad values are refused here, at start, in words that say what to do."""
 
-import ipaddress
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
 from coordinator.keys import read_terms
 from feedback_wire.log_name import SERVER_NAME
-from serving.forwarded import ProxyHeader
+from serving.forwarded import ProxyHeader, parse_networks
+from serving.listening import is_loopback, parse_listen
 from serving.tls import Tls, key_pair
+from serving.tokens import check_token
 
 PolicyName = Literal["round-robin", "random", "least-pending", "by-peer"]
 OverloadPolicy = Literal["refuse", "sample"]
@@ -45,16 +45,16 @@ class Settings:
     proxy_header: ProxyHeader = "x-forwarded-for"
     """Header in which the trusted proxies name the sender; the other two are ignored."""
 
-    key: tuple[str, ...] = ()
+    key: tuple[str, ...] = field(default=(), repr=False)
     """An ingest key that end hosts may send; several may be valid at once."""
 
     keys: Path | None = None
     """TOML file of named ingest keys with limits, read again on SIGHUP; may be given beside --key."""
 
-    token: str = ""
+    token: str = field(default="", repr=False)
     """The secret shared with the feedback servers."""
 
-    metrics_token: str = ""
+    metrics_token: str = field(default="", repr=False)
     """Bearer token that clients of /metrics send; without one, /metrics is open with --insecure only."""
 
     tls_cert: Path | None = None
@@ -105,7 +105,7 @@ class Settings:
     def __post_init__(self) -> None:
         _check_servers(self.feedback_server)
         _check_numbers(self)
-        _check_networks(self.trusted_proxy)
+        parse_networks(self.trusted_proxy)
         if self.proxy_header != "x-forwarded-for" and not self.trusted_proxy:
             raise ValueError(f"--proxy-header {self.proxy_header} needs --trusted-proxy: the network of the proxies that write it")
         if SERVER_NAME.fullmatch(self.name) is None:
@@ -134,23 +134,6 @@ class Settings:
         return tuple(urlsplit(url) for url in self.feedback_server)
 
 
-def parse_listen(text: str) -> tuple[str, int]:
-    """Host and port in `127.0.0.1:8080` or `[::1]:8080`."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"--listen {text!r} must be an address and a port, such as 127.0.0.1:8080 or [::1]:8080")
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _check_servers(urls: tuple[str, ...]) -> None:
     if not urls:
         raise ValueError("no feedback server: give --feedback-server URL at least once, such as http://127.0.0.1:8090")
@@ -175,14 +158,6 @@ def _check_numbers(settings: Settings) -> None:
         raise ValueError("--in-flight-max-bytes and --connections-max must be 1 or more")
 
 
-def _check_networks(networks: tuple[str, ...]) -> None:
-    for network in networks:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError as error:
-            raise ValueError(f"--trusted-proxy {network!r} must be a network, such as 10.0.0.0/8 ({error})") from None
-
-
 def _check_secrets(settings: Settings) -> None:
     host, _ = parse_listen(settings.listen)
     if settings.insecure and not is_loopback(host):
@@ -192,6 +167,5 @@ def _check_secrets(settings: Settings) -> None:
         raise ValueError(
             "give --key or --keys (for end hosts) and --token (shared with the feedback servers), or --insecure to try it here"
         )
-    for flag, secret in (("token", settings.token), ("metrics-token", settings.metrics_token)):
-        if re.fullmatch(r"[!-~]*", secret) is None:
-            raise ValueError(f"--{flag} must be made of visible ASCII characters without spaces")
+    check_token("--token", settings.token)
+    check_token("--metrics-token", settings.metrics_token)

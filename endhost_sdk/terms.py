@@ -1,7 +1,7 @@
 """What the app asked of its telemetry, checked once: this is the only place of the SDK that raises into an app."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from feedback_wire import routes
@@ -15,7 +15,7 @@ class Terms:
 
     urls: Sequence[str]
     """Where messages go, best first; see `feedback_urls`."""
-    key: str | None
+    key: str | None = field(repr=False)
     period_s: float
     flush_s: float
     timeout_s: float

@@ -13,7 +13,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from feedback_server import download
-from feedback_server.access import require
 from feedback_server.connection import no_memory
 from feedback_server.counters import Counters
 from feedback_server.entrance import Entrance, not_durable
@@ -29,6 +28,7 @@ from feedback_wire.catalogue import MOST_LOGS
 from feedback_wire.log_name import Form, LogName
 from feedback_wire.problem import Problem
 from serving.openapi import served
+from serving.tokens import require_token
 
 log = logging.getLogger(__name__)
 
@@ -134,13 +134,13 @@ class Room:
         )
 
     def _require_reader(self, request: Request) -> None:
-        require(self.settings.read_token, authorization=request.headers.get("authorization"), flag="--read-token")
+        require_token(self.settings.read_token, authorization=request.headers.get("authorization"), flag="--read-token")
 
     def require_scraper(self, request: Request) -> None:
         """Problem 401 unless the request may see /metrics."""
         authorization = request.headers.get("authorization")
-        settings = self.settings
-        require(settings.metrics_token, settings.read_token, authorization=authorization, flag="--metrics-token or --read-token")
+        accepted = self.settings.metrics_token, self.settings.read_token
+        require_token(*accepted, authorization=authorization, flag="--metrics-token or --read-token")
 
 
 def application(room: Room) -> Starlette:

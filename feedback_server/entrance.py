@@ -10,7 +10,6 @@ from contextlib import contextmanager
 
 from starlette.requests import ClientDisconnect, Request
 
-from feedback_server.access import require
 from feedback_server.batch import Batch
 from feedback_server.connection import no_memory
 from feedback_server.counters import Counters
@@ -18,6 +17,7 @@ from feedback_server.writer import Outcome, Writer
 from feedback_wire import routes
 from feedback_wire.limits import BATCH_INFLATED_BYTES
 from feedback_wire.problem import Problem
+from serving.tokens import require_token
 
 BATCH_BYTES = BATCH_INFLATED_BYTES
 """Coordinators stay within BATCH_WIRE_BYTES; others may send as much as an end host may, inflated."""
@@ -73,7 +73,7 @@ class Entrance:
         counters.received_bytes += len(batch.lines)
 
     async def _admitted(self, request: Request) -> Batch:
-        require(self._token, authorization=request.headers.get("authorization"), flag="--token")
+        require_token(self._token, authorization=request.headers.get("authorization"), flag="--token")
         _check_type(request)
         _check_length(request)
         batch = Batch.parse(request.headers.get(routes.BATCH_HEADER), await self._body(request))

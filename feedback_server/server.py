@@ -25,10 +25,11 @@ from feedback_server.folder import Folder
 from feedback_server.index import Verification
 from feedback_server.recovery import recover
 from feedback_server.sealer import Sealer
-from feedback_server.settings import Settings, address
+from feedback_server.settings import Settings
 from feedback_server.shelf import Shelf, in_words
 from feedback_server.writer import Writer
 from serving.handshakes import TlsAcceptor
+from serving.listening import parse_listen, url_of
 from serving.threads import started_pool
 from serving.tls import ListenerTls
 
@@ -92,9 +93,7 @@ async def _serve(
     writer.start()
     verification.start()
     try:
-        await _HttpServer(room, tls, ready=lambda: ready(_url(listener, secure=tls.listener is not None)), most=most).serve(
-            sockets=[listener]
-        )
+        await _HttpServer(room, tls, ready=lambda: ready(_url(listener, tls)), most=most).serve(sockets=[listener])
     finally:
         # On this thread: there may be no memory for another one, and nothing else is left to do on the loop.
         verification.stop()
@@ -189,7 +188,7 @@ class _HttpServer(uvicorn.Server):
 
 
 def _listen(listen: str) -> socket.socket:
-    host, port = address(listen)
+    host, port = parse_listen(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     with contextlib.suppress(OSError):  # connections inherit it; without it slow readers are noticed later
@@ -209,7 +208,6 @@ def _most_connections() -> int:
     return most
 
 
-def _url(listener: socket.socket, *, secure: bool) -> str:
-    scheme = "https" if secure else "http"
+def _url(listener: socket.socket, tls: ListenerTls) -> str:
     host, port = listener.getsockname()[:2]
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    return url_of(host, port, secure=tls.listener is not None)

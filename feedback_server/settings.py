@@ -1,12 +1,13 @@
 """What an operator can set. Keys guard both doors, so a server without them starts only where nobody else can reach it."""
 
-import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from feedback_wire.log_name import SERVER_NAME, Form
+from serving.listening import is_loopback, parse_listen
 from serving.tls import ListenerTls, key_pair
+from serving.tokens import check_token
 
 FORMS = {"jsonl": Form.JSONL, "csv": Form.CSV, "parquet": Form.PARQUET}
 DAY_S = 86_400
@@ -62,7 +63,7 @@ class Settings:
     """Run without keys; only on a loopback address."""
 
     def __post_init__(self) -> None:
-        host, _ = address(self.listen)
+        host, _ = parse_listen(self.listen)
         if SERVER_NAME.fullmatch(self.name) is None:
             raise ValueError(
                 f"--name is {self.name!r}, which cannot be part of a file name; use 1 to 32 of a-z, 0-9, inner hyphens, such as fs1"
@@ -80,9 +81,8 @@ class Settings:
 
     def _check_keys(self, host: str) -> None:
         for flag, key in (("token", self.token), ("read-token", self.read_token), ("metrics-token", self.metrics_token)):
-            if key and not (key.isascii() and key.isprintable() and " " not in key):
-                raise ValueError(f"--{flag} must be made of visible ASCII characters without spaces and line feeds")
-        if self.insecure and not _is_loopback(host):
+            check_token(f"--{flag}", key)
+        if self.insecure and not is_loopback(host):
             raise ValueError(
                 f"--insecure works on loopback only, and {host} can be reached by others: set --token and --read-token instead"
             )
@@ -91,20 +91,3 @@ class Settings:
                 "a feedback server needs two keys: --token (coordinators send it) and --read-token (monitoring platforms send it); "
                 "set SWARMSCOPE_FEEDBACK_SERVER_TOKEN and SWARMSCOPE_FEEDBACK_SERVER_READ_TOKEN, or try --insecure on 127.0.0.1"
             )
-
-
-def address(listen: str) -> tuple[str, int]:
-    """Host and port of `HOST:PORT` or `[IPV6]:PORT`; ValueError if it is neither."""
-    host, colon, port = listen.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdigit() and int(port) <= 65_535):
-        raise ValueError(f"--listen is {listen!r}; it needs an address and a port, such as 127.0.0.1:8090 or [::1]:8090")
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -25,9 +25,3 @@ LOG = "application/octet-stream"
 def bearer(key: str) -> str:
     """The value of the Authorization header for `key` (RFC 6750 section 2.1)."""
     return f"Bearer {key}"
-
-
-def bearer_key(authorization: str) -> str:
-    """The key in an Authorization header, "" if it holds none; the scheme may be written `bearer` (RFC 9110, section 11.1)."""
-    scheme, _, key = authorization.partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else ""

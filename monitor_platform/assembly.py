@@ -35,7 +35,7 @@ from monitor_platform.api.table_handler import TABLE, TableHandler
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.history_queries import HistoryQueries
 from monitor_platform.dashboard.past import Past
-from monitor_platform.entrance import allowed_hosts, gate_of, listen, url_of
+from monitor_platform.entrance import allowed_hosts, gate_of, listen
 from monitor_platform.metrics.access_metrics import AccessMetrics
 from monitor_platform.metrics.audience_metrics import AudienceMetrics
 from monitor_platform.metrics.location_metrics import LocationMetrics
@@ -44,6 +44,7 @@ from monitor_platform.retrieval.feed import Feed
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.settings import Settings
 from monitor_platform.website import Route, Website, patterns
+from serving.listening import url_of
 from serving.tls import Tls
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStac
     routed = patterns(settings, gate, feed, figures) + _numbers(state, _archive(settings, locator, mos_of(models), table))
     server = Website(gate, sockets, tls, routed, state, allowed_hosts(settings, port))
     figures.add(AccessMetrics(gate, server.listener))
-    url = url_of(settings, port)
+    url = url_of(settings.host, port, secure=settings.tls_cert is not None)
     audience = AudienceMetrics(state)
     figures.add(audience)
     geolocation = LocationMetrics(locator)

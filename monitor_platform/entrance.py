@@ -8,10 +8,12 @@ from urllib.parse import urlsplit
 from bokeh.server.util import bind_sockets
 
 from monitor_platform.access.gate import Gate
-from monitor_platform.access.proxies import Proxies, networks
+from monitor_platform.access.proxies import Proxies
 from monitor_platform.access.tickets import Tickets
 from monitor_platform.access.users import Users
-from monitor_platform.settings import Settings, is_loopback
+from monitor_platform.settings import Settings
+from serving.forwarded import parse_networks
+from serving.listening import host_and_port, is_loopback
 
 
 def listen(settings: Settings, opened: ExitStack) -> tuple[list[socket], int]:
@@ -29,7 +31,7 @@ def gate_of(settings: Settings, port: int, opened: ExitStack) -> Gate:
     gate = Gate(
         users=Users(settings.users) if settings.users is not None else None,
         proxies=Proxies(
-            trusted=networks(settings.trusted_proxy), header=settings.proxy_header, user_header=settings.trusted_user_header
+            trusted=parse_networks(settings.trusted_proxy), header=settings.proxy_header, user_header=settings.trusted_user_header
         ),
         tickets=Tickets(lasts_s=settings.session_hours * 3600),
         # Cookies do not know of ports, so two dashboards on one host need two names.
@@ -40,15 +42,9 @@ def gate_of(settings: Settings, port: int, opened: ExitStack) -> Gate:
     return gate
 
 
-def url_of(settings: Settings, port: int) -> str:
-    """The address of the dashboard on this machine."""
-    scheme = "http" if settings.tls_cert is None else "https"
-    return f"{scheme}://{_bracketed(settings.host)}:{port}"
-
-
 def allowed_hosts(settings: Settings, port: int) -> frozenset[str]:
     """Host and port by which a browser may know the dashboard; pages of other origins have no business with its websocket."""
-    own = {f"{_bracketed(settings.host)}:{port}"}
+    own = {host_and_port(settings.host, port)}
     if is_loopback(settings.host):
         own.add(f"localhost:{port}")
     if settings.behind_proxy:
@@ -64,7 +60,3 @@ def is_known(hosts: frozenset[str], host: str) -> bool:
         return host.lower() in hosts or urlsplit(f"//{host}").hostname in {"localhost", "127.0.0.1", "::1"}
     except ValueError:
         return False
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

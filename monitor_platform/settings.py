@@ -1,6 +1,5 @@
 """What an operator can set. Without users, or a proxy that names them, the dashboard is for this machine alone."""
 
-import ipaddress
 import re
 from dataclasses import dataclass, field
 from math import inf
@@ -9,9 +8,10 @@ from urllib.parse import urlsplit
 
 from feedback_analysis.placing import Placing
 from feedback_analysis.scoring import Scoring
-from monitor_platform.access.proxies import networks
-from serving.forwarded import ProxyHeader
+from serving.forwarded import ProxyHeader, parse_networks
+from serving.listening import is_loopback, parse_listen
 from serving.tls import KeyPair, key_pair
+from serving.tokens import check_token
 
 LEAST_MEMORY_MIB = 512
 """Reading one log takes 32 MiB for each core, and as much as its messages."""
@@ -141,11 +141,11 @@ class Settings(Scoring, Placing):
 
     @property
     def host(self) -> str:
-        return _host_and_port(self.listen)[0]
+        return parse_listen(self.listen)[0]
 
     @property
     def port(self) -> int:
-        return _host_and_port(self.listen)[1]
+        return parse_listen(self.listen)[1]
 
     def _check_mode(self) -> None:
         if bool(self.feedback_server) == bool(self.static):
@@ -153,8 +153,7 @@ class Settings(Scoring, Placing):
         for address in self.feedback_server:
             if not _is_address(address):
                 raise ValueError(f"--feedback-server is {address!r}; it needs an address such as http://127.0.0.1:8090")
-        if not (self.read_token.isascii() and self.read_token.isprintable() and " " not in self.read_token):
-            raise ValueError("--read-token must be made of visible ASCII characters without spaces and line feeds")
+        check_token("--read-token", self.read_token)
         if self.live and not self.read_token and not self.insecure:
             raise ValueError(
                 "--read-token is missing: give the one that the feedback servers were started with "
@@ -180,7 +179,7 @@ class Settings(Scoring, Placing):
             )
 
     def _check_access(self) -> None:
-        networks(self.trusted_proxy)
+        parse_networks(self.trusted_proxy)
         if self.trusted_user_header and _HEADER.fullmatch(self.trusted_user_header) is None:
             raise ValueError(f"--trusted-user-header is {self.trusted_user_header!r}; it needs a header such as X-Forwarded-User")
         if self.trusted_user_header and not self.trusted_proxy:
@@ -202,23 +201,6 @@ def _is_address(text: str) -> bool:
         return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
     except ValueError:  # a port that is none
         return False
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _host_and_port(listen: str) -> tuple[str, int]:
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise ValueError(f"--listen is {listen!r}; it needs an address and a port, such as 127.0.0.1:8070")
-    return host.strip("[]"), int(port)
 
 
 def _is_origin(text: str) -> bool:

@@ -7,7 +7,7 @@ search without an address. The proxy's own address in its place would put a whol
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -52,6 +52,14 @@ def address_of(text: str) -> Address | None:
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
+
+
+def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """The networks of --trusted-proxy; ValueError if a text is neither an address nor a network."""
+    try:
+        return tuple(ipaddress.ip_network(text) for text in texts)
+    except ValueError as error:
+        raise ValueError(f"--trusted-proxy: {error}; it needs an address or a network, such as 10.0.0.1 or 10.0.0.0/24") from None
 
 
 def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:

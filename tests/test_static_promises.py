@@ -124,6 +124,39 @@ def test_every_exception_is_still_needed():
     assert [text for text in HARMLESS if text not in said] == []
 
 
+NO_SECRETS = {
+    "Entry.key": "the name of an ingest key",
+    "Rollup.keys": "columns of a table",
+}
+
+
+def shown_secrets(source: str) -> Iterator[str]:
+    """The fields of dataclasses that are named like a secret, hold text or bytes, and appear in the dataclass's repr."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(each) for each in node.decorator_list):
+            for field in node.body:
+                if isinstance(field, ast.AnnAssign) and _is_shown_secret(field):
+                    yield f"{node.name}.{ast.unparse(field.target)}"
+
+
+def _is_shown_secret(field: ast.AnnAssign) -> bool:
+    holds_text = re.search(r"\b(str|bytes)\b", ast.unparse(field.annotation)) is not None
+    hidden = field.value is not None and "repr=False" in ast.unparse(field.value)
+    return SECRET.search(ast.unparse(field.target)) is not None and holds_text and not hidden
+
+
+def test_no_dataclass_shows_a_secret_in_its_repr():
+    found = {shown for path in FILES for shown in shown_secrets(path.read_text("utf-8"))}
+    assert found == set(NO_SECRETS), "give the field repr=False, or list it here with the reason"
+
+
+def test_a_secret_that_a_dataclass_would_show_is_found():
+    source = "@dataclass(frozen=True)\nclass A:\n    {}\n"
+    assert list(shown_secrets(source.format("read_token: str = field(default='')"))) == ["A.read_token"]
+    assert list(shown_secrets(source.format("read_token: str = field(default='', repr=False)"))) == []
+    assert list(shown_secrets(source.format("tls_key: Path | None = None"))) == []
+
+
 def test_all_packages_were_read():
     assert len(FILES) > 150
     assert {path.relative_to(ROOT).parts[0] for path in FILES} == {*PACKAGES}

@@ -1,6 +1,5 @@
 """The counters as Prometheus sees them."""
 
-import hmac
 import time
 from collections.abc import Callable, Iterator, Mapping
 
@@ -10,7 +9,7 @@ from prometheus_client.registry import Collector
 
 from coordinator.counters import LATENCY_BOUNDS_S, Counters, KeyCounters, Latency, ServerCounters
 from feedback_wire.problem import Problem
-from feedback_wire.routes import bearer_key
+from serving.tokens import require_token
 
 SHARED_S = 1.0
 
@@ -80,11 +79,9 @@ class Exposition:
 
     def require(self, authorization: str) -> None:
         """Problem unless the client may see key names and addresses of feedback servers."""
-        if not self._token:
-            if not self._insecure:
-                raise Problem(403, "metrics_closed", "start the coordinator with --metrics-token, then send it as bearer token")
-        elif not hmac.compare_digest(bearer_key(authorization).encode(), self._token.encode()):
-            raise Problem(401, "unauthorized", "send the key that the coordinator was given as --metrics-token as bearer token")
+        if not self._token and not self._insecure:
+            raise Problem(403, "metrics_closed", "start the coordinator with --metrics-token, then send it as bearer token")
+        require_token(self._token, authorization=authorization, flag="--metrics-token")
 
     def text(self, *, fresh: bool) -> bytes:
         """A text of this second; made now if it has to be `fresh`."""

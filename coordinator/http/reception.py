@@ -1,6 +1,5 @@
 """What happens to a request once its body is there: inflate, split, check, sample, place. HTTP itself is the intake's business."""
 
-import ipaddress
 import logging
 import time
 from collections.abc import Callable, Generator, Iterable
@@ -25,7 +24,7 @@ from coordinator.settings import Settings
 from feedback_wire.limits import BATCH_INFLATED_BYTES, MESSAGE_BYTES
 from feedback_wire.problem import Problem, Refusal
 from feedback_wire.record import Origin
-from serving.forwarded import Sender, is_trusted, sender
+from serving.forwarded import Sender, is_trusted, parse_networks, sender
 
 _PROBLEMS = {
     Fate.SPOOL_FULL: Problem(503, "spool_full", "no feedback server answers and the spool is full; send it again later"),
@@ -104,7 +103,7 @@ class Reception:
         self, settings: Settings, keys: Keys, outbox: Outbox, quarantine: Quarantine | None, counters: Counters, answers: Answers
     ) -> None:
         self.keys = keys
-        self._trusted = tuple(ipaddress.ip_network(network) for network in settings.trusted_proxy)
+        self._trusted = parse_networks(settings.trusted_proxy)
         self._proxy_header = settings.proxy_header
         self.heads = HeadReader(keys, proxy_header=settings.proxy_header if self._trusted else "")
         self.answers = answers

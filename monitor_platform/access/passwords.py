@@ -9,7 +9,7 @@ import re
 import secrets
 import unicodedata
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 LONGEST = 1024
 """Characters of a password; nobody types more, and nobody makes us hash a novel."""
@@ -33,7 +33,7 @@ class Hash:
     block: int
     parallel: int
     salt: bytes
-    digest: bytes
+    digest: bytes = field(repr=False)
 
     @classmethod
     def parse(cls, text: str) -> "Hash":

@@ -1,18 +1,9 @@
 """What is believed of a reverse proxy: nothing, unless the connection itself comes from an address that the operator has named."""
 
-import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from serving.forwarded import Network, ProxyHeader, Sender, is_trusted, sender
-
-
-def networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """The networks of --trusted-proxy; ValueError if one is none."""
-    try:
-        return tuple(ipaddress.ip_network(text) for text in texts)
-    except ValueError as error:
-        raise ValueError(f"--trusted-proxy: {error}; it needs an address or a network, such as 10.0.0.1 or 10.0.0.0/24") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

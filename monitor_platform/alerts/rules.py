@@ -7,7 +7,7 @@ did before. Everything is checked when the file is read: a slip of the pen is to
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -66,7 +66,7 @@ class Rule:
 class Webhook:
     """One entry `[[webhook]]`; the address is a secret where chat services are concerned."""
 
-    url: str
+    url: str = field(repr=False)
     shape: Shape = "json"
 
     @property

@@ -6,7 +6,7 @@ the addresses that its operator named and from no other. What cannot be used is 
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -89,7 +89,7 @@ class FeedbackServerClient:
 
     session: aiohttp.ClientSession
     url: URL
-    token: str
+    token: str = field(repr=False)
     tls: Tls | None = None
     """What verifies an https server; None for the system's authorities."""
 

@@ -22,7 +22,7 @@ URL = ("http://127.0.0.1:8090",)
         ({"quarantine_max_bytes": -1}, "0 .keep nothing. or more"),
         ({"spool_max_bytes": -1}, "0 .no spool. or more"),
         ({"connections_max": 0}, "1 or more"),
-        ({"trusted_proxy": ("10.0.0.1/8",)}, "must be a network"),
+        ({"trusted_proxy": ("10.0.0.1/8",)}, "needs an address or a network"),
         ({"name": "Hong Kong"}, "such as c1"),
         ({"listen": "0.0.0.0:8080"}, "listen on 127.0.0.1"),
         ({"listen": "192.0.2.1:8080"}, "listen on 127.0.0.1"),

@@ -8,9 +8,10 @@ from feedback_server import periods
 from feedback_server.recent import RecentBatches
 from feedback_server.recovery import whole_frames
 from feedback_server.retention import to_retire
-from feedback_server.settings import Settings, address
+from feedback_server.settings import Settings
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.log_name import LAST_PART, Form, LogName
+from serving.listening import parse_listen
 
 MINUTE_MS = 1_344_331_800_000  # 2012-08-07T09:30:00Z
 
@@ -128,5 +129,5 @@ def test_keys_are_not_shown_with_the_settings():
 
 
 def test_an_ipv6_address_stands_in_brackets():
-    assert address("[::1]:0") == ("::1", 0)
+    assert parse_listen("[::1]:0") == ("::1", 0)
     assert Settings(listen="[::1]:8090", insecure=True).insecure

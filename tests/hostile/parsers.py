@@ -28,7 +28,6 @@ from feedback_analysis.reading.verified_log import open_log
 from feedback_server.batch import Batch
 from feedback_server.download import is_named, wanted_slice
 from feedback_server.forms.reading import read_log
-from feedback_server.settings import address
 from feedback_wire.catalogue import Catalogue
 from feedback_wire.frames import walk
 from feedback_wire.log_name import Form, LogName
@@ -36,6 +35,7 @@ from feedback_wire.problem import Problem
 from monitor_platform.api.script_request import ScriptRequest
 from monitor_platform.dashboard.question import Question
 from monitor_platform.retrieval.feedback_server_client import checked_url
+from serving.listening import parse_listen
 
 _keys = Keys(read_terms(["key-of-a-test"], None))
 
@@ -135,7 +135,7 @@ def answer_to_the_sdk(data: bytes) -> None:
 
 
 def addresses(data: bytes) -> None:
-    for parse in (address, feedback_urls, checked_url, unix_ms):
+    for parse in (parse_listen, feedback_urls, checked_url, unix_ms):
         with contextlib.suppress(ValueError):
             parse(_text(data))  # type: ignore[operator]
     Cursor.parse(_text(data))

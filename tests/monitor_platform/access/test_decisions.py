@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from monitor_platform.access.attempts import BY_ADDRESS, REMEMBERED, Allowance, Attempts
 from monitor_platform.access.passwords import Hash
-from monitor_platform.access.proxies import Proxies, networks
+from monitor_platform.access.proxies import Proxies
 from monitor_platform.access.tickets import Tickets
+from serving.forwarded import parse_networks
 
 HASH = Hash(cost=2, block=1, parallel=1, salt=b"s" * 16, digest=b"d" * 16)
 OTHER = Hash(cost=2, block=1, parallel=1, salt=b"t" * 16, digest=b"d" * 16)
@@ -97,7 +98,7 @@ def test_a_million_addresses_take_no_more_room_than_ten_thousand():
     assert (allowance.wait_s("0", 0), allowance.wait_s(str(REMEMBERED), 0) > 0) == (0, True)
 
 
-PROXIES = Proxies(trusted=networks(["10.0.0.1", "10.1.0.0/16", "fd00::/8"]), user_header="X-User")
+PROXIES = Proxies(trusted=parse_networks(["10.0.0.1", "10.1.0.0/16", "fd00::/8"]), user_header="X-User")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,31 @@
+"""The address that a server listens on, as `HOST:PORT`, and the URL at which clients reach it."""
+
+import ipaddress
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Host and port of `--listen HOST:PORT` or `[IPV6]:PORT`; ValueError for anything else."""
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) <= 65_535):
+        raise ValueError(f"--listen is {text!r}; it needs an address and a port, such as 127.0.0.1:8080 or [::1]:8080")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def host_and_port(host: str, port: int) -> str:
+    """`HOST:PORT`, with an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def url_of(host: str, port: int, *, secure: bool) -> str:
+    """The http URL of a server, or its https URL if it is `secure`."""
+    return f"{'https' if secure else 'http'}://{host_and_port(host, port)}"
