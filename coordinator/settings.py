@@ -22,85 +22,89 @@ class Settings:
     """The coordinator's settings."""
 
     feedback_server: tuple[str, ...]
-    """URL of a feedback server, such as http://127.0.0.1:8090; give the flag once for each."""
+    """URL of a feedback server, such as http://127.0.0.1:8090. Repeat the flag for each server."""
 
     listen: str = "127.0.0.1:8080"
-    """Address and port to listen on; port 0 takes a free one."""
+    """Address and port to listen on. Port 0 selects a free port."""
 
     name: str = "c1"
-    """This coordinator's name: stands in every record as `via`."""
+    """Name of this coordinator, written to the field `via` of each record."""
 
     policy: PolicyName = "round-robin"
-    """How a feedback server is chosen for a message; by-peer keeps an end host's messages on one server."""
+    """How to choose the feedback server for a message. by-peer sends all messages of an end host to one server."""
 
     sample: float = 1.0
-    """Share of end hosts whose messages are kept, such as 0.1; a kept record's weight says how many it stands for."""
+    """Share of end hosts to keep, above 0 and at most 1. The weight of a kept record is the number of end hosts that it
+    represents."""
 
     ip: AddressPolicy = "truncate"
-    """What is recorded of an end host's address: all of it, its network (/24, /48), or nothing."""
+    """What to record of an end host's IP address: all of it (keep), its /24 or /48 network (truncate), or nothing (drop)."""
 
     trusted_proxy: tuple[str, ...] = ()
-    """Network of a proxy that is believed when it names the sender, such as 10.0.0.0/8; give the flag once for each."""
+    """Trust --proxy-header only from this network, such as 10.0.0.0/8. Repeat the flag for each network."""
 
     proxy_header: ProxyHeader = "x-forwarded-for"
-    """Header in which the trusted proxies name the sender; the other two are ignored."""
+    """Header in which the trusted proxies send the end host's IP address. The other two headers are ignored."""
 
     key: tuple[str, ...] = field(default=(), repr=False)
-    """An ingest key that end hosts may send; several may be valid at once."""
+    """Ingest key that the coordinator accepts from end hosts. Repeat the flag for each key."""
 
     keys: Path | None = None
-    """TOML file of named ingest keys with limits, read again on SIGHUP; may be given beside --key."""
+    """TOML file with named ingest keys and their limits, read again on SIGHUP. Can be combined with --key."""
 
     token: str = field(default="", repr=False)
-    """The secret shared with the feedback servers."""
+    """Token sent to the feedback servers: their --token."""
 
     metrics_token: str = field(default="", repr=False)
-    """Bearer token that clients of /metrics send; without one, /metrics is open with --insecure only."""
+    """Bearer token required for /metrics. Without it, /metrics is available only with --insecure."""
 
     tls_cert: Path | None = None
-    """PEM file with the certificate (and its chain) shown to end hosts, read again on SIGHUP; without it they come by HTTP."""
+    """PEM file with the certificate chain for HTTPS, read again on SIGHUP. Without it, end hosts connect over HTTP."""
 
     tls_key: Path | None = None
-    """PEM file with that certificate's private key."""
+    """PEM file with the private key of --tls-cert."""
 
     tls_client_ca: Path | None = None
-    """PEM file of authorities; only who has a certificate by one of them may connect (mutual TLS)."""
+    """PEM file with certificate authorities. End hosts must present a certificate from one of them (mutual TLS)."""
 
     tls_ca: Path | None = None
-    """PEM file of the authorities that https feedback servers are verified with; by default the system's."""
+    """PEM file with the certificate authorities for https feedback servers. Without it, the system's authorities are used."""
 
     tls_client_cert: Path | None = None
-    """PEM file with the certificate shown to feedback servers that ask for one, read again on SIGHUP; by default --tls-cert."""
+    """PEM file with the client certificate for feedback servers that request one (mutual TLS), read again on SIGHUP. Without it,
+    --tls-cert is used."""
 
     tls_client_key: Path | None = None
-    """PEM file with that certificate's private key."""
+    """PEM file with the private key of --tls-client-cert."""
 
     insecure: bool = False
-    """Run without keys and token; only on a loopback address."""
+    """Run without keys and token. Allowed only on a loopback address."""
 
     spool: Path = Path("coordinator-spool")
-    """Folder that keeps messages while no feedback server answers; made if it is missing, and used by one coordinator at a time."""
+    """Folder for messages that arrive while no feedback server is available. Created if missing; locked by one coordinator."""
 
     spool_max_bytes: int = 1024**3
-    """The spool refuses more than this, all workers together; 0 for no spool: messages are then refused meanwhile."""
+    """Maximum size of the spool in bytes, for all workers together. Messages beyond it are refused. 0 disables the spool."""
 
     quarantine: Path | None = None
-    """Folder that keeps refused messages; by default `quarantine` within the spool, if there is one."""
+    """Folder for refused messages. Without it, refused messages go to `quarantine` in the spool folder, if the spool is enabled."""
 
     quarantine_max_bytes: int = 64 * 1024**2
-    """The quarantine keeps no more than this, all workers together; 0 for none."""
+    """Maximum size of the quarantine in bytes, for all workers together. 0 disables the quarantine."""
 
     in_flight_max_bytes: int = 64 * 1024**2
-    """A worker holds at most this much that is not durable yet, and refuses more."""
+    """Maximum size in bytes of the messages that a worker has received and not yet stored durably. More messages are refused."""
 
     connections_max: int = 20_000
-    """A worker keeps at most so many connections open, or as many as the limit of open files allows, and refuses more."""
+    """Maximum number of open connections per worker. The system's limit of open files can reduce it. More connections are
+    refused."""
 
     overload: OverloadPolicy = "refuse"
-    """From half of that on: go on until it is full, or sample: keep fewer end hosts, whose records say what they stand for."""
+    """What to do when in-flight bytes exceed half of --in-flight-max-bytes: refuse only when full, or sample end hosts (records
+    carry their weight)."""
 
     workers: int = 1
-    """Processes that share the listening socket."""
+    """Number of worker processes. They share the listening socket."""
 
     def __post_init__(self) -> None:
         _check_servers(self.feedback_server)

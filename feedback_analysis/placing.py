@@ -9,16 +9,16 @@ class Placing:
     """The databases, and the map of the areas and districts."""
 
     geo_city: Path | None = None
-    """GeoIP2, GeoLite2 or Enterprise City database (.mmdb) instead of the small one for Hong Kong that is shipped."""
+    """City database (.mmdb): GeoLite2, GeoIP2 or Enterprise. Without it, the shipped database for Hong Kong is used."""
 
     geo_asn: Path | None = None
-    """ASN or ISP database (.mmdb) instead of the one that is shipped: GeoLite2-ASN, GeoIP2-ISP, IPinfo ASN and others."""
+    """ASN or ISP database (.mmdb), such as GeoLite2-ASN, GeoIP2-ISP or IPinfo ASN. Without it, the shipped database is used."""
 
     districts: str = ""
-    """Districts of any place, a GeoJSON file; or hong-kong (the default without --geo-city) or countries (with it)."""
+    """District map: a GeoJSON file, hong-kong or countries. The default is countries with --geo-city, and hong-kong without it."""
 
     district_name: str = "name"
-    """Property of the file of --districts that has a district's name."""
+    """Name of the GeoJSON property that contains the district's name."""
 
     area_resolution: int | None = None
-    """Size of areas, as a resolution of the H3 grid: 0 (2,300 km across) to 9 (350 m); Hong Kong's 38 areas are of 6."""
+    """H3 resolution of the map's areas, from 0 (2,300 km across) to 9 (350 m). Hong Kong's 38 areas have resolution 6."""

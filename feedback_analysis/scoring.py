@@ -9,20 +9,22 @@ class MosFlags:
     """The constants of MOS(B, D)."""
 
     mos_c1: float | None = None
-    """MOS model: weight of discontinuity; -5, with --mos-calibration public -5.5."""
+    """MOS coefficient c1, the weight of discontinuity. The default is -5, or -5.5 with --mos-calibration public."""
 
     mos_c2: float | None = None
-    """MOS model: base; 2, with --mos-calibration public 2.2. It has no effect under ceiling, and is refused there."""
+    """MOS coefficient c2, the base score. The default is 2, or 2.2 with --mos-calibration public. Refused with --mos-calibration
+    ceiling, where it has no effect."""
 
     mos_a: float | None = None
-    """MOS model: what the playback rate can add; 4, with --mos-calibration public 1.94."""
+    """MOS coefficient a, the maximum that the playback rate adds. The default is 4, or 1.94 with --mos-calibration public."""
 
     mos_lambda: float | None = None
-    """MOS model: how fast it adds, per kbit/s; 0.0015, with --mos-calibration public 0.0006."""
+    """MOS coefficient lambda, the growth per kbit/s of playback rate. The default is 0.0015, or 0.0006 with --mos-calibration
+    public."""
 
     mos_calibration: Literal["ceiling", "public", "none"] = "ceiling"
-    """MOS model: ceiling shifts the paper's equation to end at 5; public has constants that were fitted to public ratings, and no
-    shift; both stay within 1 to 5; none is the paper's bare equation."""
+    """Calibration of the MOS. ceiling: the paper's equation, shifted to a best score of 5. public: coefficients fitted to public
+    ratings. none: the paper's equation. ceiling and public limit scores to the range 1 to 5."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,4 +32,5 @@ class Scoring(MosFlags):
     """Those, and the coefficients of every other quality model."""
 
     model_set: tuple[str, ...] = ()
-    """A coefficient of a quality model, MODEL.COEFFICIENT=VALUE, such as mos_stalling.length=0.2; again for another one."""
+    """Coefficient of a quality model as MODEL.COEFFICIENT=VALUE, such as mos_stalling.length=0.2. Repeat the flag for each
+    coefficient."""

@@ -18,49 +18,50 @@ class Settings:
     """Settings of one feedback server."""
 
     listen: str = "127.0.0.1:8090"
-    """Address and port to listen on; port 0 takes a free one."""
+    """Address and port to listen on. Port 0 selects a free port."""
 
     data: Path = Path("feedback-data")
-    """Folder of the logs; made if it is missing, and used by one feedback server at a time."""
+    """Folder for log files. Created if missing; locked by one feedback server."""
 
     name: str = "fs1"
-    """Name of this feedback server: stands in every log's name, so each server needs its own."""
+    """Name of this feedback server, part of the name of each log file. Must be different for each server."""
 
     format: Literal["jsonl", "csv", "parquet"] = "jsonl"
-    """Form of sealed logs: JSON lines or CSV (both in zstd), or Parquet."""
+    """File format of sealed logs: JSON lines or CSV (both compressed with zstd), or Parquet."""
 
     roll_seconds: int = 60
-    """Seconds that one log covers."""
+    """Seconds that one log file covers, from 1 to 86400."""
 
     max_log_bytes: int = 64 * 1024 * 1024
-    """A log of this many bytes (compressed) is closed and the next part begun. One such log has to fit into memory."""
+    """Maximum compressed size of a log file in bytes. When it is reached, a new file starts. One file of this size must fit into
+    memory."""
 
     keep_days: int | None = None
-    """Days after which sealed logs are removed; unset keeps them."""
+    """Delete sealed logs after this number of days. Without it, they are kept."""
 
     keep_bytes: int | None = None
-    """Bytes that sealed logs may take together, the oldest are removed first; unset sets no limit."""
+    """Maximum size of all sealed logs in bytes; the oldest are deleted first. Without it, there is no limit."""
 
     token: str | None = field(default=None, repr=False)
-    """Key that coordinators send with records."""
+    """Token that coordinators must send with records."""
 
     read_token: str | None = field(default=None, repr=False)
-    """Key that monitoring platforms send to list and download logs."""
+    """Token that monitoring platforms must send to list and download logs."""
 
     metrics_token: str | None = field(default=None, repr=False)
-    """Bearer token that clients of /metrics send; the read token serves as well."""
+    """Bearer token required for /metrics. The read token is accepted as well."""
 
     tls_cert: Path | None = None
-    """PEM file with the certificate (and its chain) that this server shows, read again on SIGHUP; without it all come by HTTP."""
+    """PEM file with the certificate chain for HTTPS, read again on SIGHUP. Without it, clients connect over HTTP."""
 
     tls_key: Path | None = None
-    """PEM file with that certificate's private key."""
+    """PEM file with the private key of --tls-cert."""
 
     tls_client_ca: Path | None = None
-    """PEM file of authorities; only who has a certificate by one of them may connect (mutual TLS)."""
+    """PEM file with certificate authorities. Clients must present a certificate from one of them (mutual TLS)."""
 
     insecure: bool = False
-    """Run without keys; only on a loopback address."""
+    """Run without tokens. Allowed only on a loopback address."""
 
     def __post_init__(self) -> None:
         host, _ = parse_listen(self.listen)

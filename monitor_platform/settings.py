@@ -25,82 +25,85 @@ class Settings(Scoring, Placing):
     """Settings of `swarmscope monitor`; ValueError says what is wrong and what to do."""
 
     listen: str = "127.0.0.1:8070"
-    """Address and port of the dashboard; port 0 takes a free one."""
+    """Address and port of the dashboard. Port 0 selects a free port."""
 
     users: Path | None = None
-    """File of those who may log in, written by `swarmscope users add`; read again as soon as it has changed."""
+    """File with the dashboard's users, created by `swarmscope users add`. Changes take effect without a restart."""
 
     session_hours: float = 12.0
-    """How long a login lasts."""
+    """Hours after which a user must log in again, above 0 and at most 8760."""
 
     behind_proxy: str = ""
-    """Public address of the reverse proxy before the dashboard, such as https://monitor.example.org."""
+    """Public URL of the reverse proxy in front of the dashboard, such as https://monitor.example.org."""
 
     trusted_user_header: str = ""
-    """Header in which the reverse proxy names the user it has asked, such as X-Forwarded-User; needs --trusted-proxy."""
+    """Header in which the reverse proxy sends the name of the authenticated user, such as X-Forwarded-User. Requires
+    --trusted-proxy."""
 
     trusted_proxy: tuple[str, ...] = ()
-    """Address or network of a proxy whose --trusted-user-header and --proxy-header count; may be given several times."""
+    """Trust --trusted-user-header and --proxy-header only from this address or network. Repeat the flag for each proxy."""
 
     proxy_header: ProxyHeader = "x-forwarded-for"
-    """Header in which the trusted proxies name the sender; the other two are ignored."""
+    """Header in which the trusted proxies send the client's IP address. The other two headers are ignored."""
 
     tls_cert: Path | None = None
-    """Certificate chain (PEM) to serve the dashboard over https; read again on SIGHUP."""
+    """PEM file with the dashboard's certificate chain for HTTPS, read again on SIGHUP. Without it, browsers connect over HTTP."""
 
     tls_key: Path | None = None
-    """Private key (PEM) of --tls-cert."""
+    """PEM file with the private key of --tls-cert."""
 
     tls_ca: Path | None = None
-    """Certificate authorities (PEM) of https feedback servers, instead of the system's."""
+    """PEM file with the certificate authorities for https feedback servers. Without it, the system's authorities are used."""
 
     tls_client_cert: Path | None = None
-    """Certificate chain (PEM) to show to feedback servers that ask for one (mutual TLS)."""
+    """PEM file with the client certificate for feedback servers that request one (mutual TLS), read again on SIGHUP."""
 
     tls_client_key: Path | None = None
-    """Private key (PEM) of --tls-client-cert."""
+    """PEM file with the private key of --tls-client-cert."""
 
     feedback_server: tuple[str, ...] = ()
-    """Feedback server to poll; may be given several times."""
+    """URL of a feedback server to poll, such as http://127.0.0.1:8090. Repeat the flag for each server."""
 
     static: tuple[Path, ...] = ()
-    """Show recorded logs (files or folders) instead of polling; may be given several times."""
+    """Log file or folder to show instead of polling. Accepts several values."""
 
     poll_seconds: float = 20.0
-    """How often to ask each feedback server for what is new, in seconds, from 1."""
+    """Seconds between two polls of a feedback server, at least 1."""
 
     mirror: Path = Path("mirror")
-    """Folder for the byte-identical copies of the feedback servers' logs."""
+    """Folder for byte-identical copies of the feedback servers' logs."""
 
     read_token: str = field(default="", repr=False)
-    """Key that the feedback servers ask of whoever downloads logs."""
+    """Token for downloading logs: the feedback servers' --read-token."""
 
     insecure: bool = False
-    """Poll without a read token; only for trying things out on this machine."""
+    """Poll without --read-token. Allowed only if --listen is a loopback address."""
 
     period: float = 30.0
-    """Reporting period of the end hosts in seconds: who has been silent for longer no longer counts as concurrent."""
+    """Reporting period of the end hosts in seconds. An end host that is silent for longer no longer counts as concurrent."""
 
     keep_minutes: int = 60
-    """Minutes kept in memory and shown live; older ones are read from the mirror when a script asks for them."""
+    """Minutes of messages to keep in memory and to show live. The API reads older minutes from the mirror."""
 
     keep_messages: int = 5_000_000
-    """Messages kept in memory at most; of more, the oldest minutes are dropped before --keep-minutes."""
+    """Maximum number of messages in memory. Beyond it, the oldest minutes are removed from memory."""
 
     memory_mib: int = 2048
-    """Memory for messages and questions in MiB, from 512; messages take half of it, then the oldest minutes are dropped."""
+    """Memory for messages and queries in MiB, at least 512. When messages fill half of it, the oldest minutes are removed from
+    memory."""
 
     budget: tuple[str, ...] = ()
-    """Names of a field that are kept apart in memory, FIELD=COUNT such as channel=2000; may be given several times."""
+    """Maximum number of distinct values of a field in memory, as FIELD=COUNT, such as channel=2000. Other values are shown as
+    (other). Repeat the flag for each field."""
 
     history: Path | None = None
-    """Folder of the history, kept up to date with the mirror or the static files; static pages then show the last minutes only."""
+    """Folder of the history, updated from the mirror or the static files. Static pages then show only the last minutes."""
 
     history_days: int | None = None
-    """Days of the history that are kept, whole days of UTC; older ones are dropped. All, unless it is given."""
+    """Number of whole UTC days to keep in the history. Without it, all days are kept."""
 
     alerts: Path | None = None
-    """File of rules (TOML): what to watch, and whom to tell; docs/alerts.md."""
+    """TOML file with alert rules and notification targets (docs/alerts.md)."""
 
     def __post_init__(self) -> None:
         self._check_mode()

@@ -16,28 +16,28 @@ class Settings:
     """Settings of `swarmscope simulate`; ValueError says what is wrong and what to do."""
 
     coordinator: tuple[str, ...] = ("http://127.0.0.1:8080",)
-    """URL of a coordinator; give the flag once for each. Every end host prefers one and falls back to the others."""
+    """URL of a coordinator. Repeat the flag for each one. Each end host prefers one coordinator and falls back to the others."""
 
     peers: int = 1000
-    """End hosts, all those of a flash crowd included."""
+    """Number of end hosts, including those of the flash crowd."""
 
     period: float = 30.0
-    """Seconds from one report of a session to its next."""
+    """Seconds between two reports of a session."""
 
     duration: float | None = None
-    """Seconds until everybody leaves; without it the audience stays until Ctrl-C."""
+    """Seconds until all end hosts leave. Without it, the simulation runs until Ctrl-C."""
 
     seed: int = 1
-    """The same seed makes the same end hosts, who make the same decisions."""
+    """Seed of the random numbers. The same seed gives the same end hosts with the same behavior."""
 
     truth: Path | None = None
-    """File for what really happened, as JSON: the numbers that the platform should find."""
+    """JSON file for the true figures of the simulation, to compare with the monitoring platform's figures."""
 
     key: str = field(default="", repr=False)
-    """Ingest key; better given as SWARMSCOPE_SIMULATE_KEY than on the command line."""
+    """Ingest key. Set SWARMSCOPE_SIMULATE_KEY instead to hide it from other users of this machine."""
 
     flash_crowd: bool = False
-    """Two fifths of the end hosts come at once: in the middle, or after a minute if there is no duration."""
+    """Let two fifths of the end hosts join at once, at half of --duration (after 60 seconds if --duration is not set)."""
 
     def __post_init__(self) -> None:
         feedback_urls(self.coordinator)

@@ -10,19 +10,19 @@ class Settings:
     """Settings of `swarmscope demo`; ValueError says what is wrong and what to do."""
 
     peers: int = 1500
-    """Simulated end hosts."""
+    """Number of simulated end hosts."""
 
     period: float = 5.0
-    """Seconds from one report of a session to its next."""
+    """Seconds between two reports of a session."""
 
     duration: float | None = None
-    """Seconds until the demo ends; without it, it runs until Ctrl-C."""
+    """Seconds until the demo ends. Without it, the demo runs until Ctrl-C."""
 
     poll_seconds: float = 1.0
-    """How often the monitoring platform asks for what is new."""
+    """Seconds between two polls of a feedback server by the monitoring platform, at least 1."""
 
     data: Path | None = None
-    """Folder for logs, mirror and spool, which stay; without it they lie in a temporary folder that is removed at the end."""
+    """Folder for logs, mirror and spool. Without it, a temporary folder is used and deleted at the end."""
 
     def __post_init__(self) -> None:
         if self.peers < 1:
