@@ -6,7 +6,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from serving.memory import end_without_memory, is_no_memory
-from swarmscope.commands import end_over, refuse
+from swarmscope.commands import exit_on, exit_on_usage_error
 from swarmscope.streams import print_everywhere
 
 OURS = (
@@ -87,7 +87,7 @@ def _main() -> None:
     except (ValueError, OSError) as wrong:
         # The settings refused a value, or their file cannot be read; nothing else runs while arguments are parsed, so a mistake
         # of ours keeps its traceback.
-        refuse(wrong)
+        exit_on_usage_error(wrong)
     try:
         code = command(*bound.args, **bound.kwargs)
         sys.stdout.flush()
@@ -96,7 +96,7 @@ def _main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as refused:
-        end_over(refused)  # a file, a port or a disk: no mistake of ours
+        exit_on(refused)  # a file, a port or a disk: no mistake of ours
     sys.exit(code)
 
 

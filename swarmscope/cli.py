@@ -11,14 +11,16 @@ from cyclopts.config import Env, Toml
 
 
 class Environment(Env):
-    """Cyclopts would look for SWARMSCOPE_FEEDBACK-SERVER_TOKEN, a name that no shell can set."""
+    """Environment variables with underscores only. Cyclopts reads SWARMSCOPE_FEEDBACK-SERVER_TOKEN, which a shell cannot set."""
 
     def _prefix(self, commands: tuple[str, ...]) -> str:
         return super()._prefix(commands).replace("-", "_")
 
 
 class SettingsFile(Toml):
-    """Cyclopts would not name the file that is wrong, trip over a byte order mark, and pass over what no command ever asks for."""
+    """A settings file with clear errors. Cyclopts does not name the file in an error, fails on a byte order mark, and ignores
+    sections that belong to no command.
+    """
 
     def _load_config(self, path: Path) -> dict[str, Any]:
         try:
@@ -27,27 +29,29 @@ class SettingsFile(Toml):
             raise CycloptsError(msg=f"{path} cannot be read as settings: {error}") from error
         for name in settings:
             if name not in COMMANDS:
-                raise CycloptsError(msg=f"{path}: {name!r} is no command; {_instead(name)}")
+                raise CycloptsError(msg=f"{path}: {name!r} is not a command; {_advice(name)}")
         return settings
 
 
-def _instead(name: str) -> str:
-    alike = difflib.get_close_matches(name.replace("_", "-"), COMMANDS, n=1)
-    section = alike[0] if alike else "coordinator"
-    return f"settings stand below the name of theirs, such as [{section}]"
+def _advice(name: str) -> str:
+    similar = difflib.get_close_matches(name.replace("_", "-"), COMMANDS, n=1)
+    section = similar[0] if similar else "coordinator"
+    return f"write settings below the name of their command, such as [{section}]"
 
 
 def refuse_fractions(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Cyclopts would round 1.9 to 2 and 0.5 to 0 where a whole number is asked for, and say nothing."""
+    """Refuse fractions for whole numbers. Cyclopts rounds 1.9 to 2 and 0.5 to 0 without an error."""
     for argument in arguments:
         if int in (argument.hint, *get_args(argument.hint)):
             for token in argument.tokens:
                 if "." in token.value:
-                    raise CycloptsError(msg=f"{argument.name} {token.value} is no whole number; give one such as 60")
+                    raise CycloptsError(msg=f"{argument.name} {token.value} is not a whole number; give one such as 60")
 
 
 def read_as_utf8(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Read texts as UTF-8 where the locale cannot, such as C; names of files stay as Python reads them, since it opens them so."""
+    """Decode texts as UTF-8 in locales that cannot, such as C. File names stay as Python decoded them, because Python opens files
+    by those names.
+    """
     for argument in arguments:
         if Path not in _types_in(argument.hint):
             argument.tokens[:] = [token.evolve(value=_utf8(token.value, argument.name)) for token in argument.tokens]
@@ -60,45 +64,77 @@ def _types_in(hint: Any) -> set[Any]:  # noqa: ANN401 - a type form
 def _utf8(text: str, name: str) -> str:
     try:
         text.encode()
-    except UnicodeEncodeError:  # bytes that the locale could not read
+    except UnicodeEncodeError:  # the locale could not decode some bytes
         try:
             return os.fsencode(text).decode("utf-8")
         except UnicodeDecodeError as error:
-            raise CycloptsError(msg=f"{name} is no text in UTF-8") from error
+            raise CycloptsError(msg=f"{name} is not valid UTF-8") from error
     return text
 
 
-# Imported when they are called, so what each of them does has to be said here.
+# A command's module is imported when the command is called, so its description is here: the first line for the list of commands,
+# all of it for the command's own help.
 COMMANDS = {
-    "demo": "Run all of it on this machine, with a simulated audience.",
-    "coordinator": "Take feedback messages from end hosts; answer when they are durable.",
-    "feedback-server": "Store what coordinators send, and offer it for download.",
-    "monitor": "Show what every viewer gets, live or from recorded logs, in the browser.",
-    "users": "Say who may log in at the dashboard.",
-    "analyze": "Measure recorded logs: the dashboard's numbers on the command line.",
-    "alerts": "Say what alert rules would have told of recorded logs.",
-    "history": "Keep sums of recorded logs: days, hours and minutes answered at once.",
-    "logs": "Print, check and convert recorded logs.",
-    "import": "Turn files of another system into logs, or send them to a coordinator.",
-    "simulate": "Bring an audience of simulated end hosts.",
-    "schema": "Print the JSON Schema of what end hosts send.",
+    "demo": """Run the whole pipeline on this machine, with simulated end hosts.
+
+        The demo starts a coordinator, two feedback servers, the monitoring platform and a simulated audience, and prints the URL of
+        the dashboard. A flash crowd arrives after one minute. Ctrl-C ends the demo with exit code 0.""",
+    "coordinator": """Receive feedback messages from end hosts and forward them to feedback servers.
+
+        The coordinator acknowledges a message when the message is stored durably: on a feedback server or in the spool.""",
+    "feedback-server": """Store feedback records in log files and serve the files for download.""",
+    "monitor": """Show the quality that viewers get in a web dashboard, live or from recorded logs.
+
+        Use --feedback-server for the live mode, or --static for recorded logs.""",
+    "users": """Manage dashboard users.
+
+        A dashboard that runs with --users FILE applies each change within a second.""",
+    "analyze": """Analyze recorded logs: compute the dashboard's figures on the command line.
+
+        Standard error lists damaged records and unreadable files; the other records are analyzed. The exit code is 1 if there are
+        no records.""",
+    "alerts": """Test alert rules against recorded logs.""",
+    "history": """Build and query a history: hourly and per-minute summaries of recorded logs.""",
+    "logs": """Print, verify and convert recorded logs, and send refused messages again.
+
+        Logs can be journals, JSON lines, CSV and Parquet files.""",
+    "import": """Import data of other systems into log files, or send it to a coordinator.
+
+        Reads CSV files with a header line, Parquet files and JSON lines; text files can be compressed (.gz, .zst). Without --into
+        and --coordinator, the command only reports what it would import. The exit code is 1 if a row is refused or if there are no
+        rows.""",
+    "simulate": """Simulate an audience of end hosts.
+
+        The end hosts join, watch, switch channels, stall, leave and return. The exit code is 0 if all messages are acknowledged,
+        otherwise 1. After Ctrl-C, the end hosts leave and the waiting messages are sent.""",
+    "schema": """Print JSON Schemas of messages and records, and OpenAPI descriptions of the services.""",
 }
-# A file that is asked for by name has to be there.
+# A settings file that SWARMSCOPE_CONFIG names must exist.
 SETTINGS_FILE = SettingsFile(os.environ.get("SWARMSCOPE_CONFIG", "swarmscope.toml"), must_exist="SWARMSCOPE_CONFIG" in os.environ)
+
+
+def default_text(value: object) -> str | None:
+    """How the help shows a default value; None hides a default that says nothing."""
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value)) or None
+    return None if value in ("", None, False) else str(value)
+
 
 app = App(
     name="swarmscope",
-    help="Quality-of-experience telemetry for P2P and live streaming: what every viewer really gets, while it happens.",
+    help="Quality-of-experience (QoE) telemetry for P2P and live streaming.",
     help_epilogue=(
-        "Every flag can also be an environment variable (--listen of the coordinator: SWARMSCOPE_COORDINATOR_LISTEN) or stand in "
-        "swarmscope.toml ([coordinator] listen = …; another file: SWARMSCOPE_CONFIG=FILE). A flag wins over both.\n\n"
-        "Exit codes: 0 if all went well; 2 if a flag or a setting cannot be taken; 1 for what went wrong later.\n\n"
+        "Each flag can also be set with an environment variable or in a settings file. For `--listen` of the coordinator, set the "
+        'variable SWARMSCOPE_COORDINATOR_LISTEN, or write `listen = "0.0.0.0:8080"` below `[coordinator]` in swarmscope.toml. '
+        "SWARMSCOPE_CONFIG=FILE selects another settings file. A flag overrides the environment variable, and the environment "
+        "variable overrides the settings file.\n\n"
+        "Exit codes: 0 for success, 2 for a usage error (a wrong flag, argument or setting), 1 for other errors.\n\n"
         "First steps: swarmscope demo"
     ),
     config=[Environment("SWARMSCOPE_"), SETTINGS_FILE, refuse_fractions, read_as_utf8],
-    default_parameter=Parameter(negative="", consume_multiple=False),
+    default_parameter=Parameter(negative="", consume_multiple=False, show_default=default_text),
 )
-for place, (name, summary) in enumerate(COMMANDS.items()):
-    # `import` is a word of Python's own, so that module has another name.
+for position, (name, summary) in enumerate(COMMANDS.items()):
+    # `import` is a keyword of Python, so the module has another name.
     module = "import_" if name == "import" else name.replace("-", "_")
-    app.command(f"swarmscope.commands.{module}:command", name=name, help=summary, sort_key=place)
+    app.command(f"swarmscope.commands.{module}:command", name=name, help=summary, sort_key=position)

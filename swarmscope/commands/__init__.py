@@ -1,4 +1,4 @@
-"""One module a subcommand; each is imported when it is called, so that a missing extra hurts only its own command."""
+"""One module per subcommand, imported when the command is called: a missing extra affects only the commands that need it."""
 
 import errno
 import sys
@@ -7,57 +7,63 @@ from typing import NoReturn, TypeVar
 
 Settings = TypeVar("Settings")
 
-# What was said names a file or a folder that cannot be what it is for. Anything else (a full disk, a port that is taken) is no
-# mistake of whoever said it.
-_MEANS = {
-    errno.ENOENT: "it is not there, and cannot be made there; name another, or make the folder that it belongs into",
-    errno.EEXIST: "there is a file where a folder is needed; name another, or remove it",
-    errno.ENOTDIR: "there is a file where a folder is needed; name another, or remove it",
-    errno.EISDIR: "it is a folder, and a file is needed; name a file",
-    errno.EACCES: "this user may not; change its rights, or name another",
-    errno.EPERM: "this user may not; change its rights, or name another",
-    errno.EROFS: "its disk is read-only; name another",
-    errno.ENAMETOOLONG: "its name is too long; name another",
-    errno.ELOOP: "it links to itself; name another",
+# These errors mean that a given path cannot serve its purpose: a usage error. Other errors, such as a full disk or a used port, are
+# operational.
+_PATH_ERRORS = {
+    errno.ENOENT: "no such file or folder; check the path and its parent folder",
+    errno.EEXIST: "it is a file, and a folder is needed; remove the file, or use another path",
+    errno.ENOTDIR: "it is a file, and a folder is needed; remove the file, or use another path",
+    errno.EISDIR: "it is a folder, and a file is needed; use the path of a file",
+    errno.EACCES: "permission denied; change its permissions, or use another path",
+    errno.EPERM: "permission denied; change its permissions, or use another path",
+    errno.EROFS: "its file system is read-only; use another path",
+    errno.ENAMETOOLONG: "the name is too long; use a shorter one",
+    errno.ELOOP: "it is a symbolic link to itself; use another path",
 }
 
 
-def refuse(error: Exception) -> NoReturn:
-    """End as after any wrong use: a line that says what is wrong, and 2, as cyclopts does. 1 is for what goes wrong later."""
-    print(f"swarmscope: {in_words(error)}", file=sys.stderr)
+def examples(*commands: str) -> str:
+    """`commands` as the "Examples:" of a help page. A line has at most 78 characters, to fit into 80 columns."""
+    lines = [line for command in commands for line in command.splitlines()]
+    return "Examples:\n\n" + "\n".join(f"    {line}" for line in lines)
+
+
+def exit_on_usage_error(error: Exception) -> NoReturn:
+    """Print what is wrong in one line and exit with code 2, as cyclopts does for a wrong flag."""
+    print(f"swarmscope: {error_text(error)}", file=sys.stderr)
     sys.exit(2)
 
 
-def end_over(error: Exception, what: str = "swarmscope") -> NoReturn:
-    """End because of `error`: as for a wrong use if that is what it tells of, with 1 if it is the world's affair."""
-    print(f"{what}: {in_words(error)}", file=sys.stderr)
-    sys.exit(2 if _is_wrong_use(error) else 1)
+def exit_on(error: Exception, prefix: str = "swarmscope") -> NoReturn:
+    """Print `error` after `prefix`, and exit with code 2 for a usage error, 1 for an operational one."""
+    print(f"{prefix}: {error_text(error)}", file=sys.stderr)
+    sys.exit(2 if _is_usage_error(error) else 1)
 
 
-def in_words(error: BaseException) -> str:
-    """The text of `error` without Python's way of telling an OSError, which it may be or may quote."""
-    quoted = error.__cause__
+def error_text(error: BaseException) -> str:
+    """The text of `error`. An OSError, also as the cause of `error`, is shown without "[Errno 2]" and with advice."""
+    cause = error.__cause__
     if isinstance(error, OSError) and error.errno:
-        name = f"{error.filename}: " if error.filename else ""
-        return f"{name}{_MEANS.get(error.errno, error.strerror)}"
-    if quoted is not None and str(error) == str(quoted):
-        return in_words(quoted)
-    if isinstance(quoted, OSError) and quoted.errno:
-        return str(error).replace(str(quoted), _MEANS.get(quoted.errno, str(quoted.strerror)))
+        path = f"{error.filename}: " if error.filename else ""
+        return f"{path}{_PATH_ERRORS.get(error.errno, error.strerror)}"
+    if cause is not None and str(error) == str(cause):
+        return error_text(cause)
+    if isinstance(cause, OSError) and cause.errno:
+        return str(error).replace(str(cause), _PATH_ERRORS.get(cause.errno, str(cause.strerror)))
     return str(error)
 
 
-def _is_wrong_use(error: BaseException) -> bool:
+def _is_usage_error(error: BaseException) -> bool:
     if isinstance(error, ValueError):
         return True
     if isinstance(error, OSError):
-        return bool(error.filename) and error.errno in _MEANS
-    return error.__cause__ is not None and _is_wrong_use(error.__cause__)
+        return bool(error.filename) and error.errno in _PATH_ERRORS
+    return error.__cause__ is not None and _is_usage_error(error.__cause__)
 
 
 def or_defaults(settings: Settings | None, defaults: Callable[[], Settings]) -> Settings:
-    """The settings that were given; without a single one cyclopts leaves it to us to make them, and to say why they cannot do."""
+    """`settings`, or the defaults: cyclopts passes None if no setting was given. Errors in the defaults end the command."""
     try:
         return settings or defaults()
     except ValueError as error:
-        refuse(error)
+        exit_on_usage_error(error)

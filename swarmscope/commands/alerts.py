@@ -1,4 +1,4 @@
-"""`swarmscope alerts`: what the rules would have said of recorded logs."""
+"""`swarmscope alerts`: test alert rules against recorded logs."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from feedback_analysis.placing import Placing
 from feedback_analysis.scoring import Scoring
-from swarmscope.commands import end_over, or_defaults, refuse
+from swarmscope.commands import examples, exit_on, exit_on_usage_error, or_defaults
 from swarmscope.limits import require_address_space
 from swarmscope.plain_text import plain, plain_json
 from swarmscope.streams import print_data
@@ -16,16 +16,15 @@ from swarmscope.streams import print_data
 if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
     from monitor_platform.alerts.alert_watch import ExplainedAlert
 
-command = App(name="alerts", help_epilogue="Examples:\n\n    swarmscope alerts test rules.toml mirror/")
+command = App(name="alerts", help_epilogue=examples("swarmscope alerts test rules.toml mirror/"))
 
 
 @command.command(
     name="test",
-    help_epilogue=(
-        "Examples:\n\n"
-        "    swarmscope alerts test rules.toml mirror/\n\n"
-        "    swarmscope alerts test rules.toml mirror/ --geo-city GeoLite2-City.mmdb --districts wards.geojson\n\n"
-        "    swarmscope alerts test rules.toml data/fs1 data/fs2 --json | jq 'select(.severity == \"critical\")'"
+    help_epilogue=examples(
+        "swarmscope alerts test rules.toml mirror/",
+        "swarmscope alerts test rules.toml mirror/ --geo-city GeoLite2-City.mmdb \\\n    --districts wards.geojson",
+        "swarmscope alerts test rules.toml data/fs1 data/fs2 --json \\\n    | jq 'select(.severity == \"critical\")'",
     ),
 )
 def dry_run(
@@ -34,21 +33,21 @@ def dry_run(
     /,
     *,
     as_json: Annotated[bool, Parameter(name="--json")] = False,
-    scoring: Annotated[Scoring | None, Parameter(name="*")] = None,
-    placing: Annotated[Placing | None, Parameter(name="*")] = None,
+    scoring: Annotated[Scoring | None, Parameter(name="*", group="MOS and quality models")] = None,
+    placing: Annotated[Placing | None, Parameter(name="*", group="Geolocation")] = None,
 ) -> None:
-    """Run rules over recorded logs, and say what would have been told, and when. Nobody is told; the exit code is 0 either way.
+    """Print the alerts that the rules raise on recorded logs. No notification is sent. Alerts do not change the exit code.
 
-    Standard error names what is damaged, and each file that cannot be read; the rest is judged.
+    Standard error lists damaged records and unreadable files; the other records are tested.
 
     Parameters
     ----------
     rules
-        The rules file (TOML).
+        TOML file with alert rules.
     paths
-        Log files, and folders to search for them.
+        Log files, and folders that contain log files.
     as_json
-        Print a JSON object a line, in the webhook's generic shape.
+        Print one JSON object per line, in the format of generic webhooks.
     """
     require_address_space("swarmscope alerts test")
     from feedback_analysis.geo.locator import locator_for
@@ -65,9 +64,9 @@ def dry_run(
                 told += each.alert.ended_ms is None
                 _print(each, as_json)
     except BadRules as wrong:
-        refuse(wrong)
+        exit_on_usage_error(wrong)
     except (ValueError, OSError) as error:
-        end_over(error, "swarmscope alerts test")
+        exit_on(error, "swarmscope alerts test")
     print(f"{told} alerts in all, by {len(wanted.rules)} rules", file=sys.stderr)
 
 

@@ -1,6 +1,6 @@
-"""`swarmscope analyze`: the measures of recorded logs, the same numbers that the dashboard shows.
+"""`swarmscope analyze`: compute the dashboard's figures from recorded logs.
 
-Standard output carries the result and nothing else, whichever its form; progress and damage are told on standard error.
+Standard output contains only the result. Progress and damage go to standard error.
 """
 
 import sys
@@ -15,7 +15,7 @@ from cyclopts import App, Parameter
 from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
 from feedback_analysis.placing import Placing
 from feedback_analysis.scoring import Scoring
-from swarmscope.commands import end_over, or_defaults
+from swarmscope.commands import examples, exit_on, or_defaults
 from swarmscope.limits import require_address_space
 from swarmscope.plain_text import plain, plain_json
 from swarmscope.streams import print_data
@@ -28,16 +28,15 @@ if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait fo
 
 command = App(
     name="analyze",
-    help_epilogue=(
-        "Examples:\n\n"
-        "    swarmscope analyze data/fs1 data/fs2\n\n"
-        "    swarmscope analyze mirror/ --from 2012-08-07T09:30Z --to 2012-08-07T10:00Z --by channel,isp\n\n"
-        "    swarmscope analyze friday.parquet --by extra.codec --json | jq .groups\n\n"
-        "    swarmscope analyze friday.parquet --where channel=Olympics --where extra.codec=av1\n\n"
-        "    swarmscope analyze mirror/ --by isp --html report.html\n\n"
-        "    swarmscope analyze mirror/ --models all --model-set mos_stalling.length=0.2\n\n"
-        "    swarmscope analyze mirror/ --geo-city GeoLite2-City.mmdb --districts wards.geojson --by district\n\n"
-        "    swarmscope analyze mirror/ --sessions --models all --parquet sessions.parquet"
+    help_epilogue=examples(
+        "swarmscope analyze data/fs1 data/fs2",
+        "swarmscope analyze mirror/ --from 2012-08-07T09:30Z --to 2012-08-07T10:00Z \\\n    --by channel,isp",
+        "swarmscope analyze friday.parquet --by extra.codec --json | jq .groups",
+        "swarmscope analyze friday.parquet \\\n    --where channel=Olympics --where extra.codec=av1",
+        "swarmscope analyze mirror/ --by isp --html report.html",
+        "swarmscope analyze mirror/ --models all --model-set mos_stalling.length=0.2",
+        "swarmscope analyze mirror/ --geo-city GeoLite2-City.mmdb \\\n    --districts wards.geojson --by district",
+        "swarmscope analyze mirror/ --sessions --models all --parquet sessions.parquet",
     ),
 )
 
@@ -60,45 +59,45 @@ def analyze(
     models: str = "",
     html: Path | None = None,
     period: float = 30.0,
-    scoring: Annotated[Scoring | None, Parameter(name="*")] = None,
-    placing: Annotated[Placing | None, Parameter(name="*")] = None,
+    scoring: Annotated[Scoring | None, Parameter(name="*", group="MOS and quality models")] = None,
+    placing: Annotated[Placing | None, Parameter(name="*", group="Geolocation")] = None,
 ) -> None:
-    """Measure recorded logs of any form; the exit code is 1 if there is not one record in them.
-
-    Standard error names what is damaged, and each file that cannot be read; the rest is measured.
+    """Analyze recorded logs.
 
     Parameters
     ----------
     paths
-        Log files, and folders to search for them.
+        Log files, and folders that contain log files.
     begin
-        Leave out what was received earlier: ISO 8601 (UTC unless it says otherwise) or Unix milliseconds.
+        Start of the time range, inclusive, by time of receipt: ISO 8601 (UTC by default) or Unix milliseconds.
     end
-        Leave out what was received at this moment or later.
+        End of the time range, exclusive, in the same formats.
     by
-        Also per channel, isp, area, district, country, app, platform, event, via or extra.NAME; several: each combination.
+        Group by channel, isp, area, district, country, app, platform, event, via or extra.NAME. Several names give one group for
+        each combination of values.
     top
-        Groups of --by that are told apart, those with the most messages; the others are one group, (other).
+        Maximum number of groups to list, those with the most messages first. The other groups are combined as (other).
     where
-        Only records with this value, NAME=VALUE; again for another name. The names are those of --by, peer_id and session_id.
+        Only records with this value, as NAME=VALUE. NAME is one of the names for --by, peer_id or session_id. Repeat the flag for
+        more conditions.
     as_json
-        Print JSON, in the same shape as the monitoring platform's summary API.
+        Print JSON in the format of the monitoring platform's summary API.
     as_csv
-        Print CSV: a line for the total and one for each group.
+        Print CSV: one line for the total and one for each group.
     parquet
-        Write the table that --csv prints to this Parquet file instead.
+        Write the table of --csv to this Parquet file.
     sessions
-        A row per session instead of sums: its facts, means, scores and the terms that made them; for --csv or --parquet.
+        Print one row per session (facts, means, scores and their terms) instead of totals. Requires --csv or --parquet.
     p1203
-        Also write what ITU-T P.1203 mode 0 needs of each session into this folder, approximated from what intervals tell. The model
-        needs the codec, resolution and fps that apps send in extra.
+        Also write the inputs of ITU-T P.1203 mode 0 for each session to this folder. They are approximated from the reports. The
+        model needs codec, resolution and fps, which apps send in extra.
     models
-        Quality models to score by, side by side, with their terms: all, or some of mos, mos_stalling, qoe_linear, startup_score,
-        good_sessions.
+        Quality models to compare, with the terms of each score: all, or a comma-separated list of mos, mos_stalling, qoe_linear,
+        startup_score, good_sessions.
     html
-        Also write a page with the four views and the numbers; it needs no server and no network.
+        Also write a web page with the four views and the figures. The page works without a server or network.
     period
-        For the report: the end hosts' reporting period in seconds; who has been silent for longer is no longer present.
+        For --html: reporting period of the end hosts in seconds. An end host that is silent for longer no longer counts as present.
     """
     require_address_space("swarmscope analyze")
     from feedback_analysis.geo.locator import locator_for
@@ -150,7 +149,7 @@ def analyze(
 
                 write_report(html, table, span=span, where=filters, by=columns, models=scored, period_s=period)
     except (ValueError, OSError) as error:
-        end_over(error, "swarmscope analyze")
+        exit_on(error, "swarmscope analyze")
     if not summary["messages"]:
         sys.exit(f"swarmscope analyze: no records in {', '.join(map(str, paths))}{_within(asked, filters)}")
     if as_json or as_csv:

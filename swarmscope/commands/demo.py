@@ -1,31 +1,28 @@
-"""`swarmscope demo`: everything on one machine, with a simulated audience."""
+"""`swarmscope demo`: run the whole pipeline on one machine, with a simulated audience."""
 
 import sys
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from swarmscope.commands import examples
 from swarmscope.demo.process import PartDied
 from swarmscope.demo.run import run
 from swarmscope.demo.settings import Settings
 
 command = App(
     name="demo",
-    help_epilogue=(
-        "Examples:\n\n"
-        "    swarmscope demo\n\n"
-        "    swarmscope demo --peers 7000 --period 30 --data demo-data\n\n"
-        "    swarmscope demo --duration 60 && echo it works"
+    help_epilogue=examples(
+        "swarmscope demo",
+        "swarmscope demo --peers 7000 --period 30 --data demo-data",
+        "swarmscope demo --duration 60 && echo it works",
     ),
 )
 
 
 @command.default
 def demo(settings: Annotated[Settings | None, Parameter(name="*")] = None) -> None:
-    """Run a coordinator, two feedback servers, the monitoring platform and a simulated audience, and print the dashboard's URL.
-
-    A flash crowd comes after a minute. Ctrl-C ends everything, with exit code 0; so does the end of --duration.
-    """
+    """Run the whole pipeline until Ctrl-C or the end of --duration; both end it with exit code 0."""
     try:
         run(settings or Settings())
     except PartDied as died:

@@ -1,6 +1,6 @@
-"""`swarmscope history`: keep sums of recorded logs, and ask them for days, hours and minutes.
+"""`swarmscope history`: build hourly and per-minute summaries of recorded logs, and query them.
 
-Standard output carries the result and nothing else; progress is told on standard error.
+Standard output contains only the result. Progress goes to standard error.
 """
 
 import sys
@@ -15,7 +15,7 @@ from cyclopts import App, Parameter
 from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
 from feedback_analysis.placing import Placing
 from feedback_analysis.scoring import MosFlags
-from swarmscope.commands import end_over, or_defaults
+from swarmscope.commands import examples, exit_on, or_defaults
 from swarmscope.limits import require_address_space
 from swarmscope.plain_text import plain, plain_json
 from swarmscope.streams import print_data
@@ -27,14 +27,10 @@ if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait fo
 
 command = App(
     name="history",
-    help="Keep sums of recorded logs by hour and minute, from which days, months and years are answered at once.",
-    help_epilogue=(
-        "Examples:\n\n"
-        "    swarmscope history build mirror/ --into history\n\n"
-        "    swarmscope history show history --figure daily --timezone Asia/Hong_Kong\n\n"
-        "    swarmscope history show history --figure minutes --from 2012-08-07 --to 2012-08-08 --where channel=Olympics --csv\n\n"
-        "    swarmscope history show history --figure isps --unit month --json\n\n"
-        "    swarmscope monitor --static mirror/ --history history"
+    help_epilogue=examples(
+        "swarmscope history build mirror/ --into history",
+        "swarmscope history show history --figure daily --timezone Asia/Hong_Kong",
+        "swarmscope monitor --static mirror/ --history history",
     ),
 )
 
@@ -49,28 +45,33 @@ OVER_TIME = ("concurrent_peers", "mos")
 """The paper's Figure 5(b)."""
 
 
-@command.command
+@command.command(
+    help_epilogue=examples(
+        "swarmscope history build mirror/ --into history",
+        "swarmscope history build data/fs1 data/fs2 --into history --period 10",
+    )
+)
 def build(
     paths: list[Path],
     /,
     *,
     into: Path,
     period: float = 30.0,
-    scoring: Annotated[MosFlags | None, Parameter(name="*")] = None,
-    placing: Annotated[Placing | None, Parameter(name="*")] = None,
+    scoring: Annotated[MosFlags | None, Parameter(name="*", group="MOS model")] = None,
+    placing: Annotated[Placing | None, Parameter(name="*", group="Geolocation")] = None,
 ) -> None:
-    """Take sealed logs into a history; what it holds already is passed over, so that it can be run again and again.
+    """Add sealed logs to a history. Logs that the history contains already are skipped.
 
-    A log that cannot be read is named and counted; the next run tries it again.
+    Unreadable logs are listed and counted; the next run tries them again.
 
     Parameters
     ----------
     paths
-        Log files, and folders to search for them. Journals wait until they are sealed.
+        Log files, and folders that contain log files. Journals are skipped until they are sealed.
     into
-        Folder of the history; made if need be. About 20 MB for a day of 10,000 viewers.
+        Folder of the history. Created if missing. A day with 10,000 viewers needs about 20 MB.
     period
-        The end hosts' reporting period in seconds: who has been silent for longer is no longer present.
+        Reporting period of the end hosts in seconds. An end host that is silent for longer no longer counts as present.
     """
     require_address_space("swarmscope history build")
     from feedback_analysis.geo.locator import locator_for
@@ -83,7 +84,7 @@ def build(
         with locator_for(or_defaults(placing, Placing)) as locator, HistoryStore(into, basis) as store, _progress() as progress:
             taken = catch_up(store, paths, locator, progress=progress)
     except (ValueError, OSError) as error:
-        end_over(error, "swarmscope history")
+        exit_on(error, "swarmscope history")
     for unread in taken.unread:
         print(f"not read: {plain(str(unread))}", file=sys.stderr)
     print(
@@ -95,7 +96,13 @@ def build(
     )
 
 
-@command.command
+@command.command(
+    help_epilogue=examples(
+        "swarmscope history show history --figure daily --timezone Asia/Hong_Kong",
+        "swarmscope history show history --figure minutes \\\n    --from 2012-08-07 --to 2012-08-08 --where channel=Olympics --csv",
+        "swarmscope history show history --figure isps --unit month --json",
+    )
+)
 def show(
     folder: Path,
     /,
@@ -109,27 +116,27 @@ def show(
     as_json: Annotated[bool, Parameter(name="--json")] = False,
     as_csv: Annotated[bool, Parameter(name="--csv")] = False,
 ) -> None:
-    """Print a figure of a history as a table, as CSV or as JSON; the exit code is 1 if there is nothing in it.
+    """Print figures from a history as a table, CSV or JSON. The exit code is 1 if the history has no data for the time range.
 
     Parameters
     ----------
     folder
-        The history that `build` or `swarmscope monitor --history` keeps.
+        Folder of the history that `history build` or `monitor --history` writes.
     figure
-        daily: users and rates per day. online: time per user and per view. quality: continuity and MOS. hours, minutes: who was
-        there and MOS over time. isps: how many users came through whom.
+        daily: users and rates. online: time online per user and per view. quality: continuity, MOS and startup delay. hours,
+        minutes: concurrent users and MOS over time. isps: users per ISP.
     begin
-        From this time on: ISO 8601 (in --timezone unless it names a zone) or Unix milliseconds. Whole hours count, and days
-        where days do.
+        Start of the time range: ISO 8601 (in --timezone by default) or Unix milliseconds. Rounded to whole hours, or to whole days
+        for figures per day.
     end
-        Up to this time.
+        End of the time range, in the same formats.
     unit
-        Rows for each day, month or year; not for hours and minutes.
+        Time that one row covers. Not used for hours and minutes.
     timezone
-        The zone of days, of the times that are printed, and of --from and --to, such as Asia/Hong_Kong.
+        Time zone of days, of printed times, and of --from and --to, such as Asia/Hong_Kong.
     where
-        Only users with this value, NAME=VALUE: channel, isp, area, district, country, app, platform, peer_id or session_id; again
-        for another name. By the minute, MOS is kept for one filter at most.
+        Only users with this value, as NAME=VALUE. NAME is channel, isp, area, district, country, app, platform, peer_id or
+        session_id. Repeat the flag for more conditions. MOS per minute is available with at most one condition.
     as_json
         Print JSON.
     as_csv
@@ -148,7 +155,7 @@ def show(
             span = recorded and _span(begin, end, recorded, zone_of(timezone))
             rows = _rows(store, figure, span, unit, timezone, filters) if span else []
     except (ValueError, OSError) as error:
-        end_over(error, "swarmscope history")
+        exit_on(error, "swarmscope history")
     if not rows:
         sys.exit(f"swarmscope history: nothing is kept in {folder} for that time")
     _print(rows, zone_of(timezone), as_json=as_json, as_csv=as_csv)

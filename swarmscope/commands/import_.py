@@ -1,4 +1,4 @@
-"""`swarmscope import`: feedback of another system into log files, or to a coordinator."""
+"""`swarmscope import`: import data of other systems into log files, or send it to a coordinator."""
 
 import sys
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from cyclopts import App
 
 from feedback_wire.log_name import SERVER_NAME
-from swarmscope.commands import end_over
+from swarmscope.commands import examples, exit_on
 from swarmscope.plain_text import plain
 
 if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
@@ -21,19 +21,21 @@ if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait fo
 command = App(
     name="import",
     help_epilogue=(
-        "A column with the name of a field (`swarmscope schema --record`) gives that field. A mapping file names the others:\n\n"
-        "    [columns]\n\n"
-        '    received_ms = "time"\n\n'
-        '    peer_id = "client"\n\n'
-        '    startup_ms = "startup_s * 1000"\n\n'
-        "    [time]\n\n"
+        "A column that has the name of a record field (`swarmscope schema --record`) is imported into that field. The mapping file "
+        "assigns other columns to fields:\n\n"
+        "    [columns]\n"
+        '    received_ms = "time"\n'
+        '    peer_id = "client"\n'
+        '    startup_ms = "startup_s * 1000"\n'
+        "    [time]\n"
         '    unit = "s"\n\n'
-        "docs/import.md describes the rest of it.\n\n"
-        "Examples:\n\n"
-        "    swarmscope import sessions.csv --mapping mapping.toml\n\n"
-        "    swarmscope import sessions.csv --mapping mapping.toml --into imported --refused refused.jsonl\n\n"
-        "    swarmscope analyze imported\n\n"
-        "    swarmscope import beacons.parquet --mapping mapping.toml --coordinator http://127.0.0.1:8080 --key KEY"
+        "docs/import.md describes the mapping file.\n\n"
+        + examples(
+            "swarmscope import sessions.csv --mapping mapping.toml",
+            "swarmscope import sessions.csv --mapping mapping.toml --into imported \\\n    --refused refused.jsonl",
+            "swarmscope analyze imported",
+            "swarmscope import beacons.parquet --mapping mapping.toml \\\n    --coordinator http://127.0.0.1:8080 --key KEY",
+        )
     ),
 )
 _HOUR_S, _DAY_S = 3600, 86_400
@@ -41,7 +43,7 @@ _PROGRESS_ROWS = 1000
 
 
 @command.default
-def bring_in(
+def import_files(
     files: list[Path],
     /,
     *,
@@ -55,34 +57,31 @@ def bring_in(
     key: str = "",
     refused: Path | None = None,
 ) -> None:
-    """Turn files of another system into feedback: CSV with a header line, Parquet, or JSON lines; .gz and .zst too.
-
-    Without --into and --coordinator nothing is written: the report shows what would be. The exit code is 1 if a row is
-    refused, or if there is none.
+    """Import data of other systems into log files, or send it to a coordinator.
 
     Parameters
     ----------
     files
-        Files of one form, known by the end of their names.
+        Files to import, all of one format. The file name extension determines the format: .csv, .tsv, .parquet, .jsonl or .ndjson.
     mapping
-        TOML file that says which column gives which field.
+        TOML file that assigns columns to record fields.
     into
-        Folder to write log files into, by the times that the rows have; `analyze`, `history build` and `monitor --static` read it.
+        Write log files to this folder, by the times in the rows. analyze, history build and monitor --static can read the folder.
     to
-        Form of the logs.
+        Format of the log files.
     name
-        Name of a feedback server that the logs bear; imports into one folder need different ones.
+        Name of the feedback server in the names of the log files. Each import into the same folder needs a different name.
     roll_seconds
-        Seconds that one log covers.
+        Seconds that one log file covers, from 1 to 86400.
     ip
-        What is recorded of an end host's address: all of it, its network (/24, /48), or nothing.
+        What to record of an end host's IP address: all of it (keep), its /24 or /48 network (truncate), or nothing (drop).
     coordinator
-        URL of a coordinator to send to instead. The records are then received now; the original time is in sent_ms and
-        extra.original_ms.
+        Send messages to the coordinator at this URL. The records get the current time as time of receipt; the original time is in
+        sent_ms and extra.original_ms.
     key
-        An ingest key of that coordinator.
+        Ingest key of the coordinator.
     refused
-        File for a JSON line about each row that is refused.
+        Write one JSON line per refused row to this file.
     """
     from feedback_server.settings import FORMS
     from swarmscope.importing.logs import LogFolder
@@ -108,7 +107,7 @@ def bring_in(
             else:
                 filled = work.check().filled
     except (ValueError, OSError) as error:
-        end_over(error, "swarmscope import")
+        exit_on(error, "swarmscope import")
     except HTTPException as error:
         sys.exit(f"swarmscope import: cannot go on: {error}")
     _print(report)

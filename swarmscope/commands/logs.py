@@ -1,6 +1,6 @@
-"""`swarmscope logs`: look into recorded logs, check them, turn them into another form. Reads journals and sealed logs alike.
+"""`swarmscope logs`: print, verify and convert recorded logs (journals and sealed logs), and send refused messages again.
 
-What is good is always read; what is damaged, or cannot be read, is always named, and then the exit code is 1.
+Damaged and unreadable parts are listed, and the exit code is then 1. All other records are read.
 """
 
 import errno
@@ -36,22 +36,18 @@ from feedback_server.forms.reading import Lost, Part, Readable, Records, form_of
 from feedback_server.settings import FORMS
 from feedback_wire.frames import Damage
 from feedback_wire.log_name import Form
-from swarmscope.commands import end_over, refuse
+from swarmscope.commands import examples, exit_on, exit_on_usage_error
 from swarmscope.plain_text import plain
 from swarmscope.replay import replay
 from swarmscope.sending import check_url
 
 command = App(
     name="logs",
-    help="Look into recorded logs (journals, JSON lines, CSV, Parquet), check them, or turn them into another form.",
-    help_epilogue=(
-        "Examples:\n\n"
-        "    swarmscope logs cat feedback-data | jq .channel\n\n"
-        "    swarmscope logs cat --from 2012-08-07T09:30:00Z --to 2012-08-07T10:00:00Z feedback-data\n\n"
-        "    swarmscope logs verify feedback-data\n\n"
-        "    swarmscope logs convert --to parquet -o archive feedback-data\n\n"
-        "    swarmscope logs convert --to parquet -o archive friday.jsonl\n\n"
-        "    swarmscope logs replay /var/lib/swarmscope/spool/quarantine/* --coordinator http://127.0.0.1:8080 --key KEY"
+    help_epilogue=examples(
+        "swarmscope logs cat feedback-data | jq .channel",
+        "swarmscope logs verify feedback-data",
+        "swarmscope logs convert --to parquet -o archive feedback-data",
+        "swarmscope logs replay coordinator-spool/quarantine/* \\\n    --coordinator http://127.0.0.1:8080 --key KEY",
     ),
 )
 _ENDINGS = ".journal, .jsonl.zst, .csv.zst, .parquet or .jsonl"
@@ -59,25 +55,30 @@ _RECEIVED = re.compile(rb'\{"received_ms":(\d{1,18})[,}]')
 _PROGRESS_EVERY_S = 1.0
 
 
-@command.command
+@command.command(
+    help_epilogue=examples(
+        "swarmscope logs cat feedback-data | jq .channel",
+        "swarmscope logs cat feedback-data \\\n    --from 2012-08-07T09:30Z --to 2012-08-07T10:00Z",
+    )
+)
 def cat(paths: list[Path], /, *, from_: Annotated[str | None, Parameter(name="--from")] = None, to: str | None = None) -> None:
-    """Print records as JSON lines, in the order of the logs' names.
+    """Print records as JSON lines, in the order of the log names.
 
-    The exit code is 1 if anything in them is damaged; standard error says what.
+    The exit code is 1 if a log is damaged or unreadable. Standard error lists the damage.
 
     Parameters
     ----------
     paths
-        Logs, or folders of logs.
+        Log files, and folders that contain log files.
     from_
-        Only records received at this time or later: ISO 8601 (UTC unless it says otherwise) or Unix milliseconds.
+        Start of the time range, inclusive, by time of receipt: ISO 8601 (UTC by default) or Unix milliseconds.
     to
-        Only records received before this time.
+        End of the time range, exclusive, in the same formats.
     """
     try:
         span = (None if from_ is None else unix_ms(from_), None if to is None else unix_ms(to))
     except ValueError as error:
-        refuse(error)
+        exit_on_usage_error(error)
     found = _logs(paths, each_stem_once=True)
     damaged = _name(found.unread)
     try:
@@ -95,16 +96,16 @@ def cat(paths: list[Path], /, *, from_: Annotated[str | None, Parameter(name="--
     sys.exit(int(damaged))
 
 
-@command.command
+@command.command(help_epilogue=examples("swarmscope logs verify feedback-data"))
 def verify(paths: list[Path], /) -> None:
-    """Check every frame of every log: one line a log, and one for each damage, with its offset in bytes.
+    """Verify the checksums of logs. Prints one line per log, and one line per damaged part with its byte offset.
 
-    The exit code is 0 if all are good, else 1.
+    The exit code is 1 if a log is damaged or unreadable.
 
     Parameters
     ----------
     paths
-        Logs, or folders of logs.
+        Log files, and folders that contain log files.
     """
     found = _logs(paths)
     all_good = not _name(found.unread, sys.stdout)
@@ -113,7 +114,12 @@ def verify(paths: list[Path], /) -> None:
     sys.exit(int(not all_good))
 
 
-@command.command
+@command.command(
+    help_epilogue=examples(
+        "swarmscope logs convert --to parquet -o archive feedback-data",
+        "swarmscope logs convert --to parquet -o archive friday.jsonl",
+    )
+)
 def convert(
     paths: list[Path],
     /,
@@ -121,19 +127,19 @@ def convert(
     to: Literal["jsonl", "csv", "parquet"],
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
 ) -> None:
-    """Write each log in another form into a folder; if one of the new logs is there already, nothing is written.
+    """Convert logs to another format. Existing files are not overwritten: if one of the new files exists, nothing is written.
 
-    The exit code is 1 if anything in them is damaged; what is good is written all the same. A log without a
-    single record becomes none.
+    The exit code is 1 if a log is damaged or unreadable; its other records are converted. A log without records is not
+    converted.
 
     Parameters
     ----------
     paths
-        Logs, or folders of logs.
+        Log files, and folders that contain log files.
     to
-        The form to write.
+        Format of the new logs.
     out
-        The folder to write into; made if it is missing.
+        Folder for the new logs. Created if missing.
     """
     found = _logs(paths, each_stem_once=True)
     targets = {path: out / f"{path.name.removesuffix(f'.{form}')}.{FORMS[to]}" for path, form in found.logs}
@@ -145,26 +151,32 @@ def convert(
     sys.exit(int(not all_good))
 
 
-@command.command(name="replay")
+@command.command(
+    name="replay",
+    help_epilogue=examples(
+        "swarmscope logs replay coordinator-spool/quarantine/* \\\n    --coordinator http://127.0.0.1:8080 --key KEY"
+    ),
+)
 def replay_refused(files: list[Path], /, *, coordinator: str, key: str = "") -> None:
-    """Send refused messages that a coordinator kept in its quarantine once more, after what refused them is mended.
+    """Send refused messages from a coordinator's quarantine again, for example after a fix of the coordinator's settings.
 
-    What is taken is stored as received now. The exit code is 1 if some are refused again or a file is damaged.
+    Accepted messages get the current time as time of receipt. The exit code is 1 if a message is refused again or a file is
+    damaged.
 
     Parameters
     ----------
     files
-        Files from the quarantine.
+        Files from the quarantine folder.
     coordinator
-        URL of the coordinator to send to, such as http://127.0.0.1:8080.
+        URL of the coordinator, such as http://127.0.0.1:8080.
     key
-        An ingest key.
+        Ingest key of the coordinator.
     """
     try:
         check_url(coordinator)
         tally = replay(files, coordinator, key)
     except (OSError, ValueError) as error:
-        end_over(error)
+        exit_on(error)
     except HTTPException as error:
         sys.exit(f"swarmscope: cannot go on: {error}")
     print(f"{tally.taken} messages taken, {tally.refused.total()} refused again")

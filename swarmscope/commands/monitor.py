@@ -1,4 +1,4 @@
-"""`swarmscope monitor`: the dashboard, live from feedback servers or static from recorded files."""
+"""`swarmscope monitor`: the dashboard, live from feedback servers or static from recorded logs."""
 
 import logging
 import sys
@@ -9,42 +9,41 @@ from cyclopts import App, Parameter
 from feedback_analysis.quality.catalogue import models_of
 from monitor_platform.alerts.rules import read_rules
 from monitor_platform.settings import Settings
-from swarmscope.commands import end_over, in_words, or_defaults, refuse
+from swarmscope.commands import error_text, examples, exit_on, exit_on_usage_error, or_defaults
 from swarmscope.limits import require_address_space
 
 command = App(
     name="monitor",
-    help_epilogue=(
-        "Examples:\n\n"
-        "    swarmscope monitor --feedback-server http://10.0.0.5:8090 --feedback-server http://10.0.0.6:8090 --poll-seconds 1\n\n"
-        "    swarmscope monitor --static mirror/ friday.jsonl.zst\n\n"
-        "    swarmscope monitor --feedback-server http://10.0.0.5:8090 --listen 10.0.0.7:8443 --users users.txt "
-        "--tls-cert cert.pem --tls-key key.pem\n\n"
-        "    swarmscope monitor --feedback-server http://10.0.0.5:8090 --alerts alerts.toml\n\n"
-        "    curl 'http://127.0.0.1:8070/api/v1/summary?from=2012-08-07T09:30:00Z&by=channel,isp'"
+    help_epilogue=examples(
+        "swarmscope monitor --poll-seconds 1 --feedback-server http://10.0.0.5:8090 \\\n    --feedback-server http://10.0.0.6:8090",
+        "swarmscope monitor --static mirror/ friday.jsonl.zst",
+        "swarmscope monitor --feedback-server http://10.0.0.5:8090 --alerts rules.toml",
+        "swarmscope monitor --feedback-server http://10.0.0.5:8090 \\\n"
+        "    --listen 10.0.0.7:8443 --users users.txt \\\n    --tls-cert cert.pem --tls-key key.pem",
+        "curl 'http://127.0.0.1:8070/api/v1/summary?from=2012-08-07T09:30Z&by=isp'",
     ),
-    # --static A B and --static A --static B mean the same here: there is nothing else that a bare word could be.
+    # `--static A B` means the same as `--static A --static B`, because the command has no positional arguments.
     default_parameter=Parameter(negative="", consume_multiple=True),
 )
 
 
 @command.default
 def monitor(*, settings: Annotated[Settings | None, Parameter(name="*")] = None) -> None:
-    """Show what every viewer gets: map, districts, distribution and timeline, in the browser."""
+    """Show the quality that viewers get in a web dashboard, live or from recorded logs."""
     known = or_defaults(settings, Settings)
     try:
         models_of(known)
         rules = read_rules(known.alerts) if known.alerts is not None else None
     except ValueError as wrong:
-        refuse(wrong)
+        exit_on_usage_error(wrong)
     require_address_space("swarmscope monitor", known.memory_mib)
-    from monitor_platform.server import CannotStart, run  # DuckDB and Bokeh take a second to import; --help need not
+    from monitor_platform.server import CannotStart, run  # DuckDB and Bokeh take a second to import, and --help does not need them
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("tornado.access").setLevel(logging.ERROR)  # who asked what wrongly is told so, and is no event here
-    logging.getLogger("tornado.general").setLevel(logging.ERROR)  # nor is who cannot shake hands over TLS
-    logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)  # nor is a viewer who leaves while something is sent
-    logging.getLogger("bokeh.protocol").setLevel(logging.CRITICAL)  # nor a made-up message twice: access/guarded_bokeh.py says it
+    logging.getLogger("tornado.access").setLevel(logging.ERROR)  # the client gets the error of a bad request
+    logging.getLogger("tornado.general").setLevel(logging.ERROR)  # failed TLS handshakes
+    logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)  # browsers that disconnect during a transfer
+    logging.getLogger("bokeh.protocol").setLevel(logging.CRITICAL)  # access/guarded_bokeh.py logs invalid messages
     serving: list[str] = []
 
     def ready(url: str) -> None:
@@ -55,5 +54,5 @@ def monitor(*, settings: Annotated[Settings | None, Parameter(name="*")] = None)
         run(known, rules=rules, ready=ready)
     except CannotStart as error:
         if serving:
-            sys.exit(f"swarmscope monitor cannot go on: {in_words(error)}")
-        end_over(error, "swarmscope monitor cannot start")
+            sys.exit(f"swarmscope monitor cannot go on: {error_text(error)}")
+        exit_on(error, "swarmscope monitor cannot start")

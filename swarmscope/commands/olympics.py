@@ -1,4 +1,4 @@
-"""`swarmscope simulate olympics`: the event of the paper as recorded logs, with the truth about it."""
+"""`swarmscope simulate olympics`: write recorded logs of the paper's event, and its true figures."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
 
-from swarmscope.commands import refuse
+from swarmscope.commands import examples, exit_on_usage_error
 
 if TYPE_CHECKING:  # NumPy takes a while to import, and --help need not wait for it
     from swarmscope.olympics.days import Order
@@ -17,10 +17,12 @@ if TYPE_CHECKING:  # NumPy takes a while to import, and --help need not wait for
 command = App(
     name="olympics",
     help_epilogue=(
-        "Examples:\n\n"
-        "    swarmscope simulate olympics --into olympics/ --truth olympics.json\n\n"
-        "    swarmscope simulate olympics --into small/ --scale 0.01 && swarmscope analyze small/ --by isp\n\n"
-        "The whole event is some 34 million messages: a few minutes on two cores, and 2.2 GB on the disk."
+        "The whole event has about 34 million messages. It takes a few minutes on two cores and 2.2 GB on disk.\n\n"
+        + examples(
+            "swarmscope simulate olympics --into olympics/ --truth olympics.json",
+            "swarmscope simulate olympics --into small/ --scale 0.01",
+            "swarmscope analyze small/ --by isp",
+        )
     ),
 )
 
@@ -34,22 +36,22 @@ def olympics(
     seed: int = 1,
     truth: Path | None = None,
 ) -> None:
-    """Write the logs of the Olympics of 2012: 17 days, 177,245 viewers, a flash crowd at 9:30 on August 7 in Hong Kong.
+    """Write simulated logs of the Olympics of 2012: 17 days, 177,245 viewers, a flash crowd at 9:30 on August 7 in Hong Kong.
 
-    They go through the feedback server's own log writers, not over HTTP: a log a minute from each of two servers.
+    The logs are written directly, without HTTP: one log per minute from each of two feedback servers.
 
     Parameters
     ----------
     into
-        Folder for the logs; a new or an empty one.
+        Folder for the logs. It must be new or empty.
     scale
-        A share of the viewers, from 0.001 to 1.
+        Share of the viewers to simulate, from 0.001 to 1.
     format
-        Form of the logs.
+        Format of the logs.
     seed
-        The same seed makes the same viewers, who do the same.
+        Seed of the random numbers. The same seed gives the same logs.
     truth
-        File for what really happened, as JSON: the numbers that the platform should find.
+        JSON file for the true figures of the event, to compare with the monitoring platform's figures.
     """
     from feedback_server.settings import FORMS
     from swarmscope.olympics.days import Order
@@ -60,7 +62,7 @@ def olympics(
         days = programme(scale)
         _prepare(into, truth)
     except ValueError as wrong:
-        refuse(wrong)
+        exit_on_usage_error(wrong)
     orders = [Order(into=into, form=FORMS[format], number=day.number, seed=seed, scale=scale) for day in days]
     told = list(_told(orders))
     numbers = event_numbers(told)

@@ -1,4 +1,4 @@
-"""`swarmscope schema`: the JSON Schema of what end hosts send or of what lies in the logs, or a service's OpenAPI description."""
+"""`swarmscope schema`: print the JSON Schema of messages or records, or the OpenAPI description of a service."""
 
 import json
 from importlib import import_module
@@ -9,13 +9,15 @@ from cyclopts import App
 from feedback_wire.message import message_schema
 from feedback_wire.record import record_schema
 from serving.openapi import text_of
+from swarmscope.commands import examples
 from swarmscope.streams import print_data
 
 command = App(
     name="schema",
-    help_epilogue=(
-        "Examples:\n\n    swarmscope schema > message.schema.json\n\n    swarmscope schema --record\n\n"
-        "    swarmscope schema --service coordinator > coordinator.openapi.json"
+    help_epilogue=examples(
+        "swarmscope schema > message.schema.json",
+        "swarmscope schema --record",
+        "swarmscope schema --service coordinator > coordinator.openapi.json",
     ),
 )
 
@@ -29,14 +31,14 @@ DESCRIPTIONS = {
 
 @command.default
 def schema(*, record: bool = False, service: Literal["coordinator", "feedback-server", "monitor"] | None = None) -> None:
-    """Print the JSON Schema of the feedback message, or what a service offers over HTTP.
+    """Print the JSON Schema of the feedback message.
 
     Parameters
     ----------
     record
-        The log record instead: the message and what the servers add to it.
+        Print the JSON Schema of the log record: the message and the fields that the servers add.
     service
-        The OpenAPI 3.1 description of this service instead; it serves the same at /openapi.json.
+        Print the OpenAPI 3.1 description of this service, which the service also provides at /openapi.json.
     """
     print_data()
     if service is not None:

@@ -1,4 +1,4 @@
-"""`swarmscope simulate`: an audience of end hosts that report over real HTTP, and the truth about what they did."""
+"""`swarmscope simulate`: simulate end hosts that report over HTTP, and write their true figures."""
 
 import asyncio
 import json
@@ -14,30 +14,34 @@ from feedback_wire.message import Message
 from swarmscope.audience.settings import Settings
 from swarmscope.audience.tally import Tally
 from swarmscope.audience.truth import Truth
+from swarmscope.commands import examples
 
 command = App(
     name="simulate",
     help_epilogue=(
-        "Examples:\n\n"
-        "    swarmscope simulate --coordinator http://127.0.0.1:8080 --peers 7000 --period 30 --duration 120 --truth truth.json\n\n"
-        "    swarmscope simulate --coordinator http://127.0.0.1:8080 --coordinator http://127.0.0.1:8081 --flash-crowd\n\n"
-        "    swarmscope simulate olympics --into olympics/ --truth olympics.json\n\n"
-        "The end hosts' addresses travel as X-Forwarded-For, which a coordinator believes only of a proxy that it trusts: start it "
-        "with --trusted-proxy 127.0.0.1/32, or all of them will seem to sit on this machine and none can be located."
+        "The simulated end hosts send Hong Kong addresses in the header X-Forwarded-For. Start the coordinator with "
+        "`--trusted-proxy 127.0.0.1/32`; otherwise it records the address of this machine, and the map shows no end hosts.\n\n"
+        + examples(
+            "swarmscope simulate --peers 7000 --period 30 --duration 120 --truth truth.json",
+            "swarmscope simulate --flash-crowd --coordinator http://127.0.0.1:8080 \\\n    --coordinator http://127.0.0.1:8081",
+            "swarmscope simulate olympics --into olympics/ --truth olympics.json",
+        )
     ),
 )
 
 command.command(
-    "swarmscope.commands.olympics:command", name="olympics", help="Write the recorded logs of the Olympics of 2012, all 17 days."
+    "swarmscope.commands.olympics:command",
+    name="olympics",
+    help="""Write simulated logs of the Olympics of 2012, all 17 days.
+
+        177,245 viewers watch, and a flash crowd arrives at 9:30 on August 7 in Hong Kong. The logs are written without HTTP: one
+        log per minute from each of two feedback servers.""",
 )
 
 
 @command.default
 def simulate(settings: Annotated[Settings | None, Parameter(name="*")] = None) -> None:
-    """Simulate an audience in Hong Kong: end hosts that join, watch, zap, stall, leave and come back.
-
-    Ends with 0 if every message was acknowledged, else with 1. Ctrl-C ends it in order: everybody leaves, what waits is sent.
-    """
+    """Simulate an audience of end hosts in Hong Kong."""
     settings = settings or Settings()
     tally, truth = Tally(), Truth()
     print(

@@ -1,4 +1,4 @@
-"""`swarmscope users`: who may log in at the dashboard. The password is asked for and no argument: `ps` shows those to all."""
+"""`swarmscope users`: manage dashboard users. A password is never an argument, because `ps` shows arguments to all users."""
 
 import getpass
 import sys
@@ -8,32 +8,37 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from monitor_platform.access import passwords, user_file
-from swarmscope.commands import refuse
+from swarmscope.commands import examples, exit_on_usage_error
 
 command = App(
     name="users",
-    help_epilogue=(
-        "A dashboard that was started with --users FILE sees every change within a second; who is removed is out at once.\n\n"
-        "Examples:\n\n"
-        "    swarmscope users add alice --file users.txt\n\n"
-        "    pass show dashboard | swarmscope users add 王小明 --file users.txt\n\n"
-        "    swarmscope users remove alice --file users.txt"
+    help_epilogue=examples(
+        "swarmscope users add alice --file users.txt",
+        "swarmscope users list --file users.txt",
+        "swarmscope users remove alice --file users.txt",
     ),
 )
 UserFile = Annotated[Path, Parameter(name="--file")]
 DEFAULT = Path("users.txt")
 
 
-@command.command
+@command.command(
+    help_epilogue=examples(
+        "swarmscope users add alice --file users.txt",
+        "pass show dashboard | swarmscope users add 王小明 --file users.txt",
+    )
+)
 def add(name: str, /, *, file: UserFile = DEFAULT) -> None:
-    """Add a user, or give one a new password; asks for it on the terminal, or takes the first line of standard input.
+    """Add a user, or change the password of a user.
+
+    The command prompts for the password, or reads it from the first line of standard input if that is not a terminal.
 
     Parameters
     ----------
     name
-        Name to log in with; any script, without a colon.
+        Login name, in any script, without a colon.
     file
-        File of users; made if it is not there.
+        File with the dashboard's users. Created if missing.
     """
     try:
         name = user_file.checked_name(name)
@@ -41,43 +46,43 @@ def add(name: str, /, *, file: UserFile = DEFAULT) -> None:
         user_file.read(file) if file.exists() else None
         replaced = user_file.put(file, name, secret)
     except ValueError as error:
-        refuse(error)
+        exit_on_usage_error(error)
     print(f"{name} has a new password" if replaced else f"{name} may log in", file=sys.stderr)
 
 
-@command.command
+@command.command(help_epilogue=examples("swarmscope users remove alice --file users.txt"))
 def remove(name: str, /, *, file: UserFile = DEFAULT) -> None:
-    """Take a user out; whoever is logged in under that name is out at once.
+    """Remove a user. The user's open sessions end.
 
     Parameters
     ----------
     name
-        Name of the user.
+        Login name.
     file
-        File of users.
+        File with the dashboard's users.
     """
     try:
         removed = user_file.remove(file, user_file.checked_name(name))
     except ValueError as error:
-        refuse(error)
+        exit_on_usage_error(error)
     if not removed:
         sys.exit(f"swarmscope: {file} has no user {name}")
     print(f"{name} is out", file=sys.stderr)
 
 
-@command.command(name="list")
+@command.command(name="list", help_epilogue=examples("swarmscope users list --file users.txt"))
 def names(*, file: UserFile = DEFAULT) -> None:
-    """Print the names of all users.
+    """Print the login names of all users.
 
     Parameters
     ----------
     file
-        File of users.
+        File with the dashboard's users.
     """
     try:
         print("\n".join(user_file.read(file)))
     except ValueError as error:
-        refuse(error)
+        exit_on_usage_error(error)
 
 
 def _password(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,7 +12,33 @@ from pathlib import Path
 import pytest
 
 SWARMSCOPE = (sys.executable, "-m", "swarmscope")
-COMMANDS = ("demo", "coordinator", "feedback-server", "monitor", "analyze", "alerts", "logs", "simulate", "schema")
+COMMANDS = (
+    "demo",
+    "coordinator",
+    "feedback-server",
+    "monitor",
+    "users",
+    "analyze",
+    "alerts",
+    "history",
+    "logs",
+    "import",
+    "simulate",
+    "schema",
+)
+SUBCOMMANDS = (
+    "users add",
+    "users list",
+    "users remove",
+    "alerts test",
+    "history build",
+    "history show",
+    "logs cat",
+    "logs verify",
+    "logs convert",
+    "logs replay",
+    "simulate olympics",
+)
 
 
 def swarmscope(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -25,12 +52,24 @@ def test_the_list_of_commands_says_what_each_of_them_does(tmp_path):
         assert len(line.strip("│ ").removeprefix(command).split()) > 3
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "alerts test", "logs cat", "logs verify", "logs convert"])
-def test_every_command_shows_examples(tmp_path, command):
-    shown = swarmscope(*command.split(), "--help", cwd=tmp_path)
-    assert shown.returncode == 0
-    assert "Examples:" in shown.stdout
-    assert f"swarmscope {command}" in shown.stdout.partition("Examples:")[2]
+def test_each_command_shows_its_own_examples_and_none_wraps_at_80_columns(tmp_path):
+    commands = [*COMMANDS, *SUBCOMMANDS]
+    narrow = many(tmp_path, [f"{command} --help" for command in commands], columns=80)
+    wide = many(tmp_path, [f"{command} --help" for command in commands], columns=200)
+    for command, (code, *narrow_help), (_, *wide_help) in zip(commands, narrow, wide, strict=True):
+        shown = examples_in("".join(narrow_help))
+        assert code == 0
+        assert any(f"swarmscope {command}" in line for line in shown), command
+        assert shown == examples_in("".join(wide_help)), command
+
+
+def test_the_help_shows_no_default_that_is_empty(tmp_path):
+    for _, *shown in many(tmp_path, [f"{command} --help" for command in (*COMMANDS, *SUBCOMMANDS)], columns=200):
+        assert re.findall(r'\[default: (?:\(\)|""|False|None)?\]', "".join(shown)) == []
+
+
+def examples_in(shown: str) -> list[str]:
+    return [line.strip() for line in shown.partition("Examples:")[2].splitlines() if line.strip()]
 
 
 @pytest.mark.parametrize(
@@ -82,21 +121,24 @@ LIVE = "monitor --insecure --feedback-server http://127.0.0.1:1 --listen 127.0.0
 STATIC = "monitor --static logs --listen 127.0.0.1:0"
 TAKES = "coordinator --insecure --listen 127.0.0.1:0 --feedback-server http://127.0.0.1:1"
 WRONG = [
-    (f"{TAKES} --spool file", "--spool file cannot be used: there is a file where a folder is needed; name another, or remove it"),
-    (f"{TAKES} --spool file/within --workers 2", "--spool file/within cannot be used: there is a file where a folder is needed"),
-    (f"{TAKES} --spool /proc/no", "--spool /proc/no cannot be used: it is not there, and cannot be made there"),
+    (
+        f"{TAKES} --spool file",
+        "--spool file cannot be used: it is a file, and a folder is needed; remove the file, or use another path",
+    ),
+    (f"{TAKES} --spool file/within --workers 2", "--spool file/within cannot be used: it is a file, and a folder is needed"),
+    (f"{TAKES} --spool /proc/no", "--spool /proc/no cannot be used: no such file or folder; check the path and its parent folder"),
     ("monitor --insecure --feedback-server nonsense", "--feedback-server is 'nonsense'"),
     ("monitor --insecure --feedback-server http://127.0.0.1:99999", "--feedback-server is 'http://127.0.0.1:99999'"),
-    (f"{LIVE} --mirror file", "file: there is a file where a folder is needed"),
-    (f"{LIVE} --mirror /proc/no", "/proc/no: it is not there, and cannot be made"),
+    (f"{LIVE} --mirror file", "file: it is a file, and a folder is needed"),
+    (f"{LIVE} --mirror /proc/no", "/proc/no: no such file or folder; check the path"),
     (f"{LIVE} --tls-ca nonsense", "--tls-ca nonsense cannot be used"),
-    (f"{STATIC} --history file", "file: there is a file where a folder is needed"),
+    (f"{STATIC} --history file", "file: it is a file, and a folder is needed"),
     (f"{STATIC} --alerts nowhere.toml", "nowhere.toml cannot be read as rules: it is not there"),
     (f"{STATIC} --alerts folder", "folder cannot be read as rules: it is a folder"),
     (f"{STATIC} --alerts nonsense", "nonsense cannot be read as rules"),
     (f"{STATIC} --geo-city nowhere.mmdb", "nowhere.mmdb does not exist"),
     (f"{STATIC} --geo-city nonsense", "nonsense is not a readable MaxMind DB file"),
-    (f"{STATIC} --geo-asn folder", "folder: it is a folder, and a file is needed; name a file"),
+    (f"{STATIC} --geo-asn folder", "folder: it is a folder, and a file is needed; use the path of a file"),
     (f"{STATIC} --districts nonsense", "nonsense cannot be read as GeoJSON"),
     (f"{STATIC} --districts folder", "folder cannot be read as GeoJSON: it is a folder"),
     (f"{STATIC} --area-resolution 99", "--area-resolution is 99"),
@@ -115,7 +157,7 @@ WRONG = [
     ("alerts test rules.toml logs --mos-c2 1", "--mos-c2 is 1, and has no effect"),
     ("analyze logs --html folder", "--html folder cannot be written: it is a folder"),
     ("analyze logs --parquet folder", "--parquet folder cannot be written: it is a folder"),
-    ("analyze logs --p1203 file", "file: there is a file where a folder is needed"),
+    ("analyze logs --p1203 file", "file: it is a file, and a folder is needed"),
     ("analyze logs --geo-city nonsense", "nonsense is not a readable MaxMind DB file"),
     ("analyze logs --districts nowhere", "there is no nowhere; --districts needs a GeoJSON file"),
     ("analyze file", "file is no log"),
@@ -124,21 +166,21 @@ WRONG = [
     ("alerts test rules.toml logs --model-set shoe=1", "shoe"),
     ("alerts test rules.toml file", "file is no log"),
     ("alerts test folder logs", "folder cannot be read as rules: it is a folder"),
-    ("history build logs --into file", "file: there is a file where a folder is needed"),
-    ("history build logs --into /proc/no", "/proc/no: it is not there, and cannot be made"),
+    ("history build logs --into file", "file: it is a file, and a folder is needed"),
+    ("history build logs --into /proc/no", "/proc/no: no such file or folder; check the path"),
     ("history build logs --into kept --geo-city nonsense", "nonsense is not a readable MaxMind DB file"),
     ("history show folder", "there is no history in folder"),
-    ("logs convert logs/20120807T093000Z-fs1-0000.journal --to csv --out file", "file: there is a file where a folder is needed"),
-    ("logs replay nowhere --coordinator http://127.0.0.1:1", "nowhere: it is not there"),
+    ("logs convert logs/20120807T093000Z-fs1-0000.journal --to csv --out file", "file: it is a file, and a folder is needed"),
+    ("logs replay nowhere --coordinator http://127.0.0.1:1", "nowhere: no such file or folder"),
     ("logs replay file --coordinator nonsense", "--coordinator is 'nonsense'"),
     ("logs replay file --coordinator http://127.0.0.1:99999", "--coordinator is 'http://127.0.0.1:99999'"),
     ("users list --file nowhere.txt", "there is no file nowhere.txt; make it with: swarmscope users add NAME --file nowhere.txt"),
     ("users remove alice --file folder", "folder: it is a folder, and a file is needed"),
     ("simulate --truth folder", "--truth folder cannot be written: it is a folder"),
     ("simulate --coordinator nonsense", "'nonsense' is no coordinator's URL"),
-    ("simulate olympics --into file", "file: there is a file where a folder is needed"),
+    ("simulate olympics --into file", "file: it is a file, and a folder is needed"),
     ("simulate olympics --into new --truth folder", "--truth folder cannot be written: it is a folder"),
-    ("demo --data file --duration 1", "there is a file where a folder is needed"),
+    ("demo --data file --duration 1", "it is a file, and a folder is needed"),
 ]
 
 
@@ -173,12 +215,13 @@ def test_a_feedback_servers_folder_may_be_a_disk_that_comes_back_so_it_ends_with
     (tmp_path / "file").touch()
     [(code, _, said)] = many(tmp_path, ["feedback-server --insecure --listen 127.0.0.1:0 --data file"])
     assert (code, len(said.splitlines())) == (1, 1)
-    assert "file: there is a file where a folder is needed" in said
+    assert "file: it is a file, and a folder is needed" in said
 
 
-def many(folder: Path, commands: list[str]) -> list[tuple[int, str, str]]:
-    """How each of the commands ends in `folder`: its exit code and what it said."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SWARMSCOPE_")} | {"COLUMNS": "400"}
+def many(folder: Path, commands: list[str], *, columns: int = 400) -> list[tuple[int, str, str]]:
+    """Run the commands in `folder` and return the exit code, standard output and standard error of each."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SWARMSCOPE_")}
+    environment["COLUMNS"] = str(columns)
     ran = subprocess.run(
         [sys.executable, "-c", MANY],
         input=json.dumps(commands),
@@ -205,15 +248,15 @@ def many(folder: Path, commands: list[str]) -> list[tuple[int, str, str]]:
 def test_a_fraction_is_not_rounded_where_a_whole_number_is_asked_for(tmp_path, command, flag):
     refused = swarmscope(*command.split(), flag, "1.9", cwd=tmp_path, COLUMNS="200")
     assert refused.returncode == 2
-    assert f"{flag} 1.9 is no whole number" in refused.stderr
+    assert f"{flag} 1.9 is not a whole number" in refused.stderr
 
 
 def test_a_fraction_in_the_environment_or_the_settings_file_is_not_rounded_either(tmp_path):
     (tmp_path / "swarmscope.toml").write_text("[feedback-server]\nroll_seconds = 1.9\n")
     by_file = swarmscope("feedback-server", "--insecure", cwd=tmp_path, COLUMNS="200")
     by_environment = swarmscope("simulate", cwd=tmp_path, COLUMNS="200", SWARMSCOPE_SIMULATE_PEERS="0.5")
-    assert "--roll-seconds 1.9 is no whole number" in by_file.stderr
-    assert "--peers 0.5 is no whole number" in by_environment.stderr
+    assert "--roll-seconds 1.9 is not a whole number" in by_file.stderr
+    assert "--peers 0.5 is not a whole number" in by_environment.stderr
 
 
 def test_a_settings_file_that_was_named_must_be_there_and_readable(tmp_path):
@@ -243,9 +286,9 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback(tmp_path):
     [
         (
             "[feedback_server]\nkeep-days = 3\n",
-            "'feedback_server' is no command; settings stand below the name of theirs, such as [feedback-server]",
+            "'feedback_server' is not a command; write settings below the name of their command, such as [feedback-server]",
         ),
-        ("keep-days = 3\n", "'keep-days' is no command"),
+        ("keep-days = 3\n", "'keep-days' is not a command"),
         ("[feedback-server]\nkeep_dayz = 3\n", "Did you mean --keep-days?"),
     ],
 )

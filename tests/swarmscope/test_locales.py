@@ -38,7 +38,7 @@ def swarmscope(locale, *arguments, cwd, stdin=b"", code=0):
 
 @pytest.mark.parametrize("locale", LOCALES)
 def test_help_is_printed_in_every_locale(locale, tmp_path):
-    assert b"Exit codes: 0 if all went well" in swarmscope(locale, "--help", cwd=tmp_path)
+    assert b"Exit codes: 0 for success" in swarmscope(locale, "--help", cwd=tmp_path)
 
 
 @pytest.mark.parametrize("locale", LOCALES)
@@ -61,7 +61,7 @@ def test_a_filter_is_read_as_utf8_in_a_locale_that_cannot_read_it(tmp_path):
     found = json.loads(swarmscope("C", "analyze", str(LOGS), "--where", f"channel={CHANNEL}", "--json", cwd=tmp_path))
     assert found["messages"] > 0
     refused = swarmscope("C", "analyze", str(LOGS), "--where", "channel=\udce7", cwd=tmp_path, code=2)
-    assert b"is no text in UTF-8" in refused
+    assert b"is not valid UTF-8" in refused
 
 
 def test_history_is_built_and_shown_in_a_locale_without_its_characters(tmp_path):
@@ -74,7 +74,7 @@ def test_a_user_logs_in_with_the_password_that_was_typed_in_a_locale_without_its
     swarmscope("C", "users", "add", "王小明", cwd=tmp_path, stdin=f"{password}\n".encode())
     assert user_file.read(tmp_path / "users.txt")["王小明"].fits(password)
     refused = swarmscope("C", "users", "add", "alice", cwd=tmp_path, stdin=b"p\xe4sswort mit Umlaut\n", code=2)
-    assert b"is no text in UTF-8" in refused
+    assert b"is not valid UTF-8" in refused
 
 
 def test_a_file_whose_name_is_no_text_is_named(tmp_path):
