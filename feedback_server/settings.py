@@ -21,20 +21,19 @@ class Settings:
     """Address and port to listen on. Port 0 selects a free port."""
 
     data: Path = Path("feedback-data")
-    """Folder for log files. Created if missing; locked by one feedback server."""
+    """Folder for logs. Created if missing; locked by one feedback server."""
 
     name: str = "fs1"
-    """Name of this feedback server, part of the name of each log file. Must be different for each server."""
+    """Name of this feedback server, part of the name of each log. Must be different for each server."""
 
     format: Literal["jsonl", "csv", "parquet"] = "jsonl"
-    """File format of sealed logs: JSON lines or CSV (both compressed with zstd), or Parquet."""
+    """Form of sealed logs: JSON lines or CSV (both compressed with zstd), or Parquet."""
 
     roll_seconds: int = 60
-    """Seconds that one log file covers, from 1 to 86400."""
+    """Seconds that one log covers, from 1 to 86400."""
 
     max_log_bytes: int = 64 * 1024 * 1024
-    """Maximum compressed size of a log file in bytes. When it is reached, a new file starts. One file of this size must fit into
-    memory."""
+    """Maximum compressed size of a log in bytes. A larger log is split into parts. One part of this size must fit into memory."""
 
     keep_days: int | None = None
     """Delete sealed logs after this number of days. Without it, they are kept."""

@@ -65,7 +65,7 @@ class Settings(Scoring, Placing):
     """URL of a feedback server to poll, such as http://127.0.0.1:8090. Repeat the flag for each server."""
 
     static: tuple[Path, ...] = ()
-    """Log file or folder to show instead of polling. Accepts several values."""
+    """Log, or folder of logs, to show instead of polling. Accepts several values."""
 
     poll_seconds: float = 20.0
     """Seconds between two polls of a feedback server, at least 1."""

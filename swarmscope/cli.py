@@ -82,23 +82,23 @@ COMMANDS = {
     "coordinator": """Receive feedback messages from end hosts and forward them to feedback servers.
 
         The coordinator acknowledges a message when the message is stored durably: on a feedback server or in the spool.""",
-    "feedback-server": """Store feedback records in log files and serve the files for download.""",
+    "feedback-server": """Store feedback records in logs and offer the logs for download.""",
     "monitor": """Show the quality that viewers get in a web dashboard, live or from recorded logs.
 
         Use --feedback-server for the live mode, or --static for recorded logs.""",
     "users": """Manage dashboard users.
 
         A dashboard that runs with --users FILE applies each change within a second.""",
-    "analyze": """Analyze recorded logs: compute the dashboard's figures on the command line.
+    "analyze": """Analyze recorded logs: compute the dashboard's measures on the command line.
 
         Standard error lists damaged records and unreadable files; the other records are analyzed. The exit code is 1 if there are
         no records.""",
     "alerts": """Test alert rules against recorded logs.""",
-    "history": """Build and query a history: hourly and per-minute summaries of recorded logs.""",
+    "history": """Build and query a history: a database of hourly sums over recorded logs.""",
     "logs": """Print, verify and convert recorded logs, and send refused messages again.
 
         Logs can be journals, JSON lines, CSV and Parquet files.""",
-    "import": """Import data of other systems into log files, or send it to a coordinator.
+    "import": """Convert the data of another system into logs, or send it to a coordinator.
 
         Reads CSV files with a header line, Parquet files and JSON lines; text files can be compressed (.gz, .zst). Without --into
         and --coordinator, the command only reports what it would import. The exit code is 1 if a row is refused or if there are no

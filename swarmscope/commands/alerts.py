@@ -45,7 +45,7 @@ def dry_run(
     rules
         TOML file with alert rules.
     paths
-        Log files, and folders that contain log files.
+        Logs, and folders that contain logs.
     as_json
         Print one JSON object per line, in the format of generic webhooks.
     """

@@ -1,4 +1,4 @@
-"""`swarmscope analyze`: compute the dashboard's figures from recorded logs.
+"""`swarmscope analyze`: compute the dashboard's measures from recorded logs.
 
 Standard output contains only the result. Progress and damage go to standard error.
 """
@@ -67,7 +67,7 @@ def analyze(
     Parameters
     ----------
     paths
-        Log files, and folders that contain log files.
+        Logs, and folders that contain logs.
     begin
         Start of the time range, inclusive, by time of receipt: ISO 8601 (UTC by default) or Unix milliseconds.
     end
@@ -95,7 +95,7 @@ def analyze(
         Quality models to compare, with the terms of each score: all, or a comma-separated list of mos, mos_stalling, qoe_linear,
         startup_score, good_sessions.
     html
-        Also write a web page with the four views and the figures. The page works without a server or network.
+        Also write a web page with the four views and the measures. The page works without a server or network.
     period
         For --html: reporting period of the end hosts in seconds. An end host that is silent for longer no longer counts as present.
     """

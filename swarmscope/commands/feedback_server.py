@@ -1,4 +1,4 @@
-"""`swarmscope feedback-server`: store feedback records in log files and serve the files for download."""
+"""`swarmscope feedback-server`: store feedback records in logs and offer the logs for download."""
 
 import logging
 import sys
@@ -22,7 +22,7 @@ command = App(
 
 @command.default
 def feedback_server(*, settings: Annotated[Settings | None, Parameter(name="*")] = None) -> None:
-    """Store feedback records in log files and serve the files for download."""
+    """Store feedback records in logs and offer the logs for download."""
     from feedback_server.server import run  # slow to import, and --help does not need it
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -1,4 +1,4 @@
-"""`swarmscope history`: build hourly and per-minute summaries of recorded logs, and query them.
+"""`swarmscope history`: build and query the history, a database of hourly sums over recorded logs.
 
 Standard output contains only the result. Progress goes to standard error.
 """
@@ -67,7 +67,7 @@ def build(
     Parameters
     ----------
     paths
-        Log files, and folders that contain log files. Journals are skipped until they are sealed.
+        Logs, and folders that contain logs. Journals are skipped until they are sealed.
     into
         Folder of the history. Created if missing. A day with 10,000 viewers needs about 20 MB.
     period
@@ -116,7 +116,7 @@ def show(
     as_json: Annotated[bool, Parameter(name="--json")] = False,
     as_csv: Annotated[bool, Parameter(name="--csv")] = False,
 ) -> None:
-    """Print figures from a history as a table, CSV or JSON. The exit code is 1 if the history has no data for the time range.
+    """Print measures from a history as a table, CSV or JSON. The exit code is 1 if the history has no data for the time range.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def show(
         minutes: concurrent users and MOS over time. isps: users per ISP.
     begin
         Start of the time range: ISO 8601 (in --timezone by default) or Unix milliseconds. Rounded to whole hours, or to whole days
-        for figures per day.
+        for measures per day.
     end
         End of the time range, in the same formats.
     unit

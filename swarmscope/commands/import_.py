@@ -1,4 +1,4 @@
-"""`swarmscope import`: import data of other systems into log files, or send it to a coordinator."""
+"""`swarmscope import`: convert the data of another system into logs, or send it to a coordinator."""
 
 import sys
 from collections.abc import Iterator
@@ -57,22 +57,22 @@ def import_files(
     key: str = "",
     refused: Path | None = None,
 ) -> None:
-    """Import data of other systems into log files, or send it to a coordinator.
+    """Convert the data of another system into logs, or send it to a coordinator.
 
     Parameters
     ----------
     files
-        Files to import, all of one format. The file name extension determines the format: .csv, .tsv, .parquet, .jsonl or .ndjson.
+        Files to import, all of the same kind. The name ends in .csv, .tsv, .parquet, .jsonl or .ndjson.
     mapping
         TOML file that assigns columns to record fields.
     into
-        Write log files to this folder, by the times in the rows. analyze, history build and monitor --static can read the folder.
+        Write logs to this folder, by the times in the rows. analyze, history build and monitor --static can read the folder.
     to
-        Format of the log files.
+        Form of the logs.
     name
-        Name of the feedback server in the names of the log files. Each import into the same folder needs a different name.
+        Name of the feedback server in the names of the logs. Each import into the same folder needs a different name.
     roll_seconds
-        Seconds that one log file covers, from 1 to 86400.
+        Seconds that one log covers, from 1 to 86400.
     ip
         What to record of an end host's IP address: all of it (keep), its /24 or /48 network (truncate), or nothing (drop).
     coordinator
@@ -125,7 +125,7 @@ def import_files(
 def _check(into: Path | None, coordinator: str, name: str, roll_seconds: int) -> None:
     """ValueError for what would be noticed only after long work."""
     if into is not None and coordinator:
-        raise ValueError("--into writes log files and --coordinator sends messages; choose one")
+        raise ValueError("--into writes logs and --coordinator sends messages; choose one")
     if SERVER_NAME.fullmatch(name) is None:
         raise ValueError(f"--name is {name!r}; use 1 to 32 of a-z, 0-9 and inner hyphens, such as import")
     if not 1 <= roll_seconds <= _DAY_S:

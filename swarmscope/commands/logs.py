@@ -69,7 +69,7 @@ def cat(paths: list[Path], /, *, from_: Annotated[str | None, Parameter(name="--
     Parameters
     ----------
     paths
-        Log files, and folders that contain log files.
+        Logs, and folders that contain logs.
     from_
         Start of the time range, inclusive, by time of receipt: ISO 8601 (UTC by default) or Unix milliseconds.
     to
@@ -105,7 +105,7 @@ def verify(paths: list[Path], /) -> None:
     Parameters
     ----------
     paths
-        Log files, and folders that contain log files.
+        Logs, and folders that contain logs.
     """
     found = _logs(paths)
     all_good = not _name(found.unread, sys.stdout)
@@ -127,7 +127,7 @@ def convert(
     to: Literal["jsonl", "csv", "parquet"],
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
 ) -> None:
-    """Convert logs to another format. Existing files are not overwritten: if one of the new files exists, nothing is written.
+    """Convert logs to another form. Existing files are not overwritten: if one of the new files exists, nothing is written.
 
     The exit code is 1 if a log is damaged or unreadable; its other records are converted. A log without records is not
     converted.
@@ -135,9 +135,9 @@ def convert(
     Parameters
     ----------
     paths
-        Log files, and folders that contain log files.
+        Logs, and folders that contain logs.
     to
-        Format of the new logs.
+        Form of the new logs.
     out
         Folder for the new logs. Created if missing.
     """

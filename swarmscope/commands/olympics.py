@@ -1,4 +1,4 @@
-"""`swarmscope simulate olympics`: write recorded logs of the paper's event, and its true figures."""
+"""`swarmscope simulate olympics`: write recorded logs of the paper's event, and its true measures."""
 
 import json
 import sys
@@ -47,11 +47,11 @@ def olympics(
     scale
         Share of the viewers to simulate, from 0.001 to 1.
     format
-        Format of the logs.
+        Form of the logs.
     seed
         Seed of the random numbers. The same seed gives the same logs.
     truth
-        JSON file for the true figures of the event, to compare with the monitoring platform's figures.
+        JSON file for the true measures of the event, to compare with the monitoring platform's measures.
     """
     from feedback_server.settings import FORMS
     from swarmscope.olympics.days import Order

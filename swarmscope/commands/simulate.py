@@ -1,4 +1,4 @@
-"""`swarmscope simulate`: simulate end hosts that report over HTTP, and write their true figures."""
+"""`swarmscope simulate`: simulate end hosts that report over HTTP, and write their true measures."""
 
 import asyncio
 import json
