@@ -86,7 +86,7 @@ COMMANDS = {
     "monitor": """Show the quality that viewers get in a web dashboard, live or from recorded logs.
 
         Use --feedback-server for the live mode, or --static for recorded logs.""",
-    "users": """Manage dashboard users.
+    "users": """Manage dashboard users and their passwords.
 
         A dashboard that runs with --users FILE applies each change within a second.""",
     "analyze": """Analyze recorded logs: compute the dashboard's measures on the command line.

@@ -33,7 +33,7 @@ UNVERIFIED = {"ssl._create_unverified_context", "ssl._create_default_https_conte
 SECRET = re.compile(r"(^|_)(keys?|secrets?|tokens?|passwords?|cookie|signature|digest|authorization|bearer)$", re.IGNORECASE)
 HARMLESS = {
     "key == key.strip()": "a key beside itself",
-    "getpass.getpass('Once more: ') != password": "who typed both sits at the terminal",
+    "getpass.getpass('Repeat the password: ') != password": "who typed both sits at the terminal",
     "self.users.hash_of(visitor.name) != visitor.secret": "two hashes that the server read from its own file, now and at the login",
 }
 

@@ -47,7 +47,7 @@ def add(name: str, /, *, file: UserFile = DEFAULT) -> None:
         replaced = user_file.put(file, name, secret)
     except ValueError as error:
         exit_on_usage_error(error)
-    print(f"{name} has a new password" if replaced else f"{name} may log in", file=sys.stderr)
+    print(f"changed the password of {name}" if replaced else f"added user {name}", file=sys.stderr)
 
 
 @command.command(help_epilogue=examples("swarmscope users remove alice --file users.txt"))
@@ -67,7 +67,7 @@ def remove(name: str, /, *, file: UserFile = DEFAULT) -> None:
         exit_on_usage_error(error)
     if not removed:
         sys.exit(f"swarmscope: {file} has no user {name}")
-    print(f"{name} is out", file=sys.stderr)
+    print(f"removed user {name}", file=sys.stderr)
 
 
 @command.command(name="list", help_epilogue=examples("swarmscope users list --file users.txt"))
@@ -86,16 +86,18 @@ def names(*, file: UserFile = DEFAULT) -> None:
 
 
 def _password(name: str) -> str:
-    # Browsers send passwords in UTF-8, so they are read as such, whatever the locale.
+    # Browsers send passwords in UTF-8, so the password is decoded as UTF-8 in every locale.
     if not sys.stdin.isatty():
         try:
             return sys.stdin.buffer.readline().decode("utf-8-sig").rstrip("\r\n")
         except UnicodeDecodeError:
-            raise ValueError("the password on standard input is no text in UTF-8; nothing is changed") from None
+            raise ValueError("the password on standard input is not valid UTF-8; no change was made") from None
     try:
         password = getpass.getpass(f"Password of {name}: ")
-        if getpass.getpass("Once more: ") != password:
-            raise ValueError("the two were not the same; nothing is changed")
+        if getpass.getpass("Repeat the password: ") != password:
+            raise ValueError("the two passwords differ; no change was made")
     except UnicodeDecodeError:
-        raise ValueError("this locale cannot read that password; pipe it in, or use a UTF-8 locale such as C.UTF-8") from None
+        raise ValueError(
+            "the locale cannot decode this password; use a UTF-8 locale such as C.UTF-8, or pass the password on standard input"
+        ) from None
     return password

@@ -55,9 +55,9 @@ def test_an_unknown_name_costs_as_much_as_a_known_one():
 def test_users_are_added_changed_listed_and_removed_and_comments_stay(tmp_path):
     path = tmp_path / "users.txt"
     path.write_text("# the night shift\n\n")
-    assert users("add", NAME, "--file", str(path), password=PASSWORD).stderr == f"{NAME} may log in\n"
+    assert users("add", NAME, "--file", str(path), password=PASSWORD).stderr == f"added user {NAME}\n"
     assert users("add", "alice", "--file", str(path), password=PASSWORD).returncode == 0
-    assert users("add", NAME, "--file", str(path), password="another one").stderr == f"{NAME} has a new password\n"
+    assert users("add", NAME, "--file", str(path), password="another one").stderr == f"changed the password of {NAME}\n"
     assert users("list", "--file", str(path)).stdout == f"alice\n{NAME}\n"
     assert users("remove", "alice", "--file", str(path)).returncode == 0
     gone = users("remove", "alice", "--file", str(path))
