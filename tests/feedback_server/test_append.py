@@ -140,10 +140,12 @@ def test_logs_beyond_what_is_to_be_kept_are_removed_and_counted(room, lines):
 
 
 def test_every_setting_and_metric_is_documented(room):
-    page = (Path(__file__).parents[2] / "docs" / "feedback-server.md").read_text()
+    docs = Path(__file__).parents[2] / "docs"
+    page = (docs / "feedback-server.md").read_text()
     for setting in fields(Settings):
         assert f"`--{setting.name.replace('_', '-')}`" in page
+    metrics = (docs / "metrics.md").read_text()
     exposed = re.findall(r"^# TYPE swarmscope_feedback_server_(\w+)", room().get("/metrics").body.decode(), re.MULTILINE)
     assert exposed
     for name in exposed:
-        assert name in page
+        assert name in metrics
