@@ -11,7 +11,7 @@ from feedback_wire.problem import Problem
 from monitor_platform.api.responses import answer, refuse
 from monitor_platform.api.script_request import bad_parameter, time_ms
 from monitor_platform.dashboard.dashboard_state import DashboardState
-from monitor_platform.dashboard.page_queries import query_page
+from monitor_platform.dashboard.page_queries import PageQueries
 from monitor_platform.dashboard.question import FILTERS, VERSUS, Question
 from monitor_platform.dashboard.tables import BY_VIEW
 
@@ -47,7 +47,7 @@ class TableHandler(RequestHandler):
         snapshot = await state.snapshot(state.newest())
         if snapshot is None:
             raise Problem(404, "nothing_yet", "there is no record yet, and so there are no numbers")
-        shown = await query_page(state.answers, snapshot, question, views=frozenset({view}))
+        shown = await PageQueries(state.answers, snapshot, question, views=frozenset({view})).page_data()
         return view, BY_VIEW[view](shown).csv()
 
 

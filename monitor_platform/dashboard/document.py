@@ -35,7 +35,7 @@ from monitor_platform.dashboard.data_health import health
 from monitor_platform.dashboard.facts import facts
 from monitor_platform.dashboard.page_data import distributed
 from monitor_platform.dashboard.page_figures import PageFigures, SpareFigures
-from monitor_platform.dashboard.page_queries import query_page
+from monitor_platform.dashboard.page_queries import PageQueries
 from monitor_platform.dashboard.page_states import OK, apart, failed, nothing_yet
 from monitor_platform.dashboard.pages import PAGES
 from monitor_platform.dashboard.question import Question
@@ -134,7 +134,7 @@ class PageDocument:
         show = await part.ask(context) if part is not None else None
         filtered = snapshot is not None and self._page.filters
         shown = (
-            await query_page(context.answers, snapshot, question, views=self._page.views)
+            await PageQueries(context.answers, snapshot, question, views=self._page.views).page_data()
             if snapshot is not None and filtered
             else None
         )

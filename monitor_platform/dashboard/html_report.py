@@ -24,7 +24,7 @@ from feedback_analysis.messages.scores import scores
 from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.dashboard.facts import facts
 from monitor_platform.dashboard.page_data import AUDIENCE, PageData, distributed, series_of
-from monitor_platform.dashboard.page_queries import query_page
+from monitor_platform.dashboard.page_queries import PageQueries
 from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.shared_answers import Moment, SharedAnswers
 from monitor_platform.dashboard.snapshot import Snapshot
@@ -102,7 +102,7 @@ def report(
 async def _picture(table: FeedbackTable, snapshot: Snapshot, question: Question) -> PageData:
     answers = SharedAnswers(table)
     try:
-        return await query_page(answers, snapshot, question, views=_VIEWS)
+        return await PageQueries(answers, snapshot, question, views=_VIEWS).page_data()
     finally:
         answers.close()
 

@@ -37,11 +37,11 @@ class Comparison:
     """The other side of a comparison, as far as the page shows it."""
 
     other: ComparisonSide
-    audience: Timeline | None
-    timeline: Timeline | None
-    areas: Sequence[RegionValue] | None
-    districts: Sequence[RegionValue] | None
-    histogram: Histogram | None
+    audience: Timeline | None = None
+    timeline: Timeline | None = None
+    areas: Sequence[RegionValue] | None = None
+    districts: Sequence[RegionValue] | None = None
+    histogram: Histogram | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +56,13 @@ class BreakdownLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageData:
-    """What a page does not show is None, and what is not asked: `beside`. `matches`: whether there is anything to show.
+    """What a page shows. A view that the page lacks is None: it is not queried.
 
-    `band` is that of the first measure on the timeline, `alerts` those of this time and slice. `against`: the side that the tiles
-    are compared with; `before` are the tiles there, `trends` how they went.
+    `matches`: whether any record matches the question. `band`: of the first measure on the timeline. `alerts`: those of this time
+    range and slice. `against`: what the tiles are compared with, `before` its key figures, `trends` the sparklines.
 
-    The audience is that of the moment; a point of the timeline is the mean over `window_s`, at least one reporting period, in which
-    every peer is heard once.
+    A point of `audience` counts the peers of that moment. A point of `timeline` is a mean over `window_s`, which is at least one
+    reporting period, so that each peer reports once in it.
     """
 
     question: Question
@@ -70,26 +70,26 @@ class PageData:
     window_s: float
     matches: bool
     missing: Missing
-    audience: Timeline | None
-    timeline: Timeline | None
-    trends: Timeline | None
     channels: list[str]
     isps: list[str]
     extras: list[str]
-    damages: int
-    areas: Sequence[RegionValue] | None
-    districts: Sequence[RegionValue] | None
-    histogram: Histogram | None
     fields: list[str]
-    slices: list[Slice] | None
-    key_figures: KeyFigures | None
+    damages: int
     against: ComparisonSide
-    before: KeyFigures | None
-    comparison: Comparison | None
-    breakdown: tuple[BreakdownLine, ...]
-    band: PercentileBand | None
     alerts: tuple[Alert, ...]
     atlas: Atlas
+    audience: Timeline | None = None
+    timeline: Timeline | None = None
+    trends: Timeline | None = None
+    areas: Sequence[RegionValue] | None = None
+    districts: Sequence[RegionValue] | None = None
+    histogram: Histogram | None = None
+    slices: list[Slice] | None = None
+    key_figures: KeyFigures | None = None
+    before: KeyFigures | None = None
+    comparison: Comparison | None = None
+    breakdown: tuple[BreakdownLine, ...] = ()
+    band: PercentileBand | None = None
 
 
 def series_of(question: Question) -> tuple[str, ...]:
