@@ -6,11 +6,14 @@ Whatever is opened here is closed, last first, when `opened` is left. In static 
 import logging
 import tempfile
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
 
 from feedback_analysis.geo.locator import Locator, locator_for
 from feedback_analysis.history.catch_up import last_minutes
@@ -21,130 +24,144 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.budgets import Budgets, budgets_of
 from feedback_analysis.messages.extent import extent, warning_of_seconds
 from feedback_analysis.messages.live_table import Bounds, LiveTable
-from feedback_analysis.messages.load import DAY_MS, open_logs
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.catalogue import Models, models_of, mos_of
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.rows import reasons_in_words
 from feedback_wire import routes
+from monitor_platform.access.listener import Connections, limits_here
 from monitor_platform.alerts.alert_service import AlertService
 from monitor_platform.alerts.rules import Rules
 from monitor_platform.api.history_handler import HISTORY, HistoryHandler
-from monitor_platform.api.summary_handler import Archive, SummaryHandler
+from monitor_platform.api.summary_handler import SummaryHandler
 from monitor_platform.api.table_handler import TABLE, TableHandler
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.history_queries import HistoryQueries
-from monitor_platform.dashboard.past import Past
+from monitor_platform.dashboard.older_records import OlderRecords
+from monitor_platform.dashboard.page_figures import SpareFigures
 from monitor_platform.entrance import allowed_hosts, gate_of, listen
 from monitor_platform.metrics.access_metrics import AccessMetrics
 from monitor_platform.metrics.audience_metrics import AudienceMetrics
 from monitor_platform.metrics.location_metrics import LocationMetrics
 from monitor_platform.metrics.platform_metrics import PlatformMetrics
+from monitor_platform.recorded_logs import RecordedLogs
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.settings import Settings
-from monitor_platform.website import Route, Website, patterns
+from monitor_platform.website import Pages, Route, Website, patterns
 from serving.listening import url_of
 from serving.tls import Tls
 
 log = logging.getLogger(__name__)
 
-# A table that is only summed up takes less than half the memory for each message.
-_SUMMED = 2
-
 Task = Coroutine[Any, Any, None]
 
 
 def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStack) -> tuple[Website, str, list[Task]]:
-    """Everything that may fail on the ground of what the operator has said; in static mode this reads all the files.
+    """The website, its address, and the tasks that run beside it until it ends. In static mode this reads all files.
 
-    Also what is to run beside the server, until it ends.
+    OSError or ValueError if something that the operator configured cannot be used.
     """
     mirror = _mirror(settings, opened)
     _use_scratch(settings, mirror)
     locator = opened.enter_context(locator_for(settings))
     models = models_of(settings)
     kept = last_minutes(settings.static, settings.keep_minutes) if settings.history is not None and not settings.live else None
-    table = opened.enter_context(closing(_table(settings, locator, models, kept)))
-    _tell_damages(table)
+    logs = _logs(settings, locator, models)
+    table = opened.enter_context(closing(_table(settings, locator, models, logs, kept)))
+    _log_damages(table)
     feed = _feed(settings, table, tls, mirror)
     history = _history(settings, locator, mos_of(models), opened)
-    begins_ms = kept.from_ms if kept is not None else 0
-    state = DashboardState(table, feed, period_s=settings.period, poll_s=settings.poll_seconds, begins_ms=begins_ms)
+    alerts = AlertService(rules, table) if rules is not None else None
+    state = DashboardState(
+        table,
+        feed,
+        period_s=settings.period,
+        poll_s=settings.poll_seconds,
+        begins_ms=kept.from_ms if kept is not None else 0,
+        alerts=alerts.watch if alerts is not None else None,
+        history=history,
+    )
     opened.callback(state.answers.close)
-    state.history = history
-    state.past = _past(settings, locator, models, kept, table)
+    older = OlderRecords(
+        replace(logs, most=settings.keep_messages),
+        state,
+        begins_ms=_memory_begin(settings, table, kept),
+        minutes=settings.keep_minutes,
+    )
     sockets, port = listen(settings, opened)
-    gate = gate_of(settings, port, opened)
-    figures = PlatformMetrics(table, state, feed)
-    routed = patterns(settings, gate, feed, figures) + _numbers(state, _archive(settings, locator, mos_of(models), table))
-    server = Website(gate, sockets, tls, routed, state, allowed_hosts(settings, port))
-    figures.add(AccessMetrics(gate, server.listener))
     url = url_of(settings.host, port, secure=settings.tls_cert is not None)
-    audience = AudienceMetrics(state)
-    figures.add(audience)
-    geolocation = LocationMetrics(locator)
-    figures.add(geolocation)
-    tasks: list[Task] = [audience.run(), geolocation.run()] + ([feed.run()] if feed is not None else [])
-    if rules is not None:
-        alerting = AlertService(rules, table)
-        state.alerts = alerting.watch
-        figures.add(alerting)
-        tasks += _alerts(settings, alerting, feed, tls, settings.behind_proxy.rstrip("/") or url)
+    gate, connections = gate_of(settings, port, opened), Connections(limits_here())
+    audience, locations = AudienceMetrics(state), LocationMetrics(locator)
+    registry = _registry(PlatformMetrics(table, state, feed), AccessMetrics(gate, connections), audience, locations, alerts)
+    server = Website(
+        gate,
+        connections,
+        sockets=sockets,
+        tls=tls,
+        patterns=patterns(settings, gate, feed, registry) + _interfaces(state, older),
+        pages=Pages(state=state, older=older, spares=SpareFigures(state.atlas)),
+        origins=allowed_hosts(settings, port),
+    )
+    tasks: list[Task] = [audience.run(), locations.run()] + ([feed.run()] if feed is not None else [])
+    if alerts is not None:
+        tasks += _alerts(settings, alerts, feed, tls, settings.behind_proxy.rstrip("/") or url)
     return server, url, tasks
 
 
-def _numbers(state: DashboardState, archive: Archive | None) -> list[Route]:
+def _registry(*collectors: Collector | None) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    for collector in filter(None, collectors):
+        registry.register(collector)
+    return registry
+
+
+def _interfaces(state: DashboardState, older: OlderRecords) -> list[Route]:
     """The interfaces for scripts."""
-    numbers: list[Route] = [
-        (routes.SUMMARY, SummaryHandler, {"state": state, "archive": archive}),
-        (TABLE, TableHandler, {"state": state}),
+    interfaces: list[Route] = [
+        (routes.SUMMARY, SummaryHandler, {"state": state, "older": older}),
+        (TABLE, TableHandler, {"older": older}),
     ]
-    return numbers if state.history is None else [*numbers, (HISTORY, HistoryHandler, {"history": state.history})]
+    return interfaces if state.history is None else [*interfaces, (HISTORY, HistoryHandler, {"history": state.history})]
 
 
-def _alerts(settings: Settings, alerting: AlertService, feed: Feed | None, tls: Tls, dashboard_url: str) -> list[Task]:
+def _alerts(settings: Settings, alerts: AlertService, feed: Feed | None, tls: Tls, dashboard_url: str) -> list[Task]:
     """Recorded files are judged here and now."""
     if feed is None:
-        alerting.judge_recorded()
+        alerts.judge_recorded()
         return []
     complete = partial(_is_complete, feed)
-    return [alerting.run(complete=complete, dashboard_url=dashboard_url, poll_s=settings.poll_seconds, tls=tls)]
+    return [alerts.run(complete=complete, dashboard_url=dashboard_url, poll_s=settings.poll_seconds, tls=tls)]
 
 
 def _is_complete(feed: Feed) -> bool:
     return not feed.status().reading_back
 
 
-def _table(settings: Settings, locator: Locator, models: Models, kept: Span | None) -> FeedbackTable:
-    """Live, what comes; static, all the files, or what is `kept` of them beside a history."""
+def _logs(settings: Settings, locator: Locator, models: Models) -> RecordedLogs:
+    paths = [settings.mirror] if settings.live else settings.static
+    return RecordedLogs(paths=paths, locator=locator, models=models, period_s=settings.period)
+
+
+def _table(settings: Settings, locator: Locator, models: Models, logs: RecordedLogs, kept: Span | None) -> FeedbackTable:
+    """Live: empty, for the feed to fill. Static: all files, or only what is `kept` of them beside a history."""
     if settings.live:
         bounds = Bounds(rows=settings.keep_messages, memory_mib=settings.memory_mib, messages_mib=settings.memory_mib // 2)
         return LiveTable(locator, mos_of(models), models=models, budgets=Budgets(budgets_of(settings.budget)), bounds=bounds)
-    return _read(settings.static, locator, models, settings.period, kept)
+    return logs.table(kept)
 
 
-def _read(
-    paths: Sequence[Path], locator: Locator, models: Models, period_s: float, span: Span | None, *, most: int | None = None
-) -> FeedbackTable:
-    table = open_logs(paths, locator=locator, mos=mos_of(models), models=models, span=span, look_around_ms=DAY_MS, most=most)
-    if span is not None:
-        # Of the log that had begun already, only who was present when the span begins.
-        table.forget_before(span.from_ms - round(period_s * 1000))
-    table.rest()
-    return table
-
-
-def _past(settings: Settings, locator: Locator, models: Models, kept: Span | None, table: FeedbackTable) -> Past | None:
-    """What is on disk and not in memory; None if everything is."""
-    minutes = settings.keep_minutes
+def _memory_begin(settings: Settings, table: FeedbackTable, kept: Span | None) -> Callable[[], int]:
+    """When the time begins of which every message is in memory, in Unix ms; static files without a history are all in memory."""
     if settings.live:
-        read = partial(_read, [settings.mirror], locator, models, settings.period, most=settings.keep_messages)
-        return Past(read, begins_ms=partial(_in_memory_since_ms, table, minutes * 60_000), minutes=minutes)
-    if kept is None:
-        return None
-    read = partial(_read, settings.static, locator, models, settings.period, most=settings.keep_messages)
-    return Past(read, begins_ms=lambda: kept.from_ms, minutes=minutes)
+        return partial(_live_begin_ms, table, settings.keep_minutes * 60_000)
+    begins_ms = kept.from_ms if kept is not None else 0
+    return lambda: begins_ms
+
+
+def _live_begin_ms(table: FeedbackTable, keep_ms: int) -> int:
+    begins_ms = table.begins_ms if isinstance(table, LiveTable) else 0
+    return max(time.time_ns() // 1_000_000 - keep_ms, begins_ms)
 
 
 def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitStack) -> HistoryQueries | None:
@@ -158,7 +175,7 @@ def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitSt
     return opened.enter_context(closing(HistoryQueries(store, follower)))
 
 
-def _tell_damages(table: FeedbackTable) -> None:
+def _log_damages(table: FeedbackTable) -> None:
     """What static files have lost, in one line, and each file that cannot be read; a feed tells its own as it comes."""
     for unread in table.unread:
         log.error("not read: %s", unread)
@@ -209,16 +226,3 @@ def _feed(settings: Settings, table: FeedbackTable, tls: Tls, mirror: Mirror | N
         keep_minutes=settings.keep_minutes,
         tls=tls,
     )
-
-
-def _archive(settings: Settings, locator: Locator, mos: MosModel, table: FeedbackTable) -> Archive | None:
-    if not settings.live:
-        return None
-    since_ms = partial(_in_memory_since_ms, table, settings.keep_minutes * 60_000)
-    return Archive(paths=[settings.mirror], locator=locator, mos=mos, since_ms=since_ms, most=_SUMMED * settings.keep_messages)
-
-
-def _in_memory_since_ms(table: FeedbackTable, keep_ms: int) -> int:
-    """When the time begins of which every message is in memory."""
-    begins_ms = table.begins_ms if isinstance(table, LiveTable) else 0
-    return max(time.time_ns() // 1_000_000 - keep_ms, begins_ms)

@@ -5,6 +5,7 @@ A content security policy makes the browser itself refuse any host but this one.
 
 import secrets
 import time
+from dataclasses import dataclass
 from functools import partial
 from socket import socket
 from typing import Any
@@ -13,7 +14,7 @@ from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document
 from bokeh.server.server import BaseServer
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.web import GZipContentEncoding, OutputTransform, RequestHandler, StaticFileHandler
@@ -22,7 +23,7 @@ from feedback_wire import routes
 from feedback_wire.problem import Problem
 from monitor_platform.access.gate import LOGIN, LOGOUT, Gate
 from monitor_platform.access.guarded_bokeh import GuardedBokeh
-from monitor_platform.access.listener import Listener, limits_here
+from monitor_platform.access.listener import Connections, Listener
 from monitor_platform.access.login import LoginHandler, LogoutHandler
 from monitor_platform.api.openapi import openapi
 from monitor_platform.api.responses import TextHandler
@@ -31,10 +32,10 @@ from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.document import ASSETS_FOLDER, build
 from monitor_platform.dashboard.document_cleanup import DocumentCleanup, skip_garbage_collection
 from monitor_platform.dashboard.not_found import NotFoundHandler
+from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_figures import SpareFigures
 from monitor_platform.dashboard.pages import PAGES
 from monitor_platform.dashboard.question import Question
-from monitor_platform.metrics.platform_metrics import PlatformMetrics
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.settings import Settings
 from serving.openapi import served
@@ -68,21 +69,48 @@ SWEEP_MS = 1_000
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pages:
+    """What the documents of all pages share."""
+
+    state: DashboardState
+    older: OlderRecords
+    spares: SpareFigures
+
+    def applications(self, *, leave: bool) -> dict[str, Application]:
+        """A Bokeh application for each page; `leave`: with a button to log out."""
+        return {
+            page.path: Application(FunctionHandler(partial(self._build, page=page, leave=leave)), DocumentCleanup())
+            for page in PAGES
+        }
+
+    def _build(self, document: Document, *, page: DashboardPage, leave: bool) -> None:
+        build(document, page=page, state=self.state, older=self.older, spares=self.spares)
+        document.template_variables["leave"] = leave
+
+
 class Website(BaseServer):
     """Bokeh's server on sockets that are bound already, because the allowed origins need the real port."""
 
     def __init__(
-        self, gate: Gate, sockets: list[socket], tls: Tls, patterns: list[Route], state: DashboardState, origins: frozenset[str]
+        self,
+        gate: Gate,
+        connections: Connections,
+        *,
+        sockets: list[socket],
+        tls: Tls,
+        patterns: list[Route],
+        pages: Pages,
+        origins: frozenset[str],
     ) -> None:
-        leave = gate.users is not None
-        self._spares = SpareFigures(state.atlas)
-        made = partial(_page, state=state, spares=self._spares, leave=leave)
-        pages = {page.path: Application(FunctionHandler(partial(made, page=page)), DocumentCleanup()) for page in PAGES}
+        self._pages = pages
         skip_garbage_collection()
         self.gate = gate
         self.guarded = GuardedBokeh(
             gate,
-            pages,
+            connections,
+            pages.applications(leave=gate.users is not None),
+            check=_check_address,
             extra_websocket_origins=sorted(origins),
             extra_patterns=patterns,
             secret_key=secrets.token_bytes(32),
@@ -96,9 +124,7 @@ class Website(BaseServer):
             transforms=[GZipContentEncoding, _SecurityHeaders],
             default_handler_class=NotFoundHandler,
         )
-        self.listener = Listener(self.guarded, tls=tls.listener, limits=limits_here())
-        self.guarded.admit = self.listener.admit
-        self.guarded.check = _check_address
+        self.listener = Listener(self.guarded, connections=connections, tls=tls.listener)
         self.listener.add_sockets(sockets)
         self._sweeping = PeriodicCallback(self._sweep, SWEEP_MS)
         super().__init__(IOLoop.current(), self.guarded, self.listener)
@@ -106,7 +132,7 @@ class Website(BaseServer):
     def start(self) -> None:
         super().start()
         self._sweeping.start()
-        self._spares.restock(PAGES)
+        self._pages.spares.restock(PAGES)
 
     def stop(self, wait: bool = True) -> None:
         self._sweeping.stop()
@@ -115,18 +141,12 @@ class Website(BaseServer):
     def _sweep(self) -> None:
         self.gate.refresh()
         self.guarded.close_ended_sockets()
-        self.listener.sweep(time.monotonic())
+        self.guarded.connections.sweep(time.monotonic())
 
 
 def _check_address(request: HTTPServerRequest) -> None:
     """Problem if a page's address asks for more than a question may; what else has a query in its address checks its own."""
     Question.parse(request.query).check_bounds()
-
-
-def _page(document: Document, *, page: DashboardPage, state: DashboardState, spares: SpareFigures, leave: bool) -> None:
-    """A viewer's document; with the way out if there was a login."""
-    build(document, page=page, state=state, spares=spares)
-    document.template_variables["leave"] = leave
 
 
 class _SecurityHeaders(OutputTransform):
@@ -144,13 +164,13 @@ class _SecurityHeaders(OutputTransform):
         return status_code, headers, chunk
 
 
-def patterns(settings: Settings, gate: Gate, feed: Feed | None, figures: PlatformMetrics) -> list[Route]:
+def patterns(settings: Settings, gate: Gate, feed: Feed | None, registry: CollectorRegistry) -> list[Route]:
     """All that is not a page of Bokeh's; the gate stands before it as before those."""
     entrance = {"gate": gate, "secure": settings.is_https}
     return [
         (routes.HEALTH, TextHandler, {"text": lambda: b"ok\n"}),
         (routes.READY, TextHandler, {"text": partial(_readiness, feed)}),
-        (routes.METRICS, TextHandler, {"text": figures.exposition, "content_type": CONTENT_TYPE_LATEST}),
+        (routes.METRICS, TextHandler, {"text": partial(generate_latest, registry), "content_type": CONTENT_TYPE_LATEST}),
         (routes.OPENAPI, TextHandler, {"text": partial(served, openapi), "content_type": routes.JSON}),
         ("/assets/(.*)", StaticFileHandler, {"path": str(ASSETS_FOLDER)}),
         *([(LOGIN, LoginHandler, entrance), (LOGOUT, LogoutHandler, entrance)] if gate.users is not None else []),

@@ -24,6 +24,7 @@ from tornado.websocket import WebSocketHandler
 
 from feedback_wire.problem import Problem
 from monitor_platform.access.gate import LOGIN, ComeLater, Gate, Visitor
+from monitor_platform.access.listener import Connections
 from monitor_platform.access.origins import host_of
 from monitor_platform.access.plain_page import refuse, wants_page
 from serving.request_head import origin_form
@@ -44,15 +45,21 @@ GONE = 1008
 
 
 class GuardedBokeh(BokehTornado):
-    """Bokeh's server application; each request passes `gate` first."""
+    """Bokeh's server application. Each request passes `gate` first, then `check`, which raises a Problem for a bad one."""
 
-    def __init__(self, gate: Gate, pages: dict[str, Any], **settings: Any) -> None:  # noqa: ANN401 - Bokeh's own
+    def __init__(
+        self,
+        gate: Gate,
+        connections: Connections,
+        pages: dict[str, Any],
+        *,
+        check: Callable[[HTTPServerRequest], None],
+        **settings: Any,  # noqa: ANN401 - Bokeh's own
+    ) -> None:
         self.gate = gate
+        self.connections = connections
         self.sockets: dict[GuardedSocket, Visitor] = {}
-        self.admit: Callable[[Any], None] = lambda _stream: None
-        """Told the connection of each request that was let in."""
-        self.check: Callable[[HTTPServerRequest], None] = lambda _request: None
-        """Problem about a request that asks for too much; only of those that were let in."""
+        self.check = check
         super().__init__(pages, **settings)
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: object) -> Any:  # noqa: ANN401 - a type that Tornado keeps to itself
@@ -115,7 +122,7 @@ class _GuardedRequest(HTTPMessageDelegate):
             await self._application.gate.admit(self._request)
             self._application.check(self._request)
             self._next = self._handler()
-            self._application.admit(getattr(self._request.connection, "stream", None))
+            self._application.connections.admit(getattr(self._request.connection, "stream", None))
         except Problem as problem:
             self._next = self._application.refused(self._request, problem)
         waiting = self._next.headers_received(start_line, headers)

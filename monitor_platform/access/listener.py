@@ -53,42 +53,33 @@ def limits_here() -> Limits:
     return Limits(connections=connections)
 
 
-class Listener(HTTPServer):
-    """Tornado's server with limits; `sweep` has to be called every few seconds."""
+class Connections:
+    """The open connections: those of strangers, and those on which a request was admitted. `sweep` is called every few seconds."""
 
-    def initialize(self, application: Application, *, tls: ssl.SSLContext | None = None, limits: Limits | None = None) -> None:  # type: ignore[override]
-        self.limits = limits or Limits()
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
         self.dropped: Counter[str] = Counter()
         self._strangers: dict[IOStream, float | None] = {}
         self._admitted: dict[IOStream, float | None] = {}
-        super().initialize(
-            application,
-            ssl_options=tls,
-            max_header_size=self.limits.head_bytes,
-            idle_connection_timeout=self.limits.head_s,
-            body_timeout=self.limits.body_s,
-            max_body_size=self.limits.body_bytes,
-            max_buffer_size=2**20,
-        )
 
-    def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
+    def begin(self, stream: IOStream) -> bool:
+        """Count a new connection as a stranger's; False, and it is closed, if all places are taken by admitted ones."""
         if len(self._strangers) + len(self._admitted) >= self.limits.connections:
             self._make_room()
         if len(self._admitted) >= self.limits.connections:
             self.dropped["connections"] += 1
             stream.close()
-            return
+            return False
         self._strangers[stream] = None
-        _refuse_bare_line_feeds(stream)
-        super().handle_stream(stream, address)
+        return True
 
     def admit(self, stream: IOStream | None) -> None:
-        """Whoever is on this connection has been let in."""
+        """A request on this connection has passed the gate."""
         if stream in self._strangers:
             self._admitted[stream] = self._strangers.pop(stream)
 
     def sweep(self, now_s: float) -> None:
-        """Forget what is closed, and close what has been stuck for too long."""
+        """Forget closed connections, and close those that have been stuck for too long."""
         self._forget_closed()
         for streams in (self._strangers, self._admitted):
             for stream, since_s in list(streams.items()):
@@ -108,6 +99,28 @@ class Listener(HTTPServer):
     def _forget_closed(self) -> None:
         self._strangers = {stream: since for stream, since in self._strangers.items() if not stream.closed()}
         self._admitted = {stream: since for stream, since in self._admitted.items() if not stream.closed()}
+
+
+class Listener(HTTPServer):
+    """Tornado's server within the limits of `connections`."""
+
+    def initialize(self, application: Application, *, connections: Connections, tls: ssl.SSLContext | None = None) -> None:  # type: ignore[override]
+        self._connections_open = connections
+        limits = connections.limits
+        super().initialize(
+            application,
+            ssl_options=tls,
+            max_header_size=limits.head_bytes,
+            idle_connection_timeout=limits.head_s,
+            body_timeout=limits.body_s,
+            max_body_size=limits.body_bytes,
+            max_buffer_size=2**20,
+        )
+
+    def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
+        if self._connections_open.begin(stream):
+            _refuse_bare_line_feeds(stream)
+            super().handle_stream(stream, address)
 
 
 def _refuse_bare_line_feeds(stream: IOStream) -> None:

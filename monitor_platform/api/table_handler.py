@@ -10,7 +10,7 @@ from tornado.web import RequestHandler
 from feedback_wire.problem import Problem
 from monitor_platform.api.responses import answer, refuse
 from monitor_platform.api.script_request import bad_parameter, time_ms
-from monitor_platform.dashboard.dashboard_state import DashboardState
+from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_queries import PageQueries
 from monitor_platform.dashboard.question import FILTERS, VERSUS, Question
 from monitor_platform.dashboard.tables import BY_VIEW
@@ -25,8 +25,8 @@ _OTHERS = ("view", "from", "to", "table")
 class TableHandler(RequestHandler):
     """GET /api/v1/table?view=timeline&…: `view` and the query part of a page's address."""
 
-    def initialize(self, state: DashboardState) -> None:
-        self._state = state
+    def initialize(self, older: OlderRecords) -> None:
+        self._older = older
 
     async def get(self) -> None:
         try:
@@ -43,7 +43,7 @@ class TableHandler(RequestHandler):
             raise bad_parameter(f"'view' is {view[:40]!r}; it needs one of {', '.join(BY_VIEW)}")
         question = asked(self.request.query)
         question.check_bounds()
-        state = await self._state.at(question.span)
+        state = await self._older.state_for(question.span)
         snapshot = await state.snapshot(state.newest())
         if snapshot is None:
             raise Problem(404, "nothing_yet", "there is no record yet, and so there are no numbers")

@@ -7,7 +7,7 @@ viewers share answers.
 import time
 from collections import deque
 from statistics import median
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from feedback_analysis.geo.atlas import Atlas
 from feedback_analysis.geo.locator import Locator
@@ -22,9 +22,6 @@ from monitor_platform.dashboard.shared_answers import Moment, SharedAnswers
 from monitor_platform.dashboard.snapshot import Snapshot
 from monitor_platform.retrieval.server_clock import NOTICED_MS
 from monitor_platform.retrieval.status import FeedStatus
-
-if TYPE_CHECKING:
-    from monitor_platform.dashboard.past import Past
 
 # Without new records the picture still ages: whoever has fallen silent leaves the audience.
 MOVES_EVERY_MS = 5_000
@@ -53,13 +50,22 @@ class Running(Protocol):
 class DashboardState:
     """The shared state of the dashboard; to be used on the event loop only."""
 
-    def __init__(self, table: FeedbackTable, feed: Running | None, *, period_s: float, poll_s: float, begins_ms: int = 0) -> None:
+    def __init__(
+        self,
+        table: FeedbackTable,
+        feed: Running | None,
+        *,
+        period_s: float,
+        poll_s: float,
+        begins_ms: int = 0,
+        alerts: AlertWatch | None = None,
+        history: HistoryQueries | None = None,
+    ) -> None:
         self.answers = SharedAnswers(table)
         # Open pages. A set, because Bokeh 3.10 makes several documents at once in threads, and `+= 1` on a number loses some.
         self.viewers: set[object] = set()
-        self.history: HistoryQueries | None = None
-        self.alerts: AlertWatch | None = None
-        self.past: Past | None = None
+        self.alerts = alerts
+        self.history = history
         self._table = table
         self._feed = feed
         self._period_s = period_s
@@ -82,15 +88,9 @@ class DashboardState:
     def live(self) -> bool:
         return self._feed is not None
 
-    def comparison(self, table: FeedbackTable, *, begins_ms: int) -> "DashboardState":
-        """A watch over another table, to which nothing is added, from `begins_ms` on."""
-        state = DashboardState(table, None, period_s=self._period_s, poll_s=self._poll_s, begins_ms=begins_ms)
-        state.alerts = self.alerts
-        return state
-
-    async def at(self, span: Span | None) -> "DashboardState":
-        """What holds `span`: this one, or a stretch of the past; Problem (400) if it cannot be had."""
-        return self if self.past is None else await self.past.looked_at(span, self)
+    def of_older(self, table: FeedbackTable, *, begins_ms: int) -> "DashboardState":
+        """The state of another table, which does not change and counts from `begins_ms` on."""
+        return DashboardState(table, None, period_s=self._period_s, poll_s=self._poll_s, begins_ms=begins_ms, alerts=self.alerts)
 
     def moment(self) -> Moment:
         """What is to be shown now; equal moments mean that there is nothing new."""

@@ -33,6 +33,7 @@ from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.data_health import health
 from monitor_platform.dashboard.facts import facts
+from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_data import distributed
 from monitor_platform.dashboard.page_figures import PageFigures, SpareFigures
 from monitor_platform.dashboard.page_queries import PageQueries
@@ -71,10 +72,13 @@ class Exchange(DataModel):
 class PageDocument:
     """A document and what its viewer asks."""
 
-    def __init__(self, document: Document, page: DashboardPage, state: DashboardState, figures: PageFigures) -> None:
+    def __init__(
+        self, document: Document, page: DashboardPage, state: DashboardState, older: OlderRecords, figures: PageFigures
+    ) -> None:
         self._document = document
         self._page = page
         self._state = state
+        self._older = older
         self._figures = figures
         self._question = Question.parse(_query_of(document))
         self._shown: tuple[Moment, Question] | None = None
@@ -109,7 +113,7 @@ class PageDocument:
         """A question that cannot be answered must not leave the page waiting, nor be asked at every tick."""
         try:
             question.check_bounds()
-            state = await self._state.at(question.span)
+            state = await self._older.state_for(question.span)
             self._past = state is not self._state
             snapshot = await state.snapshot(state.moment() if self._past else moment)
             await self._refresh(PageContext(state=self._state, answers=state.answers, snapshot=snapshot, question=question))
@@ -201,7 +205,7 @@ class PageDocument:
             self._choose(self._question.placed(column, tapped))
 
 
-def build(document: Document, *, page: DashboardPage, state: DashboardState, spares: SpareFigures) -> None:
+def build(document: Document, *, page: DashboardPage, state: DashboardState, older: OlderRecords, spares: SpareFigures) -> None:
     """Make the document of a new viewer of `page`."""
     document.title = f"{page.title} · Swarmscope"
     document.template = TEMPLATES.get_template("page.html")
@@ -220,7 +224,7 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, spa
         # Widgets, tables and MathJax, which Bokeh would load as well, are three megabytes that no page uses.
         bokehjs=StaticHandler.append_version("js/bokeh.min.js"),
     )
-    PageDocument(document, page, state, spares.take(page))
+    PageDocument(document, page, state, older, spares.take(page))
 
 
 def _query_of(document: Document) -> str:

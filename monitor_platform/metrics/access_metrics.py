@@ -6,15 +6,15 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from monitor_platform.access.gate import Gate
-from monitor_platform.access.listener import Listener
+from monitor_platform.access.listener import Connections
 
 
 class AccessMetrics(Collector):
-    """Figures of gate and listener."""
+    """Metrics of the gate and of the connections."""
 
-    def __init__(self, gate: Gate, listener: Listener) -> None:
+    def __init__(self, gate: Gate, connections: Connections) -> None:
         self._gate = gate
-        self._listener = listener
+        self._connections = connections
 
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily("swarmscope_monitor_logins_total", "Logins that succeeded.", self._gate.logins)
@@ -24,7 +24,7 @@ class AccessMetrics(Collector):
             "Logins through a trusted proxy that name no sender who can be read.",
             self._gate.senders_unknown,
         )
-        yield _by_reason("swarmscope_monitor_dropped_connections_total", "Connections closed by us.", self._listener.dropped)
+        yield _by_reason("swarmscope_monitor_dropped_connections_total", "Connections closed by us.", self._connections.dropped)
 
 
 def _by_reason(name: str, meaning: str, counts: dict[str, int]) -> CounterMetricFamily:

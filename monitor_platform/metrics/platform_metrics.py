@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -29,21 +28,12 @@ _FEED_COUNTERS = (
 
 
 class PlatformMetrics(Collector):
-    """What the monitoring platform says of itself."""
+    """Metrics of the platform process itself."""
 
     def __init__(self, table: FeedbackTable, state: DashboardState, feed: Feed | None) -> None:
         self._table = table
         self._state = state
         self._feed = feed
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
-
-    def add(self, more: Collector) -> None:
-        """Figures of somebody else, exposed with these."""
-        self._registry.register(more)
-
-    def exposition(self) -> bytes:
-        return generate_latest(self._registry)
 
     def describe(self) -> list[Metric]:
         """Nothing in advance: a scrape asks, registration does not."""

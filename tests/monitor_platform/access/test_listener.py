@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
-from monitor_platform.access.listener import Limits, Listener
+from monitor_platform.access.listener import Connections, Limits, Listener
 from tests.processes import eventually
 
 QUICK = Limits(connections=4, head_s=1, body_s=1, head_bytes=2048, body_bytes=1024, stuck_s=1)
@@ -19,11 +19,11 @@ WITHIN_S = 20.0
 class Hello(RequestHandler):
     """Says much if it is asked for it, and lets in whoever comes."""
 
-    def initialize(self, listener: list[Listener]) -> None:
-        self._listener = listener
+    def initialize(self, connections: Connections) -> None:
+        self._connections = connections
 
     def get(self) -> None:
-        self._listener[0].admit(self.request.connection.stream)
+        self._connections.admit(self.request.connection.stream)
         self.finish(b"x" * int(self.get_argument("bytes", "2")))
 
     def post(self) -> None:
@@ -31,21 +31,20 @@ class Hello(RequestHandler):
 
 
 @contextlib.asynccontextmanager
-async def listening(limits: Limits = QUICK) -> AsyncIterator[tuple[Listener, int]]:
-    holder: list[Listener] = []
-    listener = Listener(Application([("/", Hello, {"listener": holder})]), limits=limits)
-    holder.append(listener)
+async def listening(limits: Limits = QUICK) -> AsyncIterator[tuple[Connections, int]]:
+    connections = Connections(limits)
+    listener = Listener(Application([("/", Hello, {"connections": connections})]), connections=connections)
     sockets = bind_sockets(0, "127.0.0.1")
     listener.add_sockets(sockets)
 
     async def sweep() -> None:
         while True:
-            listener.sweep(time.monotonic())
+            connections.sweep(time.monotonic())
             await asyncio.sleep(0.05)
 
     sweeping = asyncio.create_task(sweep())
     try:
-        yield listener, sockets[0].getsockname()[1]
+        yield connections, sockets[0].getsockname()[1]
     finally:
         sweeping.cancel()
         listener.stop()
@@ -126,7 +125,7 @@ def test_a_head_or_a_body_beyond_its_limit_is_refused():
 
 def test_who_says_nothing_makes_room_and_who_was_let_in_keeps_it():
     async def promise() -> None:
-        async with listening(Limits(connections=4, head_s=WITHIN_S)) as (listener, port):
+        async with listening(Limits(connections=4, head_s=WITHIN_S)) as (connections, port):
             known = await asyncio.open_connection("127.0.0.1", port)
             known[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             await known[0].readuntil(b"xx")
@@ -144,19 +143,19 @@ def test_who_says_nothing_makes_room_and_who_was_let_in_keeps_it():
             assert await asyncio.wait_for(full[0].read(), WITHIN_S) == b""
             known[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             assert await asyncio.wait_for(known[0].readuntil(b"xx"), WITHIN_S)
-            assert listener.dropped["connections"] == 4
+            assert connections.dropped["connections"] == 4
 
     run(promise)
 
 
 def test_who_does_not_read_is_cut_and_who_reads_is_not():
     async def promise() -> None:
-        async with listening() as (listener, port):
+        async with listening() as (connections, port):
             stuck = socket.create_connection(("127.0.0.1", port))
             stuck.sendall(b"GET /?bytes=50000000 HTTP/1.1\r\nHost: x\r\n\r\n")
-            await asyncio.to_thread(eventually, lambda: listener.dropped["slow_reader"])
+            await asyncio.to_thread(eventually, lambda: connections.dropped["slow_reader"])
             stuck.close()
-            assert listener.dropped == {"slow_reader": 1}
+            assert connections.dropped == {"slow_reader": 1}
             whole = await answer(port, b"GET /?bytes=2000000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert len(whole) > 2_000_000
 

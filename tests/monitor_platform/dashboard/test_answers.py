@@ -11,8 +11,8 @@ from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard import shared_answers as answers_module
+from monitor_platform.dashboard.older_records import OneAtATime
 from monitor_platform.dashboard.shared_answers import MOST_WAITING, REMEMBERED, Moment, SharedAnswers
-from monitor_platform.dashboard.turns import Turns
 
 NOW = Moment(1, 0, 0)
 
@@ -161,7 +161,7 @@ async def test_a_query_that_takes_too_much_is_stopped_and_the_next_is_answered(s
 
 @awaited
 async def test_logs_are_read_for_one_question_after_the_other_and_few_wait():
-    turns, go, had = Turns(most=2), asyncio.Event(), []
+    turns, go, had = OneAtATime(most=2), asyncio.Event(), []
 
     async def read(name):
         async with turns.turn():

@@ -18,10 +18,13 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import timeline
 from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.load import open_logs
+from feedback_analysis.quality.catalogue import models_of
 from feedback_analysis.quality.mos import MosModel
+from feedback_analysis.scoring import Scoring
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard.dashboard_state import DashboardState
-from monitor_platform.dashboard.past import MOST_KEPT, Past
+from monitor_platform.dashboard.older_records import MOST_KEPT, OlderRecords
+from monitor_platform.recorded_logs import RecordedLogs
 from tests.processes import eventually, start_server
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -73,6 +76,16 @@ def test_a_time_beside_the_history_is_read_from_the_logs(monitor, archive):
     assert peers_of(monitor, Span(begin_ms + 2 * HOUR_MS, begin_ms + 2 * HOUR_MS + MINUTE_MS)) == 0
 
 
+def test_the_summary_of_a_time_beside_the_history_is_read_from_the_logs(monitor, archive):
+    begin_ms = archive[1]
+    asked = f"from={begin_ms}&to={begin_ms + MINUTE_MS}"
+    with urllib.request.urlopen(f"{monitor}/api/v1/summary?{asked}", timeout=60) as answer:
+        summary = json.load(answer)
+    assert (summary["from"], summary["peers"], summary["unread_logs"]) == (begin_ms, 40, 0)
+    with urllib.request.urlopen(f"{monitor}/api/v1/summary", timeout=60) as answer:
+        assert json.load(answer)["peers"] == 10, "without a time range it is what memory holds"
+
+
 def test_more_than_may_be_read_at_once_is_refused_with_what_to_do(monitor, archive):
     with pytest.raises(urllib.error.HTTPError) as refused:
         peers_of(monitor, Span(archive[1], archive[1] + HOUR_MS))
@@ -116,35 +129,35 @@ def test_the_same_stretch_is_read_once_and_only_the_last_ones_are_kept(archive):
     folder, begin_ms = archive
     read: list[Span] = []
 
-    async def ask(opened: ExitStack) -> None:
-        def table_of(span: Span | None):
-            return open_logs([folder], locator=locator, mos=MosModel(), span=span)
-
-        def reading(span: Span):
+    class Counted(RecordedLogs):
+        def table(self, span: Span | None):
             read.append(span)
-            return table_of(span)
+            return super().table(span)
 
+    async def ask(opened: ExitStack) -> None:
         locator = opened.enter_context(Locator())
-        now = DashboardState(table_of(Span(begin_ms + LATER * HOUR_MS, begin_ms + 5 * HOUR_MS)), None, period_s=30, poll_s=1)
-        past = Past(reading, begins_ms=lambda: begin_ms + LATER * HOUR_MS, minutes=20)
+        logs = Counted(paths=[folder], locator=locator, models=models_of(Scoring()), period_s=30)
+        now = DashboardState(logs.table(Span(begin_ms + LATER * HOUR_MS, begin_ms + 5 * HOUR_MS)), None, period_s=30, poll_s=1)
+        older = OlderRecords(logs, now, begins_ms=lambda: begin_ms + LATER * HOUR_MS, minutes=20)
+        read.clear()
         minute = Span(begin_ms, begin_ms + MINUTE_MS)
-        first, second = await asyncio.gather(past.looked_at(minute, now), past.looked_at(minute, now))
+        first, second = await asyncio.gather(older.state_for(minute), older.state_for(minute))
         assert first is second is not now
         assert await first.answers.ask(first.moment(), extent) == Span(begin_ms, begin_ms + 50_000 + 39 + 1)
-        assert await past.looked_at(Span(begin_ms, begin_ms + 30_000), now) is first
+        assert await older.state_for(Span(begin_ms, begin_ms + 30_000)) is first
         assert len(read) == 1
         # Whole stretches, of which none holds another.
         for earlier in range(1, MOST_KEPT + 1):
             begins_ms = begin_ms - earlier * MINUTE_MS
-            await past.looked_at(Span(begins_ms, begins_ms + 20 * MINUTE_MS), now)
+            await older.state_for(Span(begins_ms, begins_ms + 20 * MINUTE_MS))
         assert len(read) == 1 + MOST_KEPT
         # In the first stretch, and in none of the later ones.
-        await past.looked_at(Span(begin_ms - 9 * MINUTE_MS, begin_ms + MINUTE_MS), now)
+        await older.state_for(Span(begin_ms - 9 * MINUTE_MS, begin_ms + MINUTE_MS))
         assert len(read) == 2 + MOST_KEPT
-        assert await past.looked_at(Span(begin_ms + HOUR_MS, begin_ms + HOUR_MS + 1), now) is now
-        assert await past.looked_at(None, now) is now
+        assert await older.state_for(Span(begin_ms + HOUR_MS, begin_ms + HOUR_MS + 1)) is now
+        assert await older.state_for(None) is now
         with pytest.raises(Problem, match="at most"):
-            await past.looked_at(Span(begin_ms, begin_ms + HOUR_MS), now)
+            await older.state_for(Span(begin_ms, begin_ms + HOUR_MS))
 
     with ExitStack() as opened:
         asyncio.run(ask(opened))

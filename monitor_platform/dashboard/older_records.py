@@ -1,0 +1,131 @@
+"""Records that are older than memory. Pages and scripts reach them only here, and here they are read from the logs.
+
+Reading takes much memory and seconds of time, so logs are read for one question at a time, and only a few questions may wait.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.messages.extent import has_any
+from feedback_analysis.messages.load import TooManyMessages
+from feedback_analysis.messages.table import FeedbackTable
+from feedback_wire.problem import Problem
+from monitor_platform.dashboard.dashboard_state import DashboardState
+from monitor_platform.recorded_logs import RecordedLogs
+
+MINUTE_MS = 60_000
+
+MOST_KEPT = 2
+"""Time ranges that stay loaded after a question. Each takes as much memory as the platform's own table."""
+
+MOST_WAITING = 8
+"""An hour of a large audience takes seconds to read; a question behind more than this many would wait for a minute."""
+
+
+class OlderRecords:
+    """Records of `logs` before `begins_ms()`, where the memory of `now` begins; pages get at most `minutes` of them at once."""
+
+    def __init__(self, logs: RecordedLogs, now: DashboardState, *, begins_ms: Callable[[], int], minutes: int) -> None:
+        self.begins_ms = begins_ms
+        self._logs = logs
+        self._now = now
+        self._minutes = minutes
+        self._kept: OrderedDict[Span, DashboardState] = OrderedDict()
+        self._reading = OneAtATime()
+
+    async def state_for(self, span: Span | None) -> DashboardState:
+        """The state whose table holds `span`: that of now, or one that is read from the logs.
+
+        It is that of now also for an older time of which nothing is recorded. Problem (400) for a time range that is too long, or
+        that has too many messages.
+        """
+        if span is None or span.from_ms >= self.begins_ms():
+            return self._now
+        if span.to_ms - span.from_ms > self._minutes * MINUTE_MS:
+            raise Problem(
+                400,
+                "too_long",
+                f"times that are no longer in memory are read from the logs by {self._minutes} minutes (--keep-minutes) at most; "
+                "choose a shorter time range, or see the History page for days and months",
+            )
+        async with self._reading.turn():
+            return await self._loaded(span) or self._now
+
+    async def summary(self, span: Span, where: Mapping[str, str], by: Sequence[str], top: int) -> dict[str, Any]:
+        """The summary of a time range of any length. Problem (400) if it has too many messages."""
+        async with self._reading.turn():
+            try:
+                return await asyncio.to_thread(self._logs.summary, span, where, by, top)
+            except TooManyMessages as error:
+                raise _too_many(error) from None
+
+    async def _loaded(self, span: Span) -> DashboardState | None:
+        """The state that holds `span`, which stays loaded for the next questions; None if nothing was recorded then."""
+        known = next((held for held in self._kept if held.from_ms <= span.from_ms and span.to_ms <= held.to_ms), None)
+        if known is None:
+            around, table = await asyncio.to_thread(self._read_around, span)
+            # A log that begins before the span need not have a record of it.
+            if not await asyncio.to_thread(has_any, table, span=around, where={}):
+                table.close()
+                return None
+            known = around
+            self._kept[known] = self._now.of_older(table, begins_ms=known.from_ms)
+        self._kept.move_to_end(known)
+        while len(self._kept) > MOST_KEPT:
+            # Not closed, because a page may still query it. The garbage collector closes it after the last page.
+            self._kept.popitem(last=False)
+        return self._kept[known]
+
+    def _read_around(self, span: Span) -> tuple[Span, FeedbackTable]:
+        """As much as may be read around `span`, or `span` alone if that is too many messages; Problem (400) if it still is."""
+        around = self._around(span)
+        try:
+            return around, self._logs.table(around)
+        except TooManyMessages:
+            pass
+        try:
+            return span, self._logs.table(span)
+        except TooManyMessages as error:
+            raise _too_many(error) from None
+
+    def _around(self, span: Span) -> Span:
+        """The longest time range that may be read, in whole minutes, with `span` in its middle."""
+        length_ms = self._minutes * MINUTE_MS
+        spare_ms = max(0, length_ms - (span.to_ms - span.from_ms)) // 2
+        begin_ms = max(0, span.from_ms - spare_ms) // MINUTE_MS * MINUTE_MS
+        return Span(begin_ms, max(begin_ms + length_ms, span.to_ms))
+
+
+class OneAtATime:
+    """Runs one block at a time; Problem (503) instead of a wait behind more than `most` others."""
+
+    def __init__(self, most: int = MOST_WAITING) -> None:
+        self._most = most
+        self._entered = 0
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for the blocks that came before."""
+        if self._entered > self._most:
+            raise Problem(503, "busy", f"{self._most} questions wait for logs to be read already; ask again in a few seconds")
+        self._entered += 1
+        try:
+            async with self._lock:
+                yield
+        finally:
+            self._entered -= 1
+
+
+def _too_many(error: TooManyMessages) -> Problem:
+    most = error.args[0]
+    return Problem(
+        400,
+        "too_many_messages",
+        f"the logs of this time hold more than {most:,} messages, which is what one question may load (--keep-messages); "
+        "choose a shorter time range, or see the History page for days and months",
+    )

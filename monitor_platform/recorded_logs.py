@@ -1,0 +1,67 @@
+"""The logs on disk: the files of static mode, or the mirror. Each call reads them anew and blocks until that is done."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.summary import summarize
+from feedback_analysis.messages.column_table import columns_for
+from feedback_analysis.messages.load import DAY_MS, open_logs
+from feedback_analysis.messages.table import FeedbackTable
+from feedback_analysis.quality.catalogue import Models, mos_of
+
+_SUMMED = 2
+"""A summary loads few columns, so it may load more messages: they take less than half the memory."""
+
+UNREAD_LOGS = "unread_logs"
+"""Key of a summary beside the measures: how many log files could not be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedLogs:
+    """Logs in `paths`. `most` is the limit of messages that one question may load; None: no limit.
+
+    The methods raise TooManyMessages beyond that limit, and errors of the paths as `open_logs` does.
+    """
+
+    paths: Sequence[Path]
+    locator: Locator
+    models: Models
+    period_s: float
+    most: int | None = None
+
+    def table(self, span: Span | None) -> FeedbackTable:
+        """All records of `span` (None: of all logs), and who was present when it begins."""
+        table = open_logs(
+            self.paths,
+            locator=self.locator,
+            mos=mos_of(self.models),
+            models=self.models,
+            span=span,
+            look_around_ms=DAY_MS,
+            most=self.most,
+        )
+        if span is not None:
+            # A log that begins before the span keeps one period: enough to know who was present.
+            table.forget_before(span.from_ms - round(self.period_s * 1000))
+        table.rest()
+        return table
+
+    def summary(self, span: Span, where: Mapping[str, str], by: Sequence[str], top: int) -> dict[str, Any]:
+        """The summary of `span`, as /api/v1/summary returns it."""
+        table = open_logs(
+            self.paths,
+            locator=self.locator,
+            mos=mos_of(self.models),
+            span=span,
+            columns=columns_for((*by, *where)),
+            look_around_ms=DAY_MS,
+            most=None if self.most is None else _SUMMED * self.most,
+        )
+        try:
+            return summarize(table, span=span, where=where, by=by, top=top) | {UNREAD_LOGS: len(table.unread)}
+        finally:
+            table.close()
