@@ -83,6 +83,15 @@ def test_every_page_can_be_reached_from_the_entry(page):
     assert page in reached
 
 
+@pytest.mark.parametrize("page", sorted(DOCS.glob("adr/0*.md")), ids=lambda page: page.stem)
+def test_every_decision_has_its_date_status_alternatives_and_cost_and_is_in_the_list(page):
+    text = page.read_text()
+    assert re.search(r"^Date: 20\d\d-\d\d-\d\d.*Status: ", text, re.MULTILINE)
+    assert [part for part in ("Decision", "Alternatives considered", "Cost") if f"**{part}.**" not in text] == []
+    title = re.match(r"# (\d+\. )(.+)", text)
+    assert f"{title[1]}[{title[2]}]({page.name})" in (DOCS / "adr/README.md").read_text()
+
+
 def test_every_proof_that_the_guarantees_name_exists():
     proofs = re.findall(r"`(tests/[\w/.]+)`", (DOCS / "guarantees.md").read_text())
     assert len(proofs) > 15
