@@ -25,8 +25,9 @@ from monitor_platform.dashboard.pages import PAGES as DASHBOARD_PAGES
 from monitor_platform.metrics.audience_metrics import BROKEN_DOWN_BY
 from monitor_platform.retrieval.status import RetrievalCounts
 from swarmscope.cli import Environment, app
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
-from tests.processes import eventually, start_server
+from tests.harness.logs import BEGIN_MS, record, write_log
+from tests.harness.processes import start_server
+from tests.harness.waiting import eventually
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

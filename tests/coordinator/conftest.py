@@ -5,26 +5,17 @@ import itertools
 import json
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
+from tests.harness.processes import Server, servers
+
 DEADLINE_S = 15
-
-
-def eventually(condition: Callable[[], object], what: str) -> None:
-    """Wait until `condition` holds."""
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end, f"never came true: {what}"
-        time.sleep(0.01)
 
 
 class Receiver:
@@ -132,23 +123,8 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-class Coordinator:
+class Coordinator(Server):
     """A `swarmscope coordinator` process."""
-
-    def __init__(self, log: Path, *arguments: str) -> None:
-        self.log = log
-        self._errors = log.open("wb")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "swarmscope", "coordinator", "--listen", "127.0.0.1:0", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            cwd=log.parent,
-        )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline().decode()
-        scheme = "https" if "--tls-cert" in arguments else "http"
-        assert line.startswith(f"swarmscope coordinator ready on {scheme}://127.0.0.1:"), line + log.read_text()
-        self.port = int(line.rpartition(":")[2])
 
     def connect(self) -> socket.socket:
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE_S)
@@ -176,29 +152,12 @@ class Coordinator:
         samples = (line.rsplit(" ", 1) for line in text.decode().splitlines() if not line.startswith("#"))
         return {name.removeprefix("swarmscope_coordinator_"): float(value) for name, value in samples}
 
-    def stop(self) -> int:
-        """SIGTERM, and the exit code."""
-        self.process.terminate()
-        return self.process.wait(DEADLINE_S)
 
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(DEADLINE_S)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(DEADLINE_S)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self._errors.close()
-
-
-@pytest.fixture(name="eventually")
-def _eventually() -> Callable[[Callable[[], object], str], None]:
-    return eventually
+def start_coordinator(serve: Callable[..., Server], *flags: str) -> Coordinator:
+    server = serve("coordinator", "--listen", "127.0.0.1:0", *flags)
+    scheme = "https" if "--tls-cert" in flags else "http"
+    assert server.url.startswith(f"{scheme}://127.0.0.1:"), server.url
+    return Coordinator(server.process, server.url, server.log)
 
 
 @pytest.fixture
@@ -221,32 +180,26 @@ def receiver(receivers: Callable[[], Receiver]) -> Receiver:
 
 
 @pytest.fixture
-def coordinators(tmp_path: Path) -> Iterator[Callable[..., Coordinator]]:
-    """Starts coordinators, and ends them; the first arguments are receivers, the others flags. Insecure unless
+def coordinators(serve: Callable[..., Server]) -> Callable[..., Coordinator]:
+    """Start coordinators that end with the test; the first arguments are receivers, the others flags. Insecure unless
     keys are given, and without a spool unless one is."""
-    made: list[Coordinator] = []
 
     def start(*receivers: Receiver, flags: tuple[str, ...] = ()) -> Coordinator:
         arguments = [argument for receiver in receivers for argument in ("--feedback-server", receiver.url)]
         secure = () if {"--key", "--keys"} & {*flags} else ("--insecure",)
         scraped = ("--metrics-token", "metrics") if not secure and "--metrics-token" not in flags else ()
         spool = () if {"--spool", "--spool-max-bytes"} & {*flags} else ("--spool-max-bytes", "0")
-        made.append(Coordinator(tmp_path / f"coordinator-{len(made)}.log", *arguments, *secure, *scraped, *spool, *flags))
-        return made[-1]
+        return start_coordinator(serve, *arguments, *secure, *scraped, *spool, *flags)
 
-    yield start
-    for coordinator in made:
-        coordinator.close()
+    return start
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Coordinator, Receiver]]:
     """One coordinator and its receiver for the tests of a module that leave both as they were."""
     receiver = Receiver()
-    log = tmp_path_factory.mktemp("shared") / "coordinator.log"
-    coordinator = Coordinator(log, "--insecure", "--spool-max-bytes", "0", "--feedback-server", receiver.url)
-    yield coordinator, receiver
-    coordinator.close()
+    with servers(tmp_path_factory.mktemp("shared")) as serve:
+        yield start_coordinator(serve, "--insecure", "--spool-max-bytes", "0", "--feedback-server", receiver.url), receiver
     receiver.stop()
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from feedback_wire.problem import Problem
 from feedback_wire.routes import PROBLEM
+from tests.harness.waiting import eventually
 
 
 def encoded(message: object) -> bytes:
@@ -40,7 +41,7 @@ def test_every_policy_uses_all_servers_and_loses_nothing(coordinators, receivers
         assert not homes[0] & homes[1]
 
 
-def test_a_failing_server_is_left_out_and_taken_back_and_no_answer_breaks_its_promise(coordinators, receivers, message, eventually):
+def test_a_failing_server_is_left_out_and_taken_back_and_no_answer_breaks_its_promise(coordinators, receivers, message):
     steady, failing = receivers(), receivers()
     coordinator = coordinators(steady, failing)
     for _ in range(10):
@@ -61,9 +62,7 @@ def test_a_failing_server_is_left_out_and_taken_back_and_no_answer_breaks_its_pr
     assert ids(steady) | ids(failing) == set(range(30))
 
 
-def test_a_batch_keeps_its_name_when_it_moves_to_another_server_or_into_the_spool(
-    coordinators, receivers, message, eventually, tmp_path
-):
+def test_a_batch_keeps_its_name_when_it_moves_to_another_server_or_into_the_spool(coordinators, receivers, message, tmp_path):
     first, second = receivers(), receivers()
     coordinator = coordinators(first, second, flags=("--spool", str(tmp_path / "spool")))
     first.answer = second.answer = (500, b"perhaps stored, perhaps not")
@@ -98,7 +97,7 @@ def test_anything_but_a_promise_from_a_server_sends_the_batch_to_another(coordin
     assert ids(good) == {0, 1, 2}
 
 
-def test_a_proxys_page_at_readyz_does_not_bring_a_server_back(coordinators, receivers, message, eventually):
+def test_a_proxys_page_at_readyz_does_not_bring_a_server_back(coordinators, receivers, message):
     steady, failing = receivers(), receivers()
     failing.answer, failing.readiness = (502, b""), b"<html>\nready\n</html>"
     coordinator = coordinators(steady, failing)
@@ -119,7 +118,7 @@ def test_a_batch_that_a_server_rejects_for_good_is_not_tried_on_all_of_them(coor
     assert (status, problem["reason"]) == (503, "rejected_by_feedback_server")
     assert sum(server.arrivals for server in servers) == 1
     assert all(up(coordinator, server) for server in servers)
-    assert "ERROR" in coordinator.log.read_text()
+    assert "ERROR" in coordinator.log_text()
 
 
 def test_a_server_that_is_too_slow_counts_as_failing(coordinators, receivers, message):
@@ -142,9 +141,7 @@ def test_a_server_that_restarts_between_two_batches_costs_no_error(coordinators,
     assert len(receiver.batches) == 2
 
 
-def test_without_a_server_messages_wait_in_the_spool_and_drain_when_it_is_back(
-    coordinators, receiver, message, eventually, tmp_path
-):
+def test_without_a_server_messages_wait_in_the_spool_and_drain_when_it_is_back(coordinators, receiver, message, tmp_path):
     coordinator = coordinators(receiver, flags=("--spool", str(tmp_path / "spool")))
     receiver.stop()
     for _ in range(5):
@@ -159,9 +156,7 @@ def test_without_a_server_messages_wait_in_the_spool_and_drain_when_it_is_back(
     assert coordinator.metrics()["messages_received_total"] == 10
 
 
-def test_what_lies_in_the_spool_survives_a_kill_and_is_drained_by_the_next_process(
-    coordinators, receiver, message, eventually, tmp_path
-):
+def test_what_lies_in_the_spool_survives_a_kill_and_is_drained_by_the_next_process(coordinators, receiver, message, tmp_path):
     flags = ("--spool", str(tmp_path / "spool"))
     killed = coordinators(receiver, flags=flags)
     receiver.stop()
@@ -176,7 +171,7 @@ def test_what_lies_in_the_spool_survives_a_kill_and_is_drained_by_the_next_proce
     assert [record["seq"] for record in receiver.records] == list(range(6))
 
 
-def test_a_batch_from_the_spool_that_was_stored_but_not_noted_is_stored_once(coordinators, receiver, message, eventually, tmp_path):
+def test_a_batch_from_the_spool_that_was_stored_but_not_noted_is_stored_once(coordinators, receiver, message, tmp_path):
     flags = ("--spool", str(tmp_path / "spool"))
     killed = coordinators(receiver, flags=flags)
     receiver.stop()
@@ -193,7 +188,7 @@ def test_a_batch_from_the_spool_that_was_stored_but_not_noted_is_stored_once(coo
     assert len(receiver.records) == 1
 
 
-def test_a_full_spool_refuses_with_503_and_is_not_ready(coordinators, receiver, message, eventually, tmp_path):
+def test_a_full_spool_refuses_with_503_and_is_not_ready(coordinators, receiver, message, tmp_path):
     coordinator = coordinators(receiver, flags=("--spool", str(tmp_path / "spool"), "--spool-max-bytes", "2000"))
     receiver.stop()
     taken = 0
@@ -215,7 +210,7 @@ def test_a_full_spool_refuses_with_503_and_is_not_ready(coordinators, receiver, 
     assert coordinator.request("GET", "/readyz")[0] == 200
 
 
-def test_without_a_spool_messages_are_refused_while_no_server_answers(coordinators, receiver, message, eventually):
+def test_without_a_spool_messages_are_refused_while_no_server_answers(coordinators, receiver, message):
     coordinator = coordinators(receiver)
     receiver.stop()
     assert coordinator.post(encoded(message()))[1]["reason"] == "no_feedback_server"
@@ -225,7 +220,7 @@ def test_without_a_spool_messages_are_refused_while_no_server_answers(coordinato
     assert coordinator.post(encoded(message()))[0] == 202
 
 
-def test_workers_share_the_port_and_their_metrics_add_up(coordinators, receiver, message, eventually, tmp_path):
+def test_workers_share_the_port_and_their_metrics_add_up(coordinators, receiver, message, tmp_path):
     coordinator = coordinators(receiver, flags=("--workers", "2", "--spool", str(tmp_path / "spool")))
     for _ in range(20):
         assert coordinator.post(encoded(message()))[0] == 202
@@ -241,14 +236,14 @@ def test_workers_share_the_port_and_their_metrics_add_up(coordinators, receiver,
     assert coordinator.stop() == 0
 
 
-def test_a_worker_that_dies_is_replaced(coordinators, receiver, message, eventually):
+def test_a_worker_that_dies_is_replaced(coordinators, receiver, message):
     coordinator = coordinators(receiver, flags=("--workers", "2"))
     children = [
         int(pid) for pid in Path(f"/proc/{coordinator.process.pid}/task/{coordinator.process.pid}/children").read_text().split()
     ]
     assert len(children) == 2
     os.kill(children[0], signal.SIGKILL)
-    eventually(lambda: "another one takes its place" in coordinator.log.read_text(), "the death is noticed")
+    eventually(lambda: "another one takes its place" in coordinator.log_text(), "the death is noticed")
     url = f'feedback_server_up{{server="{receiver.url}"}}'
     eventually(lambda: coordinator.metrics()[url] == 2, "two workers are up")
     assert coordinator.post(encoded(message()))[0] == 202

@@ -5,6 +5,8 @@ import pytest
 import zstandard
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.harness.waiting import eventually
+
 
 def encoded(message: object) -> bytes:
     return json.dumps(message).encode()
@@ -102,7 +104,7 @@ def test_only_who_has_a_key_is_heard(coordinators, receiver, message):
     assert coordinator.post(body)[0] == 401
     assert set(receiver.tokens) == {"Bearer secret"}
     assert coordinator.request("GET", "/healthz")[0] == 200
-    assert not any(secret in coordinator.log.read_text() for secret in ("one", "two", "secret"))
+    assert not any(secret in coordinator.log_text() for secret in ("one", "two", "secret"))
 
 
 def test_a_browser_may_ask_first_and_read_the_answer(coordinators, receiver, message):
@@ -136,7 +138,7 @@ def test_what_senders_forgot_is_counted(coordinators, receiver, message):
     assert coordinator.metrics()["messages_forgotten_by_senders_total"] == 7
 
 
-def test_too_much_in_flight_is_refused_until_there_is_room_again(coordinators, receiver, message, eventually):
+def test_too_much_in_flight_is_refused_until_there_is_room_again(coordinators, receiver, message):
     coordinator = coordinators(receiver, flags=("--in-flight-max-bytes", "20000"))
     receiver.released.clear()
     big = encoded([message(channel="x" * 200) for _ in range(60)])

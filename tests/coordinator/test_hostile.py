@@ -309,7 +309,7 @@ def test_many_who_never_finish_do_not_delay_who_does(coordinators, receivers):
     assert metrics["held_bytes"] == metrics['key_held_bytes{key="anyone"}'] < 200 * 1000
     for connection in half:
         connection.close()
-    assert "Traceback" not in coordinator.log.read_text()
+    assert "Traceback" not in coordinator.log_text()
 
 
 def test_who_reads_no_answers_is_heard_no_longer_until_it_does(coordinators, receiver):

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from feedback_wire.limits import BATCH_WIRE_BYTES
+from tests.harness.waiting import eventually
 
 
 def post(body: bytes, *headers: str, line: str = "POST /v1/feedback HTTP/1.1") -> bytes:
@@ -244,7 +245,7 @@ def test_an_upgrade_is_ignored_and_its_body_is_taken(coordinator, receiver, body
     assert len(receiver.records) == 3
 
 
-def test_too_many_pipelined_requests_are_refused_one_by_one(coordinator, receiver, body, eventually):
+def test_too_many_pipelined_requests_are_refused_one_by_one(coordinator, receiver, body):
     too_many = 'requests_refused_total{reason="too_many_pipelined"}'
     before = coordinator.metrics().get(too_many, 0)
     receiver.released.clear()
@@ -282,7 +283,7 @@ def test_a_flood_of_other_requests_on_one_connection_is_cut_off(coordinator):
         assert read_answers(connection, 1)[0][0] == 200
 
 
-def test_requests_that_are_pending_when_the_stop_comes_are_answered(coordinators, receiver, body, eventually):
+def test_requests_that_are_pending_when_the_stop_comes_are_answered(coordinators, receiver, body):
     coordinator = coordinators(receiver)
     receiver.released.clear()
     with coordinator.connect() as waiting, coordinator.connect() as idle, coordinator.connect() as half:
@@ -299,7 +300,7 @@ def test_requests_that_are_pending_when_the_stop_comes_are_answered(coordinators
     assert len(receiver.records) == 2
 
 
-def test_a_stop_comes_to_an_end_even_if_a_feedback_server_never_answers(coordinators, receivers, body, eventually):
+def test_a_stop_comes_to_an_end_even_if_a_feedback_server_never_answers(coordinators, receivers, body):
     receiver = receivers()
     coordinator = coordinators(receiver)
     receiver.answer_late_s = 30
@@ -311,7 +312,7 @@ def test_a_stop_comes_to_an_end_even_if_a_feedback_server_never_answers(coordina
         assert time.monotonic() - began < 10
 
 
-def test_a_sender_that_leaves_before_its_answer_disturbs_nobody(coordinators, receiver, body, eventually):
+def test_a_sender_that_leaves_before_its_answer_disturbs_nobody(coordinators, receiver, body):
     coordinator = coordinators(receiver)
     receiver.released.clear()
     for _ in range(10):
@@ -321,4 +322,4 @@ def test_a_sender_that_leaves_before_its_answer_disturbs_nobody(coordinators, re
     receiver.released.set()
     eventually(lambda: coordinator.metrics()["messages_forwarded_total"] == 20, "all messages are stored")
     assert coordinator.metrics()["connections"] == 1  # that of the question itself
-    assert coordinator.log.read_text().count("Traceback") == 0
+    assert coordinator.log_text().count("Traceback") == 0

@@ -2,7 +2,6 @@
 
 import json
 import math
-import signal
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from coordinator.keys import BURST_S, FREE_TIMES, Key, Keys, KeyTerms, read_terms
 from feedback_wire.problem import Problem
+from tests.harness.waiting import eventually
 
 FILE = """
 [keys.tv-app]
@@ -56,7 +56,7 @@ def test_every_key_that_is_not_revoked_lets_in_and_is_counted_by_name(keyed, mes
         ("tv-app", "web", "key-1"), 1
     )
     _, _, text = keyed.request("GET", "/metrics", **bearer("metrics"))
-    said = text.decode() + keyed.log.read_text()
+    said = text.decode() + keyed.log_text()
     assert not any(secret in said for secret in ("tv-secret", "web-secret", "old-secret", 'plain"'))
 
 
@@ -88,7 +88,7 @@ def test_a_key_with_small_batches_gets_413_for_larger_ones_announced_or_not(keye
         assert b" 413 " in connection.recv(100)
 
 
-def test_a_key_is_revoked_and_another_one_let_in_without_a_restart_on_open_connections_too(keyed, key_file, message, eventually):
+def test_a_key_is_revoked_and_another_one_let_in_without_a_restart_on_open_connections_too(keyed, key_file, message):
     body = json.dumps(message()).encode()
     request = f"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer tv-secret\r\nContent-Length: {len(body)}\r\n\r\n"
     with keyed.connect() as connection:
@@ -96,7 +96,7 @@ def test_a_key_is_revoked_and_another_one_let_in_without_a_restart_on_open_conne
             connection.sendall(request.encode() + body)
             assert b" 202 " in connection.recv(1000)
         key_file.write_text('[keys.tv-app]\nsecret = "tv-secret"\nrevoked = true\n\n[keys.next]\nsecret = "next-secret"\n')
-        keyed.process.send_signal(signal.SIGHUP)
+        keyed.reload()
         eventually(lambda: status(keyed, "next-secret", message()) == 202, "the new key lets in")
         connection.sendall(request.encode() + body)
         assert b" 401 " in connection.recv(1000)
@@ -104,28 +104,28 @@ def test_a_key_is_revoked_and_another_one_let_in_without_a_restart_on_open_conne
     assert status(keyed, "plain", message()) == 202
 
 
-def test_a_key_file_that_cannot_be_used_leaves_the_former_keys_in_force(keyed, key_file, message, eventually):
+def test_a_key_file_that_cannot_be_used_leaves_the_former_keys_in_force(keyed, key_file, message):
     key_file.write_text('[keys.tv-app]\nsecret = "tv-secret" rubbish')
-    keyed.process.send_signal(signal.SIGHUP)
-    eventually(lambda: "the former keys stay in force" in keyed.log.read_text(), "the mistake is reported")
+    keyed.reload()
+    eventually(lambda: "the former keys stay in force" in keyed.log_text(), "the mistake is reported")
     key_file.write_text(f"keys = {'[' * 10_000}")
-    keyed.process.send_signal(signal.SIGHUP)
-    eventually(lambda: "maximum recursion depth exceeded" in keyed.log.read_text(), "the mistake is reported")
-    assert "Traceback" not in keyed.log.read_text()
-    assert "tv-secret" not in keyed.log.read_text()
+    keyed.reload()
+    eventually(lambda: "maximum recursion depth exceeded" in keyed.log_text(), "the mistake is reported")
+    assert "Traceback" not in keyed.log_text()
+    assert "tv-secret" not in keyed.log_text()
     assert status(keyed, "tv-secret", message()) == 202
 
 
-def test_all_workers_hear_of_a_revoked_key(coordinators, receiver, key_file, message, eventually):
+def test_all_workers_hear_of_a_revoked_key(coordinators, receiver, key_file, message):
     coordinator = coordinators(receiver, flags=("--keys", str(key_file), "--token", "t", "--workers", "2"))
     assert {status(coordinator, "tv-secret", message()) for _ in range(10)} == {202}
     key_file.write_text(FILE.replace("tv-secret", "changed"))
-    coordinator.process.send_signal(signal.SIGHUP)
+    coordinator.reload()
     eventually(lambda: {status(coordinator, "tv-secret", message()) for _ in range(10)} == {401}, "no worker takes it")
     assert coordinator.stop() == 0
 
 
-def test_a_key_that_fills_the_room_leaves_some_for_the_others(coordinators, receiver, key_file, message, eventually):
+def test_a_key_that_fills_the_room_leaves_some_for_the_others(coordinators, receiver, key_file, message):
     coordinator = coordinators(
         receiver, flags=("--keys", str(key_file), "--key", "hog", "--token", "t", "--in-flight-max-bytes", "40000")
     )

@@ -56,7 +56,7 @@ def test_a_stream_means_the_same_in_whatever_pieces_it_arrives(coordinators, rec
                 begin = cut
             reader = connection.makefile("rb")
             assert [_status(reader) for _ in requests] == [REQUESTS[request] for request in requests]
-    assert "Traceback" not in coordinator.log.read_text()
+    assert "Traceback" not in coordinator.log_text()
 
 
 def _status(reader) -> int:

@@ -13,6 +13,7 @@ from coordinator.http.answers import Answers
 from coordinator.http.reception import Reception
 from coordinator.keys import Keys
 from coordinator.settings import Settings
+from tests.harness.waiting import eventually
 
 BEHIND = ("--trusted-proxy", "127.0.0.0/8", "--ip", "keep")
 
@@ -48,16 +49,16 @@ def test_addresses_behind_a_trusted_proxy_are_read_from_the_header_that_it_write
     assert coordinator.metrics()['senders_unknown_total{reason="absent"}'] == 2
 
 
-def test_what_cannot_be_read_is_recorded_as_no_address_counted_and_told_once(coordinators, receiver, message, eventually):
+def test_what_cannot_be_read_is_recorded_as_no_address_counted_and_told_once(coordinators, receiver, message):
     coordinator = coordinators(receiver, flags=BEHIND)
     values = ["rubbish", "203.0.113.7, 203.0.113", "unknown", "_hidden", ","]
     assert addresses(coordinator, receiver, message, "x-forwarded-for", values) == ["", "", "", "", "127.0.0.1"]
     metrics = coordinator.metrics()
     counts = {reason: metrics[f'senders_unknown_total{{reason="{reason}"}}'] for reason in ("unreadable", "hidden", "absent")}
     assert counts == {"unreadable": 2, "hidden": 2, "absent": 1}
-    eventually(lambda: "x-forwarded-for of trusted proxies" in coordinator.log.read_text(), "the operator is told")
-    assert "203.0.113" not in coordinator.log.read_text()
-    assert coordinator.log.read_text().count("of trusted proxies") == 1
+    eventually(lambda: "x-forwarded-for of trusted proxies" in coordinator.log_text(), "the operator is told")
+    assert "203.0.113" not in coordinator.log_text()
+    assert coordinator.log_text().count("of trusted proxies") == 1
 
 
 def test_a_header_is_no_business_of_those_who_are_no_proxy(coordinators, receiver, message):

@@ -10,6 +10,7 @@ import zstandard
 
 from coordinator.quarantine import WAITING_BYTES, Entry, Quarantine, QuarantineFiles
 from feedback_wire.frames import Frame, walk
+from tests.harness.waiting import eventually
 
 PREFIX = b'{"ip":"203.0.113.0","weight":1.0,"via":"c1",'
 
@@ -70,12 +71,12 @@ def test_nothing_is_kept_where_nothing_may_be(coordinators, receiver, tmp_path):
     assert not (tmp_path / "spool" / "quarantine").exists()
 
 
-def test_a_quarantine_that_cannot_be_written_disturbs_nobody_and_says_so(coordinators, receiver, message, tmp_path, eventually):
+def test_a_quarantine_that_cannot_be_written_disturbs_nobody_and_says_so(coordinators, receiver, message, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     coordinator = coordinators(receiver, flags=("--quarantine", str(tmp_path / "file")))
     assert coordinator.post(b"rubbish")[0] == 400
     eventually(lambda: coordinator.metrics()["messages_quarantine_dropped_total"] == 1, "the loss is counted")
-    assert "could not be kept" in coordinator.log.read_text()
+    assert "could not be kept" in coordinator.log_text()
     assert coordinator.post(json.dumps(message()).encode())[0] == 202
 
 
@@ -126,7 +127,7 @@ def test_a_flood_of_rubbish_takes_bounded_memory(tmp_path: Path):
     assert quarantine._dropped > 0
 
 
-def test_what_was_refused_is_fed_back_once_the_cause_is_mended(coordinators, receiver, message, tmp_path, eventually):
+def test_what_was_refused_is_fed_back_once_the_cause_is_mended(coordinators, receiver, message, tmp_path):
     quarantine = tmp_path / "spool" / "quarantine"
     keys = tmp_path / "keys.toml"
     keys.write_text('[keys.web]\nsecret = "s"')

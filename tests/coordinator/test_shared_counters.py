@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from coordinator.counters import STATES, Counters, KeyCounters, ServerCounters
 from coordinator.http.metrics import _STATES
 from coordinator.shared_counters import WORKER_DIED, Entry, SharedCounters
+from tests.harness.waiting import eventually
 
 DOCS = Path(__file__).parents[2] / "docs" / "coordinator.md"
 
@@ -72,7 +73,7 @@ def _is_worker(pid: int) -> bool:
 
 
 def test_the_published_equation_holds_at_every_scrape_under_load_and_across_killed_workers(
-    coordinators, receiver, message, eventually, tmp_path
+    coordinators, receiver, message, tmp_path
 ):
     flags = ("--workers", "2", "--sample", "0.7", "--spool", str(tmp_path / "spool"), "--spool-max-bytes", "20000")
     coordinator = coordinators(receiver, flags=flags)
@@ -138,7 +139,7 @@ def _accepted(scrape: dict[str, float]) -> float:
     return scrape.get("messages_accepted_total", 0)
 
 
-def test_what_a_killed_worker_had_under_way_is_counted_as_refused(coordinators, receiver, message, eventually):
+def test_what_a_killed_worker_had_under_way_is_counted_as_refused(coordinators, receiver, message):
     coordinator = coordinators(receiver, flags=("--workers", "2"))
     receiver.released.clear()
     with coordinator.connect() as sender:
@@ -162,7 +163,7 @@ def _metrics(coordinator) -> dict[str, float]:
         return {}
 
 
-def test_a_frozen_workers_counts_are_told_by_the_others(coordinators, receiver, message, eventually):
+def test_a_frozen_workers_counts_are_told_by_the_others(coordinators, receiver, message):
     coordinator = coordinators(receiver, flags=("--workers", "2"))
     for _ in range(20):
         assert coordinator.post(json.dumps(message()).encode())[0] == 202

@@ -19,6 +19,7 @@ from coordinator.http.feedback_head import FeedbackHead
 from coordinator.http.reception import Reception, Turn
 from coordinator.keys import Keys
 from coordinator.settings import Settings
+from tests.harness.waiting import eventually
 
 shares = st.integers(0, 6).map(lambda halvings: 0.5**halvings)
 
@@ -194,7 +195,7 @@ def test_a_batch_that_waits_is_sampled_with_the_weight_that_it_came_with(message
     asyncio.run(asyncio.wait_for(promise(), 30))
 
 
-def test_shedding_reaches_connections_that_are_open(coordinators, receiver, message, eventually):
+def test_shedding_reaches_connections_that_are_open(coordinators, receiver, message):
     flags = ("--overload", "sample", "--in-flight-max-bytes", "20000")
     coordinator = coordinators(receiver, flags=flags)
     receiver.released.clear()
@@ -218,7 +219,7 @@ def test_shedding_reaches_connections_that_are_open(coordinators, receiver, mess
     eventually(lambda: coordinator.metrics()["workers_shedding"] == 0, "it keeps everybody again")
 
 
-def test_refusing_for_lack_of_room_takes_no_memory(coordinators, receiver, message, eventually):
+def test_refusing_for_lack_of_room_takes_no_memory(coordinators, receiver, message):
     coordinator = coordinators(receiver, flags=("--in-flight-max-bytes", "10000"))
     receiver.released.clear()
     body = json.dumps(message(noise=["x" * 200] * 40)).encode()

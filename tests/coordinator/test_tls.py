@@ -1,7 +1,6 @@
 """TLS on both sides: what is sent is seen by nobody else, and nobody else is taken for a feedback server."""
 
 import json
-import signal
 import socket
 import ssl
 import subprocess
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import trustme
+
+from tests.harness.waiting import eventually
 
 BODY = json.dumps({"v": 1, "peer_id": "p", "session_id": "s", "seq": 0, "event": "join", "sent_ms": 1}).encode()
 
@@ -93,7 +94,7 @@ def test_end_hosts_are_served_over_tls_and_nobody_without_it(coordinators, recei
     with pytest.raises(ssl.SSLCertVerificationError):
         secure(coordinator, ssl.create_default_context())
     assert len(receiver.records) == 3
-    assert "Traceback" not in coordinator.log.read_text()
+    assert "Traceback" not in coordinator.log_text()
 
 
 def test_a_refusal_over_tls_can_be_read_while_the_body_still_comes(coordinators, receiver, files, trusting):
@@ -102,7 +103,7 @@ def test_a_refusal_over_tls_can_be_read_while_the_body_still_comes(coordinators,
         connection.sendall(request(b"", length=10**7))
         assert answer(connection) == 413
         connection.sendall(bytes(100_000))
-    assert "Traceback" not in coordinator.log.read_text()
+    assert "Traceback" not in coordinator.log_text()
 
 
 def test_with_mutual_tls_only_who_has_a_certificate_is_heard(coordinators, receiver, files, authority, trusting):
@@ -124,7 +125,7 @@ def test_a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_not
     with secure(coordinator, trusting) as before:
         first = serial(before)
         files.renew()
-        coordinator.process.send_signal(signal.SIGHUP)
+        coordinator.reload()
 
         def renewed() -> bool:
             with secure(coordinator, trusting) as connection:
@@ -135,8 +136,8 @@ def test_a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_not
         before.sendall(request())
         assert answer(before) == 202
     files.key.write_text("rubbish")
-    coordinator.process.send_signal(signal.SIGHUP)
-    eventually(lambda: "the former certificate stays in use" in coordinator.log.read_text(), "the mistake is reported")
+    coordinator.reload()
+    eventually(lambda: "the former certificate stays in use" in coordinator.log_text(), "the mistake is reported")
     assert renewed()
 
 
@@ -164,7 +165,7 @@ def secure_receiver(receivers, authority):
     return receiver
 
 
-def test_a_feedback_server_is_reached_over_mutual_tls_again_and_again(coordinators, secure_receiver, files, trusting, eventually):
+def test_a_feedback_server_is_reached_over_mutual_tls_again_and_again(coordinators, secure_receiver, files, trusting):
     coordinator = coordinators(secure_receiver, flags=files.flags("--tls-ca", str(files.ca)))
     with secure(coordinator, trusting) as connection:
         connection.sendall(request())
@@ -187,7 +188,7 @@ def test_a_feedback_server_that_cannot_prove_who_it_is_gets_nothing(coordinators
     trustme.CA().cert_pem.write_to_path(other)
     coordinator = coordinators(secure_receiver, flags=("--tls-ca", str(other)))
     assert coordinator.post(BODY)[1]["reason"] == "no_feedback_server"
-    assert "certificate verify failed" in coordinator.log.read_text()
+    assert "certificate verify failed" in coordinator.log_text()
     assert secure_receiver.arrivals == 0
 
 
@@ -224,7 +225,7 @@ def test_handshakes_under_way_do_not_hold_up_the_stop(coordinators, receiver, fi
         began_s = time.monotonic()
         assert coordinator.stop() == 0
     assert time.monotonic() - began_s < 8, "answers that are owed would have had 8 s"
-    assert "Traceback" not in coordinator.log.read_text()
+    assert "Traceback" not in coordinator.log_text()
 
 
 def test_authorities_are_read_again_too_and_one_that_is_taken_out_counts_no_more(
@@ -235,13 +236,13 @@ def test_authorities_are_read_again_too_and_one_that_is_taken_out_counts_no_more
     assert is_heard(coordinator, trusting)
     other = trustme.CA()
     other.cert_pem.write_to_path(files.ca)
-    coordinator.process.send_signal(signal.SIGHUP)
+    coordinator.reload()
     eventually(lambda: not is_heard(coordinator, trusting), "the former authority's certificates are refused")
     other.issue_cert("player").configure_cert(trusting)
     assert is_heard(coordinator, trusting)
 
 
-def test_a_feedback_servers_new_authority_is_trusted_without_a_restart(coordinators, receiver, files, eventually):
+def test_a_feedback_servers_new_authority_is_trusted_without_a_restart(coordinators, receiver, files):
     theirs = trustme.CA()
     receiver.stop()
     receiver.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -250,14 +251,14 @@ def test_a_feedback_servers_new_authority_is_trusted_without_a_restart(coordinat
     coordinator = coordinators(receiver, flags=("--tls-ca", str(files.ca)))
     assert coordinator.post(BODY)[0] == 503
     theirs.cert_pem.write_to_path(files.ca)
-    coordinator.process.send_signal(signal.SIGHUP)
+    coordinator.reload()
     eventually(lambda: coordinator.post(BODY)[0] == 202, "the feedback server is taken back")
 
 
-def test_a_certificate_that_nobody_will_take_is_told_at_the_start_and_when_it_is_renewed(coordinators, receiver, files, eventually):
+def test_a_certificate_that_nobody_will_take_is_told_at_the_start_and_when_it_is_renewed(coordinators, receiver, files):
     files.renew(not_after=datetime.now(UTC) - timedelta(days=1))
     coordinator = coordinators(receiver, flags=files.flags())
-    assert coordinator.log.read_text().count("has expired at") == 1
+    assert coordinator.log_text().count("has expired at") == 1
     files.renew(not_before=datetime.now(UTC) + timedelta(days=1))
-    coordinator.process.send_signal(signal.SIGHUP)
-    eventually(lambda: "is not valid before" in coordinator.log.read_text(), "the log says so")
+    coordinator.reload()
+    eventually(lambda: "is not valid before" in coordinator.log_text(), "the log says so")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.processes import eventually
+from tests.harness.waiting import eventually
 
 WAIT = (503, {"Retry-After": "1"}, b"")
 """Long enough that all that is said meanwhile goes into one batch."""

@@ -13,7 +13,7 @@ import pytest
 
 from endhost_sdk import Session
 from endhost_sdk.testing import HandClock
-from tests.processes import eventually
+from tests.harness.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 STOP_S = 7.0

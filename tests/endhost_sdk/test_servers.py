@@ -12,7 +12,7 @@ from socket import create_server
 
 import pytest
 
-from tests.processes import eventually
+from tests.harness.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 WITHIN_S = 60

@@ -14,7 +14,7 @@ from feedback_wire import routes
 from feedback_wire.limits import BATCH_WIRE_BYTES
 from feedback_wire.message import message_schema
 from tests.endhost_sdk.answers import HTML, as_answer, problem, refused
-from tests.processes import eventually
+from tests.harness.waiting import eventually
 
 
 def balanced(stats: Stats) -> bool:

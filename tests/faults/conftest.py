@@ -1,27 +1,19 @@
-"""Fault tests run real feedback servers and coordinators under load, hurt them, and ask the ledger and the disks what is left."""
+"""Fault tests run real feedback servers and coordinators under load, make them fail, and compare the ledger with the disks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.asked import ACKNOWLEDGED, HURT, Record
-from tests.faults.deployment import Deployment
 from tests.faults.ledger import Ledger
-from tests.processes import Server
+from tests.harness.deployment import deployment
+from tests.harness.tested_counts import ACKNOWLEDGED, RecordProperty
+
+__all__ = ["deployment"]
 
 
 @pytest.fixture
-def deployment(serve: Callable[..., Server], tmp_path: Path, record_property: Record) -> Iterator[Deployment]:
-    deployment = Deployment(serve, tmp_path)
-    yield deployment
-    for part in deployment.parts:
-        part.thaw()  # or it would not hear that it shall end
-    record_property(HURT, sum(part.hurt for part in deployment.parts))
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, record_property: Record) -> Iterator[Ledger]:
+def ledger(tmp_path: Path, record_property: RecordProperty) -> Iterator[Ledger]:
     ledger = Ledger(tmp_path / "ledger")
     yield ledger
     record_property(ACKNOWLEDGED, len(ledger.read("acknowledged")))

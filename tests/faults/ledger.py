@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from tests.processes import eventually
+from tests.harness.waiting import eventually
 
 Identity = tuple[str, int]
 """`session_id` and `seq`: what names a message for ever."""

@@ -6,7 +6,6 @@ It shares the frame format with the servers and nothing else: no catalogue, no r
 import hashlib
 import json
 import re
-import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -74,15 +73,6 @@ def judge(ledger: Ledger, data: Iterable[Path], spools: Iterable[Path] = ()) -> 
         stored=len(times),
         repeated=times.total() - len(times),
     )
-
-
-def metrics(url: str) -> dict[str, float]:
-    """Every sample of a server's /metrics, without the beginning of its name that all have in common."""
-    fresh = urllib.request.Request(url + "/metrics", headers={"Cache-Control": "no-cache"})
-    with urllib.request.urlopen(fresh, timeout=10) as answer:
-        lines = [line for line in answer.read().decode().splitlines() if not line.startswith("#")]
-    samples = (line.rsplit(" ", 1) for line in lines)
-    return {re.sub("^swarmscope_(coordinator|feedback_server)_", "", name): float(value) for name, value in samples}
 
 
 def assert_conserved(coordinator: dict[str, float]) -> None:

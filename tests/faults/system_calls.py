@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import eventually
+from tests.harness.waiting import eventually
 
 _CALLS = "write,pwrite64,writev,sendto,sendmsg,fdatasync,fsync,rename,renameat,renameat2,unlink,unlinkat"
 _LINE = re.compile(r"(\d+) +(?:<\.\.\. \w+ resumed>(?P<resumed>.*)|(?P<call>\w+)\((?P<arguments>.*))", re.DOTALL)

@@ -10,12 +10,10 @@ import os
 import re
 import resource
 import shutil
-import subprocess
-import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,11 +23,13 @@ import pytest
 from tests.faults import crowd
 from tests.faults.chaos_proxy import ChaosProxy, Toxics
 from tests.faults.crowd import Happened, Plan
-from tests.faults.deployment import Deployment, Part, free_port
 from tests.faults.ledger import Ledger, Load
 from tests.faults.oracle import assert_conserved, judge
 from tests.faults.system_calls import failed, traced
-from tests.processes import Server, eventually
+from tests.harness.deployment import Deployment, Part
+from tests.harness.ports import free_port
+from tests.harness.processes import Server
+from tests.harness.waiting import eventually
 
 MIB = 1024 * 1024
 RECOVERY_S = 10
@@ -212,33 +212,17 @@ def test_ten_times_what_it_can_take_is_refused_fairly_within_bounds_and_then_ove
 
 
 @pytest.fixture
-def limited(tmp_path: Path) -> Iterator[Callable[..., Part]]:
+def limited(serve: Callable[..., Server], tmp_path: Path) -> Callable[..., Part]:
     """Starts a coordinator that may open `descriptors` files, by the hard limit too."""
-    started: list[subprocess.Popen[str]] = []
 
     def start(server: Part, descriptors: int) -> Part:
         port, spool = free_port(), tmp_path / "spool"
         flags = ("--listen", f"127.0.0.1:{port}", "--insecure", "--spool", str(spool), "--feedback-server", server.url)
-        with (tmp_path / "limited.log").open("a") as log:
-            process = subprocess.Popen(
-                [
-                    "sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh",
-                    sys.executable, "-m", "swarmscope", "coordinator", *flags,
-                ],
-                stdout=subprocess.PIPE, stderr=log, text=True, cwd=tmp_path,
-            )  # fmt: skip
-        started.append(process)
-        assert process.stdout is not None
-        process.stdout.readline()
-        url = f"http://127.0.0.1:{port}"
-        return Part(_never, "coordinator", flags, spool, url, Server(process, url, tmp_path / "limited.log"))
+        limit = ("sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh")
+        running = serve("coordinator", *flags, prefix=limit)
+        return Part(_never, "coordinator", flags, spool, running.url, running)
 
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+    return start
 
 
 def _never(*_: str) -> Server:

@@ -14,9 +14,9 @@ import pytest
 from feedback_server.forms.reading import Records, read_log
 from feedback_wire.frames import PREAMBLE, Frame, Kind, walk
 from feedback_wire.log_name import LogName
-from tests.asked import FLIPPED_BIT
 from tests.faults.recorded_calls import RecordedCalls, memory_folder
 from tests.faults.stepped_server import Format, SteppedServer, batch, stored
+from tests.harness.tested_counts import FLIPPED_BIT
 
 FORMS: list[Format] = ["jsonl", "csv", "parquet"]
 

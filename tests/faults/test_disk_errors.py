@@ -11,11 +11,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.faults.deployment import Deployment, Part
 from tests.faults.ledger import Ledger, Load
 from tests.faults.oracle import assert_conserved, judge
 from tests.faults.system_calls import failed, traced
-from tests.processes import eventually
+from tests.harness.deployment import Deployment, Part
+from tests.harness.waiting import eventually
 
 strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
@@ -118,7 +118,7 @@ def test_a_log_that_the_disk_does_not_give_back_cuts_the_download_off_and_is_tol
     with urlopen(f"{server.url}/v1/logs/{journal.name}", timeout=20) as answer:
         assert answer.read() == journal.read_bytes()
     assert server.metrics()["download_errors_total"] == 1
-    said = server.running.said()
+    said = server.running.log_text()
     assert f"a download is cut off: {journal.name} cannot be read from byte 0 on: Input/output error" in said
     assert "Traceback" not in said
 

@@ -4,44 +4,26 @@ import errno
 import json
 import os
 import shutil
-import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.faults.deployment import Deployment
 from tests.faults.ledger import Ledger, Load
 from tests.faults.oracle import judge
 from tests.faults.system_calls import failed, traced
-from tests.processes import Server, eventually
+from tests.harness.deployment import Deployment
+from tests.harness.disks import assert_read_only, read_only_paths, remount, try_to_make_read_only
+from tests.harness.processes import Server
+from tests.harness.waiting import eventually
 
 LINE = (
     '{"ip":"203.0.113.0","weight":1.0,"via":"c1","v":1,"peer_id":"p%d","session_id":"s%d","seq":0,"event":"report","sent_ms":5}\n'
 )
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MiB; it goes with the test."""
-    if os.geteuid() != 0:
-        pytest.skip("a disk of its own needs the right to mount one: run as root")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"a disk of its own needs the right to mount one: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def remount(disk: Path, how: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
 
 
 @dataclass
@@ -114,8 +96,8 @@ def test_a_mirror_that_cannot_be_written_is_this_machines_fault_and_is_followed_
         pair.send()
         assert_the_mirror_is_blamed_then_followed(pair, errno.EIO, tracing.close)
     assert failed(tmp_path / "calls") >= 1
-    assert pair.monitor.said().count("the mirror of this platform cannot be used") == 3, "once for each fault"
-    assert "Traceback" not in pair.monitor.said()
+    assert pair.monitor.log_text().count("the mirror of this platform cannot be used") == 3, "once for each fault"
+    assert "Traceback" not in pair.monitor.log_text()
 
 
 def assert_the_mirror_is_blamed_then_followed(pair: Followed, why: int, mend: Callable[[], object]) -> None:
@@ -129,7 +111,7 @@ def assert_the_mirror_is_blamed_then_followed(pair: Followed, why: int, mend: Ca
     eventually(pair.shows_everything)
     eventually(lambda: pair.readiness() == "ready\n")
     assert pair.counted("mirror_usable") == 1
-    assert "the mirror works again" in pair.monitor.said()
+    assert "the mirror works again" in pair.monitor.log_text()
 
 
 def fill(disk: Path) -> Path:
@@ -163,7 +145,7 @@ def test_a_data_folder_that_becomes_read_only_under_load_loses_nothing_and_works
         remount(disk, "rw")
         eventually(lambda: not refusal(server.url))
         load.gets_on(10)
-    assert "Traceback" not in server.running.said()
+    assert "Traceback" not in server.running.log_text()
     deployment.settle()
     judge(ledger, deployment.data).assert_kept()
     assert [path.name for path in (disk / "fs1").glob("*.journal")] == [], "all is sealed again"
@@ -176,7 +158,7 @@ def test_a_spool_that_becomes_read_only_under_load_loses_nothing_and_works_again
     coordinator = deployment.coordinator(spool=disk / "spool")
     with Load(deployment.entries, ledger) as load:
         load.gets_on(100)
-        with over(disk):
+        with read_only_paths(disk):
             server.kill()
             eventually(lambda: "the spool cannot be written" in refusal(coordinator.url))
             assert os.strerror(errno.EROFS) in refusal(coordinator.url)
@@ -192,23 +174,8 @@ def test_a_spool_that_becomes_read_only_under_load_loses_nothing_and_works_again
 
 def make_read_only(disk: Path) -> None:
     """The kernel refuses while a file is open for writing, so it is tried until there is none: a log has just ended, say."""
-    command = ["mount", "-o", "remount,ro", str(disk)]
-    eventually(lambda: subprocess.run(command, capture_output=True, check=False).returncode == 0, every_s=0.005)
-    with pytest.raises(OSError, match="Read-only"):
-        (disk / "proof").touch()
-
-
-@contextmanager
-def over(disk: Path) -> Iterator[None]:
-    """Make the paths below `disk` read-only: the lock of a spool is open for writing, so the disk as a whole cannot be."""
-    subprocess.run(["mount", "--bind", str(disk), str(disk)], check=True)
-    subprocess.run(["mount", "-o", "remount,ro,bind", str(disk)], check=True)
-    try:
-        with pytest.raises(OSError, match="Read-only"):
-            (disk / "proof").touch()
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    eventually(lambda: try_to_make_read_only(disk), every_s=0.005)
+    assert_read_only(disk)
 
 
 def refusal(url: str) -> str:

@@ -21,11 +21,11 @@ from feedback_server.journal import Journal
 from feedback_wire.frames import Frame, walk
 from feedback_wire.log_name import Form, LogName
 from monitor_platform.retrieval.mirror import Mirror
-from tests.asked import FAILED_CALL
 from tests.faults.recorded_calls import SHORT, NthCall, RecordedCalls, memory_folder
 from tests.faults.simulated_disk import after, lost
 from tests.faults.stepped_server import Format, SteppedServer, stored
 from tests.faults.test_power_cuts_of_a_spool import batch
+from tests.harness.tested_counts import FAILED_CALL
 
 ERRORS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "EINTR": errno.EINTR, "short": SHORT}
 WAYS = [(error, lasting) for error in ERRORS for lasting in (False, True) if (error, lasting) != ("EINTR", True)]

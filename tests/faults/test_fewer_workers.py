@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from tests.faults.deployment import Deployment
 from tests.faults.ledger import Ledger, Load
 from tests.faults.oracle import judge
-from tests.processes import eventually
+from tests.harness.deployment import Deployment
+from tests.harness.waiting import eventually
 
 
 def spooled(spool: Path) -> set[str]:

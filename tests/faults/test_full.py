@@ -1,45 +1,19 @@
 """No room: refusals are honest, what is there stays readable, and the servers go on by themselves when there is room again."""
 
 import json
-import os
 import random
-import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.faults.deployment import Deployment, Part
 from tests.faults.ledger import Ledger, Load
 from tests.faults.oracle import assert_conserved, judge
-from tests.processes import eventually
-
-MIB = 1024 * 1024
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Mounts a file system of so many bytes; it goes with the test."""
-    mounted: list[Path] = []
-
-    def mount(size: int) -> Path:
-        folder = tmp_path / f"disk{len(mounted)}"
-        folder.mkdir()
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            pytest.skip(f"a full disk needs the right to mount one: {done.stderr.strip()}")
-        mounted.append(folder)
-        return folder
-
-    if os.geteuid() != 0:
-        pytest.skip("a full disk needs the right to mount one: run as root")
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+from tests.harness.deployment import Deployment, Part
+from tests.harness.disks import MIB
+from tests.harness.waiting import eventually
 
 
 def fill(disk: Path, *, leave: int = 0) -> Path:
@@ -100,9 +74,9 @@ def test_a_full_spool_refuses_and_every_acknowledged_message_is_still_there(depl
 
 
 def test_a_feedback_server_with_a_full_disk_refuses_stays_readable_and_comes_back(
-    deployment: Deployment, ledger: Ledger, small_disk: Callable[[int], Path]
+    deployment: Deployment, ledger: Ledger, make_disk: Callable[[int], Path]
 ):
-    disk = small_disk(2 * MIB)
+    disk = make_disk(2 * MIB)
     server = deployment.feedback_server(data=disk / "fs1")
     coordinator = deployment.coordinator("--spool-max-bytes", "1")  # as without a spool: refusals are the server's own
     with Load(deployment.entries, ledger) as load:
@@ -125,9 +99,9 @@ def test_a_feedback_server_with_a_full_disk_refuses_stays_readable_and_comes_bac
 
 
 def test_a_feedback_server_starts_on_a_full_disk_to_be_read(
-    deployment: Deployment, ledger: Ledger, small_disk: Callable[[int], Path]
+    deployment: Deployment, ledger: Ledger, make_disk: Callable[[int], Path]
 ):
-    disk = small_disk(2 * MIB)
+    disk = make_disk(2 * MIB)
     server = deployment.feedback_server(data=disk / "fs1")
     deployment.coordinator()
     with Load(deployment.entries, ledger) as load:
@@ -146,9 +120,9 @@ def test_a_feedback_server_starts_on_a_full_disk_to_be_read(
 
 @pytest.mark.soak
 def test_a_disk_that_is_full_for_long_fills_up_with_nothing_and_misnames_nothing(
-    deployment: Deployment, ledger: Ledger, small_disk: Callable[[int], Path]
+    deployment: Deployment, ledger: Ledger, make_disk: Callable[[int], Path]
 ):
-    disk = small_disk(2 * MIB)
+    disk = make_disk(2 * MIB)
     server = deployment.feedback_server("--roll-seconds", "86400", data=disk / "fs1")
     deployment.coordinator("--spool-max-bytes", "1")
     with Load(deployment.entries, ledger) as load:
@@ -166,9 +140,9 @@ def test_a_disk_that_is_full_for_long_fills_up_with_nothing_and_misnames_nothing
 
 
 def test_a_spool_on_a_full_disk_refuses_and_drains_swiftly_when_a_server_is_back(
-    deployment: Deployment, ledger: Ledger, small_disk: Callable[[int], Path]
+    deployment: Deployment, ledger: Ledger, make_disk: Callable[[int], Path]
 ):
-    disk = small_disk(MIB)
+    disk = make_disk(MIB)
     server = deployment.feedback_server()
     coordinator = deployment.coordinator(spool=disk / "spool")
     server.kill()
@@ -187,9 +161,9 @@ def test_a_spool_on_a_full_disk_refuses_and_drains_swiftly_when_a_server_is_back
 
 
 def test_a_spool_takes_messages_again_once_its_disk_has_room(
-    deployment: Deployment, ledger: Ledger, small_disk: Callable[[int], Path]
+    deployment: Deployment, ledger: Ledger, make_disk: Callable[[int], Path]
 ):
-    disk = small_disk(MIB)
+    disk = make_disk(MIB)
     server = deployment.feedback_server()
     deployment.coordinator(spool=disk / "spool")
     server.kill()
@@ -216,9 +190,9 @@ def tear(folder: Path, suffix: str) -> Path:
 
 
 def test_a_torn_journal_on_a_full_disk_is_readable_up_to_its_tear(
-    deployment: Deployment, ledger: Ledger, small_disk: Callable[[int], Path]
+    deployment: Deployment, ledger: Ledger, make_disk: Callable[[int], Path]
 ):
-    disk = small_disk(2 * MIB)
+    disk = make_disk(2 * MIB)
     server = deployment.feedback_server("--roll-seconds", "3600", data=disk / "fs1")
     deployment.coordinator()
     with Load(deployment.entries, ledger) as load:
@@ -236,9 +210,9 @@ def test_a_torn_journal_on_a_full_disk_is_readable_up_to_its_tear(
 
 
 def test_a_torn_batch_on_a_full_disk_does_not_keep_the_spool_from_draining(
-    deployment: Deployment, ledger: Ledger, small_disk: Callable[[int], Path]
+    deployment: Deployment, ledger: Ledger, make_disk: Callable[[int], Path]
 ):
-    disk = small_disk(MIB)
+    disk = make_disk(MIB)
     server = deployment.feedback_server()
     coordinator = deployment.coordinator(spool=disk / "spool")
     server.kill()

@@ -9,10 +9,10 @@ import time
 import pytest
 
 from tests.faults.chaos_proxy import ChaosProxy, Toxics
-from tests.faults.deployment import Deployment, Part
 from tests.faults.ledger import Ledger, Load
 from tests.faults.oracle import assert_conserved, judge
-from tests.processes import eventually
+from tests.harness.deployment import Deployment, Part
+from tests.harness.waiting import eventually
 
 TIMES = pytest.mark.parametrize("times", [pytest.param(3), pytest.param(20, marks=pytest.mark.soak)])
 

@@ -1,10 +1,10 @@
 """Promise 1 on bad networks: answers that never arrive, connections cut in the middle, delays, silence."""
 
 from tests.faults.chaos_proxy import ChaosProxy, Toxics
-from tests.faults.deployment import Deployment
 from tests.faults.ledger import Ledger, Load
 from tests.faults.oracle import assert_conserved, judge
-from tests.processes import eventually
+from tests.harness.deployment import Deployment
+from tests.harness.waiting import eventually
 
 
 def test_a_lost_acknowledgement_doubles_a_message_on_disk_and_never_for_its_reader(deployment: Deployment, ledger: Ledger):

@@ -13,10 +13,11 @@ import pytest
 
 from serving.memory import is_no_memory
 from swarmscope.limits import OWN_MIB
-from tests.faults.deployment import Deployment
 from tests.faults.ledger import Ledger, Load
 from tests.faults.oracle import judge
-from tests.processes import Server, eventually
+from tests.harness.deployment import Deployment
+from tests.harness.processes import Server
+from tests.harness.waiting import eventually
 
 MIB = 1024 * 1024
 STACK = 8 * MIB
@@ -85,7 +86,7 @@ def test_a_live_monitor_with_no_more_than_it_asks_for_follows_and_answers(serve:
     for number in range(4):
         store(server, f"{number}", 5_000)
     eventually(lambda: messages(monitor) == 20_000)
-    assert "rror" not in monitor.said()
+    assert "rror" not in monitor.log_text()
     assert monitor.stop() == 0
 
 
@@ -100,7 +101,7 @@ def test_a_feedback_server_without_memory_stops_cleanly_and_keeps_what_it_acknow
         load.gets_on(20)
         assert used(server.running) + STACK > limit, "a thread could begin all the same"
     assert server.running.stop() == 0
-    assert "Traceback" not in server.running.said()
+    assert "Traceback" not in server.running.log_text()
     server.start()
     deployment.settle()
     judge(ledger, deployment.data).assert_kept()

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from feedback_wire.frames import Frame, walk
-from tests.faults.deployment import Deployment
 from tests.faults.ledger import Ledger, Load
 from tests.faults.oracle import judge
 from tests.faults.system_calls import Call, calls, traced
-from tests.processes import eventually
+from tests.harness.deployment import Deployment
+from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 ACKNOWLEDGED = re.compile(rb'\{"(?:stored|accepted)":(\d+)')

@@ -15,10 +15,10 @@ from feedback_server.folder import Folder
 from feedback_server.recent import RecentBatches
 from feedback_server.sealer import Sealer
 from feedback_wire.log_name import LogName
-from tests.asked import POWER_CUT
 from tests.faults.recorded_calls import RecordedCalls, memory_folder
 from tests.faults.simulated_disk import Call, Survivor, after, kept, left_to, told
 from tests.faults.stepped_server import Format, SteppedServer, stored
+from tests.harness.tested_counts import POWER_CUT
 
 Step = int | Literal["roll", "seal", "restart"]
 LIVES = {"chance": st.randoms(use_true_random=False), "form": st.sampled_from(["jsonl", "jsonl", "jsonl", "csv", "parquet"])}

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from coordinator.carriers import spool as spool_module
 from coordinator.carriers.spool import Spool
-from tests.asked import POWER_CUT
 from tests.faults.recorded_calls import RecordedCalls, memory_folder
 from tests.faults.simulated_disk import Call, Survivor, after, kept, left_to, told
+from tests.harness.tested_counts import POWER_CUT
 
 Step = Literal["append", "drain", "reject", "fail", "restart", "fewer workers"]
 STEPS = st.lists(

@@ -6,11 +6,11 @@ import urllib.request
 from collections.abc import Sequence
 
 from coordinator.carriers.spool import Spool
-from tests.faults.deployment import Deployment, Part
 from tests.faults.ledger import Ledger, messages_of
 from tests.faults.oracle import judge
 from tests.faults.relay import Relay
-from tests.processes import eventually
+from tests.harness.deployment import Deployment, Part
+from tests.harness.waiting import eventually
 
 STATUSES = (400, 404, 413, 415, 422, 200, 204)
 POISON = b"poison"
@@ -76,7 +76,7 @@ def test_a_batch_that_every_way_blocks_holds_up_no_other_and_arrives_when_a_way_
         eventually(lambda: waiting(coordinator) == (1, 1))
         [file] = coordinator.folder.glob("worker-0/blocked-*.spool")
         name = file.stem.removeprefix("blocked-")
-        said = coordinator.running.said()
+        said = coordinator.running.log_text()
         assert f"batch {name} (1 messages) was not stored in 3 tries" in said
         counted = coordinator.metrics()
         assert counted["messages_drain_blocked_total"] == 1
@@ -109,6 +109,6 @@ def test_a_batch_that_the_feedback_server_itself_rejects_is_set_aside(deployment
         eventually(lambda: coordinator.metrics()["messages_drain_rejected_total"] == 1)
         [kept] = (deployment.root / "spool").glob("worker-0/*.rejected.jsonl")
         assert kept.read_bytes() == b"no object\n"
-        assert "bad_lines" in coordinator.running.said()
+        assert "bad_lines" in coordinator.running.log_text()
         send(coordinator, [message], ledger)
         assert_each_in_one_log(deployment, ledger)

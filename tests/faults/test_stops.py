@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.faults.chaos_proxy import ChaosProxy, Toxics
-from tests.faults.deployment import Deployment, Part
 from tests.faults.ledger import Ledger, Load
 from tests.faults.oracle import assert_conserved, judge
-from tests.processes import eventually
+from tests.harness.deployment import Deployment, Part
+from tests.harness.waiting import eventually
 
 GRACE_S = 10
 """After which supervisors kill."""

@@ -10,7 +10,7 @@ from feedback_analysis.geo.locator import Locator
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire.log_name import Form
-from tests.feedback_analysis.measures.samples import Record, add, write_log
+from tests.harness.logs import Record, add, write_log
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import zstandard
 from feedback_server.forms.reading import Records, form_of, read_log
 from feedback_wire.frames import PREAMBLE, records_frame
 from feedback_wire.record import stamp_received
-from tests.processes import Server
+from tests.harness.processes import Server
 
 
 @dataclass

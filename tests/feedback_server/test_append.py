@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from feedback_server.settings import Settings
-from tests.processes import eventually
+from tests.harness.waiting import eventually
 
 ID = "0123456789abcdef0123456789abcdef"
 
@@ -88,7 +88,7 @@ def test_a_sender_that_leaves_in_the_middle_of_a_batch_leaves_nothing_behind(roo
         )
         link.sendall(b"\r\nContent-Length: 100000\r\n\r\n" + lines())
     assert server.post(lines(), ID).json == {"stored": 3}
-    assert "Traceback" not in server.server.said()
+    assert "Traceback" not in server.server.log_text()
 
 
 def test_both_doors_have_their_own_key(room, lines):
@@ -102,7 +102,7 @@ def test_both_doors_have_their_own_key(room, lines):
         assert server.get(path, authorization="Bearer inward").status == 401
         assert server.get(path, authorization="Bearer outward").status == 200
     assert [server.get(path).status for path in ("/healthz", "/readyz", "/metrics")] == [200, 200, 401]
-    assert "inward" not in server.server.said() + server.get("/metrics", authorization="Bearer outward").body.decode()
+    assert "inward" not in server.server.log_text() + server.get("/metrics", authorization="Bearer outward").body.decode()
 
 
 def test_logs_roll_with_the_clock_and_parts_with_their_size(room, lines, stored):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.feedback_server.conftest import Room
-from tests.processes import eventually
+from tests.harness.waiting import eventually
 
 BOOKS = re.compile(r"^swarmscope_feedback_server_(\w+)(?:\{reason=\"(\w+)\"\})? ([0-9.e+]+)$", re.MULTILINE)
 

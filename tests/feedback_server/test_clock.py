@@ -18,7 +18,7 @@ from feedback_server.settings import Settings
 from feedback_server.shelf import Shelf
 from feedback_server.writer import Outcome, Writer
 from feedback_wire.log_name import LogName
-from tests.processes import eventually
+from tests.harness.waiting import eventually
 
 NOON_MS = 1_344_340_800_000
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000

@@ -10,7 +10,7 @@ import pytest
 
 from feedback_wire.frames import Damage, walk
 from feedback_wire.log_name import LogName
-from tests.processes import eventually
+from tests.harness.waiting import eventually
 
 
 class Load:
@@ -213,7 +213,7 @@ def test_a_journal_that_is_removed_before_it_is_sealed_is_counted_as_lost_and_ho
     journal.unlink()
     eventually(lambda: server.post(lines(1, session="later")).status == 200)
     eventually(lambda: server.counted("quarantined_records_total") == 2)
-    assert "2 acknowledged records are lost" in server.server.said()
+    assert "2 acknowledged records are lost" in server.server.log_text()
     server.server.stop()
     assert not list(server.data.glob("*.journal"))
     assert {session for session, _ in stored(server.data)} == {"later"}
@@ -240,7 +240,7 @@ def test_nothing_is_acknowledged_into_a_folder_that_was_moved_away_until_it_is_b
     assert server.post(lines(1, session="during"), "ab" * 16).status == 200
     server.server.stop()
     assert sorted(stored(server.data)) == [("during", 0), ("s", 0)]
-    assert "Traceback" not in server.server.said()
+    assert "Traceback" not in server.server.log_text()
 
 
 def test_an_empty_file_with_a_logs_name_is_not_offered(room, lines):

@@ -10,7 +10,7 @@ import pytest
 
 from feedback_server.download import Slice, wanted_slice
 from feedback_wire.problem import Problem
-from tests.processes import eventually
+from tests.harness.waiting import eventually
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_no_name_leads_out_of_the_catalogue(room, tmp_path):
         assert answer.status in (400, 404), name
         assert answer.headers["content-type"] == "application/problem+json"
         assert server.get(f"/v1/logs?after={name}").status == 400, name
-    assert server.server.said() == ""
+    assert server.server.log_text() == ""
 
 
 def test_a_link_in_the_folder_is_never_followed(room, tmp_path):

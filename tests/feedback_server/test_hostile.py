@@ -15,7 +15,8 @@ import zstandard
 
 from feedback_server.batch import BATCH_RECORDS
 from feedback_wire.frames import PREAMBLE, records_frame
-from tests.processes import Server, eventually
+from tests.harness.processes import Server
+from tests.harness.waiting import eventually
 
 LINE = b'{"a":1}\n'
 POST = (
@@ -108,7 +109,7 @@ def test_what_two_readers_might_understand_differently_is_refused_and_ends_the_c
     assert server.post(lines(3)).json == {"stored": 3}
     server.server.stop()
     assert len(stored(server.data)) == 3
-    assert server.server.said() == ""
+    assert server.server.log_text() == ""
 
 
 def test_a_request_cut_anywhere_stores_nothing_and_says_nothing(room, stored):
@@ -118,7 +119,7 @@ def test_a_request_cut_anywhere_stores_nothing_and_says_nothing(room, stored):
         with connect(server.server) as link:
             link.sendall(whole[:cut])
     assert server.logs() == []
-    assert server.server.said() == ""
+    assert server.server.log_text() == ""
 
 
 def test_too_many_requests_at_once_on_one_connection_end_it(room):
@@ -158,7 +159,7 @@ def test_while_many_dawdle_others_are_served_and_the_dawdlers_are_sent_away(room
         eventually(all_gone, within_s=90, every_s=1)
     assert resident_bytes(server.server) - before < 50 * 1024 * 1024
     assert server.counted("connections") <= 2
-    assert "Traceback" not in server.server.said()
+    assert "Traceback" not in server.server.log_text()
 
 
 def test_a_batch_of_millions_of_tiny_records_is_refused_before_it_swells(room):
@@ -203,7 +204,7 @@ def test_a_bomb_in_a_journal_is_put_aside_and_not_opened(room, stored):
     assert peak < 300 * 1024 * 1024
     assert stored(server.data) == [("s", 0)]
     assert server.counted("quarantined_total") == 2
-    assert "Traceback" not in server.server.said()
+    assert "Traceback" not in server.server.log_text()
 
 
 def test_out_of_file_descriptors_others_are_sent_away_and_nothing_acknowledged_is_lost(room, lines, stored):
@@ -233,7 +234,7 @@ def test_out_of_file_descriptors_others_are_sent_away_and_nothing_acknowledged_i
     subprocess.run([*limit, "--nofile=1024:"], check=True)
     assert server.server.stop() == 0
     assert {*acknowledged} <= {*stored(server.data)}
-    assert "Traceback" not in server.server.said()
+    assert "Traceback" not in server.server.log_text()
 
 
 def test_a_server_with_few_file_descriptors_keeps_some_for_its_own_files(room, lines):
@@ -254,4 +255,4 @@ def test_a_server_with_few_file_descriptors_keeps_some_for_its_own_files(room, l
         keeper.request("POST", "/v1/records", lines(3), own)
         assert keeper.getresponse().read() == b'{"stored":3}'
         eventually(lambda: list(server.data.glob("*.jsonl.zst")))
-    assert "Traceback" not in server.server.said()
+    assert "Traceback" not in server.server.log_text()

@@ -13,7 +13,7 @@ from feedback_server.recovery import inventory, recover
 from feedback_server.shelf import Shelf
 from feedback_wire.log_name import Form, LogName
 from tests.feedback_server.test_retention import NOON_S, a_log, write_logs
-from tests.processes import eventually
+from tests.harness.waiting import eventually
 
 MINUTES = range(NOON_S, NOON_S + 50 * 60, 60)
 
@@ -109,7 +109,7 @@ def test_a_file_that_changed_behind_the_index_is_counted_anew_while_the_server_r
     eventually(lambda: {entry["name"]: entry["records"] for entry in server.logs()}.get(changed.name) == 40)
     eventually(lambda: emptied.name not in {entry["name"] for entry in server.logs()})
     assert len(server.logs()) == 49
-    assert "it is counted anew" in server.server.said()
+    assert "it is counted anew" in server.server.log_text()
 
 
 def test_a_killed_server_and_a_stopped_one_start_again_with_the_same_catalogue(room, indexed, lines):
@@ -161,8 +161,8 @@ def test_logs_of_another_name_are_offered_and_told(room, indexed, lines):
     write_logs(indexed, [NOON_S + 7], lines(), server="old-name")
     server = room("--name", "fs2", data=indexed)
     assert len(server.logs()) == 51
-    assert "51 logs (50 of fs1, 1 of old-name) in" in server.server.said()
-    assert "carry another name than fs2" in server.server.said()
+    assert "51 logs (50 of fs1, 1 of old-name) in" in server.server.log_text()
+    assert "carry another name than fs2" in server.server.log_text()
     assert server.counted("foreign_logs") == 51
     assert "51 logs (50 of fs1, 1 of old-name) carry another name" in server.get("/readyz").body.decode()
     assert server.get(f"/v1/logs/{name(MINUTES[0])}").status == 200

@@ -1,33 +1,14 @@
 """A data folder that cannot be written: what lies in it is offered, records are refused with the reason, until it can be again."""
 
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.processes import eventually
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, which `remount` makes read-only and writable again; it goes with the test."""
-    if os.geteuid() != 0:
-        pytest.skip("a read-only disk needs the right to mount one: run as root")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"a read-only disk needs the right to mount one: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def remount(disk: Path, how: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
+from tests.harness.disks import assert_read_only, remount, unmount
+from tests.harness.waiting import eventually
 
 
 def test_on_a_read_only_disk_logs_are_served_and_batches_refused_until_it_can_be_written(room, lines, stored, disk):
@@ -38,8 +19,7 @@ def test_on_a_read_only_disk_logs_are_served_and_batches_refused_until_it_can_be
     server.post(lines(4, session="open"), "cd" * 16)
     server.server.kill()
     remount(disk, "ro")
-    with pytest.raises(OSError, match="Read-only"):
-        (disk / "proof").touch()
+    assert_read_only(disk)
 
     server = room(data=disk / "data")
     assert [(entry["records"], entry["sealed"]) for entry in server.logs()] == [(3, True), (4, False)]
@@ -50,7 +30,7 @@ def test_on_a_read_only_disk_logs_are_served_and_batches_refused_until_it_can_be
         assert "Read-only file system" in refused.json["detail"]
     assert server.post(lines(4, session="open"), "cd" * 16).json == {"stored": 0, "duplicate": True}
     assert server.counted("ready") == 0
-    assert "Traceback" not in server.server.said()
+    assert "Traceback" not in server.server.log_text()
 
     remount(disk, "rw")
     eventually(lambda: server.get("/readyz").status == 200)
@@ -64,13 +44,10 @@ def test_on_a_read_only_disk_logs_are_served_and_batches_refused_until_it_can_be
 def test_a_disk_that_is_unmounted_under_a_server_gets_nothing_that_is_acknowledged(room, lines, disk):
     server = room("--roll-seconds", "1", data=disk / "data")
     assert server.post(lines(1)).status == 200
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
-    try:
-        assert not list(disk.iterdir()), "the server still has the disk, and nobody else"
-        assert server.post(lines(1, session="during")).status == 503
-        assert "mount its disk again" in server.get("/readyz").json["detail"]
-    finally:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], check=True)  # for the end of the test
+    unmount(disk)
+    assert not list(disk.iterdir()), "only the server's open files still reach the disk"
+    assert server.post(lines(1, session="during")).status == 503
+    assert "mount its disk again" in server.get("/readyz").json["detail"]
 
 
 def test_sealing_on_a_read_only_disk_is_told_once_and_once_more_when_it_works_again(room, lines, disk):
@@ -80,10 +57,10 @@ def test_sealing_on_a_read_only_disk_is_told_once_and_once_more_when_it_works_ag
     remount(disk, "ro")
     server = room(data=disk / "data")
     eventually(lambda: server.counted("seal_errors_total") >= 2)
-    assert server.server.said().count("stays a journal for now") == 1
+    assert server.server.log_text().count("stays a journal for now") == 1
     remount(disk, "rw")
     eventually(lambda: server.counted("sealed_total") == 1)
-    eventually(lambda: "sealing works again" in server.server.said())
+    eventually(lambda: "sealing works again" in server.server.log_text())
 
 
 @pytest.mark.parametrize("locked", [True, False], ids=["with a lock file", "without"])

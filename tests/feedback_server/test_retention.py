@@ -17,7 +17,7 @@ from feedback_server.retention import PATIENCE_S, Retention
 from feedback_server.settings import Settings
 from feedback_server.shelf import Shelf
 from feedback_wire.log_name import Form, LogName
-from tests.processes import eventually
+from tests.harness.waiting import eventually
 
 DAY_S = 86_400
 NOON_S = 1_344_340_800
@@ -127,7 +127,7 @@ def test_a_server_process_whose_clock_is_400_days_ahead_at_its_start_keeps_all_l
     assert before <= set((tmp_path / "data").glob("2*"))
     assert server.counted("retired_total") == 0
     assert server.counted("clock_skipped_seconds") > 399 * DAY_S
-    assert "no log is removed because of them" in server.server.said()
+    assert "no log is removed because of them" in server.server.log_text()
 
 
 def test_logs_beyond_the_bytes_to_keep_go_at_once_whatever_the_clock_shows(tmp_path, lines):

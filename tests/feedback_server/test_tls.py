@@ -5,7 +5,6 @@ import json
 import re
 import resource
 import select
-import signal
 import socket
 import ssl
 import subprocess
@@ -20,7 +19,8 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from tests.processes import Server, eventually
+from tests.harness.processes import Server
+from tests.harness.waiting import eventually
 
 MESSAGE = json.dumps({"v": 1, "peer_id": "p", "session_id": "s", "seq": 0, "event": "join", "sent_ms": 1}).encode()
 YESTERDAY = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
@@ -111,7 +111,7 @@ def test_with_mutual_tls_only_who_shows_a_certificate_by_the_authority_is_heard(
     reader = files.trusting()
     reader.load_cert_chain(cert, key)
     assert [entry["records"] for entry in logs(server, reader)] == [1]
-    assert "Traceback" not in server.said()
+    assert "Traceback" not in server.log_text()
 
 
 @pytest.mark.parametrize("wrong", ["authority", "name", "time"])
@@ -124,7 +124,7 @@ def test_a_coordinator_sends_nothing_to_a_server_that_is_not_who_it_should_be(ro
         trustme.CA().cert_pem.write_to_path(trusted)
     sender = coordinator(room.server, "--tls-ca", str(trusted))
     assert send(sender) == 503
-    assert "certificate verify failed" in sender.said()
+    assert "certificate verify failed" in sender.log_text()
     assert not list(room.data.glob("2*")), "nothing was stored"
 
 
@@ -133,11 +133,11 @@ def test_a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_not
     server, trusting = room(*flags).server, files.trusting()
     first = serial(server, trusting)
     files.pair("127.0.0.1")
-    server.process.send_signal(signal.SIGHUP)
+    server.reload()
     second = eventually(lambda: (now := serial(server, trusting)) != first and now)
     Path(flags[3]).write_text("rubbish")
-    server.process.send_signal(signal.SIGHUP)
-    eventually(lambda: "the former certificate stays in use" in server.said())
+    server.reload()
+    eventually(lambda: "the former certificate stays in use" in server.log_text())
     assert serial(server, trusting) == second
 
 
@@ -149,7 +149,7 @@ def test_authorities_are_read_again_too_and_one_that_is_taken_out_counts_no_more
     later = files.trusting()
     later.load_cert_chain(*files.pair("c2", by=other))
     other.cert_pem.write_to_path(files.ca)
-    server.process.send_signal(signal.SIGHUP)
+    server.reload()
 
     def is_let_in(context: ssl.SSLContext) -> bool:
         try:
@@ -163,9 +163,9 @@ def test_authorities_are_read_again_too_and_one_that_is_taken_out_counts_no_more
 
 def test_a_certificate_that_nobody_will_take_is_told_at_the_start_and_when_it_is_renewed(room, files):
     server = room(*files.listening(expires=YESTERDAY)).server
-    assert server.said().count("has expired at") == 1
-    server.process.send_signal(signal.SIGHUP)
-    eventually(lambda: server.said().count("has expired at") == 2)
+    assert server.log_text().count("has expired at") == 1
+    server.reload()
+    eventually(lambda: server.log_text().count("has expired at") == 2)
 
 
 def test_handshakes_under_way_count_as_connections_and_those_beyond_the_bound_are_cut_off(room, files):
@@ -183,7 +183,7 @@ def test_handshakes_under_way_count_as_connections_and_those_beyond_the_bound_ar
     eventually(lambda: refused(server, files.trusting(), "tls_handshake", "too_many_connections") >= 60)
     assert refused(server, files.trusting(), "too_many_connections") > 0
     assert server.stop() == 0
-    assert "Traceback" not in server.said()
+    assert "Traceback" not in server.log_text()
 
 
 def is_served(server: Server, context: ssl.SSLContext) -> bool:

@@ -11,7 +11,7 @@ from feedback_wire.catalogue import Catalogue
 from feedback_wire.frames import Damage, Frame, Kind, walk
 from feedback_wire.message import message_schema
 from feedback_wire.record import record_schema
-from tests.journeys.pipeline import swarmscope
+from tests.harness.processes import run_swarmscope
 
 GOLDEN = Path(__file__).parent / "v1"
 LOGS = sorted(GOLDEN.glob("*-fs1-0000.*"))
@@ -24,7 +24,7 @@ def test_there_is_a_golden_log_of_every_form():
 
 @pytest.mark.parametrize("log", LOGS, ids=lambda log: log.name)
 def test_every_form_still_gives_the_same_records(log):
-    read = swarmscope("logs", "cat", log)
+    read = run_swarmscope("logs", "cat", log)
     assert read.returncode == 0, read.stderr
     assert [json.loads(line) for line in read.stdout.splitlines()] == RECORDS
 
@@ -32,7 +32,7 @@ def test_every_form_still_gives_the_same_records(log):
 @pytest.mark.parametrize("log", LOGS, ids=lambda log: log.name)
 def test_every_form_still_gives_the_same_numbers(log):
     """The weights are 1, 1 and 10; each end host sent four messages."""
-    read = swarmscope("analyze", log, "--json", "--by", "channel")
+    read = run_swarmscope("analyze", log, "--json", "--by", "channel")
     assert read.returncode == 0, read.stderr
     summary = json.loads(read.stdout)
     assert (summary["messages"], summary["peers"], summary["sessions"]) == (48, 12, 12)

@@ -13,8 +13,9 @@ import zstandard
 from coordinator.carriers.spool import Spool
 from feedback_wire.frames import PREAMBLE, records_frame
 from feedback_wire.routes import LOGS
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record
-from tests.processes import Server, eventually
+from tests.harness.logs import BEGIN_MS, record
+from tests.harness.processes import Server
+from tests.harness.waiting import eventually
 
 MIB = 2**20
 RECORDS_IN_A_BATCH = 32

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import eventually
+from tests.harness.waiting import eventually
 
 SERVERS = {
     "coordinator": ("--feedback-server", "http://127.0.0.1:9", "--spool", "spool"),

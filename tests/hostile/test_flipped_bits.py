@@ -20,7 +20,7 @@ from feedback_server.forms import parquet_log
 from feedback_server.forms.reading import Records, read_log, sealed_count
 from feedback_wire.log_name import Form
 from feedback_wire.parquet_sums import MAGIC, damaged_groups
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
+from tests.harness.logs import BEGIN_MS, record, write_log
 
 GROUPS, IN_A_GROUP = 3, 60
 RECORDS = GROUPS * IN_A_GROUP

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.processes import Server, start_server
+from tests.harness.processes import Server, start_server
 
 END = b"\r\n\r\n"
 HOST = b"\r\nHost: HOST"

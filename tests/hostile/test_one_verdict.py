@@ -112,7 +112,7 @@ def taken(serve, tmp_path) -> list[dict]:
             taken.append(json.loads(body))
     for server in (coordinator, storage):
         assert server.stop() == 0
-        assert "Traceback" not in server.said()
+        assert "Traceback" not in server.log_text()
     return taken
 
 

@@ -11,9 +11,10 @@ from feedback_analysis.geo.locator import Locator
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
 from monitor_platform.dashboard.html_report import write_report
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
+from tests.harness.browser import wait_until_drawn
+from tests.harness.logs import BEGIN_MS, record, write_log
+from tests.harness.processes import start_server
 from tests.hostile.corpus import CANARY, MARKUP, SIGHT, TEMPLATES, TEXTS
-from tests.processes import start_server
 
 pytestmark = pytest.mark.browser
 PAGES = ("/", "/map", "/district", "/histogram", "/timeline", "/measures")
@@ -54,17 +55,7 @@ def monitor(recorded, tmp_path_factory) -> Iterator[str]:
     server = start_server("monitor", "--static", str(recorded), "--listen", "127.0.0.1:0", log=log)
     yield server.url
     assert server.stop() == 0
-    assert "Traceback" not in server.said()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path="/usr/bin/chromium", args=[*quiet, "--no-first-run"])
-        yield chromium
-        chromium.close()
+    assert "Traceback" not in server.log_text()
 
 
 @pytest.fixture
@@ -86,8 +77,7 @@ def watched(browser):
 
 def show(page, address: str) -> None:
     page.goto(address)
-    page.wait_for_function("window.Bokeh?.documents.length && Bokeh.documents[0].is_idle")
-    page.wait_for_function("document.body.dataset.state !== 'loading'")
+    wait_until_drawn(page)
 
 
 def nothing_came_of_it(page) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from feedback_wire.frames import PREAMBLE, footer_frame, records_frame
 from feedback_wire.log_name import Form
-from tests.feedback_analysis.measures.samples import record, write_log
+from tests.harness.logs import record, write_log
 from tests.hostile.corpus import TEXTS
 from tests.hostile.parsers import PARSERS
 

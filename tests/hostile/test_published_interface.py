@@ -23,8 +23,9 @@ from monitor_platform.api.history_handler import FIGURES
 from monitor_platform.api.openapi import HISTORY
 from serving.openapi import served
 from swarmscope.commands.schema import DESCRIPTIONS
-from tests.feedback_analysis.measures.samples import record, write_log
-from tests.processes import Server, eventually
+from tests.harness.logs import record, write_log
+from tests.harness.processes import Server
+from tests.harness.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 CHECKS = [
@@ -133,7 +134,7 @@ def _attack(server: Server, service: str, examples: int) -> int:
                     case.validate_response(answer, checks=CHECKS)
 
                 send()
-    assert "Traceback" not in server.said()
+    assert "Traceback" not in server.log_text()
     assert server.process.poll() is None
     return asked
 

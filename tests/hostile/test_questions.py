@@ -15,9 +15,9 @@ from feedback_analysis.measures.filters import Range
 from feedback_analysis.measures.registry import MEASURES
 from monitor_platform.access.guarded_bokeh import raised_by_us
 from monitor_platform.dashboard.question_limits import MOST_FILTERS, MOST_RANGES, MOST_VALUES
-from tests.feedback_analysis.measures.samples import record, write_log
+from tests.harness.logs import record, write_log
+from tests.harness.processes import Server, start_server
 from tests.monitor_platform.access.sockets import Socket
-from tests.processes import Server, start_server
 
 MEANS = [f"mean.{name}" for name, measure in MEASURES.items() if "histogram" in measure.views]
 EXTRAS = [f"extra.{number}" for number in range(200)]
@@ -267,13 +267,13 @@ MADE_UP = {
 
 @pytest.mark.parametrize("said", MADE_UP.values(), ids=MADE_UP)
 def test_a_message_that_no_page_sends_ends_its_connection_and_costs_a_line_of_the_log(monitor, said):
-    before, lines = turned_away(monitor), len(monitor.said().splitlines())
+    before, lines = turned_away(monitor), len(monitor.log_text().splitlines())
     with Viewer(monitor) as viewer:
         for part in said:
             viewer.socket.send(part)
         assert viewer.socket.close_code() == 1008
     assert turned_away(monitor) == before + 1
-    said_of_it = monitor.said().splitlines()[lines:]
+    said_of_it = monitor.log_text().splitlines()[lines:]
     assert len(said_of_it) == 1, said_of_it
     line = said_of_it[0]
     assert " WARNING monitor_platform.access.guarded_bokeh: bad_message: " in line
@@ -290,7 +290,7 @@ def test_an_error_of_our_own_keeps_its_traceback():
 
 
 def errors(monitor: Server) -> int:
-    return monitor.said().count("Traceback")
+    return monitor.log_text().count("Traceback")
 
 
 def turned_away(monitor: Server) -> float:

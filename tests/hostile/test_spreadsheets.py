@@ -15,7 +15,7 @@ import pytest
 from feedback_analysis import spreadsheet
 from feedback_server.forms.reading import Records, read_log
 from feedback_wire.log_name import Form
-from tests.feedback_analysis.measures.samples import record, write_log
+from tests.harness.logs import record, write_log
 from tests.hostile.corpus import FORMULAS, TEXTS
 
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")

@@ -9,7 +9,7 @@ import pytest
 
 from feedback_wire.log_name import Form
 from swarmscope.plain_text import plain, plain_json
-from tests.feedback_analysis.measures.samples import record, write_log
+from tests.harness.logs import record, write_log
 from tests.hostile.corpus import TEXTS
 
 OBEYED = ("\x1b[2J\x1b]0;title\x07", "\x9b31mred", "a\rb\nc\td", "\u202egnp.exe", "\u2028", "\x7f\x08", "\ufeff\u200b")

@@ -22,8 +22,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.faults.deployment import free_port
-from tests.processes import Server, eventually
+from tests.harness.ports import free_port
+from tests.harness.processes import Server
+from tests.harness.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())

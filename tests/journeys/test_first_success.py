@@ -31,10 +31,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(target.glob("*.whl"))
 
 
-def test_the_bare_wheel_sends_from_an_empty_environment(wheel, pipeline, tmp_path):
-    pipe = pipeline()
-    pipe.add_feedback_server()
-    coordinator = pipe.add_coordinator()
+def test_the_bare_wheel_sends_from_an_empty_environment(wheel, deployment, tmp_path):
+    deployment.feedback_server()
+    coordinator = deployment.coordinator()
     empty = tmp_path / "empty"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", empty], check=True)
     install = [
@@ -62,9 +61,9 @@ def test_the_bare_wheel_sends_from_an_empty_environment(wheel, pipeline, tmp_pat
         [empty / "bin/python", "-m", "endhost_sdk", "send", coordinator.url], capture_output=True, text=True, timeout=30
     )
     assert sent.returncode == 0, sent.stderr
-    pipe.stop()
-    assert sum(pipe.identities().values()) == 1
-    assert pipe.analysis()["messages"] == 1
+    deployment.stop()
+    assert sum(deployment.stored_copies().values()) == 1
+    assert deployment.analysis()["messages"] == 1
 
 
 def test_the_command_says_what_to_install_where_only_the_sdk_is(wheel, tmp_path):

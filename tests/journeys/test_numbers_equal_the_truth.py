@@ -1,108 +1,132 @@
 """What the audience really did, what lies in the logs, and what the platform says of both: one and the same."""
 
 import json
+import subprocess
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
-from tests.journeys.pipeline import assert_same_groups, assert_same_numbers
-from tests.processes import eventually
+from tests.harness.deployment import Deployment
+from tests.harness.processes import Server
+from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.journey
 FORMS = ("jsonl", "csv", "parquet")
-QUICK = ("jsonl", *(pytest.param(form, marks=pytest.mark.soak) for form in FORMS[1:]))
+ONE_FORM = ("jsonl", *(pytest.param(form, marks=pytest.mark.soak) for form in FORMS[1:]))
+SIMULATED_ADDRESSES = ("--trusted-proxy", "127.0.0.1/32")
+"""Lets the coordinator believe the addresses that the simulated audience forwards."""
 
 
-def summary(monitor: Any, **query: str | int) -> dict[str, Any]:
+def summary(monitor: Server, **query: str | int) -> dict[str, Any]:
     with urllib.request.urlopen(f"{monitor.url}/api/v1/summary?{urlencode(query)}", timeout=10) as answer:
         return json.load(answer)
 
 
-def finish(audience: Any, *, within_s: float = 90) -> None:
+def finish(audience: subprocess.Popen[str], *, within_s: float = 90) -> None:
     out, err = audience.communicate(timeout=within_s)
     assert audience.returncode == 0, out + err
 
 
-@pytest.mark.parametrize("form", QUICK)
-def test_every_acknowledged_message_is_in_exactly_one_log_and_counted_as_sent(pipeline, form):
-    watch_and_compare(pipeline(form), peers=80, period=1, duration=8)
+@pytest.mark.parametrize("form", ONE_FORM)
+def test_every_acknowledged_message_is_in_exactly_one_log_and_counted_as_sent(deployment, form):
+    watch_and_compare(deployment, form, peers=80, period=1, duration=8)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("form", FORMS)
-def test_the_same_holds_for_two_thousand_peers_over_two_minutes(pipeline, form):
-    watch_and_compare(pipeline(form), peers=2000, period=5, duration=120)
+def test_the_same_holds_for_two_thousand_peers_over_two_minutes(deployment, form):
+    watch_and_compare(deployment, form, peers=2000, period=5, duration=120)
 
 
-def watch_and_compare(pipe: Any, *, peers: int, period: float, duration: float) -> None:
+def watch_and_compare(deployment: Deployment, form: str, *, peers: int, period: float, duration: float) -> None:
     """Two coordinators, two feedback servers, a live platform: truth, logs, live summary and analysis must agree."""
     for _ in range(2):
-        pipe.add_feedback_server()
+        deployment.feedback_server("--format", form)
     for _ in range(2):
-        pipe.add_coordinator()
-    monitor = pipe.add_monitor()
-    finish(pipe.audience(peers=peers, period=period, duration=duration), within_s=duration + 300)
-    truth = pipe.truth()
+        deployment.coordinator(*SIMULATED_ADDRESSES)
+    monitor = deployment.monitor()
+    finish(deployment.simulate(peers=peers, period=period, duration=duration), within_s=duration + 300)
+    truth = deployment.truth()
     assert truth["messages"] > 0.8 * peers * duration / period
 
     eventually(lambda: summary(monitor)["messages"] == truth["messages"])
     live = {column: summary(monitor, by=column) for column in ("channel", "isp")}
-    pipe.stop()
+    deployment.stop()
 
-    stored = pipe.identities()
+    stored = deployment.stored_copies()
     assert set(stored.values()) == {1}
     assert len(stored) == truth["messages"]
     for column in ("channel", "isp"):
-        static = pipe.analysis("--by", column)
+        static = deployment.analysis("--by", column)
         assert_same_numbers(static, truth)
         assert_same_groups(static, truth, [column])
         assert_same_numbers(live[column], static)
         assert_same_groups(live[column], static, [column])
 
 
-def test_a_killed_feedback_server_costs_nothing_that_was_acknowledged(pipeline):
-    pipe = pipeline()
+def test_a_killed_feedback_server_costs_nothing_that_was_acknowledged(deployment):
     for _ in range(2):
-        pipe.add_feedback_server()
-    pipe.add_coordinator()
-    monitor = pipe.add_monitor()
-    audience = pipe.audience(duration=12)
+        deployment.feedback_server()
+    deployment.coordinator(*SIMULATED_ADDRESSES)
+    monitor = deployment.monitor()
+    audience = deployment.simulate(duration=12)
     before = eventually(lambda: (seen := summary(monitor)["messages"]) > 150 and seen)
 
-    pipe.feedback_servers[0].kill()
-    assert pipe.feedback_servers[0].process.returncode == -9
+    deployment.feedback_servers[0].kill()
+    assert deployment.feedback_servers[0].running.process.returncode == -9
     killed_at = eventually(lambda: (seen := summary(monitor)["messages"]) > before + 80 and seen)  # the view goes on meanwhile
-    pipe.restart_feedback_server(0)
+    deployment.feedback_servers[0].start()
     finish(audience)
 
-    truth = pipe.truth()
+    truth = deployment.truth()
     assert truth["messages"] > killed_at
     eventually(lambda: summary(monitor)["messages"] == truth["messages"])
-    pipe.stop()
-    stored = pipe.identities()
+    deployment.stop()
+    stored = deployment.stored_copies()
     assert len(stored) == truth["messages"]
-    assert_same_numbers(pipe.analysis(), truth)
+    assert_same_numbers(deployment.analysis(), truth)
 
 
-def test_when_no_feedback_server_answers_the_spool_keeps_what_was_acknowledged(pipeline):
-    pipe = pipeline()
-    pipe.add_feedback_server()
-    coordinator = pipe.add_coordinator()
-    audience = pipe.audience(peers=30, duration=10)
-    eventually(lambda: counter(coordinator, "swarmscope_coordinator_messages_forwarded_total") > 0)
-    pipe.feedback_servers[0].kill()
-    eventually(lambda: counter(coordinator, "swarmscope_coordinator_messages_spooled_total") > 0)
-    pipe.restart_feedback_server(0)
+def test_when_no_feedback_server_answers_the_spool_keeps_what_was_acknowledged(deployment):
+    deployment.feedback_server()
+    coordinator = deployment.coordinator(*SIMULATED_ADDRESSES)
+    audience = deployment.simulate(peers=30, duration=10)
+    eventually(lambda: coordinator.metrics()["messages_forwarded_total"] > 0)
+    deployment.feedback_servers[0].kill()
+    eventually(lambda: coordinator.metrics()["messages_spooled_total"] > 0)
+    deployment.feedback_servers[0].start()
     finish(audience)
-    truth = pipe.truth()
-    eventually(lambda: len(pipe.identities()) == truth["messages"], within_s=30, every_s=1)
-    pipe.stop()
-    assert_same_numbers(pipe.analysis(), truth)
+    truth = deployment.truth()
+    eventually(lambda: len(deployment.stored_copies()) == truth["messages"], within_s=30, every_s=1)
+    deployment.stop()
+    assert_same_numbers(deployment.analysis(), truth)
 
 
-def counter(server: Any, name: str) -> float:
-    with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as answer:
-        lines = answer.read().decode().splitlines()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split(" ")[0] == name)
+COUNTS = ("messages", "peers", "sessions")
+DISTRIBUTIONS = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "startup_ms", "mos")
+
+
+def assert_same_numbers(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Counts exactly, means within 1e-9 relative, quantiles exactly (they are values that were sent)."""
+    for count in COUNTS:
+        assert found[count] == expected[count], count
+    assert found["contribution_ratio"] == pytest.approx(expected["contribution_ratio"], rel=1e-9)
+    for name in DISTRIBUTIONS:
+        assert found[name]["mean"] == pytest.approx(expected[name]["mean"], rel=1e-9), name
+        for quantile in ("p50", "p95"):
+            assert found[name][quantile] == pytest.approx(expected[name][quantile], rel=1e-12), (name, quantile)
+
+
+def groups_by(summary: dict[str, Any], column: str) -> dict[str, dict[str, Any]]:
+    return {group["by"][column]: group for group in summary["groups"] if list(group["by"]) == [column]}
+
+
+def assert_same_groups(found: dict[str, Any], expected: dict[str, Any], columns: Sequence[str]) -> None:
+    for column in columns:
+        ours, theirs = groups_by(found, column), groups_by(expected, column)
+        assert ours.keys() == theirs.keys()
+        for value, group in ours.items():
+            assert_same_numbers(group, theirs[value])

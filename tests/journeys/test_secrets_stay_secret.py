@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.processes import Server, eventually
+from tests.harness.processes import Server
+from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.journey
 

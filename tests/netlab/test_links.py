@@ -11,8 +11,8 @@ import pytest
 from netlab import CannotBuildError, Lab, Offer, TopologyError, read_capture, read_topology
 from netlab.shaping import netem_parameters, tbf_parameters
 from netlab.topology import Shape
+from tests.harness.waiting import eventually
 from tests.netlab.labs import OFFER, needs, needs_namespaces, two_nodes
-from tests.processes import eventually
 
 PAYLOAD_BYTES = 1000
 FRAME_BYTES = 14 + 20 + 8 + PAYLOAD_BYTES

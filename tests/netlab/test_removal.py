@@ -15,8 +15,8 @@ import pytest
 
 from netlab import Lab, end_run, runs
 from netlab.keeper import namespace_of, others
+from tests.harness.waiting import eventually
 from tests.netlab.labs import OFFER, needs_namespaces, open_descriptors, two_nodes
-from tests.processes import eventually
 
 ROOT = Path(__file__).parents[2]
 AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []

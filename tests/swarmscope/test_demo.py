@@ -14,7 +14,7 @@ import pytest
 
 from swarmscope.demo.errors import Errors
 from swarmscope.demo.parts import MONITOR_PORT
-from tests.processes import eventually
+from tests.harness.waiting import eventually
 
 QUICK = ("--peers", "50", "--period", "1")
 

@@ -12,8 +12,8 @@ import pytest
 
 from feedback_wire.message import FIELD_NAMES
 from feedback_wire.record import RECORD_FIELD_NAMES
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
-from tests.processes import eventually
+from tests.harness.logs import BEGIN_MS, record, write_log
+from tests.harness.waiting import eventually
 
 MAPPING = """
 [columns]

@@ -15,9 +15,10 @@ from feedback_wire.log_name import Form
 from feedback_wire.routes import BATCH_HEADER, NDJSON, RECORDS
 from swarmscope.commands import logs as logs_command
 from tests.faults.system_calls import failed
-from tests.feedback_analysis.measures.samples import record, write_log
-from tests.odd_logs import make_odd_logs
-from tests.processes import Server, eventually, start_server
+from tests.harness.logs import record, write_log
+from tests.harness.processes import Server, start_server
+from tests.harness.unreadable_logs import make_unreadable_logs
+from tests.harness.waiting import eventually
 
 RULES = '[[rule]]\nname = "many"\nmeasure = "peers"\nabove = 0\nfor_minutes = 1\n'
 
@@ -32,7 +33,7 @@ def odd(tmp_path: Path) -> tuple[Path, list[str]]:
     """A folder with a good log and files that cannot be read, and each of these with its reason."""
     folder = tmp_path / "odd"
     write_log(folder, [record(seq=seq) for seq in range(6)])
-    return folder, [f"{path}: {reason}" for path, reason in make_odd_logs(folder).items()]
+    return folder, [f"{path}: {reason}" for path, reason in make_unreadable_logs(folder).items()]
 
 
 def test_analyze_names_and_counts_what_it_cannot_read_and_measures_the_rest(odd):
@@ -84,7 +85,7 @@ def test_the_static_dashboard_shows_the_rest_and_counts_what_is_missing(odd, tmp
         with urllib.request.urlopen(f"{monitor.url}/metrics", timeout=20) as answer:
             assert f"swarmscope_monitor_unread_logs {len(reasons)}.0" in answer.read().decode()
         for each in reasons:
-            assert f"not read: {each}" in monitor.said()
+            assert f"not read: {each}" in monitor.log_text()
     finally:
         assert monitor.stop() == 0
 

@@ -23,8 +23,8 @@ from feedback_wire.record import Origin
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.health_page import HealthPart
 from tests.feedback_analysis.geo.mmdb import mmdb
-from tests.feedback_analysis.measures.samples import add, record, write_log
-from tests.processes import eventually
+from tests.harness.logs import add, record, write_log
+from tests.harness.waiting import eventually
 
 GERMANY, FRANCE = ({"country": {"iso_code": code}, "location": {"latitude": 50.0, "longitude": 5.0}} for code in ("DE", "FR"))
 HERE, THERE = "81.2.69.0/24", "81.2.70.0/24"
@@ -209,7 +209,7 @@ def test_the_monitor_outlives_what_happens_to_its_database_and_starts_again_with
     send(server, "readable", "81.2.69.6")
     eventually(lambda: peers(monitor) == {"DE": 2, UNKNOWN_COUNTRY: 9})
     assert counted(monitor, 'swarmscope_monitor_failed_lookups_total{database="city"}') == 9
-    eventually(lambda: f"{database}: " in monitor.said())
+    eventually(lambda: f"{database}: " in monitor.log_text())
 
     overwritten(database, b"garbage")
     eventually(lambda: counted(monitor, f'{changes}{{database="city",outcome="kept"}}') == 1)
@@ -221,7 +221,7 @@ def test_the_monitor_outlives_what_happens_to_its_database_and_starts_again_with
     again = serve("monitor", "--feedback-server", server.url, *flags, "--geo-city", str(database))
     eventually(lambda: peers(again) == {"DE": 3, UNKNOWN_COUNTRY: 9})
     assert again.stop() == 0
-    assert "Traceback" not in monitor.said() + again.said()
+    assert "Traceback" not in monitor.log_text() + again.log_text()
     # One line as soon as a lookup has failed, and one at the end for those that failed since.
     for each in (monitor, again):
-        assert 1 <= each.said().count("these viewers are not located") <= 2
+        assert 1 <= each.log_text().count("these viewers are not located") <= 2

@@ -17,7 +17,7 @@ from feedback_analysis.geo.layouts import LONGEST_TEXT
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.geo.places import UNKNOWN_COUNTRY, UNKNOWN_ISP, UNLOCATED
 from tests.feedback_analysis.geo.mmdb import mmdb, write_mmdb
-from tests.feedback_analysis.measures.samples import record, write_log
+from tests.harness.logs import record, write_log
 
 SHARED = Path(__file__).parents[4] / "shared"
 GEOIP, FAULTS = SHARED / "data" / "geoip", SHARED / "notes" / "faults"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from feedback_wire.log_name import Form
-from tests.feedback_analysis.measures.samples import BEGIN_MS, Record, record, write_log
+from tests.harness.logs import BEGIN_MS, Record, record, write_log
 
 IPS = ("", "1.36.0.1", "14.0.128.1", "8.8.8.8", "10.0.0.1", "112.118.0.1", "203.186.0.1")
 HOUR_MS = 3_600_000

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.feedback_analysis.history.audience import audience, write_minutes
-from tests.feedback_analysis.measures.samples import record, write_log
+from tests.harness.logs import record, write_log
 
 
 def history(*arguments):

@@ -27,7 +27,7 @@ from feedback_analysis.messages.load import open_logs
 from feedback_analysis.messages.table import FeedbackTable
 from tests.feedback_analysis.history.audience import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
 from tests.feedback_analysis.history.conftest import BASIS
-from tests.feedback_analysis.measures.samples import record, write_log
+from tests.harness.logs import record, write_log
 
 RATES = messages_summary.RATES
 WHERES = [

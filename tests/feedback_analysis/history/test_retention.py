@@ -15,8 +15,8 @@ from feedback_analysis.history.summary import summarize
 from feedback_analysis.measures.selection import Span
 from tests.feedback_analysis.history.audience import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
 from tests.feedback_analysis.history.conftest import BASIS
-from tests.feedback_analysis.measures.samples import record, write_log
-from tests.processes import eventually
+from tests.harness.logs import record, write_log
+from tests.harness.waiting import eventually
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from feedback_analysis.quality.mos import MosModel
 from feedback_wire.log_name import Form
 from tests.feedback_analysis.history.audience import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
 from tests.feedback_analysis.history.conftest import BASIS
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
+from tests.harness.logs import BEGIN_MS, record, write_log
 
 
 @pytest.fixture

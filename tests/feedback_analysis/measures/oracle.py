@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from feedback_analysis.quality.mos import MosModel
-from tests.feedback_analysis.measures.samples import Record
+from tests.harness.logs import Record
 
 RATES = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "mos")
 

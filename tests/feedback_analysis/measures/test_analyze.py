@@ -11,7 +11,7 @@ import pytest
 
 from feedback_analysis.moments import unix_ms
 from feedback_wire.log_name import Form
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
+from tests.harness.logs import BEGIN_MS, record, write_log
 
 RECORDS = [
     record(

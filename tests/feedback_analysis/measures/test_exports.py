@@ -13,8 +13,8 @@ import pytest
 
 import swarmscope
 from feedback_wire.log_name import Form
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
 from tests.feedback_analysis.measures.test_analyze import analyze
+from tests.harness.logs import BEGIN_MS, record, write_log
 
 SAID = [
     record(session_id="s1", seq=0, channel="=1+1", playback_kbps=800, continuity=1, startup_ms=2000, played_ms=0, uptime_ms=0),

@@ -14,7 +14,7 @@ from feedback_analysis.messages.live_table import LiveTable
 from feedback_analysis.messages.scores import add_scores
 from feedback_analysis.messages.slices import slices
 from feedback_analysis.quality.mos import MosModel
-from tests.feedback_analysis.measures.samples import BEGIN_MS, add, record, records, write_log
+from tests.harness.logs import BEGIN_MS, add, record, records, write_log
 
 SPAN = Span(BEGIN_MS, BEGIN_MS + 120_001)
 

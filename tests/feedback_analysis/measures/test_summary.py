@@ -8,7 +8,7 @@ from feedback_analysis.measures.selection import Span, UnknownColumn
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.quality.mos import MosModel
 from tests.feedback_analysis.measures.oracle import assert_same, deduplicated, lost, oracle
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record, records
+from tests.harness.logs import BEGIN_MS, record, records
 
 FIELDS = [
     "messages",

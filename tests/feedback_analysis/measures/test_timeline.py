@@ -12,7 +12,7 @@ from feedback_analysis.measures.summary import summarize
 from feedback_analysis.measures.timeline import timeline
 from feedback_analysis.quality.mos import MosModel
 from tests.feedback_analysis.measures.oracle import close, deduplicated, mean, oracle, scored, weight_of
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record, records
+from tests.harness.logs import BEGIN_MS, record, records
 
 SPANS = st.tuples(st.integers(0, 60), st.integers(1, 60)).map(
     lambda at: Span(BEGIN_MS + at[0] * 1000, BEGIN_MS + sum(at) * 1000 + 500)

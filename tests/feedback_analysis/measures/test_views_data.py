@@ -14,7 +14,7 @@ from feedback_analysis.measures.selection import Span, UnknownColumn
 from feedback_analysis.messages.choices import choices, extra_measures
 from feedback_analysis.quality.mos import MosModel
 from tests.feedback_analysis.measures.oracle import close, deduplicated, mean, oracle, scored, weight_of
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record, records
+from tests.harness.logs import BEGIN_MS, record, records
 
 ALL = Span(BEGIN_MS, BEGIN_MS + 10**6)
 

@@ -10,7 +10,7 @@ from feedback_analysis.messages.budgets import DEFAULTS, Budgets, budgets_of
 from feedback_analysis.messages.kept_names import SURE, Heard, Names
 from feedback_analysis.messages.live_table import Bounds, LiveTable
 from feedback_analysis.quality.mos import MosModel
-from tests.feedback_analysis.measures.samples import BEGIN_MS, add, record, write_log
+from tests.harness.logs import BEGIN_MS, add, record, write_log
 
 MINUTE_MS = 60_000
 SMALL = {"channel": 3, "isp": 3, "app": 3, "platform": 3, "extra_names": 3, "extra_values": 3, "extra_bytes": 200}

@@ -10,7 +10,7 @@ from feedback_analysis.messages.column_table import columns_for
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire.log_name import Form
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record, records, write_log
+from tests.harness.logs import BEGIN_MS, record, records, write_log
 
 REPEATS = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

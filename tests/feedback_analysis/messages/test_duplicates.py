@@ -17,7 +17,7 @@ from feedback_analysis.messages.column_table import columns_for
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire.log_name import Form
-from tests.feedback_analysis.measures.samples import BEGIN_MS, add, record, write_log
+from tests.harness.logs import BEGIN_MS, add, record, write_log
 
 HOUR_MS = 3_600_000
 COLUMNS = [None, columns_for(())]

@@ -10,7 +10,7 @@ from feedback_analysis.messages.load import logs_for, open_logs
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.log_files import find_logs
 from feedback_wire.log_name import Form
-from tests.feedback_analysis.measures.samples import BEGIN_MS, lines_of, record, write_log
+from tests.harness.logs import BEGIN_MS, lines_of, record, write_log
 
 BEGIN_S = BEGIN_MS // 1000
 

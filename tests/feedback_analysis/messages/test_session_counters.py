@@ -10,7 +10,7 @@ from feedback_analysis.messages.scores import scores
 from feedback_analysis.messages.session_counters import increases, totals
 from feedback_analysis.messages.session_table import session_table
 from feedback_analysis.messages.sessions import list_sessions, story
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record
+from tests.harness.logs import BEGIN_MS, record
 
 PERIOD_MS = 30_000
 # 25 stalls of 10 s in all; then the player was started again within the session, and stalled once for half a second.

@@ -4,7 +4,7 @@ import pytest
 
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.sessions import list_sessions, neighbours, story
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record
+from tests.harness.logs import BEGIN_MS, record
 
 PERIOD_MS = 30_000
 EVENING = Span(BEGIN_MS, BEGIN_MS + 3_600_000)

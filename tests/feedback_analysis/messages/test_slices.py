@@ -11,7 +11,7 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.slices import slices
 from feedback_analysis.messages.starts import Starts, starts
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record
+from tests.harness.logs import BEGIN_MS, record
 
 ALL = Span(BEGIN_MS, BEGIN_MS + 10**6)
 

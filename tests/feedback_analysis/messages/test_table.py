@@ -18,7 +18,7 @@ from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.verified_log import open_log
 from feedback_wire.log_name import Form
 from tests.feedback_analysis.measures.oracle import deduplicated
-from tests.feedback_analysis.measures.samples import BEGIN_MS, add, record, records, write_log
+from tests.harness.logs import BEGIN_MS, add, record, records, write_log
 
 
 def rows(table: FeedbackTable, columns: str):

@@ -18,7 +18,7 @@ from feedback_analysis.quality.catalogue import ALL, NAMES, catalogue, chosen, m
 from feedback_analysis.quality.model import coefficients
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.scoring import MosFlags
-from tests.feedback_analysis.measures.samples import BEGIN_MS, add, record, records, write_log
+from tests.harness.logs import BEGIN_MS, add, record, records, write_log
 
 SPAN = Span(BEGIN_MS, BEGIN_MS + 120_000)
 REPEATS = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

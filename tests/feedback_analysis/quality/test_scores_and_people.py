@@ -10,7 +10,7 @@ import pytest
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.catalogue import catalogue, mos_of
 from feedback_wire.log_name import Form
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
+from tests.harness.logs import BEGIN_MS, record, write_log
 
 RATINGS = Path(__file__).parents[4] / "shared" / "data" / "mos" / "QoEcontrolledLab.csv"
 DOCUMENT = Path(__file__).parents[3] / "docs" / "scores-and-people.md"

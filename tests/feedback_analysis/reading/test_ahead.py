@@ -8,7 +8,7 @@ import pytest
 from feedback_analysis.reading.ahead import verified_ahead
 from feedback_analysis.reading.log_files import UnreadLog
 from feedback_wire.log_name import Form
-from tests.feedback_analysis.measures.samples import record, write_log
+from tests.harness.logs import record, write_log
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from feedback_analysis.reading.log_files import UnreadLog, find_logs
 from feedback_analysis.reading.verified_log import open_if_readable
 from feedback_server.forms import log_writer
 from feedback_wire.log_name import Form
-from tests.feedback_analysis.measures.samples import BEGIN_MS, lines_of, record, write_log
-from tests.odd_logs import make_odd_logs
+from tests.harness.logs import BEGIN_MS, lines_of, record, write_log
+from tests.harness.unreadable_logs import make_unreadable_logs
 
 BEGIN_S = BEGIN_MS // 1000
 RECORDS = [record(seq=seq) for seq in range(6)]
@@ -127,7 +127,7 @@ def test_the_history_takes_in_the_rest_when_a_log_is_removed_or_cannot_be_read(t
 
 def test_what_only_bears_the_name_of_a_log_is_named_below_a_folder_and_when_it_is_named_itself(tmp_path):
     good = write_log(tmp_path, RECORDS)
-    reasons = make_odd_logs(tmp_path)
+    reasons = make_unreadable_logs(tmp_path)
     found = find_logs([tmp_path])
     assert found.logs == (good,)
     assert {each.path: each.reason for each in found.unread} == reasons

@@ -11,7 +11,7 @@ import pytest
 from feedback_analysis.reading.rows import ALL, READABLE, readable_rows_sql, rows_sql
 from feedback_analysis.reading.verified_log import open_log
 from feedback_wire.log_name import Form
-from tests.feedback_analysis.measures.samples import record, write_log
+from tests.harness.logs import record, write_log
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "v1"
 STEM = "20120807T093000Z-fs1-0000"

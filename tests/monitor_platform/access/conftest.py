@@ -18,8 +18,8 @@ import trustme
 
 from monitor_platform.access import user_file
 from monitor_platform.access.passwords import Hash
-from tests.monitor_platform.dashboard.conftest import browser, recorded  # noqa: F401 - the same audience, the same browser
-from tests.processes import Server, start_server
+from tests.harness.processes import Server, start_server
+from tests.monitor_platform.dashboard.conftest import recorded  # noqa: F401 - the same audience
 
 NAME, PASSWORD = "王小明", "correct horse battery"
 PROXY, ELSEWHERE = "127.0.0.1", "127.0.0.2"
@@ -131,7 +131,7 @@ def dashboard(start: Callable[..., Server], user_path: Path) -> Iterator[Dashboa
     server = start("--users", str(user_path), "--trusted-user-header", "X-Forwarded-User", "--trusted-proxy", f"{PROXY}/32")
     yield Dashboard(server, user_path)
     # Whatever strangers have tried: nothing of it is an error of ours, and no password is written anywhere.
-    assert server.said() == ""
+    assert server.log_text() == ""
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 from feedback_wire import routes
 from feedback_wire.record import Origin
 from monitor_platform.access import user_file
+from tests.harness.processes import Server
 from tests.monitor_platform.access.conftest import NAME, PASSWORD, let_in
-from tests.processes import Server
 
 ORIGIN = Origin(ip="1.36.209.7", weight=1, via="c1").prefix()
 CONCURRENT = "document.querySelector('.tile[data-measure=concurrent_peers] b')?.innerText === '%d'"
@@ -77,7 +77,7 @@ def test_somebody_logs_in_watches_logs_out_and_is_out(monitor, feedback_server, 
     page.context.add_cookies([cookie])
     page.goto(monitor.url + "/")
     page.wait_for_url("**/login?next=*")
-    assert monitor.said() == ""
+    assert monitor.log_text() == ""
 
 
 @pytest.mark.soak
@@ -99,4 +99,4 @@ def test_the_open_page_of_somebody_who_is_removed_becomes_the_login(start, brows
         assert page.title() == "Log in · Swarmscope"
     finally:
         context.close()
-    assert monitor.said() == ""
+    assert monitor.log_text() == ""

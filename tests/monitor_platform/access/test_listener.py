@@ -10,7 +10,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from monitor_platform.access.listener import Connections, Limits, Listener
-from tests.processes import eventually
+from tests.harness.waiting import eventually
 
 QUICK = Limits(connections=4, head_s=1, body_s=1, head_bytes=2048, body_bytes=1024, stuck_s=1)
 WITHIN_S = 20.0

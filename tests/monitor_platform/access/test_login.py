@@ -10,9 +10,9 @@ import pytest
 
 from monitor_platform.access import user_file
 from monitor_platform.access.tickets import Tickets
+from tests.harness.waiting import eventually
 from tests.monitor_platform.access.conftest import ELSEWHERE, NAME, PASSWORD, PROXY, Answer, Dashboard, let_in
 from tests.monitor_platform.access.sockets import Socket
-from tests.processes import eventually
 
 PAGES = (
     "/",
@@ -265,7 +265,7 @@ def test_without_users_only_the_proxy_lets_in(start, tmp_path):
     assert only.ask("/", peer=PROXY).json()["reason"] == "no_user_named"
     assert only.ask("/", {"X-User": "alice"}, peer=ELSEWHERE).json()["reason"] == "not_through_proxy"
     assert only.ask("/api/v1/summary", peer=ELSEWHERE).status == only.ask("/login", peer=ELSEWHERE).status - 1 == 403
-    assert only.server.said() == ""
+    assert only.server.log_text() == ""
 
 
 def test_a_file_that_cannot_be_read_any_more_puts_nobody_out_and_is_an_error(start, tmp_path):
@@ -274,8 +274,8 @@ def test_a_file_that_cannot_be_read_any_more_puts_nobody_out_and_is_an_error(sta
     kept = Dashboard(start("--users", str(path)), path)
     cookie = kept.log_in().cookie
     path.write_text("nonsense with a secret\n")
-    eventually(lambda: "users stay as they were" in kept.server.said())
+    eventually(lambda: "users stay as they were" in kept.server.log_text())
     assert kept.ask("/", {"Cookie": cookie}).status == 200
-    assert "a secret" not in kept.server.said()
+    assert "a secret" not in kept.server.log_text()
     path.write_text("# nobody any more\n")
     eventually(lambda: kept.ask("/", {"Cookie": cookie}).status == 303)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import signal
 import socket
 import ssl
 import time
@@ -19,8 +18,8 @@ from feedback_wire.record import Origin
 from monitor_platform.access.users import Users
 from monitor_platform.retrieval.feedback_server_client import FeedbackServerClient, checked_url
 from serving.tls import Tls, key_pair
+from tests.harness.waiting import eventually
 from tests.monitor_platform.access.conftest import Dashboard
-from tests.processes import eventually
 
 ORIGIN = Origin(ip="1.36.209.7", weight=1, via="c1").prefix()
 
@@ -52,15 +51,15 @@ def test_the_dashboard_serves_https_keeps_its_cookie_there_and_takes_a_renewed_c
     assert "Secure" in answer.headers["Set-Cookie"]
     assert dashboard.ask("/", {"Cookie": answer.cookie}).status == 200
     old_and_plain_are_refused(dashboard)
-    assert server.said() == ""
+    assert server.log_text() == ""
     before = certificate_of(trusting, dashboard)
     files.renew()
-    server.process.send_signal(signal.SIGHUP)
+    server.reload()
     eventually(lambda: certificate_of(trusting, dashboard) != before)
     assert dashboard.ask("/", {"Cookie": answer.cookie}).status == 200
     files.key.write_text("damaged")
-    server.process.send_signal(signal.SIGHUP)
-    eventually(lambda: "the former certificate stays in use" in server.said())
+    server.reload()
+    eventually(lambda: "the former certificate stays in use" in server.log_text())
     assert dashboard.ask("/healthz").status == 200
     files.renew()
 
@@ -129,10 +128,10 @@ def test_files_that_cannot_be_used_are_named_at_the_start(tmp_path, flag, advice
 def test_the_monitor_warns_of_an_expired_certificate_at_the_start_and_after_each_renewal(start, files, user_path):
     files.renew(not_after=datetime.now(UTC) - timedelta(days=1))
     server = start("--users", str(user_path), "--tls-cert", str(files.cert), "--tls-key", str(files.key))
-    assert server.said().count("has expired at") == 1
+    assert server.log_text().count("has expired at") == 1
     files.renew(not_after=datetime.now(UTC) + timedelta(days=2))
-    server.process.send_signal(signal.SIGHUP)
-    eventually(lambda: server.said().count("expires at") == 1)
+    server.reload()
+    eventually(lambda: server.log_text().count("expires at") == 1)
 
 
 def test_the_monitor_reads_the_authorities_of_feedback_servers_again_on_hup(serve, files, trusting, tmp_path):
@@ -143,9 +142,9 @@ def test_the_monitor_reads_the_authorities_of_feedback_servers_again_on_hup(serv
     trustme.CA().cert_pem.write_to_path(trusted)
     polling = ("--feedback-server", storing.url, "--insecure", "--listen", "127.0.0.1:0", "--poll-seconds", "1")
     monitor = serve("monitor", *polling, "--mirror", str(tmp_path / "mirror"), "--tls-ca", str(trusted))
-    eventually(lambda: "certificate verify failed" in monitor.said())
+    eventually(lambda: "certificate verify failed" in monitor.log_text())
     trusted.write_bytes(files.ca.read_bytes())
-    monitor.process.send_signal(signal.SIGHUP)
+    monitor.reload()
     eventually(lambda: peers(monitor) == 1)
 
 

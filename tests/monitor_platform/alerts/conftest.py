@@ -1,6 +1,5 @@
-"""Tables as in the measures' tests, and a browser as in the dashboard's."""
+"""Tables as in the measures' tests."""
 
 from tests.feedback_analysis.conftest import locator, table_of
-from tests.monitor_platform.dashboard.conftest import browser, visit
 
-__all__ = ["browser", "locator", "table_of", "visit"]
+__all__ = ["locator", "table_of"]

@@ -8,9 +8,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.feedback_analysis.measures.samples import BEGIN_MS, write_log
+from tests.harness.logs import BEGIN_MS, write_log
+from tests.harness.processes import start_server
+from tests.harness.waiting import eventually
 from tests.monitor_platform.alerts.test_watch import MINUTES, an_evening
-from tests.processes import eventually, start_server
 
 MINUTE_MS = 60_000
 RULE = '[[rule]]\nname = "stalls"\nmeasure = "continuity"\nby = "isp"\nbelow = 0.9\nseverity = "critical"\n'

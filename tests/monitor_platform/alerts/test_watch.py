@@ -9,7 +9,7 @@ from feedback_analysis.measures.summary import summarize
 from monitor_platform.alerts.alert_watch import AlertWatch
 from monitor_platform.alerts.observations import MINUTE_MS, observations
 from monitor_platform.alerts.rules import Rule
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
+from tests.harness.logs import BEGIN_MS, record, write_log
 
 RULE = Rule(name="stalls", measure="continuity", by=("isp",), where={}, below=0.9, for_minutes=2, least_sessions=25)
 MINUTES = 10

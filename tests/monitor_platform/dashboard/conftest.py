@@ -2,8 +2,6 @@
 
 import json
 import random
-import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -78,77 +76,3 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def invented() -> SimpleNamespace:
     """How the recorded audience is made, for tests that make their own."""
     return SimpleNamespace(record=record, write_log=write_log, begin_ms=BEGIN_MS, script=SCRIPT, channels=CHANNELS)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    """A real browser that reaches nothing but this machine."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path="/usr/bin/chromium", args=[*quiet, "--no-first-run"])
-        yield chromium
-        chromium.close()
-
-
-PATIENT_MS = 60_000
-"""A deadline, not an expectation: other tests may keep every core busy."""
-
-
-class Visit:
-    """A page of the dashboard in a browser, and all that went wrong in it."""
-
-    def __init__(self, page: object, url: str) -> None:
-        self.page = page
-        self.wrong: list[str] = []
-        page.on("console", lambda said: self.wrong.append(said.text) if said.type in {"error", "warning"} else None)
-        page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        page.on("request", lambda asked: None if asked.url.startswith((url, "data:")) else self.wrong.append(f"asked {asked.url}"))
-        page.on("websocket", lambda socket: None if re.match(r"ws://127\.0\.0\.1:", socket.url) else self.wrong.append(socket.url))
-
-    def open(self, address: str) -> None:
-        self.page.goto(address)
-        self.page.wait_for_function("window.Bokeh?.documents.length && Bokeh.documents[0].is_idle")
-        self.page.wait_for_function("document.body.dataset.state !== 'loading'")
-
-    def tile(self, measure: str) -> str:
-        return self.page.locator(f'.tile[data-measure="{measure}"] b').inner_text()
-
-    def note(self, view: str) -> str:
-        return self.page.locator(f'[data-note="{view}"]').inner_text()
-
-    def source(self, view: str, column: str) -> list:
-        """A column of the source behind the glyphs of `view`, as the browser has it."""
-        return self.page.evaluate(
-            """([view, column]) => {
-                const figure = Bokeh.documents[0].get_model_by_name(view);
-                const source = figure.renderers.at(-1).data_source;
-                return Array.from(source.data.get?.(column) ?? source.data[column]);
-            }""",
-            [view, column],
-        )
-
-    def becomes(self, script: str, argument: object = None) -> None:
-        """Wait until `script`, an expression or a function of `argument`, is true; between two pages there is no body to ask."""
-        asked = f"const asked = {script}; return typeof asked === 'function' ? asked(argument) : asked;"
-        self.page.wait_for_function(
-            f"(argument) => {{ if (!document.body) return false; {asked} }}", arg=argument, timeout=PATIENT_MS
-        )
-
-
-@pytest.fixture
-def visit(browser: object, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visit]]:
-    """Open a page of the dashboard, and afterwards insist that nothing went wrong in it."""
-    visits: list[Visit] = []
-
-    def visit(url: str, path: str = "/", *, width: int = 1280, height: int = 800) -> Visit:
-        context = browser.new_context(viewport={"width": width, "height": height}, timezone_id="Asia/Hong_Kong")
-        context.set_default_timeout(PATIENT_MS)
-        visits.append(Visit(context.new_page(), url))
-        visits[-1].open(url + path)
-        return visits[-1]
-
-    yield visit
-    for each in visits:
-        each.page.context.close()
-    assert [wrong for each in visits for wrong in each.wrong] == []

@@ -5,7 +5,7 @@ import pytest
 from feedback_analysis.measures.selection import Span
 from monitor_platform.dashboard import percentile_band as bands
 from monitor_platform.dashboard.percentile_band import band, has_band
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record
+from tests.harness.logs import BEGIN_MS, record
 
 TEN_S = 10_000
 

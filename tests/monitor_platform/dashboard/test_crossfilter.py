@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.harness.processes import start_server
 from tests.monitor_platform.dashboard.conftest import BEGIN_MS, CHANNELS, record, write_log
-from tests.processes import start_server
 
 LONG = "翡翠台高清頻道" * 8 + " 60+"
 FORMULA = "=HYPERLINK(1)"

@@ -13,7 +13,8 @@ from feedback_analysis.history.daily import daily
 from feedback_analysis.history.store import Basis, HistoryStore, extent
 from feedback_analysis.history.summary import summarize
 from feedback_analysis.quality.mos import MosModel
-from tests.processes import eventually, start_server
+from tests.harness.processes import start_server
+from tests.harness.waiting import eventually
 
 
 @pytest.fixture(scope="module")

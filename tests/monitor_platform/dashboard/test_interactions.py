@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.harness.processes import start_server
 from tests.monitor_platform.dashboard.conftest import BEGIN_MS, CHANNELS, record, write_log
-from tests.processes import start_server
 
 pytestmark = pytest.mark.browser
 AUDIENCE_IS = "n => document.querySelector('.tile[data-measure=concurrent_peers] b')?.innerText === n"

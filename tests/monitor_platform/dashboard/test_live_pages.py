@@ -12,7 +12,8 @@ import pytest
 
 from feedback_wire import routes
 from feedback_wire.record import Origin
-from tests.processes import Server, eventually
+from tests.harness.processes import Server
+from tests.harness.waiting import eventually
 
 ORIGIN = Origin(ip="1.36.209.7", weight=1, via="c1").prefix()
 

@@ -11,7 +11,7 @@ from feedback_analysis.messages import sessions
 from monitor_platform.dashboard.dashboard_page import PageContext
 from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.session_page import SessionPart, session_details
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record
+from tests.harness.logs import BEGIN_MS, record
 
 MESSAGES = 12_000
 PERIOD_MS = 10_000

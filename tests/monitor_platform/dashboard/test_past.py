@@ -25,7 +25,8 @@ from feedback_wire.problem import Problem
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.older_records import MOST_KEPT, OlderRecords
 from monitor_platform.recorded_logs import RecordedLogs
-from tests.processes import eventually, start_server
+from tests.harness.processes import start_server
+from tests.harness.waiting import eventually
 
 playwright = pytest.importorskip("playwright.sync_api")
 

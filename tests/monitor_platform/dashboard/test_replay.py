@@ -4,9 +4,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.feedback_analysis.measures.samples import BEGIN_MS, write_log
+from tests.harness.logs import BEGIN_MS, write_log
+from tests.harness.processes import start_server
 from tests.monitor_platform.dashboard.viewers import evening
-from tests.processes import start_server
 
 pytestmark = pytest.mark.browser
 

@@ -17,7 +17,7 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
-from tests.processes import start_server
+from tests.harness.processes import start_server
 
 FILES = ("duplicates", "conflicts", "unreadable", "lost", "implausible")
 """What is known of files and not of groups."""

@@ -6,9 +6,9 @@ from feedback_analysis.geo.locator import Locator
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.messages.sessions import list_sessions, story
 from feedback_analysis.quality.mos import MosModel
-from tests.feedback_analysis.measures.samples import write_log
+from tests.harness.logs import write_log
+from tests.harness.processes import start_server
 from tests.monitor_platform.dashboard.viewers import HOSTILE, evening
-from tests.processes import start_server
 
 pytestmark = pytest.mark.browser
 

@@ -8,7 +8,7 @@ from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
-from tests.processes import start_server
+from tests.harness.processes import start_server
 
 pytestmark = pytest.mark.browser
 PAGES = ("/", "/map", "/district", "/histogram", "/timeline", "/health", "/measures")
@@ -128,7 +128,7 @@ def test_what_is_not_in_the_figures_is_named_at_the_foot(monitor, recorded, serv
     page = visit(damaged.url, "/?isp=PCCW")
     drops = "12 duplicates taken away · 6 records unreadable · 30 messages lost · 1 damaged place in files"
     assert page.page.locator("#drops").inner_text() == drops
-    [line] = damaged.said().splitlines()
+    [line] = damaged.log_text().splitlines()
     assert f"6 records could not be read; 1 damaged places, the first in {torn}, byte " in line
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record
+from tests.harness.logs import BEGIN_MS, record
 
 PERIOD_MS = 30_000
 MESSAGES = 40

@@ -12,8 +12,9 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
-from tests.processes import eventually, start_server
+from tests.harness.logs import BEGIN_MS, record, write_log
+from tests.harness.processes import start_server
+from tests.harness.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
 GRAFANA = ROOT / "docker/grafana/swarmscope.json"

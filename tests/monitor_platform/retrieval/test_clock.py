@@ -11,7 +11,8 @@ from email.utils import formatdate
 import pytest
 
 from monitor_platform.retrieval.server_clock import ServerClock
-from tests.processes import eventually, start_server
+from tests.harness.processes import start_server
+from tests.harness.waiting import eventually
 
 NOW = 1_790_000_000_000
 
@@ -119,6 +120,6 @@ def test_all_live_views_have_the_viewers_of_a_server_that_is_ten_minutes_ahead_a
 
         eventually(lambda: peers() == (20, 20), every_s=0.5)
         assert re.search(r"clock_ahead_seconds\{server=\"[^\"]+\"\} (59[89]|60[012])\.0", asked(f"{monitor.url}/metrics"))
-        assert "its clock is +" in monitor.said()
+        assert "its clock is +" in monitor.log_text()
     finally:
         assert monitor.stop() == 0

@@ -8,8 +8,8 @@ from random import Random
 import pytest
 
 from feedback_wire.log_name import Form
-from tests.feedback_analysis.measures.samples import BEGIN_MS, record, write_log
-from tests.processes import eventually
+from tests.harness.logs import BEGIN_MS, record, write_log
+from tests.harness.waiting import eventually
 
 LOGS, IN_A_LOG = 20, 12
 ROUNDS = 2

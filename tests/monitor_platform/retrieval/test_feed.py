@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,8 +16,9 @@ import pytest
 from feedback_wire import routes
 from feedback_wire.log_name import Form
 from monitor_platform.retrieval import server_follower as source
-from tests.feedback_analysis.measures.samples import record, write_log
-from tests.processes import eventually
+from tests.harness.logs import record, write_log
+from tests.harness.ports import free_port
+from tests.harness.waiting import eventually
 
 
 def catalogue(server) -> list[dict]:
@@ -325,12 +325,6 @@ def test_what_leaves_the_window_stays_in_the_mirror(feedback_server, start_feed,
     eventually(lambda: again.status().counts.polls)
     eventually(lambda: not again.identities())
     assert len(list(mirrored(tmp_path).iterdir())) == 2
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def served_bytes(server) -> int:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import select
 import subprocess
 import sys
 import urllib.request
@@ -11,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import READY_WITHIN_S, eventually
+from tests.harness.processes import READY_WITHIN_S, Server, start_server
+from tests.harness.waiting import eventually
 
+ROOT = Path(__file__).parents[3]
 # Everything below / is read-only, but what is named after the script; the rest of the arguments is run.
 SCRIPT = 'mount --make-rprivate / && mount --bind "$1" "$1" && mount -o remount,ro,bind / && shift && exec "$@"'
 NO_TEMPORARY_FOLDER = "import tempfile\ntry: tempfile.gettempdir()\nexcept FileNotFoundError: print('none')"
@@ -40,29 +41,18 @@ def read_only_root(tmp_path: Path) -> Iterator[Callable[..., str]]:
         pytest.skip(f"a read-only root needs the right to mount one: {proof.stderr.strip()}")
     if proof.stdout.strip() != "none":
         pytest.skip("another file system on this machine takes temporary files, so the root cannot be made read-only as a whole")
-    running: list[subprocess.Popen[str]] = []
+    path = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
+    running: list[Server] = []
 
     def start(*arguments: str) -> str:
-        command = inside(volumes, sys.executable, "-m", "swarmscope", *arguments)
-        with (tmp_path / f"{arguments[0]}.log").open("a") as log:
-            path = os.pathsep.join([str(Path(__file__).parents[3]), environment.get("PYTHONPATH", "")])
-            process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, cwd="/", env=environment | {"PYTHONPATH": path}
-            )
-        running.append(process)
-        assert process.stdout is not None
-        select.select([process.stdout], [], [], READY_WITHIN_S)
-        line = process.stdout.readline()
-        assert " ready on " in line, (tmp_path / f"{arguments[0]}.log").read_text()
-        return line.split()[-1]
+        prefix = (*inside(volumes), "env", "-u", "TMPDIR", "-u", "TEMP", "-u", "TMP", "-u", "HOME")
+        log = tmp_path / f"{arguments[0]}.log"
+        running.append(start_server(*arguments, log=log, env={"PYTHONPATH": path}, prefix=prefix, cwd=Path("/")))
+        return running[-1].url
 
     yield start
-    for process in running:
-        process.terminate()
-    for process in running:
-        process.wait(60)
-        assert process.stdout is not None
-        process.stdout.close()
+    for server in running:
+        server.close()
 
 
 def test_with_a_read_only_root_and_writable_data_folders_every_message_is_shown(read_only_root, sender, tmp_path):
@@ -102,7 +92,7 @@ def test_recorded_files_without_a_folder_for_temporary_files_are_refused_in_one_
         cwd="/",
         timeout=READY_WITHIN_S,
         env={name: value for name, value in os.environ.items() if name not in {"TMPDIR", "TEMP", "TMP"}}
-        | {"PYTHONPATH": str(Path(__file__).parents[3])},
+        | {"PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 1
     assert "no temporary file can be made in TMPDIR or /tmp" in done.stderr

@@ -1,0 +1,130 @@
+"""Real `swarmscope` processes for tests: commands that run to their end, and servers that run until a test ends them."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SWARMSCOPE = (sys.executable, "-m", "swarmscope")
+READY_WITHIN_S = 120.0
+"""A deadline, not an expectation: imports are slow on a busy machine."""
+END_WITHIN_S = 15.0
+"""How long a server may take to stop at the end of its test before it is killed."""
+
+
+def run_swarmscope(
+    *arguments: object,
+    stdin: str = "",
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
+    prefix: Sequence[str] = (),
+    timeout_s: float = 120,
+) -> subprocess.CompletedProcess[str]:
+    """Run `PREFIX swarmscope ARGUMENTS` to its end; `env` is added to the environment of the tests."""
+    return subprocess.run(
+        [*prefix, *SWARMSCOPE, *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        cwd=cwd,
+        env=os.environ | (env or {}),
+    )
+
+
+@dataclass
+class Server:
+    """A running `swarmscope` server process."""
+
+    process: subprocess.Popen[str]
+    url: str
+    log: Path
+    """Where its standard error goes."""
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        """Send SIGTERM; return the exit code."""
+        self.process.terminate()
+        return self.process.wait(60)
+
+    def reload(self) -> None:
+        """Send SIGHUP: read certificates and keys again."""
+        self.process.send_signal(signal.SIGHUP)
+
+    def log_text(self) -> str:
+        """Its standard error so far."""
+        return self.log.read_text(errors="replace")
+
+    def close(self) -> None:
+        """End the process if it still runs, by SIGKILL if SIGTERM does not end it in time."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(END_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(5)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+
+def start_server(
+    *arguments: str, log: Path, env: dict[str, str] | None = None, prefix: Sequence[str] = (), cwd: Path | None = None
+) -> Server:
+    """Start `PREFIX swarmscope ARGUMENTS` and wait for its ready line. `env` is added to the environment of the tests."""
+    with log.open("a") as stderr:
+        process = subprocess.Popen(
+            [*prefix, *SWARMSCOPE, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            cwd=cwd or log.parent,
+            env=os.environ | (env or {}),
+        )
+    line = _first_line(process)
+    if not line.startswith(f"swarmscope {arguments[0]} ready on "):
+        process.kill()
+        pytest.fail(f"{arguments[0]} is not ready; its output is {line!r} and:\n{log.read_text()[-2000:]}")
+    return Server(process, line.split()[-1], log)
+
+
+def _first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    readable, _, _ = select.select([process.stdout], [], [], READY_WITHIN_S)
+    return process.stdout.readline() if readable else ""
+
+
+@contextmanager
+def servers(folder: Path) -> Iterator[Callable[..., Server]]:
+    """`serve("feedback-server", "--name", "fs1", …)` starts servers; all of them end with the block."""
+    running: list[Server] = []
+
+    def serve(*arguments: str, env: dict[str, str] | None = None, prefix: Sequence[str] = ()) -> Server:
+        log = folder / f"{len(running)}-{arguments[0]}.log"
+        running.append(start_server(*arguments, log=log, env=env, prefix=prefix))
+        return running[-1]
+
+    try:
+        yield serve
+    finally:
+        for server in reversed(running):  # all get the signal first, then each is waited for
+            if server.process.poll() is None:
+                server.process.terminate()
+        for server in reversed(running):
+            server.close()
