@@ -33,7 +33,7 @@ def entries(folder: Path) -> list[dict]:
 
 
 def test_every_refused_message_is_kept_with_its_reason_and_the_rest_of_the_batch_is_stored(
-    coordinators, receiver, message, tmp_path, eventually
+    coordinators, receiver, message, tmp_path
 ):
     keys = tmp_path / "keys.toml"
     keys.write_text('[keys.web]\nsecret = "s"')

@@ -118,9 +118,7 @@ def test_with_mutual_tls_only_who_has_a_certificate_is_heard(coordinators, recei
     assert len(receiver.records) == 1
 
 
-def test_a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_nothing(
-    coordinators, receiver, files, trusting, eventually
-):
+def test_a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_nothing(coordinators, receiver, files, trusting):
     coordinator = coordinators(receiver, flags=files.flags("--workers", "2"))
     with secure(coordinator, trusting) as before:
         first = serial(before)
@@ -229,7 +227,7 @@ def test_handshakes_under_way_do_not_hold_up_the_stop(coordinators, receiver, fi
 
 
 def test_authorities_are_read_again_too_and_one_that_is_taken_out_counts_no_more(
-    coordinators, receiver, files, authority, trusting, eventually
+    coordinators, receiver, files, authority, trusting
 ):
     coordinator = coordinators(receiver, flags=files.flags("--tls-client-ca", str(files.ca)))
     authority.issue_cert("player").configure_cert(trusting)

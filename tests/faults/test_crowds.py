@@ -28,7 +28,7 @@ from tests.faults.oracle import assert_conserved, judge
 from tests.faults.system_calls import failed, traced
 from tests.harness.deployment import Deployment, Part
 from tests.harness.ports import free_port
-from tests.harness.processes import Server
+from tests.harness.processes import NotReadyError, Server
 from tests.harness.waiting import eventually
 
 MIB = 1024 * 1024
@@ -262,12 +262,11 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_too_few_descriptors_for_a_single_connection_are_refused_at_the_start(
-    deployment: Deployment, limited: Callable[..., Part], tmp_path: Path
-):
-    coordinator = limited(deployment.feedback_server(), 30)
-    assert coordinator.running.process.wait(10) == 1
-    assert "the limit of open files is 30; a coordinator needs 43" in (tmp_path / "limited.log").read_text()
+def test_too_few_descriptors_for_a_single_connection_are_refused_at_the_start(deployment: Deployment, limited: Callable[..., Part]):
+    server = deployment.feedback_server()
+    with pytest.raises(NotReadyError, match="the limit of open files is 30; a coordinator needs 43") as refused:
+        limited(server, 30)
+    assert refused.value.exit_code == 1
 
 
 @pytest.mark.soak

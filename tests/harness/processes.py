@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 SWARMSCOPE = (sys.executable, "-m", "swarmscope")
 READY_WITHIN_S = 120.0
 """A deadline, not an expectation: imports are slow on a busy machine."""
@@ -38,6 +36,14 @@ def run_swarmscope(
         cwd=cwd,
         env=os.environ | (env or {}),
     )
+
+
+class NotReadyError(AssertionError):
+    """A server printed no ready line. `exit_code` is None if the server was still running, and was killed for that."""
+
+    def __init__(self, command: str, line: str, log: Path, exit_code: int | None) -> None:
+        super().__init__(f"{command} is not ready; its output is {line!r} and:\n{log.read_text(errors='replace')[-2000:]}")
+        self.exit_code = exit_code
 
 
 @dataclass
@@ -99,8 +105,7 @@ def start_server(
         )
     line = _first_line(process)
     if not line.startswith(f"swarmscope {arguments[0]} ready on "):
-        process.kill()
-        pytest.fail(f"{arguments[0]} is not ready; its output is {line!r} and:\n{log.read_text()[-2000:]}")
+        raise NotReadyError(arguments[0], line, log, _exit_code(process))
     return Server(process, line.split()[-1], log)
 
 
@@ -108,6 +113,15 @@ def _first_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     readable, _, _ = select.select([process.stdout], [], [], READY_WITHIN_S)
     return process.stdout.readline() if readable else ""
+
+
+def _exit_code(process: subprocess.Popen[str]) -> int | None:
+    try:
+        return process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(5)
+        return None
 
 
 @contextmanager
