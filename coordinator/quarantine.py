@@ -15,6 +15,7 @@ import zstandard
 
 from coordinator.counters import Counters
 from feedback_wire.frames import PREAMBLE, records_frame
+from serving.durable_files import sync_folder
 
 WAITING_BYTES = 4 * 1024**2
 """A second's refusals beyond this are counted, not kept: a flood of rubbish must not cost more than good messages do."""
@@ -142,16 +143,8 @@ class QuarantineFiles:
                 raise OSError("the disk is full")
             os.fdatasync(handle)
         if not self._frames:
-            self._sync_folder()
+            sync_folder(self._folder)  # only now is the new file's name durable
         self.size_bytes += len(data)
-
-    def _sync_folder(self) -> None:
-        """A new file counts as kept once its name, too, is on the disk."""
-        handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
     def _size(self) -> int:
         """What this worker's files take; their reader may take them away at any time."""

@@ -5,15 +5,15 @@ A new name is only safe after `sync`: fsync of a file says nothing about the fol
 """
 
 import errno
-import fcntl
 import logging
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from io import BufferedReader, BufferedWriter, FileIO
+from contextlib import AbstractContextManager
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import BinaryIO
+
+from serving.durable_files import READ_ONLY, create_in, lock, make_folder, remove_in, replacing, replacing_in, sync_ancestors
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,6 @@ FOLDER_MODE = 0o750
 LOCK = ".lock"
 NO_FILE = {None, errno.ENOENT, errno.ELOOP, errno.ENXIO}
 """What opening says of what is no regular file: a link, a folder, a socket; None if it was told apart after opening."""
-READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 QUARANTINE = "quarantine"
 STATE = "state"
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # NONBLOCK: opening a pipe must not wait for its writer
@@ -37,17 +36,13 @@ def why_refused(error: OSError | MemoryError) -> str:
     return "no memory" if isinstance(error, MemoryError) else error.strerror or str(error)
 
 
-class FolderInUseError(OSError):
-    """Another feedback server works in the folder."""
-
-
 class Folder:
     """An open data folder, held by this process alone until `close`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        _make(path)
-        _sync_ancestors(path)
+        make_folder(path, FOLDER_MODE)
+        sync_ancestors(path)
         self.trouble: str | None = None
         """Why the folder could only be read when it was opened."""
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -78,9 +73,7 @@ class Folder:
 
     def create(self, name: str) -> int:
         """The descriptor of a new file for writing; FileExistsError if there is one."""
-        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE, dir_fd=self._fd)
-        os.fchmod(fd, FILE_MODE)  # whatever the umask
-        return fd
+        return create_in(self._fd, name, FILE_MODE)
 
     def reading(self, name: str) -> FileIO:
         """A regular file, open for reading; FileNotFoundError if it is none."""
@@ -116,43 +109,23 @@ class Folder:
     def make_state(self) -> Path:
         """The subfolder for what is kept for the next start, made if it is missing."""
         folder = self.path / STATE
-        _make(folder)
+        make_folder(folder, FOLDER_MODE)
         return folder
 
     def keep_state(self, name: str, data: bytes) -> None:
         """Keep `data` for the next start, whole or not at all; this folder does not change by it once the subfolder is there."""
-        folder = self.make_state()
-        temporary = folder / f"{name}.new"
-        temporary.unlink(missing_ok=True)
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
-        with BufferedWriter(FileIO(fd, "w")) as file:
-            os.fchmod(fd, FILE_MODE)
+        with replacing(self.make_state() / name, mode=FILE_MODE) as file:
             file.write(data)
-            file.flush()
-            os.fsync(fd)
-        temporary.replace(folder / name)
 
-    @contextmanager
-    def replacing(self, name: str, *, temporary: str) -> Iterator[BinaryIO]:
+    def replacing(self, name: str, *, temporary: str) -> AbstractContextManager[BinaryIO]:
         """Write a file that appears under `name` whole and durable, or, if the block fails, not at all."""
-        self.remove(temporary)
-        try:
-            with BufferedWriter(FileIO(self.create(temporary), "w")) as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-        except BaseException:
-            self.remove(temporary)
-            raise
-        self.rename(temporary, name)
-        self.sync()
+        return replacing_in(self._fd, name, draft=temporary, mode=FILE_MODE)
 
     def rename(self, old: str, new: str) -> None:
         os.rename(old, new, src_dir_fd=self._fd, dst_dir_fd=self._fd)
 
     def remove(self, name: str) -> None:
-        with suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=self._fd)
+        remove_in(self._fd, name)
 
     def sync(self) -> None:
         os.fsync(self._fd)
@@ -165,14 +138,9 @@ class Folder:
     def quarantine(self, name: str, data: bytes | memoryview) -> None:
         """Keep bytes that could not be read, durably, in the subfolder for them; the same name holds the same bytes."""
         folder = self.path / QUARANTINE
-        _make(folder)
-        fd = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
-        with BufferedWriter(FileIO(fd, "w")) as file:
-            os.fchmod(fd, FILE_MODE)
+        make_folder(folder, FOLDER_MODE)
+        with replacing(folder / name, mode=FILE_MODE) as file:
             file.write(data)
-            file.flush()
-            os.fsync(fd)
-        _sync(folder)
         self.sync()
 
     def _stat(self, name: str) -> os.stat_result:
@@ -181,14 +149,13 @@ class Folder:
     def _locked(self) -> int:
         """The lock file's descriptor, locked. The folder itself is locked too: one that can only be read may have no such file."""
         fd = self._lock_file()
+        in_use = f"{self.path} is in use by another feedback server: stop it, or give this one its own --data folder"
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(fd, in_use)
+            lock(self._fd, in_use)
         except BlockingIOError:
             os.close(fd)
-            raise FolderInUseError(
-                f"{self.path} is in use by another feedback server: stop it, or give this one its own --data folder"
-            ) from None
+            raise
         except OSError as error:  # a network file system locks only what is open for writing
             log.warning("%s is not locked against a second feedback server: %s", self.path, error)
         return fd
@@ -205,29 +172,3 @@ class Folder:
             return os.open(LOCK, _READ, dir_fd=self._fd)
         except OSError:
             return os.dup(self._fd)
-
-
-def _make(folder: Path) -> None:
-    """Make the folder if it is missing; one that is there keeps its mode."""
-    if not folder.is_dir():
-        folder.mkdir(parents=True)
-        folder.chmod(FOLDER_MODE)
-        _sync(folder.parent)
-
-
-def _sync_ancestors(folder: Path) -> None:
-    """Make sure of the folders that lead here: an earlier start may have made them and died before it could sync them."""
-    for ancestor in folder.absolute().parents:
-        try:
-            _sync(ancestor)
-        except OSError as error:
-            if error.errno not in READ_ONLY | {errno.EINVAL}:  # one that we may not read, or that knows no sync, was not made by us
-                raise
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import zstandard
 
-from coordinator.carriers.spool import Spooled, replace, sync_folder
+from coordinator.carriers.spool import Spooled
 from feedback_wire.frames import PREAMBLE, Frame, records_frame, walk
+from serving.durable_files import replace_file, sync_folder
 
 _PATTERN = "blocked-*.spool"
 _log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ class BlockedBatches:
         inflated, name = len(batch.lines), batch.batch_id
         frame = records_frame(payload, number=0, first_record=0, records=batch.messages, inflated=inflated, batch=name)
         path = self._folder / f"blocked-{name.hex()}.spool"
-        replace(path, PREAMBLE + frame, sync=True)
+        replace_file(path, PREAMBLE + frame)
         self._files[path] = _File(messages=batch.messages, size_bytes=len(PREAMBLE) + len(frame))
         return path
 
@@ -83,7 +84,7 @@ class BlockedBatches:
 
     def set_aside(self, batch: BlockedBatch) -> None:
         """Keep a batch that a feedback server rejects as a `*.rejected.jsonl` file, and do not try it again."""
-        replace(batch.path.with_suffix(".rejected.jsonl"), batch.lines, sync=True)
+        replace_file(batch.path.with_suffix(".rejected.jsonl"), batch.lines)
         self.drop(batch)
 
     def adopt(self, stranded: Path) -> None:

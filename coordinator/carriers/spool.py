@@ -7,7 +7,6 @@ past it, keeps its bytes aside and counts them.
 
 import contextlib
 import errno
-import fcntl
 import logging
 import os
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import zstandard
 
 from coordinator.carriers.batch import SpoolFull
 from feedback_wire.frames import PREAMBLE, Damage, Frame, records_frame, walk
+from serving.durable_files import lock, make_folder, replace_file, sync_ancestors, sync_folder
 
 SEGMENT_BYTES = 8 * 1024**2
 """Small enough to be read whole when it is drained."""
@@ -61,7 +61,8 @@ class Spool:
     """The spool in one folder, used by one thread; OSError if the disk fails."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
-        _make(folder)
+        make_folder(folder)
+        sync_ancestors(folder)
         self._folder = folder
         self._max_bytes = max_bytes
         self._lock = _lock(folder)
@@ -125,7 +126,7 @@ class Spool:
         # Neither synced nor insisted on: an older cursor sends batches again, under their old names, which costs nothing. On a full
         # disk it cannot be written, and only draining makes room there.
         with contextlib.suppress(OSError):
-            replace(self._folder / _CURSOR, str(self._cursor).encode())
+            replace_file(self._folder / _CURSOR, str(self._cursor).encode(), durable=False)
 
     def again(self) -> None:
         """Give out from the cursor on once more, because a batch that was given out has not been stored."""
@@ -135,7 +136,7 @@ class Spool:
         """Keep a batch that no feedback server takes where a person finds it, and go on behind it; OSError leaves all as it is."""
         path = self._folder / f"{batch.segment:012d}-{batch.end}.rejected.jsonl"
         try:
-            replace(path, batch.lines, sync=True)
+            replace_file(path, batch.lines)
         except OSError:
             self.again()
             raise
@@ -147,7 +148,7 @@ class Spool:
 
         What was drained of its oldest segment is sent again, under its old names.
         """
-        lock = _lock(stranded)
+        held = _lock(stranded)
         try:
             numbers = _numbers(stranded)
             for number in numbers:
@@ -157,7 +158,7 @@ class Spool:
                 _path(stranded, number).unlink()
             (stranded / _CURSOR).unlink(missing_ok=True)
         finally:
-            os.close(lock)
+            os.close(held)
         if numbers:
             _log.warning("%d segments of the spool %s were taken over, its worker is no more", len(numbers), stranded)
 
@@ -237,7 +238,7 @@ class Spool:
             self._told.add((number, damage.offset))
             self._tell(number, damage, path)
         try:
-            replace(path, data[damage.offset : damage.offset + damage.size], sync=True)
+            replace_file(path, data[damage.offset : damage.offset + damage.size])
         except OSError:
             return False
         return True
@@ -345,41 +346,12 @@ def _write_all(file: int, data: bytes) -> None:
         view = view[os.write(file, view) :]
 
 
-def replace(path: Path, data: bytes, *, sync: bool = False) -> None:
-    """Put `data` into `path` whole or not at all."""
-    draft = path.with_name(path.name + ".new")
-    with draft.open("wb") as file:
-        file.write(data)
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
-    draft.replace(path)
-    if sync:
-        sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _make(folder: Path) -> None:
-    """Make the folder if it is missing, and make sure of the folders that lead to it: its files are lost without them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for ancestor in folder.absolute().parents:
-        with contextlib.suppress(PermissionError):  # one that we may not read was not made by us
-            sync_folder(ancestor)
-
-
 def _lock(folder: Path) -> int:
     """Two processes in one spool would drain each other's batches; BlockingIOError speaks for the second."""
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(handle, f"the spool {folder} is in use by another coordinator; give each its own --spool")
     except OSError:
         os.close(handle)
-        raise BlockingIOError(f"the spool {folder} is in use by another coordinator; give each its own --spool") from None
+        raise
     return handle

@@ -10,8 +10,9 @@ from typing import TypeVar, TypeVarTuple
 
 from coordinator.carriers.batch import Batch, CarrierFailed, Fate, SpoolFull
 from coordinator.carriers.blocked_batches import BlockedBatch, BlockedBatches
-from coordinator.carriers.spool import Spool, Spooled, sync_folder
+from coordinator.carriers.spool import Spool, Spooled
 from coordinator.counters import Counters
+from serving.durable_files import sync_folder
 
 BLOCKED_AFTER = 3
 """Tries, one after the other, after which a batch of the spool lets the others pass. One may hit a server that is just stopping."""

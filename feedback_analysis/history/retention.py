@@ -5,7 +5,6 @@ because no messages come any more, and a wrong date drops nothing. Recorded file
 """
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from datetime import UTC, datetime
 from itertools import chain
 
 from feedback_analysis.history.store import Forgotten, HistoryStore, extent
+from serving.durable_files import replace_file
 from serving.lived_time import LivedTime
 
 log = logging.getLogger(__name__)
@@ -113,12 +113,7 @@ def _keep(store: HistoryStore, lived: LivedTime) -> None:
     begins_ms = store.begins_ms()
     if begins_ms is not None:
         lived.forget_before(begins_ms // 1000)
-    temporary = store.folder / f"{LIVED_TIME}.new"
-    with temporary.open("w") as file:
-        file.write(lived.to_json())
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(store.folder / LIVED_TIME)
+    replace_file(store.folder / LIVED_TIME, lived.to_json().encode())
 
 
 KEEP_ALL = Retention()

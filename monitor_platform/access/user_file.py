@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from monitor_platform.access.passwords import Hash
+from serving.durable_files import replacing
 
 LONGEST_NAME = 64
 
@@ -89,18 +90,9 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _write(path: Path, lines: list[str]) -> None:
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    with open(new, "w", encoding="utf-8", opener=_private) as file:
+    with replacing(path, mode=0o600) as file:
         _keep_owner(path, file.fileno())
-        file.writelines(f"{line}\n" for line in lines)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-
-
-def _private(name: str, flags: int) -> int:
-    return os.open(name, flags | os.O_EXCL, 0o600)
+        file.writelines(f"{line}\n".encode() for line in lines)
 
 
 def _keep_owner(path: Path, file: int) -> None:

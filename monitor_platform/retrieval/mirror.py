@@ -4,7 +4,6 @@ It is also the platform's whole memory: after a restart everything that matters 
 name is therefore either an open journal, which is verified again when it is read, or a sealed log that had arrived whole.
 """
 
-import fcntl
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from feedback_wire.log_name import SERVER_NAME, Form, LogName
 from monitor_platform.retrieval.fetch_plan import LONGEST_PERIOD_S
+from serving.durable_files import lock
 
 AHEAD = "clock-ahead"
 """In a server's folder: a line for each log whose server's clock was not the platform's."""
@@ -34,7 +34,10 @@ class Mirror:
         self.directory.mkdir(parents=True, exist_ok=True)
         held = os.open(self.directory, os.O_RDONLY)
         try:
-            self._lock(held)
+            lock(
+                held,
+                f"another monitoring platform uses the mirror {self.directory}; stop it, or give this one its own --mirror",
+            )
             self._clear_scratch()
             yield
         finally:
@@ -132,14 +135,6 @@ class Mirror:
 
     def _is_sealed(self, journal: LogName) -> bool:
         return any(self.path(journal.sealed(form)).exists() for form in Form if form is not Form.JOURNAL)
-
-    def _lock(self, held: int) -> None:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BlockingIOError(
-                f"another monitoring platform uses the mirror {self.directory}; stop it, or give this one its own --mirror"
-            ) from error
 
 
 def size(path: Path) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from feedback_server.forms import log_writer
 from feedback_wire.log_name import Form, LogName
+from serving.durable_files import sync_folder
 from swarmscope.importing.rows import Feedback
 
 RECORDS_AT_ONCE = 4096
@@ -61,11 +62,7 @@ class LogFolder:
     def _give_names(self) -> None:
         for log in self._written:
             self._unfinished(log).rename(self._folder / str(log))
-        descriptor = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(self._folder)
 
     def _unfinished(self, log: LogName) -> Path:
         return self._folder / f".{log}.unfinished"

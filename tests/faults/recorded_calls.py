@@ -100,6 +100,7 @@ class RecordedCalls:
 
     def __enter__(self) -> "RecordedCalls":
         import feedback_server.folder
+        import serving.durable_files
 
         names = "open link write fsync fdatasync ftruncate truncate rename replace unlink remove mkdir close"
         self._real = {name: getattr(os, name) for name in names.split()} | {"io.open": io.open}
@@ -107,7 +108,8 @@ class RecordedCalls:
             self._patches.enter_context(patch.object(os, name, getattr(self, f"_{name}")))
         for module in (io, builtins):
             self._patches.enter_context(patch.object(module, "open", self._open_file))
-        self._patches.enter_context(patch.object(feedback_server.folder, "FileIO", self._raw))
+        for module in (feedback_server.folder, serving.durable_files):
+            self._patches.enter_context(patch.object(module, "FileIO", self._raw))
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -184,12 +184,14 @@ def test_the_proof_sees_a_spool_that_acknowledges_what_is_not_synced():
     assert first_loss(lying=True).startswith("lost: ")
 
 
-@pytest.mark.parametrize("sync", ["sync_folder", "_make"])
-def test_the_proof_sees_a_spool_that_does_not_sync_its_folders(monkeypatch: pytest.MonkeyPatch, sync: str):
-    def only_make(folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+def test_the_proof_sees_a_spool_that_does_not_sync_its_folder(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(spool_module, "sync_folder", lambda _: None)
+    assert first_loss().startswith("lost: ")
 
-    monkeypatch.setattr(spool_module, sync, only_make if sync == "_make" else lambda _: None)
+
+def test_the_proof_sees_a_spool_that_does_not_sync_the_folders_above_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(spool_module, "make_folder", lambda folder: folder.mkdir(parents=True, exist_ok=True))
+    monkeypatch.setattr(spool_module, "sync_ancestors", lambda _: None)
     assert first_loss().startswith("lost: ")
 
 
@@ -200,7 +202,7 @@ def test_the_proof_sees_a_cursor_that_runs_ahead(monkeypatch: pytest.MonkeyPatch
         found = oldest(self)
         if found is not None:
             with suppress(OSError):
-                spool_module.replace(self._folder / "cursor", f"{found.segment} {found.end}\n".encode())
+                spool_module.replace_file(self._folder / "cursor", f"{found.segment} {found.end}\n".encode())
         return found
 
     monkeypatch.setattr(Spool, "oldest", hasty)
