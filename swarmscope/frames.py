@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from feedback_analysis.geo.locator import locator_for
-from feedback_analysis.measures.selection import Selection, Span
+from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.messages.session_counters import COUNTERS
 from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
@@ -38,7 +38,7 @@ def frame(
         warnings.warn(f"damaged: {damage}", stacklevel=3)
     for unread in table.unread:
         warnings.warn(f"not read: {unread}", stacklevel=3)
-    selection = Selection(span, where)
+    selection = table.select(span, where)
     # A relation takes no parameters, so what is chosen is written into a table of its own first.
     scores = [f"{call(quality[name])} AS {name}" for name in scored]
     # Not closed, since that would close the relation too: the database ends when nobody holds a connection to it any more.

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import duckdb
 
 from feedback_analysis.history.attendance import LANE, LANES, counted, unpacked
-from feedback_analysis.history.cut import Cut, Minutes
 from feedback_analysis.history.periods import JOINED, Periods
 from feedback_analysis.history.schema import FOLDED, HOUR_MINUTES, MINUTE_MS, UNFOLDED
+from feedback_analysis.history.selection import HourSelection, Minutes
 from feedback_analysis.measures.exact import ONE, exact_sum
 
 Weights = dict[int, int]
@@ -28,16 +28,16 @@ class Crowd:
 
 
 class Customers:
-    """Whoever `cut` holds at each ISP, put together once: a row with a bit for each period, not one in each period.
+    """Whoever `hours` holds at each ISP, put together once: a row with a bit for each period, not one in each period.
 
     `known`: whether bits do, for as many periods and as the peers are weighted; else the rows have to be asked as they are.
     """
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, cut: Cut, of: Periods) -> None:
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, hours: HourSelection, of: Periods) -> None:
         self._cursor = cursor
         self._of = of
-        self._slices = cut.slices
-        self.known = len(of.names) <= _BITS and self._put_together(cut)
+        self._slices = hours.slices
+        self.known = len(of.names) <= _BITS and self._put_together(hours)
 
     def crowd(self) -> Crowd:
         each = "max(weight) AS weight, bit_or(bits) AS bits, min(first) AS first"
@@ -53,10 +53,10 @@ class Customers:
         found = {(names[number - 1], step): weight for (number, step), weight in _by_bit(self._cursor, "customer", "isp").items()}
         return found | {(names[number - 1], len(self._of.names)): weight for number, weight in in_all}
 
-    def _put_together(self, cut: Cut) -> bool:
+    def _put_together(self, hours: HourSelection) -> bool:
         numbers = f"JOIN (SELECT id, dense_rank() OVER (ORDER BY isp) AS isp FROM {self._slices}) AS isps ON isps.id = slice"
-        rows = f"{cut.sql('session_hour', 'isp', 'peer', *_OF_A_CUSTOMER, joined=f'{numbers} {JOINED}')} GROUP BY isp, peer"
-        self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE customer AS {rows}", {**cut.parameters, **self._of.parameters})
+        rows = f"{hours.sql('session_hour', 'isp', 'peer', *_OF_A_CUSTOMER, joined=f'{numbers} {JOINED}')} GROUP BY isp, peer"
+        self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE customer AS {rows}", {**hours.parameters, **self._of.parameters})
         # With one weight for each peer, the largest of all periods is that of each.
         each = "SELECT max(weight) AS most, min(least) AS least FROM customer GROUP BY peer"
         return self._cursor.execute(f"SELECT count(*) FROM ({each}) WHERE least <> most").fetchall() == [(0,)]
@@ -68,42 +68,42 @@ _OF_A_CUSTOMER = (
 )
 
 
-def distinct(cursor: duckdb.DuckDBPyConnection, cut: Cut, of: Periods) -> Weights:
+def distinct(cursor: duckdb.DuckDBPyConnection, hours: HourSelection, of: Periods) -> Weights:
     """Distinct peers by period."""
-    rows = cut.sql("session_hour", "step", "peer", "max(weight) AS weight", joined=JOINED)
+    rows = hours.sql("session_hour", "step", "peer", "max(weight) AS weight", joined=JOINED)
     sql = f"SELECT step, {exact_sum('weight')} FROM ({rows} GROUP BY step, peer) GROUP BY step"
-    return dict(cursor.execute(sql, cut.parameters | of.parameters).fetchall())
+    return dict(cursor.execute(sql, hours.parameters | of.parameters).fetchall())
 
 
-def heard(cursor: duckdb.DuckDBPyConnection, cut: Cut) -> Weights:
+def heard(cursor: duckdb.DuckDBPyConnection, hours: HourSelection) -> Weights:
     """Distinct peers heard in each minute (since 1970)."""
-    return _by_minute(cursor, cut, "session_hour", "heard")
+    return _by_minute(cursor, hours, "session_hour", "heard")
 
 
-def present(cursor: duckdb.DuckDBPyConnection, cut: Cut, *, at_hours: bool = False) -> Weights:
+def present(cursor: duckdb.DuckDBPyConnection, hours: HourSelection, *, at_hours: bool = False) -> Weights:
     """Peers present at the end of each minute (since 1970); `at_hours`: only of those with which an hour ends."""
     only = f"present >= {1 << (HOUR_MINUTES - 1)}::UBIGINT" if at_hours else "true"
-    kept = Minutes.of(cut)
+    kept = Minutes.of(hours)
     if kept is None:
-        return _by_minute(cursor, cut, "presence", "present", only=only)
+        return _by_minute(cursor, hours, "presence", "present", only=only)
     minute = f"minute % {HOUR_MINUTES} = {HOUR_MINUTES - 1}" if at_hours else "true"
     attendance = kept.sql("minute", "weight", table="attendance")
     folded = dict(cursor.execute(f"{attendance} AND {minute} AND {FOLDED}", kept.parameters).fetchall())
-    if cursor.execute(f"SELECT hour FROM unfolded WHERE {Cut(cut.span, {}).condition('unfolded')} LIMIT 1").fetchall():
-        return folded | _by_minute(cursor, cut, "presence", "present", only=f"{only} AND {UNFOLDED}")
+    if cursor.execute(f"SELECT hour FROM unfolded WHERE {HourSelection(hours.span, {}).condition('unfolded')} LIMIT 1").fetchall():
+        return folded | _by_minute(cursor, hours, "presence", "present", only=f"{only} AND {UNFOLDED}")
     return folded
 
 
-def newcomers(cursor: duckdb.DuckDBPyConnection, cut: Cut) -> Weights:
-    """By the minute in which a peer was heard first of all that `cut` holds."""
-    first = f"{cut.sql('session_hour', 'min(first_ms) AS first_ms', 'max(weight) AS weight')} GROUP BY peer"
+def newcomers(cursor: duckdb.DuckDBPyConnection, hours: HourSelection) -> Weights:
+    """By the minute in which a peer was heard first of all that `hours` holds."""
+    first = f"{hours.sql('session_hour', 'min(first_ms) AS first_ms', 'max(weight) AS weight')} GROUP BY peer"
     sql = f"SELECT first_ms // {MINUTE_MS}, {exact_sum('weight')} FROM ({first}) GROUP BY 1"
-    return dict(cursor.execute(sql, cut.parameters).fetchall())
+    return dict(cursor.execute(sql, hours.parameters).fetchall())
 
 
-def _by_minute(cursor: duckdb.DuckDBPyConnection, cut: Cut, table: str, bits: str, *, only: str = "true") -> Weights:
-    rows = f"{cut.sql(table, 'hour', 'max(weight) AS weight', f'bit_or({bits}) AS bits', 'peer')} AND {only} GROUP BY hour, peer"
-    counts = _by_bit(cursor, f"({rows})", "hour", cut.parameters)
+def _by_minute(cursor: duckdb.DuckDBPyConnection, hours: HourSelection, table: str, bits: str, *, only: str = "true") -> Weights:
+    rows = f"{hours.sql(table, 'hour', 'max(weight) AS weight', f'bit_or({bits}) AS bits', 'peer')} AND {only} GROUP BY hour, peer"
+    counts = _by_bit(cursor, f"({rows})", "hour", hours.parameters)
     return {hour * HOUR_MINUTES + at: weight for (hour, at), weight in counts.items()}
 
 

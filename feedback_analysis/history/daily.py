@@ -11,15 +11,15 @@ from typing import Any
 import duckdb
 
 from feedback_analysis.history.audience import Crowd, Customers, Weights, distinct, newcomers, present
-from feedback_analysis.history.cut import Cut, mean_sums, summed, weighed, with_largest
 from feedback_analysis.history.periods import JOINED, Periods, Unit, periods
 from feedback_analysis.history.schema import HOUR_MINUTES
+from feedback_analysis.history.selection import HourSelection, mean_sums, summed, weighed
 from feedback_analysis.history.store import HistoryStore, extent
-from feedback_analysis.history.summary import ONLINE, STARTUP, STARTUP_SUMS
 from feedback_analysis.history.timeline import in_steps
 from feedback_analysis.measures.exact import exact_sum, number, quotient
-from feedback_analysis.measures.largest import DEFAULT
+from feedback_analysis.measures.partials import ONLINE, STARTUP, STARTUP_SUMS
 from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.summary import DEFAULT_GROUPS
 
 MEANS = ("mos", "continuity", "upload_kbps", "download_kbps", "playback_kbps", "contribution_ratio")
 """Of the columns those that are means or ratios."""
@@ -46,7 +46,7 @@ def daily(
         return []
     steps = periods(span or recorded, unit, zone)
     with store.reading() as cursor:
-        return _rows(cursor, where or {}, steps, recorded, Customers(cursor, Cut(steps.span, where or {}), steps))
+        return _rows(cursor, where or {}, steps, recorded, Customers(cursor, HourSelection(steps.span, where or {}), steps))
 
 
 def daily_and_coverage(
@@ -58,16 +58,16 @@ def daily_and_coverage(
         return [], []
     steps = periods(recorded, unit, zone)
     with store.reading() as cursor:
-        cut, _ = with_largest(cursor, Cut(steps.span, where, ("isp",)), DEFAULT)
-        customers = Customers(cursor, replace(cut, by=()), steps)
-        return _rows(cursor, where, steps, recorded, customers), _covered(cursor, cut, steps, customers, each=True)
+        hours, _ = HourSelection(steps.span, where, ("isp",)).largest(cursor, DEFAULT_GROUPS)
+        customers = Customers(cursor, replace(hours, by=()), steps)
+        return _rows(cursor, where, steps, recorded, customers), _covered(cursor, hours, steps, customers, each=True)
 
 
 def _rows(
     cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, recorded: Span, customers: Customers
 ) -> list[Row]:
-    cut = Cut(steps.span, where)
-    people = customers.crowd() if customers.known else Crowd(distinct(cursor, cut, steps), newcomers(cursor, cut))
+    hours = HourSelection(steps.span, where)
+    people = customers.crowd() if customers.known else Crowd(distinct(cursor, hours, steps), newcomers(cursor, hours))
     columns = _people(cursor, where, steps, recorded, people.first) | _means(cursor, where, steps)
     columns |= _sessions(cursor, where, steps, people.distinct)
     return [
@@ -85,7 +85,7 @@ def _people(
 ) -> Columns:
     first = in_steps(heard_first, steps)
     all_kept = steps.span.from_ms <= recorded.from_ms and steps.span.to_ms >= recorded.to_ms
-    new = first if all_kept else in_steps(newcomers(cursor, Cut(None, where)), steps)
+    new = first if all_kept else in_steps(newcomers(cursor, HourSelection(None, where)), steps)
     count = range(len(steps.names))
     return {
         "new_peers": [number(new.get(at, 0)) for at in count],
@@ -99,19 +99,19 @@ def _peaks(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: P
     if "session_id" in where:
         return [None] * len(steps.names)
     peaks, by_hour = [0] * len(steps.names), steps.by_hour
-    for minute, peers in present(cursor, Cut(steps.span, where)).items():
+    for minute, peers in present(cursor, HourSelection(steps.span, where)).items():
         at = by_hour[minute // HOUR_MINUTES]
         peaks[at] = max(peaks[at], peers)
     return [number(peak) for peak in peaks]
 
 
 def _sessions(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, total: Weights) -> Columns:
-    cut = Cut(steps.span, where)
+    hours = HourSelection(steps.span, where)
     columns = ("step", "max(weight) AS weight", STARTUP, ONLINE)
-    sessions = f"{cut.sql('session_hour', *columns, joined=JOINED)} GROUP BY step, session"
+    sessions = f"{hours.sql('session_hour', *columns, joined=JOINED)} GROUP BY step, session"
     sums = (exact_sum("weight"), exact_sum("online_s * weight"), *STARTUP_SUMS)
     sql = f"SELECT step, {', '.join(sums)} FROM ({sessions}) GROUP BY step"
-    found = {row[0]: row[1:] for row in cursor.execute(sql, {**cut.parameters, **steps.parameters}).fetchall()}
+    found = {row[0]: row[1:] for row in cursor.execute(sql, {**hours.parameters, **steps.parameters}).fetchall()}
     each = [(*found.get(at, (0, 0, 0, 0)), total.get(at, 0)) for at in range(len(steps.names))]
     return {
         "total_peers": [number(peers) for *_, peers in each],
@@ -124,7 +124,7 @@ def _sessions(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps
 
 def _means(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods) -> Columns:
     sums = [part for name in MEANS for part in mean_sums(name)]
-    rows, parameters = summed(Cut(steps.span, where), "step", weighed("messages"), *sums, joined=JOINED)
+    rows, parameters = summed(HourSelection(steps.span, where), "step", weighed("messages"), *sums, joined=JOINED)
     found = {row[0]: row[1:] for row in cursor.execute(f"{rows} GROUP BY step", {**parameters, **steps.parameters}).fetchall()}
     each = [found.get(at, (0,) * (1 + len(sums))) for at in range(len(steps.names))]
     means = {name: [quotient(*row[1 + 2 * at : 3 + 2 * at]) for row in each] for at, name in enumerate(MEANS)}
@@ -151,7 +151,7 @@ def coverage(
     where: Mapping[str, str] | None = None,
     unit: Unit | None = None,
     zone: str = "UTC",
-    top: int = DEFAULT,
+    top: int = DEFAULT_GROUPS,
 ) -> list[Coverage]:
     """The peers of each ISP, most first, per `unit` of time and in the end of all of them together; the paper's Table 1.
 
@@ -162,14 +162,16 @@ def coverage(
         return []
     steps = periods(span, unit or "day", zone)
     with store.reading() as cursor:
-        cut, _ = with_largest(cursor, Cut(steps.span, where or {}, ("isp",)), top)
-        customers = Customers(cursor, replace(cut, by=()), steps)
-        return _covered(cursor, cut, steps, customers, each=unit is not None)
+        hours, _ = HourSelection(steps.span, where or {}, ("isp",)).largest(cursor, top)
+        customers = Customers(cursor, replace(hours, by=()), steps)
+        return _covered(cursor, hours, steps, customers, each=unit is not None)
 
 
-def _covered(cursor: duckdb.DuckDBPyConnection, cut: Cut, steps: Periods, customers: Customers, *, each: bool) -> list[Coverage]:
+def _covered(
+    cursor: duckdb.DuckDBPyConnection, hours: HourSelection, steps: Periods, customers: Customers, *, each: bool
+) -> list[Coverage]:
     found: dict[int, dict[str, float]] = {}
-    rows = _by_isp(customers, steps, each=each) if customers.known else _by_isp_slowly(cursor, cut, steps, each=each)
+    rows = _by_isp(customers, steps, each=each) if customers.known else _by_isp_slowly(cursor, hours, steps, each=each)
     for step, isp, weight in rows:
         found.setdefault(step, {})[isp] = number(weight)
     names = [*steps.names, "all"]
@@ -182,10 +184,12 @@ def _by_isp(customers: Customers, steps: Periods, *, each: bool) -> list[tuple[i
     return sorted(rows, key=lambda row: (row[0], -row[2], row[1]))
 
 
-def _by_isp_slowly(cursor: duckdb.DuckDBPyConnection, cut: Cut, steps: Periods, *, each: bool) -> list[tuple[int, str, int]]:
-    rows = cut.sql("session_hour", "step", "peer", "weight", joined=JOINED)
+def _by_isp_slowly(
+    cursor: duckdb.DuckDBPyConnection, hours: HourSelection, steps: Periods, *, each: bool
+) -> list[tuple[int, str, int]]:
+    rows = hours.sql("session_hour", "step", "peer", "weight", joined=JOINED)
     sets = "GROUPING SETS ((by_0, peer), (by_0, peer, step))" if each else "GROUPING SETS ((by_0, peer))"
     step = f"coalesce(step, {len(steps.names)})" if each else str(len(steps.names))
     peers = f"SELECT {step} AS period, by_0 AS isp, max(weight) AS weight FROM ({rows}) GROUP BY {sets}"
     sql = f"SELECT period, isp, {exact_sum('weight')} AS held FROM ({peers}) GROUP BY ALL ORDER BY period, held DESC, isp"
-    return cursor.execute(sql, {**cut.parameters, **steps.parameters}).fetchall()
+    return cursor.execute(sql, {**hours.parameters, **steps.parameters}).fetchall()

@@ -7,6 +7,7 @@ Each rollup has the column `hour` (hours since 1970, UTC), by which it is folded
 from dataclasses import dataclass
 
 from feedback_analysis.measures.exact import ONE
+from feedback_analysis.measures.partials import DOWNLOAD_OF_BOTH, SESSION_COLUMNS, UPLOAD_OF_BOTH, Column, latest_startup, merging
 
 FORMAT = 2
 """Of the store; another number is another way of keeping, and the history has to be built anew."""
@@ -26,19 +27,6 @@ BLOCK = 64
 
 # (received_ms, seq) as one number: numbers of messages end below 2^53.
 RANK = "(received_ms::HUGEINT * 9007199254740992 + seq)"
-
-_BOTH = "upload_kbps IS NOT NULL AND download_kbps IS NOT NULL"
-_STARTED = "FILTER (WHERE startup_ms IS NOT NULL)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """`of_messages` makes it from rows of `incoming`, `merged` from partial rows."""
-
-    name: str
-    kind: str
-    of_messages: str
-    merged: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +55,6 @@ class Rollup:
         return f"SELECT {keys}, {sums} FROM {source or self.name} WHERE {condition} GROUP BY {keys} ORDER BY {keys}"
 
 
-def _merging(function: str, name: str, kind: str, of: str) -> Column:
-    """A column that the SQL aggregate `function` makes and merges."""
-    return Column(name=name, kind=kind, of_messages=f"{function}({of})", merged=f"{function}({name})")
-
-
 def _counted(name: str, of_messages: str) -> Column:
     return Column(name=name, kind="UINTEGER", of_messages=of_messages, merged=f"sum({name})")
 
@@ -81,8 +64,8 @@ def _summed(name: str) -> Column:
 
 
 SCALED = {f"{name}_sum": f"{name} * weight" for name in MEANS} | {
-    "both_upload_sum": f"CASE WHEN {_BOTH} THEN upload_kbps * weight END",
-    "both_download_sum": f"CASE WHEN {_BOTH} THEN download_kbps * weight END",
+    "both_upload_sum": f"{UPLOAD_OF_BOTH} * weight",
+    "both_download_sum": f"{DOWNLOAD_OF_BOTH} * weight",
 }
 """SQL of what is summed, by the name of its column; scaled once for each message, as several rollups sum it."""
 SCALED = {name: f"CAST({value} * {ONE}::DOUBLE AS HUGEINT)" for name, value in SCALED.items()}
@@ -99,36 +82,17 @@ def _sums() -> tuple[Column, ...]:
     )
 
 
-def _latest(value: str, by: str, rank: str) -> tuple[Column, Column]:
-    """The startup delay said last, and the rank by which it is the last."""
-    return (
-        Column(
-            name=value,
-            kind="BIGINT",
-            of_messages=f"arg_max(startup_ms, {rank}) {_STARTED}",
-            merged=f"arg_max({value}, {by}) FILTER (WHERE {by} IS NOT NULL)",
-        ),
-        Column(name=by, kind="HUGEINT", of_messages=f"max({rank}) {_STARTED}", merged=f"max({by})"),
-    )
-
-
 SESSION_HOUR = Rollup(
     name="session_hour",
     keys={"hour": "INTEGER", "slice": "INTEGER", "session": "INTEGER", "peer": "INTEGER", "weight": "DOUBLE"},
     columns=(
         *_sums(),
-        _merging("min", "first_ms", "BIGINT", "received_ms"),
-        _merging("max", "last_ms", "BIGINT", "received_ms"),
-        Column(name="min_seq", kind="BIGINT", of_messages="min(seq)", merged="min(min_seq)"),
-        Column(name="max_seq", kind="BIGINT", of_messages="max(seq)", merged="max(max_seq)"),
-        Column(name="min_uptime_ms", kind="BIGINT", of_messages="min(uptime_ms)", merged="min(min_uptime_ms)"),
-        Column(name="max_uptime_ms", kind="BIGINT", of_messages="max(uptime_ms)", merged="max(max_uptime_ms)"),
-        *_latest("startup_ms", "startup_seq", "seq::HUGEINT"),
-        *_latest("heard_startup_ms", "heard_rank", RANK),
+        *SESSION_COLUMNS,
+        *latest_startup("heard_startup_ms", "heard_rank", RANK),
         # Kept by the format, read by nothing: the largest is the last only if the end host did not begin to count anew.
-        _merging("max", "stall_count", "BIGINT", "stall_count"),
-        _merging("max", "stall_ms", "BIGINT", "stall_ms"),
-        _merging("max", "played_ms", "BIGINT", "played_ms"),
+        merging("max", "stall_count", "BIGINT", "stall_count"),
+        merging("max", "stall_ms", "BIGINT", "stall_ms"),
+        merging("max", "played_ms", "BIGINT", "played_ms"),
         Column(
             name="heard",
             kind="UBIGINT",

@@ -6,7 +6,7 @@ store that was built otherwise is refused, not mixed.
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +17,8 @@ import duckdb
 from feedback_analysis.history.attendance import count_unfolded
 from feedback_analysis.history.new_names import NEW_NAMES
 from feedback_analysis.history.schema import CONFLICTS, FORMAT, HOUR, HOUR_MS, MINUTE, ROLLUPS, TABLES, UNFOLDED
+from feedback_analysis.history.selection import HourSelection, kept_measure
+from feedback_analysis.measures.registry import Measure, View
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.time_limit import watched
@@ -143,6 +145,18 @@ class HistoryStore:
         with self.reading() as cursor:
             return [hour * (HOUR_MS // 1000) for (hour,) in cursor.execute("SELECT DISTINCT hour FROM session_hour").fetchall()]
 
+    def select(self, span: Span | None, where: Mapping[str, str], by: Sequence[str] = ()) -> HourSelection:
+        """The partials of the whole hours of `span` (None: all); ValueError if `where` or `by` names something that is not kept."""
+        return HourSelection(span, where, by)
+
+    def measure(self, name: str, view: View) -> Measure:
+        """The measure called `name`; ValueError if there is none, `view` cannot show it, or the history does not keep it."""
+        return kept_measure(name, view)
+
+    def unreadable_records(self, cursor: duckdb.DuckDBPyConnection) -> int:
+        """The number of records in the ingested logs that could not be read."""
+        return int(cursor.execute("SELECT coalesce(sum(unreadable), 0) FROM logs").fetchall()[0][0])
+
     def close(self) -> None:
         self._root.close()
 
@@ -182,8 +196,7 @@ class HistoryStore:
 def extent(store: HistoryStore) -> Span | None:
     """From the first to the last message of the history; None while there is none."""
     with store.reading() as cursor:
-        [(first, last)] = cursor.execute("SELECT min(first_ms), max(last_ms) FROM session_hour").fetchall()
-    return None if first is None else Span(first, last + 1)
+        return store.select(None, {}).covered(cursor)
 
 
 def _opened(path: Path) -> duckdb.DuckDBPyConnection:

@@ -5,20 +5,18 @@ finest step; who was there is known by the minute under any filter.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
 
 import duckdb
 
 from feedback_analysis.history.audience import Weights, distinct, heard, newcomers, present
-from feedback_analysis.history.cut import Cut, Minutes, kept_measure, mean_sums, summed, weighed, whole_hours
 from feedback_analysis.history.periods import JOINED, Periods, Unit, periods
 from feedback_analysis.history.schema import DIMENSIONS, HOUR_MINUTES, MINUTE_MS
+from feedback_analysis.history.selection import HourSelection, Minutes, kept_measure, mean_sums, summed, weighed, whole_hours
 from feedback_analysis.history.store import HistoryStore
-from feedback_analysis.history.summary import STARTUP, STARTUP_SUMS
-from feedback_analysis.measures.exact import number, quotient
+from feedback_analysis.measures.partials import STARTUP, STARTUP_SUMS
 from feedback_analysis.measures.registry import COUNTS, Kind, Measure
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.timeline import Timeline
+from feedback_analysis.measures.timeline import Timeline, count_series, mean_series
 
 MOST_MINUTES = 50_000
 """Five weeks; more points than that are a mistake."""
@@ -35,7 +33,10 @@ def minutes(store: HistoryStore, *, measures: Sequence[str], span: Span, where: 
     if last - first > MOST_MINUTES:
         raise ValueError(f"{last - first:,} minutes are too many to draw; choose a shorter range, or steps of an hour")
     with store.reading() as cursor:
-        values = {name: _minute_series(cursor, measure, Cut(span, where), range(first, last)) for name, measure in chosen.items()}
+        values = {
+            name: _minute_series(cursor, measure, HourSelection(span, where), range(first, last))
+            for name, measure in chosen.items()
+        }
     return Timeline(tuple((minute + 1) * MINUTE_MS for minute in range(first, last)), values)
 
 
@@ -52,27 +53,28 @@ def timeline(
     chosen = {name: kept_measure(name, "timeline") for name in measures}
     steps = periods(span, unit, zone)
     with store.reading() as cursor:
-        values = {name: _series(cursor, measure, Cut(steps.span, where or {}), steps) for name, measure in chosen.items()}
+        values = {name: _series(cursor, measure, HourSelection(steps.span, where or {}), steps) for name, measure in chosen.items()}
     return Timeline(steps.begins_ms[1:], values)
 
 
-def sums_by_step(cursor: duckdb.DuckDBPyConnection, measure: Measure, cut: Cut, steps: Periods) -> _Sums:
+def _sums_by_step(cursor: duckdb.DuckDBPyConnection, measure: Measure, hours: HourSelection, steps: Periods) -> _Sums:
     """Numerator and denominator of a mean or ratio in each step that has any."""
     if measure.kind is not Kind.SESSION:
-        sql, parameters = summed(cut, "step", *mean_sums(measure.name), joined=JOINED)
+        sql, parameters = summed(hours, "step", *mean_sums(measure.name), joined=JOINED)
     else:
-        sessions = f"{cut.sql('session_hour', 'step', 'max(weight) AS weight', STARTUP, joined=JOINED)} GROUP BY step, session"
-        sql, parameters = f"SELECT step, {', '.join(STARTUP_SUMS)} FROM ({sessions})", cut.parameters
+        sessions = f"{hours.sql('session_hour', 'step', 'max(weight) AS weight', STARTUP, joined=JOINED)} GROUP BY step, session"
+        sql, parameters = f"SELECT step, {', '.join(STARTUP_SUMS)} FROM ({sessions})", hours.parameters
     rows = cursor.execute(f"{sql} GROUP BY step", {**parameters, **steps.parameters}).fetchall()
     return {step: (above, below) for step, above, below in rows}
 
 
-def _minute_series(cursor: duckdb.DuckDBPyConnection, measure: Measure, cut: Cut, of: range) -> tuple[float | None, ...]:
+def _minute_series(
+    cursor: duckdb.DuckDBPyConnection, measure: Measure, hours: HourSelection, of: range
+) -> tuple[float | None, ...]:
     if measure.kind in _AUDIENCE:
-        counts = _AUDIENCE[measure.kind](cursor, cut)
-        series = [counts.get(minute, 0) for minute in of]
-        return tuple(map(number, accumulate(series) if measure.kind is Kind.CUMULATIVE else series))
-    kept = Minutes.of(cut)
+        counts = _AUDIENCE[measure.kind](cursor, hours)
+        return count_series(measure, {minute - of.start: count for minute, count in counts.items()}, len(of))
+    kept = Minutes.of(hours)
     if measure.kind is Kind.SESSION:
         raise ValueError(f"{measure.name} is kept by session and hour, not by minute; choose steps of an hour")
     if kept is None:
@@ -82,18 +84,17 @@ def _minute_series(cursor: duckdb.DuckDBPyConnection, measure: Measure, cut: Cut
         )
     sums = (weighed("messages"), "1") if measure.kind is Kind.MESSAGES else mean_sums(measure.name)
     found = cursor.execute(f"{kept.sql('minute', *sums)} GROUP BY minute", kept.parameters).fetchall()
-    known = {row[0]: row[1:] for row in found}
     if measure.kind is Kind.MESSAGES:
-        return tuple(number(known.get(minute, (0,))[0]) for minute in of)
-    return tuple(quotient(*known.get(minute, (0, 0))) for minute in of)
+        return count_series(measure, {minute - of.start: messages for minute, messages, _ in found}, len(of))
+    return mean_series({minute - of.start: (above, below) for minute, above, below in found}, len(of))
 
 
-def _everything(cursor: duckdb.DuckDBPyConnection, cut: Cut) -> Weights:
+def _everything(cursor: duckdb.DuckDBPyConnection, hours: HourSelection) -> Weights:
     """New to all that is kept, not to the span."""
-    return newcomers(cursor, Cut(None, cut.where))
+    return newcomers(cursor, HourSelection(None, hours.where))
 
 
-_AUDIENCE: dict[Kind, Callable[[duckdb.DuckDBPyConnection, Cut], Weights]] = {
+_AUDIENCE: dict[Kind, Callable[[duckdb.DuckDBPyConnection, HourSelection], Weights]] = {
     Kind.CONCURRENT: present,
     Kind.DISTINCT: heard,
     Kind.NEW: _everything,
@@ -101,25 +102,22 @@ _AUDIENCE: dict[Kind, Callable[[duckdb.DuckDBPyConnection, Cut], Weights]] = {
 }
 
 
-def _series(cursor: duckdb.DuckDBPyConnection, measure: Measure, cut: Cut, steps: Periods) -> tuple[float | None, ...]:
+def _series(cursor: duckdb.DuckDBPyConnection, measure: Measure, hours: HourSelection, steps: Periods) -> tuple[float | None, ...]:
     if measure.kind in COUNTS:
-        counts = _counts(cursor, measure, cut, steps)
-        series = [counts.get(at, 0) for at in range(len(steps.names))]
-        return tuple(map(number, accumulate(series) if measure.kind is Kind.CUMULATIVE else series))
-    sums = sums_by_step(cursor, measure, cut, steps)
-    return tuple(quotient(*sums.get(at, (0, 0))) for at in range(len(steps.names)))
+        return count_series(measure, _counts(cursor, measure, hours, steps), len(steps.names))
+    return mean_series(_sums_by_step(cursor, measure, hours, steps), len(steps.names))
 
 
-def _counts(cursor: duckdb.DuckDBPyConnection, measure: Measure, cut: Cut, steps: Periods) -> Weights:
+def _counts(cursor: duckdb.DuckDBPyConnection, measure: Measure, hours: HourSelection, steps: Periods) -> Weights:
     if measure.kind is Kind.DISTINCT:
-        return distinct(cursor, cut, steps)
+        return distinct(cursor, hours, steps)
     if measure.kind is Kind.MESSAGES:
-        sql, parameters = summed(cut, "step", weighed("messages"), joined=JOINED)
+        sql, parameters = summed(hours, "step", weighed("messages"), joined=JOINED)
         return dict(cursor.execute(f"{sql} GROUP BY step", {**parameters, **steps.parameters}).fetchall())
     if measure.kind is Kind.CONCURRENT:
         ends = {end // MINUTE_MS - 1: at for at, end in enumerate(steps.begins_ms[1:])}
-        return {ends[minute]: count for minute, count in present(cursor, cut, at_hours=True).items() if minute in ends}
-    by_minute = newcomers(cursor, Cut(None, cut.where) if measure.kind is Kind.NEW else cut)
+        return {ends[minute]: count for minute, count in present(cursor, hours, at_hours=True).items() if minute in ends}
+    by_minute = newcomers(cursor, HourSelection(None, hours.where) if measure.kind is Kind.NEW else hours)
     return in_steps(by_minute, steps)
 
 

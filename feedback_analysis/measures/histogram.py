@@ -1,4 +1,4 @@
-"""Which share of the peers lies in which range of a measure. A peer counts once, at its own mean over the span."""
+"""The share of the peers in each range of a measure. A peer counts once, at its own mean over the time range."""
 
 import math
 from bisect import bisect_right
@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from feedback_analysis.measures.exact import exact_sum, number
-from feedback_analysis.measures.filters import peer_means
-from feedback_analysis.measures.quantity import said
-from feedback_analysis.measures.registry import Measure, measure_of
-from feedback_analysis.measures.selection import Selection, Span
-from feedback_analysis.messages.table import FeedbackTable
+from feedback_analysis.measures.partials import Source
+from feedback_analysis.measures.registry import Measure
+from feedback_analysis.measures.selection import Span
 
 MOST_RANGES = 20
 
@@ -20,7 +18,7 @@ MOST_RANGES = 20
 class Histogram:
     """`shares[i]` of the `peers` that have a value lie from `edges[i]` up to, and without, `edges[i + 1]`.
 
-    The last range includes its end, and whoever lies beyond the edges counts in the outermost range.
+    The last range includes its end. A peer beyond the edges counts in the outermost range.
     """
 
     edges: tuple[float, ...]
@@ -29,33 +27,31 @@ class Histogram:
 
 
 def histogram(
-    table: FeedbackTable,
+    source: Source,
     *,
     measure: str,
-    span: Span,
+    span: Span | None,
     where: Mapping[str, str] | None = None,
     edges: Sequence[float] | None = None,
 ) -> Histogram:
     """The distribution of peers over the ranges between `edges` (None: about twenty round ones); no edges if there is no peer.
 
-    ValueError for a measure that peers do not have a value of, and for edges that do not ascend.
+    ValueError for a measure of which peers have no value, and for edges that do not ascend.
     """
-    chosen = measure_of(measure, "histogram")
-    check_edges(edges)
-    return shares_of(chosen, _peer_values(table, chosen, Selection(span, where or {})), edges)
-
-
-def check_edges(edges: Sequence[float] | None) -> None:
-    """ValueError for edges that do not ascend."""
+    chosen = source.measure(measure, "histogram")
     if edges is not None and (len(edges) < 2 or any(low >= high for low, high in pairwise(edges))):
         raise ValueError(f"histogram edges have to ascend, such as 0, 500, 1000; these are {', '.join(map(str, edges))}")
+    peers = source.select(span, where or {}).peer_values(chosen)
+    sql = f"SELECT value, {exact_sum('weight')} FROM ({peers.sql}) WHERE value IS NOT NULL GROUP BY value ORDER BY value"
+    with source.reading() as cursor:
+        return _shares(chosen, cursor.execute(sql, peers.parameters).fetchall(), edges)
 
 
-def shares_of(measure: Measure, peers: Sequence[tuple[float, int]], edges: Sequence[float] | None) -> Histogram:
-    """The histogram of values, each with the exact weight of the peers that have it, in ascending order."""
+def _shares(measure: Measure, peers: Sequence[tuple[float, int]], edges: Sequence[float] | None) -> Histogram:
+    """The histogram of values in ascending order, each with the exact weight of the peers that have it."""
     if not peers:
         return Histogram(tuple(edges or ()), (0.0,) * (len(edges) - 1 if edges else 0), 0)
-    edges = tuple(edges or default_edges(measure, peers))
+    edges = tuple(edges or _default_edges(measure, peers))
     held = [0] * (len(edges) - 1)
     for value, weight in peers:
         held[min(max(bisect_right(edges, value) - 1, 0), len(held) - 1)] += weight
@@ -63,16 +59,7 @@ def shares_of(measure: Measure, peers: Sequence[tuple[float, int]], edges: Seque
     return Histogram(edges, tuple(weight / everybody for weight in held), number(everybody))
 
 
-def _peer_values(table: FeedbackTable, measure: Measure, selection: Selection) -> list[tuple[float, int]]:
-    """Each distinct value, rounded, and the weight of the peers that have it, by value."""
-    rows = said(measure, selection, "peer_id", "session_id", "seq", "received_ms")
-    peers = peer_means(measure.name, rows)
-    sql = f"SELECT value, {exact_sum('weight')} FROM ({peers.sql}) WHERE value IS NOT NULL GROUP BY value ORDER BY value"
-    with table.reading() as cursor:
-        return cursor.execute(sql, peers.parameters).fetchall()
-
-
-def default_edges(measure: Measure, peers: Sequence[tuple[float, int]]) -> list[float]:
+def _default_edges(measure: Measure, peers: Sequence[tuple[float, int]]) -> list[float]:
     """At most about twenty equal ranges between round numbers, over the measure's fixed range or where 98 % of peers lie."""
     low, high = measure.range if measure.name == "mos" and measure.range else _bulk(peers)
     step = _round_step((high - low) / MOST_RANGES or 1.0)
@@ -81,7 +68,7 @@ def default_edges(measure: Measure, peers: Sequence[tuple[float, int]]) -> list[
 
 
 def _bulk(peers: Sequence[tuple[float, int]]) -> tuple[float, float]:
-    """Where all but the lowest and the highest hundredth of the peers lie, so that one odd value cannot flatten the picture."""
+    """The range of all but the lowest and the highest hundredth of the peers; one extreme value must not flatten the histogram."""
     everybody, below = sum(weight for _, weight in peers), 0
     low, high = peers[0][0], peers[-1][0]
     for value, weight in peers:

@@ -1,19 +1,27 @@
-"""How many messages of a session are missing, and how many of those one session can have sent.
+"""How many messages of a session are missing, and how many of those the session can have sent.
 
-A sender chooses the numbers of its messages. Two messages with 0 and 2^53 - 1 would claim that 9 * 10^15 were lost. So a session
-loses at most what it can have sent between its first and its last message; what is beyond is counted as implausible, not as lost.
+A sender chooses the numbers of its messages. Two messages with the numbers 0 and 2^53 - 1 would claim 9 * 10^15 lost messages.
+Therefore a session loses at most as many messages as it can have sent between its first and its last one. Missing numbers beyond
+that are counted as implausible, not as lost.
 """
 
 import duckdb
 
-from feedback_analysis.measures.selection import Span
-from feedback_analysis.messages.outside import SESSION
+from feedback_analysis.measures.exact import exact_sum
+from feedback_analysis.measures.partials import MERGED_WEIGHT, Partials
+from feedback_analysis.measures.statistics import Rows
 
 HIGHEST_RATE_PER_S = 10
-"""Messages a second. The SDK sends one in 30 s unless told otherwise; no player reports ten times a second for long."""
+"""Messages a second. The SDK sends one in 30 s by default; no player reports ten times a second for long."""
 
 ALLOWANCE = 1_000
-"""Messages beyond that rate: what the SDK's buffer holds by default, and sends at once when it has been offline."""
+"""Messages beyond that rate: what the SDK's buffer holds by default, and sends at once after it has been offline."""
+
+_NUMBERED = (
+    *("session", MERGED_WEIGHT, "sum(messages)::BIGINT AS heard", "min(min_seq) AS low", "max(max_seq) AS high"),
+    "max(last_ms) - min(first_ms) AS elapsed_ms",
+)
+"""The numbers of a session from its partial rows: how many messages there are, between which numbers, within how many ms."""
 
 
 def plausible(missing: str, elapsed_ms: str) -> str:
@@ -26,31 +34,33 @@ def plausible_number(missing: int, elapsed_ms: int) -> int:
     return min(missing, elapsed_ms * HIGHEST_RATE_PER_S // 1000 + ALLOWANCE)
 
 
-def losses(cursor: duckdb.DuckDBPyConnection, sessions: str, span: Span | None) -> str:
-    """SQL: `sessions` with the columns `missing`, and `lost` as far as that is plausible.
+def session_losses(cursor: duckdb.DuckDBPyConnection, everything: Partials, sessions: Rows) -> str:
+    """SQL: `session`, `weight`, `missing` and `lost` of each session whose numbers have gaps.
 
-    `sessions`: SQL of a row for each session within `span`, whatever the filter: `session_id`, `low` and `high` (its smallest and
-    its largest number), `heard` (how many messages there are) and `elapsed_ms`.
+    `everything`: all records of a time range, without filters; `sessions`: their session rows. A filter leaves messages out, which
+    are not lost.
     """
-    cursor.execute(f"CREATE OR REPLACE TEMP TABLE numbered AS {sessions}")
+    numbered = Rows(sql=sessions.sql, parameters=sessions.parameters).each("session", *_NUMBERED)
+    # Few sessions have gaps, and only these are looked at closely.
+    cursor.execute(f"CREATE OR REPLACE TEMP TABLE gaps AS FROM ({numbered.sql}) WHERE high - low + 1 <> heard", numbered.parameters)
     return f"""
-        SELECT *, {plausible("missing", "elapsed_ms")} AS lost FROM (
-            SELECT numbered.*, high - low + 1 - heard - coalesce(filled, 0) AS missing
-            FROM numbered LEFT JOIN ({_filled(cursor, span)}) AS filled USING (session_id)
+        SELECT session, weight, missing, {plausible("missing", "elapsed_ms")} AS lost FROM (
+            SELECT session, weight, elapsed_ms, high - low + 1 - heard - coalesce(filled, 0) AS missing
+            FROM gaps LEFT JOIN ({everything.filled(cursor)}) AS filled USING (session)
         )
     """
 
 
-def _filled(cursor: duckdb.DuckDBPyConnection, span: Span | None) -> str:
-    """SQL: how many numbers within a session's range were received outside the span, for the sessions where any are missing."""
-    numbers = f"SELECT session_id, {SESSION} AS session, low, high FROM numbered WHERE high - low + 1 > heard"
-    cursor.execute(f"CREATE OR REPLACE TEMP TABLE broken AS {numbers}")
-    overlap = "least(broken.high, outside.high) - greatest(broken.low, outside.low) + 1"
-    parts = [f"SELECT session_id, greatest(0, {overlap}) AS filled FROM outside JOIN broken USING (session)"]
-    if span is not None:
-        beyond = f"received_ms < {span.from_ms} OR received_ms >= {span.to_ms}"
-        parts.append(
-            f"SELECT session_id, 1 FROM (SELECT session_id, seq FROM feedback WHERE {beyond}) JOIN broken USING (session_id) "
-            "WHERE seq BETWEEN low AND high"
-        )
-    return f"SELECT session_id, sum(filled)::BIGINT AS filled FROM ({' UNION ALL '.join(parts)}) GROUP BY session_id"
+def losses(cursor: duckdb.DuckDBPyConnection, everything: Partials, sessions: Rows) -> tuple[int, int]:
+    """The exact weight of the lost messages, and the number of implausible ones; arguments as for `session_losses`."""
+    rows = session_losses(cursor, everything, sessions)
+    sql = f"SELECT {exact_sum('lost * weight')}, coalesce(sum(missing - lost), 0)::HUGEINT FROM ({rows})"
+    [(lost, implausible)] = cursor.execute(sql).fetchall()
+    return lost, int(implausible)
+
+
+def heard(cursor: duckdb.DuckDBPyConnection, sessions: Rows) -> int:
+    """The exact weight of the messages in `sessions`, each session at its largest weight."""
+    numbered = Rows(sql=sessions.sql, parameters=sessions.parameters).each("session", *_NUMBERED)
+    [(weight,)] = cursor.execute(f"SELECT {exact_sum('heard * weight')} FROM ({numbered.sql})", numbered.parameters).fetchall()
+    return int(weight)

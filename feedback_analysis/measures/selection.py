@@ -1,14 +1,12 @@
-"""Which records a query speaks of: a span of time and a filter.
+"""Which records a query covers: a time range, filters and groups.
 
-A filter restricts the records, and every measure is then what it would be if there were no others. Names of columns come from a
-fixed list; whatever a user types, names and values in `extra` included, travels as a parameter.
+A filter restricts the records: every measure is then computed as if there were no other records. Column names come from a fixed
+list. Text that a user types, including names and values in `extra`, reaches SQL only as a parameter.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-
-from feedback_analysis.messages.session_counters import COUNTERS, continued
 
 DIMENSIONS = ("channel", "isp", "area", "district", "country", "app", "platform", "event", "via")
 """What records are told apart by."""
@@ -51,84 +49,31 @@ class Span:
             raise ValueError(f"the span ends ({self.to_ms}) before it begins ({self.from_ms})")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """The groups by `names` that are told apart: the rows of the temporary `table`, in columns `TABLE_0`, `TABLE_1`, …"""
-
-    table: str
-    names: tuple[str, ...]
-
-
 @dataclass(slots=True)
 class Selection:
-    """SQL text and the parameters that it names. Groups that are not among the `kept` ones are one group, `(other)`."""
+    """Which records a query covers: a time range (None: all records), filters, and the columns to group by.
+
+    `parameters` are the values that the query's SQL refers to by name.
+    """
 
     span: Span | None
     where: Mapping[str, str]
     by: Sequence[str] = ()
     parameters: dict[str, object] = field(default_factory=dict)
-    kept: Sequence[Kept] = ()
-
-    def sql(self, *columns: str, totals: Collection[str] = ()) -> str:
-        """SELECT `columns` and the groups' values as by_0, by_1, … of the chosen records.
-
-        `totals`: columns that are read; the counters among them go on where the end host began to count anew.
-        """
-        told = {name: f"{each.table}_{at}" for each in self.kept for at, name in enumerate(each.names)}
-        values = (f"coalesce({told[name]}, '{OTHER}')" if name in told else self.column(name) for name in self.by)
-        groups = [f"{value} AS {alias}" for value, alias in zip(values, self.aliases, strict=True)]
-        chosen = f"SELECT {', '.join([*groups, *columns])} FROM"
-        if COUNTERS.isdisjoint(totals):
-            return f"{chosen} feedback{self._joins()} WHERE {self.condition()}"
-        rows = continued(f"SELECT * FROM feedback WHERE {self.condition()}", totals)
-        return f"{chosen} ({rows}){self._joins()}"
-
-    def _joins(self) -> str:
-        return "".join(
-            f" LEFT JOIN {each.table} ON "
-            + " AND ".join(f"{each.table}_{at} = {self.column(name)}" for at, name in enumerate(each.names))
-            for each in self.kept
-        )
 
     @property
     def aliases(self) -> list[str]:
+        """The names that the columns of `by` have in SQL: by_0, by_1, …"""
         return [f"by_{at}" for at in range(len(self.by))]
 
-    def condition(self) -> str:
-        clauses = []
-        if self.span is not None:
-            low, high = self.bind(self.span.from_ms), self.bind(self.span.to_ms)
-            clauses.append(f"received_ms >= {low} AND received_ms < {high}")
-        clauses += [self._clause(name, value) for name, value in self.where.items()]
-        return " AND ".join(clauses) or "true"
-
-    def _clause(self, name: str, value: str) -> str:
-        if name.startswith(MEAN):
-            # What reads a measure stands above what selects records; only this one filter needs both.
-            from feedback_analysis.measures.filters import within
-
-            return within(name, value, self)
-        if name.startswith(NOT):
-            left_out = ", ".join(self.bind(each) for each in left_out_by(value))
-            return f"{self.column(name.removeprefix(NOT))} NOT IN ({left_out})"
-        return f"{self.column(name)} = {self.bind(value)}"
-
     def bind(self, value: object) -> str:
-        """The name by which SQL knows `value`, the same for the same value."""
+        """The name by which SQL refers to `value`; the same name for the same value."""
         for name, bound in self.parameters.items():
             if bound == value:
                 return f"${name}"
         name = f"p{len(self.parameters)}"
         self.parameters[name] = value
         return f"${name}"
-
-    def column(self, name: str) -> str:
-        """SQL: the value of the column `name`, or of an entry of `extra`."""
-        if not is_column(name):
-            raise UnknownColumn(name)
-        if name.startswith(EXTRA):
-            return f"coalesce(json_extract_string(extra, {self.bind(extra_pointer(name))}), '{UNKNOWN}')"
-        return name
 
 
 def check_columns(names: Iterable[str]) -> None:

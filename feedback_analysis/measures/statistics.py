@@ -4,7 +4,7 @@ A quantile q is the smallest value at or below which at least the share q of the
 function): always a value that really occurred, and the same number as without weights when all weights are equal.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 import duckdb
 
 from feedback_analysis.measures.exact import ONE
-from feedback_analysis.measures.selection import Selection
 
 Group = tuple[Any, ...]
 """The values that a group's rows have in common; all None: the total."""
@@ -32,11 +31,6 @@ class Rows:
     parameters: dict[str, object]
     aliases: Sequence[str] = ()
     total: bool = True
-
-    @classmethod
-    def of(cls, selection: Selection, *columns: str, totals: Collection[str] = ()) -> "Rows":
-        """`columns` of the selected records; `totals` as for `Selection.sql`."""
-        return cls(sql=selection.sql(*columns, totals=totals), parameters=selection.parameters, aliases=selection.aliases)
 
     def each(self, key: str, *columns: str) -> "Rows":
         """One row per value of `key` in each group, and in the total, with `columns` (SQL aggregates with names)."""

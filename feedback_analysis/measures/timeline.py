@@ -1,187 +1,38 @@
-"""Measures over time, in steps that count from the begin of the span.
+"""The result of a timeline, and how it is computed from the partials of its steps.
 
-A value at a moment speaks of the step that ends there; with a window, of the steps within it, weighted by what each holds, not by
-being a step. What lies before the span is read as far as period and window reach back, so that no curve climbs out of nothing.
+Sums are merged before they are divided. Therefore a moving average weights each step by what it holds; it is no mean of means.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-import duckdb
-
-from feedback_analysis.measures.exact import exact_sum, number, quotient
-from feedback_analysis.measures.quantity import SUMS, is_plain, measured, together
-from feedback_analysis.measures.registry import COUNTS, Kind, Measure, measure_of
-from feedback_analysis.measures.selection import Selection, Span
-from feedback_analysis.measures.statistics import Rows
-from feedback_analysis.messages.table import FeedbackTable
-
-_NEVER = 2**62
-
-# 23 days in seconds; more points than that are a mistake, and one that would fill the memory.
-MOST_STEPS = 2_000_000
+from feedback_analysis.measures.exact import number, quotient
+from feedback_analysis.measures.registry import Kind, Measure
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """`values[measure][i]` at `at_ms[i]`: the end of a step, the last at the end of the span; None where nothing was said."""
+    """`values[measure][i]` belongs to the step that ends at `at_ms[i]` (Unix ms); None where no message carries the measure."""
 
     at_ms: tuple[int, ...]
     values: dict[str, tuple[float | None, ...]]
 
 
-def timeline(
-    table: FeedbackTable,
-    *,
-    measures: Sequence[str],
-    span: Span,
-    step_s: float,
-    period_s: float,
-    window_s: float = 0,
-    where: Mapping[str, str] | None = None,
-) -> Timeline:
-    """`measures` at each step of `span`; a peer is present for `period_s` after each message.
-
-    `window_s`: moving average over that time, in whole steps. ValueError for an unknown measure, and a step below one second.
-    """
-    chosen = {name: measure_of(name, "timeline") for name in measures}
-    steps = Steps.over(span, step_s=step_s, window_s=window_s)
-    with table.reading() as cursor:
-        # Measures that messages say are read together: the filters are worked out once.
-        plain = {name: measure for name, measure in chosen.items() if is_plain(measure)}
-        known = _means(cursor, plain, steps, where or {})
-        others = {name: measure for name, measure in chosen.items() if name not in plain}
-        known |= {name: _series(cursor, measure, steps, period_s, where or {}) for name, measure in others.items()}
-    values = {name: known[name] for name in chosen}
-    return Timeline(tuple(steps.end_ms(at) for at in range(steps.before, steps.count)), values)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Steps:
-    """Steps of `step_ms` from `begin_ms` to `to_ms`; the first `before` of the `count` steps lie before the span."""
-
-    begin_ms: int
-    to_ms: int
-    step_ms: int
-    before: int
-    count: int
-
-    @classmethod
-    def over(cls, span: Span, *, step_s: float, window_s: float) -> "Steps":
-        step_ms = round(step_s * 1000)
-        if step_ms < 1000:
-            raise ValueError(f"a step of {step_s} s is too short; one second is the finest that there is")
-        before = max(0, math.ceil(round(window_s * 1000) / step_ms) - 1)
-        count = before + math.ceil((span.to_ms - span.from_ms) / step_ms)
-        if count > MOST_STEPS:
-            raise ValueError(f"{count:,} steps are too many; choose a longer step than {step_s} s")
-        return cls(begin_ms=span.from_ms - before * step_ms, to_ms=span.to_ms, step_ms=step_ms, before=before, count=count)
-
-    @property
-    def span(self) -> Span:
-        return Span(self.begin_ms, self.to_ms)
-
-    def end_ms(self, at: int) -> int:
-        return min(self.begin_ms + (at + 1) * self.step_ms, self.to_ms)
-
-    def sql(self, moment: str) -> str:
-        """SQL: the step in which `moment` lies."""
-        return f"({moment} - {self.begin_ms}) // {self.step_ms}"
-
-    def reached_sql(self, moment: str) -> str:
-        """SQL: the first step that ends at or after `moment`; `count` if none does."""
-        step = f"greatest(0, ({moment} - {self.begin_ms} + {self.step_ms - 1}) // {self.step_ms} - 1)"
-        return f"CASE WHEN {moment} > {self.to_ms} THEN {self.count} ELSE {step} END"
-
-
-def _means(
-    cursor: duckdb.DuckDBPyConnection, measures: Mapping[str, Measure], steps: Steps, where: Mapping[str, str]
-) -> dict[str, tuple[float | None, ...]]:
-    if not measures:
-        return {}
-    step = f"{steps.sql('received_ms')} AS step"
-    rows, sums = together(list(measures.values()), Selection(steps.span, where), step, aliases=("step",))
-    found = rows.aggregate(cursor, *sums)
-    nothing = (0,) * len(sums)
-    columns = list(zip(*(found.get((at,), nothing) for at in range(steps.count)), strict=True)) or [()] * len(sums)
-    return {name: _quotients(columns[2 * at], columns[2 * at + 1], steps) for at, name in enumerate(measures)}
-
-
-def _quotients(numerators: Sequence[int], denominators: Sequence[int], steps: Steps) -> tuple[float | None, ...]:
-    return tuple(map(quotient, _windows(numerators, steps), _windows(denominators, steps)))
-
-
-def _series(
-    cursor: duckdb.DuckDBPyConnection, measure: Measure, steps: Steps, period_s: float, where: Mapping[str, str]
-) -> tuple[float | None, ...]:
-    if measure.kind in COUNTS:
-        counts = _counts(cursor, measure, steps, period_s, where)
-        if measure.kind is Kind.CUMULATIVE:
-            return tuple(map(number, counts[steps.before :]))
-        recorded = _recorded(cursor, measure, steps)
-        return tuple(number(held) / max(1, of) for held, of in zip(_windows(counts, steps), _windows(recorded, steps), strict=True))
-    rows = measured(measure, Selection(steps.span, where), f"{steps.sql('received_ms')} AS step", aliases=("step",))
-    found = rows.aggregate(cursor, *SUMS)
-    sums = [found.get((at,), (0, 0)) for at in range(steps.count)]
-    numerators, denominators = ([pair[side] for pair in sums] for side in (0, 1))
-    return _quotients(numerators, denominators, steps)
-
-
-def _counts(
-    cursor: duckdb.DuckDBPyConnection, measure: Measure, steps: Steps, period_s: float, where: Mapping[str, str]
-) -> list[int]:
-    """The exact weight that `measure` counts in each step."""
-    if measure.kind is Kind.CONCURRENT:
-        return _concurrent(cursor, steps, round(period_s * 1000), where)
-    if measure.kind is Kind.MESSAGES:
-        rows = Rows.of(Selection(steps.span, where), "weight", f"{steps.sql('received_ms')} AS step")
-        return _per_step(cursor, steps, rows.sql, rows.parameters)
-    if measure.kind is Kind.DISTINCT:
-        rows = Rows.of(Selection(steps.span, where), "peer_id", "weight", f"{steps.sql('received_ms')} AS step")
-        return _per_step(
-            cursor, steps, f"SELECT step, max(weight) AS weight FROM ({rows.sql}) GROUP BY peer_id, step", rows.parameters
-        )
-    # New to all that the table holds, or, for the running total, to the span.
-    since_span = Span(steps.end_ms(steps.before - 1) if steps.before else steps.begin_ms, steps.to_ms)
-    selection = Selection(since_span if measure.kind is Kind.CUMULATIVE else None, where)
-    first = f"SELECT min(received_ms) AS first_ms, max(weight) AS weight FROM ({selection.sql('*')}) GROUP BY peer_id"
-    heard = f"first_ms >= {steps.begin_ms} AND first_ms < {steps.to_ms}"
-    sql = f"SELECT {steps.sql('first_ms')} AS step, weight FROM ({first}) WHERE {heard}"
-    counts = _per_step(cursor, steps, sql, selection.parameters)
-    return list(accumulate(counts)) if measure.kind is Kind.CUMULATIVE else counts
-
-
-def _concurrent(cursor: duckdb.DuckDBPyConnection, steps: Steps, period_ms: int, where: Mapping[str, str]) -> list[int]:
-    """A message makes its peer present until a period has passed or the peer's next message takes over, so no one counts twice."""
-    heard = Selection(Span(steps.end_ms(0) - period_ms + 1, steps.to_ms + 1), where)
-    until = f"least(received_ms + $period, coalesce(lead(received_ms) OVER (PARTITION BY peer_id ORDER BY received_ms), {_NEVER}))"
-    present = (
-        f"SELECT weight, received_ms AS begins, {until}::BIGINT AS ends FROM ({heard.sql('peer_id', 'weight', 'received_ms')})"
-    )
-    changes = f"""
-        SELECT {steps.reached_sql("begins")} AS step, weight FROM ({present})
-        UNION ALL SELECT {steps.reached_sql("ends")} AS step, -weight AS weight FROM ({present})
-    """
-    return list(accumulate(_per_step(cursor, steps, changes, heard.parameters | {"period": period_ms})))
-
-
-def _per_step(cursor: duckdb.DuckDBPyConnection, steps: Steps, sql: str, parameters: Mapping[str, object]) -> list[int]:
-    """The exact sum of the column `weight` for each value of `step`."""
-    found = dict(cursor.execute(f"SELECT step, {exact_sum('weight')} FROM ({sql}) GROUP BY step", dict(parameters)).fetchall())
-    return [found.get(at, 0) for at in range(steps.count)]
-
-
-def _recorded(cursor: duckdb.DuckDBPyConnection, measure: Measure, steps: Steps) -> list[int]:
-    """1 for each step that may hold something: what was before the first record is not known to have been nobody."""
-    [(first_ms,)] = cursor.execute("SELECT min(received_ms) FROM feedback").fetchall()
-    # A peer is present at the very moment of its message; the step that this moment ends does not hold the message itself.
-    reach_ms = 0 if measure.kind is Kind.CONCURRENT else 1
-    return [int(first_ms is not None and steps.end_ms(at) >= first_ms + reach_ms) for at in range(steps.count)]
-
-
-def _windows(values: Sequence[int], steps: Steps) -> list[int]:
-    """The sum of each step of the span and of the `before` steps in front of it."""
+def windows(values: Sequence[int], before: int) -> list[int]:
+    """For each step but the first `before`: the sum of its value and the `before` values in front of it."""
     sums = [0, *accumulate(values)]
-    return [sums[at + 1] - sums[at - steps.before] for at in range(steps.before, steps.count)]
+    return [sums[at + 1] - sums[at - before] for at in range(before, len(values))]
+
+
+def mean_series(sums: Mapping[int, tuple[int, ...]], count: int, *, before: int = 0) -> tuple[float | None, ...]:
+    """The means of `count` steps from exact numerators and denominators by step, over windows as `windows` has them."""
+    pairs = [sums.get(at, (0, 0)) for at in range(count)]
+    above, below = ([pair[side] for pair in pairs] for side in (0, 1))
+    return tuple(map(quotient, windows(above, before), windows(below, before)))
+
+
+def count_series(measure: Measure, weights: Mapping[int, int], count: int) -> tuple[float, ...]:
+    """What `measure` counts in each of `count` steps, from exact weights by step; a running total if it is cumulative."""
+    counts = [weights.get(at, 0) for at in range(count)]
+    return tuple(map(number, accumulate(counts) if measure.kind is Kind.CUMULATIVE else counts))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from feedback_analysis.measures.selection import EXTRA, Selection, Span
+from feedback_analysis.measures.selection import EXTRA, Span
 from feedback_analysis.messages.table import FeedbackTable
 
 MOST = 1_000
@@ -11,7 +11,7 @@ MOST = 1_000
 
 def choices(table: FeedbackTable, *, column: str, span: Span | None = None, where: Mapping[str, str] | None = None) -> list[str]:
     """The values of `column` (or `extra.NAME`), the most frequent first, at most MOST; ValueError if it is no column."""
-    chosen = Selection(span, where or {}, (column,))
+    chosen = table.select(span, where or {}, (column,))
     sql = f"SELECT by_0 FROM ({chosen.sql('weight')}) GROUP BY by_0 ORDER BY sum(weight) DESC, by_0 LIMIT {MOST}"
     with table.reading() as cursor:
         return [value for (value,) in cursor.execute(sql, chosen.parameters).fetchall()]

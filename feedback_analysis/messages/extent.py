@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from feedback_analysis.measures.selection import Selection, Span
+from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.table import FeedbackTable
 
 # 1973-03-03 in milliseconds; read as seconds, the same number is the year 5138.
@@ -13,8 +13,7 @@ _SECONDS_BELOW_MS = 10**11
 def extent(table: FeedbackTable) -> Span | None:
     """From the first to the last message of the table; None while there is none."""
     with table.reading() as cursor:
-        [(first, last)] = cursor.execute("SELECT min(received_ms), max(received_ms) FROM feedback").fetchall()
-    return None if first is None else Span(first, last + 1)
+        return table.select(None, {}).covered(cursor)
 
 
 def warning_of_seconds(recorded: Span | None) -> str:
@@ -30,6 +29,6 @@ def warning_of_seconds(recorded: Span | None) -> str:
 
 def has_any(table: FeedbackTable, *, span: Span, where: Mapping[str, str]) -> bool:
     """Whether there is a message in `span` that matches `where`."""
-    chosen = Selection(span, where)
+    chosen = table.select(span, where)
     with table.reading() as cursor:
         return cursor.execute(f"{chosen.sql('seq')} LIMIT 1", chosen.parameters).fetchall() != []

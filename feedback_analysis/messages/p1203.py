@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from feedback_analysis.measures.selection import Selection, Span
+from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.session_counters import COUNTERS, increases
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.spreadsheet import write_csv
@@ -28,7 +28,7 @@ Message = Mapping[str, Any]
 def write_inputs(folder: Path, table: FeedbackTable, *, span: Span | None = None, where: Mapping[str, str] | None = None) -> int:
     """A JSON file per session that played, and `sessions.csv` that says which is whose; how many there are."""
     # What came before the span tells where counters stood when it began.
-    selection = Selection(None if span is None else Span(0, span.to_ms), where or {})
+    selection = table.select(None if span is None else Span(0, span.to_ms), where or {})
     from_ms = 0 if span is None else span.from_ms
     extras = (f"json_extract_string(extra, '/{name}') AS {name}" for name in _EXTRAS)
     sql = f"{selection.sql('session_id', *_SAID, *extras)} ORDER BY session_id, seq"

@@ -7,10 +7,11 @@ from typing import Any
 import duckdb
 
 from feedback_analysis.measures.exact import exact_sum, number, quotient
-from feedback_analysis.measures.largest import DEFAULT, largest
 from feedback_analysis.measures.registry import MEASURES, Kind
-from feedback_analysis.measures.selection import Selection, Span
+from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.statistics import Group, Rows, quantiles
+from feedback_analysis.measures.summary import DEFAULT_GROUPS
+from feedback_analysis.messages.selection import MessageSelection
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.catalogue import ALL
 from feedback_analysis.quality.model import call, coefficients
@@ -34,13 +35,13 @@ def scores(
     span: Span | None = None,
     where: Mapping[str, str] | None = None,
     by: Sequence[str] = (),
-    top: int = DEFAULT,
+    top: int = DEFAULT_GROUPS,
 ) -> dict[Group, dict[str, Score]]:
     """The scores of `models` by name, of each combination of `by` (at most `top`, as in a summary) and in total (all None)."""
     found: dict[Group, dict[str, Score]] = {}
     with table.reading() as cursor:
-        chosen = Selection(span, where or {}, by)
-        chosen, _ = largest(cursor, chosen, top, among=f"({chosen.sql()})", parameters=chosen.parameters)
+        chosen = table.select(span, where or {}, by)
+        chosen, _ = chosen.largest(cursor, top)
         for name in models:
             rows = scored(name, replace(chosen, parameters=dict(chosen.parameters)))
             for group, score in _of(cursor, rows, tuple(table.models[name].terms())).items():
@@ -56,7 +57,7 @@ def add_scores(
     span: Span | None = None,
     where: Mapping[str, str] | None = None,
     by: Sequence[str] = (),
-    top: int = DEFAULT,
+    top: int = DEFAULT_GROUPS,
 ) -> None:
     """Put `models` into `summary` and each of its groups; the coefficients stand with the total, since they hold for all."""
     found = scores(table, models, span=span, where=where, by=by, top=top)
@@ -68,11 +69,11 @@ def add_scores(
         summary["models"][name]["coefficients"] = coefficients(table.models[name])
 
 
-def scored(name: str, selection: Selection, *columns: str) -> Rows:
+def scored(name: str, selection: MessageSelection, *columns: str) -> Rows:
     """A row per message with a score, or per session if that is what the model scores: `weight`, `value`, `terms`."""
     model = next(each for each in ALL if each.name == name)
     chosen = (f"{call(model)} AS value", f"{call(model, terms=True)} AS terms")
-    rows = Rows.of(selection, "session_id", "seq", "weight", *columns, *chosen, totals=model.columns)
+    rows = selection.rows("session_id", "seq", "weight", *columns, *chosen, totals=model.columns)
     rows = replace(rows, sql=f"SELECT * FROM ({rows.sql}) WHERE value IS NOT NULL")
     if MEASURES[name].kind is not Kind.SESSION:
         return rows

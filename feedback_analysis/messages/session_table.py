@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from feedback_analysis.measures.exact import ONE, exact_sum
-from feedback_analysis.measures.loss import losses
+from feedback_analysis.measures.loss import session_losses
 from feedback_analysis.measures.registry import MEASURES, Kind
-from feedback_analysis.measures.selection import Selection, Span
-from feedback_analysis.measures.statistics import Rows
+from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.model import Model, call
 
@@ -37,17 +36,16 @@ def session_table(
 ) -> SessionTable:
     """The sessions of the chosen records, with the scores of `models`."""
     chosen = [table.models[name] for name in models]
-    selection = Selection(span, where or {})
+    selection = table.select(span, where or {})
     scored = [f"{call(model, terms=terms)} AS {_alias(model, terms=terms)}" for model in chosen for terms in (False, True)]
     # A filter leaves messages out, which are not lost.
-    everything = Selection(span, {})
-    numbered = Rows.of(everything, "session_id", "seq", "received_ms").each("session_id", *_NUMBERED)
+    everything = table.select(span, {})
     with table.reading() as cursor:
-        gone = losses(cursor, numbered.kept(cursor, "sessions").sql, span)
+        gaps = session_losses(cursor, everything, everything.sessions(cursor))
         sql = f"""
             SELECT {", ".join([*_COLUMNS, *(column for model in chosen for column in _score(model))])}
             FROM ({selection.sql("*", *scored, totals=CUMULATIVE)})
-            JOIN (SELECT session_id, missing, lost FROM ({gone})) USING (session_id)
+            LEFT JOIN (SELECT session AS session_id, missing, lost FROM ({gaps})) USING (session_id)
             GROUP BY session_id ORDER BY begin_ms, session_id
         """
         found = cursor.execute(sql, selection.parameters)
@@ -63,19 +61,14 @@ def _mean(value: str, said: str) -> str:
     return f"{exact_sum(value)}::DOUBLE / nullif(count({said}), 0) / {ONE}"
 
 
-_NUMBERED = (
-    *("session_id", "min(seq) AS low", "max(seq) AS high", "count(*) AS heard"),
-    "max(received_ms) - min(received_ms) AS elapsed_ms",
-)
-
 _COLUMNS = (
     "session_id",
     "arg_max(peer_id, seq) AS peer_id",
     *(f"{_last(name, name)} AS {name}" for name in FACTS),
     "max(weight) AS weight",
     "count(*) AS messages",
-    "any_value(lost) AS lost",
-    "any_value(missing - lost) AS implausible",
+    "coalesce(any_value(lost), 0) AS lost",
+    "coalesce(any_value(missing - lost), 0) AS implausible",
     "min(received_ms) AS begin_ms",
     "max(received_ms) AS end_ms",
     "coalesce(max(uptime_ms) - min(uptime_ms), max(received_ms) - min(received_ms)) / 1000 AS online_s",

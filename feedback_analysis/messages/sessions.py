@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from feedback_analysis.measures.loss import plausible_number
-from feedback_analysis.measures.quantity import measured
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, measure_of
-from feedback_analysis.measures.selection import Selection, Span
+from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.session_counters import COUNTERS, increases, totals
 from feedback_analysis.messages.table import FeedbackTable
 
@@ -126,8 +125,8 @@ def list_sessions(
     ValueError for a measure that peers have no value of.
     """
     chosen = measure_of(measure, "histogram")
-    selection = Selection(span, where or {}, ("session_id",))
-    rows = measured(chosen, selection)
+    selection = table.select(span, where or {}, ("session_id",))
+    rows = selection.measured(chosen)
     order = "DESC" if measure in LOWER_IS_BETTER else "ASC"
     sql = f"""
         WITH heard AS ({selection.sql("*", totals=COUNTERS)}),
@@ -155,7 +154,7 @@ def list_sessions(
 
 def story(table: FeedbackTable, *, session_id: str, period_s: float) -> Story | None:
     """What the session said, in its own order; None if the table holds nothing of it."""
-    selection = Selection(None, {"session_id": session_id})
+    selection = table.select(None, {"session_id": session_id})
     order = f"ORDER BY seq DESC LIMIT {MOST_MESSAGES}"
     with table.reading() as cursor:
         said = cursor.execute(f"{selection.sql(*_READ)} {order}", selection.parameters).fetchall()[::-1]
@@ -192,7 +191,7 @@ def neighbours(table: FeedbackTable, *, of: Story, measure: str, minutes: int = 
     where = {name: value for name in NEIGHBOURS if (value := of.facts[name]) is not None}
     chosen = measure_of(measure, "histogram")
     step = f"(received_ms - {begin_ms}) // 60000 AS step"
-    rows = measured(chosen, Selection(Span(begin_ms, until_ms), where, ("session_id",)), step, aliases=("step",))
+    rows = table.select(Span(begin_ms, until_ms), where, ("session_id",)).measured(chosen, step, aliases=("step",))
     own = rows.parameters | {"own": of.session_id}
     sql = f"""
         SELECT step, quantile_cont(value, [0.1, 0.9]), count(*) FROM (

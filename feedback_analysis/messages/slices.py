@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import duckdb
 
 from feedback_analysis.measures.exact import ONE, exact_sum, number, quotient
-from feedback_analysis.measures.largest import DEFAULT, narrowed
-from feedback_analysis.measures.quantity import said
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, Kind, Measure, measure_of
-from feedback_analysis.measures.selection import Kept, Selection, Span
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.summary import DEFAULT_GROUPS
+from feedback_analysis.messages.selection import KeptGroups, MessageSelection
 from feedback_analysis.messages.table import FeedbackTable
 
 SLICED_BY = ("channel", "isp", "area", "district", "app", "platform")
@@ -49,14 +49,14 @@ def slices(
     span: Span,
     dimensions: Sequence[str] = SLICED_BY,
     where: Mapping[str, str] | None = None,
-    top: int = DEFAULT,
+    top: int = DEFAULT_GROUPS,
 ) -> list[Slice]:
     """Every slice by each of `dimensions`, the largest impact first; ValueError for a measure that peers have no value of.
 
     Of a dimension with more than `top` slices those with the most messages are told apart; the others are one slice, `(other)`.
     """
     chosen = measure_of(measure, "histogram")
-    selection = Selection(span, where or {}, dimensions)
+    selection = table.select(span, where or {}, dimensions)
     with table.reading() as cursor:
         found = cursor.execute(_sql(chosen, selection), selection.parameters).fetchall()
         # Too many slices are rare, so they are looked for in the answer, and then it is asked again.
@@ -75,12 +75,11 @@ def slices(
     return sorted(each, key=lambda one: (-one.impact, -one.peers, one.dimension, one.name))
 
 
-def _kept(cursor: duckdb.DuckDBPyConnection, selection: Selection, many: Sequence[str], top: int) -> tuple[Kept, ...]:
+def _kept(cursor: duckdb.DuckDBPyConnection, selection: MessageSelection, many: Sequence[str], top: int) -> tuple[KeptGroups, ...]:
     """The slices to be told apart, of each of the dimensions that have too `many`."""
     return tuple(
-        kept
+        MessageSelection(selection.span, selection.where, (name,)).keep_largest(cursor, top, table=f"largest_{at}")
         for at, name in enumerate(many)
-        for kept in narrowed(cursor, Selection(selection.span, selection.where, (name,)), top, table=f"largest_{at}").kept
     )
 
 
@@ -93,9 +92,9 @@ def _slice(
     return Slice(dimension=dimension, name=name, peers=number(peers), sessions=sessions, mean=mean, rest=rest, impact=lost)
 
 
-def _sql(measure: Measure, selection: Selection) -> str:
+def _sql(measure: Measure, selection: MessageSelection) -> str:
     """Sessions, then peers, then slices: a peer counts once in a slice however many sessions it had. The last set is everybody."""
-    rows = said(measure, selection, "peer_id", "session_id", "seq")
+    rows = selection.values(measure, "peer_id", "session_id", "seq")
     names = rows.aliases
     every = ", ".join(f"({name}, peer_id, session_id)" for name in names)
     # Which of the sets a row belongs to: the aliases that are not grouped by are the ones that it says nothing of.

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from feedback_analysis.measures.exact import exact_sum_where, number, quotient
-from feedback_analysis.measures.selection import Selection, Span
-from feedback_analysis.measures.statistics import Rows
+from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.table import FeedbackTable
 
 PATIENCE_PERIODS = 2
@@ -30,12 +29,16 @@ class Starts:
 
 def starts(table: FeedbackTable, *, span: Span, period_s: float, where: Mapping[str, str] | None = None) -> Starts:
     """How many sessions tried to start within `span`, and how many of them failed."""
-    sessions = Rows.of(Selection(span, where or {}), "session_id", "weight", "event", "received_ms", *_FIELDS).each(
-        "session_id",
-        "max(weight) AS weight",
-        f"bool_or({_PLAYED}) AS played",
-        "bool_or(event = 'leave') AS gone",
-        "min(received_ms) FILTER (WHERE event = 'join') AS joined_ms",
+    sessions = (
+        table.select(span, where or {})
+        .rows("session_id", "weight", "event", "received_ms", *_FIELDS)
+        .each(
+            "session_id",
+            "max(weight) AS weight",
+            f"bool_or({_PLAYED}) AS played",
+            "bool_or(event = 'leave') AS gone",
+            "min(received_ms) FILTER (WHERE event = 'join') AS joined_ms",
+        )
     )
     patient_ms = span.to_ms - round(PATIENCE_PERIODS * period_s * 1000)
     tried = f"joined_ms IS NOT NULL AND (played OR gone OR joined_ms < {patient_ms})"

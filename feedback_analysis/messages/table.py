@@ -8,7 +8,7 @@ import secrets
 import tempfile
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,11 @@ import duckdb
 
 from feedback_analysis.geo.atlas import Atlas
 from feedback_analysis.geo.locator import Locator
+from feedback_analysis.measures.registry import Measure, View, measure_of
+from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.ingest import SCHEMA, Added, take_in
 from feedback_analysis.messages.outside import begin_search, end_search, give_up, merge, narrow_search, remember, search
+from feedback_analysis.messages.selection import MessageSelection
 from feedback_analysis.quality.catalogue import Models, catalogue
 from feedback_analysis.quality.model import macros
 from feedback_analysis.quality.mos import MosModel
@@ -147,6 +150,18 @@ class FeedbackTable:
         """A cursor on which all queries see the table in the same state."""
         with closing(self.cursor()) as cursor, _transaction(cursor), watched(cursor):
             yield cursor
+
+    def select(self, span: Span | None, where: Mapping[str, str], by: Sequence[str] = ()) -> MessageSelection:
+        """The partials of the messages in `span` (None: all) that match `where`, grouped `by` columns."""
+        return MessageSelection(span, where, by)
+
+    def measure(self, name: str, view: View) -> Measure:
+        """The measure called `name`; ValueError if there is none or `view` cannot show it."""
+        return measure_of(name, view)
+
+    def unreadable_records(self, cursor: duckdb.DuckDBPyConnection) -> int:
+        """As `unreadable`; counted outside the table, so `cursor` is not needed."""
+        return self._unreadable
 
     def add(self, log: VerifiedLog, *, shown_ms: int | None = None) -> Added:
         """Take in the records of `log`; `shown_ms`: from when views can show them (none for recorded logs: no display delay)."""

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from feedback_analysis.measures.quantity import measured
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, measure_of
-from feedback_analysis.measures.selection import Selection, Span
+from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.slices import SLICED_BY, Slice, slices
 from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.alerts.detector import Alert
@@ -46,8 +45,7 @@ def evidence(table: FeedbackTable, *, alert: Alert, until_ms: int) -> Evidence:
 
 
 def _worst(table: FeedbackTable, name: str, span: Span, where: Mapping[str, str]) -> tuple[WorstSession, ...]:
-    selection = Selection(span, where, ("session_id", "peer_id"))
-    rows = measured(measure_of(name, "histogram"), selection)
+    rows = table.select(span, where, ("session_id", "peer_id")).measured(measure_of(name, "histogram"))
     order = "DESC" if name in LOWER_IS_BETTER else "ASC"
     sql = f"""
         SELECT by_0, by_1, sum(value * weight) / sum(base * weight) AS value FROM ({rows.sql})

@@ -4,10 +4,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from feedback_analysis.measures.exact import exact_sum, number, quotient
-from feedback_analysis.measures.largest import largest
-from feedback_analysis.measures.quantity import SUMS, measured
-from feedback_analysis.measures.selection import Selection, Span
+from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.statistics import Rows
+from feedback_analysis.messages.expressions import SUMS
 from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.alerts.rules import Rule
 
@@ -30,9 +29,8 @@ def observations(table: FeedbackTable, *, rule: Rule, span: Span) -> dict[int, l
     """For each minute of `span` (which begins at one): its end in Unix ms, and what was seen; empty if nobody said anything."""
     step = f"(received_ms - {span.from_ms}) // {MINUTE_MS} AS step"
     with table.reading() as cursor:
-        chosen = Selection(span, rule.where, rule.by)
-        chosen, _ = largest(cursor, chosen, MOST_SLICES, among=f"({chosen.sql()})", parameters=chosen.parameters)
-        heard = Rows.of(chosen, "session_id", "peer_id", "weight", step)
+        chosen, _ = table.select(span, rule.where, rule.by).largest(cursor, MOST_SLICES)
+        heard = chosen.rows("session_id", "peer_id", "weight", step)
         grouped = Rows(sql=heard.sql, parameters=heard.parameters, aliases=(*heard.aliases, "step"), total=False)
         sessions = grouped.aggregate(cursor, "count(DISTINCT session_id)")
         if rule.counts_peers:
@@ -40,7 +38,7 @@ def observations(table: FeedbackTable, *, rule: Rule, span: Span) -> dict[int, l
             weighed = peers.each("peer_id", "max(weight) AS weight").aggregate(cursor, exact_sum("weight"))
             values: dict[tuple[object, ...], float | None] = {group: number(weight) for group, (weight,) in weighed.items()}
         else:
-            rows = measured(rule.watched(), chosen, step, aliases=("step",))
+            rows = chosen.measured(rule.watched(), step, aliases=("step",))
             values = {group: quotient(*sums) for group, sums in rows.aggregate(cursor, *SUMS).items()}
     seen: defaultdict[int, list[Observation]] = defaultdict(list)
     for group, (count,) in sessions.items():

@@ -11,12 +11,12 @@ from typing import Any, get_args
 from tornado.web import RequestHandler
 
 from feedback_analysis.history.daily import coverage, daily
-from feedback_analysis.history.histogram import histogram
 from feedback_analysis.history.periods import Unit, zone_of
-from feedback_analysis.history.regions import by_region
-from feedback_analysis.history.summary import summarize
 from feedback_analysis.history.timeline import minutes, timeline
+from feedback_analysis.measures.histogram import histogram
+from feedback_analysis.measures.regions import by_region
 from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.summary import summarize
 from feedback_wire import routes
 from feedback_wire.problem import Problem
 from monitor_platform.api.responses import answer, refuse

@@ -8,9 +8,8 @@ from typing import get_args
 
 from feedback_analysis.history.periods import Unit
 from feedback_analysis.history.schema import DIMENSIONS as KEPT
-from feedback_analysis.measures.largest import DEFAULT, MOST
 from feedback_analysis.measures.selection import DIMENSIONS, EXTRA, IDENTITIES, OTHER
-from feedback_analysis.measures.summary import COSTS, DISTRIBUTIONS
+from feedback_analysis.measures.summary import COSTS, DEFAULT_GROUPS, DISTRIBUTIONS, MOST_GROUPS
 from feedback_wire import routes
 from serving.openapi import COUNT, TEXT, Schema, content, description, health, operation, parameter
 
@@ -108,7 +107,8 @@ _BY = parameter("query", "by", "a group for each combination of these columns, w
 _TOP = parameter(
     "query",
     "top",
-    f"groups of the most messages to tell apart, up to {MOST:,}; the others are one group, {OTHER}; {DEFAULT:,} if left out",
+    f"groups of the most messages to tell apart, up to {MOST_GROUPS:,}; the others are one group, {OTHER}; "
+    f"{DEFAULT_GROUPS:,} if left out",
     COUNT,
 )
 _UNIT = parameter("query", "unit", "steps; day if left out", {"enum": [*get_args(Unit)]})

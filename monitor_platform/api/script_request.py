@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 
-from feedback_analysis.measures.largest import DEFAULT, MOST
 from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.summary import DEFAULT_GROUPS, MOST_GROUPS
 from feedback_analysis.moments import unix_ms
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard.question_limits import check_bounds
@@ -26,7 +26,7 @@ class ScriptRequest:
     to_ms: int | None
     by: tuple[str, ...]
     where: Mapping[str, str]
-    top: int = DEFAULT
+    top: int = DEFAULT_GROUPS
 
     @classmethod
     def parse(cls, given: Mapping[str, Sequence[str]], zone: tzinfo = UTC) -> "ScriptRequest":
@@ -60,9 +60,9 @@ class ScriptRequest:
 
 def _top(text: str) -> int:
     if not text.strip():
-        return DEFAULT
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MOST):
-        raise bad_parameter(f"'top' is {text[:40]!r}; it needs a whole number of groups from 1 to {MOST:,}")
+        return DEFAULT_GROUPS
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MOST_GROUPS):
+        raise bad_parameter(f"'top' is {text[:40]!r}; it needs a whole number of groups from 1 to {MOST_GROUPS:,}")
     return int(text)
 
 

@@ -9,8 +9,8 @@ from feedback_analysis.measures.histogram import Histogram
 from feedback_analysis.measures.regions import RegionValue
 from feedback_analysis.measures.registry import MEASURES, Measure, measure_of
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.summary import Missing
 from feedback_analysis.measures.timeline import Timeline
+from feedback_analysis.messages.missing import Missing
 from feedback_analysis.messages.slices import Slice
 from feedback_analysis.messages.starts import Starts
 from monitor_platform.alerts.detector import Alert

@@ -8,13 +8,15 @@ from typing import Any
 from feedback_analysis.measures.histogram import Histogram, histogram
 from feedback_analysis.measures.regions import Region, RegionValue, by_region
 from feedback_analysis.measures.selection import EXTRA, MEAN, NOT, OTHER
-from feedback_analysis.measures.summary import missing, totals
-from feedback_analysis.measures.timeline import Timeline, timeline
+from feedback_analysis.measures.summary import totals
+from feedback_analysis.measures.timeline import Timeline
 from feedback_analysis.messages.choices import choices, extra_columns, extra_measures
 from feedback_analysis.messages.extent import has_any
+from feedback_analysis.messages.missing import missing
 from feedback_analysis.messages.slices import SLICED_BY, Slice, slices
 from feedback_analysis.messages.starts import starts
 from feedback_analysis.messages.table import FeedbackTable
+from feedback_analysis.messages.timeline import timeline
 from monitor_platform.dashboard.alert_marks import within
 from monitor_platform.dashboard.comparison import ComparisonSide, other_side, time_before
 from monitor_platform.dashboard.page_data import (

@@ -9,12 +9,12 @@ from fractions import Fraction
 
 import duckdb
 
-from feedback_analysis.measures.quantity import measured
 from feedback_analysis.measures.registry import Kind, measure_of
-from feedback_analysis.measures.selection import Selection, Span
+from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.statistics import quantiles
-from feedback_analysis.measures.timeline import Steps
+from feedback_analysis.messages.selection import MessageSelection
 from feedback_analysis.messages.table import FeedbackTable
+from feedback_analysis.messages.timeline import Steps
 from monitor_platform.views.timeline_view import PercentileBand
 
 SHARES = (Fraction(1, 10), Fraction(9, 10))
@@ -31,9 +31,10 @@ def band(table: FeedbackTable, *, measure: str, span: Span, step_s: float, where
     """The 10th and the 90th percentile of `measure` in each step of `span`; None if there is too much to sort."""
     steps = Steps.over(span, step_s=step_s, window_s=0)
     step = f"{steps.sql('received_ms')} AS step"
-    rows = measured(measure_of(measure, "timeline"), Selection(span, where), step, aliases=("step",))
+    selection = table.select(span, where)
+    rows = selection.measured(measure_of(measure, "timeline"), step, aliases=("step",))
     with table.reading() as cursor:
-        if _messages(cursor, Selection(span, where)) > MOST_MESSAGES:
+        if _messages(cursor, selection) > MOST_MESSAGES:
             return None
         found = {group[0]: values["value"] for group, values in quantiles(cursor, rows, ("value",), SHARES).items()}
     bounds = [found.get(at, (None, None)) for at in range(steps.count)]
@@ -44,6 +45,6 @@ def band(table: FeedbackTable, *, measure: str, span: Span, step_s: float, where
     )
 
 
-def _messages(cursor: duckdb.DuckDBPyConnection, selection: Selection) -> int:
+def _messages(cursor: duckdb.DuckDBPyConnection, selection: MessageSelection) -> int:
     [(messages,)] = cursor.execute(f"SELECT count(*) FROM ({selection.sql('seq')})", selection.parameters).fetchall()
     return int(messages)

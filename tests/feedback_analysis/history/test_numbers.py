@@ -9,19 +9,20 @@ import pytest
 
 from feedback_analysis.history import daily as history_daily
 from feedback_analysis.history.catch_up import catch_up
-from feedback_analysis.history.cut import MEASURES_KEPT
-from feedback_analysis.history.histogram import histogram
 from feedback_analysis.history.periods import periods
-from feedback_analysis.history.regions import by_region
+from feedback_analysis.history.selection import MEASURES_KEPT
+from feedback_analysis.history.session_means import session_means
 from feedback_analysis.history.store import HistoryStore, extent
-from feedback_analysis.history.summary import session_means, summarize
 from feedback_analysis.history.timeline import minutes, timeline
 from feedback_analysis.measures import histogram as messages_histogram
 from feedback_analysis.measures import regions as messages_regions
 from feedback_analysis.measures import summary as messages_summary
-from feedback_analysis.measures import timeline as messages_timeline
+from feedback_analysis.measures.histogram import histogram
+from feedback_analysis.measures.regions import by_region
 from feedback_analysis.measures.registry import COUNTS, MEASURES, Kind
 from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.summary import summarize
+from feedback_analysis.messages import timeline as messages_timeline
 from feedback_analysis.messages.extent import extent as messages_extent
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.messages.table import FeedbackTable

@@ -11,8 +11,8 @@ from feedback_analysis.history.daily import daily
 from feedback_analysis.history.follow import Follower
 from feedback_analysis.history.retention import DAY_MS, Retention, first_day_ms
 from feedback_analysis.history.store import HistoryStore, extent
-from feedback_analysis.history.summary import summarize
 from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.summary import summarize
 from tests.feedback_analysis.history.audience import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
 from tests.feedback_analysis.history.conftest import BASIS
 from tests.harness.logs import record, write_log

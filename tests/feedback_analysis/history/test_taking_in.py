@@ -12,9 +12,9 @@ import pytest
 from feedback_analysis.history import intake, new_names
 from feedback_analysis.history.catch_up import catch_up
 from feedback_analysis.history.store import FILE, Basis, HistoryStore
-from feedback_analysis.history.summary import summarize
 from feedback_analysis.measures import summary as messages_summary
 from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire.log_name import Form

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from feedback_analysis.history.catch_up import catch_up
 from feedback_analysis.history.store import Basis, HistoryStore
-from feedback_analysis.history.summary import summarize as summarize_history
 from feedback_analysis.measures.loss import ALLOWANCE, HIGHEST_RATE_PER_S
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
+from feedback_analysis.measures.summary import summarize as summarize_history
 from feedback_analysis.messages import outside
 from feedback_analysis.messages.column_table import columns_for
 from feedback_analysis.messages.load import open_logs

@@ -10,10 +10,10 @@ from feedback_analysis.measures.histogram import histogram
 from feedback_analysis.measures.regions import by_region
 from feedback_analysis.measures.registry import MEASURES, Kind
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.timeline import timeline
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.messages.scores import scores
 from feedback_analysis.messages.table import FeedbackTable
+from feedback_analysis.messages.timeline import timeline
 from feedback_analysis.quality.catalogue import ALL, NAMES, catalogue, chosen, mos_of, mos_said
 from feedback_analysis.quality.model import coefficients
 from feedback_analysis.quality.mos import MosModel

@@ -11,7 +11,7 @@ from feedback_analysis.geo.locator import Locator
 from feedback_analysis.history.catch_up import catch_up
 from feedback_analysis.history.daily import daily
 from feedback_analysis.history.store import Basis, HistoryStore, extent
-from feedback_analysis.history.summary import summarize
+from feedback_analysis.measures.summary import summarize
 from feedback_analysis.quality.mos import MosModel
 from tests.harness.processes import start_server
 from tests.harness.waiting import eventually

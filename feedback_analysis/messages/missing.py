@@ -1,0 +1,36 @@
+"""What is missing from the records of a time range, as the pages show it beside the measures."""
+
+from dataclasses import dataclass
+
+from feedback_analysis.measures.exact import number
+from feedback_analysis.measures.loss import heard
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.summary import costs
+from feedback_analysis.messages.table import FeedbackTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """What duplicates, damage and loss cost. `lost` and `sent` are weights of messages; `sent` are the received and the lost ones.
+
+    `conflicts` are other messages under the number of a known message, `implausible` missing numbers that no sender can have used,
+    `unread_logs` logs of which nothing could be read.
+    """
+
+    duplicates: int
+    conflicts: int
+    unreadable: int
+    lost: float
+    implausible: int
+    sent: float
+    unread_logs: int
+
+
+def missing(table: FeedbackTable, *, span: Span) -> Missing:
+    """What is missing from all records in `span`; filters do not apply, because the fields of a lost message are not known."""
+    with table.reading() as cursor:
+        everything = table.select(span, {})
+        sessions = everything.sessions(cursor)
+        cost = costs(cursor, table, everything, sessions)
+        received = heard(cursor, sessions)
+    return Missing(**cost, sent=number(received) + cost["lost"], unread_logs=len(table.unread))

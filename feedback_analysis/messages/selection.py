@@ -1,0 +1,228 @@
+"""The partials of the table of messages: SQL over `feedback`, one row per message."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import duckdb
+
+from feedback_analysis.measures.exact import exact_sum, exact_weight
+from feedback_analysis.measures.filters import Range
+from feedback_analysis.measures.partials import (
+    DECIMALS,
+    DOWNLOAD_OF_BOTH,
+    RATES,
+    SESSION_COLUMNS,
+    UPLOAD_OF_BOTH,
+    Partials,
+    Sums,
+)
+from feedback_analysis.measures.registry import Kind, Measure, measure_of
+from feedback_analysis.measures.selection import (
+    EXTRA,
+    MEAN,
+    NOT,
+    OTHER,
+    UNKNOWN,
+    Span,
+    UnknownColumn,
+    extra_pointer,
+    is_column,
+    left_out_by,
+)
+from feedback_analysis.measures.statistics import Group, Quantiles, Rows, equally_weighted, quantiles
+from feedback_analysis.messages.expressions import SCORES, SUMS, value_and_base
+from feedback_analysis.messages.outside import SESSION
+from feedback_analysis.messages.session_counters import COUNTERS, continued
+from feedback_analysis.quality.model import call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptGroups:
+    """The groups by `names` that are kept apart: the rows of the temporary `table`, in columns `TABLE_0`, `TABLE_1`, …"""
+
+    table: str
+    names: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class MessageSelection(Partials):
+    """SQL of the selected messages. If `kept` has the columns of a group, groups that are not in its table are `(other)`."""
+
+    kept: Sequence[KeptGroups] = ()
+
+    def sql(self, *columns: str, totals: Collection[str] = ()) -> str:
+        """SELECT `columns` and the groups' values as by_0, by_1, … of the selected messages.
+
+        `totals`: columns that are read; of the session counters among them, the totals are read (see session_counters.py).
+        """
+        kept = {name: f"{each.table}_{at}" for each in self.kept for at, name in enumerate(each.names)}
+        values = (f"coalesce({kept[name]}, '{OTHER}')" if name in kept else self.column(name) for name in self.by)
+        groups = [f"{value} AS {alias}" for value, alias in zip(values, self.aliases, strict=True)]
+        chosen = f"SELECT {', '.join([*groups, *columns])} FROM"
+        if COUNTERS.isdisjoint(totals):
+            return f"{chosen} feedback{self._joins()} WHERE {self.condition()}"
+        rows = continued(f"SELECT * FROM feedback WHERE {self.condition()}", totals)
+        return f"{chosen} ({rows}){self._joins()}"
+
+    def rows(self, *columns: str, totals: Collection[str] = ()) -> Rows:
+        """The same, to be grouped and aggregated."""
+        return Rows(sql=self.sql(*columns, totals=totals), parameters=self.parameters, aliases=self.aliases)
+
+    def condition(self) -> str:
+        """SQL: whether a message is selected."""
+        clauses = []
+        if self.span is not None:
+            low, high = self.bind(self.span.from_ms), self.bind(self.span.to_ms)
+            clauses.append(f"received_ms >= {low} AND received_ms < {high}")
+        clauses += [self._clause(name, value) for name, value in self.where.items()]
+        return " AND ".join(clauses) or "true"
+
+    def column(self, name: str) -> str:
+        """SQL: the value of the column `name`, or of an entry of `extra`."""
+        if not is_column(name):
+            raise UnknownColumn(name)
+        if name.startswith(EXTRA):
+            return f"coalesce(json_extract_string(extra, {self.bind(extra_pointer(name))}), '{UNKNOWN}')"
+        return name
+
+    def values(self, measure: Measure, *columns: str, aliases: tuple[str, ...] = ()) -> Rows:
+        """A row per message with `weight`, `value`, `base` and `columns`; `aliases`: which of `columns` are groups too.
+
+        The measure is the sum of value·weight over the sum of base·weight.
+        """
+        if measure.name in SCORES:
+            # In two steps: a score may read the message before, which must not happen twice.
+            model = SCORES[measure.name]
+            scores = self.sql(*columns, "weight", f"{call(model)} AS value", totals=model.columns)
+            sql = f"SELECT *, CASE WHEN value IS NOT NULL THEN 1 END AS base FROM ({scores})"
+        else:
+            value, base = value_and_base(measure, self)
+            sql = self.sql(*columns, "weight", f"{value} AS value", f"{base} AS base")
+        return Rows(sql=sql, parameters=self.parameters, aliases=(*self.aliases, *aliases), total=False)
+
+    def measured(self, measure: Measure, *columns: str, aliases: tuple[str, ...] = ()) -> Rows:
+        """The same; a row per session if the measure has one value per session."""
+        rows = self.values(measure, *columns, "session_id", "seq", aliases=aliases)
+        if measure.kind is not Kind.SESSION:
+            return rows
+        last = "arg_max(value, seq) FILTER (WHERE value IS NOT NULL)"
+        return rows.each("session_id", "max(weight) AS weight", f"{last} AS value", "max(base) AS base")
+
+    def covered(self, cursor: duckdb.DuckDBPyConnection) -> Span | None:
+        if self.span is not None:
+            return self.span
+        [(first, last)] = cursor.execute("SELECT min(received_ms), max(received_ms) FROM feedback").fetchall()
+        return None if first is None else Span(first, last + 1)
+
+    def sessions(self, cursor: duckdb.DuckDBPyConnection) -> Rows:
+        columns = ("session_id", "peer_id", "seq", "weight", "startup_ms", "uptime_ms", "received_ms")
+        groups = "".join(f", {alias}" for alias in self.aliases)
+        partials = ", ".join(f"{column.of_messages} AS {column.name}" for column in SESSION_COLUMNS)
+        sql = f"""
+            SELECT session_id AS session, peer_id AS peer{groups}, max(weight) AS weight, count(*) AS messages, {partials}
+            FROM ({self.sql(*columns)}) GROUP BY session_id, peer_id{groups}
+        """
+        # Few rows, which are asked several things: they are computed once.
+        return Rows(sql=sql, parameters=self.parameters, aliases=self.aliases).kept(cursor, "session_row")
+
+    def peers(self) -> Rows:
+        return self.rows("peer_id AS peer", "weight")
+
+    def message_count(self) -> Sums:
+        return Sums(rows=self.rows("weight"), aggregates=(exact_sum("weight"),))
+
+    def sums(self, measure: Measure) -> Sums:
+        return Sums(rows=self.measured(measure), aggregates=SUMS)
+
+    def summary_sums(self, cursor: duckdb.DuckDBPyConnection) -> tuple[Mapping[Group, tuple[int, ...]], Quantiles]:
+        rows = self.rows("weight", *RATES)
+        equal = equally_weighted(cursor, rows)
+        sums = [exact_weight("weight", equal=equal)]
+        sums += [exact_sum(f"{side} * weight") for side in (UPLOAD_OF_BOTH, DOWNLOAD_OF_BOTH)]
+        for rate in RATES:
+            sums += [exact_sum(f"{rate} * weight"), exact_weight(rate, equal=equal)]
+        return rows.aggregate(cursor, *sums, total=False), quantiles(cursor, rows, RATES, equal=equal)
+
+    def peer_values(self, measure: Measure) -> Rows:
+        value = f"CASE WHEN {SUMS[1]} > 0 THEN {SUMS[0]} / {SUMS[1]} END"
+        if measure.kind is Kind.SESSION:
+            value = "arg_max(value, (received_ms, session_id, seq)) FILTER (WHERE value IS NOT NULL)"
+        rows = self.values(measure, "peer_id", "session_id", "seq", "received_ms")
+        return rows.each("peer_id", "peer_id", "max(weight) AS weight", f"round({value}, {DECIMALS}) AS value")
+
+    def present(self, period_s: float) -> "MessageSelection":
+        end_ms = self.span.to_ms if self.span is not None else 0
+        return MessageSelection(Span(end_ms - round(period_s * 1000) + 1, end_ms + 1), self.where, self.by)
+
+    def largest(self, cursor: duckdb.DuckDBPyConnection, top: int, sessions: Rows | None = None) -> tuple[Self, int]:
+        if not self.by:
+            return self, 0
+        among = sessions or self.rows()
+        groups = f"SELECT DISTINCT {', '.join(self.aliases)} FROM ({among.sql}) WHERE NOT ({self._all_other()})"
+        [(count,)] = cursor.execute(f"SELECT count(*) FROM ({groups})", among.parameters).fetchall()
+        if count <= top:
+            return self, 0
+        return replace(self, kept=(*self.kept, self.keep_largest(cursor, top, table="largest"))), int(count) - top
+
+    def keep_largest(self, cursor: duckdb.DuckDBPyConnection, top: int, *, table: str) -> KeptGroups:
+        """Write the `top` groups of the most messages into the temporary `table`."""
+        columns = ", ".join(f"{alias} AS {table}_{at}" for at, alias in enumerate(self.aliases))
+        names = ", ".join(self.aliases)
+        cursor.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE {table} AS
+            SELECT {columns} FROM ({self.sql("weight")}) WHERE NOT ({self._all_other()}) GROUP BY {names}
+            ORDER BY {exact_sum("weight")} DESC, {names} LIMIT {top}
+            """,
+            self.parameters,
+        )
+        return KeptGroups(table=table, names=tuple(self.by))
+
+    def left_out(self, cursor: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+        sums = "count(*) FILTER (WHERE NOT conflict), count(*) FILTER (WHERE conflict)"
+        chosen = MessageSelection(self.span, {})
+        sql = f"SELECT {sums} FROM duplicate WHERE {chosen.condition()}"
+        [(duplicates, conflicts)] = cursor.execute(sql, chosen.parameters).fetchall()
+        return int(duplicates), int(conflicts)
+
+    def filled(self, cursor: duckdb.DuckDBPyConnection) -> str:
+        gaps = "SELECT session AS session_id, low, high FROM gaps"
+        cursor.execute(f"CREATE OR REPLACE TEMP TABLE hashed AS SELECT *, {SESSION} AS hash FROM ({gaps})")
+        overlap = "least(hashed.high, outside.high) - greatest(hashed.low, outside.low) + 1"
+        parts = [f"SELECT session_id, greatest(0, {overlap}) AS filled FROM outside JOIN hashed ON hash = outside.session"]
+        if self.span is not None:
+            beyond = f"received_ms < {self.span.from_ms} OR received_ms >= {self.span.to_ms}"
+            parts.append(
+                f"SELECT session_id, 1 FROM (SELECT session_id, seq FROM feedback WHERE {beyond}) JOIN hashed USING (session_id) "
+                "WHERE seq BETWEEN low AND high"
+            )
+        return f"SELECT session_id AS session, sum(filled)::BIGINT AS filled FROM ({' UNION ALL '.join(parts)}) GROUP BY session_id"
+
+    def _joins(self) -> str:
+        return "".join(
+            f" LEFT JOIN {each.table} ON "
+            + " AND ".join(f"{each.table}_{at} = {self.column(name)}" for at, name in enumerate(each.names))
+            for each in self.kept
+        )
+
+    def _all_other(self) -> str:
+        return " AND ".join(f"{alias} = '{OTHER}'" for alias in self.aliases)
+
+    def _clause(self, name: str, value: str) -> str:
+        if name.startswith(MEAN):
+            return self._within(name, value)
+        if name.startswith(NOT):
+            left_out = ", ".join(self.bind(each) for each in left_out_by(value))
+            return f"{self.column(name.removeprefix(NOT))} NOT IN ({left_out})"
+        return f"{self.column(name)} = {self.bind(value)}"
+
+    def _within(self, name: str, text: str) -> str:
+        """SQL: whether a message's peer has its mean in the range `text`, over the messages that the other filters select."""
+        measure, wanted = measure_of(name.removeprefix(MEAN), "histogram"), Range.parse(text)
+        others = {other: value for other, value in self.where.items() if other != name}
+        # The same parameters, so that their names do not collide in the combined SQL.
+        inner = MessageSelection(wanted.span or self.span, others, parameters=self.parameters)
+        ends = [f"value >= {inner.bind(wanted.low)}"] if wanted.low is not None else []
+        ends += [f"value < {inner.bind(wanted.high)}"] if wanted.high is not None else []
+        return f"peer_id IN (SELECT peer_id FROM ({inner.peer_values(measure).sql}) WHERE {' AND '.join(ends)})"
