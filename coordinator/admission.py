@@ -1,4 +1,4 @@
-"""What is recorded of whom: the address by policy, sampling by end host, less of it under load. Nothing here knows of sockets."""
+"""Which messages are kept and what is recorded of their sender's address. Pure: nothing here knows sockets or clocks."""
 
 import ipaddress
 from hashlib import blake2b
@@ -7,28 +7,55 @@ from coordinator.settings import AddressPolicy
 from serving.forwarded import address_of
 
 SHED_FROM = 0.5
-"""From this load on (held bytes of those that may be held) the share of end hosts is halved, second by second."""
+"""From this load on (bytes held, of those that may be held) the share of end hosts is halved, second by second."""
 
 CALM_BELOW = 0.125
-"""Below it the share is doubled again. Far enough from SHED_FROM that twice as many end hosts do not bring the load back there."""
+"""Below it the share is doubled again. So far below SHED_FROM that twice as many end hosts do not bring the load back there."""
 
 LEAST_SHARE = 1 / 64
-"""With fewer end hosts there would be nothing to see; a larger crowd is refused."""
+"""A smaller share would show nothing of the audience; a larger crowd is refused."""
+
+
+class Sampling:
+    """The share of end hosts that is kept: the operator's `sample`, and less of it while the worker sheds load."""
+
+    def __init__(self, sample: float, *, sheds: bool) -> None:
+        self._sample = sample
+        self._sheds = sheds
+        self._shed_share = 1.0
+        self.share = sample
+        """Of all end hosts, in (0, 1]."""
+
+    @property
+    def weight(self) -> float:
+        """How many end hosts each kept one stands for."""
+        return 1 / self.share
+
+    @property
+    def is_shedding(self) -> bool:
+        return self._shed_share < 1
+
+    def adapt(self, load: float) -> bool:
+        """Called once a second with the bytes held, of those that may be held. True if the share has changed."""
+        shed_share = next_share(self._shed_share, load) if self._sheds else 1.0
+        changed = shed_share != self._shed_share
+        self._shed_share, self.share = shed_share, self._sample * shed_share
+        return changed
 
 
 def kept(peer_id: str, share: float) -> bool:
-    """Whether this end host is in the sample: always the same answer, on every coordinator, so that sessions stay whole."""
-    # The person field keeps this hash apart from the one that places messages: a sample must not empty a server.
+    """Whether this end host is in a sample of this share. Every coordinator gives the same answer, so sessions stay whole."""
+    # `person` makes this hash independent of the one that places messages: a sample must not empty a feedback server.
     digest = blake2b(peer_id.encode(), digest_size=8, person=b"sample").digest()
     return int.from_bytes(digest) < share * 2**64
 
 
 def next_share(share: float, load: float) -> float:
-    """The share of end hosts to keep for the next second, of those that the sample keeps, given the load now.
+    """The share of end hosts to keep in the next second, given the share and the load now.
 
-    It changes only between seconds and by halves, and smaller samples lie within larger ones: sessions stay as whole as they can.
-    What a second's share is does not depend on who is in it, so that records weighed with 1 / share estimate totals without bias
-    (Horvitz and Thompson, 1952).
+    The share changes between seconds only, and by halves. Smaller samples are subsets of larger ones, so as many sessions as
+    possible stay whole. The share of a second does not depend on who is in the sample, so records with the weight 1 / share
+    estimate totals without bias (Horvitz and Thompson, 1952).
     """
     if load >= SHED_FROM:
         return max(LEAST_SHARE, share / 2)
@@ -38,7 +65,7 @@ def next_share(share: float, load: float) -> float:
 
 
 def recorded_address(text: str, policy: AddressPolicy) -> str:
-    """What the record says of an address: all, its /24 or /48 network, or nothing; nothing for what is no address."""
+    """What a record contains of an address: all of it, its /24 or /48 network, or nothing. Empty if `text` is not an address."""
     address = address_of(text)
     if policy == "drop" or address is None:
         return ""

@@ -1,6 +1,6 @@
-"""What becomes of what no callback caught: a worker that gets no memory ends.
+"""A worker that gets no memory ends at once.
 
-In which of its steps it failed nobody can say, so its promises could not be trusted any more. What it has acknowledged is durable,
+It cannot know which of its steps failed, so it could not keep its promises any more. Everything that it acknowledged is durable,
 and senders without an answer send again.
 """
 
@@ -11,14 +11,14 @@ from typing import Any
 from serving.memory import is_no_memory
 
 
-def end_without_memory(error: object) -> None:
-    """End this process at once if `error` says that there is no memory; nothing that needs some is done on the way."""
+def exit_if_out_of_memory(error: object) -> None:
+    """End this process at once if `error` means that there is no memory. Nothing on the way needs memory."""
     if isinstance(error, BaseException) and is_no_memory(error):
         os.write(2, b"out of memory: this worker ends at once; nothing acknowledged is lost, senders send the rest again\n")
         os._exit(1)
 
 
-def on_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What no callback caught."""
-    end_without_memory(context.get("exception"))
+def handle_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The event loop's handler for exceptions that no callback caught."""
+    exit_if_out_of_memory(context.get("exception"))
     loop.default_exception_handler(context)

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class RefusedMessage:
     """One refused message; `prefix` is what would have been put before it, so it says what may be recorded of the address."""
 
     received_ms: int
@@ -58,11 +58,11 @@ class Quarantine:
         self._files = QuarantineFiles(folder, stem, max_bytes)
         self._thread = ThreadPoolExecutor(1, "quarantine")
         self._writing: Future[None] | None = None
-        self._waiting: list[Entry] = []
+        self._waiting: list[RefusedMessage] = []
         self._waiting_bytes = 0
         self._dropped = 0
 
-    def keep(self, entry: Entry) -> None:
+    def keep(self, entry: RefusedMessage) -> None:
         size = len(entry.payload) + _ENTRY_BYTES
         if self._waiting_bytes + size > WAITING_BYTES:
             self._dropped += 1
@@ -100,7 +100,7 @@ class QuarantineFiles:
         self.kept = self.dropped = 0
         self.size_bytes = self._size()
 
-    def append(self, entries: list[Entry]) -> None:
+    def append(self, entries: list[RefusedMessage]) -> None:
         """Write the entries as one frame, or count them as dropped."""
         if not entries:
             return
@@ -115,7 +115,7 @@ class QuarantineFiles:
         else:
             self.dropped += len(entries)
 
-    def _write(self, lines: bytes, entries: list[Entry]) -> bool:
+    def _write(self, lines: bytes, entries: list[RefusedMessage]) -> bool:
         """Whether there was room."""
         self._choose_file(entries[0].received_ms)
         payload = self._compressor.compress(lines)

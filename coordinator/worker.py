@@ -22,12 +22,12 @@ from coordinator.carriers.spool_carrier import SpoolCarrier
 from coordinator.counters import Counters
 from coordinator.http.answers import Answers
 from coordinator.http.app import build_app
-from coordinator.http.connection_limits import places, raise_limit
+from coordinator.http.connection_limits import connection_limits, raise_limit
 from coordinator.http.feedback_protocol import FeedbackProtocol
 from coordinator.http.metrics import Exposition
 from coordinator.http.reception import Reception
 from coordinator.keys import Keys, read_terms
-from coordinator.out_of_memory import on_exception
+from coordinator.out_of_memory import handle_exception
 from coordinator.quarantine import Quarantine
 from coordinator.settings import Settings
 from coordinator.shared_counters import Page, SharedCounters
@@ -71,8 +71,8 @@ class EndHostAcceptor(TlsAcceptor[FeedbackProtocol]):
 
     def admit(self, handshakes: int) -> FeedbackProtocol | None:
         protocol = self._make_protocol()
-        places = protocol.reception.places
-        if len(protocol.connections) + handshakes < places.serving + places.refusing:
+        limits = protocol.reception.connection_limits
+        if len(protocol.connections) + handshakes < limits.serving + limits.refusing:
             return protocol
         protocol.reception.counters.connections_dropped += 1
         return None
@@ -177,19 +177,19 @@ def serve(settings: Settings, listener: socket.socket, place: Place, on_ready: C
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with _working(settings, place, stores, tls, connections) as state:
-            state["reception"].places = room
+            state["reception"].connection_limits = limits
             yield state
 
     signal.signal(signal.SIGHUP, lambda *_: None)  # until there is something to reload
     descriptors = raise_limit()
     try:
-        room = places(settings.connections_max, descriptors=descriptors, servers=len(settings.servers))
+        limits = connection_limits(settings.connections_max, descriptors=descriptors, servers=len(settings.servers))
     except OSError as error:
         sys.exit(f"the coordinator cannot start: {error}")
-    if place.number == 0 and room.serving < settings.connections_max:
+    if place.number == 0 and limits.serving < settings.connections_max:
         _log.warning(
             "connections: at most %d for each worker, not %d; the limit of open files is %d",
-            *(room.serving, settings.connections_max, descriptors),
+            *(limits.serving, settings.connections_max, descriptors),
         )
     config = _config(lifespan)
     config.load()
@@ -236,7 +236,7 @@ async def _working(
         for link in links.values():
             stack.callback(link.close)
         stack.callback(reception.sliced_work.close)
-        asyncio.get_running_loop().set_exception_handler(on_exception)
+        asyncio.get_running_loop().set_exception_handler(handle_exception)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, settings, tls, reception)
         exposition = Exposition(counting.total, settings.metrics_token, insecure=settings.insecure)
         yield {"reception": reception, "counting": counting, "exposition": exposition}

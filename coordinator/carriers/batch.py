@@ -9,7 +9,7 @@ PART_BYTES = 256 * 1024
 """A larger request is cut into several parts, so that a batch stays within BATCH_WIRE_BYTES."""
 
 
-class Fate(Enum):
+class Outcome(Enum):
     """How a batch ended; the first two are durable."""
 
     STORED = "stored"
@@ -25,7 +25,7 @@ class Fate(Enum):
 class Waiter(Protocol):
     """Someone who wants to know; called once for every part."""
 
-    def settled(self, fate: Fate) -> None: ...
+    def settled(self, outcome: Outcome) -> None: ...
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class SpoolFull(Exception):  # noqa: N818 — read as a statement
 class Carrier(Protocol):
     """Something that makes batches durable: a feedback server over its link, or the spool."""
 
-    fate: Fate
+    outcome: Outcome
 
     async def carry(self, batch: Batch) -> None:
         """Return when the batch is durable; CarrierFailed, BatchRejected or SpoolFull if it is not."""

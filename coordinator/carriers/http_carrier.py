@@ -14,7 +14,7 @@ from urllib.parse import SplitResult
 
 import httptools
 
-from coordinator.carriers.batch import Batch, BatchRejected, CarrierFailed, Fate
+from coordinator.carriers.batch import Batch, BatchRejected, CarrierFailed, Outcome
 from feedback_wire.problem import BATCH_REASONS, is_problem
 from feedback_wire.routes import BATCH_HEADER, NDJSON, RECORDS, bearer
 
@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
 class HttpCarrier:
     """The way to one feedback server: connects when it must, sends a batch, understands the answer."""
 
-    fate = Fate.STORED
+    outcome = Outcome.STORED
 
     def __init__(self, url: SplitResult, token: str, tls: Callable[[], ssl.SSLContext]) -> None:
         secure = url.scheme == "https"

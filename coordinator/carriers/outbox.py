@@ -17,11 +17,11 @@ from typing import cast
 import aiohttp
 
 from coordinator import placement
-from coordinator.carriers.batch import PART_BYTES, Batch, BatchRejected, Carrier, CarrierFailed, Fate, SpoolFull, Waiter
+from coordinator.carriers.batch import PART_BYTES, Batch, BatchRejected, Carrier, CarrierFailed, Outcome, SpoolFull, Waiter
 from coordinator.carriers.lane import PLACE_S, Lane, fitting
 from coordinator.carriers.spool_carrier import SpoolCarrier
 from coordinator.counters import Counters
-from coordinator.out_of_memory import end_without_memory
+from coordinator.out_of_memory import exit_if_out_of_memory
 from coordinator.settings import PolicyName
 from feedback_wire.routes import READY
 
@@ -109,7 +109,7 @@ class Outbox:
         elif self._spool_lane is not None:
             self._spool_lane.add(lines, messages, waiter)
         else:
-            self._settle(Batch(lines, messages, [waiter], 0), Fate.NO_SERVER)
+            self._settle(Batch(lines, messages, [waiter], 0), Outcome.NO_SERVER)
 
     def parts(self, lines: list[tuple[str, bytes]]) -> list[Part]:
         """One request's (peer id, line) pairs, put together as far as they go the same way and are not too much for a batch."""
@@ -152,7 +152,7 @@ class Outbox:
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
             if not task.cancelled() and (mistake := task.exception()) is not None:
-                end_without_memory(mistake)
+                exit_if_out_of_memory(mistake)
                 _log.critical("the outbox fails; stopping", exc_info=mistake)
                 signal.raise_signal(signal.SIGTERM)
 
@@ -202,20 +202,20 @@ class Outbox:
                 batch.failures += 1
                 if batch.blocked:
                     _log.warning("%s did not store the blocked batch %s: %s", destination.url, batch.id.hex(), failed)
-                    self._settle(batch, Fate.NO_SERVER)
+                    self._settle(batch, Outcome.NO_SERVER)
                 else:
                     self._leave_out(destination, batch, failed)
             except BatchRejected as rejected:
                 counted.errors += 1
                 lane.pending -= batch.messages
                 _log.error("%s refused a batch of %d messages: %s", destination.url, batch.messages, rejected)
-                self._settle(batch, Fate.REJECTED)
+                self._settle(batch, Outcome.REJECTED)
             else:
                 destination.failures = 0
                 counted.batches += 1
                 counted.messages += batch.messages
                 lane.pending -= batch.messages
-                self._settle(batch, lane.carrier.fate)
+                self._settle(batch, lane.carrier.outcome)
 
     async def _serve_spool(self, lane: Lane) -> None:
         while True:
@@ -224,13 +224,13 @@ class Outbox:
             try:
                 await lane.carrier.carry(batch)
             except SpoolFull:
-                self._settle(batch, Fate.SPOOL_FULL)
+                self._settle(batch, Outcome.SPOOL_FULL)
             except CarrierFailed as failed:
                 self._note_failing_spool(failed)
-                self._settle(batch, Fate.NO_SERVER)
+                self._settle(batch, Outcome.NO_SERVER)
             else:
                 self._spool_fails = ""
-                self._settle(batch, Fate.SPOOLED)
+                self._settle(batch, Outcome.SPOOLED)
                 self._something_spooled.set()
 
     def _note_failing_spool(self, failed: CarrierFailed) -> None:
@@ -267,7 +267,7 @@ class Outbox:
         elif self._spool_lane is not None and not batch.from_spool:
             self._spool_lane.add_batch(batch)
         else:
-            self._settle(batch, Fate.NO_SERVER)
+            self._settle(batch, Outcome.NO_SERVER)
 
     async def _take_back(self, destination: Destination, at_least_s: float) -> None:
         """Knock with growing pauses until the server says that it is ready. Only a stored batch makes the pauses short again."""
@@ -281,24 +281,24 @@ class Outbox:
         destination.up = True
         self._refresh_up()
 
-    def _settle(self, batch: Batch, fate: Fate) -> None:
+    def _settle(self, batch: Batch, outcome: Outcome) -> None:
         if not batch.from_spool:
             self.held_bytes -= len(batch.lines)
-            self._count_settled(batch.messages, fate)
-        if fate.durable:
+            self._count_settled(batch.messages, outcome)
+        if outcome.durable:
             self._note()
         for waiter in batch.waiters:
-            waiter.settled(fate)
+            waiter.settled(outcome)
 
-    def _count_settled(self, messages: int, fate: Fate) -> None:
+    def _count_settled(self, messages: int, outcome: Outcome) -> None:
         counters = self._counters
         counters.in_flight -= messages
-        if fate is Fate.STORED:
+        if outcome is Outcome.STORED:
             counters.stored += messages
-        elif fate is Fate.SPOOLED:
+        elif outcome is Outcome.SPOOLED:
             counters.spooled += messages
         else:
-            counters.refused[fate.value] += messages
+            counters.refused[outcome.value] += messages
 
     async def _drain(self) -> None:
         """Bring what lies in the spool to the feedback servers, oldest first, one batch at a time."""
@@ -322,7 +322,7 @@ class Outbox:
         until_s = self._loop.time() + PLACE_S
         sent = Batch(batch.lines, batch.messages, [told], until_s, batch.batch_id, from_spool=True)
         self._place_again(sent)
-        if await spool.settle(batch, await told.fate, self._counters, tried=sent.failures > 0):
+        if await spool.settle(batch, await told.outcome, self._counters, tried=sent.failures > 0):
             self._something_blocked.set()
         return True
 
@@ -354,21 +354,21 @@ class Outbox:
         if self._up:
             self._up[turn % len(self._up)].lane.add_batch(sent)
         else:
-            self._settle(sent, Fate.NO_SERVER)
-        fate = await told.fate
-        await spool.settle_blocked(batch, fate, self._counters)
-        return fate is not Fate.NO_SERVER
+            self._settle(sent, Outcome.NO_SERVER)
+        outcome = await told.outcome
+        await spool.settle_blocked(batch, outcome, self._counters)
+        return outcome is not Outcome.NO_SERVER
 
 
 class _Told:
     """A waiter for one batch from the spool."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.fate: asyncio.Future[Fate] = loop.create_future()
+        self.outcome: asyncio.Future[Outcome] = loop.create_future()
 
-    def settled(self, fate: Fate) -> None:
-        if not self.fate.done():
-            self.fate.set_result(fate)
+    def settled(self, outcome: Outcome) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
 
 
 def _cut(lines: list[tuple[str, bytes]]) -> Iterator[Part]:

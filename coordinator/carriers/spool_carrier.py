@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
-from coordinator.carriers.batch import Batch, CarrierFailed, Fate, SpoolFull
+from coordinator.carriers.batch import Batch, CarrierFailed, Outcome, SpoolFull
 from coordinator.carriers.blocked_batches import BlockedBatch, BlockedBatches
 from coordinator.carriers.spool import Spool, Spooled
 from coordinator.counters import Counters
@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 class SpoolCarrier:
     """A carrier that is always there; also hands out what it carried, once a feedback server is back."""
 
-    fate = Fate.SPOOLED
+    outcome = Outcome.SPOOLED
 
     def __init__(self, folder: Path, max_bytes: int, stranded: Iterable[Path] = ()) -> None:
         """`stranded` are the folders of workers that are no more; what waits there is taken over."""
@@ -66,16 +66,16 @@ class SpoolCarrier:
         """A batch that `settle` found blocked; one after the other."""
         return await self._in_thread(self._blocked.next)
 
-    async def settle(self, batch: Spooled, fate: Fate, counters: Counters, *, tried: bool) -> bool:
+    async def settle(self, batch: Spooled, outcome: Outcome, counters: Counters, *, tried: bool) -> bool:
         """Forget a batch that a feedback server has stored, set aside one that it rejects, else keep it for another try.
 
         True if the batch is blocked now: it was `tried` for the last of BLOCKED_AFTER times in a row, and got a file of its own.
         """
         blocked = False
-        if fate is Fate.STORED:
+        if outcome is Outcome.STORED:
             await self._in_thread(self._spool.drop, batch)
             counters.drained += batch.messages
-        elif fate is Fate.REJECTED:
+        elif outcome is Outcome.REJECTED:
             await self._in_thread(self._spool.set_aside, batch)
             counters.drain_rejected += batch.messages
         elif tried and self._fails_again(batch):
@@ -95,13 +95,13 @@ class SpoolCarrier:
         self.full = self._is_full()
         return blocked
 
-    async def settle_blocked(self, batch: BlockedBatch, fate: Fate, counters: Counters) -> None:
+    async def settle_blocked(self, batch: BlockedBatch, outcome: Outcome, counters: Counters) -> None:
         """As `settle`, for a batch that has a file of its own."""
-        if fate is Fate.STORED:
+        if outcome is Outcome.STORED:
             await self._in_thread(self._blocked.drop, batch)
             counters.drained += batch.messages
             _log.warning("batch %s is no longer blocked: its %d messages are stored", batch.batch_id.hex(), batch.messages)
-        elif fate is Fate.REJECTED:
+        elif outcome is Outcome.REJECTED:
             await self._in_thread(self._blocked.set_aside, batch)
             counters.drain_rejected += batch.messages
         self.full = self._is_full()

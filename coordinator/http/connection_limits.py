@@ -22,7 +22,7 @@ LEAST_SERVING = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class ConnectionLimits:
     """Connections that are served, and how many more may be open only to be refused."""
 
     serving: int
@@ -36,11 +36,11 @@ def raise_limit() -> int:
     return hard if hard != resource.RLIM_INFINITY else 2**31
 
 
-def places(wanted: int, *, descriptors: int, servers: int) -> Places:
+def connection_limits(wanted: int, *, descriptors: int, servers: int) -> ConnectionLimits:
     """`wanted` connections, or fewer where there are not enough descriptors; OSError if too few are left over."""
     free = descriptors - RESERVED - 2 * servers  # a batch and a readiness probe each
     serving = min(wanted, free * REFUSING_SHARE // (REFUSING_SHARE + 1))
     if serving < min(wanted, LEAST_SERVING):
         least = RESERVED + 2 * servers + LEAST_SERVING + 1
         raise OSError(f"the limit of open files is {descriptors}; a coordinator needs {least}, and one for each connection")
-    return Places(serving=serving, refusing=min(free - serving, MOST_REFUSING))
+    return ConnectionLimits(serving=serving, refusing=min(free - serving, MOST_REFUSING))

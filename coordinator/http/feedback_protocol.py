@@ -1,8 +1,9 @@
-"""HTTP on the way in: uvicorn's protocol class, with a short way through it for `POST /v1/feedback`.
+"""One connection of an end host: uvicorn's protocol class with a short path for `POST /v1/feedback`.
 
-Stock uvicorn builds a scope, an event, a task and a timer for every request, and 30 µs of set-up for every connection. Feedback
-needs none of it, so this class hears the parser's callbacks itself, and calls on its parent only for other requests: it then tells
-the parent the callbacks that it missed. Answers leave in the order of the requests, whichever way each of them took.
+The class receives the callbacks of the HTTP parser itself. A feedback request costs no scope, event, task or timer; every other
+request is passed on to uvicorn (`asgi_requests`). Answers leave in the order of the requests, whichever of the two makes them.
+
+`connection_state` explains the states of a connection. This class performs the actions that the states call for.
 """
 
 import asyncio
@@ -14,53 +15,39 @@ import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.utils import get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from coordinator.http.answers import CONTINUE
-from coordinator.http.feedback_head import HEAD_BYTES, HEAD_END, FeedbackHead, body_too_large
-from coordinator.http.reception import Reception, Turn, busy
-from coordinator.keys import Key
-from coordinator.out_of_memory import end_without_memory
-from feedback_wire.limits import BATCH_WIRE_BYTES
+from coordinator.http.asgi_requests import AsgiExchange, AsgiRequests
+from coordinator.http.connection_state import IDLE, OVER_LIMIT, RECEIVING, TRANSITIONS, WHEN_NOTHING_IS_OWED, Action, Event
+from coordinator.http.feedback_head import HEAD_BYTES, HEAD_END, HEADERS, FeedbackHead, body_too_large, head_too_large
+from coordinator.http.partial_request import PartialRequest
+from coordinator.http.reception import Exchange, Reception
+from coordinator.out_of_memory import exit_if_out_of_memory
 from feedback_wire.problem import Problem
 from feedback_wire.routes import FEEDBACK
 from serving.request_head import check_head, origin_form, without_upgrade
 
 PIPELINED = 64
-"""Requests of one connection that may wait for their answers; who sends more takes other senders' share."""
-
-HEADERS = 128
-"""In one request, trailers included: each of four bytes costs a hundred while it is held, whatever the head's size."""
+"""Requests of one connection that may wait for their answers. A sender with more would take other senders' share."""
 
 TLS_END_S = 1.0
-TURNED_AWAY_S = 3
+OVER_LIMIT_S = 3
+"""How long a connection that is refused because there are too many stays open for its refusal."""
 
-# Chunked bodies bring their own overhead; nobody needs more of it than the body itself.
-_REQUEST_BYTES = HEAD_BYTES + 2 * BATCH_WIRE_BYTES
 _PATH = FEEDBACK.encode()
 _POST = b"POST"
 _CONNECT = b"CONNECT"
-_BAD_HTTP = Problem(400, "bad_http", "this is no valid HTTP/1.1 request")
-_HEAD_TOO_LARGE = Problem(431, "head_too_large", f"request line and headers may have {HEAD_BYTES} bytes and {HEADERS} headers")
+_BAD_HTTP = Problem(400, "bad_http", "the bytes are not a valid HTTP/1.1 request")
 _TOO_SLOW = Problem(408, "too_slow", "the request did not arrive in time; send it again")
-_TOO_MANY_CONNECTIONS = Problem(503, "too_many_connections", "no further connection is taken now; connect again later")
-_TOO_MANY = Problem(429, "too_many_pipelined", f"wait for answers: at most {PIPELINED} requests may be under way on one connection")
+_TOO_MANY_CONNECTIONS = Problem(503, "too_many_connections", "too many connections are open; connect again later")
+_TOO_MANY = Problem(429, "too_many_pipelined", f"wait for answers: one connection may have at most {PIPELINED} requests under way")
 
 
-class OtherTurn:
-    """A request that the Starlette app answers, when it is its turn."""
-
-    __slots__ = ("app", "cycle")
-
-    def __init__(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self.cycle = cycle
-        self.app = app
-
-
-class FeedbackProtocol(HttpToolsProtocol):
-    """One connection of an end host. `app_state["reception"]` says where feedback goes."""
+class FeedbackProtocol(AsgiRequests):
+    """One connection of an end host. `app_state["reception"]` takes its feedback."""
 
     access_log = False
     logger = access_logger = logging.getLogger("uvicorn.error")
@@ -74,7 +61,7 @@ class FeedbackProtocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        # Not the parent's __init__: what it sets up for every connection, `_prepare_other` does when it is needed.
+        # The __init__ of uvicorn's class is not called: `AsgiRequests` prepares what it sets up when it is needed.
         self.config = config
         self.app_state = app_state
         self.server_state = server_state
@@ -84,87 +71,80 @@ class FeedbackProtocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.timeout_keep_alive_task = None
         self.flow = cast("FlowControl", None)
-        self.others_prepared = False
         self.cycle = cast("RequestResponseCycle", None)
-        self.owed: deque[Turn | OtherTurn] = deque()
+        self.state = IDLE
+        self.owed: deque[Exchange | AsgiExchange] = deque()
+        """Requests without an answer on the wire, in their order."""
         self.peer: str | None = None
         self.proxied = False
-        """The peer is a trusted proxy: each request names its sender."""
+        """The peer is a trusted proxy, so each request names its own sender."""
         self.prefix = b""
-        """What goes before this connection's messages, if no proxy says of a request whom it comes from."""
+        """The first bytes of this connection's records, unless the peer is a proxy."""
         self.head: FeedbackHead | None = None
+        """The head of the feedback request that is being received; None for another request."""
         self.body: bytes | bytearray = b""
         self.upgrades = False
-        """The head that was read last asks for another protocol, which is ignored."""
-        self.receiving = False
-        """Within a request: its first byte has come, its last has not."""
-        self.closing = False
-        """No further request is read; the connection ends with the last answer that is owed."""
-        self.turned_away = False
-        """Open only to be told that there are too many connections."""
-        self.alone = True
-        """No request has come to its end in the piece that is being read."""
-        self.unfinished = 0
-        """Bytes of the request that is being received, if it did not come in one piece."""
-        self.holder = self.reception.keys.anyone
-        """To whose account they go."""
-        self.heard = self.began = self.reception.seconds
+        """The last head asks for another protocol, which is ignored."""
+        self.request_ended = False
+        """A request ended within the data that is being parsed."""
+        self.partial: PartialRequest | None = None
+        self.last_byte_s = self.reception.seconds
 
-    # What the transport says
+    # Callbacks of the transport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
         self.connections.add(self)
-        above = len(self.connections) - self.reception.places.serving
-        if above > 0:
-            self._turn_away(above)
+        over = len(self.connections) - self.reception.connection_limits.serving
+        if over > 0:
+            self._refuse_connection(over)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._release()
+        self._release_partial()
         self.connections.discard(self)
-        self.closing = True
-        for turn in self.owed:
-            if isinstance(turn, OtherTurn):
-                turn.cycle.disconnected = True
-                turn.cycle.message_event.set()
+        self._change(Event.LOST)
+        for exchange in self.owed:
+            if isinstance(exchange, AsgiExchange):
+                exchange.disconnect()
         self.owed.clear()
-        if self.others_prepared:
+        if self.asgi_ready:
             self.flow.resume_writing()
-        self.parser = cast("httptools.HttpRequestParser", None)  # the two know each other: let both go
+        self.parser = cast("httptools.HttpRequestParser", None)  # breaks the reference cycle between the two
 
     def data_received(self, data: bytes) -> None:
-        if self.closing:
-            return
-        self.heard = self.reception.seconds
-        begins = not self.receiving
-        if begins:
+        was_idle = self.state is IDLE
+        if was_idle:
             end = data.find(HEAD_END) + len(HEAD_END)
             known = self.known_heads.get(data[:end])
             if known is not None and len(data) == end + known[1]:
-                self._take(Turn(self, self.reception), known[0], data[end:])
+                self.last_byte_s = self.reception.seconds
+                self._accept(Exchange(self, self.reception), known[0], data[end:])
                 return
-        self.alone = True
+        elif self.state is not RECEIVING:
+            return
+        self.last_byte_s = self.reception.seconds
+        self.request_ended = False
         try:
             self._parse(data)
         except httptools.HttpParserError as error:
-            end_without_memory(error.__context__)
-            self._end_with(_BAD_HTTP)
-        if self.receiving and not self.closing:
-            # Behind the end of another request, what this one's head takes is not known; the next piece will tell.
-            self._keep_unfinished(len(data) if self.alone else len(self.body) + 1)
-        elif begins and self.head is not None and not self.closing:
+            exit_if_out_of_memory(error.__context__)
+            self._refuse_and_end(_BAD_HTTP)
+        if self.state is RECEIVING:
+            # Behind the end of another request the length of this one's head is unknown; the next piece counts it.
+            self._hold_partial(len(self.body) + 1 if self.request_ended else len(data))
+            return
+        if was_idle and self.state is IDLE and self.head is not None:
             self.reception.heads.learn(data, self.headers, self.head)
-        if not self.receiving:
-            self.headers = []  # a connection that idles holds nothing of what it said
+        self.headers = []  # an idle connection keeps nothing of its requests
 
     def _parse(self, data: bytes) -> None:
-        """Feed the parser. It stops behind a head that asks for another protocol; the request is served without that wish."""
+        """Feed the parser. It stops behind a head that asks for another protocol; that request is served without its Upgrade."""
         while True:
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as stop:
-                if not self.upgrades or self.closing:
-                    self._close_after_answers()  # a tunnel, which is not offered here
+                if not self.upgrades or self.state is not RECEIVING:
+                    self._end()  # a tunnel, which is not offered here
                     return
                 head = without_upgrade(self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers)
                 data = head + data[stop.args[0] :]
@@ -173,49 +153,48 @@ class FeedbackProtocol(HttpToolsProtocol):
                 return
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """The sender has said all it has to say; it still gets the answers it is owed."""
-        self.closing = True
-        self.receiving = False
+        """The sender has closed its side; True keeps the transport open for the answers that are owed."""
+        self._change(Event.END)
         return bool(self.owed)
 
     def pause_writing(self) -> None:
-        """The sender does not read its answers: then it is not heard either, or they would pile up here."""
+        """The sender does not read its answers. Nothing more is read from it, or answers would pile up here."""
         self.transport.pause_reading()
-        if self.others_prepared:
+        if self.asgi_ready:
             self.flow.pause_writing()
 
     def resume_writing(self) -> None:
         if not self.transport.is_closing():
             self.transport.resume_reading()
-        if self.others_prepared:
+        if self.asgi_ready:
             self.flow.resume_writing()
 
-    # What the parser says
+    # Callbacks of the parser
 
     def on_message_begin(self) -> None:
         self.url = b""
         self.headers = []
         self.head = None
-        self.receiving = True
         self.upgrades = False
+        self._change(Event.REQUEST_BEGINS)
 
     def on_url(self, url: bytes) -> None:
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.closing:
+        if self.state is not RECEIVING:
             return
         self.headers.append((name, value))
         if len(self.headers) > HEADERS:
             self.headers = []
-            self._end_with(_HEAD_TOO_LARGE)
+            self._refuse_and_end(head_too_large())
 
     def on_headers_complete(self) -> None:
-        if self.closing:
+        if self.state is not RECEIVING:
             return
-        # One that came in several pieces has been measured; one that came whole has not.
+        # `partial` has counted a head that came in several pieces; one that came in one piece is counted here.
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES:
-            self._end_with(_HEAD_TOO_LARGE)
+            self._refuse_and_end(head_too_large())
             return
         self.upgrades = self.parser.should_upgrade() and self.parser.get_method() != _CONNECT
         if self.upgrades:
@@ -229,19 +208,19 @@ class FeedbackProtocol(HttpToolsProtocol):
                 return
             self.head = self.reception.heads.read(self.headers)
         except Problem as problem:
-            self._end_with(problem)
+            self._refuse_and_end(problem)
             return
         self.body = b""
         if self.head.expects_continue and not self.owed:
             self.transport.write(CONTINUE)
 
     def on_body(self, body: bytes) -> None:
-        if self.closing:
+        if self.state is not RECEIVING:
             return
         if self.head is None:
             super().on_body(body)
         elif len(self.body) + len(body) > self.head.key.batch_bytes:
-            self._end_with(body_too_large(self.head.key.batch_bytes))
+            self._refuse_and_end(body_too_large(self.head.key.batch_bytes))
         elif not self.body:
             self.body = body
         else:
@@ -252,185 +231,172 @@ class FeedbackProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self.upgrades:
             return
-        self.receiving = self.alone = False
-        if self.closing:
+        self.request_ended = True
+        if self.state is not RECEIVING:
+            self._change(Event.REQUEST_ENDS)
             return
-        if self.unfinished:
-            self._release()
+        if self.partial is not None:
+            self._release_partial()
         if self.head is None:
+            self._change(Event.REQUEST_ENDS)
             super().on_message_complete()
             return
-        turn = Turn(self, self.reception)
-        if not self.parser.should_keep_alive():
-            turn.last = self.closing = True
+        exchange = Exchange(self, self.reception)
+        exchange.last = not self.parser.should_keep_alive()
+        self._change(Event.LAST_REQUEST_ENDS if exchange.last else Event.REQUEST_ENDS)
         body, self.body = self.body, b""
-        self._take(turn, self.head, bytes(body))
+        self._accept(exchange, self.head, bytes(body))
+
+    # Requests
 
     def forget_prefix(self) -> None:
-        """The weight in force has changed, so what goes before the messages has."""
+        """The weight in force has changed, and the prefix contains it."""
         self.peer = None
 
-    def _take(self, turn: Turn, head: FeedbackHead, body: bytes) -> None:
-        """A whole feedback request is there."""
-        if len(self.owed) >= 2 * PIPELINED and not self.closing:
-            self._end_with(_TOO_MANY)  # it has been told often enough
+    def _accept(self, exchange: Exchange, head: FeedbackHead, body: bytes) -> None:
+        """Pass on a feedback request that has arrived completely."""
+        if len(self.owed) >= 2 * PIPELINED and not exchange.last:
+            self._refuse_and_end(_TOO_MANY)  # the sender has ignored PIPELINED refusals
             return
-        self.owed.append(turn)
+        self.owed.append(exchange)
         if len(self.owed) > PIPELINED:
-            self.reception.refuse(turn, _TOO_MANY)
+            self.reception.refuse(exchange, _TOO_MANY)
             return
         if self.peer is None:
             self.peer = (get_remote_addr(self.transport) or ("",))[0]
-            self.proxied = self.reception.is_proxy(self.peer)
-            self.prefix = b"" if self.proxied else self.reception.prefix(self.peer)
-        prefix = self.reception.prefix(self.peer, head.forwarded) if self.proxied else self.prefix
-        self.reception.receive(turn, head, body, prefix)
+            self.proxied = self.reception.origins.is_proxy(self.peer)
+            self.prefix = b"" if self.proxied else self.reception.origins.prefix(self.peer)
+        prefix = self.reception.origins.prefix(self.peer, head.forwarded) if self.proxied else self.prefix
+        self.reception.receive(exchange, head, body, prefix)
+
+    def _begin_other(self) -> None:
+        """Pass a request that is not feedback on to uvicorn."""
+        if len(self.owed) >= PIPELINED:
+            # Refusals one by one, as feedback gets, would cost more than such requests do: thousands fit into one piece of data.
+            self._refuse_and_end(_TOO_MANY)
+        else:
+            self.begin_asgi_request()
+
+    def _hold_partial(self, size: int) -> None:
+        """Count the bytes of a request that has not arrived completely; refuse it if they are too many."""
+        if self.partial is None:
+            self.partial = PartialRequest(self.reception)
+        try:
+            self.partial.grow(size, self.head)
+        except Problem as problem:
+            self._refuse_and_end(problem)
+
+    def _release_partial(self) -> None:
+        if self.partial is not None:
+            self.partial.release()
+            self.partial = None
 
     # Answers, in order
 
-    def answered(self, turn: Turn) -> None:
+    def answered(self, exchange: Exchange) -> None:
+        """`exchange.answer` can be written once all earlier answers are."""
         owed = self.owed
-        if not owed or owed[0] is not turn:
+        if not owed or owed[0] is not exchange:
             return
-        if len(owed) > 1 or self.closing or self.receiving:
-            self._advance()
+        if len(owed) > 1 or self.state is not IDLE:
+            self._write_answers()
             return
         owed.popleft()
         if not self.transport.is_closing():
-            self.transport.write(turn.answer)
+            self.transport.write(exchange.answer)
 
     def on_response_complete(self) -> None:
-        """The app has answered the request whose turn it was."""
+        """The app has answered the first request in the queue."""
         if self.owed:
             self.owed.popleft()
-            if not self.owed and not self.receiving:
-                self.cycle = cast("RequestResponseCycle", None)  # and its headers
-            self._advance()
+            if not self.owed and self.state is not RECEIVING:
+                self.cycle = cast("RequestResponseCycle", None)  # it keeps the request's headers
+            self._write_answers()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self.owed.append(OtherTurn(cycle, app))
+        self.owed.append(AsgiExchange(cycle, app))
         if len(self.owed) == 1:
             super()._start_asgi_task(cycle, app)
 
-    def _advance(self) -> None:
-        """Write every answer that is ready and whose turn it is."""
+    def _write_answers(self) -> None:
+        """Write the answers that are ready, up to the first one that is not; then do what the state calls for."""
         owed, transport = self.owed, self.transport
         while owed:
-            turn = owed[0]
-            if isinstance(turn, OtherTurn):
-                super()._start_asgi_task(turn.cycle, turn.app)
+            exchange = owed[0]
+            if isinstance(exchange, AsgiExchange):
+                super()._start_asgi_task(exchange.cycle, exchange.app)
                 return
-            if not turn.answer:
+            if not exchange.answer:
                 return
             owed.popleft()
             if not transport.is_closing():
-                transport.write(turn.answer)
-        if self.closing and not self.receiving:
-            self._close()
-        elif self.closing and transport.can_write_eof():
-            transport.write_eof()  # the rest of a refused request still comes; closing now could destroy the answer on its way
-        elif self.closing:
-            pass  # TLS has no half of an end: the answer says that it is the last, and the sweep closes what the sender does not
-        elif self.head is not None and self.receiving and self.head.expects_continue and not self.body:
-            transport.write(CONTINUE)
+                transport.write(exchange.answer)
+        self._act()
 
     # Ends and limits
 
     def shutdown(self) -> None:
-        """The server stops: answer what is owed, take no more."""
-        self._close_after_answers()
-        if self.owed and isinstance(last := self.owed[-1], OtherTurn):
+        """The server stops: write the answers that are owed, accept no further request."""
+        self._end()
+        if self.owed and isinstance(last := self.owed[-1], AsgiExchange):
             last.cycle.keep_alive = False
 
     def sweep(self, now: int, *, request_s: int, idle_s: int) -> None:
-        """Called every few seconds for every connection, in place of a timer for each; `now` is the reception's seconds."""
-        if self.closing and not self.owed:
-            if now - self.heard > (TURNED_AWAY_S if self.turned_away else request_s):
-                self.transport.abort()
-        elif self.receiving and now - self.began > request_s:
-            self._end_with(_TOO_SLOW)
-        elif not self.owed and not self.receiving and now - self.heard > idle_s:
-            self._close_after_answers()
-
-    def _turn_away(self, above: int) -> None:
-        """One connection too many is told so. It stays a moment, as its request may be on the way and would destroy the answer."""
-        if above > self.reception.places.refusing:
-            self.reception.counters.connections_dropped += 1
-            self.closing = True
-            self.transport.abort()
+        """Apply the deadlines. Called every few seconds for every connection, instead of a timer for each; `now` in seconds."""
+        if self.state is RECEIVING:
+            if self.partial is not None and now - self.partial.began_s > request_s:
+                self._refuse_and_end(_TOO_SLOW)
+        elif self.owed:
             return
-        self.turned_away = self.receiving = True
-        self._end_with(_TOO_MANY_CONNECTIONS)
+        elif self.state is IDLE:
+            if now - self.last_byte_s > idle_s:
+                self._end()
+        elif now - self.last_byte_s > (OVER_LIMIT_S if self.state is OVER_LIMIT else request_s):
+            self.transport.abort()
+
+    def _change(self, event: Event) -> None:
+        self.state = TRANSITIONS[self.state][event]
+
+    def _act(self) -> None:
+        """Do what the state calls for when no answer is owed."""
+        match WHEN_NOTHING_IS_OWED[self.state]:
+            case Action.CLOSE:
+                self._close()
+            case Action.CLOSE_WRITING if self.transport.can_write_eof():
+                self.transport.write_eof()
+            case Action.CONTINUE if self.head is not None and self.head.expects_continue and not self.body:
+                self.transport.write(CONTINUE)
+
+    def _end(self) -> None:
+        self._change(Event.END)
+        if not self.owed:
+            self._act()
 
     def _close(self) -> None:
         self.transport.close()
-        if is_ssl(self.transport):  # waits for the sender's consent, which an idle one may give in minutes
+        if is_ssl(self.transport):  # it waits for the sender's close_notify, which an idle sender may send in minutes
             asyncio.get_running_loop().call_later(TLS_END_S, self.transport.abort)
 
-    def _close_after_answers(self) -> None:
-        self.closing = True
-        self.receiving = False
-        if not self.owed:
-            self._close()
+    def _refuse_and_end(self, problem: Problem) -> None:
+        """Refuse the request that is being received, or came last; the connection cannot go on behind it."""
+        if self.state in (IDLE, RECEIVING):
+            self._owe_last(problem, Event.REFUSED)
 
-    def _end_with(self, problem: Problem) -> None:
-        """Refuse what is being received; the connection cannot go on behind it."""
-        if self.closing:
-            return
-        self._release()
-        self.closing = True
+    def _refuse_connection(self, over: int) -> None:
+        """Refuse this connection, the `over`th above the limit; close it at once if even refusing has reached its limit."""
+        if over > self.reception.connection_limits.refusing:
+            self.reception.counters.connections_dropped += 1
+            self._change(Event.LOST)
+            self.transport.abort()
+        else:
+            self._owe_last(_TOO_MANY_CONNECTIONS, Event.LIMIT_REACHED)
+
+    def _owe_last(self, problem: Problem, event: Event) -> None:
+        """Queue a refusal as the last answer."""
+        self._release_partial()
+        self._change(event)
         self.body = b""
-        turn = Turn(self, self.reception)
-        turn.last = True
-        self.owed.append(turn)
-        self.reception.refuse(turn, problem)
-
-    def _keep_unfinished(self, size: int) -> None:
-        """A request that comes in pieces: hold it, but not for ever, and not more than there is room for."""
-        if not self.unfinished:
-            self.began = self.reception.seconds
-        self._hold(self.unfinished + size, self.head.key if self.head is not None else self.reception.keys.anyone)
-        if self.head is None and self.unfinished > HEAD_BYTES:
-            self._end_with(_HEAD_TOO_LARGE)
-        elif self.unfinished > _REQUEST_BYTES:
-            self._end_with(body_too_large())
-        elif self.reception.crowded(self.holder):
-            self._end_with(busy())
-
-    def _hold(self, size: int, holder: Key) -> None:
-        self.reception.hold(-self.unfinished, self.holder)
-        self.unfinished, self.holder = size, holder
-        self.reception.hold(size, holder)
-
-    def _release(self) -> None:
-        self._hold(0, self.holder)
-
-    # Everything that is not feedback
-
-    def _begin_other(self) -> None:
-        """Hand the request to the parent, which hears the callbacks that it missed."""
-        if len(self.owed) >= PIPELINED:
-            # A refusal for each, as feedback gets, would cost more than it costs to ask: thousands fit into one piece.
-            self._end_with(_TOO_MANY)
-            return
-        if not self.others_prepared:
-            self._prepare_other()
-        url, headers = self.url, self.headers
-        super().on_message_begin()
-        self.url = url
-        for name, value in headers:
-            super().on_header(name, value)
-        self.cycle = cast("RequestResponseCycle", None)  # the parent would queue behind an earlier one; `owed` does that
-        super().on_headers_complete()
-
-    def _prepare_other(self) -> None:
-        self.app = self.config.loaded_app
-        self.loop = asyncio.get_running_loop()
-        self.tasks = self.server_state.tasks
-        self.root_path = self.config.root_path
-        self.asgi_version = self.config.asgi_version
-        self.flow = FlowControl(self.transport)
-        self.server = get_local_addr(self.transport)
-        self.client = get_remote_addr(self.transport)
-        self.scheme = "https" if is_ssl(self.transport) else "http"
-        self.others_prepared = True
+        exchange = Exchange(self, self.reception)
+        exchange.last = True
+        self.owed.append(exchange)
+        self.reception.refuse(exchange, problem)

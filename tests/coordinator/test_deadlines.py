@@ -18,7 +18,8 @@ from coordinator.carriers.http_carrier import HttpCarrier
 from coordinator.carriers.outbox import Outbox
 from coordinator.counters import Counters
 from coordinator.http.answers import Answers
-from coordinator.http.connection_limits import Places
+from coordinator.http.connection_limits import ConnectionLimits
+from coordinator.http.connection_state import RECEIVING
 from coordinator.http.feedback_protocol import FeedbackProtocol
 from coordinator.http.reception import Reception
 from coordinator.keys import Keys
@@ -76,11 +77,11 @@ def test_a_request_that_does_not_come_to_an_end_is_refused_in_time(sent: bytes):
         async with intake() as (reception, state, port):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(sent)
-            await until(lambda: any(connection.unfinished for connection in state.connections))
+            await until(lambda: any(connection.partial for connection in state.connections))
             began = reception.seconds
             assert reception._outbox.held_bytes == len(sent)
             sweep(state, began + REQUEST_S)
-            assert all(not connection.closing for connection in state.connections)
+            assert all(connection.state is RECEIVING for connection in state.connections)
             reception.seconds = began + REQUEST_S + 1
             sweep(state, reception.seconds)
             assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
@@ -102,7 +103,7 @@ def test_an_idle_connection_is_closed_and_a_busy_one_is_not():
             now = reception.seconds + IDLE_S + 1
             reception.seconds = now - 1
             busy_writer.write(HALF)
-            await until(lambda: any(connection.unfinished for connection in state.connections))
+            await until(lambda: any(connection.partial for connection in state.connections))
             sweep(state, now)
             assert await idle.read() == b""
             await until(lambda: len(state.connections) == 1)
@@ -132,7 +133,7 @@ async def greeted(port: int) -> None:
 def test_handshakes_under_way_count_as_connections_and_those_beyond_the_bound_are_cut_off(tls: Tls):
     async def promise() -> None:
         async with intake(tls) as (reception, state, port):
-            reception.places = Places(serving=2, refusing=1)
+            reception.connection_limits = ConnectionLimits(serving=2, refusing=1)
             silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
             beyond, _ = await asyncio.open_connection("127.0.0.1", port)
             with suppress(ConnectionError):

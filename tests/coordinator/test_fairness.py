@@ -19,7 +19,7 @@ from coordinator.dialects.native_body import UNIT_BYTES, UNIT_VALUES, Form
 from coordinator.http.answers import Answers
 from coordinator.http.content_encoding import MEMBERS
 from coordinator.http.feedback_head import FeedbackHead
-from coordinator.http.reception import Reception, Turn
+from coordinator.http.reception import Exchange, Reception
 from coordinator.http.sliced_work import SlicedWork, Work
 from coordinator.keys import Key, Keys
 from coordinator.settings import Settings
@@ -93,8 +93,8 @@ class Sender:
     def __init__(self) -> None:
         self.answers: list[bytes] = []
 
-    def answered(self, turn: Turn) -> None:
-        self.answers.append(turn.answer)
+    def answered(self, exchange: Exchange) -> None:
+        self.answers.append(exchange.answer)
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_no_request_holds_the_event_loop_for_50_ms_of_processor_time(receiver, n
 
         def send() -> None:
             for _ in range(2):
-                reception.receive(Turn(sender, reception), head, body, reception.prefix("192.0.2.1"))
+                reception.receive(Exchange(sender, reception), head, body, reception.origins.prefix("192.0.2.1"))
 
         longest_s = await longest_turn_s(send, lambda: len(sender.answers) == 2)
         assert outbox.held_bytes == keys.anyone.held_bytes == reception.sliced_work.waiting == 0

@@ -75,8 +75,8 @@ def test_zone_ids_take_no_memory():
         reception = Reception(settings, Keys(()), outbox, None, Counters(), Answers())
         tracemalloc.start()
         for number in range(2_000):
-            reception.prefix("127.0.0.1", f"fe80::1%{number}" + "z" * 10_000)
-            reception.prefix("127.0.0.1", f"fe80::1%z{number}")
+            reception.origins.prefix("127.0.0.1", f"fe80::1%{number}" + "z" * 10_000)
+            reception.origins.prefix("127.0.0.1", f"fe80::1%z{number}")
         taken, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         await outbox.close()

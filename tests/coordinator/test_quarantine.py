@@ -8,15 +8,16 @@ from pathlib import Path
 
 import zstandard
 
-from coordinator.quarantine import WAITING_BYTES, Entry, Quarantine, QuarantineFiles
+from coordinator.quarantine import WAITING_BYTES, Quarantine, QuarantineFiles, RefusedMessage
 from feedback_wire.frames import Frame, walk
 from tests.harness.waiting import eventually
 
 PREFIX = b'{"ip":"203.0.113.0","weight":1.0,"via":"c1",'
 
 
-def entry(payload: bytes = b"rubbish", reason: str = "malformed") -> Entry:
-    return Entry(received_ms=time.time_ns() // 10**6, reason=reason, detail="why", key="web", prefix=PREFIX, payload=payload)
+def entry(payload: bytes = b"rubbish", reason: str = "malformed") -> RefusedMessage:
+    now_ms = time.time_ns() // 10**6
+    return RefusedMessage(received_ms=now_ms, reason=reason, detail="why", key="web", prefix=PREFIX, payload=payload)
 
 
 def entries(folder: Path) -> list[dict]:

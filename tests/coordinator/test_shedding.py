@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.admission import CALM_BELOW, LEAST_SHARE, SHED_FROM, kept, next_share
-from coordinator.carriers.batch import Batch, Fate
+from coordinator.carriers.batch import Batch, Outcome
 from coordinator.carriers.outbox import Outbox
 from coordinator.counters import Counters
 from coordinator.http.answers import Answers
 from coordinator.http.feedback_head import FeedbackHead
-from coordinator.http.reception import Reception, Turn
+from coordinator.http.reception import Exchange, Reception
 from coordinator.keys import Keys
 from coordinator.settings import Settings
 from tests.harness.waiting import eventually
@@ -100,7 +100,7 @@ def test_an_end_host_that_is_kept_under_more_load_is_kept_under_less(peer: str, 
 class Held:
     """A carrier that stores when it is told to."""
 
-    fate = Fate.STORED
+    outcome = Outcome.STORED
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
@@ -119,8 +119,8 @@ class Somebody:
     def __init__(self) -> None:
         self.answers = []
 
-    def answered(self, turn: Turn) -> None:
-        self.answers.append(turn.answer)
+    def answered(self, exchange: Exchange) -> None:
+        self.answers.append(exchange.answer)
 
 
 def test_a_full_coordinator_sheds_end_hosts_records_their_weight_and_recovers(message):
@@ -138,7 +138,7 @@ def test_a_full_coordinator_sheds_end_hosts_records_their_weight_and_recovers(me
             peers = [f"peer-{len(sent) + number}" for number in range(200)]
             sent.extend((peer, weight) for peer in peers)
             body = json.dumps([message(peer_id=peer, session_id=peer) for peer in peers]).encode()
-            reception.receive(Turn(sender, reception), FeedbackHead(keys.anyone), body, reception.prefix("192.0.2.1"))
+            reception.receive(Exchange(sender, reception), FeedbackHead(keys.anyone), body, reception.origins.prefix("192.0.2.1"))
             while reception.sliced_work.waiting:  # noqa: ASYNC110 — the backlog has no event for it
                 await asyncio.sleep(0)
 
@@ -154,7 +154,7 @@ def test_a_full_coordinator_sheds_end_hosts_records_their_weight_and_recovers(me
         for weight in (8.0, 4.0, 2.0):
             second += 1
             assert reception.tick(second, second) is True
-            assert (f'"weight":{weight}').encode() in reception.prefix("192.0.2.1")
+            assert (f'"weight":{weight}').encode() in reception.origins.prefix("192.0.2.1")
         assert reception.tick(second + 1, second) is False
         assert counters.workers_shedding == 0
         assert {(record["peer_id"], record["weight"]) for record in carrier.records} == {
@@ -179,7 +179,7 @@ def test_a_batch_that_waits_is_sampled_with_the_weight_that_it_came_with(message
         peers = [f"peer-{number}" for number in range(200)]
         body = json.dumps([message(peer_id=peer, session_id=peer) for peer in peers]).encode()
         reception.sliced_work.spend(1)  # so that there is no time for it now
-        reception.receive(Turn(sender, reception), FeedbackHead(keys.anyone), body, reception.prefix("192.0.2.1"))
+        reception.receive(Exchange(sender, reception), FeedbackHead(keys.anyone), body, reception.origins.prefix("192.0.2.1"))
         assert reception.sliced_work.waiting == 1
         outbox.held_bytes += 600_000  # a load that halves the share
         assert reception.tick(1, 1)

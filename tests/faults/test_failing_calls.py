@@ -16,7 +16,7 @@ import zstandard
 
 from coordinator.carriers import spool as spool_module
 from coordinator.carriers.spool import Spool, Spooled
-from coordinator.quarantine import Entry, QuarantineFiles
+from coordinator.quarantine import QuarantineFiles, RefusedMessage
 from feedback_server.journal import Journal
 from feedback_wire.frames import Frame, walk
 from feedback_wire.log_name import Form, LogName
@@ -225,8 +225,8 @@ def test_whichever_call_of_a_spool_fails_nothing_acknowledged_is_lost(error, las
         assert failed.keys() >= {"open", "write", "fsync", "fdatasync", "rename", "unlink", "mkdir"}
 
 
-def entry(number: int) -> Entry:
-    return Entry(
+def entry(number: int) -> RefusedMessage:
+    return RefusedMessage(
         received_ms=number,
         reason="malformed",
         detail="",

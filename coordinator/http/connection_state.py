@@ -1,0 +1,131 @@
+"""The states of one connection of an end host, as a table. Pure: `FeedbackProtocol` performs the actions that the states call for.
+
+A connection reads requests and writes answers. The two directions are independent, because senders pipeline: a request may arrive
+while ten earlier ones wait for their answers. So the state describes the reading side only. The writing side is a queue of answers
+that are owed; they leave in the order of the requests. The state decides what happens when that queue is empty.
+
+A connection without trouble alternates between two states:
+
+                        REQUEST_BEGINS
+             +--------+ --------------> +-----------+
+    start -> |  IDLE  |                 | RECEIVING |
+             +--------+ <-------------- +-----------+
+                         REQUEST_ENDS
+
+(A request with a known head that arrives in one piece begins and ends at once. The protocol does not leave IDLE for it.)
+
+The other states end the connection. No state leads back from them: the position in the byte stream is lost, or the sender or this
+server has announced the end. They differ in what has to happen at the end.
+
+LAST_ANSWERS. The sender has closed its side, its last request announced `Connection: close`, it was idle for too long, or the
+    server stops. No unread bytes are expected. The connection closes when the last owed answer is written.
+
+DISCARDING. A request was refused before it was read to its end: its head or its body is too large, its key is unknown, it is not
+    HTTP, or it is too slow. The refusal is the last answer. But the sender may still be writing the rest. If this side closed the
+    socket now, the kernel would answer those bytes with RST, and on RST the sender's kernel throws away what its program has not
+    read yet: the program would see "connection reset" in place of "413 body_too_large". So after the last answer only the writing
+    direction closes (FIN). Arriving bytes are read and thrown away, and the connection closes when the sender closes it, or at a
+    deadline (RFC 9112, section 9.6). TLS has no half-closed state; there only the deadline remains.
+
+    A refused request that arrives completely after all leads to LAST_ANSWERS, since no rest is left. A further request behind it
+    leads back: it is not answered, and its bytes would cause the same RST.
+
+OVER_LIMIT. The connection itself is refused, because there are too many. It works as DISCARDING does, as the first request may be
+    under way already. But its deadline is shorter: each of these connections costs a file descriptor while those are rare.
+
+CLOSED. The transport was lost or aborted. Answers that become ready now are dropped; their senders send again.
+
+Each state calls for one action when no answer is owed any more (`WHEN_NOTHING_IS_OWED`), and has one deadline (`sweep` of the
+protocol). A pair of state and event that is not in the table cannot happen. A test drives a real connection through every pair that
+is in it.
+"""
+
+from collections.abc import Mapping
+from enum import Enum, IntEnum
+
+
+class State(IntEnum):
+    """What the reading side of a connection does. IntEnum, because its hash is computed in C."""
+
+    IDLE = 0
+    RECEIVING = 1
+    LAST_ANSWERS = 2
+    DISCARDING = 3
+    OVER_LIMIT = 4
+    CLOSED = 5
+
+
+class Event(IntEnum):
+    """What happens to a connection."""
+
+    REQUEST_BEGINS = 0
+    """The first byte of a request has arrived."""
+    REQUEST_ENDS = 1
+    """The last byte of a request has arrived, and another request may follow."""
+    LAST_REQUEST_ENDS = 2
+    """The last byte of a request with `Connection: close` has arrived."""
+    REFUSED = 3
+    """A refusal is owed behind which the connection cannot go on."""
+    LIMIT_REACHED = 4
+    """The connection is new, and one too many."""
+    END = 5
+    """The sender has closed its side, was idle for too long, or wants a tunnel; or the server stops."""
+    LOST = 6
+    """The transport has gone."""
+
+
+class Action(Enum):
+    """What the protocol does when the last answer that it owes is written."""
+
+    WAIT = "keep the connection open for the next request"
+    CONTINUE = "send 100 Continue if the request that is being received asks for it"
+    CLOSE = "close the connection"
+    CLOSE_WRITING = "close the writing direction; the sender closes the other one"
+
+
+IDLE, RECEIVING, LAST_ANSWERS, DISCARDING, OVER_LIMIT, CLOSED = State
+
+TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
+    IDLE: {
+        Event.REQUEST_BEGINS: RECEIVING,
+        Event.REFUSED: LAST_ANSWERS,  # of a request that was read to its end
+        Event.LIMIT_REACHED: OVER_LIMIT,
+        Event.END: LAST_ANSWERS,
+        Event.LOST: CLOSED,
+    },
+    RECEIVING: {
+        Event.REQUEST_BEGINS: RECEIVING,  # once more without its Upgrade header, which is ignored
+        Event.REQUEST_ENDS: IDLE,
+        Event.LAST_REQUEST_ENDS: LAST_ANSWERS,
+        Event.REFUSED: DISCARDING,
+        Event.END: LAST_ANSWERS,
+        Event.LOST: CLOSED,
+    },
+    LAST_ANSWERS: {
+        Event.REQUEST_BEGINS: DISCARDING,  # behind the request whose refusal is the last answer
+        Event.END: LAST_ANSWERS,
+        Event.LOST: CLOSED,
+    },
+    DISCARDING: {
+        Event.REQUEST_ENDS: LAST_ANSWERS,
+        Event.END: LAST_ANSWERS,
+        Event.LOST: CLOSED,
+    },
+    OVER_LIMIT: {
+        Event.END: LAST_ANSWERS,
+        Event.LOST: CLOSED,
+    },
+    CLOSED: {  # aborted, and not lost yet
+        Event.END: CLOSED,
+        Event.LOST: CLOSED,
+    },
+}
+
+WHEN_NOTHING_IS_OWED: Mapping[State, Action] = {
+    IDLE: Action.WAIT,
+    RECEIVING: Action.CONTINUE,
+    LAST_ANSWERS: Action.CLOSE,
+    DISCARDING: Action.CLOSE_WRITING,
+    OVER_LIMIT: Action.CLOSE_WRITING,
+    CLOSED: Action.WAIT,
+}
