@@ -60,6 +60,11 @@ def test_every_link_of_a_page_leads_somewhere(page):
     assert [link for link in local if not (page.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_line_of_a_page_is_longer_than_120_characters(page):
+    assert [number for number, line in enumerate(page.read_text().splitlines(), 1) if len(line) > 120] == []
+
+
 def anchors(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
