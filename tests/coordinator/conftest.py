@@ -19,7 +19,7 @@ DEADLINE_S = 15
 
 
 class Receiver:
-    """A feedback server reduced to its wire: keeps lines in memory, once for each batch id, and fails when it is told to."""
+    """A feedback server reduced to its protocol: keeps lines in memory, once for each batch id, and fails on request."""
 
     def __init__(self, port: int = 0) -> None:
         self.batches: dict[str, bytes] = {}
@@ -31,7 +31,7 @@ class Receiver:
         self.readiness = b"ready\n"
         """What to answer to /readyz, always with 200."""
         self.probes = 0
-        """How often /readyz was asked for."""
+        """How often /readyz was requested."""
         self.answer_late_s = 0.0
         self.released = threading.Event()
         self.released.set()
@@ -63,7 +63,7 @@ class Receiver:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self) -> None:
-        """Vanish as a killed process does: no more listening, open connections cut."""
+        """Disappear as a killed process does: close the listener and all connections."""
         self.released.set()
         if self._server is not None:
             self._server.shutdown()
@@ -147,7 +147,7 @@ class Coordinator(Server):
         return status, json.loads(answer)
 
     def metrics(self) -> dict[str, float]:
-        """Every sample of /metrics, under its name and labels without the common beginning."""
+        """Every sample of /metrics, under its name and labels without the common prefix."""
         _, _, text = self.request("GET", "/metrics", authorization="Bearer metrics", cache_control="no-cache")
         samples = (line.rsplit(" ", 1) for line in text.decode().splitlines() if not line.startswith("#"))
         return {name.removeprefix("swarmscope_coordinator_"): float(value) for name, value in samples}
@@ -162,7 +162,7 @@ def start_coordinator(serve: Callable[..., Server], *flags: str) -> Coordinator:
 
 @pytest.fixture
 def receivers() -> Iterator[Callable[[], Receiver]]:
-    """Makes receivers, and ends them."""
+    """Make receivers that end with the test."""
     made: list[Receiver] = []
 
     def make() -> Receiver:
@@ -181,8 +181,10 @@ def receiver(receivers: Callable[[], Receiver]) -> Receiver:
 
 @pytest.fixture
 def coordinators(serve: Callable[..., Server]) -> Callable[..., Coordinator]:
-    """Start coordinators that end with the test; the first arguments are receivers, the others flags. Insecure unless
-    keys are given, and without a spool unless one is."""
+    """Start coordinators that end with the test; the first arguments are receivers, the others flags.
+
+    They are insecure unless keys are given, and have no spool unless one is given.
+    """
 
     def start(*receivers: Receiver, flags: tuple[str, ...] = ()) -> Coordinator:
         arguments = [argument for receiver in receivers for argument in ("--feedback-server", receiver.url)]
@@ -196,7 +198,7 @@ def coordinators(serve: Callable[..., Server]) -> Callable[..., Coordinator]:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Coordinator, Receiver]]:
-    """One coordinator and its receiver for the tests of a module that leave both as they were."""
+    """One coordinator and its receiver for the tests of a module that leave both unchanged."""
     receiver = Receiver()
     with servers(tmp_path_factory.mktemp("shared")) as serve:
         yield start_coordinator(serve, "--insecure", "--spool-max-bytes", "0", "--feedback-server", receiver.url), receiver
@@ -205,7 +207,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Coordinat
 
 @pytest.fixture
 def message() -> Callable[..., dict]:
-    """Makes feedback messages, each with the next `seq`; named fields are replaced or added, and left out if None."""
+    """Make feedback messages, each with the next `seq`; named fields are replaced or added, and omitted if None."""
     numbers = itertools.count()
 
     def make(**fields: object) -> dict:

@@ -19,12 +19,12 @@ def test_a_sample_keeps_its_share_of_the_end_hosts(share: float):
 
 
 @given(st.text(max_size=50), st.floats(0, 1), st.floats(0, 1))
-def test_who_is_in_a_sample_is_in_every_larger_one(peer_id: str, one: float, other: float):
+def test_an_end_host_in_a_sample_is_in_every_larger_sample(peer_id: str, one: float, other: float):
     assert kept(peer_id, min(one, other)) <= kept(peer_id, max(one, other))
     assert kept(peer_id, 1)
 
 
-def test_sampling_leaves_no_server_empty():
+def test_sampling_leaves_no_server_without_end_hosts():
     servers = ["http://a", "http://b", "http://c", "http://d"]
     placed = Counter(by_peer(f"peer-{n}", servers) for n in range(40_000) if kept(f"peer-{n}", 0.1))
     assert all(abs(count - 1000) < 200 for count in placed.values())
@@ -32,14 +32,14 @@ def test_sampling_leaves_no_server_empty():
 
 
 @given(st.text(max_size=50), names, st.randoms())
-def test_an_end_host_stays_with_its_server_whatever_the_order(peer_id: str, servers: list[str], random):
+def test_an_end_host_stays_with_its_server_in_any_order_of_the_servers(peer_id: str, servers: list[str], random):
     chosen = servers[by_peer(peer_id, servers)]
     random.shuffle(servers)
     assert servers[by_peer(peer_id, servers)] == chosen
 
 
 @given(st.text(max_size=50), names, st.integers(0, 5))
-def test_only_the_end_hosts_of_a_server_that_left_move(peer_id: str, servers: list[str], gone: int):
+def test_only_the_end_hosts_of_a_removed_server_move(peer_id: str, servers: list[str], gone: int):
     chosen = by_peer(peer_id, servers)
     gone %= len(servers)
     if chosen != gone:
@@ -55,13 +55,13 @@ def test_every_policy_names_one_of_the_servers(count: int, turn: int, roll: floa
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.integers(0, 100))
-def test_the_server_with_the_least_to_do_is_chosen_and_equals_take_turns(pending: list[int], turn: int):
+def test_the_least_loaded_server_is_chosen_and_equally_loaded_servers_alternate(pending: list[int], turn: int):
     assert pending[least_pending(pending, turn)] == min(pending)
     assert {least_pending([3] * len(pending), turn + step) for step in range(len(pending))} == set(range(len(pending)))
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1, exclude_max=True))
-def test_pauses_between_knocks_grow_to_a_limit_and_never_vanish(failures: int, roll: float):
+def test_pauses_between_readiness_probes_grow_to_a_limit_and_are_never_zero(failures: int, roll: float):
     assert FIRST_PAUSE_S <= pause_s(failures, roll) <= LONGEST_PAUSE_S
 
 
@@ -78,10 +78,10 @@ def test_pauses_between_knocks_grow_to_a_limit_and_never_vanish(failures: int, r
         ("", "truncate", ""),
     ],
 )
-def test_an_address_is_recorded_as_far_as_the_policy_says(address: str, policy, recorded: str):
+def test_an_address_is_truncated_as_the_policy_requires(address: str, policy, recorded: str):
     assert recorded_address(address, policy) == recorded
 
 
 @given(st.text(max_size=40))
-def test_no_address_can_make_trouble(text: str):
+def test_no_address_raises_an_error(text: str):
     assert len(recorded_address(text, "truncate")) < 40

@@ -1,4 +1,4 @@
-"""A blocked batch is a file: it outlives the process and its worker, and damage to it costs that batch alone."""
+"""A blocked batch is a file: it outlives the process and its worker, and damage to it costs only that batch."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def tried(blocked: BlockedBatches) -> BlockedBatch:
     return found
 
 
-def test_blocked_batches_take_turns_also_after_a_restart(tmp_path: Path):
+def test_blocked_batches_take_turns_even_after_a_restart(tmp_path: Path):
     kept(tmp_path, 1, 2)
     blocked = BlockedBatches(tmp_path)
     assert blocked.messages == 4
@@ -50,7 +50,7 @@ def test_a_rejected_batch_is_kept_as_text_and_not_tried_again(tmp_path: Path):
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "empty", "remove"])
 @pytest.mark.parametrize("restart", [False, True])
-def test_a_damaged_or_removed_file_costs_its_batch_alone_and_is_named(tmp_path: Path, caplog, harm: str, restart: bool):
+def test_a_damaged_or_removed_file_costs_only_its_batch_and_is_named(tmp_path: Path, caplog, harm: str, restart: bool):
     blocked = kept(tmp_path, 1, 2)
     harmed = min(tmp_path.iterdir())
     data = harmed.read_bytes()
@@ -65,7 +65,7 @@ def test_a_damaged_or_removed_file_costs_its_batch_alone_and_is_named(tmp_path: 
     assert (harmed.name in caplog.text) == (harm != "remove" or not restart)
 
 
-def test_what_a_worker_left_blocked_is_taken_over_even_if_a_kill_interrupted_that(tmp_path: Path):
+def test_blocked_batches_of_a_removed_worker_are_taken_over_even_after_a_kill_during_that(tmp_path: Path):
     kept(tmp_path / "gone", 1, 2)
     heir = kept(tmp_path / "heir", 3)
     (tmp_path / "heir" / f"blocked-{'01' * 16}.spool").hardlink_to(tmp_path / "gone" / f"blocked-{'01' * 16}.spool")

@@ -1,4 +1,4 @@
-"""Deadlines and idle connections, with a clock in the test's hands and real sockets."""
+"""Deadlines and idle connections, with a clock that the test sets and real sockets."""
 
 import asyncio
 import socket
@@ -32,7 +32,7 @@ HALF = b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
 
 @asynccontextmanager
 async def intake(tls: Tls | None = None) -> AsyncIterator[tuple[Reception, ServerState, int]]:
-    """An intake on a free port, with its connections in reach."""
+    """An intake on a free port whose connections the test can reach."""
     settings = Settings(feedback_server=("http://127.0.0.1:9",), insecure=True)
     counters = Counters()
     outbox = Outbox(
@@ -72,7 +72,7 @@ async def until(condition) -> None:
 
 
 @pytest.mark.parametrize("sent", [HALF, HALF[:20]], ids=["body", "head"])
-def test_a_request_that_does_not_come_to_an_end_is_refused_in_time(sent: bytes):
+def test_an_unfinished_request_is_refused_at_its_deadline(sent: bytes):
     async def promise() -> None:
         async with intake() as (reception, state, port):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -130,7 +130,7 @@ async def greeted(port: int) -> None:
     writer.close()
 
 
-def test_handshakes_under_way_count_as_connections_and_those_beyond_the_bound_are_cut_off(tls: Tls):
+def test_unfinished_handshakes_count_as_connections_and_those_beyond_the_limit_are_closed(tls: Tls):
     async def promise() -> None:
         async with intake(tls) as (reception, state, port):
             reception.connection_limits = ConnectionLimits(serving=2, refusing=1)
@@ -151,7 +151,7 @@ def test_handshakes_under_way_count_as_connections_and_those_beyond_the_bound_ar
 
 
 @pytest.mark.parametrize("sent", [b"", bytes.fromhex("160301")], ids=["silent", "begun"])
-def test_a_handshake_that_does_not_come_to_an_end_has_as_long_as_a_request(tls: Tls, monkeypatch: pytest.MonkeyPatch, sent: bytes):
+def test_an_unfinished_handshake_has_the_same_deadline_as_a_request(tls: Tls, monkeypatch: pytest.MonkeyPatch, sent: bytes):
     assert worker.HANDSHAKE_S == REQUEST_S
     monkeypatch.setattr(worker, "HANDSHAKE_S", 0.3)
 
@@ -160,7 +160,7 @@ def test_a_handshake_that_does_not_come_to_an_end_has_as_long_as_a_request(tls: 
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(sent)
             with suppress(ConnectionError):
-                assert await reader.read() == b"", "who does not come to an end is hung up on"
+                assert await reader.read() == b"", "an unfinished handshake is closed"
             await until(lambda: reception.counters.handshakes_failed == 1)
             assert not state.connections
 

@@ -41,7 +41,7 @@ def test_every_policy_uses_all_servers_and_loses_nothing(coordinators, receivers
         assert not homes[0] & homes[1]
 
 
-def test_a_failing_server_is_left_out_and_taken_back_and_no_answer_breaks_its_promise(coordinators, receivers, message):
+def test_a_failing_server_is_skipped_and_used_again_and_no_acknowledged_message_is_lost(coordinators, receivers, message):
     steady, failing = receivers(), receivers()
     coordinator = coordinators(steady, failing)
     for _ in range(10):
@@ -54,7 +54,7 @@ def test_a_failing_server_is_left_out_and_taken_back_and_no_answer_breaks_its_pr
     assert not up(coordinator, failing)
     assert ids(steady) | ids(failing) == set(range(20))
     failing.start()
-    eventually(lambda: up(coordinator, failing), "the server is taken back")
+    eventually(lambda: up(coordinator, failing), "the server is used again")
     before = len(failing.records)
     for _ in range(10):
         assert coordinator.post(encoded(message()))[0] == 202
@@ -62,7 +62,7 @@ def test_a_failing_server_is_left_out_and_taken_back_and_no_answer_breaks_its_pr
     assert ids(steady) | ids(failing) == set(range(30))
 
 
-def test_a_batch_keeps_its_name_when_it_moves_to_another_server_or_into_the_spool(coordinators, receivers, message, tmp_path):
+def test_a_batch_keeps_its_id_when_it_moves_to_another_server_or_into_the_spool(coordinators, receivers, message, tmp_path):
     first, second = receivers(), receivers()
     coordinator = coordinators(first, second, flags=("--spool", str(tmp_path / "spool")))
     first.answer = second.answer = (500, b"perhaps stored, perhaps not")
@@ -86,7 +86,7 @@ def test_a_batch_keeps_its_name_when_it_moves_to_another_server_or_into_the_spoo
         (200, b'{"stored":0}'),
     ],
 )
-def test_anything_but_a_promise_from_a_server_sends_the_batch_to_another(coordinators, receivers, message, answer):
+def test_an_answer_without_an_acknowledgement_sends_the_batch_to_another_server(coordinators, receivers, message, answer):
     good, odd = receivers(), receivers()
     odd.answer = answer
     coordinator = coordinators(good, odd)
@@ -97,19 +97,19 @@ def test_anything_but_a_promise_from_a_server_sends_the_batch_to_another(coordin
     assert ids(good) == {0, 1, 2}
 
 
-def test_a_proxys_page_at_readyz_does_not_bring_a_server_back(coordinators, receivers, message):
+def test_a_proxys_page_at_readyz_does_not_make_a_server_ready(coordinators, receivers, message):
     steady, failing = receivers(), receivers()
     failing.answer, failing.readiness = (502, b""), b"<html>\nready\n</html>"
     coordinator = coordinators(steady, failing)
     for _ in range(2):
         assert coordinator.post(encoded(message()))[0] == 202
-    eventually(lambda: failing.probes >= 2, "the server is asked whether it is ready")
+    eventually(lambda: failing.probes >= 2, "the server's readiness is probed")
     assert not up(coordinator, failing)
     failing.readiness = b"ready\nwith a remark\n"
-    eventually(lambda: up(coordinator, failing), "the server is taken back")
+    eventually(lambda: up(coordinator, failing), "the server is used again")
 
 
-def test_a_batch_that_a_server_rejects_for_good_is_not_tried_on_all_of_them(coordinators, receivers, message):
+def test_a_batch_that_a_server_rejects_permanently_is_not_tried_on_all_servers(coordinators, receivers, message):
     servers = [receivers(), receivers()]
     for server in servers:
         server.answer = (400, Problem(400, "bad_lines", "no such format").body(), PROBLEM)
@@ -156,7 +156,7 @@ def test_without_a_server_messages_wait_in_the_spool_and_drain_when_it_is_back(c
     assert coordinator.metrics()["messages_received_total"] == 10
 
 
-def test_what_lies_in_the_spool_survives_a_kill_and_is_drained_by_the_next_process(coordinators, receiver, message, tmp_path):
+def test_spooled_messages_survive_a_kill_and_are_drained_by_the_next_process(coordinators, receiver, message, tmp_path):
     flags = ("--spool", str(tmp_path / "spool"))
     killed = coordinators(receiver, flags=flags)
     receiver.stop()
@@ -171,7 +171,7 @@ def test_what_lies_in_the_spool_survives_a_kill_and_is_drained_by_the_next_proce
     assert [record["seq"] for record in receiver.records] == list(range(6))
 
 
-def test_a_batch_from_the_spool_that_was_stored_but_not_noted_is_stored_once(coordinators, receiver, message, tmp_path):
+def test_a_spooled_batch_that_was_stored_before_a_kill_is_stored_once(coordinators, receiver, message, tmp_path):
     flags = ("--spool", str(tmp_path / "spool"))
     killed = coordinators(receiver, flags=flags)
     receiver.stop()

@@ -1,4 +1,4 @@
-"""A request costs its own sender time, and no other: what takes long is checked in slices, and charged by what it costs."""
+"""A request costs time only to its own sender: long work is checked in slices, and each key is charged for its cost."""
 
 import asyncio
 import gc
@@ -27,7 +27,7 @@ from feedback_wire.limits import BATCH_INFLATED_BYTES, BATCH_WIRE_BYTES, MESSAGE
 
 DEADLINE_S = 15
 LONGEST_STALL_S = 0.050
-"""Promised (docs/coordinator.md): processor time that the event loop spends before it hears other senders again."""
+"""Promised in docs/coordinator.md: the processor time that the event loop spends at most before it serves other senders again."""
 
 GOOD = b'{"v":1,"peer_id":"p","session_id":"s","seq":0,"event":"join","sent_ms":1}'
 MIB = 2**20
@@ -99,7 +99,7 @@ class Sender:
 
 @pytest.fixture
 def _as_in_a_worker():
-    """The collector does not look through what was there before, as in a worker: pytest's objects cost it 0.1 s."""
+    """The garbage collector skips objects that existed before, as in a worker: pytest's objects would cost it 0.1 s."""
     gc.collect()
     gc.freeze()
     yield
@@ -147,7 +147,7 @@ def test_no_request_holds_the_event_loop_for_50_ms_of_processor_time(receiver, n
     assert asyncio.run(promise()) < LONGEST_STALL_S
 
 
-def test_keys_take_turns_on_the_thread_that_inflates():
+def test_keys_take_turns_on_the_decompression_thread():
     async def order() -> list[bytes]:
         backlog, begun, ended, inflated = SlicedWork(), threading.Event(), asyncio.Event(), []
 
@@ -169,7 +169,7 @@ def test_keys_take_turns_on_the_thread_that_inflates():
     assert asyncio.run(order()) == [b"greedy", b"greedy", b"web", b"greedy", b"greedy"]
 
 
-def test_a_backlog_that_is_closed_begins_no_more_work_on_its_thread():
+def test_a_closed_backlog_starts_no_more_work_on_its_thread():
     async def mistakes() -> list[dict]:
         backlog, begun, found = SlicedWork(), threading.Event(), []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: found.append(context))
@@ -189,7 +189,7 @@ def test_a_backlog_that_is_closed_begins_no_more_work_on_its_thread():
     assert asyncio.run(mistakes()) == []
 
 
-def test_other_senders_are_answered_while_one_keys_batches_are_checked(coordinators, receiver, tmp_path, message):
+def test_other_senders_are_answered_while_the_batches_of_one_key_are_checked(coordinators, receiver, tmp_path, message):
     file = tmp_path / "keys.toml"
     file.write_text('[keys.greedy]\nsecret = "g"\n[keys.web]\nsecret = "w"\n')
     coordinator = coordinators(receiver, flags=("--keys", str(file), "--token", "t"))
@@ -197,15 +197,15 @@ def test_other_senders_are_answered_while_one_keys_batches_are_checked(coordinat
     head = b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer g\r\nContent-Encoding: zstd\r\n"
     head += b"Content-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n" % len(body)
     with coordinator.connect() as greedy:
-        greedy.sendall((head + body) * 20)  # some ten seconds of work
+        greedy.sendall((head + body) * 20)  # about ten seconds of work
         for sent in (message(), message(unknown=1), [message(), message(channel="a:b")]):
             status, answer = coordinator.post(json.dumps(sent).encode(), Authorization="Bearer w")
             assert status == 202, answer
         assert coordinator.metrics()["requests_waiting"] > 0
-    coordinator.kill()  # rather than to wait for the rest of it
+    coordinator.kill()  # instead of waiting for the rest of it
 
 
-def test_a_key_is_charged_by_the_work_that_its_requests_make(coordinators, receiver, tmp_path, message):
+def test_a_key_is_charged_for_the_work_that_its_requests_cause(coordinators, receiver, tmp_path, message):
     file = tmp_path / "keys.toml"
     file.write_text('[keys.web]\nsecret = "w"\nmessages_per_second = 20\n')
     coordinator = coordinators(receiver, flags=("--keys", str(file), "--token", "t"))

@@ -18,7 +18,7 @@ def balanced(metrics: dict[str, float]) -> bool:
     return metrics["messages_received_total"] == kept + refused + metrics["messages_in_flight"]
 
 
-def test_one_message_an_array_and_lines_arrive_with_their_own_bytes(coordinators, receiver, message):
+def test_a_single_message_an_array_and_ndjson_arrive_with_their_own_bytes(coordinators, receiver, message):
     coordinator = coordinators(receiver, flags=("--name", "hk-1"))
     one = b'{"v":1, "peer_id":"p\\u0041" ,"session_id":"s","seq":0,"event":"join","sent_ms":1,"mine":[1.50]}'
     assert coordinator.post(one) == (202, {"accepted": 1})
@@ -31,14 +31,14 @@ def test_one_message_an_array_and_lines_arrive_with_their_own_bytes(coordinators
 
 
 @pytest.mark.parametrize(("encoding", "shrink"), [("gzip", gzip.compress), ("zstd", zstandard.compress)])
-def test_compressed_feedback_is_taken(coordinators, receiver, message, encoding, shrink):
+def test_compressed_feedback_is_accepted(coordinators, receiver, message, encoding, shrink):
     coordinator = coordinators(receiver)
     body = shrink(encoded([message() for _ in range(100)]))
     assert coordinator.post(body, content_encoding=encoding) == (202, {"accepted": 100})
     assert len(receiver.records) == 100
 
 
-def test_the_good_messages_of_a_batch_are_kept_and_each_bad_one_is_told_why(coordinators, receiver, message):
+def test_the_valid_messages_of_a_batch_are_kept_and_each_invalid_one_gets_a_reason(coordinators, receiver, message):
     coordinator = coordinators(receiver)
     lines = [encoded(message()), b"rubbish", encoded(message(seq=-1)), encoded(message(ip="1.2.3.4")), encoded(message())]
     status, answer = coordinator.post(b"\n".join(lines), "application/x-ndjson")
@@ -56,7 +56,7 @@ def test_the_good_messages_of_a_batch_are_kept_and_each_bad_one_is_told_why(coor
     assert balanced(metrics)
 
 
-def test_a_request_of_which_nothing_can_be_taken_is_a_problem(coordinators, receiver, message):
+def test_a_request_without_any_acceptable_message_gets_a_problem(coordinators, receiver, message):
     coordinator = coordinators(receiver)
     status, headers, answer = coordinator.request("POST", "/v1/feedback", b'{"v":2}')
     assert (status, headers["content-type"]) == (400, "application/problem+json")
@@ -77,14 +77,14 @@ def test_a_request_of_which_nothing_can_be_taken_is_a_problem(coordinators, rece
         ({"content_encoding": "zstd"}, 400, "bad_encoding"),
     ],
 )
-def test_a_request_that_cannot_be_read_is_refused_with_its_reason(coordinators, receiver, message, headers, status, reason):
+def test_an_unreadable_request_is_refused_with_its_reason(coordinators, receiver, message, headers, status, reason):
     coordinator = coordinators(receiver)
     answered, problem = coordinator.post(encoded(message()), **({"content_type": "application/json"} | headers))
     assert (answered, problem["status"], problem["reason"]) == (status, status, reason)
     assert coordinator.metrics()[f'requests_refused_total{{reason="{reason}"}}'] == 1
 
 
-def test_a_large_batch_is_forwarded_in_pieces_that_a_feedback_server_takes(coordinators, receiver, message):
+def test_a_large_batch_is_forwarded_in_pieces_that_a_feedback_server_accepts(coordinators, receiver, message):
     coordinator = coordinators(receiver)
     body = encoded([message(channel="x" * 250) for _ in range(9000)])
     assert coordinator.post(gzip.compress(body), content_encoding="gzip") == (202, {"accepted": 9000})
@@ -93,7 +93,7 @@ def test_a_large_batch_is_forwarded_in_pieces_that_a_feedback_server_takes(coord
     assert coordinator.metrics()["held_bytes"] == 0
 
 
-def test_only_who_has_a_key_is_heard(coordinators, receiver, message):
+def test_only_requests_with_a_valid_key_are_accepted(coordinators, receiver, message):
     coordinator = coordinators(receiver, flags=("--key", "one", "--key", "two", "--token", "secret"))
     body = encoded(message())
     for key in ("one", "two"):
@@ -107,7 +107,7 @@ def test_only_who_has_a_key_is_heard(coordinators, receiver, message):
     assert not any(secret in coordinator.log_text() for secret in ("one", "two", "secret"))
 
 
-def test_a_browser_may_ask_first_and_read_the_answer(coordinators, receiver, message):
+def test_a_browser_may_send_a_preflight_request_and_read_the_answer(coordinators, receiver, message):
     coordinator = coordinators(receiver)
     status, headers, _ = coordinator.request("OPTIONS", "/v1/feedback", origin="https://x", access_control_request_method="POST")
     assert (status, headers["access-control-allow-origin"], headers["access-control-allow-methods"]) == (204, "*", "POST")
@@ -116,7 +116,7 @@ def test_a_browser_may_ask_first_and_read_the_answer(coordinators, receiver, mes
         assert coordinator.request("POST", "/v1/feedback", body)[1]["access-control-allow-origin"] == "*"
 
 
-def test_a_sample_keeps_whole_end_hosts_says_what_they_weigh_and_counts_the_others(coordinators, receiver, message):
+def test_a_sample_keeps_whole_end_hosts_records_their_weight_and_counts_the_others(coordinators, receiver, message):
     coordinator = coordinators(receiver, flags=("--sample", "0.25"))
     body = encoded([message(peer_id=f"peer-{peer}", session_id=f"s-{peer}", seq=seq) for peer in range(400) for seq in range(3)])
     assert coordinator.post(body) == (202, {"accepted": 1200})
@@ -131,14 +131,14 @@ def test_a_sample_keeps_whole_end_hosts_says_what_they_weigh_and_counts_the_othe
         assert coordinator.post(encoded(message(peer_id=f"peer-{peer}"))) == (202, {"accepted": 1})
 
 
-def test_what_senders_forgot_is_counted(coordinators, receiver, message):
+def test_messages_that_senders_dropped_are_counted(coordinators, receiver, message):
     coordinator = coordinators(receiver)
     for forgotten in ("3", "4", "-1", "x", ""):
         assert coordinator.post(encoded(message()), swarmscope_forgotten=forgotten)[0] == 202
     assert coordinator.metrics()["messages_forgotten_by_senders_total"] == 7
 
 
-def test_too_much_in_flight_is_refused_until_there_is_room_again(coordinators, receiver, message):
+def test_messages_beyond_the_in_flight_limit_are_refused_until_there_is_room(coordinators, receiver, message):
     coordinator = coordinators(receiver, flags=("--in-flight-max-bytes", "20000"))
     receiver.released.clear()
     big = encoded([message(channel="x" * 200) for _ in range(60)])

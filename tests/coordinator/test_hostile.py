@@ -1,4 +1,4 @@
-"""Whatever anybody sends: a clear refusal or a faithful record, never a 5xx or a traceback, in bounded time and memory."""
+"""Any input gets a clear refusal or a faithful record, never a 5xx or a traceback, in bounded time and memory."""
 
 import gzip
 import json
@@ -14,7 +14,7 @@ from feedback_wire.limits import BATCH_INFLATED_BYTES, BATCH_WIRE_BYTES
 GOOD = b'{"v":1,"peer_id":"p","session_id":"s","seq":0,"event":"join","sent_ms":1}'
 OPEN = GOOD[:-1] + b","
 PROMPT_S = 5.0
-"""No refusal takes longer, on a busy machine; most take a millisecond."""
+"""No refusal takes longer on a busy machine; most take a millisecond."""
 
 NASTY = (
     ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "javascript:alert(1)", "{{7*7}}", "${7*7}", "<%= 7*7 %>"]
@@ -107,7 +107,7 @@ def _never_a_traceback(shared):
 
 
 def memory_kib(process: int) -> int:
-    """The most memory that a process has ever had."""
+    """The peak memory of a process."""
     [line] = [line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1])
 
@@ -147,7 +147,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
-def test_a_value_that_some_reader_would_take_differently_is_refused_wherever_it_stands(coordinator, value):
+def test_a_value_that_readers_interpret_differently_is_refused_at_any_depth(coordinator, value):
     for member in (b'"x":%b', b'"extra":{"x":%b}', b'"channel":%b', b'"upload_kbps":%b', b'"x":[{"y":%b}]'):
         message = OPEN + member % value + b"}"
         reasons = {"malformed", "duplicate_name", "invalid_field", "message_too_large", "too_many_values"}
@@ -159,13 +159,13 @@ def test_a_value_that_some_reader_would_take_differently_is_refused_wherever_it_
 
 
 @pytest.mark.parametrize("field", ["v", "seq", "sent_ms", "uptime_ms", "partners", "stall_count"])
-def test_a_whole_number_beyond_what_every_reader_keeps_exactly_is_refused(coordinator, field):
+def test_an_integer_that_some_reader_cannot_hold_exactly_is_refused(coordinator, field):
     for number in (2**53, 2**63, 2**64, 2**70, -1, -(2**70)):
         message = json.dumps(json.loads(GOOD) | {field: number}).encode()
         assert refused(coordinator, message) == "invalid_field"
 
 
-def test_text_of_any_kind_reaches_the_record_letter_by_letter(coordinator, receiver):
+def test_text_of_any_kind_reaches_the_record_unchanged(coordinator, receiver):
     texts = [text for text in NASTY if 0 < len(text) <= 256]
     assert len(texts) >= 200
     sent = []
@@ -191,7 +191,7 @@ def test_text_of_any_kind_reaches_the_record_letter_by_letter(coordinator, recei
     assert kept == [json.loads(message) for message in sent]
 
 
-def test_a_refusal_repeats_what_was_sent_as_json_not_as_markup(coordinator):
+def test_a_refusal_quotes_the_input_as_json_and_not_as_markup(coordinator):
     for text in NASTY:
         body = json.dumps(json.loads(GOOD) | {"event": text}).encode()
         status, headers, answer = coordinator.request("POST", "/v1/feedback", body)
@@ -213,7 +213,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize(("encoding", "body"), BOMBS.values(), ids=BOMBS)
-def test_a_compressed_body_costs_little_whatever_it_inflates_to(coordinator, encoding, body):
+def test_a_compressed_body_has_a_small_cost_whatever_its_inflated_size(coordinator, encoding, body):
     assert len(body) <= BATCH_WIRE_BYTES
     coordinator.post(GOOD)
     before = memory_kib(coordinator.process.pid)
@@ -247,7 +247,7 @@ SMUGGLERS = {
 
 
 @pytest.mark.parametrize("rest", SMUGGLERS.values(), ids=SMUGGLERS)
-def test_a_request_whose_end_two_servers_could_see_differently_ends_the_connection(coordinator, receiver, rest):
+def test_a_request_with_an_ambiguous_end_closes_the_connection(coordinator, receiver, rest):
     with coordinator.connect() as connection:
         victim = b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(GOOD), GOOD)
         connection.sendall(b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\n" + rest + victim)
@@ -281,7 +281,7 @@ LINES = [
 
 
 @pytest.mark.parametrize("line", LINES, ids=range(len(LINES)))
-def test_an_odd_request_line_is_answered_with_a_4xx_or_the_end(coordinator, line):
+def test_an_odd_request_line_gets_a_4xx_or_a_closed_connection(coordinator, line):
     with coordinator.connect() as connection:
         connection.sendall(line + b"\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         connection.shutdown(socket.SHUT_WR)
@@ -292,7 +292,7 @@ def test_an_odd_request_line_is_answered_with_a_4xx_or_the_end(coordinator, line
     assert not answer or b" 4" in answer[:13], answer[:100]
 
 
-def test_many_who_never_finish_do_not_delay_who_does(coordinators, receivers):
+def test_many_unfinished_requests_do_not_delay_finished_ones(coordinators, receivers):
     receiver = receivers()
     coordinator = coordinators(receiver)
     half = [coordinator.connect() for _ in range(200)]
@@ -300,7 +300,7 @@ def test_many_who_never_finish_do_not_delay_who_does(coordinators, receivers):
         connection.sendall((b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n{" * 2)[: 1 + number])
     for _ in range(20):
         for connection in half[::10]:
-            connection.send(b"x")  # a drip keeps no deadline from coming: test_deadlines
+            connection.send(b"x")  # a slow drip does not extend a deadline: test_deadlines
         began = time.monotonic()
         assert coordinator.post(GOOD)[0] == 202
         assert time.monotonic() - began < PROMPT_S / 2
@@ -312,8 +312,8 @@ def test_many_who_never_finish_do_not_delay_who_does(coordinators, receivers):
     assert "Traceback" not in coordinator.log_text()
 
 
-def test_who_reads_no_answers_is_heard_no_longer_until_it_does(coordinators, receiver):
-    # A message that sampling leaves out is answered at once, so the answers never wait for one another.
+def test_a_client_that_reads_no_answers_is_not_read_until_it_does(coordinators, receiver):
+    # A message that is sampled out is answered immediately, so the answers never wait for one another.
     coordinator = coordinators(receiver, flags=("--sample", "0.000001"))
     request = b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(GOOD), GOOD)
     coordinator.post(GOOD)
@@ -333,7 +333,7 @@ def test_who_reads_no_answers_is_heard_no_longer_until_it_does(coordinators, rec
 
 
 def pour(connection: socket.socket, data: bytes) -> int:
-    """Send `data` again and again until nobody takes any more of it; how many bytes were taken."""
+    """Send `data` repeatedly until no more of it is accepted; return how many bytes were."""
     sent = 0
     while True:
         try:
@@ -343,7 +343,7 @@ def pour(connection: socket.socket, data: bytes) -> int:
 
 
 @pytest.mark.parametrize("size", [60, 700])
-def test_requests_that_come_closely_packed_are_not_taken_for_one_large_one(coordinator, size):
+def test_densely_packed_requests_are_not_treated_as_one_large_request(coordinator, size):
     body = (GOOD[:-1] + b',"x":"' + b"y" * size + b'"}').ljust(size)
     request = b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     for cut in range(1, len(request), 40):

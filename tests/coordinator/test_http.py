@@ -1,4 +1,4 @@
-"""The short way through uvicorn's protocol class has to keep HTTP's promises itself: each is tried over a raw socket."""
+"""The short path through uvicorn's protocol class must keep HTTP's rules itself: each rule is tested over a raw socket."""
 
 import contextlib
 import json
@@ -32,7 +32,7 @@ def read_answers(connection: socket.socket, count: int) -> list[tuple[int, bytes
 
 
 def ended(connection: socket.socket) -> bool:
-    """Whether nothing more comes: the other side has closed."""
+    """Whether the other side has closed and nothing more arrives."""
     try:
         return connection.recv(1) == b""
     except ConnectionResetError:
@@ -57,14 +57,14 @@ def body(message) -> bytes:
     return json.dumps(message()).encode()
 
 
-def test_a_connection_serves_one_request_after_the_other(coordinator, body):
+def test_a_connection_serves_requests_one_after_the_other(coordinator, body):
     with coordinator.connect() as connection:
         for _ in range(3):
             connection.sendall(post(body))
             assert read_answers(connection, 1) == [(202, b'{"accepted":1}')]
 
 
-def test_pipelined_requests_are_answered_in_order_whoever_answers_them(coordinator, receiver, body):
+def test_pipelined_requests_are_answered_in_order_on_the_short_path_and_in_uvicorn(coordinator, receiver, body):
     receiver.released.clear()
     with coordinator.connect() as connection:
         health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -77,14 +77,14 @@ def test_pipelined_requests_are_answered_in_order_whoever_answers_them(coordinat
         assert [status for status, _ in read_answers(connection, 7)] == [202, 400, 200, 202, 200, 200, 400]
 
 
-def test_requests_that_come_byte_by_byte_are_understood(coordinator, body):
+def test_requests_that_arrive_byte_by_byte_are_understood(coordinator, body):
     with coordinator.connect() as connection:
         for byte in post(body) + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + post(body):
             connection.send(bytes([byte]))
         assert [status for status, _ in read_answers(connection, 3)] == [202, 200, 202]
 
 
-def test_a_chunked_body_is_one_body(coordinator, receiver, body):
+def test_a_chunked_body_is_read_as_one_body(coordinator, receiver, body):
     chunks = b"".join(b"%x;note=x\r\n%b\r\n" % (len(part), part) for part in (body[:1], body[1:30], body[30:]))
     head = b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     with coordinator.connect() as connection:
@@ -93,7 +93,7 @@ def test_a_chunked_body_is_one_body(coordinator, receiver, body):
     assert len(receiver.records) == 2
 
 
-def test_who_expects_100_continue_gets_it_before_sending_the_body(coordinator, body):
+def test_a_client_that_expects_100_continue_gets_it_before_it_sends_the_body(coordinator, body):
     with coordinator.connect() as connection:
         request = post(body, "Expect: 100-continue")
         connection.sendall(request[: -len(body)])
@@ -116,7 +116,7 @@ def test_a_100_continue_does_not_overtake_an_earlier_answer(coordinator, receive
         assert read_answers(connection, 1)[0][0] == 202
 
 
-def test_who_closes_its_sending_side_still_gets_its_answers(coordinator, receiver, body):
+def test_a_client_that_closes_its_sending_side_still_gets_its_answers(coordinator, receiver, body):
     receiver.released.clear()
     with coordinator.connect() as connection:
         connection.sendall(post(body) + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + post(body))
@@ -130,14 +130,14 @@ def test_who_closes_its_sending_side_still_gets_its_answers(coordinator, receive
 @pytest.mark.parametrize(
     ("line", "header"), [("POST /v1/feedback HTTP/1.0", "X: x"), ("POST /v1/feedback HTTP/1.1", "Connection: close")]
 )
-def test_a_connection_that_is_to_close_closes_behind_its_answer(coordinator, body, line, header):
+def test_a_connection_with_connection_close_closes_after_its_answer(coordinator, body, line, header):
     with coordinator.connect() as connection:
         connection.sendall(post(body, header, line=line))
         assert read_answers(connection, 1)[0][0] == 202
         assert ended(connection)
 
 
-def test_other_methods_on_the_feedback_path_are_told_what_is_allowed(coordinator, body):
+def test_other_methods_on_the_feedback_path_get_405_with_the_allowed_methods(coordinator, body):
     for method in ("GET", "HEAD", "PUT", "DELETE"):
         status, headers, answer = coordinator.request(method, "/v1/feedback")
         assert (status, headers["allow"]) == (405, "POST, OPTIONS")
@@ -151,7 +151,7 @@ def test_other_methods_on_the_feedback_path_are_told_what_is_allowed(coordinator
         assert b" 202 " in head.readline()
 
 
-def test_a_query_string_does_not_hide_the_path_and_an_escaped_or_longer_path_is_another_one(coordinator, body):
+def test_a_query_string_does_not_change_the_path_and_an_escaped_or_longer_path_is_another_path(coordinator, body):
     with coordinator.connect() as connection:
         connection.sendall(
             post(body, line="POST /v1/feedback?source=x HTTP/1.1")
@@ -161,7 +161,7 @@ def test_a_query_string_does_not_hide_the_path_and_an_escaped_or_longer_path_is_
         assert [status for status, _ in read_answers(connection, 3)] == [202, 404, 404]
 
 
-def test_a_body_that_announces_too_much_is_refused_before_it_is_sent(coordinator):
+def test_a_body_with_a_too_large_content_length_is_refused_before_it_is_sent(coordinator):
     with coordinator.connect() as connection:
         connection.sendall(f"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: {BATCH_WIRE_BYTES + 1}\r\n\r\n".encode())
         [(status, answer)] = read_answers(connection, 1)
@@ -170,7 +170,7 @@ def test_a_body_that_announces_too_much_is_refused_before_it_is_sent(coordinator
         assert ended(connection)
 
 
-def test_a_sender_that_goes_on_sending_a_body_too_large_can_still_read_why(coordinator):
+def test_a_sender_that_continues_to_send_a_too_large_body_can_still_read_the_refusal(coordinator):
     with coordinator.connect() as connection:
         connection.sendall(f"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: {10 * BATCH_WIRE_BYTES}\r\n\r\n".encode())
         for _ in range(100):
@@ -178,7 +178,7 @@ def test_a_sender_that_goes_on_sending_a_body_too_large_can_still_read_why(coord
         assert read_answers(connection, 1)[0][0] == 413
 
 
-def test_a_chunked_body_that_grows_too_large_is_refused_on_the_way(coordinator):
+def test_a_chunked_body_that_grows_too_large_is_refused_while_it_arrives(coordinator):
     with coordinator.connect() as connection:
         connection.sendall(b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(BATCH_WIRE_BYTES // 65_536 + 1):
@@ -186,7 +186,7 @@ def test_a_chunked_body_that_grows_too_large_is_refused_on_the_way(coordinator):
         assert read_answers(connection, 1)[0][0] == 413
 
 
-def test_chunks_of_nothing_but_overhead_do_not_go_on_for_ever(coordinator):
+def test_chunks_with_only_overhead_are_limited(coordinator):
     with coordinator.connect() as connection:
         connection.sendall(b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         chunk = b"1;" + b"x" * 10_000 + b"\r\n \r\n"
@@ -195,7 +195,7 @@ def test_chunks_of_nothing_but_overhead_do_not_go_on_for_ever(coordinator):
         assert read_answers(connection, 1)[0][0] == 413
 
 
-def test_headers_without_end_are_refused(coordinator):
+def test_endless_headers_are_refused(coordinator):
     with coordinator.connect() as connection:
         connection.sendall(b"POST /v1/feedback HTTP/1.1\r\n" + b"X: y\r\n" * 20_000)
         assert read_answers(connection, 1)[0][0] == 431
@@ -203,14 +203,14 @@ def test_headers_without_end_are_refused(coordinator):
 
 @pytest.mark.parametrize("line", ["GET /healthz HTTP/1.1", "POST /v1/feedback HTTP/1.1"])
 @pytest.mark.parametrize("headers", [[f"X-{n}: y" for n in range(200)], ["X: " + "y" * 40_000]], ids=["many", "large"])
-def test_a_head_that_comes_in_one_piece_is_held_to_the_same_size(coordinator, body, line, headers):
+def test_a_head_that_arrives_in_one_piece_has_the_same_size_limit(coordinator, body, line, headers):
     with coordinator.connect() as connection:
         connection.sendall(post(body, *headers, line=line))
         assert read_answers(connection, 1)[0][0] == 431
         assert ended(connection)
 
 
-def test_trailers_are_held_to_the_number_of_headers(coordinator, body):
+def test_trailers_have_the_same_limit_as_headers(coordinator, body):
     with coordinator.connect() as connection:
         chunks = b"%x\r\n%b\r\n0\r\n" % (len(body), body) + b"a:\r\n" * 5_000 + b"\r\n"
         connection.sendall(b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
@@ -228,14 +228,14 @@ def test_trailers_are_held_to_the_number_of_headers(coordinator, body):
         b"NONSENSE\r\n\r\n",
     ],
 )
-def test_what_is_not_http_gets_400_and_the_end(coordinator, request_bytes):
+def test_bytes_that_are_not_http_get_400_and_a_closed_connection(coordinator, request_bytes):
     with coordinator.connect() as connection:
         connection.sendall(request_bytes)
         assert read_answers(connection, 1)[0][0] == 400
         assert ended(connection)
 
 
-def test_an_upgrade_is_ignored_and_its_body_is_taken(coordinator, receiver, body):
+def test_an_upgrade_is_ignored_and_its_body_is_accepted(coordinator, receiver, body):
     with coordinator.connect() as connection:
         request = post(body, "Connection: Upgrade", "Upgrade: h2c")
         connection.sendall(
@@ -259,7 +259,7 @@ def test_too_many_pipelined_requests_are_refused_one_by_one(coordinator, receive
     assert len(receiver.records) == 64
 
 
-def test_who_goes_on_after_so_many_refusals_is_cut_off(coordinator, receiver, body):
+def test_a_client_that_continues_after_many_refusals_is_disconnected(coordinator, receiver, body):
     receiver.released.clear()
     with coordinator.connect() as connection:
         connection.sendall(post(body) * 1_000)
@@ -268,10 +268,10 @@ def test_who_goes_on_after_so_many_refusals_is_cut_off(coordinator, receiver, bo
     assert statuses == [202] * 64 + [429] * 65
 
 
-def test_a_flood_of_other_requests_on_one_connection_is_cut_off(coordinator):
+def test_a_flood_of_other_requests_on_one_connection_is_disconnected(coordinator):
     flood, heard = 20_000, b""
     with coordinator.connect() as connection:
-        with contextlib.suppress(ConnectionError):  # what is sent behind the refusal finds nobody
+        with contextlib.suppress(ConnectionError):  # nothing reads what is sent after the refusal
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * flood)
         with contextlib.suppress(ConnectionError):
             while piece := connection.recv(2**16):
@@ -283,7 +283,7 @@ def test_a_flood_of_other_requests_on_one_connection_is_cut_off(coordinator):
         assert read_answers(connection, 1)[0][0] == 200
 
 
-def test_requests_that_are_pending_when_the_stop_comes_are_answered(coordinators, receiver, body):
+def test_requests_that_are_pending_at_the_stop_are_answered(coordinators, receiver, body):
     coordinator = coordinators(receiver)
     receiver.released.clear()
     with coordinator.connect() as waiting, coordinator.connect() as idle, coordinator.connect() as half:
@@ -300,7 +300,7 @@ def test_requests_that_are_pending_when_the_stop_comes_are_answered(coordinators
     assert len(receiver.records) == 2
 
 
-def test_a_stop_comes_to_an_end_even_if_a_feedback_server_never_answers(coordinators, receivers, body):
+def test_the_coordinator_stops_even_if_a_feedback_server_never_answers(coordinators, receivers, body):
     receiver = receivers()
     coordinator = coordinators(receiver)
     receiver.answer_late_s = 30
@@ -312,7 +312,7 @@ def test_a_stop_comes_to_an_end_even_if_a_feedback_server_never_answers(coordina
         assert time.monotonic() - began < 10
 
 
-def test_a_sender_that_leaves_before_its_answer_disturbs_nobody(coordinators, receiver, body):
+def test_a_sender_that_disconnects_before_its_answer_disturbs_no_other(coordinators, receiver, body):
     coordinator = coordinators(receiver)
     receiver.released.clear()
     for _ in range(10):
@@ -321,5 +321,5 @@ def test_a_sender_that_leaves_before_its_answer_disturbs_nobody(coordinators, re
     eventually(lambda: coordinator.metrics()["messages_received_total"] == 20, "all requests arrived")
     receiver.released.set()
     eventually(lambda: coordinator.metrics()["messages_forwarded_total"] == 20, "all messages are stored")
-    assert coordinator.metrics()["connections"] == 1  # that of the question itself
+    assert coordinator.metrics()["connections"] == 1  # the answer to this request itself
     assert coordinator.log_text().count("Traceback") == 0

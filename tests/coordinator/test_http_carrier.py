@@ -1,4 +1,4 @@
-"""The way to a feedback server takes URL and token as they are, and only the server's own words decide about a batch."""
+"""The link to a feedback server uses URL and token unchanged, and only an answer of the server itself decides about a batch."""
 
 import ast
 import asyncio
@@ -16,7 +16,7 @@ from feedback_wire.routes import JSON, PROBLEM
 
 BATCH = Batch(lines=b"{}\n{}\n", messages=2, waiters=[], place_until_s=0.0)
 STORED = b'{"stored":2}'
-# Reasons that concern the way or the moment: a proxy may change headers and framing, drop them, or send slowly.
+# Reasons that concern the path or the moment: a proxy may change headers and framing, drop them, or send slowly.
 OF_THE_WAY = {
     *("bad_batch_id", "content_type", "content_encoding", "slow_body", "overloaded", "not_durable", "unauthorized"),
     *("bad_http", "request_too_large", "head_too_large", "too_slow", "too_many_connections", "too_many_pipelined", "no_memory"),
@@ -24,7 +24,7 @@ OF_THE_WAY = {
 
 
 def carry(status: int, body: bytes, content_type: str, *, path: str = "", token: str = "") -> bytes:
-    """Send BATCH to a server that gives this answer; the request. Raises what the link makes of the answer."""
+    """Send BATCH to a server that gives this answer; return the request. Raises what the link makes of the answer."""
     asked = bytearray()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -50,7 +50,7 @@ def problem(reason: str, status: int = 400, **fields: object) -> bytes:
     return json.dumps(Problem(status, reason, "why").to_json() | fields).encode()
 
 
-def test_a_per_cent_sign_in_the_url_or_the_token_travels_as_it_is():
+def test_a_per_cent_sign_in_the_url_or_the_token_is_sent_unchanged():
     asked = carry(200, STORED, JSON, path="/eu%20west/%s/", token="50%off%d")
     line, *headers = asked.decode().partition("\r\n\r\n")[0].split("\r\n")
     assert line == "POST /eu%20west/%s/v1/records HTTP/1.1"
@@ -58,7 +58,7 @@ def test_a_per_cent_sign_in_the_url_or_the_token_travels_as_it_is():
 
 
 @pytest.mark.parametrize("body", [STORED, b'{"stored":0,"duplicate":true}'])
-def test_a_batch_is_stored_if_the_server_counts_all_of_it_or_has_it_already(body):
+def test_a_batch_is_stored_if_the_server_counts_all_of_it_or_already_has_it(body):
     assert carry(200, body, JSON)
 
 
@@ -79,12 +79,12 @@ def test_a_batch_is_stored_if_the_server_counts_all_of_it_or_has_it_already(body
     ],
 )
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
-def test_a_success_without_a_feedback_servers_words_stores_nothing(status, body):
+def test_a_success_without_a_feedback_servers_body_stores_nothing(status, body):
     with pytest.raises(CarrierFailed, match=f"answered {status}"):
         carry(status, body, JSON)
 
 
-def test_a_success_of_another_status_stores_nothing_whatever_its_words():
+def test_a_success_of_another_status_stores_nothing_whatever_its_body():
     with pytest.raises(CarrierFailed):
         carry(202, STORED, JSON)
 
@@ -108,25 +108,25 @@ def test_a_reason_that_concerns_the_batch_rejects_it(reason):
         (b"[]", PROBLEM),
     ],
 )
-def test_an_answer_of_something_in_front_of_the_server_is_a_failure_of_the_way(status, body, content_type):
+def test_an_answer_of_a_proxy_is_a_failure_of_the_path(status, body, content_type):
     with pytest.raises(CarrierFailed, match="which no feedback server does") as failed:
         carry(status, body, content_type)
     assert "\n" not in str(failed.value)
 
 
 @pytest.mark.parametrize("reason", sorted(OF_THE_WAY | {"a_reason_of_the_future", ""}))
-def test_a_reason_that_does_not_concern_the_batch_is_a_failure_of_the_way(reason):
+def test_a_reason_that_does_not_concern_the_batch_is_a_failure_of_the_path(reason):
     with pytest.raises(CarrierFailed):
         carry(400, problem(reason), PROBLEM)
 
 
-def test_a_failure_of_the_server_rejects_nothing_whatever_its_reason():
+def test_a_server_error_rejects_nothing_whatever_its_reason():
     with pytest.raises(CarrierFailed):
         carry(503, problem("bad_lines", 503), PROBLEM)
 
 
-def test_every_reason_for_which_a_feedback_server_may_refuse_a_batch_concerns_either_the_batch_or_the_way():
-    """The reasons are read from the source, so a new one must be put on one of the two sides."""
+def test_every_reason_of_a_feedback_server_is_classified_as_one_of_batch_or_path():
+    """The reasons are read from the source, so a new one must be classified."""
     named = set()
     for module in ("access", "batch", "connection", "entrance"):
         source = Path(__file__).parents[2] / "feedback_server" / f"{module}.py"

@@ -1,4 +1,4 @@
-"""Ingest keys: who is let in, how much each may send, what is said of them, and that none takes the room of the others."""
+"""Ingest keys: which are accepted, how much each may send, what is shown of them, and that each leaves room for the others."""
 
 import json
 import math
@@ -48,7 +48,7 @@ def status(coordinator, secret: str, *messages: dict) -> int:
     return coordinator.post(json.dumps(messages).encode(), **bearer(secret))[0]
 
 
-def test_every_key_that_is_not_revoked_lets_in_and_is_counted_by_name(keyed, message):
+def test_every_key_that_is_not_revoked_is_accepted_and_counted_by_name(keyed, message):
     assert [status(keyed, secret, message()) for secret in ("tv-secret", "web-secret", "plain")] == [202] * 3
     assert [status(keyed, secret, message()) for secret in ("old-secret", "tv-app", "tv-secre", "tv-secrets", "")] == [401] * 5
     metrics = keyed.metrics()
@@ -60,21 +60,21 @@ def test_every_key_that_is_not_revoked_lets_in_and_is_counted_by_name(keyed, mes
     assert not any(secret in said for secret in ("tv-secret", "web-secret", "old-secret", 'plain"'))
 
 
-def test_a_key_that_sends_too_fast_waits_as_long_as_it_is_told_and_others_do_not(keyed, message):
+def test_a_key_that_sends_too_fast_gets_a_retry_time_and_other_keys_are_not_delayed(keyed, message):
     assert status(keyed, "web-secret", *(message() for _ in range(7))) == 202  # a burst of 4, and 3 in advance
     body = json.dumps(message()).encode()
     code, headers, answer = keyed.request("POST", "/v1/feedback", body, **bearer("web-secret"))
     assert (code, json.loads(answer)["reason"]) == (429, "rate_limited")
     assert 1 <= int(headers["retry-after"]) <= 3
     assert status(keyed, "tv-secret", message()) == 202
-    time.sleep(int(headers["retry-after"]) + 1)  # what it was told, and the coordinator's clock ticks once a second
+    time.sleep(int(headers["retry-after"]) + 1)  # Retry-After, and the coordinator's clock ticks once a second
     assert status(keyed, "web-secret", message()) == 202
     metrics = keyed.metrics()
     assert metrics['key_requests_rate_limited_total{key="web"}'] == 1
     assert metrics['requests_refused_total{reason="rate_limited"}'] == 1
 
 
-def test_a_key_with_small_batches_gets_413_for_larger_ones_announced_or_not(keyed, message):
+def test_a_key_with_small_batches_gets_413_for_larger_ones_with_and_without_content_length(keyed, message):
     body = json.dumps(message(channel="x" * 250)).encode()
     assert len(body) < 2000 < 8 * len(body)
     assert status(keyed, "tv-secret", *[json.loads(body)] * 8) == 413
@@ -88,44 +88,44 @@ def test_a_key_with_small_batches_gets_413_for_larger_ones_announced_or_not(keye
         assert b" 413 " in connection.recv(100)
 
 
-def test_a_key_is_revoked_and_another_one_let_in_without_a_restart_on_open_connections_too(keyed, key_file, message):
+def test_keys_are_revoked_and_added_without_a_restart_even_on_open_connections(keyed, key_file, message):
     body = json.dumps(message()).encode()
     request = f"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer tv-secret\r\nContent-Length: {len(body)}\r\n\r\n"
     with keyed.connect() as connection:
-        for _ in range(2):  # the second time the head is known
+        for _ in range(2):  # the second time the head is cached
             connection.sendall(request.encode() + body)
             assert b" 202 " in connection.recv(1000)
         key_file.write_text('[keys.tv-app]\nsecret = "tv-secret"\nrevoked = true\n\n[keys.next]\nsecret = "next-secret"\n')
         keyed.reload()
-        eventually(lambda: status(keyed, "next-secret", message()) == 202, "the new key lets in")
+        eventually(lambda: status(keyed, "next-secret", message()) == 202, "the new key is accepted")
         connection.sendall(request.encode() + body)
         assert b" 401 " in connection.recv(1000)
     assert status(keyed, "web-secret", message()) == 401
     assert status(keyed, "plain", message()) == 202
 
 
-def test_a_key_file_that_cannot_be_used_leaves_the_former_keys_in_force(keyed, key_file, message):
+def test_an_unusable_key_file_leaves_the_former_keys_in_force(keyed, key_file, message):
     key_file.write_text('[keys.tv-app]\nsecret = "tv-secret" rubbish')
     keyed.reload()
-    eventually(lambda: "the former keys stay in force" in keyed.log_text(), "the mistake is reported")
+    eventually(lambda: "the former keys stay in force" in keyed.log_text(), "the mistake is logged")
     key_file.write_text(f"keys = {'[' * 10_000}")
     keyed.reload()
-    eventually(lambda: "maximum recursion depth exceeded" in keyed.log_text(), "the mistake is reported")
+    eventually(lambda: "maximum recursion depth exceeded" in keyed.log_text(), "the mistake is logged")
     assert "Traceback" not in keyed.log_text()
     assert "tv-secret" not in keyed.log_text()
     assert status(keyed, "tv-secret", message()) == 202
 
 
-def test_all_workers_hear_of_a_revoked_key(coordinators, receiver, key_file, message):
+def test_all_workers_refuse_a_revoked_key(coordinators, receiver, key_file, message):
     coordinator = coordinators(receiver, flags=("--keys", str(key_file), "--token", "t", "--workers", "2"))
     assert {status(coordinator, "tv-secret", message()) for _ in range(10)} == {202}
     key_file.write_text(FILE.replace("tv-secret", "changed"))
     coordinator.reload()
-    eventually(lambda: {status(coordinator, "tv-secret", message()) for _ in range(10)} == {401}, "no worker takes it")
+    eventually(lambda: {status(coordinator, "tv-secret", message()) for _ in range(10)} == {401}, "no worker accepts it")
     assert coordinator.stop() == 0
 
 
-def test_a_key_that_fills_the_room_leaves_some_for_the_others(coordinators, receiver, key_file, message):
+def test_a_key_that_fills_the_in_flight_limit_leaves_room_for_other_keys(coordinators, receiver, key_file, message):
     coordinator = coordinators(
         receiver, flags=("--keys", str(key_file), "--key", "hog", "--token", "t", "--in-flight-max-bytes", "40000")
     )
@@ -136,14 +136,14 @@ def test_a_key_that_fills_the_room_leaves_some_for_the_others(coordinators, rece
         half.sendall(head.encode() + body[:6000])
 
         def holds_its_share() -> bool:
-            hog.sendall(head.encode() + body)  # again and again: requests that wait to be checked take room for a moment
+            hog.sendall(head.encode() + body)  # repeatedly: requests that wait for their check take room for a moment
             return coordinator.metrics()['key_held_bytes{key="key-1"}'] >= 30_000
 
-        eventually(holds_its_share, "the hog holds its share")
+        eventually(holds_its_share, "the greedy key holds its share")
         assert coordinator.post(body, **bearer("hog"))[0] == 503
         with coordinator.connect() as other:
             other.sendall(head.replace("hog", "web-secret").encode() + body)
-            eventually(lambda: coordinator.metrics()['key_held_bytes{key="web"}'] > 0, "the other key's batch is taken")
+            eventually(lambda: coordinator.metrics()['key_held_bytes{key="web"}'] > 0, "the other key's batch is accepted")
             receiver.released.set()
             assert b" 202 " in other.recv(1000)
     eventually(lambda: coordinator.metrics()["held_bytes"] == 0, "nothing is held in the end")
@@ -174,20 +174,20 @@ def test_a_key_that_fills_the_room_leaves_some_for_the_others(coordinators, rece
         ("secret", "not TOML"),
     ],
 )
-def test_a_bad_key_file_is_refused_in_words_that_say_what_to_do(tmp_path: Path, text: str, words: str):
+def test_a_bad_key_file_is_refused_with_advice(tmp_path: Path, text: str, words: str):
     path = tmp_path / "keys.toml"
     path.write_text(text)
     with pytest.raises(ValueError, match=words):
         read_terms((), path)
 
 
-def test_a_key_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path):
+def test_a_missing_key_file_is_reported_as_missing(tmp_path: Path):
     with pytest.raises(ValueError, match=r"is not there; docs/coordinator\.md"):
         read_terms((), tmp_path / "none.toml")
 
 
 @given(st.binary(max_size=60))
-def test_no_header_opens_but_that_of_a_key(header: bytes):
+def test_no_header_but_a_valid_key_gives_access(header: bytes):
     keys = Keys([KeyTerms(name="one", secret="s")])
     if header != b"Bearer s":
         with pytest.raises(Problem):
@@ -196,7 +196,7 @@ def test_no_header_opens_but_that_of_a_key(header: bytes):
 
 
 @given(st.floats(0.1, 1e4), st.lists(st.tuples(st.integers(1, 100), st.floats(0.5, 2)), max_size=50))
-def test_over_any_time_a_key_sends_its_rate_a_burst_and_one_batch_at_most(rate: float, requests: list[tuple[int, float]]):
+def test_over_any_time_a_key_sends_at_most_its_rate_a_burst_and_one_batch(rate: float, requests: list[tuple[int, float]]):
     key = Key("one")
     key.agree(KeyTerms(name="one", secret="s", messages_per_second=rate), 1)
     sent = elapsed = 0.0
@@ -210,7 +210,7 @@ def test_over_any_time_a_key_sends_its_rate_a_burst_and_one_batch_at_most(rate: 
 
 
 @given(st.floats(0.01, 1e4), st.floats(-1e4, 0))
-def test_who_waits_as_long_as_told_may_send(rate: float, debt: float):
+def test_a_key_that_waits_for_retry_after_may_send(rate: float, debt: float):
     key = Key("one")
     key.agree(KeyTerms(name="one", secret="s", messages_per_second=rate), 1)
     key.allowance = debt
@@ -220,7 +220,7 @@ def test_who_waits_as_long_as_told_may_send(rate: float, debt: float):
 
 
 @given(st.lists(st.integers(0, 3), max_size=300))
-def test_room_is_left_for_whoever_comes_however_many_keys_take_all_they_can(order: list[int]):
+def test_room_is_left_for_a_new_key_however_much_the_others_hold(order: list[int]):
     most, size = 100_000, 500
     held = [0, 0, 0, 0]
     for which in order * 3:
@@ -230,7 +230,7 @@ def test_room_is_left_for_whoever_comes_however_many_keys_take_all_they_can(orde
     assert max(held) <= most * FREE_TIMES / (1 + FREE_TIMES) + size
 
 
-def test_a_reload_keeps_what_was_counted_and_gives_the_new_rate_at_once():
+def test_a_reload_keeps_the_counters_and_applies_the_new_rate_immediately():
     keys = Keys([KeyTerms(name="one", secret="s")])
     key = keys.find(b"Bearer s")
     key.messages = 5

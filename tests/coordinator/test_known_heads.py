@@ -1,4 +1,7 @@
-"""A head that was seen before is not parsed again. Whatever the pieces in which a stream arrives, its meaning must not change."""
+"""A request head that is in the cache is not parsed again.
+
+The meaning of a stream must not depend on how it is split into reads.
+"""
 
 import json
 import random
@@ -30,7 +33,7 @@ REQUESTS = {
     post(GOOD, "X-Other: y"): 202,
     post(b"x" * len(GOOD)): 400,
     post(b""): 400,
-    post(post(GOOD), "Content-Type: text/plain"): 400,  # a whole request as a body, as a smuggler would send it
+    post(post(GOOD), "Content-Type: text/plain"): 400,  # a whole request as a body, as in request smuggling
     post(GOOD + b"\r\n\r\n"): 202,
     post(GOOD, "Content-Type: text/html"): 415,
     chunked(GOOD): 202,
@@ -39,7 +42,7 @@ REQUESTS = {
 }
 
 
-def test_a_stream_means_the_same_in_whatever_pieces_it_arrives(coordinators, receiver):
+def test_a_stream_means_the_same_however_it_is_split_into_reads(coordinators, receiver):
     coordinator = coordinators(receiver)
     chance = random.Random(7)
     plain = [request for request, status in REQUESTS.items() if status != 415]  # a 415 ends the connection
@@ -47,7 +50,7 @@ def test_a_stream_means_the_same_in_whatever_pieces_it_arrives(coordinators, rec
         requests = chance.choices(plain, k=30)
         stream = b"".join(requests)
         cuts = sorted({*chance.choices(range(len(stream)), k=chance.choice([0, 3, 30])), len(stream)})
-        if chance.random() < 0.5:  # as a client does that waits for nothing, but sends each request in one piece
+        if chance.random() < 0.5:  # a client that does not wait for answers, and sends each request in one piece
             cuts = [sum(map(len, requests[: number + 1])) for number in range(len(requests))]
         with coordinator.connect() as connection:
             begin = 0
@@ -70,7 +73,7 @@ def _status(reader) -> int:
 
 
 @given(st.lists(st.sampled_from(list(REQUESTS)), min_size=2, max_size=3))
-def test_several_requests_in_one_piece_are_never_remembered_as_one(requests: list[bytes]):
+def test_several_requests_in_one_read_are_never_cached_as_one(requests: list[bytes]):
     reader = HeadReader(KEYS)
     head, _, _ = requests[-1].partition(b"\r\n\r\n")
     headers = [tuple(line.split(b": ", 1)) for line in head.split(b"\r\n")[1:]]
@@ -78,7 +81,7 @@ def test_several_requests_in_one_piece_are_never_remembered_as_one(requests: lis
     assert not reader.known
 
 
-def test_what_differs_from_request_to_request_is_not_remembered():
+def test_heads_that_differ_in_each_request_are_not_cached():
     reader = HeadReader(KEYS)
     for head in (
         FeedbackHead(ANYONE, forwarded="1.2.3.4"),
@@ -89,7 +92,7 @@ def test_what_differs_from_request_to_request_is_not_remembered():
     assert not reader.known
 
 
-def test_heads_are_forgotten_before_they_take_much_room():
+def test_heads_are_evicted_before_they_take_much_memory():
     reader = HeadReader(Keys([KeyTerms(name="one", secret="key")]))
     for number in range(2 * KNOWN_HEADS):
         headers = [(b"Authorization", b"Bearer key"), (b"X", b"%d" % number), (b"Content-Length", b"2")]
@@ -99,7 +102,7 @@ def test_heads_are_forgotten_before_they_take_much_room():
     assert 0 < len(reader.known) <= KNOWN_HEADS
 
 
-def test_a_head_that_takes_much_room_is_not_remembered():
+def test_a_large_head_is_not_cached():
     reader = HeadReader(KEYS)
     headers = [(b"Content-Length", b"2"), (b"X", b"y" * 2_000)]
     reader.learn(b"POST / HTTP/1.1\r\nX: %b\r\n\r\n{}" % (b"y" * 2_000), headers, reader.read(headers))

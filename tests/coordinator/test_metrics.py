@@ -1,4 +1,4 @@
-"""Who may see the metrics, and what many who ask cost."""
+"""Access to the metrics, and the cost of many scrapes."""
 
 import json
 import time
@@ -12,21 +12,21 @@ KEYED = ("--key", "ingest", "--token", "servers")
 
 
 def asked(coordinator, authorization: str = "") -> tuple[int, str]:
-    """Status, and the reason if it is a problem."""
+    """Status, and the reason if the answer is a problem."""
     headers = {"authorization": authorization} if authorization else {}
     status, answered, body = coordinator.request("GET", "/metrics", **headers)
     assert (status == 401) == ("www-authenticate" in answered)
     return status, json.loads(body)["reason"] if status != 200 else ""
 
 
-def test_metrics_are_for_the_token_alone(coordinators, receiver):
+def test_metrics_need_the_metrics_token(coordinators, receiver):
     coordinator = coordinators(receiver, flags=(*KEYED, "--metrics-token", "scraper"))
     assert asked(coordinator, "Bearer scraper") == asked(coordinator, "bearer  scraper") == (200, "")
     for wrong in ("", "Bearer ingest", "Bearer servers", "Bearer scrape", "Bearer ", "Basic scraper", "scraper", "Bearer \xe9"):
         assert asked(coordinator, wrong) == (401, "unauthorized")
 
 
-def test_metrics_without_a_token_are_closed_and_say_what_to_set(coordinators, receiver):
+def test_metrics_without_a_configured_token_are_refused_with_advice(coordinators, receiver):
     coordinator = coordinators(receiver, flags=(*KEYED, "--metrics-token", ""))
     assert asked(coordinator) == asked(coordinator, "Bearer ") == asked(coordinator, "Bearer servers") == (403, "metrics_closed")
     assert "--metrics-token" in json.loads(coordinator.request("GET", "/metrics")[2])["detail"]
@@ -37,7 +37,7 @@ def test_metrics_of_an_insecure_coordinator_are_open_unless_it_has_a_token(coord
     assert asked(coordinators(receiver, flags=("--metrics-token", "scraper"))) == (401, "unauthorized")
 
 
-def test_many_who_ask_share_one_text_a_second():
+def test_many_scrapes_share_one_text_per_second():
     made: list[Counters] = []
 
     def total() -> Counters:
@@ -53,6 +53,6 @@ def test_many_who_ask_share_one_text_a_second():
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_the_name_of_the_scheme_is_case_insensitive(coordinators, receiver, message, scheme: str):
+def test_the_authorization_scheme_is_case_insensitive(coordinators, receiver, message, scheme: str):
     coordinator = coordinators(receiver, flags=KEYED)
     assert coordinator.post(json.dumps(message()).encode(), authorization=f"{scheme} ingest")[0] == 202

@@ -37,7 +37,7 @@ def reason(raw: bytes) -> str:
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
     ["", "join", "a:b", '"', "x" * TEXT_CHARS, "é" * TEXT_CHARS, "x" * (TEXT_CHARS + 1)]
 )
-# JSON Schema counts 1.0 among the integers; the coordinator does not, because column types would read it differently.
+# JSON Schema accepts 1.0 as an integer; the coordinator does not, because column types would read it differently.
 numbers = st.sampled_from([-1, 0, 1, 0.5, 2, -0.5, 10**9, 10**9 + 1, LARGEST_INT, LARGEST_INT + 1, 2**70, 1e300]).filter(
     lambda number: isinstance(number, int) or not number.is_integer() or number > 2**60
 )
@@ -55,7 +55,7 @@ unknown = st.dictionaries(
 
 @st.composite
 def nearly_good(draw: st.DrawFn) -> dict:
-    """A good message with a few fields replaced, added, or taken away."""
+    """A valid message with a few fields replaced, added, or removed."""
     message = dict(GOOD)
     for name in draw(st.lists(st.sampled_from(FIELD_NAMES), max_size=3)):
         message[name] = draw(values)
@@ -67,7 +67,7 @@ def nearly_good(draw: st.DrawFn) -> dict:
 
 
 @given(nearly_good())
-def test_the_coordinator_takes_exactly_what_the_published_schema_allows(message: dict):
+def test_the_coordinator_accepts_exactly_what_the_published_schema_allows(message: dict):
     whole_as_float = any(
         field.kind is int and isinstance(message.get(field.name), float) and message[field.name].is_integer() for field in FIELDS
     )
@@ -76,7 +76,7 @@ def test_the_coordinator_takes_exactly_what_the_published_schema_allows(message:
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
-def test_every_field_may_go_to_its_bounds_and_not_beyond(field):
+def test_every_field_is_accepted_up_to_its_bounds_and_refused_beyond(field):
     def taken(value: object) -> bool:
         return is_taken(encoded(GOOD | {field.name: value}))
 
@@ -111,7 +111,7 @@ def test_a_refusal_names_its_reason(raw: bytes, expected: str):
 
 
 @pytest.mark.parametrize("name", RECORD_FIELD_NAMES)
-def test_a_message_cannot_speak_for_the_servers(name: str):
+def test_a_message_cannot_set_the_fields_of_the_servers(name: str):
     assert reason(encoded(GOOD | {name: "x"})) == "reserved_name"
     assert reason(encoded(GOOD)[:-1] + b',"' + b"".join(b"\\u%04x" % ord(char) for char in name) + b'":1}') == "reserved_name"
 
@@ -120,7 +120,7 @@ def test_a_message_cannot_speak_for_the_servers(name: str):
     "addition",
     [b'"seq":5', b'"s\\u0065q":5', b'"seq" : 5', b'"extra":{"a":1,"a":2}', b'"x":1,"x":1', b'"x":{"a":1,"a":2}'],
 )
-def test_a_name_that_stands_twice_is_refused_because_readers_disagree_on_it(addition: bytes):
+def test_a_duplicate_field_name_is_refused_because_readers_disagree_on_it(addition: bytes):
     assert reason(encoded(GOOD)[:-1] + b"," + addition + b"}") == "duplicate_name"
 
 
@@ -128,7 +128,7 @@ def test_a_name_that_stands_twice_is_refused_because_readers_disagree_on_it(addi
 @pytest.mark.parametrize(
     "text", [b'"\xff"', b'"\xed\xa0\x80"', b'"\\ud800"', b'"\\udc00x"', b"1e999", b"NaN", b"-Infinity", b"1" * 400]
 )
-def test_what_some_json_reader_could_not_read_is_refused_wherever_it_stands(place: bytes, text: bytes):
+def test_json_that_some_readers_cannot_read_is_refused_at_any_depth(place: bytes, text: bytes):
     assert not is_taken(encoded(GOOD)[:-1] + b"," + place % text + b"}")
 
 
@@ -142,7 +142,7 @@ def test_deep_nesting_is_refused_and_does_not_end_the_process():
 
 
 @pytest.mark.parametrize("value", [b"1", b"{}", b"[ ]", b'",,[{"', b'"\\",,"', b'{"a":1}'], ids=bytes.decode)
-def test_a_message_may_have_so_many_values_wherever_they_stand_and_not_one_more(value: bytes):
+def test_a_message_may_have_the_maximum_number_of_values_at_any_depth_and_no_more(value: bytes):
     each = 2 if value.startswith(b'{"') else 1
     room = MESSAGE_VALUES - len(GOOD) - 1  # one for the list itself
 
@@ -153,13 +153,13 @@ def test_a_message_may_have_so_many_values_wherever_they_stand_and_not_one_more(
     assert reason(with_values(room // each + 1)) == "too_many_values"
 
 
-def test_a_message_with_colons_and_escapes_in_its_texts_is_taken():
+def test_a_message_with_colons_and_escapes_in_its_strings_is_accepted():
     assert check(encoded(GOOD | {"peer_id": "2001:db8::1", "channel": 'a"b:c\\'})).peer_id == "2001:db8::1"
     assert is_taken(json.dumps(GOOD | {"channel": "😀 \ud83d\ude00"}).encode())
 
 
 @given(nearly_good(), st.sampled_from([None, 0, 2, "\t"]), st.sampled_from(["\n", "\r\n"]))
-def test_a_message_laid_out_over_lines_becomes_one_line_with_the_same_content(message: dict, indent: object, line_end: str):
+def test_a_message_on_several_lines_becomes_one_line_with_the_same_content(message: dict, indent: object, line_end: str):
     raw = b" " + json.dumps(message, indent=indent).replace("\n", line_end).encode() + b"\n"
     if is_taken(raw):
         line = one_line(raw)
@@ -168,13 +168,13 @@ def test_a_message_laid_out_over_lines_becomes_one_line_with_the_same_content(me
         assert json.loads(line) == message
 
 
-def test_a_message_in_one_line_keeps_its_own_bytes():
+def test_a_message_on_one_line_keeps_its_bytes():
     raw = b'{ "v":1,"peer_id":"p","session_id":"\\u0041","seq":0 ,"event":"join","sent_ms":1, "upload_kbps":1.50}'
     check(raw)
     assert one_line(raw) is raw
 
 
-def test_a_message_with_colons_in_its_texts_needs_no_second_reader():
+def test_a_message_with_colons_in_its_strings_is_parsed_only_once():
     for message in (GOOD | {"channel": "a:b"}, GOOD | {"app": "https://a:80/::"}, GOOD | {"extra": {"a:b": "::", "é": 1}}):
         assert recognise(json.dumps(message, ensure_ascii=False).encode()) is not None
 
@@ -188,7 +188,7 @@ def test_a_message_with_colons_in_its_texts_needs_no_second_reader():
         rb'"channel":"\":","channel":""',
     ],
 )
-def test_colons_in_texts_do_not_hide_a_name_that_stands_twice(addition: bytes):
+def test_colons_in_strings_do_not_hide_a_duplicate_field_name(addition: bytes):
     assert reason(json.dumps(GOOD).encode()[:-1] + b"," + addition + b"}") == "duplicate_name"
 
 

@@ -1,4 +1,4 @@
-"""Who sends through a reverse proxy: read from the header that the proxy writes, or counted as unknown."""
+"""Senders behind a reverse proxy: their address is read from the header that the proxy writes, or counted as unknown."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ BEHIND = ("--trusted-proxy", "127.0.0.0/8", "--ip", "keep")
 
 
 def addresses(coordinator, receiver, message, header: str, values: list[str]) -> list[str]:
-    """What is recorded of senders whom the proxy names so."""
+    """The addresses that are recorded for senders that the proxy names like this."""
     before = len(receiver.records)
     for value in values:
         assert coordinator.post(json.dumps(message()).encode(), **{header: value})[0] == 202
@@ -44,24 +44,24 @@ def test_addresses_behind_a_trusted_proxy_are_read_from_the_header_that_it_write
     coordinator = coordinators(receiver, flags=(*BEHIND, "--proxy-header", header))
     assert addresses(coordinator, receiver, message, header, values) == recorded
     others = {"x-forwarded-for", "forwarded", "x-real-ip"} - {header}
-    for other in others:  # anybody may have written them
+    for other in others:  # any sender may have written them
         assert addresses(coordinator, receiver, message, other, ["198.51.100.1"]) == ["127.0.0.1"]
     assert coordinator.metrics()['senders_unknown_total{reason="absent"}'] == 2
 
 
-def test_what_cannot_be_read_is_recorded_as_no_address_counted_and_told_once(coordinators, receiver, message):
+def test_an_unreadable_address_is_recorded_as_none_counted_and_logged_once(coordinators, receiver, message):
     coordinator = coordinators(receiver, flags=BEHIND)
     values = ["rubbish", "203.0.113.7, 203.0.113", "unknown", "_hidden", ","]
     assert addresses(coordinator, receiver, message, "x-forwarded-for", values) == ["", "", "", "", "127.0.0.1"]
     metrics = coordinator.metrics()
     counts = {reason: metrics[f'senders_unknown_total{{reason="{reason}"}}'] for reason in ("unreadable", "hidden", "absent")}
     assert counts == {"unreadable": 2, "hidden": 2, "absent": 1}
-    eventually(lambda: "x-forwarded-for of trusted proxies" in coordinator.log_text(), "the operator is told")
+    eventually(lambda: "x-forwarded-for of trusted proxies" in coordinator.log_text(), "a warning is logged")
     assert "203.0.113" not in coordinator.log_text()
     assert coordinator.log_text().count("of trusted proxies") == 1
 
 
-def test_a_header_is_no_business_of_those_who_are_no_proxy(coordinators, receiver, message):
+def test_forwarding_headers_are_ignored_unless_the_peer_is_a_trusted_proxy(coordinators, receiver, message):
     coordinator = coordinators(receiver, flags=("--trusted-proxy", "10.0.0.0/8", "--ip", "keep"))
     assert addresses(coordinator, receiver, message, "x-forwarded-for", ["203.0.113.7", "rubbish"]) == ["127.0.0.1"] * 2
     assert not [name for name in coordinator.metrics() if name.startswith("senders_unknown")]
@@ -85,6 +85,6 @@ def test_zone_ids_take_no_memory():
     assert asyncio.run(promise()) < 2_000_000
 
 
-def test_a_header_that_no_proxy_writes_is_refused_at_the_start():
+def test_a_header_that_no_proxy_writes_is_refused_at_startup():
     with pytest.raises(ValueError, match="--trusted-proxy"):
         Settings(feedback_server=("http://127.0.0.1:9",), insecure=True, proxy_header="forwarded")

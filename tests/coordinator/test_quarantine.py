@@ -1,4 +1,4 @@
-"""What was refused is kept: whole, bounded, readable, and without costing whoever behaves."""
+"""Refused messages are kept: whole, bounded, readable, and at no cost to well-behaved senders."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ def entry(payload: bytes = b"rubbish", reason: str = "malformed") -> RefusedMess
 
 
 def entries(folder: Path) -> list[dict]:
-    """All that is kept in `folder`; every byte of it belongs to a whole frame."""
+    """Everything that is kept in `folder`; every byte of it belongs to a whole frame."""
     found = []
     for path in sorted(folder.glob("*.jsonl.zst")):
         frames = [*walk(path.read_bytes())]
@@ -65,14 +65,14 @@ def test_refusals_of_the_last_second_are_kept_when_the_coordinator_stops(coordin
     assert [each["payload"] for each in entries(tmp_path / "spool" / "quarantine")] == ["rubbish"]
 
 
-def test_nothing_is_kept_where_nothing_may_be(coordinators, receiver, tmp_path):
+def test_with_a_quarantine_of_zero_bytes_nothing_is_kept(coordinators, receiver, tmp_path):
     coordinator = coordinators(receiver, flags=("--spool", str(tmp_path / "spool"), "--quarantine-max-bytes", "0"))
     coordinator.post(b"rubbish")
     assert coordinator.stop() == 0
     assert not (tmp_path / "spool" / "quarantine").exists()
 
 
-def test_a_quarantine_that_cannot_be_written_disturbs_nobody_and_says_so(coordinators, receiver, message, tmp_path):
+def test_an_unwritable_quarantine_disturbs_no_sender_and_is_logged(coordinators, receiver, message, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     coordinator = coordinators(receiver, flags=("--quarantine", str(tmp_path / "file")))
     assert coordinator.post(b"rubbish")[0] == 400
@@ -81,20 +81,20 @@ def test_a_quarantine_that_cannot_be_written_disturbs_nobody_and_says_so(coordin
     assert coordinator.post(json.dumps(message()).encode())[0] == 202
 
 
-def test_the_quarantine_stays_within_its_bytes_over_restarts_and_counts_what_it_cannot_keep(tmp_path: Path):
+def test_the_quarantine_stays_within_its_size_over_restarts_and_counts_what_it_drops(tmp_path: Path):
     kept = dropped = 0
     for _ in range(3):
         files = QuarantineFiles(tmp_path, "c1-0", 5000)
         for number in range(40):
             files.append([entry(b"%d" % number), entry()])
         kept, dropped = kept + files.kept, dropped + files.dropped
-        time.sleep(0.002)  # a name stands for a millisecond
+        time.sleep(0.002)  # names have a resolution of a millisecond
     assert (kept + dropped, len(entries(tmp_path))) == (240, kept)
     assert 0 < sum(path.stat().st_size for path in tmp_path.iterdir()) <= 5000
     assert dropped > 0
 
 
-def test_room_that_its_reader_makes_is_used_again_in_a_new_file(tmp_path: Path):
+def test_space_that_its_reader_frees_is_used_again_in_a_new_file(tmp_path: Path):
     files = QuarantineFiles(tmp_path, "c1-0", 400)
     while not files.dropped:
         files.append([entry()])
@@ -106,7 +106,7 @@ def test_room_that_its_reader_makes_is_used_again_in_a_new_file(tmp_path: Path):
     assert [each["payload"] for each in entries(tmp_path)] == ["later"]
 
 
-def test_nothing_is_appended_behind_what_a_crash_may_have_torn(tmp_path: Path):
+def test_nothing_is_appended_to_a_file_that_a_crash_may_have_torn(tmp_path: Path):
     QuarantineFiles(tmp_path, "c1-0", 10**6).append([entry(b"first")])
     [torn] = tmp_path.iterdir()
     torn.write_bytes(torn.read_bytes()[:-3])
@@ -117,7 +117,7 @@ def test_nothing_is_appended_behind_what_a_crash_may_have_torn(tmp_path: Path):
     assert [each["payload"] for each in entries(tmp_path)] == ["second"]
 
 
-def test_a_flood_of_rubbish_takes_bounded_memory(tmp_path: Path):
+def test_a_flood_of_invalid_messages_takes_bounded_memory(tmp_path: Path):
     quarantine = Quarantine(tmp_path, "c1-0", 10**9)
     flood = 3 * WAITING_BYTES // 1024
     for _ in range(flood):
@@ -128,7 +128,7 @@ def test_a_flood_of_rubbish_takes_bounded_memory(tmp_path: Path):
     assert quarantine._dropped > 0
 
 
-def test_what_was_refused_is_fed_back_once_the_cause_is_mended(coordinators, receiver, message, tmp_path):
+def test_refused_messages_can_be_sent_again_after_the_cause_is_fixed(coordinators, receiver, message, tmp_path):
     quarantine = tmp_path / "spool" / "quarantine"
     keys = tmp_path / "keys.toml"
     keys.write_text('[keys.web]\nsecret = "s"')

@@ -31,7 +31,7 @@ URL = ("http://127.0.0.1:8090",)
         ({"key": ("two words",), "token": "t"}, "visible ASCII"),
     ],
 )
-def test_a_bad_setting_is_refused_in_words_that_say_what_to_do(values: dict, words: str):
+def test_a_bad_setting_is_refused_with_advice(values: dict, words: str):
     with pytest.raises(ValueError, match=words):
         Settings(**({"feedback_server": URL, "insecure": True} | values))
 
@@ -41,7 +41,7 @@ def test_without_keys_only_this_machine_is_served(listen: str):
     assert Settings(feedback_server=URL, insecure=True, listen=listen).address[1] >= 0
 
 
-def test_the_command_refuses_a_bad_setting_and_says_why():
+def test_the_command_refuses_a_bad_setting_with_its_reason():
     command = [sys.executable, "-m", "swarmscope", "coordinator", "--feedback-server", URL[0]]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert refused.returncode != 0

@@ -1,4 +1,4 @@
-"""Every message is in the books at every moment, whichever worker tells them, and whatever becomes of the worker that took it."""
+"""Every message is counted at every moment: whichever worker answers the scrape, and even if its worker is killed."""
 
 import http.client
 import itertools
@@ -24,17 +24,19 @@ DOCS = Path(__file__).parents[2] / "docs" / "coordinator.md"
 
 
 def published_balance() -> str:
-    """The equation that docs/coordinator.md gives to whoever runs Prometheus."""
+    """The equation that docs/coordinator.md gives to operators of Prometheus."""
     blocks = re.findall(r"```promql\n(.*?)```", DOCS.read_text(), re.DOTALL)
     return next(block for block in blocks if "messages_received_total" in block)
 
 
 def evaluate(expression: str, scrape: dict[str, float]) -> float:
-    """A sum of `sum by (instance) (SELECTOR)` terms over one scrape, as Prometheus does it; nothing else is understood."""
+    """A sum of `sum by (instance) (SELECTOR)` terms over one scrape, computed as Prometheus does; no other syntax is supported."""
     left, zero = expression.split("==")
     assert zero.strip() == "0"
     terms = re.findall(r"([+-]?)\s*sum by \(instance\) \(([^()]*(?:\([^()]*\))?[^()]*)\)", left)
-    assert not re.sub(r"([+-]?)\s*sum by \(instance\) \(([^()]*(?:\([^()]*\))?[^()]*)\)", "", left).strip(), "all of it was read"
+    assert not re.sub(r"([+-]?)\s*sum by \(instance\) \(([^()]*(?:\([^()]*\))?[^()]*)\)", "", left).strip(), (
+        "the whole expression was parsed"
+    )
     return sum((-1 if sign == "-" else 1) * _selected(selector, scrape) for sign, selector in terms)
 
 
@@ -46,7 +48,7 @@ def _selected(selector: str, scrape: dict[str, float]) -> float:
     return sum(found)
 
 
-def test_the_evaluator_sees_a_single_message_that_is_missing():
+def test_the_evaluator_detects_a_single_missing_message():
     scrape = {
         "messages_received_total": 10,
         "messages_forwarded_total": 4,
@@ -90,7 +92,7 @@ def test_the_published_equation_holds_at_every_scrape_under_load_and_across_kill
     with _load(coordinator, message) as acknowledged:
         for _ in range(2):
             before = sum(acknowledged)
-            eventually(lambda so_far=before: scrape() and sum(acknowledged) > so_far + 60, "the load gets on")
+            eventually(lambda so_far=before: scrape() and sum(acknowledged) > so_far + 60, "the load makes progress")
             workers = children(coordinator.process.pid)
             assert len(workers) == 2
             sure = sum(acknowledged)
@@ -99,7 +101,7 @@ def test_the_published_equation_holds_at_every_scrape_under_load_and_across_kill
             eventually(lambda least=sure: _accepted(scrape()) >= least, "what was acknowledged before the kill is still counted")
         receiver.stop()
         eventually(lambda: 'messages_refused_total{reason="spool_full"}' in scrape(), "the spool is full")
-    eventually(lambda: scrape().get("messages_in_flight") == 0, "nothing is under way")
+    eventually(lambda: scrape().get("messages_in_flight") == 0, "nothing is in flight")
     last = scrapes[-1]
     assert len(scrapes) >= 10
     assert _accepted(last) >= sum(acknowledged)
@@ -108,7 +110,7 @@ def test_the_published_equation_holds_at_every_scrape_under_load_and_across_kill
     assert last['messages_refused_total{reason="missing_field"}'] > 0
     for earlier, later in itertools.pairwise(scrapes):
         fallen = [name for name in earlier if "_total" in name and later.get(name, 0) < earlier[name]]
-        assert not fallen, f"counters never fall, or Prometheus takes it for a restart: {fallen}"
+        assert not fallen, f"counters never decrease, or Prometheus takes it for a restart: {fallen}"
 
 
 @contextmanager
@@ -120,7 +122,7 @@ def _load(coordinator, message) -> Iterator[list[int]]:
     def send(number: int) -> None:
         while not enough.is_set():
             batch = [message(peer_id=f"peer-{number}-{index}") for index in range(9)] + [{"bad": 1}]
-            with suppress(OSError, http.client.HTTPException):  # a worker was killed under it
+            with suppress(OSError, http.client.HTTPException):  # its worker was killed
                 status, answer = coordinator.post(json.dumps(batch).encode())
                 acknowledged[number] += answer["accepted"] if status == 202 else 0
 
@@ -139,18 +141,18 @@ def _accepted(scrape: dict[str, float]) -> float:
     return scrape.get("messages_accepted_total", 0)
 
 
-def test_what_a_killed_worker_had_under_way_is_counted_as_refused(coordinators, receiver, message):
+def test_messages_in_flight_in_a_killed_worker_are_counted_as_refused(coordinators, receiver, message):
     coordinator = coordinators(receiver, flags=("--workers", "2"))
     receiver.released.clear()
     with coordinator.connect() as sender:
         body = json.dumps([message() for _ in range(7)]).encode()
         sender.sendall(b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
-        eventually(lambda: coordinator.metrics()["messages_in_flight"] == 7, "they are under way, whichever worker tells it")
+        eventually(lambda: coordinator.metrics()["messages_in_flight"] == 7, "they are in flight, whichever worker answers")
         for worker in children(coordinator.process.pid):
             os.kill(worker, signal.SIGKILL)
         assert sender.recv(100) == b""
     receiver.released.set()
-    eventually(lambda: _metrics(coordinator).get("messages_in_flight") == 0, "two others are there")
+    eventually(lambda: _metrics(coordinator).get("messages_in_flight") == 0, "two other workers run")
     counted = coordinator.metrics()
     assert counted[f'messages_refused_total{{reason="{WORKER_DIED}"}}'] == counted["messages_received_total"] == 7
     assert evaluate(published_balance(), counted) == 0
@@ -163,14 +165,14 @@ def _metrics(coordinator) -> dict[str, float]:
         return {}
 
 
-def test_a_frozen_workers_counts_are_told_by_the_others(coordinators, receiver, message):
+def test_the_other_workers_report_the_counters_of_a_frozen_worker(coordinators, receiver, message):
     coordinator = coordinators(receiver, flags=("--workers", "2"))
     for _ in range(20):
         assert coordinator.post(json.dumps(message()).encode())[0] == 202
     frozen = children(coordinator.process.pid)[0]
     os.kill(frozen, signal.SIGSTOP)
     try:
-        # A connection may land with the frozen one; a further one is tried until the other takes it.
+        # A connection may land with the frozen worker; further ones are tried until the other worker accepts one.
         eventually(lambda: _metrics_soon(coordinator).get("messages_forwarded_total") == 20, "none of them is forgotten")
     finally:
         os.kill(frozen, signal.SIGCONT)
@@ -188,12 +190,12 @@ def _metrics_soon(coordinator) -> dict[str, float]:
     return {name.removeprefix("swarmscope_coordinator_"): float(value) for name, value in lines}
 
 
-def test_states_are_what_the_metrics_call_so():
+def test_states_have_the_names_of_their_metrics():
     assert {name for name, _, _ in _STATES} == {*STATES, "in_flight"}
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50)), max_size=6))
-def test_the_books_balance_over_any_number_of_lives(lives: list[tuple[int, int, int]]):
+def test_the_counters_balance_over_any_number_of_worker_lives(lives: list[tuple[int, int, int]]):
     books = SharedCounters(1)
     page = books.pages[0]
     for stored, refused, in_flight in lives:
@@ -206,7 +208,7 @@ def test_the_books_balance_over_any_number_of_lives(lives: list[tuple[int, int, 
         page.note_keys({"web": KeyCounters(messages=counters.received, held_bytes=5)})
         page.bury()
         assert books.total() == page.read()
-        page.bury()  # the same one again: it is dead once
+        page.bury()  # the same worker again: it dies only once
     total = books.total()
     assert total.received == sum(map(sum, lives)) == total.stored + sum(total.refused.values())
     assert (total.in_flight, total.connections) == (0, 0)
@@ -217,7 +219,7 @@ def test_the_books_balance_over_any_number_of_lives(lives: list[tuple[int, int, 
 
 
 @given(st.integers(0, 40))
-def test_an_entry_that_is_torn_leaves_the_former_one(torn_at: int):
+def test_a_torn_entry_leaves_the_former_one_valid(torn_at: int):
     memory = bytearray(1 + 2 * 64)
     entry = Entry(memory, 0, 64)  # type: ignore[arg-type] — a plain memory shows the same
     entry.write(1, b"former")

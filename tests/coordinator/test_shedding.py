@@ -1,4 +1,4 @@
-"""Under load fewer end hosts are kept, and the records say how many each stands for: what is estimated from them stays right."""
+"""Under load fewer end hosts are kept, and records carry the weight of each, so that estimates from them stay right."""
 
 import asyncio
 import json
@@ -37,8 +37,8 @@ def wave(chance: random.Random, seconds: int) -> list[float]:
 def estimate(peers: list[str], messages: list[int], in_force: list[float]) -> tuple[float, float, int]:
     """Weighted count of messages, its estimated variance, and the unweighted count; each peer sends `messages` times a second.
 
-    The variance is Horvitz and Thompson's for samples that lie within each other: of two seconds the smaller share decides
-    whether an end host is in both.
+    The variance is that of Horvitz and Thompson for nested samples: the smaller share of two seconds decides whether an end host is
+    in both.
     """
     total = variance = 0.0
     records = 0
@@ -51,8 +51,8 @@ def estimate(peers: list[str], messages: list[int], in_force: list[float]) -> tu
     return total, variance, records
 
 
-def test_a_weighted_count_is_right_as_often_as_it_claims_and_an_unweighted_one_never():
-    """1,000 audiences under 1,000 different loads: the 95 % interval holds the truth in 93 to 97 % of them."""
+def test_weighted_confidence_intervals_cover_the_true_count_at_their_level_and_unweighted_ones_never():
+    """1,000 audiences under 1,000 different loads: the 95 % interval holds the true value in 93 to 97 % of them."""
     covered = unweighted = 0
     errors = []
     for seed in range(1000):
@@ -69,11 +69,11 @@ def test_a_weighted_count_is_right_as_often_as_it_claims_and_an_unweighted_one_n
         errors.append(total / truth - 1)
     assert 930 <= covered <= 970, covered
     assert unweighted < 50, unweighted
-    assert abs(statistics.mean(errors)) < 3 * statistics.stdev(errors) / 1000**0.5  # unbiased, as far as 1,000 can tell
+    assert abs(statistics.mean(errors)) < 3 * statistics.stdev(errors) / 1000**0.5  # unbiased, as far as 1,000 trials can show
 
 
 @given(shares, st.floats(0, 2))
-def test_the_share_stays_within_its_bounds_and_moves_by_halves(share: float, load: float):
+def test_the_share_stays_within_its_bounds_and_changes_by_factors_of_two(share: float, load: float):
     then = next_share(share, load)
     assert LEAST_SHARE <= then <= 1
     assert then / share in (0.5, 1, 2)
@@ -82,7 +82,7 @@ def test_the_share_stays_within_its_bounds_and_moves_by_halves(share: float, loa
 
 
 @given(shares)
-def test_load_that_stays_is_answered_within_six_seconds_and_so_is_its_end(share: float):
+def test_lasting_load_changes_the_share_within_six_seconds_and_so_does_its_end(share: float):
     for _ in range(6):
         share = next_share(share, 1.0)
     assert share == LEAST_SHARE
@@ -98,7 +98,7 @@ def test_an_end_host_that_is_kept_under_more_load_is_kept_under_less(peer: str, 
 
 
 class Held:
-    """A carrier that stores when it is told to."""
+    """A carrier that stores when the test releases it."""
 
     outcome = Outcome.STORED
 
@@ -167,7 +167,7 @@ def test_a_full_coordinator_sheds_end_hosts_records_their_weight_and_recovers(me
     asyncio.run(asyncio.wait_for(promise(), 10))
 
 
-def test_a_batch_that_waits_is_sampled_with_the_weight_that_it_came_with(message):
+def test_a_waiting_batch_is_sampled_with_the_weight_from_its_arrival(message):
     async def promise() -> None:
         counters, carrier, sender = Counters(), Held(), Somebody()
         settings = Settings(
@@ -195,7 +195,7 @@ def test_a_batch_that_waits_is_sampled_with_the_weight_that_it_came_with(message
     asyncio.run(asyncio.wait_for(promise(), 30))
 
 
-def test_shedding_reaches_connections_that_are_open(coordinators, receiver, message):
+def test_shedding_applies_to_open_connections(coordinators, receiver, message):
     flags = ("--overload", "sample", "--in-flight-max-bytes", "20000")
     coordinator = coordinators(receiver, flags=flags)
     receiver.released.clear()
@@ -216,10 +216,10 @@ def test_shedding_reaches_connections_that_are_open(coordinators, receiver, mess
     weights = {record["weight"] for record in receiver.records if record["peer_id"].startswith("q-")}
     assert weights
     assert min(weights) >= 2
-    eventually(lambda: coordinator.metrics()["workers_shedding"] == 0, "it keeps everybody again")
+    eventually(lambda: coordinator.metrics()["workers_shedding"] == 0, "it keeps all end hosts again")
 
 
-def test_refusing_for_lack_of_room_takes_no_memory(coordinators, receiver, message):
+def test_refusals_for_lack_of_room_take_no_memory(coordinators, receiver, message):
     coordinator = coordinators(receiver, flags=("--in-flight-max-bytes", "10000"))
     receiver.released.clear()
     body = json.dumps(message(noise=["x" * 200] * 40)).encode()

@@ -46,14 +46,14 @@ def segments(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.spool"))
 
 
-def test_batches_come_out_unchanged_and_oldest_first_after_a_restart(tmp_path: Path):
+def test_batches_are_drained_unchanged_and_oldest_first_after_a_restart(tmp_path: Path):
     filled(tmp_path, range(3))
     filled(tmp_path, range(3, 5))
     assert drained(tmp_path) == [0, 1, 2, 3, 4]
     assert not segments(tmp_path)
 
 
-def test_what_was_not_dropped_comes_again(tmp_path: Path):
+def test_a_batch_that_was_not_dropped_is_drained_again(tmp_path: Path):
     filled(tmp_path, range(3))
     spool = Spool(tmp_path, ROOM)
     first = spool.oldest()
@@ -68,7 +68,7 @@ def test_what_was_not_dropped_comes_again(tmp_path: Path):
     assert drained(tmp_path) == [1, 2]
 
 
-def test_a_crash_that_tears_the_last_batch_at_any_byte_costs_only_that_one_and_keeps_its_bytes_aside(tmp_path: Path):
+def test_a_crash_that_tears_the_last_batch_at_any_byte_costs_only_that_batch_and_keeps_its_bytes(tmp_path: Path):
     whole = tmp_path / "whole"
     filled(whole, range(2))
     [segment] = segments(whole)
@@ -83,7 +83,7 @@ def test_a_crash_that_tears_the_last_batch_at_any_byte_costs_only_that_one_and_k
         (folder / segment.name).write_bytes(data[:length])
         spool = Spool(folder, ROOM)
         assert spool.messages == 2
-        spool.append(*batch(7))  # behind the tear, in a segment of its own
+        spool.append(*batch(7))  # after the tear, in a segment of its own
         spool.close()
         assert drained(folder) == [0, 7]
         aside = [path.read_bytes() for path in folder.glob("*.damaged")]
@@ -117,7 +117,7 @@ def test_a_flipped_bit_costs_one_batch_and_is_counted(tmp_path: Path, byte: int)
     spool.close()
 
 
-def test_a_batch_that_is_whole_but_not_readable_is_kept_aside_and_holds_up_nothing(tmp_path: Path):
+def test_a_whole_but_unreadable_batch_is_set_aside_and_delays_no_other(tmp_path: Path):
     filled(tmp_path, range(3))
     [segment] = segments(tmp_path)
     first, second, third = walk(segment.read_bytes())
@@ -138,7 +138,7 @@ def test_a_stale_cursor_never_skips_a_later_segment(tmp_path: Path):
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "1", "99999999999 7", "1 x", "\xff"])
-def test_a_broken_cursor_only_sends_batches_again(tmp_path: Path, text: str):
+def test_a_damaged_cursor_only_repeats_batches(tmp_path: Path, text: str):
     filled(tmp_path, range(2))
     (tmp_path / "cursor").write_text(text, encoding="latin-1")
     assert drained(tmp_path) == [0, 1]
@@ -146,7 +146,7 @@ def test_a_broken_cursor_only_sends_batches_again(tmp_path: Path, text: str):
 
 @given(st.lists(st.sampled_from(["append", "drain", "restart", "oldest"]), max_size=30))
 @settings(max_examples=60)
-def test_every_batch_is_drained_once_and_in_order_whatever_happens_in_between(tmp_path_factory, steps: list[str]):
+def test_every_batch_is_drained_once_and_in_order_over_any_sequence_of_events(tmp_path_factory, steps: list[str]):
     folder = tmp_path_factory.mktemp("spool")
     spool = Spool(folder, ROOM)
     appended, out = 0, []
@@ -167,7 +167,7 @@ def test_every_batch_is_drained_once_and_in_order_whatever_happens_in_between(tm
     assert out + drained(folder) == list(range(appended))
 
 
-def test_a_full_spool_says_so_keeps_what_it_has_and_takes_more_when_it_is_drained(tmp_path: Path):
+def test_a_full_spool_refuses_keeps_its_batches_and_accepts_more_after_draining(tmp_path: Path):
     spool = Spool(tmp_path, 1000)
     taken = 0
     with suppress(SpoolFull):
@@ -187,7 +187,7 @@ def test_a_full_spool_says_so_keeps_what_it_has_and_takes_more_when_it_is_draine
     spool.close()
 
 
-def test_segments_end_at_their_size_and_go_when_they_are_drained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_segments_end_at_their_size_and_are_removed_when_drained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 500)
     filled(tmp_path, range(10))
     assert len(segments(tmp_path)) > 2
@@ -195,7 +195,7 @@ def test_segments_end_at_their_size_and_go_when_they_are_drained(tmp_path: Path,
     assert not segments(tmp_path)
 
 
-def test_a_failing_disk_is_told_and_nothing_is_written_behind_the_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_disk_error_is_reported_and_nothing_is_written_after_the_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     spool = Spool(tmp_path, ROOM)
     spool.append(*batch(0))
     real = os.fdatasync
@@ -216,7 +216,7 @@ def test_a_failing_disk_is_told_and_nothing_is_written_behind_the_gap(tmp_path: 
     assert [number for number in drained(tmp_path) if number != 1] == [0, 2]
 
 
-def test_a_batch_that_is_refused_for_good_is_put_aside_for_a_person(tmp_path: Path):
+def test_a_permanently_refused_batch_is_set_aside_for_the_operator(tmp_path: Path):
     filled(tmp_path, range(2))
     spool = Spool(tmp_path, ROOM)
     found = spool.oldest()
@@ -234,7 +234,7 @@ def test_two_coordinators_cannot_share_a_spool(tmp_path: Path):
     Spool(tmp_path, ROOM).close()
 
 
-def test_nothing_is_acknowledged_into_a_segment_that_somebody_removed(tmp_path: Path):
+def test_nothing_is_acknowledged_into_a_removed_segment(tmp_path: Path):
     spool = Spool(tmp_path, ROOM)
     spool.append(*batch(0))
     for segment in segments(tmp_path):
@@ -245,14 +245,14 @@ def test_nothing_is_acknowledged_into_a_segment_that_somebody_removed(tmp_path: 
     found = spool.oldest()
     assert found is not None
     assert int.from_bytes(found.batch_id) == 2
-    assert spool.messages == 2  # what was in the segment that is gone waits no longer
+    assert spool.messages == 2  # the batches of the removed segment are no longer pending
     assert spool.damaged_bytes > 0
     spool.drop(found)
     assert spool.oldest() is None
     spool.close()
 
 
-def test_nothing_is_acknowledged_into_a_spool_whose_folder_was_moved_away(tmp_path: Path):
+def test_nothing_is_acknowledged_into_a_spool_whose_folder_was_moved(tmp_path: Path):
     folder, moved = tmp_path / "spool", tmp_path / "moved"
     spool = Spool(folder, ROOM)
     spool.append(*batch(0))

@@ -1,4 +1,4 @@
-"""TLS on both sides: what is sent is seen by nobody else, and nobody else is taken for a feedback server."""
+"""TLS on both sides: only the peer can read what is sent, and only a proven feedback server gets batches."""
 
 import json
 import socket
@@ -65,7 +65,7 @@ def answer(connection: socket.socket) -> int:
 
 
 def is_heard(coordinator, context: ssl.SSLContext) -> bool:
-    """Whether a request is answered, not the connection ended."""
+    """Whether a request gets an answer; false if the connection ends."""
     try:
         with secure(coordinator, context) as connection:
             connection.sendall(request())
@@ -80,7 +80,7 @@ def serial(connection: ssl.SSLSocket) -> object:
     return certificate["serialNumber"]
 
 
-def test_end_hosts_are_served_over_tls_and_nobody_without_it(coordinators, receiver, files, trusting):
+def test_end_hosts_are_served_over_tls_and_refused_without_it(coordinators, receiver, files, trusting):
     coordinator = coordinators(receiver, flags=files.flags())
     with secure(coordinator, trusting) as connection:
         for _ in range(3):
@@ -97,7 +97,7 @@ def test_end_hosts_are_served_over_tls_and_nobody_without_it(coordinators, recei
     assert "Traceback" not in coordinator.log_text()
 
 
-def test_a_refusal_over_tls_can_be_read_while_the_body_still_comes(coordinators, receiver, files, trusting):
+def test_a_refusal_over_tls_can_be_read_while_the_body_is_still_being_sent(coordinators, receiver, files, trusting):
     coordinator = coordinators(receiver, flags=files.flags())
     with secure(coordinator, trusting) as connection:
         connection.sendall(request(b"", length=10**7))
@@ -106,7 +106,7 @@ def test_a_refusal_over_tls_can_be_read_while_the_body_still_comes(coordinators,
     assert "Traceback" not in coordinator.log_text()
 
 
-def test_with_mutual_tls_only_who_has_a_certificate_is_heard(coordinators, receiver, files, authority, trusting):
+def test_with_mutual_tls_only_clients_with_a_certificate_are_served(coordinators, receiver, files, authority, trusting):
     coordinator = coordinators(receiver, flags=files.flags("--tls-client-ca", str(files.ca)))
     assert not is_heard(coordinator, trusting)
     authority.issue_cert("player").configure_cert(trusting)
@@ -129,17 +129,17 @@ def test_a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_not
             with secure(coordinator, trusting) as connection:
                 return serial(connection) != first
 
-        # The kernel deals connections out at random: so many go to one of two workers alone in one of 10¹² tries.
+        # The kernel distributes connections at random: the chance that all of these go to one of two workers is 1 in 10¹².
         eventually(lambda: all(renewed() for _ in range(40)), "all workers show the new certificate")
         before.sendall(request())
         assert answer(before) == 202
     files.key.write_text("rubbish")
     coordinator.reload()
-    eventually(lambda: "the former certificate stays in use" in coordinator.log_text(), "the mistake is reported")
+    eventually(lambda: "the former certificate stays in use" in coordinator.log_text(), "the mistake is logged")
     assert renewed()
 
 
-def test_a_stop_is_orderly_though_a_client_is_silent(coordinators, receiver, files, trusting):
+def test_the_coordinator_stops_cleanly_while_a_client_is_silent(coordinators, receiver, files, trusting):
     coordinator = coordinators(receiver, flags=files.flags())
     with secure(coordinator, trusting) as idle:
         idle.sendall(request())
@@ -151,7 +151,7 @@ def test_a_stop_is_orderly_though_a_client_is_silent(coordinators, receiver, fil
 
 @pytest.fixture
 def secure_receiver(receivers, authority):
-    """A receiver behind TLS that asks for a certificate by the authority."""
+    """A receiver behind TLS that asks for a certificate of the authority."""
     receiver = receivers()
     receiver.stop()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -163,7 +163,7 @@ def secure_receiver(receivers, authority):
     return receiver
 
 
-def test_a_feedback_server_is_reached_over_mutual_tls_again_and_again(coordinators, secure_receiver, files, trusting):
+def test_a_feedback_server_is_reached_over_mutual_tls_repeatedly(coordinators, secure_receiver, files, trusting):
     coordinator = coordinators(secure_receiver, flags=files.flags("--tls-ca", str(files.ca)))
     with secure(coordinator, trusting) as connection:
         connection.sendall(request())
@@ -177,11 +177,11 @@ def test_a_feedback_server_is_reached_over_mutual_tls_again_and_again(coordinato
             connection.sendall(request())
             return answer(connection) == 202
 
-        eventually(taken, "the feedback server is taken back")
+        eventually(taken, "the feedback server is used again")
     assert len(secure_receiver.records) == 2
 
 
-def test_a_feedback_server_that_cannot_prove_who_it_is_gets_nothing(coordinators, secure_receiver, files, tmp_path):
+def test_a_feedback_server_that_cannot_prove_its_identity_gets_nothing(coordinators, secure_receiver, files, tmp_path):
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(other)
     coordinator = coordinators(secure_receiver, flags=("--tls-ca", str(other)))
@@ -201,7 +201,7 @@ def test_a_feedback_server_that_cannot_prove_who_it_is_gets_nothing(coordinators
         (lambda files: files.flags("--tls-client-ca", str(files.key)), "cannot be used"),
     ],
 )
-def test_a_tls_setting_that_cannot_work_is_refused_at_once(files, spoil, words):
+def test_a_tls_setting_that_cannot_work_is_refused_at_startup(files, spoil, words):
     command = [sys.executable, "-m", "swarmscope", "coordinator", "--insecure", "--feedback-server", "https://127.0.0.1:9"]
     refused = subprocess.run([*command, *spoil(files)], capture_output=True, text=True, timeout=30, check=False)
     assert refused.returncode != 0
@@ -211,24 +211,22 @@ def test_a_tls_setting_that_cannot_work_is_refused_at_once(files, spoil, words):
 
 
 def mute(coordinator) -> socket.socket:
-    """A connection on which no handshake ever begins."""
+    """A connection on which no handshake begins."""
     return coordinator.connect()
 
 
-def test_handshakes_under_way_do_not_hold_up_the_stop(coordinators, receiver, files, trusting):
+def test_unfinished_handshakes_do_not_delay_the_stop(coordinators, receiver, files, trusting):
     coordinator = coordinators(receiver, flags=files.flags())
     with mute(coordinator), mute(coordinator) as begun:
         begun.sendall(bytes.fromhex("160301"))
         assert is_heard(coordinator, trusting)
         began_s = time.monotonic()
         assert coordinator.stop() == 0
-    assert time.monotonic() - began_s < 8, "answers that are owed would have had 8 s"
+    assert time.monotonic() - began_s < 8, "answers in progress would have had 8 s"
     assert "Traceback" not in coordinator.log_text()
 
 
-def test_authorities_are_read_again_too_and_one_that_is_taken_out_counts_no_more(
-    coordinators, receiver, files, authority, trusting
-):
+def test_authorities_are_read_again_and_a_removed_one_is_no_longer_trusted(coordinators, receiver, files, authority, trusting):
     coordinator = coordinators(receiver, flags=files.flags("--tls-client-ca", str(files.ca)))
     authority.issue_cert("player").configure_cert(trusting)
     assert is_heard(coordinator, trusting)
@@ -240,7 +238,7 @@ def test_authorities_are_read_again_too_and_one_that_is_taken_out_counts_no_more
     assert is_heard(coordinator, trusting)
 
 
-def test_a_feedback_servers_new_authority_is_trusted_without_a_restart(coordinators, receiver, files):
+def test_a_new_authority_of_a_feedback_server_is_trusted_without_a_restart(coordinators, receiver, files):
     theirs = trustme.CA()
     receiver.stop()
     receiver.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -250,13 +248,13 @@ def test_a_feedback_servers_new_authority_is_trusted_without_a_restart(coordinat
     assert coordinator.post(BODY)[0] == 503
     theirs.cert_pem.write_to_path(files.ca)
     coordinator.reload()
-    eventually(lambda: coordinator.post(BODY)[0] == 202, "the feedback server is taken back")
+    eventually(lambda: coordinator.post(BODY)[0] == 202, "the feedback server is used again")
 
 
-def test_a_certificate_that_nobody_will_take_is_told_at_the_start_and_when_it_is_renewed(coordinators, receiver, files):
+def test_a_certificate_that_clients_will_refuse_is_logged_at_startup_and_at_renewal(coordinators, receiver, files):
     files.renew(not_after=datetime.now(UTC) - timedelta(days=1))
     coordinator = coordinators(receiver, flags=files.flags())
     assert coordinator.log_text().count("has expired at") == 1
     files.renew(not_before=datetime.now(UTC) + timedelta(days=1))
     coordinator.reload()
-    eventually(lambda: "is not valid before" in coordinator.log_text(), "the log says so")
+    eventually(lambda: "is not valid before" in coordinator.log_text(), "the log has the warning")
