@@ -1,4 +1,4 @@
-"""What coordinators and others answer, for the scripts of `LoopbackCoordinator` and `RecordingTransport`."""
+"""Answers of coordinators and other servers, for the scripts of `LoopbackCoordinator` and `RecordingTransport`."""
 
 import json
 
@@ -16,7 +16,7 @@ def problem(status: int, reason: str, detail: str = "mend it") -> tuple[int, dic
 
 
 def refused(*reasons: str, detail: str = "bad") -> tuple[int, dict[str, str], bytes]:
-    """A coordinator's answer to a batch of which it takes no message."""
+    """A coordinator's answer to a batch of which it accepts no message."""
     content = Problem(400, "all_refused", "refused says why").to_json()
     content["refused"] = [{"index": index, "reason": reason, "detail": detail} for index, reason in enumerate(reasons)]
     return 400, PROBLEM_TYPE, json.dumps(content).encode()

@@ -33,10 +33,10 @@ class Heard:
 
 @dataclass
 class LoopbackCoordinator:
-    """Answers each request by the next of `script` (status, headers, body), and 202 after its end; 413 beyond `most_bytes`.
+    """Answers each request by the next entry of `script` (status, headers, body), and 202 after its end; 413 beyond `most_bytes`.
 
-    `interim` goes before every answer. A request whose body holds `blocks` gets 403, as from a firewall, or no answer if
-    the firewall `cuts` the connection.
+    `interim` is sent before every answer. A request whose body holds `blocks` gets 403, as from a firewall, or no answer if the
+    firewall `cuts` the connection.
     """
 
     port: int = 0
@@ -147,14 +147,14 @@ def telemetry() -> Iterator[Callable[..., Telemetry]]:
 
 @pytest.fixture
 def black_hole() -> Iterator[str]:
-    """The URL of a server that takes connections and never answers."""
+    """The URL of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.fixture
 def tls_server(coordinator: Callable[..., LoopbackCoordinator], tmp_path: Path) -> LoopbackCoordinator:
-    """A coordinator behind a certificate of its own making; `trust` is a context that knows it."""
+    """A coordinator with a self-signed certificate; `trust` is a context that trusts it."""
     pem = tmp_path / "own.pem"
     make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
     san = ["-addext", "subjectAltName=IP:127.0.0.1"]

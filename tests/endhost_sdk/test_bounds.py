@@ -1,4 +1,4 @@
-"""What one request may cost: as many bytes as the coordinator takes, as much time as the app allows."""
+"""The cost of one request: as many bytes as the coordinator accepts, as much time as the app allows."""
 
 import contextlib
 import random
@@ -12,15 +12,15 @@ import pytest
 from tests.harness.waiting import eventually
 
 WAIT = (503, {"Retry-After": "1"}, b"")
-"""Long enough that all that is said meanwhile goes into one batch."""
+"""Long enough that all calls meanwhile go into one batch."""
 
 
 def noise(chance: random.Random, texts: int) -> dict[str, str]:
-    """Entries that no compression makes smaller than half."""
+    """Entries that compression cannot halve."""
     return {f"n{number}": chance.randbytes(100).hex() for number in range(texts)}
 
 
-def test_a_batch_that_is_too_large_is_halved_until_it_is_not(coordinator, telemetry):
+def test_a_batch_that_is_too_large_is_halved_until_it_fits(coordinator, telemetry):
     chance = random.Random(1)
     server = coordinator(script=[WAIT], most_bytes=4000)
     client = telemetry(server.url, period_s=86_400)
@@ -34,7 +34,7 @@ def test_a_batch_that_is_too_large_is_halved_until_it_is_not(coordinator, teleme
     assert stats.failed_attempts == len([heard for heard in server.heard if heard.status != 202])
 
 
-def test_one_message_that_is_too_large_costs_itself_and_none_of_its_batch(coordinator, telemetry):
+def test_one_message_that_is_too_large_is_dropped_without_the_rest_of_its_batch(coordinator, telemetry):
     chance = random.Random(2)
     server = coordinator(script=[WAIT], most_bytes=4000)
     client = telemetry(server.url, period_s=86_400)
@@ -45,19 +45,19 @@ def test_one_message_that_is_too_large_costs_itself_and_none_of_its_batch(coordi
     assert {message["peer_id"] for message in server.accepted} == {f"p-{number}" for number in range(30)} - {"p-17"}
 
 
-def test_a_coordinator_that_finds_everything_too_large_is_asked_once_for_each_message(coordinator, telemetry):
+def test_a_coordinator_that_finds_everything_too_large_gets_each_message_alone_only_once(coordinator, telemetry):
     server = coordinator(script=[WAIT], most_bytes=0)
     client = telemetry(server.url, period_s=86_400)
     for number in range(20):
         client.session(peer_id=f"p-{number}")
     eventually(lambda: client.stats().refused == 20)
-    # Halving 20 takes five requests; each of the others gives up one message. Then there is nothing left to ask.
+    # Halving 20 takes five requests; each of the others gives up one message. Then nothing is left to send.
     assert len(server.heard) <= 1 + 5 + 20
 
 
 @pytest.fixture
 def dripper() -> Iterator[Callable[[bytes], str]]:
-    """Servers that say something, and then one byte every now and then for ever."""
+    """Servers that send something, and then endless single bytes with pauses."""
     ending = threading.Event()
     listeners = []
     threads = []
@@ -100,7 +100,7 @@ DRIPS = {
 def test_a_coordinator_that_drips_its_answer_is_given_up_in_time(dripper, telemetry, scheme, begin):
     client = telemetry(f"{scheme}://{dripper(begin)}", timeout_s=0.5, flush_s=0.5)
     client.session(peer_id="p-1")
-    # Each byte comes well within the 0.5 s, so a time limit for each of them would never be reached.
+    # Each byte arrives well within the 0.5 s, so a time limit for each of them would never be reached.
     eventually(lambda: client.stats().failed_attempts)
     assert "no answer within 0.5 s" in client.stats().last_failure
     began = time.monotonic()
@@ -109,7 +109,7 @@ def test_a_coordinator_that_drips_its_answer_is_given_up_in_time(dripper, teleme
 
 
 @pytest.mark.parametrize("size", [b"-1", b"-5"])
-def test_a_chunk_of_negative_size_is_a_failed_attempt_and_the_sdk_goes_on(dripper, telemetry, size):
+def test_a_chunk_of_negative_size_is_a_failed_attempt_and_the_sdk_continues(dripper, telemetry, size):
     answer = b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n%b\r\n" % size
     client = telemetry(f"http://{dripper(answer)}", flush_s=0.5, period_s=86_400)
     client.session(peer_id="p-1")

@@ -1,4 +1,4 @@
-"""An app with thousands of sessions at once, such as an edge node, and a real coordinator that takes all that comes."""
+"""An app with thousands of sessions at once, such as an edge node, and a real coordinator that accepts everything."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ print(stats.built, stats.sent, stats.forgotten)
 """
 
 
-def test_two_thousand_sessions_that_join_and_leave_at_once_lose_no_message_in_the_default_buffer(serve, tmp_path):
+def test_two_thousand_simultaneous_sessions_lose_no_message_in_the_default_buffer(serve, tmp_path):
     feedback_server = serve("feedback-server", "--insecure", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "logs"))
     flags = ("--feedback-server", feedback_server.url, "--listen", "127.0.0.1:0", "--spool", str(tmp_path / "spool"))
     coordinator = serve("coordinator", "--insecure", *flags)

@@ -1,4 +1,4 @@
-"""The decisions of the sender that do no I/O: rest, order, limits, phases, and what an answer means."""
+"""The decisions of the sender that do no I/O: pauses, order, limits, phases, and the meaning of answers."""
 
 import ast
 import json
@@ -28,11 +28,11 @@ NOW = datetime(2012, 8, 7, 9, 30, tzinfo=UTC)
 
 
 @given(st.integers(1, 10**6), st.floats(0, 1))
-def test_a_rest_is_between_half_a_second_and_a_minute(failures, chance):
+def test_a_pause_is_between_half_a_second_and_a_minute(failures, chance):
     assert LEAST_S <= rest_s(failures, chance) <= MOST_S
 
 
-def test_rests_double_and_spread_over_their_whole_length():
+def test_pauses_double_and_are_random_over_their_whole_length():
     assert [rest_s(failures, 1.0) for failures in range(1, 9)] == [1, 2, 4, 8, 16, 32, 60, 60]
     assert {rest_s(failures, 0.0) for failures in range(1, 9)} == {LEAST_S}
 
@@ -62,7 +62,7 @@ def test_no_retry_after_can_do_harm(header):
     assert 0 <= asked_s(header, NOW) <= LONGEST_ASKED_S
 
 
-def test_the_first_coordinator_that_is_not_resting_is_next():
+def test_the_first_coordinator_that_is_not_paused_is_next():
     coordinators = Coordinators(["http://a", "http://b"])
     first = coordinators.next(0)
     first.failed(0, asked_s=0, chance=1.0)
@@ -76,7 +76,7 @@ def test_the_first_coordinator_that_is_not_resting_is_next():
     assert first.failures == 0
 
 
-def test_in_a_hurry_only_what_a_coordinator_asked_for_is_waited_for():
+def test_a_flush_waits_only_for_pauses_that_a_coordinator_requested():
     coordinators = Coordinators(["http://a", "http://b"])
     for asked in (5.0, 0.0):
         coordinators.next(0).failed(0, asked_s=asked, chance=1.0)
@@ -92,7 +92,7 @@ LINES = st.integers(1, MESSAGE_BYTES).map(lambda size: b"x" * size)
     st.integers(1, 40),
     st.lists(st.one_of(LINES.map(lambda line: ("add", line)), st.tuples(st.just("send"), st.booleans())), max_size=80),
 )
-def test_every_message_is_sent_buffered_or_forgotten_and_the_forgotten_are_told_once(capacity, steps):
+def test_every_message_is_sent_buffered_or_dropped_and_dropped_ones_are_reported_once(capacity, steps):
     buffer = Buffer(capacity)
     added = settled = told = 0
     for step, value in steps:
@@ -112,7 +112,7 @@ def test_every_message_is_sent_buffered_or_forgotten_and_the_forgotten_are_told_
 
 
 @given(st.binary(max_size=5000).map(lambda noise: noise.replace(b"\n", b"")), st.integers(0, 5))
-def test_a_body_is_never_larger_for_being_compressed(noise, forgotten):
+def test_a_compressed_body_is_never_larger_than_a_plain_one(noise, forgotten):
     body, headers = request_for(Batch((noise or b"{}",), forgotten), None)
     plain = zlib.decompress(body, wbits=31) if "Content-Encoding" in headers else body
     assert plain == (noise or b"{}") + b"\n"
@@ -121,7 +121,7 @@ def test_a_body_is_never_larger_for_being_compressed(noise, forgotten):
     assert "Authorization" not in headers
 
 
-def test_sessions_report_once_a_period_at_a_phase_of_their_own():
+def test_sessions_report_once_per_period_at_a_phase_of_their_own():
     schedule = Schedule(30.0)
     sessions = [Session(peer_id=f"p-{n}") for n in range(3)]
     for session, phase in zip(sessions, (0.0, 0.5, 1.0), strict=True):
@@ -132,7 +132,7 @@ def test_sessions_report_once_a_period_at_a_phase_of_their_own():
     assert list(schedule.due(130.0)) == [sessions[2], sessions[0]]
 
 
-def test_whoever_slept_reports_once_and_keeps_its_phase():
+def test_a_session_that_was_suspended_reports_once_and_keeps_its_phase():
     schedule = Schedule(30.0)
     session = Session(peer_id="p")
     schedule.add(session, 0.0, 0.1)
@@ -168,7 +168,7 @@ TYPES = ("", "text/html", "application/json", routes.PROBLEM, f"{routes.PROBLEM}
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_no_answer_without_a_coordinators_words_takes_a_message_out(body):
+def test_no_answer_without_a_coordinators_body_removes_a_message(body):
     for status in (*range(100, 200), *range(300, 599)):
         for content_type in TYPES:
             for messages in (1, 3):
@@ -178,13 +178,13 @@ def test_no_answer_without_a_coordinators_words_takes_a_message_out(body):
 
 
 @pytest.mark.parametrize("body", [body for name, body in BODIES.items() if name != "a taken batch"])
-def test_a_success_without_a_coordinators_words_takes_no_message_out(body):
+def test_a_success_without_a_coordinators_body_removes_no_message(body):
     for status in range(200, 300):
         assert understand(Answer(status=status, content_type=routes.JSON, body=body), 1).outcome is Outcome.BLOCKED
 
 
 @pytest.mark.parametrize("reason", sorted(MESSAGE_REASONS))
-def test_a_reason_that_concerns_the_message_takes_it_out_under_its_name(reason):
+def test_a_reason_that_concerns_the_message_removes_it_and_is_counted(reason):
     for status in (400, 413, 422):
         verdict = understand(as_answer(problem(status, reason)), 1)
         assert (verdict.outcome, verdict.refused_for) == (Outcome.REFUSED, {reason: 1})
@@ -206,14 +206,14 @@ def test_a_reason_that_does_not_concern_the_message_keeps_it(answer):
     assert understand(as_answer(answer), 1).outcome in {Outcome.FAILED, Outcome.BLOCKED}
 
 
-def test_a_batch_that_is_refused_behind_the_coordinator_is_suspected_and_no_other_failure_of_a_coordinator_is():
+def test_a_batch_that_a_server_behind_the_coordinator_refuses_is_suspect_and_no_other_failure_is():
     assert understand(as_answer(problem(503, "rejected_by_feedback_server")), 3).outcome is Outcome.BLOCKED
     for reason in ("spool_full", "no_feedback_server", "overloaded", "not_ready"):
         assert understand(as_answer(problem(503, reason)), 3).outcome is Outcome.FAILED
 
 
-def test_a_coordinator_names_no_reason_for_a_message_that_the_sdk_does_not_know():
-    """As the source of the coordinator has them, since a message that is refused for another reason is kept for long."""
+def test_a_coordinator_gives_no_message_reason_that_the_sdk_does_not_know():
+    """The reasons come from the coordinator's source, because a message that is refused for an unknown reason is kept for long."""
     named = set()
     for source in (Path(__file__).parents[2] / "coordinator").glob("*.py"):
         calls = [node for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.Call)]
@@ -224,7 +224,7 @@ def test_a_coordinator_names_no_reason_for_a_message_that_the_sdk_does_not_know(
 
 
 def send_all(buffer, passes, attempts):
-    """Send what `buffer` has by way of one coordinator; what arrived, and how many messages were given up."""
+    """Send what `buffer` has through one coordinator; return what arrived, and how many messages were given up."""
     arrived, given_up = [], 0
     for _ in range(attempts):
         if not buffer.has_batch:
@@ -239,13 +239,13 @@ def send_all(buffer, passes, attempts):
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 80))
-def test_what_a_way_blocks_for_good_is_given_up_in_time_and_nothing_else_is(poisonous, capacity):
+def test_a_message_that_a_path_always_blocks_is_given_up_in_time_and_no_other_is(poisonous, capacity):
     buffer = Buffer(capacity)
     lines = [b"%s%d" % (b"poison" if poison else b"clean", n) for n, poison in enumerate(poisonous)]
     for line in lines:
         buffer.add(line)
     arrived, given_up = send_all(buffer, lambda batch: not any(line.startswith(b"poison") for line in batch), 1000)
-    # Others have to pass before one is given up, so they keep coming.
+    # A message is given up only after others have passed, so further ones keep coming.
     for n in range(20 * len(lines)):
         buffer.add(b"clean, later %d" % n)
         later, more = send_all(buffer, lambda batch: not any(line.startswith(b"poison") for line in batch), 100)
@@ -259,12 +259,12 @@ def test_what_a_way_blocks_for_good_is_given_up_in_time_and_nothing_else_is(pois
 
 
 def forgotten_of(buffer, lines):
-    """Those that a full buffer may have forgotten: at most as many as it counts."""
+    """Those that a full buffer may have dropped: at most as many as it counts."""
     return lines[: buffer.forgotten]
 
 
 @given(st.integers(1, 30), st.lists(st.booleans(), max_size=200))
-def test_a_way_that_is_closed_to_everything_costs_no_message(messages, opens):
+def test_a_path_that_blocks_everything_costs_no_message(messages, opens):
     buffer = Buffer(1000)
     lines = [b"%d" % n for n in range(messages)]
     for line in lines:
@@ -275,7 +275,7 @@ def test_a_way_that_is_closed_to_everything_costs_no_message(messages, opens):
     assert sorted(arrived) == sorted(lines)
 
 
-def test_a_suspect_that_no_coordinator_but_a_busy_one_could_have_taken_is_kept():
+def test_a_suspect_message_is_kept_while_only_a_busy_coordinator_could_accept_it():
     buffer = Buffer(10)
     buffer.add(b"poison")
     for n in range(100):
@@ -300,7 +300,7 @@ def test_a_suspect_that_no_coordinator_but_a_busy_one_could_have_taken_is_kept()
     ).map(lambda v: json.dumps(v).encode()),
     st.integers(1, 5),
 )
-def test_no_answer_can_make_more_messages_refused_than_were_sent(status, body, messages):
+def test_no_answer_can_count_more_refused_messages_than_were_sent(status, body, messages):
     verdict = understand(Answer(status=status, content_type=routes.PROBLEM, body=body), messages)
     assert verdict.refused_for.total() <= messages
     said: dict = {}

@@ -1,4 +1,4 @@
-"""The end of a process: what is left is sent, and nobody waits longer than `flush_s`."""
+"""The end of a process: buffered messages are sent, and the exit takes at most `flush_s`."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ print("ending", flush=True)
 
 
 def end_of(script, url, flush_s):
-    """Exit code of an app, seconds from its last line to its end, and what it said."""
+    """Exit code of an app, seconds from its last line to its end, and its output."""
     app = subprocess.Popen(
         [sys.executable, "-c", APP + script, url, str(flush_s)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -34,7 +34,7 @@ def end_of(script, url, flush_s):
 
 
 @pytest.mark.parametrize(("script", "code"), [("", 0), ("sys.exit(3)", 3), ("raise RuntimeError('its own')", 1)])
-def test_however_an_app_ends_its_sessions_leave(coordinator, script, code):
+def test_the_sessions_leave_however_an_app_ends(coordinator, script, code):
     server = coordinator()
     returned, _, stderr = end_of(script, server.url, 2)
     assert returned == code
@@ -43,14 +43,14 @@ def test_however_an_app_ends_its_sessions_leave(coordinator, script, code):
 
 
 @pytest.mark.parametrize("flush_s", [0, 1])
-def test_an_app_ends_in_time_though_its_coordinator_never_answers(black_hole, flush_s):
+def test_an_app_ends_in_time_although_its_coordinator_never_answers(black_hole, flush_s):
     returned, took_s, stderr = end_of("", black_hole, flush_s)
     assert returned == 0
     assert flush_s * 0.9 <= took_s < flush_s + MARGIN_S
     assert stderr == ""
 
 
-def test_an_app_ends_in_time_though_its_coordinator_is_gone(coordinator):
+def test_an_app_ends_in_time_although_its_coordinator_is_down(coordinator):
     server = coordinator()
     server.stop()
     returned, took_s, stderr = end_of("", server.url, 1)
@@ -58,7 +58,7 @@ def test_an_app_ends_in_time_though_its_coordinator_is_gone(coordinator):
     assert took_s < 1 + MARGIN_S
 
 
-def test_an_app_that_has_used_up_its_files_ends_with_its_own_exit_code(coordinator):
+def test_an_app_without_file_descriptors_ends_with_its_own_exit_code(coordinator):
     server = coordinator()
     server.stop()
     use_up = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
@@ -66,14 +66,14 @@ def test_an_app_that_has_used_up_its_files_ends_with_its_own_exit_code(coordinat
     assert (returned, stderr) == (4, "")
 
 
-def test_what_an_outage_left_is_sent_at_the_end_without_waiting_for_its_turn(coordinator):
+def test_messages_of_an_outage_are_sent_at_the_end_without_further_delay(coordinator):
     server = coordinator(script=[(503, {}, b"")] * 3)
     wait = "while telemetry.stats().failed_attempts < 3: time.sleep(0.01)\n"
     end_of(wait, server.url, 2)
     assert [message["event"] for message in server.accepted] == ["join", "leave"]
 
 
-def test_a_session_that_is_used_first_at_the_very_end_does_not_disturb_it(coordinator):
+def test_a_session_that_is_first_used_during_the_exit_does_not_disturb_it(coordinator):
     server = coordinator()
     script = """
 import atexit

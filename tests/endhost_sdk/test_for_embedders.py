@@ -1,4 +1,4 @@
-"""What an embedder uses beside the calls: a transport for own tests, and a command for the first success."""
+"""What an embedder uses beside the calls: a transport for tests, and a command that sends a first message."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from endhost_sdk.testing import Answer, RecordingTransport, Unreachable
 from tests.endhost_sdk.answers import problem
 
 
-def test_the_recording_transport_shows_what_a_coordinator_would_have_got():
+def test_the_recording_transport_shows_what_a_coordinator_would_get():
     transport = RecordingTransport()
     telemetry = Telemetry("https://coordinator.test", transport=transport, key="k")
     with telemetry.session(peer_id="p-1", channel="Badminton") as session:
@@ -23,7 +23,7 @@ def test_the_recording_transport_shows_what_a_coordinator_would_have_got():
     assert transport.requests[0].headers["Authorization"] == "Bearer k"
 
 
-def test_the_recording_transport_fails_as_it_was_told():
+def test_the_recording_transport_fails_as_scripted():
     transport = RecordingTransport(script=[Unreachable("down"), Answer(status=503)])
     telemetry = Telemetry("https://coordinator.test", transport=transport)
     telemetry.session(peer_id="p-1")
@@ -33,7 +33,7 @@ def test_the_recording_transport_fails_as_it_was_told():
     assert answers[:3] == [None, 503, 202]
 
 
-def test_the_recording_transport_says_how_many_messages_are_missing():
+def test_the_recording_transport_states_how_many_messages_are_missing():
     with pytest.raises(AssertionError, match="0 of 1 messages"):
         RecordingTransport().wait_for(1, within_s=0.01)
 
@@ -71,13 +71,13 @@ def test_the_first_message_is_shown_and_sent_as_typed_in_a_locale_without_its_ch
         ((202, {}, b'{"accepted":0,"refused":[{"index":0,"reason":"r","detail":"too odd"}]}'), "too odd"),
     ],
 )
-def test_a_first_message_that_is_not_taken_says_why(coordinator, answer, says):
+def test_a_refused_first_message_is_reported_with_the_reason(coordinator, answer, says):
     done = send("send", coordinator(script=[answer]).url)
     assert done.returncode == 1
     assert says in done.stderr
 
 
-def test_a_first_message_to_nobody_says_so(coordinator):
+def test_a_first_message_without_a_coordinator_is_reported_as_an_error(coordinator):
     server = coordinator()
     server.stop()
     done = send("send", server.url)

@@ -1,4 +1,4 @@
-"""A fork copies one thread and every lock: the child must neither wait for the other threads nor go on in its parent's name."""
+"""A fork copies one thread and every lock: the child must neither wait for the other threads nor report as its parent."""
 
 import subprocess
 import sys
@@ -167,7 +167,7 @@ print(session.session_id, flush=True)
     assert [(message["session_id"], message["event"]) for message in back.accepted] == [(child, "join"), (child, "leave")]
 
 
-def test_a_child_that_says_nothing_is_no_end_host(coordinator, run):
+def test_a_child_that_reports_nothing_is_not_an_end_host(coordinator, run):
     server = coordinator()
     script = """
 telemetry = Telemetry(url, period_s=0.05)

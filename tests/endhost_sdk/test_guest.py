@@ -1,4 +1,4 @@
-"""A guest in somebody else's process: it changes nothing that the app can see, and knows when the process did not run."""
+"""The SDK as a guest in an app's process: it changes nothing that the app can see, and knows when the process was stopped."""
 
 import os
 import signal
@@ -17,11 +17,11 @@ from tests.harness.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 STOP_S = 7.0
-"""Longer than any lateness that counts as a busy machine: `endhost_sdk.pulse.LATE_S`."""
+"""Longer than any delay that counts as a busy machine: `endhost_sdk.pulse.LATE_S`."""
 
 
 def run(script: str, *arguments: str) -> str:
-    """What a Python process says; it must end by itself, well, and say nothing on standard error."""
+    """The output of a Python process; it must exit with 0 and write nothing to standard error."""
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr[-2000:]
     return done.stdout
@@ -66,7 +66,7 @@ print([name for name in before if before[name] != after[name]])
 """
 
 
-def test_nothing_of_the_process_that_an_app_may_rely_on_is_changed(coordinator):
+def test_nothing_in_the_process_that_an_app_may_rely_on_is_changed(coordinator):
     down = coordinator()
     down.stop()
     assert run(STATE, down.url, coordinator().url) == "[]\n"
@@ -87,7 +87,7 @@ telemetry.close()
 
 
 def play(server, stop_s):
-    """The messages of a player that is stopped for `stop_s` in the midst of its view, and for how long it really was."""
+    """The messages of a player that is stopped for `stop_s` during its view, and the real length of the stop."""
     player = subprocess.Popen(
         [sys.executable, "-c", PLAYER, server.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
@@ -96,7 +96,7 @@ def play(server, stop_s):
     began_s = time.monotonic()
     if stop_s:
         os.kill(player.pid, signal.SIGSTOP)
-        time.sleep(stop_s)  # this is the fault, and no waiting for a condition
+        time.sleep(stop_s)  # this is the fault, and not a wait for a condition
         os.kill(player.pid, signal.SIGCONT)
     stopped_s = time.monotonic() - began_s
     messages = len(server.accepted)
@@ -106,17 +106,17 @@ def play(server, stop_s):
     return server.accepted, stopped_s
 
 
-def test_time_for_which_the_process_was_stopped_is_not_played(coordinator):
+def test_time_while_the_process_was_stopped_is_not_played(coordinator):
     messages, stopped_s = play(coordinator(), STOP_S)
     uptimes = [message["uptime_ms"] for message in messages]
     assert max(after - before for before, after in pairwise(uptimes)) >= (STOP_S - 1) * 1000
     missing_s = (messages[-1]["uptime_ms"] - messages[-1]["played_ms"]) / 1000
-    # The second before the next look is not known to have been stopped.
+    # The second before the next check is not known to have been stopped.
     assert STOP_S - 1.1 <= missing_s <= stopped_s + 1
     assert messages[-1]["stall_ms"] == 0
 
 
-def test_time_for_which_the_process_ran_is_played(coordinator):
+def test_time_while_the_process_ran_is_played(coordinator):
     messages, _ = play(coordinator(), 0)
     assert messages[-1]["played_ms"] == pytest.approx(messages[-1]["uptime_ms"], abs=500)
 
@@ -131,7 +131,7 @@ def session(clock):
     return Session(peer_id="p", clock=clock)
 
 
-def test_stopped_time_is_neither_played_nor_stalled_nor_weighed_and_passes_in_uptime(session, clock):
+def test_stopped_time_counts_only_as_uptime_and_in_no_other_measure(session, clock):
     session.started(after_ms=0)
     session.update(playback_kbps=100)
     clock.move(10)
@@ -156,7 +156,7 @@ def test_a_stall_that_the_app_measured_across_a_stop_counts_once(session, clock)
     assert message["continuity"] == pytest.approx(19 / 40)
 
 
-def test_a_stop_before_the_start_or_after_the_end_takes_nothing_from_playback(session, clock):
+def test_a_stop_before_the_start_or_after_the_end_does_not_reduce_played_time(session, clock):
     clock.stop(20)
     session.started(after_ms=0)
     clock.move(10)
@@ -185,7 +185,7 @@ print(telemetry.stats().last_failure)
 """
 
 
-def test_where_no_thread_can_be_started_nothing_is_raised_and_it_is_said_once(coordinator):
+def test_without_threads_nothing_is_raised_and_one_warning_is_logged(coordinator):
     server = coordinator()
     began, warned, last_failure = run(NO_THREADS + "session.left(); telemetry.close()", server.url).splitlines()
     assert began == "no thread"
@@ -250,6 +250,6 @@ def test_an_app_in_a_subinterpreter_is_not_disturbed(coordinator, kind):
     if kind == "legacy":
         assert (said, [message["event"] for message in server.accepted]) == (["went on"], ["join", "leave"])
     else:
-        # Such an interpreter allows no daemon thread, and waits for every other one before it lets anything end.
+        # Such an interpreter allows no daemon thread, and waits for every other one before its end.
         assert said[0].startswith("no thread can be started, so nothing is reported: ")
         assert not server.accepted

@@ -1,4 +1,4 @@
-"""Inside other people's servers: gevent's patched world, gunicorn's preloaded workers, a thousand children of one parent."""
+"""The SDK in servers with a process model of their own: gevent, preloading gunicorn, a parent with a thousand children."""
 
 import contextlib
 import os
@@ -19,12 +19,12 @@ WITHIN_S = 60
 
 
 def run(script: str, *arguments: str, within_s: float = WITHIN_S, forks: bool = False) -> str:
-    """What a Python process says; it must end by itself, well, and warn of nothing but a fork beside our threads."""
+    """The output of a Python process; it must exit with 0 and warn only of a fork beside our threads."""
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=within_s, check=False, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    warned = [line for line in done.stderr.splitlines() if not line.startswith(" ")]  # the source line stands below
+    warned = [line for line in done.stderr.splitlines() if not line.startswith(" ")]  # the source line is below
     # Since 3.12 Python warns, once for each line of an app that forks, where the parent has more than one thread.
     assert len(warned) == int(forks and sys.version_info >= (3, 12)), done.stderr[-2000:]
     assert all("DeprecationWarning" in line and "use of fork() may lead to deadlocks in the child" in line for line in warned)
@@ -72,12 +72,12 @@ def children(coordinator, forks: int) -> None:
     assert all(numbers == [0, 1] for numbers in found.values())
 
 
-def test_a_hundred_children_of_one_parent_report_each_for_itself(coordinator):
+def test_each_of_a_hundred_children_reports_its_own_session(coordinator):
     children(coordinator, 100)
 
 
 @pytest.mark.soak
-def test_a_thousand_children_of_one_parent_report_each_for_itself(coordinator):
+def test_each_of_a_thousand_children_reports_its_own_session(coordinator):
     children(coordinator, 1000)
 
 
@@ -114,7 +114,7 @@ print("still running" if turns > 50 else "blocked")
 """
 
 
-def test_under_gevent_all_sessions_report_and_nothing_else_stands_still(coordinator):
+def test_under_gevent_all_sessions_report_and_no_other_greenlet_is_blocked(coordinator):
     server = coordinator()
     assert run(GEVENT, server.url) == "still running\n"
     found = sessions_of(server.accepted)
@@ -122,7 +122,7 @@ def test_under_gevent_all_sessions_report_and_nothing_else_stands_still(coordina
     assert all(numbers == list(range(len(numbers))) for numbers in found.values())
 
 
-def test_under_gevent_a_coordinator_that_never_answers_holds_up_nobody(black_hole):
+def test_under_gevent_a_coordinator_that_never_answers_blocks_no_greenlet(black_hole):
     script = GEVENT.replace("flush_s=5", "flush_s=0.5").replace("assert stats.built == stats.sent, stats", "assert stats.sent == 0")
     assert run(script, black_hole) == "still running\n"
 
@@ -162,7 +162,7 @@ def test_each_worker_of_a_preloading_gunicorn_reports_its_own_sessions_once(coor
         assert gunicorn.wait(WITHIN_S) == 0, log.read_text()
         assert time.monotonic() - began < 25, "its graceful timeout is 30 s: a worker was killed"
     finally:
-        with contextlib.suppress(ProcessLookupError):  # its workers too, should they hang
+        with contextlib.suppress(ProcessLookupError):  # its workers too, if they hang
             os.killpg(gunicorn.pid, signal.SIGKILL)
         gunicorn.wait()
     assert "Traceback" not in log.read_text()
@@ -171,7 +171,7 @@ def test_each_worker_of_a_preloading_gunicorn_reports_its_own_sessions_once(coor
     of_requests = [message for message in messages if message["peer_id"] != "preloaded"]
     assert len(of_requests) == 2 * sum(workers.values())
     assert {message["peer_id"] for message in of_requests} == {str(worker) for worker in workers}
-    # One view of the preloaded session in the parent, and one in each worker that spoke to it.
+    # One view of the preloaded session in the parent, and one in each worker that used it.
     preloaded = sessions_of([message for message in messages if message["peer_id"] == "preloaded"])
     assert len(preloaded) == 1 + len(workers)
     assert all(numbers == list(range(len(numbers))) for numbers in sessions_of(messages).values())
@@ -225,7 +225,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize(("end", "code", "events"), ENDS.values(), ids=ENDS)
-def test_whatever_ends_a_process_ends_it_as_it_would_without_us(coordinator, end, code, events):
+def test_a_process_ends_as_it_would_without_the_sdk(coordinator, end, code, events):
     server = coordinator()
     script = f"""
 import os, signal, sys, threading, time

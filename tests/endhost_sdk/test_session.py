@@ -1,4 +1,4 @@
-"""What a session makes of what an app says: valid messages, honest numbers, and nothing that nobody said."""
+"""The messages that a session builds from an app's calls: valid, with honest numbers, and without invented values."""
 
 import json
 import math
@@ -28,7 +28,7 @@ def session(clock):
     return Session(peer_id="p-1", channel="Badminton", clock=clock)
 
 
-def test_a_message_says_only_what_the_app_said(clock):
+def test_a_message_contains_only_what_the_app_reported(clock):
     message = Session(peer_id="p-1", clock=clock).message("join")
     assert set(message) == {"v", "peer_id", "session_id", "seq", "event", "sent_ms", "uptime_ms"}
     assert message["sent_ms"] == clock.wall_ms()
@@ -44,7 +44,7 @@ def test_every_view_has_a_session_id_of_its_own(clock):
     assert len({Session(peer_id="p-1", clock=clock).session_id for _ in range(1000)}) == 1000
 
 
-def test_a_rate_is_the_mean_over_the_time_for_which_each_value_held(session, clock):
+def test_a_rate_is_the_mean_weighted_by_the_time_that_each_value_held(session, clock):
     session.update(download_kbps=100)
     clock.move(10)
     session.update(download_kbps=400)
@@ -52,7 +52,7 @@ def test_a_rate_is_the_mean_over_the_time_for_which_each_value_held(session, clo
     assert session.message("report")["download_kbps"] == pytest.approx((100 * 10 + 400 * 20) / 30)
 
 
-def test_time_before_the_first_value_does_not_pull_the_mean_to_zero(session, clock):
+def test_time_before_the_first_value_does_not_lower_the_mean(session, clock):
     clock.move(25)
     session.update(upload_kbps=800)
     clock.move(5)
@@ -67,12 +67,12 @@ def test_a_value_holds_over_later_intervals_until_the_next(session, clock):
         assert (message["upload_kbps"], message["buffer_ms"], message["partners"]) == (846.2, 6200, 14)
 
 
-def test_a_value_said_at_the_moment_of_building_is_in_the_message(session):
+def test_a_value_set_at_the_moment_of_building_is_in_the_message(session):
     session.update(playback_kbps=850)
     assert session.message("join")["playback_kbps"] == 850
 
 
-def test_buffer_and_partners_are_those_of_now(session, clock):
+def test_buffer_and_partners_are_the_current_values(session, clock):
     session.update(buffer_ms=1000, partners=3)
     clock.move(29)
     session.update(buffer_ms=9000, partners=20)
@@ -80,7 +80,7 @@ def test_buffer_and_partners_are_those_of_now(session, clock):
     assert (message["buffer_ms"], message["partners"]) == (9000, 20)
 
 
-def test_played_time_and_continuity_follow_from_start_and_stalls(session, clock):
+def test_played_time_and_continuity_are_derived_from_start_and_stalls(session, clock):
     session.started(after_ms=1840)
     clock.move(30)
     session.stalled(for_ms=360)
@@ -92,7 +92,7 @@ def test_played_time_and_continuity_follow_from_start_and_stalls(session, clock)
     assert (second["stall_count"], second["stall_ms"], second["played_ms"], second["continuity"]) == (1, 360, 59640, 1.0)
 
 
-def test_what_the_app_states_itself_is_not_derived(session, clock):
+def test_values_that_the_app_reports_are_not_derived(session, clock):
     session.started(after_ms=1000)
     session.update(continuity=0.5, played_ms=12000)
     clock.move(30)
@@ -100,7 +100,7 @@ def test_what_the_app_states_itself_is_not_derived(session, clock):
     assert (message["continuity"], message["played_ms"]) == (0.5, 12000)
 
 
-def test_the_wait_before_the_start_is_no_broken_playback(session, clock):
+def test_the_wait_before_the_start_does_not_lower_continuity(session, clock):
     clock.move(5)
     session.stalled(for_ms=2000)
     assert "continuity" not in session.message("join")
@@ -110,7 +110,7 @@ def test_the_wait_before_the_start_is_no_broken_playback(session, clock):
     assert (message["continuity"], message["played_ms"], message["stall_ms"]) == (1.0, 10_000, 2000)
 
 
-def test_a_stall_longer_than_the_interval_never_turns_played_time_back(session, clock):
+def test_a_stall_longer_than_the_interval_never_decreases_played_time(session, clock):
     session.started()
     clock.move(30)
     assert session.message("report")["played_ms"] == 30_000
@@ -120,7 +120,7 @@ def test_a_stall_longer_than_the_interval_never_turns_played_time_back(session, 
     assert (message["played_ms"], message["continuity"]) == (30_000, 0.0)
 
 
-def test_the_view_ends_when_the_viewer_left_not_when_the_message_is_built(session, clock):
+def test_the_view_ends_when_the_viewer_leaves_and_not_when_the_message_is_built(session, clock):
     session.started(after_ms=0)
     clock.move(10)
     session.left()
@@ -129,7 +129,7 @@ def test_the_view_ends_when_the_viewer_left_not_when_the_message_is_built(sessio
     assert (message["played_ms"], message["uptime_ms"]) == (10_000, 10_000)
 
 
-def test_calls_after_the_end_come_to_nothing_and_are_counted(session):
+def test_calls_after_the_end_are_ignored_and_counted(session):
     session.left()
     session.update(upload_kbps=5)
     session.started(after_ms=5)
@@ -139,14 +139,14 @@ def test_calls_after_the_end_come_to_nothing_and_are_counted(session):
     assert not {"upload_kbps", "startup_ms", "stall_ms"} & set(session.message("leave"))
 
 
-def test_a_session_is_left_at_the_end_of_its_with_block(clock):
+def test_a_session_ends_with_its_with_block(clock):
     with pytest.raises(RuntimeError), Session(peer_id="p", clock=clock) as session:
         raise RuntimeError("the app's own")
     assert session.has_left
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1, "fast", True, b"9", [], object(), 10**400, 3 + 4j])
-def test_what_is_no_number_is_left_out_and_counted(session, value):
+def test_values_that_are_not_numbers_are_omitted_and_counted(session, value):
     session.update(upload_kbps=value, partners=value)
     session.started(after_ms=value)
     session.stalled(for_ms=value)
@@ -157,7 +157,7 @@ def test_what_is_no_number_is_left_out_and_counted(session, value):
     assert session.misfits.first.startswith("upload_kbps")
 
 
-def test_what_is_too_large_or_too_long_is_cut_down_and_counted(session):
+def test_values_that_are_too_large_or_too_long_are_cut_and_counted(session):
     session.update(continuity=1.0000001, download_kbps=10**12, channel="x" * 1000, isp="half \ud800 pair")
     message = session.message("report")
     assert (message["continuity"], message["download_kbps"], message["channel"]) == (1.0, 1e9, "x" * TEXT_CHARS)
@@ -170,7 +170,7 @@ def test_an_end_host_without_a_usable_id_gets_one(peer_id):
     assert len(Session(peer_id=peer_id).message("join")["peer_id"]) == 32
 
 
-def test_extra_travels_as_it_is_when_the_message_is_built(session):
+def test_extra_is_sent_as_it_is_when_the_message_is_built(session):
     session.extra["cdn"] = "edge-3"
     session.extra.update(muted=False, fps=29.97)
     assert session.message("report")["extra"] == {"cdn": "edge-3", "muted": False, "fps": 29.97}
@@ -188,7 +188,7 @@ def test_extra_keeps_what_fits_and_counts_the_rest(session):
     assert len(session.message("report")["extra"]) == EXTRA_KEYS
 
 
-def test_the_largest_message_that_can_be_said_stays_within_the_limit(session):
+def test_the_largest_possible_message_stays_within_the_limit(session):
     worst = "\x00" * 1000
     session.update(channel=worst, isp=worst, app=worst, platform=worst, upload_kbps=1.2345678901234567e-300)
     session.extra = {f"{n:03d}" + "\x00" * 253: worst for n in range(100)}
@@ -235,7 +235,7 @@ def played_through(session, clock, calls):
 
 
 @given(ANYTHING, st.lists(CALLS, max_size=30))
-def test_whatever_an_app_does_every_message_is_valid(peer_id, calls):
+def test_every_message_is_valid_after_any_calls_of_the_app(peer_id, calls):
     clock = HandClock()
     session = Session(peer_id=peer_id, channel=peer_id, clock=clock)
     messages = list(played_through(session, clock, calls))
@@ -250,7 +250,7 @@ def test_whatever_an_app_does_every_message_is_valid(peer_id, calls):
 
 
 @given(st.lists(st.tuples(st.floats(0.001, 100), st.floats(0, 1e9)), min_size=1, max_size=20))
-def test_the_mean_of_an_interval_is_the_integral_over_its_length(steps):
+def test_the_mean_of_an_interval_is_the_integral_divided_by_its_length(steps):
     clock, expected = HandClock(), 0.0
     session = Session(peer_id="p", clock=clock)
     for held_s, value in steps:
@@ -281,7 +281,7 @@ def test_an_app_may_change_extra_while_messages_are_built(session):
         thread.join()
 
 
-def test_a_signal_handler_may_speak_while_the_session_is_being_spoken_to(session):
+def test_a_signal_handler_may_call_the_session_during_another_call(session):
     with session._lock:  # as if a signal arrived in the middle of a call
         session.update(upload_kbps=1)
         session.left()
@@ -292,6 +292,6 @@ def test_a_call_costs_microseconds(session, record_property):
     once = timeit.repeat(
         lambda: session.update(upload_kbps=846.0, download_kbps=861.0, buffer_ms=6200, partners=14), number=1, repeat=5000
     )
-    # Recorded, not judged: a shared machine may stop for milliseconds at any point.
+    # Recorded and not asserted: a shared machine may pause for milliseconds at any point.
     record_property("update_p99_us", sorted(once)[int(len(once) * 0.99)] * 1e6)
     assert session.message("report")["upload_kbps"] == 846.0

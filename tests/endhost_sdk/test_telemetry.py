@@ -1,4 +1,4 @@
-"""From the app's call to a coordinator's disk, over real sockets: who gets what, when, and what is counted."""
+"""From the app's call to a coordinator's disk, over real sockets: destinations, times, and counters."""
 
 import logging
 import time
@@ -21,7 +21,7 @@ def balanced(stats: Stats) -> bool:
     return stats.built == stats.sent + stats.refused + stats.forgotten + stats.buffered
 
 
-def test_a_session_joins_at_once_reports_and_leaves(coordinator, telemetry):
+def test_a_session_joins_immediately_reports_and_leaves(coordinator, telemetry):
     server = coordinator()
     client = telemetry(server.url, key="k-1", period_s=0.1)
     session = client.session(peer_id="p-1", channel="Badminton", app="player/2.1", platform="desktop", isp="HKBN")
@@ -60,7 +60,7 @@ def test_a_connection_that_the_server_closed_while_idle_costs_no_attempt(coordin
     assert client.stats().failed_attempts == 0
 
 
-def test_small_requests_go_plain_and_large_ones_compressed(coordinator, telemetry):
+def test_small_requests_are_sent_plain_and_large_ones_compressed(coordinator, telemetry):
     server = coordinator()
     client = telemetry(server.url, period_s=86_400)
     client.session(peer_id="p-1")
@@ -73,7 +73,7 @@ def test_small_requests_go_plain_and_large_ones_compressed(coordinator, telemetr
     assert int(large.headers["Content-Length"]) < 1000
 
 
-def test_a_crowd_of_sessions_does_not_report_in_step(coordinator, telemetry):
+def test_the_reports_of_many_sessions_are_spread_over_the_period(coordinator, telemetry):
     server = coordinator()
     client = telemetry(server.url, period_s=1.0)
     for n in range(200):
@@ -86,7 +86,7 @@ def test_a_crowd_of_sessions_does_not_report_in_step(coordinator, telemetry):
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
-def test_a_coordinator_that_asks_for_rest_gets_it(coordinator, telemetry, form):
+def test_retry_after_of_a_coordinator_is_respected(coordinator, telemetry, form):
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
     server = coordinator(script=[(503, {"Retry-After": "1" if form == "seconds" else date}, b"")])
     client = telemetry(server.url, period_s=86_400)
@@ -101,7 +101,7 @@ def test_a_coordinator_that_asks_for_rest_gets_it(coordinator, telemetry, form):
 
 
 @pytest.mark.parametrize("status", [429, 500, 302])  # the others: test_decisions.py
-def test_what_a_coordinator_cannot_take_now_is_sent_again_unchanged(coordinator, telemetry, status):
+def test_messages_that_a_coordinator_cannot_accept_now_are_sent_again_unchanged(coordinator, telemetry, status):
     server = coordinator(script=[(status, {}, b"")])
     client = telemetry(server.url, period_s=86_400)
     client.session(peer_id="p-1")
@@ -131,12 +131,12 @@ def test_what_a_coordinator_cannot_take_now_is_sent_again_unchanged(coordinator,
         (413, HTML),
         (415, b'{"error":{"reason":"invalid_field"}}'),
         (426, b'["invalid_field"]'),
-        (400, problem(400, "invalid_field")[2]),  # it says text/html
+        (400, problem(400, "invalid_field")[2]),  # its content type is text/html
         (202, b'{"accepted":2}'),  # of one
         (202, b'{"accepted":'),
     ],
 )
-def test_an_answer_that_is_no_coordinators_takes_no_message_and_loses_none(coordinator, telemetry, status, body):
+def test_an_answer_of_another_server_removes_no_message_and_loses_none(coordinator, telemetry, status, body):
     server, second = coordinator(script=[(status, {"Content-Type": "text/html"}, body)]), coordinator()
     client = telemetry([server.url, second.url], period_s=86_400)
     client.session(peer_id="p-1")
@@ -147,7 +147,7 @@ def test_an_answer_that_is_no_coordinators_takes_no_message_and_loses_none(coord
     assert [heard.messages for heard in server.heard] == [heard.messages for heard in second.heard]
 
 
-def test_what_others_answer_cannot_write_into_the_apps_log(coordinator, telemetry, caplog):
+def test_answers_of_other_servers_cannot_write_into_the_apps_log(coordinator, telemetry, caplog):
     said = {"reason": "odd\x1b[2J", "detail": "first\nWARNING second\r\u2028third"}
     server = coordinator(script=[problem(503, **said), refused(said["reason"], detail=said["detail"])])
     client = telemetry(server.url, period_s=86_400)
@@ -159,7 +159,7 @@ def test_what_others_answer_cannot_write_into_the_apps_log(coordinator, telemetr
 
 
 @pytest.mark.parametrize(("status", "reason"), [(400, "invalid_field"), (413, "body_too_large")])
-def test_what_a_coordinator_refuses_is_not_sent_again_but_counted_under_its_reason(coordinator, telemetry, status, reason):
+def test_messages_that_a_coordinator_refuses_are_counted_by_reason_and_not_sent_again(coordinator, telemetry, status, reason):
     server = coordinator(script=[problem(status, reason)])
     client = telemetry(server.url, period_s=86_400)
     client.session(peer_id="p-1")
@@ -183,7 +183,7 @@ def test_a_key_that_one_coordinator_does_not_know_costs_no_message(coordinator, 
 
 
 @pytest.mark.parametrize("interim", [b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n", b"HTTP/1.1 102 Processing\r\n\r\n" * 3])
-def test_an_interim_answer_is_not_taken_for_the_answer(coordinator, telemetry, interim):
+def test_an_interim_answer_is_not_treated_as_the_answer(coordinator, telemetry, interim):
     server = coordinator(interim=interim)
     client = telemetry(server.url, period_s=0.05)
     client.session(peer_id="p-1")
@@ -200,7 +200,7 @@ def short_rests(monkeypatch):
 
 @pytest.mark.usefixtures("short_rests")
 @pytest.mark.parametrize("cuts", [False, True])
-def test_one_message_that_every_proxy_blocks_holds_up_no_other(coordinator, telemetry, cuts):
+def test_one_message_that_every_proxy_blocks_delays_no_other(coordinator, telemetry, cuts):
     servers = [coordinator(blocks=b"<script>", cuts=cuts) for _ in range(2)]
     client = telemetry([server.url for server in servers], period_s=86_400)
     blocked = client.session(peer_id="p-0", channel="<script>")
@@ -217,7 +217,7 @@ def test_one_message_that_every_proxy_blocks_holds_up_no_other(coordinator, tele
 
 
 @pytest.mark.usefixtures("short_rests")
-def test_a_message_that_every_proxy_blocks_for_long_is_given_up_under_a_name_of_its_own(coordinator, telemetry, caplog):
+def test_a_message_that_every_proxy_blocks_for_long_is_dropped_under_its_own_reason(coordinator, telemetry, caplog):
     servers = [coordinator(blocks=b"<script>") for _ in range(2)]
     client = telemetry([server.url for server in servers], period_s=0.05)
     for number in range(3):
@@ -242,7 +242,7 @@ def test_the_refused_messages_of_an_accepted_batch_are_counted(telemetry):
     assert balanced(client.stats())
 
 
-def test_the_next_coordinator_takes_over_and_the_first_gets_its_work_back(coordinator, telemetry):
+def test_the_next_coordinator_is_used_and_later_the_first_one_again(coordinator, telemetry):
     first, second = coordinator(), coordinator()
     client = telemetry([first.url, second.url], period_s=0.1)
     client.session(peer_id="p-1")
@@ -257,7 +257,7 @@ def test_the_next_coordinator_takes_over_and_the_first_gets_its_work_back(coordi
     assert client.stats().failed_attempts >= 1
 
 
-def test_a_full_buffer_forgets_the_oldest_and_says_so(coordinator, telemetry):
+def test_a_full_buffer_drops_the_oldest_messages_and_reports_their_number(coordinator, telemetry):
     server = coordinator()
     server.stop()
     client = telemetry(server.url, period_s=86_400, buffer_messages=3)
@@ -265,7 +265,7 @@ def test_a_full_buffer_forgets_the_oldest_and_says_so(coordinator, telemetry):
         client.session(peer_id=f"p-{n}")
     eventually(lambda: client.stats().forgotten == 7)
     assert (client.stats().buffered, client.stats().sent) == (3, 0)
-    # The first that hears of it says no: the number is told again, until it is taken.
+    # The first coordinator that gets the number refuses: it is reported again, until it is accepted.
     back = coordinator(
         port=server.port, script=[problem(503, "overloaded"), refused("invalid_field", "invalid_field", "malformed")]
     )
@@ -279,7 +279,7 @@ def test_a_full_buffer_forgets_the_oldest_and_says_so(coordinator, telemetry):
     assert balanced(client.stats())
 
 
-def test_a_long_outage_is_sent_in_batches_within_the_limits(coordinator, telemetry):
+def test_after_a_long_outage_messages_are_sent_in_batches_within_the_limits(coordinator, telemetry):
     server = coordinator()
     server.stop()
     client = telemetry(server.url, period_s=86400, buffer_messages=5000)
@@ -297,7 +297,7 @@ def test_a_long_outage_is_sent_in_batches_within_the_limits(coordinator, telemet
     assert joins == [f"p-{n}" for n in range(1500)]
 
 
-def test_a_certificate_that_nobody_vouches_for_is_not_trusted(tls_server, telemetry):
+def test_an_unknown_certificate_is_not_trusted(tls_server, telemetry):
     client = telemetry(tls_server.url, period_s=86_400, flush_s=0)
     client.session(peer_id="p-1", channel="secret")
     eventually(lambda: client.stats().failed_attempts)
@@ -308,7 +308,7 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(tls_server, teleme
     assert [message["peer_id"] for message in tls_server.accepted] == ["p-2"]
 
 
-def test_problems_are_logged_once_not_per_message(telemetry, caplog):
+def test_problems_are_logged_once_and_not_per_message(telemetry, caplog):
     transport = RecordingTransport(script=[as_answer(problem(401, "unauthorized"))] * 2)
     client = telemetry("http://coordinator.test", transport=transport, period_s=0.02, key="very-secret")
     with caplog.at_level(logging.DEBUG, logger="endhost_sdk"):
@@ -321,7 +321,7 @@ def test_problems_are_logged_once_not_per_message(telemetry, caplog):
     assert client.stats().first_misfit == "upload_kbps is below 0 and was left out"
 
 
-def test_a_mistake_in_the_apps_own_transport_never_reaches_the_app(caplog):
+def test_an_error_in_the_apps_own_transport_never_reaches_the_app(caplog):
     class Broken(RecordingTransport):
         def post(self, *_args):
             raise KeyError("a mistake")
@@ -335,7 +335,7 @@ def test_a_mistake_in_the_apps_own_transport_never_reaches_the_app(caplog):
     client.close()
 
 
-def test_after_the_end_nothing_is_sent_any_more(telemetry):
+def test_after_the_end_nothing_more_is_sent(telemetry):
     transport = RecordingTransport()
     client = telemetry("http://coordinator.test", transport=transport, period_s=86_400)
     session = client.session(peer_id="p-1")
@@ -347,7 +347,7 @@ def test_after_the_end_nothing_is_sent_any_more(telemetry):
     assert len(transport.messages) == 2
 
 
-def test_a_telemetry_that_nobody_used_has_no_thread_and_counts_nothing(telemetry):
+def test_an_unused_telemetry_has_no_thread_and_counts_nothing(telemetry):
     client = telemetry("http://coordinator.test")
     assert client.stats() == Stats()
     client.close()
@@ -372,7 +372,7 @@ def test_a_telemetry_that_nobody_used_has_no_thread_and_counts_nothing(telemetry
         ({"buffer_messages": 0}, "buffer_messages"),
     ],
 )
-def test_a_setting_that_cannot_work_says_what_would(arguments, says):
+def test_a_setting_that_cannot_work_is_refused_with_advice(arguments, says):
     with pytest.raises(ValueError, match=says):
         Telemetry(**{"url_or_urls": "https://h", **arguments})
 
@@ -383,7 +383,7 @@ def test_the_key_is_in_no_error_text():
     assert "secret" not in str(error.value)
 
 
-def test_calls_cost_microseconds_while_the_coordinator_is_a_black_hole(telemetry, black_hole, record_property):
+def test_calls_cost_microseconds_while_the_coordinator_never_answers(telemetry, black_hole, record_property):
     client = telemetry(black_hole, period_s=0.05, timeout_s=5, flush_s=0)
     session = client.session(peer_id="p-1")
     eventually(lambda: client.stats().built)
@@ -392,6 +392,6 @@ def test_calls_cost_microseconds_while_the_coordinator_is_a_black_hole(telemetry
         began = time.perf_counter()
         session.update(upload_kbps=n, buffer_ms=n)
         costs.append(time.perf_counter() - began)
-    # Recorded, not judged: a shared machine may stop for milliseconds at any point. Waiting for the socket would take 5 s.
+    # Recorded and not asserted: a shared machine may pause for milliseconds at any point. Waiting for the socket would take 5 s.
     record_property("update_p99_us", sorted(costs)[4950] * 1e6)
     assert sum(costs) < 5
