@@ -1,7 +1,7 @@
-"""A TCP proxy that mistreats what passes it, with toxiproxy's vocabulary, and counts every mistreatment.
+"""A TCP proxy with faults, named as in toxiproxy, that counts every fault.
 
-User land, because the kernels that tests meet have no netem. It knows nothing of HTTP: an 'answer' is whatever comes back from
-upstream. `toxics` may be exchanged at any time and hold for what passes from then on.
+It runs in user space, because the kernels that tests run on have no netem. It does not parse HTTP: an 'answer' is any data from
+upstream. `toxics` may be exchanged at any time and apply to all later data.
 """
 
 import asyncio
@@ -28,28 +28,28 @@ class Toxics:
     jitter_s: float = 0
     """Every chunk waits latency ± jitter, in both directions."""
     cut_after_bytes: int | None = None
-    """toxiproxy's limit_data: a connection ends once so many bytes have gone upstream, wherever in a request that is."""
+    """toxiproxy's limit_data: a connection ends once so many bytes have gone upstream, at any point of a request."""
     reset: float = 0
     """Share of chunks at which the connection is reset (SO_LINGER 0: RST, no FIN)."""
     half_open: bool = False
-    """toxiproxy's timeout: everything is taken and nothing passed on, nobody is told."""
+    """toxiproxy's timeout: all data is read and none passed on, without an error."""
     swallow: float = 0
     """Share of answers that are dropped, after the request was passed on; then the connection is closed."""
     swallow_silently: float = 0
     """The same, but the connection stays open and silent."""
     drip_bytes: int = 0
     drip_every_s: float = 0.001
-    """toxiproxy's slicer: chunks go on in slices of so many bytes, with a pause behind each."""
+    """toxiproxy's slicer: chunks are passed on in slices of so many bytes, with a pause after each."""
 
 
 class ChaosProxy:
-    """Listens on a free port and passes on to `upstream`, a URL; runs in a thread of its own while its `with` block lasts."""
+    """Listens on a free port and passes data to `upstream`, a URL; runs in a thread of its own while its `with` block lasts."""
 
     def __init__(self, upstream: str, toxics: Toxics | None = None, *, seed: int = 1) -> None:
         parts = urlsplit(upstream)
         self.toxics = toxics or Toxics()
         self.did: Counter[str] = Counter()
-        """How often what was really done."""
+        """How often each fault really happened."""
         self.url = ""
         self._upstream = (parts.hostname, parts.port)
         self._roll = random.Random(seed)
@@ -156,7 +156,7 @@ class _Reset(Exception):  # noqa: N818 — not an error: the fault itself
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """Close with RST instead of FIN: what was not read yet is gone on both sides."""
+    """Close with RST instead of FIN: unread data is lost on both sides."""
     connection = writer.get_extra_info("socket")
     if connection is not None:
         with suppress(OSError):

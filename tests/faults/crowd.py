@@ -1,8 +1,8 @@
 """A crowd of end hosts in a process of its own, bounded and ended by its own clock: thousands of sockets, one event loop.
 
-`python -m tests.faults.crowd` reads a plan as JSON from standard input and writes what happened as JSON to standard output. Every
-sender has a session, and its messages go through the ledger as with `Load`. In a crowd that arrives each sends one message, and
-again after `Retry-After`, until it is acknowledged; in a storm each sends one request after the other and does not care to wait.
+`python -m tests.faults.crowd` reads a plan as JSON from standard input and writes the results as JSON to standard output. Every
+sender has a session, and its messages go through the ledger as with `Load`. In a crowd that arrives, each sends one message, and
+again after `Retry-After`, until it is acknowledged; in a storm each sends one request after the other without waiting.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class Plan:
     senders: int
     name: str = "crowd"
     within_s: float = 1.0
-    """In which the senders arrive."""
+    """The time within which the senders arrive."""
     storm_s: float = 0
     """How long each sends one request after the other; 0: one message, until it is acknowledged."""
     batch: int = 1
@@ -49,17 +49,17 @@ class Plan:
 
 @dataclass(slots=True)
 class Happened:
-    """What the senders met: how often which answer, and what was wrong with any."""
+    """The answers that the senders got, how often each, and the faults in them."""
 
     answers: dict[str, int]
     broken: dict[str, int]
-    """Connections that ended without an answer, by how."""
+    """Connections that ended without an answer, by kind."""
     hasty: int
-    """Refusals with 503 or 429 that did not say when to come again."""
+    """Refusals with 503 or 429 without a time to come again."""
     acknowledged: int
     sent: int
     arrived_s: float
-    """In which all senders had been connected for the first time."""
+    """The time after which all senders had been connected once."""
 
 
 def start(plan: Plan) -> "subprocess.Popen[str]":
@@ -126,7 +126,7 @@ class Crowd:
             if time.monotonic() >= min(storm_until_s, self._until_s):
                 break
             await asyncio.sleep(plan.pause_s)
-        # Who was served stays until everybody was, as viewers do.
+        # A sender that was served stays connected until all were served, as viewers do.
         self._done += 1
         if self._done == plan.senders or plan.storm_s:
             self._all_done.set()
@@ -138,7 +138,7 @@ class Crowd:
     async def _deliver(
         self, batch: Sequence[bytes], connection: "Connection | None", roll: random.Random, began_s: float
     ) -> "Connection | None":
-        """Until it is acknowledged, or, in a storm, once; the connection, if it may be used again."""
+        """Send until it is acknowledged, or, in a storm, once; return the connection if it may be used again."""
         body = batch[0] if len(batch) == 1 else b"[" + b",".join(batch) + b"]"
         while time.monotonic() < self._until_s:
             after_s = 0.2
@@ -163,7 +163,7 @@ class Crowd:
         return connection
 
     async def _answer(self, reader: asyncio.StreamReader) -> tuple[int, float, bool]:
-        """Status, when to come again, and whether the connection goes on."""
+        """Status, when to come again, and whether the connection stays open."""
         head = await reader.readuntil(b"\r\n\r\n")
         lines = head.decode("latin-1").lower().split("\r\n")
         fields = dict(line.split(": ", 1) for line in lines[1:] if line)

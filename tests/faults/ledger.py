@@ -1,7 +1,7 @@
-"""Load with a memory: what was sent, and what was acknowledged, each written to a file before it counts.
+"""Load with a record: what was sent and what was acknowledged are each written to a file before they count.
 
-The files outlive every process, so afterwards nobody has to believe anybody: `oracle.py` holds them against what is stored. A
-message is `(session_id, seq)` and the hash of its bytes; it is sent again, with the same bytes, until a 202 has come.
+The files outlive every process, so no process has to be trusted: `oracle.py` compares them with what is stored. A message is
+identified by `(session_id, seq)` and the hash of its bytes; it is sent again, with the same bytes, until a 202 arrives.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ from urllib.parse import urlsplit
 from tests.harness.waiting import eventually
 
 Identity = tuple[str, int]
-"""`session_id` and `seq`: what names a message for ever."""
+"""`session_id` and `seq`: the permanent identity of a message."""
 
 ACCEPTED = 202
 RETRY_S = 0.05
-"""Much less than the Retry-After of a second: a test has no time, and an impatient sender is the harder one."""
+"""Much less than the Retry-After of a second: tests are short, and an impatient sender is the harder case."""
 
 _HEAD = b"POST /v1/feedback HTTP/1.1\r\nhost: coordinator\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 
@@ -42,11 +42,11 @@ class Ledger:
         self._folder = folder
 
     def sending(self, messages: Sequence[bytes]) -> None:
-        """Called before the first byte of them leaves."""
+        """Call this before the first byte of the messages is sent."""
         self._write("sent", messages)
 
     def acknowledged(self, messages: Sequence[bytes]) -> None:
-        """Called before anybody is told that they were."""
+        """Call this before the acknowledgement is counted."""
         self._write("acknowledged", messages)
 
     def read(self, name: str) -> dict[Identity, str]:
@@ -64,15 +64,15 @@ class Ledger:
 
 
 def named(message: bytes) -> tuple[Identity, str]:
-    """What a message is called, and the hash of its bytes."""
+    """The identity of a message, and the hash of its bytes."""
     fields = json.loads(message)
     return (fields["session_id"], fields["seq"]), hashlib.sha256(message).hexdigest()
 
 
 def messages_of(session_id: str, roll: random.Random) -> Iterator[bytes]:
-    """The feedback messages of one session: spelled as no encoder would, so that whoever encodes anew is found out."""
+    """The feedback messages of one session, in a spelling that no encoder produces: so a re-encoding is detected."""
     for seq in itertools.count():
-        filler = roll.randbytes(roll.choice((8, 40, 120))).hex()  # noise: compression must not make everything fit everywhere
+        filler = roll.randbytes(roll.choice((8, 40, 120))).hex()  # noise: with compression not everything may fit everywhere
         yield (
             f'{{ "v":1, "session_id":"{session_id}","seq":{seq},"peer_id":"\\u0070eer-{session_id}", "event":"report",'
             f'"sent_ms":{1_700_000_000_000 + seq},"continuity":1.0e0,"upload_kbps":{seq % 997}.50, "channel":"체널 ✓",'
@@ -81,10 +81,10 @@ def messages_of(session_id: str, roll: random.Random) -> Iterator[bytes]:
 
 
 class Load:
-    """Senders in threads, each with a session and a connection of its own; `with` it, and the load lasts as long as the block.
+    """Senders in threads, each with a session and a connection of its own; the load lasts as long as the `with` block.
 
-    `batches` are the sizes of the requests, in turn; 1 is a bare object. `answers` counts what came back: status codes, and "error"
-    for connections that broke or kept silent for `patience_s`.
+    `batches` are the sizes of the requests, in turn; 1 is a bare object. `answers` counts the answers: status codes, and "error"
+    for connections that broke or were silent for `patience_s`.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Load:
     ) -> None:
         self.answers: Counter[int | str] = Counter()
         self.acknowledged = 0
-        """Messages; what a test waits for when it wants the load to have got somewhere."""
+        """Messages; a test waits for this number to grow to know that the load makes progress."""
         self._urls = urls
         self._ledger = ledger
         self._batches = batches
@@ -138,7 +138,7 @@ class Load:
         self._give_up.set()
         for thread in self._threads:
             thread.join(self._patience_s + 5)
-            assert not thread.is_alive(), "a sender does not come back"
+            assert not thread.is_alive(), "a sender does not end"
         self._raise_failure()
 
     def _raise_failure(self) -> None:

@@ -1,6 +1,6 @@
-"""What is really stored, read from the disks by eyes of its own, and whether that is what was promised.
+"""What is really stored, read from the disks independently, and whether that keeps the promises.
 
-It shares the frame format with the servers and nothing else: no catalogue, no reader, no word of any process is believed.
+It shares only the frame format with the servers: it uses no catalogue, no reader and no answer of any process.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _SERVERS_OWN = re.compile(rb'\{(?:"received_ms":\d+,)?"ip":"[^"]*","weight":[0-9
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One stored copy of a message: its name, the hash of the end host's own bytes, the file it lies in."""
+    """One stored copy of a message: its identity, the hash of the end host's own bytes, and its file."""
 
     identity: Identity
     digest: str
@@ -31,7 +31,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the ledger and the disks say together. The first four have to be empty or zero, whatever happened."""
+    """The result of comparing the ledger with the disks. The first four must always be empty or zero."""
 
     lost: frozenset[Identity]
     """Acknowledged, not stored."""
@@ -40,27 +40,29 @@ class Verdict:
     altered: frozenset[Identity]
     """Stored with other bytes than were sent."""
     damaged: int
-    """Stretches within files that are no frames, torn tails aside."""
+    """Stretches within files that are not frames, without torn tails."""
 
     acknowledged: int
     stored: int
-    """Different messages; what readers see, who count each once."""
+    """Different messages: what readers see, which count each message once."""
     repeated: int
     """Further copies of them: the price of 'at least once' on the wire."""
 
     def assert_kept(self) -> None:
         """Nothing acknowledged is lost, nothing invented, nothing altered."""
         assert not self.lost, f"{len(self.lost)} of {self.acknowledged} acknowledged messages are lost, as {sorted(self.lost)[:5]}"
-        assert not self.invented, f"nobody ever sent {sorted(self.invented)[:5]}"
+        assert not self.invented, f"never sent: {sorted(self.invented)[:5]}"
         assert not self.altered, f"not the bytes that were sent: {sorted(self.altered)[:5]}"
-        assert not self.damaged, f"{self.damaged} stretches of the files are no frames"
+        assert not self.damaged, f"{self.damaged} stretches of the files are not frames"
         assert self.acknowledged > 0, "nothing was acknowledged: this proves nothing"
 
 
 def judge(ledger: Ledger, data: Iterable[Path], spools: Iterable[Path] = ()) -> Verdict:
-    """Hold the ledger against feedback servers' data folders, and against coordinators' spools if messages may still wait there."""
+    """Compare the ledger with feedback servers' data folders, and with coordinators' spools if messages may still wait there."""
     damages: list[Damage] = []
-    acknowledged = ledger.read("acknowledged")  # before the disks, and what was sent after them: a load may still be going on
+    acknowledged = ledger.read(
+        "acknowledged"
+    )  # acknowledged is read before the disks, and sent after them: a load may still be running
     copies = [*_copies(_logs(data), damages), *_copies(_waiting(spools), damages)]
     sent = ledger.read("sent")
     times = Counter(copy.identity for copy in copies)
@@ -76,7 +78,7 @@ def judge(ledger: Ledger, data: Iterable[Path], spools: Iterable[Path] = ()) -> 
 
 
 def assert_conserved(coordinator: dict[str, float]) -> None:
-    """Every message that this coordinator has received is accounted for, by its own numbers."""
+    """Every message that this coordinator has received is accounted for in its own metrics."""
     refused = sum(value for name, value in coordinator.items() if name.startswith("messages_refused_total{"))
     ends = {
         name: coordinator[f"messages_{name}"] for name in ("forwarded_total", "spooled_total", "sampled_out_total", "in_flight")
@@ -90,14 +92,14 @@ def assert_conserved(coordinator: dict[str, float]) -> None:
 
 
 def _logs(folders: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
-    """Every log once: sealed if its sealing came to its end, else the journal."""
+    """Every log once: the sealed form if it is complete, else the journal."""
     for folder in folders:
         forms: dict[str, dict[Form, Path]] = {}
         for path in folder.iterdir():
             try:
                 name = LogName.parse(path.name)
             except ValueError:
-                continue  # the server's own: lock, batch names, quarantine
+                continue  # files of the server itself: lock, batch ids, quarantine
             forms.setdefault(name.stem, {})[name.form] = path
         for found in forms.values():
             sealed = found.get(Form.JSONL)
@@ -110,7 +112,7 @@ def _is_whole(data: bytes) -> bool:
 
 
 def _waiting(spools: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
-    """The segments of spools, from where their draining stands."""
+    """The segments of spools, from their cursor on."""
     for spool in spools:
         for worker in spool.glob("worker-*"):
             cursor = worker / "cursor"
@@ -129,14 +131,14 @@ def _copies(files: Iterable[tuple[Path, bytes]], damages: list[Damage]) -> Itera
                 continue
             lines = zstandard.ZstdDecompressor().decompress(piece.payload) if piece.header.records else b""
             records = lines.splitlines()
-            assert len(records) == piece.header.records, f"{path} at {piece.offset} has other records than its header says"
+            assert len(records) == piece.header.records, f"{path} at {piece.offset} has other records than its header states"
             for record in records:
                 yield _copy(record, path)
 
 
 def _copy(record: bytes, where: Path) -> Copy:
     prefix = _SERVERS_OWN.match(record)
-    assert prefix is not None, f"{where} holds what is no record: {record[:200]!r}"
+    assert prefix is not None, f"{where} holds what is not a record: {record[:200]!r}"
     message = b"{" + record[prefix.end() :]
     fields = json.loads(message)
     return Copy((fields["session_id"], fields["seq"]), hashlib.sha256(message).hexdigest(), where)

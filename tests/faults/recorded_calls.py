@@ -1,7 +1,8 @@
-"""Between our code and the file system: every call that changes something below a folder is made, written down, and may be failed.
+"""A layer between our code and the file system: every call that changes something below a folder is made, recorded, and can be
+failed.
 
-It stands where Python hands over to the kernel (`os`, and the raw files under `open`), so journal, sealer, recovery, spool and
-mirror run as they are. Syncs are written down and not made: it is the simulated disk that says what they are worth.
+It replaces the functions of Python that call the kernel (`os`, and the raw files under `open`), so journal, sealer, recovery, spool
+and mirror run unchanged. Syncs are recorded and not made: the simulated disk decides what they are worth.
 """
 
 import builtins
@@ -23,7 +24,7 @@ from tests.faults.simulated_disk import ROOT, Call, Create, Rename, Sync, Told, 
 
 Buffer = bytes | bytearray | memoryview
 Fault = Callable[[str], int | None]
-"""Asked before each call by its name: an errno fails it; SHORT writes half of what was to be written."""
+"""Called before each call with its name: an errno fails it; SHORT writes half of the data."""
 SHORT = -1
 _MODES = {"w": os.O_CREAT | os.O_TRUNC, "x": os.O_CREAT | os.O_EXCL, "a": os.O_CREAT | os.O_APPEND, "r": 0}
 
@@ -34,23 +35,23 @@ def no_fault(_: str) -> None:
 
 @contextmanager
 def memory_folder() -> Iterator[Path]:
-    """A folder for an example's files, in memory where there is such a place: thousands of them shall not wait for a disk."""
+    """A folder for an example's files, in memory where possible: thousands of files should not wait for a disk."""
     shared = "/dev/shm"
     with TemporaryDirectory(dir=shared if os.access(shared, os.W_OK) else None) as folder:
         yield Path(folder)
 
 
 class NthCall:
-    """Fails the `n`th call (from 1 on) with `error`, and with `lasting` all that follow, until it is `over`.
+    """Fails the `n`th call (from 1 on) with `error`, and with `lasting` all later ones, until it is `over`.
 
-    `reached` tells whether there were so many; `only` counts some calls only.
+    `reached` is whether there were so many calls; `only` counts some calls only.
     """
 
     def __init__(self, n: int, error: int, only: Sequence[str] = (), *, lasting: bool = False) -> None:
         self._n, self._error, self._only = n, error, only
         self.lasting, self.over = lasting, False
         self.harmless = error in (SHORT, errno.EINTR)
-        """Whoever writes goes on by itself, and has nothing to tell."""
+        """The writer continues by itself, and reports nothing."""
         self.calls = 0
         self.failed: list[str] = []
 
@@ -69,10 +70,10 @@ class NthCall:
 
 
 class RecordedCalls:
-    """`with RecordedCalls(root) as recorded:` — all changes below `root` stand in `recorded.calls`, in their order.
+    """`with RecordedCalls(root) as recorded:` — all changes below `root` are in `recorded.calls`, in their order.
 
-    What lies there at the begin counts as synced, unless `calls` of an earlier run are given: then the folder must be as those have
-    left it, and they are continued, with what they never synced.
+    Existing files count as synced, unless `calls` of an earlier run are given: then the folder must be as those calls left it, and
+    they are continued, with what they never synced.
     """
 
     def __init__(self, root: Path, calls: Sequence[Call] | None = None, fault: Fault = no_fault) -> None:
@@ -80,7 +81,7 @@ class RecordedCalls:
         self.calls: list[Call] = list(calls) if calls is not None else []
         self.fault = fault
         self.syncs_that_lie = False
-        """An instrument: syncs return at once and cover nothing."""
+        """An instrument: syncs return immediately and cover nothing."""
         self.made: Counter[str] = Counter()
         self._tree = Tree()
         self._real: dict[str, Any] = {}
@@ -128,7 +129,7 @@ class RecordedCalls:
     # Where a call leads.
 
     def _place(self, path: Any, dir_fd: int | None = None) -> tuple[int, str] | None:
-        """The folder's node and the name in it; None for what lies elsewhere."""
+        """The folder's node and the name in it; None for paths elsewhere."""
         if isinstance(path, int):
             return None
         if dir_fd is not None:
@@ -151,7 +152,7 @@ class RecordedCalls:
         self._tree.apply(call)
 
     def _ask(self, name: str) -> bool:
-        """Whether a write shall be short; OSError if the call shall fail."""
+        """Whether a write is short; OSError if the call fails."""
         self.made[name] += 1
         error = self.fault(name)
         if error is not None and error != SHORT:
@@ -291,7 +292,7 @@ class RecordedCalls:
 class _RecordedFile(FileIO):
     def __init__(self, fd: int, mode: str, recorded: RecordedCalls) -> None:
         self._recorded = recorded
-        # A descriptor that is open already is neither created nor cut by its mode, so "x" and "w" only say that it is for writing.
+        # The mode neither creates nor truncates an open descriptor, so "x" and "w" only mean that it is for writing.
         super().__init__(fd, mode.replace("x", "w"))
 
     def write(self, data: Buffer) -> int:

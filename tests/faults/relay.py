@@ -1,4 +1,4 @@
-"""A reverse proxy with an opinion of its own: it passes requests on to a server, and answers some batches itself.
+"""A reverse proxy that passes requests to a server, and answers some batches itself.
 
 Unlike `ChaosProxy` it speaks HTTP, because its faults are answers.
 """
@@ -77,6 +77,6 @@ def _handler(relay: Relay) -> type[BaseHTTPRequestHandler]:
             self.wfile.flush()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Quiet."""
 
     return Handler

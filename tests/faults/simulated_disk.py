@@ -1,8 +1,8 @@
-"""What a power cut may leave of a folder, by the letter of POSIX and not by the kindness of one file system.
+"""What a power cut may leave of a folder, according to POSIX and not to the behaviour of one file system.
 
-Only what a later sync of the same file or folder covers is certain. All else may be there or not, each call for itself and in any
-order: data whole, cut at any byte, or zeros where it should be; names that were made, changed or removed, or as they were before. A
-sync that failed covers nothing, and for data no later one makes up: the kernel may have dropped the pages and call them clean.
+Only what a later sync of the same file or folder covers is certain. Any other change may be there or not, independently and in any
+order: data whole, cut at any byte, or zeros; names that were made, changed or removed, or as they were before. A failed sync covers
+nothing, and no later sync repairs that for data: the kernel may have dropped the pages and marked them clean.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ ROOT = 0
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """A new file or folder under a name; `node` is its number for ever, whatever it is called later."""
+    """A new file or folder under a name; `node` is its permanent number, whatever it is called later."""
 
     folder: int
     name: str
@@ -58,7 +58,7 @@ class Sync:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the world was told at this moment, such as an acknowledgement: it cannot be taken back by a power cut."""
+    """What others were promised at this moment, such as an acknowledgement: a power cut cannot undo it."""
 
     what: object
 
@@ -70,7 +70,7 @@ Survivor = Callable[[Change], Iterator[Change]]
 
 
 def kept(change: Change) -> Iterator[Change]:
-    """What a killed process leaves: all that it asked for, the kernel lives on."""
+    """What a killed process leaves: all its changes, because the kernel continues."""
     yield change
 
 
@@ -79,7 +79,7 @@ def lost(_: Change) -> Iterator[Change]:
 
 
 def left_to(chance: Random) -> Survivor:
-    """Each change that no sync covers meets its own fate."""
+    """Each change that no sync covers is kept, lost or torn independently."""
 
     def survivor(change: Change) -> Iterator[Change]:
         match change:
@@ -133,7 +133,7 @@ class Tree:
                 del file[size:]
 
     def write_to(self, path: Path, node: int = ROOT) -> None:
-        """Make real files of it below `path`, which must be there."""
+        """Write the tree as real files below the existing folder `path`."""
         for name, child in self.folders.get(node, {}).items():
             if child in self.folders:
                 (path / name).mkdir()
@@ -143,7 +143,7 @@ class Tree:
 
 
 def after(calls: Sequence[Call], survivor: Survivor) -> Tree:
-    """The tree when power fails right behind the last of `calls`."""
+    """The tree when power fails directly after the last of `calls`."""
     tree = Tree()
     certain = _certain(calls)
     for call, sure in zip(calls, certain, strict=True):
@@ -154,7 +154,7 @@ def after(calls: Sequence[Call], survivor: Survivor) -> Tree:
 
 
 def _certain(calls: Sequence[Call]) -> list[bool]:
-    """For each call whether the first sync behind it of the same file has succeeded; of names, whether any of the folder has."""
+    """For each call whether the first later sync of the same file has succeeded; for names, whether any sync of the folder has."""
     first: dict[int, bool] = {}
     synced: set[int] = set()
     certain = []

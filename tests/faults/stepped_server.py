@@ -1,6 +1,6 @@
 """A feedback server's storage without its sockets and threads: the real writer, sealer and recovery, one step at a time.
 
-So an example is the same each time that it is run, and a power cut can come between any two calls of it.
+Each run of an example is therefore the same, and a power cut can come between any two of its calls.
 """
 
 import json
@@ -37,7 +37,7 @@ def batch(number: int) -> Batch:
 
 
 class _Answer:
-    """The future of one batch: whoever waits is told at once, in the writer's own thread."""
+    """The future of one batch: it reports its outcome immediately, in the writer's own thread."""
 
     def __init__(self, number: int, tell: Tell) -> None:
         self._number, self._tell = number, tell
@@ -59,7 +59,7 @@ class _Answer:
 
 
 class SteppedServer:
-    """OSError if it cannot start; `tell` hears the number of each batch that is acknowledged, when it is."""
+    """OSError if it cannot start; `tell` is called with the number of each batch at its acknowledgement."""
 
     def __init__(self, path: Path, tell: Tell, form: Format = "jsonl") -> None:
         settings = Settings(data=path, name="fs1", format=form, insecure=True)
@@ -112,7 +112,7 @@ class SteppedServer:
             self._folder.close()
 
     def die(self) -> None:
-        """End without a step more, as by kill -9: only the kernel closes what was open."""
+        """End without another step, as by kill -9: only the kernel closes open files."""
         if self._writer._journal is not None:
             self._writer._journal.close()
         self._folder.close()
@@ -129,7 +129,7 @@ def stored(folder: Path) -> Counter[int]:
             seqs.setdefault(number, []).append(seq)
         for number, found in seqs.items():
             times, rest = divmod(len(found), batch(number).records)
-            assert rest == 0, f"a part of batch {number} is there"
+            assert rest == 0, f"only a part of batch {number} is there"
             assert sorted(found) == sorted([*range(batch(number).records)] * times), f"batch {number} has {found}"
             copies[number] += times
     return copies

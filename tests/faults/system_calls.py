@@ -1,7 +1,7 @@
-"""What a process asked of the kernel, in order, as strace saw it; and calls that strace makes fail.
+"""The system calls of a process, in order, as strace saw them; and calls that strace makes fail.
 
-Only what the order of syncs needs: data that was written where, files that were synced, renamed and removed, and when each of these
-calls had returned. An answer counts from the moment its sending begins, a sync only once it has returned.
+Only those that the order of syncs needs: writes and their targets, files that were synced, renamed and removed, and the moment when
+each call returned. An answer counts from the moment its sending begins, a sync only once it has returned.
 """
 
 import re
@@ -24,7 +24,7 @@ _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One system call at its begin or at its return: its name, what its first descriptor leads to, its strings."""
+    """One system call at its begin or at its return: its name, the file of its first descriptor, its strings."""
 
     name: str
     target: str
@@ -34,9 +34,10 @@ class Call:
 
 @contextmanager
 def traced(pid: int, into: Path, *, fail: str | None = None) -> Iterator[None]:
-    """Write down the calls of a process and all its threads while the block lasts.
+    """Record the calls of a process and all its threads while the block lasts.
 
-    `fail` lets calls fail without being made, in strace's words: `fdatasync:error=EIO:when=3+4` is the third and every fourth on.
+    `fail` makes calls fail without being made, in strace's syntax: `fdatasync:error=EIO:when=3+4` is the third and every fourth
+    after it.
     """
     only = fail.partition(":")[0] if fail else _CALLS
     inject = ["-e", f"inject={fail}"] if fail else []
@@ -61,7 +62,7 @@ def failed(trace: Path) -> int:
 
 
 def calls(trace: Path) -> Iterator[Call]:
-    """The begin and the return of every call that succeeded, in the order in which they happened."""
+    """The begin and the return of every successful call, in order."""
     begun: dict[str, Call] = {}
     for line in trace.read_text(encoding="latin-1").splitlines():
         match = _LINE.fullmatch(line)

@@ -1,7 +1,7 @@
-"""The coordinator's worst day: thousands who come at once, ten times what it can take, no descriptors, no memory.
+"""The coordinator under extreme load: thousands of senders at once, ten times what it can accept, no descriptors, no memory.
 
-It goes on, says no where it has to and says when to come again, keeps within the bounds that docs/coordinator.md publishes, and is
-itself again within ten seconds.
+It continues to work, refuses with a time to come again, keeps within the bounds that docs/coordinator.md publishes, and recovers
+within ten seconds.
 """
 
 import http.client
@@ -33,15 +33,15 @@ from tests.harness.waiting import eventually
 
 MIB = 1024 * 1024
 RECOVERY_S = 10
-"""What is promised, and the deadline of the tests."""
+"""The promised time, and the deadline of the tests."""
 
 SIZES = pytest.mark.parametrize("senders", [pytest.param(500), pytest.param(5000, marks=pytest.mark.soak)])
-# How much can be offered is a matter of the machine, which the quick one shares with other tests.
+# How much can be offered depends on the machine, which the quick test shares with other tests.
 STORMS = pytest.mark.parametrize(("storm_s", "times"), [pytest.param(4, 2), pytest.param(60, 10, marks=pytest.mark.soak)])
 
 
 def memory_bound(*, in_flight: int, connections: int) -> int:
-    """What docs/coordinator.md says that a worker takes beyond what it takes when idle."""
+    """What docs/coordinator.md says that a worker uses beyond its use when idle."""
     return 4 * in_flight + 64 * 1024 * connections + 32 * MIB
 
 
@@ -52,7 +52,7 @@ def resident(pid: int) -> int:
 
 
 class Watch:
-    """Looks at a coordinator while something happens to it: the most memory and held bytes, and whether its books ever failed."""
+    """Watches a coordinator during a test: the most memory and held bytes, and whether its counters ever failed to balance."""
 
     def __init__(self, part: Part) -> None:
         self.memory = self.held = self.connections = 0
@@ -84,7 +84,7 @@ class Watch:
         try:
             counted = self._part.metrics()
         except (OSError, http.client.HTTPException):
-            return  # no place for us either
+            return  # no connection is left for this probe either
         self.looks += 1
         self.held = max(self.held, int(counted["held_bytes"]))
         self.connections = max(self.connections, int(counted["connections"]))
@@ -107,7 +107,7 @@ def _is_idle(coordinator: Part) -> bool:
 
 
 def assert_honest(happened: Happened, *, also: tuple[str, ...] = ()) -> None:
-    """Every answer was an acknowledgement, or a refusal that said when to come again."""
+    """Every answer was an acknowledgement, or a refusal with a time to come again."""
     assert set(happened.answers) <= {"202", "503 overloaded", *also}, happened
     assert happened.hasty == 0, happened
     assert not happened.broken, happened
@@ -115,12 +115,12 @@ def assert_honest(happened: Happened, *, also: tuple[str, ...] = ()) -> None:
 
 @pytest.fixture
 def book(tmp_path: Path, ledger: Ledger) -> str:
-    """Where the ledger of this test lies; crowds, which are processes of their own, write into the same one."""
+    """The folder of this test's ledger; crowds, which are separate processes, write into the same one."""
     return str(tmp_path / "ledger")
 
 
 @SIZES
-def test_a_crowd_that_arrives_within_a_second_is_answered_to_the_last(
+def test_every_sender_of_a_crowd_that_arrives_within_a_second_is_answered(
     deployment: Deployment, ledger: Ledger, book: str, senders: int
 ):
     deployment.feedback_server()
@@ -130,14 +130,14 @@ def test_a_crowd_that_arrives_within_a_second_is_answered_to_the_last(
         happened = crowd.result(crowd.start(Plan(url=coordinator.url, ledger=book, senders=senders)), within_s=90)
     assert happened.acknowledged == senders, happened
     assert_honest(happened)
-    assert watch.connections >= senders / 2, "they were there together"
+    assert watch.connections >= senders / 2, "they were connected at the same time"
     assert watch.memory - idle <= memory_bound(in_flight=8 * MIB, connections=senders)
     assert_itself_again(coordinator, ledger)
     deployment.settle()
     judge(ledger, deployment.data).assert_kept()
 
 
-def test_connections_beyond_the_limit_are_told_so_and_get_in_when_others_leave(deployment: Deployment, ledger: Ledger, book: str):
+def test_connections_beyond_the_limit_are_refused_and_accepted_when_others_close(deployment: Deployment, ledger: Ledger, book: str):
     deployment.feedback_server()
     coordinator = deployment.coordinator("--connections-max", "60")
     taken = _take_connections(coordinator, 60)
@@ -156,7 +156,7 @@ def test_connections_beyond_the_limit_are_told_so_and_get_in_when_others_leave(d
 
 
 def _take_connections(coordinator: Part, count: int) -> list[http.client.HTTPConnection]:
-    """Connections that the coordinator has and serves."""
+    """Connections that the coordinator has accepted and serves."""
     url = urlsplit(coordinator.url)
     taken = [http.client.HTTPConnection(str(url.hostname), url.port, timeout=10) for _ in range(count)]
     for connection in taken:
@@ -166,7 +166,7 @@ def _take_connections(coordinator: Part, count: int) -> list[http.client.HTTPCon
 
 
 def _turned_away(connection: http.client.HTTPConnection) -> float:
-    """Asked on a connection that is there already: a new one would be refused as well."""
+    """Reads a metric over an existing connection: a new one would be refused as well."""
     return _metric(connection, 'requests_refused_total{reason="too_many_connections"}')
 
 
@@ -177,14 +177,14 @@ def _metric(connection: http.client.HTTPConnection, name: str) -> float:
 
 
 @STORMS
-def test_ten_times_what_it_can_take_is_refused_fairly_within_bounds_and_then_over(
+def test_ten_times_the_capacity_is_refused_fairly_within_bounds_and_then_recovers(
     deployment: Deployment, ledger: Ledger, book: str, tmp_path: Path, storm_s: float, times: int
 ):
     in_flight = 200_000
     server = deployment.feedback_server()
     keys = tmp_path / "keys.toml"
     keys.write_text('[keys.loud]\nsecret = "loud"\n\n[keys.quiet]\nsecret = "quiet"\n')
-    with ChaosProxy(server.url, Toxics(latency_s=0.2)) as slow:  # 64 KiB a fifth of a second: some hundred messages a second
+    with ChaosProxy(server.url, Toxics(latency_s=0.2)) as slow:  # 64 KiB a fifth of a second: about a hundred messages a second
         flags = ("--keys", str(keys), "--in-flight-max-bytes", str(in_flight))
         coordinator = deployment.coordinator(*flags, to=[slow.url])
         idle = resident(coordinator.running.process.pid)
@@ -200,8 +200,8 @@ def test_ten_times_what_it_can_take_is_refused_fairly_within_bounds_and_then_ove
         counted = coordinator.metrics()
         deployment.settle()
     assert_honest(loud)
-    assert loud.sent >= times * loud.acknowledged > 0, f"{times} times too much was meant: {loud}"
-    assert quiet.answers == {"202": quiet.acknowledged}, f"who sends little is served beside who sends too much: {quiet}"
+    assert loud.sent >= times * loud.acknowledged > 0, f"the load should be {times} times too much: {loud}"
+    assert quiet.answers == {"202": quiet.acknowledged}, f"a light sender is served beside a heavy one: {quiet}"
     assert quiet.acknowledged > 0
     assert counted['requests_refused_total{reason="overloaded"}'] == loud.answers["503 overloaded"]
     assert watch.looks > 3
@@ -229,7 +229,7 @@ def _never(*_: str) -> Server:
     raise AssertionError("started by hand")
 
 
-def test_with_sixty_four_descriptors_a_crowd_is_refused_the_spool_works_and_nothing_spins(
+def test_with_sixty_four_descriptors_a_crowd_is_refused_the_spool_works_and_no_loop_spins(
     deployment: Deployment, ledger: Ledger, book: str, limited: Callable[..., Part]
 ):
     server = deployment.feedback_server()
@@ -241,7 +241,9 @@ def test_with_sixty_four_descriptors_a_crowd_is_refused_the_spool_works_and_noth
     assert set(happened.answers) == {"503 too_many_connections"}
     assert happened.hasty == 0
     assert len(list(Path(f"/proc/{pid}/fd").iterdir())) < 64
-    assert _metric(taken[0], "connections_dropped_total") >= sum(happened.broken.values()), "who got no answer is counted"
+    assert _metric(taken[0], "connections_dropped_total") >= sum(happened.broken.values()), (
+        "connections without an answer are counted"
+    )
     for connection in taken[1:]:
         connection.close()
     server.kill()
@@ -249,7 +251,7 @@ def test_with_sixty_four_descriptors_a_crowd_is_refused_the_spool_works_and_noth
     with Load([coordinator.url], ledger, senders=2) as load:
         load.gets_on()
     assert _metric(taken[0], "messages_spooled_total") > 0
-    assert _cpu_s(pid) - used_s < 10, "a loop that spins takes all the time there is"
+    assert _cpu_s(pid) - used_s < 10, "a loop that spins uses all available processor time"
     taken[0].close()
     server.start()
     eventually(lambda: coordinator.metrics()["spool_messages"] == 0, within_s=40)
@@ -262,7 +264,7 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_too_few_descriptors_for_a_single_connection_are_refused_at_the_start(deployment: Deployment, limited: Callable[..., Part]):
+def test_too_few_descriptors_for_a_single_connection_are_refused_at_startup(deployment: Deployment, limited: Callable[..., Part]):
     server = deployment.feedback_server()
     with pytest.raises(NotReadyError, match="the limit of open files is 30; a coordinator needs 43") as refused:
         limited(server, 30)
@@ -270,9 +272,7 @@ def test_too_few_descriptors_for_a_single_connection_are_refused_at_the_start(de
 
 
 @pytest.mark.soak
-def test_memory_stays_within_the_published_bound_while_all_that_may_be_held_is_held(
-    deployment: Deployment, ledger: Ledger, book: str
-):
+def test_memory_stays_within_the_published_bound_while_all_buffers_are_full(deployment: Deployment, ledger: Ledger, book: str):
     in_flight = 32 * MIB
     server = deployment.feedback_server()
     coordinator = deployment.coordinator("--in-flight-max-bytes", str(in_flight))
@@ -291,10 +291,8 @@ def test_memory_stays_within_the_published_bound_while_all_that_may_be_held_is_h
 
 
 @pytest.mark.soak
-def test_with_less_memory_than_the_bound_what_was_acknowledged_is_kept_all_the_same(
-    deployment: Deployment, ledger: Ledger, book: str
-):
-    """It ends at once, rather than to go on with half of a step done, and is started again, as a supervisor would."""
+def test_with_less_memory_than_the_bound_everything_acknowledged_is_kept(deployment: Deployment, ledger: Ledger, book: str):
+    """It exits immediately instead of continuing with a half-finished step, and is started again, as a supervisor does."""
     server = deployment.feedback_server()
     with ChaosProxy(server.url, Toxics(latency_s=0.1)) as slow:
         coordinator = deployment.coordinator(to=[slow.url])
@@ -306,7 +304,7 @@ def test_with_less_memory_than_the_bound_what_was_acknowledged_is_kept_all_the_s
         plan = Plan(url=coordinator.url, ledger=book, senders=100, batch=60, storm_s=2, pause_s=0.02)
         happened = crowd.result(crowd.start(plan), within_s=60)
         assert happened.broken
-        assert coordinator.running.process.wait(10) != 0, "an end that supervisors take for a failure"
+        assert coordinator.running.process.wait(10) != 0, "an exit code that supervisors treat as a failure"
         coordinator.start()
         assert_itself_again(coordinator, ledger)
         deployment.settle()
@@ -317,7 +315,7 @@ def _address_space(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
 
 
-def test_a_coordinator_killed_with_a_full_spool_drains_all_of_it_when_it_is_back(deployment: Deployment, ledger: Ledger):
+def test_a_coordinator_killed_with_a_full_spool_drains_all_of_it_after_a_restart(deployment: Deployment, ledger: Ledger):
     server = deployment.feedback_server()
     coordinator = deployment.coordinator("--spool-max-bytes", "60000")
     server.kill()
@@ -337,7 +335,7 @@ def test_a_coordinator_killed_with_a_full_spool_drains_all_of_it_when_it_is_back
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 @pytest.mark.parametrize("fail", ["fdatasync:error=EIO", "openat:error=EROFS", "fsync:error=ENOSPC"])
-def test_a_coordinator_that_can_make_nothing_durable_is_not_ready_and_says_why(
+def test_a_coordinator_that_can_make_nothing_durable_is_not_ready_with_the_reason(
     deployment: Deployment, ledger: Ledger, tmp_path: Path, fail: str
 ):
     server = deployment.feedback_server()
@@ -348,7 +346,7 @@ def test_a_coordinator_that_can_make_nothing_durable_is_not_ready_and_says_why(
         with Load(deployment.entries, ledger) as load:
             eventually(lambda: _readiness(coordinator)[0] == 503)
             assert _readiness(coordinator)[1].startswith("no feedback server answers, and the spool cannot be written: ")
-            tracing.close()  # the disk works again, and it finds out by itself
+            tracing.close()  # the disk works again, and the coordinator notices by itself
             eventually(lambda: _readiness(coordinator)[0] == 200)
             load.gets_on()
             server.start()

@@ -1,6 +1,6 @@
-"""A journal cut at every byte, bits flipped in journals and sealed logs: the records that are left are exactly the predicted ones.
+"""A journal cut at every byte, bits flipped in journals and sealed logs: the remaining records are exactly the predicted ones.
 
-The prediction comes from where the frames lie: what the damage does not touch stays, what it touches goes into quarantine.
+The prediction comes from the position of the frames: undamaged frames are kept, damaged ones go into quarantine.
 """
 
 import logging
@@ -43,7 +43,7 @@ def made(batches: int, form: Format = "jsonl", *, sealed: bool) -> tuple[str, by
 
 
 def recovered(name: str, data: bytes) -> tuple[Counter[int], bytes]:
-    """The batches that a server makes of a journal, and what it puts into quarantine."""
+    """The batches that a server recovers from a journal, and what it puts into quarantine."""
     with memory_folder() as root, RecordedCalls(root):
         (root / name).write_bytes(data)
         SteppedServer(root, lambda _: None).stop()
@@ -81,7 +81,7 @@ def test_a_journal_cut_at_every_byte_keeps_exactly_its_whole_frames():
     cut_at_every_byte(2)
 
 
-def test_each_of_100_flipped_bits_in_a_journal_costs_the_batch_that_it_hits(record_property):
+def test_each_of_100_flipped_bits_in_a_journal_costs_only_its_batch(record_property):
     flip_bits(6, 100)
     record_property(FLIPPED_BIT, 100)
 
@@ -92,7 +92,7 @@ def test_a_longer_journal_cut_at_every_byte_keeps_exactly_its_whole_frames():
 
 
 @pytest.mark.soak
-def test_each_of_5000_flipped_bits_in_a_journal_costs_the_batch_that_it_hits(record_property):
+def test_each_of_5000_flipped_bits_in_a_journal_costs_only_its_batch(record_property):
     flip_bits(40, 5_000)
     record_property(FLIPPED_BIT, 5_000)
 
@@ -129,7 +129,7 @@ def test_a_flipped_bit_in_a_sealed_log_costs_its_frame_and_never_invents_or_alte
         if form != "parquet":
             records = next(frame for frame in frames(data) if frame.header.kind is Kind.RECORDS)
             assert (left == whole) == (not records.offset <= bit // 8 < records.end), bit
-    assert noticed >= 20, "most of the bits were the records'"
+    assert noticed >= 20, "most of the bits were in records"
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -146,7 +146,7 @@ def test_a_server_starts_on_a_damaged_sealed_log_and_deletes_nothing(form: Forma
             assert (root / name).read_bytes() == flipped
 
 
-def test_the_proof_sees_a_recovery_that_keeps_too_little(monkeypatch: pytest.MonkeyPatch):
+def test_the_check_detects_a_recovery_that_keeps_too_little(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("feedback_server.recovery.whole_frames", lambda data: _only_the_first(data))
     with pytest.raises(AssertionError):
         cut_at_every_byte(2)

@@ -1,4 +1,4 @@
-"""What is damaged in a spool costs itself, is kept, and is counted once, however often its segment is walked."""
+"""Damage in a spool costs only the damaged batches, is kept, and is counted once, however often its segment is read."""
 
 import logging
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def segment(batches: int) -> bytes:
 
 
 def numbers(spool: Spool) -> list[int]:
-    """All that comes out, taken by a feedback server."""
+    """Everything that is drained, accepted by a feedback server."""
     found = []
     while (each := spool.oldest()) is not None:
         number = int.from_bytes(each.batch_id) - 1
@@ -37,7 +37,7 @@ def numbers(spool: Spool) -> list[int]:
 
 
 def drained(data: bytes) -> tuple[list[int], bytes, Spool]:
-    """What a spool of this one segment gives out, what it keeps aside, and the spool behind it."""
+    """What a spool of this one segment drains, what it sets aside, and the spool afterwards."""
     with memory_folder() as folder:
         (folder / SEGMENT).write_bytes(data)
         spool = Spool(folder, ROOM)
@@ -58,7 +58,7 @@ def _silent() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def test_a_spool_cut_at_every_byte_gives_out_the_whole_batches_and_keeps_the_rest():
+def test_a_spool_cut_at_every_byte_drains_the_whole_batches_and_keeps_the_rest():
     data = segment(4)
     ends = [frame.end for frame in frames(data)]
     for length in range(len(data)):
@@ -69,7 +69,7 @@ def test_a_spool_cut_at_every_byte_gives_out_the_whole_batches_and_keeps_the_res
         assert (spool.damaged_bytes, spool.messages) == (length - good, 0), length
 
 
-def test_each_of_500_flipped_bits_costs_the_batch_that_it_hits_and_no_byte_of_it():
+def test_each_of_500_flipped_bits_costs_only_its_batch_whose_bytes_are_kept():
     data, chance = segment(8), Random(8)
     found = frames(data)
     costs = set()
@@ -98,7 +98,7 @@ def damaged(folder: Path) -> int:
     return first.end - first.offset
 
 
-def test_damage_is_counted_once_though_draining_begins_anew(tmp_path: Path):
+def test_damage_is_counted_once_although_draining_starts_again(tmp_path: Path):
     size = damaged(tmp_path)
     spool = Spool(tmp_path, ROOM)
     for _ in range(3):
@@ -109,7 +109,7 @@ def test_damage_is_counted_once_though_draining_begins_anew(tmp_path: Path):
     spool.close()
 
 
-def test_damage_that_an_earlier_run_has_counted_is_not_counted_again(tmp_path: Path):
+def test_damage_that_an_earlier_run_counted_is_not_counted_again(tmp_path: Path):
     size = damaged(tmp_path)
     first = Spool(tmp_path, ROOM)
     first.oldest()
@@ -120,7 +120,7 @@ def test_damage_that_an_earlier_run_has_counted_is_not_counted_again(tmp_path: P
     second.close()
 
 
-def test_a_number_under_which_something_is_kept_aside_is_not_used_again(tmp_path: Path):
+def test_the_number_of_a_segment_that_was_set_aside_is_not_used_again(tmp_path: Path):
     damaged(tmp_path)
     first = Spool(tmp_path, ROOM)
     numbers(first)
@@ -137,7 +137,7 @@ def test_a_number_under_which_something_is_kept_aside_is_not_used_again(tmp_path
     assert kept.read_bytes() == before
 
 
-def test_a_cursor_without_its_end_is_not_believed(tmp_path: Path):
+def test_a_truncated_cursor_is_not_trusted(tmp_path: Path):
     (tmp_path / SEGMENT).write_bytes(segment(3))
     second = frames((tmp_path / SEGMENT).read_bytes())[1]
     (tmp_path / "cursor").write_text(f"1 {second.offset}"[:-1])

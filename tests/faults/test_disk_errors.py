@@ -1,4 +1,4 @@
-"""Calls that fail though there is room on the disk: a failed fsync is never tried again on the same file, nor acknowledged."""
+"""Calls that fail although the disk has room: a failed fsync is never repeated on the same file, nor acknowledged."""
 
 import resource
 import shutil
@@ -22,7 +22,7 @@ strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is no
 
 @strace
 @pytest.mark.parametrize("fail", ["fdatasync:error=EIO:when=3+4", "fdatasync,ftruncate:error=EIO:when=3+4"])
-def test_a_feedback_servers_failed_sync_costs_the_file_and_no_message(
+def test_a_failed_sync_of_a_feedback_server_costs_the_file_and_no_message(
     deployment: Deployment, ledger: Ledger, tmp_path: Path, fail: str
 ):
     server = deployment.feedback_server()
@@ -42,9 +42,7 @@ def test_a_feedback_servers_failed_sync_costs_the_file_and_no_message(
 
 
 @strace
-def test_a_disk_that_syncs_nothing_makes_a_feedback_server_step_out_until_it_does_again(
-    deployment: Deployment, ledger: Ledger, tmp_path: Path
-):
+def test_a_feedback_server_whose_disk_cannot_sync_is_not_ready_until_it_can(deployment: Deployment, ledger: Ledger, tmp_path: Path):
     server = deployment.feedback_server()
     coordinator = deployment.coordinator()
     up = f'feedback_server_up{{server="{server.url}"}}'
@@ -62,7 +60,7 @@ def test_a_disk_that_syncs_nothing_makes_a_feedback_server_step_out_until_it_doe
 
 @strace
 @pytest.mark.parametrize("call", ["fsync", "renameat"])
-def test_sealing_that_fails_is_done_later_and_loses_nothing(deployment: Deployment, ledger: Ledger, tmp_path: Path, call: str):
+def test_sealing_that_fails_is_repeated_later_and_loses_nothing(deployment: Deployment, ledger: Ledger, tmp_path: Path, call: str):
     server = deployment.feedback_server("--roll-seconds", "1")
     deployment.coordinator()
     with Load(deployment.entries, ledger) as load:
@@ -80,7 +78,7 @@ def test_sealing_that_fails_is_done_later_and_loses_nothing(deployment: Deployme
 
 @strace
 @pytest.mark.parametrize("fail", ["fdatasync:error=EIO:when=3+4", "fdatasync,ftruncate:error=EIO:when=3+4", "fsync:error=EIO"])
-def test_a_spools_failed_sync_is_answered_with_503_and_costs_no_message(
+def test_a_failed_sync_of_a_spool_is_answered_with_503_and_costs_no_message(
     deployment: Deployment, ledger: Ledger, tmp_path: Path, fail: str
 ):
     server = deployment.feedback_server()
@@ -101,7 +99,7 @@ def test_a_spools_failed_sync_is_answered_with_503_and_costs_no_message(
 
 
 @strace
-def test_a_log_that_the_disk_does_not_give_back_cuts_the_download_off_and_is_told_in_a_line(deployment: Deployment, tmp_path: Path):
+def test_a_log_that_the_disk_cannot_read_ends_the_download_and_is_logged_in_a_line(deployment: Deployment, tmp_path: Path):
     server = deployment.feedback_server("--roll-seconds", "86400")
     batch = b'{"ip":"203.0.113.0","weight":1.0,"via":"c1","v":1,"seq":1}\n'
     headers = {"content-type": "application/x-ndjson", "swarmscope-batch": "ab" * 16}
@@ -114,7 +112,7 @@ def test_a_log_that_the_disk_does_not_give_back_cuts_the_download_off_and_is_tol
         ):
             answer.read()
         assert failed(tmp_path / "calls") == 1
-    # strace counts the calls of each thread apart, so the next reader's first one would fail as well.
+    # strace counts the calls of each thread separately, so the next reader's first one would fail as well.
     with urlopen(f"{server.url}/v1/logs/{journal.name}", timeout=20) as answer:
         assert answer.read() == journal.read_bytes()
     assert server.metrics()["download_errors_total"] == 1
@@ -135,7 +133,7 @@ def connect(part: Part) -> socket.socket:
 
 
 def answers(part: Part) -> bool:
-    """Whether it takes a connection and answers on it; while it has no descriptor left, it closes new connections at once."""
+    """Whether it accepts a connection and answers on it; without descriptors it closes new connections immediately."""
     try:
         return bool(part.metrics())
     except OSError:

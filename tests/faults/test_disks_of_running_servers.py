@@ -1,4 +1,4 @@
-"""Disks that fail under running servers: named as whose fault it is, nothing acknowledged lost, and all works again by itself."""
+"""Disks that fail under running servers: the right party is blamed, nothing acknowledged is lost, and work resumes by itself."""
 
 import errno
 import json
@@ -28,7 +28,7 @@ LINE = (
 
 @dataclass
 class Followed:
-    """A feedback server and a live monitor with its mirror in a folder of its own."""
+    """A feedback server and a live monitor with its mirror in a separate folder."""
 
     server: Server
     monitor: Server
@@ -78,7 +78,7 @@ def followed(serve: Callable[..., Server], tmp_path: Path) -> Callable[[Path], F
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_a_mirror_that_cannot_be_written_is_this_machines_fault_and_is_followed_again_by_itself(
+def test_an_unwritable_mirror_is_reported_as_a_local_fault_and_recovers_by_itself(
     followed: Callable[[Path], Followed], disk: Path, tmp_path: Path
 ):
     pair = followed(disk / "mirror")
@@ -131,10 +131,10 @@ def test_a_data_folder_that_becomes_read_only_under_load_loses_nothing_and_works
     deployment: Deployment, ledger: Ledger, disk: Path
 ):
     (disk / "fs1").mkdir()
-    remount(disk, "ro")  # at the start, so that the lock of the folder is no file that is open for writing
+    remount(disk, "ro")  # at the start, so that the lock of the folder is not open for writing
     server = deployment.feedback_server("--roll-seconds", "1", data=disk / "fs1")
     remount(disk, "rw")
-    deployment.coordinator("--spool-max-bytes", "1")  # as without a spool: refusals are the server's own
+    deployment.coordinator("--spool-max-bytes", "1")  # without a spool: refusals are the server's own
     with Load(deployment.entries, ledger, senders=1, pause_s=0.3) as load:
         load.gets_on(10)
         make_read_only(disk)
@@ -173,7 +173,7 @@ def test_a_spool_that_becomes_read_only_under_load_loses_nothing_and_works_again
 
 
 def make_read_only(disk: Path) -> None:
-    """The kernel refuses while a file is open for writing, so it is tried until there is none: a log has just ended, say."""
+    """The kernel refuses while a file is open for writing, so this is repeated until none is open."""
     eventually(lambda: try_to_make_read_only(disk), every_s=0.005)
     assert_read_only(disk)
 

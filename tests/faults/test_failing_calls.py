@@ -1,6 +1,6 @@
-"""The n-th call that changes the disk fails, for every n until there is none: nothing acknowledged is lost, and work goes on.
+"""The n-th call that changes the disk fails, for every n until there is none: nothing acknowledged is lost, and work continues.
 
-An interrupted call is made to fail here once, though Python takes it up again by itself (PEP 475): a file system may answer so too.
+An interrupted call is made to fail once, although Python repeats it by itself (PEP 475): a file system may also answer this way.
 """
 
 import errno
@@ -33,7 +33,7 @@ Calls = Counter[str]
 
 
 def every_n(error: int, once: Callable[[Path, NthCall], None], *, lasting: bool = False, every: int = 1) -> Calls:
-    """Call `once` in a folder of its own for each n, until its fault is not reached any more; which calls were failed how often."""
+    """Call `once` in a new folder for each n, until its fault is no longer reached; return which calls failed how often."""
     failed: Calls = Counter()
     for n in range(1, 10_000, every):
         only = ["write"] if error == SHORT else []
@@ -53,7 +53,7 @@ def said(caplog: pytest.LogCaptureFixture) -> Callable[[], int]:
 
 
 class FeedbackServerLife:
-    """Starts, stores, seals and starts again, on a disk where a call fails; remembers what was acknowledged and what was said."""
+    """Starts, stores, seals and starts again, on a disk where a call fails; records what was acknowledged and what was logged."""
 
     def __init__(self, root: Path, form: Format, fault: NthCall, said: Callable[[], int]) -> None:
         self._data, self._form, self._fault, self._said = root / "srv" / "data", form, fault, said
@@ -84,16 +84,16 @@ class FeedbackServerLife:
                     self._fault.over = True
                 continue
             told = self._said() > said or self._fault.harmless
-            assert told or len(self._fault.failed) == failed, f"nobody was told: {self._fault.failed}"
+            assert told or len(self._fault.failed) == failed, f"not logged: {self._fault.failed}"
             return server
-        pytest.fail("it does not start any more")
+        pytest.fail("it no longer starts")
 
     def _counted(self, server: SteppedServer, work: Callable[[], None]) -> None:
-        """Whatever fails in the work shows in a counter."""
+        """Each failure in the work is counted."""
         failed = len(self._fault.failed)
         work()
         errors = server.counters.write_errors + server.counters.seal_errors
-        assert errors or len(self._fault.failed) == failed or self._fault.harmless, f"nobody counted {self._fault.failed}"
+        assert errors or len(self._fault.failed) == failed or self._fault.harmless, f"not counted: {self._fault.failed}"
 
     def _store(self, server: SteppedServer, first: int) -> None:
         for number in range(first, first + 3):
@@ -118,7 +118,7 @@ def fail_feedback_server(form: Format, error: int, said: Callable[[], int], *, l
         assert not set(life.acknowledged) - copies.keys(), (fault.failed, "lost", copies)
         assert {20, 21, 22, 23} <= set(life.acknowledged), "it works as before when the disk does"
         assert max(copies.values()) == 1, (fault.failed, "doubled", copies)
-        with memory_folder() as left:  # what a failed sync has dropped is not made good by those after it
+        with memory_folder() as left:  # later syncs do not repair what a failed sync dropped
             after(recorded.calls, lost).write_to(left)
             assert (left / "srv" / "data").is_dir(), (fault.failed, "lost with the power")
             assert not set(life.acknowledged) - stored(left / "srv" / "data").keys(), (fault.failed, "lost with the power")
@@ -136,7 +136,7 @@ def fail_feedback_server(form: Format, error: int, said: Callable[[], int], *, l
         ("parquet", "EIO", False, 9),
     ],
 )
-def test_whichever_call_of_a_feedback_server_fails_nothing_acknowledged_is_lost(form, error, lasting, every, said, record_property):
+def test_any_failing_call_of_a_feedback_server_loses_nothing_acknowledged(form, error, lasting, every, said, record_property):
     failed = fail_feedback_server(form, ERRORS[error], said, lasting=lasting, every=every)
     record_property(FAILED_CALL, failed.total())
     assert failed.total() >= 8, failed
@@ -147,7 +147,7 @@ def test_whichever_call_of_a_feedback_server_fails_nothing_acknowledged_is_lost(
 @pytest.mark.soak
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
 @pytest.mark.parametrize(("error", "lasting"), WAYS)
-def test_whichever_call_fails_in_whichever_way_nothing_acknowledged_is_lost(form, error, lasting, said, record_property):
+def test_any_call_failing_in_any_way_loses_nothing_acknowledged(form, error, lasting, said, record_property):
     failed = fail_feedback_server(form, ERRORS[error], said, lasting=lasting, every=1)
     record_property(FAILED_CALL, failed.total())
     assert failed.total() >= 8
@@ -160,11 +160,11 @@ def started(folder: Path, fault: NthCall) -> Spool:
         except OSError:
             if fault.lasting:
                 fault.over = True
-    pytest.fail("it does not start any more")
+    pytest.fail("it no longer starts")
 
 
 def drain(spool: Spool, out: list[int], *, most: int) -> None:
-    """Bring up to `most` batches to a feedback server, trying again as the outbox does."""
+    """Send up to `most` batches to a feedback server, with the retries of the outbox."""
     for _ in range(most):
         with suppress(OSError):
             found = spool.oldest()
@@ -177,14 +177,14 @@ def drain(spool: Spool, out: list[int], *, most: int) -> None:
 
 
 def fail_spool(error: int, *, lasting: bool) -> Calls:
-    """A spool fills, is drained for a part, is started anew and drained whole."""
+    """A spool fills, is drained in part, is started again and drained completely."""
 
     def once(root: Path, fault: NthCall) -> None:
         folder, waiting, out = root / "srv" / "spool", set[int](), list[int]()
         with RecordedCalls(root, fault=fault):
             spool = started(folder, fault)
             for number in range(7):
-                with suppress(OSError):  # the sender is told
+                with suppress(OSError):  # the sender gets an error
                     spool.append(*batch(number))
                     waiting.add(number)
             drain(spool, out, most=2)
@@ -201,7 +201,7 @@ def fail_spool(error: int, *, lasting: bool) -> Calls:
             assert (spool.size_bytes, spool.messages) == (0, 0)
             spool.close()
         assert not waiting - set(out), (fault.failed, "lost", waiting - set(out))
-        assert len(set(out)) == len(out) or fault.failed, "none comes twice on a sound disk"
+        assert len(set(out)) == len(out) or fault.failed, "no batch arrives twice on a sound disk"
 
     return every_n(error, once, lasting=lasting)
 
@@ -213,7 +213,7 @@ def read(spool: Spool) -> Spooled | None:
 
 
 @pytest.mark.parametrize(("error", "lasting"), WAYS)
-def test_whichever_call_of_a_spool_fails_nothing_acknowledged_is_lost(error, lasting, monkeypatch: pytest.MonkeyPatch):
+def test_any_failing_call_of_a_spool_loses_nothing_acknowledged(error, lasting, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 400)
     logging.disable(logging.CRITICAL)
     try:
@@ -237,7 +237,7 @@ def entry(number: int) -> RefusedMessage:
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_whichever_call_of_a_quarantine_fails_what_counts_as_kept_is_readable_and_the_rest_is_counted(error):
+def test_any_failing_call_of_a_quarantine_leaves_counted_entries_readable_and_counts_the_rest(error):
     def once(folder: Path, fault: NthCall) -> None:
         with RecordedCalls(folder, fault=fault):
             files = QuarantineFiles(folder / "srv" / "q", "c1-0", 10**6)
@@ -248,15 +248,15 @@ def test_whichever_call_of_a_quarantine_fails_what_counts_as_kept_is_readable_an
             frames = [frame for frame in walk(path.read_bytes()) if isinstance(frame, Frame)]
             kept += sum(zstandard.decompress(frame.payload).count(b"\n") for frame in frames)
         assert files.kept + files.dropped == 12
-        assert files.kept <= kept, "a file whose sync failed may have come through all the same"
-        if fault.failed != ["mkdir"]:  # a folder that is there need not be made
+        assert files.kept <= kept, "a file whose sync failed may still have been written"
+        if fault.failed != ["mkdir"]:  # an existing folder need not be made
             assert files.dropped == 2 * len(fault.failed), "only the entries of the call that failed"
 
     assert every_n(ERRORS[error], once).total() >= 6
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_whichever_call_of_a_mirror_fails_a_log_under_its_own_name_is_whole_and_fetching_it_again_heals_it(error):
+def test_any_failing_call_of_a_mirror_leaves_named_logs_whole_and_a_new_fetch_repairs_it(error):
     name = LogName.parse("20120807T093000Z-fs1-0000.jsonl.zst")
     journal, sealed = bytes(range(256)) * 3, bytes(range(255, -1, -1)) * 2
 
@@ -281,12 +281,12 @@ def test_whichever_call_of_a_mirror_fails_a_log_under_its_own_name_is_whole_and_
         for cut in range(len(recorded.calls)):
             tree = after(recorded.calls[:cut], lost)
             for files in tree.folders.values():
-                assert str(name) not in files or tree.files[files[str(name)]] == sealed, "whole, or not there, when power fails"
+                assert str(name) not in files or tree.files[files[str(name)]] == sealed, "whole or absent after a power cut"
 
     assert every_n(ERRORS[error], once).total() >= 5
 
 
-def test_the_proof_sees_a_server_that_acknowledges_after_a_failed_sync(monkeypatch: pytest.MonkeyPatch, said: Callable[[], int]):
+def test_the_check_detects_a_server_that_acknowledges_after_a_failed_sync(monkeypatch: pytest.MonkeyPatch, said: Callable[[], int]):
     def careless(self: Journal) -> None:
         with suppress(OSError):
             os.fdatasync(self._fd)
@@ -297,7 +297,7 @@ def test_the_proof_sees_a_server_that_acknowledges_after_a_failed_sync(monkeypat
         fail_feedback_server("jsonl", errno.EIO, said, lasting=False, every=1)
 
 
-def test_the_proof_sees_a_spool_that_goes_on_behind_a_failed_write(monkeypatch: pytest.MonkeyPatch):
+def test_the_check_detects_a_spool_that_continues_after_a_failed_write(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(spool_module, "_write_all", lambda file, data: os.write(file, data))
     with pytest.raises(AssertionError, match="lost"):
         fail_spool(SHORT, lasting=False)

@@ -1,4 +1,4 @@
-"""A coordinator that comes back with fewer workers brings home what the others had spooled."""
+"""A coordinator that restarts with fewer workers drains what the other workers had spooled."""
 
 from pathlib import Path
 
@@ -9,15 +9,15 @@ from tests.harness.waiting import eventually
 
 
 def spooled(spool: Path) -> set[str]:
-    """The workers in whose folders something waits."""
+    """The workers with batches in their folders."""
     return {path.parent.name for path in spool.glob("worker-*/*.spool")}
 
 
-def test_what_the_workers_that_are_no_more_had_spooled_is_stored_too(deployment: Deployment, ledger: Ledger):
+def test_the_spools_of_removed_workers_are_drained(deployment: Deployment, ledger: Ledger):
     server = deployment.feedback_server()
     coordinator = deployment.coordinator("--workers", "3")
     server.kill()
-    # Of so many connections, one to another worker than the first is as good as certain.
+    # With so many connections, at least one almost certainly reaches another worker than the first.
     with Load(deployment.entries, ledger, senders=24) as load:
         eventually(lambda: spooled(coordinator.folder) - {"worker-0"}, within_s=30)
         load.gets_on()

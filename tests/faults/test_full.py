@@ -1,4 +1,4 @@
-"""No room: refusals are honest, what is there stays readable, and the servers go on by themselves when there is room again."""
+"""Full disks: refusals are honest, stored data stays readable, and the servers continue by themselves when there is room again."""
 
 import json
 import random
@@ -17,7 +17,7 @@ from tests.harness.waiting import eventually
 
 
 def fill(disk: Path, *, leave: int = 0) -> Path:
-    """Take all room but `leave` bytes."""
+    """Fill the disk up to `leave` bytes."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file:
         try:
@@ -73,12 +73,12 @@ def test_a_full_spool_refuses_and_every_acknowledged_message_is_still_there(depl
     assert found.stored == found.acknowledged
 
 
-def test_a_feedback_server_with_a_full_disk_refuses_stays_readable_and_comes_back(
+def test_a_feedback_server_with_a_full_disk_refuses_stays_readable_and_recovers(
     deployment: Deployment, ledger: Ledger, make_disk: Callable[[int], Path]
 ):
     disk = make_disk(2 * MIB)
     server = deployment.feedback_server(data=disk / "fs1")
-    coordinator = deployment.coordinator("--spool-max-bytes", "1")  # as without a spool: refusals are the server's own
+    coordinator = deployment.coordinator("--spool-max-bytes", "1")  # without a spool: refusals are the server's own
     with Load(deployment.entries, ledger) as load:
         load.gets_on(200)
         ballast = fill(disk)
@@ -98,7 +98,7 @@ def test_a_feedback_server_with_a_full_disk_refuses_stays_readable_and_comes_bac
     assert [path.name for path in (disk / "fs1").glob("*.journal")] == [], "all is sealed again"
 
 
-def test_a_feedback_server_starts_on_a_full_disk_to_be_read(
+def test_a_feedback_server_starts_on_a_full_disk_and_serves_its_logs(
     deployment: Deployment, ledger: Ledger, make_disk: Callable[[int], Path]
 ):
     disk = make_disk(2 * MIB)
@@ -119,7 +119,7 @@ def test_a_feedback_server_starts_on_a_full_disk_to_be_read(
 
 
 @pytest.mark.soak
-def test_a_disk_that_is_full_for_long_fills_up_with_nothing_and_misnames_nothing(
+def test_a_lasting_full_disk_leaves_no_useless_files_and_uses_up_no_names(
     deployment: Deployment, ledger: Ledger, make_disk: Callable[[int], Path]
 ):
     disk = make_disk(2 * MIB)
@@ -134,12 +134,12 @@ def test_a_disk_that_is_full_for_long_fills_up_with_nothing_and_misnames_nothing
         ballast.unlink()
         load.gets_on()
     parts = sorted(path.name for path in (disk / "fs1").glob("*Z-fs1-*"))
-    assert max(int(name.split(".")[0][-4:]) for name in parts) <= 3, f"attempts that failed used up names: {parts}"
+    assert max(int(name.split(".")[0][-4:]) for name in parts) <= 3, f"failed attempts used up names: {parts}"
     deployment.settle()
     judge(ledger, deployment.data).assert_kept()
 
 
-def test_a_spool_on_a_full_disk_refuses_and_drains_swiftly_when_a_server_is_back(
+def test_a_spool_on_a_full_disk_refuses_and_drains_quickly_when_a_server_is_back(
     deployment: Deployment, ledger: Ledger, make_disk: Callable[[int], Path]
 ):
     disk = make_disk(MIB)
@@ -151,7 +151,7 @@ def test_a_spool_on_a_full_disk_refuses_and_drains_swiftly_when_a_server_is_back
         ballast = fill(disk, leave=random.Random(1).randrange(4096, 40_000))
         eventually(lambda: load.answers[503] >= 20)
         judge(ledger, deployment.data, deployment.spools).assert_kept()
-        server.start()  # nobody makes room: draining has to
+        server.start()  # nothing else makes room: draining has to
         eventually(lambda: coordinator.metrics()["messages_drained_total"] >= 200, within_s=15)
         load.gets_on()
     assert ballast.exists()
@@ -160,7 +160,7 @@ def test_a_spool_on_a_full_disk_refuses_and_drains_swiftly_when_a_server_is_back
     judge(ledger, deployment.data).assert_kept()
 
 
-def test_a_spool_takes_messages_again_once_its_disk_has_room(
+def test_a_spool_accepts_messages_again_once_its_disk_has_room(
     deployment: Deployment, ledger: Ledger, make_disk: Callable[[int], Path]
 ):
     disk = make_disk(MIB)
@@ -182,7 +182,7 @@ TORN = b"SwSf cut short"
 
 
 def tear(folder: Path, suffix: str) -> Path:
-    """Leave behind the newest file what a write leaves that a crash cut short."""
+    """Append to the newest file what a write leaves when a crash interrupts it."""
     newest = max(folder.rglob(f"*{suffix}"))
     with newest.open("ab") as file:
         file.write(TORN)
@@ -209,7 +209,7 @@ def test_a_torn_journal_on_a_full_disk_is_readable_up_to_its_tear(
     judge(ledger, deployment.data).assert_kept()
 
 
-def test_a_torn_batch_on_a_full_disk_does_not_keep_the_spool_from_draining(
+def test_a_torn_batch_on_a_full_disk_does_not_prevent_draining_the_spool(
     deployment: Deployment, ledger: Ledger, make_disk: Callable[[int], Path]
 ):
     disk = make_disk(MIB)

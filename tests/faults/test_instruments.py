@@ -1,4 +1,4 @@
-"""The instruments first: an oracle that cannot find a fault proves nothing."""
+"""Tests of the instruments: an oracle that cannot find a fault proves nothing."""
 
 import http.client
 import itertools
@@ -40,25 +40,25 @@ def verdict(ledger: Ledger, tmp_path: Path, *, acknowledged: list[bytes], stored
     return judge(ledger, [logged(tmp_path / "fs1", stored)])
 
 
-def test_the_oracle_is_content_when_everything_acknowledged_is_stored_as_it_was(ledger: Ledger, tmp_path: Path):
+def test_the_oracle_accepts_a_store_that_holds_everything_acknowledged_unaltered(ledger: Ledger, tmp_path: Path):
     found = verdict(ledger, tmp_path, acknowledged=messages(3), stored=messages(4))
     found.assert_kept()
     assert (found.acknowledged, found.stored, found.repeated) == (3, 4, 0)
 
 
-def test_the_oracle_sees_a_single_lost_message(ledger: Ledger, tmp_path: Path):
+def test_the_oracle_detects_a_single_lost_message(ledger: Ledger, tmp_path: Path):
     found = verdict(ledger, tmp_path, acknowledged=messages(4), stored=messages(3))
     assert found.lost == {("s", 3)}
     with pytest.raises(AssertionError, match="1 of 4 acknowledged messages are lost"):
         found.assert_kept()
 
 
-def test_the_oracle_sees_one_changed_byte(ledger: Ledger, tmp_path: Path):
+def test_the_oracle_detects_one_changed_byte(ledger: Ledger, tmp_path: Path):
     changed = [*messages(3), messages(4)[3].replace(b"1.0e0", b"1.000")]
     assert verdict(ledger, tmp_path, acknowledged=messages(4), stored=changed).altered == {("s", 3)}
 
 
-def test_the_oracle_sees_what_nobody_sent(ledger: Ledger, tmp_path: Path):
+def test_the_oracle_detects_a_message_that_was_never_sent(ledger: Ledger, tmp_path: Path):
     found = verdict(ledger, tmp_path, acknowledged=messages(4), stored=messages(5))
     assert found.invented == {("s", 4)}
 
@@ -69,7 +69,7 @@ def test_the_oracle_counts_further_copies(ledger: Ledger, tmp_path: Path):
     assert found.repeated == 2
 
 
-def test_the_oracle_sees_a_flipped_bit_within_a_file(ledger: Ledger, tmp_path: Path):
+def test_the_oracle_detects_a_flipped_bit_within_a_file(ledger: Ledger, tmp_path: Path):
     folder = logged(tmp_path / "fs1", messages(4))
     [journal] = folder.iterdir()
     data = journal.read_bytes()
@@ -80,7 +80,7 @@ def test_the_oracle_sees_a_flipped_bit_within_a_file(ledger: Ledger, tmp_path: P
     assert judge(ledger, [folder]).damaged == 1
 
 
-def test_the_books_of_a_coordinator_are_checked_to_the_message():
+def test_the_check_of_a_coordinators_counters_detects_one_missing_message():
     counted = {
         "messages_received_total": 10.0,
         "messages_forwarded_total": 4.0,
@@ -98,7 +98,7 @@ def test_the_books_of_a_coordinator_are_checked_to_the_message():
 
 @pytest.fixture
 def upstream() -> Iterator[ThreadingHTTPServer]:
-    """Answers every whole POST with 64 bytes, and remembers its body."""
+    """Answers every whole POST with 64 bytes, and keeps its body."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -127,7 +127,7 @@ def upstream() -> Iterator[ThreadingHTTPServer]:
 
 
 def through(upstream: ThreadingHTTPServer, toxics: Toxics, *, patience_s: float = 5.0) -> tuple[object, float, ChaosProxy]:
-    """What one POST of 1,000 bytes through the proxy brings back, or its exception; how long that took; the proxy."""
+    """The answer to one POST of 1,000 bytes through the proxy, or its exception; how long that took; the proxy."""
     with ChaosProxy(f"http://127.0.0.1:{upstream.server_port}", toxics) as proxy:
         connection = http.client.HTTPConnection(proxy.url.removeprefix("http://"), timeout=patience_s)
         began_s = time.monotonic()
@@ -156,7 +156,7 @@ def through(upstream: ThreadingHTTPServer, toxics: Toxics, *, patience_s: float 
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_proxy_does_what_its_toxics_say(
+def test_the_proxy_applies_its_toxics(
     upstream: ThreadingHTTPServer, toxics: Toxics, what: str | None, arrives: bool, outcome: type
 ):
     found, took_s, proxy = through(upstream, toxics, patience_s=5.0 if outcome is bytes else 0.7)

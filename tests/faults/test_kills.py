@@ -1,6 +1,6 @@
-"""Promise 1: what was acknowledged is stored, whichever process is killed, frozen or restarted, whenever.
+"""Promise 1: what was acknowledged is stored, whichever process is killed, frozen or restarted, at any moment.
 
-A kill says nothing about fdatasync, because the page cache survives it; test_order_of_syncs.py does.
+A kill does not test fdatasync, because the page cache survives it; test_order_of_syncs.py does.
 """
 
 import random
@@ -18,7 +18,7 @@ TIMES = pytest.mark.parametrize("times", [pytest.param(3), pytest.param(20, mark
 
 
 def moment(roll: random.Random) -> None:
-    """Let the load run for a random while; any instant within a group commit, an answer or a sealing may be the next one."""
+    """Let the load run for a random time, so that the next fault hits any instant within a group commit, an answer or a sealing."""
     time.sleep(roll.uniform(0.1, 0.8))
 
 
@@ -57,7 +57,7 @@ def test_killing_the_only_feedback_server_sends_messages_through_the_spool_and_l
             eventually(lambda before=spooled: coordinator.metrics()["messages_spooled_total"] > before)
             server.start()
             load.gets_on()
-    assert load.answers[503] == 0, "with a spool nobody is refused"
+    assert load.answers[503] == 0, "with a spool no request is refused"
     assert_conserved(coordinator.metrics())
     deployment.settle()
     judge(ledger, deployment.data).assert_kept()
@@ -118,18 +118,16 @@ def test_killing_the_coordinator_while_it_drains_its_spool_loses_nothing(deploym
         left = coordinator.metrics()["spool_messages"]
         coordinator.kill()
         hit += 0 < left < waiting
-    assert hit >= 1, "it was never killed within draining"
+    assert hit >= 1, "it was never killed while draining"
     coordinator.start()
     deployment.settle()
     found = judge(ledger, deployment.data)
     found.assert_kept()
-    assert found.repeated == 0, "a batch keeps its name in the spool, so the same server stores it once"
+    assert found.repeated == 0, "a batch keeps its id in the spool, so the same server stores it once"
 
 
 @TIMES
-def test_a_batch_that_a_server_has_stored_but_could_not_answer_before_it_was_killed_is_stored_once(
-    deployment: Deployment, ledger: Ledger, times: int
-):
+def test_a_batch_that_a_killed_server_stored_without_answering_is_stored_once(deployment: Deployment, ledger: Ledger, times: int):
     server = deployment.feedback_server()
     with ChaosProxy(server.url) as proxy:
         coordinator = deployment.coordinator(to=[proxy.url])
@@ -178,7 +176,7 @@ def kill_together(parts: list[Part]) -> None:
 
 
 @TIMES
-def test_a_frozen_feedback_server_is_left_out_and_what_it_still_stores_later_is_counted_once(
+def test_a_frozen_feedback_server_is_skipped_and_its_late_copies_are_counted_once(
     deployment: Deployment, ledger: Ledger, times: int
 ):
     frozen = deployment.feedback_server()
@@ -197,18 +195,16 @@ def test_a_frozen_feedback_server_is_left_out_and_what_it_still_stores_later_is_
     deployment.settle()
     found = judge(ledger, deployment.data)
     found.assert_kept()
-    assert found.repeated > 0, "the frozen server held a batch that another one stored as well: that is what this test is about"
+    assert found.repeated > 0, "the frozen server held a batch that another one stored as well: that is the subject of this test"
 
 
 @TIMES
-def test_a_frozen_coordinator_makes_end_hosts_turn_to_another_one_and_loses_nothing(
-    deployment: Deployment, ledger: Ledger, times: int
-):
+def test_a_frozen_coordinator_makes_end_hosts_use_another_one_and_loses_nothing(deployment: Deployment, ledger: Ledger, times: int):
     deployment.feedback_server()
     coordinators = [deployment.coordinator(), deployment.coordinator()]
     with Load(deployment.entries, ledger, patience_s=1) as load:
         for turn in range(times if times > 3 else 2):
-            frozen = coordinators[turn % 2]  # the other one next time: that is where all end hosts are then
+            frozen = coordinators[turn % 2]  # the other one next time: all end hosts use it then
             load.gets_on()
             frozen.freeze()
             errors = load.answers["error"]

@@ -7,7 +7,7 @@ from tests.harness.deployment import Deployment
 from tests.harness.waiting import eventually
 
 
-def test_a_lost_acknowledgement_doubles_a_message_on_disk_and_never_for_its_reader(deployment: Deployment, ledger: Ledger):
+def test_a_lost_acknowledgement_stores_a_message_twice_and_readers_count_it_once(deployment: Deployment, ledger: Ledger):
     servers = [deployment.feedback_server(), deployment.feedback_server()]
     coordinator = deployment.coordinator()
     with ChaosProxy(coordinator.url, Toxics(swallow=0.2)) as proxy, Load([proxy.url], ledger) as load:
@@ -16,7 +16,7 @@ def test_a_lost_acknowledgement_doubles_a_message_on_disk_and_never_for_its_read
     counted = coordinator.metrics()
     assert_conserved(counted)
     stored = sum(server.metrics()["records_total"] for server in servers)
-    assert stored == counted["messages_forwarded_total"], "the servers' books agree to the message"
+    assert stored == counted["messages_forwarded_total"], "the servers' counters agree to the message"
     deployment.settle()
     found = judge(ledger, deployment.data)
     found.assert_kept()
@@ -25,7 +25,7 @@ def test_a_lost_acknowledgement_doubles_a_message_on_disk_and_never_for_its_read
     assert found.stored == found.acknowledged, "in the end every message was acknowledged, and each counts once"
 
 
-def test_a_feedback_servers_lost_answer_is_asked_for_again_under_the_same_batch_name(deployment: Deployment, ledger: Ledger):
+def test_after_a_lost_answer_of_a_feedback_server_the_batch_is_sent_again_under_the_same_id(deployment: Deployment, ledger: Ledger):
     server = deployment.feedback_server()
     with ChaosProxy(server.url, Toxics(swallow=0.2)) as proxy:
         coordinator = deployment.coordinator(to=[proxy.url])
@@ -38,7 +38,7 @@ def test_a_feedback_servers_lost_answer_is_asked_for_again_under_the_same_batch_
         deployment.settle()
     found = judge(ledger, deployment.data)
     found.assert_kept()
-    assert found.repeated == 0, "one server knows its batches by name"
+    assert found.repeated == 0, "a single server recognises its batches by id"
 
 
 def test_a_feedback_server_that_stores_but_never_answers_costs_repetitions_and_no_message(deployment: Deployment, ledger: Ledger):
@@ -72,7 +72,7 @@ def test_delays_and_cuts_between_coordinator_and_feedback_server_lose_nothing(de
     judge(ledger, deployment.data).assert_kept()
 
 
-def test_requests_in_drops_and_connections_reset_at_random_lose_nothing(deployment: Deployment, ledger: Ledger):
+def test_requests_in_fragments_and_randomly_reset_connections_lose_nothing(deployment: Deployment, ledger: Ledger):
     deployment.feedback_server()
     coordinator = deployment.coordinator()
     with ChaosProxy(coordinator.url, Toxics(drip_bytes=100, reset=0.05)) as proxy, Load([proxy.url], ledger) as load:
@@ -86,7 +86,7 @@ def test_requests_in_drops_and_connections_reset_at_random_lose_nothing(deployme
     judge(ledger, deployment.data).assert_kept()
 
 
-def test_a_half_open_feedback_server_is_left_out_and_the_spool_stands_in(deployment: Deployment, ledger: Ledger):
+def test_a_half_open_feedback_server_is_skipped_and_the_spool_is_used(deployment: Deployment, ledger: Ledger):
     server = deployment.feedback_server()
     with ChaosProxy(server.url) as proxy:
         coordinator = deployment.coordinator(to=[proxy.url])

@@ -1,4 +1,4 @@
-"""Limits of address space (RLIMIT_AS): a refusal or an error in one line, an exit code, and nothing that is acknowledged lost."""
+"""Limits of address space (RLIMIT_AS) lead to a refusal or an error in one line and an exit code, and lose nothing acknowledged."""
 
 import json
 import resource
@@ -21,7 +21,7 @@ from tests.harness.waiting import eventually
 
 MIB = 1024 * 1024
 STACK = 8 * MIB
-"""What a thread needs at least."""
+"""The minimum that a thread needs."""
 GOLDEN = Path(__file__).parents[1] / "golden"
 LINE = (
     '{"ip":"203.0.113.0","weight":1.0,"via":"c1","v":1,"peer_id":"p%d","session_id":"%s","seq":%d,"event":"report","sent_ms":5}\n'
@@ -39,7 +39,7 @@ def limited(mib: int, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def without_more_memory(server: Server) -> int:
-    """Let a running server have no more than it has; its limit in bytes."""
+    """Limit a running server to the memory that it has; its limit in bytes."""
     limit = used(server)
     resource.prlimit(server.process.pid, resource.RLIMIT_AS, (limit, limit))
     return limit
@@ -69,7 +69,7 @@ def test_a_limit_that_the_libraries_do_not_survive_is_refused_before_they_are_lo
 
 
 @pytest.mark.parametrize("command", ["coordinator", "feedback-server", "monitor"])
-def test_a_command_that_cannot_even_be_imported_says_so_in_one_line(command: str):
+def test_a_command_that_cannot_be_imported_reports_it_in_one_line(command: str):
     done = limited(30, command)
     assert done.returncode == 1, done.stderr
     assert done.stderr.startswith("swarmscope: out of memory: ")
@@ -77,7 +77,7 @@ def test_a_command_that_cannot_even_be_imported_says_so_in_one_line(command: str
     assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
-def test_a_live_monitor_with_no_more_than_it_asks_for_follows_and_answers(serve: Callable[..., Server], tmp_path: Path):
+def test_a_live_monitor_with_the_required_memory_follows_and_answers(serve: Callable[..., Server], tmp_path: Path):
     server = serve("feedback-server", "--insecure", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"))
     follow = ("--feedback-server", server.url, "--mirror", str(tmp_path / "mirror"), "--poll-seconds", "1", "--memory-mib", "512")
     monitor = serve("monitor", "--insecure", "--listen", "127.0.0.1:0", *follow)
@@ -96,10 +96,10 @@ def test_a_feedback_server_without_memory_stops_cleanly_and_keeps_what_it_acknow
     with Load(deployment.entries, ledger) as load:
         load.gets_on(20)
         limit = without_more_memory(server.running)
-        with urllib.request.urlopen(server.url + "/v1/logs", timeout=10) as answer:  # made in a thread, which is there already
+        with urllib.request.urlopen(server.url + "/v1/logs", timeout=10) as answer:  # made in a thread that exists already
             assert json.load(answer)["logs"]
         load.gets_on(20)
-        assert used(server.running) + STACK > limit, "a thread could begin all the same"
+        assert used(server.running) + STACK > limit, "a thread could still start"
     assert server.running.stop() == 0
     assert "Traceback" not in server.running.log_text()
     server.start()
@@ -107,7 +107,7 @@ def test_a_feedback_server_without_memory_stops_cleanly_and_keeps_what_it_acknow
     judge(ledger, deployment.data).assert_kept()
 
 
-def test_every_way_of_saying_that_there_is_no_memory_is_known():
+def test_every_error_for_a_lack_of_memory_is_recognised():
     group = ExceptionGroup("tasks", [ValueError("other"), RuntimeError("can't start new thread")])
     caused = ValueError("in other words")
     caused.__cause__ = MemoryError()

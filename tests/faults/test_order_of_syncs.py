@@ -1,7 +1,9 @@
-"""A kill cannot tell a synced file from the page cache, so here the kernel's own record is read: synced first, answered then.
+"""A kill cannot tell a synced file from the page cache, so these tests read the kernel's calls: the sync must come before the
+answer.
 
-Records count as durable from the return of the fdatasync behind them, in a file whose folder was synced after it was made. At every
-2xx, no more may have been acknowledged than that. Nothing here pulls a plug: that a disk keeps what it confirms is its own promise.
+Records count as durable from the return of the fdatasync after them, in a file whose folder was synced after its creation. At every
+2xx, no more than that may have been acknowledged. No test here cuts the power: whether a disk keeps what it confirms is the disk's
+promise.
 """
 
 import re
@@ -98,7 +100,7 @@ def test_a_spooling_coordinator_answers_after_fdatasync_has_returned(deployment:
     judge(ledger, deployment.data).assert_kept()
 
 
-def test_a_journal_goes_only_after_its_sealed_log_is_safe(deployment: Deployment, ledger: Ledger, tmp_path: Path):
+def test_a_journal_is_removed_only_after_its_sealed_log_is_durable(deployment: Deployment, ledger: Ledger, tmp_path: Path):
     server = deployment.feedback_server("--roll-seconds", "1")
     deployment.coordinator()
     with traced(server.running.process.pid, tmp_path / "calls"), Load(deployment.entries, ledger) as load:
@@ -117,7 +119,7 @@ def test_a_journal_goes_only_after_its_sealed_log_is_safe(deployment: Deployment
 
 
 def sealing_step(call: Call) -> tuple[str, str] | None:
-    """What a call does for the sealing of which log; of all logs, for the folder."""
+    """What a call contributes to the sealing of which log; for the folder, of all logs."""
     names = [Path(text.decode(errors="replace")).name for text in (call.target.encode(), *call.strings)]
     stem = next((name.lstrip(".").split(".")[0] for name in names[::-1] if re.match(r"\.?\d{8}T", name)), "")
     match call.name:

@@ -1,4 +1,4 @@
-"""A feedback server whose power fails at any call: what it had acknowledged is stored once, unaltered, whatever the disk forgot."""
+"""The power fails at any call of a feedback server: what it had acknowledged is stored once, unaltered, whatever the disk lost."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ LIVES = {"chance": st.randoms(use_true_random=False), "form": st.sampled_from(["
 STEPS = st.lists(st.one_of(st.integers(1, 3), st.sampled_from(["roll", "seal", "restart"])), min_size=1, max_size=10)
 DATA = "srv/data"
 LATE = 1_000
-"""From this number on batches are stored after the power came back."""
+"""Batches from this number on are stored after the power came back."""
 
 
 def work(recorded: RecordedCalls, steps: Sequence[Step], form: Format = "jsonl", *, first: int = 0) -> list[int]:
@@ -57,7 +57,7 @@ def recorded(root: Path, steps: Sequence[Step], form: Format = "jsonl", *, lying
 
 
 def cut(calls: Sequence[Call], survivor: Survivor, into: Path) -> Path:
-    """A folder as the power cut behind the last of `calls` leaves it."""
+    """A folder as a power cut after the last of `calls` leaves it."""
     into.mkdir()
     after(calls, survivor).write_to(into)
     return into
@@ -67,7 +67,7 @@ def assert_once_each(data: Path, numbers: set[int]) -> None:
     copies = stored(data)
     assert not numbers - copies.keys(), f"lost: {sorted(numbers - copies.keys())}"
     assert not copies.keys() - numbers, f"invented: {sorted(copies.keys() - numbers)}"
-    assert max(copies.values()) == 1, f"doubled: {copies}"
+    assert max(copies.values()) == 1, f"stored twice: {copies}"
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -75,13 +75,15 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 def prove(steps: Sequence[Step], form: Format, chance: Random, *, lying: bool = False) -> None:
-    """A life that ends at any call, a second one that ends during or after its recovery, and what is left when power fails then."""
+    """A life that ends at any call, a second one that ends during or after its recovery, and what a power cut at that moment
+    leaves.
+    """
     with memory_folder() as base:
         (base / "first").mkdir()
         calls, sent = recorded(base / "first", steps, form, lying=lying)
         calls = calls[: chance.randint(0, len(calls))]
         acknowledged = told(calls)
-        killed = chance.random() < 0.5  # the kernel lives on, and with it what was never synced
+        killed = chance.random() < 0.5  # the kernel continues, and keeps what was never synced
         root = cut(calls, kept if killed else left_to(chance), base / "second")
         with RecordedCalls(root, calls if killed else None) as second:
             live_again(second, sent[: chance.randint(0, len(sent))], form, chance)
@@ -92,7 +94,7 @@ def prove(steps: Sequence[Step], form: Format, chance: Random, *, lying: bool = 
 
 
 def live_again(recorded: RecordedCalls, sent: Sequence[int], form: Format, chance: Random) -> None:
-    """Recover, and take some batches that come once more, before or after what was found is sealed."""
+    """Recover, and accept some repeated batches, before or after the recovered journals are sealed."""
     server = SteppedServer(Path(recorded.root) / DATA, recorded.tell, form)
     if chance.random() < 0.5:
         server.seal()
@@ -103,7 +105,7 @@ def live_again(recorded: RecordedCalls, sent: Sequence[int], form: Format, chanc
 
 
 def check_what_is_left(root: Path, acknowledged: Sequence[object], sent: Sequence[int], form: Format) -> None:
-    """All that was acknowledged is there; starting again changes nothing; what is sent once more is stored once."""
+    """Everything acknowledged is there; another start changes nothing; a repeated batch is stored once."""
     with RecordedCalls(root):
         SteppedServer(root / DATA, lambda _: None, form).stop()
         left = stored(root / DATA)
@@ -121,7 +123,7 @@ def check_what_is_left(root: Path, acknowledged: Sequence[object], sent: Sequenc
 
 @pytest.fixture(autouse=True)
 def _silent() -> Iterator[None]:
-    """Thousands of torn files, each with its warning, say nothing new."""
+    """Drops the warnings of thousands of torn files."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
@@ -129,7 +131,7 @@ def _silent() -> Iterator[None]:
 
 @settings(max_examples=80)
 @given(steps=STEPS, **LIVES)
-def test_whatever_a_power_cut_leaves_everything_acknowledged_is_stored_once_and_unaltered(steps, form, chance, record_property):
+def test_after_any_power_cut_everything_acknowledged_is_stored_once_and_unaltered(steps, form, chance, record_property):
     prove(steps, form, chance)
     record_property(POWER_CUT, 1)
 
@@ -137,15 +139,13 @@ def test_whatever_a_power_cut_leaves_everything_acknowledged_is_stored_once_and_
 @pytest.mark.soak
 @settings(max_examples=12_000)
 @given(steps=STEPS, **LIVES)
-def test_whatever_12_000_power_cuts_leave_everything_acknowledged_is_stored_once_and_unaltered(
-    steps, form, chance, record_property
-):
+def test_after_any_of_12_000_power_cuts_everything_acknowledged_is_stored_once_and_unaltered(steps, form, chance, record_property):
     prove(steps, form, chance)
     record_property(POWER_CUT, 1)
 
 
 def first_loss(**how: bool) -> str:
-    """What the proof says of a server that breaks its promise; fails if it sees nothing wrong with it."""
+    """The check's verdict on a server that breaks its promise; fails if the check finds no fault."""
     for seed in range(500):
         chance = Random(seed)
         steps: list[Step] = [chance.choice([1, 2, "roll", "seal"]) for _ in range(6)]
@@ -153,24 +153,24 @@ def first_loss(**how: bool) -> str:
             prove(steps, "jsonl", chance, **how)
         except AssertionError as found:
             return str(found)
-    pytest.fail("the proof sees nothing")
+    pytest.fail("the check finds no fault")
 
 
-def test_the_proof_sees_a_server_that_acknowledges_what_is_not_synced():
+def test_the_check_detects_a_server_that_acknowledges_unsynced_batches():
     assert first_loss(lying=True).startswith("lost: ")
 
 
-def test_the_proof_sees_a_server_that_does_not_sync_its_folder(monkeypatch: pytest.MonkeyPatch):
+def test_the_check_detects_a_server_that_does_not_sync_its_folder(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Folder, "sync", lambda _: None)
     assert first_loss().startswith("lost: ")
 
 
-def test_the_proof_sees_a_recovery_that_trusts_what_only_the_kernel_remembers(monkeypatch: pytest.MonkeyPatch):
+def test_the_check_detects_a_recovery_that_trusts_unsynced_data(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Folder, "sync_file", lambda *_: None)
     assert first_loss().startswith("lost: ")
 
 
-def test_the_proof_sees_a_sealer_that_removes_the_journal_first(monkeypatch: pytest.MonkeyPatch):
+def test_the_check_detects_a_sealer_that_removes_the_journal_first(monkeypatch: pytest.MonkeyPatch):
     write = Sealer._write
 
     def hasty(self: Sealer, name: LogName, data: bytes, sealed: LogName) -> int:
@@ -183,13 +183,13 @@ def test_the_proof_sees_a_sealer_that_removes_the_journal_first(monkeypatch: pyt
     assert first_loss().startswith("lost: ")
 
 
-def test_the_proof_sees_a_recovery_that_forgets_which_batches_it_has(monkeypatch: pytest.MonkeyPatch):
+def test_the_check_detects_a_recovery_that_forgets_its_batch_ids(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(recovery, "_known_batches", lambda *_: RecentBatches())
     assert first_loss().startswith("doubled: ")
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
-def test_every_call_is_recorded_so_that_replaying_all_of_them_gives_the_very_same_files(tmp_path: Path, form: Format):
+def test_replaying_all_recorded_calls_reproduces_the_files(tmp_path: Path, form: Format):
     (tmp_path / "real").mkdir()
     calls, _ = recorded(tmp_path / "real", [2, "roll", 3, 1, "seal", "roll", 1, "restart", 1, "seal", "roll", 1, "seal", 1], form)
     assert contents(cut(calls, kept, tmp_path / "replayed")) == contents(tmp_path / "real")

@@ -1,6 +1,6 @@
-"""A coordinator's spool whose power fails at any call: every acknowledged batch is on a feedback server or waits on the disk.
+"""The power fails at any call of a coordinator's spool: every acknowledged batch is on a feedback server or waits on the disk.
 
-A batch may come out more than once, always under its own name, by which feedback servers know it; never altered, never torn.
+A batch may be drained more than once, always under its own id, by which feedback servers recognise it; never altered, never torn.
 """
 
 import logging
@@ -44,7 +44,7 @@ def batch(number: int) -> tuple[bytes, bytes, int]:
 
 
 class Life:
-    """One run of a coordinator, as far as its spool goes; `workers` is 1 or 2, and only the last one takes anything in."""
+    """One run of a coordinator's spool; `workers` is 1 or 2, and only the last worker accepts batches."""
 
     def __init__(self, recorded: RecordedCalls, first: int) -> None:
         self._recorded = recorded
@@ -87,7 +87,7 @@ class Life:
 
 
 def drain(folder: Path, recorded: RecordedCalls, *, most: int = 1000) -> list[int]:
-    """What a coordinator of one worker sends to a feedback server, which takes it; checks that nothing was altered."""
+    """What a coordinator of one worker sends to a feedback server, which accepts it; checks that nothing was altered."""
     spool = Spool(folder / "worker-0", ROOM)
     if (folder / "worker-1").is_dir():
         spool.adopt(folder / "worker-1")
@@ -124,7 +124,7 @@ def cut(calls: Sequence[Call], survivor: Survivor, into: Path) -> Path:
 
 
 def prove(steps: Sequence[Step], chance: Random, *, lying: bool = False) -> None:
-    """A life that ends at any call, a second one that ends at any call, and what is left when power fails then."""
+    """A life that ends at any call, a second one that ends at any call, and what a power cut at that moment leaves."""
     with memory_folder() as base:
         (base / "first").mkdir()
         with RecordedCalls(base / "first") as first:
@@ -145,7 +145,7 @@ def prove(steps: Sequence[Step], chance: Random, *, lying: bool = False) -> None
 
 
 def check_what_is_left(root: Path, waiting: set[int]) -> None:
-    """All that waits comes out or lies aside; nothing comes out that nobody put in; then nothing is left."""
+    """All waiting batches are drained or set aside; nothing else is drained; then nothing is left."""
     with RecordedCalls(root) as recorded:
         out = drain(root / SPOOL, recorded)
         missing = waiting - set(out) - put_aside(root / SPOOL)
@@ -155,7 +155,7 @@ def check_what_is_left(root: Path, waiting: set[int]) -> None:
 
 @settings(max_examples=80)
 @given(steps=STEPS, chance=CHANCE)
-def test_whatever_a_power_cut_leaves_every_spooled_batch_is_on_a_server_or_waits(steps, chance, record_property):
+def test_after_any_power_cut_every_spooled_batch_is_on_a_server_or_waits(steps, chance, record_property):
     prove(steps, chance)
     record_property(POWER_CUT, 1)
 
@@ -163,13 +163,13 @@ def test_whatever_a_power_cut_leaves_every_spooled_batch_is_on_a_server_or_waits
 @pytest.mark.soak
 @settings(max_examples=8_000)
 @given(steps=STEPS, chance=CHANCE)
-def test_whatever_eight_thousand_power_cuts_leave_every_spooled_batch_is_on_a_server_or_waits(steps, chance, record_property):
+def test_after_any_of_eight_thousand_power_cuts_every_spooled_batch_is_on_a_server_or_waits(steps, chance, record_property):
     prove(steps, chance)
     record_property(POWER_CUT, 1)
 
 
 def first_loss(**how: bool) -> str:
-    """What the proof says of a spool that breaks its promise; fails if it sees nothing wrong with it."""
+    """The check's verdict on a spool that breaks its promise; fails if the check finds no fault."""
     for seed in range(500):
         chance = Random(seed)
         steps: list[Step] = [chance.choice(["append", "append", "drain", "restart", "fewer workers"]) for _ in range(8)]
@@ -177,10 +177,10 @@ def first_loss(**how: bool) -> str:
             prove(steps, chance, **how)
         except AssertionError as found:
             return str(found)
-    pytest.fail("the proof sees nothing")
+    pytest.fail("the check finds no fault")
 
 
-def test_the_proof_sees_a_spool_that_acknowledges_what_is_not_synced():
+def test_the_check_detects_a_spool_that_acknowledges_unsynced_batches():
     assert first_loss(lying=True).startswith("lost: ")
 
 
@@ -195,7 +195,7 @@ def test_the_proof_sees_a_spool_that_does_not_sync_the_folders_above_it(monkeypa
     assert first_loss().startswith("lost: ")
 
 
-def test_the_proof_sees_a_cursor_that_runs_ahead(monkeypatch: pytest.MonkeyPatch):
+def test_the_check_detects_a_cursor_that_runs_ahead(monkeypatch: pytest.MonkeyPatch):
     oldest = Spool.oldest
 
     def hasty(self: Spool):
@@ -209,7 +209,7 @@ def test_the_proof_sees_a_cursor_that_runs_ahead(monkeypatch: pytest.MonkeyPatch
     assert first_loss()
 
 
-def test_the_proof_sees_a_spool_that_goes_before_its_worker_is_taken_over(monkeypatch: pytest.MonkeyPatch):
+def test_the_check_detects_a_spool_that_is_removed_before_its_worker_is_taken_over(monkeypatch: pytest.MonkeyPatch):
     def hasty(self: Spool, stranded: Path) -> None:
         for path in stranded.glob("*.spool"):
             path.unlink()

@@ -1,4 +1,4 @@
-"""What a proxy in front of a feedback server answers decides about no batch: everything acknowledged ends in exactly one log."""
+"""An answer of a proxy in front of a feedback server decides about no batch: everything acknowledged ends in exactly one log."""
 
 import itertools
 import random
@@ -39,7 +39,7 @@ def waiting(coordinator: Part) -> tuple[float, float]:
     return counted["spool_messages"], counted["spool_blocked_messages"]
 
 
-def test_answers_of_a_proxy_neither_reject_nor_store_what_the_spool_holds(deployment: Deployment, ledger: Ledger):
+def test_answers_of_a_proxy_neither_reject_nor_store_spooled_batches(deployment: Deployment, ledger: Ledger):
     server = deployment.feedback_server()
     messages = messages_of("relayed", random.Random(1))
     with Relay(server.url) as relay:
@@ -58,7 +58,7 @@ def test_answers_of_a_proxy_neither_reject_nor_store_what_the_spool_holds(deploy
         assert_each_in_one_log(deployment, ledger)
 
 
-def test_a_batch_that_every_way_blocks_holds_up_no_other_and_arrives_when_a_way_opens(deployment: Deployment, ledger: Ledger):
+def test_a_batch_that_every_path_blocks_delays_no_other_and_arrives_when_a_path_opens(deployment: Deployment, ledger: Ledger):
     servers = [deployment.feedback_server() for _ in range(2)]
     good = messages_of("good", random.Random(2))
     poisoned = next(messages_of(POISON.decode(), random.Random(3)))

@@ -1,4 +1,4 @@
-"""The instrument: what the simulated disk keeps, what it may forget, and that a call can be failed."""
+"""Tests of the simulated disk: what it keeps, what it may lose, and that a call can be made to fail."""
 
 import errno
 import os
@@ -35,14 +35,14 @@ def left(calls: list[Call], survivor: Survivor, into: Path) -> dict[str, bytes]:
     ("sync", "sync_folder", "at_worst"),
     [(True, True, {"file": b"0123456789"}), (False, True, {"file": b""}), (True, False, {}), (False, False, {})],
 )
-def test_only_what_is_synced_under_a_synced_name_is_certain(tmp_path: Path, sync: bool, sync_folder: bool, at_worst: dict):
+def test_only_data_that_is_synced_under_a_synced_name_is_certain(tmp_path: Path, sync: bool, sync_folder: bool, at_worst: dict):
     (tmp_path / "disk").mkdir()
     calls = written(tmp_path / "disk", sync=sync, sync_folder=sync_folder)
     assert left(calls, lost, tmp_path / "lost") == at_worst
     assert left(calls, kept, tmp_path / "kept") == {"file": b"0123456789"}
 
 
-def test_what_is_not_synced_may_be_whole_torn_anywhere_or_zeros(tmp_path: Path):
+def test_unsynced_data_may_be_whole_torn_anywhere_or_zeros(tmp_path: Path):
     (tmp_path / "disk").mkdir()
     calls = written(tmp_path / "disk", sync=False, sync_folder=True)
     found = {left(calls, left_to(Random(seed)), tmp_path / str(seed))["file"] for seed in range(300)}
@@ -53,7 +53,7 @@ def test_what_is_not_synced_may_be_whole_torn_anywhere_or_zeros(tmp_path: Path):
     assert found == prefixes | zeros_behind | zeros_before
 
 
-def test_a_rename_that_is_not_synced_may_be_undone_done_or_half_done(tmp_path: Path):
+def test_an_unsynced_rename_may_be_undone_done_or_half_done(tmp_path: Path):
     (tmp_path / "disk").mkdir()
     for name in ("draft", "name"):
         (tmp_path / "disk" / name).write_text(name)
@@ -67,7 +67,7 @@ def test_a_rename_that_is_not_synced_may_be_undone_done_or_half_done(tmp_path: P
     }
 
 
-def test_a_failed_sync_is_not_made_good_by_the_next_one(tmp_path: Path):
+def test_a_later_sync_does_not_repair_a_failed_one(tmp_path: Path):
     (tmp_path / "disk").mkdir()
     with RecordedCalls(tmp_path / "disk", fault=NthCall(1, errno.EIO, ["fdatasync"])) as recorded:
         fd = os.open(tmp_path / "disk" / "file", os.O_WRONLY | os.O_CREAT)
@@ -80,7 +80,7 @@ def test_a_failed_sync_is_not_made_good_by_the_next_one(tmp_path: Path):
     assert after(recorded.calls, lost).files == {1: bytearray(b"\0\0\0\0\0second")}
 
 
-def test_the_nth_call_fails_alone_and_it_is_told_when_there_was_none(tmp_path: Path):
+def test_only_the_nth_call_fails_and_a_run_with_fewer_calls_is_reported(tmp_path: Path):
     def try_three(fault: NthCall) -> list[bool]:
         done = []
         with RecordedCalls(tmp_path, fault=fault):
@@ -99,7 +99,7 @@ def test_the_nth_call_fails_alone_and_it_is_told_when_there_was_none(tmp_path: P
     assert not fourth.reached
 
 
-def test_a_short_write_takes_half(tmp_path: Path):
+def test_a_short_write_writes_half(tmp_path: Path):
     with RecordedCalls(tmp_path, fault=NthCall(1, SHORT, ["write"])):
         fd = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
         assert os.write(fd, b"0123456789") == 5

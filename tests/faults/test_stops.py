@@ -1,4 +1,4 @@
-"""Orderly stops: SIGTERM ends every part within 10 s with exit code 0, loses nothing, and costs end hosts a retry at most."""
+"""Clean stops: SIGTERM ends every part within 10 s with exit code 0, loses nothing, and costs end hosts at most a retry."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.harness.deployment import Deployment, Part
 from tests.harness.waiting import eventually
 
 GRACE_S = 10
-"""After which supervisors kill."""
+"""After this time supervisors send SIGKILL."""
 
 
 def stop_in_time(part: Part) -> None:
@@ -39,7 +39,7 @@ def test_a_rolling_restart_of_every_part_under_load_loses_nothing(deployment: De
                 stop_in_time(part)
                 load.gets_on(1)
                 part.start()
-    assert load.answers[503] == 0, "with a second one beside it, nobody has to be refused"
+    assert load.answers[503] == 0, "with a second coordinator no request needs to be refused"
     for coordinator in deployment.coordinators:
         assert_conserved(coordinator.metrics())
     deployment.settle()
@@ -48,7 +48,9 @@ def test_a_rolling_restart_of_every_part_under_load_loses_nothing(deployment: De
         assert not list(folder.glob("*.journal")), "a server that stops seals what it has"
 
 
-def test_a_coordinator_stops_in_time_before_frozen_feedback_servers_and_spools_what_it_owes(deployment: Deployment, ledger: Ledger):
+def test_a_coordinator_in_front_of_frozen_feedback_servers_stops_in_time_and_spools_its_batches(
+    deployment: Deployment, ledger: Ledger
+):
     server = deployment.feedback_server()
     coordinator = deployment.coordinator()
     with Load(deployment.entries, ledger, patience_s=12) as load:
@@ -66,7 +68,7 @@ def test_a_coordinator_stops_in_time_before_frozen_feedback_servers_and_spools_w
     judge(ledger, deployment.data).assert_kept()
 
 
-def test_a_coordinator_stops_in_time_before_feedback_servers_that_do_not_answer_connections(deployment: Deployment, ledger: Ledger):
+def test_a_coordinator_stops_in_time_when_feedback_servers_do_not_accept_connections(deployment: Deployment, ledger: Ledger):
     server = deployment.feedback_server()
     with ChaosProxy(server.url) as proxy:
         coordinator = deployment.coordinator(to=[proxy.url])
@@ -82,13 +84,11 @@ def test_a_coordinator_stops_in_time_before_feedback_servers_that_do_not_answer_
     judge(ledger, deployment.data).assert_kept()
 
 
-def test_a_feedback_server_stops_in_time_though_a_reader_does_not_read_and_a_sender_does_not_send(
-    deployment: Deployment, ledger: Ledger
-):
+def test_a_feedback_server_stops_in_time_despite_a_stalled_reader_and_a_stalled_sender(deployment: Deployment, ledger: Ledger):
     server = deployment.feedback_server("--roll-seconds", "3600")
     deployment.coordinator()
     big = b"".join(b'{"noise":"%s"}\n' % os.urandom(1500).hex().encode() for _ in range(600))
-    for number in range(1, 9):  # 8 MiB that do not compress: more than socket buffers take
+    for number in range(1, 9):  # 8 MiB that do not compress: more than socket buffers hold
         request = urllib.request.Request(server.url + "/v1/records", big, headers=_batch(number))
         assert json.load(urllib.request.urlopen(request, timeout=10))["stored"] == 600
     name = json.load(urllib.request.urlopen(server.url + "/v1/logs/latest", timeout=5))["name"]
@@ -121,16 +121,16 @@ def _raw(part: Part, text: str) -> socket.socket:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_second_coordinator_on_the_same_spool_is_refused_and_says_why(deployment: Deployment, tmp_path: Path, workers: str):
+def test_a_second_coordinator_on_the_same_spool_is_refused_with_the_reason(deployment: Deployment, tmp_path: Path, workers: str):
     deployment.feedback_server()
     first = deployment.coordinator("--workers", workers)
     with pytest.raises(pytest.fail.Exception, match="is in use by another coordinator; give each its own --spool"):
         deployment.coordinator("--workers", workers, spool=first.folder)
-    assert first.metrics()["spool_messages"] == 0, "the first one does not mind"
+    assert first.metrics()["spool_messages"] == 0, "the first one is not affected"
     stop_in_time(first)
 
 
-def test_a_second_feedback_server_on_the_same_folder_is_refused_and_says_why(deployment: Deployment):
+def test_a_second_feedback_server_on_the_same_folder_is_refused_with_the_reason(deployment: Deployment):
     first = deployment.feedback_server()
     with pytest.raises(
         pytest.fail.Exception, match="is in use by another feedback server: stop it, or give this one its own --data"
@@ -140,7 +140,7 @@ def test_a_second_feedback_server_on_the_same_folder_is_refused_and_says_why(dep
     stop_in_time(first)
 
 
-def test_workers_do_not_outlive_a_coordinator_that_is_killed(deployment: Deployment, ledger: Ledger):
+def test_workers_do_not_outlive_a_killed_coordinator(deployment: Deployment, ledger: Ledger):
     deployment.feedback_server()
     coordinator = deployment.coordinator("--workers", "2")
     with Load(deployment.entries, ledger) as load:
