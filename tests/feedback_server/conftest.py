@@ -1,4 +1,4 @@
-"""A feedback server as its neighbours see it: over HTTP, and as files in its folder."""
+"""A feedback server as its clients see it: over HTTP, and as files in its folder."""
 
 import http.client
 import json

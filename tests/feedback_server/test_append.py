@@ -1,4 +1,4 @@
-"""What a coordinator may rely on: 200 means durable, once, and a refusal says what to do."""
+"""The guarantees to a coordinator: 200 means durable, once, and a refusal contains advice."""
 
 import re
 import socket
@@ -14,7 +14,7 @@ from tests.harness.waiting import eventually
 ID = "0123456789abcdef0123456789abcdef"
 
 
-def test_a_batch_is_stored_stamped_and_offered_at_once(room, lines):
+def test_a_batch_is_stored_with_its_time_and_offered_immediately(room, lines):
     server = room()
     answer = server.post(lines(3))
     assert (answer.status, answer.json) == (200, {"stored": 3})
@@ -43,7 +43,7 @@ def test_a_batch_that_is_sent_again_after_a_restart_is_stored_once(room, lines, 
     assert len(stored(server.data)) == 3
 
 
-def test_what_are_no_lines_of_objects_is_refused_and_stored_nowhere(room):
+def test_a_body_that_is_not_lines_of_objects_is_refused_and_not_stored(room):
     server = room()
     torn = b'{"a":1}\n{"b":2}'
     for body in (b"", b"\n", b"{}", b"[1]\n", b'{"a":1}\n\n', b'{"a":1}\n[2]\n', b' {"a":1}\n', torn):
@@ -53,7 +53,7 @@ def test_what_are_no_lines_of_objects_is_refused_and_stored_nowhere(room):
     assert server.logs() == []
 
 
-def test_every_other_refusal_has_its_name_and_is_counted(room, lines):
+def test_every_other_refusal_has_its_reason_and_is_counted(room, lines):
     server = room()
     refused = [
         server.post(lines(), "z" * 32),
@@ -79,7 +79,7 @@ def test_every_other_refusal_has_its_name_and_is_counted(room, lines):
     assert server.logs() == []
 
 
-def test_a_sender_that_leaves_in_the_middle_of_a_batch_leaves_nothing_behind(room, lines):
+def test_a_sender_that_disconnects_in_the_middle_of_a_batch_stores_nothing(room, lines):
     server = room()
     host, port = urlsplit(server.server.url).netloc.split(":")
     with socket.create_connection((host, int(port))) as link:
@@ -91,7 +91,7 @@ def test_a_sender_that_leaves_in_the_middle_of_a_batch_leaves_nothing_behind(roo
     assert "Traceback" not in server.server.log_text()
 
 
-def test_both_doors_have_their_own_key(room, lines):
+def test_appending_and_reading_need_different_tokens(room, lines):
     server = room("--token", "inward", "--read-token", "outward")
     assert server.post(lines()).status == 401
     assert server.post(lines(), authorization="Bearer outward").status == 401
@@ -115,14 +115,14 @@ def test_logs_roll_with_the_clock_and_parts_with_their_size(room, lines, stored)
     assert server.counted("journals") == 0
 
 
-def test_an_orderly_stop_seals_everything_and_ends_with_zero(room, lines):
+def test_a_clean_stop_seals_everything_and_exits_with_0(room, lines):
     server = room()
     server.post(lines())
     assert server.server.stop() == 0
     assert [path.suffixes[-2:] for path in server.data.glob("2*")] == [[".jsonl", ".zst"]]
 
 
-def test_files_are_for_the_owner_and_its_group_whatever_the_umask(room, lines):
+def test_files_belong_to_the_owner_and_its_group_with_any_umask(room, lines):
     server = room("--roll-seconds", "1")
     server.post(lines())
     eventually(lambda: server.logs()[0]["sealed"])
@@ -130,7 +130,7 @@ def test_files_are_for_the_owner_and_its_group_whatever_the_umask(room, lines):
     assert {oct(path.stat().st_mode & 0o777) for path in server.data.iterdir()} == {"0o640"}
 
 
-def test_logs_beyond_what_is_to_be_kept_are_removed_and_counted(room, lines):
+def test_logs_beyond_the_retention_are_removed_and_counted(room, lines):
     server = room("--roll-seconds", "1", "--keep-bytes", "1")
     server.post(lines())
     eventually(lambda: server.counted("retired_total") == 1)

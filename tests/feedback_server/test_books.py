@@ -1,4 +1,4 @@
-"""The books of a feedback server balance from its metrics alone, whatever has come and whatever became of it."""
+"""The counters of a feedback server balance in its metrics alone, after any input and any failure."""
 
 import re
 import shutil
@@ -30,7 +30,7 @@ def assert_balanced(server: Room) -> dict[str, float]:
     return found
 
 
-def test_every_batch_that_came_is_stored_known_refused_or_under_way(room, lines):
+def test_every_received_batch_is_stored_duplicate_refused_or_in_progress(room, lines):
     server = room("--roll-seconds", "1", "--token", "in", "--read-token", "out")
     good = {"authorization": "Bearer in"}
     for number in range(10):
@@ -57,7 +57,7 @@ def test_every_batch_that_came_is_stored_known_refused_or_under_way(room, lines)
     assert found["records_total"] == found["sealed_records_total"] == 30
 
 
-def test_what_is_stored_is_sealed_in_a_journal_or_in_quarantine_across_a_kill(room, lines):
+def test_every_stored_record_is_sealed_in_a_journal_or_in_quarantine_even_after_a_kill(room, lines):
     server = room("--roll-seconds", "86400")
     for number in range(4):
         server.post(lines(5, session=f"s{number}"))
@@ -78,7 +78,7 @@ def test_what_is_stored_is_sealed_in_a_journal_or_in_quarantine_across_a_kill(ro
 
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit of util-linux")
-def test_the_books_balance_at_every_moment_under_load_while_the_disk_refuses(room, lines, stored):
+def test_the_counters_balance_at_every_moment_under_load_while_the_disk_refuses(room, lines, stored):
     server = room("--roll-seconds", "1")
     limit = ["prlimit", "--pid", str(server.server.process.pid)]
     acknowledged: set[tuple[str, int]] = set()

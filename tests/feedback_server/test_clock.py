@@ -1,4 +1,4 @@
-"""The wall clock may step by minutes and hours while batches come: the test sets it, everything else is the server's own."""
+"""The wall clock may step by minutes and hours while batches arrive: the test sets the clock, the rest is the real server."""
 
 import asyncio
 import itertools
@@ -27,7 +27,7 @@ STEPS = (-MINUTE_MS, +MINUTE_MS, -HOUR_MS, +5 * HOUR_MS, -7 * HOUR_MS, +30, -30,
 
 
 class Clock:
-    """A wall clock that goes on by itself and steps when it is told to."""
+    """A wall clock that advances by itself and steps when the test says so."""
 
     def __init__(self) -> None:
         self._offset_ms = NOON_MS - time.monotonic_ns() // 1_000_000
@@ -43,7 +43,7 @@ class Clock:
 
 
 class Running:
-    """The writing and sealing half of a feedback server, on a folder, by `clock`."""
+    """The writing and sealing half of a feedback server, on a folder, with `clock`."""
 
     def __init__(self, data: Path, clock: Callable[[], int]) -> None:
         settings = Settings(data=data, roll_seconds=ROLL_S, max_log_bytes=4096, insecure=True)
@@ -76,7 +76,7 @@ class Running:
 
 
 async def store_while(running: Running, lines: Callable[..., bytes], clock: Clock, session: str) -> list[tuple[str, int]]:
-    """Store batches, stepping the clock between some of them; all that was acknowledged. New logs always come last."""
+    """Store batches and step the clock between some of them; return all that was acknowledged. New logs always sort last."""
     acknowledged: list[tuple[str, int]] = []
     seen: list[str] = []
     for number, step in enumerate(itertools.chain.from_iterable((step, 0, 0, 0, 0) for step in STEPS)):
@@ -85,12 +85,12 @@ async def store_while(running: Running, lines: Callable[..., bytes], clock: Cloc
         assert await running.writer.store(batch) is Outcome.STORED
         acknowledged += [(session, 20 * number + each) for each in range(20)]
         stems = running.stems()
-        assert stems[: len(seen)] == seen, "who asked for all after the last log would have missed one"
+        assert stems[: len(seen)] == seen, "a reader that lists all logs after the last one would have missed one"
         seen = stems
     return acknowledged
 
 
-def test_whatever_the_clock_does_no_name_comes_twice_or_before_another_and_nothing_is_lost(tmp_path, lines, stored):
+def test_over_any_clock_steps_log_names_stay_unique_and_ordered_and_nothing_is_lost(tmp_path, lines, stored):
     data, clock = tmp_path / "data", Clock()
     running = Running(data, clock)
     acknowledged = asyncio.run(store_while(running, lines, clock, "first"))
@@ -107,7 +107,7 @@ def test_whatever_the_clock_does_no_name_comes_twice_or_before_another_and_nothi
 
 
 @pytest.mark.parametrize("step_ms", [-5 * HOUR_MS, +5 * HOUR_MS], ids=["back", "forward"])
-def test_a_period_ends_in_time_though_the_clock_has_stepped(tmp_path, lines, step_ms):
+def test_a_period_ends_in_time_although_the_clock_has_stepped(tmp_path, lines, step_ms):
     clock = Clock()
     running = Running(tmp_path / "data", clock)
     assert asyncio.run(running.writer.store(Batch(bytes(range(16)), lines(3), 3))) is Outcome.STORED

@@ -1,4 +1,4 @@
-"""What survives: everything acknowledged, exactly once, whatever the end was."""
+"""What survives a crash of any kind: everything acknowledged, exactly once."""
 
 import secrets
 import shutil
@@ -14,7 +14,7 @@ from tests.harness.waiting import eventually
 
 
 class Load:
-    """Coordinators that send batches one after the other, and again what was not acknowledged, until told to stop."""
+    """Coordinators that send batches one after the other, and repeat those without an acknowledgement, until stopped."""
 
     def __init__(self, server, lines, senders=4):
         self.server, self.lines = server, lines
@@ -45,7 +45,7 @@ class Load:
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
-def test_a_kill_in_the_middle_loses_nothing_acknowledged_and_doubles_nothing(room, lines, stored, form):
+def test_a_kill_under_load_loses_nothing_acknowledged_and_stores_nothing_twice(room, lines, stored, form):
     server = room("--roll-seconds", "1", "--format", form)
     load = Load(server, lines)
     eventually(lambda: any(entry["sealed"] for entry in server.logs()) and len(load.acknowledged) > 200)
@@ -97,7 +97,7 @@ def test_the_torn_tail_goes_into_quarantine_and_is_no_loss(room, lines, stored):
     assert stored(server.data) == [("s", 0), ("s", 1), ("s", 2)]
 
 
-def test_nothing_in_the_folder_can_stop_the_start(room, journal_bytes):
+def test_no_file_in_the_folder_can_prevent_the_start(room, journal_bytes):
     server = room()
     server.server.stop()
     stems = iter(f"20120807T0930{second:02d}Z-fs1-0000" for second in range(60))
@@ -133,14 +133,14 @@ def test_a_crash_between_sealing_and_removing_leaves_one_of_both(room, lines, st
     server.server.stop()
 
     (sealed,) = server.data.glob("*.jsonl.zst")
-    sealed.write_bytes(sealed.read_bytes()[:-10])  # as a disk may lose a file's end that it had promised to keep
+    sealed.write_bytes(sealed.read_bytes()[:-10])  # as a disk may lose the end of a file after it confirmed a sync
     shutil.copy(copy, server.data)
     server = room("--format", "csv")
     eventually(lambda: [(entry["records"], entry["sealed"]) for entry in server.logs()] == [(3, True)])
     assert len(stored(server.data)) == 3
 
 
-def test_damage_within_a_journal_costs_its_frame_only(room, journal_bytes, stored):
+def test_damage_within_a_journal_costs_only_its_frame(room, journal_bytes, stored):
     server = room()
     server.server.stop()
     data = bytearray(journal_bytes(2, 3, 4))
@@ -175,8 +175,8 @@ def test_a_second_server_on_the_same_folder_is_refused(room):
 
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit of util-linux")
-def test_what_the_disk_refuses_is_not_acknowledged_and_is_taken_when_it_recovers(room, lines, stored):
-    """A limit on the size of files plays the full disk: it stops root as well."""
+def test_a_batch_that_the_disk_refuses_is_not_acknowledged_and_is_accepted_when_the_disk_recovers(room, lines, stored):
+    """A limit on the size of files simulates the full disk, because it also applies to root."""
     server = room()
     server.post(lines(session="before"))
     limit = ["prlimit", "--pid", str(server.server.process.pid)]
@@ -193,20 +193,20 @@ def test_what_the_disk_refuses_is_not_acknowledged_and_is_taken_when_it_recovers
     assert sorted(stored(server.data)) == [(session, seq) for session in ("before", "during") for seq in range(3)]
 
 
-def test_nothing_is_acknowledged_into_a_journal_that_somebody_removed(room, lines, stored):
+def test_nothing_is_acknowledged_into_a_removed_journal(room, lines, stored):
     server = room("--roll-seconds", "3600")
     server.post(lines(1))
     [journal] = server.data.glob("*.journal")
     journal.unlink()
     later = server.post(lines(1, session="later"))
-    if later.status != 200:  # it may also be refused, and then comes again
+    if later.status != 200:  # it may also be refused, and is then sent again
         later = server.post(lines(1, session="later"))
     assert later.status == 200
     server.server.stop()
     assert stored(server.data) == [("later", 0)]
 
 
-def test_a_journal_that_is_removed_before_it_is_sealed_is_counted_as_lost_and_holds_up_no_other(room, lines, stored):
+def test_a_journal_that_is_removed_before_it_is_sealed_is_counted_as_lost_and_delays_no_other(room, lines, stored):
     server = room("--roll-seconds", "86400")
     server.post(lines(2))
     [journal] = server.data.glob("*.journal")
@@ -220,7 +220,7 @@ def test_a_journal_that_is_removed_before_it_is_sealed_is_counted_as_lost_and_ho
 
 
 @pytest.mark.parametrize("instead", ["nothing", "an empty folder", "a copy"])
-def test_nothing_is_acknowledged_into_a_folder_that_was_moved_away_until_it_is_back(room, lines, stored, tmp_path, instead):
+def test_nothing_is_acknowledged_into_a_folder_that_was_moved_until_it_is_back(room, lines, stored, tmp_path, instead):
     server, moved = room("--roll-seconds", "86400"), tmp_path / "moved"
     server.post(lines(1))
     server.data.rename(moved)
@@ -233,7 +233,7 @@ def test_nothing_is_acknowledged_into_a_folder_that_was_moved_away_until_it_is_b
         assert refused.status == 503
         assert "not where it was when this server started" in refused.json["detail"]
     if instead != "nothing":
-        assert sorted(server.data.iterdir()) == before, "nothing is written where somebody else may be at work"
+        assert sorted(server.data.iterdir()) == before, "nothing is written where another process may be at work"
         shutil.rmtree(server.data)
     moved.rename(server.data)
     eventually(lambda: server.get("/readyz").status == 200)
@@ -243,7 +243,7 @@ def test_nothing_is_acknowledged_into_a_folder_that_was_moved_away_until_it_is_b
     assert "Traceback" not in server.server.log_text()
 
 
-def test_an_empty_file_with_a_logs_name_is_not_offered(room, lines):
+def test_an_empty_file_with_the_name_of_a_log_is_not_offered(room, lines):
     server = room()
     server.post(lines(1))
     server.server.stop()

@@ -1,4 +1,4 @@
-"""Deadlines of connections, on real sockets; the test says what time it is when the server looks at them."""
+"""Deadlines of connections, on real sockets; the test sets the time at which the server checks them."""
 
 import asyncio
 import socket
@@ -38,7 +38,7 @@ class Place:
     counters: Counters
 
     async def connect(self, sent: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection that the server has taken, on which `sent` is on its way."""
+        """A connection that the server has accepted, with the bytes `sent` on their way."""
         before = len(self.state.connections)
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         await until(lambda: len(self.state.connections) > before)
@@ -83,7 +83,7 @@ def run(promise: Callable[[], Awaitable[None]]) -> None:
     ],
     ids=["nothing", "line", "empty lines", "head", "no body", "body"],
 )
-def test_a_request_that_does_not_come_to_an_end_is_refused_in_time(sent: bytes, within_s: float):
+def test_an_unfinished_request_is_refused_at_its_deadline(sent: bytes, within_s: float):
     async def promise() -> None:
         async with listening() as place:
             reader, writer = await place.connect(sent)
@@ -117,7 +117,7 @@ def test_a_request_that_follows_another_has_its_own_deadline():
     run(promise)
 
 
-def test_a_reader_that_takes_nothing_is_cut_off_and_one_that_reads_is_not():
+def test_a_client_that_reads_nothing_is_disconnected_and_one_that_reads_is_not():
     async def promise() -> None:
         async with listening() as place:
             slow = socket.create_connection(("127.0.0.1", place.port))
@@ -137,7 +137,7 @@ def test_a_reader_that_takes_nothing_is_cut_off_and_one_that_reads_is_not():
     run(promise)
 
 
-def test_a_connection_too_many_is_told_so_and_room_is_there_again_when_one_goes():
+def test_a_connection_beyond_the_limit_is_refused_until_another_one_closes():
     async def promise() -> None:
         async with listening(most=2) as place:
             links = [await place.connect(HEAD[:9]) for _ in range(2)]

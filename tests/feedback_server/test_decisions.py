@@ -1,4 +1,4 @@
-"""The decisions that need no disk and no clock: names, times, what is whole, what has to go."""
+"""The decisions that need no disk and no clock: names, times, which frames are whole, which logs are removed."""
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ def test_a_log_begins_with_its_period():
     assert str(name) == "20120807T093000Z-fs1-0000.journal"
 
 
-def test_a_second_log_of_a_period_is_its_next_part_and_the_last_part_opens_the_next_period():
+def test_a_second_log_of_a_period_is_its_next_part_and_after_the_last_part_the_next_period_opens():
     first = LogName(MINUTE_MS // 1000, "fs1", 0, Form.PARQUET)
     last = LogName(MINUTE_MS // 1000, "fs1", LAST_PART, Form.JOURNAL)
     assert str(periods.next_log(MINUTE_MS + 5, first, server="fs1", roll_s=60)) == "20120807T093000Z-fs1-0001.journal"
@@ -33,7 +33,7 @@ def test_a_second_log_of_a_period_is_its_next_part_and_the_last_part_opens_the_n
     roll_s=st.integers(1, 86_400),
     servers=st.lists(st.sampled_from(["fs1", "a", "zz"]), min_size=30, max_size=30),
 )
-def test_every_new_log_sorts_behind_all_before_it_whatever_the_clock_does(times, roll_s, servers):
+def test_every_new_log_sorts_after_all_earlier_ones_over_any_clock_steps(times, roll_s, servers):
     newest = None
     for now_ms, server in zip(times, servers, strict=False):
         name = periods.next_log(now_ms, newest, server=server, roll_s=roll_s)
@@ -43,7 +43,7 @@ def test_every_new_log_sorts_behind_all_before_it_whatever_the_clock_does(times,
 
 
 @given(times=st.lists(st.integers(0, 4_000_000_000_000), min_size=1, max_size=30))
-def test_time_in_a_log_never_goes_backwards_nor_before_its_begin(times):
+def test_time_in_a_log_never_decreases_and_is_never_before_its_begin(times):
     name = periods.next_log(times[0], None, server="fs1", roll_s=60)
     last_ms = 0
     for now_ms in times:
@@ -52,7 +52,7 @@ def test_time_in_a_log_never_goes_backwards_nor_before_its_begin(times):
         last_ms = stamp_ms
 
 
-def test_a_log_ends_with_its_period_and_a_clock_set_back_holds_it_open_for_two_at_most():
+def test_a_log_ends_with_its_period_and_after_a_clock_step_back_within_two_periods():
     name = LogName(MINUTE_MS // 1000, "fs1", 0, Form.JOURNAL)
     assert periods.remaining_s(name, MINUTE_MS + 59_000, open_for_s=59, roll_s=60) == 1
     assert periods.remaining_s(name, MINUTE_MS + 60_000, open_for_s=60, roll_s=60) == 0
@@ -73,12 +73,12 @@ def test_a_journal_cut_at_any_byte_keeps_exactly_its_whole_frames(journal_bytes,
 
 
 @given(data=st.binary(max_size=300), counts=st.lists(st.integers(1, 2), max_size=2))
-def test_no_bytes_behind_a_journal_can_hide_what_is_before_them(journal_bytes, data, counts):
+def test_no_bytes_after_a_journal_can_hide_the_frames_before_them(journal_bytes, data, counts):
     whole = whole_frames(journal_bytes(*counts) + data)
     assert whole.records >= sum(counts)
 
 
-def test_the_oldest_batches_are_forgotten_first_and_the_rest_survives_a_restart():
+def test_the_oldest_batch_ids_are_forgotten_first_and_the_rest_survives_a_restart():
     recent = RecentBatches(most=3)
     recent.remember(number.to_bytes(16, "big") for number in range(5))
     again = RecentBatches.from_bytes(recent.to_bytes() + b"torn")
@@ -89,7 +89,7 @@ def _entry(day: int, size: int) -> LogEntry:
     return LogEntry(name=LogName(day * 86_400, "fs1", 0, Form.JSONL), bytes=size, records=1)
 
 
-def test_the_oldest_logs_go_first_by_days_and_by_bytes():
+def test_the_oldest_logs_are_removed_first_by_days_and_by_bytes():
     logs = [_entry(day, 10) for day in range(5)]
 
     def gone(too_old_s=None, surplus_bytes=0, aged=9):
@@ -119,15 +119,15 @@ def test_the_oldest_logs_go_first_by_days_and_by_bytes():
         ({"listen": "example.org:8090"}, "loopback only"),
     ],
 )
-def test_settings_that_cannot_work_say_what_to_do(wrong, said):
+def test_settings_that_cannot_work_are_refused_with_advice(wrong, said):
     with pytest.raises(ValueError, match=said):
         Settings(**({"insecure": True} | wrong))
 
 
-def test_keys_are_not_shown_with_the_settings():
+def test_tokens_are_not_shown_with_the_settings():
     assert "secret" not in repr(Settings(token="secret-1", read_token="secret-2"))
 
 
-def test_an_ipv6_address_stands_in_brackets():
+def test_an_ipv6_address_is_written_in_brackets():
     assert parse_listen("[::1]:0") == ("::1", 0)
     assert Settings(listen="[::1]:8090", insecure=True).insecure

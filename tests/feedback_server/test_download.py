@@ -1,4 +1,4 @@
-"""What a monitoring platform may rely on when it lists and downloads."""
+"""The guarantees to a monitoring platform that lists and downloads logs."""
 
 import http.client
 import os
@@ -24,7 +24,7 @@ def sealed(room, lines):
     return server, f"/v1/logs/{name}", (server.data / name).read_bytes()
 
 
-def test_a_log_comes_whole_in_pieces_or_not_at_all(sealed):
+def test_a_log_is_served_whole_in_ranges_or_refused(sealed):
     server, path, data = sealed
     whole = server.get(path)
     assert (whole.status, whole.body, whole.headers["accept-ranges"]) == (200, data, "bytes")
@@ -44,7 +44,7 @@ def test_a_log_comes_whole_in_pieces_or_not_at_all(sealed):
     assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(data)))
 
 
-def test_the_catalogue_counts_what_is_there(sealed):
+def test_the_catalogue_lists_the_stored_records(sealed):
     server, _, data = sealed
     (entry,) = server.logs()
     assert (entry["bytes"], entry["records"]) == (len(data), 50)
@@ -53,7 +53,7 @@ def test_the_catalogue_counts_what_is_there(sealed):
     assert server.logs("?after=20000101T000000Z-fs1-0000.journal") == [entry]
 
 
-def test_an_open_journal_is_read_up_to_what_is_durable_and_not_a_byte_further(room, lines):
+def test_an_open_journal_is_served_up_to_its_durable_bytes_and_no_further(room, lines):
     server = room()
     server.post(lines(3))
     (entry,) = server.logs()
@@ -65,7 +65,7 @@ def test_an_open_journal_is_read_up_to_what_is_durable_and_not_a_byte_further(ro
     assert server.get(f"/v1/logs/{entry['name']}", range=f"bytes={entry['bytes']}-").status == 416
 
 
-def test_a_journal_that_has_just_been_sealed_says_so(sealed):
+def test_a_journal_that_was_sealed_during_a_download_is_reported_as_sealed(sealed):
     server, path, _ = sealed
     answer = server.get(path.replace("jsonl.zst", "journal"))
     assert (answer.status, answer.json["reason"]) == (404, "sealed")
@@ -118,7 +118,7 @@ ELSEWHERE = (
 )
 
 
-def test_no_name_leads_out_of_the_catalogue(room, tmp_path):
+def test_no_name_gives_access_outside_the_catalogue(room, tmp_path):
     (tmp_path / "secret").write_text("secret")
     server = room()
     for name in ELSEWHERE:
@@ -145,7 +145,7 @@ def test_a_link_in_the_folder_is_never_followed(room, tmp_path):
         assert server.get(f"/v1/logs/{name}").status == 404
 
 
-def test_a_log_that_becomes_a_link_while_the_server_runs_is_not_followed_either(sealed, tmp_path):
+def test_a_log_that_is_replaced_by_a_link_while_the_server_runs_is_not_followed(sealed, tmp_path):
     server, path, _ = sealed
     (tmp_path / "secret").write_text("secret")
     log = server.data / path.rpartition("/")[2]
@@ -168,7 +168,7 @@ def test_a_lock_that_is_a_link_is_not_followed(room, tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_long_poll_is_answered_as_soon_as_something_is_durable(room, lines):
+def test_a_long_poll_is_answered_as_soon_as_a_record_is_durable(room, lines):
     server = room()
     etag = server.get("/v1/logs").headers["etag"]
     answers = []
@@ -182,7 +182,7 @@ def test_a_long_poll_is_answered_as_soon_as_something_is_durable(room, lines):
     assert answers[0].headers["etag"] != etag
 
 
-def test_a_long_poll_ends_when_its_time_is_over_or_the_server_stops(room):
+def test_a_long_poll_ends_at_its_deadline_or_when_the_server_stops(room):
     server = room()
     etag = server.get("/v1/logs").headers["etag"]
     assert server.get("/v1/logs", if_none_match=etag).status == 304
@@ -212,7 +212,7 @@ def test_a_long_poll_ends_when_its_time_is_over_or_the_server_stops(room):
         ("bytes=a-b", None),
     ],
 )
-def test_a_range_is_understood_as_rfc_9110_says(header, expected):
+def test_ranges_follow_rfc_9110(header, expected):
     assert wanted_slice(header, 100) == expected
 
 

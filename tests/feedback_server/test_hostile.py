@@ -1,4 +1,4 @@
-"""What an outsider may do to a feedback server: get a refusal, or be cut off. Nobody else notices, and nothing grows."""
+"""What a hostile client can do to a feedback server: it is refused or disconnected, no other client notices, and nothing grows."""
 
 import contextlib
 import http.client
@@ -76,7 +76,7 @@ def connect(server: Server) -> socket.socket:
 
 
 def answer_to(server: Server, sent: bytes) -> bytes:
-    """All that comes back until the server ends the connection."""
+    """Everything that arrives until the server ends the connection."""
     with connect(server) as link:
         with contextlib.suppress(ConnectionError):
             link.sendall(sent)
@@ -92,7 +92,7 @@ def resident_bytes(server: Server) -> int:
     return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
 
 
-def test_what_two_readers_might_understand_differently_is_refused_and_ends_the_connection(room, lines, stored):
+def test_an_ambiguous_request_is_refused_and_closes_the_connection(room, lines, stored):
     server = room()
     smuggled = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     for shape, sent in SHAPES.items():
@@ -104,7 +104,7 @@ def test_what_two_readers_might_understand_differently_is_refused_and_ends_the_c
     assert server.counted('refused_total{reason="bad_http"}') >= 30
     assert server.counted('refused_total{reason="head_too_large"}') >= 4
     assert "no_such_route" not in server.get("/metrics", cache_control="no-cache").body.decode(), (
-        "nobody was led to the smuggled request"
+        "the smuggled request was not answered"
     )
     assert server.post(lines(3)).json == {"stored": 3}
     server.server.stop()
@@ -112,7 +112,7 @@ def test_what_two_readers_might_understand_differently_is_refused_and_ends_the_c
     assert server.server.log_text() == ""
 
 
-def test_a_request_cut_anywhere_stores_nothing_and_says_nothing(room, stored):
+def test_a_request_that_is_cut_anywhere_stores_nothing_and_logs_nothing(room, stored):
     server = room()
     whole = POST + b"Content-Length: 8\r\n\r\n" + LINE
     for cut in range(0, len(whole), 3):
@@ -130,7 +130,7 @@ def test_too_many_requests_at_once_on_one_connection_end_it(room):
 
 
 @pytest.mark.soak
-def test_while_many_dawdle_others_are_served_and_the_dawdlers_are_sent_away(room, lines):
+def test_slow_clients_are_disconnected_and_others_are_served_meanwhile(room, lines):
     server = room()
     for _ in range(20):
         assert server.post(lines(100)).status == 200
@@ -162,8 +162,8 @@ def test_while_many_dawdle_others_are_served_and_the_dawdlers_are_sent_away(room
     assert "Traceback" not in server.server.log_text()
 
 
-def test_a_batch_of_millions_of_tiny_records_is_refused_before_it_swells(room):
-    """Each would be stamped with its time: 4 MiB of the smallest lines make a frame of 60, larger than readers take."""
+def test_a_batch_of_millions_of_tiny_records_is_refused_before_it_grows(room):
+    """Each would be stamped with its time: 4 MiB of the smallest lines make a frame of 60, larger than readers accept."""
     server = room("--roll-seconds", "1")
     before = resident_bytes(server.server)
     for line in (b"{\n", b"{}\n"):
@@ -177,16 +177,16 @@ def test_a_batch_of_millions_of_tiny_records_is_refused_before_it_swells(room):
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd", "deflate", "br", "gzip, gzip", "identity, gzip", "x" * 3000])
-def test_nothing_is_inflated_for_a_sender(room, lines, encoding):
-    """A bomb needs someone who opens it: the batch route takes plain lines only."""
+def test_compressed_batches_are_refused(room, lines, encoding):
+    """A decompression bomb needs a program that inflates it: the batch route accepts plain lines only."""
     server = room()
     refused = server.post(zstandard.compress(bytes(100_000_000)), content_encoding=encoding)
     assert (refused.status, refused.json["reason"]) == (415, "content_encoding")
     assert server.post(zstandard.compress(lines(3))).json["reason"] == "bad_lines"
 
 
-def test_a_bomb_in_a_journal_is_put_aside_and_not_opened(room, stored):
-    """Who can write into the folder can leave a frame there that is small and claims, or hides, gigabytes."""
+def test_a_bomb_in_a_journal_is_quarantined_and_not_inflated(room, stored):
+    """A user with write access to the folder can leave a small frame there that claims, or hides, gigabytes."""
     server = room()
     server.server.stop()
     bomb = zstandard.compress(b"\n" * 2**30)
@@ -207,7 +207,7 @@ def test_a_bomb_in_a_journal_is_put_aside_and_not_opened(room, stored):
     assert "Traceback" not in server.server.log_text()
 
 
-def test_out_of_file_descriptors_others_are_sent_away_and_nothing_acknowledged_is_lost(room, lines, stored):
+def test_without_file_descriptors_new_connections_are_refused_and_nothing_acknowledged_is_lost(room, lines, stored):
     server = room("--roll-seconds", "1")
     assert server.post(lines(3, session="before")).status == 200
     limit = ["prlimit", "--pid", str(server.server.process.pid)]
@@ -221,7 +221,7 @@ def test_out_of_file_descriptors_others_are_sent_away_and_nothing_acknowledged_i
             with contextlib.suppress(OSError):
                 if server.post(lines(3, session=f"during{number}")).status == 200:
                     acknowledged += [(f"during{number}", seq) for seq in range(3)]
-        assert len(acknowledged) < 60, "some were sent away"
+        assert len(acknowledged) < 60, "some were refused"
 
     def stored_again() -> bool:
         try:
@@ -237,8 +237,8 @@ def test_out_of_file_descriptors_others_are_sent_away_and_nothing_acknowledged_i
     assert "Traceback" not in server.server.log_text()
 
 
-def test_a_server_with_few_file_descriptors_keeps_some_for_its_own_files(room, lines):
-    """It starts with 100 of them, so it takes 18 connections, and still stores and seals while more knock."""
+def test_a_server_with_few_file_descriptors_reserves_some_for_its_own_files(room, lines):
+    """It starts with 100 of them, so it accepts 18 connections, and still stores and seals while more connect."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
     try:

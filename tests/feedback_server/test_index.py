@@ -1,4 +1,4 @@
-"""The index of the sealed logs spares a start opening all of them, and never says anything else than the files."""
+"""With the index of sealed logs a start opens few of them, and the index never contradicts the files."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ MINUTES = range(NOON_S, NOON_S + 50 * 60, 60)
 
 @pytest.fixture
 def indexed(tmp_path: Path, lines) -> Path:
-    """A folder of 50 sealed logs, with the index of an orderly stop."""
+    """A folder of 50 sealed logs, with the index of a clean stop."""
     data = tmp_path / "data"
     write_logs(data, MINUTES, lines())
     keep_index(data)
@@ -34,7 +34,7 @@ def keep_index(data: Path) -> None:
 
 
 def known(data: Path) -> tuple[int, list[str]]:
-    """How many logs the index spares opening, and the names that it does not know."""
+    """How many logs need not be opened thanks to the index, and the names that it does not contain."""
     folder = Folder(data)
     sealed, new = inventory(folder)
     folder.close()
@@ -58,12 +58,12 @@ def name(begins_s: int, form: Form = Form.JSONL) -> str:
     return str(LogName(begins_s, "fs1", 0, form))
 
 
-def test_after_an_orderly_stop_the_folder_need_not_even_be_listed(indexed, monkeypatch):
+def test_after_a_clean_stop_the_folder_is_not_listed(indexed, monkeypatch):
     monkeypatch.setattr(Folder, "names", lambda _: pytest.fail("the folder was listed"))
     assert known(indexed) == (50, [])
 
 
-def test_what_has_come_and_gone_since_the_index_was_kept_is_seen(indexed, lines):
+def test_added_and_removed_logs_are_noticed_after_the_index_was_written(indexed, lines):
     write_logs(indexed, [MINUTES[-1] + 60], lines(5))
     (indexed / name(MINUTES[0])).unlink()
     assert known(indexed) == (49, [name(MINUTES[-1] + 60)])
@@ -73,7 +73,7 @@ def test_what_has_come_and_gone_since_the_index_was_kept_is_seen(indexed, lines)
     assert found(indexed) == found_without_index(indexed)
 
 
-def test_a_journal_that_was_sealed_after_the_index_was_kept_is_found_once(indexed, journal_bytes):
+def test_a_journal_that_was_sealed_after_the_index_was_written_is_found_once(indexed, journal_bytes):
     (indexed / name(MINUTES[-1], Form.JOURNAL)).write_bytes(journal_bytes(3))
     (indexed / name(MINUTES[-1] + 60, Form.JOURNAL)).write_bytes(journal_bytes(3))
     entries = found(indexed)
@@ -83,7 +83,7 @@ def test_a_journal_that_was_sealed_after_the_index_was_kept_is_found_once(indexe
     assert entries[name(MINUTES[-1] + 60, Form.JOURNAL)][1] == 3
 
 
-def test_an_index_that_is_damaged_anywhere_is_left_out(indexed, caplog):
+def test_an_index_with_damage_anywhere_is_ignored(indexed, caplog):
     index = indexed / "state" / "sealed-logs"
     whole, truth = index.read_bytes(), found(indexed)
     for at in [*range(0, len(whole), 97), len(whole) - 1]:
@@ -97,9 +97,9 @@ def test_an_index_that_is_damaged_anywhere_is_left_out(indexed, caplog):
     assert found(indexed) == truth
 
 
-def test_a_file_that_changed_behind_the_index_is_counted_anew_while_the_server_runs(room, indexed, lines):
+def test_a_file_that_changed_after_the_index_was_written_is_counted_again_while_the_server_runs(room, indexed, lines):
     changed = indexed / name(MINUTES[10])
-    with changed.open("r+b") as file:  # the folder does not change by it
+    with changed.open("r+b") as file:  # that does not change the folder
         file.truncate()
         file.write(a_log(lines(40)))
     emptied = indexed / name(MINUTES[11])
@@ -126,7 +126,7 @@ def test_a_killed_server_and_a_stopped_one_start_again_with_the_same_catalogue(r
     assert room(data=indexed).logs() == before
 
 
-def test_a_catalogue_comes_in_pages_that_follow_each_other(room, indexed, lines):
+def test_the_pages_of_a_catalogue_follow_each_other(room, indexed, lines):
     server = room(data=indexed)
     server.post(lines())
     whole = server.logs()
@@ -137,7 +137,7 @@ def test_a_catalogue_comes_in_pages_that_follow_each_other(room, indexed, lines)
         page = answer.json
         pages.append([entry["name"] for entry in page["logs"]])
         assert ("etag" in answer.headers) is not page.get("more", False), (
-            "nobody waits for a change behind a page that has a next one"
+            "no reader waits for a change after a page that has a next one"
         )
         if not page.get("more"):
             break
@@ -148,7 +148,7 @@ def test_a_catalogue_comes_in_pages_that_follow_each_other(room, indexed, lines)
         assert server.get(f"/v1/logs?limit={limit}").json["reason"] == "bad_limit"
 
 
-def test_an_answer_without_a_limit_is_bounded_and_goes_on_after_its_last_log(monkeypatch, indexed):
+def test_an_answer_without_a_limit_is_bounded_and_continues_after_its_last_log(monkeypatch, indexed):
     folder = Folder(indexed)
     shelf = Shelf("fs1", sealed=recover(folder, Counters()).sealed)
     folder.close()
@@ -157,7 +157,7 @@ def test_an_answer_without_a_limit_is_bounded_and_goes_on_after_its_last_log(mon
     assert (len(page.logs), page.more, len(rest.logs), rest.more) == (30, True, 20, False)
 
 
-def test_logs_of_another_name_are_offered_and_told(room, indexed, lines):
+def test_logs_of_another_server_name_are_offered_and_logged(room, indexed, lines):
     write_logs(indexed, [NOON_S + 7], lines(), server="old-name")
     server = room("--name", "fs2", data=indexed)
     assert len(server.logs()) == 51

@@ -1,4 +1,4 @@
-"""Who may see the metrics, and what many who ask cost."""
+"""Access to the metrics, and the cost of many scrapes."""
 
 import time
 
@@ -8,7 +8,7 @@ from feedback_server.counters import Counters
 from feedback_server.metrics import Exposition, State
 
 
-def test_metrics_are_for_the_metrics_token_and_the_read_token(room):
+def test_metrics_need_the_metrics_token_or_the_read_token(room):
     server = room("--token", "write", "--read-token", "read", "--metrics-token", "scraper")
     for key in ("Bearer read", "Bearer scraper", "bearer scraper"):
         assert server.get("/metrics", authorization=key).status == 200
@@ -20,13 +20,13 @@ def test_metrics_are_for_the_metrics_token_and_the_read_token(room):
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_the_name_of_the_scheme_is_case_insensitive(room, lines, scheme: str):
+def test_the_authorization_scheme_is_case_insensitive(room, lines, scheme: str):
     server = room("--token", "write", "--read-token", "read")
     assert server.post(lines(), authorization=f"{scheme} write").status == 200
     assert server.get("/v1/logs", authorization=f"{scheme} read").status == 200
 
 
-def test_many_who_ask_share_one_text_a_second():
+def test_many_scrapes_share_one_text_per_second():
     made = 0
 
     def state() -> State:

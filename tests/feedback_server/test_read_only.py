@@ -1,4 +1,7 @@
-"""A data folder that cannot be written: what lies in it is offered, records are refused with the reason, until it can be again."""
+"""A data folder that cannot be written:
+
+existing logs are served, and records are refused with the reason until it is writable again.
+"""
 
 import subprocess
 import sys
@@ -11,7 +14,7 @@ from tests.harness.disks import assert_read_only, remount, unmount
 from tests.harness.waiting import eventually
 
 
-def test_on_a_read_only_disk_logs_are_served_and_batches_refused_until_it_can_be_written(room, lines, stored, disk):
+def test_on_a_read_only_disk_logs_are_served_and_batches_refused_until_it_is_writable(room, lines, stored, disk):
     server = room(data=disk / "data")
     server.post(lines(3, session="sealed"))
     server.server.stop()
@@ -41,7 +44,7 @@ def test_on_a_read_only_disk_logs_are_served_and_batches_refused_until_it_can_be
     assert not list((disk / "data").glob("*.journal"))
 
 
-def test_a_disk_that_is_unmounted_under_a_server_gets_nothing_that_is_acknowledged(room, lines, disk):
+def test_a_server_whose_disk_is_unmounted_acknowledges_nothing(room, lines, disk):
     server = room("--roll-seconds", "1", data=disk / "data")
     assert server.post(lines(1)).status == 200
     unmount(disk)
@@ -50,7 +53,7 @@ def test_a_disk_that_is_unmounted_under_a_server_gets_nothing_that_is_acknowledg
     assert "mount its disk again" in server.get("/readyz").json["detail"]
 
 
-def test_sealing_on_a_read_only_disk_is_told_once_and_once_more_when_it_works_again(room, lines, disk):
+def test_failing_sealing_on_a_read_only_disk_is_logged_once_and_so_is_its_recovery(room, lines, disk):
     server = room("--roll-seconds", "86400", data=disk / "data")
     server.post(lines(1))
     server.server.kill()
@@ -64,7 +67,7 @@ def test_sealing_on_a_read_only_disk_is_told_once_and_once_more_when_it_works_ag
 
 
 @pytest.mark.parametrize("locked", [True, False], ids=["with a lock file", "without"])
-def test_a_second_server_is_kept_out_of_a_read_only_folder_too(room: Callable, disk: Path, locked: bool):
+def test_a_second_server_on_the_same_read_only_folder_is_refused(room: Callable, disk: Path, locked: bool):
     data = disk / "data"
     room(data=data).server.stop()
     if not locked:

@@ -1,4 +1,4 @@
-"""What is removed because of its age, when the date is wrong, when it is right, and what the operator is told."""
+"""Removal of old logs, with a right and a wrong date, and what the operator is shown."""
 
 import io
 import json
@@ -47,14 +47,14 @@ def write_logs(data: Path, begins_s, lines: bytes, server: str = "fs1") -> None:
 
 
 class Runs:
-    """The retention of a server on one folder, start after start, by clocks in the test's hand."""
+    """The retention of a server on one folder, over several starts, with clocks that the test sets."""
 
     def __init__(self, data: Path) -> None:
         self.data, self.counters = data, Counters()
         self.wall_s = float(NOON_S)
 
     def run(self, for_s: float, *, every_s: float = 60.0) -> None:
-        """Start, look each minute for so long, stop."""
+        """Start, check each minute for so long, stop."""
         folder = Folder(self.data)
         try:
             shelf = Shelf("fs1", recover(folder, self.counters).entries)
@@ -77,7 +77,7 @@ class Runs:
         return (self.wall_s - min(name.begins_s for name in names)) / DAY_S
 
 
-def test_days_are_kept_as_the_setting_says_each_removal_is_told_and_counted_by_its_reason(tmp_path, lines, caplog):
+def test_logs_are_kept_for_the_days_of_the_setting_and_each_removal_is_logged_and_counted_by_reason(tmp_path, lines, caplog):
     write_logs(tmp_path / "data", HOURLY, lines())
     runs = Runs(tmp_path / "data")
     with caplog.at_level(logging.INFO):
@@ -95,7 +95,7 @@ def test_days_are_kept_as_the_setting_says_each_removal_is_told_and_counted_by_i
     assert "40.0 days old" in told[0]
 
 
-def test_a_date_400_days_ahead_removes_nothing_whatever_is_written_and_started_under_it(tmp_path, lines, caplog):
+def test_a_date_400_days_ahead_removes_nothing_over_any_writes_and_starts(tmp_path, lines, caplog):
     write_logs(tmp_path / "data", [each for each in HOURLY if each > NOON_S - 29 * DAY_S], lines())
     before = set((tmp_path / "data").glob("2*"))
     runs = Runs(tmp_path / "data")
@@ -110,7 +110,7 @@ def test_a_date_400_days_ahead_removes_nothing_whatever_is_written_and_started_u
     assert runs.counters.clock_skipped_s >= 400 * DAY_S
 
 
-def test_a_server_process_whose_clock_is_400_days_ahead_at_its_start_keeps_all_logs(room, lines, tmp_path, monkeypatch):
+def test_a_server_process_whose_clock_is_400_days_ahead_at_startup_keeps_all_logs(room, lines, tmp_path, monkeypatch):
     now_s = int(time.time())
     write_logs(tmp_path / "data", range(now_s - 20 * DAY_S, now_s - DAY_S, DAY_S), lines())
     before = set((tmp_path / "data").glob("2*"))
@@ -123,14 +123,14 @@ def test_a_server_process_whose_clock_is_400_days_ahead_at_its_start_keeps_all_l
         eventually(lambda: not server.counted("journals"))
     begins_s = [LogName.parse(entry["name"]).begins_s for entry in server.logs()]
     assert max(begins_s) > now_s + 399 * DAY_S, "the clock was wrong"
-    assert server.counted("sealed_total") >= 2, "old logs went when a log was sealed"
+    assert server.counted("sealed_total") >= 2, "old logs were removed when a log was sealed"
     assert before <= set((tmp_path / "data").glob("2*"))
     assert server.counted("retired_total") == 0
     assert server.counted("clock_skipped_seconds") > 399 * DAY_S
     assert "no log is removed because of them" in server.server.log_text()
 
 
-def test_logs_beyond_the_bytes_to_keep_go_at_once_whatever_the_clock_shows(tmp_path, lines):
+def test_logs_beyond_the_bytes_to_keep_are_removed_immediately_with_any_clock(tmp_path, lines):
     write_logs(tmp_path / "data", HOURLY, lines())
     size = len(a_log(lines()))
     folder = Folder(tmp_path / "data")
@@ -144,7 +144,7 @@ def test_logs_beyond_the_bytes_to_keep_go_at_once_whatever_the_clock_shows(tmp_p
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"lived": "always"}'])
-def test_a_lost_note_of_what_was_lived_through_is_made_again_from_the_logs(tmp_path, lines, damage):
+def test_a_lost_record_of_the_uptime_is_rebuilt_from_the_logs(tmp_path, lines, damage):
     write_logs(tmp_path / "data", HOURLY, lines())
     runs = Runs(tmp_path / "data")
     runs.run(PATIENCE_S + 3600)

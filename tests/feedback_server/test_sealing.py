@@ -24,7 +24,7 @@ from feedback_wire.record import RECORD_FIELDS
 SEALED = [Form.JSONL, Form.CSV, Form.PARQUET]
 NAMED = {field.name: field for field in (*RECORD_FIELDS, *FIELDS)}
 
-# Text as JSON can carry it: anything but lone surrogates. Numbers as every JSON reader keeps them.
+# Any text that JSON can represent, except lone surrogates. Numbers that every JSON reader keeps exactly.
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 number = st.one_of(st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False))
 scalar = st.one_of(st.none(), st.booleans(), number, text)
@@ -57,20 +57,20 @@ def read(path):
 
 
 def without_nulls(record):
-    """`null` and absent are one for the named fields; elsewhere every value stays."""
+    """`null` and absent are equal for the named fields; elsewhere every value is kept."""
     return {name: value for name, value in record.items() if value is not None or name not in {*NAMED, "extra"}}
 
 
 @pytest.mark.parametrize("form", SEALED)
 @given(many=st.lists(records, min_size=1, max_size=6))
 @settings(max_examples=60)
-def test_every_form_gives_back_what_was_recorded(tmp_path, form, many):
+def test_every_form_returns_the_recorded_messages(tmp_path, form, many):
     lines = b"".join(orjson.dumps(record) + b"\n" for record in many)
     assert [*map(without_nulls, read(write(tmp_path / f"log.{form}", lines, len(many))))] == [*map(without_nulls, many)]
 
 
 @pytest.mark.parametrize("form", SEALED)
-def test_what_does_not_fit_its_column_is_kept_all_the_same(tmp_path, form):
+def test_a_value_that_does_not_fit_its_column_is_kept(tmp_path, form):
     odd = [
         {"received_ms": 1, "seq": 3.5, "upload_kbps": True, "channel": 7, "v": False},
         {"received_ms": 2, "seq": 2**63, "upload_kbps": 2**53 + 1, "channel": ["a"], "extra": "text"},
@@ -83,7 +83,7 @@ def test_what_does_not_fit_its_column_is_kept_all_the_same(tmp_path, form):
 
 
 @pytest.mark.parametrize("form", [Form.CSV, Form.PARQUET])
-def test_a_line_that_is_no_json_costs_neither_its_neighbours_nor_its_own_text(tmp_path, form):
+def test_a_line_that_is_not_json_costs_neither_its_neighbours_nor_its_own_text(tmp_path, form):
     lines = b'{"received_ms":1,"seq":0}\n{"received_ms":2,"channel":"\\ud800"}\n{"received_ms":3,\xff}\n{"received_ms":4,"seq":1}\n'
     found = read(write(tmp_path / f"log.{form}", lines, 4))
     assert [record["received_ms"] for record in found] == [1, 2, 3, 4]
@@ -120,7 +120,7 @@ def test_parquet_is_written_in_row_groups_with_checksums(tmp_path, lines):
 
 
 @pytest.mark.parametrize("form", SEALED)
-def test_a_sealed_log_cut_anywhere_is_known_to_be_incomplete(tmp_path, form, lines):
+def test_a_sealed_log_cut_anywhere_is_recognised_as_incomplete(tmp_path, form, lines):
     data = write(tmp_path / f"log.{form}", lines(20), 20).read_bytes()
     assert sealed_count(io.BytesIO(data), form) == 20
     for cut in range(len(data)):
@@ -129,7 +129,7 @@ def test_a_sealed_log_cut_anywhere_is_known_to_be_incomplete(tmp_path, form, lin
 
 
 @pytest.mark.skipif(shutil.which("zstdcat") is None, reason="needs the zstd tool")
-def test_zstdcat_gives_json_lines_and_csv(tmp_path, lines):
+def test_zstdcat_prints_json_lines_and_csv(tmp_path, lines):
     path = write(tmp_path / "log.jsonl.zst", lines(5000), 5000)
     shown = subprocess.run(["zstdcat", path], capture_output=True, check=True).stdout
     assert shown == lines(5000)

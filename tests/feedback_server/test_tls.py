@@ -1,4 +1,7 @@
-"""TLS on the feedback server's listener: coordinators and readers know whom they talk to, and strangers are not heard."""
+"""TLS on the feedback server's listener:
+
+coordinators and readers verify the server, and clients without a certificate are refused.
+"""
 
 import datetime
 import json
@@ -69,7 +72,7 @@ def serial(server: Server, context: ssl.SSLContext) -> object:
 
 @pytest.fixture
 def coordinator(serve: Callable[..., Server]) -> Callable[..., Server]:
-    """A coordinator in front of `server`, without a spool: its 202 is that server's 200."""
+    """A coordinator in front of `server`, without a spool: its 202 means that server's 200."""
 
     def coordinator(server: Server, *flags: str) -> Server:
         own = ("--insecure", "--listen", "127.0.0.1:0", "--spool-max-bytes", "0")
@@ -96,7 +99,7 @@ def test_batches_and_downloads_travel_over_tls(room, files, coordinator):
     assert server.stop() == 0
 
 
-def test_with_mutual_tls_only_who_shows_a_certificate_by_the_authority_is_heard(room, files, coordinator):
+def test_with_mutual_tls_only_clients_with_a_certificate_of_the_authority_are_served(room, files, coordinator):
     server = room(*files.listening("127.0.0.1", "--tls-client-ca", str(files.ca))).server
     trust = ("--tls-ca", str(files.ca))
     with pytest.raises(OSError, match=r".+"):
@@ -115,7 +118,7 @@ def test_with_mutual_tls_only_who_shows_a_certificate_by_the_authority_is_heard(
 
 
 @pytest.mark.parametrize("wrong", ["authority", "name", "time"])
-def test_a_coordinator_sends_nothing_to_a_server_that_is_not_who_it_should_be(room, files, coordinator, tmp_path, wrong):
+def test_a_coordinator_sends_nothing_to_a_server_that_cannot_prove_its_identity(room, files, coordinator, tmp_path, wrong):
     name, expires = ("fs2.example" if wrong == "name" else "127.0.0.1"), (YESTERDAY if wrong == "time" else None)
     room = room(*files.listening(name, expires=expires))
     trusted = files.ca
@@ -141,7 +144,7 @@ def test_a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_not
     assert serial(server, trusting) == second
 
 
-def test_authorities_are_read_again_too_and_one_that_is_taken_out_counts_no_more(room, files):
+def test_authorities_are_read_again_and_a_removed_one_is_no_longer_trusted(room, files):
     server = room(*files.listening("127.0.0.1", "--tls-client-ca", str(files.ca))).server
     known, other = files.trusting(), trustme.CA()
     known.load_cert_chain(*files.pair("c1"))
@@ -161,16 +164,16 @@ def test_authorities_are_read_again_too_and_one_that_is_taken_out_counts_no_more
     assert not is_let_in(known)
 
 
-def test_a_certificate_that_nobody_will_take_is_told_at_the_start_and_when_it_is_renewed(room, files):
+def test_a_certificate_that_clients_will_refuse_is_logged_at_startup_and_at_renewal(room, files):
     server = room(*files.listening(expires=YESTERDAY)).server
     assert server.log_text().count("has expired at") == 1
     server.reload()
     eventually(lambda: server.log_text().count("has expired at") == 2)
 
 
-def test_handshakes_under_way_count_as_connections_and_those_beyond_the_bound_are_cut_off(room, files):
+def test_unfinished_handshakes_count_as_connections_and_those_beyond_the_limit_are_closed(room, files):
     most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (104, hard))  # half of what is beyond 64: 20 connections, and 16 that are told
+    resource.setrlimit(resource.RLIMIT_NOFILE, (104, hard))  # half of what is beyond 64: 20 connections, and 16 that get a refusal
     try:
         server = room(*files.listening()).server
     finally:
@@ -204,7 +207,7 @@ def metrics(server: Server, context: ssl.SSLContext) -> str:
         return answer.read().decode()
 
 
-def test_a_silent_client_does_not_hold_up_the_stop(room, files):
+def test_a_silent_client_does_not_delay_the_stop(room, files):
     server = room(*files.listening()).server
     host, _, port = urlsplit(server.url).netloc.partition(":")
     with socket.create_connection((host, int(port)), timeout=20) as mute, socket.create_connection((host, int(port))) as link:
@@ -225,7 +228,7 @@ def test_a_silent_client_does_not_hold_up_the_stop(room, files):
         (lambda files: files.listening("127.0.0.1", "--tls-client-ca", files.listening()[3]), "cannot be used"),
     ],
 )
-def test_a_tls_setting_that_cannot_work_is_refused_at_once(files, tmp_path, spoil, words):
+def test_a_tls_setting_that_cannot_work_is_refused_at_startup(files, tmp_path, spoil, words):
     command = [sys.executable, "-m", "swarmscope", "feedback-server", "--insecure", "--data", str(tmp_path / "data")]
     refused = subprocess.run([*command, *spoil(files)], capture_output=True, text=True, timeout=30, check=False)
     assert refused.returncode == 2
