@@ -1,4 +1,4 @@
-"""Frames promise that damage stays local and that any zstd tool can read a log."""
+"""Frames guarantee that damage stays local and that any zstd tool can read a log."""
 
 import shutil
 import subprocess
@@ -89,14 +89,14 @@ def test_no_bytes_make_the_walk_raise_or_miss_a_byte(noise, at):
     assert position == len(data) or data == PREAMBLE
 
 
-def test_a_short_text_is_no_frame_and_a_header_cut_short_is_half_of_one():
+def test_a_short_text_is_no_frame_and_a_truncated_header_is_half_a_frame():
     assert list(walk(b"a note")) == [Damage(0, 6, "no frame begins here", torn=True)]
     for length in range(1, HEADER_BYTES):
         cut = LOG[len(PREAMBLE) : len(PREAMBLE) + length]
         assert list(walk(cut)) == [Damage(0, length, "the file ends within a frame header", torn=True)]
 
 
-def test_damage_in_the_middle_is_not_torn_and_says_why():
+def test_damage_in_the_middle_is_not_torn_and_has_a_reason():
     broken = LOG[: ENDS[0] + HEADER_BYTES] + b"XX" + LOG[ENDS[0] + HEADER_BYTES + 2 :]
     damage = [item for item in walk(broken) if isinstance(item, Damage)]
     assert damage == [Damage(ENDS[0], ENDS[1] - ENDS[0], "the frame's checksum is wrong")]

@@ -1,4 +1,4 @@
-"""The contract of the feedback message and of the record that a log keeps of it."""
+"""The contract of the feedback message and of its record in a log."""
 
 import json
 
@@ -18,7 +18,7 @@ def test_the_message_has_the_22_fields_of_the_seed():
     assert not set(FIELD_NAMES) & set(RECORD_FIELD_NAMES)
 
 
-def test_both_schemas_are_valid_and_take_the_smallest_message():
+def test_both_schemas_are_valid_and_accept_the_smallest_message():
     for schema in (message_schema(), record_schema()):
         Draft202012Validator.check_schema(schema)
     assert Draft202012Validator(message_schema()).is_valid(SMALLEST)

@@ -1,4 +1,4 @@
-"""Names of logs sort by time and let nothing else through; the catalogue survives the wire."""
+"""Log names sort by time and match strictly; a catalogue can be encoded and decoded."""
 
 import pytest
 from hypothesis import given
@@ -17,7 +17,7 @@ names = st.builds(
 
 
 @given(names)
-def test_a_name_reads_back_as_it_was_written(name):
+def test_a_name_is_read_back_as_it_was_written(name):
     assert LogName.parse(str(name)) == name
     assert str(name).startswith(name.stem + ".")
 
@@ -43,7 +43,7 @@ NO_LOG_NAMES = (
 
 
 @pytest.mark.parametrize("text", NO_LOG_NAMES)
-def test_what_is_no_log_name_is_refused_with_an_example(text):
+def test_an_invalid_log_name_is_refused_with_an_example(text):
     with pytest.raises(ValueError, match=r"log name|does not match|time data|month|day"):
         LogName.parse(text)
 
@@ -55,12 +55,12 @@ def test_what_is_no_log_name_is_refused_with_an_example(text):
         logs=st.lists(st.builds(LogEntry, name=names, bytes=st.integers(0), records=st.integers(0))).map(tuple),
     )
 )
-def test_a_catalogue_survives_the_wire(catalogue):
+def test_a_catalogue_is_decoded_as_it_was_encoded(catalogue):
     assert Catalogue.from_json(catalogue.to_json()) == catalogue
 
 
 @pytest.mark.parametrize("data", [None, [], {}, {"server": "fs1"}, {"server": "fs1", "logs": [{}]}, {"server": 1, "logs": []},
                                   {"server": "fs1", "logs": [{"name": "../x", "bytes": 1, "records": 1}]}])  # fmt: skip
-def test_what_is_no_catalogue_is_refused(data):
+def test_an_invalid_catalogue_is_refused(data):
     with pytest.raises(ValueError, match=r"catalogue|log entry|log name"):
         Catalogue.from_json(data)
