@@ -1,4 +1,4 @@
-"""What an earlier version wrote, this one reads: the same records from every form, byte for byte the same meaning."""
+"""This version reads what earlier versions wrote: every form gives the same records with the same meaning."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_every_form_still_gives_the_same_numbers(log):
     assert (summary["duplicates"], summary["unreadable"]) == (0, 0)
     by_channel = {group["by"]["channel"]: group["messages"] for group in summary["groups"]}
     assert by_channel == {"Badminton": 4, "羽毛球": 4, 'A "quoted", name': 40}
-    # p50: ten of twelve weights report 866 + i, the heaviest end host decides; mean as worked out by hand.
+    # p50: ten of twelve weights report 866 + i, so the heaviest end host decides; the mean was computed by hand.
     means = [(846.25 + peer * 10 + seq, weight) for peer, weight in enumerate((1, 1, 10)) for seq in (1, 2, 3)]
     expected = sum(value * weight for value, weight in means) / sum(weight for _, weight in means)
     assert summary["upload_kbps"]["mean"] == pytest.approx(expected, rel=1e-12)
@@ -47,20 +47,20 @@ def test_every_form_still_gives_the_same_numbers(log):
 
 
 @pytest.mark.parametrize("log", [log for log in LOGS if log.suffix != ".parquet"], ids=lambda log: log.name)
-def test_the_frames_still_count_as_they_did(log):
+def test_the_frames_still_have_the_same_counts(log):
     found = list(walk(log.read_bytes()))
     assert not [item for item in found if isinstance(item, Damage)]
     assert sum(item.header.records for item in found if isinstance(item, Frame)) == len(RECORDS)
     assert [item.header.kind for item in found if isinstance(item, Frame)].count(Kind.FOOTER) == (log.suffix != ".journal")
 
 
-def test_golden_records_and_message_still_fit_their_schemas():
+def test_golden_records_and_message_are_still_valid():
     for record in RECORDS:
         Draft202012Validator(record_schema()).validate(record)
     Draft202012Validator(message_schema()).validate(json.loads((GOLDEN / "message.json").read_text()))
 
 
-def test_the_golden_catalogue_still_reads():
+def test_the_golden_catalogue_can_still_be_read():
     catalogue = Catalogue.from_json(msgspec.json.decode((GOLDEN / "catalogue.json").read_bytes()))
     assert [(str(entry.name), entry.records, entry.sealed) for entry in catalogue.logs] == [
         ("20120807T093000Z-fs1-0000.jsonl.zst", 12, True)
