@@ -1,7 +1,7 @@
-"""Texts that are dangerous somewhere: in HTML, styles, templates, tooltips, SQL, shells, spreadsheets, and to the eye."""
+"""Texts that are dangerous in some context: HTML, styles, templates, tooltips, SQL, shells, spreadsheets, and to the eye."""
 
 CANARY = "swarmscopeCanary"
-"""The page's function that no text may ever come to call."""
+"""The function of the page that no text may call."""
 
 MARKUP = (
     f"<script>{CANARY}()</script>",

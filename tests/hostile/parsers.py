@@ -1,4 +1,4 @@
-"""Every parser that meets bytes of strangers, as one function of bytes that returns, or fails as its own documentation says.
+"""Every parser of untrusted bytes, as a function of bytes that returns, or fails as its documentation says.
 
 `python -m tests.hostile.parsers NAME SECONDS` lets atheris look for bytes that make one of them fail in another way.
 """
@@ -58,7 +58,7 @@ def body(data: bytes) -> None:
 
 def request_head(data: bytes) -> None:
     lines = [line.partition(b":") for line in data.split(b"\n")]
-    # The HTTP parser in front lets only digits through as a length.
+    # The HTTP parser before it accepts only digits as a length.
     headers = [(name, value.strip()) for name, _, value in lines if name.lower() != b"content-length" or value.strip().isdigit()]
     with contextlib.suppress(Problem):
         HeadReader(_keys).read(headers)
@@ -74,7 +74,9 @@ def log_name(data: bytes) -> None:
 
 
 def catalogue(data: bytes) -> None:
-    with contextlib.suppress(ValueError, RecursionError):  # its caller reads with orjson, which ends a deep nesting by a ValueError
+    with contextlib.suppress(
+        ValueError, RecursionError
+    ):  # its caller reads with orjson, which refuses deep nesting with a ValueError
         Catalogue.from_json(json.loads(data))
 
 

@@ -1,4 +1,4 @@
-"""What a crash has left may be far larger than memory should be: a server takes it over log by log, segment by segment."""
+"""A crash may leave far more data than fits into memory: a server recovers it log by log, segment by segment."""
 
 import json
 import uuid
@@ -22,7 +22,7 @@ RECORDS_IN_A_BATCH = 32
 
 
 def batches(size_bytes: int, *, seed: int) -> Iterator[bytes]:
-    """Lines of records that hardly deflate: together they take about `size_bytes` on the disk."""
+    """Lines of records that hardly compress: together they take about `size_bytes` on the disk."""
     chance, made = Random(seed), 0
     while made < size_bytes:
         said = [
@@ -54,7 +54,7 @@ def write_journal(path: Path, size_bytes: int, *, seed: int) -> int:
 
 
 def most_bytes(server: Server) -> int:
-    """The most memory that the process ever had."""
+    """The peak memory of the process."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
 
@@ -62,7 +62,7 @@ def most_bytes(server: Server) -> int:
 @pytest.mark.parametrize(
     ("journals", "each_bytes"), [(12, 4 * MIB), pytest.param(12, 18 * MIB, marks=pytest.mark.soak)], ids=["48-MiB", "216-MiB"]
 )
-def test_journals_are_sealed_in_the_memory_of_a_few_of_them(serve: Callable[..., Server], tmp_path, journals, each_bytes):
+def test_sealing_journals_takes_the_memory_of_a_few_of_them(serve: Callable[..., Server], tmp_path, journals, each_bytes):
     (tmp_path / "data").mkdir()
     idle = serve("feedback-server", "--insecure", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "nothing"))
     requests.get(idle.url + LOGS, timeout=60)
@@ -76,12 +76,12 @@ def test_journals_are_sealed_in_the_memory_of_a_few_of_them(serve: Callable[...,
 
     logs = eventually(sealed, within_s=300, every_s=0.3)
     assert [log["records"] for log in logs] == whole
-    # A log is read as a whole, inflated frame by frame and written anew: not once for every log that there is.
+    # A log is read as a whole, inflated frame by frame and rewritten: the memory does not grow with the number of logs.
     assert most_bytes(server) - most_bytes(idle) < 3 * each_bytes + 16 * MIB < journals * each_bytes
 
 
 @pytest.mark.parametrize("size_bytes", [56 * MIB, pytest.param(208 * MIB, marks=pytest.mark.soak)], ids=["56-MiB", "208-MiB"])
-def test_a_full_spool_is_drained_in_the_memory_of_a_few_segments(serve: Callable[..., Server], tmp_path, size_bytes):
+def test_draining_a_full_spool_takes_the_memory_of_a_few_segments(serve: Callable[..., Server], tmp_path, size_bytes):
     spool = Spool(tmp_path / "spool/worker-0", 2 * size_bytes)
     messages = 0
     for lines in batches(size_bytes, seed=1):

@@ -1,4 +1,4 @@
-"""Servers that may open few files: they say how many connections are left, or refuse to start."""
+"""Servers that may open few files: they log how many connections are left, or refuse to start."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ def command(name: str, files: int) -> list[str]:
 
 
 @pytest.mark.parametrize(("name", "files"), [("coordinator", 42), ("feedback-server", 64), ("monitor", 64)])
-def test_a_server_without_room_for_connections_does_not_start_and_says_what_it_needs(tmp_path: Path, name: str, files: int):
+def test_a_server_without_room_for_connections_refuses_to_start_and_states_its_needs(tmp_path: Path, name: str, files: int):
     ended = subprocess.run(command(name, files), cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert ended.returncode != 0
     assert f"the limit of open files is {files}" in ended.stderr
@@ -29,7 +29,7 @@ def test_a_server_without_room_for_connections_does_not_start_and_says_what_it_n
 
 
 @pytest.mark.parametrize(("name", "left"), [("coordinator", 236), ("feedback-server", 118), ("monitor", 172)])
-def test_a_server_with_room_for_few_connections_says_for_how_many(tmp_path: Path, name: str, left: int):
+def test_a_server_with_room_for_few_connections_states_how_many(tmp_path: Path, name: str, left: int):
     log = tmp_path / "log"
     with (
         log.open("w") as stderr,

@@ -1,4 +1,4 @@
-"""A Parquet log with a flipped bit anywhere, its end included: each reader names it and gives the other rows as they were."""
+"""A Parquet log with a flipped bit anywhere, its end included: each reader names it and gives the other rows unchanged."""
 
 import json
 import struct
@@ -44,7 +44,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ends_of(data: bytes) -> tuple[list[int], int, int]:
-    """Where each row group ends, and where the end begins that describes them, by docs/formats/frames.md alone."""
+    """Where each row group ends, and where the end that describes them begins, according to docs/formats/frames.md alone."""
     at = data.rfind(MAGIC)
     (count,) = struct.unpack("<I", data[at - 12 : at - 8])
     listed = data[at - 12 - 20 * count : at - 12]
@@ -52,7 +52,7 @@ def ends_of(data: bytes) -> tuple[list[int], int, int]:
 
 
 def hit(data: bytes, byte: int) -> set[int] | None:
-    """The row groups that a flipped bit in this byte costs; None if none: only the checksums themselves are hit."""
+    """The row groups that a flipped bit in this byte costs; None if none: it hits only the checksums."""
     groups, sums, end = ends_of(data)
     if byte >= end or sums - 8 <= byte < sums - 4:
         return set(range(len(groups)))
@@ -67,7 +67,7 @@ def flips(data: bytes, times: int, *, seed: int, first: int = 0) -> list[tuple[i
 
 
 def numbers(parts: list) -> list[int]:
-    """The seqs of all records, each checked for having stayed what it was."""
+    """The seqs of all records; each record must be unchanged."""
     said = [json.loads(line) for part in parts if isinstance(part, Records) for line in part.lines.splitlines()]
     assert all((each["session_id"], each["continuity"]) == (f"s{each['seq']}", each["seq"] / 200) for each in said)
     return [each["seq"] for each in said]
@@ -77,7 +77,7 @@ def left_of(groups: set[int] | None) -> list[int]:
     return [seq for seq in range(RECORDS) if seq // IN_A_GROUP not in (groups or ())]
 
 
-def test_whoever_reads_records_gets_the_whole_row_groups_and_the_name_of_the_damage(log):
+def test_readers_of_records_get_the_whole_row_groups_and_the_name_of_the_damage(log):
     data, noticed = log.read_bytes(), 0
     assert numbers(list(read_log(log, Form.PARQUET))) == list(range(RECORDS))
     for byte, flipped in [*flips(data, FLIPS, seed=1), *flips(data, FLIPS, seed=2, first=ends_of(data)[1] - 80)]:
@@ -98,7 +98,7 @@ def test_the_platform_shows_the_whole_row_groups_and_counts_the_others(log):
             with open_log(log) as found:
                 assert bool(found.damages) == bool(lost), byte
                 assert found.records == len(left_of(lost)), byte
-                # Behind damaged checksums nobody knows how many records there were.
+                # With damaged checksums the number of records is unknown.
                 assert found.lost == IN_A_GROUP * len(lost or ()) or (found.lost == 0 and byte < ends_of(data)[2])
                 if byte % 30 == 0:
                     with closing(FeedbackTable(locator, MosModel())) as table:
@@ -108,7 +108,7 @@ def test_the_platform_shows_the_whole_row_groups_and_counts_the_others(log):
                     assert [seq for (seq,) in shown] == left_of(lost)
 
 
-def test_a_history_takes_in_what_is_left_and_counts_the_rest(log, tmp_path):
+def test_a_history_ingests_the_rest_and_counts_the_damage(log, tmp_path):
     data = log.read_bytes()
     for number, (byte, flipped) in enumerate(flips(data, 4, seed=5) + flips(data, 2, seed=6, first=ends_of(data)[2])):
         log.write_bytes(flipped)
@@ -119,7 +119,7 @@ def test_a_history_takes_in_what_is_left_and_counts_the_rest(log, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["logs verify", "analyze --json"])
-def test_commands_name_the_damaged_log_and_go_on_with_the_others(log, command):
+def test_commands_name_the_damaged_log_and_continue_with_the_others(log, command):
     write_log(log.parent, [record(session_id="other")], begin_s=BEGIN_MS // 1000 + 60)
     data = log.read_bytes()
     log.write_bytes(data[:-400] + bytes([data[-400] ^ 1]) + data[-399:])
@@ -138,7 +138,7 @@ def test_commands_name_the_damaged_log_and_go_on_with_the_others(log, command):
         assert "jsonl.zst: good, 1 records" in said.stdout
 
 
-def test_a_feedback_server_does_not_take_a_log_with_a_damaged_end_for_sealed(log):
+def test_a_feedback_server_does_not_treat_a_log_with_a_damaged_end_as_sealed(log):
     data = log.read_bytes()
     with log.open("rb") as file:
         assert sealed_count(file, Form.PARQUET) == RECORDS
@@ -148,7 +148,7 @@ def test_a_feedback_server_does_not_take_a_log_with_a_damaged_end_for_sealed(log
             sealed_count(file, Form.PARQUET)
 
 
-def test_parquet_of_other_programs_has_no_checksums_of_ours_and_is_read_all_the_same(log):
+def test_parquet_of_other_programs_without_our_checksums_is_read(log):
     data = log.read_bytes()
     groups, _, end = ends_of(data)
     log.write_bytes(data[: groups[-1]] + data[end:])
@@ -160,7 +160,7 @@ def test_parquet_of_other_programs_has_no_checksums_of_ours_and_is_read_all_the_
 
 
 def test_a_viewer_cannot_write_checksums_into_a_log(log, tmp_path):
-    """Texts are UTF-8, and what marks the checksums is none."""
+    """Strings are UTF-8, and the mark of the checksums is not."""
     for text in (MAGIC.decode("latin-1"), MAGIC.decode("utf-8", "replace"), MAGIC.decode("utf-8", "surrogateescape")):
         path = write_log(tmp_path / "said", [record(channel=text, extra={text: text})], Form.PARQUET)
         with path.open("rb") as file:

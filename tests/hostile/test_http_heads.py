@@ -1,4 +1,4 @@
-"""One corpus of requests for all three servers: what RFC 9110 and 9112 ask of a server, whichever library reads its requests."""
+"""One corpus of requests for all three servers: the requirements of RFC 9110 and 9112, whichever library reads the requests."""
 
 import gzip
 import json
@@ -72,7 +72,7 @@ def server(request, servers) -> Server:
 
 
 def answers(server: Server, sent: bytes) -> bytes:
-    """All that comes back until the server ends the connection."""
+    """Everything that arrives until the server ends the connection."""
     address = urlsplit(server.url)
     with socket.create_connection((str(address.hostname), address.port or 0), timeout=60) as link:
         link.sendall(sent.replace(b"HOST", address.netloc.encode()))
@@ -84,14 +84,14 @@ def statuses(answered: bytes) -> list[int]:
 
 
 @pytest.mark.parametrize("shape", REFUSED)
-def test_what_two_readers_could_take_differently_is_refused_and_ends_the_connection(server: Server, shape: str):
+def test_an_ambiguous_request_is_refused_and_closes_the_connection(server: Server, shape: str):
     sent, expected = REFUSED[shape]
     [status] = statuses(answers(server, sent + NEXT))
     assert status in expected
 
 
 @pytest.mark.parametrize("shape", SERVED)
-def test_what_the_standard_allows_is_served_and_the_connection_goes_on(server: Server, shape: str):
+def test_valid_but_unusual_requests_are_served_and_the_connection_stays_open(server: Server, shape: str):
     answered = answers(server, SERVED[shape] + NEXT)
     assert statuses(answered) == [200, 200]
     assert answered.count(b"ok") == (1 if shape.startswith("HEAD") else 2), "a HEAD has no body"
@@ -107,7 +107,7 @@ RECORD = b'{"ip":"","weight":1.0,"via":"c1",' + GOOD[1:] + b"\n"
 
 @pytest.mark.parametrize("cut", [None, 40, 90, -3])
 @pytest.mark.parametrize("framing", ["length", "chunks"])
-def test_a_body_that_comes_with_an_upgrade_is_taken_in_whatever_pieces(servers, framing: str, cut: int | None):
+def test_a_body_with_an_upgrade_is_accepted_in_any_pieces(servers, framing: str, cut: int | None):
     for name, head, body in (
         ("coordinator", b"POST /v1/feedback HTTP/1.1", GOOD),
         ("coordinator", b"POST http://HOST/v1/feedback HTTP/1.1", GOOD),
@@ -140,6 +140,6 @@ def test_x_gzip_is_gzip(servers):
     assert json.loads(answered.partition(END)[2]) == {"accepted": 1}
 
 
-def test_a_tunnel_is_not_offered(server: Server):
+def test_a_tunnel_is_refused(server: Server):
     answered = answers(server, b"CONNECT HOST HTTP/1.1" + HOST + b"\r\nConnection: close" + END)
     assert statuses(answered)[0] in {400, 404, 405}

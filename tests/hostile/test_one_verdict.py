@@ -1,4 +1,4 @@
-"""One verdict at every hop: what a coordinator takes is read alike by everybody behind it, in every form of the log."""
+"""One verdict at every hop: what a coordinator accepts is read alike by every later reader, in every form of the log."""
 
 import http.client
 import json
@@ -96,7 +96,7 @@ def bodies() -> Iterator[bytes]:
 
 @pytest.fixture
 def taken(serve, tmp_path) -> list[dict]:
-    """What a coordinator has taken of all bodies; it lies in the log of a feedback server that has stopped."""
+    """The bodies that a coordinator accepted; they are in the log of a feedback server that has stopped."""
     storage = serve(
         "feedback-server", "--listen", "127.0.0.1:0", "--insecure", "--data", str(tmp_path / "fs"), "--roll-seconds", "86400"
     )
@@ -124,7 +124,7 @@ def archived(folder: Path) -> list[dict]:
 
 
 def said(record: dict) -> dict:
-    """What an end host said in a record; null and absent are one, and so are the numbers that a double cannot tell apart."""
+    """The end host's part of a record; null and absent are equal, and so are numbers that a double cannot tell apart."""
     return {name: alike(value) for name, value in record.items() if name not in RECORD_FIELD_NAMES and value is not None}
 
 
@@ -136,7 +136,7 @@ def alike(value: object) -> object:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**53 else value
 
 
-def test_what_is_taken_is_read_alike_by_everybody_behind(taken, tmp_path):
+def test_accepted_messages_are_read_alike_by_every_reader(taken, tmp_path):
     assert len(taken) > 300
     assert [said(record) for record in archived(tmp_path / "fs")] == [said(message) for message in taken]
     summaries = []
@@ -165,7 +165,7 @@ def counted(folder: Path, records: int) -> list[dict]:
 
 
 def number_or_text(label: str) -> str:
-    """Beyond 2^53 a number of `extra` is one double in columns, and as many numbers as were written in JSON lines."""
+    """Beyond 2^53 a number of `extra` is one double in columns, and the number as written in JSON lines."""
     try:
         return str(float(label)) if abs(float(label)) > 2**53 else label
     except ValueError:

@@ -1,4 +1,4 @@
-"""Whatever an end host calls anything, on a page and in a report it is text: a real browser runs none of it."""
+"""Names from end hosts are shown as text on pages and in reports: a real browser runs none of it."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +26,7 @@ WATCH = f"window.{CANARY} = () => {{ window.{CANARY}Ran = true; }};"
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """A viewer for each text, who says it in every field; three messages of each, so that timelines have something to draw."""
+    """A viewer for each text, with the text in every field; three messages of each, so that timelines have data."""
     folder = tmp_path_factory.mktemp("hostile")
     said = [
         record(
@@ -60,7 +60,7 @@ def monitor(recorded, tmp_path_factory) -> Iterator[str]:
 
 @pytest.fixture
 def watched(browser):
-    """A browser's page that tells afterwards of everything that a text may have set off."""
+    """A page in the browser; after the test, it must not have run any of the texts."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.add_init_script(WATCH)
     page = context.new_page()
@@ -81,13 +81,13 @@ def show(page, address: str) -> None:
 
 
 def nothing_came_of_it(page) -> None:
-    """No element on the page is one of those that the texts ask for."""
+    """The page contains none of the elements that the texts try to create."""
     strange = "img[onerror], svg[onload], iframe, [onfocus], [ontoggle], [onanimationstart], a[href^=javascript], mglyph, math"
     assert page.locator(strange).count() == 0
     assert not page.evaluate(f"window.{CANARY}Ran")
 
 
-def test_the_browser_would_tell_if_a_text_were_obeyed(browser):
+def test_the_test_would_detect_a_text_that_the_browser_runs(browser):
     page = browser.new_page()
     page.add_init_script(WATCH)
     page.goto("data:text/html,<body></body>")
@@ -98,7 +98,7 @@ def test_the_browser_would_tell_if_a_text_were_obeyed(browser):
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_shows_hostile_names_as_names(monitor, watched, path):
+def test_a_page_shows_hostile_names_as_text(monitor, watched, path):
     show(watched, monitor + path)
     choices = "Array.from(document.querySelectorAll('select[name=channel] option'), option => option.value)"
     if offered := watched.evaluate(choices):
@@ -112,17 +112,17 @@ def test_a_page_shows_hostile_names_as_names(monitor, watched, path):
 
 
 @pytest.mark.soak
-def test_filters_by_hostile_values_are_said_as_text(monitor, watched):
+def test_filters_with_hostile_values_are_shown_as_text(monitor, watched):
     everywhere(monitor, watched, (f"\"'{MARKUP[1]}", SIGHT[0], MARKUP[13]))
 
 
 @pytest.mark.soak
-def test_filters_by_any_text_are_said_as_text(monitor, watched):
+def test_filters_with_any_text_are_shown_as_text(monitor, watched):
     everywhere(monitor, watched, tuple(text for text in NAMES if text.isprintable()))
 
 
 def everywhere(monitor, page, texts) -> None:
-    """Ask for each text in every column at once: one viewer is called so in all of them, unless nobody is."""
+    """Filter by each text in every column at once: one viewer has that name in all of them, unless none has."""
     for text in texts:
         asked = dict.fromkeys((*FIELDS, "extra.x", f"extra.{text}"), text)
         show(page, f"{monitor}/timeline?{urlencode(asked)}")
@@ -132,7 +132,7 @@ def everywhere(monitor, page, texts) -> None:
         nothing_came_of_it(page)
 
 
-def test_a_report_of_hostile_names_obeys_none(recorded, watched, tmp_path):
+def test_a_report_shows_hostile_names_as_text(recorded, watched, tmp_path):
     page = tmp_path / "report.html"
     by = f"channel,isp,app,platform,extra.x,extra.{MARKUP[1]}"
     reported(recorded, page, {"event": "report"}, by.split(","))
@@ -144,7 +144,7 @@ def test_a_report_of_hostile_names_obeys_none(recorded, watched, tmp_path):
 
 
 @pytest.mark.soak
-def test_what_a_report_is_filtered_by_is_text_too(recorded, watched, tmp_path):
+def test_the_filters_of_a_report_are_shown_as_text(recorded, watched, tmp_path):
     page = tmp_path / "report.html"
     reported(recorded, page, dict.fromkeys(FIELDS, MARKUP[0]), ["channel"])
     watched.goto(page.as_uri())
@@ -154,7 +154,7 @@ def test_what_a_report_is_filtered_by_is_text_too(recorded, watched, tmp_path):
 
 
 def reported(recorded, page, where, by) -> None:
-    """Write a report; in a thread of its own, for this one has the browser's event loop."""
+    """Write a report in another thread, because this one has the browser's event loop."""
 
     def write() -> None:
         with Locator() as locator, closing(open_logs([recorded], locator=locator, mos=MosModel())) as table:

@@ -1,4 +1,4 @@
-"""No bytes make a parser fail in a way that its caller does not expect, or take it long."""
+"""No bytes make a parser fail in a way that its caller does not expect, or run for long."""
 
 import gzip
 import importlib.util
@@ -23,10 +23,10 @@ from tests.hostile.parsers import PARSERS
 
 ROOT = Path(__file__).parents[2]
 PROMPT_S = 20
-"""Of processor time, so that a busy machine does not count. A parser that takes quadratic time takes minutes for a megabyte."""
+"""Of processor time, so that other load does not count. A parser with quadratic time takes minutes for a megabyte."""
 
 OF_STRANGERS = [name for name in PARSERS if name != "keys_file"]
-"""An operator's own file is read by Python's tomllib, which is quadratic in the length of a dotted name."""
+"""An operator's own file is read by Python's tomllib, whose time is quadratic in the length of a dotted name."""
 
 SEEK_S = 20
 MESSAGE = json.dumps(
@@ -78,7 +78,7 @@ def logs(tmp_path_factory):
 
 
 def damaged(seeds) -> st.SearchStrategy[bytes]:
-    """A seed that something has been done to."""
+    """A seed with a random modification."""
 
     @st.composite
     def damage(draw: st.DrawFn) -> bytes:
@@ -93,7 +93,7 @@ def damaged(seeds) -> st.SearchStrategy[bytes]:
 
 
 @pytest.mark.parametrize("name", PARSERS)
-def test_no_bytes_make_a_parser_fail_as_it_should_not(name, logs):
+def test_no_bytes_make_a_parser_fail_unexpectedly(name, logs):
     parser = PARSERS[name]
     seeds = [*SEEDS, *(data for data in logs.values())]
 
@@ -115,7 +115,7 @@ def test_no_megabyte_takes_a_parser_long(name):
         assert time.process_time() - began < PROMPT_S, what
 
 
-def test_frames_that_lie_about_what_is_in_them_end_no_reader():
+def test_frames_with_false_headers_end_no_reader():
     for payload in (b"", b"\x00", zlib.compress(b"{}\n"), zstandard.compress(bytes(1 << 26)), zstandard.compress(b"{}\n") * 3):
         for inflated in (0, 3, 1 << 26, (1 << 32) - 1):
             data = PREAMBLE + records_frame(payload, number=0, first_record=0, records=1, inflated=inflated)
@@ -126,7 +126,7 @@ def test_frames_that_lie_about_what_is_in_them_end_no_reader():
 @pytest.mark.soak
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris has no wheel for this Python")
 @pytest.mark.parametrize("name", PARSERS)
-def test_a_fuzzer_that_looks_where_it_has_been_finds_nothing(name, tmp_path):
+def test_a_coverage_guided_fuzzer_finds_no_unexpected_failure(name, tmp_path):
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     command = [sys.executable, "-m", "tests.hostile.parsers", name, str(SEEK_S)]

@@ -1,4 +1,4 @@
-"""Each service's published OpenAPI description: it is what is served, and whatever is generated from it is answered as it says."""
+"""Each service serves its published OpenAPI description, and answers all requests generated from it as described."""
 
 import json
 from collections.abc import Callable
@@ -38,19 +38,19 @@ CHECKS = [
 RECORDS = 30
 QUICK = 5
 LONG = 600
-"""Examples for each operation, valid and invalid ones apart: thousands of requests in all."""
+"""Examples for each operation, valid and invalid ones separately: thousands of requests in all."""
 
 GROWTH_KIB = 64 * 1024
 
 
 @schemathesis.serializer("application/x-ndjson")
 def lines(_context: schemathesis.SerializationContext, value: object) -> bytes:
-    """Schemathesis asks what a text becomes in this content type: itself."""
+    """Schemathesis asks how to encode a text in this content type: unchanged."""
     return value.encode(errors="surrogatepass") if isinstance(value, str) else json.dumps(value).encode()
 
 
 def recording(server: Server) -> Server:
-    """The platform once its history holds what was recorded: of an empty one every question would be the same."""
+    """The platform once its history holds the recorded logs: with an empty one every query would be the same."""
     eventually(lambda: requests.get(f"{server.url}{HISTORY}status", timeout=30).json()["messages"] == RECORDS)
     return server
 
@@ -77,16 +77,16 @@ def start(serve: Callable[..., Server], tmp_path: Path) -> Callable[[str], Serve
 
 
 @pytest.mark.parametrize("service", DESCRIPTIONS)
-def test_what_is_published_is_what_the_code_says(service):
+def test_the_published_description_matches_the_code(service):
     assert json.loads((ROOT / f"docs/api/{service}.openapi.json").read_text()) == described(service), (
-        f"mend it: swarmscope schema --service {service} > docs/api/{service}.openapi.json"
+        f"to update it: swarmscope schema --service {service} > docs/api/{service}.openapi.json"
     )
     for schema in _schemas_in(described(service)):
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
 @pytest.mark.parametrize("service", DESCRIPTIONS)
-def test_a_description_is_made_once_however_many_clients_ask(service):
+def test_a_description_is_made_once_for_any_number_of_clients(service):
     describe = import_module(DESCRIPTIONS[service]).openapi
     assert served(describe) is served(describe)
     assert json.loads(served(describe)) == described(service)
@@ -98,13 +98,13 @@ def test_every_figure_of_the_history_is_described():
 
 
 @pytest.mark.parametrize("service", DESCRIPTIONS)
-def test_no_generated_request_gets_an_answer_that_is_not_described(start, service):
+def test_every_answer_to_a_generated_request_is_described(start, service):
     assert _attack(start(service), service, QUICK) > QUICK * 2
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("service", DESCRIPTIONS)
-def test_thousands_of_generated_requests_leave_a_service_as_it_was(start, service):
+def test_thousands_of_generated_requests_leave_a_service_unchanged(start, service):
     server = start(service)
     _attack(server, service, QUICK * 5)
     before = _memory_kib(server)
@@ -113,7 +113,7 @@ def test_thousands_of_generated_requests_leave_a_service_as_it_was(start, servic
 
 
 def _attack(server: Server, service: str, examples: int) -> int:
-    """Send what Schemathesis makes of the description that the server itself serves; how many requests that were."""
+    """Send the requests that Schemathesis generates from the description that the server itself serves; return their number."""
     asked = 0
     with requests.Session() as session:
         description = session.get(f"{server.url}/openapi.json", timeout=30).json()

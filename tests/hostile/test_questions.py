@@ -1,4 +1,4 @@
-"""Questions that nobody asks with a mouse: too many filters at once, and messages that no page of ours sends."""
+"""Queries that no page sends: too many filters at once, and invalid messages over the websocket."""
 
 import json
 import re
@@ -56,7 +56,7 @@ JUST_ENOUGH = [
 
 @pytest.mark.parametrize(("asked", "said"), TOO_MUCH)
 @pytest.mark.parametrize("path", ["/", "/timeline", "/history", "/session", "/api/v1/table?view=map"])
-def test_an_address_with_more_filters_than_anybody_needs_is_refused(monitor, path, asked, said):
+def test_an_address_with_too_many_filters_is_refused(monitor, path, asked, said):
     address = f"{monitor.url}{path}{'&' if '?' in path else '?'}{urlencode(asked)}"
     refused = requests.get(address, timeout=60)
     assert (refused.status_code, refused.json()["reason"]) == (400, "too_many_filters")
@@ -64,7 +64,7 @@ def test_an_address_with_more_filters_than_anybody_needs_is_refused(monitor, pat
 
 
 @pytest.mark.parametrize("path", ["/", "/timeline", "/history", "/session"])
-def test_a_browser_is_told_so_on_a_page_with_a_way_back(monitor, path):
+def test_a_browser_gets_the_refusal_as_a_page_with_a_link_back(monitor, path):
     address = f"{monitor.url}{path}?{urlencode(dict.fromkeys(EXTRAS[: MOST_FILTERS + 1], 'x'))}"
     refused = requests.get(address, headers={"Accept": BROWSER}, timeout=60)
     assert (refused.status_code, refused.headers["Content-Type"]) == (400, "text/html; charset=UTF-8")
@@ -75,15 +75,15 @@ def test_a_browser_is_told_so_on_a_page_with_a_way_back(monitor, path):
 
 
 @pytest.mark.parametrize("path", ["table?view=map&", "summary?", "history/summary?"])
-def test_an_interface_speaks_json_to_browsers_too(monitor, path):
+def test_an_api_answers_browsers_in_json_too(monitor, path):
     asked = dict.fromkeys(EXTRAS[: MOST_FILTERS + 1], "x")
     asked = asked if "table" in path else {f"where.{name}": value for name, value in asked.items()}
     refused = requests.get(f"{monitor.url}/api/v1/{path}{urlencode(asked)}", headers={"Accept": BROWSER}, timeout=60)
     assert (refused.status_code, refused.json()["reason"]) == (400, "too_many_filters")
 
 
-def test_the_way_back_leads_to_no_other_site(monitor):
-    """`//evil.example` would be another site, were it taken as it stands."""
+def test_the_link_back_leads_to_no_other_site(monitor):
+    """`//evil.example` would be another site if it were used unchanged."""
     asked = urllib3.PoolManager().request(
         "GET", f"{monitor.url}//evil.example?bokeh-token=x", headers={"Accept": BROWSER}, timeout=60
     )
@@ -100,7 +100,7 @@ NO_SENSE = [
 
 @pytest.mark.parametrize("said", NO_SENSE)
 @pytest.mark.parametrize("path", ["/", "/history"])
-def test_what_makes_no_sense_in_an_address_is_left_out(monitor, path, said):
+def test_invalid_parts_of_an_address_are_ignored(monitor, path, said):
     wrong = errors(monitor)
     with Viewer(monitor, f"{path}?{said}") as viewer:
         assert "could not be answered" not in json.dumps(viewer.told())
@@ -108,7 +108,7 @@ def test_what_makes_no_sense_in_an_address_is_left_out(monitor, path, said):
 
 
 @pytest.mark.parametrize("path", ["summary", "history/summary", "history/timeline"])
-def test_scripts_are_refused_as_pages_are(monitor, path):
+def test_api_requests_have_the_same_limits_as_pages(monitor, path):
     for names in (EXTRAS[: MOST_FILTERS + 1], EXTRAS[:150]):
         refused = requests.get(f"{monitor.url}/api/v1/{path}", {f"where.{name}": "x" for name in names}, timeout=60)
         assert (refused.status_code, refused.json()["reason"]) == (400, "too_many_filters")
@@ -122,7 +122,7 @@ def test_an_address_at_the_limit_is_answered(monitor, path, asked):
     assert requests.get(address, timeout=60).status_code == 200
 
 
-def test_a_summary_is_grouped_by_sixteen_names_and_by_no_more(monitor):
+def test_a_summary_is_grouped_by_at_most_sixteen_names(monitor):
     at_the_limit, beyond = (",".join(EXTRAS[:count]) for count in (16, 17))
     assert requests.get(f"{monitor.url}/api/v1/summary", {"by": at_the_limit}, timeout=60).status_code == 200
     for path in ("summary", "history/summary"):
@@ -133,7 +133,7 @@ def test_a_summary_is_grouped_by_sixteen_names_and_by_no_more(monitor):
 
 @pytest.mark.parametrize("top", ["0", "-1", "1.5", "10001", "9" * 100, "all"])
 @pytest.mark.parametrize("path", ["summary", "history/summary"])
-def test_a_number_of_groups_that_cannot_be_is_refused(monitor, path, top):
+def test_an_impossible_number_of_groups_is_refused(monitor, path, top):
     refused = requests.get(f"{monitor.url}/api/v1/{path}", {"by": "channel", "top": top}, timeout=60)
     assert (refused.status_code, refused.json()["reason"]) == (400, "bad_parameter")
     assert "from 1 to 10,000" in refused.json()["detail"]
@@ -147,7 +147,7 @@ NO_FLAT_LISTS = ["[" * 2_000 + "]" * 2_000, '[["a"]]', '[{"a": 1}]', "[null]", r
     ("path", "name"),
     [("/api/v1/summary", "where.not.isp"), ("/api/v1/history/summary", "where.not.isp"), ("/api/v1/table?view=map", "not.isp")],
 )
-def test_a_list_that_nests_is_refused_with_the_reason(monitor, path, name, listed):
+def test_a_nested_list_is_refused_with_the_reason(monitor, path, name, listed):
     wrong = errors(monitor)
     refused = requests.get(monitor.url + path, {name: listed}, timeout=60)
     assert (refused.status_code, refused.json()["reason"]) == (400, "bad_parameter")
@@ -156,7 +156,7 @@ def test_a_list_that_nests_is_refused_with_the_reason(monitor, path, name, liste
 
 
 class Viewer:
-    """The page at `path` as its websocket is spoken by hand."""
+    """A client that speaks the websocket protocol of the page at `path` by hand."""
 
     def __init__(self, monitor: Server, path: str = "/") -> None:
         page = requests.get(monitor.url + path, timeout=60).text
@@ -190,7 +190,7 @@ class Viewer:
         return [each["id"] for each in _objects(self.document) if each.get("name") == name and "id" in each]
 
     def told(self) -> dict[str, Any]:
-        """What the page is told next; at first what it holds, if it was told before it had its websocket."""
+        """The next facts that the page gets; at first those that it already has, if it got them before its websocket."""
         held, self._held = self._held, ""
         if held:
             return json.loads(held)
@@ -218,7 +218,7 @@ def exchange_of(viewer: Viewer) -> str:
     return exchange_in(viewer.document)["id"]
 
 
-def test_an_open_page_that_asks_too_much_is_told_the_limit_and_goes_on(monitor):
+def test_an_open_page_with_too_many_filters_shows_the_limit_and_continues(monitor):
     wrong = errors(monitor)
     with Viewer(monitor) as viewer:
         viewer.told()
@@ -230,7 +230,7 @@ def test_an_open_page_that_asks_too_much_is_told_the_limit_and_goes_on(monitor):
 
 
 @pytest.mark.parametrize("place", [[10_000], [-1], [-10_000], [2**40]])
-def test_a_bar_or_a_region_that_is_not_drawn_is_nobodys_choice(monitor, place):
+def test_selecting_a_bar_or_a_region_that_is_not_drawn_changes_nothing(monitor, place):
     wrong = errors(monitor)
     with Viewer(monitor) as viewer:
         viewer.told()
@@ -266,7 +266,7 @@ MADE_UP = {
 
 
 @pytest.mark.parametrize("said", MADE_UP.values(), ids=MADE_UP)
-def test_a_message_that_no_page_sends_ends_its_connection_and_costs_a_line_of_the_log(monitor, said):
+def test_a_message_that_no_page_sends_closes_its_connection_and_logs_one_line(monitor, said):
     before, lines = turned_away(monitor), len(monitor.log_text().splitlines())
     with Viewer(monitor) as viewer:
         for part in said:

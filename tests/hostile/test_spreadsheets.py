@@ -1,6 +1,6 @@
-"""`analyze --csv` goes into spreadsheets: what an end host calls its channel is shown there and never computed, and moves no cell.
+"""`analyze --csv` is opened in spreadsheets: names from end hosts are shown there and never computed, and shift no cell.
 
-Log files in CSV form are data, not sheets: they keep every byte, or reading them back would not give what the end host said.
+Log files in CSV form are data, not sheets: they keep every byte, or reading them back would change the end host's text.
 """
 
 import csv
@@ -36,7 +36,7 @@ def sheet(folder):
     return subprocess.run(command, capture_output=True, check=True, timeout=120).stdout.decode()
 
 
-def test_no_cell_that_an_end_host_has_named_begins_a_formula(sheet):
+def test_no_cell_with_a_name_from_an_end_host_begins_a_formula(sheet):
     header, total, *groups = csv.reader(io.StringIO(sheet, newline=""))
     assert len(groups) == len(NAMES)
     assert {len(row) for row in (header, total, *groups)} == {len(header)}
@@ -46,11 +46,11 @@ def test_no_cell_that_an_end_host_has_named_begins_a_formula(sheet):
 
 
 def by_number(text: str) -> str:
-    """Its control characters as their numbers, but for line feeds and tabs."""
+    """Control characters as their numbers, except line feeds and tabs."""
     return "".join(f"\\x{ord(each):02x}" if unicodedata.category(each) == "Cc" and each not in "\n\t" else each for each in text)
 
 
-def test_no_control_character_reaches_a_terminal_but_line_feeds_and_tabs(sheet):
+def test_no_control_character_except_line_feeds_and_tabs_reaches_a_terminal(sheet):
     controls = {each for text in NAMES for each in text if unicodedata.category(each) == "Cc"} - {"\n", "\t"}
     assert {"\x1b", "\x7f", "\r", "\x00"} <= controls
     assert not controls & set(sheet)
@@ -58,7 +58,7 @@ def test_no_control_character_reaches_a_terminal_but_line_feeds_and_tabs(sheet):
     assert spreadsheet.cell("a\tb\nc") == '"a\tb\nc"'
 
 
-def test_a_reader_with_other_ideas_of_rows_and_columns_meets_no_formula_either(sheet):
+def test_a_reader_with_other_row_and_column_separators_finds_no_formula(sheet):
     assert {"a\r=1+1", "a;=1+1"} <= set(FORMULAS)
     for separator in (",", ";", "\t"):
         for row in csv.reader(io.StringIO(sheet, newline=""), delimiter=separator, quotechar='"'):
@@ -66,7 +66,7 @@ def test_a_reader_with_other_ideas_of_rows_and_columns_meets_no_formula_either(s
                 assert not cell.startswith(("=", "+", "@")), (separator, cell)
 
 
-def test_a_log_in_csv_form_keeps_every_text_as_it_was_said(folder):
+def test_a_log_in_csv_form_keeps_every_text_unchanged(folder):
     [path] = folder.glob("*.csv.zst")
     parts = list(read_log(path, Form.CSV))
     assert all(isinstance(part, Records) for part in parts)

@@ -1,4 +1,4 @@
-"""What end hosts call their channels, and what files are called, moves no cursor and sets no title in an operator's terminal."""
+"""Names of channels and of files move no cursor and set no title in an operator's terminal."""
 
 import json
 import subprocess
@@ -53,20 +53,20 @@ def rules(tmp_path_factory) -> Path:
     ],
     ids=["table", "JSON", "title", "verify", "alerts", "alerts as JSON"],
 )
-def test_nothing_that_a_terminal_obeys_is_printed(folder: Path, rules: Path, arguments: tuple[str, ...]):
+def test_no_control_sequence_is_printed(folder: Path, rules: Path, arguments: tuple[str, ...]):
     named = {"FOLDER": str(folder), "RULES": str(rules)}
     text = said(*(named.get(argument, argument) for argument in arguments))
     assert text
     assert [character for character in text if not character.isprintable() and character != "\n"] == []
 
 
-def test_what_cannot_be_seen_is_shown_by_its_number_and_the_rest_as_it_is():
+def test_invisible_characters_are_shown_by_their_number_and_all_others_unchanged():
     assert plain("\x1b[2J\u202eä 香港 🏸\n") == "\\x1b[2J\\u202eä 香港 🏸\\n"
     for name in NAMES:
         assert plain(name).isprintable()
         assert plain(name) == name or not name.isprintable()
 
 
-def test_json_for_a_terminal_says_the_same():
+def test_json_for_a_terminal_has_the_same_content():
     value = {name: [name, 1.5, None] for name in NAMES}
     assert json.loads(plain_json(value)) == value
