@@ -1,4 +1,4 @@
-"""What docker/ says, without a container engine: the compose file's commands run, with addresses and folders put elsewhere."""
+"""Tests of docker/ without a container engine: the compose file's commands run here, with other addresses and folders."""
 
 import base64
 import fnmatch
@@ -35,7 +35,7 @@ KEYS = {"SWARMSCOPE_KEY": "ingest-key", "SWARMSCOPE_TOKEN": "server-token", "SWA
 
 
 class Machines:
-    """The services of the compose file: where each of them is, and what it keeps."""
+    """The services of the compose file: the address of each, and its folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,7 +53,7 @@ class Machines:
         return text.replace(HOME, str(self.folder / name))
 
     def environment(self, name: str) -> dict[str, str]:
-        """As compose fills it in from docker/.env."""
+        """The environment that compose makes from docker/.env."""
 
         def value(found: re.Match[str]) -> str:
             return KEYS[found[1]]
@@ -77,7 +77,7 @@ def ask(url: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes
 
 @pytest.fixture
 def running(serve: Callable[..., Server], tmp_path: Path) -> dict[str, str]:
-    """All services as their own commands start them; the URL of each."""
+    """All services, started by their own commands; the URL of each."""
     machines = Machines(tmp_path)
     add = re.search(r"docker compose run --rm monitor (users .*)", README)
     assert add is not None
@@ -89,7 +89,7 @@ def running(serve: Callable[..., Server], tmp_path: Path) -> dict[str, str]:
     return {name: f"http://127.0.0.1:{port}" for name, port in machines.ports.items()}
 
 
-def test_what_the_compose_file_starts_brings_a_message_to_the_logs_and_lets_in_whom_it_should(running):
+def test_services_started_as_in_the_compose_file_store_a_message_and_check_keys_and_logins(running):
     message = {"v": 1, "peer_id": "p", "session_id": "s", "seq": 0, "event": "join", "sent_ms": 1}
     url = running["coordinator"] + "/v1/feedback"
     body = json.dumps(message).encode()
@@ -111,14 +111,14 @@ def test_what_the_compose_file_starts_brings_a_message_to_the_logs_and_lets_in_w
     assert b"password" in ask(running["monitor"] + "/", host="localhost:8070")[1], "the dashboard asks for a login"
 
 
-def test_only_the_dashboard_and_the_intake_are_published_and_the_dashboard_on_loopback_alone():
+def test_only_the_dashboard_and_the_coordinator_are_published_and_the_dashboard_only_on_loopback():
     published = {name: each.get("ports", []) for name, each in COMPOSE["services"].items()}
     assert published.pop("coordinator") == ["8080:8080"]
     assert published.pop("monitor") == ["127.0.0.1:8070:8070"]
     assert not any(published.values())
 
 
-def test_what_is_kept_lies_in_a_volume_of_its_own():
+def test_every_service_keeps_its_data_in_a_volume_of_its_own():
     for name, each in COMPOSE["services"].items():
         [volume] = each["volumes"]
         assert volume.endswith(f":{HOME}"), name
@@ -127,7 +127,7 @@ def test_what_is_kept_lies_in_a_volume_of_its_own():
 
 
 def is_ignored(path: str) -> bool:
-    """Whether .dockerignore keeps `path` out of the build: the last pattern that fits it, or a folder above it, decides."""
+    """Whether .dockerignore excludes `path` from the build: the last pattern that matches it, or a folder above it, decides."""
     ignored = False
     parents = [path, *(str(parent) for parent in PurePosixPath(path).parents)]
     for line in (ROOT / ".dockerignore").read_text().splitlines():
@@ -138,7 +138,7 @@ def is_ignored(path: str) -> bool:
 
 
 def fits(path: str, pattern: str) -> bool:
-    """As the builder matches: a star stays within a folder, `**/` stands for any number of them."""
+    """As the builder matches: a star stays within a folder, `**/` matches any number of folders."""
     if pattern.startswith("**/"):
         return any(fits(str(PurePosixPath(*path.split("/")[at:])), pattern[3:]) for at in range(path.count("/") + 1))
     return path.count("/") == pattern.count("/") and fnmatch.fnmatchcase(path, pattern)
@@ -153,11 +153,11 @@ OUTSIDE = (
 
 
 @pytest.mark.parametrize("path", OUTSIDE)
-def test_secrets_data_and_tests_stay_out_of_the_build(path):
+def test_secrets_data_and_tests_are_excluded_from_the_build(path):
     assert is_ignored(path)
 
 
-def test_what_the_image_is_made_of_gets_into_the_build():
+def test_every_file_that_the_image_needs_is_in_the_build():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     listed = subprocess.run(["git", "ls-files", *packages], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
@@ -166,7 +166,7 @@ def test_what_the_image_is_made_of_gets_into_the_build():
     assert [path for path in needed if is_ignored(path)] == []
 
 
-def test_the_image_is_made_of_what_there_is():
+def test_the_dockerfile_names_existing_commands_extras_and_locks():
     text = (ROOT / "docker/Dockerfile").read_text()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert json.loads(re.search(r"ENTRYPOINT (.*)", text)[1])[0] in project["scripts"]
@@ -184,21 +184,21 @@ def test_the_base_of_the_image_is_one_exact_release_that_can_be_replaced_by_a_di
 
 
 def test_one_service_builds_the_image_and_no_service_pulls_it():
-    """With Docker's containerd image store, four builds of one tag fail: the second finds it there already."""
+    """With Docker's containerd image store, four builds of one tag fail: the second one finds that the tag exists."""
     services = COMPOSE["services"].values()
     assert [name for name, each in COMPOSE["services"].items() if "build" in each] == ["coordinator"]
     assert {each["image"] for each in services} == {"swarmscope:local"}
     assert {each["pull_policy"] for each in services} == {"never"}
 
 
-def test_every_service_has_an_init_and_starts_when_those_it_needs_are_healthy():
+def test_every_service_has_an_init_and_starts_when_its_dependencies_are_healthy():
     assert all(each["init"] for each in COMPOSE["services"].values())
     for name in ("coordinator", "monitor"):
         needed = re.findall(r"http://(feedback-server-\d)", service(name)["command"])
         assert service(name)["depends_on"] == {each: {"condition": "service_healthy"} for each in needed}
 
 
-def test_a_services_healthcheck_passes_where_it_serves_and_fails_where_nothing_does(running):
+def test_a_healthcheck_passes_for_a_running_service_and_fails_without_one(running):
     for name, url in running.items():
         eventually(partial(is_healthy, healthcheck(name, url)))
         assert not is_healthy(healthcheck(name, f"http://127.0.0.1:{free_port()}"))
@@ -217,7 +217,7 @@ def is_healthy(command: list[str]) -> bool:
     return subprocess.run(command, capture_output=True, timeout=30).returncode == 0
 
 
-def test_the_example_of_an_environment_file_names_what_the_compose_file_asks_for():
+def test_the_example_environment_file_names_every_variable_of_the_compose_file():
     asked = set(re.findall(r"\$\{(\w+):\?", (ROOT / "docker/compose.yaml").read_text()))
     example = (ROOT / "docker/.env.example").read_text()
     assert dict(line.split("=") for line in example.splitlines() if line and line[0] != "#") == dict.fromkeys(asked, "")
@@ -233,8 +233,8 @@ def namespaces_work() -> bool:
 
 @pytest.mark.skipif(not namespaces_work(), reason="this user may not make process namespaces (unshare)")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
-def test_a_prompt_ends_on_a_signal_also_as_the_first_process_of_a_container(tmp_path, number, code):
-    """The kernel keeps from process 1 what it has no handler for, so `docker stop` would wait and then kill."""
+def test_a_prompt_ends_on_a_signal_even_as_the_first_process_of_a_container(tmp_path, number, code):
+    """The kernel does not deliver signals without a handler to process 1, so `docker stop` would wait and then kill."""
     ours, theirs = pty.openpty()
     command = [*FIRST_PROCESS, sys.executable, "-m", "swarmscope", "users", "add", "alice", "--file", str(tmp_path / "users.txt")]
     outside = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, cwd=tmp_path)

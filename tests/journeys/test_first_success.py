@@ -1,4 +1,4 @@
-"""What a developer does first: install the wheel, send one message, find it."""
+"""A developer's first steps: install the wheel, send one message, find it in the log."""
 
 import json
 import subprocess
@@ -66,7 +66,7 @@ def test_the_bare_wheel_sends_from_an_empty_environment(wheel, deployment, tmp_p
     assert deployment.analysis()["messages"] == 1
 
 
-def test_the_command_says_what_to_install_where_only_the_sdk_is(wheel, tmp_path):
+def test_with_only_the_sdk_installed_the_command_says_what_to_install(wheel, tmp_path):
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--target", str(tmp_path / "site"), str(wheel)],
         check=True,
@@ -83,7 +83,7 @@ def test_the_command_says_what_to_install_where_only_the_sdk_is(wheel, tmp_path)
     ("command", "package"),
     [("coordinator", "uvicorn"), ("monitor --static .", "bokeh"), ("analyze .", "duckdb"), ("users list", "cyclopts")],
 )
-def test_a_command_whose_extra_is_not_installed_says_what_to_install(tmp_path, command, package):
+def test_a_command_without_its_extra_says_what_to_install(tmp_path, command, package):
     """As with `pip install swarmscope[coordinator]` and another command."""
     code = f"import sys; sys.modules[{package!r}] = None; from swarmscope.__main__ import main; main()"
     refused = subprocess.run([sys.executable, "-c", code, *command.split()], capture_output=True, text=True, cwd=tmp_path)

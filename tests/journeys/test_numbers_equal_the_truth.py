@@ -1,4 +1,4 @@
-"""What the audience really did, what lies in the logs, and what the platform says of both: one and the same."""
+"""The simulated audience's own numbers, the logs, and the platform's numbers are the same."""
 
 import json
 import subprocess
@@ -31,13 +31,13 @@ def finish(audience: subprocess.Popen[str], *, within_s: float = 90) -> None:
 
 
 @pytest.mark.parametrize("form", ONE_FORM)
-def test_every_acknowledged_message_is_in_exactly_one_log_and_counted_as_sent(deployment, form):
+def test_every_acknowledged_message_is_in_exactly_one_log_and_counted_once(deployment, form):
     watch_and_compare(deployment, form, peers=80, period=1, duration=8)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("form", FORMS)
-def test_the_same_holds_for_two_thousand_peers_over_two_minutes(deployment, form):
+def test_the_numbers_are_equal_for_two_thousand_peers_over_two_minutes(deployment, form):
     watch_and_compare(deployment, form, peers=2000, period=5, duration=120)
 
 
@@ -67,7 +67,7 @@ def watch_and_compare(deployment: Deployment, form: str, *, peers: int, period: 
         assert_same_groups(live[column], static, [column])
 
 
-def test_a_killed_feedback_server_costs_nothing_that_was_acknowledged(deployment):
+def test_a_killed_feedback_server_loses_nothing_that_was_acknowledged(deployment):
     for _ in range(2):
         deployment.feedback_server()
     deployment.coordinator(*SIMULATED_ADDRESSES)
@@ -77,7 +77,9 @@ def test_a_killed_feedback_server_costs_nothing_that_was_acknowledged(deployment
 
     deployment.feedback_servers[0].kill()
     assert deployment.feedback_servers[0].running.process.returncode == -9
-    killed_at = eventually(lambda: (seen := summary(monitor)["messages"]) > before + 80 and seen)  # the view goes on meanwhile
+    killed_at = eventually(
+        lambda: (seen := summary(monitor)["messages"]) > before + 80 and seen
+    )  # the live view continues meanwhile
     deployment.feedback_servers[0].start()
     finish(audience)
 
@@ -90,7 +92,7 @@ def test_a_killed_feedback_server_costs_nothing_that_was_acknowledged(deployment
     assert_same_numbers(deployment.analysis(), truth)
 
 
-def test_when_no_feedback_server_answers_the_spool_keeps_what_was_acknowledged(deployment):
+def test_without_a_feedback_server_the_spool_keeps_what_was_acknowledged(deployment):
     deployment.feedback_server()
     coordinator = deployment.coordinator(*SIMULATED_ADDRESSES)
     audience = deployment.simulate(peers=30, duration=10)

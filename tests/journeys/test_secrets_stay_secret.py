@@ -1,6 +1,6 @@
-"""Recognisable secrets go through everything that runs, at log level debug, with every error that a stranger can provoke.
+"""Recognisable secrets go through all processes, at log level debug, with every error that a client can provoke.
 
-Then every log, every metric, every answer and every file that was written is searched for them.
+Then every log, every metric, every answer and every written file is searched for them.
 """
 
 import json
@@ -29,7 +29,7 @@ MESSAGE = {"v": 1, "peer_id": "p", "session_id": "s", "seq": 0, "event": "report
 
 
 class Answers:
-    """Every answer that anybody got."""
+    """Every answer that any client got."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -44,7 +44,7 @@ class Answers:
             return self._keep(refusal)
 
     def say(self, server: Server, text: str) -> None:
-        """Bytes that are no request."""
+        """Bytes that are not a request."""
         url = urlsplit(server.url)
         with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
             connection.sendall(text.encode())
@@ -63,7 +63,7 @@ def _named(headers: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture
 def keys(tmp_path: Path) -> Path:
-    """The one file in which secrets have to stand, outside of all that is searched."""
+    """The one file that must contain secrets; it is outside of all that is searched."""
     file = tmp_path / "secrets" / "keys.toml"
     file.parent.mkdir()
     file.write_text(
@@ -129,7 +129,7 @@ def test_no_secret_is_in_any_log_metric_answer_or_file(serve, tmp_path: Path, ke
     assert answers.statuses >= {200, 202, 400, 401, 404, 415, 429}
     logs = {path.name: path.read_text(errors="replace") for path in tmp_path.glob("*.log")}
     assert len(logs) == 4
-    assert all("debug to the end" in text for text in logs.values()), "they did say all they could"
+    assert all("debug to the end" in text for text in logs.values()), "each log contains debug lines up to the end"
     files = {str(path): path.read_bytes().decode("latin-1") for path in world.rglob("*") if path.is_file()}
     assert any("quarantine" in name for name in files)
     assert any(name.endswith(".spool") for name in files)
