@@ -1,4 +1,4 @@
-"""`swarmscope logs` for people: what is good is read, what is damaged is named, and the exit code tells which it was."""
+"""`swarmscope logs`: whole records are read, damage is named, and the exit code says whether there was any."""
 
 import json
 import subprocess
@@ -58,7 +58,7 @@ def test_cat_prints_the_records_of_files_and_folders_in_order(journal):
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
-def test_every_form_converts_to_every_other_and_shows_the_same(journal, tmp_path, form):
+def test_every_form_converts_to_every_other_and_prints_the_same(journal, tmp_path, form):
     path = journal(3)
     expected = [json.loads(line) for line in logs("cat", path).stdout.splitlines()]
     done = logs("convert", "--to", form, "-o", tmp_path / form, path)
@@ -72,21 +72,21 @@ def test_every_form_converts_to_every_other_and_shows_the_same(journal, tmp_path
     assert "is there already" in logs("convert", "--to", "jsonl", "-o", tmp_path / "back", converted).stderr
 
 
-def test_cat_shows_a_span_of_time(journal):
+def test_cat_prints_a_span_of_time(journal):
     path = journal(4)
     chosen = logs("cat", "--from", "2012-08-07T09:30:01Z", "--to", "2012-08-07T09:30:03", path)
     assert shown(chosen.stdout) == [("s", seq) for seq in (2, 3, 4, 5)]
     assert logs("cat", "--from", MINUTE_MS + 1000, "--to", MINUTE_MS + 3000, path).stdout == chosen.stdout
 
 
-def test_what_is_no_time_is_refused_in_one_line(journal):
+def test_an_invalid_time_is_refused_in_one_line(journal):
     refused = logs("cat", "--from", "yesterday", journal(1))
     assert (refused.returncode, refused.stdout) == (2, "")
     [line] = refused.stderr.splitlines()
     assert "'yesterday' is no time" in line
 
 
-def test_verify_says_one_line_a_log_and_finds_nothing_wrong_with_a_good_one(journal):
+def test_verify_prints_one_line_per_log_and_accepts_a_good_one(journal):
     path = journal(3)
     found = logs("verify", path.parent)
     assert (found.returncode, found.stdout) == (0, f"{path}: good, 6 records in 3 frames\n")
@@ -121,7 +121,7 @@ def test_a_torn_end_and_a_missing_footer_are_damage(journal, tmp_path):
     assert "the footer is missing" in logs("verify", sealed).stdout
 
 
-def test_convert_makes_no_log_of_what_has_no_record_left(journal, tmp_path):
+def test_convert_writes_no_log_without_records(journal, tmp_path):
     good, lost = journal(1), journal(1, "20120807T093100Z-fs1-0000.journal")
     lost.write_bytes(b"something else altogether")
     done = logs("convert", "--to", "jsonl", "-o", tmp_path / "out", good.parent)
@@ -130,7 +130,7 @@ def test_convert_makes_no_log_of_what_has_no_record_left(journal, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["20120807T093000Z-fs1-0000.jsonl.zst"]
 
 
-def test_convert_writes_nothing_if_one_of_the_new_logs_is_there(journal, tmp_path):
+def test_convert_writes_nothing_if_one_of_the_new_logs_exists(journal, tmp_path):
     folder = journal(1).parent
     journal(1, "20120807T093100Z-fs1-0000.journal")
     taken = tmp_path / "out" / "20120807T093100Z-fs1-0000.csv.zst"
@@ -153,7 +153,7 @@ def test_convert_writes_nothing_if_two_logs_would_become_one(journal, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(journal):
+def test_a_closed_pipe_is_no_error(journal):
     path = journal(3000)
     command = [sys.executable, "-m", "swarmscope", "logs", "cat", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as reading:
@@ -165,7 +165,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(journal):
         assert reading.stderr.read() == ""
 
 
-def test_bare_lines_are_read_as_any_log_is(journal, tmp_path):
+def test_bare_lines_are_read_as_a_log(journal, tmp_path):
     bare = tmp_path / "friday.jsonl"
     bare.write_text(logs("cat", journal()).stdout)
     assert logs("cat", bare).stdout == bare.read_text()
@@ -175,10 +175,10 @@ def test_bare_lines_are_read_as_any_log_is(journal, tmp_path):
         assert logs("convert", "--to", form, "-o", tmp_path / "new", bare).returncode == 0
         assert shown(logs("cat", tmp_path / "new" / f"friday.{ending}").stdout) == [("s", seq) for seq in range(6)]
     (journal().parent / "notes.jsonl").write_text("mine")
-    assert logs("verify", journal().parent).returncode == 0  # what lies in a folder and is no log of a server is passed over
+    assert logs("verify", journal().parent).returncode == 0  # other files in the folder are skipped
 
 
-def test_a_line_that_is_no_record_costs_itself_and_is_named(journal, tmp_path):
+def test_a_line_that_is_not_a_record_costs_only_itself_and_is_named(journal, tmp_path):
     bare = tmp_path / "friday.jsonl"
     lines = logs("cat", journal()).stdout.splitlines(keepends=True)
     wrong = ["{\n", "[1]\n", '{"received_ms":"soon"}\n', '{"received_ms":1,"extra":' + "[" * 500 + "]" * 500 + "}\n", "\udcff\n"]
@@ -194,7 +194,7 @@ def test_a_line_that_is_no_record_costs_itself_and_is_named(journal, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["csv.zst", "parquet", "jsonl.zst", "journal"])
-def test_a_file_that_only_has_a_logs_name_is_called_damaged(tmp_path, form):
+def test_a_file_that_only_has_the_name_of_a_log_is_reported_as_damaged(tmp_path, form):
     path = tmp_path / f"20120807T093000Z-fs1-0000.{form}"
     path.write_bytes(b"something else altogether")
     found = logs("verify", path)
@@ -203,7 +203,7 @@ def test_a_file_that_only_has_a_logs_name_is_called_damaged(tmp_path, form):
     assert "Traceback" not in found.stderr
 
 
-def test_what_is_no_log_is_refused_with_a_hint(tmp_path):
+def test_a_file_that_is_not_a_log_is_refused_with_a_hint(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     for path in (tmp_path, tmp_path / "notes.txt", tmp_path / "missing.parquet"):
         refused = logs("cat", path)
@@ -212,8 +212,8 @@ def test_what_is_no_log_is_refused_with_a_hint(tmp_path):
         assert "Traceback" not in refused.stderr
 
 
-def test_a_parquet_file_without_the_optional_columns_is_good_and_converts_whole(tmp_path):
-    """As pandas or DuckDB write it: only the fields that there are, texts of another width, a column of their own."""
+def test_a_parquet_file_without_the_optional_columns_is_valid_and_converts_completely(tmp_path):
+    """As pandas or DuckDB write it: only the existing fields, strings of another width, an additional column."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
