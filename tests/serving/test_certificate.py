@@ -1,4 +1,4 @@
-"""The time of a certificate, as the library that made it says it."""
+"""The validity of a certificate, as the library that made it states it."""
 
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -36,14 +36,14 @@ def test_the_times_of_a_certificate_are_read_as_they_were_written(authority: tru
         (NOW + DAY, NOW + 90 * DAY, "is not valid before 2026-11-22"),
     ],
 )
-def test_a_concern_is_told_while_something_can_be_done(tmp_path: Path, authority: trustme.CA, begins, ends, words):
+def test_a_warning_is_given_while_there_is_time_to_act(tmp_path: Path, authority: trustme.CA, begins, ends, words):
     path = tmp_path / "cert.pem"
     path.write_bytes(authority.issue_cert("a.example", not_before=begins, not_after=ends).cert_chain_pems[0].bytes())
     assert words in concern(path, NOW.timestamp())
     assert bool(words) == bool(concern(path, NOW.timestamp()))
 
 
-def test_an_old_kind_of_certificate_without_a_version_is_read_too(tmp_path: Path):
+def test_a_version_1_certificate_is_read(tmp_path: Path):
     key, request, cert = (tmp_path / name for name in ("key.pem", "request.pem", "cert.pem"))
     make = ["openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=a", "-keyout", key, "-out", request]
     subprocess.run(make, check=True, capture_output=True)
@@ -53,7 +53,7 @@ def test_an_old_kind_of_certificate_without_a_version_is_read_too(tmp_path: Path
     assert ends - begins == 9 * DAY
 
 
-def test_what_is_no_certificate_raises_no_concern_and_nothing_but_valueerror(tmp_path: Path, authority: trustme.CA):
+def test_bytes_that_are_not_a_certificate_give_no_warning_and_only_valueerror(tmp_path: Path, authority: trustme.CA):
     pem = authority.issue_cert("a.example").cert_chain_pems[0].bytes()
     rubbish = [b"", b"rubbish", pem.replace(b"MII", b"MIA", 1), *(pem[:28] + pem[28:][:at] + pem[-26:] for at in range(0, 500, 7))]
     for data in rubbish:

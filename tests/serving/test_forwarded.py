@@ -52,7 +52,7 @@ def test_every_form_in_which_a_proxy_writes_an_address_is_read(header, form: str
 
 @pytest.mark.parametrize("header", PROXY_HEADERS)
 @pytest.mark.parametrize("form", UNREADABLE)
-def test_what_cannot_be_read_is_no_address_and_never_the_proxys(header, form: str):
+def test_an_unreadable_header_gives_no_address_and_never_the_proxys(header, form: str):
     value = f"for={form}" if header == "forwarded" else form
     assert sender(PROXY, header, value, TRUSTED) == Sender("", "unreadable")
 
@@ -67,7 +67,7 @@ def test_a_sender_that_the_proxy_hides_is_hidden(header, form: str):
 @pytest.mark.parametrize(
     ("peer", "value", "address"),
     [
-        ("203.0.113.7", "198.51.100.1", "203.0.113.7"),  # no proxy of ours: the header may be invented
+        ("203.0.113.7", "198.51.100.1", "203.0.113.7"),  # not one of our proxies: the header may be forged
         (PROXY, "1.2.3.4, 198.51.100.1", "198.51.100.1"),
         (PROXY, "1.2.3.4, 198.51.100.1:80,10.9.9.9:80", "198.51.100.1"),
         (PROXY, "1.2.3.4,198.51.100.1,", "198.51.100.1"),
@@ -78,7 +78,7 @@ def test_a_sender_that_the_proxy_hides_is_hidden(header, form: str):
         ("fd00::1%eth0", "2001:db8::1", "2001:db8::1"),
     ],
 )
-def test_the_sender_is_the_rightmost_address_that_no_trusted_proxy_vouches_for(peer: str, value: str, address: str):
+def test_the_sender_is_the_rightmost_address_that_is_not_a_trusted_proxy(peer: str, value: str, address: str):
     assert sender(peer, "x-forwarded-for", value, TRUSTED) == Sender(address)
     elements = ",".join(f"for={hop.strip()}" if hop.strip() else hop for hop in value.split(","))
     assert sender(peer, "forwarded", elements, TRUSTED) == Sender(address)
@@ -99,7 +99,7 @@ def test_the_sender_is_the_rightmost_address_that_no_trusted_proxy_vouches_for(p
         (" , ", Sender(PROXY, "absent")),
     ],
 )
-def test_forwarded_is_read_as_rfc_7239_says(value: str, found: Sender):
+def test_forwarded_is_read_as_in_rfc_7239(value: str, found: Sender):
     assert sender(PROXY, "forwarded", value, TRUSTED) == found
 
 
@@ -110,17 +110,17 @@ def test_forwarded_is_read_as_rfc_7239_says(value: str, found: Sender):
     "by_proxy", ["for=192.0.2.60", 'for="[2001:db8::7]:443"', 'for=192.0.2.60;host="a";by="_b"', 'host="";for=192.0.2.60']
 )
 @pytest.mark.parametrize("behind", ["", ",for=10.0.0.2", ',for="10.0.0.2:80"'])
-def test_a_quote_that_a_sender_leaves_open_does_not_let_it_choose_its_address(by_sender: str, by_proxy: str, behind: str):
+def test_a_sender_cannot_choose_its_address_with_an_open_quote(by_sender: str, by_proxy: str, behind: str):
     found = sender(PROXY, "forwarded", f"{by_sender}, {by_proxy}{behind}", TRUSTED)
     assert found == Sender("", "unreadable")
 
 
-def test_two_real_ips_are_none():
+def test_two_x_real_ip_headers_give_no_address():
     assert sender(PROXY, "x-real-ip", "192.0.2.60,192.0.2.61", TRUSTED) == Sender("", "unreadable")
 
 
 @given(st.sampled_from(PROXY_HEADERS), st.text(max_size=60) | st.text('for=",;\\[]:.%1_ a', max_size=60))
-def test_no_header_makes_trouble_or_a_long_address(header, value: str):
+def test_no_header_raises_an_error_or_gives_a_long_address(header, value: str):
     found = sender(PROXY, header, value, TRUSTED)
     assert len(found.address) <= 39
     assert found.unknown or ipaddress.ip_address(found.address)
@@ -138,6 +138,6 @@ def test_a_header_longer_than_any_chain_of_proxies_is_unreadable(header, spoofed
     assert sender(PROXY, header, f"{spoofed}for=192.0.2.60", TRUSTED) == Sender("", "unreadable")
 
 
-def test_a_chain_of_as_many_proxies_as_are_allowed_is_read():
+def test_a_chain_of_the_maximum_number_of_proxies_is_read():
     assert sender(PROXY, "x-forwarded-for", "192.0.2.60" + ",10.1.1.1" * (HOPS - 1), TRUSTED) == Sender("192.0.2.60")
     assert sender(PROXY, "forwarded", "for=192.0.2.60" + ",for=10.1.1.1" * (HOPS - 1), TRUSTED) == Sender("192.0.2.60")

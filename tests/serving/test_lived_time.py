@@ -1,4 +1,4 @@
-"""The age of data is the time that a server has lived through since; a date alone makes nothing old."""
+"""The age of data is the time that a server has run since; a date alone makes nothing old."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ KEPT_DAYS = 30
 
 
 def run(lived: LivedTime, *, from_s: int, for_s: int, every_s: int = 3600) -> int:
-    """Let a server run whose clock shows `from_s` at its start; what its clock shows at the end."""
+    """Run a server whose clock shows `from_s` at its start; return what its clock shows at the end."""
     start = monotonic_of_start()
     for passed in [*range(0, for_s, every_s), for_s]:
         lived.look(from_s + passed, start + passed)
@@ -19,7 +19,7 @@ def run(lived: LivedTime, *, from_s: int, for_s: int, every_s: int = 3600) -> in
 
 
 def monotonic_of_start() -> float:
-    """A process of its own has a monotonic clock of its own, and its first look is no step."""
+    """A new process has a new monotonic clock, and its first reading is no step."""
     return 1_000.0
 
 
@@ -29,7 +29,7 @@ def again(lived: LivedTime) -> LivedTime:
 
 
 def too_old(lived: LivedTime, now_s: int) -> int:
-    """Logs that begin before this moment would go; 0: none."""
+    """Logs that begin before this moment would be removed; 0: none."""
     return lived.moment(KEPT_DAYS * DAY_S, now_s=now_s) or 0
 
 
@@ -37,7 +37,7 @@ def year_of_logs() -> range:
     return range(NOON_S - 365 * DAY_S, NOON_S, 60)
 
 
-def test_a_server_that_runs_all_the_time_removes_what_the_setting_says():
+def test_a_server_that_always_runs_removes_logs_at_the_age_of_the_setting():
     lived = LivedTime.of_moments(year_of_logs())
     now_s = run(lived, from_s=NOON_S, for_s=60)
     assert abs(too_old(lived, now_s) - (now_s - KEPT_DAYS * DAY_S)) <= 60
@@ -51,7 +51,7 @@ def test_a_start_with_a_date_400_days_ahead_makes_nothing_older():
     assert 0 <= too_old(lived, now_s) - before <= 600
 
 
-def test_starts_and_logs_under_a_wrong_date_are_no_evidence_for_it():
+def test_starts_and_logs_under_a_wrong_date_do_not_confirm_it():
     lived = LivedTime.of_moments(year_of_logs())
     before, wrong_s = too_old(lived, NOON_S), NOON_S + 400 * DAY_S
     for _ in range(50):
@@ -63,7 +63,7 @@ def test_starts_and_logs_under_a_wrong_date_are_no_evidence_for_it():
     assert too_old(lived, now_s) - before <= 50 * 3600 + 60, "the date is right again"
 
 
-def test_an_outage_of_60_days_does_not_count_and_what_came_before_goes_after_30_days_of_service():
+def test_an_outage_of_60_days_does_not_count_and_earlier_logs_are_removed_after_30_days_of_service():
     lived = LivedTime.of_moments(year_of_logs())
     before = too_old(lived, NOON_S)
     now_s = run(lived, from_s=NOON_S + 60 * DAY_S, for_s=10 * DAY_S)
@@ -72,7 +72,7 @@ def test_an_outage_of_60_days_does_not_count_and_what_came_before_goes_after_30_
     assert abs(too_old(lived, now_s) - (now_s - KEPT_DAYS * DAY_S)) <= 60
 
 
-def test_nights_and_weekends_count_once_a_day_has_been_lived_behind_them():
+def test_nights_and_weekends_count_after_a_further_day_of_service():
     lived = LivedTime()
     for week in range(10):
         for day in range(5):
@@ -89,7 +89,7 @@ def test_a_single_log_of_the_far_future_makes_no_other_log_old():
     assert too_old(lived, now_s) - before <= 120
 
 
-def test_a_clock_that_begins_in_1970_at_each_start_and_is_put_right_later_counts_as_usual():
+def test_a_clock_that_starts_in_1970_and_is_corrected_later_counts_as_usual():
     lived, now_s = LivedTime(), NOON_S
     for day in range(60):
         lived = again(lived)
@@ -102,19 +102,19 @@ def test_a_clock_that_begins_in_1970_at_each_start_and_is_put_right_later_counts
     assert 0 <= now_s - KEPT_DAYS * DAY_S - too_old(lived, now_s) <= DAY_S
 
 
-def test_a_running_clock_that_steps_tells_by_how_much_and_a_step_back_costs_nothing():
+def test_a_running_clock_that_steps_reports_the_step_and_a_step_back_costs_nothing():
     lived = LivedTime()
     assert lived.look(NOON_S, 0.0) == 0
     assert lived.look(NOON_S + 65, 60.0) == 0, "slewed"
     assert lived.look(NOON_S + 365 * DAY_S, 120.0) == 365 * DAY_S - 65
-    assert lived.look(NOON_S + 7 * DAY_S, 180.0) == 7 * DAY_S - 65, "back, and on behind what has been lived through"
+    assert lived.look(NOON_S + 7 * DAY_S, 180.0) == 7 * DAY_S - 65, "back, and on after the recorded uptime"
     assert lived.look(NOON_S + 50, 181.0) == 0
     assert lived.since(NOON_S, now_s=NOON_S + 200) == 65
     assert lived.look(NOON_S + 365, 182.0) == 0, "a restart is brief"
     assert lived.since(NOON_S, now_s=NOON_S + 365) == 365
 
 
-def test_an_empty_folder_has_no_past():
+def test_an_empty_folder_has_no_history():
     lived = LivedTime.of_moments([])
     assert lived.look(NOON_S, 0.0) == 0
     assert lived.moment(DAY_S, now_s=NOON_S) is None
@@ -123,13 +123,13 @@ def test_an_empty_folder_has_no_past():
 @given(
     st.lists(st.tuples(st.integers(0, 10**10), st.integers(0, 10**7)), max_size=30), st.integers(0, 10**10), st.integers(0, 10**8)
 )
-def test_what_is_too_old_has_been_lived_through_for_so_long(spans, now_s, ago_s):
+def test_data_is_too_old_after_that_much_uptime(spans, now_s, ago_s):
     lived = again(LivedTime((begin, begin + length) for begin, length in spans))
     moment = lived.moment(ago_s, now_s=now_s)
     assert moment is None or lived.since(moment, now_s=now_s) == ago_s <= now_s - moment
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"lived": [[2, 1]]}', '{"lived": [["a", "b"]]}', "\x00"])
-def test_what_is_no_lived_time_is_refused(text):
+def test_an_invalid_uptime_record_is_refused(text):
     with pytest.raises(ValueError, match=r"lived time is|Expecting"):
         LivedTime.from_json(text)
