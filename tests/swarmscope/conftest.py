@@ -13,7 +13,9 @@ from feedback_wire.problem import Problem
 
 
 class Receiver(ThreadingHTTPServer):
-    """Notes every attempt, and answers what `answer(number of the attempt)` says: a status, or None for no answer at all."""
+    """Records every attempt, and answers with the status that `answer(number of the attempt)` returns, or not at all if that is
+    None.
+    """
 
     daemon_threads = True
     request_queue_size = 128

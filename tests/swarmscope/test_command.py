@@ -1,4 +1,4 @@
-"""What a newcomer meets first: the list of commands, and one line that says what is wrong."""
+"""A newcomer's first steps: the list of commands, and errors in one line."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def swarmscope(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedPr
     return subprocess.run([*SWARMSCOPE, *arguments], cwd=cwd, env=os.environ | env, capture_output=True, text=True, timeout=60)
 
 
-def test_the_list_of_commands_says_what_each_of_them_does(tmp_path):
+def test_the_list_of_commands_describes_each_of_them(tmp_path):
     said = swarmscope("--help", cwd=tmp_path, COLUMNS="200").stdout
     for command in COMMANDS:
         [line] = [line for line in said.splitlines() if line.startswith(f"│ {command} ")]
@@ -84,7 +84,7 @@ def examples_in(shown: str) -> list[str]:
         ("logs cat nowhere", 1, "there is no nowhere"),
     ],
 )
-def test_what_cannot_work_is_said_in_one_line(tmp_path, command, code, said):
+def test_an_error_is_reported_in_one_line(tmp_path, command, code, said):
     (tmp_path / "a.journal").touch()
     refused = swarmscope(*command.split(), cwd=tmp_path)
     assert refused.returncode == code
@@ -184,7 +184,7 @@ WRONG = [
 ]
 
 
-def test_whatever_is_said_wrongly_ends_with_2_and_a_line_that_says_what_to_do(tmp_path):
+def test_every_usage_error_exits_with_2_and_a_line_of_advice(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "nonsense").write_text("{")
     (tmp_path / "rules.toml").write_text('[[rule]]\nname = "bad"\nmeasure = "mos"\nbelow = 3\n')
@@ -200,7 +200,7 @@ def test_whatever_is_said_wrongly_ends_with_2_and_a_line_that_says_what_to_do(tm
     assert wrong == {}
 
 
-def test_a_port_that_is_taken_is_the_worlds_affair_and_ends_with_1(tmp_path):
+def test_a_port_in_use_is_an_operational_error_and_exits_with_1(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"--listen 127.0.0.1:{taken.getsockname()[1]}"
         (tmp_path / "logs").mkdir()
@@ -211,7 +211,7 @@ def test_a_port_that_is_taken_is_the_worlds_affair_and_ends_with_1(tmp_path):
             assert "Errno" not in said
 
 
-def test_a_feedback_servers_folder_may_be_a_disk_that_comes_back_so_it_ends_with_1(tmp_path):
+def test_a_missing_data_folder_of_a_feedback_server_exits_with_1_because_its_disk_may_come_back(tmp_path):
     (tmp_path / "file").touch()
     [(code, _, said)] = many(tmp_path, ["feedback-server --insecure --listen 127.0.0.1:0 --data file"])
     assert (code, len(said.splitlines())) == (1, 1)
@@ -245,7 +245,7 @@ def many(folder: Path, commands: list[str], *, columns: int = 400) -> list[tuple
         ("simulate", "--peers"),
     ],
 )
-def test_a_fraction_is_not_rounded_where_a_whole_number_is_asked_for(tmp_path, command, flag):
+def test_a_fraction_is_not_rounded_for_an_integer_setting(tmp_path, command, flag):
     refused = swarmscope(*command.split(), flag, "1.9", cwd=tmp_path, COLUMNS="200")
     assert refused.returncode == 2
     assert f"{flag} 1.9 is not a whole number" in refused.stderr
@@ -259,7 +259,7 @@ def test_a_fraction_in_the_environment_or_the_settings_file_is_not_rounded_eithe
     assert "--peers 0.5 is not a whole number" in by_environment.stderr
 
 
-def test_a_settings_file_that_was_named_must_be_there_and_readable(tmp_path):
+def test_a_named_settings_file_must_exist_and_be_readable(tmp_path):
     missing = swarmscope("schema", cwd=tmp_path, SWARMSCOPE_CONFIG="nowhere.toml")
     assert (missing.returncode, missing.stdout) == (2, "")
     assert "nowhere.toml" in missing.stderr
@@ -273,7 +273,7 @@ def test_a_settings_file_that_was_named_must_be_there_and_readable(tmp_path):
     assert "swarmscope.toml cannot be read as settings: maximum recursion depth exceeded" in nested.stderr
 
 
-def test_a_reader_that_has_seen_enough_gets_no_traceback(tmp_path):
+def test_a_closed_pipe_gives_no_traceback(tmp_path):
     reading, writing = os.pipe()
     os.close(reading)
     ended = subprocess.run([*SWARMSCOPE, "schema"], cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, timeout=60)
@@ -292,7 +292,7 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback(tmp_path):
         ("[feedback-server]\nkeep_dayz = 3\n", "Did you mean --keep-days?"),
     ],
 )
-def test_a_setting_that_nobody_would_read_is_refused(tmp_path, written, said):
+def test_a_setting_that_no_command_reads_is_refused(tmp_path, written, said):
     (tmp_path / "swarmscope.toml").write_text(written)
     refused = swarmscope("feedback-server", "--insecure", cwd=tmp_path, COLUMNS="400")
     assert refused.returncode == 2
@@ -306,13 +306,13 @@ def test_a_setting_that_nobody_would_read_is_refused(tmp_path, written, said):
         ("monitor --feedback-server http://127.0.0.1:1", {"SWARMSCOPE_MONITOR_READ_TOKEN": "r\n"}),
     ],
 )
-def test_a_token_with_the_line_feed_of_its_file_is_refused_at_the_start(tmp_path, command, env):
+def test_a_token_with_a_line_feed_is_refused_at_startup(tmp_path, command, env):
     refused = swarmscope(*command.split(), cwd=tmp_path, **env)
     assert refused.returncode == 2
     assert "line feed" in refused.stderr
 
 
-def test_ctrl_c_in_the_first_moment_shows_no_traceback(tmp_path):
+def test_ctrl_c_during_the_import_shows_no_traceback(tmp_path):
     """It comes before anything that main needs is imported."""
     interrupted = "sys.settrace(lambda at, *_: os.kill(os.getpid(), signal.SIGINT) if at.f_code is _main.__code__ else None)"
     program = f"import os, signal, sys; from swarmscope.__main__ import main, _main; {interrupted}; main()"
@@ -320,9 +320,9 @@ def test_ctrl_c_in_the_first_moment_shows_no_traceback(tmp_path):
     assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")
 
 
-def test_the_tests_pass_in_the_background_where_the_shell_has_sigint_ignored():
+def test_the_tests_pass_in_the_background_where_the_shell_ignores_sigint():
     """`nohup make test &`: the tests send SIGINT to processes that inherit what the shell set."""
-    one = "tests/swarmscope/test_command.py::test_ctrl_c_in_the_first_moment_shows_no_traceback"
+    one = "tests/swarmscope/test_command.py::test_ctrl_c_during_the_import_shows_no_traceback"
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", one],
         cwd=Path(__file__).parents[2],

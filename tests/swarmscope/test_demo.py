@@ -1,4 +1,4 @@
-"""The demo as a newcomer runs it: real processes, and nothing left of them."""
+"""The demo as a newcomer runs it: real processes, and none of them left at the end."""
 
 import json
 import os
@@ -21,7 +21,7 @@ QUICK = ("--peers", "50", "--period", "1")
 
 @pytest.fixture
 def demo(tmp_path):
-    """Start a demo; it is ended with the test whatever happens."""
+    """Start a demo; it ends with the test in any case."""
     running = []
 
     def start(*flags, **env):
@@ -42,7 +42,7 @@ def demo(tmp_path):
 
 @pytest.fixture
 def taken_port():
-    """The dashboard's usual port, in the hands of another program; a demo of another test may have to let go of it first."""
+    """The dashboard's usual port, used by another program; the demo of another test may have to release it first."""
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
@@ -59,7 +59,7 @@ def taken_port():
 
 
 def children(pid):
-    """The processes that it started, by number."""
+    """The pids of its child processes."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
@@ -86,7 +86,7 @@ def assert_no_key_on_a_command_line(pids):
         assert not [key for key in keys if key in Path(f"/proc/{pid}/cmdline").read_text()]
 
 
-def test_a_demo_with_a_duration_shows_an_audience_and_ends_with_nothing_left(demo, tmp_path):
+def test_a_demo_with_a_duration_shows_an_audience_and_leaves_no_process(demo, tmp_path):
     process = demo("--duration", "10")
     url = url_of(process)
     started = parts(process)
@@ -107,7 +107,7 @@ def test_a_demo_with_a_duration_shows_an_audience_and_ends_with_nothing_left(dem
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_ends_everything_and_keeps_the_data_that_was_asked_for(demo, tmp_path):
+def test_ctrl_c_ends_everything_and_keeps_the_data_folder(demo, tmp_path):
     process = demo("--data", str(tmp_path / "kept"))
     url_of(process)
     started = parts(process)
@@ -119,7 +119,7 @@ def test_ctrl_c_ends_everything_and_keeps_the_data_that_was_asked_for(demo, tmp_
     assert {path.name for path in (tmp_path / "kept").iterdir()} >= {"fs1", "fs2", "mirror"}
 
 
-def test_taken_ports_are_no_obstacle_and_no_part_outlives_a_demo_that_is_killed(demo, taken_port):
+def test_a_demo_avoids_ports_in_use_and_no_part_outlives_a_killed_demo(demo, taken_port):
     process = demo()
     assert not url_of(process).endswith(f":{taken_port}")
     started = parts(process)
@@ -129,7 +129,7 @@ def test_taken_ports_are_no_obstacle_and_no_part_outlives_a_demo_that_is_killed(
     eventually(lambda: gone(started))
 
 
-def test_a_page_that_fails_says_so_on_the_terminal(demo):
+def test_a_failing_page_is_reported_on_the_terminal(demo):
     """Bokeh refuses this setting at each page, not at the start."""
     process = demo(BOKEH_RESOURCES="nonsense")
     url = url_of(process)
@@ -141,7 +141,7 @@ def test_a_page_that_fails_says_so_on_the_terminal(demo):
     assert Path(line.rpartition(" (in ")[2].rstrip(")\n")).is_file()
 
 
-def test_errors_are_shown_once_and_a_flood_of_them_in_a_few_lines(tmp_path):
+def test_errors_are_shown_once_and_many_errors_in_a_few_lines(tmp_path):
     log = tmp_path / "log"
     log.write_text("")
     errors = Errors(log)
@@ -158,7 +158,7 @@ def test_errors_are_shown_once_and_a_flood_of_them_in_a_few_lines(tmp_path):
     assert errors.new() == []
 
 
-def test_a_part_that_dies_ends_the_demo_which_says_who_it_was(demo):
+def test_a_part_that_dies_ends_the_demo_which_names_the_part(demo):
     process = demo()
     url_of(process)
     started = parts(process)

@@ -1,4 +1,4 @@
-"""`swarmscope import`: feedback of another system becomes logs, or is sent; what it refuses is named row by row."""
+"""`swarmscope import`: feedback of another system becomes logs, or is sent; each refused row is named."""
 
 import json
 import subprocess
@@ -102,7 +102,7 @@ def test_a_mapping_turns_columns_into_records_in_order_of_their_times(tmp_path, 
     assert "startup_ms" not in join
 
 
-def test_without_a_place_to_write_to_only_the_report_is_printed(tmp_path, sessions, mapping):
+def test_without_a_destination_only_the_report_is_printed(tmp_path, sessions, mapping):
     done = swarmscope("import", sessions, "--mapping", mapping)
     assert done.returncode == 0
     assert "startup_ms = startup_s * 1000: 2 values" in done.stdout
@@ -113,7 +113,7 @@ def test_without_a_place_to_write_to_only_the_report_is_printed(tmp_path, sessio
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "jsonl"])
 @pytest.mark.parametrize("to", ["jsonl", "csv", "parquet"])
-def test_our_own_records_come_back_with_the_same_numbers_whatever_file_they_travel_in(tmp_path, form, to):
+def test_our_own_records_are_imported_with_the_same_numbers_from_any_file_type(tmp_path, form, to):
     import duckdb
 
     records = [
@@ -178,7 +178,7 @@ def test_every_refused_row_is_counted_by_reason_and_listed_on_request(tmp_path):
     assert last["stall_count"] == 2
 
 
-def test_lines_that_are_no_objects_cost_only_themselves(tmp_path):
+def test_lines_that_are_not_objects_cost_only_themselves(tmp_path):
     (tmp_path / "odd.jsonl").write_text(
         '{"received_ms":"2012-08-07T09:30:00Z","who":{"id":"a"}}\nbroken\n[1]\n"text"\n{"received_ms":1344331801000,"who":{"id":8}}\n'
     )
@@ -188,7 +188,7 @@ def test_lines_that_are_no_objects_cost_only_themselves(tmp_path):
     assert [each["peer_id"] for each in records_in(tmp_path / "logs")] == ["a", "8"]
 
 
-def test_values_that_no_reader_can_hold_cost_their_rows(tmp_path):
+def test_values_that_some_reader_cannot_hold_cost_their_rows(tmp_path):
     (tmp_path / "mapping.toml").write_text('[extra]\nnote = "note"\n')
     odd = ["[" * 5000 + "]" * 5000, "9" * 5000, "1e999", "true", "1.50", "x" * 257]
     rows = [json.dumps({"received_ms": BEGIN_MS, "session_id": "s", "note": each}) for each in odd]
@@ -200,7 +200,7 @@ def test_values_that_no_reader_can_hold_cost_their_rows(tmp_path):
     assert [each["extra"]["note"] for each in records_in(tmp_path / "logs")] == ["1e999", True, 1.5]
 
 
-def test_a_silent_peer_begins_a_new_session_where_the_file_names_none(tmp_path):
+def test_a_silent_peer_begins_a_new_session_if_the_file_has_no_session_ids(tmp_path):
     at = [0, 30, 60, 400, 430, 2000]
     rows = [f"{BEGIN_MS + second * 1000},p" for second in at]
     (tmp_path / "peers.csv").write_text("received_ms,peer_id\n" + "\n".join(rows) + "\n")
@@ -229,7 +229,7 @@ def test_addresses_are_truncated_unless_they_are_to_be_kept(tmp_path):
         assert [each["ip"] for each in records_in(tmp_path / policy)] == [expected]
 
 
-def test_an_import_that_fails_leaves_the_folder_as_it_was(tmp_path):
+def test_a_failed_import_leaves_the_folder_unchanged(tmp_path):
     rows = [f"{BEGIN_MS + hour * 3_600_000},s" for hour in range(3)]
     (tmp_path / "a.csv").write_text("received_ms,session_id\n" + "\n".join(rows) + "\n")
     assert swarmscope("import", tmp_path / "a.csv", "--into", tmp_path / "logs").returncode == 0
@@ -243,7 +243,7 @@ def test_an_import_that_fails_leaves_the_folder_as_it_was(tmp_path):
     assert {path.name: path.read_bytes() for path in (tmp_path / "logs").iterdir()} == kept
 
 
-def test_nothing_in_a_file_reaches_the_terminal_as_a_command_or_a_file_outside(tmp_path):
+def test_nothing_in_a_file_controls_the_terminal_or_reads_another_file(tmp_path):
     evil = "\x1b]0;title\x07"
     (tmp_path / "evil.csv").write_text(f'received_ms,"session_id",{evil}\n{evil},s,1\n{BEGIN_MS},../../etc/passwd,2\n')
     done = swarmscope("import", tmp_path / "evil.csv", "--into", tmp_path / "logs")
@@ -275,7 +275,7 @@ def test_nothing_in_a_file_reaches_the_terminal_as_a_command_or_a_file_outside(t
         (f"nested = {'[' * 5000}", "mapping.toml"),
     ],
 )
-def test_a_mapping_that_cannot_be_used_is_refused_with_the_reason(tmp_path, said, why):
+def test_an_unusable_mapping_is_refused_with_the_reason(tmp_path, said, why):
     (tmp_path / "a.csv").write_text(f"received_ms,session_id\n{BEGIN_MS},s\n")
     (tmp_path / "mapping.toml").write_text(said)
     refused = swarmscope("import", tmp_path / "a.csv", "--mapping", tmp_path / "mapping.toml", "--into", tmp_path / "logs")
@@ -298,7 +298,7 @@ def test_a_mapping_that_cannot_be_used_is_refused_with_the_reason(tmp_path, said
         (("a.csv", "--coordinator", "nowhere"), "--coordinator is 'nowhere'"),
     ],
 )
-def test_wrong_uses_of_import_end_with_one_line(tmp_path, monkeypatch, arguments, why):
+def test_a_usage_error_of_import_ends_with_one_line(tmp_path, monkeypatch, arguments, why):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv").write_text(f"received_ms,session_id\n{BEGIN_MS},s\n")
     (tmp_path / "b.parquet").write_bytes(b"PAR1 not really")
@@ -308,7 +308,7 @@ def test_wrong_uses_of_import_end_with_one_line(tmp_path, monkeypatch, arguments
     assert "Traceback" not in refused.stderr
 
 
-def test_what_is_sent_to_a_coordinator_keeps_its_own_time_beside_the_time_of_receipt(tmp_path, serve, sessions, mapping):
+def test_messages_sent_to_a_coordinator_keep_their_own_time_beside_the_time_of_receipt(tmp_path, serve, sessions, mapping):
     data = tmp_path / "data"
     stored = serve("feedback-server", "--listen", "127.0.0.1:0", "--data", str(data), "--insecure")
     coordinator = serve("coordinator", "--listen", "127.0.0.1:0", "--feedback-server", stored.url, "--insecure")
@@ -323,7 +323,7 @@ def test_what_is_sent_to_a_coordinator_keeps_its_own_time_beside_the_time_of_rec
 
 
 class _Proxy(BaseHTTPRequestHandler):
-    """Answers every request itself, with a page of its own."""
+    """Answers every request itself, with its own page."""
 
     server: "_Way"
 
@@ -354,8 +354,8 @@ def way():
 
 
 @pytest.mark.parametrize("status", [200, 204, 302, 400, 404, 409, 413])
-def test_an_answer_that_is_not_a_coordinators_ends_the_import_with_what_it_was(tmp_path, way, status):
-    """A proxy's bare answer is no refusal of a row, and no promise that it is stored."""
+def test_an_answer_that_is_not_a_coordinators_ends_the_import_and_is_quoted(tmp_path, way, status):
+    """A proxy's bare answer neither refuses a row nor confirms that it is stored."""
     way.status = status
     (tmp_path / "a.csv").write_text(f"received_ms,session_id\n{BEGIN_MS},s\n", encoding="utf-8")
     done = swarmscope("import", tmp_path / "a.csv", "--coordinator", f"http://127.0.0.1:{way.server_port}")
@@ -366,7 +366,7 @@ def test_an_answer_that_is_not_a_coordinators_ends_the_import_with_what_it_was(t
 
 
 def test_every_field_of_a_record_can_be_mapped(tmp_path):
-    """So that a field that is added later is not forgotten here."""
+    """This test fails when a field is added and the mapping does not know it."""
     whole = record() | {
         "uptime_ms": 1, "channel": "c", "isp": "i", "app": "a", "platform": "p", "upload_kbps": 1.5, "download_kbps": 2.5,
         "playback_kbps": 3.5, "continuity": 0.5, "startup_ms": 2, "stall_count": 3, "stall_ms": 4, "played_ms": 5, "buffer_ms": 6,

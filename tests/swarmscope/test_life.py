@@ -1,4 +1,4 @@
-"""What end hosts do is decided by the seed, and is what viewers do."""
+"""The seed decides what simulated end hosts do, and they behave as viewers do."""
 
 from collections import Counter
 from ipaddress import IPv4Address
@@ -23,7 +23,7 @@ def audience(peers=400, **settings):
 
 
 def first_minutes(settings, *, until_s=120.0):
-    """All steps of everybody up to then, in order."""
+    """All steps of all end hosts up to then, in order."""
     lives = [step for number, host in enumerate(cast(settings)) for step in _until(steps(host, number, settings), until_s)]
     return sorted(lives, key=lambda step: step.at_s)
 
@@ -35,12 +35,12 @@ def _until(life, until_s):
         yield step
 
 
-def test_the_same_seed_makes_the_same_audience_doing_the_same():
+def test_the_same_seed_gives_the_same_audience_and_behaviour():
     assert list(cast(audience(seed=3))) == list(cast(audience(seed=3)))
     assert first_minutes(audience(seed=3)) == first_minutes(audience(seed=3))
 
 
-def test_another_seed_makes_another_audience():
+def test_another_seed_gives_another_audience():
     assert not {host.peer_id for host in cast(audience(seed=3))} & {host.peer_id for host in cast(audience(seed=4))}
     assert first_minutes(audience(seed=3)) != first_minutes(audience(seed=4))
 
@@ -73,7 +73,7 @@ def test_reports_come_a_random_part_of_the_period_after_the_join_and_then_every_
     assert max(phases) - min(phases) > 4
 
 
-def test_half_the_audience_is_there_in_the_first_quarter_of_the_ramp_and_all_at_its_end():
+def test_half_of_the_audience_joins_in_the_first_quarter_of_the_ramp_and_all_by_its_end():
     settings = audience(400, duration=40)
     arrivals = sorted(next(steps(host, number, settings)).at_s for number, host in enumerate(cast(settings)))
     assert ramp_s(40) == 10
@@ -81,7 +81,7 @@ def test_half_the_audience_is_there_in_the_first_quarter_of_the_ramp_and_all_at_
     assert arrivals[-1] <= 10
 
 
-def test_viewers_zap_to_other_channels_and_some_come_back_after_a_while():
+def test_viewers_zap_to_other_channels_and_some_return_after_a_while():
     zaps = returns = 0
     settings = audience(50)
     for number, host in enumerate(cast(settings)):
@@ -109,7 +109,7 @@ def test_channels_are_skewed_and_one_has_a_chinese_name():
     assert any(not channel.isascii() for channel in joins)
 
 
-def test_everybody_lives_at_an_address_of_the_plan_and_says_its_operator():
+def test_every_end_host_has_an_address_of_the_plan_and_reports_its_operator():
     plan = {place.network: place.isp for place in neighbourhoods()}
     hosts = list(cast(audience(1000)))
     for host in hosts:
@@ -119,7 +119,7 @@ def test_everybody_lives_at_an_address_of_the_plan_and_says_its_operator():
     assert 0.26 < shares["PCCW"] / 1000 < 0.38  # 32 % in the paper
 
 
-def test_rates_are_about_what_the_paper_measured():
+def test_rates_are_close_to_the_papers_measurements():
     told = [step.moment for step in first_minutes(audience(1500)) if isinstance(step.moment, Conditions)]
     assert 800 < fmean(now.upload_kbps for now in told) < 900
     assert 800 < fmean(now.download_kbps for now in told) < 900
@@ -133,7 +133,7 @@ def test_startup_takes_mostly_between_one_and_three_seconds():
     assert startups[len(startups) * 8 // 10] < 3200
 
 
-def test_a_picture_that_stands_still_moves_again_after_just_that_time():
+def test_a_stalled_picture_continues_after_exactly_the_stall():
     for number, host in enumerate(cast(settings := audience(20))):
         flow = [step for step in islice(steps(host, number, settings), 2000) if isinstance(step.moment, Freeze | Flow)]
         for freeze, after in pairwise(flow):
@@ -146,14 +146,14 @@ def test_a_troubled_operator_stalls_more_than_a_good_one():
     assert trouble(hosts["i-Cable"], 60.0, Surge()) > 5 * trouble(hosts["PCCW"], 60.0, Surge())
 
 
-def test_a_flash_crowd_comes_at_once_in_the_middle():
+def test_a_flash_crowd_joins_at_once_in_the_middle():
     settings = audience(500, duration=100, flash_crowd=True)
     arrivals = [next(steps(host, number, settings)).at_s for number, host in enumerate(cast(settings))]
     assert 150 < sum(50 <= at_s < 60 for at_s in arrivals) < 250
     assert not [at_s for at_s in arrivals if 15 < at_s < 50]
 
 
-def test_a_flash_crowd_makes_startup_and_continuity_worse_until_it_has_passed():
+def test_a_flash_crowd_worsens_startup_and_continuity_until_it_has_passed():
     host = next(host for host in cast(audience()) if host.trouble == 1)
     surge = Surge(at_s=50, share=0.4)
     before, during, after = (trouble(host, at_s, surge) for at_s in (49.9, 50.0, 300.0))
@@ -163,6 +163,6 @@ def test_a_flash_crowd_makes_startup_and_continuity_worse_until_it_has_passed():
     assert crowded == pytest.approx(4 * calm)
 
 
-def test_without_a_flash_crowd_nobody_waits_for_one():
+def test_without_a_flash_crowd_no_end_host_waits_for_one():
     assert all(arrives_s(dice_of("life", number, 1), ramp_s=10, surge=Surge()) <= 10 for number in range(200))
     assert Surge().pressure(1e9) == 0

@@ -1,5 +1,6 @@
-"""Other machines' ways with text: a locale that cannot encode what is printed, as cron and bare containers have it, and files that
-Windows saved. The command goes on, and no text is altered.
+"""Text on other machines: a locale that cannot encode the output, as in cron and bare containers, and files saved by Windows.
+
+The command continues, and no text is altered.
 """
 
 import csv
@@ -42,22 +43,22 @@ def test_help_is_printed_in_every_locale(locale, tmp_path):
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-def test_a_table_shows_what_the_locale_cannot_encode_by_its_number(locale, tmp_path):
+def test_a_table_shows_characters_that_the_locale_cannot_encode_by_their_number(locale, tmp_path):
     assert ESCAPED.encode() in swarmscope(locale, "analyze", str(LOGS), "--by", "channel", cwd=tmp_path)
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-def test_json_means_the_same_in_every_locale(locale, tmp_path):
+def test_json_has_the_same_content_in_every_locale(locale, tmp_path):
     groups = json.loads(swarmscope(locale, "analyze", str(LOGS), "--by", "channel", "--json", cwd=tmp_path))["groups"]
     assert CHANNEL in [group["by"]["channel"] for group in groups]
 
 
-def test_csv_in_a_file_is_utf8_whatever_the_locale(tmp_path):
+def test_csv_in_a_file_is_utf8_in_every_locale(tmp_path):
     rows = csv.DictReader(swarmscope("C", "analyze", str(LOGS), "--by", "channel", "--csv", cwd=tmp_path).decode().splitlines())
     assert CHANNEL in [row["channel"] for row in rows]
 
 
-def test_a_filter_is_read_as_utf8_in_a_locale_that_cannot_read_it(tmp_path):
+def test_a_filter_is_read_as_utf8_in_a_locale_without_utf8(tmp_path):
     found = json.loads(swarmscope("C", "analyze", str(LOGS), "--where", f"channel={CHANNEL}", "--json", cwd=tmp_path))
     assert found["messages"] > 0
     refused = swarmscope("C", "analyze", str(LOGS), "--where", "channel=\udce7", cwd=tmp_path, code=2)
@@ -77,14 +78,14 @@ def test_a_user_logs_in_with_the_password_that_was_typed_in_a_locale_without_its
     assert b"is not valid UTF-8" in refused
 
 
-def test_a_file_whose_name_is_no_text_is_named(tmp_path):
+def test_a_file_with_an_undecodable_name_is_named(tmp_path):
     name = b"\xff.jsonl"
     (tmp_path / os.fsdecode(name)).write_bytes(b"nonsense\n")
     for locale in ("C", "an ASCII stream"):
         assert b"\\udcff.jsonl" in swarmscope(locale, "logs", "verify", os.fsdecode(name), cwd=tmp_path, code=1)
 
 
-def test_settings_keys_rules_and_users_that_windows_saved_are_read(tmp_path):
+def test_settings_keys_rules_and_users_saved_by_windows_are_read(tmp_path):
     bom = b"\xef\xbb\xbf"
     (tmp_path / "swarmscope.toml").write_bytes(bom + b'[feedback-server]\r\nroll_seconds = "often"\r\n')
     said = swarmscope("C", "feedback-server", "--insecure", cwd=tmp_path, code=2)

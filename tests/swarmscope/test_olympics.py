@@ -1,4 +1,4 @@
-"""The Olympics again: what lies in the logs is what the truth says, whoever reads them, and the event is the paper's."""
+"""The Olympics data set: its logs agree with its expected values for every reader, and its event is that of the paper."""
 
 import io
 import json
@@ -33,7 +33,7 @@ def order(into, number, **changed):
 
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory):
-    """The logs of the crowd's day, and their truth."""
+    """The logs of the crowd's day, and their expected values."""
     into = tmp_path_factory.mktemp("crowd")
     return into, write_day(order(into, CROWD_DAY))
 
@@ -46,7 +46,7 @@ def test_the_event_has_the_papers_days_and_users():
     assert all(day.returning <= day.first_new for day in days)
 
 
-def test_every_user_of_the_paper_comes():
+def test_every_user_of_the_paper_appears():
     came = [views_of(day, seed=1, scale=1) for day in programme(1)]
     assert len(np.unique(np.concatenate([views.peer for views in came]))) == USERS
 
@@ -60,7 +60,7 @@ def test_every_line_is_a_record_as_documented(crowd):
         check.validate(json.loads(line))
 
 
-def test_a_log_holds_one_minute_of_one_server_in_the_order_of_receipt(crowd):
+def test_a_log_holds_one_minute_of_one_server_in_order_of_receipt(crowd):
     folder, _ = crowd
     path = max(folder.iterdir(), key=lambda path: path.stat().st_size)
     received = [json.loads(line)["received_ms"] for line in lines_of(path)]
@@ -70,7 +70,7 @@ def test_a_log_holds_one_minute_of_one_server_in_the_order_of_receipt(crowd):
     assert {path.name.split("-")[1] for path in folder.iterdir()} == {"fs1", "fs2"}
 
 
-def test_the_platform_finds_what_the_truth_says(tmp_path):
+def test_the_platform_computes_the_expected_values(tmp_path):
     truth = write_day(order(tmp_path, 0, scale=0.001))
     command = [sys.executable, "-m", "swarmscope", "analyze", str(tmp_path), "--json"]
     found = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=120).stdout)
@@ -83,7 +83,7 @@ def test_the_platform_finds_what_the_truth_says(tmp_path):
     assert found["online_s_per_peer"] == pytest.approx(told["online_s_per_user"], rel=1e-9)
 
 
-def test_a_flash_crowd_comes_at_half_past_nine_and_costs_everybody_quality(crowd):
+def test_a_flash_crowd_arrives_at_half_past_nine_and_lowers_the_quality_of_all(crowd):
     _, truth = crowd
     at = 9 * 60 + 30
     watching = [concurrent for concurrent, _ in truth.minutes]
@@ -116,7 +116,7 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path):
     assert written[0] == written[1] != written[2]
 
 
-def test_a_folder_that_holds_something_is_not_written_into(tmp_path):
+def test_a_folder_that_is_not_empty_is_refused(tmp_path):
     (tmp_path / "mine").touch()
     command = [sys.executable, "-m", "swarmscope", "simulate", "olympics", "--into", str(tmp_path), "--scale", "0.001"]
     refused = subprocess.run(command, capture_output=True, check=False, timeout=60, text=True)
@@ -126,7 +126,7 @@ def test_a_folder_that_holds_something_is_not_written_into(tmp_path):
 
 
 @pytest.mark.parametrize("scale", [0, 0.0001, 1.5, float("nan")])
-def test_a_scale_that_makes_no_audience_is_refused(scale):
+def test_a_scale_without_an_audience_is_refused(scale):
     with pytest.raises(ValueError, match="needs a share"):
         programme(scale)
 
@@ -138,7 +138,7 @@ def reproduced(into):
 
 
 @pytest.mark.soak
-def test_the_example_draws_the_papers_figures_and_finds_the_truth_in_the_history_of_all_17_days(tmp_path):
+def test_the_example_draws_the_papers_figures_and_the_history_of_all_17_days_has_the_expected_values(tmp_path):
     done = reproduced(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Figure 5(b)" in (tmp_path / "figures.html").read_text()

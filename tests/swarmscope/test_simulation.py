@@ -14,7 +14,7 @@ from swarmscope.audience.truth import Truth
 
 
 def run(*coordinators, peers=20, duration=1.0, **settings):
-    """A short simulation: what became of its messages, and the truth about them."""
+    """A short simulation: the outcome of its messages, and the truth about them."""
     tally, truth = Tally(), Truth()
 
     async def main():
@@ -43,7 +43,7 @@ def test_every_end_host_joins_and_leaves_and_its_messages_are_numbered_without_g
     assert tally.watching == tally.waiting == 0
 
 
-def test_the_truth_is_what_was_acknowledged(receiver):
+def test_the_truth_counts_exactly_the_acknowledged_messages(receiver):
     coordinator = receiver()
     tally, truth = run(coordinator.url)
     assert truth["messages"] == tally.acknowledged == len(coordinator.accepted)
@@ -51,7 +51,7 @@ def test_the_truth_is_what_was_acknowledged(receiver):
     assert {group["by"]["isp"]: group["messages"] for group in truth["groups"] if "isp" in group["by"]} == by_isp
 
 
-def test_a_message_that_failed_is_sent_again_as_the_same_bytes(receiver):
+def test_a_failed_message_is_sent_again_with_the_same_bytes(receiver):
     # Every fifth attempt fails, and every seventh gets no answer at all, although it arrived.
     coordinator = receiver(lambda number: 503 if number % 5 == 0 else None if number % 7 == 0 else 202)
     tally, truth = run(coordinator.url, peers=15)
@@ -81,7 +81,7 @@ def test_end_hosts_are_spread_over_the_coordinators(receiver):
     assert len({message["peer_id"] for message in some.accepted}) == 10
 
 
-def test_addresses_and_key_travel_with_every_message(receiver):
+def test_addresses_and_key_are_sent_with_every_message(receiver):
     coordinator = receiver()
     run(coordinator.url, peers=5, duration=0.5, key="sesame")
     assert coordinator.attempts
@@ -90,7 +90,7 @@ def test_addresses_and_key_travel_with_every_message(receiver):
         assert headers["X-Forwarded-For"].count(".") == 3
 
 
-def test_what_is_refused_for_good_is_counted_by_reason_and_not_sent_again(receiver):
+def test_permanently_refused_messages_are_counted_by_reason_and_not_sent_again(receiver):
     coordinator = receiver(lambda number: 400 if number % 2 else 202)
     tally, truth = run(coordinator.url)
     refused = sum(status == 400 for _, _, status in coordinator.attempts)
@@ -100,7 +100,7 @@ def test_what_is_refused_for_good_is_counted_by_reason_and_not_sent_again(receiv
     assert truth["messages"] + refused == tally.built
 
 
-def test_what_nobody_takes_is_unacknowledged_in_the_end(receiver, monkeypatch):
+def test_messages_that_no_coordinator_accepts_are_unacknowledged_at_the_end(receiver, monkeypatch):
     monkeypatch.setattr(simulation, "LAST_WORDS_S", 0.5)
     coordinator = receiver(lambda _: 503)
     tally, truth = run(coordinator.url, peers=5, duration=0.5)
@@ -109,7 +109,7 @@ def test_what_nobody_takes_is_unacknowledged_in_the_end(receiver, monkeypatch):
     assert tally.waiting == tally.built > 0
 
 
-def test_the_first_rate_told_is_that_since_the_begin():
+def test_the_first_reported_rate_is_the_rate_since_the_begin():
     assert progress.Rate(10.0).now(50, 15.0) == 10.0
 
 
@@ -120,7 +120,7 @@ def simulate(*flags, **env):
     )  # fmt: skip
 
 
-def test_the_command_writes_the_truth_and_ends_with_0(receiver, tmp_path):
+def test_the_command_writes_the_truth_and_exits_with_0(receiver, tmp_path):
     coordinator = receiver()
     # In the poorest locale: the truth names channels in Chinese.
     poor = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -132,7 +132,7 @@ def test_the_command_writes_the_truth_and_ends_with_0(receiver, tmp_path):
     assert "--trusted-proxy" in done.stderr
 
 
-def test_the_command_ends_with_1_and_says_why_when_messages_were_refused(receiver):
+def test_the_command_exits_with_1_and_the_reasons_when_messages_were_refused(receiver):
     done = simulate("--coordinator", receiver(lambda _: 400).url)
     assert done.returncode == 1
     assert "refused" in done.stderr

@@ -1,4 +1,4 @@
-"""The truth file says what a careful person would reckon by hand."""
+"""The truth file holds the numbers that a careful person would compute by hand."""
 
 import ast
 import math
@@ -41,7 +41,7 @@ def test_counts_are_of_messages_peers_and_sessions():
     assert (found["duplicates"], found["unreadable"]) == (0, 0)
 
 
-def test_means_are_over_the_messages_that_carry_the_field():
+def test_means_are_over_the_messages_with_the_field():
     found = numbers(*SMALL)
     assert found["upload_kbps"] == {"mean": 700.0, "p50": 800.0, "p95": 900.0}
     assert found["continuity"]["mean"] == pytest.approx(0.9, rel=1e-15)
@@ -51,7 +51,7 @@ def test_contribution_counts_only_messages_with_both_rates():
     assert numbers(*SMALL)["contribution_ratio"] == 1700 / 1600
 
 
-def test_startup_is_one_value_a_session_its_last_known():
+def test_startup_is_the_last_known_value_of_each_session():
     assert numbers(*SMALL)["startup_ms"] == {"mean": 2100.0, "p50": 1700, "p95": 2500}
 
 
@@ -68,7 +68,7 @@ def test_groups_are_by_channel_and_by_isp():
     assert groups[(("isp", "PCCW"),)]["upload_kbps"] == {"mean": None, "p50": None, "p95": None}
 
 
-def test_nothing_has_no_means_and_no_span():
+def test_without_messages_there_are_no_means_and_no_span():
     found = numbers()
     assert found["messages"] == 0
     assert found["from"] is None
@@ -76,7 +76,7 @@ def test_nothing_has_no_means_and_no_span():
     assert found["groups"] == []
 
 
-def test_the_papers_averages_score_what_its_figure_shows():
+def test_the_papers_averages_give_the_mos_of_its_figure():
     assert mos(850, 0.988) == pytest.approx(3.82, abs=0.005)
     assert mos(0, 0) == 1
     assert mos(10**9, 1) == 5
@@ -90,7 +90,7 @@ def test_a_quantile_is_the_smallest_value_at_or_below_which_that_share_lies(valu
     assert found == min(value for value in values if below[value] >= share * len(values))
 
 
-def test_the_truth_is_reckoned_without_the_platform():
+def test_the_expected_values_are_computed_without_the_platform():
     tree = ast.parse(Path(truth_module.__file__).read_text())
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

@@ -1,4 +1,4 @@
-"""What each command that reads logs does about a file that it cannot read, and about logs that are sealed while it runs."""
+"""Each command that reads logs handles files that it cannot read, and logs that are sealed while it runs."""
 
 import json
 import os
@@ -30,13 +30,13 @@ def swarmscope(*arguments: object, under: tuple[str, ...] = ()) -> subprocess.Co
 
 @pytest.fixture
 def odd(tmp_path: Path) -> tuple[Path, list[str]]:
-    """A folder with a good log and files that cannot be read, and each of these with its reason."""
+    """A folder with a good log and unreadable files, and the reason of each."""
     folder = tmp_path / "odd"
     write_log(folder, [record(seq=seq) for seq in range(6)])
     return folder, [f"{path}: {reason}" for path, reason in make_unreadable_logs(folder).items()]
 
 
-def test_analyze_names_and_counts_what_it_cannot_read_and_measures_the_rest(odd):
+def test_analyze_names_and_counts_unreadable_logs_and_measures_the_rest(odd):
     folder, reasons = odd
     answer = swarmscope("analyze", folder, "--json")
     said = json.loads(answer.stdout)
@@ -45,7 +45,7 @@ def test_analyze_names_and_counts_what_it_cannot_read_and_measures_the_rest(odd)
 
 
 @pytest.mark.parametrize("command", [["cat"], ["verify"], ["convert", "--to", "csv", "-o", "out"]], ids=lambda command: command[0])
-def test_the_logs_commands_read_the_rest_and_end_with_1(odd, command, monkeypatch, tmp_path):
+def test_the_logs_commands_read_the_rest_and_exit_with_1(odd, command, monkeypatch, tmp_path):
     folder, reasons = odd
     monkeypatch.chdir(tmp_path)
     answer = swarmscope("logs", *command, folder)
@@ -61,7 +61,7 @@ def test_the_logs_commands_read_the_rest_and_end_with_1(odd, command, monkeypatc
         assert len(list((tmp_path / "out").iterdir())) == 1
 
 
-def test_the_history_and_the_alerts_take_the_rest(odd, tmp_path):
+def test_the_history_and_the_alerts_read_the_rest(odd, tmp_path):
     folder, reasons = odd
     built = swarmscope("history", "build", folder, "--into", tmp_path / "history")
     assert built.returncode == 0
@@ -75,7 +75,7 @@ def test_the_history_and_the_alerts_take_the_rest(odd, tmp_path):
         assert [line for line in answer.stderr.splitlines() if "not read:" in line] == named
 
 
-def test_the_static_dashboard_shows_the_rest_and_counts_what_is_missing(odd, tmp_path):
+def test_the_static_dashboard_shows_the_rest_and_counts_missing_logs(odd, tmp_path):
     folder, reasons = odd
     monitor = start_server("monitor", "--static", str(folder), "--listen", "127.0.0.1:0", log=tmp_path / "monitor.log")
     try:
@@ -99,7 +99,7 @@ def test_the_static_dashboard_shows_the_rest_and_counts_what_is_missing(odd, tmp
         ("openat:error=EACCES", True, "the folder cannot be searched: this user may not read it"),
     ],
 )
-def test_what_the_disk_or_its_rights_do_not_give_is_named(tmp_path, fail, of_folder, reason):
+def test_logs_that_fail_with_a_disk_or_permission_error_are_named(tmp_path, fail, of_folder, reason):
     write_log(tmp_path / "logs", [record()])
     bad = write_log(tmp_path / "logs" / "below", [record(seq=seq) for seq in range(1, 9)])
     bad = bad.parent if of_folder else bad
@@ -116,7 +116,7 @@ def test_what_the_disk_or_its_rights_do_not_give_is_named(tmp_path, fail, of_fol
 
 
 @pytest.mark.parametrize("command", ["analyze", "logs cat", "logs verify"])
-def test_a_path_that_was_named_and_is_not_there_stays_a_wrong_use(command, tmp_path):
+def test_a_named_path_that_does_not_exist_stays_a_usage_error(command, tmp_path):
     answer = swarmscope(*command.split(), tmp_path / "20120807T093000Z-fs1-0000.parquet")
     assert answer.returncode in (1, 2)
     assert "there is no" in answer.stderr
@@ -124,7 +124,7 @@ def test_a_path_that_was_named_and_is_not_there_stays_a_wrong_use(command, tmp_p
 
 
 def sealed_after_listing(monkeypatch: pytest.MonkeyPatch, journal: Path, sealed: Path) -> None:
-    """Let a journal become its sealed log as soon as the command has listed the folder."""
+    """Replace a journal by its sealed log as soon as the command has listed the folder."""
     listed = logs_command.entries_of
 
     def then_sealed(folder: Path) -> list[os.DirEntry[str]]:
@@ -163,7 +163,7 @@ def post(server: Server, seq: int) -> None:
     urllib.request.urlopen(urllib.request.Request(server.url + RECORDS, said % seq, headers), timeout=20).close()
 
 
-def test_commands_over_the_folder_of_a_running_server_meet_no_missing_file(tmp_path):
+def test_commands_on_the_folder_of_a_running_server_find_no_missing_file(tmp_path):
     """Logs of a second: some journal is sealed during each command."""
     data = tmp_path / "data"
     arguments = ("--listen", "127.0.0.1:0", "--data", str(data), "--roll-seconds", "1", "--insecure")
