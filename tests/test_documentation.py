@@ -54,7 +54,7 @@ def named(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_of_a_page_leads_somewhere(page):
+def test_every_link_of_a_page_leads_to_a_file(page):
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
     local = [link for link in links if "://" not in link and not link.startswith("mailto:")]
     assert [link for link in local if not (page.parent / link).exists()] == []
@@ -98,7 +98,7 @@ def test_every_decision_has_its_date_status_alternatives_and_cost_and_is_in_the_
     assert f"{title[1]}[{title[2]}]({page.name})" in (DOCS / "adr/README.md").read_text()
 
 
-def test_every_proof_that_the_guarantees_name_exists():
+def test_every_test_that_the_guarantees_name_exists():
     proofs = re.findall(r"`(tests/[\w/.]+)`", (DOCS / "guarantees.md").read_text())
     assert len(proofs) > 15
     assert [proof for proof in proofs if not (ROOT / proof).exists()] == []
