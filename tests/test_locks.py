@@ -1,4 +1,4 @@
-"""What pip may install: exact versions with their hashes, the same in every lock and in constraints.txt, from no index by name."""
+"""What pip may install: exact versions with their hashes, the same in every lock and in constraints.txt, from no named index."""
 
 import re
 import tomllib
@@ -15,7 +15,7 @@ PYTHONS = ("3.11", "3.13")
 
 
 def entries(lock: Path) -> list[tuple[Requirement, list[str]]]:
-    """The requirements of a lock with what follows each of them."""
+    """The requirements of a lock with the lines of each."""
     lines = lock.read_text().replace("\\\n", "").splitlines()
     return [(Requirement(line.partition(" --hash")[0]), line.split()[1:]) for line in lines if line]
 
@@ -47,13 +47,13 @@ def test_a_lock_names_hashes_of_exact_versions_and_no_index(lock):
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_a_lock_has_the_versions_of_the_constraints(lock, python):
-    """Else `make lock` was forgotten."""
+    """If this fails, run `make lock`."""
     locked, pinned = pins([requirement for requirement, _ in entries(lock)], python), pins(constraints(), python)
     assert {name: pinned.get(name) for name in locked} == locked
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_the_locks_hold_what_the_project_and_its_tools_ask_for(python):
+def test_the_locks_contain_the_requirements_of_the_project_and_its_tools(python):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = [Requirement(each) for extra in project["project"]["optional-dependencies"].values() for each in extra]
     tools = [Requirement(line) for line in (ROOT / "tools/dev-requirements.txt").read_text().splitlines() if line[0] != "-"]
