@@ -1,5 +1,6 @@
-"""What no line of our packages does, read from their syntax trees: run what came from outside, compare a secret byte by byte,
-or write text in the encoding of the locale.
+"""Rules for all modules of our packages, checked in their syntax trees.
+
+No module runs outside input, compares a secret byte by byte, or writes text in the encoding of the locale.
 """
 
 import ast
@@ -25,7 +26,7 @@ PACKAGES = (
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 MODULES = {"pickle", "cPickle", "dill", "shelve", "marshal", "jsonpickle", "xmlrpc", "telnetlib", "ftplib"}
-"""Reading these runs what was written, or they speak in the clear."""
+"""Reading these formats runs code, or these protocols are unencrypted."""
 
 CALLS = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.load", "yaml.unsafe_load", "tempfile.mktemp"}
 UNVERIFIED = {"ssl._create_unverified_context", "ssl._create_default_https_context"}
@@ -39,7 +40,7 @@ HARMLESS = {
 
 
 def findings(source: str) -> Iterator[str]:
-    """What is forbidden in a module, in words, with its line."""
+    """The forbidden things in a module, with their lines."""
     for node in ast.walk(ast.parse(source)):
         for what in (*_imports(node), *_calls(node), *_comparisons(node), *_raises(node)):
             yield f"line {node.lineno}: {what}"
@@ -67,19 +68,19 @@ def _calls(node: ast.AST) -> Iterator[str]:
 
 
 def _comparisons(node: ast.AST) -> Iterator[str]:
-    """`==` and `!=` end at the first byte that differs, so the time they take tells how much of a guess is right."""
+    """`==` and `!=` end at the first different byte, so their duration reveals how much of a guess is right."""
     if not isinstance(node, ast.Compare) or not any(isinstance(each, ast.Eq | ast.NotEq) for each in node.ops):
         return
     sides = [node.left, *node.comparators]
     if any(isinstance(side, ast.Constant) for side in sides) or any(_is_count(side) for side in sides):
-        return  # with something that everybody may know, such as no key at all
+        return  # with a public value, such as an empty key
     names = [side.attr if isinstance(side, ast.Attribute) else side.id if isinstance(side, ast.Name) else "" for side in sides]
     if any(map(SECRET.search, names)) and ast.unparse(node) not in HARMLESS:
         yield f"compares {ast.unparse(node)}; use hmac.compare_digest"
 
 
 def _raises(node: ast.AST) -> Iterator[str]:
-    """An exception that exists once collects the frames of every time that it is raised, with all that was in them."""
+    """An exception object that is raised repeatedly collects the frames of every raise, with all their variables."""
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Name) and node.exc.id.isupper():
         yield f"raises the constant {node.exc.id}, which then grows for ever; make a new exception each time"
 
@@ -89,7 +90,7 @@ def _is_count(side: ast.expr) -> bool:
 
 
 @pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(ROOT)) for path in FILES])
-def test_no_module_runs_what_came_from_outside_compares_secrets_byte_by_byte_or_asks_the_locale(path: Path):
+def test_no_module_runs_outside_input_compares_secrets_byte_by_byte_or_uses_the_locale(path: Path):
     assert list(findings(path.read_text())) == []
 
 
@@ -115,11 +116,11 @@ def test_no_module_runs_what_came_from_outside_compares_secrets_byte_by_byte_or_
         "request.headers['authorization'] == expected_token",
     ],
 )
-def test_the_search_finds_what_it_is_meant_to_find(source: str):
+def test_the_check_finds_each_forbidden_thing(source: str):
     assert len(list(findings(source))) == 1
 
 
-def test_every_exception_is_still_needed():
+def test_every_exemption_is_still_needed():
     said = "".join(ast.unparse(ast.parse(path.read_text())) for path in FILES)
     assert [text for text in HARMLESS if text not in said] == []
 
