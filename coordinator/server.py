@@ -17,15 +17,12 @@ from typing import cast
 from coordinator.settings import Settings
 from coordinator.shared_counters import SharedCounters
 from coordinator.worker import STOP_S, Place, serve
+from serving.lifecycle import STOP_SIGNALS, CannotStart, announce_ready
 from serving.listening import url_of
 
 RESTART_PAUSE_S = 1.0
 _fork = multiprocessing.get_context("fork")
 _log = logging.getLogger(__name__)
-
-
-class CannotStart(Exception):  # noqa: N818 - it reads as what it says
-    """The folder that the operator has named cannot be had; the cause says why."""
 
 
 def run(settings: Settings) -> None:
@@ -35,7 +32,7 @@ def run(settings: Settings) -> None:
     try:
         listener = listen(settings)
     except OSError as error:
-        sys.exit(f"swarmscope coordinator cannot start: --listen {settings.listen} cannot be had: {error.strerror or error}")
+        raise CannotStart(f"--listen {settings.listen} cannot be used: {error.strerror or error}") from error
     with listener:
         _make_folders(settings)
         if settings.workers == 1:
@@ -71,7 +68,7 @@ def _make_folders(settings: Settings) -> None:
 def _announce(settings: Settings, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     url = url_of(host, port, secure=settings.tls_cert is not None)
-    print(f"swarmscope coordinator ready on {url}", flush=True)  # noqa: T201
+    announce_ready("coordinator", url)
 
 
 class _Workers:
@@ -88,7 +85,7 @@ class _Workers:
         """Only this process holds the second end for long, so the first one ends when it does, however it does."""
 
     def run(self) -> None:
-        for stop_signal in (signal.SIGTERM, signal.SIGINT):
+        for stop_signal in STOP_SIGNALS:
             signal.signal(stop_signal, self._stop)
         signal.signal(signal.SIGHUP, self._reload)
         for number in range(self._settings.workers):
@@ -148,7 +145,10 @@ def _work(life: tuple[int, int], settings: Settings, listener: socket.socket, pl
     ours, parents = life
     os.close(parents)
     threading.Thread(target=_stop_at_the_end_of, args=(ours,), name="parent", daemon=True).start()
-    serve(settings, listener, place, on_ready)
+    try:
+        serve(settings, listener, place, on_ready)
+    except CannotStart as error:
+        sys.exit(f"swarmscope coordinator cannot start: {error}")
 
 
 def _stop_at_the_end_of(life: int) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +34,7 @@ from coordinator.settings import Settings
 from coordinator.shared_counters import Page, SharedCounters
 from coordinator.worker_metrics import WorkerMetrics
 from serving.handshakes import TlsAcceptor
+from serving.lifecycle import STOP_SIGNALS, CannotStart, on_reload
 from serving.tls import Tls
 
 REQUEST_S = 30
@@ -105,9 +107,7 @@ class _Server(uvicorn.Server):
             self._stores.open()  # not in the lifespan: uvicorn would tell a folder that cannot be used with a traceback
         except OSError as error:
             why = f"{error.filename}: {error.strerror}" if error.errno else error  # without Python's number for it
-            _log.critical("the coordinator cannot start, --spool or --quarantine cannot be used: %s", why)
-            self.should_exit = True
-            return
+            raise CannotStart(f"--spool or --quarantine cannot be used: {why}") from None
         if self._tls.listener is None:
             await super().startup(sockets)
         else:
@@ -185,7 +185,7 @@ def serve(settings: Settings, listener: socket.socket, place: Place, on_ready: C
     try:
         limits = connection_limits(settings.connections_max, descriptors=descriptors, servers=len(settings.servers))
     except OSError as error:
-        sys.exit(f"the coordinator cannot start: {error}")
+        raise CannotStart(str(error)) from error
     if place.number == 0 and limits.serving < settings.connections_max:
         _log.warning(
             "connections: at most %d for each worker, not %d; the limit of open files is %d",
@@ -199,7 +199,7 @@ def serve(settings: Settings, listener: socket.socket, place: Place, on_ready: C
     gc.set_threshold(50_000, 20, 20)
     server.server_state.connections = connections
     # uvicorn raises the signal that stopped it once more for whoever had a handler before; ours makes that a normal end.
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: None)
     server.run(sockets=[listener])
     if not server.started:
@@ -237,7 +237,7 @@ async def _working(
             stack.callback(link.close)
         stack.callback(reception.sliced_work.close)
         asyncio.get_running_loop().set_exception_handler(handle_exception)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, settings, tls, reception)
+        on_reload(partial(_reload, settings, tls, reception))
         exposition = Exposition(counting.total, settings.metrics_token, insecure=settings.insecure)
         yield {"reception": reception, "counting": counting, "exposition": exposition}
 

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 import resource
-import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
@@ -29,6 +28,7 @@ from feedback_server.settings import Settings
 from feedback_server.shelf import Shelf, in_words
 from feedback_server.writer import Writer
 from serving.handshakes import TlsAcceptor
+from serving.lifecycle import CannotStart, announce_ready, on_reload
 from serving.listening import parse_listen, url_of
 from serving.threads import started_pool
 from serving.tls import ListenerTls
@@ -50,21 +50,22 @@ _READERS = 6
 _UNSENT_BYTES = 128 * 1024
 
 
-def run(settings: Settings, ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` is told the address. OSError if the folder or the address cannot be had."""
-    tls = settings.tls()
-    most = _most_connections()
-    listener = _listen(settings.listen)
-    folder = Folder(settings.data)
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; CannotStart if the folder or the address cannot be used."""
     try:
-        uvloop.run(_serve(settings, folder, listener, tls, ready, most))
-    finally:
-        folder.close()
+        tls = settings.tls()
+        most = _most_connections()
+        listener = _listen(settings.listen)
+        folder = Folder(settings.data)
+        try:
+            uvloop.run(_serve(settings, folder, listener, tls, most))
+        finally:
+            folder.close()
+    except OSError as error:
+        raise CannotStart(f"--data or --listen cannot be used: {error}") from error
 
 
-async def _serve(
-    settings: Settings, folder: Folder, listener: socket.socket, tls: ListenerTls, ready: Callable[[str], None], most: int
-) -> None:
+async def _serve(settings: Settings, folder: Folder, listener: socket.socket, tls: ListenerTls, most: int) -> None:
     counters = Counters()
     found = recover(folder, counters)
     shelf = Shelf(settings.name, found.open, sealed=found.sealed)
@@ -93,7 +94,7 @@ async def _serve(
     writer.start()
     verification.start()
     try:
-        await _HttpServer(room, tls, ready=lambda: ready(_url(listener, tls)), most=most).serve(sockets=[listener])
+        await _HttpServer(room, tls, most=most).serve(sockets=[listener])
     finally:
         # On this thread: there may be no memory for another one, and nothing else is left to do on the loop.
         verification.stop()
@@ -135,7 +136,7 @@ class _ClientAcceptor(TlsAcceptor[Connection]):
 class _HttpServer(uvicorn.Server):
     """uvicorn, which says when it is ready, sweeps its connections, lets long polls go at the end, and ends with 0 on a signal."""
 
-    def __init__(self, room: Room, tls: ListenerTls, *, ready: Callable[[], None], most: int) -> None:
+    def __init__(self, room: Room, tls: ListenerTls, *, most: int) -> None:
         super().__init__(
             uvicorn.Config(
                 application(room),
@@ -152,7 +153,6 @@ class _HttpServer(uvicorn.Server):
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         self._room = room
         self._tls = tls
-        self._ready = ready
         self._most = most
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -160,8 +160,9 @@ class _HttpServer(uvicorn.Server):
         await super().startup(sockets=[])  # it would give the connections no limits
         for listener in sockets or ():
             self.servers.append(await self._accept(listener))
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._tls.renew)
-        self._ready()
+        on_reload(self._tls.renew)
+        for listener in sockets or ():
+            announce_ready("feedback-server", _url(listener, self._tls))
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS_A_SECOND == 0:

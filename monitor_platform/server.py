@@ -5,34 +5,31 @@ Everything a page needs comes from here.
 
 import asyncio
 import logging
-import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from monitor_platform.alerts.rules import Rules
 from monitor_platform.assembly import Task, assemble
 from monitor_platform.settings import Settings
 from monitor_platform.website import Website
+from serving.lifecycle import STOP_SIGNALS, CannotContinue, CannotStart, announce_ready, on_reload
 from serving.memory import end_without_memory, is_no_memory
 from serving.tls import Tls
 
 log = logging.getLogger(__name__)
 
 
-class CannotStart(Exception):  # noqa: N818 - it reads as what it says
-    """Something that the operator has named cannot be had: an address, a file, a mirror; the text is for people."""
+def run(settings: Settings, rules: Rules | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; CannotStart before the ready line, CannotContinue if the mirror becomes unusable later."""
+    asyncio.run(_serve(settings, rules))
 
 
-def run(settings: Settings, ready: Callable[[str], None], rules: Rules | None = None) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` is told the address."""
-    asyncio.run(_serve(settings, ready, rules))
-
-
-async def _serve(settings: Settings, ready: Callable[[str], None], rules: Rules | None) -> None:
+async def _serve(settings: Settings, rules: Rules | None) -> None:
     asyncio.get_running_loop().set_exception_handler(_uncaught)
     try:
-        await _opened(settings, ready, rules)
+        await _opened(settings, rules)
     except Exception as error:
         _end_without_memory(error)
         raise
@@ -50,7 +47,7 @@ def _end_without_memory(error: object) -> None:
         end_without_memory(error, "swarmscope monitor")
 
 
-async def _opened(settings: Settings, ready: Callable[[str], None], rules: Rules | None) -> None:
+async def _opened(settings: Settings, rules: Rules | None) -> None:
     with ExitStack() as opened:
         try:
             tls = _tls(settings)
@@ -61,8 +58,8 @@ async def _opened(settings: Settings, ready: Callable[[str], None], rules: Rules
         tls.warn_of_expiry()
         server.start()
         opened.callback(server.stop, wait=False)  # Bokeh 3.10 would wait in a task, which the end of the loop cancels
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, tls, server)
-        ready(url)
+        on_reload(partial(_reload, tls, server))
+        announce_ready("monitor", url)
         await _until_ended(tasks)
 
 
@@ -83,7 +80,7 @@ async def _until_ended(tasks: Sequence[Task]) -> None:
     """Returns on SIGTERM or SIGINT; raises what ends one of `tasks`."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         loop.add_signal_handler(number, ended.set)
     waiting: set[asyncio.Task[Any]] = {asyncio.create_task(ended.wait()), *map(asyncio.create_task, tasks)}
     done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -96,4 +93,4 @@ async def _until_ended(tasks: Sequence[Task]) -> None:
         try:
             task.result()
         except OSError as error:  # the mirror cannot be written
-            raise CannotStart(str(error)) from error
+            raise CannotContinue(str(error)) from error

@@ -40,6 +40,19 @@ def exit_on(error: Exception, prefix: str = "swarmscope") -> NoReturn:
     sys.exit(2 if _is_usage_error(error) else 1)
 
 
+def run_server(command: str, run: Callable[[], None]) -> None:
+    """Run a server until it is stopped. If it cannot start or cannot continue, print why, and exit with 2 or 1."""
+    from serving.lifecycle import CannotContinue, CannotStart  # imports asyncio, which --help does not need
+
+    try:
+        run()
+    except CannotStart as error:
+        exit_on(error, f"swarmscope {command} cannot start")
+    except CannotContinue as error:
+        print(f"swarmscope {command} cannot continue: {error_text(error)}", file=sys.stderr)
+        sys.exit(1)
+
+
 def error_text(error: BaseException) -> str:
     """The text of `error`. An OSError, also as the cause of `error`, is shown without "[Errno 2]" and with advice."""
     cause = error.__cause__

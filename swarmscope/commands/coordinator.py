@@ -5,9 +5,9 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from coordinator.server import CannotStart, run
+from coordinator.server import run
 from coordinator.settings import Settings
-from swarmscope.commands import examples, exit_on
+from swarmscope.commands import examples, run_server
 
 command = App(
     name="coordinator",
@@ -26,7 +26,4 @@ command = App(
 def coordinator(settings: Annotated[Settings, Parameter(name="*")]) -> None:
     """Receive feedback messages from end hosts and forward them to feedback servers."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    try:
-        run(settings)
-    except CannotStart as error:
-        exit_on(error, "swarmscope coordinator cannot start")
+    run_server("coordinator", lambda: run(settings))

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from feedback_server.settings import Settings
-from swarmscope.commands import error_text, examples, or_defaults
+from swarmscope.commands import examples, or_defaults, run_server
 
 command = App(
     name="feedback-server",
@@ -26,7 +26,5 @@ def feedback_server(*, settings: Annotated[Settings | None, Parameter(name="*")]
     from feedback_server.server import run  # slow to import, and --help does not need it
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    try:
-        run(or_defaults(settings, Settings), ready=lambda url: print(f"swarmscope feedback-server ready on {url}", flush=True))
-    except OSError as error:
-        sys.exit(f"swarmscope feedback-server cannot start, --data or --listen cannot be used: {error_text(error)}")
+    known = or_defaults(settings, Settings)
+    run_server("feedback-server", lambda: run(known))

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from feedback_analysis.quality.catalogue import models_of
 from monitor_platform.alerts.rules import read_rules
 from monitor_platform.settings import Settings
-from swarmscope.commands import error_text, examples, exit_on, exit_on_usage_error, or_defaults
+from swarmscope.commands import examples, exit_on_usage_error, or_defaults, run_server
 from swarmscope.limits import require_address_space
 
 command = App(
@@ -37,22 +37,11 @@ def monitor(*, settings: Annotated[Settings | None, Parameter(name="*")] = None)
     except ValueError as wrong:
         exit_on_usage_error(wrong)
     require_address_space("swarmscope monitor", known.memory_mib)
-    from monitor_platform.server import CannotStart, run  # DuckDB and Bokeh take a second to import, and --help does not need them
+    from monitor_platform.server import run  # DuckDB and Bokeh take a second to import, and --help does not need them
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("tornado.access").setLevel(logging.ERROR)  # the client gets the error of a bad request
     logging.getLogger("tornado.general").setLevel(logging.ERROR)  # failed TLS handshakes
     logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)  # browsers that disconnect during a transfer
     logging.getLogger("bokeh.protocol").setLevel(logging.CRITICAL)  # access/guarded_bokeh.py logs invalid messages
-    serving: list[str] = []
-
-    def ready(url: str) -> None:
-        serving.append(url)
-        print(f"swarmscope monitor ready on {url}", flush=True)
-
-    try:
-        run(known, rules=rules, ready=ready)
-    except CannotStart as error:
-        if serving:
-            sys.exit(f"swarmscope monitor cannot go on: {error_text(error)}")
-        exit_on(error, "swarmscope monitor cannot start")
+    run_server("monitor", lambda: run(known, rules))

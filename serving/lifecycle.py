@@ -1,0 +1,29 @@
+"""How a server starts, announces its address, reads its files again and stops; the same for every server.
+
+A server prints one line when it accepts requests. SIGHUP makes it read its files again; SIGTERM and SIGINT make it exit with 0. If
+it cannot start or cannot continue, it raises one of the exceptions below. The command prints the text and chooses the exit code.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class CannotStart(Exception):  # noqa: N818 - it reads as what it says
+    """An address, a file or a folder of the settings cannot be used; the text says which one, and the cause says why."""
+
+
+class CannotContinue(Exception):  # noqa: N818
+    """A server that was ready cannot work any more; the text says why."""
+
+
+def announce_ready(command: str, url: str) -> None:
+    """Print the line for which operators, supervisors and tests wait."""
+    print(f"swarmscope {command} ready on {url}", flush=True)  # noqa: T201
+
+
+def on_reload(reload: Callable[[], None]) -> None:
+    """Call `reload` in the running event loop on each SIGHUP."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
