@@ -27,7 +27,7 @@ def table_of(locator: Locator, tmp_path: Path) -> Iterator[Callable[..., Feedbac
     def table_of(*logs: Sequence[Record], form: Form = Form.JOURNAL, mos: MosModel | None = None) -> FeedbackTable:
         table = FeedbackTable(locator, mos or MosModel())
         tables.append(table)
-        if len(tables) > 3:  # a test that tries many examples needs the latest two at most
+        if len(tables) > 3:  # a test that tries many examples needs at most the latest two
             tables.popleft().close()
         for records in logs:
             add(table, write_log(tmp_path, records, form))

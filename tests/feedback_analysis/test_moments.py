@@ -1,4 +1,4 @@
-"""Times as people write them: each one is read as it was meant, or refused with what to write."""
+"""Times as people write them: each one is read as it was meant, or refused with advice."""
 
 import contextlib
 from datetime import UTC, datetime, timedelta
@@ -55,7 +55,7 @@ def test_a_time_is_read_as_it_is_written(text, is_at):
         ("x" * 900, "is no time"),
     ],
 )
-def test_what_would_be_read_as_another_time_is_refused_with_what_to_write(text, says):
+def test_an_ambiguous_time_is_refused_with_advice(text, says):
     with pytest.raises(ValueError, match=says) as refused:
         unix_ms(text)
     assert len(str(refused.value)) < 200

@@ -1,4 +1,4 @@
-"""Location databases made up for tests, after the MaxMind DB file format 2.0: any record for any IPv4 network, right or wrong."""
+"""Location databases made for tests, in the MaxMind DB file format 2.0: any record for any IPv4 network, right or wrong."""
 
 import struct
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ def mmdb(kind: str, records: Mapping[str, Any]) -> bytes:
 
 
 def encoded(value: Any) -> bytes:
-    """The value in the format's data section; `bytes` stay as they are: for what no writer would write."""
+    """The value in the format's data section; `bytes` are written unchanged, for values that no writer would write."""
     match value:
         case bytes():
             return value

@@ -1,4 +1,4 @@
-"""Which map is whose: Hong Kong's, the world's in cells and countries, or one's own."""
+"""The choice of the map: Hong Kong's, the world's in cells and countries, or a custom one."""
 
 import itertools
 from pathlib import Path
@@ -23,13 +23,13 @@ def world():
         yield locator
 
 
-def test_without_a_database_of_ones_own_the_map_is_hong_kongs():
+def test_without_a_custom_database_the_map_is_hong_kongs():
     atlas = atlas_for()
     assert atlas == Atlas()
     assert (len(atlas.areas.drawn(())), len(atlas.districts.drawn(()))) == (38, 18)
 
 
-def test_with_one_it_is_the_worlds_in_cells_and_countries(world):
+def test_with_a_custom_database_the_map_is_the_worlds_in_cells_and_countries(world):
     sweden = world.locate("89.160.20.112")
     assert (sweden.country, sweden.district) == ("SE", "Sweden")
     assert h3.get_resolution(sweden.area) == WORLD_RESOLUTION
@@ -48,18 +48,18 @@ def test_a_country_without_an_outline_still_has_its_name(world):
     assert "Gibraltar" not in {region.name for region in maps.countries()}
 
 
-def test_who_has_no_country_is_not_located(world):
+def test_a_peer_without_a_country_is_not_located(world):
     assert world.locate("192.0.2.1").district == UNLOCATED
     assert atlas_for(districts="countries").districts.part_of(Fix(abroad=True)) == OUTSIDE
 
 
-def test_the_hong_kong_map_can_be_had_with_another_database():
+def test_the_hong_kong_map_can_be_used_with_another_database():
     atlas = atlas_for(city=CITY, districts="hong-kong")
     assert atlas == Atlas()
 
 
 @pytest.mark.parametrize("resolution", range(10))
-def test_cells_are_of_the_size_that_was_asked_for(resolution):
+def test_cells_have_the_requested_size(resolution):
     cell = atlas_for(resolution=resolution).areas.part_of(Fix(country="HK", city="Sha Tin", point=(114.2, 22.4)))
     assert h3.get_resolution(cell) == resolution
 
@@ -70,14 +70,14 @@ def test_another_size_is_refused(resolution):
         atlas_for(resolution=resolution)
 
 
-def test_only_so_many_cells_are_drawn_those_with_most_peers_first_and_in_an_order_that_stays():
+def test_a_bounded_number_of_cells_is_drawn_those_with_most_peers_first_and_in_a_stable_order():
     cells = sorted(h3.grid_disk(h3.latlng_to_cell(50.0, 10.0, 5), 20), reverse=True)
     drawn = [region.id for region in Cells(5, ()).drawn([UNLOCATED, *cells])]
     assert len(cells) > MOST_DRAWN
     assert drawn == sorted(cells[:MOST_DRAWN])
 
 
-def test_a_cell_is_named_by_its_country_and_middle_and_no_two_neighbours_alike():
+def test_a_cell_is_named_by_its_country_and_centre_and_neighbours_have_different_names():
     assert cell_name(h3.latlng_to_cell(47.0, 8.0, 4)).startswith("Switzerland · 4")
     for resolution in range(10):
         cells = h3.grid_disk(h3.latlng_to_cell(47.0, 8.0, resolution), 1)
@@ -95,7 +95,7 @@ def test_a_cell_across_the_antimeridian_stays_in_one_piece():
     assert max(lons) > 180
 
 
-def test_countries_are_closed_rings_within_the_world_and_none_goes_round_it():
+def test_countries_are_closed_rings_within_the_world_and_none_goes_around_it():
     for country in maps.countries():
         for ring in (ring for polygon in country.polygons for ring in polygon):
             assert ring[0] == ring[-1]

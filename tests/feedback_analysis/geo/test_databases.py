@@ -26,7 +26,7 @@ def test_hong_kong_without_a_city_is_the_territory_and_no_area():
         assert (place.country, place.area, place.district) == ("HK", UNLOCATED, UNLOCATED)
 
 
-def test_an_address_missing_from_a_world_database_may_be_anywhere():
+def test_an_address_missing_from_a_world_database_has_no_known_location():
     with Locator(city=MAXMIND_CITY, asn=MAXMIND_ASN) as locator:
         assert locator.locate("137.189.11.0").area == UNLOCATED
 
@@ -38,12 +38,12 @@ def test_the_flat_layout_is_read_too():
         assert (locator.locate("81.2.69.142").country, locator.locate("81.2.69.142").area) == ("GB", OUTSIDE)
 
 
-def test_an_ipv6_address_is_no_trouble_for_an_ipv4_database():
+def test_an_ipv6_address_raises_no_error_in_an_ipv4_database():
     with Locator(city=FLAT_CITY) as locator:
         assert locator.locate("2404:c800::1").area == UNLOCATED
 
 
-def test_our_city_database_reads_with_maxminds_own_reader():
+def test_maxminds_own_reader_reads_our_city_database():
     with geoip2.database.Reader(HONG_KONG_CITY) as reader:
         campus = reader.city("137.189.11.0")
         kowloon = reader.city("203.80.0.1")

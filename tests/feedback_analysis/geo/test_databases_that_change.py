@@ -1,4 +1,4 @@
-"""A database whose file is replaced, overwritten or removed while it is in use: lookups go on, and each change is counted."""
+"""A database whose file is replaced, overwritten or removed while it is in use: lookups continue, and each change is counted."""
 
 import asyncio
 import errno
@@ -51,7 +51,7 @@ def country(locator, ip="81.2.69.5"):
 
 
 def overwritten(path, content):
-    """In place, as cp does it; the clock that files are stamped with may not have moved since the last change."""
+    """In place, as cp does it; the clock of file times may not have advanced since the last change."""
     before = path.stat().st_mtime_ns
     path.write_bytes(content)
     os.utime(path, ns=(before, before + 1_000_000))
@@ -71,7 +71,7 @@ def refreshed(locator):
 
 
 @pytest.mark.parametrize("replace", [overwritten, renamed])
-def test_a_replaced_database_is_read_anew(database, locator, replace):
+def test_a_replaced_database_is_read_again(database, locator, replace):
     assert country(locator) == "DE"
     replace(database, countries(FRANCE))
     assert country(locator) == "DE"
@@ -93,7 +93,7 @@ def test_a_replaced_database_is_read_anew(database, locator, replace):
         ("folder", "Is a directory"),
     ],
 )
-def test_a_file_that_cannot_replace_the_database_is_counted_and_told_once(database, locator, caplog, content, reason):
+def test_a_file_that_cannot_replace_the_database_is_counted_and_logged_once(database, locator, caplog, content, reason):
     if content is None:
         database.unlink()
     elif content == "folder":
@@ -114,12 +114,12 @@ def test_a_file_that_cannot_replace_the_database_is_counted_and_told_once(databa
     assert country(locator) == "FR"
 
 
-def test_a_database_that_is_cut_off_in_place_does_not_end_the_process_that_reads_it(database, locator):
+def test_a_database_that_is_truncated_in_place_does_not_end_the_process_that_reads_it(database, locator):
     os.truncate(database, 0)
     assert country(locator, "81.2.70.5") == "DE"
 
 
-def test_without_memfd_the_copy_lies_in_plain_memory(database, monkeypatch):
+def test_without_memfd_the_copy_is_in_plain_memory(database, monkeypatch):
     def refuse(_name):
         raise PermissionError(errno.EACCES, "vm.memfd_noexec")
 
@@ -129,7 +129,7 @@ def test_without_memfd_the_copy_lies_in_plain_memory(database, monkeypatch):
         assert country(locator) == "DE"
 
 
-def test_a_file_that_still_changes_is_left_alone(database, locator):
+def test_a_file_that_is_still_changing_is_not_read(database, locator):
     for half in (b"a", b"ab", b"abc"):
         overwritten(database, half)
         locator.refresh()
@@ -147,7 +147,7 @@ def test_a_pipe_is_no_database(tmp_path):
         Locator(city=tmp_path / "pipe")
 
 
-def test_records_that_come_after_a_database_was_replaced_are_placed_by_the_new_one(database, locator, tmp_path):
+def test_records_that_arrive_after_a_database_was_replaced_are_located_by_the_new_one(database, locator, tmp_path):
     with closing(FeedbackTable(locator, MosModel())) as table:
         add(table, write_log(tmp_path, [record(seq=0, ip="81.2.69.5")]))
         renamed(database, countries(FRANCE))
@@ -194,7 +194,7 @@ def counted(monitor, name):
     return float(next(line.split()[-1] for line in asked(monitor, "/metrics").splitlines() if line.startswith(name)))
 
 
-def test_the_monitor_outlives_what_happens_to_its_database_and_starts_again_with_it(serve, database, tmp_path):
+def test_the_monitor_survives_all_changes_of_its_database_and_starts_again_with_it(serve, database, tmp_path):
     server = serve("feedback-server", "--insecure", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "fs"), "--name", "fs1")
     flags = ("--insecure", "--listen", "127.0.0.1:0", "--poll-seconds", "1", "--mirror", str(tmp_path / "mirror"))
     monitor = serve("monitor", "--feedback-server", server.url, *flags, "--geo-city", str(database))
@@ -222,6 +222,6 @@ def test_the_monitor_outlives_what_happens_to_its_database_and_starts_again_with
     eventually(lambda: peers(again) == {"DE": 3, UNKNOWN_COUNTRY: 9})
     assert again.stop() == 0
     assert "Traceback" not in monitor.log_text() + again.log_text()
-    # One line as soon as a lookup has failed, and one at the end for those that failed since.
+    # One line as soon as a lookup has failed, and one at the end for later failures.
     for each in (monitor, again):
         assert 1 <= each.log_text().count("these viewers are not located") <= 2

@@ -1,4 +1,4 @@
-"""A database may hold anything: what cannot be read costs its lookup and nothing else, or the database is refused."""
+"""A database may contain anything: an unreadable record costs its lookup and nothing else, or the database is refused."""
 
 import json
 import subprocess
@@ -69,7 +69,7 @@ def test_a_database_written_here_is_read(tmp_path):
         ({"country": b"\x7f\xff\xff\xff"}, "bad data"),
     ],
 )
-def test_a_record_that_cannot_be_read_leaves_its_viewer_not_located_and_the_others_as_they_are(tmp_path, caplog, found, reason):
+def test_an_unreadable_record_leaves_its_viewer_not_located_and_the_others_unchanged(tmp_path, caplog, found, reason):
     path = write_mmdb(tmp_path / "city.mmdb", "GeoLite2-City", {"81.2.68.0/24": BERLIN, NETWORK: found})
     with Locator(city=path, atlas=atlas_for(city=path)) as locator:
         for last in range(5):
@@ -82,7 +82,7 @@ def test_a_record_that_cannot_be_read_leaves_its_viewer_not_located_and_the_othe
     assert reason in line
 
 
-def test_failures_are_told_once_with_their_count(tmp_path, caplog):
+def test_failures_are_logged_once_with_their_count(tmp_path, caplog):
     path = city(tmp_path, BERLIN | {"country": "DE"})
     locator = Locator(city=path)
     assert "not one of its first records can be used: its country is a text" in caplog.messages.pop()
@@ -95,7 +95,7 @@ def test_failures_are_told_once_with_their_count(tmp_path, caplog):
     assert "1 lookup failed (2 in all)" in caplog.messages[-1]
 
 
-def test_a_record_of_an_operator_that_cannot_be_read_leaves_the_isp_unknown(tmp_path, caplog):
+def test_an_unreadable_operator_record_leaves_the_isp_unknown(tmp_path, caplog):
     path = write_mmdb(tmp_path / "a.mmdb", "GeoLite2-ASN", {"81.2.68.0/24": {"asn": 64500}, NETWORK: {"asn": [64500]}})
     with Locator(asn=path) as locator:
         assert locator.locate(ADDRESS).isp == UNKNOWN_ISP
@@ -104,14 +104,14 @@ def test_a_record_of_an_operator_that_cannot_be_read_leaves_the_isp_unknown(tmp_
 
 
 @pytest.mark.parametrize("point", [(52, 13), ("52", "13"), (52.0, 13)])
-def test_whole_degrees_and_degrees_as_text_are_read(tmp_path, point):
+def test_integer_degrees_and_degrees_as_text_are_read(tmp_path, point):
     lat, lon = point
     whole = located(city(tmp_path, BERLIN | {"location": {"latitude": lat, "longitude": lon}}))
     assert whole == located(city(tmp_path, BERLIN | {"location": {"latitude": 52.0, "longitude": 13.0}}))
     assert whole.area != UNLOCATED
 
 
-def test_whole_degrees_of_a_flat_database_are_read(tmp_path):
+def test_integer_degrees_of_a_flat_database_are_read(tmp_path):
     flat = {"country_code": "DE", "city": "Berlin", "state1": "Berlin", "latitude": 52, "longitude": 13}
     assert located(city(tmp_path, flat, "city ipv4")).area != UNLOCATED
 
@@ -130,13 +130,13 @@ def test_whole_degrees_of_a_flat_database_are_read(tmp_path):
         ({"country": {"iso_code": "DE"}, "traits": {"isp": "Example Broadband"}}, "Example Broadband"),
     ],
 )
-def test_the_operator_is_read_wherever_the_common_layouts_have_it(tmp_path, found, isp):
+def test_the_operator_is_read_in_all_common_layouts(tmp_path, found, isp):
     path = asn(tmp_path, found, "GeoIP2-Enterprise" if "traits" in found else "ipinfo generic_asn_free.mmdb")
     with Locator(asn=path) as locator:
         assert locator.locate(ADDRESS).isp == isp
 
 
-def test_a_database_whose_records_have_nothing_that_is_needed_is_refused_with_its_fields(tmp_path):
+def test_a_database_without_the_needed_fields_is_refused_with_the_fields_it_has(tmp_path):
     with pytest.raises(
         LocationFileError, match=r"asn\.mmdb is .*'GeoLite2-ASN', and not one of its first 1 records has .*isp.*carrier"
     ):
@@ -174,7 +174,7 @@ values = st.recursive(
 
 
 @given(st.sampled_from(["GeoLite2-City", "city ipv4", "GeoIP2-Enterprise"]), st.lists(values, min_size=1, max_size=3))
-def test_whatever_a_database_holds_locating_never_raises(tmp_path_factory, kind, found):
+def test_locating_never_raises_with_any_database(tmp_path_factory, kind, found):
     path = tmp_path_factory.mktemp("any") / "any.mmdb"
     path.write_bytes(mmdb(kind, {f"81.2.{number}.0/24": each for number, each in enumerate(found)}))
     try:
@@ -196,7 +196,7 @@ def analyze(path, *arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-def test_analyze_goes_on_and_says_in_one_line_how_many_lookups_failed(tmp_path):
+def test_analyze_continues_and_reports_the_number_of_failed_lookups_in_one_line(tmp_path):
     path = write_mmdb(tmp_path / "city.mmdb", "GeoLite2-City", {"81.2.68.0/24": BERLIN, NETWORK: "DE"})
     log = write_log(tmp_path / "logs", [record(ip=f"81.2.69.{n}", peer_id=f"p{n}", session_id=f"s{n}") for n in range(9)])
     done = analyze(log, "--geo-city", str(path), "--by", "country,area")
@@ -222,7 +222,7 @@ BAD = sorted((GEOIP / "bad-data").glob("*/*.mmdb")) if GEOIP.is_dir() else []
 
 @pytest.mark.skipif(not BAD, reason=f"MaxMind's broken databases are not in {GEOIP}")
 def test_every_broken_database_of_maxmind_is_refused_in_one_line_or_leaves_viewers_not_located(tmp_path):
-    """Under its own type, and made up as one that is read."""
+    """Under its own type, and disguised as a type that is read."""
     refused = []
     for number, broken in enumerate(BAD):
         for kind in (b"", b"City"):

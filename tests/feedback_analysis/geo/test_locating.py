@@ -32,14 +32,14 @@ def planned(entry):
     return Place(country="HK", area=area, district=district, isp=entry["isp"])
 
 
-def test_every_address_of_the_plan_is_located_as_the_plan_says_also_when_truncated(locator, plan):
+def test_every_address_of_the_plan_is_located_correctly_even_when_truncated(locator, plan):
     for entry in plan:
         network = ip_network(entry["prefix"])
         for address in (network[0], network[1], network[77], network[-1]):
             assert locator.locate(str(address)) == planned(entry), f"{address} of {entry}"
 
 
-def test_every_prefix_of_the_plan_is_whole_in_both_databases(plan):
+def test_every_prefix_of_the_plan_is_complete_in_both_databases(plan):
     with maxminddb.open_database(HONG_KONG_CITY) as city, maxminddb.open_database(HONG_KONG_ASN) as asn:
         for entry in plan:
             address, bits = entry["prefix"].split("/")
@@ -48,7 +48,7 @@ def test_every_prefix_of_the_plan_is_whole_in_both_databases(plan):
             assert asn.get_with_prefix_len(address)[1] <= 24
 
 
-def test_an_audience_of_the_plan_looks_like_hong_kong(plan):
+def test_an_audience_of_the_plan_is_distributed_like_hong_kong(plan):
     assert len({entry["prefix"] for entry in plan}) == len(plan) == 400
     assert {entry["district"] for entry in plan} == {*OFFICIAL, None}
     assert len({entry["area"] for entry in plan} - {None}) >= 28
@@ -57,14 +57,14 @@ def test_an_audience_of_the_plan_looks_like_hong_kong(plan):
         assert sum(entry["isp"] == isp for entry in plan) / len(plan) == pytest.approx(share, abs=0.01)
 
 
-def test_a_campus_is_found_where_it_stands(locator):
+def test_a_campus_is_located_where_it_is(locator):
     place = locator.locate("137.189.11.0")
     area = next(area for area in maps.areas() if area.id == place.area)
     assert (place.country, place.district, place.isp) == ("HK", "Sha Tin", "CUHK")
     assert area.name == "Fo Tan and Ma On Shan"
 
 
-def test_an_ipv4_address_in_ipv6_clothes_is_the_same_address(locator):
+def test_an_ipv4_mapped_ipv6_address_is_located_as_the_ipv4_address(locator):
     assert locator.locate("::ffff:137.189.11.0") == locator.locate("137.189.11.0")
 
 
@@ -72,7 +72,7 @@ def test_ipv6_is_located_too(locator):
     assert locator.locate("2404:c800::1").isp == "PCCW"
 
 
-def test_an_address_abroad_has_a_bucket_of_its_own(locator):
+def test_an_address_abroad_has_a_region_of_its_own(locator):
     place = locator.locate("8.8.8.8")
     assert (place.country, place.area, place.district) == (UNKNOWN_COUNTRY, OUTSIDE, OUTSIDE)
 
@@ -83,7 +83,7 @@ MULTICAST = ["224.0.0.1", "ff0e::1"]
 
 
 @pytest.mark.parametrize("ip", [*NO_ADDRESS, *PRIVATE, *MULTICAST])
-def test_what_cannot_be_placed_is_in_a_bucket_and_not_lost(locator, ip):
+def test_an_address_that_cannot_be_located_is_counted_and_not_lost(locator, ip):
     assert locator.locate(ip) == NOWHERE == Place(area=UNLOCATED, district=UNLOCATED, isp=UNKNOWN_ISP)
 
 

@@ -1,4 +1,4 @@
-"""Points and outlines, by cases that can be drawn on paper."""
+"""Points and outlines, in cases that can be drawn on paper."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from feedback_analysis.geo.outlines import centroid, contains, on_grid
 
 SQUARE = ((0.0, 0.0), (4.0, 0.0), (4.0, 4.0), (0.0, 4.0), (0.0, 0.0))
 HOLE = ((1.0, 1.0), (1.0, 3.0), (3.0, 3.0), (3.0, 1.0), (1.0, 1.0))
-# A "U": what lies between its arms is outside.
+# A "U": the space between its arms is outside.
 HORSESHOE = ((0, 0), (6, 0), (6, 5), (4, 5), (4, 2), (2, 2), (2, 5), (0, 5), (0, 0))
 
 
@@ -18,11 +18,11 @@ def test_a_hole_is_outside(point, inside):
 
 
 @pytest.mark.parametrize(("point", "inside"), [((1, 4), True), ((3, 4), False), ((3, 1), True), ((5, 4.9), True), ((-1, 2), False)])
-def test_between_the_arms_of_a_horseshoe_is_outside(point, inside):
+def test_the_space_between_the_arms_of_a_horseshoe_is_outside(point, inside):
     assert contains((HORSESHOE,), point) is inside
 
 
-def test_which_way_round_a_ring_is_written_does_not_matter():
+def test_the_direction_of_a_ring_does_not_matter():
     assert contains((SQUARE[::-1],), (2.0, 2.0))
 
 
@@ -41,11 +41,11 @@ def test_on_a_grid_neighbours_still_share_their_border():
     assert border == {(1.0, 0.0), (1.0, 0.5), (1.0, 1.0)}
 
 
-def test_an_outline_too_small_for_the_grid_stays_as_it_is():
+def test_an_outline_too_small_for_the_grid_is_unchanged():
     rock = (((0.01, 0.01), (0.02, 0.01), (0.02, 0.02), (0.01, 0.01)),)
     assert on_grid((rock, (SQUARE,)), 1.0) == ((SQUARE,),)
     assert on_grid((rock,), 1.0) == (rock,)
 
 
-def test_the_middle_of_a_ring_without_area_is_the_middle_of_its_box():
+def test_the_centre_of_a_ring_without_area_is_the_centre_of_its_box():
     assert centroid(((1.0, 1.0), (3.0, 1.0), (1.0, 1.0), (1.0, 1.0))) == (2.0, 1.0)

@@ -1,4 +1,4 @@
-"""Districts of a file: which are taken, which are refused with what advice, and who is counted in which."""
+"""Districts from a file: which are accepted, which are refused with what advice, and where peers are counted."""
 
 import json
 import math
@@ -64,12 +64,12 @@ def test_where_districts_overlap_the_first_of_the_file_counts(file_of):
     assert atlas_for(districts=str(path)).districts.part_of(Fix(city="x", point=(1.5, 1.5))) == "First"
 
 
-def test_features_of_one_name_are_one_district(file_of):
+def test_features_with_the_same_name_are_one_district(file_of):
     [islands] = read_districts(file_of(feature("Islands", ring(0, 0, 1, 1)), feature("Islands", ring(5, 5, 6, 6))))
     assert len(islands.polygons) == 2
 
 
-def test_with_the_shipped_database_hong_kongs_viewers_are_found_in_your_districts(file_of):
+def test_with_the_shipped_database_hong_kongs_viewers_are_found_in_custom_districts(file_of):
     path = file_of(feature("East", ring(114.15, 22.1, 114.5, 22.6)), feature("West", ring(113.8, 22.1, 114.15, 22.6)))
     with Locator(atlas=atlas_for(districts=str(path))) as own, Locator() as shipped:
         assert own.locate("137.189.11.0").district == "East"
@@ -80,7 +80,7 @@ def test_another_property_may_be_the_name_and_a_number_may_be_one(file_of):
     assert [d.id for d in read_districts(file_of(feature(7, ring(0, 0, 1, 1), key="ward")), "ward")] == ["7"]
 
 
-def test_a_ring_that_is_left_open_is_closed_and_altitudes_are_passed_over(file_of):
+def test_an_open_ring_is_closed_and_altitudes_are_ignored(file_of):
     [district] = read_districts(file_of(feature("A", [[0, 0, 9], [1, 0, 9], [1, 1, 9]])))
     assert district.polygons == ((((0, 0), (1, 0), (1, 1), (0, 0)),),)
 
@@ -106,20 +106,20 @@ def test_a_ring_that_is_left_open_is_closed_and_altitudes_are_passed_over(file_o
         ([], "no GeoJSON FeatureCollection"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said_with_its_place(file_of, features, said):
+def test_an_error_in_a_file_is_reported_with_its_position(file_of, features, said):
     with pytest.raises(DistrictFileError, match=said):
         read_districts(file_of(*features))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\udcff", '{"type": "Feature"}', "1" * 5000])
-def test_what_is_no_geojson_at_all_is_refused(tmp_path, text):
+def test_a_file_that_is_not_geojson_is_refused(tmp_path, text):
     path = tmp_path / "districts.geojson"
     path.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(DistrictFileError, match="GeoJSON"):
         read_districts(path)
 
 
-def test_a_file_that_is_not_there_or_too_large_is_refused(tmp_path):
+def test_a_missing_or_too_large_file_is_refused(tmp_path):
     with pytest.raises(DistrictFileError, match="hong-kong or countries"):
         read_districts(tmp_path / "none.geojson")
     large = tmp_path / "large.geojson"

@@ -15,19 +15,19 @@ def area_name(fix):
     return AREAS[area_of(fix, AREAS)].name
 
 
-def test_a_district_and_a_point_give_both():
+def test_a_district_and_a_point_give_district_and_area():
     fix = Fix(country="HK", subdivisions=("Sha Tin",), city="Ma Liu Shui", point=MA_LIU_SHUI)
     assert district_of(fix) == "Sha Tin"
     assert area_name(fix) == "Fo Tan and Ma On Shan"
 
 
 @pytest.mark.parametrize("territory", ["", "Hong Kong", "Kowloon", "New Territories"])
-def test_the_middle_of_the_territory_is_no_place_in_it(territory):
+def test_the_centre_of_the_territory_is_no_area(territory):
     fix = Fix(country="HK", subdivisions=("Kowloon",), city=territory, point=MIDDLE_OF_THE_TERRITORY)
     assert (country_of(fix), area_of(fix, AREAS), district_of(fix)) == ("HK", UNLOCATED, UNLOCATED)
 
 
-def test_a_named_place_has_an_area_though_its_district_is_not_said():
+def test_a_named_place_has_an_area_even_without_a_district():
     fix = Fix(country="HK", subdivisions=("New Territories",), city="Tai Chuen", point=(114.051, 22.3409))
     assert area_name(fix) == "Sunny Bay"
     assert district_of(fix) == UNLOCATED
@@ -39,18 +39,18 @@ def test_a_small_island_counts_with_the_nearest_area():
     )
 
 
-def test_nobody_is_moved_across_the_harbour():
+def test_no_point_is_moved_across_the_harbour():
     campus_in_pok_fu_lam = Fix(country="HK", subdivisions=("Southern",), city="Pok Fu Lam", point=(114.1343, 22.2831))
     assert area_name(campus_in_pok_fu_lam) == "Central and Wan Chai"
 
 
-def test_a_point_far_from_hong_kong_is_not_drawn_to_its_coast():
+def test_a_point_far_from_hong_kong_is_not_moved_to_its_coast():
     tokyo = Fix(country="HK", subdivisions=("Eastern",), city="Chai Wan", point=(139.65, 35.6764))
     assert area_of(tokyo, AREAS) == UNLOCATED
     assert district_of(tokyo) == "Eastern"
 
 
-def test_no_point_is_no_area():
+def test_without_a_point_there_is_no_area():
     assert area_of(Fix(country="HK", subdivisions=("Eastern",), city="Chai Wan"), AREAS) == UNLOCATED
 
 
@@ -59,7 +59,7 @@ def test_another_country_is_outside_even_with_a_district_of_the_same_name():
     assert (country_of(fix), area_of(fix, AREAS), district_of(fix)) == ("LK", OUTSIDE, OUTSIDE)
 
 
-def test_nothing_known_is_not_the_same_as_abroad():
+def test_an_unknown_location_is_not_the_same_as_abroad():
     assert (country_of(Fix()), area_of(Fix(), AREAS), district_of(Fix())) == (UNKNOWN_COUNTRY, UNLOCATED, UNLOCATED)
     assert (country_of(Fix(abroad=True)), district_of(Fix(abroad=True))) == (UNKNOWN_COUNTRY, OUTSIDE)
 
@@ -78,16 +78,16 @@ def test_nothing_known_is_not_the_same_as_abroad():
         ("", None),
     ],
 )
-def test_districts_are_known_by_every_usual_spelling_and_never_guessed(spelled, official):
+def test_districts_are_recognised_in_every_usual_spelling_and_never_guessed(spelled, official):
     assert official_district(spelled) == official
 
 
-def test_every_district_can_be_told_in_both_spellings():
+def test_every_district_is_recognised_in_both_spellings():
     assert [official_district(name) for name in OFFICIAL] == list(OFFICIAL)
     assert [official_district(f"{name} District") for name in OFFICIAL] == list(OFFICIAL)
 
 
-def test_an_operator_has_its_everyday_name_and_a_stranger_its_legal_one():
+def test_a_known_operator_has_its_everyday_name_and_an_unknown_one_its_legal_name():
     assert isp_name(4760, "HKT Limited") == "PCCW"
     assert isp_name(64500, " Example Net Ltd ") == "Example Net Ltd"
     assert isp_name(64500, "") == "AS64500"

@@ -15,7 +15,7 @@ FIRST_HOUR_MS = BEGIN_MS // HOUR_MS * HOUR_MS
 
 
 def audience(*, peers: int = 40, hours: float = 5, seed: int = 1, days: Sequence[int] = (0,)) -> list[Record]:
-    """Records by time; each of `days` after the first the same peers may come back."""
+    """Records by time; on each of `days` after the first the same peers may return."""
     dice = random.Random(seed)
     said: list[Record] = []
     for number in range(peers):

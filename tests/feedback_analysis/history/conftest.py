@@ -1,4 +1,4 @@
-"""Histories that were built from real log files, and the tables of the same files beside them."""
+"""Histories that were built from real log files, and the tables of the same files."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""`swarmscope history` as an analyst types it."""
+"""`swarmscope history` as an analyst uses it."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_days_come_as_json_csv_and_a_table(folder):
+def test_days_are_printed_as_json_csv_and_a_table(folder):
     rows = json.loads(history("show", folder, "--json").stdout)
     assert [row["period"] for row in rows] == ["2012-08-07", "2012-08-08"]
     assert rows[-1]["cumulative_peers"] == sum(row["new_peers"] for row in rows)
@@ -57,7 +57,7 @@ def test_every_figure_has_its_columns(folder, figure, names):
     assert len(rows) == 120 or figure != "minutes"
 
 
-def test_what_cannot_be_shown_is_said_in_one_line(folder, tmp_path):
+def test_an_error_is_reported_in_one_line(folder, tmp_path):
     for arguments, code, said in [
         ((tmp_path,), 2, "there is no history in"),
         ((folder, "--timezone", "Mars/Olympus"), 2, "no time zone"),
@@ -72,14 +72,14 @@ def test_what_cannot_be_shown_is_said_in_one_line(folder, tmp_path):
         assert "Traceback" not in shown.stderr
 
 
-def test_building_under_another_model_is_refused(folder, tmp_path):
+def test_building_with_another_model_is_refused(folder, tmp_path):
     write_log(tmp_path / "logs", [record()])
     built = history("build", tmp_path / "logs", "--into", folder, "--mos-c1", "-4")
     assert built.returncode == 2
     assert "another one in another folder" in built.stderr
 
 
-def test_times_without_a_zone_are_in_the_zone_that_was_asked_for(folder):
+def test_times_without_a_zone_are_in_the_requested_zone(folder):
     """10:00 to 12:00 UTC is 18:00 to 20:00 in Hong Kong."""
     at = ("--figure", "minutes", "--json", "--timezone")
     utc = history("show", folder, *at, "UTC", "--from", "2012-08-07T10:00", "--to", "2012-08-07T11:00")

@@ -1,4 +1,4 @@
-"""What the history says of whole hours is what the measures say of the messages themselves, to the last digit."""
+"""The history's numbers of whole hours equal the measures of the messages themselves, to the last digit."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -52,7 +52,7 @@ def both(locator, tmp_path_factory) -> Iterator[Both]:
     folder = tmp_path_factory.mktemp("logs")
     logs = write_minutes(folder, audience(days=(0, 1, 2)), minutes=30)
     with HistoryStore(tmp_path_factory.mktemp("history"), BASIS) as store:
-        # Some hours are folded and settled, some are not, and one was until more came.
+        # Some hours are folded and settled, some are not, and one was until more arrived.
         catch_up(store, logs[: len(logs) // 2 + 1], locator)
         store.fold(at_least=1)
         catch_up(store, [folder], locator)
@@ -69,7 +69,7 @@ def without_quantiles(summary):
 
 @pytest.mark.parametrize("span", SPANS)
 @pytest.mark.parametrize("where", WHERES)
-def test_a_summary_is_that_of_the_messages_but_for_the_quantiles_of_rates(both, where, span):
+def test_a_summary_equals_that_of_the_messages_except_quantiles_of_rates(both, where, span):
     store, table = both
     wanted = without_quantiles(messages_summary.summarize(table, span=span, where=where))
     assert summarize(store, span=span, where=where) == wanted
@@ -77,7 +77,7 @@ def test_a_summary_is_that_of_the_messages_but_for_the_quantiles_of_rates(both, 
 
 @pytest.mark.parametrize("top", [1, 1_000])
 @pytest.mark.parametrize("by", [("channel",), ("isp", "platform"), ("area",), ("district",), ("country",), ("app",)])
-def test_groups_are_those_of_the_messages(both, by, top):
+def test_groups_equal_those_of_the_messages(both, by, top):
     store, table = both
     wanted = without_quantiles(messages_summary.summarize(table, span=SPANS[1], by=by, top=top))
     assert len(wanted["groups"]) > 1
@@ -85,7 +85,7 @@ def test_groups_are_those_of_the_messages(both, by, top):
     assert summarize(store, span=SPANS[1], by=by, top=top) == wanted
 
 
-def test_the_extent_is_that_of_the_messages(both):
+def test_the_extent_equals_that_of_the_messages(both):
     store, table = both
     assert extent(store) == messages_extent(table)
 
@@ -94,7 +94,7 @@ def test_the_extent_is_that_of_the_messages(both):
     "name", [name for name, each in KEPT.items() if "region" in each.views and each.kind is not Kind.CONCURRENT]
 )
 @pytest.mark.parametrize("region", ["area", "district"])
-def test_regions_are_those_of_the_messages(both, name, region):
+def test_regions_equal_those_of_the_messages(both, name, region):
     store, table = both
     wanted = messages_regions.by_region(table, region=region, measure=name, span=SPANS[1], where={"platform": "web"})
     assert len(wanted) > 1
@@ -102,7 +102,7 @@ def test_regions_are_those_of_the_messages(both, name, region):
 
 
 @pytest.mark.parametrize("name", [name for name, each in KEPT.items() if "histogram" in each.views])
-def test_histograms_are_those_of_the_messages(both, name):
+def test_histograms_equal_those_of_the_messages(both, name):
     store, table = both
     wanted = messages_histogram.histogram(table, measure=name, span=SPANS[1])
     assert wanted.peers > 5
@@ -110,7 +110,7 @@ def test_histograms_are_those_of_the_messages(both, name):
 
 
 @pytest.mark.parametrize("where", WHERES[:3])
-def test_hours_are_those_of_the_messages(both, where):
+def test_hours_equal_those_of_the_messages(both, where):
     store, table = both
     span = Span(FIRST_HOUR_MS - HOUR_MS, FIRST_HOUR_MS + 30 * HOUR_MS)
     wanted = messages_timeline.timeline(table, measures=tuple(KEPT), span=span, step_s=3600, period_s=30, where=where)
@@ -118,14 +118,14 @@ def test_hours_are_those_of_the_messages(both, where):
 
 
 @pytest.mark.parametrize("where", [{}, {"channel": "a"}, {"district": "Sha Tin"}, {"app": "player 1"}])
-def test_minutes_are_those_of_the_messages_with_up_to_one_filter(both, where):
+def test_minutes_equal_those_of_the_messages_with_up_to_one_filter(both, where):
     store, table = both
     names = [name for name in KEPT if name != "startup_ms"]
     wanted = messages_timeline.timeline(table, measures=names, span=SPANS[1], step_s=60, period_s=30, where=where)
     assert minutes(store, measures=names, span=SPANS[1], where=where) == wanted
 
 
-def test_who_was_there_in_a_minute_is_known_under_several_filters(both):
+def test_the_peers_of_a_minute_are_known_under_several_filters(both):
     store, table = both
     names, where = ("concurrent_peers", "total_peers", "new_peers", "cumulative_peers"), {"channel": "a", "platform": "web"}
     wanted = messages_timeline.timeline(table, measures=names, span=SPANS[1], step_s=60, period_s=30, where=where)
@@ -133,7 +133,7 @@ def test_who_was_there_in_a_minute_is_known_under_several_filters(both):
     assert minutes(store, measures=names, span=SPANS[1], where=where) == wanted
 
 
-def test_what_is_not_kept_by_the_minute_is_refused_with_what_to_do(both):
+def test_a_measure_that_is_not_kept_by_the_minute_is_refused_with_advice(both):
     store, _ = both
     with pytest.raises(ValueError, match="one value of channel"):
         minutes(store, measures=["mos"], span=SPANS[1], where={"channel": "a", "isp": "PCCW"})
@@ -144,7 +144,7 @@ def test_what_is_not_kept_by_the_minute_is_refused_with_what_to_do(both):
 
 
 @pytest.mark.parametrize("name", ["event", "via", "extra.codec"])
-def test_what_was_not_kept_is_no_filter(both, name):
+def test_a_column_that_is_not_kept_is_no_filter(both, name):
     store, _ = both
     with pytest.raises(ValueError, match="not kept in the history"):
         summarize(store, where={name: "a"})
@@ -193,7 +193,7 @@ def test_a_peer_counts_on_each_day_by_its_weight_of_that_day(locator, tmp_path):
         assert [row.peers for row in history_daily.coverage(store, unit="day")] == [{"PCCW": each} for each in (1, 2.5, 1.5, 2.5)]
 
 
-def test_more_periods_than_a_number_has_bits_are_counted_all_the_same(both):
+def test_more_periods_than_a_number_has_bits_are_counted(both):
     store, _ = both
     long = Span(FIRST_HOUR_MS - 24 * HOUR_MS, FIRST_HOUR_MS + 72 * HOUR_MS)
     hours, days = history_daily.daily(store, unit="hour", span=long), history_daily.daily(store)
@@ -213,7 +213,7 @@ def test_isp_coverage_is_the_share_of_peers_of_each_period_and_of_all(both):
     assert sum(rows[0].shares.values()) == pytest.approx(1)
 
 
-def test_isps_beyond_the_largest_are_one_with_its_distinct_peers(both):
+def test_isps_beyond_the_largest_are_one_group_with_its_distinct_peers(both):
     store, table = both
     wanted = {group["by"]["isp"]: group["peers"] for group in messages_summary.summarize(table, by=("isp",), top=2)["groups"]}
     assert len(wanted) == 3
@@ -222,7 +222,7 @@ def test_isps_beyond_the_largest_are_one_with_its_distinct_peers(both):
     assert {each.region: each.value for each in found} == wanted
 
 
-def test_the_spread_of_a_rate_is_told_over_the_means_of_sessions(both):
+def test_the_spread_of_a_rate_is_that_of_the_means_of_sessions(both):
     store, table = both
     each = [
         group["mos"]["mean"]
@@ -245,13 +245,13 @@ def sessions(table):
 
 
 @pytest.mark.parametrize(("zone", "hours"), [("UTC", [24, 24, 24]), ("Europe/London", [24, 25, 24])])
-def test_a_day_is_as_long_as_its_time_zone_makes_it(zone, hours):
+def test_a_day_has_the_length_of_its_time_zone(zone, hours):
     begin = datetime(2012, 10, 27, tzinfo=ZoneInfo(zone)).timestamp() * 1000
     days = periods(Span(round(begin), round(begin) + 72 * HOUR_MS), "day", zone)
     assert [(end - begin) // HOUR_MS for begin, end in zip(days.begins_ms, days.begins_ms[1:], strict=False)][:3] == hours
 
 
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "Mars/Olympus"])
-def test_a_time_zone_that_cannot_be_had_is_refused(zone):
+def test_an_unknown_time_zone_is_refused(zone):
     with pytest.raises(ValueError, match="zone"):
         periods(Span(0, 1), "day", zone)

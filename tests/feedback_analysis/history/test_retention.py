@@ -1,4 +1,4 @@
-"""Days that are too old leave the history, whole, and it is said how many."""
+"""Days that are too old are removed from the history as a whole, and their number is reported."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ def folder(tmp_path):
     return tmp_path / "logs"
 
 
-def test_only_the_last_days_are_kept_and_they_are_as_they_were(folder, locator, tmp_path, caplog):
+def test_only_the_last_days_are_kept_and_they_are_unchanged(folder, locator, tmp_path, caplog):
     with HistoryStore(tmp_path / "history", BASIS) as store:
         catch_up(store, [folder], locator)
         span, rows = Span(FIRST_HOUR_MS + 12 * HOUR_MS, extent(store).to_ms), daily(store)
@@ -52,7 +52,7 @@ def count_of(day):
 
 
 class Clocks:
-    """Both clocks of a live platform, in the test's hand."""
+    """Both clocks of a live platform, set by the test."""
 
     def __init__(self, wall_ms: int) -> None:
         self.wall_s, self.monotonic_s = wall_ms / 1000, 0.0
@@ -70,7 +70,7 @@ class Clocks:
         return Retention(days=days, wall=lambda: self.wall_s, monotonic=lambda: self.monotonic_s)
 
 
-def test_live_days_are_dropped_as_time_is_lived_through_though_no_messages_come(folder, locator, tmp_path):
+def test_live_days_are_dropped_as_the_platform_runs_even_without_messages(folder, locator, tmp_path):
     with HistoryStore(tmp_path / "history", BASIS) as store:
         catch_up(store, [folder], locator)
         clocks = Clocks(extent(store).to_ms)
@@ -81,7 +81,7 @@ def test_live_days_are_dropped_as_time_is_lived_through_though_no_messages_come(
         assert extent(store) is None
 
 
-def test_live_a_date_400_days_ahead_drops_nothing_however_often_the_platform_starts(folder, locator, tmp_path, caplog):
+def test_live_a_date_400_days_ahead_drops_nothing_over_any_number_of_starts(folder, locator, tmp_path, caplog):
     with HistoryStore(tmp_path / "history", BASIS) as store:
         catch_up(store, [folder], locator)
         before = summarize(store)
@@ -97,7 +97,7 @@ def test_live_a_date_400_days_ahead_drops_nothing_however_often_the_platform_sta
         assert "the clock has gone on by 400.0 days in which this platform did not run" in caplog.text
 
 
-def test_without_a_limit_everything_stays(folder, locator, tmp_path):
+def test_without_a_limit_everything_is_kept(folder, locator, tmp_path):
     with HistoryStore(tmp_path / "history", BASIS) as store:
         catch_up(store, [folder], locator)
         before = summarize(store)
@@ -106,11 +106,11 @@ def test_without_a_limit_everything_stays(folder, locator, tmp_path):
 
 
 @pytest.mark.parametrize(("now_ms", "days", "first"), [(5 * DAY_MS, 1, 5), (6 * DAY_MS - 1, 1, 5), (6 * DAY_MS - 1, 3, 3)])
-def test_the_day_that_is_not_over_is_one_of_those_that_are_kept(now_ms, days, first):
+def test_the_current_day_is_one_of_those_that_are_kept(now_ms, days, first):
     assert first_day_ms(now_ms, days) == first * DAY_MS
 
 
-def test_who_was_there_over_the_edge_of_a_dropped_hour_stays_himself(locator, tmp_path):
+def test_a_peer_present_across_the_edge_of_a_dropped_hour_stays_one_peer(locator, tmp_path):
     midnight = (FIRST_HOUR_MS // DAY_MS + 1) * DAY_MS
     late = record(peer_id="late", session_id="late", received_ms=midnight - 1)
     write_log(tmp_path / "logs", [late], begin_s=midnight // 1000 - 60)
@@ -124,7 +124,7 @@ def test_who_was_there_over_the_edge_of_a_dropped_hour_stays_himself(locator, tm
         assert (row["total_peers"], row["messages"]) == (1, 1)
 
 
-def test_a_follower_drops_what_is_too_old_and_counts_it(folder, locator, tmp_path):
+def test_a_follower_drops_old_days_and_counts_them(folder, locator, tmp_path):
     retention = Retention(days=1, live=False)
     with HistoryStore(tmp_path / "history", BASIS) as store, Follower(store, [folder], locator, retention=retention) as follower:
         eventually(lambda: follower.progress.forgotten.days == 2)
@@ -133,7 +133,7 @@ def test_a_follower_drops_what_is_too_old_and_counts_it(folder, locator, tmp_pat
         assert follower.progress.taken.messages == follower.progress.forgotten.messages + count_of("20120809")
 
 
-def test_the_platform_keeps_as_many_days_as_it_is_told(serve, folder, tmp_path):
+def test_the_platform_keeps_the_days_of_its_setting(serve, folder, tmp_path):
     keep = ("--history", str(tmp_path / "history"), "--history-days", "2")
     monitor = serve("monitor", "--static", str(folder), *keep, "--listen", "127.0.0.1:0")
     eventually(lambda: asked(monitor, "status")["dropped_days"] == 1)

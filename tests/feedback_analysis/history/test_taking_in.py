@@ -1,4 +1,4 @@
-"""Every message is counted once, whatever is copied, late, damaged, killed or restarted."""
+"""Every message is counted once, even if logs are copied, late, damaged, or the build is killed or restarted."""
 
 import os
 import random
@@ -49,7 +49,7 @@ def of(store):
     return summarize(store, by=("channel",))
 
 
-def test_a_restart_goes_on_where_the_last_run_ended(folder, truth, locator, tmp_path):
+def test_a_restart_continues_where_the_last_run_ended(folder, truth, locator, tmp_path):
     late = sorted(folder.iterdir())[4:]
     (tmp_path / "later").mkdir()
     for path in late:
@@ -65,7 +65,7 @@ def test_a_restart_goes_on_where_the_last_run_ended(folder, truth, locator, tmp_
         assert of(store) == truth
 
 
-def test_logs_that_come_in_any_order_merge_to_the_same_numbers(tmp_path, locator):
+def test_logs_in_any_order_merge_to_the_same_numbers(tmp_path, locator):
     said = [each for each in audience(peers=15, hours=2) if each["via"] == "c1"]  # no copies: each log on its own
     paths = write_minutes(tmp_path / "logs", said)
     random.Random(7).shuffle(paths)
@@ -88,7 +88,7 @@ def test_folding_changes_no_number(folder, truth, locator, tmp_path):
         assert of(store) == truth
 
 
-def test_a_copy_of_a_log_under_another_name_is_passed_over(folder, truth, locator, tmp_path):
+def test_a_copy_of_a_log_under_another_name_is_skipped(folder, truth, locator, tmp_path):
     first = min(folder.iterdir())
     with HistoryStore(tmp_path / "history", BASIS) as store:
         catch_up(store, [folder], locator)
@@ -97,7 +97,7 @@ def test_a_copy_of_a_log_under_another_name_is_passed_over(folder, truth, locato
         assert of(store) == truth
 
 
-def test_the_same_log_in_another_form_holds_neither_messages_nor_copies(locator, tmp_path):
+def test_the_same_log_in_another_form_adds_neither_messages_nor_copies(locator, tmp_path):
     said = [record(session_id=f"s{number}") for number in range(5)]
     path = write_log(tmp_path / "logs", said, Form.JSONL)
     with HistoryStore(tmp_path / "history", BASIS) as store:
@@ -109,7 +109,7 @@ def test_the_same_log_in_another_form_holds_neither_messages_nor_copies(locator,
         assert (of(store)["messages"], of(store)["duplicates"]) == (5, 0)
 
 
-def test_a_copy_that_comes_hours_later_is_known_and_counted(locator, tmp_path):
+def test_a_copy_that_arrives_hours_later_is_recognised_and_counted(locator, tmp_path):
     write_log(tmp_path / "logs", [record(seq=number) for number in (0, 63, 64, 2**53 - 1)], begin_s=BEGIN_MS // 1000)
     late = BEGIN_MS + 30 * HOUR_MS
     said = [record(seq=64, received_ms=late, via="c2"), record(seq=65, received_ms=late)]
@@ -122,7 +122,7 @@ def test_a_copy_that_comes_hours_later_is_known_and_counted(locator, tmp_path):
         assert summarize(store, span=Span(BEGIN_MS, BEGIN_MS + 1))["duplicates"] == 0
 
 
-def test_a_damaged_log_costs_what_is_damaged_until_it_comes_whole(locator, tmp_path):
+def test_a_damaged_log_costs_the_damaged_part_until_it_is_replaced_by_a_whole_one(locator, tmp_path):
     said = [record(session_id=f"s{number}") for number in range(3000)]
     path = write_log(tmp_path / "logs", said, Form.JSONL)
     whole = path.read_bytes()
@@ -139,7 +139,7 @@ def test_a_damaged_log_costs_what_is_damaged_until_it_comes_whole(locator, tmp_p
         assert (found["messages"], found["unreadable"], found["duplicates"]) == (3000, 0, 0)
 
 
-def test_an_open_journal_waits_until_it_is_sealed(locator, tmp_path):
+def test_an_open_journal_is_not_read_until_it_is_sealed(locator, tmp_path):
     path = write_log(tmp_path / "logs", [record()], Form.JOURNAL)
     with HistoryStore(tmp_path / "history", BASIS) as store:
         assert catch_up(store, [tmp_path / "logs"], locator).logs == 0
@@ -148,7 +148,7 @@ def test_an_open_journal_waits_until_it_is_sealed(locator, tmp_path):
         assert catch_up(store, [tmp_path / "logs"], locator).messages == 1
 
 
-def test_what_fails_midway_leaves_nothing_behind(folder, truth, locator, tmp_path, monkeypatch):
+def test_a_failure_midway_leaves_nothing_behind(folder, truth, locator, tmp_path, monkeypatch):
     with HistoryStore(tmp_path / "history", BASIS) as store:
         with monkeypatch.context() as patched:
             patched.setattr(intake, "_add_minutes", _fail)
@@ -163,7 +163,7 @@ def _fail(_db):
     raise OSError("the disk is full")
 
 
-# Takes logs in one by one, and stands still in the middle of the transaction of the third.
+# Ingests logs one by one, and stops in the middle of the transaction of the third.
 _BUILD = """
 import sys, time
 from pathlib import Path
@@ -190,7 +190,7 @@ with Locator() as locator, HistoryStore(Path(sys.argv[2]), Basis(mos=MosModel())
 
 @pytest.fixture
 def standing_still(folder, tmp_path):
-    """A process that is in the middle of taking the logs of `folder` in."""
+    """A process that is in the middle of ingesting the logs of `folder`."""
     build = [sys.executable, "-c", _BUILD, str(folder), str(tmp_path / "history")]
     with subprocess.Popen(build, stdout=subprocess.PIPE) as process:
         try:
@@ -200,7 +200,7 @@ def standing_still(folder, tmp_path):
             process.kill()
 
 
-def test_a_killed_build_goes_on_from_the_last_whole_batch(folder, truth, locator, tmp_path, standing_still):
+def test_a_killed_build_continues_after_the_last_whole_batch(folder, truth, locator, tmp_path, standing_still):
     standing_still.kill()
     standing_still.wait()
     with HistoryStore(tmp_path / "history", BASIS) as store:
@@ -214,7 +214,7 @@ def test_two_processes_cannot_share_a_history(tmp_path, standing_still):
         HistoryStore(tmp_path / "history", BASIS)
 
 
-def test_a_history_that_was_built_otherwise_is_refused(tmp_path):
+def test_a_history_with_other_settings_is_refused(tmp_path):
     HistoryStore(tmp_path, BASIS).close()
     with pytest.raises(ValueError, match=r"built with mos .*another folder"):
         HistoryStore(tmp_path, Basis(mos=MosModel(c1=-4)))
@@ -222,13 +222,13 @@ def test_a_history_that_was_built_otherwise_is_refused(tmp_path):
         HistoryStore(tmp_path, Basis(mos=MosModel(), period_s=10))
 
 
-def test_a_file_that_is_no_history_is_refused(tmp_path):
+def test_a_file_that_is_not_a_history_is_refused(tmp_path):
     (tmp_path / FILE).write_bytes(b"something else" * 1000)
     with pytest.raises(ValueError, match="cannot be opened"):
         HistoryStore(tmp_path, BASIS)
 
 
-def test_what_is_forgotten_is_gone_and_the_rest_is_as_it_was(folder, locator, tmp_path):
+def test_dropped_hours_are_removed_and_the_others_unchanged(folder, locator, tmp_path):
     with HistoryStore(tmp_path / "history", BASIS) as store:
         catch_up(store, [folder], locator)
         span = Span(FIRST_HOUR_MS + HOUR_MS, FIRST_HOUR_MS + 10 * HOUR_MS)
@@ -239,7 +239,7 @@ def test_what_is_forgotten_is_gone_and_the_rest_is_as_it_was(folder, locator, tm
         assert summarize(store, span=span) == before
 
 
-def test_new_names_beyond_a_days_budget_are_other_and_known_ones_stay(locator, tmp_path, monkeypatch):
+def test_new_names_beyond_a_days_budget_become_other_and_known_ones_stay(locator, tmp_path, monkeypatch):
     monkeypatch.setattr(new_names, "NEW_A_DAY", {"channel": 3})
     logs, begin_s = tmp_path / "logs", BEGIN_MS // 1000
     audience = [record(session_id=f"a{at}", peer_id=f"a{at}", channel="Olympics") for at in range(9)]

@@ -1,4 +1,4 @@
-"""The measures once more, as plainly as they can be written: loops over records, and fractions, which lose nothing."""
+"""The measures again in the plainest form: loops over records, and fractions, which are exact."""
 
 import math
 from collections import defaultdict

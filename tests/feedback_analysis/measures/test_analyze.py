@@ -38,14 +38,14 @@ def test_any_form_and_any_split_give_the_same_bytes(tmp_path):
     assert json.loads(answer)["messages"] == 20
 
 
-def test_groups_are_asked_for_with_commas_or_again_and_again(tmp_path):
+def test_groups_are_given_with_commas_or_as_repeated_options(tmp_path):
     write_log(tmp_path, RECORDS)
     one, other = (analyze(tmp_path, "--json", *by) for by in (["--by", "channel,isp"], ["--by", "channel", "--by", "isp"]))
     assert one.stdout == other.stdout
     assert [list(group["by"]) for group in json.loads(one.stdout)["groups"]] == [["channel", "isp"]] * 2
 
 
-def test_where_restricts_the_records_and_may_be_given_again(tmp_path):
+def test_where_restricts_the_records_and_may_be_repeated(tmp_path):
     said = [record(seq=seq, channel=channel, extra={"level=a": seq % 3}) for seq in range(12) for channel in "ab"[seq % 2]]
     write_log(tmp_path, said)
     answer = analyze(tmp_path, "--json", "--where", "channel=a", "--where", "extra.level=a=1")
@@ -58,7 +58,7 @@ def test_where_restricts_the_records_and_may_be_given_again(tmp_path):
     assert json.loads(both.stdout)["messages"] == 2
 
 
-def test_a_span_is_given_in_either_way_of_writing_time(tmp_path):
+def test_a_span_is_accepted_in_both_formats_of_times(tmp_path):
     write_log(tmp_path, RECORDS)
     one = analyze(tmp_path, "--json", "--from", "2012-08-07T09:30:02Z", "--to", "2012-08-07T17:30:05+08:00")
     other = analyze(tmp_path, "--json", "--from", BEGIN_MS + 2000, "--to", BEGIN_MS + 5000)
@@ -67,7 +67,7 @@ def test_a_span_is_given_in_either_way_of_writing_time(tmp_path):
     assert (said["from"], said["to"], said["messages"]) == (BEGIN_MS + 2000, BEGIN_MS + 5000, 6)
 
 
-def test_an_open_end_is_where_the_records_end(tmp_path):
+def test_an_open_end_is_the_end_of_the_records(tmp_path):
     write_log(tmp_path, RECORDS)
     said = json.loads(analyze(tmp_path, "--json", "--from", BEGIN_MS + 5000).stdout)
     assert (said["from"], said["to"], said["messages"]) == (BEGIN_MS + 5000, BEGIN_MS + 9001, 10)
@@ -80,7 +80,7 @@ def test_csv_has_a_line_for_the_total_and_one_for_each_group(tmp_path):
     assert lines[0]["upload_kbps_p50"] == "500.5"
 
 
-def test_people_get_a_table_in_which_names_are_only_names(tmp_path):
+def test_the_table_shows_names_as_plain_text(tmp_path):
     write_log(tmp_path, RECORDS)
     answer = analyze(tmp_path, "--by", "channel")
     assert (answer.returncode, answer.stderr) == (0, "")
@@ -88,7 +88,7 @@ def test_people_get_a_table_in_which_names_are_only_names(tmp_path):
     assert "[red]1" in answer.stdout
 
 
-def test_damage_is_told_with_file_and_offset_beside_the_answer(tmp_path):
+def test_damage_is_reported_with_file_and_offset_beside_the_answer(tmp_path):
     path = write_log(tmp_path, RECORDS, Form.JOURNAL, frames=4)
     data = bytearray(path.read_bytes())
     data[-3] ^= 1
@@ -121,7 +121,7 @@ def test_the_report_is_one_page(tmp_path):
         (["--geo-city", "/nowhere.mmdb"], "does not exist"),
     ],
 )
-def test_what_cannot_be_asked_ends_with_2_and_a_reason(arguments, says, tmp_path):
+def test_an_invalid_query_exits_with_2_and_a_reason(arguments, says, tmp_path):
     write_log(tmp_path, RECORDS)
     answer = analyze(tmp_path, *arguments)
     assert (answer.returncode, answer.stdout) == (2, "")
@@ -130,7 +130,7 @@ def test_what_cannot_be_asked_ends_with_2_and_a_reason(arguments, says, tmp_path
 
 
 @pytest.mark.parametrize("arguments", [[], ["--from", "2030-01-01"]])
-def test_an_answer_without_a_record_ends_with_1(arguments, tmp_path):
+def test_an_answer_without_a_record_exits_with_1(arguments, tmp_path):
     if arguments:
         write_log(tmp_path, RECORDS)
     answer = analyze(tmp_path, *arguments)
@@ -151,7 +151,7 @@ def test_moments_are_iso_8601_or_unix_milliseconds(text, moment):
     assert unix_ms(text) == moment
 
 
-def test_unreadable_records_are_reported_with_the_field_that_is_wrong(tmp_path):
+def test_unreadable_records_are_reported_with_the_invalid_field(tmp_path):
     good = record(seq=0)
     lines = [good, good | {"seq": "x"}, good | {"seq": -1}, good | {"event": "party"}, "no record"]
     (tmp_path / "odd.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines) + "{broken\n")
@@ -161,7 +161,7 @@ def test_unreadable_records_are_reported_with_the_field_that_is_wrong(tmp_path):
     assert expected in analyze(tmp_path / "odd.jsonl", "--sessions", "--csv").stderr
 
 
-def test_times_of_receipt_in_seconds_bring_a_warning(tmp_path):
+def test_times_of_receipt_in_seconds_give_a_warning(tmp_path):
     (tmp_path / "seconds.jsonl").write_text(json.dumps(record(received_ms=1_700_000_000)) + "\n")
     said = analyze(tmp_path / "seconds.jsonl").stderr
     assert "warning: the first record was received on 1970-01-20" in said

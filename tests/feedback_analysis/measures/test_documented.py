@@ -27,5 +27,5 @@ def test_every_column_to_group_by_is_listed():
     assert [name for name in DIMENSIONS if f"`{name}`" not in DOCUMENT] == []
 
 
-def test_every_measure_has_a_definition_that_says_more_than_its_title():
+def test_every_measure_has_a_definition_that_adds_to_its_title():
     assert [name for name in MEASURES if name not in DEFINITIONS] == []

@@ -1,4 +1,4 @@
-"""What analysts take away: tables of groups and of sessions, frames for a notebook, inputs for P.1203."""
+"""Exports for analysts: tables of groups and of sessions, frames for a notebook, inputs for P.1203."""
 
 import csv
 import io
@@ -42,7 +42,7 @@ def rows_of(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_models_stand_side_by_side_with_their_terms(logs):
+def test_models_are_shown_side_by_side_with_their_terms(logs):
     answer = json.loads(
         analyze(logs, "--models", "all", "--model-set", "mos_stalling.length=0", "--json", "--by", "channel").stdout
     )
@@ -53,11 +53,11 @@ def test_models_stand_side_by_side_with_their_terms(logs):
     assert answer["models"]["mos"]["mean"] == answer["mos"]["mean"]
 
 
-def test_people_see_what_made_a_score(logs):
+def test_the_terms_of_a_score_are_shown(logs):
     assert "number_of_stalls -" in analyze(logs, "--models", "mos_stalling").stdout
 
 
-def test_a_row_per_session_with_its_facts_and_scores(logs, tmp_path):
+def test_each_session_is_a_row_with_its_facts_and_scores(logs, tmp_path):
     target = tmp_path / "sessions.parquet"
     assert analyze(logs, "--sessions", "--models", "all", "--parquet", target).returncode == 0
     found = duckdb.execute("SELECT * FROM read_parquet($1) ORDER BY begin_ms", [str(target)])
@@ -94,13 +94,13 @@ def test_no_text_of_an_end_host_acts_as_a_formula(logs):
         (["--model-set", "mos=1"], "MODEL.COEFFICIENT=VALUE"),
     ],
 )
-def test_questions_that_make_no_sense_are_refused_before_work(tmp_path, flags, complaint):
+def test_invalid_queries_are_refused_before_any_work(tmp_path, flags, complaint):
     answer = analyze(tmp_path, *flags)
     assert answer.returncode != 0
     assert complaint in " ".join(answer.stderr.split())
 
 
-def test_inputs_for_p1203_say_what_intervals_tell(logs, tmp_path):
+def test_inputs_for_p1203_contain_what_the_intervals_report(logs, tmp_path):
     folder = tmp_path / "p1203"
     assert analyze(logs, "--p1203", folder).returncode == 0
     [listed] = rows_of((folder / "sessions.csv").read_text())
@@ -117,7 +117,7 @@ def test_a_notebook_gets_each_message_once_located_and_scored(logs):
     assert frame.mos_stalling.isna().tolist() == [True, False]
 
 
-def test_a_notebook_says_which_map_it_wants_as_a_command_does(tmp_path):
+def test_a_notebook_chooses_its_map_as_a_command_does(tmp_path):
     write_log(tmp_path / "logs", [record(ip="1.36.209.7")])
     [usual] = swarmscope.open_logs(tmp_path / "logs").district
     [country] = swarmscope.open_logs(tmp_path / "logs", districts="countries").district
@@ -137,7 +137,7 @@ def test_a_relation_outlives_the_call(logs):
     assert relation.aggregate("count(*), count(DISTINCT session_id)").fetchall() == [(3, 2)]
 
 
-def test_what_a_notebook_asks_wrongly_is_refused(logs):
+def test_an_invalid_call_of_a_notebook_is_refused(logs):
     with pytest.raises(ValueError, match="pandas, polars, duckdb"):
         swarmscope.open_logs(logs, as_="excel")
     with pytest.raises(FileNotFoundError, match="nowhere"):

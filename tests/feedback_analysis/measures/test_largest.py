@@ -1,4 +1,4 @@
-"""Whatever is grouped by, an answer stays short: the largest groups, and one group for the others with its own exact numbers."""
+"""Grouped by any column, an answer stays short: the largest groups, and one group for the others with its own exact numbers."""
 
 import json
 from contextlib import closing
@@ -69,7 +69,7 @@ def made_up(table_of):
     return table_of(said)
 
 
-def test_a_channel_of_an_audience_is_first_and_made_up_ones_are_together(made_up):
+def test_a_channel_with_an_audience_is_first_and_invented_ones_are_together(made_up):
     found = summarize(made_up, by=("channel",), top=1)
     assert [(group["by"], group["messages"], group["peers"]) for group in found["groups"]] == [
         ({"channel": "(other)"}, 3_000, 1),
@@ -91,15 +91,18 @@ def test_slices_are_few_and_the_others_are_one(made_up):
     assert len([each for each in every if each.dimension == "channel"]) == 3_001
 
 
-def test_what_filters_offer_is_bounded(made_up):
+def test_the_choices_of_filters_are_bounded(made_up):
     assert len(choices(made_up, column="channel")) == MOST
     assert choices(made_up, column="channel")[0] == "Olympics"
     assert len(extra_columns(made_up)) == MOST
     assert len(extra_measures(made_up)) == MOST
 
 
-def test_answers_about_made_up_names_stay_short_in_a_running_platform(locator, tmp_path):
-    """5,000 channels, 3,000 ISPs and 12,000 names in extra from 6,000 peers; what is sent and kept does not grow with them."""
+def test_answers_about_invented_names_stay_short_in_a_running_platform(locator, tmp_path):
+    """5,000 channels, 3,000 ISPs and 12,000 names in extra from 6,000 peers.
+
+    the size of answers and memory does not grow with them.
+    """
     said = [
         record(
             peer_id=f"p{at}",

@@ -1,4 +1,4 @@
-"""The one shape of numbers, against the same measures in plain Python."""
+"""The structure of a summary, compared with the same measures in plain Python."""
 
 import pytest
 from hypothesis import given, settings
@@ -31,7 +31,7 @@ FIELDS = [
 ]
 
 
-def test_the_shape_is_the_documented_one(table_of):
+def test_a_summary_has_the_documented_structure(table_of):
     summary = summarize(table_of([record(channel="a")]), by=("channel",))
     assert list(summary) == ["from", "to", *FIELDS, "groups", "groups_left_out"]
     assert list(summary["groups"][0]) == ["by", *FIELDS]
@@ -84,7 +84,7 @@ def test_a_span_and_a_filter_restrict_the_records(said, begin, length, channel, 
     assert_same(summary, oracle(known, MosModel()))
 
 
-def test_one_of_ten_counts_as_ten(table_of):
+def test_an_end_host_sampled_one_in_ten_counts_as_ten(table_of):
     said = [
         record(peer_id="a", session_id="a", weight=10, upload_kbps=100),
         record(peer_id="b", session_id="b", weight=1, upload_kbps=1200),
@@ -94,14 +94,14 @@ def test_one_of_ten_counts_as_ten(table_of):
     assert summary["upload_kbps"] == {"mean": 200, "p50": 100, "p95": 1200}
 
 
-def test_counts_are_whole_numbers_where_they_are_whole(table_of):
+def test_counts_are_integers_if_they_are_whole(table_of):
     whole, broken = summarize(table_of([record(weight=2.5), record(seq=1, weight=2.5)])), summarize(table_of([record(weight=2.5)]))
     assert (whole["messages"], type(whole["messages"])) == (5, int)
     assert broken["messages"] == 2.5
 
 
 @pytest.mark.parametrize("count", [1, 2, 19, 20, 21, 40, 59, 60, 100, 1000, 12_340])
-def test_quantiles_are_where_the_share_is_first_reached(count, table_of):
+def test_a_quantile_is_the_first_value_at_which_the_share_is_reached(count, table_of):
     table = table_of([record(seq=seq, upload_kbps=seq + 1) for seq in range(count)])
     assert summarize(table)["upload_kbps"] == {"mean": (count + 1) / 2, "p50": -(-count // 2), "p95": -(-19 * count // 20)}
 
@@ -126,7 +126,7 @@ def test_an_unknown_column_is_refused_with_the_choices(name, table_of):
 
 
 @pytest.mark.parametrize("name", ["a' OR 1=1 --", '"; DROP TABLE feedback; --', "$x", "$.*", "a]b", "中"])
-def test_what_a_user_types_is_never_sql(name, table_of):
+def test_user_input_is_never_sql(name, table_of):
     table = table_of([record(channel=name, extra={name: name})])
     summary = summarize(table, by=("channel", f"extra.{name}"), where={"channel": name, f"extra.{name}": name})
     assert summary["groups"][0]["by"] == {"channel": name, f"extra.{name}": name}

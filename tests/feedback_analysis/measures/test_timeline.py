@@ -1,4 +1,4 @@
-"""Each point of a curve is what the definition says, counted one by one."""
+"""Each point of a curve agrees with its definition, counted one by one."""
 
 from fractions import Fraction
 
@@ -76,7 +76,7 @@ def test_a_mean_at_a_step_is_the_summary_of_that_step(said, span, step_s, table_
 
 @settings(max_examples=15)
 @given(said=records(), span=SPANS, step_s=st.integers(1, 10), steps_in_window=st.integers(1, 5))
-def test_a_moving_average_weighs_steps_by_what_they_hold(said, span, step_s, steps_in_window, table_of):
+def test_a_moving_average_weighs_steps_by_their_content(said, span, step_s, steps_in_window, table_of):
     known = scored(deduplicated(said), MosModel())
     window_s = step_s * steps_in_window
     found = timeline(table_of(said), measures=("mos",), span=span, step_s=step_s, period_s=30, window_s=window_s)
@@ -94,7 +94,7 @@ def test_a_window_does_not_average_with_the_time_before_recording(table_of):
     assert set(found.values["concurrent_peers"]) == {1}
 
 
-def test_who_was_heard_just_before_the_span_is_there_when_it_begins(table_of):
+def test_a_peer_heard_just_before_the_span_is_present_at_its_begin(table_of):
     table = table_of([record(received_ms=BEGIN_MS - 29_000)])
     span = Span(BEGIN_MS, BEGIN_MS + 2000)
     found = timeline(table, measures=("concurrent_peers",), span=span, step_s=1, period_s=30.5)
@@ -108,7 +108,7 @@ def test_a_number_in_extra_is_a_measure(table_of):
 
 
 @pytest.mark.parametrize("name", [name for name, measure in MEASURES.items() if "timeline" in measure.views])
-def test_every_measure_that_says_so_has_a_timeline_and_a_filter(name, table_of):
+def test_every_measure_with_a_timeline_view_has_a_timeline_and_a_filter(name, table_of):
     said = [record(seq=seq, channel="a" if seq % 2 else "b", received_ms=BEGIN_MS + seq * 1000, p2p_ratio=0.5) for seq in range(6)]
     span = Span(BEGIN_MS, BEGIN_MS + 6000)
     one = {"span": span, "step_s": 2, "period_s": 2, "measures": (name,)}
@@ -124,7 +124,7 @@ def test_an_empty_span_has_no_points(table_of):
     ("wrong", "says"),
     [({"measures": ("nope",)}, "no measure"), ({"step_s": 0.5}, "too short"), ({"span": Span(0, 10**13)}, "longer step")],
 )
-def test_questions_that_make_no_sense_are_refused(wrong, says, table_of):
+def test_an_invalid_query_is_refused(wrong, says, table_of):
     asked = {"measures": ("mos",), "span": Span(0, 1000), "step_s": 1, "period_s": 30} | wrong
     with pytest.raises(ValueError, match=says):
         timeline(table_of(), **asked)

@@ -1,4 +1,4 @@
-"""What the map, the histogram and the filters ask for."""
+"""The data of the map, the histogram and the filters."""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -23,7 +23,7 @@ ALL = Span(BEGIN_MS, BEGIN_MS + 10**6)
 @given(
     said=records(), measure=st.sampled_from(["mos", "continuity", "startup_ms", "contribution_ratio", "total_peers", "messages"])
 )
-def test_each_region_is_measured_by_itself_and_nobody_is_left_out(said, measure, table_of, locator):
+def test_each_region_is_measured_separately_and_no_peer_is_left_out(said, measure, table_of, locator):
     regions = {}
     for each in deduplicated(said):
         regions.setdefault(locator.locate(each["ip"]).district, []).append(each)
@@ -36,7 +36,7 @@ def test_each_region_is_measured_by_itself_and_nobody_is_left_out(said, measure,
         assert close(each.value, value["mean"] if isinstance(value, dict) else value)
 
 
-def test_whoever_cannot_be_located_is_a_region_too(table_of):
+def test_peers_that_cannot_be_located_are_a_region_too(table_of):
     found = by_region(table_of([record(ip="")]), region="area", measure="total_peers", span=ALL)
     assert found == [RegionValue("not located", 1, 1)]
 
@@ -68,7 +68,7 @@ def test_a_peer_counts_once_in_the_range_of_its_own_mean(said, table_of):
     assert all(close(share, weight / sum(held) if sum(held) else 0) for share, weight in zip(found.shares, held, strict=True))
 
 
-def test_a_peer_that_always_said_a_round_value_lies_at_its_edge(table_of):
+def test_a_peer_that_always_reports_a_round_value_is_at_its_edge(table_of):
     table = table_of([record(seq=seq, continuity=0.9, weight=7.3) for seq in range(7)])
     assert histogram(table, measure="continuity", span=ALL, edges=[0, 0.9, 1]).shares == (0, 1)
 
@@ -83,7 +83,7 @@ def test_a_peers_startup_delay_is_the_last_that_it_reported(table_of):
 
 @settings(max_examples=20)
 @given(said=records(), measure=st.sampled_from([name for name, measure in MEASURES.items() if "histogram" in measure.views]))
-def test_ranges_of_its_own_choice_are_few_round_and_hold_everybody(said, measure, table_of):
+def test_automatic_ranges_are_few_and_round_and_contain_every_peer(said, measure, table_of):
     found = histogram(table_of(said), measure=measure, span=ALL)
     assert len(found.shares) == max(0, len(found.edges) - 1) <= 21
     assert all(low < high for low, high in pairwise(found.edges))
@@ -95,14 +95,14 @@ def test_the_score_is_always_drawn_from_1_to_5(table_of):
     assert (edges[0], edges[-1]) == (1, 5)
 
 
-def test_one_odd_value_does_not_flatten_the_picture(table_of):
+def test_one_outlier_does_not_flatten_the_histogram(table_of):
     said = [record(peer_id=str(at), session_id=str(at), startup_ms=at * 10 if at else 2**50) for at in range(200)]
     found = histogram(table_of(said), measure="startup_ms", span=ALL)
     assert found.edges[-1] <= 2000
     assert found.peers == 200
 
 
-def test_a_histogram_of_nobody_is_empty(table_of):
+def test_a_histogram_without_peers_is_empty(table_of):
     assert histogram(table_of([record()]), measure="mos", span=ALL) == Histogram((), (), 0)
 
 
@@ -113,12 +113,12 @@ def test_edges_that_do_not_ascend_are_refused(edges, table_of):
 
 
 @pytest.mark.parametrize("measure", ["concurrent_peers", "nope", "extra."])
-def test_what_peers_have_no_value_of_has_no_histogram(measure, table_of):
+def test_a_measure_without_values_has_no_histogram(measure, table_of):
     with pytest.raises(ValueError, match="choose from mos"):
         histogram(table_of(), measure=measure, span=ALL)
 
 
-def test_choices_are_offered_by_how_many_messages_they_have(table_of):
+def test_choices_are_ordered_by_their_number_of_messages(table_of):
     said = [
         record(seq=seq, channel=name, weight=weight)
         for seq, (name, weight) in enumerate([("a", 1), ("a", 1), ("b", 10), (None, 1)])
@@ -130,12 +130,12 @@ def test_choices_are_offered_by_how_many_messages_they_have(table_of):
         choices(table, column="nope")
 
 
-def test_numbers_that_apps_say_beyond_the_fields_are_found(table_of):
+def test_numbers_in_extra_are_found(table_of):
     said = [{"codec": "av1", "live": True}, {"a.b": 1, "~/": 2.5}, {"a.b": -1, "codec": "h264"}, {}, None]
     table = table_of([record(session_id=f"s{at}", extra=extra) for at, extra in enumerate(said)])
     assert extra_measures(table) == ["extra.a.b", "extra.~/"]
 
 
-def test_scores_of_the_oracle_are_those_of_the_table(table_of):
+def test_scores_of_the_oracle_equal_those_of_the_table(table_of):
     said = [record(playback_kbps=850, continuity=0.988)]
     assert scored(said, MosModel())[0]["mos"] == pytest.approx(3.82, abs=0.005)

@@ -1,4 +1,4 @@
-"""The live table keeps within its budgets of names and its bounds of memory, and says what it left out."""
+"""The live table keeps within its budgets of names and its bounds of memory, and reports what it left out."""
 
 import json
 import random
@@ -57,19 +57,19 @@ def extras(table: LiveTable) -> list[dict]:
 
 
 @pytest.mark.parametrize("name", ["channel", "isp", "app", "platform"])
-def test_names_beyond_the_budget_are_other_and_counted(live, name):
+def test_names_beyond_the_budget_become_other_and_are_counted(live, name):
     table = live([record(session_id=f"s{at}", **{name: f"made up {at}"}) for at in range(100)])
     found = values(table, name)
     assert found.pop("(other)") == table.budgets.left_out[name] == 97
     assert (len(found), sum(found.values())) == (3, 3)
 
 
-def test_what_a_message_does_not_say_takes_no_part_of_the_budget(live):
+def test_a_missing_value_takes_no_part_of_the_budget(live):
     table = live([record(session_id=f"s{at}", channel=(at and f"c{at}") or None) for at in range(4)])
     assert values(table, "channel") == {"unknown": 1, "c1": 1, "c2": 1, "c3": 1}
 
 
-def test_a_sender_that_spends_the_budget_first_gives_way_to_an_audience(live):
+def test_a_sender_that_uses_up_the_budget_is_replaced_by_an_audience(live):
     made_up = [record(session_id=f"m{at}", channel=f"made up {at}") for at in range(100)]
     table = live(made_up, crowd("Olympics", 40))
     found = values(table, "channel")
@@ -78,13 +78,13 @@ def test_a_sender_that_spends_the_budget_first_gives_way_to_an_audience(live):
     assert found["(other)"] == 98 == table.budgets.left_out["channel"]
 
 
-def test_an_audience_does_not_give_way_to_made_up_names(live):
+def test_an_audience_is_not_replaced_by_invented_names(live):
     made_up = [record(session_id=f"m{at}", peer_id=f"m{at}", channel=f"made up {at % 50}") for at in range(1000)]
     table = live(crowd("a", 40), crowd("b", 40), crowd("c", 40), made_up)
     assert values(table, "channel") == {"a": 40, "b": 40, "c": 40, "(other)": 1000}
 
 
-def test_names_that_the_window_has_forgotten_make_room(live, tmp_path):
+def test_names_that_left_the_window_make_room(live, tmp_path):
     table = live([record(session_id=f"m{at}", channel=f"old {at}") for at in range(3)])
     table.forget_before(BEGIN_MS + 1)
     add(table, write_log(tmp_path, [record(session_id="new", channel="new", received_ms=BEGIN_MS + 1)]))
@@ -116,7 +116,7 @@ def test_within_the_budgets_nothing_changes(live, table_of):
         assert live_cursor.execute(query).fetchall() == cursor.execute(query).fetchall()
 
 
-def test_a_name_is_replaced_by_one_from_more_networks_only():
+def test_a_name_is_replaced_only_by_one_from_more_networks():
     names = Names(1)
     names.hear([Heard(name="a", networks=["1", "2"], last_ms=1)])
     assert names.hear([Heard(name="b", networks=list("1234"), last_ms=1)]).left_out == {"b"}
@@ -125,7 +125,7 @@ def test_a_name_is_replaced_by_one_from_more_networks_only():
     assert names.hear([Heard(name="a", networks=list("123456789"), last_ms=1)]).left_out == {"a"}
 
 
-def test_what_is_remembered_of_names_is_bounded():
+def test_the_memory_for_names_is_bounded():
     chosen = random.Random(24)
     names = Names(10)
     for batch in range(50):
@@ -136,7 +136,7 @@ def test_what_is_remembered_of_names_is_bounded():
     assert names.hear([Heard(name="real", networks=["1"], last_ms=50)]).left_out == frozenset()
 
 
-def test_of_too_many_messages_the_oldest_minutes_are_dropped_and_counted(live):
+def test_beyond_the_message_limit_the_oldest_minutes_are_dropped_and_counted(live):
     table = live(
         *(
             [record(session_id=f"s{minute}", seq=at, received_ms=BEGIN_MS + minute * MINUTE_MS) for at in range(100)]
@@ -152,7 +152,7 @@ def test_of_too_many_messages_the_oldest_minutes_are_dropped_and_counted(live):
     assert table.begins_ms <= first < table.begins_ms + MINUTE_MS
 
 
-def test_memory_is_bounded_whatever_messages_hold(live, tmp_path):
+def test_memory_is_bounded_for_any_messages(live, tmp_path):
     chosen = random.Random(24)
     table = live(messages_mib=8)
     for minute in range(6):
@@ -172,7 +172,7 @@ def test_memory_is_bounded_whatever_messages_hold(live, tmp_path):
 
 
 @pytest.mark.parametrize("said", ["channel", "channel=", "channel=-1", "channels=5", "channel=1e3", "channel=999999999"])
-def test_a_budget_that_makes_no_sense_is_refused_with_the_choices(said):
+def test_an_invalid_budget_is_refused_with_the_choices(said):
     with pytest.raises(ValueError, match="channel, isp, app, platform, extra_names, extra_values, extra_bytes"):
         budgets_of([said])
 

@@ -1,4 +1,4 @@
-"""A table that keeps only what a question needs gives the same answer as one that keeps everything."""
+"""A table that keeps only the columns of a query gives the same answer as one that keeps everything."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -30,7 +30,7 @@ def asked(paths, locator, columns, **question):
     st.sampled_from([{}, {"isp": "HKT"}, {"channel": "a"}, {"extra.codec": "av1"}]),
     st.sampled_from([Form.JSONL, Form.PARQUET]),
 )
-def test_what_is_kept_does_not_change_the_answer(tmp_path_factory, locator, logs, by, where, form):
+def test_the_kept_columns_do_not_change_the_answer(tmp_path_factory, locator, logs, by, where, form):
     folder = tmp_path_factory.mktemp("logs")
     for log in logs:
         if log:
@@ -39,7 +39,7 @@ def test_what_is_kept_does_not_change_the_answer(tmp_path_factory, locator, logs
     assert asked([folder], locator, columns_for((*by, *where)), **question) == asked([folder], locator, None, **question)
 
 
-def test_copies_are_found_in_whichever_part_they_lie(tmp_path, locator, monkeypatch):
+def test_copies_are_found_in_any_part(tmp_path, locator, monkeypatch):
     monkeypatch.setattr(column_table, "_COMPARED_AT_ONCE", 7)  # so that these few rows make several parts
     several = [record(session_id=f"s{at % 9}", seq=at % 5, received_ms=BEGIN_MS + at) for at in range(90)]
     write_log(tmp_path, several[:50])
@@ -49,7 +49,7 @@ def test_copies_are_found_in_whichever_part_they_lie(tmp_path, locator, monkeypa
     assert summary == asked([tmp_path], locator, None)[0]
 
 
-def test_what_cannot_be_read_is_counted_as_in_a_whole_table(tmp_path, locator):
+def test_unreadable_records_are_counted_as_in_a_whole_table(tmp_path, locator):
     path = write_log(tmp_path, [record(seq=seq, session_id=f"s{seq % 3}") for seq in range(200)])
     path.write_bytes(path.read_bytes()[:-40])
     bare = tmp_path / "bare.jsonl"

@@ -1,4 +1,4 @@
-"""Which copy of a message counts is decided by the copies alone: not by files, their order, their form, or what else is opened."""
+"""The copies of a message alone decide which one counts: not files, their order, their form, or what else is opened."""
 
 from contextlib import closing
 
@@ -75,7 +75,7 @@ def test_no_order_of_records_and_files_changes_the_table(said, data, tmp_path_fa
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
-def test_other_content_under_one_number_is_a_conflict_and_what_servers_add_is_no_content(columns, tmp_path, locator):
+def test_different_content_under_one_number_is_a_conflict_and_the_servers_fields_do_not_count(columns, tmp_path, locator):
     said = {"upload_kbps": 5.5, "extra": {"codec": "h264", "name": "é"}}
     write_log(tmp_path, [record(**said), record(**said | {"upload_kbps": 6}, received_ms=BEGIN_MS + 1)])
     prefix = {"received_ms": BEGIN_MS + 2, "ip": "14.0.128.1", "weight": 10, "via": "c2"}
@@ -84,7 +84,7 @@ def test_other_content_under_one_number_is_a_conflict_and_what_servers_add_is_no
     assert costs(summary_of([tmp_path], locator, columns=columns)) == (1, 3, 1, 0, 0)
 
 
-def test_a_copy_that_replaces_the_known_one_is_what_the_others_are_compared_with(table_of, tmp_path):
+def test_a_copy_that_replaces_the_known_one_is_compared_with_later_copies(table_of, tmp_path):
     table = table_of([record(upload_kbps=1, received_ms=BEGIN_MS + 5)], [record(upload_kbps=1, received_ms=BEGIN_MS + 6)])
     assert costs(summarize(table))[:3] == (1, 1, 0)
     added = add(table, write_log(tmp_path, [record(upload_kbps=2)]))
@@ -121,7 +121,7 @@ def hourly(tmp_path):
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
-def test_a_span_counts_the_same_in_hourly_logs_and_in_one(columns, hourly, tmp_path, locator):
+def test_a_span_has_the_same_counts_in_hourly_logs_and_in_one(columns, hourly, tmp_path, locator):
     one = write_log(tmp_path / "one", [each for said in recorded_hours() for each in said])
     for paths in ([hourly], [one]):
         assert costs(summary_of(paths, locator, span=SPAN, columns=columns)) == (5, 1, 0, 1, 0)
@@ -139,14 +139,14 @@ def test_the_history_counts_a_span_as_its_logs_do(hourly, tmp_path, locator):
     assert costs(found) == (5, 1, 0, 1, 0)
 
 
-def test_a_conflict_with_a_message_in_an_earlier_log_is_known_as_one(hourly, locator):
+def test_a_conflict_with_a_message_in_an_earlier_log_is_recognised(hourly, locator):
     other = record(seq=4, upload_kbps=99, received_ms=SPAN.from_ms + 50_000)
     write_log(hourly, [other], begin_s=SPAN.from_ms // 1000)
     for columns in COLUMNS:
         assert costs(summary_of([hourly], locator, span=SPAN, columns=columns)) == (5, 1, 1, 1, 0)
 
 
-def test_a_live_table_knows_copies_of_what_it_has_forgotten(table_of, tmp_path):
+def test_a_live_table_recognises_copies_of_messages_that_it_has_dropped(table_of, tmp_path):
     hours = recorded_hours()
     table = table_of(*hours[:2])
     assert table.forget_before(SPAN.from_ms) == 8
@@ -160,7 +160,7 @@ def test_a_live_table_knows_copies_of_what_it_has_forgotten(table_of, tmp_path):
     assert intervals == [(0, 6), (20, 25), (27, 27)]
 
 
-def test_what_a_live_table_remembers_is_bounded_and_what_it_gives_up_is_counted(table_of, tmp_path, monkeypatch):
+def test_the_memory_of_a_live_table_for_copies_is_bounded_and_evictions_are_counted(table_of, tmp_path, monkeypatch):
     monkeypatch.setattr(outside.give_up, "__kwdefaults__", {"most": 10})
     table = table_of([record(session_id=f"s{at}", received_ms=BEGIN_MS + at) for at in range(30)])
     table.forget_before(BEGIN_MS + 60_000)
@@ -178,7 +178,7 @@ def test_a_number_that_no_session_can_have_reached_is_implausible_and_not_lost(t
     assert (found["lost"], found["implausible"]) == (most * 10**6, 2**53 - 2 - most)
 
 
-def test_many_hostile_sessions_cannot_make_a_number_that_breaks_the_sum(table_of):
+def test_many_hostile_sessions_cannot_overflow_the_sum(table_of):
     said = [record(session_id=f"s{at}", seq=seq, weight=10**6) for at in range(100) for seq in (0, 2**53 - 1)]
     found = summarize(table_of(said))
     assert found["lost"] == 100 * ALLOWANCE * 10**6

@@ -1,4 +1,4 @@
-"""Recorded folders as they lie: several forms, journals beside what they were sealed into, other files between them."""
+"""Recorded folders as they are: several forms, journals beside their sealed logs, other files between them."""
 
 import shutil
 
@@ -38,7 +38,7 @@ def test_a_folder_of_every_form_is_one_table(tmp_path, opened):
     assert done[-1][0] == done[-1][1] > 0
 
 
-def test_a_journal_beside_its_sealed_log_is_passed_over(tmp_path):
+def test_a_journal_beside_its_sealed_log_is_skipped(tmp_path):
     journal = write_log(tmp_path, [record()], Form.JOURNAL)
     sealed = journal.with_name(journal.name.replace(".journal", ".csv.zst"))
     shutil.copy(write_log(tmp_path / "other", [record()], Form.CSV), sealed)
@@ -86,11 +86,11 @@ def test_a_torn_file_is_named(form, keep, tmp_path, opened):
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * keep)])
     table = opened(path)
-    # An empty journal is what one looks like before its first batch.
+    # A journal is empty before its first batch.
     assert [damage.source for damage in table.damages] == ([] if form is Form.JOURNAL and not keep else [path])
 
 
-def test_what_is_no_log_is_refused(tmp_path, opened):
+def test_a_file_that_is_not_a_log_is_refused(tmp_path, opened):
     (tmp_path / "notes.txt").write_text("no log")
     with pytest.raises(ValueError, match="is no log"):
         opened(tmp_path / "notes.txt")

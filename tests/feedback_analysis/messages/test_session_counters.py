@@ -1,4 +1,4 @@
-"""Counters that begin anew within a session have one total, wherever it is shown."""
+"""Counters that restart within a session have one total in every view."""
 
 import json
 
@@ -13,7 +13,7 @@ from feedback_analysis.messages.sessions import list_sessions, story
 from tests.harness.logs import BEGIN_MS, record
 
 PERIOD_MS = 30_000
-# 25 stalls of 10 s in all; then the player was started again within the session, and stalled once for half a second.
+# 25 stalls of 10 s in all; then the player was restarted within the session, and stalled once for half a second.
 STALLS = [0, 5, 10, 15, 20, 25, 1, 1, 1]
 STALL_MS = [0, 2000, 4000, 6000, 8000, 10_000, 500, 500, 500]
 PLAYED_MS = [0, 28_000, 56_000, 84_000, 112_000, 140_000, 29_000, 58_000, 87_000]
@@ -37,7 +37,7 @@ def said(**more):
     ]
 
 
-def test_a_total_is_the_sum_of_increases_and_a_fall_is_an_increase_from_zero():
+def test_a_total_is_the_sum_of_increases_and_a_decrease_is_an_increase_from_zero():
     assert totals([None, 0, 5, None, 25, 1, 1, 3]) == [None, 0, 5, None, 25, 26, 26, 28]
     assert list(increases([7, 9, 1], before=None)) == [0, 2, 1]
     assert list(increases([7, 9, 1], before=4)) == [3, 2, 1]
@@ -63,14 +63,14 @@ def test_every_view_shows_the_same_stalls(table_of, tmp_path):
     assert (len(stalls), round(sum(length for _, length in stalls), 3)) == (26, 10.5)
 
 
-def test_totals_that_hostile_senders_claim_break_no_query(table_of):
+def test_totals_claimed_by_hostile_senders_break_no_query(table_of):
     most = 2**53 - 1
     table = table_of([record(seq=seq, stall_count=seq % 2 and most, stall_ms=0) for seq in range(3000)])
     [found] = scores(table, ("mos_stalling",)).values()
     assert found["mos_stalling"].mean == pytest.approx(1.5)
 
 
-def test_a_span_that_begins_within_a_session_exports_what_happened_within_it(table_of, tmp_path):
+def test_a_span_that_begins_within_a_session_exports_only_what_happened_within_it(table_of, tmp_path):
     begin_ms = BEGIN_MS + 3 * PERIOD_MS - 1
     messages = [each | {"stall_count": 2, "stall_ms": 4000, "played_ms": at * 30_000} for at, each in enumerate(said())]
     assert write_inputs(tmp_path, table_of(messages), span=Span(begin_ms, BEGIN_MS + 10 * PERIOD_MS)) == 1

@@ -1,4 +1,4 @@
-"""One viewer's story: what a session said is told back whole, and what went on between its messages follows from it."""
+"""The story of one viewer: all messages of a session, and what happened between them."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def view(session="s", *, peer="p", continuity=(), stalls=(), played=(), leaves=T
     return rows
 
 
-def test_the_worst_sessions_come_first_and_say_why(table_of):
+def test_the_worst_sessions_come_first_with_their_reasons(table_of):
     table = table_of(
         view("good", peer="a", continuity=(1, 1)), view("bad", peer="b", continuity=(0.5, 0.7), stalls=(9_000, 12_000))
     )
@@ -47,7 +47,7 @@ def test_the_worst_sessions_come_first_and_say_why(table_of):
     assert (best.session_id, best.value, best.left, best.messages) == ("good", 1, True, 3)
 
 
-def test_where_less_is_better_the_largest_is_the_worst(table_of):
+def test_if_less_is_better_the_largest_is_the_worst(table_of):
     table = table_of(*(view(f"s{ms}", continuity=(1,), leaves=False) for ms in (1,)), [record(session_id="slow", startup_ms=9_000)])
     assert list_sessions(table, measure="startup_ms", span=EVENING)[0].session_id == "slow"
 
@@ -59,7 +59,7 @@ def test_a_session_is_found_by_the_begin_of_its_id_or_its_peers(table_of):
     assert list_sessions(table, measure="mos", span=EVENING, starts="nobody%") == []
 
 
-def test_filters_and_measures_in_extra_go_together(table_of):
+def test_filters_and_measures_in_extra_can_be_combined(table_of):
     rows = [
         record(session_id=f"s{rtt}", peer_id=f"p{rtt}", extra={"rtt_ms": rtt, "codec": codec})
         for rtt, codec in ((5, "av1"), (9, "av1"), (1, "h264"))
@@ -68,12 +68,12 @@ def test_filters_and_measures_in_extra_go_together(table_of):
     assert [(row.session_id, row.value) for row in found] == [("s5", 5), ("s9", 9)]
 
 
-def test_at_most_so_many_are_listed(table_of):
+def test_the_list_is_limited(table_of):
     table = table_of([record(session_id=f"s{number}", peer_id="p", continuity=0.5) for number in range(30)])
     assert len(list_sessions(table, measure="continuity", span=EVENING, most=10)) == 10
 
 
-def test_a_story_tells_what_was_said_and_when(table_of):
+def test_a_story_contains_all_messages_with_their_times(table_of):
     told = story(table_of(view(continuity=(1, 0.5, 1), isp="HGC", channel="乒乓球")), session_id="s", period_s=30)
     assert told.at_ms == tuple(BEGIN_MS + 100 + number * PERIOD_MS for number in range(4))
     assert told.series["continuity"] == (None, 1, 0.5, 1)
@@ -113,7 +113,7 @@ def test_stretches_cover_the_session_without_gap_or_overlap(table_of):
     assert (told.ribbon[0].from_ms, told.ribbon[-1].to_ms) == (told.at_ms[0], told.at_ms[-1])
 
 
-def test_who_is_not_in_the_table_has_no_story(table_of):
+def test_a_session_that_is_not_in_the_table_has_no_story(table_of):
     assert story(table_of(view(continuity=(1,))), session_id="' OR true --", period_s=30) is None
 
 

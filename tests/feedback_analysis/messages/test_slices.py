@@ -1,4 +1,4 @@
-"""Where it hurts, who never started, and who lies in a range: what the overview and the crossfilter ask for."""
+"""The data of the overview and the crossfilter: slices with trouble, failed starts, and the peers of a range."""
 
 import random
 from itertools import pairwise
@@ -38,7 +38,7 @@ def audience(chance: random.Random, peers: int = 60) -> list[dict]:
 
 
 @pytest.mark.parametrize("measure", ["continuity", "startup_ms", "mos"])
-def test_the_impact_of_a_slice_is_its_peers_times_how_much_worse_than_the_rest_it_is(table_of, measure):
+def test_the_impact_of_a_slice_is_its_peers_times_its_difference_from_the_rest(table_of, measure):
     table = table_of(audience(random.Random(1)))
     found = {(each.dimension, each.name): each for each in slices(table, measure=measure, span=ALL)}
     slow = found["isp", "slow"]
@@ -58,7 +58,7 @@ def test_a_slice_is_thin_below_25_sessions(table_of):
     assert (found["ch0"], found["ch2"]) == (False, True)
 
 
-def test_who_never_played_failed_to_start_and_who_came_just_now_did_not(table_of):
+def test_a_session_that_never_played_failed_to_start_and_a_very_new_one_did_not(table_of):
     def join(name: str, **said: object) -> dict:
         return record(peer_id=name, session_id=name, event="join", **said)
 
@@ -79,7 +79,7 @@ def test_who_never_played_failed_to_start_and_who_came_just_now_did_not(table_of
 
 
 @pytest.mark.parametrize("measure", ["mos", "startup_ms"])
-def test_every_bar_of_a_histogram_is_a_filter_that_leaves_its_peers(table_of, measure):
+def test_every_bar_of_a_histogram_is_a_filter_that_keeps_its_peers(table_of, measure):
     table = table_of(audience(random.Random(2)))
     bars = histogram(table, measure=measure, span=ALL, where={"channel": "ch0"})
     assert sum(share > 0 for share in bars.shares) > 1
@@ -89,7 +89,7 @@ def test_every_bar_of_a_histogram_is_a_filter_that_leaves_its_peers(table_of, me
         assert inside["peers"] == pytest.approx(share * bars.peers)
 
 
-def test_the_peers_of_a_range_are_those_of_its_own_span_whatever_span_is_asked(table_of):
+def test_the_peers_of_a_range_are_those_of_its_own_span_whichever_span_is_requested(table_of):
     early, late = Span(BEGIN_MS, BEGIN_MS + 10), Span(BEGIN_MS + 10, BEGIN_MS + 20)
     table = table_of(
         [
@@ -102,7 +102,7 @@ def test_the_peers_of_a_range_are_those_of_its_own_span_whatever_span_is_asked(t
     assert summarize(table, span=late, where=where)["continuity"]["mean"] == 0.1
 
 
-def test_values_can_be_left_out(table_of):
+def test_values_can_be_excluded(table_of):
     table = table_of([record(peer_id=isp, session_id=isp, isp=isp) for isp in ("a", "b", '["c"]')])
     assert summarize(table, where={"not.isp": "a"})["peers"] == 2
     assert summarize(table, where={"not.isp": '["a", "b"]'})["peers"] == 1
@@ -117,6 +117,6 @@ def test_values_can_be_left_out(table_of):
         ({"not.weather": "rain"}, "nothing to filter"),
     ],
 )
-def test_a_filter_that_cannot_be_meant_is_refused(where, advice):
+def test_an_invalid_filter_is_refused(where, advice):
     with pytest.raises(ValueError, match=advice):
         check_filters(where)

@@ -1,4 +1,4 @@
-"""Each message is in the table once, whatever is read how often and in which order."""
+"""Each message is in the table once, however often and in which order logs are read."""
 
 import threading
 from collections import Counter
@@ -26,7 +26,7 @@ def rows(table: FeedbackTable, columns: str):
         return cursor.execute(f"SELECT {columns} FROM feedback ORDER BY ALL").fetchall()
 
 
-def test_of_copies_the_one_received_first_stays(table_of):
+def test_the_copy_that_was_received_first_is_kept(table_of):
     late, early = record(received_ms=BEGIN_MS + 5, via="c2"), record(received_ms=BEGIN_MS + 3, via="c1")
     for logs in ([[late, early]], [[late], [early]], [[early], [late]]):
         table = table_of(*logs)
@@ -43,7 +43,7 @@ def test_adding_a_log_again_adds_duplicates_and_nothing_else(table_of, tmp_path)
 
 
 def as_built(logs):
-    """Copies of a message say the same, for it is fixed when it is built; only when and by which way they were received differs."""
+    """Copies of a message have equal content, because it is fixed when it is built; only the time and path of receipt differ."""
     built = {}
     return [
         [
@@ -56,7 +56,7 @@ def as_built(logs):
 
 @settings(max_examples=20)
 @given(logs=st.lists(records(most=10), min_size=1, max_size=4), data=st.data())
-def test_the_order_of_logs_and_how_records_are_split_change_no_number(logs, data, table_of):
+def test_the_order_of_logs_and_the_split_of_records_change_no_number(logs, data, table_of):
     logs = as_built(logs)
     everything = [each for said in logs for each in said]
     shuffled = data.draw(st.permutations(everything))
@@ -67,7 +67,7 @@ def test_the_order_of_logs_and_how_records_are_split_change_no_number(logs, data
     assert summarize(one)["duplicates"] == len(everything) - len(deduplicated(everything))
 
 
-def test_a_line_that_is_no_record_costs_itself_and_is_counted(table_of, tmp_path):
+def test_a_line_that_is_not_a_record_costs_only_itself_and_is_counted(table_of, tmp_path):
     path = write_log(
         tmp_path, [record(seq=0), record(seq=1, peer_id=None), record(seq=2, event="party"), record(seq=3, v=7), record(seq=4)]
     )
@@ -84,7 +84,7 @@ def test_a_value_beyond_its_bounds_is_no_value(table_of):
     assert rows(table, columns) == [(None, None, None, None, None, "unknown")]
 
 
-def test_who_says_nothing_of_isp_is_known_by_the_network(table_of, locator):
+def test_a_peer_without_an_isp_gets_that_of_its_network(table_of, locator):
     address = "1.36.0.1"
     table = table_of([record(seq=0, ip=address), record(seq=1, ip=address, isp="Said"), record(seq=2, ip="")])
     located = locator.locate(address)
@@ -96,7 +96,7 @@ def test_who_says_nothing_of_isp_is_known_by_the_network(table_of, locator):
     ]
 
 
-def test_a_damaged_frame_costs_its_own_records(table_of, tmp_path):
+def test_a_damaged_frame_costs_only_its_own_records(table_of, tmp_path):
     path = write_log(tmp_path, [record(seq=seq) for seq in range(30)], Form.JOURNAL, frames=3)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -107,7 +107,7 @@ def test_a_damaged_frame_costs_its_own_records(table_of, tmp_path):
     assert str(damage).startswith(f"{path}, byte ")
 
 
-def test_what_no_engine_can_read_is_refused_by_name_and_the_rest_is_taken(table_of, tmp_path):
+def test_an_unreadable_log_is_refused_by_name_and_the_rest_is_read(table_of, tmp_path):
     from feedback_wire.frames import PREAMBLE, records_frame
 
     nonsense = tmp_path / "20120807T093000Z-fs1-0000.journal"
@@ -118,7 +118,7 @@ def test_what_no_engine_can_read_is_refused_by_name_and_the_rest_is_taken(table_
     assert summarize(table)["messages"] == 1
 
 
-def test_what_is_old_can_be_forgotten(table_of):
+def test_old_messages_can_be_dropped(table_of):
     table = table_of([record(seq=seq, received_ms=BEGIN_MS + seq, ip=f"1.36.0.{seq}") for seq in range(10)])
     before = table.version
     assert table.forget_before(BEGIN_MS + 4) == 4
@@ -126,7 +126,7 @@ def test_what_is_old_can_be_forgotten(table_of):
     assert extent(table) == Span(BEGIN_MS + 4, BEGIN_MS + 10)
 
 
-def test_an_empty_table_has_no_extent_and_a_summary_of_nothing(table_of):
+def test_an_empty_table_has_no_extent_and_an_empty_summary(table_of):
     table = table_of()
     assert extent(table) is None
     summary = summarize(table, by=("channel",))
@@ -153,7 +153,7 @@ def test_readers_see_whole_additions_only(table_of, tmp_path):
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_every_form_tells_the_same(form, table_of):
+def test_every_form_gives_the_same_table(form, table_of):
     said = [
         record(seq=0, channel='a\n"b", c', extra={"codec": "av1", "level": 2}, upload_kbps=0.1, startup_ms=0),
         record(seq=1, isp="", extra={}, weight=2.5, ip=""),
@@ -165,7 +165,7 @@ def test_every_form_tells_the_same(form, table_of):
     assert known[1] == (1, "unknown", "unknown", None, None, None, 2.5, "", None)
 
 
-def test_many_records_are_compressed_to_a_fraction_and_stay_the_same(table_of, tmp_path, monkeypatch):
+def test_many_records_are_compressed_to_a_fraction_and_are_unchanged(table_of, tmp_path, monkeypatch):
     monkeypatch.setattr(table_module, "COMPRESSED_EVERY", 50_000)
     peers = [f"{at:032}" for at in range(500)]
     paths = [
@@ -187,6 +187,6 @@ def test_many_records_are_compressed_to_a_fraction_and_stay_the_same(table_of, t
     assert (summarize(table)["messages"], summarize(table)["peers"]) == (60_000, 500)
 
 
-def test_the_models_constants_are_the_tables(table_of):
+def test_the_table_uses_the_models_constants(table_of):
     bare = table_of([record(playback_kbps=850, continuity=0.988)], mos=MosModel(calibration="none"))
     assert summarize(bare)["mos"]["mean"] == pytest.approx(4.82, abs=0.005)

@@ -1,4 +1,4 @@
-"""The score is the paper's equation, and its averages give the paper's figure."""
+"""The score is the paper's equation, and the paper's averages give the score of its figure."""
 
 import duckdb
 import pytest
@@ -12,7 +12,7 @@ def test_the_papers_averages_give_the_score_of_its_figure():
     assert MosModel().score(850, 1 - 0.012) == pytest.approx(3.82, abs=0.005)
 
 
-def test_the_bare_equation_says_one_more():
+def test_the_bare_equation_scores_one_higher():
     assert MosModel(calibration="none").score(850, 1 - 0.012) == pytest.approx(4.82, abs=0.005)
 
 
@@ -29,7 +29,7 @@ def test_a_calibrated_score_stays_within_1_and_5():
     assert MosModel().score(0, 0) == 1
 
 
-def test_the_bare_equation_is_not_held_within_anything():
+def test_the_bare_equation_is_not_clamped():
     assert MosModel(calibration="none").score(10**9, 1) == 6
     assert MosModel(calibration="none").score(0, 0) == -3
 
@@ -51,6 +51,6 @@ def test_without_playback_or_continuity_there_is_no_score(playback, continuity, 
 
 
 @pytest.mark.parametrize("wrong", [{"c1": float("nan")}, {"a": float("inf")}, {"lam": 0}, {"calibration": "5"}])
-def test_constants_that_make_no_sense_are_refused(wrong):
+def test_invalid_constants_are_refused(wrong):
     with pytest.raises(ValueError, match=f"--mos-{next(iter(wrong)).replace('lam', 'lambda')} is"):
         MosModel(**wrong)

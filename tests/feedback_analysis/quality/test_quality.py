@@ -33,7 +33,7 @@ def total(table, name, **question):
     ("stalls", "stalled_s", "score"),
     [(0, 0, 5.0), (1, 1, 3.5 * math.exp(-0.34) + 1.5), (2, 6, 3.5 * math.exp(-1.28) + 1.5), (100, 1000, 1.5)],
 )
-def test_stalls_cost_what_the_crowd_said(table_of, stalls, stalled_s, score):
+def test_stalls_cost_what_the_study_measured(table_of, stalls, stalled_s, score):
     table = table_of([record(stall_count=stalls, stall_ms=stalled_s * 1000)])
     assert total(table, "mos_stalling").mean == pytest.approx(score, rel=1e-9)
 
@@ -43,10 +43,10 @@ def test_a_startup_scores_as_published(table_of, startup_ms, score):
     assert total(table_of([record(startup_ms=startup_ms)]), "startup_score").mean == pytest.approx(score, abs=0.5)
 
 
-def test_linear_qoe_takes_stalls_and_switches_from_the_bitrate(table_of):
+def test_linear_qoe_subtracts_stalls_and_switches_from_the_bitrate(table_of):
     first = record(seq=0, playback_kbps=1000, continuity=1)
     second = record(seq=1, playback_kbps=3000, continuity=0.5)
-    found = total(table_of([second, first]), "qoe_linear")  # whatever lies first in the file
+    found = total(table_of([second, first]), "qoe_linear")  # in any order of the file
     assert found.terms == {"bitrate": 2, "stalls": -8.6, "switches": -1}
     assert found.mean == pytest.approx(-7.6)
 
@@ -57,7 +57,7 @@ def test_linear_qoe_charges_a_chunk_of_4_s_with_the_stalls_of_its_interval(table
     assert found.terms["stalls"] == pytest.approx(-4.3 * stalled_s)
 
 
-def test_linear_qoe_says_nothing_without_continuity(table_of):
+def test_linear_qoe_gives_no_score_without_continuity(table_of):
     assert total(table_of([record(playback_kbps=1000)]), "qoe_linear").n == 0
 
 
@@ -92,7 +92,7 @@ def test_terms_add_up_to_the_score(tmp_path_factory, locator, said):
     table.close()
 
 
-def test_the_default_model_scores_what_lies_in_the_table(table_of):
+def test_the_default_model_gives_the_score_of_the_table(table_of):
     said = [
         record(seq=seq, playback_kbps=rate, continuity=share) for seq, (rate, share) in enumerate([(850, 0.988), (5e5, 1), (0, 0)])
     ]
@@ -113,7 +113,7 @@ def test_a_model_is_a_measure_of_every_view(table_of, name):
     assert histogram(table, measure=name, span=SPAN).peers == 1
 
 
-def test_recorded_logs_are_scored_anew_under_other_coefficients(tmp_path, locator):
+def test_recorded_logs_are_scored_again_with_other_coefficients(tmp_path, locator):
     path = write_log(tmp_path, [record(stall_count=1, stall_ms=10_000, playback_kbps=850, continuity=1)])
     models = catalogue(settings=["mos_stalling.length=0", "mos.c2=1", "mos.calibration=none"])
     table = open_logs([path], locator=locator, mos=mos_of(models), models=models)
@@ -136,7 +136,7 @@ def test_recorded_logs_are_scored_anew_under_other_coefficients(tmp_path, locato
         ("mos.calibration=maybe", "ceiling"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_refused(setting, complaint):
+def test_an_invalid_setting_is_refused(setting, complaint):
     with pytest.raises(ValueError, match=complaint):
         catalogue(settings=[setting])
 
@@ -150,7 +150,7 @@ def test_the_public_calibration_has_constants_of_its_own_that_can_be_set():
     assert mos_said(MosFlags()) == MosModel()
 
 
-def test_a_coefficient_without_effect_is_refused_whatever_sets_it():
+def test_a_coefficient_without_effect_is_refused_from_any_source():
     for said in (["mos.c2=1"], ["mos.calibration=ceiling", "mos.c2=1"]):
         with pytest.raises(ValueError, match="--mos-c2 is 1, and has no effect under --mos-calibration ceiling"):
             catalogue(settings=said)
@@ -160,7 +160,7 @@ def test_a_coefficient_without_effect_is_refused_whatever_sets_it():
     assert mos_of(catalogue(MosFlags(mos_c2=1), ["mos.calibration=none"])).c2 == 1
 
 
-def test_lambda_is_called_so_in_answers_and_in_settings():
+def test_lambda_has_its_name_in_answers_and_in_settings():
     for name in ("lambda", "lam"):
         changed = mos_of(catalogue(settings=[f"mos.{name}=0.002"]))
         assert coefficients(changed)["lambda"] == 0.002

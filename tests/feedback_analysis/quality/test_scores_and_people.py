@@ -49,9 +49,7 @@ def scored(log, locator, calibration):
     ("calibration", "pearson", "interval", "level", "rmse"),
     [("ceiling", 0.42, (0.35, 0.49), 0.78, 1.60), ("public", 0.38, (0.31, 0.45), 0.16, 1.32)],
 )
-def test_the_documented_agreement_with_ratings_is_what_the_set_gives(
-    tmp_path, locator, rated, calibration, pearson, interval, level, rmse
-):
+def test_the_documented_agreement_with_ratings_is_reproduced(tmp_path, locator, rated, calibration, pearson, interval, level, rmse):
     scores = scored(log_of(tmp_path, [[(kbps, 1.0)] for kbps, _ in rated]), locator, calibration)
     errors = scores - rated[:, 1]
     r = np.corrcoef(scores, rated[:, 1])[0, 1]
@@ -72,7 +70,7 @@ def clip(kbps, case):
 
 
 def reported(kbps, case, period_s):
-    """What an end host says of that minute when it reports every `period_s`: the mean of each interval."""
+    """An end host's reports of that minute every `period_s`: the mean of each interval."""
     return list(zip(*(part.reshape(-1, period_s).mean(axis=1).tolist() for part in clip(kbps, case)), strict=True))
 
 
@@ -87,7 +85,7 @@ def reported(kbps, case, period_s):
         ),
     ],
 )
-def test_the_level_moves_with_the_reporting_period_by_as_much_as_is_documented(tmp_path, locator, rated, case, levels):
+def test_the_mean_score_changes_with_the_reporting_period_as_documented(tmp_path, locator, rated, case, levels):
     logs = [log_of(tmp_path, [reported(kbps, case, period_s) for kbps, _ in rated]) for period_s in (2, 10, 30)]
     for calibration, documented in levels.items():
         found = [scored(log, locator, calibration) for log in logs]

@@ -1,4 +1,4 @@
-"""What verifying ahead may not change: which logs come, in which order, what is raised, and that nothing stays behind."""
+"""Verifying logs ahead does not change which logs come, their order, or the errors, and leaves nothing behind."""
 
 import tempfile
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.harness.logs import record, write_log
 
 @pytest.fixture
 def scratch(tmp_path, monkeypatch):
-    """The folder in which what is salvaged of damaged logs lies."""
+    """The folder for the salvaged parts of damaged logs."""
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -36,12 +36,12 @@ def test_batches_come_in_order_each_log_with_its_own_records(tmp_path):
     assert found == [each[:1], each[1:13], each[13:]]
 
 
-def test_nothing_to_read_is_no_batch():
+def test_without_logs_there_is_no_batch():
     with verified_ahead([]) as batches:
         assert list(batches) == []
 
 
-def test_what_was_salvaged_stays_while_its_batch_is_read_and_no_more_than_one_batch_ahead_is(tmp_path, scratch):
+def test_salvaged_parts_stay_while_their_batch_is_read_and_at_most_one_batch_is_prepared(tmp_path, scratch):
     paths = [damaged(tmp_path / "logs", at) for at in range(1, 9)]
     with verified_ahead([paths[at : at + 2] for at in range(0, 8, 2)]) as batches:
         for logs in batches:
@@ -50,7 +50,7 @@ def test_what_was_salvaged_stays_while_its_batch_is_read_and_no_more_than_one_ba
     assert list(scratch.iterdir()) == []
 
 
-def test_who_stops_early_leaves_nothing_behind(tmp_path, scratch):
+def test_a_reader_that_stops_early_leaves_nothing_behind(tmp_path, scratch):
     paths = [damaged(tmp_path / "logs", at) for at in range(1, 9)]
     with verified_ahead([[path] for path in paths]) as batches:
         assert next(batches)[0].damages
@@ -58,7 +58,7 @@ def test_who_stops_early_leaves_nothing_behind(tmp_path, scratch):
     assert list(scratch.iterdir()) == []
 
 
-def test_a_log_that_is_gone_is_named_in_its_place(tmp_path, scratch):
+def test_a_missing_log_is_named_in_its_place(tmp_path, scratch):
     first, gone = damaged(tmp_path / "logs", 1), damaged(tmp_path / "logs", 2)
     gone.unlink()
     with verified_ahead([[first], [first, gone]]) as batches:

@@ -1,4 +1,4 @@
-"""Folders that change while they are read: a journal is sealed, a log is removed, between the listing and the opening."""
+"""Folders that change while they are read: a journal is sealed, or a log is removed, between the listing and the opening."""
 
 import os
 from contextlib import closing
@@ -30,7 +30,7 @@ def locator():
 
 
 def seal(journal, form=Form.JSONL):
-    """What a feedback server does: the sealed log gets its name, then the journal is removed."""
+    """As a feedback server does: the sealed log gets its name, then the journal is removed."""
     sealed = journal.with_suffix(f".{form}")
     with sealed.open("wb") as file:
         writer = log_writer(form, file)
@@ -41,7 +41,7 @@ def seal(journal, form=Form.JSONL):
 
 
 def after_listing(monkeypatch, module, act):
-    """Let `act` happen once, between the listing of the logs and whatever `module` does with it."""
+    """Call `act` once, between the listing of the logs and what `module` does next."""
     pending = [act]
 
     def listed(paths):
@@ -85,7 +85,7 @@ def test_a_path_whose_journal_was_sealed_before_the_command_began_is_read(tmp_pa
         find_logs([journal])
 
 
-def test_a_listing_that_misses_both_names_of_a_log_is_made_again(tmp_path, monkeypatch):
+def test_a_listing_that_misses_both_names_of_a_log_is_repeated(tmp_path, monkeypatch):
     journal = write_log(tmp_path, RECORDS, Form.JOURNAL)
     missed = []
     scandir = os.scandir
@@ -98,7 +98,9 @@ def test_a_listing_that_misses_both_names_of_a_log_is_made_again(tmp_path, monke
             pass
 
     def too_late(folder):
-        """The place of the new name is behind us already when it is made, that of the old one is empty when we come to it."""
+        """The listing has passed the place of the new name when it is made, and the old name is removed when the listing arrives
+        there.
+        """
         with scandir(folder) as entries:
             each = _Listing(entry for entry in entries if missed or entry.name != journal.name)
         if not missed:
@@ -109,7 +111,7 @@ def test_a_listing_that_misses_both_names_of_a_log_is_made_again(tmp_path, monke
     assert find_logs([tmp_path]).logs == tuple(missed)
 
 
-def test_the_history_takes_in_the_rest_when_a_log_is_removed_or_cannot_be_read(tmp_path, monkeypatch, locator):
+def test_the_history_ingests_the_rest_when_a_log_is_removed_or_unreadable(tmp_path, monkeypatch, locator):
     logs = tmp_path / "logs"
     old = write_log(logs, RECORDS, begin_s=BEGIN_S - 60)
     write_log(logs, [record(seq=9)])
@@ -122,10 +124,10 @@ def test_the_history_takes_in_the_rest_when_a_log_is_removed_or_cannot_be_read(t
         assert (taken.messages, [each.path for each in taken.unread]) == (0, [old])
         old.unlink()
         write_log(tmp_path / "again", RECORDS).rename(old)
-        assert catching_up.catch_up(store, [logs], locator).messages == 6, "a log that was not read has its turn again"
+        assert catching_up.catch_up(store, [logs], locator).messages == 6, "a log that was not read is tried again"
 
 
-def test_what_only_bears_the_name_of_a_log_is_named_below_a_folder_and_when_it_is_named_itself(tmp_path):
+def test_unreadable_files_with_the_name_of_a_log_are_named_in_a_folder_and_as_a_path(tmp_path):
     good = write_log(tmp_path, RECORDS)
     reasons = make_unreadable_logs(tmp_path)
     found = find_logs([tmp_path])
@@ -138,7 +140,7 @@ def test_what_only_bears_the_name_of_a_log_is_named_below_a_folder_and_when_it_i
 
 
 @pytest.mark.parametrize("form", [form for form in Form if form is not Form.JOURNAL])
-def test_an_empty_file_is_damage_of_its_own(tmp_path, locator, form):
+def test_an_empty_file_is_a_damage_of_its_own(tmp_path, locator, form):
     write_log(tmp_path, RECORDS)
     empty = tmp_path / f"20120807T000000Z-fs2-0000.{form}"
     empty.touch()

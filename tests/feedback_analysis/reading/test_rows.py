@@ -1,4 +1,4 @@
-"""Bytes that must stay readable: the golden logs hold the same records in every form. And what is no record is none."""
+"""Bytes that must stay readable: the golden logs hold the same records in every form. Lines that are not records are recognised."""
 
 import json
 from pathlib import Path
@@ -42,12 +42,12 @@ def readable(path: Path, columns=ALL):
         return kept, duckdb.execute(f"SELECT {names} FROM ({whole}) WHERE {READABLE} ORDER BY ALL", parameters).fetchall()
 
 
-# What each field is given in turn, required or not: none of them stops the others from being read.
+# Values that each field is given in turn, required or not: none of them prevents reading the others.
 ODD = (None, "", "x", -1, 0, 0.5, 1, 2, 10**6, 10**6 + 1, 10**10, 2**53, 10**30, 1e308, True, [], {}, "join", "1")
 
 
 @pytest.mark.parametrize("columns", [ALL, ("received_ms", "seq", "weight", "continuity", "channel"), ("extra", "event")])
-def test_rows_that_are_chosen_as_they_lie_are_those_whose_values_are_clean(tmp_path, columns):
+def test_rows_that_are_selected_unchanged_are_those_with_clean_values(tmp_path, columns):
     known = record(channel="a", upload_kbps=850.5, continuity=0.9, startup_ms=5, extra={"codec": "av1"})
     path = tmp_path / "odd.jsonl"
     path.write_text("".join(json.dumps(known | {name: odd}) + "\n" for name in known for odd in ODD))
@@ -56,13 +56,13 @@ def test_rows_that_are_chosen_as_they_lie_are_those_whose_values_are_clean(tmp_p
     assert len(known) < len(kept) < len(known) * len(ODD)
 
 
-def test_of_a_log_without_a_required_column_no_row_is_readable(tmp_path):
+def test_a_log_without_a_required_column_has_no_readable_row(tmp_path):
     path = write_log(tmp_path, [record(), record(seq=1)], Form.PARQUET)
     pq.write_table(pq.read_table(path).drop_columns(["via"]), path)
     assert readable(path) == ([], [])
 
 
-def test_nan_is_no_value_though_a_parquet_file_says_that_all_are_within_bounds(tmp_path):
+def test_nan_is_no_value_even_if_a_parquet_file_states_that_all_are_within_bounds(tmp_path):
     path = write_log(tmp_path, [record(seq=seq) for seq in range(4)], Form.PARQUET)
     written = pq.read_table(path)
     for name, values in {"weight": [1.0, 2.0, float("nan"), 4.0], "continuity": [0.5, float("nan"), 0.6, 0.7]}.items():

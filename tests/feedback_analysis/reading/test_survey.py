@@ -1,4 +1,4 @@
-"""What a damaged file still holds is told by its frames, to the record."""
+"""The frames of a damaged file say exactly which records it still holds."""
 
 import zstandard
 from hypothesis import given
@@ -39,7 +39,7 @@ def test_each_flipped_byte_costs_the_records_of_its_frame(counts, data):
 
 
 @given(COUNTS, st.data())
-def test_a_frame_that_was_cut_out_cleanly_is_missed(counts, data):
+def test_a_cleanly_removed_frame_is_reported_as_missing(counts, data):
     frames = frames_of(counts)
     hit = data.draw(st.integers(0, len(counts) - 1))
     found = survey(PREAMBLE + b"".join(frames[:hit] + frames[hit + 1 :]), sealed=True)
@@ -47,7 +47,7 @@ def test_a_frame_that_was_cut_out_cleanly_is_missed(counts, data):
     assert f"{counts[hit]} records before this frame are missing" in found.damages[0].reason
 
 
-def test_a_sealed_file_that_ends_between_two_frames_is_known_to_be_cut_off():
+def test_a_sealed_file_that_ends_between_two_frames_is_recognised_as_truncated():
     data = PREAMBLE + b"".join(frames_of([2, 3], footer=False))
     assert survey(data, sealed=False).whole
     [damage] = survey(data, sealed=True).damages
@@ -55,7 +55,7 @@ def test_a_sealed_file_that_ends_between_two_frames_is_known_to_be_cut_off():
 
 
 @given(COUNTS, st.integers(1, 60))
-def test_a_torn_tail_leaves_what_is_before_it(counts, cut):
+def test_a_torn_tail_leaves_the_frames_before_it(counts, cut):
     frames = frames_of(counts, footer=False)
     data = PREAMBLE + b"".join(frames)
     found = survey(data[:-cut], sealed=False)
@@ -65,7 +65,7 @@ def test_a_torn_tail_leaves_what_is_before_it(counts, cut):
 
 
 @given(COUNTS, st.integers(0, 5))
-def test_reading_goes_on_in_the_middle_of_a_journal(counts, skip):
+def test_reading_continues_in_the_middle_of_a_journal(counts, skip):
     frames = frames_of(counts, footer=False)
     found = survey(b"".join(frames[skip:]), sealed=False, midway=True)
     assert (found.whole, found.records, found.lost) == (True, sum(counts[skip:]), 0)
@@ -76,7 +76,7 @@ def test_no_bytes_make_it_fail(data):
     assert survey(data, sealed=True).end <= len(data)
 
 
-def test_a_frame_that_inflates_to_anything_but_what_it_says_is_damage():
+def test_a_frame_that_inflates_to_another_size_than_stated_is_damage():
     bomb = zstandard.compress(b" " * 2**27)
     stream = zstandard.ZstdCompressor().compressobj()
     unsized = stream.compress(b" " * 2**22) + stream.flush()

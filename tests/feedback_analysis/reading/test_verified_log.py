@@ -1,4 +1,4 @@
-"""An engine only ever sees verified bytes, and a temporary file is gone with its context."""
+"""An engine only ever sees verified bytes, and a temporary file is removed with its context."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,12 +31,12 @@ def sealed(tmp_path):
     return path
 
 
-def test_a_whole_log_is_read_where_it_lies(sealed):
+def test_a_whole_log_is_read_in_place(sealed):
     with open_log(sealed) as log:
         assert (log.path, log.source, log.records, log.damages, log.end) == (sealed, sealed, 6, (), sealed.stat().st_size)
 
 
-def test_of_a_damaged_log_the_whole_frames_are_saved(sealed):
+def test_the_whole_frames_of_a_damaged_log_are_saved(sealed):
     data = bytearray(sealed.read_bytes())
     data[len(data) // 2] ^= 1
     sealed.write_bytes(data)
@@ -57,7 +57,7 @@ def test_a_journal_is_copied_because_it_grows(tmp_path):
         assert text_of(log.path) == b"0\n"
 
 
-def test_a_journal_is_read_bit_by_bit(tmp_path):
+def test_a_journal_is_read_piece_by_piece(tmp_path):
     journal = tmp_path / "20120807T093000Z-fs1-0000.journal"
     first, second = PREAMBLE + frame(b"0\n1\n"), frame(b"2\n", 1, 2)
     journal.write_bytes(first + second[:-3])
@@ -68,7 +68,7 @@ def test_a_journal_is_read_bit_by_bit(tmp_path):
         assert (text_of(log.path), log.end, log.damages) == (b"2\n", len(first + second), ())
 
 
-def test_damage_is_told_by_its_place_in_the_file_wherever_reading_began(tmp_path):
+def test_damage_is_reported_by_its_offset_in_the_file_wherever_reading_began(tmp_path):
     journal = tmp_path / "20120807T093000Z-fs1-0000.journal"
     first = PREAMBLE + frame(b"0\n")
     journal.write_bytes(first + b"garbage" + frame(b"1\n", 1, 1))
@@ -90,7 +90,7 @@ def write_parquet(path, groups=3, rows=1000):
     pq.write_table(table, path, row_group_size=rows, compression="zstd", write_page_checksum=True)
 
 
-def test_of_a_damaged_parquet_log_the_whole_row_groups_are_saved(tmp_path):
+def test_the_whole_row_groups_of_a_damaged_parquet_log_are_saved(tmp_path):
     path = tmp_path / "20120807T093000Z-fs1-0000.parquet"
     write_parquet(path)
     data = bytearray(path.read_bytes())
@@ -103,7 +103,7 @@ def test_of_a_damaged_parquet_log_the_whole_row_groups_are_saved(tmp_path):
 
 
 def test_a_few_kilobytes_that_claim_a_million_records_are_not_read(tmp_path):
-    """Anybody's file: an engine would write them all out."""
+    """Any user may write such a file: an engine would write all the records out."""
     rows = MOST_ROWS_UNCHECKED + 1
     path = tmp_path / "20120807T093000Z-fs1-0000.parquet"
     pq.write_table(pa.table({"received_ms": pa.repeat(pa.scalar(1, pa.int64()), rows)}), path, compression="zstd")
@@ -125,7 +125,7 @@ def test_parquet_without_an_end_is_named_and_holds_nothing(tmp_path):
         assert "not a readable Parquet file" in log.damages[0].reason
 
 
-def test_the_name_tells_the_form(tmp_path):
+def test_the_form_is_recognised_by_the_name(tmp_path):
     assert form_of(tmp_path / "20120807T093000Z-fs1-0000.csv.zst") is Form.CSV
     assert form_of(tmp_path / "any.parquet") is Form.PARQUET
     assert form_of(tmp_path / "any.jsonl") is None
