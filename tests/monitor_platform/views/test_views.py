@@ -109,7 +109,7 @@ def test_a_histogram_shows_per_cent_between_edges_in_the_colours_of_their_grades
     assert data["colour"] == [MOS_SCALE.colour(1.5), MOS_SCALE.colour(2.5)]
 
 
-def test_a_histogram_of_nobody_is_empty():
+def test_a_histogram_without_peers_is_empty():
     view = HistogramView()
     view.show(MOS, Histogram((), (), 0))
     assert view.source.data["share"] == []
