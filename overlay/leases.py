@@ -1,0 +1,38 @@
+"""Who is in the overlay: nodes whose lease has not run out.
+
+The seed project relied on a node's announcement that it leaves, which a node that crashes does not send. A lease needs no
+announcement: without a sign of life it ends by itself.
+"""
+
+LEASE_S = 3.0
+
+
+class Leases:
+    """The end of each node's lease, on a clock that never steps."""
+
+    def __init__(self, lease_s: float = LEASE_S) -> None:
+        self._lease_s = lease_s
+        self._until_s: dict[str, float] = {}
+
+    def renew(self, node: str, now_s: float) -> bool:
+        """Begin or prolong a lease; True if it begins."""
+        begins = node not in self._until_s
+        self._until_s[node] = now_s + self._lease_s
+        return begins
+
+    def end(self, node: str) -> bool:
+        """End a lease at once, as LEAVE asks for; False if there was none."""
+        return self._until_s.pop(node, None) is not None
+
+    def expire(self, now_s: float) -> list[str]:
+        """End the leases that have run out; their nodes."""
+        expired = [node for node, until_s in self._until_s.items() if until_s <= now_s]
+        for node in expired:
+            del self._until_s[node]
+        return expired
+
+    def __contains__(self, node: str) -> bool:
+        return node in self._until_s
+
+    def __len__(self) -> int:
+        return len(self._until_s)

@@ -1,0 +1,219 @@
+"""The control messages, and their bytes: MessagePack in frames with a length.
+
+A receiver ignores fields that it does not know, so that messages can grow; an unknown message, a wrong type or a value out of
+range is a protocol error. The types are closed, so no bytes can name code to run. docs/formats/overlay.md is the specification.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import Annotated, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+
+LENGTH = struct.Struct("!I")
+LONGEST_BYTES = 64 * 1024
+"""Of one message without its length. SPEERS for 500 neighbours has about 40 KiB."""
+
+NodeName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
+StreamName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
+Text: TypeAlias = Annotated[str, Meta(max_length=1024)]
+Nonce: TypeAlias = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Mac: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+Amount: TypeAlias = Annotated[float, Meta(ge=0)]
+Path: TypeAlias = Annotated[list[NodeName], Meta(max_length=256)]
+Nodes: TypeAlias = Annotated[list[NodeName], Meta(max_length=1000)]
+
+
+class ProtocolError(Exception):
+    """What arrived is no message of this protocol; the connection has to end."""
+
+
+class Neighbor(Struct, frozen=True, kw_only=True):
+    """A node that the receiver of SPEERS may connect to."""
+
+    node: NodeName
+    host: Annotated[str, Meta(min_length=1, max_length=255)]
+    tcp_port: Port
+    udp_port: Port
+
+
+class Hop(Struct, frozen=True, kw_only=True):
+    """A node that a PING passed, and when, by that node's clock."""
+
+    node: NodeName
+    time_ns: Count
+
+
+class Ack(Struct, frozen=True, kw_only=True, tag="ACK"):
+    """Opens every handshake."""
+
+    version: Annotated[int, Meta(ge=1, le=255)]
+    node: NodeName
+    nonce: Nonce
+    time_ms: Count
+    tcp_port: Port
+    udp_port: Port
+    mac: Mac
+
+
+class Speers(Struct, frozen=True, kw_only=True, tag="SPEERS"):
+    """Answers ACK. Only the bootstrapper knows neighbours; between nodes the list is empty."""
+
+    node: NodeName
+    nonce: Nonce
+    epoch: Count
+    lease_s: Amount
+    neighbors: Annotated[list[Neighbor], Meta(max_length=1000)]
+    mac: Mac
+
+
+class FinalAck(Struct, frozen=True, kw_only=True, tag="FINALACK"):
+    """Closes the handshake, once from each side."""
+
+    node: NodeName
+    neighbor: bool
+    """Whether the sender holds the receiver for a neighbour."""
+    mac: Mac
+
+
+class Ping(Struct, frozen=True, kw_only=True, tag="PING"):
+    """Between neighbours a sign of life; with a target, a trace of the way there."""
+
+    node: NodeName
+    number: Count
+    target: NodeName | None = None
+    answer: bool = False
+    hops: Annotated[list[Hop], Meta(max_length=256)] = []
+
+
+class Data(Struct, frozen=True, kw_only=True, tag="DATA"):
+    """A data packet on TCP, for links that ask for it: header and RTP packet as they are on UDP."""
+
+    packet: Annotated[bytes, Meta(min_length=20, max_length=9000)]
+
+
+class Leave(Struct, frozen=True, kw_only=True, tag="LEAVE"):
+    drain_ms: Count = 0
+
+
+class Subscribe(Struct, frozen=True, kw_only=True, tag="SUBSCRIBE"):
+    stream: StreamName
+    file: Text | None = None
+
+
+class Unsubscribe(Struct, frozen=True, kw_only=True, tag="UNSUBSCRIBE"):
+    stream: StreamName
+
+
+class Play(Struct, frozen=True, kw_only=True, tag="PLAY"):
+    stream: StreamName
+
+
+class Pause(Struct, frozen=True, kw_only=True, tag="PAUSE"):
+    stream: StreamName
+
+
+class InstallTree(Struct, frozen=True, kw_only=True, tag="TREE"):
+    """A node's place in a tree. Forwarding needs no more than the children."""
+
+    stream: StreamName
+    stream_number: Annotated[int, Meta(ge=0, le=65535)]
+    tree_epoch: Count
+    parent: NodeName | None
+    children: Nodes
+    backup: NodeName | None = None
+
+
+class Graft(Struct, frozen=True, kw_only=True, tag="GRAFT"):
+    """Asks a backup parent to send a stream from now on, and what it still has from `from_sequence` on."""
+
+    stream: StreamName
+    from_sequence: Annotated[int, Meta(ge=0, le=65535)] | None = None
+
+
+class Prune(Struct, frozen=True, kw_only=True, tag="PRUNE"):
+    stream: StreamName
+
+
+class LinkState(Struct, frozen=True, kw_only=True, tag="LINKSTATE"):
+    neighbor: NodeName
+    round_trip_ms: Amount
+    loss: Share
+    rate_kbps: Amount
+
+
+class NodeDown(Struct, frozen=True, kw_only=True, tag="NODE_DOWN"):
+    node: NodeName
+
+
+class Nack(Struct, frozen=True, kw_only=True, tag="NACK"):
+    """Link sequence numbers that are missing, as first and last of each range."""
+
+    ranges: Annotated[list[tuple[Count, Count]], Meta(min_length=1, max_length=256)]
+
+
+class Error(Struct, frozen=True, kw_only=True, tag="ERROR"):
+    reason: Text
+
+
+Body: TypeAlias = Leave | Subscribe | Unsubscribe | Play | Pause | InstallTree | Graft | Prune | LinkState | NodeDown | Nack | Error
+
+
+class Message(Struct, frozen=True, kw_only=True, tag="MESSAGE"):
+    """The general message: what it is about is in its body."""
+
+    node: NodeName
+    body: Body
+    target: NodeName | None = None
+    """Without one it is for the receiver."""
+    path: Path = []
+    """The nodes that it has passed; one that finds itself there does not forward it again."""
+    time_ns: Count = 0
+
+
+Control: TypeAlias = Ack | Speers | FinalAck | Message | Ping | Data
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Control)
+
+
+def encode(message: Control) -> bytes:
+    """The message with its length before it. ValueError if it is longer than a message may be."""
+    body = _encoder.encode(message)
+    if len(body) > LONGEST_BYTES:
+        raise ValueError(f"a {type(message).__name__} of {len(body)} bytes is longer than {LONGEST_BYTES}; send less at once")
+    return LENGTH.pack(len(body)) + body
+
+
+def decode(body: bytes) -> Control:
+    """The message of the bytes behind a length. ProtocolError if they are none."""
+    try:
+        message: Control = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"no control message: {error}") from error
+    return message
+
+
+class ControlReader:
+    """Bytes in, messages out, wherever the bytes were cut on their way. It keeps at most one incomplete message."""
+
+    def __init__(self) -> None:
+        self._waiting = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Control]:
+        """The messages that are complete now. ProtocolError at the first one that is none; the reader is useless after that."""
+        self._waiting += data
+        while len(self._waiting) >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(self._waiting)
+            if not 0 < length <= LONGEST_BYTES:
+                raise ProtocolError(f"a message of {length} bytes is announced; a message has 1 to {LONGEST_BYTES}")
+            end = LENGTH.size + length
+            if len(self._waiting) < end:
+                return
+            body = bytes(self._waiting[LENGTH.size : end])
+            del self._waiting[:end]
+            yield decode(body)

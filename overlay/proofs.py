@@ -1,0 +1,80 @@
+"""Who may join: keys, and the proofs that ACK, SPEERS and FINALACK carry.
+
+The bootstrapper has one secret. Each node gets a key that is derived from it and the node's name, and each link a key that is
+derived from it and the names of both ends. So a node can prove that it is itself, and cannot claim to be another one: it knows
+its own key and those of its links only. A proof binds the message's purpose and both nonces, so no proof fits anywhere else.
+"""
+
+import hashlib
+import hmac
+from collections import OrderedDict
+from enum import Enum
+
+KEY_BYTES = 32
+NONCE_BYTES = 16
+CLOCK_MAY_DIFFER_MS = 30_000
+MOST_NONCES = 100_000
+"""Nonces are kept for a minute; more joins than that in a minute are refused."""
+
+
+class Purpose(Enum):
+    """What a proof is for; the two FINALACKs differ, so neither can be sent back as the other."""
+
+    ACK = b"ACK"
+    SPEERS = b"SPEERS"
+    FINALACK_CONNECTING = b"FINALACK connecting"
+    FINALACK_LISTENING = b"FINALACK listening"
+
+
+def node_key(secret: bytes, node: str) -> bytes:
+    """What `node` proves itself to the bootstrapper with."""
+    return _mac(secret, b"node", node.encode())
+
+
+def link_key(secret: bytes, one: str, other: str) -> bytes:
+    """What two neighbours prove themselves to each other with; the order of the names does not matter."""
+    first, second = sorted((one, other))
+    return _mac(secret, b"link", first.encode(), second.encode())
+
+
+def proof(key: bytes, purpose: Purpose, node: str, *bound: bytes) -> bytes:
+    """The proof that `node` sends; `bound` is what it holds for: nonces, time, ports."""
+    return _mac(key, purpose.value, node.encode(), *bound)
+
+
+def is_proof(mac: bytes, key: bytes, purpose: Purpose, node: str, *bound: bytes) -> bool:
+    """Whether `mac` is the proof. The time that this takes says nothing about the right one."""
+    return hmac.compare_digest(mac, proof(key, purpose, node, *bound))
+
+
+def _mac(key: bytes, *parts: bytes) -> bytes:
+    """HMAC-SHA256 over the parts, each with its length before it, so that no two lists of parts give the same text."""
+    return hmac.digest(key, b"".join(len(part).to_bytes(4, "big") + part for part in parts), hashlib.sha256)
+
+
+class Refusal(Enum):
+    """Why an ACK with a right proof is refused; the names are those of the counters."""
+
+    CLOCK = "clock_differs"
+    REPLAY = "replayed"
+    TOO_MANY = "too_many_joins"
+
+
+class ReplayGuard:
+    """Remembers the nonces of recent joins, since a recorded ACK has a right proof as well."""
+
+    def __init__(self) -> None:
+        self._until_ms: OrderedDict[bytes, int] = OrderedDict()
+
+    def refusal(self, nonce: bytes, time_ms: int, now_ms: int) -> Refusal | None:
+        """None, and the nonce is used up; or why not."""
+        if abs(time_ms - now_ms) > CLOCK_MAY_DIFFER_MS:
+            return Refusal.CLOCK
+        while self._until_ms and next(iter(self._until_ms.values())) < now_ms:
+            self._until_ms.popitem(last=False)
+        if nonce in self._until_ms:
+            return Refusal.REPLAY
+        if len(self._until_ms) >= MOST_NONCES:
+            return Refusal.TOO_MANY
+        self._until_ms[nonce] = now_ms + 2 * CLOCK_MAY_DIFFER_MS
+        return None

@@ -1,0 +1,187 @@
+"""Multicast trees over the overlay. Dijkstra's algorithm is networkx's; what a tree may use is decided here.
+
+A tree is one map from each node to its parent. So each node receives a stream once, and each link carries each packet at most
+once. The seed project joined shortest paths that were chosen for each receiver alone; such paths can part and meet again, and
+the link after the meeting carries everything twice.
+
+Both kinds of tree grow receiver by receiver, the nearest first. `shortest`: nearest to the source, along the tree. `steiner`:
+nearest to any node of the tree, which shares more branches (Takahashi and Matsuyama 1980: at most twice the least cost).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import networkx
+
+from overlay.overlay_file import Metric, Overlay, OverlayLink, TreeKind
+from overlay.route_cost import composite_ms
+
+ROOT = ""
+"""A node of no overlay, from which each search begins at all nodes of the tree at once."""
+
+Bound = Callable[[str], int | None]
+"""To how many children a node may forward; None: to any number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """One stream's way from its source to the receivers."""
+
+    source: str
+    parents: Mapping[str, str]
+    """Of every node in the tree but the source. A parent stands before its children."""
+    unreached: tuple[str, ...] = ()
+    """Receivers that no path within the bounds leads to."""
+
+    def path(self, node: str) -> list[str]:
+        """From the source to `node`."""
+        path = [node]
+        while path[-1] != self.source:
+            path.append(self.parents[path[-1]])
+        return path[::-1]
+
+    def children(self) -> dict[str, list[str]]:
+        """Of every node in the tree, in the order in which they joined."""
+        found: dict[str, list[str]] = {self.source: []}
+        for node, parent in self.parents.items():
+            found.setdefault(node, [])
+            found.setdefault(parent, []).append(node)
+        return found
+
+    def links(self) -> Iterator[tuple[str, str]]:
+        """Parent and child of each link."""
+        return ((parent, node) for node, parent in self.parents.items())
+
+
+def graph_of(overlay: Overlay, metric: Metric) -> networkx.Graph:
+    """The nodes and links, with the declared cost of each link by `metric` as `weight`.
+
+    Nodes and links are in alphabetical order, since networkx decides between equal paths by the order of insertion.
+    """
+    graph = networkx.Graph()
+    graph.add_nodes_from(sorted(overlay.nodes))
+    for (one, other), link in sorted(overlay.links.items()):
+        graph.add_edge(one, other, weight=declared_cost(link, metric))
+    return graph
+
+
+def declared_cost(link: OverlayLink, metric: Metric) -> float:
+    if metric == "hops":
+        return 1.0
+    if metric == "latency":
+        return link.delay_ms
+    return composite_ms(one_way_ms=link.delay_ms, loss=link.loss, utilisation=0.0)
+
+
+def path_between(graph: networkx.Graph, start: str, end: str) -> list[str] | None:
+    """A cheapest path; None if there is none."""
+    try:
+        path: list[str] = networkx.dijkstra_path(graph, start, end)
+    except networkx.NetworkXNoPath:
+        return None
+    return path
+
+
+def tree(graph: networkx.Graph, source: str, receivers: Iterable[str], kind: TreeKind, bound: Bound | None = None) -> Tree:
+    """A tree from the source to the receivers. `steiner` is never more expensive than `shortest`: it is the cheaper of both."""
+    wanted = [each for each in dict.fromkeys(receivers) if each != source]
+    shortest = _Growth(graph, source, bound, along_the_tree=True).grown(wanted)
+    if kind == "shortest":
+        return shortest
+    steiner = _Growth(graph, source, bound, along_the_tree=False).grown(wanted)
+    return min(steiner, shortest, key=lambda grown: (len(grown.unreached), cost(graph, grown)))
+
+
+def cost(graph: networkx.Graph, grown: Tree) -> float:
+    """The sum over the links of a tree."""
+    return _sum(graph, grown.links())
+
+
+def _sum(graph: networkx.Graph, links: Iterable[tuple[str, str]]) -> float:
+    return float(sum(graph.edges[link]["weight"] for link in links))
+
+
+class _Growth:
+    """A tree that grows. A search from ROOT enters the tree at every node that may have one more child."""
+
+    def __init__(self, graph: networkx.Graph, source: str, bound: Bound | None, *, along_the_tree: bool) -> None:
+        self._bound = bound or (lambda _node: None)
+        self._along_the_tree = along_the_tree
+        self._source = source
+        self._parents: dict[str, str] = {}
+        self._distances = {source: 0.0}
+        self._free = {source: self._bound(source)}
+        self._searched = graph.to_directed()
+        self._searched.add_edges_from(((ROOT, node) for node in graph.nodes), weight=0.0)
+
+    def grown(self, receivers: list[str]) -> Tree:
+        remaining = set(receivers) - self._distances.keys()
+        while remaining:
+            distances, paths = networkx.single_source_dijkstra(self._searched, ROOT, weight=self._weight)
+            reached = sorted(remaining & distances.keys(), key=lambda node: (distances[node], node))
+            if not reached:
+                break
+            self._attach(paths[reached[0]][1:])
+            remaining -= self._distances.keys()
+        return Tree(source=self._source, parents=self._parents, unreached=tuple(sorted(remaining)))
+
+    def _weight(self, start: str, end: str, link: Mapping[str, float]) -> float | None:
+        """What the search pays for a link; None hides the link."""
+        if start == ROOT:
+            if end not in self._distances or self._free[end] == 0:
+                return None
+            return self._distances[end] if self._along_the_tree else 0.0
+        if end in self._distances or (start not in self._distances and self._bound(start) == 0):
+            return None
+        return link["weight"]
+
+    def _attach(self, path: list[str]) -> None:
+        for parent, child in pairwise(path):
+            self._parents[child] = parent
+            self._distances[child] = self._distances[parent] + self._searched.edges[parent, child]["weight"]
+            self._free[child] = self._bound(child)
+            free = self._free[parent]
+            self._free[parent] = None if free is None else free - 1
+
+
+def backup_parents(graph: networkx.Graph, grown: Tree, bound: Bound | None = None) -> dict[str, str]:
+    """For each node whose parent can fail, the neighbour that takes over with the shortest way from the source.
+
+    A backup is in the tree, is not below the node, may have one more child, and its own path avoids the parent. The source is
+    taken for granted, so its children have no backup. Nodes without a possible backup are left out.
+    """
+    children, allowed = grown.children(), bound or (lambda _node: None)
+    paths = {node: grown.path(node) for node in children}
+    lengths = {node: _sum(graph, pairwise(path)) for node, path in paths.items()}
+    free = {node for node in children if _has_room(node, children, allowed)}
+    backups = {}
+    for node, parent in grown.parents.items():
+        if parent == grown.source:
+            continue
+        possible = [each for each in graph.neighbors(node) if each in free and not {node, parent} & {*paths[each]}]
+        ways = [(lengths[each] + graph.edges[each, node]["weight"], each) for each in possible]
+        if ways:
+            backups[node] = min(ways)[1]
+    return backups
+
+
+def _has_room(node: str, children: Mapping[str, list[str]], bound: Bound) -> bool:
+    most = bound(node)
+    return most is None or len(children[node]) < most
+
+
+def stress(paths: Iterable[list[str]]) -> dict[tuple[str, str], int]:
+    """How many copies of one packet each link carries when each of the paths gets its own: the stress without multicast."""
+    copies: dict[tuple[str, str], int] = {}
+    for path in paths:
+        for link in pairwise(path):
+            copies[link] = copies.get(link, 0) + 1
+    return copies
+
+
+def stretch(graph: networkx.Graph, grown: Tree, node: str) -> float:
+    """The cost of a node's path in the tree divided by the cost of its cheapest path; 1 is the best."""
+    along = _sum(graph, pairwise(grown.path(node)))
+    shortest: float = networkx.dijkstra_path_length(graph, grown.source, node)
+    return along / shortest if shortest else 1.0
