@@ -1,15 +1,16 @@
-"""What a worker counts. Every message that was received is stored, spooled, sampled out, refused or still under way:
+"""The numbers that a worker counts. Every received message is stored, spooled, sampled out, refused or in flight:
 
 received = stored + spooled + sampled_out + sum(refused) + in_flight
 """
 
 from bisect import bisect_left
 from collections import defaultdict
+from typing import Self
 
 import msgspec
 
-# What is, not what has happened: it ends with the worker. `in_flight` is none of them, its messages have to be accounted for.
-STATES = (
+# Gauges describe the present and end with the worker process. `in_flight` is not among them: its messages must be accounted for.
+GAUGES = (
     "workers_shedding",
     "connections",
     "waiting",
@@ -25,7 +26,7 @@ LATENCY_BOUNDS_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 
 class Latency(msgspec.Struct):
-    """A histogram of seconds; `buckets` has one place more than LATENCY_BOUNDS_S, for what is slower than all of them."""
+    """A histogram of seconds. The last bucket is for everything slower than the last of LATENCY_BOUNDS_S."""
 
     buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_S) + 1))
     sum_s: float = 0.0
@@ -39,34 +40,34 @@ class Latency(msgspec.Struct):
         self.sum_s += other.sum_s
 
 
-class ServerCounters(msgspec.Struct):
-    """What is known of one feedback server; `up` counts the workers that use it."""
+class _Summed(msgspec.Struct):
+    """Numbers that are added field by field."""
+
+    def add(self, other: Self) -> None:
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class ServerCounters(_Summed):
+    """Counts of one feedback server. `up` is the number of workers that use it."""
 
     up: int = 0
     batches: int = 0
     messages: int = 0
     errors: int = 0
 
-    def add(self, other: "ServerCounters") -> None:
-        for name in self.__struct_fields__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
 
-
-class KeyCounters(msgspec.Struct):
-    """What is known of one ingest key, by its name."""
+class KeyCounters(_Summed):
+    """Counts of one ingest key."""
 
     messages: int = 0
     charged: int = 0
     rate_limited: int = 0
     held_bytes: int = 0
 
-    def add(self, other: "KeyCounters") -> None:
-        for name in self.__struct_fields__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-
 
 class Counters(msgspec.Struct):
-    """Plain numbers, so that counting costs nothing; they become metrics when somebody asks."""
+    """Plain numbers, so that counting costs almost nothing. They become metrics when /metrics is requested."""
 
     requests: int = 0
     requests_refused: dict[str, int] = msgspec.field(default_factory=lambda: defaultdict(int))
@@ -98,8 +99,8 @@ class Counters(msgspec.Struct):
     servers: dict[str, ServerCounters] = msgspec.field(default_factory=lambda: defaultdict(ServerCounters))
     keys: dict[str, KeyCounters] = msgspec.field(default_factory=dict)
 
-    def forget_states(self) -> None:
-        for name in STATES:
+    def reset_gauges(self) -> None:
+        for name in GAUGES:
             setattr(self, name, 0)
         for server in self.servers.values():
             server.up = 0
@@ -113,12 +114,10 @@ class Counters(msgspec.Struct):
             if isinstance(mine, int):
                 setattr(self, name, mine + theirs)
         self.latency.add(other.latency)
-        for reason, count in other.requests_refused.items():
-            self.requests_refused[reason] = self.requests_refused.get(reason, 0) + count
-        for reason, count in other.refused.items():
-            self.refused[reason] = self.refused.get(reason, 0) + count
-        for reason, count in other.senders_unknown.items():
-            self.senders_unknown[reason] = self.senders_unknown.get(reason, 0) + count
+        for name in ("requests_refused", "refused", "senders_unknown"):
+            mine = getattr(self, name)
+            for reason, count in getattr(other, name).items():
+                mine[reason] = mine.get(reason, 0) + count
         for url, server in other.servers.items():
             self.servers.setdefault(url, ServerCounters()).add(server)
         for key, counted in other.keys.items():

@@ -16,7 +16,7 @@ from typing import cast
 
 from coordinator.settings import Settings
 from coordinator.shared_counters import SharedCounters
-from coordinator.worker import STOP_S, Place, serve
+from coordinator.worker import STOP_S, WorkerSlot, serve
 from serving.lifecycle import STOP_SIGNALS, CannotStart, announce_ready
 from serving.listening import url_of
 
@@ -36,7 +36,7 @@ def run(settings: Settings) -> None:
     with listener:
         _make_folders(settings)
         if settings.workers == 1:
-            serve(settings, listener, Place(), lambda: _announce(settings, listener))
+            serve(settings, listener, WorkerSlot(), lambda: _announce(settings, listener))
         else:
             _Workers(settings, listener).run()
 
@@ -77,7 +77,7 @@ class _Workers:
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
         self._settings = settings
         self._listener = listener
-        self._books = SharedCounters(settings.workers)
+        self._counters = SharedCounters(settings.workers)
         self._ready = _fork.Semaphore(0)
         self._processes: dict[int, ForkProcess] = {}
         self._stopping = False
@@ -98,8 +98,8 @@ class _Workers:
         self._end()
 
     def _start(self, number: int) -> None:
-        place = Place(number, self._settings.workers, self._books)
-        process = _fork.Process(target=_work, args=(self._life, self._settings, self._listener, place, self._ready.release))
+        slot = WorkerSlot(number=number, workers=self._settings.workers, counters=self._counters)
+        process = _fork.Process(target=_work, args=(self._life, self._settings, self._listener, slot, self._ready.release))
         process.start()
         self._processes[number] = process
 
@@ -115,7 +115,7 @@ class _Workers:
             if not process.is_alive() and not self._stopping:
                 _log.warning("worker %d ended with code %s; another one takes its place", number, process.exitcode)
                 time.sleep(RESTART_PAUSE_S)
-                self._books.pages[number].bury()
+                self._counters.pages[number].end_process()
                 self._start(number)
 
     def _stop(self, *_: object) -> None:
@@ -140,13 +140,15 @@ class _Workers:
             sys.exit(1)
 
 
-def _work(life: tuple[int, int], settings: Settings, listener: socket.socket, place: Place, on_ready: Callable[[], None]) -> None:
+def _work(
+    life: tuple[int, int], settings: Settings, listener: socket.socket, slot: WorkerSlot, on_ready: Callable[[], None]
+) -> None:
     """A worker's process. It stops with its parent, or it would keep address and spool from the coordinator that comes next."""
     ours, parents = life
     os.close(parents)
     threading.Thread(target=_stop_at_the_end_of, args=(ours,), name="parent", daemon=True).start()
     try:
-        serve(settings, listener, place, on_ready)
+        serve(settings, listener, slot, on_ready)
     except CannotStart as error:
         sys.exit(f"swarmscope coordinator cannot start: {error}")
 

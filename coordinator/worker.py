@@ -1,4 +1,4 @@
-"""One worker: an event loop with the intake, the outbox and its own folder of the spool."""
+"""One worker: an event loop with the listening side, the carriers, and its own folder of the spool."""
 
 import asyncio
 import contextlib
@@ -31,37 +31,37 @@ from coordinator.keys import Keys, read_terms
 from coordinator.out_of_memory import handle_exception
 from coordinator.quarantine import Quarantine
 from coordinator.settings import Settings
-from coordinator.shared_counters import Page, SharedCounters
+from coordinator.shared_counters import CounterPage, SharedCounters
 from coordinator.worker_metrics import WorkerMetrics
 from serving.handshakes import TlsAcceptor
 from serving.lifecycle import STOP_SIGNALS, CannotStart, on_reload
 from serving.tls import Tls
 
 REQUEST_S = 30
-"""A request that has not come whole by then is refused."""
+"""A request that has not arrived completely by then is refused."""
 
 HANDSHAKE_S = float(REQUEST_S)
 BACKLOG = 4096
 
 IDLE_S = 90
-"""End hosts report every 30 s; a connection that missed two reports is given up."""
+"""End hosts report every 30 s; a connection that missed two reports is closed."""
 
 SWEEP_S = 5
 STOP_S = 8
-"""For the answers that are owed when the coordinator stops: below the 10 s after which supervisors kill."""
+"""Time for the answers that are owed when the coordinator stops: less than the 10 s after which supervisors kill."""
 
 _TICKS_A_SECOND = 10
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a worker stands among the workers."""
+class WorkerSlot:
+    """One of the coordinator's workers: its number from 0, and how many there are."""
 
     number: int = 0
-    of: int = 1
-    books: SharedCounters | None = None
-    """Where the workers note what they count; None for a single one."""
+    workers: int = 1
+    counters: SharedCounters | None = None
+    """None for a single worker."""
 
 
 class EndHostAcceptor(TlsAcceptor[FeedbackProtocol]):
@@ -84,7 +84,7 @@ class EndHostAcceptor(TlsAcceptor[FeedbackProtocol]):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which says when it is ready and whose connections are swept, since they have no timers of their own."""
+    """uvicorn with a call when it is ready, and with sweeps over the connections, which have no timers of their own."""
 
     def __init__(self, config: uvicorn.Config, stores: "_Stores", tls: Tls, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -98,13 +98,13 @@ class _Server(uvicorn.Server):
         return reception
 
     @property
-    def counting(self) -> WorkerMetrics:
-        counting: WorkerMetrics = self.lifespan.state["counting"]
-        return counting
+    def metrics(self) -> WorkerMetrics:
+        metrics: WorkerMetrics = self.lifespan.state["metrics"]
+        return metrics
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:
-            self._stores.open()  # not in the lifespan: uvicorn would tell a folder that cannot be used with a traceback
+            self._stores.open()  # not in the lifespan: uvicorn would log an unusable folder with a traceback
         except OSError as error:
             why = f"{error.filename}: {error.strerror}" if error.errno else error  # without Python's number for it
             raise CannotStart(f"--spool or --quarantine cannot be used: {why}") from None
@@ -119,7 +119,7 @@ class _Server(uvicorn.Server):
         return FeedbackProtocol(self.config, self.server_state, self.lifespan.state)
 
     async def on_tick(self, counter: int) -> bool:
-        self.counting.note()
+        self.metrics.publish()
         if counter % _TICKS_A_SECOND == 0:
             self._second()
         if counter % (SWEEP_S * _TICKS_A_SECOND) == 0:
@@ -128,7 +128,7 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     def _second(self) -> None:
-        self.counting.note_keys()
+        self.metrics.publish_keys()
         if self.reception.tick(time.monotonic(), time.time()):
             for connection in self.server_state.connections:
                 connection.forget_prefix()  # type: ignore[union-attr]
@@ -139,54 +139,54 @@ class _Server(uvicorn.Server):
 
 
 class _Stores:
-    """This worker's folder of the spool and its files in the quarantine, each with its share of the room."""
+    """This worker's spool folder and quarantine files, each with its share of the maximum size."""
 
     spool: SpoolCarrier | None = None
     quarantine: Quarantine | None = None
 
-    def __init__(self, settings: Settings, place: Place) -> None:
+    def __init__(self, settings: Settings, slot: WorkerSlot) -> None:
         self._settings = settings
-        self._place = place
+        self._slot = slot
 
     def open(self) -> None:
         """OSError if a folder cannot be used."""
-        settings, place = self._settings, self._place
+        settings, slot = self._settings, self._slot
         if settings.spool_max_bytes:
-            stranded = _stranded(settings.spool, place)
-            self.spool = SpoolCarrier(settings.spool / f"worker-{place.number}", settings.spool_max_bytes // place.of, stranded)
+            stranded = _stranded(settings.spool, slot)
+            self.spool = SpoolCarrier(settings.spool / f"worker-{slot.number}", settings.spool_max_bytes // slot.workers, stranded)
         if settings.quarantine_folder is not None:
-            stem = f"{settings.name}-{place.number}"
-            self.quarantine = Quarantine(settings.quarantine_folder, stem, settings.quarantine_max_bytes // place.of)
+            stem = f"{settings.name}-{slot.number}"
+            self.quarantine = Quarantine(settings.quarantine_folder, stem, settings.quarantine_max_bytes // slot.workers)
 
 
-def _stranded(spool: Path, place: Place) -> list[Path]:
-    """The folders of workers that there are no more; each is left to one of those that there are."""
+def _stranded(spool: Path, slot: WorkerSlot) -> list[Path]:
+    """Spool folders of workers that no longer exist. Each is taken over by one of the existing workers."""
     numbers = (path.name.removeprefix("worker-") for path in spool.glob("worker-*"))
-    gone = sorted(int(number) for number in numbers if number.isascii() and number.isdigit() and int(number) >= place.of)
-    return [spool / f"worker-{number}" for number in gone if number % place.of == place.number]
+    gone = sorted(int(number) for number in numbers if number.isascii() and number.isdigit() and int(number) >= slot.workers)
+    return [spool / f"worker-{number}" for number in gone if number % slot.workers == slot.number]
 
 
-def serve(settings: Settings, listener: socket.socket, place: Place, on_ready: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT; returns when what was owed then is answered, at the latest after STOP_S."""
+def serve(settings: Settings, listener: socket.socket, slot: WorkerSlot, on_ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT. Returns when all owed answers are written, at the latest STOP_S after the signal."""
     connections: set[Any] = set()
     tls = settings.tls()
-    if place.number == 0:
+    if slot.number == 0:
         tls.warn_of_expiry()
-    stores = _Stores(settings, place)
+    stores = _Stores(settings, slot)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
-        async with _working(settings, place, stores, tls, connections) as state:
+        async with _working(settings, slot, stores, tls, connections) as state:
             state["reception"].connection_limits = limits
             yield state
 
-    signal.signal(signal.SIGHUP, lambda *_: None)  # until there is something to reload
+    signal.signal(signal.SIGHUP, lambda *_: None)  # ignored until the keys are loaded
     descriptors = raise_limit()
     try:
         limits = connection_limits(settings.connections_max, descriptors=descriptors, servers=len(settings.servers))
     except OSError as error:
         raise CannotStart(str(error)) from error
-    if place.number == 0 and limits.serving < settings.connections_max:
+    if slot.number == 0 and limits.serving < settings.connections_max:
         _log.warning(
             "connections: at most %d for each worker, not %d; the limit of open files is %d",
             *(limits.serving, settings.connections_max, descriptors),
@@ -194,11 +194,11 @@ def serve(settings: Settings, listener: socket.socket, place: Place, on_ready: C
     config = _config(lifespan)
     config.load()
     server = _Server(config, stores, tls, on_ready)
-    # What is there now stays; of what comes, almost nothing is left to the collector, which would look through all of it often.
+    # The objects made so far live until the end, and later ones rarely form cycles. The collector need not look at them often.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     server.server_state.connections = connections
-    # uvicorn raises the signal that stopped it once more for whoever had a handler before; ours makes that a normal end.
+    # After its end uvicorn raises the signal again for the handler that was installed before. This one makes it a normal end.
     for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: None)
     server.run(sockets=[listener])
@@ -208,25 +208,25 @@ def serve(settings: Settings, listener: socket.socket, place: Place, on_ready: C
 
 @contextlib.asynccontextmanager
 async def _working(
-    settings: Settings, place: Place, stores: _Stores, tls: Tls, connections: set[Any]
+    settings: Settings, slot: WorkerSlot, stores: _Stores, tls: Tls, connections: set[Any]
 ) -> AsyncIterator[dict[str, Any]]:
-    """The worker's parts, alive; what the app and the protocol see of them."""
+    """Start the worker's parts and stop them again; yields the state that the app and the protocol use."""
     counters = Counters()
-    keys = Keys(read_terms(settings.key, settings.keys), workers=place.of)
+    keys = Keys(read_terms(settings.key, settings.keys), workers=slot.workers)
     links = {url.geturl(): HttpCarrier(url, settings.token, lambda: tls.link) for url in settings.servers}
     quarantine = stores.quarantine
-    page = place.books.pages[place.number] if place.books is not None else None
-    note_events = _opened(page, counters) if page is not None else lambda: None
-    outbox = Outbox(links, stores.spool, settings.policy, counters, lambda: tls.link, note_events)
+    page = slot.counters.pages[slot.number] if slot.counters is not None else None
+    publish = _publisher(page, counters) if page is not None else lambda: None
+    outbox = Outbox(links, stores.spool, settings.policy, counters, lambda: tls.link, publish)
     reception = Reception(settings, keys, outbox, quarantine, counters, Answers())
-    counting = WorkerMetrics(
+    metrics = WorkerMetrics(
         counters=counters,
         outbox=outbox,
         keys=keys,
         sliced_work=reception.sliced_work,
         quarantine=quarantine,
         connections=connections,
-        books=place.books,
+        shared=slot.counters,
         page=page,
     )
     async with contextlib.AsyncExitStack() as stack:
@@ -238,18 +238,18 @@ async def _working(
         stack.callback(reception.sliced_work.close)
         asyncio.get_running_loop().set_exception_handler(handle_exception)
         on_reload(partial(_reload, settings, tls, reception))
-        exposition = Exposition(counting.total, settings.metrics_token, insecure=settings.insecure)
-        yield {"reception": reception, "counting": counting, "exposition": exposition}
+        exposition = Exposition(metrics.total, settings.metrics_token, insecure=settings.insecure)
+        yield {"reception": reception, "metrics": metrics, "exposition": exposition}
 
 
-def _opened(page: Page, counters: Counters) -> Callable[[], None]:
-    """What the outbox calls before it says that something is durable."""
-    page.open()
-    return lambda: page.note(counters)
+def _publisher(page: CounterPage, counters: Counters) -> Callable[[], None]:
+    """The function that the outbox calls before it acknowledges messages as durable."""
+    page.begin_process()
+    return lambda: page.publish(counters)
 
 
 def _reload(settings: Settings, tls: Tls, reception: Reception) -> None:
-    """On SIGHUP: what stands in files may have changed. A file that cannot be used changes nothing."""
+    """On SIGHUP: read the files of keys and certificates again. An unusable file changes nothing."""
     try:
         reception.change_keys(read_terms(settings.key, settings.keys))
     except ValueError as error:

@@ -1,4 +1,7 @@
-"""What the coordinator has counted, for whichever worker is asked: its own counts as they are, the others' as they noted them."""
+"""The counters that a worker shows: its own, with gauges brought up to date, or the sum over all workers.
+
+`counters` defines the numbers, `shared_counters` the memory in which workers see each other's, `http/metrics` their text.
+"""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -8,12 +11,12 @@ from coordinator.counters import Counters
 from coordinator.http.sliced_work import SlicedWork
 from coordinator.keys import Keys
 from coordinator.quarantine import Quarantine
-from coordinator.shared_counters import Page, SharedCounters
+from coordinator.shared_counters import CounterPage, SharedCounters
 
 
 @dataclass(slots=True, kw_only=True)
 class WorkerMetrics:
-    """One worker's; `books` and `page` are None for a single one, who shares its counts with nobody."""
+    """The sources of one worker's counters. A single worker shares them with no other: `shared` and `page` are None."""
 
     counters: Counters
     outbox: Outbox
@@ -21,30 +24,30 @@ class WorkerMetrics:
     sliced_work: SlicedWork
     quarantine: Quarantine | None
     connections: Set[object]
-    books: SharedCounters | None
-    page: Page | None
+    shared: SharedCounters | None
+    page: CounterPage | None
 
-    def note(self) -> None:
-        """Bring the states up to date, for the others to see; called ten times a second."""
+    def publish(self) -> None:
+        """Bring the gauges up to date and show them to the other workers; called ten times a second."""
         self.outbox.count()
         if self.quarantine is not None:
             self.quarantine.count(self.counters)
         self.counters.waiting = self.sliced_work.waiting
         self.counters.connections = len(self.connections)
         if self.page is not None:
-            self.page.note(self.counters)
+            self.page.publish(self.counters)
 
-    def note_keys(self) -> None:
-        """There may be many, so only once a second."""
+    def publish_keys(self) -> None:
+        """Called once a second only, as there may be many keys."""
         if self.page is not None:
-            self.page.note_keys(self.keys.counted())
+            self.page.publish_keys(self.keys.counted())
 
     def total(self) -> Counters:
-        """Over all workers, the dead ones too."""
-        self.note()
-        self.note_keys()
-        if self.books is not None:
-            return self.books.total()
+        """Over all workers, with the processes that were killed."""
+        self.publish()
+        self.publish_keys()
+        if self.shared is not None:
+            return self.shared.total()
         total = Counters(keys=self.keys.counted())
         total.add(self.counters)
         return total

@@ -42,7 +42,7 @@ _EVENTS = (
     ("handshakes_failed", "tls_handshakes_failed", "connections that ended before their TLS handshake did"),
     ("spool_damaged_bytes", "spool_damaged_bytes", "bytes in the spool that were no batch; kept aside in the spool"),
 )
-_STATES = (
+_GAUGES = (
     ("in_flight", "messages_in_flight", "messages received and not durable yet"),
     ("workers_shedding", "workers_shedding", "workers that keep fewer end hosts now, because of their load"),
     ("connections", "connections", "open connections of end hosts"),
@@ -106,7 +106,7 @@ class _Snapshot(Collector):
         counters = self._counters
         for name, metric, meaning in _EVENTS:
             yield CounterMetricFamily(_PREFIX + metric, meaning, value=getattr(counters, name))
-        for name, metric, meaning in _STATES:
+        for name, metric, meaning in _GAUGES:
             yield GaugeMetricFamily(_PREFIX + metric, meaning, value=getattr(counters, name))
         accepted = counters.stored + counters.spooled + counters.sampled_out
         yield CounterMetricFamily(f"{_PREFIX}messages_accepted", "messages forwarded, spooled or sampled out", value=accepted)

@@ -15,8 +15,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.counters import STATES, Counters, KeyCounters, ServerCounters
-from coordinator.http.metrics import _STATES
+from coordinator.counters import GAUGES, Counters, KeyCounters, ServerCounters
+from coordinator.http.metrics import _GAUGES
 from coordinator.shared_counters import WORKER_DIED, Entry, SharedCounters
 from tests.harness.waiting import eventually
 
@@ -190,26 +190,26 @@ def _metrics_soon(coordinator) -> dict[str, float]:
     return {name.removeprefix("swarmscope_coordinator_"): float(value) for name, value in lines}
 
 
-def test_states_have_the_names_of_their_metrics():
-    assert {name for name, _, _ in _STATES} == {*STATES, "in_flight"}
+def test_gauges_have_the_names_of_their_metrics():
+    assert {name for name, _, _ in _GAUGES} == {*GAUGES, "in_flight"}
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50)), max_size=6))
 def test_the_counters_balance_over_any_number_of_worker_lives(lives: list[tuple[int, int, int]]):
-    books = SharedCounters(1)
-    page = books.pages[0]
+    shared = SharedCounters(1)
+    page = shared.pages[0]
     for stored, refused, in_flight in lives:
-        page.open()
+        page.begin_process()
         counters = Counters(
             received=stored + refused + in_flight, stored=stored, refused={"malformed": refused}, in_flight=in_flight, connections=9
         )
         counters.servers["http://x"] = ServerCounters(up=1, messages=stored)
-        page.note(counters)
-        page.note_keys({"web": KeyCounters(messages=counters.received, held_bytes=5)})
-        page.bury()
-        assert books.total() == page.read()
-        page.bury()  # the same worker again: it dies only once
-    total = books.total()
+        page.publish(counters)
+        page.publish_keys({"web": KeyCounters(messages=counters.received, held_bytes=5)})
+        page.end_process()
+        assert shared.total() == page.read()
+        page.end_process()  # the same worker again: it dies only once
+    total = shared.total()
     assert total.received == sum(map(sum, lives)) == total.stored + sum(total.refused.values())
     assert (total.in_flight, total.connections) == (0, 0)
     assert total.refused.get(WORKER_DIED, 0) == sum(in_flight for _, _, in_flight in lives)
