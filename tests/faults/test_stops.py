@@ -14,6 +14,7 @@ from tests.faults.chaos_proxy import ChaosProxy, Toxics
 from tests.faults.ledger import Ledger, Load
 from tests.faults.oracle import assert_conserved, judge
 from tests.harness.deployment import Deployment, Part
+from tests.harness.processes import NotReadyError
 from tests.harness.waiting import eventually
 
 GRACE_S = 10
@@ -124,7 +125,7 @@ def _raw(part: Part, text: str) -> socket.socket:
 def test_a_second_coordinator_on_the_same_spool_is_refused_with_the_reason(deployment: Deployment, tmp_path: Path, workers: str):
     deployment.feedback_server()
     first = deployment.coordinator("--workers", workers)
-    with pytest.raises(pytest.fail.Exception, match="is in use by another coordinator; give each its own --spool"):
+    with pytest.raises(NotReadyError, match="is in use by another coordinator; give each its own --spool"):
         deployment.coordinator("--workers", workers, spool=first.folder)
     assert first.metrics()["spool_messages"] == 0, "the first one is not affected"
     stop_in_time(first)
@@ -132,9 +133,7 @@ def test_a_second_coordinator_on_the_same_spool_is_refused_with_the_reason(deplo
 
 def test_a_second_feedback_server_on_the_same_folder_is_refused_with_the_reason(deployment: Deployment):
     first = deployment.feedback_server()
-    with pytest.raises(
-        pytest.fail.Exception, match="is in use by another feedback server: stop it, or give this one its own --data"
-    ):
+    with pytest.raises(NotReadyError, match="is in use by another feedback server: stop it, or give this one its own --data"):
         deployment.feedback_server(data=first.folder)
     assert first.metrics()["ready"] == 1
     stop_in_time(first)

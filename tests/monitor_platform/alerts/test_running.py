@@ -9,7 +9,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.harness.logs import BEGIN_MS, write_log
-from tests.harness.processes import start_server
+from tests.harness.processes import NotReadyError, start_server
 from tests.harness.waiting import eventually
 from tests.monitor_platform.alerts.test_watch import MINUTES, an_evening
 
@@ -86,7 +86,7 @@ def test_a_running_platform_tells_a_webhook_what_begins_and_what_ends(receiver, 
 @pytest.mark.parametrize("rules", ["[[rule]]\nname = 'x'\n", "no toml ["])
 def test_rules_that_make_no_sense_are_refused_before_anything_starts(rules, tmp_path):
     (tmp_path / "rules.toml").write_text(rules)
-    with pytest.raises(pytest.fail.Exception, match=r"rules\.toml"):
+    with pytest.raises(NotReadyError, match=r"rules\.toml"):
         start_server("monitor", "--static", ".", "--alerts", "rules.toml", "--listen", "127.0.0.1:0", log=tmp_path / "log")
 
 

@@ -13,7 +13,7 @@ from feedback_analysis.history.daily import daily
 from feedback_analysis.history.store import Basis, HistoryStore, extent
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.quality.mos import MosModel
-from tests.harness.processes import start_server
+from tests.harness.processes import NotReadyError, start_server
 from tests.harness.waiting import eventually
 
 
@@ -73,7 +73,7 @@ def test_what_cannot_be_answered_is_told_as_a_problem(monitor, what, status, say
 
 def test_a_history_of_another_model_keeps_the_platform_from_starting(recorded, tmp_path):
     HistoryStore(tmp_path, Basis(mos=MosModel(c1=-4))).close()
-    with pytest.raises(pytest.fail.Exception, match="was built with mos"):
+    with pytest.raises(NotReadyError, match="was built with mos"):
         start_server(
             *("monitor", "--static", str(recorded), "--history", str(tmp_path), "--listen", "127.0.0.1:0"), log=tmp_path / "log"
         )
