@@ -46,11 +46,13 @@ test: setup-tests ## every test, the browser's too; with another Python: make te
 soak: setup-tests ## the long versions of the promises, about half an hour on two idle cores
 	$(BIN)/pytest -m soak -n 2 $(ARGS)
 
-check: setup ## style, types, import rule
+check: setup ## style, types, import rule, JavaScript
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@# Its package has a binary for x86-64 Linux only.
+	@if [ -x $(BIN)/biome ]; then $(BIN)/biome lint --error-on-warnings; else echo "not checked here: JavaScript"; fi
 
 bench: setup ## the figures that the documentation quotes, measured here
 	tools/setup-bench.sh

@@ -20,7 +20,7 @@ from monitor_platform.views.timeline_view import Mark
 MOST_MARKS = 60
 """More of them are a fence; the alerts page lists all."""
 
-MOST_TOLD = 2
+MOST_LISTED = 2
 """They stand in one line below the timeline."""
 
 COLOURS = {"info": CATEGORIES[5], "warning": CATEGORIES[4], "critical": CATEGORIES[1]}
@@ -51,7 +51,7 @@ def marks(alerts: Iterable[Alert]) -> list[Mark]:
 def in_words(alerts: tuple[Alert, ...]) -> dict[str, Any]:
     """The first few, those that last and the gravest before the others, and how many more there are."""
     first = sorted(alerts, key=lambda alert: (alert.ended_ms is not None, -SEVERITIES.index(alert.rule.severity)))
-    told = [
+    shown = [
         {
             "severity": alert.rule.severity,
             "title": title(alert),
@@ -59,9 +59,9 @@ def in_words(alerts: tuple[Alert, ...]) -> dict[str, Any]:
             "until": alert.ended_ms,
             "href": address("/", alert, minutes_of(alert)),
         }
-        for alert in first[:MOST_TOLD]
+        for alert in first[:MOST_LISTED]
     ]
-    return {"told": told, "more": max(0, len(alerts) - MOST_TOLD)}
+    return {"shown": shown, "more": max(0, len(alerts) - MOST_LISTED)}
 
 
 def minutes_of(alert: Alert, end_ms: int | None = None) -> dict[str, str]:

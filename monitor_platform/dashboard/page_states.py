@@ -50,7 +50,7 @@ def nothing_yet(question: Question, *, live: bool) -> Fact:
         "keys": {},
         "slices": [],
         "legend": [],
-        "marks": {"told": [], "more": 0},
+        "marks": {"shown": [], "more": 0},
         "compare": question.compare,
         "by": question.by,
         "tables": {},

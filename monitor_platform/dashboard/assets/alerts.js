@@ -3,13 +3,8 @@
 
 (() => {
   const $ = (id) => document.getElementById(id);
-  const make = (tag, said) => Object.assign(document.createElement(tag), said);
-  const local = (ms) => new Date(ms).toLocaleString(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false });
-  const utc = (ms) => `${new Date(ms).toISOString().slice(0, 16).replace("T", " ")} UTC`;
-
-  function moment(ms) {
-    return make("time", { dateTime: new Date(ms).toISOString(), textContent: local(ms), title: utc(ms) });
-  }
+  const { make } = swarmscope;
+  const minute = (ms) => swarmscope_times.element(ms, { seconds: false });
 
   function links(title, all) {
     if (!all.length) return [];
@@ -30,8 +25,8 @@
     const head = make("h3", {});
     head.append(make("b", { className: "severity", textContent: lasts ? severity : `${severity}, over` }), make("a", { href, textContent: title }));
     const when = make("p", { className: "when" });
-    when.append("since ", moment(from));
-    if (!lasts) when.append(" until ", moment(until), ` (${minutes} min)`);
+    when.append("since ", minute(from));
+    if (!lasts) when.append(" until ", minute(until), ` (${minutes} min)`);
     when.append(" · ", make("a", { href, textContent: "its slice in all views" }), " · ", make("a", { href: sessions_href, textContent: "its sessions, worst first" }));
     const why = make("div", { className: "why" });
     // What explains an alert is kept when it begins and once more when it is over; the pages behind the links go on counting.

@@ -3,7 +3,8 @@
 
 (() => {
   const $ = (id) => document.getElementById(id);
-  const { chosen, choose, make, local_time, utc, shows } = swarmscope;
+  const { chosen, choose, make, shows } = swarmscope;
+  const { local, local_iso, utc } = swarmscope_times;
   let choices = null;
   let facts = null;
 
@@ -62,7 +63,7 @@
     const groups = [["", [nothing]], ["Another time", [...times, [OTHER, "Any other…"]]], ["Other viewers", everybody()], ...cohorts()];
     fill_select(compare, groups, versus() || (begin === null ? wanted : OTHER));
     $("other-time").hidden = begin === null;
-    if (begin !== null && document.activeElement !== other) other.value = for_input(begin);
+    if (begin !== null && document.activeElement !== other) other.value = local_iso(begin);
   }
 
   function versus() {
@@ -78,11 +79,6 @@
   function cohorts() {
     const viewers_of = (name, values) => values.map(([value, title]) => [new URLSearchParams({ [VERSUS + name]: value }).toString(), title]);
     return [["Viewers of the channel", viewers_of("channel", choices.channels)], ["Viewers at the ISP", viewers_of("isp", choices.isps)]];
-  }
-
-  function for_input(ms) {
-    const at = new Date(ms);
-    return new Date(ms - at.getTimezoneOffset() * 60000).toISOString().slice(0, 19);
   }
 
   function compare_with(value) {
@@ -182,10 +178,10 @@
   function describe_span() {
     const { begin, end } = $("filters").elements;
     const [from, to] = span_at(+begin.value, +end.value);
-    $("span-text").textContent = `${local_time(from)} – ${local_time(to)}`;
-    $("span-text").title = `${utc(from)} – ${utc(to)} UTC`;
-    begin.setAttribute("aria-valuetext", local_time(from));
-    end.setAttribute("aria-valuetext", local_time(to));
+    $("span-text").textContent = `${local(from)} – ${local(to)}`;
+    $("span-text").title = `${utc(from)} – ${utc(to)}`;
+    begin.setAttribute("aria-valuetext", local(from));
+    end.setAttribute("aria-valuetext", local(to));
     begin.parentElement.style.setProperty("--from", `${begin.value / 10}%`);
     begin.parentElement.style.setProperty("--to", `${end.value / 10}%`);
   }

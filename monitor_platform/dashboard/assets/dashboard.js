@@ -3,10 +3,10 @@
 // like are whatever an end host cares to send. What the parts of the page do with it stands in the files named after them.
 "use strict";
 
-const swarmscope = (() => {
+globalThis.swarmscope = (() => {
   const $ = (id) => document.getElementById(id);
   let exchange = null;
-  const told = { facts: [], choices: [] };
+  const listeners = { facts: [], choices: [] };
 
   // ---- what the viewer chooses, as address ----
 
@@ -61,38 +61,38 @@ const swarmscope = (() => {
     if (exchange !== null) exchange.asked = location.search.slice(1);
   }
 
-  // ---- telling the parts of the page ----
+  // ---- new facts for the parts of the page ----
 
-  // Each part is told the facts (or, of "choices", what the controls offer) whenever there are new ones.
+  // Calls `part` with the facts (or, for "choices", with what the controls offer) whenever they change.
   function shows(part, what = "facts") {
-    told[what].push(part);
+    listeners[what].push(part);
     const last = exchange?.[what];
     if (last) part(JSON.parse(last));
   }
 
-  // A page's own script is told what its part on the platform says.
+  // Calls `show` with what the page's own part on the platform returned.
   function page(show) {
     shows((facts) => { if (facts.page) show(facts.page, facts); });
   }
 
-  function tell_choices() {
+  function show_choices() {
     const choices = JSON.parse(exchange.choices);
-    for (const part of told.choices) part(choices);
+    for (const part of listeners.choices) part(choices);
   }
 
-  function tell_facts() {
+  function show_facts() {
     const facts = JSON.parse(exchange.facts);
     document.body.dataset.state = facts.state.kind;
     // A tap on the map has chosen a place over there; the address follows. An answer to an older question does not.
     if (facts.asked === exchange.asked) show_address(facts.query, sorted(facts.query) === sorted(location.search));
-    for (const part of told.facts) part(facts);
+    for (const part of listeners.facts) part(facts);
     document.dispatchEvent(new CustomEvent("shown", { detail: facts }));
   }
 
   // ---- what parts need to write ----
 
-  function make(tag, said = {}) {
-    return Object.assign(document.createElement(tag), said);
+  function make(tag, properties = {}) {
+    return Object.assign(document.createElement(tag), properties);
   }
 
   function put(selector, text) {
@@ -127,26 +127,18 @@ const swarmscope = (() => {
     return [...element.querySelectorAll("button, a")];
   }
 
-  function local_time(ms) {
-    return new Date(ms).toLocaleString(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
-  }
-
-  function utc(ms) {
-    return new Date(ms).toISOString().slice(0, 19).replace("T", " ");
-  }
-
   // ---- beginning, and getting back after the platform was restarted ----
 
   function begin(model) {
     exchange = model;
     // The pill tells of a lost connection; Bokeh would do so too, over the navigation.
     exchange.document.config.setv({ notify_connection_status: false }, { sync: false });
-    exchange.properties.choices.change.connect(tell_choices);
-    exchange.properties.facts.change.connect(tell_facts);
+    exchange.properties.choices.change.connect(show_choices);
+    exchange.properties.facts.change.connect(show_facts);
     exchange.properties.pill.change.connect(show_pill);
     if (exchange.pill) show_pill();
-    if (exchange.choices) tell_choices();
-    if (exchange.facts) tell_facts();
+    if (exchange.choices) show_choices();
+    if (exchange.facts) show_facts();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
   }
 
@@ -176,5 +168,5 @@ const swarmscope = (() => {
   addEventListener("DOMContentLoaded", point_links);
   addEventListener("popstate", ask);
 
-  return { begin, lost, page, shows, chosen, choose, filter, narrowed, along, make, put, keep_children, local_time, utc };
+  return { begin, lost, page, shows, chosen, choose, filter, narrowed, along, make, put, keep_children };
 })();

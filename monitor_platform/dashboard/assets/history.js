@@ -29,12 +29,12 @@
 
   swarmscope.page(({ says = "", absent = false, status, unit, timezone, day, note, rows = [], isps = [], hours = [], busiest = null }) => {
     const busy = status && !status.complete
-      ? status.error || `Logs are being taken in: ${Math.round((100 * status.done_bytes) / Math.max(1, status.all_bytes))} %. `
+      ? status.error || `Reading logs: ${Math.round((100 * status.done_bytes) / Math.max(1, status.all_bytes))} %. `
       : "";
-    const told = document.getElementById("history-says");
-    told.textContent = busy + says;
-    told.hidden = !told.textContent;
-    told.closest(".card").classList.toggle("no-history", absent);
+    const message = document.getElementById("history-says");
+    message.textContent = busy + says;
+    message.hidden = !message.textContent;
+    message.closest(".card").classList.toggle("no-history", absent);
     const form = document.getElementById("history-form");
     for (const [name, value] of Object.entries({ unit, timezone, day })) {
       if (value && document.activeElement !== form.elements[name]) form.elements[name].value = value;

@@ -3,7 +3,8 @@
 
 (() => {
   const $ = (id) => document.getElementById(id);
-  const { shows, choose, filter, narrowed, along, make, put, keep_children, local_time, utc } = swarmscope;
+  const { shows, choose, filter, narrowed, along, make, put, keep_children } = swarmscope;
+  const { local, element } = swarmscope_times;
 
   // ---- what is chosen, as chips that take it away ----
 
@@ -16,10 +17,10 @@
   }
 
   function chip({ names, text, span, at }) {
-    const said = span ? `${local_time(span[0])} – ${local_time(span[1])}` : at ? `${text} ${local_time(at)}` : text;
+    const label = span ? `${local(span[0])} – ${local(span[1])}` : at ? `${text} ${local(at)}` : text;
     const item = make("li");
-    const button = make("button", { type: "button", className: "chip", title: said, ariaLabel: `Take away: ${said}` });
-    button.append(make("span", { textContent: said, className: "said" }), make("span", { textContent: "×", ariaHidden: "true" }));
+    const button = make("button", { type: "button", className: "chip", title: label, ariaLabel: `Take away: ${label}` });
+    button.append(make("span", { textContent: label, className: "text" }), make("span", { textContent: "×", ariaHidden: "true" }));
     button.addEventListener("click", () => choose(Object.fromEntries(names.map((name) => [name, ""]))));
     item.append(button);
     return item;
@@ -43,7 +44,7 @@
     const bar = make("span", { className: "bar" });
     bar.style.setProperty("--share", `${Math.max(2, share * 100)}%`);
     const parts = { what: title, who: text, n: `n = ${peers}`, mean };
-    button.append(...Object.entries(parts).map(([kind, said]) => make("span", { className: kind, textContent: said })), bar);
+    button.append(...Object.entries(parts).map(([kind, value]) => make("span", { className: kind, textContent: value })), bar);
     button.title = `${title} ${text}: ${mean}, the rest ${rest}; ${peers} peers${thin ? "; thin: fewer than 25 sessions" : ""}`;
     if (thin) button.querySelector(".who").prepend(make("span", { className: "flag", textContent: "thin" }), " ");
     button.addEventListener("click", () => filter(name, value));
@@ -67,7 +68,7 @@
   function line({ colour, text, name, value }) {
     const item = make("li");
     const button = make(value ? "button" : "span", { className: "line", title: text });
-    button.append(make("span", { className: "said", textContent: text }));
+    button.append(make("span", { className: "text", textContent: text }));
     button.style.setProperty("--colour", colour);
     if (value) {
       button.type = "button";
@@ -81,7 +82,7 @@
     if (!$("marks")) return;
     const days = span !== null && span.to - span.from > 64800000;
     const more = marks.more ? [{ more: marks.more }] : [];
-    keep_children($("marks"), [...marks.told.map((each) => ({ ...each, days })), ...more], mark, { key: ({ from, title }) => `${from} ${title}` });
+    keep_children($("marks"), [...marks.shown.map((each) => ({ ...each, days })), ...more], mark, { key: ({ from, title }) => `${from} ${title}` });
   }
 
   function mark({ severity, title, from, until, href, days, more }) {
@@ -91,15 +92,10 @@
       return item;
     }
     item.dataset.severity = severity;
-    const when = make("time", { textContent: clock(from, days), dateTime: new Date(from).toISOString(), title: `${utc(from)} UTC` });
+    const when = element(from, { day: days, seconds: false });
     const link = make("a", { href, textContent: title, title });
-    item.append(make("b", { textContent: severity }), " ", when, until ? ` – ${clock(until, days)} ` : " and lasts ", link);
+    item.append(make("b", { textContent: severity }), " ", when, until ? ` – ${local(until, { day: days, seconds: false })} ` : " and lasts ", link);
     return item;
-  }
-
-  function clock(ms, days) {
-    const day = days ? { month: "short", day: "numeric" } : {};
-    return new Date(ms).toLocaleString(undefined, { ...day, hour: "2-digit", minute: "2-digit", hour12: false });
   }
 
   // ---- how whole the data is, and how many alerts last ----

@@ -22,13 +22,8 @@
   let still = null; // what the pill says without a replay
 
   const speed = () => +$("replay-speed").value;
-  const two = (number) => String(number).padStart(2, "0");
-  const utc = (ms) => `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} UTC`;
-
-  function local(ms) {
-    const at = new Date(ms);
-    return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
-  }
+  const { utc } = swarmscope_times;
+  const local = (ms) => swarmscope_times.local_iso(ms).slice(0, 16).replace("T", " ");
 
   // ---- what the address says ----
 

@@ -3,9 +3,8 @@
 
 (() => {
   const $ = (id) => document.getElementById(id);
-  const make = (tag, said) => Object.assign(document.createElement(tag), said);
-  const local = (ms) => new Date(ms).toLocaleString(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
-  const utc = (ms) => `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} UTC`;
+  const { make } = swarmscope;
+  const { local, utc } = swarmscope_times;
 
   function line([at, ...texts]) {
     const row = document.createElement("tr");
@@ -27,8 +26,8 @@
     return box;
   }
 
-  function once(box, said, children) {
-    const wanted = JSON.stringify(said);
+  function refill(box, content, children) {
+    const wanted = JSON.stringify(content);
     if (box.dataset.holds === wanted) return;
     box.replaceChildren(...children());
     box.dataset.holds = wanted;
@@ -40,26 +39,26 @@
     $("all-sessions").search = query.toString();
     $("no-session-title").textContent = id ? "This session is not known" : "Which session?";
     $("no-session-text").textContent = id
-      ? `Nothing that is shown here was said by session “${id}”. It may have ended before the records that are kept in memory, or its id may be cut off.`
-      : "A session is chosen from the list of sessions, or named in the address: /session?session_id=…";
+      ? `No record in this time range is from session “${id}”. The session may have ended before the records in memory begin, or the id may be incomplete.`
+      : "Choose a session in the list of sessions, or name one in the address: /session?session_id=…";
   }
 
-  swarmscope.page((told) => {
-    document.body.classList.toggle("unknown", !told.known);
-    $("no-session").hidden = told.known;
-    $("said").hidden = !told.known;
-    if (!told.known) { unknown(told.session_id); return; }
-    swarmscope.put("#story-title", `Session ${told.session_id}`);
-    swarmscope.put("#story-note", told.not_yet ? "not begun yet at this moment of the replay" : `${local(told.from)} – ${local(told.until)}`);
-    $("story-note").title = `${utc(told.from)} – ${utc(told.until)}`;
-    swarmscope.put("#story-shares", told.shares);
-    swarmscope.put("#story-thinned", told.thinned);
-    swarmscope.put("#neighbours-text", told.neighbours.text);
-    $("neighbours").href = told.neighbours.href;
-    once($("facts"), told.facts, () => told.facts.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value, title: value })]));
-    once($("scores"), told.scores, () => told.scores.map(score));
-    once(document.querySelector("#messages tbody"), told.rows, () => told.rows.map(line));
-    const shown = told.rows.length;
-    swarmscope.put("#said-note", shown < told.rows_of ? `the latest ${shown} of ${told.rows_of} messages, latest first` : `${shown} messages, latest first`);
+  swarmscope.page((session) => {
+    document.body.classList.toggle("unknown", !session.known);
+    $("no-session").hidden = session.known;
+    $("messages-card").hidden = !session.known;
+    if (!session.known) { unknown(session.session_id); return; }
+    swarmscope.put("#story-title", `Session ${session.session_id}`);
+    swarmscope.put("#story-note", session.not_yet ? "has not begun at this time of the replay" : `${local(session.from)} – ${local(session.until)}`);
+    $("story-note").title = `${utc(session.from)} – ${utc(session.until)}`;
+    swarmscope.put("#story-shares", session.shares);
+    swarmscope.put("#story-thinned", session.thinned);
+    swarmscope.put("#neighbours-text", session.neighbours.text);
+    $("neighbours").href = session.neighbours.href;
+    refill($("facts"), session.facts, () => session.facts.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value, title: value })]));
+    refill($("scores"), session.scores, () => session.scores.map(score));
+    refill(document.querySelector("#messages tbody"), session.rows, () => session.rows.map(line));
+    const shown = session.rows.length;
+    swarmscope.put("#messages-note", shown < session.rows_of ? `the latest ${shown} of ${session.rows_of} messages, latest first` : `${shown} messages, latest first`);
   });
 })();

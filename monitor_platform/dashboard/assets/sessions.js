@@ -5,8 +5,7 @@
   const $ = (id) => document.getElementById(id);
   const NUMBERS = ["mos", "value", "startup", "stalls", "stalled"];
   const TEXTS = ["channel", "isp", "district", "platform"];
-
-  const local = (ms) => new Date(ms).toLocaleString(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+  const { local, utc } = swarmscope_times;
 
   function cell(text, kind = "") {
     return Object.assign(document.createElement("td"), { textContent: text, className: kind, title: kind ? "" : text });
@@ -28,7 +27,7 @@
     const session = document.createElement("td");
     session.append(Object.assign(document.createElement("a"), { href: story(row.session_id), textContent: row.session_id, title: row.session_id }));
     const since = cell(local(row.since));
-    since.title = `${new Date(row.since).toISOString().slice(0, 19).replace("T", " ")} UTC`;
+    since.title = utc(row.since);
     element.append(peer, session, ...TEXTS.map((name) => cell(row[name])), since);
     element.append(...NUMBERS.map((name) => cell(row[name], "number")), cell(row.state));
     return element;

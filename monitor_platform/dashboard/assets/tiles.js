@@ -9,7 +9,7 @@
   function show_tiles(facts) {
     const box = $("tiles");
     if (box.children.length !== facts.tiles.length) box.replaceChildren(...facts.tiles.map(tile));
-    facts.tiles.forEach((fact, i) => fill_tile(box.children[i], fact, facts.measure));
+    facts.tiles.forEach((fact, i) => { fill_tile(box.children[i], fact, facts.measure); });
   }
 
   function tile() {

@@ -66,7 +66,7 @@ def test_an_alert_of_another_slice_is_not_marked_and_one_that_spans_it_is():
 def test_what_is_grave_and_lasts_is_told_first_and_the_rest_is_counted():
     over, mild, grave = alert(ended=12, severity="critical"), alert(severity="info"), alert(severity="critical")
     said = in_words((over, mild, grave))
-    assert [(each["severity"], each["until"]) for each in said["told"]] == [("critical", None), ("info", None)]
+    assert [(each["severity"], each["until"]) for each in said["shown"]] == [("critical", None), ("info", None)]
     assert said["more"] == 1
 
 

@@ -204,7 +204,7 @@ def test_from_a_day_of_the_history_to_its_busiest_hour_and_to_a_viewer(monitor, 
     page.page.locator("nav a", has_text="Sessions").click()
     page.becomes("location.pathname === '/sessions' && document.querySelectorAll('table tbody tr').length > 5")
     page.page.locator("table tbody tr a").first.click()
-    page.becomes("location.pathname === '/session' && document.body.innerText.includes('What it said')")
+    page.becomes("location.pathname === '/session' && document.body.innerText.includes('messages, latest first')")
     page.becomes("document.querySelector('.chosen').innerText.includes('Aug 7')")
     page.page.locator("nav a", has_text="Overview").click()
     page.becomes("location.pathname === '/' && document.body.dataset.state === 'ok'")

@@ -90,7 +90,7 @@ def test_a_story_is_told_up_to_the_clock_and_the_replay_goes_along_to_other_page
     page.page.keyboard.press("End")
     page.becomes(f"() => ({MESSAGES})() === 40")
     page.page.keyboard.press("Home")
-    page.becomes("() => document.querySelector('#story-note').textContent.includes('not begun yet')")
+    page.becomes("() => document.querySelector('#story-note').textContent.includes('has not begun')")
     page.page.get_by_role("link", name="Timeline").click()
     page.becomes("() => location.pathname === '/timeline' && document.querySelector('#pill-kind').textContent === 'Replay paused'")
     assert asked(page)["p.replay"] == "60"
