@@ -1,6 +1,6 @@
-"""A monitoring platform put together from what the operator has said: the table, what fills it, what is shown of it.
+"""Builds a monitoring platform from its settings: the table, the feed that fills it, and the website that shows it.
 
-Whatever is opened here is closed, last first, when `opened` is left. In static mode putting together reads all the files.
+Everything opened here is closed by `opened`, in reverse order. In static mode building reads all files.
 """
 
 import logging
@@ -126,7 +126,7 @@ def _interfaces(state: DashboardState, older: OlderRecords) -> list[Route]:
 
 
 def _alerts(settings: Settings, alerts: AlertService, feed: Feed | None, tls: Tls, dashboard_url: str) -> list[Task]:
-    """Recorded files are judged here and now."""
+    """The task that evaluates the rules. Rules over recorded files are evaluated here, once."""
     if feed is None:
         alerts.judge_recorded()
         return []
@@ -165,7 +165,7 @@ def _live_begin_ms(table: FeedbackTable, keep_ms: int) -> int:
 
 
 def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitStack) -> HistoryQueries | None:
-    """The history, which follows the logs on disk from here on; ValueError if the one in the folder is another's."""
+    """The history, which starts to follow the logs on disk; ValueError if the folder has a history of other settings."""
     if settings.history is None:
         return None
     store = opened.enter_context(HistoryStore(settings.history, Basis(mos=mos, period_s=settings.period)))
@@ -176,7 +176,7 @@ def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitSt
 
 
 def _log_damages(table: FeedbackTable) -> None:
-    """What static files have lost, in one line, and each file that cannot be read; a feed tells its own as it comes."""
+    """Log the losses of static files in one line, and each file that cannot be read. A feed logs its own losses."""
     for unread in table.unread:
         log.error("not read: %s", unread)
     if table.damages or table.unreadable:
@@ -188,7 +188,7 @@ def _log_damages(table: FeedbackTable) -> None:
 
 
 def _mirror(settings: Settings, opened: ExitStack) -> Mirror | None:
-    """The mirror, owned from here on; None in static mode."""
+    """The mirror, locked for this process; None in static mode."""
     if not settings.live:
         return None
     mirror = Mirror(settings.mirror)
@@ -197,9 +197,9 @@ def _mirror(settings: Settings, opened: ExitStack) -> Mirror | None:
 
 
 def _use_scratch(settings: Settings, mirror: Mirror | None) -> None:
-    """Put temporary files into a folder that was given: the system's may be missing, full or read-only. OSError if there is none.
+    """Put temporary files into a configured folder, because the system's may be missing, full or read-only; OSError without any.
 
-    Set for the whole process, because libraries make temporary files too.
+    This is set for the whole process, because libraries make temporary files, too.
     """
     if mirror is not None:
         tempfile.tempdir = str(mirror.scratch)
@@ -214,7 +214,7 @@ def _use_scratch(settings: Settings, mirror: Mirror | None) -> None:
 
 
 def _feed(settings: Settings, table: FeedbackTable, tls: Tls, mirror: Mirror | None) -> Feed | None:
-    """The feed into `mirror`; None without one."""
+    """The feed into `mirror`; None in static mode."""
     if mirror is None:
         return None
     return Feed(

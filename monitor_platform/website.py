@@ -1,6 +1,6 @@
-"""Bokeh's server as the operator sees it: pages, interfaces and files behind one gate, and what every answer says to a browser.
+"""Bokeh's server with pages, interfaces and files behind one gate, and with security headers in every answer.
 
-A content security policy makes the browser itself refuse any host but this one.
+A content security policy makes browsers refuse all hosts but this one.
 """
 
 import secrets
@@ -41,7 +41,7 @@ from monitor_platform.settings import Settings
 from serving.openapi import served
 from serving.tls import Tls
 
-# Bokeh compiles its own callbacks in the page, hence unsafe-eval; nothing that end hosts send ever gets near a script.
+# Bokeh compiles its callbacks in the page, which needs unsafe-eval. Values from end hosts never become part of a script.
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -51,18 +51,18 @@ SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # Stricter would make browsers hide from us, too, that a login comes from our own page.
+    # A stricter policy would also hide from us that a login comes from our own page.
     "Referrer-Policy": "same-origin",
 }
 
-# A viewer who closes the page is forgotten within half a minute; a laptop that slept meets a reload.
+# A closed page is removed within half a minute; a laptop that wakes up reloads the page.
 FORGET_VIEWER_MS = 15_000
 HOUR_MS = 3_600_000
 
-# What browsers send are questions and the sizes of figures: a few kilobytes.
+# Browsers send questions and the sizes of figures: a few kilobytes.
 MESSAGE_BYTES = 256 * 1024
 
-# How long somebody who was put out may go on watching a page that is open; every request of theirs is refused at once.
+# How long a removed user's open page still gets updates. New requests are refused at once.
 SWEEP_MS = 1_000
 
 
@@ -90,7 +90,7 @@ class Pages:
 
 
 class Website(BaseServer):
-    """Bokeh's server on sockets that are bound already, because the allowed origins need the real port."""
+    """Bokeh's server, on sockets that are already bound, because the allowed origins contain the port."""
 
     def __init__(
         self,
@@ -145,27 +145,27 @@ class Website(BaseServer):
 
 
 def _check_address(request: HTTPServerRequest) -> None:
-    """Problem if a page's address asks for more than a question may; what else has a query in its address checks its own."""
+    """Problem for a page's address with too many filters. Interfaces check their own parameters."""
     Question.parse(request.query).check_bounds()
 
 
 class _SecurityHeaders(OutputTransform):
-    """Says with every answer what a browser may do with it."""
+    """Adds the security headers to every answer."""
 
     def transform_first_chunk(
         self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
     ) -> tuple[int, HTTPHeaders, bytes]:
-        headers["Server"] = "swarmscope"  # Tornado would say which version of it has to be attacked
+        headers["Server"] = "swarmscope"  # hides Tornado's version
         for name, value in SECURITY_HEADERS.items():
-            if name not in headers:  # the login's own policy is stricter
+            if name not in headers:  # keeps the stricter policy of the login page
                 headers[name] = value
         if headers.get("Content-Type", "").startswith("text/html"):
-            headers["Cache-Control"] = "no-store"  # else the back button shows after a logout what was there before
+            headers["Cache-Control"] = "no-store"  # or the back button shows the page after a logout
         return status_code, headers, chunk
 
 
 def patterns(settings: Settings, gate: Gate, feed: Feed | None, registry: CollectorRegistry) -> list[Route]:
-    """All that is not a page of Bokeh's; the gate stands before it as before those."""
+    """The routes that are not Bokeh pages. The gate checks their requests, too."""
     entrance = {"gate": gate, "secure": settings.is_https}
     return [
         (routes.HEALTH, TextHandler, {"text": lambda: b"ok\n"}),
@@ -178,9 +178,9 @@ def patterns(settings: Settings, gate: Gate, feed: Feed | None, registry: Collec
 
 
 def _readiness(feed: Feed | None) -> bytes:
-    """Problem (503) while the pages cannot show what is recorded."""
+    """Problem (503) while the pages cannot show all records."""
     if feed is not None and feed.status().reading_back:
-        raise Problem(503, "reading_back", "the mirror is being read back; pages show a part of the records until that is done")
+        raise Problem(503, "reading_back", "the mirror is being read; until that is done, pages show a part of the records")
     if feed is not None and (error := feed.status().mirror_error) is not None:
         raise Problem(503, "mirror_unusable", error)
     return b"ready\n"

@@ -57,7 +57,7 @@ class AlertService(Collector):
                 group.create_task(self.watch.run(self._table, worker, late_ms))
 
     def describe(self) -> list[Metric]:
-        """Nothing in advance: a scrape asks, registration does not."""
+        """Empty: otherwise the registration would collect."""
         return []
 
     def collect(self) -> Iterator[Metric]:

@@ -1,6 +1,6 @@
-"""The history for scripts: GET /api/v1/history/FIGURE, with the same names for spans and filters as the summary has.
+"""/api/v1/history/FIGURE: the history as JSON. Time range and filters are those of the summary.
 
-Answers are shared: whoever asks the same of the same state of the history gets the same answer, computed once.
+Equal queries of the same state of the history share the answer.
 """
 
 import json
@@ -25,7 +25,7 @@ from monitor_platform.dashboard.history_queries import HistoryQueries
 
 HISTORY = r"/api/v1/history/([a-z]+)"
 OWN = {"unit": "day", "timezone": "UTC", "measure": "mos", "region": "district"}
-"""Parameters beside those of the summary, and what they are if left out; `measure` takes several for a timeline."""
+"""Parameters that the summary does not have, with their defaults. A timeline takes several measures."""
 
 Arguments = dict[str, Any]
 

@@ -1,7 +1,7 @@
-"""The monitoring platform's interface for scripts as OpenAPI 3.1, served at /openapi.json; docs/api/ keeps a copy.
+"""The OpenAPI 3.1 description of the interfaces for scripts, served at /openapi.json; docs/api/ has a copy.
 
-The pages are for people and are not in it, nor are their tables as CSV, which take a page's address. A platform without a history
-answers 404 for its figures.
+It contains neither the pages nor their tables as CSV, whose parameters are a page's address. Without a history, its routes answer
+404.
 """
 
 from typing import get_args
@@ -38,20 +38,20 @@ def openapi() -> Schema:
 
 
 def _history() -> dict[str, Schema]:
-    """The figures of history_handler.py; every one takes the parameters of all, and reads those that concern it."""
+    """The figures of history_handler.py. Each accepts all parameters and ignores those of the others."""
     chosen = _chosen((*KEPT, *IDENTITIES))
-    told = {figure: ((*chosen, *_OWN[figure]), schema, about) for figure, (about, schema) in _figures().items()}
-    told["status"] = ((), _STATUS, "how far the logs have been taken in")
+    operations = {figure: ((*chosen, *_OWN[figure]), schema, about) for figure, (about, schema) in _figures().items()}
+    operations["status"] = ((), _STATUS, "how much of the logs the history has read")
     return {
         f"{HISTORY}{figure}": {
             "get": operation(about, {200: content("the numbers", schema)}, 400, 401, 403, 503, parameters=parameters)
         }
-        for figure, (parameters, schema, about) in told.items()
+        for figure, (parameters, schema, about) in operations.items()
     }
 
 
 def _figures() -> dict[str, tuple[str, Schema]]:
-    """What each figure is, and its numbers."""
+    """Description and schema of each figure."""
     over_time = _object(at_ms=_list(COUNT), values=_by_name(_list(_NUMBER)))
     return {
         "summary": ("the measures over whole hours, in total and for each group", _summary()),

@@ -8,11 +8,11 @@ from feedback_wire import routes
 from feedback_wire.problem import Problem
 
 RETRY_AFTER_S = "5"
-"""With 503: about as long as the queries take that wait before one more."""
+"""With 503: about the time that the waiting queries take."""
 
 
 class TextHandler(RequestHandler):
-    """Health and metrics: plain text that is made on demand, or the Problem that making it raises."""
+    """Health, metrics and OpenAPI: the result of `text`, or the Problem that it raises."""
 
     def initialize(self, text: Callable[[], bytes], content_type: str = "text/plain; charset=utf-8") -> None:
         self._text = text
@@ -32,7 +32,7 @@ def answer(handler: RequestHandler, status: int, content_type: str, body: str | 
 
 
 def refuse(handler: RequestHandler, problem: Problem) -> None:
-    """Say why not, and, if that passes, when to ask again."""
+    """Answer with `problem`, and with Retry-After for a temporary one."""
     if problem.status == 503:
         handler.set_header("Retry-After", RETRY_AFTER_S)
     answer(handler, problem.status, routes.PROBLEM, problem.body())

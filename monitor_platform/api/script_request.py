@@ -12,15 +12,15 @@ from monitor_platform.dashboard.question_limits import check_bounds
 
 PARAMETERS = ("from", "to", "by", "top")
 WHERE = "where."
-"""Begins the name of each filter: `where.channel=…`, `where.extra.codec=…`."""
+"""Prefix of filters: `where.channel=…`, `where.extra.codec=…`."""
 
 MOST_NAMES = 16
-"""A query with hundreds of them takes one of two threads for seconds, and nobody can read its answer."""
+"""Names in `by`. A query with hundreds of them blocks a thread for seconds, and its answer is of no use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptRequest:
-    """What a script asks for; an end that it leaves open is None."""
+    """The parameters of a request; an open end of the time range is None."""
 
     from_ms: int | None
     to_ms: int | None
@@ -30,9 +30,9 @@ class ScriptRequest:
 
     @classmethod
     def parse(cls, given: Mapping[str, Sequence[str]], zone: tzinfo = UTC) -> "ScriptRequest":
-        """The request in query parameters, each with all its values; Problem (400) says what is wrong with them.
+        """Parse query parameters, each with all its values. Problem (400) for a bad one.
 
-        `zone`: of times that name none.
+        `zone`: time zone of times that name none.
         """
         unknown = sorted(name for name in given if name not in PARAMETERS and not name.startswith(WHERE))
         if unknown:
@@ -40,21 +40,21 @@ class ScriptRequest:
         twice = sorted(name for name, values in given.items() if len(values) > 1)
         if twice:
             raise bad_parameter(f"{twice[0]!r} is given twice; give each parameter once")
-        said = {name: values[0] for name, values in given.items()}
-        by = tuple(dict.fromkeys(name.strip() for name in said.get("by", "").split(",") if name.strip()))
-        where = {name.removeprefix(WHERE): value for name, value in said.items() if name.startswith(WHERE)}
+        parameters = {name: values[0] for name, values in given.items()}
+        by = tuple(dict.fromkeys(name.strip() for name in parameters.get("by", "").split(",") if name.strip()))
+        where = {name.removeprefix(WHERE): value for name, value in parameters.items() if name.startswith(WHERE)}
         if len(by) > MOST_NAMES:
             raise bad_parameter(f"{len(by)} names to group by are too many; at most {MOST_NAMES} can be asked for at once")
         check_bounds(where)
-        from_ms, to_ms = time_ms(said, "from", zone), time_ms(said, "to", zone)
-        return cls(from_ms=from_ms, to_ms=to_ms, by=by, where=where, top=_top(said.get("top", "")))
+        from_ms, to_ms = time_ms(parameters, "from", zone), time_ms(parameters, "to", zone)
+        return cls(from_ms=from_ms, to_ms=to_ms, by=by, where=where, top=_top(parameters.get("top", "")))
 
     def span(self, *, begin_ms: int, end_ms: int) -> Span:
-        """The span, with open ends at `begin_ms` and `end_ms`."""
+        """The time range; `begin_ms` and `end_ms` replace its open ends."""
         from_ms = begin_ms if self.from_ms is None else self.from_ms
         to_ms = end_ms if self.to_ms is None else self.to_ms
         if from_ms > to_ms:
-            raise bad_parameter("'from' lies behind 'to'")
+            raise bad_parameter("'from' is later than 'to'")
         return Span(from_ms, to_ms)
 
 
@@ -70,13 +70,13 @@ def bad_parameter(detail: str) -> Problem:
     return Problem(400, "bad_parameter", detail)
 
 
-def time_ms(said: Mapping[str, str], name: str, zone: tzinfo = UTC) -> int | None:
-    """The parameter `name` in Unix milliseconds, given so or as ISO 8601 (in `zone` unless it names one); None if absent."""
-    text = said.get(name, "").strip()
+def time_ms(parameters: Mapping[str, str], name: str, zone: tzinfo = UTC) -> int | None:
+    """The parameter `name` in Unix milliseconds, from that or ISO 8601 (in `zone` unless it names one); None if absent."""
+    text = parameters.get(name, "").strip()
     if not text:
         return None
     try:
-        # A plus sign in a query means a space; that is how a time zone's loses its meaning.
+        # A plus sign in a query means a space, so the plus sign of a time zone arrives as a space.
         return unix_ms(text.replace(" ", "+") if "T" in text else text, zone)
     except ValueError as error:
         raise bad_parameter(f"{name!r}: {error}") from error

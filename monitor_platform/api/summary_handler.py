@@ -36,7 +36,7 @@ class SummaryHandler(RequestHandler):
 
     async def _summary(self) -> dict[str, Any]:
         given = self.request.query_arguments
-        # Tornado gives the bytes of values, but names as if those bytes were Latin-1.
+        # Tornado returns values as bytes, but decodes names as Latin-1.
         asked = ScriptRequest.parse({_text(name.encode("latin-1")): [*map(_text, values)] for name, values in given.items()})
         try:
             check_columns((*asked.by, *asked.where))
@@ -65,5 +65,5 @@ class SummaryHandler(RequestHandler):
         return {"begin_ms": min(memory_ms, now_ms - 60_000), "end_ms": now_ms}
 
 
-def _text(said: bytes) -> str:
-    return said.decode(errors="replace")
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")

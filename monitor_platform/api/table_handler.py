@@ -1,6 +1,6 @@
-"""CSV of any view, under the address of the page: what is after `?` means the same here as there.
+"""/api/v1/table: any view as CSV. The parameters are those of the page's address.
 
-A page leaves out what makes no sense in its address. A script would take the answer for one to its question, so it is refused.
+A page ignores parameters that make no sense. A script would not notice that, so they are refused here.
 """
 
 from urllib.parse import parse_qsl, urlencode
@@ -46,15 +46,15 @@ class TableHandler(RequestHandler):
         state = await self._older.state_for(question.span)
         snapshot = await state.snapshot(state.newest())
         if snapshot is None:
-            raise Problem(404, "nothing_yet", "there is no record yet, and so there are no numbers")
+            raise Problem(404, "nothing_yet", "there is no record yet")
         shown = await PageQueries(state.answers, snapshot, question, views=frozenset({view})).page_data()
         return view, BY_VIEW[view](shown).csv()
 
 
 def asked(query: str) -> Question:
-    """The question of a script; Problem (400) for anything in `query` that a page would leave out.
+    """The question of a script; Problem (400) for anything in `query` that a page would ignore.
 
-    `from` and `to` are Unix milliseconds or ISO 8601 (UTC unless it names a zone), and are given together.
+    `from` and `to` are Unix milliseconds or ISO 8601 (UTC unless it names a zone). Give both or none.
     """
     given = dict(parse_qsl(query))
     times = {name: time_ms(given, name) for name in ("from", "to")}
@@ -63,7 +63,7 @@ def asked(query: str) -> Question:
         raise bad_parameter("'from' and 'to' are given together, and 'from' is the earlier one")
     for name in _CHOICES:
         if name in given and given[name] != _text(getattr(question, name)):
-            raise bad_parameter(f"{name!r} is {given[name][:40]!r}, which this view cannot show; see /measures for what there is")
+            raise bad_parameter(f"{name!r} is {given[name][:40]!r}, which this view cannot show; /measures lists the measures")
     known = {*_CHOICES, *_OTHERS, *dict(question.others), *dict(question.page_own), *(VERSUS + name for name, _ in question.versus)}
     if unknown := sorted(given.keys() - known):
         raise bad_parameter(f"{unknown[0][:40]!r} is no parameter or has no such value; see docs/monitor.md")

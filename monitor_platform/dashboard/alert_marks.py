@@ -1,6 +1,6 @@
-"""The alerts of the shown time as marks on its timeline, and the same in words for whoever cannot see them.
+"""Alerts of the shown time range: marks on the timeline, and the same as text for screen readers.
 
-An alert of another slice than the one that is looked at would mislead there, so it is left out; one that spans it is not.
+An alert of another slice would mislead, so it is left out. An alert of a larger slice that contains the shown one stays.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,10 +18,10 @@ from monitor_platform.views.palette import CATEGORIES
 from monitor_platform.views.timeline_view import Mark
 
 MOST_MARKS = 60
-"""More of them are a fence; the alerts page lists all."""
+"""More marks would cover the timeline; the Alerts page lists all alerts."""
 
 MOST_LISTED = 2
-"""They stand in one line below the timeline."""
+"""Alerts in the one line of text below the timeline."""
 
 COLOURS = {"info": CATEGORIES[5], "warning": CATEGORIES[4], "critical": CATEGORIES[1]}
 
@@ -29,13 +29,13 @@ COLOURS = {"info": CATEGORIES[5], "warning": CATEGORIES[4], "critical": CATEGORI
 def within(
     alerts: Iterable[ExplainedAlert], span: Span, where: Mapping[str, str], *, clock_ms: int | None = None
 ) -> tuple[Alert, ...]:
-    """Those whose time and slice meet `span` and `where`, the latest first; of a replay, as known at its clock."""
+    """The alerts that overlap `span` and agree with `where`, the latest first; in a replay, as known at its clock."""
     known = known_at((each.alert for each in alerts), clock_ms)
     return tuple(alert for alert in known if _meets(alert, span) and _agrees(alert, where))
 
 
 def marks(alerts: Iterable[Alert]) -> list[Mark]:
-    """What the figure draws: the gravest last, so that nothing covers them."""
+    """The marks that the figure draws, the most severe last, so that nothing covers them."""
     latest = list(alerts)[:MOST_MARKS]
     return [
         Mark(
@@ -49,7 +49,7 @@ def marks(alerts: Iterable[Alert]) -> list[Mark]:
 
 
 def in_words(alerts: tuple[Alert, ...]) -> dict[str, Any]:
-    """The first few, those that last and the gravest before the others, and how many more there are."""
+    """The first few alerts, open and severe ones first, and the number of the others."""
     first = sorted(alerts, key=lambda alert: (alert.ended_ms is not None, -SEVERITIES.index(alert.rule.severity)))
     shown = [
         {
@@ -65,13 +65,13 @@ def in_words(alerts: tuple[Alert, ...]) -> dict[str, Any]:
 
 
 def minutes_of(alert: Alert, end_ms: int | None = None) -> dict[str, str]:
-    """The alert's own minutes as part of an address; one that lasts is looked at where time goes on (until `end_ms`)."""
+    """The alert's minutes as part of an address; an open alert ends at `end_ms`, or follows the clock if that is None."""
     until_ms = alert.ended_ms or end_ms
     return {} if until_ms is None else {"from": str(alert.began_ms - MINUTE_MS), "to": str(until_ms)}
 
 
 def address(path: str, alert: Alert, more: Mapping[str, str]) -> str:
-    """A page under the alert's slice and measure."""
+    """The address of a page with the alert's slice and measure."""
     measure = alert.rule.measure if alert.rule.measure not in {PEERS, DEFAULT_MEASURE} else ""
     asked = {**alert.rule.where, **alert.slice, "measure": measure, **more}
     query = urlencode({name: value for name, value in asked.items() if value})

@@ -1,4 +1,4 @@
-"""What the rules have found: alerts that last first, each with what explains it and the way to whom it hits."""
+"""The Alerts page: open alerts first, each with its evidence and with links to the affected slice and sessions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,18 +18,18 @@ from monitor_platform.dashboard.question import DEFAULT_MEASURE
 from monitor_platform.views.number_format import format_count
 
 MOST_ALERTS = 200
-"""More than this nobody reads; rules that say so much want another bound."""
+"""More cannot be read; rules that find more need other limits."""
 
 HOW_TO_BEGIN = "swarmscope monitor … --alerts alerts.toml"
 
 
 class AlertsPart:
-    """The list; each number in it was kept when the alert began or ended, so it stays when its records are gone."""
+    """The list of alerts. Its numbers are stored with each alert, so they remain after the records have left memory."""
 
     figures: Mapping[str, LayoutDOM] = {}
 
     async def ask(self, context: PageContext) -> Show:
-        """Nothing has to be asked: minutes are judged as they come."""
+        """Needs no query: the alerts are already known."""
         watch = context.state.alerts
         clock_ms = context.question.clock_ms
         end_ms = context.snapshot.extent.to_ms if context.snapshot is not None and not context.state.live else None
@@ -50,30 +50,30 @@ ALERTS_PAGE = DashboardPage(
 
 
 def lasting(watch: AlertWatch | None, clock_ms: int | None) -> dict[str, Any]:
-    """For the navigation: how many alerts last, at a replay's clock if there is one, and the gravest of their severities."""
+    """For the navigation: the number of open alerts and their highest severity; in a replay, as known at its clock."""
     known = known_at((each.alert for each in watch.alerts), clock_ms) if watch is not None else ()
     grave = [alert.rule.severity for alert in known if alert.ended_ms is None]
     return {"number": len(grave), "severity": max(grave, key=SEVERITIES.index, default="")}
 
 
 def _list(watch: AlertWatch | None, end_ms: int | None, clock_ms: int | None) -> dict[str, Any]:
-    """`end_ms`: when the recorded files end; None while time goes on. `clock_ms`: where a replay stands."""
+    """`end_ms`: the end of recorded files; None if live. `clock_ms`: the clock of a replay."""
     if watch is None:
         return {"rules": 0, "how": HOW_TO_BEGIN, "alerts": []}
     known = watch.alerts if clock_ms is None else _known(watch.alerts, clock_ms)
     alerts = sorted(known, key=lambda each: (each.alert.ended_ms is not None, -each.alert.began_ms))
     last = sum(each.alert.ended_ms is None for each in alerts)
-    how = "judged each minute" if end_ms is None else "recorded files, judged once"
-    how = how if clock_ms is None else f"{how}; what was known at {clock(clock_ms)}"
+    how = "checked each minute" if end_ms is None else "recorded files, checked once"
+    how = how if clock_ms is None else f"{how}; as known at {clock(clock_ms)}"
     return {
         "rules": watch.rules,
-        "note": f"{format_count(watch.rules, 'rule')}, {how}; {last} lasting, {len(alerts) - last} over",
+        "note": f"{format_count(watch.rules, 'rule')}, {how}; {last} open, {len(alerts) - last} ended",
         "alerts": [_row(each, clock_ms or end_ms) for each in alerts[:MOST_ALERTS]],
     }
 
 
 def _known(alerts: Sequence[ExplainedAlert], clock_ms: int) -> Sequence[ExplainedAlert]:
-    """As it was at a replay's clock; what explained an end to come is not known either."""
+    """The alerts as known at a replay's clock, without the evidence of an end that has not happened yet."""
     return [
         ExplainedAlert(alert=alert, evidence=each.evidence if alert.ended_ms == each.alert.ended_ms else Evidence())
         for each in alerts

@@ -1,4 +1,4 @@
-"""The words at the figures: notes beside headings, keys to colours, and whom a map cannot show."""
+"""Texts at the figures: notes beside headings, keys to the colours, and the peers that a map cannot show."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,13 +21,13 @@ def notes(data: PageData) -> dict[str, str]:
     notes = {
         "map": f"{measure} by area",
         "district": f"{measure} by {data.atlas.districts.kind}; choose one for its distribution",
-        "timeline": f"each point: the {data.window_s:,.0f} s before it{_said_of_band(data)}",
+        "timeline": f"each point: the {data.window_s:,.0f} s before it{_band_note(data)}",
         "slices": f"{slice_measure(data).title}: peers × how much worse than the rest",
     }
     if data.comparison is not None:
-        said = f"; difference from {data.comparison.other.name}"
-        notes |= {view: notes[view].partition(";")[0] + said for view in ("map", "district")}
-        notes["timeline"] += f"; dashed: {data.comparison.other.name}" + _said_of_ghost(data)
+        difference_note = f"; difference from {data.comparison.other.name}"
+        notes |= {view: notes[view].partition(";")[0] + difference_note for view in ("map", "district")}
+        notes["timeline"] += f"; dashed: {data.comparison.other.name}" + _comparison_note(data)
     if data.histogram is not None:
         place = data.question.district or data.question.area
         where = f" in {place_name(place)}" if place else ""
@@ -39,13 +39,13 @@ def notes(data: PageData) -> dict[str, str]:
     return notes
 
 
-def _said_of_ghost(data: PageData) -> str:
+def _comparison_note(data: PageData) -> str:
     there = data.comparison.timeline if data.comparison is not None else None
     known = there is not None and any(value is not None for value in there.values[series_of(data.question)[0]])
-    return "" if known else " (nothing is recorded of it)"
+    return "" if known else " (no records)"
 
 
-def _said_of_band(data: PageData) -> str:
+def _band_note(data: PageData) -> str:
     measure = banded(data.question)
     if measure is None:
         return ""
@@ -64,7 +64,7 @@ def asides(data: PageData) -> dict[str, str]:
 
 
 def keys(data: PageData) -> dict[str, dict[str, Any]]:
-    """The keys to the colours of the maps."""
+    """The colour keys of the maps."""
     measure = measure_of(data.question.measure, "region")
     comparison = data.comparison
     shown = {
@@ -80,17 +80,17 @@ def keys(data: PageData) -> dict[str, dict[str, Any]]:
 
 
 def _off_the_map(data: PageData, values: Sequence[RegionValue]) -> str:
-    """The peers that no region of the map can show, by bucket."""
+    """The peers outside every region of the map, by bucket."""
     measure = measure_of(data.question.measure, "region")
     found = {
         value.region: f"{format_count(value.peers, 'peer')} ({measure.title} {format_value(measure, value.value)})"
         for value in values
     }
-    return " · ".join(f"{bucket.capitalize()}: {found.get(bucket, 'nobody')}" for bucket in (UNLOCATED, OUTSIDE))
+    return " · ".join(f"{bucket.capitalize()}: {found.get(bucket, 'none')}" for bucket in (UNLOCATED, OUTSIDE))
 
 
 def _unseen(division: Division, values: Sequence[RegionValue]) -> list[str]:
-    """The peers who have a place, but none in the picture: too many areas, no outline, or far from all others."""
+    """The peers with a region that the map does not show: too many areas, no outline, or far from all others."""
     placed = {value.region: value.peers for value in values if value.region not in (UNLOCATED, OUTSIDE)}
     drawn = division.drawn(list(placed))
     window = window_on(division, drawn, values)

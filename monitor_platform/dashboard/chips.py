@@ -1,4 +1,4 @@
-"""What restricts the view, as chips that take it away: each with the names of the address that it stands for."""
+"""Active filters as chips. A chip lists the address parameters that it removes."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from monitor_platform.dashboard.question import COMPARE, VERSUS, Question
 
 
 def chips(question: Question) -> list[dict[str, Any]]:
-    """What restricts the view: each with the names of the address that take it away."""
+    """One chip for each filter, time range, breakdown and comparison."""
     shown: list[dict[str, Any]] = [
         {"names": [name], "text": f"{dimension_name(name)}: {value_name(name, value)}"} for name, value in question.where().items()
     ]

@@ -1,4 +1,4 @@
-"""With what a page compares: another time, another cohort, or both; and, for the tiles, the time before when nothing is chosen."""
+"""What a page compares with: another time range, another cohort, or both. Tiles use the time before if nothing is chosen."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ _SHIFT_MS = {"day": 86_400_000, "week": 7 * 86_400_000}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonSide:
-    """The other side of a comparison; `name` says in words what it is."""
+    """One side of a comparison: a time range and a cohort; `name` is for people."""
 
     span: Span
     where: dict[str, str]
@@ -20,7 +20,7 @@ class ComparisonSide:
 
 
 def other_side(question: Question, span: Span) -> ComparisonSide | None:
-    """What the viewer compares with; None: nothing."""
+    """The side that the question compares with; None without a comparison."""
     if not question.compare and not question.versus:
         return None
     there = shifted(question.compare, span) if question.compare else span
@@ -28,13 +28,13 @@ def other_side(question: Question, span: Span) -> ComparisonSide | None:
 
 
 def time_before(question: Question, span: Span) -> ComparisonSide:
-    """The same people over the same length of time just before."""
+    """The same cohort over the same length of time just before."""
     there = shifted("before", span)
     return ComparisonSide(span=there, where=question.where(there), name=COMPARE["before"])
 
 
 def shifted(compare: str, span: Span) -> Span:
-    """The span of the same length that `compare` names."""
+    """The time range of the same length that `compare` names."""
     length = span.to_ms - span.from_ms
     if compare.isdecimal():
         return Span(int(compare), int(compare) + length)
@@ -44,7 +44,7 @@ def shifted(compare: str, span: Span) -> Span:
 
 
 def versus_words(name: str, value: str) -> str:
-    """A filter of the other cohort, for people."""
+    """Text of a filter of the other cohort."""
     title = dimension_name(name)
     field = title if title.isupper() else title.lower()
     return f"any {field}" if value == ANYBODY else f"{field} {value_name(name, value)}"
@@ -56,7 +56,7 @@ def _cohort(question: Question, span: Span) -> dict[str, str]:
 
 
 def _from(compare: str) -> str:
-    """An address can name a time that no calendar has."""
+    """The begin of the other time as text. An address can name a time beyond the calendar."""
     try:
         return f"{datetime.fromtimestamp(int(compare) / 1000, UTC):%Y-%m-%d %H:%M:%S UTC}"
     except (OverflowError, ValueError):

@@ -1,4 +1,4 @@
-"""What the controls of a page offer."""
+"""The choices that the controls of a page offer."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from monitor_platform.dashboard.page_data import AUDIENCE, PageData
 from monitor_platform.dashboard.question import COLOURING, COMPARE, MINUTES, MOST_SERIES, SERIES
 
 LONGEST_LIST = 500
-"""More channels than this do not help anybody in a list; an address with `channel=` still reaches each of them."""
+"""A longer list of channels is of no use. An address with `channel=` reaches every channel."""
 
 MOST_EXTRAS = 20
-"""Numbers in `extra` that are offered; whoever sends messages can invent as many as he likes. An address reaches the others."""
+"""Numbers in `extra` that are offered. End hosts can send any number of names; an address reaches all of them."""
 
 
 def choices(data: PageData) -> dict[str, Any]:
-    """What the controls offer."""
+    """The choices as JSON for the page."""
     return {
         "measures": [[name, MEASURES[name].title] for name in COLOURING] + _extras(data),
         "series": [[name, MEASURES[name].title] for name in SERIES if name != AUDIENCE] + _extras(data),
@@ -33,7 +33,7 @@ def choices(data: PageData) -> dict[str, Any]:
 
 
 def _extras(data: PageData) -> list[list[str]]:
-    """Numbers that apps say beyond the named fields; a name with a comma cannot stand in an address's list of series."""
+    """Numbers in `extra`. A name with a comma is left out, because commas separate the series in an address."""
     return [[name, measure_of(name, "region").title] for name in data.extras[:MOST_EXTRAS] if "," not in name]
 
 

@@ -1,17 +1,16 @@
-"""What a page of the dashboard is, and how another one is added: one module with a `DashboardPage`, and one entry in `pages.PAGES`.
+"""The definition of a dashboard page. To add a page, write a module with a `DashboardPage` and add it to `pages.PAGES`.
 
-The list is the navigation as well, and `server.py` serves what is in it, so nothing else has to be told. `measures_page.py` is the
-smallest example. A page has any of
+`PAGES` is also the navigation, and `website.py` serves its pages. `measures_page.py` is the smallest example. A page can have
 
-- `cards`: the four views, which every page shares, filters, compares and exports in the same way;
-- `template`: a fragment in `templates/`, placed below the tiles. `{{ figure("name") }}` is the place of a figure of its own;
-- `part`: what one viewer's page asks and shows beyond the views. `ask` gathers numbers through `look.answers`, which all viewers
-  share, and returns a function that writes them into the figures (under the document's lock) and says what the script is told;
-- `script`: whether `assets/<name>.js` belongs to it. It calls `swarmscope.page((own, facts) => …)`, where `own` is what it is told;
-  `swarmscope.choose({name: value})` changes the address, and with it the question.
+- `cards`: some of the four views, which all pages filter, compare and export in the same way;
+- `template`: a fragment in `templates/` that appears below the tiles. `{{ figure("name") }}` places one of the page's own figures;
+- `part`: the page's own queries and figures. `ask` queries through `context.answers`, which all open pages share, and returns a
+  function that updates the figures (under the document's lock) and returns the data for the script;
+- `script`: the page has a script `assets/<name>.js`. It calls `swarmscope.page((own, facts) => …)`, where `own` is that data;
+  `swarmscope.choose({name: value})` changes the address, and so the question.
 
-Whatever a page keeps in the address beyond filters is named `p.…`: `?p.sort=mos` is `look.question.own["sort"]`. A page of one
-session is `/session?session_id=…` (Bokeh's paths are fixed): its filter is the address, and the header's links take it along.
+Parameters of a page itself begin with `p.`: `?p.sort=mos` is `context.question.own["sort"]`. The page of one session is
+`/session?session_id=…`, because Bokeh's paths are fixed: the session is a filter, which the links in the header keep.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from monitor_platform.dashboard.dashboard_state import DashboardState
 
 Card = tuple[str, str, str]
-"""Name of a view, its heading, and its description for whoever cannot see it."""
+"""Name of a view, its heading, and its description for screen readers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,26 +42,26 @@ class PageContext:
 
 
 Show = Callable[[], Mapping[str, Any]]
-"""Puts what was found into the figures, and returns the rest, ready for JSON, for the page's script."""
+"""Updates the figures, and returns the data for the page's script, ready for JSON."""
 
 
 class PagePart(Protocol):
-    """What a page shows beyond the four views; made anew for each viewer."""
+    """What a page shows beyond the four views. Each open page has its own."""
 
     @property
     def figures(self) -> Mapping[str, LayoutDOM]:
-        """Figures of its own, by the name by which the template places them."""
+        """Its own figures, by their name in the template."""
 
     async def ask(self, context: PageContext) -> Show:
-        """Gather the numbers, from shared answers."""
+        """Run the queries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DashboardPage:
-    """A page of the dashboard; `panels` is how many measures its timeline has room for.
+    """A page of the dashboard. `panels`: how many measures fit on its timeline.
 
-    `filters`: filters and time range in the header. `tiles`: the key figures. `listed`: in the navigation. `stands_alone`: has
-    something to show before the first record, and whatever is filtered.
+    `filters`: it has filters and a time range in the header. `tiles`: it has the key figures. `listed`: it is in the navigation.
+    `stands_alone`: its content depends neither on records nor on filters.
     """
 
     name: str
@@ -80,5 +79,5 @@ class DashboardPage:
 
     @property
     def views(self) -> frozenset[str]:
-        """What a picture for this page has to show."""
+        """The views for which `PageQueries` queries data."""
         return frozenset(name for name, _, _ in self.cards) | ({"tiles"} if self.tiles else frozenset())

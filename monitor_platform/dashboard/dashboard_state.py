@@ -1,7 +1,6 @@
-"""What all viewers share: the table, its answers, the moment that is shown now, and how the feed fares.
+"""What all open pages share: the table, its answers, the moment that is shown now, and the status of the feed.
 
-The moment moves only when the table has changed or a few seconds have passed, and then for everybody at once: that is what lets
-viewers share answers.
+The moment changes only when the table has changed or a few seconds have passed, and for all pages at once, so they share answers.
 """
 
 import time
@@ -23,24 +22,24 @@ from monitor_platform.dashboard.snapshot import Snapshot
 from monitor_platform.retrieval.server_clock import NOTICED_MS
 from monitor_platform.retrieval.status import FeedStatus
 
-# Without new records the picture still ages: whoever has fallen silent leaves the audience.
+# Without new records the pages still change: end hosts that stop reporting leave the audience.
 MOVES_EVERY_MS = 5_000
 
 REMEMBERED_PAGES = 60
 
-# Queries over a large window take longer than it takes the next records to come. A little less than the shortest poll period, so
-# that each poll's news has its picture.
+# Queries over a large window take longer than the next records take to arrive. This is a little less than the shortest poll period,
+# so the records of each poll are shown.
 REFRESH_MS = 900
 
-# One who asks heavy questions without a pause does not hold up the others' pictures.
+# A user who sends expensive queries all the time must not delay the other pages for longer.
 STALLED_MS = 10_000
 
-# All servers are asked at the same moments: what the slower ones answer shall be in the same picture.
+# All servers are polled at the same moments. This waits for the answers of the slower ones.
 SETTLES_MS = 100
 
 
 class Running(Protocol):
-    """A feed as the dashboard sees it: retrieval's, or none at all in static mode."""
+    """The part of `retrieval.feed.Feed` that the dashboard uses."""
 
     def status(self) -> FeedStatus: ...
 
@@ -48,7 +47,7 @@ class Running(Protocol):
 
 
 class DashboardState:
-    """The shared state of the dashboard; to be used on the event loop only."""
+    """The shared state of the dashboard. Use it on the event loop only."""
 
     def __init__(
         self,
@@ -62,7 +61,7 @@ class DashboardState:
         history: HistoryQueries | None = None,
     ) -> None:
         self.answers = SharedAnswers(table)
-        # Open pages. A set, because Bokeh 3.10 makes several documents at once in threads, and `+= 1` on a number loses some.
+        # Open pages. A set instead of a number, because Bokeh 3.10 makes documents in several threads, where `+= 1` loses some.
         self.viewers: set[object] = set()
         self.alerts = alerts
         self.history = history
@@ -70,7 +69,7 @@ class DashboardState:
         self._feed = feed
         self._period_s = period_s
         self._poll_s = poll_s
-        # What the table has of the time before is for who was present at the begin.
+        # Earlier records in the table only show who is present at this time.
         self._begins_ms = begins_ms
         self._moment = Moment(-1, 0, 0)
         self._news_ms: int | None = None
@@ -93,7 +92,7 @@ class DashboardState:
         return DashboardState(table, None, period_s=self._period_s, poll_s=self._poll_s, begins_ms=begins_ms, alerts=self.alerts)
 
     def moment(self) -> Moment:
-        """What is to be shown now; equal moments mean that there is nothing new."""
+        """The moment to show now. It equals the last one if nothing is new."""
         now_ms = _clock_ms()
         version = self._table.version
         if version != self._moment.version and self._news_ms is None:
@@ -104,16 +103,16 @@ class DashboardState:
         return self._moment
 
     def newest(self) -> Moment:
-        """The table as it is, for who asks once and will not wait for the next second; the same now as that of the pages."""
+        """The moment of the current table, for a script that asks once. Its time is rounded, so that scripts share answers."""
         at_ms = _clock_ms() // MOVES_EVERY_MS * MOVES_EVERY_MS if self.live else 0
         return Moment(self._table.version, at_ms, 0)
 
     def shown(self, moment: Moment) -> None:
-        """A page that follows has been sent the picture of `moment`."""
+        """Note that an open page has been sent the data of `moment`."""
         self._page_delays_ms.append(_clock_ms() - moment.news_ms)
 
     def _may_move(self, now_ms: int) -> bool:
-        """Not before the last second is over and its queries are answered: the slowest question sets the pace for all."""
+        """Whether the last moment is old enough and its queries are answered: the slowest query sets the pace for all pages."""
         if self._moment.version < 0:
             return True
         age_ms = now_ms - self._moment.at_ms
@@ -122,7 +121,7 @@ class DashboardState:
         return rested and (settled or (self.live and age_ms >= MOVES_EVERY_MS))
 
     async def snapshot(self, moment: Moment) -> Snapshot | None:
-        """The scene of `moment`; None as long as there is no record."""
+        """The snapshot of `moment`; None as long as there is no record."""
         recorded = await self.answers.ask(moment, extent)
         if recorded is None or recorded.to_ms <= self._begins_ms:
             return None
@@ -143,7 +142,7 @@ class DashboardState:
         return live_pill(self._feed.status(), self._feed.delay(), page_ms=page_ms, now_ms=_clock_ms(), poll_s=self._poll_s)
 
     def status(self) -> FeedStatus | None:
-        """How the feed fares; None for recorded files."""
+        """Status of the feed; None for recorded files."""
         return None if self._feed is None else self._feed.status()
 
     def delay(self) -> Delay | None:
@@ -151,7 +150,7 @@ class DashboardState:
 
     @property
     def bounded(self) -> LiveTable | None:
-        """The table of a running platform, which leaves out what is beyond its bounds; None for recorded files."""
+        """The table of a live platform, which drops records beyond its limits; None for recorded files."""
         return self._table if isinstance(self._table, LiveTable) else None
 
     @property
@@ -163,10 +162,10 @@ class DashboardState:
         return len(self._table.unread)
 
     def _until_ms(self, recorded: Span, moment: Moment) -> int:
-        """The end of the newest record, as long as records come; once nobody has reported for a period and a poll, the clock.
+        """The time of the newest record while records arrive; the clock's time after a period and a poll without any.
 
-        The clock alone would look at seconds whose records are not here yet, and the audience would seem to leave. A record that
-        claims to be later than the clock does not move everybody's now.
+        The clock's time alone would include seconds whose records have not arrived yet, and the audience would seem to leave.
+        A record from the future does not count.
         """
         if not self.live:
             return recorded.to_ms

@@ -1,4 +1,4 @@
-"""How far the numbers can be trusted: delay, losses by name, and who of the feedback servers answers."""
+"""Data health: delay, losses by name, and the feedback servers that answer."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from monitor_platform.views.number_format import format_count
 
 
 def drops(data: PageData) -> str:
-    """What is not in the figures, by name; empty if nothing is missing."""
-    said = {
-        "taken away": (data.missing.duplicates, "duplicate"),
+    """What the figures do not include, by name; empty if nothing is missing."""
+    losses = {
+        "removed": (data.missing.duplicates, "duplicate"),
         "left out": (data.missing.conflicts, "conflicting record"),
         "unreadable": (data.missing.unreadable, "record"),
         "lost": (data.missing.lost, "message"),
@@ -20,11 +20,11 @@ def drops(data: PageData) -> str:
         "in files": (data.damages, "damaged place"),
         "not read": (data.missing.unread_logs, "log"),
     }
-    return " · ".join(f"{format_count(n, one)} {fate}" for fate, (n, one) in said.items() if n)
+    return " · ".join(f"{format_count(n, one)} {fate}" for fate, (n, one) in losses.items() if n)
 
 
 def health(state: DashboardState, data: PageData | None) -> dict[str, Any]:
-    """Figures in words for the strip on the overview, and what the dot in the header says."""
+    """The figures of the data health card, and the text of the dot in the header."""
     figures = [
         *_delay(state),
         *_beyond_bounds(state),
@@ -32,7 +32,7 @@ def health(state: DashboardState, data: PageData | None) -> dict[str, Any]:
         *_servers(state),
     ]
     wrong = [f"{each['title']}: {each['value']}" for each in figures if each["wrong"]]
-    return {"figures": figures, "wrong": bool(wrong), "text": "; ".join(wrong) or "Nothing is known to be missing"}
+    return {"figures": figures, "wrong": bool(wrong), "text": "; ".join(wrong) or "No losses are known"}
 
 
 def _figure(title: str, value: str, means: str, *, wrong: bool = False) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def _delay(state: DashboardState) -> list[dict[str, Any]]:
     if delay is None:
         return []
     p50, p95, n = delay
-    means = "From an end host's clock to this platform's table, median and 95th percentile of the last minutes"
+    means = "From a message's creation to this platform's memory: median and 95th percentile of the last minutes"
     return [_figure("Delay p50 / p95", f"{p50 / 1000:,.1f} / {p95 / 1000:,.1f} s, n = {n:,}", means)]
 
 
@@ -53,23 +53,28 @@ def _losses(data: PageData) -> list[dict[str, Any]]:
     share = f" ({missing.lost / missing.sent:.2%})" if missing.lost else ""
     return [
         _figure(
-            "Lost", f"{format_count(missing.lost, 'message')}{share}", "Gaps in the numbers of sessions", wrong=missing.lost > 0
+            "Lost",
+            f"{format_count(missing.lost, 'message')}{share}",
+            "Gaps in the message numbers of sessions",
+            wrong=missing.lost > 0,
         ),
-        _figure("Duplicates", f"{missing.duplicates:,}", "Copies of messages that were taken away: sent again, counted once"),
+        _figure(
+            "Duplicates", f"{missing.duplicates:,}", "Copies of messages that arrived more than once; each message counts once"
+        ),
         _figure(
             "Conflicts",
             f"{missing.conflicts:,}",
-            "Other messages under a taken number: left out",
+            "Messages whose number another message already has; they are not counted",
             wrong=missing.conflicts > 0,
         ),
         _figure(
             "Implausible",
             f"{missing.implausible:,}",
-            "Missing numbers beyond what a session can have sent: not counted as lost",
+            "Missing numbers that the session cannot have sent; they are not counted as lost",
             wrong=missing.implausible > 0,
         ),
         _unreadable(missing.unreadable),
-        _figure("Damaged places", f"{data.damages:,}", "In files, at most the last thousand", wrong=data.damages > 0),
+        _figure("Damaged places", f"{data.damages:,}", "In files; at most the last thousand", wrong=data.damages > 0),
         *_unread(missing.unread_logs),
     ]
 
@@ -79,31 +84,31 @@ def _known_losses(state: DashboardState) -> list[dict[str, Any]]:
 
 
 def _unreadable(n: float) -> dict[str, Any]:
-    return _figure("Unreadable", format_count(n, "record"), "Records that are known to exist and cannot be read", wrong=n > 0)
+    return _figure("Unreadable", format_count(n, "record"), "Records that exist and cannot be read", wrong=n > 0)
 
 
 def _beyond_bounds(state: DashboardState) -> list[dict[str, Any]]:
-    """What a running platform left out to stay within its memory; nothing as long as it did not."""
+    """What a live platform dropped to stay within its memory; empty if nothing."""
     table = state.bounded
     if table is None:
         return []
     figures = []
     if table.dropped:
-        means = "Dropped from memory before their time, for there were too many; the logs keep them"
+        means = "Dropped from memory early because there were too many; the logs keep them"
         figures.append(_figure("Dropped", format_count(table.dropped, "message"), means, wrong=True))
     others = {field: n for field, n in table.budgets.left_out.items() if n}
     if others:
-        means = f"Too many names of {', '.join(others)}: some are shown as {OTHER}. The logs keep them all"
+        means = f"Too many values of {', '.join(others)}: some are shown as {OTHER}. The logs keep all of them"
         figures.append(_figure("Names left out", format_count(sum(others.values()), "value"), means, wrong=True))
     return figures
 
 
 def _unread(n: int) -> list[dict[str, Any]]:
-    """A figure only if there are any: live, no file is read that was not fetched before."""
+    """Only shown if there are any. A live platform reads only files that it has fetched."""
     return [_figure("Not read", format_count(n, "log"), "Log files that could not be read", wrong=True)] if n else []
 
 
-_CLOCK = "Beside this platform's clock; the live pages correct the times of its records"
+_CLOCK = "Compared with this platform's clock; the live pages correct the times of its records"
 
 
 def _servers(state: DashboardState) -> list[dict[str, Any]]:
@@ -118,9 +123,9 @@ def _servers(state: DashboardState) -> list[dict[str, Any]]:
         _figure(
             "Feedback servers",
             f"{answering} of {len(status.servers)} answer",
-            "Whose last round of polling ended well",
+            "Servers whose last poll succeeded",
             wrong=answering < len(status.servers),
         ),
         *(_figure("Clock", f"{server.name or server.url} {ahead(server)}", _CLOCK) for server in status.servers if server.ahead_ms),
-        _figure("Behind", f"{behind:,} bytes", "Offered by feedback servers and not fetched yet"),
+        _figure("Behind", f"{behind:,} bytes", "Bytes that feedback servers offer and that are not fetched yet"),
     ]

@@ -1,4 +1,4 @@
-"""What dimensions and places are called on the page; whatever end hosts have sent is said as it is."""
+"""Names of dimensions and regions on the pages. Values that end hosts sent are shown unchanged."""
 
 from functools import cache
 
@@ -12,7 +12,7 @@ _TITLES = {"isp": "ISP", "via": "Coordinator", "peer_id": "Peer", "session_id": 
 
 
 def dimension_name(column: str) -> str:
-    """The title of a column to filter or group by."""
+    """The title of a column that a question can filter or group by."""
     if column.startswith(NOT):
         return f"not {dimension_name(column.removeprefix(NOT))}"
     if is_mean_filter(column):
@@ -26,7 +26,7 @@ def place_name(region: str) -> str:
 
 
 def value_name(column: str, value: str) -> str:
-    """The value of a filter, for people."""
+    """Text of a filter's value."""
     if not is_mean_filter(column):
         return place_name(value)
     low, _, high = value.partition("@")[0].partition("..")

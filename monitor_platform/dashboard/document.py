@@ -1,7 +1,7 @@
-"""One viewer's document: figures, and an `Exchange` through which the page around them speaks with the platform.
+"""The Bokeh document of one open page: its figures, and an `Exchange` between the page's scripts and the platform.
 
-The browser sends a question (the query part of its address); the answer goes into the figures' sources and, as JSON, into the
-exchange. Documents change only under their lock, all changes of a refresh together.
+The browser sends a question (the query part of its address). The answer goes into the figures' sources and, as JSON, into the
+exchange. Documents change only under their lock, and all changes of a refresh are sent together.
 """
 
 import json
@@ -56,7 +56,7 @@ TEMPLATES = Environment(
 
 @cache
 def asset(name: str) -> str:
-    """The address of a script or style of the pages, another one for every content: browsers keep what they have for ever."""
+    """The address of a script or style. It changes with the content, because browsers cache it without a limit."""
     return f"/assets/{name}?v={StaticFileHandler.get_content_version(str(ASSETS_FOLDER / name))}"
 
 
@@ -70,7 +70,7 @@ class Exchange(DataModel):
 
 
 class PageDocument:
-    """A document and what its viewer asks."""
+    """A document and the question of its page."""
 
     def __init__(
         self, document: Document, page: DashboardPage, state: DashboardState, older: OlderRecords, figures: PageFigures
@@ -82,13 +82,13 @@ class PageDocument:
         self._figures = figures
         self._question = Question.parse(_query_of(document))
         self._shown: tuple[Moment, Question] | None = None
-        self._past = False  # of which there is no news
+        self._past = False  # an older time range never changes
         self._exchange = Exchange(name="exchange", asked=self._question.query(), pill=json.dumps(state.pill()))
-        # What the platform itself selects on a map or in a histogram is no viewer's choice.
+        # A selection that the platform makes on a map or histogram is not the user's choice.
         self._showing = False
-        # Bokeh awaits a coroutine; its type stubs do not know.
+        # Bokeh awaits coroutines, but its type stubs do not say so.
         self._tick: Callable[[], Any] = self.tick
-        with document.models.freeze():  # or each figure that is added counts all the others anew
+        with document.models.freeze():  # or each added figure counts all others again
             for name, figure in figures.roots.items():
                 figure.name = name
                 document.add_root(figure)
@@ -97,7 +97,7 @@ class PageDocument:
         state.viewers.add(self)
 
     async def tick(self) -> None:
-        """Show what is new, if anything is."""
+        """Refresh the page if anything is new."""
         pill = json.dumps(self._state.pill())
         if pill != self._exchange.pill:
             self._exchange.update(pill=pill)
@@ -110,7 +110,7 @@ class PageDocument:
                 self._state.shown(moment)
 
     async def _refresh_or_say_why_not(self, moment: Moment, question: Question) -> None:
-        """A question that cannot be answered must not leave the page waiting, nor be asked at every tick."""
+        """Refresh, or show the error. A failed question is not repeated before the next moment."""
         try:
             question.check_bounds()
             state = await self._older.state_for(question.span)
@@ -120,7 +120,7 @@ class PageDocument:
         except Problem as refused:
             self._exchange.update(facts=json.dumps(failed(question, refused.detail) | {"asked": self._exchange.asked}))
         except Exception:
-            # The last line: whatever is wrong with a question is told to its viewer and to the log, and ends nobody's page.
+            # Any error of a question goes to its page and to the log, and closes no page.
             log.exception("the page %s could not be made for ?%s", self._page.path, question.query())
             self._exchange.update(facts=json.dumps(failed(question) | {"asked": self._exchange.asked}))
 
@@ -143,21 +143,21 @@ class PageDocument:
             else None
         )
         if question != self._question:
-            return  # asked anew meanwhile; that answer is on its way
+            return  # there is a newer question, which another refresh answers
         self._document.hold("combine")
         self._showing = True
         try:
-            told = {"page": dict(show()) if show is not None else {}, "asked": self._exchange.asked}
-            told |= {"health": health(self._state, shown), "lasting": lasting(self._state.alerts, question.clock_ms)}
-            told |= {"past": self._past}
+            content = {"page": dict(show()) if show is not None else {}, "asked": self._exchange.asked}
+            content |= {"health": health(self._state, shown), "lasting": lasting(self._state.alerts, question.clock_ms)}
+            content |= {"past": self._past}
             if shown is not None and snapshot is not None:
                 self._figures.show(shown)
                 self._exchange.update(choices=json.dumps(choices(shown)))
-                # What a page that stands alone shows does not depend on what is filtered.
-                told = facts(shown, snapshot) | told | ({"state": OK} if self._page.stands_alone else {})
+                # A page that stands alone does not depend on filters.
+                content = facts(shown, snapshot) | content | ({"state": OK} if self._page.stands_alone else {})
             else:
-                told = apart(question) | told
-            self._exchange.update(facts=json.dumps(told))
+                content = apart(question) | content
+            self._exchange.update(facts=json.dumps(content))
         finally:
             self._showing = False
             self._document.unhold()
@@ -185,7 +185,7 @@ class PageDocument:
     def _choose(self, question: Question) -> None:
         if question != self._question:
             self._question = question
-            # The browser is told as well, or taking the choice away would ask what was asked before, which is no change.
+            # The browser must know, too: otherwise removing the choice would send the old question, which is no change.
             self._exchange.update(asked=question.query())
             self._document.add_next_tick_callback(self._tick)
 
@@ -206,7 +206,7 @@ class PageDocument:
 
 
 def build(document: Document, *, page: DashboardPage, state: DashboardState, older: OlderRecords, spares: SpareFigures) -> None:
-    """Make the document of a new viewer of `page`."""
+    """Fill the document of a newly opened `page`."""
     document.title = f"{page.title} · Swarmscope"
     document.template = TEMPLATES.get_template("page.html")
     document.template_variables.update(
@@ -221,21 +221,21 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, old
         live=state.live,
         credit=CREDIT_HTML,
         asset=asset,
-        # Widgets, tables and MathJax, which Bokeh would load as well, are three megabytes that no page uses.
+        # Without Bokeh's widgets, tables and MathJax: three megabytes that no page uses.
         bokehjs=StaticHandler.append_version("js/bokeh.min.js"),
     )
     PageDocument(document, page, state, older, spares.take(page))
 
 
 def _query_of(document: Document) -> str:
-    """The query part of the address with which the viewer came."""
+    """The query part of the address that was opened."""
     context = document.session_context
     if not isinstance(context, BokehSessionContext) or context.request is None:
         return ""
     arguments: Mapping[str, list[bytes]] = context.request.arguments
-    # Tornado gives the bytes of values, but names as if those bytes were Latin-1.
+    # Tornado returns values as bytes, but decodes names as Latin-1.
     return urlencode({_text(name.encode("latin-1")): _text(values[-1]) for name, values in arguments.items() if values})
 
 
-def _text(said: bytes) -> str:
-    return said.decode(errors="replace")
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")

@@ -1,5 +1,5 @@
-"""How viewers leave. For each of them Bokeh looks through all memory, twice, and everybody else waits meanwhile: when forty left at
-once, the others heard nothing for 17 s. The interpreter's own collector finds the same once enough has gathered.
+"""The end of a page's document. Bokeh runs the garbage collector twice for each, which blocks the event loop: when forty pages
+were closed at once, the others were not updated for 17 s. The interpreter collects the same objects later by itself.
 """
 
 from types import SimpleNamespace
@@ -11,16 +11,16 @@ from bokeh.document import document
 
 
 class DocumentCleanup(DocumentLifecycleHandler):
-    """Stands in for Bokeh's own handler, which Bokeh adds where there is none of its kind."""
+    """Replaces Bokeh's own handler, which Bokeh adds only where no other one is."""
 
     async def on_session_destroyed(self, session_context: SessionContext) -> None:
         context: Any = session_context
-        left = context._document  # Bokeh's own handler has no other way to it either
+        left = context._document  # Bokeh's own handler does the same
         for callback in left.session_destroyed_callbacks:
             callback(session_context)
         left.session_destroyed_callbacks.clear()
 
 
 def skip_garbage_collection() -> None:
-    """Documents that end do not collect garbage."""
+    """Make Bokeh skip the garbage collection at the end of a document."""
     setattr(document, "gc", SimpleNamespace(collect=lambda: 0))  # noqa: B010 - its stubs do not know the name

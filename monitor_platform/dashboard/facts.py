@@ -1,4 +1,4 @@
-"""The picture in words: what the page says beside the figures, ready for JSON; whatever end hosts have sent stays plain text."""
+"""The texts of a page beside its figures, ready for JSON. Values that end hosts sent stay plain text."""
 
 from typing import Any
 
@@ -17,13 +17,13 @@ from monitor_platform.dashboard.timeline_curves import legend
 from monitor_platform.views.number_format import format_value
 
 MOST_SLICES = 8
-"""More rows than this are no shortlist; the table has all of them."""
+"""Rows of the short list; the table has all slices."""
 
 Fact = dict[str, Any]
 
 
 def facts(data: PageData, snapshot: Snapshot) -> Fact:
-    """Tiles, notes and state of a picture."""
+    """Tiles, notes, chips, tables and state of a page."""
     question = data.question
     return {
         "query": question.query(),
@@ -44,12 +44,12 @@ def facts(data: PageData, snapshot: Snapshot) -> Fact:
         "marks": in_words(data.alerts),
         "compare": question.compare,
         "by": question.by,
-        "tables": {view: BY_VIEW[view](data).said() for view in question.tables},
+        "tables": {view: BY_VIEW[view](data).for_page() for view in question.tables},
     }
 
 
 def _slices(data: PageData) -> list[Fact]:
-    """The worst few, with the words of their row."""
+    """The slices with the largest impact."""
     measure = slice_measure(data)
     worst = [each for each in data.slices or () if each.impact > 0 and each.name != OTHER][:MOST_SLICES]
     largest = max((each.impact for each in worst), default=1.0)

@@ -1,4 +1,4 @@
-"""How far the numbers can be trusted, with every counter by its name and the state of each feedback server."""
+"""The Health page: losses, every counter by name, and the state of each feedback server."""
 
 import time
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ from monitor_platform.retrieval.status import RetrievalCounts, ServerStatus
 
 
 class HealthPart:
-    """Counters since the platform began; what is lost in the chosen time stands in the strip above them."""
+    """Counters since the platform started. The card above has the losses of the chosen time range."""
 
     figures: Mapping[str, LayoutDOM] = {}
 
     async def ask(self, context: PageContext) -> Show:
-        """Nothing has to be asked: all of it is counted as it happens."""
+        """Needs no query: the counters are in memory."""
         return lambda: {"counters": _counters(context.state), "servers": _servers(context.state)}
 
 
@@ -38,9 +38,9 @@ HEALTH_PAGE = DashboardPage(
 
 
 def _counters(state: DashboardState) -> list[list[str]]:
-    """Name, value and what it means."""
+    """Name, value and meaning of each counter."""
     status, answers = state.status(), state.answers
-    rows = [["unreadable", f"{state.unreadable:,}", "Records that are known to exist and cannot be read"]]
+    rows = [["unreadable", f"{state.unreadable:,}", "Records that exist and cannot be read"]]
     if state.unread_logs:
         rows.append(["unread_logs", f"{state.unread_logs:,}", "Log files that could not be read"])
     if status is not None:
@@ -55,17 +55,21 @@ def _counters(state: DashboardState) -> list[list[str]]:
         ["questions", f"{answers.asked:,}", "Queries asked for by pages and scripts"],
         ["queries", f"{answers.computed:,}", "Queries run; the others were shared answers"],
         ["queries_refused", f"{answers.refused:,}", "Queries not run because too many waited"],
-        ["queries_stopped", f"{answers.stopped:,}", "Queries stopped for want of time or memory"],
-        ["query_seconds", f"{answers.seconds:,.1f}", "Time from asking to answer, of queries run"],
+        ["queries_stopped", f"{answers.stopped:,}", "Queries stopped because of too little time or memory"],
+        ["query_seconds", f"{answers.seconds:,.1f}", "Seconds from request to answer, over all queries run"],
     ]
     return rows
 
 
 def _of_memory(table: LiveTable) -> list[list[str]]:
-    """What memory and the budgets of names have cost."""
+    """What the limits of memory and of names have dropped."""
     rows = [
-        ["identities_given_up", f"{table.given_up:,}", "Intervals of forgotten messages that are not remembered any more"],
-        ["dropped_messages", f"{table.dropped:,}", "Messages dropped from memory before their time: there were too many"],
+        [
+            "identities_given_up",
+            f"{table.given_up:,}",
+            "Ranges of message numbers that were removed from memory; copies of those messages count as new",
+        ],
+        ["dropped_messages", f"{table.dropped:,}", "Messages dropped from memory early because there were too many"],
     ]
     return rows + [
         [f"other_values, {field}", f"{table.budgets.left_out[field]:,}", f"{meaning}; the budget is {table.budgets.most[field]:,}"]
@@ -74,9 +78,9 @@ def _of_memory(table: LiveTable) -> list[list[str]]:
 
 
 _OTHERS = {name: f"Messages whose {name} is shown as {OTHER}" for name in FIELDS} | {
-    EXTRA_NAMES: "Entries of extra that are not kept, for their names",
+    EXTRA_NAMES: "Entries of extra that were dropped because of too many names",
     EXTRA_VALUES: f"Texts in extra that are shown as {OTHER}",
-    EXTRA_BYTES: "Entries of extra that are not kept, for the size of their message",
+    EXTRA_BYTES: "Entries of extra that were dropped because of the message's size",
 }
 
 
@@ -84,27 +88,31 @@ def _lookups(state: DashboardState) -> list[list[str]]:
     rows = []
     for database in state.locator.databases:
         counts, file, name = database.counts, database.path.name, database.name
-        failed = f"Lookups in {file} that failed; these viewers are {database.without}"
+        failed = f"Failed lookups in {file}; these viewers are {database.without}"
         rows += [
             [f"failed_lookups_{name}", f"{counts.failed_lookups:,}", failed],
-            [f"databases_read_anew_{name}", f"{counts.read_anew:,}", f"Times that {file} was replaced and read anew"],
-            [f"databases_kept_{name}", f"{counts.kept:,}", f"Times that {file} was replaced by what cannot be used"],
+            [f"databases_read_anew_{name}", f"{counts.read_anew:,}", f"How often {file} was replaced and read again"],
+            [
+                f"databases_kept_{name}",
+                f"{counts.kept:,}",
+                f"How often {file} was replaced by an unusable file; the previous one stays in use",
+            ],
         ]
     return rows
 
 
 _MEANINGS = {
-    "polls": "Catalogues asked for",
-    "failures": "Rounds of polling that ended early",
+    "polls": "Requests for a catalogue",
+    "failures": "Polls that failed",
     "bytes_fetched": "Bytes of logs fetched",
-    "logs_mirrored": "Sealed logs that arrived whole",
-    "records_taken": "Records that were new to the table",
-    "duplicates_dropped": "Records that the table had already",
-    "conflicts_dropped": "Records with other content under a number that the table had already",
-    "unreadable_records": "Lines of undamaged frames that are no log record",
-    "damaged_frames": "Stretches that are no whole frame",
-    "implausible_clocks": "Records of end hosts whose clock cannot be right; the delay leaves them out",
-    "logs_skipped": "Logs that a feedback server lists and that are not taken",
+    "logs_mirrored": "Sealed logs that were fetched completely",
+    "records_taken": "New records",
+    "duplicates_dropped": "Records that memory already had",
+    "conflicts_dropped": "Records with the number of a known message and other content",
+    "unreadable_records": "Lines of undamaged frames that are not log records",
+    "damaged_frames": "Places where a frame is damaged or incomplete",
+    "implausible_clocks": "Records of end hosts with an impossible clock; the delay ignores them",
+    "logs_skipped": "Logs that a feedback server offers and that are not fetched",
     "refetches": "Logs fetched again because of damage",
 }
 
@@ -122,14 +130,14 @@ def _server(server: ServerStatus) -> list[str]:
     state = (
         "answers" if not server.failures and server.last_success_ms is not None else "not yet" if not server.failures else "silent"
     )
-    told = f"{state} for {silent:,.0f} s" if state == "silent" and silent != float("inf") else state
+    text = f"{state} for {silent:,.0f} s" if state == "silent" and silent != float("inf") else state
     if server.ahead_ms:
-        told += f", clock {ahead(server)}"
+        text += f", clock {ahead(server)}"
     counts = server.counts
     return [
         server.name or "–",
         server.url,
-        told,
+        text,
         f"{server.failures:,}",
         f"{server.behind_bytes:,}",
         f"{counts.records_taken:,}",

@@ -1,6 +1,6 @@
-"""What was: days, months or years of the history under the page's filters, one day by the minute, and who provided the access.
+"""The History page: hours, days, months or years of the history, one day by the minute, and ISP coverage.
 
-The page keeps its own words in the address: `p.unit`, `p.timezone` and `p.day`. Without `--history` it says how to have one.
+Its own parameters in the address are `p.unit`, `p.timezone` and `p.day`. Without `--history` the page says how to keep one.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from monitor_platform.views.number_format import format_value
 from monitor_platform.views.timeline_view import TimelineView
 
 OVER_TIME = ("concurrent_peers", "mos")
-ABSENT = "No history is kept. Start the platform with --history FOLDER; docs/history.md says what it costs."
+ABSENT = "No history is kept. Start the platform with --history FOLDER; See docs/history.md for the cost."
 
 TABLE = (
     *("new_peers", "total_peers", "cumulative_peers", "upload_kbps", "download_kbps", "online_s_per_peer", "online_s_per_view"),
@@ -34,7 +34,7 @@ TABLE = (
 
 
 class HistoryPart:
-    """Figures of the paper, of whatever the address asks for."""
+    """The figures of the paper, for the filters in the address."""
 
     def __init__(self) -> None:
         self._view = HistoryView()
@@ -49,15 +49,15 @@ class HistoryPart:
         }
 
     async def ask(self, context: PageContext) -> Show:
-        """Gather the numbers; what cannot be asked is told in words."""
+        """Run the queries, or return the error as text."""
         history: HistoryQueries | None = context.state.history
         if history is None:
             return lambda: {"says": ABSENT, "absent": True}
         try:
             return await self._gather(history, context)
         except ValueError as error:
-            told = str(error)
-            return lambda: {"says": told}
+            message = str(error)
+            return lambda: {"says": message}
 
     async def _gather(self, history: HistoryQueries, context: PageContext) -> Show:
         where, own = context.question.where(), context.question.own
@@ -66,7 +66,7 @@ class HistoryPart:
             raise ValueError(f"p.unit is {unit!r}; choose from {', '.join(get_args(Unit))}")
         status, known = history.status(), await history.extent()
         if known is None:
-            return lambda: {"status": status, "says": "Nothing has been taken in yet."}
+            return lambda: {"status": status, "says": "No log has been read yet."}
         day, span = _day(own.get("day", ""), known, zone)
         finest = minutes if len(where) < 2 else timeline
         (rows, isps), series = await asyncio.gather(
@@ -74,22 +74,22 @@ class HistoryPart:
             history.ask(finest, measures=OVER_TIME, span=span, where=where),
         )
         note = "by the minute" if len(where) < 2 else "by the hour: minutes of MOS are kept for one filter at most"
-        told: dict[str, Any] = {
+        content: dict[str, Any] = {
             "status": status,
             "unit": unit,
             "timezone": zone,
             "day": day,
-            "note": f"{note}; draw over a time to look into it",
+            "note": f"{note}; drag over a time range to open it",
         }
-        told |= {"rows": [_row(row) for row in rows], "isps": _coverage(isps), "busiest": _busiest(series)}
+        content |= {"rows": [_row(row) for row in rows], "isps": _coverage(isps), "busiest": _busiest(series)}
         if unit == "hour":
-            told["hours"] = [[row["from"], row["to"]] for row in rows]
-        return lambda: self._show(rows, series, span, told)
+            content["hours"] = [[row["from"], row["to"]] for row in rows]
+        return lambda: self._show(rows, series, span, content)
 
-    def _show(self, rows: Sequence[Mapping[str, Any]], series: Timeline, span: Span, told: dict[str, Any]) -> dict[str, Any]:
+    def _show(self, rows: Sequence[Mapping[str, Any]], series: Timeline, span: Span, content: dict[str, Any]) -> dict[str, Any]:
         self._view.show(rows)
         self._minutes.show(MEASURES["concurrent_peers"], series, [MEASURES["mos"]], series, span)
-        return told
+        return content
 
 
 HISTORY_PAGE = DashboardPage(
@@ -105,11 +105,11 @@ HISTORY_PAGE = DashboardPage(
 
 
 def _day(text: str, known: Span, zone: str) -> tuple[str, Span]:
-    """The day that `text` names, else the last one that was recorded, and its span."""
+    """The day that `text` names, or the last recorded day, and its time range."""
     clock = zone_of(zone)
     try:
         return _whole(datetime.fromisoformat(text).replace(tzinfo=clock))
-    except (ValueError, OverflowError):  # no day, or the calendar's last
+    except (ValueError, OverflowError):  # not a day, or the last one of the calendar
         return _whole(datetime.fromtimestamp((known.to_ms - 1) / 1000, clock))
 
 
@@ -119,7 +119,7 @@ def _whole(at: datetime) -> tuple[str, Span]:
 
 
 def _busiest(series: Timeline) -> list[int] | None:
-    """The hour around the moment of the most peers, in whole minutes; None if nobody was there."""
+    """The hour around the moment with the most peers, in whole minutes; None without peers."""
     peers = [each or 0 for each in series.values[OVER_TIME[0]]]
     if not any(peers):
         return None
@@ -142,7 +142,7 @@ def _say(name: str, value: float | None) -> str:
 
 
 def _coverage(found: Sequence[Coverage]) -> list[list[str]]:
-    """A row for each ISP: its name, and its share in each period."""
+    """One row for each ISP: its name, and its share of each period."""
     names = list(found[-1].peers) if found else []
     head = ["ISP", *(each.period for each in found)]
     return [head, *([name, *(f"{each.shares.get(name, 0):.2%}" for each in found)] for name in names)]

@@ -1,4 +1,4 @@
-"""The history as pages and scripts ask it: shared answers, and how far the logs on disk have been taken in."""
+"""The history for pages and scripts: shared answers, and how much of the logs it has read."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ Answer = TypeVar("Answer")
 
 
 class HistoryQueries:
-    """A store that is kept up to date, asked from the event loop."""
+    """Queries of the history from the event loop, while `follower` keeps it up to date."""
 
     def __init__(self, store: HistoryStore, follower: Follower) -> None:
         self._store = store
@@ -20,15 +20,15 @@ class HistoryQueries:
         self._answers = SharedAnswers(store)
 
     async def ask(self, query: Callable[..., Answer], **arguments: object) -> Answer:
-        """`query(store, **arguments)`, once for all who ask the same of the same state."""
+        """The result of `query(store, **arguments)`. Equal queries of one state share it."""
         return await self._answers.ask(Moment(self._store.version, 0, 0), query, **arguments)
 
     async def extent(self) -> Span | None:
-        """From the first to the last message that was kept."""
+        """From the first to the last message in the history."""
         return await self.ask(extent)
 
     def status(self) -> dict[str, Any]:
-        """How far it is, for people and scripts."""
+        """Progress and losses, for people and scripts."""
         progress = self._follower.progress
         return {
             "complete": progress.complete,

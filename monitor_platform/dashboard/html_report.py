@@ -1,6 +1,6 @@
-"""A page that needs nobody: the four views and the numbers of recorded files in one HTML file, to be mailed and kept.
+"""The report: views and numbers of recorded logs in one HTML file, which needs no server.
 
-It is the overview of the dashboard, frozen: the same picture, the same figures, the same words.
+It shows the same data, figures and texts as the dashboard's overview.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ def write_report(
     models: Sequence[str] = (),
     period_s: float = 30.0,
 ) -> None:
-    """Write the report of `span` (None: all that `table` holds) to `path`; the rest as for `report`."""
+    """Write the report of `span` (None: all records of `table`) to `path`. The other arguments are those of `report`."""
     path.write_text(report(table, span=span, where=where, by=by, models=models, period_s=period_s), encoding="utf-8")
 
 
@@ -64,7 +64,7 @@ def report(
     models: Sequence[str] = (),
     period_s: float = 30.0,
 ) -> str:
-    """The report as HTML: a row for each combination of `by`, the quality `models` side by side.
+    """The report as HTML, with a row for each combination of `by`, and with the scores of the quality `models`.
 
     `period_s` is the end hosts' reporting period.
     """
@@ -89,7 +89,7 @@ def report(
         template_variables=_words(table, recorded, summary, by)
         | {
             "facts": facts(shown, snapshot),
-            "tables": {name: BY_VIEW[name](shown).said() for name in _WITH_TABLE},
+            "tables": {name: BY_VIEW[name](shown).for_page() for name in _WITH_TABLE},
             "models": _models(table, models, recorded, where),
             "measure": MEASURES[shown.question.measure].title,
             "figures": True,
@@ -144,7 +144,7 @@ def _distribution(name: str, summary: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _models(table: FeedbackTable, names: Sequence[str], span: Span, where: Mapping[str, str] | None) -> list[dict[str, Any]]:
-    """Each model's scores, and the terms that made their mean."""
+    """The scores of each model, and the terms of their mean."""
     total = scores(table, names, span=span, where=where).get((), {})
     return [
         {

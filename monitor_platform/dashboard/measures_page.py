@@ -1,4 +1,4 @@
-"""Every measure: what it says, in which unit, by which formula, and where that comes from."""
+"""The Measures page: meaning, unit, formula and source of every measure."""
 
 from collections.abc import Mapping
 
@@ -10,12 +10,12 @@ from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext
 
 
 class MeasuresPart:
-    """The definitions, which no record changes."""
+    """The definitions."""
 
     figures: Mapping[str, LayoutDOM] = {}
 
     async def ask(self, context: PageContext) -> Show:
-        """Nothing has to be asked: definitions do not depend on what is recorded."""
+        """Needs no query: definitions do not depend on records."""
         return lambda: {"measures": [*map(_row, MEASURES), *map(_figure, FIGURES)]}
 
 
@@ -35,13 +35,20 @@ MEASURES_PAGE = DashboardPage(
 def _row(name: str) -> dict[str, str]:
     measure = MEASURES[name]
     unit = measure.unit or ("" if measure.range is None else "{:g}…{:g}".format(*measure.range))
-    return _said(name, measure.title, unit or "–", definition_of(measure))
+    return _definition_row(name, measure.title, unit or "–", definition_of(measure))
 
 
 def _figure(name: str) -> dict[str, str]:
     title, unit, definition = FIGURES[name]
-    return _said(name, title, unit, definition)
+    return _definition_row(name, title, unit, definition)
 
 
-def _said(name: str, title: str, unit: str, said: Definition) -> dict[str, str]:
-    return {"name": name, "title": title, "unit": unit, "says": said.says, "formula": said.formula, "source": said.source}
+def _definition_row(name: str, title: str, unit: str, definition: Definition) -> dict[str, str]:
+    return {
+        "name": name,
+        "title": title,
+        "unit": unit,
+        "says": definition.says,
+        "formula": definition.formula,
+        "source": definition.source,
+    }

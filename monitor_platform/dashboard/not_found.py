@@ -1,4 +1,4 @@
-"""The answer to an address that leads nowhere: for people a page with the way back, for scripts a problem in JSON."""
+"""The answer to an unknown address: a page with a link for browsers, a problem document for scripts."""
 
 from tornado.web import RequestHandler
 
@@ -7,7 +7,7 @@ from monitor_platform.access.plain_page import refuse
 
 
 class NotFoundHandler(RequestHandler):
-    """404, whatever the method."""
+    """Answers 404 to every method."""
 
     def prepare(self) -> None:
         refuse(self, Problem(404, "not_found", f"there is nothing at {self.request.path}"))

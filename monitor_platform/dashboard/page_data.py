@@ -1,4 +1,4 @@
-"""What one page shows in answer to one question: the numbers only, without HTML or figures."""
+"""The data of one page: the numbers that answer a question, without HTML and figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ AUDIENCE = "concurrent_peers"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyFigures:
-    """What the tiles say of one span and one cohort."""
+    """The numbers of the tiles, of one time range and one cohort."""
 
     summary: dict[str, Any]
     starts: Starts
@@ -34,7 +34,7 @@ class KeyFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The other side of a comparison, as far as the page shows it."""
+    """The data of a comparison's other side. A view that the page lacks is None."""
 
     other: ComparisonSide
     audience: Timeline | None = None
@@ -46,7 +46,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakdownLine:
-    """One line of a breakdown; `name` None: everybody who has no line of his own. `whole` are the numbers of the whole span."""
+    """One line of a breakdown; `name` None: all values without a line of their own. `whole`: numbers of the whole time range."""
 
     name: str | None
     whole: Slice | None
@@ -93,19 +93,19 @@ class PageData:
 
 
 def series_of(question: Question) -> tuple[str, ...]:
-    """The measures on the timeline beside the audience: those chosen, else the one that colours the maps."""
+    """The measures on the timeline below the audience: the chosen series, or the measure that colours the maps."""
     wanted = question.series or (question.measure,)
     return tuple(name for name in wanted if name != AUDIENCE) or (DEFAULT_MEASURE,)
 
 
 def banded(question: Question) -> str | None:
-    """The measure that has a band on the timeline: the first, unless its panel bears other lines."""
+    """The measure with a band on the timeline: the first, unless its panel has other lines."""
     first = series_of(question)[0]
     crowded = question.by or question.compare or question.versus
     return first if has_band(first) and not crowded else None
 
 
 def distributed(measure: str) -> Measure:
-    """The measure for the histogram: a count of peers has no distribution over peers, so MOS stands in for it."""
+    """The measure for the histogram. A count of peers has no distribution over peers, so MOS replaces it."""
     chosen = measure_of(measure, "region")
     return chosen if "histogram" in chosen.views else MEASURES[DEFAULT_MEASURE]

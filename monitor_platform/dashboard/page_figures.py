@@ -1,6 +1,6 @@
-"""The figures of a page, made anew for each viewer, and one set of each page's kept ready.
+"""The Bokeh figures of a page. Each open page has its own, and one spare set of each page is ready for the next visitor.
 
-Making them takes longer than anything else that a visitor waits for, so it is done when nobody waits.
+Making figures is the slowest part of opening a page, so it is done in advance.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from monitor_platform.views.histogram_view import HistogramView
 from monitor_platform.views.region_view import RegionView, district_view, map_view
 from monitor_platform.views.timeline_view import TimelineView
 
-# By then a visitor has the page.
+# After this time a visitor has the page.
 RESTOCKED_AFTER_S = 2.0
 BETWEEN_S = 0.1
 
 
 class PageFigures:
-    """What `page` shows of the four views, and its own part."""
+    """The figures of `page`: its views and its own part."""
 
     def __init__(self, page: DashboardPage, atlas: Atlas) -> None:
         views = page.views
@@ -40,7 +40,7 @@ class PageFigures:
 
     @property
     def roots(self) -> dict[str, LayoutDOM]:
-        """Each by the name of its place on the page."""
+        """Each figure by the name of its place on the page."""
         maps = {"area": "map", "district": "district"}
         roots: dict[str, LayoutDOM] = {maps[region]: view.figure for region, view in self.maps.items()}
         if self.histogram is not None:
@@ -51,7 +51,7 @@ class PageFigures:
         return roots | dict(own)
 
     def show(self, shown: PageData) -> None:
-        """Put the numbers of `shown` into the views."""
+        """Put the data of `shown` into the figures."""
         question, comparison = shown.question, shown.comparison
         measure = measure_of(question.measure, "region")
         there = (None, None, None) if comparison is None else (comparison.areas, comparison.districts, comparison.histogram)
@@ -73,7 +73,7 @@ class PageFigures:
 
 
 class SpareFigures:
-    """Figures for the next visitor of each page. Bokeh 3.10 takes them in a worker thread; they are made on the event loop."""
+    """Spare figures of each page. Bokeh 3.10 takes them in a worker thread; they are made on the event loop."""
 
     def __init__(self, atlas: Atlas) -> None:
         self._atlas = atlas
@@ -81,13 +81,13 @@ class SpareFigures:
         self.ready: dict[str, PageFigures] = {}
 
     def take(self, page: DashboardPage) -> PageFigures:
-        """Figures that nobody has; others will be made in a while."""
+        """The spare figures of `page`, or new ones. The next spare is made in a while."""
         taken = self.ready.pop(page.name, None) or PageFigures(page, self._atlas)
         self._loop.call_soon_threadsafe(self.restock, [page])
         return taken
 
     def restock(self, pages: Iterable[DashboardPage]) -> None:
-        """Make what is missing of `pages` in a while; between two of them others have their turn."""
+        """Make the missing spares of `pages` in a while, with pauses for other work between them."""
         for at, page in enumerate(pages):
             self._loop.call_later(RESTOCKED_AFTER_S + at * BETWEEN_S, self._make, page)
 

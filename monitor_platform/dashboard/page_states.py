@@ -1,4 +1,4 @@
-"""What a page says when it has no picture: nothing yet, no match, or an error; and the facts that stand in for a picture's."""
+"""What a page shows instead of data: no record yet, no match, or an error."""
 
 from typing import Any
 
@@ -19,17 +19,17 @@ OK = {"kind": "ok"}
 
 
 def apart(question: Question) -> Fact:
-    """The facts of a page that stands alone: neither filters nor records change what it shows."""
+    """The facts of a page that stands alone."""
     return nothing_yet(question, live=False) | {"state": OK}
 
 
 def nothing_yet(question: Question, *, live: bool) -> Fact:
-    """The facts before the first record has come."""
+    """The facts before the first record."""
     text = (
-        "The monitoring platform is ready and asks the feedback servers, but has got nothing from them yet. Send a first "
-        "message through a coordinator, and this page comes to life:"
+        "The monitoring platform polls the feedback servers and has not received a record yet. Send a first message through a "
+        "coordinator:"
         if live
-        else "There is not a single record in the files that were given to --static."
+        else "The files given to --static contain no records."
     )
     state = {
         "kind": "nothing",
@@ -57,14 +57,14 @@ def nothing_yet(question: Question, *, live: bool) -> Fact:
     }
 
 
-ITS_LOG = "The monitoring platform met an error with this question; its log says which. The next records ask it again."
+ITS_LOG = "The monitoring platform failed to answer; the error is in its log. It tries again when new records arrive."
 
 
 def failed(question: Question, why: str = ITS_LOG) -> Fact:
-    """The facts when the platform could not answer, or would not."""
+    """The facts of a question that failed or was refused."""
     state = {
         "kind": "error",
-        "title": "This could not be answered",
+        "title": "No answer",
         "text": f"{why[:1].upper()}{why[1:].removesuffix('.')}.",
         "command": "",
         "way_out": True,
@@ -76,9 +76,9 @@ def nothing_matches(question: Question) -> Fact:
     filters = question.where()
     if filters:
         chosen = " and ".join(f"{_lower(name)} “{value_name(name, value)}”" for name, value in filters.items())
-        text = f"Nobody with {chosen} has been heard from in this time range."
+        text = f"No end host with {chosen} reported in this time range."
     else:
-        text = "No end host has been heard from in this time range; a longer one may show who was here."
+        text = "No end host reported in this time range. Choose a longer one."
     return {
         "kind": "no_match",
         "title": "Nothing matches",

@@ -1,4 +1,4 @@
-"""The pages: the overview joins the four views, the others show one of them at full size, or something of their own (page.py)."""
+"""All pages. The overview has all views; the others show one view in full size, or their own part (see dashboard_page.py)."""
 
 from monitor_platform.dashboard.alerts_page import ALERTS_PAGE
 from monitor_platform.dashboard.dashboard_page import Card, DashboardPage
@@ -22,7 +22,7 @@ SLICES: Card = (
     "Where it hurts",
     "Slices of the audience with the largest impact: peers times how much worse than the rest",
 )
-HEALTH: Card = ("health", "Data health", "How far the numbers can be trusted")
+HEALTH: Card = ("health", "Data health", "Losses and delays of the data")
 
 PAGES = (
     DashboardPage(name="overview", path="/", title="Overview", cards=(TIMELINE, SLICES, MAP, DISTRICT, HISTOGRAM, HEALTH)),

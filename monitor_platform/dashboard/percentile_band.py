@@ -1,7 +1,7 @@
-"""The band behind a line of the timeline: between which values the middle four fifths of the messages lay, step by step.
+"""The band behind a line of the timeline: the 10th to the 90th percentile of the values in each step.
 
-Quantiles cannot be added up over minutes as sums can, so a step of the band is as long as what a point of the line stands for, and
-steps do not overlap. Sorting costs more than adding: beyond so many messages there is no band, and the page says so.
+Quantiles of minutes cannot be added up as sums can. So a step of the band is as long as the window of a point of the line, and
+steps do not overlap. Sorting is expensive: above MOST_MESSAGES there is no band, and the page says so.
 """
 
 from collections.abc import Mapping
@@ -23,12 +23,12 @@ MOST_MESSAGES = 500_000
 
 
 def has_band(measure: str) -> bool:
-    """Whether each message or session has a value of its own: ratios and counts have none."""
+    """Whether each message or session has its own value; ratios and counts have none."""
     return measure_of(measure, "timeline").kind in (Kind.MEAN, Kind.SESSION)
 
 
 def band(table: FeedbackTable, *, measure: str, span: Span, step_s: float, where: Mapping[str, str]) -> PercentileBand | None:
-    """The 10th and the 90th percentile of `measure` in each step of `span`; None if there is too much to sort."""
+    """The 10th and the 90th percentile of `measure` in each step of `span`; None for too many messages."""
     steps = Steps.over(span, step_s=step_s, window_s=0)
     step = f"{steps.sql('received_ms')} AS step"
     selection = table.select(span, where)

@@ -1,10 +1,10 @@
-"""The pill in the header: how far what you see lies behind what happens, as measured; and which feedback server is silent."""
+"""The pill in the header: the measured delay of the page, or the feedback servers that do not answer."""
 
 from collections.abc import Sequence
 
 from monitor_platform.retrieval.status import FeedStatus, ServerStatus
 
-# A round may be late by a poll or two without anybody having to worry.
+# One or two late polls are no problem.
 SILENT_AFTER_POLLS = 3
 SILENT_AFTER_LEAST_S = 5
 
@@ -19,12 +19,12 @@ def static_pill() -> Pill:
         "kind": "static",
         "title": "Static",
         "text": "recorded files",
-        "hint": "The figures come from recorded log files and do not move.",
+        "hint": "The numbers come from recorded logs and do not change.",
     }
 
 
 def live_pill(status: FeedStatus, delay: Delay | None, *, page_ms: float, now_ms: int, poll_s: float) -> Pill:
-    """For a running feed: the delay if all is well, else what is not; `page_ms` passes from the table to the pages."""
+    """For a live feed: the delay, or the problem. `page_ms`: time from the arrival in memory to the pages."""
     if status.mirror_error is not None:
         return {"kind": "stale", "title": "Stale", "text": "the mirror on this machine fails", "hint": status.mirror_error}
     silent = [server for server in status.servers if silence_s(server, now_ms) > _allowed_s(poll_s)]
@@ -45,14 +45,14 @@ def live_pill(status: FeedStatus, delay: Delay | None, *, page_ms: float, now_ms
         }
     p50, p95, n = delay
     hint = (
-        f"From an end host's clock to this platform's table: median {p50 / 1000:,.1f} s, 95 % below {p95 / 1000:,.1f} s, "
-        f"of the last {n:,} messages. From the table to the pages: {page_ms / 1000:,.1f} s."
+        f"From the creation of a message to this platform's memory: median {p50 / 1000:,.1f} s, 95 % below {p95 / 1000:,.1f} s, "
+        f"of the last {n:,} messages. From there to the pages: {page_ms / 1000:,.1f} s."
     )
     return {"kind": "live", "title": "Live", "text": f"{(p50 + page_ms) / 1000:,.1f} s behind", "hint": hint}
 
 
 def silence_s(server: ServerStatus, now_ms: int) -> float:
-    """Seconds since the server last answered usefully; 0 while nothing has failed, however long nothing was asked."""
+    """Seconds since the last successful poll; 0 while no poll has failed."""
     if not server.failures:
         return 0.0
     return (now_ms - server.last_success_ms) / 1000 if server.last_success_ms is not None else float("inf")
@@ -63,15 +63,15 @@ def _allowed_s(poll_s: float) -> float:
 
 
 def _stale(silent: Sequence[ServerStatus], servers: Sequence[ServerStatus], now_ms: int) -> Pill:
-    said = "; ".join(_silence(server, now_ms) for server in silent)
+    silences = "; ".join(_silence(server, now_ms) for server in silent)
     others = [server.name or server.url for server in servers if server not in silent]
-    figures = f"; figures from {', '.join(others)} alone" if others else "; figures stand still"
+    figures = f"; figures from {', '.join(others)} alone" if others else "; figures are not updated"
     hint = "; ".join(f"{server.url}: {server.error or 'no answer'}" for server in silent)
-    return {"kind": "stale", "title": "Stale", "text": said + figures, "hint": hint}
+    return {"kind": "stale", "title": "Stale", "text": silences + figures, "hint": hint}
 
 
 def ahead(server: ServerStatus) -> str:
-    """How the clock of a server differs from the platform's, for people."""
+    """Text: how far the server's clock is ahead of or behind the platform's."""
     return f"{abs(server.ahead_ms) / 1000:,.0f} s {'ahead' if server.ahead_ms > 0 else 'behind'}"
 
 

@@ -1,7 +1,7 @@
-"""How much a stranger's question may filter by: all of it becomes SQL, and two threads answer everybody.
+"""Limits of a question's filters. All filters become SQL, and few threads answer all users.
 
-Filters cost by their number. Ranges of means cost by its factorial, since each looks at what all the others leave: three take a
-quarter of a second of a query that takes 20 ms, five take four, and eight would not end.
+The cost of filters grows with their number. The cost of ranges of means grows with its factorial, because each is computed over
+what all others leave: in a query of 20 ms, three take 0.25 s, five take 4 s, and eight do not end.
 """
 
 from collections.abc import Mapping
@@ -10,19 +10,19 @@ from feedback_analysis.measures.selection import MEAN, NOT, left_out_by
 from feedback_wire.problem import Problem
 
 MOST_FILTERS = 16
-"""There are eleven columns; the others are entries of `extra`."""
+"""Eleven columns, and some entries of `extra`."""
 
 MOST_VALUES = 256
-"""In the lists of all `not.` filters together."""
+"""Values in all `not.` filters together."""
 
 MOST_RANGES = 3
 
 
 def check_bounds(where: Mapping[str, str]) -> None:
-    """Problem (400) if `where` filters by more than a question may."""
+    """Problem (400) for more filters than a question may have."""
     _at_most(MOST_FILTERS, len(where), "filters")
     _at_most(MOST_RANGES, sum(name.startswith(MEAN) for name in where), "filters by a range of means")
-    _at_most(MOST_VALUES, sum(len(_left_out(name, value)) for name, value in where.items()), "values that are left out")
+    _at_most(MOST_VALUES, sum(len(_left_out(name, value)) for name, value in where.items()), "values in not. filters")
 
 
 def _left_out(name: str, value: str) -> list[str]:

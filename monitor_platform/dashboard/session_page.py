@@ -1,7 +1,7 @@
-"""One viewer's story: what a session said from its join to its leave, why its score is what it is, and how its neighbours fared.
+"""The page of one session: its messages from join to leave, the terms of its score, and the quality of its neighbours.
 
-Which session it is stands in the address as a filter (`session_id=…`), so the header's links lead to that session on other pages.
-Of the other filters this page takes no notice: a session is the same whoever looks for it. A replay's clock cuts the story off.
+The session is a filter in the address (`session_id=…`), so links in the header lead to the same session on other pages. The page
+ignores all other filters. In a replay the page ends at the clock.
 """
 
 from collections.abc import Mapping
@@ -29,14 +29,14 @@ FACTS = ("peer_id", "channel", "isp", "area", "district", "country", "app", "pla
 LISTED = ("mos", "continuity", "playback_kbps", "download_kbps", "upload_kbps", "buffer_ms", "partners")
 
 MOST_ROWS = 500
-"""Four hours of a message each 30 s; the figures show all of it."""
+"""Four hours with a message each 30 s. The figures show the whole session."""
 
 STEP_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionDetails:
-    """A story, its own values of the chosen measure, its scores, and its neighbours."""
+    """A session's records, its values of the chosen measure, its scores, and its neighbours."""
 
     story: Story
     own: tuple[tuple[int, ...], tuple[float | None, ...]]
@@ -45,7 +45,7 @@ class SessionDetails:
 
 
 def session_details(table: FeedbackTable, *, session_id: str, measure: str, period_s: float) -> SessionDetails | None:
-    """All that the page asks, as one shared answer; None if nothing is known of the session."""
+    """All data of the page, as one shared answer; None for an unknown session."""
     found = story(table, session_id=session_id, period_s=period_s)
     if found is None:
         return None
@@ -59,7 +59,7 @@ def session_details(table: FeedbackTable, *, session_id: str, measure: str, peri
 
 
 def _own(table: FeedbackTable, found: Story, measure: str, period_s: float) -> tuple[tuple[int, ...], tuple[float | None, ...]]:
-    """What each message said of `measure`; of a measure that no single message says, its minutes."""
+    """The value of `measure` in each message, or in each minute if single messages have no value."""
     if measure in SERIES:
         return found.at_ms, found.series[measure]
     where = {"session_id": found.session_id}
@@ -68,7 +68,7 @@ def _own(table: FeedbackTable, found: Story, measure: str, period_s: float) -> t
 
 
 class SessionPart:
-    """The story as figures, facts and a table."""
+    """Figures, facts and a table of one session."""
 
     def __init__(self) -> None:
         self._view = SessionView()
@@ -78,48 +78,48 @@ class SessionPart:
         return {"story": self._view.figure}
 
     async def ask(self, context: PageContext) -> Show:
-        """The story of the session that the address names."""
+        """The data of the session in the address."""
         session_id = dict(context.question.others).get("session_id", "")
         if context.snapshot is None or not session_id:
             return lambda: self._unknown(session_id)
         measure = distributed(context.question.measure)
-        told = await context.answers.ask(
+        details = await context.answers.ask(
             context.snapshot.moment,
             session_details,
             session_id=session_id,
             measure=measure.name,
             period_s=context.snapshot.period_s,
         )
-        if told is None:
+        if details is None:
             return lambda: self._unknown(session_id)
-        known = told
+        known = details
         return lambda: self._show(known, measure, context)
 
     def _unknown(self, session_id: str) -> dict[str, Any]:
         self._view.clear()
         return {"known": False, "session_id": session_id}
 
-    def _show(self, told: SessionDetails, measure: Measure, context: PageContext) -> dict[str, Any]:
+    def _show(self, details: SessionDetails, measure: Measure, context: PageContext) -> dict[str, Any]:
         until_ms = context.question.clock_ms
-        chapter = Chapter.of(told.story, until_ms)
-        at_ms, values = told.own
-        said = [value for at, value in zip(at_ms, values, strict=True) if until_ms is None or at < until_ms]
-        self._view.show(chapter, measure, (at_ms[: len(said)], said), told.band)
+        chapter = Chapter.of(details.story, until_ms)
+        at_ms, values = details.own
+        shown = [value for at, value in zip(at_ms, values, strict=True) if until_ms is None or at < until_ms]
+        self._view.show(chapter, measure, (at_ms[: len(shown)], shown), details.band)
         return {
             "known": True,
-            "session_id": told.story.session_id,
+            "session_id": details.story.session_id,
             "from": chapter.span.from_ms,
-            "until": told.story.at_ms[-1],
+            "until": details.story.at_ms[-1],
             "not_yet": not chapter.at_ms,
-            "facts": _facts(told.story),
-            "scores": [_score(name, told.scores[name]) for name in MODELS if name in told.scores],
+            "facts": _facts(details.story),
+            "scores": [_score(name, details.scores[name]) for name in MODELS if name in details.scores],
             "ribbon": [
                 [each.state, each.from_ms, length_in_words(each.to_ms - each.from_ms)]
                 for each in thinning.stretches(chapter.ribbon)
             ],
-            "thinned": _thinned(told.story, chapter),
+            "thinned": _thinned(details.story, chapter),
             "shares": _shares(chapter),
-            "neighbours": _neighbours(told, measure, live=context.snapshot is not None and context.snapshot.live),
+            "neighbours": _neighbours(details, measure, live=context.snapshot is not None and context.snapshot.live),
             "rows": _rows(chapter),
             "rows_of": len(chapter.at_ms),
         }
@@ -138,22 +138,18 @@ SESSION_PAGE = DashboardPage(
 )
 
 
-def _stretch(each: Stretch) -> list[Any]:
-    return [each.state, each.from_ms, length_in_words(each.to_ms - each.from_ms)]
-
-
 def _thinned(found: Story, chapter: Chapter) -> str:
-    """What the figures leave out of a long session; empty if they show all of it."""
-    said = []
+    """What the figures leave out of a long session; empty if nothing."""
+    parts = []
     if found.messages > len(found.at_ms):
-        said.append(f"the latest {len(found.at_ms):,} of {found.messages:,} messages")
+        parts.append(f"the latest {len(found.at_ms):,} of {found.messages:,} messages")
     if len(chapter.at_ms) > thinning.MOST_POINTS:
-        said.append(f"about {thinning.MOST_POINTS:,} of {len(chapter.at_ms):,} points a line, with the least and the greatest")
+        parts.append(f"about {thinning.MOST_POINTS:,} of {len(chapter.at_ms):,} points a line, with the least and the greatest")
     if len(chapter.ribbon) > thinning.MOST_STRETCHES:
-        said.append(f"the {len(chapter.ribbon):,} states joined to about {thinning.MOST_STRETCHES:,}, with every stall")
+        parts.append(f"the {len(chapter.ribbon):,} states joined to about {thinning.MOST_STRETCHES:,}, with every stall")
     if len(chapter.stalls) > thinning.MOST_STALLS:
-        said.append(f"marks for the {thinning.MOST_STALLS:,} longest of {len(chapter.stalls):,} reports of stalls")
-    return f"The figures show {'; '.join(said)}." if said else ""
+        parts.append(f"marks for the {thinning.MOST_STALLS:,} longest of {len(chapter.stalls):,} reports of stalls")
+    return f"The figures show {'; '.join(parts)}." if parts else ""
 
 
 def _facts(found: Story) -> list[list[str]]:
@@ -163,7 +159,7 @@ def _facts(found: Story) -> list[list[str]]:
         *facts,
         [
             "Startup delay",
-            format_value(MEASURES["startup_ms"], found.startup_ms) if found.startup_ms is not None else "no picture yet",
+            format_value(MEASURES["startup_ms"], found.startup_ms) if found.startup_ms is not None else "not started yet",
         ],
         ["Stalls", stalls_in_words(Stalls(0, stalls, stalled_ms)) if stalls else "none reported"],
         ["Messages", f"{found.messages:,}"],
@@ -173,43 +169,43 @@ def _facts(found: Story) -> list[list[str]]:
 
 
 def _score(name: str, score: Score) -> dict[str, Any]:
-    """A score and what made it, the largest part first but the one that it begins from: "−1.40 from stalls"."""
+    """A score and its terms: the base value, then the largest term first, such as "−1.40 from stalls"."""
     measure = MEASURES[name]
     parts = [(term, value) for term, value in score.terms.items() if value is not None]
     base, others = parts[:1], sorted(parts[1:], key=lambda each: -abs(each[1]))
-    terms = [[f"{value:.2f}", "to begin with"] for _, value in base]
+    terms = [[f"{value:.2f}", "base value"] for _, value in base]
     terms += [[format_change(measure, value), _WORDS.get(term, f"from {term}")] for term, value in others if abs(value) >= 0.005]
     return {"title": measure.title, "value": format_value(measure, score.mean), "terms": terms if score.mean is not None else []}
 
 
 _WORDS = {
-    "bounds": "from keeping it within 1 to 5",
+    "bounds": "from the limits 1 and 5",
     "number_of_stalls": "from the number of stalls",
-    "length_of_stalls": "from their length",
+    "length_of_stalls": "from the length of stalls",
 }
 
 
 def _shares(chapter: Chapter) -> str:
-    """ "playing 92 %, stalled 5 %, starting 3 %": the ribbon for whoever cannot see it."""
+    """ "playing 92 %, stalled 5 %, starting 3 %": the ribbon as text."""
     spent: dict[str, int] = {}
     for each in chapter.ribbon:
         spent[each.state] = spent.get(each.state, 0) + each.to_ms - each.from_ms
     whole = sum(spent.values())
     shares = sorted(((ms / whole, state) for state, ms in spent.items() if whole and ms), reverse=True)
-    said = [f"{state} {share:.0%}" for share, state in shares]
-    return ", ".join([*said, "then gone"] if "gone" in spent else said)
+    parts = [f"{state} {share:.0%}" for share, state in shares]
+    return ", ".join([*parts, "then gone"] if "gone" in spent else parts)
 
 
-def _neighbours(told: SessionDetails, measure: Measure, *, live: bool) -> dict[str, str]:
-    """Who they are, and the overview of their slice in the minutes of the band."""
-    where = {name: value for name in NEIGHBOURS if (value := told.story.facts[name])}
+def _neighbours(details: SessionDetails, measure: Measure, *, live: bool) -> dict[str, str]:
+    """Text about the neighbours, and the address of the overview with their slice and minutes."""
+    where = {name: value for name in NEIGHBOURS if (value := details.story.facts[name])}
     asked = dict(where) | ({"measure": measure.name} if measure.name != DEFAULT_MEASURE else {})
     if not live:
-        asked |= {"from": str(told.band.at_ms[0] - 30_000), "to": str(told.story.at_ms[-1] + 1)}
+        asked |= {"from": str(details.band.at_ms[0] - 30_000), "to": str(details.story.at_ms[-1] + 1)}
     who = ", ".join(place_name(value) for value in where.values()) or "everywhere"
-    found = told.band.neighbours
-    said = f"{format_count(found, 'neighbour')} at most in a minute" if found else "No neighbour in these minutes"
-    return {"text": f"{said}: {who}", "href": f"/?{urlencode(asked)}", "title": measure.title, "found": str(found)}
+    found = details.band.neighbours
+    number = f"up to {format_count(found, 'neighbour')} in a minute" if found else "No neighbour in these minutes"
+    return {"text": f"{number}: {who}", "href": f"/?{urlencode(asked)}", "title": measure.title, "found": str(found)}
 
 
 def _rows(chapter: Chapter) -> list[list[Any]]:
@@ -225,12 +221,12 @@ def _rows(chapter: Chapter) -> list[list[Any]]:
 
 def _cell(name: str, value: float | None) -> str:
     if name == "partners" and value is not None:
-        return format_count(value, "peer")  # a message counts them; only a mean has tenths
+        return format_count(value, "peer")  # whole peers: only a mean has decimals
     return format_value(measure_of(name, "timeline"), value)
 
 
 def _states(chapter: Chapter) -> list[str]:
-    """The state that each message ends; that of the first is the one that it begins."""
+    """The state before each message; for the first message, the state after it."""
     states: list[str] = []
     at = 0
     for moment in chapter.at_ms:

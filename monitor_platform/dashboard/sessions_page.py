@@ -1,6 +1,6 @@
-"""The sessions of whoever is chosen, the worst of the chosen measure first: the way from a slice to a single viewer.
+"""The Sessions page: the sessions of the chosen slice, the worst of the chosen measure first.
 
-The page keeps one word of its own in the address: `p.find`, how the id of a peer or a session begins.
+Its own parameter in the address is `p.find`: the first characters of a peer ID or session ID.
 """
 
 from collections.abc import Mapping
@@ -17,18 +17,18 @@ from monitor_platform.dashboard.snapshot import Snapshot, span_of
 from monitor_platform.views.number_format import NOTHING, format_value
 
 MOST_ROWS = 100
-"""Whoever looks for one viewer finds him by his id or by filters, not on page nine."""
+"""More rows are no help: a session is found by its ID or by filters."""
 
 LONGEST_ID = 200
 
 
 class SessionsPart:
-    """The list, in the words that are shown."""
+    """The list of sessions."""
 
     figures: Mapping[str, LayoutDOM] = {}
 
     async def ask(self, context: PageContext) -> Show:
-        """The sessions heard in the chosen time, under all filters."""
+        """The sessions that reported in the time range, under all filters."""
         snapshot, question = context.snapshot, context.question
         if snapshot is None:
             return dict
@@ -46,9 +46,9 @@ class SessionsPart:
         end_ms = min(span.to_ms, snapshot.until_ms)
         rows = [_row(each, measure.name, snapshot, end_ms) for each in found[:MOST_ROWS]]
         side = "highest" if measure.name in LOWER_IS_BETTER else "lowest"
-        told = {"measure": measure.title, "rows": rows, "find": find}
-        told["note"] = _note(len(found), f"{side} {measure.title} first")
-        return lambda: told
+        content = {"measure": measure.title, "rows": rows, "find": find}
+        content["note"] = _note(len(found), f"{side} {measure.title} first")
+        return lambda: content
 
 
 SESSIONS_PAGE = DashboardPage(
@@ -63,7 +63,7 @@ SESSIONS_PAGE = DashboardPage(
 
 
 def state_of(row: SessionRow, end_ms: int, period_s: float) -> str:
-    """What the viewer does at `end_ms`, as far as it is known."""
+    """The last known state of the session at `end_ms`."""
     if row.left:
         return "gone"
     return "silent" if end_ms - row.last_ms > 2 * period_s * 1000 else "here"
@@ -76,7 +76,7 @@ def _note(found: int, order: str) -> str:
 
 
 def _row(row: SessionRow, measure: str, snapshot: Snapshot, end_ms: int) -> dict[str, Any]:
-    """A line of the table; `since` is a time, which the browser says in its own zone."""
+    """A row of the table. `since` is a number, which the browser formats in its time zone."""
     return {
         "session_id": row.session_id,
         "peer_id": row.peer_id,

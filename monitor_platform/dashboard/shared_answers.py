@@ -1,6 +1,6 @@
-"""Queries run in a few threads, each once: whoever asks the same of the same state of the table gets the same answer.
+"""Queries run in a few threads. Equal queries of the same state of the table run once and share the answer.
 
-The event loop never waits for a query, and a thousand viewers who look at the same page cost as much as one.
+The event loop never waits for a query, and a thousand users of the same page cost as much as one.
 """
 
 import asyncio
@@ -24,21 +24,21 @@ from serving.threads import started_pool
 Answer = TypeVar("Answer")
 
 THREADS = max(2, min(4, os.cpu_count() or 1))
-"""So that a slow query does not delay a quick one. Live, DuckDB uses all cores for each query, of recorded files one (`rest`)."""
+"""At least two, so that a slow query does not block a quick one. DuckDB uses all cores for a query if live, one if static."""
 
 PATIENCE_S = 30.0
-"""A query that takes longer is stopped. On an hour of 20,000 viewers the slowest of a page takes two seconds."""
+"""A query that takes longer is stopped. With an hour of 20,000 viewers, the slowest query of a page takes two seconds."""
 
 MOST_WAITING = 200
-"""Queries that run or wait for a thread: some fifteen pages with different selections. More are refused, not made to wait."""
+"""Queries that run or wait: about fifteen pages with different questions. More are refused."""
 
-# A page asks about six queries; this remembers the last pages of some fifty different selections.
+# A page needs about six queries, so this holds the last pages of some fifty different questions.
 REMEMBERED = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A state of the table, when everybody began to look at it, and when its oldest news came in (Unix ms)."""
+    """A version of the table, when pages began to show it, and when its oldest new record arrived (Unix ms)."""
 
     version: int
     at_ms: int
@@ -46,7 +46,7 @@ class Moment:
 
 
 class SharedAnswers:
-    """The answers of one table or one history, shared by all viewers."""
+    """The answers of one table or history, shared by all pages and scripts."""
 
     def __init__(self, table: FeedbackTable | HistoryStore) -> None:
         self._table = table
@@ -60,9 +60,9 @@ class SharedAnswers:
         self.seconds = 0.0
 
     async def ask(self, moment: Moment, query: Callable[..., Answer], **arguments: object) -> Answer:
-        """`query(table, **arguments)` as of `moment`; what it raises is raised for everybody who asks.
+        """The result of `query(table, **arguments)` at `moment`; its error is raised for all that share it.
 
-        Problem (503) while too many queries wait, and for one that needs more time or memory than there is.
+        Problem (503) while too many queries wait, and for a query that needs too much time or memory.
         """
         self.asked += 1
         key = (moment, query, _frozen(arguments))
@@ -74,11 +74,11 @@ class SharedAnswers:
             self._known[key] = asyncio.ensure_future(self._compute(query, arguments))
             self._forget_old()
         self._known.move_to_end(key)
-        # Shielded: a viewer who leaves must not take the answer away from the others.
+        # Shielded: a page that closes must not cancel the query of other pages.
         try:
             return cast("Answer", await asyncio.shield(self._known[key]))
         except Problem:
-            self._known.pop(key, None)  # the next one who asks may have more luck
+            self._known.pop(key, None)  # the next attempt may succeed
             raise
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What is looked at, whoever looks: the moment, what has been recorded; and from it the span and the steps of a question."""
+"""The state of the records at one moment, the same for all pages; and the time range and steps of a question in it."""
 
 from dataclasses import dataclass
 
@@ -8,19 +8,19 @@ from monitor_platform.alerts.alert_watch import ExplainedAlert
 from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.shared_answers import Moment
 
-# Steps that divide a minute or an hour; a panel is about 600 px wide, so 360 points are as many as can be seen.
+# Steps divide a minute, an hour or a day. A panel is about 600 px wide, so more than 360 points cannot be seen.
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 86400)
 MOST_POINTS = 360
 
 LEAST_MS = 60_000
-"""A minute is shown even when the first message has come only just now."""
+"""The shortest time range of a live page, also just after the first message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What does not depend on the viewer: the moment, what has been recorded, and the end hosts' reporting period.
+    """`extent`: the time of the records. `until_ms`: the time up to which all records are assumed to have arrived.
 
-    `until_ms`: the time up to which the records are taken to be all here.
+    `period_s`: the end hosts' reporting period.
     """
 
     moment: Moment
@@ -33,7 +33,7 @@ class Snapshot:
 
 
 def span_of(question: Question, snapshot: Snapshot) -> Span:
-    """The fixed range, as far as it lies in what is recorded; without one all that is recorded, live of the last minutes only."""
+    """The question's time range within the extent. Without a fixed one: the last minutes if live, else the whole extent."""
     if question.span is None and snapshot.live:
         from_ms = max(snapshot.until_ms - question.minutes * 60_000, snapshot.extent.from_ms)
         return Span(min(from_ms, snapshot.until_ms - LEAST_MS), snapshot.until_ms)
@@ -44,7 +44,7 @@ def span_of(question: Question, snapshot: Snapshot) -> Span:
 
 
 def window_s(snapshot: Snapshot, step_s: float) -> float:
-    """How long a stretch one point of a timeline stands for."""
+    """The time that one point of a timeline averages."""
     return max(snapshot.period_s, step_s)
 
 

@@ -1,6 +1,6 @@
-"""The same numbers as a table, for whoever cannot see a figure, and for a spreadsheet.
+"""The data of each view as a table, for screen readers and spreadsheets.
 
-One function a view; the page and the CSV of `/api/v1/table` are made from the same rows, and each row says its n.
+The page and the CSV of `/api/v1/table` have the same rows. Each row has its n.
 """
 
 import io
@@ -23,32 +23,32 @@ from monitor_platform.views.number_format import NOTHING, difference, format_val
 Cell = str | float | None
 
 MOST_LISTED = 400
-"""More rows nobody reads on a page; areas of a fine grid are tens of thousands. A timeline has fewer points."""
+"""Rows on a page. A fine grid has tens of thousands of areas; a timeline has fewer points than this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """`columns`: a heading and the measure that a number is said in (None: as it is). `filters`: what a row can be filtered by."""
+    """`columns`: heading, and the measure that formats the numbers (None: plain). `filters`: the filter of each row."""
 
     columns: tuple[tuple[str, Measure | None], ...]
     rows: list[tuple[Cell, ...]]
     filters: list[tuple[str, str] | None]
 
-    def said(self) -> dict[str, Any]:
-        """Ready for the page: cells as text, and how many rows are left to the CSV."""
+    def for_page(self) -> dict[str, Any]:
+        """Ready for the page: cells as text, and the number of rows that only the CSV has."""
         listed = self.rows[:MOST_LISTED]
-        rows = [[_said(cell, measure) for cell, (_, measure) in zip(row, self.columns, strict=True)] for row in listed]
+        rows = [[_cell_text(cell, measure) for cell, (_, measure) in zip(row, self.columns, strict=True)] for row in listed]
         head = [title for title, _ in self.columns]
         return {"head": head, "rows": rows, "filters": self.filters[:MOST_LISTED], "more": len(self.rows) - len(listed)}
 
     def csv(self) -> str:
-        """For spreadsheets: numbers bare, and no text that one of them would take for a formula."""
+        """For spreadsheets: plain numbers, and no text that a spreadsheet takes for a formula."""
         out = io.StringIO()
         write_csv(out, [title for title, _ in self.columns], self.rows)
         return out.getvalue()
 
 
-def _said(cell: Cell, measure: Measure | None) -> str:
+def _cell_text(cell: Cell, measure: Measure | None) -> str:
     if isinstance(cell, str):
         return cell
     if measure is not None:
@@ -154,7 +154,7 @@ def _slices(data: PageData) -> Table:
 
 
 def slice_measure(data: PageData) -> Measure:
-    """By what slices are ranked: the measure chosen, if it is known which way is better."""
+    """The measure that ranks slices: the chosen one, unless it is an `extra`, whose better direction is unknown."""
     measure = distributed(data.question.measure)
     return measure if measure.name in MEASURES else MEASURES["mos"]
 

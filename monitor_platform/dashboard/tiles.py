@@ -1,4 +1,4 @@
-"""The key figures: value, change, n, and a line of how it went. Better and worse are said in words, never by colour alone."""
+"""The tiles: value, change, n and sparkline. Better and worse are also text, never only a colour."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,16 +9,16 @@ from monitor_platform.views.number_format import NOTHING, difference, format_cha
 from monitor_platform.views.palette import grade
 
 NEUTRAL = frozenset({AUDIENCE, "upload_kbps", "download_kbps"})
-"""More of it is neither better nor worse."""
+"""Measures for which more is neither better nor worse."""
 
 START_FAILURES = "start_failures"
 
 
 def tiles(data: PageData) -> list[dict[str, Any]]:
-    """The tiles, in the order in which they are shown."""
+    """The tiles in the order of the page."""
     here, before = data.key_figures, data.before
     if before is not None and not before.summary["messages"]:
-        before = None  # nothing was recorded there: no change is known
+        before = None  # without records there is no change
     if here is None or data.audience is None:
         return []
     peers = f"{here.summary['peers']:,.0f}"
@@ -45,8 +45,8 @@ def tiles(data: PageData) -> list[dict[str, Any]]:
 def _mean_tile(name: str, data: PageData, here: KeyFigures, before: KeyFigures | None) -> dict[str, Any]:
     mean = _mean(here, name)
     tile = _tile(name, data, mean, _mean(before, name) if before else None)
-    # Of a measure that nobody reports, nobody stands behind the number.
-    peers, means = (here.summary["peers"], "Peers heard") if mean is not None else (0, "Nobody says it")
+    # A measure that no end host reports has n = 0.
+    peers, means = (here.summary["peers"], "Peers that reported") if mean is not None else (0, "Not reported")
     return tile | {"note": f"n = {peers:,.0f}", "note_means": means, "trend": _trend(data, name)}
 
 
@@ -66,7 +66,7 @@ def _tile(name: str, data: PageData, value: float | None, other: float | None) -
 
 
 def _startup(data: PageData, here: KeyFigures, before: KeyFigures | None) -> dict[str, Any]:
-    """Median and 95th percentile; the change is that of the 95th, for that is where it hurts."""
+    """Median and 95th percentile. The change is that of the 95th, which viewers notice most."""
     delay = here.summary["startup_ms"]
     other = before.summary["startup_ms"]["p95"] if before else None
     p50, p95 = (NOTHING if delay[name] is None else f"{delay[name] / 1000:,.1f}" for name in ("p50", "p95"))
@@ -99,7 +99,7 @@ def _failures(data: PageData, here: KeyFigures, before: KeyFigures | None) -> di
 
 
 def _change(text: str, by: float | None, measure: Measure | None, against: str) -> dict[str, str]:
-    """Arrow and words; `measure` None: less is better."""
+    """Arrow and text; `measure` None: less is better."""
     if by is None:
         return {"text": "", "arrow": "", "kind": "none", "words": f"nothing to compare with: {against}"}
     kind = _kind(by, measure) if not text.startswith("±") else "same"

@@ -1,4 +1,4 @@
-"""The lines beside a panel's own: the other side of a comparison as a dashed ghost, or one line for each value of a breakdown."""
+"""Additional lines of a panel: the other side of a comparison (dashed), or one line for each value of a breakdown."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from monitor_platform.views.timeline_view import Curve
 
 OTHERS_COLOUR = CATEGORIES[-1]
 OTHERS = "others"
-EVERYBODY = {"colour": GROUND, "text": "everybody", "name": "", "value": ""}
+EVERYBODY = {"colour": GROUND, "text": "all", "name": "", "value": ""}
 
 
 def curves_of(data: PageData) -> list[Curve]:
-    """The ghost, and the lines of the breakdown."""
+    """The line of the comparison, and those of the breakdown."""
     return [*_ghost(data), *_breakdown_curves(data)]
 
 
 def legend(data: PageData) -> list[dict[str, Any]]:
-    """Which colour is whose, and what choosing it filters by."""
+    """Colour and name of each line, and the filter that a click on it sets."""
     lines = [
         {"colour": curve.colour, "text": curve.name, "name": data.question.by, "value": line.name or ""}
         for curve, line in zip(_breakdown_curves(data), data.breakdown, strict=True)

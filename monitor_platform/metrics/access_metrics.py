@@ -1,4 +1,4 @@
-"""Who was let in and who was not, as Prometheus figures; never a name, for people type passwords where names belong."""
+"""Metrics of logins and refusals. No label has a user name, because people type passwords in the wrong field."""
 
 from collections.abc import Iterator
 
@@ -18,13 +18,17 @@ class AccessMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily("swarmscope_monitor_logins_total", "Logins that succeeded.", self._gate.logins)
-        yield _by_reason("swarmscope_monitor_turned_away_total", "Requests that were not let in.", self._gate.refusals)
+        yield _by_reason("swarmscope_monitor_turned_away_total", "Refused requests, by reason.", self._gate.refusals)
         yield _by_reason(
             "swarmscope_monitor_senders_unknown_total",
-            "Logins through a trusted proxy that name no sender who can be read.",
+            "Logins through a trusted proxy without a readable sender address.",
             self._gate.senders_unknown,
         )
-        yield _by_reason("swarmscope_monitor_dropped_connections_total", "Connections closed by us.", self._connections.dropped)
+        yield _by_reason(
+            "swarmscope_monitor_dropped_connections_total",
+            "Connections that the platform closed, by reason.",
+            self._connections.dropped,
+        )
 
 
 def _by_reason(name: str, meaning: str, counts: dict[str, int]) -> CounterMetricFamily:

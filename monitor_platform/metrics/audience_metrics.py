@@ -1,7 +1,7 @@
-"""The audience as Prometheus gauges: what viewers get now, in total and for each channel, ISP, district and platform.
+"""The audience as Prometheus gauges: current quality in total and for each channel, ISP, district and platform.
 
-Numbers are asked of the table in the background, not by a scrape, so scrapes cost nothing and cannot be used to keep the platform
-busy. Units are Prometheus's own: seconds, bytes a second, ratios.
+A background task queries the numbers, so scrapes are cheap and cannot overload the platform. Units are those of Prometheus:
+seconds, bytes per second, ratios.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 BROKEN_DOWN_BY = ("channel", "isp", "district", "platform")
 MOST_VALUES = 50
-"""Of a dimension, and `(other)` for the rest: each value is a time series that somebody has to store."""
+"""Values of a dimension, and `(other)` for the rest. Each value is a time series in Prometheus."""
 
 EVERY_S = 15.0
 WINDOW_MS = 60_000
@@ -40,7 +40,7 @@ _GAUGES = (
     ("playback_bytes_per_second", "Bitrate of what is played, mean of the last minute.", "playback_kbps", _BYTES_PER_KBIT),
     ("contribution_ratio", "Upload over download of the last minute.", "contribution_ratio", 1.0),
 )
-# The same of what is known of all records, not of groups.
+# The same for numbers that are known in total only.
 _COSTS = (
     ("duplicate_records", "Copies of known messages, received in the last minute.", "duplicates"),
     ("conflicting_records", "Records with other content under the number of a known message, of the last minute.", "conflicts"),
@@ -50,19 +50,19 @@ _COSTS = (
 
 
 class AudienceMetrics(Collector):
-    """Gauges of the latest minute; none as long as nobody was heard."""
+    """Gauges of the latest minute; none before the first record."""
 
     def __init__(self, state: DashboardState) -> None:
         self._state = state
         self._latest: dict[str, Summary] = {}
 
     async def run(self) -> None:
-        """Keep the figures up to date until cancelled."""
+        """Keep the gauges up to date until cancelled."""
         while True:
             try:
                 await self.refresh()
             except (duckdb.Error, Problem):
-                log.exception("the audience's figures stay as they were; they are tried again in %.0f s", EVERY_S)
+                log.exception("the audience's gauges keep their last values; the next attempt is in %.0f s", EVERY_S)
             await asyncio.sleep(EVERY_S)
 
     async def refresh(self) -> None:
@@ -77,17 +77,17 @@ class AudienceMetrics(Collector):
         }
 
     def describe(self) -> list[Metric]:
-        """Nothing in advance: a scrape asks, registration does not."""
+        """Empty: otherwise the registration would collect."""
         return []
 
     def collect(self) -> Iterator[Metric]:
         if not self._latest:
             return
-        everybody = next(iter(self._latest.values()))
+        total = next(iter(self._latest.values()))
         for name, meaning, key in _COSTS:
-            yield _gauge(f"swarmscope_{name}", meaning, [], [([], everybody)], key, 1.0)
+            yield _gauge(f"swarmscope_{name}", meaning, [], [([], total)], key, 1.0)
         for name, meaning, key, factor in _GAUGES:
-            yield _gauge(f"swarmscope_{name}", meaning, [], [([], everybody)], key, factor)
+            yield _gauge(f"swarmscope_{name}", meaning, [], [([], total)], key, factor)
             for dimension, summary in self._latest.items():
                 groups = [([group["by"][dimension] or ""], group) for group in summary["groups"]]
                 yield _gauge(f"swarmscope_{dimension}_{name}", meaning, [dimension], groups, key, factor)
@@ -96,7 +96,7 @@ class AudienceMetrics(Collector):
 def _gauge(
     name: str, meaning: str, labels: list[str], groups: list[tuple[list[str], Mapping[str, Any]]], key: str, factor: float
 ) -> Metric:
-    """What nobody said is no sample, never 0."""
+    """A value that no end host reported is no sample, never 0."""
     gauge = GaugeMetricFamily(name, meaning, labels=labels)
     for values, numbers in groups:
         number = numbers[key]

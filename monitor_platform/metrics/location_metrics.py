@@ -1,4 +1,4 @@
-"""The location databases while the platform runs: their files are followed, and lookups that fail are counted and told."""
+"""The location databases of a running platform: their files are re-read when they change, and failed lookups are counted."""
 
 import asyncio
 import time
@@ -9,11 +9,11 @@ from prometheus_client.registry import Collector
 
 from feedback_analysis.geo.locator import Locator
 
-# Two looks at a file, which cost a microsecond each, so a new one is in use after four seconds.
+# A new file is used after two looks, so after four seconds. A look takes a microsecond.
 LOOKS_EVERY_S = 2.0
 
 TELLS_EVERY_S = 600.0
-"""At most one line about failed lookups of each database in this time; the first comes at once."""
+"""At most one log line about failed lookups of a database in this time; the first at once."""
 
 
 class LocationMetrics(Collector):
@@ -23,7 +23,7 @@ class LocationMetrics(Collector):
         self._locator = locator
 
     async def run(self) -> None:
-        """Follow the files until cancelled."""
+        """Re-read changed files until cancelled."""
         silent_until_s = 0.0
         while True:
             await asyncio.sleep(LOOKS_EVERY_S)
@@ -32,7 +32,7 @@ class LocationMetrics(Collector):
                 silent_until_s = time.monotonic() + TELLS_EVERY_S
 
     def describe(self) -> list[Metric]:
-        """Nothing in advance: a scrape asks, registration does not."""
+        """Empty: otherwise the registration would collect."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -41,7 +41,7 @@ class LocationMetrics(Collector):
         )
         files = CounterMetricFamily(
             "swarmscope_monitor_database_changes_total",
-            "Changed files of location databases: read anew, or the former copy kept.",
+            "Changed files of location databases: read again, or the previous copy kept.",
             labels=["database", "outcome"],
         )
         for database in self._locator.databases:

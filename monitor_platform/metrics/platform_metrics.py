@@ -1,4 +1,4 @@
-"""Prometheus exposition of plain numbers that live elsewhere, read at the moment of the scrape."""
+"""Metrics of the platform process, read from the objects that count them at the moment of a scrape."""
 
 from collections.abc import Iterator
 
@@ -13,16 +13,16 @@ from monitor_platform.retrieval.feed import Feed
 
 # Name in Counts, what it counts.
 _FEED_COUNTERS = (
-    ("polls", "Catalogues asked for."),
-    ("failures", "Rounds of polling that ended early."),
+    ("polls", "Requests for a catalogue."),
+    ("failures", "Polls that failed."),
     ("bytes_fetched", "Bytes of logs fetched."),
-    ("logs_mirrored", "Sealed logs that arrived whole."),
-    ("records_taken", "Records that were new to the table."),
-    ("duplicates_dropped", "Records that the table had already."),
-    ("conflicts_dropped", "Records with other content under a number that the table had already."),
-    ("damaged_frames", "Stretches that are no whole frame."),
-    ("implausible_clocks", "Records left out of the display delay because their end host's clock cannot be right."),
-    ("logs_skipped", "Logs that a feedback server lists and that are not taken."),
+    ("logs_mirrored", "Sealed logs that were fetched completely."),
+    ("records_taken", "New records."),
+    ("duplicates_dropped", "Records that memory already had."),
+    ("conflicts_dropped", "Records with the number of a known message and other content."),
+    ("damaged_frames", "Places where a frame is damaged or incomplete."),
+    ("implausible_clocks", "Records ignored in the display delay because of an impossible clock."),
+    ("logs_skipped", "Logs that a feedback server offers and that are not fetched."),
     ("refetches", "Logs fetched again because of damage."),
 )
 
@@ -36,7 +36,7 @@ class PlatformMetrics(Collector):
         self._feed = feed
 
     def describe(self) -> list[Metric]:
-        """Nothing in advance: a scrape asks, registration does not."""
+        """Empty: otherwise the registration would collect."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -47,20 +47,20 @@ class PlatformMetrics(Collector):
             "swarmscope_monitor_queries_total", "Queries run; the others were shared answers.", answers.computed
         )
         yield CounterMetricFamily(
-            "swarmscope_monitor_query_seconds_total", "Time from asking to answer, of queries run.", answers.seconds
+            "swarmscope_monitor_query_seconds_total", "Seconds from request to answer, over all queries run.", answers.seconds
         )
         yield CounterMetricFamily(
             "swarmscope_monitor_queries_refused_total", "Queries not run because too many waited.", answers.refused
         )
         yield CounterMetricFamily(
-            "swarmscope_monitor_queries_stopped_total", "Queries stopped for want of time or memory.", answers.stopped
+            "swarmscope_monitor_queries_stopped_total", "Queries stopped because of too little time or memory.", answers.stopped
         )
         yield CounterMetricFamily(
-            "swarmscope_monitor_unreadable_total", "Records known to exist and not readable.", self._table.unreadable
+            "swarmscope_monitor_unreadable_total", "Records that exist and cannot be read.", self._table.unreadable
         )
         yield CounterMetricFamily(
             "swarmscope_monitor_identities_given_up_total",
-            "Intervals of forgotten messages that are not remembered any more; copies of those count as new.",
+            "Ranges of message numbers removed from memory; copies of those messages count as new.",
             self._table.given_up,
         )
         if isinstance(self._table, LiveTable):
@@ -72,15 +72,15 @@ class PlatformMetrics(Collector):
 
 def _of_memory(table: LiveTable) -> Iterator[Metric]:
     yield GaugeMetricFamily("swarmscope_monitor_messages", "Messages in memory.", table.rows)
-    yield GaugeMetricFamily("swarmscope_monitor_messages_bytes", "What they take.", table.held_bytes)
+    yield GaugeMetricFamily("swarmscope_monitor_messages_bytes", "Memory of these messages.", table.held_bytes)
     yield CounterMetricFamily(
         "swarmscope_monitor_dropped_messages_total",
-        "Dropped from memory before their time, for there were too many.",
+        "Messages dropped from memory early because there were too many.",
         table.dropped,
     )
-    names = GaugeMetricFamily("swarmscope_monitor_names", "Names that are kept apart in memory.", labels=["field"])
+    names = GaugeMetricFamily("swarmscope_monitor_names", "Distinct names in memory.", labels=["field"])
     left_out = CounterMetricFamily(
-        "swarmscope_monitor_other_values_total", "Values kept as (other), or not at all, beyond a budget.", labels=["field"]
+        "swarmscope_monitor_other_values_total", "Values stored as (other), or dropped, because of a budget.", labels=["field"]
     )
     for field, count in table.budgets.kept.items():
         names.add_metric([field], count)
@@ -94,10 +94,12 @@ def _of_feed(feed: Feed) -> Iterator[Metric]:
     status = feed.status()
     for name, meaning in _FEED_COUNTERS:
         yield CounterMetricFamily(f"swarmscope_monitor_{name}_total", meaning, getattr(status.counts, name))
-    behind = GaugeMetricFamily("swarmscope_monitor_behind_bytes", "Bytes of logs offered and not fetched yet.", labels=["server"])
-    failing = GaugeMetricFamily("swarmscope_monitor_failing_rounds", "Rounds failed since the last good one.", labels=["server"])
+    behind = GaugeMetricFamily(
+        "swarmscope_monitor_behind_bytes", "Bytes of logs that are offered and not fetched yet.", labels=["server"]
+    )
+    failing = GaugeMetricFamily("swarmscope_monitor_failing_rounds", "Failed polls since the last success.", labels=["server"])
     ahead = GaugeMetricFamily(
-        "swarmscope_monitor_clock_ahead_seconds", "Clock of a feedback server beside the platform's.", labels=["server"]
+        "swarmscope_monitor_clock_ahead_seconds", "How far a feedback server's clock is ahead of the platform's.", labels=["server"]
     )
     for server in status.servers:
         ahead.add_metric([server.url], server.ahead_ms / 1000)
@@ -112,7 +114,9 @@ def _of_feed(feed: Feed) -> Iterator[Metric]:
     delay = feed.delay()
     if delay is not None:
         seconds = GaugeMetricFamily(
-            "swarmscope_monitor_display_delay_seconds", "From an end host's clock to the table.", labels=["quantile"]
+            "swarmscope_monitor_display_delay_seconds",
+            "From the creation of a message to the platform's memory.",
+            labels=["quantile"],
         )
         seconds.add_metric(["0.5"], delay[0] / 1000)
         seconds.add_metric(["0.95"], delay[1] / 1000)

@@ -8,13 +8,13 @@ class RetrievalCounts:
     """What has happened since the platform started; two add up field by field."""
 
     polls: int = 0
-    """Catalogues asked for."""
+    """Requests for a catalogue."""
     failures: int = 0
     """Rounds that ended early: no answer, or none that could be used."""
     bytes_fetched: int = 0
     """Bytes of logs, journals included."""
     logs_mirrored: int = 0
-    """Sealed logs that arrived whole."""
+    """Sealed logs that were fetched completely."""
     records_taken: int = 0
     """Records that were new to the table, those read back from the mirror included."""
     duplicates_dropped: int = 0
@@ -31,7 +31,7 @@ class RetrievalCounts:
     """Logs, or journal tails, that were fetched again because of damage."""
 
     logs_skipped: int = 0
-    """Logs that a feedback server lists and that are not taken."""
+    """Logs that a feedback server offers and that are not fetched."""
 
     def __add__(self, other: "RetrievalCounts") -> "RetrievalCounts":
         return RetrievalCounts(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)})

@@ -23,15 +23,15 @@
     const item = make("li", { className: lasts ? "alert lasts" : "alert" });
     item.dataset.severity = severity;
     const head = make("h3", {});
-    head.append(make("b", { className: "severity", textContent: lasts ? severity : `${severity}, over` }), make("a", { href, textContent: title }));
+    head.append(make("b", { className: "severity", textContent: lasts ? severity : `${severity}, ended` }), make("a", { href, textContent: title }));
     const when = make("p", { className: "when" });
     when.append("since ", minute(from));
     if (!lasts) when.append(" until ", minute(until), ` (${minutes} min)`);
-    when.append(" · ", make("a", { href, textContent: "its slice in all views" }), " · ", make("a", { href: sessions_href, textContent: "its sessions, worst first" }));
+    when.append(" · ", make("a", { href, textContent: "this slice in all views" }), " · ", make("a", { href: sessions_href, textContent: "sessions of this slice, worst first" }));
     const why = make("div", { className: "why" });
     // What explains an alert is kept when it begins and once more when it is over; the pages behind the links go on counting.
     const then = lasts ? " when it began" : "";
-    why.append(...links(`Hurt most${then}`, slices), ...links(`Worst sessions${then}`, sessions));
+    why.append(...links(`Most affected${then}`, slices), ...links(`Worst sessions${then}`, sessions));
     item.append(head, when, make("p", { textContent: text }), why);
     return item;
   }

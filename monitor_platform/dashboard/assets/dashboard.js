@@ -158,7 +158,7 @@ globalThis.swarmscope = (() => {
   function lost() {
     document.body.dataset.pill = "stale";
     $("pill-kind").textContent = "Disconnected";
-    $("pill-text").textContent = "the monitoring platform does not answer; trying again";
+    $("pill-text").textContent = "the monitoring platform does not answer; retrying";
     setInterval(async () => {
       const answer = await fetch("/readyz").catch(() => null);
       if (answer?.ok) location.reload();

@@ -19,7 +19,7 @@
   function chip({ names, text, span, at }) {
     const label = span ? `${local(span[0])} – ${local(span[1])}` : at ? `${text} ${local(at)}` : text;
     const item = make("li");
-    const button = make("button", { type: "button", className: "chip", title: label, ariaLabel: `Take away: ${label}` });
+    const button = make("button", { type: "button", className: "chip", title: label, ariaLabel: `Remove: ${label}` });
     button.append(make("span", { textContent: label, className: "text" }), make("span", { textContent: "×", ariaHidden: "true" }));
     button.addEventListener("click", () => choose(Object.fromEntries(names.map((name) => [name, ""]))));
     item.append(button);
@@ -94,7 +94,7 @@
     item.dataset.severity = severity;
     const when = element(from, { day: days, seconds: false });
     const link = make("a", { href, textContent: title, title });
-    item.append(make("b", { textContent: severity }), " ", when, until ? ` – ${local(until, { day: days, seconds: false })} ` : " and lasts ", link);
+    item.append(make("b", { textContent: severity }), " ", when, until ? ` – ${local(until, { day: days, seconds: false })} ` : " and still open: ", link);
     return item;
   }
 

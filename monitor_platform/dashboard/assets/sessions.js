@@ -55,7 +55,7 @@
     for (const row of body.rows) row.cells[8].hidden = measure === "MOS";
     $("sessions").hidden = rows.length === 0;
     $("no-sessions").hidden = rows.length > 0;
-    $("no-sessions").textContent = find ? `No session here has a peer or an id that begins with “${find}”. Filters and time range apply.` : "No session.";
+    $("no-sessions").textContent = find ? `No peer ID or session ID begins with “${find}” in this time range and with these filters.` : "No sessions.";
     const input = $("find").elements.find;
     if (document.activeElement !== input) input.value = find;
     swarmscope.put("#sessions-note", note);

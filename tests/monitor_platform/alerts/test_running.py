@@ -152,11 +152,11 @@ def test_an_operator_gets_from_the_alert_to_the_one_viewer_by_what_the_pages_say
     page.page.get_by_role("link", name="Alerts 1 lasting").click()
     page.becomes("() => document.querySelectorAll('#alerts .lasts').length === 1")
     # One click: the alert's slice in all views, in the measure that is wrong; another: who is in it, the worst first.
-    page.page.get_by_role("link", name="its slice in all views").click()
+    page.page.get_by_role("link", name="this slice in all views").click()
     page.becomes("() => document.body.dataset.state === 'ok' && document.querySelector('#chips')?.innerText.includes('ISP: HGC')")
     assert page.page.locator("select[name=measure]").input_value() == "continuity"
     page.page.go_back()
-    page.page.get_by_role("link", name="its sessions, worst first").click()
+    page.page.get_by_role("link", name="sessions of this slice, worst first").click()
     page.becomes("() => document.querySelectorAll('#sessions tbody tr').length === 60")
     worst = page.page.locator("#sessions tbody a").first
     assert worst.inner_text() == "HGC-0"
