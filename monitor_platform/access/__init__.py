@@ -1,1 +1,1 @@
-"""Who may see the dashboard: users with passwords, a proxy that vouches for them, and what a listener puts up with."""
+"""Access to the dashboard: users and passwords, trusted proxies, and limits of connections."""

@@ -1,6 +1,6 @@
-"""How often a password may be tried: an allowance for each address and for each name, which comes back with time.
+"""Limits password attempts by address and by user name. The allowance recovers with time.
 
-A name has a larger one than an address, so that who guesses from one place is stopped before the user is locked out with them.
+The limit of a name is higher than that of an address, so that attempts from one address do not lock out the user.
 """
 
 import ipaddress
@@ -9,14 +9,14 @@ from collections import OrderedDict
 BY_ADDRESS = 10
 BY_NAME = 50
 REGAIN_S = 30.0
-"""One more try for an address after so long: 2,880 a day, where a list of usual passwords has a million."""
+"""Time until an address gets one more attempt: 2,880 a day, while lists of common passwords have a million."""
 
 REMEMBERED = 10_000
-"""Addresses, and names, of which the one not seen for longest is forgotten first."""
+"""Addresses, and names, in memory; the least recent one is removed first."""
 
 
 class Allowance:
-    """Tries left, by whom; a bucket that fills again at one in `regain_s`."""
+    """Attempts left for each key: token buckets that get one token every `regain_s`."""
 
     def __init__(self, most: int, regain_s: float) -> None:
         self._most = most
@@ -24,7 +24,7 @@ class Allowance:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait_s(self, who: str, now_s: float) -> float:
-        """How long until `who` may try; 0 if that is now."""
+        """Seconds until `who` may try; 0 for now."""
         return max(0.0, (1 - self._now(who, now_s)) * self._regain_s)
 
     def take(self, who: str, now_s: float) -> None:
@@ -42,14 +42,14 @@ class Allowance:
 
 
 class Attempts:
-    """Both allowances, asked together."""
+    """The limits of addresses and names together."""
 
     def __init__(self) -> None:
         self._addresses = Allowance(BY_ADDRESS, REGAIN_S)
         self._names = Allowance(BY_NAME, REGAIN_S * BY_ADDRESS / BY_NAME)
 
     def begin(self, address: str, name: str, now_s: float) -> float:
-        """Count a try before its password is looked at; the seconds to wait first if it is one too many."""
+        """Count an attempt before its password is checked. Returns the seconds to wait if it is one too many, else 0."""
         place = _place(address)
         wait_s = max(self._addresses.wait_s(place, now_s), self._names.wait_s(name, now_s))
         if not wait_s:
@@ -63,7 +63,7 @@ class Attempts:
 
 
 def _place(address: str) -> str:
-    """An IPv6 host has as many addresses as it likes, within its /64."""
+    """The key of an address. An IPv6 host can use any address of its /64, so that network is the key."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:

@@ -1,5 +1,5 @@
-"""Decides of each request, before anything else looks at it, who comes. What is not said to be open is closed: also a page that
-does not exist, and every page that will be added.
+"""Authenticates each request before any handler sees it. Only the paths in OPEN are open: everything else is closed, also pages
+that do not exist and pages that will be added.
 """
 
 import asyncio
@@ -33,16 +33,16 @@ LOGOUT = "/logout"
 OPEN = frozenset({routes.HEALTH, routes.READY, LOGIN, LOGOUT, "/assets/icon.svg"})
 
 QUEUE = 16
-"""Passwords that wait for being checked, one after the other: 4 s of work."""
+"""Passwords that may wait for their check, one at a time: 4 s of work."""
 
-TELL_UNKNOWN_S = 60.0
+LOG_UNKNOWN_EVERY_S = 60.0
 
 KNOWN_BASIC = 256
-"""Scripts whose password need not be checked anew at every request."""
+"""Scripts whose password is checked only once."""
 
 
 class ComeLater(Problem):
-    """Too many tries, or too many at once."""
+    """Too many attempts, or too many at once."""
 
     def __init__(self, status: int, reason: str, detail: str, *, after_s: int) -> None:
         super().__init__(status, reason, detail)
@@ -51,7 +51,7 @@ class ComeLater(Problem):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
-    """Somebody who may see the dashboard; a `ticket` if it is for a session, `secret` if it is for a password."""
+    """An authenticated user. `ticket`: the session, if any. `secret`: the hash of the password that was checked, if any."""
 
     name: str = ""
     ticket: Ticket | None = None
@@ -59,7 +59,10 @@ class Visitor:
 
 
 class Gate:
-    """Knows the users (None: nobody has to log in), the proxies, and the names under which the dashboard may be asked."""
+    """Authenticates requests by `users` (None: no login), trusted `proxies` or session `tickets`.
+
+    `knows` tells whether the dashboard answers to a Host header. Only a dashboard without authentication needs that.
+    """
 
     def __init__(
         self, *, users: Users | None, proxies: Proxies, tickets: Tickets, cookie: str, knows: Callable[[str], bool]
@@ -70,8 +73,8 @@ class Gate:
         self.cookie = cookie
         self.refusals: Counter[str] = Counter()
         self.senders_unknown: Counter[str] = Counter()
-        """Requests of trusted proxies whose sender cannot be read, by reason; the proxy's own address counts instead."""
-        self._told_s = -TELL_UNKNOWN_S
+        """Requests of trusted proxies without a readable sender, by reason. The proxy's own address is used for them."""
+        self._logged_s = -LOG_UNKNOWN_EVERY_S
         self.logins = 0
         self._knows = knows
         self._attempts = Attempts()
@@ -85,11 +88,11 @@ class Gate:
 
     @property
     def closed(self) -> bool:
-        """Whether one has to say who one is."""
+        """Whether requests need authentication."""
         return self.users is not None or bool(self.proxies.user_header)
 
     async def admit(self, request: HTTPServerRequest) -> None:
-        """Problem if the request is not for whoever sends it."""
+        """Problem if the sender may not make this request."""
         if request.path in OPEN:
             return
         self.refresh()
@@ -100,19 +103,19 @@ class Gate:
             raise self._unknown(request)
 
     def recognise(self, request: HTTPServerRequest) -> Visitor | None:
-        """Who comes, as far as that can be told without checking a password."""
+        """The user of a request, without checking a password; None if unknown."""
         if not self.closed:
             return Visitor() if self._knows(request.host) else None
         return self._vouched(request) or self._with_ticket(request) or self._known_basic(request)
 
     def stays(self, visitor: Visitor) -> bool:
-        """Whether somebody who came in may still be here."""
+        """Whether an authenticated user still has access."""
         if visitor.secret is not None and (self.users is None or self.users.hash_of(visitor.name) != visitor.secret):
             return False
         return visitor.ticket is None or self.tickets.lasts(visitor.ticket, time.time())
 
     def refresh(self) -> None:
-        """See whether the file of users has changed."""
+        """Read the file of users again if it has changed."""
         if self.users is not None:
             self.users.refresh()
 
@@ -123,21 +126,21 @@ class Gate:
         return self.tickets.read(cookie.value, self.users.hash_of, time.time())
 
     def client(self, request: HTTPServerRequest) -> str:
-        """The address that a request is counted under."""
+        """The address for the limit of attempts."""
         found = self.proxies.sender(peer(request), request.headers.get_list(self.proxies.header))
         if found.unknown:
             self._note_unknown(found.unknown)
         return found.address or peer(request)
 
     def _note_unknown(self, reason: str) -> None:
-        """Count a sender who cannot be read; in the log a line a minute is enough, and no address belongs there."""
+        """Count a sender that cannot be read. The log gets one line a minute, without an address."""
         self.senders_unknown[reason] += 1
-        if time.monotonic() - self._told_s >= TELL_UNKNOWN_S:
-            self._told_s = time.monotonic()
-            log.warning("%s of a trusted proxy names no sender who can be read (%s); docs/monitor.md", self.proxies.header, reason)
+        if time.monotonic() - self._logged_s >= LOG_UNKNOWN_EVERY_S:
+            self._logged_s = time.monotonic()
+            log.warning("%s of a trusted proxy has no readable sender (%s); see docs/monitor.md", self.proxies.header, reason)
 
     async def prove(self, request: HTTPServerRequest, name: str, password: str) -> Hash:
-        """The hash of the user whom name and password prove; Problem if they prove none."""
+        """The hash of the user's password; Problem if name and password do not match."""
         self.refresh()
         name = _as_kept(name)
         address = self.client(request)
@@ -145,7 +148,7 @@ class Gate:
         secret = self.users.hash_of(name) if self.users is not None else None
         if not await self._proves(secret, password) or secret is None:
             self.refusals["wrong_password"] += 1
-            raise Problem(401, "wrong_password", "this name with this password is no user's")
+            raise Problem(401, "wrong_password", "name and password do not match")
         self._attempts.succeeded(address, name)
         return secret
 
@@ -158,7 +161,7 @@ class Gate:
             )
         if self._checking >= QUEUE:
             self.refusals["too_many_logins"] += 1
-            raise ComeLater(503, "too_many_logins", "too many want to log in at this moment; try again in 5 s", after_s=5)
+            raise ComeLater(503, "too_many_logins", "too many logins at this moment; try again in 5 s", after_s=5)
 
     async def _proves(self, secret: Hash | None, password: str) -> bool:
         self._checking += 1
@@ -175,7 +178,7 @@ class Gate:
             self._basic.popitem(last=False)
 
     def _known_basic(self, request: HTTPServerRequest) -> Visitor | None:
-        """What has been checked once; the table holds keyed digests, which are of no use elsewhere."""
+        """The user of an Authorization header that was checked before. The table has keyed digests, which are useless elsewhere."""
         if not _takes_basic(request) or "Authorization" not in request.headers:
             return None
         visitor = self._basic.get(self._basic_digest(request))
@@ -202,17 +205,23 @@ class Gate:
 
     def _why(self, request: HTTPServerRequest) -> Problem:
         if not self.closed:
-            # A page of another site whose name is made to lead here must not read anything (DNS rebinding).
-            return Problem(403, "unknown_host", "this dashboard is known by other names; ask it under the address that it printed")
+            # Another site's name may be pointed at this address (DNS rebinding). Its pages must not read anything.
+            return Problem(
+                403,
+                "unknown_host",
+                "this dashboard does not answer to this host name; use the address that it printed at its start",
+            )
         if self.users is not None:
             return Problem(401, "login_needed", f"log in at {LOGIN}; scripts send name and password as HTTP Basic")
         if not self.proxies.trusts(peer(request)):
-            return Problem(403, "not_through_proxy", "this dashboard is reached through its proxy, which says who comes")
-        return Problem(403, "no_user_named", f"the proxy has to name one user, in {self.proxies.user_header}")
+            return Problem(
+                403, "not_through_proxy", "this dashboard is only reached through its reverse proxy, which authenticates users"
+            )
+        return Problem(403, "no_user_named", f"the proxy must name one user in {self.proxies.user_header}")
 
 
 def peer(request: HTTPServerRequest) -> str:
-    """The address at the other end of the connection, whatever headers say."""
+    """The address of the connection's other end; headers do not change it."""
     return request.remote_ip or ""
 
 
@@ -233,7 +242,7 @@ def _basic(request: HTTPServerRequest) -> tuple[str, str] | None:
 
 
 def _as_kept(name: str) -> str:
-    """The name as the file of users has it; nobody's if it cannot be in there."""
+    """The name as the file of users has it; empty, which no user has, for an impossible name."""
     try:
         return checked_name(name.strip())
     except ValueError:

@@ -1,4 +1,4 @@
-"""Bokeh's application behind the gate: no handler, Bokeh's own included, is even made before the gate has said yes."""
+"""Bokeh's application behind the gate. A handler, also Bokeh's own, is created only after the gate has admitted the request."""
 
 import logging
 import re
@@ -31,17 +31,17 @@ from serving.request_head import origin_form
 
 log = logging.getLogger(__name__)
 
-# Bokeh's: for pages of other sites that show a document of ours. There are none, and they would be told a session token.
+# Bokeh's handlers for pages of other sites that embed a document. They are not used, and would give out session tokens.
 NOT_OFFERED = (AutoloadJsHandler, MetadataHandler)
 
-# Bokeh takes sessions that others have made up and signed. Ours come with a page and go back in the websocket's head alone.
+# Bokeh accepts sessions that others created and signed. Ours come with a page, and return only in the websocket's head.
 FOREIGN_SESSION = ("bokeh-session-id", "bokeh-token")
 
-# What our pages say of Bokeh's protocol; the rest of it is for programs that bring documents of their own.
+# The messages of Bokeh's protocol that our pages send. The others are for programs with documents of their own.
 TAKEN: dict[str, Callable[..., Any]] = {"PULL-DOC-REQ": ServerSession.pull, "PATCH-DOC": ServerSession.patch}
 
 GONE = 1008
-"""Websocket: whoever is here may not be here any more (RFC 6455: policy violation)."""
+"""Close code of a websocket whose user has lost access (RFC 6455: policy violation)."""
 
 
 class GuardedBokeh(BokehTornado):
@@ -62,7 +62,7 @@ class GuardedBokeh(BokehTornado):
         self.check = check
         super().__init__(pages, **settings)
 
-    def find_handler(self, request: HTTPServerRequest, **kwargs: object) -> Any:  # noqa: ANN401 - a type that Tornado keeps to itself
+    def find_handler(self, request: HTTPServerRequest, **kwargs: object) -> Any:  # noqa: ANN401 - a private type of Tornado
         _take_absolute_form(request)
         find = super().find_handler
         return _GuardedRequest(self, request, lambda: find(request, **kwargs))
@@ -84,7 +84,7 @@ class GuardedBokeh(BokehTornado):
         return super().get_handler_delegate(request, RefusedHandler, {"problem": problem})
 
     def close_ended_sockets(self) -> None:
-        """Close the websockets of those whose session is over, or who are no users any more."""
+        """Close the websockets of ended sessions and of removed users."""
         for socket, visitor in list(self.sockets.items()):
             if not self.gate.stays(visitor):
                 socket.close(GONE, "log in again")
@@ -92,14 +92,14 @@ class GuardedBokeh(BokehTornado):
 
 @cache
 def _with_head(handler: type[RequestHandler]) -> type[RequestHandler]:
-    """The handler, which answers HEAD as GET; Tornado leaves the body out (RFC 9110, section 9.3.2)."""
+    """The handler with HEAD as GET; Tornado omits the body (RFC 9110, section 9.3.2)."""
     if issubclass(handler, WebSocketHandler) or handler.head is not RequestHandler.head:
         return handler
     return type(handler.__name__, (handler,), {"head": handler.get, "__module__": handler.__module__})
 
 
 def _take_absolute_form(request: HTTPServerRequest) -> None:
-    """`GET http://host/path` asks for /path of that host, whatever the Host header says (RFC 9112, section 3.2.2)."""
+    """`GET http://host/path` requests /path of that host and ignores the Host header (RFC 9112, section 3.2.2)."""
     asked = request.uri or ""
     plain = origin_form(asked.encode("latin-1", "replace")).decode("latin-1")
     if plain != asked:
@@ -108,7 +108,7 @@ def _take_absolute_form(request: HTTPServerRequest) -> None:
 
 
 class _GuardedRequest(HTTPMessageDelegate):
-    """A request of which it is not known yet whose it is."""
+    """A request that the gate has not admitted yet."""
 
     def __init__(self, application: GuardedBokeh, request: HTTPServerRequest, handler: Callable[[], HTTPMessageDelegate]) -> None:
         self._application = application
@@ -140,17 +140,17 @@ class _GuardedRequest(HTTPMessageDelegate):
 
 
 def _check_head(request: HTTPServerRequest, refusals: Counter[str]) -> None:
-    """Problem about what Bokeh and Tornado would stumble over."""
+    """Problem for headers and parameters that Bokeh and Tornado do not handle safely."""
     if "Bokeh-Session-Id" in request.headers or any(name in request.arguments for name in FOREIGN_SESSION):
         refusals["foreign_session"] += 1
-        raise Problem(403, "foreign_session", "sessions are given out by the pages of this dashboard and nowhere else")
+        raise Problem(403, "foreign_session", "only pages of this dashboard create sessions")
     if host_of(request.headers.get("Origin", "")) is None:
         refusals["foreign_origin"] += 1
-        raise Problem(400, "foreign_origin", "the Origin header holds no origin")
+        raise Problem(400, "foreign_origin", "the Origin header is not an origin")
 
 
 class RefusedHandler(RequestHandler):
-    """Says why not, and shows a browser that wants a page, and has to log in first, the way to the login."""
+    """Answers with the problem, or redirects a browser that must log in to the login page."""
 
     def initialize(self, problem: Problem) -> None:
         self._problem = problem
@@ -166,18 +166,18 @@ class RefusedHandler(RequestHandler):
         if isinstance(problem, ComeLater):
             self.set_header("Retry-After", str(problem.after_s))
         if problem.status == 401 and "Sec-Fetch-Mode" not in self.request.headers:
-            # Not to browsers: they would ask in a window of their own, and keep what they are told beyond any logout.
+            # Not for browsers: they would open their own login window, and keep the password after a logout.
             self.set_header("WWW-Authenticate", 'Basic realm="Swarmscope", charset="UTF-8"')
         refuse(self, problem)
 
 
 class GuardedSocket(WSHandler):
-    """Bokeh's websocket; what Bokeh would raise as an error of the server is here an answer to whoever sent it."""
+    """Bokeh's websocket. An invalid message closes it, instead of raising an error in the server."""
 
     application: GuardedBokeh
 
     def check_origin(self, origin: str) -> bool:
-        """Asked by Tornado when a browser does not say itself that page and websocket are of one origin."""
+        """Tornado calls this if the browser does not state that page and websocket have the same origin."""
         allowed = host_of(origin) in self.application.websocket_origins
         if not allowed:
             self.application.gate.refusals["foreign_origin"] += 1
@@ -196,46 +196,46 @@ class GuardedSocket(WSHandler):
         receiver: Any = self.receiver
         try:
             return await receiver.consume(fragment)
-        except Exception as error:  # noqa: BLE001 - whatever Bokeh makes of what a stranger has made up
+        except Exception as error:  # noqa: BLE001 - any error of Bokeh about a forged message
             self._end(error)
 
     async def _handle(self, message: Message[Any]) -> Any:  # noqa: ANN401 - as above
         try:
             if message.msgtype not in TAKEN:
-                raise ProtocolError(f"{message.msgtype} is nothing that our pages send")
+                raise ProtocolError(f"{message.msgtype} is not sent by our pages")
             return await TAKEN[message.msgtype](message, self.connection)
         except Exception as error:  # noqa: BLE001 - as above
             self._end(error)
 
     def _end(self, error: Exception) -> None:
-        """An error of our own code keeps its traceback; of the others, which our pages do not set off, a line is enough."""
+        """Log an error of our own code with its traceback. One line is enough for others, which our pages do not cause."""
         self.application.gate.refusals["bad_message"] += 1
         ours = raised_by_us(error)
         level = logging.ERROR if ours else logging.WARNING
-        log.log(level, "bad_message: a websocket is closed over %.200r", error, exc_info=error if ours else None)
-        self.close(GONE, "reload the page")  # Bokeh's own answer would tell where our files are
+        log.log(level, "bad_message: closed a websocket because of %.200r", error, exc_info=error if ours else None)
+        self.close(GONE, "reload the page")  # Bokeh's own answer would contain paths of our files
 
     def on_close(self) -> None:
         self.application.sockets.pop(self, None)
         super().on_close()
 
     def _is_ours(self) -> bool:
-        """Whether the session token is one that Bokeh will take."""
+        """Whether Bokeh will accept the session token."""
         token, application = cast("str | None", self._token), self.application
         if self.selected_subprotocol != "bokeh" or token is None:
             return False
         try:
             return bool(check_token_signature(token, signed=True, secret_key=application.secret_key)) and _lasts(token)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return False  # what Bokeh makes of bytes that a stranger has made up
+            return False  # errors of Bokeh about a forged token
 
 
 def _lasts(token: str) -> bool:
-    """Whether Bokeh, which looks a moment later, will still take it."""
+    """Whether the token is still valid when Bokeh checks it, a moment later."""
     return bool(get_token_payload(token).get("session_expiry", 0) > time.time() + 1)
 
 
 def raised_by_us(error: Exception) -> bool:
-    """Whether it was raised in code of ours, or in what that called; the first frame is the one that caught it."""
+    """Whether our code is in the traceback. The first frame, which caught the error, does not count."""
     frames = [frame for frame, _ in walk_tb(error.__traceback__)][1:]
     return any(frame.f_globals.get("__name__", "").startswith(("monitor_platform.", "feedback_analysis.")) for frame in frames)

@@ -1,7 +1,7 @@
-"""What a connection may cost: time for a head and for a body, bytes, a place among the others, and patience with a slow reader.
+"""Limits of connections: time for the request's head and body, bytes, number of connections, and time for a slow reader.
 
-When all places are taken, somebody who has not been let in yet goes, the longest there first; so who opens connections and says
-nothing is pushed out by those who do say something.
+At the maximum number of connections, a new one replaces the oldest one without an admitted request. So idle connections of a
+stranger cannot block users.
 """
 
 import logging
@@ -18,30 +18,30 @@ from tornado.web import Application
 log = logging.getLogger(__name__)
 
 OWN_FILES = 128
-"""Kept for logs, the history, and what the libraries hold open themselves."""
+"""Open files reserved for logs, the history, and libraries."""
 
 LEAST_CONNECTIONS = 16
-"""A page in a browser takes up to seven."""
+"""A browser page uses up to seven."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The defaults are the published ones (docs/monitor.md)."""
+    """Limits of the listener; docs/monitor.md documents the defaults."""
 
     connections: int = 800
     """Below the 1,024 files that a process may usually have open."""
     head_s: float = 20.0
-    """From the connection, or the last answer, to the end of the next head: who is idle for longer has to connect again."""
+    """From the connection, or the last answer, to the end of the next head; an idle connection is closed after that."""
     body_s: float = 20.0
     head_bytes: int = 32 * 1024
     body_bytes: int = 16 * 1024
-    """A login is all that is ever sent to us."""
+    """The login form is the only body."""
     stuck_s: float = 60.0
-    """So long something may wait to be read by the other end, without a moment in which it has caught up."""
+    """How long the other end may leave data unread without ever catching up."""
 
 
 def limits_here() -> Limits:
-    """The published limits, with fewer connections where fewer files may be open; OSError where too few are left."""
+    """The default limits, with fewer connections if the limit of open files is low; OSError if it is too low."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     usual = Limits()
     connections = min(usual.connections, files - OWN_FILES)
@@ -49,7 +49,9 @@ def limits_here() -> Limits:
         needed = OWN_FILES + LEAST_CONNECTIONS
         raise OSError(f"the limit of open files is {files}; a monitoring platform needs {needed}, better 1024 (ulimit -n 1024)")
     if connections < usual.connections:
-        log.warning("connections: at most %d, not %d; the limit of open files is %d", connections, usual.connections, files)
+        log.warning(
+            "at most %d connections instead of %d, because the limit of open files is %d", connections, usual.connections, files
+        )
     return Limits(connections=connections)
 
 
@@ -124,7 +126,7 @@ class Listener(HTTPServer):
 
 
 def _refuse_bare_line_feeds(stream: IOStream) -> None:
-    """Lines of a head end with CR LF, for the other servers as well: two who disagree on that are how requests are smuggled."""
+    """Require CR LF at the end of each line of a head, as our other servers do, against request smuggling."""
     read = stream.read_until_regex
 
     async def strict(regex: bytes, max_bytes: int | None = None) -> bytes:

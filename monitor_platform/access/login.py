@@ -1,4 +1,4 @@
-"""The page that asks who you are, and the way out. Both change something, so they must be asked for by our own pages."""
+"""Login page and logout. Both change state, so only requests from our own pages are accepted."""
 
 import time
 
@@ -12,14 +12,14 @@ from monitor_platform.access.plain_page import POLICY, TEMPLATES, local_path
 from monitor_platform.access.user_file import checked_name
 
 WORDS = {
-    "wrong_password": "Name and password do not belong together.",
+    "wrong_password": "Name and password do not match.",
     "too_many_logins": "Too many people are logging in. Try again in a few seconds.",
     "foreign_origin": "This form was not sent by this page. Log in here.",
 }
 
 
 class LoginHandler(RequestHandler):
-    """Shows the form, takes it, and gives out the cookie."""
+    """The login form, and the session cookie for a correct password."""
 
     def initialize(self, gate: Gate, secure: bool) -> None:
         self._gate = gate
@@ -56,7 +56,7 @@ class LoginHandler(RequestHandler):
         if isinstance(problem, ComeLater):
             self.set_header("Retry-After", str(problem.after_s))
             words = WORDS.get(problem.reason, f"Too many attempts. Try again in {problem.after_s} seconds.")
-        # 403 instead of 401: a 401 would have to offer another way to log in, in the browser's own window.
+        # 403 instead of 401: for a 401 the browser would open its own login window.
         self._show(403 if problem.status == 401 else problem.status, wanted, words=words, name=name)
 
     def _show(self, status: int, wanted: str, *, words: str = "", name: str = "") -> None:
@@ -66,7 +66,7 @@ class LoginHandler(RequestHandler):
 
 
 class LogoutHandler(RequestHandler):
-    """Ends the session, wherever a copy of its cookie is, and closes its pages."""
+    """Ends the session for all copies of its cookie, and closes its open pages."""
 
     def initialize(self, gate: Gate, secure: bool) -> None:
         self._gate = gate
@@ -89,12 +89,12 @@ class LogoutHandler(RequestHandler):
 
 
 def check_origin(handler: RequestHandler) -> None:
-    """Problem (403) if a browser says that the request is another site's; what is no browser has no sites to mix up."""
+    """Problem (403) if the browser says that the request comes from another site. Other clients send no such header."""
     headers = handler.request.headers
     site = headers.get("Sec-Fetch-Site", "same-origin" if "Origin" not in headers else "")
     if site in {"same-origin", "none"} or (not site and _own(headers["Origin"], handler)):
         return
-    raise Problem(403, "foreign_origin", "a form of this dashboard is sent by its own pages alone")
+    raise Problem(403, "foreign_origin", "only pages of this dashboard may send its forms")
 
 
 def _own(origin: str, handler: RequestHandler) -> bool:

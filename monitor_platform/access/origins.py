@@ -1,10 +1,10 @@
-"""Where a request comes from, as far as a browser says it."""
+"""The Origin header of browsers."""
 
 from urllib.parse import urlsplit
 
 
 def host_of(origin: str) -> str | None:
-    """Host and port of an Origin header, "" for `null`; None if it is none, which Tornado would take for an error of ours."""
+    """Host and port of an Origin header; "" for `null`, None for an invalid one, on which Tornado would fail."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:

@@ -1,6 +1,6 @@
-"""Passwords as text that is safe to keep: scrypt (RFC 7914) with a salt of its own, and the parameters beside the hash.
+"""Password hashes: scrypt (RFC 7914) with a random salt. The parameters are stored with the hash.
 
-Whoever raises the cost later need not ask anybody for a new password: what was made with the old parameters says so itself.
+So the cost can be raised later without new passwords: old hashes keep their old parameters.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 
 LONGEST = 1024
-"""Characters of a password; nobody types more, and nobody makes us hash a novel."""
+"""Characters of a password, so that a request cannot make us hash a large text."""
 
 SHORTEST = 8
 
@@ -27,7 +27,7 @@ _TEXT = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hash:
-    """A password's hash; ValueError if its text is none."""
+    """The hash of a password. `parse` raises ValueError for a text that is not one."""
 
     cost: int
     block: int
@@ -39,12 +39,12 @@ class Hash:
     def parse(cls, text: str) -> "Hash":
         match = _TEXT.fullmatch(text)
         if match is None:
-            raise ValueError("its password is no hash; let `swarmscope users add` write it")
+            raise ValueError("its password is not a hash; write it with `swarmscope users add`")
         cost, block, parallel = (int(number) for number in match.groups()[:3])
         # RFC 7914 section 2: the cost is a power of 2, above 1 and below 2^(128·block/8).
         known = cost >= 2 and not cost & (cost - 1) and cost < 2 ** (16 * block)
         if not known or not parallel or 128 * cost * block > _MOST_MEMORY:
-            raise ValueError("its password has scrypt parameters that cannot be used; let `swarmscope users add` write it anew")
+            raise ValueError("its password has scrypt parameters that cannot be used; write it again with `swarmscope users add`")
         return cls(cost=cost, block=block, parallel=parallel, salt=b64decode(match[4]), digest=b64decode(match[5]))
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class Hash:
         return f"scrypt:n={self.cost},r={self.block},p={self.parallel}:{salt}:{digest}"
 
     def fits(self, password: str) -> bool:
-        """Whether this is the hash of `password`; takes as long as it is meant to."""
+        """Whether this is the hash of `password`. Slow by design."""
         return hmac.compare_digest(
             self.digest, _scrypt(password, self.salt, self.cost, self.block, self.parallel, len(self.digest))
         )
@@ -65,18 +65,18 @@ def hashed(password: str) -> Hash:
 
 
 def checked(password: str) -> str:
-    """The password; ValueError if it is too short or too long to be one."""
+    """The password; ValueError if it is too short or too long."""
     if not SHORTEST <= len(password) <= LONGEST:
-        raise ValueError(f"a password needs {SHORTEST} to {LONGEST} characters; a few words in a row are easy to keep in mind")
+        raise ValueError(f"a password needs {SHORTEST} to {LONGEST} characters; a few words in a row are easy to remember")
     return password
 
 
 def _scrypt(password: str, salt: bytes, cost: int, block: int, parallel: int, length: int) -> bytes:
-    # Two keyboards may write the same character in two ways; NFC makes them one (RFC 8265).
+    # Keyboards may encode the same character in two ways; NFC makes them equal (RFC 8265).
     typed = unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
     memory = 128 * block * (cost + parallel + 2)
     return hashlib.scrypt(typed, salt=salt, n=cost, r=block, p=parallel, maxmem=memory + 2**20, dklen=length)
 
 
-NOBODY = Hash(cost=COST, block=BLOCK, parallel=PARALLEL, salt=bytes(SALT_BYTES), digest=bytes(HASH_BYTES))
-"""What a name that is no user's is checked against, so that it takes as long; no password is known that fits."""
+NO_USER = Hash(cost=COST, block=BLOCK, parallel=PARALLEL, salt=bytes(SALT_BYTES), digest=bytes(HASH_BYTES))
+"""Hash for unknown user names, so that their check takes as long. No password is known that matches."""

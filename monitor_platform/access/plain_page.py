@@ -1,6 +1,6 @@
-"""Pages for whoever is not let in, or not yet: each complete in itself, so that a stranger is served it and no other file.
+"""Pages before the login: the login page and refusals. Each is complete in itself, so strangers need no other file.
 
-A refusal is such a page for a browser that wanted a page, and the Problem itself for everybody else.
+A browser that requests a page gets a refusal as a page; all others get the problem document.
 """
 
 from pathlib import Path
@@ -16,17 +16,17 @@ from monitor_platform.access.gate import LOGIN
 TEMPLATES_FOLDER = Path(__file__).with_name("templates")
 TEMPLATES = Environment(loader=FileSystemLoader(TEMPLATES_FOLDER), autoescape=True)
 
-# Scripts: none at all. The style is in the page itself, so that nothing else has to be open to strangers.
+# No scripts at all. The style is in the page, so that no other file is open to strangers.
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
 SHUT_OUT = frozenset({"unknown_host", "not_through_proxy", "no_user_named"})
-"""Whoever is refused for one of these would be so at every other address, too."""
+"""Reasons that apply to all addresses, so the page has no link to another one."""
 
 
 def refuse(handler: RequestHandler, problem: Problem) -> None:
-    """Answer with what is wrong and what to do."""
+    """Answer with the problem, as a page or as JSON."""
     handler.set_status(problem.status)
     if _reads_pages(handler.request):
         handler.set_header("Content-Security-Policy", POLICY)
@@ -37,14 +37,14 @@ def refuse(handler: RequestHandler, problem: Problem) -> None:
 
 
 def wants_page(request: HTTPServerRequest) -> bool:
-    """Whether what is asked for would be a page."""
+    """Whether the request is for a page."""
     path = request.path
     upgrades = "Upgrade" in request.headers
     return request.method in {"GET", "HEAD"} and not upgrades and not path.startswith("/api/") and path != routes.METRICS
 
 
 def local_path(text: str) -> str:
-    """A path of ours as it is, and the start page for whatever else may stand where one is expected."""
+    """`text` if it is a path of this dashboard, else the start page."""
     plain = text.isprintable() and " " not in text and "\\" not in text
     return text if plain and text.startswith("/") and not text.startswith("//") and text.split("?")[0] != LOGIN else "/"
 
@@ -58,7 +58,7 @@ def _page(request: HTTPServerRequest, problem: Problem) -> str:
     return TEMPLATES.get_template("refused.html").render(
         heading=problem.reason.replace("_", " ").capitalize(),
         words=f"{problem.detail[:1].upper()}{problem.detail[1:]}.",
-        # The same page, if it is what was asked of it that was wrong.
+        # A link to the same page without parameters, if those may be the problem.
         bare=local_path(request.path) if way_back and request.query and problem.status != 404 else "",
         way_back=way_back,
     )

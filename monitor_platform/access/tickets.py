@@ -1,7 +1,7 @@
-"""Session cookies: who, until when, and an HMAC-SHA256 over both and the user's password hash.
+"""Session cookies: user name, end, and an HMAC-SHA256 over both and the user's password hash.
 
-So nothing is stored for a session, and a user who is removed or has a new password has no session any more. The key lives as long
-as the process: a restart asks everybody to log in again.
+So the server stores nothing for a session, and sessions end when a user is removed or gets a new password. The key is created at
+the start of the process: after a restart all users must log in again.
 """
 
 import hmac
@@ -28,7 +28,7 @@ class Ticket:
 
 
 class Tickets:
-    """Gives tickets out and knows them again."""
+    """Issues and verifies tickets."""
 
     def __init__(self, *, lasts_s: float) -> None:
         self.lasts_s = lasts_s
@@ -36,21 +36,21 @@ class Tickets:
         self._ended: dict[str, float] = {}
 
     def issue(self, name: str, secret: Hash, now_s: float) -> str:
-        said = json.dumps([name, secrets.token_urlsafe(12), now_s + self.lasts_s], ensure_ascii=False).encode()
-        return f"{_text(said)}.{_text(self._sign(said, secret))}"
+        content = json.dumps([name, secrets.token_urlsafe(12), now_s + self.lasts_s], ensure_ascii=False).encode()
+        return f"{_text(content)}.{_text(self._sign(content, secret))}"
 
     def read(self, text: str, hash_of: Callable[[str], Hash | None], now_s: float) -> Ticket | None:
-        """The ticket that `text` is; None if it was not given out here, is over, or its user is no more."""
+        """The ticket in `text`; None if it was not issued here, has ended, or its user was removed."""
         body, _, signature = text.partition(".")
         try:
-            said, signed = _bytes(body), _bytes(signature)
-            name, number, ends_s = json.loads(said)
+            content, signed = _bytes(body), _bytes(signature)
+            name, number, ends_s = json.loads(content)
         except (ValueError, TypeError, RecursionError):
             return None
         secret = hash_of(name) if isinstance(name, str) else None
-        if secret is None or not hmac.compare_digest(signed, self._sign(said, secret)):
+        if secret is None or not hmac.compare_digest(signed, self._sign(content, secret)):
             return None
-        # From here on it is our own text.
+        # The signature is ours, so the content is, too.
         ticket = Ticket(name=name, number=number, ends_s=ends_s)
         return ticket if self.lasts(ticket, now_s) else None
 
@@ -58,12 +58,12 @@ class Tickets:
         return now_s < ticket.ends_s and ticket.number not in self._ended
 
     def end(self, ticket: Ticket, now_s: float) -> None:
-        """From now on it is worth nothing, also where a copy of it is kept."""
+        """End a ticket and all its copies."""
         self._ended = {number: ends_s for number, ends_s in self._ended.items() if ends_s > now_s}
         self._ended[ticket.number] = ticket.ends_s
 
-    def _sign(self, said: bytes, secret: Hash) -> bytes:
-        return hmac.digest(self._key, said + b"\n" + str(secret).encode(), sha256)
+    def _sign(self, content: bytes, secret: Hash) -> bytes:
+        return hmac.digest(self._key, content + b"\n" + str(secret).encode(), sha256)
 
 
 def _text(data: bytes) -> str:

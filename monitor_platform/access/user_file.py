@@ -17,15 +17,15 @@ LONGEST_NAME = 64
 
 
 def checked_name(text: str) -> str:
-    """A user's name in the one way it is kept; ValueError if it cannot be one. 王小明 can."""
+    """A user's name in its stored form; ValueError for an invalid one. 王小明 is valid."""
     name = unicodedata.normalize("NFC", text)
     if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip() or ":" in name or name[0] == "#":
-        raise ValueError(f"a user's name needs 1 to {LONGEST_NAME} characters, no colon, no # in front, no space at its ends")
+        raise ValueError(f"a user's name needs 1 to {LONGEST_NAME} characters, no colon, no # at the begin, no spaces at its ends")
     return name
 
 
 def read(path: Path) -> dict[str, Hash]:
-    """Every user's hash; ValueError says which line cannot be read, never what is in it. OSError passes through."""
+    """The hash of each user. ValueError names the line that cannot be read, but not its content; OSError passes through."""
     users: dict[str, Hash] = {}
     for number, line in enumerate(_text(path).splitlines(), 1):
         if _is_user(line):
@@ -40,7 +40,7 @@ def read(path: Path) -> dict[str, Hash]:
 
 
 def put(path: Path, name: str, secret: Hash) -> bool:
-    """Write a user's new hash; whether there was one already."""
+    """Write a user's new hash. Returns whether the user existed."""
     with _locked(path):
         lines = _lines(path)
         kept = [line for line in lines if _name_in(line) != name]
@@ -49,7 +49,7 @@ def put(path: Path, name: str, secret: Hash) -> bool:
 
 
 def remove(path: Path, name: str) -> bool:
-    """Take a user out; False if there was none of that name."""
+    """Remove a user. Returns whether the user existed."""
     with _locked(path):
         lines = _lines(path)
         kept = [line for line in lines if _name_in(line) != name]
@@ -72,7 +72,7 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         raise ValueError(f"there is no file {path}; make it with: swarmscope users add NAME --file {path}") from None
     except UnicodeDecodeError:
-        raise ValueError(f"{path} is no UTF-8 text; a file of users is written by `swarmscope users add`") from None
+        raise ValueError(f"{path} is not UTF-8 text; write a file of users with `swarmscope users add`") from None
 
 
 def _lines(path: Path) -> list[str]:
@@ -96,7 +96,7 @@ def _write(path: Path, lines: list[str]) -> None:
 
 
 def _keep_owner(path: Path, file: int) -> None:
-    """Root may write the file of a server that runs as somebody else."""
+    """Keep the owner and mode of the file: root may write it for a server of another user."""
     with contextlib.suppress(FileNotFoundError, PermissionError):
         was = path.stat()
         os.fchmod(file, was.st_mode & 0o777)

@@ -1,13 +1,13 @@
-"""The users as the running dashboard knows them: the file is read again as soon as it has changed.
+"""The users of the running dashboard. Their file is read again when it has changed.
 
-A file that cannot be read any more changes nobody's rights: it is an error in the log, and what was read last goes on.
+If the file cannot be read any more, the error is logged and the users stay the same.
 """
 
 import logging
 from pathlib import Path
 
 from monitor_platform.access import user_file
-from monitor_platform.access.passwords import LONGEST, NOBODY, Hash
+from monitor_platform.access.passwords import LONGEST, NO_USER, Hash
 
 log = logging.getLogger(__name__)
 
@@ -15,7 +15,7 @@ _State = tuple[int, int, int] | None
 
 
 class Users:
-    """ValueError or OSError if the file cannot be read at the start, or names nobody."""
+    """The users in a file. ValueError or OSError if the file cannot be read at the start, or has no user."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -27,11 +27,11 @@ class Users:
             log.warning("%s can be read by others on this machine; chmod 600 keeps the hashes to its owner", path)
 
     def hash_of(self, name: str) -> Hash | None:
-        """What the user of that name has to prove; None if there is none (any more)."""
+        """The password hash of a user; None for an unknown one."""
         return self._hashes.get(name)
 
     def refresh(self) -> None:
-        """Read the file if it is another than before."""
+        """Read the file again if it has changed."""
         state = self._look()
         if state == self._state:
             return
@@ -39,7 +39,7 @@ class Users:
         try:
             self._hashes = user_file.read(self._path)
         except (OSError, ValueError) as error:
-            log.error("the users stay as they were, their file cannot be read: %s", error)  # noqa: TRY400 - the text says all
+            log.error("the users stay the same because their file cannot be read: %s", error)  # noqa: TRY400 - the text says all
             return
         if not self._hashes:
             log.warning("%s names no user any more: no user can log in", self._path)
@@ -53,6 +53,6 @@ class Users:
 
 
 def proves(secret: Hash | None, password: str) -> bool:
-    """Whether the password is the user's; as slow for a user that there is not."""
-    fits = (secret or NOBODY).fits(password[:LONGEST])
+    """Whether the password is correct. The check of an unknown user (None) takes as long."""
+    fits = (secret or NO_USER).fits(password[:LONGEST])
     return fits and secret is not None and len(password) <= LONGEST

@@ -1,1 +1,1 @@
-"""Alerts: rules that an operator writes, what they find minute by minute, and who is told."""
+"""Alerts: the operator's rules, their evaluation minute by minute, and notifications by webhook."""

@@ -1,4 +1,4 @@
-"""An alert in words and as JSON: the same for the page, the command and every webhook."""
+"""An alert as text and as JSON: the same for the page, the command and all webhooks."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -12,25 +12,25 @@ from monitor_platform.alerts.rules import PEERS
 
 
 def title(alert: Alert) -> str:
-    """One line: what is wrong where."""
-    where = ", ".join(f"{name} {value}" for name, value in alert.slice.items()) or "everybody"
+    """One line: the measure, the slice and the limit."""
+    where = ", ".join(f"{name} {value}" for name, value in alert.slice.items()) or "all end hosts"
     side = "above" if alert.rule.worse_is_higher else "below"
     return f"{alert.rule.name}: {measure_title(alert)} of {where} is {side} {shown(alert, alert.limit)}"
 
 
 def sentence(alert: Alert, evidence: Evidence) -> str:
-    """What is known about it."""
+    """One line: the worst minute, when the alert began or ended, and the most affected slice."""
     parts = [f"worst minute {shown(alert, alert.worst)}, {alert.sessions:,} sessions, since {clock(alert.began_ms)}"]
     if alert.ended_ms is not None:
-        return f"over since {clock(alert.ended_ms)} after {minutes(alert)} min; worst minute {shown(alert, alert.worst)}"
+        return f"ended {clock(alert.ended_ms)} after {minutes(alert)} min; worst minute {shown(alert, alert.worst)}"
     if evidence.slices:
         worst = evidence.slices[0]
-        parts.append(f"hurt most: {worst.dimension} {worst.name} ({worst.peers:,.0f} peers, {shown(alert, worst.mean or 0)})")
+        parts.append(f"most affected: {worst.dimension} {worst.name} ({worst.peers:,.0f} peers, {shown(alert, worst.mean or 0)})")
     return "; ".join(parts)
 
 
 def as_json(alert: Alert, evidence: Evidence) -> dict[str, Any]:
-    """The generic webhook's and the API's shape; times are Unix milliseconds, `until` is null while it lasts."""
+    """The JSON of webhooks and of the command. Times are Unix milliseconds; `until` is null while the alert is open."""
     return {
         "rule": alert.rule.name,
         "severity": alert.rule.severity,
@@ -55,7 +55,7 @@ def as_json(alert: Alert, evidence: Evidence) -> dict[str, Any]:
 
 
 def link(alert: Alert, dashboard_url: str) -> str:
-    """The dashboard's page that shows the slice in the alert's measure."""
+    """Address of the overview with the alert's slice and measure."""
     asked = {**alert.rule.where, **alert.slice}
     if alert.rule.measure != PEERS:
         asked["measure"] = alert.rule.measure
@@ -63,7 +63,7 @@ def link(alert: Alert, dashboard_url: str) -> str:
 
 
 def minutes(alert: Alert) -> int:
-    """How long it has lasted, or did."""
+    """Length of the alert; 0 while it is open."""
     return ((alert.ended_ms or alert.began_ms) - alert.began_ms) // MINUTE_MS
 
 
@@ -73,7 +73,7 @@ def measure_title(alert: Alert) -> str:
 
 
 def shown(alert: Alert, value: float) -> str:
-    """A value with the measure's digits and unit."""
+    """A value with the digits and unit of the alert's measure."""
     measure = named(alert.rule.measure)
     return f"{value:,.{measure.digits}f} {measure.unit}".strip() if measure else f"{value:,.0f}"
 

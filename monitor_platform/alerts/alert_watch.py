@@ -1,7 +1,7 @@
-"""The rules at work over a table: minute by minute, live or through recorded logs, with the same result.
+"""Evaluates rules over a table, minute by minute. Live and recorded messages give the same result.
 
-A minute is judged when it lies far enough back that its messages have come. After a restart the minutes that the table still holds
-are judged again, so an alert that still lasts is told once more.
+A minute is evaluated after a delay, when its messages have arrived. After a restart the minutes in the table are evaluated again,
+so webhooks get another notification of an open alert.
 """
 
 import asyncio
@@ -26,20 +26,20 @@ log = logging.getLogger(__name__)
 
 REMEMBERED = 1_000
 LOOK_EVERY_S = 5.0
-# Judged at once: a restart with a day in the table should not hold a query for minutes.
+# At most this many in one query: after a restart with a day in the table a query must not take minutes.
 _MINUTES_AT_ONCE = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainedAlert:
-    """An alert as it is now, with what explains it."""
+    """The current state of an alert, and its evidence."""
 
     alert: Alert
     evidence: Evidence
 
 
 class AlertWatch:
-    """All rules; every change is remembered, newest last, and handed to `on_change`."""
+    """Evaluates all rules. Every begin and end of an alert is stored, and passed to `on_change`."""
 
     def __init__(self, rules: tuple[Rule, ...], on_change: Callable[[ExplainedAlert], None]) -> None:
         self._detectors = [Detector(rule) for rule in rules]
@@ -47,15 +47,15 @@ class AlertWatch:
         self._on_change = on_change
         self._judged_ms: int | None = None
         self._changes: deque[ExplainedAlert] = deque(maxlen=REMEMBERED)
-        # Made anew after each step, because others read it while a worker judges.
+        # Replaced after each step, because other threads read it while a worker evaluates.
         self.alerts: tuple[ExplainedAlert, ...] = ()
-        """Each alert once, the one that began last first; those that last are as of now."""
+        """Each alert once, the latest begin first; open alerts with their worst minute so far."""
         self.lasting: tuple[ExplainedAlert, ...] = ()
-        """Those of them that are not over."""
+        """The open alerts among them."""
         self.raised = 0
 
     def judge(self, table: FeedbackTable, until_ms: int) -> None:
-        """Judge every whole minute up to `until_ms` that was not judged yet by what `table` holds of it."""
+        """Evaluate the records in `table` of each minute up to `until_ms` that has not been evaluated."""
         for span in self._spans(table, until_ms):
             found = [(detector, observations(table, rule=detector.rule, span=span)) for detector in self._detectors]
             for end_ms in range(span.from_ms + MINUTE_MS, span.to_ms + 1, MINUTE_MS):
@@ -67,13 +67,13 @@ class AlertWatch:
             self.lasting = tuple(each for each in self.alerts if each.alert.ended_ms is None)
 
     async def run(self, table: FeedbackTable, worker: Executor, late_ms: int) -> None:
-        """Judge minutes as they become complete, `late_ms` after their end, until cancelled."""
+        """Evaluate each minute `late_ms` after its end, until cancelled."""
         while True:
             until_ms = time.time_ns() // 1_000_000 - late_ms
             try:
                 await asyncio.get_running_loop().run_in_executor(worker, self.judge, table, until_ms)
             except duckdb.Error:
-                log.exception("the rules could not be judged; they are tried again in %.0f s", LOOK_EVERY_S)
+                log.exception("the rules could not be evaluated; the next attempt is in %.0f s", LOOK_EVERY_S)
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _spans(self, table: FeedbackTable, until_ms: int) -> Iterator[Span]:

@@ -1,8 +1,8 @@
-"""When an alert begins and ends: one rule's memory of its slices. It decides and does nothing else; time comes in as an argument.
+"""Decides when an alert begins and ends, without I/O: the state of one rule in all its slices. Time is an argument.
 
-An alert begins when its condition has held for `for_minutes` in a row, and ends when it has not for as many: one good minute in a
-bad hour is no recovery. A minute from too few sessions says nothing bad. Bad minutes stay out of a slice's baseline, or the trouble
-would soon be the rule's idea of normal.
+An alert begins after `for_minutes` bad minutes in a row, and ends after as many good ones, so one good minute in a bad hour does
+not end it. A minute with too few sessions is not bad. Bad minutes do not count for a slice's baseline, or the baseline would adapt
+to the problem.
 """
 
 from collections import deque
@@ -15,14 +15,14 @@ from monitor_platform.alerts.rules import Rule
 
 # The median absolute deviation times this is the standard deviation of a normal distribution.
 _MAD_TO_SIGMA = 1.4826
-# A slice that hardly moves would alarm at every tremor: its spread counts as at least this share of its median.
+# A slice with almost constant values would alert at every small change. Its spread is at least this share of its median.
 _LEAST_SPREAD = 0.01
 _LEAST_BASELINE = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """A rule's condition in one slice. `limit` is the bound that was crossed; `worst` is the worst minute until it ended."""
+    """An alert of a rule in one slice. `limit`: the limit that was exceeded. `worst`: the value of the worst minute."""
 
     rule: Rule
     names: tuple[str, ...]
@@ -35,7 +35,7 @@ class Alert:
 
     @property
     def raised_ms(self) -> int:
-        """When it was told: after so many bad minutes in a row, of which the first one ended at `began_ms`."""
+        """When webhooks were notified: after `for_minutes` bad minutes, of which the first one ended at `began_ms`."""
         return self.began_ms + (self.rule.for_minutes - 1) * MINUTE_MS
 
     @property
@@ -45,9 +45,9 @@ class Alert:
 
 
 def known_at(alerts: Iterable[Alert], clock_ms: int | None) -> Iterator[Alert]:
-    """What had been told of `alerts` at `clock_ms` (None: all of it): none before it had lasted long enough, and no end to come.
+    """The `alerts` as known at `clock_ms` (None: now): only those that had been notified, without a later end.
 
-    Of one that lasts the minute that raised it counts as its worst, for a worse one may lie ahead.
+    The worst minute of an open alert is the one that raised it, because a worse one may come later.
     """
     for alert in alerts:
         if clock_ms is None or (alert.ended_ms is not None and alert.ended_ms <= clock_ms):
@@ -67,7 +67,7 @@ class _Slice:
 
 
 class Detector:
-    """Feed it every minute in turn."""
+    """The state of `rule`. Call `observe` for every minute, in order."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -78,7 +78,7 @@ class Detector:
         return [each.alert for each in self._slices.values() if each.alert is not None]
 
     def observe(self, end_ms: int, observations: Iterable[Observation]) -> list[Alert]:
-        """What the minute that ends at `end_ms` has changed: alerts that begin (without an end) and alerts that end."""
+        """The alerts that begin or end with the minute that ends at `end_ms`."""
         seen = {each.names: each for each in observations}
         changed = [self._look(names, each, end_ms) for names, each in seen.items()]
         changed += [self._look(names, self._silence(names), end_ms) for names in self._slices.keys() - seen.keys()]
@@ -86,7 +86,7 @@ class Detector:
         return [alert for alert in changed if alert is not None]
 
     def _silence(self, names: tuple[str, ...]) -> Observation:
-        """Nobody is a number of peers, and no value of anything else."""
+        """A minute without records: zero peers, and no value of any other measure."""
         return Observation(names=names, value=0.0 if self.rule.counts_peers else None, sessions=0)
 
     def _look(self, names: tuple[str, ...], seen: Observation, end_ms: int) -> Alert | None:
@@ -159,7 +159,7 @@ class Detector:
         return seen.sessions >= self.rule.least_sessions
 
     def _forget(self, end_ms: int) -> None:
-        """Slices of which nothing is left to say: channels end, and their number must not grow for ever."""
+        """Remove slices without recent records, because channels end and memory must not grow."""
         keep_ms = 60_000 * (self.rule.baseline_minutes + self.rule.for_minutes)
         for names, each in list(self._slices.items()):
             if each.alert is None and end_ms - each.seen_ms > keep_ms:

@@ -1,4 +1,4 @@
-"""Why an alert: the slice within it that hurts most, and the sessions that have it worst."""
+"""The evidence of an alert: the most affected slices within it, and its worst sessions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ MOST_SESSIONS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorstSession:
-    """One session of the slice, and its own value in the alert's minutes."""
+    """A session of the slice, and its value in the alert's minutes."""
 
     session_id: str
     peer_id: str
@@ -25,20 +25,20 @@ class WorstSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What explains an alert, the worst first; empty where the rule counts peers."""
+    """Slices and sessions, the worst first; empty if the rule counts peers."""
 
     slices: tuple[Slice, ...] = ()
     sessions: tuple[WorstSession, ...] = ()
 
 
 def evidence(table: FeedbackTable, *, alert: Alert, until_ms: int) -> Evidence:
-    """From the minutes of `alert` up to `until_ms`."""
+    """The evidence in the minutes of `alert` up to `until_ms`."""
     rule = alert.rule
     if rule.counts_peers:
         return Evidence()
     span = Span(alert.began_ms - MINUTE_MS, max(until_ms, alert.began_ms))
     where = {**rule.where, **alert.slice}
-    others = [name for name in SLICED_BY if name not in where and name != "area"]  # a district says the same in words
+    others = [name for name in SLICED_BY if name not in where and name != "area"]  # a district is the same with a name
     found = slices(table, measure=rule.measure, span=span, where=where, dimensions=others)
     guilty = [each for each in found if each.impact > 0 and not each.thin][:MOST_SLICES]
     return Evidence(slices=tuple(guilty), sessions=_worst(table, rule.measure, span, where))

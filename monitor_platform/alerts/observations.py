@@ -1,4 +1,4 @@
-"""What a rule looks at: the measure in each of its slices, minute by minute, and from how many sessions it comes."""
+"""The input of a rule: the measure in each of its slices and minutes, and the number of sessions behind it."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from monitor_platform.alerts.rules import Rule
 MINUTE_MS = 60_000
 
 MOST_SLICES = 1_000
-"""Of a rule, in one hour; the others are watched as one slice, `(other)`."""
+"""Slices of a rule in one hour; all others are one slice, `(other)`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """One slice in one minute; `names` are its values of the rule's `by`."""
+    """A slice in one minute; `names`: its values of the fields in the rule's `by`."""
 
     names: tuple[str, ...]
     value: float | None
@@ -26,7 +26,7 @@ class Observation:
 
 
 def observations(table: FeedbackTable, *, rule: Rule, span: Span) -> dict[int, list[Observation]]:
-    """For each minute of `span` (which begins at one): its end in Unix ms, and what was seen; empty if nobody said anything."""
+    """The observations of each minute of `span`, by the minute's end in Unix ms. `span` begins at a full minute."""
     step = f"(received_ms - {span.from_ms}) // {MINUTE_MS} AS step"
     with table.reading() as cursor:
         chosen, _ = table.select(span, rule.where, rule.by).largest(cursor, MOST_SLICES)

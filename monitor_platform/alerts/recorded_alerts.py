@@ -1,4 +1,4 @@
-"""Rules over recorded logs, an hour at a time: an archive of any length needs the memory of one hour."""
+"""Evaluates rules over recorded logs, one hour at a time, so logs of any length need the memory of one hour."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -22,9 +22,9 @@ HOUR_MS = 3_600_000
 def judge_logs(
     rules: tuple[Rule, ...], paths: Sequence[Path], locator: Locator, models: Models, *, lacks: Callable[[str], None]
 ) -> Iterator[ExplainedAlert]:
-    """What the rules would have told, in its order; `lacks` is called once with each file or place that could not be read.
+    """The alerts that the rules find, in order. `lacks` is called once for each file or place that cannot be read.
 
-    As `open_logs` for paths that are no logs.
+    Raises as `open_logs` does for paths that are not logs.
     """
     found_alerts: list[ExplainedAlert] = []
     watch = AlertWatch(rules, found_alerts.append)
@@ -44,7 +44,7 @@ def judge_logs(
 
 
 def _name(unread: Iterable[UnreadLog], damages: Iterable[DamagedLog], named: set[str], lacks: Callable[[str], None]) -> None:
-    """A log that reaches into two hours is read for both, and named once."""
+    """Report each text once, although a log may be read for two hours."""
     for text in (*(f"not read: {each}" for each in unread), *(f"damaged: {each}" for each in damages)):
         if text not in named:
             named.add(text)
@@ -52,7 +52,7 @@ def _name(unread: Iterable[UnreadLog], damages: Iterable[DamagedLog], named: set
 
 
 def _hours(logs: Sequence[Path]) -> Iterator[Span | None]:
-    """The hours in which logs begin, and the one after each, into which they reach; None (all) if a file has no log name."""
+    """The hours in which logs begin, and the hour after each, into which logs reach; None (all) for a file without a log name."""
     try:
         begins_ms = {LogName.parse(path.name).begins_s * 1000 for path in logs}
     except ValueError:

@@ -1,7 +1,7 @@
-"""The rules file: what to watch, in TOML, and whom to tell.
+"""The rules file in TOML: alert rules and webhooks.
 
-A rule says for which slices (`by`, `where`) a measure must not lie below or above something, or not stray from what the same slice
-did before. Everything is checked when the file is read: a slip of the pen is told at once, and not at three in the morning.
+A rule limits a measure in each slice (`by`, `where`): it must not be below or above a value, or deviate from the slice's baseline.
+The whole file is checked when it is read, so a mistake is reported at once and not when the first alert begins.
 """
 
 import os
@@ -17,7 +17,7 @@ from feedback_analysis.measures.selection import DIMENSIONS, check_columns
 from feedback_analysis.messages.slices import THIN_SESSIONS
 
 PEERS = "peers"
-"""How many are there: a measure of its own here, for an audience that walks away says more than its mean."""
+"""The number of peers. Only rules have it as a measure: an audience that leaves is a better sign than any mean."""
 
 Severity = Literal["info", "warning", "critical"]
 Shape = Literal["json", "discord", "slack"]
@@ -29,7 +29,7 @@ Entry = TypeVar("Entry")
 
 
 class BadRules(ValueError):  # noqa: N818 - it reads as what it says
-    """The rules file says what cannot be; the text names file, entry and remedy."""
+    """The rules file is invalid. The text names the file, the entry and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Rule:
 
     @property
     def worse_is_higher(self) -> bool:
-        """On which side of its baseline the measure is bad."""
+        """Whether values above the limit are bad, not values below it."""
         return self.above is not None or (self.below is None and self.measure in LOWER_IS_BETTER)
 
     def watched(self) -> Measure:
@@ -64,14 +64,14 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """One entry `[[webhook]]`; the address is a secret where chat services are concerned."""
+    """One entry `[[webhook]]`. The address of a chat service is a secret."""
 
     url: str = field(repr=False)
     shape: Shape = "json"
 
     @property
     def host(self) -> str:
-        """What may be told of it."""
+        """The part of the address that may appear in logs."""
         return urlsplit(self.url).hostname or ""
 
 
@@ -86,31 +86,33 @@ class Rules:
 def read_rules(path: Path) -> Rules:
     """The rules in `path`; BadRules if it cannot be read or does not make sense."""
     try:
-        said = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        entry = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise BadRules(f"{path} cannot be read as rules: it is not there; docs/alerts.md shows how to write it") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadRules(f"{path} cannot be read as rules: {error}") from error
     try:
-        _only(said, ("rule", "webhook"), "the file")
-        rules = tuple(_rule(entry) for entry in _entries(said, "rule"))
-        webhooks = tuple(_webhook(entry) for entry in _entries(said, "webhook"))
+        _only(entry, ("rule", "webhook"), "the file")
+        rules = tuple(_rule(entry) for entry in _entries(entry, "rule"))
+        webhooks = tuple(_webhook(entry) for entry in _entries(entry, "webhook"))
         _names_differ(rules)
     except ValueError as error:
         raise BadRules(f"{path}: {error}") from error
     if not rules:
-        raise BadRules(f"{path} holds no [[rule]]; an example stands in docs/alerts.md")
+        raise BadRules(f"{path} has no [[rule]]; docs/alerts.md has an example")
     return Rules(rules=rules, webhooks=webhooks)
 
 
-def _rule(said: Mapping[str, Any]) -> Rule:
-    name = said.get("name")
+def _rule(entry: Mapping[str, Any]) -> Rule:
+    name = entry.get("name")
     if not isinstance(name, str) or not name:
         raise ValueError('a [[rule]] has no name; give each one, such as name = "low MOS"')
     try:
-        _only(said, [field.name for field in fields(Rule)], "a rule")
-        by = said.get("by", ())
-        rule = _typed(Rule, {"where": {}, "severity": "warning"} | dict(said) | {"by": (by,) if isinstance(by, str) else tuple(by)})
+        _only(entry, [field.name for field in fields(Rule)], "a rule")
+        by = entry.get("by", ())
+        rule = _typed(
+            Rule, {"where": {}, "severity": "warning"} | dict(entry) | {"by": (by,) if isinstance(by, str) else tuple(by)}
+        )
         _check(rule)
     except (ValueError, TypeError) as error:
         raise ValueError(f"rule {name!r}: {error}") from error
@@ -137,15 +139,15 @@ def _check(rule: Rule) -> None:
         raise ValueError(f"severity is {rule.severity!r}; choose from {', '.join(SEVERITIES)}")
 
 
-def _webhook(said: Mapping[str, Any]) -> Webhook:
+def _webhook(entry: Mapping[str, Any]) -> Webhook:
     """`url`, or `url_env`: the environment variable that holds it."""
-    _only(said, ("url", "url_env", "shape"), "a webhook")
-    if "url_env" in said:
-        name = said["url_env"]
+    _only(entry, ("url", "url_env", "shape"), "a webhook")
+    if "url_env" in entry:
+        name = entry["url_env"]
         if not isinstance(name, str) or not os.environ.get(name):
-            raise ValueError(f"a webhook's address should stand in the environment variable {name}, and that is empty")
-        said = {**said, "url": os.environ[name]}
-    url, shape = said.get("url"), said.get("shape", "json")
+            raise ValueError(f"the environment variable {name} of a webhook's url_env is empty; set it to the address")
+        entry = {**entry, "url": os.environ[name]}
+    url, shape = entry.get("url"), entry.get("shape", "json")
     if not isinstance(url, str) or urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
         raise ValueError('a webhook needs url = "https://…", or url_env with the name of an environment variable that holds it')
     if shape not in SHAPES:
@@ -157,37 +159,37 @@ def _names_differ(rules: tuple[Rule, ...]) -> None:
     seen: set[str] = set()
     for rule in rules:
         if rule.name in seen:
-            raise ValueError(f"two rules are called {rule.name!r}; each needs a name of its own")
+            raise ValueError(f"two rules have the name {rule.name!r}; names must differ")
         seen.add(rule.name)
 
 
-def _entries(said: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    entries = said.get(name, [])
+def _entries(entry: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    entries = entry.get(name, [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError(f"{name} has to be written [[{name}]], once for each")
+        raise ValueError(f"write [[{name}]] before each {name}")
     return entries
 
 
-def _only(said: Mapping[str, Any], known: "list[str] | tuple[str, ...]", what: str) -> None:
-    if strange := [name for name in said if name not in known]:
-        raise ValueError(f"{strange[0]!r} is nothing that {what} can say; choose from {', '.join(known)}")
+def _only(entry: Mapping[str, Any], known: "list[str] | tuple[str, ...]", what: str) -> None:
+    if strange := [name for name in entry if name not in known]:
+        raise ValueError(f"{strange[0]!r} is unknown in {what}; choose from {', '.join(known)}")
 
 
-def _typed(kind: type[Entry], said: Mapping[str, Any]) -> Entry:
-    """An entry whose numbers are numbers and whose texts are texts."""
+def _typed(kind: type[Entry], entry: Mapping[str, Any]) -> Entry:
+    """An entry with checked types."""
     wanted: dict[str, tuple[type, ...]] = {
         **dict.fromkeys(("name", "measure", "severity"), (str,)),
         **dict.fromkeys(("below", "above", "deviates"), (int, float)),
         **dict.fromkeys(("baseline_minutes", "for_minutes", "least_sessions"), (int,)),
         "where": (dict,),
     }
-    for name, value in said.items():
+    for name, value in entry.items():
         if name in wanted and (not isinstance(value, wanted[name]) or isinstance(value, bool)):
             raise ValueError(
                 f"{name} is {value!r}; it needs {'a number' if float in wanted[name] or int in wanted[name] else 'a text'}"
             )
-    if any(not isinstance(value, str) for value in (*said["where"].values(), *said["by"])):
+    if any(not isinstance(value, str) for value in (*entry["where"].values(), *entry["by"])):
         raise ValueError('where and by take texts: where = {channel = "Olympics"}, by = ["isp"]')
-    if "measure" not in said:
+    if "measure" not in entry:
         raise ValueError('measure is missing, such as measure = "mos"')
-    return kind(**said)
+    return kind(**entry)

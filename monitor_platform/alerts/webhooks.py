@@ -1,6 +1,6 @@
-"""Whom to tell, and how: JSON over HTTP with retries. A receiver that is away delays its own messages and nothing else.
+"""Notifications: JSON over HTTP with retries. A receiver that does not answer delays only its own notifications.
 
-What waits is bounded; what is given up is counted. Redirects are not followed: where to is the operator's choice alone.
+The queue is bounded, and dropped notifications are counted. Redirects are not followed: only the operator chooses the receivers.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ ATTEMPTS = 8
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 120.0
 TIMEOUT_S = 10.0
-# Discord takes 2,000 characters, Slack 40,000; what is longer is cut.
+# Discord accepts 2,000 characters, Slack 40,000. Longer texts are cut.
 MOST_CHARS = 1_900
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class News:
-    """One thing to tell; `facts` is the generic form."""
+class Notification:
+    """One notification; `facts` is its generic JSON."""
 
     facts: Mapping[str, Any]
     link: str
@@ -39,39 +39,40 @@ class News:
         return f"{'Over' if over else str(self.facts['severity']).upper()}: {self.facts['title']}\n{self.facts['text']}"
 
 
-def body(news: News, shape: Shape) -> dict[str, Any]:
-    """What is posted: the generic form, or what the chat service takes."""
-    text = news.text[:MOST_CHARS]
+def body(notification: Notification, shape: Shape) -> dict[str, Any]:
+    """The body of the request: the generic JSON, or the format of the chat service."""
+    text = notification.text[:MOST_CHARS]
     match shape:
         case "json":
-            return {**news.facts, "link": news.link}
+            return {**notification.facts, "link": notification.link}
         case "discord":
-            # A channel may be called @everyone: nobody is to be woken by a name.
-            return {"content": f"{text}\n<{news.link}>", "allowed_mentions": {"parse": []}}
+            # A channel may have the name @everyone; it must not notify the members of the chat.
+            return {"content": f"{text}\n<{notification.link}>", "allowed_mentions": {"parse": []}}
         case "slack":
             safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-            return {"text": f"{safe}\n<{news.link.replace('|', '%7C')}|dashboard>", "unfurl_links": False}
+            return {"text": f"{safe}\n<{notification.link.replace('|', '%7C')}|dashboard>", "unfurl_links": False}
 
 
-class Messenger:
-    """Tells each webhook everything, in order, each in its own task."""
+class WebhookSender:
+    """Posts all notifications to each webhook, in order. Each webhook has its own task."""
 
     def __init__(self, webhooks: tuple[Webhook, ...], tls: Tls | None = None, *, first_pause_s: float = FIRST_PAUSE_S) -> None:
-        self._waiting = [(webhook, asyncio.Queue[News](MOST_WAITING)) for webhook in webhooks]
+        self._waiting = [(webhook, asyncio.Queue[Notification](MOST_WAITING)) for webhook in webhooks]
         self._tls = tls
         self._first_pause_s = first_pause_s
         self.counts: Counter[str] = Counter(sent=0, failed=0, dropped=0)
 
-    def tell(self, news: News) -> None:
+    def send(self, notification: Notification) -> None:
         for webhook, queue in self._waiting:
             try:
-                queue.put_nowait(news)
+                queue.put_nowait(notification)
             except asyncio.QueueFull:
                 self.counts["dropped"] += 1
-                log.error("webhook %s: %d wait already, dropped: %s", webhook.host, MOST_WAITING, news.facts["title"])  # noqa: TRY400
+                title = notification.facts["title"]
+                log.error("webhook %s: notification dropped because %d wait: %s", webhook.host, MOST_WAITING, title)  # noqa: TRY400
 
     async def run(self) -> None:
-        """Post what is told until cancelled."""
+        """Post notifications until cancelled."""
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         async with (
             aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
@@ -80,16 +81,16 @@ class Messenger:
             for webhook, queue in self._waiting:
                 group.create_task(self._follow(session, webhook, queue))
 
-    async def _follow(self, session: aiohttp.ClientSession, webhook: Webhook, queue: asyncio.Queue[News]) -> None:
+    async def _follow(self, session: aiohttp.ClientSession, webhook: Webhook, queue: asyncio.Queue[Notification]) -> None:
         while True:
-            news = await queue.get()
-            why = await self._deliver(session, webhook, news)
+            notification = await queue.get()
+            why = await self._deliver(session, webhook, notification)
             self.counts["sent" if why is None else "failed"] += 1
             if why is not None:
-                log.error("webhook %s was not told of %r: %s", webhook.host, news.facts["title"], why)
+                log.error("webhook %s did not accept the notification %r: %s", webhook.host, notification.facts["title"], why)
 
-    async def _deliver(self, session: aiohttp.ClientSession, webhook: Webhook, news: News) -> str | None:
-        """None if it was told, else why not."""
+    async def _deliver(self, session: aiohttp.ClientSession, webhook: Webhook, notification: Notification) -> str | None:
+        """None on success, else the reason of the failure."""
         why, pause_s = "", self._first_pause_s
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -97,7 +98,7 @@ class Messenger:
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
             try:
                 verified_by = self._tls.link if self._tls is not None else True
-                posted = session.post(webhook.url, json=body(news, webhook.shape), allow_redirects=False, ssl=verified_by)
+                posted = session.post(webhook.url, json=body(notification, webhook.shape), allow_redirects=False, ssl=verified_by)
                 async with posted as answer:
                     if answer.status < 300:
                         return None
@@ -106,13 +107,13 @@ class Messenger:
                         return why
                     pause_s = _asked_s(answer.headers.get("Retry-After"), pause_s)
             except (aiohttp.ClientError, TimeoutError) as error:
-                # The error's text may hold the address, which is a secret.
+                # Not the error's text, which may contain the address: it is a secret.
                 why = type(error).__name__
         return f"{why}, {ATTEMPTS} times"
 
 
 def _asked_s(retry_after: str | None, otherwise_s: float) -> float:
-    """Seconds that the receiver asks for; a date is not worth parsing here."""
+    """The seconds in Retry-After; a date is ignored."""
     if retry_after is None or not retry_after.isascii() or not retry_after.isdigit():
         return otherwise_s
     return min(float(retry_after), LONGEST_PAUSE_S)

@@ -13,7 +13,7 @@ from bokeh.models import LayoutDOM
 
 from feedback_analysis.measures.registry import MEASURES, Measure, measure_of
 from feedback_analysis.messages.scores import Score, scores
-from feedback_analysis.messages.sessions import NEIGHBOURS, SERIES, Band, Stalls, Story, Stretch, neighbours, story
+from feedback_analysis.messages.sessions import NEIGHBOURS, SERIES, Band, Stalls, Story, neighbours, story
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.messages.timeline import timeline
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show

@@ -180,15 +180,15 @@ async def _problem(answer: aiohttp.ClientResponse) -> dict[str, Any]:
         problem = orjson.loads(body)
     except orjson.JSONDecodeError:
         return {}
-    told = isinstance(problem, dict) and is_problem(problem, status=answer.status, content_type=answer.content_type)
-    return problem if told else {}
+    known = isinstance(problem, dict) and is_problem(problem, status=answer.status, content_type=answer.content_type)
+    return problem if known else {}
 
 
 def _expect_range(answer: aiohttp.ClientResponse, start: int, stop: int) -> None:
-    said = answer.headers.get("Content-Range", "")
-    match = _RANGE.fullmatch(said)
+    sent = answer.headers.get("Content-Range", "")
+    match = _RANGE.fullmatch(sent)
     if match is None or (int(match[1]), int(match[2])) != (start, stop - 1):
-        raise UnusableAnswer(f"the server sent {said[:80]!r} where bytes {start}-{stop - 1} were asked for")
+        raise UnusableAnswer(f"the server sent {sent[:80]!r} where bytes {start}-{stop - 1} were asked for")
 
 
 async def _bounded(answer: aiohttp.ClientResponse, limit: int) -> bytes:

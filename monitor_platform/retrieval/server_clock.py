@@ -20,7 +20,7 @@ class ServerClock:
     def __init__(self) -> None:
         self._samples: deque[float] = deque(maxlen=ROUNDS)
 
-    def told(self, date: str | None, now_ms: int) -> None:
+    def note_date(self, date: str | None, now_ms: int) -> None:
         """An answer with this `Date` has arrived at `now_ms` of the platform's clock; what is no date says nothing."""
         try:
             server_ms = parsedate_to_datetime(date or "").timestamp() * 1000

@@ -230,7 +230,7 @@ class ServerFollower:
 
     def _told_time(self, date: str | None) -> None:
         was_ms = self._clock.ahead_ms
-        self._clock.told(date, time.time_ns() // 1_000_000)
+        self._clock.note_date(date, time.time_ns() // 1_000_000)
         if (was_ms == 0) != (self._clock.ahead_ms == 0):
             log.warning("%s: its clock is %+.0f s from this platform's", self._client.url, self._clock.ahead_ms / 1000)
 

@@ -62,7 +62,7 @@ class TableLoader:
                 log.error("%s: %s; it is fetched again, if its feedback server still has it", name, found.reason)
                 return LoadedLog(Held(name=name, bytes=0, doubtful=True, ahead_ms=ahead_ms), RetrievalCounts(damaged_frames=1))
             damages = _damages(found, growing=name.form is Form.JOURNAL)
-            _tell(name, damages)
+            _log_damages(name, damages)
             counts = _counts(self._table.add(replace(found, ahead_ms=ahead_ms))) + RetrievalCounts(damaged_frames=len(damages))
             if name.form is Form.JOURNAL:
                 end, records = (0, 0) if damages else (found.end, found.records or 0)
@@ -116,7 +116,7 @@ class TableLoader:
     def _insist(self, name: LogName, damages: tuple[Damage, ...], *, again: bool) -> None:
         if damages and not again:
             raise Damaged(f"{name}, byte {damages[0].offset}: {damages[0].reason}")
-        _tell(name, damages)
+        _log_damages(name, damages)
 
 
 def _without_first(records: int, found: VerifiedLog, target: Path) -> VerifiedLog:
@@ -140,7 +140,7 @@ def _lasting(damages: tuple[Damage, ...]) -> tuple[Damage, ...]:
     return tuple(damage for damage in damages if not damage.torn)
 
 
-def _tell(name: LogName, damages: tuple[Damage, ...]) -> None:
+def _log_damages(name: LogName, damages: tuple[Damage, ...]) -> None:
     for damage in damages:
         log.error("%s, byte %d: %s (%d bytes)", name, damage.offset, damage.reason, damage.size)
 

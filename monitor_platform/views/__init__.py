@@ -1,1 +1,1 @@
-"""The four views: each a Bokeh figure that is drawn once, and how to show new data in it."""
+"""The views as Bokeh figures. Each is made once; `show` replaces its data."""

@@ -1,4 +1,4 @@
-"""Histogram view: which share of the peers lies in which range of one measure."""
+"""Histogram view: the share of the peers in each range of one measure."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -56,7 +56,7 @@ class HistogramView:
         self.figure.add_tools(HoverTool(renderers=[bars], tooltips=_TIP), TapTool(renderers=[bars]))
 
     def range_at(self, index: int) -> str:
-        """The filter that leaves the peers of the bar at `index`; none (empty) for a bar that only a made-up message can name."""
+        """The filter for the peers of the bar at `index`; empty for an index without a bar, which only a forged message has."""
         return range_at(self._edges, index) if 0 <= index < len(self._edges) - 1 else ""
 
 
@@ -65,7 +65,7 @@ def _bar(**looks: Any) -> Quad:  # noqa: ANN401 - whatever Quad takes
 
 
 def range_at(edges: Sequence[float], index: int) -> str:
-    """A range as filters.py reads it; the outermost are open, because whoever lies beyond counts in them."""
+    """The filter of a range. The first and the last range are open, because they include all values beyond."""
     low = "" if index == 0 else f"{edges[index]:g}"
     high = "" if index == len(edges) - 2 else f"{edges[index + 1]:g}"
     return f"{low}..{high}"
@@ -75,7 +75,7 @@ def _columns(measure: Measure | None, histogram: Histogram | None) -> dict[str, 
     if measure is None or histogram is None:
         return {name: [] for name in ("left", "right", "share", "range", "peers_text", "colour")}
     ranges = list(pairwise(histogram.edges))
-    # A hair's breadth between bars tells two equal neighbours apart.
+    # A narrow gap separates two bars of equal height.
     gaps = [(right - left) * 0.03 for left, right in ranges]
     return {
         "left": [left + gap for (left, _), gap in zip(ranges, gaps, strict=True)],

@@ -1,4 +1,4 @@
-"""The figures of a history: small ones, a point for each period, and none where nothing is known."""
+"""The small figures of the History page: one point for each period with data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from monitor_platform.views.plots import Plots
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """A small figure: its name and title, and the columns it shows, each with a label; `per` divides what it shows."""
+    """A small figure: name, title, and columns with their labels. Values are divided by `per`."""
 
     name: str
     title: str
@@ -70,7 +70,7 @@ def _scaled(value: float | None, per: float) -> float:
 
 
 def _drawn(plots: Plots, chart: Chart, periods: FactorRange, source: ColumnDataSource) -> Plot:
-    """Without a legend: the page says whose line is whose, in its own colours for text."""
+    """A figure without a legend: the page has the legend, in text colours."""
     panel = plots.plot(periods, Range1d(start=0, end=1), sizing_mode="stretch_width", height=190, min_border_left=56)
     plots.add_axis(panel, CategoricalAxis(major_label_orientation=0.9), "below")
     plots.add_axis(panel, LinearAxis(), "left", formatter=NumeralTickFormatter(format=chart.digits))
@@ -82,7 +82,7 @@ def _drawn(plots: Plots, chart: Chart, periods: FactorRange, source: ColumnDataS
 
 
 def _ends(chart: Chart, values: Sequence[float]) -> tuple[float, float]:
-    """The ends of the axis: those that are fixed, else round numbers around what is known."""
+    """The ends of the axis: the fixed ones, or round numbers around the values."""
     low, high = round_ends([value for value in values if isfinite(value)] + ([] if chart.low is None else [chart.low]))
-    # A point at the very top would be cut in half.
+    # A point at the top edge would be cut in half.
     return (low if chart.low is None else chart.low, high + (high - low) / 20 if chart.high is None else chart.high)

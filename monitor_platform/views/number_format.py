@@ -1,4 +1,4 @@
-"""Numbers as people read them: thousands separated, always with a unit, "–" where nothing is known."""
+"""Numbers as text: with thousands separators and units, and "–" for no value."""
 
 import math
 
@@ -18,7 +18,7 @@ def format_value(measure: Measure, value: float | None) -> str:
 
 
 def difference(value: float | None, other: float | None) -> float | None:
-    """By how much `value` is more than `other`."""
+    """`value` minus `other`; None if one is None."""
     return None if value is None or other is None else value - other
 
 
@@ -26,14 +26,14 @@ def format_change(measure: Measure, by: float | None) -> str:
     """A difference with its sign: "+0.12", "−3 kbit/s", "±0"."""
     if by is None or not math.isfinite(by):
         return NOTHING
-    said = format_value(measure, abs(by))
-    if not any(digit in said for digit in "123456789"):
-        return f"±{said}"
-    return f"{'+' if by > 0 else '−'}{said}"
+    text = format_value(measure, abs(by))
+    if not any(digit in text for digit in "123456789"):
+        return f"±{text}"
+    return f"{'+' if by > 0 else '−'}{text}"
 
 
 def title_of(measure: Measure) -> str:
-    """The title with its unit, unless that says the same: "Upload rate (kbit/s)", "Concurrent peers"."""
+    """The title with its unit, unless the title contains it: "Upload rate (kbit/s)", "Concurrent peers"."""
     return f"{measure.title} ({measure.unit})" if measure.unit and measure.kind not in COUNTS else measure.title
 
 
@@ -42,5 +42,5 @@ def with_unit(number: str, unit: str) -> str:
 
 
 def format_count(n: float, one: str) -> str:
-    """`n` of them: "1 peer", "6,941 peers"; with sampling n is an estimate, shown whole."""
+    """`n` and a noun: "1 peer", "6,941 peers". With sampling n is an estimate, rounded to a whole number."""
     return f"{n:,.0f} {one}{'' if round(n) == 1 else 's'}"

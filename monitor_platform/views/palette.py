@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bokeh.palettes import Cividis256
 
 GRADES = ("bad", "poor", "fair", "good", "excellent")
-"""The words of the absolute category rating scale (ITU-T P.800), for MOS 1 to 5."""
+"""The names of MOS 1 to 5 on the absolute category rating scale (ITU-T P.800)."""
 
 GRADE_COLOURS = ("#b2470c", "#ee9a4d", "#bdb9b1", "#73a9d6", "#2166b0")
 
@@ -21,15 +21,15 @@ CATEGORIES = ("#1a80c0", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 ACCENT = "#3b82d0"
 GROUND = "#8a94a3"
-"""Land, audience, outlines: what is there but says nothing."""
+"""The colour of land, outlines and other parts without a value."""
 
-# The palest fifth of Cividis is yellow: fine on dark ground, lost on white.
+# Without the palest fifth of Cividis: its yellow cannot be seen on white.
 QUANTITY_COLOURS = tuple(Cividis256[:232])
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Which colours stand for the values from `low` to `high`; `marks` are the places on it that bear a text."""
+    """The colours of the values from `low` to `high`. `marks`: the values with a text in the key."""
 
     low: float
     high: float
@@ -37,7 +37,7 @@ class Scale:
     marks: tuple[tuple[float, str], ...] = ()
 
     def colour(self, value: float) -> str:
-        """The colour of `value`; what lies beyond an end has the colour of that end."""
+        """The colour of `value`. Values beyond an end have the colour of that end."""
         place = (value - self.low) / (self.high - self.low) * len(self.colours)
         return self.colours[min(max(int(place), 0), len(self.colours) - 1)]
 
@@ -48,7 +48,7 @@ MOS_SCALE = Scale(0.5, 5.5, GRADE_COLOURS, tuple((float(grade), f"{grade} {word}
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What a scale looks like: its colours in order, stepped or flowing, and texts at places from 0 (low) to 1 (high)."""
+    """The look of a scale: its colours in order, in steps or as a gradient, and texts at places from 0 (low) to 1 (high)."""
 
     colours: tuple[str, ...]
     stepped: bool
@@ -56,7 +56,7 @@ class Key:
 
 
 def key_to(scale: Scale) -> Key:
-    """The key to be drawn beside a map."""
+    """The key beside a map."""
     marks = scale.marks or round_marks(scale)
     placed = tuple(((at - scale.low) / (scale.high - scale.low), text) for at, text in marks)
     stepped = len(scale.colours) == len(GRADE_COLOURS)
@@ -64,12 +64,12 @@ def key_to(scale: Scale) -> Key:
 
 
 def grade(mos: float) -> str:
-    """The word nearest to a MOS."""
+    """The name of the nearest whole MOS."""
     return GRADES[min(max(round(mos), 1), 5) - 1]
 
 
 def scale_for(values: Iterable[float | None], *, is_mos: bool = False) -> Scale:
-    """The scale of one measure's values; its ends are round numbers, so that it does not flicker as values move."""
+    """The scale of one measure's values. Its ends are round numbers, so that it does not change with every refresh."""
     if is_mos:
         return MOS_SCALE
     known = [value for value in values if value is not None and math.isfinite(value)]
@@ -78,14 +78,14 @@ def scale_for(values: Iterable[float | None], *, is_mos: bool = False) -> Scale:
 
 
 def scale_of_differences(values: Iterable[float | None], *, reverse: bool = False) -> Scale:
-    """The scale of differences: as far to either side of 0, better blue and worse orange; `reverse`: lower is better."""
+    """The scale of differences, symmetric around 0: better is blue, worse is orange. `reverse`: lower is better."""
     known = [abs(value) for value in values if value is not None and math.isfinite(value)]
     _, end = round_ends([0.0, *known]) if any(known) else (0.0, 1.0)
     return Scale(-end, end, GRADE_COLOURS[::-1] if reverse else GRADE_COLOURS)
 
 
 def round_ends(values: Sequence[float]) -> tuple[float, float]:
-    """Round numbers just around `values`; 0 to 1 around nothing."""
+    """Round numbers around `values`; 0 and 1 without any."""
     if not values:
         return 0.0, 1.0
     low, high = min(values), max(values)
@@ -95,7 +95,7 @@ def round_ends(values: Sequence[float]) -> tuple[float, float]:
 
 
 def round_marks(scale: Scale) -> list[tuple[float, str]]:
-    """The ends and three places between them, with as many digits as tell them apart."""
+    """The ends and three values between them, with enough digits to differ."""
     step = (scale.high - scale.low) / 4
     digits = min(max(0, 1 - math.floor(math.log10(step))), 6) if step < 10 else 0
     return [(scale.low + step * i, f"{scale.low + step * i:,.{digits}f}") for i in range(5)]

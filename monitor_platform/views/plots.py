@@ -24,7 +24,7 @@ from bokeh.models import (
 from bokeh.models.glyph import Glyph
 from bokeh.models.renderers import GlyphRenderer
 
-# The axis speaks the viewer's own time; a long range says the day as well.
+# The axis has the browser's time zone, and the day as well if the time range is long.
 LOCAL_TICK = """
 const at = new Date(tick);
 const span_ms = ticks[ticks.length - 1] - ticks[0];
@@ -36,7 +36,7 @@ return at.toLocaleString(undefined, clock);
 
 
 class Plots:
-    """Makes the plots of one view. What they can share they do; two viewers' cannot, since a model belongs to one document."""
+    """Makes the plots of one view, which share models. A model belongs to one document, so two pages cannot share any."""
 
     def __init__(self) -> None:
         self._scale = LinearScale()
@@ -64,7 +64,7 @@ class Plots:
         return onto.add_glyph(source, glyph, view=view, **options)
 
     def add_axis(self, to: Plot, axis: Axis, side: Literal["below", "left"], **looks: Any) -> Axis:  # noqa: ANN401 - whatever an axis has
-        """`axis` at `side`; the one at the left has lines across the plot at its ticks."""
+        """Add `axis` at `side`. The left axis has grid lines."""
         axis.update(major_label_policy=self._labels, minor_tick_line_color=None, **looks)
         to.add_layout(axis, side)
         if side == "left":
@@ -72,7 +72,7 @@ class Plots:
         return axis
 
     def add_time_axis(self, to: Plot) -> Axis:
-        """Times of the viewer's own clock, below."""
-        # A ticker of dates alone is a dozen models.
+        """Add a time axis below, in the browser's time zone."""
+        # A ticker for dates would have a dozen models.
         self._dates = self._dates or (DatetimeTicker(), CustomJSTickFormatter(code=LOCAL_TICK))
         return self.add_axis(to, LinearAxis(), "below", ticker=self._dates[0], formatter=self._dates[1])

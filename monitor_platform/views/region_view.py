@@ -22,19 +22,19 @@ from monitor_platform.views.shapes import shapes_of
 from monitor_platform.views.window import LEAST_FOR_COUNTRIES, WORLD, Window, around_all, around_audience
 
 THIN = 25
-"""Fewer peers than this are no basis for a mean (the minimum that Conviva shows)."""
+"""A mean needs at least this many peers (the minimum that Conviva shows)."""
 
 HONG_KONG = Atlas()
 
 NO_DATA = "rgba(138, 148, 163, 0.12)"
 
-# @{…} is escaped by Bokeh; nothing else of this text comes from outside.
+# Bokeh escapes @{…}; nothing else in this text comes from outside.
 _TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
 <b>@{name}</b> @{name_zh}<br>@{title}: <b>@{text}</b><br>@{peers_text}</div>"""
 
 
 class RegionView:
-    """A map of `division`; `source.selected` says which of its regions a viewer has tapped."""
+    """A map of `division`. `source.selected` has the regions that the user tapped."""
 
     def __init__(self, division: Division) -> None:
         self._division = division
@@ -67,18 +67,18 @@ class RegionView:
         self.source.selected.indices = [ids.index(chosen)] if chosen in ids else []
 
     def region_at(self, index: int) -> str:
-        """The id of the region that is drawn at `index`; of none (empty) for a place that only a made-up message can name."""
+        """The ID of the region at `index`; empty for an index without a region, which only a forged message has."""
         return self._regions[index].id if 0 <= index < len(self._regions) else ""
 
     def _draw_anew(self, regions: Sequence[Region]) -> None:
-        """Other regions, if they are others; only then are outlines sent again."""
+        """Replace the regions if they differ; only then the outlines are sent again."""
         if [region.id for region in regions] != [region.id for region in self._regions]:
             self._regions = regions
             self.source.selected.indices = []
             self.source.data = _empty(regions)
 
     def _look_at(self, window: Window) -> None:
-        """The ranges follow an invisible rectangle, because they alone know the figure's size in the browser."""
+        """The ranges follow an invisible rectangle, because only they know the figure's size in the browser."""
         edges = {"left": [window.west], "bottom": [window.south], "right": [window.east], "top": [window.north]}
         if dict(self._window.data) != edges:
             self.figure.aspect_scale = 1 / window.stretch
@@ -117,7 +117,7 @@ class RegionView:
 def scale_on(
     measure: Measure, values: Sequence[RegionValue], regions: Sequence[Region], *, against: Sequence[RegionValue] | None = None
 ) -> Scale:
-    """The colours for those of `values` that lie on a map of `regions`; the page draws the key to them from the same."""
+    """The colour scale for the `values` on a map of `regions`. The key uses the same scale."""
     on_map = {region.id for region in regions}
     here = [value for value in values if value.region in on_map]
     if against is not None:
@@ -126,7 +126,7 @@ def scale_on(
 
 
 def differences(values: Sequence[RegionValue], against: Sequence[RegionValue]) -> dict[str, float | None]:
-    """By how much each region's value is more than it is on the other side; None where one side says nothing."""
+    """Each region's value minus that of the other side; None where a side has no value."""
     there = {value.region: value.value for value in against}
     return {each.region: difference(each.value, there.get(each.region)) for each in values}
 
@@ -142,7 +142,7 @@ def district_view(atlas: Atlas = HONG_KONG) -> RegionView:
 
 
 def window_on(division: Division, regions: Sequence[Region], values: Sequence[RegionValue]) -> Window:
-    """What is to be seen: all there is to be drawn, or, on a map of the world, where the audience is."""
+    """The shown part: the whole map, or the part with the audience on a map of the world."""
     if division.follows:
         return around_audience(regions, values)
     return around_all([*regions, *division.land]) if regions else WORLD
@@ -167,7 +167,7 @@ def _empty(regions: Sequence[Region]) -> dict[str, list[Any]]:
         "name": [region.name for region in regions],
         "name_zh": [region.name_zh for region in regions],
         "value": [float("nan")] * len(regions),
-        # Lists of their own each: a patch writes into them.
+        # Separate lists, because a patch writes into them.
         **{name: [""] * len(regions) for name in ("title", "text", "peers_text")},
         "hatch": [" "] * len(regions),
     }

@@ -1,6 +1,6 @@
-"""One viewer's story on one time axis: a ribbon of states, and below it panels with what the session said.
+"""The figures of one session on one time axis: a ribbon of states, and panels with the measures that it reported.
 
-The figures are made once. A stretch too short for its word on the ribbon says it on hover, and the page lists all of them as text.
+The figures are made once. A part of the ribbon that is too short for its word shows it on hover; the page lists all parts as text.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -35,7 +35,7 @@ from monitor_platform.views.palette import CATEGORIES, GROUND
 from monitor_platform.views.plots import Plots
 from monitor_platform.views.timeline_view import LOCAL_AND_UTC, frame
 
-# Fill, hatching, and the ink that is legible on it.
+# Fill colour, hatching, and a text colour that is legible on them.
 STATES: Mapping[str, tuple[str, str, str]] = {
     "starting": ("#73a9d6", " ", "#10202f"),
     "playing": ("#2166b0", " ", "#ffffff"),
@@ -56,7 +56,7 @@ _TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chapter:
-    """As much of a story as is to be shown: all of it, or up to a replay's clock."""
+    """The part of a session that is shown: all of it, or up to a replay's clock."""
 
     span: Span
     at_ms: Sequence[int]
@@ -66,13 +66,13 @@ class Chapter:
 
     @classmethod
     def of(cls, story: Story, until_ms: int | None = None) -> "Chapter":
-        """What had happened by `until_ms`; the axis is always that of the whole story."""
+        """The session up to `until_ms`. The time axis is always that of the whole session."""
         end = until_ms if until_ms is not None else story.span.to_ms
-        said = sum(at < end for at in story.at_ms)
+        shown = sum(at < end for at in story.at_ms)
         return cls(
             span=Span(story.span.from_ms, max(story.span.to_ms, story.span.from_ms + 1000)),
-            at_ms=story.at_ms[:said],
-            series={name: values[:said] for name, values in story.series.items()},
+            at_ms=story.at_ms[:shown],
+            series={name: values[:shown] for name, values in story.series.items()},
             ribbon=[Stretch(each.from_ms, min(each.to_ms, end), each.state) for each in story.ribbon if each.from_ms < end],
             stalls=[each for each in story.stalls if each.at_ms < end],
         )
@@ -96,7 +96,7 @@ class SessionView:
     def show(self, chapter: Chapter, measure: Measure, own: tuple[Sequence[int], Sequence[float | None]], band: Band) -> None:
         """`own`: the session's moments and values of the chosen measure."""
         self._range.update(start=chapter.span.from_ms, end=chapter.span.to_ms)
-        # A line through a silence would say what nobody has said.
+        # No line across a gap: there are no values in it.
         breaks = thinning.silences(chapter.ribbon)
         self._ribbon.show(chapter)
         self._chosen.show(
@@ -108,14 +108,14 @@ class SessionView:
             panel.show(title_of(MEASURES[name]), chapter.at_ms, [(MEASURES[name], chapter.series[name])], breaks)
 
     def clear(self) -> None:
-        """Nothing to show: the figures stay, without data."""
+        """Remove all data from the figures."""
         self._ribbon.show(None)
         for panel in (self._chosen, self._rates, self._buffer, self._partners):
             panel.clear()
 
 
 class _Ribbon:
-    """States as a band with their words in it, stalls as marks above it."""
+    """The ribbon: states with their words, and stalls as marks above it."""
 
     def __init__(self, plots: Plots, x_range: Range1d, clock: CustomJSHover) -> None:
         self.figure = _frame(plots, x_range, Range1d(start=0, end=1.5), height=64)
@@ -210,7 +210,7 @@ def _no_stretches() -> dict[str, list[Any]]:
 def _stretches(chapter: Chapter) -> dict[str, list[Any]]:
     columns = _no_stretches()
     whole = chapter.span.to_ms - chapter.span.from_ms
-    # Whoever has left is gone for the rest of the axis, which is a sliver: enough to hover, no word.
+    # After a leave the session is gone for the rest of the axis: too narrow for the word, but wide enough to hover.
     for each in thinning.stretches(chapter.ribbon):
         end = each.to_ms if each.state != "gone" else chapter.span.from_ms + round(whole * 1.005)
         fill, hatch, ink = STATES[each.state]

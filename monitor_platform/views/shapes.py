@@ -1,4 +1,4 @@
-"""Regions as Bokeh's `multi_polygons` wants them: each region's polygons, each polygon's rings, in degrees."""
+"""Regions in the form of Bokeh's `multi_polygons`: each region's polygons, each polygon's rings, in degrees."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

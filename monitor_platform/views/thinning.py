@@ -1,4 +1,4 @@
-"""No more of a long session than can be drawn: a figure is about 900 pixels wide, whatever was said.
+"""Reduces a long session to what can be seen: a figure is about 900 pixels wide.
 
 A line keeps the least and the greatest value of each short time, and its gaps. A ribbon keeps, of each short time, a stall if there
 is one, else the state that lasted longest.
@@ -16,7 +16,7 @@ MOST_STALLS = 500
 def points(
     at_ms: Sequence[int], values: Sequence[float | None], keep: Set[int] = frozenset(), *, most: int = MOST_POINTS
 ) -> list[int]:
-    """Which points to draw, by their index: all of few, else about `most`, and those at the moments `keep`."""
+    """The indices of the points to draw: all if there are few, else about `most`, and those at the moments `keep`."""
     if len(values) <= most:
         return list(range(len(values)))
     parts = most // 2
@@ -32,7 +32,7 @@ def points(
 
 
 def stretches(ribbon: Sequence[Stretch], *, most: int = MOST_STRETCHES) -> list[Stretch]:
-    """The ribbon in at most about `most` stretches."""
+    """The ribbon in about `most` parts at most."""
     if len(ribbon) <= most:
         return list(ribbon)
     begin, end = ribbon[0].from_ms, ribbon[-1].to_ms
@@ -55,7 +55,7 @@ def stretches(ribbon: Sequence[Stretch], *, most: int = MOST_STRETCHES) -> list[
 
 
 def stalls(marks: Sequence[Stalls], *, most: int = MOST_STALLS) -> list[Stalls]:
-    """The longest stalls, in their order."""
+    """The longest stalls, in order of time."""
     if len(marks) <= most:
         return list(marks)
     longest = sorted(marks, key=lambda each: -each.for_ms)[:most]
@@ -63,6 +63,6 @@ def stalls(marks: Sequence[Stalls], *, most: int = MOST_STALLS) -> list[Stalls]:
 
 
 def silences(ribbon: Sequence[Stretch], *, most: int = MOST_STRETCHES // 2) -> set[int]:
-    """The moments at which the longest silences end: a line does not cross them."""
+    """The moments at which the longest gaps end; lines do not cross the gaps."""
     silent = [each for each in ribbon if each.state == "silent"]
     return {each.to_ms for each in sorted(silent, key=lambda each: each.from_ms - each.to_ms)[:most]}

@@ -1,4 +1,4 @@
-"""Timeline view: the audience, and below it one panel a measure on the same time axis.
+"""Timeline view: the audience, and below it a panel for each measure, on one time axis.
 
 Panels instead of many axes in one frame: a second scale in the same frame makes any two curves look related. The panels are made
 once; `show` says which measure each of them bears.
@@ -51,7 +51,7 @@ _LINE_TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """A line beside a panel's own: of the other side of a comparison, moved by `shift_ms`, or of one value of a breakdown."""
+    """An additional line of a panel: the other side of a comparison, moved by `shift_ms`, or a value of a breakdown."""
 
     name: str
     audience: Timeline
@@ -63,7 +63,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """Something that lasted from one time to another, such as an alert; without `to_ms` it still does."""
+    """A mark from one time to another, such as an alert; an open one has no `to_ms`."""
 
     from_ms: int
     to_ms: int | None
@@ -73,7 +73,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PercentileBand:
-    """What lies behind the first measure's line: from `low` to `high` at each time."""
+    """The band behind the first measure's line, from `low` to `high` at each time."""
 
     at_ms: Sequence[int]
     low: Sequence[float | None]
@@ -84,13 +84,13 @@ _MARK_TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:
 <b>@text</b><br>from @{from}{custom}<br>until @{until}{custom}</div>"""
 
 MARK_LANES = 4
-"""Marks of the same time lie below one another; of more than this many, the last lane bears several."""
+"""Marks of the same time are in different lanes. With more marks than lanes, some overlap in the last one."""
 
 _LANE = 0.11
-"""Of the panel's height."""
+"""Height of a lane, as a share of the panel's height."""
 
 LEAST_BRUSH_MS = 1000
-"""A shorter stroke is a slip of the hand."""
+"""A shorter drag is an accident."""
 
 
 class TimelineView:
@@ -109,7 +109,7 @@ class TimelineView:
 
     @property
     def panels(self) -> list[Plot]:
-        """All frames, the audience's first."""
+        """All panels, the audience's first."""
         return [panel.figure for panel in (self._audience, *self._panels)]
 
     def show(
@@ -123,7 +123,7 @@ class TimelineView:
         band: PercentileBand | None = None,
         marks: Sequence[Mark] = (),
     ) -> None:
-        """Show the audience, from `heard`, and `measures` (as many as there are panels), from `timeline`, over `span`."""
+        """Show the audience, from `heard`, and the first `measures` that have panels, from `timeline`, over `span`."""
         self._range.update(start=span.from_ms, end=span.to_ms)
         room = self._marks.show(marks, span)
         self._audience.show(audience, heard, [(curve, curve.audience) for curve in curves], room=room)
@@ -144,7 +144,7 @@ class TimelineView:
 
 
 class _Cursor:
-    """What follows the mouse through all panels."""
+    """The line that follows the pointer through all panels."""
 
     def __init__(self) -> None:
         self.line = Stroke(dimension="height", line_color=GROUND, line_dash="dotted", line_width=1)
@@ -152,7 +152,7 @@ class _Cursor:
 
 
 class _Panel:
-    """One frame of the timeline."""
+    """One panel of the timeline."""
 
     def __init__(self, plots: Plots, x_range: Range1d, cursor: _Cursor, colour: str, *, filled: bool = False) -> None:
         self.source = ColumnDataSource({"at": [], "value": [], "title": [], "text": []})
@@ -190,7 +190,7 @@ class _Panel:
         self.source.data = _columns(measure, timeline, band)
         self.band.data = _band_columns(band)
         self.lines.data = _line_columns(measure, comparison)
-        # Among lines of a breakdown everybody together is the ground that they are seen against.
+        # In a breakdown the line of all end hosts has the colour of the ground.
         self._line.line_color = GROUND if any(not curve.dashed for curve, _ in comparison) else self._colour
         self._title.text = title_of(measure)
         every = [value for values in self.lines.data["ys"] for value in values]
@@ -231,7 +231,7 @@ def _band_columns(band: PercentileBand | None) -> dict[str, list[Any]]:
 
 
 class _Marks:
-    """Bars along the top of a panel, with a triangle where each begins and, if it is over, a stroke where it ended."""
+    """Bars along the top of a panel, with a triangle at each begin and a stroke at each end."""
 
     def __init__(self, plots: Plots, panel: Plot) -> None:
         self.bars = ColumnDataSource({name: [] for name in ("from", "until", "shown_from", "shown_to", "lane", "text", "colour")})
@@ -244,13 +244,13 @@ class _Marks:
         )
         plots.draw(panel, self.ends, end, y_range_name="lanes")
         begun = CustomJSHover(code=LOCAL_AND_UTC)
-        ended = CustomJSHover(code=f"if (value === 0) return 'now: it lasts';{LOCAL_AND_UTC}")
+        ended = CustomJSHover(code=f"if (value === 0) return 'now (open)';{LOCAL_AND_UTC}")
         tip = HoverTool(renderers=[bars], tooltips=_MARK_TIP, attachment="below")
         tip.formatters = {"@{from}": begun, "@{until}": ended}
         panel.add_tools(tip)
 
     def show(self, marks: Sequence[Mark], span: Span) -> float:
-        """Draw `marks`, and say which share of the panel's height they take."""
+        """Draw `marks`. Returns the share of the panel's height that they need."""
         numbers = lanes_of(marks)
         lanes = [1 - (number + 0.5) * _LANE for number in numbers]
         lasting = [(mark, lane) for mark, lane in zip(marks, lanes, strict=True)]
@@ -271,7 +271,7 @@ class _Marks:
 
 
 def lanes_of(marks: Sequence[Mark]) -> list[int]:
-    """For each mark the first lane that is free when it begins; if none is, the last one. Later marks choose first."""
+    """The lane of each mark: the first one that is free when the mark begins, or else the last one."""
     free_ms = [float("-inf")] * MARK_LANES
     lanes = [0] * len(marks)
     for at in sorted(range(len(marks)), key=lambda at: (marks[at].from_ms, -at)):
@@ -313,7 +313,7 @@ def _columns(measure: Measure, timeline: Timeline, band: PercentileBand | None) 
 
 
 def _spread_at(measure: Measure, band: PercentileBand | None, at_ms: int) -> str:
-    """In words, where the band lies in the step that holds this time."""
+    """Text: the band at this time."""
     at = bisect_left(band.at_ms, at_ms) if band is not None else 0
     if band is None or at >= len(band.at_ms) or band.low[at] is None:
         return ""

@@ -1,4 +1,4 @@
-"""The part of the world that a map shows: where the audience is, without the one viewer far from all others.
+"""The part of the world that a map shows: where the audience is, without a few viewers far from all others.
 
 Maps are drawn in degrees, and a degree of longitude is shortened by the cosine of the window's middle latitude (`stretch`): true to
 shape in the middle, good enough for everything but the poles. Across 180 degrees there is no window: it is the whole world then.
@@ -12,17 +12,17 @@ from feedback_analysis.geo.maps import Region, box_around
 from feedback_analysis.geo.outlines import Ring, box_of, size
 from feedback_analysis.measures.regions import RegionValue
 
-# A hundredth of the audience may lie beyond either edge, and of twenty peers or more one.
+# A hundredth of the audience may be beyond each edge; with twenty peers or more, at least one.
 _BEYOND = 0.01
 _ONE_OF = 20
 
-# Room around the audience, and no window so small that there is nothing around a cell.
+# Margin around the audience, and the smallest window, so that a single cell has surroundings.
 _ROOM = 0.12
 _LEAST_CELLS = 4.0
 
 _STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0)
 
-# The outlines of countries are coarse (about 25 km): behind a single city they would mislead.
+# The outlines of countries are coarse (about 25 km), which would mislead behind a single city.
 LEAST_FOR_COUNTRIES = 3.0
 
 
@@ -55,7 +55,7 @@ def around_all(regions: Sequence[Region]) -> Window:
 
 
 def around_audience(regions: Sequence[Region], values: Sequence[RegionValue]) -> Window:
-    """Where the peers of `values` are among `regions`, in round numbers, so that it does not tremble; of nobody, the world."""
+    """The window with the peers of `values`, in round numbers, so that it changes rarely; without peers, the world."""
     peers = {value.region: value.peers for value in values}
     inhabited = [(region, peers[region.id]) for region in regions if peers.get(region.id)]
     if not inhabited:
@@ -67,7 +67,7 @@ def around_audience(regions: Sequence[Region], values: Sequence[RegionValue]) ->
 
 
 def _ends(inhabited: Sequence[tuple[Region, float]], place: Callable[[Region], float]) -> tuple[float, float]:
-    """Between which all are but the few that may lie beyond."""
+    """The ends between which all peers are, except the few that may be beyond."""
     ranked = sorted((place(region), count) for region, count in inhabited)
     total = sum(count for _, count in ranked)
     spare = max(total * _BEYOND, 1.0 if total >= _ONE_OF else 0.0)
@@ -84,7 +84,7 @@ def _first_beyond(ranked: Sequence[tuple[float, float]], spare: float) -> float:
 
 
 def _main_part(region: Region) -> tuple[float, float, float, float]:
-    """The box around the largest part: France is in Europe, wherever else it is."""
+    """The box around the largest part of a region: for France, the part in Europe."""
     largest: Ring = max((polygon[0] for polygon in region.polygons), key=size)
     return box_of(largest)
 

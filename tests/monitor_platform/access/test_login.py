@@ -105,7 +105,7 @@ def test_after_the_login_nobody_is_sent_to_another_site(dashboard, wanted):
 def test_a_wrong_password_and_an_unknown_name_are_told_alike(dashboard, name, password):
     answer = dashboard.log_in(name, password, peer=PROXY, X_Forwarded_For="192.0.2.2")
     assert (answer.status, answer.cookie) == (403, "")
-    assert b"Name and password do not belong together." in answer.body
+    assert b"Name and password do not match." in answer.body
     assert b"<b>x" not in answer.body
 
 

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from monitor_platform.access import user_file
-from monitor_platform.access.passwords import NOBODY, Hash, hashed
+from monitor_platform.access.passwords import NO_USER, Hash, hashed
 from monitor_platform.access.users import proves
 from tests.monitor_platform.access.conftest import NAME, PASSWORD, users
 
@@ -42,7 +42,7 @@ def test_what_is_no_hash_or_would_cost_too_much_is_refused(text):
 
 def test_an_unknown_name_costs_as_much_as_a_known_one():
     made = hashed(PASSWORD)
-    assert (NOBODY.cost, NOBODY.block, NOBODY.parallel, len(NOBODY.digest)) == (
+    assert (NO_USER.cost, NO_USER.block, NO_USER.parallel, len(NO_USER.digest)) == (
         made.cost,
         made.block,
         made.parallel,

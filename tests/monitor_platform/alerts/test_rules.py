@@ -63,7 +63,7 @@ def test_a_webhooks_address_may_stand_in_the_environment_and_is_never_told(tmp_p
         ('[[rule]]\nname = "x"\nmeasure = "mos"\nbelow = 3\nfor_minutes = 0\n', "for_minutes is 0"),
         ('[[rule]]\nname = "x"\nmeasure = "mos"\nbelow = 3\nseverity = "bad"\n', "severity is 'bad'"),
         ('[[rule]]\nname = "x"\nmeasure = "mos"\nbelow = 3\nbelwo = 3\n', "'belwo'"),
-        (GOOD + GOOD, "two rules are called 'low MOS'"),
+        (GOOD + GOOD, "two rules have the name 'low MOS'"),
         (f"rule = {'[' * 10_000}", "maximum recursion depth exceeded"),
         (GOOD + '[[webhook]]\nurl = "ftp://x"\n', "a webhook needs url"),
         (GOOD + '[[webhook]]\nurl_env = "NOT_THERE_AT_ALL"\n', "NOT_THERE_AT_ALL"),

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from monitor_platform.alerts.rules import Webhook
-from monitor_platform.alerts.webhooks import ATTEMPTS, MOST_WAITING, Messenger, News, body
+from monitor_platform.alerts.webhooks import ATTEMPTS, MOST_WAITING, Notification, WebhookSender, body
 
 FACTS = {
     "severity": "critical",
@@ -16,10 +16,10 @@ FACTS = {
     "text": "worst minute 0.6",
     "slice": {},
 }
-NEWS = News(facts=FACTS, link="https://monitor.example.org/?isp=HGC")
+NEWS = Notification(facts=FACTS, link="https://monitor.example.org/?isp=HGC")
 
 
-async def told(answers, shape="json", news=NEWS, *, until):
+async def told(answers, shape="json", notification=NEWS, *, until):
     """Run a messenger against a receiver that gives `answers` in turn, then 204, `until` (counts, received) is enough."""
     received, left = [], list(answers)
 
@@ -34,16 +34,16 @@ async def told(answers, shape="json", news=NEWS, *, until):
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = site._server.sockets[0].getsockname()[1]
-    messenger = Messenger((Webhook(url=f"http://127.0.0.1:{port}/hook/s3cret", shape=shape),), first_pause_s=0.001)
-    running = asyncio.create_task(messenger.run())
-    messenger.tell(news)
+    sender = WebhookSender((Webhook(url=f"http://127.0.0.1:{port}/hook/s3cret", shape=shape),), first_pause_s=0.001)
+    running = asyncio.create_task(sender.run())
+    sender.send(notification)
     async with asyncio.timeout(20):
-        while not until(messenger.counts, received):  # noqa: ASYNC110 - two things may come true
+        while not until(sender.counts, received):  # noqa: ASYNC110 - two things may come true
             await asyncio.sleep(0.005)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await runner.cleanup()
-    return messenger.counts, received
+    return sender.counts, received
 
 
 def test_a_receiver_that_is_busy_is_told_again():
@@ -71,17 +71,17 @@ def test_a_redirect_is_not_followed():
 
 
 def test_a_receiver_that_is_away_costs_no_memory_without_bound():
-    messenger = Messenger((Webhook(url="http://127.0.0.1:1/"),))
+    sender = WebhookSender((Webhook(url="http://127.0.0.1:1/"),))
     for _ in range(MOST_WAITING + 5):
-        messenger.tell(NEWS)
-    assert messenger.counts["dropped"] == 5
+        sender.send(NEWS)
+    assert sender.counts["dropped"] == 5
 
 
 def test_chat_services_get_their_own_shape_and_names_wake_nobody():
     discord = body(NEWS, "discord")
     assert discord["allowed_mentions"] == {"parse": []}
     assert discord["content"].startswith("CRITICAL: stalls")
-    assert len(body(News(facts=FACTS | {"text": "x" * 9_000}, link="l"), "discord")["content"]) <= 2_000
+    assert len(body(Notification(facts=FACTS | {"text": "x" * 9_000}, link="l"), "discord")["content"]) <= 2_000
     slack = body(NEWS, "slack")
     assert "&lt;b&gt;HGC&lt;/b&gt; &amp; @everyone" in slack["text"]
     assert "<https://monitor.example.org/?isp=HGC|dashboard>" in slack["text"]
@@ -89,4 +89,4 @@ def test_chat_services_get_their_own_shape_and_names_wake_nobody():
 
 @pytest.mark.parametrize(("until", "word"), [(None, "CRITICAL"), (5, "Over")])
 def test_the_first_word_says_whether_it_begins_or_ends(until, word):
-    assert News(facts=FACTS | {"until": until}, link="").text.startswith(word)
+    assert Notification(facts=FACTS | {"until": until}, link="").text.startswith(word)

@@ -34,14 +34,14 @@ def dated(seconds: float) -> str:
 def test_the_skew_is_the_median_of_the_last_dates(ahead_s, ahead_ms):
     clock = ServerClock()
     for late_s in (0, 0.4, 30, 0.2, 0.1):  # one answer took half a minute
-        clock.told(dated(ahead_s), NOW + round(late_s * 1000))
+        clock.note_date(dated(ahead_s), NOW + round(late_s * 1000))
     assert abs(clock.ahead_ms - ahead_ms) <= (1000 if ahead_ms else 0)
 
 
 @pytest.mark.parametrize("date", [None, "", "soon", "Sat, 99 Nov 2026 00:00:00 GMT"])
 def test_what_is_no_date_says_nothing(date):
     clock = ServerClock()
-    clock.told(date, NOW)
+    clock.note_date(date, NOW)
     assert clock.ahead_ms == 0
 
 
