@@ -1,8 +1,8 @@
-"""Which page of the catalogue is asked for next: what is recent at once, all that is older little by little.
+"""Chooses the next catalogue page: recent logs at once, older ones page by page. Without I/O.
 
-A feedback server may list millions of logs. A platform that starts asks after the begin of its live window; then it walks through
-the older logs page by page, first through those behind the newest that its mirror has, then through all before, and compares them
-with the mirror. So what the mirror lacks comes back, and nothing has to be remembered but a position.
+A feedback server may list millions of logs. A platform that starts requests the logs of its live window first. Then it walks
+through the older logs page by page and compares them with the mirror: first the logs after the newest one in the mirror, then all
+before. So missing logs are fetched, and the only state is a position.
 """
 
 from collections import Counter
@@ -15,12 +15,12 @@ from monitor_platform.retrieval.feedback_server_client import Skipped
 from monitor_platform.retrieval.fetch_plan import Holdings, complete, settled
 
 MOST_REASONS = 100
-"""Different reasons for which logs are skipped; names of servers are among them, and those are not ours to choose."""
+"""Different reasons for skipped logs. They contain names of servers, whose number has no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRange:
-    """Logs behind `after`, up to and with the stem `to`; `settled`: up to there they are all mirrored."""
+    """The logs after `after`, up to and including the stem `to`. Up to `settled` all are mirrored."""
 
     after: LogName | None
     to: str
@@ -28,7 +28,7 @@ class LogRange:
 
 
 def older_ranges(begin: LogName | None, mirrored: LogName | None) -> tuple[LogRange, ...]:
-    """The older logs, in the order in which they are walked through, when live ones are those behind `begin`."""
+    """The ranges of older logs in the order of the walk. Live logs are those after `begin`."""
     if begin is None:
         return ()
     if mirrored is None or mirrored.stem >= begin.stem:
@@ -37,15 +37,15 @@ def older_ranges(begin: LogName | None, mirrored: LogName | None) -> tuple[LogRa
 
 
 def reached(page: Catalogue, last: LogName | None, held: Holdings, after: LogName | None) -> LogName | None:
-    """Up to which log everything is sealed and mirrored, when the page behind `after` ends with `last`, be it taken or skipped."""
+    """The log up to which all are sealed and mirrored, for the page after `after` that ends with `last`, fetched or skipped."""
     whole = all(entry.sealed and complete(entry, held.get(entry.name.stem)) for entry in page.logs)
     return last if whole and last is not None else settled(page, held, after)
 
 
 def onward(log_range: LogRange, last: LogName | None, *, more: bool, reached: LogName | None) -> LogRange | None:
-    """Where to go on behind the page of `stretch` that ends with `last`, mirrored up to `reached`; None at the end.
+    """The rest of `log_range` after the page that ends with `last` and is mirrored up to `reached`; None at the end.
 
-    What could not be had is passed over, and asked for again when the end of the stretch is reached.
+    Logs that failed are passed over, and requested again after the end of the range.
     """
     unbroken = log_range.settled == log_range.after
     settled_to = reached if unbroken else log_range.settled
@@ -58,13 +58,13 @@ def onward(log_range: LogRange, last: LogName | None, *, more: bool, reached: Lo
 
 @dataclass(slots=True)
 class SkippedLogs:
-    """Logs that are listed and not taken, each counted once on a walk from the oldest to the newest."""
+    """Logs that are listed but not fetched. Each is counted once in a walk from the oldest to the newest."""
 
     reasons: Counter[str] = field(default_factory=Counter)
     _reached: dict[str, str] = field(default_factory=dict)
 
     def note(self, walk: str, skipped: Iterable[Skipped]) -> int:
-        """How many of `skipped` are new on the `walk` of this name."""
+        """Count the new ones of `skipped` in the `walk` of this name, and return their number."""
         reached = self._reached.get(walk, "")
         new = sorted((log for log in skipped if log.name > reached), key=lambda log: log.name)
         for log in new:
@@ -76,4 +76,4 @@ class SkippedLogs:
         """Empty if there are none."""
         if not self.reasons:
             return ""
-        return f"{self.reasons.total()} logs are not taken: " + "; ".join(f"{n} {why}" for why, n in self.reasons.most_common(5))
+        return f"{self.reasons.total()} logs are not fetched: " + "; ".join(f"{n} {why}" for why, n in self.reasons.most_common(5))

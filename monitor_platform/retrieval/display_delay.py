@@ -1,7 +1,7 @@
-"""The display delay: from an end host's clock at building a message to the moment at which the dashboard can show it.
+"""The display delay: from the creation of a message, by its end host's clock, to the moment when the dashboard can show it.
 
-A delay below zero or of more than an hour says that a clock is wrong, not how old the picture is: such records are left out and
-counted. Records from before the platform began to watch are left out, since their delay would measure when it was started.
+A delay below zero or above an hour means that a clock is wrong: such records are ignored and counted. Records from before the start
+of the platform are ignored, too.
 """
 
 from collections import deque
@@ -14,7 +14,7 @@ import numpy.typing as npt
 LAST_RECORDS = 100_000
 LAST_MS = 5 * 60_000
 
-# Clocks that are kept by NTP differ by less than 2 s; what is ahead by no more counts as no delay.
+# Clocks with NTP differ by less than 2 s. A clock that is ahead by up to that counts as no delay.
 MOST_AHEAD_MS = 2_000
 MOST_DELAY_MS = 3_600_000
 
@@ -22,7 +22,7 @@ Milliseconds = npt.NDArray[np.int64]
 
 
 class DelayWindow:
-    """The display delays of what was shown in the last minutes; written by the worker thread, read by the page."""
+    """The display delays of the last minutes. The worker thread writes them, and pages read them."""
 
     def __init__(self) -> None:
         self._shown: deque[tuple[int, npt.NDArray[np.float32]]] = deque()
@@ -30,8 +30,8 @@ class DelayWindow:
         self._lock = Lock()
 
     def shown(self, sent_ms: Milliseconds, *, now_ms: int) -> int:
-        """Records that became visible at `now_ms`; how many of them have a delay that cannot be."""
-        whole = now_ms - sent_ms.astype(np.float64)  # whatever an end host says, it does not overflow
+        """Note records that became visible at `now_ms`. Returns how many have an impossible delay."""
+        whole = now_ms - sent_ms.astype(np.float64)  # no time that an end host sends can overflow
         likely = whole[(whole >= -MOST_AHEAD_MS) & (whole <= MOST_DELAY_MS)]
         delays = np.maximum(likely[-LAST_RECORDS:], 0).astype(np.float32)
         with self._lock:
@@ -42,7 +42,7 @@ class DelayWindow:
         return len(whole) - len(likely)
 
     def percentiles(self, now_ms: int) -> tuple[float, float, int] | None:
-        """Median and 95th percentile in milliseconds, and of how many records; None if nothing was shown lately."""
+        """Median and 95th percentile in milliseconds, and the number of records; None without recent records."""
         with self._lock:
             self._forget(now_ms)
             recent = [delays for _, delays in self._shown]

@@ -1,6 +1,6 @@
-"""The live feed: all feedback servers followed at the same time, each by its own task, into one mirror and one table.
+"""The live feed: follows all feedback servers, each in its own task, into one mirror and one table.
 
-Everything that takes time runs in one worker thread, in the order in which it was asked for; the event loop is the dashboard's too.
+All slow work runs in one worker thread, in order, because the event loop also serves the dashboard.
 """
 
 import asyncio
@@ -21,16 +21,16 @@ from monitor_platform.retrieval.status import FeedStatus, RetrievalCounts
 from monitor_platform.retrieval.table_loader import TableLoader
 from serving.tls import Tls
 
-# The window's end may be this much too old; forgetting makes every view compute anew.
+# Records stay up to this much longer, because removing them makes every view compute again.
 FORGET_EVERY_S = 30.0
 
 
 class Feed:
     """Keeps `table` up to date with `servers` while `run` runs.
 
-    `poll_seconds` (at least 1) is the time between two looks at a server, `keep_minutes` how long records stay in the table (None:
-    for ever; the mirror keeps every log), `tls` what verifies https servers (None: the system's authorities). ValueError if an
-    address is none.
+    `poll_seconds` (at least 1): the time between two polls of a server. `keep_minutes`: how long records stay in the table (None:
+    no limit; the mirror keeps all logs). `tls`: verifies https servers (None: with the system's authorities). ValueError for an
+    invalid address.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Feed:
         self._reading_back = True
 
     async def run(self) -> None:
-        """Read the mirror back, then poll until cancelled; the caller holds `Mirror.owned()` meanwhile."""
+        """Read the mirror, then poll until cancelled. The caller holds `Mirror.owned()`."""
         with ThreadPoolExecutor(1, "retrieval") as worker:
             shared = self._shared(worker)
             await self._read_back(shared)
@@ -79,7 +79,7 @@ class Feed:
         )
 
     def delay(self) -> tuple[float, float, int] | None:
-        """Display delay of the last minutes: median and 95th percentile in ms, and of how many records; None if there were none."""
+        """Display delay of the last minutes: median and 95th percentile in ms, and the number of records; None without records."""
         return self._delays.percentiles(_now_ms())
 
     def _shared(self, worker: Executor) -> FollowerContext:
@@ -90,19 +90,19 @@ class Feed:
         )
 
     def _session(self) -> aiohttp.ClientSession:
-        # Bytes as they are sent, and no cookies: a feedback server has no business remembering us.
+        # No decompression, because the mirror has the exact bytes; no cookies, because a feedback server needs none.
         return aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
 
     async def _read_back(self, shared: FollowerContext) -> None:
-        """What earlier runs have mirrored: into the table if it is within the window.
+        """Load the mirrored logs of the kept time into the table.
 
-        Of the last day before the window the table knows the messages, so that copies of them are copies.
+        Of the day before, the table only gets the message numbers, so that it recognises copies.
         """
         for server in self._mirror.servers():
             since_ms, day_ago_ms = shared.since_ms(), _now_ms() - DAY_MS
             ahead_ms = self._mirror.ahead_ms(server)
             if since_ms is not None:
-                since_ms += min([0, *ahead_ms.values()])  # logs are named by the server's clock, which may be behind
+                since_ms += min([0, *ahead_ms.values()])  # the server's clock, which may be behind, names the logs
             from_ms = None if since_ms is None else min(since_ms, day_ago_ms)
             names, newest = await shared.work(self._mirror.overview, server, from_ms)
             if newest is not None:

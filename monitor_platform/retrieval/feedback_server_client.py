@@ -1,7 +1,7 @@
-"""One feedback server over HTTP, as seen by somebody who does not trust it.
+"""HTTP client of one feedback server. It does not trust the server.
 
-Every answer is bounded before it is read and checked before it is believed; a redirect is refused, for the platform fetches from
-the addresses that its operator named and from no other. What cannot be used is an `UnusableAnswer`, whose text is for people.
+Every answer has a size limit and is checked before it is used. Redirects are refused, because the platform only fetches from
+addresses that its operator configured. An answer that cannot be used raises `UnusableAnswer`, with a text for people.
 """
 
 import re
@@ -20,37 +20,37 @@ from feedback_wire.problem import is_problem
 from serving.tls import Tls
 
 CATALOGUE_BYTES = 32 * 2**20
-"""What an answer without pages may take, by a feedback server of before there were any: half a year of minutes."""
+"""Limit of a catalogue without pages, from an older feedback server: half a year of minutes."""
 
 PAGE_LOGS = 1000
-"""Logs asked for at once: about 100 kB, which are read in 10 ms, and the event loop is the dashboard's too."""
+"""Logs in one request: about 100 kB, which take 10 ms of the event loop."""
 
 LOG_BYTES = 512 * 2**20
 """A larger log is taken for a lie: it is verified in memory, and a feedback server begins a new part at 64 MiB."""
 
 PIECE_BYTES = 4 * 2**20
-"""A log is fetched in pieces of this size, each in memory once; what has arrived of a log is kept when the next piece fails."""
+"""A log is fetched in pieces of this size. Pieces that have arrived are kept when the next one fails."""
 
 COMPLAINT_BYTES = 4096
-"""A refusal of more bytes is not taken for a feedback server's."""
+"""A longer refusal is not from a feedback server."""
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=15)
-# As feedback_server/api.py has them. Another 404 comes from something in front of the server, or from another address.
+# The reasons of the feedback server. Any other 404 comes from a proxy in front of the server, or from a wrong address.
 _GONE = ("no_such_log", "sealed")
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.ASCII)
 
 
-class UnusableAnswer(Exception):  # noqa: N818 - what it says is a state of the server, not a fault of ours
-    """A feedback server's answer that cannot be used, and why."""
+class UnusableAnswer(Exception):  # noqa: N818 - it describes a state of the server
+    """An answer of a feedback server cannot be used; the text has the reason."""
 
 
 class Gone(UnusableAnswer):
-    """The log is no longer there under this name: it has been sealed, or has expired."""
+    """The log does not exist under this name any more: it was sealed or has expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An entry of a catalogue that is not taken, and why."""
+    """A catalogue entry that is not fetched, and the reason."""
 
     name: str
     reason: str
@@ -58,34 +58,34 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What can be used of a page of the catalogue, the tag under which the server knows it, and what cannot be used."""
+    """A catalogue page: its usable entries, its ETag, and its unusable entries."""
 
     catalogue: Catalogue
     tag: str | None
     skipped: tuple[Skipped, ...] = ()
     last: LogName | None = None
-    """The last log of the page, be it usable or not: what the next page is asked for after."""
+    """The last log of the page, usable or not. The next page begins after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of a log as it lies on the server, and the tag of the log."""
+    """A piece of a log's bytes, and the ETag of the log."""
 
     data: bytes
     tag: str | None
 
 
 def checked_url(text: str) -> URL:
-    """The base address of a feedback server; ValueError if it is not a plain http(s) one."""
+    """The base address of a feedback server; ValueError unless it is a plain http(s) address."""
     url = URL(text)
     if url.scheme not in {"http", "https"} or not url.host or url.user or url.query_string or url.fragment:
-        raise ValueError(f"{text!r} is no address of a feedback server; one looks like http://127.0.0.1:8090")
+        raise ValueError(f"{text!r} is not an address of a feedback server; it needs one such as http://127.0.0.1:8090")
     return url
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackServerClient:
-    """Asks one feedback server; TimeoutError and aiohttp.ClientError pass through."""
+    """Requests to one feedback server; TimeoutError and aiohttp.ClientError pass through."""
 
     session: aiohttp.ClientSession
     url: URL
@@ -101,9 +101,9 @@ class FeedbackServerClient:
         unless: str | None = None,
         date: Callable[[str | None], None] = lambda _date: None,
     ) -> Listing | None:
-        """A page of the logs behind `after`; None if they are still those of the tag `unless` after `wait_s` whole seconds.
+        """A catalogue page with the logs after `after`; None if its ETag is still `unless` after `wait_s` whole seconds.
 
-        `date` is called with the answer's `Date`, as soon as its head is here.
+        `date` is called with the `Date` header when the answer's head arrives.
         """
         query = {"limit": str(PAGE_LOGS)} | ({} if after is None else {"after": str(after)})
         headers = {} if unless is None else {"If-None-Match": unless}
@@ -119,7 +119,7 @@ class FeedbackServerClient:
             return _listing(body, answer.headers.get("ETag"))
 
     async def latest(self) -> LogEntry | None:
-        """The newest log; None if there is none."""
+        """The newest log; None without logs."""
         async with self._get(routes.LATEST_LOG, headers={}) as answer:
             try:
                 await _expect(answer, 200)
@@ -132,7 +132,7 @@ class FeedbackServerClient:
             raise UnusableAnswer(f"the newest log cannot be read: {error}") from error
 
     async def piece(self, name: LogName, start: int, stop: int, *, tag: str | None = None) -> Piece:
-        """The bytes [start, stop) of a log; Unusable if it is no longer the log that `tag` named."""
+        """The bytes [start, stop) of a log; UnusableAnswer if its ETag is not `tag` any more."""
         headers = {"Range": f"bytes={start}-{stop - 1}"} | ({} if tag is None else {"If-Range": tag})
         async with self._get(f"{routes.LOGS}/{name}", headers=headers) as answer:
             await _expect(answer, 206)
@@ -145,7 +145,7 @@ class FeedbackServerClient:
     def _get(
         self, path: str, *, query: dict[str, str] | None = None, headers: dict[str, str], timeout: aiohttp.ClientTimeout = TIMEOUT
     ) -> "aiohttp.client._RequestContextManager":
-        # Identity: the mirror holds the server's own bytes.
+        # Identity: the mirror has the server's exact bytes.
         keyed = {"Accept-Encoding": "identity"} | ({"Authorization": routes.bearer(self.token)} if self.token else {})
         url = self.url / path.lstrip("/")
         verified_by = self.tls.link if self.tls is not None else True
@@ -158,11 +158,11 @@ async def _expect(answer: aiohttp.ClientResponse, status: int) -> None:
     if answer.status in {401, 403}:
         raise UnusableAnswer(f"the server refuses the read token (HTTP {answer.status}); give the one it was started with")
     if answer.status == 304:
-        raise UnusableAnswer("HTTP 304 (nothing has changed) where nothing was known; look at what stands in front of the server")
+        raise UnusableAnswer("HTTP 304 (not modified) to a request without If-None-Match; check the proxy in front of the server")
     if 300 <= answer.status < 400:
-        raise UnusableAnswer(f"the server sends elsewhere (HTTP {answer.status}); name the address of the feedback server itself")
+        raise UnusableAnswer(f"the server redirects (HTTP {answer.status}); give the address of the feedback server itself")
     problem = await _problem(answer)
-    unknown = "this is no feedback server's answer; is the address right, and what stands in front of the server?"
+    unknown = "this is not an answer of a feedback server; check the address, and any proxy in front of the server"
     complaint = str(problem.get("detail"))[:200] if problem else unknown
     if problem.get("reason") in _GONE:
         raise Gone(complaint)
@@ -170,7 +170,7 @@ async def _expect(answer: aiohttp.ClientResponse, status: int) -> None:
 
 
 async def _problem(answer: aiohttp.ClientResponse) -> dict[str, Any]:
-    """The problem document in a refusal; empty if it is not the feedback server that refuses."""
+    """The problem document of a refusal; empty if the answer is not from a feedback server."""
     body = bytearray()
     async for chunk in answer.content.iter_any():
         body += chunk
@@ -192,9 +192,9 @@ def _expect_range(answer: aiohttp.ClientResponse, start: int, stop: int) -> None
 
 
 async def _bounded(answer: aiohttp.ClientResponse, limit: int) -> bytes:
-    """The body, as long as it has at most `limit` bytes."""
+    """The body, of at most `limit` bytes."""
     if answer.headers.get("Content-Encoding", "identity") != "identity":
-        raise UnusableAnswer("the server compresses an answer that was asked for as it is")
+        raise UnusableAnswer("the server compressed an answer that was requested without compression")
     body = bytearray()
     try:
         async for chunk in answer.content.iter_any():
@@ -207,7 +207,7 @@ async def _bounded(answer: aiohttp.ClientResponse, limit: int) -> bytes:
 
 
 def _listing(body: bytes, tag: str | None) -> Listing:
-    """A page as far as it can be used: one entry that cannot be must not hide all others."""
+    """A catalogue page. An unusable entry does not hide the others."""
     try:
         match orjson.loads(body):
             case {"server": str(server), "logs": list(logs), **rest}:
@@ -217,7 +217,7 @@ def _listing(body: bytes, tag: str | None) -> Listing:
     except ValueError as error:
         raise UnusableAnswer(f"the catalogue cannot be read: {error}") from error
     if SERVER_NAME.fullmatch(server) is None:
-        raise UnusableAnswer(f"the server calls itself {server[:40]!r}, which is no server name")
+        raise UnusableAnswer(f"the server's name is {server[:40]!r}, which is not a valid name")
     entries = [_entry(log) for log in logs]
     usable = tuple(entry for entry in entries if isinstance(entry, LogEntry))
     skipped = tuple(entry for entry in entries if isinstance(entry, Skipped))
@@ -237,7 +237,7 @@ def _entry(log: object) -> LogEntry | Skipped:
     try:
         entry = LogEntry.from_json(log)
     except ValueError:
-        return Skipped(str(log)[:100], "is no log that this version knows")
+        return Skipped(str(log)[:100], "is not a log that this version knows")
     if entry.bytes > LOG_BYTES:
         return Skipped(str(entry.name), f"has more than {LOG_BYTES // 2**20} MiB")
     if entry.sealed and not entry.bytes:

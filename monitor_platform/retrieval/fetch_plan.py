@@ -1,8 +1,8 @@
-"""Which bytes to fetch next, decided from what a server offers and what is already held; nothing in here does I/O.
+"""Decides which bytes to fetch next, from the server's catalogue and the mirror's contents. Without I/O.
 
-A position counts *records of a stem*, because that is all that a journal and the log it is sealed into have in common: bytes and
-frames differ, the records and their order do not. So what was taken from the journal is skipped in the sealed log, or the sealed
-log need not be read at all.
+A position is a number of *records of a stem*, because a journal and its sealed log have the same records in the same order, but
+different bytes and frames. So records that came from the journal are skipped in the sealed log, or the sealed log is not read at
+all.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,16 +13,16 @@ from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import Form, LogName
 
 LONGEST_PERIOD_S = 86_400
-"""A feedback server's --roll-seconds are at most so many."""
+"""The maximum of a feedback server's --roll-seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """What the mirror holds of one stem, and how much of it the table has.
+    """The mirrored part of one stem, and the part of it that is in the table.
 
-    `bytes` are the verified bytes from the begin of the file on, `records` the records from the begin on without a gap that
-    are in the table. A `doubtful` log was found damaged: a journal's position then stands still, a sealed log is fetched again.
-    `ahead_ms`: how far the server's clock was ahead when the log was first read; the table has the corrected times.
+    `bytes`: verified bytes from the begin of the file. `records`: records from the begin without a gap that are in the table.
+    `doubtful`: damage was found; a journal's position then stays, and a sealed log is fetched again. `ahead_ms`: how far the
+    server's clock was ahead when the log was first read; the table has the corrected times.
     """
 
     name: LogName
@@ -42,7 +42,7 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """Fetch a sealed log for the mirror; its records from `take_from` on are new, None if there are none or none wanted."""
+    """Fetch a sealed log for the mirror. Its records from `take_from` on are loaded into the table; None: no record."""
 
     entry: LogEntry
     take_from: int | None
@@ -50,13 +50,13 @@ class Whole:
 
 Fetch = Tail | Whole
 Holdings = Mapping[str, Held]
-"""What is held of one server, by stem."""
+"""The mirrored logs of one server, by stem."""
 
 
 def plan(catalogue: Catalogue, held: Holdings, *, since_ms: int | None = None) -> tuple[Fetch, ...]:
-    """All that is missing, in the order in which it is wanted: open journals, then logs with new records, then the rest.
+    """All missing bytes, in order of urgency: open journals, then sealed logs with new records, then the others.
 
-    Newest first within each, because the page shows now. Logs that end before `since_ms` are for the mirror only.
+    Within each group the newest come first. Logs that end before `since_ms` are only for the mirror.
     """
     entries = _by_stem(catalogue)
     shown = {name.stem for name in in_window([entry.name for entry in entries], since_ms, more=catalogue.more)}
@@ -65,7 +65,7 @@ def plan(catalogue: Catalogue, held: Holdings, *, since_ms: int | None = None) -
 
 
 def settled(catalogue: Catalogue, held: Holdings, after: LogName | None) -> LogName | None:
-    """The newest log up to which everything is sealed and mirrored: what the next catalogue may begin behind."""
+    """The newest log up to which all are sealed and mirrored. The next catalogue may begin after it."""
     for entry in _by_stem(catalogue):
         if not entry.sealed or not complete(entry, held.get(entry.name.stem)):
             break
@@ -74,14 +74,14 @@ def settled(catalogue: Catalogue, held: Holdings, after: LogName | None) -> LogN
 
 
 def missing_bytes(fetches: Iterable[Fetch]) -> int:
-    """How much there is to fetch."""
+    """The number of bytes to fetch."""
     return sum(fetch.entry.bytes - (fetch.start if isinstance(fetch, Tail) else 0) for fetch in fetches)
 
 
 def live_begin(newest: LogName | None, *, now_ms: int, keep_ms: int | None) -> LogName | None:
-    """What to ask after for all logs of the last `keep_ms`; None: from the first log on.
+    """The log after which the logs of the last `keep_ms` begin; None: begin with the first log.
 
-    `newest` is the server's: if this platform's clock is wrong, its newest logs are wanted all the same.
+    `newest`: the server's newest log. It is used if this platform's clock is ahead, so that the newest logs are included.
     """
     if newest is None or keep_ms is None:
         return None
@@ -90,10 +90,10 @@ def live_begin(newest: LogName | None, *, now_ms: int, keep_ms: int | None) -> L
 
 
 def in_window(names: Iterable[LogName], since_ms: int | None, *, more: bool = False) -> list[LogName]:
-    """The logs of one server that may hold records received since `since_ms`, by name.
+    """The logs of one server, by name, that may have records received since `since_ms`.
 
-    A log ends where the next period begins; how long periods are is the server's business, so the last log never ends, unless
-    there are `more` behind it.
+    A log ends when the next one begins. The server chooses the length of a log, so the last log has no end, unless there are
+    `more`.
     """
     ordered = sorted(names)
     if since_ms is None:
@@ -106,7 +106,9 @@ def in_window(names: Iterable[LogName], since_ms: int | None, *, more: bool = Fa
 
 
 def _by_stem(catalogue: Catalogue) -> list[LogEntry]:
-    """One entry a stem, in the order of time; at the moment of sealing both forms may be listed, and the sealed one counts."""
+    """One entry for each stem, in order of time. While a log is being sealed, journal and sealed log may be listed; the latter is
+    used.
+    """
     entries = {entry.name.stem: entry for entry in sorted(catalogue.logs, key=lambda entry: entry.sealed)}
     return [entries[stem] for stem in sorted(entries)]
 
@@ -123,13 +125,13 @@ def _fetch(entry: LogEntry, held: Held | None, shown: bool) -> Fetch | None:
 def _tail(entry: LogEntry, held: Held | None) -> Tail | None:
     if held is not None and held.name != entry.name:
         return None  # we have it sealed
-    # A journal that shrank is another journal.
+    # A journal that became shorter is a new journal.
     start = 0 if held is None or held.bytes > entry.bytes else held.bytes
     return None if start == entry.bytes else Tail(entry, start)
 
 
 def complete(entry: LogEntry, held: Held | None) -> bool:
-    """Whether all of a log is held, in the form in which it is offered, and without doubt."""
+    """Whether the mirror has the whole log, in the offered form, without damage."""
     return held is not None and held.name == entry.name and held.bytes == entry.bytes and not held.doubtful
 
 

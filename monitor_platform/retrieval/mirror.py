@@ -1,7 +1,7 @@
 """The mirror: byte-identical copies of the feedback servers' logs, at `<directory>/<server>/<log name>`.
 
-It is also the platform's whole memory: after a restart everything that matters is read back from these files. A log under its own
-name is therefore either an open journal, which is verified again when it is read, or a sealed log that had arrived whole.
+It is all that a platform stores: after a restart its memory is read from these files. So a file with a log's name is either an open
+journal, which is verified again when it is read, or a complete sealed log.
 """
 
 import os
@@ -17,20 +17,20 @@ from monitor_platform.retrieval.fetch_plan import LONGEST_PERIOD_S
 from serving.durable_files import lock
 
 AHEAD = "clock-ahead"
-"""In a server's folder: a line for each log whose server's clock was not the platform's."""
+"""File in a server's folder, with a line for each log that needs a clock correction."""
 
 _AHEAD_LINE = re.compile(r"(\S+) (-?\d{1,15})", re.ASCII)
 
 
 class Mirror:
-    """Files on disk; every method blocks for as long as the disk does."""
+    """Files on disk. Every method blocks until the disk has answered."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     @contextmanager
     def owned(self) -> Iterator[None]:
-        """Keep other platforms out of the directory, which is made if need be; BlockingIOError if one is in it."""
+        """Lock the directory, which is created if missing; BlockingIOError if another platform has locked it."""
         self.directory.mkdir(parents=True, exist_ok=True)
         held = os.open(self.directory, os.O_RDONLY)
         try:
@@ -45,11 +45,11 @@ class Mirror:
 
     @property
     def scratch(self) -> Path:
-        """Where this platform's temporary files belong: the one folder that it is known to be able to write."""
+        """Folder of this platform's temporary files: the one folder that is certainly writable."""
         return self.directory / ".scratch"
 
     def _clear_scratch(self) -> None:
-        """Remove what a killed platform has left."""
+        """Remove temporary files that a killed platform left."""
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.scratch.mkdir(exist_ok=True)
 
@@ -57,11 +57,11 @@ class Mirror:
         return self.directory / name.server / str(name)
 
     def servers(self) -> list[str]:
-        """The servers that have been mirrored."""
+        """The servers with mirrored logs."""
         return sorted(path.name for path in self.directory.iterdir() if path.is_dir() and SERVER_NAME.fullmatch(path.name))
 
     def logs(self, server: str) -> list[LogName]:
-        """The logs held of a server, one a stem; a journal whose sealed log has arrived is removed on sight."""
+        """The logs of a server, one for each stem. A journal whose sealed log has arrived is removed."""
         names: dict[str, LogName] = {}
         for name in sorted(_log_names(self.directory / server), key=lambda name: name.form is not Form.JOURNAL):
             if name.stem in names and names[name.stem].form is Form.JOURNAL:
@@ -70,9 +70,9 @@ class Mirror:
         return sorted(names.values())
 
     def overview(self, server: str, since_ms: int | None) -> tuple[list[LogName], LogName | None]:
-        """The logs of a server that have to be looked at for what was received since `since_ms`, all journals, and the newest log.
+        """The logs that may have records received since `since_ms`, all journals, and the newest log of a server.
 
-        Only names are read: there may be millions. A journal whose sealed log has arrived is removed on sight.
+        Only names are read, because there may be millions. A journal whose sealed log has arrived is removed.
         """
         folder = self.directory / server
         texts = [text for text in os.listdir(folder) if "0" <= text < ":"]  # noqa: PTH208 - a Path for each would take seconds
@@ -89,11 +89,11 @@ class Mirror:
         return wanted, max(_parsed(nlargest(100, texts), server), key=lambda name: name.stem, default=None)
 
     def sizes(self, names: Iterable[LogName]) -> list[int]:
-        """Bytes of the copy of each log, 0 if there is none."""
+        """Bytes of the copy of each log; 0 without a copy."""
         return [size(self.path(name)) for name in names]
 
     def write(self, path: Path, at: int, data: bytes) -> None:
-        """Put `data` at byte `at` of a copy that is still growing, and forget whatever was there or behind it."""
+        """Write `data` at byte `at` of a growing copy, and remove all bytes after it."""
         path.parent.mkdir(exist_ok=True)
         with path.open("r+b" if path.exists() else "x+b") as file:
             file.truncate(at)
@@ -101,24 +101,24 @@ class Mirror:
             file.write(data)
 
     def cut(self, path: Path, at: int) -> None:
-        """Forget what is behind byte `at` of a copy."""
+        """Remove all bytes of a copy from `at` on."""
         if path.exists():
             os.truncate(path, at)
 
     def part(self, name: LogName) -> Path:
-        """Where a sealed log lies until it has arrived whole."""
+        """The path of a sealed log until it has arrived completely."""
         path = self.path(name)
         return path.with_name(path.name + ".part")
 
     def note_ahead(self, name: LogName, ahead_ms: int) -> None:
-        """Remember how far the server's clock was ahead when a log was first read; the log itself keeps its times."""
+        """Store how far the server's clock was ahead when a log was first read. The log itself is not changed."""
         path = self.directory / name.server / AHEAD
         path.parent.mkdir(exist_ok=True)
         with path.open("a", encoding="ascii") as file:
             file.write(f"{name.stem} {ahead_ms}\n")
 
     def ahead_ms(self, server: str) -> dict[str, int]:
-        """What was remembered of the logs of a server, by stem; a line that cannot be read says nothing."""
+        """The stored clock corrections of a server's logs, by stem. Invalid lines are ignored."""
         try:
             lines = (self.directory / server / AHEAD).read_text(encoding="ascii", errors="replace").splitlines()
         except FileNotFoundError:
@@ -127,7 +127,7 @@ class Mirror:
         return {match[1]: int(match[2]) for match in found if match}
 
     def complete(self, name: LogName) -> None:
-        """A sealed log has arrived whole: give it its name, and remove the journal that it replaces."""
+        """Rename a completely fetched sealed log to its name, and remove the journal that it replaces."""
         with self.part(name).open("rb") as part:
             os.fsync(part.fileno())
         self.part(name).replace(self.path(name))
@@ -138,7 +138,7 @@ class Mirror:
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, 0 if there is none."""
+    """Bytes of a file; 0 without a file."""
     return path.stat().st_size if path.exists() else 0
 
 
@@ -151,6 +151,6 @@ def _parsed(texts: Iterable[str], server: str) -> Iterator[LogName]:
         try:
             name = LogName.parse(text)
         except ValueError:
-            continue  # a part that is still arriving, or somebody's note
+            continue  # an incomplete log, or another file
         if name.server == server:
             yield name

@@ -1,6 +1,6 @@
-"""What is left of a sealed log when its first records are in the table already, because they were taken from the journal.
+"""The remainder of a sealed log, without its first records, which the table has from the journal.
 
-Engines are free to read in any order, so an OFFSET would leave out *some* records: the remainder is written out by itself.
+The remainder is written to a file of its own. An SQL OFFSET would not do: engines read rows in any order.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ from feedback_wire.log_name import Form
 
 
 def remainder(log: VerifiedLog, skip: int, target: Path) -> VerifiedLog:
-    """`log`, which is undamaged, without its first `skip` records, written to `target`."""
+    """The undamaged `log` without its first `skip` records, written to `target`."""
     if log.form is Form.PARQUET:
         _write_rows(log.path, skip, target)
     else:
@@ -50,7 +50,7 @@ def _write_lines(source: Path, skip: int, target: Path, *, csv: bool) -> None:
 
 
 def _csv_records(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines, joined where a line feed stands within quotes: then the quotes so far are odd in number."""
+    """CSV records. A line feed within quotes does not end a record: the number of quotes before it is odd."""
     record = b""
     for line in lines:
         record += line

@@ -1,7 +1,7 @@
-"""How far the clock of a feedback server is ahead of the platform's, told by the `Date` of its answers (RFC 9110, section 6.6.1).
+"""How far a feedback server's clock is ahead of the platform's, from the `Date` of its answers (RFC 9110, section 6.6.1).
 
-A `Date` has whole seconds and says nothing of the way that the answer took, so a single one is exact to about two seconds. The
-median of the last ones counts, and less than `NOTICED_MS` is no skew.
+A `Date` has whole seconds and excludes the time of transmission, so a single one is exact to about two seconds. The median of the
+last ones is used, and less than `NOTICED_MS` counts as no difference.
 """
 
 from collections import deque
@@ -9,24 +9,24 @@ from email.utils import parsedate_to_datetime
 from statistics import median
 
 NOTICED_MS = 3_000
-"""More than rounding to seconds and a slow way can make."""
+"""More than the rounding to seconds and a slow network can cause."""
 
 ROUNDS = 5
 
 
 class ServerClock:
-    """The clock of one feedback server; `ahead_ms` is negative for one that is behind, and 0 for less than `NOTICED_MS`."""
+    """The clock of one feedback server. `ahead_ms` is negative if it is behind, and 0 for less than `NOTICED_MS`."""
 
     def __init__(self) -> None:
         self._samples: deque[float] = deque(maxlen=ROUNDS)
 
     def note_date(self, date: str | None, now_ms: int) -> None:
-        """An answer with this `Date` has arrived at `now_ms` of the platform's clock; what is no date says nothing."""
+        """Note the `Date` of an answer that arrived at `now_ms`, by the platform's clock. Invalid dates are ignored."""
         try:
             server_ms = parsedate_to_datetime(date or "").timestamp() * 1000
         except (ValueError, TypeError, OverflowError):
             return
-        # The fraction of the second is cut off: half a second is in the middle of what it may have been.
+        # The fraction of the second is missing; half a second is its expected value.
         self._samples.append(server_ms + 500 - now_ms)
 
     @property

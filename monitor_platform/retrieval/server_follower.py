@@ -1,8 +1,8 @@
-"""One feedback server, followed: rounds of asking for its catalogue and fetching what is missing, one a poll period at most.
+"""Follows one feedback server in rounds: request its catalogue, then fetch what is missing. At most one round in a poll period.
 
-The catalogue comes in pages, and walk.py tells which. It is asked for with `wait`, so a round that would find nothing waits at the
-server for something new instead: on a quiet server a record is seen at once, on a busy one the poll period bounds both the delay
-and the cost. The rounds of all servers begin at the same moments, so that one picture has the news of all.
+catalogue_walk.py chooses the catalogue page to request. The request has `wait`, so the server answers when something is new: a
+record of a quiet server is seen at once, and for a busy server the poll period limits both delay and cost. The rounds of all
+servers begin at the same moments, so pages show the new records of all servers together.
 """
 
 import asyncio
@@ -39,21 +39,21 @@ from monitor_platform.retrieval.table_loader import Damaged, LoadedLog, TableLoa
 
 log = logging.getLogger(__name__)
 
-# A feedback server holds an answer back for whole seconds, at most so many (docs/formats/catalogue.md).
+# A feedback server delays an answer by whole seconds, at most this many (docs/formats/catalogue.md).
 LONGEST_WAIT_S = 60
 
-# With the default of 20 s, a server that was away for long is asked about every two minutes.
+# With the default of 20 s, a server that has been failing for long is polled about every two minutes.
 LONGEST_BACKOFF_POLLS = 6
 
-# A log that another server's name stands in is left to that server, if it is followed too: so long it may take to answer at first.
+# A log with another server's name is left to that server if it is followed, too. This is the time to wait for its first answer.
 _HEARD_WITHIN_S = 20
 
 FAILURES = (UnusableAnswer, aiohttp.ClientError, TimeoutError, OSError)
-"""What may go wrong with one server and is over when it is over."""
+"""Errors of one server that end a round; the next round tries again."""
 
 
 class MirrorError(OSError):
-    """The mirror, on this machine, cannot be read or written: no feedback server's fault."""
+    """The mirror on this machine cannot be read or written. This is not the feedback server's fault."""
 
 
 P = ParamSpec("P")
@@ -61,17 +61,17 @@ R = TypeVar("R")
 
 
 def backoff_s(failures: int, poll_s: float, chance: float) -> float:
-    """How long to wait after so many failed rounds; `chance` in [0, 1) spreads the platforms of one server."""
+    """The pause after `failures` failed rounds. `chance` in [0, 1) spreads the requests of several platforms."""
     polls = min(1 << min(failures - 1, 10), LONGEST_BACKOFF_POLLS)
     return poll_s * polls * (0.5 + chance / 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowerContext:
-    """What all servers share: the mirror, the way into the table and its one thread, and what is held of whom.
+    """What the followers of all servers share: the mirror, the table's loader and its one thread, and the logs in the mirror.
 
-    `held` is by stem. `claims` says at which address the server of a name was found, `adopted` which address offers the logs of a
-    server that is followed nowhere. `unheard` are the addresses that have not answered yet.
+    `held`: the logs, by stem. `claims`: the address of each server name. `adopted`: the address that provides the logs of a server
+    that is not followed itself. `unheard`: addresses without an answer so far.
     """
 
     mirror: Mirror
@@ -87,7 +87,7 @@ class FollowerContext:
     heard: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def work(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Let the worker thread do it, so that the event loop stays free for the dashboard. MirrorError if the disk refuses."""
+        """Run `call` in the worker thread, so that it does not block the event loop. MirrorError for an OSError."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self.worker, partial(call, *args, **kwargs))
         except OSError as error:
@@ -95,18 +95,18 @@ class FollowerContext:
             raise MirrorError(f"the mirror of this platform cannot be used: {where}: {error.strerror or error}") from error
 
     def hear(self, url: str) -> None:
-        """Note that a server has answered, or failed to."""
+        """Note that a server has answered or failed."""
         self.unheard.discard(url)
         if not self.unheard:
             self.heard.set()
 
     def since_ms(self) -> int | None:
-        """Where the kept window begins now."""
+        """The begin of the time kept in memory; None to keep all."""
         return None if self.keep_ms is None else time.time_ns() // 1_000_000 - self.keep_ms
 
 
 class ServerFollower:
-    """One feedback server and how far it has been followed."""
+    """Follows one feedback server, and has its status."""
 
     def __init__(self, client: FeedbackServerClient, shared: FollowerContext) -> None:
         self._client = client
@@ -121,7 +121,7 @@ class ServerFollower:
         self._last_success_ms: int | None = None
         self._error: str | None = None
         self.mirror_error: str | None = None
-        """Why the mirror could not be used in the last round; None if it could."""
+        """The mirror's error in the last round; None without one."""
         self._walks: tuple[LogRange, ...] | None = None
         self._skipped = SkippedLogs()
 
@@ -139,7 +139,7 @@ class ServerFollower:
         )
 
     async def follow(self) -> None:
-        """Round after round, until cancelled."""
+        """Run rounds until cancelled."""
         while True:
             try:
                 await self._round()
@@ -156,7 +156,7 @@ class ServerFollower:
                 self._shared.hear(str(self._client.url))
 
     async def _round(self) -> None:
-        """Fetch what is missing, most wanted first; what time does not allow is left to the next round, which looks anew."""
+        """One round: fetch what is missing, the most urgent first. The next round continues after the time limit."""
         self._counts += RetrievalCounts(polls=1)
         if self._walks is None:
             await self._begin()
@@ -172,7 +172,7 @@ class ServerFollower:
             await self._walk(until)
 
     async def _begin(self) -> None:
-        """Find where the live logs begin, and what lies before them."""
+        """Find the begin of the live logs, and the ranges of older logs."""
         newest = await self._client.latest()
         if self._after is None:
             name = None if newest is None else newest.name
@@ -180,7 +180,7 @@ class ServerFollower:
         self._walks = older_ranges(self._after, None if newest is None else self._shared.mirrored.get(newest.name.server))
 
     async def _live(self, listing: Listing, until: float) -> None:
-        """Fetch what is missing of the live logs, page after page."""
+        """Fetch what is missing of the live logs, page by page."""
         self._tag, self._behind_bytes = None, 0
         refused: UnusableAnswer | None = None
         after = self._after
@@ -204,7 +204,7 @@ class ServerFollower:
         self._tag = None if self._behind_bytes or page.more else listing.tag
 
     async def _walk(self, until: float) -> None:
-        """Compare older logs with the mirror, page after page, and fetch what is missing: one page, and more if there is time."""
+        """Compare older logs with the mirror, and fetch what is missing: one catalogue page, or more if there is time."""
         while self._walks:
             log_range, *others = self._walks
             listing = await self._client.catalogue(after=log_range.after)
@@ -217,7 +217,7 @@ class ServerFollower:
             self._forget(page)
             if left and refused is None:
                 self._behind_bytes += missing_bytes(left)
-                return  # time was up
+                return  # the time limit was reached
             going_on = onward(log_range, listing.last, more=page.more, reached=at)
             self._walks = (going_on, *others) if going_on is not None else tuple(others)
             if refused is not None:
@@ -235,19 +235,19 @@ class ServerFollower:
             log.warning("%s: its clock is %+.0f s from this platform's", self._client.url, self._clock.ahead_ms / 1000)
 
     def _since_ms(self) -> int | None:
-        """Where the kept window begins, by the server's clock: by that its logs are named."""
+        """The begin of the time kept in memory by the server's clock, which names its logs."""
         since_ms = self._shared.since_ms()
         return None if since_ms is None else since_ms + self._clock.ahead_ms
 
     async def _begun(self, name: LogName, start: int) -> Held:
-        """A log of which nothing is held yet; one correction counts for all of it, also after a restart."""
+        """The state of a new log. Its clock correction is stored in the mirror and applies to the whole log."""
         ahead_ms = self._clock.ahead_ms
         if ahead_ms:
             await self._shared.work(self._shared.mirror.note_ahead, name, ahead_ms)
         return Held(name=name, bytes=start, ahead_ms=ahead_ms)
 
     async def _usable(self, listing: Listing, walk: str) -> Catalogue:
-        """The logs of a page that are taken from this server; what the mirror has of them is known afterwards."""
+        """The logs of a catalogue page that are fetched from this server, after a look at their copies in the mirror."""
         name = self._claim(listing.catalogue.server)
         foreign = {entry.name.server for entry in listing.catalogue.logs} - {name}
         if foreign:
@@ -268,33 +268,31 @@ class ServerFollower:
         return page
 
     def _claim(self, name: str) -> str:
-        """The name of the server that answered; Unusable if another address answers by the same name."""
+        """The name of the server that answered; UnusableAnswer if another address has the same name."""
         url = str(self._client.url)
         if self._shared.claims.setdefault(name, url) != url:
-            raise UnusableAnswer(
-                f"this server and {self._shared.claims[name]} both call themselves {name}; give each its own --name"
-            )
+            raise UnusableAnswer(f"this server and {self._shared.claims[name]} both have the name {name}; give each its own --name")
         was, self._name = self._name, name
         if was not in {None, name}:
             self._shared.claims.pop(str(was), None)
             self._after, self._walks = None, None
-            raise UnusableAnswer(f"this server was {was} and is {name} now; it is looked at anew")
+            raise UnusableAnswer(f"the name of this server changed from {was} to {name}; its logs are compared again")
         return name
 
     def _adopts(self, server: str) -> bool:
-        """Whether logs of another name are taken from here: not if that server, or another one that has them, is followed."""
+        """Whether logs of another server are fetched from here: not if that server, or another one with its logs, is followed."""
         url = str(self._client.url)
         return server not in self._shared.claims and self._shared.adopted.setdefault(server, url) == url
 
     async def _recall(self, page: Catalogue) -> None:
-        """Look which sealed logs of a page are mirrored: there may be millions, so that is not kept in memory."""
+        """Look up which sealed logs of a page are in the mirror. There may be millions, so memory does not have all."""
         names = [entry.name for entry in page.logs if entry.sealed and entry.name.stem not in self._shared.held]
         for name, size_bytes in zip(names, await self._shared.work(self._shared.mirror.sizes, names), strict=True):
             if size_bytes:
                 self._shared.held[name.stem] = Held(name=name, bytes=size_bytes)
 
     def _forget(self, page: Catalogue) -> None:
-        """Forget that logs of a page are mirrored, if they are not asked for again soon: the mirror knows it."""
+        """Remove complete logs of a page from memory. The mirror still has them."""
         upto = "" if self._after is None else self._after.stem
         for entry in page.logs:
             held = self._shared.held.get(entry.name.stem)
@@ -302,11 +300,11 @@ class ServerFollower:
                 del self._shared.held[entry.name.stem]
 
     async def _take(self, page: Catalogue, until: float) -> UnusableAnswer | None:
-        """Fetch what is missing of a page, as far as there is time; what the server could not give."""
+        """Fetch what is missing of a page until the time limit. Returns the first failure."""
         return await self._fetch_all(self._left(page), self._shared.held, until)
 
     async def _fetch_all(self, fetches: tuple[Fetch, ...], held: dict[str, Held], until: float) -> UnusableAnswer | None:
-        """As many as there is time for. A log that cannot be had does not keep those behind it; the first failure is returned."""
+        """Fetch logs until the time limit. A log that fails does not stop the others; returns the first failure."""
         refused: UnusableAnswer | None = None
         for index, fetch in enumerate(fetches):
             if index and time.monotonic() > until:
@@ -314,7 +312,7 @@ class ServerFollower:
             try:
                 taken = await (self._tail(fetch, held, until) if isinstance(fetch, Tail) else self._whole(fetch, held, until))
             except Gone:
-                continue  # sealed or expired since the catalogue was made; the next one tells
+                continue  # sealed or expired since the catalogue was sent; the next catalogue has the change
             except UnusableAnswer as error:
                 refused = refused or error
                 continue
@@ -354,7 +352,7 @@ class ServerFollower:
             return await self._shared.work(take, again=True)
 
     async def _copy(self, entry: LogEntry, path: Path, start: int, until: float) -> bool:
-        """Fetch what `path` lacks of a log's bytes from `start` on; False if time was up before all was there."""
+        """Fetch the bytes that `path` lacks from `start` on; False if the time limit was reached first."""
         at = await self._shared.work(size, path)
         if not start <= at <= entry.bytes:
             at = start
@@ -370,16 +368,16 @@ class ServerFollower:
         return at == entry.bytes
 
     async def _copy_again(self, entry: LogEntry, path: Path, start: int, damage: Damaged) -> None:
-        log.warning("fetched again: %s", damage)
+        log.warning("fetching again: %s", damage)
         self._counts += RetrievalCounts(refetches=1)
         await self._shared.work(self._shared.mirror.cut, path, start)
         await self._copy(entry, path, start, float("inf"))
 
     def _mirror_failed(self, error: MirrorError) -> None:
-        """It is this machine's fault, so nothing is held against the server."""
+        """Note an error of the mirror, which does not count as a failure of the server."""
         self._tag = None
         if self.mirror_error is None:
-            log.error("%s; nothing of %s is taken until it works again", error, self._client.url)
+            log.error("%s; no log of %s is fetched until the mirror works again", error, self._client.url)
         self.mirror_error = str(error)
 
     def _failed(self, error: BaseException) -> None:
@@ -394,7 +392,7 @@ class ServerFollower:
         if self._failures:
             log.info("%s answers again", self._client.url)
         if self.mirror_error is not None:
-            log.warning("the mirror works again, %s is followed", self._client.url)
+            log.warning("the mirror works again; %s is followed", self._client.url)
         self._failures = 0
         self._error = self.mirror_error = None
         self._last_success_ms = time.time_ns() // 1_000_000
@@ -405,6 +403,6 @@ def _in_words(error: BaseException) -> str:
         case aiohttp.ClientConnectorError():
             return f"no connection to {error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
         case TimeoutError():
-            return "no answer in time"
+            return "no answer within the time limit"
         case _:
             return str(error) or type(error).__name__

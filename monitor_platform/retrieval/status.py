@@ -1,32 +1,32 @@
-"""How retrieval fares: frozen values, so that a page or a scrape sees one moment and not a mixture of two."""
+"""Status of retrieval, as frozen values, so that a page or scrape sees one consistent moment."""
 
 from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrievalCounts:
-    """What has happened since the platform started; two add up field by field."""
+    """Counts since the start of the platform. `+` adds all fields."""
 
     polls: int = 0
     """Requests for a catalogue."""
     failures: int = 0
-    """Rounds that ended early: no answer, or none that could be used."""
+    """Failed rounds: no answer, or an unusable one."""
     bytes_fetched: int = 0
     """Bytes of logs, journals included."""
     logs_mirrored: int = 0
     """Sealed logs that were fetched completely."""
     records_taken: int = 0
-    """Records that were new to the table, those read back from the mirror included."""
+    """New records, including those that were read from the mirror."""
     duplicates_dropped: int = 0
-    """Records whose (session_id, seq) the table had already."""
+    """Records with a known (session_id, seq) and the same content."""
     conflicts_dropped: int = 0
-    """Records with other content under a (session_id, seq) that the table had already."""
+    """Records with a known (session_id, seq) and other content."""
     unreadable_records: int = 0
-    """Lines of undamaged frames that are no log record."""
+    """Lines of undamaged frames that are not log records."""
     damaged_frames: int = 0
-    """Stretches that are no whole frame, in the mirror or as fetched."""
+    """Places with a damaged or incomplete frame, in the mirror or in fetched bytes."""
     implausible_clocks: int = 0
-    """Records whose end host's clock makes a display delay that cannot be: they are left out of it."""
+    """Records with an impossible display delay, which the delay ignores."""
     refetches: int = 0
     """Logs, or journal tails, that were fetched again because of damage."""
 
@@ -39,33 +39,33 @@ class RetrievalCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStatus:
-    """One feedback server, as the platform knows it; times are Unix milliseconds."""
+    """Status of one feedback server; times are Unix milliseconds."""
 
     url: str
     name: str | None
     """Its name; None until it has answered once."""
     last_success_ms: int | None
-    """When a round last ended well."""
+    """Time of the last successful round."""
     failures: int
-    """Rounds that failed since."""
+    """Failed rounds since then."""
     behind_bytes: int
-    """Bytes of logs that it had offered by then and that are not here yet."""
+    """Bytes of logs that it offers and that are not fetched yet."""
     error: str | None
-    """Why the last round failed, for people; None if it did not."""
+    """Text of the last round's error; None after a success."""
     ahead_ms: int = 0
     """How far its clock is ahead of the platform's, behind if negative; 0 for less than 3 s."""
     counts: RetrievalCounts
     skipped: str = ""
-    """Which of its logs are not taken, and why, for people; empty if all are."""
+    """Text: its logs that are not fetched, and the reasons; empty if all are fetched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedStatus:
-    """All feedback servers, and the sums over them and over what was read back from the mirror."""
+    """Status of all feedback servers, and the sums of their counts and of those of reading the mirror."""
 
     servers: tuple[ServerStatus, ...]
     reading_back: bool
-    """The mirror is still being read; polling begins when that is done."""
+    """The mirror is being read; polling begins afterwards."""
     counts: RetrievalCounts
     mirror_error: str | None = None
-    """Why the mirror on this machine cannot be used, for people; None if it can."""
+    """Text of the mirror's error on this machine; None without one."""

@@ -1,7 +1,7 @@
-"""From a file in the mirror to rows in the table: verified, and without what was taken before. It blocks, so a thread runs it.
+"""Loads new, verified records of the mirror's files into the table. It blocks, so a thread runs it.
 
-Only damage makes a count of records unreliable as a position. Where there is any, the position stays where it was for certain, and
-the table, which knows every message, drops what then comes twice.
+A number of records is a position in a log, except after damage. Then the last certain position is used, and the table drops the
+records that are loaded twice.
 """
 
 import logging
@@ -29,20 +29,20 @@ from monitor_platform.retrieval.status import RetrievalCounts
 log = logging.getLogger(__name__)
 
 
-class Damaged(Exception):  # noqa: N818 - it may be only the copy that is damaged
-    """What was fetched is damaged, and fetching it again may help."""
+class Damaged(Exception):  # noqa: N818 - only the copy may be damaged
+    """The fetched bytes are damaged. Fetching them again may help."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedLog:
-    """What is held now that a file was read, and what reading it did."""
+    """The state of a log after its file was read, and the counts of reading it."""
 
     held: Held
     counts: RetrievalCounts
 
 
 class TableLoader:
-    """Hands verified records to the table; one call at a time. Records received before `since_ms` say nothing of the delay."""
+    """Loads records into the table, one call at a time. Records received before `since_ms` do not count for the display delay."""
 
     def __init__(self, mirror: Mirror, table: FeedbackTable, delays: DelayWindow, *, since_ms: int) -> None:
         self._mirror = mirror
@@ -52,14 +52,11 @@ class TableLoader:
         self._last_shown_ms = 0
 
     def read_back(self, name: LogName, *, ahead_ms: int = 0) -> LoadedLog:
-        """A log that an earlier run has mirrored; damage in it makes it doubtful, so that it is fetched again.
-
-        So is a file that cannot be read at all.
-        """
+        """Load a log that an earlier run has mirrored. A damaged or unreadable log is doubtful, so it is fetched again."""
         path = self._mirror.path(name)
         with open_if_readable(path) as found:
             if isinstance(found, UnreadLog):
-                log.error("%s: %s; it is fetched again, if its feedback server still has it", name, found.reason)
+                log.error("%s: %s; the log is fetched again if its feedback server still has it", name, found.reason)
                 return LoadedLog(Held(name=name, bytes=0, doubtful=True, ahead_ms=ahead_ms), RetrievalCounts(damaged_frames=1))
             damages = _damages(found, growing=name.form is Form.JOURNAL)
             _log_damages(name, damages)
@@ -73,9 +70,9 @@ class TableLoader:
             return LoadedLog(held, counts)
 
     def tail(self, held: Held, stop: int, *, again: bool) -> LoadedLog:
-        """The records of a journal's copy from `held` on, the copy now reaching to byte `stop` of the journal or less far.
+        """Load the records of a journal's copy from `held` on. The copy reaches at most to byte `stop` of the journal.
 
-        Damaged, unless this is the copy as fetched `again`: then its whole frames are taken.
+        Raises Damaged for damage, unless it was fetched `again`: then its undamaged frames are loaded.
         """
         path = self._mirror.path(held.name)
         with open_log(path, start=held.bytes) as found:
@@ -89,7 +86,7 @@ class TableLoader:
             return LoadedLog(replace(held, bytes=end, records=records, doubtful=doubtful), counts)
 
     def whole(self, entry: LogEntry, take_from: int | None, *, again: bool, ahead_ms: int = 0) -> LoadedLog:
-        """The records of a sealed log that has arrived, from `take_from` on; Damaged as for `tail`."""
+        """Load the records of a complete sealed log from `take_from` on; Damaged as for `tail`."""
         name = entry.name
         part = self._mirror.part(name)
         with open_log(part, form=name.form) as found, tempfile.TemporaryDirectory(prefix="swarmscope-") as folder:
@@ -120,23 +117,23 @@ class TableLoader:
 
 
 def _without_first(records: int, found: VerifiedLog, target: Path) -> VerifiedLog:
-    """`found` without what was taken of it; all of it if the records cannot be counted off, and the table sorts them out."""
+    """`found` without its first `records`; all of it if they cannot be counted, and the table drops the copies."""
     if found.damages or not records:
         return found
     try:
         return remainder(found, records, target)
     except (zstandard.ZstdError, pa.ArrowException) as error:
-        log.warning("%s: its checksums are right, its content is not: %s", found.source.name, error)
+        log.warning("%s: the checksums are correct, but the content is invalid: %s", found.source.name, error)
         return found
 
 
 def _damages(found: VerifiedLog, *, growing: bool) -> tuple[Damage, ...]:
-    """The damages of a journal's copy; while it is `growing`, a torn end is only what has not arrived yet."""
+    """The damages of a journal's copy. While it is `growing`, an incomplete end is not damage."""
     return _lasting(found.damages) if growing else found.damages
 
 
 def _lasting(damages: tuple[Damage, ...]) -> tuple[Damage, ...]:
-    """Without a torn end: in a journal it is met again, and counted then, when there is more behind it."""
+    """Without an incomplete end: it is found again, and counted then, when more bytes follow."""
     return tuple(damage for damage in damages if not damage.torn)
 
 

@@ -84,10 +84,10 @@ def test_a_catalogue_that_cannot_be_true_is_refused(liar, catalogue, complaint):
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
-        ({"name": "../../etc/passwd", "bytes": 1, "records": 1}, "is no log that this version knows"),
-        ({"name": str(NAME), "bytes": -1, "records": 1}, "is no log that this version knows"),
-        ({"name": f"{NAME}x", "bytes": 1, "records": 1}, "is no log that this version knows"),
-        (5, "is no log that this version knows"),
+        ({"name": "../../etc/passwd", "bytes": 1, "records": 1}, "is not a log that this version knows"),
+        ({"name": str(NAME), "bytes": -1, "records": 1}, "is not a log that this version knows"),
+        ({"name": f"{NAME}x", "bytes": 1, "records": 1}, "is not a log that this version knows"),
+        (5, "is not a log that this version knows"),
         ({"name": str(NAME), "bytes": LOG_BYTES + 1, "records": 1}, "has more than 512 MiB"),
         ({"name": str(NAME), "bytes": 0, "records": 0}, "is empty"),
     ],
