@@ -1,4 +1,4 @@
-"""A dashboard with users, and somebody who knocks at it with plain HTTP, from any address of loopback."""
+"""A dashboard with users, and a plain HTTP client, from any address of loopback."""
 
 import hashlib
 import http.client
@@ -23,17 +23,17 @@ from tests.monitor_platform.dashboard.conftest import recorded  # noqa: F401 - t
 
 NAME, PASSWORD = "王小明", "correct horse battery"
 PROXY, ELSEWHERE = "127.0.0.1", "127.0.0.2"
-"""The one is the trusted proxy of the tests, the other is not."""
+"""The first is the trusted proxy of the tests, the second is not."""
 
 
 def users(*arguments: str, password: str = "") -> subprocess.CompletedProcess[str]:
-    """`swarmscope users`, as an operator with a pipe calls it."""
+    """Run `swarmscope users` with the password on standard input."""
     command = [sys.executable, "-m", "swarmscope", "users", *arguments]
     return subprocess.run(command, input=password + "\n", capture_output=True, text=True, timeout=30)
 
 
 def let_in(path: Path, name: str, password: str) -> None:
-    """Into the file of users, with a hash that costs next to nothing: tests log in often."""
+    """Add a user with a very cheap hash: tests log in often."""
     digest = hashlib.scrypt(password.encode(), salt=b"s" * 16, n=2, r=1, p=1, dklen=16)
     user_file.put(path, name, Hash(cost=2, block=1, parallel=1, salt=b"s" * 16, digest=digest))
 
@@ -54,7 +54,7 @@ class Answer:
 
 @dataclass
 class Dashboard:
-    """A running one."""
+    """A running dashboard."""
 
     server: Server
     users: Path
@@ -96,7 +96,7 @@ class Dashboard:
         return self.ask("/login", told, method="POST", body=body, peer=peer)
 
     def counted(self, name: str, cookie: str) -> float:
-        """A figure of its own, 0 while there is none."""
+        """A metric, 0 if it is absent."""
         for line in self.ask("/metrics", {"Cookie": cookie}).body.decode().splitlines():
             if line.startswith(f"{name} "):
                 return float(line.split()[-1])
@@ -127,10 +127,10 @@ def start(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="module")
 def dashboard(start: Callable[..., Server], user_path: Path) -> Iterator[Dashboard]:
-    """One with users, behind a proxy that may name them too."""
+    """A dashboard with users, behind a proxy that may name users too."""
     server = start("--users", str(user_path), "--trusted-user-header", "X-Forwarded-User", "--trusted-proxy", f"{PROXY}/32")
     yield Dashboard(server, user_path)
-    # Whatever strangers have tried: nothing of it is an error of ours, and no password is written anywhere.
+    # No request of the tests is an error of the dashboard, and no password is in the log.
     assert server.log_text() == ""
 
 

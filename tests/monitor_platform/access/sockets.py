@@ -1,4 +1,4 @@
-"""A websocket as somebody opens it who is no browser: by hand."""
+"""A websocket client without a browser, written by hand."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Socket:
-    """The connection after its handshake; `status` says how that went."""
+    """The connection after its handshake; `status` is the status of that."""
 
     def __init__(self, host: str, *, path: str = "/ws", token: str = "none", peer: str = "127.0.0.2", **headers: str) -> None:
         name, port = host.split(":")
@@ -39,12 +39,12 @@ class Socket:
         self.connection.close()
 
     def say(self, kind: str, content: object) -> None:
-        """One message of Bokeh's protocol: three texts, masked, as those of a client have to be."""
+        """Send one message of Bokeh's protocol: three texts, masked, as a client's must be."""
         for part in ({"msgtype": kind, "msgid": "1"}, {}, content):
             self.send(json.dumps(part))
 
     def send(self, message: str | bytes) -> None:
-        """One message of the websocket's own, which Bokeh takes for a third of one of its."""
+        """Send one message of the websocket protocol, which Bokeh reads as a third of one of its own."""
         payload, mask = message.encode() if isinstance(message, str) else message, os.urandom(4)
         head = (b"\x81\xfe" if isinstance(message, str) else b"\x82\xfe") + len(payload).to_bytes(2, "big") + mask
         self.connection.sendall(head + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload)))
@@ -61,7 +61,7 @@ class Socket:
         return self._frame()[0]
 
     def close_code(self) -> int:
-        """With which code the other end closes, whatever it sends before."""
+        """The code with which the other end closes, after any other messages."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             opcode, payload = self._frame()

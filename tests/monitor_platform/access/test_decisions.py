@@ -1,4 +1,4 @@
-"""What is decided without any connection: tickets, allowances, and whom a proxy may speak for."""
+"""Access decisions that need no connection: tickets, limits on guessing, and the users that a proxy may name."""
 
 import pytest
 from hypothesis import given
@@ -17,19 +17,19 @@ TICKET = TICKETS.issue("王小明", HASH, 1000)
 USERS = {"王小明": HASH}
 
 
-def test_a_ticket_is_good_until_it_ends():
+def test_a_ticket_is_valid_until_it_ends():
     assert TICKETS.read(TICKET, USERS.get, 1000).name == TICKETS.read(TICKET, USERS.get, 1099).name == "王小明"
     assert TICKETS.read(TICKET, USERS.get, 1100) is None
 
 
-def test_a_ticket_is_good_for_one_key_one_user_and_one_password():
+def test_a_ticket_is_valid_for_one_key_one_user_and_one_password():
     assert Tickets(lasts_s=100).read(TICKET, USERS.get, 1000) is None
     assert TICKETS.read(TICKET, {}.get, 1000) is None
     assert TICKETS.read(TICKET, {"王小明": OTHER}.get, 1000) is None
 
 
 @given(place=st.integers(0, len(TICKET) - 2), put=st.characters(codec="utf-8"))
-def test_a_ticket_with_another_character_is_none(place, put):
+def test_a_ticket_with_a_changed_character_is_invalid(place, put):
     # The very last character of each part holds bits that base64 does not use.
     forged = TICKET[:place] + put + TICKET[place + 1 :]
     read = TICKETS.read(forged, USERS.get, 1000)
@@ -37,11 +37,11 @@ def test_a_ticket_with_another_character_is_none(place, put):
 
 
 @given(st.text())
-def test_no_text_is_a_ticket_or_an_error(text):
+def test_no_text_is_a_valid_ticket_or_raises_an_error(text):
     assert TICKETS.read(text, USERS.get, 1000) is None
 
 
-def test_an_ended_ticket_stays_ended_and_is_forgotten_when_it_would_have_been_over():
+def test_an_ended_ticket_stays_ended_and_is_forgotten_after_its_expiry():
     tickets = Tickets(lasts_s=100)
     first, second = tickets.issue("王小明", HASH, 0), tickets.issue("王小明", HASH, 50)
     tickets.end(tickets.read(first, USERS.get, 1), 1)
@@ -51,7 +51,7 @@ def test_an_ended_ticket_stays_ended_and_is_forgotten_when_it_would_have_been_ov
     assert list(tickets._ended.values()) == [150]
 
 
-def test_tries_come_back_with_time():
+def test_tries_become_available_again_with_time():
     allowance = Allowance(2, regain_s=30)
     for _ in range(2):
         assert allowance.wait_s("a", 0) == 0
@@ -62,7 +62,7 @@ def test_tries_come_back_with_time():
     assert allowance.wait_s("a", 30) == 0
 
 
-def test_an_address_is_stopped_before_the_user_is_and_a_refused_try_costs_nothing():
+def test_an_address_is_limited_before_the_user_and_a_refused_try_costs_nothing():
     attempts = Attempts()
     waits = [attempts.begin("192.0.2.1", "alice", 0) for _ in range(2 * BY_ADDRESS)]
     assert (waits[BY_ADDRESS - 1], waits[BY_ADDRESS] > 0) == (0, True)
@@ -70,19 +70,19 @@ def test_an_address_is_stopped_before_the_user_is_and_a_refused_try_costs_nothin
     assert attempts.begin("192.0.2.2", "alice", 0) == 0
 
 
-def test_a_user_is_protected_from_guesses_from_everywhere():
+def test_a_user_is_protected_from_guesses_from_many_addresses():
     attempts = Attempts()
     assert max(attempts.begin(f"192.0.2.{n}", "alice", 0) for n in range(51)) > 0
     assert attempts.begin("192.0.2.200", "bob", 0) == 0
 
 
-def test_an_ipv6_host_is_its_network():
+def test_an_ipv6_host_counts_as_its_network():
     attempts = Attempts()
     assert max(attempts.begin(f"2001:db8::{n:x}", "alice", 0) for n in range(BY_ADDRESS + 1)) > 0
     assert attempts.begin("2001:db8:0:1::1", "alice", 0) == 0
 
 
-def test_a_success_makes_up_for_mistyping():
+def test_a_success_restores_the_tries_of_typing_errors():
     attempts = Attempts()
     for _ in range(BY_ADDRESS):
         attempts.begin("192.0.2.1", "alice", 0)
@@ -90,7 +90,7 @@ def test_a_success_makes_up_for_mistyping():
     assert attempts.begin("192.0.2.1", "alice", 0) == 0
 
 
-def test_a_million_addresses_take_no_more_room_than_ten_thousand():
+def test_a_million_addresses_take_no_more_memory_than_ten_thousand():
     allowance = Allowance(1, regain_s=30)
     for number in range(REMEMBERED + 100):
         allowance.take(str(number), 0)
@@ -115,7 +115,7 @@ PROXIES = Proxies(trusted=parse_networks(["10.0.0.1", "10.1.0.0/16", "fd00::/8"]
         ("10.0.0.1", ["10.1.0.1"], "10.1.0.1"),
     ],
 )
-def test_who_is_counted_is_the_last_address_that_no_proxy_of_ours_has(peer, forwarded, client):
+def test_the_counted_address_is_the_last_one_that_is_not_our_proxy(peer, forwarded, client):
     assert PROXIES.sender(peer, forwarded).address == client
 
 
@@ -132,5 +132,5 @@ def test_who_is_counted_is_the_last_address_that_no_proxy_of_ours_has(peer, forw
         ("10.0.0.1", ["\xff"], None),
     ],
 )
-def test_a_user_is_named_once_by_a_trusted_proxy(peer, said, user):
+def test_a_trusted_proxy_names_exactly_one_user(peer, said, user):
     assert PROXIES.user(peer, said) == user

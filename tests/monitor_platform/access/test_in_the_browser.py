@@ -1,4 +1,4 @@
-"""A person at a real browser: logs in, watches, and is out again."""
+"""A user in a real browser: logs in, watches, and logs out."""
 
 import json
 import time
@@ -55,7 +55,7 @@ def log_in(page, password: str = PASSWORD) -> None:
 
 
 @pytest.mark.browser
-def test_somebody_logs_in_watches_logs_out_and_is_out(monitor, feedback_server, page):
+def test_a_user_logs_in_watches_and_logs_out(monitor, feedback_server, page):
     send(feedback_server, 1, range(30))
     page.goto(monitor.url + "/map?measure=continuity")
     assert page.title() == "Log in · Swarmscope"
@@ -82,7 +82,7 @@ def test_somebody_logs_in_watches_logs_out_and_is_out(monitor, feedback_server, 
 
 @pytest.mark.soak
 @pytest.mark.browser
-def test_the_open_page_of_somebody_who_is_removed_becomes_the_login(start, browser, tmp_path):
+def test_the_open_page_of_a_removed_user_becomes_the_login_page(start, browser, tmp_path):
     path = tmp_path / "users.txt"
     let_in(path, NAME, PASSWORD)
     let_in(path, "alice", PASSWORD)

@@ -1,4 +1,4 @@
-"""What a connection may cost, with limits that a test can wait for."""
+"""The limits of a connection, short enough for a test to wait for."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ WITHIN_S = 20.0
 
 
 class Hello(RequestHandler):
-    """Says much if it is asked for it, and lets in whoever comes."""
+    """Sends a large answer on request, and accepts every client."""
 
     def initialize(self, connections: Connections) -> None:
         self._connections = connections
@@ -56,7 +56,7 @@ def run(promise: Callable[[], Awaitable[None]]) -> None:
 
 
 async def answer(port: int, request: bytes) -> bytes:
-    """All that comes until the other end closes."""
+    """Everything that arrives until the other end closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     try:
@@ -68,7 +68,7 @@ async def answer(port: int, request: bytes) -> bytes:
 
 
 async def drip(port: int) -> bytes:
-    """A head that comes a byte at a time and never ends; what is answered, when it is closed."""
+    """Send a head a byte at a time without end; return the answer when it is closed."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
     async def write() -> None:
@@ -86,7 +86,7 @@ async def drip(port: int) -> bytes:
         writer.close()
 
 
-def test_a_head_that_never_ends_is_cut_however_it_drips():
+def test_a_head_that_never_ends_is_cut_at_any_speed():
     async def promise() -> None:
         async with listening() as (_, port):
             assert await drip(port) == b""
@@ -94,7 +94,7 @@ def test_a_head_that_never_ends_is_cut_however_it_drips():
     run(promise)
 
 
-def test_a_body_that_never_comes_is_cut():
+def test_a_body_that_never_arrives_is_cut():
     async def promise() -> None:
         async with listening() as (_, port):
             assert await answer(port, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc") == b""
@@ -102,7 +102,7 @@ def test_a_body_that_never_comes_is_cut():
     run(promise)
 
 
-def test_who_has_nothing_more_to_ask_is_let_go():
+def test_an_idle_connection_is_closed():
     async def promise() -> None:
         async with listening() as (_, port):
             assert (await answer(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")).endswith(b"xx")
@@ -123,14 +123,14 @@ def test_a_head_or_a_body_beyond_its_limit_is_refused():
     run(promise)
 
 
-def test_who_says_nothing_makes_room_and_who_was_let_in_keeps_it():
+def test_silent_connections_make_room_and_admitted_ones_stay():
     async def promise() -> None:
         async with listening(Limits(connections=4, head_s=WITHIN_S)) as (connections, port):
             known = await asyncio.open_connection("127.0.0.1", port)
             known[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             await known[0].readuntil(b"xx")
             silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
-            # Each of these asks while four connections are open.
+            # Each of these connects while four connections are open.
             kept = []
             for _ in range(3):
                 late = await asyncio.open_connection("127.0.0.1", port)
@@ -148,7 +148,7 @@ def test_who_says_nothing_makes_room_and_who_was_let_in_keeps_it():
     run(promise)
 
 
-def test_who_does_not_read_is_cut_and_who_reads_is_not():
+def test_a_client_that_does_not_read_is_disconnected_and_one_that_reads_is_not():
     async def promise() -> None:
         async with listening() as (connections, port):
             stuck = socket.create_connection(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""Nobody sees anything without a login; with one, until it ends."""
+"""Without a login nothing can be seen; with one, until it ends."""
 
 import base64
 import re
@@ -53,7 +53,7 @@ def cookie(dashboard: Dashboard) -> str:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH"])
-def test_a_stranger_reads_nothing_anywhere(dashboard, method):
+def test_without_a_login_nothing_can_be_read(dashboard, method):
     for path in EVERYWHERE:
         answer = dashboard.ask(path, method=method)
         assert answer.status in {303, 401}, path
@@ -61,7 +61,7 @@ def test_a_stranger_reads_nothing_anywhere(dashboard, method):
         assert b"peers" not in answer.body
 
 
-def test_pages_lead_to_the_login_and_scripts_are_told(dashboard):
+def test_pages_redirect_to_the_login_and_scripts_get_401(dashboard):
     page = dashboard.ask("/map?measure=mos&channel=a%26b")
     assert page.status == 303
     assert page.headers["Location"] == "/login?next=" + quote("/map?measure=mos&channel=a%26b", safe="")
@@ -72,15 +72,15 @@ def test_pages_lead_to_the_login_and_scripts_are_told(dashboard):
         "login_needed",
     )
     assert script.headers["WWW-Authenticate"].startswith("Basic ")
-    # A browser would ask in its own window, and never forget the answer.
+    # A browser would show its own dialog, and never forget the answer.
     assert dashboard.ask("/api/v1/summary", {"Sec-Fetch-Mode": "cors"}).headers["WWW-Authenticate"] is None
 
 
-def test_health_and_readiness_are_for_everybody(dashboard):
+def test_health_and_readiness_need_no_login(dashboard):
     assert (dashboard.ask("/healthz").status, dashboard.ask("/readyz").status) == (200, 200)
 
 
-def test_who_logs_in_sees_the_page_that_was_asked_for(dashboard):
+def test_after_the_login_the_requested_page_is_shown(dashboard):
     answer = dashboard.log_in(wanted="/map?measure=mos")
     assert (answer.status, answer.headers["Location"]) == (303, "/map?measure=mos")
     said = answer.headers["Set-Cookie"]
@@ -95,39 +95,39 @@ def test_who_logs_in_sees_the_page_that_was_asked_for(dashboard):
 @pytest.mark.parametrize(
     "wanted", ["//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil", "/\t/evil", "/login", "javascript:1", ""]
 )
-def test_after_the_login_nobody_is_sent_to_another_site(dashboard, wanted):
+def test_after_the_login_no_redirect_leads_to_another_site(dashboard, wanted):
     assert dashboard.log_in(wanted=wanted, peer=PROXY, X_Forwarded_For="192.0.2.1").headers["Location"] == "/"
 
 
 @pytest.mark.parametrize(
     ("name", "password"), [(NAME, "wrong"), ("nobody", PASSWORD), ("", ""), (NAME, PASSWORD + " "), ("<b>x</b>", "x")]
 )
-def test_a_wrong_password_and_an_unknown_name_are_told_alike(dashboard, name, password):
+def test_a_wrong_password_and_an_unknown_name_get_the_same_answer(dashboard, name, password):
     answer = dashboard.log_in(name, password, peer=PROXY, X_Forwarded_For="192.0.2.2")
     assert (answer.status, answer.cookie) == (403, "")
     assert b"Name and password do not match." in answer.body
     assert b"<b>x" not in answer.body
 
 
-def test_a_name_in_other_keystrokes_is_the_same_name(dashboard):
+def test_a_name_in_another_unicode_form_is_the_same_name(dashboard):
     let_in(dashboard.users, "Zo\u00eb", "caf\u00e9 au lait")
     assert dashboard.log_in("Zoe\u0308", "cafe\u0301 au lait").status == 303
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec_Fetch_Site": "cross-site"}])
-def test_a_form_of_another_site_logs_nobody_in(dashboard, headers):
+def test_a_form_of_another_site_cannot_log_in(dashboard, headers):
     answer = dashboard.log_in(**headers)
     assert (answer.status, answer.cookie) == (403, "")
 
 
-def test_a_form_of_another_site_logs_nobody_out(dashboard, cookie):
+def test_a_form_of_another_site_cannot_log_out(dashboard, cookie):
     told = {"Cookie": cookie, "Origin": "https://evil.example"}
     assert dashboard.ask("/logout", told, method="POST", body="").status == 403
     assert dashboard.ask("/logout", {"Cookie": cookie}).status == 405
     assert dashboard.ask("/", {"Cookie": cookie}).status == 200
 
 
-def test_no_cookie_but_ours_is_a_session(dashboard, cookie):
+def test_only_our_own_cookie_is_a_session(dashboard, cookie):
     name, _, value = cookie.partition("=")
     body, _, signature = value.partition(".")
     theirs = Tickets(lasts_s=1000).issue(NAME, user_file.read(dashboard.users)[NAME], time.time())
@@ -186,7 +186,7 @@ def test_viewers_who_left_are_forgotten(dashboard, cookie):
     eventually(lambda: dashboard.counted("swarmscope_monitor_viewers", cookie) == 0, within_s=90, every_s=1)
 
 
-def test_sessions_of_bokeh_are_not_taken_from_strangers_or_friends(dashboard, cookie):
+def test_bokeh_sessions_made_elsewhere_are_refused_with_and_without_a_login(dashboard, cookie):
     for path in ("/?bokeh-session-id=invented", "/?bokeh-token=%5B", "/map?bokeh-token=e30.x"):
         assert dashboard.ask(path, {"Cookie": cookie}).status == 403
     assert dashboard.ask("/", {"Cookie": cookie, "Bokeh-Session-Id": "x"}).status == 403
@@ -194,7 +194,7 @@ def test_sessions_of_bokeh_are_not_taken_from_strangers_or_friends(dashboard, co
         assert dashboard.ask(path, {"Cookie": cookie}).status == 404
 
 
-def test_scripts_log_in_with_each_request_and_only_where_scripts_ask(dashboard):
+def test_scripts_log_in_with_each_request_and_only_on_api_routes(dashboard):
     for path in ("/metrics", "/api/v1/summary"):
         assert dashboard.ask(path, basic()).status == dashboard.ask(path, basic()).status == 200
         assert dashboard.ask(path, basic(password="wrong")).status == 401
@@ -203,7 +203,7 @@ def test_scripts_log_in_with_each_request_and_only_where_scripts_ask(dashboard):
     assert dashboard.ask("/", basic()).status == 303
 
 
-def test_whoever_is_removed_is_out_at_once(dashboard):
+def test_a_removed_user_is_logged_out_immediately(dashboard):
     name, password = "Mallory", "once a friend"
     let_in(dashboard.users, name, password)
     cookie = dashboard.log_in(name, password).cookie
@@ -225,15 +225,15 @@ def test_a_new_password_ends_the_sessions_of_the_old_one(dashboard):
 
 
 def tries_until_refused(attempt: Callable[[int], Answer]) -> Answer:
-    """The answer that asks for patience; ten are free, and another one with every half minute that they take."""
+    """The answer with Retry-After; ten tries are free, and another one with every half minute that they take."""
     for number in range(20):
         answer = attempt(number)
         if answer.status == 429:
             return answer
-    pytest.fail("nobody stops who guesses")
+    pytest.fail("guesses are not limited")
 
 
-def test_who_guesses_has_to_wait_and_others_need_not(dashboard, cookie):
+def test_a_client_that_guesses_passwords_has_to_wait_and_others_do_not(dashboard, cookie):
     guesser, other = "192.0.2.66", "192.0.2.67"
     let_in(dashboard.users, "root", PASSWORD)
     refused = tries_until_refused(lambda n: dashboard.log_in("root", f"guess {n}", peer=PROXY, X_Forwarded_For=guesser))
@@ -244,12 +244,12 @@ def test_who_guesses_has_to_wait_and_others_need_not(dashboard, cookie):
     assert dashboard.counted('swarmscope_monitor_turned_away_total{reason="too_many_attempts"}', cookie) >= 2
 
 
-def test_who_is_no_proxy_cannot_guess_under_other_addresses(dashboard):
+def test_a_client_that_is_no_proxy_cannot_guess_under_other_addresses(dashboard):
     let_in(dashboard.users, "toor", PASSWORD)
     tries_until_refused(lambda n: dashboard.log_in("toor", "guess", peer="127.0.0.3", X_Forwarded_For=f"192.0.2.{n}"))
 
 
-def test_a_proxy_names_the_user_and_nobody_else_does(dashboard):
+def test_only_a_proxy_can_name_the_user(dashboard):
     named = {"X-Forwarded-User": "alice"}
     assert dashboard.ask("/", named, peer=PROXY).status == 200
     assert dashboard.ask("/", named, peer=ELSEWHERE).status == 303
@@ -259,7 +259,7 @@ def test_a_proxy_names_the_user_and_nobody_else_does(dashboard):
     assert Socket(dashboard.host, peer=PROXY, **named).status == 101
 
 
-def test_without_users_only_the_proxy_lets_in(start, tmp_path):
+def test_without_a_users_file_only_the_proxy_can_log_users_in(start, tmp_path):
     only = Dashboard(start("--trusted-user-header", "X-User", "--trusted-proxy", PROXY), tmp_path)
     assert only.ask("/", {"X-User": "王".encode().decode("latin-1")}, peer=PROXY).status == 200
     assert only.ask("/", peer=PROXY).json()["reason"] == "no_user_named"
@@ -268,7 +268,7 @@ def test_without_users_only_the_proxy_lets_in(start, tmp_path):
     assert only.server.log_text() == ""
 
 
-def test_a_file_that_cannot_be_read_any_more_puts_nobody_out_and_is_an_error(start, tmp_path):
+def test_a_users_file_that_becomes_unreadable_logs_no_user_out_and_is_logged_as_an_error(start, tmp_path):
     path = tmp_path / "users.txt"
     let_in(path, NAME, PASSWORD)
     kept = Dashboard(start("--users", str(path)), path)

@@ -1,4 +1,4 @@
-"""TLS of the monitor's own: towards browsers, and towards feedback servers that want to know who asks."""
+"""TLS of the monitor: towards browsers, and towards feedback servers that require a client certificate."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ def certificate_of(trusting: ssl.SSLContext, dashboard: Dashboard) -> bytes:
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
-def test_the_dashboard_serves_https_keeps_its_cookie_there_and_takes_a_renewed_certificate(start, files, trusting, user_path):
+def test_the_dashboard_serves_https_with_a_secure_cookie_and_uses_a_renewed_certificate(start, files, trusting, user_path):
     server = start("--users", str(user_path), "--tls-cert", str(files.cert), "--tls-key", str(files.key))
     dashboard = Dashboard(server, user_path, tls=trusting)
     assert server.url.startswith("https://")
@@ -96,7 +96,7 @@ async def look(url: str, tls: Tls) -> None:
         await FeedbackServerClient(session, checked_url(url), "", tls).catalogue(after=None, wait_s=0, unless=None)
 
 
-def test_a_feedback_server_is_verified_and_shown_who_asks(serve, files, trusting, tmp_path):
+def test_a_feedback_server_is_verified_and_gets_a_client_certificate(serve, files, trusting, tmp_path):
     tls = ("--tls-cert", str(files.cert), "--tls-key", str(files.key), "--tls-client-ca", str(files.ca))
     storing = serve(
         "feedback-server", "--insecure", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "fs"), "--name", "fs1", *tls
@@ -118,14 +118,14 @@ def test_a_feedback_server_is_verified_and_shown_who_asks(serve, files, trusting
 @pytest.mark.parametrize(
     ("flag", "advice"), [("--tls-cert", "cannot be used"), ("--tls-ca", "cannot be used"), ("--users", "cannot")]
 )
-def test_files_that_cannot_be_used_are_named_at_the_start(tmp_path, flag, advice):
+def test_unusable_files_are_named_at_startup(tmp_path, flag, advice):
     wrong = tmp_path / "wrong.pem"
     wrong.write_text("nonsense")
     with pytest.raises(ValueError, match=f"{flag} |{wrong}"):
         Users(wrong) if flag == "--users" else Tls(ca=wrong) if flag == "--tls-ca" else Tls(key_pair("--tls", wrong, wrong))
 
 
-def test_the_monitor_warns_of_an_expired_certificate_at_the_start_and_after_each_renewal(start, files, user_path):
+def test_the_monitor_warns_of_an_expired_certificate_at_startup_and_after_each_renewal(start, files, user_path):
     files.renew(not_after=datetime.now(UTC) - timedelta(days=1))
     server = start("--users", str(user_path), "--tls-cert", str(files.cert), "--tls-key", str(files.key))
     assert server.log_text().count("has expired at") == 1

@@ -1,4 +1,4 @@
-"""Users in a file that people can read and nobody can use: names, and hashes that cost something to try."""
+"""The users file: readable names, and hashes that are expensive to test."""
 
 import re
 import stat
@@ -11,14 +11,14 @@ from monitor_platform.access.users import proves
 from tests.monitor_platform.access.conftest import NAME, PASSWORD, users
 
 
-def test_two_users_with_one_password_have_nothing_in_common():
+def test_two_users_with_the_same_password_have_different_hashes():
     one, other = hashed(PASSWORD), hashed(PASSWORD)
     assert one.fits(PASSWORD)
     assert other.fits(PASSWORD)
     assert (one.salt != other.salt, one.digest != other.digest) == (True, True)
 
 
-def test_a_hash_says_how_it_was_made_and_is_read_back():
+def test_a_hash_states_its_parameters_and_can_be_read_back():
     made = hashed(PASSWORD)
     assert Hash.parse(str(made)) == made
     older = "scrypt:n=1024,r=8,p=1:c2FsdHNhbHRzYWx0c2FsdA==:p7Yy8PzxU2ow0wv2iwDqvA=="
@@ -35,12 +35,12 @@ def test_a_hash_says_how_it_was_made_and_is_read_back():
         "scrypt:n=65536,r=1,p=1:AAAAAAAAAAAAAAAA:AAAAAAAAAAAAAAAA",  # which OpenSSL refuses, but only at the login
     ],
 )
-def test_what_is_no_hash_or_would_cost_too_much_is_refused(text):
+def test_an_invalid_or_too_expensive_hash_is_refused(text):
     with pytest.raises(ValueError, match="swarmscope users add"):
         Hash.parse(text)
 
 
-def test_an_unknown_name_costs_as_much_as_a_known_one():
+def test_an_unknown_name_costs_as_much_time_as_a_known_one():
     made = hashed(PASSWORD)
     assert (NO_USER.cost, NO_USER.block, NO_USER.parallel, len(NO_USER.digest)) == (
         made.cost,
@@ -68,7 +68,7 @@ def test_users_are_added_changed_listed_and_removed_and_comments_stay(tmp_path):
     assert user_file.read(path)[NAME].fits("another one")
 
 
-def test_a_new_file_is_for_its_owner_alone(tmp_path):
+def test_a_new_file_can_be_read_only_by_its_owner(tmp_path):
     path = tmp_path / "users.txt"
     assert users("add", NAME, "--file", str(path), password=PASSWORD).returncode == 0
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -86,19 +86,19 @@ def test_a_new_file_is_for_its_owner_alone(tmp_path):
         ("#a", PASSWORD, "no #"),
     ],
 )
-def test_what_cannot_be_a_user_is_refused_and_nothing_is_written(tmp_path, name, password, advice):
+def test_an_invalid_user_is_refused_and_nothing_is_written(tmp_path, name, password, advice):
     path = tmp_path / "users.txt"
     refused = users("add", name, "--file", str(path), password=password)
     assert (refused.returncode, advice in refused.stderr, path.exists()) == (2, True, False)
 
 
 @pytest.mark.parametrize("text", ["alice\n", "alice:my secret\n", ":x\n", "a:scrypt:n=1,r=1,p=1:AAAA:AAAA\n"])
-def test_a_line_that_is_none_is_named_and_not_shown(tmp_path, text):
+def test_an_invalid_line_is_named_and_not_shown(tmp_path, text):
     path = tmp_path / "users.txt"
     path.write_text("# users\n" + text)
     with pytest.raises(ValueError, match="line 2") as refused:
         user_file.read(path)
     assert "secret" not in str(refused.value)
-    # Nor is it thrown away by the next one who is added.
+    # Adding the next user does not remove it either.
     assert users("add", NAME, "--file", str(path), password=PASSWORD).returncode == 2
     assert path.read_text() == "# users\n" + text

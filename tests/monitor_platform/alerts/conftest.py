@@ -1,4 +1,4 @@
-"""Tables as in the measures' tests."""
+"""Tables as in the tests of measures."""
 
 from tests.feedback_analysis.conftest import locator, table_of
 

@@ -1,4 +1,4 @@
-"""When alerts begin and end, minute by minute, without a clock."""
+"""The begin and end of alerts, minute by minute, without a clock."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +13,7 @@ def rule(**said):
 
 
 def play(detector, values, *, sessions=100, name="HKBN", from_minute=1):
-    """Feed one slice's values, a minute each (None: nobody said anything); (minute, begins or ends) of what changed."""
+    """Feed one slice's values, a minute each (None: no messages); return (minute, begins or ends) of each change."""
     changed = []
     for minute, value in enumerate(values, from_minute):
         seen = [] if value is None else [Observation(names=(name,), value=value, sessions=sessions)]
@@ -26,7 +26,7 @@ def test_an_alert_begins_after_bad_minutes_in_a_row_and_ends_after_as_many_good_
     assert play(Detector(rule(below=3.0)), [4, 2, 4, 2, 2, 2, 4, 2, 4, 4, 4]) == [(5, "begins"), (10, "ends")]
 
 
-def test_it_says_since_when_and_how_bad_it_got():
+def test_an_alert_states_its_begin_and_its_worst_value():
     detector = Detector(rule(below=3.0))
     play(detector, [4, 2.5, 2.0, 1.5])
     [alert] = detector.open
@@ -34,17 +34,17 @@ def test_it_says_since_when_and_how_bad_it_got():
     assert alert.slice == {"isp": "HKBN"}
 
 
-def test_a_thin_slice_raises_no_alarm():
+def test_a_thin_slice_raises_no_alert():
     assert play(Detector(rule(below=3.0)), [1] * 10, sessions=24) == []
     assert play(Detector(rule(below=3.0)), [1] * 10, sessions=25) == [(2, "begins")]
 
 
-def test_silence_is_the_end_of_an_alert_but_an_audience_that_is_gone_is_one():
+def test_minutes_without_messages_end_an_alert_except_for_a_vanished_audience():
     assert play(Detector(rule(below=3.0)), [2, 2, None, None]) == [(2, "begins"), (4, "ends")]
     assert play(Detector(rule(measure="peers", below=50)), [100, 100, None, None, None]) == [(4, "begins")]
 
 
-def test_slices_have_their_own_fate():
+def test_slices_are_evaluated_independently():
     detector = Detector(rule(below=3.0))
     for minute in (1, 2):
         seen = [Observation(names=(name,), value=value, sessions=50) for name, value in (("HGC", 2.0), ("PCCW", 4.0))]
@@ -52,7 +52,7 @@ def test_slices_have_their_own_fate():
     assert [alert.names for alert in detector.open] == [("HGC",)]
 
 
-def test_a_deviation_is_from_what_the_slice_itself_did_before():
+def test_a_deviation_is_relative_to_the_slices_own_past():
     usual = [4.0, 4.1, 3.9, 4.0, 4.1, 3.9] * 4
     assert play(Detector(rule(deviates=4)), [*usual, 3.0, 3.0]) == [(len(usual) + 2, "begins")]
     assert play(Detector(rule(deviates=4)), [value - 1 for value in usual] + [3.0, 3.0]) == []
@@ -68,11 +68,11 @@ def test_trouble_that_lasts_does_not_become_normal():
     assert changed == [(22, "begins"), (122, "ends")]
 
 
-def test_no_deviation_is_claimed_before_there_is_a_baseline():
+def test_no_deviation_is_detected_before_there_is_a_baseline():
     assert play(Detector(rule(deviates=4)), [4.0] * 9 + [1.0]) == []
 
 
-def test_slices_that_are_gone_are_forgotten():
+def test_slices_that_disappeared_are_forgotten():
     detector = Detector(rule(below=3.0, baseline_minutes=5))
     for minute in range(1, 200):
         detector.observe(minute * MINUTE_MS, [Observation(names=(f"channel {minute}",), value=4.0, sessions=50)])

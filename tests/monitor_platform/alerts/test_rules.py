@@ -1,4 +1,4 @@
-"""A rules file says what is wrong with it before anything runs."""
+"""An invalid rules file is refused with advice before anything runs."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def rules_in(tmp_path, text):
     return read_rules(path)
 
 
-def test_a_rule_says_measure_slices_and_bound(tmp_path):
+def test_a_rule_has_a_measure_slices_and_a_bound(tmp_path):
     [rule] = rules_in(
         tmp_path,
         '[[rule]]\nname = "ISP in trouble"\nmeasure = "continuity"\nby = ["isp", "district"]\nwhere = {channel = "乒乓球"}\n'
@@ -24,7 +24,7 @@ def test_a_rule_says_measure_slices_and_bound(tmp_path):
     assert not rule.worse_is_higher
 
 
-def test_which_side_is_bad_follows_from_bound_and_measure(tmp_path):
+def test_the_bad_side_follows_from_bound_and_measure(tmp_path):
     text = "".join(
         f'[[rule]]\nname = "{name}"\nmeasure = "{name}"\n{bound}\n'
         for name, bound in (
@@ -37,7 +37,7 @@ def test_which_side_is_bad_follows_from_bound_and_measure(tmp_path):
     assert [rule.worse_is_higher for rule in rules_in(tmp_path, text).rules] == [True, False, True, False]
 
 
-def test_a_webhooks_address_may_stand_in_the_environment_and_is_never_told(tmp_path, monkeypatch):
+def test_a_webhooks_address_may_be_in_the_environment_and_is_never_shown(tmp_path, monkeypatch):
     monkeypatch.setenv("OUR_HOOK", "https://chat.example.org/hooks/s3cret")
     [webhook] = rules_in(tmp_path, GOOD + '[[webhook]]\nurl_env = "OUR_HOOK"\nshape = "slack"\n').webhooks
     assert (webhook.url, webhook.host) == ("https://chat.example.org/hooks/s3cret", "chat.example.org")
@@ -70,13 +70,13 @@ def test_a_webhooks_address_may_stand_in_the_environment_and_is_never_told(tmp_p
         (GOOD + '[[webhook]]\nurl = "http://x"\nshape = "teams"\n', "'teams'"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_the_remedy(tmp_path, text, said):
+def test_invalid_rules_are_refused_with_advice(tmp_path, text, said):
     with pytest.raises(BadRules) as refused:
         rules_in(tmp_path, text)
     assert said in str(refused.value)
     assert "rules.toml" in str(refused.value)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(BadRules, match=r"nowhere\.toml"):
         read_rules(tmp_path / "nowhere.toml")

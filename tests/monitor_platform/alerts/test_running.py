@@ -1,4 +1,4 @@
-"""`swarmscope monitor --alerts`: judged while it runs, told to a real receiver, counted, and shown on a page."""
+"""`swarmscope monitor --alerts`: rules are evaluated live, sent to a real receiver, counted, and shown on a page."""
 
 import json
 import threading
@@ -19,7 +19,7 @@ RULE = '[[rule]]\nname = "stalls"\nmeasure = "continuity"\nby = "isp"\nbelow = 0
 
 @pytest.fixture
 def receiver():
-    """A webhook's receiver: refuses once, then takes what it is told."""
+    """A webhook's receiver: refuses the first call, then accepts."""
     told, refused = [], []
 
     class Hook(BaseHTTPRequestHandler):
@@ -50,16 +50,16 @@ def metrics(url):
 
 
 def minutes_ago(records, minutes):
-    """The same records, so that the last of them was received `minutes` ago."""
+    """The same records, moved so that the last of them was received `minutes` ago."""
     shift = (
         time.time_ns() // 1_000_000 // MINUTE_MS * MINUTE_MS - (BEGIN_MS // MINUTE_MS * MINUTE_MS) - (minutes + MINUTES) * MINUTE_MS
     )
     return [each | {"received_ms": each["received_ms"] + shift, "sent_ms": each["sent_ms"] + shift} for each in records]
 
 
-def test_a_running_platform_tells_a_webhook_what_begins_and_what_ends(receiver, tmp_path):
+def test_a_running_platform_sends_the_begin_and_the_end_of_an_alert_to_a_webhook(receiver, tmp_path):
     hook, told, refused = receiver
-    # No waiting: the minutes have passed when the platform reads its mirror back.
+    # No waiting: the minutes have passed when the platform reads its mirror.
     records = minutes_ago(an_evening(), 3)
     write_log(tmp_path / "mirror" / "fs1", records, begin_s=records[0]["received_ms"] // 1000)
     (tmp_path / "rules.toml").write_text(f'{RULE}\n[[webhook]]\nurl = "{hook}"\n')
@@ -84,7 +84,7 @@ def test_a_running_platform_tells_a_webhook_what_begins_and_what_ends(receiver, 
 
 
 @pytest.mark.parametrize("rules", ["[[rule]]\nname = 'x'\n", "no toml ["])
-def test_rules_that_make_no_sense_are_refused_before_anything_starts(rules, tmp_path):
+def test_invalid_rules_are_refused_before_anything_starts(rules, tmp_path):
     (tmp_path / "rules.toml").write_text(rules)
     with pytest.raises(NotReadyError, match=r"rules\.toml"):
         start_server("monitor", "--static", ".", "--alerts", "rules.toml", "--listen", "127.0.0.1:0", log=tmp_path / "log")
@@ -92,7 +92,7 @@ def test_rules_that_make_no_sense_are_refused_before_anything_starts(rules, tmp_
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """A platform that shows an evening whose last alert still lasts when the files end."""
+    """A platform that shows an evening whose last alert is still open when the files end."""
     folder = tmp_path_factory.mktemp("recorded")
     write_log(folder / "logs", [each for each in an_evening() if each["received_ms"] < BEGIN_MS + 6 * MINUTE_MS])
     (folder / "rules.toml").write_text(
@@ -103,7 +103,7 @@ def recorded(tmp_path_factory):
     assert server.stop() == 0
 
 
-def test_recorded_files_are_judged_at_the_start_and_nobody_is_told(recorded):
+def test_recorded_files_are_evaluated_at_startup_and_no_webhook_is_called(recorded):
     counted = metrics(recorded)
     assert counted["swarmscope_monitor_alerts_total"] == 1
     assert counted['swarmscope_monitor_alerts_open{severity="critical"}'] == 1
@@ -125,7 +125,7 @@ def test_the_page_leads_from_the_alert_to_the_one_viewer(recorded, visit):
 
 
 @pytest.mark.browser
-def test_a_replay_tells_of_an_alert_when_it_would_have_been_told(recorded, visit):
+def test_a_replay_shows_an_alert_when_it_would_have_been_sent(recorded, visit):
     # The first bad minute ends at 4, the second, which the rule waits for, at 5.
     replayed = f"from={BEGIN_MS}&p.replay=60&to="
     page = visit(recorded, f"/alerts?{replayed}{BEGIN_MS + 5 * MINUTE_MS - 1}")
@@ -138,9 +138,9 @@ def test_a_replay_tells_of_an_alert_when_it_would_have_been_told(recorded, visit
 
 
 @pytest.mark.browser
-def test_an_operator_gets_from_the_alert_to_the_one_viewer_by_what_the_pages_say(recorded, visit):
+def test_an_operator_follows_the_pages_from_the_alert_to_the_one_viewer(recorded, visit):
     page = visit(recorded, "/")
-    # Something lasts: the navigation says so, the timeline says what and since when.
+    # An alert is open: the navigation shows it, the timeline shows what it is and since when.
     assert page.page.get_by_role("link", name="Alerts 1 lasting").is_visible()
     assert page.page.locator("#marks").inner_text().startswith("critical 17:34 and lasts stalls: ")
     marked = page.page.evaluate(
@@ -151,7 +151,7 @@ def test_an_operator_gets_from_the_alert_to_the_one_viewer_by_what_the_pages_say
     assert marked == ["critical: stalls: Continuity of isp HGC is below 0.9000"]
     page.page.get_by_role("link", name="Alerts 1 lasting").click()
     page.becomes("() => document.querySelectorAll('#alerts .lasts').length === 1")
-    # One click: the alert's slice in all views, in the measure that is wrong; another: who is in it, the worst first.
+    # One click leads to the alert's slice in all views, in its measure; another to its sessions, the worst first.
     page.page.get_by_role("link", name="this slice in all views").click()
     page.becomes("() => document.body.dataset.state === 'ok' && document.querySelector('#chips')?.innerText.includes('ISP: HGC')")
     assert page.page.locator("select[name=measure]").input_value() == "continuity"
@@ -167,7 +167,7 @@ def test_an_operator_gets_from_the_alert_to_the_one_viewer_by_what_the_pages_say
 
 @pytest.mark.soak
 @pytest.mark.browser
-def test_where_nothing_is_wrong_the_page_says_so(visit, tmp_path):
+def test_without_alerts_the_page_says_so(visit, tmp_path):
     write_log(tmp_path / "logs", an_evening()[:120])
     (tmp_path / "rules.toml").write_text(RULE)
     server = start_server(

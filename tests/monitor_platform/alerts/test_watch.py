@@ -1,4 +1,4 @@
-"""Rules over real logs: what is found, why, and that live and recorded say the same."""
+"""Rules over real logs: what is found, why, and that live and recorded logs give the same alerts."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ BAD = range(3, 7)
 
 
 def an_evening():
-    """Two ISPs with 60 sessions each for ten minutes; HGC's mobiles stall in minutes 3 to 6, session by session more."""
+    """Two ISPs with 60 sessions each for ten minutes; HGC's mobiles stall in minutes 3 to 6, in more sessions each minute."""
     said = []
     for minute in range(MINUTES):
         for isp in ("HGC", "PCCW"):
@@ -56,7 +56,7 @@ def test_peers_are_counted_once_and_by_their_weight(table_of):
     assert (one.value, one.sessions) == (10, 10)
 
 
-def test_an_alert_names_the_guilty_slice_and_the_worst_sessions(table_of):
+def test_an_alert_names_the_bad_slice_and_the_worst_sessions(table_of):
     told = []
     watch = AlertWatch((RULE,), told.append)
     watch.judge(table_of(an_evening()), BEGIN_MS + MINUTES * MINUTE_MS)
@@ -71,7 +71,7 @@ def test_an_alert_names_the_guilty_slice_and_the_worst_sessions(table_of):
     assert listed.alert.ended_ms == ended.alert.ended_ms
 
 
-def test_judging_in_small_steps_tells_the_same_as_at_once(table_of):
+def test_evaluating_in_small_steps_gives_the_same_alerts_as_at_once(table_of):
     table = table_of(an_evening())
     at_once, step_by_step = [], []
     AlertWatch((RULE,), at_once.append).judge(table, BEGIN_MS + MINUTES * MINUTE_MS)
@@ -82,7 +82,7 @@ def test_judging_in_small_steps_tells_the_same_as_at_once(table_of):
     assert [each.alert for each in step_by_step] == [each.alert for each in at_once]
 
 
-def test_the_command_tells_of_recorded_logs_what_would_have_been_told(tmp_path):
+def test_the_command_lists_the_alerts_that_recorded_logs_would_have_raised(tmp_path):
     logs, rules = tmp_path / "logs", tmp_path / "rules.toml"
     said = an_evening()
     for minute in range(MINUTES):
@@ -100,7 +100,7 @@ def test_the_command_tells_of_recorded_logs_what_would_have_been_told(tmp_path):
     assert begun["worst_sessions"][0]["session_id"] == "HGC-0"
 
 
-def test_the_command_judges_by_districts_of_ones_own_and_by_models_as_told(tmp_path):
+def test_the_command_uses_custom_districts_and_the_configured_models(tmp_path):
     at_home = [each | {"ip": "1.36.209.7", "continuity": 0.5} for each in an_evening()]
     write_log(tmp_path / "logs", at_home)
     rules, wards = tmp_path / "rules.toml", tmp_path / "wards.geojson"
@@ -120,7 +120,7 @@ def test_the_command_judges_by_districts_of_ones_own_and_by_models_as_told(tmp_p
     assert value < better < 5
 
 
-def test_rules_that_make_no_sense_end_the_command_with_two(tmp_path):
+def test_invalid_rules_end_the_command_with_2(tmp_path):
     rules = tmp_path / "rules.toml"
     rules.write_text('[[rule]]\nname = "x"\nmeasure = "moss"\nbelow = 3\n')
     command = [sys.executable, "-m", "swarmscope", "alerts", "test", str(rules), str(tmp_path)]

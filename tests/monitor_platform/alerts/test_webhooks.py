@@ -1,4 +1,4 @@
-"""Webhooks are told over real HTTP, again and again if need be, and what is given up is counted."""
+"""Webhooks are called over real HTTP, repeatedly if necessary, and dropped calls are counted."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ NEWS = Notification(facts=FACTS, link="https://monitor.example.org/?isp=HGC")
 
 
 async def told(answers, shape="json", notification=NEWS, *, until):
-    """Run a messenger against a receiver that gives `answers` in turn, then 204, `until` (counts, received) is enough."""
+    """Run a messenger with a receiver that gives `answers` in turn, then 204, until `until` (counts, received) is true."""
     received, left = [], list(answers)
 
     async def receive(request):
@@ -46,13 +46,13 @@ async def told(answers, shape="json", notification=NEWS, *, until):
     return sender.counts, received
 
 
-def test_a_receiver_that_is_busy_is_told_again():
+def test_a_busy_receiver_is_called_again():
     counts, received = asyncio.run(told([500, 429, 503], until=lambda counts, _: counts["sent"]))
     assert (counts["sent"], counts["failed"], len(received)) == (1, 0, 4)
     assert all(each == {**FACTS, "link": NEWS.link} for each in received)
 
 
-def test_what_is_refused_for_good_is_given_up_and_told_without_the_address(caplog):
+def test_a_permanently_refused_call_is_dropped_and_logged_without_the_address(caplog):
     with caplog.at_level(logging.ERROR):
         counts, received = asyncio.run(told([404], until=lambda counts, _: counts["failed"]))
     assert (counts["failed"], len(received)) == (1, 1)
@@ -60,7 +60,7 @@ def test_what_is_refused_for_good_is_given_up_and_told_without_the_address(caplo
     assert "s3cret" not in caplog.text
 
 
-def test_it_is_not_tried_for_ever(caplog):
+def test_the_number_of_tries_is_limited(caplog):
     counts, received = asyncio.run(told([500] * 50, until=lambda counts, _: counts["failed"]))
     assert (counts["failed"], len(received)) == (1, ATTEMPTS)
 
@@ -70,14 +70,14 @@ def test_a_redirect_is_not_followed():
     assert (counts["failed"], len(received)) == (1, 1)
 
 
-def test_a_receiver_that_is_away_costs_no_memory_without_bound():
+def test_an_absent_receiver_costs_bounded_memory():
     sender = WebhookSender((Webhook(url="http://127.0.0.1:1/"),))
     for _ in range(MOST_WAITING + 5):
         sender.send(NEWS)
     assert sender.counts["dropped"] == 5
 
 
-def test_chat_services_get_their_own_shape_and_names_wake_nobody():
+def test_chat_services_get_their_own_format_and_names_ping_no_user():
     discord = body(NEWS, "discord")
     assert discord["allowed_mentions"] == {"parse": []}
     assert discord["content"].startswith("CRITICAL: stalls")
@@ -88,5 +88,5 @@ def test_chat_services_get_their_own_shape_and_names_wake_nobody():
 
 
 @pytest.mark.parametrize(("until", "word"), [(None, "CRITICAL"), (5, "Over")])
-def test_the_first_word_says_whether_it_begins_or_ends(until, word):
+def test_the_first_word_states_whether_an_alert_begins_or_ends(until, word):
     assert Notification(facts=FACTS | {"until": until}, link="").text.startswith(word)

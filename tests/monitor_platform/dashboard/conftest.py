@@ -1,4 +1,4 @@
-"""An audience that is made up here, so that every number on the page is known beforehand."""
+"""An audience that is made here, so that every number on the page is known."""
 
 import json
 import random
@@ -23,7 +23,7 @@ HOMES = (("1.36.209.7", "PCCW"), ("1.64.35.7", "PCCW"), ("1.64.160.7", "HKBN"), 
 
 
 def record(peer: int, seq: int, at_ms: int, *, chance: random.Random, channels: tuple[str, ...] = CHANNELS) -> dict:
-    """What `peer` says for the `seq`th time; viewers of the first channel are better off than the others."""
+    """The `seq`th message of `peer`; viewers of the first channel have better quality than the others."""
     ip, isp = HOMES[peer % len(HOMES)]
     well = peer % len(channels) == 0
     return {
@@ -63,7 +63,7 @@ def write_log(folder: Path, records: list[dict], *, begins: str = "20120807T0930
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three minutes of sixty peers, each heard every ten seconds."""
+    """Three minutes of sixty peers, with a message every ten seconds from each."""
     chance = random.Random(7)
     folder = tmp_path_factory.mktemp("recorded")
     write_log(

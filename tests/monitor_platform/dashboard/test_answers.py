@@ -26,7 +26,7 @@ def awaited(test):
 
 
 class Slow:
-    """A query that counts its runs and waits to be let go."""
+    """A query that counts its runs and waits until it is released."""
 
     def __init__(self):
         self.runs = 0
@@ -46,7 +46,7 @@ def answers():
 
 
 @awaited
-async def test_who_asks_the_same_at_the_same_moment_shares_one_query(answers):
+async def test_identical_queries_at_the_same_moment_run_once(answers):
     query = Slow()
     asking = [asyncio.ensure_future(answers.ask(NOW, query)) for _ in range(100)]
     await asyncio.sleep(0)
@@ -56,7 +56,7 @@ async def test_who_asks_the_same_at_the_same_moment_shares_one_query(answers):
 
 
 @awaited
-async def test_another_moment_or_another_question_is_asked_anew(answers):
+async def test_another_moment_or_another_query_runs_again(answers):
     query = Slow()
     query.go.set()
     for moment, of in ((NOW, "a"), (NOW, "b"), (Moment(2, 0, 0), "a"), (NOW, "a")):
@@ -65,7 +65,7 @@ async def test_another_moment_or_another_question_is_asked_anew(answers):
 
 
 @awaited
-async def test_a_viewer_who_leaves_does_not_take_the_answer_away(answers):
+async def test_a_viewer_who_leaves_does_not_cancel_the_answer_of_others(answers):
     query = Slow()
     leaving, staying = (asyncio.ensure_future(answers.ask(NOW, query)) for _ in range(2))
     await asyncio.sleep(0)
@@ -76,7 +76,7 @@ async def test_a_viewer_who_leaves_does_not_take_the_answer_away(answers):
 
 
 @awaited
-async def test_the_event_loop_goes_on_while_a_query_runs(answers):
+async def test_the_event_loop_continues_while_a_query_runs(answers):
     query = Slow()
     asking = asyncio.ensure_future(answers.ask(NOW, query))
     for _ in range(5):
@@ -87,7 +87,7 @@ async def test_the_event_loop_goes_on_while_a_query_runs(answers):
 
 
 @awaited
-async def test_what_a_query_raises_reaches_everybody_who_asked(answers):
+async def test_an_error_of_a_query_reaches_every_waiting_viewer(answers):
     def broken(table):
         raise ValueError("no such column")
 
@@ -105,7 +105,7 @@ async def test_old_answers_are_forgotten(answers):
 
 
 @awaited
-async def test_queries_beyond_what_may_wait_are_refused_until_there_is_room(answers):
+async def test_queries_beyond_the_queue_are_refused_until_there_is_room(answers):
     query = Slow()
     waiting = [asyncio.ensure_future(answers.ask(NOW, query, of=str(at))) for at in range(MOST_WAITING)]
     await asyncio.sleep(0)
@@ -160,7 +160,7 @@ async def test_a_query_that_takes_too_much_is_stopped_and_the_next_is_answered(s
 
 
 @awaited
-async def test_logs_are_read_for_one_question_after_the_other_and_few_wait():
+async def test_logs_are_read_for_one_query_after_the_other_and_few_wait():
     turns, go, had = OneAtATime(most=2), asyncio.Event(), []
 
     async def read(name):
@@ -175,7 +175,7 @@ async def test_logs_are_read_for_one_question_after_the_other_and_few_wait():
     with pytest.raises(Problem) as refused:
         await read("too many")
     assert (refused.value.status, refused.value.reason) == (503, "busy")
-    waiting[2].cancel()  # who leaves makes room
+    waiting[2].cancel()  # a viewer who leaves makes room
     await asyncio.sleep(0)
     last = asyncio.ensure_future(read(3))
     go.set()

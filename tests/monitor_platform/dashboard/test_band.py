@@ -1,4 +1,4 @@
-"""The band behind the timeline's first line: the values that really lay at the 10th and the 90th percentile of each step."""
+"""The band behind the timeline's first line: the exact values at the 10th and the 90th percentile of each step."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_each_step_has_its_own_tenth_and_ninetieth_percentile(table_of):
     assert (found.at_ms, found.low, found.high) == ((BEGIN_MS + TEN_S, BEGIN_MS + 2 * TEN_S), (1, 110), (9, 190))
 
 
-def test_a_step_in_which_nobody_spoke_has_no_band(table_of):
+def test_a_step_without_messages_has_no_band(table_of):
     found = of(table_of(rates([5.0], at_ms=BEGIN_MS + TEN_S)))
     assert (found.low, found.high) == ((None, 5), (None, 5))
 
@@ -43,13 +43,13 @@ def test_a_filter_restricts_the_band(table_of):
     assert of(table_of(said), isp="HGC").high[0] == 4
 
 
-def test_a_session_counts_once_where_it_has_one_value(table_of):
+def test_a_session_counts_once_if_it_has_one_value(table_of):
     said = [record(received_ms=BEGIN_MS + seq, session_id="a", seq=seq, startup_ms=900) for seq in range(50)]
     said += [record(received_ms=BEGIN_MS, session_id=f"s{n}", startup_ms=100 + n) for n in range(9)]
     assert of(table_of(said), "startup_ms").high[0] == 108
 
 
-def test_beyond_what_can_be_sorted_quickly_there_is_none(table_of, monkeypatch):
+def test_beyond_what_can_be_sorted_quickly_there_is_no_band(table_of, monkeypatch):
     table = table_of(rates(range(1, 12)))
     monkeypatch.setattr(bands, "MOST_MESSAGES", 10)
     assert of(table) is None
@@ -57,10 +57,10 @@ def test_beyond_what_can_be_sorted_quickly_there_is_none(table_of, monkeypatch):
 
 
 @pytest.mark.parametrize("measure", ["mos", "startup_ms", "extra.rtt_ms"])
-def test_what_each_message_or_session_says_has_a_band(measure):
+def test_measures_of_single_messages_or_sessions_have_a_band(measure):
     assert has_band(measure)
 
 
 @pytest.mark.parametrize("measure", ["contribution_ratio", "total_peers", "messages"])
-def test_ratios_and_counts_have_none(measure):
+def test_ratios_and_counts_have_no_band(measure):
     assert not has_band(measure)

@@ -1,4 +1,4 @@
-"""The views joined: what is chosen in one filters all others, stands in the address, is compared, listed and saved."""
+"""Linked views: a choice in one filters all others, is in the address, and can be compared, listed and saved."""
 
 import csv
 import io
@@ -47,7 +47,7 @@ def table(url: str, query: str) -> list[list[str]]:
         return list(csv.reader(io.StringIO(answer.read().decode())))
 
 
-def test_a_table_takes_times_as_the_summary_does(monitor):
+def test_a_table_accepts_times_as_the_summary_does(monitor):
     span = "view=timeline&from={}&to={}"
     numbers = table(monitor, span.format(BEGIN_MS, BEGIN_MS + 120_000))
     iso = [datetime.fromtimestamp(at / 1000, UTC).isoformat() for at in (BEGIN_MS, BEGIN_MS + 120_000)]
@@ -70,7 +70,7 @@ def test_a_table_takes_times_as_the_summary_does(monitor):
         "vs.nix=1",
     ],
 )
-def test_a_table_refuses_what_a_page_would_leave_out(monitor, query):
+def test_a_table_refuses_what_a_page_would_ignore(monitor, query):
     with pytest.raises(urllib.error.HTTPError) as refused:
         table(monitor, f"view=map&{query}")
     assert refused.value.code == 400
@@ -78,7 +78,7 @@ def test_a_table_refuses_what_a_page_would_leave_out(monitor, query):
 
 
 @pytest.mark.browser
-def test_tiles_say_value_change_and_n_and_who_never_started(monitor, visit):
+def test_tiles_show_value_change_count_and_failed_starts(monitor, visit):
     half = BEGIN_MS + 120_000
     page = visit(monitor, f"/?from={half}&to={half + 120_000}")
     tile = page.page.locator('.tile[data-measure="continuity"]')
@@ -91,7 +91,7 @@ def test_tiles_say_value_change_and_n_and_who_never_started(monitor, visit):
 
 
 @pytest.mark.browser
-def test_the_slice_that_hurts_is_a_filter_and_its_chip_takes_it_away(monitor, visit):
+def test_the_worst_slice_is_a_filter_and_its_chip_removes_it(monitor, visit):
     page = visit(monitor)
     worst = page.page.locator("#slices button").first
     assert worst.locator(".what").inner_text() == "Channel"
@@ -133,7 +133,7 @@ def test_a_brush_on_the_timeline_is_the_time_range_of_all_views(monitor, visit):
 
 @pytest.mark.soak
 @pytest.mark.browser
-def test_a_breakdown_has_a_line_for_each_value_and_a_name_of_sixty_signs_fits(monitor, visit):
+def test_a_breakdown_has_a_line_for_each_value_and_a_name_of_sixty_characters_fits(monitor, visit):
     page = visit(monitor, "/?by=platform")
     names = page.page.locator("#legend").inner_text()
     assert LONG in names
@@ -206,7 +206,7 @@ def test_csv_has_the_numbers_of_the_page_and_no_formula(monitor):
     assert len(table(monitor, "view=breakdown&by=isp")) == 3
 
 
-def test_a_view_that_has_no_table_is_refused(monitor):
+def test_a_view_without_a_table_is_refused(monitor):
     with pytest.raises(urllib.error.HTTPError) as refused:
         table(monitor, "view=weather")
     assert refused.value.code == 400
@@ -214,13 +214,13 @@ def test_a_view_that_has_no_table_is_refused(monitor):
 
 @pytest.mark.soak
 @pytest.mark.browser
-def test_the_dot_in_the_header_turns_when_something_is_missing(serve, visit, tmp_path: Path):
+def test_the_dot_in_the_header_changes_when_something_is_missing(serve, visit, tmp_path: Path):
     chance = random.Random(1)
     write_log(tmp_path, [record(0, seq, BEGIN_MS + seq, chance=chance) for seq in (0, 1, 4)])
     page = visit(serve("monitor", "--static", str(tmp_path), "--listen", "127.0.0.1:0").url)
     assert page.page.locator("#trust").inner_text() == "Data missing"
     assert "Lost: 2 messages (40.00%)" in page.page.locator("#trust").get_attribute("title")
-    # One viewer alone is a whole page too.
+    # A single viewer is a whole page too.
     assert page.tile("concurrent_peers") == "1"
     page.page.locator("#trust").click()
     page.becomes("document.body.dataset.page === 'health' && document.querySelector('#counters tbody tr') !== null")

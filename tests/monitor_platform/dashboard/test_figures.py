@@ -1,4 +1,4 @@
-"""Figures are ready before somebody comes, and nobody is given those of somebody else."""
+"""Figures are made before a visitor arrives, and no two visitors share them."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from monitor_platform.dashboard.pages import PAGES
 OVERVIEW = PAGES[0]
 
 
-def test_a_visitor_has_figures_of_his_own_also_when_two_come_at_once():
+def test_a_visitor_has_figures_of_his_own_even_if_two_arrive_at_once():
     async def taken():
         spares = SpareFigures(Atlas())
         return spares.take(OVERVIEW), spares.take(OVERVIEW)
@@ -22,7 +22,7 @@ def test_a_visitor_has_figures_of_his_own_also_when_two_come_at_once():
     assert ours.isdisjoint(theirs)
 
 
-def test_the_next_visitors_figures_are_made_when_nobody_waits(monkeypatch):
+def test_the_next_visitors_figures_are_made_while_no_visitor_waits(monkeypatch):
     monkeypatch.setattr(figures, "RESTOCKED_AFTER_S", 0.0)
 
     async def taken():
@@ -38,7 +38,7 @@ def test_the_next_visitors_figures_are_made_when_nobody_waits(monkeypatch):
     assert left == {}
 
 
-def test_figures_may_be_taken_in_a_thread_where_no_event_loop_runs(monkeypatch):
+def test_figures_may_be_taken_in_a_thread_without_an_event_loop(monkeypatch):
     """Bokeh 3.10 makes documents in worker threads."""
     monkeypatch.setattr(figures, "RESTOCKED_AFTER_S", 0.0)
 

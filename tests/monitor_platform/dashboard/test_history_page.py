@@ -1,4 +1,4 @@
-"""The history beside the dashboard: taken in while the pages are open already, asked by scripts and shown on its page."""
+"""The history beside the dashboard: built while the pages are already open, queried by scripts and shown on its page."""
 
 import json
 from urllib.error import HTTPError
@@ -30,7 +30,7 @@ def monitor(recorded, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def truth(recorded, tmp_path_factory):
-    """A history of the same files, to be asked directly."""
+    """A history of the same files, for direct queries."""
     with Locator() as locator, HistoryStore(tmp_path_factory.mktemp("truth"), Basis(mos=MosModel())) as store:
         catch_up(store, [recorded], locator)
         yield store
@@ -64,14 +64,14 @@ def test_scripts_get_the_numbers_of_the_history(monitor, truth):
         ("daily?since=yesterday", 400, "is no parameter"),
     ],
 )
-def test_what_cannot_be_answered_is_told_as_a_problem(monitor, what, status, says):
+def test_a_query_that_cannot_be_answered_gets_a_problem(monitor, what, status, says):
     with pytest.raises(HTTPError) as refused:
         asked(monitor, what)
     assert refused.value.code == status
     assert says in json.load(refused.value)["detail"]
 
 
-def test_a_history_of_another_model_keeps_the_platform_from_starting(recorded, tmp_path):
+def test_the_platform_refuses_to_start_with_a_history_of_another_model(recorded, tmp_path):
     HistoryStore(tmp_path, Basis(mos=MosModel(c1=-4))).close()
     with pytest.raises(NotReadyError, match="was built with mos"):
         start_server(
@@ -80,7 +80,7 @@ def test_a_history_of_another_model_keeps_the_platform_from_starting(recorded, t
 
 
 @pytest.mark.browser
-def test_the_page_shows_the_days_and_who_provided_the_access(monitor, visit, truth):
+def test_the_page_shows_the_days_and_the_isps(monitor, visit, truth):
     page = visit(monitor, "/history?p.timezone=Asia/Hong_Kong")
     page.becomes("() => document.querySelectorAll('#history-rows tbody tr').length === 1")
     cells = page.page.locator("#history-rows tbody tr").first.locator("th, td").all_text_contents()
@@ -109,6 +109,6 @@ def without_history(recorded, tmp_path):
 
 @pytest.mark.soak
 @pytest.mark.browser
-def test_without_a_history_the_page_says_how_to_have_one(without_history, visit):
+def test_without_a_history_the_page_explains_how_to_add_one(without_history, visit):
     page = visit(without_history, "/history")
     page.becomes("() => document.getElementById('history-says').textContent.includes('--history FOLDER')")

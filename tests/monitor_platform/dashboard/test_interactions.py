@@ -1,4 +1,4 @@
-"""Every way to choose that docs/monitor.md names, by pointer and by keyboard; what one view chooses, all views obey."""
+"""Every way to choose that docs/monitor.md names, by pointer and by keyboard; a choice in one view applies to all views."""
 
 import random
 from urllib.parse import quote
@@ -24,7 +24,7 @@ WHERE = """([view, name, value]) => {
     const box = drawn.canvas_view.el.getBoundingClientRect();
     return [box.x + drawn.frame.x_scale.compute(x), box.y + drawn.frame.y_scale.compute(y)];
 }"""
-"""The middle of a bar or a region, in pixels of the window."""
+"""The centre of a bar or a region, in pixels of the window."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ MINUTE = f"from={BEGIN_MS}&to={BEGIN_MS + 60_000}"
 
 
 def shows(page, audience: int, chip: str = "") -> None:
-    """Wait until so many are in the views, under a chip that says `chip`."""
+    """Wait until the views show so many peers, under a chip with the text `chip`."""
     page.becomes(AUDIENCE_IS, str(audience))
     page.becomes("text => document.getElementById('chips').innerText.includes(text)", chip)
 
@@ -62,7 +62,7 @@ def take_away(page, text: str) -> None:
     page.becomes("text => !document.getElementById('chips').innerText.includes(text)", text)
 
 
-def test_a_bar_is_a_filter_of_all_views_and_its_chip_takes_it_away(monitor, visit):
+def test_a_bar_is_a_filter_of_all_views_and_its_chip_removes_it(monitor, visit):
     page = visit(monitor, f"/histogram?{MINUTE}")
     bars = dict(zip(page.source("histogram", "range"), page.source("histogram", "share"), strict=True))
     fullest = max(bars, key=bars.get)
@@ -86,7 +86,7 @@ def test_the_button_of_a_bars_row_chooses_the_same_bar(monitor, visit):
 
 
 @pytest.mark.soak
-def test_a_tapped_area_is_taken_away_by_its_chip_and_can_be_tapped_again(monitor, visit):
+def test_a_tapped_area_is_removed_by_its_chip_and_can_be_tapped_again(monitor, visit):
     page = visit(monitor, f"/map?{MINUTE}")
     names = dict(zip(page.source("map", "peers_text"), page.source("map", "name"), strict=True))
     for _ in range(2):
@@ -98,7 +98,7 @@ def test_a_tapped_area_is_taken_away_by_its_chip_and_can_be_tapped_again(monitor
 
 
 @pytest.mark.soak
-def test_a_tapped_district_is_taken_away_by_its_chip(monitor, visit):
+def test_a_tapped_district_is_removed_by_its_chip(monitor, visit):
     page = visit(monitor, f"/?{MINUTE}")
     tap(page, "district", "name", "Yuen Long")
     shows(page, 15, "District: Yuen Long")
@@ -107,18 +107,18 @@ def test_a_tapped_district_is_taken_away_by_its_chip(monitor, visit):
 
 
 @pytest.mark.soak
-def test_everything_that_is_chosen_is_cleared_at_once(monitor, visit):
+def test_all_choices_are_cleared_at_once(monitor, visit):
     page = visit(monitor, "/?isp=PCCW&extra.codec=av1&mean.continuity=0.5..&district=Yuen+Long&measure=continuity&by=isp")
     assert page.page.locator("#chips button").count() == 5
     page.page.locator("#clear").click()
     shows(page, 60, "by ISP")
-    # What is shown is no filter and stays.
+    # The displayed measure is no filter and stays.
     assert sorted(page.page.url.partition("?")[2].split("&")) == ["by=isp", "measure=continuity"]
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("other", ["day", "week"])
-def test_a_day_and_a_week_before_are_the_other_side(monitor, visit, other):
+def test_a_day_and_a_week_before_can_be_compared(monitor, visit, other):
     page = visit(monitor, f"/?{MINUTE}")
     page.page.select_option("select[name=compare]", other)
     page.becomes("text => document.querySelector('[data-note=histogram]').innerText.includes(text)", f"the {other} before, n = 30")
@@ -127,7 +127,7 @@ def test_a_day_and_a_week_before_are_the_other_side(monitor, visit, other):
     assert "dashed" not in page.note("timeline")
 
 
-def test_back_and_forward_go_through_what_was_chosen_by_control_and_by_tap(monitor, visit):
+def test_back_and_forward_go_through_choices_by_control_and_by_tap(monitor, visit):
     page = visit(monitor, f"/?{MINUTE}")
     page.page.select_option("select[name=isp]", "PCCW")
     shows(page, 30, "ISP: PCCW")
@@ -144,7 +144,7 @@ def test_back_and_forward_go_through_what_was_chosen_by_control_and_by_tap(monit
 
 
 @pytest.mark.soak
-def test_an_address_restores_everything_that_was_chosen(monitor, visit):
+def test_an_address_restores_all_choices(monitor, visit):
     chosen = f"{MINUTE}&measure=continuity&isp=PCCW&by=platform&compare=day&table=histogram,slices&channel={quote(CHANNELS[0])}"
     page = visit(monitor, f"/?{chosen}")
     values = {
@@ -168,7 +168,7 @@ REACHED = """() => {
 }"""
 
 
-def test_the_keyboard_reaches_and_works_everything_that_the_pointer_can(monitor, visit):
+def test_the_keyboard_reaches_and_operates_everything_that_the_pointer_can(monitor, visit):
     page = visit(monitor, f"/?by=isp&table=district&{MINUTE}")
     reached = set()
     page.page.locator(".brand").focus()
@@ -185,7 +185,7 @@ def test_the_keyboard_reaches_and_works_everything_that_the_pointer_can(monitor,
         page.page.locator(selector).first.focus()
         page.page.keyboard.press("Enter")
         page.becomes("text => document.getElementById('chips').innerText.includes(text)", chosen)
-    # What takes a choice away hands the focus on: to the next chip, and from the last one to the control that chooses anew.
+    # Removing a choice moves the focus: to the next chip, and from the last one to the control that chooses again.
     chips = page.page.locator("#chips button").all_inner_texts()
     assert len(chips) == 5
     page.page.locator("#chips button").first.focus()
@@ -198,7 +198,7 @@ def test_the_keyboard_reaches_and_works_everything_that_the_pointer_can(monitor,
     page.becomes("() => document.activeElement.name === 'by'")
 
 
-def test_a_choice_by_keyboard_keeps_the_focus_where_it_was_made(monitor, visit):
+def test_a_choice_by_keyboard_keeps_the_focus_in_place(monitor, visit):
     page = visit(monitor, f"/?by=isp&{MINUTE}")
     page.page.locator("#legend button:has-text('PCCW')").focus()
     page.page.keyboard.press("Enter")
@@ -210,7 +210,7 @@ def test_a_choice_by_keyboard_keeps_the_focus_where_it_was_made(monitor, visit):
     page.becomes("() => document.activeElement.closest('#slices, #chips') !== null")
 
 
-def test_other_viewers_are_compared_with_and_stand_in_the_address(monitor, visit):
+def test_other_viewers_can_be_compared_and_are_in_the_address(monitor, visit):
     page = visit(monitor, f"/?isp=PCCW&{MINUTE}")
     page.page.select_option("select[name=compare]", label="HKBN")
     page.becomes("() => document.querySelector('[data-note=histogram]').innerText.includes('dashed: ISP HKBN, n = 30 peers')")
@@ -227,7 +227,7 @@ def test_other_viewers_are_compared_with_and_stand_in_the_address(monitor, visit
     assert page.page.locator("select[name=compare]").input_value() == ""
 
 
-def test_any_other_time_is_compared_with_and_stands_in_the_address(monitor, visit):
+def test_any_other_time_can_be_compared_and_is_in_the_address(monitor, visit):
     page = visit(monitor, f"/?{MINUTE}")
     page.page.select_option("select[name=compare]", "other")
     begin = page.page.locator("input[name=other]")

@@ -1,4 +1,4 @@
-"""A viewer who leaves costs the others nothing: the event loop serves them all."""
+"""A viewer who leaves does not delay the others, which the same event loop serves."""
 
 import asyncio
 import gc
@@ -11,14 +11,14 @@ from monitor_platform.dashboard.document_cleanup import DocumentCleanup, skip_ga
 
 @pytest.fixture
 def collections():
-    """How often all memory is looked through, by whomever."""
+    """How often the garbage collector looks through all memory, on whichever call."""
     seen = []
 
     def note(phase, info):
         if phase == "start" and info["generation"] == 2:
             seen.append(info)
 
-    gc.disable()  # what is collected from here on, somebody has asked for
+    gc.disable()  # later collections are explicit calls
     gc.callbacks.append(note)
     yield seen
     gc.callbacks.remove(note)
@@ -26,15 +26,15 @@ def collections():
 
 
 class Session:
-    """What Bokeh's is to its document."""
+    """As Bokeh does to its document."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
         document.callbacks.on_change_dispatch_to(self)
 
 
-def test_a_viewer_who_leaves_makes_nobody_look_through_all_memory(collections, monkeypatch):
-    monkeypatch.setattr("bokeh.document.document.gc", gc)  # as it was, once the test is over
+def test_a_viewer_who_leaves_triggers_no_garbage_collection(collections, monkeypatch):
+    monkeypatch.setattr("bokeh.document.document.gc", gc)  # restored after the test
     left = []
 
     def leave():
@@ -45,7 +45,7 @@ def test_a_viewer_who_leaves_makes_nobody_look_through_all_memory(collections, m
         asyncio.run(DocumentCleanup().on_session_destroyed(session))
 
     leave()
-    assert len(collections) == 1  # the test would see it
+    assert len(collections) == 1  # the test would detect it
     skip_garbage_collection()
     leave()
     assert (len(left), len(collections)) == (2, 1)

@@ -1,4 +1,4 @@
-"""Live, through real processes: what end hosts send is on the page within seconds, and silence is said."""
+"""Live, through real processes: messages are on the page within seconds, and silence is reported."""
 
 import json
 import random
@@ -49,7 +49,7 @@ def summary(monitor: Server, query: str = "") -> dict:
 
 
 @pytest.mark.browser
-def test_from_nothing_to_numbers_that_move(monitor, feedback_server, visit):
+def test_an_empty_page_shows_numbers_that_change_when_messages_arrive(monitor, feedback_server, visit):
     page = visit(monitor.url)
     assert page.page.locator("#state-title").inner_text() == "No feedback yet"
     assert page.page.locator("#state-command").inner_text().startswith("curl ")
@@ -64,7 +64,7 @@ def test_from_nothing_to_numbers_that_move(monitor, feedback_server, visit):
 
 
 @pytest.mark.browser
-def test_a_feedback_server_that_died_is_named_and_the_figures_stay(monitor, feedback_server, visit):
+def test_a_dead_feedback_server_is_named_and_the_figures_stay(monitor, feedback_server, visit):
     send(feedback_server.url, 1, range(30))
     eventually(lambda: summary(monitor)["peers"] == 30)
     page = visit(monitor.url)
@@ -76,21 +76,21 @@ def test_a_feedback_server_that_died_is_named_and_the_figures_stay(monitor, feed
 
 @pytest.mark.soak
 @pytest.mark.browser
-def test_a_page_outlives_a_restart_of_the_platform(serve, monitor, feedback_server, visit, tmp_path):
+def test_a_page_survives_a_restart_of_the_platform(serve, monitor, feedback_server, visit, tmp_path):
     send(feedback_server.url, 1, range(5))
     eventually(lambda: summary(monitor)["peers"] == 5)
     page = visit(monitor.url)
     assert monitor.stop() == 0
     page.becomes("document.getElementById('pill-kind').innerText.toUpperCase() === 'DISCONNECTED'")
-    page.wrong.clear()  # a browser cannot but complain about a connection that is refused
+    page.wrong.clear()  # a browser always complains about a refused connection
     arguments = ("--insecure", "--listen", monitor.url.removeprefix("http://"), "--mirror", str(tmp_path / "mirror"))
     serve("monitor", "--feedback-server", feedback_server.url, *arguments)
-    page.becomes("document.body.dataset.pill === 'live'")  # the page that was lost still shows its last figures
+    page.becomes("document.body.dataset.pill === 'live'")  # the page without a connection still shows its last figures
     page.becomes("document.querySelector('.tile[data-measure=concurrent_peers] small')?.innerText === '5 in all'")
     page.wrong.clear()
 
 
-def test_a_mirror_in_use_is_refused_before_anybody_is_told_ready(monitor, feedback_server, tmp_path):
+def test_a_mirror_in_use_is_refused_before_the_ready_line(monitor, feedback_server, tmp_path):
     arguments = ("--insecure", "--listen", "127.0.0.1:0", "--mirror", str(tmp_path / "mirror"))
     command = [sys.executable, "-m", "swarmscope", "monitor", "--feedback-server", feedback_server.url, *arguments]
     second = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -99,7 +99,7 @@ def test_a_mirror_in_use_is_refused_before_anybody_is_told_ready(monitor, feedba
     assert "another monitoring platform uses the mirror" in line
 
 
-def test_it_is_not_ready_while_it_reads_the_mirror_back(serve, feedback_server, invented, tmp_path):
+def test_the_platform_is_not_ready_while_it_reads_the_mirror(serve, feedback_server, invented, tmp_path):
     folder = tmp_path / "mirror" / "fs1"
     folder.mkdir(parents=True)
     chance, now_ms = random.Random(3), time.time_ns() // 1_000_000
@@ -126,7 +126,7 @@ def is_ready(monitor: Server) -> bool:
         return False
 
 
-def test_a_range_before_what_is_in_memory_is_read_from_the_mirror(serve, feedback_server, invented, tmp_path):
+def test_a_time_range_before_the_memory_is_read_from_the_mirror(serve, feedback_server, invented, tmp_path):
     folder = tmp_path / "mirror" / "fs1"
     folder.mkdir(parents=True)
     chance = random.Random(3)
@@ -138,7 +138,7 @@ def test_a_range_before_what_is_in_memory_is_read_from_the_mirror(serve, feedbac
     assert summary(monitor, f"?from={invented.begin_ms}&to={invented.begin_ms + 10}")["messages"] == 10
 
 
-def test_names_beyond_a_budget_are_counted_where_an_operator_looks(serve, feedback_server, tmp_path):
+def test_names_beyond_a_budget_are_counted_in_the_metrics_and_on_the_health_page(serve, feedback_server, tmp_path):
     arguments = ("--insecure", "--listen", "127.0.0.1:0", "--poll-seconds", "1", "--mirror", str(tmp_path / "mirror"))
     monitor = serve("monitor", "--feedback-server", feedback_server.url, "--budget", "channel=2", *arguments)
     for batch in range(1, 6):

@@ -1,4 +1,4 @@
-"""What a page of a very long session sends to a browser is bounded, and the page says what it leaves out."""
+"""The data that a page of a very long session sends to a browser is bounded, and the page names what it leaves out."""
 
 import json
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def sources(part: SessionPart) -> Iterator[dict]:
         yield from (source.data for source in figure.select({"type": ColumnDataSource}))
 
 
-def test_a_session_of_many_messages_sends_what_can_be_drawn(table_of, said, monkeypatch):
+def test_a_session_of_many_messages_sends_as_much_as_can_be_drawn(table_of, said, monkeypatch):
     table = table_of(said)
     told = session_details(table, session_id="s", measure="mos", period_s=10)
     part, context = SessionPart(), PageContext(state=None, answers=None, snapshot=None, question=Question.parse("session_id=s"))

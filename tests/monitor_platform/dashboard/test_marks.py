@@ -1,4 +1,4 @@
-"""Which alerts stand on a timeline, in which order, and where they lead."""
+"""The alerts that a timeline marks, their order, and where they lead."""
 
 from dataclasses import replace
 
@@ -45,7 +45,7 @@ def test_a_replay_shows_what_was_known_at_its_clock():
         span, clock_ms = Span(0, clock * MINUTE_MS), clock * MINUTE_MS
         return [each.ended_ms for each in within(told, span, {}, clock_ms=clock_ms)]
 
-    # Its rule waits for two bad minutes, of which the first ends at 10.
+    # Its rule waits for two bad minutes, the first of which ends at 10.
     assert [known(clock) for clock in (10.99, 11, 14.99, 15, 16)] == [[], [None], [None], [15 * MINUTE_MS], [15 * MINUTE_MS]]
     over, to_come = alert("HGC", ended=12, severity="critical"), alert("PCCW", began=20)
     watch = AlertWatch((RULE,), told.append)
@@ -63,20 +63,20 @@ def test_an_alert_of_another_slice_is_not_marked_and_one_that_spans_it_is():
     assert shown(*alerts, channel="ch2") == alerts[:3]
 
 
-def test_what_is_grave_and_lasts_is_told_first_and_the_rest_is_counted():
+def test_grave_and_open_alerts_are_listed_first_and_the_rest_is_counted():
     over, mild, grave = alert(ended=12, severity="critical"), alert(severity="info"), alert(severity="critical")
     said = in_words((over, mild, grave))
     assert [(each["severity"], each["until"]) for each in said["shown"]] == [("critical", None), ("info", None)]
     assert said["more"] == 1
 
 
-def test_what_is_grave_is_drawn_over_the_others():
+def test_grave_alerts_are_drawn_over_the_others():
     drawn = marks((alert(severity="critical"), alert(severity="info")))
     assert [each.colour for each in drawn] == [COLOURS["info"], COLOURS["critical"]]
     assert drawn[-1].text == "critical: stalls: Continuity of isp HGC is below 0.9000"
 
 
-def test_an_alert_that_is_over_leads_to_its_own_minutes_and_one_that_lasts_to_now():
+def test_a_closed_alert_leads_to_its_own_minutes_and_an_open_one_to_now():
     over, lasting = alert(ended=12), alert()
     assert address("/", over, minutes_of(over)) == "/?isp=HGC&measure=continuity&from=540000&to=720000"
     assert address("/sessions", lasting, minutes_of(lasting)) == "/sessions?isp=HGC&measure=continuity"

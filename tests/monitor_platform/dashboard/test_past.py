@@ -70,14 +70,14 @@ def peers_of(url: str, span: Span) -> float:
     return sum(float(row[head.index("n (peers)")]) for row in rows)
 
 
-def test_a_time_beside_the_history_is_read_from_the_logs(monitor, archive):
+def test_a_time_outside_of_memory_is_read_from_the_logs(monitor, archive):
     begin_ms = archive[1]
     assert peers_of(monitor, Span(begin_ms + LATER * HOUR_MS, begin_ms + LATER * HOUR_MS + MINUTE_MS)) == 10
     assert peers_of(monitor, Span(begin_ms, begin_ms + MINUTE_MS)) == 40
     assert peers_of(monitor, Span(begin_ms + 2 * HOUR_MS, begin_ms + 2 * HOUR_MS + MINUTE_MS)) == 0
 
 
-def test_the_summary_of_a_time_beside_the_history_is_read_from_the_logs(monitor, archive):
+def test_the_summary_of_a_time_outside_of_memory_is_read_from_the_logs(monitor, archive):
     begin_ms = archive[1]
     asked = f"from={begin_ms}&to={begin_ms + MINUTE_MS}"
     with urllib.request.urlopen(f"{monitor}/api/v1/summary?{asked}", timeout=60) as answer:
@@ -87,7 +87,7 @@ def test_the_summary_of_a_time_beside_the_history_is_read_from_the_logs(monitor,
         assert json.load(answer)["peers"] == 10, "without a time range it is what memory holds"
 
 
-def test_more_than_may_be_read_at_once_is_refused_with_what_to_do(monitor, archive):
+def test_a_time_range_that_is_too_large_to_read_is_refused_with_advice(monitor, archive):
     with pytest.raises(urllib.error.HTTPError) as refused:
         peers_of(monitor, Span(archive[1], archive[1] + HOUR_MS))
     assert refused.value.code == 400
@@ -147,7 +147,7 @@ def test_the_same_stretch_is_read_once_and_only_the_last_ones_are_kept(archive):
         assert await first.answers.ask(first.moment(), extent) == Span(begin_ms, begin_ms + 50_000 + 39 + 1)
         assert await older.state_for(Span(begin_ms, begin_ms + 30_000)) is first
         assert len(read) == 1
-        # Whole stretches, of which none holds another.
+        # Whole stretches, none of which contains another.
         for earlier in range(1, MOST_KEPT + 1):
             begins_ms = begin_ms - earlier * MINUTE_MS
             await older.state_for(Span(begins_ms, begins_ms + 20 * MINUTE_MS))
@@ -164,7 +164,7 @@ def test_the_same_stretch_is_read_once_and_only_the_last_ones_are_kept(archive):
         asyncio.run(ask(opened))
 
 
-def test_who_was_there_when_a_stretch_begins_is_present_from_its_first_moment(archive):
+def test_a_peer_that_was_there_before_a_stretch_is_present_from_its_first_moment(archive):
     folder, begin_ms = archive
     with Locator() as locator:
         table = open_logs([folder], locator=locator, mos=MosModel(), span=Span(begin_ms, begin_ms + MINUTE_MS))
@@ -176,7 +176,7 @@ def test_who_was_there_when_a_stretch_begins_is_present_from_its_first_moment(ar
 
 
 def draw_over(page: object, hour: float) -> None:
-    """Draw over some minutes of the day until that leads away; a figure that is being set up still takes no notice."""
+    """Draw over some minutes of the day until that leads away; a figure that is being set up still ignores it."""
     for _ in range(6):
         figure = page.locator(".history-day")
         figure.scroll_into_view_if_needed()
@@ -193,7 +193,7 @@ def draw_over(page: object, hour: float) -> None:
 
 
 @pytest.mark.browser
-def test_from_a_day_of_the_history_to_its_busiest_hour_and_to_a_viewer(monitor, archive, visit):
+def test_links_lead_from_a_day_of_the_history_to_its_busiest_hour_and_to_a_viewer(monitor, archive, visit):
     page = visit(monitor)
     assert page.page.locator(".tile[data-measure=concurrent_peers] small").inner_text() == "10 in all"
     page.open(f"{monitor}/history?p.day=2012-08-07&p.timezone={quote('Asia/Hong_Kong')}")

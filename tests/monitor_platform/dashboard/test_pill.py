@@ -1,4 +1,4 @@
-"""The pill tells the truth about how old the picture is."""
+"""The pill shows the true age of the picture."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ def pill(*servers, delay=(1240.0, 2010.0, 4210), reading_back=False, poll_s=1.0)
     )
 
 
-def test_a_live_pill_says_the_measured_delay():
+def test_a_live_pill_shows_the_measured_delay():
     said = pill(server())
     assert (said["title"], said["text"]) == ("Live", "1.5 s behind")
     assert "4,210 messages" in said["hint"]
@@ -41,22 +41,22 @@ def test_a_live_pill_says_the_measured_delay():
 
 
 @pytest.mark.parametrize(("ahead_ms", "clock"), [(600_000, "600 s ahead"), (-60_000, "60 s behind")])
-def test_a_server_whose_clock_differs_is_named(ahead_ms, clock):
+def test_a_server_with_another_clock_is_named(ahead_ms, clock):
     said = pill(server("fs1"), replace(server("fs2"), ahead_ms=ahead_ms))
     assert (said["kind"], said["title"], said["text"]) == ("stale", "Clock", f"the clock of fs2 is {clock}")
 
 
-def test_without_feedback_it_says_that_it_waits():
+def test_without_feedback_the_pill_says_that_it_waits():
     assert pill(server(), delay=None)["text"] == "waiting for feedback"
 
 
-def test_a_silent_server_is_named_and_so_are_those_that_are_left():
+def test_a_silent_server_is_named_with_the_number_of_the_others():
     said = pill(server(), server("fs2", failures=3, last_success_ms=NOW - 45_000, error="connection refused"))
     assert (said["kind"], said["text"]) == ("stale", "fs2 silent for 45 s; figures from fs1 alone")
     assert "connection refused" in said["hint"]
 
 
-def test_if_all_are_silent_the_figures_stand_still():
+def test_if_all_servers_are_silent_the_pill_says_that_the_figures_are_old():
     assert pill(server(failures=9, last_success_ms=NOW - 60_000))["text"] == "fs1 silent for 60 s; figures stand still"
 
 
@@ -76,7 +76,7 @@ def test_a_server_that_never_answered_is_named_by_its_address():
 @pytest.mark.parametrize(
     ("silent_s", "poll_s", "kind"), [(4, 1.0, "live"), (6, 1.0, "stale"), (50, 20.0, "live"), (61, 20.0, "stale")]
 )
-def test_a_poll_or_two_late_is_nothing_to_worry_about(silent_s, poll_s, kind):
+def test_a_poll_or_two_late_is_no_problem(silent_s, poll_s, kind):
     assert pill(server(failures=1, last_success_ms=NOW - silent_s * 1000), poll_s=poll_s)["kind"] == kind
 
 

@@ -1,4 +1,4 @@
-"""The address of a page says what it shows, and an old or broken address shows something sensible."""
+"""The address of a page determines what it shows, and an old or broken address still shows a page."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,12 +23,12 @@ questions = st.builds(
 
 
 @given(questions)
-def test_an_address_brings_back_what_it_was_made_from(question):
+def test_an_address_restores_the_query_that_it_was_made_from(question):
     assert Question.parse(question.query()) == question
 
 
 @given(st.sampled_from(MINUTES))
-def test_so_does_one_with_minutes(minutes):
+def test_an_address_with_minutes_restores_its_query(minutes):
     assert Question.parse(Question(minutes=minutes).query()).minutes == minutes
 
 
@@ -37,27 +37,27 @@ def test_any_address_is_answered(query):
     Question.parse(query).query()
 
 
-def test_times_in_seconds_are_left_out():
+def test_times_in_seconds_are_ignored():
     assert Question.parse("from=1700000000&to=1700003600").span is None
     assert Question.parse("from=1700000000000&to=1700003600000").span == Span(1700000000000, 1700003600000)
 
 
-def test_what_makes_no_sense_is_left_out():
+def test_invalid_parts_are_ignored():
     broken = "measure=nonsense&series=mos,nonsense,mos&minutes=7&from=9&to=5&channel=ch1"
     assert Question.parse(broken) == Question(series=("mos",), channel="ch1")
 
 
-def test_the_usual_has_a_short_address():
+def test_the_default_query_has_a_short_address():
     assert Question().query() == ""
 
 
-def test_an_address_filters_by_any_column_and_the_report_asks_the_same():
+def test_an_address_filters_by_any_column_and_the_report_uses_the_same_filters():
     asked = Question.parse("channel=ch1&extra.codec=av1&platform=tv&extra.=x&colour=red")
     assert asked.where() == {"channel": "ch1", "extra.codec": "av1", "platform": "tv"}
     assert Question.filtered(asked.where()) == asked
 
 
-def test_a_map_leaves_its_own_filter_out():
+def test_a_map_ignores_its_own_filter():
     question = Question(channel="ch1", district="Sha Tin")
     assert question.where() == {"channel": "ch1", "district": "Sha Tin"}
     assert question.where(without="district") == {"channel": "ch1"}

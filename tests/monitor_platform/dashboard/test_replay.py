@@ -1,4 +1,4 @@
-"""Recorded files as if they were live: a clock that runs, stands, jumps and ends, on every page and in the address."""
+"""Recorded files replayed as if they were live: a clock that runs, pauses, jumps and ends, on every page and in the address."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -29,7 +29,7 @@ def asked(page):
     return {name: values[0] for name, values in parse_qs(urlsplit(page.page.url).query).items()}
 
 
-def test_a_replay_runs_pauses_and_ends_and_back_is_before_it(monitor, visit):
+def test_a_replay_runs_pauses_and_ends_and_back_leads_before_it(monitor, visit):
     page = visit(monitor, "/?isp=HKBN")
     entries = page.page.evaluate("history.length")
     page.page.locator("#replay-play").press("Enter")
@@ -42,7 +42,7 @@ def test_a_replay_runs_pauses_and_ends_and_back_is_before_it(monitor, visit):
         "p.replay": "60",
         "p.playing": "1",
     }
-    # What is shown has come from the platform, for the window that ends at the clock.
+    # What is shown comes from the platform, for the window that ends at the clock.
     page.becomes("() => document.querySelector('#span-text').textContent.includes(' – ')")
     page.becomes("ms => Bokeh.documents[0].get_model_by_name('timeline').children[0].x_range.end > ms", BEGIN_MS + MINUTE_MS)
     page.page.locator("#replay-play").press("Enter")
@@ -58,7 +58,7 @@ def test_a_replay_runs_pauses_and_ends_and_back_is_before_it(monitor, visit):
 
 
 @pytest.mark.soak
-def test_the_speed_counts(monitor, visit):
+def test_the_speed_is_respected(monitor, visit):
     page = visit(monitor, f"/timeline?from={BEGIN_MS}&to={BEGIN_MS + MINUTE_MS}&p.replay=600&p.playing=1")
     page.becomes(PILL_IS, "Replay ×600")
     # Twenty minutes at 600 times their speed are over in two seconds; the clock stands at their end.
@@ -69,7 +69,7 @@ def test_the_speed_counts(monitor, visit):
 
 
 @pytest.mark.soak
-def test_the_clock_is_moved_by_keys_and_its_time_range_can_be_taken_away(monitor, visit):
+def test_the_clock_is_moved_by_keys_and_its_time_range_can_be_removed(monitor, visit):
     page = visit(monitor, f"/histogram?from={BEGIN_MS}&to={BEGIN_MS + 10 * MINUTE_MS}&p.replay=60")
     page.becomes(PILL_IS, "Replay paused")
     page.page.locator("#replay-clock").focus()
@@ -83,7 +83,7 @@ def test_the_clock_is_moved_by_keys_and_its_time_range_can_be_taken_away(monitor
 
 
 @pytest.mark.soak
-def test_a_story_is_told_up_to_the_clock_and_the_replay_goes_along_to_other_pages(monitor, visit):
+def test_a_story_ends_at_the_clock_and_the_replay_continues_on_other_pages(monitor, visit):
     page = visit(monitor, f"/session?session_id=s-6&from={BEGIN_MS}&to={BEGIN_MS + 10 * MINUTE_MS}&p.replay=60")
     page.becomes(f"() => ({MESSAGES})() === 20")
     page.page.locator("#replay-clock").focus()

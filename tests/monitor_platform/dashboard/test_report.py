@@ -24,20 +24,20 @@ def html(recorded, locator):
     table.close()
 
 
-def test_it_says_the_numbers_and_a_row_for_each_group(html):
+def test_the_report_shows_the_numbers_and_a_row_for_each_group(html):
     assert "60 peers in 60 sessions sent 1,080 messages" in " ".join(html.split())
     numbers = html.partition("<h2>Numbers</h2>")[2]
     assert numbers.count("<tr>") == 1 + 6 + 1 + 6
 
 
-def test_each_chart_stands_there_as_a_table_too(html):
+def test_each_chart_is_shown_as_a_table_too(html):
     tables = html.partition("The charts as tables")[2].partition("<h2>Numbers</h2>")[0]
     for heading in ("Time (UTC)", "Area", "District", "Share of peers (%)"):
         assert f"<th>{heading}</th>" in tables
     assert tables.count("<tr>") > 20
 
 
-def test_quality_models_stand_side_by_side_with_what_made_them(recorded, locator):
+def test_quality_models_are_shown_side_by_side_with_their_terms(recorded, locator):
     table = open_logs([recorded], locator=locator, mos=MosModel())
     page, without = report(table, models=("mos", "mos_stalling")), report(table)
     table.close()
@@ -48,7 +48,7 @@ def test_quality_models_stand_side_by_side_with_what_made_them(recorded, locator
     assert "<h2>Quality models</h2>" not in without
 
 
-def test_a_filter_restricts_all_that_it_says(recorded, locator):
+def test_a_filter_restricts_the_whole_report(recorded, locator):
     table = open_logs([recorded], locator=locator, mos=MosModel())
     page = report(table, where={"extra.codec": "h264"})
     table.close()
@@ -56,7 +56,7 @@ def test_a_filter_restricts_all_that_it_says(recorded, locator):
     assert "extra.codec: h264" in page
 
 
-def test_it_fetches_nothing(html):
+def test_the_report_fetches_nothing(html):
     before_scripts = re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
     assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=", html.split("<body")[0])
     assert set(re.findall(r'(?:src|href)=["\']([^"\']+)', before_scripts)) == {
@@ -82,14 +82,14 @@ def test_damage_is_listed(recorded, locator, tmp_path):
     table.close()
 
 
-def test_nothing_recorded_is_said_too(locator):
+def test_an_empty_recording_is_reported(locator):
     table = FeedbackTable(locator, MosModel())
     assert "not a single record" in report(table)
     table.close()
 
 
 @pytest.mark.browser
-def test_it_opens_in_a_browser_without_any_server(html, browser, tmp_path):
+def test_the_report_opens_in_a_browser_without_any_server(html, browser, tmp_path):
     page_file = tmp_path / "report.html"
     page_file.write_text(html, encoding="utf-8")
     page = browser.new_page(viewport={"width": 1280, "height": 800})

@@ -1,4 +1,4 @@
-"""The process as scripts, scrapers and strangers meet it."""
+"""The process as scripts, scrapers and strangers see it."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ from feedback_analysis.quality.mos import MosModel
 from tests.harness.processes import start_server
 
 FILES = ("duplicates", "conflicts", "unreadable", "lost", "implausible")
-"""What is known of files and not of groups."""
+"""Facts about files, which groups do not have."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def get(url, headers=None):
 
 
 def shake_hands(monitor, origin):
-    """The status with which a websocket of a page at `origin` is answered."""
+    """The status of the answer to a websocket from a page at `origin`."""
     host = monitor.url.removeprefix("http://")
     name, port = host.split(":")
     request = (
@@ -54,7 +54,7 @@ def shake_hands(monitor, origin):
         return int(connection.recv(4096).split()[1])
 
 
-def test_the_summary_equals_what_the_measures_say_of_the_files(monitor, recorded, invented):
+def test_the_summary_equals_the_measures_of_the_files(monitor, recorded, invented):
     begin = invented.begin_ms
     with Locator() as locator:
         table = open_logs([recorded], locator=locator, mos=MosModel())
@@ -91,7 +91,7 @@ def test_the_summary_is_filtered_as_it_is_grouped(monitor):
         ("colour=red", "'colour' is no parameter"),
     ],
 )
-def test_bad_parameters_are_a_problem_that_says_what_is_wrong(monitor, query, said):
+def test_bad_parameters_get_a_problem_with_the_reason(monitor, query, said):
     status, headers, body = get(f"{monitor.url}/api/v1/summary?{query}")
     assert (status, headers["Content-Type"]) == (400, "application/problem+json")
     assert said in json.loads(body)["detail"]
@@ -110,7 +110,7 @@ def test_the_page_of_measures_names_the_document_on_how_well_scores_predict_peop
     assert "How well scores predict what people say: docs/scores-and-people.md" in page
 
 
-def test_a_browser_keeps_scripts_and_styles_until_they_change(monitor):
+def test_a_browser_caches_scripts_and_styles_until_they_change(monitor):
     links = re.findall(r'"(/assets/[^"]+\.(?:css|js)[^"]*)"', get(f"{monitor.url}/")[2].decode())
     assert len(links) >= 6
     for link in links:
@@ -118,7 +118,7 @@ def test_a_browser_keeps_scripts_and_styles_until_they_change(monitor):
         assert "max-age=315360000" in get(monitor.url + link)[1]["Cache-Control"]
 
 
-def test_every_answer_tells_the_browser_to_stay_here(monitor):
+def test_every_answer_forbids_the_browser_to_load_from_elsewhere(monitor):
     for path in ("/", "/api/v1/summary", "/assets/dashboard.css"):
         policy = get(monitor.url + path)[1]["Content-Security-Policy"]
         assert policy.startswith("default-src 'self'")
@@ -139,7 +139,7 @@ def test_a_websocket_is_only_for_pages_of_this_dashboard(monitor):
         assert shake_hands(monitor, stranger) == 403, stranger
 
 
-def test_a_name_that_was_made_to_lead_here_reads_nothing(monitor):
+def test_a_foreign_host_name_that_resolves_here_reads_nothing(monitor):
     status, _, body = get(f"{monitor.url}/api/v1/summary", {"Host": "evil.example"})
     assert status == 403
     assert b"messages" not in body
@@ -149,11 +149,11 @@ def test_a_name_that_was_made_to_lead_here_reads_nothing(monitor):
     assert b"<a " not in body  # it would lead to the same refusal
 
 
-def test_a_session_that_was_not_given_out_here_is_refused(monitor):
+def test_a_session_that_was_not_issued_here_is_refused(monitor):
     assert get(f"{monitor.url}/?bokeh-session-id=invented")[0] == 403
 
 
-def test_an_address_that_leads_nowhere_is_a_page_with_a_way_back_or_a_problem(monitor):
+def test_an_unknown_address_is_a_page_with_a_link_back_or_a_problem(monitor):
     status, headers, body = get(f"{monitor.url}/<i>nope", {"Accept": "text/html,*/*"})
     assert (status, headers["X-Content-Type-Options"]) == (404, "nosniff")
     assert b"There is nothing at /&lt;i&gt;nope." in body
@@ -163,7 +163,7 @@ def test_an_address_that_leads_nowhere_is_a_page_with_a_way_back_or_a_problem(mo
     assert json.loads(body)["reason"] == "not_found"
 
 
-def test_other_coefficients_are_those_of_the_pages_as_well(serve, recorded):
+def test_other_coefficients_apply_to_the_pages_too(serve, recorded):
     told = ("--model-set", "startup_score.half_s=1e6", "--model-set", "mos.calibration=none")
     server = serve("monitor", "--static", str(recorded), "--listen", "127.0.0.1:0", *told)
     [head, *rows] = get(f"{server.url}/api/v1/table?view=map&measure=startup_score")[2].decode().splitlines()
@@ -187,7 +187,7 @@ def test_other_coefficients_are_those_of_the_pages_as_well(serve, recorded):
         (("--static", ".", "--listen", "127.0.0.1:0", "--geo-city", "no-such.mmdb"), 2, "no-such.mmdb"),
     ],
 )
-def test_what_cannot_be_had_is_said_in_one_line(tmp_path, arguments, code, advice):
+def test_a_startup_error_is_reported_in_one_line(tmp_path, arguments, code, advice):
     command = [sys.executable, "-m", "swarmscope", "monitor", *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert ended.returncode == code

@@ -56,7 +56,7 @@ def glyphs(page, view, column, at=0):
     )
 
 
-def test_the_worst_sessions_come_first_as_the_measures_say(monitor, visit, table):
+def test_the_worst_sessions_come_first_as_in_the_measures(monitor, visit, table):
     page = visit(monitor, "/sessions?measure=upload_kbps")
     page.becomes(ROWS_ARE, 36)
     span = story(table, session_id="s-1", period_s=30).span
@@ -68,7 +68,7 @@ def test_the_worst_sessions_come_first_as_the_measures_say(monitor, visit, table
     assert (cells(page)[12], cells(page, 1)[12]) == ("here", "gone")
 
 
-def test_filters_of_the_overview_come_along_and_a_row_leads_to_its_story(monitor, visit):
+def test_filters_of_the_overview_are_kept_and_a_row_leads_to_its_story(monitor, visit):
     page = visit(monitor, "/?isp=HKBN")
     page.page.locator(".card.slices [data-along]").click()
     page.becomes(ROWS_ARE, 18)
@@ -78,7 +78,7 @@ def test_filters_of_the_overview_come_along_and_a_row_leads_to_its_story(monitor
     assert "session_id=s-" in page.page.url
 
 
-def test_each_slice_that_hurts_leads_to_its_own_sessions(monitor, visit):
+def test_each_slice_with_trouble_leads_to_its_own_sessions(monitor, visit):
     page = visit(monitor, "/?isp=HKBN")
     row = page.page.locator("#slices li").first
     where = f"{row.locator('.what').inner_text()} {row.locator('.who').inner_text()}"
@@ -90,7 +90,7 @@ def test_each_slice_that_hurts_leads_to_its_own_sessions(monitor, visit):
 
 
 @pytest.mark.soak
-def test_a_viewer_is_found_by_how_his_id_begins(monitor, visit):
+def test_a_viewer_is_found_by_the_begin_of_the_id(monitor, visit):
     page = visit(monitor, "/sessions")
     page.becomes(ROWS_ARE, 36)
     page.page.fill("#find input", "peer-3")
@@ -107,7 +107,7 @@ def test_a_viewer_is_found_by_how_his_id_begins(monitor, visit):
 
 
 @pytest.mark.soak
-def test_what_end_hosts_call_themselves_is_text(monitor, visit):
+def test_names_from_end_hosts_are_shown_as_text(monitor, visit):
     page = visit(monitor, "/sessions")
     page.becomes(ROWS_ARE, 36)
     assert HOSTILE in page.page.locator("#sessions").inner_text()
@@ -117,7 +117,7 @@ def test_what_end_hosts_call_themselves_is_text(monitor, visit):
     assert page.page.locator("main img").count() == 0
 
 
-def test_the_story_says_what_happened_and_when(monitor, visit, table):
+def test_the_story_shows_the_events_and_their_times(monitor, visit, table):
     page = visit(monitor, "/session?session_id=s-0")
     page.becomes("() => document.querySelectorAll('#messages tbody tr').length === 36")
     said = story(table, session_id="s-0", period_s=30)
@@ -129,7 +129,7 @@ def test_the_story_says_what_happened_and_when(monitor, visit, table):
         """() => Array.from(Bokeh.documents[0].get_model_by_name("story").children[0].renderers.at(-1).data_source.data.text)"""
     )
     assert marks == ["1 stall, 5.0\u202fs"] * 6
-    # A break in the line where he was not heard: one point more than messages, in each panel.
+    # A break in the line where no message arrived: one point more than messages, in each panel.
     assert [len(glyphs(page, panel, "at", at)) for panel, at in ((1, 2), (2, 0), (3, 0), (4, 0))] == [37] * 4
     facts = page.page.locator("#facts").inner_text()
     assert "peer-0" in facts
@@ -138,7 +138,7 @@ def test_the_story_says_what_happened_and_when(monitor, visit, table):
 
 
 @pytest.mark.soak
-def test_a_score_says_what_made_it(monitor, visit):
+def test_a_score_shows_its_terms(monitor, visit):
     page = visit(monitor, "/session?session_id=s-0")
     page.becomes("() => document.querySelectorAll('.score').length === 2")
     mos = page.page.locator(".score").first
@@ -162,7 +162,7 @@ def test_neighbours_are_a_band_and_a_link_to_their_slice(monitor, visit):
 
 
 @pytest.mark.soak
-def test_a_session_nobody_knows_is_said_to_be_unknown_with_a_way_on(monitor, visit):
+def test_an_unknown_session_is_reported_with_a_link_to_the_list(monitor, visit):
     page = visit(monitor, "/session?session_id=n%3Cb%3Eope")
     page.becomes("() => document.querySelector('#no-session-text').textContent.includes('“n<b>ope”')")
     page.page.locator("#all-sessions").click()
@@ -172,7 +172,7 @@ def test_a_session_nobody_knows_is_said_to_be_unknown_with_a_way_on(monitor, vis
 
 
 @pytest.mark.soak
-def test_without_rules_the_alerts_page_says_how_to_have_some(monitor, visit):
+def test_without_rules_the_alerts_page_explains_how_to_add_some(monitor, visit):
     page = visit(monitor, "/alerts")
     page.becomes("() => document.querySelector('#no-rules-how').checkVisibility()")
     assert "--alerts" in page.page.locator("#no-rules-how").inner_text()

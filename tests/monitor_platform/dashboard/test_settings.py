@@ -1,4 +1,4 @@
-"""Nothing is exposed by default, and who exposes it knows what to do instead."""
+"""Nothing is exposed by default, and an exposed dashboard needs explicit settings."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from monitor_platform.settings import Settings
 LIVE = {"feedback_server": ("http://127.0.0.1:8081",), "read_token": "k"}
 
 
-def test_live_and_static_are_told_apart():
+def test_live_and_static_settings_are_distinguished():
     assert Settings(**LIVE).live
     assert not Settings(static=(Path("logs"),)).live
 
@@ -49,7 +49,7 @@ def test_live_and_static_are_told_apart():
         (LIVE | {"history_days": 30}, "none is kept; say where: --history FOLDER"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused_with_advice(settings, advice):
+def test_invalid_settings_are_refused_with_advice(settings, advice):
     with pytest.raises(ValueError, match=advice):
         Settings(**settings)
 

@@ -1,4 +1,4 @@
-"""Recorded files in a real browser: what a viewer does changes what all views say."""
+"""Recorded files in a real browser: the viewer's choices change all views."""
 
 import random
 
@@ -33,7 +33,7 @@ def truth(recorded):
     return summary
 
 
-def test_the_overview_says_the_numbers_of_the_files(monitor, visit, truth):
+def test_the_overview_shows_the_numbers_of_the_files(monitor, visit, truth):
     page = visit(monitor)
     assert page.tile("concurrent_peers") == "60"
     assert page.tile("mos") == f"{truth['mos']['mean']:.2f}"
@@ -65,7 +65,7 @@ def test_choosing_a_district_changes_the_distribution_and_leaves_the_map_whole(m
     assert str(page.source("district", "value")) == str(values)
 
 
-def test_a_tap_on_a_district_chooses_it_and_the_address_says_so(monitor, visit):
+def test_a_tap_on_a_district_chooses_it_and_is_in_the_address(monitor, visit):
     page = visit(monitor, "/district")
     spot = page.page.evaluate(
         """() => {
@@ -114,7 +114,7 @@ def test_a_number_in_extra_is_a_measure_like_any_other(monitor, visit):
 
 
 @pytest.mark.soak
-def test_what_is_not_in_the_figures_is_named_at_the_foot(monitor, recorded, serve, visit, invented, tmp_path):
+def test_messages_that_are_not_in_the_figures_are_named_at_the_bottom(monitor, recorded, serve, visit, invented, tmp_path):
     assert not visit(monitor).page.locator("#drops").is_visible()
     chance = random.Random(1)
     said = [invented.record(peer, seq, invented.begin_ms + seq, chance=chance) for peer in range(30) for seq in (0, 1, 3)]
@@ -153,7 +153,7 @@ def test_a_shorter_time_range_shows_less(monitor, visit, truth):
 
 
 @pytest.mark.soak
-def test_going_back_brings_back_what_was_chosen_before(monitor, visit):
+def test_going_back_restores_the_former_choice(monitor, visit):
     page = visit(monitor)
     page.page.select_option("select[name=isp]", "HKBN")
     page.becomes("document.querySelector('.tile[data-measure=concurrent_peers] b').innerText === '30'")
@@ -163,7 +163,7 @@ def test_going_back_brings_back_what_was_chosen_before(monitor, visit):
 
 
 @pytest.mark.soak
-def test_the_views_keep_what_was_chosen(monitor, visit):
+def test_the_views_keep_the_choices(monitor, visit):
     page = visit(monitor, "/?measure=continuity&isp=HKBN")
     page.page.get_by_role("link", name="District", exact=True).click()
     page.becomes("document.body.dataset.page === 'district' && document.body.dataset.state === 'ok'")
@@ -171,7 +171,7 @@ def test_the_views_keep_what_was_chosen(monitor, visit):
     assert "Continuity" in page.note("histogram")
 
 
-def test_a_filter_that_nobody_matches_offers_a_way_out(monitor, visit):
+def test_a_filter_without_matches_offers_a_way_out(monitor, visit):
     page = visit(monitor, "/?channel=Atlantis+TV")
     assert page.page.locator("#state-title").inner_text() == "Nothing matches"
     assert "Atlantis TV" in page.page.locator("#state-text").inner_text()

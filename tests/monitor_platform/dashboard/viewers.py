@@ -1,4 +1,4 @@
-"""An audience whose every viewer has a story: who stalls, pauses, falls silent and leaves is known."""
+"""An audience with a known story for each viewer: who stalls, pauses, falls silent and leaves."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ HOSTILE = "翡翠台 <img src=x onerror=alert(1)>"
 
 
 def evening(*, begin_ms: int = BEGIN_MS, peers: int = 36) -> list[dict[str, Any]]:
-    """Twenty minutes. Every sixth stalls in messages 15 to 20, `s-0` also pauses (24 to 29) and is not heard in 32 to 35."""
+    """Twenty minutes. Every sixth stalls in messages 15 to 20, `s-0` also pauses (24 to 29) and is silent in 32 to 35."""
     said = []
     for peer in range(peers):
         stalled_ms = stalls = played_ms = 0

@@ -1,4 +1,4 @@
-"""The audience as Prometheus gauges: the summary's own numbers, and every metric that the Grafana dashboard asks for exists."""
+"""The audience as Prometheus gauges: they equal the summary, and every metric of the Grafana dashboard exists."""
 
 import json
 import re
@@ -54,7 +54,7 @@ def typed(url):
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
-    """A platform over recorded files, and what it exposes once its first figures are there."""
+    """A platform over recorded files, and its metrics once the first figures are there."""
     folder = tmp_path_factory.mktemp("audience")
     write_log(folder / "logs", audience())
     (folder / "rules.toml").write_text('[[rule]]\nname = "low"\nmeasure = "mos"\nbelow = 1.5\n')
@@ -88,7 +88,7 @@ def test_a_name_from_an_end_host_is_escaped_in_a_label(running):
     assert 'swarmscope_channel_peers{channel="頻道 \\"1\\"\\\\"}' in found
 
 
-def test_the_grafana_dashboard_asks_only_for_what_is_exposed(running, tmp_path):
+def test_the_grafana_dashboard_uses_only_existing_metrics(running, tmp_path):
     _, found = running
     live = start_server(
         *("monitor", "--feedback-server", "http://127.0.0.1:9", "--insecure", "--mirror", "mirror", "--listen", "127.0.0.1:0"),
@@ -101,7 +101,7 @@ def test_the_grafana_dashboard_asks_only_for_what_is_exposed(running, tmp_path):
     # A counter by reason has a type, and no line as long as nothing has happened.
     names = {name.partition("{")[0] for name in found} | typed(live.url) | typed(coordinator.url)
     assert (live.stop(), coordinator.stop()) == (0, 0)
-    # This one comes with the first message that was measured; the platform here has had none.
+    # This one appears with the first measured message; the platform here has had none.
     names.add("swarmscope_monitor_display_delay_seconds")
     panels = json.loads(GRAFANA.read_text())["panels"]
     asked = [target["expr"] for panel in panels for target in panel.get("targets", ())]

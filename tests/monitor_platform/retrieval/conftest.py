@@ -1,4 +1,4 @@
-"""A real feedback server to write to, and a feed that runs beside the test as it would beside the dashboard."""
+"""A real feedback server, and a feed that runs beside the test as it would beside the dashboard."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ def lines_of(identities: list[tuple[str, int]], sent_ms: int) -> bytes:
 
 @dataclass
 class Sender:
-    """Writes records to feedback servers as a coordinator does, and remembers which it was told are durable."""
+    """Writes records to feedback servers as a coordinator does, and keeps those that were acknowledged."""
 
     acknowledged: Counter[tuple[str, int]] = field(default_factory=Counter)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -92,14 +92,14 @@ class RunningFeed:
             self._loop.close()
 
     def end(self) -> None:
-        """As often as one likes."""
+        """May be called repeatedly."""
         with contextlib.suppress(RuntimeError):  # it has ended by itself
             self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join(20)
         self.table.close()
 
     def stop(self) -> None:
-        """As an operator ends it; it has to have been well until then."""
+        """As an operator ends it; it must not have failed before."""
         self.end()
         assert self.ended_by is None, self.ended_by
 
@@ -118,7 +118,7 @@ def sender() -> Sender:
 
 @pytest.fixture
 def start_feed(tmp_path: Path) -> Iterator[Callable[..., RunningFeed]]:
-    """Start feeds that end with the test; a feed that shares the mirror of an earlier one has to wait for that one's `stop`."""
+    """Start feeds that end with the test; a feed that shares the mirror of an earlier one must start after that one's `stop`."""
     running: list[RunningFeed] = []
 
     def start(*servers: str, **settings: Any) -> RunningFeed:

@@ -1,6 +1,6 @@
-"""A feedback server is not trusted: what it says is checked before it is believed, and read only as far as it was asked for.
+"""A feedback server is not trusted: its answers are checked, and no more is read than was requested.
 
-The liar here is a small HTTP server of our own, because a real feedback server does not lie.
+The lying server here is a small HTTP server of our own, because a real feedback server does not lie.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ def liar() -> Iterator[Callable[..., str]]:
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Quiet."""
 
         servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Answer))
         threading.Thread(target=servers[-1].serve_forever, args=(0.01,), daemon=True).start()
@@ -76,7 +76,7 @@ def piece(url: str) -> Any:
         ([], "cannot be read"),
     ],
 )
-def test_a_catalogue_that_cannot_be_true_is_refused(liar, catalogue, complaint):
+def test_an_impossible_catalogue_is_refused(liar, catalogue, complaint):
     with pytest.raises(UnusableAnswer, match=complaint):
         listing(liar(body=json.dumps(catalogue).encode()))
 
@@ -92,7 +92,7 @@ def test_a_catalogue_that_cannot_be_true_is_refused(liar, catalogue, complaint):
         ({"name": str(NAME), "bytes": 0, "records": 0}, "is empty"),
     ],
 )
-def test_an_entry_that_cannot_be_used_is_named_and_the_others_are_taken(liar, entry, reason):
+def test_an_invalid_entry_is_named_and_the_others_are_accepted(liar, entry, reason):
     other = {"name": str(LogName.parse("20120807T093100Z-fs1-0000.parquet")), "bytes": 1, "records": 1}
     foreign = {"name": str(LogName.parse("20120807T093200Z-former-0000.parquet")), "bytes": 1, "records": 1}
     found = listing(liar(body=json.dumps({"server": "fs1", "logs": [entry, other, foreign]}).encode()))
@@ -101,7 +101,7 @@ def test_an_entry_that_cannot_be_used_is_named_and_the_others_are_taken(liar, en
     assert str(found.last) == foreign["name"]
 
 
-def test_what_is_no_json_is_refused(liar):
+def test_an_answer_that_is_not_json_is_refused(liar):
     with pytest.raises(UnusableAnswer, match="cannot be read"):
         listing(liar(body=b"<html>"))
 
@@ -112,12 +112,12 @@ def test_a_redirect_is_refused_and_not_followed(liar):
         listing(liar(302, Location=elsewhere))
 
 
-def test_a_refused_key_says_what_to_do(liar):
+def test_a_refused_key_is_reported_with_advice(liar):
     with pytest.raises(UnusableAnswer, match="give the one it was started with"):
         listing(liar(401))
 
 
-def test_what_the_server_says_about_a_refusal_is_passed_on(liar):
+def test_the_servers_reason_for_a_refusal_is_shown(liar):
     with pytest.raises(UnusableAnswer, match="HTTP 503 where 200 was expected: come back later"):
         listing(liar(503, Problem(503, "overloaded", "come back later").body(), Content_Type=PROBLEM))
 
@@ -128,33 +128,33 @@ def test_a_compressed_answer_is_refused(liar):
 
 
 @pytest.mark.parametrize("said", ["", "bytes 0-4/9", "bytes 1-4/9", "records 0-3/9"])
-def test_other_bytes_than_were_asked_for_are_refused(liar, said):
+def test_other_bytes_than_requested_are_refused(liar, said):
     with pytest.raises(UnusableAnswer, match="were asked for"):
         piece(liar(206, b"abcd", Content_Range=said))
 
 
-def test_more_bytes_than_were_asked_for_are_not_read(liar):
+def test_no_more_bytes_than_requested_are_read(liar):
     with pytest.raises(UnusableAnswer, match="more than the 4 bytes"):
         piece(liar(206, b"abcde", Content_Range="bytes 0-3/9"))
 
 
-def test_fewer_bytes_than_were_asked_for_are_refused(liar):
+def test_fewer_bytes_than_requested_are_refused(liar):
     with pytest.raises(UnusableAnswer, match="3 bytes came"):
         piece(liar(206, b"abc", Content_Range="bytes 0-3/9"))
 
 
-def test_an_answer_that_breaks_off_is_refused(liar):
+def test_a_truncated_answer_is_refused(liar):
     with pytest.raises(UnusableAnswer, match="broke off after 3 bytes"):
         piece(liar(206, b"abc", Content_Range="bytes 0-3/9", Content_Length="4"))
 
 
-def test_a_whole_log_where_a_range_was_asked_for_is_refused(liar):
+def test_a_whole_log_instead_of_a_range_is_refused(liar):
     with pytest.raises(UnusableAnswer, match="206 was expected"):
         piece(liar(200, b"abcd"))
 
 
 @pytest.mark.parametrize("reason", ["no_such_log", "sealed"])
-def test_a_log_of_which_the_feedback_server_says_that_it_is_not_there_is_gone(liar, reason):
+def test_a_log_that_the_feedback_server_does_not_have_is_gone(liar, reason):
     with pytest.raises(Gone):
         piece(liar(404, Problem(404, reason, "why").body(), Content_Type=PROBLEM))
 
@@ -170,31 +170,31 @@ def test_a_log_of_which_the_feedback_server_says_that_it_is_not_there_is_gone(li
         (404, b" " * 5_000 + Problem(404, "no_such_log", "why").body(), PROBLEM),
     ],
 )
-def test_what_a_proxy_answers_does_not_say_that_a_log_is_gone(liar, status, body, content_type):
+def test_an_answer_of_a_proxy_does_not_mean_that_a_log_is_gone(liar, status, body, content_type):
     with pytest.raises(UnusableAnswer, match="no feedback server's answer") as unusable:
         piece(liar(status, body, Content_Type=content_type))
     assert not isinstance(unusable.value, Gone)
 
 
-def test_only_the_feedback_server_says_that_there_is_no_log_at_all(liar):
+def test_only_the_feedback_server_decides_that_there_is_no_log_at_all(liar):
     assert latest(liar(404, Problem(404, "no_such_log", "why").body(), Content_Type=PROBLEM)) is None
     for status in (404, 410):
         with pytest.raises(UnusableAnswer, match="no feedback server's answer"):
             latest(liar(status, b"<html>", Content_Type="text/html"))
 
 
-def test_nothing_new_is_no_answer_where_nothing_was_known(liar):
+def test_not_modified_is_refused_if_nothing_was_known(liar):
     with pytest.raises(UnusableAnswer, match="nothing was known"):
         listing(liar(304))
 
 
-def test_another_refusal_of_the_feedback_server_does_not_say_that_a_log_is_gone(liar):
+def test_another_refusal_of_the_feedback_server_does_not_mean_that_a_log_is_gone(liar):
     with pytest.raises(UnusableAnswer, match="there is no such route") as unusable:
         piece(liar(404, Problem(404, "no_such_route", "there is no such route").body(), Content_Type=PROBLEM))
     assert not isinstance(unusable.value, Gone)
 
 
 @pytest.mark.parametrize("address", ["fs1:8090", "ftp://fs1", "http://", "http://key@fs1", "http://fs1/?a=b"])
-def test_what_is_no_address_is_refused_at_once(address):
+def test_an_invalid_address_is_refused_immediately(address):
     with pytest.raises(ValueError, match="no address of a feedback server"):
         checked_url(address)

@@ -1,4 +1,4 @@
-"""A feedback server whose clock is not the platform's: its skew is measured, named, and corrected for in what is shown live."""
+"""A feedback server with another clock than the platform's: its skew is measured, named, and corrected in the live views."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ wall, wall_ns = time.time, time.time_ns
 time.time = lambda: wall() + shift
 time.time_ns = lambda: wall_ns() + shift * 10**9
 """
-"""A `sitecustomize`: Python runs it before anything else, so the whole process lives at another time."""
+"""A `sitecustomize`: Python runs it before anything else, so the whole process has another time."""
 
 
 def dated(seconds: float) -> str:
@@ -39,7 +39,7 @@ def test_the_skew_is_the_median_of_the_last_dates(ahead_s, ahead_ms):
 
 
 @pytest.mark.parametrize("date", [None, "", "soon", "Sat, 99 Nov 2026 00:00:00 GMT"])
-def test_what_is_no_date_says_nothing(date):
+def test_an_invalid_date_gives_no_skew(date):
     clock = ServerClock()
     clock.note_date(date, NOW)
     assert clock.ahead_ms == 0
@@ -92,7 +92,7 @@ def test_records_of_a_server_with_another_time_are_shown_at_the_platforms_time(
     feed.stop()
     again = start_feed(right.url, wrong.url, keep_minutes=5)
     eventually(lambda: again.identities() == sender.acknowledged)
-    assert sorted(shown(again)) == before, "a restart corrects by what it corrected by before"
+    assert sorted(shown(again)) == before, "after a restart the correction is the same"
     again.stop()
 
 
@@ -101,7 +101,7 @@ def asked(url: str) -> str:
         return answer.read().decode()
 
 
-def test_all_live_views_have_the_viewers_of_a_server_that_is_ten_minutes_ahead_and_name_it(
+def test_all_live_views_show_the_viewers_of_a_server_that_is_ten_minutes_ahead_and_name_it(
     feedback_server, skewed_server, sender, tmp_path
 ):
     right, wrong = feedback_server("fs1"), skewed_server("fs2", 600)

@@ -1,4 +1,4 @@
-"""Copies that were damaged while nobody looked, at any byte: fetched again, and every number is what it was."""
+"""Copies that were damaged while the platform was down, at any byte, are fetched again, and every number stays the same."""
 
 import os
 from collections import Counter
@@ -82,7 +82,7 @@ def test_every_damaged_copy_of_a_sealed_log_is_fetched_again_and_no_number_chang
         assert counts.records_taken == known.total()
 
 
-def test_a_damaged_copy_of_an_open_journal_is_mended_and_no_number_changes(feedback_server, start_feed, sender, tmp_path):
+def test_a_damaged_copy_of_an_open_journal_is_repaired_and_no_number_changes(feedback_server, start_feed, sender, tmp_path):
     server, chance = feedback_server(roll=3600), Random(12)
     for _ in range(6):
         sender.send(server.url, 5)
@@ -97,13 +97,13 @@ def test_a_damaged_copy_of_an_open_journal_is_mended_and_no_number_changes(feedb
         assert journal.read_bytes() != whole
         feed = start_feed(server.url)
         eventually(lambda feed=feed: feed.identities() == sender.acknowledged)
-        sender.send(server.url, 2)  # what lies behind the end of a journal's copy is overwritten when there is more
+        sender.send(server.url, 2)  # bytes after the end of a journal's copy are overwritten when more arrives
         eventually(lambda feed=feed: feed.identities() == sender.acknowledged)
         eventually(lambda: journal.read_bytes() == original.read_bytes())
         feed.stop()
 
 
-def test_copies_that_are_gone_or_empty_are_fetched_again(feedback_server, start_feed, tmp_path, sha256):
+def test_missing_or_empty_copies_are_fetched_again(feedback_server, start_feed, tmp_path, sha256):
     known = write_logs(tmp_path / "fs1", Form.JSONL)
     server, mirror = feedback_server(), tmp_path / "mirror" / "fs1"
     feed = start_feed(server.url)
@@ -116,7 +116,7 @@ def test_copies_that_are_gone_or_empty_are_fetched_again(feedback_server, start_
     eventually(lambda: feed.identities() == known)
 
 
-def test_copies_that_are_no_files_any_more_are_named_and_fetched_again(feedback_server, start_feed, tmp_path, sha256, caplog):
+def test_copies_that_are_no_longer_files_are_named_and_fetched_again(feedback_server, start_feed, tmp_path, sha256, caplog):
     known = write_logs(tmp_path / "fs1", Form.JSONL)
     server, mirror = feedback_server(), tmp_path / "mirror" / "fs1"
     feed = start_feed(server.url)

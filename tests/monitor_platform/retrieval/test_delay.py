@@ -1,4 +1,4 @@
-"""The display delay says what a viewer's numbers went through, and forgets."""
+"""The display delay is the delay of what was shown lately."""
 
 import numpy as np
 import pytest
@@ -10,11 +10,11 @@ def columns(*values: int) -> np.ndarray:
     return np.array(values, dtype=np.int64)
 
 
-def test_nothing_shown_has_no_delay():
+def test_without_shown_messages_there_is_no_delay():
     assert DelayWindow().percentiles(now_ms=1) is None
 
 
-def test_the_delay_is_from_the_end_hosts_clock_to_the_showing():
+def test_the_delay_is_the_time_from_the_end_hosts_clock_to_the_display():
     window = DelayWindow()
     window.shown(columns(900, 1000, 1100), now_ms=2000)
     p50, p95, records = window.percentiles(now_ms=2000)
@@ -27,7 +27,7 @@ HOUR = 3_600_000
 
 
 @pytest.mark.parametrize("sent_ms", [0, 1, NOW - HOUR - 1, NOW + HOUR, NOW + 2_001, 2**53 - 1])
-def test_a_clock_that_cannot_be_right_is_left_out_of_the_delay_and_counted(sent_ms):
+def test_a_message_with_an_impossible_clock_is_left_out_of_the_delay_and_counted(sent_ms):
     window = DelayWindow()
     assert window.shown(columns(sent_ms, NOW - 1000), now_ms=NOW) == 1
     assert window.percentiles(now_ms=NOW) == (1000, 1000, 1)
@@ -39,13 +39,13 @@ def test_a_clock_that_is_a_little_ahead_never_makes_the_delay_negative():
     assert window.percentiles(now_ms=NOW) == (0, 0, 1)
 
 
-def test_an_hours_delay_is_a_delay():
+def test_a_delay_of_an_hour_is_valid():
     window = DelayWindow()
     assert window.shown(columns(NOW - HOUR), now_ms=NOW) == 0
     assert window.percentiles(now_ms=NOW)[0] == HOUR
 
 
-def test_minutes_later_the_delay_is_forgotten():
+def test_the_delay_is_forgotten_after_minutes():
     window = DelayWindow()
     window.shown(columns(900), now_ms=2000)
     assert window.percentiles(now_ms=2000 + LAST_MS) is not None

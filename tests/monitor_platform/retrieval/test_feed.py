@@ -1,4 +1,4 @@
-"""The feed against real feedback servers: everything acknowledged is taken once, whatever ends or breaks in between."""
+"""The feed with real feedback servers: everything acknowledged is ingested once, over all stops and failures."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def test_records_of_the_open_journal_appear_within_a_poll(feedback_server, start
     for _ in range(3):
         sender.send(server.url)
         eventually(lambda: has_all(feed, sender), within_s=5)
-    assert not all_sealed(server), "nothing had to wait for a log to be sealed"
+    assert not all_sealed(server), "no record had to wait until a log was sealed"
     assert feed.status().counts.records_taken == 30
     assert feed.status().counts.duplicates_dropped == 0
     p50, p95, records = feed.feed.delay()
@@ -66,11 +66,11 @@ def keep_sending(server, sender, until) -> None:
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
-def test_each_record_is_taken_once_from_journal_or_sealed_log_and_the_mirror_is_identical(
+def test_each_record_is_ingested_once_from_journal_or_sealed_log_and_the_mirror_is_identical(
     feedback_server, start_feed, sender, tmp_path, sha256, form
 ):
     server = feedback_server(form=form, roll=1)
-    # Some polls a log: of most logs, some records are taken from the journal and the rest is met in the sealed log.
+    # Some polls per log: of most logs, some records come from the journal and the rest from the sealed log.
     feed = start_feed(server.url, poll_seconds=0.4)
     keep_sending(server, sender, until=lambda: len(catalogue(server)) >= 3)
     eventually(lambda: all_sealed(server, logs=3))
@@ -83,7 +83,7 @@ def test_each_record_is_taken_once_from_journal_or_sealed_log_and_the_mirror_is_
     assert not list(mirrored(tmp_path).glob(f"*.{Form.JOURNAL}"))
 
 
-def test_what_was_written_twice_is_taken_once_and_counted(feedback_server, start_feed, sender):
+def test_records_written_twice_are_ingested_once_and_counted(feedback_server, start_feed, sender):
     server = feedback_server()
     feed = start_feed(server.url)
     sender.send(server.url, 10)
@@ -125,7 +125,9 @@ def test_a_restart_with_everything_mirrored_fetches_nothing(feedback_server, sta
     assert served_bytes(server) == served
 
 
-def test_a_log_sealed_while_nobody_watched_gives_only_its_new_records(feedback_server, start_feed, sender, tmp_path, sha256):
+def test_a_log_that_was_sealed_while_the_platform_was_down_gives_only_its_new_records(
+    feedback_server, start_feed, sender, tmp_path, sha256
+):
     server = feedback_server(roll=2)
     sender.send(server.url)
     first = start_feed(server.url)
@@ -139,7 +141,7 @@ def test_a_log_sealed_while_nobody_watched_gives_only_its_new_records(feedback_s
     assert second.status().counts.duplicates_dropped == 0
 
 
-def test_a_feedback_server_that_is_killed_and_comes_back_loses_nothing(feedback_server, start_feed, sender, tmp_path, sha256):
+def test_a_killed_and_restarted_feedback_server_loses_nothing(feedback_server, start_feed, sender, tmp_path, sha256):
     server = feedback_server(listen=f"127.0.0.1:{free_port()}")
     feed = start_feed(server.url)
     sender.send(server.url)
@@ -159,7 +161,7 @@ def test_a_feedback_server_that_is_killed_and_comes_back_loses_nothing(feedback_
 
 
 @pytest.mark.parametrize("roll", [3600, 1], ids=["journal", "sealed"])
-def test_what_takes_longer_than_a_round_is_continued_by_the_next(feedback_server, start_feed, sender, monkeypatch, roll):
+def test_a_fetch_longer_than_a_round_is_continued_by_the_next(feedback_server, start_feed, sender, monkeypatch, roll):
     monkeypatch.setattr(source, "PIECE_BYTES", 100)
     server = feedback_server(roll=roll)
     sender.send(server.url, 50)
@@ -188,9 +190,7 @@ with mirror.owned():
 """
 
 
-def test_a_platform_that_is_killed_in_the_middle_again_and_again_ends_with_the_same_numbers(
-    feedback_server, start_feed, sender, tmp_path, sha256
-):
+def test_a_platform_that_is_killed_repeatedly_ends_with_the_same_numbers(feedback_server, start_feed, sender, tmp_path, sha256):
     server = feedback_server(roll=1)
     for _ in range(2):
         before = served_bytes(server)
@@ -208,7 +208,7 @@ def test_a_platform_that_is_killed_in_the_middle_again_and_again_ends_with_the_s
     assert feed.status().counts.duplicates_dropped == 0
 
 
-def test_a_dead_server_delays_nobody_and_says_so(feedback_server, start_feed, sender):
+def test_a_dead_server_delays_no_other_and_is_reported(feedback_server, start_feed, sender):
     server = feedback_server(roll=3600)
     dead = f"http://127.0.0.1:{free_port()}"
     feed = start_feed(dead, server.url)
@@ -222,7 +222,7 @@ def test_a_dead_server_delays_nobody_and_says_so(feedback_server, start_feed, se
     assert present.last_success_ms
 
 
-def test_two_servers_of_one_name_are_told_apart_and_the_second_is_refused(feedback_server, start_feed, sender, tmp_path):
+def test_a_second_server_with_the_same_name_is_refused(feedback_server, start_feed, sender, tmp_path):
     first = feedback_server("fs1")
     impostor = feedback_server("fs1", data=tmp_path / "other")
     feed = start_feed(first.url, impostor.url)
@@ -249,7 +249,7 @@ def test_a_damaged_copy_is_fetched_again(feedback_server, start_feed, sender, tm
     assert second.status().counts.refetches == 1
 
 
-def test_a_torn_journal_is_continued_and_a_damaged_one_begun_anew(feedback_server, start_feed, sender, tmp_path):
+def test_a_torn_journal_is_continued_and_a_damaged_one_restarted(feedback_server, start_feed, sender, tmp_path):
     server = feedback_server(roll=3600)
     sender.send(server.url)
     sender.send(server.url)
@@ -275,7 +275,7 @@ def test_a_torn_journal_is_continued_and_a_damaged_one_begun_anew(feedback_serve
     assert damaged.status().counts.damaged_frames == damaged.status().counts.refetches == 1
 
 
-def test_a_log_that_is_damaged_on_its_server_gives_what_is_whole_and_is_fetched_again_once(
+def test_a_log_that_is_damaged_on_its_server_gives_its_whole_frames_and_is_fetched_again_once(
     feedback_server, start_feed, sender, tmp_path
 ):
     server = feedback_server(roll=1)
@@ -295,7 +295,7 @@ def test_a_log_that_is_damaged_on_its_server_gives_what_is_whole_and_is_fetched_
     assert feed.status().servers[0].failures == 0
 
 
-def test_a_log_that_its_server_cannot_read_does_not_keep_the_others(feedback_server, start_feed, sender, tmp_path):
+def test_a_log_that_its_server_cannot_read_does_not_delay_the_others(feedback_server, start_feed, sender, tmp_path):
     server = feedback_server(roll=1)
     for logs in (1, 2, 3):
         sender.send(server.url)
@@ -310,7 +310,7 @@ def test_a_log_that_its_server_cannot_read_does_not_keep_the_others(feedback_ser
     assert len(list(mirrored(tmp_path).glob(f"*.{Form.JSONL}"))) == 2
 
 
-def test_what_leaves_the_window_stays_in_the_mirror(feedback_server, start_feed, sender, tmp_path):
+def test_logs_that_leave_the_window_stay_in_the_mirror(feedback_server, start_feed, sender, tmp_path):
     server = feedback_server(roll=1)
     sender.send(server.url)
     eventually(lambda: all_sealed(server))
@@ -318,7 +318,7 @@ def test_what_leaves_the_window_stays_in_the_mirror(feedback_server, start_feed,
     eventually(lambda: all_sealed(server, logs=2))
     feed = start_feed(server.url, keep_minutes=0.001)
     eventually(lambda: feed.status().counts.logs_mirrored == 2)
-    assert feed.status().counts.records_taken == 10, "of the older log, nothing was taken"
+    assert feed.status().counts.records_taken == 10, "nothing of the older log was ingested"
     assert len(list(mirrored(tmp_path).iterdir())) == 2
     feed.stop()
     again = start_feed(server.url, keep_minutes=0.001)
@@ -328,7 +328,7 @@ def test_what_leaves_the_window_stays_in_the_mirror(feedback_server, start_feed,
 
 
 def served_bytes(server) -> int:
-    """Bytes of logs that the server says it has sent."""
+    """Bytes of logs that the server has counted as sent."""
     with urllib.request.urlopen(server.url + routes.METRICS, timeout=10) as answer:
         lines = answer.read().decode().splitlines()
     [line] = [line for line in lines if line.startswith("swarmscope_feedback_server_downloaded_bytes_total ")]
@@ -336,7 +336,7 @@ def served_bytes(server) -> int:
 
 
 def end_of_a_page(parquet: Path) -> int:
-    """The last byte of a column: within a page, which has a checksum, as the metadata have not."""
+    """The last byte of a column: within a page, which has a checksum; the metadata have none."""
     column = pq.read_metadata(parquet).row_group(0).column(0)
     return (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1
 
@@ -347,7 +347,7 @@ def damage_middle(path: Path, at: int | None = None) -> None:
     path.write_bytes(data)
 
 
-def test_a_restart_knows_copies_of_messages_in_logs_that_are_no_longer_shown(feedback_server, start_feed, sender, tmp_path):
+def test_a_restart_recognises_copies_of_messages_in_logs_that_are_no_longer_shown(feedback_server, start_feed, sender, tmp_path):
     server = feedback_server(roll=3600)
     sender.send(server.url)
     earlier_ms = (int(time.time()) - 2 * 3600) * 1000

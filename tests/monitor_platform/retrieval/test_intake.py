@@ -1,4 +1,4 @@
-"""A log whose checksums are right may still be nonsense: that costs its own records, and they are counted."""
+"""A log with right checksums may still hold nonsense: that costs only its own records, and they are counted."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -47,7 +47,7 @@ def test_a_sealed_log_of_nonsense_is_mirrored_and_its_records_are_unreadable(mir
     assert mirror.logs("fs1") == [entry.name]
 
 
-def test_a_journal_of_nonsense_is_passed_over(mirror, loader):
+def test_a_journal_of_nonsense_is_skipped(mirror, loader):
     data = nonsense(footer=False)
     mirror.write(mirror.path(NAME), 0, data)
     taken = loader.tail(Held(name=NAME, bytes=0), len(data), again=False)
@@ -55,7 +55,7 @@ def test_a_journal_of_nonsense_is_passed_over(mirror, loader):
     assert taken.counts.unreadable_records == 9
 
 
-def test_a_parquet_log_of_nonsense_is_doubted_once_and_then_mirrored_as_it_is(mirror, loader):
+def test_a_parquet_log_of_nonsense_is_fetched_again_once_and_then_mirrored(mirror, loader):
     entry = LogEntry(name=NAME.sealed(Form.PARQUET), bytes=len(NONSENSE), records=9)
     mirror.write(mirror.part(entry.name), 0, NONSENSE)
     with pytest.raises(Damaged):

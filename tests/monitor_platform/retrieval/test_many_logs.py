@@ -1,4 +1,4 @@
-"""Catalogues in pages, logs of other names, and an own disk that fails: nothing hides the rest, and the right one is blamed."""
+"""Catalogues in pages, logs of other names, and a failing local disk: nothing hides the rest, and the right party is blamed."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ def old_lines(session: str) -> bytes:
 
 @pytest.fixture
 def asked(monkeypatch) -> list[str | None]:
-    """After which log each page was asked for."""
+    """The log after which each page was requested."""
     found: list[str | None] = []
     ask = FeedbackServerClient.catalogue
 
@@ -40,7 +40,7 @@ def names(folder) -> set[str]:
     return {path.name for path in folder.glob("2*") if not path.name.endswith((".part", ".journal"))}
 
 
-def test_recent_records_come_first_and_old_logs_page_by_page_and_a_restart_asks_after_what_the_mirror_has(
+def test_recent_records_are_fetched_first_old_logs_page_by_page_and_a_restart_continues_after_the_mirror(
     feedback_server, start_feed, sender, tmp_path, monkeypatch, asked
 ):
     monkeypatch.setattr(client, "PAGE_LOGS", 7)
@@ -51,7 +51,7 @@ def test_recent_records_come_first_and_old_logs_page_by_page_and_a_restart_asks_
     feed = start_feed(server.url, keep_minutes=60)
     eventually(lambda: feed.identities() == sender.acknowledged)
     first = LogName.parse(f"{asked[0]}")
-    assert now_s - 2 * DAY_S < first.begins_s < now_s - DAY_S, "what is recent was asked for first"
+    assert now_s - 2 * DAY_S < first.begins_s < now_s - DAY_S, "recent logs were requested first"
     eventually(lambda: names(tmp_path / "mirror" / "fs1") >= names(tmp_path / "fs1"))
     assert None in asked
     feed.stop()
@@ -64,12 +64,12 @@ def test_recent_records_come_first_and_old_logs_page_by_page_and_a_restart_asks_
     asked.clear()
     feed = start_feed(server.url, keep_minutes=60)
     eventually(lambda: names(tmp_path / "mirror" / "fs1") >= names(tmp_path / "fs1"))
-    assert lost.exists(), "what the mirror has lost comes back"
+    assert lost.exists(), "what the mirror has lost is fetched again"
     assert feed.status().counts.logs_mirrored <= 4
     feed.stop()
 
 
-def test_what_is_settled_is_not_kept_in_memory(feedback_server, start_feed, tmp_path, monkeypatch):
+def test_settled_logs_are_not_kept_in_memory(feedback_server, start_feed, tmp_path, monkeypatch):
     monkeypatch.setattr(client, "PAGE_LOGS", 10)
     now_s = int(time.time())
     write_logs(tmp_path / "fs1", range(now_s - 60 * DAY_S, now_s - 3 * DAY_S, DAY_S // 2), old_lines("old"))
@@ -108,7 +108,7 @@ def test_a_renamed_server_is_followed_and_its_former_logs_are_not_fetched_again(
     feed.stop()
 
 
-def test_logs_of_a_server_that_is_followed_itself_are_named_counted_and_left_to_it(feedback_server, start_feed, sender, tmp_path):
+def test_logs_of_another_followed_server_are_named_counted_and_skipped(feedback_server, start_feed, sender, tmp_path):
     one = feedback_server("fs1", roll=1)
     sender.send(one.url)
     eventually(lambda: names(tmp_path / "fs1"))
@@ -126,7 +126,9 @@ def test_logs_of_a_server_that_is_followed_itself_are_named_counted_and_left_to_
     feed.stop()
 
 
-def test_a_mirror_that_cannot_be_written_is_blamed_itself_and_goes_on_when_it_can(feedback_server, start_feed, sender, monkeypatch):
+def test_an_unwritable_mirror_is_blamed_itself_and_works_again_when_it_is_writable(
+    feedback_server, start_feed, sender, monkeypatch
+):
     server = feedback_server()
     write, full = Mirror.write, [True]
 
@@ -150,7 +152,7 @@ def test_a_mirror_that_cannot_be_written_is_blamed_itself_and_goes_on_when_it_ca
     feed.stop()
 
 
-def test_of_a_mirror_with_many_logs_only_the_names_are_read_and_few_of_them_looked_at(tmp_path):
+def test_in_a_mirror_with_many_logs_all_names_and_few_files_are_read(tmp_path):
     now_s = int(time.time()) // 60 * 60
     (tmp_path / "fs1").mkdir()
     for begins_s in range(now_s - 10 * DAY_S, now_s, 3600):

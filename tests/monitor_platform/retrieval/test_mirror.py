@@ -1,4 +1,4 @@
-"""Files under a log's own name are whole or verified again; whatever else lies there is let be."""
+"""Files with the name of a log are whole or verified again; other files are not touched."""
 
 import pytest
 
@@ -14,24 +14,24 @@ def mirror(tmp_path) -> Mirror:
     return Mirror(tmp_path)
 
 
-def test_a_log_takes_its_name_when_it_is_complete_and_its_journal_leaves(mirror):
+def test_a_log_gets_its_name_when_it_is_complete_and_its_journal_is_removed(mirror):
     mirror.write(mirror.path(JOURNAL), 0, b"journal")
     mirror.write(mirror.part(SEALED), 0, b"sealed")
-    assert mirror.logs("fs1") == [JOURNAL], "a part is not there yet"
+    assert mirror.logs("fs1") == [JOURNAL], "a part is missing"
     mirror.complete(SEALED)
     assert mirror.logs("fs1") == [SEALED]
     assert mirror.path(SEALED).read_bytes() == b"sealed"
     assert not mirror.path(JOURNAL).exists()
 
 
-def test_a_journal_that_a_crash_left_beside_its_sealed_log_leaves_when_it_is_seen(mirror):
+def test_a_journal_that_a_crash_left_beside_its_sealed_log_is_removed(mirror):
     mirror.write(mirror.path(JOURNAL), 0, b"journal")
     mirror.write(mirror.path(SEALED), 0, b"sealed")
     assert mirror.logs("fs1") == [SEALED]
     assert not mirror.path(JOURNAL).exists()
 
 
-def test_writing_forgets_what_was_there_and_behind_it(mirror):
+def test_writing_replaces_the_bytes_at_and_after_the_position(mirror):
     path = mirror.path(JOURNAL)
     mirror.write(path, 0, b"0123456789")
     mirror.write(path, 4, b"ab")
@@ -40,7 +40,7 @@ def test_writing_forgets_what_was_there_and_behind_it(mirror):
     assert (size(path), path.read_bytes()) == (2, b"01")
 
 
-def test_strange_files_are_let_be(mirror, tmp_path):
+def test_other_files_are_not_touched(mirror, tmp_path):
     mirror.write(mirror.path(SEALED), 0, b"sealed")
     (tmp_path / "fs1" / "notes.txt").write_text("mine")
     (tmp_path / "fs1" / "20120807T093000Z-fs2-0000.jsonl.zst").write_text("a log of another server")

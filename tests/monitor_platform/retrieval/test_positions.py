@@ -1,4 +1,4 @@
-"""What to fetch next is decided without I/O, so every history of a server can be played through."""
+"""What to fetch next is decided without I/O, so tests can play through every history of a server."""
 
 from dataclasses import dataclass, field
 
@@ -28,7 +28,7 @@ def holding(*logs: Held) -> dict[str, Held]:
     return {held.name.stem: held for held in logs}
 
 
-def test_an_open_journal_is_fetched_from_where_its_copy_ends():
+def test_an_open_journal_is_fetched_from_the_end_of_its_copy():
     had, now = journal(60, 3), journal(60, 5)
     assert plan(offered(now), holding(Held(name=had.name, bytes=30, records=3))) == (Tail(now, 30),)
 
@@ -43,7 +43,7 @@ def test_a_sealed_log_gives_only_the_records_that_its_journal_did_not():
     assert plan(offered(sealed(60, 5)), held) == (Whole(sealed(60, 5), 3),)
 
 
-def test_a_sealed_log_whose_records_are_all_taken_is_only_mirrored():
+def test_a_sealed_log_whose_records_are_all_ingested_is_only_mirrored():
     held = holding(Held(name=journal(60, 5).name, bytes=50, records=5))
     assert plan(offered(sealed(60, 5)), held) == (Whole(sealed(60, 5), None),)
 
@@ -55,7 +55,7 @@ def test_a_mirrored_log_is_fetched_again_only_if_it_differs_or_is_doubtful():
     assert plan(offered(entry), holding(Held(name=entry.name, bytes=77, records=2, doubtful=True))) == (Whole(entry, 2),)
 
 
-def test_the_newest_seconds_come_first_and_the_distant_past_last():
+def test_the_newest_seconds_are_fetched_first_and_the_distant_past_last():
     logs = [sealed(60, 5), sealed(120, 5), sealed(180, 5), journal(240, 1)]
     assert plan(offered(*logs), {}, since_ms=190_000) == (
         Tail(logs[3], 0),
@@ -65,11 +65,11 @@ def test_the_newest_seconds_come_first_and_the_distant_past_last():
     )
 
 
-def test_when_both_forms_are_listed_the_sealed_one_counts():
+def test_if_both_forms_are_listed_the_sealed_one_counts():
     assert plan(offered(sealed(60, 5), journal(60, 5)), {}) == (Whole(sealed(60, 5), 0),)
 
 
-def test_the_catalogue_may_begin_behind_the_last_log_before_the_first_gap():
+def test_the_catalogue_may_begin_after_the_last_log_before_the_first_gap():
     logs = [sealed(60, 1), sealed(120, 1), sealed(180, 1), journal(240, 1)]
     have = [Held(name=log.name, bytes=log.bytes, records=1) for log in logs]
     assert settled(offered(*logs), holding(*have), None) == logs[2].name
@@ -80,13 +80,13 @@ def test_the_catalogue_may_begin_behind_the_last_log_before_the_first_gap():
 def test_a_log_is_in_the_window_until_the_next_period_has_begun_before_it():
     names = [sealed(at, 1).name for at in (60, 120, 180)]
     assert in_window(names, 125_000) == names[1:]
-    assert in_window(names, 999_000) == names[2:], "how long the newest period lasts is not known"
+    assert in_window(names, 999_000) == names[2:], "the length of the newest period is not known"
     assert in_window(names, None) == names
 
 
 @dataclass
 class Pretence:
-    """A feedback server and a platform reduced to numbers: records per stem, which are sealed, which were taken how often."""
+    """A feedback server and a platform reduced to numbers: records per stem, which are sealed, which were ingested how often."""
 
     records: list[int] = field(default_factory=lambda: [0])
     open_stems: set[int] = field(default_factory=lambda: {0})
@@ -99,7 +99,7 @@ class Pretence:
         return offered(*(entry for entry in entries if self.after is None or entry.name.stem > self.after.stem))
 
     def poll(self, fetches: int) -> None:
-        """One round that is cut off after so many fetches."""
+        """One round that is interrupted after so many fetches."""
         catalogue = self.catalogue()
         for fetch in plan(catalogue, self.held)[:fetches]:
             entry = fetch.entry
@@ -129,7 +129,7 @@ steps = st.lists(
 
 
 @given(steps)
-def test_whatever_is_written_rolled_sealed_and_polled_every_record_is_taken_exactly_once(history: list[tuple[str, int]]):
+def test_over_any_writes_rolls_seals_and_polls_every_record_is_ingested_exactly_once(history: list[tuple[str, int]]):
     pretence = Pretence()
     for step, number in history:
         match step:
@@ -149,7 +149,7 @@ def test_whatever_is_written_rolled_sealed_and_polled_every_record_is_taken_exac
 
 
 @given(steps)
-def test_what_is_settled_is_never_asked_for_again(history: list[tuple[str, int]]):
+def test_a_settled_log_is_never_requested_again(history: list[tuple[str, int]]):
     pretence = Pretence()
     for step, number in history:
         if step == "poll":

@@ -1,4 +1,4 @@
-"""A read-only root with writable data folders, as containers have it: everything works in the folders that were given."""
+"""A read-only root with writable data folders, as containers have it: everything works in these folders."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from tests.harness.processes import READY_WITHIN_S, Server, start_server
 from tests.harness.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
-# Everything below / is read-only, but what is named after the script; the rest of the arguments is run.
+# Everything below / is read-only, except the first argument of the script; the other arguments are run.
 SCRIPT = 'mount --make-rprivate / && mount --bind "$1" "$1" && mount -o remount,ro,bind / && shift && exec "$@"'
 NO_TEMPORARY_FOLDER = "import tempfile\ntry: tempfile.gettempdir()\nexcept FileNotFoundError: print('none')"
 
@@ -73,7 +73,7 @@ def test_with_a_read_only_root_and_writable_data_folders_every_message_is_shown(
         assert answer.read() == b"ready\n"
 
 
-def test_recorded_files_without_a_folder_for_temporary_files_are_refused_in_one_line(read_only_root, tmp_path):
+def test_without_a_temporary_folder_recorded_files_are_refused_in_one_line(read_only_root, tmp_path):
     done = subprocess.run(
         inside(
             tmp_path / "volumes",

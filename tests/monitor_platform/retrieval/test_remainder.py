@@ -1,4 +1,4 @@
-"""What was taken from the journal is not taken again from the sealed log, whatever its form."""
+"""Records that came from the journal are not ingested again from the sealed log, in any form."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Which pages a platform asks for: the recent ones at once, all older ones in the end, and none for ever."""
+"""The pages of a catalogue that a platform requests: the recent ones first, all older ones eventually, and none endlessly."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,7 +36,7 @@ def test_live_logs_begin_a_period_before_the_window_whichever_clock_is_wrong():
     assert live_begin(None, now_ms=NOW_S * 1000, keep_ms=1) is None
 
 
-def test_what_the_mirror_has_is_asked_for_last():
+def test_the_logs_in_the_mirror_are_requested_last():
     assert older_ranges(None, name(5)) == ()
     assert older_ranges(name(9), None) == (LogRange(after=None, to=name(9).stem),)
     assert older_ranges(name(9), name(9)) == (LogRange(after=None, to=name(9).stem),)
@@ -46,7 +46,7 @@ def test_what_the_mirror_has_is_asked_for_last():
     )
 
 
-def test_a_page_that_ends_with_logs_that_are_not_taken_is_not_asked_for_again():
+def test_a_page_that_ends_with_skipped_logs_is_not_requested_again():
     page = Catalogue(server="fs1", logs=(entry(1), entry(2)), more=True)
     held = {each.name.stem: Held(name=each.name, bytes=10) for each in page.logs}
     assert reached(page, name(3, "fs0"), held, None) == name(3, "fs0")
@@ -62,7 +62,7 @@ def test_a_page_that_ends_with_logs_that_are_not_taken_is_not_asked_for_again():
     st.integers(0, 60),
     st.none() | st.integers(1, 60),
 )
-def test_every_older_log_is_fetched_and_what_the_server_could_not_give_once_it_can(minutes, unreadable, size, begin, mirrored):
+def test_every_older_log_is_fetched_and_an_unavailable_one_once_the_server_has_it(minutes, unreadable, size, begin, mirrored):
     logs = sorted(minutes)
     held: dict[str, Held] = {}
     walks = older_ranges(name(begin), None if mirrored is None else name(mirrored))
@@ -83,7 +83,7 @@ def test_every_older_log_is_fetched_and_what_the_server_could_not_give_once_it_c
     assert {name(minute).stem for minute in older} <= set(held)
 
 
-def test_logs_that_are_not_taken_are_counted_once_a_walk_and_their_reasons_are_bounded():
+def test_skipped_logs_are_counted_once_per_walk_and_their_reasons_are_bounded():
     skipped = SkippedLogs()
     assert skipped.in_words() == ""
     assert skipped.note("live", [Skipped(str(name(1)), "is empty"), Skipped(str(name(2)), "is empty")]) == 2

@@ -21,25 +21,25 @@ def test_a_mos_beyond_the_scale_has_the_colour_of_its_end():
 
 
 @given(st.lists(finite, min_size=1, max_size=20))
-def test_the_ends_of_a_scale_hold_all_values_and_differ(values):
+def test_the_ends_of_a_scale_enclose_all_values_and_differ(values):
     low, high = round_ends(values)
     slack = 1e-9 * max(1.0, abs(low), abs(high))
     assert low < high
     assert low - slack <= min(values) <= max(values) <= high + slack
 
 
-def test_the_ends_are_round():
+def test_the_ends_are_round_numbers():
     assert round_ends([412.0, 873.0]) == (400, 1000)
     assert round_ends([]) == (0, 1)
     assert round_ends([7.0]) == (6, 8)
 
 
-def test_a_scale_ignores_what_nobody_knows():
+def test_a_scale_ignores_missing_values():
     scale = scale_for([None, 3.0, float("nan"), 9.0])
     assert (scale.low, scale.high) == (2, 10)
 
 
-def test_the_key_says_grades_in_words_and_quantities_in_numbers():
+def test_the_key_shows_grades_in_words_and_quantities_in_numbers():
     words = key_to(MOS_SCALE)
     assert words.stepped
     assert [text for _, text in words.marks] == ["1 bad", "2 poor", "3 fair", "4 good", "5 excellent"]
@@ -56,6 +56,6 @@ def test_numbers_have_thousands_separators_and_units():
     assert (format_count(1, "peer"), format_count(6941.0, "peer")) == ("1 peer", "6,941 peers")
 
 
-def test_a_title_names_the_unit_unless_it_says_the_same():
+def test_a_title_names_the_unit_unless_it_already_contains_it():
     assert title_of(MEASURES["upload_kbps"]) == "Upload rate (kbit/s)"
     assert title_of(MEASURES["concurrent_peers"]) == "Concurrent peers"

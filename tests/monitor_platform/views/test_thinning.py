@@ -1,4 +1,4 @@
-"""A long session sends what can be drawn, and nothing that matters is thinned away."""
+"""A long session sends as many points as can be drawn, and thinning keeps everything that matters."""
 
 import random
 from itertools import pairwise
@@ -11,7 +11,7 @@ def test_few_points_are_all_drawn():
     assert thinning.points(range(1_000), [1.0] * 1_000) == list(range(1_000))
 
 
-def test_of_many_points_the_extremes_the_ends_the_gaps_and_the_breaks_stay():
+def test_many_points_are_thinned_to_the_extremes_the_ends_the_gaps_and_the_breaks():
     chosen = random.Random(28)
     values: list[float | None] = [chosen.random() for _ in range(200_000)]
     values[77_777], values[123_456], values[150_000] = 9.0, -9.0, None
@@ -33,7 +33,7 @@ def test_a_ribbon_of_many_states_keeps_its_length_its_stalls_and_its_end():
     assert all(before.to_ms == after.from_ms for before, after in pairwise(drawn))
 
 
-def test_of_many_stalls_the_longest_are_marked_in_their_order():
+def test_the_longest_of_many_stalls_are_marked_in_order():
     marks = [Stalls(at, 1, at % 1_000) for at in range(2_000)]
     drawn = thinning.stalls(marks)
     assert len(drawn) == thinning.MOST_STALLS

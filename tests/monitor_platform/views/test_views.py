@@ -1,4 +1,4 @@
-"""Views are figures that data goes into: what is in their sources is what a viewer sees."""
+"""Views are figures whose data sources hold what a viewer sees."""
 
 import math
 
@@ -29,7 +29,7 @@ def test_the_map_has_the_38_areas_and_the_district_view_the_18_districts():
     assert len(district_view().source.data["xs"]) == 18
 
 
-def test_a_region_says_its_name_value_and_peers():
+def test_a_region_shows_its_name_value_and_peers():
     view = district_view()
     view.show(MOS, [RegionValue("Sha Tin", 3.816, 1204.0)])
     assert row(view, "Sha Tin") | {"xs": 0, "ys": 0} == {
@@ -53,7 +53,7 @@ def test_a_region_with_few_peers_is_hatched():
     assert row(view, "North")["hatch"] == " "
 
 
-def test_who_is_not_located_does_not_move_the_colours_of_the_map():
+def test_peers_without_a_location_do_not_change_the_colours_of_the_map():
     view = district_view()
     view.show(MEASURES["upload_kbps"], [RegionValue("North", 100.0, 30.0), RegionValue("Islands", 200.0, 30.0)])
     [mapper] = view.figure.select(LinearColorMapper)
@@ -65,7 +65,7 @@ def test_who_is_not_located_does_not_move_the_colours_of_the_map():
     assert (mapper.low, mapper.high) == ends == (100, 200)
 
 
-def test_showing_anew_moves_numbers_and_never_the_outlines():
+def test_an_update_changes_the_numbers_and_never_the_outlines():
     view = map_view()
     outlines = view.source.data["xs"]
     glyphs = len(view.figure.renderers)
@@ -93,7 +93,7 @@ def test_another_measure_recolours_the_map():
     assert tuple(mapper.palette) != GRADE_COLOURS
 
 
-def test_tooltips_escape_what_they_quote():
+def test_tooltips_escape_their_values():
     for view in (map_view(), district_view(), HistogramView()):
         for hover in view.figure.select(HoverTool):
             assert "safe" not in hover.tooltips
@@ -124,29 +124,29 @@ def timeline():
     return view
 
 
-def test_a_timeline_has_a_panel_for_the_audience_and_one_a_measure_on_the_same_time(timeline):
+def test_a_timeline_has_a_panel_for_the_audience_and_one_per_measure_with_the_same_time(timeline):
     panels = [panel for panel in timeline.figure.children if panel.visible]
     assert [panel.title.text for panel in panels] == ["Concurrent peers", "MOS", "Upload rate (kbit/s)"]
     assert {(panel.x_range.start, panel.x_range.end) for panel in panels} == {(0, 3000)}
 
 
-def test_only_the_lowest_panel_bears_the_time_axis(timeline):
+def test_only_the_lowest_panel_has_the_time_axis(timeline):
     panels = [panel for panel in timeline.figure.children if panel.visible]
     assert [panel.xaxis[0].visible for panel in panels] == [False, False, True]
 
 
-def test_where_nothing_was_said_the_line_has_a_gap(timeline):
+def test_a_line_has_a_gap_where_there_is_no_value(timeline):
     mos = timeline.figure.children[1].renderers[0].data_source.data
     assert math.isnan(mos["value"][1])
     assert mos["text"] == ["3.00", "–", "4.00"]
 
 
-def test_the_axis_of_mos_is_fixed_counts_begin_at_nought_and_rates_at_round_numbers(timeline):
+def test_the_axis_of_mos_is_fixed_counts_begin_at_zero_and_rates_at_round_numbers(timeline):
     frames = [(panel.y_range.start, panel.y_range.end) for panel in timeline.figure.children[:3]]
     assert frames == [(0, 8), (1, 5), (390, 430)]
 
 
-def test_a_band_lies_behind_the_first_measure_and_its_panel_has_room_for_it(timeline):
+def test_a_band_is_behind_the_first_measure_and_fits_into_its_panel(timeline):
     heard = Timeline((1000, 2000), {"concurrent_peers": (5, 7)})
     values = Timeline((1000, 2000), {"upload_kbps": (400.0, 410.0), "mos": (3.0, 3.0)})
     band = PercentileBand(at_ms=(1000, 2000, 3000), low=(100.0, None, 300.0), high=(500.0, None, 990.0))
@@ -165,7 +165,7 @@ def glyphs(panel, column):
     return data
 
 
-def test_marks_begin_and_end_where_they_say_within_the_shown_time_above_the_audience(timeline):
+def test_marks_begin_and_end_at_their_times_within_the_shown_time_above_the_audience(timeline):
     heard = Timeline((1000, 2000), {"concurrent_peers": (5, 8)})
     marks = [
         Mark(from_ms=500, to_ms=1500, text="over", colour="#e69f00"),
@@ -187,7 +187,7 @@ def test_marks_begin_and_end_where_they_say_within_the_shown_time_above_the_audi
     assert glyphs(audience, "shown_from")["text"] == []
 
 
-def test_marks_of_the_same_time_lie_below_one_another_as_long_as_there_is_room():
+def test_simultaneous_marks_are_below_one_another_while_there_is_room():
     def mark(begin, end):
         return Mark(from_ms=begin, to_ms=end, text="", colour="")
 

@@ -1,4 +1,4 @@
-"""Where the map looks: at the audience, and not at the one viewer far from all others."""
+"""The window of the map: it shows the audience, and ignores a single viewer far from all others."""
 
 import h3
 import pytest
@@ -23,7 +23,7 @@ def window(*placed):
     return window_on(cells, cells.drawn([each.region for each in found]), found)
 
 
-def test_all_of_an_audience_is_in_the_window_with_a_little_room():
+def test_all_of_an_audience_is_in_the_window_with_a_margin():
     france = window((PARIS, 50), (LYON, 30), (LILLE, 20))
     assert -5 < france.west < 2.3
     assert 4.9 < france.east < 12
@@ -35,19 +35,19 @@ def test_one_viewer_far_from_all_others_does_not_move_the_window():
     assert window((PARIS, 60), (LYON, 30), (SYDNEY, 1)).north - window((PARIS, 60), (LYON, 30)).south < 20
 
 
-def test_but_two_of_three_are_no_outliers():
+def test_two_of_three_viewers_are_not_outliers():
     assert window((PARIS, 1), (SYDNEY, 2)).south < -33
 
 
-def test_an_audience_on_both_sides_of_the_pacific_has_the_whole_world():
+def test_an_audience_on_both_sides_of_the_pacific_gets_the_whole_world():
     assert window((SYDNEY, 50), (HONOLULU, 50)) == WORLD
 
 
-def test_nobody_has_the_whole_world():
+def test_without_an_audience_the_window_is_the_whole_world():
     assert window() == WORLD
 
 
-def test_a_few_peers_more_do_not_move_the_window():
+def test_a_few_more_peers_do_not_move_the_window():
     assert window((PARIS, 50), (LYON, 30)) == window((PARIS, 52), (LYON, 31))
 
 
@@ -56,11 +56,11 @@ def test_a_few_peers_more_do_not_move_the_window():
     [(WORLD, 1.027), (around_all(maps.districts()), 1.081), (window((PARIS, 9)), 1.52)],
     ids=["world", "hk", "paris"],
 )
-def test_a_degree_of_longitude_is_shorter_the_further_from_the_equator(window, ratio):
+def test_a_degree_of_longitude_is_shorter_further_from_the_equator(window, ratio):
     assert window.stretch == pytest.approx(ratio, abs=0.01)
 
 
-def test_the_map_of_the_world_draws_the_areas_with_an_audience_and_no_others():
+def test_the_world_map_draws_only_areas_with_an_audience():
     view = RegionView(Cells(4, maps.countries()))
     assert view.source.data["name"] == []
     view.show(MEASURES["mos"], values((PARIS, 50), (LYON, 30)))
@@ -70,7 +70,7 @@ def test_the_map_of_the_world_draws_the_areas_with_an_audience_and_no_others():
     assert view.source.data["name"][0].startswith("Australia")
 
 
-def test_the_same_areas_are_not_sent_again():
+def test_unchanged_areas_are_not_sent_again():
     view = RegionView(Cells(4, maps.countries()))
     view.show(MEASURES["mos"], values((PARIS, 50), (LYON, 30)))
     outlines = view.source.data["xs"]
@@ -78,13 +78,13 @@ def test_the_same_areas_are_not_sent_again():
     assert view.source.data["xs"] is outlines
 
 
-def test_the_chosen_area_is_selected_wherever_it_stands_in_the_list():
+def test_the_chosen_area_is_selected_at_any_position_in_the_list():
     view, found = RegionView(Cells(4, maps.countries())), values((PARIS, 50), (LYON, 30), (SYDNEY, 20))
     view.show(MEASURES["mos"], found, chosen=found[1].region)
     assert [view.region_at(i) for i in view.source.selected.indices] == [found[1].region]
 
 
-def test_a_country_is_looked_at_where_most_of_it_is():
+def test_the_window_of_a_country_is_where_most_of_it_is():
     countries = atlas_for(districts="countries").districts
     france = [RegionValue("France", 4.0, 99.0)]
     assert window_on(countries, countries.drawn(["France"]), france).west > -40
