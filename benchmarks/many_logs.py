@@ -16,11 +16,11 @@ from typing import TypeVar
 import orjson
 
 from feedback_server.counters import Counters
-from feedback_server.folder import Folder
 from feedback_server.forms import log_writer
-from feedback_server.index import Index
 from feedback_server.recovery import recover
-from feedback_server.shelf import Shelf
+from feedback_server.stores.data_folder import DataFolder
+from feedback_server.stores.offered_logs import OfferedLogs
+from feedback_server.stores.sealed_log_index import SealedLogIndex
 from feedback_wire.log_name import Form, LogName
 from monitor_platform.retrieval.feedback_server_client import PAGE_LOGS
 from monitor_platform.retrieval.mirror import Mirror
@@ -48,13 +48,13 @@ def main() -> None:
 
 
 def _start(what: str, data: Path, *, close: bool) -> None:
-    folder = Folder(data)
+    folder = DataFolder(data)
     try:
         found = _timed(f"{what}, {LOGS:,} logs", lambda: recover(folder, Counters()))
-        shelf = Shelf("fs1", found.open, sealed=found.sealed)
+        offered = OfferedLogs("fs1", found.open, sealed=found.sealed)
         middle = LogName(BEGAN_S + 30 * LOGS, "fs1", 0, Form.JSONL).stem
-        _timed(f"  a page of {PAGE_LOGS} from the middle", lambda: orjson.dumps(shelf.after(middle, PAGE_LOGS)[0].to_json()))
-        index = Index(folder, shelf)
+        _timed(f"  a page of {PAGE_LOGS} from the middle", lambda: orjson.dumps(offered.after(middle, PAGE_LOGS)[0].to_json()))
+        index = SealedLogIndex(folder, offered)
         index.changed(LOGS)
         (index.close if close else index.keep_if_due)()
         if not close:

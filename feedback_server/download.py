@@ -19,7 +19,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from feedback_server.counters import Counters
-from feedback_server.folder import Folder
+from feedback_server.stores.data_folder import DataFolder
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.problem import Problem
 from feedback_wire.routes import LOG
@@ -58,7 +58,7 @@ def wanted_slice(header: str | None, size: int) -> Slice | None:
     return wanted
 
 
-def answer(request: Request, folder: Folder, entry: LogEntry, counters: Counters, readers: Executor) -> Response:
+def answer(request: Request, folder: DataFolder, entry: LogEntry, counters: Counters, readers: Executor) -> Response:
     """The response to GET or HEAD of one log. FileNotFoundError if it has just been removed."""
     etag = _etag(folder, entry)
     headers = {"etag": etag, "accept-ranges": "bytes", "cache-control": "private, no-cache"}
@@ -83,7 +83,7 @@ def is_named(etag: str, header: str | None) -> bool:
     return header is not None and (header.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in header.split(",")))
 
 
-def _etag(folder: Folder, entry: LogEntry) -> str:
+def _etag(folder: DataFolder, entry: LogEntry) -> str:
     """Sealed files never change under their name, so the time of writing and the length name their bytes."""
     return f'"{folder.written_ns(str(entry.name)) if entry.sealed else 0:x}-{entry.bytes:x}"'
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 
 import zstandard
 
-from feedback_server.batch import Batch
-from feedback_server.folder import Folder
+from feedback_server.received_batch import ReceivedBatch
+from feedback_server.stores.data_folder import DataFolder
 from feedback_wire.frames import PREAMBLE, records_frame
 from feedback_wire.log_name import LogName
 from feedback_wire.record import stamp_received
@@ -29,7 +29,7 @@ _ELSEWHERE = "the folder is not where it was when this server started: put it ba
 class Journal:
     """One journal file of this run; `durable_bytes` and `durable_records` are what has reached the disk."""
 
-    def __init__(self, folder: Folder, name: LogName) -> None:
+    def __init__(self, folder: DataFolder, name: LogName) -> None:
         self.name = name
         self.durable_bytes = self.durable_records = 0
         self.last_ms = 0
@@ -50,7 +50,7 @@ class Journal:
             folder.remove(str(name))
             raise
 
-    def write(self, batches: Iterable[Batch], received_ms: int) -> None:
+    def write(self, batches: Iterable[ReceivedBatch], received_ms: int) -> None:
         """Append one frame for each batch; nothing is promised before `sync`. OSError if the disk does not take them."""
         self._append(b"".join(self._frames(batches, received_ms)))
         self.last_ms = received_ms
@@ -89,7 +89,7 @@ class Journal:
     def _elsewhere(self) -> OSError:
         return FileNotFoundError(errno.ENOENT, _ELSEWHERE, str(self._path))
 
-    def _frames(self, batches: Iterable[Batch], received_ms: int) -> Iterator[bytes]:
+    def _frames(self, batches: Iterable[ReceivedBatch], received_ms: int) -> Iterator[bytes]:
         for batch in batches:
             lines = stamp_received(batch.lines, received_ms)
             yield records_frame(

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from feedback_server.counters import Counters
-from feedback_server.folder import NO_FILE, Folder
-from feedback_server.index import counted, record_count
-from feedback_server.recent import RecentBatches
-from feedback_server.sealed_logs import SEALED_LOGS, SealedLog, SealedLogs, names_sum
+from feedback_server.recent_batches import RecentBatches
 from feedback_server.sealer import RECENT, SEALING_SUFFIX, ClosedJournal, temporary
+from feedback_server.stores.data_folder import NO_FILE, DataFolder
+from feedback_server.stores.sealed_log_index import counted, record_count
+from feedback_server.stores.sealed_logs import SEALED_LOGS, SealedLog, SealedLogs, names_sum
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.frames import NO_BATCH, Damage, Frame, walk
 from feedback_wire.log_name import Form, LogName
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """What there is at the start: sealed logs and journals for the shelf, journals to seal, known batch ids, the newest name.
+    """What there is at the start: sealed logs and journals to offer, journals to seal, known batch ids, the newest name.
 
     `uncounted`: how many sealed logs the index did not know.
     """
@@ -63,7 +63,7 @@ def whole_frames(data: bytes) -> WholeFrames:
     return WholeFrames(torn, sum(frame.header.records for frame in frames), batches, damages)
 
 
-def recover(folder: Folder, counters: Counters) -> Recovered:
+def recover(folder: DataFolder, counters: Counters) -> Recovered:
     """Bring the folder in order, as far as the disk lets; OSError only if its files cannot be listed, synced or removed."""
     folder.sync()
     sealed, new = inventory(folder)
@@ -93,7 +93,7 @@ def recover(folder: Folder, counters: Counters) -> Recovered:
     )
 
 
-def inventory(folder: Folder) -> tuple[SealedLogs, list[str]]:
+def inventory(folder: DataFolder) -> tuple[SealedLogs, list[str]]:
     """The sealed logs that the index of an earlier run knows and that are still there, and the names that it does not know.
 
     A folder that has not changed since the index was kept need not be listed: the names of 2.6 million logs alone take seconds.
@@ -114,7 +114,7 @@ def inventory(folder: Folder) -> tuple[SealedLogs, list[str]]:
     return kept, hidden + sorted(there - {str(log.entry.name) for log in kept})
 
 
-def _counted(folder: Folder, name: LogName) -> SealedLog | None:
+def _counted(folder: DataFolder, name: LogName) -> SealedLog | None:
     """A sealed log as it is offered, also if it cannot be read now; None if the name is a link's or a folder's."""
     try:
         return counted(folder, name)
@@ -125,7 +125,7 @@ def _counted(folder: Folder, name: LogName) -> SealedLog | None:
         return SealedLog(entry=LogEntry(name=name, bytes=folder.size(str(name)), records=0), written_ns=0)
 
 
-def _indexed(folder: Folder) -> tuple[SealedLogs, int]:
+def _indexed(folder: DataFolder) -> tuple[SealedLogs, int]:
     data = folder.read_state(SEALED_LOGS)
     try:
         return SealedLogs.from_bytes(data) if data else (SealedLogs(), 0)
@@ -146,7 +146,7 @@ def _log_names(names: Iterable[str]) -> Iterator[LogName]:
             continue  # not ours
 
 
-def _remove_leftovers(folder: Folder, names: Iterable[str]) -> None:
+def _remove_leftovers(folder: DataFolder, names: Iterable[str]) -> None:
     """Remove files that a crash has kept from being finished; what they were made from is still there."""
     for text in names:
         name = text.removeprefix(".").removesuffix(SEALING_SUFFIX)
@@ -154,7 +154,7 @@ def _remove_leftovers(folder: Folder, names: Iterable[str]) -> None:
             _remove(folder, text)
 
 
-def _examined(folder: Folder, name: LogName, counters: Counters) -> WholeFrames | None:
+def _examined(folder: DataFolder, name: LogName, counters: Counters) -> WholeFrames | None:
     """What is whole of a journal, with a copy of all that is not in quarantine; None if it cannot be read."""
     try:
         data = folder.read(str(name))
@@ -174,7 +174,7 @@ def _examined(folder: Folder, name: LogName, counters: Counters) -> WholeFrames 
     return whole
 
 
-def _sure(folder: Folder, name: LogName, whole: WholeFrames) -> WholeFrames:
+def _sure(folder: DataFolder, name: LogName, whole: WholeFrames) -> WholeFrames:
     """The frames once they are on the disk; if they cannot be brought there, a batch of theirs that comes again is stored again."""
     try:
         folder.sync_file(str(name))
@@ -192,7 +192,7 @@ def _say(name: LogName, damage: Damage) -> None:
         log.error("%s", where)
 
 
-def _known_batches(folder: Folder, journals: Iterable[WholeFrames | None]) -> RecentBatches:
+def _known_batches(folder: DataFolder, journals: Iterable[WholeFrames | None]) -> RecentBatches:
     """The saved batch ids and those in journals, saved again, because journals may go now."""
     try:
         recent = RecentBatches.from_bytes(folder.read(RECENT))
@@ -213,7 +213,7 @@ def _known_batches(folder: Folder, journals: Iterable[WholeFrames | None]) -> Re
     return recent
 
 
-def _is_sealed(folder: Folder, journal: LogName, sealed: SealedLogs) -> bool:
+def _is_sealed(folder: DataFolder, journal: LogName, sealed: SealedLogs) -> bool:
     """Whether the journal's sealed log is whole; then the journal goes, or else what there is of the sealed log."""
     other = sealed.find(journal.stem)
     if other is None:
@@ -223,7 +223,7 @@ def _is_sealed(folder: Folder, journal: LogName, sealed: SealedLogs) -> bool:
     return count is not None
 
 
-def _remove(folder: Folder, name: str) -> None:
+def _remove(folder: DataFolder, name: str) -> None:
     """Remove a file that there is a better one for; a folder that can only be read keeps it until a later start."""
     if folder.trouble is None:
         folder.remove(name)

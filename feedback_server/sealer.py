@@ -14,13 +14,13 @@ from itertools import chain
 from queue import Empty, SimpleQueue
 
 from feedback_server.counters import Counters
-from feedback_server.folder import REFUSALS, Folder, why_refused
 from feedback_server.forms import log_writer
 from feedback_server.forms.framed import Inflated, line_frames
-from feedback_server.index import Index
-from feedback_server.retention import Retention
 from feedback_server.settings import FORMS, Settings
-from feedback_server.shelf import Shelf
+from feedback_server.stores.data_folder import REFUSALS, DataFolder, why_refused
+from feedback_server.stores.log_retention import LogRetention
+from feedback_server.stores.offered_logs import OfferedLogs
+from feedback_server.stores.sealed_log_index import SealedLogIndex
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.frames import Damage
 from feedback_wire.log_name import LogName
@@ -50,12 +50,12 @@ def temporary(name: str) -> str:
 class Sealer(threading.Thread):
     """Seals closed journals in their order, and removes sealed logs whose time is over."""
 
-    def __init__(self, settings: Settings, folder: Folder, *, shelf: Shelf, counters: Counters) -> None:
+    def __init__(self, settings: Settings, folder: DataFolder, *, offered: OfferedLogs, counters: Counters) -> None:
         super().__init__(name="sealer", daemon=True)
         self._settings = settings
         self._form = FORMS[settings.format]
         self._folder = folder
-        self._shelf = shelf
+        self._offered = offered
         self._counters = counters
         self._queue: SimpleQueue[ClosedJournal | None] = SimpleQueue()
         self._pending: deque[ClosedJournal] = deque()
@@ -63,8 +63,8 @@ class Sealer(threading.Thread):
         """The stem of the journal with which the names of batches were saved last."""
         self._told: set[str] = set()
         """Why sealing fails at present, as far as the log says so already."""
-        self._retention = Retention(settings, folder, shelf=shelf, counters=counters)
-        self.index = Index(folder, shelf)
+        self._retention = LogRetention(settings, folder, offered=offered, counters=counters)
+        self.index = SealedLogIndex(folder, offered)
 
     def seal_later(self, journal: ClosedJournal) -> None:
         self._queue.put(journal)
@@ -124,18 +124,18 @@ class Sealer(threading.Thread):
             self._forget(journal)
             return
         sealed = journal.name.sealed(self._form)
-        closed = self._shelf.find(journal.name.stem)
+        closed = self._offered.find(journal.name.stem)
         records = self._write(journal.name, data, sealed)
         lost = closed.records - records if closed else 0
         self._save_recent(journal)
         if records:
             entry = LogEntry(name=sealed, bytes=self._folder.size(str(sealed)), records=records)
-            self._shelf.put(entry, written_ns=self._folder.written_ns(str(sealed)))
+            self._offered.put(entry, written_ns=self._folder.written_ns(str(sealed)))
             self.index.changed()
             self._counters.sealed += 1
             self._counters.sealed_records += records
         else:
-            self._shelf.remove(journal.name)
+            self._offered.remove(journal.name)
         self._counters.quarantined_records += lost
         self._folder.remove(str(journal.name))
         self._folder.sync()
@@ -150,9 +150,9 @@ class Sealer(threading.Thread):
 
     def _forget(self, journal: ClosedJournal) -> None:
         """Somebody removed the journal."""
-        closed = self._shelf.find(journal.name.stem)
+        closed = self._offered.find(journal.name.stem)
         lost = closed.records if closed else 0
-        self._shelf.remove(journal.name)
+        self._offered.remove(journal.name)
         self._counters.quarantined_records += lost
         log.error("%s was removed by somebody before it was sealed: %d acknowledged records are lost", journal.name, lost)
 

@@ -16,16 +16,16 @@ from typing import cast
 import uvicorn
 import uvloop
 
-from feedback_server.api import Room, application
+from feedback_server.batch_route import BatchRoute
 from feedback_server.connection import HEAD_S, IDLE_S, LINGER_S, MOST_CONNECTIONS, Connection, sweep
 from feedback_server.counters import Counters
-from feedback_server.entrance import Entrance
-from feedback_server.folder import Folder
-from feedback_server.index import Verification
+from feedback_server.http_api import HttpApi, application
 from feedback_server.recovery import recover
 from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings
-from feedback_server.shelf import Shelf, in_words
+from feedback_server.stores.data_folder import DataFolder
+from feedback_server.stores.offered_logs import OfferedLogs, in_words
+from feedback_server.stores.sealed_log_index import Verification
 from feedback_server.writer import Writer
 from serving.handshakes import TlsAcceptor
 from serving.lifecycle import CannotStart, announce_ready, on_reload
@@ -56,7 +56,7 @@ def run(settings: Settings) -> None:
         tls = settings.tls()
         most = _most_connections()
         listener = _listen(settings.listen)
-        folder = Folder(settings.data)
+        folder = DataFolder(settings.data)
         try:
             uvloop.run(_serve(settings, folder, listener, tls, most))
         finally:
@@ -65,36 +65,36 @@ def run(settings: Settings) -> None:
         raise CannotStart(f"--data or --listen cannot be used: {error}") from error
 
 
-async def _serve(settings: Settings, folder: Folder, listener: socket.socket, tls: ListenerTls, most: int) -> None:
+async def _serve(settings: Settings, folder: DataFolder, listener: socket.socket, tls: ListenerTls, most: int) -> None:
     counters = Counters()
     found = recover(folder, counters)
-    shelf = Shelf(settings.name, found.open, sealed=found.sealed)
-    sealer = Sealer(settings, folder, shelf=shelf, counters=counters)
+    offered = OfferedLogs(settings.name, found.open, sealed=found.sealed)
+    sealer = Sealer(settings, folder, offered=offered, counters=counters)
     writer = Writer(
-        settings, folder, shelf=shelf, recent=found.recent, newest=found.newest, counters=counters, seal=sealer.seal_later
+        settings, folder, offered=offered, recent=found.recent, newest=found.newest, counters=counters, seal=sealer.seal_later
     )
     for journal in found.journals:
         sealer.seal_later(journal)
-    entrance = Entrance(writer, counters, token=settings.token)
+    batch_route = BatchRoute(writer, counters, token=settings.token)
     readers = started_pool(_READERS, "readers")
-    room = Room(
+    api = HttpApi(
         settings=settings,
         folder=folder,
-        shelf=shelf,
+        offered=offered,
         writer=writer,
-        entrance=entrance,
+        batch_route=batch_route,
         sealer=sealer,
         counters=counters,
         readers=readers,
     )
     sealer.index.changed(found.uncounted)
-    verification = Verification(folder, shelf)
-    _tell_foreign(settings, shelf)
+    verification = Verification(folder, offered)
+    _tell_foreign(settings, offered)
     sealer.start()
     writer.start()
     verification.start()
     try:
-        await _HttpServer(room, tls, most=most).serve(sockets=[listener])
+        await _HttpServer(api, tls, most=most).serve(sockets=[listener])
     finally:
         # On this thread: there may be no memory for another one, and nothing else is left to do on the loop.
         verification.stop()
@@ -103,9 +103,9 @@ async def _serve(settings: Settings, folder: Folder, listener: socket.socket, tl
         readers.shutdown()
 
 
-def _tell_foreign(settings: Settings, shelf: Shelf) -> None:
+def _tell_foreign(settings: Settings, offered: OfferedLogs) -> None:
     """A server that was renamed, or a folder that was copied."""
-    if foreign := shelf.foreign():
+    if foreign := offered.foreign():
         log.warning(
             "%s in %s carry another name than %s: they are offered as they are, new logs carry %s",
             in_words(foreign),
@@ -136,10 +136,10 @@ class _ClientAcceptor(TlsAcceptor[Connection]):
 class _HttpServer(uvicorn.Server):
     """uvicorn, which says when it is ready, sweeps its connections, lets long polls go at the end, and ends with 0 on a signal."""
 
-    def __init__(self, room: Room, tls: ListenerTls, *, most: int) -> None:
+    def __init__(self, api: HttpApi, tls: ListenerTls, *, most: int) -> None:
         super().__init__(
             uvicorn.Config(
-                application(room),
+                application(api),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -151,7 +151,7 @@ class _HttpServer(uvicorn.Server):
             )
         )
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
-        self._room = room
+        self._api = api
         self._tls = tls
         self._most = most
 
@@ -175,11 +175,11 @@ class _HttpServer(uvicorn.Server):
         return await asyncio.get_running_loop().create_server(self._connection, sock=listener, backlog=BACKLOG)
 
     def _connection(self) -> Connection:
-        return Connection(self.config, self.server_state, self._room.counters, most=self._most)
+        return Connection(self.config, self.server_state, self._api.counters, most=self._most)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._room.stopping.set()
-        self._room.shelf.release()
+        self._api.stopping.set()
+        self._api.offered.release()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

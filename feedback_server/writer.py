@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from queue import Empty, SimpleQueue
 
-from feedback_server import periods
-from feedback_server.batch import Batch
+from feedback_server import log_periods
 from feedback_server.counters import Counters
-from feedback_server.folder import REFUSALS, Folder, why_refused
 from feedback_server.journal import Journal
-from feedback_server.recent import RecentBatches
+from feedback_server.received_batch import ReceivedBatch
+from feedback_server.recent_batches import RecentBatches
 from feedback_server.sealer import ClosedJournal
 from feedback_server.settings import Settings
-from feedback_server.shelf import Shelf
+from feedback_server.stores.data_folder import REFUSALS, DataFolder, why_refused
+from feedback_server.stores.offered_logs import OfferedLogs
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.log_name import LogName
 
@@ -43,7 +43,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    batch: Batch
+    batch: ReceivedBatch
     answer: asyncio.Future[Outcome]
 
 
@@ -57,9 +57,9 @@ class Writer(threading.Thread):
     def __init__(
         self,
         settings: Settings,
-        folder: Folder,
+        folder: DataFolder,
         *,
-        shelf: Shelf,
+        offered: OfferedLogs,
         recent: RecentBatches,
         newest: LogName | None,
         counters: Counters,
@@ -72,7 +72,7 @@ class Writer(threading.Thread):
         self.waiting_bytes = 0
         self._settings = settings
         self._folder = folder
-        self._shelf = shelf
+        self._offered = offered
         self._recent = recent
         self._newest = newest
         self._counters = counters
@@ -82,7 +82,7 @@ class Writer(threading.Thread):
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._not_before_s = 0.0
 
-    async def store(self, batch: Batch) -> Outcome:
+    async def store(self, batch: ReceivedBatch) -> Outcome:
         """What became of the batch, once that is certain."""
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.waiting_bytes += len(batch.lines)
@@ -146,14 +146,14 @@ class Writer(threading.Thread):
         loop = group[0].answer.get_loop()
         loop.call_soon_threadsafe(_give, answers)
 
-    def _outcome(self, batch_id: bytes, fresh: dict[bytes, Batch]) -> Outcome:
+    def _outcome(self, batch_id: bytes, fresh: dict[bytes, ReceivedBatch]) -> Outcome:
         """FAILED unless the batch is durable; the first of its name in the group is the one that was stored."""
         first = fresh.pop(batch_id, None) is not None
         if batch_id not in self._recent:
             return Outcome.FAILED
         return Outcome.STORED if first else Outcome.DUPLICATE
 
-    def _store_durably(self, batches: Sequence[Batch]) -> bool:
+    def _store_durably(self, batches: Sequence[ReceivedBatch]) -> bool:
         """Write and sync; after an error once more, in a new log."""
         if time.monotonic() < self._not_before_s:
             return False
@@ -169,9 +169,9 @@ class Writer(threading.Thread):
         self._not_before_s = time.monotonic() + RETRY_S
         return False
 
-    def _write(self, journal: Journal, batches: Sequence[Batch]) -> None:
+    def _write(self, journal: Journal, batches: Sequence[ReceivedBatch]) -> None:
         now_ms = self._clock()
-        stamp_ms = periods.received_ms(now_ms, journal.name, journal.last_ms)
+        stamp_ms = log_periods.received_ms(now_ms, journal.name, journal.last_ms)
         before_bytes = journal.durable_bytes
         journal.write(batches, stamp_ms)
         with self._counters.fsync.timing():
@@ -181,13 +181,13 @@ class Writer(threading.Thread):
 
     def _count(self, journal: Journal, *, frames: int) -> None:
         self.trouble = None
-        self._shelf.put(LogEntry(name=journal.name, bytes=journal.durable_bytes, records=journal.durable_records))
+        self._offered.put(LogEntry(name=journal.name, bytes=journal.durable_bytes, records=journal.durable_records))
         self._counters.frames += frames
         self._counters.last_durable_s = time.time()
 
     def _open(self) -> Journal:
         now_ms = self._clock()
-        name = periods.next_log(now_ms, self._newest, server=self._settings.name, roll_s=self._settings.roll_seconds)
+        name = log_periods.next_log(now_ms, self._newest, server=self._settings.name, roll_s=self._settings.roll_seconds)
         if name.begins_s * 1000 > now_ms:
             log.warning(
                 "the clock is %.0f s behind the newest log: records are stamped with that log's time until the clock has caught "
@@ -234,7 +234,7 @@ class Writer(threading.Thread):
             self._folder.remove(str(journal.name))
 
     def _remaining_s(self, journal: Journal) -> float:
-        return periods.remaining_s(
+        return log_periods.remaining_s(
             journal.name, self._clock(), open_for_s=time.monotonic() - journal.opened_s, roll_s=self._settings.roll_seconds
         )
 

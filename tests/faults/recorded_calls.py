@@ -100,7 +100,7 @@ class RecordedCalls:
         self.calls.append(Told(what))
 
     def __enter__(self) -> "RecordedCalls":
-        import feedback_server.folder
+        import feedback_server.stores.data_folder
         import serving.durable_files
 
         names = "open link write fsync fdatasync ftruncate truncate rename replace unlink remove mkdir close"
@@ -109,7 +109,7 @@ class RecordedCalls:
             self._patches.enter_context(patch.object(os, name, getattr(self, f"_{name}")))
         for module in (io, builtins):
             self._patches.enter_context(patch.object(module, "open", self._open_file))
-        for module in (feedback_server.folder, serving.durable_files):
+        for module in (feedback_server.stores.data_folder, serving.durable_files):
             self._patches.enter_context(patch.object(module, "FileIO", self._raw))
         return self
 

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from feedback_server.batch import Batch
 from feedback_server.counters import Counters
-from feedback_server.folder import Folder
 from feedback_server.forms.reading import Records, read_log
+from feedback_server.received_batch import ReceivedBatch
 from feedback_server.recovery import recover
 from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings
-from feedback_server.shelf import Shelf
+from feedback_server.stores.data_folder import DataFolder
+from feedback_server.stores.offered_logs import OfferedLogs
 from feedback_server.writer import Outcome, Writer, _Waiting
 from feedback_wire.log_name import LogName
 
@@ -26,14 +26,14 @@ _ROLL_MS = 60_000
 Tell = Callable[[int], None]
 
 
-def batch(number: int) -> Batch:
+def batch(number: int) -> ReceivedBatch:
     """The `number`th batch: one to three records, with its number as their session."""
     records = 1 + number % 3
     rest = '"v":1,"peer_id":"p","event":"report","sent_ms":5,"upload_kbps":846.5'
     lines = (
         f'{{"ip":"203.0.113.0","weight":1.0,"via":"c1","session_id":"{number}","seq":{seq},{rest}}}\n' for seq in range(records)
     )
-    return Batch((number + 1).to_bytes(16), "".join(lines).encode(), records)
+    return ReceivedBatch((number + 1).to_bytes(16), "".join(lines).encode(), records)
 
 
 class _Answer:
@@ -65,21 +65,21 @@ class SteppedServer:
         settings = Settings(data=path, name="fs1", format=form, insecure=True)
         self._tell = tell
         self.counters = Counters()
-        self._folder = Folder(path)
+        self._folder = DataFolder(path)
         try:
             found = recover(self._folder, self.counters)
         except BaseException:
             self._folder.close()
             raise
         self._now_ms = _BEGAN_MS
-        shelf = Shelf("fs1", found.entries)
-        self._sealer = Sealer(settings, self._folder, shelf=shelf, counters=self.counters)
+        offered = OfferedLogs("fs1", found.entries)
+        self._sealer = Sealer(settings, self._folder, offered=offered, counters=self.counters)
         for journal in found.journals:
             self._sealer.seal_later(journal)
         self._writer = Writer(
             settings,
             self._folder,
-            shelf=shelf,
+            offered=offered,
             recent=found.recent,
             newest=found.newest,
             counters=self.counters,

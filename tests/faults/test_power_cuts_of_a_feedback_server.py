@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedback_server import recovery
-from feedback_server.folder import Folder
-from feedback_server.recent import RecentBatches
+from feedback_server.recent_batches import RecentBatches
 from feedback_server.sealer import Sealer
+from feedback_server.stores.data_folder import DataFolder
 from feedback_wire.log_name import LogName
 from tests.faults.recorded_calls import RecordedCalls, memory_folder
 from tests.faults.simulated_disk import Call, Survivor, after, kept, left_to, told
@@ -161,12 +161,12 @@ def test_the_check_detects_a_server_that_acknowledges_unsynced_batches():
 
 
 def test_the_check_detects_a_server_that_does_not_sync_its_folder(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Folder, "sync", lambda _: None)
+    monkeypatch.setattr(DataFolder, "sync", lambda _: None)
     assert first_loss().startswith("lost: ")
 
 
 def test_the_check_detects_a_recovery_that_trusts_unsynced_data(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Folder, "sync_file", lambda *_: None)
+    monkeypatch.setattr(DataFolder, "sync_file", lambda *_: None)
     assert first_loss().startswith("lost: ")
 
 
@@ -185,7 +185,7 @@ def test_the_check_detects_a_sealer_that_removes_the_journal_first(monkeypatch: 
 
 def test_the_check_detects_a_recovery_that_forgets_its_batch_ids(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(recovery, "_known_batches", lambda *_: RecentBatches())
-    assert first_loss().startswith("doubled: ")
+    assert first_loss().startswith("stored twice: ")
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])

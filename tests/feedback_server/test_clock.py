@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from feedback_server.batch import Batch
 from feedback_server.counters import Counters
-from feedback_server.folder import Folder
+from feedback_server.received_batch import ReceivedBatch
 from feedback_server.recovery import recover
 from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings
-from feedback_server.shelf import Shelf
+from feedback_server.stores.data_folder import DataFolder
+from feedback_server.stores.offered_logs import OfferedLogs
 from feedback_server.writer import Outcome, Writer
 from feedback_wire.log_name import LogName
 from tests.harness.waiting import eventually
@@ -47,14 +47,14 @@ class Running:
 
     def __init__(self, data: Path, clock: Callable[[], int]) -> None:
         settings = Settings(data=data, roll_seconds=ROLL_S, max_log_bytes=4096, insecure=True)
-        self.folder, self.counters = Folder(data), Counters()
+        self.folder, self.counters = DataFolder(data), Counters()
         found = recover(self.folder, self.counters)
-        self.shelf = Shelf(settings.name, found.entries)
-        self.sealer = Sealer(settings, self.folder, shelf=self.shelf, counters=self.counters)
+        self.offered = OfferedLogs(settings.name, found.entries)
+        self.sealer = Sealer(settings, self.folder, offered=self.offered, counters=self.counters)
         self.writer = Writer(
             settings,
             self.folder,
-            shelf=self.shelf,
+            offered=self.offered,
             recent=found.recent,
             newest=found.newest,
             counters=self.counters,
@@ -72,7 +72,7 @@ class Running:
         self.folder.close()
 
     def stems(self) -> list[str]:
-        return [entry.name.stem for entry in self.shelf.after()[0].logs]
+        return [entry.name.stem for entry in self.offered.after()[0].logs]
 
 
 async def store_while(running: Running, lines: Callable[..., bytes], clock: Clock, session: str) -> list[tuple[str, int]]:
@@ -81,7 +81,7 @@ async def store_while(running: Running, lines: Callable[..., bytes], clock: Cloc
     seen: list[str] = []
     for number, step in enumerate(itertools.chain.from_iterable((step, 0, 0, 0, 0) for step in STEPS)):
         clock.step(step)
-        batch = Batch(f"{session}-{number}".encode().ljust(16), lines(20, session=session, first=20 * number), 20)
+        batch = ReceivedBatch(f"{session}-{number}".encode().ljust(16), lines(20, session=session, first=20 * number), 20)
         assert await running.writer.store(batch) is Outcome.STORED
         acknowledged += [(session, 20 * number + each) for each in range(20)]
         stems = running.stems()
@@ -110,7 +110,7 @@ def test_over_any_clock_steps_log_names_stay_unique_and_ordered_and_nothing_is_l
 def test_a_period_ends_in_time_although_the_clock_has_stepped(tmp_path, lines, step_ms):
     clock = Clock()
     running = Running(tmp_path / "data", clock)
-    assert asyncio.run(running.writer.store(Batch(bytes(range(16)), lines(3), 3))) is Outcome.STORED
+    assert asyncio.run(running.writer.store(ReceivedBatch(bytes(range(16)), lines(3), 3))) is Outcome.STORED
     clock.step(step_ms)
-    eventually(lambda: running.shelf.sealed(), within_s=20)
+    eventually(lambda: running.offered.sealed(), within_s=20)
     running.stop()

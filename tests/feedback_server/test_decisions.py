@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedback_server import periods
-from feedback_server.recent import RecentBatches
+from feedback_server import log_periods
+from feedback_server.recent_batches import RecentBatches
 from feedback_server.recovery import whole_frames
-from feedback_server.retention import to_retire
 from feedback_server.settings import Settings
+from feedback_server.stores.log_retention import to_retire
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.log_name import LAST_PART, Form, LogName
 from serving.listening import parse_listen
@@ -20,15 +20,15 @@ MINUTE_MS = 1_344_331_800_000  # 2012-08-07T09:30:00Z
 
 
 def test_a_log_begins_with_its_period():
-    name = periods.next_log(MINUTE_MS + 59_999, None, server="fs1", roll_s=60)
+    name = log_periods.next_log(MINUTE_MS + 59_999, None, server="fs1", roll_s=60)
     assert str(name) == "20120807T093000Z-fs1-0000.journal"
 
 
 def test_a_second_log_of_a_period_is_its_next_part_and_after_the_last_part_the_next_period_opens():
     first = LogName(MINUTE_MS // 1000, "fs1", 0, Form.PARQUET)
     last = LogName(MINUTE_MS // 1000, "fs1", LAST_PART, Form.JOURNAL)
-    assert str(periods.next_log(MINUTE_MS + 5, first, server="fs1", roll_s=60)) == "20120807T093000Z-fs1-0001.journal"
-    assert str(periods.next_log(MINUTE_MS + 5, last, server="fs1", roll_s=60)) == "20120807T093100Z-fs1-0000.journal"
+    assert str(log_periods.next_log(MINUTE_MS + 5, first, server="fs1", roll_s=60)) == "20120807T093000Z-fs1-0001.journal"
+    assert str(log_periods.next_log(MINUTE_MS + 5, last, server="fs1", roll_s=60)) == "20120807T093100Z-fs1-0000.journal"
 
 
 @given(
@@ -39,7 +39,7 @@ def test_a_second_log_of_a_period_is_its_next_part_and_after_the_last_part_the_n
 def test_every_new_log_sorts_after_all_earlier_ones_over_any_clock_steps(times, roll_s, servers):
     newest = None
     for now_ms, server in zip(times, servers, strict=False):
-        name = periods.next_log(now_ms, newest, server=server, roll_s=roll_s)
+        name = log_periods.next_log(now_ms, newest, server=server, roll_s=roll_s)
         assert newest is None or name.stem > newest.stem
         assert LogName.parse(str(name)) == name
         newest = name
@@ -47,19 +47,19 @@ def test_every_new_log_sorts_after_all_earlier_ones_over_any_clock_steps(times, 
 
 @given(times=st.lists(st.integers(0, 4_000_000_000_000), min_size=1, max_size=30))
 def test_time_in_a_log_never_decreases_and_is_never_before_its_begin(times):
-    name = periods.next_log(times[0], None, server="fs1", roll_s=60)
+    name = log_periods.next_log(times[0], None, server="fs1", roll_s=60)
     last_ms = 0
     for now_ms in times:
-        stamp_ms = periods.received_ms(now_ms, name, last_ms)
+        stamp_ms = log_periods.received_ms(now_ms, name, last_ms)
         assert stamp_ms >= max(last_ms, name.begins_s * 1000)
         last_ms = stamp_ms
 
 
 def test_a_log_ends_with_its_period_and_after_a_clock_step_back_within_two_periods():
     name = LogName(MINUTE_MS // 1000, "fs1", 0, Form.JOURNAL)
-    assert periods.remaining_s(name, MINUTE_MS + 59_000, open_for_s=59, roll_s=60) == 1
-    assert periods.remaining_s(name, MINUTE_MS + 60_000, open_for_s=60, roll_s=60) == 0
-    assert periods.remaining_s(name, MINUTE_MS - 3_600_000, open_for_s=119, roll_s=60) == 1
+    assert log_periods.remaining_s(name, MINUTE_MS + 59_000, open_for_s=59, roll_s=60) == 1
+    assert log_periods.remaining_s(name, MINUTE_MS + 60_000, open_for_s=60, roll_s=60) == 0
+    assert log_periods.remaining_s(name, MINUTE_MS - 3_600_000, open_for_s=119, roll_s=60) == 1
 
 
 @given(counts=st.lists(st.integers(1, 4), min_size=1, max_size=3))

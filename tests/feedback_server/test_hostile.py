@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import zstandard
 
-from feedback_server.batch import BATCH_RECORDS
+from feedback_server.received_batch import BATCH_RECORDS
 from feedback_wire.frames import PREAMBLE, records_frame
 from tests.harness.processes import Server
 from tests.harness.waiting import eventually

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from feedback_server.counters import Counters
-from feedback_server.folder import Folder
-from feedback_server.index import Index
 from feedback_server.recovery import inventory, recover
-from feedback_server.shelf import Shelf
+from feedback_server.stores.data_folder import DataFolder
+from feedback_server.stores.offered_logs import OfferedLogs
+from feedback_server.stores.sealed_log_index import SealedLogIndex
 from feedback_wire.log_name import Form, LogName
 from tests.feedback_server.test_retention import NOON_S, a_log, write_logs
 from tests.harness.waiting import eventually
@@ -28,14 +28,14 @@ def indexed(tmp_path: Path, lines) -> Path:
 
 
 def keep_index(data: Path) -> None:
-    folder = Folder(data)
-    Index(folder, Shelf("fs1", sealed=recover(folder, Counters()).sealed)).close()
+    folder = DataFolder(data)
+    SealedLogIndex(folder, OfferedLogs("fs1", sealed=recover(folder, Counters()).sealed)).close()
     folder.close()
 
 
 def known(data: Path) -> tuple[int, list[str]]:
     """How many logs need not be opened thanks to the index, and the names that it does not contain."""
-    folder = Folder(data)
+    folder = DataFolder(data)
     sealed, new = inventory(folder)
     folder.close()
     return len(sealed), sorted(name for name in new if name[0].isdigit())
@@ -43,7 +43,7 @@ def known(data: Path) -> tuple[int, list[str]]:
 
 def found(data: Path) -> dict[str, tuple[int, int]]:
     """Bytes and records of each log, by name, as a start finds them."""
-    folder = Folder(data)
+    folder = DataFolder(data)
     entries = {str(entry.name): (entry.bytes, entry.records) for entry in recover(folder, Counters()).entries}
     folder.close()
     return entries
@@ -59,7 +59,7 @@ def name(begins_s: int, form: Form = Form.JSONL) -> str:
 
 
 def test_after_a_clean_stop_the_folder_is_not_listed(indexed, monkeypatch):
-    monkeypatch.setattr(Folder, "names", lambda _: pytest.fail("the folder was listed"))
+    monkeypatch.setattr(DataFolder, "names", lambda _: pytest.fail("the folder was listed"))
     assert known(indexed) == (50, [])
 
 
@@ -149,11 +149,11 @@ def test_the_pages_of_a_catalogue_follow_each_other(room, indexed, lines):
 
 
 def test_an_answer_without_a_limit_is_bounded_and_continues_after_its_last_log(monkeypatch, indexed):
-    folder = Folder(indexed)
-    shelf = Shelf("fs1", sealed=recover(folder, Counters()).sealed)
+    folder = DataFolder(indexed)
+    offered = OfferedLogs("fs1", sealed=recover(folder, Counters()).sealed)
     folder.close()
-    page, _ = shelf.after("", 30)
-    rest, _ = shelf.after(page.logs[-1].name.stem, 30)
+    page, _ = offered.after("", 30)
+    rest, _ = offered.after(page.logs[-1].name.stem, 30)
     assert (len(page.logs), page.more, len(rest.logs), rest.more) == (30, True, 20, False)
 
 

@@ -1,7 +1,7 @@
 """Without memory a feedback server reports an error of its own: a 400 would make the sender drop the batch."""
 
 from feedback_server.connection import _why
-from feedback_server.folder import why_refused
+from feedback_server.stores.data_folder import why_refused
 
 
 def test_a_parser_without_memory_does_not_answer_bad_request():

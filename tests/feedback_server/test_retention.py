@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from feedback_server.counters import Counters
-from feedback_server.folder import Folder
 from feedback_server.forms import log_writer
 from feedback_server.recovery import recover
-from feedback_server.retention import PATIENCE_S, Retention
 from feedback_server.settings import Settings
-from feedback_server.shelf import Shelf
+from feedback_server.stores.data_folder import DataFolder
+from feedback_server.stores.log_retention import PATIENCE_S, LogRetention
+from feedback_server.stores.offered_logs import OfferedLogs
 from feedback_wire.log_name import Form, LogName
 from tests.harness.waiting import eventually
 
@@ -55,13 +55,13 @@ class Runs:
 
     def run(self, for_s: float, *, every_s: float = 60.0) -> None:
         """Start, check each minute for so long, stop."""
-        folder = Folder(self.data)
+        folder = DataFolder(self.data)
         try:
-            shelf = Shelf("fs1", recover(folder, self.counters).entries)
+            offered = OfferedLogs("fs1", recover(folder, self.counters).entries)
             settings = Settings(data=self.data, keep_days=KEEP_DAYS, insecure=True)
             passed = 0.0
-            retention = Retention(
-                settings, folder, shelf=shelf, counters=self.counters, wall=lambda: self.wall_s, monotonic=lambda: passed
+            retention = LogRetention(
+                settings, folder, offered=offered, counters=self.counters, wall=lambda: self.wall_s, monotonic=lambda: passed
             )
             while passed < for_s:
                 retention.look()
@@ -133,11 +133,11 @@ def test_a_server_process_whose_clock_is_400_days_ahead_at_startup_keeps_all_log
 def test_logs_beyond_the_bytes_to_keep_are_removed_immediately_with_any_clock(tmp_path, lines):
     write_logs(tmp_path / "data", HOURLY, lines())
     size = len(a_log(lines()))
-    folder = Folder(tmp_path / "data")
+    folder = DataFolder(tmp_path / "data")
     counters = Counters()
-    shelf = Shelf("fs1", recover(folder, counters).entries)
+    offered = OfferedLogs("fs1", recover(folder, counters).entries)
     settings = Settings(data=tmp_path / "data", keep_bytes=10 * size, insecure=True)
-    Retention(settings, folder, shelf=shelf, counters=counters).look()
+    LogRetention(settings, folder, offered=offered, counters=counters).look()
     folder.close()
     assert len(list((tmp_path / "data").glob("2*"))) == 10
     assert counters.retired_for == {"keep_bytes": len(HOURLY) - 10}

@@ -25,9 +25,9 @@ from endhost_sdk.terms import feedback_urls
 from endhost_sdk.transport import Answer
 from feedback_analysis.moments import unix_ms
 from feedback_analysis.reading.verified_log import open_log
-from feedback_server.batch import Batch
 from feedback_server.download import is_named, wanted_slice
 from feedback_server.forms.reading import read_log
+from feedback_server.received_batch import Batch
 from feedback_wire.catalogue import Catalogue
 from feedback_wire.frames import walk
 from feedback_wire.log_name import Form, LogName

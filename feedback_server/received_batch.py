@@ -19,7 +19,7 @@ _ID = re.compile(r"[0-9a-fA-F]{32}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ReceivedBatch:
     """`records` lines of JSON objects under the 16 bytes of their `id`."""
 
     id: bytes
@@ -27,7 +27,7 @@ class Batch:
     records: int
 
     @classmethod
-    def parse(cls, header: str | None, body: bytes) -> "Batch":
+    def parse(cls, header: str | None, body: bytes) -> "ReceivedBatch":
         """The batch in a request; Problem says what is wrong with it."""
         return cls(_batch_id(header), body, _count(body))
 

@@ -13,15 +13,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from feedback_server import download
+from feedback_server.batch_route import BatchRoute, not_durable
 from feedback_server.connection import no_memory
 from feedback_server.counters import Counters
-from feedback_server.entrance import Entrance, not_durable
-from feedback_server.folder import Folder
 from feedback_server.metrics import Exposition, State
 from feedback_server.openapi import openapi
 from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings
-from feedback_server.shelf import Shelf, in_words
+from feedback_server.stores.data_folder import DataFolder
+from feedback_server.stores.offered_logs import OfferedLogs, in_words
 from feedback_server.writer import RETRY_S, Outcome, Writer
 from feedback_wire import routes
 from feedback_wire.catalogue import MOST_LOGS
@@ -36,14 +36,14 @@ LONGEST_WAIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class HttpApi:
     """The parts of a running feedback server that requests meet."""
 
     settings: Settings
-    folder: Folder
-    shelf: Shelf
+    folder: DataFolder
+    offered: OfferedLogs
     writer: Writer
-    entrance: Entrance
+    batch_route: BatchRoute
     sealer: Sealer
     counters: Counters
     readers: Executor
@@ -52,7 +52,7 @@ class Room:
 
     async def append(self, request: Request) -> Response:
         """POST /v1/records: answer when the batch is durable."""
-        batch, outcome = await self.entrance.take(request)
+        batch, outcome = await self.batch_route.take(request)
         if outcome is Outcome.DUPLICATE:
             return _json({"stored": 0, "duplicate": True})
         return _json({"stored": batch.records})
@@ -66,20 +66,20 @@ class Room:
         stem = after.stem if after else ""
         known = request.headers.get("if-none-match")
         if known is not None and wait_s and not self.stopping.is_set():
-            await self.shelf.changed(known, within_s=wait_s)
-        if download.is_named(self.shelf.etag, known):
-            return Response(status_code=304, headers=_uncached(self.shelf.etag))
+            await self.offered.changed(known, within_s=wait_s)
+        if download.is_named(self.offered.etag, known):
+            return Response(status_code=304, headers=_uncached(self.offered.etag))
         return await asyncio.get_running_loop().run_in_executor(self.readers, self._page, stem, limit)
 
     def _page(self, stem: str, limit: int) -> Response:
         """A page has no ETag while others follow: a client of before there were pages would wait for a change behind it."""
-        page, etag = self.shelf.after(stem, limit)
+        page, etag = self.offered.after(stem, limit)
         return _json(page.to_json(), headers=_uncached(None if page.more else etag))
 
     async def latest(self, request: Request) -> Response:
         """GET /v1/logs/latest: the newest log's entry."""
         self._require_reader(request)
-        entry = self.shelf.latest()
+        entry = self.offered.latest()
         if entry is None:
             raise Problem(404, "no_such_log", "there is no log yet; one begins with the first record")
         return _json(entry.to_json())
@@ -88,7 +88,7 @@ class Room:
         """GET or HEAD /v1/logs/NAME."""
         self._require_reader(request)
         name = _log_name(request.path_params["name"])
-        entry = self.shelf.find(name.stem) if name else None
+        entry = self.offered.find(name.stem) if name else None
         if name is None or entry is None:
             raise _no_such_log()
         if entry.sealed and name.form is Form.JOURNAL:
@@ -114,14 +114,14 @@ class Room:
             raise not_durable(self.writer)
         if not self.sealer.is_alive():
             raise Problem(503, "not_sealing", "the sealing thread has ended: see this server's log, then restart it")
-        foreign = self.shelf.foreign()
+        foreign = self.offered.foreign()
         note = f"{in_words(foreign)} carry another name than {self.settings.name}, they are offered\n" if foreign else ""
         return Response(f"ready\n{note}", media_type="text/plain")
 
     def state(self) -> State:
         """What /metrics shows beside the counters."""
-        journals = self.shelf.journals()
-        sealed_logs, sealed_log_bytes = self.shelf.totals()
+        journals = self.offered.journals()
+        sealed_logs, sealed_log_bytes = self.offered.totals()
         return State(
             ready=self.writer.is_alive() and self.writer.ready,
             journal_age_s=self.writer.journal_age_s,
@@ -130,7 +130,7 @@ class Room:
             journal_records=sum(entry.records for entry in journals),
             sealed_logs=sealed_logs,
             sealed_log_bytes=sealed_log_bytes,
-            foreign_logs=sum(self.shelf.foreign().values()),
+            foreign_logs=sum(self.offered.foreign().values()),
         )
 
     def _require_reader(self, request: Request) -> None:
@@ -143,28 +143,28 @@ class Room:
         require_token(*accepted, authorization=authorization, flag="--metrics-token or --read-token")
 
 
-def application(room: Room) -> Starlette:
+def application(api: HttpApi) -> Starlette:
     """The ASGI application of one feedback server."""
-    metrics = Exposition(room.counters, room.state)
+    metrics = Exposition(api.counters, api.state)
 
     async def show_metrics(request: Request) -> Response:
-        room.require_scraper(request)
+        api.require_scraper(request)
         fresh = "no-cache" in request.headers.get("cache-control", "").lower()
         return Response(metrics.text(fresh=fresh), media_type="text/plain; version=1.0.0")
 
     async def refuse(_request: Request, error: Exception) -> Response:
         problem = error if isinstance(error, Problem) else _of_starlette(error)
-        room.counters.refused[problem.reason] += 1
+        api.counters.refused[problem.reason] += 1
         return _refusal(problem)
 
     return Starlette(
         routes=[
-            Route(routes.RECORDS, room.append, methods=["POST"]),
-            Route(routes.LOGS, room.catalogue),
-            Route(routes.LATEST_LOG, room.latest),
-            Route(routes.LOGS + "/{name:path}", room.log),
-            Route(routes.HEALTH, room.health),
-            Route(routes.READY, room.ready),
+            Route(routes.RECORDS, api.append, methods=["POST"]),
+            Route(routes.LOGS, api.catalogue),
+            Route(routes.LATEST_LOG, api.latest),
+            Route(routes.LOGS + "/{name:path}", api.log),
+            Route(routes.HEALTH, api.health),
+            Route(routes.READY, api.ready),
             Route(routes.METRICS, show_metrics),
             Route(routes.OPENAPI, _openapi),
         ],

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from feedback_server.counters import Counters
-from feedback_server.folder import Folder
 from feedback_server.settings import DAY_S, Settings
-from feedback_server.shelf import Shelf
+from feedback_server.stores.data_folder import DataFolder
+from feedback_server.stores.offered_logs import OfferedLogs
 from feedback_wire.catalogue import LogEntry
 from serving.lived_time import LivedTime
 
@@ -60,22 +60,22 @@ def to_retire(sealed: Iterable[LogEntry], *, too_old_s: int | None, surplus_byte
     return retired
 
 
-class Retention:
+class LogRetention:
     """Removes what `settings` do not keep, by the time that this server has lived through."""
 
     def __init__(
         self,
         settings: Settings,
-        folder: Folder,
+        folder: DataFolder,
         *,
-        shelf: Shelf,
+        offered: OfferedLogs,
         counters: Counters,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._folder = folder
-        self._shelf = shelf
+        self._offered = offered
         self._counters = counters
         self._wall, self._monotonic = wall, monotonic
         self._lived: LivedTime | None = None
@@ -88,12 +88,12 @@ class Retention:
             lived = self._look_at_clocks()
             if self._monotonic() >= self._patient_until_s:
                 too_old_s = lived.moment(self._settings.keep_days * DAY_S, now_s=now_s)
-        logs, size = self._shelf.totals()
+        logs, size = self._offered.totals()
         surplus = size - self._settings.keep_bytes if self._settings.keep_bytes is not None else 0
         if too_old_s is None and surplus <= 0:
             return
         aged = max(LEAST_AT_ONCE, logs // SHARE_AT_ONCE)
-        oldest = self._shelf.sealed(max(aged, _BYTES_AT_ONCE))
+        oldest = self._offered.sealed(max(aged, _BYTES_AT_ONCE))
         for retired in to_retire(oldest, too_old_s=too_old_s, surplus_bytes=surplus, aged=aged):
             if not self._remove(retired, now_s):
                 return
@@ -102,7 +102,7 @@ class Retention:
         """Keep what has been lived through for the next start."""
         if self._lived is None or self._folder.trouble is not None:
             return
-        if oldest := self._shelf.sealed(1):
+        if oldest := self._offered.sealed(1):
             self._lived.forget_before(oldest[0].name.begins_s)
         try:
             self._folder.keep_state(LIVED_TIME, self._lived.to_json().encode())
@@ -134,7 +134,7 @@ class Retention:
         try:
             return LivedTime.from_json(self._folder.read_state(LIVED_TIME))
         except ValueError:
-            return LivedTime.of_moments(self._shelf.begins_s())
+            return LivedTime.of_moments(self._offered.begins_s())
 
     def _remove(self, retired: Retired, now_s: int) -> bool:
         entry = retired.entry
@@ -143,7 +143,7 @@ class Retention:
         except OSError as error:
             log.warning("%s could not be removed, its time is over: %s", entry.name, error)
             return False
-        self._shelf.remove(entry.name)
+        self._offered.remove(entry.name)
         self._counters.retired += 1
         self._counters.retired_bytes += entry.bytes
         self._counters.retired_for[retired.reason] += 1

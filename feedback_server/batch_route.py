@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 from starlette.requests import ClientDisconnect, Request
 
-from feedback_server.batch import Batch
 from feedback_server.connection import no_memory
 from feedback_server.counters import Counters
+from feedback_server.received_batch import ReceivedBatch
 from feedback_server.writer import Outcome, Writer
 from feedback_wire import routes
 from feedback_wire.limits import BATCH_INFLATED_BYTES
@@ -27,7 +27,7 @@ BODY_WITHIN_S = 10.0
 _WAITING_BYTES = 8 * BATCH_BYTES
 
 
-class Entrance:
+class BatchRoute:
     """Where batches come in."""
 
     def __init__(self, writer: Writer, counters: Counters, *, token: str | None) -> None:
@@ -36,7 +36,7 @@ class Entrance:
         self._token = token
         self._arriving_bytes = 0
 
-    async def take(self, request: Request) -> tuple[Batch, Outcome]:
+    async def take(self, request: Request) -> tuple[ReceivedBatch, Outcome]:
         """The batch in a request, once it is stored or known to be; Problem if it is not."""
         with self._counted():
             batch = await self._admitted(request)
@@ -63,7 +63,7 @@ class Entrance:
         finally:
             counters.batches_in_flight -= 1
 
-    def _count(self, batch: Batch, outcome: Outcome) -> None:
+    def _count(self, batch: ReceivedBatch, outcome: Outcome) -> None:
         counters = self._counters
         if outcome is Outcome.DUPLICATE:
             counters.duplicates += 1
@@ -72,11 +72,11 @@ class Entrance:
         counters.records += batch.records
         counters.received_bytes += len(batch.lines)
 
-    async def _admitted(self, request: Request) -> Batch:
+    async def _admitted(self, request: Request) -> ReceivedBatch:
         require_token(self._token, authorization=request.headers.get("authorization"), flag="--token")
         _check_type(request)
         _check_length(request)
-        batch = Batch.parse(request.headers.get(routes.BATCH_HEADER), await self._body(request))
+        batch = ReceivedBatch.parse(request.headers.get(routes.BATCH_HEADER), await self._body(request))
         if not self._writer.is_alive():
             raise not_durable(self._writer)
         return batch

@@ -10,10 +10,10 @@ import threading
 import time
 from io import FileIO
 
-from feedback_server.folder import Folder
 from feedback_server.forms.reading import sealed_count
-from feedback_server.sealed_logs import SEALED_LOGS, SealedLog
-from feedback_server.shelf import Shelf
+from feedback_server.stores.data_folder import DataFolder
+from feedback_server.stores.offered_logs import OfferedLogs
+from feedback_server.stores.sealed_logs import SEALED_LOGS, SealedLog
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.log_name import Form, LogName
 
@@ -29,12 +29,12 @@ _REST_S = 0.02
 _STEP_NS = 20_000_000
 
 
-class Index:
-    """The index on the disk of the logs on `shelf`."""
+class SealedLogIndex:
+    """The index on the disk of the logs on `offered`."""
 
-    def __init__(self, folder: Folder, shelf: Shelf) -> None:
+    def __init__(self, folder: DataFolder, offered: OfferedLogs) -> None:
         self._folder = folder
-        self._shelf = shelf
+        self._offered = offered
         self._changes = 0
 
     def changed(self, logs: int = 1) -> None:
@@ -42,7 +42,7 @@ class Index:
         self._changes += logs
 
     def keep_if_due(self) -> None:
-        if self._changes >= max(LEAST_CHANGES, self._shelf.totals()[0] // _SHARE_OF_CHANGES):
+        if self._changes >= max(LEAST_CHANGES, self._offered.totals()[0] // _SHARE_OF_CHANGES):
             self._keep(folder_ns=0)
 
     def close(self) -> None:
@@ -50,16 +50,16 @@ class Index:
         if self._folder.trouble is not None:
             return
         # The time first: a log that is put into the folder while it is listed changes the time.
-        folder_ns = 0 if self._shelf.journals() else self._settled_ns()
+        folder_ns = 0 if self._offered.journals() else self._settled_ns()
         self._keep(folder_ns=folder_ns if folder_ns and self._is_complete() else 0)
 
     def _is_complete(self) -> bool:
-        """Whether the shelf has exactly the logs of the folder: others may have been put there while this server ran."""
+        """Whether the offered has exactly the logs of the folder: others may have been put there while this server ran."""
         try:
             names = [name for name in self._folder.names() if "0" <= name < ":"]
         except OSError:
             return False
-        return self._shelf.holds_exactly(names)
+        return self._offered.holds_exactly(names)
 
     def _settled_ns(self) -> int:
         try:
@@ -75,7 +75,7 @@ class Index:
         if self._folder.trouble is not None:
             return
         try:
-            self._folder.keep_state(SEALED_LOGS, self._shelf.index(folder_ns))
+            self._folder.keep_state(SEALED_LOGS, self._offered.index(folder_ns))
         except OSError as error:
             log.warning("the index of the sealed logs is not kept, so the next start takes longer: %s", error)
 
@@ -83,10 +83,10 @@ class Index:
 class Verification(threading.Thread):
     """Compares all sealed logs that were known at the start with their files, once, and little by little."""
 
-    def __init__(self, folder: Folder, shelf: Shelf) -> None:
+    def __init__(self, folder: DataFolder, offered: OfferedLogs) -> None:
         super().__init__(name="verification", daemon=True)
         self._folder = folder
-        self._shelf = shelf
+        self._offered = offered
         self._ended = threading.Event()
 
     def stop(self) -> None:
@@ -95,7 +95,7 @@ class Verification(threading.Thread):
 
     def run(self) -> None:
         stem = ""
-        while (logs := self._shelf.sealed_after(stem, _FILES_AT_ONCE)) and not self._ended.wait(_REST_S):
+        while (logs := self._offered.sealed_after(stem, _FILES_AT_ONCE)) and not self._ended.wait(_REST_S):
             for known in logs:
                 self._verify(known)
             stem = logs[-1].entry.name.stem
@@ -111,17 +111,17 @@ class Verification(threading.Thread):
         except OSError as error:
             log.warning("%s cannot be looked at: %s", name, error)
             return
-        if self._shelf.find(name.stem) != known.entry:
+        if self._offered.find(name.stem) != known.entry:
             return  # it has been removed or replaced meanwhile, by this server
         if found is None or not found.entry.bytes:
             log.warning("%s is not there any more, or empty: somebody removed it", name)
-            self._shelf.remove(name)
+            self._offered.remove(name)
         else:
             log.warning("%s is not as it was when this server last saw it: it is counted anew", name)
-            self._shelf.put(found.entry, written_ns=found.written_ns)
+            self._offered.put(found.entry, written_ns=found.written_ns)
 
 
-def counted(folder: Folder, name: LogName) -> SealedLog:
+def counted(folder: DataFolder, name: LogName) -> SealedLog:
     """A sealed log as it is offered; a damaged one too, as long as there is something that its reader can save."""
     with folder.reading(str(name)) as file:  # opened once, and without a buffer: at a first start there may be millions
         found, count = os.fstat(file.fileno()), _count(file, name.form)
@@ -131,7 +131,7 @@ def counted(folder: Folder, name: LogName) -> SealedLog:
     return SealedLog(entry=entry, written_ns=found.st_mtime_ns)
 
 
-def record_count(folder: Folder, name: LogName) -> int | None:
+def record_count(folder: DataFolder, name: LogName) -> int | None:
     """How many records a sealed log has; None if it is not whole."""
     try:
         with folder.reading(str(name)) as file:

@@ -36,7 +36,7 @@ def why_refused(error: OSError | MemoryError) -> str:
     return "no memory" if isinstance(error, MemoryError) else error.strerror or str(error)
 
 
-class Folder:
+class DataFolder:
     """An open data folder, held by this process alone until `close`."""
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The shelf: which logs there are right now. Threads put logs on it, requests read it, and long polls wait for it to change.
+"""The offered: which logs there are right now. Threads put logs on it, requests read it, and long polls wait for it to change.
 
 A log stands under its stem, so the step from journal to sealed log is one exchange: readers see either, never both, never none.
 """
@@ -8,12 +8,12 @@ import secrets
 import threading
 from collections.abc import Collection, Iterable, Mapping
 
-from feedback_server.sealed_logs import SealedLog, SealedLogs, names_sum
+from feedback_server.stores.sealed_logs import SealedLog, SealedLogs, names_sum
 from feedback_wire.catalogue import MOST_LOGS, Catalogue, LogEntry
 from feedback_wire.log_name import LogName
 
 
-class Shelf:
+class OfferedLogs:
     """The catalogue of one running server; safe to use from any thread, `changed` from the event loop only."""
 
     def __init__(self, server: str, entries: Iterable[LogEntry] = (), *, sealed: SealedLogs | None = None) -> None:
