@@ -126,7 +126,7 @@ def test_every_exemption_is_still_needed():
 
 
 NO_SECRETS = {
-    "Entry.key": "the name of an ingest key",
+    "RefusedMessage.key": "the name of an ingest key",
     "Rollup.keys": "columns of a table",
 }
 
