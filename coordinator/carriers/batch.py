@@ -1,4 +1,4 @@
-"""What travels together: parts gathered from requests become a batch, and every part is told how the batch ended."""
+"""What travels together: the messages of several requests become a batch, and each request learns how its batch ended."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Protocol
 
 PART_BYTES = 256 * 1024
-"""A larger request is cut into several parts, so that a batch stays within BATCH_WIRE_BYTES."""
+"""A larger request is cut into several parts, so that every part fits into a batch."""
 
 
 class Outcome(Enum):
@@ -23,25 +23,25 @@ class Outcome(Enum):
 
 
 class Waiter(Protocol):
-    """Someone who wants to know; called once for every part."""
+    """Learns the outcome of messages; called once for every part."""
 
     def settled(self, outcome: Outcome) -> None: ...
 
 
 @dataclass(slots=True)
 class Batch:
-    """Whole lines under one name; sent again under the same name, they are stored once."""
+    """Whole lines under one id. A batch that is sent again keeps its id, so a feedback server stores it once."""
 
     lines: bytes
     messages: int
     waiters: list[Waiter]
     place_until_s: float
-    """When it stops looking for a feedback server (loop time); after that it goes to the spool."""
+    """Until this loop time other feedback servers are tried; after it the batch goes to the spool."""
     id: bytes = field(default_factory=lambda: secrets.token_bytes(16))
     from_spool: bool = False
-    """Counted already, and durable whatever happens to it now."""
+    """It is counted already, and stays in the spool until it is stored."""
     blocked: bool = False
-    """No server has stored it so far, while others were stored perhaps: a server that fails with this one stays in use."""
+    """Several servers failed with this batch. A server that fails with it stays in use, as it may store others."""
     failures: int = 0
     """How often a feedback server was tried and did not store it."""
 
@@ -55,17 +55,17 @@ class CarrierFailed(Exception):  # noqa: N818 — read as a statement
 
 
 class BatchRejected(Exception):  # noqa: N818 — read as a statement
-    """The batch itself was refused: no other carrier would take it either."""
+    """The batch itself is bad: no other carrier would take it either."""
 
 
 class SpoolFull(Exception):  # noqa: N818 — read as a statement
-    """The spool has reached its limit."""
+    """The spool has reached its maximum size."""
 
 
 class Carrier(Protocol):
-    """Something that makes batches durable: a feedback server over its link, or the spool."""
+    """Makes batches durable: a feedback server over HTTP, or the spool."""
 
     outcome: Outcome
 
     async def carry(self, batch: Batch) -> None:
-        """Return when the batch is durable; CarrierFailed, BatchRejected or SpoolFull if it is not."""
+        """Return when the batch is durable. CarrierFailed, BatchRejected or SpoolFull if it is not."""

@@ -271,7 +271,7 @@ class Reception:
         line = prefix + one_line(raw)[1:] + b"\n"
         exchange.held_bytes = len(line)
         exchange.key.held_bytes += exchange.held_bytes
-        self._outbox.place(message.peer_id, line, 1, exchange)
+        self._outbox.place(message.peer_id, line, 1, exchange.key, exchange)
 
     def _accept_many(self, exchange: Exchange, body: bytes, form: Form, prefix: bytes) -> Work:
         """Accept a batch, a few messages at a time. The exchange has one part more than was placed, so it cannot conclude earlier.
@@ -344,4 +344,4 @@ class Reception:
         exchange.held_bytes += size
         exchange.key.held_bytes += size
         for peer_id, part, messages in parts:
-            self._outbox.place(peer_id, part, messages, exchange)
+            self._outbox.place(peer_id, part, messages, exchange.key, exchange)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.admission import kept, recorded_address
-from coordinator.carriers.outbox import FIRST_PAUSE_S, LONGEST_PAUSE_S, pause_s
+from coordinator.carriers.destinations import FIRST_PAUSE_S, LONGEST_PAUSE_S, pause_s
 from coordinator.placement import at_random, by_peer, least_pending, round_robin
 
 names = st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=6, unique=True)
