@@ -1,4 +1,4 @@
 """Every byte that one Swarmscope process writes and another reads.
 
-The packages of the house meet only here, so this one needs nothing but the standard library.
+The processes meet only in this package, and the SDK ships with it, so it needs only the standard library.
 """

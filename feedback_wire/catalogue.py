@@ -1,8 +1,8 @@
 """The catalogue: what a feedback server offers for download, sealed logs and the open journal alike.
 
-`bytes` of an open journal is its durable length: everything before it has reached the disk and may be read, nothing behind it.
-A sealed log never changes; it holds the same records in the same order as the journal whose stem it bears.
-A catalogue may be one page of several: `more` says that logs follow the last one of it.
+`bytes` of an open journal is its durable length: clients may read up to there and no further. A sealed log never changes. It holds
+the same records in the same order as the journal with the same stem. A catalogue can be one page of several; `more` is true if
+other logs follow its last one.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import Any
 from feedback_wire.log_name import Form, LogName
 
 MOST_LOGS = 200_000
-"""So many logs one catalogue holds at most, whatever is asked for: below the 32 MiB that a monitoring platform reads."""
+"""The largest number of logs in one catalogue. It keeps a catalogue below the 32 MiB that a monitoring platform reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +28,11 @@ class LogEntry:
 
     @classmethod
     def from_json(cls, data: object) -> "LogEntry":
-        """The entry in decoded JSON; ValueError says what is wrong with it."""
+        """The entry in decoded JSON; ValueError if it is invalid."""
         match data:
             case {"name": str(name), "bytes": int(size), "records": int(records)} if size >= 0 and records >= 0:
                 return cls(name=LogName.parse(name), bytes=size, records=records)
-        raise ValueError(f"{str(data)[:200]!r} is no log entry; one has a 'name', 'bytes' and 'records'")
+        raise ValueError(f"{str(data)[:200]!r} is not a log entry; an entry has a 'name', 'bytes' and 'records'")
 
     def to_json(self) -> dict[str, Any]:
         return {"name": str(self.name), "bytes": self.bytes, "records": self.records, "sealed": self.sealed}
@@ -40,7 +40,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """The logs of one feedback server, by stem; with `more`, others follow, which are asked for after the last one of these."""
+    """Logs of one feedback server, in the order of their stems. With `more`, the next page begins after the last one."""
 
     server: str
     logs: tuple[LogEntry, ...]
@@ -52,7 +52,7 @@ class Catalogue:
 
     @classmethod
     def from_json(cls, data: object) -> "Catalogue":
-        """The catalogue in decoded JSON; ValueError says what is wrong with it."""
+        """The catalogue in decoded JSON; ValueError if it is invalid."""
         match data:
             case {"server": str(server), "logs": list(logs), **rest}:
                 return cls(server=server, logs=tuple(map(LogEntry.from_json, logs)), more=rest.get("more") is True)

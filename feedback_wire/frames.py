@@ -1,8 +1,9 @@
-"""Frames: how records lie in a journal and in a sealed `.jsonl.zst` or `.csv.zst` log.
+"""Frames: the layout of a journal and of a sealed `.jsonl.zst` or `.csv.zst` log.
 
-A file is PREAMBLE, then frames, and a footer once it is sealed. A frame is a zstd *skippable* frame with a fixed header, followed
-by one ordinary zstd frame with whole lines: any zstd tool reads the file as plain text, while our readers walk from header to
-header, know exactly what damage cost, and go on behind it. Nothing here decompresses: the checksums are over what lies on disk.
+A file consists of PREAMBLE and frames, and of a footer once it is sealed. A frame is a zstd *skippable* frame with a fixed header,
+followed by one ordinary zstd frame with whole lines. So any zstd tool reads the file as plain text. Our readers go from header to
+header, know exactly which records damage has cost, and continue behind it. This module decompresses nothing: the checksums cover
+the bytes on disk.
 """
 
 import struct
@@ -33,7 +34,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """What a frame says of itself; `first_record` counts from the begin of the file, sizes are in bytes."""
+    """The header of a frame. `first_record` counts from the start of the file; sizes are in bytes."""
 
     kind: Kind
     number: int
@@ -47,7 +48,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A whole, verified frame: its header, where it begins, and its compressed payload (a view, not a copy)."""
+    """A whole, verified frame: its header, its offset in the file, and its compressed payload (a view, not a copy)."""
 
     header: Header
     offset: int
@@ -60,7 +61,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Bytes that are no whole frame; `torn` if they reach the end of the file, as a crash leaves them."""
+    """Bytes that are not a whole frame; `torn` if they reach the end of the file, as after a crash."""
 
     offset: int
     size: int
@@ -84,12 +85,12 @@ def records_frame(payload: bytes, *, number: int, first_record: int, records: in
 
 
 def footer_frame(*, number: int, records: int) -> bytes:
-    """The bytes that end a sealed file of `records` records in `number` frames."""
+    """The footer of a sealed file with `records` records in `number` frames."""
     return _pack(Header(kind=Kind.FOOTER, number=number, first_record=records, records=0, inflated=0, deflated=0, payload_crc=0))
 
 
 def walk(data: bytes | memoryview, *, start: int = 0) -> Iterator[Frame | Damage]:
-    """Every whole frame of `data` from `start` on, and every stretch that is none, in order; never raises on any bytes."""
+    """Every whole frame of `data` from `start` on, and the damage between them, in order. It never raises."""
     view = memoryview(data)
     offset = start + len(PREAMBLE) if view[start : start + len(PREAMBLE)] == PREAMBLE else start
     while offset < len(view):
@@ -120,7 +121,7 @@ def _pack(header: Header) -> bytes:
 
 
 def _frame_at(view: memoryview, offset: int) -> Frame | str:
-    """The frame that begins at `offset`, or why there is none."""
+    """The frame that begins at `offset`, or the reason why none does."""
     start = view[offset : offset + len(_START)]
     if start != _START[: len(start)]:
         return "no frame begins here"
@@ -131,7 +132,7 @@ def _frame_at(view: memoryview, offset: int) -> Frame | str:
         return "the frame header's checksum is wrong"
     _, version, kind, number, first, records, inflated, deflated, crc, batch = _HEADER.unpack_from(body)
     if version != _FORMAT or kind not in Kind.__members__.values():
-        return f"frame version {version}, kind {kind} is not known here"
+        return f"frame version {version}, kind {kind} is unknown"
     payload = view[offset + HEADER_BYTES : offset + HEADER_BYTES + deflated]
     if len(payload) < deflated:
         return "the file ends within a frame"
@@ -151,8 +152,8 @@ def _frame_at(view: memoryview, offset: int) -> Frame | str:
 
 
 def _next_whole(view: memoryview, offset: int) -> int:
-    """Where the next whole frame begins at or after `offset`; the end of the data if none does."""
-    # `find` needs bytes; chunks overlap by one start marker, so memory stays bounded on files of any size.
+    """The offset of the next whole frame at or after `offset`; the end of the data if there is none."""
+    # `find` needs bytes. Chunks overlap by one start marker, so memory stays bounded for files of any size.
     step = 1 << 20
     while offset < len(view):
         chunk = bytes(view[offset : offset + step + len(_START)])

@@ -1,9 +1,10 @@
-"""Log names: the UTC second at which the log's period begins, the server, the part: text order is time order.
+"""Log names: the UTC second at which the log's period begins, the server, and the part. Text order is time order.
 
     20120807T093000Z-fs1-0000.jsonl.zst
 
-Seconds and part are always there, at a fixed width, or else text order would break as soon as a log is rolled twice a minute.
-The stem (all before the first dot) names the content; the suffix names its form, which changes once, when the journal is sealed.
+Seconds and part are always present and have a fixed width. Without them, text order would break as soon as a log is rolled twice a
+minute. The stem (everything before the first dot) names the content. The suffix names the form, which changes once, when the
+journal is sealed.
 """
 
 import re
@@ -41,7 +42,7 @@ class LogName:
 
     @classmethod
     def parse(cls, text: str) -> "LogName":
-        """The name in `text`; ValueError if it is not one, which is also what keeps paths out."""
+        """The name in `text`; ValueError for anything else, and so for every path."""
         match = LOG_NAME.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} is not a log name; one looks like 20120807T093000Z-fs1-0000.jsonl.zst")
@@ -50,7 +51,7 @@ class LogName:
 
     @property
     def stem(self) -> str:
-        """The name without its form: the same for a journal and for the log that it is sealed into."""
+        """The name without its form: a journal and its sealed log have the same stem."""
         return f"{datetime.fromtimestamp(self.begins_s, UTC).strftime(_TIME)}-{self.server}-{self.part:04d}"
 
     def sealed(self, form: Form) -> "LogName":
@@ -61,6 +62,6 @@ class LogName:
 
 
 def _unix_s(text: str) -> int:
-    """As strptime has it, at a fifth of the cost: archives have tens of thousands of names."""
+    """The same result as strptime at a fifth of its cost: a folder can have millions of names."""
     year, month, day, hour, minute, second = (int(text[begin:end]) for begin, end in _PLACES)
     return int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp())

@@ -1,8 +1,9 @@
-"""The feedback message, version 1: 22 named fields, and `extra` for everything else an app wants to say.
+"""The feedback message, version 1: 22 named fields, and `extra` for everything that an app adds.
 
-Rates and continuity speak of the interval since the message before; counts and times are cumulative in the session, so that a
-lost message costs nothing. `(session_id, seq)` names a message for ever: both are fixed when it is built, never when it is sent.
-`FIELDS` is the one definition; the JSON Schema, the coordinator's validation and the column types of every reader follow from it.
+Rates and continuity describe the interval since the previous message. Counts and times are cumulative in the session, so a lost
+message does not make them wrong. `(session_id, seq)` identifies a message permanently: both are fixed when the message is built,
+not when it is sent. `FIELDS` is the only definition; the JSON Schema, the coordinator's validation and all column types follow
+from it.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ EVENTS = ("join", "report", "leave")
 Event = Literal["join", "report", "leave"]
 ExtraValue = str | int | float | bool
 Message = dict[str, Any]
-"""A feedback message as JSON sees it; absent and null mean the same: the end host does not know."""
+"""A feedback message as a JSON object. Absent and null mean the same: the end host does not know the value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ def _count(name: str, meaning: str, unit: str = "", *, required: bool = False) -
 
 
 def _rate(name: str, meaning: str) -> Field:
-    # 10^9 kbit/s is a terabit: beyond any end host, small enough that sums over a day stay exact enough.
+    # 10^9 kbit/s is a terabit: more than any end host has, and small enough for exact sums over a day.
     return Field(name=name, kind=float, meaning=meaning, unit="kbit/s", least=0, most=10**9)
 
 

@@ -1,7 +1,8 @@
-"""Checksums of a Parquet log, between its last row group and its end; other readers pass over them.
+"""Checksums of a Parquet log, between its last row group and its end; other readers skip them.
 
-Parquet has checksums of pages and none of what says where they are, and a single bit flipped there ends whole processes inside the
-engines. So the end is looked at here before any engine is. Its layout is that of docs/formats/frames.md.
+Parquet has checksums of pages, but none of the metadata that locates the pages. One flipped bit there crashes the Parquet
+libraries, and the whole process with them. So this module verifies the end of a log before a library reads it.
+docs/formats/frames.md describes the layout.
 """
 
 import struct
@@ -12,19 +13,19 @@ from itertools import pairwise
 from typing import BinaryIO
 
 MAGIC = b"\xfeSwSums\xff"
-"""No text has such bytes, so no viewer can put them into a log."""
+"""No valid UTF-8 text has these bytes, so no message can put them into a log."""
 
 _GROUP = struct.Struct("<QQI")
 _REST = struct.Struct("<III")
 _TRAILER = struct.Struct("<I4s")
 _READ_BYTES = 1 << 20
 _TAIL_BYTES = 1 << 20
-"""The end of a log takes 5 KB for each of its row groups; a longer one says how long it is."""
+"""Bytes that are read from the end of a log. The end takes 5 KB for each row group, and states its length if it is longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupSum:
-    """A row group: where it ends, how many records it has, the CRC-32 of all bytes since the one before."""
+    """A row group: the offset of its end, its number of records, and the CRC-32 of all bytes since the previous one."""
 
     end: int
     records: int
@@ -32,7 +33,7 @@ class GroupSum:
 
 
 class DamagedEnd(ValueError):  # noqa: N818 - it reads as what it says
-    """The end of a Parquet log is not what was written; `records` is how many the log had, as far as that is known."""
+    """The end of a Parquet log is damaged. `records` is the number of records that the log had, or 0 if it is unknown."""
 
     def __init__(self, records: int) -> None:
         super().__init__("the checksum of its end is wrong")
@@ -40,16 +41,16 @@ class DamagedEnd(ValueError):  # noqa: N818 - it reads as what it says
 
 
 def sums_of(groups: Sequence[GroupSum], end: bytes) -> bytes:
-    """What stands before the end `end`."""
+    """The checksums that are written before the log's end `end`."""
     listed = b"".join(_GROUP.pack(group.end, group.records, group.crc32) for group in groups)
     listed += struct.pack("<II", len(groups), zlib.crc32(end))
     return listed + struct.pack("<I", zlib.crc32(listed)) + MAGIC
 
 
 def damaged_groups(file: BinaryIO) -> frozenset[int] | None:
-    """The numbers of the row groups whose bytes are not those that were written; None if the log has no checksums.
+    """The numbers of the damaged row groups; None if the log has no checksums.
 
-    DamagedEnd if the end is not what was written: then no engine may look at it.
+    DamagedEnd if the end is damaged: no Parquet library may read the log then.
     """
     tail = _tail(file)
     at = tail.rfind(MAGIC)
@@ -59,7 +60,7 @@ def damaged_groups(file: BinaryIO) -> frozenset[int] | None:
     if zlib.crc32(tail[at + len(MAGIC) :]) != _REST.unpack(tail[at - _REST.size : at])[1]:
         raise DamagedEnd(sum(group.records for group in groups or ()))
     if groups is None:
-        return None  # the checksums themselves are damaged, and nothing else
+        return None  # only the checksums themselves are damaged
     begins = pairwise([0, *(group.end for group in groups)])
     sums = [(_crc32(file, begin, end), group) for (begin, end), group in zip(begins, groups, strict=True)]
     return frozenset(number for number, (found, group) in enumerate(sums) if found != group.crc32)

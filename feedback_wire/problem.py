@@ -1,4 +1,4 @@
-"""Refusals, as `application/problem+json` (RFC 9457): what is wrong with the request and what to do about it."""
+"""Refusals as `application/problem+json` (RFC 9457): what is wrong with the request and what to do."""
 
 import json
 from collections.abc import Mapping
@@ -19,25 +19,25 @@ MESSAGE_REASONS = frozenset(
         "body_too_large",
     }
 )
-"""Reasons that concern a message itself: the same bytes get the same answer again. An end host gives such a message up, and keeps
-it for every other reason. A new reason of this kind is added here."""
+"""Reasons that lie in a message itself: the same bytes always get the same answer. An end host drops such a message; for every
+other reason it keeps the message. A new reason of this kind must be added here."""
 
 BATCH_REASONS = frozenset({"bad_lines", "too_many_records", "batch_too_large"})
-"""Reasons of a feedback server that concern the records of a batch: every feedback server refuses the same bytes again.
+"""Reasons that lie in the records of a batch: every feedback server refuses the same bytes again.
 
-A coordinator gives such a batch up, and keeps it for every other reason: a proxy may have changed headers or framing, for example.
-A new reason of this kind is added here."""
+A coordinator sets such a batch aside. For every other reason it keeps the batch: a proxy may have changed headers or framing, for
+example. A new reason of this kind must be added here."""
 
 
-def is_problem(said: Mapping[str, object], *, status: int, content_type: str) -> bool:
-    """Whether `said`, the JSON body of an answer, is a problem document as our servers write them, with the answer's own status."""
+def is_problem(body: Mapping[str, object], *, status: int, content_type: str) -> bool:
+    """Whether `body`, the JSON body of an answer, is a problem document of one of our servers, with the status of the answer."""
     media_type = content_type.partition(";")[0].strip().lower()
-    return media_type == PROBLEM and isinstance(said.get("reason"), str) and said.get("status") == status
+    return media_type == PROBLEM and isinstance(body.get("reason"), str) and body.get("status") == status
 
 
 @dataclass(eq=False)  # not frozen: Python itself writes to an exception (its traceback)
 class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
-    """A request that is refused; `reason` is the short name under which it is counted, `detail` speaks to the sender."""
+    """A refused request. The server counts it under the short name `reason`; `detail` is a sentence for the sender."""
 
     status: int
     reason: str
@@ -58,7 +58,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One message of a batch that was not taken: its place in the batch from 0, the counted reason, and what is wrong."""
+    """One refused message of a batch: its index from 0, the counted reason, and what is wrong."""
 
     index: int
     reason: str
@@ -66,7 +66,7 @@ class Refusal:
 
 
 def accepted_body(accepted: int, refusals: tuple[Refusal, ...] = ()) -> bytes:
-    """The answer to a batch: how many messages are durable, and which are not and why."""
+    """The answer to a batch: how many messages are durable, and which ones are refused and why."""
     refused = [{"index": refusal.index, "reason": refusal.reason, "detail": refusal.detail} for refusal in refusals]
     answer: dict[str, Any] = {"accepted": accepted} | ({"refused": refused} if refused else {})
     return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,7 +1,7 @@
-"""The log record: a feedback message as it was sent, and four fields that the servers put before it.
+"""The log record: a feedback message as it was sent, with four fields of the servers in front.
 
-The servers splice text instead of encoding anew, so the end host's own bytes reach the log unchanged, unknown fields included.
-A message is therefore one line that begins with `{`, and must not itself carry one of the four names.
+The servers insert text instead of encoding the message again, so the end host's bytes reach the log unchanged, including unknown
+fields. A message is therefore one line that begins with `{`, and must not have a field with one of the four names.
 """
 
 import json
@@ -23,7 +23,7 @@ RECORD_FIELD_NAMES = tuple(field.name for field in RECORD_FIELDS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What a coordinator knows of a message that the message does not say."""
+    """The facts that a coordinator adds to a message."""
 
     ip: str
     weight: float
@@ -35,14 +35,14 @@ class Origin:
 
 
 def stamp_received(lines: bytes, received_ms: int) -> bytes:
-    """Put the writing time first into each of `lines` (whole JSON objects, one a line, the last line feed included)."""
+    """Put `received_ms` at the front of each of `lines` (whole JSON objects, one per line, each with its line feed)."""
     stamp = b'{"received_ms":%d,' % received_ms
-    # Twice as fast as replacing "\n{": one byte is looked for at the speed of memory, two are not.
+    # Twice as fast as replacing "\n{": a search for one byte runs at the speed of memory, a search for two does not.
     return b"".join([stamp + line[1:] + b"\n" for line in lines.split(b"\n")[:-1]])
 
 
 def record_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of a log record: the message's schema and the servers' four fields."""
+    """JSON Schema (2020-12) of a log record: the message's schema and the four fields of the servers."""
     schema = message_schema()
     kinds = {str: "string", int: "integer", float: "number"}
     own: dict[str, dict[str, Any]] = {

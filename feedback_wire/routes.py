@@ -1,4 +1,4 @@
-"""The HTTP surface on which the processes meet: paths, headers, content types."""
+"""The paths, headers and content types that the processes use among each other."""
 
 FEEDBACK = "/v1/feedback"
 RECORDS = "/v1/records"
@@ -11,10 +11,10 @@ OPENAPI = "/openapi.json"
 SUMMARY = "/api/v1/summary"
 
 BATCH_HEADER = "Swarmscope-Batch"
-"""32 hexadecimal digits that name a batch of records; sent again with the same name, it is stored once."""
+"""The batch id: 32 hexadecimal digits. A batch that arrives again with the same id is stored once."""
 
 FORGOTTEN_HEADER = "Swarmscope-Forgotten"
-"""How many messages an end host's full buffer has forgotten since the last batch that was accepted."""
+"""The number of messages that an end host has dropped from its full buffer since the last accepted batch."""
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"

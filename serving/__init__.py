@@ -1,5 +1,5 @@
-"""What each process of ours needs that listens on a socket or must not lose bytes.
+"""Code that every listening process, and every process that must not lose bytes, needs.
 
-A module belongs here when at least two packages import it; `tests/test_static_promises.py` checks that. Nothing here knows what
-a coordinator, a feedback server or a monitoring platform does.
+A module belongs here if at least two packages import it; `tests/test_static_promises.py` checks that. No module here knows what a
+coordinator, a feedback server or a monitoring platform does.
 """

@@ -1,7 +1,7 @@
-"""When the time of a certificate begins and ends, read from its PEM file.
+"""The validity period of a certificate, read from its PEM file.
 
-Python's ssl loads and shows a certificate that nobody will take any more without a word, so whoever renews one with the wrong file
-would hear of it from those who cannot connect. Only the first certificate of a file is looked at: it is the one that is shown.
+Python's ssl module loads an expired certificate without an error. An operator who installs a wrong file would learn of it only from
+clients that cannot connect. Only the first certificate of a file counts, because it is the one that clients see.
 """
 
 import base64
@@ -15,38 +15,38 @@ _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
 
 
 def concern(path: Path, now_s: float) -> str:
-    """What is wrong with the certificate's time; empty if nothing is, or if the file cannot be read so far."""
+    """A warning about the certificate's validity period; empty if it is fine, or if the file cannot be read."""
     try:
         begins, ends = validity(path.read_bytes())
     except (OSError, ValueError):
         return ""
     if now_s < begins.timestamp():
-        return f"the certificate {path} is not valid before {begins:%Y-%m-%d %H:%M} UTC: nobody who checks it connects"
+        return f"the certificate {path} is not valid before {begins:%Y-%m-%d %H:%M} UTC: clients that verify it cannot connect"
     if now_s > ends.timestamp():
-        return f"the certificate {path} has expired at {ends:%Y-%m-%d %H:%M} UTC: nobody who checks it connects; renew it"
+        return f"the certificate {path} has expired at {ends:%Y-%m-%d %H:%M} UTC: clients that verify it cannot connect; renew it"
     if now_s > ends.timestamp() - SOON_S:
         return f"the certificate {path} expires at {ends:%Y-%m-%d %H:%M} UTC; renew it"
     return ""
 
 
 def validity(pem: bytes) -> tuple[datetime, datetime]:
-    """First and last moment of the first certificate in `pem` (RFC 5280 section 4.1); ValueError if there is none."""
+    """Start and end of the validity of the first certificate in `pem` (RFC 5280 section 4.1); ValueError if there is none."""
     found = _FIRST.search(pem)
     if found is None:
-        raise ValueError("there is no certificate in it")
+        raise ValueError("it contains no certificate")
     _, certificate = _parts(base64.b64decode(found[1]))[0]
     tag, signed = _parts(certificate)[0]
-    # version (which may be left out), serial number, signature, issuer, validity
+    # version (optional), serial number, signature, issuer, validity
     fields = _parts(signed)
     if tag != _SEQUENCE or len(fields) < 5:
-        raise ValueError("it is no certificate")
+        raise ValueError("it is not a certificate")
     _, times = fields[4 if fields[0][0] == _VERSION else 3]
     begins, ends = _parts(times)
     return _moment(*begins), _moment(*ends)
 
 
 def _parts(der: bytes) -> list[tuple[int, bytes]]:
-    """Tags and contents of what stands in `der` one behind the other."""
+    """Tags and contents of the elements of `der`, in order."""
     parts = []
     at = 0
     while at < len(der):
@@ -59,7 +59,7 @@ def _parts(der: bytes) -> list[tuple[int, bytes]]:
         parts.append((tag, der[at : at + size]))
         at += size
     if not parts:
-        raise ValueError("there is nothing in it")
+        raise ValueError("it is empty")
     return parts
 
 
@@ -68,5 +68,5 @@ def _moment(tag: int, text: bytes) -> datetime:
     if form is None:
         raise ValueError("it has no time")
     moment = datetime.strptime(text.decode("ascii"), form).replace(tzinfo=UTC)
-    # RFC 5280: two digits from 50 on are of the 20th century; Python draws the line at 69.
+    # RFC 5280: two-digit years from 50 on are in the 20th century; Python begins it at 69.
     return moment.replace(year=moment.year - 100) if tag == _UTC_TIME and moment.year >= 2050 else moment

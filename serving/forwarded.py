@@ -1,8 +1,8 @@
-"""The sender that a reverse proxy names: `X-Forwarded-For`, `Forwarded` (RFC 7239) and `X-Real-IP`, as proxies write it.
+"""The sender of a request, as a reverse proxy names it in `X-Forwarded-For`, `Forwarded` (RFC 7239) or `X-Real-IP`.
 
-A proxy adds the address that a request came from behind what it received, so the nearest hop stands last. Only what trusted
-proxies wrote is believed: whatever stands left of the first untrusted address may be invented. A hop that cannot be read ends the
-search without an address. The proxy's own address in its place would put a whole audience where the proxy is.
+A proxy appends the address from which it received the request, so the nearest hop is the last one. Only the entries of trusted
+proxies count: anyone can invent what is to the left of the first untrusted address. A hop that cannot be parsed ends the search
+without an address. With the proxy's own address instead, the whole audience would appear where the proxy is.
 """
 
 import ipaddress
@@ -18,11 +18,11 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 HOP_CHARS = 100
-"""A longer hop is no address: 39 characters, brackets, a zone and a port fit well within."""
+"""A longer hop is not an address: an address has at most 39 characters, and brackets, a zone and a port."""
 
 HEADER_CHARS = 4096
 HOPS = 64
-"""A header with more characters or hops is unreadable. No chain of proxies is so long, and other senders would wait meanwhile."""
+"""A header with more characters or hops is unreadable. No chain of proxies is so long, and parsing it delays other senders."""
 
 _PORT = re.compile(r"(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?")
 # Possessive, and with an optional closing quote, so that they are linear in any text.
@@ -35,10 +35,10 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sent a request: an address in its shortest form, or "" and the reason why it is unknown.
+    """The sender of a request: an address in its shortest form, or "" and the reason why it is unknown.
 
-    `absent` means that a trusted proxy named no address; then `address` is the proxy's own. `hidden` is RFC 7239's `unknown` and
-    obfuscated identifiers.
+    `absent` means that a trusted proxy named no address; then `address` is the proxy's own. `hidden` stands for `unknown` and for
+    obfuscated identifiers (RFC 7239).
     """
 
     address: str
@@ -46,7 +46,7 @@ class Sender:
 
 
 def address_of(text: str) -> Address | None:
-    """The address in `text`, without its zone; an IPv4 address that is mapped into IPv6 is the IPv4 address."""
+    """The address in `text`, without its zone; the IPv4 address for one that is mapped into IPv6. None for other texts."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -69,7 +69,7 @@ def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
 
 
 def sender(peer: str, header: ProxyHeader, value: str, trusted: Sequence[Network]) -> Sender:
-    """Who sent a request that came from `peer`, with `value` in the header; several lines of one header are joined by commas."""
+    """The sender of a request from `peer` with `value` in the header. Join several lines of the header with commas."""
     at = address_of(peer)
     if at is None or not _within(at, trusted):
         return Sender(peer if at is None else str(at))
@@ -96,7 +96,7 @@ def _within(address: Address, networks: Sequence[Network]) -> bool:
 
 
 def _hops(header: ProxyHeader, value: str) -> list[str]:
-    """The hops as they stand in the header, the nearest last; empty list elements do not count (RFC 9110, section 5.6.1)."""
+    """The hops in the header, the nearest last, without empty list elements (RFC 9110, section 5.6.1)."""
     if header == "forwarded":
         return [element for element in _ELEMENT.findall(value) if element.strip()]
     if header == "x-real-ip":
@@ -105,10 +105,10 @@ def _hops(header: ProxyHeader, value: str) -> list[str]:
 
 
 def _for(element: str) -> str:
-    """The value of `for` in one element of Forwarded; `unknown` if the proxy does not name it, "" if the element is not clear.
+    """The value of `for` in one element of Forwarded; `unknown` if there is none, "" if the element is ambiguous.
 
-    It is not clear if `for` stands twice, or if a quote is open or stands within a value: a sender's own `for=A;x="` would swallow
-    the element that a proxy adds behind it, and A would pass for the sender.
+    An element is ambiguous if it has two `for` values, an open quote, or a quote within a value. Otherwise a sender's own
+    `for=A;x="` would swallow the element that a proxy appends, and A would count as the sender.
     """
     pairs = _PAIR.findall(element)
     if any(_WHOLE_PAIR.fullmatch(pair) is None for pair in pairs):

@@ -1,9 +1,9 @@
-"""The time that a server has lived through: what the age of its data is measured by.
+"""The time during which a server has run. It measures the age of the server's data.
 
-A wall clock alone is no evidence: a machine that starts with its date 400 days ahead would find everything too old. So a server
-writes down the stretches of the clock's time in which it ran, and the age of data is the time of those stretches since. A stop
-counts as time too when it was short and a day has been lived behind it. A longer stop never counts, because it looks the same as a
-wrong date. So a limit of 30 days means 30 days of service, and a wrong date makes nothing older.
+A wall clock is not enough: on a machine that starts with a date 400 days ahead, all data would seem too old. So a server records
+the spans of wall time in which it ran, and the age of data is the sum of the spans since then. A stop counts too if it was short
+and the server has run for a day after it. A longer stop never counts, because it looks the same as a wrong date. So a limit of 30
+days means 30 days of service, and a wrong date makes no data older.
 """
 
 import json
@@ -12,25 +12,25 @@ from collections.abc import Iterable
 DAY_S = 86_400
 
 BRIEF_STOP_S = 3600
-"""A stop of at most this length, such as a restart, counts as lived time at once: so small an error of the date costs little."""
+"""A stop of at most this length, such as a restart, counts at once: such a small error of the date does little harm."""
 
 SHORT_STOP_S = 3 * DAY_S
-"""A stop of at most this length counts as lived time, once it is proved: a weekend is shorter."""
+"""A stop of at most this length counts once the server has run for `PROVED_AFTER_S` after it. A weekend is shorter."""
 
 PROVED_AFTER_S = DAY_S
-"""So much has to be lived behind a short stop before the stop counts: time for an operator to notice a wrong date and mend it."""
+"""The running time after a short stop before the stop counts: an operator has time to notice and correct a wrong date."""
 
-# Between two looks a clock that is being slewed, or a machine that is busy, gains less than this.
+# A clock that is being slewed, or a busy machine, gains less than this between two calls of `look`.
 _STEP_S = 60
-# With a stop of more than three days before each stretch, these reach back three years.
+# Even with a stop of more than three days before each span, these reach back three years.
 _MOST_SPANS = 365
 
 Span = tuple[int, int]
-"""From and to, in whole seconds of Unix time."""
+"""Start and end, in whole seconds of Unix time."""
 
 
 class LivedTime:
-    """Stretches of the wall clock's time that a server has lived through, oldest first; not thread-safe."""
+    """Spans of wall time in which a server has run, oldest first; not thread-safe."""
 
     def __init__(self, spans: Iterable[Span] = ()) -> None:
         self._spans: list[Span] = []
@@ -41,7 +41,7 @@ class LivedTime:
 
     @classmethod
     def of_moments(cls, moments_s: Iterable[int]) -> "LivedTime":
-        """What data itself tells, when nothing was written down: the stretches in which something was recorded."""
+        """The spans that the times of recorded data show; for a server that has not saved any spans."""
         spans: list[Span] = []
         for moment_s in sorted(moments_s):
             if spans and moment_s - spans[-1][1] <= SHORT_STOP_S:
@@ -52,7 +52,7 @@ class LivedTime:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "LivedTime":
-        """What `to_json` gave; ValueError if it is anything else."""
+        """The value of which `text` is the `to_json`; ValueError if it is not one."""
         match json.loads(text):
             case {"lived": list(spans)} if all(map(_is_span, spans)):
                 return cls((begin, end) for begin, end in spans)
@@ -62,7 +62,7 @@ class LivedTime:
         return json.dumps({"lived": self._spans})
 
     def look(self, wall_s: float, monotonic_s: float) -> int:
-        """Note what both clocks show now; by how many seconds the wall clock went forward without their being lived through."""
+        """Record the time of both clocks. Return by how many seconds the wall clock has advanced while the server did not run."""
         now_s, before_s = int(wall_s), self._wall_s
         lived_s = monotonic_s - self._monotonic_s
         self._wall_s, self._monotonic_s = now_s, monotonic_s
@@ -78,7 +78,7 @@ class LivedTime:
         return max(0, now_s - last_s)
 
     def moment(self, ago_s: int, *, now_s: int) -> int | None:
-        """The moment since which `ago_s` seconds have been lived through until `now_s`; None if there is none yet."""
+        """The time since which the server has run for `ago_s` seconds until `now_s`; None if it has run for less."""
         left_s = ago_s
         for begin, end in reversed(self._until(now_s)):
             if end - begin >= left_s:
@@ -87,15 +87,15 @@ class LivedTime:
         return None
 
     def since(self, moment_s: int, *, now_s: int) -> int:
-        """How many seconds have been lived through from `moment_s` until `now_s`."""
+        """For how many seconds the server has run between `moment_s` and `now_s`."""
         return sum(end - max(begin, moment_s) for begin, end in self._until(now_s) if end > moment_s)
 
     def forget_before(self, moment_s: int) -> None:
-        """Drop the stretches that ended before the oldest data."""
+        """Drop the spans that ended before `moment_s`, the time of the oldest data."""
         self._spans = [span for span in self._spans if span[1] >= moment_s]
 
     def _until(self, now_s: int) -> list[Span]:
-        """The stretches up to now: what lies behind it was lived through under a wrong date."""
+        """The spans up to `now_s`: later ones were recorded under a wrong date."""
         return [(begin, min(end, now_s)) for begin, end in self._spans if begin <= now_s]
 
     def _add(self, span: Span) -> None:
@@ -106,7 +106,7 @@ class LivedTime:
         self._spans = sorted([*apart, whole])[-_MOST_SPANS:]
 
     def _settle(self, now_s: int) -> None:
-        """Count short stops that are proved by what has been lived behind them."""
+        """Count the short stops after which the server has run for long enough."""
         behind_s = 0
         later: Span | None = None
         for span in reversed(self._until(now_s)):

@@ -1,4 +1,4 @@
-"""Want of memory: how Python and its libraries say it, and how a process ends over it."""
+"""Running out of memory: recognise it in the errors of Python and its libraries, and end the process."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ _TEXTS = (
 
 
 def is_no_memory(error: BaseException) -> bool:
-    """True for a want of memory or threads, also if it is one of a group, or what `error` was raised over."""
+    """Whether `error`, one of its group or one of its causes means that there is no memory, or no thread, left."""
     if isinstance(error, BaseExceptionGroup):
         return any(map(is_no_memory, error.exceptions))
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
@@ -27,9 +27,9 @@ def is_no_memory(error: BaseException) -> bool:
 
 
 def end_without_memory(error: BaseException, command: str) -> NoReturn:
-    """End this process at once with 1 and a line: an orderly end would need memory and threads that there are not.
+    """Exit at once with 1 and one line of text: an orderly end would need memory and threads.
 
-    `error` is what `is_no_memory` is true for; a MemoryError with a text of ours says more than the others.
+    `is_no_memory(error)` is true. The text of a MemoryError is shown, because only our own code gives one a text.
     """
     why = str(error) if isinstance(error, MemoryError) and error.args else _why()
     os.write(2, f"{command}: {why}\n".encode("ascii", "replace"))
@@ -37,6 +37,6 @@ def end_without_memory(error: BaseException, command: str) -> NoReturn:
 
 
 def _why() -> str:
-    why = "out of memory: the system refuses memory or threads, this process ends at once"
+    why = "out of memory: the system provides no more memory or threads; this process exits"
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     return why if limit == resource.RLIM_INFINITY else f"{why}; its address space (ulimit -v) is limited to {limit >> 20:,} MiB"

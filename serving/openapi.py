@@ -1,4 +1,4 @@
-"""The pieces of which each service's OpenAPI 3.1 description is made. Each service writes its own, from the tables it works by."""
+"""Building blocks of the OpenAPI 3.1 descriptions. Each server composes its own description from them."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -11,13 +11,13 @@ Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
-RETRY_AFTER: Schema = {"Retry-After": {"description": "seconds to wait before the same is sent again", "schema": COUNT}}
+RETRY_AFTER: Schema = {"Retry-After": {"description": "seconds to wait before the same request is sent again", "schema": COUNT}}
 
 REFUSED: Schema = {
     "type": "object",
     "required": ["index", "reason", "detail"],
     "properties": {
-        "index": COUNT | {"description": "place of the message in the batch, from 0"},
+        "index": COUNT | {"description": "index of the message in the batch, from 0"},
         "reason": TEXT | {"description": "short name under which it is counted"},
         "detail": TEXT | {"description": "what is wrong, for people"},
     },
@@ -36,22 +36,22 @@ PROBLEM: Schema = {
     },
 }
 _WHEN = {
-    400: "cannot be read, or nothing good is in it",
-    401: "the key is missing or wrong",
-    403: "not for you",
-    404: "there is no such thing",
+    400: "cannot be parsed, or contains nothing valid",
+    401: "the key or token is missing or wrong",
+    403: "not allowed",
+    404: "does not exist",
     408: "did not arrive in time; send it again",
     413: "too large; send smaller batches",
-    415: "a content type or encoding that is not taken",
-    416: "a range behind the end",
-    429: "too much from this sender; wait, then send the same again",
+    415: "unsupported content type or encoding",
+    416: "a range beyond the end",
+    429: "too many requests of this sender; wait, then send the same again",
     431: "request line and headers are too large",
-    503: "not now; wait, then send the same again",
+    503: "not possible now; wait, then send the same again",
 }
 
 
 def description(title: str, about: str, paths: Mapping[str, Schema], *, key: str = "") -> Schema:
-    """A whole description; `key` says which one is asked for, if any is."""
+    """A whole description; `key` describes the token that requests need, if they need one."""
     whole: Schema = {
         "openapi": "3.1.0",
         "info": {
@@ -61,7 +61,7 @@ def description(title: str, about: str, paths: Mapping[str, Schema], *, key: str
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": dict(paths)
-        | {routes.OPENAPI: {"get": operation("this description", {200: content("itself", {"type": "object"})})}},
+        | {routes.OPENAPI: {"get": operation("this description", {200: content("the description", {"type": "object"})})}},
         "components": {"schemas": {"Problem": PROBLEM}},
     }
     if key:
@@ -77,7 +77,7 @@ def operation(
     keyed: bool = False,
     **more: object,
 ) -> Schema:
-    """One method of one route, what it answers, and the statuses with which it may refuse."""
+    """One method of one route: its answers, and the statuses of its refusals."""
     named = {str(status): answer for status, answer in answers.items()} | {str(status): _refusal(status) for status in refusals}
     whole: Schema = {"summary": summary, "responses": named, **more}
     if parameters:
@@ -88,7 +88,7 @@ def operation(
 
 
 def content(what: str, schema: Schema, media_type: str = routes.JSON, *, headers: Schema | None = None) -> Schema:
-    """An answer with a body."""
+    """An answer with a body of this schema."""
     return {"description": what, "content": {media_type: {"schema": schema}}} | ({"headers": headers} if headers else {})
 
 
@@ -97,11 +97,11 @@ def parameter(place: str, name: str, what: str, schema: Schema, *, required: boo
 
 
 def health(well: Schema, *, metrics_refusals: tuple[int, ...] = ()) -> dict[str, Schema]:
-    """The three routes that every service has; `well` is what it answers while all is well, the refusals those of a wrong key."""
+    """The three routes of every server. `well` is the answer of a healthy server; the refusals are those of a wrong token."""
     counters = {200: content("the counters", TEXT, "text/plain")}
     return {
-        routes.HEALTH: {"get": operation("200 while the process lives", {200: well})},
-        routes.READY: {"get": operation("200 while it can do its work", {200: well}, 503)},
+        routes.HEALTH: {"get": operation("200 while the process runs", {200: well})},
+        routes.READY: {"get": operation("200 while the server can do its work", {200: well}, 503)},
         routes.METRICS: {
             "get": operation("counters in Prometheus text form", counters, *metrics_refusals, keyed=bool(metrics_refusals))
         },
@@ -109,17 +109,17 @@ def health(well: Schema, *, metrics_refusals: tuple[int, ...] = ()) -> dict[str,
 
 
 def text_of(whole: Schema) -> str:
-    """A description as it is served, printed and kept beside the documentation."""
+    """The text of a description, as it is served, printed and kept in docs/api/."""
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
 @cache
 def served(describe: Callable[[], Schema]) -> bytes:
-    """The text of the description that `describe` makes. It is made once: any client may ask for it, as often as it likes."""
+    """The text of the description that `describe` returns. It is made once, because clients can request it often."""
     return text_of(describe()).encode()
 
 
 def _refusal(status: int) -> Schema:
-    # Only the coordinator promises when to come back; that a header is missing elsewhere breaks nothing.
+    # Only the coordinator always sends Retry-After; clients do not rely on it elsewhere.
     headers = RETRY_AFTER if status in {429, 503} else None
     return content(_WHEN[status], {"$ref": "#/components/schemas/Problem"}, routes.PROBLEM, headers=headers)

@@ -1,4 +1,4 @@
-"""What HTTP/1.1 asks of a request's head, beyond what a parser checks (RFC 9110 and 9112)."""
+"""Checks of a request's head that HTTP/1.1 demands (RFC 9110 and 9112) and the parser does not make."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ _ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 
 
 def check_head(headers: Headers, version: str) -> None:
-    """Problem (400, 501) about another version than HTTP/1, no host or several, or a transfer coding that is not chunked alone."""
+    """Problem (400, 501) for a version other than HTTP/1, for no Host or several, and for transfer codings other than chunked."""
     if version not in ("1.0", "1.1"):
         raise Problem(400, "bad_http", "the request line ends with HTTP/1.1 or HTTP/1.0")
     hosts, codings = [], []
@@ -25,20 +25,20 @@ def check_head(headers: Headers, version: str) -> None:
     if len(hosts) > 1 or (not hosts and version == "1.1"):
         raise Problem(400, "bad_http", f"a request has one Host header; this one has {len(hosts)}")
     if hosts and _HOST.fullmatch(hosts[0].strip()) is None:
-        raise Problem(400, "bad_http", "the Host header holds no host")
+        raise Problem(400, "bad_http", "the Host header does not contain a host")
     if codings:
         _check_codings(codings, version)
 
 
 def _check_codings(codings: list[bytes], version: str) -> None:
     if version != "1.1" or codings[-1] != b"chunked" or codings.count(b"chunked") > 1:
-        raise Problem(400, "bad_http", "the body's end is not clear: the last transfer encoding is chunked, once, in HTTP/1.1")
+        raise Problem(400, "bad_http", "the body's end is ambiguous: the last transfer encoding is chunked, once, in HTTP/1.1")
     if len(codings) > 1:
-        raise Problem(501, "unsupported_transfer_encoding", "the only transfer encoding is chunked; send gzip as Content-Encoding")
+        raise Problem(501, "unsupported_transfer_encoding", "chunked is the only transfer encoding; send gzip as Content-Encoding")
 
 
 def origin_form(target: bytes) -> bytes:
-    """A request target without scheme and host, which `http://host/path` names a second time (RFC 9112, section 3.2.2)."""
+    """A request target without the scheme and host of the absolute form `http://host/path` (RFC 9112, section 3.2.2)."""
     absolute = _ABSOLUTE.match(target)
     if absolute is None:
         return target
@@ -47,7 +47,7 @@ def origin_form(target: bytes) -> bytes:
 
 
 def without_upgrade(method: bytes, target: bytes, version: str, headers: Headers) -> bytes:
-    """The head of a request that asks for another protocol, as it is served: without that wish (RFC 9110, section 7.8)."""
+    """The head of a request without its Upgrade header: servers may ignore it (RFC 9110, section 7.8)."""
     lines = [b"%b %b HTTP/%b" % (method, target, version.encode())]
     for name, value in headers:
         lower = name.lower()

@@ -1,6 +1,6 @@
-"""Pools of threads that are there from the start: a thread that begins later may find no memory, and then nothing says so.
+"""Thread pools whose threads all start at once, because a thread that starts later may find no memory left.
 
-CPython waits for ever for a thread that the system starts and that dies of want of memory before its first statement.
+CPython would then wait forever: the system starts the thread, but it dies of the lack of memory before its first statement.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ from threading import Barrier
 
 
 def started_pool(threads: int, name: str) -> ThreadPoolExecutor:
-    """A pool whose threads all run. RuntimeError or MemoryError if the system does not give so many."""
+    """A pool whose threads all run. RuntimeError or MemoryError if the system does not provide so many."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
     together = Barrier(threads)
     for begun in [pool.submit(together.wait) for _ in range(threads)]:
