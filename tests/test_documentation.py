@@ -41,6 +41,7 @@ PAGES = sorted(
     ]
 )
 SERVICES = ("coordinator", "feedback-server", "monitor")
+CITING = {".py", ".html", ".js", ".css", ".toml", ".yaml", ".sh"}
 PACKAGES = [each.parent for each in sorted(ROOT.glob("*/__init__.py")) if each.parent.name != "tests"]
 
 
@@ -63,6 +64,15 @@ def test_every_link_of_a_page_leads_to_a_file(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_line_of_a_page_is_longer_than_120_characters(page):
     assert [number for number, line in enumerate(page.read_text().splitlines(), 1) if len(line) > 120] == []
+
+
+UNUSUAL = ("whoever", "whom", "nobody", "said", "told", "in vain", "taken in", "turned away", "for ever", "anew")
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "glossary"], ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_has_none_of_the_words_that_readers_stumble_over(page):
+    text = re.sub(r"^```.*?^```|`[^`]*`", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert re.findall(rf"\b(?:{'|'.join(UNUSUAL)})\b", text, re.IGNORECASE) == []
 
 
 def anchors(page: Path) -> set[str]:
@@ -117,6 +127,16 @@ def test_every_file_and_folder_that_a_page_names_exists(page):
 
 def test_the_architecture_page_names_every_package():
     assert {f"{package.name}/" for package in PACKAGES} - named(DOCS / "architecture.md") == set()
+
+
+def test_every_page_that_the_code_cites_exists():
+    sources = [file for package in [*PACKAGES, ROOT / "tests", ROOT / "docker", ROOT / "tools"] for file in package.rglob("*.*")]
+    texts = [
+        file for file in [*sources, ROOT / "Makefile", ROOT / "pyproject.toml"] if file.suffix in CITING or file.name == "Makefile"
+    ]
+    cited = {(name, file.name) for file in texts for name in re.findall(r"\bdocs/[\w./-]+\.(?:md|json|png)", file.read_text())}
+    assert len(cited) > 20
+    assert [(name, file) for name, file in sorted(cited) if not (ROOT / name).exists()] == []
 
 
 def test_the_readme_names_both_commands_and_shows_the_dashboard():
@@ -188,6 +208,17 @@ def test_every_route_of_a_service_is_on_the_routes_page(service):
     routes = {f"{method.upper()} {path}" for path, methods in described["paths"].items() for method in methods}
     assert len(routes) > 4
     assert routes - named(DOCS / "formats/routes.md") == set()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_parameter_of_a_route_is_in_the_documentation(service):
+    described = json.loads((DOCS / f"api/{service}.openapi.json").read_text())
+    operations = [operation for methods in described["paths"].values() for operation in methods.values()]
+    # Every column is a parameter of its own: where.channel, where.isp, …
+    names = {re.sub(r"^where\..*", "where", each["name"]) for operation in operations for each in operation.get("parameters", ())}
+    pages = "\n".join(page.read_text() for page in DOCS.rglob("*.md"))
+    assert names
+    assert [name for name in names if re.search(rf"[`?&]{re.escape(name)}\b", pages) is None] == []
 
 
 def test_every_page_of_the_dashboard_is_in_the_documentation():

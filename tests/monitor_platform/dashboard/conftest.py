@@ -52,7 +52,7 @@ def record(peer: int, seq: int, at_ms: int, *, chance: random.Random, channels: 
 
 
 def write_log(folder: Path, records: list[dict], *, begins: str = "20120807T093000Z", server: str = "fs1") -> Path:
-    """A sealed log as docs/formats/log-file.md describes it."""
+    """A sealed log as docs/formats/frames.md describes it."""
     lines = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in records).encode()
     payload = zstandard.ZstdCompressor(write_checksum=True, write_content_size=True).compress(lines)
     frame = records_frame(payload, number=0, first_record=0, records=len(records), inflated=len(lines))
