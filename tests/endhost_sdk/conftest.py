@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from endhost_sdk import Telemetry
-from tests.endhost_sdk.answers import HTML, problem
+from tests.endhost_sdk.scripted_answers import HTML, problem
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from endhost_sdk.testing import Answer, RecordingTransport, Unreachable
 from feedback_wire import routes
 from feedback_wire.limits import BATCH_WIRE_BYTES
 from feedback_wire.message import message_schema
-from tests.endhost_sdk.answers import HTML, as_answer, problem, refused
+from tests.endhost_sdk.scripted_answers import HTML, as_answer, problem, refused
 from tests.harness.waiting import eventually
 
 
@@ -100,7 +100,7 @@ def test_retry_after_of_a_coordinator_is_respected(coordinator, telemetry, form)
     assert client.stats().failed_attempts == 1
 
 
-@pytest.mark.parametrize("status", [429, 500, 302])  # the others: test_decisions.py
+@pytest.mark.parametrize("status", [429, 500, 302])  # the others: test_sender_decisions.py
 def test_messages_that_a_coordinator_cannot_accept_now_are_sent_again_unchanged(coordinator, telemetry, status):
     server = coordinator(script=[(status, {}, b"")])
     client = telemetry(server.url, period_s=86_400)

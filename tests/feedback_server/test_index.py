@@ -12,7 +12,7 @@ from feedback_server.stores.data_folder import DataFolder
 from feedback_server.stores.offered_logs import OfferedLogs
 from feedback_server.stores.sealed_log_index import SealedLogIndex
 from feedback_wire.log_name import Form, LogName
-from tests.feedback_server.test_retention import NOON_S, a_log, write_logs
+from tests.feedback_server.test_log_retention import NOON_S, a_log, write_logs
 from tests.harness.waiting import eventually
 
 MINUTES = range(NOON_S, NOON_S + 50 * 60, 60)

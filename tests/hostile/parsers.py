@@ -27,7 +27,7 @@ from feedback_analysis.moments import unix_ms
 from feedback_analysis.reading.verified_log import open_log
 from feedback_server.download import is_named, wanted_slice
 from feedback_server.forms.reading import read_log
-from feedback_server.received_batch import Batch
+from feedback_server.received_batch import ReceivedBatch
 from feedback_wire.catalogue import Catalogue
 from feedback_wire.frames import walk
 from feedback_wire.log_name import Form, LogName
@@ -103,7 +103,7 @@ def parquet_log(data: bytes) -> None:
 
 def records(data: bytes) -> None:
     with contextlib.suppress(Problem):
-        Batch.parse(_text(data[:32]), data[32:])
+        ReceivedBatch.parse(_text(data[:32]), data[32:])
 
 
 def download_range(data: bytes) -> None:

@@ -12,7 +12,7 @@ from monitor_platform.access import user_file
 from monitor_platform.access.tickets import Tickets
 from tests.harness.waiting import eventually
 from tests.monitor_platform.access.conftest import ELSEWHERE, NAME, PASSWORD, PROXY, Answer, Dashboard, let_in
-from tests.monitor_platform.access.sockets import Socket
+from tests.monitor_platform.access.websocket_client import Socket
 
 PAGES = (
     "/",

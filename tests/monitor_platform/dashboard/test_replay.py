@@ -6,7 +6,7 @@ import pytest
 
 from tests.harness.logs import BEGIN_MS, write_log
 from tests.harness.processes import start_server
-from tests.monitor_platform.dashboard.viewers import evening
+from tests.monitor_platform.dashboard.known_audience import evening
 
 pytestmark = pytest.mark.browser
 

@@ -8,7 +8,7 @@ from feedback_analysis.messages.sessions import list_sessions, story
 from feedback_analysis.quality.mos import MosModel
 from tests.harness.logs import write_log
 from tests.harness.processes import start_server
-from tests.monitor_platform.dashboard.viewers import HOSTILE, evening
+from tests.monitor_platform.dashboard.known_audience import HOSTILE, evening
 
 pytestmark = pytest.mark.browser
 

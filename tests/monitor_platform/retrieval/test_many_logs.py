@@ -11,7 +11,7 @@ from monitor_platform.retrieval import feedback_server_client as client
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.retrieval.feedback_server_client import FeedbackServerClient
 from monitor_platform.retrieval.mirror import Mirror
-from tests.feedback_server.test_retention import write_logs
+from tests.feedback_server.test_log_retention import write_logs
 from tests.harness.waiting import eventually
 from tests.monitor_platform.retrieval.conftest import lines_of
 

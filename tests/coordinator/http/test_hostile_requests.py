@@ -300,7 +300,7 @@ def test_many_unfinished_requests_do_not_delay_finished_ones(coordinators, recei
         connection.sendall((b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n{" * 2)[: 1 + number])
     for _ in range(20):
         for connection in half[::10]:
-            connection.send(b"x")  # a slow drip does not extend a deadline: test_deadlines
+            connection.send(b"x")  # a slow drip does not extend a deadline: test_connection_deadlines.py
         began = time.monotonic()
         assert coordinator.post(GOOD)[0] == 202
         assert time.monotonic() - began < PROMPT_S / 2

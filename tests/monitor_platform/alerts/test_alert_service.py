@@ -11,7 +11,7 @@ import pytest
 from tests.harness.logs import BEGIN_MS, write_log
 from tests.harness.processes import NotReadyError, start_server
 from tests.harness.waiting import eventually
-from tests.monitor_platform.alerts.test_watch import MINUTES, an_evening
+from tests.monitor_platform.alerts.test_alert_watch import MINUTES, an_evening
 
 MINUTE_MS = 60_000
 RULE = '[[rule]]\nname = "stalls"\nmeasure = "continuity"\nby = "isp"\nbelow = 0.9\nseverity = "critical"\n'

@@ -17,7 +17,7 @@ from monitor_platform.access.guarded_bokeh import raised_by_us
 from monitor_platform.dashboard.question_limits import MOST_FILTERS, MOST_RANGES, MOST_VALUES
 from tests.harness.logs import record, write_log
 from tests.harness.processes import Server, start_server
-from tests.monitor_platform.access.sockets import Socket
+from tests.monitor_platform.access.websocket_client import Socket
 
 MEANS = [f"mean.{name}" for name, measure in MEASURES.items() if "histogram" in measure.views]
 EXTRAS = [f"extra.{number}" for number in range(200)]

@@ -6,9 +6,9 @@ import urllib.request
 from collections.abc import Sequence
 
 from coordinator.carriers.spool import Spool
+from tests.faults.answering_proxy import Relay
 from tests.faults.ledger import Ledger, messages_of
 from tests.faults.oracle import judge
-from tests.faults.relay import Relay
 from tests.harness.deployment import Deployment, Part
 from tests.harness.waiting import eventually
 

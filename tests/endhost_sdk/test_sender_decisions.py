@@ -22,7 +22,7 @@ from endhost_sdk.transport import Answer
 from feedback_wire import routes
 from feedback_wire.limits import BATCH_WIRE_BYTES, MESSAGE_BYTES
 from feedback_wire.problem import MESSAGE_REASONS
-from tests.endhost_sdk.answers import HTML, as_answer, problem
+from tests.endhost_sdk.scripted_answers import HTML, as_answer, problem
 
 NOW = datetime(2012, 8, 7, 9, 30, tzinfo=UTC)
 

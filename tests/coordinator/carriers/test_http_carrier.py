@@ -129,7 +129,7 @@ def test_every_reason_of_a_feedback_server_is_classified_as_one_of_batch_or_path
     """The reasons are read from the source, so a new one must be classified."""
     named = set()
     for module in ("access", "batch", "connection", "entrance"):
-        source = Path(__file__).parents[2] / "feedback_server" / f"{module}.py"
+        source = Path(__file__).parents[3] / "feedback_server" / f"{module}.py"
         calls = [node for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
         refusals = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Problem"]
         named |= {call.args[1].value for call in refusals if isinstance(call.args[1], ast.Constant)}

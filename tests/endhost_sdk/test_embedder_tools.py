@@ -8,7 +8,7 @@ import pytest
 
 from endhost_sdk import Telemetry
 from endhost_sdk.testing import Answer, RecordingTransport, Unreachable
-from tests.endhost_sdk.answers import problem
+from tests.endhost_sdk.scripted_answers import problem
 
 
 def test_the_recording_transport_shows_what_a_coordinator_would_get():
