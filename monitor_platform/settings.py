@@ -6,7 +6,7 @@ from math import inf
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from feedback_analysis.placing import Placing
+from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.scoring import Scoring
 from serving.forwarded import ProxyHeader, parse_networks
 from serving.listening import is_loopback, parse_listen
@@ -21,7 +21,7 @@ _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Scoring, Placing):
+class Settings(Scoring, LocationSettings):
     """Settings of `swarmscope monitor`; ValueError says what is wrong and what to do."""
 
     listen: str = "127.0.0.1:8070"

@@ -33,14 +33,14 @@ def open_logs(
     `districts`, `district_name` and `area_resolution` place addresses as the flags of those names do. ValueError and
     FileNotFoundError say what is wrong; what is damaged or cannot be read is left out, with a warning that names it.
     """
-    from feedback_analysis.placing import Placing
+    from feedback_analysis.location_settings import LocationSettings
     from swarmscope.frames import frame
 
-    placing = Placing(
+    location = LocationSettings(
         geo_city=None if geo_city is None else Path(geo_city),
         geo_asn=None if geo_asn is None else Path(geo_asn),
         districts=str(districts),
         district_name=district_name,
         area_resolution=area_resolution,
     )
-    return frame([Path(path) for path in paths], as_, begin, end, where or {}, models, model_set, placing)
+    return frame([Path(path) for path in paths], as_, begin, end, where or {}, models, model_set, location)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from feedback_analysis.geo.locator import locator_for
+from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.messages.session_counters import COUNTERS
 from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
-from feedback_analysis.placing import Placing
 from feedback_analysis.quality.catalogue import catalogue, chosen, mos_of
 from feedback_analysis.quality.model import call
 
@@ -25,14 +25,14 @@ def frame(
     where: Mapping[str, str],
     models: Sequence[str],
     model_set: Sequence[str],
-    placing: Placing,
+    location: LocationSettings,
 ) -> Any:  # noqa: ANN401 - see swarmscope.open_logs
     """The messages as `as_` says."""
     if as_ not in _FORMS:
         raise ValueError(f"as_ is {as_!r}; choose from {', '.join(_FORMS)}")
     quality, scored = catalogue(settings=model_set), chosen(",".join(models))
     span = Span(0 if begin is None else unix_ms(begin), END_OF_TIME_MS if end is None else unix_ms(end))
-    with locator_for(placing) as locator:
+    with locator_for(location) as locator:
         table = open_logs(paths, locator=locator, mos=mos_of(quality), models=quality, span=span)
     for damage in table.damages:
         warnings.warn(f"damaged: {damage}", stacklevel=3)

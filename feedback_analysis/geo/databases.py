@@ -14,8 +14,8 @@ from typing import Generic, TypeVar
 
 import maxminddb
 
-from feedback_analysis.geo.fixes import Fix
-from feedback_analysis.geo.layouts import Misshapen, Record, flat_fix, isp_of, nested_fix, says_where, says_which
+from feedback_analysis.geo.geo_record import GeoRecord
+from feedback_analysis.geo.layouts import Misshapen, Record, flat_record, isp_of, nested_record, says_where, says_which
 from feedback_analysis.geo.private_copy import LocationFileError, State, Unparsable, open_copy, parsing
 
 Address = IPv4Address | IPv6Address
@@ -45,10 +45,10 @@ class Layout(Generic[Answer]):
     missing: Answer | None = None
 
 
-_NESTED = Layout(read=nested_fix, says=says_where, needs="country.iso_code, or location.longitude and location.latitude")
-_FLAT = Layout(read=flat_fix, says=says_where, needs="country_code, or longitude and latitude")
+_NESTED = Layout(read=nested_record, says=says_where, needs="country.iso_code, or location.longitude and location.latitude")
+_FLAT = Layout(read=flat_record, says=says_where, needs="country_code, or longitude and latitude")
 # The shipped subset: its source places every public address, so a missing one is placed abroad.
-_HONG_KONG = Layout(read=nested_fix, says=says_where, needs=_NESTED.needs, missing=Fix(abroad=True))
+_HONG_KONG = Layout(read=nested_record, says=says_where, needs=_NESTED.needs, missing=GeoRecord(abroad=True))
 _OPERATORS = Layout(read=isp_of, says=says_which, needs="isp, autonomous_system_organization, as_name, name, or asn")
 
 
@@ -120,7 +120,7 @@ class Sample:
         return f"not one of its first {self.silent:,} records has {self.needs}; their fields are {listed}"
 
 
-def open_city(path: Path) -> Database[Fix]:
+def open_city(path: Path) -> Database[GeoRecord]:
     """LocationFileError if the file is no database of cities that can be read."""
     kind, reader, state = _opened(path)
     if kind == HONG_KONG_CITY_TYPE:

@@ -12,9 +12,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from feedback_analysis.geo.location import OUTSIDE, UNLOCATED, LonLat
 from feedback_analysis.geo.maps import Region, box_around, middle_of
 from feedback_analysis.geo.outlines import Polygon, Ring, on_grid
-from feedback_analysis.geo.places import OUTSIDE, UNLOCATED, LonLat
 
 MOST_BYTES = 32 * 1024 * 1024
 MOST_POINTS = 500_000

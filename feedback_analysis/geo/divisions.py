@@ -1,4 +1,4 @@
-"""How the ground is divided: into which part a fix falls, and which parts are drawn for an audience.
+"""How the ground is divided: into which part a record falls, and which parts are drawn for an audience.
 
 Areas and districts are each a division. Hong Kong's (38 areas, 18 districts) always show all of their parts; countries and the
 cells of a grid are too many for that, so the map follows where the audience is.
@@ -14,10 +14,17 @@ from typing import Protocol
 import h3
 
 from feedback_analysis.geo import maps
-from feedback_analysis.geo.fixes import HONG_KONG, Fix, area_of, district_of, is_placeholder, names_no_more_than_its_country
+from feedback_analysis.geo.geo_record import (
+    HONG_KONG,
+    GeoRecord,
+    area_of,
+    district_of,
+    is_placeholder,
+    names_no_more_than_its_country,
+)
+from feedback_analysis.geo.location import OUTSIDE, UNLOCATED, LonLat
 from feedback_analysis.geo.maps import Region
 from feedback_analysis.geo.outlines import contains, within
-from feedback_analysis.geo.places import OUTSIDE, UNLOCATED, LonLat
 
 MOST_DRAWN = 500
 """More cells than this make no map more telling, and a page would have to carry them; the others are counted beside it."""
@@ -43,7 +50,7 @@ class Division(Protocol):
     def parts(self) -> Sequence[Region]:
         """All parts that can be named beforehand."""
 
-    def part_of(self, fix: Fix) -> str:
+    def part_of(self, record: GeoRecord) -> str:
         """The id of the part, or a bucket."""
 
     def drawn(self, found: Sequence[str]) -> Sequence[Region]:
@@ -63,8 +70,8 @@ class HongKongAreas:
     def parts(self) -> Sequence[Region]:
         return maps.areas()
 
-    def part_of(self, fix: Fix) -> str:
-        return area_of(fix, maps.areas_by_id())
+    def part_of(self, record: GeoRecord) -> str:
+        return area_of(record, maps.areas_by_id())
 
     def drawn(self, found: Sequence[str]) -> Sequence[Region]:
         return maps.areas()
@@ -80,8 +87,8 @@ class HongKongDistricts:
     def parts(self) -> Sequence[Region]:
         return maps.districts()
 
-    def part_of(self, fix: Fix) -> str:
-        return district_of(fix)
+    def part_of(self, record: GeoRecord) -> str:
+        return district_of(record)
 
     def drawn(self, found: Sequence[str]) -> Sequence[Region]:
         return maps.districts()
@@ -99,10 +106,10 @@ class Countries:
     def parts(self) -> Sequence[Region]:
         return maps.countries()
 
-    def part_of(self, fix: Fix) -> str:
-        if fix.country:
-            return maps.country_names().get(fix.country, fix.country)
-        return OUTSIDE if fix.abroad else UNLOCATED
+    def part_of(self, record: GeoRecord) -> str:
+        if record.country:
+            return maps.country_names().get(record.country, record.country)
+        return OUTSIDE if record.abroad else UNLOCATED
 
     def drawn(self, found: Sequence[str]) -> Sequence[Region]:
         return maps.countries()
@@ -118,12 +125,12 @@ class Cells:
     kind = "area"
     parts = ()
 
-    def part_of(self, fix: Fix) -> str:
-        if fix.abroad:
+    def part_of(self, record: GeoRecord) -> str:
+        if record.abroad:
             return OUTSIDE
-        if fix.point is None or is_placeholder_anywhere(fix):
+        if record.point is None or is_placeholder_anywhere(record):
             return UNLOCATED
-        cell: str = h3.latlng_to_cell(fix.point[1], fix.point[0], self.resolution)
+        cell: str = h3.latlng_to_cell(record.point[1], record.point[0], self.resolution)
         return cell
 
     def drawn(self, found: Sequence[str]) -> Sequence[Region]:
@@ -144,10 +151,10 @@ class OwnDistricts:
         self._districts = districts
         self._at = lru_cache(maxsize=_REMEMBERED_POINTS)(self._look_up)
 
-    def part_of(self, fix: Fix) -> str:
-        if fix.abroad:
+    def part_of(self, record: GeoRecord) -> str:
+        if record.abroad:
             return OUTSIDE
-        return UNLOCATED if fix.point is None or is_placeholder_anywhere(fix) else self._at(fix.point)
+        return UNLOCATED if record.point is None or is_placeholder_anywhere(record) else self._at(record.point)
 
     def drawn(self, found: Sequence[str]) -> Sequence[Region]:
         return self.parts
@@ -158,9 +165,9 @@ class OwnDistricts:
         return next(inside, OUTSIDE)
 
 
-def is_placeholder_anywhere(fix: Fix) -> bool:
+def is_placeholder_anywhere(record: GeoRecord) -> bool:
     """Whether the point stands for a whole country: the middle of the United States is a lake in Kansas, and no viewer's home."""
-    return is_placeholder(fix) if fix.country == HONG_KONG else names_no_more_than_its_country(fix)
+    return is_placeholder(record) if record.country == HONG_KONG else names_no_more_than_its_country(record)
 
 
 def is_cell(region: str) -> bool:

@@ -1,11 +1,11 @@
 """An operator is known by its AS number; the organisation's legal name is only what is left when we know no better.
 
-One operator may run several networks: they count as one here when they sell to the same customers.
+One operator may run several networks: they count as one here when they sell to the same isp_peers.
 """
 
 from __future__ import annotations
 
-from feedback_analysis.geo.places import UNKNOWN_ISP
+from feedback_analysis.geo.location import UNKNOWN_ISP
 
 HONG_KONG_ISPS = {
     3363: "HKUST",

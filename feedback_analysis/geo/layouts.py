@@ -10,9 +10,9 @@ from typing import Any
 
 from geoip2.models import City
 
-from feedback_analysis.geo.fixes import Fix
+from feedback_analysis.geo.geo_record import GeoRecord
 from feedback_analysis.geo.isps import isp_name
-from feedback_analysis.geo.places import UNKNOWN_ISP, LonLat
+from feedback_analysis.geo.location import UNKNOWN_ISP, LonLat
 
 Record = Mapping[str, object]
 
@@ -29,7 +29,7 @@ class Misshapen(ValueError):  # noqa: N818 - it reads as what it says
     """A part of a record is of another type than its layout says."""
 
 
-def nested_fix(record: Record) -> Fix:
+def nested_record(record: Record) -> GeoRecord:
     """A record in MaxMind's City layout, which Enterprise databases have as well; names are the English ones.
 
     geoip2 reads the layout and checks no types, so they are checked before.
@@ -40,7 +40,7 @@ def nested_fix(record: Record) -> Fix:
     for place in (city, *subdivisions):
         _text(_map(place, "names"), "en")
     found = City(["en"], country=country, city=city, subdivisions=subdivisions)
-    return Fix(
+    return GeoRecord(
         country=found.country.iso_code or "",
         subdivisions=tuple(part.name for part in found.subdivisions if part.name),
         city=found.city.name or "",
@@ -48,9 +48,9 @@ def nested_fix(record: Record) -> Fix:
     )
 
 
-def flat_fix(record: Record) -> Fix:
+def flat_record(record: Record) -> GeoRecord:
     """A record of the `ip-location-db` packages: `state1`, `city`, `latitude`... in one flat record."""
-    return Fix(
+    return GeoRecord(
         country=_text(record, "country_code"),
         subdivisions=(_text(record, "state1"), _text(record, "state2")),
         city=_text(record, "city"),
@@ -65,9 +65,9 @@ def isp_of(record: Record) -> str:
     return isp_name(next((number for name in _NUMBERS if (number := _as_number(said, name))), 0), next(filter(None, names), ""))
 
 
-def says_where(fix: Fix) -> bool:
-    """Whether a fix places a viewer at all."""
-    return bool(fix.country) or fix.point is not None
+def says_where(found: GeoRecord) -> bool:
+    """Whether a found places a viewer at all."""
+    return bool(found.country) or found.point is not None
 
 
 def says_which(isp: str) -> bool:

@@ -17,10 +17,10 @@ from typing import Self
 from feedback_analysis.geo import maps
 from feedback_analysis.geo.atlas import Atlas, atlas_for
 from feedback_analysis.geo.databases import Address, open_asn, open_city
-from feedback_analysis.geo.fixes import Fix, country_of
-from feedback_analysis.geo.followed import Followed
-from feedback_analysis.geo.places import NOWHERE, UNKNOWN_ISP, UNLOCATED, Place
-from feedback_analysis.placing import Placing
+from feedback_analysis.geo.followed_database import FollowedDatabase
+from feedback_analysis.geo.geo_record import GeoRecord, country_of
+from feedback_analysis.geo.location import UNKNOWN_ISP, UNKNOWN_LOCATION, UNLOCATED, Location
+from feedback_analysis.location_settings import LocationSettings
 
 log = logging.getLogger(__name__)
 
@@ -41,16 +41,16 @@ class Locator:
         self.atlas = atlas or Atlas()
         self.edition = 0
         """Grows when a database was read anew: what was placed under a former edition may be elsewhere now."""
-        self._city = Followed(city or HONG_KONG_CITY, open_city, name="city", without=UNLOCATED)
-        self._asn = Followed(asn or HONG_KONG_ASN, open_asn, name="asn", without=f"of an {UNKNOWN_ISP} ISP")
+        self._city = FollowedDatabase(city or HONG_KONG_CITY, open_city, name="city", without=UNLOCATED)
+        self._asn = FollowedDatabase(asn or HONG_KONG_ASN, open_asn, name="asn", without=f"of an {UNKNOWN_ISP} ISP")
         self._remember()
 
     @property
-    def databases(self) -> tuple[Followed[Fix], Followed[str]]:
+    def databases(self) -> tuple[FollowedDatabase[GeoRecord], FollowedDatabase[str]]:
         return self._city, self._asn
 
-    def locate(self, ip: str | None) -> Place:
-        return self._place(ip) if ip and len(ip) <= LONGEST_ADDRESS else NOWHERE
+    def locate(self, ip: str | None) -> Location:
+        return self._place(ip) if ip and len(ip) <= LONGEST_ADDRESS else UNKNOWN_LOCATION
 
     def refresh(self) -> None:
         """Read databases anew whose files were replaced. A new file is read at the second call that finds it unchanged.
@@ -82,28 +82,28 @@ class Locator:
     def _remember(self) -> None:
         self._place = lru_cache(maxsize=REMEMBERED_ADDRESSES)(self._look_up)
 
-    def _look_up(self, ip: str) -> Place:
+    def _look_up(self, ip: str) -> Location:
         address = public_address(ip)
         if address is None:
-            return NOWHERE
-        fix = self._city.answer(address) or Fix()
-        return Place(
-            country=country_of(fix),
-            area=self.atlas.areas.part_of(fix),
-            district=self.atlas.districts.part_of(fix),
+            return UNKNOWN_LOCATION
+        record = self._city.answer(address) or GeoRecord()
+        return Location(
+            country=country_of(record),
+            area=self.atlas.areas.part_of(record),
+            district=self.atlas.districts.part_of(record),
             isp=self._asn.answer(address) or UNKNOWN_ISP,
         )
 
 
-def locator_for(placing: Placing) -> Locator:
+def locator_for(location: LocationSettings) -> Locator:
     """ValueError says what is wrong with a database or with the map."""
     atlas = atlas_for(
-        city=placing.geo_city,
-        districts=placing.districts,
-        name_key=placing.district_name,
-        resolution=placing.area_resolution,
+        city=location.geo_city,
+        districts=location.districts,
+        name_key=location.district_name,
+        resolution=location.area_resolution,
     )
-    return Locator(placing.geo_city, placing.geo_asn, atlas=atlas)
+    return Locator(location.geo_city, location.geo_asn, atlas=atlas)
 
 
 def public_address(ip: str) -> Address | None:

@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from feedback_analysis.geo.location import LonLat
 from feedback_analysis.geo.outlines import Box, Polygon, box_of, centroid, size
-from feedback_analysis.geo.places import LonLat
 
 SHIPPED = Path(__file__).with_name("data")
 

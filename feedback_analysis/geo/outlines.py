@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
-from feedback_analysis.geo.places import LonLat
+from feedback_analysis.geo.location import LonLat
 
 Ring = tuple[LonLat, ...]
 Polygon = tuple[Ring, ...]

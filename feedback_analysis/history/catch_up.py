@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.history.intake import Taken, take_in
+from feedback_analysis.history.add_logs import AddedLogs, add_logs
 from feedback_analysis.history.log_file import LogFile, note
 from feedback_analysis.history.store import HistoryStore
 from feedback_analysis.measures.selection import Span
@@ -52,7 +52,7 @@ def catch_up(
     *,
     progress: Progress = lambda _done, _all: None,
     wanted: Callable[[], bool] = lambda: True,
-) -> Taken:
+) -> AddedLogs:
     """Take in the sealed logs among and below `paths` that are new, as long as they are `wanted`.
 
     FileNotFoundError for a path that is not there, ValueError for a file that is no log. A log that cannot be read is not noted as
@@ -61,17 +61,17 @@ def catch_up(
     known = _Known.of(store)
     new, unread = new_logs(paths, known.files)
     all_bytes, done = sum(file.bytes for file in new), 0
-    taken, batches = Taken(unread=unread), list(_batches(new))
+    taken, batches = AddedLogs(unread=unread), list(_batches(new))
     progress(done, all_bytes)
     for period in batches:
         if not wanted():
             break
         fresh, unread = _fresh(store, period, known)
-        taken += Taken(unread=unread)
+        taken += AddedLogs(unread=unread)
         again = {file: digest for file, digest in fresh.items() if file.stem in known.stems}
         first = {file: digest for file, digest in fresh.items() if file not in again}
         for files in ([first] if first else []) + [{file: digest} for file, digest in again.items()]:
-            taken += take_in(store, files, locator, again=files is not first)
+            taken += add_logs(store, files, locator, again=files is not first)
             known.stems.update(file.stem for file in files)
         store.fold()
         done += sum(file.bytes for file in period)

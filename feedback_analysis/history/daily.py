@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from feedback_analysis.history.audience import Crowd, Customers, Weights, distinct, newcomers, present
+from feedback_analysis.history.peers import IspPeers, PeerCounts, Weights, distinct, newcomers, present
 from feedback_analysis.history.periods import JOINED, Periods, Unit, periods
 from feedback_analysis.history.schema import HOUR_MINUTES
 from feedback_analysis.history.selection import HourSelection, mean_sums, summed, weighed
@@ -46,7 +46,7 @@ def daily(
         return []
     steps = periods(span or recorded, unit, zone)
     with store.reading() as cursor:
-        return _rows(cursor, where or {}, steps, recorded, Customers(cursor, HourSelection(steps.span, where or {}), steps))
+        return _rows(cursor, where or {}, steps, recorded, IspPeers(cursor, HourSelection(steps.span, where or {}), steps))
 
 
 def daily_and_coverage(
@@ -59,15 +59,15 @@ def daily_and_coverage(
     steps = periods(recorded, unit, zone)
     with store.reading() as cursor:
         hours, _ = HourSelection(steps.span, where, ("isp",)).largest(cursor, DEFAULT_GROUPS)
-        customers = Customers(cursor, replace(hours, by=()), steps)
-        return _rows(cursor, where, steps, recorded, customers), _covered(cursor, hours, steps, customers, each=True)
+        isp_peers = IspPeers(cursor, replace(hours, by=()), steps)
+        return _rows(cursor, where, steps, recorded, isp_peers), _covered(cursor, hours, steps, isp_peers, each=True)
 
 
 def _rows(
-    cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, recorded: Span, customers: Customers
+    cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, recorded: Span, isp_peers: IspPeers
 ) -> list[Row]:
     hours = HourSelection(steps.span, where)
-    people = customers.crowd() if customers.known else Crowd(distinct(cursor, hours, steps), newcomers(cursor, hours))
+    people = isp_peers.crowd() if isp_peers.known else PeerCounts(distinct(cursor, hours, steps), newcomers(cursor, hours))
     columns = _people(cursor, where, steps, recorded, people.first) | _means(cursor, where, steps)
     columns |= _sessions(cursor, where, steps, people.distinct)
     return [
@@ -163,24 +163,24 @@ def coverage(
     steps = periods(span, unit or "day", zone)
     with store.reading() as cursor:
         hours, _ = HourSelection(steps.span, where or {}, ("isp",)).largest(cursor, top)
-        customers = Customers(cursor, replace(hours, by=()), steps)
-        return _covered(cursor, hours, steps, customers, each=unit is not None)
+        isp_peers = IspPeers(cursor, replace(hours, by=()), steps)
+        return _covered(cursor, hours, steps, isp_peers, each=unit is not None)
 
 
 def _covered(
-    cursor: duckdb.DuckDBPyConnection, hours: HourSelection, steps: Periods, customers: Customers, *, each: bool
+    cursor: duckdb.DuckDBPyConnection, hours: HourSelection, steps: Periods, isp_peers: IspPeers, *, each: bool
 ) -> list[Coverage]:
     found: dict[int, dict[str, float]] = {}
-    rows = _by_isp(customers, steps, each=each) if customers.known else _by_isp_slowly(cursor, hours, steps, each=each)
+    rows = _by_isp(isp_peers, steps, each=each) if isp_peers.known else _by_isp_slowly(cursor, hours, steps, each=each)
     for step, isp, weight in rows:
         found.setdefault(step, {})[isp] = number(weight)
     names = [*steps.names, "all"]
     return [Coverage(names[step], found[step]) for step in sorted(found)]
 
 
-def _by_isp(customers: Customers, steps: Periods, *, each: bool) -> list[tuple[int, str, int]]:
+def _by_isp(isp_peers: IspPeers, steps: Periods, *, each: bool) -> list[tuple[int, str, int]]:
     """Period, ISP and weight, by period and then most first; `each` False: only all periods together, the last of them."""
-    rows = [(step, isp, weight) for (isp, step), weight in customers.by_isp().items() if each or step == len(steps.names)]
+    rows = [(step, isp, weight) for (isp, step), weight in isp_peers.by_isp().items() if each or step == len(steps.names)]
     return sorted(rows, key=lambda row: (row[0], -row[2], row[1]))
 
 

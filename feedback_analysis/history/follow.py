@@ -15,10 +15,10 @@ from typing import Self
 import duckdb
 
 from feedback_analysis.geo.locator import Locator
+from feedback_analysis.history.add_logs import AddedLogs
 from feedback_analysis.history.catch_up import catch_up
-from feedback_analysis.history.intake import Taken
 from feedback_analysis.history.retention import KEEP_ALL, Retention
-from feedback_analysis.history.store import Forgotten, HistoryStore
+from feedback_analysis.history.store import DroppedDays, HistoryStore
 from feedback_analysis.reading.log_files import UnreadLog
 
 log = logging.getLogger(__name__)
@@ -34,11 +34,11 @@ REST_FOR = 50
 class Progress:
     """How far the logs on disk have been taken in: bytes of those that were new at the last look, and why not further."""
 
-    taken: Taken = field(default_factory=Taken)
+    taken: AddedLogs = field(default_factory=AddedLogs)
     done_bytes: int = 0
     all_bytes: int = 0
     error: str = ""
-    forgotten: Forgotten = field(default_factory=Forgotten)
+    forgotten: DroppedDays = field(default_factory=DroppedDays)
 
     @property
     def complete(self) -> bool:

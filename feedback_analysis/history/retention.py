@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 
-from feedback_analysis.history.store import Forgotten, HistoryStore, extent
+from feedback_analysis.history.store import DroppedDays, HistoryStore, extent
 from serving.durable_files import replace_file
 from serving.lived_time import LivedTime
 
@@ -37,14 +37,14 @@ class Retention:
     _patient_until_s: float = field(default=0.0, init=False)
     _kept_s: float = field(default=0.0, init=False)
 
-    def apply(self, store: HistoryStore) -> Forgotten:
+    def apply(self, store: HistoryStore) -> DroppedDays:
         """Drop the days that are too old, live one day at a time, and say so in the log."""
         if self.days is None:
-            return Forgotten()
+            return DroppedDays()
         before_ms = self._before_live_ms(store, self.days) if self.live else self._before_recorded_ms(store, self.days)
         begins_ms = store.begins_ms() if before_ms is not None else None
         if before_ms is None or begins_ms is None or begins_ms >= before_ms:
-            return Forgotten()
+            return DroppedDays()
         if self.live:
             before_ms = min(before_ms, (begins_ms // DAY_MS + 1) * DAY_MS)
         gone = store.forget_before(before_ms)

@@ -52,14 +52,14 @@ class Basis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forgotten:
+class DroppedDays:
     """What was dropped because of its age."""
 
     days: int = 0
     messages: int = 0
 
-    def __add__(self, other: "Forgotten") -> "Forgotten":
-        return Forgotten(days=self.days + other.days, messages=self.messages + other.messages)
+    def __add__(self, other: "DroppedDays") -> "DroppedDays":
+        return DroppedDays(days=self.days + other.days, messages=self.messages + other.messages)
 
 
 class HistoryStore:
@@ -120,7 +120,7 @@ class HistoryStore:
             count_unfolded(db)
             db.execute("DELETE FROM unfolded")
 
-    def forget_before(self, before_ms: int) -> Forgotten:
+    def forget_before(self, before_ms: int) -> DroppedDays:
         """Drop whole hours before the one of `before_ms`; who was heard in them only is new when heard again."""
         hour = {"hour": before_ms // HOUR_MS}
         with self.writing() as db:
@@ -132,7 +132,7 @@ class HistoryStore:
             # Numbers are given anew: one that still stands for somebody in any table has to stay his.
             db.execute("DELETE FROM peers WHERE id NOT IN (SELECT peer FROM session_hour UNION SELECT peer FROM presence)")
             db.execute("DELETE FROM sessions WHERE id NOT IN (SELECT session FROM session_hour UNION SELECT session FROM seen)")
-        return Forgotten(days=int(days), messages=int(messages))
+        return DroppedDays(days=int(days), messages=int(messages))
 
     def begins_ms(self) -> int | None:
         """The first hour of which anything is kept; None while nothing is."""

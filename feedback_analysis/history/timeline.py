@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import duckdb
 
-from feedback_analysis.history.audience import Weights, distinct, heard, newcomers, present
+from feedback_analysis.history.peers import Weights, distinct, heard, newcomers, present
 from feedback_analysis.history.periods import JOINED, Periods, Unit, periods
 from feedback_analysis.history.schema import DIMENSIONS, HOUR_MINUTES, MINUTE_MS
 from feedback_analysis.history.selection import HourSelection, Minutes, kept_measure, mean_sums, summed, weighed, whole_hours

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import duckdb
 
 from feedback_analysis.measures.selection import OTHER
-from feedback_analysis.messages.kept_names import SURE, Heard, Names, Ruling
+from feedback_analysis.messages.kept_names import SURE, Decision, Names, NameUse
 
 FIELDS: Mapping[str, str] = MappingProxyType(
     {"channel": "channel", "isp": "coalesce(incoming.isp, located_isp)", "app": "app", "platform": "platform"}
@@ -76,7 +76,7 @@ class Budgets:
             names.forget_before(received_ms)
 
     def _apply_to_field(self, db: duckdb.DuckDBPyConnection, name: str, said: str) -> None:
-        source = "incoming JOIN place USING (ip)"
+        source = "incoming JOIN location USING (ip)"
         rows = db.execute(f"SELECT {said} AS name, {_HEARD} FROM {source} WHERE {said} IS NOT NULL GROUP BY name").fetchall()
         ruling = self._ruling(self._names[name], rows)
         self._count(name, rows, ruling)
@@ -146,10 +146,10 @@ class Budgets:
         _write(db, "FROM touched", "SELECT row, key, value FROM entry", {})
         db.execute("DROP TABLE touched")
 
-    def _ruling(self, names: Names, rows: Iterable[Sequence[object]]) -> Ruling:
-        return names.hear(Heard(name=str(name), networks=networks, last_ms=last) for name, networks, last, _ in rows)  # type: ignore[arg-type]
+    def _ruling(self, names: Names, rows: Iterable[Sequence[object]]) -> Decision:
+        return names.hear(NameUse(name=str(name), networks=networks, last_ms=last) for name, networks, last, _ in rows)  # type: ignore[arg-type]
 
-    def _count(self, name: str, rows: Iterable[Sequence[object]], ruling: Ruling) -> None:
+    def _count(self, name: str, rows: Iterable[Sequence[object]], ruling: Decision) -> None:
         self.left_out[name] += sum(int(str(row[-1])) for row in rows if row[0] in ruling.left_out)
 
 

@@ -11,8 +11,8 @@ import duckdb
 
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.selection import EXTRA, UNKNOWN
-from feedback_analysis.messages.duplicates import CONTENT, DUPLICATE, RANK, judged
-from feedback_analysis.messages.ingest import PLACED, Added, missing_text, one, place_addresses
+from feedback_analysis.messages.duplicates import CONTENT, DUPLICATE, RANK, ranked_copies
+from feedback_analysis.messages.ingest import LOCATED, Added, locate_addresses, missing_text, one
 from feedback_analysis.messages.outside import OUTSIDE
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.catalogue import Models
@@ -49,7 +49,7 @@ class ColumnTable(FeedbackTable):
     def __init__(self, locator: Locator, mos: MosModel, *, models: Models | None = None, columns: Collection[str]) -> None:
         self._fields = [field for field in ROW_FIELDS if field.name in _ALWAYS.union(columns)]
         self._extra = "extra" in columns
-        self._placed = not PLACED.isdisjoint(columns)
+        self._located = not LOCATED.isdisjoint(columns)
         super().__init__(locator, mos, models=models)
 
     def several(self) -> list[int]:
@@ -82,8 +82,8 @@ class ColumnTable(FeedbackTable):
         """Leave out the copies of messages and place the addresses; how many copies there were. To be called once, at the end."""
         with self.changing() as db:
             copies = _leave_out_copies(db) if one(db.execute("SELECT count(*) FROM several")) else 0
-            if self._placed:
-                place_addresses(db, "SELECT DISTINCT ip FROM message", self.locator)
+            if self._located:
+                locate_addresses(db, "SELECT DISTINCT ip FROM message", self.locator)
             db.execute(f"CREATE VIEW feedback AS {self._view()}")
         return copies
 
@@ -99,10 +99,10 @@ class ColumnTable(FeedbackTable):
             CREATE TEMP TABLE several (session_id VARCHAR, seq BIGINT, copies BIGINT);
             {DUPLICATE};
             {OUTSIDE};
-            CREATE TABLE place (ip VARCHAR, country VARCHAR, area VARCHAR, district VARCHAR, located_isp VARCHAR);
+            CREATE TABLE location (ip VARCHAR, country VARCHAR, area VARCHAR, district VARCHAR, located_isp VARCHAR);
         """
 
-    def _intake(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None, only: str = "") -> Added:
+    def _add_rows(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None, only: str = "") -> Added:
         lost = sum(log.lost for log in logs)
         logs = [log for log in logs if log.records != 0]
         if not logs:
@@ -121,13 +121,13 @@ class ColumnTable(FeedbackTable):
         return Added(records=kept, duplicates=0, unreadable=max(0, records - kept) + lost, reasons=reasons)
 
     def _view(self) -> str:
-        said = missing_text() if self._placed else missing_text() | {"isp": f"coalesce(isp, '{UNKNOWN}')"}
+        said = missing_text() if self._located else missing_text() | {"isp": f"coalesce(isp, '{UNKNOWN}')"}
         columns = [f"{said[field.name]} AS {field.name}" if field.name in said else field.name for field in self._fields]
         names = {field.name for field in self._fields}
         scored = [f"{self.mos.sql()} AS mos"] if {"playback_kbps", "continuity"} <= names else []
-        placed = ["country", "area", "district"] if self._placed else []
+        placed = ["country", "area", "district"] if self._located else []
         chosen = ", ".join([*columns, *(["extra"] * self._extra), *placed, *scored])
-        return f"SELECT {chosen} FROM message {'JOIN place USING (ip)' if self._placed else ''}"
+        return f"SELECT {chosen} FROM message {'JOIN location USING (ip)' if self._located else ''}"
 
 
 def _several(db: duckdb.DuckDBPyConnection) -> list[int]:
@@ -156,7 +156,7 @@ def _leave_out_copies(db: duckdb.DuckDBPyConnection) -> int:
     # What could not be read again, because its log went away, is told apart by its rank alone.
     gone = "SELECT session_id, seq FROM several ANTI JOIN (SELECT session_id, seq FROM again) AS read USING (session_id, seq)"
     db.execute(f"INSERT INTO again BY NAME SELECT * FROM message SEMI JOIN ({gone}) AS gone USING (session_id, seq)")
-    db.execute(f"CREATE OR REPLACE TEMP TABLE copies AS {judged('again')}")
+    db.execute(f"CREATE OR REPLACE TEMP TABLE copies AS {ranked_copies('again')}")
     db.execute("DELETE FROM message WHERE (session_id, seq) IN (SELECT (session_id, seq) FROM several)")
     db.execute("INSERT INTO message BY NAME SELECT * EXCLUDE (content, sent, place, conflict) FROM copies WHERE place = 1")
     copies = "SELECT session_id, seq, received_ms, content, conflict FROM copies WHERE place > 1"

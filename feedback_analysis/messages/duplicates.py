@@ -19,7 +19,7 @@ CONTENT = f"hash({', '.join(field.name for field in FIELDS if field.name != 'sen
 """SQL: all that a message says as one number; `json` takes spaces and escapes out, in which the forms of a log differ."""
 
 
-def judged(rows: str) -> str:
+def ranked_copies(rows: str) -> str:
     """SQL: `rows`, with columns `content` and `sent` (its `sent_ms`), with `place` (1: the copy that counts) and `conflict`."""
     order = f"PARTITION BY session_id, seq ORDER BY {', '.join(RANK)}, content, sent"
     return f"""

@@ -11,7 +11,7 @@ import duckdb
 
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.selection import UNKNOWN
-from feedback_analysis.messages.duplicates import CONTENT, DUPLICATE, RANK, judged
+from feedback_analysis.messages.duplicates import CONTENT, DUPLICATE, RANK, ranked_copies
 from feedback_analysis.messages.outside import OUTSIDE, SESSION
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.rows import READABLE, ROW_FIELDS, SQL_TYPES, rows_sql, unreadable_sql
@@ -24,11 +24,11 @@ SCHEMA = f"""
     );
     {DUPLICATE};
     {OUTSIDE};
-    CREATE TABLE place (ip VARCHAR, country VARCHAR, area VARCHAR, district VARCHAR, located_isp VARCHAR);
+    CREATE TABLE location (ip VARCHAR, country VARCHAR, area VARCHAR, district VARCHAR, located_isp VARCHAR);
     CREATE TEMP TABLE incoming ({_FIELDS}, extra JSON, content UBIGINT);
 """
 
-PLACED = frozenset({"isp", "country", "area", "district"})
+LOCATED = frozenset({"isp", "country", "area", "district"})
 """The columns that need to know where an address is."""
 
 
@@ -47,7 +47,7 @@ class Added:
         return Added(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
 
 
-def take_in(
+def ingest(
     db: duckdb.DuckDBPyConnection,
     logs: Sequence[VerifiedLog],
     locator: Locator,
@@ -68,7 +68,7 @@ def take_in(
     reasons = _leave_out_unreadable(db)
     readable = staged - reasons.total()
     left_out = _leave_out_copies_within(db) + _leave_out_copies_of_known(db) + _leave_out_copies_of_others(db)
-    _place_new_addresses(db, locator)
+    _locate_new_addresses(db, locator)
     if limit is not None:
         limit(db)
     _store(db, mos, shown_ms)
@@ -104,7 +104,7 @@ def _leave_out_copies_within(db: duckdb.DuckDBPyConnection) -> Added:
         SELECT incoming.rowid AS row, session_id, seq, {", ".join(RANK)}, content, sent_ms AS sent FROM incoming
         SEMI JOIN (SELECT session_id, seq FROM incoming GROUP BY ALL HAVING count(*) > 1) AS several USING (session_id, seq)
     )"""
-    db.execute(f"CREATE OR REPLACE TEMP TABLE copies AS FROM ({judged(several)}) WHERE place > 1")
+    db.execute(f"CREATE OR REPLACE TEMP TABLE copies AS FROM ({ranked_copies(several)}) WHERE place > 1")
     return _leave_out(db)
 
 
@@ -159,17 +159,17 @@ def _left_out(rows: int, conflicts: int) -> Added:
     return Added(records=-rows, duplicates=rows - conflicts, conflicts=conflicts, unreadable=0)
 
 
-def _place_new_addresses(db: duckdb.DuckDBPyConnection, locator: Locator) -> None:
-    place_addresses(db, "SELECT DISTINCT ip FROM incoming ANTI JOIN place USING (ip)", locator)
+def _locate_new_addresses(db: duckdb.DuckDBPyConnection, locator: Locator) -> None:
+    locate_addresses(db, "SELECT DISTINCT ip FROM incoming ANTI JOIN location USING (ip)", locator)
 
 
-def place_addresses(db: duckdb.DuckDBPyConnection, addresses: str, locator: Locator) -> None:
+def locate_addresses(db: duckdb.DuckDBPyConnection, addresses: str, locator: Locator) -> None:
     """Remember in the table `place` where each of the `addresses` (a SELECT of them) is."""
     places = [(ip, locator.locate(ip)) for (ip,) in db.execute(addresses).fetchall()]
     if places:
         columns = zip(*((ip, place.country, place.area, place.district, place.isp) for ip, place in places), strict=True)
         db.execute(
-            "INSERT INTO place SELECT unnest($ip), unnest($country), unnest($area), unnest($district), unnest($isp)",
+            "INSERT INTO location SELECT unnest($ip), unnest($country), unnest($area), unnest($district), unnest($isp)",
             dict(zip(("ip", "country", "area", "district", "isp"), map(list, columns), strict=True)),
         )
 
@@ -186,7 +186,7 @@ def _store(db: duckdb.DuckDBPyConnection, mos: MosModel, shown_ms: int | None) -
     db.execute(
         f"""
         INSERT INTO feedback
-        SELECT {fields}, extra, country, area, district, {mos.sql()}, $shown, content FROM incoming JOIN place USING (ip)
+        SELECT {fields}, extra, country, area, district, {mos.sql()}, $shown, content FROM incoming JOIN location USING (ip)
         """,
         {"shown": shown_ms},
     )

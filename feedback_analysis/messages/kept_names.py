@@ -21,7 +21,7 @@ _WAITING = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class NameUse:
     """A name in some messages: the networks they came from, and when the last was received."""
 
     name: str
@@ -30,7 +30,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ruling:
+class Decision:
     """Names to be shown as `(other)`: `left_out` of the messages that were heard, `given_up` of earlier messages as well."""
 
     left_out: frozenset[str]
@@ -42,7 +42,7 @@ class _Known:
     networks: set[str] = field(default_factory=set)
     last_ms: int = 0
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: NameUse) -> None:
         if len(self.networks) < SURE:
             self.networks.update(list(heard.networks)[: SURE - len(self.networks)])
         self.last_ms = max(self.last_ms, heard.last_ms)
@@ -59,7 +59,7 @@ class Names:
     def __len__(self) -> int:
         return len(self._own)
 
-    def hear(self, heard: Iterable[Heard]) -> Ruling:
+    def hear(self, heard: Iterable[NameUse]) -> Decision:
         """Decide on the names of some messages, each name given once."""
         strange = []
         for each in heard:
@@ -73,7 +73,7 @@ class Names:
         given_up = self._admit(sorted(strange, key=lambda name: (-len(self._waiting[name].networks), name)))
         left_out = frozenset(name for name in strange if name not in self._own)
         self._bound_waiting()
-        return Ruling(left_out=left_out, given_up=given_up - frozenset(strange))
+        return Decision(left_out=left_out, given_up=given_up - frozenset(strange))
 
     def forget_before(self, received_ms: int) -> None:
         """Make room: drop the names that were last heard earlier."""

@@ -13,7 +13,7 @@ import duckdb
 
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.messages.budgets import Budgets
-from feedback_analysis.messages.ingest import Added, take_in
+from feedback_analysis.messages.ingest import Added, ingest
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.catalogue import Models
 from feedback_analysis.quality.mos import MosModel
@@ -107,16 +107,16 @@ class LiveTable(FeedbackTable):
             ).fetchall()
         return int(held)
 
-    def _intake(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None, only: str = "") -> Added:
-        return take_in(db, logs, self.locator, self.mos, shown_ms, limit=self.budgets.apply, only=only)
+    def _add_rows(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None, only: str = "") -> Added:
+        return ingest(db, logs, self.locator, self.mos, shown_ms, limit=self.budgets.apply, only=only)
 
-    def _take_in(self, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
+    def _ingest(self, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
         try:
-            return super()._take_in(logs, shown_ms)
+            return super()._ingest(logs, shown_ms)
         except _NoRoom:
             self._drop_oldest()
         try:
-            return super()._take_in(logs, shown_ms)
+            return super()._ingest(logs, shown_ms)
         except _NoRoom as error:
             return super()._refuse(logs[0], error.cause)
 

@@ -17,8 +17,8 @@ from feedback_analysis.messages.column_table import ColumnTable
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.catalogue import Models
 from feedback_analysis.quality.mos import MosModel
-from feedback_analysis.reading.ahead import verified_ahead
 from feedback_analysis.reading.log_files import UnreadLog, find_logs, log_name
+from feedback_analysis.reading.read_ahead import verified_ahead
 from feedback_analysis.reading.verified_log import VerifiedLog
 from feedback_wire.log_name import LogName
 
@@ -77,7 +77,7 @@ def open_logs(
         look_around_ms=look_around_ms,
         most=most,
     )
-    table.pass_over(found.unread)
+    table.note_unread(found.unread)
     return table
 
 
@@ -101,13 +101,13 @@ def read_logs(
         table = FeedbackTable(locator, mos, models=models)
         reading.each(logs, _Adding(table, most))
         _search(table, reading, earlier, later)
-        table.pass_over(reading.unread)
+        table.note_unread(reading.unread)
         return table
     gathering = ColumnTable(locator, mos, models=models, columns=columns)
     reading.each(logs, _Adding(gathering, most))
     _search(gathering, reading, earlier, later)
     _settle(gathering, reading, [*logs, *earlier])
-    gathering.pass_over(reading.unread)
+    gathering.note_unread(reading.unread)
     return gathering
 
 

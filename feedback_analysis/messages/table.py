@@ -19,7 +19,7 @@ from feedback_analysis.geo.atlas import Atlas
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.registry import Measure, View, measure_of
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.messages.ingest import SCHEMA, Added, take_in
+from feedback_analysis.messages.ingest import SCHEMA, Added, ingest
 from feedback_analysis.messages.outside import begin_search, end_search, give_up, merge, narrow_search, remember, search
 from feedback_analysis.messages.selection import MessageSelection
 from feedback_analysis.quality.catalogue import Models, catalogue
@@ -134,7 +134,7 @@ class FeedbackTable:
         """The files and folders that were to be read and could not be opened, so that the records in them are not known."""
         return self._unread
 
-    def pass_over(self, unread: Iterable[UnreadLog]) -> None:
+    def note_unread(self, unread: Iterable[UnreadLog]) -> None:
         """Remember files that are missing from the table."""
         with self._writing:
             self._unread = tuple(dict.fromkeys((*self._unread, *unread)))  # a log may be read twice
@@ -170,7 +170,7 @@ class FeedbackTable:
     def add_all(self, logs: Sequence[VerifiedLog], *, shown_ms: int | None = None) -> Added:
         """Take in several logs of one form at once, which keeps every core busy."""
         with self._writing:
-            added = self._take_in(logs, shown_ms)
+            added = self._ingest(logs, shown_ms)
             self._unreadable += added.unreadable
             self._unreadable_for += added.reasons
             self._damages.extend(DamagedLog(log.source, damage) for log in logs for damage in log.damages)
@@ -192,7 +192,7 @@ class FeedbackTable:
                 merge(db, f"SELECT session_id, seq, received_ms FROM feedback WHERE received_ms < {int(received_ms)}")
             gone = db.execute("DELETE FROM feedback WHERE received_ms < $before", parameters).fetchall()[0][0]
             db.execute("DELETE FROM duplicate WHERE received_ms < $before", parameters)
-            db.execute("DELETE FROM place WHERE ip NOT IN (SELECT ip FROM feedback)")
+            db.execute("DELETE FROM location WHERE ip NOT IN (SELECT ip FROM feedback)")
             given_up = give_up(db) if remember else gone
         self._given_up += given_up
         return int(gone)
@@ -255,8 +255,8 @@ class FeedbackTable:
     def _schema(self) -> str:
         return SCHEMA
 
-    def _intake(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None, only: str = "") -> Added:
-        return take_in(db, logs, self.locator, self.mos, shown_ms, only=only)
+    def _add_rows(self, db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], shown_ms: int | None, only: str = "") -> Added:
+        return ingest(db, logs, self.locator, self.mos, shown_ms, only=only)
 
     def _compress(self, added: int) -> None:
         self._uncompressed += added
@@ -270,24 +270,24 @@ class FeedbackTable:
             return  # readers may stand in the way; a later addition tries again
         self._uncompressed = 0
 
-    def _take_in(self, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
+    def _ingest(self, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
         try:
             self._forget_places()
             with _transaction(self._writer) as db:
-                return self._intake(db, logs, shown_ms)
+                return self._add_rows(db, logs, shown_ms)
         except duckdb.Error as error:
             _refuse_no_memory(error)
             if len(logs) == 1:
                 return self._refuse(logs[0], error)
         # One of them is beyond DuckDB although its checksums are right; alone, it cannot take the others with it.
-        each = [self._take_in([log], shown_ms) for log in logs]
+        each = [self._ingest([log], shown_ms) for log in logs]
         return sum(each[1:], each[0])
 
     def _search(self, logs: Sequence[VerifiedLog], *, before: bool) -> None:
         try:
             with _transaction(self._writer) as db:
                 if search(db, self._rows, logs, before=before):
-                    self._intake(db, logs, None, only="wanted")
+                    self._add_rows(db, logs, None, only="wanted")
         except duckdb.Error as error:
             _refuse_no_memory(error)
             if len(logs) == 1:
@@ -300,7 +300,7 @@ class FeedbackTable:
         """Have addresses placed by a database that was read anew; records that are here keep their places."""
         edition = self.locator.edition
         if edition != self._edition:
-            self._writer.execute("DELETE FROM place")
+            self._writer.execute("DELETE FROM location")
             self._edition = edition
 
     def _refuse(self, log: VerifiedLog, error: duckdb.Error) -> Added:

@@ -28,7 +28,7 @@ def catalogue(flags: MosFlags | None = None, settings: Iterable[str] = ()) -> di
         name, coefficient, value = _parsed(text, models)
         said[name][coefficient] = value
     found = {name: replace(model, **said[name]) for name, model in models.items() if name != MosModel.name}
-    return {MosModel.name: mos_said(flags or MosFlags(), said[MosModel.name])} | found
+    return {MosModel.name: mos_from_flags(flags or MosFlags(), said[MosModel.name])} | found
 
 
 def models_of(scoring: Scoring) -> dict[str, Model]:
@@ -36,7 +36,7 @@ def models_of(scoring: Scoring) -> dict[str, Model]:
     return catalogue(scoring, scoring.model_set)
 
 
-def mos_said(flags: MosFlags, settings: Mapping[str, Any] | None = None) -> MosModel:
+def mos_from_flags(flags: MosFlags, settings: Mapping[str, Any] | None = None) -> MosModel:
     """MOS(B, D) as its own flags say, and `settings` before them."""
     constants = {"c1": flags.mos_c1, "c2": flags.mos_c2, "a": flags.mos_a, "lam": flags.mos_lambda}
     given = {name: value for name, value in constants.items() if value is not None}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from feedback_analysis.geo.divisions import Division
-from feedback_analysis.geo.places import OUTSIDE, UNLOCATED
+from feedback_analysis.geo.location import OUTSIDE, UNLOCATED
 from feedback_analysis.measures.regions import RegionValue
 from feedback_analysis.measures.registry import measure_of
 from monitor_platform.dashboard.display_names import place_name

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from feedback_analysis.geo.places import OUTSIDE, UNLOCATED
+from feedback_analysis.geo.location import OUTSIDE, UNLOCATED
 from feedback_analysis.measures.registry import MEASURES, measure_of
 from feedback_analysis.measures.selection import DIMENSIONS
 from monitor_platform.dashboard.display_names import dimension_name

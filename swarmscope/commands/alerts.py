@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from feedback_analysis.placing import Placing
+from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.scoring import Scoring
 from swarmscope.commands import examples, exit_on, exit_on_usage_error, or_defaults
 from swarmscope.limits import require_address_space
@@ -34,7 +34,7 @@ def dry_run(
     *,
     as_json: Annotated[bool, Parameter(name="--json")] = False,
     scoring: Annotated[Scoring | None, Parameter(name="*", group="MOS and quality models")] = None,
-    placing: Annotated[Placing | None, Parameter(name="*", group="Geolocation")] = None,
+    location: Annotated[LocationSettings | None, Parameter(name="*", group="Geolocation")] = None,
 ) -> None:
     """Print the alerts that the rules raise on recorded logs. No notification is sent. Alerts do not change the exit code.
 
@@ -59,7 +59,7 @@ def dry_run(
     try:
         wanted = read_rules(rules)
         models = models_of(or_defaults(scoring, Scoring))
-        with locator_for(or_defaults(placing, Placing)) as locator:
+        with locator_for(or_defaults(location, LocationSettings)) as locator:
             for each in judge_logs(wanted.rules, paths, locator, models, lacks=_lacks):
                 told += each.alert.ended_ms is None
                 _print(each, as_json)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
-from feedback_analysis.placing import Placing
 from feedback_analysis.scoring import Scoring
 from swarmscope.commands import examples, exit_on, or_defaults
 from swarmscope.limits import require_address_space
@@ -60,7 +60,7 @@ def analyze(
     html: Path | None = None,
     period: float = 30.0,
     scoring: Annotated[Scoring | None, Parameter(name="*", group="MOS and quality models")] = None,
-    placing: Annotated[Placing | None, Parameter(name="*", group="Geolocation")] = None,
+    location: Annotated[LocationSettings | None, Parameter(name="*", group="Geolocation")] = None,
 ) -> None:
     """Analyze recorded logs.
 
@@ -121,7 +121,7 @@ def analyze(
         check_columns((*columns, *filters))
         quality, scored = models_of(or_defaults(scoring, Scoring)), chosen(models)
         asked = _span(begin, end)
-        with locator_for(or_defaults(placing, Placing)) as locator, _progress() as progress:
+        with locator_for(or_defaults(location, LocationSettings)) as locator, _progress() as progress:
             needed = columns_for((*columns, *filters), [quality[name] for name in scored])
             table = open_logs(
                 paths,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
-from feedback_analysis.placing import Placing
 from feedback_analysis.scoring import MosFlags
 from swarmscope.commands import examples, exit_on, or_defaults
 from swarmscope.limits import require_address_space
@@ -58,7 +58,7 @@ def build(
     into: Path,
     period: float = 30.0,
     scoring: Annotated[MosFlags | None, Parameter(name="*", group="MOS model")] = None,
-    placing: Annotated[Placing | None, Parameter(name="*", group="Geolocation")] = None,
+    location: Annotated[LocationSettings | None, Parameter(name="*", group="Geolocation")] = None,
 ) -> None:
     """Add sealed logs to a history. Logs that the history contains already are skipped.
 
@@ -77,11 +77,15 @@ def build(
     from feedback_analysis.geo.locator import locator_for
     from feedback_analysis.history.catch_up import catch_up
     from feedback_analysis.history.store import Basis, HistoryStore
-    from feedback_analysis.quality.catalogue import mos_said
+    from feedback_analysis.quality.catalogue import mos_from_flags
 
     try:
-        basis = Basis(mos=mos_said(or_defaults(scoring, MosFlags)), period_s=period)
-        with locator_for(or_defaults(placing, Placing)) as locator, HistoryStore(into, basis) as store, _progress() as progress:
+        basis = Basis(mos=mos_from_flags(or_defaults(scoring, MosFlags)), period_s=period)
+        with (
+            locator_for(or_defaults(location, LocationSettings)) as locator,
+            HistoryStore(into, basis) as store,
+            _progress() as progress,
+        ):
             taken = catch_up(store, paths, locator, progress=progress)
     except (ValueError, OSError) as error:
         exit_on(error, "swarmscope history")

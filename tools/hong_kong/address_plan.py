@@ -17,8 +17,8 @@ from pathlib import Path
 import maxminddb
 from netaddr import IPNetwork, IPSet
 
+from feedback_analysis.geo.location import UNLOCATED, Location
 from feedback_analysis.geo.locator import HONG_KONG_ASN, HONG_KONG_CITY, Locator
-from feedback_analysis.geo.places import UNLOCATED, Place
 
 # Table 1 of the paper: PCCW 32.08 %, HKBN 13.57 %, HGC 5.55 %, iCable 3.57 %, others 45.23 %; here of 400. It does
 # not say who the others were: these are today's mobile operators, business lines and campuses, at our own guess.
@@ -75,7 +75,7 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 class Choice:
     """The prefixes that would do equally well: one operator, one district, one area."""
 
-    place: Place
+    place: Location
     prefixes: list[str] = field(default_factory=list)
     taken: int = 0
 
@@ -91,7 +91,7 @@ def write_plan(hong_kong: IPSet, target: Path) -> None:
 
 
 def _choices(hong_kong: IPSet) -> list[Choice]:
-    choices: dict[Place, Choice] = {}
+    choices: dict[Location, Choice] = {}
     with Locator() as locator:
         for prefix in _whole_prefixes(hong_kong):
             place = locator.locate(prefix.split("/")[0])
@@ -141,7 +141,7 @@ def _district_share(district: str) -> float:
     return (1 - UNLOCATED_SHARE) * INHABITANTS[district] / sum(INHABITANTS.values())
 
 
-def _entry(prefix: str, place: Place) -> dict[str, str | None]:
+def _entry(prefix: str, place: Location) -> dict[str, str | None]:
     return {
         "prefix": prefix,
         "isp": place.isp,

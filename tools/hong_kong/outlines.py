@@ -18,7 +18,7 @@ from shapely.geometry import Polygon, box, mapping, shape
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
-from feedback_analysis.geo.fixes import AREA_RESOLUTION
+from feedback_analysis.geo.geo_record import AREA_RESOLUTION
 
 LEAST_LAND = 0.30
 PAPERS_AREAS = 38

@@ -9,9 +9,9 @@ import pytest
 from feedback_analysis.geo import maps
 from feedback_analysis.geo.atlas import WORLD_RESOLUTION, Atlas, atlas_for
 from feedback_analysis.geo.divisions import MOST_DRAWN, Cells, cell_name, is_cell
-from feedback_analysis.geo.fixes import Fix
+from feedback_analysis.geo.geo_record import GeoRecord
+from feedback_analysis.geo.location import OUTSIDE, UNLOCATED
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.geo.places import OUTSIDE, UNLOCATED
 
 DATABASES = Path(__file__).with_name("databases")
 CITY = DATABASES / "GeoLite2-City-Test.mmdb"
@@ -50,7 +50,7 @@ def test_a_country_without_an_outline_still_has_its_name(world):
 
 def test_a_peer_without_a_country_is_not_located(world):
     assert world.locate("192.0.2.1").district == UNLOCATED
-    assert atlas_for(districts="countries").districts.part_of(Fix(abroad=True)) == OUTSIDE
+    assert atlas_for(districts="countries").districts.part_of(GeoRecord(abroad=True)) == OUTSIDE
 
 
 def test_the_hong_kong_map_can_be_used_with_another_database():
@@ -60,7 +60,7 @@ def test_the_hong_kong_map_can_be_used_with_another_database():
 
 @pytest.mark.parametrize("resolution", range(10))
 def test_cells_have_the_requested_size(resolution):
-    cell = atlas_for(resolution=resolution).areas.part_of(Fix(country="HK", city="Sha Tin", point=(114.2, 22.4)))
+    cell = atlas_for(resolution=resolution).areas.part_of(GeoRecord(country="HK", city="Sha Tin", point=(114.2, 22.4)))
     assert h3.get_resolution(cell) == resolution
 
 

@@ -4,8 +4,8 @@ import geoip2.database
 import pytest
 
 from feedback_analysis.geo.databases import LocationFileError, open_asn, open_city
+from feedback_analysis.geo.location import OUTSIDE, UNLOCATED
 from feedback_analysis.geo.locator import HONG_KONG_ASN, HONG_KONG_CITY, Locator
-from feedback_analysis.geo.places import OUTSIDE, UNLOCATED
 
 DATABASES = Path(__file__).with_name("databases")
 MAXMIND_CITY = DATABASES / "GeoLite2-City-Test.mmdb"

@@ -13,8 +13,8 @@ import pytest
 
 from feedback_analysis.geo.atlas import atlas_for
 from feedback_analysis.geo.databases import LocationFileError
+from feedback_analysis.geo.location import UNKNOWN_COUNTRY
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.geo.places import UNKNOWN_COUNTRY
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel

@@ -14,10 +14,10 @@ from feedback_analysis.geo.district_file import (
     for_drawing,
     read_districts,
 )
-from feedback_analysis.geo.fixes import Fix
+from feedback_analysis.geo.geo_record import GeoRecord
+from feedback_analysis.geo.location import OUTSIDE, UNLOCATED
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.geo.outlines import contains
-from feedback_analysis.geo.places import OUTSIDE, UNLOCATED
 
 
 def ring(west, south, east, north):
@@ -45,7 +45,9 @@ def file_of(tmp_path):
 def test_a_peer_counts_in_the_district_around_its_point(file_of):
     path = file_of(feature("West", ring(-10, 50, 0, 60)), feature("East", ring(0, 50, 10, 60), ring(4, 54, 6, 56)))
     districts = atlas_for(districts=str(path)).districts
-    at = {point: districts.part_of(Fix(country="GB", city="Somewhere", point=point)) for point in [(-5, 55), (1, 55), (5, 55)]}
+    at = {
+        point: districts.part_of(GeoRecord(country="GB", city="Somewhere", point=point)) for point in [(-5, 55), (1, 55), (5, 55)]
+    }
     assert at == {(-5, 55): "West", (1, 55): "East", (5, 55): OUTSIDE}
 
 
@@ -53,15 +55,15 @@ def test_a_point_that_stands_for_a_country_or_is_missing_is_in_no_district(file_
     districts = atlas_for(
         districts=str(file_of(feature("Half", ring(-179, -90, 0, 90)), feature("Other", ring(0, -90, 179, 90))))
     ).districts
-    assert districts.part_of(Fix(country="US", point=(-97.8, 37.8))) == UNLOCATED
-    assert districts.part_of(Fix(country="HK", city="Kowloon", point=(114.2, 22.3))) == UNLOCATED
-    assert districts.part_of(Fix(country="US", city="Wichita")) == UNLOCATED
-    assert districts.part_of(Fix(abroad=True)) == OUTSIDE
+    assert districts.part_of(GeoRecord(country="US", point=(-97.8, 37.8))) == UNLOCATED
+    assert districts.part_of(GeoRecord(country="HK", city="Kowloon", point=(114.2, 22.3))) == UNLOCATED
+    assert districts.part_of(GeoRecord(country="US", city="Wichita")) == UNLOCATED
+    assert districts.part_of(GeoRecord(abroad=True)) == OUTSIDE
 
 
 def test_where_districts_overlap_the_first_of_the_file_counts(file_of):
     path = file_of(feature("First", ring(0, 0, 2, 2)), feature("Second", ring(1, 1, 3, 3)))
-    assert atlas_for(districts=str(path)).districts.part_of(Fix(city="x", point=(1.5, 1.5))) == "First"
+    assert atlas_for(districts=str(path)).districts.part_of(GeoRecord(city="x", point=(1.5, 1.5))) == "First"
 
 
 def test_features_with_the_same_name_are_one_district(file_of):

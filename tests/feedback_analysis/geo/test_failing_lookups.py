@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from feedback_analysis.geo.atlas import atlas_for
 from feedback_analysis.geo.databases import LocationFileError
 from feedback_analysis.geo.layouts import LONGEST_TEXT
+from feedback_analysis.geo.location import UNKNOWN_COUNTRY, UNKNOWN_ISP, UNLOCATED
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.geo.places import UNKNOWN_COUNTRY, UNKNOWN_ISP, UNLOCATED
 from tests.feedback_analysis.geo.mmdb import mmdb, write_mmdb
 from tests.harness.logs import record, write_log
 

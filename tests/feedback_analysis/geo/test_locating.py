@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from feedback_analysis.geo import maps
 from feedback_analysis.geo.districts import OFFICIAL
+from feedback_analysis.geo.location import OUTSIDE, UNKNOWN_COUNTRY, UNKNOWN_ISP, UNKNOWN_LOCATION, UNLOCATED, Location
 from feedback_analysis.geo.locator import HONG_KONG_ASN, HONG_KONG_CITY, Locator
-from feedback_analysis.geo.places import NOWHERE, OUTSIDE, UNKNOWN_COUNTRY, UNKNOWN_ISP, UNLOCATED, Place
 
 PLAN = Path(__file__).parents[3] / "swarmscope" / "audience" / "hong_kong_addresses.json"
 FOUR_ISPS = {"PCCW": 0.3208, "HKBN": 0.1357, "HGC": 0.0555, "i-Cable": 0.0357}
@@ -29,7 +29,7 @@ def plan():
 
 def planned(entry):
     area, district = entry["area"] or UNLOCATED, entry["district"] or UNLOCATED
-    return Place(country="HK", area=area, district=district, isp=entry["isp"])
+    return Location(country="HK", area=area, district=district, isp=entry["isp"])
 
 
 def test_every_address_of_the_plan_is_located_correctly_even_when_truncated(locator, plan):
@@ -84,7 +84,7 @@ MULTICAST = ["224.0.0.1", "ff0e::1"]
 
 @pytest.mark.parametrize("ip", [*NO_ADDRESS, *PRIVATE, *MULTICAST])
 def test_an_address_that_cannot_be_located_is_counted_and_not_lost(locator, ip):
-    assert locator.locate(ip) == NOWHERE == Place(area=UNLOCATED, district=UNLOCATED, isp=UNKNOWN_ISP)
+    assert locator.locate(ip) == UNKNOWN_LOCATION == Location(area=UNLOCATED, district=UNLOCATED, isp=UNKNOWN_ISP)
 
 
 @given(st.one_of(st.none(), st.text(), st.ip_addresses().map(str)))

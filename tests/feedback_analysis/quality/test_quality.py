@@ -14,7 +14,7 @@ from feedback_analysis.messages.load import open_logs
 from feedback_analysis.messages.scores import scores
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.messages.timeline import timeline
-from feedback_analysis.quality.catalogue import ALL, NAMES, catalogue, chosen, mos_of, mos_said
+from feedback_analysis.quality.catalogue import ALL, NAMES, catalogue, chosen, mos_from_flags, mos_of
 from feedback_analysis.quality.model import coefficients
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.scoring import MosFlags
@@ -144,10 +144,10 @@ def test_an_invalid_setting_is_refused(setting, complaint):
 def test_the_public_calibration_has_constants_of_its_own_that_can_be_set():
     fitted = MosModel(c1=-5.5, c2=2.2, a=1.94, lam=0.0006, calibration="public")
     assert mos_of(catalogue(settings=["mos.calibration=public"])) == fitted
-    assert mos_said(MosFlags(mos_calibration="public")) == fitted
-    assert mos_said(MosFlags(mos_calibration="public", mos_a=2)) == replace(fitted, a=2)
+    assert mos_from_flags(MosFlags(mos_calibration="public")) == fitted
+    assert mos_from_flags(MosFlags(mos_calibration="public", mos_a=2)) == replace(fitted, a=2)
     assert mos_of(catalogue(MosFlags(mos_a=2), ["mos.calibration=public", "mos.a=3"])) == replace(fitted, a=3)
-    assert mos_said(MosFlags()) == MosModel()
+    assert mos_from_flags(MosFlags()) == MosModel()
 
 
 def test_a_coefficient_without_effect_is_refused_from_any_source():
@@ -155,8 +155,8 @@ def test_a_coefficient_without_effect_is_refused_from_any_source():
         with pytest.raises(ValueError, match="--mos-c2 is 1, and has no effect under --mos-calibration ceiling"):
             catalogue(settings=said)
     with pytest.raises(ValueError, match="leave it out, or choose --mos-calibration public or none"):
-        mos_said(MosFlags(mos_c2=1))
-    assert mos_said(MosFlags(mos_c2=2)) == MosModel()
+        mos_from_flags(MosFlags(mos_c2=1))
+    assert mos_from_flags(MosFlags(mos_c2=2)) == MosModel()
     assert mos_of(catalogue(MosFlags(mos_c2=1), ["mos.calibration=none"])).c2 == 1
 
 

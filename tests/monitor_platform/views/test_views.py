@@ -5,7 +5,7 @@ import math
 import pytest
 from bokeh.models import HoverTool, LinearColorMapper
 
-from feedback_analysis.geo.places import UNLOCATED
+from feedback_analysis.geo.location import UNLOCATED
 from feedback_analysis.measures.histogram import Histogram
 from feedback_analysis.measures.regions import RegionValue
 from feedback_analysis.measures.registry import MEASURES

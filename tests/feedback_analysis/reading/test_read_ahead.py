@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from feedback_analysis.reading.ahead import verified_ahead
 from feedback_analysis.reading.log_files import UnreadLog
+from feedback_analysis.reading.read_ahead import verified_ahead
 from feedback_wire.log_name import Form
 from tests.harness.logs import record, write_log
 

@@ -20,14 +20,14 @@ _BITS = LANE * LANES
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
+class PeerCounts:
     """`distinct` peers by period; `first`: by the minute in which a peer was heard first."""
 
     distinct: Weights
     first: Weights
 
 
-class Customers:
+class IspPeers:
     """Whoever `hours` holds at each ISP, put together once: a row with a bit for each period, not one in each period.
 
     `known`: whether bits do, for as many periods and as the peers are weighted; else the rows have to be asked as they are.
@@ -39,11 +39,11 @@ class Customers:
         self._slices = hours.slices
         self.known = len(of.names) <= _BITS and self._put_together(hours)
 
-    def crowd(self) -> Crowd:
+    def crowd(self) -> PeerCounts:
         each = "max(weight) AS weight, bit_or(bits) AS bits, min(first) AS first"
         self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE person AS SELECT peer, {each} FROM customer GROUP BY peer")
         first = self._cursor.execute(f"SELECT first, {exact_sum('weight')} FROM person GROUP BY first").fetchall()
-        return Crowd({step: weight for (_, step), weight in _by_bit(self._cursor, "person", "false").items()}, dict(first))
+        return PeerCounts({step: weight for (_, step), weight in _by_bit(self._cursor, "person", "false").items()}, dict(first))
 
     def by_isp(self) -> dict[tuple[str, int], int]:
         """Distinct peers by ISP and period, and in all periods together as one more."""

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.feedback_analysis.history.audience import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
 
-from feedback_analysis.history import intake, new_names
+from feedback_analysis.history import add_logs, new_names
 from feedback_analysis.history.catch_up import catch_up
 from feedback_analysis.history.store import FILE, Basis, HistoryStore
 from feedback_analysis.measures import summary as messages_summary
@@ -18,7 +19,6 @@ from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire.log_name import Form
-from tests.feedback_analysis.history.audience import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
 from tests.feedback_analysis.history.conftest import BASIS
 from tests.harness.logs import BEGIN_MS, record, write_log
 
@@ -151,7 +151,7 @@ def test_an_open_journal_is_not_read_until_it_is_sealed(locator, tmp_path):
 def test_a_failure_midway_leaves_nothing_behind(folder, truth, locator, tmp_path, monkeypatch):
     with HistoryStore(tmp_path / "history", BASIS) as store:
         with monkeypatch.context() as patched:
-            patched.setattr(intake, "_add_minutes", _fail)
+            patched.setattr(add_logs, "_add_minutes", _fail)
             with pytest.raises(OSError, match="disk"):
                 catch_up(store, [folder], locator)
         assert summarize(store)["messages"] == 0
@@ -168,11 +168,11 @@ _BUILD = """
 import sys, time
 from pathlib import Path
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.history import catch_up, intake
+from feedback_analysis.history import catch_up, add_logs
 from feedback_analysis.history.store import Basis, HistoryStore
 from feedback_analysis.quality.mos import MosModel
 
-calls, add_minutes = [], intake._add_minutes
+calls, add_minutes = [], add_logs._add_minutes
 
 def stand_still(db):
     add_minutes(db)
@@ -181,7 +181,7 @@ def stand_still(db):
         print("midway", flush=True)
         time.sleep(600)
 
-intake._add_minutes = stand_still
+add_logs._add_minutes = stand_still
 catch_up.BATCH_FILES = 1
 with Locator() as locator, HistoryStore(Path(sys.argv[2]), Basis(mos=MosModel())) as store:
     catch_up.catch_up(store, [Path(sys.argv[1])], locator)

@@ -25,7 +25,7 @@ class Counts:
     kept: int
 
 
-class Followed(Generic[Answer]):
+class FollowedDatabase(Generic[Answer]):
     """`name` says which database it is (city, asn), `without` what viewers are whose lookups fail.
 
     Any thread may look up; one thread refreshes. LocationFileError if the file cannot be used at the start.

@@ -39,7 +39,7 @@ _COLUMNS = (*_OWN, *DIMENSIONS, *MEANS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class AddedLogs:
     """What became of some logs: messages counted, copies and other messages under a known number left out, records unreadable.
 
     `unread` are the logs of which nothing could be read, `other_names` counts the names beyond a day's budget, one a message.
@@ -53,11 +53,11 @@ class Taken:
     other_names: int = 0
     unread: tuple[UnreadLog, ...] = ()
 
-    def __add__(self, other: "Taken") -> "Taken":
-        return Taken(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
+    def __add__(self, other: "AddedLogs") -> "AddedLogs":
+        return AddedLogs(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
 
 
-def take_in(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator, *, again: bool = False) -> Taken:
+def add_logs(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator, *, again: bool = False) -> AddedLogs:
     """Count the messages of `files`, given with their checksums.
 
     `again`: logs that were taken in before, in another form or before they were whole; what is known of them is no copy.
@@ -69,7 +69,7 @@ def take_in(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator,
         arrived = _arrived(table)
     unread = tuple(log for log in found.values() if isinstance(log, UnreadLog))
     if not logs:
-        return Taken(unread=unread)
+        return AddedLogs(unread=unread)
     files = {file: files[file] for file in logs}
     with store.writing() as db:
         counted, known, renamed = _count(db, arrived, round(store.basis.period_s * 1000))
@@ -82,7 +82,7 @@ def take_in(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator,
             if by_hour:
                 db.executemany(f"INSERT INTO {name} VALUES (?, ?)", list(by_hour.items()))
     totals = {name: by_hour.total() for name, by_hour in left_out.items()}
-    return Taken(messages=counted, unreadable=sum(lost), logs=len(files), unread=unread, other_names=renamed, **totals)
+    return AddedLogs(messages=counted, unreadable=sum(lost), logs=len(files), unread=unread, other_names=renamed, **totals)
 
 
 def _read(table: ColumnTable, logs: Sequence[VerifiedLog]) -> list[int]:

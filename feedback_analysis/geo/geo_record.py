@@ -1,6 +1,6 @@
 """A point is not always a place: 43 % of Hong Kong's addresses carry the same one, which stands for the territory.
 
-A fix is what a location file says of an address. It is a placeholder when it names nothing smaller than the
+A record is what a location file says of an address. It is a placeholder when it names nothing smaller than the
 territory (no official district, and a city called "Hong Kong" or nothing at all); its coordinates are then the
 middle of the map, so neither area nor district is read from them. Decisions only; the files are opened elsewhere.
 """
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import h3
 
 from feedback_analysis.geo.districts import official_district
+from feedback_analysis.geo.location import OUTSIDE, UNKNOWN_COUNTRY, UNLOCATED, LonLat
 from feedback_analysis.geo.maps import Region
-from feedback_analysis.geo.places import OUTSIDE, UNKNOWN_COUNTRY, UNLOCATED, LonLat
 
 HONG_KONG = "HK"
 AREA_RESOLUTION = 6
@@ -27,7 +27,7 @@ WHOLE_TERRITORY = frozenset({"", "hong kong", "hong kong island", "kowloon", "ne
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fix:
+class GeoRecord:
     """`abroad`: known to be outside Hong Kong, though the country is not."""
 
     country: str = ""
@@ -37,47 +37,47 @@ class Fix:
     point: LonLat | None = None
 
 
-def country_of(fix: Fix) -> str:
-    return fix.country or UNKNOWN_COUNTRY
+def country_of(record: GeoRecord) -> str:
+    return record.country or UNKNOWN_COUNTRY
 
 
-def district_of(fix: Fix) -> str:
-    if fix.country != HONG_KONG:
-        return _off_the_map(fix)
-    return _named_district(fix) or UNLOCATED
+def district_of(record: GeoRecord) -> str:
+    if record.country != HONG_KONG:
+        return _off_the_map(record)
+    return _named_district(record) or UNLOCATED
 
 
-def area_of(fix: Fix, areas: Mapping[str, Region]) -> str:
+def area_of(record: GeoRecord, areas: Mapping[str, Region]) -> str:
     """The cell under the point; on a coast with too little land for a cell of its own, the nearest one."""
-    if fix.country != HONG_KONG:
-        return _off_the_map(fix)
-    if fix.point is None or is_placeholder(fix):
+    if record.country != HONG_KONG:
+        return _off_the_map(record)
+    if record.point is None or is_placeholder(record):
         return UNLOCATED
-    lon, lat = fix.point
+    lon, lat = record.point
     cell: str = h3.latlng_to_cell(lat, lon, AREA_RESOLUTION)
-    return cell if cell in areas else _nearest_area(fix, fix.point, areas)
+    return cell if cell in areas else _nearest_area(record, record.point, areas)
 
 
-def is_placeholder(fix: Fix) -> bool:
-    return _named_district(fix) is None and fix.city.casefold() in WHOLE_TERRITORY
+def is_placeholder(record: GeoRecord) -> bool:
+    return _named_district(record) is None and record.city.casefold() in WHOLE_TERRITORY
 
 
-def names_no_more_than_its_country(fix: Fix) -> bool:
-    return not fix.city and not any(fix.subdivisions)
+def names_no_more_than_its_country(record: GeoRecord) -> bool:
+    return not record.city and not any(record.subdivisions)
 
 
-def _off_the_map(fix: Fix) -> str:
-    return OUTSIDE if fix.country or fix.abroad else UNLOCATED
+def _off_the_map(record: GeoRecord) -> str:
+    return OUTSIDE if record.country or record.abroad else UNLOCATED
 
 
-def _named_district(fix: Fix) -> str | None:
-    named = (official_district(name) for name in fix.subdivisions)
+def _named_district(record: GeoRecord) -> str | None:
+    named = (official_district(name) for name in record.subdivisions)
     return next((name for name in named if name is not None), None)
 
 
-def _nearest_area(fix: Fix, point: LonLat, areas: Mapping[str, Region]) -> str:
-    """An area of the district that the fix names, if it names one: the other shore of the harbour may be nearer."""
-    district = _named_district(fix)
+def _nearest_area(record: GeoRecord, point: LonLat, areas: Mapping[str, Region]) -> str:
+    """An area of the district that the record names, if it names one: the other shore of the harbour may be nearer."""
+    district = _named_district(record)
     near = {area.id: km for area in areas.values() if (km := _km(point, area.centre)) <= NEAREST_WITHIN_KM}
     at_home = [area for area in near if district in areas[area].districts]
     return min(at_home or near, key=near.__getitem__, default=UNLOCATED)

@@ -17,7 +17,7 @@ LonLat = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Location:
     """`area` is an H3 cell of the map, `district` a name (of a country, on a map of the world); each may be a bucket instead."""
 
     country: str = UNKNOWN_COUNTRY
@@ -26,4 +26,4 @@ class Place:
     isp: str = UNKNOWN_ISP
 
 
-NOWHERE = Place()
+UNKNOWN_LOCATION = Location()

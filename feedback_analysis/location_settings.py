@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placing:
+class LocationSettings:
     """The databases, and the map of the areas and districts."""
 
     geo_city: Path | None = None
