@@ -1,1 +1,5 @@
-"""Reads verified log files and computes what the viewers got: used by the `analyze` command and the monitoring platform alike."""
+"""Analysis of logs, for the `analyze` command, notebooks and the monitoring platform.
+
+`reading` verifies logs, `geo` locates addresses, `quality` has the quality models (the MOS formula: `quality/mos.py`), `measures`
+defines each measure once, `messages` and `history` are the engines that hold messages and sums.
+"""

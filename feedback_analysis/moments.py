@@ -1,7 +1,7 @@
-"""A moment as people write it, on the command line and in an address: ISO 8601, or Unix milliseconds.
+"""Parses a time from the command line or a URL: ISO 8601, or Unix milliseconds.
 
-A number of another unit is refused, since it would be read as another time without a word: 1700000000 seconds, which are in
-November 2023, are in January 1970 if they are taken for milliseconds.
+A number in another unit is refused, because it would silently mean another time: 1700000000 is in November 2023 as seconds, and in
+January 1970 as milliseconds.
 """
 
 from datetime import UTC, datetime, tzinfo
@@ -19,7 +19,7 @@ _WRITE = f"write {_EXAMPLE} or Unix milliseconds"
 
 
 def unix_ms(text: str, zone: tzinfo = UTC) -> int:
-    """Unix milliseconds of the moment in `text`, in `zone` unless it names one; ValueError says what is wrong."""
+    """The time in `text` as Unix ms, in `zone` unless the text names a zone; ValueError with what to write instead."""
     if text.isascii() and text.isdecimal() and len(text) != _DATE_DIGITS:
         return _milliseconds(text)
     try:
@@ -29,7 +29,7 @@ def unix_ms(text: str, zone: tzinfo = UTC) -> int:
     try:
         return round((moment if moment.tzinfo else _in_zone(moment, zone)).timestamp() * 1000)
     except OverflowError as error:
-        raise ValueError(f"{text!r} is at the end of the calendar; {_WRITE}") from error
+        raise ValueError(f"{text!r} is beyond the calendar; {_WRITE}") from error
 
 
 def _milliseconds(digits: str) -> int:
@@ -43,13 +43,13 @@ def _milliseconds(digits: str) -> int:
 
 
 def _in_zone(moment: datetime, zone: tzinfo) -> datetime:
-    """`moment` on the clocks of `zone`; ValueError where they skip it or show it twice."""
+    """`moment` as local time of `zone`; ValueError if this local time does not exist or occurs twice."""
     first, second = moment.replace(tzinfo=zone, fold=0), moment.replace(tzinfo=zone, fold=1)
     offset, other = first.utcoffset(), second.utcoffset()
     if offset == other or offset is None or other is None:
         return first
     if offset < other:
-        raise ValueError(f"{moment.isoformat()} does not exist in {zone}: clocks are set forward over it; write a later time")
+        raise ValueError(f"{moment.isoformat()} does not exist in {zone}: clocks are set forward then; write a later time")
     raise ValueError(
-        f"{moment.isoformat()} comes twice in {zone}: clocks are set back; write {first.isoformat()} or {second.isoformat()}"
+        f"{moment.isoformat()} occurs twice in {zone}: clocks are set back; write {first.isoformat()} or {second.isoformat()}"
     )

@@ -5,22 +5,22 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-# A spreadsheet that expects other separators sees cells begin within our texts; some trim first, or peel quotes off, and some take
-# the wide forms of East Asian keyboards for the narrow ones.
+# A spreadsheet that expects other separators starts new cells within our texts. Some trim spaces, some remove quotes, and some
+# treat the wide characters of East Asian keyboards like the narrow ones.
 _FORMULA = re.compile(r"""(?:^|(?<=[;,\t\r\n]))(?=[\s\x00-\x20\u200b-\u200f\ufeff"]*[=+\-@＝＋－＠])|^(?=[\t\r\n])""")
 
-# What a terminal obeys; line feeds and tabs stay, they are safe within quotes.
+# Control characters of terminals. Line feeds and tabs stay, because they are safe within quotes.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def cell(value: object) -> str:
-    """A cell that a spreadsheet shows and never computes, however it begins and wherever the reader sees rows and columns end.
+    """A cell that a spreadsheet shows and never computes, whatever its text is and whichever separators the spreadsheet expects.
 
-    Control characters are shown by their number, so that it may be looked at in a terminal, too.
+    Control characters are written as their number, so that a terminal can show the file safely.
     """
     if not isinstance(value, str):
         return "" if value is None else str(value)
-    # End hosts choose these texts. The apostrophe is what spreadsheets themselves put before text that looks like a formula.
+    # End hosts choose these texts. Spreadsheets themselves put an apostrophe before a text that looks like a formula.
     text = _FORMULA.sub("'", _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", value))
     return f'"{text.replace(chr(34), chr(34) * 2)}"'
 
@@ -32,8 +32,8 @@ def write_csv(file: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]])
 def write_parquet(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]], *, texts: Collection[str]) -> None:
     """The rows with their own types; `texts` names the columns of text.
 
-    A column of numbers that are not all whole, or without any value, is one of floating-point numbers. Parquet's own type for
-    a column without a value is null, which most readers refuse to join with the same column of another file.
+    A column of numbers has floating-point type if a number is not whole or if it has no value. Parquet's own type for a column
+    without a value is null, which most readers cannot combine with the same column of another file.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

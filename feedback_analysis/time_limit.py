@@ -1,6 +1,7 @@
-"""How long a question may take: what it runs in DuckDB is interrupted when its time is over.
+"""A time limit for queries: their DuckDB statements are interrupted when the time is over.
 
-A question is a function that runs in one thread and reads with `reading()` of a table or a history; nothing has to be passed along.
+A query is a function that runs in one thread and reads with `reading()` of a table or a history. The limit belongs to the thread,
+so it need not be passed along.
 """
 
 import threading
@@ -10,17 +11,17 @@ from contextlib import contextmanager
 import duckdb
 
 _AGAIN_S = 0.1
-"""An interrupt between two statements stops neither, so it is repeated."""
+"""Seconds between interrupts. An interrupt between two statements stops neither of them, so it is repeated."""
 
 _current = threading.local()
 
 
 class TookTooLong(Exception):  # noqa: N818 - it reads as what it says
-    """The time of a question was over before its answer was there."""
+    """The time limit of a query is over."""
 
 
-class _Patience:
-    """The connections that one thread reads with until its time is over."""
+class _Limit:
+    """The connections with which one thread reads until its time is over."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -56,26 +57,26 @@ class _Patience:
 
 @contextmanager
 def at_most(seconds: float) -> Iterator[None]:
-    """What this thread reads within the block ends with TookTooLong after `seconds`."""
-    patience = _Patience(seconds)
-    waiting = threading.Thread(target=patience.wait, name="patience", daemon=True)
+    """Within the block, queries of this thread raise TookTooLong after `seconds`."""
+    limit = _Limit(seconds)
+    waiting = threading.Thread(target=limit.wait, name="limit", daemon=True)
     waiting.start()
-    _current.patience = patience
+    _current.limit = limit
     try:
         yield
     except duckdb.InterruptException as error:
         raise TookTooLong from error
     finally:
-        _current.patience = None
-        patience.end()
+        _current.limit = None
+        limit.end()
 
 
 @contextmanager
 def watched(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Interrupt what `connection` runs when the time of this thread's question is over, if it has one."""
-    patience: _Patience | None = getattr(_current, "patience", None)
-    if patience is None:
+    """Interrupt `connection` when the time limit of this thread is over, if it has one."""
+    limit: _Limit | None = getattr(_current, "limit", None)
+    if limit is None:
         yield
     else:
-        with patience.watched(connection):
+        with limit.watched(connection):
             yield

@@ -1,1 +1,1 @@
-"""Where a peer is, as far as its address can tell: coarse, derived from the IP, and honest about the rest."""
+"""Geolocation: the country, area, district and ISP of an address, or the explicit value that it is not known."""

@@ -1,6 +1,6 @@
-"""Which map a monitoring platform has: areas for the map view, districts for the district view.
+"""The map of a monitoring platform: areas for the map view, districts for the district view.
 
-With the shipped database, which knows Hong Kong only, it is Hong Kong's; with a database of one's own it is the world's.
+With the shipped database, which has only Hong Kong, the map is of Hong Kong. With another database, it is of the world.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from feedback_analysis.geo.divisions import Cells, Countries, Division, HongKong
 
 HONG_KONG, COUNTRIES = "hong-kong", "countries"
 FINEST = 9
-"""Cells of 0.1 km²: finer than any address tells."""
+"""Cells of 0.1 km²: finer than the accuracy of any address."""
 
 WORLD_RESOLUTION = 2
-"""Cells of 87,000 km², about 330 km across: what can still be seen on a map of the world."""
+"""Cells of 87,000 km², about 330 km across: the smallest that is visible on a map of the world."""
 
 KM_PER_DEGREE = 111.2
 
-# The paper's Hong Kong has 38 areas; a box around any place has at most so many cells.
+# The most cells in a box around the districts of a file. The paper's Hong Kong has 38 areas.
 MOST_CELLS_OF_A_BOX = 400
 
 
@@ -37,7 +37,7 @@ class Atlas:
 def atlas_for(*, city: Path | None = None, districts: str = "", name_key: str = "name", resolution: int | None = None) -> Atlas:
     """The atlas for a city database (None: the shipped one), districts (a file, `hong-kong`, `countries`) and size of areas.
 
-    ValueError says what is wrong with one of them.
+    ValueError for an argument that cannot be used.
     """
     check_resolution(resolution)
     chosen = districts or (HONG_KONG if city is None else COUNTRIES)

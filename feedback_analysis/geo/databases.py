@@ -1,8 +1,9 @@
-"""A database is told by its type, not by its file name. A wrong one is refused when it is opened, and so is one whose records have
-nothing where its layout has it.
+"""Opens location databases. The type in the file decides about the layout, not the file name.
+
+A database of a wrong type is refused when it is opened, and so is a database whose records lack the fields of its layout.
 
 City files come in two layouts: MaxMind's (GeoIP2, GeoLite2, Enterprise, DB-IP's own downloads, ours) and the flat one of the
-`ip-location-db` packages. A record that cannot be read costs its own lookup (`LookupFailed`) and nothing else.
+`ip-location-db` packages. A record that cannot be read fails only its own lookup (`LookupFailed`).
 """
 
 from collections.abc import Callable
@@ -21,13 +22,13 @@ from feedback_analysis.geo.private_copy import LocationFileError, State, Unparsa
 Address = IPv4Address | IPv6Address
 Answer = TypeVar("Answer")
 
-# A file of this type holds all of Hong Kong and nothing else: whoever is missing from it is elsewhere.
+# A file of this type has all addresses of Hong Kong and no others: an address that it lacks is abroad.
 HONG_KONG_CITY_TYPE = "Swarmscope-Hong-Kong-City"
 HONG_KONG_ASN_TYPE = "Swarmscope-Hong-Kong-ASN"
 
 FLAT_CITY_TYPES = ("city ipv4", "city ipv6")
 
-# Enough to meet each kind of record, within 50 ms; most databases say something in their first one.
+# Enough to find each kind of record, within 50 ms; in most databases the first record has a location.
 _LOOKED_AT = 2_000
 
 
@@ -37,7 +38,7 @@ class LookupFailed(Exception):  # noqa: N818 - it reads as what it says
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout(Generic[Answer]):
-    """How a record becomes an answer, which answers say something, and what is `missing`: the answer without a record."""
+    """How a record becomes an answer (`read`), whether an answer has content (`says`), and the answer if there is no record."""
 
     read: Callable[[Record], Answer]
     says: Callable[[Answer], bool]
@@ -47,24 +48,24 @@ class Layout(Generic[Answer]):
 
 _NESTED = Layout(read=nested_record, says=says_where, needs="country.iso_code, or location.longitude and location.latitude")
 _FLAT = Layout(read=flat_record, says=says_where, needs="country_code, or longitude and latitude")
-# The shipped subset: its source places every public address, so a missing one is placed abroad.
+# The shipped subset: its source has every public address, so a missing one is abroad.
 _HONG_KONG = Layout(read=nested_record, says=says_where, needs=_NESTED.needs, missing=GeoRecord(abroad=True))
 _OPERATORS = Layout(read=isp_of, says=says_which, needs="isp, autonomous_system_organization, as_name, name, or asn")
 
 
 class Database(Generic[Answer]):
-    """One database as it was when it was opened. It is never closed, only forgotten: another thread may be reading it."""
+    """One database, as it was when it was opened. It is never closed explicitly, because another thread may be reading it."""
 
     def __init__(self, reader: maxminddb.Reader, layout: Layout[Answer], *, kind: str, state: State) -> None:
         self.kind = kind
         self.state = state
         self._reader = reader
         self._layout = layout
-        # An IPv6 search tree holds IPv4 as well, unless its file says otherwise by finding nothing.
+        # An IPv6 search tree has IPv4 addresses as well; if not, a lookup finds no record.
         self._versions = (4,) if reader.metadata().ip_version == 4 else (4, 6)
 
     def answer(self, address: Address) -> Answer | None:
-        """What the database says of the address; None if it says nothing. LookupFailed if that cannot be read."""
+        """The answer for the address; None if there is none. LookupFailed if its record cannot be read."""
         if address.version not in self._versions:
             return self._layout.missing
         try:
@@ -75,7 +76,7 @@ class Database(Generic[Answer]):
             raise LookupFailed(str(error) or "there is not enough memory") from error
 
     def sample(self) -> "Sample":
-        """What the records say, up to the first one that says something."""
+        """A sample of the records, up to the first one with content."""
         silent, broken, fields = 0, "", set[str]()
         try:
             with parsing():
@@ -95,7 +96,7 @@ class Database(Generic[Answer]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Of the first records of a database: whether one says something, how many do not, and why one cannot be read."""
+    """The first records of a database: whether one has content, how many have none, and why one cannot be read."""
 
     says: bool
     silent: int
@@ -105,11 +106,11 @@ class Sample:
 
     @property
     def is_other_layout(self) -> bool:
-        """Whether all records can be read, and have nothing where the layout has it."""
+        """Whether all records can be read, but lack the fields of the layout."""
         return not self.says and not self.broken
 
     def words(self) -> str:
-        """What is wrong; empty if nothing is."""
+        """The error as text; empty if there is none."""
         if self.says:
             return ""
         if self.broken:
@@ -121,7 +122,7 @@ class Sample:
 
 
 def open_city(path: Path) -> Database[GeoRecord]:
-    """LocationFileError if the file is no database of cities that can be read."""
+    """Open a city database; LocationFileError if the file is none or cannot be read."""
     kind, reader, state = _opened(path)
     if kind == HONG_KONG_CITY_TYPE:
         return Database(reader, _HONG_KONG, kind=kind, state=state)
@@ -136,7 +137,7 @@ def open_city(path: Path) -> Database[GeoRecord]:
 
 
 def open_asn(path: Path) -> Database[str]:
-    """LocationFileError if the file is no database of operators that can be read."""
+    """Open a database of operators (ASN or ISP); LocationFileError if the file is none or cannot be read."""
     kind, reader, state = _opened(path)
     if any(word in kind.casefold() for word in ("asn", "isp", "enterprise")):
         return Database(reader, _OPERATORS, kind=kind, state=state)

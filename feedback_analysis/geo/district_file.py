@@ -1,6 +1,6 @@
-"""Districts of your own: a GeoJSON file (RFC 7946), read in full and refused with the place and the reason if it is not right.
+"""Districts from a GeoJSON file (RFC 7946). A file with an error is refused, with the feature and the reason.
 
-Features of one name are one district, as many files write each island for itself. Names are text and nothing else.
+Features of one name are one district, because many files have each island as a feature. Names are plain text.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ MOST_POINTS = 500_000
 MOST_DISTRICTS = 2_000
 LONGEST_NAME = 100
 
-# The outlines go to every page that is opened; 8,000 points are about 150 kB of it.
+# Every page carries the outlines; 8,000 points are about 150 kB.
 MOST_DRAWN_POINTS = 8_000
 
-# Grid to begin with: finer than a pixel wherever the map is shown.
+# The first grid for drawing: finer than a pixel at every size of the map.
 _DRAWN_STEPS = 4_000
 
 
 class DistrictFileError(ValueError):
-    """A file of districts is missing, too large, or not what is needed; the text says where."""
+    """A file of districts is missing, too large, or wrong; the text names the part."""
 
 
 def read_districts(path: Path, name_key: str = "name") -> tuple[Region, ...]:
@@ -53,7 +53,7 @@ def read_districts(path: Path, name_key: str = "name") -> tuple[Region, ...]:
 
 
 def for_drawing(districts: Sequence[Region]) -> tuple[Region, ...]:
-    """The same districts with no more points than a page should carry, on the finest grid that does it."""
+    """The same districts with at most MOST_DRAWN_POINTS points, on the finest grid that allows it."""
     west, south, east, north = box_around(districts)
     step = max(east - west, north - south) / _DRAWN_STEPS
     drawn = tuple(districts)
@@ -76,14 +76,14 @@ def _features(path: Path) -> list[Any]:
         size = path.stat().st_size
         if size > MOST_BYTES:
             raise DistrictFileError(f"{path} has {size:,} bytes; at most {MOST_BYTES:,} are read. Simplify the outlines")
-        said = json.loads(path.read_text(encoding="utf-8-sig"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise DistrictFileError(f"there is no {path}; --districts needs a GeoJSON file, hong-kong or countries") from error
     except DistrictFileError:
         raise
     except (OSError, ValueError, RecursionError) as error:
         raise DistrictFileError(f"{path} cannot be read as GeoJSON: {error}") from error
-    features = said.get("features") if isinstance(said, dict) and said.get("type") == "FeatureCollection" else None
+    features = document.get("features") if isinstance(document, dict) and document.get("type") == "FeatureCollection" else None
     if not isinstance(features, list) or not features:
         raise DistrictFileError(f"{path} is no GeoJSON FeatureCollection with features in it")
     return features
@@ -102,7 +102,7 @@ def _name(feature: object, key: str) -> str:
     if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
         raise DistrictFileError(f"{key!r} is {str(name)[:40]!r}; a name needs 1 to {LONGEST_NAME} characters that can be printed")
     if name.strip() in (OUTSIDE, UNLOCATED):
-        raise DistrictFileError(f"{name.strip()!r} is what viewers are called whom no district holds; name it otherwise")
+        raise DistrictFileError(f"{name.strip()!r} is reserved for viewers outside all districts; choose another name")
     return name.strip()
 
 
@@ -134,13 +134,13 @@ def _ring(ring: object) -> Ring:
     return tuple(points)
 
 
-def _point(said: object) -> LonLat:
+def _point(position: object) -> LonLat:
     """Longitude and latitude; an altitude does not matter."""
-    if not isinstance(said, list) or len(said) < 2 or any(type(each) not in (int, float) for each in said[:2]):
-        raise DistrictFileError(f"{str(said)[:60]} is no position; it needs [longitude, latitude]")
-    lon, lat = said[:2]
+    if not isinstance(position, list) or len(position) < 2 or any(type(each) not in (int, float) for each in position[:2]):
+        raise DistrictFileError(f"{str(position)[:60]} is no position; it needs [longitude, latitude]")
+    lon, lat = position[:2]
     if not (-180 <= lon <= 180 and -90 <= lat <= 90):
         raise DistrictFileError(
-            f"{str(said)[:60]} is no longitude and latitude in degrees (WGS 84); project the file to EPSG:4326 first"
+            f"{str(position)[:60]} is no longitude and latitude in degrees (WGS 84); project the file to EPSG:4326 first"
         )
     return float(lon), float(lat)

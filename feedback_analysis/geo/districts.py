@@ -1,4 +1,4 @@
-"""A district is named only if a source names it; "Kowloon" is five districts, so it is none.
+"""The 18 districts of Hong Kong. A location has a district only if its source names one; "Kowloon" is five districts, so none.
 
 Sources spell the same district in several ways ("North" and "North District", "Wanchai" and "Wan Chai").
 """
@@ -28,7 +28,7 @@ OFFICIAL = (
 
 
 def _spelling(name: str) -> str:
-    """Case, spaces and the word "District" do not tell two districts apart."""
+    """The name without case, spaces and the word "District", which sources write differently."""
     return name.casefold().replace("&", "and").removesuffix("district").replace(" ", "")
 
 

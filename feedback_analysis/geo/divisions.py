@@ -1,4 +1,4 @@
-"""How the ground is divided: into which part a record falls, and which parts are drawn for an audience.
+"""Divisions of a map: the part to which a location belongs, and the parts that are drawn for an audience.
 
 Areas and districts are each a division. Hong Kong's (38 areas, 18 districts) always show all of their parts; countries and the
 cells of a grid are too many for that, so the map follows where the audience is.
@@ -27,14 +27,14 @@ from feedback_analysis.geo.maps import Region
 from feedback_analysis.geo.outlines import contains, within
 
 MOST_DRAWN = 500
-"""More cells than this make no map more telling, and a page would have to carry them; the others are counted beside it."""
+"""The most cells on a map. More cells do not help, and every page would carry them; the others are counted next to the map."""
 
-# A database has some ten thousand different points; each is looked for in the outlines once.
+# A database has some ten thousand different points; each is searched in the outlines once.
 _REMEMBERED_POINTS = 50_000
 
 
 class Division(Protocol):
-    """`follows`: the map shows where the audience is, not all of the ground. `kind`: what its parts are called."""
+    """`follows`: the map shows the region of the audience instead of the whole land. `kind`: the word for its parts."""
 
     @property
     def follows(self) -> bool: ...
@@ -44,14 +44,14 @@ class Division(Protocol):
 
     @property
     def land(self) -> Sequence[Region]:
-        """What is drawn below the parts."""
+        """The outlines below the parts."""
 
     @property
     def parts(self) -> Sequence[Region]:
-        """All parts that can be named beforehand."""
+        """All parts that are known in advance."""
 
     def part_of(self, record: GeoRecord) -> str:
-        """The id of the part, or a bucket."""
+        """The id of the part, or UNLOCATED or OUTSIDE."""
 
     def drawn(self, found: Sequence[str]) -> Sequence[Region]:
         """The parts to be drawn, always in the same order, for an audience in `found`, most peers first."""
@@ -96,7 +96,7 @@ class HongKongDistricts:
 
 @dataclass(frozen=True, slots=True)
 class Countries:
-    """Countries by the code that the database says, whatever the point; one without an outline has a name, but no colour."""
+    """Countries by the country code in the database. A country without an outline has a name, but is not drawn."""
 
     follows = True
     kind = "country"
@@ -139,14 +139,14 @@ class Cells:
 
 
 class OwnDistricts:
-    """The districts of a file; where two overlap, the one that comes first in it counts."""
+    """The districts of a file; where two overlap, the first one in the file counts."""
 
     follows = False
     kind = "district"
     land = ()
 
     def __init__(self, districts: Sequence[Region], outlines: Sequence[Region]) -> None:
-        """`districts` as they are, and `outlines` of the same as they are drawn."""
+        """`districts`: exact, for locating. `outlines`: simplified, for drawing."""
         self.parts = outlines
         self._districts = districts
         self._at = lru_cache(maxsize=_REMEMBERED_POINTS)(self._look_up)
@@ -166,7 +166,7 @@ class OwnDistricts:
 
 
 def is_placeholder_anywhere(record: GeoRecord) -> bool:
-    """Whether the point stands for a whole country: the middle of the United States is a lake in Kansas, and no viewer's home."""
+    """Whether the point stands for a whole country. The middle of the United States is a lake in Kansas, and no viewer's home."""
     return is_placeholder(record) if record.country == HONG_KONG else names_no_more_than_its_country(record)
 
 
@@ -175,14 +175,14 @@ def is_cell(region: str) -> bool:
 
 
 def cell_name(cell: str) -> str:
-    """Country and middle of a cell, in as many digits as tell it from its neighbours."""
+    """Country and centre of a cell, with enough digits to distinguish it from its neighbours."""
     return cell_region(cell).name
 
 
 @lru_cache(maxsize=5_000)
 def cell_region(cell: str) -> Region:
     lat, lon = h3.cell_to_latlng(cell)
-    # A cell on the antimeridian stays in one piece, a little beyond 180 degrees.
+    # A cell on the antimeridian is not cut; it extends a little beyond 180 degrees.
     ring = [(_beside(x, lon), y) for y, x in h3.cell_to_boundary(cell)]
     return Region(id=cell, name=_cell_name(cell, (lon, lat)), polygons=(((*ring, ring[0]),),), centre=(lon, lat))
 

@@ -1,6 +1,6 @@
-"""A database that follows its file: a new file that is whole and of the right kind is read, else what was read before stays in use.
+"""A database that follows its file: a complete new file of the right kind replaces the database; else the former one stays in use.
 
-A lookup that fails is counted, and its viewer has no answer. It raises nothing.
+A lookup that fails is counted and returns no answer. It does not raise.
 """
 
 import logging
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What has happened to one database since it was opened. `kept`: files that could not replace what was read."""
+    """Counts about one database since it was opened. `kept`: new files that could not be used."""
 
     failed_lookups: int
     read_anew: int
@@ -26,7 +26,7 @@ class Counts:
 
 
 class FollowedDatabase(Generic[Answer]):
-    """`name` says which database it is (city, asn), `without` what viewers are whose lookups fail.
+    """`name` is the kind of the database (city, asn), `without` describes viewers whose lookup fails.
 
     Any thread may look up; one thread refreshes. LocationFileError if the file cannot be used at the start.
     """
@@ -42,14 +42,14 @@ class FollowedDatabase(Generic[Answer]):
         self._database = self._checked(at_start=True)
         self._seen: State | None = self._database.state
         self._tried: State | None = self._database.state
-        """The state that was last read, or could not be."""
+        """The state of the file at the last attempt to read it."""
 
     @property
     def counts(self) -> Counts:
         return Counts(failed_lookups=self._failed, read_anew=self._read_anew, kept=self._kept)
 
     def answer(self, address: Address) -> Answer | None:
-        """What the database says of the address; None if it says nothing, or if that cannot be read."""
+        """The answer for the address; None if there is none, or if its record cannot be read."""
         try:
             return self._database.answer(address)
         except LookupFailed as error:
@@ -59,7 +59,7 @@ class FollowedDatabase(Generic[Answer]):
             return None
 
     def concern(self) -> str:
-        """One line about the lookups that failed since this was last asked; empty if none has."""
+        """One line about the failed lookups since the last call; empty if there was none."""
         with self._counting:
             fresh, self._told = self._failed - self._told, self._failed
         if not fresh:
@@ -69,7 +69,7 @@ class FollowedDatabase(Generic[Answer]):
         return f"{self.path}: {lookups} failed{total}, and these viewers are {self.without}: {self._reason}"
 
     def refresh(self) -> bool:
-        """Read the file if it is another one than before, and has not changed since the last call; whether that was done."""
+        """Read the file if it changed, and has not changed again since the last call; returns whether it was read."""
         state, before = state_of(self.path), self._seen
         self._seen = state
         if state != before or state == self._tried:

@@ -1,8 +1,9 @@
-"""A point is not always a place: 43 % of Hong Kong's addresses carry the same one, which stands for the territory.
+"""From a database record to country, area and district. A point is not always a location.
 
-A record is what a location file says of an address. It is a placeholder when it names nothing smaller than the
-territory (no official district, and a city called "Hong Kong" or nothing at all); its coordinates are then the
-middle of the map, so neither area nor district is read from them. Decisions only; the files are opened elsewhere.
+43 % of Hong Kong's addresses have the same point, which stands for the territory. A record is the content of a database for an
+address. It is a placeholder when it names nothing smaller than the territory (no official district, and a city called "Hong Kong"
+or nothing at all); its coordinates are then the middle of the map, so neither area nor district is read from them. This module does
+no I/O.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ HONG_KONG = "HK"
 AREA_RESOLUTION = 6
 
 # Centres of neighbouring cells lie 6.4 km apart and a corner 3.7 km from its centre: a point in a neighbour of an
-# area is at most about 10 km from the area's centre. Further away is no coast of Hong Kong but an error.
+# area is at most about 10 km from the area's centre. A point further away is an error, not a coast of Hong Kong.
 NEAREST_WITHIN_KM = 10.0
 
 WHOLE_TERRITORY = frozenset({"", "hong kong", "hong kong island", "kowloon", "new territories"})
@@ -28,7 +29,7 @@ WHOLE_TERRITORY = frozenset({"", "hong kong", "hong kong island", "kowloon", "ne
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeoRecord:
-    """`abroad`: known to be outside Hong Kong, though the country is not."""
+    """`abroad`: known to be outside Hong Kong, although the country is not known. `point` is (longitude, latitude) in degrees."""
 
     country: str = ""
     abroad: bool = False
@@ -48,7 +49,7 @@ def district_of(record: GeoRecord) -> str:
 
 
 def area_of(record: GeoRecord, areas: Mapping[str, Region]) -> str:
-    """The cell under the point; on a coast with too little land for a cell of its own, the nearest one."""
+    """The area of the point; on a coast without an own area, the nearest area."""
     if record.country != HONG_KONG:
         return _off_the_map(record)
     if record.point is None or is_placeholder(record):
@@ -76,7 +77,7 @@ def _named_district(record: GeoRecord) -> str | None:
 
 
 def _nearest_area(record: GeoRecord, point: LonLat, areas: Mapping[str, Region]) -> str:
-    """An area of the district that the record names, if it names one: the other shore of the harbour may be nearer."""
+    """The nearest area, within the named district if there is one: the other shore of the harbour may be nearer."""
     district = _named_district(record)
     near = {area.id: km for area in areas.values() if (km := _km(point, area.centre)) <= NEAREST_WITHIN_KM}
     at_home = [area for area in near if district in areas[area].districts]

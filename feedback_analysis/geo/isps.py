@@ -1,6 +1,6 @@
-"""An operator is known by its AS number; the organisation's legal name is only what is left when we know no better.
+"""The name of an operator, by its AS number; the organisation's legal name is used only for an unknown number.
 
-One operator may run several networks: they count as one here when they sell to the same isp_peers.
+One operator may run several networks. They count as one ISP if they have the same customers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ HONG_KONG_ISPS = {
 
 
 def isp_name(number: int, organisation: str) -> str:
-    """The short name of a Hong Kong operator, else the organisation as its source writes it."""
+    """The short name of a Hong Kong operator, else the organisation as in the source."""
     if number in HONG_KONG_ISPS:
         return HONG_KONG_ISPS[number]
     return organisation.strip() or (f"AS{number}" if number else UNKNOWN_ISP)

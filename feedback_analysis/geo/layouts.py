@@ -1,7 +1,7 @@
-"""What a record of a location database says, in each of the layouts that are read.
+"""Reads a record of a location database, in each supported layout.
 
 Every part of a record may be missing. A part that is there and has another type than its layout says makes the whole record
-unreadable (`Misshapen`): what else stands in such a record cannot be trusted either.
+unreadable (`Misshapen`), because its other parts cannot be trusted either.
 """
 
 from collections.abc import Mapping
@@ -59,14 +59,14 @@ def flat_record(record: Record) -> GeoRecord:
 
 
 def isp_of(record: Record) -> str:
-    """The operator that a record names, by the name of its service, of its network, or by its number; else `unknown`."""
-    said = {**_map(record, "traits"), **record}  # Enterprise databases have the operator among the traits
-    names = (_text(said, name).strip() for name in _OPERATORS)
-    return isp_name(next((number for name in _NUMBERS if (number := _as_number(said, name))), 0), next(filter(None, names), ""))
+    """The operator in a record: the name of its service or network, or the name for its number; else `unknown`."""
+    fields = {**_map(record, "traits"), **record}  # Enterprise databases have the operator among the traits
+    names = (_text(fields, name).strip() for name in _OPERATORS)
+    return isp_name(next((number for name in _NUMBERS if (number := _as_number(fields, name))), 0), next(filter(None, names), ""))
 
 
 def says_where(found: GeoRecord) -> bool:
-    """Whether a found places a viewer at all."""
+    """Whether a record has a location."""
     return bool(found.country) or found.point is not None
 
 
@@ -103,7 +103,7 @@ def _point(record: Record) -> LonLat | None:
 
 
 def _degrees(record: Record, name: str, most: int) -> float:
-    """Degrees as a number, whole or not, or as the text of one."""
+    """Degrees, from a number or from the text of a number."""
     value = record[name]
     try:
         degrees = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else None

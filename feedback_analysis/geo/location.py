@@ -1,7 +1,7 @@
-"""An unknown place is a place: it has a bucket with a name, and no peer is ever dropped for want of a location.
+"""The location of a peer. Peers without a location are counted too, under a name of their own.
 
-Two buckets stand beside the areas and the districts of every map. `UNLOCATED` holds peers that may be anywhere, also
-those of Hong Kong whose location is only the territory. `OUTSIDE` holds peers known to be off the map.
+Every map has two values beside its areas and districts. `UNLOCATED` is for peers that may be anywhere, including those of Hong Kong
+whose location is only the territory. `OUTSIDE` is for peers that are known to be off the map.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LonLat = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
-    """`area` is an H3 cell of the map, `district` a name (of a country, on a map of the world); each may be a bucket instead."""
+    """`area` is an H3 cell of the map, `district` a name (a country on a map of the world); both may be UNLOCATED or OUTSIDE."""
 
     country: str = UNKNOWN_COUNTRY
     area: str = UNLOCATED

@@ -1,9 +1,8 @@
-"""Locating never fails: an address that cannot be placed is placed in a bucket that says so.
+"""Locates addresses. Locating never fails: an address without a location gets an explicit value.
 
-What is not a public address (malformed, private, dropped for privacy) is `UNLOCATED`; what a source places
-elsewhere is `OUTSIDE`; an address of Hong Kong with nothing but the territory's own point is in Hong Kong, yet
-without area or district. Only a wrong or damaged database raises, and it does so on opening. A lookup that fails later is counted,
-and its viewer is `UNLOCATED`, or at an unknown ISP.
+An address that is not public (malformed, private, dropped for privacy) is `UNLOCATED`. An address off the map is `OUTSIDE`. An
+address of Hong Kong with only the territory's point is in the country HK, without area or district. Only opening a wrong or damaged
+database raises. A lookup that fails later is counted, and its viewer is `UNLOCATED`, or at an unknown ISP.
 """
 
 from __future__ import annotations
@@ -27,20 +26,20 @@ log = logging.getLogger(__name__)
 HONG_KONG_CITY = maps.SHIPPED / "hong_kong_city.mmdb"
 HONG_KONG_ASN = maps.SHIPPED / "hong_kong_asn.mmdb"
 
-# The Olympics of 2012 had 177,245 users in all and 7,000 at once; a place and its key take about 400 bytes.
+# The Olympics of 2012 had 177,245 users in all and 7,000 at once; a location and its key take about 400 bytes.
 REMEMBERED_ADDRESSES = 50_000
 
-# "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"; longer text from a peer is no address and must not fill the memory.
+# "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"; a longer text is no address and must not fill the memory.
 LONGEST_ADDRESS = 45
 
 
 class Locator:
-    """Places an address in the divisions of `atlas`, by the shipped databases of Hong Kong or by files of your own."""
+    """Locates an address in the divisions of `atlas`, with the shipped databases of Hong Kong or with given files."""
 
     def __init__(self, city: Path | None = None, asn: Path | None = None, *, atlas: Atlas | None = None) -> None:
         self.atlas = atlas or Atlas()
         self.edition = 0
-        """Grows when a database was read anew: what was placed under a former edition may be elsewhere now."""
+        """Grows when a database is replaced: locations of a former edition may differ."""
         self._city = FollowedDatabase(city or HONG_KONG_CITY, open_city, name="city", without=UNLOCATED)
         self._asn = FollowedDatabase(asn or HONG_KONG_ASN, open_asn, name="asn", without=f"of an {UNKNOWN_ISP} ISP")
         self._remember()
@@ -53,25 +52,25 @@ class Locator:
         return self._place(ip) if ip and len(ip) <= LONGEST_ADDRESS else UNKNOWN_LOCATION
 
     def refresh(self) -> None:
-        """Read databases anew whose files were replaced. A new file is read at the second call that finds it unchanged.
+        """Read replaced database files. A new file is read at the second call that finds it unchanged.
 
-        What cannot be used changes nothing but a count, and is a line in the log.
+        A file that cannot be used is counted and logged; the former database stays in use.
         """
         city, asn = self._city.refresh(), self._asn.refresh()
         if city or asn:
             self._remember()
             self.edition += 1
 
-    def tell(self) -> bool:
-        """A line in the log for each database of which lookups have failed since this was last called; whether there was one."""
+    def log_failures(self) -> bool:
+        """Log a line for each database with failed lookups since the last call; returns whether there was one."""
         lines = [line for database in self.databases if (line := database.concern())]
         for line in lines:
             log.warning("%s", line)
         return bool(lines)
 
     def close(self) -> None:
-        """Tell what is not told yet. The databases are in memory, and go with the locator."""
-        self.tell()
+        """Log the failed lookups since the last line. The databases are in memory and are freed with the locator."""
+        self.log_failures()
 
     def __enter__(self) -> Self:
         return self
@@ -96,7 +95,7 @@ class Locator:
 
 
 def locator_for(location: LocationSettings) -> Locator:
-    """ValueError says what is wrong with a database or with the map."""
+    """The locator for the settings; ValueError for a database or a map that cannot be used."""
     atlas = atlas_for(
         city=location.geo_city,
         districts=location.districts,
@@ -107,7 +106,7 @@ def locator_for(location: LocationSettings) -> Locator:
 
 
 def public_address(ip: str) -> Address | None:
-    """None for what no database can place; an IPv4 address in IPv6 clothes is taken for what it is."""
+    """The parsed address; None for one that no database can locate. An IPv4-mapped IPv6 address is its IPv4 address."""
     try:
         address = ip_address(ip)
     except ValueError:

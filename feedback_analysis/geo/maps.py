@@ -1,4 +1,4 @@
-"""Shapes are plain longitude and latitude; whoever draws them undoes the stretch, as views/window.py does.
+"""The outlines of areas, districts and countries, in longitude and latitude; a drawing has to correct their aspect ratio.
 
 A region's polygons are rings as GeoJSON has them: the outer ring first, then its holes, each ring closed.
 """
@@ -17,7 +17,7 @@ from feedback_analysis.geo.outlines import Box, Polygon, box_of, centroid, size
 
 SHIPPED = Path(__file__).with_name("data")
 
-# The licence of the location data asks for this very link on every page that shows a result of it.
+# The licence of the location data requires exactly this link on every page that shows its results.
 CREDIT_HTML = (
     "<a href='https://db-ip.com'>IP Geolocation by DB-IP</a> · "
     "networks: <a href='https://www.routeviews.org'>RouteViews</a>, <a href='https://www.nro.net'>NRO</a> · "
@@ -28,9 +28,9 @@ CREDIT_HTML = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """An area (`id` is its H3 cell) or a district (`id` is its name, which for a country is its English one).
+    """An area (`id` is its H3 cell) or a district (`id` is its name; for a country, the English name).
 
-    `districts`, of an area: those with a fair part of its land. `centre` is where a label may stand, `box` is around all of it.
+    `districts`, of an area: those with a large part of its land. `centre` is the position of a label, `box` encloses the region.
     """
 
     id: str
@@ -46,7 +46,7 @@ class Region:
 
 
 def box_around(regions: Iterable[Region]) -> Box:
-    """The box that holds all of `regions`."""
+    """The box around all of `regions`."""
     wests, souths, easts, norths = zip(*(region.box for region in regions), strict=True)
     return min(wests), min(souths), max(easts), max(norths)
 
@@ -68,7 +68,7 @@ def districts() -> tuple[Region, ...]:
 
 @cache
 def countries() -> tuple[Region, ...]:
-    """The countries that have an outline, with others' land that belongs to none of the codes."""
+    """The countries with an outline, and land without a country code."""
     return tuple(_region(feature, "name") for feature in _features("world_countries.geojson") if feature["geometry"])
 
 
@@ -79,7 +79,7 @@ def country_names() -> dict[str, str]:
 
 
 def middle_of(polygons: tuple[Polygon, ...]) -> LonLat:
-    """The middle of the largest part: islands far away do not move it."""
+    """The centre of the largest polygon, so that distant islands do not move it."""
     return centroid(max((polygon[0] for polygon in polygons), key=size))
 
 

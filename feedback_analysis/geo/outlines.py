@@ -1,8 +1,8 @@
 """Whether a point lies within an outline, and outlines with fewer points for drawing.
 
-Longitude and latitude are taken as a plane. A side stands for the points from its lower end up to, and without, its upper one,
-so that of two districts with a common border one has each point on it. Nothing reaches across 180 degrees: as RFC 7946 asks,
-an outline is cut there.
+Longitude and latitude are treated as a plane. A side has the points from its lower end (included) to its upper end (not included).
+So a point on the common border of two districts is in exactly one of them. No outline crosses 180 degrees: RFC 7946 requires that
+it is cut there.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def centroid(ring: Ring) -> LonLat:
 def on_grid(polygons: tuple[Polygon, ...], step: float) -> tuple[Polygon, ...]:
     """Outlines whose points are moved onto a grid: neighbours that shared a border still do.
 
-    Rings that vanish are left out, but for the last one of the outline, which stays as it is.
+    Rings that vanish are left out. If all vanish, the largest polygon stays as it is.
     """
     moved = (tuple(_ring_on_grid(ring, step) for ring in polygon) for polygon in polygons)
     kept = tuple(tuple(ring for ring in polygon if len(ring) > 3) for polygon in moved if len(polygon[0]) > 3)
@@ -74,6 +74,6 @@ def _ring_on_grid(ring: Ring, step: float) -> Ring:
 
 
 def _near(ring: Ring) -> list[LonLat]:
-    """Measured from the ring's first point: so small a shape so far from (0, 0) would lose its digits otherwise."""
+    """The ring relative to its first point; a small ring far from (0, 0) would lose precision."""
     lon0, lat0 = ring[0]
     return [(lon - lon0, lat - lat0) for lon, lat in ring]

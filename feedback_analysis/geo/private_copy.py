@@ -1,8 +1,8 @@
-"""A location database is copied into memory before it is read, so nothing that happens to its file reaches a lookup.
+"""Copies a location database into memory before it is read, so that changes of its file do not affect lookups.
 
-A file that is mapped and then overwritten in place answers with bytes of two databases, and one that becomes shorter ends the
-process (SIGBUS). The copy is an anonymous file in memory (memfd), which the compiled reader maps: a lookup takes 2 µs. maxminddb's
-own MODE_MEMORY and MODE_FD use its reader in Python, which takes 39 µs. The copy costs as much memory as the file has bytes.
+A mapped file that is overwritten in place gives bytes of two databases, and one that is truncated ends the process (SIGBUS). The
+copy is an anonymous file in memory (memfd), which the compiled reader maps: a lookup takes 2 µs. maxminddb's own MODE_MEMORY and
+MODE_FD use its reader in Python, which takes 39 µs. The copy costs as much memory as the file has bytes.
 """
 
 import os
@@ -19,7 +19,7 @@ import maxminddb
 _CHUNK_BYTES = 1024 * 1024
 
 State = tuple[int, ...]
-"""Device, inode, size, and times of change of a file: another state may be another content."""
+"""Device, inode, size, and times of change of a file. If they change, the content may have changed."""
 
 
 class LocationFileError(ValueError):
@@ -32,19 +32,19 @@ class Unparsable(ValueError):  # noqa: N818 - it reads as what it says
 
 @contextmanager
 def parsing() -> Iterator[None]:
-    """Unparsable for whatever the parser raises over the content of a database; errors of the machine pass."""
+    """Turn any error of the parser about the content into Unparsable; OSError and MemoryError pass unchanged."""
     try:
         yield
     except (OSError, MemoryError):
         raise
-    # There is a parser in C and one in Python, and both raise what they come across in foreign bytes, from UnicodeDecodeError on.
+    # There is a parser in C and one in Python. Damaged bytes make them raise many kinds of errors, such as UnicodeDecodeError.
     except Exception as error:
-        said = str(error).strip()
-        raise Unparsable(said.splitlines()[0] if said else type(error).__name__) from error
+        text = str(error).strip()
+        raise Unparsable(text.splitlines()[0] if text else type(error).__name__) from error
 
 
 def state_of(path: Path) -> State | None:
-    """The state of the file; None if there is none that can be looked at."""
+    """The state of the file; None if it cannot be read."""
     try:
         return _state(path.stat())
     except OSError:
@@ -52,7 +52,7 @@ def state_of(path: Path) -> State | None:
 
 
 def open_copy(path: Path) -> tuple[maxminddb.Reader, State]:
-    """A reader of a copy of the file, and the state that was copied; LocationFileError or OSError if it cannot be had."""
+    """A reader of a copy of the file, and the state that was copied; LocationFileError or OSError if it cannot be read."""
     try:
         mode = path.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a pipe would wait for a writer
@@ -64,7 +64,7 @@ def open_copy(path: Path) -> tuple[maxminddb.Reader, State]:
     except FileNotFoundError as error:
         raise LocationFileError(f"{path} does not exist; give the path of a location database (.mmdb)") from error
     except Unparsable as error:
-        # The parser names what it has opened, and that is our copy.
+        # The parser names the file that it opened, which is our copy.
         reason = re.sub(r"\(?/proc/self/fd/\d+\)?", "", str(error)).strip()
         raise LocationFileError(f"{path} is not a readable MaxMind DB file (.mmdb): {reason}") from error
     if after != before:

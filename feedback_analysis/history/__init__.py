@@ -1,1 +1,1 @@
-"""What is kept when the messages are gone: sums by hour and minute in a DuckDB file, from which every answer is put together."""
+"""The history: sums per hour and minute in a DuckDB file, which answer questions when the messages are no longer there."""

@@ -1,7 +1,8 @@
-"""Messages into the rollups, each once: all that some logs hold and the fact that they were taken in, in one transaction.
+"""Adds the messages of logs to the rollups, each message once. The sums and the note that a log was added are one transaction.
 
-`seen` remembers every message for as long as the history does, a bit each. Of copies in different logs the one taken in first
-counts; logs are taken in by time, so that it is the one received first unless a log came late. Then too the count is right.
+The table `seen` has a bit for each message, and keeps it as long as the history. Of copies in different logs the one that was added
+first counts. Logs are added in the order of their time, so this is the copy that was received first, unless a log comes late. The
+number of messages is right in either case.
 """
 
 from collections import Counter
@@ -40,9 +41,10 @@ _COLUMNS = (*_OWN, *DIMENSIONS, *MEANS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddedLogs:
-    """What became of some logs: messages counted, copies and other messages under a known number left out, records unreadable.
+    """The result of adding logs: how many messages were counted, how many copies and conflicts were left out, and so on.
 
-    `unread` are the logs of which nothing could be read, `other_names` counts the names beyond a day's budget, one a message.
+    A conflict is another message under the number of a known one. `unread` are the logs of which nothing could be read.
+    `other_names` counts the messages whose name was beyond the budget of a day.
     """
 
     messages: int = 0
@@ -60,7 +62,7 @@ class AddedLogs:
 def add_logs(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator, *, again: bool = False) -> AddedLogs:
     """Count the messages of `files`, given with their checksums.
 
-    `again`: logs that were taken in before, in another form or before they were whole; what is known of them is no copy.
+    `again`: these logs were added before, in another form or incomplete; their known messages do not count as copies.
     """
     with ExitStack() as opened, closing(ColumnTable(locator, store.basis.mos, columns=_COLUMNS)) as table:
         found = {file: opened.enter_context(open_if_readable(file.path)) for file in files}
@@ -86,7 +88,7 @@ def add_logs(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator
 
 
 def _read(table: ColumnTable, logs: Sequence[VerifiedLog]) -> list[int]:
-    """Put the records of `logs` into the empty `table`; how many of each could not be read."""
+    """Add the records of `logs` to the empty `table`; returns how many records of each log could not be read."""
     groups = [list(alike) for _, alike in groupby(sorted(logs, key=_form), key=_form)]
     for alike in groups:
         table.add_all(alike)
@@ -95,7 +97,7 @@ def _read(table: ColumnTable, logs: Sequence[VerifiedLog]) -> list[int]:
             table.compare(alike)
     table.settle()
     lost = [log.lost for log in logs]
-    if lost:  # lines that an engine skipped in a whole frame: nobody knows in which log, so the last one answers for them
+    if lost:  # DuckDB skipped lines in a sound frame and does not say in which log: they count for the last one
         lost[-1] += table.unreadable - sum(lost)
     return lost
 
@@ -106,7 +108,7 @@ def _form(log: VerifiedLog) -> tuple[str, tuple[str, ...]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Arrived:
-    """Messages of a batch, the combinations of dimensions that their column `slice` numbers, and what was left out by hour."""
+    """The messages of a batch, the slices to which their column `slice` refers, and the number of messages left out, by hour."""
 
     messages: pa.Table
     slices: pa.Table
@@ -137,9 +139,9 @@ def _left_out_by_hour(cursor: duckdb.DuckDBPyConnection, which: str) -> Counter[
 
 
 def _count(db: duckdb.DuckDBPyConnection, arrived: _Arrived, period_ms: int) -> tuple[int, Counter[int], int]:
-    """Add what `arrived`, each message of them once, to the rollups.
+    """Add each message of `arrived` once to the rollups.
 
-    How many were new, the hours of those that were not, and how many names were left out.
+    Returns how many messages were new, how many were known by hour, and how many names were replaced by `(other)`.
     """
     db.register("arrived", arrived.messages)
     db.register("arrived_slices", arrived.slices)
@@ -160,9 +162,9 @@ def _count(db: duckdb.DuckDBPyConnection, arrived: _Arrived, period_ms: int) -> 
 
 
 def _name_all(db: duckdb.DuckDBPyConnection) -> int:
-    """Make the table `incoming`: what arrived, with numbers for the names of sessions, peers and slices.
+    """Create the table `incoming`: the arrived messages, with numbers instead of the names of sessions, peers and slices.
 
-    How many names were left out.
+    Returns how many names were replaced by `(other)`.
     """
     for column, table in _NAMES.items():
         new = f"SELECT DISTINCT {column}_id AS name FROM arrived ANTI JOIN {table} ON {table}.name = arrived.{column}_id"
@@ -190,7 +192,7 @@ def _next_id(table: str) -> str:
 
 
 def _leave_out_known(db: duckdb.DuckDBPyConnection) -> Counter[int]:
-    """Take out of `incoming` what was counted before; how many of each hour."""
+    """Delete from `incoming` the messages that were counted before; returns how many, by hour."""
     db.execute(f"""
         CREATE OR REPLACE TEMP TABLE known AS
         SELECT DISTINCT incoming.rowid AS row, incoming.hour
@@ -205,7 +207,7 @@ def _leave_out_known(db: duckdb.DuckDBPyConnection) -> Counter[int]:
 
 
 def _present(period_ms: int) -> str:
-    """SQL: a row for each end of a minute at which a message makes its peer present; `minute` is the one that ends."""
+    """SQL: a row for each end of a minute at which a message makes its peer present; `minute` is the minute that ends."""
     reaches = -(-period_ms // MINUTE_MS)
     minute = f"((received_ms - 1) // {MINUTE_MS})::INTEGER + later"
     rows = f"SELECT slice, peer, weight, received_ms, {minute} AS minute FROM incoming, range({reaches}) AS minutes(later)"
@@ -213,7 +215,7 @@ def _present(period_ms: int) -> str:
 
 
 def _add_minutes(db: duckdb.DuckDBPyConnection) -> None:
-    """The sums of each minute by each dimension."""
+    """Add the sums of each minute, for all messages and by each dimension."""
     sums = ", ".join(f"{column.of_messages} AS {column.name}" for column in MINUTE.columns)
     for dimension in ("", *DIMENSIONS):
         value, joined = (f"slices.{dimension}", "JOIN slices ON slices.id = slice") if dimension else ("''", "")

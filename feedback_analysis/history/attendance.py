@@ -1,7 +1,7 @@
 """How many peers were present in each minute, counted once for the hours that are folded.
 
-Peers are no sum: one may be heard in two logs, so nothing can be added when a log comes. What is in `attendance` is therefore made
-anew from `presence` when an hour is folded, and not believed from when something new comes into it until it is folded again.
+Distinct peers do not add up: one peer may be heard in two logs. So `attendance` is computed again from `presence` whenever an hour
+is folded. From the next addition to the hour until the hour is folded again, it is not used.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,11 +11,11 @@ import duckdb
 from feedback_analysis.history.schema import DIMENSIONS, HOUR_MINUTES, UNFOLDED
 from feedback_analysis.measures.exact import ONE
 
-# Three minutes are counted in one sum, 20 bits for each: a third of the work. So that no count runs into the next, peers are
-# counted in parties of 2^19 numbers.
+# One sum counts three minutes, 20 bits for each: a third of the work. Peers are counted in parts of 2^19 numbers, so that no count
+# overflows into the next one.
 LANE = 20
 LANES = 3
-_PARTY_BITS = 19
+_PART_BITS = 19
 _MASK = (1 << LANE) - 1
 _EVERY_LANE = sum(1 << LANE * lane for lane in range(LANES))
 _SUMS = ", ".join(f"sum(((bits >> {at}) & {_EVERY_LANE}::UBIGINT)::BIGINT)::BIGINT AS c{at}" for at in range(LANE))
@@ -23,12 +23,12 @@ _COUNTS = ", ".join(f"(c{at % LANE} >> {at // LANE * LANE}) & {_MASK}" for at in
 
 
 def counted(rows: str, key: str) -> str:
-    """SQL: `key`, `weight` and sums c0, c1, … of the peers in `rows` that have a bit; `unpacked` tells what they mean."""
-    return f"SELECT {key}, weight, {_SUMS} FROM {rows} GROUP BY {key}, weight, peer >> {_PARTY_BITS}"
+    """SQL: `key`, `weight` and sums c0, c1, … of the peers in `rows` that have a bit; `unpacked` decodes them."""
+    return f"SELECT {key}, weight, {_SUMS} FROM {rows} GROUP BY {key}, weight, peer >> {_PART_BITS}"
 
 
 def unpacked(sums: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Each bit that somebody has, and how many have it."""
+    """Each bit that some peer has set, and how many peers have it."""
     for at in range(LANE * LANES):
         count = sums[at % LANE] >> at // LANE * LANE & _MASK
         if count:
@@ -36,7 +36,7 @@ def unpacked(sums: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def count_unfolded(db: duckdb.DuckDBPyConnection) -> None:
-    """Count the hours that are about to count as folded."""
+    """Count the unfolded hours again; called while they are folded."""
     db.execute(f"DELETE FROM attendance WHERE {UNFOLDED}")
     for dimension in ("", *DIMENSIONS):
         value, joined = (f"slices.{dimension}", "JOIN slices ON slices.id = slice") if dimension else ("''", "")

@@ -1,7 +1,7 @@
-"""Which logs are new to a history, and taking them in by time: the logs of one period from all servers together.
+"""Finds the logs that are new to a history and adds them by time, the logs of one minute from all servers together.
 
-Only sealed logs: a journal still grows, and has its turn when it has been sealed. A log is known by its content, so that a copy in
-another folder is passed over; name, size and time of change spare reading those that have not moved.
+Only sealed logs are added; a journal still grows, and is added when it is sealed. A log is identified by its content, so a copy in
+another folder is skipped. Logs whose name, size and time of change are known are not read again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,19 +20,19 @@ from feedback_wire.log_name import Form
 Seen = TypeVar("Seen")
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes taken in so far and all that are new: once it is known what is new, and after each batch."""
+"""Called with the bytes added so far and the bytes of all new logs: once the new logs are known, and after each batch."""
 
 # A record takes 25 to 60 bytes in a log and about 250 in memory, twice: 150 MB. Each batch costs what a few thousand records do.
 BATCH_BYTES = 12 * 2**20
 BATCH_FILES = 2_000
 
-# The year 33658: as late as a moment can be.
+# The year 33658: the latest time that a record can have.
 END_OF_TIME_MS = 10**15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """What was taken in: files as they lay on disk, contents, and the stems of named logs."""
+    """The logs that were added: files as (name, bytes, time of change), SHA-256 of contents, and stems of names."""
 
     files: set[tuple[str, int, int]]
     contents: set[str]
@@ -53,10 +53,10 @@ def catch_up(
     progress: Progress = lambda _done, _all: None,
     wanted: Callable[[], bool] = lambda: True,
 ) -> AddedLogs:
-    """Take in the sealed logs among and below `paths` that are new, as long as they are `wanted`.
+    """Add the new sealed logs among and below `paths`; stops between two batches when `wanted` returns False.
 
-    FileNotFoundError for a path that is not there, ValueError for a file that is no log. A log that cannot be read is not noted as
-    taken in, so it has its turn again.
+    FileNotFoundError for a path that does not exist, ValueError for a file that is no log. A log that cannot be read is not noted
+    as added, so the next call tries it again.
     """
     known = _Known.of(store)
     new, unread = new_logs(paths, known.files)
@@ -76,15 +76,15 @@ def catch_up(
         store.fold()
         done += sum(file.bytes for file in period)
         progress(done, all_bytes)
-    if len(batches) > 1:  # not minute by minute, but what may stay for days is left in good order
+    if len(batches) > 1:  # after a large addition, which may stay as it is for days
         store.fold(at_least=1)
     return taken
 
 
 def new_logs(paths: Sequence[Path], known: set[tuple[str, int, int]]) -> tuple[list[LogFile], tuple[UnreadLog, ...]]:
-    """The sealed logs among and below `paths` without those of `known` name, size and time of change, by time.
+    """The sealed logs among and below `paths` whose name, size and time of change are not `known`, in the order of their time.
 
-    Also what cannot be read, journals included.
+    Also the files and folders that cannot be read, journals included.
     """
     found = find_logs(paths)
     sealed = [path for path in found.logs if not path.name.endswith(f".{Form.JOURNAL}")]
@@ -94,7 +94,7 @@ def new_logs(paths: Sequence[Path], known: set[tuple[str, int, int]]) -> tuple[l
 
 
 def last_minutes(paths: Sequence[Path], minutes: int) -> Span | None:
-    """The last `minutes` of what logs below `paths` hold, as their names tell; None if no name does."""
+    """The last `minutes` before the end of the logs below `paths`, by their names; None if there is no named log."""
     begins = [name.begins_s for path in find_logs(paths).logs if (name := log_name(path)) is not None]
     return Span((max(begins) - (minutes - 1) * 60) * 1000, END_OF_TIME_MS) if begins else None
 
@@ -104,7 +104,7 @@ def _when(file: LogFile) -> tuple[int, str]:
 
 
 def _batches(files: Sequence[LogFile]) -> Iterator[list[LogFile]]:
-    """Logs that are taken in at once. Those of one begin stay together, so that of copies the first received is chosen."""
+    """Logs that are added together. Logs of one begin stay together: of copies among them, the one received first counts."""
     batch: list[LogFile] = []
     size = 0
     for file in files:
@@ -119,9 +119,9 @@ def _batches(files: Sequence[LogFile]) -> Iterator[list[LogFile]]:
 
 
 def _fresh(store: HistoryStore, files: Sequence[LogFile], known: _Known) -> tuple[Mapping[LogFile, str], tuple[UnreadLog, ...]]:
-    """Those of `files` whose content is new, with its checksum, and those that cannot be read.
+    """The `files` with new content, with their SHA-256, and the files that cannot be read.
 
-    The others are noted, so that they are not read again.
+    Files with known content are noted as added, so that they are not read again.
     """
     fresh: dict[LogFile, str] = {}
     copies: dict[LogFile, str] = {}
@@ -137,7 +137,7 @@ def _fresh(store: HistoryStore, files: Sequence[LogFile], known: _Known) -> tupl
 
 
 def _readable(paths: Iterable[Path], look: Callable[[Path], Seen]) -> tuple[dict[Path, Seen], tuple[UnreadLog, ...]]:
-    """What `look` finds at each path, and the paths that it cannot read."""
+    """The result of `look` for each path, and the paths that it cannot read."""
     seen: dict[Path, Seen] = {}
     unread: list[UnreadLog] = []
     for path in paths:

@@ -1,6 +1,7 @@
-"""A row for each day (or month, or year): the paper's Figures 4(a) to (d) and 5(a) as one table, and who provided the access.
+"""A row for each day (or hour, month, year): the paper's Figures 4(a) to (d) and 5(a) as one table, and peers by ISP (Table 1).
 
-A day's means and people are what `measures.summary` says of that day alone; `new` looks at all that the history holds.
+The means and peers of a day equal those that `measures.summary` gives for that day alone. A peer is new if no earlier hour of the
+whole history has it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import DEFAULT_GROUPS
 
 MEANS = ("mos", "continuity", "upload_kbps", "download_kbps", "playback_kbps", "contribution_ratio")
-"""Of the columns those that are means or ratios."""
+"""The columns that are means or ratios."""
 
 COLUMNS = (
     *("period", "from", "to", "messages", "sessions", "new_peers", "total_peers", "cumulative_peers", "peak_concurrent_peers"),
@@ -52,7 +53,7 @@ def daily(
 def daily_and_coverage(
     store: HistoryStore, *, where: Mapping[str, str], unit: Unit, zone: str
 ) -> "tuple[list[Row], list[Coverage]]":
-    """Both of all that is kept, for who wants both: peers are put together once."""
+    """Both tables over the whole history; the peers are read once for both."""
     recorded = extent(store)
     if recorded is None:
         return [], []
@@ -95,7 +96,7 @@ def _people(
 
 
 def _peaks(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods) -> Sequence[float | None]:
-    """The most peers present at the end of a minute; None under a filter by session, for presence is kept by peer."""
+    """The most peers present at the end of a minute; None under a filter by session, because presence is kept by peer."""
     if "session_id" in where:
         return [None] * len(steps.names)
     peaks, by_hour = [0] * len(steps.names), steps.by_hour
@@ -133,7 +134,7 @@ def _means(cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: P
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Peers heard in a period through each ISP, and their share; who came through two counts at both."""
+    """The peers of a period by ISP, and the shares of the ISPs. A peer that used two ISPs counts at both."""
 
     period: str
     peers: dict[str, float]
@@ -153,9 +154,9 @@ def coverage(
     zone: str = "UTC",
     top: int = DEFAULT_GROUPS,
 ) -> list[Coverage]:
-    """The peers of each ISP, most first, per `unit` of time and in the end of all of them together; the paper's Table 1.
+    """The peers of each ISP, most first, per `unit` of time and then over all of them; the paper's Table 1.
 
-    Of more than `top` ISPs those with the most messages are told apart; the others are one, `(other)`.
+    Of more than `top` ISPs those with the most messages are kept apart; the others are one, `(other)`.
     """
     span = span or extent(store)
     if span is None:
@@ -171,7 +172,7 @@ def _covered(
     cursor: duckdb.DuckDBPyConnection, hours: HourSelection, steps: Periods, isp_peers: IspPeers, *, each: bool
 ) -> list[Coverage]:
     found: dict[int, dict[str, float]] = {}
-    rows = _by_isp(isp_peers, steps, each=each) if isp_peers.known else _by_isp_slowly(cursor, hours, steps, each=each)
+    rows = _by_isp(isp_peers, steps, each=each) if isp_peers.known else _by_isp_from_rows(cursor, hours, steps, each=each)
     for step, isp, weight in rows:
         found.setdefault(step, {})[isp] = number(weight)
     names = [*steps.names, "all"]
@@ -179,12 +180,12 @@ def _covered(
 
 
 def _by_isp(isp_peers: IspPeers, steps: Periods, *, each: bool) -> list[tuple[int, str, int]]:
-    """Period, ISP and weight, by period and then most first; `each` False: only all periods together, the last of them."""
+    """Period, ISP and weight, by period and then most first; without `each`, only the row of all periods together."""
     rows = [(step, isp, weight) for (isp, step), weight in isp_peers.by_isp().items() if each or step == len(steps.names)]
     return sorted(rows, key=lambda row: (row[0], -row[2], row[1]))
 
 
-def _by_isp_slowly(
+def _by_isp_from_rows(
     cursor: duckdb.DuckDBPyConnection, hours: HourSelection, steps: Periods, *, each: bool
 ) -> list[tuple[int, str, int]]:
     rows = hours.sql("session_hour", "step", "peer", "weight", joined=JOINED)

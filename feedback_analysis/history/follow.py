@@ -1,6 +1,6 @@
-"""A history kept up to date while the platform runs: one thread looks for sealed logs that are new, and takes them in by time.
+"""Keeps a history up to date while the platform runs: one thread looks for new sealed logs and adds them by time.
 
-It looks at folders, not at the feed: what counts is what lies on disk, and after a restart it goes on there without being told.
+It reads the folders and not the feed, so it needs no state of its own: after a restart it continues with the files on disk.
 """
 
 import logging
@@ -26,13 +26,13 @@ log = logging.getLogger(__name__)
 # Logs are sealed once a minute.
 LOOKS_EVERY_S = 30.0
 
-# Looking at the names of 50,000 logs takes a second or two: then less often, so that it takes no more than a fiftieth of a core.
+# Listing 50,000 logs takes a second or two. The pause then grows, so that listing takes at most a fiftieth of a core.
 REST_FOR = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far the logs on disk have been taken in: bytes of those that were new at the last look, and why not further."""
+    """How much of the logs on disk is added: the bytes of the logs that were new at the last look, and the error that stops it."""
 
     taken: AddedLogs = field(default_factory=AddedLogs)
     done_bytes: int = 0
@@ -46,7 +46,7 @@ class Progress:
 
 
 class Follower:
-    """Takes in the new logs below `paths` every half minute, and drops what is too old, while the context lasts."""
+    """Adds the new logs below `paths` every half minute, and drops days that are too old, while the context is open."""
 
     def __init__(self, store: HistoryStore, paths: Sequence[Path], locator: Locator, *, retention: Retention = KEEP_ALL) -> None:
         self._store = store
@@ -89,7 +89,7 @@ class Follower:
             wanted=lambda: not self._ended.is_set(),
         )
         self._name_unread(so_far.taken.unread, taken.unread)
-        # What was not readable at the last look is looked at anew, and not counted twice.
+        # Logs that were not readable at the last look are tried again, and must not count twice.
         now = replace(self.progress, taken=replace(so_far.taken, unread=()) + taken, error="")
         self.progress = replace(now, forgotten=so_far.forgotten + self._retention.apply(self._store))
 

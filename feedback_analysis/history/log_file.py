@@ -1,4 +1,4 @@
-"""Logs as they lie on disk, and which of them have been taken in: some hundred are noted in one statement, not each in its own."""
+"""Logs as files on disk, and the note of which of them were added to the history."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ _NO_TIME_S = 2**62
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFile:
-    """`stem` is what a log's other forms share with it, `begins_s` when it begins.
+    """`stem` is the part of the name that a log's other forms share; `begins_s` is Unix time.
 
-    A file that is no named log has its path for a stem; when it begins it does not say, so it comes last.
+    A file without the name of a log has its path as stem. The time of its begin is not known, so it sorts last.
     """
 
     path: Path
@@ -27,7 +27,7 @@ class LogFile:
 
     @classmethod
     def at(cls, path: Path) -> "LogFile":
-        """The log at `path`; NotReadable if it cannot be looked at."""
+        """The log at `path`; NotReadable if its state cannot be read."""
         with reading_from(path):
             found, name = path.stat(), log_name(path)
         return cls(
@@ -49,9 +49,9 @@ class LogFile:
 
 
 def note(db: duckdb.DuckDBPyConnection, files: Mapping[LogFile, str], unreadable: Mapping[LogFile, int]) -> None:
-    """Remember that `files`, given with their checksums, were taken in, and how many records of each could not be read.
+    """Note that `files`, given with their SHA-256, were added, and how many records of each could not be read.
 
-    What an earlier reading of the same log could not read does not count any more.
+    The count of unreadable records of an earlier reading of the same log is set to 0. One statement notes all files.
     """
     last = {file.stem: file for file in files}
     db.execute("UPDATE logs SET unreadable = 0 WHERE unreadable > 0 AND stem IN (SELECT unnest($stems))", {"stems": list(last)})

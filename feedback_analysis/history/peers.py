@@ -1,6 +1,6 @@
-"""Who was there: peers per period, per minute and for the first time. Distinct peers are exact under any filter.
+"""Counts of peers: distinct per period, heard or present per minute, and new. Distinct peers are exact under any filter.
 
-Within an hour a peer counts by its largest weight; without sampling, and with it in practice, that is the only one it has.
+Within an hour a peer counts with its largest weight. Without sampling, and in practice with sampling, it has only one.
 """
 
 from dataclasses import dataclass
@@ -14,30 +14,31 @@ from feedback_analysis.history.selection import HourSelection, Minutes
 from feedback_analysis.measures.exact import ONE, exact_sum
 
 Weights = dict[int, int]
-"""The exact weight in each step or minute that has any."""
+"""Exact weight by step or minute; a step without peers is not in it."""
 
 _BITS = LANE * LANES
 
 
 @dataclass(frozen=True, slots=True)
 class PeerCounts:
-    """`distinct` peers by period; `first`: by the minute in which a peer was heard first."""
+    """`distinct`: the weight of the distinct peers of each period. `first`: of the peers that were heard first in each minute."""
 
     distinct: Weights
     first: Weights
 
 
 class IspPeers:
-    """Whoever `hours` holds at each ISP, put together once: a row with a bit for each period, not one in each period.
+    """The peers of `hours` at each ISP, one row per peer and ISP with a bit for each period.
 
-    `known`: whether bits do, for as many periods and as the peers are weighted; else the rows have to be asked as they are.
+    `known`: whether bits are enough. They are not for more than 60 periods, or if a peer has several weights; then the rows of the
+    history have to be queried directly.
     """
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, hours: HourSelection, of: Periods) -> None:
         self._cursor = cursor
         self._of = of
         self._slices = hours.slices
-        self.known = len(of.names) <= _BITS and self._put_together(hours)
+        self.known = len(of.names) <= _BITS and self._collect(hours)
 
     def crowd(self) -> PeerCounts:
         each = "max(weight) AS weight, bit_or(bits) AS bits, min(first) AS first"
@@ -46,18 +47,18 @@ class IspPeers:
         return PeerCounts({step: weight for (_, step), weight in _by_bit(self._cursor, "person", "false").items()}, dict(first))
 
     def by_isp(self) -> dict[tuple[str, int], int]:
-        """Distinct peers by ISP and period, and in all periods together as one more."""
+        """Distinct peers by ISP and period; the number after the last period stands for all periods together."""
         sql = f"SELECT DISTINCT isp FROM {self._slices} ORDER BY isp"
         names = [name for (name,) in self._cursor.execute(sql).fetchall()]
         in_all = self._cursor.execute(f"SELECT isp, {exact_sum('weight')} FROM customer GROUP BY isp").fetchall()
         found = {(names[number - 1], step): weight for (number, step), weight in _by_bit(self._cursor, "customer", "isp").items()}
         return found | {(names[number - 1], len(self._of.names)): weight for number, weight in in_all}
 
-    def _put_together(self, hours: HourSelection) -> bool:
+    def _collect(self, hours: HourSelection) -> bool:
         numbers = f"JOIN (SELECT id, dense_rank() OVER (ORDER BY isp) AS isp FROM {self._slices}) AS isps ON isps.id = slice"
         rows = f"{hours.sql('session_hour', 'isp', 'peer', *_OF_A_CUSTOMER, joined=f'{numbers} {JOINED}')} GROUP BY isp, peer"
         self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE customer AS {rows}", {**hours.parameters, **self._of.parameters})
-        # With one weight for each peer, the largest of all periods is that of each.
+        # If each peer has one weight, its largest weight is the one of every period.
         each = "SELECT max(weight) AS most, min(least) AS least FROM customer GROUP BY peer"
         return self._cursor.execute(f"SELECT count(*) FROM ({each}) WHERE least <> most").fetchall() == [(0,)]
 
@@ -81,7 +82,7 @@ def heard(cursor: duckdb.DuckDBPyConnection, hours: HourSelection) -> Weights:
 
 
 def present(cursor: duckdb.DuckDBPyConnection, hours: HourSelection, *, at_hours: bool = False) -> Weights:
-    """Peers present at the end of each minute (since 1970); `at_hours`: only of those with which an hour ends."""
+    """Peers present at the end of each minute (since 1970); `at_hours`: only of the last minute of each hour."""
     only = f"present >= {1 << (HOUR_MINUTES - 1)}::UBIGINT" if at_hours else "true"
     kept = Minutes.of(hours)
     if kept is None:
@@ -95,7 +96,7 @@ def present(cursor: duckdb.DuckDBPyConnection, hours: HourSelection, *, at_hours
 
 
 def newcomers(cursor: duckdb.DuckDBPyConnection, hours: HourSelection) -> Weights:
-    """By the minute in which a peer was heard first of all that `hours` holds."""
+    """Peers by the minute (since 1970) in which they were heard first within `hours`."""
     first = f"{hours.sql('session_hour', 'min(first_ms) AS first_ms', 'max(weight) AS weight')} GROUP BY peer"
     sql = f"SELECT first_ms // {MINUTE_MS}, {exact_sum('weight')} FROM ({first}) GROUP BY 1"
     return dict(cursor.execute(sql, hours.parameters).fetchall())
@@ -110,7 +111,7 @@ def _by_minute(cursor: duckdb.DuckDBPyConnection, hours: HourSelection, table: s
 def _by_bit(
     cursor: duckdb.DuckDBPyConnection, rows: str, key: str, parameters: dict[str, object] | None = None
 ) -> dict[tuple[int, int], int]:
-    """The weight of the peers in `rows` that have a bit, by `key` and bit."""
+    """The exact weight of the peers in `rows` that have a bit set, by `key` and bit."""
     found: dict[tuple[int, int], int] = {}
     for of, weight, *sums in cursor.execute(counted(rows, key), parameters or {}).fetchall():
         scaled = round(weight * ONE)

@@ -1,6 +1,6 @@
-"""Hours, days, months and years, as people of a time zone count them, made of the whole hours of the history.
+"""Hours, days, months and years of a time zone, as periods of whole hours of the history.
 
-Where a zone's clock stands at a half or a quarter of an hour, a day would begin within one: such a zone is refused.
+A zone whose offset from UTC is no whole number of hours is refused: its days begin within an hour of the history.
 """
 
 from bisect import bisect_right
@@ -15,7 +15,7 @@ from feedback_analysis.measures.selection import Span
 
 Unit = Literal["hour", "day", "month", "year"]
 MOST_PERIODS = 200_000
-"""Hours of 22 years; more are a mistake."""
+"""The hours of 22 years; a query for more is a mistake."""
 
 _LAST_MS = 253_370_764_800_000
 """The year 9999, where calendars end."""
@@ -33,28 +33,28 @@ class Periods:
         return Span(self.begins_ms[0], self.begins_ms[-1])
 
     def at(self, moment_ms: int) -> int:
-        """In which period `moment_ms` lies."""
+        """The number of the period that contains `moment_ms`."""
         return bisect_right(self.begins_ms, moment_ms) - 1
 
     @property
     def by_hour(self) -> dict[int, int]:
-        """In which period each hour since 1970 lies."""
+        """The number of the period by hour since 1970."""
         return {hour: self.at(hour * HOUR_MS) for hour in range(self.begins_ms[0] // HOUR_MS, self.begins_ms[-1] // HOUR_MS)}
 
     @property
     def parameters(self) -> dict[str, object]:
-        """The same for `JOINED`."""
+        """The parameters of `JOINED`."""
         by_hour = self.by_hour
         return {"hours": list(by_hour), "steps": list(by_hour.values())}
 
 
 JOINED = "JOIN (SELECT unnest($hours)::INTEGER AS hour, unnest($steps)::INTEGER AS step) AS steps USING (hour)"
-"""SQL: adds the column `step`, the number of the period in which a row's hour lies."""
+"""SQL: adds the column `step`, the number of the period that contains a row's hour."""
 
 
 @lru_cache(maxsize=100)
 def periods(span: Span, unit: Unit, zone: str = "UTC") -> Periods:
-    """The whole periods that hold `span`; ValueError for a zone that is none or whose days begin within an hour."""
+    """The whole periods that cover `span`; ValueError for an unknown zone, and one whose days begin within an hour."""
     clock = zone_of(zone)
     begin = _begin(min(span.from_ms, _LAST_MS), unit, clock)
     begins = [begin]
@@ -70,7 +70,7 @@ def periods(span: Span, unit: Unit, zone: str = "UTC") -> Periods:
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """The time zone called `name`; ValueError if there is none."""
+    """The time zone called `name`, such as Asia/Hong_Kong; ValueError if there is none."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -86,7 +86,7 @@ def _begin(ms: int, unit: Unit, clock: ZoneInfo) -> datetime:
 
 
 def _next(begin: datetime, unit: Unit, clock: ZoneInfo) -> datetime:
-    if unit == "hour":  # through UTC, for local hours are left out and come twice
+    if unit == "hour":  # in UTC, because local hours may be skipped or repeated
         return (begin.astimezone(UTC) + timedelta(hours=1)).astimezone(clock)
     if unit == "day":
         return begin + timedelta(days=1)

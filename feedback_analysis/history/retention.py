@@ -1,7 +1,7 @@
-"""How long a history is kept: whole days of UTC, the last of which is not over.
+"""How long a history is kept: whole days of UTC, the current day included.
 
-Live, a day is as old as the time that the platform has lived through since (serving/lived_time.py), so that nothing stays
-because no messages come any more, and a wrong date drops nothing. Recorded files end when they end: there it is the last message.
+On a live platform, the age of a day is the time during which the platform ran since then (serving/lived_time.py). So old days are
+dropped even if no messages come any more, and a wrong date drops nothing. For recorded files, age counts from the last message.
 """
 
 import logging
@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 LIVED_TIME = "lived-time.json"
 DAY_MS = 86_400_000
 PATIENCE_S = 600.0
-"""How long nothing is dropped after a start or a step of the clock."""
+"""For so long nothing is dropped after a start or a step of the clock."""
 _KEEP_EVERY_S = 300.0
-_TELL_FROM_S = 3600
+_WARN_FROM_S = 3600
 
 
 @dataclass(slots=True, kw_only=True)
 class Retention:
-    """The last `days` are kept; None: all."""
+    """The last `days` are kept; None: all days."""
 
     days: int | None = None
     live: bool = True
@@ -38,7 +38,7 @@ class Retention:
     _kept_s: float = field(default=0.0, init=False)
 
     def apply(self, store: HistoryStore) -> DroppedDays:
-        """Drop the days that are too old, live one day at a time, and say so in the log."""
+        """Drop the days that are too old (live: one day per call), and log how many."""
         if self.days is None:
             return DroppedDays()
         before_ms = self._before_live_ms(store, self.days) if self.live else self._before_recorded_ms(store, self.days)
@@ -56,7 +56,7 @@ class Retention:
         return gone
 
     def look(self, store: HistoryStore) -> None:
-        """Look at the clocks before new messages are taken in: what comes under a wrong date is no evidence for it."""
+        """Read the clocks before new messages are added, so that messages with a wrong date are no evidence for the date."""
         if self.live and self.days is not None:
             self._look_at_clocks(store, self.days)
 
@@ -65,7 +65,7 @@ class Retention:
         return None if kept is None else first_day_ms(kept.to_ms - 1, days)
 
     def _before_live_ms(self, store: HistoryStore, days: int) -> int | None:
-        """The midnight before which days are too old; None while nothing may be dropped."""
+        """The midnight (Unix ms) before which days are too old; None while nothing may be dropped."""
         lived, now_s = self._look_at_clocks(store, days), int(self.wall())
         if self.monotonic() < self._patient_until_s:
             return None
@@ -79,7 +79,7 @@ class Retention:
         skipped_s = lived.look(self.wall(), monotonic_s)
         if first or skipped_s:
             self._patient_until_s = monotonic_s + PATIENCE_S
-        if skipped_s >= _TELL_FROM_S:
+        if skipped_s >= _WARN_FROM_S:
             log.warning(
                 "the clock has gone on by %.1f days in which this platform did not run: no day of the history is dropped because "
                 "of them, since the date may be wrong; --history-days %d counts days in which the platform runs",
@@ -93,18 +93,18 @@ class Retention:
 
 
 def first_day_ms(now_ms: int, days: int) -> int:
-    """When the first of the last `days` began."""
+    """The begin of the first of the last `days`, Unix ms."""
     return (now_ms // DAY_MS - days + 1) * DAY_MS
 
 
 def _found(store: HistoryStore) -> LivedTime:
-    """What an earlier run has kept, or else what the history itself tells."""
+    """The lived time that an earlier run saved; if there is none, it is derived from the hours of the history."""
     try:
         return LivedTime.from_json((store.folder / LIVED_TIME).read_bytes())
     except FileNotFoundError:
         pass
     except ValueError as error:
-        log.warning("%s is made again: %s", store.folder / LIVED_TIME, error)
+        log.warning("%s is created again: %s", store.folder / LIVED_TIME, error)
     hours_s = store.hours_s()
     return LivedTime.of_moments(chain(hours_s, (hour_s + 3600 for hour_s in hours_s)))
 

@@ -1,7 +1,7 @@
-"""The tables of a history. A row of a rollup is a partial: several rows may have the same key, and every query merges them anyway.
+"""The tables of a history. A row of a rollup is a partial: several rows may have the same key, and every query merges them.
 
-So taking a log in only ever appends, a late log is like any other, and folding rows of one key into one only saves space.
-Each rollup has the column `hour` (hours since 1970, UTC), by which it is folded, forgotten, and skipped while scanning.
+So adding a log only appends rows, a late log is like any other, and folding the rows of one key into one row only saves space.
+Each rollup has the column `hour` (hours since 1970, UTC), by which it is folded, dropped, and skipped in scans.
 """
 
 from dataclasses import dataclass
@@ -10,28 +10,28 @@ from feedback_analysis.measures.exact import ONE
 from feedback_analysis.measures.partials import DOWNLOAD_OF_BOTH, SESSION_COLUMNS, UPLOAD_OF_BOTH, Column, latest_startup, merging
 
 FORMAT = 2
-"""Of the store; another number is another way of keeping, and the history has to be built anew."""
+"""The number of the file format; a history of another number has to be built again."""
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
 HOUR_MINUTES = 60
 
 DIMENSIONS = ("channel", "isp", "area", "district", "country", "app", "platform")
-"""What a history can be filtered and grouped by, beside the identities."""
+"""The columns by which a history can be filtered and grouped; it can be filtered by identities too."""
 
 MEANS = ("mos", "continuity", "upload_kbps", "download_kbps", "playback_kbps", "p2p_ratio", "buffer_ms", "partners")
-"""Measures that are sums over messages: the numerator in `NAME_sum`, how many messages said it in `NAME_n`."""
+"""Measures that are means over messages: the numerator is in `NAME_sum`, the number of messages that carry it in `NAME_n`."""
 
 BLOCK = 64
-"""Numbers of messages that one row of `seen` holds, a bit each."""
+"""How many message numbers one row of `seen` covers, a bit each."""
 
-# (received_ms, seq) as one number: numbers of messages end below 2^53.
+# (received_ms, seq) as one number; message numbers are below 2^53.
 RANK = "(received_ms::HUGEINT * 9007199254740992 + seq)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollup:
-    """`keys` with their types, in the order in which folded rows are sorted."""
+    """A table of partial rows. `keys` have their SQL types, in the order in which folded rows are sorted."""
 
     name: str
     keys: dict[str, str]
@@ -44,13 +44,13 @@ class Rollup:
         return f"CREATE TABLE {self.name} ({', '.join(f'{name} {kind}' for name, kind in kinds.items())})"
 
     def of_messages(self, source: str, **computed: str) -> str:
-        """SQL: the rows that `source`, a relation of messages, comes to; `computed`: keys that are no column of it."""
+        """SQL: the partial rows of `source`, a relation of messages; `computed`: SQL of the keys that are no column of it."""
         keys = ", ".join(f"{computed[name]} AS {name}" if name in computed else name for name in self.keys)
         sums = ", ".join(f"{column.of_messages} AS {column.name}" for column in self.columns)
         return f"SELECT {keys}, {sums} FROM {source} GROUP BY {', '.join(str(at) for at in range(1, len(self.keys) + 1))}"
 
     def folded(self, condition: str, *, source: str = "") -> str:
-        """SQL: one row for each key among the rows, of a finer rollup `source` or its own, that meet `condition`."""
+        """SQL: one row per key of the rows that meet `condition`, from this rollup or from a finer one, `source`."""
         keys, sums = ", ".join(self.keys), ", ".join(f"{column.merged} AS {column.name}" for column in self.columns)
         return f"SELECT {keys}, {sums} FROM {source or self.name} WHERE {condition} GROUP BY {keys} ORDER BY {keys}"
 
@@ -67,12 +67,12 @@ SCALED = {f"{name}_sum": f"{name} * weight" for name in MEANS} | {
     "both_upload_sum": f"{UPLOAD_OF_BOTH} * weight",
     "both_download_sum": f"{DOWNLOAD_OF_BOTH} * weight",
 }
-"""SQL of what is summed, by the name of its column; scaled once for each message, as several rollups sum it."""
+"""SQL of the summands by the name of their column; computed once per message, because several rollups sum them."""
 SCALED = {name: f"CAST({value} * {ONE}::DOUBLE AS HUGEINT)" for name, value in SCALED.items()}
 
 
 def _sums() -> tuple[Column, ...]:
-    """Numerators and denominators; the weight is a key, so that a denominator is a plain count."""
+    """Numerators and denominators. The weight is a key of the row, so a denominator is a plain count."""
     means = [(_summed(f"{name}_sum"), _counted(f"{name}_n", f"count({name})")) for name in MEANS]
     return (
         _counted("messages", "count(*)"),
@@ -89,7 +89,7 @@ SESSION_HOUR = Rollup(
         *_sums(),
         *SESSION_COLUMNS,
         *latest_startup("heard_startup_ms", "heard_rank", RANK),
-        # Kept by the format, read by nothing: the largest is the last only if the end host did not begin to count anew.
+        # The format has these columns, but nothing reads them: the largest is the last value only if no counter was reset.
         merging("max", "stall_count", "BIGINT", "stall_count"),
         merging("max", "stall_ms", "BIGINT", "stall_ms"),
         merging("max", "played_ms", "BIGINT", "played_ms"),
@@ -101,7 +101,7 @@ SESSION_HOUR = Rollup(
         ),
     ),
 )
-"""A row says what a session told in an hour; `heard` has a bit for each minute with a message."""
+"""A row per session, hour and slice; `heard` has a bit for each minute with a message."""
 
 PRESENCE = Rollup(
     name="presence",
@@ -115,21 +115,21 @@ PRESENCE = Rollup(
         ),
     ),
 )
-"""A bit for each minute of the hour at whose end the peer was present: had been heard within one reporting period."""
+"""A bit for each minute of the hour at whose end the peer was present, that is, heard within the last reporting period."""
 
 MINUTE = Rollup(
     name="minute_sums",
     keys={"hour": "INTEGER", "dimension": "VARCHAR", "value": "VARCHAR", "minute": "INTEGER", "weight": "DOUBLE"},
     columns=_sums(),
 )
-"""Sums of each minute for each value of one dimension; the dimension '' is all messages."""
+"""The sums of each minute for each value of one dimension; the dimension '' has all messages."""
 
 HOUR = Rollup(
     name="hour_sums",
     keys={"hour": "INTEGER", "dimension": "VARCHAR", "value": "VARCHAR", "weight": "DOUBLE"},
     columns=_sums(),
 )
-"""The same of each hour; made of the minutes when hours are folded, and to be believed of those that are not in `unfolded`."""
+"""The same sums per hour, computed from the minutes when an hour is folded; not valid for the hours in `unfolded`."""
 
 SEEN = Rollup(
     name="seen",
@@ -149,10 +149,10 @@ ROLLUPS = (SESSION_HOUR, PRESENCE, MINUTE, SEEN)
 
 UNFOLDED = "hour IN (FROM unfolded)"
 FOLDED = "hour NOT IN (FROM unfolded)"
-"""SQL: whether anything has come into an hour since it was folded."""
+"""SQL: whether messages were added to an hour since it was folded, and whether not."""
 
 CONFLICTS = "CREATE TABLE IF NOT EXISTS conflicts (hour INTEGER, conflicts BIGINT)"
-"""A history that an earlier version began has no such table, and gets it when it is opened."""
+"""A history of an earlier version does not have this table; it is created when the history is opened."""
 
 TABLES = (
     *(rollup.table for rollup in (*ROLLUPS, HOUR)),
@@ -166,5 +166,5 @@ TABLES = (
     "CREATE TABLE logs (name VARCHAR, stem VARCHAR, bytes BIGINT, modified_ns BIGINT, sha256 VARCHAR, unreadable BIGINT)",
     "CREATE TABLE facts (name VARCHAR, value VARCHAR)",
 )
-"""`attendance`, like `hour_sums`, is made when hours are folded: the weight of the peers present in each minute, for everybody and
-for each value of one dimension."""
+"""`attendance` has the weight of the peers present in each minute, in total and for each value of one dimension. Like `hour_sums`,
+it is computed when hours are folded."""

@@ -27,13 +27,13 @@ from feedback_analysis.measures.selection import OTHER, Span
 from feedback_analysis.measures.statistics import Group, Quantiles, Rows
 
 MEASURES_KEPT = (*MEANS, "contribution_ratio", "startup_ms")
-"""Beside the counts of peers and messages."""
+"""The means, ratios and session measures that a history keeps; it keeps the counts of peers and messages as well."""
 
 IDENTITIES = {"peer_id": ("peer", "peers"), "session_id": ("session", "sessions")}
 
 
 def check_kept(names: Sequence[str], *, among: Sequence[str] = (*DIMENSIONS, *IDENTITIES)) -> None:
-    """ValueError unless each of `names` was kept."""
+    """ValueError unless the history keeps each of `names`."""
     for name in names:
         if name not in among:
             raise ValueError(f"{name!r} is not kept in the history; choose from {', '.join(among)}, or measure the logs themselves")
@@ -50,7 +50,7 @@ def kept_measure(name: str, view: View) -> Measure:
 
 
 def whole_hours(span: Span) -> Span:
-    """The whole hours that hold `span`."""
+    """The whole hours that cover `span`."""
     return Span(span.from_ms // HOUR_MS * HOUR_MS, -(-span.to_ms // HOUR_MS) * HOUR_MS)
 
 
@@ -193,14 +193,14 @@ class HourSelection(Partials):
 
 @dataclass(slots=True, kw_only=True)
 class Minutes:
-    """SQL of rows of the tables that are kept for everybody and for each value of one dimension."""
+    """SQL of the rows of a minute, from tables that are kept in total and for each value of one dimension."""
 
     span: Span | None
     parameters: dict[str, object]
 
     @classmethod
     def of(cls, selection: HourSelection) -> "Minutes | None":
-        """Those that hold what `selection` does; None under filters that minutes are not kept for."""
+        """The minutes of `selection`; None under filters for which minutes are not kept."""
         if len(selection.where) > 1 or not set(selection.where) <= set(DIMENSIONS):
             return None
         dimension, value = next(iter(selection.where.items()), ("", ""))
@@ -211,12 +211,12 @@ class Minutes:
 
     @property
     def hours(self) -> str:
-        """SQL: a relation of the same sums by the hour, as far as that has been made of the minutes: a sixtieth of the rows."""
+        """SQL: the same sums per hour where an hour is folded (a sixtieth of the rows), else per minute."""
         return f"({self.sql('*', table='hour_sums')} AND {FOLDED} UNION ALL BY NAME {self.sql('*')} AND {UNFOLDED})"
 
 
 def summed(selection: HourSelection, *sums: str, joined: str = "") -> tuple[str, dict[str, object]]:
-    """SQL that makes `sums` of the messages that `selection` holds, of as few rows as there are for that, and its parameters."""
+    """SQL of `sums` over the selected messages, from the table with the fewest rows that can answer it, and its parameters."""
     kept = Minutes.of(selection) if not selection.by else None
     if kept is None:
         return selection.sql("session_hour", *sums, joined=joined), selection.parameters

@@ -1,7 +1,7 @@
 """A history on disk: one DuckDB file in a folder, written by one thread in whole transactions, read by any number.
 
-How scores were made and what a reporting period is are part of what is kept, since neither can be told from sums afterwards. A
-store that was built otherwise is refused, not mixed.
+The MOS model and the reporting period are stored with the sums, because they cannot be derived from sums. A history that was built
+with other values is refused.
 """
 
 import json
@@ -28,7 +28,7 @@ FILE = "history.duckdb"
 # With what Python, Bokeh and a batch of logs need, the platform stays within 1 GiB.
 MEMORY_MIB = 384
 
-# Rows that may lie unfolded before their hours are rewritten: about half an hour of 7,000 peers, read a minute at a time.
+# Rows that may be unfolded before their hours are rewritten: about half an hour of 7,000 peers, added minute by minute.
 FOLD_EVERY = 250_000
 
 _SWITCHED_OFF = ("autoinstall_known_extensions", "autoload_known_extensions", "preserve_insertion_order")
@@ -36,14 +36,14 @@ _SWITCHED_OFF = ("autoinstall_known_extensions", "autoload_known_extensions", "p
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
-    """What sums were made under: the MOS model and the end hosts' reporting period."""
+    """The values with which sums were computed: the MOS model and the end hosts' reporting period in seconds."""
 
     mos: MosModel
     period_s: float = 30.0
 
     @property
     def facts(self) -> dict[str, str]:
-        """As it is written down."""
+        """The same as texts, as the table `facts` has them."""
         return {"format": str(FORMAT), "mos": json.dumps(asdict(self.mos)), "period_s": repr(float(self.period_s))}
 
     @classmethod
@@ -53,7 +53,7 @@ class Basis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DroppedDays:
-    """What was dropped because of its age."""
+    """Days, and the messages summed in them, that were dropped because of their age."""
 
     days: int = 0
     messages: int = 0
@@ -63,14 +63,14 @@ class DroppedDays:
 
 
 class HistoryStore:
-    """The tables of `schema` in `folder`, which is made if need be; ValueError if they cannot be used, and why.
+    """The tables of `schema` in `folder`, which is created if it does not exist; ValueError if they cannot be used.
 
-    `basis` None: whatever the history was built under, and there has to be one.
+    `basis` None: open an existing history with the values that it was built with.
     """
 
     def __init__(self, folder: Path, basis: Basis | None) -> None:
         if basis is None and not (folder / FILE).exists():
-            raise ValueError(f"there is no history in {folder}; make one with swarmscope history build LOGS --into {folder}")
+            raise ValueError(f"there is no history in {folder}; create one with swarmscope history build LOGS --into {folder}")
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._version = 0
@@ -84,7 +84,7 @@ class HistoryStore:
 
     @property
     def version(self) -> int:
-        """Grows with every change: the same version gives the same answers."""
+        """Grows with every change: answers of one version are the same."""
         return self._version
 
     @contextmanager
@@ -98,7 +98,7 @@ class HistoryStore:
 
     @contextmanager
     def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor whose changes are kept together, when the block ends well, or not at all."""
+        """A cursor whose changes are committed together when the block ends without an error, else not at all."""
         with self._writing, closing(self._root.cursor()) as cursor:
             cursor.execute("BEGIN TRANSACTION")
             yield cursor  # closing without COMMIT rolls back
@@ -106,7 +106,7 @@ class HistoryStore:
             self._version += 1
 
     def fold(self, *, at_least: int = FOLD_EVERY) -> None:
-        """Make one row of each key's rows, once `at_least` rows lie in hours that were added to."""
+        """Merge the rows of each key into one row, if hours with new rows have `at_least` rows."""
         if self._unfolded_rows() < at_least:
             return
         with self.writing() as db:
@@ -121,7 +121,7 @@ class HistoryStore:
             db.execute("DELETE FROM unfolded")
 
     def forget_before(self, before_ms: int) -> DroppedDays:
-        """Drop whole hours before the one of `before_ms`; who was heard in them only is new when heard again."""
+        """Drop the whole hours before the one of `before_ms`. A peer that was heard only in them is new when it is heard again."""
         hour = {"hour": before_ms // HOUR_MS}
         with self.writing() as db:
             [(days, messages)] = db.execute(
@@ -129,19 +129,19 @@ class HistoryStore:
             ).fetchall()
             for table in (*(rollup.name for rollup in (*ROLLUPS, HOUR)), "copies", "conflicts", "unfolded", "attendance"):
                 db.execute(f"DELETE FROM {table} WHERE hour < $hour", hour)
-            # Numbers are given anew: one that still stands for somebody in any table has to stay his.
+            # Numbers are reused: a number that any table still refers to has to keep its name.
             db.execute("DELETE FROM peers WHERE id NOT IN (SELECT peer FROM session_hour UNION SELECT peer FROM presence)")
             db.execute("DELETE FROM sessions WHERE id NOT IN (SELECT session FROM session_hour UNION SELECT session FROM seen)")
         return DroppedDays(days=int(days), messages=int(messages))
 
     def begins_ms(self) -> int | None:
-        """The first hour of which anything is kept; None while nothing is."""
+        """The begin (Unix ms) of the first hour in the history; None while it is empty."""
         with self.reading() as cursor:
             [(hour,)] = cursor.execute("SELECT min(hour) FROM session_hour").fetchall()
         return None if hour is None else int(hour) * HOUR_MS
 
     def hours_s(self) -> list[int]:
-        """The beginning of each hour of which anything is kept, Unix time in seconds."""
+        """The begin of each hour in the history, Unix time in seconds."""
         with self.reading() as cursor:
             return [hour * (HOUR_MS // 1000) for (hour,) in cursor.execute("SELECT DISTINCT hour FROM session_hour").fetchall()]
 
@@ -194,23 +194,23 @@ class HistoryStore:
 
 
 def extent(store: HistoryStore) -> Span | None:
-    """From the first to the last message of the history; None while there is none."""
+    """From the first to the last message of the history; None while it is empty."""
     with store.reading() as cursor:
         return store.select(None, {}).covered(cursor)
 
 
 def _opened(path: Path) -> duckdb.DuckDBPyConnection:
-    # What DuckDB needs is compiled in; nothing is ever fetched.
+    # DuckDB has all it needs compiled in, and must not download extensions.
     config: dict[str, str | bool | int | float | list[str]] = dict.fromkeys(_SWITCHED_OFF, False)
     config |= {"memory_limit": f"{MEMORY_MIB}MiB", "temp_directory": str(path.with_suffix(".tmp"))}
     try:
         return duckdb.connect(path, config=config)
     except duckdb.IOException as error:
         if "lock" in str(error).lower():
-            raise ValueError(f"another process uses the history in {path.parent}; ask that one, or end it first") from error
+            raise ValueError(f"another process uses the history in {path.parent}; query that process, or stop it first") from error
         why = str(error).splitlines()[0]
         raise ValueError(
-            f"the history in {path.parent} cannot be opened: {why}; move it away, and make it anew with `swarmscope history build`"
+            f"the history in {path.parent} cannot be opened: {why}; move it away and run `swarmscope history build` again"
         ) from error
 
 

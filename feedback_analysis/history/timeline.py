@@ -1,7 +1,7 @@
-"""Measures over time, in steps of a minute, an hour or longer, as `measures.timeline` has them for the same steps.
+"""Measures over time, in steps of a minute, an hour or longer, equal to those of `messages.timeline` for the same steps.
 
-Minutes are kept for everybody and for each value of one dimension. Under several filters, or for startup delays, an hour is the
-finest step; who was there is known by the minute under any filter.
+Sums per minute are kept in total and for each value of one dimension. Under several filters, and for startup delays, an hour is the
+shortest step. Counts of peers are known by the minute under any filter.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline, count_series, mean_series
 
 MOST_MINUTES = 50_000
-"""Five weeks; more points than that are a mistake."""
+"""Five weeks; a query for more points is a mistake."""
 
 _Sums = dict[int, tuple[int, int]]
 
@@ -79,7 +79,7 @@ def _minute_series(
         raise ValueError(f"{measure.name} is kept by session and hour, not by minute; choose steps of an hour")
     if kept is None:
         raise ValueError(
-            f"{measure.name} by the minute is kept for everybody and for one value of {', '.join(DIMENSIONS)}; "
+            f"{measure.name} by the minute is kept for all messages and for one value of {', '.join(DIMENSIONS)}; "
             "leave the other filters out, or choose steps of an hour"
         )
     sums = (weighed("messages"), "1") if measure.kind is Kind.MESSAGES else mean_sums(measure.name)
@@ -89,15 +89,15 @@ def _minute_series(
     return mean_series({minute - of.start: (above, below) for minute, above, below in found}, len(of))
 
 
-def _everything(cursor: duckdb.DuckDBPyConnection, hours: HourSelection) -> Weights:
-    """New to all that is kept, not to the span."""
+def _new(cursor: duckdb.DuckDBPyConnection, hours: HourSelection) -> Weights:
+    """Peers that are new to the whole history, not only to the time range."""
     return newcomers(cursor, HourSelection(None, hours.where))
 
 
 _AUDIENCE: dict[Kind, Callable[[duckdb.DuckDBPyConnection, HourSelection], Weights]] = {
     Kind.CONCURRENT: present,
     Kind.DISTINCT: heard,
-    Kind.NEW: _everything,
+    Kind.NEW: _new,
     Kind.CUMULATIVE: newcomers,
 }
 
@@ -122,7 +122,7 @@ def _counts(cursor: duckdb.DuckDBPyConnection, measure: Measure, hours: HourSele
 
 
 def in_steps(by_minute: Weights, steps: Periods) -> Weights:
-    """Minutes added up to steps; those outside are left out."""
+    """The sums of minutes by step; minutes outside all steps are left out."""
     found: Weights = {}
     by_hour = steps.by_hour
     for minute, weight in by_minute.items():

@@ -1,1 +1,1 @@
-"""What the records say: one table of feedback, and each measure defined once for live and recorded data alike."""
+"""The definition of each measure: selection of records, partials, merging, final numbers. Engines hold the records."""

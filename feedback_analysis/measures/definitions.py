@@ -1,7 +1,7 @@
-"""What each measure says, in a sentence and in a formula, for the page beside the numbers; docs/measures.md tells the long story.
+"""The definition of each measure, in a sentence and as a formula, as the dashboard shows it; docs/measures.md has the details.
 
-w is the weight of a message, which is 1 without sampling. What nobody said is left out of both sums, never counted as 0. Quality
-models stand with the coefficients that they come with; `--model-set` and `--mos-…` change them.
+w is the weight of a message, which is 1 without sampling. A message without the field is left out of both sums and does not count
+as 0. Quality models are shown with their default coefficients, which `--model-set` and `--mos-…` change.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ COUNTED = "counted from peer_id and received_ms"
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A sentence, the formula, and where the measure comes from."""
+    """A sentence, the formula, and the source of the measure."""
 
     says: str
     formula: str
@@ -106,11 +106,11 @@ FIGURES = {
         ),
     ),
 }
-"""What the pages show beside the measures: title, unit and definition."""
+"""Numbers that the pages show in addition to the measures: title, unit and definition."""
 
 
 def definition_of(measure: Measure) -> Definition:
-    """The definition of `measure`; of a number in `extra`, what is done with it."""
+    """The definition of `measure`; for a number in `extra`, how it is aggregated."""
     if measure.name in DEFINITIONS:
         return DEFINITIONS[measure.name]
     formula = "Σ w·x ÷ Σ w, over sessions" if measure.kind is Kind.SESSION else _MEAN

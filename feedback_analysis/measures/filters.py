@@ -18,7 +18,7 @@ _GRAMMAR = re.compile(rf"(?P<low>{_NUMBER})?\.\.(?P<high>{_NUMBER})?(?:@(?P<begi
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """From `low` up to, and without, `high`; None is open. `span` None: that of the query."""
+    """From `low` (included) to `high` (not included); None: open. `span`: the time range of the means; None: that of the query."""
 
     low: float | None
     high: float | None
@@ -26,7 +26,7 @@ class Range:
 
     @classmethod
     def parse(cls, text: str) -> "Range":
-        """ValueError if `text` is no range."""
+        """The range in `text`; ValueError if it is none."""
         found = _GRAMMAR.fullmatch(text)
         if found is None or (found["low"] is None and found["high"] is None):
             raise ValueError(f"{text[:40]!r} is no range of means; it needs two numbers, such as 3..3.5, or one, such as ..2")
@@ -35,7 +35,7 @@ class Range:
 
 
 def is_mean_filter(name: str) -> bool:
-    """Whether `name` filters by the means of a measure that peers have a value of."""
+    """Whether `name` is a filter by the peers' means of a measure."""
     measure = named(name.removeprefix(MEAN)) if name.startswith(MEAN) else None
     return measure is not None and "histogram" in measure.views
 
@@ -46,7 +46,7 @@ def is_filter(name: str) -> bool:
 
 
 def check_filters(where: Mapping[str, str]) -> None:
-    """ValueError unless `where` can be filtered by."""
+    """ValueError unless all names and ranges in `where` are filters."""
     for name, value in where.items():
         if not is_filter(name):
             raise UnknownColumn(name)
@@ -55,5 +55,5 @@ def check_filters(where: Mapping[str, str]) -> None:
 
 
 def at_span(text: str, span: Span) -> str:
-    """The range `text` with the means of `span`, if it does not name one itself."""
+    """The range `text` with the means of `span`, unless it names a time range itself."""
     return text if "@" in text else f"{text}@{span.from_ms}..{span.to_ms}"

@@ -1,4 +1,4 @@
-"""The measures by name: what they are called, in which unit, how they are read, and which views can show them."""
+"""The measures by name: title, unit, how they are aggregated, and which views can show them."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -10,7 +10,7 @@ View = Literal["timeline", "region", "histogram"]
 
 
 class Kind(Enum):
-    """How a measure comes about."""
+    """How a measure is aggregated."""
 
     MEAN = "weighted mean over the messages that carry the field"
     SESSION = "one value per session, weighted mean over sessions"
@@ -27,7 +27,7 @@ COUNTS = frozenset({Kind.CONCURRENT, Kind.NEW, Kind.DISTINCT, Kind.CUMULATIVE, K
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """`digits` behind the point; `range` is fixed, or None: as the data goes."""
+    """`digits` after the decimal point; `range`: the fixed range of an axis, or None if it follows the data."""
 
     name: str
     title: str
@@ -63,7 +63,7 @@ _ALL = (
     Measure(name="messages", title="Messages", kind=Kind.MESSAGES, unit="messages", views=_PER_SPAN),
 )
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in _ALL}
-"""Every built-in measure, in the order in which a person should be offered them."""
+"""Every built-in measure, in the order of the dashboard's lists."""
 
 
 LOWER_IS_BETTER = frozenset({"startup_ms", "stall_ms", "stall_count"})

@@ -9,28 +9,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 DIMENSIONS = ("channel", "isp", "area", "district", "country", "app", "platform", "event", "via")
-"""What records are told apart by."""
+"""The columns to group and filter by."""
 
 IDENTITIES = ("peer_id", "session_id")
-"""What a filter may name beside the dimensions."""
+"""Columns that a filter may name in addition to the dimensions."""
 
 EXTRA = "extra."
 MEAN = "mean."
-"""Begins the name of a filter by peers' own means: `mean.mos`, see filters.py."""
+"""The prefix of a filter by peers' own means: `mean.mos`, see filters.py."""
 
 NOT = "not."
-"""Begins the name of a filter that leaves values out: `not.isp`, with one value or a JSON list of them."""
+"""The prefix of a filter that excludes values: `not.isp`, with one value or a JSON list of values."""
 
 UNKNOWN = "unknown"
-"""The value of a text that a record does not carry."""
+"""The value of a text field that a record does not carry."""
 
 
 OTHER = "(other)"
-"""The value that stands for all the values that are not kept or shown apart; an end host that sends it is counted there."""
+"""The value that stands for all values that are not kept apart. A record that carries this text is counted there too."""
 
 
 class UnknownColumn(ValueError):  # noqa: N818 - it reads as what it says
-    """A name that is no column to filter or group by."""
+    """A name by which records cannot be filtered or grouped."""
 
     def __init__(self, name: str) -> None:
         choices = ", ".join((*DIMENSIONS, *IDENTITIES, f"{EXTRA}NAME"))
@@ -39,7 +39,7 @@ class UnknownColumn(ValueError):  # noqa: N818 - it reads as what it says
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """From `from_ms` up to, and without, `to_ms`: Unix time in milliseconds, by the feedback server's clock."""
+    """A time range from `from_ms` (included) to `to_ms` (not included), Unix ms, by the feedback server's clock."""
 
     from_ms: int
     to_ms: int
@@ -89,7 +89,7 @@ def is_column(name: str) -> bool:
 
 
 def left_out_by(text: str) -> list[str]:
-    """The values that a filter `not.` leaves out: those of a JSON list, else `text` itself.
+    """The values that a filter `not.` excludes: those of a JSON list, else `text` itself.
 
     ValueError for a list that holds anything but texts and numbers.
     """

@@ -1,7 +1,7 @@
 """Weighted statistics over any rows, in total and per group in one pass.
 
 A quantile q is the smallest value at or below which at least the share q of the weight lies (the inverse of the distribution
-function): always a value that really occurred, and the same number as without weights when all weights are equal.
+function): always a value that occurred, and the same number as without weights if all weights are equal.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import duckdb
 from feedback_analysis.measures.exact import ONE
 
 Group = tuple[Any, ...]
-"""The values that a group's rows have in common; all None: the total."""
+"""The values that the rows of a group have in common; all None: the total."""
 
 MEDIAN = Fraction(1, 2)
 P95 = Fraction(19, 20)
@@ -24,7 +24,7 @@ P95 = Fraction(19, 20)
 class Rows:
     """A SELECT with a column `weight` and the columns `aliases`, by which rows are grouped.
 
-    `total`: aggregates are wanted over all rows together as well.
+    `total`: aggregate over all rows together as well.
     """
 
     sql: str
@@ -36,11 +36,11 @@ class Rows:
         """One row per value of `key` in each group, and in the total, with `columns` (SQL aggregates with names)."""
         chosen = ", ".join([*self.aliases, *columns])
         sql = f"SELECT {chosen} FROM ({self.sql}) {self.group_by(key)}"
-        # The rows of the total are among them now, with NULL for each alias.
+        # These rows include those of the total, with NULL for each alias.
         return Rows(sql=sql, parameters=self.parameters, aliases=self.aliases, total=False)
 
     def kept(self, cursor: duckdb.DuckDBPyConnection, name: str) -> "Rows":
-        """The same rows, worked out once, as the temporary table `name`; for rows that are few and asked several things."""
+        """The same rows, computed once into the temporary table `name`; for few rows that several queries read."""
         cursor.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {self.sql}", self.parameters)
         return replace(self, sql=f"SELECT * FROM {name}", parameters={})
 
@@ -52,7 +52,7 @@ class Rows:
         return f"GROUP BY GROUPING SETS (({groups}))"
 
     def aggregate(self, cursor: duckdb.DuckDBPyConnection, *columns: str, total: bool = True) -> dict[Group, tuple[Any, ...]]:
-        """`columns` (SQL aggregates) of each group, and of the `total`; of nothing, there is a total as well."""
+        """`columns` (SQL aggregates) of each group, and of the `total`; without any rows, the result has the total."""
         chosen = ", ".join([*self.aliases, *columns])
         groups_only = f"GROUP BY GROUPING SETS (({', '.join(self.aliases)}))"
         grouped = self.group_by() if total else groups_only
@@ -78,7 +78,7 @@ def quantiles(
 ) -> Quantiles:
     """For each group and column of `values`: its quantiles at `shares`; None where no row has a value.
 
-    `equal`: what `equally_weighted` says, if that was asked before.
+    `equal`: the result of `equally_weighted`, if it is known.
     """
     if equally_weighted(cursor, rows) if equal is None else equal:
         return _unweighted(cursor, rows, values, shares)
@@ -90,7 +90,7 @@ def quantiles(
 
 
 def equally_weighted(cursor: duckdb.DuckDBPyConnection, rows: Rows) -> bool:
-    """Whether all rows weigh the same, as without sampling; so do none."""
+    """Whether all rows have the same weight, as without sampling; True if there are no rows."""
     [(equal,)] = cursor.execute(f"SELECT min(weight) = max(weight) FROM ({rows.sql})", rows.parameters).fetchall()
     return equal is not False
 

@@ -1,6 +1,6 @@
-"""How many names of each field the live table keeps apart, applied to messages before they are stored.
+"""Limits the number of names of each field in the live table, before messages are stored.
 
-Raw logs keep every name, and so do `analyze` and recorded files. What is left out here is counted by field.
+Logs keep every name, and so do `analyze` and recorded files. Names that the live table does not keep are counted by field.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from feedback_analysis.messages.kept_names import SURE, Decision, Names, NameUse
 FIELDS: Mapping[str, str] = MappingProxyType(
     {"channel": "channel", "isp": "coalesce(incoming.isp, located_isp)", "app": "app", "platform": "platform"}
 )
-"""The fields with a budget, and the SQL of what they say; areas, districts and countries come from the platform's own maps."""
+"""The fields with a budget, and the SQL of their values; areas, districts and countries come from the platform's own maps."""
 
 EXTRA_NAMES, EXTRA_VALUES, EXTRA_BYTES = "extra_names", "extra_values", "extra_bytes"
 
@@ -23,16 +23,16 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
     # The Olympics had tens of channels and 504 ISPs. Both may be four times as many before anything is left out.
     {"channel": 1_000, "isp": 2_000, "app": 200, "platform": 200, EXTRA_NAMES: 64, EXTRA_VALUES: 500, EXTRA_BYTES: 4_096}
 )
-"""`extra_names`: names in `extra`; `extra_values`: texts of each of them; `extra_bytes`: of the entries of one message."""
+"""`extra_names`: names in `extra`; `extra_values`: different texts per name; `extra_bytes`: bytes of the entries of one message."""
 
 LARGEST = 100_000
-"""Of any budget: what is remembered of so many names takes some 100 MB."""
+"""The largest budget: the networks of so many names take some 100 MB."""
 
 
-def budgets_of(said: Iterable[str]) -> dict[str, int]:
-    """DEFAULTS with what `FIELD=COUNT` changes; ValueError for what is neither."""
+def budgets_of(settings: Iterable[str]) -> dict[str, int]:
+    """DEFAULTS with the changes of `settings`, each FIELD=COUNT; ValueError for any other text."""
     most = dict(DEFAULTS)
-    for each in said:
+    for each in settings:
         name, _, count = each.partition("=")
         if name not in DEFAULTS or not (count.isascii() and count.isdecimal()) or int(count) > LARGEST:
             raise ValueError(
@@ -43,14 +43,14 @@ def budgets_of(said: Iterable[str]) -> dict[str, int]:
     return most
 
 
-# Without an address (`--address none` of a coordinator) a peer is all there is to tell senders apart.
+# Without addresses (`--address none` of a coordinator), senders are told apart by peer.
 _NETWORK = "coalesce(nullif(incoming.ip, ''), incoming.peer_id)"
 _HEARD = f"list(DISTINCT {_NETWORK})[:{SURE}], max(received_ms), count(*)"
 _NAMES = "(SELECT unnest($names))"
 
 
 class Budgets:
-    """`most` by field, as in DEFAULTS. `left_out` counts, by field, the values that were stored as `(other)` or not at all."""
+    """`most`: the budget by field, as in DEFAULTS. `left_out`: by field, the values stored as `(other)` or not at all."""
 
     def __init__(self, most: Mapping[str, int] = DEFAULTS) -> None:
         self.most = most
@@ -60,28 +60,28 @@ class Budgets:
 
     @property
     def kept(self) -> dict[str, int]:
-        """How many names stand for themselves, by field."""
+        """How many names are kept, by field."""
         values = max((len(names) for names in self._values.values()), default=0)
         return {name: len(names) for name, names in self._names.items()} | {EXTRA_VALUES: values}
 
     def apply(self, db: duckdb.DuckDBPyConnection) -> None:
-        """Rewrite the table `incoming`, whose addresses are in `place`, so that it keeps within the budgets."""
-        for name, said in FIELDS.items():
-            self._apply_to_field(db, name, said)
+        """Rewrite the table `incoming` so that it keeps within the budgets; the table `location` has its addresses."""
+        for name, value in FIELDS.items():
+            self._apply_to_field(db, name, value)
         self._apply_to_extra(db)
 
     def forget_before(self, received_ms: int) -> None:
-        """Make room for the names that come: drop what was last heard earlier."""
+        """Drop the names that were last heard before `received_ms` (Unix ms), to make room for new ones."""
         for names in (*self._names.values(), *self._values.values()):
             names.forget_before(received_ms)
 
-    def _apply_to_field(self, db: duckdb.DuckDBPyConnection, name: str, said: str) -> None:
+    def _apply_to_field(self, db: duckdb.DuckDBPyConnection, name: str, value: str) -> None:
         source = "incoming JOIN location USING (ip)"
-        rows = db.execute(f"SELECT {said} AS name, {_HEARD} FROM {source} WHERE {said} IS NOT NULL GROUP BY name").fetchall()
+        rows = db.execute(f"SELECT {value} AS name, {_HEARD} FROM {source} WHERE {value} IS NOT NULL GROUP BY name").fetchall()
         ruling = self._ruling(self._names[name], rows)
         self._count(name, rows, ruling)
         if ruling.left_out:
-            chosen = f"SELECT incoming.rowid FROM {source} WHERE {said} IN {_NAMES}"
+            chosen = f"SELECT incoming.rowid FROM {source} WHERE {value} IN {_NAMES}"
             db.execute(
                 f"UPDATE incoming SET {name} = $other WHERE rowid IN ({chosen})", {"other": OTHER, "names": [*ruling.left_out]}
             )
@@ -91,7 +91,7 @@ class Budgets:
             self.left_out[name] += changed
 
     def _apply_to_extra(self, db: duckdb.DuckDBPyConnection) -> None:
-        """Messages that are stored keep what they have in `extra`, though a name of it may be given up for another one."""
+        """Apply the budgets of `extra`. Stored messages keep their `extra`, even if another name replaces one of its names."""
         db.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE entry AS
@@ -138,7 +138,7 @@ class Budgets:
             _write(db, rows_sql, f"SELECT row, entry.key, {value} AS value FROM {entries}", parameters)
 
     def _remove(self, db: duckdb.DuckDBPyConnection, name: str, condition: str, parameters: dict[str, object]) -> None:
-        """Take the entries that meet `condition` out of `entry` and of the messages."""
+        """Delete the entries that meet `condition` from `entry` and from the messages."""
         [(removed,)] = db.execute(f"SELECT count(*) FROM entry WHERE {condition}", parameters).fetchall()
         self.left_out[name] += removed
         db.execute(f"CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT row FROM entry WHERE {condition}", parameters)
@@ -162,7 +162,7 @@ def _most(db: duckdb.DuckDBPyConnection, column: str) -> int:
 
 
 def _write(db: duckdb.DuckDBPyConnection, rows: str, entries: str, parameters: Mapping[str, object]) -> None:
-    """Make `extra` anew of the messages `rows`, from `entries`: row, key, value."""
+    """Write `extra` of the messages `rows` again, from `entries`: row, key, value."""
     made = f"SELECT row, json_group_object(key, value) AS made FROM ({entries}) SEMI JOIN ({rows}) USING (row) GROUP BY row"
     db.execute(
         f"""

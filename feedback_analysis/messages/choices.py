@@ -1,4 +1,4 @@
-"""What there is to choose from in a filter."""
+"""The values and names that a filter offers."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from feedback_analysis.measures.selection import EXTRA, Span
 from feedback_analysis.messages.table import FeedbackTable
 
 MOST = 1_000
-"""Of values and names: a list that is longer helps nobody; an address still reaches every value."""
+"""The most values or names in a list. Longer lists are of no use, and a URL can name any value."""
 
 
 def choices(table: FeedbackTable, *, column: str, span: Span | None = None, where: Mapping[str, str] | None = None) -> list[str]:
@@ -18,8 +18,8 @@ def choices(table: FeedbackTable, *, column: str, span: Span | None = None, wher
 
 
 def extra_measures(table: FeedbackTable) -> list[str]:
-    """The columns `extra.NAME` that are a number in some session's latest `extra`, the most frequent first."""
-    # All messages would take three times as long as a summary; what an app says, it says again.
+    """The columns `extra.NAME` that have a number in the latest `extra` of some session, the most frequent first."""
+    # Reading all messages would take three times as long as a summary, and apps send the same names again.
     latest = "SELECT arg_max(extra, seq) AS extra FROM feedback WHERE extra IS NOT NULL GROUP BY session_id"
     pointer = "'/' || replace(replace(name, '~', '~0'), '/', '~1')"
     sql = f"""
@@ -32,7 +32,7 @@ def extra_measures(table: FeedbackTable) -> list[str]:
 
 
 def extra_columns(table: FeedbackTable) -> list[str]:
-    """The columns `extra.NAME` of all sessions' latest `extra`, the most frequent first."""
+    """The columns `extra.NAME` in the latest `extra` of all sessions, the most frequent first."""
     latest = "SELECT arg_max(extra, seq) AS extra FROM feedback WHERE extra IS NOT NULL GROUP BY session_id"
     names = f"SELECT unnest(json_keys(extra)) AS name FROM ({latest})"
     sql = f"SELECT name FROM ({names}) GROUP BY name ORDER BY count(*) DESC, name LIMIT {MOST}"

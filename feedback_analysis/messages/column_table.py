@@ -1,7 +1,7 @@
-"""Recorded logs for one question: only the columns that it needs are kept, and copies are looked for once, when all is read.
+"""A table of recorded logs for one query: it has only the needed columns, and looks for copies once, after everything is read.
 
-The numbers are those of a whole table, to the last digit; what is spared is writing down what nobody asks for. Missing text,
-places and scores are worked out by the view `feedback` when a measure reads them, so no row is ever copied.
+The numbers are those of a complete table, to the last digit. Missing texts, locations and scores are computed by the view
+`feedback` when a measure reads them, so that no row is copied.
 """
 
 from collections import Counter
@@ -21,16 +21,16 @@ from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.rows import ROW_FIELDS, SQL_TYPES, readable_rows_sql, rows_sql, unreadable_sql
 from feedback_analysis.reading.verified_log import VerifiedLog
 
-# Identity and rank of a message, and what every summary asks of it.
+# Identity and rank of a message, and the columns of every summary.
 _ALWAYS = frozenset({*RANK, "weight", "peer_id", "session_id", "seq", "uptime_ms", "startup_ms"})
 _RATES = frozenset({"upload_kbps", "download_kbps", "playback_kbps", "continuity"})
 SUMMARIZED = _ALWAYS | _RATES
 """The columns that a summary reads."""
 
-# About 230 bytes a row as it comes in: half a gigabyte, then it is compressed.
+# An uncompressed row has about 230 bytes: half a gigabyte, then the table is compressed.
 _COMPRESSED_EVERY = 2_000_000
 
-# A group takes some 100 bytes; looking for copies in parts keeps that below 200 MB whatever there is to read.
+# A group takes some 100 bytes. Looking for copies in parts limits that to 200 MB for any number of records.
 _COMPARED_AT_ONCE = 2_000_000
 
 
@@ -40,7 +40,7 @@ def columns_for(names: Iterable[str], models: Iterable[Model] = ()) -> frozenset
 
 
 class ColumnTable(FeedbackTable):
-    """A table that only grows, then is settled, then is read: by measures that need no more than `columns`."""
+    """A table that first grows, then is settled, then is read by measures that need no more than `columns`."""
 
     compressed_every = _COMPRESSED_EVERY
     _rows = "message"
@@ -53,15 +53,15 @@ class ColumnTable(FeedbackTable):
         super().__init__(locator, mos, models=models)
 
     def several(self) -> list[int]:
-        """When the records were received of which there are several with one identity, in order; none, as a rule.
+        """When the records that share their identity with another one were received (Unix ms), in order; usually none.
 
-        What those contain has to be compared before the table is settled: `compare` every log that may hold one of them.
+        Their contents have to be compared before the table is settled: call `compare` for every log that may have one of them.
         """
         with self.changing() as db:
             return _several(db)
 
     def compare(self, logs: Sequence[VerifiedLog]) -> None:
-        """Read in `logs` (one form, same columns), read before, what the records contain of which there are several."""
+        """Read from `logs` (one form, same columns, read before) the contents of the records that share their identity."""
         logs = [log for log in logs if log.records != 0]
         if not logs:
             return
@@ -74,12 +74,12 @@ class ColumnTable(FeedbackTable):
             )
 
     def compared(self) -> bool:
-        """Whether everything that has to be compared was read."""
+        """Whether all contents that have to be compared were read."""
         with self.changing() as db:
             return one(db.execute("SELECT coalesce(sum(copies), 0) FROM several")) <= one(db.execute("SELECT count(*) FROM again"))
 
     def settle(self) -> int:
-        """Leave out the copies of messages and place the addresses; how many copies there were. To be called once, at the end."""
+        """Leave out the copies of messages and locate the addresses; returns the number of copies. Call it once, at the end."""
         with self.changing() as db:
             copies = _leave_out_copies(db) if one(db.execute("SELECT count(*) FROM several")) else 0
             if self._located:
@@ -113,7 +113,7 @@ class ColumnTable(FeedbackTable):
         kept = one(db.execute(f"INSERT INTO message BY NAME {readable}", parameters))
         if only:
             return Added(records=kept, duplicates=0, unreadable=0)
-        # Headers say how many records there are. Bare JSON lines have no headers: they are read once more to be counted.
+        # Frame headers state the number of records. Bare JSON lines have no headers and are read again to be counted.
         bare = any(log.records is None for log in logs)
         rows = f"({rows_sql(logs, self._columns)[0]})"
         records = one(db.execute(f"SELECT count(*) FROM {rows}", parameters)) if bare else sum(log.records or 0 for log in logs)
@@ -121,8 +121,8 @@ class ColumnTable(FeedbackTable):
         return Added(records=kept, duplicates=0, unreadable=max(0, records - kept) + lost, reasons=reasons)
 
     def _view(self) -> str:
-        said = missing_text() if self._located else missing_text() | {"isp": f"coalesce(isp, '{UNKNOWN}')"}
-        columns = [f"{said[field.name]} AS {field.name}" if field.name in said else field.name for field in self._fields]
+        texts = missing_text() if self._located else missing_text() | {"isp": f"coalesce(isp, '{UNKNOWN}')"}
+        columns = [f"{texts[field.name]} AS {field.name}" if field.name in texts else field.name for field in self._fields]
         names = {field.name for field in self._fields}
         scored = [f"{self.mos.sql()} AS mos"] if {"playback_kbps", "continuity"} <= names else []
         placed = ["country", "area", "district"] if self._located else []
@@ -131,7 +131,7 @@ class ColumnTable(FeedbackTable):
 
 
 def _several(db: duckdb.DuckDBPyConnection) -> list[int]:
-    """Fill the table `several`; when its records were received."""
+    """Fill the table `several`; returns when its records were received."""
     rows = one(db.execute("SELECT count(*) FROM message"))
     parts = rows // _COMPARED_AT_ONCE + 1
     for part in range(parts):
@@ -143,7 +143,7 @@ def _several(db: duckdb.DuckDBPyConnection) -> list[int]:
 
 
 def _note_several(db: duckdb.DuckDBPyConnection, within: str) -> None:
-    # Different hashes are different messages, and cheap to count; the same hash may be two messages, so then one looks closely.
+    # Counting hashes is cheap, and different hashes mean different messages. Equal hashes may be different messages: look closely.
     if not one(db.execute(f"SELECT count(*) = count(DISTINCT hash(session_id, seq)) FROM message WHERE {within}")):
         db.execute(
             f"INSERT INTO several SELECT session_id, seq, count(*) FROM message WHERE {within} "
@@ -152,8 +152,8 @@ def _note_several(db: duckdb.DuckDBPyConnection, within: str) -> None:
 
 
 def _leave_out_copies(db: duckdb.DuckDBPyConnection) -> int:
-    """Of the records in `several` keep the copies that count."""
-    # What could not be read again, because its log went away, is told apart by its rank alone.
+    """Keep only the copy that counts of each message in `several`."""
+    # Records that could not be read again, because their log was removed, are ranked without their content.
     gone = "SELECT session_id, seq FROM several ANTI JOIN (SELECT session_id, seq FROM again) AS read USING (session_id, seq)"
     db.execute(f"INSERT INTO again BY NAME SELECT * FROM message SEMI JOIN ({gone}) AS gone USING (session_id, seq)")
     db.execute(f"CREATE OR REPLACE TEMP TABLE copies AS {ranked_copies('again')}")

@@ -1,19 +1,19 @@
-"""Which copy of a message counts, and whether the others say the same.
+"""Which copy of a message counts, and whether the other copies have the same content.
 
-A message is `(session_id, seq)`. The copy that was received first counts; what one millisecond cannot settle, the servers' names
-and then the content settle, so the order of files changes nothing. A copy with the same content is a duplicate. One with other
-content is a conflict: a second message under the number of the first. What the servers put before a message (`received_ms`, `ip`,
-`weight`, `via`) is no content. Nor is `sent_ms`, which some senders write anew at each attempt, nor a top-level field that this
-version does not read.
+A message is identified by `(session_id, seq)`. The copy that was received first counts. Within one millisecond, the servers' names
+decide, and then the content, so that the order of files changes nothing. A copy with the same content is a duplicate. A copy with
+another content is a conflict: a second message under the number of the first. The fields that servers add (`received_ms`, `ip`,
+`weight`, `via`) are no content. Neither is `sent_ms`, which some senders write again at each attempt, nor a top-level field that
+this version does not read.
 """
 
 from feedback_wire.message import FIELDS
 
 RANK = ("received_ms", "via", "ip", "weight")
-"""What settles which copy counts, before the content does."""
+"""The fields that decide which copy counts; the content decides after them."""
 
 DUPLICATE = "CREATE TABLE duplicate (session_id VARCHAR, seq BIGINT, received_ms BIGINT, content UBIGINT, conflict BOOLEAN)"
-"""SQL of the table of copies that were left out."""
+"""SQL: creates the table of copies that were left out."""
 
 CONTENT = f"hash({', '.join(field.name for field in FIELDS if field.name != 'sent_ms')}, json(extra))"
 """SQL: all that a message says as one number; `json` takes spaces and escapes out, in which the forms of a log differ."""

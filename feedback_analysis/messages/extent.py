@@ -1,4 +1,4 @@
-"""Whether a table of feedback holds anything, and of what time."""
+"""Whether a table has messages, and from which time range."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,13 +11,13 @@ _SECONDS_BELOW_MS = 10**11
 
 
 def extent(table: FeedbackTable) -> Span | None:
-    """From the first to the last message of the table; None while there is none."""
+    """From the first to the last message of the table; None while it is empty."""
     with table.reading() as cursor:
         return table.select(None, {}).covered(cursor)
 
 
 def warning_of_seconds(recorded: Span | None) -> str:
-    """A warning where the first record says 1970, which nearly always means a time in seconds; empty otherwise."""
+    """A warning if the first record is from 1970, which nearly always means a time in seconds; else empty."""
     if recorded is None or recorded.from_ms >= _SECONDS_BELOW_MS:
         return ""
     moment = datetime.fromtimestamp(recorded.from_ms / 1000, UTC)

@@ -1,6 +1,6 @@
-"""How logs get into the table: stage, leave out copies, place, score, store; each step one statement over all rows.
+"""Adds logs to the table in steps: stage, leave out copies, locate, score, store. Each step is one statement over all rows.
 
-Copies are rare, so the common case only pays for asking whether there are any.
+Copies are rare: without them, only the check whether there are any takes time.
 """
 
 from collections import Counter
@@ -29,19 +29,19 @@ SCHEMA = f"""
 """
 
 LOCATED = frozenset({"isp", "country", "area", "district"})
-"""The columns that need to know where an address is."""
+"""The columns that depend on the location of an address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Added:
-    """What became of the records of a log: new to the table, already known, other messages under a known number, or unreadable."""
+    """How many records of a log were new, duplicates, conflicts (another message under a known number), or unreadable."""
 
     records: int
     duplicates: int
     unreadable: int
     conflicts: int = 0
     reasons: Counter[str] = field(default_factory=Counter, compare=False)
-    """Why the unreadable ones are, as far as it is known: `unreadable_sql`."""
+    """The number of unreadable records by reason, as far as it is known; see `unreadable_sql`."""
 
     def __add__(self, other: "Added") -> "Added":
         return Added(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
@@ -60,7 +60,7 @@ def ingest(
     """Add the records of `logs` (one form, same columns, one clock) to the table within the caller's transaction.
 
     `limit` may rewrite names in `incoming` before they are stored. `only`: the name of a table of `(session_id, seq)`; the other
-    records are passed over, and nothing is counted as unreadable.
+    records are skipped, and nothing is counted as unreadable.
     """
     staged = _stage(db, [log for log in logs if log.records != 0], only)
     if logs and logs[0].ahead_ms:
@@ -75,7 +75,7 @@ def ingest(
     added = Added(records=readable, duplicates=0, unreadable=0) + left_out
     if only:
         return added
-    # Headers say how many records there are, for an engine that skips a line says nothing. Bare JSON lines have no headers.
+    # DuckDB does not report the lines that it skips, so the frame headers give the number of records. Bare JSON lines have none.
     records = staged if any(log.records is None for log in logs) else sum(log.records or 0 for log in logs)
     lost = max(0, records - readable) + sum(log.lost for log in logs)
     return added + Added(records=0, duplicates=0, unreadable=lost, reasons=reasons)
@@ -90,7 +90,7 @@ def _stage(db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog], only: str
 
 
 def _leave_out_unreadable(db: duckdb.DuckDBPyConnection) -> Counter[str]:
-    """Take unreadable rows out of `incoming`; how many there were, by reason."""
+    """Delete unreadable rows from `incoming`; returns how many, by reason."""
     reasons = Counter(dict(db.execute(unreadable_sql("incoming")).fetchall()))
     if reasons:
         db.execute(f"DELETE FROM incoming WHERE NOT ({READABLE})")
@@ -120,7 +120,7 @@ def _leave_out_copies_of_known(db: duckdb.DuckDBPyConnection) -> Added:
     """)
     if one(db.execute("SELECT count(*) FROM known")) == 0:
         return _NOTHING
-    # Only a copy that was received earlier takes the place of the one that we know; then the others are compared with it.
+    # Only a copy that was received earlier replaces the known one; the other copies are then compared with it.
     db.execute("""
         UPDATE duplicate SET conflict = duplicate.content <> known.content FROM known
         WHERE earlier AND known.session_id = duplicate.session_id AND known.seq = duplicate.seq
@@ -133,7 +133,7 @@ def _leave_out_copies_of_known(db: duckdb.DuckDBPyConnection) -> Added:
 
 
 def _leave_out_copies_of_others(db: duckdb.DuckDBPyConnection) -> Added:
-    """Leave out copies of messages that were counted and are not in the table any more; nobody knows what those contained."""
+    """Leave out copies of messages that were counted and are no longer in the table; their content is not known."""
     if one(db.execute("SELECT count(*) FROM outside")) == 0:
         return _NOTHING
     db.execute(f"""
@@ -145,7 +145,7 @@ def _leave_out_copies_of_others(db: duckdb.DuckDBPyConnection) -> Added:
 
 
 def _leave_out(db: duckdb.DuckDBPyConnection) -> Added:
-    """Take the rows listed in `copies` out of `incoming`, and remember when each was received and what it contained."""
+    """Move the rows listed in `copies` from `incoming` to `duplicate`."""
     db.execute("INSERT INTO duplicate SELECT session_id, seq, received_ms, content, conflict FROM copies")
     [(rows, conflicts)] = db.execute("SELECT count(*), count(*) FILTER (WHERE conflict) FROM copies").fetchall()
     db.execute("DELETE FROM incoming WHERE rowid IN (SELECT row FROM copies)")
@@ -164,10 +164,10 @@ def _locate_new_addresses(db: duckdb.DuckDBPyConnection, locator: Locator) -> No
 
 
 def locate_addresses(db: duckdb.DuckDBPyConnection, addresses: str, locator: Locator) -> None:
-    """Remember in the table `place` where each of the `addresses` (a SELECT of them) is."""
-    places = [(ip, locator.locate(ip)) for (ip,) in db.execute(addresses).fetchall()]
-    if places:
-        columns = zip(*((ip, place.country, place.area, place.district, place.isp) for ip, place in places), strict=True)
+    """Add the location of each of `addresses` (a SELECT of them) to the table `location`."""
+    found = [(ip, locator.locate(ip)) for (ip,) in db.execute(addresses).fetchall()]
+    if found:
+        columns = zip(*((ip, each.country, each.area, each.district, each.isp) for ip, each in found), strict=True)
         db.execute(
             "INSERT INTO location SELECT unnest($ip), unnest($country), unnest($area), unnest($district), unnest($isp)",
             dict(zip(("ip", "country", "area", "district", "isp"), map(list, columns), strict=True)),
@@ -175,14 +175,14 @@ def locate_addresses(db: duckdb.DuckDBPyConnection, addresses: str, locator: Loc
 
 
 def missing_text() -> dict[str, str]:
-    """SQL of the columns that say "unknown" where a record does not; `located_isp` is what the place's network says."""
-    said = {name: f"coalesce({name}, '{UNKNOWN}')" for name in ("channel", "app", "platform")}
-    return said | {"isp": f"coalesce(isp, located_isp, '{UNKNOWN}')"}
+    """SQL of the columns that are "unknown" where a record lacks them; `located_isp` is the ISP of the address."""
+    texts = {name: f"coalesce({name}, '{UNKNOWN}')" for name in ("channel", "app", "platform")}
+    return texts | {"isp": f"coalesce(isp, located_isp, '{UNKNOWN}')"}
 
 
 def _store(db: duckdb.DuckDBPyConnection, mos: MosModel, shown_ms: int | None) -> None:
-    said = missing_text()
-    fields = ", ".join(said.get(field.name, field.name) for field in ROW_FIELDS)
+    texts = missing_text()
+    fields = ", ".join(texts.get(field.name, field.name) for field in ROW_FIELDS)
     db.execute(
         f"""
         INSERT INTO feedback
@@ -194,11 +194,11 @@ def _store(db: duckdb.DuckDBPyConnection, mos: MosModel, shown_ms: int | None) -
 
 
 def _changed(result: duckdb.DuckDBPyConnection) -> int:
-    """How many rows the statement before wrote or removed."""
+    """The number of rows that the statement wrote or deleted."""
     return one(result)
 
 
 def one(result: duckdb.DuckDBPyConnection) -> int:
-    """The whole number that a statement answers with."""
+    """The whole number that a statement returns."""
     row = result.fetchone()
     return int(row[0]) if row else 0

@@ -1,8 +1,8 @@
-"""Which names of a field are kept apart when end hosts send more of them than the budget allows; the rest is `(other)`.
+"""Which names of a field are kept when end hosts send more names than the budget allows; the others are stored as `(other)`.
 
-First come, first served would let one sender take the whole budget before the audience arrives. Names compete by the networks (as
-truncated addresses) they are heard from instead: a sender can make up names and peers, but not addresses. A name that is left out
-takes the place of the weakest name when it is heard from more than twice as many networks.
+If the first names were kept, one sender could use up the budget before the audience arrives. Instead, names compete by the number
+of networks (truncated addresses) that send them: a sender can invent names and peers, but not addresses. A name that is left out
+replaces the weakest kept name when more than twice as many networks send it.
 """
 
 from collections.abc import Collection, Iterable
@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 from feedback_analysis.measures.selection import OTHER, UNKNOWN
 
 SURE = 64
-"""Networks that are remembered of a name. A name heard from more than half as many keeps its place until it is forgotten."""
+"""The most networks that are remembered per name. A name from more than half as many cannot be replaced."""
 
 LEAD = 2
-"""How many times as many networks it takes to replace a name, so that two of equal size do not replace each other all the time."""
+"""How many times as many networks a name needs to replace another, so that two names of equal size do not alternate."""
 
 _WAITING = 4
-"""Names that are left out and whose networks are remembered, for each name of the budget."""
+"""How many left-out names have their networks remembered, per name of the budget."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameUse:
-    """A name in some messages: the networks they came from, and when the last was received."""
+    """A name in some messages: the networks that sent them, and when the last one was received (Unix ms)."""
 
     name: str
     networks: Collection[str]
@@ -31,7 +31,7 @@ class NameUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """Names to be shown as `(other)`: `left_out` of the messages that were heard, `given_up` of earlier messages as well."""
+    """Names to store as `(other)`: `left_out` in the new messages, `given_up` in earlier messages as well."""
 
     left_out: frozenset[str]
     given_up: frozenset[str]
@@ -49,7 +49,7 @@ class _Known:
 
 
 class Names:
-    """The names of one field that stand for themselves: at most `most`."""
+    """The kept names of one field: at most `most`."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -60,23 +60,23 @@ class Names:
         return len(self._own)
 
     def hear(self, heard: Iterable[NameUse]) -> Decision:
-        """Decide on the names of some messages, each name given once."""
-        strange = []
+        """Decide about the names of some messages; each name is given once."""
+        unknown = []
         for each in heard:
             if each.name in {OTHER, UNKNOWN}:
                 continue
             known = self._own.get(each.name)
             if known is None:
                 known = self._waiting.setdefault(each.name, _Known())
-                strange.append(each.name)
+                unknown.append(each.name)
             known.hear(each)
-        given_up = self._admit(sorted(strange, key=lambda name: (-len(self._waiting[name].networks), name)))
-        left_out = frozenset(name for name in strange if name not in self._own)
+        given_up = self._admit(sorted(unknown, key=lambda name: (-len(self._waiting[name].networks), name)))
+        left_out = frozenset(name for name in unknown if name not in self._own)
         self._bound_waiting()
-        return Decision(left_out=left_out, given_up=given_up - frozenset(strange))
+        return Decision(left_out=left_out, given_up=given_up - frozenset(unknown))
 
     def forget_before(self, received_ms: int) -> None:
-        """Make room: drop the names that were last heard earlier."""
+        """Drop the names that were last heard before `received_ms`."""
         for names in (self._own, self._waiting):
             for name in [name for name, known in names.items() if known.last_ms < received_ms]:
                 del names[name]
@@ -87,7 +87,7 @@ class Names:
             if len(self._own) >= self._most:
                 weakest = min(self._own, key=lambda each: len(self._own[each].networks), default=None)
                 if weakest is None or len(self._waiting[name].networks) <= LEAD * len(self._own[weakest].networks):
-                    break  # those behind it are weaker
+                    break  # the following ones are weaker
                 self._waiting[weakest] = self._own.pop(weakest)
                 given_up.add(weakest)
             self._own[name] = self._waiting.pop(name)

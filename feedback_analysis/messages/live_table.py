@@ -1,7 +1,7 @@
-"""The table of a running platform: it stays within its memory, whatever is sent.
+"""The table of a running platform: its memory is limited, whatever end hosts send.
 
-Names beyond the budgets are stored as `(other)`. Of too many messages the oldest minutes are dropped first; the logs on disk keep
-them, and questions about a time before `begins_ms` are answered from there.
+Names beyond the budgets are stored as `(other)`. If there are too many messages, the oldest minutes are dropped. The logs on disk
+keep them, and queries about the time before `begins_ms` are answered from the logs.
 """
 
 import logging
@@ -25,9 +25,9 @@ MOST_ROWS = 5_000_000
 """An hour of 40,000 viewers; 65 bytes each when compressed, with the names and `extra` that players usually send."""
 
 MEMORY_MIB = 2_048
-"""For messages, which may take half of it, for the log that comes in, uncompressed, and for questions."""
+"""For messages (at most half of it), for the uncompressed rows of a new log, and for queries."""
 
-# How much is kept when too much is held: dropping takes time, so not at every addition.
+# The share that is kept when the table is full. Dropping takes time, so it must not happen at every addition.
 _KEPT = 0.75
 
 _OF_QUESTIONS = "'HASH_TABLE', 'ORDER_BY', 'COLUMN_DATA', 'WINDOW', 'PARQUET_READER', 'CSV_READER'"
@@ -36,7 +36,7 @@ MINUTE_MS = 60_000
 
 
 class OutOfMemory(OSError):  # noqa: N818 - it reads as what it says
-    """The table cannot be used any more; the platform has to start again, and reads the logs back from the mirror."""
+    """The table is unusable; the platform has to restart, and reads the logs back from the mirror."""
 
 
 class _NoRoom(Exception):  # noqa: N818 - it is answered by making room
@@ -49,9 +49,9 @@ class _NoRoom(Exception):  # noqa: N818 - it is answered by making room
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How much a live table may hold.
+    """The limits of a live table.
 
-    `messages_mib` is well below `memory_mib`: DuckDB gives a table up that it has no memory to compress.
+    `messages_mib` is well below `memory_mib`: DuckDB invalidates a table if it has no memory to compress it.
     """
 
     rows: int = MOST_ROWS
@@ -60,7 +60,7 @@ class Bounds:
 
 
 class LiveTable(FeedbackTable):
-    """A table that is added to for months."""
+    """A table that grows for months."""
 
     def __init__(
         self,
@@ -74,19 +74,19 @@ class LiveTable(FeedbackTable):
         super().__init__(locator, mos, models=models)
         self.budgets = budgets or Budgets()
         self.dropped = 0
-        """Messages that were dropped before their time because there were too many."""
+        """Messages that were dropped early because there were too many."""
         self.begins_ms = 0
-        """What was received earlier may be missing."""
+        """Messages that were received earlier (Unix ms) may be missing."""
         self.rows = 0
         self.held_bytes = 0
-        """What the messages took when it was last looked at."""
+        """The memory of the messages when it was last measured."""
         self._bounds = bounds or Bounds()
-        # Without a folder that was given for it, nothing is written to disk.
+        # Nothing is written to disk.
         self._root.execute("SET temp_directory = ''")
         self._root.execute(f"SET memory_limit = '{self._bounds.memory_mib}MiB'")
 
     def add_all(self, logs: Sequence[VerifiedLog], *, shown_ms: int | None = None) -> Added:
-        """As for every table; then the oldest minutes are dropped if there is too much."""
+        """As for every table; then the oldest minutes are dropped if the table is full."""
         added = super().add_all(logs, shown_ms=shown_ms)
         self.rows += added.records
         if self.rows > self._bounds.rows or (self._is_full() and self._is_full_compressed()):
@@ -100,7 +100,7 @@ class LiveTable(FeedbackTable):
         return gone
 
     def memory_bytes(self) -> int:
-        """What the tables take in memory now, without the questions that are being answered."""
+        """The memory of the tables now, without the memory of running queries."""
         with self.reading() as cursor:
             [(held,)] = cursor.execute(
                 f"SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT FROM duckdb_memory() WHERE tag NOT IN ({_OF_QUESTIONS})"
@@ -137,7 +137,7 @@ class LiveTable(FeedbackTable):
         return self._is_full()
 
     def _drop_oldest(self) -> None:
-        """Drop whole minutes until `_KEPT` of the messages are left, at least of what there is room for."""
+        """Drop whole minutes until at most `_KEPT` of the messages, or of the allowed rows, are left."""
         keep = int(min(self.rows, self._bounds.rows) * _KEPT)
         with self.reading() as cursor:
             minutes = cursor.execute(
@@ -147,10 +147,10 @@ class LiveTable(FeedbackTable):
             return
         so_far = accumulate(count for _, count in minutes)
         kept = [minute for (minute, _), total in zip(minutes, so_far, strict=True) if total <= keep]
-        # One minute that is too much by itself goes as a whole: what is left of it would say something else.
+        # A minute that is too large by itself is dropped completely, because a part of it would give wrong numbers.
         begins_ms = (min(kept) if kept else minutes[0][0] + 1) * MINUTE_MS
         gone = self.forget_before(begins_ms)
         self.begins_ms = max(self.begins_ms, begins_ms)
         self.dropped += gone
         self._is_full_compressed()
-        log.warning("%d messages were dropped from memory before their time, because there are too many; the logs keep them", gone)
+        log.warning("%d messages were dropped from memory early, because there are too many; the logs keep them", gone)

@@ -1,6 +1,6 @@
-"""Recorded logs as a table: for static mode, `analyze`, and spans that are no longer in memory.
+"""Loads recorded logs into a table: for static mode, `analyze`, and time ranges that are no longer in memory.
 
-Which files can hold a span is told by their names.
+The names of the files tell which of them can contain a time range.
 """
 
 from bisect import bisect_left
@@ -25,19 +25,19 @@ from feedback_wire.log_name import LogName
 Progress = Callable[[int, int], None]
 """Called with the bytes read so far and all bytes."""
 
-# A statement costs as much as some thousand records, and a log of a minute has not many more: so, hundreds of small ones at once.
-# Of large ones few enough that what is staged stays in the low hundreds of megabytes. ColumnTable stages nothing, and there more at
-# once are quicker: at the end of each batch, a core that has no file left waits for the others.
+# A statement costs as much as some thousand records, and the log of a minute has not many more. So hundreds of small logs are read
+# together. Of large logs, so few are read together that the staged rows stay below some hundred megabytes. A ColumnTable stages
+# nothing, and larger batches are faster there: at the end of each batch, a core without a file waits for the others.
 _FILES_AT_ONCE = 512
 _BYTES_STAGED = 32 * 1024 * 1024
 _BYTES_GATHERED = 96 * 1024 * 1024
 
 DAY_MS = 86_400_000
-"""How far a platform looks around a span: a mirror may hold years, and a page cannot wait until all of it is read."""
+"""How far around a time range a platform searches: a mirror may have years, and a page cannot wait until all of it is read."""
 
 
 class TooManyMessages(Exception):  # noqa: N818 - it reads as what it says
-    """The logs of a span hold more messages than one question may load; `args` has that limit."""
+    """The logs of a time range have more messages than one query may load; `args` has that limit."""
 
 
 # A server may write a last batch into a log while the next one begins already.
@@ -56,14 +56,14 @@ def open_logs(
     look_around_ms: int | None = None,
     most: int | None = None,
 ) -> FeedbackTable:
-    """A table of every record in the logs `paths`, folders searched through; with `span`, of those files that can hold it.
+    """A table of the records in the logs among and below `paths`; with `span`, only of the files that can contain it.
 
-    Of the other files the identities of messages are read, so that a copy is known as one wherever the first copy lies.
-    `look_around_ms`: only in files that begin at most that long before or behind the span; None: in all of `paths`.
-    `most`: TooManyMessages before more messages than that are loaded, by what the headers of verified logs say.
-    `columns`: for questions that read no others, which is several times as fast. FileNotFoundError for a path that is not there,
-    ValueError for a file that is no log. Damage raises nothing (`table.damages`), nor does a file that cannot be read
-    (`table.unread`).
+    Of the other files only the identities of messages are read, so that a copy is recognised in whichever log the first copy is.
+    `look_around_ms`: only of files that begin at most so long before or after the time range; None: of all `paths`.
+    `most`: TooManyMessages if the headers of the logs announce more messages.
+    `columns`: load only these columns, which is several times as fast; a query must not read others.
+    FileNotFoundError for a path that does not exist, ValueError for a file that is no log. Damage does not raise (see
+    `table.damages`), nor does a file that cannot be read (see `table.unread`).
     """
     found = find_logs(paths)
     table = read_logs(
@@ -93,7 +93,7 @@ def read_logs(
     look_around_ms: int | None = None,
     most: int | None = None,
 ) -> FeedbackTable:
-    """As `open_logs`, for logs that were `found` before; those that are gone by now are read as what they were sealed into."""
+    """As `open_logs`, for logs that were `found` before. For a journal that was sealed since then, the sealed log is read."""
     logs = logs_for(found, span)
     earlier, later = _around(found, logs, span, look_around_ms)
     reading = _Reading(_BYTES_STAGED if columns is None else _BYTES_GATHERED, progress, [*logs, *earlier])
@@ -112,7 +112,7 @@ def read_logs(
 
 
 class _Adding:
-    """Adds logs to a table that may hold `most` messages; the table is given up before there are more."""
+    """Adds logs to a table; if it would have more than `most` messages, it is closed and TooManyMessages raised."""
 
     def __init__(self, table: FeedbackTable, most: int | None) -> None:
         self._table = table
@@ -128,12 +128,12 @@ class _Adding:
 
 
 def remember_logs(table: FeedbackTable, paths: Sequence[Path]) -> None:
-    """Have `table` know the messages in the logs `paths`, which it does not hold, so that copies of them are copies."""
+    """Add the identities of the messages in the logs `paths` to `table`, so that copies of them are recognised."""
     _Reading(_BYTES_STAGED, None, paths).each(paths, table.remember)
 
 
 class _Reading:
-    """Reads logs in batches and tells how far it is; `paths` are those that are read in any case, `unread` could not be read."""
+    """Reads logs in batches and reports the progress. `paths` are read in any case; `unread` could not be read."""
 
     def __init__(self, bytes_at_once: int, progress: Progress | None, paths: Sequence[Path]) -> None:
         self._bytes_at_once = bytes_at_once
@@ -143,11 +143,11 @@ class _Reading:
         self.unread: list[UnreadLog] = []
 
     def more(self, paths: Sequence[Path]) -> None:
-        """`paths` are to be read as well."""
+        """Count `paths` among the files to read."""
         self._all += _size(paths)
 
     def each(self, paths: Sequence[Path], take: Callable[[list[VerifiedLog]], object]) -> None:
-        """`take` the verified logs `paths`, those together that one query can read."""
+        """Call `take` with the verified logs `paths`, in lists that one query can read."""
         batches = list(_batches(paths, self._bytes_at_once))
         with verified_ahead(batches) as ahead:
             for batch, opened in zip(batches, ahead, strict=True):
@@ -167,13 +167,13 @@ def _size_of(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
-        return 0  # whoever opens it says what is wrong with it
+        return 0  # opening it reports the error
 
 
 def _around(
     paths: Sequence[Path], chosen: Sequence[Path], span: Span | None, look_around_ms: int | None
 ) -> tuple[list[Path], list[Path]]:
-    """The logs among `paths` that begin before the span and are not `chosen`, and those that begin behind it."""
+    """The logs among `paths` that begin before the time range and are not `chosen`, and those that begin after it."""
     if span is None:
         return [], []
     known = set(chosen)
@@ -184,7 +184,7 @@ def _around(
 
 
 def _search(table: FeedbackTable, reading: _Reading, earlier: Sequence[Path], later: Sequence[Path]) -> None:
-    """Copies of messages and what fills gaps, in logs outside the span; behind it, nothing but gaps can depend on what is there."""
+    """Search logs outside the time range for copies and for numbers that fill gaps; later logs matter for gaps only."""
     if not earlier and not later:
         return
     table.begin_search()
@@ -196,7 +196,7 @@ def _search(table: FeedbackTable, reading: _Reading, earlier: Sequence[Path], la
 
 
 def _settle(gathering: ColumnTable, reading: _Reading, logs: Sequence[Path]) -> None:
-    """Compare copies, for which the logs that hold them are read once more, and leave out all but one."""
+    """Compare copies, for which their logs are read again, and leave out all but one of each message."""
     received_ms = gathering.several()
     if received_ms:
         held = _holding(logs, received_ms)
@@ -209,7 +209,7 @@ def _settle(gathering: ColumnTable, reading: _Reading, logs: Sequence[Path]) -> 
 
 
 def _holding(paths: Sequence[Path], received_ms: Sequence[int]) -> list[Path]:
-    """Those of `paths` whose names tell that they can hold records of one of the moments `received_ms`, in order."""
+    """The logs among `paths` that can contain records of one of the times `received_ms` (sorted, Unix ms), by their names."""
     ends = _ends(paths)
     return [path for path in paths if (name := log_name(path)) is None or _any_within(received_ms, name, ends[path])]
 
@@ -219,7 +219,7 @@ def _any_within(received_ms: Sequence[int], name: LogName, end_ms: float) -> boo
 
 
 def logs_for(paths: Iterable[Path], span: Span | None) -> list[Path]:
-    """Those of `paths` that can hold records of `span`: a server's log ends where its next one begins."""
+    """The logs among `paths` that can contain records of `span`: a server's log ends where its next log begins."""
     paths = list(paths)
     if span is None:
         return paths
@@ -232,7 +232,7 @@ def logs_for(paths: Iterable[Path], span: Span | None) -> list[Path]:
 
 
 def _ends(paths: Iterable[Path]) -> dict[Path, float]:
-    """When each named log ends, in Unix milliseconds: where its server's next one begins, and a while after that."""
+    """When each named log ends, in Unix ms: one minute after the begin of its server's next log."""
     series: defaultdict[tuple[Path, str], dict[int, list[Path]]] = defaultdict(dict)
     for path in paths:
         if name := log_name(path):

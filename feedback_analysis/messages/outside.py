@@ -1,7 +1,7 @@
-"""Messages that were counted and are not in the table: what live tables have forgotten, and what lies in logs outside a span.
+"""Messages that count and are not in the table: those that a live table dropped, and those in logs outside a time range.
 
-Of those only the identity is kept, as intervals of `seq` for each session. It tells that a record is a copy of one of them, and
-that a number between two others is not missing.
+Only their identities are kept, as intervals of `seq` for each session. With them, a copy of such a message is recognised, and its
+number does not count as missing.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ OUTSIDE = "CREATE TABLE outside (session UHUGEINT, low BIGINT, high BIGINT, last
 """SQL of the table: from `low` to `high`, both included; `last_ms` is when the last of them was received."""
 
 SESSION = "md5_number(session_id)"
-"""SQL: the session of `outside`; of one size, however long the names are that end hosts choose."""
+"""SQL: the session in `outside`, of constant size for any length of session_id."""
 
 # An interval takes 40 bytes: 20 MB. A session without losses needs one, so this is three days of 7,000 viewers at a time.
 MOST_INTERVALS = 500_000
@@ -24,7 +24,7 @@ _IDENTITY = ("session_id", "seq", "received_ms")
 
 
 def merge(db: duckdb.DuckDBPyConnection, messages: str) -> None:
-    """Add `messages` (SQL of `session_id`, `seq`, `received_ms`); neighbours of one session become one interval."""
+    """Add `messages` (SQL of `session_id`, `seq`, `received_ms`); adjacent numbers of one session become one interval."""
     db.execute(f"""
         CREATE OR REPLACE TEMP TABLE coming AS
         SELECT {SESSION} AS session, seq AS low, seq AS high, received_ms AS last_ms FROM ({messages})
@@ -56,7 +56,7 @@ def remember(db: duckdb.DuckDBPyConnection, rows: str, logs: Sequence[VerifiedLo
 
 
 def give_up(db: duckdb.DuckDBPyConnection, *, most: int = MOST_INTERVALS) -> int:
-    """Drop the intervals heard of longest ago, once there are more than `most`; how many were dropped."""
+    """If there are more than `most` intervals, drop the oldest ones; returns how many were dropped."""
     [(held,)] = db.execute("SELECT count(*) FROM outside").fetchall()
     if held <= most:
         return 0
@@ -65,16 +65,16 @@ def give_up(db: duckdb.DuckDBPyConnection, *, most: int = MOST_INTERVALS) -> int
 
 
 def begin_search(db: duckdb.DuckDBPyConnection, rows: str) -> None:
-    """Look for messages of the sessions in the table `rows`."""
+    """Begin to look for messages of the sessions in the table `rows`."""
     db.execute(f"CREATE OR REPLACE TEMP TABLE asked AS SELECT session_id, min(seq) AS low FROM {rows} GROUP BY session_id")
     db.execute("CREATE OR REPLACE TEMP TABLE found (session_id VARCHAR, seq BIGINT, received_ms BIGINT)")
 
 
 def search(db: duckdb.DuckDBPyConnection, rows: str, logs: Sequence[VerifiedLog], *, before: bool) -> bool:
-    """Note the messages of the sessions asked for in `logs` (one form, same columns); whether the table `wanted` names some.
+    """Note the messages of the searched sessions in `logs` (one form, same columns); returns whether the table `wanted` has rows.
 
-    Wanted are copies of what is in `rows`. With `before`, also the last message of each session ahead of those in `rows`: what is
-    cumulative grows from there.
+    Wanted are copies of the messages in `rows`. With `before`, also each session's last message before those in `rows`: its
+    counters continue from there.
     """
     logs = [log for log in logs if log.records != 0]
     if not logs:
@@ -92,7 +92,7 @@ def search(db: duckdb.DuckDBPyConnection, rows: str, logs: Sequence[VerifiedLog]
 
 
 def narrow_search(db: duckdb.DuckDBPyConnection, rows: str) -> bool:
-    """Go on with those sessions only in which numbers are missing; whether there are any."""
+    """Continue with only the sessions in which numbers are missing; returns whether there are any."""
     db.execute(f"""
         CREATE OR REPLACE TEMP TABLE asked AS
         SELECT session_id, any_value(low) AS low
@@ -104,7 +104,7 @@ def narrow_search(db: duckdb.DuckDBPyConnection, rows: str) -> bool:
 
 
 def end_search(db: duckdb.DuckDBPyConnection, rows: str) -> None:
-    """What was found and is not in `rows` is outside of it."""
+    """Add the found messages that are not in `rows` to `outside`."""
     merge(db, f"SELECT session_id, seq, received_ms FROM found ANTI JOIN {rows} USING (session_id, seq)")
     for table in ("asked", "found", "wanted"):
         db.execute(f"DROP TABLE IF EXISTS {table}")

@@ -1,9 +1,10 @@
-"""What ITU-T P.1203 mode 0 needs of a session, in the input format of its public reference implementation.
+"""The input of ITU-T P.1203 mode 0 for a session, in the format of the public reference implementation.
 
-The model itself is not shipped: its licence forbids it. We see intervals, not segments, so this is an approximation: an interval is
-one segment at its mean bitrate (audio and video together, given as video), and the stalls of an interval are spread evenly over it,
-each as long as the others. Codec, resolution and frame rate come from `extra` (codec, resolution, fps). They are necessary: without
-them the reference implementation cannot score a segment. The format was confirmed against an independent P.1203 program.
+The model itself is not shipped: its licence forbids it. Messages describe intervals, not segments, so this is an approximation: an
+interval is one segment at its mean bitrate (audio and video together, given as video), and the stalls of an interval are spread
+evenly over it, all of the same length. Codec, resolution and frame rate come from `extra` (codec, resolution, fps). They are
+necessary: without them the reference implementation cannot score a segment. The format was confirmed against an independent P.1203
+program.
 """
 
 import json
@@ -18,7 +19,7 @@ from feedback_analysis.messages.session_counters import COUNTERS, increases
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.spreadsheet import write_csv
 
-_SAID = ("received_ms", "seq", "playback_kbps", "played_ms", "startup_ms", "stall_count", "stall_ms")
+_FIELDS = ("received_ms", "seq", "playback_kbps", "played_ms", "startup_ms", "stall_count", "stall_ms")
 _EXTRAS = ("codec", "resolution", "fps")
 _STREAM = 1
 
@@ -26,21 +27,21 @@ Message = Mapping[str, Any]
 
 
 def write_inputs(folder: Path, table: FeedbackTable, *, span: Span | None = None, where: Mapping[str, str] | None = None) -> int:
-    """A JSON file per session that played, and `sessions.csv` that says which is whose; how many there are."""
-    # What came before the span tells where counters stood when it began.
+    """Write a JSON file per session that played, and `sessions.csv`, which maps files to sessions; returns how many."""
+    # Messages before the time range are needed for the values of counters at its begin.
     selection = table.select(None if span is None else Span(0, span.to_ms), where or {})
     from_ms = 0 if span is None else span.from_ms
     extras = (f"json_extract_string(extra, '/{name}') AS {name}" for name in _EXTRAS)
-    sql = f"{selection.sql('session_id', *_SAID, *extras)} ORDER BY session_id, seq"
+    sql = f"{selection.sql('session_id', *_FIELDS, *extras)} ORDER BY session_id, seq"
     written = []
     with table.reading() as cursor:
         found = cursor.execute(sql, selection.parameters)
         names = [column[0] for column in found.description]
-        said = (dict(zip(names, row, strict=True)) for row in iter(found.fetchone, None))
-        for session, messages in groupby(said, key=lambda each: each["session_id"]):
+        sent = (dict(zip(names, row, strict=True)) for row in iter(found.fetchone, None))
+        for session, messages in groupby(sent, key=lambda each: each["session_id"]):
             answer = session_input(*_within(messages, from_ms))
             if answer["I13"]["segments"]:
-                # End hosts choose session ids; no file name may be made of what strangers write.
+                # End hosts choose session ids, so a session id must not become a file name.
                 name = f"{sha256(session.encode()).hexdigest()[:32]}.json"
                 (folder / name).write_text(json.dumps(answer, indent=1), encoding="utf-8")
                 written.append((name, session))
@@ -50,7 +51,7 @@ def write_inputs(folder: Path, table: FeedbackTable, *, span: Span | None = None
 
 
 def _within(messages: Iterable[Message], from_ms: int) -> tuple[list[Message], Message | None]:
-    """The messages, by `seq`, received from `from_ms` on, and the last known counters ahead of the first of them."""
+    """The messages received from `from_ms` on, by `seq`, and the last known counters before the first of them."""
     within: list[Message] = []
     before: dict[str, Any] = {}
     for each in messages:
@@ -62,9 +63,9 @@ def _within(messages: Iterable[Message], from_ms: int) -> tuple[list[Message], M
 
 
 def session_input(messages: Sequence[Message], before: Message | None = None) -> dict[str, Any]:
-    """The input of one session, from its messages by `seq`. Times are seconds of media.
+    """The input of one session, from its messages by `seq`. Times are seconds of media; bitrates are kbit/s.
 
-    `before`: the message ahead of them, where a span leaves it out; what is cumulative grows from there.
+    `before`: the counters of the message before them, if the time range excludes it; counters continue from there.
     """
     ahead = before or dict.fromkeys(COUNTERS, 0)
     grown = {name: list(increases([each[name] for each in messages], before=ahead[name])) for name in COUNTERS}
@@ -88,10 +89,10 @@ def session_input(messages: Sequence[Message], before: Message | None = None) ->
     }
 
 
-def _known(said: Message) -> dict[str, Any]:
-    known = {name: said[name] for name in ("codec", "resolution") if said.get(name) is not None}
+def _known(message: Message) -> dict[str, Any]:
+    known = {name: message[name] for name in ("codec", "resolution") if message.get(name) is not None}
     try:
-        return known | {"fps": float(said["fps"])}
+        return known | {"fps": float(message["fps"])}
     except (KeyError, TypeError, ValueError):
         return known
 

@@ -19,7 +19,7 @@ from feedback_analysis.quality.model import call, coefficients
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """Of `n` messages or sessions, by weight; None where nobody said what the model needs."""
+    """Over `n` messages or sessions, by weight; None where no message carries the fields of the model."""
 
     n: float
     mean: float | None
@@ -37,7 +37,7 @@ def scores(
     by: Sequence[str] = (),
     top: int = DEFAULT_GROUPS,
 ) -> dict[Group, dict[str, Score]]:
-    """The scores of `models` by name, of each combination of `by` (at most `top`, as in a summary) and in total (all None)."""
+    """The scores of `models` by name, for each combination of `by` (at most `top`, as in a summary) and in total (all None)."""
     found: dict[Group, dict[str, Score]] = {}
     with table.reading() as cursor:
         chosen = table.select(span, where or {}, by)
@@ -59,12 +59,12 @@ def add_scores(
     by: Sequence[str] = (),
     top: int = DEFAULT_GROUPS,
 ) -> None:
-    """Put `models` into `summary` and each of its groups; the coefficients stand with the total, since they hold for all."""
+    """Add the scores of `models` to `summary` and each of its groups. The coefficients are with the total."""
     found = scores(table, models, span=span, where=where, by=by, top=top)
-    nobody = dict.fromkeys(models, Score(n=0, mean=None, p50=None, p95=None, terms={}))
+    absent = dict.fromkeys(models, Score(n=0, mean=None, p50=None, p95=None, terms={}))
     for numbers in (summary, *summary["groups"]):
         group = tuple(numbers["by"].values()) if "by" in numbers else (None,) * len(by)
-        numbers["models"] = {name: asdict(score) for name, score in (nobody | found.get(group, {})).items()}
+        numbers["models"] = {name: asdict(score) for name, score in (absent | found.get(group, {})).items()}
     for name in models:
         summary["models"][name]["coefficients"] = coefficients(table.models[name])
 

@@ -1,22 +1,22 @@
-"""Counters of a session that begin anew, as when an app starts its player again within the session.
+"""Counters of a session that are reset, for example because an app restarts its player within the session.
 
-`stall_count`, `stall_ms` and `played_ms` count from the begin of the session. A value below the one before means that the end host
-has begun at zero again; so the total is the sum of the increases, where a fall is an increase from zero. Only the order of `seq`
-tells what is a fall, and only the messages chosen are looked at.
+`stall_count`, `stall_ms` and `played_ms` count from the begin of the session. A value below the previous one means that the end
+host began at zero again. So the total is the sum of the increases, and a decrease counts as an increase from zero. The order is
+that of `seq`, and only selected messages are read.
 """
 
 from collections.abc import Collection, Iterator, Sequence
 
 COUNTERS = frozenset({"stall_count", "stall_ms", "played_ms"})
 
-# Far beyond any real total; sums of what hostile senders claim end there.
+# Far beyond any real total; it bounds the sums of false values.
 _MOST = 2**62
 
 
 def increases(values: Sequence[int | None], *, before: int | None = 0) -> Iterator[int | None]:
-    """By how much each of `values`, in the order of `seq`, is above the last known one; None where there is no value.
+    """The increase of each of `values`, in the order of `seq`, over the last known value; None where there is no value.
 
-    `before`: the value ahead of the first; None if it is not known, and then the first value has no increase.
+    `before`: the value before the first one; None if it is not known, and then the first value has no increase.
     """
     for value in values:
         if value is None:
@@ -27,7 +27,7 @@ def increases(values: Sequence[int | None], *, before: int | None = 0) -> Iterat
 
 
 def totals(values: Sequence[int | None]) -> list[int | None]:
-    """Each of `values`, in the order of `seq`, as if the counter had never begun anew."""
+    """Each of `values`, in the order of `seq`, as if the counter had never been reset."""
     so_far, found = 0, []
     for more in increases(values):
         so_far += more or 0
@@ -36,7 +36,7 @@ def totals(values: Sequence[int | None]) -> list[int | None]:
 
 
 def continued(rows: str, names: Collection[str]) -> str:
-    """SQL: the relation `rows` (a SELECT with `session_id` and `seq`), the counters among `names` as if they never began anew."""
+    """SQL: the relation `rows` (a SELECT with `session_id` and `seq`), the counters among `names` as if they were never reset."""
     counters = sorted(COUNTERS.intersection(names))
     if not counters:
         return rows
@@ -48,9 +48,9 @@ def continued(rows: str, names: Collection[str]) -> str:
     sums = ", ".join(f"sum({name}) OVER session AS {name}_before" for name in counters)
     totals = ", ".join(f"{name} + least(coalesce({name}_before, 0), {_MOST})::BIGINT AS {name}" for name in counters)
     return f"""
-        SELECT said.* REPLACE ({totals}) FROM ({rows}) AS said LEFT JOIN (
+        SELECT sent.* REPLACE ({totals}) FROM ({rows}) AS sent LEFT JOIN (
             SELECT session_id AS session, seq AS since, lead(seq) OVER session AS until, {sums} FROM (
                 SELECT session_id, seq, {before} FROM ({rows}) WINDOW session AS (PARTITION BY session_id ORDER BY seq)
             ) WHERE {fell} WINDOW session AS (PARTITION BY session_id ORDER BY seq)
-        ) AS again ON session = said.session_id AND said.seq >= since AND (until IS NULL OR said.seq < until)
+        ) AS resets ON session = sent.session_id AND sent.seq >= since AND (until IS NULL OR sent.seq < until)
     """

@@ -1,7 +1,7 @@
-"""A row per session: who, where, when, what it got, and each model's score with its terms.
+"""A row per session: identity, location, time, means, totals, and the score of each model with its terms.
 
-Means are over the session's messages; what is told cumulatively (startup, stalls, played) is its total. Unlike measures over
-many sessions, nothing here is weighted: `weight` is a column.
+Means are over the session's messages; counters (stalls, played) are totals. Unlike in measures over many sessions, nothing is
+weighted here: `weight` is a column.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ RATES = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "p2p_rat
 
 @dataclass(frozen=True, slots=True)
 class SessionTable:
-    """`rows` in the order of their begin; a cell is None where the session said nothing."""
+    """`rows` in the order of their begin; a cell is None where no message of the session carries the field."""
 
     names: tuple[str, ...]
     rows: list[tuple[Any, ...]]
@@ -34,7 +34,7 @@ class SessionTable:
 def session_table(
     table: FeedbackTable, models: Sequence[str] = ("mos",), *, span: Span | None = None, where: Mapping[str, str] | None = None
 ) -> SessionTable:
-    """The sessions of the chosen records, with the scores of `models`."""
+    """The sessions of the selected messages, with the scores of `models`."""
     chosen = [table.models[name] for name in models]
     selection = table.select(span, where or {})
     scored = [f"{call(model, terms=terms)} AS {_alias(model, terms=terms)}" for model in chosen for terms in (False, True)]
@@ -53,12 +53,12 @@ def session_table(
         return SessionTable(names, found.fetchall())
 
 
-def _last(value: str, said: str) -> str:
-    return f"arg_max({value}, seq) FILTER (WHERE {said} IS NOT NULL)"
+def _last(value: str, given: str) -> str:
+    return f"arg_max({value}, seq) FILTER (WHERE {given} IS NOT NULL)"
 
 
-def _mean(value: str, said: str) -> str:
-    return f"{exact_sum(value)}::DOUBLE / nullif(count({said}), 0) / {ONE}"
+def _mean(value: str, given: str) -> str:
+    return f"{exact_sum(value)}::DOUBLE / nullif(count({given}), 0) / {ONE}"
 
 
 _COLUMNS = (

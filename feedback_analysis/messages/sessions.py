@@ -1,7 +1,7 @@
-"""One viewer's story: the sessions of a slice, worst first, and what one session said from its join to its leave.
+"""The sessions of a slice, worst first, and the story of one session: all its messages from join to leave.
 
-What happened between two messages is told by the cumulative times: played and stalled in between. Where neither grew the viewer had
-paused, and who says nothing for two periods is silent; that is a reading, not a message, so the words differ from the events'.
+The state between two messages is derived from the counters of time played and time stalled. If neither grew, the viewer had paused.
+A session without a message for two periods is silent. These states are derived, so they have other names than the events.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,19 +28,19 @@ SERIES = (
     "p2p_ratio",
 )
 NEIGHBOURS = ("area", "isp")
-"""Who counts as a neighbour: the same in both."""
+"""The columns that a session and its neighbours have in common."""
 
 MOST_MESSAGES = 100_000
-"""A month of a message each 30 s. Of more, the latest are read."""
+"""A month with a message every 30 s. Of more messages, the latest are read."""
 
 _READ = ("received_ms", "seq", "event", "uptime_ms", "startup_ms", "stall_count", "stall_ms", "played_ms", *SERIES)
-# Less of an interval than this was played or stalled: the rest was a pause, not rounding.
+# If less than this share of an interval was played or stalled, the rest was a pause and no rounding error.
 _PAUSED_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRow:
-    """A session of a list; `value` is its own value of the measure that was asked for, `stall_ms` null if it never said."""
+    """A session in a list. `value` is its own value of the requested measure; fields that it never sent are None."""
 
     session_id: str
     peer_id: str
@@ -61,7 +61,7 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """What went on from `from_ms` to `to_ms`."""
+    """The state from `from_ms` to `to_ms` (Unix ms)."""
 
     from_ms: int
     to_ms: int
@@ -70,7 +70,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Stalls:
-    """`count` more stalls, `for_ms` long together, were reported at `at_ms`."""
+    """`count` new stalls of `for_ms` in total, reported at `at_ms` (Unix ms)."""
 
     at_ms: int
     count: int
@@ -79,7 +79,7 @@ class Stalls:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Where the middle four fifths of the neighbours lay in each minute; None where there was no neighbour."""
+    """The 10th and 90th percentile of the neighbours in each minute; None where there was no neighbour."""
 
     at_ms: tuple[int, ...]
     low: tuple[float | None, ...]
@@ -89,9 +89,10 @@ class Band:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """All of one session. `series[name][i]` was said at `at_ms[i]` (Unix ms by the server's clock), None where it was not.
+    """One session. `series[name][i]` is the value in the message of `at_ms[i]` (Unix ms by the server's clock), or None.
 
-    `messages` is how many there are; of more than MOST_MESSAGES the story tells the latest.
+    `messages` is the number of messages; of more than MOST_MESSAGES, the other fields cover the latest. `lost` is the number of
+    lost messages, `implausible` the missing numbers that the session cannot have used (see measures/loss.py).
     """
 
     session_id: str
@@ -120,9 +121,9 @@ def list_sessions(
     starts: str = "",
     most: int = 100,
 ) -> list[SessionRow]:
-    """The sessions heard in `span`, the worst of `measure` first; `starts`: only ids of peer or session that begin so.
+    """The sessions heard in `span`, the worst by `measure` first; `starts`: only those whose peer or session id starts with it.
 
-    ValueError for a measure that peers have no value of.
+    ValueError for a measure of which peers have no value.
     """
     chosen = measure_of(measure, "histogram")
     selection = table.select(span, where or {}, ("session_id",))
@@ -153,20 +154,20 @@ def list_sessions(
 
 
 def story(table: FeedbackTable, *, session_id: str, period_s: float) -> Story | None:
-    """What the session said, in its own order; None if the table holds nothing of it."""
+    """The story of a session, in the order of its messages; None if the table has no message of it."""
     selection = table.select(None, {"session_id": session_id})
     order = f"ORDER BY seq DESC LIMIT {MOST_MESSAGES}"
     with table.reading() as cursor:
-        said = cursor.execute(f"{selection.sql(*_READ)} {order}", selection.parameters).fetchall()[::-1]
+        sent = cursor.execute(f"{selection.sql(*_READ)} {order}", selection.parameters).fetchall()[::-1]
         facts = cursor.execute(f"{selection.sql(*FACTS)} {order}", selection.parameters).fetchall()[::-1]
         [(messages,)] = cursor.execute(f"SELECT count(*) FROM ({selection.sql('seq')})", selection.parameters).fetchall()
-    if not said:
+    if not sent:
         return None
-    columns = dict(zip(_READ, zip(*said, strict=True), strict=True))
+    columns = dict(zip(_READ, zip(*sent, strict=True), strict=True))
     at_ms = _moments(columns)
     columns |= {name: tuple(totals(columns[name])) for name in (*COUNTERS, "uptime_ms")}
     startup_ms = next((value for value in reversed(columns["startup_ms"]) if value is not None), None)
-    missing = columns["seq"][-1] - columns["seq"][0] + 1 - len(said)
+    missing = columns["seq"][-1] - columns["seq"][0] + 1 - len(sent)
     lost = plausible_number(missing, max(columns["received_ms"]) - min(columns["received_ms"]))
     left = "leave" in columns["event"]
     return Story(
@@ -185,7 +186,7 @@ def story(table: FeedbackTable, *, session_id: str, period_s: float) -> Story | 
 
 
 def neighbours(table: FeedbackTable, *, of: Story, measure: str, minutes: int = 60) -> Band:
-    """The same area and ISP in the same minutes, without the session itself: at most the last `minutes` of it."""
+    """The sessions of the same area and ISP in the same minutes, without the session itself: at most its last `minutes`."""
     until_ms = of.at_ms[-1] + 1
     begin_ms = max(of.at_ms[0], until_ms - minutes * 60_000)
     where = {name: value for name in NEIGHBOURS if (value := of.facts[name]) is not None}
@@ -212,7 +213,7 @@ def neighbours(table: FeedbackTable, *, of: Story, measure: str, minutes: int = 
 
 
 def _moments(columns: Mapping[str, Sequence[int | None]]) -> tuple[int, ...]:
-    """When each message was built, on the server's clock: by the session's own uptime where it says one, and never backwards."""
+    """When each message was built, by the server's clock: derived from the session's uptime if it sends it; never decreasing."""
     received = [int(at or 0) for at in columns["received_ms"]]
     uptime = columns["uptime_ms"]
     begins = [at - up for at, up in zip(received, uptime, strict=True) if up is not None]
@@ -248,7 +249,7 @@ def _ribbon(
 
 
 def _played(begin: int, end: int, played_ms: int | None, stalled_ms: int | None) -> list[Stretch]:
-    """An interval: what it stalled, at its end, because nobody said when; before that it played or was paused."""
+    """The states of an interval: played or paused, then stalled. When it stalled is not known, so the stall is put at the end."""
     stalled = min(stalled_ms or 0, end - begin)
     known = played_ms is not None and stalled_ms is not None
     paused = known and (played_ms or 0) + stalled < _PAUSED_SHARE * (end - begin)
@@ -262,7 +263,7 @@ def _grown(so_far: Sequence[int | None], at: int) -> int | None:
 
 
 def _joined(pieces: Sequence[Stretch]) -> list[Stretch]:
-    """Neighbouring stretches of one state as one."""
+    """Adjacent stretches of one state as one stretch."""
     joined: list[Stretch] = []
     for piece in pieces:
         if joined and joined[-1].state == piece.state and joined[-1].to_ms == piece.from_ms:

@@ -1,8 +1,9 @@
-"""Which slices of the audience hurt most: viewers × badness.
+"""The slices of the audience with the largest impact: peers × shortfall.
 
-A slice is everybody with one value of one dimension: an ISP, a channel, an area. Its shortfall is how much worse its mean is than
-the mean of the rest, and its impact the peers in it times that: what would be won if the slice were like the others. Comparing with
-the rest, not with the mean of all, keeps a slice that is most of the audience from hiding behind itself.
+A slice is the part of the audience with one value of one dimension, such as an ISP, a channel or an area. Its shortfall is how much
+worse its mean is than the mean of the rest. Its impact is its number of peers times the shortfall: what would be gained if the
+slice were like the rest. The comparison is with the rest and not with the mean of all, because a slice that is most of the audience
+dominates the mean of all.
 """
 
 from collections import Counter
@@ -19,15 +20,15 @@ from feedback_analysis.messages.selection import KeptGroups, MessageSelection
 from feedback_analysis.messages.table import FeedbackTable
 
 SLICED_BY = ("channel", "isp", "area", "district", "app", "platform")
-"""The dimensions in which the worst slices are looked for."""
+"""The dimensions whose slices are compared."""
 
 THIN_SESSIONS = 25
-"""Fewer sessions than this are no basis for a mean."""
+"""A mean over fewer sessions is not reliable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """Everybody whose `dimension` is `name`; `impact` is 0 where the slice is no worse than the rest."""
+    """The audience whose `dimension` is `name`; `impact` is 0 if the slice is no worse than the rest."""
 
     dimension: str
     name: str
@@ -51,15 +52,15 @@ def slices(
     where: Mapping[str, str] | None = None,
     top: int = DEFAULT_GROUPS,
 ) -> list[Slice]:
-    """Every slice by each of `dimensions`, the largest impact first; ValueError for a measure that peers have no value of.
+    """Every slice by each of `dimensions`, the largest impact first; ValueError for a measure of which peers have no value.
 
-    Of a dimension with more than `top` slices those with the most messages are told apart; the others are one slice, `(other)`.
+    Of a dimension with more than `top` slices, those with the most messages are kept apart; the others are one slice, `(other)`.
     """
     chosen = measure_of(measure, "histogram")
     selection = table.select(span, where or {}, dimensions)
     with table.reading() as cursor:
         found = cursor.execute(_sql(chosen, selection), selection.parameters).fetchall()
-        # Too many slices are rare, so they are looked for in the answer, and then it is asked again.
+        # Too many slices are rare, so the answer is checked for them, and then the query is repeated.
         sizes = Counter(row[0] for row in found)
         many = [name for at, name in enumerate(dimensions) if sizes[at] > top]
         if many:
@@ -76,7 +77,7 @@ def slices(
 
 
 def _kept(cursor: duckdb.DuckDBPyConnection, selection: MessageSelection, many: Sequence[str], top: int) -> tuple[KeptGroups, ...]:
-    """The slices to be told apart, of each of the dimensions that have too `many`."""
+    """The slices to keep apart, of each dimension in `many`, which have too many."""
     return tuple(
         MessageSelection(selection.span, selection.where, (name,)).keep_largest(cursor, top, table=f"largest_{at}")
         for at, name in enumerate(many)
@@ -93,14 +94,14 @@ def _slice(
 
 
 def _sql(measure: Measure, selection: MessageSelection) -> str:
-    """Sessions, then peers, then slices: a peer counts once in a slice however many sessions it had. The last set is everybody."""
+    """Sums per session, then per peer, then per slice: a peer with several sessions counts once. The last set is all peers."""
     rows = selection.values(measure, "peer_id", "session_id", "seq")
     names = rows.aliases
     every = ", ".join(f"({name}, peer_id, session_id)" for name in names)
-    # Which of the sets a row belongs to: the aliases that are not grouped by are the ones that it says nothing of.
+    # The grouping set of a row: the alias that it is grouped by, or none of them.
     which = " ".join(f"WHEN grouping({name}) = 0 THEN {at}" for at, name in enumerate(names))
     text = f"CASE {' '.join(f'WHEN grouping({name}) = 0 THEN {name}' for name in names)} END"
-    # First what a session said in one place and at one ISP: a row where it sent a hundred, and all sets are made of these.
+    # First one row per session and combination of values, instead of some hundred messages; all sets are computed from these rows.
     spell = f"{exact_sum('value * weight')} AS value, {exact_sum('base * weight')} AS base"
     value, base = "sum(value)", "sum(base)"
     if measure.kind is Kind.SESSION:

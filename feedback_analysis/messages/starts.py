@@ -1,7 +1,8 @@
-"""Which share of those who wanted to watch never saw a picture.
+"""Failed starts: the share of the sessions that tried to start and never played.
 
-A session tried if it said `join` within the span, and its fate is known: it played, it left, or two reporting periods have passed
-since. It failed if it never played: no startup delay, no time played, no continuity above 0. Who joined just now has not failed.
+A session tried if it sent `join` within the time range, and its result is known: it played, it left, or two reporting periods have
+passed since the join. It failed if it never played: no startup delay, no time played, no continuity above 0. A session that joined
+just now has not failed.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.table import FeedbackTable
 
 PATIENCE_PERIODS = 2
-"""An end host that plays says so in its next report; one report may be late."""
+"""An end host that plays reports it in its next message; one message may be late."""
 
 _FIELDS = ("startup_ms", "played_ms", "continuity")
 _PLAYED = "startup_ms IS NOT NULL OR coalesce(played_ms, 0) > 0 OR coalesce(continuity, 0) > 0"
@@ -20,7 +21,7 @@ _PLAYED = "startup_ms IS NOT NULL OR coalesce(played_ms, 0) > 0 OR coalesce(cont
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Starts:
-    """Weights of sessions; `share` is None if nobody tried."""
+    """Weights of sessions; `share` is None if no session tried."""
 
     tried: float
     failed: float

@@ -1,7 +1,7 @@
-"""The one table of feedback, each message in it once.
+"""The table of messages: each message is in it once.
 
-A message is `(session_id, seq)`. Of several copies the one that was received first stays, whichever is read first: so the table,
-and every number from it, is the same for one file or many, in any order, live or recorded.
+A message is identified by `(session_id, seq)`. Of several copies, the one that was received first stays, in whatever order they are
+read. So the table, and every number from it, is the same for one file or many, in any order, live or recorded.
 """
 
 import secrets
@@ -33,17 +33,17 @@ from serving.memory import is_no_memory
 
 _SWITCHED_OFF = ("autoinstall_known_extensions", "autoload_known_extensions", "preserve_insertion_order")
 
-# A record takes about 400 bytes as it comes in and 65 compressed, which costs as long as reading half of it. A million records are
-# 400 MB: few machines miss that, and what is smaller need not wait.
+# A record takes about 400 bytes uncompressed and 65 compressed. Compressing takes half as long as reading. A million records are
+# 400 MB, which few machines lack, and smaller tables need not be compressed.
 COMPRESSED_EVERY = 1_000_000
 
-# Enough to see what is wrong; a file that is damaged all over need not fill the memory as well.
+# Enough to see what is wrong. A file that is damaged everywhere must not fill the memory.
 REMEMBERED_DAMAGES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class DamagedLog:
-    """A place in a file that could not be read."""
+    """A part of a file that could not be read."""
 
     source: Path
     damage: Damage
@@ -53,9 +53,9 @@ class DamagedLog:
 
 
 def _spills() -> str:
-    """Where DuckDB puts what does not fit into memory; empty (nowhere) if there is no folder for temporary files.
+    """The folder for data that does not fit into DuckDB's memory; empty (none) if there is no folder for temporary files.
 
-    Its own choice is the working directory, which may be read-only.
+    DuckDB's default is the working directory, which may be read-only.
     """
     try:
         return str(Path(tempfile.gettempdir()) / f"swarmscope-{secrets.token_hex(8)}")
@@ -64,10 +64,10 @@ def _spills() -> str:
 
 
 class FeedbackTable:
-    """An in-memory DuckDB table `feedback`: the record's fields, `extra`, where the peer is, and the MOS of each message.
+    """An in-memory DuckDB table `feedback`: the record's fields, `extra`, the location of the peer, and the MOS of each message.
 
-    One thread at a time adds or forgets; any number of threads read, each with its own cursor, and see whole additions only.
-    What a record does not carry is NULL, except `channel`, `isp`, `app` and `platform`: "unknown".
+    One thread at a time writes. Any number of threads read, each with its own cursor, and see complete additions only.
+    A field that a record does not carry is NULL, except `channel`, `isp`, `app` and `platform`, which are "unknown".
     """
 
     compressed_every = COMPRESSED_EVERY
@@ -79,7 +79,7 @@ class FeedbackTable:
         self.models: Models = {**(models or catalogue()), "mos": mos}
         self.locator = locator
         self._edition = locator.edition
-        # What DuckDB needs is compiled in; nothing is ever fetched. Order means nothing here and costs memory.
+        # DuckDB has all it needs compiled in, and must not download extensions. The order of rows is not needed and costs memory.
         config: dict[str, str | bool | int | float | list[str]] = dict.fromkeys(_SWITCHED_OFF, False)
         self._root = duckdb.connect(config=config | {"temp_directory": _spills()})
         self._root.execute("ATTACH ':memory:' AS store (COMPRESS)")
@@ -98,49 +98,49 @@ class FeedbackTable:
 
     @property
     def atlas(self) -> Atlas:
-        """What areas and districts of the table are."""
+        """The areas and districts of the table."""
         return self.locator.atlas
 
     @property
     def version(self) -> int:
-        """Grows with every change of the table: the same version gives the same answers."""
+        """Grows with every change of the table: answers of one version are the same."""
         return self._version
 
     @property
     def unreadable(self) -> int:
-        """Records that are known to exist and could not be read, since the table began."""
+        """The number of records that are known to exist and could not be read."""
         return self._unreadable
 
     @property
     def unreadable_for(self) -> Counter[str]:
-        """How many of them by reason: the required field that has no value, or `reading.rows.NO_OBJECT`.
+        """The number of unreadable records by reason: the required field without a value, or `reading.rows.NO_OBJECT`.
 
-        Records within damage have no reason here, so the sum may be less than `unreadable`.
+        Records in damaged parts of files have no reason, so the sum may be less than `unreadable`.
         """
         return Counter(self._unreadable_for)
 
     @property
     def given_up(self) -> int:
-        """Intervals of forgotten messages that are not remembered any more, since the table began: copies of those count anew."""
+        """How many intervals of dropped messages are no longer remembered: copies of these messages count again."""
         return self._given_up
 
     @property
     def damages(self) -> tuple[DamagedLog, ...]:
-        """The places that could not be read, oldest first, at most the last thousand."""
+        """The parts of files that could not be read, oldest first, at most the last thousand."""
         return tuple(self._damages)
 
     @property
     def unread(self) -> tuple[UnreadLog, ...]:
-        """The files and folders that were to be read and could not be opened, so that the records in them are not known."""
+        """The files and folders that could not be opened, so that their records are not known."""
         return self._unread
 
     def note_unread(self, unread: Iterable[UnreadLog]) -> None:
-        """Remember files that are missing from the table."""
+        """Note files whose records are missing from the table."""
         with self._writing:
             self._unread = tuple(dict.fromkeys((*self._unread, *unread)))  # a log may be read twice
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection of the caller's own, for one thread, to be closed by it."""
+        """A new connection for one thread, which has to close it."""
         cursor = self._root.cursor()
         cursor.execute("USE store")
         return cursor
@@ -164,11 +164,11 @@ class FeedbackTable:
         return self._unreadable
 
     def add(self, log: VerifiedLog, *, shown_ms: int | None = None) -> Added:
-        """Take in the records of `log`; `shown_ms`: from when views can show them (none for recorded logs: no display delay)."""
+        """Add the records of `log`. `shown_ms` (Unix ms): from when views can show them; None for recorded logs."""
         return self.add_all([log], shown_ms=shown_ms)
 
     def add_all(self, logs: Sequence[VerifiedLog], *, shown_ms: int | None = None) -> Added:
-        """Take in several logs of one form at once, which keeps every core busy."""
+        """Add several logs of one form together, which uses all cores."""
         with self._writing:
             added = self._ingest(logs, shown_ms)
             self._unreadable += added.unreadable
@@ -179,7 +179,7 @@ class FeedbackTable:
             return added
 
     def forget_before(self, received_ms: int) -> int:
-        """Drop what was received earlier; how many messages that were. Their identities are remembered, so copies stay copies."""
+        """Drop the messages received before `received_ms`; returns how many. Their identities are kept, to recognise copies."""
         try:
             return self._forget_before(received_ms, remember=True)
         except duckdb.OutOfMemoryException:
@@ -198,27 +198,27 @@ class FeedbackTable:
         return int(gone)
 
     def remember(self, logs: Sequence[VerifiedLog]) -> None:
-        """Know the messages in `logs` (one form) without holding them. What the engine cannot read is passed over, and named."""
+        """Add only the identities of the messages in `logs` (one form). A log that DuckDB cannot read is added to `damages`."""
         try:
             with self.changing() as db:
                 remember(db, self._rows, logs)
                 given_up = give_up(db)
         except duckdb.Error as error:
-            _refuse_no_memory(error)
+            _raise_if_no_memory(error)
             reason = f"whole, yet not readable: {str(error).splitlines()[0]}"
             self._damages.extend(DamagedLog(log.source, Damage(0, log.end, reason)) for log in logs)
             return
         self._given_up += given_up
 
     def begin_search(self) -> None:
-        """From here on `search` looks for messages of the sessions in the table."""
+        """Begin a search for messages of the sessions in the table; then call `search`."""
         with self.changing() as db:
             begin_search(db, self._rows)
 
     def search(self, logs: Sequence[VerifiedLog], *, before: bool) -> None:
-        """Look in `logs` (one form) for messages that were received before, or behind, what the table is for.
+        """Search `logs` (one form) from before, or after, the time range of the table for messages of its sessions.
 
-        Copies of messages in the table are taken in, of the others only the identity.
+        Copies of messages in the table are added; of other messages, only the identity.
         """
         with self._writing:
             self._search(logs, before=before and self._whole)
@@ -226,18 +226,21 @@ class FeedbackTable:
             self._version += 1
 
     def narrow_search(self) -> bool:
-        """Go on with those sessions only in which numbers are missing; whether there are any."""
+        """Continue the search with only the sessions in which numbers are missing; returns whether there are any."""
         with self.changing() as db:
             return narrow_search(db, self._rows)
 
     def end_search(self) -> None:
-        """What was found is known from now on."""
+        """End the search: the identities that were found are known from now on."""
         with self.changing() as db:
             end_search(db, self._rows)
 
-    def rest(self) -> None:
-        """For when no more comes: all of it compressed, which is quicker to ask as well, and one core for each question, since a
-        page asks a dozen at once and sharing each out among the cores costs a fifth more."""
+    def prepare_for_reading(self) -> None:
+        """Prepare for reading when no more logs come: compress all rows, and use one core per query.
+
+        A compressed table is faster to query. A page runs a dozen queries at once, and dividing each among cores costs a fifth
+        more.
+        """
         self._compress_now()
         self._writer.execute("SET threads = 1")
 
@@ -247,7 +250,7 @@ class FeedbackTable:
 
     @contextmanager
     def changing(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The one connection that writes, in a transaction of its own; every change makes a new version."""
+        """The connection that writes, in its own transaction; every change makes a new version."""
         with self._writing, _transaction(self._writer) as db:
             yield db
         self._version += 1
@@ -267,7 +270,7 @@ class FeedbackTable:
         try:
             self._writer.execute("CHECKPOINT store")
         except duckdb.TransactionException:
-            return  # readers may stand in the way; a later addition tries again
+            return  # readers may prevent it; a later addition tries again
         self._uncompressed = 0
 
     def _ingest(self, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
@@ -276,10 +279,10 @@ class FeedbackTable:
             with _transaction(self._writer) as db:
                 return self._add_rows(db, logs, shown_ms)
         except duckdb.Error as error:
-            _refuse_no_memory(error)
+            _raise_if_no_memory(error)
             if len(logs) == 1:
                 return self._refuse(logs[0], error)
-        # One of them is beyond DuckDB although its checksums are right; alone, it cannot take the others with it.
+        # DuckDB cannot read one of them although its checksums are right. Each is tried alone, so that the others are added.
         each = [self._ingest([log], shown_ms) for log in logs]
         return sum(each[1:], each[0])
 
@@ -289,7 +292,7 @@ class FeedbackTable:
                 if search(db, self._rows, logs, before=before):
                     self._add_rows(db, logs, None, only="wanted")
         except duckdb.Error as error:
-            _refuse_no_memory(error)
+            _raise_if_no_memory(error)
             if len(logs) == 1:
                 self._refuse(logs[0], error)
                 return
@@ -297,7 +300,7 @@ class FeedbackTable:
                 self._search([log], before=before)
 
     def _forget_places(self) -> None:
-        """Have addresses placed by a database that was read anew; records that are here keep their places."""
+        """Locate addresses again after a database was replaced; stored records keep their location."""
         edition = self.locator.edition
         if edition != self._edition:
             self._writer.execute("DELETE FROM location")
@@ -309,8 +312,8 @@ class FeedbackTable:
         return Added(records=0, duplicates=0, unreadable=(log.records or 0) + log.lost)
 
 
-def _refuse_no_memory(error: duckdb.Error) -> None:
-    """MemoryError if the system gives no memory, which is no fault of the log that is read."""
+def _raise_if_no_memory(error: duckdb.Error) -> None:
+    """MemoryError if the system has no memory left, which is no fault of the log."""
     if is_no_memory(error):
         raise MemoryError from error
 

@@ -1,7 +1,7 @@
-"""Measures over time, in steps that count from the begin of the span.
+"""Measures over time, from messages, in steps of equal length that begin with the time range.
 
-A value at a moment speaks of the step that ends there; with a window, of the steps within it, weighted by what each holds, not by
-being a step. What lies before the span is read as far as period and window reach back, so that no curve climbs out of nothing.
+A value belongs to the step that ends at its time. With a window, it covers all steps within the window, weighted by their contents.
+Messages before the time range are read as far as period and window reach back, so that no curve begins too low.
 """
 
 import math
@@ -22,7 +22,7 @@ from feedback_analysis.messages.table import FeedbackTable
 
 _NEVER = 2**62
 
-# 23 days in seconds; more points than that are a mistake, and one that would fill the memory.
+# 23 days in seconds. A query for more points is a mistake, and would fill the memory.
 MOST_STEPS = 2_000_000
 
 
@@ -38,12 +38,13 @@ def timeline(
 ) -> Timeline:
     """`measures` at each step of `span`; a peer is present for `period_s` after each message.
 
-    `window_s`: moving average over that time, in whole steps. ValueError for an unknown measure, and a step below one second.
+    `window_s`: the length of a moving average, in whole steps; 0: none. ValueError for an unknown measure, and for a step below 1
+    s.
     """
     chosen = {name: measure_of(name, "timeline") for name in measures}
     steps = Steps.over(span, step_s=step_s, window_s=window_s)
     with table.reading() as cursor:
-        # Measures that messages say are read together: the filters are worked out once.
+        # Measures of single messages are read together, so that the filters are computed once.
         plain = {name: measure for name, measure in chosen.items() if is_plain(measure)}
         known = _means(cursor, plain, steps, where or {})
         others = {name: measure for name, measure in chosen.items() if name not in plain}
@@ -136,7 +137,7 @@ def _counts(
         return _per_step(
             cursor, steps, f"SELECT step, max(weight) AS weight FROM ({rows.sql}) GROUP BY peer_id, step", rows.parameters
         )
-    # New to all that the table holds, or, for the running total, to the span.
+    # New to the whole table or, for the running total, to the time range.
     since_span = Span(steps.end_ms(steps.before - 1) if steps.before else steps.begin_ms, steps.to_ms)
     selection = MessageSelection(since_span if measure.kind is Kind.CUMULATIVE else None, where)
     first = f"SELECT min(received_ms) AS first_ms, max(weight) AS weight FROM ({selection.sql('*')}) GROUP BY peer_id"
@@ -147,7 +148,7 @@ def _counts(
 
 
 def _concurrent(cursor: duckdb.DuckDBPyConnection, steps: Steps, period_ms: int, where: Mapping[str, str]) -> list[int]:
-    """A message makes its peer present until a period has passed or the peer's next message takes over, so no one counts twice."""
+    """A message makes its peer present for a period, or until the peer's next message, so that no peer counts twice."""
     heard = MessageSelection(Span(steps.end_ms(0) - period_ms + 1, steps.to_ms + 1), where)
     until = f"least(received_ms + $period, coalesce(lead(received_ms) OVER (PARTITION BY peer_id ORDER BY received_ms), {_NEVER}))"
     present = (
@@ -167,8 +168,8 @@ def _per_step(cursor: duckdb.DuckDBPyConnection, steps: Steps, sql: str, paramet
 
 
 def _recorded(cursor: duckdb.DuckDBPyConnection, measure: Measure, steps: Steps) -> list[int]:
-    """1 for each step that may hold something: what was before the first record is not known to have been nobody."""
+    """1 for each step that may have messages, else 0: before the first record, the number of peers is not known to be 0."""
     [(first_ms,)] = cursor.execute("SELECT min(received_ms) FROM feedback").fetchall()
-    # A peer is present at the very moment of its message; the step that this moment ends does not hold the message itself.
+    # A peer is present at the time of its message, but the step that ends at this time does not contain the message.
     reach_ms = 0 if measure.kind is Kind.CONCURRENT else 1
     return [int(first_ms is not None and steps.end_ms(at) >= first_ms + reach_ms) for at in range(steps.count)]

@@ -1,5 +1,5 @@
-"""Quality models: each turns what end hosts said into one score, and tells which terms made it.
+"""Quality models: each computes one score from the fields of messages, and the terms of which the score is the sum.
 
-A score is the sum of its terms, so that "why 2.9?" has an answer in the same unit: 5 to begin with, −1.4 from stalls. A new model
-is a module like the others here and a line in `catalogue.py`.
+The terms explain a score in its own unit, for example: 5 at the start, −1.4 from stalls. A new model is a module like the others
+here and a line in `catalogue.py`. The MOS formula of the paper is in `mos.py`.
 """

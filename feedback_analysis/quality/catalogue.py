@@ -15,36 +15,36 @@ from feedback_analysis.scoring import MosFlags, Scoring
 Models = Mapping[str, Model]
 
 ALL: tuple[type[Model], ...] = (MosModel, Stalling, Linear, Startup, GoodSessions)
-"""In the order in which a person should be offered them."""
+"""All models, in the order of the dashboard's lists."""
 
 NAMES = tuple(model.name for model in ALL)
 
 
 def catalogue(flags: MosFlags | None = None, settings: Iterable[str] = ()) -> dict[str, Model]:
-    """Every model with its own coefficients, except those that `flags` and `settings` give; ValueError says what is wrong."""
+    """Every model with its default coefficients, except those in `flags` and `settings`; ValueError for a wrong one."""
     models: dict[str, Any] = {model.name: model() for model in ALL}
-    said: dict[str, dict[str, Any]] = {name: {} for name in models}
+    given: dict[str, dict[str, Any]] = {name: {} for name in models}
     for text in settings:
         name, coefficient, value = _parsed(text, models)
-        said[name][coefficient] = value
-    found = {name: replace(model, **said[name]) for name, model in models.items() if name != MosModel.name}
-    return {MosModel.name: mos_from_flags(flags or MosFlags(), said[MosModel.name])} | found
+        given[name][coefficient] = value
+    found = {name: replace(model, **given[name]) for name, model in models.items() if name != MosModel.name}
+    return {MosModel.name: mos_from_flags(flags or MosFlags(), given[MosModel.name])} | found
 
 
 def models_of(scoring: Scoring) -> dict[str, Model]:
-    """Every model as the flags say; ValueError says what is wrong with one of them."""
+    """Every model with the coefficients of the flags; ValueError for a wrong one."""
     return catalogue(scoring, scoring.model_set)
 
 
 def mos_from_flags(flags: MosFlags, settings: Mapping[str, Any] | None = None) -> MosModel:
-    """MOS(B, D) as its own flags say, and `settings` before them."""
+    """MOS(B, D) with the constants of its flags; those in `settings` take precedence."""
     constants = {"c1": flags.mos_c1, "c2": flags.mos_c2, "a": flags.mos_a, "lam": flags.mos_lambda}
     given = {name: value for name, value in constants.items() if value is not None}
     return MosModel.calibrated(**{"calibration": flags.mos_calibration, **given, **(settings or {})})
 
 
 def mos_of(models: Models) -> MosModel:
-    """MOS(B, D) as it is among `models`."""
+    """The model MOS(B, D) among `models`."""
     return cast("MosModel", models["mos"])
 
 

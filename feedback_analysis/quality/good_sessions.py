@@ -1,7 +1,7 @@
-"""Share of good sessions: a session is good if it started, soon enough, and stalled for a small enough share of its time.
+"""Share of good sessions: a session is good if it started within a limit, and stalled for at most a limited share of its time.
 
-Source: the idea of counting sessions that meet every threshold, as in Conviva's Streaming Performance Index; the thresholds are
-ours (4 s, the wait from which viewers leave in numbers, and 2 %). What a session has not said is not held against it.
+Source: Conviva's Streaming Performance Index also counts sessions that meet every threshold. The thresholds are ours: 4 s, because
+many viewers leave after a longer wait, and 2 %. A field that a session has not sent does not make it bad.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from feedback_analysis.quality.model import check_coefficients, literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoodSessions:
-    """Per session: 1 or 0 by its last message; none for a session of which it is not known yet whether it starts."""
+    """Per session: 1 or 0 by its last message; NULL while it is not known whether the session starts."""
 
     name: ClassVar[str] = "good_sessions"
     inputs: ClassVar[Mapping[str, str]] = {
@@ -27,7 +27,7 @@ class GoodSessions:
     startup_s: float = 4.0
     """The longest startup of a good session, in seconds."""
     stalled: float = 0.02
-    """The largest share of stalling in its time, of stalling and playing."""
+    """The largest share of time stalled in the time stalled and played."""
 
     def __post_init__(self) -> None:
         check_coefficients(self)

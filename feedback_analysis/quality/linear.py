@@ -1,12 +1,12 @@
-"""Linear QoE: q(R) − λ·|q(R) − q(R before)| − µ·seconds stalled, the yardstick of research on bitrate adaptation.
+"""Linear QoE: q(R) − λ·|q(R) − q(R before)| − µ·seconds stalled, the usual score in research on bitrate adaptation.
 
 Source: X. Yin, A. Jindal, V. Sekar, B. Sinopoli, "A Control-Theoretic Approach for Dynamic Adaptive Video Streaming over HTTP",
 SIGCOMM 2015; with the constants of H. Mao, R. Netravali, M. Alizadeh, "Neural Adaptive Video Streaming with Pensieve", SIGCOMM 2017
-(QoE_lin: q(R) = R in Mbit/s, λ = 1, µ = 4.3, chunks of 4 s). They score chunks; we see intervals, so each interval is scored as one
-chunk: its mean bitrate, the change since the session's message before, and its stalls. An interval that played the share c of its
-time stalled for (1 − c) ÷ c seconds for each second played, so a chunk of 4 s stalled for 4·(1 − c) ÷ c s. `longest_s` bounds that,
-because an interval without any playback (c = 0) has no chunk. Changes of bitrate within an interval are not seen. Start-up delay is
-left to `startup_score`.
+(QoE_lin: q(R) = R in Mbit/s, λ = 1, µ = 4.3, chunks of 4 s). They score chunks. Messages describe intervals, so each interval is
+scored as one chunk: its mean bitrate, the change since the previous message of the session, and its stalls. An interval that played
+the share c of its time stalled for (1 − c) ÷ c seconds for each second played, so a chunk of 4 s stalled for 4·(1 − c) ÷ c s.
+`longest_s` bounds that, because an interval without any playback (c = 0) has no chunk. Changes of bitrate within an interval are
+not known. Startup delay is scored by `startup_score`.
 """
 
 from collections.abc import Mapping
@@ -29,13 +29,13 @@ class Linear:
     columns: ClassVar[frozenset[str]] = frozenset({"playback_kbps", "continuity"})
 
     stalls: float = 4.3
-    """What a second of stalling costs, in Mbit/s."""
+    """The penalty for a second of stalling, in Mbit/s."""
     switches: float = 1.0
-    """What a change of bitrate costs, per Mbit/s."""
+    """The penalty for a change of bitrate, per Mbit/s."""
     chunk_s: float = 4.0
     """Seconds of playback in a chunk."""
     longest_s: float = 30.0
-    """The most seconds of stalling that a chunk is charged with: the paper's reporting period."""
+    """The most seconds of stalling that count for one chunk: the reporting period of the paper."""
 
     def __post_init__(self) -> None:
         check_coefficients(self)
@@ -49,5 +49,5 @@ class Linear:
 
     def _stalled_s(self) -> str:
         stalled, longest = f"{literal(self.chunk_s)} * (1 - played) / played", literal(self.longest_s)
-        # Written out, because SQL's least() passes over a missing value: without continuity there would be a stall, not nothing.
+        # Without least(), which skips NULL: a missing continuity would give a stall instead of NULL.
         return f"CASE WHEN played > 0 AND {stalled} < {longest} THEN {stalled} WHEN played >= 0 THEN {longest} END"

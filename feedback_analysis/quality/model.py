@@ -1,4 +1,4 @@
-"""What every quality model offers: the inputs it reads, and its terms as SQL over them. The score is the sum of the terms."""
+"""The interface of quality models: the inputs, and the terms as SQL over them. The score is the sum of the terms."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -6,17 +6,17 @@ from typing import Any, ClassVar, Protocol
 
 
 class Model(Protocol):
-    """A frozen dataclass whose fields are the coefficients; `name` is the measure that it becomes."""
+    """A frozen dataclass whose fields are the coefficients; `name` is the name of its measure."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
     name: ClassVar[str]
     inputs: ClassVar[Mapping[str, str]]
-    """SQL over the columns of a message, by the name that the terms know it by."""
+    """SQL over the columns of a message, by the name that the terms use."""
     columns: ClassVar[frozenset[str]]
     """The fields of a message that the inputs read."""
 
     def terms(self) -> dict[str, str]:
-        """SQL of each term over the inputs, in the order of telling; NULL where an input that matters is missing."""
+        """SQL of each term over the inputs, in the order of display; NULL where a required input is missing."""
         ...
 
 
@@ -25,22 +25,22 @@ LARGEST = 1e6
 
 
 def coefficients(model: Model) -> dict[str, float | str]:
-    """The coefficients by the names that the documentation has."""
+    """The coefficients by their names in the documentation."""
     return {public_name(field.name): getattr(model, field.name) for field in fields(model)}
 
 
 def public_name(field: str) -> str:
-    """What a field is called outside Python, where `lambda` is a keyword."""
+    """The name of a field in settings and answers; `lambda` is a keyword in Python and cannot be a field."""
     return "lambda" if field == "lam" else field
 
 
 def field_of(name: str) -> str:
-    """The field that is called `name` outside Python; `lam`, which answers had before, is understood too."""
+    """The field called `name` in settings and answers; also `lam`, which earlier versions had in answers."""
     return "lam" if name == "lambda" else name
 
 
 def check_coefficients(model: Model) -> None:
-    """ValueError unless each is a number from 0 to a million, which is what all models but MOS(B, D) need."""
+    """ValueError unless each coefficient is a number from 0 to a million; for all models but MOS(B, D)."""
     for name, value in coefficients(model).items():
         if not (isinstance(value, (int, float)) and 0 <= value <= LARGEST):
             raise ValueError(f"{model.name}.{name} is {value}; it needs a number from 0 to 10^6")
@@ -52,7 +52,7 @@ def literal(value: float) -> str:
 
 
 def macros(model: Model) -> str:
-    """SQL that teaches a database the model: NAME(inputs) is the score, NAME_terms(inputs) a struct of its terms."""
+    """SQL that defines the model in a database: NAME(inputs) is the score, NAME_terms(inputs) a struct of its terms."""
     inputs = ", ".join(model.inputs)
     terms = model.terms()
     score = " + ".join(f"({term})" for term in terms.values())
@@ -64,5 +64,5 @@ def macros(model: Model) -> str:
 
 
 def call(model: type[Model] | Model, *, terms: bool = False) -> str:
-    """SQL: the score (or the `terms`) of a message, for a database that was taught the model."""
+    """SQL: the score (or the `terms`) of a message, for a database in which `macros` defined the model."""
     return f"{model.name}{'_terms' * terms}({', '.join(model.inputs.values())})"

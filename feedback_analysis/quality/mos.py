@@ -2,9 +2,9 @@
 
 The bare equation can reach a + c2 = 6, but an opinion score ends at 5. The paper notes that its figures are "calibrated according
 to a maximum Mean Opinion Score of 5": we shift by 5 − (a + c2) and keep the result within 1 to 5. Its averages B ≈ 850 kbit/s and
-D ≈ 0.012 then give the 3.82 of its Figure 5; the bare equation says 4.82. docs/measures.md tells the whole story.
+D ≈ 0.012 then give the 3.82 of its Figure 5; the bare equation gives 4.82. docs/measures.md has the details.
 
-The calibration `public` has other constants, fitted to ratings that anybody can have, and no shift: docs/scores-and-people.md.
+The calibration `public` has other constants, fitted to public ratings, and no shift: docs/scores-and-people.md.
 """
 
 import math
@@ -27,26 +27,26 @@ _LARGEST_CONSTANT = 1e6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MosModel:
-    """The equation's constants, by default the paper's. Per message."""
+    """The constants of the equation, by default those of the paper. B is in kbit/s; the score is from 1 to 5, per message."""
 
     name: ClassVar[str] = "mos"
     inputs: ClassVar[Mapping[str, str]] = {"kbps": "playback_kbps", "played": "continuity"}
     columns: ClassVar[frozenset[str]] = frozenset({"playback_kbps", "continuity"})
 
     c1: float = -5.0
-    """What full discontinuity (D = 1) costs."""
+    """The change of the score by full discontinuity (D = 1)."""
     c2: float = _C2
     """The score without any picture."""
     a: float = 4.0
-    """What the best bitrate adds."""
+    """The most that the bitrate adds."""
     lam: float = 0.0015
-    """How fast more bitrate stops helping, per kbit/s."""
+    """How fast the bitrate saturates, per kbit/s."""
     calibration: Calibration = "ceiling"
     """ceiling: shifted so that a + c2 becomes 5, and kept within 1 to 5; public: kept within 1 to 5; none: the bare equation."""
 
     @classmethod
     def calibrated(cls, calibration: Calibration = "ceiling", **given: float) -> "MosModel":
-        """The constants that belong to the calibration, except those that are `given`; ValueError for one without effect."""
+        """The constants of the calibration, except those that are `given`; ValueError for one without effect."""
         if calibration == "ceiling" and given.get("c2", _C2) != _C2:
             raise ValueError(
                 f"--mos-c2 is {given['c2']:g}, and has no effect under --mos-calibration ceiling, which shifts the score so that "
@@ -70,7 +70,7 @@ class MosModel:
         return HIGHEST - (self.a + self.c2) if self.calibration == "ceiling" else 0.0
 
     def terms(self) -> dict[str, str]:
-        """SQL of what makes the score, over its inputs; `bounds` is what keeping it within 1 to 5 took away or gave."""
+        """SQL of the terms of the score over its inputs; `bounds` is the change from limiting the score to 1 to 5."""
         c1, c2, a, lam = (f"{float(value)!r}::DOUBLE" for value in (self.c1, self.c2 + self.shift, self.a, self.lam))
         terms = {
             "base": f"CASE WHEN kbps + played IS NOT NULL THEN {c2} END",
@@ -94,11 +94,11 @@ class MosModel:
         bare = f"({c1}::DOUBLE * (1 - continuity) + {a}::DOUBLE * (1 - exp(-({lam}::DOUBLE * playback_kbps))) + {c2}::DOUBLE)"
         if self.calibration == "none":
             return bare
-        # Written out, because SQL's least() and greatest() pass over a missing value: no playback would score 1, not nothing.
+        # Without least() and greatest(), which skip NULL: a message without playback would score 1 instead of NULL.
         score = f"({bare} + {shift}::DOUBLE)"
         return f"CASE WHEN {score} > {HIGHEST} THEN {HIGHEST} WHEN {score} < {LOWEST} THEN {LOWEST} ELSE {score} END::DOUBLE"
 
 
 def _flag(name: str) -> str:
-    """The flag of the constant `name`; `lambda` is no name in Python."""
+    """The flag of the constant `name`; `lambda` is a keyword in Python."""
     return "--mos-lambda" if name == "lam" else f"--mos-{name}"

@@ -2,8 +2,8 @@
 
 Source: T. Hoßfeld, R. Schatz, M. Seufert, M. Hirth, T. Zinner, P. Tran-Gia, "Quantification of YouTube QoE via Crowdsourcing",
 IEEE International Symposium on Multimedia 2011, fitted to crowdsourced ratings of clips of half a minute to a minute. The constants
-were confirmed against an independent implementation. A session of
-hours collects stalls that no clip had: it falls towards 1.5, and only sessions of like length compare.
+were confirmed against an independent implementation. A session
+of hours collects more stalls than any clip: its score falls towards 1.5, and only sessions of similar length are comparable.
 """
 
 from collections.abc import Mapping
@@ -15,20 +15,20 @@ from feedback_analysis.quality.model import check_coefficients, literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stalling:
-    """Per session: the stalls that it has reported by its last message."""
+    """Per session, from the stalls that it reported until its last message."""
 
     name: ClassVar[str] = "mos_stalling"
     inputs: ClassVar[Mapping[str, str]] = {"stalls": "stall_count", "stalled_ms": "stall_ms"}
     columns: ClassVar[frozenset[str]] = frozenset({"stall_count", "stall_ms"})
 
     length: float = 0.15
-    """How much a second of stalling weighs."""
+    """The weight of a second of stalling."""
     number: float = 0.19
-    """How much a stall weighs, however short."""
+    """The weight of a stall of any length."""
     fall: float = 3.5
-    """From no stall to no end of stalls."""
+    """The range of the score between no stall and infinitely many stalls."""
     floor: float = 1.5
-    """The score that is left with no end of stalls."""
+    """The limit of the score for infinitely many stalls."""
 
     def __post_init__(self) -> None:
         check_coefficients(self)

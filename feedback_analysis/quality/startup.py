@@ -1,7 +1,7 @@
 """Startup score: 100·h/(h + t) after a startup of t seconds; 100 at once, 50 after h = 8 s, 80 after 2 s.
 
 Source: the shape of the startup score that Mux describes in its public documentation; the constant is read off its examples
-(0.4 s → 95, 2 s → 80, 8 s → 50, 20 s → 29). It is no opinion score: nobody was asked.
+(0.4 s → 95, 2 s → 80, 8 s → 50, 20 s → 29). It is no opinion score: no people rated it.
 """
 
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""From log files to verified rows: frames are walked and checksums compared before an engine sees a byte."""
+"""From log files to verified rows: checksums of all frames are compared before DuckDB reads the bytes."""

@@ -1,7 +1,7 @@
-"""Which logs there are, in folders that change while they are read: a listing is out of date as soon as it is made.
+"""Lists logs in folders that change while they are read. A listing may be outdated as soon as it is complete.
 
-After the listing a feedback server may seal a journal or remove an old log, so a name that is gone is looked for again by its stem.
-A log that cannot be read is an `UnreadLog`: it is named and counted, and the other logs are read.
+After the listing, a feedback server may seal a journal or remove an old log. So a missing file is searched again by its stem. A log
+that cannot be read is an `UnreadLog`: it is named and counted, and the other logs are read.
 """
 
 import errno
@@ -17,12 +17,12 @@ from pathlib import Path
 from feedback_wire.log_name import Form, LogName
 
 BARE = ".jsonl"
-"""Bare JSON lines, such as `swarmscope logs cat` writes: no frames, so nothing but each line itself can be checked."""
+"""Bare JSON lines, such as `swarmscope logs cat` writes. They have no frames, so only each line by itself can be checked."""
 
 _PREFERRED = (Form.PARQUET, Form.JSONL, Form.CSV, Form.JOURNAL)
-"""The quickest to read first."""
+"""The forms, the fastest to read first."""
 
-# Times of change are as coarse as the kernel's clock ticks (10 ms at most); some file systems keep whole seconds.
+# Times of change have the resolution of the kernel's clock ticks (10 ms at most); some file systems store whole seconds.
 _UNCHANGED_FOR_NS = 2_000_000_000
 
 _IS_THERE_NOT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
@@ -42,7 +42,7 @@ _REASONS = {
 
 
 class NotReadable(OSError):  # noqa: N818 - what it says is a state of the file
-    """The file itself cannot be opened or read; `strerror` says why, for people."""
+    """The file cannot be opened or read; `strerror` has the reason as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class UnreadLog:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The logs to read, and what looks like a log or may hold logs and cannot be read."""
+    """The logs to read, and the files and folders that may be logs or contain logs and cannot be read."""
 
     logs: tuple[Path, ...]
     unread: tuple[UnreadLog, ...]
@@ -66,7 +66,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Log:
-    """A log as it is shown to people, what the path really is, and its name; None for bare JSON lines and other names."""
+    """The path as it is shown, the real path, and the parsed name; None for bare JSON lines and other names."""
 
     shown: Path
     real: Path
@@ -74,9 +74,9 @@ class _Log:
 
 
 def find_logs(paths: Iterable[Path]) -> Found:
-    """The log files among `paths` and below the folders among them, a stem in a folder once, best a sealed one.
+    """The log files among `paths` and below the folders among them, each stem of a folder once, preferably as sealed log.
 
-    FileNotFoundError for a path that is not there, ValueError for a file whose name is not that of a log.
+    FileNotFoundError for a path that does not exist, ValueError for a file whose name is not that of a log.
     """
     each = [entry for path in paths for entry in _at(path)]
     found = {entry.real: entry for entry in each if isinstance(entry, _Log)}
@@ -90,7 +90,7 @@ def find_logs(paths: Iterable[Path]) -> Found:
 
 
 def form_of(path: Path) -> Form | None:
-    """The form that the name of `path` tells; None for bare JSON lines; ValueError if it tells nothing."""
+    """The form of the log `path`, by its name; None for bare JSON lines; ValueError for any other name."""
     for form in Form:
         if path.name.endswith(f".{form}"):
             return form
@@ -108,7 +108,7 @@ def log_name(path: Path) -> LogName | None:
 
 
 def sealed_instead(path: Path) -> Path | None:
-    """The log that a file which is gone was sealed into: another form of its stem in the same folder."""
+    """The sealed log of a journal that no longer exists: another form of its stem in the same folder."""
     name = log_name(path)
     if name is None:
         return None
@@ -117,7 +117,7 @@ def sealed_instead(path: Path) -> Path | None:
 
 
 def is_gone(path: Path) -> bool:
-    """Whether there is nothing at `path`, or a link to nothing; False if that cannot be known."""
+    """Whether `path` does not exist, or is a link to a missing file; False if that cannot be determined."""
     try:
         path.stat()
     except OSError as error:
@@ -126,7 +126,7 @@ def is_gone(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether `path` is a folder; False if that cannot be known."""
+    """Whether `path` is a folder; False if that cannot be determined."""
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except OSError:
@@ -134,7 +134,7 @@ def is_folder(path: Path) -> bool:
 
 
 def check_file(path: Path) -> int:
-    """The size of the regular file `path` in bytes; NotReadable if it is anything else. It never waits, as opening a pipe would."""
+    """The size of the regular file `path` in bytes; NotReadable if it is not regular. It never blocks, as opening a pipe would."""
     with reading_from(path):
         found = path.stat()
     if not stat.S_ISREG(found.st_mode):
@@ -151,7 +151,7 @@ def open_file(path: Path) -> BufferedReader:
 
 @contextmanager
 def reading_from(path: Path) -> Iterator[None]:
-    """Turn an OSError of the block, which only reads `path`, into a NotReadable, so that it is not taken for another file's."""
+    """Turn an OSError of the block, which only reads `path`, into a NotReadable, so that it is not attributed to another file."""
     try:
         yield
     except NotReadable:
@@ -161,15 +161,15 @@ def reading_from(path: Path) -> Iterator[None]:
 
 
 def reason_of(error: OSError) -> str:
-    """Why a file cannot be read, for people."""
+    """The reason why a file cannot be read, as text."""
     return _REASONS.get(error.errno or 0) or error.strerror or type(error).__name__
 
 
 def entries_of(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in `folder`, by name; OSError if it cannot be listed.
+    """The entries of `folder` by name; OSError if it cannot be listed.
 
-    A log that is sealed while the folder is listed can be missed under both of its names, so a folder that changes is listed twice:
-    what both listings miss did not exist when the first one began.
+    A listing can miss a log under both of its names if the log is sealed meanwhile. So a folder that changes is listed twice: a
+    file that both listings miss did not exist when the first one began.
     """
     entries: dict[str, os.DirEntry[str]] = {}
     for _ in range(2):
@@ -182,7 +182,7 @@ def entries_of(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def why_no_file(entry: os.DirEntry[str]) -> str:
-    """Why a directory entry is no file that can be opened; empty if it is one, or a link to one."""
+    """The reason why a directory entry cannot be opened as a file; empty if it is a file, or a link to one."""
     try:
         if entry.is_file(follow_symlinks=False):
             return ""
@@ -194,7 +194,7 @@ def why_no_file(entry: os.DirEntry[str]) -> str:
 
 
 def _at(path: Path) -> Iterator[_Log | UnreadLog]:
-    """The logs that a path which somebody named leads to."""
+    """The logs at a path that the user named."""
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -237,7 +237,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir(follow_symlinks=False)
     except OSError:
-        return False  # it is gone
+        return False  # it no longer exists
 
 
 def _kind(mode: int) -> str:

@@ -1,7 +1,7 @@
-"""A row group is to Parquet what a frame is to the other forms.
+"""Verification of Parquet logs. A row group of Parquet corresponds to a frame of the other forms.
 
-A log of ours has checksums of them and of its end (feedback_wire/parquet_sums.py). A file of another program has at best some of
-its pages: it is decoded once to see them, and what a flipped bit in its end does is up to the engine.
+Our logs have checksums of each row group and of the file's end (feedback_wire/parquet_sums.py). A file of another program has at
+best checksums of some pages: it is decoded once to check them, and a flipped bit in its end may remain undetected.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from feedback_analysis.reading.log_files import NotReadable, check_file, open_fi
 from feedback_wire.frames import Damage
 from feedback_wire.parquet_sums import DamagedEnd, damaged_groups
 
-# Damaged Thrift or compressed bytes surface as any of these, by where the damage lies.
+# Damaged Thrift or compressed bytes raise any of these, depending on the part that is damaged.
 UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError)
 
 MOST_ROWS_UNCHECKED = 1_000_000
-"""A real record takes some 65 bytes; but a kilobyte can claim a billion, and an engine would write them all out."""
+"""A real record takes some 65 bytes. But a file of a kilobyte can claim a billion rows, and DuckDB would decode them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class CheckedParquet:
 
 
 def check_parquet(path: Path, salvage: Callable[[], Path]) -> CheckedParquet:
-    """The readable rows of `path`: in itself if all are, else the whole row groups, written to a file that `salvage` makes."""
+    """A file with the readable rows of `path`: `path` itself if it is sound, else a file of `salvage` with its sound row groups."""
     size = check_file(path)
     try:
         with open_file(path) as opened:
@@ -64,14 +64,14 @@ def check_parquet(path: Path, salvage: Callable[[], Path]) -> CheckedParquet:
 
 
 def _told_groups(file: pq.ParquetFile, damaged: frozenset[int]) -> dict[int, Damage]:
-    """The groups whose own checksum is wrong; the others need not be decoded to be known."""
+    """The row groups whose checksum is wrong; no group has to be decoded."""
     wrong = ValueError("its checksum is wrong")
     return {group: _damage(file, group, wrong) for group in sorted(damaged) if group < file.num_row_groups}
 
 
 def _damaged_groups(path: Path, file: pq.ParquetFile) -> dict[int, Damage]:
     damaged = {}
-    # Text is only looked at: left as numbers into its dictionary, it costs a third less.
+    # Text is only checked: reading it as indices into its dictionary costs a third less.
     text = [column.name for column in file.schema_arrow if pa.types.is_string(column.type)]
     with pq.ParquetFile(path, metadata=file.metadata, read_dictionary=text, page_checksum_verification=True) as looked_at:
         for group in range(file.num_row_groups):

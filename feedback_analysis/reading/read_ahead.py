@@ -1,6 +1,6 @@
-"""Logs are verified beside what else there is to do: the first batch while a table is made, the next while one is read.
+"""Verifies logs in threads: the first batch while the table is created, each next batch while the previous one is read.
 
-One batch ahead and no further, since what is salvaged of damaged logs takes room on the disk until it is read.
+Only one batch is verified ahead, because the sound parts of damaged logs take space on the disk until they are read.
 """
 
 from collections import deque
@@ -13,7 +13,7 @@ from pathlib import Path
 from feedback_analysis.reading.log_files import UnreadLog
 from feedback_analysis.reading.verified_log import VerifiedLog, open_if_readable
 
-# Reading and summing up let go of the interpreter, what is between them does not: a third would wait for the other two.
+# Reading and checksums release the interpreter lock, the steps between them do not: a third thread would wait for the others.
 _THREADS = 2
 
 Opened = VerifiedLog | UnreadLog
@@ -23,7 +23,7 @@ _Begun = tuple[ExitStack, list[Future[Opened]]]
 
 @contextmanager
 def verified_ahead(batches: Iterable[Sequence[Path]]) -> Iterator[Iterator[list[Opened]]]:
-    """The verified logs of each batch in turn, in order, each batch until the next is asked for.
+    """The verified logs of each batch, in order; a batch is valid until the next one is requested.
 
     An UnreadLog stands for a file that cannot be read; ValueError for one that is no log.
     """

@@ -1,7 +1,7 @@
-"""How DuckDB is told to read verified logs: one SELECT with the same columns and the same cleaning, whatever the form.
+"""The SQL with which DuckDB reads verified logs: one SELECT with the same columns and the same checks for every form.
 
-A value of the wrong type or beyond its bounds is no value. A row in which a required field has no value is unreadable; it stays in,
-for the caller to count.
+A value of the wrong type or out of its bounds becomes NULL. A row in which a required field is NULL is unreadable; the SELECT keeps
+it, so that the caller can count it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,17 +16,17 @@ SQL_TYPES = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE"}
 
 ALL = (*(field.name for field in ROW_FIELDS), "extra")
 
-# One in a million is the thinnest sampling that makes sense; the bound keeps exact sums of weighted values within 128 bits.
+# Sampling one in a million is the most that is useful. The bound keeps exact sums of weighted values within 128 bits.
 LARGEST_WEIGHT = 10**6
 _MOST = {"weight": LARGEST_WEIGHT}
 
 _REQUIRED = [field.name for field in ROW_FIELDS if field.required]
 
 READABLE = " AND ".join(f"{name} IS NOT NULL" for name in _REQUIRED)
-"""SQL: whether a row is a whole record."""
+"""SQL: whether a row is a complete record."""
 
 NO_OBJECT = "the line is no JSON object"
-"""The reason for a row without a single required field."""
+"""The reason for a row that has none of the required fields."""
 
 _WHY_UNREADABLE = f"""
     CASE WHEN coalesce({", ".join(f"{name}::VARCHAR" for name in _REQUIRED)}) IS NULL THEN '{NO_OBJECT}'
@@ -35,14 +35,14 @@ _WHY_UNREADABLE = f"""
 
 
 def reasons_in_words(counts: Mapping[str, int]) -> str:
-    """The reasons of `unreadable_sql` as the end of a sentence, the most frequent first; empty if there are none."""
+    """The reasons of `unreadable_sql` as the end of a sentence, the most frequent one first; empty if there are none."""
     ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
     each = [f"{reason if reason == NO_OBJECT else f'{reason} is missing or invalid'} ({count})" for reason, count in ordered]
     return f": {'; '.join(each)}" if each else ""
 
 
 def unreadable_sql(rows: str) -> str:
-    """A SELECT of (reason, count) of the unreadable ones among `rows`, a table or a subquery in parentheses.
+    """A SELECT of (reason, count) of the unreadable rows among `rows`, a table or a subquery in parentheses.
 
     The reason is the first required field without a value of its type and within its bounds, or `NO_OBJECT`.
     """
@@ -50,9 +50,9 @@ def unreadable_sql(rows: str) -> str:
 
 
 def rows_sql(logs: Sequence[VerifiedLog], columns: Collection[str] = ALL) -> tuple[str, dict[str, object]]:
-    """A SELECT of `columns` of `logs`, all of one form, and of what `READABLE` looks at; and its parameters.
+    """A SELECT of `columns` and of the columns that `READABLE` needs from `logs`, all of one form; and its parameters.
 
-    An engine spends most of its time on the values of JSON lines, so it is told only of the columns that somebody wants.
+    DuckDB spends most of its time on parsing values of JSON lines, so it reads only the needed columns.
     """
     first = logs[0]
     wanted = [field for field in ROW_FIELDS if field.required or field.name in columns]
@@ -63,7 +63,7 @@ def rows_sql(logs: Sequence[VerifiedLog], columns: Collection[str] = ALL) -> tup
 def readable_rows_sql(logs: Sequence[VerifiedLog], columns: Collection[str] = ALL) -> tuple[str, dict[str, object]]:
     """A SELECT of `columns` of the readable rows of `logs`, all of one form; and its parameters.
 
-    The same as `rows_sql` where `READABLE`, at less cost: an engine does not see by itself that a value which is one needs no CASE.
+    The same as `rows_sql` with WHERE `READABLE`, but faster: DuckDB does not know that a valid value needs no CASE.
     """
     first = logs[0]
     required = [field for field in ROW_FIELDS if field.required]
@@ -112,7 +112,7 @@ def _quoted(name: str) -> str:
 
 
 def _clean(field: Field) -> str:
-    """SQL: the field's value where it is one."""
+    """SQL: the field's value if it is valid, else NULL."""
     return f"CASE WHEN {_is_one(field)} THEN {_value(field)} END"
 
 
@@ -123,16 +123,16 @@ def _value(field: Field) -> str:
 
 
 def _is_one(field: Field) -> str:
-    """SQL: whether there is a value, of the field's type and within its bounds."""
+    """SQL: whether the field has a value of its type and within its bounds."""
     value = _value(field)
     if field.choices:
         return f"{value} IN ({', '.join(_quoted(choice) for choice in field.choices)})"
     if field.kind is str:
-        # Empty text says nothing, except for the servers' own fields: `ip` is empty where the address was dropped.
+        # Empty text is no value, except in the servers' own fields: `ip` is empty if the address was dropped.
         return f"{value} IS NOT NULL" if field in RECORD_FIELDS else f"{value} <> ''"
     most = field.most or _MOST.get(field.name)
     bounds = [f"{value} >= {field.least}"] + ([f"{value} <= {most}"] if most else [])
-    # An engine believes what a Parquet file says of its least and its largest value, and those pass NaN by.
+    # DuckDB trusts the minimum and maximum in a Parquet file, which do not take NaN into account.
     return " AND ".join([*bounds, f"isfinite({value})"] if field.kind is float else bounds)
 
 

@@ -1,7 +1,7 @@
-"""What a file of frames still holds. A lost record is known by arithmetic: frames say which record they begin with.
+"""Finds the sound frames of a file. Each frame states the number of its first record, so the number of lost records is known.
 
-So one flipped byte costs the frame that it is in, and that frame's records are counted as unreadable, not forgotten. Checksums
-prove no good will: a frame whose content is not as long as it says is damage too, for engines inflate whatever they are given.
+One flipped byte costs only its frame, and the records of that frame are counted as unreadable. Correct checksums do not exclude an
+attack: a frame whose content is not as long as its header states counts as damage too, because DuckDB inflates any content.
 """
 
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ import zstandard
 from feedback_wire.frames import PREAMBLE, Damage, Frame, Header, Kind, walk
 
 MOST_IN_A_FRAME = 64 * 2**20
-"""As much as feedback servers read themselves."""
+"""The same limit as feedback servers have."""
 
 MOST_IN_A_LOG = 2**30
-"""Of a log that inflates further than that, and more than TIMES over, the rest is not read: records deflate to a tenth or so."""
+"""A log that inflates beyond this and to more than TIMES its size is not read further: real records deflate to about a tenth."""
 TIMES = 64
 
 _RUN_LENGTH = 1
@@ -22,7 +22,7 @@ _RUN_LENGTH = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """`stretches` are the (begin, end) offsets of whole records frames; `end` is where the last whole frame ends."""
+    """`stretches`: the (begin, end) offsets of sound frames with records. `end`: the offset after the last sound frame."""
 
     stretches: tuple[tuple[int, int], ...]
     records: int
@@ -37,7 +37,7 @@ class Survey:
 
 
 class _Count:
-    """Follows the frames' own numbering of records; `expected` is the next one, None while nobody knows."""
+    """Follows the record numbers in the frames; `expected` is the next number, None while it is not known."""
 
     def __init__(self, expected: int | None) -> None:
         self.expected = expected
@@ -53,7 +53,7 @@ class _Count:
 
 
 def survey(data: bytes | memoryview, *, sealed: bool, midway: bool = False) -> Survey:
-    """Walk the frames of `data`. A `sealed` file has to end with its footer; `midway`: the data begins in the middle of a file."""
+    """Check the frames of `data`. A `sealed` file has to end with a footer; `midway`: the data begins in the middle of a file."""
     count = _Count(None if midway else 0)
     frames: list[Frame] = []
     damages: list[Damage] = []
@@ -86,7 +86,7 @@ def survey(data: bytes | memoryview, *, sealed: bool, midway: bool = False) -> S
 
 
 def _unlike_its_header(frame: Frame, allowed: int) -> str:
-    """What is wrong with the content of a frame whose checksums are right; empty if nothing is."""
+    """The error in the content of a frame whose checksums are correct; empty if there is none."""
     inflated = frame.header.inflated
     if frame.header.kind is not Kind.RECORDS:
         return ""
@@ -97,7 +97,7 @@ def _unlike_its_header(frame: Frame, allowed: int) -> str:
             return "its content is not as long as it says"
         return "" if _zstd_end(frame.payload) == len(frame.payload) else "something follows its content"
     except zstandard.ZstdError:
-        return ""  # no zstd is no bomb; the engine that reads it refuses it by name
+        return ""  # content that is no zstd cannot inflate; DuckDB refuses it
 
 
 def _zstd_end(payload: memoryview) -> int:

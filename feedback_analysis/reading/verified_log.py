@@ -1,6 +1,6 @@
-"""A log that an engine may read. Engines read torn files without an error, so they only ever see verified bytes.
+"""A log that DuckDB may read. DuckDB reads torn files without an error, so it must read only verified bytes.
 
-A file whose every frame is whole is handed over as it lies; of any other, the whole frames go into a temporary file.
+A file whose frames are all sound is read as it is. Of any other file, the sound frames are copied into a temporary file.
 """
 
 import csv
@@ -30,11 +30,11 @@ COLUMNS = (*RECORD_FIELD_NAMES, *FIELD_NAMES, "extra", "other")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedLog:
-    """Whole records of the file `source`, in `path`: the same file, or a temporary one with what could be saved.
+    """The sound records of the file `source`, in `path`: the same file, or a temporary file with its sound frames.
 
-    `records` is how many there are (None: bare JSON lines do not say), `lost` how many are known to be in damaged places.
-    `ahead_ms`: how far the clock that stamped `received_ms` was ahead; a table shows the corrected time, recorded files have 0.
-    `end` is the offset behind the last whole frame: where to go on when a journal has grown. `form` None: bare JSON lines.
+    `records`: their number (None for bare JSON lines). `lost`: the number of records in damaged frames. `ahead_ms`: how far the
+    clock that stamped `received_ms` was ahead; a table shows the corrected time; 0 for recorded files. `end`: the offset after the
+    last sound frame, from which a grown journal is read on. `form` None: bare JSON lines.
     """
 
     source: Path
@@ -49,11 +49,10 @@ class VerifiedLog:
 
 
 def open_log(path: Path, *, form: Form | None = None, start: int = 0) -> AbstractContextManager[VerifiedLog]:
-    """The verified records of `path`; what was salvaged is deleted with the context.
+    """The verified records of `path`; a temporary file is deleted at the end of the context.
 
-    `form` is told by the name unless given. `start`: only whole frames from this offset on, which is how a journal that grows is
-    read bit by bit. ValueError: no log that we know; NotReadable: the file cannot be opened or read. Damage raises nothing, it is
-    listed.
+    `form` None: by the name. `start`: only sound frames from this offset on, to read a growing journal in parts. ValueError if the
+    name is not that of a log, NotReadable if the file cannot be opened or read. Damage does not raise; it is listed.
     """
     form = form or form_of(path)
     if form is None:
@@ -63,8 +62,8 @@ def open_log(path: Path, *, form: Form | None = None, start: int = 0) -> Abstrac
 
 @contextmanager
 def open_if_readable(path: Path) -> Iterator[VerifiedLog | UnreadLog]:
-    """As `open_log`, for a path from a listing: a log that is gone is read as what it was sealed into, and no OSError is raised
-    for a file that cannot be read."""
+    """As `open_log`, for a path from a listing: for a journal that was sealed meanwhile, the sealed log is read. A file that cannot
+    be read gives an UnreadLog instead of an OSError."""
     with ExitStack() as opened:
         try:
             found: VerifiedLog | UnreadLog = opened.enter_context(open_log(path))
@@ -84,7 +83,7 @@ def _instead(path: Path, error: NotReadable, opened: ExitStack) -> VerifiedLog |
 
 
 class _Scratch(ExitStack):
-    """A place for what was salvaged, made only if something has to be: most logs are whole, and there are tens of thousands."""
+    """A temporary folder for sound frames, created only when it is needed: most logs are sound, and there are tens of thousands."""
 
     def file(self) -> Path:
         return Path(self.enter_context(tempfile.TemporaryDirectory(prefix="swarmscope-"))) / "salvaged"
@@ -96,7 +95,7 @@ def _open_bare(path: Path) -> Iterator[VerifiedLog]:
 
 
 def _open_parquet(path: Path) -> AbstractContextManager[VerifiedLog]:
-    # Arrow takes as long to import as a hundred thousand records to read, and other forms do without it.
+    # Importing Arrow takes as long as reading a hundred thousand records, and other forms do not need it.
     from feedback_analysis.reading.parquet import check_parquet
 
     return _open_checked(path, check_parquet)
@@ -125,7 +124,7 @@ def _open_frames(path: Path, form: Form, start: int) -> Iterator[VerifiedLog]:
     found = survey(data, sealed=form is not Form.JOURNAL, midway=start > 0)
     with _Scratch() as scratch:
         readable = path
-        # A journal may have grown by the time that an engine opens it; the copy holds what was verified and no more.
+        # A journal may grow before DuckDB opens it; the copy has only the verified bytes.
         if form is Form.JOURNAL or not found.whole:
             readable = scratch.file()
             _write_whole_frames(data, found, form, readable)
@@ -144,7 +143,7 @@ def _open_frames(path: Path, form: Form, start: int) -> Iterator[VerifiedLog]:
 
 
 def _bytes_from(path: Path, start: int) -> memoryview:
-    # Read, not mapped: the process would die (SIGBUS) if somebody cut a mapped file short.
+    # Read, not mapped: the process would die (SIGBUS) if a mapped file were truncated.
     with open_file(path) as file, reading_from(path):
         file.seek(start)
         return memoryview(file.read())
@@ -154,7 +153,7 @@ def _write_whole_frames(data: memoryview, found: Survey, form: Form, target: Pat
     with target.open("wb") as file:
         file.write(PREAMBLE)
         if form is Form.CSV and found.first_record != 0:
-            # The header line went with the first frame; a plain zstd frame brings it back.
+            # The header line was in the first frame; a plain zstd frame adds it again.
             file.write(zstandard.compress((",".join(COLUMNS) + "\n").encode()))
         for begin, end in found.stretches:
             file.write(data[begin:end])
@@ -169,5 +168,5 @@ def _csv_columns(data: memoryview, found: Survey) -> tuple[str, ...]:
         with zstandard.ZstdDecompressor().stream_reader(data[begin:end], read_across_frames=True) as reader:
             line = reader.read(1 << 16).split(b"\n", 1)[0]
     except zstandard.ZstdError:
-        return COLUMNS  # right checksums around what is no zstd: the engine will refuse the file and say why
+        return COLUMNS  # correct checksums, but no zstd: DuckDB will refuse the file with the reason
     return tuple(next(csv.reader([line.decode(errors="replace").rstrip("\r")])))

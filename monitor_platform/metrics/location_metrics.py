@@ -28,7 +28,7 @@ class LocationMetrics(Collector):
         while True:
             await asyncio.sleep(LOOKS_EVERY_S)
             await asyncio.to_thread(self._locator.refresh)
-            if time.monotonic() >= silent_until_s and self._locator.tell():
+            if time.monotonic() >= silent_until_s and self._locator.log_failures():
                 silent_until_s = time.monotonic() + TELLS_EVERY_S
 
     def describe(self) -> list[Metric]:

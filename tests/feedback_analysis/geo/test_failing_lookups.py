@@ -88,10 +88,10 @@ def test_failures_are_logged_once_with_their_count(tmp_path, caplog):
     assert "not one of its first records can be used: its country is a text" in caplog.messages.pop()
     caplog.clear()
     locator.locate("81.2.69.1")
-    assert locator.tell()
-    assert not locator.tell()
+    assert locator.log_failures()
+    assert not locator.log_failures()
     locator.locate("81.2.69.2")
-    assert locator.tell()
+    assert locator.log_failures()
     assert "1 lookup failed (2 in all)" in caplog.messages[-1]
 
 

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.feedback_analysis.history.audience import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
 
 from feedback_analysis.history import add_logs, new_names
 from feedback_analysis.history.catch_up import catch_up
@@ -19,6 +18,7 @@ from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
 from feedback_wire.log_name import Form
+from tests.feedback_analysis.history.audience import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
 from tests.feedback_analysis.history.conftest import BASIS
 from tests.harness.logs import BEGIN_MS, record, write_log
 

@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from tests.feedback_analysis.history.peers import audience, write_minutes
 
+from tests.feedback_analysis.history.audience import audience, write_minutes
 from tests.harness.logs import record, write_log
 
 

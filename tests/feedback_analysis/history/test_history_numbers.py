@@ -6,7 +6,6 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from tests.feedback_analysis.history.peers import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
 
 from feedback_analysis.history import daily as history_daily
 from feedback_analysis.history.catch_up import catch_up
@@ -27,6 +26,7 @@ from feedback_analysis.messages import timeline as messages_timeline
 from feedback_analysis.messages.extent import extent as messages_extent
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.messages.table import FeedbackTable
+from tests.feedback_analysis.history.audience import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
 from tests.feedback_analysis.history.conftest import BASIS
 from tests.harness.logs import record, write_log
 

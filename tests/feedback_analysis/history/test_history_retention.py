@@ -5,7 +5,6 @@ import logging
 import urllib.request
 
 import pytest
-from tests.feedback_analysis.history.peers import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
 
 from feedback_analysis.history.catch_up import catch_up
 from feedback_analysis.history.daily import daily
@@ -14,6 +13,7 @@ from feedback_analysis.history.retention import DAY_MS, Retention, first_day_ms
 from feedback_analysis.history.store import HistoryStore, extent
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
+from tests.feedback_analysis.history.audience import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
 from tests.feedback_analysis.history.conftest import BASIS
 from tests.harness.logs import record, write_log
 from tests.harness.waiting import eventually
