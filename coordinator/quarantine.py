@@ -1,7 +1,7 @@
-"""Refused messages, kept for whoever runs the coordinator: the mistake may be ours, or an app's, ten thousand times.
+"""Refused messages, kept for the operator: the fault may be in an app with ten thousand installations, or in the coordinator.
 
-A refusal costs the event loop one entry in a list; once a second a thread makes a frame of what is there and writes it. What has
-been written is never deleted here: when the room is used up, what follows is only counted.
+A refusal costs the event loop one entry in a list. Once a second a thread writes these entries as one frame. Written files are
+never deleted here: at the maximum size, further messages are only counted.
 """
 
 import json
@@ -11,25 +11,24 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import zstandard
-
+from coordinator.compressed_frames import FrameWriter
 from coordinator.counters import Counters
-from feedback_wire.frames import PREAMBLE, records_frame
+from feedback_wire.frames import PREAMBLE
 from serving.durable_files import sync_folder
 
 WAITING_BYTES = 4 * 1024**2
-"""A second's refusals beyond this are counted, not kept: a flood of rubbish must not cost more than good messages do."""
+"""Refusals of one second beyond this are only counted: a flood of bad messages must not cost more than good ones do."""
 
 FILE_BYTES = 8 * 1024**2
-"""A file that has become so large is left to its reader, and a new one begun."""
+"""A file of this size is complete; a new one is begun."""
 
-_ENTRY_BYTES = 300  # what an entry takes beside its payload, roughly
+_ENTRY_BYTES = 300  # about what an entry takes in addition to its payload
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedMessage:
-    """One refused message; `prefix` is what would have been put before it, so it says what may be recorded of the address."""
+    """One refused message. `prefix` would have begun its record, so it contains as much of the address as may be recorded."""
 
     received_ms: int
     reason: str
@@ -39,7 +38,7 @@ class RefusedMessage:
     payload: bytes
 
     def line(self) -> bytes:
-        """The entry as a JSON line; bytes of the payload that are no UTF-8 become U+FFFD."""
+        """The entry as a JSON line; bytes of the payload that are not UTF-8 become U+FFFD."""
         content = {
             "received_ms": self.received_ms,
             "reason": self.reason,
@@ -71,7 +70,7 @@ class Quarantine:
         self._waiting.append(entry)
 
     def flush(self) -> None:
-        """Begin to write what waits, unless the disk is not done with what came before; called about once a second."""
+        """Begin to write the waiting entries, unless the previous ones are still being written; called about once a second."""
         if self._waiting and (self._writing is None or self._writing.done()):
             self._writing = self._thread.submit(self._files.append, self._waiting)
             self._waiting, self._waiting_bytes = [], 0
@@ -93,10 +92,10 @@ class QuarantineFiles:
         self._folder = folder
         self._stem = stem
         self._max_bytes = max_bytes
-        self._compressor = zstandard.ZstdCompressor(level=1, write_checksum=True, write_content_size=True)
+        self._frames = FrameWriter()
         self._path: Path | None = None
-        """The file that is written now; none after a start or an error, because nothing is appended behind what may be torn."""
-        self._frames = self._records = 0
+        """The file that is written now. None after a start or an error: nothing is appended behind bytes that may be torn."""
+        self._frames_written = self._records_written = 0
         self.kept = self.dropped = 0
         self.size_bytes = self._size()
 
@@ -116,38 +115,37 @@ class QuarantineFiles:
             self.dropped += len(entries)
 
     def _write(self, lines: bytes, entries: list[RefusedMessage]) -> bool:
-        """Whether there was room."""
+        """False if the entries exceed the maximum size."""
         self._choose_file(entries[0].received_ms)
-        payload = self._compressor.compress(lines)
-        frame = records_frame(payload, number=self._frames, first_record=self._records, records=len(entries), inflated=len(lines))
+        frame = self._frames.frame(lines, number=self._frames_written, first_record=self._records_written, records=len(entries))
         if self.size_bytes + len(PREAMBLE) + len(frame) > self._max_bytes:
             return False
-        self._append_bytes(frame if self._frames else PREAMBLE + frame)
-        self._frames += 1
-        self._records += len(entries)
+        self._append_bytes(frame if self._frames_written else PREAMBLE + frame)
+        self._frames_written += 1
+        self._records_written += len(entries)
         return True
 
     def _choose_file(self, now_ms: int) -> None:
-        """Go on with the file that is there, unless it is large or its reader has taken it away."""
+        """Continue with the current file, unless it is complete or the operator has removed it."""
         self.size_bytes = self._size()
         if self._path is None or not self._path.exists() or self._path.stat().st_size >= FILE_BYTES:
             self._path = self._folder / f"{self._stem}-{now_ms}.jsonl.zst"
-            self._frames = self._records = 0
+            self._frames_written = self._records_written = 0
 
     def _append_bytes(self, data: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        mode = os.O_APPEND if self._frames else os.O_APPEND | os.O_CREAT | os.O_EXCL
+        mode = os.O_APPEND if self._frames_written else os.O_APPEND | os.O_CREAT | os.O_EXCL
         handle = os.open(self._path or self._folder, os.O_WRONLY | mode, 0o600)
         with open(handle, "wb", buffering=0) as file:  # noqa: PTH123 — of a handle
             if file.write(data) != len(data):
                 raise OSError("the disk is full")
             os.fdatasync(handle)
-        if not self._frames:
+        if not self._frames_written:
             sync_folder(self._folder)  # only now is the new file's name durable
         self.size_bytes += len(data)
 
     def _size(self) -> int:
-        """What this worker's files take; their reader may take them away at any time."""
+        """The size of this worker's files. The operator may remove them at any time."""
         return sum(size for path in self._folder.glob(f"{self._stem}-*.jsonl.zst") if (size := _size_of(path)))
 
 

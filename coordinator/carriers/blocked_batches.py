@@ -1,7 +1,7 @@
-"""Batches of the spool that no feedback server has stored in several tries: each waits in a file of its own.
+"""Batches of the spool that no feedback server stored in several tries. Each waits in a file of its own.
 
-So it holds up no other batch. A file has the format of a segment (docs/formats/frames.md) with one frame, and is named after the
-batch: `blocked-<batch id>.spool`. It stays until a feedback server has stored or rejected the batch.
+So it does not delay the other batches. A file is a segment (docs/formats/frames.md) with one frame, and its name contains the
+batch's id: `blocked-<batch id>.spool`. It stays until a feedback server has stored or rejected the batch.
 """
 
 import logging
@@ -11,8 +11,9 @@ from pathlib import Path
 
 import zstandard
 
-from coordinator.carriers.spool import Spooled
-from feedback_wire.frames import PREAMBLE, Frame, records_frame, walk
+from coordinator.carriers.spool import SpooledBatch
+from coordinator.compressed_frames import FrameWriter, lines_of
+from feedback_wire.frames import PREAMBLE, Frame, walk
 from serving.durable_files import replace_file, sync_folder
 
 _PATTERN = "blocked-*.spool"
@@ -40,8 +41,9 @@ class BlockedBatches:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._frames = FrameWriter()
         self._files: dict[Path, _File] = {}
-        """In the order in which they are tried."""
+        """In the order in which they are tried next."""
         for path in sorted(folder.glob(_PATTERN)):
             self._find(path)
         if self._files:
@@ -55,18 +57,16 @@ class BlockedBatches:
     def size_bytes(self) -> int:
         return sum(file.size_bytes for file in list(self._files.values()))
 
-    def keep(self, batch: Spooled) -> Path:
-        """Return the path of the batch's file when it is on the disk; on OSError, nothing has changed."""
-        payload = zstandard.ZstdCompressor(level=1, write_checksum=True, write_content_size=True).compress(batch.lines)
-        inflated, name = len(batch.lines), batch.batch_id
-        frame = records_frame(payload, number=0, first_record=0, records=batch.messages, inflated=inflated, batch=name)
-        path = self._folder / f"blocked-{name.hex()}.spool"
+    def keep(self, batch: SpooledBatch) -> Path:
+        """Return the path of the batch's file when it is durable. On OSError nothing has changed."""
+        frame = self._frames.frame(batch.lines, number=0, first_record=0, records=batch.messages, batch=batch.batch_id)
+        path = self._folder / f"blocked-{batch.batch_id.hex()}.spool"
         replace_file(path, PREAMBLE + frame)
         self._files[path] = _File(messages=batch.messages, size_bytes=len(PREAMBLE) + len(frame))
         return path
 
     def next(self) -> BlockedBatch | None:
-        """The batch whose last try is the longest ago, or None. It is the last one from now on."""
+        """The batch that has waited longest since its last try, or None. It goes behind the others."""
         while self._files:
             path = next(iter(self._files))
             batch = _read(path)
@@ -89,31 +89,31 @@ class BlockedBatches:
 
     def adopt(self, stranded: Path) -> None:
         """Take over the files in the folder of a worker that no longer exists."""
-        theirs = sorted(stranded.glob(_PATTERN))
-        for path in theirs:
-            mine = self._folder / path.name
-            if not mine.exists():
-                os.link(path, mine)
-            self._find(mine)
+        paths = sorted(stranded.glob(_PATTERN))
+        for path in paths:
+            adopted = self._folder / path.name
+            if not adopted.exists():
+                os.link(path, adopted)
+            self._find(adopted)
         sync_folder(self._folder)
-        for path in theirs:
+        for path in paths:
             path.unlink()
 
     def _find(self, path: Path) -> None:
         batch = _read(path)
         if batch is None:
-            _log.error("%s is no blocked batch, or is damaged; it stays where it is", path)
+            _log.error("%s is not a blocked batch, or is damaged; it stays where it is", path)
         else:
             self._files[path] = _File(messages=batch.messages, size_bytes=path.stat().st_size)
 
 
 def _read(path: Path) -> BlockedBatch | None:
-    """The batch in a file; None if the file is gone or holds no whole batch."""
+    """The batch in a file; None if the file does not exist or does not hold a whole batch."""
     try:
         [frame] = walk(path.read_bytes())
         if not isinstance(frame, Frame):
             return None
-        lines = zstandard.ZstdDecompressor().decompress(frame.payload, max_output_size=frame.header.inflated)
+        lines = lines_of(frame)
     except (FileNotFoundError, ValueError, zstandard.ZstdError):
         return None
     return BlockedBatch(path=path, batch_id=frame.header.batch, lines=lines, messages=frame.header.records)

@@ -1,4 +1,4 @@
-"""The spool as the event loop sees it: every touch of the disk happens in one thread, in order."""
+"""The spool for the event loop: one thread does everything that touches the disk, in order."""
 
 import asyncio
 import logging
@@ -10,12 +10,12 @@ from typing import TypeVar, TypeVarTuple
 
 from coordinator.carriers.batch import Batch, CarrierFailed, Outcome, SpoolFull
 from coordinator.carriers.blocked_batches import BlockedBatch, BlockedBatches
-from coordinator.carriers.spool import Spool, Spooled
+from coordinator.carriers.spool import Spool, SpooledBatch
 from coordinator.counters import Counters
 from serving.durable_files import sync_folder
 
 BLOCKED_AFTER = 3
-"""Tries, one after the other, after which a batch of the spool lets the others pass. One may hit a server that is just stopping."""
+"""Failed tries in a row after which a batch no longer delays the others. A single one may have hit a server that is stopping."""
 
 _log = logging.getLogger(__name__)
 
@@ -24,12 +24,12 @@ Result = TypeVar("Result")
 
 
 class SpoolCarrier:
-    """A carrier that is always there; also hands out what it carried, once a feedback server is back."""
+    """The carrier of last resort. It also gives its batches out again when a feedback server is back."""
 
     outcome = Outcome.SPOOLED
 
     def __init__(self, folder: Path, max_bytes: int, stranded: Iterable[Path] = ()) -> None:
-        """`stranded` are the folders of workers that are no more; what waits there is taken over."""
+        """`stranded` are the folders of workers that no longer exist; their batches are taken over."""
         self._folder = folder
         self._max_bytes = max_bytes
         self._spool = Spool(folder, max_bytes)
@@ -39,7 +39,7 @@ class SpoolCarrier:
             self._blocked.adopt(each)
         self._thread = ThreadPoolExecutor(1, "spool")
         self._failing = b""
-        """The id of the oldest batch, if it has been tried and not stored."""
+        """The id of the oldest batch if a try to store it failed."""
         self._failures = 0
         self.full = self._is_full()
 
@@ -53,23 +53,23 @@ class SpoolCarrier:
             raise
 
     async def probe(self) -> None:
-        """Return if the disk takes something durable now; CarrierFailed if it does not."""
+        """Return if the disk makes bytes durable now; CarrierFailed if it does not."""
         try:
             await self._in_thread(_probe, self._folder)
         except OSError as error:
             raise CarrierFailed(str(error)) from error
 
-    async def oldest(self) -> Spooled | None:
+    async def oldest(self) -> SpooledBatch | None:
         return await self._in_thread(self._spool.oldest)
 
     async def next_blocked(self) -> BlockedBatch | None:
-        """A batch that `settle` found blocked; one after the other."""
+        """The next of the blocked batches, in turn, or None."""
         return await self._in_thread(self._blocked.next)
 
-    async def settle(self, batch: Spooled, outcome: Outcome, counters: Counters, *, tried: bool) -> bool:
-        """Forget a batch that a feedback server has stored, set aside one that it rejects, else keep it for another try.
+    async def settle(self, batch: SpooledBatch, outcome: Outcome, counters: Counters, *, tried: bool) -> bool:
+        """Drop a batch that a feedback server has stored, set aside a rejected one, keep any other for the next try.
 
-        True if the batch is blocked now: it was `tried` for the last of BLOCKED_AFTER times in a row, and got a file of its own.
+        True if the batch is blocked now: the last of BLOCKED_AFTER tries in a row failed, and it got a file of its own.
         """
         blocked = False
         if outcome is Outcome.STORED:
@@ -82,8 +82,8 @@ class SpoolCarrier:
             path = await self._in_thread(self._set_blocked_aside, batch)
             counters.drain_blocked += batch.messages
             _log.warning(
-                "batch %s (%d messages) was not stored in %d tries, see the feedback servers' errors above; it waits in %s and is "
-                "tried again beside the others",
+                "batch %s (%d messages) was not stored in %d tries, see the feedback servers' errors above; it waits in %s and "
+                "is tried again from there",
                 batch.batch_id.hex(),
                 batch.messages,
                 BLOCKED_AFTER,
@@ -96,7 +96,7 @@ class SpoolCarrier:
         return blocked
 
     async def settle_blocked(self, batch: BlockedBatch, outcome: Outcome, counters: Counters) -> None:
-        """As `settle`, for a batch that has a file of its own."""
+        """Like `settle`, for a batch in a file of its own."""
         if outcome is Outcome.STORED:
             await self._in_thread(self._blocked.drop, batch)
             counters.drained += batch.messages
@@ -117,19 +117,19 @@ class SpoolCarrier:
         self._spool.close()
 
     def _append(self, batch: Batch) -> None:
-        self._spool.append(batch.id, batch.lines, batch.messages, beside_bytes=self._blocked.size_bytes)
+        self._spool.append(batch.id, batch.lines, batch.messages, other_bytes=self._blocked.size_bytes)
 
     def _is_full(self) -> bool:
         return self._spool.size_bytes + self._blocked.size_bytes >= self._max_bytes
 
-    def _fails_again(self, batch: Spooled) -> bool:
-        """Count a try that failed; whether it was the last one that the oldest batch has in a row."""
+    def _fails_again(self, batch: SpooledBatch) -> bool:
+        """Count a failed try of the oldest batch. True if it was the last of BLOCKED_AFTER in a row."""
         self._failures = self._failures + 1 if batch.batch_id == self._failing else 1
         self._failing = batch.batch_id
         return self._failures >= BLOCKED_AFTER
 
-    def _set_blocked_aside(self, batch: Spooled) -> Path:
-        """Give a batch a file of its own, then go on behind it; OSError leaves it where it is."""
+    def _set_blocked_aside(self, batch: SpooledBatch) -> Path:
+        """Give a batch a file of its own, and continue behind it. On OSError it stays where it is."""
         try:
             path = self._blocked.keep(batch)
         except OSError:
@@ -143,7 +143,7 @@ class SpoolCarrier:
 
 
 def _probe(folder: Path) -> None:
-    """Make the calls that the spool needs, on a file of no importance. OSError if the disk makes nothing durable."""
+    """Make the calls that the spool needs, on a file without content. OSError if one fails."""
     path = folder / "probe"
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:

@@ -15,7 +15,8 @@ import pytest
 import zstandard
 
 from coordinator.carriers import spool as spool_module
-from coordinator.carriers.spool import Spool, Spooled
+from coordinator.carriers import spool_files
+from coordinator.carriers.spool import Spool, SpooledBatch
 from coordinator.quarantine import QuarantineFiles, RefusedMessage
 from feedback_server.journal import Journal
 from feedback_wire.frames import Frame, walk
@@ -206,7 +207,7 @@ def fail_spool(error: int, *, lasting: bool) -> Calls:
     return every_n(error, once, lasting=lasting)
 
 
-def read(spool: Spool) -> Spooled | None:
+def read(spool: Spool) -> SpooledBatch | None:
     with suppress(OSError):
         return spool.oldest()
     return None
@@ -298,6 +299,6 @@ def test_the_check_detects_a_server_that_acknowledges_after_a_failed_sync(monkey
 
 
 def test_the_check_detects_a_spool_that_continues_after_a_failed_write(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(spool_module, "_write_all", lambda file, data: os.write(file, data))
+    monkeypatch.setattr(spool_files, "write_all", lambda file, data: os.write(file, data))
     with pytest.raises(AssertionError, match="lost"):
         fail_spool(SHORT, lasting=False)

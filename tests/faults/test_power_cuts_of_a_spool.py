@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.carriers import spool as spool_module
+from coordinator.carriers import spool_files
 from coordinator.carriers.spool import Spool
 from tests.faults.recorded_calls import RecordedCalls, memory_folder
 from tests.faults.simulated_disk import Call, Survivor, after, kept, left_to, told
@@ -185,7 +186,8 @@ def test_the_check_detects_a_spool_that_acknowledges_unsynced_batches():
 
 
 def test_the_proof_sees_a_spool_that_does_not_sync_its_folder(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(spool_module, "sync_folder", lambda _: None)
+    for module in (spool_module, spool_files):
+        monkeypatch.setattr(module, "sync_folder", lambda _: None)
     assert first_loss().startswith("lost: ")
 
 

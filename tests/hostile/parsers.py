@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from coordinator.carriers.spool import Cursor
+from coordinator.carriers.spool_files import Cursor
 from coordinator.dialects.native_body import Form as BodyForm
 from coordinator.dialects.native_body import split
 from coordinator.dialects.native_message import Refused, check

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from coordinator.carriers.blocked_batches import BlockedBatch, BlockedBatches
-from coordinator.carriers.spool import Spooled
+from coordinator.carriers.spool import SpooledBatch
 
 
-def batch(number: int) -> Spooled:
-    return Spooled(batch_id=bytes([number]) * 16, lines=b'{"n":%d}\n' % number * 2, messages=2, segment=1, end=number)
+def batch(number: int) -> SpooledBatch:
+    return SpooledBatch(batch_id=bytes([number]) * 16, lines=b'{"n":%d}\n' % number * 2, messages=2, segment=1, end=number)
 
 
 def kept(folder: Path, *numbers: int) -> BlockedBatches:

@@ -239,7 +239,7 @@ def test_nothing_is_acknowledged_into_a_removed_segment(tmp_path: Path):
     spool.append(*batch(0))
     for segment in segments(tmp_path):
         segment.unlink()
-    with pytest.raises(FileNotFoundError, match="somebody removed it"):
+    with pytest.raises(FileNotFoundError, match="another program removed it"):
         spool.append(*batch(1))
     spool.append(*batch(2))
     found = spool.oldest()
