@@ -16,11 +16,16 @@ from cyclopts import App
 
 from coordinator.counters import Counters
 from coordinator.http.metrics import exposition
+from coordinator.keys import KeyTerms
 from endhost_sdk.stats import Stats
 from feedback_analysis.measures.definitions import FIGURES
 from feedback_analysis.measures.registry import MEASURES
+from feedback_analysis.messages.session_table import CUMULATIVE, RATES, TEXTS
+from feedback_analysis.quality.catalogue import catalogue
+from feedback_analysis.quality.model import coefficients
 from feedback_wire.message import FIELDS
 from feedback_wire.record import RECORD_FIELDS
+from monitor_platform.alerts.rules import Rule, Webhook
 from monitor_platform.dashboard.pages import PAGES as DASHBOARD_PAGES
 from monitor_platform.metrics.audience_metrics import BROKEN_DOWN_BY
 from monitor_platform.retrieval.status import RetrievalCounts
@@ -199,6 +204,19 @@ def constants(package: Path) -> Iterator[str]:
                 yield node.value
 
 
+@pytest.mark.parametrize(("entry", "page"), [(Rule, "alerts"), (Webhook, "alerts"), (KeyTerms, "coordinator")])
+def test_every_key_of_a_configuration_file_is_on_its_page(entry, page):
+    text = (DOCS / f"{page}.md").read_text()
+    keys = [field.name for field in dataclasses.fields(entry)]
+    assert [key for key in keys if re.search(rf"\b{key}\b", text) is None] == []
+
+
+def test_every_coefficient_of_a_quality_model_is_on_the_measures_page():
+    names = {name for model in catalogue().values() for name in coefficients(model)}
+    assert len(names) > 10
+    assert names - named(DOCS / "measures.md") == set()
+
+
 # --- Routes and errors
 
 
@@ -300,6 +318,10 @@ def test_every_measure_is_in_the_table_of_all_measures():
     table = (DOCS / "measures.md").read_text().split("\n## All measures\n")[1]
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(MEASURES)
     assert set(FIGURES) - named(DOCS / "measures.md") == set()
+
+
+def test_every_column_of_the_session_table_is_on_the_analyze_page():
+    assert {*TEXTS, *CUMULATIVE, *RATES} - named(DOCS / "analyze.md") == set()
 
 
 @pytest.mark.parametrize("page", ["message", "record"])
