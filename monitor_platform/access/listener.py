@@ -49,9 +49,7 @@ def limits_here() -> Limits:
         needed = OWN_FILES + LEAST_CONNECTIONS
         raise OSError(f"the limit of open files is {files}; a monitoring platform needs {needed}, better 1024 (ulimit -n 1024)")
     if connections < usual.connections:
-        log.warning(
-            "at most %d connections instead of %d, because the limit of open files is %d", connections, usual.connections, files
-        )
+        log.warning("connections: at most %d, not %d; the limit of open files is %d", connections, usual.connections, files)
     return Limits(connections=connections)
 
 

@@ -274,7 +274,7 @@ def test_a_users_file_that_becomes_unreadable_logs_no_user_out_and_is_logged_as_
     kept = Dashboard(start("--users", str(path)), path)
     cookie = kept.log_in().cookie
     path.write_text("nonsense with a secret\n")
-    eventually(lambda: "users stay as they were" in kept.server.log_text())
+    eventually(lambda: "users stay the same" in kept.server.log_text())
     assert kept.ask("/", {"Cookie": cookie}).status == 200
     assert "a secret" not in kept.server.log_text()
     path.write_text("# nobody any more\n")

@@ -119,7 +119,7 @@ def test_the_page_leads_from_the_alert_to_the_one_viewer(recorded, visit):
     assert "critical" in said
     assert "stalls: Continuity of isp HGC is below" in said
     assert "Platform mobile" in said
-    assert page.page.locator("#alerts-note").inner_text() == "2 rules, recorded files, judged once; 1 lasting, 0 over"
+    assert page.page.locator("#alerts-note").inner_text() == "2 rules, recorded files, checked once; 1 open, 0 ended"
     page.page.get_by_role("link", name="HGC-0", exact=True).press("Enter")
     page.becomes("() => document.querySelector('#story-title')?.textContent === 'Session HGC-0'")
 
@@ -129,11 +129,11 @@ def test_a_replay_shows_an_alert_when_it_would_have_been_sent(recorded, visit):
     # The first bad minute ends at 4, the second, which the rule waits for, at 5.
     replayed = f"from={BEGIN_MS}&p.replay=60&to="
     page = visit(recorded, f"/alerts?{replayed}{BEGIN_MS + 5 * MINUTE_MS - 1}")
-    page.becomes("() => document.querySelector('#alerts-note').textContent.endsWith('; 0 lasting, 0 over')")
+    page.becomes("() => document.querySelector('#alerts-note').textContent.endsWith('; 0 open, 0 ended')")
     assert page.page.locator("#lasting").is_hidden()
     page = visit(recorded, f"/alerts?{replayed}{BEGIN_MS + 5 * MINUTE_MS}")
-    page.becomes("() => document.querySelector('#alerts-note').textContent.endsWith('; 1 lasting, 0 over')")
-    assert "what was known at 2012-08-07 09:35 UTC" in page.page.locator("#alerts-note").inner_text()
+    page.becomes("() => document.querySelector('#alerts-note').textContent.endsWith('; 1 open, 0 ended')")
+    assert "as known at 2012-08-07 09:35 UTC" in page.page.locator("#alerts-note").inner_text()
     assert page.page.locator("#lasting-number").inner_text() == "1"
 
 
@@ -141,7 +141,7 @@ def test_a_replay_shows_an_alert_when_it_would_have_been_sent(recorded, visit):
 def test_an_operator_follows_the_pages_from_the_alert_to_the_one_viewer(recorded, visit):
     page = visit(recorded, "/")
     # An alert is open: the navigation shows it, the timeline shows what it is and since when.
-    assert page.page.get_by_role("link", name="Alerts 1 lasting").is_visible()
+    assert page.page.get_by_role("link", name="Alerts 1 open").is_visible()
     assert page.page.locator("#marks").inner_text().startswith("critical 17:34 and lasts stalls: ")
     marked = page.page.evaluate(
         """() => Bokeh.documents[0].get_model_by_name("timeline").children[0].renderers
@@ -149,7 +149,7 @@ def test_an_operator_follows_the_pages_from_the_alert_to_the_one_viewer(recorded
             .flatMap((data) => Array.from(data.text ?? data.get("text")))"""
     )
     assert marked == ["critical: stalls: Continuity of isp HGC is below 0.9000"]
-    page.page.get_by_role("link", name="Alerts 1 lasting").click()
+    page.page.get_by_role("link", name="Alerts 1 open").click()
     page.becomes("() => document.querySelectorAll('#alerts .lasts').length === 1")
     # One click leads to the alert's slice in all views, in its measure; another to its sessions, the worst first.
     page.page.get_by_role("link", name="this slice in all views").click()

@@ -84,7 +84,7 @@ def test_damage_is_listed(recorded, locator, tmp_path):
 
 def test_an_empty_recording_is_reported(locator):
     table = FeedbackTable(locator, MosModel())
-    assert "not a single record" in report(table)
+    assert "contain no records" in report(table)
     table.close()
 
 

@@ -244,7 +244,7 @@ def test_any_other_time_can_be_compared_and_is_in_the_address(monitor, visit):
     assert begin.input_value() == "2012-07-31T17:30"
     assert page.page.locator("select[name=compare]").input_value() == "other"
     begin.fill("2012-07-30T17:30")
-    page.becomes("() => document.querySelector('[data-note=timeline]').innerText.includes('nothing is recorded of it')")
+    page.becomes("() => document.querySelector('[data-note=timeline]').innerText.includes('(no records)')")
     take_away(page, "compared with")
     assert begin.is_hidden()
     assert page.page.locator("select[name=compare]").input_value() == ""

@@ -198,7 +198,7 @@ def test_links_lead_from_a_day_of_the_history_to_its_busiest_hour_and_to_a_viewe
     assert page.page.locator(".tile[data-measure=concurrent_peers] small").inner_text() == "10 in all"
     page.open(f"{monitor}/history?p.day=2012-08-07&p.timezone={quote('Asia/Hong_Kong')}")
     assert page.page.locator("#history-busiest").is_visible()
-    page.becomes("document.querySelector('#history-day').innerText.includes('draw over a time')")
+    page.becomes("document.querySelector('#history-day').innerText.includes('drag over a time range')")
     draw_over(page.page, 17.5)
     page.becomes("location.pathname === '/' && document.querySelector('.tile small')?.innerText === '40 in all'")
     page.page.locator("nav a", has_text="Sessions").click()

@@ -57,7 +57,7 @@ def test_a_silent_server_is_named_with_the_number_of_the_others():
 
 
 def test_if_all_servers_are_silent_the_pill_says_that_the_figures_are_old():
-    assert pill(server(failures=9, last_success_ms=NOW - 60_000))["text"] == "fs1 silent for 60 s; figures stand still"
+    assert pill(server(failures=9, last_success_ms=NOW - 60_000))["text"] == "fs1 silent for 60 s; figures are not updated"
 
 
 def test_a_server_that_never_answered_is_named_by_its_address():

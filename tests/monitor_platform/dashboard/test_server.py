@@ -107,7 +107,7 @@ def test_health_readiness_and_metrics_answer(monitor):
 
 def test_the_page_of_measures_names_the_document_on_how_well_scores_predict_people(monitor):
     page = get(f"{monitor.url}/measures")[2].decode()
-    assert "How well scores predict what people say: docs/scores-and-people.md" in page
+    assert "How well scores predict people's ratings: docs/scores-and-people.md" in page
 
 
 def test_a_browser_caches_scripts_and_styles_until_they_change(monitor):

@@ -89,7 +89,7 @@ def test_skipped_logs_are_counted_once_per_walk_and_their_reasons_are_bounded():
     assert skipped.note("live", [Skipped(str(name(1)), "is empty"), Skipped(str(name(2)), "is empty")]) == 2
     assert skipped.note("live", [Skipped(str(name(1)), "is empty"), Skipped(str(name(2)), "is empty")]) == 0
     assert skipped.note("live", [Skipped(str(name(3)), "carry the name of fs0")]) == 1
-    assert skipped.in_words() == "3 logs are not taken: 2 is empty; 1 carry the name of fs0"
+    assert skipped.in_words() == "3 logs are not fetched: 2 is empty; 1 carry the name of fs0"
     for minute in range(1000):
         skipped.note("older", [Skipped(str(name(minute)), f"carry the name of fs{minute}")])
     assert len(skipped.reasons) <= 101

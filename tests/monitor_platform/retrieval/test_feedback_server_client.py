@@ -71,7 +71,7 @@ def piece(url: str) -> Any:
 @pytest.mark.parametrize(
     ("catalogue", "complaint"),
     [
-        ({"server": "../up", "logs": []}, "no server name"),
+        ({"server": "../up", "logs": []}, "not a valid name"),
         ({"logs": []}, "cannot be read"),
         ([], "cannot be read"),
     ],
@@ -108,7 +108,7 @@ def test_an_answer_that_is_not_json_is_refused(liar):
 
 def test_a_redirect_is_refused_and_not_followed(liar):
     elsewhere = liar(body=b'{"server":"fs1","logs":[]}')
-    with pytest.raises(UnusableAnswer, match="sends elsewhere"):
+    with pytest.raises(UnusableAnswer, match="redirects"):
         listing(liar(302, Location=elsewhere))
 
 
@@ -123,7 +123,7 @@ def test_the_servers_reason_for_a_refusal_is_shown(liar):
 
 
 def test_a_compressed_answer_is_refused(liar):
-    with pytest.raises(UnusableAnswer, match="compresses"):
+    with pytest.raises(UnusableAnswer, match="compressed"):
         listing(liar(body=b"x", Content_Encoding="gzip"))
 
 
@@ -171,7 +171,7 @@ def test_a_log_that_the_feedback_server_does_not_have_is_gone(liar, reason):
     ],
 )
 def test_an_answer_of_a_proxy_does_not_mean_that_a_log_is_gone(liar, status, body, content_type):
-    with pytest.raises(UnusableAnswer, match="no feedback server's answer") as unusable:
+    with pytest.raises(UnusableAnswer, match="not an answer of a feedback server") as unusable:
         piece(liar(status, body, Content_Type=content_type))
     assert not isinstance(unusable.value, Gone)
 
@@ -179,12 +179,12 @@ def test_an_answer_of_a_proxy_does_not_mean_that_a_log_is_gone(liar, status, bod
 def test_only_the_feedback_server_decides_that_there_is_no_log_at_all(liar):
     assert latest(liar(404, Problem(404, "no_such_log", "why").body(), Content_Type=PROBLEM)) is None
     for status in (404, 410):
-        with pytest.raises(UnusableAnswer, match="no feedback server's answer"):
+        with pytest.raises(UnusableAnswer, match="not an answer of a feedback server"):
             latest(liar(status, b"<html>", Content_Type="text/html"))
 
 
 def test_not_modified_is_refused_if_nothing_was_known(liar):
-    with pytest.raises(UnusableAnswer, match="nothing was known"):
+    with pytest.raises(UnusableAnswer, match="without If-None-Match"):
         listing(liar(304))
 
 
@@ -196,5 +196,5 @@ def test_another_refusal_of_the_feedback_server_does_not_mean_that_a_log_is_gone
 
 @pytest.mark.parametrize("address", ["fs1:8090", "ftp://fs1", "http://", "http://key@fs1", "http://fs1/?a=b"])
 def test_an_invalid_address_is_refused_immediately(address):
-    with pytest.raises(ValueError, match="no address of a feedback server"):
+    with pytest.raises(ValueError, match="not an address of a feedback server"):
         checked_url(address)

@@ -120,7 +120,7 @@ def test_logs_of_another_followed_server_are_named_counted_and_skipped(feedback_
     feed = start_feed(two.url, one.url)
     eventually(lambda: feed.identities() == sender.acknowledged)
     [status] = [server for server in feed.status().servers if server.name == "fs2"]
-    assert status.skipped == "1 logs are not taken: 1 carry the name of fs1, which is followed at its own address"
+    assert status.skipped == "1 logs are not fetched: 1 carry the name of fs1, which is followed at its own address"
     assert status.error is None
     assert feed.status().counts.logs_skipped == 1
     feed.stop()
