@@ -128,7 +128,7 @@ def _interfaces(state: DashboardState, older: OlderRecords) -> list[Route]:
 def _alerts(settings: Settings, alerts: AlertService, feed: Feed | None, tls: Tls, dashboard_url: str) -> list[Task]:
     """The task that evaluates the rules. Rules over recorded files are evaluated here, once."""
     if feed is None:
-        alerts.judge_recorded()
+        alerts.evaluate_recorded()
         return []
     complete = partial(_is_complete, feed)
     return [alerts.run(complete=complete, dashboard_url=dashboard_url, poll_s=settings.poll_seconds, tls=tls)]

@@ -34,7 +34,7 @@ def gate_of(settings: Settings, port: int, opened: ExitStack) -> Gate:
             trusted=parse_networks(settings.trusted_proxy), header=settings.proxy_header, user_header=settings.trusted_user_header
         ),
         tickets=Tickets(lasts_s=settings.session_hours * 3600),
-        # Cookies do not know of ports, so two dashboards on one host need two names.
+        # Cookies ignore ports, so two dashboards on one host need two names.
         cookie=f"{'__Host-' if settings.is_https else ''}swarmscope-{port}",
         knows=partial(is_known, allowed_hosts(settings, port)),
     )
@@ -43,19 +43,19 @@ def gate_of(settings: Settings, port: int, opened: ExitStack) -> Gate:
 
 
 def allowed_hosts(settings: Settings, port: int) -> frozenset[str]:
-    """Host and port by which a browser may know the dashboard; pages of other origins have no business with its websocket."""
+    """The Host headers and origins that the dashboard accepts. Pages of other origins may not use its websocket."""
     own = {host_and_port(settings.host, port)}
     if is_loopback(settings.host):
         own.add(f"localhost:{port}")
     if settings.behind_proxy:
         public = urlsplit(settings.behind_proxy).netloc.lower()
-        # Bokeh takes an origin without a port for port 80, whatever its scheme.
+        # Bokeh assumes port 80 for an origin without a port, for any scheme.
         own |= {public, public if ":" in public else f"{public}:80"}
     return frozenset(own)
 
 
 def is_known(hosts: frozenset[str], host: str) -> bool:
-    """Whether a dashboard that asks nobody who he is answers under this name; a tunnel may give loopback another port."""
+    """Whether a dashboard without login answers to this Host header. A tunnel may use any port of loopback."""
     try:
         return host.lower() in hosts or urlsplit(f"//{host}").hostname in {"localhost", "127.0.0.1", "::1"}
     except ValueError:

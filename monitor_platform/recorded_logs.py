@@ -1,4 +1,4 @@
-"""The logs on disk: the files of static mode, or the mirror. Each call reads them anew and blocks until that is done."""
+"""The logs on disk: the files of static mode, or the mirror. Each call reads them again, and blocks meanwhile."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _SUMMED = 2
 """A summary loads few columns, so it may load more messages: they take less than half the memory."""
 
 UNREAD_LOGS = "unread_logs"
-"""Key of a summary beside the measures: how many log files could not be read."""
+"""Key of a summary, in addition to the measures: the number of logs that could not be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Scoring, LocationSettings):
-    """Settings of `swarmscope monitor`; ValueError says what is wrong and what to do."""
+    """Settings of `swarmscope monitor`; ValueError for an invalid one."""
 
     listen: str = "127.0.0.1:8070"
     """Address and port of the dashboard. Port 0 selects a free port."""
@@ -120,7 +120,7 @@ class Settings(Scoring, LocationSettings):
         if self.memory_mib < LEAST_MEMORY_MIB:
             raise ValueError(f"--memory-mib is {self.memory_mib}; it needs a whole number from {LEAST_MEMORY_MIB} on, such as 2048")
         if self.history_days is not None and self.history is None:
-            raise ValueError("--history-days is for a history, and none is kept; say where: --history FOLDER")
+            raise ValueError("--history-days needs --history FOLDER, which keeps a history")
         if self.history_days is not None and self.history_days < 1:
             raise ValueError(f"--history-days is {self.history_days}; it needs a whole number from 1 on, such as 400")
 
@@ -129,7 +129,7 @@ class Settings(Scoring, LocationSettings):
         return not self.static
 
     @property
-    def asks_who_comes(self) -> bool:
+    def authenticates(self) -> bool:
         return self.users is not None or bool(self.trusted_user_header)
 
     @property
@@ -170,15 +170,15 @@ class Settings(Scoring, LocationSettings):
             raise ValueError(
                 f"--behind-proxy is {self.behind_proxy!r}; it needs scheme and host, such as https://monitor.example.org"
             )
-        if not self.asks_who_comes and not is_loopback(self.host):
+        if not self.authenticates and not is_loopback(self.host):
             raise ValueError(
-                f"--listen is {self.listen}, which others can reach; say who may see the dashboard: --users FILE (swarmscope users "
-                "add NAME makes one), or --trusted-user-header and --trusted-proxy if a reverse proxy asks who comes"
+                f"--listen is {self.listen}, which other machines can reach; the dashboard needs --users FILE (swarmscope users "
+                "add NAME makes one), or --trusted-user-header and --trusted-proxy if a reverse proxy authenticates users"
             )
         if self.users is not None and not is_loopback(self.host) and self.tls_cert is None and not self.behind_proxy:
             raise ValueError(
-                f"--listen is {self.listen}, and passwords would travel there for all to read: give --tls-cert and --tls-key, or "
-                "the public address of the reverse proxy that does it: --behind-proxy https://monitor.example.org"
+                f"--listen is {self.listen}, where passwords would be sent without encryption: give --tls-cert and --tls-key, or "
+                "the public address of a reverse proxy with TLS: --behind-proxy https://monitor.example.org"
             )
 
     def _check_access(self) -> None:
@@ -186,7 +186,7 @@ class Settings(Scoring, LocationSettings):
         if self.trusted_user_header and _HEADER.fullmatch(self.trusted_user_header) is None:
             raise ValueError(f"--trusted-user-header is {self.trusted_user_header!r}; it needs a header such as X-Forwarded-User")
         if self.trusted_user_header and not self.trusted_proxy:
-            raise ValueError("--trusted-user-header needs --trusted-proxy: the address of the proxy whose word counts")
+            raise ValueError("--trusted-user-header needs --trusted-proxy: the address of the proxy that sets the header")
         if self.proxy_header != "x-forwarded-for" and not self.trusted_proxy:
             raise ValueError(
                 f"--proxy-header {self.proxy_header} needs --trusted-proxy: the addresses of the proxies that write it"

@@ -39,7 +39,7 @@ class Users:
         try:
             self._hashes = user_file.read(self._path)
         except (OSError, ValueError) as error:
-            log.error("the users stay the same because their file cannot be read: %s", error)  # noqa: TRY400 - the text says all
+            log.error("the users stay the same because their file cannot be read: %s", error)  # noqa: TRY400 - the text is enough
             return
         if not self._hashes:
             log.warning("%s names no user any more: no user can log in", self._path)

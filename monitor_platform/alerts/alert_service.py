@@ -35,11 +35,11 @@ class AlertService(Collector):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._dashboard_url = ""
 
-    def judge_recorded(self) -> None:
+    def evaluate_recorded(self) -> None:
         """Evaluate all minutes of the table now."""
         whole = extent(self._table)
         if whole is not None:
-            self.watch.judge(self._table, whole.to_ms + MINUTE_MS)
+            self.watch.evaluate(self._table, whole.to_ms + MINUTE_MS)
 
     async def run(self, *, complete: Callable[[], bool], dashboard_url: str, poll_s: float, tls: Tls) -> None:
         """Evaluate each minute and notify the webhooks, until cancelled; not before the table is `complete`.

@@ -45,7 +45,7 @@ class AlertWatch:
         self._detectors = [Detector(rule) for rule in rules]
         self.rules = len(rules)
         self._on_change = on_change
-        self._judged_ms: int | None = None
+        self._evaluated_ms: int | None = None
         self._changes: deque[ExplainedAlert] = deque(maxlen=REMEMBERED)
         # Replaced after each step, because other threads read it while a worker evaluates.
         self.alerts: tuple[ExplainedAlert, ...] = ()
@@ -54,7 +54,7 @@ class AlertWatch:
         """The open alerts among them."""
         self.raised = 0
 
-    def judge(self, table: FeedbackTable, until_ms: int) -> None:
+    def evaluate(self, table: FeedbackTable, until_ms: int) -> None:
         """Evaluate the records in `table` of each minute up to `until_ms` that has not been evaluated."""
         for span in self._spans(table, until_ms):
             found = [(detector, observations(table, rule=detector.rule, span=span)) for detector in self._detectors]
@@ -62,7 +62,7 @@ class AlertWatch:
                 for detector, seen in found:
                     for alert in detector.observe(end_ms, seen[end_ms]):
                         self._change(table, alert, end_ms)
-            self._judged_ms = span.to_ms
+            self._evaluated_ms = span.to_ms
             self.alerts = self._current()
             self.lasting = tuple(each for each in self.alerts if each.alert.ended_ms is None)
 
@@ -71,7 +71,7 @@ class AlertWatch:
         while True:
             until_ms = time.time_ns() // 1_000_000 - late_ms
             try:
-                await asyncio.get_running_loop().run_in_executor(worker, self.judge, table, until_ms)
+                await asyncio.get_running_loop().run_in_executor(worker, self.evaluate, table, until_ms)
             except duckdb.Error:
                 log.exception("the rules could not be evaluated; the next attempt is in %.0f s", LOOK_EVERY_S)
             await asyncio.sleep(LOOK_EVERY_S)
@@ -80,7 +80,7 @@ class AlertWatch:
         whole = extent(table)
         if whole is None:
             return
-        begin_ms = self._judged_ms or whole.from_ms // MINUTE_MS * MINUTE_MS
+        begin_ms = self._evaluated_ms or whole.from_ms // MINUTE_MS * MINUTE_MS
         last_ms = until_ms // MINUTE_MS * MINUTE_MS
         while begin_ms < last_ms:
             end_ms = min(begin_ms + _MINUTES_AT_ONCE * MINUTE_MS, last_ms)

@@ -19,7 +19,7 @@ from monitor_platform.alerts.rules import Rule
 HOUR_MS = 3_600_000
 
 
-def judge_logs(
+def evaluate_logs(
     rules: tuple[Rule, ...], paths: Sequence[Path], locator: Locator, models: Models, *, lacks: Callable[[str], None]
 ) -> Iterator[ExplainedAlert]:
     """The alerts that the rules find, in order. `lacks` is called once for each file or place that cannot be read.
@@ -38,7 +38,7 @@ def judge_logs(
             whole = extent(table)
             if whole is not None:
                 last_ms = whole.to_ms + MINUTE_MS
-                watch.judge(table, last_ms if span is None else min(span.to_ms, last_ms))
+                watch.evaluate(table, last_ms if span is None else min(span.to_ms, last_ms))
         yield from found_alerts
         found_alerts.clear()
 

@@ -28,7 +28,7 @@ LONGEST_MINUTES = 24 * 60
 Entry = TypeVar("Entry")
 
 
-class BadRules(ValueError):  # noqa: N818 - it reads as what it says
+class BadRules(ValueError):  # noqa: N818 - a clear name
     """The rules file is invalid. The text names the file, the entry and what to do."""
 
 

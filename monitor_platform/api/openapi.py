@@ -18,7 +18,7 @@ HISTORY = "/api/v1/history/"
 _NUMBER: Schema = {"type": ["number", "null"]}
 _SPREAD: Schema = {"type": "object", "required": ["mean", "p50", "p95"], "additionalProperties": _NUMBER}
 _NUMBERS = ("messages", *COSTS, "peers", "sessions", "contribution_ratio", "online_s_per_view", "online_s_per_peer")
-_TIME: Schema = TEXT | {"description": "ISO 8601, in UTC unless it says otherwise, or Unix milliseconds"}
+_TIME: Schema = TEXT | {"description": "ISO 8601 (UTC without a time zone), or Unix milliseconds"}
 _ENDS = {"from": COUNT | {"type": ["integer", "null"]}, "to": COUNT | {"type": ["integer", "null"]}}
 
 
@@ -57,7 +57,7 @@ def _figures() -> dict[str, tuple[str, Schema]]:
         "summary": ("the measures over whole hours, in total and for each group", _summary()),
         "daily": ("users, quality and time online of each day, month or year", _list(_by_name(_NUMBER | _PERIOD))),
         "isps": (
-            "how many users came through whom",
+            "the number of users of each ISP",
             _list(_object(period=TEXT, peers=_by_name(_NUMBER), shares=_by_name(_NUMBER))),
         ),
         "minutes": ("measures by the minute", over_time),

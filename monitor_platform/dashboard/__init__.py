@@ -1,1 +1,1 @@
-"""The dashboard: ordinary HTML around Bokeh's figures, one document a viewer, one picture for all who ask the same."""
+"""The dashboard: HTML pages around Bokeh figures. Each open page has a document; equal questions share their answers."""

@@ -1,6 +1,6 @@
 """Colours say the same everywhere: MOS has a fixed scale from orange (bad) to blue (excellent), quantities are Cividis.
 
-No red stands against green, so that one viewer in twelve sees the difference too, and grades carry their words beside the colour.
+No red stands against green, so that colour-blind viewers see the difference, and grades have their names beside the colour.
 All glyph colours are legible on white and on near-black; whatever is text or ground takes its colour from the page's stylesheet.
 """
 

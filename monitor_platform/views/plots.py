@@ -1,6 +1,6 @@
-"""Plots of few models, for that is what a page takes long to open with: each is made, sent, read and set up in the browser.
+"""Plots with few Bokeh models. Each model costs time when a page opens: it is made, sent, parsed and set up in the browser.
 
-`bokeh.plotting.figure` gives a plot grids and axes that nobody sees, and a line four glyphs; these have what they are given.
+`bokeh.plotting.figure` adds unused grids and axes, and four glyphs for a line; these plots have only what is added.
 """
 
 from typing import Any, Literal

@@ -1,6 +1,6 @@
 """Map and district view: regions coloured by one measure. The glyphs are drawn once; `show` replaces their numbers.
 
-A region without peers stays as an outline, and one with fewer than `THIN` peers is hatched: its mean says little yet. Where the
+A region without peers stays as an outline, and one with fewer than `THIN` peers is hatched: its mean is not reliable. Where the
 regions are cells of a grid, those with an audience are there and no others, and the window follows them.
 """
 
@@ -51,7 +51,7 @@ class RegionView:
     def show(
         self, measure: Measure, values: Sequence[RegionValue], chosen: str = "", *, against: Sequence[RegionValue] | None = None
     ) -> None:
-        """Colour the regions by `values`; those of other regions (the buckets) belong beside the map, not on it.
+        """Colour the regions by `values`. Values of other regions (the buckets) are shown beside the map.
 
         `against`: values to compare with; the colours are then those of the differences.
         """

@@ -1,7 +1,7 @@
 """Timeline view: the audience, and below it a panel for each measure, on one time axis.
 
 Panels instead of many axes in one frame: a second scale in the same frame makes any two curves look related. The panels are made
-once; `show` says which measure each of them bears.
+once; `show` sets the measure of each.
 """
 
 from bisect import bisect_left

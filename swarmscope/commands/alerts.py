@@ -52,7 +52,7 @@ def dry_run(
     require_address_space("swarmscope alerts test")
     from feedback_analysis.geo.locator import locator_for
     from feedback_analysis.quality.catalogue import models_of
-    from monitor_platform.alerts.recorded_alerts import judge_logs
+    from monitor_platform.alerts.recorded_alerts import evaluate_logs
     from monitor_platform.alerts.rules import BadRules, read_rules
 
     told = 0
@@ -60,7 +60,7 @@ def dry_run(
         wanted = read_rules(rules)
         models = models_of(or_defaults(scoring, Scoring))
         with locator_for(or_defaults(location, LocationSettings)) as locator:
-            for each in judge_logs(wanted.rules, paths, locator, models, lacks=_lacks):
+            for each in evaluate_logs(wanted.rules, paths, locator, models, lacks=_lacks):
                 told += each.alert.ended_ms is None
                 _print(each, as_json)
     except BadRules as wrong:

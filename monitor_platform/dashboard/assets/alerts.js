@@ -1,4 +1,4 @@
-// Alerts, lasting ones first, with what explains them; whatever end hosts call themselves is text.
+// The Alerts page: open alerts first, each with its evidence. Values that end hosts sent are written as text.
 "use strict";
 
 (() => {
@@ -29,7 +29,7 @@
     if (!lasts) when.append(" until ", minute(until), ` (${minutes} min)`);
     when.append(" · ", make("a", { href, textContent: "this slice in all views" }), " · ", make("a", { href: sessions_href, textContent: "sessions of this slice, worst first" }));
     const why = make("div", { className: "why" });
-    // What explains an alert is kept when it begins and once more when it is over; the pages behind the links go on counting.
+    // The evidence is stored when an alert begins, and again when it ends; the linked pages show the current records.
     const then = lasts ? " when it began" : "";
     why.append(...links(`Most affected${then}`, slices), ...links(`Worst sessions${then}`, sessions));
     item.append(head, when, make("p", { textContent: text }), why);

@@ -1,4 +1,4 @@
-// The controls in the header: what is chosen in them goes into the address, and what the address says is shown in them.
+// The controls in the header. A choice goes into the address, and the controls show the address.
 "use strict";
 
 (() => {
@@ -14,7 +14,7 @@
       select.replaceChildren(...groups.map(([title, options]) => title === "" ? fragment(options) : group(title, options)));
       select.dataset.filled = wanted;
     }
-    // A name from a bookmark may be unknown by now; it stays visible, or nobody could see why nothing matches.
+    // A value from a bookmark may be unknown now. It stays visible, as the reason why nothing matches.
     if (![...select.options].some((option) => option.value === value)) select.append(new Option(value, value));
     if (document.activeElement !== select || select.value !== value) select.value = value;
     select.classList.toggle("set", value !== "" && select.name !== "measure" && select.name !== "minutes");
@@ -50,7 +50,7 @@
     if (controls.begin) show_span(controls);
   }
 
-  // ---- the other side of a comparison: one of the usual times, any that is typed or picked, or other viewers at the same time ----
+  // ---- the other side of a comparison: a usual time, any other time, or other viewers ----
 
   const OTHER = "other";
   const VERSUS = "vs.";
@@ -70,7 +70,7 @@
     return new URLSearchParams([...chosen()].filter(([name]) => name.startsWith(VERSUS))).toString();
   }
 
-  // Without the filters by a field; those by a range of means have no such other side.
+  // The same without filters by fields. Filters by a range of means have no other cohort.
   function everybody() {
     const fields = filters().filter((name) => !name.startsWith("mean.") && !name.startsWith("not."));
     return fields.length ? [[new URLSearchParams(fields.map((name) => [VERSUS + name, ANYBODY])).toString(), "Everybody"]] : [];
@@ -88,7 +88,7 @@
     } else if (value !== OTHER) {
       choose({ ...none, compare: value });
     } else if (facts.span !== null) {
-      // Something to begin with: just before what is shown.
+      // Begin with the time just before the shown one.
       choose({ ...none, compare: String(Math.max(1, 2 * facts.span.from - facts.span.to)) });
       show();
       $("filters").elements.other.focus();
@@ -97,7 +97,7 @@
 
   function compare_from(text) {
     const at = new Date(text).getTime();
-    // While a year is being typed it is one of the first centuries.
+    // A year that is not typed completely is before 1970.
     if (at > 0) choose({ compare: String(at) }, { keep: true });
   }
 
@@ -137,7 +137,7 @@
     }
   }
 
-  // ---- away with what is chosen ----
+  // ---- removing filters ----
 
   function filters() {
     const others = ["measure", "series", "minutes", "from", "to", "by", "compare", "table"];
@@ -149,7 +149,7 @@
     control_of("").focus();
   }
 
-  // The control by which `name` is chosen: where the focus goes when what was chosen is taken away.
+  // The control of the parameter `name`, which gets the focus when the filter is removed.
   function control_of(name) {
     const controls = $("filters").elements;
     const called = { district: "location", area: "location", from: controls.begin ? "begin" : "minutes" }[name] ?? name;
@@ -195,7 +195,7 @@
 
   function choose_span() {
     const { begin, end } = $("filters").elements;
-    // All that was recorded last needs no time in the address; all of an hour of the past does.
+    // The whole current recording needs no time in the address; an older hour does.
     const whole = !facts.past && +begin.value === 0 && +end.value === STEPS;
     const [from, to] = span_at(+begin.value, +end.value);
     choose({ from: whole ? "" : String(from), to: whole ? "" : String(to) });

@@ -1,6 +1,5 @@
-// The page around the figures: its address, what it asks with it, and who is told the answer. It sends what the viewer chooses as the
-// query part of the page's own address, and everything that comes back is written with textContent only: channel names, ISPs and the
-// like are whatever an end host cares to send. What the parts of the page do with it stands in the files named after them.
+// The page around the figures: it sends the query part of its address to the platform, and passes the answer to the other scripts.
+// All texts of an answer are written with textContent only, because end hosts can send any channel name, ISP and so on.
 "use strict";
 
 globalThis.swarmscope = (() => {
@@ -8,7 +7,7 @@ globalThis.swarmscope = (() => {
   let exchange = null;
   const listeners = { facts: [], choices: [] };
 
-  // ---- what the viewer chooses, as address ----
+  // ---- the question, as the address ----
 
   function chosen() {
     return new URLSearchParams(location.search);
@@ -21,7 +20,7 @@ globalThis.swarmscope = (() => {
     ask();
   }
 
-  // A place is one: a district takes the area away, and an area the district.
+  // A district replaces an area, and an area a district.
   function filter(name, value) {
     choose(narrowed(name, value));
   }
@@ -43,7 +42,7 @@ globalThis.swarmscope = (() => {
     return names.toString();
   }
 
-  // Filters and a replay go along to the other pages; what a page keeps for itself does not.
+  // Links to other pages keep filters and a replay, but not a page's own parameters.
   function along(changes = {}) {
     const query = chosen();
     const replay = ["p.replay", "p.playing"];
@@ -83,13 +82,13 @@ globalThis.swarmscope = (() => {
   function show_facts() {
     const facts = JSON.parse(exchange.facts);
     document.body.dataset.state = facts.state.kind;
-    // A tap on the map has chosen a place over there; the address follows. An answer to an older question does not.
+    // After a tap on a map the platform changes the question, and the address follows. An answer to an older question changes nothing.
     if (facts.asked === exchange.asked) show_address(facts.query, sorted(facts.query) === sorted(location.search));
     for (const part of listeners.facts) part(facts);
     document.dispatchEvent(new CustomEvent("shown", { detail: facts }));
   }
 
-  // ---- what parts need to write ----
+  // ---- helpers to write into the page ----
 
   function make(tag, properties = {}) {
     return Object.assign(document.createElement(tag), properties);
@@ -99,11 +98,11 @@ globalThis.swarmscope = (() => {
     const element = document.querySelector(selector);
     if (element === null || element.textContent === text) return;
     element.textContent = text;
-    if (element.matches(".note")) element.title = text; // where there is no room for all of it
+    if (element.matches(".note")) element.title = text; // for a note that is cut off
   }
 
-  // Children are made anew only when what they say has changed. One that held the focus gives it to its successor of the same key;
-  // if there is none, to the one in its place, or the last; and if that was all, to what `otherwise` finds.
+  // Replaces the children only if their content has changed. The focus moves to the new child with the same key; without one, to the
+  // child in the same place, or the last one; without any, to the element that `otherwise` returns.
   function keep_children(box, all, make_child, { key = () => "", otherwise = () => null } = {}) {
     const wanted = JSON.stringify(all);
     if (box.dataset.holds === wanted) return;
@@ -127,11 +126,11 @@ globalThis.swarmscope = (() => {
     return [...element.querySelectorAll("button, a")];
   }
 
-  // ---- beginning, and getting back after the platform was restarted ----
+  // ---- start of the page, and reload after a restart of the platform ----
 
   function begin(model) {
     exchange = model;
-    // The pill tells of a lost connection; Bokeh would do so too, over the navigation.
+    // The pill shows a lost connection; Bokeh's own notice would cover the navigation.
     exchange.document.config.setv({ notify_connection_status: false }, { sync: false });
     exchange.properties.choices.change.connect(show_choices);
     exchange.properties.facts.change.connect(show_facts);

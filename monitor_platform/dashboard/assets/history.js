@@ -1,4 +1,4 @@
-// The history's own controls, and its numbers as plain tables.
+// The History page: its controls, and its numbers as tables.
 "use strict";
 
 (() => {
@@ -9,7 +9,7 @@
     return row;
   };
 
-  // The other pages show any hour of the logs, down to a single viewer.
+  // The address of the overview for a time range.
   const looking = ([from, to]) => `/?${swarmscope.along({ from: String(from), to: String(to), minutes: "" })}`;
 
   swarmscope.look = ({ final, geometry: { x0, x1 } }) => {

@@ -1,4 +1,4 @@
-// What the platform says in lists: what is chosen, where it hurts, who has which line, what alerts there are, how whole the data is.
+// The lists of a page: chips, slices, lines of a breakdown, alerts of the timeline, and data health.
 "use strict";
 
 (() => {
@@ -6,7 +6,7 @@
   const { shows, choose, filter, narrowed, along, make, put, keep_children } = swarmscope;
   const { local, element } = swarmscope_times;
 
-  // ---- what is chosen, as chips that take it away ----
+  // ---- active filters as chips, which remove them ----
 
   function show_chips({ chips }) {
     keep_children($("chips"), chips, chip, {
@@ -26,12 +26,12 @@
     return item;
   }
 
-  // ---- slices, each with the way to its sessions ----
+  // ---- slices, each with a link to its sessions ----
 
   function show_slices({ slices, query }) {
     if (!$("slices")) return;
     $("no-slices").hidden = slices.length > 0;
-    // The links take along what else is chosen.
+    // The links keep the other filters.
     keep_children($("slices"), slices.map((each) => ({ ...each, query })), slice, {
       key: ({ name, value }) => JSON.stringify([name, value]),
       otherwise: () => document.querySelector("#chips li:last-child button"),
@@ -55,7 +55,7 @@
     return item;
   }
 
-  // ---- the lines of a breakdown, and the marks of the timeline in words ----
+  // ---- the lines of a breakdown, and the alerts of the timeline as text ----
 
   function show_legend({ legend }) {
     if (!$("legend")) return;
@@ -98,7 +98,7 @@
     return item;
   }
 
-  // ---- how whole the data is, and how many alerts last ----
+  // ---- data health, and the number of open alerts ----
 
   function show_health({ health }) {
     if (!health) return;

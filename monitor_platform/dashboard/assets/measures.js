@@ -1,4 +1,4 @@
-// The table of definitions; a link to /measures#mos leads to its row.
+// The Measures page: a table of definitions. /measures#mos scrolls to the row of MOS.
 "use strict";
 
 swarmscope.page(({ measures }) => {

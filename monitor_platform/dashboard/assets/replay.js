@@ -1,6 +1,6 @@
-// Recorded files as if they were live: a clock in the browser, at whose time the shown window ends. It asks for the next window when
-// the last one is on the page, so a platform that is busy shows fewer pictures and is never asked for more than it can give.
-// Time (to), window (from), speed (p.replay) and whether it runs (p.playing) stand in the address.
+// The replay of recorded files: a clock in the browser is the end of the shown time range. The next range is requested when the last
+// one is shown, so a busy platform gets fewer requests. The address has the clock (to), the begin of the range (from), the speed
+// (p.replay), and whether the replay runs (p.playing).
 "use strict";
 
 (() => {
@@ -9,7 +9,7 @@
   const ASK_EVERY_MS = 1000;
   const GIVE_UP_MS = 10000;
   const WINDOW_MS = 15 * 60000;
-  // The first picture of a replay has something on it.
+  // A replay begins with some seconds of records.
   const LEAD_MS = 10000;
   const STEPS = 1000;
 
@@ -19,13 +19,13 @@
   let playing = false;
   let asked = { to: null, at: 0, query: null };
   let ticked = 0;
-  let still = null; // what the pill says without a replay
+  let still = null; // the pill's content without a replay
 
   const speed = () => +$("replay-speed").value;
   const { utc } = swarmscope_times;
   const local = (ms) => swarmscope_times.local_iso(ms).slice(0, 16).replace("T", " ");
 
-  // ---- what the address says ----
+  // ---- from the address ----
 
   function adopt() {
     const query = new URLSearchParams(location.search);
@@ -34,7 +34,7 @@
       const left_over = query.has("p.replay") && clock !== null;
       clock = null;
       playing = false;
-      // The time range was taken away as a chip is: so is the replay.
+      // The user removed the time range's chip. That also ends the replay.
       if (left_over) swarmscope.choose({ "p.replay": "", "p.playing": "" }, { keep: true });
       return;
     }
@@ -67,7 +67,7 @@
 
   function ask(keep) {
     const { from: first, to: last } = facts.extent;
-    // Whole seconds: whoever watches the same replay may share the answer.
+    // Whole seconds, so that several users of the same replay share answers.
     const to = clock >= last ? last : Math.max(Math.floor(clock / 1000) * 1000, first + 1000);
     const from = Math.max(first, to - window_ms);
     asked = { to, at: performance.now(), query: null };
@@ -83,7 +83,7 @@
     clock = span.to >= last ? first + LEAD_MS : span.to;
   }
 
-  // ---- hands ----
+  // ---- controls ----
 
   function play() {
     if (!facts?.extent) return;
@@ -119,7 +119,7 @@
     show();
   }
 
-  // ---- what is shown ----
+  // ---- display ----
 
   function show() {
     const on = clock !== null;
@@ -146,10 +146,10 @@
       still = null;
       return;
     }
-    if (document.body.dataset.pill === "stale") return; // disconnected: that is the news
+    if (document.body.dataset.pill === "stale") return; // the pill shows that the platform is disconnected
     still ??= [document.body.dataset.pill, kind.textContent, text.textContent, $("pill").title];
     document.body.dataset.pill = "replay";
-    // A reader would otherwise say the time each second.
+    // Otherwise screen readers read the time each second.
     $("pill").setAttribute("aria-live", "off");
     kind.textContent = playing ? `Replay ×${speed()}` : "Replay paused";
     text.textContent = local(clock);

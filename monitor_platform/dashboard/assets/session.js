@@ -1,4 +1,4 @@
-// One viewer's story beside its figures: facts, scores with their terms, and every message as a table.
+// The page of one session: facts, scores with their terms, and the messages as a table.
 "use strict";
 
 (() => {

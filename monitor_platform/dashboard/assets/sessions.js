@@ -1,4 +1,4 @@
-// Sessions, worst first: a table whose rows lead to one viewer's story.
+// The Sessions page: a table of sessions, the worst first, with links to each session.
 "use strict";
 
 (() => {
@@ -11,7 +11,7 @@
     return Object.assign(document.createElement("td"), { textContent: text, className: kind, title: kind ? "" : text });
   }
 
-  // The story of a session under the same measure and clock; the filters would say nothing more than its id does.
+  // The address of a session's page with the same measure and time. Filters are not needed: the ID selects one session.
   function story(id) {
     const here = new URLSearchParams(location.search);
     const query = new URLSearchParams({ session_id: id });

@@ -1,4 +1,4 @@
-// The same numbers as tables, CSV and pictures, for whoever cannot see a figure or wants to keep it.
+// Tables, CSV and images of the views.
 "use strict";
 
 (() => {

@@ -1,4 +1,4 @@
-// The key figures, and the words beside the figures: notes, keys to colours, and what there is to say instead of a picture.
+// The tiles, the texts beside the figures (notes and colour keys), and the message that replaces missing data.
 "use strict";
 
 (() => {
@@ -53,7 +53,7 @@
     if (known.length < 2) return "";
     const low = Math.min(...known);
     const high = Math.max(...known);
-    // A line that hardly moves has to look like one.
+    // An almost constant line must look constant.
     const rise = Math.max(high - low, Math.abs(high) / 10) || 1;
     let pen = "M";
     return values.map((value, i) => {

@@ -1,4 +1,4 @@
-// Times as text, from Unix milliseconds. The browser's time zone comes first; UTC stands in the tooltip.
+// Times as text, from Unix milliseconds. The texts have the browser's time zone, and tooltips have UTC.
 "use strict";
 
 globalThis.swarmscope_times = (() => {

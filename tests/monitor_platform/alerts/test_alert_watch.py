@@ -59,7 +59,7 @@ def test_peers_are_counted_once_and_by_their_weight(table_of):
 def test_an_alert_names_the_bad_slice_and_the_worst_sessions(table_of):
     told = []
     watch = AlertWatch((RULE,), told.append)
-    watch.judge(table_of(an_evening()), BEGIN_MS + MINUTES * MINUTE_MS)
+    watch.evaluate(table_of(an_evening()), BEGIN_MS + MINUTES * MINUTE_MS)
     begun, ended = told
     assert begun.alert.slice == {"isp": "HGC"}
     assert begun.alert.began_ms == BEGIN_MS + 4 * MINUTE_MS
@@ -74,11 +74,11 @@ def test_an_alert_names_the_bad_slice_and_the_worst_sessions(table_of):
 def test_evaluating_in_small_steps_gives_the_same_alerts_as_at_once(table_of):
     table = table_of(an_evening())
     at_once, step_by_step = [], []
-    AlertWatch((RULE,), at_once.append).judge(table, BEGIN_MS + MINUTES * MINUTE_MS)
+    AlertWatch((RULE,), at_once.append).evaluate(table, BEGIN_MS + MINUTES * MINUTE_MS)
     watch = AlertWatch((RULE,), step_by_step.append)
     for at_s in range(0, MINUTES * 60 + 1, 7):
-        watch.judge(table, BEGIN_MS + at_s * 1000)
-    watch.judge(table, BEGIN_MS + MINUTES * MINUTE_MS)
+        watch.evaluate(table, BEGIN_MS + at_s * 1000)
+    watch.evaluate(table, BEGIN_MS + MINUTES * MINUTE_MS)
     assert [each.alert for each in step_by_step] == [each.alert for each in at_once]
 
 

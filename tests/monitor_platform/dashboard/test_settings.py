@@ -23,8 +23,8 @@ def test_live_and_static_settings_are_distinguished():
         ({"feedback_server": ("http://fs",)}, "--read-token"),
         (LIVE | {"listen": "0.0.0.0:8070"}, "--users"),
         (LIVE | {"listen": "10.0.0.5:8070"}, "--trusted-user-header"),
-        (LIVE | {"listen": "10.0.0.5:8070", "behind_proxy": "https://m.example.org"}, "who may see"),
-        (LIVE | {"listen": "10.0.0.5:8070", "users": Path("users.txt")}, "for all to read"),
+        (LIVE | {"listen": "10.0.0.5:8070", "behind_proxy": "https://m.example.org"}, "the dashboard needs --users"),
+        (LIVE | {"listen": "10.0.0.5:8070", "users": Path("users.txt")}, "without encryption"),
         (LIVE | {"trusted_user_header": "X-Forwarded-User"}, "--trusted-proxy"),
         (LIVE | {"trusted_user_header": "X User", "trusted_proxy": ("10.0.0.1",)}, "--trusted-user-header is"),
         (LIVE | {"trusted_proxy": ("10.0.0.300",)}, "--trusted-proxy"),
@@ -46,7 +46,7 @@ def test_live_and_static_settings_are_distinguished():
         (LIVE | {"keep_messages": 0}, "--keep-messages is 0"),
         (LIVE | {"memory_mib": 100}, "--memory-mib is 100"),
         (LIVE | {"history": Path("h"), "history_days": 0}, "--history-days is 0"),
-        (LIVE | {"history_days": 30}, "none is kept; say where: --history FOLDER"),
+        (LIVE | {"history_days": 30}, "needs --history FOLDER"),
     ],
 )
 def test_invalid_settings_are_refused_with_advice(settings, advice):
