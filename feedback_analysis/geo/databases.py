@@ -104,11 +104,6 @@ class Sample:
     fields: tuple[str, ...]
     needs: str
 
-    @property
-    def is_other_layout(self) -> bool:
-        """Whether all records can be read, but lack the fields of the layout."""
-        return not self.says and not self.broken
-
     def words(self) -> str:
         """The error as text; empty if there is none."""
         if self.says:

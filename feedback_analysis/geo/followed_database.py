@@ -39,7 +39,7 @@ class FollowedDatabase(Generic[Answer]):
         self._counting = threading.Lock()
         self._failed = self._told = self._read_anew = self._kept = 0
         self._reason = ""
-        self._database = self._checked(at_start=True)
+        self._database = self._checked()
         self._seen: State | None = self._database.state
         self._tried: State | None = self._database.state
         """The state of the file at the last attempt to read it."""
@@ -76,7 +76,7 @@ class FollowedDatabase(Generic[Answer]):
             return False
         self._tried = state
         try:
-            self._database = self._checked(at_start=False)
+            self._database = self._checked()
         except (OSError, ValueError, MemoryError) as error:
             self._kept += 1
             log.warning("the former copy of %s stays in use: %s", self.path, error)
@@ -86,12 +86,10 @@ class FollowedDatabase(Generic[Answer]):
         log.info("%s has changed and was read anew", self.path)
         return True
 
-    def _checked(self, *, at_start: bool) -> Database[Answer]:
-        """At the start, records that cannot be read are a warning; later they are the reason to keep what was read before."""
+    def _checked(self) -> Database[Answer]:
+        """The database of the file; LocationFileError if none of its first records can be used."""
         database = self._opening(self.path)
-        sample = database.sample()
-        if sample.is_other_layout or (sample.words() and not at_start):
-            raise LocationFileError(f"{self.path} is a database of type {database.kind!r}, and {sample.words()}")
-        if sample.words():
-            log.warning("%s: %s", self.path, sample.words())
+        error = database.sample().words()
+        if error:
+            raise LocationFileError(f"{self.path} is a database of type {database.kind!r}, and {error}")
         return database

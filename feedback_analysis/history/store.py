@@ -173,8 +173,8 @@ class HistoryStore:
         if known is None:
             return self._make(basis or Basis(mos=MosModel()))
         wanted = (basis.facts if basis is not None else known) | {"format": str(FORMAT)}
-        if known != wanted:
-            raise ValueError(f"the history in {self.folder} was built {_difference(known, wanted)}")
+        if _effective(known) != _effective(wanted):
+            raise ValueError(f"the history in {self.folder} was built {_difference(_effective(known), _effective(wanted))}")
         with self.writing() as db:
             db.execute(CONFLICTS)
             db.execute(NEW_NAMES)
@@ -212,6 +212,13 @@ def _opened(path: Path) -> duckdb.DuckDBPyConnection:
         raise ValueError(
             f"the history in {path.parent} cannot be opened: {why}; move it away and run `swarmscope history build` again"
         ) from error
+
+
+def _effective(facts: Mapping[str, str]) -> dict[str, str]:
+    """The facts with only the constants of the MOS model that have an effect: earlier versions accepted --mos-c2 under ceiling."""
+    if facts.get("format") != str(FORMAT):
+        return dict(facts)  # the model of another format may have other fields
+    return {**facts, "mos": json.dumps(asdict(Basis.of_facts(facts).mos.effective))}
 
 
 def _difference(known: Mapping[str, str], wanted: Mapping[str, str]) -> str:

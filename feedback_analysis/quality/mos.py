@@ -9,7 +9,7 @@ The calibration `public` has other constants, fitted to public ratings, and no s
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar, Literal, get_args
 
 Calibration = Literal["ceiling", "public", "none"]
@@ -68,6 +68,11 @@ class MosModel:
     @property
     def shift(self) -> float:
         return HIGHEST - (self.a + self.c2) if self.calibration == "ceiling" else 0.0
+
+    @property
+    def effective(self) -> "MosModel":
+        """The same model without a constant that has no effect: two models with equal `effective` give the same scores."""
+        return replace(self, c2=_C2) if self.calibration == "ceiling" else self
 
     def terms(self) -> dict[str, str]:
         """SQL of the terms of the score over its inputs; `bounds` is the change from limiting the score to 1 to 5."""

@@ -167,7 +167,7 @@ def test_the_health_page_counts_failed_lookups_by_name(database, tmp_path):
         finally:
             state.answers.close()
     counters = {name: (value, meaning) for name, value, meaning in shown["counters"]}
-    assert counters["failed_lookups_city"] == ("1", "Lookups in live.mmdb that failed; these viewers are not located")
+    assert counters["failed_lookups_city"] == ("1", "Failed lookups in live.mmdb; these viewers are not located")
     assert counters["failed_lookups_asn"][0] == counters["databases_kept_city"][0] == "0"
 
 

@@ -83,16 +83,21 @@ def test_an_unreadable_record_leaves_its_viewer_not_located_and_the_others_uncha
 
 
 def test_failures_are_logged_once_with_their_count(tmp_path, caplog):
-    path = city(tmp_path, BERLIN | {"country": "DE"})
+    path = write_mmdb(tmp_path / "city.mmdb", "GeoLite2-City", {"81.2.68.0/24": BERLIN, NETWORK: BERLIN | {"country": "DE"}})
     locator = Locator(city=path)
-    assert "not one of its first records can be used: its country is a text" in caplog.messages.pop()
-    caplog.clear()
     locator.locate("81.2.69.1")
     assert locator.log_failures()
     assert not locator.log_failures()
     locator.locate("81.2.69.2")
     assert locator.log_failures()
     assert "1 lookup failed (2 in all)" in caplog.messages[-1]
+
+
+@pytest.mark.parametrize("records", [{NETWORK: BERLIN | {"country": "DE"}}, {NETWORK: "DE", "81.2.68.0/24": {"where": "Berlin"}}])
+def test_a_database_without_a_usable_record_is_refused_at_the_start(tmp_path, records):
+    path = write_mmdb(tmp_path / "city.mmdb", "GeoLite2-City", records)
+    with pytest.raises(LocationFileError, match=r"type 'GeoLite2-City', and not one of its first records can be used: "):
+        Locator(city=path)
 
 
 def test_an_unreadable_operator_record_leaves_the_isp_unknown(tmp_path, caplog):
@@ -210,11 +215,10 @@ def test_analyze_continues_and_reports_the_number_of_failed_lookups_in_one_line(
 
 @pytest.mark.skipif(not FAULTS.is_dir(), reason=f"the failing inputs are not in {FAULTS}")
 @pytest.mark.parametrize("name", ["city_country_is_text", "city_record_is_text"])
-def test_the_reported_databases_leave_their_viewer_not_located(name):
+def test_the_reported_databases_without_a_usable_record_are_refused_with_the_reason(name):
     done = analyze(FAULTS / "one_viewer.jsonl", "--geo-city", str(FAULTS / f"{name}.mmdb"), "--by", "country,area")
-    assert done.returncode == 0
-    [group] = json.loads(done.stdout)["groups"]
-    assert group["by"] == {"country": UNKNOWN_COUNTRY, "area": UNLOCATED}
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "not one of its first records can be used: " in done.stderr
 
 
 BAD = sorted((GEOIP / "bad-data").glob("*/*.mmdb")) if GEOIP.is_dir() else []
@@ -264,7 +268,6 @@ def test_each_test_database_of_maxmind_is_read_or_refused_by_its_type():
     ]
     assert read["city"] == [
         "GeoIP2-City-Shield",
-        "GeoIP2-City-Test-Broken-Double-Format",
         "GeoIP2-City",
         *enterprise,
         "GeoLite2-City",

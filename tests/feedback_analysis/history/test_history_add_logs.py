@@ -168,7 +168,7 @@ _BUILD = """
 import sys, time
 from pathlib import Path
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.history import catch_up, add_logs
+from feedback_analysis.history import add_logs, catch_up
 from feedback_analysis.history.store import Basis, HistoryStore
 from feedback_analysis.quality.mos import MosModel
 
@@ -259,3 +259,20 @@ def test_new_names_beyond_a_days_budget_become_other_and_known_ones_stay(locator
     with HistoryStore(tmp_path / "history", BASIS) as store:
         found = {group["by"]["channel"]: group["messages"] for group in of(store)["groups"]}
         assert found == {"Olympics": 9, "known": 4, "made up 0": 1, "(other)": 21, "late": 1}
+
+
+def test_a_history_with_an_ineffective_mos_constant_can_be_continued(folder, locator, tmp_path):
+    """Earlier versions accepted --mos-c2 under ceiling, where it has no effect on the score, and stored it."""
+    with HistoryStore(tmp_path / "history", Basis(mos=MosModel(c2=3.0))) as store:
+        assert catch_up(store, sorted(folder.iterdir())[:4], locator).logs == 4
+        half = summarize(store)["mos"]["mean"]
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        assert summarize(store)["mos"]["mean"] == half
+        catch_up(store, [folder], locator)
+    with HistoryStore(tmp_path / "whole", BASIS) as store:
+        catch_up(store, [folder], locator)
+        whole = summarize(store)
+    with HistoryStore(tmp_path / "history", BASIS) as store:
+        assert summarize(store) == whole
+    with pytest.raises(ValueError, match="was built with mos"):
+        HistoryStore(tmp_path / "history", Basis(mos=MosModel(c2=3.0, calibration="none")))
