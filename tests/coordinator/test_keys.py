@@ -56,8 +56,8 @@ def test_every_key_that_is_not_revoked_is_accepted_and_counted_by_name(keyed, me
         ("tv-app", "web", "key-1"), 1
     )
     _, _, text = keyed.request("GET", "/metrics", **bearer("metrics"))
-    said = text.decode() + keyed.log_text()
-    assert not any(secret in said for secret in ("tv-secret", "web-secret", "old-secret", 'plain"'))
+    text_and_log = text.decode() + keyed.log_text()
+    assert not any(secret in text_and_log for secret in ("tv-secret", "web-secret", "old-secret", 'plain"'))
 
 
 def test_a_key_that_sends_too_fast_gets_a_retry_time_and_other_keys_are_not_delayed(keyed, message):

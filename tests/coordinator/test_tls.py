@@ -205,9 +205,9 @@ def test_a_tls_setting_that_cannot_work_is_refused_at_startup(files, spoil, word
     command = [sys.executable, "-m", "swarmscope", "coordinator", "--insecure", "--feedback-server", "https://127.0.0.1:9"]
     refused = subprocess.run([*command, *spoil(files)], capture_output=True, text=True, timeout=30, check=False)
     assert refused.returncode != 0
-    said = " ".join((refused.stdout + refused.stderr).replace("│", " ").split())
-    assert words in said
-    assert "Traceback" not in said
+    output = " ".join((refused.stdout + refused.stderr).replace("│", " ").split())
+    assert words in output
+    assert "Traceback" not in output
 
 
 def mute(coordinator) -> socket.socket:

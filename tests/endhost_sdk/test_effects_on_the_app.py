@@ -245,11 +245,11 @@ def test_an_app_in_a_subinterpreter_is_not_disturbed(coordinator, kind):
     if not any(find_spec(name) for name in ("_interpreters", "_xxsubinterpreters")):
         pytest.skip("this Python has no subinterpreters")
     server = coordinator()
-    said = run(SUBINTERPRETER, server.url, kind).splitlines()
-    assert said[-1] == "went on"
+    output = run(SUBINTERPRETER, server.url, kind).splitlines()
+    assert output[-1] == "went on"
     if kind == "legacy":
-        assert (said, [message["event"] for message in server.accepted]) == (["went on"], ["join", "leave"])
+        assert (output, [message["event"] for message in server.accepted]) == (["went on"], ["join", "leave"])
     else:
         # Such an interpreter allows no daemon thread, and waits for every other one before its end.
-        assert said[0].startswith("no thread can be started, so nothing is reported: ")
+        assert output[0].startswith("no thread can be started, so nothing is reported: ")
         assert not server.accepted

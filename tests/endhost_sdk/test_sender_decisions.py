@@ -303,14 +303,14 @@ def test_a_suspect_message_is_kept_while_only_a_busy_coordinator_could_accept_it
 def test_no_answer_can_count_more_refused_messages_than_were_sent(status, body, messages):
     verdict = understand(Answer(status=status, content_type=routes.PROBLEM, body=body), messages)
     assert verdict.refused_for.total() <= messages
-    said: dict = {}
+    fields: dict = {}
     with suppress(ValueError):
         loaded = json.loads(body)
-        said = loaded if isinstance(loaded, dict) else {}
+        fields = loaded if isinstance(loaded, dict) else {}
     if verdict.outcome is Outcome.REFUSED:
         assert 400 <= status < 500
-        assert said["status"] == status
+        assert fields["status"] == status
     if verdict.outcome is Outcome.ACCEPTED:
-        assert said["accepted"] >= 0
+        assert fields["accepted"] >= 0
     if verdict.outcome is Outcome.FAILED:
         assert not verdict.refused_for

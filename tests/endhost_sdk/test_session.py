@@ -245,8 +245,8 @@ def test_every_message_is_valid_after_any_calls_of_the_app(peer_id, calls):
         VALID.validate(json.loads(json.dumps(message, allow_nan=False, ensure_ascii=False).encode()))
     assert [message["seq"] for message in messages] == list(range(len(messages)))
     for name in ("stall_count", "stall_ms", "played_ms"):
-        told = [message[name] for message in messages if name in message]
-        assert told == sorted(told), name
+        values = [message[name] for message in messages if name in message]
+        assert values == sorted(values), name
 
 
 @given(st.lists(st.tuples(st.floats(0.001, 100), st.floats(0, 1e9)), min_size=1, max_size=20))

@@ -148,14 +148,16 @@ def test_an_answer_of_another_server_removes_no_message_and_loses_none(coordinat
 
 
 def test_answers_of_other_servers_cannot_write_into_the_apps_log(coordinator, telemetry, caplog):
-    said = {"reason": "odd\x1b[2J", "detail": "first\nWARNING second\r\u2028third"}
-    server = coordinator(script=[problem(503, **said), refused(said["reason"], detail=said["detail"])])
+    problem_fields = {"reason": "odd\x1b[2J", "detail": "first\nWARNING second\r\u2028third"}
+    server = coordinator(
+        script=[problem(503, **problem_fields), refused(problem_fields["reason"], detail=problem_fields["detail"])]
+    )
     client = telemetry(server.url, period_s=86_400)
     client.session(peer_id="p-1")
     eventually(lambda: len(caplog.records) == 2)
-    told = [client.stats().last_failure, *client.stats().refused_for, *(record.getMessage() for record in caplog.records)]
-    assert len(told) == 4
-    assert all(text.isprintable() for text in told)
+    shown = [client.stats().last_failure, *client.stats().refused_for, *(record.getMessage() for record in caplog.records)]
+    assert len(shown) == 4
+    assert all(text.isprintable() for text in shown)
 
 
 @pytest.mark.parametrize(("status", "reason"), [(400, "invalid_field"), (413, "body_too_large")])

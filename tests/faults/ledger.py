@@ -190,16 +190,16 @@ class _Sender:
             connection.sendall(_HEAD % len(body) + body)
             answer = http.client.HTTPResponse(connection, method="POST")
             answer.begin()
-            said = json.loads(answer.read())
+            answer_body = json.loads(answer.read())
         except (OSError, http.client.HTTPException):
             self.close()
             return "error"
         if answer.will_close:
             self.close()
         if answer.status == ACCEPTED:
-            assert said == {"accepted": len(batch)}, said
+            assert answer_body == {"accepted": len(batch)}, answer_body
         elif answer.status != 503:
-            raise AssertionError(f"valid messages were answered with {answer.status}: {said}")
+            raise AssertionError(f"valid messages were answered with {answer.status}: {answer_body}")
         return answer.status
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any
 from unittest.mock import patch
 
-from tests.faults.simulated_disk import ROOT, Call, Create, Rename, Sync, Told, Tree, Truncate, Unlink, Write, after, kept
+from tests.faults.simulated_disk import ROOT, Call, Create, Noted, Rename, Sync, Tree, Truncate, Unlink, Write, after, kept
 
 Buffer = bytes | bytearray | memoryview
 Fault = Callable[[str], int | None]
@@ -96,8 +96,8 @@ class RecordedCalls:
         self._next = 1 + max((call.node for call in self.calls if isinstance(call, Create)), default=ROOT)
         self._patches = ExitStack()
 
-    def tell(self, what: object) -> None:
-        self.calls.append(Told(what))
+    def note(self, what: object) -> None:
+        self.calls.append(Noted(what))
 
     def __enter__(self) -> "RecordedCalls":
         import feedback_server.stores.data_folder

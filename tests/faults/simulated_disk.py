@@ -57,13 +57,13 @@ class Sync:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Noted:
     """What others were promised at this moment, such as an acknowledgement: a power cut cannot undo it."""
 
     what: object
 
 
-Call = Create | Rename | Unlink | Write | Truncate | Sync | Told
+Call = Create | Rename | Unlink | Write | Truncate | Sync | Noted
 Change = Create | Rename | Unlink | Write | Truncate
 Survivor = Callable[[Change], Iterator[Change]]
 """What is left of a change that no sync covers: nothing, all of it, or some of it."""
@@ -101,8 +101,8 @@ def _torn(write: Write, chance: Random) -> Iterator[Write]:
         yield Write(write.node, write.at, data)
 
 
-def told(calls: Sequence[Call]) -> list[object]:
-    return [call.what for call in calls if isinstance(call, Told)]
+def noted(calls: Sequence[Call]) -> list[object]:
+    return [call.what for call in calls if isinstance(call, Noted)]
 
 
 @dataclass(slots=True)
@@ -147,7 +147,7 @@ def after(calls: Sequence[Call], survivor: Survivor) -> Tree:
     tree = Tree()
     certain = _certain(calls)
     for call, sure in zip(calls, certain, strict=True):
-        if not isinstance(call, Sync | Told):
+        if not isinstance(call, Sync | Noted):
             for change in kept(call) if sure else survivor(call):
                 tree.apply(change)
     return tree
@@ -168,6 +168,6 @@ def _certain(calls: Sequence[Call]) -> list[bool]:
                 certain.append(call.folder in synced)
             case Write() | Truncate():
                 certain.append(first.get(call.node, False))
-            case Told():
+            case Noted():
                 certain.append(False)
     return certain[::-1]

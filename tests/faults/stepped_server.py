@@ -23,7 +23,7 @@ from feedback_wire.log_name import LogName
 Format = Literal["jsonl", "csv", "parquet"]
 _BEGAN_MS = 1_344_331_800_000
 _ROLL_MS = 60_000
-Tell = Callable[[int], None]
+Acknowledge = Callable[[int], None]
 
 
 def batch(number: int) -> ReceivedBatch:
@@ -39,8 +39,8 @@ def batch(number: int) -> ReceivedBatch:
 class _Answer:
     """The future of one batch: it reports its outcome immediately, in the writer's own thread."""
 
-    def __init__(self, number: int, tell: Tell) -> None:
-        self._number, self._tell = number, tell
+    def __init__(self, number: int, acknowledge: Acknowledge) -> None:
+        self._number, self._acknowledge = number, acknowledge
         self.outcome: Outcome | None = None
 
     def get_loop(self) -> "_Answer":
@@ -55,15 +55,15 @@ class _Answer:
     def set_result(self, outcome: Outcome) -> None:
         self.outcome = outcome
         if outcome is not Outcome.FAILED:
-            self._tell(self._number)
+            self._acknowledge(self._number)
 
 
 class SteppedServer:
     """OSError if it cannot start; `tell` is called with the number of each batch at its acknowledgement."""
 
-    def __init__(self, path: Path, tell: Tell, form: Format = "jsonl") -> None:
+    def __init__(self, path: Path, acknowledge: Acknowledge, form: Format = "jsonl") -> None:
         settings = Settings(data=path, name="fs1", format=form, insecure=True)
-        self._tell = tell
+        self._acknowledge = acknowledge
         self.counters = Counters()
         self._folder = DataFolder(path)
         try:
@@ -89,7 +89,7 @@ class SteppedServer:
 
     def store(self, *numbers: int) -> bool:
         """One group of batches; whether all were acknowledged."""
-        answers = [_Answer(number, self._tell) for number in numbers]
+        answers = [_Answer(number, self._acknowledge) for number in numbers]
         self._writer._not_before_s = 0.0  # a second has passed
         self._writer._commit([_Waiting(batch(number), answer) for number, answer in zip(numbers, answers, strict=True)])  # type: ignore[arg-type]
         return all(answer.outcome is not Outcome.FAILED for answer in answers)

@@ -42,13 +42,13 @@ def traced(pid: int, into: Path, *, fail: str | None = None) -> Iterator[None]:
     only = fail.partition(":")[0] if fail else _CALLS
     inject = ["-e", f"inject={fail}"] if fail else []
     command = ["strace", "-f", "-yy", "-s", "4000000", "-e", f"trace={only}", *inject, "-o", str(into), "-p", str(pid)]
-    said = into.with_suffix(".strace")
-    with said.open("w") as stderr:
+    errors = into.with_suffix(".strace")
+    with errors.open("w") as stderr:
         strace = subprocess.Popen(command, stderr=stderr)
     try:
-        eventually(lambda: "attached" in said.read_text() or strace.poll() is not None, within_s=10)
+        eventually(lambda: "attached" in errors.read_text() or strace.poll() is not None, within_s=10)
         if strace.poll() is not None:
-            pytest.skip(f"strace may not look at processes here: {said.read_text().strip()}")
+            pytest.skip(f"strace may not look at processes here: {errors.read_text().strip()}")
         yield
     finally:
         if strace.poll() is None:

@@ -76,8 +76,8 @@ def test_a_batch_that_every_path_blocks_delays_no_other_and_arrives_when_a_path_
         eventually(lambda: waiting(coordinator) == (1, 1))
         [file] = coordinator.folder.glob("worker-0/blocked-*.spool")
         name = file.stem.removeprefix("blocked-")
-        said = coordinator.running.log_text()
-        assert f"batch {name} (1 messages) was not stored in 3 tries" in said
+        output = coordinator.running.log_text()
+        assert f"batch {name} (1 messages) was not stored in 3 tries" in output
         counted = coordinator.metrics()
         assert counted["messages_drain_blocked_total"] == 1
         assert counted["messages_drained_total"] == 8

@@ -116,9 +116,9 @@ def test_a_log_that_the_disk_cannot_read_ends_the_download_and_is_logged_in_a_li
     with urlopen(f"{server.url}/v1/logs/{journal.name}", timeout=20) as answer:
         assert answer.read() == journal.read_bytes()
     assert server.metrics()["download_errors_total"] == 1
-    said = server.running.log_text()
-    assert f"a download is cut off: {journal.name} cannot be read from byte 0 on: Input/output error" in said
-    assert "Traceback" not in said
+    output = server.running.log_text()
+    assert f"a download is cut off: {journal.name} cannot be read from byte 0 on: Input/output error" in output
+    assert "Traceback" not in output
 
 
 def limit_descriptors(part: Part, *, spare: int) -> None:

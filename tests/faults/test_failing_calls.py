@@ -47,7 +47,7 @@ def every_n(error: int, once: Callable[[Path, NthCall], None], *, lasting: bool 
 
 
 @pytest.fixture
-def said(caplog: pytest.LogCaptureFixture) -> Callable[[], int]:
+def logged_problems(caplog: pytest.LogCaptureFixture) -> Callable[[], int]:
     """How many warnings and errors were logged so far."""
     caplog.set_level(logging.WARNING)
     return lambda: sum(record.levelno >= logging.WARNING for record in caplog.records)
@@ -56,8 +56,8 @@ def said(caplog: pytest.LogCaptureFixture) -> Callable[[], int]:
 class FeedbackServerLife:
     """Starts, stores, seals and starts again, on a disk where a call fails; records what was acknowledged and what was logged."""
 
-    def __init__(self, root: Path, form: Format, fault: NthCall, said: Callable[[], int]) -> None:
-        self._data, self._form, self._fault, self._said = root / "srv" / "data", form, fault, said
+    def __init__(self, root: Path, form: Format, fault: NthCall, logged_problems: Callable[[], int]) -> None:
+        self._data, self._form, self._fault, self._logged_problems = root / "srv" / "data", form, fault, logged_problems
         self._recorded = RecordedCalls(root, fault=fault)
         self.acknowledged: list[int] = []
 
@@ -77,15 +77,15 @@ class FeedbackServerLife:
 
     def _started(self) -> SteppedServer:
         for _ in range(50):
-            failed, said = len(self._fault.failed), self._said()
+            failed, logged_problems = len(self._fault.failed), self._logged_problems()
             try:
-                server = SteppedServer(self._data, self._recorded.tell, self._form)
+                server = SteppedServer(self._data, self._recorded.note, self._form)
             except OSError:
                 if self._fault.lasting:
                     self._fault.over = True
                 continue
-            told = self._said() > said or self._fault.harmless
-            assert told or len(self._fault.failed) == failed, f"not logged: {self._fault.failed}"
+            is_logged = self._logged_problems() > logged_problems or self._fault.harmless
+            assert is_logged or len(self._fault.failed) == failed, f"not logged: {self._fault.failed}"
             return server
         pytest.fail("it no longer starts")
 
@@ -111,9 +111,9 @@ class FeedbackServerLife:
                 return
 
 
-def fail_feedback_server(form: Format, error: int, said: Callable[[], int], *, lasting: bool, every: int) -> Calls:
+def fail_feedback_server(form: Format, error: int, logged_problems: Callable[[], int], *, lasting: bool, every: int) -> Calls:
     def once(folder: Path, fault: NthCall) -> None:
-        life = FeedbackServerLife(folder, form, fault, said)
+        life = FeedbackServerLife(folder, form, fault, logged_problems)
         recorded = life.run()
         copies = stored(folder / "srv" / "data")
         assert not set(life.acknowledged) - copies.keys(), (fault.failed, "lost", copies)
@@ -137,8 +137,10 @@ def fail_feedback_server(form: Format, error: int, said: Callable[[], int], *, l
         ("parquet", "EIO", False, 9),
     ],
 )
-def test_any_failing_call_of_a_feedback_server_loses_nothing_acknowledged(form, error, lasting, every, said, record_property):
-    failed = fail_feedback_server(form, ERRORS[error], said, lasting=lasting, every=every)
+def test_any_failing_call_of_a_feedback_server_loses_nothing_acknowledged(
+    form, error, lasting, every, logged_problems, record_property
+):
+    failed = fail_feedback_server(form, ERRORS[error], logged_problems, lasting=lasting, every=every)
     record_property(FAILED_CALL, failed.total())
     assert failed.total() >= 8, failed
     if every == 1 and error == "EIO":
@@ -148,8 +150,8 @@ def test_any_failing_call_of_a_feedback_server_loses_nothing_acknowledged(form, 
 @pytest.mark.soak
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
 @pytest.mark.parametrize(("error", "lasting"), WAYS)
-def test_any_call_failing_in_any_way_loses_nothing_acknowledged(form, error, lasting, said, record_property):
-    failed = fail_feedback_server(form, ERRORS[error], said, lasting=lasting, every=1)
+def test_any_call_failing_in_any_way_loses_nothing_acknowledged(form, error, lasting, logged_problems, record_property):
+    failed = fail_feedback_server(form, ERRORS[error], logged_problems, lasting=lasting, every=1)
     record_property(FAILED_CALL, failed.total())
     assert failed.total() >= 8
 
@@ -287,15 +289,17 @@ def test_any_failing_call_of_a_mirror_leaves_named_logs_whole_and_a_new_fetch_re
     assert every_n(ERRORS[error], once).total() >= 5
 
 
-def test_the_check_detects_a_server_that_acknowledges_after_a_failed_sync(monkeypatch: pytest.MonkeyPatch, said: Callable[[], int]):
+def test_the_check_detects_a_server_that_acknowledges_after_a_failed_sync(
+    monkeypatch: pytest.MonkeyPatch, logged_problems: Callable[[], int]
+):
     def careless(self: Journal) -> None:
         with suppress(OSError):
             os.fdatasync(self._fd)
         self.durable_bytes, self.durable_records = self._written_bytes, self._written_records
 
     monkeypatch.setattr(Journal, "sync", careless)
-    with pytest.raises(AssertionError, match=r"nobody counted|lost with the power"):
-        fail_feedback_server("jsonl", errno.EIO, said, lasting=False, every=1)
+    with pytest.raises(AssertionError, match=r"not counted|lost with the power"):
+        fail_feedback_server("jsonl", errno.EIO, logged_problems, lasting=False, every=1)
 
 
 def test_the_check_detects_a_spool_that_continues_after_a_failed_write(monkeypatch: pytest.MonkeyPatch):

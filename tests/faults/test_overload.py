@@ -114,20 +114,20 @@ def assert_honest(happened: Happened, *, also: tuple[str, ...] = ()) -> None:
 
 
 @pytest.fixture
-def book(tmp_path: Path, ledger: Ledger) -> str:
+def ledger_folder(tmp_path: Path, ledger: Ledger) -> str:
     """The folder of this test's ledger; crowds, which are separate processes, write into the same one."""
     return str(tmp_path / "ledger")
 
 
 @SIZES
 def test_every_sender_of_a_crowd_that_arrives_within_a_second_is_answered(
-    deployment: Deployment, ledger: Ledger, book: str, senders: int
+    deployment: Deployment, ledger: Ledger, ledger_folder: str, senders: int
 ):
     deployment.feedback_server()
     coordinator = deployment.coordinator("--in-flight-max-bytes", str(8 * MIB))
     idle = resident(coordinator.running.process.pid)
     with Watch(coordinator) as watch:
-        happened = crowd.result(crowd.start(Plan(url=coordinator.url, ledger=book, senders=senders)), within_s=90)
+        happened = crowd.result(crowd.start(Plan(url=coordinator.url, ledger=ledger_folder, senders=senders)), within_s=90)
     assert happened.acknowledged == senders, happened
     assert_honest(happened)
     assert watch.connections >= senders / 2, "they were connected at the same time"
@@ -137,11 +137,13 @@ def test_every_sender_of_a_crowd_that_arrives_within_a_second_is_answered(
     judge(ledger, deployment.data).assert_kept()
 
 
-def test_connections_beyond_the_limit_are_refused_and_accepted_when_others_close(deployment: Deployment, ledger: Ledger, book: str):
+def test_connections_beyond_the_limit_are_refused_and_accepted_when_others_close(
+    deployment: Deployment, ledger: Ledger, ledger_folder: str
+):
     deployment.feedback_server()
     coordinator = deployment.coordinator("--connections-max", "60")
     taken = _take_connections(coordinator, 60)
-    waiting = crowd.start(Plan(url=coordinator.url, ledger=book, senders=50))
+    waiting = crowd.start(Plan(url=coordinator.url, ledger=ledger_folder, senders=50))
     eventually(lambda: _turned_away(taken[0]) >= 50)
     for connection in taken:
         connection.close()
@@ -178,7 +180,7 @@ def _metric(connection: http.client.HTTPConnection, name: str) -> float:
 
 @STORMS
 def test_ten_times_the_capacity_is_refused_fairly_within_bounds_and_then_recovers(
-    deployment: Deployment, ledger: Ledger, book: str, tmp_path: Path, storm_s: float, times: int
+    deployment: Deployment, ledger: Ledger, ledger_folder: str, tmp_path: Path, storm_s: float, times: int
 ):
     in_flight = 200_000
     server = deployment.feedback_server()
@@ -190,10 +192,19 @@ def test_ten_times_the_capacity_is_refused_fairly_within_bounds_and_then_recover
         idle = resident(coordinator.running.process.pid)
         with Watch(coordinator) as watch:
             storm = crowd.start(
-                Plan(url=coordinator.url, ledger=book, senders=60, name="loud", key="loud", batch=10, pause_s=0.02, storm_s=storm_s)
+                Plan(
+                    url=coordinator.url,
+                    ledger=ledger_folder,
+                    senders=60,
+                    name="loud",
+                    key="loud",
+                    batch=10,
+                    pause_s=0.02,
+                    storm_s=storm_s,
+                )
             )
             calm = crowd.start(
-                Plan(url=coordinator.url, ledger=book, senders=2, name="quiet", key="quiet", pause_s=0.05, storm_s=storm_s)
+                Plan(url=coordinator.url, ledger=ledger_folder, senders=2, name="quiet", key="quiet", pause_s=0.05, storm_s=storm_s)
             )
             loud, quiet = (crowd.result(each, within_s=storm_s + 60) for each in (storm, calm))
         eventually(lambda: _is_idle(coordinator), within_s=RECOVERY_S)
@@ -230,13 +241,13 @@ def _never(*_: str) -> Server:
 
 
 def test_with_sixty_four_descriptors_a_crowd_is_refused_the_spool_works_and_no_loop_spins(
-    deployment: Deployment, ledger: Ledger, book: str, limited: Callable[..., Part]
+    deployment: Deployment, ledger: Ledger, ledger_folder: str, limited: Callable[..., Part]
 ):
     server = deployment.feedback_server()
     coordinator = limited(server, 64)
     pid = coordinator.running.process.pid
     taken = _take_connections(coordinator, 26)  # all that are served: 64 - 34, less one in nine
-    happened = crowd.result(crowd.start(Plan(url=coordinator.url, ledger=book, senders=100, patience_s=2)), within_s=60)
+    happened = crowd.result(crowd.start(Plan(url=coordinator.url, ledger=ledger_folder, senders=100, patience_s=2)), within_s=60)
     assert happened.answers["503 too_many_connections"] > 0
     assert set(happened.answers) == {"503 too_many_connections"}
     assert happened.hasty == 0
@@ -272,12 +283,14 @@ def test_too_few_descriptors_for_a_single_connection_are_refused_at_startup(depl
 
 
 @pytest.mark.soak
-def test_memory_stays_within_the_published_bound_while_all_buffers_are_full(deployment: Deployment, ledger: Ledger, book: str):
+def test_memory_stays_within_the_published_bound_while_all_buffers_are_full(
+    deployment: Deployment, ledger: Ledger, ledger_folder: str
+):
     in_flight = 32 * MIB
     server = deployment.feedback_server()
     coordinator = deployment.coordinator("--in-flight-max-bytes", str(in_flight))
     idle = resident(coordinator.running.process.pid)
-    plan = Plan(url=coordinator.url, ledger=book, senders=150, batch=1000, storm_s=20)
+    plan = Plan(url=coordinator.url, ledger=ledger_folder, senders=150, batch=1000, storm_s=20)
     with Watch(coordinator) as watch:
         storm = crowd.start(plan)
         server.freeze()
@@ -291,7 +304,9 @@ def test_memory_stays_within_the_published_bound_while_all_buffers_are_full(depl
 
 
 @pytest.mark.soak
-def test_with_less_memory_than_the_bound_everything_acknowledged_is_kept(deployment: Deployment, ledger: Ledger, book: str):
+def test_with_less_memory_than_the_bound_everything_acknowledged_is_kept(
+    deployment: Deployment, ledger: Ledger, ledger_folder: str
+):
     """It exits immediately instead of continuing with a half-finished step, and is started again, as a supervisor does."""
     server = deployment.feedback_server()
     with ChaosProxy(server.url, Toxics(latency_s=0.1)) as slow:
@@ -301,7 +316,7 @@ def test_with_less_memory_than_the_bound_everything_acknowledged_is_kept(deploym
         pid = coordinator.running.process.pid
         limit = _address_space(pid) + MIB
         resource.prlimit(pid, resource.RLIMIT_AS, (limit, limit))
-        plan = Plan(url=coordinator.url, ledger=book, senders=100, batch=60, storm_s=2, pause_s=0.02)
+        plan = Plan(url=coordinator.url, ledger=ledger_folder, senders=100, batch=60, storm_s=2, pause_s=0.02)
         happened = crowd.result(crowd.start(plan), within_s=60)
         assert happened.broken
         assert coordinator.running.process.wait(10) != 0, "an exit code that supervisors treat as a failure"

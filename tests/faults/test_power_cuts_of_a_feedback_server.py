@@ -16,7 +16,7 @@ from feedback_server.sealer import Sealer
 from feedback_server.stores.data_folder import DataFolder
 from feedback_wire.log_name import LogName
 from tests.faults.recorded_calls import RecordedCalls, memory_folder
-from tests.faults.simulated_disk import Call, Survivor, after, kept, left_to, told
+from tests.faults.simulated_disk import Call, Survivor, after, kept, left_to, noted
 from tests.faults.stepped_server import Format, SteppedServer, stored
 from tests.harness.tested_counts import POWER_CUT
 
@@ -33,7 +33,7 @@ def work(recorded: RecordedCalls, steps: Sequence[Step], form: Format = "jsonl",
     data = Path(recorded.root) / DATA
     sent = list(range(first, first + sum(step for step in steps if isinstance(step, int))))
     fresh = iter(sent)
-    server = SteppedServer(data, recorded.tell, form)
+    server = SteppedServer(data, recorded.note, form)
     for step in steps:
         match step:
             case "roll":
@@ -42,7 +42,7 @@ def work(recorded: RecordedCalls, steps: Sequence[Step], form: Format = "jsonl",
                 server.seal()
             case "restart":
                 server.die()
-                server = SteppedServer(data, recorded.tell, form)
+                server = SteppedServer(data, recorded.note, form)
             case _:
                 server.store(*(next(fresh) for _ in range(step)))
     server.die()
@@ -82,20 +82,20 @@ def prove(steps: Sequence[Step], form: Format, chance: Random, *, lying: bool = 
         (base / "first").mkdir()
         calls, sent = recorded(base / "first", steps, form, lying=lying)
         calls = calls[: chance.randint(0, len(calls))]
-        acknowledged = told(calls)
+        acknowledged = noted(calls)
         killed = chance.random() < 0.5  # the kernel continues, and keeps what was never synced
         root = cut(calls, kept if killed else left_to(chance), base / "second")
         with RecordedCalls(root, calls if killed else None) as second:
             live_again(second, sent[: chance.randint(0, len(sent))], form, chance)
         calls = second.calls[: chance.randint(second.before, len(second.calls))]
-        acknowledged += told(calls[second.before :])
+        acknowledged += noted(calls[second.before :])
         root = cut(calls, left_to(chance), base / "third")
         check_what_is_left(root, acknowledged, sent, form)
 
 
 def live_again(recorded: RecordedCalls, sent: Sequence[int], form: Format, chance: Random) -> None:
     """Recover, and accept some repeated batches, before or after the recovered journals are sealed."""
-    server = SteppedServer(Path(recorded.root) / DATA, recorded.tell, form)
+    server = SteppedServer(Path(recorded.root) / DATA, recorded.note, form)
     if chance.random() < 0.5:
         server.seal()
     for number in sent:

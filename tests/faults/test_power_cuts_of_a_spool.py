@@ -19,7 +19,7 @@ from coordinator.carriers import spool as spool_module
 from coordinator.carriers import spool_files
 from coordinator.carriers.spool import Spool
 from tests.faults.recorded_calls import RecordedCalls, memory_folder
-from tests.faults.simulated_disk import Call, Survivor, after, kept, left_to, told
+from tests.faults.simulated_disk import Call, Survivor, after, kept, left_to, noted
 from tests.harness.tested_counts import POWER_CUT
 
 Step = Literal["append", "drain", "reject", "fail", "restart", "fewer workers"]
@@ -72,7 +72,7 @@ class Life:
     def _append(self) -> None:
         number, self._next = self._next, self._next + 1
         self._spool.append(*batch(number))
-        self._recorded.tell(number)
+        self._recorded.note(number)
 
     def _drain(self, step: Step) -> None:
         found = self._spool.oldest()
@@ -83,7 +83,7 @@ class Life:
         elif step == "reject":
             self._spool.set_aside(found)
         else:
-            self._recorded.tell(("on a feedback server", int.from_bytes(found.batch_id) - 1))
+            self._recorded.note(("on a feedback server", int.from_bytes(found.batch_id) - 1))
             self._spool.drop(found)
 
 
@@ -96,7 +96,7 @@ def drain(folder: Path, recorded: RecordedCalls, *, most: int = 1000) -> list[in
     while len(numbers) < most and (found := spool.oldest()) is not None:
         number = int.from_bytes(found.batch_id) - 1
         assert (found.batch_id, found.lines, found.messages) == batch(number), "altered"
-        recorded.tell(("on a feedback server", number))
+        recorded.note(("on a feedback server", number))
         numbers.append(number)
         spool.drop(found)
     if len(numbers) < most:
@@ -111,11 +111,11 @@ def put_aside(folder: Path) -> set[int]:
 
 
 def safe(calls: Sequence[Call]) -> set[int]:
-    return {what[1] for what in told(calls) if isinstance(what, tuple)}
+    return {what[1] for what in noted(calls) if isinstance(what, tuple)}
 
 
 def acknowledged(calls: Sequence[Call]) -> set[int]:
-    return {what for what in told(calls) if isinstance(what, int)}
+    return {what for what in noted(calls) if isinstance(what, int)}
 
 
 def cut(calls: Sequence[Call], survivor: Survivor, into: Path) -> Path:

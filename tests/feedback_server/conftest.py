@@ -30,7 +30,7 @@ class Answer:
 
 
 @dataclass
-class Room:
+class FeedbackServer:
     """One feedback server process."""
 
     server: Server
@@ -63,14 +63,14 @@ class Room:
 
 
 @pytest.fixture
-def room(serve: Callable[..., Server], tmp_path: Path) -> Callable[..., Room]:
-    """Start a feedback server on a folder: `room("--roll-seconds", "1")`; the same folder again unless another is named."""
+def start_feedback_server(serve: Callable[..., Server], tmp_path: Path) -> Callable[..., FeedbackServer]:
+    """Start a feedback server: `start_feedback_server("--roll-seconds", "1")`; without `data` always on the same folder."""
 
-    def room(*flags: str, data: Path = tmp_path / "data") -> Room:
+    def start_feedback_server(*flags: str, data: Path = tmp_path / "data") -> FeedbackServer:
         keys = () if "--token" in flags else ("--insecure",)
-        return Room(serve("feedback-server", "--listen", "127.0.0.1:0", "--data", str(data), *keys, *flags), data)
+        return FeedbackServer(serve("feedback-server", "--listen", "127.0.0.1:0", "--data", str(data), *keys, *flags), data)
 
-    return room
+    return start_feedback_server
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from tests.harness.waiting import eventually
 ID = "0123456789abcdef0123456789abcdef"
 
 
-def test_a_batch_is_stored_with_its_time_and_offered_immediately(room, lines):
-    server = room()
+def test_a_batch_is_stored_with_its_time_and_offered_immediately(start_feedback_server, lines):
+    server = start_feedback_server()
     answer = server.post(lines(3))
     assert (answer.status, answer.json) == (200, {"stored": 3})
     (entry,) = server.logs()
@@ -23,8 +23,8 @@ def test_a_batch_is_stored_with_its_time_and_offered_immediately(room, lines):
     assert server.data.joinpath(entry["name"]).stat().st_size == entry["bytes"]
 
 
-def test_a_batch_that_is_sent_again_is_stored_once(room, lines, stored):
-    server = room()
+def test_a_batch_that_is_sent_again_is_stored_once(start_feedback_server, lines, stored):
+    server = start_feedback_server()
     assert server.post(lines(3), ID).json == {"stored": 3}
     assert server.post(lines(3), ID).json == {"stored": 0, "duplicate": True}
     assert server.counted("duplicates_total") == 1
@@ -33,18 +33,18 @@ def test_a_batch_that_is_sent_again_is_stored_once(room, lines, stored):
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_a_batch_that_is_sent_again_after_a_restart_is_stored_once(room, lines, stored, end):
-    server = room()
+def test_a_batch_that_is_sent_again_after_a_restart_is_stored_once(start_feedback_server, lines, stored, end):
+    server = start_feedback_server()
     server.post(lines(3), ID)
     getattr(server.server, end)()
-    server = room()
+    server = start_feedback_server()
     assert server.post(lines(3), ID).json == {"stored": 0, "duplicate": True}
     server.server.stop()
     assert len(stored(server.data)) == 3
 
 
-def test_a_body_that_is_not_lines_of_objects_is_refused_and_not_stored(room):
-    server = room()
+def test_a_body_that_is_not_lines_of_objects_is_refused_and_not_stored(start_feedback_server):
+    server = start_feedback_server()
     torn = b'{"a":1}\n{"b":2}'
     for body in (b"", b"\n", b"{}", b"[1]\n", b'{"a":1}\n\n', b'{"a":1}\n[2]\n', b' {"a":1}\n', torn):
         answer = server.post(body)
@@ -53,8 +53,8 @@ def test_a_body_that_is_not_lines_of_objects_is_refused_and_not_stored(room):
     assert server.logs() == []
 
 
-def test_every_other_refusal_has_its_reason_and_is_counted(room, lines):
-    server = room()
+def test_every_other_refusal_has_its_reason_and_is_counted(start_feedback_server, lines):
+    server = start_feedback_server()
     refused = [
         server.post(lines(), "z" * 32),
         server.post(lines(), "0" * 32),
@@ -79,8 +79,8 @@ def test_every_other_refusal_has_its_reason_and_is_counted(room, lines):
     assert server.logs() == []
 
 
-def test_a_sender_that_disconnects_in_the_middle_of_a_batch_stores_nothing(room, lines):
-    server = room()
+def test_a_sender_that_disconnects_in_the_middle_of_a_batch_stores_nothing(start_feedback_server, lines):
+    server = start_feedback_server()
     host, port = urlsplit(server.server.url).netloc.split(":")
     with socket.create_connection((host, int(port))) as link:
         link.sendall(
@@ -91,8 +91,8 @@ def test_a_sender_that_disconnects_in_the_middle_of_a_batch_stores_nothing(room,
     assert "Traceback" not in server.server.log_text()
 
 
-def test_appending_and_reading_need_different_tokens(room, lines):
-    server = room("--token", "inward", "--read-token", "outward")
+def test_appending_and_reading_need_different_tokens(start_feedback_server, lines):
+    server = start_feedback_server("--token", "inward", "--read-token", "outward")
     assert server.post(lines()).status == 401
     assert server.post(lines(), authorization="Bearer outward").status == 401
     assert server.post(lines(), authorization="Bearer inward").status == 200
@@ -105,8 +105,8 @@ def test_appending_and_reading_need_different_tokens(room, lines):
     assert "inward" not in server.server.log_text() + server.get("/metrics", authorization="Bearer outward").body.decode()
 
 
-def test_logs_roll_with_the_clock_and_parts_with_their_size(room, lines, stored):
-    server = room("--roll-seconds", "1", "--max-log-bytes", "600")
+def test_logs_roll_with_the_clock_and_parts_with_their_size(start_feedback_server, lines, stored):
+    server = start_feedback_server("--roll-seconds", "1", "--max-log-bytes", "600")
     for number in range(12):
         server.post(lines(2, session=f"s{number}"))
     assert {entry["name"].rsplit("-", 1)[1].split(".")[0] for entry in server.logs()} >= {"0000", "0001"}
@@ -115,23 +115,23 @@ def test_logs_roll_with_the_clock_and_parts_with_their_size(room, lines, stored)
     assert server.counted("journals") == 0
 
 
-def test_a_clean_stop_seals_everything_and_exits_with_0(room, lines):
-    server = room()
+def test_a_clean_stop_seals_everything_and_exits_with_0(start_feedback_server, lines):
+    server = start_feedback_server()
     server.post(lines())
     assert server.server.stop() == 0
     assert [path.suffixes[-2:] for path in server.data.glob("2*")] == [[".jsonl", ".zst"]]
 
 
-def test_files_belong_to_the_owner_and_its_group_with_any_umask(room, lines):
-    server = room("--roll-seconds", "1")
+def test_files_belong_to_the_owner_and_its_group_with_any_umask(start_feedback_server, lines):
+    server = start_feedback_server("--roll-seconds", "1")
     server.post(lines())
     eventually(lambda: server.logs()[0]["sealed"])
     assert server.data.stat().st_mode & 0o777 == 0o750
     assert {oct(path.stat().st_mode & 0o777) for path in server.data.iterdir()} == {"0o640"}
 
 
-def test_logs_beyond_the_retention_are_removed_and_counted(room, lines):
-    server = room("--roll-seconds", "1", "--keep-bytes", "1")
+def test_logs_beyond_the_retention_are_removed_and_counted(start_feedback_server, lines):
+    server = start_feedback_server("--roll-seconds", "1", "--keep-bytes", "1")
     server.post(lines())
     eventually(lambda: server.counted("retired_total") == 1)
     assert server.logs() == []
@@ -139,13 +139,15 @@ def test_logs_beyond_the_retention_are_removed_and_counted(room, lines):
     assert server.counted("retired_bytes_total") > 0
 
 
-def test_every_setting_and_metric_is_documented(room):
+def test_every_setting_and_metric_is_documented(start_feedback_server):
     docs = Path(__file__).parents[2] / "docs"
     page = (docs / "feedback-server.md").read_text()
     for setting in fields(Settings):
         assert f"`--{setting.name.replace('_', '-')}`" in page
     metrics = (docs / "metrics.md").read_text()
-    exposed = re.findall(r"^# TYPE swarmscope_feedback_server_(\w+)", room().get("/metrics").body.decode(), re.MULTILINE)
+    exposed = re.findall(
+        r"^# TYPE swarmscope_feedback_server_(\w+)", start_feedback_server().get("/metrics").body.decode(), re.MULTILINE
+    )
     assert exposed
     for name in exposed:
         assert name in metrics

@@ -45,8 +45,8 @@ class Load:
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
-def test_a_kill_under_load_loses_nothing_acknowledged_and_stores_nothing_twice(room, lines, stored, form):
-    server = room("--roll-seconds", "1", "--format", form)
+def test_a_kill_under_load_loses_nothing_acknowledged_and_stores_nothing_twice(start_feedback_server, lines, stored, form):
+    server = start_feedback_server("--roll-seconds", "1", "--format", form)
     load = Load(server, lines)
     eventually(lambda: any(entry["sealed"] for entry in server.logs()) and len(load.acknowledged) > 200)
     server.server.kill()
@@ -56,7 +56,7 @@ def test_a_kill_under_load_loses_nothing_acknowledged_and_stores_nothing_twice(r
     with journal.open("ab") as torn:
         torn.write(secrets.token_bytes(300))
 
-    server = room("--format", form)
+    server = start_feedback_server("--format", form)
     again = [server.post(body, batch) for batch, body in load.unanswered]
     assert {answer.status for answer in again} == {200}
     assert server.counted("quarantined_bytes_total") >= 300
@@ -67,12 +67,12 @@ def test_a_kill_under_load_loses_nothing_acknowledged_and_stores_nothing_twice(r
     assert not list(server.data.glob("*.journal"))
 
 
-def test_a_server_that_is_killed_begins_a_new_part_and_never_touches_the_old_one(room, lines):
-    server = room("--roll-seconds", "86400")
+def test_a_server_that_is_killed_begins_a_new_part_and_never_touches_the_old_one(start_feedback_server, lines):
+    server = start_feedback_server("--roll-seconds", "86400")
     server.post(lines())
     (before,) = server.logs()
     server.server.kill()
-    server = room("--roll-seconds", "86400")
+    server = start_feedback_server("--roll-seconds", "86400")
     server.post(lines(session="later"))
     first, second = (LogName.parse(entry["name"]) for entry in server.logs())
     assert (first.part, second.part) == (0, 1)
@@ -80,8 +80,8 @@ def test_a_server_that_is_killed_begins_a_new_part_and_never_touches_the_old_one
     assert [entry["records"] for entry in server.logs()] == [3, 3]
 
 
-def test_the_torn_tail_goes_into_quarantine_and_is_no_loss(room, lines, stored):
-    server = room()
+def test_the_torn_tail_goes_into_quarantine_and_is_no_loss(start_feedback_server, lines, stored):
+    server = start_feedback_server()
     server.post(lines(3))
     name = server.logs()[0]["name"]
     server.server.kill()
@@ -89,7 +89,7 @@ def test_the_torn_tail_goes_into_quarantine_and_is_no_loss(room, lines, stored):
     good = journal.stat().st_size
     with journal.open("ab") as torn:
         torn.write(journal.read_bytes()[13:90])
-    server = room()
+    server = start_feedback_server()
     (quarantined,) = (server.data / "quarantine").iterdir()
     assert (quarantined.name, quarantined.stat().st_size) == (f"{name}.{good}", 77)
     assert server.counted("quarantined_bytes_total") == 77
@@ -97,8 +97,8 @@ def test_the_torn_tail_goes_into_quarantine_and_is_no_loss(room, lines, stored):
     assert stored(server.data) == [("s", 0), ("s", 1), ("s", 2)]
 
 
-def test_no_file_in_the_folder_can_prevent_the_start(room, journal_bytes):
-    server = room()
+def test_no_file_in_the_folder_can_prevent_the_start(start_feedback_server, journal_bytes):
+    server = start_feedback_server()
     server.server.stop()
     stems = iter(f"20120807T0930{second:02d}Z-fs1-0000" for second in range(60))
     good = journal_bytes(2, 3)
@@ -111,7 +111,7 @@ def test_no_file_in_the_folder_can_prevent_the_start(room, journal_bytes):
     (server.data / "recent-batches").write_bytes(b"odd")
     (server.data / "notes.txt").write_text("mine")
     (server.data / ".20120807T093059Z-fs1-0000.jsonl.zst.sealing").write_bytes(good[:50])
-    server = room()
+    server = start_feedback_server()
     eventually(lambda: server.counted("journals") == 0)
     assert [(entry["name"][13:15], entry["records"]) for entry in server.logs()] == [("05", 3), ("06", 5), ("07", 0), ("08", 0)]
     assert (server.data / "notes.txt").read_text() == "mine"
@@ -119,15 +119,15 @@ def test_no_file_in_the_folder_can_prevent_the_start(room, journal_bytes):
     assert server.get("/readyz").status == 200
 
 
-def test_a_crash_between_sealing_and_removing_leaves_one_of_both(room, lines, stored):
-    server = room("--roll-seconds", "86400")
+def test_a_crash_between_sealing_and_removing_leaves_one_of_both(start_feedback_server, lines, stored):
+    server = start_feedback_server("--roll-seconds", "86400")
     server.post(lines())
     name = server.logs()[0]["name"]
     copy = server.data.parent / name
     shutil.copy(server.data / name, copy)
     server.server.stop()
     shutil.copy(copy, server.data)  # as if the journal had not been removed yet
-    server = room()
+    server = start_feedback_server()
     assert [(entry["records"], entry["sealed"]) for entry in server.logs()] == [(3, True)]
     assert not list(server.data.glob("*.journal"))
     server.server.stop()
@@ -135,27 +135,27 @@ def test_a_crash_between_sealing_and_removing_leaves_one_of_both(room, lines, st
     (sealed,) = server.data.glob("*.jsonl.zst")
     sealed.write_bytes(sealed.read_bytes()[:-10])  # as a disk may lose the end of a file after it confirmed a sync
     shutil.copy(copy, server.data)
-    server = room("--format", "csv")
+    server = start_feedback_server("--format", "csv")
     eventually(lambda: [(entry["records"], entry["sealed"]) for entry in server.logs()] == [(3, True)])
     assert len(stored(server.data)) == 3
 
 
-def test_damage_within_a_journal_costs_only_its_frame(room, journal_bytes, stored):
-    server = room()
+def test_damage_within_a_journal_costs_only_its_frame(start_feedback_server, journal_bytes, stored):
+    server = start_feedback_server()
     server.server.stop()
     data = bytearray(journal_bytes(2, 3, 4))
     second = [found.offset for found in walk(bytes(data))][1]
     data[second + 80] ^= 1
     (server.data / "20120807T093000Z-fs1-0000.journal").write_bytes(data)
     assert [type(found) for found in walk(bytes(data))].count(Damage) == 1
-    server = room()
+    server = start_feedback_server()
     eventually(lambda: server.counted("sealed_total") == 1)
     assert stored(server.data) == [("s", seq) for seq in (0, 1, 5, 6, 7, 8)]
     assert server.counted("quarantined_total") >= 1
 
 
-def test_a_second_server_on_the_same_folder_is_refused(room):
-    server = room()
+def test_a_second_server_on_the_same_folder_is_refused(start_feedback_server):
+    server = start_feedback_server()
     command = [
         sys.executable,
         "-m",
@@ -175,9 +175,11 @@ def test_a_second_server_on_the_same_folder_is_refused(room):
 
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit of util-linux")
-def test_a_batch_that_the_disk_refuses_is_not_acknowledged_and_is_accepted_when_the_disk_recovers(room, lines, stored):
+def test_a_batch_that_the_disk_refuses_is_not_acknowledged_and_is_accepted_when_the_disk_recovers(
+    start_feedback_server, lines, stored
+):
     """A limit on the size of files simulates the full disk, because it also applies to root."""
-    server = room()
+    server = start_feedback_server()
     server.post(lines(session="before"))
     limit = ["prlimit", "--pid", str(server.server.process.pid)]
     subprocess.run([*limit, "--fsize=5:unlimited"], check=True)
@@ -193,8 +195,8 @@ def test_a_batch_that_the_disk_refuses_is_not_acknowledged_and_is_accepted_when_
     assert sorted(stored(server.data)) == [(session, seq) for session in ("before", "during") for seq in range(3)]
 
 
-def test_nothing_is_acknowledged_into_a_removed_journal(room, lines, stored):
-    server = room("--roll-seconds", "3600")
+def test_nothing_is_acknowledged_into_a_removed_journal(start_feedback_server, lines, stored):
+    server = start_feedback_server("--roll-seconds", "3600")
     server.post(lines(1))
     [journal] = server.data.glob("*.journal")
     journal.unlink()
@@ -206,8 +208,8 @@ def test_nothing_is_acknowledged_into_a_removed_journal(room, lines, stored):
     assert stored(server.data) == [("later", 0)]
 
 
-def test_a_journal_that_is_removed_before_it_is_sealed_is_counted_as_lost_and_delays_no_other(room, lines, stored):
-    server = room("--roll-seconds", "86400")
+def test_a_journal_that_is_removed_before_it_is_sealed_is_counted_as_lost_and_delays_no_other(start_feedback_server, lines, stored):
+    server = start_feedback_server("--roll-seconds", "86400")
     server.post(lines(2))
     [journal] = server.data.glob("*.journal")
     journal.unlink()
@@ -220,8 +222,10 @@ def test_a_journal_that_is_removed_before_it_is_sealed_is_counted_as_lost_and_de
 
 
 @pytest.mark.parametrize("instead", ["nothing", "an empty folder", "a copy"])
-def test_nothing_is_acknowledged_into_a_folder_that_was_moved_until_it_is_back(room, lines, stored, tmp_path, instead):
-    server, moved = room("--roll-seconds", "86400"), tmp_path / "moved"
+def test_nothing_is_acknowledged_into_a_folder_that_was_moved_until_it_is_back(
+    start_feedback_server, lines, stored, tmp_path, instead
+):
+    server, moved = start_feedback_server("--roll-seconds", "86400"), tmp_path / "moved"
     server.post(lines(1))
     server.data.rename(moved)
     if instead == "an empty folder":
@@ -243,9 +247,9 @@ def test_nothing_is_acknowledged_into_a_folder_that_was_moved_until_it_is_back(r
     assert "Traceback" not in server.server.log_text()
 
 
-def test_an_empty_file_with_the_name_of_a_log_is_not_offered(room, lines):
-    server = room()
+def test_an_empty_file_with_the_name_of_a_log_is_not_offered(start_feedback_server, lines):
+    server = start_feedback_server()
     server.post(lines(1))
     server.server.stop()
     (server.data / "20120807T093000Z-fs1-0000.jsonl.zst").touch()
-    assert [log["records"] for log in room().logs()] == [1]
+    assert [log["records"] for log in start_feedback_server().logs()] == [1]

@@ -15,9 +15,9 @@ from tests.harness.waiting import eventually
 
 
 @pytest.fixture
-def sealed(room, lines):
+def sealed(start_feedback_server, lines):
     """A server with one sealed log: the server, the log's path, its bytes."""
-    server = room("--roll-seconds", "1")
+    server = start_feedback_server("--roll-seconds", "1")
     server.post(lines(50))
     eventually(lambda: server.logs()[0]["sealed"])
     name = server.logs()[0]["name"]
@@ -53,8 +53,8 @@ def test_the_catalogue_lists_the_stored_records(sealed):
     assert server.logs("?after=20000101T000000Z-fs1-0000.journal") == [entry]
 
 
-def test_an_open_journal_is_served_up_to_its_durable_bytes_and_no_further(room, lines):
-    server = room()
+def test_an_open_journal_is_served_up_to_its_durable_bytes_and_no_further(start_feedback_server, lines):
+    server = start_feedback_server()
     server.post(lines(3))
     (entry,) = server.logs()
     path = server.data / entry["name"]
@@ -71,8 +71,8 @@ def test_a_journal_that_was_sealed_during_a_download_is_reported_as_sealed(seale
     assert (answer.status, answer.json["reason"]) == (404, "sealed")
 
 
-def test_before_the_first_record_there_is_no_latest_log(room):
-    server = room()
+def test_before_the_first_record_there_is_no_latest_log(start_feedback_server):
+    server = start_feedback_server()
     assert server.get("/v1/logs/latest").json["reason"] == "no_such_log"
     assert server.logs() == []
 
@@ -118,9 +118,9 @@ ELSEWHERE = (
 )
 
 
-def test_no_name_gives_access_outside_the_catalogue(room, tmp_path):
+def test_no_name_gives_access_outside_the_catalogue(start_feedback_server, tmp_path):
     (tmp_path / "secret").write_text("secret")
-    server = room()
+    server = start_feedback_server()
     for name in ELSEWHERE:
         answer = server.get(f"/v1/logs/{name}")
         assert answer.status in (400, 404), name
@@ -129,7 +129,7 @@ def test_no_name_gives_access_outside_the_catalogue(room, tmp_path):
     assert server.server.log_text() == ""
 
 
-def test_a_link_in_the_folder_is_never_followed(room, tmp_path):
+def test_a_link_in_the_folder_is_never_followed(start_feedback_server, tmp_path):
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "data").mkdir()
     names = [
@@ -139,7 +139,7 @@ def test_a_link_in_the_folder_is_never_followed(room, tmp_path):
     for name, target in zip(names, targets, strict=True):
         (tmp_path / "data" / name).symlink_to(target)
     os.mkfifo(tmp_path / "data" / "20120807T093009Z-fs1-0000.journal")
-    server = room()
+    server = start_feedback_server()
     assert server.logs() == []
     for name in (*names, "20120807T093009Z-fs1-0000.journal"):
         assert server.get(f"/v1/logs/{name}").status == 404
@@ -160,16 +160,16 @@ def test_a_log_that_is_replaced_by_a_link_while_the_server_runs_is_not_followed(
     assert server.get("/readyz").status == 200
 
 
-def test_a_lock_that_is_a_link_is_not_followed(room, tmp_path):
+def test_a_lock_that_is_a_link_is_not_followed(start_feedback_server, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / ".lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(NotReadyError):
-        room()
+        start_feedback_server()
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_long_poll_is_answered_as_soon_as_a_record_is_durable(room, lines):
-    server = room()
+def test_a_long_poll_is_answered_as_soon_as_a_record_is_durable(start_feedback_server, lines):
+    server = start_feedback_server()
     etag = server.get("/v1/logs").headers["etag"]
     answers = []
     poll = threading.Thread(target=lambda: answers.append(server.get("/v1/logs?wait=30", if_none_match=etag)))
@@ -182,8 +182,8 @@ def test_a_long_poll_is_answered_as_soon_as_a_record_is_durable(room, lines):
     assert answers[0].headers["etag"] != etag
 
 
-def test_a_long_poll_ends_at_its_deadline_or_when_the_server_stops(room):
-    server = room()
+def test_a_long_poll_ends_at_its_deadline_or_when_the_server_stops(start_feedback_server):
+    server = start_feedback_server()
     etag = server.get("/v1/logs").headers["etag"]
     assert server.get("/v1/logs", if_none_match=etag).status == 304
     assert server.get("/v1/logs?wait=1", if_none_match=etag).status == 304

@@ -92,8 +92,8 @@ def resident_bytes(server: Server) -> int:
     return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
 
 
-def test_an_ambiguous_request_is_refused_and_closes_the_connection(room, lines, stored):
-    server = room()
+def test_an_ambiguous_request_is_refused_and_closes_the_connection(start_feedback_server, lines, stored):
+    server = start_feedback_server()
     smuggled = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     for shape, sent in SHAPES.items():
         answer = answer_to(server.server, sent + smuggled)
@@ -112,8 +112,8 @@ def test_an_ambiguous_request_is_refused_and_closes_the_connection(room, lines, 
     assert server.server.log_text() == ""
 
 
-def test_a_request_that_is_cut_anywhere_stores_nothing_and_logs_nothing(room, stored):
-    server = room()
+def test_a_request_that_is_cut_anywhere_stores_nothing_and_logs_nothing(start_feedback_server, stored):
+    server = start_feedback_server()
     whole = POST + b"Content-Length: 8\r\n\r\n" + LINE
     for cut in range(0, len(whole), 3):
         with connect(server.server) as link:
@@ -122,16 +122,16 @@ def test_a_request_that_is_cut_anywhere_stores_nothing_and_logs_nothing(room, st
     assert server.server.log_text() == ""
 
 
-def test_too_many_requests_at_once_on_one_connection_end_it(room):
-    server = room()
+def test_too_many_requests_at_once_on_one_connection_end_it(start_feedback_server):
+    server = start_feedback_server()
     answer = answer_to(server.server, b"GET /v1/logs?wait=1 HTTP/1.1\r\nHost: x\r\n\r\n" * 3000)
     assert answer.count(b"HTTP/1.1 200 ") < 20
     assert server.counted('refused_total{reason="too_many_pipelined"}') == 1
 
 
 @pytest.mark.soak
-def test_slow_clients_are_disconnected_and_others_are_served_meanwhile(room, lines):
-    server = room()
+def test_slow_clients_are_disconnected_and_others_are_served_meanwhile(start_feedback_server, lines):
+    server = start_feedback_server()
     for _ in range(20):
         assert server.post(lines(100)).status == 200
     before = resident_bytes(server.server)
@@ -162,9 +162,9 @@ def test_slow_clients_are_disconnected_and_others_are_served_meanwhile(room, lin
     assert "Traceback" not in server.server.log_text()
 
 
-def test_a_batch_of_millions_of_tiny_records_is_refused_before_it_grows(room):
+def test_a_batch_of_millions_of_tiny_records_is_refused_before_it_grows(start_feedback_server):
     """Each would be stamped with its time: 4 MiB of the smallest lines make a frame of 60, larger than readers accept."""
-    server = room("--roll-seconds", "1")
+    server = start_feedback_server("--roll-seconds", "1")
     before = resident_bytes(server.server)
     for line in (b"{\n", b"{}\n"):
         refused = server.post(line * (4 * 1024 * 1024 // len(line)))
@@ -177,17 +177,17 @@ def test_a_batch_of_millions_of_tiny_records_is_refused_before_it_grows(room):
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd", "deflate", "br", "gzip, gzip", "identity, gzip", "x" * 3000])
-def test_compressed_batches_are_refused(room, lines, encoding):
+def test_compressed_batches_are_refused(start_feedback_server, lines, encoding):
     """A decompression bomb needs a program that inflates it: the batch route accepts plain lines only."""
-    server = room()
+    server = start_feedback_server()
     refused = server.post(zstandard.compress(bytes(100_000_000)), content_encoding=encoding)
     assert (refused.status, refused.json["reason"]) == (415, "content_encoding")
     assert server.post(zstandard.compress(lines(3))).json["reason"] == "bad_lines"
 
 
-def test_a_bomb_in_a_journal_is_quarantined_and_not_inflated(room, stored):
+def test_a_bomb_in_a_journal_is_quarantined_and_not_inflated(start_feedback_server, stored):
     """A user with write access to the folder can leave a small frame there that claims, or hides, gigabytes."""
-    server = room()
+    server = start_feedback_server()
     server.server.stop()
     bomb = zstandard.compress(b"\n" * 2**30)
     hidden = zstandard.ZstdCompressor(write_content_size=False).compress(b"\n" * 2**28)
@@ -198,7 +198,7 @@ def test_a_bomb_in_a_journal_is_quarantined_and_not_inflated(room, stored):
         records_frame(zstandard.compress(good), number=2, first_record=0, records=1, inflated=len(good), batch=bytes(15) + b"\x03"),
     ]
     (server.data / "20120807T093000Z-fs1-0000.journal").write_bytes(PREAMBLE + b"".join(frames))
-    server = room()
+    server = start_feedback_server()
     eventually(lambda: server.counted("journals") == 0)
     peak = int(re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{server.server.process.pid}/status").read_text())[1]) * 1024
     assert peak < 300 * 1024 * 1024
@@ -207,8 +207,10 @@ def test_a_bomb_in_a_journal_is_quarantined_and_not_inflated(room, stored):
     assert "Traceback" not in server.server.log_text()
 
 
-def test_without_file_descriptors_new_connections_are_refused_and_nothing_acknowledged_is_lost(room, lines, stored):
-    server = room("--roll-seconds", "1")
+def test_without_file_descriptors_new_connections_are_refused_and_nothing_acknowledged_is_lost(
+    start_feedback_server, lines, stored
+):
+    server = start_feedback_server("--roll-seconds", "1")
     assert server.post(lines(3, session="before")).status == 200
     limit = ["prlimit", "--pid", str(server.server.process.pid)]
     open_files = len(list(Path(f"/proc/{server.server.process.pid}/fd").iterdir()))
@@ -237,12 +239,12 @@ def test_without_file_descriptors_new_connections_are_refused_and_nothing_acknow
     assert "Traceback" not in server.server.log_text()
 
 
-def test_a_server_with_few_file_descriptors_reserves_some_for_its_own_files(room, lines):
+def test_a_server_with_few_file_descriptors_reserves_some_for_its_own_files(start_feedback_server, lines):
     """It starts with 100 of them, so it accepts 18 connections, and still stores and seals while more connect."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
     try:
-        server = room("--roll-seconds", "1")
+        server = start_feedback_server("--roll-seconds", "1")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     with contextlib.ExitStack() as stack:

@@ -97,7 +97,9 @@ def test_an_index_with_damage_anywhere_is_ignored(indexed, caplog):
     assert found(indexed) == truth
 
 
-def test_a_file_that_changed_after_the_index_was_written_is_counted_again_while_the_server_runs(room, indexed, lines):
+def test_a_file_that_changed_after_the_index_was_written_is_counted_again_while_the_server_runs(
+    start_feedback_server, indexed, lines
+):
     changed = indexed / name(MINUTES[10])
     with changed.open("r+b") as file:  # that does not change the folder
         file.truncate()
@@ -105,29 +107,29 @@ def test_a_file_that_changed_after_the_index_was_written_is_counted_again_while_
     emptied = indexed / name(MINUTES[11])
     os.truncate(emptied, 0)
     assert known(indexed) == (50, [])
-    server = room(data=indexed)
+    server = start_feedback_server(data=indexed)
     eventually(lambda: {entry["name"]: entry["records"] for entry in server.logs()}.get(changed.name) == 40)
     eventually(lambda: emptied.name not in {entry["name"] for entry in server.logs()})
     assert len(server.logs()) == 49
     assert "it is counted anew" in server.server.log_text()
 
 
-def test_a_killed_server_and_a_stopped_one_start_again_with_the_same_catalogue(room, indexed, lines):
-    server = room("--roll-seconds", "1", data=indexed)
+def test_a_killed_server_and_a_stopped_one_start_again_with_the_same_catalogue(start_feedback_server, indexed, lines):
+    server = start_feedback_server("--roll-seconds", "1", data=indexed)
     for _ in range(3):
         server.post(lines())
         eventually(lambda: not server.counted("journals"))
     before = server.logs()
     server.server.kill()
-    server = room(data=indexed)
+    server = start_feedback_server(data=indexed)
     assert server.logs() == before
     server.server.stop()
     assert known(indexed)[0] == len(before)
-    assert room(data=indexed).logs() == before
+    assert start_feedback_server(data=indexed).logs() == before
 
 
-def test_the_pages_of_a_catalogue_follow_each_other(room, indexed, lines):
-    server = room(data=indexed)
+def test_the_pages_of_a_catalogue_follow_each_other(start_feedback_server, indexed, lines):
+    server = start_feedback_server(data=indexed)
     server.post(lines())
     whole = server.logs()
     assert len(whole) == 51
@@ -157,13 +159,13 @@ def test_an_answer_without_a_limit_is_bounded_and_continues_after_its_last_log(m
     assert (len(page.logs), page.more, len(rest.logs), rest.more) == (30, True, 20, False)
 
 
-def test_logs_of_another_server_name_are_offered_and_logged(room, indexed, lines):
+def test_logs_of_another_server_name_are_offered_and_logged(start_feedback_server, indexed, lines):
     write_logs(indexed, [NOON_S + 7], lines(), server="old-name")
-    server = room("--name", "fs2", data=indexed)
+    server = start_feedback_server("--name", "fs2", data=indexed)
     assert len(server.logs()) == 51
     assert "51 logs (50 of fs1, 1 of old-name) in" in server.server.log_text()
     assert "carry another name than fs2" in server.server.log_text()
     assert server.counted("foreign_logs") == 51
     assert "51 logs (50 of fs1, 1 of old-name) carry another name" in server.get("/readyz").body.decode()
     assert server.get(f"/v1/logs/{name(MINUTES[0])}").status == 200
-    assert room("--name", "fs9", data=indexed.parent / "fresh").get("/readyz").body == b"ready\n"
+    assert start_feedback_server("--name", "fs9", data=indexed.parent / "fresh").get("/readyz").body == b"ready\n"

@@ -89,10 +89,10 @@ def test_logs_are_kept_for_the_days_of_the_setting_and_each_removal_is_logged_an
         runs.run(PATIENCE_S + 3600)
     assert KEEP_DAYS - 0.05 <= runs.oldest_days() <= KEEP_DAYS, "logs are an hour apart"
     assert runs.counters.retired_for == {"keep_days": runs.counters.retired}
-    told = [record.getMessage() for record in caplog.records if "is removed by --keep-days 30" in record.getMessage()]
-    assert len(told) == runs.counters.retired > 200
-    assert "20120628T120000Z-fs1-0000.jsonl.zst" in told[0]
-    assert "40.0 days old" in told[0]
+    logged = [record.getMessage() for record in caplog.records if "is removed by --keep-days 30" in record.getMessage()]
+    assert len(logged) == runs.counters.retired > 200
+    assert "20120628T120000Z-fs1-0000.jsonl.zst" in logged[0]
+    assert "40.0 days old" in logged[0]
 
 
 def test_a_date_400_days_ahead_removes_nothing_over_any_writes_and_starts(tmp_path, lines, caplog):
@@ -110,14 +110,16 @@ def test_a_date_400_days_ahead_removes_nothing_over_any_writes_and_starts(tmp_pa
     assert runs.counters.clock_skipped_s >= 400 * DAY_S
 
 
-def test_a_server_process_whose_clock_is_400_days_ahead_at_startup_keeps_all_logs(room, lines, tmp_path, monkeypatch):
+def test_a_server_process_whose_clock_is_400_days_ahead_at_startup_keeps_all_logs(
+    start_feedback_server, lines, tmp_path, monkeypatch
+):
     now_s = int(time.time())
     write_logs(tmp_path / "data", range(now_s - 20 * DAY_S, now_s - DAY_S, DAY_S), lines())
     before = set((tmp_path / "data").glob("2*"))
     (tmp_path / "ahead").mkdir()
     (tmp_path / "ahead" / "sitecustomize.py").write_text(AHEAD.format(ahead_s=400 * DAY_S))
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'ahead'}:{os.environ.get('PYTHONPATH', '')}")
-    server = room("--roll-seconds", "1", "--keep-days", "30")
+    server = start_feedback_server("--roll-seconds", "1", "--keep-days", "30")
     for number in range(2):
         server.post(lines(session=f"s{number}"))
         eventually(lambda: not server.counted("journals"))

@@ -8,8 +8,8 @@ from feedback_server.counters import Counters
 from feedback_server.metrics import Exposition, State
 
 
-def test_metrics_need_the_metrics_token_or_the_read_token(room):
-    server = room("--token", "write", "--read-token", "read", "--metrics-token", "scraper")
+def test_metrics_need_the_metrics_token_or_the_read_token(start_feedback_server):
+    server = start_feedback_server("--token", "write", "--read-token", "read", "--metrics-token", "scraper")
     for key in ("Bearer read", "Bearer scraper", "bearer scraper"):
         assert server.get("/metrics", authorization=key).status == 200
     for wrong in ("", "Bearer write", "Bearer scrape", "Basic scraper", "Bearer "):
@@ -20,8 +20,8 @@ def test_metrics_need_the_metrics_token_or_the_read_token(room):
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_the_authorization_scheme_is_case_insensitive(room, lines, scheme: str):
-    server = room("--token", "write", "--read-token", "read")
+def test_the_authorization_scheme_is_case_insensitive(start_feedback_server, lines, scheme: str):
+    server = start_feedback_server("--token", "write", "--read-token", "read")
     assert server.post(lines(), authorization=f"{scheme} write").status == 200
     assert server.get("/v1/logs", authorization=f"{scheme} read").status == 200
 

@@ -14,17 +14,17 @@ from tests.harness.disks import assert_read_only, remount, unmount
 from tests.harness.waiting import eventually
 
 
-def test_on_a_read_only_disk_logs_are_served_and_batches_refused_until_it_is_writable(room, lines, stored, disk):
-    server = room(data=disk / "data")
+def test_on_a_read_only_disk_logs_are_served_and_batches_refused_until_it_is_writable(start_feedback_server, lines, stored, disk):
+    server = start_feedback_server(data=disk / "data")
     server.post(lines(3, session="sealed"))
     server.server.stop()
-    server = room("--roll-seconds", "86400", data=disk / "data")
+    server = start_feedback_server("--roll-seconds", "86400", data=disk / "data")
     server.post(lines(4, session="open"), "cd" * 16)
     server.server.kill()
     remount(disk, "ro")
     assert_read_only(disk)
 
-    server = room(data=disk / "data")
+    server = start_feedback_server(data=disk / "data")
     assert [(entry["records"], entry["sealed"]) for entry in server.logs()] == [(3, True), (4, False)]
     for entry in server.logs():
         assert len(server.get(f"/v1/logs/{entry['name']}").body) == entry["bytes"]
@@ -44,8 +44,8 @@ def test_on_a_read_only_disk_logs_are_served_and_batches_refused_until_it_is_wri
     assert not list((disk / "data").glob("*.journal"))
 
 
-def test_a_server_whose_disk_is_unmounted_acknowledges_nothing(room, lines, disk):
-    server = room("--roll-seconds", "1", data=disk / "data")
+def test_a_server_whose_disk_is_unmounted_acknowledges_nothing(start_feedback_server, lines, disk):
+    server = start_feedback_server("--roll-seconds", "1", data=disk / "data")
     assert server.post(lines(1)).status == 200
     unmount(disk)
     assert not list(disk.iterdir()), "only the server's open files still reach the disk"
@@ -53,12 +53,12 @@ def test_a_server_whose_disk_is_unmounted_acknowledges_nothing(room, lines, disk
     assert "mount its disk again" in server.get("/readyz").json["detail"]
 
 
-def test_failing_sealing_on_a_read_only_disk_is_logged_once_and_so_is_its_recovery(room, lines, disk):
-    server = room("--roll-seconds", "86400", data=disk / "data")
+def test_failing_sealing_on_a_read_only_disk_is_logged_once_and_so_is_its_recovery(start_feedback_server, lines, disk):
+    server = start_feedback_server("--roll-seconds", "86400", data=disk / "data")
     server.post(lines(1))
     server.server.kill()
     remount(disk, "ro")
-    server = room(data=disk / "data")
+    server = start_feedback_server(data=disk / "data")
     eventually(lambda: server.counted("seal_errors_total") >= 2)
     assert server.server.log_text().count("stays a journal for now") == 1
     remount(disk, "rw")
@@ -67,13 +67,13 @@ def test_failing_sealing_on_a_read_only_disk_is_logged_once_and_so_is_its_recove
 
 
 @pytest.mark.parametrize("locked", [True, False], ids=["with a lock file", "without"])
-def test_a_second_server_on_the_same_read_only_folder_is_refused(room: Callable, disk: Path, locked: bool):
+def test_a_second_server_on_the_same_read_only_folder_is_refused(start_feedback_server: Callable, disk: Path, locked: bool):
     data = disk / "data"
-    room(data=data).server.stop()
+    start_feedback_server(data=data).server.stop()
     if not locked:
         (data / ".lock").unlink()
     remount(disk, "ro")
-    server = room(data=data)
+    server = start_feedback_server(data=data)
     command = [sys.executable, "-m", "swarmscope", "feedback-server", "--insecure", "--listen", "127.0.0.1:0", "--data", str(data)]
     for how in ("ro", "rw"):
         remount(disk, how)

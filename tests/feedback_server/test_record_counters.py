@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.feedback_server.conftest import Room
+from tests.feedback_server.conftest import FeedbackServer
 from tests.harness.waiting import eventually
 
 BOOKS = re.compile(r"^swarmscope_feedback_server_(\w+)(?:\{reason=\"(\w+)\"\})? ([0-9.e+]+)$", re.MULTILINE)
 
 
-def books(server: Room) -> dict[str, float]:
+def record_counters(server: FeedbackServer) -> dict[str, float]:
     """Every number of /metrics; those with reasons are summed."""
     found: dict[str, float] = {}
     for name, _, value in BOOKS.findall(server.get("/metrics", cache_control="no-cache", authorization="Bearer out").body.decode()):
@@ -23,15 +23,15 @@ def books(server: Room) -> dict[str, float]:
     return found
 
 
-def assert_balanced(server: Room) -> dict[str, float]:
-    found = books(server)
+def assert_balanced(server: FeedbackServer) -> dict[str, float]:
+    found = record_counters(server)
     came = found["batches_total"] + found["duplicates_total"] + found.get("batches_refused_total", 0) + found["batches_in_flight"]
     assert found["batches_received_total"] == came, found
     return found
 
 
-def test_every_received_batch_is_stored_duplicate_refused_or_in_progress(room, lines):
-    server = room("--roll-seconds", "1", "--token", "in", "--read-token", "out")
+def test_every_received_batch_is_stored_duplicate_refused_or_in_progress(start_feedback_server, lines):
+    server = start_feedback_server("--roll-seconds", "1", "--token", "in", "--read-token", "out")
     good = {"authorization": "Bearer in"}
     for number in range(10):
         assert server.post(lines(3, session=f"s{number}"), f"{number + 1:032x}", **good).status == 200
@@ -52,25 +52,25 @@ def test_every_received_batch_is_stored_duplicate_refused_or_in_progress(room, l
     assert (found["batches_received_total"], found["batches_total"], found["duplicates_total"]) == (17, 10, 1)
     assert server.counted('batches_refused_total{reason="sender_left"}') == 1
     assert server.counted('batches_refused_total{reason="unauthorized"}') == 1
-    eventually(lambda: books(server)["journals"] == 0)
-    found = books(server)
+    eventually(lambda: record_counters(server)["journals"] == 0)
+    found = record_counters(server)
     assert found["records_total"] == found["sealed_records_total"] == 30
 
 
-def test_every_stored_record_is_sealed_in_a_journal_or_in_quarantine_even_after_a_kill(room, lines):
-    server = room("--roll-seconds", "86400")
+def test_every_stored_record_is_sealed_in_a_journal_or_in_quarantine_even_after_a_kill(start_feedback_server, lines):
+    server = start_feedback_server("--roll-seconds", "86400")
     for number in range(4):
         server.post(lines(5, session=f"s{number}"))
-    assert books(server)["journal_records"] == books(server)["records_total"] == 20
+    assert record_counters(server)["journal_records"] == record_counters(server)["records_total"] == 20
     server.server.kill()
     (journal,) = server.data.glob("*.journal")
     data = bytearray(journal.read_bytes())
     data[-20] ^= 1  # in the last frame's payload: known only when it is inflated, or by its checksum
     journal.write_bytes(data)
-    server = room("--roll-seconds", "86400")
+    server = start_feedback_server("--roll-seconds", "86400")
     server.post(lines(7, session="after"))
-    eventually(lambda: books(server)["journals"] == 1)
-    found = books(server)
+    eventually(lambda: record_counters(server)["journals"] == 1)
+    found = record_counters(server)
     assert found["recovered_records_total"] in (15, 20)
     stored = found["records_total"] + found["recovered_records_total"]
     assert stored == found["sealed_records_total"] + found["journal_records"] + found["quarantined_records_total"]
@@ -78,8 +78,8 @@ def test_every_stored_record_is_sealed_in_a_journal_or_in_quarantine_even_after_
 
 
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit of util-linux")
-def test_the_counters_balance_at_every_moment_under_load_while_the_disk_refuses(room, lines, stored):
-    server = room("--roll-seconds", "1")
+def test_the_counters_balance_at_every_moment_under_load_while_the_disk_refuses(start_feedback_server, lines, stored):
+    server = start_feedback_server("--roll-seconds", "1")
     limit = ["prlimit", "--pid", str(server.server.process.pid)]
     acknowledged: set[tuple[str, int]] = set()
     stop = threading.Event()
@@ -98,7 +98,7 @@ def test_the_counters_balance_at_every_moment_under_load_while_the_disk_refuses(
         for fsize in ("5:unlimited", "unlimited:unlimited") * 2:
             subprocess.run([*limit, f"--fsize={fsize}"], check=True)
             refused = "batches_refused_total" if fsize.startswith("5") else "batches_total"
-            before = books(server).get(refused, 0)
+            before = record_counters(server).get(refused, 0)
             eventually(lambda name=refused, before=before: assert_balanced(server).get(name, 0) > before)
     finally:
         stop.set()

@@ -107,7 +107,7 @@ def test_the_oldest_logs_are_removed_first_by_days_and_by_bytes():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "advice"),
     [
         ({"listen": "8090"}, "an address and a port"),
         ({"listen": "127.0.0.1:99999"}, "an address and a port"),
@@ -122,8 +122,8 @@ def test_the_oldest_logs_are_removed_first_by_days_and_by_bytes():
         ({"listen": "example.org:8090"}, "loopback only"),
     ],
 )
-def test_settings_that_cannot_work_are_refused_with_advice(wrong, said):
-    with pytest.raises(ValueError, match=said):
+def test_settings_that_cannot_work_are_refused_with_advice(wrong, advice):
+    with pytest.raises(ValueError, match=advice):
         Settings(**({"insecure": True} | wrong))
 
 

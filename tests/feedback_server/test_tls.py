@@ -90,8 +90,8 @@ def send(coordinator: Server) -> int:
         return refusal.code
 
 
-def test_batches_and_downloads_travel_over_tls(room, files, coordinator):
-    server = room(*files.listening()).server
+def test_batches_and_downloads_travel_over_tls(start_feedback_server, files, coordinator):
+    server = start_feedback_server(*files.listening()).server
     assert server.url.startswith("https://")
     assert send(coordinator(server, "--tls-ca", str(files.ca))) == 202
     (entry,) = logs(server, files.trusting())
@@ -99,8 +99,8 @@ def test_batches_and_downloads_travel_over_tls(room, files, coordinator):
     assert server.stop() == 0
 
 
-def test_with_mutual_tls_only_clients_with_a_certificate_of_the_authority_are_served(room, files, coordinator):
-    server = room(*files.listening("127.0.0.1", "--tls-client-ca", str(files.ca))).server
+def test_with_mutual_tls_only_clients_with_a_certificate_of_the_authority_are_served(start_feedback_server, files, coordinator):
+    server = start_feedback_server(*files.listening("127.0.0.1", "--tls-client-ca", str(files.ca))).server
     trust = ("--tls-ca", str(files.ca))
     with pytest.raises(OSError, match=r".+"):
         logs(server, files.trusting())
@@ -118,22 +118,24 @@ def test_with_mutual_tls_only_clients_with_a_certificate_of_the_authority_are_se
 
 
 @pytest.mark.parametrize("wrong", ["authority", "name", "time"])
-def test_a_coordinator_sends_nothing_to_a_server_that_cannot_prove_its_identity(room, files, coordinator, tmp_path, wrong):
+def test_a_coordinator_sends_nothing_to_a_server_that_cannot_prove_its_identity(
+    start_feedback_server, files, coordinator, tmp_path, wrong
+):
     name, expires = ("fs2.example" if wrong == "name" else "127.0.0.1"), (YESTERDAY if wrong == "time" else None)
-    room = room(*files.listening(name, expires=expires))
+    start_feedback_server = start_feedback_server(*files.listening(name, expires=expires))
     trusted = files.ca
     if wrong == "authority":
         trusted = tmp_path / "other-ca.pem"
         trustme.CA().cert_pem.write_to_path(trusted)
-    sender = coordinator(room.server, "--tls-ca", str(trusted))
+    sender = coordinator(start_feedback_server.server, "--tls-ca", str(trusted))
     assert send(sender) == 503
     assert "certificate verify failed" in sender.log_text()
-    assert not list(room.data.glob("2*")), "nothing was stored"
+    assert not list(start_feedback_server.data.glob("2*")), "nothing was stored"
 
 
-def test_a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_nothing(room, files):
+def test_a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_nothing(start_feedback_server, files):
     flags = files.listening()
-    server, trusting = room(*flags).server, files.trusting()
+    server, trusting = start_feedback_server(*flags).server, files.trusting()
     first = serial(server, trusting)
     files.pair("127.0.0.1")
     server.reload()
@@ -144,8 +146,8 @@ def test_a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_not
     assert serial(server, trusting) == second
 
 
-def test_authorities_are_read_again_and_a_removed_one_is_no_longer_trusted(room, files):
-    server = room(*files.listening("127.0.0.1", "--tls-client-ca", str(files.ca))).server
+def test_authorities_are_read_again_and_a_removed_one_is_no_longer_trusted(start_feedback_server, files):
+    server = start_feedback_server(*files.listening("127.0.0.1", "--tls-client-ca", str(files.ca))).server
     known, other = files.trusting(), trustme.CA()
     known.load_cert_chain(*files.pair("c1"))
     assert logs(server, known) == []
@@ -164,18 +166,18 @@ def test_authorities_are_read_again_and_a_removed_one_is_no_longer_trusted(room,
     assert not is_let_in(known)
 
 
-def test_a_certificate_that_clients_will_refuse_is_logged_at_startup_and_at_renewal(room, files):
-    server = room(*files.listening(expires=YESTERDAY)).server
+def test_a_certificate_that_clients_will_refuse_is_logged_at_startup_and_at_renewal(start_feedback_server, files):
+    server = start_feedback_server(*files.listening(expires=YESTERDAY)).server
     assert server.log_text().count("has expired at") == 1
     server.reload()
     eventually(lambda: server.log_text().count("has expired at") == 2)
 
 
-def test_unfinished_handshakes_count_as_connections_and_those_beyond_the_limit_are_closed(room, files):
+def test_unfinished_handshakes_count_as_connections_and_those_beyond_the_limit_are_closed(start_feedback_server, files):
     most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (104, hard))  # half of what is beyond 64: 20 connections, and 16 that get a refusal
     try:
-        server = room(*files.listening()).server
+        server = start_feedback_server(*files.listening()).server
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     host, _, port = urlsplit(server.url).netloc.partition(":")
@@ -197,8 +199,10 @@ def is_served(server: Server, context: ssl.SSLContext) -> bool:
 
 
 def refused(server: Server, context: ssl.SSLContext, *reasons: str) -> float:
-    told = metrics(server, context)
-    return sum(float(count) for reason, count in re.findall(r'refused_total{reason="(.*)"} (.*)', told) if reason in reasons)
+    metrics_text = metrics(server, context)
+    return sum(
+        float(count) for reason, count in re.findall(r'refused_total{reason="(.*)"} (.*)', metrics_text) if reason in reasons
+    )
 
 
 def metrics(server: Server, context: ssl.SSLContext) -> str:
@@ -207,8 +211,8 @@ def metrics(server: Server, context: ssl.SSLContext) -> str:
         return answer.read().decode()
 
 
-def test_a_silent_client_does_not_delay_the_stop(room, files):
-    server = room(*files.listening()).server
+def test_a_silent_client_does_not_delay_the_stop(start_feedback_server, files):
+    server = start_feedback_server(*files.listening()).server
     host, _, port = urlsplit(server.url).netloc.partition(":")
     with socket.create_connection((host, int(port)), timeout=20) as mute, socket.create_connection((host, int(port))) as link:
         with files.trusting().wrap_socket(link, server_hostname=host) as secure:
@@ -232,6 +236,6 @@ def test_a_tls_setting_that_cannot_work_is_refused_at_startup(files, tmp_path, s
     command = [sys.executable, "-m", "swarmscope", "feedback-server", "--insecure", "--data", str(tmp_path / "data")]
     refused = subprocess.run([*command, *spoil(files)], capture_output=True, text=True, timeout=30, check=False)
     assert refused.returncode == 2
-    said = " ".join((refused.stdout + refused.stderr).replace("│", " ").split())
-    assert words in said
-    assert "Traceback" not in said
+    output = " ".join((refused.stdout + refused.stderr).replace("│", " ").split())
+    assert words in output
+    assert "Traceback" not in output

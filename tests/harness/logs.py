@@ -23,7 +23,7 @@ Record = dict[str, Any]
 numbers = itertools.count()
 
 
-def record(**said: Any) -> Record:
+def record(**fields: Any) -> Record:
     """A whole record; `said` overrides, None leaves a field out."""
     known = {
         "received_ms": BEGIN_MS,
@@ -35,7 +35,7 @@ def record(**said: Any) -> Record:
         "session_id": "s",
         "seq": 0,
     }
-    known |= {"event": "report", "sent_ms": BEGIN_MS - 200} | said
+    known |= {"event": "report", "sent_ms": BEGIN_MS - 200} | fields
     return {name: value for name, value in known.items() if value is not None}
 
 
@@ -103,7 +103,7 @@ def records(*, weights: Sequence[float] = (1, 10, 2.5), most: int = 30) -> st.Se
             "extra": st.none() | st.fixed_dictionaries({"codec": st.sampled_from(["h264", "av1"]), "level": st.integers(0, 3)}),
         }
     )
-    return st.lists(message.map(lambda said: record(**said)), max_size=most, unique_by=rank)
+    return st.lists(message.map(lambda fields: record(**fields)), max_size=most, unique_by=rank)
 
 
 def rank(each: Record) -> tuple[Any, ...]:

@@ -25,12 +25,12 @@ def batches(size_bytes: int, *, seed: int) -> Iterator[bytes]:
     """Lines of records that hardly compress: together they take about `size_bytes` on the disk."""
     chance, made = Random(seed), 0
     while made < size_bytes:
-        said = [
+        batch_records = [
             record(received_ms=BEGIN_MS, session_id=f"s{seed}", seq=made + seq, extra={"x": chance.randbytes(4096).hex()})
             for seq in range(RECORDS_IN_A_BATCH)
         ]
         made += 4096 * RECORDS_IN_A_BATCH
-        yield b"".join(json.dumps(each).encode() + b"\n" for each in said)
+        yield b"".join(json.dumps(each).encode() + b"\n" for each in batch_records)
 
 
 def write_journal(path: Path, size_bytes: int, *, seed: int) -> int:

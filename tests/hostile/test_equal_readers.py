@@ -85,9 +85,9 @@ def bodies() -> Iterator[bytes]:
     """Every value in every place, each text as value and as name, each message with an identity of its own."""
     members = [place % value for value in VALUES for place in PLACES]
     for text in TEXTS:
-        said = json.dumps(text).encode()
-        members.append(b'"channel":%b,"isp":%b,"app":%b,"platform":%b' % (said, said, said, said))
-        members.append(b'"extra":{%b:%b},%b:%b' % (said, said, json.dumps(f"own {text}").encode(), said))
+        written = json.dumps(text).encode()
+        members.append(b'"channel":%b,"isp":%b,"app":%b,"platform":%b' % (written, written, written, written))
+        members.append(b'"extra":{%b:%b},%b:%b' % (written, written, json.dumps(f"own {text}").encode(), written))
     for seq, member in enumerate(members):
         yield b'{"v":1,"peer_id":"p","session_id":"s","seq":%d,"event":"report","sent_ms":1,%b}' % (seq, member)
     for name in (*RECORD_FIELD_NAMES, "v", "seq", "session_id", "channel", "extra"):
@@ -106,8 +106,8 @@ def taken(serve, tmp_path) -> list[dict]:
     for body in bodies():
         connection.request("POST", "/v1/feedback", body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
-        said = json.loads(answer.read())
-        assert answer.status in (202, 400, 413), (answer.status, said, body[:200])
+        written = json.loads(answer.read())
+        assert answer.status in (202, 400, 413), (answer.status, written, body[:200])
         if answer.status == 202:
             taken.append(json.loads(body))
     for server in (coordinator, storage):
@@ -123,7 +123,7 @@ def archived(folder: Path) -> list[dict]:
     return [json.loads(line) for part in parts for line in part.lines.splitlines()]
 
 
-def said(record: dict) -> dict:
+def written(record: dict) -> dict:
     """The end host's part of a record; null and absent are equal, and so are numbers that a double cannot tell apart."""
     return {name: alike(value) for name, value in record.items() if name not in RECORD_FIELD_NAMES and value is not None}
 
@@ -138,13 +138,13 @@ def alike(value: object) -> object:
 
 def test_accepted_messages_are_read_alike_by_every_reader(taken, tmp_path):
     assert len(taken) > 300
-    assert [said(record) for record in archived(tmp_path / "fs")] == [said(message) for message in taken]
+    assert [written(record) for record in archived(tmp_path / "fs")] == [written(message) for message in taken]
     summaries = []
     for form in ("jsonl", "csv", "parquet"):
         folder = tmp_path / form
         command = [sys.executable, "-m", "swarmscope", "logs", "convert", "--to", form, "-o", str(folder), str(tmp_path / "fs")]
         subprocess.run(command, check=True, timeout=120)
-        assert [said(record) for record in archived(folder)] == [said(message) for message in taken], form
+        assert [written(record) for record in archived(folder)] == [written(message) for message in taken], form
         summaries.append(counted(folder, len(taken)))
     assert summaries[0] == summaries[1] == summaries[2]
 

@@ -33,11 +33,11 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(parquet_log, "ROW_GROUP_RECORDS", IN_A_GROUP)
     monkeypatch.setattr(parquet_log, "CHUNK_RECORDS", IN_A_GROUP)
     path = tmp_path / "20120807T093000Z-fs1-0000.parquet"
-    said = [record(seq=seq, session_id=f"s{seq}", received_ms=BEGIN_MS + seq, continuity=seq / 200) for seq in range(RECORDS)]
+    sent = [record(seq=seq, session_id=f"s{seq}", received_ms=BEGIN_MS + seq, continuity=seq / 200) for seq in range(RECORDS)]
     with path.open("wb") as file:
         writer = parquet_log.ParquetLogWriter(file)
         for begin in range(0, RECORDS, IN_A_GROUP):
-            lines = [json.dumps(each).encode() + b"\n" for each in said[begin : begin + IN_A_GROUP]]
+            lines = [json.dumps(each).encode() + b"\n" for each in sent[begin : begin + IN_A_GROUP]]
             writer.add(b"".join(lines), len(lines))
         assert writer.finish() == RECORDS
     return path
@@ -68,9 +68,9 @@ def flips(data: bytes, times: int, *, seed: int, first: int = 0) -> list[tuple[i
 
 def numbers(parts: list) -> list[int]:
     """The seqs of all records; each record must be unchanged."""
-    said = [json.loads(line) for part in parts if isinstance(part, Records) for line in part.lines.splitlines()]
-    assert all((each["session_id"], each["continuity"]) == (f"s{each['seq']}", each["seq"] / 200) for each in said)
-    return [each["seq"] for each in said]
+    sent = [json.loads(line) for part in parts if isinstance(part, Records) for line in part.lines.splitlines()]
+    assert all((each["session_id"], each["continuity"]) == (f"s{each['seq']}", each["seq"] / 200) for each in sent)
+    return [each["seq"] for each in sent]
 
 
 def left_of(groups: set[int] | None) -> list[int]:
@@ -124,18 +124,18 @@ def test_commands_name_the_damaged_log_and_continue_with_the_others(log, command
     data = log.read_bytes()
     log.write_bytes(data[:-400] + bytes([data[-400] ^ 1]) + data[-399:])
     words = command.split()
-    said = subprocess.run(
+    sent = subprocess.run(
         [sys.executable, "-m", "swarmscope", *words, str(log.parent)], capture_output=True, text=True, timeout=120, check=False
     )
-    assert "Traceback" not in said.stderr
+    assert "Traceback" not in sent.stderr
     if words[0] == "analyze":
-        assert said.returncode == 0
-        assert (json.loads(said.stdout)["messages"], json.loads(said.stdout)["unreadable"]) == (1, RECORDS)
-        assert f"damaged: {log}" in said.stderr
+        assert sent.returncode == 0
+        assert (json.loads(sent.stdout)["messages"], json.loads(sent.stdout)["unreadable"]) == (1, RECORDS)
+        assert f"damaged: {log}" in sent.stderr
     else:
-        assert said.returncode == 1
-        assert f"{log}: damaged, 0 records" in said.stdout
-        assert "jsonl.zst: good, 1 records" in said.stdout
+        assert sent.returncode == 1
+        assert f"{log}: damaged, 0 records" in sent.stdout
+        assert "jsonl.zst: good, 1 records" in sent.stdout
 
 
 def test_a_feedback_server_does_not_treat_a_log_with_a_damaged_end_as_sealed(log):

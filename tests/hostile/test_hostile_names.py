@@ -28,7 +28,7 @@ WATCH = f"window.{CANARY} = () => {{ window.{CANARY}Ran = true; }};"
 def recorded(tmp_path_factory):
     """A viewer for each text, with the text in every field; three messages of each, so that timelines have data."""
     folder = tmp_path_factory.mktemp("hostile")
-    said = [
+    sent = [
         record(
             **dict.fromkeys(FIELDS, text),
             seq=seq,
@@ -45,7 +45,7 @@ def recorded(tmp_path_factory):
         for seq in range(3)
         for number, text in enumerate(NAMES)
     ]
-    write_log(folder, sorted(said, key=lambda each: each["received_ms"]))
+    write_log(folder, sorted(sent, key=lambda each: each["received_ms"]))
     return folder
 
 
@@ -65,7 +65,7 @@ def watched(browser):
     context.add_init_script(WATCH)
     page = context.new_page()
     wrong: list[str] = []
-    page.on("console", lambda said: wrong.append(said.text) if said.type in {"error", "warning"} else None)
+    page.on("console", lambda sent: wrong.append(sent.text) if sent.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
     page.on("framenavigated", lambda frame: wrong.append(f"frame {frame.url}") if frame != page.main_frame else None)

@@ -54,13 +54,13 @@ JUST_ENOUGH = [
 ]
 
 
-@pytest.mark.parametrize(("asked", "said"), TOO_MUCH)
+@pytest.mark.parametrize(("query", "expected"), TOO_MUCH)
 @pytest.mark.parametrize("path", ["/", "/timeline", "/history", "/session", "/api/v1/table?view=map"])
-def test_an_address_with_too_many_filters_is_refused(monitor, path, asked, said):
-    address = f"{monitor.url}{path}{'&' if '?' in path else '?'}{urlencode(asked)}"
+def test_an_address_with_too_many_filters_is_refused(monitor, path, query, expected):
+    address = f"{monitor.url}{path}{'&' if '?' in path else '?'}{urlencode(query)}"
     refused = requests.get(address, timeout=60)
     assert (refused.status_code, refused.json()["reason"]) == (400, "too_many_filters")
-    assert said in refused.json()["detail"]
+    assert expected in refused.json()["detail"]
 
 
 @pytest.mark.parametrize("path", ["/", "/timeline", "/history", "/session"])
@@ -76,19 +76,19 @@ def test_a_browser_gets_the_refusal_as_a_page_with_a_link_back(monitor, path):
 
 @pytest.mark.parametrize("path", ["table?view=map&", "summary?", "history/summary?"])
 def test_an_api_answers_browsers_in_json_too(monitor, path):
-    asked = dict.fromkeys(EXTRAS[: MOST_FILTERS + 1], "x")
-    asked = asked if "table" in path else {f"where.{name}": value for name, value in asked.items()}
-    refused = requests.get(f"{monitor.url}/api/v1/{path}{urlencode(asked)}", headers={"Accept": BROWSER}, timeout=60)
+    query = dict.fromkeys(EXTRAS[: MOST_FILTERS + 1], "x")
+    query = query if "table" in path else {f"where.{name}": value for name, value in query.items()}
+    refused = requests.get(f"{monitor.url}/api/v1/{path}{urlencode(query)}", headers={"Accept": BROWSER}, timeout=60)
     assert (refused.status_code, refused.json()["reason"]) == (400, "too_many_filters")
 
 
 def test_the_link_back_leads_to_no_other_site(monitor):
     """`//evil.example` would be another site if it were used unchanged."""
-    asked = urllib3.PoolManager().request(
+    query = urllib3.PoolManager().request(
         "GET", f"{monitor.url}//evil.example?bokeh-token=x", headers={"Accept": BROWSER}, timeout=60
     )
-    assert asked.status == 403
-    assert re.findall('href="(.*?)"', asked.data.decode().split("<h1>")[1]) == ["/"]
+    assert query.status == 403
+    assert re.findall('href="(.*?)"', query.data.decode().split("<h1>")[1]) == ["/"]
 
 
 NO_SENSE = [
@@ -98,12 +98,12 @@ NO_SENSE = [
 ]
 
 
-@pytest.mark.parametrize("said", NO_SENSE)
+@pytest.mark.parametrize("expected", NO_SENSE)
 @pytest.mark.parametrize("path", ["/", "/history"])
-def test_invalid_parts_of_an_address_are_ignored(monitor, path, said):
+def test_invalid_parts_of_an_address_are_ignored(monitor, path, expected):
     wrong = errors(monitor)
-    with Viewer(monitor, f"{path}?{said}") as viewer:
-        assert "No answer" not in json.dumps(viewer.told())
+    with Viewer(monitor, f"{path}?{expected}") as viewer:
+        assert "No answer" not in json.dumps(viewer.next_facts())
     assert errors(monitor) == wrong
 
 
@@ -115,10 +115,10 @@ def test_api_requests_have_the_same_limits_as_pages(monitor, path):
         assert f"at most {MOST_FILTERS}" in refused.json()["detail"]
 
 
-@pytest.mark.parametrize("asked", JUST_ENOUGH)
+@pytest.mark.parametrize("query", JUST_ENOUGH)
 @pytest.mark.parametrize("path", ["/", "/api/v1/table?view=map"])
-def test_an_address_at_the_limit_is_answered(monitor, path, asked):
-    address = f"{monitor.url}{path}{'&' if '?' in path else '?'}{urlencode(asked)}"
+def test_an_address_at_the_limit_is_answered(monitor, path, query):
+    address = f"{monitor.url}{path}{'&' if '?' in path else '?'}{urlencode(query)}"
     assert requests.get(address, timeout=60).status_code == 200
 
 
@@ -163,8 +163,8 @@ class Viewer:
         [token] = re.findall(r'"token":"([^"]+)"', page)
         self.socket = Socket(monitor.url.removeprefix("http://"), path=f"{path.partition('?')[0].rstrip('/')}/ws", token=token)
         self.socket.connection.settimeout(60)
-        assert self.socket.hear()[0] == "ACK"
-        self.socket.say("PULL-DOC-REQ", {})
+        assert self.socket.receive()[0] == "ACK"
+        self.socket.send_bokeh("PULL-DOC-REQ", {})
         self.document = self.until("PULL-DOC-REPLY")
         self._held: str = exchange_in(self.document).get("attributes", {}).get("facts", "")
 
@@ -177,19 +177,19 @@ class Viewer:
     def until(self, kind: str) -> Any:
         """The content of the next message of this kind."""
         while True:
-            heard, content = self.socket.hear()
+            heard, content = self.socket.receive()
             if heard == kind:
                 return content
 
     def change(self, model: str, attribute: str, value: object) -> None:
         event = {"kind": "ModelChanged", "model": {"id": model}, "attr": attribute, "new": value}
-        self.socket.say("PATCH-DOC", {"events": [event]})
+        self.socket.send_bokeh("PATCH-DOC", {"events": [event]})
 
     def models(self, name: str) -> list[str]:
         """The ids of all models of this kind in the page."""
         return [each["id"] for each in _objects(self.document) if each.get("name") == name and "id" in each]
 
-    def told(self) -> dict[str, Any]:
+    def next_facts(self) -> dict[str, Any]:
         """The next facts that the page gets; at first those that it already has, if it got them before its websocket."""
         held, self._held = self._held, ""
         if held:
@@ -221,11 +221,11 @@ def exchange_of(viewer: Viewer) -> str:
 def test_an_open_page_with_too_many_filters_shows_the_limit_and_continues(monitor):
     wrong = errors(monitor)
     with Viewer(monitor) as viewer:
-        viewer.told()
+        viewer.next_facts()
         viewer.change(exchange_of(viewer), "asked", urlencode(dict.fromkeys(MEANS, "..1e9")))
-        assert f"at most {MOST_RANGES}" in viewer.told()["state"]["text"]
+        assert f"at most {MOST_RANGES}" in viewer.next_facts()["state"]["text"]
         viewer.change(exchange_of(viewer), "asked", "channel=c1")
-        assert "at most" not in viewer.told()["state"].get("text", "")
+        assert "at most" not in viewer.next_facts()["state"].get("text", "")
     assert errors(monitor) == wrong
 
 
@@ -233,14 +233,14 @@ def test_an_open_page_with_too_many_filters_shows_the_limit_and_continues(monito
 def test_selecting_a_bar_or_a_region_that_is_not_drawn_changes_nothing(monitor, place):
     wrong = errors(monitor)
     with Viewer(monitor) as viewer:
-        viewer.told()
+        viewer.next_facts()
         selections = viewer.models("Selection")
         assert len(selections) >= 3  # map, districts, histogram
         for selection in selections:
             viewer.change(selection, "indices", place)
             assert viewer.until("OK") is not None
         viewer.change(exchange_of(viewer), "asked", "channel=c1")
-        assert [chip["names"] for chip in viewer.told()["chips"]] == [["channel"]]
+        assert [chip["names"] for chip in viewer.next_facts()["chips"]] == [["channel"]]
     assert errors(monitor) == wrong
 
 
@@ -265,14 +265,14 @@ MADE_UP = {
 }
 
 
-@pytest.mark.parametrize("said", MADE_UP.values(), ids=MADE_UP)
-def test_a_message_that_no_page_sends_closes_its_connection_and_logs_one_line(monitor, said):
-    before, lines = turned_away(monitor), len(monitor.log_text().splitlines())
+@pytest.mark.parametrize("expected", MADE_UP.values(), ids=MADE_UP)
+def test_a_message_that_no_page_sends_closes_its_connection_and_logs_one_line(monitor, expected):
+    before, lines = bad_messages(monitor), len(monitor.log_text().splitlines())
     with Viewer(monitor) as viewer:
-        for part in said:
+        for part in expected:
             viewer.socket.send(part)
         assert viewer.socket.close_code() == 1008
-    assert turned_away(monitor) == before + 1
+    assert bad_messages(monitor) == before + 1
     said_of_it = monitor.log_text().splitlines()[lines:]
     assert len(said_of_it) == 1, said_of_it
     line = said_of_it[0]
@@ -293,7 +293,7 @@ def errors(monitor: Server) -> int:
     return monitor.log_text().count("Traceback")
 
 
-def turned_away(monitor: Server) -> float:
+def bad_messages(monitor: Server) -> float:
     metrics = requests.get(f"{monitor.url}/metrics", timeout=60).text
     [count] = re.findall(r'swarmscope_monitor_turned_away_total{reason="bad_message"} (\S+)', metrics) or ["0"]
     return float(count)

@@ -72,9 +72,9 @@ LONG = {
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory):
     """A log in each form."""
-    said = [record(seq=number, channel=text, extra={"x": text}) for number, text in enumerate(TEXTS)]
+    sent = [record(seq=number, channel=text, extra={"x": text}) for number, text in enumerate(TEXTS)]
     folder = tmp_path_factory.mktemp("logs")
-    return {form: write_log(folder, said, form).read_bytes() for form in Form}
+    return {form: write_log(folder, sent, form).read_bytes() for form in Form}
 
 
 def damaged(seeds) -> st.SearchStrategy[bytes]:

@@ -26,7 +26,7 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-def said(*arguments: str) -> str:
+def output_of(*arguments: str) -> str:
     """Standard output and error of a command, as a terminal would get them."""
     done = subprocess.run([sys.executable, "-m", "swarmscope", *arguments], capture_output=True, timeout=120, check=False)
     assert b"Traceback" not in done.stderr
@@ -55,7 +55,7 @@ def rules(tmp_path_factory) -> Path:
 )
 def test_no_control_sequence_is_printed(folder: Path, rules: Path, arguments: tuple[str, ...]):
     named = {"FOLDER": str(folder), "RULES": str(rules)}
-    text = said(*(named.get(argument, argument) for argument in arguments))
+    text = output_of(*(named.get(argument, argument) for argument in arguments))
     assert text
     assert [character for character in text if not character.isprintable() and character != "\n"] == []
 

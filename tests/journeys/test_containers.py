@@ -43,8 +43,8 @@ class Machines:
 
     def command(self, name: str) -> list[str]:
         """The service's command line, on this machine."""
-        said = COMPOSE["services"][name]["command"]
-        return shlex.split(self.moved(name, said))
+        command_line = COMPOSE["services"][name]["command"]
+        return shlex.split(self.moved(name, command_line))
 
     def moved(self, name: str, text: str) -> str:
         for other, port in self.ports.items():

@@ -47,12 +47,12 @@ class _Handler(BaseHTTPRequestHandler):
         if status is None:
             self.close_connection = True
             return
-        said = b'{"accepted":1}' if status == 202 else Problem(status, "invalid_field", "the test wants it so").body()
+        answer_body = b'{"accepted":1}' if status == 202 else Problem(status, "invalid_field", "the test wants it so").body()
         self.send_response(status)
         self.send_header("Content-Type", routes.JSON if status == 202 else routes.PROBLEM)
-        self.send_header("Content-Length", str(len(said)))
+        self.send_header("Content-Length", str(len(answer_body)))
         self.end_headers()
-        self.wfile.write(said)
+        self.wfile.write(answer_body)
 
     def log_message(self, *_: object) -> None:
         """Quiet."""

@@ -46,9 +46,9 @@ def swarmscope(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedPr
 
 
 def test_the_list_of_commands_describes_each_of_them(tmp_path):
-    said = swarmscope("--help", cwd=tmp_path, COLUMNS="200").stdout
+    output = swarmscope("--help", cwd=tmp_path, COLUMNS="200").stdout
     for command in COMMANDS:
-        [line] = [line for line in said.splitlines() if line.startswith(f"│ {command} ")]
+        [line] = [line for line in output.splitlines() if line.startswith(f"│ {command} ")]
         assert len(line.strip("│ ").removeprefix(command).split()) > 3
 
 
@@ -73,7 +73,7 @@ def examples_in(shown: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "said"),
+    ("command", "code", "output"),
     [
         ("monitor", 2, "--feedback-server"),
         ("feedback-server", 2, "--token"),
@@ -84,12 +84,12 @@ def examples_in(shown: str) -> list[str]:
         ("logs cat nowhere", 1, "there is no nowhere"),
     ],
 )
-def test_an_error_is_reported_in_one_line(tmp_path, command, code, said):
+def test_an_error_is_reported_in_one_line(tmp_path, command, code, output):
     (tmp_path / "a.journal").touch()
     refused = swarmscope(*command.split(), cwd=tmp_path)
     assert refused.returncode == code
     [line] = refused.stderr.splitlines()
-    assert said in line
+    assert output in line
 
 
 # Importing takes longer than being refused, so one process imports and each command is a child of it.
@@ -194,8 +194,8 @@ def test_every_usage_error_exits_with_2_and_a_line_of_advice(tmp_path):
     ends = many(tmp_path, [command for command, _ in WRONG])
     wrong = {
         command: end
-        for (command, said), end in zip(WRONG, ends, strict=True)
-        if end[0] != 2 or end[1] or len(end[2].splitlines()) != 1 or said not in end[2] or "Errno" in end[2]
+        for (command, output), end in zip(WRONG, ends, strict=True)
+        if end[0] != 2 or end[1] or len(end[2].splitlines()) != 1 or output not in end[2] or "Errno" in end[2]
     }
     assert wrong == {}
 
@@ -205,17 +205,17 @@ def test_a_port_in_use_is_an_operational_error_and_exits_with_1(tmp_path):
         listen = f"--listen 127.0.0.1:{taken.getsockname()[1]}"
         (tmp_path / "logs").mkdir()
         commands = [f"monitor --static logs {listen}", f"feedback-server --insecure --data data {listen}"]
-        for code, _, said in many(tmp_path, commands):
+        for code, _, output in many(tmp_path, commands):
             assert code == 1
-            assert "ddress already in use" in said
-            assert "Errno" not in said
+            assert "ddress already in use" in output
+            assert "Errno" not in output
 
 
 def test_a_missing_data_folder_of_a_feedback_server_exits_with_1_because_its_disk_may_come_back(tmp_path):
     (tmp_path / "file").touch()
-    [(code, _, said)] = many(tmp_path, ["feedback-server --insecure --listen 127.0.0.1:0 --data file"])
-    assert (code, len(said.splitlines())) == (1, 1)
-    assert "file: it is a file, and a folder is needed" in said
+    [(code, _, output)] = many(tmp_path, ["feedback-server --insecure --listen 127.0.0.1:0 --data file"])
+    assert (code, len(output.splitlines())) == (1, 1)
+    assert "file: it is a file, and a folder is needed" in output
 
 
 def many(folder: Path, commands: list[str], *, columns: int = 400) -> list[tuple[int, str, str]]:
@@ -282,7 +282,7 @@ def test_a_closed_pipe_gives_no_traceback(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "output"),
     [
         (
             "[feedback_server]\nkeep-days = 3\n",
@@ -292,11 +292,11 @@ def test_a_closed_pipe_gives_no_traceback(tmp_path):
         ("[feedback-server]\nkeep_dayz = 3\n", "Did you mean --keep-days?"),
     ],
 )
-def test_a_setting_that_no_command_reads_is_refused(tmp_path, written, said):
+def test_a_setting_that_no_command_reads_is_refused(tmp_path, written, output):
     (tmp_path / "swarmscope.toml").write_text(written)
     refused = swarmscope("feedback-server", "--insecure", cwd=tmp_path, COLUMNS="400")
     assert refused.returncode == 2
-    assert said in refused.stdout + refused.stderr
+    assert output in refused.stdout + refused.stderr
 
 
 @pytest.mark.parametrize(

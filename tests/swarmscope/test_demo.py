@@ -146,14 +146,19 @@ def test_errors_are_shown_once_and_many_errors_in_a_few_lines(tmp_path):
     log.write_text("")
     errors = Errors(log)
     stamp = "2026-11-28 10:00:00,123"
-    with log.open("a") as said:
+    with log.open("a") as log_file:
         print(
-            f"{stamp} WARNING a.b: no error", f"{stamp} ERROR a.b: bad \x1b[2J", "Traceback:", "  OSError: why", sep="\n", file=said
+            f"{stamp} WARNING a.b: no error",
+            f"{stamp} ERROR a.b: bad \x1b[2J",
+            "Traceback:",
+            "  OSError: why",
+            sep="\n",
+            file=log_file,
         )
-        said.write(f"{stamp} ERROR a.b: half a li")
+        log_file.write(f"{stamp} ERROR a.b: half a li")
     assert errors.new() == ["bad \\x1b[2J: OSError: why"]
-    with log.open("a") as said:
-        print("ne", *(f"{stamp} ERROR a.b: {number}" for number in range(9)), sep="\n", file=said)
+    with log.open("a") as log_file:
+        print("ne", *(f"{stamp} ERROR a.b: {number}" for number in range(9)), sep="\n", file=log_file)
     assert errors.new() == ["half a line", "0", "1", "and 7 more errors"]
     assert errors.new() == []
 

@@ -205,8 +205,8 @@ def test_a_silent_peer_begins_a_new_session_if_the_file_has_no_session_ids(tmp_p
     rows = [f"{BEGIN_MS + second * 1000},p" for second in at]
     (tmp_path / "peers.csv").write_text("received_ms,peer_id\n" + "\n".join(rows) + "\n")
     swarmscope("import", tmp_path / "peers.csv", "--into", tmp_path / "logs")
-    said = [(each["session_id"], each["seq"], each["event"]) for each in records_in(tmp_path / "logs")]
-    assert said == [
+    sent = [(each["session_id"], each["seq"], each["event"]) for each in records_in(tmp_path / "logs")]
+    assert sent == [
         ("p-0", 0, "join"), ("p-0", 1, "report"), ("p-0", 2, "report"),
         ("p-1", 0, "join"), ("p-1", 1, "report"), ("p-2", 0, "join"),
     ]  # fmt: skip
@@ -254,7 +254,7 @@ def test_nothing_in_a_file_controls_the_terminal_or_reads_another_file(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("sent", "why"),
     [
         ("[columns]\npeer = 'x'", "'peer' is no field"),
         ("[columns]\npeer_id = 'nix'", "peer_id is to come from the column 'nix'; the file has received_ms, session_id"),
@@ -275,9 +275,9 @@ def test_nothing_in_a_file_controls_the_terminal_or_reads_another_file(tmp_path)
         (f"nested = {'[' * 5000}", "mapping.toml"),
     ],
 )
-def test_an_unusable_mapping_is_refused_with_the_reason(tmp_path, said, why):
+def test_an_unusable_mapping_is_refused_with_the_reason(tmp_path, sent, why):
     (tmp_path / "a.csv").write_text(f"received_ms,session_id\n{BEGIN_MS},s\n")
-    (tmp_path / "mapping.toml").write_text(said)
+    (tmp_path / "mapping.toml").write_text(sent)
     refused = swarmscope("import", tmp_path / "a.csv", "--mapping", tmp_path / "mapping.toml", "--into", tmp_path / "logs")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert why in refused.stderr
@@ -316,10 +316,10 @@ def test_messages_sent_to_a_coordinator_keep_their_own_time_beside_the_time_of_r
     done = swarmscope("import", sessions, "--mapping", mapping, "--coordinator", coordinator.url)
     assert (done.returncode, done.stderr) == (0, "")
     assert "the coordinator took 3 messages and refused 0" in done.stdout
-    said = eventually(lambda: (found := records_in(data)) and len(found) == 3 and found)
-    assert [each["sent_ms"] for each in said] == [each["extra"]["original_ms"] for each in said]
-    assert [each["sent_ms"] for each in said] == [1585353600000, 1585353630000, 1585353660000]
-    assert all(each["received_ms"] >= begun_ms - 1000 for each in said)
+    sent = eventually(lambda: (found := records_in(data)) and len(found) == 3 and found)
+    assert [each["sent_ms"] for each in sent] == [each["extra"]["original_ms"] for each in sent]
+    assert [each["sent_ms"] for each in sent] == [1585353600000, 1585353630000, 1585353660000]
+    assert all(each["received_ms"] >= begun_ms - 1000 for each in sent)
 
 
 class _Proxy(BaseHTTPRequestHandler):

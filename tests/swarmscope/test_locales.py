@@ -88,8 +88,8 @@ def test_a_file_with_an_undecodable_name_is_named(tmp_path):
 def test_settings_keys_rules_and_users_saved_by_windows_are_read(tmp_path):
     bom = b"\xef\xbb\xbf"
     (tmp_path / "swarmscope.toml").write_bytes(bom + b'[feedback-server]\r\nroll_seconds = "often"\r\n')
-    said = swarmscope("C", "feedback-server", "--insecure", cwd=tmp_path, code=2)
-    assert b"roll_seconds" in said or b"roll-seconds" in said
+    output = swarmscope("C", "feedback-server", "--insecure", cwd=tmp_path, code=2)
+    assert b"roll_seconds" in output or b"roll-seconds" in output
     (tmp_path / "keys.toml").write_bytes(bom + b'[keys.player]\r\nsecret = "very-secret"\r\n')
     assert [terms.name for terms in read_terms((), tmp_path / "keys.toml")] == ["player"]
     (tmp_path / "rules.toml").write_bytes(bom + b'[[rule]]\r\nname = "low"\r\nmeasure = "mos"\r\nbelow = 3.0\r\n')

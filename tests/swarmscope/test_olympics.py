@@ -74,13 +74,17 @@ def test_the_platform_computes_the_expected_values(tmp_path):
     truth = write_day(order(tmp_path, 0, scale=0.001))
     command = [sys.executable, "-m", "swarmscope", "analyze", str(tmp_path), "--json"]
     found = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=120).stdout)
-    told = truth.numbers(new=0, cumulative=0)
-    assert (found["messages"], found["peers"], found["sessions"]) == (told["messages"], told["total_users"], told["views"])
+    expected = truth.numbers(new=0, cumulative=0)
+    assert (found["messages"], found["peers"], found["sessions"]) == (
+        expected["messages"],
+        expected["total_users"],
+        expected["views"],
+    )
     assert (found["duplicates"], found["unreadable"], found["lost"]) == (0, 0, 0)
     for name in ("upload_kbps", "download_kbps", "continuity", "mos"):
-        assert found[name]["mean"] == pytest.approx(told[name], rel=1e-9)
-    assert found["online_s_per_view"] == pytest.approx(told["online_s_per_view"], rel=1e-9)
-    assert found["online_s_per_peer"] == pytest.approx(told["online_s_per_user"], rel=1e-9)
+        assert found[name]["mean"] == pytest.approx(expected[name], rel=1e-9)
+    assert found["online_s_per_view"] == pytest.approx(expected["online_s_per_view"], rel=1e-9)
+    assert found["online_s_per_peer"] == pytest.approx(expected["online_s_per_user"], rel=1e-9)
 
 
 def test_a_flash_crowd_arrives_at_half_past_nine_and_lowers_the_quality_of_all(crowd):
@@ -96,13 +100,13 @@ def test_a_flash_crowd_arrives_at_half_past_nine_and_lowers_the_quality_of_all(c
 def test_days_join_at_midnight_without_a_gap_or_a_copy(tmp_path):
     days = [write_day(order(tmp_path, number)) for number in range(2)]
     records = [json.loads(line) for path in sorted(tmp_path.iterdir()) for line in lines_of(path)]
-    said = defaultdict(list)
+    seqs = defaultdict(list)
     for record in records:
-        said[record["session_id"]].append(record["seq"])
+        seqs[record["session_id"]].append(record["seq"])
     midnight = [record for record in records if record["received_ms"] >= programme(SCALE)[1].begins_ms]
     over_midnight = {record["session_id"] for record in midnight if record["session_id"].startswith("2012-07-27")}
     assert over_midnight
-    assert all(sorted(said[name]) == list(range(len(said[name]))) for name in over_midnight)
+    assert all(sorted(seqs[name]) == list(range(len(seqs[name]))) for name in over_midnight)
     assert sum(day.messages for day in days) == len(records)
 
 

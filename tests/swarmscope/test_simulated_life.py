@@ -120,11 +120,11 @@ def test_every_end_host_has_an_address_of_the_plan_and_reports_its_operator():
 
 
 def test_rates_are_close_to_the_papers_measurements():
-    told = [step.moment for step in first_minutes(audience(1500)) if isinstance(step.moment, Conditions)]
-    assert 800 < fmean(now.upload_kbps for now in told) < 900
-    assert 800 < fmean(now.download_kbps for now in told) < 900
-    assert {round(now.playback_kbps) for now in told} >= {500, 850, 1200}
-    assert len({round(now.upload_kbps, -2) for now in told}) > 2
+    conditions = [step.moment for step in first_minutes(audience(1500)) if isinstance(step.moment, Conditions)]
+    assert 800 < fmean(now.upload_kbps for now in conditions) < 900
+    assert 800 < fmean(now.download_kbps for now in conditions) < 900
+    assert {round(now.playback_kbps) for now in conditions} >= {500, 850, 1200}
+    assert len({round(now.upload_kbps, -2) for now in conditions}) > 2
 
 
 def test_startup_takes_mostly_between_one_and_three_seconds():

@@ -39,8 +39,8 @@ def odd(tmp_path: Path) -> tuple[Path, list[str]]:
 def test_analyze_names_and_counts_unreadable_logs_and_measures_the_rest(odd):
     folder, reasons = odd
     answer = swarmscope("analyze", folder, "--json")
-    said = json.loads(answer.stdout)
-    assert (answer.returncode, said["messages"], said["unread_logs"]) == (0, 6, len(reasons))
+    answer_json = json.loads(answer.stdout)
+    assert (answer.returncode, answer_json["messages"], answer_json["unread_logs"]) == (0, 6, len(reasons))
     assert sorted(answer.stderr.splitlines()) == sorted(f"not read: {each}" for each in reasons)
 
 
@@ -50,8 +50,8 @@ def test_the_logs_commands_read_the_rest_and_exit_with_1(odd, command, monkeypat
     monkeypatch.chdir(tmp_path)
     answer = swarmscope("logs", *command, folder)
     named = [each.replace(": it", ": not read: it") for each in reasons]
-    told = answer.stdout if command == ["verify"] else answer.stderr
-    assert [line for line in told.splitlines() if "not read" in line] == sorted(named)
+    output = answer.stdout if command == ["verify"] else answer.stderr
+    assert [line for line in output.splitlines() if "not read" in line] == sorted(named)
     assert answer.returncode == 1
     if command == ["cat"]:
         assert len(answer.stdout.splitlines()) == 6
@@ -80,8 +80,8 @@ def test_the_static_dashboard_shows_the_rest_and_counts_missing_logs(odd, tmp_pa
     monitor = start_server("monitor", "--static", str(folder), "--listen", "127.0.0.1:0", log=tmp_path / "monitor.log")
     try:
         with urllib.request.urlopen(f"{monitor.url}/api/v1/summary", timeout=20) as answer:
-            said = json.loads(answer.read())
-        assert (said["messages"], said["unread_logs"]) == (6, len(reasons))
+            answer_json = json.loads(answer.read())
+        assert (answer_json["messages"], answer_json["unread_logs"]) == (6, len(reasons))
         with urllib.request.urlopen(f"{monitor.url}/metrics", timeout=20) as answer:
             assert f"swarmscope_monitor_unread_logs {len(reasons)}.0" in answer.read().decode()
         for each in reasons:
@@ -110,8 +110,8 @@ def test_logs_that_fail_with_a_disk_or_permission_error_are_named(tmp_path, fail
     if not trace.exists() or not trace.read_text():
         pytest.skip("strace may not look at processes here")
     assert failed(trace) >= 1
-    said = json.loads(answer.stdout)
-    assert (answer.returncode, said["messages"], said["unread_logs"]) == (0, 1, 1)
+    answer_json = json.loads(answer.stdout)
+    assert (answer.returncode, answer_json["messages"], answer_json["unread_logs"]) == (0, 1, 1)
     assert answer.stderr.splitlines() == [f"not read: {bad}: {reason}"]
 
 
@@ -146,21 +146,23 @@ def test_a_journal_that_is_sealed_after_the_listing_is_printed_checked_and_conve
     arguments = {"cat": {}, "verify": {}, "convert": {"to": "csv", "out": out}}[command]
     with pytest.raises(SystemExit) as ended:
         getattr(logs_command, command)([tmp_path / "logs"], **arguments)
-    said = capfd.readouterr()
-    assert (ended.value.code, said.err) == (0, "")
+    answer_json = capfd.readouterr()
+    assert (ended.value.code, answer_json.err) == (0, "")
     assert not journal.exists()
     if command == "cat":
-        assert len(said.out.splitlines()) == 6
+        assert len(answer_json.out.splitlines()) == 6
     elif command == "verify":
-        assert ": good, 6 records" in said.out
+        assert ": good, 6 records" in answer_json.out
     else:
         assert [path.name for path in out.iterdir()] == [f"{journal.stem}.csv.zst"]
 
 
 def post(server: Server, seq: int) -> None:
-    said = b'{"ip":"203.0.113.0","weight":1,"via":"c","v":1,"peer_id":"p","session_id":"s","seq":%d,"event":"report","sent_ms":1}\n'
+    answer_json = (
+        b'{"ip":"203.0.113.0","weight":1,"via":"c","v":1,"peer_id":"p","session_id":"s","seq":%d,"event":"report","sent_ms":1}\n'
+    )
     headers = {"content-type": NDJSON, BATCH_HEADER: f"{seq + 1:032x}"}
-    urllib.request.urlopen(urllib.request.Request(server.url + RECORDS, said % seq, headers), timeout=20).close()
+    urllib.request.urlopen(urllib.request.Request(server.url + RECORDS, answer_json % seq, headers), timeout=20).close()
 
 
 def test_commands_on_the_folder_of_a_running_server_find_no_missing_file(tmp_path):
@@ -184,9 +186,9 @@ def test_commands_on_the_folder_of_a_running_server_find_no_missing_file(tmp_pat
             sealed, before = set(data.glob("*.zst")), stored[0]
             answer = swarmscope("analyze", data, "--json")
             assert (answer.returncode, answer.stderr) == (0, "")
-            said = json.loads(answer.stdout)
-            assert said["messages"] >= before
-            assert (said["duplicates"], said["unread_logs"], said["lost"]) == (0, 0, 0)
+            answer_json = json.loads(answer.stdout)
+            assert answer_json["messages"] >= before
+            assert (answer_json["duplicates"], answer_json["unread_logs"], answer_json["lost"]) == (0, 0, 0)
             checked = swarmscope("logs", "verify", data)
             assert (checked.returncode, checked.stderr) == (0, ""), checked.stdout
             eventually(lambda known=sealed: set(data.glob("*.zst")) - known)

@@ -88,7 +88,7 @@ def test_an_open_ring_is_closed_and_altitudes_are_ignored(file_of):
 
 
 @pytest.mark.parametrize(
-    ("features", "said"),
+    ("features", "reason"),
     [
         ([feature("A", ring(0, 0, 1, 1)), feature("B", ring(0, 0, 1, 1), key="NAME_2")], r"feature 2: .*--district-name .*NAME_2"),
         ([feature("A", ring(834_000, 821_000, 835_000, 822_000))], r"feature 1: .*EPSG:4326"),
@@ -108,8 +108,8 @@ def test_an_open_ring_is_closed_and_altitudes_are_ignored(file_of):
         ([], "no GeoJSON FeatureCollection"),
     ],
 )
-def test_an_error_in_a_file_is_reported_with_its_position(file_of, features, said):
-    with pytest.raises(DistrictFileError, match=said):
+def test_an_error_in_a_file_is_reported_with_its_position(file_of, features, reason):
+    with pytest.raises(DistrictFileError, match=reason):
         read_districts(file_of(*features))
 
 

@@ -16,51 +16,51 @@ FIRST_HOUR_MS = BEGIN_MS // HOUR_MS * HOUR_MS
 
 def audience(*, peers: int = 40, hours: float = 5, seed: int = 1, days: Sequence[int] = (0,)) -> list[Record]:
     """Records by time; on each of `days` after the first the same peers may return."""
-    dice = random.Random(seed)
-    said: list[Record] = []
+    chance = random.Random(seed)
+    sent: list[Record] = []
     for number in range(peers):
-        known = _host(dice, number)
-        for view in range(dice.choice([1, 1, 2, 3])):
-            begins = FIRST_HOUR_MS + dice.choice(days) * 24 * HOUR_MS + dice.randrange(round(hours * HOUR_MS))
-            said += _view(dice, known, f"s{number}-{view}", begins)
-    for each in dice.sample(said, len(said) // 20):  # sent again, by another coordinator, and received up to 90 s later
-        said.append(each | {"received_ms": each["received_ms"] + dice.randrange(90_000), "via": "c2"})
-    return sorted(said, key=lambda each: each["received_ms"])
+        known = _host(chance, number)
+        for view in range(chance.choice([1, 1, 2, 3])):
+            begins = FIRST_HOUR_MS + chance.choice(days) * 24 * HOUR_MS + chance.randrange(round(hours * HOUR_MS))
+            sent += _view(chance, known, f"s{number}-{view}", begins)
+    for each in chance.sample(sent, len(sent) // 20):  # sent again, by another coordinator, and received up to 90 s later
+        sent.append(each | {"received_ms": each["received_ms"] + chance.randrange(90_000), "via": "c2"})
+    return sorted(sent, key=lambda each: each["received_ms"])
 
 
-def _host(dice: random.Random, number: int) -> dict[str, Any]:
+def _host(chance: random.Random, number: int) -> dict[str, Any]:
     return {
         "peer_id": f"p{number}",
-        "ip": dice.choice(IPS),
-        "weight": dice.choice([1, 1, 2.5]),
-        "isp": dice.choice([None, "PCCW", "HKBN"]),
-        "app": dice.choice([None, "player 1"]),
-        "platform": dice.choice(["android", "web"]),
+        "ip": chance.choice(IPS),
+        "weight": chance.choice([1, 1, 2.5]),
+        "isp": chance.choice([None, "PCCW", "HKBN"]),
+        "app": chance.choice([None, "player 1"]),
+        "platform": chance.choice(["android", "web"]),
     }
 
 
-def _view(dice: random.Random, known: dict[str, Any], session: str, begins_ms: int) -> list[Record]:
-    said, channel = [], dice.choice(["a", "b", '頻道 "1"'])
-    for seq in range(dice.choice([1, 3, 40, 200])):
-        if dice.random() < 0.1:
+def _view(chance: random.Random, known: dict[str, Any], session: str, begins_ms: int) -> list[Record]:
+    sent, channel = [], chance.choice(["a", "b", '頻道 "1"'])
+    for seq in range(chance.choice([1, 3, 40, 200])):
+        if chance.random() < 0.1:
             continue  # lost
-        if dice.random() < 0.05:
-            channel = dice.choice(["a", "b", None])
-        at = begins_ms + seq * 30_000 + dice.randrange(500)
-        rates = {name: round(dice.uniform(0, 3000), 3) for name in ("upload_kbps", "download_kbps", "playback_kbps")}
-        says = known | rates | {"continuity": round(dice.random(), 4), "p2p_ratio": round(dice.random(), 3)}
-        says |= {"session_id": session, "seq": seq, "received_ms": at, "uptime_ms": seq * 30_000, "channel": channel}
-        says |= {"buffer_ms": dice.randrange(20_000), "partners": dice.randrange(30), "stall_count": seq // 9}
-        says |= {"startup_ms": dice.choice([None, 800, 1200 + seq])}
-        for name in dice.sample(["upload_kbps", "continuity", "uptime_ms", "buffer_ms"], dice.choice([0, 0, 1])):
-            del says[name]
-        said.append(record(**says))
-    return said
+        if chance.random() < 0.05:
+            channel = chance.choice(["a", "b", None])
+        at = begins_ms + seq * 30_000 + chance.randrange(500)
+        rates = {name: round(chance.uniform(0, 3000), 3) for name in ("upload_kbps", "download_kbps", "playback_kbps")}
+        fields = known | rates | {"continuity": round(chance.random(), 4), "p2p_ratio": round(chance.random(), 3)}
+        fields |= {"session_id": session, "seq": seq, "received_ms": at, "uptime_ms": seq * 30_000, "channel": channel}
+        fields |= {"buffer_ms": chance.randrange(20_000), "partners": chance.randrange(30), "stall_count": seq // 9}
+        fields |= {"startup_ms": chance.choice([None, 800, 1200 + seq])}
+        for name in chance.sample(["upload_kbps", "continuity", "uptime_ms", "buffer_ms"], chance.choice([0, 0, 1])):
+            del fields[name]
+        sent.append(record(**fields))
+    return sent
 
 
-def write_minutes(folder: Path, said: Sequence[Record], *, form: Form = Form.JSONL, minutes: int = 10) -> list[Path]:
+def write_minutes(folder: Path, sent: Sequence[Record], *, form: Form = Form.JSONL, minutes: int = 10) -> list[Path]:
     """Logs of `minutes` each, as a feedback server would have written them, by time."""
     logs: defaultdict[int, list[Record]] = defaultdict(list)
-    for each in said:
+    for each in sent:
         logs[each["received_ms"] // (minutes * 60_000)].append(each)
     return [write_log(folder, records, form, begin_s=period * minutes * 60) for period, records in sorted(logs.items())]

@@ -66,8 +66,8 @@ def test_a_restart_continues_where_the_last_run_ended(folder, truth, locator, tm
 
 
 def test_logs_in_any_order_merge_to_the_same_numbers(tmp_path, locator):
-    said = [each for each in audience(peers=15, hours=2) if each["via"] == "c1"]  # no copies: each log on its own
-    paths = write_minutes(tmp_path / "logs", said)
+    sent = [each for each in audience(peers=15, hours=2) if each["via"] == "c1"]  # no copies: each log on its own
+    paths = write_minutes(tmp_path / "logs", sent)
     random.Random(7).shuffle(paths)
     table = open_logs([tmp_path / "logs"], locator=locator, mos=BASIS.mos)
     wanted = history_like(messages_summary.summarize(table, by=("channel",)))
@@ -98,11 +98,11 @@ def test_a_copy_of_a_log_under_another_name_is_skipped(folder, truth, locator, t
 
 
 def test_the_same_log_in_another_form_adds_neither_messages_nor_copies(locator, tmp_path):
-    said = [record(session_id=f"s{number}") for number in range(5)]
-    path = write_log(tmp_path / "logs", said, Form.JSONL)
+    sent = [record(session_id=f"s{number}") for number in range(5)]
+    path = write_log(tmp_path / "logs", sent, Form.JSONL)
     with HistoryStore(tmp_path / "history", BASIS) as store:
         catch_up(store, [path], locator)
-        converted = write_log(tmp_path / "converted", said, Form.PARQUET)
+        converted = write_log(tmp_path / "converted", sent, Form.PARQUET)
         converted = converted.rename(converted.with_name(path.name.replace("jsonl.zst", "parquet")))
         taken = catch_up(store, [converted], locator)
         assert (taken.logs, taken.messages, taken.copies) == (1, 0, 0)
@@ -112,8 +112,8 @@ def test_the_same_log_in_another_form_adds_neither_messages_nor_copies(locator, 
 def test_a_copy_that_arrives_hours_later_is_recognised_and_counted(locator, tmp_path):
     write_log(tmp_path / "logs", [record(seq=number) for number in (0, 63, 64, 2**53 - 1)], begin_s=BEGIN_MS // 1000)
     late = BEGIN_MS + 30 * HOUR_MS
-    said = [record(seq=64, received_ms=late, via="c2"), record(seq=65, received_ms=late)]
-    write_log(tmp_path / "logs", said, begin_s=late // 1000)
+    sent = [record(seq=64, received_ms=late, via="c2"), record(seq=65, received_ms=late)]
+    write_log(tmp_path / "logs", sent, begin_s=late // 1000)
     with HistoryStore(tmp_path / "history", BASIS) as store:
         catch_up(store, [tmp_path / "logs"], locator)
         found = summarize(store)
@@ -123,8 +123,8 @@ def test_a_copy_that_arrives_hours_later_is_recognised_and_counted(locator, tmp_
 
 
 def test_a_damaged_log_costs_the_damaged_part_until_it_is_replaced_by_a_whole_one(locator, tmp_path):
-    said = [record(session_id=f"s{number}") for number in range(3000)]
-    path = write_log(tmp_path / "logs", said, Form.JSONL)
+    sent = [record(session_id=f"s{number}") for number in range(3000)]
+    path = write_log(tmp_path / "logs", sent, Form.JSONL)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] + b"?" + whole[len(whole) // 2 + 1 :])
     with HistoryStore(tmp_path / "history", BASIS) as store:
@@ -253,8 +253,8 @@ def test_new_names_beyond_a_days_budget_become_other_and_known_ones_stay(locator
         (tomorrow, begin_s + 86_400, 0),
     ]
     with HistoryStore(tmp_path / "history", BASIS) as store:
-        for said, at_s, left_out in batches:
-            write_log(logs, said, begin_s=at_s)
+        for sent, at_s, left_out in batches:
+            write_log(logs, sent, begin_s=at_s)
             assert catch_up(store, [logs], locator).other_names == left_out
     with HistoryStore(tmp_path / "history", BASIS) as store:
         found = {group["by"]["channel"]: group["messages"] for group in of(store)["groups"]}

@@ -22,12 +22,12 @@ def history(*arguments):
 def folder(tmp_path_factory):
     """A history of two days."""
     logs, folder = tmp_path_factory.mktemp("logs"), tmp_path_factory.mktemp("history")
-    said = audience(peers=10, hours=2, days=(0, 1))
-    write_minutes(logs, said, minutes=60)
+    sent = audience(peers=10, hours=2, days=(0, 1))
+    write_minutes(logs, sent, minutes=60)
     built = history("build", logs, "--into", folder)
     assert built.returncode == 0, built.stderr
-    copies = len(said) - len({(each["session_id"], each["seq"]) for each in said})
-    assert f"{len(said) - copies:,} messages, {copies} copies left out, 0 records unreadable" in built.stderr
+    copies = len(sent) - len({(each["session_id"], each["seq"]) for each in sent})
+    assert f"{len(sent) - copies:,} messages, {copies} copies left out, 0 records unreadable" in built.stderr
     assert built.stdout == ""
     return folder
 
@@ -58,7 +58,7 @@ def test_every_figure_has_its_columns(folder, figure, names):
 
 
 def test_an_error_is_reported_in_one_line(folder, tmp_path):
-    for arguments, code, said in [
+    for arguments, code, sent in [
         ((tmp_path,), 2, "there is no history in"),
         ((folder, "--timezone", "Mars/Olympus"), 2, "no time zone"),
         ((folder, "--where", "event=join"), 2, "not kept in the history"),
@@ -68,7 +68,7 @@ def test_an_error_is_reported_in_one_line(folder, tmp_path):
     ]:
         shown = history("show", *arguments)
         assert (shown.returncode, shown.stdout) == (code, "")
-        assert said in shown.stderr
+        assert sent in shown.stderr
         assert "Traceback" not in shown.stderr
 
 

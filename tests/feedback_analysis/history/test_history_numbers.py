@@ -184,8 +184,8 @@ def test_a_peer_counts_on_each_day_by_its_weight_of_that_day(locator, tmp_path):
     day_ms = 24 * HOUR_MS
     weights = {0: 1, 1: 2.5, 2: 1.5}
     for day, weight in weights.items():
-        said = [record(received_ms=FIRST_HOUR_MS + day * day_ms, session_id=f"s{day}", weight=weight, isp="PCCW")]
-        write_log(tmp_path / "logs", said, begin_s=FIRST_HOUR_MS // 1000 + day * day_ms // 1000)
+        sent = [record(received_ms=FIRST_HOUR_MS + day * day_ms, session_id=f"s{day}", weight=weight, isp="PCCW")]
+        write_log(tmp_path / "logs", sent, begin_s=FIRST_HOUR_MS // 1000 + day * day_ms // 1000)
     with HistoryStore(tmp_path / "history", BASIS) as store:
         catch_up(store, [tmp_path / "logs"], locator)
         assert [row["total_peers"] for row in history_daily.daily(store)] == [1, 2.5, 1.5]

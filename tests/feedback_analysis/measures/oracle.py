@@ -43,13 +43,17 @@ def oracle(records: Iterable[Record], mos: MosModel) -> dict[str, Any]:
     both = [each for each in chosen if "upload_kbps" in each and "download_kbps" in each]
     received = sum(Fraction(each["download_kbps"]) * Fraction(each["weight"]) for each in both)
     sent = sum(Fraction(each["upload_kbps"]) * Fraction(each["weight"]) for each in both)
-    started = [(last_startup(said), weight_of(said)) for said in sessions.values() if last_startup(said) is not None]
-    online = [(online_s(said), weight_of(said)) for said in sessions.values()]
-    everybody = sum(weight_of(said) for said in peers.values())
+    started = [
+        (last_startup(own_messages), weight_of(own_messages))
+        for own_messages in sessions.values()
+        if last_startup(own_messages) is not None
+    ]
+    online = [(online_s(own_messages), weight_of(own_messages)) for own_messages in sessions.values()]
+    everybody = sum(weight_of(own_messages) for own_messages in peers.values())
     return {
         "messages": sum(Fraction(each["weight"]) for each in chosen),
         "peers": everybody,
-        "sessions": sum(weight_of(said) for said in sessions.values()),
+        "sessions": sum(weight_of(own_messages) for own_messages in sessions.values()),
         "contribution_ratio": sent / received if received else None,
         "startup_ms": distribution(started),
         "online_s_per_view": mean(online),
@@ -67,24 +71,27 @@ def lost(records: Iterable[Record], *, elsewhere: Iterable[Record] = ()) -> Frac
         sessions[each["session_id"]].append(each)
     for each in elsewhere:
         received[each["session_id"]].add(each["seq"])
-    return sum(weight_of(said) * gaps({each["seq"] for each in said}, received[session]) for session, said in sessions.items())
+    return sum(
+        weight_of(own_messages) * gaps({each["seq"] for each in own_messages}, received[session])
+        for session, own_messages in sessions.items()
+    )
 
 
 def gaps(numbers: set[int], elsewhere: Set[int] = frozenset()) -> int:
     return sum(number not in numbers | elsewhere for number in range(min(numbers), max(numbers)))
 
 
-def weight_of(said: Sequence[Record]) -> Fraction:
-    return max(Fraction(each["weight"]) for each in said)
+def weight_of(own_messages: Sequence[Record]) -> Fraction:
+    return max(Fraction(each["weight"]) for each in own_messages)
 
 
-def last_startup(said: Sequence[Record]) -> int | None:
-    known = [(each["seq"], each["startup_ms"]) for each in said if "startup_ms" in each]
+def last_startup(own_messages: Sequence[Record]) -> int | None:
+    known = [(each["seq"], each["startup_ms"]) for each in own_messages if "startup_ms" in each]
     return max(known)[1] if known else None
 
 
-def online_s(said: Sequence[Record]) -> Fraction:
-    known = [each["uptime_ms"] for each in said if "uptime_ms" in each] or [each["received_ms"] for each in said]
+def online_s(own_messages: Sequence[Record]) -> Fraction:
+    known = [each["uptime_ms"] for each in own_messages if "uptime_ms" in each] or [each["received_ms"] for each in own_messages]
     return Fraction(max(known) - min(known), 1000)
 
 

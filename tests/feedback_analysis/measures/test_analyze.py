@@ -46,13 +46,13 @@ def test_groups_are_given_with_commas_or_as_repeated_options(tmp_path):
 
 
 def test_where_restricts_the_records_and_may_be_repeated(tmp_path):
-    said = [record(seq=seq, channel=channel, extra={"level=a": seq % 3}) for seq in range(12) for channel in "ab"[seq % 2]]
-    write_log(tmp_path, said)
+    sent = [record(seq=seq, channel=channel, extra={"level=a": seq % 3}) for seq in range(12) for channel in "ab"[seq % 2]]
+    write_log(tmp_path, sent)
     answer = analyze(tmp_path, "--json", "--where", "channel=a", "--where", "extra.level=a=1")
     assert answer.returncode == 1, "the name ends at the first equals sign"
     assert "no records in" in answer.stderr
     assert "with channel=a, extra.level=a=1" in answer.stderr
-    write_log(tmp_path, [each | {"session_id": "t", "extra": {"level": each["seq"] % 3}} for each in said])
+    write_log(tmp_path, [each | {"session_id": "t", "extra": {"level": each["seq"] % 3}} for each in sent])
     assert json.loads(analyze(tmp_path, "--json", "--where", "channel=a").stdout)["messages"] == 12
     both = analyze(tmp_path, "--json", "--where", "channel=a", "--where", "extra.level=1")
     assert json.loads(both.stdout)["messages"] == 2
@@ -63,14 +63,14 @@ def test_a_span_is_accepted_in_both_formats_of_times(tmp_path):
     one = analyze(tmp_path, "--json", "--from", "2012-08-07T09:30:02Z", "--to", "2012-08-07T17:30:05+08:00")
     other = analyze(tmp_path, "--json", "--from", BEGIN_MS + 2000, "--to", BEGIN_MS + 5000)
     assert one.stdout == other.stdout
-    said = json.loads(one.stdout)
-    assert (said["from"], said["to"], said["messages"]) == (BEGIN_MS + 2000, BEGIN_MS + 5000, 6)
+    sent = json.loads(one.stdout)
+    assert (sent["from"], sent["to"], sent["messages"]) == (BEGIN_MS + 2000, BEGIN_MS + 5000, 6)
 
 
 def test_an_open_end_is_the_end_of_the_records(tmp_path):
     write_log(tmp_path, RECORDS)
-    said = json.loads(analyze(tmp_path, "--json", "--from", BEGIN_MS + 5000).stdout)
-    assert (said["from"], said["to"], said["messages"]) == (BEGIN_MS + 5000, BEGIN_MS + 9001, 10)
+    sent = json.loads(analyze(tmp_path, "--json", "--from", BEGIN_MS + 5000).stdout)
+    assert (sent["from"], sent["to"], sent["messages"]) == (BEGIN_MS + 5000, BEGIN_MS + 9001, 10)
 
 
 def test_csv_has_a_line_for_the_total_and_one_for_each_group(tmp_path):
@@ -163,8 +163,8 @@ def test_unreadable_records_are_reported_with_the_invalid_field(tmp_path):
 
 def test_times_of_receipt_in_seconds_give_a_warning(tmp_path):
     (tmp_path / "seconds.jsonl").write_text(json.dumps(record(received_ms=1_700_000_000)) + "\n")
-    said = analyze(tmp_path / "seconds.jsonl").stderr
-    assert "warning: the first record was received on 1970-01-20" in said
-    assert "multiply them by 1000" in said
+    sent = analyze(tmp_path / "seconds.jsonl").stderr
+    assert "warning: the first record was received on 1970-01-20" in sent
+    assert "multiply them by 1000" in sent
     (tmp_path / "good.jsonl").write_text(json.dumps(record()) + "\n")
     assert analyze(tmp_path / "good.jsonl").stderr == ""

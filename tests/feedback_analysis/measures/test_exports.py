@@ -154,9 +154,9 @@ def test_the_notebook_example_of_the_documentation_runs(tmp_path, monkeypatch):
     page = Path(__file__).parents[3] / "docs" / "analyze.md"
     [example] = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    said = {}
-    exec(example, said)
-    assert said["frame"].mos.round(2).tolist() == [3.82]
+    namespace = {}
+    exec(example, namespace)
+    assert namespace["frame"].mos.round(2).tolist() == [3.82]
 
 
 def test_a_parquet_column_without_any_value_has_the_type_of_its_values(logs, tmp_path):

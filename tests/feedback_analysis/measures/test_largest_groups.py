@@ -44,8 +44,8 @@ def test_the_others_are_one_group_with_exact_numbers(table_of, logged, by, top):
 
 
 def test_groups_by_two_names_are_left_out_together(table_of):
-    said = [record(seq=at, channel=f"c{at % 4}", isp=f"i{at % 3}") for at in range(100)]
-    found = summarize(table_of(said), by=("channel", "isp"), top=2)
+    sent = [record(seq=at, channel=f"c{at % 4}", isp=f"i{at % 3}") for at in range(100)]
+    found = summarize(table_of(sent), by=("channel", "isp"), top=2)
     assert [(tuple(group["by"].values()), group["messages"]) for group in found["groups"]] == [
         (("(other)", "(other)"), 82),
         (("c0", "i0"), 9),
@@ -57,16 +57,16 @@ def test_groups_by_two_names_are_left_out_together(table_of):
 @pytest.fixture
 def made_up(table_of):
     """3,000 channels and names in extra from one peer, and a channel of 50 peers."""
-    said = [
+    sent = [
         record(seq=at, channel=f"made up {at}", continuity=0.5, extra={f"name {at}": at}, session_id=f"m{at}")
         for at in range(3_000)
     ]
-    said += [
+    sent += [
         record(session_id=f"s{at}", peer_id=f"p{at}", seq=each, channel="Olympics", continuity=0.9)
         for at in range(50)
         for each in range(2)
     ]
-    return table_of(said)
+    return table_of(sent)
 
 
 def test_a_channel_with_an_audience_is_first_and_invented_ones_are_together(made_up):
@@ -103,7 +103,7 @@ def test_answers_about_invented_names_stay_short_in_a_running_platform(locator, 
 
     the size of answers and memory does not grow with them.
     """
-    said = [
+    sent = [
         record(
             peer_id=f"p{at}",
             session_id=f"s{at}",
@@ -116,7 +116,7 @@ def test_answers_about_invented_names_stay_short_in_a_running_platform(locator, 
         for at in range(6_000)
     ]
     with closing(LiveTable(locator, MosModel())) as table:
-        add(table, write_log(tmp_path, said))
+        add(table, write_log(tmp_path, sent))
         kept = table.budgets.kept
         assert (kept["channel"], kept["isp"], kept["extra_names"]) == (1_000, 2_000, 64)
         both, channels = (summarize(table, by=by) for by in (("channel", "isp"), ("channel",)))

@@ -40,25 +40,25 @@ def test_a_summary_has_the_documented_structure(table_of):
 
 
 @settings(max_examples=20)
-@given(said=records())
-def test_numbers_equal_those_of_plain_python(said, table_of):
-    assert_same(summarize(table_of(said)), oracle(deduplicated(said), MosModel()))
+@given(sent=records())
+def test_numbers_equal_those_of_plain_python(sent, table_of):
+    assert_same(summarize(table_of(sent)), oracle(deduplicated(sent), MosModel()))
 
 
 @settings(max_examples=20)
-@given(said=records(weights=[10]))
-def test_numbers_equal_those_of_plain_python_when_all_weights_are_equal(said, table_of):
-    assert_same(summarize(table_of(said)), oracle(deduplicated(said), MosModel()))
+@given(sent=records(weights=[10]))
+def test_numbers_equal_those_of_plain_python_when_all_weights_are_equal(sent, table_of):
+    assert_same(summarize(table_of(sent)), oracle(deduplicated(sent), MosModel()))
 
 
 @settings(max_examples=20)
-@given(said=records(), by=st.sampled_from([("channel",), ("channel", "via"), ("extra.codec",)]))
-def test_each_group_is_a_summary_of_its_own(said, by, table_of):
+@given(sent=records(), by=st.sampled_from([("channel",), ("channel", "via"), ("extra.codec",)]))
+def test_each_group_is_a_summary_of_its_own(sent, by, table_of):
     def of(each, column):
         return (each.get("extra") or {}).get("codec", "unknown") if column == "extra.codec" else each.get(column) or "unknown"
 
-    known = deduplicated(said)
-    summary = summarize(table_of(said), by=by)
+    known = deduplicated(sent)
+    summary = summarize(table_of(sent), by=by)
     names = {tuple(of(each, column) for column in by) for each in known}
     assert {tuple(group["by"].values()) for group in summary["groups"]} == names
     for group in summary["groups"]:
@@ -70,26 +70,26 @@ def test_each_group_is_a_summary_of_its_own(said, by, table_of):
 
 
 @given(
-    said=records(), begin=st.integers(0, 120_000), length=st.integers(0, 120_000), channel=st.sampled_from([None, "a", "unknown"])
+    sent=records(), begin=st.integers(0, 120_000), length=st.integers(0, 120_000), channel=st.sampled_from([None, "a", "unknown"])
 )
-def test_a_span_and_a_filter_restrict_the_records(said, begin, length, channel, table_of):
+def test_a_span_and_a_filter_restrict_the_records(sent, begin, length, channel, table_of):
     span = Span(BEGIN_MS + begin, BEGIN_MS + begin + length)
-    known = [each for each in deduplicated(said) if span.from_ms <= each["received_ms"] < span.to_ms]
+    known = [each for each in deduplicated(sent) if span.from_ms <= each["received_ms"] < span.to_ms]
     if channel is not None:
         known = [each for each in known if each.get("channel", "unknown") == channel]
-    summary = summarize(table_of(said), span=span, where={} if channel is None else {"channel": channel})
+    summary = summarize(table_of(sent), span=span, where={} if channel is None else {"channel": channel})
     assert (summary["from"], summary["to"]) == (span.from_ms, span.to_ms)
-    within = [each for each in deduplicated(said) if span.from_ms <= each["received_ms"] < span.to_ms]
-    assert summary["lost"] == lost(within, elsewhere=deduplicated(said))
+    within = [each for each in deduplicated(sent) if span.from_ms <= each["received_ms"] < span.to_ms]
+    assert summary["lost"] == lost(within, elsewhere=deduplicated(sent))
     assert_same(summary, oracle(known, MosModel()))
 
 
 def test_an_end_host_sampled_one_in_ten_counts_as_ten(table_of):
-    said = [
+    sent = [
         record(peer_id="a", session_id="a", weight=10, upload_kbps=100),
         record(peer_id="b", session_id="b", weight=1, upload_kbps=1200),
     ]
-    summary = summarize(table_of(said))
+    summary = summarize(table_of(sent))
     assert (summary["messages"], summary["peers"], summary["sessions"]) == (11, 11, 11)
     assert summary["upload_kbps"] == {"mean": 200, "p50": 100, "p95": 1200}
 
@@ -107,8 +107,8 @@ def test_a_quantile_is_the_first_value_at_which_the_share_is_reached(count, tabl
 
 
 def test_a_value_of_extra_is_a_filter_like_any_other(table_of):
-    said = [record(seq=seq, extra={"a/b~c": kind}) for seq, kind in enumerate(["x", "x", 1.5, True])] + [record(seq=9)]
-    table = table_of(said)
+    sent = [record(seq=seq, extra={"a/b~c": kind}) for seq, kind in enumerate(["x", "x", 1.5, True])] + [record(seq=9)]
+    table = table_of(sent)
     groups = summarize(table, by=("extra.a/b~c",))["groups"]
     assert [(group["by"]["extra.a/b~c"], group["messages"]) for group in groups] == [
         ("x", 2),
@@ -133,12 +133,12 @@ def test_user_input_is_never_sql(name, table_of):
 
 
 def test_a_gap_in_a_sessions_numbers_is_lost_and_belongs_to_no_group(table_of):
-    said = [
+    sent = [
         record(session_id=session, seq=seq, weight=weight, channel="ab"[seq % 2], received_ms=BEGIN_MS + seq)
         for session, weight, numbers in (("whole", 1, range(3)), ("torn", 1, (0, 1, 4)), ("joined before", 10, (7, 9)))
         for seq in numbers
     ]
-    table = table_of(said, said[:1])
+    table = table_of(sent, sent[:1])
     summary = summarize(table, by=("channel",))
     assert summary["lost"] == 2 + 10
     assert [group["lost"] for group in summary["groups"]] == [None, None]

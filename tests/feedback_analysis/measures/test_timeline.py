@@ -19,9 +19,9 @@ SPANS = st.tuples(st.integers(0, 60), st.integers(1, 60)).map(
 )
 
 
-def weight_of_peers(said):
+def weight_of_peers(sent):
     peers = {}
-    for each in said:
+    for each in sent:
         peers.setdefault(each["peer_id"], []).append(each)
     return sum(map(weight_of, peers.values()))
 
@@ -32,9 +32,9 @@ def steps(span, step_s):
 
 
 @settings(max_examples=25)
-@given(said=records(weights=[1]) | records(weights=[10]), span=SPANS, step_s=st.integers(1, 20), period_s=st.integers(1, 40))
-def test_concurrent_peers_are_those_heard_within_the_period(said, span, step_s, period_s, table_of):
-    table, known = table_of(said), deduplicated(said)
+@given(sent=records(weights=[1]) | records(weights=[10]), span=SPANS, step_s=st.integers(1, 20), period_s=st.integers(1, 40))
+def test_concurrent_peers_are_those_heard_within_the_period(sent, span, step_s, period_s, table_of):
+    table, known = table_of(sent), deduplicated(sent)
     found = timeline(table, measures=("concurrent_peers",), span=span, step_s=step_s, period_s=period_s)
     assert found.at_ms == tuple(end for _, end in steps(span, step_s))
     for at, value in zip(found.at_ms, found.values["concurrent_peers"], strict=True):
@@ -42,9 +42,9 @@ def test_concurrent_peers_are_those_heard_within_the_period(said, span, step_s, 
 
 
 @settings(max_examples=25)
-@given(said=records(), span=SPANS, step_s=st.integers(1, 20))
-def test_other_peers_and_messages_are_counted_step_by_step(said, span, step_s, table_of):
-    table, known = table_of(said), deduplicated(said)
+@given(sent=records(), span=SPANS, step_s=st.integers(1, 20))
+def test_other_peers_and_messages_are_counted_step_by_step(sent, span, step_s, table_of):
+    table, known = table_of(sent), deduplicated(sent)
     names = ("messages", "total_peers", "new_peers", "cumulative_peers")
     found = timeline(table, measures=names, span=span, step_s=step_s, period_s=30).values
     for at, (begin, end) in enumerate(steps(span, step_s)):
@@ -58,14 +58,14 @@ def test_other_peers_and_messages_are_counted_step_by_step(said, span, step_s, t
         for each in known:
             if span.from_ms <= each["received_ms"] < span.to_ms:
                 weights.setdefault(each["peer_id"], []).append(each)
-        so_far = [peer for peer, said in weights.items() if min(each["received_ms"] for each in said) < end]
+        so_far = [peer for peer, sent in weights.items() if min(each["received_ms"] for each in sent) < end]
         assert found["cumulative_peers"][at] == sum(weight_of(weights[peer]) for peer in so_far)
 
 
 @settings(max_examples=15)
-@given(said=records(), span=SPANS, step_s=st.integers(1, 20))
-def test_a_mean_at_a_step_is_the_summary_of_that_step(said, span, step_s, table_of):
-    table, known = table_of(said), deduplicated(said)
+@given(sent=records(), span=SPANS, step_s=st.integers(1, 20))
+def test_a_mean_at_a_step_is_the_summary_of_that_step(sent, span, step_s, table_of):
+    table, known = table_of(sent), deduplicated(sent)
     names = ("mos", "continuity", "upload_kbps", "startup_ms", "contribution_ratio")
     found = timeline(table, measures=names, span=span, step_s=step_s, period_s=30).values
     for at, (begin, end) in enumerate(steps(span, step_s)):
@@ -75,11 +75,11 @@ def test_a_mean_at_a_step_is_the_summary_of_that_step(said, span, step_s, table_
 
 
 @settings(max_examples=15)
-@given(said=records(), span=SPANS, step_s=st.integers(1, 10), steps_in_window=st.integers(1, 5))
-def test_a_moving_average_weighs_steps_by_their_content(said, span, step_s, steps_in_window, table_of):
-    known = scored(deduplicated(said), MosModel())
+@given(sent=records(), span=SPANS, step_s=st.integers(1, 10), steps_in_window=st.integers(1, 5))
+def test_a_moving_average_weighs_steps_by_their_content(sent, span, step_s, steps_in_window, table_of):
+    known = scored(deduplicated(sent), MosModel())
     window_s = step_s * steps_in_window
-    found = timeline(table_of(said), measures=("mos",), span=span, step_s=step_s, period_s=30, window_s=window_s)
+    found = timeline(table_of(sent), measures=("mos",), span=span, step_s=step_s, period_s=30, window_s=window_s)
     for at, (begin, end) in zip(found.values["mos"], steps(span, step_s), strict=True):
         first = begin - (steps_in_window - 1) * step_s * 1000
         held = [each for each in known if first <= each["received_ms"] < end and each["mos"] is not None]
@@ -102,17 +102,17 @@ def test_a_peer_heard_just_before_the_span_is_present_at_its_begin(table_of):
 
 
 def test_a_number_in_extra_is_a_measure(table_of):
-    table = table_of([record(seq=seq, extra={"level": said}) for seq, said in enumerate([1, 2, "high", 1e300, True, "6"])])
+    table = table_of([record(seq=seq, extra={"level": sent}) for seq, sent in enumerate([1, 2, "high", 1e300, True, "6"])])
     span = Span(BEGIN_MS, BEGIN_MS + 1000)
     assert timeline(table, measures=("extra.level",), span=span, step_s=1, period_s=1).values == {"extra.level": (3,)}
 
 
 @pytest.mark.parametrize("name", [name for name, measure in MEASURES.items() if "timeline" in measure.views])
 def test_every_measure_with_a_timeline_view_has_a_timeline_and_a_filter(name, table_of):
-    said = [record(seq=seq, channel="a" if seq % 2 else "b", received_ms=BEGIN_MS + seq * 1000, p2p_ratio=0.5) for seq in range(6)]
+    sent = [record(seq=seq, channel="a" if seq % 2 else "b", received_ms=BEGIN_MS + seq * 1000, p2p_ratio=0.5) for seq in range(6)]
     span = Span(BEGIN_MS, BEGIN_MS + 6000)
     one = {"span": span, "step_s": 2, "period_s": 2, "measures": (name,)}
-    assert timeline(table_of(said), where={"channel": "a"}, **one) == timeline(table_of(said[1::2]), **one)
+    assert timeline(table_of(sent), where={"channel": "a"}, **one) == timeline(table_of(sent[1::2]), **one)
 
 
 def test_an_empty_span_has_no_points(table_of):

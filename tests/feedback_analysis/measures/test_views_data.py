@@ -21,13 +21,13 @@ ALL = Span(BEGIN_MS, BEGIN_MS + 10**6)
 
 @settings(max_examples=20)
 @given(
-    said=records(), measure=st.sampled_from(["mos", "continuity", "startup_ms", "contribution_ratio", "total_peers", "messages"])
+    sent=records(), measure=st.sampled_from(["mos", "continuity", "startup_ms", "contribution_ratio", "total_peers", "messages"])
 )
-def test_each_region_is_measured_separately_and_no_peer_is_left_out(said, measure, table_of, locator):
+def test_each_region_is_measured_separately_and_no_peer_is_left_out(sent, measure, table_of, locator):
     regions = {}
-    for each in deduplicated(said):
+    for each in deduplicated(sent):
         regions.setdefault(locator.locate(each["ip"]).district, []).append(each)
-    found = by_region(table_of(said), region="district", measure=measure, span=ALL)
+    found = by_region(table_of(sent), region="district", measure=measure, span=ALL)
     assert {each.region for each in found} == set(regions)
     for each in found:
         wanted = oracle(regions[each.region], MosModel())
@@ -42,9 +42,9 @@ def test_peers_that_cannot_be_located_are_a_region_too(table_of):
 
 
 def test_concurrent_peers_of_a_region_are_those_at_the_end_of_the_span(table_of):
-    said = [record(ip="", peer_id=str(at), session_id=str(at), received_ms=BEGIN_MS + at * 1000) for at in range(10)]
+    sent = [record(ip="", peer_id=str(at), session_id=str(at), received_ms=BEGIN_MS + at * 1000) for at in range(10)]
     span = Span(BEGIN_MS, BEGIN_MS + 10_000)
-    assert by_region(table_of(said), region="area", measure="concurrent_peers", span=span, period_s=5) == [
+    assert by_region(table_of(sent), region="area", measure="concurrent_peers", span=span, period_s=5) == [
         RegionValue("not located", 4, 10)
     ]
 
@@ -53,17 +53,17 @@ EDGES = [0, 100, 850, 5000]
 
 
 @settings(max_examples=25)
-@given(said=records())
-def test_a_peer_counts_once_in_the_range_of_its_own_mean(said, table_of):
+@given(sent=records())
+def test_a_peer_counts_once_in_the_range_of_its_own_mean(sent, table_of):
     peers = {}
-    for each in deduplicated(said):
+    for each in deduplicated(sent):
         peers.setdefault(each["peer_id"], []).append(each)
     held = [Fraction(0)] * 3
     for messages in peers.values():
         value = mean([(each["upload_kbps"], each["weight"]) for each in messages if "upload_kbps" in each])
         if value is not None:
             held[0 if value < 100 else 1 if value < 850 else 2] += weight_of(messages)
-    found = histogram(table_of(said), measure="upload_kbps", span=ALL, edges=EDGES)
+    found = histogram(table_of(sent), measure="upload_kbps", span=ALL, edges=EDGES)
     assert found.peers == sum(held)
     assert all(close(share, weight / sum(held) if sum(held) else 0) for share, weight in zip(found.shares, held, strict=True))
 
@@ -74,17 +74,17 @@ def test_a_peer_that_always_reports_a_round_value_is_at_its_edge(table_of):
 
 
 def test_a_peers_startup_delay_is_the_last_that_it_reported(table_of):
-    said = [
+    sent = [
         record(seq=0, received_ms=BEGIN_MS, startup_ms=5000),
         record(seq=0, session_id="t", received_ms=BEGIN_MS + 9, startup_ms=100),
     ]
-    assert histogram(table_of(said), measure="startup_ms", span=ALL, edges=[0, 1000, 10_000]).shares == (1, 0)
+    assert histogram(table_of(sent), measure="startup_ms", span=ALL, edges=[0, 1000, 10_000]).shares == (1, 0)
 
 
 @settings(max_examples=20)
-@given(said=records(), measure=st.sampled_from([name for name, measure in MEASURES.items() if "histogram" in measure.views]))
-def test_automatic_ranges_are_few_and_round_and_contain_every_peer(said, measure, table_of):
-    found = histogram(table_of(said), measure=measure, span=ALL)
+@given(sent=records(), measure=st.sampled_from([name for name, measure in MEASURES.items() if "histogram" in measure.views]))
+def test_automatic_ranges_are_few_and_round_and_contain_every_peer(sent, measure, table_of):
+    found = histogram(table_of(sent), measure=measure, span=ALL)
     assert len(found.shares) == max(0, len(found.edges) - 1) <= 21
     assert all(low < high for low, high in pairwise(found.edges))
     assert found.peers == 0 or sum(found.shares) == pytest.approx(1)
@@ -96,8 +96,8 @@ def test_the_score_is_always_drawn_from_1_to_5(table_of):
 
 
 def test_one_outlier_does_not_flatten_the_histogram(table_of):
-    said = [record(peer_id=str(at), session_id=str(at), startup_ms=at * 10 if at else 2**50) for at in range(200)]
-    found = histogram(table_of(said), measure="startup_ms", span=ALL)
+    sent = [record(peer_id=str(at), session_id=str(at), startup_ms=at * 10 if at else 2**50) for at in range(200)]
+    found = histogram(table_of(sent), measure="startup_ms", span=ALL)
     assert found.edges[-1] <= 2000
     assert found.peers == 200
 
@@ -119,11 +119,11 @@ def test_a_measure_without_values_has_no_histogram(measure, table_of):
 
 
 def test_choices_are_ordered_by_their_number_of_messages(table_of):
-    said = [
+    sent = [
         record(seq=seq, channel=name, weight=weight)
         for seq, (name, weight) in enumerate([("a", 1), ("a", 1), ("b", 10), (None, 1)])
     ]
-    table = table_of(said)
+    table = table_of(sent)
     assert choices(table, column="channel", span=ALL) == ["b", "a", "unknown"]
     assert choices(table, column="channel", span=ALL, where={"channel": "a"}) == ["a"]
     with pytest.raises(UnknownColumn):
@@ -131,11 +131,11 @@ def test_choices_are_ordered_by_their_number_of_messages(table_of):
 
 
 def test_numbers_in_extra_are_found(table_of):
-    said = [{"codec": "av1", "live": True}, {"a.b": 1, "~/": 2.5}, {"a.b": -1, "codec": "h264"}, {}, None]
-    table = table_of([record(session_id=f"s{at}", extra=extra) for at, extra in enumerate(said)])
+    sent = [{"codec": "av1", "live": True}, {"a.b": 1, "~/": 2.5}, {"a.b": -1, "codec": "h264"}, {}, None]
+    table = table_of([record(session_id=f"s{at}", extra=extra) for at, extra in enumerate(sent)])
     assert extra_measures(table) == ["extra.a.b", "extra.~/"]
 
 
 def test_scores_of_the_oracle_equal_those_of_the_table(table_of):
-    said = [record(playback_kbps=850, continuity=0.988)]
-    assert scored(said, MosModel())[0]["mos"] == pytest.approx(3.82, abs=0.005)
+    sent = [record(playback_kbps=850, continuity=0.988)]
+    assert scored(sent, MosModel())[0]["mos"] == pytest.approx(3.82, abs=0.005)

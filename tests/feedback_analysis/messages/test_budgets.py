@@ -32,7 +32,7 @@ def live(locator, tmp_path) -> Iterator[Callable[..., LiveTable]]:
         table.close()
 
 
-def crowd(channel: str, networks: int, *, first: int = 0, **said) -> list[dict]:
+def crowd(channel: str, networks: int, *, first: int = 0, **fields) -> list[dict]:
     """A message of `channel` from each of so many networks."""
     return [
         record(
@@ -40,7 +40,7 @@ def crowd(channel: str, networks: int, *, first: int = 0, **said) -> list[dict]:
             peer_id=f"{channel}-{at}",
             ip=f"10.{first + at // 256}.{at % 256}.0",
             channel=channel,
-            **said,
+            **fields,
         )
         for at in range(networks)
     ]
@@ -92,11 +92,11 @@ def test_names_that_left_the_window_make_room(live, tmp_path):
 
 
 def test_extra_keeps_its_budget_of_names_texts_and_bytes(live):
-    said = [{"codec": f"codec {at % 20}", "level": at, f"made up {at}": 1} for at in range(20)]
-    said.append({"codec": "x" * 150, "note": "y" * 100})
+    fields = [{"codec": f"codec {at % 20}", "level": at, f"made up {at}": 1} for at in range(20)]
+    fields.append({"codec": "x" * 150, "note": "y" * 100})
     table = live(
         crowd("a", 30, extra={"codec": "h264", "level": 0.5}),
-        [record(session_id="s", seq=at, extra=each) for at, each in enumerate(said)],
+        [record(session_id="s", seq=at, extra=each) for at, each in enumerate(fields)],
     )
     kept = [each for each in extras(table) if each.get("codec") != "h264"]
     assert len(set().union(*kept)) == 3
@@ -110,8 +110,8 @@ def test_extra_keeps_its_budget_of_names_texts_and_bytes(live):
 
 
 def test_within_the_budgets_nothing_changes(live, table_of):
-    said = crowd("a", 3, isp="i", app="p", platform="q", extra={"z": "x", 'a/~"': 1.50, "list": [1, {"a": None}]})
-    with live(said).reading() as live_cursor, table_of(said).reading() as cursor:
+    fields = crowd("a", 3, isp="i", app="p", platform="q", extra={"z": "x", 'a/~"': 1.50, "list": [1, {"a": None}]})
+    with live(fields).reading() as live_cursor, table_of(fields).reading() as cursor:
         query = "SELECT * EXCLUDE shown_ms FROM feedback ORDER BY session_id"
         assert live_cursor.execute(query).fetchall() == cursor.execute(query).fetchall()
 
@@ -173,10 +173,10 @@ def test_memory_is_bounded_for_any_messages(live, tmp_path):
     assert table.rows == sum(values(table, "via").values())
 
 
-@pytest.mark.parametrize("said", ["channel", "channel=", "channel=-1", "channels=5", "channel=1e3", "channel=999999999"])
-def test_an_invalid_budget_is_refused_with_the_choices(said):
+@pytest.mark.parametrize("fields", ["channel", "channel=", "channel=-1", "channels=5", "channel=1e3", "channel=999999999"])
+def test_an_invalid_budget_is_refused_with_the_choices(fields):
     with pytest.raises(ValueError, match="channel, isp, app, platform, extra_names, extra_values, extra_bytes"):
-        budgets_of([said])
+        budgets_of([fields])
 
 
 def test_a_budget_changes_one_field():

@@ -52,10 +52,10 @@ def costs(summary):
 
 
 @REPEATS
-@given(said=copies, data=st.data())
-def test_no_order_of_records_and_files_changes_the_table(said, data, tmp_path_factory, locator):
+@given(sent=copies, data=st.data())
+def test_no_order_of_records_and_files_changes_the_table(sent, data, tmp_path_factory, locator):
     found = []
-    for order in (said, data.draw(st.permutations(said))):
+    for order in (sent, data.draw(st.permutations(sent))):
         cut = data.draw(st.integers(0, len(order)))
         folder = tmp_path_factory.mktemp("logs")
         for part in (order[:cut], order[cut:]):
@@ -71,16 +71,16 @@ def test_no_order_of_records_and_files_changes_the_table(said, data, tmp_path_fa
     rows, whole, gathered, history, mean = found[0]
     assert whole == gathered
     assert (history, mean) == (costs(whole), whole["upload_kbps"]["mean"])
-    assert whole["messages"] + whole["duplicates"] + whole["conflicts"] == len(said)
+    assert whole["messages"] + whole["duplicates"] + whole["conflicts"] == len(sent)
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_different_content_under_one_number_is_a_conflict_and_the_servers_fields_do_not_count(columns, tmp_path, locator):
-    said = {"upload_kbps": 5.5, "extra": {"codec": "h264", "name": "é"}}
-    write_log(tmp_path, [record(**said), record(**said | {"upload_kbps": 6}, received_ms=BEGIN_MS + 1)])
+    sent = {"upload_kbps": 5.5, "extra": {"codec": "h264", "name": "é"}}
+    write_log(tmp_path, [record(**sent), record(**sent | {"upload_kbps": 6}, received_ms=BEGIN_MS + 1)])
     prefix = {"received_ms": BEGIN_MS + 2, "ip": "14.0.128.1", "weight": 10, "via": "c2"}
     for form in (Form.JSONL, Form.CSV, Form.PARQUET):
-        write_log(tmp_path, [record(**said, **prefix)], form)
+        write_log(tmp_path, [record(**sent, **prefix)], form)
     assert costs(summary_of([tmp_path], locator, columns=columns)) == (1, 3, 1, 0, 0)
 
 
@@ -106,32 +106,32 @@ SPAN = Span(BEGIN_MS + 2 * HOUR_MS, BEGIN_MS + 3 * HOUR_MS)
 
 def recorded_hours():
     return [
-        [record(seq=seq, upload_kbps=seq, received_ms=BEGIN_MS + hour * HOUR_MS + minute * 60_000) for seq, minute in said]
-        for hour, said in enumerate(HOURS)
+        [record(seq=seq, upload_kbps=seq, received_ms=BEGIN_MS + hour * HOUR_MS + minute * 60_000) for seq, minute in sent]
+        for hour, sent in enumerate(HOURS)
     ]
 
 
 @pytest.fixture
 def hourly(tmp_path):
     """A log for each of HOURS."""
-    for hour, said in enumerate(recorded_hours()):
+    for hour, sent in enumerate(recorded_hours()):
         form = [Form.JSONL, Form.PARQUET, Form.CSV, Form.JSONL][hour]
-        write_log(tmp_path / "hourly", said, form, begin_s=(BEGIN_MS + hour * HOUR_MS) // 1000)
+        write_log(tmp_path / "hourly", sent, form, begin_s=(BEGIN_MS + hour * HOUR_MS) // 1000)
     return tmp_path / "hourly"
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_a_span_has_the_same_counts_in_hourly_logs_and_in_one(columns, hourly, tmp_path, locator):
-    one = write_log(tmp_path / "one", [each for said in recorded_hours() for each in said])
+    one = write_log(tmp_path / "one", [each for sent in recorded_hours() for each in sent])
     for paths in ([hourly], [one]):
         assert costs(summary_of(paths, locator, span=SPAN, columns=columns)) == (5, 1, 0, 1, 0)
 
 
 def test_the_history_counts_a_span_as_its_logs_do(hourly, tmp_path, locator):
     begin_ms = BEGIN_MS // HOUR_MS * HOUR_MS  # the history keeps whole hours, and these logs begin at half past
-    said = [each | {"received_ms": each["received_ms"] - BEGIN_MS + begin_ms} for hour in recorded_hours() for each in hour]
+    sent = [each | {"received_ms": each["received_ms"] - BEGIN_MS + begin_ms} for hour in recorded_hours() for each in hour]
     for hour in range(4):
-        part = [each for each in said if each["received_ms"] // HOUR_MS == begin_ms // HOUR_MS + hour]
+        part = [each for each in sent if each["received_ms"] // HOUR_MS == begin_ms // HOUR_MS + hour]
         write_log(tmp_path / "whole", part, begin_s=begin_ms // 1000 + hour * 3600)
     with HistoryStore(tmp_path / "history", Basis(mos=MosModel())) as store:
         catch_up(store, [tmp_path / "whole"], locator)
@@ -150,11 +150,11 @@ def test_a_live_table_recognises_copies_of_messages_that_it_has_dropped(table_of
     hours = recorded_hours()
     table = table_of(*hours[:2])
     assert table.forget_before(SPAN.from_ms) == 8
-    for said in hours[2:]:
-        add(table, write_log(tmp_path, said))
+    for sent in hours[2:]:
+        add(table, write_log(tmp_path, sent))
     assert costs(summarize(table, span=SPAN)) == (5, 1, 0, 1, 0)
     table.forget_before(SPAN.from_ms + 10 * HOUR_MS)
-    assert add(table, write_log(tmp_path, [each for said in hours for each in said])).records == 0
+    assert add(table, write_log(tmp_path, [each for sent in hours for each in sent])).records == 0
     with table.reading() as cursor:
         intervals = cursor.execute("SELECT low, high FROM outside ORDER BY low").fetchall()
     assert intervals == [(0, 6), (20, 25), (27, 27)]
@@ -179,7 +179,7 @@ def test_a_number_that_no_session_can_have_reached_is_implausible_and_not_lost(t
 
 
 def test_many_hostile_sessions_cannot_overflow_the_sum(table_of):
-    said = [record(session_id=f"s{at}", seq=seq, weight=10**6) for at in range(100) for seq in (0, 2**53 - 1)]
-    found = summarize(table_of(said))
+    sent = [record(session_id=f"s{at}", seq=seq, weight=10**6) for at in range(100) for seq in (0, 2**53 - 1)]
+    found = summarize(table_of(sent))
     assert found["lost"] == 100 * ALLOWANCE * 10**6
     assert found["implausible"] == 100 * (2**53 - 2 - ALLOWANCE)

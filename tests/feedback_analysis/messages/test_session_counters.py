@@ -19,7 +19,7 @@ STALL_MS = [0, 2000, 4000, 6000, 8000, 10_000, 500, 500, 500]
 PLAYED_MS = [0, 28_000, 56_000, 84_000, 112_000, 140_000, 29_000, 58_000, 87_000]
 
 
-def said(**more):
+def restarted_session(**more):
     return [
         record(
             seq=seq,
@@ -44,12 +44,12 @@ def test_a_total_is_the_sum_of_increases_and_a_decrease_is_an_increase_from_zero
 
 
 def test_every_view_shows_the_same_stalls(table_of, tmp_path):
-    table = table_of(said()[5:], said()[:5])
+    table = table_of(restarted_session()[5:], restarted_session()[:5])
     span = Span(BEGIN_MS, BEGIN_MS + 10 * PERIOD_MS)
     [row] = list_sessions(table, measure="mos", span=span)
     assert (row.stall_count, row.stall_ms) == (26, 10_500)
-    told = story(table, session_id="s", period_s=30)
-    assert (sum(each.count for each in told.stalls), sum(each.for_ms for each in told.stalls)) == (26, 10_500)
+    details = story(table, session_id="s", period_s=30)
+    assert (sum(each.count for each in details.stalls), sum(each.for_ms for each in details.stalls)) == (26, 10_500)
     rows = session_table(table, ("mos_stalling",))
     [cells] = [dict(zip(rows.names, each, strict=True)) for each in rows.rows]
     assert (cells["stall_count"], cells["stall_ms"], cells["played_ms"]) == (26, 10_500, 227_000)
@@ -72,7 +72,9 @@ def test_totals_claimed_by_hostile_senders_break_no_query(table_of):
 
 def test_a_span_that_begins_within_a_session_exports_only_what_happened_within_it(table_of, tmp_path):
     begin_ms = BEGIN_MS + 3 * PERIOD_MS - 1
-    messages = [each | {"stall_count": 2, "stall_ms": 4000, "played_ms": at * 30_000} for at, each in enumerate(said())]
+    messages = [
+        each | {"stall_count": 2, "stall_ms": 4000, "played_ms": at * 30_000} for at, each in enumerate(restarted_session())
+    ]
     assert write_inputs(tmp_path, table_of(messages), span=Span(begin_ms, BEGIN_MS + 10 * PERIOD_MS)) == 1
     [written] = tmp_path.glob("*.json")
     found = json.loads(written.read_text())

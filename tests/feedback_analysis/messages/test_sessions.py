@@ -10,7 +10,7 @@ PERIOD_MS = 30_000
 EVENING = Span(BEGIN_MS, BEGIN_MS + 3_600_000)
 
 
-def view(session="s", *, peer="p", continuity=(), stalls=(), played=(), leaves=True, **said):
+def view(session="s", *, peer="p", continuity=(), stalls=(), played=(), leaves=True, **fields):
     """A session: a join, a report each period, a leave."""
     count = max(len(continuity), len(stalls), len(played))
     events = ["join", *["report"] * (count - 1 if leaves else count), *(["leave"] if leaves else [])]
@@ -32,7 +32,7 @@ def view(session="s", *, peer="p", continuity=(), stalls=(), played=(), leaves=T
                 uptime_ms=uptime,
                 received_ms=BEGIN_MS + uptime + 100,
                 **heard,
-                **said,
+                **fields,
             )
         )
     return rows
@@ -74,17 +74,23 @@ def test_the_list_is_limited(table_of):
 
 
 def test_a_story_contains_all_messages_with_their_times(table_of):
-    told = story(table_of(view(continuity=(1, 0.5, 1), isp="HGC", channel="乒乓球")), session_id="s", period_s=30)
-    assert told.at_ms == tuple(BEGIN_MS + 100 + number * PERIOD_MS for number in range(4))
-    assert told.series["continuity"] == (None, 1, 0.5, 1)
-    assert (told.facts["isp"], told.facts["channel"], told.startup_ms, told.lost, told.left) == ("HGC", "乒乓球", 2_000, 0, True)
+    details = story(table_of(view(continuity=(1, 0.5, 1), isp="HGC", channel="乒乓球")), session_id="s", period_s=30)
+    assert details.at_ms == tuple(BEGIN_MS + 100 + number * PERIOD_MS for number in range(4))
+    assert details.series["continuity"] == (None, 1, 0.5, 1)
+    assert (details.facts["isp"], details.facts["channel"], details.startup_ms, details.lost, details.left) == (
+        "HGC",
+        "乒乓球",
+        2_000,
+        0,
+        True,
+    )
 
 
 def test_the_ribbon_follows_played_and_stalled_times(table_of):
-    said = view(continuity=(1, 1, 1, 1), stalls=(0, 10_000, 10_000, 10_000), played=(28_000, 48_000, 48_000, 78_000))
-    told = story(table_of(said), session_id="s", period_s=30)
+    fields = view(continuity=(1, 1, 1, 1), stalls=(0, 10_000, 10_000, 10_000), played=(28_000, 48_000, 48_000, 78_000))
+    details = story(table_of(fields), session_id="s", period_s=30)
     begin = BEGIN_MS + 100
-    assert [(piece.state, piece.from_ms - begin, piece.to_ms - begin) for piece in told.ribbon] == [
+    assert [(piece.state, piece.from_ms - begin, piece.to_ms - begin) for piece in details.ribbon] == [
         ("starting", 0, 2_000),
         ("playing", 2_000, 50_000),
         ("stalled", 50_000, 60_000),
@@ -92,25 +98,25 @@ def test_the_ribbon_follows_played_and_stalled_times(table_of):
         ("playing", 90_000, 120_000),
         ("gone", 120_000, 120_000),
     ]
-    assert [(stall.at_ms - begin, stall.count, stall.for_ms) for stall in told.stalls] == [(60_000, 1, 10_000)]
+    assert [(stall.at_ms - begin, stall.count, stall.for_ms) for stall in details.stalls] == [(60_000, 1, 10_000)]
 
 
 def test_a_gap_in_the_numbers_is_silence_and_counted_as_lost(table_of):
-    said = view(continuity=(1, 1, 1, 1, 1, 1))
-    told = story(table_of([row for row in said if row["seq"] not in (2, 3)]), session_id="s", period_s=30)
-    assert told.lost == 2
-    assert "silent" in [piece.state for piece in told.ribbon]
+    fields = view(continuity=(1, 1, 1, 1, 1, 1))
+    details = story(table_of([row for row in fields if row["seq"] not in (2, 3)]), session_id="s", period_s=30)
+    assert details.lost == 2
+    assert "silent" in [piece.state for piece in details.ribbon]
 
 
 def test_stretches_cover_the_session_without_gap_or_overlap(table_of):
-    told = story(
+    details = story(
         table_of(view(continuity=(1,) * 9, stalls=(0, 40_000, 41_000, 41_000, 90_000, 90_000, 90_000, 95_000, 95_000))),
         session_id="s",
         period_s=30,
     )
-    for before, after in zip(told.ribbon, told.ribbon[1:], strict=False):
+    for before, after in zip(details.ribbon, details.ribbon[1:], strict=False):
         assert before.to_ms == after.from_ms
-    assert (told.ribbon[0].from_ms, told.ribbon[-1].to_ms) == (told.at_ms[0], told.at_ms[-1])
+    assert (details.ribbon[0].from_ms, details.ribbon[-1].to_ms) == (details.at_ms[0], details.at_ms[-1])
 
 
 def test_a_session_that_is_not_in_the_table_has_no_story(table_of):

@@ -59,8 +59,8 @@ def test_a_slice_is_thin_below_25_sessions(table_of):
 
 
 def test_a_session_that_never_played_failed_to_start_and_a_very_new_one_did_not(table_of):
-    def join(name: str, **said: object) -> dict:
-        return record(peer_id=name, session_id=name, event="join", **said)
+    def join(name: str, **fields: object) -> dict:
+        return record(peer_id=name, session_id=name, event="join", **fields)
 
     table = table_of(
         [

@@ -35,8 +35,8 @@ def test_the_copy_that_was_received_first_is_kept(table_of):
 
 
 def test_adding_a_log_again_adds_duplicates_and_nothing_else(table_of, tmp_path):
-    said = [record(seq=seq, upload_kbps=seq) for seq in range(5)]
-    table, path = table_of(said), write_log(tmp_path, said)
+    sent = [record(seq=seq, upload_kbps=seq) for seq in range(5)]
+    table, path = table_of(sent), write_log(tmp_path, sent)
     before = summarize(table)
     assert add(table, path) == Added(records=0, duplicates=5, unreadable=0)
     assert summarize(table) == before | {"duplicates": 5}
@@ -48,9 +48,9 @@ def as_built(logs):
     return [
         [
             built.setdefault((each["session_id"], each["seq"]), each) | {name: each[name] for name in ("received_ms", "ip", "via")}
-            for each in said
+            for each in sent
         ]
-        for said in logs
+        for sent in logs
     ]
 
 
@@ -58,7 +58,7 @@ def as_built(logs):
 @given(logs=st.lists(records(most=10), min_size=1, max_size=4), data=st.data())
 def test_the_order_of_logs_and_the_split_of_records_change_no_number(logs, data, table_of):
     logs = as_built(logs)
-    everything = [each for said in logs for each in said]
+    everything = [each for sent in logs for each in sent]
     shuffled = data.draw(st.permutations(everything))
     forms = st.sampled_from(list(Form))
     one = table_of(shuffled, form=data.draw(forms))
@@ -154,11 +154,11 @@ def test_readers_see_whole_additions_only(table_of, tmp_path):
 
 @pytest.mark.parametrize("form", list(Form))
 def test_every_form_gives_the_same_table(form, table_of):
-    said = [
+    sent = [
         record(seq=0, channel='a\n"b", c', extra={"codec": "av1", "level": 2}, upload_kbps=0.1, startup_ms=0),
         record(seq=1, isp="", extra={}, weight=2.5, ip=""),
     ]
-    table = table_of(said, form=form)
+    table = table_of(sent, form=form)
     columns = "seq, channel, isp, extra->>'codec', upload_kbps, startup_ms, weight, ip, continuity"
     known = rows(table, columns)
     assert known[0] == (0, 'a\n"b", c', known[0][2], "av1", 0.1, 0, 1.0, "1.36.0.1", None)

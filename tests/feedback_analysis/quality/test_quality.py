@@ -73,17 +73,17 @@ def test_sessions_are_good_if_they_start_soon_and_hardly_stall(table_of):
 
 
 def test_a_session_is_scored_once_by_its_last_message(table_of):
-    said = [record(seq=seq, stall_count=seq, stall_ms=0) for seq in range(4)]
-    found = total(table_of(said), "mos_stalling")
+    sent = [record(seq=seq, stall_count=seq, stall_ms=0) for seq in range(4)]
+    found = total(table_of(sent), "mos_stalling")
     assert (found.n, found.mean) == (1, pytest.approx(3.5 * math.exp(-0.57) + 1.5))
 
 
 @REPEATS
 @given(records())
-def test_terms_add_up_to_the_score(tmp_path_factory, locator, said):
+def test_terms_add_up_to_the_score(tmp_path_factory, locator, sent):
     table = FeedbackTable(locator, MosModel())
-    if said:
-        add(table, write_log(tmp_path_factory.mktemp("logs"), said))
+    if sent:
+        add(table, write_log(tmp_path_factory.mktemp("logs"), sent))
     for group in scores(table, NAMES, by=("channel",)).values():
         for score in group.values():
             if score.mean is not None:
@@ -93,10 +93,10 @@ def test_terms_add_up_to_the_score(tmp_path_factory, locator, said):
 
 
 def test_the_default_model_gives_the_score_of_the_table(table_of):
-    said = [
+    sent = [
         record(seq=seq, playback_kbps=rate, continuity=share) for seq, (rate, share) in enumerate([(850, 0.988), (5e5, 1), (0, 0)])
     ]
-    table = table_of(said)
+    table = table_of(sent)
     with table.reading() as cursor:
         [(mean,)] = cursor.execute("SELECT avg(mos) FROM feedback").fetchall()
     assert total(table, "mos").mean == pytest.approx(mean)
@@ -104,8 +104,8 @@ def test_the_default_model_gives_the_score_of_the_table(table_of):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_model_is_a_measure_of_every_view(table_of, name):
-    said = record(startup_ms=2000, stall_count=1, stall_ms=1000, played_ms=99_000, playback_kbps=850, continuity=0.9)
-    table = table_of([said, said | {"seq": 1, "received_ms": BEGIN_MS + 1000}])
+    sent = record(startup_ms=2000, stall_count=1, stall_ms=1000, played_ms=99_000, playback_kbps=850, continuity=0.9)
+    table = table_of([sent, sent | {"seq": 1, "received_ms": BEGIN_MS + 1000}])
     score = pytest.approx(total(table, name).mean)
     [value] = timeline(table, measures=[name], span=SPAN, step_s=120, period_s=30).values[name]
     assert value == score
@@ -151,9 +151,9 @@ def test_the_public_calibration_has_constants_of_its_own_that_can_be_set():
 
 
 def test_a_coefficient_without_effect_is_refused_from_any_source():
-    for said in (["mos.c2=1"], ["mos.calibration=ceiling", "mos.c2=1"]):
+    for sent in (["mos.c2=1"], ["mos.calibration=ceiling", "mos.c2=1"]):
         with pytest.raises(ValueError, match="--mos-c2 is 1, and has no effect under --mos-calibration ceiling"):
-            catalogue(settings=said)
+            catalogue(settings=sent)
     with pytest.raises(ValueError, match="leave it out, or choose --mos-calibration public or none"):
         mos_from_flags(MosFlags(mos_c2=1))
     assert mos_from_flags(MosFlags(mos_c2=2)) == MosModel()

@@ -29,12 +29,12 @@ def rated():
 
 def log_of(folder, sessions):
     """A log of sessions, each given as messages of (kbit/s, continuity)."""
-    said = [
+    sent = [
         record(session_id=f"s{at:04}", peer_id=f"p{at}", seq=seq, received_ms=BEGIN_MS + seq, playback_kbps=kbps, continuity=played)
         for at, messages in enumerate(sessions)
         for seq, (kbps, played) in enumerate(messages)
     ]
-    return write_log(folder, said, Form.PARQUET)
+    return write_log(folder, sent, Form.PARQUET)
 
 
 def scored(log, locator, calibration):

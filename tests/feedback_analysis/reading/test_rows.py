@@ -68,7 +68,7 @@ def test_nan_is_no_value_even_if_a_parquet_file_states_that_all_are_within_bound
     for name, values in {"weight": [1.0, 2.0, float("nan"), 4.0], "continuity": [0.5, float("nan"), 0.6, 0.7]}.items():
         written = written.set_column(written.schema.get_field_index(name), name, pa.array(values))
     pq.write_table(written, path)
-    said = pq.ParquetFile(path).metadata.row_group(0).column(written.schema.get_field_index("weight")).statistics
-    assert (said.min, said.max) == (1.0, 4.0)
+    weight_statistics = pq.ParquetFile(path).metadata.row_group(0).column(written.schema.get_field_index("weight")).statistics
+    assert (weight_statistics.min, weight_statistics.max) == (1.0, 4.0)
     expected = [(0, 1.0, 0.5), (1, 2.0, None), (3, 4.0, 0.7)]
     assert readable(path, ("seq", "weight", "continuity")) == (expected, expected)

@@ -32,7 +32,7 @@ def users(*arguments: str, password: str = "") -> subprocess.CompletedProcess[st
     return subprocess.run(command, input=password + "\n", capture_output=True, text=True, timeout=30)
 
 
-def let_in(path: Path, name: str, password: str) -> None:
+def add_user(path: Path, name: str, password: str) -> None:
     """Add a user with a very cheap hash: tests log in often."""
     digest = hashlib.scrypt(password.encode(), salt=b"s" * 16, n=2, r=1, p=1, dklen=16)
     user_file.put(path, name, Hash(cost=2, block=1, parallel=1, salt=b"s" * 16, digest=digest))
@@ -90,10 +90,10 @@ class Dashboard:
         self, name: str = NAME, password: str = PASSWORD, *, peer: str = ELSEWHERE, wanted: str = "/", **headers: str
     ) -> Answer:
         body = urlencode({"name": name, "password": password, "next": wanted})
-        told = {"Content-Type": "application/x-www-form-urlencoded"} | {
+        sent = {"Content-Type": "application/x-www-form-urlencoded"} | {
             key.replace("_", "-"): value for key, value in headers.items()
         }
-        return self.ask("/login", told, method="POST", body=body, peer=peer)
+        return self.ask("/login", sent, method="POST", body=body, peer=peer)
 
     def counted(self, name: str, cookie: str) -> float:
         """A metric, 0 if it is absent."""
@@ -106,7 +106,7 @@ class Dashboard:
 @pytest.fixture(scope="module")
 def user_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("users") / "users.txt"
-    let_in(path, NAME, PASSWORD)
+    add_user(path, NAME, PASSWORD)
     return path
 
 

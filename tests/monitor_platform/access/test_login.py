@@ -11,7 +11,7 @@ import pytest
 from monitor_platform.access import user_file
 from monitor_platform.access.tickets import Tickets
 from tests.harness.waiting import eventually
-from tests.monitor_platform.access.conftest import ELSEWHERE, NAME, PASSWORD, PROXY, Answer, Dashboard, let_in
+from tests.monitor_platform.access.conftest import ELSEWHERE, NAME, PASSWORD, PROXY, Answer, Dashboard, add_user
 from tests.monitor_platform.access.websocket_client import Socket
 
 PAGES = (
@@ -83,10 +83,10 @@ def test_health_and_readiness_need_no_login(dashboard):
 def test_after_the_login_the_requested_page_is_shown(dashboard):
     answer = dashboard.log_in(wanted="/map?measure=mos")
     assert (answer.status, answer.headers["Location"]) == (303, "/map?measure=mos")
-    said = answer.headers["Set-Cookie"]
-    assert "HttpOnly" in said
-    assert "SameSite=Lax" in said
-    assert "Max-Age=43200" in said
+    cookie_header = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie_header
+    assert "SameSite=Lax" in cookie_header
+    assert "Max-Age=43200" in cookie_header
     for path in ("/", "/map", "/api/v1/summary", "/metrics", "/assets/dashboard.css"):
         assert dashboard.ask(path, {"Cookie": answer.cookie}).status == 200, path
     assert dashboard.ask("/", {"Cookie": answer.cookie}).headers["Cache-Control"] == "no-store"
@@ -110,7 +110,7 @@ def test_a_wrong_password_and_an_unknown_name_get_the_same_answer(dashboard, nam
 
 
 def test_a_name_in_another_unicode_form_is_the_same_name(dashboard):
-    let_in(dashboard.users, "Zo\u00eb", "caf\u00e9 au lait")
+    add_user(dashboard.users, "Zo\u00eb", "caf\u00e9 au lait")
     assert dashboard.log_in("Zoe\u0308", "cafe\u0301 au lait").status == 303
 
 
@@ -121,8 +121,8 @@ def test_a_form_of_another_site_cannot_log_in(dashboard, headers):
 
 
 def test_a_form_of_another_site_cannot_log_out(dashboard, cookie):
-    told = {"Cookie": cookie, "Origin": "https://evil.example"}
-    assert dashboard.ask("/logout", told, method="POST", body="").status == 403
+    form_headers = {"Cookie": cookie, "Origin": "https://evil.example"}
+    assert dashboard.ask("/logout", form_headers, method="POST", body="").status == 403
     assert dashboard.ask("/logout", {"Cookie": cookie}).status == 405
     assert dashboard.ask("/", {"Cookie": cookie}).status == 200
 
@@ -205,7 +205,7 @@ def test_scripts_log_in_with_each_request_and_only_on_api_routes(dashboard):
 
 def test_a_removed_user_is_logged_out_immediately(dashboard):
     name, password = "Mallory", "once a friend"
-    let_in(dashboard.users, name, password)
+    add_user(dashboard.users, name, password)
     cookie = dashboard.log_in(name, password).cookie
     assert dashboard.ask("/metrics", basic(name, password)).status == 200
     with Socket(dashboard.host, token=token_of(dashboard, cookie), Cookie=cookie) as socket:
@@ -217,9 +217,9 @@ def test_a_removed_user_is_logged_out_immediately(dashboard):
 
 
 def test_a_new_password_ends_the_sessions_of_the_old_one(dashboard):
-    let_in(dashboard.users, "Bob", "the first one")
+    add_user(dashboard.users, "Bob", "the first one")
     cookie = dashboard.log_in("Bob", "the first one").cookie
-    let_in(dashboard.users, "Bob", "the second one")
+    add_user(dashboard.users, "Bob", "the second one")
     assert dashboard.ask("/", {"Cookie": cookie}).status == 303
     assert dashboard.log_in("Bob", "the second one").status == 303
 
@@ -235,7 +235,7 @@ def tries_until_refused(attempt: Callable[[int], Answer]) -> Answer:
 
 def test_a_client_that_guesses_passwords_has_to_wait_and_others_do_not(dashboard, cookie):
     guesser, other = "192.0.2.66", "192.0.2.67"
-    let_in(dashboard.users, "root", PASSWORD)
+    add_user(dashboard.users, "root", PASSWORD)
     refused = tries_until_refused(lambda n: dashboard.log_in("root", f"guess {n}", peer=PROXY, X_Forwarded_For=guesser))
     assert int(refused.headers["Retry-After"]) > 0
     scripts = tries_until_refused(lambda n: dashboard.ask("/metrics", basic("root", f"guess {n}") | forwarded(guesser), peer=PROXY))
@@ -245,7 +245,7 @@ def test_a_client_that_guesses_passwords_has_to_wait_and_others_do_not(dashboard
 
 
 def test_a_client_that_is_no_proxy_cannot_guess_under_other_addresses(dashboard):
-    let_in(dashboard.users, "toor", PASSWORD)
+    add_user(dashboard.users, "toor", PASSWORD)
     tries_until_refused(lambda n: dashboard.log_in("toor", "guess", peer="127.0.0.3", X_Forwarded_For=f"192.0.2.{n}"))
 
 
@@ -270,7 +270,7 @@ def test_without_a_users_file_only_the_proxy_can_log_users_in(start, tmp_path):
 
 def test_a_users_file_that_becomes_unreadable_logs_no_user_out_and_is_logged_as_an_error(start, tmp_path):
     path = tmp_path / "users.txt"
-    let_in(path, NAME, PASSWORD)
+    add_user(path, NAME, PASSWORD)
     kept = Dashboard(start("--users", str(path)), path)
     cookie = kept.log_in().cookie
     path.write_text("nonsense with a secret\n")

@@ -10,7 +10,7 @@ from feedback_wire import routes
 from feedback_wire.record import Origin
 from monitor_platform.access import user_file
 from tests.harness.processes import Server
-from tests.monitor_platform.access.conftest import NAME, PASSWORD, let_in
+from tests.monitor_platform.access.conftest import NAME, PASSWORD, add_user
 
 ORIGIN = Origin(ip="1.36.209.7", weight=1, via="c1").prefix()
 CONCURRENT = "document.querySelector('.tile[data-measure=concurrent_peers] b')?.innerText === '%d'"
@@ -84,8 +84,8 @@ def test_a_user_logs_in_watches_and_logs_out(monitor, feedback_server, page):
 @pytest.mark.browser
 def test_the_open_page_of_a_removed_user_becomes_the_login_page(start, browser, tmp_path):
     path = tmp_path / "users.txt"
-    let_in(path, NAME, PASSWORD)
-    let_in(path, "alice", PASSWORD)
+    add_user(path, NAME, PASSWORD)
+    add_user(path, "alice", PASSWORD)
     monitor = start("--users", str(path))
     context = browser.new_context()
     try:

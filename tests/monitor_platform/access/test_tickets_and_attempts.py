@@ -120,7 +120,7 @@ def test_the_counted_address_is_the_last_one_that_is_not_our_proxy(peer, forward
 
 
 @pytest.mark.parametrize(
-    ("peer", "said", "user"),
+    ("peer", "header", "user"),
     [
         ("10.0.0.1", ["alice"], "alice"),
         ("10.0.0.1", ["王".encode().decode("latin-1")], "王"),
@@ -132,5 +132,5 @@ def test_the_counted_address_is_the_last_one_that_is_not_our_proxy(peer, forward
         ("10.0.0.1", ["\xff"], None),
     ],
 )
-def test_a_trusted_proxy_names_exactly_one_user(peer, said, user):
-    assert PROXIES.user(peer, said) == user
+def test_a_trusted_proxy_names_exactly_one_user(peer, header, user):
+    assert PROXIES.user(peer, header) == user

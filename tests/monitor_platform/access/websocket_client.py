@@ -15,7 +15,7 @@ class Socket:
         name, port = host.split(":")
         self.connection = socket.create_connection((name, int(port)), timeout=20, source_address=(peer, 0))
         key = base64.b64encode(os.urandom(16)).decode()
-        told = {
+        fields = {
             "Host": host,
             "Upgrade": "websocket",
             "Connection": "Upgrade",
@@ -24,7 +24,7 @@ class Socket:
             "Sec-WebSocket-Protocol": f"bokeh, {token}",
             "Origin": f"http://{host}",
         } | headers
-        head = "".join(f"{key}: {value}\r\n" for key, value in told.items())
+        head = "".join(f"{key}: {value}\r\n" for key, value in fields.items())
         self.connection.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
         self.got = b""
         while b"\r\n\r\n" not in self.got:
@@ -38,7 +38,7 @@ class Socket:
     def __exit__(self, *_: object) -> None:
         self.connection.close()
 
-    def say(self, kind: str, content: object) -> None:
+    def send_bokeh(self, kind: str, content: object) -> None:
         """Send one message of Bokeh's protocol: three texts, masked, as a client's must be."""
         for part in ({"msgtype": kind, "msgid": "1"}, {}, content):
             self.send(json.dumps(part))
@@ -49,7 +49,7 @@ class Socket:
         head = (b"\x81\xfe" if isinstance(message, str) else b"\x82\xfe") + len(payload).to_bytes(2, "big") + mask
         self.connection.sendall(head + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload)))
 
-    def hear(self) -> tuple[str, Any]:
+    def receive(self) -> tuple[str, Any]:
         """The next message of Bokeh's protocol: its kind and content."""
         header, _, content = (json.loads(self._text()) for _ in range(3))
         for _ in range(2 * header.get("num_buffers", 0)):

@@ -11,7 +11,7 @@ import pytest
 from tests.harness.logs import BEGIN_MS, write_log
 from tests.harness.processes import NotReadyError, start_server
 from tests.harness.waiting import eventually
-from tests.monitor_platform.alerts.test_alert_watch import MINUTES, an_evening
+from tests.monitor_platform.alerts.test_alert_watch import MINUTES, evening_with_stalls
 
 MINUTE_MS = 60_000
 RULE = '[[rule]]\nname = "stalls"\nmeasure = "continuity"\nby = "isp"\nbelow = 0.9\nseverity = "critical"\n'
@@ -20,16 +20,16 @@ RULE = '[[rule]]\nname = "stalls"\nmeasure = "continuity"\nby = "isp"\nbelow = 0
 @pytest.fixture
 def receiver():
     """A webhook's receiver: refuses the first call, then accepts."""
-    told, refused = [], []
+    received, refused = [], []
 
     class Hook(BaseHTTPRequestHandler):
         def do_POST(self):
-            said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            notification = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if not refused:
-                refused.append(said)
+                refused.append(notification)
                 self.send_response(503)
             else:
-                told.append(said)
+                received.append(notification)
                 self.send_response(204)
             self.end_headers()
 
@@ -38,7 +38,7 @@ def receiver():
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/hook", told, refused
+    yield f"http://127.0.0.1:{server.server_port}/hook", received, refused
     server.shutdown()
     server.server_close()
 
@@ -58,9 +58,9 @@ def minutes_ago(records, minutes):
 
 
 def test_a_running_platform_sends_the_begin_and_the_end_of_an_alert_to_a_webhook(receiver, tmp_path):
-    hook, told, refused = receiver
+    hook, received, refused = receiver
     # No waiting: the minutes have passed when the platform reads its mirror.
-    records = minutes_ago(an_evening(), 3)
+    records = minutes_ago(evening_with_stalls(), 3)
     write_log(tmp_path / "mirror" / "fs1", records, begin_s=records[0]["received_ms"] // 1000)
     (tmp_path / "rules.toml").write_text(f'{RULE}\n[[webhook]]\nurl = "{hook}"\n')
     server = start_server(
@@ -68,9 +68,9 @@ def test_a_running_platform_sends_the_begin_and_the_end_of_an_alert_to_a_webhook
         *("--alerts", "rules.toml", "--listen", "127.0.0.1:0"),
         log=tmp_path / "log",
     )
-    eventually(lambda: len(told) == 2, within_s=60)
-    assert refused == told[:1]
-    begun, ended = told
+    eventually(lambda: len(received) == 2, within_s=60)
+    assert refused == received[:1]
+    begun, ended = received
     assert (begun["rule"], begun["severity"], begun["slice"], begun["until"]) == ("stalls", "critical", {"isp": "HGC"}, None)
     assert begun["explained_by"][0]["by"] == {"platform": "mobile"}
     assert begun["worst_sessions"][0]["session_id"] == "HGC-0"
@@ -94,7 +94,7 @@ def test_invalid_rules_are_refused_before_anything_starts(rules, tmp_path):
 def recorded(tmp_path_factory):
     """A platform that shows an evening whose last alert is still open when the files end."""
     folder = tmp_path_factory.mktemp("recorded")
-    write_log(folder / "logs", [each for each in an_evening() if each["received_ms"] < BEGIN_MS + 6 * MINUTE_MS])
+    write_log(folder / "logs", [each for each in evening_with_stalls() if each["received_ms"] < BEGIN_MS + 6 * MINUTE_MS])
     (folder / "rules.toml").write_text(
         RULE + RULE.replace("stalls", "bad for all").replace('by = "isp"\n', "").replace("0.9\n", "0.1\n")
     )
@@ -115,10 +115,10 @@ def test_recorded_files_are_evaluated_at_startup_and_no_webhook_is_called(record
 def test_the_page_leads_from_the_alert_to_the_one_viewer(recorded, visit):
     page = visit(recorded, "/alerts")
     page.becomes("() => document.querySelectorAll('#alerts .lasts').length === 1")
-    said = page.page.locator("#alerts").inner_text()
-    assert "critical" in said
-    assert "stalls: Continuity of isp HGC is below" in said
-    assert "Platform mobile" in said
+    notification = page.page.locator("#alerts").inner_text()
+    assert "critical" in notification
+    assert "stalls: Continuity of isp HGC is below" in notification
+    assert "Platform mobile" in notification
     assert page.page.locator("#alerts-note").inner_text() == "2 rules, recorded files, checked once; 1 open, 0 ended"
     page.page.get_by_role("link", name="HGC-0", exact=True).press("Enter")
     page.becomes("() => document.querySelector('#story-title')?.textContent === 'Session HGC-0'")
@@ -168,7 +168,7 @@ def test_an_operator_follows_the_pages_from_the_alert_to_the_one_viewer(recorded
 @pytest.mark.soak
 @pytest.mark.browser
 def test_without_alerts_the_page_says_so(visit, tmp_path):
-    write_log(tmp_path / "logs", an_evening()[:120])
+    write_log(tmp_path / "logs", evening_with_stalls()[:120])
     (tmp_path / "rules.toml").write_text(RULE)
     server = start_server(
         *("monitor", "--static", "logs", "--alerts", "rules.toml", "--listen", "127.0.0.1:0"), log=tmp_path / "log"

@@ -16,15 +16,15 @@ MINUTES = 10
 BAD = range(3, 7)
 
 
-def an_evening():
+def evening_with_stalls():
     """Two ISPs with 60 sessions each for ten minutes; HGC's mobiles stall in minutes 3 to 6, in more sessions each minute."""
-    said = []
+    records = []
     for minute in range(MINUTES):
         for isp in ("HGC", "PCCW"):
             for number in range(60):
                 mobile = number < 30
                 bad = isp == "HGC" and minute in BAD and mobile
-                said.append(
+                records.append(
                     record(
                         received_ms=BEGIN_MS + minute * MINUTE_MS + number * 900,
                         peer_id=f"{isp}-{number}",
@@ -36,11 +36,11 @@ def an_evening():
                         playback_kbps=850,
                     )
                 )
-    return said
+    return records
 
 
 def test_each_minutes_value_is_the_summarys(table_of):
-    table = table_of(an_evening())
+    table = table_of(evening_with_stalls())
     seen = observations(table, rule=RULE, span=Span(BEGIN_MS, BEGIN_MS + MINUTES * MINUTE_MS))
     assert list(seen) == [BEGIN_MS + (minute + 1) * MINUTE_MS for minute in range(MINUTES)]
     for end_ms, each in seen.items():
@@ -57,10 +57,10 @@ def test_peers_are_counted_once_and_by_their_weight(table_of):
 
 
 def test_an_alert_names_the_bad_slice_and_the_worst_sessions(table_of):
-    told = []
-    watch = AlertWatch((RULE,), told.append)
-    watch.evaluate(table_of(an_evening()), BEGIN_MS + MINUTES * MINUTE_MS)
-    begun, ended = told
+    found_alerts = []
+    watch = AlertWatch((RULE,), found_alerts.append)
+    watch.evaluate(table_of(evening_with_stalls()), BEGIN_MS + MINUTES * MINUTE_MS)
+    begun, ended = found_alerts
     assert begun.alert.slice == {"isp": "HGC"}
     assert begun.alert.began_ms == BEGIN_MS + 4 * MINUTE_MS
     assert ended.alert.ended_ms == BEGIN_MS + 9 * MINUTE_MS
@@ -72,7 +72,7 @@ def test_an_alert_names_the_bad_slice_and_the_worst_sessions(table_of):
 
 
 def test_evaluating_in_small_steps_gives_the_same_alerts_as_at_once(table_of):
-    table = table_of(an_evening())
+    table = table_of(evening_with_stalls())
     at_once, step_by_step = [], []
     AlertWatch((RULE,), at_once.append).evaluate(table, BEGIN_MS + MINUTES * MINUTE_MS)
     watch = AlertWatch((RULE,), step_by_step.append)
@@ -84,10 +84,10 @@ def test_evaluating_in_small_steps_gives_the_same_alerts_as_at_once(table_of):
 
 def test_the_command_lists_the_alerts_that_recorded_logs_would_have_raised(tmp_path):
     logs, rules = tmp_path / "logs", tmp_path / "rules.toml"
-    said = an_evening()
+    records = evening_with_stalls()
     for minute in range(MINUTES):
         begins_ms = BEGIN_MS + minute * MINUTE_MS
-        own = [each for each in said if begins_ms <= each["received_ms"] < begins_ms + MINUTE_MS]
+        own = [each for each in records if begins_ms <= each["received_ms"] < begins_ms + MINUTE_MS]
         write_log(logs, own, begin_s=begins_ms // 1000)
     rules.write_text('[[rule]]\nname = "stalls"\nmeasure = "continuity"\nby = "isp"\nbelow = 0.9\n')
     command = [sys.executable, "-m", "swarmscope", "alerts", "test", str(rules), str(logs)]
@@ -101,7 +101,7 @@ def test_the_command_lists_the_alerts_that_recorded_logs_would_have_raised(tmp_p
 
 
 def test_the_command_uses_custom_districts_and_the_configured_models(tmp_path):
-    at_home = [each | {"ip": "1.36.209.7", "continuity": 0.5} for each in an_evening()]
+    at_home = [each | {"ip": "1.36.209.7", "continuity": 0.5} for each in evening_with_stalls()]
     write_log(tmp_path / "logs", at_home)
     rules, wards = tmp_path / "rules.toml", tmp_path / "wards.geojson"
     rules.write_text('[[rule]]\nname = "bad"\nmeasure = "mos"\nwhere = {district = "All of it"}\nbelow = 5\n')
@@ -110,13 +110,13 @@ def test_the_command_uses_custom_districts_and_the_configured_models(tmp_path):
     wards.write_text(json.dumps({"type": "FeatureCollection", "features": [place]}))
     command = [sys.executable, "-m", "swarmscope", "alerts", "test", str(rules), str(tmp_path / "logs"), "--json"]
 
-    def told(*flags):
+    def found_alerts(*flags):
         shown = subprocess.run([*command, *flags], capture_output=True, check=True, text=True, timeout=60).stdout
         return [json.loads(line)["value"] for line in shown.splitlines()]
 
-    assert told() == []
-    [value] = told("--districts", str(wards))
-    [better] = told("--districts", str(wards), "--mos-c1", "-0.5")
+    assert found_alerts() == []
+    [value] = found_alerts("--districts", str(wards))
+    [better] = found_alerts("--districts", str(wards), "--mos-c1", "-0.5")
     assert value < better < 5
 
 

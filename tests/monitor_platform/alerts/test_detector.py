@@ -8,8 +8,8 @@ from monitor_platform.alerts.observations import MINUTE_MS, Observation
 from monitor_platform.alerts.rules import Rule
 
 
-def rule(**said):
-    return Rule(**{"name": "low", "measure": "mos", "by": ("isp",), "where": {}, "for_minutes": 2} | said)
+def rule(**settings):
+    return Rule(**{"name": "low", "measure": "mos", "by": ("isp",), "where": {}, "for_minutes": 2} | settings)
 
 
 def play(detector, values, *, sessions=100, name="HKBN", from_minute=1):

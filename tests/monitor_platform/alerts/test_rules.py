@@ -44,7 +44,7 @@ def test_a_webhooks_address_may_be_in_the_environment_and_is_never_shown(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("", "no [[rule]]"),
         ("[[rule]", "cannot be read"),
@@ -70,10 +70,10 @@ def test_a_webhooks_address_may_be_in_the_environment_and_is_never_shown(tmp_pat
         (GOOD + '[[webhook]]\nurl = "http://x"\nshape = "teams"\n', "'teams'"),
     ],
 )
-def test_invalid_rules_are_refused_with_advice(tmp_path, text, said):
+def test_invalid_rules_are_refused_with_advice(tmp_path, text, reason):
     with pytest.raises(BadRules) as refused:
         rules_in(tmp_path, text)
-    assert said in str(refused.value)
+    assert reason in str(refused.value)
     assert "rules.toml" in str(refused.value)
 
 

@@ -19,7 +19,7 @@ FACTS = {
 NEWS = Notification(facts=FACTS, link="https://monitor.example.org/?isp=HGC")
 
 
-async def told(answers, shape="json", notification=NEWS, *, until):
+async def deliver(answers, shape="json", notification=NEWS, *, until):
     """Run a messenger with a receiver that gives `answers` in turn, then 204, until `until` (counts, received) is true."""
     received, left = [], list(answers)
 
@@ -47,26 +47,26 @@ async def told(answers, shape="json", notification=NEWS, *, until):
 
 
 def test_a_busy_receiver_is_called_again():
-    counts, received = asyncio.run(told([500, 429, 503], until=lambda counts, _: counts["sent"]))
+    counts, received = asyncio.run(deliver([500, 429, 503], until=lambda counts, _: counts["sent"]))
     assert (counts["sent"], counts["failed"], len(received)) == (1, 0, 4)
     assert all(each == {**FACTS, "link": NEWS.link} for each in received)
 
 
 def test_a_permanently_refused_call_is_dropped_and_logged_without_the_address(caplog):
     with caplog.at_level(logging.ERROR):
-        counts, received = asyncio.run(told([404], until=lambda counts, _: counts["failed"]))
+        counts, received = asyncio.run(deliver([404], until=lambda counts, _: counts["failed"]))
     assert (counts["failed"], len(received)) == (1, 1)
     assert "404" in caplog.text
     assert "s3cret" not in caplog.text
 
 
 def test_the_number_of_tries_is_limited(caplog):
-    counts, received = asyncio.run(told([500] * 50, until=lambda counts, _: counts["failed"]))
+    counts, received = asyncio.run(deliver([500] * 50, until=lambda counts, _: counts["failed"]))
     assert (counts["failed"], len(received)) == (1, ATTEMPTS)
 
 
 def test_a_redirect_is_not_followed():
-    counts, received = asyncio.run(told([307], until=lambda counts, _: counts["failed"]))
+    counts, received = asyncio.run(deliver([307], until=lambda counts, _: counts["failed"]))
     assert (counts["failed"], len(received)) == (1, 1)
 
 

@@ -11,7 +11,7 @@ HOSTILE = "翡翠台 <img src=x onerror=alert(1)>"
 
 def evening(*, begin_ms: int = BEGIN_MS, peers: int = 36) -> list[dict[str, Any]]:
     """Twenty minutes. Every sixth stalls in messages 15 to 20, `s-0` also pauses (24 to 29) and is silent in 32 to 35."""
-    said = []
+    records = []
     for peer in range(peers):
         stalled_ms = stalls = played_ms = 0
         for seq in range(MESSAGES):
@@ -21,7 +21,7 @@ def evening(*, begin_ms: int = BEGIN_MS, peers: int = 36) -> list[dict[str, Any]
             if peer == 0 and 32 <= seq <= 35:
                 continue
             at_ms = begin_ms + peer * 700 + seq * PERIOD_MS
-            said.append(
+            records.append(
                 record(
                     received_ms=at_ms + 200,
                     sent_ms=at_ms,
@@ -47,4 +47,4 @@ def evening(*, begin_ms: int = BEGIN_MS, peers: int = 36) -> list[dict[str, Any]
                     played_ms=played_ms,
                 )
             )
-    return said
+    return records

@@ -29,8 +29,8 @@ def alert(isp="HGC", *, began=10, ended=None, severity="warning", rule=RULE):
 
 
 def shown(*alerts, begin=0, end=30, **where):
-    told = tuple(ExplainedAlert(alert=each, evidence=Evidence()) for each in alerts)
-    return within(told, Span(begin * MINUTE_MS, end * MINUTE_MS), where)
+    explained = tuple(ExplainedAlert(alert=each, evidence=Evidence()) for each in alerts)
+    return within(explained, Span(begin * MINUTE_MS, end * MINUTE_MS), where)
 
 
 def test_alerts_of_the_shown_time_are_marked_and_others_not():
@@ -39,16 +39,16 @@ def test_alerts_of_the_shown_time_are_marked_and_others_not():
 
 
 def test_a_replay_shows_what_was_known_at_its_clock():
-    told = [ExplainedAlert(alert=alert("HGC", began=10, ended=15), evidence=Evidence())]
+    explained = [ExplainedAlert(alert=alert("HGC", began=10, ended=15), evidence=Evidence())]
 
     def known(clock):
         span, clock_ms = Span(0, clock * MINUTE_MS), clock * MINUTE_MS
-        return [each.ended_ms for each in within(told, span, {}, clock_ms=clock_ms)]
+        return [each.ended_ms for each in within(explained, span, {}, clock_ms=clock_ms)]
 
     # Its rule waits for two bad minutes, the first of which ends at 10.
     assert [known(clock) for clock in (10.99, 11, 14.99, 15, 16)] == [[], [None], [None], [15 * MINUTE_MS], [15 * MINUTE_MS]]
     over, to_come = alert("HGC", ended=12, severity="critical"), alert("PCCW", began=20)
-    watch = AlertWatch((RULE,), told.append)
+    watch = AlertWatch((RULE,), explained.append)
     watch.alerts = tuple(ExplainedAlert(alert=each, evidence=Evidence()) for each in (over, to_come))
     counted = [lasting(watch, None if clock is None else clock * MINUTE_MS)["number"] for clock in (5, 11, 12, 21, None)]
     assert counted == [0, 1, 0, 1, 1]
@@ -65,9 +65,9 @@ def test_an_alert_of_another_slice_is_not_marked_and_one_that_spans_it_is():
 
 def test_grave_and_open_alerts_are_listed_first_and_the_rest_is_counted():
     over, mild, grave = alert(ended=12, severity="critical"), alert(severity="info"), alert(severity="critical")
-    said = in_words((over, mild, grave))
-    assert [(each["severity"], each["until"]) for each in said["shown"]] == [("critical", None), ("info", None)]
-    assert said["more"] == 1
+    shown_alerts = in_words((over, mild, grave))
+    assert [(each["severity"], each["until"]) for each in shown_alerts["shown"]] == [("critical", None), ("info", None)]
+    assert shown_alerts["more"] == 1
 
 
 def test_grave_alerts_are_drawn_over_the_others():

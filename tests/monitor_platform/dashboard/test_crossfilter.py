@@ -25,8 +25,8 @@ AUDIENCE_IS = "n => document.querySelector('.tile[data-measure=concurrent_peers]
 def monitor(tmp_path_factory: pytest.TempPathFactory):
     """Four minutes of sixty peers; the second half is worse, one in six never starts, and one app has a name like a formula."""
     chance, folder = random.Random(7), tmp_path_factory.mktemp("crossed")
-    said = [record(peer, seq, BEGIN_MS + seq * 10_000 + peer * 100, chance=chance) for seq in range(24) for peer in range(60)]
-    for each in said:
+    sent = [record(peer, seq, BEGIN_MS + seq * 10_000 + peer * 100, chance=chance) for seq in range(24) for peer in range(60)]
+    for each in sent:
         peer = int(each["peer_id"][1:])
         each["platform"] = LONG if peer % 2 else "linux"
         each["app"] = FORMULA if peer == 1 else "test 1.0"
@@ -35,7 +35,7 @@ def monitor(tmp_path_factory: pytest.TempPathFactory):
                 del each[name]
         elif each["seq"] >= 12:
             each["continuity"] = round(each["continuity"] - 0.3, 4)
-    write_log(folder, said)
+    write_log(folder, sent)
     server = start_server("monitor", "--static", str(folder), "--listen", "127.0.0.1:0", log=tmp_path_factory.mktemp("log") / "log")
     yield server.url
     assert server.stop() == 0

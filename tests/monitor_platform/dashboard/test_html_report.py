@@ -94,7 +94,7 @@ def test_the_report_opens_in_a_browser_without_any_server(html, browser, tmp_pat
     page_file.write_text(html, encoding="utf-8")
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     wrong = []
-    page.on("console", lambda said: wrong.append(said.text) if said.type in {"error", "warning"} else None)
+    page.on("console", lambda line: wrong.append(line.text) if line.type in {"error", "warning"} else None)
     page.on("request", lambda asked: None if asked.url.startswith(("file:", "data:")) else wrong.append(asked.url))
     page.goto(page_file.as_uri())
     page.wait_for_function("window.Bokeh?.documents.length && Bokeh.documents[0].is_idle")

@@ -33,11 +33,11 @@ def monitor(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("chosen")
     for days, peers in ((0, 60), (1, 30), (7, 30)):
         begin, chance = BEGIN_MS - days * DAY_MS, random.Random(7)
-        said = [record(peer, seq, begin + seq * 10_000 + peer * 100, chance=chance) for seq in range(6) for peer in range(peers)]
-        for each in said if days else ():
+        sent = [record(peer, seq, begin + seq * 10_000 + peer * 100, chance=chance) for seq in range(6) for peer in range(peers)]
+        for each in sent if days else ():
             each["session_id"] += f"-{days}"
             each["continuity"] -= 0.2
-        write_log(folder, said, begins=f"201208{7 - days if days < 7 else 1:02}T093000Z")
+        write_log(folder, sent, begins=f"201208{7 - days if days < 7 else 1:02}T093000Z")
     log = tmp_path_factory.mktemp("log") / "log"
     server = start_server("monitor", "--static", str(folder), "--listen", "127.0.0.1:0", log=log)
     yield server.url

@@ -106,8 +106,8 @@ def test_the_platform_is_not_ready_while_it_reads_the_mirror(serve, feedback_ser
     # Some seconds of reading: one log after the other, each with a name of its own.
     for minute in range(60, 0, -1):
         begins = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_ms / 1000 - 60 * minute))
-        said = [invented.record(peer, minute, now_ms - 60_000 * minute, chance=chance) for peer in range(500)]
-        invented.write_log(folder, said, begins=begins)
+        sent = [invented.record(peer, minute, now_ms - 60_000 * minute, chance=chance) for peer in range(500)]
+        invented.write_log(folder, sent, begins=begins)
     arguments = ("--insecure", "--listen", "127.0.0.1:0", "--mirror", str(tmp_path / "mirror"))
     monitor = serve("monitor", "--feedback-server", feedback_server.url, *arguments)
     with pytest.raises(urllib.error.HTTPError) as refused:
@@ -148,6 +148,6 @@ def test_names_beyond_a_budget_are_counted_in_the_metrics_and_on_the_health_page
     assert groups.pop("(other)") == 30
     assert list(groups.values()) == [10, 10]
     with urllib.request.urlopen(monitor.url + routes.METRICS, timeout=10) as answer:
-        told = answer.read().decode()
-    assert 'swarmscope_monitor_other_values_total{field="channel"} 30.0' in told
-    assert 'swarmscope_monitor_names{field="channel"} 2.0' in told
+        metrics_text = answer.read().decode()
+    assert 'swarmscope_monitor_other_values_total{field="channel"} 30.0' in metrics_text
+    assert 'swarmscope_monitor_names{field="channel"} 2.0' in metrics_text

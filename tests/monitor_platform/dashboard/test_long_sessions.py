@@ -18,7 +18,7 @@ PERIOD_MS = 10_000
 
 
 @pytest.fixture(scope="module")
-def said() -> list[dict]:
+def long_session() -> list[dict]:
     def message(seq: int) -> dict:
         at = seq * PERIOD_MS
         numbers = {"continuity": 0.5 if seq % 2 else 1, "buffer_ms": 90_000 if seq == 7_777 else seq % 5_000, "partners": seq % 7}
@@ -34,11 +34,11 @@ def sources(part: SessionPart) -> Iterator[dict]:
         yield from (source.data for source in figure.select({"type": ColumnDataSource}))
 
 
-def test_a_session_of_many_messages_sends_as_much_as_can_be_drawn(table_of, said, monkeypatch):
-    table = table_of(said)
-    told = session_details(table, session_id="s", measure="mos", period_s=10)
+def test_a_session_of_many_messages_sends_as_much_as_can_be_drawn(table_of, long_session, monkeypatch):
+    table = table_of(long_session)
+    details = session_details(table, session_id="s", measure="mos", period_s=10)
     part, context = SessionPart(), PageContext(state=None, answers=None, snapshot=None, question=Question.parse("session_id=s"))
-    facts = part._show(told, MEASURES["mos"], context)
+    facts = part._show(details, MEASURES["mos"], context)
     drawn = list(sources(part))
     assert len(json.dumps([facts, drawn])) < 2_500_000
     assert max(value for data in drawn for value in data.get("value", ())) == 90_000, "the greatest buffer is still drawn"
@@ -48,6 +48,6 @@ def test_a_session_of_many_messages_sends_as_much_as_can_be_drawn(table_of, said
 
     monkeypatch.setattr(sessions, "MOST_MESSAGES", 5_000)
     latest = session_details(table, session_id="s", measure="mos", period_s=10).story
-    assert (len(latest.at_ms), latest.messages, latest.at_ms[-1]) == (5_000, MESSAGES, told.story.at_ms[-1])
+    assert (len(latest.at_ms), latest.messages, latest.at_ms[-1]) == (5_000, MESSAGES, details.story.at_ms[-1])
     facts = part._show(session_details(table, session_id="s", measure="mos", period_s=10), MEASURES["mos"], context)
     assert f"the latest 5,000 of {MESSAGES:,} messages" in facts["thinned"]

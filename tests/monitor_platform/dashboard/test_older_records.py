@@ -44,8 +44,8 @@ def archive(tmp_path_factory):
     folder, chance = tmp_path_factory.mktemp("archive"), random.Random(5)
     for hours, begins, peers in ((0, "20120807T093000Z", range(40)), (LATER, "20120807T133000Z", range(40, 50))):
         at_ms = BEGIN_MS + hours * HOUR_MS
-        said = [record(peer, seq, at_ms + seq * 10_000 + peer, chance=chance) for seq in range(6) for peer in peers]
-        write_log(folder, said, begins=begins)
+        sent = [record(peer, seq, at_ms + seq * 10_000 + peer, chance=chance) for seq in range(6) for peer in peers]
+        write_log(folder, sent, begins=begins)
     return folder, BEGIN_MS
 
 
@@ -121,9 +121,9 @@ def test_a_time_with_more_messages_than_memory_may_hold_is_refused_before_they_a
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"{url}/api/v1/{view}from={crowded.from_ms}&to={crowded.to_ms}", timeout=60)
         with refused.value as answer:
-            said = json.load(answer)
-        assert (answer.status, said["reason"]) == (400, "too_many_messages")
-        assert "choose a shorter time range" in said["detail"]
+            sent = json.load(answer)
+        assert (answer.status, sent["reason"]) == (400, "too_many_messages")
+        assert "choose a shorter time range" in sent["detail"]
 
 
 def test_the_same_stretch_is_read_once_and_only_the_last_ones_are_kept(archive):

@@ -39,14 +39,14 @@ def test_messages_count_by_their_weight(table_of):
 
 
 def test_a_filter_restricts_the_band(table_of):
-    said = [each | {"isp": "HGC" if each["upload_kbps"] < 5 else "PCCW"} for each in rates(range(1, 11))]
-    assert of(table_of(said), isp="HGC").high[0] == 4
+    sent = [each | {"isp": "HGC" if each["upload_kbps"] < 5 else "PCCW"} for each in rates(range(1, 11))]
+    assert of(table_of(sent), isp="HGC").high[0] == 4
 
 
 def test_a_session_counts_once_if_it_has_one_value(table_of):
-    said = [record(received_ms=BEGIN_MS + seq, session_id="a", seq=seq, startup_ms=900) for seq in range(50)]
-    said += [record(received_ms=BEGIN_MS, session_id=f"s{n}", startup_ms=100 + n) for n in range(9)]
-    assert of(table_of(said), "startup_ms").high[0] == 108
+    sent = [record(received_ms=BEGIN_MS + seq, session_id="a", seq=seq, startup_ms=900) for seq in range(50)]
+    sent += [record(received_ms=BEGIN_MS, session_id=f"s{n}", startup_ms=100 + n) for n in range(9)]
+    assert of(table_of(sent), "startup_ms").high[0] == 108
 
 
 def test_beyond_what_can_be_sorted_quickly_there_is_no_band(table_of, monkeypatch):

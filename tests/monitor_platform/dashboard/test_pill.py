@@ -33,17 +33,17 @@ def pill(*servers, delay=(1240.0, 2010.0, 4210), reading_back=False, poll_s=1.0)
 
 
 def test_a_live_pill_shows_the_measured_delay():
-    said = pill(server())
-    assert (said["title"], said["text"]) == ("Live", "1.5 s behind")
-    assert "4,210 messages" in said["hint"]
-    assert "95 % below 2.0 s" in said["hint"]
-    assert "to the pages: 0.3 s" in said["hint"]
+    shown = pill(server())
+    assert (shown["title"], shown["text"]) == ("Live", "1.5 s behind")
+    assert "4,210 messages" in shown["hint"]
+    assert "95 % below 2.0 s" in shown["hint"]
+    assert "to the pages: 0.3 s" in shown["hint"]
 
 
 @pytest.mark.parametrize(("ahead_ms", "clock"), [(600_000, "600 s ahead"), (-60_000, "60 s behind")])
 def test_a_server_with_another_clock_is_named(ahead_ms, clock):
-    said = pill(server("fs1"), replace(server("fs2"), ahead_ms=ahead_ms))
-    assert (said["kind"], said["title"], said["text"]) == ("stale", "Clock", f"the clock of fs2 is {clock}")
+    shown = pill(server("fs1"), replace(server("fs2"), ahead_ms=ahead_ms))
+    assert (shown["kind"], shown["title"], shown["text"]) == ("stale", "Clock", f"the clock of fs2 is {clock}")
 
 
 def test_without_feedback_the_pill_says_that_it_waits():
@@ -51,9 +51,9 @@ def test_without_feedback_the_pill_says_that_it_waits():
 
 
 def test_a_silent_server_is_named_with_the_number_of_the_others():
-    said = pill(server(), server("fs2", failures=3, last_success_ms=NOW - 45_000, error="connection refused"))
-    assert (said["kind"], said["text"]) == ("stale", "fs2 silent for 45 s; figures from fs1 alone")
-    assert "connection refused" in said["hint"]
+    shown = pill(server(), server("fs2", failures=3, last_success_ms=NOW - 45_000, error="connection refused"))
+    assert (shown["kind"], shown["text"]) == ("stale", "fs2 silent for 45 s; figures from fs1 alone")
+    assert "connection refused" in shown["hint"]
 
 
 def test_if_all_servers_are_silent_the_pill_says_that_the_figures_are_old():

@@ -79,7 +79,7 @@ def test_the_summary_is_filtered_as_it_is_grouped(monitor):
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "reason"),
     [
         ("from=yesterday", "'from': 'yesterday' is no time"),
         ("to=99999999999999999999999", "'to': '99999999999999999999999' is too large"),
@@ -91,10 +91,10 @@ def test_the_summary_is_filtered_as_it_is_grouped(monitor):
         ("colour=red", "'colour' is no parameter"),
     ],
 )
-def test_bad_parameters_get_a_problem_with_the_reason(monitor, query, said):
+def test_bad_parameters_get_a_problem_with_the_reason(monitor, query, reason):
     status, headers, body = get(f"{monitor.url}/api/v1/summary?{query}")
     assert (status, headers["Content-Type"]) == (400, "application/problem+json")
-    assert said in json.loads(body)["detail"]
+    assert reason in json.loads(body)["detail"]
 
 
 def test_health_readiness_and_metrics_answer(monitor):
@@ -164,8 +164,8 @@ def test_an_unknown_address_is_a_page_with_a_link_back_or_a_problem(monitor):
 
 
 def test_other_coefficients_apply_to_the_pages_too(serve, recorded):
-    told = ("--model-set", "startup_score.half_s=1e6", "--model-set", "mos.calibration=none")
-    server = serve("monitor", "--static", str(recorded), "--listen", "127.0.0.1:0", *told)
+    flags = ("--model-set", "startup_score.half_s=1e6", "--model-set", "mos.calibration=none")
+    server = serve("monitor", "--static", str(recorded), "--listen", "127.0.0.1:0", *flags)
     [head, *rows] = get(f"{server.url}/api/v1/table?view=map&measure=startup_score")[2].decode().splitlines()
     assert head == '"Area","Startup score","n (peers)"'
     assert min(float(row.split(",")[1]) for row in rows) > 99

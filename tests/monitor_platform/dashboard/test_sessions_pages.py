@@ -120,8 +120,8 @@ def test_names_from_end_hosts_are_shown_as_text(monitor, visit):
 def test_the_story_shows_the_events_and_their_times(monitor, visit, table):
     page = visit(monitor, "/session?session_id=s-0")
     page.becomes("() => document.querySelectorAll('#messages tbody tr').length === 36")
-    said = story(table, session_id="s-0", period_s=30)
-    assert glyphs(page, 0, "state") == [each.state for each in said.ribbon]
+    expected = story(table, session_id="s-0", period_s=30)
+    assert glyphs(page, 0, "state") == [each.state for each in expected.ribbon]
     assert {"starting", "playing", "stalled", "paused", "silent"} <= set(glyphs(page, 0, "state"))
     assert set(glyphs(page, 0, "word")) - {""} <= set(glyphs(page, 0, "state"))
     assert "paused" in page.page.locator("#story-shares").inner_text()

@@ -91,8 +91,8 @@ async def test_an_error_of_a_query_reaches_every_waiting_viewer(answers):
     def broken(table):
         raise ValueError("no such column")
 
-    said = await asyncio.gather(*(answers.ask(NOW, broken) for _ in range(3)), return_exceptions=True)
-    assert [str(error) for error in said] == ["no such column"] * 3
+    errors = await asyncio.gather(*(answers.ask(NOW, broken) for _ in range(3)), return_exceptions=True)
+    assert [str(error) for error in errors] == ["no such column"] * 3
 
 
 @awaited

@@ -117,10 +117,10 @@ def test_a_number_in_extra_is_a_measure_like_any_other(monitor, visit):
 def test_messages_that_are_not_in_the_figures_are_named_at_the_bottom(monitor, recorded, serve, visit, invented, tmp_path):
     assert not visit(monitor).page.locator("#drops").is_visible()
     chance = random.Random(1)
-    said = [invented.record(peer, seq, invented.begin_ms + seq, chance=chance) for peer in range(30) for seq in (0, 1, 3)]
-    invented.write_log(tmp_path, said, begins="20120807T093000Z")
-    invented.write_log(tmp_path, said[:12], begins="20120807T094000Z")
-    torn = invented.write_log(tmp_path, said[:6], begins="20120807T095000Z")
+    sent = [invented.record(peer, seq, invented.begin_ms + seq, chance=chance) for peer in range(30) for seq in (0, 1, 3)]
+    invented.write_log(tmp_path, sent, begins="20120807T093000Z")
+    invented.write_log(tmp_path, sent[:12], begins="20120807T094000Z")
+    torn = invented.write_log(tmp_path, sent[:6], begins="20120807T095000Z")
     data = bytearray(torn.read_bytes())
     data[len(data) // 2] ^= 1
     torn.write_bytes(data)

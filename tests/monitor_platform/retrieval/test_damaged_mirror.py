@@ -44,11 +44,11 @@ def write_logs(folder: Path, form: Form) -> Counter[tuple[str, int]]:
     begin_s = BEGIN_MS // 1000
     known: Counter[tuple[str, int]] = Counter()
     for number in range(LOGS):
-        said = [
+        records = [
             record(session_id=f"s{number}", seq=seq, received_ms=(begin_s + 60 * number) * 1000 + seq) for seq in range(IN_A_LOG)
         ]
-        write_log(folder, said, form, begin_s=begin_s + 60 * number)
-        known.update((each["session_id"], each["seq"]) for each in said)
+        write_log(folder, records, form, begin_s=begin_s + 60 * number)
+        known.update((each["session_id"], each["seq"]) for each in records)
     return known
 
 

@@ -127,10 +127,10 @@ def test_a_compressed_answer_is_refused(liar):
         listing(liar(body=b"x", Content_Encoding="gzip"))
 
 
-@pytest.mark.parametrize("said", ["", "bytes 0-4/9", "bytes 1-4/9", "records 0-3/9"])
-def test_other_bytes_than_requested_are_refused(liar, said):
+@pytest.mark.parametrize("content_range", ["", "bytes 0-4/9", "bytes 1-4/9", "records 0-3/9"])
+def test_other_bytes_than_requested_are_refused(liar, content_range):
     with pytest.raises(UnusableAnswer, match="were asked for"):
-        piece(liar(206, b"abcd", Content_Range=said))
+        piece(liar(206, b"abcd", Content_Range=content_range))
 
 
 def test_no_more_bytes_than_requested_are_read(liar):
