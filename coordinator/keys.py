@@ -1,7 +1,7 @@
-"""Who may send, and how much. Ingest keys lie in apps, so they are public: each has its own limits, and is revoked alone.
+"""Ingest keys: who may send, and how much. Keys are part of apps, so they are public: each has its own limits and can be revoked.
 
-A key is looked up by the SHA-256 of the secret that was presented, not compared with one secret after the other. The time that
-takes tells nothing: who guesses cannot choose how far the digest of a guess agrees with a digest that is in the table.
+A table maps the SHA-256 of a secret to its key. The time of a look-up reveals nothing about the secrets, because an attacker cannot
+choose how many leading bytes the digest of a guess shares with a digest in the table.
 """
 
 import math
@@ -18,10 +18,10 @@ from feedback_wire.problem import Problem
 from serving.tokens import bearer_token, is_token
 
 BURST_S = 2.0
-"""What a key has not sent it may send later, as far as this many seconds of its rate."""
+"""A key may save up unused allowance, up to this many seconds of its rate."""
 
 FREE_TIMES = 3
-"""A key may hold so many times what is free: 3/4 of the room alone, 3/7 beside another one; who comes new always finds some.
+"""A key may hold this many times the free memory: alone 3/4 of all, two keys 3/7 each. So a new key always finds some free.
 
 Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet switches", 1998.
 """
@@ -33,7 +33,7 @@ _LONGEST_PAUSE_S = 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyTerms:
-    """What an operator says of a key."""
+    """The limits that an operator gives a key."""
 
     name: str
     secret: str = field(repr=False)
@@ -47,7 +47,7 @@ class KeyTerms:
         if not is_token(self.secret):
             raise ValueError(f"key {self.name}: the secret must be made of visible ASCII characters without spaces")
         if not _is_number(self.messages_per_second) or not self.messages_per_second > 0:
-            raise ValueError(f"key {self.name}: messages_per_second must be above 0; a key that may send nothing is revoked = true")
+            raise ValueError(f"key {self.name}: messages_per_second must be above 0; to block a key, set revoked = true")
         if type(self.batch_bytes) is not int or not 0 < self.batch_bytes <= BATCH_WIRE_BYTES:
             raise ValueError(f"key {self.name}: batch_bytes must be 1 to {BATCH_WIRE_BYTES}")
         if type(self.revoked) is not bool:
@@ -55,7 +55,7 @@ class KeyTerms:
 
 
 def read_terms(secrets: Iterable[str], file: Path | None) -> tuple[KeyTerms, ...]:
-    """The keys given one by one (named key-1, key-2, …) and those in a TOML file; ValueError, never with a secret in it."""
+    """The keys of --key (named key-1, key-2, …) and of a TOML file. ValueError, whose text never contains a secret."""
     terms = [KeyTerms(name=f"key-{number}", secret=secret) for number, secret in enumerate(secrets, 1)]
     terms += _file_terms(file) if file is not None else []
     owners: dict[str, str] = {}
@@ -66,7 +66,7 @@ def read_terms(secrets: Iterable[str], file: Path | None) -> tuple[KeyTerms, ...
 
 
 class Key:
-    """A key in use: what it may still send, what it holds, what it has sent. Plain numbers, because every request changes them."""
+    """A key in use: what it may still send, holds and has sent. Plain numbers, because every request changes them."""
 
     __slots__ = (
         "allowance",
@@ -87,11 +87,11 @@ class Key:
         self.held_bytes = 0
         self.messages = 0
         self.charged = 0
-        """Units of work (`dialects.native_body.cost`): messages, as long as they are of the usual size."""
+        """Units (`dialects.native_body.cost`): a message of usual size is one."""
         self.rate_limited = 0
 
     def agree(self, terms: KeyTerms, workers: int) -> None:
-        """Take these terms from now on; each worker grants its share of the rate."""
+        """Apply these terms from now on. Each worker grants its share of the rate."""
         rate = terms.messages_per_second / workers
         if rate != self.messages_per_second:
             self.messages_per_second = rate
@@ -106,9 +106,9 @@ class Key:
         self.allowance = min(self.burst, self.allowance + self.messages_per_second * elapsed_s)
 
     def pause_s(self) -> int:
-        """Whole seconds until a key that has used up its allowance may send again.
+        """Whole seconds until a key without allowance may send again.
 
-        The last request may take more than is left, so that a batch of any size passes some day; that debt is paid first.
+        A request may use more than is left, so that batches of any size are possible. That debt is paid off first.
         """
         return min(_LONGEST_PAUSE_S, 1 + math.ceil(-self.allowance / self.messages_per_second))
 
@@ -118,13 +118,13 @@ class Keys:
 
     def __init__(self, terms: Iterable[KeyTerms], *, workers: int = 1) -> None:
         self.anyone = Key(ANYONE)
-        """Holds bytes of which it is not known yet whose they are; sends for everybody where there are no keys."""
+        """Holds the bytes of requests whose key is not known yet. Without keys, all requests use it."""
         self._workers = workers
         self._by_name: dict[str, Key] = {ANYONE: self.anyone}
         self.load(terms)
 
     def load(self, terms: Iterable[KeyTerms]) -> None:
-        """Only these keys count from now on; what a key of the same name has sent stays counted."""
+        """Only these keys are valid from now on. The counts of a key with the same name continue."""
         terms = tuple(terms)
         self._open = not terms
         self._by_digest: dict[bytes, Key] = {}
@@ -135,7 +135,7 @@ class Keys:
                 self._by_digest[_digest(each.secret)] = key
 
     def find(self, authorization: bytes) -> Key:
-        """Whose key this is, or Problem (401)."""
+        """The key of a request; Problem (401) if it is not valid."""
         if self._open:
             return self.anyone
         key = self._by_digest.get(_digest(bearer_token(authorization.decode("latin-1"))))
@@ -164,7 +164,7 @@ def _file_terms(file: Path) -> list[KeyTerms]:
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise ValueError(f"--keys {file} is not there; docs/coordinator.md shows how to write it") from None
+        raise ValueError(f"--keys {file} does not exist; docs/coordinator.md shows how to write it") from None
     except OSError as error:
         raise ValueError(f"--keys {file} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -179,7 +179,7 @@ def _table_terms(name: str, table: object) -> KeyTerms:
     if not isinstance(table, dict) or "secret" not in table:
         raise ValueError(f'key {name}: give it a table [keys.{name}] with secret = "…"')
     if unknown := set(table) - {"secret", "messages_per_second", "batch_bytes", "revoked"}:
-        raise ValueError(f"key {name}: {min(unknown)!r} is not known; known are messages_per_second, batch_bytes and revoked")
+        raise ValueError(f"key {name}: {min(unknown)!r} is unknown; a key may have messages_per_second, batch_bytes and revoked")
     return KeyTerms(name=name, **table)
 
 

@@ -1,27 +1,27 @@
-"""Which feedback server takes a message: pure choices between the servers that are up, by index or by name."""
+"""Which feedback server gets a message. Pure functions that choose among the servers that are up, by index or by name."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
 
 
 def round_robin(count: int, turn: int) -> int:
-    """One after the other."""
+    """Each in turn."""
     return turn % count
 
 
 def at_random(count: int, roll: float) -> int:
-    """Any of them; `roll` is from [0, 1)."""
+    """Any server; `roll` is from [0, 1)."""
     return int(roll * count)
 
 
 def least_pending(pending: Sequence[int], turn: int) -> int:
-    """The one with the fewest messages under way; among equals, one after the other."""
+    """The server with the fewest pending messages; equal ones in turn."""
     count = len(pending)
     return min(range(count), key=lambda index: (pending[index], (index - turn) % count))
 
 
 def by_peer(peer_id: str, names: Sequence[str]) -> int:
-    """Always the same one for an end host, whatever the order of `names`; when a server leaves, only its end hosts move.
+    """Always the same server for an end host, in any order of `names`. When a server leaves, only its end hosts move.
 
     Rendezvous hashing: Thaler and Ravishankar, "Using name-based mappings to increase hit rates", 1998.
     """

@@ -1,4 +1,4 @@
-"""The way out of the spool: batches go to the feedback servers from the oldest on, and blocked batches are tried beside them.
+"""Drains the spool: batches go to the feedback servers, oldest first, and blocked batches are tried in parallel.
 
 A batch keeps its id through all of this. A feedback server that answered too late may have stored it; another server then stores it
 again, and readers, which count every (session_id, seq) once, see it once.

@@ -1,8 +1,8 @@
-"""Is this a feedback message? Two readers give one verdict: a fast one that only says yes, and an exact one that says why not.
+"""Checks native feedback messages. `recognise` is fast and accepts usual ones; `judge` is exact and gives reasons for a refusal.
 
-The fast one must never say yes to bytes that other JSON readers take differently, or the logs could not be read alike everywhere:
-names that stand twice (msgspec keeps the last, DuckDB the first), invalid UTF-8 or infinite numbers in fields that it would skip.
-It therefore knows all names and refuses any other; what it refuses is judged again, slowly and with reasons.
+`recognise` must never accept bytes that other JSON readers read differently, or logs would not mean the same everywhere: names that
+occur twice (msgspec keeps the last value, DuckDB the first), invalid UTF-8 or infinite numbers in fields that msgspec skips. So it
+accepts only known names; everything else goes to `judge`.
 """
 
 import json
@@ -20,11 +20,11 @@ from feedback_wire.message import FIELDS, REQUIRED, Field
 from feedback_wire.record import RECORD_FIELD_NAMES
 
 DETAIL_CHARS = 100
-"""At either end of a detail that is cut."""
+"""Kept at each end of a detail that is too long."""
 
 
 class Refused(Exception):  # noqa: N818 — a refusal is an answer, not an error of ours
-    """A message that is not taken: `reason` is counted, `detail` speaks to the sender."""
+    """A message that is refused. `reason` is counted, `detail` is sent to the sender."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason, detail)
@@ -33,14 +33,14 @@ class Refused(Exception):  # noqa: N818 — a refusal is an answer, not an error
 
 
 class Checked(Protocol):
-    """What the coordinator itself needs of a message."""
+    """The part of a message that the coordinator uses itself."""
 
     peer_id: str
 
 
 _TEXT = Annotated[str, Meta(max_length=TEXT_CHARS)]
 _NAME = Annotated[str, Meta(min_length=1, max_length=TEXT_CHARS)]
-# Read as float, a whole number of any size is in range unless it exceeds every double; then no reader could compute with it.
+# Read as float, a whole number of any size is in range unless it exceeds the largest double; readers could not compute with it.
 _NUMBER = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 _EXTRA = Annotated[dict[_NAME, _TEXT | _NUMBER | bool], Meta(max_length=EXTRA_KEYS)]
 
@@ -59,7 +59,7 @@ def _struct(name: str, *, strict: bool) -> type[msgspec.Struct]:
     required = [(field.name, _type_of(field)) for field in FIELDS if field.required]
     optional = [(field.name, _type_of(field), UNSET) for field in FIELDS if not field.required]
     extra = ("extra", _EXTRA | None | UnsetType, UNSET)
-    # gc=False: no message refers to itself, and the collector need not visit them.
+    # gc=False: messages form no cycles, so the collector need not visit them.
     return msgspec.defstruct(name, [*required, *optional, extra], forbid_unknown_fields=strict, gc=False)
 
 
@@ -75,40 +75,40 @@ _EMPTY = re.compile(rb"\[\s*+\]|\{\s*+\}")
 
 
 def check(raw: bytes) -> Checked:
-    """The message in `raw`, or Refused."""
+    """The message in `raw`; raises Refused."""
     message = recognise(raw)
     return judge(raw) if message is None else message
 
 
 def recognise(raw: bytes) -> Checked | None:
-    """The message in `raw` if the fast reader can say so, in some microseconds; None leaves the verdict to `judge`."""
+    """The message in `raw` if it is of the usual kind, found in some microseconds; None if only `judge` can decide."""
     if len(raw) > MESSAGE_BYTES:
         return None
     try:
         message: Any = _strict.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    # Every name in the text brings a colon of its own. No more colons than distinct names: none stands twice.
+    # Each name in the text has a colon. If there are no more colons than distinct names, no name occurs twice.
     names = _PLACES - _values(message).count(UNSET) + (len(message.extra) if message.extra else 0)
     return message if raw.count(_COLON) == names or _colons_outside_texts(raw) == names else None
 
 
 def _colons_outside_texts(raw: bytes) -> int | None:
-    """Of the JSON text in `raw`; None if a backslash may hide where a text ends."""
+    """The number of colons outside of texts; None if a backslash may hide the end of a text."""
     return None if _BACKSLASH in raw else b"".join(raw.split(b'"')[::2]).count(_COLON)
 
 
 def one_line(raw: bytes) -> bytes:
-    """A checked message as one line that begins with its brace: as it was sent, unless it was laid out over several lines."""
+    """A checked message as one line that begins with its brace. Only messages of several lines are formatted again."""
     if 10 in raw or 13 in raw:
         return msgspec.json.format(raw, indent=-1)
     return raw if raw[0] == 123 else raw.strip()
 
 
 def judge(raw: bytes) -> Checked:
-    """The exact verdict, for messages with unknown fields, colons beside backslashes in their texts, or something wrong.
+    """The message in `raw`, which may have unknown fields, or texts with colons and backslashes; raises Refused.
 
-    It takes a microsecond or so for each value in the message, hence the limit, which is counted before anything is read.
+    It takes about a microsecond for each value in the message. So their number has a limit, which is checked first.
     """
     if len(raw) > MESSAGE_BYTES:
         raise Refused("message_too_large", f"the message has {len(raw)} bytes; {MESSAGE_BYTES} are allowed")
@@ -130,7 +130,7 @@ def judge(raw: bytes) -> Checked:
 
 
 def _short(detail: str) -> str:
-    """A detail without the middle of a long value that it quotes: 64 KiB of it in each refusal would make a huge answer."""
+    """A detail without the middle of a long quoted value: 64 KiB of it in each refusal would make a huge answer."""
     return detail if len(detail) <= 2 * DETAIL_CHARS else f"{detail[:DETAIL_CHARS]} … {detail[-DETAIL_CHARS:]}"
 
 
@@ -143,17 +143,17 @@ def _has_too_many_values(raw: bytes) -> bool:
 
 
 def _most_values(text: bytes) -> int:
-    """Every object or array that is not empty has one value more than commas."""
+    """An upper bound: each object or array that is not empty has one more value than commas."""
     return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
 def _read(raw: bytes) -> object:
-    """The JSON value in `raw` as every careful reader sees it, or Refused."""
+    """The JSON value in `raw`, if all correct JSON readers agree on it; raises Refused."""
     try:
         text = raw.decode()
         content = _careful.decode(text)
         if "\\u" in text:
-            json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair is no text
+            json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair is not valid text
     except UnicodeError as error:
         raise Refused("malformed", f"not UTF-8: {error.reason if isinstance(error, UnicodeDecodeError) else error}") from None
     except RecursionError:
@@ -173,19 +173,19 @@ def _deeper_than(levels: int, content: object) -> bool:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     names = dict(pairs)
     if len(names) < len(pairs):
-        raise Refused("duplicate_name", "a name stands twice in one object, which JSON readers take differently")
+        raise Refused("duplicate_name", "a name occurs twice in one object; JSON readers differ in which value they use")
     return names
 
 
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise ValueError("a number is larger than any reader can hold")
+        raise ValueError("a number is too large for a double")
     return number
 
 
 def _not_a_number(text: str) -> Never:
-    raise ValueError(f"{text} is no JSON number")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 _careful = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_int=_finite, parse_constant=_not_a_number)

@@ -1,4 +1,4 @@
-"""HTTP answers on the hot path, as finished bytes. The commonest one is written once a second, with the date, and then reused."""
+"""HTTP answers to feedback, as bytes. The most common one is made once a second, because it contains the date, and reused."""
 
 import json
 import time
@@ -9,7 +9,7 @@ from feedback_wire.problem import Problem, Refusal, accepted_body
 from feedback_wire.routes import JSON, PROBLEM
 
 RETRY_AFTER_S = 1
-"""Asked of a sender that was refused for lack of room; the SDK adds its own jitter."""
+"""What a sender that was refused under load waits at least; the SDK adds jitter."""
 
 CORS = b"access-control-allow-origin: *\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -18,7 +18,7 @@ _LINES = {status: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for st
 
 
 class Answers:
-    """Puts answers together; `tick` must be called about once a second."""
+    """Makes answers; `tick` must be called about once a second."""
 
     accepted_one: bytes
 
@@ -35,7 +35,7 @@ class Answers:
     def problem(
         self, problem: Problem, *, refusals: tuple[Refusal, ...] = (), retry_after_s: int = RETRY_AFTER_S, last: bool = False
     ) -> bytes:
-        """A refusal; `last` if the connection ends with it."""
+        """A refusal. `last` announces that the connection ends behind it."""
         content = problem.to_json()
         if refusals:
             content["refused"] = [{"index": each.index, "reason": each.reason, "detail": each.detail} for each in refusals]

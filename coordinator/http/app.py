@@ -1,4 +1,4 @@
-"""Everything that is not feedback: health, metrics, preflights, and polite refusals."""
+"""The Starlette app for everything that is not feedback: health, metrics, preflights, and refusals of unknown routes."""
 
 from http import HTTPStatus
 
@@ -25,7 +25,7 @@ _PREFLIGHT = {
 
 
 def build_app(lifespan: Lifespan[Starlette]) -> Starlette:
-    """The app behind the hot path; `lifespan` yields the reception and the counting."""
+    """The app; the state that `lifespan` yields has the reception, the metrics and their exposition."""
     app = Starlette(
         routes=[
             Route(HEALTH, _healthy),
@@ -37,7 +37,7 @@ def build_app(lifespan: Lifespan[Starlette]) -> Starlette:
         exception_handlers={HTTPException: _refusal},
         lifespan=lifespan,
     )
-    app.router.redirect_slashes = False  # a redirected POST loses its body in many clients
+    app.router.redirect_slashes = False  # many clients drop the body of a redirected POST
     return app
 
 
@@ -65,7 +65,7 @@ async def _openapi(_: Request) -> Response:
 
 
 async def _preflight(_: Request) -> Response:
-    """Browsers ask before they send JSON with a key to another origin."""
+    """Browsers send this request before they POST JSON with a key to another origin."""
     return Response(status_code=204, headers=_PREFLIGHT)
 
 
@@ -76,7 +76,7 @@ async def _refusal(request: Request, error: Exception) -> Response:
         answer = _problem(Problem(405, "method_not_allowed", f"send feedback with POST {FEEDBACK}"))
         answer.headers["allow"] = "POST, OPTIONS"
         return answer
-    answer = _problem(Problem(error.status_code, error.detail.lower().replace(" ", "_"), f"no such thing here: {request.url.path}"))
+    answer = _problem(Problem(error.status_code, error.detail.lower().replace(" ", "_"), f"there is no {request.url.path}"))
     answer.headers.update(error.headers or {})
     return answer
 

@@ -1,20 +1,20 @@
-"""How many connections a worker may have open, given what the system lets it open at all.
+"""How many connections a worker may have open, given its limit of open files.
 
-Without a bound of our own, accept() fails when descriptors run out: connections are then closed without a word, and what a
-feedback server or the spool needs is missing too. So the bound lies below, and a few places above it are for saying no.
+If the file descriptors ran out, accept() would fail: end hosts would get no answer, and connections to feedback servers and files
+of the spool could not be opened either. So connections have a lower limit, and a few more descriptors are kept for refusals.
 """
 
 import resource
 from dataclasses import dataclass
 
 RESERVED = 32
-"""Standard streams, the event loop, listener, spool, quarantine, locks; with as much again as was ever seen in use."""
+"""For standard streams, event loop, listener, spool, quarantine and locks: twice as many as were ever seen in use."""
 
 REFUSING_SHARE = 8
-"""Where descriptors are few: for every so many connections, one place to refuse a further one with an answer."""
+"""With few descriptors: one in so many is kept to refuse a further connection with an answer."""
 
 MOST_REFUSING = 5000
-"""Where they are many; a refused sender is gone in milliseconds, so this is enough for every crowd that a worker can answer."""
+"""With many descriptors: a refusal takes milliseconds, so this is enough for every crowd that a worker can answer."""
 
 
 LEAST_SERVING = 8
@@ -23,21 +23,21 @@ LEAST_SERVING = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
-    """Connections that are served, and how many more may be open only to be refused."""
+    """How many connections are served, and how many more may be open to be refused."""
 
     serving: int
     refusing: int
 
 
 def raise_limit() -> int:
-    """Let this process open as many files as it may; how many that is."""
+    """Raise the limit of open files as far as the system allows, and return it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard if hard != resource.RLIM_INFINITY else 2**31
 
 
 def connection_limits(wanted: int, *, descriptors: int, servers: int) -> ConnectionLimits:
-    """`wanted` connections, or fewer where there are not enough descriptors; OSError if too few are left over."""
+    """`wanted` connections, or fewer if there are not enough descriptors. OSError if fewer than LEAST_SERVING would be left."""
     free = descriptors - RESERVED - 2 * servers  # a batch and a readiness probe each
     serving = min(wanted, free * REFUSING_SHARE // (REFUSING_SHARE + 1))
     if serving < min(wanted, LEAST_SERVING):

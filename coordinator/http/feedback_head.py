@@ -1,4 +1,4 @@
-"""What a feedback request's headers say, judged before its body is read: a sender without a key need not send it at all."""
+"""Checks the head of a feedback request before its body is read, so that a sender without a valid key need not send the body."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ HEADERS = 128
 HEAD_END = b"\r\n\r\n"
 KNOWN_HEADS = 4096
 KNOWN_HEAD_BYTES = 1024
-"""An app's head has some 200; all that are known together take a few megabytes, whoever has filled the table."""
+"""The head of an app has about 200 bytes. A full table takes a few megabytes, whatever senders put into it."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -28,35 +28,35 @@ _LINE_TYPES = {b"application/x-ndjson", b"application/ndjson", b"application/jso
 
 @dataclass(frozen=True, slots=True)
 class FeedbackHead:
-    """The headers of a feedback request that may go on, and whose key it came with."""
+    """The head of a feedback request that may continue, with the key that it came with."""
 
     key: Key
     form: Form = Form.JSON
     encoding: str = "identity"
     forwarded: str = ""
-    """What the header says in which a trusted proxy names the sender."""
+    """The value of the header in which a trusted proxy names the sender."""
     forgotten: int = 0
     expects_continue: bool = False
 
 
 class HeadReader:
-    """Reads request heads, and knows those again that it has seen before, byte for byte: until the keys change.
+    """Reads request heads, and remembers heads byte for byte until the keys change.
 
-    End hosts say the same head with every message. Where a request begins, a parser makes of the same bytes the same head, so one
-    that was parsed, and allowed, need not be parsed again: that is a third of the work for a message.
+    End hosts send the same head with every message. At the beginning of a request, equal bytes always parse to an equal head. So a
+    head that was parsed and allowed once is not parsed again; that saves a third of the work for a message.
     """
 
     def __init__(self, keys: Keys, *, proxy_header: str = "") -> None:
-        """`proxy_header` is the one in which a trusted proxy names the sender, in lower case; "" where no proxy is trusted."""
+        """`proxy_header` is the header in which trusted proxies name the sender, in lower case; "" if no proxy is trusted."""
         self._keys = keys
         self._proxy_header = proxy_header.encode()
         self.known: dict[bytes, tuple[FeedbackHead, int]] = {}
-        """Raw heads, the empty line included, with what they say and the length of the body that follows."""
+        """Raw heads with their empty line; for each the parsed head and the length of its body."""
 
     def learn(self, data: bytes, headers: Headers, head: FeedbackHead) -> None:
-        """Remember the head in `data` if that is exactly one request; `headers` and `head` are of the last one in it.
+        """Remember the head in `data` if that is exactly one request. `headers` and `head` belong to the last request in it.
 
-        Two requests never pass for one: the second one's Content-Length is less than all that follows the first one's head.
+        Two requests never count as one: the Content-Length of the second is less than everything that follows the first head.
         """
         end = data.find(HEAD_END) + len(HEAD_END)
         length = len(data) - end
@@ -68,11 +68,11 @@ class HeadReader:
             self.known[data[:end]] = head, length
 
     def read(self, headers: Headers) -> FeedbackHead:
-        """The head in `headers` (names as they came), or Problem: 401, 413, 415."""
+        """The head in `headers` (names in any case). Problem: 401, 413 or 415."""
         values: dict[bytes, bytes] = {}
         for name, value in headers:
             lower = name.lower()
-            # Forwarded addresses may stand in several lines, which mean the same as one; of anything else the last one counts.
+            # Several lines of forwarded addresses mean the same as one joined line; of any other header the last line counts.
             values[lower] = b"%b,%b" % (values[lower], value) if lower == self._proxy_header and lower in values else value
         key = self._keys.find(values.get(b"authorization", b""))
         _check_length(values.get(b"content-length", b"0"), key.batch_bytes)

@@ -37,9 +37,7 @@ TLS_END_S = 1.0
 OVER_LIMIT_S = 3
 """How long a connection that is refused because there are too many stays open for its refusal."""
 
-_PATH = FEEDBACK.encode()
-_POST = b"POST"
-_CONNECT = b"CONNECT"
+_PATH, _POST, _CONNECT = FEEDBACK.encode(), b"POST", b"CONNECT"
 _BAD_HTTP = Problem(400, "bad_http", "the bytes are not a valid HTTP/1.1 request")
 _TOO_SLOW = Problem(408, "too_slow", "the request did not arrive in time; send it again")
 _TOO_MANY_CONNECTIONS = Problem(503, "too_many_connections", "too many connections are open; connect again later")
@@ -76,17 +74,16 @@ class FeedbackProtocol(AsgiRequests):
         self.owed: deque[Exchange | AsgiExchange] = deque()
         """Requests without an answer on the wire, in their order."""
         self.peer: str | None = None
-        self.proxied = False
-        """The peer is a trusted proxy, so each request names its own sender."""
+        self.proxied = False  # by a trusted proxy, which names the sender of each request
         self.prefix = b""
         """The first bytes of this connection's records, unless the peer is a proxy."""
         self.head: FeedbackHead | None = None
-        """The head of the feedback request that is being received; None for another request."""
+        """Of the feedback request that is being received; None for another request."""
         self.body: bytes | bytearray = b""
         self.upgrades = False
         """The last head asks for another protocol, which is ignored."""
         self.request_ended = False
-        """A request ended within the data that is being parsed."""
+        """Within the data that is being parsed."""
         self.partial: PartialRequest | None = None
         self.last_byte_s = self.reception.seconds
 
@@ -250,7 +247,7 @@ class FeedbackProtocol(AsgiRequests):
     # Requests
 
     def forget_prefix(self) -> None:
-        """The weight in force has changed, and the prefix contains it."""
+        """The weight in force, which the prefix contains, has changed."""
         self.peer = None
 
     def _accept(self, exchange: Exchange, head: FeedbackHead, body: bytes) -> None:

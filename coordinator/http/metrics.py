@@ -1,4 +1,4 @@
-"""The counters as Prometheus sees them."""
+"""The text of /metrics: the counters in the format of Prometheus, for clients with the token."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +15,7 @@ SHARED_S = 1.0
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 Kinds = tuple[tuple[str, str, type[CounterMetricFamily] | type[GaugeMetricFamily], str], ...]
-"""Of each metric: the counter's name, its own, its type, its meaning."""
+"""For each metric: the name of the counter, of the metric, its type, its meaning."""
 
 _PREFIX = "swarmscope_coordinator_"
 _EVENTS = (
@@ -68,7 +68,7 @@ _KEY: Kinds = (
 
 
 class Exposition:
-    """The counters as Prometheus text, made at most once a second however many ask: workers' sums and many keys take a while."""
+    """The counters as Prometheus text, made at most once a second for all clients: summing workers and keys takes a while."""
 
     def __init__(self, total: Callable[[], Counters], token: str, *, insecure: bool) -> None:
         self._total = total
@@ -78,13 +78,13 @@ class Exposition:
         self._made_s = -SHARED_S
 
     def require(self, authorization: str) -> None:
-        """Problem unless the client may see key names and addresses of feedback servers."""
+        """Problem (401, 403) unless the client may see the names of keys and the addresses of feedback servers."""
         if not self._token and not self._insecure:
             raise Problem(403, "metrics_closed", "start the coordinator with --metrics-token, then send it as bearer token")
         require_token(self._token, authorization=authorization, flag="--metrics-token")
 
     def text(self, *, fresh: bool) -> bytes:
-        """A text of this second; made now if it has to be `fresh`."""
+        """The text, at most a second old, or made now if it must be `fresh`."""
         now_s = time.monotonic()
         if fresh or now_s - self._made_s >= SHARED_S:
             self._text, self._made_s = exposition(self._total()), now_s

@@ -1,8 +1,8 @@
-"""Checking that can take long is done in slices, so that no request makes the others wait for more than one slice.
+"""Work that can take long runs in slices, so that no request delays the others by more than one slice.
 
-A few hundred compressed bytes can hold a second of work. So one message that the fast reader knows is answered where it is read,
-and everything else is a generator that runs here: at once if this turn of the event loop still has time for it, else later, one
-slice in each turn of the loop. Keys take turns, and so do the connections of one key.
+A few hundred compressed bytes can cause a second of work. So only a message of the usual form is checked where it is read. Other
+checks are generators that run here: at once if this turn of the event loop has time left, else one slice in each turn of the loop.
+Keys take turns, and so do the connections of one key.
 """
 
 import asyncio
@@ -16,17 +16,17 @@ from coordinator.keys import Key
 from feedback_wire.problem import Problem
 
 SLICE_S = 0.005
-"""For all such work in one turn of the event loop. The last step may end later: a message takes up to 5 ms, a body up to 25 ms."""
+"""For all work in one turn of the event loop. The last step may exceed it: a message takes up to 5 ms, a body up to 25 ms."""
 
 Work = Generator[Callable[[], bytes] | None, bytes, None]
-"""Yields where it may be interrupted. A function that it yields runs on a thread; its result, or its Problem, comes back."""
+"""Yields where it may be interrupted. A yielded function runs on a thread; `yield` returns its result or raises its Problem."""
 
 _now = time.perf_counter
 
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """Work that has begun or waits, the key that pays for it, and what the thread has found for it."""
+    """Work that waits or has begun, the key that is charged for it, and what the thread returned."""
 
     key: Key
     sender: object
@@ -36,13 +36,13 @@ class Task:
     problem: Problem | None = None
 
     def step(self) -> Callable[[], bytes] | None:
-        """Work until the next yield; StopIteration at the end."""
+        """Run until the next yield; StopIteration at the end."""
         found, problem, self.found, self.problem = self.found, self.problem, None, None
-        return self.work.send(found) if problem is None else self.work.throw(problem)  # type: ignore[arg-type]  # None begins it
+        return self.work.send(found) if problem is None else self.work.throw(problem)  # type: ignore[arg-type]  # None starts the generator
 
 
 class Queue:
-    """Tasks that wait; keys take turns, and so do the connections of one key."""
+    """Waiting tasks. Keys take turns, and so do the connections of one key."""
 
     def __init__(self) -> None:
         self._tasks: dict[Key, dict[object, deque[Task]]] = {}
@@ -51,12 +51,12 @@ class Queue:
         return bool(self._tasks)
 
     def put(self, task: Task, *, first: bool = False) -> None:
-        """Add a task; `first` puts it before the others of its connection."""
+        """Add a task, behind the others of its connection or `first`."""
         tasks = self._tasks.setdefault(task.key, {}).setdefault(task.sender, deque())
         tasks.appendleft(task) if first else tasks.append(task)
 
     def take(self) -> Task:
-        """The next task; its key and its connection go behind the others."""
+        """The next task. Its key and its connection go behind the others."""
         key = next(iter(self._tasks))
         senders = self._tasks.pop(key)
         sender = next(iter(senders))
@@ -70,30 +70,30 @@ class Queue:
 
 
 class SlicedWork:
-    """The work of one worker that is not done yet."""
+    """The unfinished work of one worker."""
 
     def __init__(self) -> None:
         self.waiting = 0
-        """Tasks that wait for their next slice or for the thread."""
+        """How many tasks wait for their next slice or for the thread."""
         self._tasks = Queue()
         self._for_thread = Queue()
-        """Not the thread's own queue: that is first come, first served, and one key could fill it with seconds of work."""
+        """Used instead of the executor's queue, which has no turns: one key could fill it with seconds of work."""
         self._thread_works = False
         self._thread = ThreadPoolExecutor(1, "inflate")
         self._spent_s = 0.0
-        """Since the last slice that was left to others; the turn of the event loop is not asked for every message."""
+        """Time used since the last slice began. A call for each turn of the event loop would cost more than it measures."""
         self._awake = False
 
     @property
     def has_time(self) -> bool:
-        """Whether something short may be done at once; `spend` has to be called then."""
+        """Whether short work may be done at once. The caller then reports its time to `spend`."""
         return not self._tasks and self._spent_s < SLICE_S
 
     def spend(self, seconds: float) -> None:
         self._spent_s += seconds
 
     def add(self, key: Key, sender: object, work: Work) -> None:
-        """Do the work, now as far as there is time for it."""
+        """Run the work, as far as this turn has time, and the rest later."""
         task = Task(key, sender, work)
         if self.has_time:
             began = _now()
@@ -105,7 +105,7 @@ class SlicedWork:
             self._wake()
 
     def close(self) -> None:
-        """What is not done was not acknowledged, so its senders send it again."""
+        """Stop. Unfinished work was not acknowledged, so its senders send it again."""
         self._for_thread = Queue()
         self._thread.shutdown(cancel_futures=True)
 
@@ -115,7 +115,7 @@ class SlicedWork:
             asyncio.get_running_loop().call_soon(self._slice)
 
     def _slice(self) -> None:
-        """A new turn of the event loop has begun; one behind a turn that was used up is left to the others."""
+        """Run in a new turn of the event loop. The turn behind one that used all its time is left to other callbacks."""
         self._awake = False
         rests, self._spent_s = self._spent_s >= SLICE_S, 0.0
         try:

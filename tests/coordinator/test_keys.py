@@ -182,7 +182,7 @@ def test_a_bad_key_file_is_refused_with_advice(tmp_path: Path, text: str, words:
 
 
 def test_a_missing_key_file_is_reported_as_missing(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"is not there; docs/coordinator\.md"):
+    with pytest.raises(ValueError, match=r"does not exist; docs/coordinator\.md"):
         read_terms((), tmp_path / "none.toml")
 
 
