@@ -82,7 +82,7 @@ class SlicedWork:
         self._thread = ThreadPoolExecutor(1, "inflate")
         self._spent_s = 0.0
         """Time used since the last slice began. A call for each turn of the event loop would cost more than it measures."""
-        self._awake = False
+        self._awake = self._closed = False
 
     @property
     def has_time(self) -> bool:
@@ -106,11 +106,12 @@ class SlicedWork:
 
     def close(self) -> None:
         """Stop. Unfinished work was not acknowledged, so its senders send it again."""
-        self._for_thread = Queue()
+        self._closed = True
+        self._tasks = self._for_thread = Queue()
         self._thread.shutdown(cancel_futures=True)
 
     def _wake(self) -> None:
-        if not self._awake:
+        if not self._awake and not self._closed:
             self._awake = True
             asyncio.get_running_loop().call_soon(self._slice)
 
@@ -163,7 +164,7 @@ class SlicedWork:
     def _hand_back(self, task: Task, done: asyncio.Future[bytes]) -> None:
         self.waiting -= 1
         self._thread_works = False
-        if done.cancelled():
+        if done.cancelled() or self._closed:
             return
         self._occupy_thread()
         error = done.exception()

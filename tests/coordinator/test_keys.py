@@ -164,7 +164,7 @@ def test_a_key_that_fills_the_in_flight_limit_leaves_room_for_other_keys(coordin
         ("[keys.a]\nsecret = ''", "visible ASCII"),
         ("[keys.'a b']\nsecret = 's'", "A-Z"),
         ("[keys.anyone]\nsecret = 's'", "not 'anyone'"),
-        ("[keys.a]\nsecret = 's'\nrate = 1", "'rate' is not known"),
+        ("[keys.a]\nsecret = 's'\nrate = 1", "'rate' is unknown"),
         ("[keys.a]\nsecret = 's'\nmessages_per_second = 0", "above 0"),
         ("[keys.a]\nsecret = 's'\nmessages_per_second = nan", "above 0"),
         ("[keys.a]\nsecret = 's'\nmessages_per_second = true", "above 0"),

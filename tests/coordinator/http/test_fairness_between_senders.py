@@ -169,9 +169,11 @@ def test_keys_take_turns_on_the_decompression_thread():
     assert asyncio.run(order()) == [b"greedy", b"greedy", b"web", b"greedy", b"greedy"]
 
 
-def test_a_closed_backlog_starts_no_more_work_on_its_thread():
+@pytest.mark.parametrize("spent_s", [0.0, 1.0], ids=["begun", "waiting for a first slice"])
+def test_a_closed_backlog_starts_no_more_work_on_its_thread(spent_s: float):
     async def mistakes() -> list[dict]:
         backlog, begun, found = SlicedWork(), threading.Event(), []
+        backlog.spend(spent_s)
         asyncio.get_running_loop().set_exception_handler(lambda _, context: found.append(context))
 
         def work() -> Work:
