@@ -29,16 +29,11 @@ def plausible(missing: str, elapsed_ms: str) -> str:
     return f"least({missing}, ({elapsed_ms}) * {HIGHEST_RATE_PER_S} // 1000 + {ALLOWANCE})"
 
 
-def plausible_number(missing: int, elapsed_ms: int) -> int:
-    """The same for numbers."""
-    return min(missing, elapsed_ms * HIGHEST_RATE_PER_S // 1000 + ALLOWANCE)
-
-
 def session_losses(cursor: duckdb.DuckDBPyConnection, everything: Partials, sessions: Rows) -> str:
     """SQL: `session`, `weight`, `missing` and `lost` of each session whose numbers have gaps.
 
-    `everything`: all records of a time range, without filters; `sessions`: their session rows. A filter leaves messages out, which
-    are not lost.
+    `everything`: all records of a time range, or all records of some sessions; `sessions`: their session rows. Another filter would
+    leave messages out, which are not lost.
     """
     numbered = Rows(sql=sessions.sql, parameters=sessions.parameters).each("session", *_NUMBERED)
     # Few sessions have gaps, and only these are looked at closely.

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from feedback_analysis.measures.loss import plausible_number
+from feedback_analysis.measures.loss import session_losses
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, measure_of
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.session_counters import COUNTERS, increases, totals
@@ -161,14 +161,14 @@ def story(table: FeedbackTable, *, session_id: str, period_s: float) -> Story | 
         sent = cursor.execute(f"{selection.sql(*_READ)} {order}", selection.parameters).fetchall()[::-1]
         facts = cursor.execute(f"{selection.sql(*FACTS)} {order}", selection.parameters).fetchall()[::-1]
         [(messages,)] = cursor.execute(f"SELECT count(*) FROM ({selection.sql('seq')})", selection.parameters).fetchall()
+        gaps = session_losses(cursor, selection, selection.sessions(cursor))
+        missing, lost = next(iter(cursor.execute(f"SELECT missing, lost FROM ({gaps})").fetchall()), (0, 0))
     if not sent:
         return None
     columns = dict(zip(_READ, zip(*sent, strict=True), strict=True))
     at_ms = _moments(columns)
     columns |= {name: tuple(totals(columns[name])) for name in (*COUNTERS, "uptime_ms")}
     startup_ms = next((value for value in reversed(columns["startup_ms"]) if value is not None), None)
-    missing = columns["seq"][-1] - columns["seq"][0] + 1 - len(sent)
-    lost = plausible_number(missing, max(columns["received_ms"]) - min(columns["received_ms"]))
     left = "leave" in columns["event"]
     return Story(
         session_id=session_id,
