@@ -41,7 +41,7 @@ KNOWN_BASIC = 256
 """Scripts whose password is checked only once."""
 
 
-class ComeLater(Problem):
+class RetryLater(Problem):
     """Too many attempts, or too many at once."""
 
     def __init__(self, status: int, reason: str, detail: str, *, after_s: int) -> None:
@@ -106,7 +106,7 @@ class Gate:
         """The user of a request, without checking a password; None if unknown."""
         if not self.closed:
             return Visitor() if self._knows(request.host) else None
-        return self._vouched(request) or self._with_ticket(request) or self._known_basic(request)
+        return self._proxy_user(request) or self._with_ticket(request) or self._known_basic(request)
 
     def stays(self, visitor: Visitor) -> bool:
         """Whether an authenticated user still has access."""
@@ -156,12 +156,12 @@ class Gate:
         wait_s = self._attempts.begin(address, name, time.monotonic())
         if wait_s:
             self.refusals["too_many_attempts"] += 1
-            raise ComeLater(
+            raise RetryLater(
                 429, "too_many_attempts", f"too many attempts; try again in {int(wait_s) + 1} s", after_s=int(wait_s) + 1
             )
         if self._checking >= QUEUE:
             self.refusals["too_many_logins"] += 1
-            raise ComeLater(503, "too_many_logins", "too many logins at this moment; try again in 5 s", after_s=5)
+            raise RetryLater(503, "too_many_logins", "too many logins at this moment; try again in 5 s", after_s=5)
 
     async def _proves(self, secret: Hash | None, password: str) -> bool:
         self._checking += 1
@@ -193,7 +193,7 @@ class Gate:
             return None
         return Visitor(name=ticket.name, ticket=ticket, secret=self.users.hash_of(ticket.name))
 
-    def _vouched(self, request: HTTPServerRequest) -> Visitor | None:
+    def _proxy_user(self, request: HTTPServerRequest) -> Visitor | None:
         header = self.proxies.user_header
         name = self.proxies.user(peer(request), request.headers.get_list(header)) if header else None
         return None if name is None else Visitor(name=name)

@@ -23,7 +23,7 @@ from tornado.web import ErrorHandler, RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from feedback_wire.problem import Problem
-from monitor_platform.access.gate import LOGIN, ComeLater, Gate, Visitor
+from monitor_platform.access.gate import LOGIN, Gate, RetryLater, Visitor
 from monitor_platform.access.listener import Connections
 from monitor_platform.access.origins import host_of
 from monitor_platform.access.plain_page import refuse, wants_page
@@ -163,7 +163,7 @@ class RefusedHandler(RequestHandler):
             self.set_status(303)
             self.finish()
             return
-        if isinstance(problem, ComeLater):
+        if isinstance(problem, RetryLater):
             self.set_header("Retry-After", str(problem.after_s))
         if problem.status == 401 and "Sec-Fetch-Mode" not in self.request.headers:
             # Not for browsers: they would open their own login window, and keep the password after a logout.

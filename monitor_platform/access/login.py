@@ -6,7 +6,7 @@ from tornado.web import RequestHandler
 
 from feedback_wire import routes
 from feedback_wire.problem import Problem
-from monitor_platform.access.gate import LOGIN, ComeLater, Gate
+from monitor_platform.access.gate import LOGIN, Gate, RetryLater
 from monitor_platform.access.origins import host_of
 from monitor_platform.access.plain_page import POLICY, TEMPLATES, local_path
 from monitor_platform.access.user_file import checked_name
@@ -53,7 +53,7 @@ class LoginHandler(RequestHandler):
 
     def _refuse(self, problem: Problem, wanted: str, name: str) -> None:
         words = WORDS.get(problem.reason, "Too many attempts.")
-        if isinstance(problem, ComeLater):
+        if isinstance(problem, RetryLater):
             self.set_header("Retry-After", str(problem.after_s))
             words = WORDS.get(problem.reason, f"Too many attempts. Try again in {problem.after_s} seconds.")
         # 403 instead of 401: for a 401 the browser would open its own login window.

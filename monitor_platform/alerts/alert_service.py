@@ -61,10 +61,10 @@ class AlertService(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        lasting: list[str] = [each.alert.rule.severity for each in self.watch.lasting]
+        severities: list[str] = [each.alert.rule.severity for each in self.watch.open]
         open_now = GaugeMetricFamily("swarmscope_monitor_alerts_open", "Open alerts.", labels=["severity"])
         for severity in SEVERITIES:
-            open_now.add_metric([severity], lasting.count(severity))
+            open_now.add_metric([severity], severities.count(severity))
         yield open_now
         yield CounterMetricFamily("swarmscope_monitor_alerts_total", "Alerts that have begun.", self.watch.raised)
         messages = CounterMetricFamily(

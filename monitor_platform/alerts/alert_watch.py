@@ -50,7 +50,7 @@ class AlertWatch:
         # Replaced after each step, because other threads read it while a worker evaluates.
         self.alerts: tuple[ExplainedAlert, ...] = ()
         """Each alert once, the latest begin first; open alerts with their worst minute so far."""
-        self.lasting: tuple[ExplainedAlert, ...] = ()
+        self.open: tuple[ExplainedAlert, ...] = ()
         """The open alerts among them."""
         self.raised = 0
 
@@ -64,7 +64,7 @@ class AlertWatch:
                         self._change(table, alert, end_ms)
             self._evaluated_ms = span.to_ms
             self.alerts = self._current()
-            self.lasting = tuple(each for each in self.alerts if each.alert.ended_ms is None)
+            self.open = tuple(each for each in self.alerts if each.alert.ended_ms is None)
 
     async def run(self, table: FeedbackTable, worker: Executor, late_ms: int) -> None:
         """Evaluate each minute `late_ms` after its end, until cancelled."""

@@ -49,7 +49,7 @@ ALERTS_PAGE = DashboardPage(
 )
 
 
-def lasting(watch: AlertWatch | None, clock_ms: int | None) -> dict[str, Any]:
+def open_alerts(watch: AlertWatch | None, clock_ms: int | None) -> dict[str, Any]:
     """For the navigation: the number of open alerts and their highest severity; in a replay, as known at its clock."""
     known = known_at((each.alert for each in watch.alerts), clock_ms) if watch is not None else ()
     grave = [alert.rule.severity for alert in known if alert.ended_ms is None]

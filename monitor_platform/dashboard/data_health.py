@@ -9,7 +9,7 @@ from monitor_platform.dashboard.pill import ahead
 from monitor_platform.views.number_format import format_count
 
 
-def drops(data: PageData) -> str:
+def losses_text(data: PageData) -> str:
     """What the figures do not include, by name; empty if nothing is missing."""
     losses = {
         "removed": (data.missing.duplicates, "duplicate"),

@@ -27,7 +27,7 @@ from feedback_analysis.geo.maps import CREDIT_HTML
 from feedback_analysis.measures.selection import MEAN, Span
 from feedback_wire.problem import Problem
 from monitor_platform.access import plain_page
-from monitor_platform.dashboard.alerts_page import lasting
+from monitor_platform.dashboard.alerts_page import open_alerts
 from monitor_platform.dashboard.controls import choices
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext
 from monitor_platform.dashboard.dashboard_state import DashboardState
@@ -37,7 +37,7 @@ from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_data import distributed
 from monitor_platform.dashboard.page_figures import PageFigures, SpareFigures
 from monitor_platform.dashboard.page_queries import PageQueries
-from monitor_platform.dashboard.page_states import OK, apart, failed, nothing_yet
+from monitor_platform.dashboard.page_states import OK, failed, nothing_yet, standalone_facts
 from monitor_platform.dashboard.pages import PAGES
 from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.shared_answers import Moment
@@ -105,11 +105,11 @@ class PageDocument:
         follows = self._shown is not None and self._shown[1] == self._question
         if self._shown != (moment, self._question) and not (follows and self._past):
             self._shown = (moment, self._question)
-            await self._refresh_or_say_why_not(moment, self._question)
+            await self._refresh_or_show_error(moment, self._question)
             if follows:
                 self._state.shown(moment)
 
-    async def _refresh_or_say_why_not(self, moment: Moment, question: Question) -> None:
+    async def _refresh_or_show_error(self, moment: Moment, question: Question) -> None:
         """Refresh, or show the error. A failed question is not repeated before the next moment."""
         try:
             question.check_bounds()
@@ -130,7 +130,7 @@ class PageDocument:
             self._exchange.update(
                 facts=json.dumps(
                     nothing_yet(question, live=self._state.live)
-                    | {"health": health(self._state, None), "lasting": lasting(self._state.alerts, question.clock_ms)}
+                    | {"health": health(self._state, None), "lasting": open_alerts(self._state.alerts, question.clock_ms)}
                 )
             )
             return
@@ -148,7 +148,7 @@ class PageDocument:
         self._showing = True
         try:
             content = {"page": dict(show()) if show is not None else {}, "asked": self._exchange.asked}
-            content |= {"health": health(self._state, shown), "lasting": lasting(self._state.alerts, question.clock_ms)}
+            content |= {"health": health(self._state, shown), "lasting": open_alerts(self._state.alerts, question.clock_ms)}
             content |= {"past": self._past}
             if shown is not None and snapshot is not None:
                 self._figures.show(shown)
@@ -156,7 +156,7 @@ class PageDocument:
                 # A page that stands alone does not depend on filters.
                 content = facts(shown, snapshot) | content | ({"state": OK} if self._page.stands_alone else {})
             else:
-                content = apart(question) | content
+                content = standalone_facts(question) | content
             self._exchange.update(facts=json.dumps(content))
         finally:
             self._showing = False

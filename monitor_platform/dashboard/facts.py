@@ -6,7 +6,7 @@ from feedback_analysis.measures.selection import OTHER
 from monitor_platform.dashboard.alert_marks import in_words
 from monitor_platform.dashboard.captions import asides, keys, notes
 from monitor_platform.dashboard.chips import chips
-from monitor_platform.dashboard.data_health import drops
+from monitor_platform.dashboard.data_health import losses_text
 from monitor_platform.dashboard.display_names import dimension_name, place_name
 from monitor_platform.dashboard.page_data import PageData, series_of
 from monitor_platform.dashboard.page_states import OK, nothing_matches
@@ -36,7 +36,7 @@ def facts(data: PageData, snapshot: Snapshot) -> Fact:
         "tiles": tiles(data),
         "notes": notes(data),
         "asides": asides(data),
-        "drops": drops(data),
+        "drops": losses_text(data),
         "chips": chips(question),
         "keys": keys(data),
         "slices": _slices(data),

@@ -132,10 +132,10 @@ def _ms(at: datetime) -> int:
 
 
 def _row(row: Mapping[str, Any]) -> list[str]:
-    return [str(row["period"]), *(_say(name, row[name]) for name in TABLE)]
+    return [str(row["period"]), *(_cell(name, row[name]) for name in TABLE)]
 
 
-def _say(name: str, value: float | None) -> str:
+def _cell(name: str, value: float | None) -> str:
     if name.startswith("online_s"):
         return "–" if value is None else f"{value / 60:,.1f} min"
     return format_value(MEASURES[name], value)

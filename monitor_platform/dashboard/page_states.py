@@ -18,7 +18,7 @@ Fact = dict[str, Any]
 OK = {"kind": "ok"}
 
 
-def apart(question: Question) -> Fact:
+def standalone_facts(question: Question) -> Fact:
     """The facts of a page that stands alone."""
     return nothing_yet(question, live=False) | {"state": OK}
 

@@ -22,7 +22,7 @@ from monitor_platform.dashboard.page_data import distributed
 from monitor_platform.dashboard.question import DEFAULT_MEASURE
 from monitor_platform.views import thinning
 from monitor_platform.views.number_format import NOTHING, format_change, format_count, format_value
-from monitor_platform.views.session_view import Chapter, SessionView, length_in_words, stalls_in_words
+from monitor_platform.views.session_view import SessionView, ShownSession, length_in_words, stalls_in_words
 
 MODELS = ("mos", "mos_stalling")
 FACTS = ("peer_id", "channel", "isp", "area", "district", "country", "app", "platform", "via")
@@ -101,7 +101,7 @@ class SessionPart:
 
     def _show(self, details: SessionDetails, measure: Measure, context: PageContext) -> dict[str, Any]:
         until_ms = context.question.clock_ms
-        chapter = Chapter.of(details.story, until_ms)
+        chapter = ShownSession.of(details.story, until_ms)
         at_ms, values = details.own
         shown = [value for at, value in zip(at_ms, values, strict=True) if until_ms is None or at < until_ms]
         self._view.show(chapter, measure, (at_ms[: len(shown)], shown), details.band)
@@ -138,7 +138,7 @@ SESSION_PAGE = DashboardPage(
 )
 
 
-def _thinned(found: Story, chapter: Chapter) -> str:
+def _thinned(found: Story, chapter: ShownSession) -> str:
     """What the figures leave out of a long session; empty if nothing."""
     parts = []
     if found.messages > len(found.at_ms):
@@ -185,7 +185,7 @@ _WORDS = {
 }
 
 
-def _shares(chapter: Chapter) -> str:
+def _shares(chapter: ShownSession) -> str:
     """ "playing 92 %, stalled 5 %, starting 3 %": the ribbon as text."""
     spent: dict[str, int] = {}
     for each in chapter.ribbon:
@@ -208,7 +208,7 @@ def _neighbours(details: SessionDetails, measure: Measure, *, live: bool) -> dic
     return {"text": f"{number}: {who}", "href": f"/?{urlencode(asked)}", "title": measure.title, "found": str(found)}
 
 
-def _rows(chapter: Chapter) -> list[list[Any]]:
+def _rows(chapter: ShownSession) -> list[list[Any]]:
     """Messages, the latest first: time, state, numbers, stalls."""
     stalls = {each.at_ms: stalls_in_words(each) for each in chapter.stalls}
     begin, states = max(0, len(chapter.at_ms) - MOST_ROWS), _states(chapter)
@@ -225,7 +225,7 @@ def _cell(name: str, value: float | None) -> str:
     return format_value(measure_of(name, "timeline"), value)
 
 
-def _states(chapter: Chapter) -> list[str]:
+def _states(chapter: ShownSession) -> list[str]:
     """The state before each message; for the first message, the state after it."""
     states: list[str] = []
     at = 0

@@ -26,7 +26,7 @@ Answer = TypeVar("Answer")
 THREADS = max(2, min(4, os.cpu_count() or 1))
 """At least two, so that a slow query does not block a quick one. DuckDB uses all cores for a query if live, one if static."""
 
-PATIENCE_S = 30.0
+QUERY_LIMIT_S = 30.0
 """A query that takes longer is stopped. With an hour of 20,000 viewers, the slowest query of a page takes two seconds."""
 
 MOST_WAITING = 200
@@ -88,7 +88,7 @@ class SharedAnswers:
         self.computed += 1
         began = time.monotonic()
         try:
-            work = partial(_patiently, partial(query, self._table, **arguments))
+            work = partial(_within_limit, partial(query, self._table, **arguments))
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except Exception as error:
             if not isinstance(error, TookTooLong | duckdb.OutOfMemoryException) and not is_no_memory(error):
@@ -104,14 +104,14 @@ class SharedAnswers:
             self._known.popitem(last=False)
 
 
-def _patiently(query: Callable[[], Answer]) -> Answer:
-    with at_most(PATIENCE_S):
+def _within_limit(query: Callable[[], Answer]) -> Answer:
+    with at_most(QUERY_LIMIT_S):
         return query()
 
 
 def _too_much(error: Exception) -> Problem:
     if isinstance(error, TookTooLong):
-        what, reason = f"took more than {PATIENCE_S:.0f} s and was stopped", "took_too_long"
+        what, reason = f"took more than {QUERY_LIMIT_S:.0f} s and was stopped", "took_too_long"
     else:
         what, reason = "needs more memory than there is", "out_of_memory"
     return Problem(503, reason, f"the question {what}; choose a shorter time range, fewer groups or more filters")

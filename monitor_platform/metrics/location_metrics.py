@@ -10,9 +10,9 @@ from prometheus_client.registry import Collector
 from feedback_analysis.geo.locator import Locator
 
 # A new file is used after two looks, so after four seconds. A look takes a microsecond.
-LOOKS_EVERY_S = 2.0
+CHECK_EVERY_S = 2.0
 
-TELLS_EVERY_S = 600.0
+LOG_EVERY_S = 600.0
 """At most one log line about failed lookups of a database in this time; the first at once."""
 
 
@@ -26,10 +26,10 @@ class LocationMetrics(Collector):
         """Re-read changed files until cancelled."""
         silent_until_s = 0.0
         while True:
-            await asyncio.sleep(LOOKS_EVERY_S)
+            await asyncio.sleep(CHECK_EVERY_S)
             await asyncio.to_thread(self._locator.refresh)
             if time.monotonic() >= silent_until_s and self._locator.log_failures():
-                silent_until_s = time.monotonic() + TELLS_EVERY_S
+                silent_until_s = time.monotonic() + LOG_EVERY_S
 
     def describe(self) -> list[Metric]:
         """Empty: otherwise the registration would collect."""

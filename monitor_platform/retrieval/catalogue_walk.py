@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from feedback_wire.catalogue import Catalogue
 from feedback_wire.log_name import LogName
 from monitor_platform.retrieval.feedback_server_client import Skipped
-from monitor_platform.retrieval.fetch_plan import Holdings, complete, settled
+from monitor_platform.retrieval.fetch_plan import MirroredLogs, complete, settled
 
 MOST_REASONS = 100
 """Different reasons for skipped logs. They contain names of servers, whose number has no limit."""
@@ -36,7 +36,7 @@ def older_ranges(begin: LogName | None, mirrored: LogName | None) -> tuple[LogRa
     return LogRange(after=mirrored, to=begin.stem, settled=mirrored), LogRange(after=None, to=mirrored.stem)
 
 
-def reached(page: Catalogue, last: LogName | None, held: Holdings, after: LogName | None) -> LogName | None:
+def reached(page: Catalogue, last: LogName | None, held: MirroredLogs, after: LogName | None) -> LogName | None:
     """The log up to which all are sealed and mirrored, for the page after `after` that ends with `last`, fetched or skipped."""
     whole = all(entry.sealed and complete(entry, held.get(entry.name.stem)) for entry in page.logs)
     return last if whole and last is not None else settled(page, held, after)

@@ -14,7 +14,7 @@ from feedback_analysis.messages.load import DAY_MS, remember_logs
 from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.retrieval.display_delay import DelayWindow
 from monitor_platform.retrieval.feedback_server_client import FeedbackServerClient, checked_url
-from monitor_platform.retrieval.fetch_plan import Held, in_window
+from monitor_platform.retrieval.fetch_plan import MirroredLog, in_window
 from monitor_platform.retrieval.mirror import Mirror, size
 from monitor_platform.retrieval.server_follower import FollowerContext, ServerFollower
 from monitor_platform.retrieval.status import FeedStatus, RetrievalCounts
@@ -84,9 +84,9 @@ class Feed:
 
     def _shared(self, worker: Executor) -> FollowerContext:
         loader = TableLoader(self._mirror, self._table, self._delays, since_ms=_now_ms())
-        unheard = {str(url) for url in self._urls}
+        unanswered = {str(url) for url in self._urls}
         return FollowerContext(
-            mirror=self._mirror, loader=loader, worker=worker, poll_s=self._poll_s, keep_ms=self._keep_ms, unheard=unheard
+            mirror=self._mirror, loader=loader, worker=worker, poll_s=self._poll_s, keep_ms=self._keep_ms, unanswered=unanswered
         )
 
     def _session(self) -> aiohttp.ClientSession:
@@ -112,7 +112,7 @@ class Feed:
             await shared.work(remember_logs, self._table, known)
             for name in names:
                 if name not in shown:
-                    shared.held[name.stem] = Held(name=name, bytes=size(self._mirror.path(name)))
+                    shared.held[name.stem] = MirroredLog(name=name, bytes=size(self._mirror.path(name)))
                     continue
                 taken = await shared.work(shared.loader.read_back, name, ahead_ms=ahead_ms.get(name.stem, 0))
                 shared.held[name.stem] = taken.held

@@ -17,7 +17,7 @@ LONGEST_PERIOD_S = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class MirroredLog:
     """The mirrored part of one stem, and the part of it that is in the table.
 
     `bytes`: verified bytes from the begin of the file. `records`: records from the begin without a gap that are in the table.
@@ -33,7 +33,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Tail:
+class FetchTail:
     """Fetch an open journal from byte `start` to its durable length; its records from `start` on are new."""
 
     entry: LogEntry
@@ -41,19 +41,19 @@ class Tail:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class FetchSealed:
     """Fetch a sealed log for the mirror. Its records from `take_from` on are loaded into the table; None: no record."""
 
     entry: LogEntry
     take_from: int | None
 
 
-Fetch = Tail | Whole
-Holdings = Mapping[str, Held]
+Fetch = FetchTail | FetchSealed
+MirroredLogs = Mapping[str, MirroredLog]
 """The mirrored logs of one server, by stem."""
 
 
-def plan(catalogue: Catalogue, held: Holdings, *, since_ms: int | None = None) -> tuple[Fetch, ...]:
+def plan(catalogue: Catalogue, held: MirroredLogs, *, since_ms: int | None = None) -> tuple[Fetch, ...]:
     """All missing bytes, in order of urgency: open journals, then sealed logs with new records, then the others.
 
     Within each group the newest come first. Logs that end before `since_ms` are only for the mirror.
@@ -64,7 +64,7 @@ def plan(catalogue: Catalogue, held: Holdings, *, since_ms: int | None = None) -
     return tuple(sorted(filter(None, wanted), key=_urgency))
 
 
-def settled(catalogue: Catalogue, held: Holdings, after: LogName | None) -> LogName | None:
+def settled(catalogue: Catalogue, held: MirroredLogs, after: LogName | None) -> LogName | None:
     """The newest log up to which all are sealed and mirrored. The next catalogue may begin after it."""
     for entry in _by_stem(catalogue):
         if not entry.sealed or not complete(entry, held.get(entry.name.stem)):
@@ -75,7 +75,7 @@ def settled(catalogue: Catalogue, held: Holdings, after: LogName | None) -> LogN
 
 def missing_bytes(fetches: Iterable[Fetch]) -> int:
     """The number of bytes to fetch."""
-    return sum(fetch.entry.bytes - (fetch.start if isinstance(fetch, Tail) else 0) for fetch in fetches)
+    return sum(fetch.entry.bytes - (fetch.start if isinstance(fetch, FetchTail) else 0) for fetch in fetches)
 
 
 def live_begin(newest: LogName | None, *, now_ms: int, keep_ms: int | None) -> LogName | None:
@@ -113,33 +113,33 @@ def _by_stem(catalogue: Catalogue) -> list[LogEntry]:
     return [entries[stem] for stem in sorted(entries)]
 
 
-def _fetch(entry: LogEntry, held: Held | None, shown: bool) -> Fetch | None:
+def _fetch(entry: LogEntry, held: MirroredLog | None, shown: bool) -> Fetch | None:
     if not entry.sealed:
         return _tail(entry, held)
     if complete(entry, held):
         return None
     taken = held.records if held is not None else 0
-    return Whole(entry, taken if shown and taken < entry.records else None)
+    return FetchSealed(entry, taken if shown and taken < entry.records else None)
 
 
-def _tail(entry: LogEntry, held: Held | None) -> Tail | None:
+def _tail(entry: LogEntry, held: MirroredLog | None) -> FetchTail | None:
     if held is not None and held.name != entry.name:
         return None  # we have it sealed
     # A journal that became shorter is a new journal.
     start = 0 if held is None or held.bytes > entry.bytes else held.bytes
-    return None if start == entry.bytes else Tail(entry, start)
+    return None if start == entry.bytes else FetchTail(entry, start)
 
 
-def complete(entry: LogEntry, held: Held | None) -> bool:
+def complete(entry: LogEntry, held: MirroredLog | None) -> bool:
     """Whether the mirror has the whole log, in the offered form, without damage."""
     return held is not None and held.name == entry.name and held.bytes == entry.bytes and not held.doubtful
 
 
 def _urgency(fetch: Fetch) -> int:
     match fetch:
-        case Tail():
+        case FetchTail():
             return 0
-        case Whole(take_from=None):
+        case FetchSealed(take_from=None):
             return 2
-        case Whole():
+        case FetchSealed():
             return 1

@@ -31,7 +31,16 @@ from monitor_platform.retrieval.feedback_server_client import (
     Skipped,
     UnusableAnswer,
 )
-from monitor_platform.retrieval.fetch_plan import Fetch, Held, Tail, Whole, complete, live_begin, missing_bytes, plan
+from monitor_platform.retrieval.fetch_plan import (
+    Fetch,
+    FetchSealed,
+    FetchTail,
+    MirroredLog,
+    complete,
+    live_begin,
+    missing_bytes,
+    plan,
+)
 from monitor_platform.retrieval.mirror import Mirror, size
 from monitor_platform.retrieval.server_clock import ServerClock
 from monitor_platform.retrieval.status import RetrievalCounts, ServerStatus
@@ -46,7 +55,7 @@ LONGEST_WAIT_S = 60
 LONGEST_BACKOFF_POLLS = 6
 
 # A log with another server's name is left to that server if it is followed, too. This is the time to wait for its first answer.
-_HEARD_WITHIN_S = 20
+_ANSWER_WITHIN_S = 20
 
 FAILURES = (UnusableAnswer, aiohttp.ClientError, TimeoutError, OSError)
 """Errors of one server that end a round; the next round tries again."""
@@ -79,12 +88,12 @@ class FollowerContext:
     worker: Executor
     poll_s: float
     keep_ms: int | None
-    held: dict[str, Held] = field(default_factory=dict)
+    held: dict[str, MirroredLog] = field(default_factory=dict)
     mirrored: dict[str, LogName] = field(default_factory=dict)
     claims: dict[str, str] = field(default_factory=dict)
     adopted: dict[str, str] = field(default_factory=dict)
-    unheard: set[str] = field(default_factory=set)
-    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    unanswered: set[str] = field(default_factory=set)
+    all_answered: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def work(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `call` in the worker thread, so that it does not block the event loop. MirrorError for an OSError."""
@@ -94,11 +103,11 @@ class FollowerContext:
             where = error.filename or self.mirror.directory
             raise MirrorError(f"the mirror of this platform cannot be used: {where}: {error.strerror or error}") from error
 
-    def hear(self, url: str) -> None:
+    def note_answer(self, url: str) -> None:
         """Note that a server has answered or failed."""
-        self.unheard.discard(url)
-        if not self.unheard:
-            self.heard.set()
+        self.unanswered.discard(url)
+        if not self.unanswered:
+            self.all_answered.set()
 
     def since_ms(self) -> int | None:
         """The begin of the time kept in memory; None to keep all."""
@@ -153,7 +162,7 @@ class ServerFollower:
                 self._succeeded()
                 await asyncio.sleep(self._shared.poll_s - time.monotonic() % self._shared.poll_s)
             finally:
-                self._shared.hear(str(self._client.url))
+                self._shared.note_answer(str(self._client.url))
 
     async def _round(self) -> None:
         """One round: fetch what is missing, the most urgent first. The next round continues after the time limit."""
@@ -162,7 +171,7 @@ class ServerFollower:
             await self._begin()
         wait_s = min(math.ceil(self._shared.poll_s), LONGEST_WAIT_S)
         listing = await self._client.catalogue(
-            after=self._after, wait_s=wait_s, unless=None if self._walks else self._tag, date=self._told_time
+            after=self._after, wait_s=wait_s, unless=None if self._walks else self._tag, date=self._note_date
         )
         if listing is None:
             return
@@ -228,7 +237,7 @@ class ServerFollower:
     def _left(self, page: Catalogue) -> tuple[Fetch, ...]:
         return plan(page, self._shared.held, since_ms=self._since_ms())
 
-    def _told_time(self, date: str | None) -> None:
+    def _note_date(self, date: str | None) -> None:
         was_ms = self._clock.ahead_ms
         self._clock.note_date(date, time.time_ns() // 1_000_000)
         if (was_ms == 0) != (self._clock.ahead_ms == 0):
@@ -239,21 +248,21 @@ class ServerFollower:
         since_ms = self._shared.since_ms()
         return None if since_ms is None else since_ms + self._clock.ahead_ms
 
-    async def _begun(self, name: LogName, start: int) -> Held:
+    async def _begun(self, name: LogName, start: int) -> MirroredLog:
         """The state of a new log. Its clock correction is stored in the mirror and applies to the whole log."""
         ahead_ms = self._clock.ahead_ms
         if ahead_ms:
             await self._shared.work(self._shared.mirror.note_ahead, name, ahead_ms)
-        return Held(name=name, bytes=start, ahead_ms=ahead_ms)
+        return MirroredLog(name=name, bytes=start, ahead_ms=ahead_ms)
 
     async def _usable(self, listing: Listing, walk: str) -> Catalogue:
         """The logs of a catalogue page that are fetched from this server, after a look at their copies in the mirror."""
         name = self._claim(listing.catalogue.server)
         foreign = {entry.name.server for entry in listing.catalogue.logs} - {name}
         if foreign:
-            self._shared.hear(str(self._client.url))
+            self._shared.note_answer(str(self._client.url))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._shared.heard.wait(), _HEARD_WITHIN_S)
+                await asyncio.wait_for(self._shared.all_answered.wait(), _ANSWER_WITHIN_S)
         taken = {name, *filter(self._adopts, foreign)}
         others = [entry for entry in listing.catalogue.logs if entry.name.server not in taken]
         why = (
@@ -289,7 +298,7 @@ class ServerFollower:
         names = [entry.name for entry in page.logs if entry.sealed and entry.name.stem not in self._shared.held]
         for name, size_bytes in zip(names, await self._shared.work(self._shared.mirror.sizes, names), strict=True):
             if size_bytes:
-                self._shared.held[name.stem] = Held(name=name, bytes=size_bytes)
+                self._shared.held[name.stem] = MirroredLog(name=name, bytes=size_bytes)
 
     def _forget(self, page: Catalogue) -> None:
         """Remove complete logs of a page from memory. The mirror still has them."""
@@ -303,14 +312,14 @@ class ServerFollower:
         """Fetch what is missing of a page until the time limit. Returns the first failure."""
         return await self._fetch_all(self._left(page), self._shared.held, until)
 
-    async def _fetch_all(self, fetches: tuple[Fetch, ...], held: dict[str, Held], until: float) -> UnusableAnswer | None:
+    async def _fetch_all(self, fetches: tuple[Fetch, ...], held: dict[str, MirroredLog], until: float) -> UnusableAnswer | None:
         """Fetch logs until the time limit. A log that fails does not stop the others; returns the first failure."""
         refused: UnusableAnswer | None = None
         for index, fetch in enumerate(fetches):
             if index and time.monotonic() > until:
                 break
             try:
-                taken = await (self._tail(fetch, held, until) if isinstance(fetch, Tail) else self._whole(fetch, held, until))
+                taken = await (self._tail(fetch, held, until) if isinstance(fetch, FetchTail) else self._whole(fetch, held, until))
             except Gone:
                 continue  # sealed or expired since the catalogue was sent; the next catalogue has the change
             except UnusableAnswer as error:
@@ -321,12 +330,12 @@ class ServerFollower:
                 self._counts += taken.counts
         return refused
 
-    async def _tail(self, tail: Tail, held: dict[str, Held], until: float) -> LoadedLog:
+    async def _tail(self, tail: FetchTail, held: dict[str, MirroredLog], until: float) -> LoadedLog:
         known = held.get(tail.entry.name.stem)
         if known is None:
             known = await self._begun(tail.entry.name, tail.start)
         elif known.bytes != tail.start:
-            known = Held(name=tail.entry.name, bytes=tail.start, ahead_ms=known.ahead_ms)
+            known = MirroredLog(name=tail.entry.name, bytes=tail.start, ahead_ms=known.ahead_ms)
         path = self._shared.mirror.path(tail.entry.name)
         await self._copy(tail.entry, path, tail.start, until)
         take = partial(self._shared.loader.tail, known, tail.entry.bytes)
@@ -336,7 +345,7 @@ class ServerFollower:
             await self._copy_again(tail.entry, path, tail.start, damage)
             return await self._shared.work(take, again=True)
 
-    async def _whole(self, whole: Whole, held: dict[str, Held], until: float) -> LoadedLog | None:
+    async def _whole(self, whole: FetchSealed, held: dict[str, MirroredLog], until: float) -> LoadedLog | None:
         path = self._shared.mirror.part(whole.entry.name)
         if not await self._copy(whole.entry, path, 0, until):
             return None

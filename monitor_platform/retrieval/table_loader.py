@@ -21,7 +21,7 @@ from feedback_wire.catalogue import LogEntry
 from feedback_wire.frames import Damage
 from feedback_wire.log_name import Form, LogName
 from monitor_platform.retrieval.display_delay import DelayWindow
-from monitor_platform.retrieval.fetch_plan import Held
+from monitor_platform.retrieval.fetch_plan import MirroredLog
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.retrieval.remainder import remainder
 from monitor_platform.retrieval.status import RetrievalCounts
@@ -37,7 +37,7 @@ class Damaged(Exception):  # noqa: N818 - only the copy may be damaged
 class LoadedLog:
     """The state of a log after its file was read, and the counts of reading it."""
 
-    held: Held
+    held: MirroredLog
     counts: RetrievalCounts
 
 
@@ -57,19 +57,21 @@ class TableLoader:
         with open_if_readable(path) as found:
             if isinstance(found, UnreadLog):
                 log.error("%s: %s; the log is fetched again if its feedback server still has it", name, found.reason)
-                return LoadedLog(Held(name=name, bytes=0, doubtful=True, ahead_ms=ahead_ms), RetrievalCounts(damaged_frames=1))
+                return LoadedLog(
+                    MirroredLog(name=name, bytes=0, doubtful=True, ahead_ms=ahead_ms), RetrievalCounts(damaged_frames=1)
+                )
             damages = _damages(found, growing=name.form is Form.JOURNAL)
             _log_damages(name, damages)
             counts = _counts(self._table.add(replace(found, ahead_ms=ahead_ms))) + RetrievalCounts(damaged_frames=len(damages))
             if name.form is Form.JOURNAL:
                 end, records = (0, 0) if damages else (found.end, found.records or 0)
-                held = Held(name=name, bytes=end, records=records, ahead_ms=ahead_ms)
+                held = MirroredLog(name=name, bytes=end, records=records, ahead_ms=ahead_ms)
             else:
                 records = 0 if damages else found.records or 0
-                held = Held(name=name, bytes=path.stat().st_size, records=records, doubtful=bool(damages), ahead_ms=ahead_ms)
+                held = MirroredLog(name=name, bytes=path.stat().st_size, records=records, doubtful=bool(damages), ahead_ms=ahead_ms)
             return LoadedLog(held, counts)
 
-    def tail(self, held: Held, stop: int, *, again: bool) -> LoadedLog:
+    def tail(self, held: MirroredLog, stop: int, *, again: bool) -> LoadedLog:
         """Load the records of a journal's copy from `held` on. The copy reaches at most to byte `stop` of the journal.
 
         Raises Damaged for damage, unless it was fetched `again`: then its undamaged frames are loaded.
@@ -96,7 +98,7 @@ class TableLoader:
                 rest = _without_first(take_from, found, Path(folder) / "remainder")
                 counts += self._take(replace(rest, ahead_ms=ahead_ms))
         self._mirror.complete(name)
-        return LoadedLog(Held(name=name, bytes=entry.bytes, records=entry.records, ahead_ms=ahead_ms), counts)
+        return LoadedLog(MirroredLog(name=name, bytes=entry.bytes, records=entry.records, ahead_ms=ahead_ms), counts)
 
     def _take(self, found: VerifiedLog) -> RetrievalCounts:
         if not found.records and not found.damages:

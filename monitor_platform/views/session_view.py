@@ -55,7 +55,7 @@ _TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chapter:
+class ShownSession:
     """The part of a session that is shown: all of it, or up to a replay's clock."""
 
     span: Span
@@ -65,7 +65,7 @@ class Chapter:
     stalls: Sequence[Stalls]
 
     @classmethod
-    def of(cls, story: Story, until_ms: int | None = None) -> "Chapter":
+    def of(cls, story: Story, until_ms: int | None = None) -> "ShownSession":
         """The session up to `until_ms`. The time axis is always that of the whole session."""
         end = until_ms if until_ms is not None else story.span.to_ms
         shown = sum(at < end for at in story.at_ms)
@@ -93,7 +93,7 @@ class SessionView:
         plots.add_time_axis(panels[-1])
         self.figure: Column = column(self._ribbon.figure, *panels, sizing_mode="stretch_both", spacing=4)
 
-    def show(self, chapter: Chapter, measure: Measure, own: tuple[Sequence[int], Sequence[float | None]], band: Band) -> None:
+    def show(self, chapter: ShownSession, measure: Measure, own: tuple[Sequence[int], Sequence[float | None]], band: Band) -> None:
         """`own`: the session's moments and values of the chosen measure."""
         self._range.update(start=chapter.span.from_ms, end=chapter.span.to_ms)
         # No line across a gap: there are no values in it.
@@ -133,7 +133,7 @@ class _Ribbon:
         self.figure.add_tools(HoverTool(renderers=[band], tooltips=_RIBBON_TIP, formatters={"@begin": clock}))
         self.figure.add_tools(HoverTool(renderers=[marks], tooltips=_TIP, formatters={"@at": clock}))
 
-    def show(self, chapter: Chapter | None) -> None:
+    def show(self, chapter: ShownSession | None) -> None:
         self.stretches.data = _no_stretches() if chapter is None else _stretches(chapter)
         stalls = () if chapter is None else thinning.stalls(chapter.stalls)
         self.stalls.data = {
@@ -207,7 +207,7 @@ def _no_stretches() -> dict[str, list[Any]]:
     return {name: [] for name in ("begin", "end", "middle", "state", "word", "length", "colour", "hatch", "ink")}
 
 
-def _stretches(chapter: Chapter) -> dict[str, list[Any]]:
+def _stretches(chapter: ShownSession) -> dict[str, list[Any]]:
     columns = _no_stretches()
     whole = chapter.span.to_ms - chapter.span.from_ms
     # After a leave the session is gone for the rest of the axis: too narrow for the word, but wide enough to hover.

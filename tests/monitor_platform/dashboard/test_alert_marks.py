@@ -8,7 +8,7 @@ from monitor_platform.alerts.detector import Alert
 from monitor_platform.alerts.evidence import Evidence
 from monitor_platform.alerts.rules import Rule
 from monitor_platform.dashboard.alert_marks import COLOURS, address, in_words, marks, minutes_of, within
-from monitor_platform.dashboard.alerts_page import lasting
+from monitor_platform.dashboard.alerts_page import open_alerts
 
 MINUTE_MS = 60_000
 RULE = Rule(name="stalls", measure="continuity", by=("isp",), where={}, below=0.9)
@@ -34,8 +34,8 @@ def shown(*alerts, begin=0, end=30, **where):
 
 
 def test_alerts_of_the_shown_time_are_marked_and_others_not():
-    before, during, later, lasting = alert(began=1, ended=4), alert(began=3, ended=8), alert(began=20), alert(began=2)
-    assert shown(before, during, later, lasting, begin=5, end=10) == (during, lasting)
+    before, during, later, open_alerts = alert(began=1, ended=4), alert(began=3, ended=8), alert(began=20), alert(began=2)
+    assert shown(before, during, later, open_alerts, begin=5, end=10) == (during, open_alerts)
 
 
 def test_a_replay_shows_what_was_known_at_its_clock():
@@ -50,7 +50,7 @@ def test_a_replay_shows_what_was_known_at_its_clock():
     over, to_come = alert("HGC", ended=12, severity="critical"), alert("PCCW", began=20)
     watch = AlertWatch((RULE,), explained.append)
     watch.alerts = tuple(ExplainedAlert(alert=each, evidence=Evidence()) for each in (over, to_come))
-    counted = [lasting(watch, None if clock is None else clock * MINUTE_MS)["number"] for clock in (5, 11, 12, 21, None)]
+    counted = [open_alerts(watch, None if clock is None else clock * MINUTE_MS)["number"] for clock in (5, 11, 12, 21, None)]
     assert counted == [0, 1, 0, 1, 1]
 
 
@@ -77,6 +77,6 @@ def test_grave_alerts_are_drawn_over_the_others():
 
 
 def test_a_closed_alert_leads_to_its_own_minutes_and_an_open_one_to_now():
-    over, lasting = alert(ended=12), alert()
+    over, open_alerts = alert(ended=12), alert()
     assert address("/", over, minutes_of(over)) == "/?isp=HGC&measure=continuity&from=540000&to=720000"
-    assert address("/sessions", lasting, minutes_of(lasting)) == "/sessions?isp=HGC&measure=continuity"
+    assert address("/sessions", open_alerts, minutes_of(open_alerts)) == "/sessions?isp=HGC&measure=continuity"

@@ -147,14 +147,14 @@ def store(request, locator, tmp_path):
 @pytest.mark.parametrize(("query", "reason"), [(endless, "took_too_long"), (hungry, "out_of_memory")])
 @awaited
 async def test_a_query_that_takes_too_much_is_stopped_and_the_next_is_answered(store, monkeypatch, query, reason):
-    monkeypatch.setattr(answers_module, "PATIENCE_S", 0.2 if query is endless else 60.0)
+    monkeypatch.setattr(answers_module, "QUERY_LIMIT_S", 0.2 if query is endless else 60.0)
     answers = SharedAnswers(store)
     for _ in range(2):
         with pytest.raises(Problem) as stopped:
             await answers.ask(NOW, query)
         assert (stopped.value.status, stopped.value.reason) == (503, reason)
     assert (answers.stopped, answers.running) == (2, 0)
-    monkeypatch.setattr(answers_module, "PATIENCE_S", 60.0)
+    monkeypatch.setattr(answers_module, "QUERY_LIMIT_S", 60.0)
     assert await answers.ask(NOW, quick) == [(1,)]
     answers.close()
 

@@ -7,7 +7,7 @@ from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import Form, LogName
 from monitor_platform.retrieval.catalogue_walk import LogRange, SkippedLogs, older_ranges, onward, reached
 from monitor_platform.retrieval.feedback_server_client import Skipped
-from monitor_platform.retrieval.fetch_plan import Held, live_begin
+from monitor_platform.retrieval.fetch_plan import MirroredLog, live_begin
 
 DAY_S = 86_400
 NOW_S = 1_344_340_800
@@ -48,7 +48,7 @@ def test_the_logs_in_the_mirror_are_requested_last():
 
 def test_a_page_that_ends_with_skipped_logs_is_not_requested_again():
     page = Catalogue(server="fs1", logs=(entry(1), entry(2)), more=True)
-    held = {each.name.stem: Held(name=each.name, bytes=10) for each in page.logs}
+    held = {each.name.stem: MirroredLog(name=each.name, bytes=10) for each in page.logs}
     assert reached(page, name(3, "fs0"), held, None) == name(3, "fs0")
     assert reached(page, name(2), {name(1).stem: held[name(1).stem]}, None) == name(1)
     assert reached(Catalogue(server="fs1", logs=()), None, {}, name(7)) == name(7)
@@ -64,7 +64,7 @@ def test_a_page_that_ends_with_skipped_logs_is_not_requested_again():
 )
 def test_every_older_log_is_fetched_and_an_unavailable_one_once_the_server_has_it(minutes, unreadable, size, begin, mirrored):
     logs = sorted(minutes)
-    held: dict[str, Held] = {}
+    held: dict[str, MirroredLog] = {}
     walks = older_ranges(name(begin), None if mirrored is None else name(mirrored))
     older = [minute for minute in logs if minute <= begin and (mirrored is None or mirrored >= begin or minute > 0)]
     for step in range(1000):
@@ -75,7 +75,11 @@ def test_every_older_log_is_fetched_and_an_unavailable_one_once_the_server_has_i
         log_range, *others = walks
         behind = [minute for minute in logs if log_range.after is None or name(minute).stem > log_range.after.stem]
         page = Catalogue(server="fs1", logs=tuple(map(entry, behind[:size])), more=len(behind) > size)
-        held |= {each.name.stem: Held(name=each.name, bytes=10) for each in page.logs if each.name.begins_s // 60 not in unreadable}
+        held |= {
+            each.name.stem: MirroredLog(name=each.name, bytes=10)
+            for each in page.logs
+            if each.name.begins_s // 60 not in unreadable
+        }
         last = page.logs[-1].name if page.logs else None
         going_on = onward(log_range, last, more=page.more, reached=reached(page, last, held, log_range.after))
         walks = (going_on, *others) if going_on is not None else tuple(others)

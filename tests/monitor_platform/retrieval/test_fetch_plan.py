@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import Form, LogName
-from monitor_platform.retrieval.fetch_plan import Held, Tail, Whole, in_window, plan, settled
+from monitor_platform.retrieval.fetch_plan import FetchSealed, FetchTail, MirroredLog, in_window, plan, settled
 
 RECORD_BYTES = 10
 
@@ -24,54 +24,56 @@ def offered(*logs: LogEntry) -> Catalogue:
     return Catalogue(server="fs1", logs=logs)
 
 
-def holding(*logs: Held) -> dict[str, Held]:
+def holding(*logs: MirroredLog) -> dict[str, MirroredLog]:
     return {held.name.stem: held for held in logs}
 
 
 def test_an_open_journal_is_fetched_from_the_end_of_its_copy():
     had, now = journal(60, 3), journal(60, 5)
-    assert plan(offered(now), holding(Held(name=had.name, bytes=30, records=3))) == (Tail(now, 30),)
+    assert plan(offered(now), holding(MirroredLog(name=had.name, bytes=30, records=3))) == (FetchTail(now, 30),)
 
 
 def test_a_journal_that_shrank_is_fetched_from_its_begin():
     had, now = journal(60, 5), journal(60, 3)
-    assert plan(offered(now), holding(Held(name=had.name, bytes=50, records=5))) == (Tail(now, 0),)
+    assert plan(offered(now), holding(MirroredLog(name=had.name, bytes=50, records=5))) == (FetchTail(now, 0),)
 
 
 def test_a_sealed_log_gives_only_the_records_that_its_journal_did_not():
-    held = holding(Held(name=journal(60, 3).name, bytes=30, records=3))
-    assert plan(offered(sealed(60, 5)), held) == (Whole(sealed(60, 5), 3),)
+    held = holding(MirroredLog(name=journal(60, 3).name, bytes=30, records=3))
+    assert plan(offered(sealed(60, 5)), held) == (FetchSealed(sealed(60, 5), 3),)
 
 
 def test_a_sealed_log_whose_records_are_all_ingested_is_only_mirrored():
-    held = holding(Held(name=journal(60, 5).name, bytes=50, records=5))
-    assert plan(offered(sealed(60, 5)), held) == (Whole(sealed(60, 5), None),)
+    held = holding(MirroredLog(name=journal(60, 5).name, bytes=50, records=5))
+    assert plan(offered(sealed(60, 5)), held) == (FetchSealed(sealed(60, 5), None),)
 
 
 def test_a_mirrored_log_is_fetched_again_only_if_it_differs_or_is_doubtful():
     entry = sealed(60, 5)
-    assert plan(offered(entry), holding(Held(name=entry.name, bytes=77, records=5))) == ()
-    assert plan(offered(entry), holding(Held(name=entry.name, bytes=76, records=5))) == (Whole(entry, None),)
-    assert plan(offered(entry), holding(Held(name=entry.name, bytes=77, records=2, doubtful=True))) == (Whole(entry, 2),)
+    assert plan(offered(entry), holding(MirroredLog(name=entry.name, bytes=77, records=5))) == ()
+    assert plan(offered(entry), holding(MirroredLog(name=entry.name, bytes=76, records=5))) == (FetchSealed(entry, None),)
+    assert plan(offered(entry), holding(MirroredLog(name=entry.name, bytes=77, records=2, doubtful=True))) == (
+        FetchSealed(entry, 2),
+    )
 
 
 def test_the_newest_seconds_are_fetched_first_and_the_distant_past_last():
     logs = [sealed(60, 5), sealed(120, 5), sealed(180, 5), journal(240, 1)]
     assert plan(offered(*logs), {}, since_ms=190_000) == (
-        Tail(logs[3], 0),
-        Whole(logs[2], 0),
-        Whole(logs[1], None),
-        Whole(logs[0], None),
+        FetchTail(logs[3], 0),
+        FetchSealed(logs[2], 0),
+        FetchSealed(logs[1], None),
+        FetchSealed(logs[0], None),
     )
 
 
 def test_if_both_forms_are_listed_the_sealed_one_counts():
-    assert plan(offered(sealed(60, 5), journal(60, 5)), {}) == (Whole(sealed(60, 5), 0),)
+    assert plan(offered(sealed(60, 5), journal(60, 5)), {}) == (FetchSealed(sealed(60, 5), 0),)
 
 
 def test_the_catalogue_may_begin_after_the_last_log_before_the_first_gap():
     logs = [sealed(60, 1), sealed(120, 1), sealed(180, 1), journal(240, 1)]
-    have = [Held(name=log.name, bytes=log.bytes, records=1) for log in logs]
+    have = [MirroredLog(name=log.name, bytes=log.bytes, records=1) for log in logs]
     assert settled(offered(*logs), holding(*have), None) == logs[2].name
     assert settled(offered(*logs), holding(have[0], have[2]), None) == logs[0].name
     assert settled(offered(*logs), {}, logs[0].name) == logs[0].name
@@ -91,7 +93,7 @@ class Pretence:
     records: list[int] = field(default_factory=lambda: [0])
     open_stems: set[int] = field(default_factory=lambda: {0})
     taken: dict[tuple[int, int], int] = field(default_factory=dict)
-    held: dict[str, Held] = field(default_factory=dict)
+    held: dict[str, MirroredLog] = field(default_factory=dict)
     after: LogName | None = None
 
     def catalogue(self) -> Catalogue:
@@ -104,11 +106,11 @@ class Pretence:
         for fetch in plan(catalogue, self.held)[:fetches]:
             entry = fetch.entry
             match fetch:
-                case Tail(start=start):
+                case FetchTail(start=start):
                     self._take(entry, start // RECORD_BYTES)
-                case Whole(take_from=int(first)):
+                case FetchSealed(take_from=int(first)):
                     self._take(entry, first)
-            self.held[entry.name.stem] = Held(name=entry.name, bytes=entry.bytes, records=entry.records)
+            self.held[entry.name.stem] = MirroredLog(name=entry.name, bytes=entry.bytes, records=entry.records)
         self.after = settled(catalogue, self.held, self.after)
 
     def _take(self, entry: LogEntry, first: int) -> None:

@@ -12,7 +12,7 @@ from feedback_wire.catalogue import LogEntry
 from feedback_wire.frames import PREAMBLE, footer_frame, records_frame
 from feedback_wire.log_name import Form, LogName
 from monitor_platform.retrieval.display_delay import DelayWindow
-from monitor_platform.retrieval.fetch_plan import Held
+from monitor_platform.retrieval.fetch_plan import MirroredLog
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.retrieval.table_loader import Damaged, TableLoader
 
@@ -50,8 +50,8 @@ def test_a_sealed_log_of_nonsense_is_mirrored_and_its_records_are_unreadable(mir
 def test_a_journal_of_nonsense_is_skipped(mirror, loader):
     data = nonsense(footer=False)
     mirror.write(mirror.path(NAME), 0, data)
-    taken = loader.tail(Held(name=NAME, bytes=0), len(data), again=False)
-    assert taken.held == Held(name=NAME, bytes=len(data), records=9)
+    taken = loader.tail(MirroredLog(name=NAME, bytes=0), len(data), again=False)
+    assert taken.held == MirroredLog(name=NAME, bytes=len(data), records=9)
     assert taken.counts.unreadable_records == 9
 
 
@@ -70,7 +70,7 @@ def test_a_damaged_stretch_of_a_journal_stops_the_position_and_not_the_records(m
     data = PREAMBLE + b"?" * 50 + frame
     mirror.write(mirror.path(NAME), 0, data)
     with pytest.raises(Damaged):
-        loader.tail(Held(name=NAME, bytes=0), len(data), again=False)
-    taken = loader.tail(Held(name=NAME, bytes=0), len(data), again=True)
-    assert taken.held == Held(name=NAME, bytes=len(data), records=0, doubtful=True)
+        loader.tail(MirroredLog(name=NAME, bytes=0), len(data), again=False)
+    taken = loader.tail(MirroredLog(name=NAME, bytes=0), len(data), again=True)
+    assert taken.held == MirroredLog(name=NAME, bytes=len(data), records=0, doubtful=True)
     assert taken.counts.damaged_frames == 1
