@@ -1,4 +1,4 @@
-"""Records to try things with, and log files of them, written by the feedback server's own code where there is any."""
+"""Records for tests, and log files of them, written by the feedback server's own code where possible."""
 
 import itertools
 import json
@@ -17,14 +17,14 @@ from feedback_wire.frames import PREAMBLE, records_frame
 from feedback_wire.log_name import Form, LogName
 
 BEGIN_MS = 1_344_331_800_000
-"""2012-08-07T09:30:00Z, when the flash crowd came."""
+"""2012-08-07T09:30:00Z, the time of the flash crowd in the paper."""
 
 Record = dict[str, Any]
 numbers = itertools.count()
 
 
 def record(**fields: Any) -> Record:
-    """A whole record; `said` overrides, None leaves a field out."""
+    """A whole record; `fields` are replaced or added, and omitted if None."""
     known = {
         "received_ms": BEGIN_MS,
         "ip": "1.36.0.1",
@@ -44,7 +44,7 @@ def lines_of(records: Iterable[Record]) -> list[bytes]:
 
 
 def write_log(folder: Path, records: Sequence[Record], form: Form = Form.JSONL, *, begin_s: int = 0, frames: int = 1) -> Path:
-    """A log of `records` with a name of its own; a journal gets as many `frames` as asked for."""
+    """A log of `records` with a new name; a journal gets `frames` frames."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / str(LogName(begin_s or BEGIN_MS // 1000, "fs1", next(numbers) % 10_000, form))
     lines = lines_of(records)
@@ -75,7 +75,7 @@ def add(table: FeedbackTable, path: Path) -> Added:
 
 
 _TEXT = st.sampled_from([None, "a", "b", '頻道 "1"'])
-# Six digits behind the point, which no meter has: exact sums keep fifteen, and fractions in the oracle all.
+# Six decimals, more than any meter has: exact sums keep fifteen digits, and the fractions of the oracle keep all.
 _RATE = st.none() | st.sampled_from([0, 850, 850.5, 1200.25]) | st.floats(0, 10_000).map(lambda rate: round(rate, 6))
 _SHARE = st.none() | st.sampled_from([0, 0.5, 0.9, 0.988, 1]) | st.floats(0, 1).map(lambda share: round(share, 6))
 _MS = st.none() | st.integers(0, 100_000)
@@ -107,5 +107,5 @@ def records(*, weights: Sequence[float] = (1, 10, 2.5), most: int = 30) -> st.Se
 
 
 def rank(each: Record) -> tuple[Any, ...]:
-    """What settles which copy counts; where it does not, the content does, of which plain Python knows nothing."""
+    """The order that decides which copy counts. Equal copies are ordered by their content, which plain Python does not model."""
     return tuple(each[name] for name in ("session_id", "seq", "received_ms", "via", "ip", "weight"))

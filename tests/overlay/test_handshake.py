@@ -33,7 +33,7 @@ def test_every_other_message_ends_the_connection(state: State, event: Event):
     ends_by_itself = event in (Event.ERROR, Event.CLOSED, Event.TIMEOUT) or state is State.OFFLINE
     assert taken.legal is ends_by_itself
     if event is Event.CLOSED or event is Event.ERROR or state is State.OFFLINE:
-        assert taken.send is None  # nobody would read it, or an error would answer an error
+        assert taken.send is None  # no peer would read it, or an error would answer an error
 
 
 def test_every_state_but_the_last_has_a_timeout():
