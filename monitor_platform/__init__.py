@@ -1,1 +1,1 @@
-"""Retrieves or opens log files, and shows what viewers got: the dashboard, its API, and alerts."""
+"""The monitoring platform: fetches logs, and shows their measures on the dashboard, in the API, and as alerts."""

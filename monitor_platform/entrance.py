@@ -1,4 +1,4 @@
-"""Who gets to the dashboard, and under which name: its sockets, its gate, and the hosts that it answers to."""
+"""The entrance to the dashboard: its sockets, its gate, and the host names to which it answers."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -17,7 +17,7 @@ from serving.listening import host_and_port, is_loopback
 
 
 def listen(settings: Settings, opened: ExitStack) -> tuple[list[socket], int]:
-    """The sockets, closed with `opened`, and the port, which the operator may have left open; OSError says why not."""
+    """The listening sockets, which `opened` closes, and their port; OSError if the address cannot be used."""
     try:
         sockets, port = bind_sockets(settings.host, settings.port)
     except OSError as error:

@@ -1,7 +1,4 @@
-"""The monitoring platform as one process: the feed, the table, the Bokeh server and the JSON interface on one event loop.
-
-Everything a page needs comes from here.
-"""
+"""The process of the monitoring platform: feed, table, Bokeh server and JSON interfaces on one event loop."""
 
 import asyncio
 import logging
@@ -36,13 +33,13 @@ async def _serve(settings: Settings, rules: Rules | None) -> None:
 
 
 def _uncaught(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What no callback caught."""
+    """Handler of uncaught exceptions in callbacks."""
     _end_without_memory(context.get("exception"))
     loop.default_exception_handler(context)
 
 
 def _end_without_memory(error: object) -> None:
-    """The logs are in the mirror, and no one can say which step failed halfway: end, as after a kill."""
+    """End the process if memory ran out. The logs are in the mirror, so nothing is lost."""
     if isinstance(error, BaseException) and is_no_memory(error):
         end_without_memory(error, "swarmscope monitor")
 

@@ -1,4 +1,4 @@
-"""What an operator can set. Without users, or a proxy that names them, the dashboard is for this machine alone."""
+"""The settings. Without --users or a proxy that authenticates users, the dashboard is only for this machine."""
 
 import re
 from dataclasses import dataclass, field
@@ -134,7 +134,7 @@ class Settings(Scoring, LocationSettings):
 
     @property
     def is_https(self) -> bool:
-        """Whether browsers see the dashboard under https."""
+        """Whether browsers use https."""
         return self.tls_cert is not None or urlsplit(self.behind_proxy).scheme == "https"
 
     def tls_pairs(self) -> tuple[KeyPair | None, KeyPair | None]:

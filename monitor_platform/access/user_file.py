@@ -1,6 +1,7 @@
-"""The file of users: a line for each, `NAME:HASH`; empty lines and lines that begin with # are left as they are.
+"""The file of users, with one line `NAME:HASH` for each. Empty lines and lines that begin with # stay unchanged.
 
-It is written to a new file and renamed, under a lock on its folder, so a reader sees all of it and two writers lose nothing.
+A change is written to a new file, which is renamed under a lock on its folder. So readers see a complete file, and two writers do
+not overwrite each other.
 """
 
 import contextlib

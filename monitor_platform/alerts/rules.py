@@ -84,7 +84,7 @@ class Rules:
 
 
 def read_rules(path: Path) -> Rules:
-    """The rules in `path`; BadRules if it cannot be read or does not make sense."""
+    """The rules in `path`; BadRules if the file cannot be read or is invalid."""
     try:
         entry = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:

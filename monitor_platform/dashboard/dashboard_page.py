@@ -15,16 +15,14 @@ Parameters of a page itself begin with `p.`: `?p.sort=mos` is `context.question.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from bokeh.models import LayoutDOM
 
+from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.shared_answers import SharedAnswers
 from monitor_platform.dashboard.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    from monitor_platform.dashboard.dashboard_state import DashboardState
 
 Card = tuple[str, str, str]
 """Name of a view, its heading, and its description for screen readers."""
@@ -32,10 +30,12 @@ Card = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageContext:
-    """What a viewer looks at: `answers` and `scene` of now or of the past. Without a record there is no scene, and only a page
-    that `stands_alone` is asked."""
+    """The input of a page's part. `answers` and `snapshot` are of the question's time range; `state` is always the current one.
 
-    state: "DashboardState"
+    `snapshot` is None as long as there is no record; then only pages that `stands_alone` are asked.
+    """
+
+    state: DashboardState
     answers: SharedAnswers
     snapshot: Snapshot | None
     question: Question

@@ -61,7 +61,7 @@ def asset(name: str) -> str:
 
 
 class Exchange(DataModel):
-    """`asked` comes from the browser, as the query part of an address; the others are JSON for the page's scripts."""
+    """`asked`: the query part of the browser's address. The others are JSON for the page's scripts."""
 
     asked = String("")
     facts = String("")

@@ -81,7 +81,7 @@ class OlderRecords:
         return self._kept[known]
 
     def _read_around(self, span: Span) -> tuple[Span, FeedbackTable]:
-        """As much as may be read around `span`, or `span` alone if that is too many messages; Problem (400) if it still is."""
+        """The longest time range around `span`, or `span` alone if that has too many messages; Problem (400) if `span` has, too."""
         around = self._around(span)
         try:
             return around, self._logs.table(around)

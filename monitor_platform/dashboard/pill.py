@@ -10,7 +10,7 @@ SILENT_AFTER_LEAST_S = 5
 
 Pill = dict[str, str]
 Delay = tuple[float, float, int]
-"""Median and 95th percentile of the display delay in milliseconds, and of how many messages."""
+"""Median and 95th percentile of the display delay in milliseconds, and the number of messages."""
 
 
 def static_pill() -> Pill:

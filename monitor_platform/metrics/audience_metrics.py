@@ -28,7 +28,7 @@ EVERY_S = 15.0
 WINDOW_MS = 60_000
 
 _BYTES_PER_KBIT = 125
-# Name, help, key of the summary, factor to the unit.
+# Name, help, key in the summary, factor to Prometheus's unit.
 _GAUGES = (
     ("peers", "Peers heard in the last minute.", "peers", 1.0),
     ("sessions", "Sessions heard in the last minute.", "sessions", 1.0),

@@ -11,7 +11,7 @@ from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.retrieval.feed import Feed
 
-# Name in Counts, what it counts.
+# Field of RetrievalCounts, help.
 _FEED_COUNTERS = (
     ("polls", "Requests for a catalogue."),
     ("failures", "Polls that failed."),

@@ -1,1 +1,1 @@
-"""What the feedback servers have, brought here: fetched once, verified, mirrored byte for byte, handed to the measures."""
+"""Retrieval of logs from feedback servers: fetch once, verify, mirror byte for byte, load into the table."""

@@ -26,7 +26,7 @@ PAGE_LOGS = 1000
 """Logs in one request: about 100 kB, which take 10 ms of the event loop."""
 
 LOG_BYTES = 512 * 2**20
-"""A larger log is taken for a lie: it is verified in memory, and a feedback server begins a new part at 64 MiB."""
+"""A larger log is not fetched: logs are verified in memory, and a feedback server begins a new part at 64 MiB."""
 
 PIECE_BYTES = 4 * 2**20
 """A log is fetched in pieces of this size. Pieces that have arrived are kept when the next one fails."""

@@ -17,7 +17,7 @@ _TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b24
 
 
 class HistogramView:
-    """Bars over the ranges of a measure; MOS bars have the colours of their grades."""
+    """One bar for each range of a measure. MOS bars have the colours of their grades."""
 
     def __init__(self) -> None:
         self.source = ColumnDataSource(_columns(None, None))
@@ -35,7 +35,7 @@ class HistogramView:
     def show(self, measure: Measure, histogram: Histogram, *, against: Histogram | None = None, chosen: str = "") -> None:
         """Show the shares of `histogram`, whose edges are in the measure's unit, and outlines of those of `against`.
 
-        `chosen`: the bar that is filtered by, as `range_at` calls it.
+        `chosen`: the filtered range, in the form of `range_at`.
         """
         self._edges = histogram.edges
         self.source.data = _columns(measure, histogram)

@@ -1,7 +1,7 @@
 """Map and district view: regions coloured by one measure. The glyphs are drawn once; `show` replaces their numbers.
 
 A region without peers stays as an outline, and one with fewer than `THIN` peers is hatched: its mean is not reliable. Where the
-regions are cells of a grid, those with an audience are there and no others, and the window follows them.
+regions are cells of a grid, only cells with an audience are drawn, and the window follows them.
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from feedback_analysis.geo.maps import Region
 
-# A hundred-thousandth of a degree is a metre.
+# 0.00001 degrees are about a metre.
 _DIGITS = 5
 
 Rings = list[list[list[float]]]

@@ -1,7 +1,6 @@
 """Reduces a long session to what can be seen: a figure is about 900 pixels wide.
 
-A line keeps the least and the greatest value of each short time, and its gaps. A ribbon keeps, of each short time, a stall if there
-is one, else the state that lasted longest.
+For each short time, a line keeps the least and the greatest value, and gaps. A ribbon keeps a stall, or else the longest state.
 """
 
 from collections.abc import Sequence, Set

@@ -1,6 +1,6 @@
 """Timeline view: the audience, and below it a panel for each measure, on one time axis.
 
-Panels instead of many axes in one frame: a second scale in the same frame makes any two curves look related. The panels are made
+Measures have separate panels, because two curves with two scales in one frame look related. The panels are made
 once; `show` sets the measure of each.
 """
 

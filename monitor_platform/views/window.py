@@ -1,7 +1,7 @@
 """The part of the world that a map shows: where the audience is, without a few viewers far from all others.
 
-Maps are drawn in degrees, and a degree of longitude is shortened by the cosine of the window's middle latitude (`stretch`): true to
-shape in the middle, good enough for everything but the poles. Across 180 degrees there is no window: it is the whole world then.
+Maps are drawn in degrees. A degree of longitude is shortened by the cosine of the window's middle latitude (`stretch`), so shapes
+are correct in the middle. A window never crosses 180 degrees of longitude: it is the whole world then.
 """
 
 import math
