@@ -11,7 +11,7 @@ import duckdb
 
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.selection import EXTRA, UNKNOWN
-from feedback_analysis.messages.duplicates import CONTENT, DUPLICATE, RANK, ranked_copies
+from feedback_analysis.messages.duplicates import CONTENT, DUPLICATE, RANK, canonical, ranked_copies
 from feedback_analysis.messages.ingest import LOCATED, Added, locate_addresses, missing_text, one
 from feedback_analysis.messages.outside import OUTSIDE
 from feedback_analysis.messages.table import FeedbackTable
@@ -69,7 +69,8 @@ class ColumnTable(FeedbackTable):
         columns = ", ".join(self._columns)
         with self.changing() as db:
             db.execute(
-                f"INSERT INTO again SELECT {columns}, {CONTENT}, sent_ms FROM ({rows}) SEMI JOIN several USING (session_id, seq)",
+                f"INSERT INTO again SELECT {columns}, content, {canonical()}, sent_ms FROM ("
+                f"SELECT *, {CONTENT} AS content FROM ({rows}) SEMI JOIN several USING (session_id, seq))",
                 parameters,
             )
 
@@ -95,7 +96,7 @@ class ColumnTable(FeedbackTable):
         types = [f"{field.name} {SQL_TYPES[field.kind]}" for field in self._fields] + ["extra JSON"] * self._extra
         return f"""
             CREATE TABLE message ({", ".join(types)});
-            CREATE TEMP TABLE again ({", ".join(types)}, content UBIGINT, sent BIGINT);
+            CREATE TEMP TABLE again ({", ".join(types)}, content UBIGINT, canonical UBIGINT, sent BIGINT);
             CREATE TEMP TABLE several (session_id VARCHAR, seq BIGINT, copies BIGINT);
             {DUPLICATE};
             {OUTSIDE};
@@ -158,8 +159,10 @@ def _leave_out_copies(db: duckdb.DuckDBPyConnection) -> int:
     db.execute(f"INSERT INTO again BY NAME SELECT * FROM message SEMI JOIN ({gone}) AS gone USING (session_id, seq)")
     db.execute(f"CREATE OR REPLACE TEMP TABLE copies AS {ranked_copies('again')}")
     db.execute("DELETE FROM message WHERE (session_id, seq) IN (SELECT (session_id, seq) FROM several)")
-    db.execute("INSERT INTO message BY NAME SELECT * EXCLUDE (content, sent, place, conflict) FROM copies WHERE place = 1")
-    copies = "SELECT session_id, seq, received_ms, content, conflict FROM copies WHERE place > 1"
+    db.execute(
+        "INSERT INTO message BY NAME SELECT * EXCLUDE (content, canonical, sent, place, conflict) FROM copies WHERE place = 1"
+    )
+    copies = "SELECT session_id, seq, received_ms, canonical, conflict FROM copies WHERE place > 1"
     left_out = one(db.execute(f"INSERT INTO duplicate {copies}"))
     for table in ("copies", "again", "several"):
         db.execute(f"DROP TABLE {table}")

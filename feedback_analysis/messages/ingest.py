@@ -11,7 +11,7 @@ import duckdb
 
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.selection import UNKNOWN
-from feedback_analysis.messages.duplicates import CONTENT, DUPLICATE, RANK, ranked_copies
+from feedback_analysis.messages.duplicates import CONTENT, DUPLICATE, RANK, canonical, ranked_copies
 from feedback_analysis.messages.outside import OUTSIDE, SESSION
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.rows import READABLE, ROW_FIELDS, SQL_TYPES, rows_sql, unreadable_sql
@@ -101,7 +101,8 @@ def _leave_out_copies_within(db: duckdb.DuckDBPyConnection) -> Added:
     if one(db.execute("SELECT count(*) = (SELECT count(*) FROM (SELECT 1 FROM incoming GROUP BY session_id, seq)) FROM incoming")):
         return _NOTHING
     several = f"""(
-        SELECT incoming.rowid AS row, session_id, seq, {", ".join(RANK)}, content, sent_ms AS sent FROM incoming
+        SELECT incoming.rowid AS row, session_id, seq, {", ".join(RANK)}, content, {canonical()} AS canonical,
+               sent_ms AS sent FROM incoming
         SEMI JOIN (SELECT session_id, seq FROM incoming GROUP BY ALL HAVING count(*) > 1) AS several USING (session_id, seq)
     )"""
     db.execute(f"CREATE OR REPLACE TEMP TABLE copies AS FROM ({ranked_copies(several)}) WHERE place > 1")
@@ -113,19 +114,22 @@ def _leave_out_copies_of_known(db: duckdb.DuckDBPyConnection) -> Added:
     earlier = " < ".join(f"({', '.join(f'{side}.{name}' for name in order)})" for side in ("incoming", "feedback"))
     db.execute(f"""
         CREATE OR REPLACE TEMP TABLE known AS
-        SELECT incoming.rowid AS row, feedback.rowid AS known_row, session_id, seq, incoming.received_ms, incoming.content,
-               feedback.received_ms AS known_ms, feedback.content AS known_content,
-               {earlier} AS earlier, incoming.content <> feedback.content AS conflict
-        FROM incoming JOIN feedback USING (session_id, seq)
+        SELECT *, conflicting AND canonical <> known_canonical AS conflict FROM (
+            SELECT incoming.rowid AS row, feedback.rowid AS known_row, session_id, seq, incoming.received_ms,
+                   {canonical("incoming.")} AS canonical, feedback.received_ms AS known_ms,
+                   {canonical("feedback.")} AS known_canonical, {earlier} AS earlier,
+                   incoming.content <> feedback.content AS conflicting
+            FROM incoming JOIN feedback USING (session_id, seq)
+        )
     """)
     if one(db.execute("SELECT count(*) FROM known")) == 0:
         return _NOTHING
     # Only a copy that was received earlier replaces the known one; the other copies are then compared with it.
     db.execute("""
-        UPDATE duplicate SET conflict = duplicate.content <> known.content FROM known
+        UPDATE duplicate SET conflict = duplicate.content <> known.canonical FROM known
         WHERE earlier AND known.session_id = duplicate.session_id AND known.seq = duplicate.seq
     """)
-    db.execute("INSERT INTO duplicate SELECT session_id, seq, known_ms, known_content, conflict FROM known WHERE earlier")
+    db.execute("INSERT INTO duplicate SELECT session_id, seq, known_ms, known_canonical, conflict FROM known WHERE earlier")
     [(replaced, conflicts)] = db.execute("SELECT count(*), count(*) FILTER (WHERE conflict) FROM known WHERE earlier").fetchall()
     db.execute("DELETE FROM feedback WHERE rowid IN (SELECT known_row FROM known WHERE earlier)")
     db.execute("CREATE OR REPLACE TEMP TABLE copies AS FROM known WHERE NOT earlier")
@@ -138,7 +142,7 @@ def _leave_out_copies_of_others(db: duckdb.DuckDBPyConnection) -> Added:
         return _NOTHING
     db.execute(f"""
         CREATE OR REPLACE TEMP TABLE copies AS
-        SELECT incoming.rowid AS row, session_id, seq, received_ms, content, false AS conflict
+        SELECT incoming.rowid AS row, session_id, seq, received_ms, {canonical()} AS canonical, false AS conflict
         FROM incoming JOIN outside ON session = {SESSION} WHERE seq BETWEEN low AND high
     """)
     return _leave_out(db)
@@ -146,7 +150,7 @@ def _leave_out_copies_of_others(db: duckdb.DuckDBPyConnection) -> Added:
 
 def _leave_out(db: duckdb.DuckDBPyConnection) -> Added:
     """Move the rows listed in `copies` from `incoming` to `duplicate`."""
-    db.execute("INSERT INTO duplicate SELECT session_id, seq, received_ms, content, conflict FROM copies")
+    db.execute("INSERT INTO duplicate SELECT session_id, seq, received_ms, canonical, conflict FROM copies")
     [(rows, conflicts)] = db.execute("SELECT count(*), count(*) FILTER (WHERE conflict) FROM copies").fetchall()
     db.execute("DELETE FROM incoming WHERE rowid IN (SELECT row FROM copies)")
     return _left_out(rows, conflicts)

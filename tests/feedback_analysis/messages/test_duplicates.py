@@ -25,13 +25,17 @@ REPEATS = settings(max_examples=12, deadline=None, suppress_health_check=[Health
 
 copies = st.lists(
     st.builds(
-        lambda seq, later, kbps, codec: record(
-            seq=seq, received_ms=BEGIN_MS + later, upload_kbps=kbps, extra=codec and {"codec": codec, "level": 1}
+        lambda seq, later, kbps, codec, order: record(
+            seq=seq,
+            received_ms=BEGIN_MS + later,
+            upload_kbps=kbps,
+            extra=codec and dict(sorted({"codec": codec, "level": 1}.items(), reverse=order)),
         ),
         st.integers(0, 2),
         st.integers(0, 1),
         st.sampled_from([1, 2, 3]),
         st.sampled_from([None, "h264", "av1"]),
+        st.booleans(),
     ),
     min_size=2,
     max_size=9,
@@ -82,6 +86,27 @@ def test_different_content_under_one_number_is_a_conflict_and_the_servers_fields
     for form in (Form.JSONL, Form.CSV, Form.PARQUET):
         write_log(tmp_path, [record(**sent, **prefix)], form)
     assert costs(summary_of([tmp_path], locator, columns=columns)) == (1, 3, 1, 0, 0)
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("files", [1, 2])
+def test_the_order_of_the_keys_in_extra_makes_no_conflict(columns, files, tmp_path, locator):
+    extras = [{"codec": "h264", "level": 1}, {"level": 1, "codec": "h264"}, {"level": 2, "codec": "h264"}]
+    rows = [record(seq=1, received_ms=BEGIN_MS + at, extra=extra) for at, extra in enumerate(extras)]
+    for at in range(files):
+        write_log(tmp_path / str(at), rows[at::files])
+    assert costs(summary_of([tmp_path], locator, columns=columns)) == (1, 1, 1, 0, 0)
+
+
+def test_the_order_of_the_keys_in_extra_makes_no_conflict_with_an_earlier_copy(table_of, tmp_path):
+    """The copies arrive one by one, the one that was received first last."""
+    first, second = {"codec": "h264", "level": 1}, {"level": 1, "codec": "h264"}
+    rows = [record(seq=1, received_ms=BEGIN_MS - at, extra=extra) for at, extra in enumerate((first, second, first))]
+    table = table_of(rows[:1])
+    for at, row in enumerate(rows[1:]):
+        added = add(table, write_log(tmp_path / str(at), [row]))
+        assert (added.records, added.duplicates, added.conflicts) == (0, 1, 0)
+    assert costs(summarize(table)) == (1, 2, 0, 0, 0)
 
 
 def test_a_copy_that_replaces_the_known_one_is_compared_with_later_copies(table_of, tmp_path):
