@@ -1,1 +1,1 @@
-"""The figures that the documentation quotes, each measured side by side with what a user would pick instead."""
+"""Measures the performance figures in the documentation, side by side with the alternative that a user would choose."""

@@ -1,9 +1,8 @@
-"""`swarmscope analyze` beside what an expert would write for DuckDB over the same files.
+"""`swarmscope analyze`, compared with DuckDB queries that an expert would write for the same files.
 
-Two such queries: one gives the same numbers (each message, session and peer once), the other believes that no message is there
-twice and leaves sessions out, which is quicker and often good enough. Neither checks the files or sums exactly. All sides take
-turns on the same files, with the operating system's cache warm. Wall time is what one waits; on a busy machine processor time tells
-more.
+One query computes the same measures (each message, session and peer once). The other assumes that there are no duplicates and
+ignores sessions, which is faster and often sufficient. Neither verifies the files or sums exactly. All sides read the same files in
+turn, with a warm file system cache. On a busy machine, processor time is more reliable than wall time.
 """
 
 import random
@@ -48,7 +47,7 @@ _STATISTICS = ", ".join(
 
 
 def main() -> None:
-    """Print records a second of each side, for JSON lines and for Parquet."""
+    """Print the records per second of each side, for JSON lines and Parquet."""
     print(f"{RECORDS:,} records in {FILES} files, medians of {RUNS} rounds, all cores; ratio: wall time (processor time)\n")
     print(f"{'form':10} {'analyze':>14} {'same numbers':>14} {'trusting':>14}   {'ratio: same':>14} {'trusting':>14}")
     for form in _SOURCES:
@@ -63,13 +62,13 @@ def main() -> None:
 
 
 def rounds(sides: Sequence[Callable[[], int]]) -> list[tuple[float, float]]:
-    """Median seconds of each side, waited and computed; they have to count the same."""
+    """The median wall and processor seconds of each side. All sides must count the same messages."""
     seconds: list[list[tuple[float, float]]] = [[] for _ in sides]
     for _ in range(RUNS):
         for measured, run in zip(seconds, sides, strict=True):
             begin, computed = time.perf_counter(), time.process_time()
             if (count := run()) != RECORDS:
-                raise SystemExit(f"{run} counted {count} messages, and there are {RECORDS}")
+                raise SystemExit(f"{run} counted {count} messages instead of {RECORDS}")
             measured.append((time.perf_counter() - begin, time.process_time() - computed))
     return [(statistics.median(wall for wall, _ in each), statistics.median(cpu for _, cpu in each)) for each in seconds]
 
@@ -83,7 +82,7 @@ def analyzed(folder: Path) -> int:
 
 
 def same_numbers(form: Form, files: list[str]) -> int:
-    """What an expert would write for the same numbers: each message once, sessions and peers each once, gaps counted."""
+    """An expert's query for the same measures: each message, session and peer once, with gaps counted."""
     sql = f"""
         WITH message AS MATERIALIZED (
             SELECT *, {MosModel().sql()} AS mos FROM {_SOURCES[form]}
@@ -113,7 +112,7 @@ def same_numbers(form: Form, files: list[str]) -> int:
 
 
 def trusting(form: Form, files: list[str]) -> int:
-    """The quickest that comes near: it believes that no message is there twice and that sessions are rows."""
+    """The fastest approximate query: it assumes that there are no duplicate messages."""
     sql = f"""
         WITH scored AS (SELECT *, {MosModel().sql()} AS mos FROM {_SOURCES[form]})
         SELECT GROUPING(channel) AS total, channel, sum(weight), count(DISTINCT peer_id), count(DISTINCT session_id), {_STATISTICS},
@@ -130,7 +129,7 @@ def _total(sql: str, files: list[str]) -> int:
 
 
 def write_logs(folder: Path, form: Form) -> list[str]:
-    """Logs of `form` as feedback servers seal them."""
+    """Write logs of `form` as feedback servers do."""
     lines = records()
     paths = [folder / str(LogName(BEGIN_MS // 1000 + 60 * at, "fs1", 0, form)) for at in range(FILES)]
     for path in paths:
@@ -145,7 +144,7 @@ def write_logs(folder: Path, form: Form) -> list[str]:
 
 
 def records() -> Iterator[bytes]:
-    """Records of peers that all report once a period, for ever."""
+    """An endless series of records. Each peer reports once per period."""
     chance = random.Random(1)
     peers = [
         (f"{chance.getrandbits(128):032x}", f"{chance.getrandbits(128):032x}", f"1.36.{at // 256 % 256}.0") for at in range(PEERS)

@@ -1,8 +1,10 @@
-"""The coordinator, validating, forwarding, durable before the answer, beside nginx's proxy_pass, which keeps nothing.
+"""The coordinator, which validates, forwards and answers after durable storage, compared with nginx's proxy_pass, which stores
+nothing.
 
-The side that is measured has core 0 for itself; the load (wrk) and what stands behind it (two feedback servers that sync to disk,
-or two nginx upstreams) share core 1. Both sides take turns within one run, because a machine's speed drifts, and the figure to
-trust is the ratio of neighbours. 1,024 connections: a durable answer waits for a group commit, so few would measure waiting.
+The measured side has core 0. The load generator (wrk) and the upstream servers (two feedback servers that sync to disk, or two
+nginx servers) share core 1. The sides take turns within one run, because the machine's speed changes over time, so the ratio within
+a round is the most reliable result. A durable answer waits for a group commit, so fewer than 1,024 connections would mostly measure
+waiting.
 """
 
 import http.client
@@ -23,7 +25,7 @@ from pathlib import Path
 ROUNDS = 9
 SECONDS = 3
 UPSTREAM_CONNECTIONS = (16, 512)
-"""What nginx keeps open to its upstreams: as in the example of its documentation, and as many as serve it best here."""
+"""nginx's keepalive connections to its upstreams: the value in its documentation, and the fastest value here."""
 
 OURS = "coordinator"
 CONNECTIONS = 1024
@@ -33,7 +35,7 @@ KEY = "benchmark"
 
 @dataclass(frozen=True)
 class Measured:
-    """A server on core 0."""
+    """A measured server on core 0."""
 
     port: int
     process: int
@@ -41,13 +43,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk saw in one turn."""
+    """The result of one turn of wrk."""
 
     requests_per_s: float
     p50_ms: float
     p99_ms: float
     cpu_us: float
-    """Processor time of the server on core 0, its kernel time included, for one request."""
+    """Processor time of the server per request, in user and kernel mode."""
 
     @property
     def latency(self) -> str:
@@ -55,10 +57,10 @@ class Load:
 
 
 def main() -> None:
-    """Print a row for each round, and the medians."""
+    """Print one row per round, and the medians."""
     os.environ["PATH"] += os.pathsep + "/usr/sbin"  # where Debian puts nginx
     if missing := [tool for tool in ("nginx", "wrk", "taskset") if shutil.which(tool) is None]:
-        sys.exit(f"this benchmark needs {', '.join(missing)}: tools/setup-bench.sh installs them")
+        sys.exit(f"this benchmark needs {', '.join(missing)}; install them with tools/setup-bench.sh")
     with tempfile.TemporaryDirectory(prefix="swarmscope-bench-") as folder, ExitStack() as running:
         sides = {OURS: running.enter_context(coordinator(Path(folder)))}
         for kept in UPSTREAM_CONNECTIONS:
@@ -73,8 +75,8 @@ def main() -> None:
 
 
 def play(number: int, sides: dict[str, Measured]) -> dict[str, Load]:
-    """One turn for each side, printed as a row."""
-    # Whoever comes second finds a machine in another mood; so they change places.
+    """Run one turn per side and print a row."""
+    # The order changes with each round, because the speed of the machine can change within a round.
     order = [*sides][number % len(sides) :] + [*sides][: number % len(sides)]
     found = {name: load(sides[name], SECONDS) for name in order}
     cells = (f"{(each := found[name]).requests_per_s:>12,.0f} {each.latency:>11} {each.cpu_us:>7.1f} " for name in sides)
@@ -89,15 +91,17 @@ def print_summary(rounds: list[dict[str, Load]], messages: int) -> None:
         ratios = [found[OURS].requests_per_s / found[name].requests_per_s for found in rounds]
         rate = median(found[name].requests_per_s for found in rounds)
         cpu = median(found[name].cpu_us for found in rounds)
-        beside = "" if name == OURS else f"; coordinator : {name} = {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        print(f"{name}: median {rate:,.0f} requests/s, {cpu:.1f} CPU µs a request{beside}")
-    print("the coordinator's answers are durable, nginx keeps nothing; CPU without what the kernel does in interrupts")
-    print(f"the feedback servers have stored {messages:,} messages, as many as were acknowledged or more")
+        ratio_text = (
+            "" if name == OURS else f"; coordinator : {name} = {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        )
+        print(f"{name}: median {rate:,.0f} requests/s, {cpu:.1f} CPU µs a request{ratio_text}")
+    print("the coordinator's answers are durable, nginx stores nothing; CPU time excludes the kernel's interrupts")
+    print(f"the feedback servers stored {messages:,} messages, at least as many as were acknowledged")
 
 
 @contextmanager
 def coordinator(folder: Path) -> Iterator[Measured]:
-    """A coordinator on core 0, with two feedback servers on core 1."""
+    """Start a coordinator on core 0 with two feedback servers on core 1."""
     with ExitStack() as running:
         urls = []
         for name in ("fs1", "fs2"):
@@ -123,7 +127,7 @@ def coordinator(folder: Path) -> Iterator[Measured]:
 
 @contextmanager
 def swarmscope(core: int, *arguments: str) -> Iterator[tuple[str, int]]:
-    """A server on one core; its URL and process id."""
+    """Start a server on one core. Returns its URL and process id."""
     command = [*pinned(core), sys.executable, "-m", "swarmscope", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -138,7 +142,7 @@ def swarmscope(core: int, *arguments: str) -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def proxy(folder: Path, kept: int) -> Iterator[Measured]:
-    """nginx as a proxy on core 0, keeping so many connections to two more, its upstreams, on core 1."""
+    """Start nginx as a proxy on core 0, with `kept` keepalive connections to two upstreams on core 1."""
     listen, first, second = free_ports(3)
     ports = {"FIRST": str(first), "SECOND": str(second), "KEPT": str(kept)}
     forward = 'proxy_pass http://kept_open; proxy_http_version 1.1; proxy_set_header Connection "";'
@@ -153,7 +157,7 @@ def proxy(folder: Path, kept: int) -> Iterator[Measured]:
 
 @contextmanager
 def nginx(folder: Path, core: int, role: str, listen: int, place: str, ports: dict[str, str]) -> Iterator[int]:
-    """One nginx, with one worker; the process id of its master."""
+    """Start nginx with one worker. Returns the process id of its master."""
     text = (HERE / "coordinator.conf").read_text()
     for name, value in {"DIRECTORY": str(folder), "ROLE": role, "LISTEN": str(listen), "PLACE": place, **ports}.items():
         text = re.sub(rf"\b{name}\b", value, text)
@@ -168,7 +172,7 @@ def nginx(folder: Path, core: int, role: str, listen: int, place: str, ports: di
 
 
 def load(server: Measured, seconds: int) -> Load:
-    """One turn of wrk; it says so if not every answer was a 2xx."""
+    """Run one turn of wrk. Prints a note if an answer was not a 2xx."""
     before = cpu_s(server.process)
     command = [*pinned(1), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(HERE / "coordinator.lua")]
     report = subprocess.run([*command, f"http://127.0.0.1:{server.port}"], check=True, capture_output=True, text=True).stdout
@@ -183,7 +187,7 @@ def load(server: Measured, seconds: int) -> Load:
 
 
 def cpu_s(process: int) -> float:
-    """Processor time of a process so far, in user and kernel mode."""
+    """Processor time of a process, in user and kernel mode."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -195,7 +199,7 @@ def milliseconds(report: str, percentile: str) -> float:
 
 
 def stored(port: int) -> int:
-    """Messages that the feedback servers have stored, by the coordinator's count."""
+    """The number of messages that the feedback servers stored, as the coordinator counts them."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {KEY}", "Cache-Control": "no-cache"})
     found = re.search(
@@ -227,5 +231,5 @@ def until(condition: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + 10
     while not condition():
         if time.monotonic() > end:
-            sys.exit(f"never came true: {what}")
+            sys.exit(f"timeout: {what}")
         time.sleep(0.05)

@@ -1,8 +1,8 @@
-"""The display delay: from `sent_ms`, an end host's clock when it builds a message, to the message being in what the platform shows.
+"""The display delay: the time from `sent_ms`, when an end host builds a message, until the monitoring platform shows the message.
 
-Seen from outside: probes report for ten channels in turn among a crowd, and the summary, which is computed for the same moment that
-pages show, is asked again and again until it counts them. So the figure holds everything: coordinator, fdatasync, poll,
-verification, query, and up to one look too many. The platform's own figure, on its page, ends at the table.
+The benchmark measures from outside. Probes report for ten channels in turn among other messages. It requests the summary, which is
+computed for the same time as the pages, until the summary counts the probes. The delay therefore includes coordinator, fdatasync,
+poll, verification and query, and up to one interval between requests. The platform's own metric ends at its table.
 """
 
 import http.client
@@ -20,21 +20,21 @@ from urllib.parse import urlsplit
 
 SECONDS = 40
 POLL_SECONDS = 1
-CROWD_PER_S = 200
+OTHERS_PER_S = 200
 PROBE_EVERY_S = 0.2
-LOOK_EVERY_S = 0.05
+REQUEST_EVERY_S = 0.05
 CHANNELS = 10
-SEED_S = 180.0
-"""What the published system needed: its feedback servers closed a file a minute, and its platform polled for closed files."""
+PUBLISHED_S = 180.0
+"""The delay of the published system: its feedback servers closed one file per minute, and its platform polled for closed files."""
 
 GIVE_UP_S = 10.0
 
 
 def main() -> None:
-    """Print the quantiles of the display delay, beside the platform's own figure and the seed's."""
+    """Print quantiles of the display delay, compared with the platform's own metric and with the published system."""
     with tempfile.TemporaryDirectory(prefix="swarmscope-bench-") as folder, ExitStack() as running:
         coordinator, monitor = running.enter_context(pipeline(Path(folder)))
-        load = f"{CROWD_PER_S} messages/s and {1 / PROBE_EVERY_S:.0f} probes/s"
+        load = f"{OTHERS_PER_S} messages/s and {1 / PROBE_EVERY_S:.0f} probes/s"
         print(f"{SECONDS} s of {load}, 2 feedback servers, poll {POLL_SECONDS} s\n")
         probes = Probes(coordinator, monitor)
         probes.run(SECONDS)
@@ -44,16 +44,16 @@ def main() -> None:
 def report(probes: "Probes", own: dict[str, float]) -> None:
     delays = sorted(probes.delays_s)
     if not delays or probes.missing:
-        sys.exit(f"{probes.missing} probes were never shown")
+        sys.exit(f"{probes.missing} probes were not shown in time")
     cuts = statistics.quantiles(delays, n=100)
     print(f"{'':28}{'median':>9}{'p95':>9}{'p99':>9}")
     print(f"{'sent to shown':28}{cuts[49]:>7.2f} s{cuts[94]:>7.2f} s{cuts[98]:>7.2f} s   ({len(delays)} probes)")
     print(f"{'sent to table, on the page':28}{own['0.5']:>7.2f} s{own['0.95']:>7.2f} s")
-    print(f"{'the seed system':28}{SEED_S:>7.0f} s   {SEED_S / cuts[49]:.0f} times as long; the goal is a median below 2 s")
+    print(f"{'the published system':28}{PUBLISHED_S:>7.0f} s   {PUBLISHED_S / cuts[49]:.0f} times as long; goal: median below 2 s")
 
 
 class Probes:
-    """Messages whose showing is timed, and the crowd around them."""
+    """The probes, whose display is timed, and the other messages."""
 
     def __init__(self, coordinator: str, monitor: str) -> None:
         self.delays_s: list[float] = []
@@ -69,23 +69,23 @@ class Probes:
         return len(self._sent)
 
     def run(self, seconds: float) -> None:
-        """Send for so long, and look until all is shown."""
+        """Send for this time, and wait until all probes are shown."""
         begin = time.monotonic()
         sent_at = probed_at = begin
         while (now := time.monotonic()) < begin + seconds:
-            crowd = int((now - sent_at) * CROWD_PER_S)
-            sent_at += crowd / CROWD_PER_S
+            others = int((now - sent_at) * OTHERS_PER_S)
+            sent_at += others / OTHERS_PER_S
             probe = now - probed_at >= PROBE_EVERY_S
             probed_at += PROBE_EVERY_S * probe
-            self._send(crowd, probe=probe)
-            self._look()
-            time.sleep(LOOK_EVERY_S)
+            self._send(others, probe=probe)
+            self._read_summary()
+            time.sleep(REQUEST_EVERY_S)
         while self._sent and time.monotonic() < begin + seconds + GIVE_UP_S:
-            self._look()
-            time.sleep(LOOK_EVERY_S)
+            self._read_summary()
+            time.sleep(REQUEST_EVERY_S)
 
-    def _send(self, crowd: int, *, probe: bool) -> None:
-        messages = [self._message("crowd") for _ in range(crowd)]
+    def _send(self, others: int, *, probe: bool) -> None:
+        messages = [self._message("crowd") for _ in range(others)]
         if probe:
             channel = f"probe-{sum(self._of_channel.values()) % CHANNELS}"
             messages.append(self._message(channel))
@@ -96,12 +96,12 @@ class Probes:
             self._coordinator.request("POST", "/v1/feedback", body, {"Content-Type": "application/x-ndjson"})
             answer = self._coordinator.getresponse()
             if answer.status != 202 or json.load(answer)["accepted"] != len(messages):
-                sys.exit(f"the coordinator did not take the messages: HTTP {answer.status}")
+                sys.exit(f"the coordinator did not accept the messages: HTTP {answer.status}")
 
     def _message(self, channel: str) -> dict[str, str | int | float]:
         self._numbers += 1
-        who = f"peer-{self._numbers}"
-        told: dict[str, str | int | float] = {
+        peer_id = f"peer-{self._numbers}"
+        values: dict[str, str | int | float] = {
             "upload_kbps": 700.0,
             "download_kbps": 900.0,
             "playback_kbps": 850.0,
@@ -109,20 +109,20 @@ class Probes:
         }
         identity: dict[str, str | int | float] = {
             "v": 1,
-            "peer_id": who,
-            "session_id": who,
+            "peer_id": peer_id,
+            "session_id": peer_id,
             "seq": 0,
             "event": "report",
             "sent_ms": _now_ms(),
         }
-        return {**identity, "channel": channel, **told}
+        return {**identity, "channel": channel, **values}
 
-    def _look(self) -> None:
+    def _read_summary(self) -> None:
         self._monitor.request("GET", f"/api/v1/summary?from={self._begin_ms}&to={self._begin_ms + 3_600_000}&by=channel")
         answer = self._monitor.getresponse()
         body = answer.read()
         if answer.status != 200:
-            sys.exit(f"the platform does not answer, HTTP {answer.status}: {body[:300]!r}")
+            sys.exit(f"the platform failed with HTTP {answer.status}: {body[:300]!r}")
         summary = json.loads(body)
         now_ms = _now_ms()
         shown = {group["by"]["channel"]: group["messages"] for group in summary["groups"]}
@@ -131,7 +131,7 @@ class Probes:
 
 
 def own_figure(monitor: str) -> dict[str, float]:
-    """Quantiles in seconds of the delay that the platform measures itself."""
+    """The quantiles in seconds of the platform's own metric."""
     connection = _connection(monitor)
     connection.request("GET", "/metrics")
     lines = connection.getresponse().read().decode().splitlines()
@@ -145,7 +145,7 @@ def own_figure(monitor: str) -> dict[str, float]:
 
 @contextmanager
 def pipeline(folder: Path) -> Iterator[tuple[str, str]]:
-    """Two feedback servers, a coordinator, a monitoring platform; the URLs of the last two."""
+    """Start two feedback servers, a coordinator and a monitoring platform. Returns the URLs of the last two."""
     with ExitStack() as running:
         servers = []
         for name in ("fs1", "fs2"):
@@ -158,7 +158,7 @@ def pipeline(folder: Path) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def swarmscope(*arguments: str) -> Iterator[str]:
-    """A server; its URL."""
+    """Start a server and return its URL."""
     command = [sys.executable, "-m", "swarmscope", *arguments, "--listen", "127.0.0.1:0", "--insecure"]
     with Popen(command, stdout=PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,7 +1,6 @@
-"""What a feedback server with five years of minutes costs: its start with and without an index, and a page of its catalogue.
+"""A feedback server with five years of logs, one per minute: its start with and without an index, and a page of its catalogue.
 
-The logs are 2.6 million links to a few small valid files, in one folder, which goes afterwards. SWARMSCOPE_BENCH_LOGS sets another
-number.
+The logs are 2.6 million links to a few small valid files in one temporary folder. SWARMSCOPE_BENCH_LOGS sets another number.
 """
 
 import io
@@ -27,24 +26,26 @@ from monitor_platform.retrieval.mirror import Mirror
 
 LOGS = int(os.environ.get("SWARMSCOPE_BENCH_LOGS", "2628000"))
 BEGAN_S = 1_577_836_800
-# ext4 allows 65,000 links to a file.
+# ext4 allows 65,000 links per file.
 LINKS = 60_000
 
 T = TypeVar("T")
 
 
 def main() -> None:
-    """Print processor and wall time of each."""
+    """Print the wall time and processor time of each step."""
     with tempfile.TemporaryDirectory(prefix="swarmscope-bench-") as scratch:
         data = Path(scratch) / "fs1"
         data.mkdir()
         _write(data)
-        _start("first start, every log is opened", data, close=False)
-        _start("start after a crash: the names are compared with the index", data, close=True)
+        _start("first start, opens each log", data, close=False)
+        _start("start after a crash, compares the names with the index", data, close=True)
         _start("start after an orderly stop", data, close=True)
         since_ms = (BEGAN_S + 60 * LOGS - 3600) * 1000
-        _timed("a platform's start: the names in its mirror", lambda: Mirror(Path(scratch)).overview("fs1", since_ms))
-    print(f"memory at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB, all of it in one process")
+        _timed(
+            "start of a monitoring platform, reads the names in its mirror", lambda: Mirror(Path(scratch)).overview("fs1", since_ms)
+        )
+    print(f"maximum memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB, all in one process")
 
 
 def _start(what: str, data: Path, *, close: bool) -> None:

@@ -1,9 +1,10 @@
-"""What made-up names cost the platform: the same audience with the names of a real one, and with names that senders make up.
+"""The cost of made-up names for the monitoring platform: an audience with real names, compared with one with made-up names.
 
-Both mirrors hold the last minutes of 300 messages a second from 9,000 viewers. In the quiet one they watch 20 channels through 500
-ISPs; in the other one each viewer has one of 5,000 channels and 3,000 ISPs, and each message three names in `extra` out of 100,000.
-A platform of its own reads each mirror back, then answers the questions of an overview, and the summary by channel and ISP. Each
-question is asked anew, with a filter that does not matter. A name's budget keeps the ratio of the two small, not the machine.
+Both mirrors contain the last minutes of 300 messages per second from 9,000 viewers. In the first, they watch 20 channels through
+500 ISPs. In the second, each viewer has one of 5,000 channels and 3,000 ISPs, and each message has three of 100,000 names in
+`extra`. A separate platform reads each mirror, and answers the queries of an overview and the summary by channel and ISP. Each
+query has a new filter that selects all messages, so no answer is cached. The budgets of names, not the machine, keep the ratio
+small.
 """
 
 import http.client
@@ -32,7 +33,7 @@ QUIET = (20, 500, 0)
 MADE_UP = (5_000, 3_000, 100_000)
 """Channels, ISPs, names in `extra`."""
 
-QUESTIONS = {
+QUERIES = {
     **{f"table of {view}": f"/api/v1/table?view={view}" for view in ("timeline", "map", "district", "histogram", "slices")},
     "broken down by channel": "/api/v1/table?view=breakdown&by=channel",
     "summary by channel": "/api/v1/summary?by=channel",
@@ -41,7 +42,7 @@ QUESTIONS = {
 
 
 def main() -> None:
-    """Print a line for each question: seconds and bytes of both sides, and their ratio."""
+    """Print one line per query: seconds and bytes of both sides, and their ratio."""
     print(f"{MINUTES} minutes of {A_SECOND} messages a second, medians of {ROUNDS} rounds\n", flush=True)
     with tempfile.TemporaryDirectory(prefix="swarmscope-bench-") as folder:
         quiet, made_up = (_measured(Path(folder) / name, names) for name, names in (("quiet", QUIET), ("made-up", MADE_UP)))
@@ -53,30 +54,30 @@ def main() -> None:
 
 
 def _measured(folder: Path, names: tuple[int, int, int]) -> dict[str, tuple[float, int]]:
-    """Seconds and bytes of each question; MiB of memory at the end."""
+    """Seconds and bytes of each query, and MiB of memory at the end."""
     _write_mirror(folder / "fs1", names)
     began = time.monotonic()
-    nobody = ("--feedback-server", "http://127.0.0.1:9", "--poll-seconds", "3600")
-    with serving("monitor", *nobody, "--mirror", str(folder)) as monitor:
-        while _asked(monitor, "/readyz")[1] != 200:
+    no_server = ("--feedback-server", "http://127.0.0.1:9", "--poll-seconds", "3600")
+    with serving("monitor", *no_server, "--mirror", str(folder)) as monitor:
+        while _get(monitor, "/readyz")[1] != 200:
             time.sleep(0.1)
         found = {"reading the mirror back, s": (time.monotonic() - began, 0)}
         begin_ms = time.time_ns() // 1_000_000 - (MINUTES + 5) * 60_000
-        for question, address in QUESTIONS.items():
+        for query, address in QUERIES.items():
             rounds = []
             for each in range(ROUNDS):
-                anew = f"&from={begin_ms + each}" if "summary" in address else f"&not.via={each}"
+                new_filter = f"&from={begin_ms + each}" if "summary" in address else f"&not.via={each}"
                 started = time.monotonic()
-                body, status = _asked(monitor, address + anew)
+                body, status = _get(monitor, address + new_filter)
                 if status != 200:
-                    print(f"{question}: {status} {body[:200]!r}", file=sys.stderr)
+                    print(f"{query}: {status} {body[:200]!r}", file=sys.stderr)
                 rounds.append((time.monotonic() - started, len(body)))
-            found[question] = (statistics.median(each[0] for each in rounds), max(each[1] for each in rounds))
+            found[query] = (statistics.median(each[0] for each in rounds), max(each[1] for each in rounds))
         found["memory at its peak, MiB"] = (_peak_mib(monitor), 0)
     return found
 
 
-def _asked(monitor: Running, address: str) -> tuple[bytes, int]:
+def _get(monitor: Running, address: str) -> tuple[bytes, int]:
     connection = http.client.HTTPConnection(urlsplit(monitor.url).netloc, timeout=GIVE_UP_S)
     try:
         connection.request("GET", address)

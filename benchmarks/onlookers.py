@@ -1,6 +1,6 @@
-"""Viewers without a browser: each asks for a page, opens Bokeh's websocket as BokehJS does, and takes whatever comes.
+"""Dashboards without a browser: each requests a page, opens Bokeh's websocket as BokehJS does, and reads all messages.
 
-To the platform they are dashboards like any other; fifty browsers would take the very cores that are to be measured.
+The platform cannot distinguish them from browsers. Fifty real browsers would use the processor time that the benchmark measures.
 """
 
 import asyncio
@@ -18,28 +18,28 @@ from bokeh.protocol import Protocol
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-PATIENT_S = 120.0
+TIMEOUT_S = 120.0
 _TOKEN = re.compile(r'"token":"([^"]+)"')
 
 
 @contextmanager
 def onlookers(url: str, count: int) -> Iterator[list[int]]:
-    """`count` viewers of the page at `url`, once each of them has heard something; the list counts what each has heard."""
-    heard = [0] * count
+    """Open `count` dashboards of the page at `url` and wait for a message in each. The list counts the messages of each."""
+    received = [0] * count
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="onlookers", daemon=True)
     thread.start()
-    viewers = [asyncio.run_coroutine_threadsafe(_look(url, heard, number), loop) for number in range(count)]
+    viewers = [asyncio.run_coroutine_threadsafe(_watch(url, received, number), loop) for number in range(count)]
     try:
-        give_up = time.monotonic() + PATIENT_S
-        while not all(heard):
+        give_up = time.monotonic() + TIMEOUT_S
+        while not all(received):
             for viewer in viewers:
                 if viewer.done():
-                    sys.exit(f"an onlooker was sent away: {viewer.exception()!r}")
+                    sys.exit(f"a dashboard failed: {viewer.exception()!r}")
             if time.monotonic() > give_up:
-                sys.exit(f"only {count - heard.count(0)} of {count} onlookers have heard anything")
+                sys.exit(f"only {count - received.count(0)} of {count} dashboards received a message")
             time.sleep(0.1)
-        yield heard
+        yield received
     finally:
         for viewer in viewers:
             viewer.cancel()
@@ -47,11 +47,11 @@ def onlookers(url: str, count: int) -> Iterator[list[int]]:
         thread.join()
 
 
-async def _look(url: str, heard: list[int], number: int) -> None:
+async def _watch(url: str, received: list[int], number: int) -> None:
     socket = await _connected(url)
     try:
         while await socket.read_message() is not None:
-            heard[number] += 1
+            received[number] += 1
         raise ConnectionError(f"closed with {socket.close_code}: {socket.close_reason}")
     finally:
         socket.close()
@@ -61,12 +61,12 @@ async def _connected(url: str) -> WebSocketClientConnection:
     page = (await asyncio.to_thread(_fetched, url)).decode()
     found = _TOKEN.search(page.replace("&quot;", '"').replace("&#34;", '"'))
     if found is None:
-        raise SystemExit(f"there is no token in the page at {url}")
+        raise SystemExit(f"no token found in the page at {url}")
     parts = urlsplit(url)
     path = parts.path.rstrip("/")
     request = HTTPRequest(f"ws://{parts.netloc}{path}/ws", headers={"Origin": f"{parts.scheme}://{parts.netloc}"})
     socket = await websocket_connect(request, subprotocols=["bokeh", found.group(1)], max_message_size=2**26)
-    # The platform says ACK, in three texts, when it can hear. Then comes what BokehJS says first, and every change comes by itself.
+    # The server sends ACK in three texts when it is ready. Then BokehJS pulls the document, and the server sends all later changes.
     for _ in range(3):
         await socket.read_message()
     pull = Protocol().create("PULL-DOC-REQ")

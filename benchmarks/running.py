@@ -1,4 +1,4 @@
-"""Our own servers as processes that a benchmark starts, and the processor time that they have taken."""
+"""Starts servers and commands as processes, and measures their processor time and memory."""
 
 import os
 import sys
@@ -14,13 +14,13 @@ _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A process; `url` is empty where it serves nobody."""
+    """A process. `url` is empty if the process is not a server."""
 
     url: str
     pid: int
 
     def cpu_s(self) -> float:
-        """Of all its threads, in the kernel and outside."""
+        """Processor time of all threads, in user and kernel mode."""
         after_name = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(after_name[11]) + int(after_name[12])) / _TICKS_A_SECOND
 
@@ -30,7 +30,7 @@ class Running:
 
 @contextmanager
 def serving(*arguments: str) -> Iterator[Running]:
-    """A server of ours on a free port, once it is ready."""
+    """Start a server on a free port and wait until it is ready."""
     with _started(*arguments, "--listen", "127.0.0.1:0", "--insecure") as process:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -41,7 +41,7 @@ def serving(*arguments: str) -> Iterator[Running]:
 
 @contextmanager
 def working(*arguments: str) -> Iterator[Running]:
-    """Any other subcommand, until the block ends."""
+    """Run another subcommand until the end of the block."""
     with _started(*arguments) as process:
         yield Running("", process.pid)
 

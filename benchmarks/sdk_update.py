@@ -1,8 +1,8 @@
-"""What `session.update()` costs the app that calls it, beside what it would call otherwise: a log line to a queue, a histogram.
+"""The cost of `session.update()` for an app, compared with a log line to a queue and with a histogram.
 
-Every round times each call by itself, a few thousand of each kind in turn, so that a slow moment of the machine falls on all of
-them. `quiet`: nothing else runs. `sending`: the SDK's own thread builds and sends reports of 200 sessions all the time.
-`8 threads`: all of them call at once; that is Python's own contention, and the others meet it too.
+Each round measures a few thousand single calls of each kind in turn, so a slow moment of the machine affects all kinds. `quiet`:
+nothing else runs. `sending`: the SDK's thread constantly builds and sends reports of 200 sessions. `8 threads`: eight threads call
+at the same time; Python's lock contention affects all kinds.
 """
 
 import logging
@@ -21,7 +21,7 @@ from endhost_sdk.testing import Answer, RecordingTransport
 
 ROUNDS = 40
 CALLS = 2000
-"""Of each kind in each round."""
+"""Calls of each kind per round."""
 
 GOAL_US = 50
 THREADS = 8
@@ -51,12 +51,12 @@ def measured(*, period_s: float, sessions: int, threads: int = 1) -> Mapping[str
         for runner in runners:
             runner.join()
         if len(others) and not telemetry.stats().sent:
-            sys.exit("the sender was to send meanwhile, and did not")
+            sys.exit("the sender did not send during the measurement")
     return {name: sorted(each) for name, each in times.items()}
 
 
 def calls(telemetry: Telemetry, opened: ExitStack) -> dict[str, Call]:
-    """What is compared, each with four values."""
+    """The compared calls, each with four values."""
     session = telemetry.session(peer_id="p", channel="Badminton")
     waiting: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
     listener = logging.handlers.QueueListener(waiting, logging.NullHandler())
@@ -84,7 +84,7 @@ def show(condition: str, times: Mapping[str, list[float]]) -> None:
     for name, cuts in zip(times, (ours, *others), strict=True):
         ratio = "" if cuts is ours else f"   {cuts[0] / ours[0]:.2f} times ours, at p99 {cuts[2] / ours[2]:.2f}"
         print(f"{condition:12}{name:34}" + "".join(f"{cut:>9.1f}" for cut in cuts) + ratio)
-    print(f"{'':12}the goal is a p99 of {GOAL_US} µs at most: {'met' if ours[2] <= GOAL_US else 'missed'}\n")
+    print(f"{'':12}the goal is a p99 of at most {GOAL_US} µs: {'met' if ours[2] <= GOAL_US else 'missed'}\n")
 
 
 def _rounds(kinds: Mapping[str, Call], times: dict[str, list[float]], rounds: int) -> None:
@@ -104,7 +104,7 @@ def _at(ordered: list[float], share: float) -> float:
 
 
 class _Nowhere(RecordingTransport):
-    """Takes all messages and remembers none: what a run of minutes sends would fill the memory."""
+    """Accepts all messages and stores none, because the messages of several minutes would fill the memory."""
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
         answer = super().post(url, body, headers, timeout_s)

@@ -1,7 +1,7 @@
-"""How long one sender waits while another key sends requests that were made to cost as much as they can.
+"""The waiting time of one sender while another key sends requests that are as expensive as possible.
 
-A coordinator on core 0, a feedback server and both senders on core 1. The attacker sends one request after the other on four
-connections; the sender measures from its request to the durable answer. Both have keys of their own.
+The coordinator has core 0. A feedback server and both senders share core 1. The attacker sends one request after the other on four
+connections. The sender measures the time from its request to the durable answer. Each has its own key.
 """
 
 import gzip
@@ -39,7 +39,7 @@ ATTACKS: dict[str, tuple[bytes, str, str]] = {
 
 
 def main() -> None:
-    """Print a row for each attack, after one for a quiet coordinator."""
+    """Print one row without an attack, then one row per attack."""
     with tempfile.TemporaryDirectory(prefix="swarmscope-bench-") as folder, ExitStack() as running:
         port = running.enter_context(coordinator(Path(folder)))
         os.sched_setaffinity(0, {1})
@@ -57,7 +57,7 @@ def show(name: str, body: bytes, waits_ms: list[float], answers_a_second: float)
 
 
 def sent(port: int) -> tuple[list[float], float]:
-    """How long each of one sender's messages waited, and how many there were in a second."""
+    """The waiting time of each of the sender's messages, and the number of answers per second."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     waits_ms = []
     end = time.monotonic() + SECONDS
@@ -74,7 +74,7 @@ def sent(port: int) -> tuple[list[float], float]:
 
 @contextmanager
 def under(port: int, body: bytes, encoding: str, content_type: str) -> Iterator[None]:
-    """Four connections of the other key send `body` again and again."""
+    """Send `body` repeatedly on four connections with the other key."""
     over = threading.Event()
     headers = {"Authorization": "Bearer greedy", "Content-Encoding": encoding, "Content-Type": content_type}
 
@@ -99,7 +99,7 @@ def under(port: int, body: bytes, encoding: str, content_type: str) -> Iterator[
 
 @contextmanager
 def coordinator(folder: Path) -> Iterator[int]:
-    """A coordinator with two keys; its port."""
+    """Start a coordinator with two keys and return its port."""
     keys = folder / "keys.toml"
     keys.write_text('[keys.greedy]\nsecret = "greedy"\n[keys.web]\nsecret = "web"\n')
     with ExitStack() as running:

@@ -1,6 +1,7 @@
-"""What an app embeds to report what its viewers get: `Telemetry` makes a `Session` for every view, and sends what they say.
+"""The SDK that an app embeds to report the quality that its viewers get. `Telemetry` creates a `Session` per view and sends its
+messages.
 
-Importing it starts no thread and opens nothing. It logs to the logger `endhost_sdk`, which is silent unless the app listens.
+The import starts no thread and opens no file or connection. The SDK logs to the logger `endhost_sdk`, which the app can enable.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""`python -m endhost_sdk send URL`: one message, to see that a coordinator takes it. Unlike the SDK it waits for the answer."""
+"""`python -m endhost_sdk send URL`: send one message to test a coordinator. Unlike the SDK, the command waits for the answer."""
 
 import argparse
 import io
@@ -7,9 +7,9 @@ import os
 import sys
 
 from endhost_sdk.buffer import Batch
-from endhost_sdk.request import Outcome, encode, request_for, understand
+from endhost_sdk.request import Outcome, encode, interpret, request_for
 from endhost_sdk.session import Session
-from endhost_sdk.terms import feedback_urls
+from endhost_sdk.telemetry_settings import feedback_urls
 from endhost_sdk.transport import HttpTransport, Unreachable
 
 _EXAMPLES = """examples:
@@ -20,10 +20,10 @@ _EXAMPLES = """examples:
 
 
 def main() -> int:
-    """The exit code: 0 if the coordinator has the message on disk, 1 if not, 2 if the command line cannot be read."""
+    """Send the message. The exit code is 0 if the message is on disk, 1 if it is not, 2 for a usage error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # no print fails in a locale that lacks a character
+            stream.reconfigure(errors="backslashreplace")  # so print() never fails for a character that the locale lacks
     arguments = _parser().parse_args()
     try:
         return _send(arguments.url, arguments.key, Session(peer_id=_text(arguments.peer_id), channel=_text(arguments.channel)))
@@ -42,16 +42,16 @@ def _send(url: str, key: str | None, session: Session) -> int:
     transport = HttpTransport()
     answer = transport.post(target, body, headers, timeout_s=10)
     transport.close()
-    verdict = understand(answer, 1)
+    verdict = interpret(answer, 1)
     if verdict.outcome is Outcome.ACCEPTED and not verdict.refused_for:
         print(f"{answer.status} {answer.body.decode(errors='replace')}\nThe message is on disk.")
         return 0
-    print(f"error: the coordinator did not take it: {verdict.detail}", file=sys.stderr)
+    print(f"error: the coordinator did not accept the message: {verdict.detail}", file=sys.stderr)
     return 1
 
 
 def _text(argument: str) -> str:
-    """An argument as UTF-8, where the locale could not read it."""
+    """An argument as text. If the locale could not decode it, it is decoded as UTF-8."""
     try:
         argument.encode()
     except UnicodeEncodeError:
@@ -62,21 +62,21 @@ def _text(argument: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m endhost_sdk",
-        description="Try a Swarmscope coordinator from here.",
+        description="Test a Swarmscope coordinator from this machine.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="send")
     send = commands.add_parser(
         "send",
-        help="send one feedback message and say what was answered",
+        help="send one feedback message and print the answer",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    send.add_argument("url", help="the coordinator, such as http://127.0.0.1:8080")
-    send.add_argument("--key", default=os.environ.get("SWARMSCOPE_KEY"), help="ingest key (environment: SWARMSCOPE_KEY)")
+    send.add_argument("url", help="URL of the coordinator, such as http://127.0.0.1:8080")
+    send.add_argument("--key", default=os.environ.get("SWARMSCOPE_KEY"), help="ingest key (environment variable: SWARMSCOPE_KEY)")
     send.add_argument("--peer-id", default="first-success", help="id of the end host (default: %(default)s)")
-    send.add_argument("--channel", default="test", help="what is being watched (default: %(default)s)")
+    send.add_argument("--channel", default="test", help="name of the channel (default: %(default)s)")
     return parser
 
 

@@ -1,4 +1,6 @@
-"""How long to leave a coordinator alone. Full jitter, because a crowd that failed together must not come back together."""
+"""How long to wait before the next request to a coordinator. Full jitter, because end hosts that failed together must
+not retry together.
+"""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -6,21 +8,21 @@ from email.utils import parsedate_to_datetime
 LEAST_S = 0.5
 MOST_S = 60.0
 LONGEST_ASKED_S = 3600.0
-"""A coordinator may ask for a rest of an hour; more is taken for a mistake."""
+"""A longer `Retry-After` is limited to one hour."""
 
 
 def rest_s(failures: int, chance: float) -> float:
-    """Seconds to wait after that many `failures` in a row (1 or more): evenly spread from 0.5 up to 1, 2, 4, ... 60.
+    """Seconds to wait after this number of consecutive `failures` (1 or more): evenly distributed from 0.5 to 1, 2, 4, ... 60.
 
     `chance` is a random number from 0 to 1.
     """
-    # The exponent is bounded too: 2.0 ** 1024 overflows, and an outage may last for days.
+    # The exponent is limited, because 2.0 ** 1024 overflows, and an outage can last for days.
     most_s = min(MOST_S, LEAST_S * 2.0 ** min(failures, 10))
     return LEAST_S + chance * (most_s - LEAST_S)
 
 
 def asked_s(retry_after: str | None, now: datetime) -> float:
-    """Seconds that a `Retry-After` header (RFC 9110 section 10.2.3: seconds or a date) asks for; 0 if it cannot be read."""
+    """The seconds in a `Retry-After` header (RFC 9110 section 10.2.3: seconds or a date); 0 if the header is invalid."""
     if retry_after is None:
         return 0.0
     text = retry_after.strip()

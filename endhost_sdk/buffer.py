@@ -1,10 +1,11 @@
-"""Messages that wait for a coordinator. When there are too many the oldest go, because the newest tell more; their number is kept
-until a coordinator has really taken it, for a loss that nobody hears of would look like a quiet audience.
+"""Messages that wait for a coordinator. A full buffer drops the oldest messages, because the newest are the most useful. The number
+of dropped messages is sent until a coordinator has accepted it. Without it, a loss would look like a smaller audience.
 
-A message that nothing on the way to any coordinator lets through (a firewall dislikes a word in it) must not stop those behind it,
-and a way that is closed to everything must not cost a message. So a blocked batch is halved down to one message. If that one is
-blocked everywhere while the newest message passes, it is set aside as a suspect. A suspect is tried again, alone, each time other
-messages have passed, and is given up when it was blocked everywhere `SUSPECT_TRIES` times more.
+A firewall or proxy on the path can block single messages, for example because of a word in them. Such a message must not block the
+messages after it. A path that blocks everything must not cause the loss of a message. Therefore a blocked batch is halved until it
+has one message. If this message is blocked on the path to each coordinator while the newest message passes, it becomes a suspect. A
+suspect is sent again, alone, each time other messages have passed. It is given up when it was blocked everywhere `SUSPECT_TRIES`
+more times.
 """
 
 from collections import deque
@@ -14,14 +15,14 @@ from itertools import islice
 
 from feedback_wire.limits import BATCH_WIRE_BYTES
 
-# A coordinator may refuse every message of a batch and say why, in some 300 bytes each; its answer should not grow with our buffer.
+# A coordinator can refuse each message of a batch with a reason of about 300 bytes. This limits the size of its answer.
 BATCH_MESSAGES = 1000
 
-# A way that blocks every second request at random blocks one message so often in a row once in 4,096 times.
+# A path that blocks half of all requests at random blocks one message this often in a row with probability 1/4,096.
 SUSPECT_TRIES = 12
 
 
-class Place(Enum):
+class BatchKind(Enum):
     """Which messages of a buffer a batch holds."""
 
     OLDEST = auto()
@@ -31,22 +32,22 @@ class Place(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Messages of a buffer for one request, encoded, and how many went before them untold."""
+    """Encoded messages for one request, and the number of dropped messages that no coordinator knows of yet."""
 
     lines: tuple[bytes, ...]
     forgotten: int
-    place: Place = Place.OLDEST
+    kind: BatchKind = BatchKind.OLDEST
 
 
 class Buffer:
-    """At most `capacity` encoded messages; used by the sender's thread alone."""
+    """At most `capacity` encoded messages. Only the sender's thread uses it."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._lines: deque[bytes] = deque()
         self._suspects: deque[tuple[bytes, int]] = deque()
-        self._untold = 0
-        self._most = BATCH_MESSAGES
+        self._unreported = 0
+        self._batch_limit = BATCH_MESSAGES
         self._oldest_is_blocked = False
         self._others_passed = False
         self.forgotten = 0
@@ -60,34 +61,36 @@ class Buffer:
 
     @property
     def has_batch(self) -> bool:
-        """Whether there is anything to send now: suspects wait until other messages pass."""
+        """Whether there is a message to send now. Suspects wait until other messages have passed."""
         return bool(self._lines) or (self._others_passed and bool(self._suspects))
 
     def add(self, line: bytes) -> None:
         if self.is_full:
-            self._forget_one()
+            self._drop_oldest()
         self._lines.append(line)
 
     def batch(self) -> Batch:
-        """What to send next, as much as one request may carry; it stays here until `settle`."""
+        """The next batch, as large as one request allows. Its messages stay in the buffer until `settle`."""
         if not self._lines and self.has_batch:
-            return Batch((self._suspects[0][0],), self._untold, Place.SUSPECT)
+            return Batch((self._suspects[0][0],), self._unreported, BatchKind.SUSPECT)
         if self._oldest_is_blocked and len(self._lines) > 1:
-            return Batch((self._lines[-1],), self._untold, Place.NEWEST)
-        # Within the limit on the wire before compression, a batch is within it after, and far within the one on inflated bytes.
+            return Batch((self._lines[-1],), self._unreported, BatchKind.NEWEST)
+        # The limit for compressed bytes is applied before compression. It is far below the limit for decompressed bytes.
         room, count = BATCH_WIRE_BYTES, 0
-        for line in islice(self._lines, self._most):
+        for line in islice(self._lines, self._batch_limit):
             room -= len(line) + 1
             if room < 0:
                 break
             count += 1
-        return Batch(tuple(islice(self._lines, count)), self._untold)
+        return Batch(tuple(islice(self._lines, count)), self._unreported)
 
-    def settle(self, batch: Batch, *, told: bool) -> None:
-        """`batch`, the last one taken, is done with; `told` if it was accepted, and with it the number of the forgotten."""
-        if batch.place is Place.SUSPECT:
+    def settle(self, batch: Batch, *, accepted: bool) -> None:
+        """Remove `batch`, the last one that `batch()` returned. `accepted` if a coordinator accepted it, and with it
+        `forgotten`.
+        """
+        if batch.kind is BatchKind.SUSPECT:
             self._suspects.popleft()
-        elif batch.place is Place.NEWEST:
+        elif batch.kind is BatchKind.NEWEST:
             self._lines.pop()
             self._suspects.append((self._lines.popleft(), 0))
         else:
@@ -95,35 +98,35 @@ class Buffer:
                 self._lines.popleft()
         self._oldest_is_blocked = False
         self._others_passed = True
-        if told:
-            self._untold -= batch.forgotten
-            self._most = min(2 * self._most, BATCH_MESSAGES)
+        if accepted:
+            self._unreported -= batch.forgotten
+            self._batch_limit = min(2 * self._batch_limit, BATCH_MESSAGES)
 
     def halve(self, batch: Batch) -> None:
-        """`batch`, the last one taken, was too large: the next one has half as many messages, and those after it grow again."""
-        self._most = max(len(batch.lines) // 2, 1)
+        """Halve the size of the next batch, because `batch` was too large. After accepted batches, the size grows again."""
+        self._batch_limit = max(len(batch.lines) // 2, 1)
 
     def blocked(self, batch: Batch, *, everywhere: bool) -> int:
-        """No coordinator got `batch`, the last one taken; how many messages are given up for it.
+        """No coordinator received `batch`, the last one that `batch()` returned. Returns the number of messages that are given up.
 
-        `everywhere` if the way to each coordinator was blocked, and none of them was only down or busy.
+        `everywhere` is True if the path to each coordinator was blocked, and False if one of them was only down or busy.
         """
-        if batch.place is Place.NEWEST:
-            self._oldest_is_blocked = False  # the way is closed to all
+        if batch.kind is BatchKind.NEWEST:
+            self._oldest_is_blocked = False  # the path blocks all messages
         elif len(batch.lines) > 1:
             self.halve(batch)
-        elif batch.place is Place.OLDEST:
+        elif batch.kind is BatchKind.OLDEST:
             self._oldest_is_blocked = True
         else:
-            return self._strike(everywhere=everywhere)
+            return self._block_suspect(everywhere=everywhere)
         return 0
 
     def hurry(self) -> None:
-        """There is no later: an outage is the likelier reason for what was blocked, so the oldest message goes first once more."""
+        """Before the end of the process, send the oldest message first again, because an outage is the most likely reason."""
         self._oldest_is_blocked = False
 
-    def _strike(self, *, everywhere: bool) -> int:
-        """The first suspect was blocked again: it has to wait until other messages pass, or is given up."""
+    def _block_suspect(self, *, everywhere: bool) -> int:
+        """The first suspect was blocked again. It waits until other messages have passed, or it is given up."""
         self._others_passed = False
         line, tries = self._suspects.popleft()
         tries += everywhere
@@ -132,11 +135,11 @@ class Buffer:
         self._suspects.append((line, tries))
         return 0
 
-    def _forget_one(self) -> None:
+    def _drop_oldest(self) -> None:
         if self._suspects:
             self._suspects.popleft()
         else:
             self._lines.popleft()
             self._oldest_is_blocked = False
-        self._untold += 1
+        self._unreported += 1
         self.forgotten += 1

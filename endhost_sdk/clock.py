@@ -1,6 +1,6 @@
-"""Two clocks, never one: intervals are measured on the monotonic clock, messages are dated by the wall clock.
+"""Two clocks: the monotonic clock measures intervals, the wall clock dates messages.
 
-The first one runs on while the process is stopped, so a clock also says for how long it was.
+The monotonic clock continues while the process is stopped, so a clock also returns the duration of stops.
 """
 
 import time
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where a session reads the time: `Pulse` in an app, `endhost_sdk.testing.HandClock` in its tests."""
+    """The clock of a session: `StopDetector` in an app, `endhost_sdk.testing.HandClock` in its tests."""
 
     def monotonic_s(self) -> float:
         """Seconds since any fixed moment; never runs backwards."""
@@ -17,11 +17,11 @@ class Clock(Protocol):
         """Unix time in milliseconds."""
 
     def stopped_s(self, since_s: float) -> float:
-        """Of the time since `since_s` on the monotonic clock, the seconds for which the process did not run."""
+        """The seconds since `since_s` (monotonic clock) during which the process did not run."""
 
 
 class SystemClock:
-    """The machine's own clocks. Nothing here looks at them regularly, so no stop is noticed."""
+    """The machine's clocks. This class detects no stops, because it does not read the clock regularly."""
 
     def monotonic_s(self) -> float:
         return time.monotonic()

@@ -1,4 +1,6 @@
-"""Which coordinator gets the next request: the first in the list that is not resting, so a preferred one gets its work back."""
+"""Selects the coordinator of the next request: the first one that is not in backoff. A preferred coordinator is used
+again after it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +10,7 @@ from endhost_sdk.backoff import rest_s
 
 @dataclass(slots=True)
 class Coordinator:
-    """One coordinator as this end host has known it; times on the sender's monotonic clock."""
+    """The state of one coordinator, as this end host observed it. Times are on the monotonic clock."""
 
     url: str
     failures: int = 0
@@ -19,28 +21,28 @@ class Coordinator:
         self.failures = 0
 
     def failed(self, now_s: float, *, asked_s: float, chance: float) -> None:
-        """Leave it alone for a while: for what it asked for itself, and some random time more."""
+        """Start the backoff: the time that the coordinator asked for, plus a random time."""
         self.failures += 1
         self.asked_until_s = now_s + asked_s
         self.rests_until_s = self.asked_until_s + rest_s(self.failures, chance)
 
     def hurry(self) -> None:
-        """There is no later: do not wait longer than it asked for."""
+        """Before the end of the process, wait only as long as the coordinator asked for."""
         self.rests_until_s = self.asked_until_s
 
 
 class Coordinators:
-    """The coordinators of one Telemetry, in order of preference."""
+    """The coordinators of one `Telemetry`, in order of preference."""
 
     def __init__(self, urls: Sequence[str]) -> None:
         self._all = [Coordinator(url) for url in urls]
 
     def next(self, now_s: float) -> Coordinator | None:
-        """The one to try now, if any."""
+        """The coordinator to use now, or None."""
         return next((one for one in self._all if one.rests_until_s <= now_s), None)
 
     def ready_at_s(self) -> float:
-        """When the first of them may be tried."""
+        """The earliest time at which a coordinator may be used."""
         return min(one.rests_until_s for one in self._all)
 
     def hurry(self) -> None:

@@ -1,7 +1,7 @@
-"""What begins anew in a forked child.
+"""Resets objects in a forked child process.
 
-At the moment of a fork any other thread may hold any of our locks, and in the child that thread does not exist: such a lock is
-never released there. So the child waits for none of them; whatever asked for it gets new locks and a new identity instead.
+At the time of a fork, other threads can hold locks of the SDK. These threads do not exist in the child, so their locks are never
+released there. The child therefore waits for none of them: each registered object gets new locks and a new identity.
 """
 
 import os
@@ -9,25 +9,25 @@ from typing import Protocol
 from weakref import WeakSet
 
 
-class BeginsAnew(Protocol):
-    """Something that must not go on in a child as if it were its parent."""
+class ResetsAfterFork(Protocol):
+    """An object whose state must not be inherited by a forked child."""
 
-    def begin_anew(self) -> None:
-        """Called in the child, before any other code of the app; must not wait for a lock that was there before."""
-
-
-_living: WeakSet[BeginsAnew] = WeakSet()
+    def reset_after_fork(self) -> None:
+        """Called in the child before other code of the app runs. It must not wait for an existing lock."""
 
 
-def begins_anew_in_children(living: BeginsAnew) -> None:
-    """Have `living.begin_anew()` called in every forked child, as long as somebody else still refers to `living`."""
-    _living.add(living)
+_instances: WeakSet[ResetsAfterFork] = WeakSet()
 
 
-def _begin_anew() -> None:
-    for living in list(_living):
-        living.begin_anew()
+def resets_after_fork(instance: ResetsAfterFork) -> None:
+    """Call `instance.reset_after_fork()` in each forked child, as long as other references to `instance` exist."""
+    _instances.add(instance)
 
 
-if hasattr(os, "register_at_fork"):  # a platform without fork needs none of this
-    os.register_at_fork(after_in_child=_begin_anew)
+def _reset_all() -> None:
+    for instance in list(_instances):
+        instance.reset_after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not available on platforms without fork
+    os.register_at_fork(after_in_child=_reset_all)

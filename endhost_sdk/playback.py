@@ -1,9 +1,9 @@
-"""How far playback got, from its start and its stalls: what the app did not state is derived here, and nothing else is guessed.
+"""Derives the played time and continuity from the start and the stalls, unless the app states them.
 
-A stall is told when it is over, so it may reach back into an interval that was already reported as played. What was reported stands
-(`played_ms` never falls); the stall is taken from what is played next.
+The app reports a stall at its end, so a stall can begin in an interval that was already reported as played. Reported values do not
+change (`played_ms` never decreases). The stall is subtracted from the following played time.
 
-Time for which the process did not run is neither played nor stalled, unless the app calls it a stall itself: then it is one.
+Time during which the process did not run counts as neither played nor stalled, unless the app reports it as a stall.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,16 @@ from feedback_wire.limits import LARGEST_INT
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Played so far, and the share of the interval's due playback that was really played; None: not known."""
+    """The played time of the session, and the continuity of the interval: its played share. None means unknown."""
 
     played_ms: int | None
     continuity: float | None
 
 
 class Playback:
-    """The playback of one session; `now_s` is a clock that never runs backwards, and stands while the process does not run."""
+    """The playback of one session. `now_s` is on a clock that never runs backwards and that stops while the process
+    does not run.
+    """
 
     __slots__ = (
         "_reported_played_ms",
@@ -53,22 +55,22 @@ class Playback:
         self._since_s = now_s
         self.startup_ms = startup_ms
         self.stall_count, self.stall_ms = self.stall_count or 0, self.stall_ms or 0
-        # A stall before the start is counted, but took nothing from playback.
+        # A stall before the start is counted, but it does not reduce the played time.
         self._waited_ms = self._reported_stall_ms = self.stall_ms
         self._stopped_in_stalls_ms = 0
 
     def stall(self, for_ms: int, stopped_ms: int = 0) -> None:
-        """Playback stood still for `for_ms`, for `stopped_ms` of which the process did not run."""
+        """Add a stall of `for_ms`. The process did not run for `stopped_ms` of it."""
         self.stall_count = (self.stall_count or 0) + 1
         self.stall_ms = min((self.stall_ms or 0) + for_ms, LARGEST_INT)
         self._stopped_in_stalls_ms += stopped_ms
 
     def state_played(self, played_ms: int) -> None:
-        """The app counts by itself, as a player with a pause button does."""
+        """Use the app's own count of played time, for example in a player with a pause button."""
         self._stated_ms = played_ms
 
     def take(self, now_s: float) -> Progress:
-        """The progress at `now_s`; begins the next interval."""
+        """The progress at `now_s`. Begins the next interval."""
         played_ms, stall_ms = self._played_ms(now_s), self.stall_ms or 0
         if played_ms is None:
             return Progress(None, None)

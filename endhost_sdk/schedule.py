@@ -1,5 +1,6 @@
-"""When each session's next report is due: a random part of the period after its join, then every period, so that a crowd that came
-together does not report in step."""
+"""The time of each session's next report: after a random part of the first period, then once per period. The random part prevents
+that sessions which begin together report together.
+"""
 
 import heapq
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from endhost_sdk.session import Session
 
 
 class Schedule:
-    """Open sessions by the time of their next report; `now_s` is any clock that never runs backwards."""
+    """Open sessions, ordered by the time of their next report. `now_s` is on a clock that never runs backwards."""
 
     def __init__(self, period_s: float) -> None:
         self._period_s = period_s
@@ -21,7 +22,7 @@ class Schedule:
         return session in self._known
 
     def add(self, session: Session, now_s: float, chance: float) -> None:
-        """`chance` is a random number from 0 to 1: the phase."""
+        """Add a session. `chance` is a random number from 0 to 1 for the first report."""
         self._known.add(session)
         self._push(session, now_s + chance * self._period_s)
 
@@ -32,16 +33,16 @@ class Schedule:
         return list(self._known)
 
     def next_s(self) -> float | None:
-        """When the next report is due; None if there is no session."""
+        """The time of the next report; None if there is no session."""
         return self._due[0][0] if self._due else None
 
     def due(self, now_s: float) -> Iterator[Session]:
-        """The sessions that are to report now, each put back for its next time."""
+        """The sessions whose report is due. Their next reports are scheduled."""
         while self._due and self._due[0][0] <= now_s:
             due_s, _, session = heapq.heappop(self._due)
             if session not in self._known:
                 continue
-            # Whoever slept through some periods reports once and keeps its phase.
+            # After missed periods, a session reports once and keeps its phase.
             missed = (now_s - due_s) // self._period_s
             self._push(session, due_s + (missed + 1) * self._period_s)
             yield session

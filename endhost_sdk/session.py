@@ -1,7 +1,7 @@
-"""A session: one view of one end host. The app says what happens; `message()` turns what was said into the next feedback message.
+"""A session: one view of one end host. `message()` builds the next feedback message from the app's events and values.
 
-There is no I/O and no waiting in here. The identity `(session_id, seq)` is fixed where a message is built, so sending the same one
-twice counts once. The app's threads speak while the sender's thread builds, hence the lock; it is held for microseconds.
+This module does no I/O and never waits for I/O. The identity `(session_id, seq)` is set when a message is built, so a message that
+is sent twice counts once. The lock protects the app's calls from the sender's thread; it is held for microseconds.
 """
 
 import os
@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from endhost_sdk.clock import Clock, SystemClock
 from endhost_sdk.fitting import fit_extra, fit_number, fit_text
-from endhost_sdk.forks import begins_anew_in_children
-from endhost_sdk.gauge import Gauge
-from endhost_sdk.misfits import Misfits
+from endhost_sdk.forks import resets_after_fork
+from endhost_sdk.invalid_values import InvalidValues
 from endhost_sdk.playback import Playback
+from endhost_sdk.time_weighted_mean import TimeWeightedMean
 from feedback_wire.limits import LARGEST_INT
 from feedback_wire.message import VERSION, Event, ExtraValue, Message
 
@@ -25,16 +25,16 @@ _LABELS = ("channel", "isp", "app", "platform")
 
 
 class _Moment(NamedTuple):
-    """One moment on two clocks: the monotonic one, and one that stands while the process does not run."""
+    """One moment on two clocks: the monotonic clock, and one that stops while the process does not run."""
 
     monotonic_s: float
-    lived_s: float
+    running_s: float
 
 
 class Session:
-    """One view of one end host; every call takes microseconds, may come from any thread, and never raises because of a value.
+    """One view of one end host. Each call takes microseconds, works in every thread, and never raises for an invalid value.
 
-    `extra` is the app's own dict of numbers, texts and booleans; what is in it travels with every message.
+    `extra` is a dict of the app with numbers, texts and booleans. Each message contains its current entries.
     """
 
     __slots__ = (
@@ -42,16 +42,16 @@ class Session:
         "_began_s",
         "_changed",
         "_clock",
-        "_gauges",
+        "_invalid_values",
         "_labels",
         "_latest",
         "_left",
-        "_lived_s",
         "_lock",
-        "_misfits",
+        "_means",
         "_peer_id",
         "_playback",
         "_read_s",
+        "_running_s",
         "_seq",
         "_session_id",
         "extra",
@@ -67,37 +67,37 @@ class Session:
         platform: str | None = None,
         extra: dict[str, ExtraValue] | None = None,
         clock: Clock | None = None,
-        misfits: Misfits | None = None,
+        invalid_values: InvalidValues | None = None,
         changed: Callable[["Session"], None] | None = None,
     ) -> None:
-        """A view that begins now. `changed` is called after every call of the app; `misfits` counts what fits no message."""
+        """A session that begins now. `changed` is called after each call of the app; `invalid_values` counts invalid values."""
         self.extra: dict[str, ExtraValue] = {} if extra is None else extra
         self._clock = clock or SystemClock()
-        self._misfits = misfits or Misfits()
-        self._changed = changed or _nobody
-        # An end host without a usable id of its own still is one end host.
-        self._peer_id = fit_text("peer_id", peer_id, self._misfits) or _new_id()
+        self._invalid_values = invalid_values or InvalidValues()
+        self._changed = changed or _ignore_change
+        # An end host without a valid id is still counted as one end host.
+        self._peer_id = fit_text("peer_id", peer_id, self._invalid_values) or _new_id()
         self._labels: dict[str, str] = {}
         self._latest: dict[str, float] = {}
-        self._gauges = {name: Gauge() for name in _MEANS}
+        self._means = {name: TimeWeightedMean() for name in _MEANS}
         self._playback = Playback()
         self._left: _Moment | None = None
         self._label(channel=channel, isp=isp, app=app, platform=platform)
         self._identify()
-        begins_anew_in_children(self)
+        resets_after_fork(self)
 
     @property
     def session_id(self) -> str:
         return self._session_id
 
     @property
-    def misfits(self) -> Misfits:
-        """What was said of this session that fits no message."""
-        return self._misfits
+    def invalid_values(self) -> InvalidValues:
+        """Counts of values and calls that fit no message."""
+        return self._invalid_values
 
     @property
     def built(self) -> int:
-        """How many messages have been built so far; the next one gets this `seq`."""
+        """The number of built messages, which is also the `seq` of the next one."""
         return self._seq
 
     @property
@@ -105,12 +105,12 @@ class Session:
         return self._left is not None
 
     def started(self, *, after_ms: float | None = None) -> None:
-        """The first picture is there, `after_ms` milliseconds after the viewer wished for it; said once in a session."""
+        """The first picture appeared, `after_ms` milliseconds after the viewer's request. Call this once per session."""
         with self._lock:
             if self.has_left or self._playback.has_started:
-                return self._misfits.ignore("started()", "came after left() or a second time")
-            startup_ms = fit_number("startup_ms", after_ms, self._misfits)
-            self._playback.start(None if startup_ms is None else int(startup_ms), self._now().lived_s)
+                return self._invalid_values.ignore("started()", "came after left() or a second time")
+            startup_ms = fit_number("startup_ms", after_ms, self._invalid_values)
+            self._playback.start(None if startup_ms is None else int(startup_ms), self._now().running_s)
         return self._changed(self)
 
     def update(
@@ -129,33 +129,33 @@ class Session:
         app: str | None = None,
         platform: str | None = None,
     ) -> None:
-        """How it goes now; each value holds until the next one, and what is not given stays as it was.
+        """Set current values. Each value remains valid until the app sets it again; omitted values do not change.
 
-        Rates are in kbit/s, `continuity` and `p2p_ratio` are shares from 0 to 1. `played_ms` (total in the session) and
-        `continuity` are derived from `started()` and `stalled()` as long as the app does not state them.
+        Rates are in kbit/s. `continuity` and `p2p_ratio` are shares from 0 to 1. Until the app sets `played_ms` (total of the
+        session) or `continuity`, the SDK derives them from `started()` and `stalled()`.
         """
         means = (upload_kbps, download_kbps, playback_kbps, continuity, p2p_ratio)
         with self._lock:
             if self.has_left:
-                return self._misfits.ignore("update()", "came after left()")
+                return self._invalid_values.ignore("update()", "came after left()")
             self._measure(means, (buffer_ms, partners))
-            played = fit_number("played_ms", played_ms, self._misfits)
+            played = fit_number("played_ms", played_ms, self._invalid_values)
             if played is not None:
                 self._playback.state_played(int(played))
             self._label(channel=channel, isp=isp, app=app, platform=platform)
         return self._changed(self)
 
     def stalled(self, *, for_ms: float) -> None:
-        """Playback stood still for `for_ms` milliseconds and goes on now."""
+        """Playback continues now after a stall of `for_ms` milliseconds."""
         with self._lock:
             if self.has_left:
-                return self._misfits.ignore("stalled()", "came after left()")
-            stall_ms = int(fit_number("stall_ms", for_ms, self._misfits) or 0)
+                return self._invalid_values.ignore("stalled()", "came after left()")
+            stall_ms = int(fit_number("stall_ms", for_ms, self._invalid_values) or 0)
             self._playback.stall(stall_ms, round(1000 * self._clock.stopped_s(self._clock.monotonic_s() - stall_ms / 1000)))
         return self._changed(self)
 
     def left(self) -> None:
-        """The viewer is gone: the session ends here, and its last message is sent. Saying it again changes nothing."""
+        """The viewer left: the session ends and its last message is sent. Further calls have no effect."""
         with self._lock:
             if self.has_left:
                 return
@@ -169,15 +169,15 @@ class Session:
         self.left()
 
     def message(self, event: Event) -> Message:
-        """Build the next feedback message: takes the next `seq` and begins the next interval. Called by whoever sends."""
+        """Build the next feedback message with the next `seq`, and begin the next interval. The sender calls this."""
         with self._lock:
-            # What happens after the end is no longer part of the view.
+            # The last message describes the session up to its end.
             now = self._left or self._now()
-            playback, progress = self._playback, self._playback.take(now.lived_s)
-            means = {name: gauge.take(now.lived_s) for name, gauge in self._gauges.items()}
+            playback, progress = self._playback, self._playback.take(now.running_s)
+            means = {name: mean.take(now.running_s) for name, mean in self._means.items()}
             if means["continuity"] is None:
                 means["continuity"] = progress.continuity
-            said = {
+            fields = {
                 **self._labels,
                 **means,
                 "startup_ms": playback.startup_ms,
@@ -185,34 +185,34 @@ class Session:
                 "stall_ms": playback.stall_ms,
                 "played_ms": progress.played_ms,
                 **self._latest,
-                "extra": fit_extra(self.extra, self._misfits) or None,
+                "extra": fit_extra(self.extra, self._invalid_values) or None,
             }
-            return self._head(event, now.monotonic_s) | {name: value for name, value in said.items() if value is not None}
+            return self._head(event, now.monotonic_s) | {name: value for name, value in fields.items() if value is not None}
 
-    def begin_anew(self) -> None:
-        """In a forked child: another view with an identity of its own. What was counted so far belongs to the parent."""
+    def reset_after_fork(self) -> None:
+        """In a forked child, begin another session with a new identity. Values counted so far belong to the parent."""
         had_started = self._playback.has_started
         self._playback = Playback()
         self._identify()
         if had_started:
-            self._playback.start(None, self._lived_s)
-        for gauge in self._gauges.values():
-            gauge.take(self._lived_s)
+            self._playback.start(None, self._running_s)
+        for mean in self._means.values():
+            mean.take(self._running_s)
 
     def _identify(self) -> None:
-        # Re-entrant, because a signal handler of the app may call us while it is held.
+        # Re-entrant, because a signal handler of the app can call the SDK while the lock is held.
         self._lock = threading.RLock()
         self._session_id = _new_id()
         self._seq = 0
-        # Lived time may begin at any moment; after a fork this one is not before any that the gauges know.
-        self._began_s = self._read_s = self._lived_s = self._clock.monotonic_s()
+        # The second clock can start at any value. After a fork, it must not be earlier than the times that the means know.
+        self._began_s = self._read_s = self._running_s = self._clock.monotonic_s()
 
     def _now(self) -> "_Moment":
-        """Now, on both clocks of the session; called with its lock held."""
+        """The current time on both clocks of the session. The caller holds the lock."""
         now_s = self._clock.monotonic_s()
-        self._lived_s += max(now_s - self._read_s - self._clock.stopped_s(self._read_s), 0.0)
+        self._running_s += max(now_s - self._read_s - self._clock.stopped_s(self._read_s), 0.0)
         self._read_s = now_s
-        return _Moment(now_s, self._lived_s)
+        return _Moment(now_s, self._running_s)
 
     def _head(self, event: Event, now_s: float) -> Message:
         seq = self._seq
@@ -228,27 +228,27 @@ class Session:
         }
 
     def _measure(self, means: tuple[object, ...], latest: tuple[object, ...]) -> None:
-        now_s = self._now().lived_s
+        now_s = self._now().running_s
         for name, value in zip(_MEANS, means, strict=True):
-            number = fit_number(name, value, self._misfits)
+            number = fit_number(name, value, self._invalid_values)
             if number is not None:
-                self._gauges[name].set(number, now_s)
+                self._means[name].set(number, now_s)
         for name, value in zip(_LATEST, latest, strict=True):
-            number = fit_number(name, value, self._misfits)
+            number = fit_number(name, value, self._invalid_values)
             if number is not None:
                 self._latest[name] = number
 
     def _label(self, **labels: object) -> None:
         for name, value in labels.items():
-            text = fit_text(name, value, self._misfits)
+            text = fit_text(name, value, self._invalid_values)
             if text is not None:
                 self._labels[name] = text
 
 
 def _new_id() -> str:
-    """128 random bits: unlike those of `random`, never the same in two children of one parent."""
+    """A random id of 128 bits. Unlike ids from `random`, ids from `os.urandom` differ in forked children."""
     return os.urandom(16).hex()
 
 
-def _nobody(_: Session) -> None:
+def _ignore_change(_: Session) -> None:
     """Nobody wants to know."""

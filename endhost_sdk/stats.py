@@ -1,4 +1,4 @@
-"""What became of the messages. None is lost without a count: whenever nothing is on its way,
+"""Counts of messages. Each message is counted: while no request is in progress,
 `built == sent + refused + forgotten + buffered`.
 """
 
@@ -9,41 +9,41 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """A look at one Telemetry in this process; all but `buffered` only grow."""
+    """The counts of one `Telemetry` in this process. All counts except `buffered` only grow."""
 
     built: int = 0
-    """Messages that were built."""
+    """Built messages."""
     sent: int = 0
-    """Of those: accepted by a coordinator, which means on disk."""
+    """Of these, messages that a coordinator accepted: they are on disk."""
     refused: int = 0
-    """Of those: refused by a coordinator for good, and not sent again."""
+    """Of these, messages that a coordinator refused permanently. They are not sent again."""
     refused_for: Mapping[str, int] = field(default_factory=dict)
-    """The refused ones by the coordinator's reason."""
+    """The refused messages by the coordinator's reason."""
     forgotten: int = 0
-    """Of those: given up, oldest first, because the buffer was full."""
+    """Of these, messages that were dropped because the buffer was full, the oldest first."""
     buffered: int = 0
-    """Of those: waiting to be sent."""
+    """Of these, messages that wait to be sent."""
     failed_attempts: int = 0
-    """Requests that no coordinator took for now; their messages were kept."""
+    """Requests that failed. Their messages stay in the buffer."""
     last_failure: str = ""
-    """Why the last request failed or was refused."""
+    """The reason of the last failure or refusal."""
     values_dropped: int = 0
-    """Values that no field can hold, left out of their messages."""
+    """Values that fit no field and were left out."""
     values_clipped: int = 0
-    """Values cut down to what their field can hold."""
+    """Values that were shortened or reduced to fit their field."""
     calls_ignored: int = 0
-    """Calls on a session that had ended, or a second `started()`."""
+    """Calls on a session that had ended, and repeated calls of `started()`."""
     first_misfit: str = ""
-    """What the first of those three was."""
+    """A description of the first of these three."""
 
 
-# A coordinator has some ten reasons; whatever else stands on the way must not fill our memory with its texts.
+# A coordinator has about ten reasons. The limit protects memory from other texts, for example of a proxy.
 _REASONS = 50
 
 
 @dataclass(slots=True)
-class Tally:
-    """The sender's own counts; only its thread writes them."""
+class SenderCounts:
+    """The counts of the sender. Only its thread writes them."""
 
     built: int = 0
     sent: int = 0

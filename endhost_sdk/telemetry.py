@@ -1,7 +1,8 @@
-"""Telemetry: what an app makes once. It costs the app nothing to be wrong about the network: no call waits, blocks or raises.
+"""`Telemetry`, which an app creates once. Network problems do not affect the app: no call waits, blocks or raises an exception.
 
-The thread is started when the first session needs it, in every process anew. A forked child sends nothing that its parent had
-queued, and nothing at all until the app speaks to a session there: a child that does not know of the telemetry is no end host.
+Each process starts its own thread when the first session needs it. A forked child does not send messages that its parent had
+queued. It sends nothing until the app uses a session in the child, because a child that does not use the telemetry is not an end
+host.
 """
 
 import atexit
@@ -12,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from endhost_sdk.forks import begins_anew_in_children
-from endhost_sdk.misfits import Misfits
-from endhost_sdk.pulse import Pulse
+from endhost_sdk.forks import resets_after_fork
+from endhost_sdk.invalid_values import InvalidValues
 from endhost_sdk.session import Session
 from endhost_sdk.stats import Stats
-from endhost_sdk.terms import Terms, feedback_urls
+from endhost_sdk.stop_detector import StopDetector
+from endhost_sdk.telemetry_settings import TelemetrySettings, feedback_urls
 from feedback_wire.message import ExtraValue
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ log = logging.getLogger("endhost_sdk")
 
 
 class Telemetry:
-    """Reports the sessions of one app to its coordinators, from one background thread."""
+    """Reports the sessions of one app to its coordinators from one background thread."""
 
     def __init__(
         self,
@@ -44,18 +45,18 @@ class Telemetry:
         tls: "ssl.SSLContext | None" = None,
         transport: "Transport | None" = None,
     ) -> None:
-        """Nothing is sent yet; ValueError if a setting cannot work, which is the only exception that ever comes from here.
+        """Sends nothing yet. ValueError for an invalid argument; this is the only exception that the SDK raises.
 
         url_or_urls: coordinators in order of preference, as https://host[:port][/prefix].
         key: ingest key, sent as a bearer token.
-        period_s: time from one report of a session to its next.
-        flush_s: the longest that `close()` and the end of the process wait for what is still to be sent.
-        timeout_s: how long to wait for a coordinator before the next is tried.
-        buffer_messages: messages kept while no coordinator takes any; 1000 are 8 hours of one session, about 500 KB.
-        tls: for a private certificate authority; by default the system's certificates are verified.
-        transport: another way to the coordinators, such as `endhost_sdk.testing.RecordingTransport`.
+        period_s: seconds between two reports of a session.
+        flush_s: maximum seconds that `close()` and the end of the process wait for remaining messages.
+        timeout_s: seconds to wait for a coordinator's answer before the next coordinator is used.
+        buffer_messages: maximum number of buffered messages. 1000 messages are 8 hours of one session, about 500 KB.
+        tls: context for a private certificate authority. By default, the system's authorities verify the coordinator.
+        transport: replaces HTTP, for example with `endhost_sdk.testing.RecordingTransport`.
         """
-        terms = Terms(
+        settings = TelemetrySettings(
             urls=feedback_urls(url_or_urls),
             key=key,
             period_s=period_s,
@@ -63,21 +64,21 @@ class Telemetry:
             timeout_s=timeout_s,
             buffer_messages=buffer_messages,
         )
-        # Python's HTTP stack takes as long to import as all the rest: whoever only imports us does not wait for it. It is not left
-        # to the thread either, because a fork in the midst of an import would leave that import undone for ever in the child.
+        # Python's HTTP modules take as long to import as the rest of the SDK, so `import endhost_sdk` does not import them. The
+        # thread does not import them either, because a fork during an import would leave it incomplete in the child.
         from endhost_sdk.sender import Sender
         from endhost_sdk.transport import HttpTransport
 
         def new_sender() -> Sender:
-            return Sender(terms, transport or HttpTransport(tls), self._misfits, self._pulse)
+            return Sender(settings, transport or HttpTransport(tls), self._invalid_values, self._stop_detector)
 
         self._new_sender = new_sender
-        self._pulse = Pulse()
+        self._stop_detector = StopDetector()
         self._period_s = period_s
-        self._misfits = Misfits()
+        self._invalid_values = InvalidValues()
         self._closed = False
-        self.begin_anew()
-        begins_anew_in_children(self)
+        self.reset_after_fork()
+        resets_after_fork(self)
 
     def session(
         self,
@@ -89,7 +90,7 @@ class Telemetry:
         platform: str | None = None,
         extra: dict[str, ExtraValue] | None = None,
     ) -> Session:
-        """A view that begins now; its first message goes out at once."""
+        """Start a session: one view that begins now. Its first message is sent at once."""
         session = Session(
             peer_id=peer_id,
             channel=channel,
@@ -97,26 +98,28 @@ class Telemetry:
             app=app,
             platform=platform,
             extra=extra,
-            clock=self._pulse,
-            misfits=self._misfits,
-            changed=self._heed,
+            clock=self._stop_detector,
+            invalid_values=self._invalid_values,
+            changed=self._on_change,
         )
-        self._heed(session)
+        self._on_change(session)
         return session
 
     def stats(self) -> Stats:
-        """What became of the messages of this process so far."""
-        sender, misfits = self._sender, self._misfits
+        """The counts of this process's messages."""
+        sender, invalid_values = self._sender, self._invalid_values
         return replace(
             Stats(last_failure=self._no_thread) if sender is None else sender.stats(),
-            values_dropped=misfits.dropped,
-            values_clipped=misfits.clipped,
-            calls_ignored=misfits.ignored,
-            first_misfit=misfits.first,
+            values_dropped=invalid_values.dropped,
+            values_clipped=invalid_values.clipped,
+            calls_ignored=invalid_values.ignored,
+            first_misfit=invalid_values.first,
         )
 
     def close(self) -> None:
-        """All open sessions leave, and what waits is sent; takes at most `flush_s`. Runs by itself when the process ends."""
+        """End all open sessions and send the buffered messages, for at most `flush_s`. Runs automatically at the end of
+        the process.
+        """
         with self._lock:
             sender, closed = self._sender, self._closed
             self._closed = True
@@ -124,18 +127,18 @@ class Telemetry:
             atexit.unregister(self.close)
             sender.close()
 
-    def begin_anew(self) -> None:
-        """In a forked child: no thread yet, nothing queued, no session that this process has heard of."""
-        # Re-entrant, because a signal handler of the app may call us while it is held.
+    def reset_after_fork(self) -> None:
+        """In a forked child, discard the thread, the queue and the known sessions."""
+        # Re-entrant, because a signal handler of the app can call the SDK while the lock is held.
         self._lock = threading.RLock()
         self._sender: Sender | None = None
         self._starts_again_s = 0.0
         self._no_thread = ""
-        self._heeded: set[Session] = set()
+        self._reported: set[Session] = set()
 
-    def _heed(self, session: Session) -> None:
-        """The app spoke to `session`: have it reported by this process, until it has left."""
-        if session in self._heeded and not session.has_left:
+    def _on_change(self, session: Session) -> None:
+        """The app used `session`: this process reports it until it ends."""
+        if session in self._reported and not session.has_left:
             return
         with self._lock:
             if self._closed:
@@ -143,26 +146,27 @@ class Telemetry:
             if self._sender is None and not self._start():
                 return
             if session.has_left:
-                self._heeded.discard(session)
+                self._reported.discard(session)
             else:
-                self._heeded.add(session)
+                self._reported.add(session)
         if self._sender is not None:
-            self._sender.hear(session)
+            self._sender.notify(session)
 
     def _start(self) -> bool:
-        """Start this process's thread; False where none can be started, which is tried again a period later."""
+        """Start this process's thread; False if no thread can be started. The next attempt is a period later."""
         now_s = time.monotonic()
         if now_s < self._starts_again_s:
             return False
         try:
-            # Making the thread fails too: an isolated subinterpreter allows no daemon thread, and an app cannot wait for any other.
+            # The constructor can fail as well: an isolated subinterpreter allows no daemon threads, and others would block the
+            # exit.
             sender = self._new_sender()
             sender.start()
         except (RuntimeError, MemoryError) as error:
             self._starts_again_s = now_s + self._period_s
             if not self._no_thread:
                 self._no_thread = f"no thread can be started, so nothing is reported: {error or type(error).__name__}"
-                log.warning("%s (said once)", self._no_thread)
+                log.warning("%s (logged once)", self._no_thread)
             return False
         self._sender = sender
         atexit.register(self.close)

@@ -1,4 +1,4 @@
-"""For the tests of an app that embeds the SDK: coordinators in memory that fail on request, and a clock that moves by hand."""
+"""For tests of an app that embeds the SDK: in-memory coordinators with scripted failures, and a clock that tests advance."""
 
 import json
 import threading
@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from endhost_sdk.forks import begins_anew_in_children
+from endhost_sdk.forks import resets_after_fork
 from endhost_sdk.transport import Answer, Unreachable
 from feedback_wire.message import Message
 
@@ -16,7 +16,7 @@ __all__ = ["Answer", "HandClock", "RecordingTransport", "Request", "Unreachable"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request as a coordinator would have got it, and what was answered; `answer` is None if none came."""
+    """One request as a coordinator would receive it, and its answer. `answer` is None if there was none."""
 
     url: str
     headers: Mapping[str, str]
@@ -26,7 +26,7 @@ class Request:
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class RecordingTransport:
-    """Coordinators in memory: they remember every request and accept every message, after `script` has been played once.
+    """In-memory coordinators that record each request. They give the answers of `script` first, and then accept each message.
 
     transport = RecordingTransport(script=[Unreachable("down"), Answer(status=503, retry_after="1")])
     telemetry = Telemetry("https://coordinator.test", transport=transport)
@@ -38,21 +38,21 @@ class RecordingTransport:
 
     def __post_init__(self) -> None:
         self.script = iter(tuple(self.script))
-        begins_anew_in_children(self)
+        resets_after_fork(self)
 
-    def begin_anew(self) -> None:
-        """In a forked child: what the parent sent is not the child's."""
+    def reset_after_fork(self) -> None:
+        """In a forked child, discard the requests of the parent."""
         self._arrived = threading.Condition()
         self.requests = []
 
     @property
     def messages(self) -> list[Message]:
-        """The messages that were accepted, in order of arrival."""
-        taken = [request for request in self.requests if request.answer is not None and 200 <= request.answer.status < 300]
-        return [message for request in taken for message in request.messages]
+        """The accepted messages in order of arrival."""
+        accepted = [request for request in self.requests if request.answer is not None and 200 <= request.answer.status < 300]
+        return [message for request in accepted for message in request.messages]
 
     def wait_for(self, messages: int, *, within_s: float = 5.0) -> list[Message]:
-        """The accepted messages, as soon as there are that many; AssertionError if they do not come `within_s`."""
+        """Wait for this number of accepted messages and return them; AssertionError if they do not arrive `within_s`."""
         deadline_s = time.monotonic() + within_s
         with self._arrived:
             while len(self.messages) < messages:
@@ -61,25 +61,25 @@ class RecordingTransport:
         return self.messages
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
-        """Remember one request and answer it by the script."""
+        """Record a request and return the next answer."""
         plain = zlib.decompress(body, wbits=31) if headers.get("Content-Encoding") == "gzip" else body
         messages = [json.loads(line) for line in plain.splitlines()]
         scripted = next(iter(self.script), None)
         answer = scripted or Answer(status=202, body=json.dumps({"accepted": len(messages)}).encode())
         with self._arrived:
-            kept = None if isinstance(answer, Unreachable) else answer
-            self.requests.append(Request(url=url, headers=dict(headers), messages=messages, answer=kept))
+            recorded = None if isinstance(answer, Unreachable) else answer
+            self.requests.append(Request(url=url, headers=dict(headers), messages=messages, answer=recorded))
             self._arrived.notify_all()
         if isinstance(answer, Unreachable):
             raise answer
         return answer
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Nothing to close."""
 
 
 class HandClock:
-    """A clock that stands still until it is told to move: `Session(peer_id="p", clock=HandClock())`."""
+    """A clock that only moves when a test advances it: `Session(peer_id="p", clock=HandClock())`."""
 
     def __init__(self, *, wall_ms: int = 1_344_330_000_000) -> None:
         self._monotonic_s = 0.0
@@ -91,7 +91,7 @@ class HandClock:
         self._wall_ms += round(seconds * 1000)
 
     def stop(self, seconds: float) -> None:
-        """Time passes while the process does not run, as after SIGSTOP."""
+        """Advance the time as if the process did not run, as after SIGSTOP."""
         self._stops.append((self._monotonic_s, self._monotonic_s + seconds))
         self.move(seconds)
 

@@ -1,6 +1,7 @@
-"""A socket on which everything together ends at one moment.
+"""A socket with one deadline for all operations together.
 
-Python's own timeouts are for each operation: whoever sends one byte of an answer every nine seconds would hold a request for hours.
+Python's timeouts apply to each operation. A server that sends one byte every nine seconds could therefore delay a request for
+hours.
 """
 
 import io
@@ -11,7 +12,7 @@ from typing import Self
 
 
 class TimedSocket:
-    """What `http.client` needs of a socket; TimeoutError after `until_s` on the monotonic clock, whatever was going on."""
+    """The socket methods that `http.client` needs. Each operation raises TimeoutError after `until_s` on the monotonic clock."""
 
     def __init__(self, connected: socket.socket, until_s: float) -> None:
         self.until_s = until_s
@@ -19,12 +20,12 @@ class TimedSocket:
 
     @classmethod
     def connect(cls, host: str, port: int, until_s: float) -> Self:
-        """Connect to the first address of `host` that can be had; only the resolver takes what time it takes."""
+        """Connect to the first reachable address of `host`. The deadline does not limit the name resolution."""
         failure: OSError = OSError(f"{host} has no address")
         for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             timed = cls(socket.socket(family, kind, protocol), until_s)
             try:
-                timed._in_time().connect(address)
+                timed._with_deadline().connect(address)
             except OSError as error:
                 timed.close()
                 failure = error
@@ -34,9 +35,9 @@ class TimedSocket:
         raise failure
 
     def begin_tls(self, context: ssl.SSLContext, host: str) -> None:
-        """From here on the same connection is encrypted, with whoever can prove to be `host`."""
+        """Start TLS on the connection and verify that the server is `host`."""
         try:
-            self._socket = context.wrap_socket(self._in_time(), server_hostname=host)
+            self._socket = context.wrap_socket(self._with_deadline(), server_hostname=host)
         except BaseException:
             self.close()
             raise
@@ -44,26 +45,26 @@ class TimedSocket:
     def sendall(self, data: bytes) -> None:
         left = memoryview(data)
         while left:
-            left = left[self._in_time().send(left) :]
+            left = left[self._with_deadline().send(left) :]
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        # The socket counts its files, and stays open for them when it is closed itself.
-        return io.BufferedReader(_Received(self, self._socket.makefile("rb", buffering=0)))
+        # The socket counts its open files and stays open until all of them are closed.
+        return io.BufferedReader(_TimedReader(self, self._socket.makefile("rb", buffering=0)))
 
     def close(self) -> None:
         self._socket.close()
 
-    def _in_time(self) -> socket.socket:
-        """The socket, for one operation that may take all the time that is left."""
+    def _with_deadline(self) -> socket.socket:
+        """The socket, with the remaining time as the timeout of the next operation."""
         left_s = self.until_s - time.monotonic()
         if left_s <= 0:
-            raise TimeoutError("the time for the whole exchange is over")
+            raise TimeoutError("the time limit of the request is over")
         self._socket.settimeout(left_s)
         return self._socket
 
 
-class _Received(io.RawIOBase):
-    """What arrives at a `TimedSocket`."""
+class _TimedReader(io.RawIOBase):
+    """Reads the data that a `TimedSocket` receives."""
 
     def __init__(self, timed: TimedSocket, raw: socket.SocketIO) -> None:
         self._timed = timed
@@ -73,7 +74,7 @@ class _Received(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int | None:  # type: ignore[override]
-        self._timed._in_time()
+        self._timed._with_deadline()
         return self._raw.readinto(buffer)
 
     def close(self) -> None:

@@ -1,10 +1,10 @@
-"""One request to one coordinator, over a connection that stays open: a first message costs a TLS handshake, the later ones do not.
+"""Sends requests to coordinators over connections that stay open, so only the first message needs a TLS handshake.
 
-A server may close an idle connection at any moment, so a request that fails on a used one is sent once more on a new one. That is
-safe: a message is named by `(session_id, seq)`, and counts once however often it arrives.
+A server can close an idle connection at any time. A request that fails on a used connection is therefore sent again on a new one.
+This is safe, because `(session_id, seq)` identifies a message, and duplicates count once.
 """
 
-# Looking up a host imports this codec. Left to the first request, a fork in the midst of it would block all requests of the child.
+# Name resolution imports this codec. A fork during that import would block all requests of the child, so it is imported here.
 import encodings.idna  # noqa: F401
 import socket
 import ssl
@@ -18,23 +18,23 @@ from urllib.parse import SplitResult, urlsplit
 from endhost_sdk.timed_socket import TimedSocket
 
 ANSWER_BYTES = 1024 * 1024
-"""An answer that refuses every message of a full batch takes a few hundred KiB; more is not read."""
+"""The limit for reading an answer. An answer that refuses each message of a full batch has a few hundred KiB."""
 
-# ValueError: what Python says of host names that it cannot encode, and of answers that its own checks do not foresee.
-_BROKEN = (OSError, HTTPException, ValueError)
+# Python raises ValueError for host names that it cannot encode, and for some malformed answers.
+_CONNECTION_ERRORS = (OSError, HTTPException, ValueError)
 
 
-class Unreachable(Exception):  # noqa: N818 - it says what the coordinator is
-    """No answer came; the text says why."""
+class Unreachable(Exception):  # noqa: N818 - the name states the condition
+    """No answer arrived. The text contains the reason."""
 
 
 class Unanswered(Unreachable):
-    """The request went out, and the connection broke or the time was over before an answer came."""
+    """The request was sent, but the connection failed or the time limit was over before an answer arrived."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a coordinator answered, or what something on the way to it did."""
+    """The answer of a coordinator, or of a proxy on the path to it."""
 
     status: int
     retry_after: str | None = None
@@ -43,17 +43,17 @@ class Answer:
 
 
 class Transport(Protocol):
-    """How a request gets to a coordinator: `HttpTransport`, or `endhost_sdk.testing.RecordingTransport`."""
+    """Sends requests to coordinators: `HttpTransport`, or `endhost_sdk.testing.RecordingTransport`."""
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
-        """Send one request; Unreachable if no answer comes, Unanswered if the request itself had gone out."""
+        """Send one request. Unreachable if no answer arrives, Unanswered if the request was sent."""
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
 
 
 class HttpTransport:
-    """HTTP/1.1 with keep-alive, one connection to each coordinator; certificates are verified unless `tls` says otherwise."""
+    """HTTP/1.1 with keep-alive and one connection per coordinator. Certificates are verified, unless `tls` disables it."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
@@ -63,7 +63,7 @@ class HttpTransport:
         until_s = time.monotonic() + timeout_s
         failure: type[Unreachable] = Unanswered
         try:
-            answer = self._on_used(url, body, headers, until_s)
+            answer = self._on_open_connection(url, body, headers, until_s)
             if answer is None:
                 failure = Unreachable
                 connection = self._connection(urlsplit(url), until_s)
@@ -71,7 +71,7 @@ class HttpTransport:
                 answer = self._exchange(connection, url, body, headers)
         except TimeoutError as error:
             raise failure(f"no answer within {timeout_s:g} s") from error
-        except _BROKEN as error:
+        except _CONNECTION_ERRORS as error:
             raise failure(f"{type(error).__name__}: {error}") from error
         return answer
 
@@ -80,8 +80,8 @@ class HttpTransport:
             _, connection = self._open.popitem()
             connection.close()
 
-    def _on_used(self, url: str, body: bytes, headers: Mapping[str, str], until_s: float) -> Answer | None:
-        """The answer over the connection that is open; None if there is none, or none any more."""
+    def _on_open_connection(self, url: str, body: bytes, headers: Mapping[str, str], until_s: float) -> Answer | None:
+        """The answer over the open connection; None if there is no open connection."""
         used = self._open.pop(url, None)
         if used is None or used.sock is None:
             return None
@@ -90,11 +90,11 @@ class HttpTransport:
             return self._exchange(used, url, body, headers)
         except TimeoutError:
             raise
-        except _BROKEN:
-            return None  # most likely closed while it was idle
+        except _CONNECTION_ERRORS:
+            return None  # the server probably closed it while it was idle
 
     def _connection(self, parts: SplitResult, until_s: float) -> HTTPConnection:
-        assert parts.hostname is not None  # noqa: S101 - feedback_urls saw to it
+        assert parts.hostname is not None  # noqa: S101 - checked by feedback_urls
         secure = parts.scheme == "https"
         timed = TimedSocket.connect(parts.hostname, parts.port or (443 if secure else 80), until_s)
         if secure:
@@ -110,7 +110,7 @@ class HttpTransport:
         return self._tls
 
     def _exchange(self, connection: HTTPConnection, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """One request and its answer; the connection is kept only if both went through whole."""
+        """Send a request and read its answer. The connection stays open only if both were complete."""
         keep = False
         try:
             connection.request("POST", urlsplit(url).path, body, dict(headers))
@@ -131,10 +131,10 @@ class HttpTransport:
 
 
 class _FinalResponse(HTTPResponse):
-    """Reads some answers that Python's own class does not: it knows no interim response but 100, and takes negative chunk sizes."""
+    """Handles answers that Python's own class does not: interim responses other than 100, and negative chunk sizes."""
 
     def _read_status(self) -> tuple[str, int, str]:
-        """The first status that is not interim (RFC 9110, section 15.2)."""
+        """The first status that is not an interim one (RFC 9110, section 15.2)."""
         while True:
             version, status, reason = super()._read_status()  # type: ignore[misc]
             if not 101 < status < 200:
@@ -142,13 +142,13 @@ class _FinalResponse(HTTPResponse):
             parse_headers(self.fp)
 
     def _read_next_chunk_size(self) -> int:
-        """The size of the next chunk; HTTPException if it is negative. For -1 Python would read on without an end, into memory."""
+        """The size of the next chunk; HTTPException if it is negative. For -1, Python would read without a limit into memory."""
         size: int = super()._read_next_chunk_size()  # type: ignore[misc]
         if size < 0:
-            raise HTTPException(f"a chunk of {size} bytes")
+            raise HTTPException(f"invalid chunk size {size}")
         return size
 
 
 def _ended(response: HTTPResponse) -> bool:
-    """Whether the answer was read to its end, and the connection is good for another. After an interim one another would follow."""
+    """Whether the answer was read completely and the connection can be used again. Another answer would follow an interim one."""
     return response.isclosed() and not response.will_close and response.status >= 200

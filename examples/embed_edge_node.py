@@ -1,4 +1,4 @@
-"""A server that is no player reports too: a CDN node says in `extra` what it measures, and the platform filters and averages it.
+"""An edge server as an end host: a CDN node reports its own values in `extra`, which the platform can filter and average.
 
 python examples/embed_edge_node.py http://127.0.0.1:8080
 """

@@ -1,4 +1,4 @@
-"""The `swarmscope` command, the one-machine demo with its simulated audience, and `open_logs` for notebooks."""
+"""The `swarmscope` command, the demo with its simulated audience, and `open_logs` for notebooks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,21 +20,22 @@ def open_logs(
     districts: str | Path = "",
     district_name: str = "name",
     area_resolution: int | None = None,
-) -> Any:  # noqa: ANN401 - each of the three has its own type, and none of them is imported unless asked for
-    """Recorded logs as a frame of messages: checked, each message once, located and scored.
+) -> Any:  # noqa: ANN401 - each of the three has its own type, and only the requested one is imported
+    """Recorded logs as a frame of messages: verified, without duplicates, located and scored.
 
-    `paths` are log files and folders of them. The answer has a row per message, in the order of receipt (a DuckDB relation has no
-    order), and these columns: the record's fields with their units in their names (`received_ms` and `sent_ms` are Unix time in ms,
-    rates are kbit/s, `continuity` and `p2p_ratio` are 0…1), `extra` (JSON text), `country`, `area`, `district`, and one for each of
-    `models`, called as its measure. Missing values are null; `channel`, `isp`, `app` and `platform` are "unknown" instead.
+    `paths` are logs and folders of logs. The result has one row per message, in order of receipt (a DuckDB relation has no order).
+    The columns are the record's fields, `extra` (JSON text), `country`, `area`, `district`, and one column per model in `models`.
+    Units are in the names: `received_ms` and `sent_ms` are Unix time in ms, rates are in kbit/s, `continuity` and `p2p_ratio` are
+    from 0 to 1. Missing values are null, but `channel`, `isp`, `app` and `platform` are then "unknown".
 
-    `begin` and `end` are ISO 8601 or Unix ms, half-open, by `received_ms`; `where` filters as `swarmscope analyze --where` does;
-    `model_set` changes coefficients, such as `["mos_stalling.length=0.2"]` or `["mos.calibration=public"]`; `geo_city`, `geo_asn`,
-    `districts`, `district_name` and `area_resolution` place addresses as the flags of those names do. ValueError and
-    FileNotFoundError say what is wrong; what is damaged or cannot be read is left out, with a warning that names it.
+    `begin` (inclusive) and `end` (exclusive) limit `received_ms`, as ISO 8601 or Unix ms. `where` filters like
+    `swarmscope analyze --where`. `model_set` changes coefficients, such as `["mos_stalling.length=0.2"]` or
+    `["mos.calibration=public"]`. `geo_city`, `geo_asn`, `districts`, `district_name` and `area_resolution` are like the flags with
+    these names. ValueError and FileNotFoundError describe invalid arguments. Damaged and unreadable parts are omitted with a
+    warning.
     """
     from feedback_analysis.location_settings import LocationSettings
-    from swarmscope.frames import frame
+    from swarmscope.notebooks import frame
 
     location = LocationSettings(
         geo_city=None if geo_city is None else Path(geo_city),

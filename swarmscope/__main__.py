@@ -1,4 +1,4 @@
-"""`swarmscope` and `python -m swarmscope`."""
+"""The entry point of `swarmscope` and `python -m swarmscope`."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from serving.memory import end_without_memory, is_no_memory
 from swarmscope.commands import exit_on, exit_on_usage_error
-from swarmscope.streams import print_everywhere
+from swarmscope.output.encoding import print_everywhere
 
 OURS = (
     "swarmscope",
@@ -24,7 +24,7 @@ OURS = (
 
 
 def main() -> None:
-    """Run the command that the arguments name; Ctrl-C where nobody waits for it, in the first second say, shows no traceback."""
+    """Run the command in the arguments. Ctrl-C never shows a traceback, not even during the imports of the first second."""
     print_everywhere()
     if os.getpid() == 1:
         _end_on_request()
@@ -32,14 +32,14 @@ def main() -> None:
         _main()
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)  # whoever started us learns that it was the signal
-        sys.exit(128 + signal.SIGINT)  # the first process of a container has survived it
+        os.kill(os.getpid(), signal.SIGINT)  # the parent process sees that a signal ended this process
+        sys.exit(128 + signal.SIGINT)  # only reached by the first process of a container, which the signal does not end
     except ImportError as error:
         missing = _missing_package(error)
         if missing is not None:
-            sys.exit(_what_to_install(missing))
+            sys.exit(_install_advice(missing))
         if not is_no_memory(error):
-            raise  # a mistake of ours keeps its traceback
+            raise  # a bug keeps its traceback
         end_without_memory(error, "swarmscope")
     except Exception as error:
         if not is_no_memory(error):
@@ -48,16 +48,16 @@ def main() -> None:
 
 
 def _end_on_request() -> None:
-    """The kernel keeps from the first process of a container every signal that it has no handler for.
+    """End on SIGTERM and SIGHUP. The kernel ignores signals without a handler for the first process of a container.
 
-    Servers replace these handlers by their own.
+    Servers replace these handlers.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _frame: sys.exit(128 + number))
 
 
 def _missing_package(error: BaseException | None) -> str | None:
-    """The package of others whose absence `error`, or what it was raised over, tells of."""
+    """The third-party package whose import failed with `error` or with one of its causes; None if there is none."""
     while error is not None:
         if isinstance(error, ModuleNotFoundError) and error.name:
             name = error.name.partition(".")[0]
@@ -66,16 +66,16 @@ def _missing_package(error: BaseException | None) -> str | None:
     return None
 
 
-def _what_to_install(missing: str) -> str:
+def _install_advice(missing: str) -> str:
     try:
         ours = version("swarmscope")
-    except PackageNotFoundError:  # run from a checkout that was never installed
+    except PackageNotFoundError:  # runs from a checkout without an installation
         ours = "VERSION"
     return (
-        f"swarmscope: this command needs the package {missing}, which is not installed. Install Swarmscope with all that its "
-        "commands need: run 'make wheel' in a checkout of Swarmscope, and there\n"
+        f"swarmscope: this command needs the package {missing}, which is not installed. To install all packages that the commands "
+        "need, run 'make wheel' in a checkout of Swarmscope, and then\n"
         f"    {sys.executable} -m pip install 'dist/swarmscope-{ours}-py3-none-any.whl[all]'\n"
-        "The SDK (endhost_sdk) needs nothing else."
+        "The SDK (endhost_sdk) needs no other packages."
     )
 
 
@@ -84,19 +84,19 @@ def _main() -> None:
 
     try:
         command, bound, _ = app.parse_args()
-    except (ValueError, OSError) as wrong:
-        # The settings refused a value, or their file cannot be read; nothing else runs while arguments are parsed, so a mistake
-        # of ours keeps its traceback.
-        exit_on_usage_error(wrong)
+    except (ValueError, OSError) as error:
+        # A setting has an invalid value, or the settings file is unreadable. Nothing else runs while arguments are parsed, so other
+        # bugs keep their traceback.
+        exit_on_usage_error(error)
     try:
         code = command(*bound.args, **bound.kwargs)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever reads our output has seen enough. Python would complain once more when it flushes at exit.
+        # The reader of standard output has closed it. Without this, Python reports the same error again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as refused:
-        exit_on(refused)  # a file, a port or a disk: no mistake of ours
+    except OSError as error:
+        exit_on(error)  # a file, port or disk, not a bug
     sys.exit(code)
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# lock.sh PYTHON: writes locks/*.txt anew: what pip is to install for each supported Python and platform, in the versions of
-# constraints.txt, with the SHA-256 of every file that the index offers for them. pip then takes no other file. The locks name no
-# index: each machine asks the one that its pip is set up with, and uv the one of its own settings (UV_INDEX_URL).
+# lock.sh PYTHON: writes locks/*.txt: the packages for each supported Python and platform, in the versions of constraints.txt, with the
+# SHA-256 of each file that the index offers. pip then installs no other file. The locks contain no index: pip and uv use the index of
+# their own settings (UV_INDEX_URL for uv).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$1
@@ -12,7 +12,7 @@ lock() { # lock OUTPUT INPUT...
     --no-emit-package swarmscope --constraint constraints.txt --output-file "$output" "$@"
   echo "$output: $(grep -c == "$output") packages"
 }
-# Compiling keeps what an older lock says, so it has to go first.
+# uv keeps the versions of an existing lock, so the old locks are deleted first.
 rm -f locks/*.txt
 lock locks/build.txt tools/build-requirements.txt
 lock locks/all.txt --extra all pyproject.toml

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the benchmarks compare with and measure by.
+# Installs the programs that the benchmarks compare with and measure with.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/debian.sh

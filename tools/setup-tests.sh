@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the tests need beside Python: Debian's browser with a font for Chinese names, zstd to prove that logs are plain .zst
-# files, strace to see that nothing is answered before it is synced. The Node.js that Playwright brings needs libatomic1.
+# Installs what the tests need in addition to Python: Debian's browser with a font for Chinese names, zstd to verify that logs are
+# plain .zst files, and strace to verify that answers follow the sync. Playwright's Node.js needs libatomic1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/debian.sh

@@ -1,4 +1,4 @@
-"""The page with the figures: one file, readable without a network."""
+"""Writes the page with the figures: one file that works without a network."""
 
 from datetime import UTC, datetime
 from html import escape
@@ -10,7 +10,7 @@ from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
 BLUE, ORANGE, GREEN, BLACK = "#0072B2", "#E69F00", "#009E73", "#333333"
-"""Okabe and Ito's colours, which colour-blind people can tell apart."""
+"""Okabe and Ito's colors, which color-blind people can distinguish."""
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1180px; color: #222 }
@@ -21,7 +21,7 @@ td, th { padding: .25rem 1rem; text-align: left; border-bottom: 1px solid #ddd }
 
 
 def write_page(path: Path, shown: dict, lines: list[tuple[str, str, str]]) -> None:
-    """`shown` as the command `history show --json` says it; `lines` is the comparison, its heading first."""
+    """Write the page. `shown` is the output of `history show --json`; `lines` is the comparison with a header line first."""
     plots = {
         "Figure 4(a): users per day": users(shown["daily"]),
         "Figure 4(b): upload and download rate": rates(shown["daily"]),
@@ -40,16 +40,16 @@ def write_page(path: Path, shown: dict, lines: list[tuple[str, str, str]]) -> No
     )
 
 
-def _plot(days: list[dict], **said: object) -> figure:
+def _plot(days: list[dict], **options: object) -> figure:
     names = [day["period"][5:] for day in days]
-    plot = figure(height=320, width=560, x_range=names, toolbar_location=None, **said)
+    plot = figure(height=320, width=560, x_range=names, toolbar_location=None, **options)
     plot.xaxis.major_label_orientation = 0.9
     plot.grid.grid_line_alpha = 0.4
     return plot
 
 
 def _label(plot: figure) -> figure:
-    """Legends above, where they hide nothing; numbers as people write them."""
+    """Put the legend above the plot, and format numbers with separators."""
     plot.add_layout(plot.legend[0], "above")
     plot.legend.orientation = "horizontal"
     plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[0]")

@@ -1,9 +1,9 @@
-"""The paper's Figures 4(a-d) and 5(a-b) and its Table 1, from simulated logs of the whole event, and how ours compare.
+"""Reproduces the paper's Figures 4(a-d) and 5(a-b) and Table 1 from simulated logs of the whole event.
 
     python examples/olympics/reproduce.py OUT [--scale 0.01]
 
-OUT gets the logs, the truth, the history, and figures.html; what is there already is used again. Only commands are called that you
-can type yourself; they are printed.
+OUT gets the logs, their true measures, the history, and figures.html. Existing results in OUT are used again. The script only calls
+swarmscope commands, and prints them.
 """
 
 import argparse
@@ -24,14 +24,14 @@ TABLE_1 = {"PCCW": 0.3208, "HKBN": 0.1357, "HGC": 0.0555, "i-Cable": 0.0357}
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    asked.add_argument("out", type=Path)
-    asked.add_argument("--scale", type=float, default=1.0, help="share of the 177,245 viewers, from 0.001")
-    said = asked.parse_args()
-    said.out.mkdir(parents=True, exist_ok=True)
-    logs, truth_file, history = said.out / "logs", said.out / "truth.json", said.out / "history"
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the 177,245 viewers, from 0.001")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    logs, truth_file, history = options.out / "logs", options.out / "truth.json", options.out / "history"
     if not truth_file.exists():
-        swarmscope("simulate", "olympics", "--into", logs, "--truth", truth_file, "--scale", said.scale)
+        swarmscope("simulate", "olympics", "--into", logs, "--truth", truth_file, "--scale", options.scale)
     swarmscope("history", "build", logs, "--into", history)
     shown = {figure: show(history, figure) for figure in ("daily", "online", "quality")}
     shown["isps"] = [row for row in show(history, "isps", "--unit", "year") if row["period"] == "all"]
@@ -40,8 +40,8 @@ def main() -> None:
     lines = compared(shown, truth)
     for line in lines:
         print(" | ".join(f"{cell:<34}" for cell in line))
-    write_page(said.out / "figures.html", shown, lines)
-    print(f"\nThe figures: {said.out / 'figures.html'}")
+    write_page(options.out / "figures.html", shown, lines)
+    print(f"\nThe figures: {options.out / 'figures.html'}")
     wrong = disagreements(shown, truth)
     sys.exit("\n".join(wrong) if wrong else 0)
 
@@ -58,7 +58,7 @@ def show(history: Path, figure: str, *more: str) -> list[dict]:
 
 
 def compared(shown: dict, truth: dict) -> list[tuple[str, str, str]]:
-    """What the paper says, and what comes out here."""
+    """A table of the paper's figures and the figures of this run."""
     daily, online, quality, minutes = (shown[name] for name in ("daily", "online", "quality", "minutes"))
     others, ours = 1 - sum(TABLE_1.values()), 1 - of_users(shown["isps"], *TABLE_1)
     before, crowd, after = (mean_mos(minutes, begin) for begin in (9 * 60, 9 * 60 + 31, 10 * 60 + 30))
@@ -79,12 +79,12 @@ def compared(shown: dict, truth: dict) -> list[tuple[str, str, str]]:
             for isp, share in TABLE_1.items()
         ),
         ("Table 1: others", f"{others:.2%} of addresses", f"{ours:.2%} of users"),
-        ("the simulator's own truth", f"{truth['peers']:,} users", f"{truth['messages']:,} messages"),
+        ("true measures of the simulator", f"{truth['peers']:,} users", f"{truth['messages']:,} messages"),
     ]
 
 
 def disagreements(shown: dict, truth: dict) -> list[str]:
-    """Where the platform and the truth do not say the same, day by day and minute by minute."""
+    """Differences between the platform's measures and the true measures, per day and per minute."""
     same = {
         "daily": {
             "new_peers": "new_users",
@@ -104,10 +104,10 @@ def disagreements(shown: dict, truth: dict) -> list[str]:
     ]
     concurrent = {row["at"]: row["concurrent_peers"] for row in shown["minutes"]}
     begin_ms = min(concurrent) - 60_000
-    told = enumerate(truth["minutes"]["concurrent_peers"], 1)
+    true_counts = enumerate(truth["minutes"]["concurrent_peers"], 1)
     return wrong + [
         f"minute {minute}: {concurrent.get(begin_ms + minute * 60_000)} at once, the truth is {peers}"
-        for minute, peers in told
+        for minute, peers in true_counts
         if concurrent.get(begin_ms + minute * 60_000) != peers
     ]
 
@@ -118,7 +118,7 @@ def span(rows: list[dict], name: str, form: str, times: float = 1.0) -> str:
 
 
 def mean_mos(minutes: list[dict], begin: int) -> float:
-    """Of five minutes; not a number if nobody watched, as may happen in a small audience."""
+    """The mean MOS of five minutes; NaN without viewers, which is possible in a small audience."""
     known = [minute["mos"] for minute in minutes[begin : begin + 5] if minute["mos"] is not None]
     return fmean(known) if known else nan
 

@@ -1,5 +1,5 @@
-"""A simulated audience: end hosts that watch, zap, stall and leave, and report it through the SDK's own messages over real HTTP.
+"""A simulated audience: end hosts that watch, switch channels, stall and leave. They send the SDK's own messages over HTTP.
 
-What they do is decided by pure functions of a seeded `random.Random` and of time; only `viewer`, `uplink` and `simulation` touch
+Pure functions of a seeded `random.Random` and of time decide what happens. Only `simulated_player`, `delivery` and `simulation` use
 the clock and the network.
 """

@@ -1,7 +1,7 @@
-"""Where the audience lives: real networks of Hong Kong, so that the platform locates it as it would locate real viewers.
+"""The addresses of the end hosts: real networks of Hong Kong, which the monitoring platform locates like those of real viewers.
 
-The plan holds operators and districts in their real shares, so its networks are equally likely. It was made beside the location
-databases; tools/hong_kong says how.
+`hong_kong_addresses.json` lists networks in proportion to the real shares of ISPs and districts, so each network is equally likely.
+tools/hong_kong generates the file together with the location databases.
 """
 
 import json
@@ -12,21 +12,21 @@ from ipaddress import IPv4Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbourhood:
-    """A network whose addresses all share operator and place; `district` is None where no database can place them."""
+class HongKongNetwork:
+    """A network whose addresses all have the same ISP and district. `district` is None if the databases cannot locate them."""
 
     network: IPv4Network
     isp: str
     district: str | None
 
     def address(self, chance: float) -> str:
-        """One of its hosts; `chance` is a random number from 0 to 1."""
-        hosts = self.network.num_addresses - 2  # neither the network's own address nor the broadcast
+        """One host address of the network. `chance` is a random number from 0 to 1."""
+        hosts = self.network.num_addresses - 2  # without the network address and the broadcast address
         return str(self.network[1 + int(chance * hosts)])
 
 
 @cache
-def neighbourhoods() -> tuple[Neighbourhood, ...]:
-    """All networks of the shipped plan."""
-    plan = json.loads(files("swarmscope.audience").joinpath("hong_kong_addresses.json").read_text(encoding="utf-8"))
-    return tuple(Neighbourhood(network=IPv4Network(row["prefix"]), isp=row["isp"], district=row["district"]) for row in plan)
+def hong_kong_networks() -> tuple[HongKongNetwork, ...]:
+    """All networks in `hong_kong_addresses.json`."""
+    rows = json.loads(files("swarmscope.audience").joinpath("hong_kong_addresses.json").read_text(encoding="utf-8"))
+    return tuple(HongKongNetwork(network=IPv4Network(row["prefix"]), isp=row["isp"], district=row["district"]) for row in rows)

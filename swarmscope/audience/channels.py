@@ -1,9 +1,9 @@
-"""What is on. A few channels have most of the audience, as on every evening of a large event."""
+"""The channels and their popularity. A few channels have most of the audience, as on an evening of a large event."""
 
 from random import Random
 
-# The k-th channel draws about 1/k of what the first one draws; one name is Chinese, because real ones are.
-AUDIENCE_OF_CHANNEL = {
+# The k-th channel has about 1/k of the first channel's audience. One name is Chinese, as real names are.
+CHANNEL_POPULARITY = {
     "Badminton finals": 28,
     "Swimming": 17,
     "乒乓球": 14,
@@ -15,7 +15,7 @@ AUDIENCE_OF_CHANNEL = {
 }
 
 
-def choose_channel(dice: Random, *, not_again: str = "") -> str:
-    """A channel by popularity; a viewer who zaps takes another than the one that is on."""
-    choice = [channel for channel in AUDIENCE_OF_CHANNEL if channel != not_again]
-    return dice.choices(choice, [AUDIENCE_OF_CHANNEL[channel] for channel in choice])[0]
+def choose_channel(rng: Random, *, not_again: str = "") -> str:
+    """A random channel by popularity. A channel switch never selects the current channel, `not_again`."""
+    choice = [channel for channel in CHANNEL_POPULARITY if channel != not_again]
+    return rng.choices(choice, [CHANNEL_POPULARITY[channel] for channel in choice])[0]

@@ -1,4 +1,4 @@
-"""How the simulation goes, on standard error: one line that is rewritten on a terminal, a line every few seconds elsewhere."""
+"""The progress of a simulation on standard error: one updated line on a terminal, otherwise a new line every few seconds."""
 
 import asyncio
 import time
@@ -8,15 +8,15 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from swarmscope.audience.tally import Tally
+from swarmscope.audience.message_counts import MessageCounts
 
 REFRESH_S = 0.5
 PLAIN_EVERY_S = 5.0
 RATE_OVER_S = 10.0
 
 
-class Rate:
-    """Messages a second, over the last few seconds."""
+class MessageRate:
+    """Messages per second, averaged over the last few seconds."""
 
     def __init__(self, began_s: float) -> None:
         self._seen = [(began_s, 0)]
@@ -27,31 +27,31 @@ class Rate:
         return (count - before) / (now_s - since_s) if now_s > since_s else 0.0
 
 
-def line(tally: Tally, *, elapsed_s: float, rate: float) -> str:
-    """The whole state in one line."""
+def line(counts: MessageCounts, *, elapsed_s: float, rate: float) -> str:
+    """The state of the simulation in one line."""
     parts = [
         f"{elapsed_s:,.0f} s",
-        f"{tally.watching:,} watching",
-        f"{tally.acknowledged:,} messages acknowledged ({rate:,.0f}/s)",
-        f"{tally.waiting:,} waiting",
-        f"{tally.failed_attempts:,} failed attempts",
+        f"{counts.watching:,} watching",
+        f"{counts.acknowledged:,} messages acknowledged ({rate:,.0f}/s)",
+        f"{counts.waiting:,} waiting",
+        f"{counts.failed_attempts:,} failed attempts",
     ]
-    if tally.refused:
-        parts.append("refused: " + ", ".join(f"{count:,} {reason}" for reason, count in tally.refused.most_common()))
-    if tally.last_failure:
-        parts.append(f"last failure: {tally.last_failure}")
+    if counts.refused:
+        parts.append("refused: " + ", ".join(f"{count:,} {reason}" for reason, count in counts.refused.most_common()))
+    if counts.last_failure:
+        parts.append(f"last failure: {counts.last_failure}")
     return " · ".join(parts)
 
 
-async def narrate(tally: Tally) -> None:
-    """Tell how it goes until cancelled."""
+async def show_progress(counts: MessageCounts) -> None:
+    """Show the progress until cancelled."""
     console = Console(stderr=True, highlight=False, markup=False)
     began_s = time.monotonic()
-    rate = Rate(began_s)
+    rate = MessageRate(began_s)
 
     def now() -> Text:
         now_s = time.monotonic()
-        return Text(line(tally, elapsed_s=now_s - began_s, rate=rate.now(tally.acknowledged, now_s)))
+        return Text(line(counts, elapsed_s=now_s - began_s, rate=rate.now(counts.acknowledged, now_s)))
 
     await (_in_place(console, now) if console.is_terminal else _line_by_line(console, now))
 

@@ -1,19 +1,19 @@
-"""What a simulation may be told. Bad values are refused here, before the first end host joins."""
+"""The settings of `swarmscope simulate`. Invalid values are refused before the first end host joins."""
 
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
-from endhost_sdk.terms import feedback_urls
-from swarmscope.audience.surge import Surge
+from endhost_sdk.telemetry_settings import feedback_urls
+from swarmscope.audience.flash_crowd import FlashCrowd
 
-ENDLESS_SURGE_AT_S = 60.0
-SURGE_SHARE = 0.4
+ENDLESS_CROWD_AT_S = 60.0
+CROWD_SHARE = 0.4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Settings of `swarmscope simulate`; ValueError says what is wrong and what to do."""
+    """Settings of `swarmscope simulate`; ValueError for an invalid value."""
 
     coordinator: tuple[str, ...] = ("http://127.0.0.1:8080",)
     """URL of a coordinator. Repeat the flag for each one. Each end host prefers one coordinator and falls back to the others."""
@@ -28,7 +28,7 @@ class Settings:
     """Seconds until all end hosts leave. Without it, the simulation runs until Ctrl-C."""
 
     seed: int = 1
-    """Seed of the random numbers. The same seed gives the same end hosts with the same behavior."""
+    """Seed of the random measures. The same seed gives the same end hosts with the same behavior."""
 
     truth: Path | None = None
     """JSON file for the true measures of the simulation, to compare with the monitoring platform's measures."""
@@ -42,7 +42,7 @@ class Settings:
     def __post_init__(self) -> None:
         feedback_urls(self.coordinator)
         if self.peers < 1:
-            raise ValueError(f"--peers is {self.peers}; an audience has at least 1")
+            raise ValueError(f"--peers is {self.peers}; use a whole number from 1 on, such as 1000")
         for flag, value in (("period", self.period), ("duration", self.duration)):
             if value is not None and not 0 < value < inf:
                 raise ValueError(f"--{flag} is {value:g}; it needs a number of seconds above 0, such as 30")
@@ -52,7 +52,7 @@ class Settings:
             raise ValueError(f"--truth {self.truth} cannot be written: it is a folder; name a file")
 
     @property
-    def surge(self) -> Surge:
+    def crowd(self) -> FlashCrowd:
         if not self.flash_crowd:
-            return Surge()
-        return Surge(at_s=ENDLESS_SURGE_AT_S if self.duration is None else self.duration / 2, share=SURGE_SHARE)
+            return FlashCrowd()
+        return FlashCrowd(at_s=ENDLESS_CROWD_AT_S if self.duration is None else self.duration / 2, share=CROWD_SHARE)

@@ -1,73 +1,77 @@
-"""One simulation from first join to last acknowledgement: two coroutines an end host, one that lives and one that delivers."""
+"""One simulation from the first join to the last acknowledgement. Each end host has two tasks: a player and the message
+delivery.
+"""
 
 import asyncio
 from collections.abc import Iterator
 
 import aiohttp
 
-from endhost_sdk.terms import feedback_urls
-from swarmscope.audience.addresses import neighbourhoods
-from swarmscope.audience.cast import EndHost, dice_of, end_host
-from swarmscope.audience.life import life
-from swarmscope.audience.moments import Step
+from endhost_sdk.telemetry_settings import feedback_urls
+from swarmscope.audience.addresses import hong_kong_networks
+from swarmscope.audience.delivery import MessageDelivery, OnAcknowledged
+from swarmscope.audience.end_hosts import EndHost, end_host, random_for
+from swarmscope.audience.message_counts import MessageCounts
+from swarmscope.audience.planned_sessions import arrives_s, ramp_s
+from swarmscope.audience.scenario import scenario
 from swarmscope.audience.settings import Settings
-from swarmscope.audience.tally import Tally
-from swarmscope.audience.uplink import Uplink, Witness
-from swarmscope.audience.viewer import Viewer
-from swarmscope.audience.viewing import arrives_s, ramp_s
+from swarmscope.audience.simulated_player import SimulatedPlayer
+from swarmscope.audience.steps import Step
 
-LAST_WORDS_S = 30.0
-"""After the end, how long without a final answer until what still waits is given up."""
+GIVE_UP_S = 30.0
+"""After the end, seconds without a final answer until the waiting messages are given up."""
 TIMEOUT_S = 10.0
 CONNECTIONS = 256
 KEEP_ALIVE_S = 10.0
-"""Shorter than servers keep an idle connection, so that a request seldom meets one that is just being closed."""
+"""Shorter than the servers' keep-alive time, so a request rarely uses a connection that the server is closing."""
 
 
-async def simulate(settings: Settings, *, tally: Tally, witness: Witness, stop: asyncio.Event) -> None:
-    """Run until the duration is over or `stop` is set; then all leave, and what waits is sent for as long as answers come."""
+async def simulate(settings: Settings, *, counts: MessageCounts, on_acknowledged: OnAcknowledged, stop: asyncio.Event) -> None:
+    """Run until the duration is over or `stop` is set. Then all end hosts leave, and waiting messages are sent while answers
+    arrive.
+    """
     closing = asyncio.Event()
     urls = feedback_urls(settings.coordinator)
     connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEP_ALIVE_S)
-    # Waiting for a free connection is the simulation's own affair, no failure of a coordinator.
+    # Waiting for a free connection of the pool is not a failure of the coordinator, so there is no total timeout.
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT_S, sock_read=TIMEOUT_S)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http, asyncio.TaskGroup() as group:
-        uplinks, living, delivering = [], [], []
+        deliveries, players, sending = [], [], []
         began_s = asyncio.get_running_loop().time()
-        for number, host in enumerate(cast(settings)):
-            turned = number % len(urls)
-            uplink = Uplink(
-                urls=urls[turned:] + urls[:turned],
+        for number, host in enumerate(end_hosts(settings)):
+            first = number % len(urls)
+            delivery = MessageDelivery(
+                urls=urls[first:] + urls[:first],
                 ip=host.ip,
                 key=settings.key,
                 http=http,
-                tally=tally,
-                witness=witness,
+                counts=counts,
+                on_acknowledged=on_acknowledged,
                 closing=closing,
             )
-            viewer = Viewer(host, uplink.send, tally)
-            living.append(group.create_task(viewer.live(steps(host, number, settings), began_s=began_s)))
-            uplinks.append(uplink)
-            delivering.append(group.create_task(uplink.deliver()))
+            player = SimulatedPlayer(host, delivery.send, counts)
+            players.append(group.create_task(player.run(steps(host, number, settings), began_s=began_s)))
+            deliveries.append(delivery)
+            sending.append(group.create_task(delivery.deliver()))
         await _until(stop, settings.duration)
-        _cancel(living)
-        await asyncio.wait(living)  # by now everybody has said their last word
+        _cancel(players)
+        await asyncio.wait(players)  # now each player has queued its last message
         closing.set()
-        await _emptied(uplinks, tally)
-        _cancel(delivering)
+        await _wait_until_empty(deliveries, counts)
+        _cancel(sending)
 
 
-def cast(settings: Settings) -> Iterator[EndHost]:
-    """Everybody who comes."""
-    places = neighbourhoods()
-    return (end_host(number, seed=settings.seed, places=places) for number in range(settings.peers))
+def end_hosts(settings: Settings) -> Iterator[EndHost]:
+    """All end hosts of the simulation."""
+    networks = hong_kong_networks()
+    return (end_host(number, seed=settings.seed, networks=networks) for number in range(settings.peers))
 
 
 def steps(host: EndHost, number: int, settings: Settings) -> Iterator[Step]:
-    """The life of the end host of that number."""
-    dice = dice_of("life", number, settings.seed)
-    arrival_s = arrives_s(dice, ramp_s=ramp_s(settings.duration), surge=settings.surge)
-    return life(host, dice, arrives_s=arrival_s, period_s=settings.period, surge=settings.surge)
+    """The scenario of the end host with this number."""
+    rng = random_for("life", number, settings.seed)
+    arrival_s = arrives_s(rng, ramp_s=ramp_s(settings.duration), crowd=settings.crowd)
+    return scenario(host, rng, arrives_s=arrival_s, period_s=settings.period, crowd=settings.crowd)
 
 
 async def _until(stop: asyncio.Event, seconds: float | None) -> None:
@@ -78,13 +82,13 @@ async def _until(stop: asyncio.Event, seconds: float | None) -> None:
         return
 
 
-async def _emptied(uplinks: list[Uplink], tally: Tally) -> None:
-    """Wait until nothing waits any more, or nobody has answered for too long."""
-    emptying = {asyncio.create_task(uplink.emptied()) for uplink in uplinks}
+async def _wait_until_empty(deliveries: list[MessageDelivery], counts: MessageCounts) -> None:
+    """Wait until all messages have a final answer, or until no answer arrives for `GIVE_UP_S`."""
+    emptying = {asyncio.create_task(delivery.wait_until_empty()) for delivery in deliveries}
     waiting = None
-    while emptying and tally.waiting != waiting:
-        waiting = tally.waiting
-        _, emptying = await asyncio.wait(emptying, timeout=LAST_WORDS_S)
+    while emptying and counts.waiting != waiting:
+        waiting = counts.waiting
+        _, emptying = await asyncio.wait(emptying, timeout=GIVE_UP_S)
 
 
 def _cancel(tasks: list[asyncio.Task[None]]) -> None:

@@ -8,12 +8,12 @@ from cyclopts import App, Parameter
 
 from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.scoring import Scoring
+from swarmscope.address_space import require_address_space
 from swarmscope.commands import examples, exit_on, exit_on_usage_error, or_defaults
-from swarmscope.limits import require_address_space
-from swarmscope.plain_text import plain, plain_json
-from swarmscope.streams import print_data
+from swarmscope.output.encoding import print_data
+from swarmscope.output.escaping import plain, plain_json
 
-if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
+if TYPE_CHECKING:  # DuckDB is slow to import, and --help does not need it
     from monitor_platform.alerts.alert_watch import ExplainedAlert
 
 command = App(name="alerts", help_epilogue=examples("swarmscope alerts test rules.toml mirror/"))
@@ -55,34 +55,34 @@ def dry_run(
     from monitor_platform.alerts.recorded_alerts import evaluate_logs
     from monitor_platform.alerts.rules import BadRules, read_rules
 
-    told = 0
+    alerts = 0
     try:
-        wanted = read_rules(rules)
+        loaded = read_rules(rules)
         models = models_of(or_defaults(scoring, Scoring))
         with locator_for(or_defaults(location, LocationSettings)) as locator:
-            for each in evaluate_logs(wanted.rules, paths, locator, models, lacks=_lacks):
-                told += each.alert.ended_ms is None
+            for each in evaluate_logs(loaded.rules, paths, locator, models, lacks=_print_problem):
+                alerts += each.alert.ended_ms is None
                 _print(each, as_json)
-    except BadRules as wrong:
-        exit_on_usage_error(wrong)
+    except BadRules as error:
+        exit_on_usage_error(error)
     except (ValueError, OSError) as error:
         exit_on(error, "swarmscope alerts test")
-    print(f"{told} alerts in all, by {len(wanted.rules)} rules", file=sys.stderr)
+    print(f"{alerts} alerts from {len(loaded.rules)} rules", file=sys.stderr)
 
 
-def _lacks(text: str) -> None:
+def _print_problem(text: str) -> None:
     print(plain(text), file=sys.stderr)
 
 
-def _print(told: "ExplainedAlert", as_json: bool) -> None:
+def _print(explained: "ExplainedAlert", as_json: bool) -> None:
     from monitor_platform.alerts.alert_text import as_json as facts_of
     from monitor_platform.alerts.alert_text import clock, sentence, title
 
     if as_json:
         print_data()
-        print(plain_json(facts_of(told.alert, told.evidence), indent=None))
+        print(plain_json(facts_of(explained.alert, explained.evidence), indent=None))
         return
-    alert = told.alert
-    moment = clock(alert.began_ms if alert.ended_ms is None else alert.ended_ms)
-    print(f"{moment}  {'over' if alert.ended_ms is not None else alert.rule.severity:<8}  {plain(title(alert))}")
-    print(f"{'':22}{'':8}  {plain(sentence(alert, told.evidence))}")
+    alert = explained.alert
+    time = clock(alert.began_ms if alert.ended_ms is None else alert.ended_ms)
+    print(f"{time}  {'over' if alert.ended_ms is not None else alert.rule.severity:<8}  {plain(title(alert))}")
+    print(f"{'':22}{'':8}  {plain(sentence(alert, explained.evidence))}")

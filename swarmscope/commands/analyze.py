@@ -15,13 +15,13 @@ from cyclopts import App, Parameter
 from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
 from feedback_analysis.scoring import Scoring
+from swarmscope.address_space import require_address_space
 from swarmscope.commands import examples, exit_on, or_defaults
-from swarmscope.limits import require_address_space
-from swarmscope.plain_text import plain, plain_json
-from swarmscope.streams import print_data
-from swarmscope.summary_text import flat, print_tables
+from swarmscope.output.encoding import print_data
+from swarmscope.output.escaping import plain, plain_json
+from swarmscope.output.summary_tables import flat, print_tables
 
-if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
+if TYPE_CHECKING:  # DuckDB is slow to import, and --help does not need it
     from feedback_analysis.measures.selection import Span
     from feedback_analysis.messages.load import Progress
     from feedback_analysis.messages.table import FeedbackTable
@@ -115,7 +115,7 @@ def analyze(
     try:
         _check_output(as_json=as_json, as_csv=as_csv, html=html, period=period)
         if top < 1:
-            raise ValueError(f"--top is {top}; it needs a whole number of groups from 1 on, such as 20")
+            raise ValueError(f"--top is {top}; use a whole number from 1 on, such as 20")
         _check_tables(as_json=as_json, as_csv=as_csv, parquet=parquet, sessions=sessions, by=columns)
         filters = _filters(where or ())
         check_columns((*columns, *filters))
@@ -133,7 +133,7 @@ def analyze(
                 columns=None if html or sessions or p1203 else needed,
             )
         with closing(table):
-            _tell_damages(table)
+            _print_damages(table)
             span = _covered(table, asked, begin, end)
             summary = summarize(table, span=span, where=filters, by=columns, top=top)
             summary["unread_logs"] = len(table.unread)
@@ -165,66 +165,66 @@ def analyze(
 
 
 def _check_output(*, as_json: bool, as_csv: bool, html: Path | None, period: float) -> None:
-    """ValueError for what would be noticed only after long work, or not at all."""
+    """ValueError for wrong output flags, before the analysis begins."""
     if as_json and as_csv:
-        raise ValueError("--json and --csv both want standard output; choose one")
+        raise ValueError("--json and --csv both print to standard output; use only one of them")
     _check_file("--html", html)
     if not 0 < period < inf:
         raise ValueError(f"--period is {period:g}; it needs a number of seconds above 0, such as 30")
 
 
 def _check_tables(*, as_json: bool, as_csv: bool, parquet: Path | None, sessions: bool, by: Sequence[str]) -> None:
-    """ValueError for tables that nobody would see, or that are asked for twice."""
+    """ValueError for combinations of table flags that have no or two outputs."""
     if parquet is not None and (as_json or as_csv):
-        raise ValueError("--parquet writes what --csv prints; choose one of --json, --csv and --parquet")
+        raise ValueError("--parquet writes the table of --csv; use only one of --json, --csv and --parquet")
     _check_file("--parquet", parquet)
     if sessions and not (as_csv or parquet):
-        raise ValueError("--sessions makes a table of sessions: say where to with --csv or --parquet FILE")
+        raise ValueError("--sessions needs an output: add --csv or --parquet FILE")
     if sessions and by:
-        raise ValueError("--sessions has a row for each session, so --by has nothing to group; leave one of them out")
+        raise ValueError("--sessions prints one row per session and cannot be combined with --by; remove one of them")
 
 
 def _check_file(flag: str, path: Path | None) -> None:
-    """ValueError unless `path` can be written, as far as that can be told beforehand."""
+    """ValueError if `path` certainly cannot be written."""
     if path is not None and not path.parent.is_dir():
         raise ValueError(f"{flag} {path} cannot be written: there is no folder {path.parent}")
     if path is not None and path.is_dir():
-        raise ValueError(f"{flag} {path} cannot be written: it is a folder; name a file")
+        raise ValueError(f"{flag} {path} cannot be written: it is a folder; use the path of a file")
 
 
 def _filters(texts: Sequence[str]) -> dict[str, str]:
-    """Values by name; ValueError says what is wrong with one of `texts`."""
+    """The conditions of --where as values by name; ValueError for an invalid one."""
     filters: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
             raise ValueError(f"--where is {text!r}; it needs a name and a value, such as channel=Olympics or extra.codec=av1")
         if name in filters:
-            raise ValueError(f"--where names {name} twice; a record has one value of it")
+            raise ValueError(f"--where contains {name} twice; use each name once")
         filters[name] = value
     return filters
 
 
 def _within(asked: "Span | None", filters: Mapping[str, str]) -> str:
-    """What has left no record, as the end of a sentence."""
+    """The conditions, as the end of the sentence "no records in ..."."""
     time = " within that time" if asked else ""
     return time + (f" with {', '.join(f'{name}={value}' for name, value in filters.items())}" if filters else "")
 
 
 def _span(begin: str | None, end: str | None) -> "Span | None":
-    """The span asked for; an open end reaches as far as time does."""
+    """The requested time range; an open end has no limit."""
     from feedback_analysis.measures.selection import Span
 
     if begin is None and end is None:
         return None
     from_ms, to_ms = 0 if begin is None else unix_ms(begin), END_OF_TIME_MS if end is None else unix_ms(end)
     if from_ms > to_ms:
-        raise ValueError(f"--from {begin} lies behind --to {end}")
+        raise ValueError(f"--from {begin} is after --to {end}")
     return Span(from_ms, to_ms)
 
 
 def _covered(table: "FeedbackTable", asked: "Span | None", begin: str | None, end: str | None) -> "Span | None":
-    """The span asked for, its open end where the records end."""
+    """The requested time range, with an open end limited to the records."""
     from feedback_analysis.measures.selection import Span
     from feedback_analysis.messages.extent import extent
 
@@ -238,7 +238,7 @@ def _covered(table: "FeedbackTable", asked: "Span | None", begin: str | None, en
 
 @contextmanager
 def _progress() -> "Iterator[Progress | None]":
-    """A bar on standard error while someone watches."""
+    """A progress bar on standard error, if that is a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -251,7 +251,7 @@ def _progress() -> "Iterator[Progress | None]":
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _tell_damages(table: "FeedbackTable") -> None:
+def _print_damages(table: "FeedbackTable") -> None:
     from feedback_analysis.messages.extent import extent, warning_of_seconds
     from feedback_analysis.reading.rows import reasons_in_words
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from swarmscope.commands import examples
-from swarmscope.demo.process import PartDied
+from swarmscope.demo.component_process import ComponentEnded
 from swarmscope.demo.run import run
 from swarmscope.demo.settings import Settings
 
@@ -25,5 +25,5 @@ def demo(settings: Annotated[Settings | None, Parameter(name="*")] = None) -> No
     """Run the whole pipeline until Ctrl-C or the end of --duration; both end it with exit code 0."""
     try:
         run(settings or Settings())
-    except PartDied as died:
-        sys.exit(f"The demo has ended: {died}")
+    except ComponentEnded as error:
+        sys.exit(f"swarmscope demo: {error}")

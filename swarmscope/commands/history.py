@@ -15,12 +15,12 @@ from cyclopts import App, Parameter
 from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
 from feedback_analysis.scoring import MosFlags
+from swarmscope.address_space import require_address_space
 from swarmscope.commands import examples, exit_on, or_defaults
-from swarmscope.limits import require_address_space
-from swarmscope.plain_text import plain, plain_json
-from swarmscope.streams import print_data
+from swarmscope.output.encoding import print_data
+from swarmscope.output.escaping import plain, plain_json
 
-if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
+if TYPE_CHECKING:  # DuckDB is slow to import, and --help does not need it
     from feedback_analysis.history.catch_up import Progress
     from feedback_analysis.history.store import HistoryStore
     from feedback_analysis.measures.selection import Span
@@ -92,10 +92,10 @@ def build(
     for unread in taken.unread:
         print(f"not read: {plain(str(unread))}", file=sys.stderr)
     print(
-        f"{taken.logs:,} logs taken in: {taken.messages:,} messages, {taken.copies:,} copies left out, "
-        f"{taken.unreadable:,} records unreadable"
-        + (f", {taken.conflicts:,} conflicts left out" if taken.conflicts else "")
-        + (f", {len(taken.unread):,} logs not read" if taken.unread else ""),
+        f"{taken.logs:,} logs added: {taken.messages:,} messages, {taken.copies:,} duplicates skipped, "
+        f"{taken.unreadable:,} unreadable records"
+        + (f", {taken.conflicts:,} conflicts skipped" if taken.conflicts else "")
+        + (f", {len(taken.unread):,} unreadable logs" if taken.unread else ""),
         file=sys.stderr,
     )
 
@@ -152,7 +152,7 @@ def show(
 
     try:
         if as_json and as_csv:
-            raise ValueError("--json and --csv both want standard output; choose one")
+            raise ValueError("--json and --csv both print to standard output; use only one of them")
         filters = _filters(where or ())
         with HistoryStore(folder, None) as store:
             recorded = extent(store)
@@ -161,7 +161,7 @@ def show(
     except (ValueError, OSError) as error:
         exit_on(error, "swarmscope history")
     if not rows:
-        sys.exit(f"swarmscope history: nothing is kept in {folder} for that time")
+        sys.exit(f"swarmscope history: {folder} has no data for this time range")
     _print(rows, zone_of(timezone), as_json=as_json, as_csv=as_csv)
 
 
@@ -199,26 +199,26 @@ def _filters(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or name in filters:
-            raise ValueError(f"--where is {text!r}; it needs a name, once, and a value, such as channel=Olympics")
+            raise ValueError(f"--where is {text!r}; it needs a name and a value, such as channel=Olympics, and each name only once")
         filters[name] = value
     return filters
 
 
 def _span(begin: str | None, end: str | None, recorded: "Span", zone: tzinfo) -> "Span | None":
-    """What is kept of the time asked for; None if nothing is."""
+    """The part of the requested time range for which the history has data; None if there is none."""
     from feedback_analysis.measures.selection import Span
 
     from_ms = 0 if begin is None else unix_ms(begin, zone)
     to_ms = END_OF_TIME_MS if end is None else unix_ms(end, zone)
     if from_ms > to_ms:
-        raise ValueError(f"--from {begin} lies behind --to {end}")
+        raise ValueError(f"--from {begin} is after --to {end}")
     from_ms, to_ms = max(from_ms, recorded.from_ms), min(to_ms, recorded.to_ms)
     return Span(from_ms, to_ms) if from_ms < to_ms else None
 
 
 @contextmanager
 def _progress() -> "Iterator[Progress]":
-    """A bar on standard error while someone watches."""
+    """A progress bar on standard error, if that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -226,9 +226,9 @@ def _progress() -> "Iterator[Progress]":
     if not console.is_terminal:
         yield lambda _done, _total: None
         return
-    columns = (TextColumn("taking in"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (TextColumn("adding logs"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("taking in", total=None)
+        task = bar.add_task("adding logs", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
@@ -257,13 +257,13 @@ def _print_table(rows: Sequence[Row], zone: tzinfo) -> None:
         pad_edge=False,
     )
     for row in rows:
-        table.add_row(*(Text(plain(_say(name, value, zone))) for name, value in row.items()))
-    # Piped into a file, a table is as wide as it needs to be.
+        table.add_row(*(Text(plain(_formatted(name, value, zone))) for name, value in row.items()))
+    # In a file or pipe, the width is not limited to that of a terminal.
     Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
 
 
-def _say(name: str, value: str | float | None, zone: tzinfo) -> str:
-    """Whole numbers as they are, times in `zone`, others to about four digits."""
+def _formatted(name: str, value: str | float | None, zone: tzinfo) -> str:
+    """Whole numbers exactly, times in `zone`, other numbers with about four digits."""
     if value is None or isinstance(value, str):
         return value or "–"
     if name == "at":

@@ -12,11 +12,11 @@ from cyclopts import App
 
 from feedback_wire.log_name import SERVER_NAME
 from swarmscope.commands import examples, exit_on
-from swarmscope.plain_text import plain
+from swarmscope.output.escaping import plain
 
-if TYPE_CHECKING:  # DuckDB takes a while to import, and --help need not wait for it
-    from swarmscope.importing.report import Report
-    from swarmscope.importing.run import Import, Progress
+if TYPE_CHECKING:  # DuckDB is slow to import, and --help does not need it
+    from swarmscope.importing.import_report import ImportReport
+    from swarmscope.importing.job import ImportJob, Progress
 
 command = App(
     name="import",
@@ -62,7 +62,7 @@ def import_files(
     Parameters
     ----------
     files
-        Files to import, all of the same kind. The name ends in .csv, .tsv, .parquet, .jsonl or .ndjson.
+        Files to import, all of the sent_from kind. The name ends in .csv, .tsv, .parquet, .jsonl or .ndjson.
     mapping
         TOML file that assigns columns to record fields.
     into
@@ -70,7 +70,7 @@ def import_files(
     to
         Form of the logs.
     name
-        Name of the feedback server in the names of the logs. Each import into the same folder needs a different name.
+        Name of the feedback server in the names of the logs. Each import into the sent_from folder needs a different name.
     roll_seconds
         Seconds that one log covers, from 1 to 86400.
     ip
@@ -84,59 +84,61 @@ def import_files(
         Write one JSON line per refused row to this file.
     """
     from feedback_server.settings import FORMS
-    from swarmscope.importing.logs import LogFolder
+    from swarmscope.importing.import_report import ImportReport
+    from swarmscope.importing.job import ImportJob
+    from swarmscope.importing.log_folder import LogFolder
     from swarmscope.importing.mapping import Mapping
-    from swarmscope.importing.report import Report
-    from swarmscope.importing.run import Import
-    from swarmscope.importing.source import opened
-    from swarmscope.sending import Sender, Tally
+    from swarmscope.importing.row_source import opened
+    from swarmscope.sending.sender import SendCounts, Sender
 
-    tally: Tally | None = None
+    counts: SendCounts | None = None
     try:
         _check(into, coordinator, name, roll_seconds)
-        meant = Mapping() if mapping is None else Mapping.read(mapping)
+        mapped = Mapping() if mapping is None else Mapping.read(mapping)
         with ExitStack() as open_files:
             source = open_files.enter_context(opened(files))
-            report = Report(refusals=None if refused is None else open_files.enter_context(refused.open("w", encoding="utf-8")))
+            report = ImportReport(
+                refusals=None if refused is None else open_files.enter_context(refused.open("w", encoding="utf-8"))
+            )
             progress = open_files.enter_context(_progress())
-            work = Import(source=source, mapping=meant, sources=meant.sources(source.columns), report=report, progress=progress)
+            job = ImportJob(source=source, mapping=mapped, sources=mapped.sources(source.columns), report=report, progress=progress)
             if into is not None:
-                logs = work.write(LogFolder(into, name=name, form=FORMS[to], roll_s=roll_seconds), ip)
+                logs = job.write(LogFolder(into, name=name, form=FORMS[to], roll_s=roll_seconds), ip)
             elif coordinator:
-                tally = work.send(Sender(coordinator, key))
+                counts = job.send(Sender(coordinator, key))
             else:
-                filled = work.check().filled
+                filled = job.check().filled
     except (ValueError, OSError) as error:
         exit_on(error, "swarmscope import")
     except HTTPException as error:
-        sys.exit(f"swarmscope import: cannot go on: {error}")
+        sys.exit(f"swarmscope import: sending failed: {error}")
     _print(report)
     if into is not None:
-        print(f"{logs:,} logs are in {into}")
-    elif tally is not None:
-        print(f"the coordinator took {tally.taken:,} messages and refused {tally.refused.total():,}")
-        for reason, count in tally.refused.most_common():
+        print(f"{logs:,} logs written to {into}")
+    elif counts is not None:
+        print(f"the coordinator accepted {counts.accepted:,} messages and refused {counts.refused.total():,}")
+        for reason, count in counts.refused.most_common():
             print(f"  {plain(reason)}: {count:,}")
     else:
-        _print_fields(work, filled)
-    sys.exit(int(bool(report.refused or not report.taken or (tally and tally.refused))))
+        _print_fields(job, filled)
+    sys.exit(int(bool(report.refused or not report.accepted or (counts and counts.refused))))
 
 
 def _check(into: Path | None, coordinator: str, name: str, roll_seconds: int) -> None:
-    """ValueError for what would be noticed only after long work."""
+    """ValueError for wrong flags, before the import begins."""
     if into is not None and coordinator:
-        raise ValueError("--into writes logs and --coordinator sends messages; choose one")
+        raise ValueError("--into writes logs and --coordinator sends messages; use only one of them")
     if SERVER_NAME.fullmatch(name) is None:
         raise ValueError(f"--name is {name!r}; use 1 to 32 of a-z, 0-9 and inner hyphens, such as import")
     if not 1 <= roll_seconds <= _DAY_S:
-        raise ValueError(f"--roll-seconds is {roll_seconds}; a log covers 1 to {_DAY_S} seconds, {_HOUR_S} is usual here")
+        raise ValueError(f"--roll-seconds is {roll_seconds}; use a number from 1 to {_DAY_S}, such as {_HOUR_S}")
 
 
-def _print(report: "Report") -> None:
-    """How many rows were taken and refused, with examples."""
-    print(f"{report.rows:,} rows: {report.taken:,} taken, {report.refused.total():,} refused")
+def _print(report: "ImportReport") -> None:
+    """Print how many rows were accepted and refused, with examples."""
+    print(f"{report.rows:,} rows: {report.accepted:,} accepted, {report.refused.total():,} refused")
     if report.first_ms is not None and report.last_ms is not None:
-        print(f"times: {_moment(report.first_ms)} to {_moment(report.last_ms)}")
+        print(f"times: {_time_text(report.first_ms)} to {_time_text(report.last_ms)}")
     for reason, count in report.refused.most_common():
         print(f"refused, {reason}: {count:,}")
         for example in report.examples[reason]:
@@ -145,25 +147,25 @@ def _print(report: "Report") -> None:
             print("  …")
 
 
-def _print_fields(work: "Import", filled: dict[str, int]) -> None:
-    """What each field comes from, and what no field comes from."""
-    for field, column in work.sources.items():
+def _print_fields(job: "ImportJob", filled: dict[str, int]) -> None:
+    """Print the column of each field, and the columns that are not used."""
+    for field, column in job.sources.items():
         by = "" if column.factor == 1 else f" * {column.factor:g}"
-        count = work.report.taken if field == "received_ms" else filled[field]
+        count = job.report.accepted if field == "received_ms" else filled[field]
         print(f"{plain(field)} = {plain(column.name)}{by}: {count:,} values")
-    used = {column.name for column in work.sources.values()}
-    if unused := [name for name in work.source.columns if name not in used]:
+    used = {column.name for column in job.sources.values()}
+    if unused := [name for name in job.source.columns if name not in used]:
         print(f"not used: {plain(', '.join(unused))}")
-    print("nothing is written: give --into FOLDER or --coordinator URL")
+    print("nothing was written; add --into FOLDER or --coordinator URL to import")
 
 
-def _moment(ms: int) -> str:
+def _time_text(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 @contextmanager
 def _progress() -> "Iterator[Progress]":
-    """A count on standard error while someone watches."""
+    """A counter of rows on standard error, if that is a terminal."""
     if not sys.stderr.isatty():
         yield lambda _rows: None
         return
@@ -174,8 +176,8 @@ def _progress() -> "Iterator[Progress]":
     with Progress(*shown, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=None)
 
-        def tell(rows: int) -> None:
+        def update(rows: int) -> None:
             if rows % _PROGRESS_ROWS == 0:
                 bar.update(task, completed=rows)
 
-        yield tell
+        yield update

@@ -37,9 +37,9 @@ from feedback_server.settings import FORMS
 from feedback_wire.frames import Damage
 from feedback_wire.log_name import Form
 from swarmscope.commands import examples, exit_on, exit_on_usage_error
-from swarmscope.plain_text import plain
-from swarmscope.replay import replay
-from swarmscope.sending import check_url
+from swarmscope.output.escaping import plain
+from swarmscope.sending.quarantine import replay
+from swarmscope.sending.sender import check_url
 
 command = App(
     name="logs",
@@ -80,9 +80,9 @@ def cat(paths: list[Path], /, *, from_: Annotated[str | None, Parameter(name="--
     except ValueError as error:
         exit_on_usage_error(error)
     found = _logs(paths, each_stem_once=True)
-    damaged = _name(found.unread)
+    damaged = _print_unread(found.unread)
     try:
-        for path, form in _told(found.logs):
+        for path, form in _with_progress(found.logs):
             for part in _parts_of(path, form):
                 if isinstance(part, Records):
                     sys.stdout.buffer.write(_within(part.lines, *span))
@@ -91,7 +91,7 @@ def cat(paths: list[Path], /, *, from_: Annotated[str | None, Parameter(name="--
                     print(_finding(path, part), file=sys.stderr)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever reads our output has seen enough. Python would complain once more when it flushes at exit.
+        # The reader of standard output has closed it. Without this, Python reports the same error again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(int(damaged))
 
@@ -108,8 +108,8 @@ def verify(paths: list[Path], /) -> None:
         Logs, and folders that contain logs.
     """
     found = _logs(paths)
-    all_good = not _name(found.unread, sys.stdout)
-    for path, form in _told(found.logs):
+    all_good = not _print_unread(found.unread, sys.stdout)
+    for path, form in _with_progress(found.logs):
         all_good = _verify(path, form) and all_good
     sys.exit(int(not all_good))
 
@@ -145,8 +145,8 @@ def convert(
     targets = {path: out / f"{path.name.removesuffix(f'.{form}')}.{FORMS[to]}" for path, form in found.logs}
     _check_targets(targets)
     out.mkdir(parents=True, exist_ok=True)
-    all_good = not _name(found.unread)
-    for path, form in _told(found.logs):
+    all_good = not _print_unread(found.unread)
+    for path, form in _with_progress(found.logs):
         all_good = _convert(path, form, targets[path], FORMS[to]) and all_good
     sys.exit(int(not all_good))
 
@@ -174,32 +174,32 @@ def replay_refused(files: list[Path], /, *, coordinator: str, key: str = "") -> 
     """
     try:
         check_url(coordinator)
-        tally = replay(files, coordinator, key)
+        counts = replay(files, coordinator, key)
     except (OSError, ValueError) as error:
         exit_on(error)
     except HTTPException as error:
-        sys.exit(f"swarmscope: cannot go on: {error}")
-    print(f"{tally.taken} messages taken, {tally.refused.total()} refused again")
-    for reason, count in tally.refused.most_common():
+        sys.exit(f"swarmscope logs replay: sending failed: {error}")
+    print(f"{counts.accepted} messages accepted, {counts.refused.total()} refused again")
+    for reason, count in counts.refused.most_common():
         print(f"  {plain(reason)}: {count}")
-    for damage in tally.damages:
+    for damage in counts.damages:
         print(plain(damage), file=sys.stderr)
-    sys.exit(int(bool(tally.refused or tally.damages)))
+    sys.exit(int(bool(counts.refused or counts.damages)))
 
 
 def _check_targets(targets: Mapping[Path, Path]) -> None:
-    """End before anything is written if not every log can have a new file of its own."""
+    """Exit before the first write if a new log exists already, or if two logs would get the same name."""
     sources: dict[Path, Path] = {}
     for source, target in targets.items():
         if target in sources:
-            sys.exit(f"{sources[target]} and {source} would both become {target}: name only one of them")
+            sys.exit(f"{sources[target]} and {source} would both be converted to {target}; convert only one of them")
         if target.exists():
-            sys.exit(f"{target} is there already: remove it, or choose another folder with --out")
+            sys.exit(f"{target} already exists; remove it, or use another folder for --out")
         sources[target] = source
 
 
 def _verify(path: Path, form: Readable) -> bool:
-    """Print what there is to say of one log; False if it is not good."""
+    """Verify one log and print the result; False if it is damaged or unreadable."""
     records = frames = 0
     findings: list[str] = []
     unread: list[UnreadLog] = []
@@ -216,11 +216,11 @@ def _verify(path: Path, form: Readable) -> bool:
         print(f"{plain(str(path))}: {verdict}, {records} records in {_parts(form, frames)}")
     for finding in findings:
         print(f"  {finding}")
-    return not _name(unread, sys.stdout) and not findings
+    return not _print_unread(unread, sys.stdout) and not findings
 
 
 def _convert(path: Path, form: Readable, target: Path, to: Form) -> bool:
-    """Write one log anew under a temporary name, then give it its own; False if some of it was damaged, or there is nothing."""
+    """Convert one log under a temporary name and rename it. False if the log is damaged or has no records."""
     good = True
     unfinished = target.with_name(f".{target.name}.unfinished")
     with unfinished.open("wb") as file:
@@ -234,7 +234,7 @@ def _convert(path: Path, form: Readable, target: Path, to: Form) -> bool:
         count = writer.finish()
     if not count:
         unfinished.unlink()
-        print(f"{path} has no record that can be read: no {target} is written", file=sys.stderr)
+        print(f"{path} has no readable record; {target} was not written", file=sys.stderr)
         return False
     unfinished.rename(target)
     print(f"{target}: {count} records")
@@ -243,32 +243,32 @@ def _convert(path: Path, form: Readable, target: Path, to: Form) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The logs to read, folders by the names in them, and what looks like a log and cannot be read."""
+    """The logs to read, those of a folder in order of their names, and the unreadable logs."""
 
     logs: tuple[tuple[Path, Readable], ...]
     unread: tuple[UnreadLog, ...]
 
 
 def _logs(paths: Sequence[Path], *, each_stem_once: bool = False) -> _Found:
-    """What `paths` name. `each_stem_once`: without the journals in a folder that have been sealed in it already."""
+    """The logs at `paths`. With `each_stem_once`, journals are omitted if their sealed log is in the same folder."""
     each = [log for path in paths for log in _logs_at(path, each_stem_once)]
     if not each:
-        sys.exit(f"no logs there: name files that end in {_ENDINGS}, or a folder of logs")
+        sys.exit(f"no logs found; use files that end in {_ENDINGS}, or a folder of logs")
     unread = tuple(log for log in each if isinstance(log, UnreadLog))
     return _Found(tuple(log for log in each if not isinstance(log, UnreadLog)), unread)
 
 
-def _name(unread: Iterable[UnreadLog], to: TextIO | None = None) -> bool:
-    """Print each log that cannot be read, on standard error unless said otherwise; whether there are any."""
-    named = False
+def _print_unread(unread: Iterable[UnreadLog], to: TextIO | None = None) -> bool:
+    """Print each unreadable log to `to` (standard error by default); True if there are any."""
+    found_any = False
     for log in unread:
-        named = True
+        found_any = True
         print(_finding(log.path, log), file=to or sys.stderr)
-    return named
+    return found_any
 
 
 def _parts_of(path: Path, form: Readable) -> Iterator[Part | UnreadLog]:
-    """As `read_log`, of a file that may be gone or unreadable by now. A journal that is gone is read as what it was sealed into."""
+    """Like `read_log`, for a file that may be unreadable or removed meanwhile. A sealed journal is read from its sealed log."""
     try:
         check_file(path)
         with reading_from(path):
@@ -281,12 +281,12 @@ def _parts_of(path: Path, form: Readable) -> Iterator[Part | UnreadLog]:
             yield from _parts_of(sealed, sealed_form)
 
 
-def _told(logs: Sequence[tuple[Path, Readable]]) -> Iterator[tuple[Path, Readable]]:
-    """The logs one by one; a line now and then on a terminal says how far it is."""
-    said_s = time.monotonic()
+def _with_progress(logs: Sequence[tuple[Path, Readable]]) -> Iterator[tuple[Path, Readable]]:
+    """The logs one by one, with regular progress lines on a terminal."""
+    printed_s = time.monotonic()
     for number, log in enumerate(logs):
-        if sys.stderr.isatty() and time.monotonic() - said_s > _PROGRESS_EVERY_S:
-            said_s = time.monotonic()
+        if sys.stderr.isatty() and time.monotonic() - printed_s > _PROGRESS_EVERY_S:
+            printed_s = time.monotonic()
             print(f"log {number + 1} of {len(logs)}: {log[0].name}", file=sys.stderr)
         yield log
 
@@ -296,10 +296,10 @@ def _logs_at(path: Path, each_stem_once: bool) -> Iterator[tuple[Path, Readable]
         yield from _logs_in(path, each_stem_once)
         return
     if is_gone(path):
-        path = sealed_instead(path) or sys.exit(f"there is no {path}")
+        path = sealed_instead(path) or sys.exit(f"file not found: {path}")
     form = form_of(path)
     if form is None:
-        sys.exit(f"{path} is no log: one ends in {_ENDINGS}")
+        sys.exit(f"{path} is not a log; logs end in {_ENDINGS}")
     yield path, form
 
 
@@ -328,17 +328,17 @@ def _parts(form: Readable, number: int) -> str:
 
 
 def _finding(path: Path, part: Damage | Lost | UnreadLog) -> str:
-    """What is wrong, in one line."""
+    """The damage or read error, in one line."""
     name = plain(str(path))
     if isinstance(part, UnreadLog):
         return f"{plain(str(part.path))}: not read: {part.reason}"
     if isinstance(part, Lost):
-        return f"{name}: {part.count} records are lost, from number {part.first} on"
+        return f"{name}: {part.count} records are lost, starting at number {part.first}"
     return f"{name}: {part.size} bytes at offset {part.offset} are damaged{' (torn end)' if part.torn else ''}: {part.reason}"
 
 
 def _within(lines: bytes, from_ms: int | None, to_ms: int | None) -> bytes:
-    """Those of `lines` that were received in [from_ms, to_ms)."""
+    """The `lines` with a time of receipt in [from_ms, to_ms)."""
     if from_ms is None and to_ms is None:
         return lines
     chosen = (line for line in lines.split(b"\n")[:-1] if _is_within(_received_ms(line), from_ms, to_ms))
@@ -350,6 +350,6 @@ def _is_within(received_ms: int, from_ms: int | None, to_ms: int | None) -> bool
 
 
 def _received_ms(line: bytes) -> int:
-    """The time in a record: nearly always its first field, where it need not be parsed for."""
+    """The time of receipt of a record. It is almost always the first field, which needs no JSON parser."""
     match = _RECEIVED.match(line)
     return int(match[1]) if match else int(orjson.loads(line).get("received_ms") or 0)

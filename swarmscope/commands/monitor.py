@@ -9,8 +9,8 @@ from cyclopts import App, Parameter
 from feedback_analysis.quality.catalogue import models_of
 from monitor_platform.alerts.rules import read_rules
 from monitor_platform.settings import Settings
+from swarmscope.address_space import require_address_space
 from swarmscope.commands import examples, exit_on_usage_error, or_defaults, run_server
-from swarmscope.limits import require_address_space
 
 command = App(
     name="monitor",

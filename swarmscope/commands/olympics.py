@@ -10,9 +10,9 @@ from cyclopts import App
 
 from swarmscope.commands import examples, exit_on_usage_error
 
-if TYPE_CHECKING:  # NumPy takes a while to import, and --help need not wait for it
-    from swarmscope.olympics.days import Order
-    from swarmscope.olympics.truth import DayTruth
+if TYPE_CHECKING:  # NumPy is slow to import, and --help does not need it
+    from swarmscope.olympics.days import DayTask
+    from swarmscope.olympics.event_truth import DayTruth
 
 command = App(
     name="olympics",
@@ -54,22 +54,22 @@ def olympics(
         JSON file for the true measures of the event, to compare with the monitoring platform's measures.
     """
     from feedback_server.settings import FORMS
-    from swarmscope.olympics.days import Order
+    from swarmscope.olympics.days import DayTask
+    from swarmscope.olympics.event_truth import event_numbers
     from swarmscope.olympics.programme import programme
-    from swarmscope.olympics.truth import event_numbers
 
     try:
         days = programme(scale)
         _prepare(into, truth)
     except ValueError as wrong:
         exit_on_usage_error(wrong)
-    orders = [Order(into=into, form=FORMS[format], number=day.number, seed=seed, scale=scale) for day in days]
-    told = list(_told(orders))
-    numbers = event_numbers(told)
+    tasks = [DayTask(into=into, form=FORMS[format], number=day.number, seed=seed, scale=scale) for day in days]
+    days_done = list(_days_done(tasks))
+    numbers = event_numbers(days_done)
     if truth is not None:
         truth.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     print(
-        f"{numbers['messages']:,} messages of {numbers['peers']:,} viewers lie in {into}; "
+        f"{numbers['messages']:,} messages of {numbers['peers']:,} viewers are in {into}; "
         f"on August 7 up to {numbers['most_at_once']:,} watched at once",
         file=sys.stderr,
     )
@@ -79,23 +79,25 @@ def _prepare(into: Path, truth: Path | None) -> None:
     if truth is not None and not truth.parent.is_dir():
         raise ValueError(f"--truth {truth} cannot be written: there is no folder {truth.parent}")
     if truth is not None and truth.is_dir():
-        raise ValueError(f"--truth {truth} cannot be written: it is a folder; name a file")
+        raise ValueError(f"--truth {truth} cannot be written: it is a folder; use the path of a file")
     into.mkdir(parents=True, exist_ok=True)
     if any(into.iterdir()):
-        raise ValueError(f"--into {into} is not empty; logs of two events in one folder would be one event")
+        raise ValueError(
+            f"--into {into} is not empty; use a new or empty folder, because readers would combine the logs of two events"
+        )
 
 
-def _told(orders: list["Order"]) -> "Iterator[DayTruth]":
-    """The days as they are done: a bar on a terminal, a line each elsewhere."""
+def _days_done(tasks: list["DayTask"]) -> "Iterator[DayTruth]":
+    """Write the days and yield their true measures, with a progress bar on a terminal and one line per day elsewhere."""
     from rich.console import Console
     from rich.progress import track
 
     from swarmscope.olympics.event import write_event
 
     console = Console(stderr=True, highlight=False)
-    days = write_event(orders)
+    days = write_event(tasks)
     if console.is_terminal:
-        yield from track(days, description="days of the event", total=len(orders), console=console)
+        yield from track(days, description="days of the event", total=len(tasks), console=console)
         return
     for day in days:
         console.print(f"{day.day.date}: {day.messages:,} messages of {len(day.peers):,} viewers", soft_wrap=True)

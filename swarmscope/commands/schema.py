@@ -10,7 +10,7 @@ from feedback_wire.message import message_schema
 from feedback_wire.record import record_schema
 from serving.openapi import text_of
 from swarmscope.commands import examples
-from swarmscope.streams import print_data
+from swarmscope.output.encoding import print_data
 
 command = App(
     name="schema",

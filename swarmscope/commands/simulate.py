@@ -11,9 +11,9 @@ import uvloop
 from cyclopts import App, Parameter
 
 from feedback_wire.message import Message
+from swarmscope.audience.ground_truth import GroundTruth
+from swarmscope.audience.message_counts import MessageCounts
 from swarmscope.audience.settings import Settings
-from swarmscope.audience.tally import Tally
-from swarmscope.audience.truth import Truth
 from swarmscope.commands import examples
 
 command = App(
@@ -43,44 +43,44 @@ command.command(
 def simulate(settings: Annotated[Settings | None, Parameter(name="*")] = None) -> None:
     """Simulate an audience of end hosts in Hong Kong."""
     settings = settings or Settings()
-    tally, truth = Tally(), Truth()
+    counts, truth = MessageCounts(), GroundTruth()
     print(
         f"{settings.peers:,} end hosts report to {', '.join(settings.coordinator)}, with Hong Kong addresses as X-Forwarded-For "
-        "(a coordinator on this machine takes them if it was started with --trusted-proxy 127.0.0.1/32)",
+        "(a coordinator on this machine accepts them if it runs with --trusted-proxy 127.0.0.1/32)",
         file=sys.stderr,
     )
-    uvloop.run(_run(settings, tally, truth if settings.truth else None))
+    uvloop.run(_run(settings, counts, truth if settings.truth else None))
     if settings.truth:
-        became = {"refused": tally.refused.total(), "unacknowledged": tally.waiting}
-        settings.truth.write_text(json.dumps(truth.numbers() | became, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    _conclude(tally)
+        outcome = {"refused": counts.refused.total(), "unacknowledged": counts.waiting}
+        settings.truth.write_text(json.dumps(truth.measures() | outcome, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    _print_outcome(counts)
 
 
-async def _run(settings: Settings, tally: Tally, truth: Truth | None) -> None:
-    from swarmscope.audience.progress import narrate
+async def _run(settings: Settings, counts: MessageCounts, truth: GroundTruth | None) -> None:
+    from swarmscope.audience.progress import show_progress
     from swarmscope.audience.simulation import simulate
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    narrator = asyncio.create_task(narrate(tally))
-    # Without a truth file nothing is kept: an endless audience would fill the memory.
-    await simulate(settings, tally=tally, witness=truth.witness if truth else _forget, stop=stop)
-    narrator.cancel()
+    progress = asyncio.create_task(show_progress(counts))
+    # Without --truth, no messages are kept, because an endless simulation would fill the memory.
+    await simulate(settings, counts=counts, on_acknowledged=truth.add if truth else _ignore, stop=stop)
+    progress.cancel()
     with suppress(asyncio.CancelledError):
-        await narrator
+        await progress
 
 
-def _forget(_: Message) -> None:
-    """Nobody wants to know the truth."""
+def _ignore(_: Message) -> None:
+    """Without --truth, acknowledged messages are not collected."""
 
 
-def _conclude(tally: Tally) -> None:
-    became = f"{tally.acknowledged:,} of {tally.built:,} messages were acknowledged; {tally.failed_attempts:,} attempts failed"
-    if tally.waiting or tally.refused:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in tally.refused.most_common())
+def _print_outcome(counts: MessageCounts) -> None:
+    outcome = f"{counts.acknowledged:,} of {counts.built:,} messages were acknowledged; {counts.failed_attempts:,} attempts failed"
+    if counts.waiting or counts.refused:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.refused.most_common())
         sys.exit(
-            f"{became}; {tally.waiting:,} messages were never acknowledged, {tally.refused.total():,} were refused"
-            f"{f' ({reasons})' if reasons else ''}. Last failure: {tally.last_failure}"
+            f"{outcome}; {counts.waiting:,} messages were never acknowledged, {counts.refused.total():,} were refused"
+            f"{f' ({reasons})' if reasons else ''}. Last failure: {counts.last_failure}"
         )
-    print(became, file=sys.stderr)
+    print(outcome, file=sys.stderr)

@@ -1,1 +1,1 @@
-"""The whole pipeline on one machine: every part is a real process that is started, watched and ended here."""
+"""The whole pipeline on one machine. The demo starts, watches and ends each component as a real process."""

@@ -1,4 +1,4 @@
-"""The demo from start to end: parts start against the flow of messages and end with it, so nobody talks to one who has gone."""
+"""Runs the demo. Components start in the reverse order of the data flow and end in its order, so each can always reach the next."""
 
 import signal
 import tempfile
@@ -9,97 +9,97 @@ from math import inf
 from pathlib import Path
 from types import FrameType
 
-from swarmscope.demo import parts
-from swarmscope.demo.figures import Addresses, Rate, look
-from swarmscope.demo.parts import Part
-from swarmscope.demo.process import PartDied, PartProcess
+from swarmscope.demo import components
+from swarmscope.demo.component_process import ComponentEnded, ComponentProcess
+from swarmscope.demo.components import Component
 from swarmscope.demo.screen import Screen
 from swarmscope.demo.settings import Settings
+from swarmscope.demo.status import CountRate, ServerUrls, read_status
 
-LOOK_EVERY_S = 1.0
+UPDATE_EVERY_S = 1.0
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Ended(Exception):  # noqa: N818 - no error: somebody has seen enough
+class Ended(Exception):  # noqa: N818 - a request to end, not an error
     """Ctrl-C, or another request to end."""
 
 
-class Cast:
-    """The parts that run; a context manager that ends them."""
+class RunningComponents:
+    """The running components. A context manager that ends them."""
 
     def __init__(self, data: Path) -> None:
         self._data = data
-        self._running: list[PartProcess] = []
+        self._running: list[ComponentProcess] = []
 
-    def start(self, *some: Part) -> list[str]:
-        """Start them side by side, wait until they are ready, and give the addresses of those that serve."""
-        started = [self._start(part, part.port) for part in some]
-        return [self._address(process) for process in started if process.part.port is not None]
+    def start(self, *some: Component) -> list[str]:
+        """Start components in parallel, wait until they are ready, and return the URLs of the servers among them."""
+        started = [self._start(component, component.port) for component in some]
+        return [self._address(process) for process in started if process.component.port is not None]
 
     def check(self) -> None:
-        """PartDied if one is no longer there."""
+        """ComponentEnded if one of the processes has ended."""
         for process in self._running:
             process.check()
 
     def errors(self) -> Iterator[str]:
-        """What parts have logged as errors since the last call, in lines that say which part and where to read more."""
+        """One line per error that a component logged since the last call, with the component's name and the path of its output."""
         for process in self._running:
-            yield from (f"error in the {process.part.name}: {line} (in {process.log})" for line in process.errors.new())
+            yield from (f"error in the {process.component.name}: {line} (in {process.log})" for line in process.errors.new())
 
-    def _start(self, part: Part, port: int | None) -> PartProcess:
-        self._running.append(PartProcess(part, self._data, port))
+    def _start(self, component: Component, port: int | None) -> ComponentProcess:
+        self._running.append(ComponentProcess(component, self._data, port))
         return self._running[-1]
 
-    def _address(self, process: PartProcess) -> str:
+    def _address(self, process: ComponentProcess) -> str:
         try:
             return process.address()
-        except PartDied:
-            # Most likely its port is taken. Looking first would not do: two demos that start together would both find it free.
+        except ComponentEnded:
+            # Probably its port is in use. A check before the start would not help: two demos could both find the port free.
             self._running.remove(process)
             process.end()
-            return self._start(process.part, 0).address()
+            return self._start(process.component, 0).address()
 
-    def __enter__(self) -> "Cast":
+    def __enter__(self) -> "RunningComponents":
         return self
 
     def __exit__(self, *raised: object) -> None:
         for number in _ENDING:
-            signal.signal(number, signal.SIG_IGN)  # it is ending already
+            signal.signal(number, signal.SIG_IGN)  # the demo is already ending
         while self._running:
             self._running.pop().end()
 
 
 def run(settings: Settings) -> None:
-    """Run until the duration is over or somebody ends it; PartDied if a part ends by itself."""
+    """Run until the duration is over or a signal arrives; ComponentEnded if a component ends by itself."""
     for number in _ENDING:
         signal.signal(number, _end)
-    with suppress(Ended), _folder(settings.data) as data, Cast(data) as cast:
-        at = _begin(cast, data, settings)
+    with suppress(Ended), _folder(settings.data) as data, RunningComponents(data) as running:
+        at = _begin(running, data, settings)
         print(f"swarmscope demo ready on {at.monitor}", flush=True)
-        _watch(cast, at, settings)
+        _watch(running, at, settings)
 
 
-def _begin(cast: Cast, data: Path, settings: Settings) -> Addresses:
-    keys = parts.Keys()
-    feedback_servers = cast.start(*(parts.feedback_server(number, keys, data) for number in (1, 2)))
-    coordinator, monitor = cast.start(
-        parts.coordinator(feedback_servers, keys, data), parts.monitor(feedback_servers, keys, data, settings)
+def _begin(running: RunningComponents, data: Path, settings: Settings) -> ServerUrls:
+    keys = components.Keys()
+    feedback_servers = running.start(*(components.feedback_server(number, keys, data) for number in (1, 2)))
+    coordinator, monitor = running.start(
+        components.coordinator(feedback_servers, keys, data), components.monitor(feedback_servers, keys, data, settings)
     )
-    cast.start(parts.audience(coordinator, keys, settings))
-    return Addresses(coordinator=coordinator, feedback_servers=feedback_servers, monitor=monitor, metrics_token=keys.metrics)
+    running.start(components.audience(coordinator, keys, settings))
+    return ServerUrls(coordinator=coordinator, feedback_servers=feedback_servers, monitor=monitor, metrics_token=keys.metrics)
 
 
-def _watch(cast: Cast, at: Addresses, settings: Settings) -> None:
+def _watch(running: RunningComponents, at: ServerUrls, settings: Settings) -> None:
     ends_s = time.monotonic() + (inf if settings.duration is None else settings.duration)
-    rate = Rate()
+    rate = CountRate()
     with Screen(at.monitor) as screen:
         while (now_s := time.monotonic()) < ends_s:
-            cast.check()
-            for line in cast.errors():
-                screen.say(line)
-            figures = look(at, period_s=settings.period)
-            screen.show(figures, rate.see(figures.accepted, now_s))
-            time.sleep(min(LOOK_EVERY_S, max(ends_s - time.monotonic(), 0)))
+            running.check()
+            for line in running.errors():
+                screen.print_line(line)
+            status = read_status(at, period_s=settings.period)
+            screen.show(status, rate.update(status.accepted, now_s))
+            time.sleep(min(UPDATE_EVERY_S, max(ends_s - time.monotonic(), 0)))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a demo may be told."""
+"""The settings of `swarmscope demo`."""
 
 from dataclasses import dataclass
 from math import inf
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Settings of `swarmscope demo`; ValueError says what is wrong and what to do."""
+    """Settings of `swarmscope demo`; ValueError for an invalid value."""
 
     peers: int = 1500
     """Number of simulated end hosts."""
@@ -26,7 +26,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.peers < 1:
-            raise ValueError(f"--peers is {self.peers}; an audience has at least 1")
+            raise ValueError(f"--peers is {self.peers}; use a whole number from 1 on, such as 1500")
         for flag, value, least in (
             ("period", self.period, 0),
             ("duration", self.duration, 0),

@@ -1,6 +1,6 @@
-"""Feedback of another system as records of ours: `swarmscope import`.
+"""`swarmscope import`: converts the data of another system into records.
 
-    file ─▶ source: rows of text, in order of time ─▶ rows: one record or one refusal each ─▶ a folder of logs, or a coordinator
+    file ─▶ row_source: rows of text, in order of time ─▶ row_reader: one record or one refusal per row ─▶ log_folder or coordinator
 
-Every value arrives as text, whatever the file's form, so that one rule decides what it means and one bad row costs one row.
+Each value is read as text, for every kind of file. One rule converts texts to values, and a bad row affects only itself.
 """

@@ -1,1 +1,1 @@
-"""The Olympics of 2012 again: the event of the paper, message by message, through the feedback server's own log writers."""
+"""A simulation of the paper's event, the Olympics of 2012. The feedback server's own log writers write each message."""

@@ -1,4 +1,4 @@
-"""The whole event: a process for each core writes one day after the other."""
+"""Writes the whole event with one process per core. Each process writes one day at a time."""
 
 import os
 from collections.abc import Iterator
@@ -6,18 +6,18 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
 from threading import Thread
 
-from swarmscope.olympics.days import Order, write_day
-from swarmscope.olympics.truth import DayTruth
+from swarmscope.olympics.days import DayTask, write_day
+from swarmscope.olympics.event_truth import DayTruth
 
 
-def write_event(orders: list[Order]) -> Iterator[DayTruth]:
-    """Write the days in `orders`; the truth of each, in the order in which they are done."""
-    # A fresh interpreter each: a fork would inherit whatever threads the caller has.
+def write_event(tasks: list[DayTask]) -> Iterator[DayTruth]:
+    """Write the days of `tasks` and yield the true measures of each day, in the order of `tasks`."""
+    # "spawn" starts new interpreters, because a fork would inherit the caller's locks without its threads.
     pool = ProcessPoolExecutor(
-        min(os.cpu_count() or 1, len(orders)), mp_context=get_context("spawn"), initializer=_end_with_the_parent
+        min(os.cpu_count() or 1, len(tasks)), mp_context=get_context("spawn"), initializer=_end_with_the_parent
     )
     try:
-        waiting = [pool.submit(write_day, order) for order in orders]
+        waiting = [pool.submit(write_day, order) for order in tasks]
         for done in waiting:
             yield done.result()
     finally:
@@ -25,7 +25,7 @@ def write_event(orders: list[Order]) -> Iterator[DayTruth]:
 
 
 def _end_with_the_parent() -> None:
-    """A parent that is killed cannot tell its workers, and they would wait for ever."""
+    """End this worker when its parent ends. Workers of a killed parent would otherwise wait forever."""
     parent = parent_process()
 
     def watch() -> None:

@@ -1,19 +1,21 @@
-"""The end hosts of a day as columns: the people of the live simulation (`audience.cast`), each depending on its number alone."""
+"""The end hosts of a day as columns. They are those of the live simulation (`audience.end_hosts`): each depends only on
+its number.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swarmscope.audience.addresses import neighbourhoods
-from swarmscope.audience.cast import EndHost, end_host
+from swarmscope.audience.addresses import hong_kong_networks
+from swarmscope.audience.end_hosts import EndHost, end_host
 
 Real = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hosts:
-    """One row an end host, in the order of the numbers that were asked for; rates in kbit/s."""
+    """One row per end host, in the order of the requested numbers; rates in kbit/s."""
 
     each: list[EndHost]
     upload_kbps: Real
@@ -25,9 +27,9 @@ class Hosts:
 
 
 def hosts(numbers: NDArray[np.int64], *, seed: int) -> Hosts:
-    """The end hosts of those numbers."""
-    places = neighbourhoods()
-    each = [end_host(number, seed=seed, places=places) for number in numbers.tolist()]
+    """The end hosts with these numbers."""
+    networks = hong_kong_networks()
+    each = [end_host(number, seed=seed, networks=networks) for number in numbers.tolist()]
     return Hosts(
         each=each,
         upload_kbps=np.array([host.upload_kbps for host in each]),

@@ -150,7 +150,7 @@ def test_refused_messages_can_be_sent_again_after_the_cause_is_fixed(coordinator
         f"http://127.0.0.1:{coordinator.port}",
     ]
     done = subprocess.run([*command, "--key", "s"], capture_output=True, text=True, timeout=30, check=False, cwd=tmp_path)
-    assert (done.stdout, done.returncode) == ("2 messages taken, 4 refused again\n  malformed: 3\n  missing_field: 1\n", 1), (
+    assert (done.stdout, done.returncode) == ("2 messages accepted, 4 refused again\n  malformed: 3\n  missing_field: 1\n", 1), (
         done.stderr
     )
     assert [(record["channel"], record["ip"]) for record in receiver.records] == [("a:b", "203.0.113.0")] * 2

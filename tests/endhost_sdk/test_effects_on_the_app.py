@@ -17,7 +17,7 @@ from tests.harness.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 STOP_S = 7.0
-"""Longer than any delay that counts as a busy machine: `endhost_sdk.pulse.LATE_S`."""
+"""Longer than any delay that counts as a busy machine: `endhost_sdk.stop_detector.LATE_S`."""
 
 
 def run(script: str, *arguments: str) -> str:
@@ -190,7 +190,7 @@ def test_without_threads_nothing_is_raised_and_one_warning_is_logged(coordinator
     began, warned, last_failure = run(NO_THREADS + "session.left(); telemetry.close()", server.url).splitlines()
     assert began == "no thread"
     assert last_failure.startswith("no thread can be started, so nothing is reported: ")
-    assert warned == f"{last_failure} (said once)"
+    assert warned == f"{last_failure} (logged once)"
     assert not server.accepted
 
 

@@ -79,7 +79,7 @@ session = telemetry.session(peer_id="p-1")
 held, ending = threading.Event(), threading.Event()
 
 def hold():
-    with session._lock, telemetry._lock, session.misfits._lock:
+    with session._lock, telemetry._lock, session.invalid_values._lock:
         held.set()
         ending.wait()
 

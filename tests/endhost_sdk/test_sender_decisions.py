@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from endhost_sdk.backoff import LEAST_S, LONGEST_ASKED_S, MOST_S, asked_s, rest_s
 from endhost_sdk.buffer import Batch, Buffer
 from endhost_sdk.coordinators import Coordinators
-from endhost_sdk.request import Outcome, request_for, understand
+from endhost_sdk.request import Outcome, interpret, request_for
 from endhost_sdk.schedule import Schedule
 from endhost_sdk.session import Session
 from endhost_sdk.transport import Answer
@@ -103,7 +103,7 @@ def test_every_message_is_sent_buffered_or_dropped_and_dropped_ones_are_reported
         batch = buffer.batch()
         assert sum(len(line) + 1 for line in batch.lines) <= BATCH_WIRE_BYTES
         assert bool(batch.lines) == bool(len(buffer))
-        buffer.settle(batch, told=value)
+        buffer.settle(batch, accepted=value)
         settled += len(batch.lines)
         told += batch.forgotten if value else 0
     assert len(buffer) <= capacity
@@ -172,7 +172,7 @@ def test_no_answer_without_a_coordinators_body_removes_a_message(body):
     for status in (*range(100, 200), *range(300, 599)):
         for content_type in TYPES:
             for messages in (1, 3):
-                verdict = understand(Answer(status=status, content_type=content_type, body=body), messages)
+                verdict = interpret(Answer(status=status, content_type=content_type, body=body), messages)
                 assert verdict.outcome in {Outcome.BLOCKED, Outcome.FAILED, Outcome.TOO_LARGE}, (status, content_type)
                 assert not verdict.refused_for
 
@@ -180,13 +180,13 @@ def test_no_answer_without_a_coordinators_body_removes_a_message(body):
 @pytest.mark.parametrize("body", [body for name, body in BODIES.items() if name != "a taken batch"])
 def test_a_success_without_a_coordinators_body_removes_no_message(body):
     for status in range(200, 300):
-        assert understand(Answer(status=status, content_type=routes.JSON, body=body), 1).outcome is Outcome.BLOCKED
+        assert interpret(Answer(status=status, content_type=routes.JSON, body=body), 1).outcome is Outcome.BLOCKED
 
 
 @pytest.mark.parametrize("reason", sorted(MESSAGE_REASONS))
 def test_a_reason_that_concerns_the_message_removes_it_and_is_counted(reason):
     for status in (400, 413, 422):
-        verdict = understand(as_answer(problem(status, reason)), 1)
+        verdict = interpret(as_answer(problem(status, reason)), 1)
         assert (verdict.outcome, verdict.refused_for) == (Outcome.REFUSED, {reason: 1})
 
 
@@ -203,19 +203,19 @@ def test_a_reason_that_concerns_the_message_removes_it_and_is_counted(reason):
     ],
 )
 def test_a_reason_that_does_not_concern_the_message_keeps_it(answer):
-    assert understand(as_answer(answer), 1).outcome in {Outcome.FAILED, Outcome.BLOCKED}
+    assert interpret(as_answer(answer), 1).outcome in {Outcome.FAILED, Outcome.BLOCKED}
 
 
 def test_a_batch_that_a_server_behind_the_coordinator_refuses_is_suspect_and_no_other_failure_is():
-    assert understand(as_answer(problem(503, "rejected_by_feedback_server")), 3).outcome is Outcome.BLOCKED
+    assert interpret(as_answer(problem(503, "rejected_by_feedback_server")), 3).outcome is Outcome.BLOCKED
     for reason in ("spool_full", "no_feedback_server", "overloaded", "not_ready"):
-        assert understand(as_answer(problem(503, reason)), 3).outcome is Outcome.FAILED
+        assert interpret(as_answer(problem(503, reason)), 3).outcome is Outcome.FAILED
 
 
 def test_a_coordinator_gives_no_message_reason_that_the_sdk_does_not_know():
     """The reasons come from the coordinator's source, because a message that is refused for an unknown reason is kept for long."""
     named = set()
-    for source in (Path(__file__).parents[2] / "coordinator").glob("*.py"):
+    for source in (Path(__file__).parents[2] / "coordinator").rglob("*.py"):
         calls = [node for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.Call)]
         refusals = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Refused"]
         named |= {call.args[0].value for call in refusals if isinstance(call.args[0], ast.Constant)}
@@ -232,7 +232,7 @@ def send_all(buffer, passes, attempts):
         batch = buffer.batch()
         if passes(batch.lines):
             arrived += batch.lines
-            buffer.settle(batch, told=True)
+            buffer.settle(batch, accepted=True)
         else:
             given_up += buffer.blocked(batch, everywhere=True)
     return arrived, given_up
@@ -287,7 +287,7 @@ def test_a_suspect_message_is_kept_while_only_a_busy_coordinator_could_accept_it
             if b"poison" in batch.lines:
                 assert buffer.blocked(batch, everywhere=False) == 0
             else:
-                buffer.settle(batch, told=True)
+                buffer.settle(batch, accepted=True)
     assert (len(buffer), buffer.forgotten) == (1, 0)
 
 
@@ -301,7 +301,7 @@ def test_a_suspect_message_is_kept_while_only_a_busy_coordinator_could_accept_it
     st.integers(1, 5),
 )
 def test_no_answer_can_count_more_refused_messages_than_were_sent(status, body, messages):
-    verdict = understand(Answer(status=status, content_type=routes.PROBLEM, body=body), messages)
+    verdict = interpret(Answer(status=status, content_type=routes.PROBLEM, body=body), messages)
     assert verdict.refused_for.total() <= messages
     fields: dict = {}
     with suppress(ValueError):

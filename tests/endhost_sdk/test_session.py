@@ -135,7 +135,7 @@ def test_calls_after_the_end_are_ignored_and_counted(session):
     session.started(after_ms=5)
     session.stalled(for_ms=5)
     session.left()
-    assert session.misfits.ignored == 3
+    assert session.invalid_values.ignored == 3
     assert not {"upload_kbps", "startup_ms", "stall_ms"} & set(session.message("leave"))
 
 
@@ -153,8 +153,8 @@ def test_values_that_are_not_numbers_are_omitted_and_counted(session, value):
     message = session.message("report")
     assert not {"upload_kbps", "partners", "startup_ms"} & set(message)
     assert (message["stall_count"], message["stall_ms"]) == (1, 0)
-    assert session.misfits.dropped == 4
-    assert session.misfits.first.startswith("upload_kbps")
+    assert session.invalid_values.dropped == 4
+    assert session.invalid_values.first.startswith("upload_kbps")
 
 
 def test_values_that_are_too_large_or_too_long_are_cut_and_counted(session):
@@ -162,7 +162,7 @@ def test_values_that_are_too_large_or_too_long_are_cut_and_counted(session):
     message = session.message("report")
     assert (message["continuity"], message["download_kbps"], message["channel"]) == (1.0, 1e9, "x" * TEXT_CHARS)
     assert message["isp"] == "half ? pair"
-    assert session.misfits.clipped == 4
+    assert session.invalid_values.clipped == 4
 
 
 @pytest.mark.parametrize("peer_id", [None, "", 7, b"p"])
@@ -181,7 +181,7 @@ def test_extra_is_sent_as_it_is_when_the_message_is_built(session):
 def test_extra_keeps_what_fits_and_counts_the_rest(session):
     session.extra = {"good": 1, 5: "a", "": "b", "nested": {}, "nan": math.nan, "big": 2**60, "none": None, "n" * 300: 1}
     assert session.message("report")["extra"] == {"good": 1}
-    assert session.misfits.dropped == 6
+    assert session.invalid_values.dropped == 6
     session.extra = ["no", "dict"]
     assert "extra" not in session.message("report")
     session.extra = {f"key{n}": n for n in range(EXTRA_KEYS + 10)}

@@ -228,7 +228,7 @@ def test_a_message_that_every_proxy_blocks_for_long_is_dropped_under_its_own_rea
     eventually(lambda: client.stats().refused == 2)
     stats = client.stats()
     assert stats.refused_for == {"blocked_on_the_way": 2}
-    assert "lets through are lost" in caplog.text
+    assert "blocked on each path to a coordinator are lost" in caplog.text
     assert stats.forgotten == 0
     assert "blocked" not in {message["peer_id"] for server in servers for message in server.accepted}
 
@@ -360,9 +360,9 @@ def test_an_unused_telemetry_has_no_thread_and_counts_nothing(telemetry):
     ("arguments", "says"),
     [
         ({"url_or_urls": "coordinator.example"}, "https://coordinator.example"),
-        ({"url_or_urls": "ftp://coordinator.example"}, "no coordinator's URL"),
-        ({"url_or_urls": "http://h:99999"}, "no coordinator's URL"),
-        ({"url_or_urls": "http://h/a b"}, "no coordinator's URL"),
+        ({"url_or_urls": "ftp://coordinator.example"}, "not a coordinator's URL"),
+        ({"url_or_urls": "http://h:99999"}, "not a coordinator's URL"),
+        ({"url_or_urls": "http://h/a b"}, "not a coordinator's URL"),
         ({"url_or_urls": []}, "at least one URL"),
         ({"url_or_urls": None}, "at least one URL"),
         ({"url_or_urls": "https://user:pw@h"}, "key="),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from serving.memory import is_no_memory
-from swarmscope.limits import OWN_MIB
+from swarmscope.address_space import OWN_MIB
 from tests.faults.ledger import Ledger, Load
 from tests.faults.oracle import judge
 from tests.harness.deployment import Deployment

@@ -20,8 +20,8 @@ from coordinator.http.content_encoding import inflate
 from coordinator.http.feedback_head import HeadReader
 from coordinator.keys import Keys, read_terms
 from endhost_sdk.backoff import asked_s
-from endhost_sdk.request import understand
-from endhost_sdk.terms import feedback_urls
+from endhost_sdk.request import interpret
+from endhost_sdk.telemetry_settings import feedback_urls
 from endhost_sdk.transport import Answer
 from feedback_analysis.moments import unix_ms
 from feedback_analysis.reading.verified_log import open_log
@@ -131,7 +131,7 @@ def summary_request(data: bytes) -> None:
 def answer_to_the_sdk(data: bytes) -> None:
     for status in (200, 202, 400, 413, 429, 500):
         answer = Answer(status=status, content_type="application/problem+json", body=data, retry_after=_text(data))
-        verdict = understand(answer, 3)
+        verdict = interpret(answer, 3)
         assert verdict.refused_for.total() <= 3
     assert 0 <= asked_s(data.decode("latin-1"), datetime(2026, 1, 1, tzinfo=UTC)) <= 3600
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from feedback_wire.log_name import Form
-from swarmscope.plain_text import plain, plain_json
+from swarmscope.output.escaping import plain, plain_json
 from tests.harness.logs import record, write_log
 from tests.hostile.corpus import TEXTS
 

@@ -81,7 +81,7 @@ def examples_in(shown: str) -> list[str]:
         ("coordinator --feedback-server http://127.0.0.1:1", 2, "--token"),
         ("simulate --peers 0", 2, "--peers is 0"),
         ("analyze nowhere", 1, "there is no nowhere"),
-        ("logs cat nowhere", 1, "there is no nowhere"),
+        ("logs cat nowhere", 1, "file not found: nowhere"),
     ],
 )
 def test_an_error_is_reported_in_one_line(tmp_path, command, code, output):
@@ -177,7 +177,7 @@ WRONG = [
     ("users list --file nowhere.txt", "there is no file nowhere.txt; make it with: swarmscope users add NAME --file nowhere.txt"),
     ("users remove alice --file folder", "folder: it is a folder, and a file is needed"),
     ("simulate --truth folder", "--truth folder cannot be written: it is a folder"),
-    ("simulate --coordinator nonsense", "'nonsense' is no coordinator's URL"),
+    ("simulate --coordinator nonsense", "'nonsense' is not a coordinator's URL"),
     ("simulate olympics --into file", "file: it is a file, and a folder is needed"),
     ("simulate olympics --into new --truth folder", "--truth folder cannot be written: it is a folder"),
     ("demo --data file --duration 1", "it is a file, and a folder is needed"),

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from swarmscope.demo.errors import Errors
-from swarmscope.demo.parts import MONITOR_PORT
+from swarmscope.demo.components import MONITOR_PORT
+from swarmscope.demo.logged_errors import LoggedErrors
 from tests.harness.waiting import eventually
 
 QUICK = ("--peers", "50", "--period", "1")
@@ -144,7 +144,7 @@ def test_a_failing_page_is_reported_on_the_terminal(demo):
 def test_errors_are_shown_once_and_many_errors_in_a_few_lines(tmp_path):
     log = tmp_path / "log"
     log.write_text("")
-    errors = Errors(log)
+    errors = LoggedErrors(log)
     stamp = "2026-11-28 10:00:00,123"
     with log.open("a") as log_file:
         print(

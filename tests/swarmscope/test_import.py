@@ -7,6 +7,7 @@ import threading
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -77,7 +78,7 @@ def sessions(tmp_path: Path) -> Path:
 def test_a_mapping_turns_columns_into_records_in_order_of_their_times(tmp_path, sessions, mapping):
     done = swarmscope("import", sessions, "--mapping", mapping, "--into", tmp_path / "logs")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "3 rows: 3 taken, 0 refused" in done.stdout
+    assert "3 rows: 3 accepted, 0 refused" in done.stdout
     join, report, leave = records_in(tmp_path / "logs")
     assert [each["event"] for each in (join, report, leave)] == ["join", "report", "leave"]
     assert [each["received_ms"] for each in (join, report, leave)] == [1585353600000, 1585353630000, 1585353660000]
@@ -107,7 +108,7 @@ def test_without_a_destination_only_the_report_is_printed(tmp_path, sessions, ma
     assert done.returncode == 0
     assert "startup_ms = startup_s * 1000: 2 values" in done.stdout
     assert "not used: ignored" in done.stdout
-    assert "nothing is written" in done.stdout
+    assert "nothing was written" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mapping.toml", "sessions.csv"]
 
 
@@ -161,7 +162,7 @@ def test_every_refused_row_is_counted_by_reason_and_listed_on_request(tmp_path):
     )
     done = swarmscope("import", tmp_path / "odd.csv", "--into", tmp_path / "logs", "--refused", tmp_path / "refused.jsonl")
     assert done.returncode == 1
-    assert "10 rows: 2 taken, 8 refused" in done.stdout
+    assert "10 rows: 2 accepted, 8 refused" in done.stdout
     assert "'1344331800' is before 1973 or after 2100 in ms" in done.stdout
     refused = {}
     for line in (tmp_path / "refused.jsonl").read_text().splitlines():
@@ -184,7 +185,7 @@ def test_lines_that_are_not_objects_cost_only_themselves(tmp_path):
     )
     (tmp_path / "mapping.toml").write_text('[columns]\npeer_id = "who.id"\n')
     done = swarmscope("import", tmp_path / "odd.jsonl", "--mapping", tmp_path / "mapping.toml", "--into", tmp_path / "logs")
-    assert "5 rows: 2 taken, 3 refused" in done.stdout
+    assert "5 rows: 2 accepted, 3 refused" in done.stdout
     assert [each["peer_id"] for each in records_in(tmp_path / "logs")] == ["a", "8"]
 
 
@@ -196,7 +197,7 @@ def test_values_that_some_reader_cannot_hold_cost_their_rows(tmp_path):
     (tmp_path / "odd.jsonl").write_text("\n".join(rows))
     done = swarmscope("import", tmp_path / "odd.jsonl", "--mapping", tmp_path / "mapping.toml", "--into", tmp_path / "logs")
     assert (done.returncode, done.stderr) == (1, "")
-    assert "9 rows: 3 taken, 6 refused" in done.stdout
+    assert "9 rows: 3 accepted, 6 refused" in done.stdout
     assert [each["extra"]["note"] for each in records_in(tmp_path / "logs")] == ["1e999", True, 1.5]
 
 
@@ -239,7 +240,7 @@ def test_a_failed_import_leaves_the_folder_unchanged(tmp_path):
         path.unlink()
     again = swarmscope("import", tmp_path / "a.csv", "--into", tmp_path / "logs")
     assert again.returncode == 1
-    assert "is there already" in again.stderr
+    assert "already exists" in again.stderr
     assert {path.name: path.read_bytes() for path in (tmp_path / "logs").iterdir()} == kept
 
 
@@ -256,11 +257,11 @@ def test_nothing_in_a_file_controls_the_terminal_or_reads_another_file(tmp_path)
 @pytest.mark.parametrize(
     ("sent", "why"),
     [
-        ("[columns]\npeer = 'x'", "'peer' is no field"),
-        ("[columns]\npeer_id = 'nix'", "peer_id is to come from the column 'nix'; the file has received_ms, session_id"),
+        ("[columns]\npeer = 'x'", "'peer' is not a field"),
+        ("[columns]\npeer_id = 'nix'", "peer_id needs the column 'nix'; the columns of the file are received_ms, session_id"),
         ("[columns]\npeer_id = 3", "[columns] peer_id is 3"),
-        ("[columns]\nreceived_ms = ''", "no column gives the time"),
-        ("[columns]\nsession_id = ''", "no column gives the end host"),
+        ("[columns]\nreceived_ms = ''", "no column contains the time"),
+        ("[columns]\nsession_id = ''", "no column contains the id of the end host"),
         ("[columns]\nstartup_ms = 'session_id * 0'", "multiplies or divides by 0"),
         ("[constants]\nweight = 'many'", "[constants] weight is 'many'"),
         ("[constants]\nseq = true", "[constants] seq is True"),
@@ -268,9 +269,9 @@ def test_nothing_in_a_file_controls_the_terminal_or_reads_another_file(tmp_path)
         ("[time]\nunit = 'min'", "[time] unit is 'min'"),
         ("[time]\nzone = 'Mars/Base'", "[time] zone is 'Mars/Base'"),
         ("[time]\nsession_gap_s = 0", "session_gap_s is 0"),
-        ("[time]\nunits = 's'", "[time] has no units"),
-        ("[nix]", "[nix] is no table of a mapping"),
-        ("columns = 3", "[columns] is no table"),
+        ("[time]\nunits = 's'", "[time] contains 'units'"),
+        ("[nix]", "[nix] is not a table of a mapping file"),
+        ("columns = 3", "[columns] is not a table"),
         ("[columns", "mapping.toml"),
         (f"nested = {'[' * 5000}", "mapping.toml"),
     ],
@@ -288,11 +289,11 @@ def test_an_unusable_mapping_is_refused_with_the_reason(tmp_path, sent, why):
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("missing.csv",), "there is no file missing.csv"),
-        (("a.xlsx",), "is no file that can be imported"),
-        (("a.csv", "b.parquet"), "of 2 forms"),
+        (("missing.csv",), "file not found: missing.csv"),
+        (("a.xlsx",), "cannot be imported; its name must end in"),
+        (("a.csv", "b.parquet"), "of different kinds (csv, parquet)"),
         (("b.parquet",), "cannot be read"),
-        (("a.csv", "--into", "x", "--coordinator", "http://127.0.0.1:1"), "choose one"),
+        (("a.csv", "--into", "x", "--coordinator", "http://127.0.0.1:1"), "use only one of them"),
         (("a.csv", "--into", "x", "--name", "No Name"), "--name is 'No Name'"),
         (("a.csv", "--into", "x", "--roll-seconds", "0"), "--roll-seconds is 0"),
         (("a.csv", "--coordinator", "nowhere"), "--coordinator is 'nowhere'"),
@@ -315,7 +316,7 @@ def test_messages_sent_to_a_coordinator_keep_their_own_time_beside_the_time_of_r
     begun_ms = datetime.now(UTC).timestamp() * 1000
     done = swarmscope("import", sessions, "--mapping", mapping, "--coordinator", coordinator.url)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "the coordinator took 3 messages and refused 0" in done.stdout
+    assert "the coordinator accepted 3 messages and refused 0" in done.stdout
     sent = eventually(lambda: (found := records_in(data)) and len(found) == 3 and found)
     assert [each["sent_ms"] for each in sent] == [each["extra"]["original_ms"] for each in sent]
     assert [each["sent_ms"] for each in sent] == [1585353600000, 1585353630000, 1585353660000]
@@ -363,6 +364,59 @@ def test_an_answer_that_is_not_a_coordinators_ends_the_import_and_is_quoted(tmp_
     assert f"the coordinator answered {status}" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert way.asked == 1
+
+
+class _SmallProxy(BaseHTTPRequestHandler):
+    """Refuses bodies above a limit with its own 413, and forwards smaller ones to a coordinator."""
+
+    server: "_SmallWay"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if len(body) > self.server.limit_bytes:
+            self.server.refused += 1
+            self._answer(413, "text/html", b"<html>413 Request Entity Too Large</html>")
+            return
+        self.server.forwarded += 1
+        request = Request(self.server.upstream + self.path, body, {"Content-Type": self.headers["Content-Type"]})
+        with urlopen(request, timeout=30) as answer:
+            self._answer(answer.status, answer.headers["Content-Type"], answer.read())
+
+    def _answer(self, status: int, content_type: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+class _SmallWay(ThreadingHTTPServer):
+    limit_bytes = 2000
+    upstream = ""
+    refused = 0
+    forwarded = 0
+
+
+def test_an_import_sends_smaller_batches_through_a_proxy_that_refuses_large_ones(tmp_path, serve):
+    data = tmp_path / "data"
+    stored = serve("feedback-server", "--listen", "127.0.0.1:0", "--data", str(data), "--insecure")
+    coordinator = serve("coordinator", "--listen", "127.0.0.1:0", "--feedback-server", stored.url, "--insecure")
+    rows = "".join(f"{BEGIN_MS + number},s{number}\n" for number in range(40))
+    (tmp_path / "a.csv").write_text(f"received_ms,session_id\n{rows}", encoding="utf-8")
+    with _SmallWay(("127.0.0.1", 0), _SmallProxy) as proxy:
+        proxy.upstream = coordinator.url
+        threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
+        done = swarmscope("import", tmp_path / "a.csv", "--coordinator", f"http://127.0.0.1:{proxy.server_port}")
+        proxy.shutdown()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "the coordinator accepted 40 messages and refused 0" in done.stdout
+    assert proxy.refused > 0
+    assert proxy.forwarded > 1
+    found = eventually(lambda: (found := records_in(data)) and len(found) == 40 and found)
+    assert {each["session_id"] for each in found} == {f"s{number}" for number in range(40)}
 
 
 def test_every_field_of_a_record_can_be_mapped(tmp_path):

@@ -69,7 +69,7 @@ def test_every_form_converts_to_every_other_and_prints_the_same(journal, tmp_pat
     back = logs("convert", "--to", "jsonl", "-o", tmp_path / "back", converted)
     assert back.returncode == 0
     assert [json.loads(line) for line in logs("cat", tmp_path / "back").stdout.splitlines()] == expected
-    assert "is there already" in logs("convert", "--to", "jsonl", "-o", tmp_path / "back", converted).stderr
+    assert "already exists" in logs("convert", "--to", "jsonl", "-o", tmp_path / "back", converted).stderr
 
 
 def test_cat_prints_a_span_of_time(journal):
@@ -103,7 +103,7 @@ def test_every_damage_is_named_with_its_offset_and_costs_only_its_frame(journal)
     head, damage, lost = found.stdout.splitlines()
     assert head == f"{path}: damaged, 4 records in 2 frames"
     assert f"{second.end - second.offset} bytes at offset {second.offset} are damaged" in damage
-    assert "2 records are lost, from number 2 on" in lost
+    assert "2 records are lost, starting at number 2" in lost
     read = logs("cat", path)
     assert (read.returncode, shown(read.stdout)) == (1, [("s", seq) for seq in (0, 1, 4, 5)])
     assert f"offset {second.offset}" in read.stderr
@@ -138,7 +138,7 @@ def test_convert_writes_nothing_if_one_of_the_new_logs_exists(journal, tmp_path)
     taken.touch()
     refused = logs("convert", "--to", "csv", "-o", taken.parent, folder)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr.splitlines() == [f"{taken} is there already: remove it, or choose another folder with --out"]
+    assert refused.stderr.splitlines() == [f"{taken} already exists; remove it, or use another folder for --out"]
     assert list(taken.parent.iterdir()) == [taken]
 
 
@@ -149,7 +149,7 @@ def test_convert_writes_nothing_if_two_logs_would_become_one(journal, tmp_path):
     refused = logs("convert", "--to", "csv", "-o", tmp_path / "out", path, sealed)
     assert refused.returncode == 1
     [line] = refused.stderr.splitlines()
-    assert f"{path} and {sealed} would both become" in line
+    assert f"{path} and {sealed} would both be converted to" in line
     assert not (tmp_path / "out").exists()
 
 

@@ -15,9 +15,9 @@ from jsonschema import Draft202012Validator
 
 from feedback_wire.log_name import Form
 from feedback_wire.record import record_schema
-from swarmscope.olympics.days import Order, write_day
-from swarmscope.olympics.programme import CROWD_DAY, DAYS, MINUTE_MS, MOST_AT_ONCE, USERS, programme
-from swarmscope.olympics.views import views_of
+from swarmscope.olympics.days import DayTask, write_day
+from swarmscope.olympics.planned_views import views_of
+from swarmscope.olympics.programme import CROWD_DAY, DAYS, MINUTE_MS, MOST_CONCURRENT, USERS, programme
 
 SCALE = 0.005
 
@@ -28,7 +28,7 @@ def lines_of(path):
 
 
 def order(into, number, **changed):
-    return Order(**{"into": into, "form": Form.JSONL, "number": number, "seed": 1, "scale": SCALE} | changed)
+    return DayTask(**{"into": into, "form": Form.JSONL, "number": number, "seed": 1, "scale": SCALE} | changed)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_a_flash_crowd_arrives_at_half_past_nine_and_lowers_the_quality_of_all(c
     watching = [concurrent for concurrent, _ in truth.minutes]
     scores = [score for _, score in truth.minutes]
     assert max(watching[at - 10 : at]) * 3 < max(watching[at : at + 10])
-    assert max(watching) == pytest.approx(MOST_AT_ONCE * SCALE, rel=0.1)
+    assert max(watching) == pytest.approx(MOST_CONCURRENT * SCALE, rel=0.1)
     assert sum(scores[at + 1 : at + 6]) / 5 < sum(scores[at + 40 : at + 60]) / 20 - 0.15
 
 

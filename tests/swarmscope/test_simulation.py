@@ -8,21 +8,21 @@ import sys
 from collections import Counter, defaultdict
 
 from swarmscope.audience import progress, simulation
+from swarmscope.audience.ground_truth import GroundTruth
+from swarmscope.audience.message_counts import MessageCounts
 from swarmscope.audience.settings import Settings
-from swarmscope.audience.tally import Tally
-from swarmscope.audience.truth import Truth
 
 
 def run(*coordinators, peers=20, duration=1.0, **settings):
     """A short simulation: the outcome of its messages, and the truth about them."""
-    tally, truth = Tally(), Truth()
+    counts, truth = MessageCounts(), GroundTruth()
 
     async def main():
         chosen = Settings(coordinator=tuple(coordinators), peers=peers, period=0.5, duration=duration, seed=5, **settings)
-        await simulation.simulate(chosen, tally=tally, witness=truth.witness, stop=asyncio.Event())
+        await simulation.simulate(chosen, counts=counts, on_acknowledged=truth.add, stop=asyncio.Event())
 
     asyncio.run(main())
-    return tally, truth.numbers()
+    return counts, truth.measures()
 
 
 def named(message):
@@ -31,7 +31,7 @@ def named(message):
 
 def test_every_end_host_joins_and_leaves_and_its_messages_are_numbered_without_gaps(receiver):
     coordinator = receiver()
-    tally, _ = run(coordinator.url)
+    counts, _ = run(coordinator.url)
     sessions = defaultdict(list)
     for message in coordinator.accepted:
         sessions[message["session_id"]].append(message)
@@ -40,13 +40,13 @@ def test_every_end_host_joins_and_leaves_and_its_messages_are_numbered_without_g
         assert [message["seq"] for message in messages] == list(range(len(messages)))
         assert messages[0]["event"] == "join"
         assert messages[-1]["event"] == "leave"
-    assert tally.watching == tally.waiting == 0
+    assert counts.watching == counts.waiting == 0
 
 
 def test_the_truth_counts_exactly_the_acknowledged_messages(receiver):
     coordinator = receiver()
-    tally, truth = run(coordinator.url)
-    assert truth["messages"] == tally.acknowledged == len(coordinator.accepted)
+    counts, truth = run(coordinator.url)
+    assert truth["messages"] == counts.acknowledged == len(coordinator.accepted)
     by_isp = Counter(message["isp"] for message in coordinator.accepted)
     assert {group["by"]["isp"]: group["messages"] for group in truth["groups"] if "isp" in group["by"]} == by_isp
 
@@ -54,7 +54,7 @@ def test_the_truth_counts_exactly_the_acknowledged_messages(receiver):
 def test_a_failed_message_is_sent_again_with_the_same_bytes(receiver):
     # Every fifth attempt fails, and every seventh gets no answer at all, although it arrived.
     coordinator = receiver(lambda number: 503 if number % 5 == 0 else None if number % 7 == 0 else 202)
-    tally, truth = run(coordinator.url, peers=15)
+    counts, truth = run(coordinator.url, peers=15)
     failed = [body for body, _, status in coordinator.attempts if status == 503]
     unanswered = [body for body, _, status in coordinator.attempts if status is None]
     assert len(failed) > 5
@@ -63,15 +63,15 @@ def test_a_failed_message_is_sent_again_with_the_same_bytes(receiver):
     assert set(failed) | set(unanswered) <= set(taken)
     assert set(taken.values()) == {1}
     assert len({named(json.loads(body)) for body in taken}) == len(taken) == truth["messages"]
-    assert tally.failed_attempts == len(failed) + len(unanswered)
-    assert tally.waiting == 0
+    assert counts.failed_attempts == len(failed) + len(unanswered)
+    assert counts.waiting == 0
 
 
 def test_when_one_coordinator_fails_the_other_gets_its_messages(receiver):
     failing, well = receiver(lambda _: 503), receiver()
-    tally, truth = run(failing.url, well.url)
+    counts, truth = run(failing.url, well.url)
     assert failing.attempts
-    assert len(well.accepted) == tally.built == truth["messages"]
+    assert len(well.accepted) == counts.built == truth["messages"]
 
 
 def test_end_hosts_are_spread_over_the_coordinators(receiver):
@@ -92,25 +92,25 @@ def test_addresses_and_key_are_sent_with_every_message(receiver):
 
 def test_permanently_refused_messages_are_counted_by_reason_and_not_sent_again(receiver):
     coordinator = receiver(lambda number: 400 if number % 2 else 202)
-    tally, truth = run(coordinator.url)
+    counts, truth = run(coordinator.url)
     refused = sum(status == 400 for _, _, status in coordinator.attempts)
     assert refused > 10
-    assert tally.refused == {"invalid_field": refused}
+    assert counts.refused == {"invalid_field": refused}
     assert len({body for body, _, _ in coordinator.attempts}) == len(coordinator.attempts)
-    assert truth["messages"] + refused == tally.built
+    assert truth["messages"] + refused == counts.built
 
 
 def test_messages_that_no_coordinator_accepts_are_unacknowledged_at_the_end(receiver, monkeypatch):
     monkeypatch.setattr(simulation, "LAST_WORDS_S", 0.5)
     coordinator = receiver(lambda _: 503)
-    tally, truth = run(coordinator.url, peers=5, duration=0.5)
+    counts, truth = run(coordinator.url, peers=5, duration=0.5)
     assert coordinator.attempts
     assert truth["messages"] == 0
-    assert tally.waiting == tally.built > 0
+    assert counts.waiting == counts.built > 0
 
 
 def test_the_first_reported_rate_is_the_rate_since_the_begin():
-    assert progress.Rate(10.0).now(50, 15.0) == 10.0
+    assert progress.MessageRate(10.0).now(50, 15.0) == 10.0
 
 
 def simulate(*flags, **env):

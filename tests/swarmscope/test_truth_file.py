@@ -1,4 +1,4 @@
-"""The truth file holds the numbers that a careful person would compute by hand."""
+"""The truth file holds the measures that a careful person would compute by hand."""
 
 import ast
 import math
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarmscope.audience import truth as truth_module
-from swarmscope.audience.truth import Truth, mos, quantile
+from swarmscope.audience import ground_truth as truth_module
+from swarmscope.audience.ground_truth import GroundTruth, mos, quantile
 
 
 def message(session_id, seq, peer_id="p1", channel="Swimming", isp="HKBN", sent_ms=1000, **fields):
@@ -18,11 +18,11 @@ def message(session_id, seq, peer_id="p1", channel="Swimming", isp="HKBN", sent_
             "channel": channel, "isp": isp} | fields  # fmt: skip
 
 
-def numbers(*messages):
-    truth = Truth()
+def measures(*messages):
+    truth = GroundTruth()
     for each in messages:
-        truth.witness(each)
-    return truth.numbers()
+        truth.add(each)
+    return truth.measures()
 
 
 SMALL = (
@@ -35,33 +35,33 @@ SMALL = (
 
 
 def test_counts_are_of_messages_peers_and_sessions():
-    found = numbers(*SMALL)
+    found = measures(*SMALL)
     assert (found["messages"], found["peers"], found["sessions"]) == (5, 2, 3)
     assert (found["from"], found["to"]) == (500, 4000)
     assert (found["duplicates"], found["unreadable"]) == (0, 0)
 
 
 def test_means_are_over_the_messages_with_the_field():
-    found = numbers(*SMALL)
+    found = measures(*SMALL)
     assert found["upload_kbps"] == {"mean": 700.0, "p50": 800.0, "p95": 900.0}
     assert found["continuity"]["mean"] == pytest.approx(0.9, rel=1e-15)
 
 
 def test_contribution_counts_only_messages_with_both_rates():
-    assert numbers(*SMALL)["contribution_ratio"] == 1700 / 1600
+    assert measures(*SMALL)["contribution_ratio"] == 1700 / 1600
 
 
 def test_startup_is_the_last_known_value_of_each_session():
-    assert numbers(*SMALL)["startup_ms"] == {"mean": 2100.0, "p50": 1700, "p95": 2500}
+    assert measures(*SMALL)["startup_ms"] == {"mean": 2100.0, "p50": 1700, "p95": 2500}
 
 
 def test_mos_is_of_messages_with_bitrate_and_continuity():
     best = 5 - 4 * math.exp(-0.0015 * 850)
-    assert numbers(*SMALL)["mos"]["mean"] == pytest.approx((best + best - 0.5) / 2, rel=1e-15)
+    assert measures(*SMALL)["mos"]["mean"] == pytest.approx((best + best - 0.5) / 2, rel=1e-15)
 
 
 def test_groups_are_by_channel_and_by_isp():
-    groups = {tuple(group["by"].items()): group for group in numbers(*SMALL)["groups"]}
+    groups = {tuple(group["by"].items()): group for group in measures(*SMALL)["groups"]}
     assert groups.keys() == {(("channel", "Swimming"),), (("channel", "乒乓球"),), (("isp", "HKBN"),), (("isp", "PCCW"),)}
     swimming = groups[(("channel", "Swimming"),)]
     assert (swimming["messages"], swimming["peers"], swimming["sessions"]) == (4, 2, 2)
@@ -69,7 +69,7 @@ def test_groups_are_by_channel_and_by_isp():
 
 
 def test_without_messages_there_are_no_means_and_no_span():
-    found = numbers()
+    found = measures()
     assert found["messages"] == 0
     assert found["from"] is None
     assert found["mos"] == {"mean": None, "p50": None, "p95": None}

@@ -65,8 +65,8 @@ def test_the_history_and_the_alerts_read_the_rest(odd, tmp_path):
     folder, reasons = odd
     built = swarmscope("history", "build", folder, "--into", tmp_path / "history")
     assert built.returncode == 0
-    assert "1 logs taken in: 6 messages" in built.stderr
-    assert f"{len(reasons)} logs not read" in built.stderr
+    assert "1 logs added: 6 messages" in built.stderr
+    assert f"{len(reasons)} unreadable logs" in built.stderr
     (tmp_path / "rules.toml").write_text(RULES)
     judged = swarmscope("alerts", "test", tmp_path / "rules.toml", folder)
     assert judged.returncode == 0, judged.stderr

@@ -1,8 +1,8 @@
-"""Where a simulated audience lives: real prefixes, so that it is located by the same databases as real viewers.
+"""The addresses of the simulated audience: real prefixes, which the databases locate like those of real viewers.
 
-Operators have the shares that the paper of 2012 measured, districts those of the census of 2021, and a tenth of the
-prefixes cannot be placed: an audience without an unlocated part would promise too much. Prefixes are whole in both
-databases, so every address of one is located alike, truncated or not.
+ISPs have the shares in the paper of 2012, and districts those of the census of 2021. A tenth of the prefixes has no
+location, because a real audience has such a part as well. Each prefix is undivided in both databases, so all of its
+addresses have the same location, truncated or not.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from feedback_analysis.geo.location import UNLOCATED, Location
 from feedback_analysis.geo.locator import HONG_KONG_ASN, HONG_KONG_CITY, Locator
 
 # Table 1 of the paper: PCCW 32.08 %, HKBN 13.57 %, HGC 5.55 %, iCable 3.57 %, others 45.23 %; here of 400. It does
-# not say who the others were: these are today's mobile operators, business lines and campuses, at our own guess.
+# not list the others: these are today's mobile operators, business lines and campuses, with estimated shares.
 PREFIXES_OF_ISP = {
     "PCCW": 128,
     "HKBN": 54,
@@ -67,13 +67,13 @@ INHABITANTS = {
 UNLOCATED_SHARE = 0.10
 PREFIX_BITS = 24
 
-# Steps of the golden ratio spread picks evenly over a list, however many there will be.
+# Steps of the golden ratio distribute any number of picks evenly over a list.
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(slots=True)
 class Choice:
-    """The prefixes that would do equally well: one operator, one district, one area."""
+    """The equivalent prefixes: those with the same ISP, district and area."""
 
     place: Location
     prefixes: list[str] = field(default_factory=list)
@@ -114,7 +114,7 @@ def _is_whole(database: maxminddb.Reader, prefix: object) -> bool:
 
 
 def _plan(choices: list[Choice]) -> Iterator[dict[str, str | None]]:
-    """Each pick goes where its district lacks most; operators with the fewest choices pick first."""
+    """Each pick goes to the district with the largest deficit. ISPs with the fewest choices pick first."""
     of_isp: dict[str, list[Choice]] = defaultdict(list)
     for choice in choices:
         of_isp[choice.place.isp].append(choice)

@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
     built = history("build", logs, "--into", folder)
     assert built.returncode == 0, built.stderr
     copies = len(sent) - len({(each["session_id"], each["seq"]) for each in sent})
-    assert f"{len(sent) - copies:,} messages, {copies} copies left out, 0 records unreadable" in built.stderr
+    assert f"{len(sent) - copies:,} messages, {copies} duplicates skipped, 0 unreadable records" in built.stderr
     assert built.stdout == ""
     return folder
 
@@ -63,8 +63,8 @@ def test_an_error_is_reported_in_one_line(folder, tmp_path):
         ((folder, "--timezone", "Mars/Olympus"), 2, "no time zone"),
         ((folder, "--where", "event=join"), 2, "not kept in the history"),
         ((folder, "--where", "channel"), 2, "a name, once, and a value"),
-        ((folder, "--from", "2013-01-01"), 1, "nothing is kept"),
-        ((folder, "--json", "--csv"), 2, "choose one"),
+        ((folder, "--from", "2013-01-01"), 1, "has no data for this time range"),
+        ((folder, "--json", "--csv"), 2, "use only one of them"),
     ]:
         shown = history("show", *arguments)
         assert (shown.returncode, shown.stdout) == (code, "")

@@ -87,8 +87,8 @@ def test_no_text_of_an_end_host_acts_as_a_formula(logs):
     ("flags", "complaint"),
     [
         (["--sessions"], "--csv or --parquet"),
-        (["--sessions", "--csv", "--by", "isp"], "--by has nothing to group"),
-        (["--csv", "--parquet", "x.parquet"], "choose one"),
+        (["--sessions", "--csv", "--by", "isp"], "cannot be combined with --by"),
+        (["--csv", "--parquet", "x.parquet"], "use only one of --json, --csv and --parquet"),
         (["--parquet", "/nowhere/x.parquet"], "no folder"),
         (["--models", "nonsense"], "no quality model"),
         (["--model-set", "mos=1"], "MODEL.COEFFICIENT=VALUE"),

@@ -1,0 +1,21 @@
+"""Checks the limit of address space (`ulimit -v`, RLIMIT_AS) before the import of libraries that crash under a low limit."""
+
+import resource
+
+MIB = 1024 * 1024
+
+OWN_MIB = 1536
+"""Address space of DuckDB, Arrow, NumPy and their threads before the first record. Most of it is reserved and never used."""
+
+
+def require_address_space(command: str, memory_mib: int = 0) -> None:
+    """MemoryError if the limit is too low for `command`, which needs `memory_mib` in addition for its data."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    needed = OWN_MIB + memory_mib
+    if limit == resource.RLIM_INFINITY or limit >= needed * MIB:
+        return
+    kept, hint = (f" ({memory_mib:,} of them are --memory-mib)", ", or lower --memory-mib") if memory_mib else ("", "")
+    raise MemoryError(
+        f"the limit of address space (ulimit -v) is {limit // MIB:,} MiB, and {command} needs {needed:,} MiB{kept}; "
+        f"raise the limit{hint}"
+    )

@@ -1,0 +1,83 @@
+"""An import: reads rows, writes logs or sends messages, and counts both in a report."""
+
+from collections.abc import Callable, Iterator
+from collections.abc import Mapping as Entries
+from dataclasses import dataclass
+from itertools import groupby, islice
+
+from coordinator.dialects.native_message import Refused
+from coordinator.settings import AddressPolicy
+from swarmscope.importing.import_report import ImportReport
+from swarmscope.importing.log_folder import LogFolder
+from swarmscope.importing.mapping import Column, Mapping
+from swarmscope.importing.row_reader import ImportedMessage, RowReader
+from swarmscope.importing.row_source import RowSource
+from swarmscope.sending.sender import SendCounts, Sender, batches
+
+VIA = "import"
+"""The coordinator's name in imported records."""
+
+# Messages are grouped by IP address in blocks of this size, because a request has one sender.
+SENT_AT_ONCE = 10_000
+
+Progress = Callable[[int], None]
+"""Called with the number of rows read so far."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportJob:
+    """The files to import, their mapping, and the report."""
+
+    source: RowSource
+    mapping: Mapping
+    sources: Entries[str, Column]
+    report: ImportReport
+    progress: Progress
+
+    def check(self) -> RowReader:
+        """Read all rows without writing. The returned reader contains the number of values per field."""
+        reader = self._reader()
+        for _ in self._feedback(reader):
+            pass
+        return reader
+
+    def write(self, folder: LogFolder, policy: AddressPolicy) -> int:
+        """Write the messages as logs and return the number of logs. FileExistsError leaves the folder unchanged."""
+        with folder.writing():
+            return folder.add((each, each.record(VIA, policy)) for each in self._feedback(self._reader()))
+
+    def send(self, sender: Sender) -> SendCounts:
+        """Send the messages to a coordinator. The feedback server sets the time of receipt.
+
+        ValueError, OSError or HTTPException if sending fails.
+        """
+        counts = SendCounts()
+        messages = self._feedback(self._reader(keeps_time=True))
+        while block := list(islice(messages, SENT_AT_ONCE)):
+            for ip, sent_from in groupby(sorted(block, key=_ip), _ip):
+                for batch in batches([each.message for each in sent_from]):
+                    sender.send(batch, ip, counts)
+        return counts
+
+    def _reader(self, *, keeps_time: bool = False) -> RowReader:
+        return RowReader(self.mapping, self.sources, keeps_time=keeps_time)
+
+    def _feedback(self, reader: RowReader) -> Iterator[ImportedMessage]:
+        """The messages in order of time. Refused rows are counted in the report."""
+        for row in self.source.rows(self.mapping, self.sources):
+            try:
+                feedback = reader.read(row)
+            except Refused as refused:
+                self.report.refuse(file=row.file, unit="row", number=row.number, reason=refused.reason, detail=refused.detail)
+            else:
+                self.report.accept(feedback.time_ms)
+                yield feedback
+            self.progress(self.report.rows)
+        for broken_line in self.source.broken_lines():
+            self.report.refuse(
+                file=broken_line.file, unit="line", number=broken_line.line, reason="broken_line", detail=broken_line.why
+            )
+
+
+def _ip(feedback: ImportedMessage) -> str:
+    return feedback.ip

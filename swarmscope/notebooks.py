@@ -1,0 +1,52 @@
+"""The implementation of `swarmscope.open_logs`. A separate module, because DuckDB is slow to import."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from feedback_analysis.geo.locator import locator_for
+from feedback_analysis.location_settings import LocationSettings
+from feedback_analysis.measures.selection import Span
+from feedback_analysis.messages.load import open_logs
+from feedback_analysis.messages.session_counters import COUNTERS
+from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
+from feedback_analysis.quality.catalogue import catalogue, chosen, mos_of
+from feedback_analysis.quality.model import call
+
+_FORMS = ("pandas", "polars", "duckdb")
+
+
+def frame(
+    paths: Sequence[Path],
+    as_: str,
+    begin: str | None,
+    end: str | None,
+    where: Mapping[str, str],
+    models: Sequence[str],
+    model_set: Sequence[str],
+    location: LocationSettings,
+) -> Any:  # noqa: ANN401 - see swarmscope.open_logs
+    """The messages in the form `as_`."""
+    if as_ not in _FORMS:
+        raise ValueError(f"as_ is {as_!r}; choose from {', '.join(_FORMS)}")
+    quality, scored = catalogue(settings=model_set), chosen(",".join(models))
+    span = Span(0 if begin is None else unix_ms(begin), END_OF_TIME_MS if end is None else unix_ms(end))
+    with locator_for(location) as locator:
+        table = open_logs(paths, locator=locator, mos=mos_of(quality), models=quality, span=span)
+    for damage in table.damages:
+        warnings.warn(f"damaged: {damage}", stacklevel=3)
+    for unread in table.unread:
+        warnings.warn(f"not read: {unread}", stacklevel=3)
+    selection = table.select(span, where)
+    # A DuckDB relation accepts no parameters, so the selected rows are written to a temporary table.
+    scores = [f"{call(quality[name])} AS {name}" for name in scored]
+    # The cursor stays open, because the relation needs it. The database closes when its last connection is released.
+    cursor = table.cursor()
+    rows = selection.sql("* EXCLUDE (mos, shown_ms, content)", *scores, totals=COUNTERS)
+    cursor.execute(f"CREATE TEMP TABLE message AS {rows}", selection.parameters)
+    if as_ == "duckdb":
+        return cursor.table("message")
+    with cursor:
+        ordered = cursor.sql("SELECT * FROM message ORDER BY received_ms, session_id, seq")
+        return ordered.df() if as_ == "pandas" else ordered.pl()

@@ -1,0 +1,1 @@
+"""What the commands print: safe for every terminal, readable in every locale."""
