@@ -81,7 +81,7 @@ def examples_in(shown: str) -> list[str]:
         ("coordinator --feedback-server http://127.0.0.1:1", 2, "--token"),
         ("simulate --peers 0", 2, "--peers is 0"),
         ("analyze nowhere", 1, "there is no nowhere"),
-        ("logs cat nowhere", 1, "file not found: nowhere"),
+        ("logs cat nowhere", 1, "there is no nowhere"),
     ],
 )
 def test_an_error_is_reported_in_one_line(tmp_path, command, code, output):

@@ -126,7 +126,7 @@ def test_convert_writes_no_log_without_records(journal, tmp_path):
     lost.write_bytes(b"something else altogether")
     done = logs("convert", "--to", "jsonl", "-o", tmp_path / "out", good.parent)
     assert done.returncode == 1
-    assert f"{lost} has no record that can be read" in done.stderr
+    assert f"{lost} has no readable record" in done.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["20120807T093000Z-fs1-0000.jsonl.zst"]
 
 

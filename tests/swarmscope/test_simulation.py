@@ -101,7 +101,7 @@ def test_permanently_refused_messages_are_counted_by_reason_and_not_sent_again(r
 
 
 def test_messages_that_no_coordinator_accepts_are_unacknowledged_at_the_end(receiver, monkeypatch):
-    monkeypatch.setattr(simulation, "LAST_WORDS_S", 0.5)
+    monkeypatch.setattr(simulation, "GIVE_UP_S", 0.5)
     coordinator = receiver(lambda _: 503)
     counts, truth = run(coordinator.url, peers=5, duration=0.5)
     assert coordinator.attempts

@@ -62,7 +62,7 @@ def test_an_error_is_reported_in_one_line(folder, tmp_path):
         ((tmp_path,), 2, "there is no history in"),
         ((folder, "--timezone", "Mars/Olympus"), 2, "no time zone"),
         ((folder, "--where", "event=join"), 2, "not kept in the history"),
-        ((folder, "--where", "channel"), 2, "a name, once, and a value"),
+        ((folder, "--where", "channel"), 2, "it needs a name and a value"),
         ((folder, "--from", "2013-01-01"), 1, "has no data for this time range"),
         ((folder, "--json", "--csv"), 2, "use only one of them"),
     ]:

@@ -112,7 +112,7 @@ def test_the_report_is_one_page(tmp_path):
         (["--by", "nope"], "choose from channel, isp"),
         (["--where", "shoe_size=43"], "choose from channel, isp"),
         (["--where", "channel"], "it needs a name and a value"),
-        (["--where", "channel=a", "--where", "channel=b"], "names channel twice"),
+        (["--where", "channel=a", "--where", "channel=b"], "contains channel twice"),
         (["--from", "2012-08-08", "--to", "2012-08-07"], "--from 2012-08-08 is after --to 2012-08-07"),
         (["--json", "--csv"], "use only one of them"),
         (["--html", "nowhere/report.html"], "no folder nowhere"),
