@@ -11,13 +11,13 @@ class Leases:
     """The end of each node's lease, on a clock that never steps."""
 
     def __init__(self, lease_s: float = LEASE_S) -> None:
-        self._lease_s = lease_s
+        self.lease_s = lease_s
         self._until_s: dict[str, float] = {}
 
     def renew(self, node: str, now_s: float) -> bool:
         """Begin or prolong a lease; True if it begins."""
         begins = node not in self._until_s
-        self._until_s[node] = now_s + self._lease_s
+        self._until_s[node] = now_s + self.lease_s
         return begins
 
     def end(self, node: str) -> bool:

@@ -39,6 +39,8 @@ class Neighbor(Struct, frozen=True, kw_only=True):
     host: Annotated[str, Meta(min_length=1, max_length=255)]
     tcp_port: Port
     udp_port: Port
+    sealed_key: Annotated[bytes, Meta(max_length=32)] = b""
+    """The key of the link to it, readable only with the receiver's own key."""
 
 
 class Hop(Struct, frozen=True, kw_only=True):

@@ -24,6 +24,8 @@ class Purpose(Enum):
     SPEERS = b"SPEERS"
     FINALACK_CONNECTING = b"FINALACK connecting"
     FINALACK_LISTENING = b"FINALACK listening"
+    SEAL = b"seal"
+    """Not sent: it hides a link's key on its way to one of the two ends."""
 
 
 def node_key(secret: bytes, node: str) -> bytes:
@@ -50,6 +52,15 @@ def is_proof(mac: bytes, key: bytes, purpose: Purpose, node: str, *bound: bytes)
 def _mac(key: bytes, *parts: bytes) -> bytes:
     """HMAC-SHA256 over the parts, each with its length before it, so that no two lists of parts give the same text."""
     return hmac.digest(key, b"".join(len(part).to_bytes(4, "big") + part for part in parts), hashlib.sha256)
+
+
+def sealed(link: bytes, key: bytes, neighbor: str, *bound: bytes) -> bytes:
+    """A link's key, XORed with bytes that only who has `key` can make. Sealing twice gives the link's key again.
+
+    `bound` must never repeat for the same key and neighbour: it holds two nonces and the epoch.
+    """
+    pad = proof(key, Purpose.SEAL, neighbor, *bound)
+    return bytes(one ^ other for one, other in zip(link, pad, strict=True))
 
 
 class Refusal(Enum):

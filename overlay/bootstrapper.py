@@ -1,0 +1,235 @@
+"""The bootstrapper: knows the topology, admits nodes, tells each its neighbours, and plans the trees.
+
+Media never passes it. When it ends, trees and neighbours stay as they are, and nodes help themselves with their backup parents.
+"""
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from overlay.control import Connection, MeetingEndedError, meet
+from overlay.leases import Leases
+from overlay.meeting import Identity, Listening, Roster, speers
+from overlay.messages import (
+    Control,
+    InstallTree,
+    Leave,
+    Message,
+    Neighbor,
+    Ping,
+    ProtocolError,
+    Subscribe,
+    Unsubscribe,
+)
+from overlay.overlay_file import Overlay, Stream
+from overlay.proofs import NONCE_BYTES, ReplayGuard, link_key, node_key, sealed
+from overlay.trees import Tree, backup_parents, graph_of, tree
+
+NAME = "bootstrapper"
+EXPIRE_EVERY_S = 0.2
+PLAN_AFTER_S = 0.02
+"""Joins that come together are planned together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A node that is in the overlay."""
+
+    connection: Connection
+    meeting: Listening
+    identity: Identity
+
+
+class Bootstrapper:
+    """One overlay. `counts` says by name what was refused and what happened."""
+
+    def __init__(self, overlay: Overlay, secret: bytes) -> None:
+        self.overlay = overlay
+        self.members: dict[str, Member] = {}
+        self.trees: dict[str, Tree] = {}
+        self.counts: Counter[str] = Counter()
+        self._secret = secret
+        self._guard, self._leases = ReplayGuard(), Leases()
+        self._epoch = 0
+        self._players: dict[str, set[str]] = {name: set() for name in overlay.streams}
+        self._placed: dict[str, dict[str, InstallTree]] = {name: {} for name in overlay.streams}
+        self._planning: asyncio.TimerHandle | None = None
+
+    async def serve(self, host: str, port: int, ready: Callable[[int], None]) -> None:
+        """Listen until cancelled. `port` 0 takes a free one; `ready` is called with the port that it is."""
+        server = await asyncio.start_server(self._accepted, host, port)
+        async with server:
+            ready(server.sockets[0].getsockname()[1])
+            while True:
+                await asyncio.sleep(EXPIRE_EVERY_S)
+                for node in self._leases.expire(time.monotonic()):
+                    self.counts["leases_expired"] += 1
+                    self._remove(node)
+
+    # Members
+
+    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = Connection(reader, writer)
+        meeting = Listening(
+            Identity(node=NAME, tcp_port=0, udp_port=0),
+            keys=self._key_of,
+            guard=self._guard,
+            nonce=secrets.token_bytes(NONCE_BYTES),
+            roster=self._roster,
+        )
+        try:
+            await meet(connection, meeting)
+            await self._serve_member(connection, meeting)
+        except (MeetingEndedError, ProtocolError) as error:
+            self.counts[f"refused_{getattr(error, 'reason', 'unreadable_message')}"] += 1
+        finally:
+            connection.close()
+
+    def _key_of(self, node: str) -> bytes | None:
+        return node_key(self._secret, node) if node in self.overlay.nodes else None
+
+    async def _serve_member(self, connection: Connection, meeting: Listening) -> None:
+        if meeting.partner is None:
+            return
+        member = Member(connection=connection, meeting=meeting, identity=meeting.partner)
+        self._add(member)
+        try:
+            while (message := await connection.receive()) is not None:
+                if not self._received(member, message):
+                    break
+        finally:
+            if self.members.get(member.identity.node) is member:
+                self._remove(member.identity.node)
+
+    def _add(self, member: Member) -> None:
+        node = member.identity.node
+        earlier = self.members.get(node)
+        if earlier is not None:
+            earlier.connection.close()  # the node has come back before its lease ended
+        self.members[node] = member
+        self._leases.renew(node, time.monotonic())
+        self.counts["joined"] += 1
+        self._tell_neighbors(node)
+        self._plan_soon()
+
+    def _remove(self, node: str) -> None:
+        member = self.members.pop(node, None)
+        if member is None:
+            return
+        member.connection.close()
+        self._leases.end(node)
+        self.counts["left"] += 1
+        for players in self._players.values():
+            players.discard(node)
+        for placed in self._placed.values():
+            placed.pop(node, None)
+        self._tell_neighbors(node)
+        self._plan_soon()
+
+    def _received(self, member: Member, message: Control) -> bool:
+        """Whether the member stays."""
+        node = member.identity.node
+        self._leases.renew(node, time.monotonic())
+        if isinstance(message, Ping):
+            member.connection.send(Ping(node=NAME, number=message.number, answer=True))
+        elif not isinstance(message, Message):
+            self.counts["unexpected_message"] += 1
+        elif isinstance(message.body, Leave):
+            return False
+        elif isinstance(message.body, Subscribe | Unsubscribe):
+            self._subscribe(node, message.body)
+        else:
+            self.counts[f"heard_{type(message.body).__name__}"] += 1
+        return True
+
+    def _subscribe(self, node: str, body: Subscribe | Unsubscribe) -> None:
+        players = self._players.get(body.stream)
+        if players is None:
+            self.counts["unknown_stream"] += 1
+        elif isinstance(body, Subscribe):
+            players.add(node)
+        else:
+            players.discard(node)
+        self._plan_soon()
+
+    # Neighbours
+
+    def _neighbors_of(self, node: str) -> Iterator[str]:
+        return (other for ends in self.overlay.links if node in ends for other in ends if other != node)
+
+    def _roster(self, meeting: Listening) -> Roster:
+        """The neighbours that are in the overlay, with the keys of the links to them."""
+        node = meeting.partner.node if meeting.partner is not None else ""
+        bound = meeting.ack_nonce, meeting.speers_nonce, self._epoch.to_bytes(8, "big")
+        neighbors = []
+        for name in self._neighbors_of(node):
+            if name in self.members:
+                other = self.members[name]
+                neighbors.append(
+                    Neighbor(
+                        node=name,
+                        host=other.connection.host,
+                        tcp_port=other.identity.tcp_port,
+                        udp_port=other.identity.udp_port,
+                        sealed_key=sealed(link_key(self._secret, node, name), meeting.key, name, *bound),
+                    )
+                )
+        return Roster(epoch=self._epoch, lease_s=self._leases.lease_s, neighbors=tuple(neighbors))
+
+    def _tell_neighbors(self, changed: str) -> None:
+        """Send the neighbours of a node that came or went their new list."""
+        self._epoch += 1
+        for name in self._neighbors_of(changed):
+            member = self.members.get(name)
+            if member is not None:
+                met = member.meeting
+                member.connection.send(speers(NAME, met.key, met.ack_nonce, met.speers_nonce, self._roster(met)))
+
+    # Trees
+
+    def _plan_soon(self) -> None:
+        if self._planning is None:
+            self._planning = asyncio.get_running_loop().call_later(PLAN_AFTER_S, self._plan)
+
+    def _plan(self) -> None:
+        self._planning = None
+        for number, (name, stream) in enumerate(self.overlay.streams.items()):
+            self._plan_stream(name, stream, number)
+
+    def _plan_stream(self, name: str, stream: Stream, number: int) -> None:
+        if stream.source not in self.members:
+            return  # nobody has the stream; what is installed may stay
+        graph = graph_of(self.overlay, stream.metric).subgraph(self.members)
+        bound = partial(self.overlay.most_children, stream_kbps=stream.rate_kbps)
+        grown = tree(graph, stream.source, sorted(self._players[name]), stream.tree, bound)
+        backups = backup_parents(graph, grown, bound)
+        self.trees[name] = grown
+        places = {node: (grown.parents.get(node), children, backups.get(node)) for node, children in grown.children().items()}
+        places |= {node: (None, [], None) for node in self._placed[name] if node not in places}
+        for node, (parent, children, backup) in places.items():
+            self._install(
+                node,
+                InstallTree(
+                    stream=name,
+                    stream_number=number,
+                    tree_epoch=self._epoch,
+                    parent=parent,
+                    children=children,
+                    backup=backup,
+                ),
+            )
+
+    def _install(self, node: str, place: InstallTree) -> None:
+        """Send a node its place, unless it has the same one already."""
+        placed = self._placed[place.stream]
+        before = placed.get(node)
+        if before is not None and (before.parent, before.children, before.backup) == (place.parent, place.children, place.backup):
+            return
+        placed[node] = place
+        member = self.members.get(node)
+        if member is not None:
+            member.connection.send(Message(node=NAME, body=place))

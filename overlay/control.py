@@ -1,0 +1,100 @@
+"""A control connection on asyncio: frames, the handshake's timeouts, and an end for a receiver that does not read."""
+
+import asyncio
+import time
+from collections import deque
+from typing import Self
+
+from overlay.handshake import TIMEOUT_S, State
+from overlay.meeting import Connecting, Listening
+from overlay.messages import Control, ControlReader, ProtocolError, encode
+
+READ_BYTES = 64 * 1024
+MOST_UNSENT_BYTES = 1 << 20
+"""A receiver that leaves more than this unread is disconnected: one that hangs must not fill our memory."""
+
+
+class MeetingEndedError(Exception):
+    """The handshake did not lead to CONNECTED; `reason` is the name of a counter."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the handshake ended: {reason}")
+        self.reason = reason
+
+
+class Connection:
+    """Messages to and from one other process."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._frames = ControlReader()
+        self._ready: deque[Control] = deque()
+        self.host: str = writer.get_extra_info("peername")[0]
+
+    @classmethod
+    async def open(cls, host: str, port: int) -> Self:
+        """Connect. OSError if that fails within the handshake's time."""
+        try:
+            async with asyncio.timeout(TIMEOUT_S[State.ACK_SENDING]):
+                return cls(*await asyncio.open_connection(host, port))
+        except TimeoutError as error:
+            raise OSError(f"{host} port {port} does not answer") from error
+
+    async def receive(self) -> Control | None:
+        """The next message; None at the end. ProtocolError if what arrived is none."""
+        while not self._ready:
+            try:
+                data = await self._reader.read(READ_BYTES)
+            except OSError:
+                return None
+            if not data:
+                return None
+            self._ready.extend(self._frames.feed(data))
+        return self._ready.popleft()
+
+    def send(self, message: Control) -> None:
+        """Send without waiting. A receiver that does not read is disconnected."""
+        if self._writer.is_closing():
+            return
+        if self._writer.transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
+            self._writer.transport.abort()
+            return
+        self._writer.write(encode(message))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+async def meet(connection: Connection, meeting: Connecting | Listening) -> None:
+    """Carry a handshake through. MeetingEndedError if it does not end in CONNECTED; the connection is closed then."""
+    if isinstance(meeting, Connecting):
+        _send_all(connection, meeting.opened(_now_ms()))
+    while meeting.state not in (State.CONNECTED, State.OFFLINE):
+        try:
+            async with asyncio.timeout(TIMEOUT_S[meeting.state]):
+                message = await connection.receive()
+        except TimeoutError:
+            _send_all(connection, meeting.timed_out())
+            meeting.refusal = "timeout"
+            break
+        except ProtocolError:
+            meeting.refusal = "unreadable_message"
+            break
+        if message is None:
+            meeting.closed()
+        elif isinstance(meeting, Connecting):
+            _send_all(connection, meeting.received(message))
+        else:
+            _send_all(connection, meeting.received(message, _now_ms()))
+    if meeting.state is not State.CONNECTED:
+        connection.close()
+        raise MeetingEndedError(meeting.refusal or "closed")
+
+
+def _send_all(connection: Connection, messages: list[Control]) -> None:
+    for message in messages:
+        connection.send(message)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,194 @@
+"""One handshake from one side: messages in, messages out. It checks proofs and asks the table; it has no socket and no clock."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import msgspec
+
+from overlay.handshake import Event, Send, State, step
+from overlay.messages import Ack, Control, Data, Error, FinalAck, Message, Neighbor, Ping, Speers
+from overlay.proofs import Purpose, ReplayGuard, is_proof, proof
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What ACK tells of a node."""
+
+    node: str
+    tcp_port: int
+    udp_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roster:
+    """What SPEERS tells: the neighbours, and for how long the lease holds."""
+
+    epoch: int = 0
+    lease_s: float = 0.0
+    neighbors: tuple[Neighbor, ...] = ()
+
+
+def event_of(message: Control) -> Event:
+    """The event of a message that needs no proof, or whose proof is right."""
+    match message:
+        case Ack():
+            return Event.ACK
+        case Speers():
+            return Event.SPEERS
+        case FinalAck():
+            return Event.FINALACK_NEIGHBOR if message.neighbor else Event.FINALACK_OTHER
+        case Ping():
+            return Event.PING
+        case Data():
+            return Event.DATA
+        case Message():
+            return Event.ERROR if isinstance(message.body, Error) else Event.MESSAGE
+        case _:
+            assert_never(message)
+
+
+def speers(node: str, key: bytes, ack_nonce: bytes, nonce: bytes, roster: Roster) -> Speers:
+    """SPEERS with its proof, which covers the whole roster."""
+    mac = proof(key, Purpose.SPEERS, node, ack_nonce, nonce, *_roster_bytes(roster.epoch, roster.lease_s, roster.neighbors))
+    neighbors = list(roster.neighbors)
+    return Speers(node=node, nonce=nonce, epoch=roster.epoch, lease_s=roster.lease_s, neighbors=neighbors, mac=mac)
+
+
+def is_true_speers(message: Speers, key: bytes, ack_nonce: bytes) -> bool:
+    """Whether the proof of SPEERS is right."""
+    bound = _roster_bytes(message.epoch, message.lease_s, message.neighbors)
+    return is_proof(message.mac, key, Purpose.SPEERS, message.node, ack_nonce, message.nonce, *bound)
+
+
+def _roster_bytes(epoch: int, lease_s: float, neighbors: Sequence[Neighbor]) -> tuple[bytes, bytes]:
+    content = msgspec.msgpack.encode((lease_s, [msgspec.structs.astuple(each) for each in neighbors]))
+    return epoch.to_bytes(8, "big"), hashlib.sha256(content).digest()
+
+
+def _ack_bytes(nonce: bytes, time_ms: int, tcp_port: int, udp_port: int) -> tuple[bytes, ...]:
+    return nonce, time_ms.to_bytes(8, "big"), tcp_port.to_bytes(2, "big"), udp_port.to_bytes(2, "big")
+
+
+class Meeting:
+    """What both sides have in common: a state, and why it ended."""
+
+    def __init__(self, me: Identity, nonce: bytes, state: State) -> None:
+        self.state = state
+        self.refusal: str | None = None
+        """The name of the counter under which a broken protocol counts."""
+        self.partner: Identity | None = None
+        self.ack_nonce, self.speers_nonce = b"", b""
+        self._me, self._nonce = me, nonce
+
+    def timed_out(self) -> list[Control]:
+        """The state lasts too long."""
+        return self._at(Event.TIMEOUT)
+
+    def closed(self) -> None:
+        """The other side is gone."""
+        self._at(Event.CLOSED)
+
+    def _at(self, event: Event, **messages: Control) -> list[Control]:
+        """Take the step at an event; `messages` are those that it may send."""
+        taken = step(self.state, event)
+        self.state = taken.state
+        if not taken.legal:
+            self.refusal = self.refusal or "illegal_message"
+        if taken.send is Send.ERROR:
+            return [Message(node=self._me.node, body=Error(reason=self.refusal or "timeout"))]
+        return [messages[taken.send.value]] if taken.send is not None else []
+
+    def _refuse(self, reason: str) -> list[Control]:
+        self.refusal = reason
+        return self._at(Event.REFUSED)
+
+
+class Connecting(Meeting):
+    """The side that connects."""
+
+    def __init__(self, me: Identity, *, key: bytes, nonce: bytes) -> None:
+        super().__init__(me, nonce, State.ACK_SENDING)
+        self.ack_nonce = nonce
+        self.speers: Speers | None = None
+        self._key = key
+
+    def opened(self, now_ms: int) -> list[Control]:
+        """The connection is open."""
+        me, nonce = self._me, self._nonce
+        mac = proof(self._key, Purpose.ACK, me.node, *_ack_bytes(nonce, now_ms, me.tcp_port, me.udp_port))
+        ports = {"tcp_port": me.tcp_port, "udp_port": me.udp_port}
+        return self._at(Event.OPENED, ACK=Ack(version=VERSION, node=me.node, nonce=nonce, time_ms=now_ms, mac=mac, **ports))
+
+    def received(self, message: Control) -> list[Control]:
+        """What to send after a message. After CONNECTED, messages belong to the connection's owner."""
+        if isinstance(message, Speers) and self.state is State.WPEERS:
+            return self._after_speers(message)
+        if isinstance(message, FinalAck) and self.state is State.FACK:
+            bound = self.ack_nonce, self.speers_nonce
+            if not is_proof(message.mac, self._key, Purpose.FINALACK_LISTENING, message.node, *bound):
+                return self._refuse("wrong_proof")
+        return self._at(event_of(message))
+
+    def _after_speers(self, message: Speers) -> list[Control]:
+        if not is_true_speers(message, self._key, self.ack_nonce):
+            return self._refuse("wrong_proof")
+        self.speers, self.speers_nonce = message, message.nonce
+        self.partner = Identity(node=message.node, tcp_port=0, udp_port=0)
+        mac = proof(self._key, Purpose.FINALACK_CONNECTING, self._me.node, self.ack_nonce, message.nonce)
+        return self._at(Event.SPEERS, FINALACK=FinalAck(node=self._me.node, neighbor=True, mac=mac))
+
+
+class Listening(Meeting):
+    """The side that listens. `keys` gives the key that a node has to prove; None for a node that is unknown."""
+
+    def __init__(
+        self,
+        me: Identity,
+        *,
+        keys: Callable[[str], bytes | None],
+        guard: ReplayGuard,
+        nonce: bytes,
+        roster: Callable[["Listening"], Roster] = lambda _meeting: Roster(),
+    ) -> None:
+        super().__init__(me, nonce, State.ACK_RECEIVING)
+        self.speers_nonce = nonce
+        self.key = b""
+        self._keys, self._guard, self._roster = keys, guard, roster
+
+    def received(self, message: Control, now_ms: int) -> list[Control]:
+        """What to send after a message. After CONNECTED, messages belong to the connection's owner."""
+        if isinstance(message, Ack) and self.state is State.ACK_RECEIVING:
+            return self._after_ack(message, now_ms)
+        if isinstance(message, FinalAck) and self.state is State.WACK:
+            return self._after_final(message)
+        return self._at(event_of(message))
+
+    def _after_ack(self, message: Ack, now_ms: int) -> list[Control]:
+        key = self._keys(message.node)
+        if message.version != VERSION:
+            return self._refuse("other_version")
+        if key is None:
+            return self._refuse("unknown_node")
+        bound = _ack_bytes(message.nonce, message.time_ms, message.tcp_port, message.udp_port)
+        if not is_proof(message.mac, key, Purpose.ACK, message.node, *bound):
+            return self._refuse("wrong_proof")
+        refusal = self._guard.refusal(message.nonce, message.time_ms, now_ms)
+        if refusal is not None:
+            return self._refuse(refusal.value)
+        self.key, self.ack_nonce = key, message.nonce
+        self.partner = Identity(node=message.node, tcp_port=message.tcp_port, udp_port=message.udp_port)
+        self._at(Event.ACK)
+        return self._at(Event.PEERS_READY, SPEERS=speers(self._me.node, key, message.nonce, self._nonce, self._roster(self)))
+
+    def _after_final(self, message: FinalAck) -> list[Control]:
+        bound = self.ack_nonce, self._nonce
+        if self.partner is None or message.node != self.partner.node:
+            return self._refuse("wrong_proof")
+        if not is_proof(message.mac, self.key, Purpose.FINALACK_CONNECTING, message.node, *bound):
+            return self._refuse("wrong_proof")
+        mac = proof(self.key, Purpose.FINALACK_LISTENING, self._me.node, *bound)
+        return self._at(event_of(message), FINALACK=FinalAck(node=self._me.node, neighbor=message.neighbor, mac=mac))

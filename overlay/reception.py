@@ -1,0 +1,48 @@
+"""What a player receives of a stream: packets, losses, gaps, jitter. RTP in, numbers out."""
+
+from dataclasses import dataclass
+
+RTP_CLOCK_HZ = 90_000
+
+
+@dataclass(slots=True)
+class Reception:
+    """Counts packets by extended sequence number (RFC 3550, A.1), so late and replayed packets are no loss."""
+
+    received: int = 0
+    received_bytes: int = 0
+    largest_gap_ms: float = 0.0
+    jitter_ms: float = 0.0
+    _first: int | None = None
+    _highest: int = 0
+    _arrived_s: float = 0.0
+    _transit_ms: float | None = None
+
+    @property
+    def lost(self) -> int:
+        """Packets between the first and the newest that have not arrived (so far)."""
+        return 0 if self._first is None else self._highest - self._first + 1 - self.received
+
+    def arrived(self, rtp: bytes, now_s: float) -> None:
+        """A packet that has not arrived before."""
+        sequence, timestamp = int.from_bytes(rtp[2:4], "big"), int.from_bytes(rtp[4:8], "big")
+        if self._first is None:
+            self._first = self._highest = sequence
+        else:
+            ahead = (sequence - self._highest + 32768) % 65536 - 32768
+            self._first = min(self._first, self._highest + ahead)
+            self._highest = max(self._highest, self._highest + ahead)
+            self.largest_gap_ms = max(self.largest_gap_ms, (now_s - self._arrived_s) * 1000)
+        self.received += 1
+        self.received_bytes += len(rtp)
+        self._arrived_s = now_s
+        self._measure_jitter(timestamp, now_s)
+
+    def _measure_jitter(self, timestamp: int, now_s: float) -> None:
+        """RFC 3550, 6.4.1: the mean deviation of the transit time, smoothed by 1/16."""
+        transit_ms = now_s * 1000 - timestamp * 1000 / RTP_CLOCK_HZ
+        if self._transit_ms is not None:
+            change_ms = abs(transit_ms - self._transit_ms)
+            if change_ms < 10_000:  # a wrap of the timestamp is no jitter
+                self.jitter_ms += (change_ms - self.jitter_ms) / 16
+        self._transit_ms = transit_ms

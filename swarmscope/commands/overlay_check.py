@@ -1,0 +1,90 @@
+"""`swarmscope overlay check`: topology files, checked and drawn."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from overlay.drawing import overlay_svg, overlay_text, tree_text
+from overlay.overlay_file import Metric, Overlay, OverlayFileError, Stream, TreeKind, read_overlay_file
+from overlay.trees import Tree, backup_parents, cost, graph_of, stress, stretch, tree
+from swarmscope.commands import exit_on_usage_error
+
+
+def check(
+    file: Path,
+    /,
+    *,
+    source: str | None = None,
+    player: Annotated[tuple[str, ...], Parameter(consume_multiple=False)] = (),
+    metric: Metric | None = None,
+    tree_: Annotated[TreeKind | None, Parameter(name="--tree")] = None,
+    svg: Path | None = None,
+) -> int:
+    """Check a topology file, and draw its nodes and the tree of each stream.
+
+    The exit code is 2 if the file is wrong, and 1 if a tree does not reach all players.
+
+    Parameters
+    ----------
+    file
+        The topology as JSON, or a lab file with the topology under "overlay".
+    source
+        Draw the tree of a stream that begins at this node, in place of the file's streams.
+    player
+        A node that the tree has to reach; give it once for each. Without it, every node whose role is player.
+    metric
+        What a path costs: hops, latency or composite. Without it, as the stream says.
+    tree_
+        shortest: the cheapest path to each player. steiner: more branches in common. Without it, as the stream says.
+    svg
+        Also draw the topology and the trees into this file.
+    """
+    overlay = read_topology(file)
+    streams = _streams(overlay, source, player)
+    print(overlay_text(overlay))
+    trees = {}
+    for name, stream in streams.items():
+        trees[name] = _print_tree(overlay, name, stream, metric or stream.metric, tree_ or stream.tree)
+    if svg is not None:
+        start = next((each.source for each in streams.values()), min(overlay.nodes))
+        svg.write_text(overlay_svg(overlay, start, trees), encoding="utf-8")
+        print(f"{svg} is written", file=sys.stderr)
+    return 1 if any(each.unreached for each in trees.values()) else 0
+
+
+def read_topology(file: Path) -> Overlay:
+    try:
+        return read_overlay_file(file.read_text(encoding="utf-8-sig"))
+    except (OverlayFileError, UnicodeDecodeError) as error:
+        exit_on_usage_error(ValueError(f"{file}: {error}"))
+
+
+def _streams(overlay: Overlay, source: str | None, players: tuple[str, ...]) -> dict[str, Stream]:
+    for name in (*players, *([source] if source is not None else [])):
+        if name not in overlay.nodes:
+            known = ", ".join(sorted(overlay.nodes)[:10])
+            exit_on_usage_error(ValueError(f"{name!r} is no node of the topology; name one of {known}"))
+    if source is not None:
+        return {"(asked for)": Stream(source=source, players=list(players) or None)}
+    if players:
+        exit_on_usage_error(ValueError("--player needs --source; name the node where the stream begins"))
+    return dict(overlay.streams)
+
+
+def _print_tree(overlay: Overlay, name: str, stream: Stream, metric: Metric, kind: TreeKind) -> Tree:
+    graph = graph_of(overlay, metric)
+    players = overlay.players(stream)
+    drawn = tree(graph, stream.source, players, kind, lambda node: overlay.most_children(node, stream.rate_kbps))
+    backups = backup_parents(graph, drawn, lambda node: overlay.most_children(node, stream.rate_kbps))
+    reached = [each for each in players if each not in drawn.unreached and each != stream.source]
+    print(f"\nstream {name}: {kind} tree by {metric}, cost {cost(graph, drawn):g}, {len(reached)} of {len(players)} players (*)")
+    print(tree_text(drawn, receivers=players, backups=backups))
+    if reached:
+        worst = max(stretch(graph, drawn, each) for each in reached)
+        copies = max(stress(drawn.path(each) for each in reached).values())
+        print(f"greatest stretch {worst:.2f}; copies of a packet on one link: 1, without multicast {copies}")
+    if drawn.unreached:
+        print(f"not reached: {', '.join(drawn.unreached)}; add a link, or raise max_children of a node nearby", file=sys.stderr)
+    return drawn

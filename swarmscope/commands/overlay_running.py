@@ -1,0 +1,197 @@
+"""`swarmscope overlay key`, `node`, `source` and `play`: what a node of the overlay needs, without a graph library."""
+
+import asyncio
+import json
+import random
+import signal
+import sys
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from overlay.node import Node, NodeSettings
+from overlay.null_stream import packets
+from overlay.proofs import KEY_BYTES, node_key
+from overlay.reception import Reception
+from serving.listening import parse_listen
+from swarmscope.commands import exit_on_usage_error
+
+REPORT_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a node listens, and how it joins."""
+
+    bootstrapper: str
+    """HOST:PORT of the bootstrapper."""
+    key: Path
+    """File with the node's key, as `swarmscope overlay key` prints it."""
+    host: str = "127.0.0.1"
+    """Address to listen on, on TCP and UDP, on ports that the system chooses."""
+
+
+AtPlace = Annotated[Place, Parameter(name="*")]
+
+
+def key(node: str, /, *, secret: Annotated[Path, Parameter(name="--secret")]) -> None:
+    """Print the key of a node, for its --key file.
+
+    Parameters
+    ----------
+    node
+        The node's name in the topology.
+    secret
+        File with the overlay's secret, at least 32 bytes.
+    """
+    print(node_key(read_secret(secret), node).hex())
+
+
+def node(name: str, /, *, place: AtPlace) -> None:
+    """Run a relay: a node that forwards streams.
+
+    It prints a line when it has joined. Ctrl-C or SIGTERM ends it; then it prints its counters as JSON.
+
+    Parameters
+    ----------
+    name
+        The node's name in the topology.
+    """
+    running = Node(_settings(name, place))
+    _run(running, _announce(running))
+    _print_counts(running)
+
+
+def source(name: str, /, *, place: AtPlace, stream: str, rate_kbps: float = 2000.0) -> None:
+    """Run a source: a node where a stream begins.
+
+    The stream has no pictures yet: it is MPEG-TS null packets in RTP at a constant rate.
+
+    Parameters
+    ----------
+    name
+        The node's name in the topology.
+    stream
+        The stream's name in the topology.
+    rate_kbps
+        Kilobits of RTP per second.
+    """
+    if not 0 < rate_kbps <= 1_000_000:
+        exit_on_usage_error(ValueError(f"--rate-kbps is {rate_kbps:g}; use a number above 0 and up to 1000000, such as 2000"))
+    running = Node(_settings(name, place))
+    _run(running, _announce(running), _originate(running, stream, rate_kbps))
+    _print_counts(running)
+
+
+def play(name: str, /, *, place: AtPlace, stream: tuple[str, ...]) -> None:
+    """Run a player: a node that asks for streams and measures what arrives. It shows no pictures yet.
+
+    It prints what it has received as a line of JSON each second.
+
+    Parameters
+    ----------
+    name
+        The node's name in the topology.
+    stream
+        The stream's name in the topology; repeat the flag for more streams.
+    """
+    receptions = {each: Reception() for each in stream}
+
+    def arrived(name: str, rtp: bytes, now_s: float) -> None:
+        if name in receptions:
+            receptions[name].arrived(rtp, now_s)
+
+    running = Node(_settings(name, place, stream), arrived)
+    _run(running, _announce(running), _report(running, receptions))
+    _print_received(running, receptions)
+    _print_counts(running)
+
+
+def read_secret(file: Path) -> bytes:
+    """The overlay's secret. The command ends with an error if it is too short to be one."""
+    secret = file.read_bytes().strip()
+    if len(secret) < KEY_BYTES:
+        advice = "write one with: head -c 32 /dev/urandom | base64 > FILE"
+        exit_on_usage_error(ValueError(f"{file}: the secret has {len(secret)} bytes, and needs at least {KEY_BYTES}; {advice}"))
+    return secret
+
+
+def run_until_signal(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` until it ends, or until Ctrl-C or SIGTERM cancels it."""
+
+    async def run() -> None:
+        task = asyncio.ensure_future(work)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+
+
+def _settings(name: str, place: Place, plays: tuple[str, ...] = ()) -> NodeSettings:
+    try:
+        own_key = bytes.fromhex(place.key.read_text(encoding="ascii").strip())
+    except ValueError:
+        own_key = b""
+    if len(own_key) != KEY_BYTES:
+        exit_on_usage_error(ValueError(f"{place.key} is no key; make it with: swarmscope overlay key {name} --secret FILE"))
+    try:
+        bootstrapper = parse_listen(place.bootstrapper)
+    except ValueError:
+        exit_on_usage_error(ValueError(f"--bootstrapper is {place.bootstrapper!r}; use HOST:PORT, such as 127.0.0.1:7000"))
+    return NodeSettings(name=name, key=own_key, bootstrapper=bootstrapper, host=place.host, plays=plays)
+
+
+def _run(running: Node, *more: Coroutine[Any, Any, None]) -> None:
+    async def run() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(running.run())
+            for each in more:
+                tasks.create_task(each)
+
+    run_until_signal(run())
+
+
+async def _announce(running: Node) -> None:
+    await running.joined.wait()
+    print(f"{running.settings.name} has joined", flush=True)
+
+
+async def _originate(running: Node, stream: str, rate_kbps: float) -> None:
+    loop = asyncio.get_running_loop()
+    begin_s = loop.time()
+    for due_s, rtp in packets(rate_kbps, random.getrandbits(32)):
+        ahead_s = begin_s + due_s - loop.time()
+        if ahead_s > 0:
+            await asyncio.sleep(ahead_s)
+        running.originate(stream, rtp)
+
+
+async def _report(running: Node, receptions: dict[str, Reception]) -> None:
+    while True:
+        await asyncio.sleep(REPORT_EVERY_S)
+        _print_received(running, receptions)
+
+
+def _print_received(running: Node, receptions: dict[str, Reception]) -> None:
+    for stream, reception in receptions.items():
+        forwarding = running.streams.get(stream)
+        received = {
+            "stream": stream,
+            "parent": forwarding.parent if forwarding is not None else None,
+            "received": reception.received,
+            "lost": reception.lost,
+            "largest_gap_ms": round(reception.largest_gap_ms, 1),
+            "jitter_ms": round(reception.jitter_ms, 2),
+        }
+        print(json.dumps(received), flush=True)
+
+
+def _print_counts(running: Node) -> None:
+    streams = {name: forwarding.counts for name, forwarding in running.streams.items()}
+    sys.stdout.write(json.dumps({"counts": running.counts, "streams": streams}) + "\n")

@@ -1,0 +1,72 @@
+"""A swarm of real processes in a lab: bootstrapper, source, relays, players; each node of the overlay in its own namespace."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from netlab import Lab
+from overlay.proofs import node_key
+
+SECRET = b"an overlay secret of tests, 32 bytes"
+PORT = 7000
+
+
+class Part:
+    """A process of the swarm, and the lines that it has printed so far."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.decode())
+
+    def printed(self, key: str) -> list[dict[str, Any]]:
+        """The JSON lines so far that have a key."""
+        values = [json.loads(line) for line in list(self.lines) if line.startswith("{")]
+        return [value for value in values if key in value]
+
+    def stop(self) -> dict[str, Any]:
+        """End it as an operator does; its last JSON line."""
+        self.process.send_signal(signal.SIGTERM)
+        self._reader.join(30)
+        assert self.process.wait(30) == 0
+        return json.loads(self.lines[-1])
+
+
+class Swarm:
+    """Starts the parts of an overlay at the nodes of a lab; names of overlay nodes are names of lab nodes."""
+
+    def __init__(self, lab: Lab, topology: Mapping[str, Any], folder: Path, *, bootstrapper_at: str) -> None:
+        self.lab, self._folder = lab, folder
+        self.parts: dict[str, Part] = {}
+        (folder / "secret").write_bytes(SECRET)
+        (folder / "topology.json").write_text(json.dumps(topology), encoding="utf-8")
+        self._bootstrapper = f"{lab.address(bootstrapper_at)}:{PORT}"
+        files = [str(folder / "topology.json"), "--secret", str(folder / "secret")]
+        self.bootstrapper = self._start(bootstrapper_at, "bootstrapper", *files, "--listen", self._bootstrapper)
+
+    def start(self, command: str, name: str, *arguments: str) -> Part:
+        key = self._folder / f"{name}.key"
+        key.write_text(node_key(SECRET, name).hex(), encoding="ascii")
+        joining = ["--key", str(key), "--bootstrapper", self._bootstrapper, "--host", self.lab.address(name)]
+        self.parts[name] = self._start(name, command, name, *joining, *arguments)
+        return self.parts[name]
+
+    def _start(self, at: str, *arguments: str) -> Part:
+        command = [sys.executable, "-m", "swarmscope", "overlay", *arguments]
+        log = (self._folder / f"{at}-{arguments[0]}.log").open("wb")
+        with log:
+            return Part(self.lab.start(at, command, stdout=subprocess.PIPE, stderr=log))
+
+    def logs(self) -> str:
+        return "\n".join(f"{path.name}: {path.read_text(errors='replace')[-1500:]}" for path in self._folder.glob("*.log"))
