@@ -13,6 +13,7 @@ BENCHMARKS = {
     "many_logs": "start time and catalogue page of a feedback server with 2.6 million logs",
     "history": "the daily table of the history, compared with a hand-written query over the logs",
     "names": "cost of made-up names for the monitoring platform, compared with real names",
+    "overlay_failover": "time without packets at a player of the overlay when its relay fails",
     "dashboard": "display delay in the browser, time of filters, and cost of fifty dashboards",
 }
 

@@ -27,7 +27,7 @@ from overlay.messages import (
 )
 from overlay.overlay_file import Overlay, Stream
 from overlay.proofs import NONCE_BYTES, ReplayGuard, link_key, node_key, sealed
-from overlay.trees import Tree, backup_parents, graph_of, tree
+from overlay.trees import Tree, backups, graph_of, tree
 
 NAME = "bootstrapper"
 EXPIRE_EVERY_S = 0.2
@@ -54,7 +54,8 @@ class Bootstrapper:
         self.counts: Counter[str] = Counter()
         self._secret = secret
         self._guard, self._leases = ReplayGuard(), Leases()
-        self._epoch = 0
+        self._epoch = time.time_ns() // 1_000_000
+        """Grows with each change; begins with the time, so that trees of an earlier bootstrapper are older."""
         self._players: dict[str, set[str]] = {name: set() for name in overlay.streams}
         self._placed: dict[str, dict[str, InstallTree]] = {name: {} for name in overlay.streams}
         self._planning: asyncio.TimerHandle | None = None
@@ -183,7 +184,8 @@ class Bootstrapper:
     def _tell_neighbors(self, changed: str) -> None:
         """Send the neighbours of a node that came or went their new list."""
         self._epoch += 1
-        for name in self._neighbors_of(changed):
+        # The node itself too: others may have joined between its ACK and its FINALACK.
+        for name in (changed, *self._neighbors_of(changed)):
             member = self.members.get(name)
             if member is not None:
                 met = member.meeting
@@ -206,9 +208,12 @@ class Bootstrapper:
         graph = graph_of(self.overlay, stream.metric).subgraph(self.members)
         bound = partial(self.overlay.most_children, stream_kbps=stream.rate_kbps)
         grown = tree(graph, stream.source, sorted(self._players[name]), stream.tree, bound)
-        backups = backup_parents(graph, grown, bound)
+        helped = backups(graph, grown, bound)
         self.trees[name] = grown
-        places = {node: (grown.parents.get(node), children, backups.get(node)) for node, children in grown.children().items()}
+        places: dict[str, tuple[str | None, list[str], str | None]] = {
+            node: (grown.parents.get(node), children, helped.parents.get(node)) for node, children in grown.children().items()
+        }
+        places |= {node: (None, [], upstream) for node, upstream in helped.standbys.items()}
         places |= {node: (None, [], None) for node in self._placed[name] if node not in places}
         for node, (parent, children, backup) in places.items():
             self._install(

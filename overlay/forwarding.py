@@ -88,6 +88,14 @@ class Forwarding:
                 self.counts["data_replayed"] += 1
                 yield child, self._packed(child, replace(header, flags=header.flags | Flags.RETRANSMITTED), rtp)
 
+    def lacks(self, from_sequence: int | None) -> bool:
+        """Whether a child that asks from there on needs what this node has not got."""
+        if self.parent is None:
+            return True
+        if from_sequence is None:
+            return False
+        return not self._ring or 0 < (self._ring[0][1] - from_sequence) % 65536 < 32768
+
     def _sent_on(self, header: DataHeader, rtp: bytes, sequence: int, now_s: float) -> list[tuple[str, bytes]]:
         self._ring.append((now_s, sequence, header, rtp))
         while self._ring[0][0] < now_s - RING_S:

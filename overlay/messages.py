@@ -120,7 +120,10 @@ class Pause(Struct, frozen=True, kw_only=True, tag="PAUSE"):
 
 
 class InstallTree(Struct, frozen=True, kw_only=True, tag="TREE"):
-    """A node's place in a tree. Forwarding needs no more than the children."""
+    """A node's place in a tree. Forwarding needs no more than the children.
+
+    A node that has neither parent nor children, but a backup, is a standby: when it is asked, it asks the backup.
+    """
 
     stream: StreamName
     stream_number: Annotated[int, Meta(ge=0, le=65535)]

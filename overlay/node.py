@@ -10,7 +10,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from overlay.control import Connection, MeetingEndedError, meet
 from overlay.data_header import HEADER_BYTES, DataHeaderError, read_data_header
@@ -44,7 +44,9 @@ class Neighborhood:
     """A neighbour as this node knows it."""
 
     told: Neighbor
-    key: bytes
+    key: bytes = field(repr=False)
+    listed: bool = True
+    """Whether the bootstrapper holds it for present."""
     connection: Connection | None = None
     heard_s: float = 0.0
     connecting: asyncio.Task[None] | None = None
@@ -55,7 +57,7 @@ class NodeSettings:
     """Who the node is, where it listens, and what it does."""
 
     name: str
-    key: bytes
+    key: bytes = field(repr=False)
     bootstrapper: tuple[str, int]
     host: str = "127.0.0.1"
     plays: tuple[str, ...] = ()
@@ -147,6 +149,9 @@ class Node(asyncio.DatagramProtocol):
             self.counts["speers_wrong_proof"] += 1
             return
         bound = meeting.ack_nonce, meeting.speers_nonce, told.epoch.to_bytes(8, "big")
+        listed = {each.node for each in told.neighbors}
+        for name, neighbor in self.neighbors.items():
+            neighbor.listed = name in listed
         for each in told.neighbors:
             if len(each.sealed_key) == len(self.settings.key):
                 self._meet_neighbor(each, sealed(each.sealed_key, self.settings.key, each.node, *bound))
@@ -157,23 +162,24 @@ class Node(asyncio.DatagramProtocol):
         known.told, known.key = told, key
         self._names[told.host, told.udp_port] = told.node
         # Of two neighbours the one with the smaller name connects, so they never meet twice.
-        if self.settings.name < told.node and known.connection is None and (known.connecting is None or known.connecting.done()):
+        if self.settings.name < told.node and (known.connecting is None or known.connecting.done()):
             known.connecting = asyncio.create_task(self._connect(known))
 
     # Neighbours
 
     async def _connect(self, neighbor: Neighborhood) -> None:
-        """Some attempts: a neighbour may hear of us a moment later than we of it."""
-        for attempt in range(6):
+        """Keep a connection to a neighbour, as long as it is listed."""
+        attempt = 0
+        while neighbor.listed:
             try:
                 connection = await Connection.open(neighbor.told.host, neighbor.told.tcp_port)
                 await meet(connection, Connecting(self._me, key=neighbor.key, nonce=secrets.token_bytes(NONCE_BYTES)))
+                attempt = 0
+                await self._serve_neighbor(neighbor, connection)
             except (OSError, MeetingEndedError) as error:
                 self.counts[f"neighbor_failed_{getattr(error, 'reason', 'unreachable')}"] += 1
-                await asyncio.sleep(backoff_s(attempt, random.random()))  # noqa: S311 - no secret
-                continue
-            await self._serve_neighbor(neighbor, connection)
-            return
+            await asyncio.sleep(backoff_s(attempt, random.random()))  # noqa: S311 - no secret
+            attempt += 1
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer)
@@ -209,12 +215,22 @@ class Node(asyncio.DatagramProtocol):
             return
         body = message.body if isinstance(message, Message) else None
         if isinstance(body, Graft) and body.stream in self.streams:
-            for child, packet in self.streams[body.stream].graft(neighbor.told.node, body.from_sequence):
-                self._send(child, packet)
+            self._grafted(self.streams[body.stream], neighbor.told.node, body)
         elif isinstance(body, Prune) and body.stream in self.streams:
             self.streams[body.stream].grafted.discard(neighbor.told.node)
         elif not isinstance(body, Leave):
             self.counts["unexpected_message"] += 1
+
+    def _grafted(self, forwarding: Forwarding, child: str, body: Graft) -> None:
+        """Feed a child. What is missing here is asked for upstream, and passes through."""
+        for receiver, packet in forwarding.graft(child, body.from_sequence):
+            self._send(receiver, packet)
+        upstream = forwarding.parent or forwarding.tree.backup
+        if upstream is not None and upstream != child and forwarding.lacks(body.from_sequence):
+            forwarding.parent = upstream
+            neighbor = self.neighbors.get(upstream)
+            if neighbor is not None and neighbor.connection is not None:
+                self._tell(neighbor.connection, body)
 
     async def _beat(self) -> None:
         while True:
@@ -238,7 +254,7 @@ class Node(asyncio.DatagramProtocol):
         self.counts[f"neighbor_{how}"] += 1
         for forwarding in self.streams.values():
             forwarding.grafted.discard(neighbor.told.node)
-            if forwarding.parent == neighbor.told.node and forwarding.tree.backup is not None:
+            if forwarding.parent == neighbor.told.node and forwarding.tree.backup not in (None, forwarding.parent):
                 self.counts["failovers"] += 1
                 self._change_parent(forwarding, forwarding.tree.backup)
         if self._bootstrapper is not None:

@@ -145,30 +145,74 @@ class _Growth:
             self._free[parent] = None if free is None else free - 1
 
 
-def backup_parents(graph: networkx.Graph, grown: Tree, bound: Bound | None = None) -> dict[str, str]:
-    """For each node whose parent can fail, the neighbour that takes over with the shortest way from the source.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backups:
+    """Who takes over when a parent fails."""
 
-    A backup is in the tree, is not below the node, may have one more child, and its own path avoids the parent. The source is
-    taken for granted, so its children have no backup. Nodes without a possible backup are left out.
+    parents: Mapping[str, str]
+    """For a node of the tree, the neighbour that it asks when its parent has failed."""
+    standbys: Mapping[str, str]
+    """For a node outside the tree that would be asked, the neighbour from which it then gets the stream itself."""
+
+
+def backups(graph: networkx.Graph, grown: Tree, bound: Bound | None = None) -> Backups:
+    """The cheapest way back into the tree for each node, without its parent and all that the parent feeds.
+
+    The source is taken for granted, so its children have no backup; nor has a node without another way. A standby serves all
+    that may need it from the same neighbour; a way that would need another one is not used.
     """
-    children, allowed = grown.children(), bound or (lambda _node: None)
-    paths = {node: grown.path(node) for node in children}
-    lengths = {node: _sum(graph, pairwise(path)) for node, path in paths.items()}
-    free = {node for node in children if _has_room(node, children, allowed)}
-    backups = {}
+    allowed, children = bound or (lambda _node: None), grown.children()
+    parents: dict[str, str] = {}
+    standbys: dict[str, str] = {}
     for node, parent in grown.parents.items():
         if parent == grown.source:
             continue
-        possible = [each for each in graph.neighbors(node) if each in free and not {node, parent} & {*paths[each]}]
-        ways = [(lengths[each] + graph.edges[each, node]["weight"], each) for each in possible]
-        if ways:
-            backups[node] = min(ways)[1]
-    return backups
+        fed = _below(parent, children)
+        entries = [each for each in children if each not in fed and _has_room(each, children, allowed)]
+        usable = graph.subgraph(node_ for node_ in graph.nodes if _may_help(node_, node, fed, children, allowed))
+        path = _nearest_path(usable, entries, node, standbys)
+        if path:
+            parents[node] = path[-2]
+            standbys |= zip(path[1:-1], path[:-2], strict=True)
+    return Backups(parents=parents, standbys=standbys)
+
+
+def _below(node: str, children: Mapping[str, list[str]]) -> set[str]:
+    """A node and all that it feeds."""
+    found, waiting = {node}, [node]
+    while waiting:
+        found.update(children[waiting[-1]])
+        waiting.extend(children[waiting.pop()])
+    return found
+
+
+def _may_help(candidate: str, node: str, fed: set[str], children: Mapping[str, list[str]], bound: Bound) -> bool:
+    if candidate == node:
+        return True
+    return candidate not in fed and (_has_room(candidate, children, bound) if candidate in children else bound(candidate) != 0)
 
 
 def _has_room(node: str, children: Mapping[str, list[str]], bound: Bound) -> bool:
     most = bound(node)
     return most is None or len(children[node]) < most
+
+
+def _nearest_path(graph: networkx.Graph, entries: list[str], node: str, standbys: Mapping[str, str]) -> list[str]:
+    """A cheapest path from one of the entries, on which each standby comes after its upstream; empty if there is none."""
+
+    def weight(start: str, end: str, link: Mapping[str, float]) -> float | None:
+        if end in entries or standbys.get(end, start) != start:
+            return None
+        return link["weight"]
+
+    if not entries:
+        return []
+    try:
+        _, path = networkx.multi_source_dijkstra(graph, sorted(entries), target=node, weight=weight)
+    except networkx.NetworkXNoPath:
+        return []
+    found: list[str] = path
+    return found
 
 
 def stress(paths: Iterable[list[str]]) -> dict[tuple[str, str], int]:

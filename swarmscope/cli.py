@@ -103,7 +103,7 @@ COMMANDS = {
         Reads CSV files with a header line, Parquet files and JSON lines; text files can be compressed (.gz, .zst). Without --into
         and --coordinator, the command only reports what it would import. The exit code is 1 if a row is refused or if there are no
         rows.""",
-    "overlay": """Check and draw the topology of a streaming overlay.""",
+    "overlay": """Run a peer-to-peer streaming overlay, and check its topology.""",
     "simulate": """Simulate an audience of end hosts.
 
         The end hosts join, watch, switch channels, stall, leave and return. The exit code is 0 if all messages are acknowledged,

@@ -1,6 +1,7 @@
 """`swarmscope overlay check`: topology files, checked and drawn."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ from cyclopts import Parameter
 
 from overlay.drawing import overlay_svg, overlay_text, tree_text
 from overlay.overlay_file import Metric, Overlay, OverlayFileError, Stream, TreeKind, read_overlay_file
-from overlay.trees import Tree, backup_parents, cost, graph_of, stress, stretch, tree
+from overlay.trees import Tree, backups, cost, graph_of, stress, stretch, tree
 from swarmscope.commands import exit_on_usage_error
 
 
@@ -76,11 +77,11 @@ def _streams(overlay: Overlay, source: str | None, players: tuple[str, ...]) -> 
 def _print_tree(overlay: Overlay, name: str, stream: Stream, metric: Metric, kind: TreeKind) -> Tree:
     graph = graph_of(overlay, metric)
     players = overlay.players(stream)
-    drawn = tree(graph, stream.source, players, kind, lambda node: overlay.most_children(node, stream.rate_kbps))
-    backups = backup_parents(graph, drawn, lambda node: overlay.most_children(node, stream.rate_kbps))
+    bound = partial(overlay.most_children, stream_kbps=stream.rate_kbps)
+    drawn = tree(graph, stream.source, players, kind, bound)
     reached = [each for each in players if each not in drawn.unreached and each != stream.source]
     print(f"\nstream {name}: {kind} tree by {metric}, cost {cost(graph, drawn):g}, {len(reached)} of {len(players)} players (*)")
-    print(tree_text(drawn, receivers=players, backups=backups))
+    print(tree_text(drawn, receivers=players, backups=backups(graph, drawn, bound).parents))
     if reached:
         worst = max(stretch(graph, drawn, each) for each in reached)
         copies = max(stress(drawn.path(each) for each in reached).values())

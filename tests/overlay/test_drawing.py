@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 from overlay.drawing import overlay_svg, overlay_text, tree_text
 from overlay.overlay_file import read_overlay_file
-from overlay.trees import backup_parents, graph_of, tree
+from overlay.trees import backups, graph_of, tree
 
 DIAMOND = {
     "s": {"neighbors": ["r1", "r2"], "role": "source"},
@@ -25,7 +25,7 @@ def test_the_text_names_nodes_links_branches_receivers_and_backups():
     assert "r2 (relay, uplink 8,000 kbit/s)" in overlay_text(overlay)
     graph = graph_of(overlay, "hops")
     drawn = tree(graph, "s", ["p1", "r3", "r2"], "shortest")
-    assert tree_text(drawn, receivers=["p1", "r3", "r2"], backups=backup_parents(graph, drawn)) == (
+    assert tree_text(drawn, receivers=["p1", "r3", "r2"], backups=backups(graph, drawn).parents) == (
         "s\n├── r2 *\n│   └── p1 *  (backup: r1)\n└── r1\n    └── r3 *"
     )
 

@@ -1,0 +1,85 @@
+"""How long a player of the overlay is without packets when its relay fails: the seed project's second scenario, in a lab.
+
+Two relays lead to the player. The one in use is killed or stopped, and started again before the next run. The gap is the longest
+time without a new packet at the player's interfaces, by the kernel's time stamps; lost is what stays missing at the player.
+"""
+
+import signal
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from netlab import Lab
+from tests.harness.waiting import eventually
+from tests.overlay.scenario_2 import arrivals, lab_topology, largest_gap_ms, parent, received, streaming
+from tests.overlay.swarm import Swarm
+
+RUNS = 30
+RUNS_WITHOUT_BOOTSTRAPPER = 10
+"""Each needs a new swarm: a relay cannot come back without a bootstrapper."""
+CASES = {"crash": signal.SIGKILL, "silence": signal.SIGSTOP}
+
+
+def main() -> None:
+    """Print a row for each kind of failure, with and without a bootstrapper."""
+    print(f"{'':<32}{'runs':>5}{'p50 ms':>9}{'p95 ms':>9}{'most ms':>9}{'lost':>6}")
+    for name, how in CASES.items():
+        with swarm_in_a_lab() as (lab, swarm, folder):
+            gaps_ms = [one_run(lab, swarm, how, folder) for _ in range(RUNS)]
+            show(name, gaps_ms, lost(swarm))
+    for name, how in CASES.items():
+        gaps_ms, missing = [], 0
+        for _ in range(RUNS_WITHOUT_BOOTSTRAPPER):
+            with swarm_in_a_lab() as (lab, swarm, folder):
+                swarm.bootstrapper.process.kill()
+                gaps_ms.append(gap_ms(lab, swarm, how, folder))
+                missing += lost(swarm)
+        show(f"{name}, no bootstrapper", gaps_ms, missing)
+
+
+@contextmanager
+def swarm_in_a_lab() -> Iterator[tuple[Lab, Swarm, Path]]:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="swarmscope-bench-")))
+        lab = stack.enter_context(Lab(lab_topology()))
+        yield lab, stack.enter_context(streaming(lab, folder)), folder
+
+
+def lost(swarm: Swarm) -> int:
+    return int(swarm.parts["p"].printed("lost")[-1]["lost"])
+
+
+def show(name: str, gaps_ms: list[float], missing: int) -> None:
+    p95 = statistics.quantiles(gaps_ms, n=20)[18]
+    print(f"{name:<32}{len(gaps_ms):>5}{statistics.median(gaps_ms):>9.0f}{p95:>9.0f}{max(gaps_ms):>9.0f}{missing:>6}", flush=True)
+
+
+def one_run(lab: Lab, swarm: Swarm, how: signal.Signals, folder: Path) -> float:
+    """One failure; afterwards the relay is back and the player has a backup again."""
+    failed = parent(swarm)
+    gap = gap_ms(lab, swarm, how, folder)
+    swarm.parts[failed].process.kill()
+    swarm.parts[failed].process.wait()
+    swarm.start("node", failed)
+    eventually(lambda: swarm.parts[failed].lines)
+    before = received(swarm)
+    eventually(lambda: received(swarm) > before + 100)
+    return gap
+
+
+def gap_ms(lab: Lab, swarm: Swarm, how: signal.Signals, folder: Path) -> float:
+    failed, before = parent(swarm), received(swarm)
+    paths = [folder / "n6.pcap", folder / "n9.pcap"]
+    with ExitStack() as captures:
+        for path in paths:
+            captures.enter_context(lab.capture("p", f"{path.stem}-p", path))
+        eventually(lambda: received(swarm) > before)
+        failed_ns = time.time_ns()
+        swarm.parts[failed].process.send_signal(how)
+        eventually(lambda: parent(swarm) != failed)
+        before = received(swarm)
+        eventually(lambda: received(swarm) > before + 100)
+    return largest_gap_ms(arrivals(paths), failed_ns)

@@ -1,0 +1,60 @@
+"""What a player counts: losses are those that stay, gaps and jitter those of the arrivals."""
+
+from itertools import islice
+
+import pytest
+
+from overlay.null_stream import RTP_BYTES, interval_s, packets
+from overlay.reception import Reception
+
+
+def rtp(sequence: int, timestamp: int = 0) -> bytes:
+    return b"\x80\x21" + (sequence % 65536).to_bytes(2, "big") + timestamp.to_bytes(4, "big") + bytes(4)
+
+
+def test_late_packets_are_no_loss_and_missing_ones_are_over_the_wrap_of_the_number():
+    reception = Reception()
+    for number in (65533, 65534, 65537, 65535, 65539):  # 65536 and 65538 are missing
+        reception.arrived(rtp(number), 0.0)
+    assert (reception.received, reception.lost) == (5, 2)
+
+
+def test_a_first_packet_that_comes_second_counts_from_the_beginning():
+    reception = Reception()
+    reception.arrived(rtp(5), 0.0)
+    reception.arrived(rtp(3), 0.0)
+    assert reception.lost == 1
+
+
+def test_nothing_is_lost_before_anything_has_arrived():
+    assert Reception().lost == 0
+
+
+def test_the_largest_gap_is_the_longest_time_without_a_packet():
+    reception = Reception()
+    for number, moment_s in enumerate((0.0, 0.1, 0.45, 0.5)):
+        reception.arrived(rtp(number), moment_s)
+    assert reception.largest_gap_ms == pytest.approx(350)
+
+
+def test_a_regular_stream_has_no_jitter_and_an_irregular_one_the_mean_deviation():
+    regular, irregular = Reception(), Reception()
+    for number in range(1000):
+        moment_s = number / 100
+        regular.arrived(rtp(number, number * 900), moment_s)
+        irregular.arrived(rtp(number, number * 900), moment_s + (0.004 if number % 2 else 0.0))
+    assert regular.jitter_ms == pytest.approx(0, abs=1e-6)
+    assert irregular.jitter_ms == pytest.approx(4, rel=0.01)
+
+
+def test_the_null_stream_has_its_rate_and_its_timestamps_follow_the_clock():
+    made = list(islice(packets(1000.0, 7), 101))
+    assert {len(packet) for _, packet in made} == {RTP_BYTES}
+    duration_s = made[-1][0] - made[0][0]
+    assert 100 * RTP_BYTES * 8 / duration_s == pytest.approx(1_000_000)
+    assert interval_s(1000.0) == pytest.approx(duration_s / 100)
+    reception = Reception()
+    for due_s, packet in made:
+        reception.arrived(packet, due_s)
+    assert (reception.lost, reception.jitter_ms) == (0, pytest.approx(0, abs=0.02))
+    assert made[3][1][12:16] == bytes((0x47, 0x1F, 0xFF, 0x10))
