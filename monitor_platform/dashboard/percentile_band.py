@@ -31,10 +31,10 @@ def band(table: FeedbackTable, *, measure: str, span: Span, step_s: float, where
     """The 10th and the 90th percentile of `measure` in each step of `span`; None for too many messages."""
     steps = Steps.over(span, step_s=step_s, window_s=0)
     step = f"{steps.sql('received_ms')} AS step"
-    selection = table.select(span, where)
-    rows = selection.measured(measure_of(measure, "timeline"), step, aliases=("step",))
+    rows = table.select(span, where).measured(measure_of(measure, "timeline"), step, aliases=("step",))
     with table.reading() as cursor:
-        if _messages(cursor, selection) > MOST_MESSAGES:
+        # Another selection: the first one also has the parameters of the measure, which this statement does not use.
+        if _messages(cursor, table.select(span, where)) > MOST_MESSAGES:
             return None
         found = {group[0]: values["value"] for group, values in quantiles(cursor, rows, ("value",), SHARES).items()}
     bounds = [found.get(at, (None, None)) for at in range(steps.count)]

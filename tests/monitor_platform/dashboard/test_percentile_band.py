@@ -43,6 +43,11 @@ def test_a_filter_restricts_the_band(table_of):
     assert of(table_of(sent), isp="HGC").high[0] == 4
 
 
+def test_a_number_in_extra_has_a_band(table_of):
+    sent = [each | {"extra": {"rtt_ms": 10 * number}} for number, each in enumerate(rates(range(1, 11)))]
+    assert of(table_of(sent), "extra.rtt_ms").high[0] == 80
+
+
 def test_a_session_counts_once_if_it_has_one_value(table_of):
     sent = [record(received_ms=BEGIN_MS + seq, session_id="a", seq=seq, startup_ms=900) for seq in range(50)]
     sent += [record(received_ms=BEGIN_MS, session_id=f"s{n}", startup_ms=100 + n) for n in range(9)]
