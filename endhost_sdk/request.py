@@ -17,8 +17,8 @@ from feedback_wire.problem import MESSAGE_REASONS, is_problem
 GZIP_FROM_BYTES = 1024
 # In addition to 5xx: an unknown key, a slow request, too many requests. The messages are not the cause.
 _NOT_NOW = (401, 408, 429)
-# For this 5xx reason, a message can be the cause: the feedback server refuses the batch permanently.
-_REJECTED_BEHIND = "rejected_by_feedback_server"
+# For these 5xx reasons, a message can be the cause: a feedback server, or something in front of it, refuses the batch.
+_SUSPECT_REASONS = ("rejected_by_feedback_server", "batch_blocked")
 _REASON_CHARS = 64
 _DETAIL_CHARS = 300
 
@@ -78,7 +78,7 @@ def interpret(answer: Answer, messages: int) -> Verdict:
     if not is_problem(body or {}, status=answer.status, content_type=answer.content_type):
         what = f"{answer.status} is not an answer of a coordinator"
         return Verdict(outcome=Outcome.BLOCKED, detail=what, refused_for=Counter())
-    if answer.status in _NOT_NOW or (answer.status >= 500 and (body or {}).get("reason") != _REJECTED_BEHIND):
+    if answer.status in _NOT_NOW or (answer.status >= 500 and (body or {}).get("reason") not in _SUSPECT_REASONS):
         return Verdict(outcome=Outcome.FAILED, detail=detail, refused_for=Counter())
     refused_for = _all_refused(body, messages)
     outcome = Outcome.REFUSED if refused_for else Outcome.BLOCKED

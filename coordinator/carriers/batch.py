@@ -17,6 +17,7 @@ class Outcome(Enum):
     SPOOL_FULL = "spool_full"
     NO_SERVER = "no_feedback_server"
     REJECTED = "rejected_by_feedback_server"
+    BLOCKED = "batch_blocked"
 
     def __init__(self, reason: str) -> None:
         self.durable = reason in ("stored", "spooled")
@@ -44,14 +45,26 @@ class Batch:
     """Several servers failed with this batch. A server that fails with it stays in use, as it may store others."""
     failures: int = 0
     """How often a feedback server was tried and did not store it."""
+    foreign_answers: int = 0
+    """How many of these failures were answers of something in front of the feedback server."""
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether something on every tried path refused this batch, which holds the messages of one request only.
+
+        A batch of several requests does not show which of them is the cause.
+        """
+        return 0 < self.failures == self.foreign_answers and len(self.waiters) == 1
 
 
 class CarrierFailed(Exception):  # noqa: N818 — read as a statement
     """The batch did not become durable here; another carrier may take it."""
 
-    def __init__(self, why: str, retry_after_s: float = 0) -> None:
+    def __init__(self, why: str, retry_after_s: float = 0, *, foreign_answer: bool = False) -> None:
+        """`foreign_answer`: something in front of the feedback server has answered, such as a proxy."""
         super().__init__(why)
         self.retry_after_s = retry_after_s
+        self.foreign_answer = foreign_answer
 
 
 class BatchRejected(Exception):  # noqa: N818 — read as a statement

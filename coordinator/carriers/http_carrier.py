@@ -166,11 +166,12 @@ def _interpret(answer: Answer, messages: int) -> None:
     if answer.status == HTTPStatus.OK and _is_stored(content, messages):
         return
     why = f"answered {answer.status}: {answer.body[:200].decode(errors='replace')!r}"
-    if not is_problem(content, status=answer.status, content_type=answer.content_type):
+    foreign = not is_problem(content, status=answer.status, content_type=answer.content_type)
+    if foreign:
         why = f"{why}, which is no answer of a feedback server; check the URL and the proxy in front of the server"
     elif answer.status < HTTPStatus.INTERNAL_SERVER_ERROR and content["reason"] in BATCH_REASONS:
         raise BatchRejected(why)
-    raise CarrierFailed(why, retry_after_s=retry_after_s(answer.retry_after))
+    raise CarrierFailed(why, retry_after_s=retry_after_s(answer.retry_after), foreign_answer=foreign)
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -103,6 +103,7 @@ class Outbox:
                 counted.errors += 1
                 lane.pending -= batch.messages
                 batch.failures += 1
+                batch.foreign_answers += failed.foreign_answer
                 if batch.blocked:
                     _log.warning("%s did not store the blocked batch %s: %s", destination.url, batch.id.hex(), failed)
                     self._settle(batch, Outcome.NO_SERVER)
@@ -133,7 +134,7 @@ class Outbox:
         elif self._spool is not None and not batch.from_spool:
             self._spool.lane.add_batch(batch)
         else:
-            self._settle(batch, Outcome.NO_SERVER)
+            self._settle(batch, Outcome.BLOCKED if batch.is_suspect else Outcome.NO_SERVER)
 
     def _settle(self, batch: Batch, outcome: Outcome) -> None:
         if not batch.from_spool:
@@ -190,10 +191,10 @@ class _SpoolFallback:
             try:
                 await self.carrier.carry(batch)
             except SpoolFull:
-                self._settle(batch, Outcome.SPOOL_FULL)
+                self._settle(batch, Outcome.BLOCKED if batch.is_suspect else Outcome.SPOOL_FULL)
             except CarrierFailed as failed:
                 self._note_failure(failed)
-                self._settle(batch, Outcome.NO_SERVER)
+                self._settle(batch, Outcome.BLOCKED if batch.is_suspect else Outcome.NO_SERVER)
             else:
                 self._failure = ""
                 self._settle(batch, Outcome.SPOOLED)

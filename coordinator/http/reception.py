@@ -31,6 +31,7 @@ _PROBLEMS = {
     Outcome.SPOOL_FULL: Problem(503, "spool_full", "no feedback server answers and the spool is full; send it again later"),
     Outcome.NO_SERVER: Problem(503, "no_feedback_server", "no feedback server answers; send it again later"),
     Outcome.REJECTED: Problem(503, "rejected_by_feedback_server", "the feedback server refused the batch; send it again later"),
+    Outcome.BLOCKED: Problem(503, "batch_blocked", "something in front of every feedback server refuses this; send it again later"),
 }
 
 UNUSUAL_BYTES = UNIT_BYTES

@@ -121,6 +121,40 @@ def test_a_batch_that_a_server_rejects_permanently_is_not_tried_on_all_servers(c
     assert "ERROR" in coordinator.log_text()
 
 
+@pytest.mark.parametrize("spool", ["none", "full"])
+def test_a_request_that_every_path_blocks_is_named_to_its_sender_and_others_are_stored(
+    coordinators, receivers, message, tmp_path, spool
+):
+    servers = [receivers(), receivers()]
+    flags = ("--spool-max-bytes", "0") if spool == "none" else ("--spool", str(tmp_path / "spool"), "--spool-max-bytes", "1")
+    coordinator = coordinators(*servers, flags=flags)
+    for server in servers:
+        server.answer = (400, b"<html>blocked</html>", "text/html")
+    blocked = encoded(message())
+    status, problem = coordinator.post(blocked)
+    assert (status, problem["reason"]) == (503, "batch_blocked")
+    assert [server.arrivals for server in servers] == [1, 1], "each path was tried once"
+    for server in servers:
+        server.answer = None
+    eventually(lambda: all(up(coordinator, server) for server in servers), "the servers are used again")
+    assert coordinator.post(encoded(message()))[0] == 202
+    assert coordinator.post(blocked)[0] == 202, "it is stored when a path opens"
+    metrics = coordinator.metrics()
+    assert metrics['messages_refused_total{reason="batch_blocked"}'] == 1
+    assert metrics["messages_received_total"] == metrics["messages_forwarded_total"] + 1 == 3
+
+
+def test_failing_servers_and_full_spools_are_not_named_as_blocked(coordinators, receivers, message, tmp_path):
+    first, second = receivers(), receivers()
+    coordinator = coordinators(first, second, flags=("--spool", str(tmp_path / "spool"), "--spool-max-bytes", "1"))
+    first.answer, second.answer = (
+        (400, b"<html>blocked</html>", "text/html"),
+        (503, Problem(503, "not_durable", "x").body(), PROBLEM),
+    )
+    assert coordinator.post(encoded(message()))[1]["reason"] == "spool_full", "one server itself has failed"
+    assert first.arrivals + second.arrivals == 2
+
+
 def test_a_server_that_is_too_slow_counts_as_failing(coordinators, receivers, message):
     good, slow = receivers(), receivers()
     slow.answer_late_s = 20

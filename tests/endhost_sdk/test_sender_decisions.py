@@ -206,8 +206,9 @@ def test_a_reason_that_does_not_concern_the_message_keeps_it(answer):
     assert interpret(as_answer(answer), 1).outcome in {Outcome.FAILED, Outcome.BLOCKED}
 
 
-def test_a_batch_that_a_server_behind_the_coordinator_refuses_is_suspect_and_no_other_failure_is():
-    assert interpret(as_answer(problem(503, "rejected_by_feedback_server")), 3).outcome is Outcome.BLOCKED
+def test_a_batch_that_is_refused_behind_the_coordinator_is_suspect_and_no_other_failure_is():
+    for reason in ("rejected_by_feedback_server", "batch_blocked"):
+        assert interpret(as_answer(problem(503, reason)), 3).outcome is Outcome.BLOCKED
     for reason in ("spool_full", "no_feedback_server", "overloaded", "not_ready"):
         assert interpret(as_answer(problem(503, reason)), 3).outcome is Outcome.FAILED
 

@@ -6,7 +6,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.carriers.batch import PART_BYTES, Batch, Outcome
+from coordinator.carriers.batch import PART_BYTES, Batch, CarrierFailed, Outcome
 from coordinator.carriers.lane import TURN_BYTES, Lane
 from coordinator.carriers.outbox import Outbox
 from coordinator.counters import Counters
@@ -105,3 +105,42 @@ def test_every_part_departs_once_in_the_order_of_its_key_and_no_key_waits_longer
         assert ahead <= len(waiting) * TURN_BYTES or len(batches) == 1
 
     asyncio.run(promise())
+
+
+class Proxied:
+    """A carrier whose path answers every batch itself."""
+
+    outcome = Outcome.STORED
+
+    def __init__(self) -> None:
+        self.batches: list[bytes] = []
+
+    async def carry(self, batch: Batch) -> None:
+        self.batches.append(batch.lines)
+        raise CarrierFailed("answered 400", foreign_answer=True)
+
+
+class Learning:
+    """Keeps the outcome of its request."""
+
+    outcome: Outcome | None = None
+
+    def settled(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+
+
+def test_requests_that_are_blocked_together_are_not_suspected_one_by_one():
+    async def outcomes(requests: int) -> set[Outcome | None]:
+        proxied = Proxied()
+        outbox = Outbox({"http://127.0.0.1:9": proxied}, None, "round-robin", Counters())
+        senders = [Learning() for _ in range(requests)]
+        for sender in senders:
+            outbox.place("p", b"x\n", 1, Key("web"), sender)
+        while not all(sender.outcome for sender in senders):  # noqa: ASYNC110 — they have no event
+            await asyncio.sleep(0)
+        assert len(proxied.batches) == 1
+        await outbox.close()
+        return {sender.outcome for sender in senders}
+
+    assert asyncio.run(outcomes(1)) == {Outcome.BLOCKED}
+    assert asyncio.run(outcomes(2)) == {Outcome.NO_SERVER}
