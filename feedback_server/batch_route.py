@@ -1,7 +1,6 @@
-"""The batch route: every batch is counted when its request is there, and once more when it is known what became of it.
+"""POST /v1/records: each batch is counted when its request begins, and again with its result.
 
-Both are counted on the event loop and nowhere else, so the books balance at any moment:
-received = stored + duplicates + refused by reason + in flight.
+Only the event loop changes these counters, so at any moment: received = stored + duplicates + refused (by reason) + in flight.
 """
 
 import asyncio
@@ -20,15 +19,15 @@ from feedback_wire.problem import Problem
 from serving.tokens import require_token
 
 BATCH_BYTES = BATCH_INFLATED_BYTES
-"""Coordinators stay within BATCH_WIRE_BYTES; others may send as much as an end host may, inflated."""
+"""Coordinators send at most BATCH_WIRE_BYTES; other senders may send as much as a decompressed request of an end host."""
 
 BODY_WITHIN_S = 10.0
-# Eight of the largest batches, or half a second of what one disk takes in: more would only wait longer than senders do.
+# Eight of the largest batches, or half a second of writing to one disk. Further batches would wait longer than their senders do.
 _WAITING_BYTES = 8 * BATCH_BYTES
 
 
 class BatchRoute:
-    """Where batches come in."""
+    """Accepts batches and hands them to the writer."""
 
     def __init__(self, writer: Writer, counters: Counters, *, token: str | None) -> None:
         self._writer = writer
@@ -36,8 +35,8 @@ class BatchRoute:
         self._token = token
         self._arriving_bytes = 0
 
-    async def take(self, request: Request) -> tuple[ReceivedBatch, Outcome]:
-        """The batch in a request, once it is stored or known to be; Problem if it is not."""
+    async def accept(self, request: Request) -> tuple[ReceivedBatch, Outcome]:
+        """The batch of a request, once it is durable or known to be a duplicate. Problem if it is refused."""
         with self._counted():
             batch = await self._admitted(request)
             outcome = await self._writer.store(batch)
@@ -82,8 +81,8 @@ class BatchRoute:
         return batch
 
     async def _body(self, request: Request) -> bytes:
-        """The body, as long as it is small enough, comes in time, and there is room for it."""
-        body = bytearray()  # not a list of pieces: who sends single bytes would have each of them take fifty
+        """The body; Problem if it is too large, too slow, or if too many bytes wait already."""
+        body = bytearray()  # not a list of pieces: a body that arrives in single bytes would take fifty times its size
         try:
             async with asyncio.timeout(BODY_WITHIN_S):
                 async for piece in request.stream():
@@ -92,7 +91,7 @@ class BatchRoute:
                     if len(body) > BATCH_BYTES:
                         raise _too_large()
                     if self._arriving_bytes + self._writer.waiting_bytes > _WAITING_BYTES:
-                        raise Problem(503, "overloaded", "more batches come than can be stored in time; send this one again later")
+                        raise Problem(503, "overloaded", "batches arrive faster than they can be stored; send this one again later")
         except TimeoutError:
             raise Problem(408, "slow_body", f"the body did not arrive within {BODY_WITHIN_S:.0f} seconds") from None
         finally:
@@ -109,7 +108,7 @@ def _refusing_without_memory() -> Iterator[None]:
 
 
 def not_durable(writer: Writer) -> Problem:
-    """Why nothing can be stored now."""
+    """The refusal while nothing can be stored."""
     why = writer.trouble or "see this server's log"
     return Problem(
         503, "not_durable", f"records cannot be written to disk now: {why}. Send the same batch again later, or to another server"

@@ -1,7 +1,7 @@
-"""One connection: uvicorn's, held to the deadlines and sizes that uvicorn does not know.
+"""One connection: uvicorn's protocol with deadlines and size limits that uvicorn does not have.
 
-A sweep every second looks at all connections, instead of a timer for each. What is no HTTP is refused once and ends the connection,
-because nobody can say any more where the next request begins, and two who disagree on that are how requests are smuggled.
+A sweep every second checks all connections, instead of a timer for each one. Invalid HTTP is refused once and ends the connection,
+because the start of the next request is then unknown. If a proxy and a server disagree about it, requests can be smuggled.
 """
 
 import asyncio
@@ -19,58 +19,58 @@ from feedback_wire.routes import PROBLEM
 from serving.request_head import check_head, origin_form, without_upgrade
 
 HEAD_S = 10.0
-"""For request line and headers; the first request's begin with the connection."""
+"""For request line and headers. For the first request, the time starts with the connection."""
 
 REQUEST_S = 20.0
-"""For a whole request, whatever its route: the batch route itself is stricter."""
+"""For a whole request on any route; the batch route is stricter."""
 
 TAKE_S = 60.0
-"""For 256 KiB of an answer, or what the kernel holds of it; who takes less than about 6 KiB a second is cut off."""
+"""For 256 KiB of an answer. A client that reads less than about 6 KiB per second is disconnected."""
 
 LINGER_S = 2.0
-"""For reading the answer that ends a connection."""
+"""For the client to read the last answer of a connection."""
 
 IDLE_S = 75
-"""Between two requests. A coordinator keeps its connections; ours stay longer than its pauses, or closing one costs it a retry."""
+"""Between two requests. It is longer than a coordinator's pauses: closing a connection would cost the coordinator a retry."""
 
 HEAD_BYTES = 32 * 1024
-"""Request line and headers together, and trailers."""
+"""Request line, headers and trailers together."""
 
 PIPELINED = 16
-"""Requests of one connection that may wait for their answers."""
+"""Requests of one connection that may wait for answers."""
 
 MOST_CONNECTIONS = 400
-# So many more stay for the moment in which they are told that there is no room; a flood is not told.
+# Connections beyond MOST_CONNECTIONS that still get a refusal; any more are closed without an answer.
 _TOLD = 16
 RETRY_S = 1
 
-# Chunked bodies bring their own overhead; nobody needs more of it than the body itself.
+# Chunked bodies have an overhead; it may be as large as the body itself.
 _REQUEST_BYTES = HEAD_BYTES + 2 * BATCH_INFLATED_BYTES
-_BAD_HTTP = Problem(400, "bad_http", "this is no valid HTTP/1.1 request")
-_REQUEST_TOO_LARGE = Problem(413, "request_too_large", f"a request may have {_REQUEST_BYTES} bytes, its framing included")
+_BAD_HTTP = Problem(400, "bad_http", "this is not a valid HTTP/1.1 request")
+_REQUEST_TOO_LARGE = Problem(413, "request_too_large", f"a request has at most {_REQUEST_BYTES} bytes, including its framing")
 _TOO_SLOW = Problem(408, "too_slow", "the request did not arrive in time; send it again")
 _TOO_MANY_CONNECTIONS = Problem(503, "too_many_connections", "this server has as many connections as it can serve; try again later")
 
 
 class Connection(HttpToolsProtocol):
-    """One connection, of at most `most` that the server has."""
+    """One of at most `most` connections."""
 
     def __init__(self, config: Config, server_state: ServerState, counters: Counters, *, most: int = MOST_CONNECTIONS) -> None:
         super().__init__(config, server_state, {})
         self.counters = counters
         self._most = most
         self._receiving = True
-        """Within a request: its first byte is due, its last has not come."""
+        """Within a request: the server waits for its first byte or for more of it."""
         self._head_whole = False
         self._upgrades = False
-        """The head that was read last asks for another protocol, which is ignored."""
+        """The last head requests another protocol, which the server ignores."""
         self._piece_ends_another = False
         self._request_bytes = self._head_bytes = 0
         self._ending = False
-        """Nothing further is read; what is owed may still be answered."""
+        """Nothing more is read; earlier requests may still get their answers."""
         self._began_s = self._ended_s = self.loop.time()
         self._taken_s = self._began_s
-        """When the other side was last seen to take what was sent."""
+        """When the client last read something."""
 
     def has_place(self, *, handshakes: int) -> bool:
         """Whether one more connection may open beside the open ones and `handshakes`; it may get only a refusal as its answer."""
@@ -80,7 +80,7 @@ class Connection(HttpToolsProtocol):
         """Count a connection that is closed without an answer."""
         self.counters.refused[_TOO_MANY_CONNECTIONS.reason] += 1
 
-    # What the transport says
+    # Called by the transport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -110,7 +110,7 @@ class Connection(HttpToolsProtocol):
             self._weigh(len(data))
 
     def _parse(self, data: bytes) -> None:
-        """Feed the parser. It stops behind a head that asks for another protocol; the request is served without that wish."""
+        """Feed the parser. It stops after a head with an Upgrade header; the request is then parsed again without it."""
         while True:
             try:
                 self.parser.feed_data(data)
@@ -127,11 +127,11 @@ class Connection(HttpToolsProtocol):
         self._taken_s = self.loop.time()
         super().resume_writing()
 
-    # What the parser says; a Problem that is raised here stops it
+    # Called by the parser; a Problem that is raised here stops it
 
     def on_message_begin(self) -> None:
         self._unset_keepalive_if_required()
-        if not self._receiving:  # else it is the first, whose time runs already
+        if not self._receiving:  # else it is the first request, whose time has started already
             self._began_s = self.loop.time()
         self._receiving, self._head_whole, self._upgrades = True, False, False
         self._request_bytes = self._head_bytes = 0
@@ -150,7 +150,7 @@ class Connection(HttpToolsProtocol):
             raise Problem(429, "too_many_pipelined", f"wait for answers: at most {PIPELINED} requests may wait on one connection")
         self._upgrades = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
         if self._upgrades:
-            return  # `_parse` begins it again
+            return  # `_parse` starts it again
         check_head(self.headers, self.parser.get_http_version())
         self.url = origin_form(self.url)
         super().on_headers_complete()
@@ -163,10 +163,10 @@ class Connection(HttpToolsProtocol):
         self._piece_ends_another = True
         super().on_message_complete()
 
-    # Limits and ends
+    # Limits, and the end of a connection
 
     def sweep(self, now_s: float) -> None:
-        """Cut off what has had its time."""
+        """End the connection if a deadline has passed."""
         if not self.transport.get_write_buffer_size():
             self._taken_s = now_s
         if now_s - self._taken_s > TAKE_S:
@@ -185,9 +185,9 @@ class Connection(HttpToolsProtocol):
             raise _head_too_large()
 
     def _weigh(self, size: int) -> None:
-        """Hold the request that is being received to its sizes: the parser says nothing of a header before it has its end."""
+        """Check the size of the request that is arriving: the parser reports a header only when it is complete."""
         if not self._receiving or self._piece_ends_another:
-            return  # behind the end of another request, what is this one's is not known; the next piece will tell
+            return  # this piece also ended another request, so this request's share is unknown; the next piece is counted
         self._request_bytes += size
         if not self._head_whole and self._request_bytes > HEAD_BYTES:
             self._end_with(_head_too_large())
@@ -198,7 +198,7 @@ class Connection(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete or self.cycle.disconnected
 
     def _answer_no_more(self) -> None:
-        """Answer what has been asked, and end."""
+        """Answer the requests that have arrived, then end the connection."""
         self._ending = True
         self._ended_s = self.loop.time()
         if self._owes_nothing():
@@ -207,12 +207,12 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def _end_with(self, problem: Problem) -> None:
-        """Refuse what is being received; the connection cannot go on behind it."""
+        """Refuse the request that is arriving, and end the connection."""
         self.counters.refused[problem.reason] += 1
         began = self._head_whole and self._receiving
         if began and (self.pipeline or self.cycle.response_started):
             self._ending = True
-            self.transport.abort()  # its answer has been given, or others come before it: there is no place for this one
+            self.transport.abort()  # its answer has begun, or earlier answers must come first, so a refusal cannot be sent
             return
         if began:
             self.cycle.disconnected = True
@@ -231,20 +231,20 @@ class Connection(HttpToolsProtocol):
         head = b"content-type: %b\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n" % (PROBLEM.encode(), len(body), retry)
         self.transport.write(STATUS_LINE[problem.status] + head + body)
         if self.transport.can_write_eof():
-            self.transport.write_eof()  # more may still come, and closing now could destroy the answer on its way
+            self.transport.write_eof()  # more data may arrive, and closing now could destroy the answer in transit
         else:
             self.transport.close()
 
 
 def no_memory() -> Problem:
-    """The refusal of a request for which there is no memory now."""
+    """The refusal of a request when memory is exhausted."""
     return Problem(503, "no_memory", "this server has no memory for this request now; send it again later")
 
 
 def _why(error: BaseException | None) -> Problem:
-    """What stopped the parser: what was raised in a method that it called, or else the bytes themselves."""
+    """Why the parser stopped: an error in a method that it called, or invalid bytes."""
     if isinstance(error, MemoryError):
-        return no_memory()  # a 400 would say that the batch is to blame, and its sender would give it up
+        return no_memory()  # after a 400 the coordinator would set the batch aside
     return error if isinstance(error, Problem) else _BAD_HTTP
 
 
@@ -255,4 +255,4 @@ def sweep(server_state: ServerState, now_s: float) -> None:
 
 
 def _head_too_large() -> Problem:
-    return Problem(431, "head_too_large", f"request line and headers may have {HEAD_BYTES} bytes")
+    return Problem(431, "head_too_large", f"request line and headers have at most {HEAD_BYTES} bytes")

@@ -1,4 +1,4 @@
-"""What the room counts. Each number is written by one thread only, so plain integers are enough; metrics.py shows them."""
+"""The counters of a feedback server. Only one thread changes each one, so plain integers suffice. metrics.py exports them."""
 
 import time
 from bisect import bisect_left
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-# fsync takes 0.3 to 1.8 ms at the median and 7 to 11 ms at p99 on the disks measured; a sick disk takes seconds.
+# fsync takes 0.3 to 1.8 ms at the median and 7 to 11 ms at p99 on the measured disks; a failing disk takes seconds.
 FSYNC_BOUNDS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0)
 # A minute of 13,000 records seals in well under a second, a full part of 64 MiB in several.
 SEAL_BOUNDS_S = (0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
@@ -27,7 +27,7 @@ class Histogram:
 
     @contextmanager
     def timing(self) -> Iterator[None]:
-        """Observe how long the block takes, also when it fails."""
+        """Count the duration of the block, also if it fails."""
         began_s = time.monotonic()
         try:
             yield
@@ -37,7 +37,7 @@ class Histogram:
 
 @dataclass(slots=True, kw_only=True)
 class Counters:
-    """Counted since the start of the process."""
+    """Counts since the start of the process."""
 
     batches_received: int = 0
     batches_in_flight: int = 0

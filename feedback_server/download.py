@@ -1,7 +1,7 @@
-"""Downloads of logs, whole or from a byte on (RFC 9110: Range, If-Range, ETag).
+"""Downloads of whole logs and of parts (RFC 9110: Range, If-Range, ETag).
 
-An open journal is read up to its durable length and not a byte further. Its ETag changes as it grows, as a strong one must, so who
-follows a journal asks for a range without If-Range: bytes that were once durable never change.
+An open journal is read only up to its durable length. Its ETag is strong, so it changes as the journal grows. A client that follows
+a journal therefore requests ranges without If-Range: durable bytes never change.
 """
 
 import asyncio
@@ -32,16 +32,16 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Bytes `begin` up to, not including, `end`."""
+    """The bytes from `begin` up to, not including, `end`."""
 
     begin: int
     end: int
 
 
 def wanted_slice(header: str | None, size: int) -> Slice | None:
-    """What a Range header asks for of `size` bytes; None means all. Problem 416 if no such byte exists.
+    """The range that a Range header requests of `size` bytes; None for the whole log. Problem 416 if the range is empty.
 
-    Several ranges at once, and what is no byte range, are answered with all, as RFC 9110 section 14.2 allows.
+    Several ranges, and other units than bytes, get the whole log, as RFC 9110 section 14.2 allows.
     """
     match = _RANGE.fullmatch(header.replace(" ", "")) if header else None
     if match is None or match[0] == "bytes=-":
@@ -59,7 +59,7 @@ def wanted_slice(header: str | None, size: int) -> Slice | None:
 
 
 def answer(request: Request, folder: DataFolder, entry: LogEntry, counters: Counters, readers: Executor) -> Response:
-    """The response to GET or HEAD of one log. FileNotFoundError if it has just been removed."""
+    """The response to GET or HEAD of one log. FileNotFoundError if the log has just been removed."""
     etag = _etag(folder, entry)
     headers = {"etag": etag, "accept-ranges": "bytes", "cache-control": "private, no-cache"}
     if is_named(etag, request.headers.get("if-none-match")):
@@ -84,12 +84,12 @@ def is_named(etag: str, header: str | None) -> bool:
 
 
 def _etag(folder: DataFolder, entry: LogEntry) -> str:
-    """Sealed files never change under their name, so the time of writing and the length name their bytes."""
+    """A sealed file never changes, so the time of its last write and its length identify its bytes."""
     return f'"{folder.written_ns(str(entry.name)) if entry.sealed else 0:x}-{entry.bytes:x}"'
 
 
 class _CutOffError(Exception):
-    """The rest of a download cannot be read; its reader is told by the end of the connection before the promised length."""
+    """The rest of a log cannot be read. The connection ends before the announced length, so the client notices."""
 
 
 class _Download(StreamingResponse):
@@ -109,12 +109,12 @@ async def _chunks(file: FileIO, wanted: Slice, entry: LogEntry, counters: Counte
             except OSError as error:
                 raise _cut_off(counters, f"{entry.name} cannot be read from byte {at} on: {error.strerror}") from None
             if not chunk:
-                raise _cut_off(counters, f"{entry.name} ends at byte {at}, and had {wanted.end} when it was written")
+                raise _cut_off(counters, f"{entry.name} ends at byte {at}, but had {wanted.end} bytes when it was written")
             yield chunk
             at += len(chunk)
 
 
 def _cut_off(counters: Counters, why: str) -> _CutOffError:
     counters.download_errors += 1
-    log.error("a download is cut off: %s", why)
+    log.error("a download is incomplete: %s", why)
     return _CutOffError(why)

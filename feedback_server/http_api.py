@@ -1,4 +1,4 @@
-"""The HTTP surface: coordinators append, monitoring platforms list and download. Docs: docs/formats/routes.md and catalogue.md."""
+"""The HTTP interface: coordinators append, monitoring platforms list and download. See docs/formats/routes.md, catalogue.md."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ from feedback_server.openapi import openapi
 from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings
 from feedback_server.stores.data_folder import DataFolder
-from feedback_server.stores.offered_logs import OfferedLogs, in_words
+from feedback_server.stores.offered_logs import OfferedLogs, foreign_text
 from feedback_server.writer import RETRY_S, Outcome, Writer
 from feedback_wire import routes
 from feedback_wire.catalogue import MOST_LOGS
@@ -37,7 +37,7 @@ LONGEST_WAIT_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpApi:
-    """The parts of a running feedback server that requests meet."""
+    """The routes of a feedback server, and the parts that they use."""
 
     settings: Settings
     folder: DataFolder
@@ -47,18 +47,18 @@ class HttpApi:
     sealer: Sealer
     counters: Counters
     readers: Executor
-    """Threads that read the disk and make catalogues."""
+    """Threads that read the disk and encode catalogues."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def append(self, request: Request) -> Response:
         """POST /v1/records: answer when the batch is durable."""
-        batch, outcome = await self.batch_route.take(request)
+        batch, outcome = await self.batch_route.accept(request)
         if outcome is Outcome.DUPLICATE:
             return _json({"stored": 0, "duplicate": True})
         return _json({"stored": batch.records})
 
     async def catalogue(self, request: Request) -> Response:
-        """GET /v1/logs: what there is after a log, at once or as soon as it changes, a page at a time."""
+        """GET /v1/logs: a page of the logs after a given one, at once or as soon as something changes."""
         self._require_reader(request)
         limit = _limit(request.query_params.get("limit"))
         after = _log_name(request.query_params.get("after"))
@@ -72,7 +72,7 @@ class HttpApi:
         return await asyncio.get_running_loop().run_in_executor(self.readers, self._page, stem, limit)
 
     def _page(self, stem: str, limit: int) -> Response:
-        """A page has no ETag while others follow: a client of before there were pages would wait for a change behind it."""
+        """A page has an ETag only if it is the last one: older clients, which know no pages, would wait for a change."""
         page, etag = self.offered.after(stem, limit)
         return _json(page.to_json(), headers=_uncached(None if page.more else etag))
 
@@ -81,7 +81,7 @@ class HttpApi:
         self._require_reader(request)
         entry = self.offered.latest()
         if entry is None:
-            raise Problem(404, "no_such_log", "there is no log yet; one begins with the first record")
+            raise Problem(404, "no_such_log", "there is no log yet; the first record starts one")
         return _json(entry.to_json())
 
     async def log(self, request: Request) -> Response:
@@ -92,7 +92,7 @@ class HttpApi:
         if name is None or entry is None:
             raise _no_such_log()
         if entry.sealed and name.form is Form.JOURNAL:
-            raise Problem(404, "sealed", f"this journal is sealed now, its log is {entry.name}")
+            raise Problem(404, "sealed", f"this journal is sealed now; its log is {entry.name}")
         if entry.name != name:
             raise _no_such_log()
         try:
@@ -109,17 +109,17 @@ class HttpApi:
     async def ready(self, _request: Request) -> Response:
         """GET /readyz: whether records can be stored now."""
         if self.stopping.is_set():
-            raise Problem(503, "stopping", "this server is about to stop")
+            raise Problem(503, "stopping", "this server is stopping")
         if not (self.writer.is_alive() and self.writer.ready):
             raise not_durable(self.writer)
         if not self.sealer.is_alive():
-            raise Problem(503, "not_sealing", "the sealing thread has ended: see this server's log, then restart it")
+            raise Problem(503, "not_sealing", "the sealing thread has ended: see this server's error output, then restart it")
         foreign = self.offered.foreign()
-        note = f"{in_words(foreign)} carry another name than {self.settings.name}, they are offered\n" if foreign else ""
+        note = f"{foreign_text(foreign)} have another server name than {self.settings.name}; they are offered\n" if foreign else ""
         return Response(f"ready\n{note}", media_type="text/plain")
 
     def state(self) -> State:
-        """What /metrics shows beside the counters."""
+        """The values of /metrics that are not counters."""
         journals = self.offered.journals()
         sealed_logs, sealed_log_bytes = self.offered.totals()
         return State(
@@ -168,7 +168,7 @@ def application(api: HttpApi) -> Starlette:
             Route(routes.METRICS, show_metrics),
             Route(routes.OPENAPI, _openapi),
         ],
-        exception_handlers={Problem: refuse, HTTPException: refuse, MemoryError: refuse, ClientDisconnect: _nobody_there},
+        exception_handlers={Problem: refuse, HTTPException: refuse, MemoryError: refuse, ClientDisconnect: _sender_left},
     )
 
 
@@ -177,7 +177,7 @@ async def _openapi(_request: Request) -> Response:
 
 
 def _log_name(text: str | None) -> LogName | None:
-    """The log that a request names; Problem 400 if that is no name."""
+    """The log that a request names; Problem 400 if it is not a log name."""
     try:
         return None if text is None else LogName.parse(text)
     except ValueError as error:
@@ -206,7 +206,7 @@ def _uncached(etag: str | None) -> dict[str, str]:
 
 
 def _no_such_log() -> Problem:
-    return Problem(404, "no_such_log", "there is no such log here; GET /v1/logs lists those that there are")
+    return Problem(404, "no_such_log", "this log does not exist here; GET /v1/logs lists the existing ones")
 
 
 def _json(data: object, headers: dict[str, str] | None = None) -> Response:
@@ -218,9 +218,9 @@ def _of_starlette(error: Exception) -> Problem:
         case MemoryError():
             return no_memory()
         case HTTPException(status_code=405):
-            return Problem(405, "no_such_method", "this route does not know that method")
+            return Problem(405, "no_such_method", "this route does not have that method")
         case HTTPException(status_code=status):
-            return Problem(status, "no_such_route", "there is no such route; docs/formats/routes.md lists them")
+            return Problem(status, "no_such_route", "this route does not exist; docs/formats/routes.md lists all routes")
     raise error
 
 
@@ -231,6 +231,6 @@ def _refusal(problem: Problem) -> Response:
     return Response(problem.body(), problem.status, headers, media_type=routes.PROBLEM)
 
 
-async def _nobody_there(_request: Request, _error: Exception) -> Response:
-    """The sender has gone before its batch was complete: nothing was stored, and nobody reads this."""
+async def _sender_left(_request: Request, _error: Exception) -> Response:
+    """The sender disconnected before its batch was complete: nothing was stored, and this answer is not read."""
     return Response(status_code=400)

@@ -1,7 +1,7 @@
-"""The open journal: frames are appended, one for each batch, and count as durable only after `sync`.
+"""The open journal: one frame is appended for each batch, and is durable only after `sync`.
 
-A journal that has failed once is never written again: after a failed fsync the kernel may have dropped the very pages that a second
-fsync would then call clean. What was durable before stays so, and is sealed.
+After an error, a journal is never written again: when an fsync fails, the kernel may drop the pages, and a second fsync would
+report success. Records that were durable before stay durable, and the journal is sealed.
 """
 
 import errno
@@ -20,14 +20,14 @@ from feedback_wire.record import stamp_received
 
 log = logging.getLogger(__name__)
 
-# Level 1 was both smaller and faster than 3 on feedback messages, and the journal is repacked when it is sealed anyway.
+# On feedback messages, level 1 is both smaller and faster than level 3. Sealing compresses the records again anyway.
 _LEVEL = 1
-_ELSEWHERE = "the folder is not where it was when this server started: put it back (mount its disk again), or restart the server"
+_ELSEWHERE = "the folder is not where it was when this server started: restore it (mount its disk again), or restart the server"
 # Preallocating the file (posix_fallocate of 64 MiB) made fdatasync no faster on ext4: 0.34 ms at the median with and without it.
 
 
 class Journal:
-    """One journal file of this run; `durable_bytes` and `durable_records` are what has reached the disk."""
+    """One journal file of this run. `durable_bytes` and `durable_records` count what is on the disk."""
 
     def __init__(self, folder: DataFolder, name: LogName) -> None:
         self.name = name
@@ -39,7 +39,7 @@ class Journal:
         self._path = folder.path / str(name)
         try:
             self._fd = folder.create(str(name))
-        except FileNotFoundError:  # not even the folder itself is there
+        except FileNotFoundError:  # the folder itself is missing
             raise self._elsewhere() from None
         try:
             self._append(PREAMBLE)
@@ -51,12 +51,12 @@ class Journal:
             raise
 
     def write(self, batches: Iterable[ReceivedBatch], received_ms: int) -> None:
-        """Append one frame for each batch; nothing is promised before `sync`. OSError if the disk does not take them."""
+        """Append one frame for each batch, not durable before `sync`. OSError if they cannot be written."""
         self._append(b"".join(self._frames(batches, received_ms)))
         self.last_ms = received_ms
 
     def sync(self) -> None:
-        """Wait until all that was written has reached the disk. OSError if it does not, or if nobody would find the file there."""
+        """Return when everything written is durable. OSError if it is not, or if the file is no longer at its path."""
         os.fdatasync(self._fd)
         self._check_place()
         self.durable_bytes, self.durable_records = self._written_bytes, self._written_records
@@ -65,20 +65,20 @@ class Journal:
         os.close(self._fd)
 
     def abandon(self) -> None:
-        """Give the file up after an error, cut back to what was durable."""
+        """Close the file after an error, and truncate it to its durable length."""
         try:
             os.ftruncate(self._fd, self.durable_bytes)
         except OSError as error:
-            # What stands behind the durable length was never acknowledged; readers are never shown it.
-            log.warning("%s could not be cut back to its last good length: %s", self.name, error)
+            # The bytes after the durable length were never acknowledged, and no reader gets them.
+            log.warning("%s could not be truncated to its durable length: %s", self.name, error)
         finally:
             os.close(self._fd)
 
     def _check_place(self) -> None:
-        """A file goes on taking what is written when somebody removes it, moves its folder away, or unmounts its disk."""
+        """Check that the file still exists at its path: writes succeed even after a person removes it or moves its folder."""
         own = os.fstat(self._fd)
         if not own.st_nlink:
-            raise FileNotFoundError(errno.ENOENT, "somebody removed it, with all that was in it", str(self.name))
+            raise FileNotFoundError(errno.ENOENT, "the file was removed, with all records in it", str(self.name))
         try:
             found = self._path.stat()
         except FileNotFoundError:

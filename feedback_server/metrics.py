@@ -31,7 +31,7 @@ class State:
     foreign_logs: int
 
 
-class RoomCollector(Collector):
+class FeedbackServerCollector(Collector):
     """All metrics of one feedback server."""
 
     def __init__(self, counters: Counters, state: Callable[[], State]) -> None:
@@ -40,25 +40,25 @@ class RoomCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from _totals(self._counters)
-        yield _by_reason("batches_refused", "batches refused, by reason", self._counters.batches_refused)
-        yield _by_reason("retired_for", "sealed logs removed, by the setting that removed them", self._counters.retired_for)
-        yield _by_reason("refused", "requests refused, batches among them, by reason", self._counters.refused)
-        yield _histogram("fsync_seconds", "time that fdatasync of a journal took", self._counters.fsync)
-        yield _histogram("seal_seconds", "time that sealing a journal took", self._counters.seal)
+        yield _by_reason("batches_refused", "refused batches, by reason", self._counters.batches_refused)
+        yield _by_reason("retired_for", "removed sealed logs, by the setting that removed them", self._counters.retired_for)
+        yield _by_reason("refused", "refused requests, including batches, by reason", self._counters.refused)
+        yield _histogram("fsync_seconds", "duration of fdatasync of a journal", self._counters.fsync)
+        yield _histogram("seal_seconds", "duration of sealing a journal", self._counters.seal)
         yield from _gauges(self._counters, self._state())
 
 
 class Exposition:
-    """The metrics as text, made at most once a second however many ask."""
+    """The metrics as text, made at most once per second for all clients."""
 
     def __init__(self, counters: Counters, state: Callable[[], State]) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(RoomCollector(counters, state))
+        self._registry.register(FeedbackServerCollector(counters, state))
         self._text = b""
         self._made_s = -SHARED_S
 
     def text(self, *, fresh: bool) -> bytes:
-        """A text of this second; made now if it has to be `fresh`."""
+        """The text of the current second; a new one if it must be `fresh`."""
         now_s = time.monotonic()
         if fresh or now_s - self._made_s >= SHARED_S:
             self._text, self._made_s = generate_latest(self._registry), now_s
@@ -67,26 +67,26 @@ class Exposition:
 
 def _totals(counters: Counters) -> Iterator[Metric]:
     for name, meaning, value in (
-        ("batches_received", "batches that have come, whatever became of them", counters.batches_received),
+        ("batches_received", "batches that have arrived, with any outcome", counters.batches_received),
         ("batches", "batches stored", counters.batches),
         ("records", "records stored", counters.records),
-        ("duplicates", "batches that came again and were not stored again", counters.duplicates),
-        ("received_bytes", "bytes of stored batches as they came", counters.received_bytes),
+        ("duplicates", "batches that arrived again and were not stored again", counters.duplicates),
+        ("received_bytes", "bytes of stored batches as they arrived", counters.received_bytes),
         ("frames", "frames written to journals", counters.frames),
         ("written_bytes", "bytes written to journals", counters.written_bytes),
-        ("write_errors", "writes to a journal that failed; nothing of them was acknowledged", counters.write_errors),
-        ("recovered_records", "records that the start found in journals of an earlier run", counters.recovered_records),
+        ("write_errors", "failed writes to a journal; their batches were not acknowledged", counters.write_errors),
+        ("recovered_records", "records found at the start in journals of an earlier run", counters.recovered_records),
         ("sealed", "journals sealed", counters.sealed),
-        ("sealed_records", "records in them", counters.sealed_records),
-        ("seal_errors", "attempts to seal a journal that failed; they are repeated", counters.seal_errors),
-        ("quarantined", "damaged stretches put into quarantine", counters.quarantined),
-        ("quarantined_bytes", "bytes in them", counters.quarantined_bytes),
+        ("sealed_records", "records in sealed journals", counters.sealed_records),
+        ("seal_errors", "failed attempts to seal a journal; they are repeated", counters.seal_errors),
+        ("quarantined", "damaged parts of journals put into quarantine", counters.quarantined),
+        ("quarantined_bytes", "bytes put into quarantine", counters.quarantined_bytes),
         ("quarantined_records", "records that could not be read when their journal was sealed", counters.quarantined_records),
         ("retired", "sealed logs removed by --keep-days or --keep-bytes", counters.retired),
-        ("retired_bytes", "bytes of them", counters.retired_bytes),
-        ("downloads", "downloads of logs begun", counters.downloads),
-        ("download_errors", "downloads cut off because the log could not be read to its end", counters.download_errors),
-        ("downloaded_bytes", "bytes asked for in them", counters.downloaded_bytes),
+        ("retired_bytes", "bytes of removed sealed logs", counters.retired_bytes),
+        ("downloads", "started downloads of logs", counters.downloads),
+        ("download_errors", "incomplete downloads, because the log could not be read to its end", counters.download_errors),
+        ("downloaded_bytes", "bytes requested in downloads", counters.downloaded_bytes),
     ):
         yield CounterMetricFamily(_PREFIX + name, meaning, value)
 
@@ -103,24 +103,24 @@ def _gauges(counters: Counters, state: State) -> Iterator[Metric]:
         ("ready", "1 while records can be stored", float(state.ready)),
         (
             "last_durable_timestamp_seconds",
-            "when records last reached the disk, Unix time; 0 before the first",
+            "when records were last made durable, Unix time; 0 before the first",
             counters.last_durable_s,
         ),
         ("open_journal_age_seconds", "age of the open journal; 0 without one", state.journal_age_s),
-        ("clock_behind_seconds", "how far the last records' time was ahead of a clock that was set back", counters.clock_behind_s),
+        ("clock_behind_seconds", "how far the last record's time is ahead of a clock that was set back", counters.clock_behind_s),
         (
             "clock_skipped_seconds",
-            "by how much the clock has gone on without this server's running; --keep-days does not count it",
+            "time by which the clock advanced while this server did not run; --keep-days does not count it",
             counters.clock_skipped_s,
         ),
-        ("foreign_logs", "logs on offer that carry another server's name", state.foreign_logs),
-        ("waiting_bytes", "bytes of batches that wait for the disk", state.waiting_bytes),
-        ("batches_in_flight", "batches that have come and are neither stored nor refused yet", counters.batches_in_flight),
+        ("foreign_logs", "offered logs with the name of another server", state.foreign_logs),
+        ("waiting_bytes", "bytes of batches that wait to be written", state.waiting_bytes),
+        ("batches_in_flight", "batches that are neither stored nor refused yet", counters.batches_in_flight),
         ("connections", "open connections", counters.connections),
-        ("journals", "journals on offer: the open one, and those that wait to be sealed", state.journals),
-        ("journal_records", "records in them", state.journal_records),
-        ("sealed_logs", "sealed logs on offer", state.sealed_logs),
-        ("sealed_log_bytes", "bytes of them", state.sealed_log_bytes),
+        ("journals", "offered journals: the open one, and those that wait to be sealed", state.journals),
+        ("journal_records", "records in offered journals", state.journal_records),
+        ("sealed_logs", "offered sealed logs", state.sealed_logs),
+        ("sealed_log_bytes", "bytes of offered sealed logs", state.sealed_log_bytes),
     ):
         yield GaugeMetricFamily(_PREFIX + name, meaning, value)
 

@@ -17,38 +17,38 @@ _CATALOGUE: Schema = {
     "properties": {
         "server": TEXT,
         "logs": {"type": "array", "items": _ENTRY},
-        "more": {"const": True, "description": "logs follow the last one of these"},
+        "more": {"const": True, "description": "other logs follow the last one"},
     },
 }
 _STORED: Schema = {
     "type": "object",
     "required": ["stored"],
-    "properties": {"stored": COUNT, "duplicate": {"const": True, "description": "this batch is stored already"}},
+    "properties": {"stored": COUNT, "duplicate": {"const": True, "description": "this batch was stored before"}},
 }
 _BYTES: Schema = {}
-_UNCHANGED: Schema = {"description": "nothing has changed since"}
+_UNCHANGED: Schema = {"description": "nothing has changed"}
 _LIMIT: Schema = {"type": "integer", "minimum": 1, "maximum": MOST_LOGS}
 _WAIT: Schema = {"type": "integer", "minimum": 0, "maximum": 60}
 
 
 def openapi() -> Schema:
-    batch = parameter("header", routes.BATCH_HEADER, "names the batch: sent again, it is stored once", _hex(32), required=True)
+    batch = parameter("header", routes.BATCH_HEADER, "the batch id; a repeated batch is stored once", _hex(32), required=True)
     append = operation(
         "store a batch of records",
         {200: content("durable", _STORED)},
         *(400, 401, 408, 413, 415, 503),
         parameters=(batch,),
         keyed=True,
-        requestBody={"required": True, "content": {routes.NDJSON: {"schema": TEXT | {"description": "one record a line"}}}},
+        requestBody={"required": True, "content": {routes.NDJSON: {"schema": TEXT | {"description": "one record per line"}}}},
     )
-    known = parameter("header", "If-None-Match", "the ETag of what is known", TEXT)
+    known = parameter("header", "If-None-Match", "the ETag of the known state", TEXT)
     listing = operation(
-        "the logs that there are",
-        {200: content("by name", _CATALOGUE), 304: _UNCHANGED},
+        "the catalogue of logs",
+        {200: content("the logs in the order of their names", _CATALOGUE), 304: _UNCHANGED},
         *(400, 401),
         parameters=(
-            parameter("query", "after", "only what follows this log", _NAME),
-            parameter("query", "limit", "at most so many logs; with `more`, ask for those after the last one", _LIMIT),
+            parameter("query", "after", "only logs after this one", _NAME),
+            parameter("query", "limit", "the most logs to list; if `more` is true, request those after the last one", _LIMIT),
             parameter("query", "wait", "with If-None-Match: seconds to wait for a change", _WAIT),
             known,
         ),
@@ -69,14 +69,14 @@ def openapi() -> Schema:
     )
     return description(
         "Swarmscope feedback server",
-        "Stores what coordinators send, and offers it for download.",
+        "Stores records that coordinators send, and offers them for download.",
         {
             routes.RECORDS: {"post": append},
             routes.LOGS: {"get": listing},
             routes.LATEST_LOG: {"get": latest},
             routes.LOGS + "/{name}": {"get": download},
         }
-        | health(content("it is", TEXT, "text/plain"), metrics_refusals=(401,)),
+        | health(content("it works", TEXT, "text/plain"), metrics_refusals=(401,)),
         key="the shared token for /v1/records, the read token for /v1/logs, the metrics or the read token for /metrics",
     )
 

@@ -1,7 +1,7 @@
-"""A batch of records as a coordinator sends it: checked for its shape only.
+"""A batch of records as a coordinator sends it; only its shape is checked.
 
-Whether each line is a good message is the coordinator's judgement; here a batch must merely be something that can be stamped,
-counted and cut into lines again, so that a bad one costs itself and never its neighbours in the log.
+The coordinator checks the messages. Here it must only be possible to add a time to each line, to count the lines and to split them
+again. So an invalid batch never damages the other batches in the log.
 """
 
 import re
@@ -12,15 +12,15 @@ from feedback_wire.problem import Problem
 from feedback_wire.routes import BATCH_HEADER
 
 BATCH_RECORDS = 65_536
-"""A coordinator's batches have some thousands. Each record is stamped with its time, so that millions of tiny ones would swell to a
-frame that is larger than readers take."""
+"""A coordinator's batch has some thousands of records. The server adds a time to each record, so millions of tiny records would
+make a frame that is larger than readers accept."""
 
 _ID = re.compile(r"[0-9a-fA-F]{32}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedBatch:
-    """`records` lines of JSON objects under the 16 bytes of their `id`."""
+    """Lines of JSON objects, their number `records`, and the 16 bytes of the batch id."""
 
     id: bytes
     lines: bytes
@@ -28,25 +28,27 @@ class ReceivedBatch:
 
     @classmethod
     def parse(cls, header: str | None, body: bytes) -> "ReceivedBatch":
-        """The batch in a request; Problem says what is wrong with it."""
+        """The batch of a request; Problem if it is invalid."""
         return cls(_batch_id(header), body, _count(body))
 
 
 def _batch_id(header: str | None) -> bytes:
     if header is None or _ID.fullmatch(header) is None or bytes.fromhex(header) == NO_BATCH:
         raise Problem(
-            400, "bad_batch_id", f"the header {BATCH_HEADER} must name the batch with 32 hexadecimal digits, not all zero"
+            400, "bad_batch_id", f"the header {BATCH_HEADER} must contain the batch id: 32 hexadecimal digits, not all zero"
         )
     return bytes.fromhex(header)
 
 
 def _count(body: bytes) -> int:
-    """How many lines `body` has, each of which begins with a brace."""
+    """The number of lines of `body`; Problem unless each begins with a brace and the last one ends with a line feed."""
     if body.count(b"\n") > BATCH_RECORDS:
         raise Problem(413, "too_many_records", f"a batch has at most {BATCH_RECORDS} records; send smaller batches")
     *lines, rest = body.split(b"\n")
     if rest or not lines or not all(line.startswith(b"{") for line in lines):
         raise Problem(
-            400, "bad_lines", "the body must be JSON objects, one a line; each line begins with '{', the last ends with a line feed"
+            400,
+            "bad_lines",
+            "the body must be JSON objects, one per line; each begins with '{', and the last ends with a line feed",
         )
     return len(lines)

@@ -1,20 +1,20 @@
-"""The ids of the newest batches, so that a batch that is sent again is stored once, across restarts too.
+"""The ids of the newest batches. With them, a batch that arrives again is stored once, also after a restart.
 
-Sealed logs no longer say which batch a record came in, so the ids are saved before a journal is removed. The memory is bounded: a
-batch that comes again after 65,536 others is stored twice, and readers take each message of it once.
+Sealed logs do not contain batch ids, so the ids are saved before a journal is removed. Their number is bounded: a batch that
+arrives again after 65,536 others is stored twice, and readers drop the copies of its messages.
 """
 
 from collections.abc import Iterable
 
 from feedback_wire.frames import NO_BATCH
 
-# A coordinator repeats a batch within minutes. At 500 batches a second, far beyond what one disk commits, this remembers two.
+# A coordinator repeats a batch within minutes. At 500 batches per second, more than one disk can store, this is two minutes.
 MOST = 65_536
 _ID_BYTES = len(NO_BATCH)
 
 
 class RecentBatches:
-    """A set of batch ids that forgets the oldest."""
+    """A set of batch ids that drops the oldest ones."""
 
     def __init__(self, ids: Iterable[bytes] = (), *, most: int = MOST) -> None:
         self._ids: dict[bytes, None] = {}  # a dict keeps the order of insertion
@@ -35,5 +35,5 @@ class RecentBatches:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "RecentBatches":
-        """What `to_bytes` gave; a piece that is no whole id at the end is left out."""
+        """The ids in the bytes of `to_bytes`; an incomplete id at the end is ignored."""
         return cls(data[at : at + _ID_BYTES] for at in range(0, len(data) - _ID_BYTES + 1, _ID_BYTES))

@@ -1,8 +1,8 @@
-"""Start-up: what an earlier run has left becomes whole logs again, whatever it is.
+"""Recovery at the start: turn the files of an earlier run into whole logs, whatever their state is.
 
-Nothing that a file contains can stop the start. Whole frames are kept, all else goes into quarantine; of a log that is there both
-as a journal and sealed, one stays; files that are not ours are left alone. What a killed process has left may be in the kernel's
-memory only, so it is synced before anything is removed because of it, and before a batch found in it counts as stored.
+No content of a file can stop the start. Whole frames are kept; all other bytes go into quarantine. If a log exists both as a
+journal and sealed, one of them is removed. Other files are left alone. Data of a killed process may be only in the kernel's
+memory. So a file is synced before another one is removed because of it, and before its batches count as stored.
 """
 
 import logging
@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """What there is at the start: sealed logs and journals to offer, journals to seal, known batch ids, the newest name.
+    """The result of a recovery: sealed logs, journals to offer and to seal, known batch ids, and the newest log name.
 
-    `uncounted`: how many sealed logs the index did not know.
+    `uncounted` is the number of sealed logs that the index did not contain.
     """
 
     sealed: SealedLogs
@@ -39,13 +39,13 @@ class Recovered:
 
     @property
     def entries(self) -> Iterator[LogEntry]:
-        """All that is offered."""
+        """All offered logs."""
         return chain((log.entry for log in self.sealed), self.open)
 
 
 @dataclass(frozen=True, slots=True)
 class WholeFrames:
-    """What is good of a journal: its length up to the last whole frame, its records and batches, and the rest."""
+    """The usable part of a journal: its length up to the last whole frame, its records and batch ids, and the damage."""
 
     length: int
     records: int
@@ -54,7 +54,7 @@ class WholeFrames:
 
 
 def whole_frames(data: bytes) -> WholeFrames:
-    """Tell the whole frames of a journal from what a crash or a bad disk has left."""
+    """Separate the whole frames of a journal from damage by a crash or a bad disk."""
     found = list(walk(data))
     frames = [frame for frame in found if isinstance(frame, Frame)]
     damages = tuple(damage for damage in found if isinstance(damage, Damage))
@@ -64,7 +64,7 @@ def whole_frames(data: bytes) -> WholeFrames:
 
 
 def recover(folder: DataFolder, counters: Counters) -> Recovered:
-    """Bring the folder in order, as far as the disk lets; OSError only if its files cannot be listed, synced or removed."""
+    """Recover the folder, as far as its disk works; OSError only if its files cannot be listed, synced or removed."""
     folder.sync()
     sealed, new = inventory(folder)
     _remove_leftovers(folder, new)
@@ -94,9 +94,9 @@ def recover(folder: DataFolder, counters: Counters) -> Recovered:
 
 
 def inventory(folder: DataFolder) -> tuple[SealedLogs, list[str]]:
-    """The sealed logs that the index of an earlier run knows and that are still there, and the names that it does not know.
+    """The sealed logs of the saved index that still exist, and the names that the index does not contain.
 
-    A folder that has not changed since the index was kept need not be listed: the names of 2.6 million logs alone take seconds.
+    A folder that has not changed since the index was saved is not listed: listing 2.6 million names takes seconds.
     """
     sealed, folder_ns = _indexed(folder)
     if len(sealed) and folder_ns == folder.changed_ns():
@@ -115,13 +115,13 @@ def inventory(folder: DataFolder) -> tuple[SealedLogs, list[str]]:
 
 
 def _counted(folder: DataFolder, name: LogName) -> SealedLog | None:
-    """A sealed log as it is offered, also if it cannot be read now; None if the name is a link's or a folder's."""
+    """A sealed log, also if it cannot be read now; None if the name is that of a link or a folder."""
     try:
         return counted(folder, name)
     except OSError as error:
         if error.errno in NO_FILE:
             return None
-        log.error("%s cannot be read now: %s", name, error)  # noqa: TRY400 - the text says all
+        log.error("%s cannot be read now: %s", name, error)  # noqa: TRY400 - a traceback adds nothing
         return SealedLog(entry=LogEntry(name=name, bytes=folder.size(str(name)), records=0), written_ns=0)
 
 
@@ -130,7 +130,7 @@ def _indexed(folder: DataFolder) -> tuple[SealedLogs, int]:
     try:
         return SealedLogs.from_bytes(data) if data else (SealedLogs(), 0)
     except ValueError as error:
-        log.warning("the sealed logs are counted anew, their index cannot be used: %s", error)
+        log.warning("the sealed logs are counted again, because their index cannot be used: %s", error)
         return SealedLogs(), 0
 
 
@@ -143,11 +143,11 @@ def _log_names(names: Iterable[str]) -> Iterator[LogName]:
         try:
             yield LogName.parse(text)
         except ValueError:
-            continue  # not ours
+            continue  # a file of other software
 
 
 def _remove_leftovers(folder: DataFolder, names: Iterable[str]) -> None:
-    """Remove files that a crash has kept from being finished; what they were made from is still there."""
+    """Remove files that a crash left unfinished; their sources still exist."""
     for text in names:
         name = text.removeprefix(".").removesuffix(SEALING_SUFFIX)
         if text == temporary(name) and (name == RECENT or list(_log_names([name]))):
@@ -155,19 +155,19 @@ def _remove_leftovers(folder: DataFolder, names: Iterable[str]) -> None:
 
 
 def _examined(folder: DataFolder, name: LogName, counters: Counters) -> WholeFrames | None:
-    """What is whole of a journal, with a copy of all that is not in quarantine; None if it cannot be read."""
+    """The whole frames of a journal, with copies of its damaged bytes in quarantine; None if it cannot be read."""
     try:
         data = folder.read(str(name))
     except OSError:
-        log.exception("%s is left as it is and not offered, it cannot be read", name)
+        log.exception("%s cannot be read; it is left as it is and not offered", name)
         return None
     whole = _sure(folder, name, whole_frames(data))
     for damage in whole.damages:
         _say(name, damage)
         try:
             folder.quarantine(f"{name}.{damage.offset}", data[damage.offset : damage.offset + damage.size])
-        except OSError as error:  # a full disk: what is whole can be read all the same
-            log.warning("%s: no copy of them could be made: %s", name, error)
+        except OSError as error:  # a full disk: the whole frames can be read nevertheless
+            log.warning("%s: they could not be copied: %s", name, error)
             continue
         counters.quarantined += 1
         counters.quarantined_bytes += damage.size
@@ -175,17 +175,17 @@ def _examined(folder: DataFolder, name: LogName, counters: Counters) -> WholeFra
 
 
 def _sure(folder: DataFolder, name: LogName, whole: WholeFrames) -> WholeFrames:
-    """The frames once they are on the disk; if they cannot be brought there, a batch of theirs that comes again is stored again."""
+    """The frames, once they are durable; without their batch ids if they cannot be synced, so such a batch is stored again."""
     try:
         folder.sync_file(str(name))
     except OSError as error:
-        log.warning("%s could not be synced; a batch in it that is sent again is stored twice: %s", name, error)
+        log.warning("%s could not be synced; a batch of it that arrives again is stored twice: %s", name, error)
         return replace(whole, batches=())
     return whole
 
 
 def _say(name: LogName, damage: Damage) -> None:
-    where = f"{name}: {damage.size} bytes at offset {damage.offset} go into quarantine, {damage.reason}"
+    where = f"{name}: {damage.size} bytes at offset {damage.offset} go into quarantine: {damage.reason}"
     if damage.torn:
         log.warning("%s (an unfinished write: it was never acknowledged)", where)
     else:
@@ -193,13 +193,13 @@ def _say(name: LogName, damage: Damage) -> None:
 
 
 def _known_batches(folder: DataFolder, journals: Iterable[WholeFrames | None]) -> RecentBatches:
-    """The saved batch ids and those in journals, saved again, because journals may go now."""
+    """The saved batch ids and those of the journals; saved again, because journals can be removed from now on."""
     try:
         recent = RecentBatches.from_bytes(folder.read(RECENT))
     except FileNotFoundError:
         recent = RecentBatches()  # a first start
-    except OSError as error:  # readers take each message once
-        log.warning("the names of the newest batches cannot be read; one that is sent again may be stored twice: %s", error)
+    except OSError as error:  # readers drop copies of messages
+        log.warning("the ids of the newest batches cannot be read; a batch that arrives again may be stored twice: %s", error)
         recent = RecentBatches()
     for whole in journals:
         recent.remember(whole.batches if whole else ())
@@ -208,13 +208,13 @@ def _known_batches(folder: DataFolder, journals: Iterable[WholeFrames | None]) -
     try:
         with folder.replacing(RECENT, temporary=temporary(RECENT)) as file:
             file.write(recent.to_bytes())
-    except OSError as error:  # a full disk: what is on it can be read all the same
-        log.warning("the names of the newest batches are not saved; one that is sent again may be stored twice: %s", error)
+    except OSError as error:  # a full disk: its logs can be read nevertheless
+        log.warning("the ids of the newest batches are not saved; a batch that arrives again may be stored twice: %s", error)
     return recent
 
 
 def _is_sealed(folder: DataFolder, journal: LogName, sealed: SealedLogs) -> bool:
-    """Whether the journal's sealed log is whole; then the journal goes, or else what there is of the sealed log."""
+    """Whether the journal's sealed log is whole. If it is, remove the journal; if not, remove the sealed log."""
     other = sealed.find(journal.stem)
     if other is None:
         return False
@@ -224,7 +224,7 @@ def _is_sealed(folder: DataFolder, journal: LogName, sealed: SealedLogs) -> bool
 
 
 def _remove(folder: DataFolder, name: str) -> None:
-    """Remove a file that there is a better one for; a folder that can only be read keeps it until a later start."""
+    """Remove a file that another one replaces; a read-only folder keeps it until a later start."""
     if folder.trouble is None:
         folder.remove(name)
         folder.sync()

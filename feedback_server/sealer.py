@@ -1,8 +1,8 @@
-"""Sealing: a closed journal becomes a log in the configured form, in the background, and only then goes away.
+"""Sealing: a background thread turns each closed journal into a log in the configured form, and then removes the journal.
 
-Write, fsync, rename, fsync of the folder, then remove the journal: a crash between any two of them leaves either a whole sealed log
-or the whole journal, and recovery drops the one that is too many. While sealing fails, the journal simply stays on offer, and goes
-behind the others that wait: one that cannot be read must not keep all later ones from being sealed.
+The order is: write, fsync, rename, fsync of the folder, remove the journal. A crash between any two steps leaves a whole sealed log
+or the whole journal, and recovery removes the surplus one. If sealing fails, the journal is still offered, and is tried again after
+the other waiting journals: one unreadable journal must not block the later ones.
 """
 
 import logging
@@ -35,7 +35,7 @@ _RETENTION_EVERY_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedJournal:
-    """A journal that is written no more: its durable length, and the batch ids known when it was closed."""
+    """A journal that is complete: its durable length, and the batch ids that were known when it was closed."""
 
     name: LogName
     length: int
@@ -43,12 +43,12 @@ class ClosedJournal:
 
 
 def temporary(name: str) -> str:
-    """What a file is called until it is whole."""
+    """The name of a file until it is complete."""
     return f".{name}{SEALING_SUFFIX}"
 
 
 class Sealer(threading.Thread):
-    """Seals closed journals in their order, and removes sealed logs whose time is over."""
+    """Seals closed journals in order, and removes sealed logs that have expired."""
 
     def __init__(self, settings: Settings, folder: DataFolder, *, offered: OfferedLogs, counters: Counters) -> None:
         super().__init__(name="sealer", daemon=True)
@@ -60,9 +60,9 @@ class Sealer(threading.Thread):
         self._queue: SimpleQueue[ClosedJournal | None] = SimpleQueue()
         self._pending: deque[ClosedJournal] = deque()
         self._newest_saved = ""
-        """The stem of the journal with which the names of batches were saved last."""
-        self._told: set[str] = set()
-        """Why sealing fails at present, as far as the log says so already."""
+        """The stem of the journal whose batch ids were saved last."""
+        self._reported: set[str] = set()
+        """The current reasons for failures that are logged already."""
         self._retention = LogRetention(settings, folder, offered=offered, counters=counters)
         self.index = SealedLogIndex(folder, offered)
 
@@ -70,7 +70,7 @@ class Sealer(threading.Thread):
         self._queue.put(journal)
 
     def stop(self) -> None:
-        """Seal what has been handed over, end."""
+        """Seal all journals in the queue, and end the thread."""
         self._queue.put(None)
         self.join()
 
@@ -86,7 +86,7 @@ class Sealer(threading.Thread):
         self.index.close()
 
     def _take(self) -> bool:
-        """Wait for a journal, or until something else is due; False when there will be no more."""
+        """Wait for a journal, or for the next regular task; False if no more journals will come."""
         try:
             journal = self._queue.get(timeout=_RETRY_S if self._pending else _RETENTION_EVERY_S)
         except Empty:
@@ -102,20 +102,20 @@ class Sealer(threading.Thread):
                     self._seal(self._pending[0])
             except REFUSALS as error:
                 self._counters.seal_errors += 1
-                self._tell(self._pending[0].name, error)
+                self._report(self._pending[0].name, error)
                 self._pending.rotate(-1)
                 return
             self._pending.popleft()
-        if self._told:
-            self._told.clear()
-            log.warning("sealing works again, no journal waits for it any more")
+        if self._reported:
+            self._reported.clear()
+            log.warning("sealing works again; no journal waits any more")
 
-    def _tell(self, name: LogName, error: OSError | MemoryError) -> None:
-        """It is tried every few seconds; the log need not say so each time."""
+    def _report(self, name: LogName, error: OSError | MemoryError) -> None:
+        """Log each reason once, because sealing is tried again every few seconds."""
         why = why_refused(error)
-        if why not in self._told:
-            self._told.add(why)
-            log.warning("%s stays a journal for now, sealing it failed: %s; it is tried again until it works", name, why)
+        if why not in self._reported:
+            self._reported.add(why)
+            log.warning("%s stays a journal for now, because sealing it failed: %s; it is tried again until it works", name, why)
 
     def _seal(self, journal: ClosedJournal) -> None:
         try:
@@ -141,7 +141,7 @@ class Sealer(threading.Thread):
         self._folder.sync()
 
     def _save_recent(self, journal: ClosedJournal) -> None:
-        """What a later journal knew, it had from the earlier ones too, whichever of them is sealed first."""
+        """Save the batch ids, unless a later journal has been sealed first: it has the ids of all earlier ones too."""
         if journal.name.stem < self._newest_saved:
             return
         with self._folder.replacing(RECENT, temporary=temporary(RECENT)) as file:
@@ -149,15 +149,15 @@ class Sealer(threading.Thread):
         self._newest_saved = journal.name.stem
 
     def _forget(self, journal: ClosedJournal) -> None:
-        """Somebody removed the journal."""
+        """Count the records of a journal that a person or another process removed."""
         closed = self._offered.find(journal.name.stem)
         lost = closed.records if closed else 0
         self._offered.remove(journal.name)
         self._counters.quarantined_records += lost
-        log.error("%s was removed by somebody before it was sealed: %d acknowledged records are lost", journal.name, lost)
+        log.error("%s was removed by another process before it was sealed: %d acknowledged records are lost", journal.name, lost)
 
     def _write(self, name: LogName, data: bytes, sealed: LogName) -> int:
-        """Write the sealed log; how many records it has. Without any, no log is made."""
+        """Write the sealed log and return its number of records. Without records, no file is written."""
         frames = self._sound(name, data)
         first = next(frames, None)
         if first is None:
@@ -169,7 +169,7 @@ class Sealer(threading.Thread):
             return log_file.finish()
 
     def _sound(self, name: LogName, data: bytes) -> Iterator[Inflated]:
-        """The journal's frames; what is damaged goes into quarantine."""
+        """The journal's whole frames; damaged bytes go into quarantine."""
         for found in line_frames(data):
             if isinstance(found, Inflated):
                 yield found
@@ -181,7 +181,7 @@ class Sealer(threading.Thread):
         self._counters.quarantined += 1
         self._counters.quarantined_bytes += damage.size
         log.error(
-            "%s: %d bytes from offset %d on are lost, they are kept in quarantine: %s",
+            "%s: %d bytes from offset %d on are damaged and kept in quarantine: %s",
             name,
             damage.size,
             damage.offset,

@@ -1,7 +1,7 @@
-"""A feedback server as one process: the event loop answers, one thread writes, one seals.
+"""A feedback server as one process: the event loop answers requests, one thread writes, and one thread seals.
 
-Orderly stop, in this order: no new requests, answers to those that are there, the journal closed, everything sealed. What a kill
-leaves undone, the next start does.
+An orderly stop refuses new requests, answers the current ones, closes the journal and seals everything, in this order. After a
+kill, the next start completes the work.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from feedback_server.recovery import recover
 from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings
 from feedback_server.stores.data_folder import DataFolder
-from feedback_server.stores.offered_logs import OfferedLogs, in_words
+from feedback_server.stores.offered_logs import OfferedLogs, foreign_text
 from feedback_server.stores.sealed_log_index import Verification
 from feedback_server.writer import Writer
 from serving.handshakes import TlsAcceptor
@@ -37,16 +37,16 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 2048
 
-# Answers get half of the 10 s after which supervisors kill; the rest is for sealing what is there.
+# Half of the 10 s after which supervisors kill; the other half is for sealing.
 _ANSWERS_WITHIN_S = 5
 _TICKS_A_SECOND = 10
-# Kept free for journals, logs that are being sealed, and what Python and uvloop hold open themselves.
+# File descriptors for journals, for sealing, and for Python and uvloop themselves.
 _OWN_FILES = 64
 # For some coordinators, some monitoring platforms, and clients of /metrics.
 _LEAST_CONNECTIONS = 8
-# They wait for the disk; more would only wait behind each other.
+# Threads that wait for the disk; more of them would only wait for each other.
 _READERS = 6
-# So much of a download may wait in the kernel unsent: else it would take in megabytes, and a slow reader be noticed minutes late.
+# The part of a download that may wait unsent in the kernel. With megabytes, a slow reader would be noticed only after minutes.
 _UNSENT_BYTES = 128 * 1024
 
 
@@ -89,26 +89,26 @@ async def _serve(settings: Settings, folder: DataFolder, listener: socket.socket
     )
     sealer.index.changed(found.uncounted)
     verification = Verification(folder, offered)
-    _tell_foreign(settings, offered)
+    _warn_of_foreign_logs(settings, offered)
     sealer.start()
     writer.start()
     verification.start()
     try:
         await _HttpServer(api, tls, most=most).serve(sockets=[listener])
     finally:
-        # On this thread: there may be no memory for another one, and nothing else is left to do on the loop.
+        # In this thread: there may be no memory for another one, and the loop has nothing else to do.
         verification.stop()
         writer.stop()
         sealer.stop()
         readers.shutdown()
 
 
-def _tell_foreign(settings: Settings, offered: OfferedLogs) -> None:
-    """A server that was renamed, or a folder that was copied."""
+def _warn_of_foreign_logs(settings: Settings, offered: OfferedLogs) -> None:
+    """Warn if the server was renamed, or if the folder is a copy of another server's folder."""
     if foreign := offered.foreign():
         log.warning(
-            "%s in %s carry another name than %s: they are offered as they are, new logs carry %s",
-            in_words(foreign),
+            "%s in %s have another server name than %s: they are offered unchanged, and new logs have the name %s",
+            foreign_text(foreign),
             settings.data,
             settings.name,
             settings.name,
@@ -134,7 +134,7 @@ class _ClientAcceptor(TlsAcceptor[Connection]):
 
 
 class _HttpServer(uvicorn.Server):
-    """uvicorn, which says when it is ready, sweeps its connections, lets long polls go at the end, and ends with 0 on a signal."""
+    """uvicorn with a ready line, a sweep of all connections, an end of long polls at the stop, and exit code 0 on a signal."""
 
     def __init__(self, api: HttpApi, tls: ListenerTls, *, most: int) -> None:
         super().__init__(
@@ -157,7 +157,7 @@ class _HttpServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._tls.warn_of_expiry()
-        await super().startup(sockets=[])  # it would give the connections no limits
+        await super().startup(sockets=[])  # uvicorn would create connections without limits
         for listener in sockets or ():
             self.servers.append(await self._accept(listener))
         on_reload(self._tls.renew)
@@ -183,7 +183,7 @@ class _HttpServer(uvicorn.Server):
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop in good order on the first signal, at once on the second; uvicorn would raise the signal again at the end."""
+        """Stop in order on the first signal, and at once on the second one. uvicorn would raise the signal again at the end."""
         self.force_exit = self.should_exit
         self.should_exit = True
 
@@ -192,13 +192,13 @@ def _listen(listen: str) -> socket.socket:
     host, port = parse_listen(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    with contextlib.suppress(OSError):  # connections inherit it; without it slow readers are noticed later
+    with contextlib.suppress(OSError):  # connections inherit it; without it, slow readers are noticed later
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
     return listener
 
 
 def _most_connections() -> int:
-    """A connection may download, which takes a second file descriptor; a journal must be able to begin all the same."""
+    """The largest number of connections. Each one needs two file descriptors for a download; journals need their own."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = min(MOST_CONNECTIONS, (files - _OWN_FILES) // 2)
     if most < _LEAST_CONNECTIONS:

@@ -1,4 +1,4 @@
-"""What an operator can set. Keys guard both doors, so a server without them starts only where nobody else can reach it."""
+"""The settings of a feedback server. Without both tokens, it starts only on a loopback address."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

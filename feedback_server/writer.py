@@ -1,7 +1,7 @@
-"""One thread writes. What arrives while it waits for the disk is its next group: one write and one fdatasync for all of it.
+"""Group commit by one thread: batches that arrive during a disk write form the next group, with one write and one fdatasync.
 
-There is no linger to tune: a lone batch is written at once, and under load the groups grow by themselves. An answer is given only
-after the fdatasync that covers it.
+No delay has to be tuned: a single batch is written at once, and under load the groups grow by themselves. A batch is answered only
+after the fdatasync that makes it durable.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ from feedback_wire.log_name import LogName
 
 log = logging.getLogger(__name__)
 
-# A group of 8 MiB takes about 25 ms to stamp, compress and write; larger ones would only make their first batch wait.
+# A group of 8 MiB takes about 25 ms to stamp, compress and write. In a larger group, the first batch would wait longer.
 _GROUP_BYTES = 8 * 1024 * 1024
 _IDLE_S = 1.0
 RETRY_S = 1.0
-"""How long nothing is tried after the disk has refused twice in a row; also what senders are told to wait."""
+"""The pause after the disk has failed twice in a row; also the `Retry-After` of refusals."""
 
 
 class Outcome(Enum):
@@ -68,7 +68,7 @@ class Writer(threading.Thread):
     ) -> None:
         super().__init__(name="writer", daemon=True)
         self.trouble: str | None = folder.trouble
-        """Why nothing can be written: from a write error until a write has succeeded again."""
+        """The reason of a write error, until a write succeeds again."""
         self.waiting_bytes = 0
         self._settings = settings
         self._folder = folder
@@ -83,7 +83,7 @@ class Writer(threading.Thread):
         self._not_before_s = 0.0
 
     async def store(self, batch: ReceivedBatch) -> Outcome:
-        """What became of the batch, once that is certain."""
+        """The outcome of the batch, once it is certain."""
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.waiting_bytes += len(batch.lines)
         try:
@@ -93,7 +93,7 @@ class Writer(threading.Thread):
             self.waiting_bytes -= len(batch.lines)
 
     def stop(self) -> None:
-        """Store what waits, close the journal, end."""
+        """Store the waiting batches, close the journal, and end the thread."""
         self._queue.put(None)
         self.join()
 
@@ -107,9 +107,9 @@ class Writer(threading.Thread):
         return time.monotonic() - journal.opened_s if journal else 0.0
 
     def run(self) -> None:
-        going_on = True
-        while going_on:
-            group, going_on = self._next_group()
+        running = True
+        while running:
+            group, running = self._next_group()
             if group:
                 self._commit(group)
             elif not self.ready:
@@ -118,7 +118,7 @@ class Writer(threading.Thread):
         self._close()
 
     def _next_group(self) -> tuple[list[_Waiting], bool]:
-        """All that waits, up to a bound; nothing after a pause; False with the last group."""
+        """The waiting batches, up to a size limit; none after a pause. The flag is False with the last group."""
         group: list[_Waiting] = []
         size = 0
         try:
@@ -147,17 +147,17 @@ class Writer(threading.Thread):
         loop.call_soon_threadsafe(_give, answers)
 
     def _outcome(self, batch_id: bytes, fresh: dict[bytes, ReceivedBatch]) -> Outcome:
-        """FAILED unless the batch is durable; the first of its name in the group is the one that was stored."""
+        """FAILED unless the batch is durable. Of several with one id in the group, the first one was stored."""
         first = fresh.pop(batch_id, None) is not None
         if batch_id not in self._recent:
             return Outcome.FAILED
         return Outcome.STORED if first else Outcome.DUPLICATE
 
     def _store_durably(self, batches: Sequence[ReceivedBatch]) -> bool:
-        """Write and sync; after an error once more, in a new log."""
+        """Write and sync; after an error, try once more in a new log."""
         if time.monotonic() < self._not_before_s:
             return False
-        for _ in ("in the open log", "in a new one"):
+        for _ in ("in the open log", "in a new log"):
             try:
                 journal = self._journal or self._open()
                 self._write(journal, batches)
@@ -190,7 +190,7 @@ class Writer(threading.Thread):
         name = log_periods.next_log(now_ms, self._newest, server=self._settings.name, roll_s=self._settings.roll_seconds)
         if name.begins_s * 1000 > now_ms:
             log.warning(
-                "the clock is %.0f s behind the newest log: records are stamped with that log's time until the clock has caught "
+                "the clock is %.0f s behind the newest log: records get that log's time until the clock has caught "
                 "up. If that log's time is wrong, stop the server, move the log out of %s, and start again",
                 name.begins_s - now_ms / 1000,
                 self._folder.path,
@@ -198,12 +198,12 @@ class Writer(threading.Thread):
         try:
             self._journal = Journal(self._folder, name)
         except FileExistsError:
-            self._newest = name  # what an attempt that failed has left; pass it over
+            self._newest = name  # the file of a failed attempt; use the next name
             raise
         return self._journal
 
     def _probe(self) -> None:
-        """See whether the disk takes writes again, so that readiness does not wait for a sender who waits for readiness."""
+        """Test whether the disk can be written again: senders wait for readiness, so no batch would test it."""
         if self._journal is None and time.monotonic() >= self._not_before_s:
             try:
                 self._open()
@@ -216,8 +216,8 @@ class Writer(threading.Thread):
     def _abandon(self, error: OSError | MemoryError) -> None:
         self._counters.write_errors += 1
         why = why_refused(error)
-        if why != self.trouble:  # it is tried once a second; the log need not say so each time
-            log.warning("writing to %s failed, nothing is acknowledged before it works again: %s", self._folder.path, error)
+        if why != self.trouble:  # it is tried once per second; log each reason once
+            log.warning("writing to %s failed; batches are refused until it works again: %s", self._folder.path, error)
         self.trouble = why
         journal, self._journal = self._journal, None
         if journal is None:
@@ -229,8 +229,8 @@ class Writer(threading.Thread):
             self._forget(journal)
 
     def _forget(self, journal: Journal) -> None:
-        """Remove a log that nobody has seen yet; its name is free again, or a full disk would use up a period's 10,000 names."""
-        with suppress(OSError):  # then it lies there without records, and the next start removes it
+        """Remove a log that was never offered, to reuse its name: a full disk could use up the 10,000 names of a period."""
+        with suppress(OSError):  # it has no records, and the next start removes it
             self._folder.remove(str(journal.name))
 
     def _remaining_s(self, journal: Journal) -> float:
@@ -256,5 +256,5 @@ class Writer(threading.Thread):
 
 def _give(answers: Sequence[tuple[asyncio.Future[Outcome], Outcome]]) -> None:
     for answer, outcome in answers:
-        if not answer.done():  # it is, when its sender has gone
+        if not answer.done():  # it is done if the sender has disconnected
             answer.set_result(outcome)

@@ -1,6 +1,6 @@
-"""Sealed logs in their three forms: one writer each, and one way to read them all back as JSON lines.
+"""The three forms of sealed logs: one writer for each, and one reader that turns all of them into JSON lines.
 
-pyarrow costs a quarter of a second and 60 MB to import, so only the forms that need it do.
+Importing pyarrow takes a quarter of a second and 60 MB, so only the forms that need it import it.
 """
 
 from typing import BinaryIO, Protocol
@@ -12,19 +12,19 @@ class LogWriter(Protocol):
     """A sealed log that is being written."""
 
     def add(self, lines: bytes, records: int) -> None:
-        """Take `records` more records, as whole JSON lines."""
+        """Add `records` records, given as whole JSON lines."""
 
     def finish(self) -> int:
-        """Write what remains and what ends the log; the number of its records. The file stays open."""
+        """Write the remaining records and the end of the log; return its number of records. The file stays open."""
 
 
 def log_writer(form: Form, file: BinaryIO) -> LogWriter:
-    """The writer of a log in `form` at the begin of `file`; memory stays bounded, whatever the log's length."""
+    """The writer of a log in `form` at the start of `file`. Its memory is bounded for a log of any length."""
     match form:
         case Form.JSONL:
-            from feedback_server.forms.framed import FramedWriter, as_it_is
+            from feedback_server.forms.framed import FramedWriter, unchanged
 
-            return FramedWriter(file, as_it_is)
+            return FramedWriter(file, unchanged)
         case Form.CSV:
             from feedback_server.forms.csv_log import to_csv
             from feedback_server.forms.framed import FramedWriter
@@ -35,4 +35,4 @@ def log_writer(form: Form, file: BinaryIO) -> LogWriter:
 
             return ParquetLogWriter(file)
         case Form.JOURNAL:
-            raise ValueError("a journal is no sealed form; the sealed forms are jsonl, csv and parquet")
+            raise ValueError("a journal is not a sealed form; the sealed forms are jsonl, csv and parquet")

@@ -1,4 +1,4 @@
-"""Bare JSON lines, such as `swarmscope logs cat` writes: no frames and no footer, so nothing but each line can be checked."""
+"""Bare JSON lines, as `swarmscope logs cat` writes them: without frames and footer, so only single lines can be checked."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,13 +9,13 @@ import orjson
 from feedback_wire.frames import Damage
 
 BARE: Literal["jsonl"] = "jsonl"
-"""How such a file's name ends. It is no log of a server, so it is read when it is named, and passed over in a folder."""
+"""The suffix of such a file. It is not a log of a server: it is read if it is named, and skipped in a folder."""
 
 PIECE_BYTES = 4 * 1024 * 1024
 
 
 def bare_pieces(path: Path) -> Iterator[tuple[int, bytes] | Damage]:
-    """Whole lines, with how many there are, and every line that is no record."""
+    """Pieces of whole lines with their number of lines, and every line that is not a record."""
     good: list[bytes] = []
     offset = size = 0
     with path.open("rb") as file:
@@ -39,12 +39,12 @@ def bare_pieces(path: Path) -> Iterator[tuple[int, bytes] | Damage]:
 
 
 def _wrong(line: bytes) -> str:
-    """Why the line is no record; empty if it is one."""
+    """Why the line is not a record; empty if it is one."""
     try:
         record = orjson.loads(line)
-        orjson.dumps(record)  # what is nested too deep to be written again
+        orjson.dumps(record)  # fails if it is nested too deeply to be written again
     except (orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
-        return f"the line is no JSON: {error}"
+        return f"the line is not JSON: {error}"
     if not isinstance(record, dict) or type(record.get("received_ms")) is not int:
-        return "the line is no record: one is a JSON object with received_ms, a whole number"
+        return "the line is not a record: a record is a JSON object with a whole number received_ms"
     return ""

@@ -1,7 +1,7 @@
-"""Records as columns, and back, without loss: what has no column, or does not fit its column, travels in `other`.
+"""Convert records to columns and back without loss: a value without a column, or that does not fit its column, is kept in `other`.
 
-Column types come from the wire's field definitions. `null` and absent are one. A line that is no JSON (coordinators refuse those,
-but a log must not be lost over one) keeps its time of receipt, and its text stands in `other` under the name `unreadable`.
+The field definitions in feedback_wire give the column types. `null` and absent are the same. Coordinators refuse lines that are not
+JSON, but such a line must not cost the whole log: it keeps its `received_ms`, and `other` keeps its text as `unreadable`.
 """
 
 import re
@@ -35,12 +35,12 @@ def to_table(lines: bytes) -> pa.Table:
 
 
 def to_lines(table: pa.Table) -> bytes:
-    """The rows as JSON lines. Columns that other programs leave out or add are absent fields and unknown fields.
+    """The rows as JSON lines. Columns that another program removed or added become absent fields and unknown fields.
 
-    ValueError without a `received_ms`, or for a column of a type that JSON has no value for.
+    ValueError without a column `received_ms`, or for a column type that JSON does not have.
     """
     if "received_ms" not in table.column_names:
-        raise ValueError("there is no column received_ms, so these are no records")
+        raise ValueError("there is no column received_ms, so these are not records")
     try:
         return b"".join(
             orjson.dumps(_row(row), option=orjson.OPT_APPEND_NEWLINE)
@@ -48,7 +48,7 @@ def to_lines(table: pa.Table) -> bytes:
             for row in batch.to_pylist()
         )
     except orjson.JSONEncodeError as error:
-        raise ValueError(f"a column has values that JSON has none for: {error}") from error
+        raise ValueError(f"a column has values that JSON cannot represent: {error}") from error
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value(text: object) -> Any:  # noqa: ANN401 - any JSON value
-    """The JSON value in `text`; the text itself where it is no JSON, as in files of other programs."""
+    """The JSON value in `text`; the text itself if it is not JSON, as in files of other programs."""
     try:
         return orjson.loads(text) if isinstance(text, str) else text
     except orjson.JSONDecodeError:
@@ -82,15 +82,15 @@ def _json(value: object) -> str | None:
 
 
 def _column(rows: list[dict[str, Any]], field: Field) -> pa.Array:
-    """Take one field out of all rows. Where a value does not fit, it stays in its row and so comes into `other`."""
+    """Remove one field from all rows as a column. A value that does not fit stays in its row, and so goes into `other`."""
     values = [row.pop(field.name, None) for row in rows]
     arrow = _ARROW[field.kind]
-    # pyarrow would make 1.0 of true and 3 of 3.5 without a word, so the types are looked at first.
+    # pyarrow would silently turn true into 1.0 and 3.5 into 3, so check the types first.
     if _PYTHON[field.kind].issuperset(map(type, values)):
         try:
             return pa.array(values, arrow)
         except (pa.ArrowInvalid, OverflowError):
-            pass  # a whole number that the column cannot hold exactly: below it is found
+            pass  # a whole number that the column cannot represent exactly; it is found below
     fitting = [value if _fits(value, field.kind) else None for value in values]
     for row, value, kept in zip(rows, values, fitting, strict=True):
         if value is not kept:

@@ -1,4 +1,4 @@
-"""Records as CSV. Absent is nothing between the commas, the empty text is `""`: tools that mix them up lose only that."""
+"""Records as CSV. An absent value is nothing between two commas; an empty text is `""`. Some tools do not distinguish them."""
 
 import io
 
@@ -16,15 +16,15 @@ _PARSE = csv.ParseOptions(newlines_in_values=True)
 
 
 def to_csv(lines: bytes, first: bool) -> bytes:
-    """The CSV of whole JSON lines, one row each; with the line of column names if it is the `first` of its log."""
+    """Whole JSON lines as CSV rows; with the row of column names if they are the `first` ones of their log."""
     text = io.BytesIO()
     csv.write_csv(to_table(lines), text, _WRITE_HEADER if first else _WRITE)
     return text.getvalue()
 
 
 def from_csv(text: bytes, first: bool) -> bytes:
-    """What `to_csv` made, as JSON lines; ValueError if it is not CSV in our columns."""
-    # A block as large as the text keeps each row within one block.
+    """The result of `to_csv` as JSON lines; ValueError if it is not CSV in our columns."""
+    # One block for the whole text, because a row must not cross two blocks.
     read = csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=SCHEMA.names, skip_rows=int(first))
     try:
         table = csv.read_csv(io.BytesIO(text), read, _PARSE, _CONVERT)

@@ -1,6 +1,6 @@
-"""Records as Parquet: zstd, a checksum on every page, row groups of about 100,000 records.
+"""Records as Parquet: zstd, a checksum for every page, row groups of about 100,000 records.
 
-Checksums of its own (feedback_wire/parquet_sums.py) stand before the end of the file, which Parquet itself has none for.
+Parquet has no checksum of the file's end, so our own checksums (feedback_wire/parquet_sums.py) are written before it.
 """
 
 import zlib
@@ -14,16 +14,16 @@ from feedback_server.forms.columns import SCHEMA, to_lines, to_table
 from feedback_wire.frames import Damage
 from feedback_wire.parquet_sums import DamagedEnd, GroupSum, damaged_groups, sums_of
 
-# A row group is what an engine reads at once; as Arrow columns it is about 40 MB, which is the writer's memory.
+# Readers read a whole row group at once. As Arrow columns it takes about 40 MB, which is the memory of the writer.
 ROW_GROUP_RECORDS = 100_000
 CHUNK_RECORDS = 4096
-"""Records that are decoded at once: as Python objects they take ten times their memory."""
+"""Records that are decoded together; as Python objects they take ten times their size."""
 
-# Bytes a record, measured as in framed.py: 41.4 at level 1, 42.8 at 3, 42.0 at 6, 41.6 at 9: columns leave it nothing to find.
+# Bytes per record, measured as in framed.py: 41.4 at level 1, 42.8 at 3, 42.0 at 6, 41.6 at 9. Higher levels gain nothing.
 LEVEL = 1
-_OFFSET_0 = "the file's end says where everything is, and it is not readable"
+_OFFSET_0 = "the file's end, which locates all data, is not readable"
 
-# Damaged Thrift, compressed bytes and texts surface as any of these, by where the damage lies.
+# Damaged Thrift, compressed data and texts raise any of these, depending on the place of the damage.
 UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError)
 
 
@@ -73,7 +73,7 @@ class ParquetLogWriter:
 
 
 class _Summing:
-    """Passes on what is written, and its CRC-32 since that was last set to 0; what comes once `kept` is bytes waits there."""
+    """Forwards writes and computes their CRC-32 since it was set to 0. Once `kept` is bytes, it collects the writes there."""
 
     closed = False
 
@@ -96,19 +96,19 @@ class _Summing:
         return self._at
 
     def flush(self) -> None:
-        """Whoever opened the file flushes it."""
+        """Nothing to do: the owner of the file flushes it."""
 
     def close(self) -> None:
-        """Whoever opened the file closes it."""
+        """Nothing to do: the owner of the file closes it."""
 
     def release(self, sums: list[GroupSum]) -> None:
-        """Write the checksums, and the end that has waited behind them."""
+        """Write the checksums, and then the collected end of the file."""
         end = self.kept or b""
         self._file.write(sums_of(sums, end) + end)
 
 
 def record_count(file: BinaryIO) -> int:
-    """How many records the log's end says it has; ValueError if it does not say."""
+    """The number of records according to the log's end; ValueError if the end is not readable."""
     try:
         damaged_groups(file)
         return int(parquet.read_metadata(file).num_rows)
@@ -117,7 +117,7 @@ def record_count(file: BinaryIO) -> int:
 
 
 def row_groups(file: BinaryIO) -> Iterator[tuple[int, bytes] | Damage]:
-    """Each row group as its first record and its JSON lines, or what is damaged."""
+    """Each row group: the number of its first record and its JSON lines, or the damage."""
     try:
         damaged = damaged_groups(file) or ()
         log = parquet.ParquetFile(file, page_checksum_verification=True)
@@ -140,7 +140,7 @@ def row_groups(file: BinaryIO) -> Iterator[tuple[int, bytes] | Damage]:
 
 
 def _extent(group: parquet.RowGroupMetaData) -> tuple[int, int]:
-    """Where in the file a row group lies."""
+    """Offset and size of a row group in the file."""
     columns = [group.column(number) for number in range(group.num_columns)]
     begins = min(column.dictionary_page_offset or column.data_page_offset for column in columns)
     return begins, sum(column.total_compressed_size for column in columns)

@@ -1,6 +1,6 @@
-"""Any log, in any form, read back as JSON lines; what is damaged or missing is named, and reading goes on behind it.
+"""Read a log of any form as JSON lines. Damaged and missing parts are reported, and reading continues after them.
 
-For people and their scripts (`swarmscope logs`). A log is read as a whole into memory: --max-log-bytes bounds it.
+For people and scripts (`swarmscope logs`). A log is read into memory as a whole; --max-log-bytes limits its size.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from feedback_wire.log_name import Form
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """`count` records as whole JSON lines; `first` is the number of the first one in its log."""
+    """`count` records as whole JSON lines; `first` is the number of the first one in the log."""
 
     first: int
     count: int
@@ -26,7 +26,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Records that the log once had and that no frame holds any more."""
+    """Records that the log once had, but that are in no frame any more."""
 
     first: int
     count: int
@@ -39,12 +39,12 @@ Readable = Form | Literal["jsonl"]
 
 
 def form_of(path: Path) -> Readable | None:
-    """The form that the file's name says, or None: it is no log."""
+    """The form according to the file's name; None if it is not a log."""
     return next((form for form in (*Form, BARE) if path.name.endswith(f".{form}")), None)
 
 
 def read_log(path: Path, form: Readable) -> Iterator[Part]:
-    """All records of a log in order, and all that is wrong with it. OSError if the file cannot be read."""
+    """All records of a log in order, and all its damage. OSError if the file cannot be read."""
     match form:
         case Form.PARQUET:
             yield from _parquet_parts(path)
@@ -59,7 +59,7 @@ def read_log(path: Path, form: Readable) -> Iterator[Part]:
 
 
 def sealed_count(file: BinaryIO | FileIO, form: Form) -> int:
-    """How many records the sealed log in `file` has, by its end; ValueError if it is incomplete."""
+    """The number of records of the sealed log in `file`, according to its end; ValueError if the log is incomplete."""
     if form is Form.PARQUET:
         from feedback_server.forms.parquet_log import record_count
 
@@ -73,7 +73,7 @@ def sealed_count(file: BinaryIO | FileIO, form: Form) -> int:
 
 
 def _with_losses(frames: Iterator[Inflated | Damage], *, sealed: Path | None) -> Iterator[Part]:
-    """The frames as parts of a log, with the gaps between their record numbers; a `sealed` log must end with a footer."""
+    """The frames as parts of a log, with the gaps between their record numbers. A `sealed` log must end with a footer."""
     expected, ended = 0, False
     for found in frames:
         if isinstance(found, Damage):
@@ -92,7 +92,7 @@ def _with_losses(frames: Iterator[Inflated | Damage], *, sealed: Path | None) ->
 
 
 def _csv_frames(data: bytes) -> Iterator[Inflated | Damage]:
-    """The frames of a CSV log, their text turned back into JSON lines."""
+    """The frames of a CSV log, with their text converted to JSON lines."""
     from feedback_server.forms.csv_log import from_csv
 
     for found in inflated_frames(data):
@@ -102,7 +102,7 @@ def _csv_frames(data: bytes) -> Iterator[Inflated | Damage]:
         try:
             lines = from_csv(found.text, found.header.number == 0)
             if lines.count(b"\n") != found.header.records:
-                raise ValueError(f"the frame has not the {found.header.records} rows that its header says")
+                raise ValueError(f"the frame does not have the {found.header.records} rows of its header")
             yield Inflated(found.header, found.offset, found.size, lines)
         except ValueError as error:
             yield Damage(found.offset, found.size, str(error))

@@ -1,1 +1,1 @@
-"""Where sealed logs lie: their files, the index of them, which are offered, and when they are removed. Today that is a folder."""
+"""The store of logs: their files in a data folder, the catalogue of offered logs, its saved index, and the removal of old logs."""

@@ -1,7 +1,7 @@
-"""The data folder: every file operation of the room, and the lock that keeps a second server out.
+"""The data folder: all file operations of a feedback server, and the lock that keeps a second server out.
 
-Names are joined by the kernel (`dir_fd`) and links are never followed, so nothing that is asked for can lead out of the folder.
-A new name is only safe after `sync`: fsync of a file says nothing about the folder that lists it.
+The kernel resolves all names inside the folder (`dir_fd`) and follows no links, so no request can leave the folder. A new name is
+durable only after `sync`, because fsync of a file does not sync the folder that lists it.
 """
 
 import errno
@@ -21,30 +21,30 @@ FILE_MODE = 0o640
 FOLDER_MODE = 0o750
 LOCK = ".lock"
 NO_FILE = {None, errno.ENOENT, errno.ELOOP, errno.ENXIO}
-"""What opening says of what is no regular file: a link, a folder, a socket; None if it was told apart after opening."""
+"""Errors of opening something other than a regular file: a link, a folder, a socket. None if that was found after opening."""
 QUARANTINE = "quarantine"
 STATE = "state"
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # NONBLOCK: opening a pipe must not wait for its writer
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # NONBLOCK: opening a pipe must not wait for a writer
 
 
 REFUSALS = (OSError, MemoryError)
-"""What a write may end with that works later: a disk that refuses, or a process that may have no more memory for now."""
+"""Errors of writes that may work later: the disk fails, or memory is exhausted for now."""
 
 
 def why_refused(error: OSError | MemoryError) -> str:
-    """The reason of a refusal, for people."""
+    """The reason of a failed write, for people."""
     return "no memory" if isinstance(error, MemoryError) else error.strerror or str(error)
 
 
 class DataFolder:
-    """An open data folder, held by this process alone until `close`."""
+    """An open data folder, locked by this process until `close`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         make_folder(path, FOLDER_MODE)
         sync_ancestors(path)
         self.trouble: str | None = None
-        """Why the folder could only be read when it was opened."""
+        """The reason why the folder was read-only when it was opened."""
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self._lock = self._locked()
@@ -57,11 +57,11 @@ class DataFolder:
         os.close(self._fd)
 
     def names(self) -> list[str]:
-        """All names in the folder, files or not, in no order: of millions, to ask what each is would take longer than all else."""
+        """All names in the folder, also of other things than files, in no order. Checking the type of millions would be slow."""
         return os.listdir(self._fd)  # noqa: PTH208 - a descriptor has no path
 
     def is_file(self, name: str) -> bool:
-        """Whether it is a regular file, and no link to one."""
+        """Whether it is a regular file, not a link to one."""
         try:
             return stat.S_ISREG(self._stat(name).st_mode)
         except FileNotFoundError:
@@ -72,15 +72,15 @@ class DataFolder:
         return os.fstat(self._fd).st_mtime_ns
 
     def create(self, name: str) -> int:
-        """The descriptor of a new file for writing; FileExistsError if there is one."""
+        """The descriptor of a new file for writing; FileExistsError if the name is taken."""
         return create_in(self._fd, name, FILE_MODE)
 
     def reading(self, name: str) -> FileIO:
-        """A regular file, open for reading; FileNotFoundError if it is none."""
+        """A regular file, open for reading; FileNotFoundError for anything else."""
         file = FileIO(os.open(name, _READ, dir_fd=self._fd))
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             file.close()
-            raise FileNotFoundError(f"{self.path / name} is no regular file")
+            raise FileNotFoundError(f"{self.path / name} is not a regular file")
         return file
 
     def read(self, name: str, most: int | None = None) -> bytes:
@@ -96,7 +96,7 @@ class DataFolder:
         return self._stat(name).st_mtime_ns
 
     def read_state(self, name: str) -> bytes:
-        """What an earlier run has kept under `name`; empty if there is nothing that can be read."""
+        """The state that an earlier run saved as `name`; empty if it is missing or cannot be read."""
         try:
             with BufferedReader(FileIO(os.open(self.path / STATE / name, _READ))) as file:
                 return file.read()
@@ -107,18 +107,18 @@ class DataFolder:
             return b""
 
     def make_state(self) -> Path:
-        """The subfolder for what is kept for the next start, made if it is missing."""
+        """The subfolder for saved state; made if it is missing."""
         folder = self.path / STATE
         make_folder(folder, FOLDER_MODE)
         return folder
 
     def keep_state(self, name: str, data: bytes) -> None:
-        """Keep `data` for the next start, whole or not at all; this folder does not change by it once the subfolder is there."""
+        """Save `data` for the next start, whole or not at all. Only the subfolder changes, not the data folder itself."""
         with replacing(self.make_state() / name, mode=FILE_MODE) as file:
             file.write(data)
 
     def replacing(self, name: str, *, temporary: str) -> AbstractContextManager[BinaryIO]:
-        """Write a file that appears under `name` whole and durable, or, if the block fails, not at all."""
+        """Write a file that appears as `name`, whole and durable; if the block fails, it does not appear."""
         return replacing_in(self._fd, name, draft=temporary, mode=FILE_MODE)
 
     def rename(self, old: str, new: str) -> None:
@@ -131,12 +131,12 @@ class DataFolder:
         os.fsync(self._fd)
 
     def sync_file(self, name: str) -> None:
-        """Wait until a file's content has reached the disk, whoever wrote it."""
+        """Return when the content of a file is durable, also if another process wrote it."""
         with self.reading(name) as file:
             os.fsync(file.fileno())
 
     def quarantine(self, name: str, data: bytes | memoryview) -> None:
-        """Keep bytes that could not be read, durably, in the subfolder for them; the same name holds the same bytes."""
+        """Keep damaged bytes durably in the quarantine subfolder. The same name always has the same bytes."""
         folder = self.path / QUARANTINE
         make_folder(folder, FOLDER_MODE)
         with replacing(folder / name, mode=FILE_MODE) as file:
@@ -147,7 +147,7 @@ class DataFolder:
         return os.stat(name, dir_fd=self._fd, follow_symlinks=False)
 
     def _locked(self) -> int:
-        """The lock file's descriptor, locked. The folder itself is locked too: one that can only be read may have no such file."""
+        """The locked descriptor of the lock file. The folder is locked too, because a read-only folder may have no lock file."""
         fd = self._lock_file()
         in_use = f"{self.path} is in use by another feedback server: stop it, or give this one its own --data folder"
         try:
@@ -167,7 +167,7 @@ class DataFolder:
             if error.errno not in READ_ONLY:
                 raise
             self.trouble = error.strerror
-            log.warning("%s can only be read: logs are offered, records are refused until it can be written", self.path)
+            log.warning("%s is read-only: logs are offered, and records are refused until it can be written", self.path)
         try:
             return os.open(LOCK, _READ, dir_fd=self._fd)
         except OSError:

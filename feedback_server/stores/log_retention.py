@@ -1,8 +1,8 @@
-"""Which sealed logs have to go, and when. An open journal never does: its records have not even had the chance to be fetched.
+"""Decide which sealed logs are removed, and remove them. Open journals are never removed: no platform may have fetched them.
 
-What is removed is gone, so no date alone removes anything: the age of a log is the time that this server has lived through
-since (serving/lived_time.py). After a start and after a step of the clock nothing is removed for a while, and then only a
-share at a time, so that an operator who reads the log can still put the clock right, or the setting.
+A removal is final, so a date alone removes nothing: the age of a log is the time for which this server has run since
+(serving/lived_time.py). After a start and after a step of the clock, nothing is removed for a while, and then only a share at a
+time. An operator who reads the warning has time to correct the clock or the setting.
 """
 
 import logging
@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 LIVED_TIME = "lived-time.json"
 PATIENCE_S = 600.0
-"""How long nothing is removed because of its age after a start or a step of the clock."""
+"""The time after a start or a step of the clock in which no log is removed because of its age."""
 LEAST_AT_ONCE = 10
 SHARE_AT_ONCE = 100
-"""A look, once a minute, removes at most this part of the logs because of their age, or `LEAST_AT_ONCE`."""
+"""Once per minute, at most one `SHARE_AT_ONCE`th of the logs is removed because of age, but at least `LEAST_AT_ONCE`."""
 _BYTES_AT_ONCE = 10_000
 _KEEP_EVERY_S = 300.0
 _TELL_FROM_S = 3600
@@ -35,16 +35,16 @@ BY_BYTES = "keep_bytes"
 
 @dataclass(frozen=True, slots=True)
 class Retired:
-    """A sealed log that has to go, and which setting says so."""
+    """A sealed log to remove, and the setting that demands it."""
 
     entry: LogEntry
     reason: str
 
 
 def to_retire(sealed: Iterable[LogEntry], *, too_old_s: int | None, surplus_bytes: int, aged: int) -> list[Retired]:
-    """The oldest of `sealed` (oldest first) that are beyond what is to be kept, without gaps.
+    """The oldest of `sealed` (oldest first) that exceed the settings, without gaps.
 
-    `too_old_s`: the moment before which a log is too old; `aged`: at most so many go because of that.
+    Logs that begin before `too_old_s` are too old; at most `aged` logs are removed because of their age.
     """
     retired: list[Retired] = []
     for entry in sealed:
@@ -61,7 +61,7 @@ def to_retire(sealed: Iterable[LogEntry], *, too_old_s: int | None, surplus_byte
 
 
 class LogRetention:
-    """Removes what `settings` do not keep, by the time that this server has lived through."""
+    """Removes sealed logs that exceed `--keep-days` or `--keep-bytes`; days are days in which this server runs."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class LogRetention:
         self._patient_until_s = self._kept_s = monotonic()
 
     def look(self) -> None:
-        """Remove what has to go now."""
+        """Remove the logs that exceed the settings now."""
         now_s, too_old_s = int(self._wall()), None
         if self._settings.keep_days is not None:
             lived = self._look_at_clocks()
@@ -99,15 +99,15 @@ class LogRetention:
                 return
 
     def close(self) -> None:
-        """Keep what has been lived through for the next start."""
+        """Save the time for which this server has run."""
         if self._lived is None or self._folder.trouble is not None:
             return
         if oldest := self._offered.sealed(1):
             self._lived.forget_before(oldest[0].name.begins_s)
         try:
             self._folder.keep_state(LIVED_TIME, self._lived.to_json().encode())
-        except OSError as error:  # what was kept before makes logs younger at most
-            log.warning("the time that this server has run is not kept, logs may be kept for longer because of that: %s", error)
+        except OSError as error:  # with the older saved value, logs seem younger, never older
+            log.warning("the time for which this server has run is not saved; logs may be kept for longer: %s", error)
 
     def _look_at_clocks(self) -> LivedTime:
         first = self._lived is None
@@ -119,7 +119,7 @@ class LogRetention:
             self._patient_until_s = monotonic_s + PATIENCE_S
         if skipped_s >= _TELL_FROM_S:
             log.warning(
-                "the clock has gone on by %.1f days in which this server did not run: no log is removed because of them, since the "
+                "the clock has advanced by %.1f days in which this server did not run: no log is removed because of them, as the "
                 "date may be wrong; --keep-days %s counts days in which this server runs",
                 skipped_s / DAY_S,
                 self._settings.keep_days,
@@ -130,7 +130,7 @@ class LogRetention:
         return lived
 
     def _found(self) -> LivedTime:
-        """What an earlier run has kept, or else what the logs of before this start tell."""
+        """The saved time of earlier runs; without it, the time that the existing logs cover."""
         try:
             return LivedTime.from_json(self._folder.read_state(LIVED_TIME))
         except ValueError:
@@ -141,7 +141,7 @@ class LogRetention:
         try:
             self._folder.remove(str(entry.name))
         except OSError as error:
-            log.warning("%s could not be removed, its time is over: %s", entry.name, error)
+            log.warning("%s has expired and could not be removed: %s", entry.name, error)
             return False
         self._offered.remove(entry.name)
         self._counters.retired += 1

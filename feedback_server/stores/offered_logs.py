@@ -1,6 +1,6 @@
-"""The offered: which logs there are right now. Threads put logs on it, requests read it, and long polls wait for it to change.
+"""The logs that the server offers now. Threads add logs, requests read the list, and long polls wait for a change.
 
-A log stands under its stem, so the step from journal to sealed log is one exchange: readers see either, never both, never none.
+Each stem has one entry, so sealing replaces the journal by the sealed log in one step: readers see one of them, never both or none.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ from feedback_wire.log_name import LogName
 
 
 class OfferedLogs:
-    """The catalogue of one running server; safe to use from any thread, `changed` from the event loop only."""
+    """The catalogue of one running server. All methods are thread-safe; `changed` is for the event loop only."""
 
     def __init__(self, server: str, entries: Iterable[LogEntry] = (), *, sealed: SealedLogs | None = None) -> None:
         self._server = server
         self._sealed = SealedLogs() if sealed is None else sealed
         self._journals: dict[str, LogEntry] = {}
         self._lock = threading.Lock()
-        self._run = secrets.token_hex(4)  # an ETag of an earlier run must not match by chance
+        self._run = secrets.token_hex(4)  # an ETag of an earlier run must not match by accident
         self._version = 0
         self._waiting: dict[asyncio.Future[None], asyncio.AbstractEventLoop] = {}
         for entry in entries:
@@ -32,7 +32,7 @@ class OfferedLogs:
         return f'"{self._run}-{self._version}"'
 
     def put(self, entry: LogEntry, *, written_ns: int = 0) -> None:
-        """Show a log, in the place of what stood under its stem; `written_ns`: when a sealed one's file was last written."""
+        """Offer a log in place of an earlier one with its stem. `written_ns` is the last write to a sealed log's file."""
         with self._lock:
             stem = entry.name.stem
             if entry.sealed:
@@ -61,7 +61,7 @@ class OfferedLogs:
         return [log.entry for log in self.sealed_after("", most)]
 
     def sealed_after(self, stem: str, most: int) -> list[SealedLog]:
-        """At most `most` sealed logs whose stem is greater, as they lay on the disk."""
+        """At most `most` sealed logs with a greater stem, and when their files were written."""
         with self._lock:
             found = self._sealed.after(stem, most)
         return list(found)
@@ -72,22 +72,22 @@ class OfferedLogs:
             return self._sealed.begins_s()
 
     def foreign(self) -> dict[str, int]:
-        """How many sealed logs carry the name of each other server: of this one before it was renamed, or of a copied folder's."""
+        """The number of sealed logs per other server name: from before a renaming, or from a copied folder."""
         with self._lock:
             return {server: count for server, count in self._sealed.counts().items() if server != self._server}
 
     def journals(self) -> list[LogEntry]:
-        """The journals on offer: the open one, and those that wait to be sealed."""
+        """The offered journals: the open one, and those that wait to be sealed."""
         with self._lock:
             return list(self._journals.values())
 
     def totals(self) -> tuple[int, int]:
-        """How many sealed logs there are, and their bytes."""
+        """The number of sealed logs, and their bytes."""
         with self._lock:
             return len(self._sealed), self._sealed.bytes
 
     def after(self, stem: str = "", limit: int = MOST_LOGS) -> tuple[Catalogue, str]:
-        """At most `limit` logs whose stem is greater, and the ETag of exactly this state."""
+        """At most `limit` logs with a greater stem, and the ETag of exactly this state."""
         with self._lock:
             sealed = self._sealed.after(stem, limit + 1)
             journals = [entry for each, entry in self._journals.items() if each > stem]
@@ -96,17 +96,17 @@ class OfferedLogs:
         return Catalogue(server=self._server, logs=tuple(found[:limit]), more=len(found) > limit), etag
 
     def holds_exactly(self, names: Collection[str]) -> bool:
-        """Whether `names` are the names of the sealed logs, none more and none less."""
+        """Whether `names` are exactly the names of the sealed logs."""
         with self._lock:
             return len(names) == len(self._sealed) and names_sum(names) == self._sealed.names_sum
 
     def index(self, folder_ns: int) -> bytes:
-        """The sealed logs as they are kept on the disk for the next start."""
+        """The sealed logs as bytes, to be saved for the next start."""
         with self._lock:
             return self._sealed.to_bytes(folder_ns)
 
     async def changed(self, etag: str, *, within_s: float) -> None:
-        """Return as soon as the ETag is another one than `etag`, or when the time is over."""
+        """Return as soon as the ETag differs from `etag`, or after `within_s` seconds."""
         loop = asyncio.get_running_loop()
         change = loop.create_future()
         with self._lock:
@@ -120,7 +120,7 @@ class OfferedLogs:
                 self._waiting.pop(change, None)
 
     def release(self) -> None:
-        """Let all who wait go, because the server stops."""
+        """End all waits for a change, because the server stops."""
         with self._lock:
             self._announce()
 
@@ -135,8 +135,8 @@ class OfferedLogs:
         self._waiting.clear()
 
 
-def in_words(foreign: Mapping[str, int]) -> str:
-    """How many logs carry each name, for people."""
+def foreign_text(foreign: Mapping[str, int]) -> str:
+    """The number of logs per server name, for people."""
     names = ", ".join(f"{count} of {name}" for name, count in sorted(foreign.items()))
     return f"{sum(foreign.values())} logs ({names})"
 

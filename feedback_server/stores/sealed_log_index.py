@@ -1,7 +1,7 @@
-"""What the index of the sealed logs needs: it is kept for the next start, and compared with the files behind it.
+"""The saved index of the sealed logs: written for the next start, and verified against the files.
 
-The index only spares opening millions of files at a start. The files count: each is looked at once after every start, and one that
-has another size or time than the index says is counted anew.
+The index only avoids opening millions of files at the start. The files decide: each one is checked once after every start, and a
+file with another size or time than in the index is read again.
 """
 
 import logging
@@ -19,18 +19,18 @@ from feedback_wire.log_name import Form, LogName
 
 log = logging.getLogger(__name__)
 
-# A start counts so many logs in a tenth of a second, so that so many may be missing in the index.
+# A start reads this many logs in a tenth of a second, so this many may be missing in the index.
 LEAST_CHANGES = 1000
 _SHARE_OF_CHANGES = 100
 # 500 files take 2 ms: a tenth of a core at most, and 2.6 million files two minutes.
 _FILES_AT_ONCE = 500
 _REST_S = 0.02
-# The time of change of a folder goes on in steps of up to 10 ms.
+# The time of the last change to a folder advances in steps of up to 10 ms.
 _STEP_NS = 20_000_000
 
 
 class SealedLogIndex:
-    """The index on the disk of the logs on `offered`."""
+    """Saves the index of the sealed logs in `offered`."""
 
     def __init__(self, folder: DataFolder, offered: OfferedLogs) -> None:
         self._folder = folder
@@ -38,7 +38,7 @@ class SealedLogIndex:
         self._changes = 0
 
     def changed(self, logs: int = 1) -> None:
-        """Note that logs have come or gone."""
+        """Count logs that were added or removed."""
         self._changes += logs
 
     def keep_if_due(self) -> None:
@@ -46,15 +46,15 @@ class SealedLogIndex:
             self._keep(folder_ns=0)
 
     def close(self) -> None:
-        """Keep the index, with what tells the next start that nothing has changed since."""
+        """Save the index with the time of the folder, so that the next start sees whether anything has changed."""
         if self._folder.trouble is not None:
             return
-        # The time first: a log that is put into the folder while it is listed changes the time.
+        # Read the time first: a log that is put into the folder while it is listed changes the time.
         folder_ns = 0 if self._offered.journals() else self._settled_ns()
         self._keep(folder_ns=folder_ns if folder_ns and self._is_complete() else 0)
 
     def _is_complete(self) -> bool:
-        """Whether the offered has exactly the logs of the folder: others may have been put there while this server ran."""
+        """Whether the index has exactly the logs of the folder: a person may have added some while this server ran."""
         try:
             names = [name for name in self._folder.names() if "0" <= name < ":"]
         except OSError:
@@ -67,7 +67,7 @@ class SealedLogIndex:
         except OSError:
             return 0
         if time.time_ns() - self._folder.changed_ns() < _STEP_NS:
-            time.sleep(_STEP_NS / 1e9)  # else a change in the same step would not show
+            time.sleep(_STEP_NS / 1e9)  # else a change within the same step would be invisible
         return self._folder.changed_ns()
 
     def _keep(self, folder_ns: int) -> None:
@@ -77,11 +77,11 @@ class SealedLogIndex:
         try:
             self._folder.keep_state(SEALED_LOGS, self._offered.index(folder_ns))
         except OSError as error:
-            log.warning("the index of the sealed logs is not kept, so the next start takes longer: %s", error)
+            log.warning("the index of the sealed logs is not saved, so the next start takes longer: %s", error)
 
 
 class Verification(threading.Thread):
-    """Compares all sealed logs that were known at the start with their files, once, and little by little."""
+    """Compares all sealed logs known at the start with their files, once and slowly."""
 
     def __init__(self, folder: DataFolder, offered: OfferedLogs) -> None:
         super().__init__(name="verification", daemon=True)
@@ -109,30 +109,30 @@ class Verification(threading.Thread):
         except FileNotFoundError:
             found = None
         except OSError as error:
-            log.warning("%s cannot be looked at: %s", name, error)
+            log.warning("%s cannot be checked: %s", name, error)
             return
         if self._offered.find(name.stem) != known.entry:
-            return  # it has been removed or replaced meanwhile, by this server
+            return  # this server has removed or replaced it meanwhile
         if found is None or not found.entry.bytes:
-            log.warning("%s is not there any more, or empty: somebody removed it", name)
+            log.warning("%s is missing or empty: it was removed by another process", name)
             self._offered.remove(name)
         else:
-            log.warning("%s is not as it was when this server last saw it: it is counted anew", name)
+            log.warning("%s has changed since this server last read it: it is read again", name)
             self._offered.put(found.entry, written_ns=found.written_ns)
 
 
 def counted(folder: DataFolder, name: LogName) -> SealedLog:
-    """A sealed log as it is offered; a damaged one too, as long as there is something that its reader can save."""
-    with folder.reading(str(name)) as file:  # opened once, and without a buffer: at a first start there may be millions
+    """The entry of a sealed log, also of a damaged one: its readers can save the whole frames."""
+    with folder.reading(str(name)) as file:  # opened once, without a buffer: a first start may read millions
         found, count = os.fstat(file.fileno()), _count(file, name.form)
     if count is None:
-        log.error("%s is damaged: its end is missing; swarmscope logs verify tells more", name)
+        log.error("%s is damaged: its end is missing; swarmscope logs verify shows the details", name)
     entry = LogEntry(name=name, bytes=found.st_size, records=count or 0)
     return SealedLog(entry=entry, written_ns=found.st_mtime_ns)
 
 
 def record_count(folder: DataFolder, name: LogName) -> int | None:
-    """How many records a sealed log has; None if it is not whole."""
+    """The number of records of a sealed log; None if it is incomplete."""
     try:
         with folder.reading(str(name)) as file:
             return _count(file, name.form)

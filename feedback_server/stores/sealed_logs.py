@@ -1,6 +1,6 @@
-"""All sealed logs of a server in memory, 40 bytes each: five years of minutes are 2.6 million, which as objects take a gigabyte.
+"""All sealed logs of a server in memory, 40 bytes each. Five years of minutes are 2.6 million logs; as objects they take 1 GB.
 
-The rows are sorted by stem, as text, because that is the order in which monitoring platforms ask for what follows a log.
+The rows are sorted by stem, as text, because monitoring platforms request the logs after a given one in this order.
 """
 
 import json
@@ -15,9 +15,9 @@ from feedback_wire.catalogue import LogEntry
 from feedback_wire.log_name import Form, LogName
 
 SEALED_LOGS = "sealed-logs"
-"""What the index is called among the states that a folder keeps."""
+"""The name of the saved index in the state subfolder."""
 
-# Begin of the period, bytes, records, time of the last change in nanoseconds, number of the server's name, part, form.
+# Start of the period, bytes, records, time of the last write in nanoseconds, number of the server's name, part, form.
 _ROW = struct.Struct("<qQQqHHB3x")
 _FORMS = tuple(Form)
 _MAGIC = b"SWSI0001"
@@ -26,11 +26,11 @@ _HEAD = struct.Struct("<8sIIqQQ")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedLog:
-    """One sealed log as it lay on the disk."""
+    """One sealed log and the time of the last write to its file."""
 
     entry: LogEntry
     written_ns: int
-    """When its file was last written; with the size, what shows that it is still the same file."""
+    """When its file was last written. If this and the size are the same, the file has not changed."""
 
 
 class SealedLogs:
@@ -43,7 +43,7 @@ class SealedLogs:
         self.bytes = 0
         """Bytes of all of them."""
         self.names_sum = 0
-        """What `names_sum` gives for their names."""
+        """The `names_sum` of their names."""
         for log in sorted(logs, key=lambda log: log.entry.name.stem):
             self.put(log)
 
@@ -57,11 +57,11 @@ class SealedLogs:
         return self.after("", len(self))
 
     def last(self) -> list[SealedLog]:
-        """The newest log, if there is one."""
+        """The newest log in a list, or an empty list."""
         return [self[len(self) - 1]] if len(self) else []
 
     def put(self, log: SealedLog) -> None:
-        """Add a log, in the place of one of the same stem."""
+        """Add a log; it replaces one with the same stem."""
         stem = log.entry.name.stem
         at = len(self) if not len(self) or self._stem(len(self) - 1) < stem else bisect_left(range(len(self)), stem, key=self._stem)
         if at < len(self) and self._stem(at) == stem:
@@ -69,7 +69,7 @@ class SealedLogs:
         self._rows[at * _ROW.size : at * _ROW.size] = self._packed(log)
 
     def remove(self, stem: str) -> bool:
-        """Whether there was one of this stem."""
+        """Remove the log with this stem; whether there was one."""
         at = bisect_left(range(len(self)), stem, key=self._stem)
         if at == len(self) or self._stem(at) != stem:
             return False
@@ -77,7 +77,7 @@ class SealedLogs:
         return True
 
     def remove_before(self, name: str) -> None:
-        """Remove the logs whose name is smaller, which is what has been removed from a folder in which `name` is the smallest."""
+        """Remove the logs with smaller names: they no longer exist in a folder whose smallest name is `name`."""
         at = bisect_left(range(len(self)), name.split(".")[0], key=self._stem)
         self._delete(0, at)
 
@@ -86,7 +86,7 @@ class SealedLogs:
         return self[at] if at < len(self) and self._stem(at) == stem else None
 
     def after(self, stem: str, limit: int) -> Iterator[SealedLog]:
-        """At most `limit` logs whose stem is greater, as they are now: what is put or removed later changes nothing."""
+        """At most `limit` logs with a greater stem. Later changes do not affect the result."""
         at = bisect_right(range(len(self)), stem, key=self._stem)
         rows, servers = bytes(self._rows[at * _ROW.size : (at + limit) * _ROW.size]), tuple(self._servers)
         return (_log(row, servers) for row in _ROW.iter_unpack(rows))
@@ -96,20 +96,20 @@ class SealedLogs:
         return [row[0] for row in _ROW.iter_unpack(bytes(self._rows))]
 
     def counts(self) -> dict[str, int]:
-        """How many logs carry each server's name."""
+        """The number of logs per server name."""
         return {server: count for server, count in zip(self._servers, self._counts, strict=True) if count}
 
     def to_bytes(self, folder_ns: int) -> bytes:
-        """The rows as they are kept on the disk, with the time at which the folder of the logs was last changed."""
+        """The saved form of the rows, with the time of the last change to the folder."""
         servers = json.dumps([self._servers, self._counts]).encode()
         body = servers + self._rows
         return _HEAD.pack(_MAGIC, zlib.crc32(body), len(servers), folder_ns, self.bytes, self.names_sum) + body
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "tuple[SealedLogs, int]":
-        """The logs and the folder's time of change; ValueError if the bytes are not exactly what `to_bytes` gave."""
+        """The logs and the time of the last change to the folder; ValueError unless `data` is exactly a result of `to_bytes`."""
         if len(data) < _HEAD.size:
-            raise ValueError("the index is cut short")
+            raise ValueError("the index is too short")
         magic, checksum, servers, folder_ns, size, logs_sum = _HEAD.unpack_from(data)
         body = memoryview(data)[_HEAD.size :]
         if magic != _MAGIC or zlib.crc32(body) != checksum or (len(body) - servers) % _ROW.size:
@@ -129,7 +129,7 @@ class SealedLogs:
         del self._rows[begin * _ROW.size : end * _ROW.size]
 
     def _packed(self, log: SealedLog) -> bytes:
-        """The row of a log, which is counted herewith."""
+        """The row of a log; the log is also added to the counts."""
         entry = log.entry
         name = entry.name
         if name.server not in self._servers:
@@ -147,7 +147,7 @@ class SealedLogs:
 
 
 def names_sum(names: Iterable[str]) -> int:
-    """A number that is the same for the same names in any order: quicker than comparing millions of them."""
+    """A number that is equal for equal names in any order; faster than comparing millions of names."""
     return sum(map(zlib.crc32, map(os.fsencode, names)))
 
 

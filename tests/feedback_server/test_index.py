@@ -92,7 +92,7 @@ def test_an_index_with_damage_anywhere_is_ignored(indexed, caplog):
         broken[at] ^= 1
         index.write_bytes(broken)
         assert found(indexed) == truth
-    assert "the sealed logs are counted anew" in caplog.text
+    assert "the sealed logs are counted again" in caplog.text
     index.write_bytes(whole[:-1])
     assert found(indexed) == truth
 
@@ -111,7 +111,7 @@ def test_a_file_that_changed_after_the_index_was_written_is_counted_again_while_
     eventually(lambda: {entry["name"]: entry["records"] for entry in server.logs()}.get(changed.name) == 40)
     eventually(lambda: emptied.name not in {entry["name"] for entry in server.logs()})
     assert len(server.logs()) == 49
-    assert "it is counted anew" in server.server.log_text()
+    assert "has changed since this server last read it: it is read again" in server.server.log_text()
 
 
 def test_a_killed_server_and_a_stopped_one_start_again_with_the_same_catalogue(start_feedback_server, indexed, lines):
@@ -164,7 +164,7 @@ def test_logs_of_another_server_name_are_offered_and_logged(start_feedback_serve
     server = start_feedback_server("--name", "fs2", data=indexed)
     assert len(server.logs()) == 51
     assert "51 logs (50 of fs1, 1 of old-name) in" in server.server.log_text()
-    assert "carry another name than fs2" in server.server.log_text()
+    assert "have another server name than fs2" in server.server.log_text()
     assert server.counted("foreign_logs") == 51
     assert "51 logs (50 of fs1, 1 of old-name) carry another name" in server.get("/readyz").body.decode()
     assert server.get(f"/v1/logs/{name(MINUTES[0])}").status == 200

@@ -106,7 +106,7 @@ def test_a_date_400_days_ahead_removes_nothing_over_any_writes_and_starts(tmp_pa
         runs.run(3600)
     assert before <= set((tmp_path / "data").glob("2*"))
     assert runs.counters.retired == 0
-    assert "the clock has gone on by 400.0 days in which this server did not run" in caplog.text
+    assert "the clock has advanced by 400.0 days in which this server did not run" in caplog.text
     assert runs.counters.clock_skipped_s >= 400 * DAY_S
 
 

@@ -186,7 +186,7 @@ def test_a_line_that_is_not_a_record_costs_only_itself_and_is_named(journal, tmp
     for found in (logs("cat", bare), logs("cat", bare, "--to", "2100-01-01T00:00Z")):
         assert (found.returncode, shown(found.stdout)) == (1, [("s", seq) for seq in range(6)])
         assert len(found.stderr.splitlines()) == len(wrong) + 1
-        assert f"friday.jsonl: 2 bytes at offset {len(lines[0])} are damaged: the line is no JSON" in found.stderr
+        assert f"friday.jsonl: 2 bytes at offset {len(lines[0])} are damaged: the line is not JSON" in found.stderr
         assert "(torn end)" in found.stderr.splitlines()[-1]
     assert ": damaged, 6 records in bare lines" in logs("verify", bare).stdout
     assert logs("convert", "--to", "parquet", "-o", tmp_path / "new", bare).returncode == 1
