@@ -166,6 +166,6 @@ def test_logs_of_another_server_name_are_offered_and_logged(start_feedback_serve
     assert "51 logs (50 of fs1, 1 of old-name) in" in server.server.log_text()
     assert "have another server name than fs2" in server.server.log_text()
     assert server.counted("foreign_logs") == 51
-    assert "51 logs (50 of fs1, 1 of old-name) carry another name" in server.get("/readyz").body.decode()
+    assert "51 logs (50 of fs1, 1 of old-name) have another server name than fs2" in server.get("/readyz").body.decode()
     assert server.get(f"/v1/logs/{name(MINUTES[0])}").status == 200
     assert start_feedback_server("--name", "fs9", data=indexed.parent / "fresh").get("/readyz").body == b"ready\n"

@@ -98,7 +98,7 @@ def test_a_renamed_server_is_followed_and_its_former_logs_are_not_fetched_again(
     feed.stop()
     mirrored = names(tmp_path / "mirror" / "fs1")
     server = feedback_server("fs2", roll=1, data=tmp_path / "fs1")
-    assert "carry another name than fs2" in server.log_text()
+    assert "have another server name than fs2" in server.log_text()
     sender.send(server.url)
     feed = start_feed(server.url)
     eventually(lambda: feed.identities() == sender.acknowledged)
