@@ -213,11 +213,11 @@ async def _working(
     """Start the worker's parts and stop them again; yields the state that the app and the protocol use."""
     counters = Counters()
     keys = Keys(read_terms(settings.key, settings.keys), workers=slot.workers)
-    links = {url.geturl(): HttpCarrier(url, settings.token, lambda: tls.link) for url in settings.servers}
+    carriers = {url.geturl(): HttpCarrier(url, settings.token, lambda: tls.link) for url in settings.servers}
     quarantine = stores.quarantine
     page = slot.counters.pages[slot.number] if slot.counters is not None else None
     publish = _publisher(page, counters) if page is not None else lambda: None
-    outbox = Outbox(links, stores.spool, settings.policy, counters, lambda: tls.link, publish)
+    outbox = Outbox(carriers, stores.spool, settings.policy, counters, lambda: tls.link, publish)
     reception = Reception(settings, keys, outbox, quarantine, counters, Answers())
     metrics = WorkerMetrics(
         counters=counters,
@@ -233,8 +233,8 @@ async def _working(
         stack.push_async_callback(outbox.close)
         if quarantine is not None:
             stack.callback(quarantine.close)
-        for link in links.values():
-            stack.callback(link.close)
+        for carrier in carriers.values():
+            stack.callback(carrier.close)
         stack.callback(reception.sliced_work.close)
         asyncio.get_running_loop().set_exception_handler(handle_exception)
         on_reload(partial(_reload, settings, tls, reception))

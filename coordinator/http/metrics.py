@@ -20,33 +20,37 @@ Kinds = tuple[tuple[str, str, type[CounterMetricFamily] | type[GaugeMetricFamily
 _PREFIX = "swarmscope_coordinator_"
 _EVENTS = (
     ("requests", "requests", "requests with a feedback body"),
-    ("received", "messages_received", "messages found in requests"),
+    ("received", "messages_received", "messages in requests"),
     ("stored", "messages_forwarded", "messages that a feedback server stored before the answer"),
     ("spooled", "messages_spooled", "messages stored in the spool before the answer"),
     (
         "sampled_out",
         "messages_sampled_out",
-        "messages accepted, but not kept, because their end host is not in the sample, or was shed under load",
+        "messages accepted but not kept: their end host is not in the sample, or is left out under load",
     ),
     ("drained", "messages_drained", "spooled messages that a feedback server stored later"),
     ("drain_rejected", "messages_drain_rejected", "spooled messages that the feedback server refused; kept aside in the spool"),
     (
         "drain_blocked",
         "messages_drain_blocked",
-        "spooled messages that got a file of their own, after several tries, to be tried again",
+        "spooled messages that moved to a file of their own after several tries; they are tried again",
     ),
-    ("forgotten", "messages_forgotten_by_senders", "messages that end hosts forgot for lack of room before they could send them"),
+    ("forgotten", "messages_forgotten_by_senders", "messages that end hosts dropped because their buffers were full"),
     ("quarantined", "messages_quarantined", "refused messages that were kept in the quarantine"),
-    ("quarantine_dropped", "messages_quarantine_dropped", "refused messages for which the quarantine had no room"),
-    ("connections_dropped", "connections_dropped", "connections closed without an answer, for lack of room even to refuse them"),
-    ("handshakes_failed", "tls_handshakes_failed", "connections that ended before their TLS handshake did"),
-    ("spool_damaged_bytes", "spool_damaged_bytes", "bytes in the spool that were no batch; kept aside in the spool"),
+    ("quarantine_dropped", "messages_quarantine_dropped", "refused messages that did not fit into the quarantine"),
+    (
+        "connections_dropped",
+        "connections_dropped",
+        "connections closed without an answer, because even refusals had reached their limit",
+    ),
+    ("handshakes_failed", "tls_handshakes_failed", "connections that ended before their TLS handshake was complete"),
+    ("spool_damaged_bytes", "spool_damaged_bytes", "bytes in the spool that were not a batch; kept aside in the spool"),
 )
 _GAUGES = (
     ("in_flight", "messages_in_flight", "messages received and not durable yet"),
-    ("workers_shedding", "workers_shedding", "workers that keep fewer end hosts now, because of their load"),
+    ("workers_shedding", "workers_shedding", "workers that keep fewer end hosts now because of load"),
     ("connections", "connections", "open connections of end hosts"),
-    ("waiting", "requests_waiting", "requests that wait to be checked: large, compressed or unusual ones"),
+    ("waiting", "requests_waiting", "requests that wait to be checked: large, compressed or unusual"),
     ("held_bytes", "held_bytes", "bytes in memory that are not durable yet"),
     ("spool_bytes", "spool_bytes", "size of the spool on disk"),
     ("spool_messages", "spool_messages", "messages that wait in the spool"),
@@ -60,9 +64,9 @@ _SERVER: Kinds = (
     ("errors", "errors", CounterMetricFamily, "batches that this feedback server did not store"),
 )
 _KEY: Kinds = (
-    ("messages", "messages", CounterMetricFamily, "messages found in requests with this key"),
+    ("messages", "messages", CounterMetricFamily, "messages in requests with this key"),
     ("charged", "charged", CounterMetricFamily, "messages charged to this key; a large one counts as several"),
-    ("rate_limited", "requests_rate_limited", CounterMetricFamily, "requests refused because this key had sent too much"),
+    ("rate_limited", "requests_rate_limited", CounterMetricFamily, "requests refused because the key exceeded its rate"),
     ("held_bytes", "held_bytes", GaugeMetricFamily, "bytes in memory that came with this key and are not durable yet"),
 )
 
@@ -114,7 +118,7 @@ class _Snapshot(Collector):
         yield _by_reason("requests_refused", "requests answered with a problem, by reason", counters.requests_refused)
         yield _by_reason(
             "senders_unknown",
-            "requests of a trusted proxy that name no sender who can be read, by reason",
+            "requests of a trusted proxy without a readable sender, by reason",
             counters.senders_unknown,
         )
         yield from _labelled("feedback_server", "server", _SERVER, counters.servers)

@@ -16,20 +16,22 @@ def openapi() -> Schema:
     message = {name: value for name, value in message_schema().items() if name != "$schema"}
     batch = {"oneOf": [message, {"type": "array", "items": message}]}
     body = {"required": True, "content": {routes.JSON: {"schema": batch}, routes.NDJSON: {"schema": _LINES}}}
-    forgotten = parameter("header", routes.FORGOTTEN_HEADER, "messages that the end host's full buffer has forgotten", COUNT)
+    forgotten = parameter(
+        "header", routes.FORGOTTEN_HEADER, "messages that the end host dropped because its buffer was full", COUNT
+    )
     send = operation(
-        "report what a viewer gets; gzip and zstd are taken as Content-Encoding",
-        {202: content("durable, but for those that are named as refused", _ACCEPTED)},
+        "send feedback messages; gzip and zstd are accepted as Content-Encoding",
+        {202: content("durable, except for the messages in `refused`", _ACCEPTED)},
         *(400, 401, 408, 413, 415, 429, 431, 503),
         parameters=(forgotten,),
         keyed=True,
         requestBody=body,
     )
-    preflight = operation("what browsers ask before they send", {204: {"description": "yes, with these headers"}})
-    well = content("it is", {"type": "object", "required": ["status"], "properties": {"status": {"enum": ["ok", "ready"]}}})
+    preflight = operation("CORS preflight of a browser", {204: {"description": "the allowed methods and headers"}})
+    well = content("the status", {"type": "object", "required": ["status"], "properties": {"status": {"enum": ["ok", "ready"]}}})
     return description(
         "Swarmscope coordinator",
-        "Takes feedback messages from end hosts, and answers when they are durable.",
+        "Accepts feedback messages from end hosts, and answers when they are durable.",
         {routes.FEEDBACK: {"post": send, "options": preflight}} | health(well, metrics_refusals=(401, 403)),
         key="an ingest key; for /metrics the metrics token",
     )

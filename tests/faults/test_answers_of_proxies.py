@@ -3,13 +3,15 @@
 import itertools
 import random
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from coordinator.carriers.spool import Spool
 from tests.faults.answering_proxy import Relay
 from tests.faults.ledger import Ledger, messages_of
 from tests.faults.oracle import judge
 from tests.harness.deployment import Deployment, Part
+from tests.harness.disks import MIB, fill
 from tests.harness.waiting import eventually
 
 STATUSES = (400, 404, 413, 415, 422, 200, 204)
@@ -95,6 +97,28 @@ def test_a_batch_that_every_path_blocks_delays_no_other_and_arrives_when_a_path_
         second.blocks = lambda _body: False
         eventually(lambda: waiting(coordinator) == (0, 0))
         assert not list(coordinator.folder.glob("worker-0/blocked-*"))
+        assert_each_in_one_log(deployment, ledger)
+
+
+def test_a_blocked_batch_on_a_full_disk_stays_in_the_spool_and_moves_when_there_is_room(
+    deployment: Deployment, ledger: Ledger, make_disk: Callable[[int], Path]
+):
+    disk = make_disk(MIB)
+    good = messages_of("good", random.Random(5))
+    poisoned = next(messages_of(POISON.decode(), random.Random(6)))
+    with Relay(deployment.feedback_server().url) as relay:
+        coordinator = deployment.coordinator(to=[relay.url], spool=disk / "spool")
+        relay.blocks = lambda _body: True
+        for message in (poisoned, *itertools.islice(good, 2)):
+            send(coordinator, [message], ledger)
+        ballast = fill(disk)
+        relay.blocks = lambda body: POISON in body
+        eventually(lambda: "cannot keep a blocked batch" in coordinator.running.log_text())
+        assert waiting(coordinator) == (3, 0), "nothing is lost, and the others wait behind it"
+        ballast.unlink()
+        eventually(lambda: waiting(coordinator) == (1, 1), within_s=90)
+        relay.blocks = lambda _body: False
+        eventually(lambda: waiting(coordinator) == (0, 0), within_s=90)
         assert_each_in_one_log(deployment, ledger)
 
 

@@ -12,20 +12,8 @@ import pytest
 from tests.faults.ledger import Ledger, Load
 from tests.faults.oracle import assert_conserved, judge
 from tests.harness.deployment import Deployment, Part
-from tests.harness.disks import MIB
+from tests.harness.disks import MIB, fill
 from tests.harness.waiting import eventually
-
-
-def fill(disk: Path, *, leave: int = 0) -> Path:
-    """Fill the disk up to `leave` bytes."""
-    ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while file.write(b"\xff" * 4096):
-                pass
-        except OSError:
-            file.truncate(max(0, file.tell() - leave))
-    return ballast
 
 
 def is_ready(url: str) -> bool:

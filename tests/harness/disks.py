@@ -91,3 +91,15 @@ def make_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 def disk(make_disk: Callable[[int], Path]) -> Path:
     """A file system of 8 MiB."""
     return make_disk(8 * MIB)
+
+
+def fill(disk: Path, *, leave: int = 0) -> Path:
+    """Fill the disk up to `leave` bytes."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while file.write(b"\xff" * 4096):
+                pass
+        except OSError:
+            file.truncate(max(0, file.tell() - leave))
+    return ballast
