@@ -5,6 +5,8 @@ import sys
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from cyclopts.help import DefaultFormatter, HelpPanel
+from rich.console import Console, ConsoleOptions
 
 from feedback_analysis.quality.catalogue import models_of
 from monitor_platform.alerts.rules import read_rules
@@ -12,8 +14,25 @@ from monitor_platform.settings import Settings
 from swarmscope.address_space import require_address_space
 from swarmscope.commands import examples, exit_on_usage_error, or_defaults, run_server
 
+_GROUPS = {"Geolocation": ("--geo-", "--district", "--area-"), "MOS and quality models": ("--mos-", "--model-")}
+"""Panels of the help with the beginnings of their flags. The settings inherit these flags, so cyclopts lists them first."""
+
+
+class GroupedHelp(DefaultFormatter):
+    """Shows the flags of `_GROUPS` in their own panels, after the other flags."""
+
+    def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
+        groups = {title: [entry for entry in panel.entries if entry.names[0].startswith(flags)] for title, flags in _GROUPS.items()}
+        grouped = [entry for entries in groups.values() for entry in entries]
+        super().__call__(console, options, panel.copy(entries=[entry for entry in panel.entries if entry not in grouped]))
+        for title, entries in groups.items():
+            if entries:
+                super().__call__(console, options, panel.copy(title=title, entries=entries))
+
+
 command = App(
     name="monitor",
+    help_formatter=GroupedHelp(),
     help_epilogue=examples(
         "swarmscope monitor --poll-seconds 1 --feedback-server http://10.0.0.5:8090 \\\n    --feedback-server http://10.0.0.6:8090",
         "swarmscope monitor --static mirror/ friday.jsonl.zst",

@@ -7,9 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
+from monitor_platform.settings import Settings as MonitorSettings
 
 SWARMSCOPE = (sys.executable, "-m", "swarmscope")
 COMMANDS = (
@@ -66,6 +69,17 @@ def test_each_command_shows_its_own_examples_and_none_wraps_at_80_columns(tmp_pa
 def test_the_help_shows_no_default_that_is_empty(tmp_path):
     for _, *shown in many(tmp_path, [f"{command} --help" for command in (*COMMANDS, *SUBCOMMANDS)], columns=200):
         assert re.findall(r'\[default: (?:\(\)|""|False|None)?\]', "".join(shown)) == []
+
+
+def test_the_help_of_the_monitor_shows_its_own_flags_before_those_of_geolocation_and_models(tmp_path):
+    [(_, *shown)] = many(tmp_path, ["monitor --help"], columns=120)
+    lines = [line.strip("│╭─╮ ").split(" ")[0] for line in "".join(shown).splitlines() if line.startswith(("│ --", "╭"))]
+    own, geolocation, models = (lines.index(title) for title in ("Parameters", "Geolocation", "MOS"))
+    assert own < lines.index("--listen") < lines.index("--alerts") < geolocation
+    assert geolocation < lines.index("--geo-city") < models < lines.index("--mos-c1")
+    assert sorted(line for line in lines if line.startswith("--")) == sorted(
+        f"--{field.name.replace('_', '-')}" for field in fields(MonitorSettings)
+    )
 
 
 def examples_in(shown: str) -> list[str]:
