@@ -34,8 +34,8 @@ class Settings:
     """How to choose the feedback server for a message. by-peer sends all messages of an end host to one server."""
 
     sample: float = 1.0
-    """Share of end hosts to keep, above 0 and at most 1. The weight of a kept record is the number of end hosts that it
-    represents."""
+    """Share of end hosts whose messages are recorded, above 0 and at most 1. The weight of a record is the number of end hosts that
+    it represents."""
 
     ip: AddressPolicy = "truncate"
     """What to record of an end host's IP address: all of it (keep), its /24 or /48 network (truncate), or nothing (drop)."""
@@ -53,7 +53,7 @@ class Settings:
     """TOML file with named ingest keys and their limits, read again on SIGHUP. Can be combined with --key."""
 
     token: str = field(default="", repr=False)
-    """Token sent to the feedback servers: their --token."""
+    """Token for the feedback servers, the same as their --token."""
 
     metrics_token: str = field(default="", repr=False)
     """Bearer token required for /metrics. Without it, /metrics is available only with --insecure."""
@@ -81,10 +81,11 @@ class Settings:
     """Run without keys and token. Allowed only on a loopback address."""
 
     spool: Path = Path("coordinator-spool")
-    """Folder for messages that arrive while no feedback server is available. Created if missing; locked by one coordinator."""
+    """Folder for messages that arrive while no feedback server is available. Created if missing. Only one coordinator can use it at
+    a time."""
 
     spool_max_bytes: int = 1024**3
-    """Maximum size of the spool in bytes, for all workers together. Messages beyond it are refused. 0 disables the spool."""
+    """Maximum size of the spool in bytes, for all workers together. When it is full, messages are refused. 0 disables the spool."""
 
     quarantine: Path | None = None
     """Folder for refused messages. Without it, refused messages go to `quarantine` in the spool folder, if the spool is enabled."""
@@ -93,15 +94,16 @@ class Settings:
     """Maximum size of the quarantine in bytes, for all workers together. 0 disables the quarantine."""
 
     in_flight_max_bytes: int = 64 * 1024**2
-    """Maximum size in bytes of the messages that a worker has received and not yet stored durably. More messages are refused."""
+    """Maximum size in bytes of the messages that a worker has received and not yet stored durably. Above it, messages are
+    refused."""
 
     connections_max: int = 20_000
-    """Maximum number of open connections per worker. The system's limit of open files can reduce it. More connections are
+    """Maximum number of open connections per worker, at most the system's limit of open files. Above it, connections are
     refused."""
 
     overload: OverloadPolicy = "refuse"
-    """What to do when in-flight bytes exceed half of --in-flight-max-bytes: refuse only when full, or sample end hosts (records
-    carry their weight)."""
+    """Behavior when in-flight bytes exceed half of --in-flight-max-bytes. refuse: refuse messages only when full. sample: record
+    fewer end hosts, with a higher weight."""
 
     workers: int = 1
     """Number of worker processes. They share the listening socket."""

@@ -21,7 +21,7 @@ class Settings:
     """Address and port to listen on. Port 0 selects a free port."""
 
     data: Path = Path("feedback-data")
-    """Folder for logs. Created if missing; locked by one feedback server."""
+    """Folder for logs. Created if missing. Only one feedback server can use it at a time."""
 
     name: str = "fs1"
     """Name of this feedback server, part of the name of each log. Must be different for each server."""

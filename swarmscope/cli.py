@@ -123,7 +123,11 @@ def default_text(value: object) -> str | None:
 
 app = App(
     name="swarmscope",
-    help="Quality-of-experience (QoE) telemetry for P2P and live streaming.",
+    help="""Quality-of-experience (QoE) telemetry for P2P and live streaming.
+
+        End hosts, such as players that embed the SDK, send feedback messages to a coordinator. The coordinator forwards them to
+        feedback servers, which store them in logs. The monitoring platform downloads the logs and shows the quality of each
+        session in a dashboard.""",
     help_epilogue=(
         "Each flag can also be set with an environment variable or in a settings file. For `--listen` of the coordinator, set the "
         'variable SWARMSCOPE_COORDINATOR_LISTEN, or write `listen = "0.0.0.0:8080"` below `[coordinator]` in swarmscope.toml. '

@@ -28,7 +28,7 @@ class Settings:
     """Seconds until all end hosts leave. Without it, the simulation runs until Ctrl-C."""
 
     seed: int = 1
-    """Seed of the random measures. The same seed gives the same end hosts with the same behavior."""
+    """Seed of the random numbers. The same seed gives the same end hosts with the same behavior."""
 
     truth: Path | None = None
     """JSON file for the true measures of the simulation, to compare with the monitoring platform's measures."""

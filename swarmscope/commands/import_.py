@@ -62,7 +62,7 @@ def import_files(
     Parameters
     ----------
     files
-        Files to import, all of the sent_from kind. The name ends in .csv, .tsv, .parquet, .jsonl or .ndjson.
+        Files to import, all of the same kind. The name ends in .csv, .tsv, .parquet, .jsonl or .ndjson.
     mapping
         TOML file that assigns columns to record fields.
     into
@@ -70,7 +70,7 @@ def import_files(
     to
         Form of the logs.
     name
-        Name of the feedback server in the names of the logs. Each import into the sent_from folder needs a different name.
+        Name of the feedback server in the names of the logs. Each import into the same folder needs a different name.
     roll_seconds
         Seconds that one log covers, from 1 to 86400.
     ip
