@@ -1,7 +1,7 @@
 """Fits the app's values into the fields of a feedback message. Values that do not fit are counted, so each message is valid.
 
 Wrong types, negative numbers, NaN and infinity are left out and not set to 0, because 0 would be a wrong measurement.
-Too large numbers and too long texts are shortened, because they are almost valid, such as a continuity of 1.0000001.
+Too large numbers are reduced and too long texts are shortened, because they are almost valid, such as a continuity of 1.0000001.
 """
 
 import math

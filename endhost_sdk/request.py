@@ -43,7 +43,7 @@ class Verdict:
 
 
 def encode(message: Message) -> bytes:
-    """A message as refusal line of JSON, without a line feed."""
+    """A message as one line of JSON, without a line feed."""
     return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 

@@ -60,7 +60,7 @@ class RowReader:
         self._last_rows: dict[str, tuple[int, int]] = {}
 
     def read(self, row: Row) -> ImportedMessage:
-        """The feedback in `row`; Refused with the reason if there is none."""
+        """Convert `row` to a message; Refused with a reason if the row is invalid."""
         time_ms = _time(row, self._mapping.unit)
         values = dict(self._mapping.constants) | self._values(row.texts)
         own = {name: values.pop(name, None) for name in RECORD_FIELD_NAMES}
