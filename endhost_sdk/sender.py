@@ -31,8 +31,8 @@ log = logging.getLogger("endhost_sdk")
 _chance = SystemRandom().random
 
 FLUSH_SHARE = 0.95
-"""The share of `flush_s` for sending. The rest is for the end of the thread: under some conditions (no free file descriptor),
-Python aborts the process if a daemon thread is alive at exit."""
+"""The share of `flush_s` for sending. The rest is for the end of the thread: if no more files can be opened, Python aborts the
+process when a daemon thread is alive at exit."""
 
 _LAST_INSTRUCTIONS_S = 0.2
 
