@@ -17,7 +17,7 @@ from feedback_analysis.messages.column_table import ColumnTable
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.catalogue import Models
 from feedback_analysis.quality.mos import MosModel
-from feedback_analysis.reading.log_files import UnreadLog, find_logs, log_name
+from feedback_analysis.reading.log_files import Begins, UnreadLog, find_logs, log_name
 from feedback_analysis.reading.read_ahead import verified_ahead
 from feedback_analysis.reading.verified_log import VerifiedLog
 from feedback_wire.log_name import LogName
@@ -65,7 +65,7 @@ def open_logs(
     FileNotFoundError for a path that does not exist, ValueError for a file that is no log. Damage does not raise (see
     `table.damages`), nor does a file that cannot be read (see `table.unread`).
     """
-    found = find_logs(paths)
+    found = find_logs(paths, _reach(span, look_around_ms))
     table = read_logs(
         found.logs,
         locator=locator,
@@ -109,6 +109,13 @@ def read_logs(
     _settle(gathering, reading, [*logs, *earlier])
     gathering.note_unread(reading.unread)
     return gathering
+
+
+def _reach(span: Span | None, look_around_ms: int | None) -> Begins | None:
+    """The times for which logs are read to answer about `span`; None: all."""
+    if span is None or look_around_ms is None:
+        return None
+    return Begins.between(span.from_ms - look_around_ms, span.to_ms + look_around_ms)
 
 
 class _Adding:

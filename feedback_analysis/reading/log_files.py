@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import BufferedReader
 from pathlib import Path
 
@@ -73,12 +74,53 @@ class _Log:
     name: LogName | None
 
 
-def find_logs(paths: Iterable[Path]) -> Found:
+@dataclass(frozen=True, slots=True)
+class Begins:
+    """A range of times, both included, as the first characters of log names: text order is time order.
+
+    Comparing texts takes a small part of the time of parsing names, and a mirror may have millions of names.
+    """
+
+    first: str
+    last: str
+
+    @classmethod
+    def between(cls, first_ms: float, last_ms: float) -> "Begins":
+        """From `first_ms` to `last_ms`, Unix ms, limited to the years 1970 to 9999."""
+        limited = (min(max(ms, 0), _LAST_MS) / 1000 for ms in (first_ms, last_ms))
+        return cls(*(f"{datetime.fromtimestamp(at_s, UTC):%Y%m%dT%H%M%SZ}" for at_s in limited))
+
+    def within(self, entries: Iterable[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
+        """The `entries` of a folder, sorted by name, without the logs that cannot contain records of this range.
+
+        A log ends where its server's next log begins, so the last logs of each server before the range stay.
+        """
+        kept: list[os.DirEntry[str]] = []
+        before: dict[str, list[os.DirEntry[str]]] = {}
+        for entry in entries:
+            name, begin = entry.name, entry.name[: len(self.first)]
+            if self.first <= begin <= self.last or not (begin[:8].isdecimal() and name.endswith(_SUFFIXES)):
+                kept.append(entry)
+            elif begin < self.first:
+                server = name[len(begin) :].rpartition("-")[0]
+                same = before.get(server)
+                before[server] = [*same, entry] if same and same[0].name.startswith(begin) else [entry]
+        return [*(entry for logs in before.values() for entry in logs), *kept]
+
+
+_SUFFIXES = tuple(f".{form}" for form in Form)
+
+_LAST_MS = 253_402_300_799_000
+"""The end of the year 9999."""
+
+
+def find_logs(paths: Iterable[Path], begins: Begins | None = None) -> Found:
     """The log files among `paths` and below the folders among them, each stem of a folder once, preferably as sealed log.
 
-    FileNotFoundError for a path that does not exist, ValueError for a file whose name is not that of a log.
+    `begins`: skip the logs in folders that cannot contain records of these times, before their names are parsed. FileNotFoundError
+    for a path that does not exist, ValueError for a file whose name is not that of a log.
     """
-    each = [entry for path in paths for entry in _at(path)]
+    each = [entry for path in paths for entry in _at(path, begins)]
     found = {entry.real: entry for entry in each if isinstance(entry, _Log)}
     kept: dict[tuple[Path, str], tuple[int, Path]] = {}
     for real, log in found.items():
@@ -193,7 +235,7 @@ def why_no_file(entry: os.DirEntry[str]) -> str:
     return "" if stat.S_ISREG(mode) else f"it is {_kind(mode)}, and a file is needed"
 
 
-def _at(path: Path) -> Iterator[_Log | UnreadLog]:
+def _at(path: Path, begins: Begins | None) -> Iterator[_Log | UnreadLog]:
     """The logs at a path that the user named."""
     try:
         mode = path.stat().st_mode
@@ -207,7 +249,7 @@ def _at(path: Path) -> Iterator[_Log | UnreadLog]:
             raise FileNotFoundError(f"there is no {path}") from error
         path, mode = sealed, stat.S_IFREG
     if stat.S_ISDIR(mode):
-        yield from _below(path, path.resolve())
+        yield from _below(path, path.resolve(), begins)
         return
     form_of(path)
     if stat.S_ISREG(mode):
@@ -216,21 +258,21 @@ def _at(path: Path) -> Iterator[_Log | UnreadLog]:
         yield UnreadLog(path, f"it is {_kind(mode)}, and a file is needed")
 
 
-def _below(folder: Path, real: Path) -> Iterator[_Log | UnreadLog]:
+def _below(folder: Path, real: Path, begins: Begins | None) -> Iterator[_Log | UnreadLog]:
     """The logs below `folder`, by name."""
     try:
         entries = entries_of(folder)
     except OSError as error:
         yield UnreadLog(folder, f"the folder cannot be searched: {reason_of(error)}")
         return
-    for entry in entries:
+    for entry in entries if begins is None else begins.within(entries):
         path, name = folder / entry.name, log_name(Path(entry.name))
         if name is not None:
             why = why_no_file(entry)
             real_path = path.resolve() if not why and entry.is_symlink() else real / entry.name
             yield UnreadLog(path, why) if why else _Log(path, real_path, name)
         if _is_folder(entry):
-            yield from _below(path, real / entry.name)
+            yield from _below(path, real / entry.name, begins)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -98,7 +98,7 @@ def test_an_open_ring_is_closed_and_altitudes_are_ignored(file_of):
         ([feature("A", [[True, 0], [1, 0], [1, 1]])], "is no position"),
         ([feature("A", ring(170, 0, -170, 5))], "cut the outline at 180 degrees"),
         ([feature("A")], "no rings"),
-        ([feature(OUTSIDE, ring(0, 0, 1, 1))], "name it otherwise"),
+        ([feature(OUTSIDE, ring(0, 0, 1, 1))], "choose another name"),
         ([feature("  ", ring(0, 0, 1, 1))], f"1 to {LONGEST_NAME} characters"),
         ([feature("a" * 101, ring(0, 0, 1, 1))], "characters"),
         ([feature("right\u202eleft", ring(0, 0, 1, 1))], "can be printed"),

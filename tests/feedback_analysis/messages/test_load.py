@@ -9,7 +9,7 @@ from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.load import logs_for, open_logs
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.log_files import find_logs
-from feedback_wire.log_name import Form
+from feedback_wire.log_name import Form, LogName
 from tests.harness.logs import BEGIN_MS, lines_of, record, write_log
 
 BEGIN_S = BEGIN_MS // 1000
@@ -96,3 +96,24 @@ def test_a_file_that_is_not_a_log_is_refused(tmp_path, opened):
         opened(tmp_path / "notes.txt")
     with pytest.raises(FileNotFoundError, match="there is no"):
         opened(tmp_path / "nowhere")
+
+
+def test_a_span_of_a_large_mirror_parses_only_the_names_around_it(tmp_path, opened, monkeypatch):
+    """A mirror may have millions of names; those of other days are skipped by their text order."""
+    day_s = 86_400
+    for day in range(60):
+        begin_s = BEGIN_S + day * day_s
+        sent = record(session_id=f"s{day // 2}", seq=day % 2, received_ms=begin_s * 1000 + 5_000)
+        write_log(tmp_path / "fs1", [sent], begin_s=begin_s)
+    (tmp_path / "20120101T000000Z-copies").mkdir()
+    # A log of another server that has no end: it may contain the span, although it begins long before.
+    long = [record(session_id="long", seq=day, received_ms=(BEGIN_S + day * day_s) * 1000) for day in range(60)]
+    write_log(tmp_path / "20120101T000000Z-copies", long, begin_s=BEGIN_S)
+    span = Span((BEGIN_S + 30 * day_s) * 1000, (BEGIN_S + 31 * day_s) * 1000)
+    whole = summarize(opened(tmp_path, span=span), span=span)
+    parsed = []
+    parse = LogName.parse
+    monkeypatch.setattr(LogName, "parse", lambda name: parsed.append(name) or parse(name))
+    assert summarize(opened(tmp_path, span=span, look_around_ms=day_s * 1000), span=span) == whole
+    assert whole["messages"] == 2
+    assert 0 < len({name for name in parsed if name.endswith(f".{Form.JSONL}")}) <= 6

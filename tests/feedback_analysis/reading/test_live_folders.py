@@ -44,7 +44,7 @@ def after_listing(monkeypatch, module, act):
     """Call `act` once, between the listing of the logs and what `module` does next."""
     pending = [act]
 
-    def listed(paths):
+    def listed(paths, begins=None):
         found = find_logs(paths)
         while pending:
             pending.pop()()
