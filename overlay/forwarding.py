@@ -33,8 +33,13 @@ class Forwarding:
     """The newest RTP sequence number that has arrived."""
     parent: str | None = None
     """Who feeds this node now: the tree's parent, or the backup after a failure."""
+    wanted: str | None = None
+    """A parent to which there is no connection yet; until then everything stays as it is."""
+    asked_from: int | None = None
+    """The sequence number that a child asked for before this node had a parent."""
     grafted: set[str] = field(default_factory=set)
-    """Children that came by themselves, until the next tree."""
+    """Children beyond the tree's: they came by themselves, or the tree took them away and they have not left yet."""
+    _pruned: set[str] = field(default_factory=set)
     _ring: deque[tuple[float, int, DataHeader, bytes]] = field(default_factory=deque)
     _order: deque[int] = field(default_factory=deque)
     _seen: set[int] = field(default_factory=set)
@@ -45,12 +50,21 @@ class Forwarding:
         return [*self.tree.children, *sorted(self.grafted - {*self.tree.children})]
 
     def install(self, tree: InstallTree) -> None:
-        """Take another place in the tree. An older epoch is counted and ignored."""
+        """Take another place in the tree. An older epoch is counted and ignored.
+
+        A child that the new tree feeds elsewhere is fed from here too, until it sends PRUNE: make before break.
+        """
         if tree.tree_epoch < self.tree.tree_epoch:
             self.counts["tree_older"] += 1
             return
+        self.grafted |= {*self.tree.children} - self._pruned
+        self._pruned.clear()
         self.tree = tree
-        self.grafted.clear()
+
+    def prune(self, child: str) -> None:
+        """A child has another parent, or is gone."""
+        self.grafted.discard(child)
+        self._pruned.add(child)
 
     def arrived(self, packet: bytes, now_s: float) -> list[tuple[str, bytes]]:
         """The copies to send on, with the child for each."""
@@ -83,6 +97,7 @@ class Forwarding:
     def graft(self, child: str, from_sequence: int | None) -> Iterator[tuple[str, bytes]]:
         """Feed a child from now on; first what the ring has from `from_sequence` on."""
         self.grafted.add(child)
+        self._pruned.discard(child)
         for _, sequence, header, rtp in list(self._ring):
             if from_sequence is not None and (sequence - from_sequence) % 65536 < 32768:
                 self.counts["data_replayed"] += 1

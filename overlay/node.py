@@ -199,6 +199,9 @@ class Node(asyncio.DatagramProtocol):
         if neighbor.connection is not None:
             neighbor.connection.close()
         neighbor.connection, neighbor.heard_s = connection, time.monotonic()
+        for forwarding in self.streams.values():
+            if forwarding.wanted == neighbor.told.node:
+                self._change_parent(forwarding, forwarding.wanted)
         try:
             while (message := await connection.receive()) is not None:
                 neighbor.heard_s = time.monotonic()
@@ -217,7 +220,7 @@ class Node(asyncio.DatagramProtocol):
         if isinstance(body, Graft) and body.stream in self.streams:
             self._grafted(self.streams[body.stream], neighbor.told.node, body)
         elif isinstance(body, Prune) and body.stream in self.streams:
-            self.streams[body.stream].grafted.discard(neighbor.told.node)
+            self.streams[body.stream].prune(neighbor.told.node)
         elif not isinstance(body, Leave):
             self.counts["unexpected_message"] += 1
 
@@ -225,12 +228,14 @@ class Node(asyncio.DatagramProtocol):
         """Feed a child. What is missing here is asked for upstream, and passes through."""
         for receiver, packet in forwarding.graft(child, body.from_sequence):
             self._send(receiver, packet)
-        upstream = forwarding.parent or forwarding.tree.backup
-        if upstream is not None and upstream != child and forwarding.lacks(body.from_sequence):
-            forwarding.parent = upstream
-            neighbor = self.neighbors.get(upstream)
-            if neighbor is not None and neighbor.connection is not None:
-                self._tell(neighbor.connection, body)
+        upstream = forwarding.parent or forwarding.wanted or forwarding.tree.backup
+        if upstream is None or upstream == child or not forwarding.lacks(body.from_sequence):
+            return
+        if forwarding.parent is None:
+            forwarding.asked_from = body.from_sequence
+            self._change_parent(forwarding, upstream)
+        elif (connection := self._connection_to(upstream)) is not None:
+            self._tell(connection, body)
 
     async def _beat(self) -> None:
         while True:
@@ -253,7 +258,7 @@ class Node(asyncio.DatagramProtocol):
             connection.close()
         self.counts[f"neighbor_{how}"] += 1
         for forwarding in self.streams.values():
-            forwarding.grafted.discard(neighbor.told.node)
+            forwarding.prune(neighbor.told.node)
             if forwarding.parent == neighbor.told.node and forwarding.tree.backup not in (None, forwarding.parent):
                 self.counts["failovers"] += 1
                 self._change_parent(forwarding, forwarding.tree.backup)
@@ -270,16 +275,24 @@ class Node(asyncio.DatagramProtocol):
             self._change_parent(forwarding, place.parent)
 
     def _change_parent(self, forwarding: Forwarding, parent: str | None) -> None:
-        """Leave the parent, and ask another one for the stream, from the first packet that is missing here."""
-        stream = forwarding.tree.stream
-        missing = None if forwarding.last_sequence is None else (forwarding.last_sequence + 1) % 65536
-        for name, body in ((parent, Graft(stream=stream, from_sequence=missing)), (forwarding.parent, Prune(stream=stream))):
-            neighbor = self.neighbors.get(name or "")
-            if neighbor is not None and neighbor.connection is not None:
-                self._tell(neighbor.connection, body)
-            elif name == parent and parent is not None:
-                self.counts["graft_without_connection"] += 1
-        forwarding.parent = parent
+        """Ask another parent for the stream, from the first packet that is missing here, and leave the parent so far."""
+        connection = self._connection_to(parent)
+        if parent is not None and connection is None:
+            forwarding.wanted = parent  # asked as soon as there is a connection
+            self.counts["grafts_waited"] += 1
+            return
+        stream, before = forwarding.tree.stream, forwarding.parent
+        if connection is not None:
+            after_newest = None if forwarding.last_sequence is None else (forwarding.last_sequence + 1) % 65536
+            missing = forwarding.asked_from if after_newest is None else after_newest
+            self._tell(connection, Graft(stream=stream, from_sequence=missing))
+        if before != parent and (left := self._connection_to(before)) is not None:
+            self._tell(left, Prune(stream=stream))
+        forwarding.parent, forwarding.wanted, forwarding.asked_from = parent, None, None
+
+    def _connection_to(self, name: str | None) -> Connection | None:
+        neighbor = self.neighbors.get(name) if name is not None else None
+        return neighbor.connection if neighbor is not None else None
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """A media packet. Only neighbours may send any; others are counted and get no answer."""

@@ -62,13 +62,29 @@ def test_a_node_without_a_parent_lacks_whatever_it_is_asked_for():
     assert not forwarding.lacks(None)
 
 
-def test_a_new_tree_ends_grafts_and_an_older_one_changes_nothing():
+def test_a_child_that_the_tree_takes_away_is_fed_until_it_leaves():
     forwarding = Forwarding(place("a"))
     list(forwarding.graft("late", None))
-    forwarding.install(place("a", epoch=0))
-    assert forwarding.children == ["a", "late"]
+    forwarding.install(place("b", epoch=2))
+    assert forwarding.children == ["b", "a", "late"]
+    forwarding.prune("a")
+    forwarding.prune("late")
+    assert forwarding.children == ["b"]
+
+
+def test_a_child_that_left_before_the_tree_came_is_not_fed_again():
+    forwarding = Forwarding(place("a", "b"))
+    forwarding.prune("a")
     forwarding.install(place("b", epoch=2))
     assert forwarding.children == ["b"]
+    list(forwarding.graft("a", None))
+    assert forwarding.children == ["b", "a"]
+
+
+def test_an_older_tree_changes_nothing():
+    forwarding = Forwarding(place("a"))
+    forwarding.install(place("b", epoch=0))
+    assert forwarding.children == ["a"]
     assert forwarding.counts["tree_older"] == 1
 
 
