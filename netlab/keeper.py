@@ -1,4 +1,4 @@
-"""Ends what would stay behind of a lab: processes in its namespaces, when the process that built the lab is gone.
+"""Kills the processes that remain in a lab's namespaces when the process that built the lab has ended.
 
 As a program (`python -I -S keeper.py RUN NAMESPACE_DESCRIPTOR…`, standard library only) it waits for the end of its standard
 input, which the kernel closes when the lab's owner ends, by SIGKILL too. Then it kills every process in the namespaces that it

@@ -179,7 +179,7 @@ class Lab:
                 yield
             finally:
                 process.communicate()  # closes its standard input and waits
-                if process.returncode != 0:  # somebody killed it
+                if process.returncode != 0:  # the keeper itself was killed
                     inodes = {os.fstat(namespace).st_ino for namespace in namespaces}
                     keeper.kill_all(lambda pid: keeper.namespace_of(pid) in inodes)
 
@@ -227,7 +227,7 @@ class Lab:
                 routes.addr("add", index=index, address=str(port.address.ip), prefixlen=port.address.network.prefixlen)
                 routes.link("set", index=index, state="up")
                 other = next(each for each in self.plan.ports[port.link] if each is not port)
-                # No ARP: it would be lost and delayed like other packets, and nobody wants to measure that.
+                # No ARP: links would lose and delay it like other packets, and add its time to the first packet's.
                 routes.neigh("add", ifindex=index, dst=str(other.address.ip), lladdr=other.mac, state="permanent")
             for route in self.plan.routes:
                 if route.node == node:

@@ -1,4 +1,4 @@
-"""The bootstrapper: knows the topology, admits nodes, tells each its neighbours, and plans the trees.
+"""The bootstrapper: knows the topology, admits nodes, sends each its neighbours, and plans the trees.
 
 Media never passes it. When it ends, trees and neighbours stay as they are, and nodes help themselves with their backup parents.
 """
@@ -114,7 +114,7 @@ class Bootstrapper:
         self.members[node] = member
         self._leases.renew(node, time.monotonic())
         self.counts["joined"] += 1
-        self._tell_neighbors(node)
+        self._send_rosters(node)
         self._plan_soon()
 
     def _remove(self, node: str) -> None:
@@ -128,7 +128,7 @@ class Bootstrapper:
             players.discard(node)
         for placed in self._placed.values():
             placed.pop(node, None)
-        self._tell_neighbors(node)
+        self._send_rosters(node)
         self._plan_soon()
 
     def _received(self, member: Member, message: Control) -> bool:
@@ -181,7 +181,7 @@ class Bootstrapper:
                 )
         return Roster(epoch=self._epoch, lease_s=self._leases.lease_s, neighbors=tuple(neighbors))
 
-    def _tell_neighbors(self, changed: str) -> None:
+    def _send_rosters(self, changed: str) -> None:
         """Send the neighbours of a node that came or went their new list."""
         self._epoch += 1
         # The node itself too: others may have joined between its ACK and its FINALACK.
@@ -204,7 +204,7 @@ class Bootstrapper:
 
     def _plan_stream(self, name: str, stream: Stream, number: int) -> None:
         if stream.source not in self.members:
-            return  # nobody has the stream; what is installed may stay
+            return  # no node has the stream; what is installed may stay
         graph = graph_of(self.overlay, stream.metric).subgraph(self.members)
         bound = partial(self.overlay.most_children, stream_kbps=stream.rate_kbps)
         grown = tree(graph, stream.source, sorted(self._players[name]), stream.tree, bound)

@@ -62,7 +62,7 @@ class Forwarding:
         self.tree = tree
 
     def prune(self, child: str) -> None:
-        """A child has another parent, or is gone."""
+        """A child has another parent, or has failed."""
         self.grafted.discard(child)
         self._pruned.add(child)
 

@@ -16,7 +16,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What ACK tells of a node."""
+    """What ACK states about a node."""
 
     node: str
     tcp_port: int
@@ -25,7 +25,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roster:
-    """What SPEERS tells: the neighbours, and for how long the lease holds."""
+    """The content of SPEERS: the neighbours, and how long the lease lasts."""
 
     epoch: int = 0
     lease_s: float = 0.0
@@ -89,7 +89,7 @@ class Meeting:
         return self._at(Event.TIMEOUT)
 
     def closed(self) -> None:
-        """The other side is gone."""
+        """The other side has closed the connection."""
         self._at(Event.CLOSED)
 
     def _at(self, event: Event, **messages: Control) -> list[Control]:

@@ -1,6 +1,6 @@
 """One node of the overlay: relay, source or player, by what it is asked to do.
 
-Media needs no word of the bootstrapper: a node keeps its place in each tree and the connections to its neighbours. When its
+Media does not depend on the bootstrapper: a node keeps its place in each tree and the connections to its neighbours. When its
 parent fails, it asks the backup parent, which replays what is missing.
 """
 
@@ -40,13 +40,13 @@ FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.1, 5.0
 
 
 @dataclass(slots=True)
-class Neighborhood:
+class KnownNeighbor:
     """A neighbour as this node knows it."""
 
-    told: Neighbor
+    contact: Neighbor
     key: bytes = field(repr=False)
     listed: bool = True
-    """Whether the bootstrapper holds it for present."""
+    """Whether the latest SPEERS names it."""
     connection: Connection | None = None
     heard_s: float = 0.0
     connecting: asyncio.Task[None] | None = None
@@ -76,7 +76,7 @@ class Node(asyncio.DatagramProtocol):
         self.settings = settings
         self.counts: Counter[str] = Counter()
         self.streams: dict[str, Forwarding] = {}
-        self.neighbors: dict[str, Neighborhood] = {}
+        self.neighbors: dict[str, KnownNeighbor] = {}
         self._names: dict[tuple[str, int], str] = {}
         """Neighbours by the address of their datagrams."""
         self._numbers: dict[int, str] = {}
@@ -131,48 +131,48 @@ class Node(asyncio.DatagramProtocol):
     async def _serve_bootstrapper(self, connection: Connection, meeting: Connecting) -> None:
         self._bootstrapper = connection
         if meeting.speers is not None:
-            self._meet_neighbors(meeting.speers, meeting)
+            self._update_neighbors(meeting.speers, meeting)
         for stream in self.settings.plays:
-            self._tell(connection, Subscribe(stream=stream))
+            self._send_message(connection, Subscribe(stream=stream))
         self.joined.set()
         try:
             while (message := await connection.receive()) is not None:
                 if isinstance(message, Speers):
-                    self._meet_neighbors(message, meeting)
+                    self._update_neighbors(message, meeting)
                 elif isinstance(message, Message) and isinstance(message.body, InstallTree):
                     self._install(message.body)
         finally:
             connection.close()
 
-    def _meet_neighbors(self, told: Speers, meeting: Connecting) -> None:
-        if not is_true_speers(told, self.settings.key, meeting.ack_nonce) or told.nonce != meeting.speers_nonce:
+    def _update_neighbors(self, message: Speers, meeting: Connecting) -> None:
+        if not is_true_speers(message, self.settings.key, meeting.ack_nonce) or message.nonce != meeting.speers_nonce:
             self.counts["speers_wrong_proof"] += 1
             return
-        bound = meeting.ack_nonce, meeting.speers_nonce, told.epoch.to_bytes(8, "big")
-        listed = {each.node for each in told.neighbors}
+        bound = meeting.ack_nonce, meeting.speers_nonce, message.epoch.to_bytes(8, "big")
+        listed = {each.node for each in message.neighbors}
         for name, neighbor in self.neighbors.items():
             neighbor.listed = name in listed
-        for each in told.neighbors:
+        for each in message.neighbors:
             if len(each.sealed_key) == len(self.settings.key):
-                self._meet_neighbor(each, sealed(each.sealed_key, self.settings.key, each.node, *bound))
+                self._update_neighbor(each, sealed(each.sealed_key, self.settings.key, each.node, *bound))
 
-    def _meet_neighbor(self, told: Neighbor, key: bytes) -> None:
-        known = self.neighbors.setdefault(told.node, Neighborhood(told, key))
-        self._names.pop((known.told.host, known.told.udp_port), None)
-        known.told, known.key = told, key
-        self._names[told.host, told.udp_port] = told.node
+    def _update_neighbor(self, contact: Neighbor, key: bytes) -> None:
+        known = self.neighbors.setdefault(contact.node, KnownNeighbor(contact, key))
+        self._names.pop((known.contact.host, known.contact.udp_port), None)
+        known.contact, known.key = contact, key
+        self._names[contact.host, contact.udp_port] = contact.node
         # Of two neighbours the one with the smaller name connects, so they never meet twice.
-        if self.settings.name < told.node and (known.connecting is None or known.connecting.done()):
+        if self.settings.name < contact.node and (known.connecting is None or known.connecting.done()):
             known.connecting = asyncio.create_task(self._connect(known))
 
     # Neighbours
 
-    async def _connect(self, neighbor: Neighborhood) -> None:
+    async def _connect(self, neighbor: KnownNeighbor) -> None:
         """Keep a connection to a neighbour, as long as it is listed."""
         attempt = 0
         while neighbor.listed:
             try:
-                connection = await Connection.open(neighbor.told.host, neighbor.told.tcp_port)
+                connection = await Connection.open(neighbor.contact.host, neighbor.contact.tcp_port)
                 await meet(connection, Connecting(self._me, key=neighbor.key, nonce=secrets.token_bytes(NONCE_BYTES)))
                 attempt = 0
                 await self._serve_neighbor(neighbor, connection)
@@ -195,12 +195,12 @@ class Node(asyncio.DatagramProtocol):
     def _key_of(self, node: str) -> bytes | None:
         return self.neighbors[node].key if node in self.neighbors else None
 
-    async def _serve_neighbor(self, neighbor: Neighborhood, connection: Connection) -> None:
+    async def _serve_neighbor(self, neighbor: KnownNeighbor, connection: Connection) -> None:
         if neighbor.connection is not None:
             neighbor.connection.close()
         neighbor.connection, neighbor.heard_s = connection, time.monotonic()
         for forwarding in self.streams.values():
-            if forwarding.wanted == neighbor.told.node:
+            if forwarding.wanted == neighbor.contact.node:
                 self._change_parent(forwarding, forwarding.wanted)
         try:
             while (message := await connection.receive()) is not None:
@@ -213,14 +213,14 @@ class Node(asyncio.DatagramProtocol):
             if neighbor.connection is connection:
                 self._lose(neighbor, "closed")
 
-    def _heard(self, neighbor: Neighborhood, message: Control) -> None:
+    def _heard(self, neighbor: KnownNeighbor, message: Control) -> None:
         if isinstance(message, Ping):
             return
         body = message.body if isinstance(message, Message) else None
         if isinstance(body, Graft) and body.stream in self.streams:
-            self._grafted(self.streams[body.stream], neighbor.told.node, body)
+            self._grafted(self.streams[body.stream], neighbor.contact.node, body)
         elif isinstance(body, Prune) and body.stream in self.streams:
-            self.streams[body.stream].prune(neighbor.told.node)
+            self.streams[body.stream].prune(neighbor.contact.node)
         elif not isinstance(body, Leave):
             self.counts["unexpected_message"] += 1
 
@@ -235,7 +235,7 @@ class Node(asyncio.DatagramProtocol):
             forwarding.asked_from = body.from_sequence
             self._change_parent(forwarding, upstream)
         elif (connection := self._connection_to(upstream)) is not None:
-            self._tell(connection, body)
+            self._send_message(connection, body)
 
     async def _beat(self) -> None:
         while True:
@@ -251,19 +251,19 @@ class Node(asyncio.DatagramProtocol):
                 if now_s - neighbor.heard_s > SILENT_AFTER_S:
                     self._lose(neighbor, "silent")
 
-    def _lose(self, neighbor: Neighborhood, how: str) -> None:
+    def _lose(self, neighbor: KnownNeighbor, how: str) -> None:
         """A neighbour has failed. Where it was the parent, the backup takes over."""
         connection, neighbor.connection = neighbor.connection, None
         if connection is not None:
             connection.close()
         self.counts[f"neighbor_{how}"] += 1
         for forwarding in self.streams.values():
-            forwarding.prune(neighbor.told.node)
-            if forwarding.parent == neighbor.told.node and forwarding.tree.backup not in (None, forwarding.parent):
+            forwarding.prune(neighbor.contact.node)
+            if forwarding.parent == neighbor.contact.node and forwarding.tree.backup not in (None, forwarding.parent):
                 self.counts["failovers"] += 1
                 self._change_parent(forwarding, forwarding.tree.backup)
         if self._bootstrapper is not None:
-            self._tell(self._bootstrapper, NodeDown(node=neighbor.told.node))
+            self._send_message(self._bootstrapper, NodeDown(node=neighbor.contact.node))
 
     # Trees and media
 
@@ -285,9 +285,9 @@ class Node(asyncio.DatagramProtocol):
         if connection is not None:
             after_newest = None if forwarding.last_sequence is None else (forwarding.last_sequence + 1) % 65536
             missing = forwarding.asked_from if after_newest is None else after_newest
-            self._tell(connection, Graft(stream=stream, from_sequence=missing))
+            self._send_message(connection, Graft(stream=stream, from_sequence=missing))
         if before != parent and (left := self._connection_to(before)) is not None:
-            self._tell(left, Prune(stream=stream))
+            self._send_message(left, Prune(stream=stream))
         forwarding.parent, forwarding.wanted, forwarding.asked_from = parent, None, None
 
     def _connection_to(self, name: str | None) -> Connection | None:
@@ -318,7 +318,7 @@ class Node(asyncio.DatagramProtocol):
             self._on_packet(stream, data[HEADER_BYTES:], now_s)
 
     def originate(self, stream: str, rtp: bytes) -> None:
-        """Send an RTP packet into the stream's tree; without a tree nobody wants it."""
+        """Send an RTP packet into the stream's tree; without a tree it is discarded."""
         if stream in self.streams:
             for child, packet in self.streams[stream].originated(rtp, time.monotonic(), time.time_ns() // 1000):
                 self._send(child, packet)
@@ -328,7 +328,7 @@ class Node(asyncio.DatagramProtocol):
         if neighbor is None or self._udp is None:
             self.counts["data_without_address"] += 1
         else:
-            self._udp.sendto(packet, (neighbor.told.host, neighbor.told.udp_port))
+            self._udp.sendto(packet, (neighbor.contact.host, neighbor.contact.udp_port))
 
-    def _tell(self, connection: Connection, body: Body) -> None:
+    def _send_message(self, connection: Connection, body: Body) -> None:
         connection.send(Message(node=self.settings.name, body=body))

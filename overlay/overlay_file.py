@@ -1,7 +1,7 @@
 """The topology file of the overlay: the seed project's JSON unchanged, or with more.
 
-The seed's file is an object of nodes, each with its neighbours. `links` and `streams` beside the nodes, and more fields in a
-node, are ours. A link exists if one of its two nodes lists the other. A lab file of netlab may hold all of it under `overlay`.
+The seed's file is an object of nodes, each with its neighbours. `links`, `streams` and more fields in a node are ours. A link
+exists if one of its two nodes lists the other. A lab file of netlab may hold all of it under `overlay`.
 """
 
 import json

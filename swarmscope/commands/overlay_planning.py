@@ -14,7 +14,7 @@ from swarmscope.commands.overlay_running import read_secret, run_until_signal
 
 
 def bootstrapper(file: Path, /, *, secret: Annotated[Path, Parameter(name="--secret")], listen: str = "127.0.0.1:7000") -> None:
-    """Run the bootstrapper: it admits nodes, tells them their neighbours, and plans the trees.
+    """Run the bootstrapper: it admits nodes, sends them their neighbours, and plans the trees.
 
     It prints its address when it is ready. Ctrl-C or SIGTERM ends it; then it prints its counters as JSON.
 

@@ -1,4 +1,4 @@
-"""Hostile peers at a running bootstrapper and a running node: refused, counted by name, and nobody else is disturbed."""
+"""Hostile peers at a running bootstrapper and a running node: refused, counted by name, and other nodes are not disturbed."""
 
 import asyncio
 import contextlib
@@ -87,7 +87,7 @@ def test_hostile_bytes_and_joins_are_refused_by_name_and_the_stream_goes_on():
             assert bootstrapper.counts["refused_unreadable_message"] == 22
             await refused(port, "r", node_key(SECRET, "x"))
             assert bootstrapper.counts["refused_wrong_proof"] == 1
-            await refused(port, "nobody", node_key(SECRET, "nobody"))
+            await refused(port, "stranger", node_key(SECRET, "stranger"))
             assert bootstrapper.counts["refused_unknown_node"] == 1
             assert await replayed(port) == "replayed"
             assert bootstrapper.counts["refused_replayed"] == 1

@@ -102,8 +102,8 @@ def test_a_recorded_handshake_cannot_be_sent_again():
 def test_a_final_ack_cannot_be_sent_back_to_its_sender():
     connecting, listening = sides()
     (ack,) = connecting.opened(NOW_MS)
-    (told,) = listening.received(ack, NOW_MS)
-    (final,) = connecting.received(told)
+    (answer,) = listening.received(ack, NOW_MS)
+    (final,) = connecting.received(answer)
     connecting.received(final)
     assert (connecting.state, connecting.refusal) == (State.OFFLINE, "wrong_proof")
 
