@@ -16,7 +16,7 @@ from feedback_server import download
 from feedback_server.batch_route import BatchRoute, not_durable
 from feedback_server.connection import no_memory
 from feedback_server.counters import Counters
-from feedback_server.metrics import Exposition, State
+from feedback_server.metrics import State, shared_text
 from feedback_server.openapi import openapi
 from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings
@@ -145,7 +145,7 @@ class HttpApi:
 
 def application(api: HttpApi) -> Starlette:
     """The ASGI application of one feedback server."""
-    metrics = Exposition(api.counters, api.state)
+    metrics = shared_text(api.counters, api.state)
 
     async def show_metrics(request: Request) -> Response:
         api.require_scraper(request)

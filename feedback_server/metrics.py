@@ -1,25 +1,23 @@
-"""`/metrics`: the counters in Prometheus' text form, read when they are asked for."""
+"""`/metrics`: the counters and gauges of a feedback server as Prometheus text."""
 
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from functools import partial
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from feedback_server.counters import Counters, Histogram
+from serving.metrics_text import SharedText, by_reason, histogram
 
-SHARED_S = 1.0
 _PREFIX = "swarmscope_feedback_server_"
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is measured when it is asked for, beside what is counted."""
+    """The values of gauges at the time of a request."""
 
     ready: bool
     journal_age_s: float
@@ -40,29 +38,19 @@ class FeedbackServerCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from _totals(self._counters)
-        yield _by_reason("batches_refused", "refused batches, by reason", self._counters.batches_refused)
-        yield _by_reason("retired_for", "removed sealed logs, by the setting that removed them", self._counters.retired_for)
-        yield _by_reason("refused", "refused requests, including batches, by reason", self._counters.refused)
+        yield by_reason(_PREFIX + "batches_refused", "refused batches, by reason", self._counters.batches_refused)
+        yield by_reason(_PREFIX + "retired_for", "removed sealed logs, by the setting that demands it", self._counters.retired_for)
+        yield by_reason(_PREFIX + "refused", "refused requests, including batches, by reason", self._counters.refused)
         yield _histogram("fsync_seconds", "duration of fdatasync of a journal", self._counters.fsync)
         yield _histogram("seal_seconds", "duration of sealing a journal", self._counters.seal)
         yield from _gauges(self._counters, self._state())
 
 
-class Exposition:
-    """The metrics as text, made at most once per second for all clients."""
-
-    def __init__(self, counters: Counters, state: Callable[[], State]) -> None:
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(FeedbackServerCollector(counters, state))
-        self._text = b""
-        self._made_s = -SHARED_S
-
-    def text(self, *, fresh: bool) -> bytes:
-        """The text of the current second; a new one if it must be `fresh`."""
-        now_s = time.monotonic()
-        if fresh or now_s - self._made_s >= SHARED_S:
-            self._text, self._made_s = generate_latest(self._registry), now_s
-        return self._text
+def shared_text(counters: Counters, state: Callable[[], State]) -> SharedText:
+    """The text of all metrics."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(FeedbackServerCollector(counters, state))
+    return SharedText(partial(generate_latest, registry))
 
 
 def _totals(counters: Counters) -> Iterator[Metric]:
@@ -89,13 +77,6 @@ def _totals(counters: Counters) -> Iterator[Metric]:
         ("downloaded_bytes", "bytes requested in downloads", counters.downloaded_bytes),
     ):
         yield CounterMetricFamily(_PREFIX + name, meaning, value)
-
-
-def _by_reason(name: str, meaning: str, counts: Counter[str]) -> Metric:
-    refused = CounterMetricFamily(_PREFIX + name, meaning, labels=["reason"])
-    for reason, count in sorted(counts.items()):
-        refused.add_metric([reason], count)
-    return refused
 
 
 def _gauges(counters: Counters, state: State) -> Iterator[Metric]:
@@ -125,8 +106,5 @@ def _gauges(counters: Counters, state: State) -> Iterator[Metric]:
         yield GaugeMetricFamily(_PREFIX + name, meaning, value)
 
 
-def _histogram(name: str, meaning: str, histogram: Histogram) -> Metric:
-    bounds = [*(str(bound) for bound in histogram.bounds_s), "+Inf"]
-    return HistogramMetricFamily(
-        _PREFIX + name, meaning, buckets=list(zip(bounds, accumulate(histogram.counts), strict=True)), sum_value=histogram.sum_s
-    )
+def _histogram(name: str, meaning: str, durations: Histogram) -> Metric:
+    return histogram(_PREFIX + name, meaning, bounds_s=durations.bounds_s, counts=durations.counts, sum_s=durations.sum_s)

@@ -1,6 +1,5 @@
 """The text of /metrics: the counters in the format of Prometheus, for clients with the token."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -9,9 +8,8 @@ from prometheus_client.registry import Collector
 
 from coordinator.counters import LATENCY_BOUNDS_S, Counters, KeyCounters, Latency, ServerCounters
 from feedback_wire.problem import Problem
+from serving.metrics_text import SharedText, by_reason, histogram
 from serving.tokens import require_token
-
-SHARED_S = 1.0
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 Kinds = tuple[tuple[str, str, type[CounterMetricFamily] | type[GaugeMetricFamily], str], ...]
@@ -71,28 +69,19 @@ _KEY: Kinds = (
 )
 
 
-class Exposition:
+class Exposition(SharedText):
     """The counters as Prometheus text, made at most once a second for all clients: summing workers and keys takes a while."""
 
     def __init__(self, total: Callable[[], Counters], token: str, *, insecure: bool) -> None:
-        self._total = total
+        super().__init__(lambda: exposition(total()))
         self._token = token
         self._insecure = insecure
-        self._text = b""
-        self._made_s = -SHARED_S
 
     def require(self, authorization: str) -> None:
         """Problem (401, 403) unless the client may see the names of keys and the addresses of feedback servers."""
         if not self._token and not self._insecure:
             raise Problem(403, "metrics_closed", "start the coordinator with --metrics-token, then send it as bearer token")
         require_token(self._token, authorization=authorization, flag="--metrics-token")
-
-    def text(self, *, fresh: bool) -> bytes:
-        """The text, at most a second old, or made now if it must be `fresh`."""
-        now_s = time.monotonic()
-        if fresh or now_s - self._made_s >= SHARED_S:
-            self._text, self._made_s = exposition(self._total()), now_s
-        return self._text
 
 
 def exposition(counters: Counters) -> bytes:
@@ -114,23 +103,16 @@ class _Snapshot(Collector):
             yield GaugeMetricFamily(_PREFIX + metric, meaning, value=getattr(counters, name))
         accepted = counters.stored + counters.spooled + counters.sampled_out
         yield CounterMetricFamily(f"{_PREFIX}messages_accepted", "messages forwarded, spooled or sampled out", value=accepted)
-        yield _by_reason("messages_refused", "messages refused, by reason", counters.refused)
-        yield _by_reason("requests_refused", "requests answered with a problem, by reason", counters.requests_refused)
-        yield _by_reason(
-            "senders_unknown",
+        yield by_reason(_PREFIX + "messages_refused", "messages refused, by reason", counters.refused)
+        yield by_reason(_PREFIX + "requests_refused", "requests answered with a problem, by reason", counters.requests_refused)
+        yield by_reason(
+            _PREFIX + "senders_unknown",
             "requests of a trusted proxy without a readable sender, by reason",
             counters.senders_unknown,
         )
         yield from _labelled("feedback_server", "server", _SERVER, counters.servers)
         yield from _labelled("key", "key", _KEY, counters.keys)
         yield _latency(counters.latency)
-
-
-def _by_reason(metric: str, meaning: str, counts: dict[str, int]) -> Family:
-    family = CounterMetricFamily(_PREFIX + metric, meaning, labels=["reason"])
-    for reason, count in sorted(counts.items()):
-        family.add_metric([reason], count)
-    return family
 
 
 def _labelled(
@@ -144,10 +126,10 @@ def _labelled(
 
 
 def _latency(latency: Latency) -> Family:
-    family = HistogramMetricFamily(f"{_PREFIX}answer_seconds", "from a request's last byte to its 202 answer")
-    total, buckets = 0, []
-    for bound, count in zip([*map(str, LATENCY_BOUNDS_S), "+Inf"], latency.buckets, strict=True):
-        total += count
-        buckets.append((bound, total))
-    family.add_metric([], buckets, sum_value=latency.sum_s)
-    return family
+    return histogram(
+        f"{_PREFIX}answer_seconds",
+        "from a request's last byte to its 202 answer",
+        bounds_s=LATENCY_BOUNDS_S,
+        counts=latency.buckets,
+        sum_s=latency.sum_s,
+    )

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from feedback_server.counters import Counters
-from feedback_server.metrics import Exposition, State
+from feedback_server.metrics import State, shared_text
 
 
 def test_metrics_need_the_metrics_token_or_the_read_token(start_feedback_server):
@@ -43,7 +43,7 @@ def test_many_scrapes_share_one_text_per_second():
             foreign_logs=0,
         )
 
-    exposition = Exposition(Counters(), state)
+    exposition = shared_text(Counters(), state)
     began = time.monotonic()
     for _ in range(1000):
         assert b"waiting_bytes" in exposition.text(fresh=False)
