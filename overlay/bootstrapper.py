@@ -112,6 +112,8 @@ class Bootstrapper:
         if earlier is not None:
             earlier.connection.close()  # the node has come back before its lease ended
         self.members[node] = member
+        for placed in self._placed.values():
+            placed.pop(node, None)  # it has to get its places again
         self._leases.renew(node, time.monotonic())
         self.counts["joined"] += 1
         self._send_rosters(node)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from overlay.bootstrapper import Bootstrapper
 from overlay.control import Connection, MeetingEndedError, meet
 from overlay.meeting import Connecting, Identity
-from overlay.messages import LENGTH, Ack, Error, Message, encode
+from overlay.messages import LENGTH, Ack, Error, InstallTree, Message, encode
 from overlay.node import Node, NodeSettings
 from overlay.null_stream import packets
 from overlay.overlay_file import read_overlay_file
@@ -129,6 +129,23 @@ async def replayed(port: int) -> str:
 async def still_received(player: Node) -> None:
     before = player.streams["news"].counts["data_received"]
     await until(lambda: player.streams["news"].counts["data_received"] > before + 20)
+
+
+def test_a_node_that_comes_back_before_its_old_connection_ends_gets_its_place_again():
+    async def scenario() -> None:
+        async with swarm() as (bootstrapper, port, nodes, _):
+            connection = await Connection.open("127.0.0.1", port)
+            me = Identity(node="r", tcp_port=1, udp_port=1)
+            await meet(connection, Connecting(me, key=node_key(SECRET, "r"), nonce=random.randbytes(16)))
+            assert nodes["r"].counts["not_joined_closed"] == 0  # the relay does not know yet
+            async with asyncio.timeout(10):
+                while not (isinstance(message := await connection.receive(), Message) and isinstance(message.body, InstallTree)):
+                    assert message is not None
+            assert (message.body.parent, message.body.children) == ("s", ["p"])
+            assert bootstrapper.counts["joined"] == 4
+            connection.close()
+
+    asyncio.run(scenario())
 
 
 def test_datagrams_of_strangers_are_counted_and_get_no_answer():
