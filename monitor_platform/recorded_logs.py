@@ -46,7 +46,7 @@ class RecordedLogs:
         )
         if span is not None:
             # A log that begins before the span keeps one period: enough to know who was present.
-            table.forget_before(span.from_ms - round(self.period_s * 1000))
+            table.drop_before(span.from_ms - round(self.period_s * 1000))
         table.prepare_for_reading()
         return table
 

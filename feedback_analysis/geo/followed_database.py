@@ -83,7 +83,7 @@ class FollowedDatabase(Generic[Answer]):
             return False
         self._tried = self._database.state
         self._read_anew += 1
-        log.info("%s has changed and was read anew", self.path)
+        log.info("%s has changed and was read again", self.path)
         return True
 
     def _checked(self) -> Database[Answer]:

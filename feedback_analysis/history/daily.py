@@ -141,8 +141,8 @@ class Coverage:
 
     @property
     def shares(self) -> dict[str, float]:
-        everybody = sum(self.peers.values())
-        return {isp: peers / everybody for isp, peers in self.peers.items()}
+        overall = sum(self.peers.values())
+        return {isp: peers / overall for isp, peers in self.peers.items()}
 
 
 def coverage(

@@ -47,7 +47,7 @@ class Retention:
             return DroppedDays()
         if self.live:
             before_ms = min(before_ms, (begins_ms // DAY_MS + 1) * DAY_MS)
-        gone = store.forget_before(before_ms)
+        gone = store.drop_before(before_ms)
         day = datetime.fromtimestamp(before_ms / 1000, UTC).date()
         log.warning(
             "history: %d days before %s dropped by --history-days %d, with the sums of %d messages", gone.days, day, self.days,

@@ -120,7 +120,7 @@ class HistoryStore:
             count_unfolded(db)
             db.execute("DELETE FROM unfolded")
 
-    def forget_before(self, before_ms: int) -> DroppedDays:
+    def drop_before(self, before_ms: int) -> DroppedDays:
         """Drop the whole hours before the one of `before_ms`. A peer that was heard only in them is new when it is heard again."""
         hour = {"hour": before_ms // HOUR_MS}
         with self.writing() as db:

@@ -26,60 +26,54 @@ _MEAN = "Σ w·x ÷ Σ w, over messages that carry it"
 
 DEFINITIONS = {
     "mos": Definition(
-        "How good viewers would call what they see, from 1 (bad) to 5 (excellent): scored for each message, then averaged. "
-        "Under the paper's calibration it is 0.7 to 1.0 grades above what people say, and it depends on the reporting period.",
+        "How viewers would rate the quality, from 1 (bad) to 5 (excellent): a score for each message, then the mean. With the "
+        "paper's calibration it is 0.7 to 1.0 above the ratings of people, and it depends on the reporting period.",
         "c1·(1 − continuity) + a·(1 − exp(−λ·playback_kbps)) + c2, shifted to end at 5",
         f"{PAPER}, equation 1",
     ),
     "mos_stalling": Definition(
-        "What people would call a session that stalls like this and is otherwise fine, from 1.5 to 5.",
+        "How people would rate a session with these stalls and no other problem, from 1.5 to 5.",
         "3.5·exp(−(0.15·s + 0.19·N)) + 1.5, for N stalls of s seconds in all; mean over sessions",
         "Hoßfeld et al., IEEE ISM 2011",
     ),
     "qoe_linear": Definition(
-        "Bitrate in Mbit/s, less what stalls and changes of bitrate cost; below 0 if they outweigh it.",
+        "Bitrate in Mbit/s minus penalties for stalls and for changes of bitrate; below 0 if the penalties are larger.",
         "kbps ÷ 1000 − 4.3·min(4 s·(1 − continuity) ÷ continuity, 30 s) − |change of kbps| ÷ 1000, for each message",
         "Yin et al., SIGCOMM 2015; Mao et al., SIGCOMM 2017",
     ),
     "startup_score": Definition(
-        "How quickly a session began: 100 at once, 80 after 2 s, 50 after 8 s.",
+        "How quickly a session started: 100 at once, 80 after 2 s, 50 after 8 s.",
         "100·8 ÷ (8 + startup in s); mean over sessions",
         "the shape of Mux's startup score",
     ),
     "good_sessions": Definition(
         "Share of the sessions that started within 4 s and stalled for at most 2 % of their time.",
-        "sessions that meet both ÷ sessions of which it is known whether they started",
+        "sessions that meet both conditions ÷ sessions of which it is known whether they started",
         "as in Conviva's Streaming Performance Index; the thresholds are ours",
     ),
-    "continuity": Definition(
-        "Share of the playback that was due and was really played; 1 minus it is the share stalled.", _MEAN, PAPER
-    ),
+    "continuity": Definition("Share of the due playback that was played; 1 minus it is the share stalled.", _MEAN, PAPER),
     "startup_ms": Definition(
-        "From the viewer's wish to the first picture: the last value that each session reported.",
+        "Time from the viewer's request to the first picture: the last value that each session reported.",
         "Σ w·x ÷ Σ w, over sessions",
         MESSAGE,
     ),
     "upload_kbps": Definition("Sent to other peers, mean of each reporting interval.", _MEAN, PAPER),
     "download_kbps": Definition("Received from peers and servers, mean of each reporting interval.", _MEAN, PAPER),
-    "playback_kbps": Definition("Bitrate of what is played, mean of each reporting interval.", _MEAN, MESSAGE),
+    "playback_kbps": Definition("Bitrate of the played video, mean of each reporting interval.", _MEAN, MESSAGE),
     "contribution_ratio": Definition(
-        "What peers gave for what they took; 1: as much as they got.",
+        "Upload of peers divided by their download; 1: they upload as much as they download.",
         "Σ w·upload_kbps ÷ Σ w·download_kbps, over messages that carry both",
         PAPER,
     ),
-    "p2p_ratio": Definition(
-        "Offload: the share of the downloaded bytes that came from peers and not from servers.", _MEAN, MESSAGE
-    ),
+    "p2p_ratio": Definition("Offload: the share of the downloaded bytes that came from peers instead of servers.", _MEAN, MESSAGE),
     "buffer_ms": Definition("Playback time that is buffered at the moment of reporting.", _MEAN, MESSAGE),
     "partners": Definition("Peers connected at the moment of reporting.", _MEAN, MESSAGE),
     "concurrent_peers": Definition(
-        "Viewers present at a moment: heard within one reporting period before it.",
+        "Viewers present at a time: heard within one reporting period before it.",
         "distinct peers heard in (t − period, t]",
         COUNTED,
     ),
-    "new_peers": Definition(
-        "Viewers heard for the first time of all that is in memory.", "distinct peers by first message", COUNTED
-    ),
+    "new_peers": Definition("Viewers whose first message in memory is in the step.", "distinct peers by first message", COUNTED),
     "total_peers": Definition("Distinct viewers of each step.", "distinct peers heard in the step", COUNTED),
     "cumulative_peers": Definition("Distinct viewers since the range began.", "distinct peers heard since its begin", COUNTED),
     "messages": Definition("Feedback messages, each counted once.", "Σ w over messages", "(session_id, seq) of each message"),
@@ -90,7 +84,7 @@ FIGURES = {
         "Failed to start",
         "%",
         Definition(
-            "Of the sessions that joined, and of which it is known what became, the share that never played.",
+            "The share of sessions that never played, of the sessions that joined and whose result is known.",
             "sessions without startup delay, time played or continuity above 0 ÷ sessions that joined and then played, left, "
             "or joined two reporting periods before the end",
             MESSAGE,
@@ -100,8 +94,8 @@ FIGURES = {
         "Impact",
         "peers × the measure's unit",
         Definition(
-            "How much a slice hurts: what would be won if its peers had it as good as everybody else.",
-            "peers in the slice × how much worse its mean is than the mean of the rest; 0 if it is not",
+            "How much a slice lowers the result: the gain if its peers had the same quality as all other peers.",
+            "peers in the slice × how much worse its mean is than the mean of the rest; 0 if it is not worse",
             "Swarmscope",
         ),
     ),

@@ -55,8 +55,8 @@ def _shares(measure: Measure, peers: Sequence[tuple[float, int]], edges: Sequenc
     held = [0] * (len(edges) - 1)
     for value, weight in peers:
         held[min(max(bisect_right(edges, value) - 1, 0), len(held) - 1)] += weight
-    everybody = sum(held)
-    return Histogram(edges, tuple(weight / everybody for weight in held), number(everybody))
+    overall = sum(held)
+    return Histogram(edges, tuple(weight / overall for weight in held), number(overall))
 
 
 def _default_edges(measure: Measure, peers: Sequence[tuple[float, int]]) -> list[float]:
@@ -69,12 +69,12 @@ def _default_edges(measure: Measure, peers: Sequence[tuple[float, int]]) -> list
 
 def _bulk(peers: Sequence[tuple[float, int]]) -> tuple[float, float]:
     """The range of all but the lowest and the highest hundredth of the peers; one extreme value must not flatten the histogram."""
-    everybody, below = sum(weight for _, weight in peers), 0
+    overall, below = sum(weight for _, weight in peers), 0
     low, high = peers[0][0], peers[-1][0]
     for value, weight in peers:
-        if below * 100 <= everybody:
+        if below * 100 <= overall:
             low = value
-        if below * 100 < everybody * 99:
+        if below * 100 < overall * 99:
             high = value
         below += weight
     return low, high

@@ -70,10 +70,10 @@ class Budgets:
             self._apply_to_field(db, name, value)
         self._apply_to_extra(db)
 
-    def forget_before(self, received_ms: int) -> None:
+    def drop_before(self, received_ms: int) -> None:
         """Drop the names that were last heard before `received_ms` (Unix ms), to make room for new ones."""
         for names in (*self._names.values(), *self._values.values()):
-            names.forget_before(received_ms)
+            names.drop_before(received_ms)
 
     def _apply_to_field(self, db: duckdb.DuckDBPyConnection, name: str, value: str) -> None:
         source = "incoming JOIN location USING (ip)"

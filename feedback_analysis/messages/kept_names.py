@@ -75,7 +75,7 @@ class Names:
         self._bound_waiting()
         return Decision(left_out=left_out, given_up=given_up - frozenset(unknown))
 
-    def forget_before(self, received_ms: int) -> None:
+    def drop_before(self, received_ms: int) -> None:
         """Drop the names that were last heard before `received_ms`."""
         for names in (self._own, self._waiting):
             for name in [name for name, known in names.items() if known.last_ms < received_ms]:

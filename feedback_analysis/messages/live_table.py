@@ -93,10 +93,10 @@ class LiveTable(FeedbackTable):
             self._drop_oldest()
         return added
 
-    def forget_before(self, received_ms: int) -> int:
-        gone = super().forget_before(received_ms)
+    def drop_before(self, received_ms: int) -> int:
+        gone = super().drop_before(received_ms)
         self.rows -= gone
-        self.budgets.forget_before(received_ms)
+        self.budgets.drop_before(received_ms)
         return gone
 
     def memory_bytes(self) -> int:
@@ -149,7 +149,7 @@ class LiveTable(FeedbackTable):
         kept = [minute for (minute, _), total in zip(minutes, so_far, strict=True) if total <= keep]
         # A minute that is too large by itself is dropped completely, because a part of it would give wrong numbers.
         begins_ms = (min(kept) if kept else minutes[0][0] + 1) * MINUTE_MS
-        gone = self.forget_before(begins_ms)
+        gone = self.drop_before(begins_ms)
         self.begins_ms = max(self.begins_ms, begins_ms)
         self.dropped += gone
         self._is_full_compressed()

@@ -67,9 +67,9 @@ def slices(
             selection.kept = _kept(cursor, selection, many, top)
             found = cursor.execute(_sql(chosen, selection), selection.parameters).fetchall()
     total = len(dimensions)
-    everybody = next(((numerator, base) for which, _, _, _, numerator, base in found if which == total), (0, 0))
+    overall = next(((numerator, base) for which, _, _, _, numerator, base in found if which == total), (0, 0))
     each = [
-        _slice(chosen, dimensions[which], name, peers, sessions, (numerator, base), everybody)
+        _slice(chosen, dimensions[which], name, peers, sessions, (numerator, base), overall)
         for which, name, peers, sessions, numerator, base in found
         if which < total
     ]
@@ -85,9 +85,9 @@ def _kept(cursor: duckdb.DuckDBPyConnection, selection: MessageSelection, many: 
 
 
 def _slice(
-    measure: Measure, dimension: str, name: str, peers: int, sessions: int, sums: tuple[int, int], everybody: tuple[int, int]
+    measure: Measure, dimension: str, name: str, peers: int, sessions: int, sums: tuple[int, int], overall: tuple[int, int]
 ) -> Slice:
-    mean, rest = quotient(*sums), quotient(everybody[0] - sums[0], everybody[1] - sums[1])
+    mean, rest = quotient(*sums), quotient(overall[0] - sums[0], overall[1] - sums[1])
     worse = 0.0 if mean is None or rest is None else (mean - rest if measure.name in LOWER_IS_BETTER else rest - mean)
     lost = number(peers) * max(worse, 0.0)
     return Slice(dimension=dimension, name=name, peers=number(peers), sessions=sessions, mean=mean, rest=rest, impact=lost)

@@ -178,14 +178,14 @@ class FeedbackTable:
             self._compress(added.records)
             return added
 
-    def forget_before(self, received_ms: int) -> int:
+    def drop_before(self, received_ms: int) -> int:
         """Drop the messages received before `received_ms`; returns how many. Their identities are kept, to recognise copies."""
         try:
-            return self._forget_before(received_ms, remember=True)
+            return self._drop_before(received_ms, remember=True)
         except duckdb.OutOfMemoryException:
-            return self._forget_before(received_ms, remember=False)
+            return self._drop_before(received_ms, remember=False)
 
-    def _forget_before(self, received_ms: int, *, remember: bool) -> int:
+    def _drop_before(self, received_ms: int, *, remember: bool) -> int:
         with self.changing() as db:
             parameters = {"before": received_ms}
             if remember:

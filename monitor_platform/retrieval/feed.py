@@ -121,7 +121,7 @@ class Feed:
 
     async def _forget(self, shared: FollowerContext) -> None:
         while (since_ms := shared.since_ms()) is not None:
-            await shared.work(self._table.forget_before, since_ms)
+            await shared.work(self._table.drop_before, since_ms)
             await asyncio.sleep(FORGET_EVERY_S)
 
 

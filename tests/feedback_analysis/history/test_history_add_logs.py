@@ -234,7 +234,7 @@ def test_dropped_hours_are_removed_and_the_others_unchanged(folder, locator, tmp
         span = Span(FIRST_HOUR_MS + HOUR_MS, FIRST_HOUR_MS + 10 * HOUR_MS)
         before = summarize(store, span=span)
         assert summarize(store)["messages"] > before["messages"] > 0
-        store.forget_before(span.from_ms)
+        store.drop_before(span.from_ms)
         assert summarize(store)["messages"] == before["messages"]
         assert summarize(store, span=span) == before
 

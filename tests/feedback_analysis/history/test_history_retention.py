@@ -116,7 +116,7 @@ def test_a_peer_present_across_the_edge_of_a_dropped_hour_stays_one_peer(locator
     write_log(tmp_path / "logs", [late], begin_s=midnight // 1000 - 60)
     with HistoryStore(tmp_path / "history", BASIS) as store:
         catch_up(store, [tmp_path / "logs"], locator)
-        store.forget_before(midnight)
+        store.drop_before(midnight)
         new = record(peer_id="new", session_id="new", received_ms=midnight + 1)
         write_log(tmp_path / "logs", [new], begin_s=midnight // 1000)
         catch_up(store, [tmp_path / "logs"], locator)

@@ -86,7 +86,7 @@ def test_an_audience_is_not_replaced_by_invented_names(live):
 
 def test_names_that_left_the_window_make_room(live, tmp_path):
     table = live([record(session_id=f"m{at}", channel=f"old {at}") for at in range(3)])
-    table.forget_before(BEGIN_MS + 1)
+    table.drop_before(BEGIN_MS + 1)
     add(table, write_log(tmp_path, [record(session_id="new", channel="new", received_ms=BEGIN_MS + 1)]))
     assert values(table, "channel") == {"new": 1}
 

@@ -174,11 +174,11 @@ def test_a_conflict_with_a_message_in_an_earlier_log_is_recognised(hourly, locat
 def test_a_live_table_recognises_copies_of_messages_that_it_has_dropped(table_of, tmp_path):
     hours = recorded_hours()
     table = table_of(*hours[:2])
-    assert table.forget_before(SPAN.from_ms) == 8
+    assert table.drop_before(SPAN.from_ms) == 8
     for sent in hours[2:]:
         add(table, write_log(tmp_path, sent))
     assert costs(summarize(table, span=SPAN)) == (5, 1, 0, 1, 0)
-    table.forget_before(SPAN.from_ms + 10 * HOUR_MS)
+    table.drop_before(SPAN.from_ms + 10 * HOUR_MS)
     assert add(table, write_log(tmp_path, [each for sent in hours for each in sent])).records == 0
     with table.reading() as cursor:
         intervals = cursor.execute("SELECT low, high FROM outside ORDER BY low").fetchall()
@@ -188,7 +188,7 @@ def test_a_live_table_recognises_copies_of_messages_that_it_has_dropped(table_of
 def test_the_memory_of_a_live_table_for_copies_is_bounded_and_evictions_are_counted(table_of, tmp_path, monkeypatch):
     monkeypatch.setattr(outside.give_up, "__kwdefaults__", {"most": 10})
     table = table_of([record(session_id=f"s{at}", received_ms=BEGIN_MS + at) for at in range(30)])
-    table.forget_before(BEGIN_MS + 60_000)
+    table.drop_before(BEGIN_MS + 60_000)
     assert table.given_up == 21
     again = [record(session_id=f"s{at}", received_ms=BEGIN_MS + 90_000) for at in range(30)]
     added = add(table, write_log(tmp_path, again))

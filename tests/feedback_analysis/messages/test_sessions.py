@@ -104,7 +104,7 @@ def test_the_ribbon_follows_played_and_stalled_times(table_of):
 def test_a_story_does_not_count_a_message_as_lost_that_the_table_has_dropped(table_of):
     received = {0: 10_000, 1: 2_000, 2: 12_000, 3: 13_000, 5: 15_000}  # the message 1 was received before the others
     table = table_of([record(session_id="s", seq=seq, received_ms=BEGIN_MS + ms) for seq, ms in received.items()])
-    assert table.forget_before(BEGIN_MS + 5_000) == 1
+    assert table.drop_before(BEGIN_MS + 5_000) == 1
     found = story(table, session_id="s", period_s=30)
     assert (found.messages, found.lost, found.implausible) == (4, 1, 0)
 

@@ -121,7 +121,7 @@ def test_an_unreadable_log_is_refused_by_name_and_the_rest_is_read(table_of, tmp
 def test_old_messages_can_be_dropped(table_of):
     table = table_of([record(seq=seq, received_ms=BEGIN_MS + seq, ip=f"1.36.0.{seq}") for seq in range(10)])
     before = table.version
-    assert table.forget_before(BEGIN_MS + 4) == 4
+    assert table.drop_before(BEGIN_MS + 4) == 4
     assert table.version > before
     assert extent(table) == Span(BEGIN_MS + 4, BEGIN_MS + 10)
 
