@@ -55,25 +55,32 @@ def test_the_list_of_commands_describes_each_of_them(tmp_path):
         assert len(line.strip("│ ").removeprefix(command).split()) > 3
 
 
-def test_each_command_shows_its_own_examples_and_none_wraps_at_80_columns(tmp_path):
-    commands = [*COMMANDS, *SUBCOMMANDS]
-    narrow = many(tmp_path, [f"{command} --help" for command in commands], columns=80)
-    wide = many(tmp_path, [f"{command} --help" for command in commands], columns=200)
-    for command, (code, *narrow_help), (_, *wide_help) in zip(commands, narrow, wide, strict=True):
-        shown = examples_in("".join(narrow_help))
+@pytest.fixture(scope="module")
+def helps(tmp_path_factory):
+    """The exit code and the help of each command, at 80 and at 200 columns."""
+    folder, commands = tmp_path_factory.mktemp("helps"), [*COMMANDS, *SUBCOMMANDS]
+    both = [many(folder, [f"{command} --help" for command in commands], columns=columns) for columns in (80, 200)]
+    return {
+        command: (code, "".join(narrow), "".join(wide))
+        for command, (code, *narrow), (_, *wide) in zip(commands, *both, strict=True)
+    }
+
+
+def test_each_command_shows_its_own_examples_and_none_wraps_at_80_columns(helps):
+    for command, (code, narrow, wide) in helps.items():
         assert code == 0
-        assert any(f"swarmscope {command}" in line for line in shown), command
-        assert shown == examples_in("".join(wide_help)), command
+        assert any(f"swarmscope {command}" in line for line in examples_in(narrow)), command
+        assert examples_in(narrow) == examples_in(wide), command
 
 
-def test_the_help_shows_no_default_that_is_empty(tmp_path):
-    for _, *shown in many(tmp_path, [f"{command} --help" for command in (*COMMANDS, *SUBCOMMANDS)], columns=200):
-        assert re.findall(r'\[default: (?:\(\)|""|False|None)?\]', "".join(shown)) == []
+def test_the_help_shows_no_default_that_is_empty(helps):
+    for _, _, shown in helps.values():
+        assert re.findall(r'\[default: (?:\(\)|""|False|None)?\]', shown) == []
 
 
-def test_the_help_of_the_monitor_shows_its_own_flags_before_those_of_geolocation_and_models(tmp_path):
-    [(_, *shown)] = many(tmp_path, ["monitor --help"], columns=120)
-    lines = [line.strip("│╭─╮ ").split(" ")[0] for line in "".join(shown).splitlines() if line.startswith(("│ --", "╭"))]
+def test_the_help_of_the_monitor_shows_its_own_flags_before_those_of_geolocation_and_models(helps):
+    _, _, shown = helps["monitor"]
+    lines = [line.strip("│╭─╮ ").split(" ")[0] for line in shown.splitlines() if line.startswith(("│ --", "╭"))]
     own, geolocation, models = (lines.index(title) for title in ("Parameters", "Geolocation", "MOS"))
     assert own < lines.index("--listen") < lines.index("--alerts") < geolocation
     assert geolocation < lines.index("--geo-city") < models < lines.index("--mos-c1")
