@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from overlay.control import Connection, MeetingEndedError, meet
+from overlay.control import Connection, Handshakes, MeetingEndedError
 from overlay.leases import Leases
 from overlay.meeting import Identity, Listening, Roster, speers
 from overlay.messages import (
@@ -53,7 +53,7 @@ class Bootstrapper:
         self.trees: dict[str, Tree] = {}
         self.counts: Counter[str] = Counter()
         self._secret = secret
-        self._guard, self._leases = ReplayGuard(), Leases()
+        self._guard, self._leases, self._handshakes = ReplayGuard(), Leases(), Handshakes()
         self._epoch = time.time_ns() // 1_000_000
         """Grows with each change; begins with the time, so that trees of an earlier bootstrapper are older."""
         self._players: dict[str, set[str]] = {name: set() for name in overlay.streams}
@@ -83,7 +83,7 @@ class Bootstrapper:
             roster=self._roster,
         )
         try:
-            await meet(connection, meeting)
+            await self._handshakes.meet(connection, meeting)
             await self._serve_member(connection, meeting)
         except (MeetingEndedError, ProtocolError) as error:
             self.counts[f"refused_{getattr(error, 'reason', 'unreadable_message')}"] += 1

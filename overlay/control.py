@@ -14,6 +14,10 @@ MOST_UNSENT_BYTES = 1 << 20
 """A receiver that leaves more than this unread is disconnected: one that hangs must not fill our memory."""
 
 
+MOST_HANDSHAKES = 256
+"""At once, of those who connect. Each ends after 3 s at the latest, so a flood holds 256 connections and no more."""
+
+
 class MeetingEndedError(Exception):
     """The handshake did not lead to CONNECTED; `reason` is the name of a counter."""
 
@@ -89,6 +93,24 @@ async def meet(connection: Connection, meeting: Connecting | Listening) -> None:
     if meeting.state is not State.CONNECTED:
         connection.close()
         raise MeetingEndedError(meeting.refusal or "closed")
+
+
+class Handshakes:
+    """The handshakes that strangers have begun here. Beyond a number, further ones are refused at once."""
+
+    def __init__(self) -> None:
+        self._running = 0
+
+    async def meet(self, connection: Connection, meeting: Listening) -> None:
+        """As `meet`; MeetingEndedError too if there are too many."""
+        if self._running >= MOST_HANDSHAKES:
+            connection.close()
+            raise MeetingEndedError("too_many_handshakes")
+        self._running += 1
+        try:
+            await meet(connection, meeting)
+        finally:
+            self._running -= 1
 
 
 def _send_all(connection: Connection, messages: list[Control]) -> None:

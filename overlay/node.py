@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from overlay.control import Connection, MeetingEndedError, meet
+from overlay.control import Connection, Handshakes, MeetingEndedError, meet
 from overlay.data_header import HEADER_BYTES, DataHeaderError, read_data_header
 from overlay.forwarding import Forwarding
 from overlay.meeting import Connecting, Identity, Listening, is_true_speers
@@ -81,7 +81,7 @@ class Node(asyncio.DatagramProtocol):
         """Neighbours by the address of their datagrams."""
         self._numbers: dict[int, str] = {}
         self._on_packet = on_packet
-        self._guard = ReplayGuard()
+        self._guard, self._handshakes = ReplayGuard(), Handshakes()
         self._bootstrapper: Connection | None = None
         self._udp: asyncio.DatagramTransport | None = None
         self._me = Identity(node=settings.name, tcp_port=0, udp_port=0)
@@ -185,7 +185,7 @@ class Node(asyncio.DatagramProtocol):
         connection = Connection(reader, writer)
         meeting = Listening(self._me, keys=self._key_of, guard=self._guard, nonce=secrets.token_bytes(NONCE_BYTES))
         try:
-            await meet(connection, meeting)
+            await self._handshakes.meet(connection, meeting)
         except MeetingEndedError as error:
             self.counts[f"refused_{error.reason}"] += 1
             return

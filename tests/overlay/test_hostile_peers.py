@@ -9,7 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 
 from overlay.bootstrapper import Bootstrapper
-from overlay.control import Connection, MeetingEndedError, meet
+from overlay.control import MOST_HANDSHAKES, Connection, MeetingEndedError, meet
 from overlay.meeting import Connecting, Identity
 from overlay.messages import LENGTH, Ack, Error, InstallTree, Message, encode
 from overlay.node import Node, NodeSettings
@@ -143,6 +143,23 @@ def test_a_node_that_comes_back_before_its_old_connection_ends_gets_its_place_ag
                     assert message is not None
             assert (message.body.parent, message.body.children) == ("s", ["p"])
             assert bootstrapper.counts["joined"] == 4
+            connection.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_flood_of_idle_connections_is_refused_beyond_a_number_and_the_stream_goes_on():
+    async def scenario() -> None:
+        async with swarm() as (bootstrapper, port, nodes, _):
+            idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_HANDSHAKES + 20)]
+            await until(lambda: bootstrapper.counts["refused_too_many_handshakes"] == 20)
+            await still_received(nodes["p"])
+            for _, writer in idle:
+                writer.close()
+            await until(lambda: bootstrapper.counts["refused_closed"] == MOST_HANDSHAKES)
+            connection = await Connection.open("127.0.0.1", port)
+            me = Identity(node="x", tcp_port=1, udp_port=1)
+            await meet(connection, Connecting(me, key=node_key(SECRET, "x"), nonce=random.randbytes(16)))
             connection.close()
 
     asyncio.run(scenario())
