@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from feedback_server.connection import no_memory
 from feedback_server.counters import Counters
 from feedback_server.received_batch import ReceivedBatch
-from feedback_server.writer import Outcome, Writer
+from feedback_server.writer import StoreOutcome, Writer
 from feedback_wire import routes
 from feedback_wire.limits import BATCH_INFLATED_BYTES
 from feedback_wire.problem import Problem
@@ -35,12 +35,12 @@ class BatchRoute:
         self._token = token
         self._arriving_bytes = 0
 
-    async def accept(self, request: Request) -> tuple[ReceivedBatch, Outcome]:
+    async def accept(self, request: Request) -> tuple[ReceivedBatch, StoreOutcome]:
         """The batch of a request, once it is durable or known to be a duplicate. Problem if it is refused."""
         with self._counted():
             batch = await self._admitted(request)
             outcome = await self._writer.store(batch)
-            if outcome is Outcome.FAILED:
+            if outcome is StoreOutcome.FAILED:
                 raise not_durable(self._writer)
             self._count(batch, outcome)
         return batch, outcome
@@ -62,9 +62,9 @@ class BatchRoute:
         finally:
             counters.batches_in_flight -= 1
 
-    def _count(self, batch: ReceivedBatch, outcome: Outcome) -> None:
+    def _count(self, batch: ReceivedBatch, outcome: StoreOutcome) -> None:
         counters = self._counters
-        if outcome is Outcome.DUPLICATE:
+        if outcome is StoreOutcome.DUPLICATE:
             counters.duplicates += 1
             return
         counters.batches += 1

@@ -13,7 +13,7 @@ FSYNC_BOUNDS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 
 SEAL_BOUNDS_S = (0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
-class Histogram:
+class DurationHistogram:
     """Durations, counted by upper bound."""
 
     def __init__(self, bounds_s: tuple[float, ...]) -> None:
@@ -52,13 +52,13 @@ class Counters:
     write_errors: int = 0
     last_durable_s: float = 0.0
     clock_behind_s: float = 0.0
-    fsync: Histogram = field(default_factory=lambda: Histogram(FSYNC_BOUNDS_S))
+    fsync: DurationHistogram = field(default_factory=lambda: DurationHistogram(FSYNC_BOUNDS_S))
 
     recovered_records: int = 0
     sealed: int = 0
     sealed_records: int = 0
     seal_errors: int = 0
-    seal: Histogram = field(default_factory=lambda: Histogram(SEAL_BOUNDS_S))
+    seal: DurationHistogram = field(default_factory=lambda: DurationHistogram(SEAL_BOUNDS_S))
     retired: int = 0
     retired_bytes: int = 0
     retired_for: Counter[str] = field(default_factory=Counter)

@@ -31,14 +31,14 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class ByteRange:
     """The bytes from `begin` up to, not including, `end`."""
 
     begin: int
     end: int
 
 
-def wanted_slice(header: str | None, size: int) -> Slice | None:
+def wanted_range(header: str | None, size: int) -> ByteRange | None:
     """The range that a Range header requests of `size` bytes; None for the whole log. Problem 416 if the range is empty.
 
     Several ranges, and other units than bytes, get the whole log, as RFC 9110 section 14.2 allows.
@@ -48,9 +48,9 @@ def wanted_slice(header: str | None, size: int) -> Slice | None:
         return None
     first, last = match.groups()
     if not first:
-        wanted = Slice(max(0, size - int(last)), size)
+        wanted = ByteRange(max(0, size - int(last)), size)
     else:
-        wanted = Slice(int(first), min(int(last) + 1, size) if last else size)
+        wanted = ByteRange(int(first), min(int(last) + 1, size) if last else size)
         if last and int(last) < int(first):
             return None
     if wanted.begin >= wanted.end:
@@ -65,8 +65,8 @@ def answer(request: Request, folder: DataFolder, entry: LogEntry, counters: Coun
     if is_named(etag, request.headers.get("if-none-match")):
         return Response(status_code=304, headers=headers)
     current = request.headers.get("if-range") in (None, etag)
-    part = wanted_slice(request.headers.get("range") if current else None, entry.bytes)
-    status, wanted = (206, part) if part else (200, Slice(0, entry.bytes))
+    part = wanted_range(request.headers.get("range") if current else None, entry.bytes)
+    status, wanted = (206, part) if part else (200, ByteRange(0, entry.bytes))
     headers["content-length"] = str(wanted.end - wanted.begin)
     if part:
         headers["content-range"] = f"bytes {part.begin}-{part.end - 1}/{entry.bytes}"
@@ -98,7 +98,7 @@ class _Download(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _chunks(file: FileIO, wanted: Slice, entry: LogEntry, counters: Counters, readers: Executor) -> AsyncIterator[bytes]:
+async def _chunks(file: FileIO, wanted: ByteRange, entry: LogEntry, counters: Counters, readers: Executor) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     with file:
         at = wanted.begin

@@ -16,13 +16,13 @@ from feedback_server import download
 from feedback_server.batch_route import BatchRoute, not_durable
 from feedback_server.connection import no_memory
 from feedback_server.counters import Counters
-from feedback_server.metrics import State, shared_text
+from feedback_server.metrics import GaugeValues, shared_text
 from feedback_server.openapi import openapi
 from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings
 from feedback_server.stores.data_folder import DataFolder
 from feedback_server.stores.offered_logs import OfferedLogs, foreign_text
-from feedback_server.writer import RETRY_S, Outcome, Writer
+from feedback_server.writer import RETRY_S, StoreOutcome, Writer
 from feedback_wire import routes
 from feedback_wire.catalogue import MOST_LOGS
 from feedback_wire.log_name import Form, LogName
@@ -53,7 +53,7 @@ class HttpApi:
     async def append(self, request: Request) -> Response:
         """POST /v1/records: answer when the batch is durable."""
         batch, outcome = await self.batch_route.accept(request)
-        if outcome is Outcome.DUPLICATE:
+        if outcome is StoreOutcome.DUPLICATE:
             return _json({"stored": 0, "duplicate": True})
         return _json({"stored": batch.records})
 
@@ -118,11 +118,11 @@ class HttpApi:
         note = f"{foreign_text(foreign)} have another server name than {self.settings.name}; they are offered\n" if foreign else ""
         return Response(f"ready\n{note}", media_type="text/plain")
 
-    def state(self) -> State:
+    def state(self) -> GaugeValues:
         """The values of /metrics that are not counters."""
         journals = self.offered.journals()
         sealed_logs, sealed_log_bytes = self.offered.totals()
-        return State(
+        return GaugeValues(
             ready=self.writer.is_alive() and self.writer.ready,
             journal_age_s=self.writer.journal_age_s,
             waiting_bytes=self.writer.waiting_bytes,

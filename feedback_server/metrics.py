@@ -9,14 +9,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from feedback_server.counters import Counters, Histogram
+from feedback_server.counters import Counters, DurationHistogram
 from serving.metrics_text import SharedText, by_reason, histogram
 
 _PREFIX = "swarmscope_feedback_server_"
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class GaugeValues:
     """The values of gauges at the time of a request."""
 
     ready: bool
@@ -32,7 +32,7 @@ class State:
 class FeedbackServerCollector(Collector):
     """All metrics of one feedback server."""
 
-    def __init__(self, counters: Counters, state: Callable[[], State]) -> None:
+    def __init__(self, counters: Counters, state: Callable[[], GaugeValues]) -> None:
         self._counters = counters
         self._state = state
 
@@ -46,7 +46,7 @@ class FeedbackServerCollector(Collector):
         yield from _gauges(self._counters, self._state())
 
 
-def shared_text(counters: Counters, state: Callable[[], State]) -> SharedText:
+def shared_text(counters: Counters, state: Callable[[], GaugeValues]) -> SharedText:
     """The text of all metrics."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(FeedbackServerCollector(counters, state))
@@ -79,7 +79,7 @@ def _totals(counters: Counters) -> Iterator[Metric]:
         yield CounterMetricFamily(_PREFIX + name, meaning, value)
 
 
-def _gauges(counters: Counters, state: State) -> Iterator[Metric]:
+def _gauges(counters: Counters, state: GaugeValues) -> Iterator[Metric]:
     for name, meaning, value in (
         ("ready", "1 while records can be stored", float(state.ready)),
         (
@@ -106,5 +106,5 @@ def _gauges(counters: Counters, state: State) -> Iterator[Metric]:
         yield GaugeMetricFamily(_PREFIX + name, meaning, value)
 
 
-def _histogram(name: str, meaning: str, durations: Histogram) -> Metric:
+def _histogram(name: str, meaning: str, durations: DurationHistogram) -> Metric:
     return histogram(_PREFIX + name, meaning, bounds_s=durations.bounds_s, counts=durations.counts, sum_s=durations.sum_s)

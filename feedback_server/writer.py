@@ -35,7 +35,7 @@ RETRY_S = 1.0
 """The pause after the disk has failed twice in a row; also the `Retry-After` of refusals."""
 
 
-class Outcome(Enum):
+class StoreOutcome(Enum):
     STORED = auto()
     DUPLICATE = auto()
     FAILED = auto()
@@ -44,7 +44,7 @@ class Outcome(Enum):
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     batch: ReceivedBatch
-    answer: asyncio.Future[Outcome]
+    answer: asyncio.Future[StoreOutcome]
 
 
 def wall_ms() -> int:
@@ -82,9 +82,9 @@ class Writer(threading.Thread):
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._not_before_s = 0.0
 
-    async def store(self, batch: ReceivedBatch) -> Outcome:
+    async def store(self, batch: ReceivedBatch) -> StoreOutcome:
         """The outcome of the batch, once it is certain."""
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[StoreOutcome] = asyncio.get_running_loop().create_future()
         self.waiting_bytes += len(batch.lines)
         try:
             self._queue.put(_Waiting(batch, answer))
@@ -146,12 +146,12 @@ class Writer(threading.Thread):
         loop = group[0].answer.get_loop()
         loop.call_soon_threadsafe(_give, answers)
 
-    def _outcome(self, batch_id: bytes, fresh: dict[bytes, ReceivedBatch]) -> Outcome:
+    def _outcome(self, batch_id: bytes, fresh: dict[bytes, ReceivedBatch]) -> StoreOutcome:
         """FAILED unless the batch is durable. Of several with one id in the group, the first one was stored."""
         first = fresh.pop(batch_id, None) is not None
         if batch_id not in self._recent:
-            return Outcome.FAILED
-        return Outcome.STORED if first else Outcome.DUPLICATE
+            return StoreOutcome.FAILED
+        return StoreOutcome.STORED if first else StoreOutcome.DUPLICATE
 
     def _store_durably(self, batches: Sequence[ReceivedBatch]) -> bool:
         """Write and sync; after an error, try once more in a new log."""
@@ -254,7 +254,7 @@ class Writer(threading.Thread):
         self._seal(ClosedJournal(name=journal.name, length=journal.durable_bytes, recent=self._recent.to_bytes()))
 
 
-def _give(answers: Sequence[tuple[asyncio.Future[Outcome], Outcome]]) -> None:
+def _give(answers: Sequence[tuple[asyncio.Future[StoreOutcome], StoreOutcome]]) -> None:
     for answer, outcome in answers:
         if not answer.done():  # it is done if the sender has disconnected
             answer.set_result(outcome)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from feedback_server.download import Slice, wanted_slice
+from feedback_server.download import ByteRange, wanted_range
 from feedback_wire.problem import Problem
 from tests.harness.processes import NotReadyError
 from tests.harness.waiting import eventually
@@ -200,11 +200,11 @@ def test_a_long_poll_ends_at_its_deadline_or_when_the_server_stops(start_feedbac
     ("header", "expected"),
     [
         (None, None),
-        ("bytes=0-0", Slice(0, 1)),
-        ("bytes=5-", Slice(5, 100)),
-        ("bytes=-5", Slice(95, 100)),
-        ("bytes=-500", Slice(0, 100)),
-        ("bytes=0-99999", Slice(0, 100)),
+        ("bytes=0-0", ByteRange(0, 1)),
+        ("bytes=5-", ByteRange(5, 100)),
+        ("bytes=-5", ByteRange(95, 100)),
+        ("bytes=-500", ByteRange(0, 100)),
+        ("bytes=0-99999", ByteRange(0, 100)),
         ("bytes=-", None),
         ("bytes=9-5", None),
         ("bytes=0-1,5-6", None),
@@ -213,11 +213,11 @@ def test_a_long_poll_ends_at_its_deadline_or_when_the_server_stops(start_feedbac
     ],
 )
 def test_ranges_follow_rfc_9110(header, expected):
-    assert wanted_slice(header, 100) == expected
+    assert wanted_range(header, 100) == expected
 
 
 @pytest.mark.parametrize("header", ["bytes=100-", "bytes=-0", "bytes=200-300"])
 def test_a_range_without_a_byte_is_refused(header):
     with pytest.raises(Problem, match="no_such_range") as refused:
-        wanted_slice(header, 100)
+        wanted_range(header, 100)
     assert refused.value.status == 416

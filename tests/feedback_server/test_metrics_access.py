@@ -5,7 +5,7 @@ import time
 import pytest
 
 from feedback_server.counters import Counters
-from feedback_server.metrics import State, shared_text
+from feedback_server.metrics import GaugeValues, shared_text
 
 
 def test_metrics_need_the_metrics_token_or_the_read_token(start_feedback_server):
@@ -29,10 +29,10 @@ def test_the_authorization_scheme_is_case_insensitive(start_feedback_server, lin
 def test_many_scrapes_share_one_text_per_second():
     made = 0
 
-    def state() -> State:
+    def state() -> GaugeValues:
         nonlocal made
         made += 1
-        return State(
+        return GaugeValues(
             ready=True,
             journal_age_s=0,
             waiting_bytes=made,

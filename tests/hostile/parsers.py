@@ -25,7 +25,7 @@ from endhost_sdk.telemetry_settings import feedback_urls
 from endhost_sdk.transport import Answer
 from feedback_analysis.moments import unix_ms
 from feedback_analysis.reading.verified_log import open_log
-from feedback_server.download import is_named, wanted_slice
+from feedback_server.download import is_named, wanted_range
 from feedback_server.forms.reading import read_log
 from feedback_server.received_batch import ReceivedBatch
 from feedback_wire.catalogue import Catalogue
@@ -108,7 +108,7 @@ def records(data: bytes) -> None:
 
 def download_range(data: bytes) -> None:
     with contextlib.suppress(Problem):
-        wanted = wanted_slice(_text(data), 1000)
+        wanted = wanted_range(_text(data), 1000)
         assert wanted is None or 0 <= wanted.begin < wanted.end <= 1000
     is_named('"1-1"', _text(data))
 
