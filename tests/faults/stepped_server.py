@@ -17,7 +17,7 @@ from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings
 from feedback_server.stores.data_folder import DataFolder
 from feedback_server.stores.offered_logs import OfferedLogs
-from feedback_server.writer import Outcome, Writer, _Waiting
+from feedback_server.writer import StoreOutcome, Writer, _Waiting
 from feedback_wire.log_name import LogName
 
 Format = Literal["jsonl", "csv", "parquet"]
@@ -41,7 +41,7 @@ class _Answer:
 
     def __init__(self, number: int, acknowledge: Acknowledge) -> None:
         self._number, self._acknowledge = number, acknowledge
-        self.outcome: Outcome | None = None
+        self.outcome: StoreOutcome | None = None
 
     def get_loop(self) -> "_Answer":
         return self
@@ -52,9 +52,9 @@ class _Answer:
     def done(self) -> bool:
         return False
 
-    def set_result(self, outcome: Outcome) -> None:
+    def set_result(self, outcome: StoreOutcome) -> None:
         self.outcome = outcome
-        if outcome is not Outcome.FAILED:
+        if outcome is not StoreOutcome.FAILED:
             self._acknowledge(self._number)
 
 
@@ -92,7 +92,7 @@ class SteppedServer:
         answers = [_Answer(number, self._acknowledge) for number in numbers]
         self._writer._not_before_s = 0.0  # a second has passed
         self._writer._commit([_Waiting(batch(number), answer) for number, answer in zip(numbers, answers, strict=True)])  # type: ignore[arg-type]
-        return all(answer.outcome is not Outcome.FAILED for answer in answers)
+        return all(answer.outcome is not StoreOutcome.FAILED for answer in answers)
 
     def roll(self) -> None:
         """A minute passes."""

@@ -16,7 +16,7 @@ from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings
 from feedback_server.stores.data_folder import DataFolder
 from feedback_server.stores.offered_logs import OfferedLogs
-from feedback_server.writer import Outcome, Writer
+from feedback_server.writer import StoreOutcome, Writer
 from feedback_wire.log_name import LogName
 from tests.harness.waiting import eventually
 
@@ -82,7 +82,7 @@ async def store_while(running: Running, lines: Callable[..., bytes], clock: Cloc
     for number, step in enumerate(itertools.chain.from_iterable((step, 0, 0, 0, 0) for step in STEPS)):
         clock.step(step)
         batch = ReceivedBatch(f"{session}-{number}".encode().ljust(16), lines(20, session=session, first=20 * number), 20)
-        assert await running.writer.store(batch) is Outcome.STORED
+        assert await running.writer.store(batch) is StoreOutcome.STORED
         acknowledged += [(session, 20 * number + each) for each in range(20)]
         stems = running.stems()
         assert stems[: len(seen)] == seen, "a reader that lists all logs after the last one would have missed one"
@@ -110,7 +110,7 @@ def test_over_any_clock_steps_log_names_stay_unique_and_ordered_and_nothing_is_l
 def test_a_period_ends_in_time_although_the_clock_has_stepped(tmp_path, lines, step_ms):
     clock = Clock()
     running = Running(tmp_path / "data", clock)
-    assert asyncio.run(running.writer.store(ReceivedBatch(bytes(range(16)), lines(3), 3))) is Outcome.STORED
+    assert asyncio.run(running.writer.store(ReceivedBatch(bytes(range(16)), lines(3), 3))) is StoreOutcome.STORED
     clock.step(step_ms)
     eventually(lambda: running.offered.sealed(), within_s=20)
     running.stop()
