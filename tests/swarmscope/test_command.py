@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from monitor_platform.settings import Settings as MonitorSettings
+from tests.harness.processes import SWARMSCOPE, run_swarmscope
 
-SWARMSCOPE = (sys.executable, "-m", "swarmscope")
 COMMANDS = (
     "demo",
     "coordinator",
@@ -45,7 +45,7 @@ SUBCOMMANDS = (
 
 
 def swarmscope(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*SWARMSCOPE, *arguments], cwd=cwd, env=os.environ | env, capture_output=True, text=True, timeout=60)
+    return run_swarmscope(*arguments, cwd=cwd, env=env, timeout_s=60)
 
 
 def test_the_list_of_commands_describes_each_of_them(tmp_path):

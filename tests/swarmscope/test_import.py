@@ -1,8 +1,6 @@
 """`swarmscope import`: feedback of another system becomes logs, or is sent; each refused row is named."""
 
 import json
-import subprocess
-import sys
 import threading
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +12,7 @@ import pytest
 from feedback_wire.message import FIELD_NAMES
 from feedback_wire.record import RECORD_FIELD_NAMES
 from tests.harness.logs import BEGIN_MS, record, write_log
+from tests.harness.processes import run_swarmscope
 from tests.harness.waiting import eventually
 
 MAPPING = """
@@ -48,19 +47,14 @@ CSV = """when,client,view,what,startup_s,played_percent,video codec,fps,ignored
 """
 
 
-def swarmscope(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "swarmscope", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-
 def records_in(folder: Path) -> list[dict[str, object]]:
-    shown = swarmscope("logs", "cat", folder)
+    shown = run_swarmscope("logs", "cat", folder)
     assert shown.returncode == 0, shown.stderr
     return [json.loads(line) for line in shown.stdout.splitlines()]
 
 
 def summary_of(folder: Path) -> dict[str, object]:
-    return json.loads(swarmscope("analyze", folder, "--json").stdout)
+    return json.loads(run_swarmscope("analyze", folder, "--json").stdout)
 
 
 @pytest.fixture
@@ -76,7 +70,7 @@ def sessions(tmp_path: Path) -> Path:
 
 
 def test_a_mapping_turns_columns_into_records_in_order_of_their_times(tmp_path, sessions, mapping):
-    done = swarmscope("import", sessions, "--mapping", mapping, "--into", tmp_path / "logs")
+    done = run_swarmscope("import", sessions, "--mapping", mapping, "--into", tmp_path / "logs")
     assert (done.returncode, done.stderr) == (0, "")
     assert "3 rows: 3 accepted, 0 refused" in done.stdout
     join, report, leave = records_in(tmp_path / "logs")
@@ -104,7 +98,7 @@ def test_a_mapping_turns_columns_into_records_in_order_of_their_times(tmp_path, 
 
 
 def test_without_a_destination_only_the_report_is_printed(tmp_path, sessions, mapping):
-    done = swarmscope("import", sessions, "--mapping", mapping)
+    done = run_swarmscope("import", sessions, "--mapping", mapping)
     assert done.returncode == 0
     assert "startup_ms = startup_s * 1000: 2 values" in done.stdout
     assert "not used: ignored" in done.stdout
@@ -137,13 +131,13 @@ def test_our_own_records_are_imported_with_the_same_numbers_from_any_file_type(t
     lines.write_text("".join(json.dumps(each) + "\n" for each in records))
     foreign = tmp_path / f"foreign.{form}"
     duckdb.sql(f"COPY (FROM read_json('{lines}')) TO '{foreign}' (FORMAT {'json' if form == 'jsonl' else form})")
-    done = swarmscope("import", foreign, "--into", tmp_path / "logs", "--to", to, "--ip", "keep")
+    done = run_swarmscope("import", foreign, "--into", tmp_path / "logs", "--to", to, "--ip", "keep")
     assert done.returncode == 0, done.stdout + done.stderr
     assert summary_of(tmp_path / "logs") == summary_of(tmp_path / "own")
     assert {path.name for path in (tmp_path / "logs").iterdir()} == {
         f"20120807T090000Z-import-0000.{'parquet' if to == 'parquet' else f'{to}.zst'}"
     }
-    assert swarmscope("logs", "verify", tmp_path / "logs").returncode == 0
+    assert run_swarmscope("logs", "verify", tmp_path / "logs").returncode == 0
 
 
 def test_every_refused_row_is_counted_by_reason_and_listed_on_request(tmp_path):
@@ -160,7 +154,7 @@ def test_every_refused_row_is_counted_by_reason_and_listed_on_request(tmp_path):
         "2012-08-07T09:30:06Z,s,NaN,2.0\n"
         "one,two,three,four,five\n"
     )
-    done = swarmscope("import", tmp_path / "odd.csv", "--into", tmp_path / "logs", "--refused", tmp_path / "refused.jsonl")
+    done = run_swarmscope("import", tmp_path / "odd.csv", "--into", tmp_path / "logs", "--refused", tmp_path / "refused.jsonl")
     assert done.returncode == 1
     assert "10 rows: 2 accepted, 8 refused" in done.stdout
     assert "'1344331800' is before 1973 or after 2100 in ms" in done.stdout
@@ -184,7 +178,7 @@ def test_lines_that_are_not_objects_cost_only_themselves(tmp_path):
         '{"received_ms":"2012-08-07T09:30:00Z","who":{"id":"a"}}\nbroken\n[1]\n"text"\n{"received_ms":1344331801000,"who":{"id":8}}\n'
     )
     (tmp_path / "mapping.toml").write_text('[columns]\npeer_id = "who.id"\n')
-    done = swarmscope("import", tmp_path / "odd.jsonl", "--mapping", tmp_path / "mapping.toml", "--into", tmp_path / "logs")
+    done = run_swarmscope("import", tmp_path / "odd.jsonl", "--mapping", tmp_path / "mapping.toml", "--into", tmp_path / "logs")
     assert "5 rows: 2 accepted, 3 refused" in done.stdout
     assert [each["peer_id"] for each in records_in(tmp_path / "logs")] == ["a", "8"]
 
@@ -195,7 +189,7 @@ def test_values_that_some_reader_cannot_hold_cost_their_rows(tmp_path):
     rows = [json.dumps({"received_ms": BEGIN_MS, "session_id": "s", "note": each}) for each in odd]
     rows += [json.dumps({"received_ms": BEGIN_MS, "session_id": "s", "stall_count": each}) for each in ("9" * 5000, "1e999", "-1")]
     (tmp_path / "odd.jsonl").write_text("\n".join(rows))
-    done = swarmscope("import", tmp_path / "odd.jsonl", "--mapping", tmp_path / "mapping.toml", "--into", tmp_path / "logs")
+    done = run_swarmscope("import", tmp_path / "odd.jsonl", "--mapping", tmp_path / "mapping.toml", "--into", tmp_path / "logs")
     assert (done.returncode, done.stderr) == (1, "")
     assert "9 rows: 3 accepted, 6 refused" in done.stdout
     assert [each["extra"]["note"] for each in records_in(tmp_path / "logs")] == ["1e999", True, 1.5]
@@ -205,7 +199,7 @@ def test_a_silent_peer_begins_a_new_session_if_the_file_has_no_session_ids(tmp_p
     at = [0, 30, 60, 400, 430, 2000]
     rows = [f"{BEGIN_MS + second * 1000},p" for second in at]
     (tmp_path / "peers.csv").write_text("received_ms,peer_id\n" + "\n".join(rows) + "\n")
-    swarmscope("import", tmp_path / "peers.csv", "--into", tmp_path / "logs")
+    run_swarmscope("import", tmp_path / "peers.csv", "--into", tmp_path / "logs")
     sent = [(each["session_id"], each["seq"], each["event"]) for each in records_in(tmp_path / "logs")]
     assert sent == [
         ("p-0", 0, "join"), ("p-0", 1, "report"), ("p-0", 2, "report"),
@@ -217,7 +211,7 @@ def test_several_files_are_one_import_and_rows_are_numbered_in_each(tmp_path):
     for name, second in (("b.csv", 0), ("a.csv", 30)):
         (tmp_path / name).write_text(f"received_ms,session_id\n{BEGIN_MS + second * 1000},s\nnever,s\n")
     refused = tmp_path / "refused.jsonl"
-    swarmscope("import", tmp_path / "a.csv", tmp_path / "b.csv", "--into", tmp_path / "logs", "--refused", refused)
+    run_swarmscope("import", tmp_path / "a.csv", tmp_path / "b.csv", "--into", tmp_path / "logs", "--refused", refused)
     assert [each["seq"] for each in records_in(tmp_path / "logs")] == [0, 1]
     named = {(Path(each["file"]).name, each["row"]) for each in map(json.loads, refused.read_text().splitlines())}
     assert named == {("a.csv", 2), ("b.csv", 2)}
@@ -226,19 +220,19 @@ def test_several_files_are_one_import_and_rows_are_numbered_in_each(tmp_path):
 def test_addresses_are_truncated_unless_they_are_to_be_kept(tmp_path):
     (tmp_path / "a.csv").write_text(f"received_ms,session_id,ip\n{BEGIN_MS},s,1.36.0.77\n")
     for policy, expected in (("truncate", "1.36.0.0"), ("keep", "1.36.0.77"), ("drop", "")):
-        swarmscope("import", tmp_path / "a.csv", "--into", tmp_path / policy, "--ip", policy)
+        run_swarmscope("import", tmp_path / "a.csv", "--into", tmp_path / policy, "--ip", policy)
         assert [each["ip"] for each in records_in(tmp_path / policy)] == [expected]
 
 
 def test_a_failed_import_leaves_the_folder_unchanged(tmp_path):
     rows = [f"{BEGIN_MS + hour * 3_600_000},s" for hour in range(3)]
     (tmp_path / "a.csv").write_text("received_ms,session_id\n" + "\n".join(rows) + "\n")
-    assert swarmscope("import", tmp_path / "a.csv", "--into", tmp_path / "logs").returncode == 0
+    assert run_swarmscope("import", tmp_path / "a.csv", "--into", tmp_path / "logs").returncode == 0
     logs = sorted((tmp_path / "logs").iterdir())
     kept = {path.name: path.read_bytes() for path in logs[-1:]}
     for path in logs[:-1]:
         path.unlink()
-    again = swarmscope("import", tmp_path / "a.csv", "--into", tmp_path / "logs")
+    again = run_swarmscope("import", tmp_path / "a.csv", "--into", tmp_path / "logs")
     assert again.returncode == 1
     assert "already exists" in again.stderr
     assert {path.name: path.read_bytes() for path in (tmp_path / "logs").iterdir()} == kept
@@ -247,8 +241,8 @@ def test_a_failed_import_leaves_the_folder_unchanged(tmp_path):
 def test_nothing_in_a_file_controls_the_terminal_or_reads_another_file(tmp_path):
     evil = "\x1b]0;title\x07"
     (tmp_path / "evil.csv").write_text(f'received_ms,"session_id",{evil}\n{evil},s,1\n{BEGIN_MS},../../etc/passwd,2\n')
-    done = swarmscope("import", tmp_path / "evil.csv", "--into", tmp_path / "logs")
-    checked = swarmscope("import", tmp_path / "evil.csv")
+    done = run_swarmscope("import", tmp_path / "evil.csv", "--into", tmp_path / "logs")
+    checked = run_swarmscope("import", tmp_path / "evil.csv")
     assert evil not in done.stdout + done.stderr + checked.stdout + checked.stderr
     assert r"\x1b" in done.stdout
     assert [path.name for path in (tmp_path / "logs").iterdir()] == ["20120807T090000Z-import-0000.jsonl.zst"]
@@ -279,7 +273,7 @@ def test_nothing_in_a_file_controls_the_terminal_or_reads_another_file(tmp_path)
 def test_an_unusable_mapping_is_refused_with_the_reason(tmp_path, sent, why):
     (tmp_path / "a.csv").write_text(f"received_ms,session_id\n{BEGIN_MS},s\n")
     (tmp_path / "mapping.toml").write_text(sent)
-    refused = swarmscope("import", tmp_path / "a.csv", "--mapping", tmp_path / "mapping.toml", "--into", tmp_path / "logs")
+    refused = run_swarmscope("import", tmp_path / "a.csv", "--mapping", tmp_path / "mapping.toml", "--into", tmp_path / "logs")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert why in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
@@ -303,7 +297,7 @@ def test_a_usage_error_of_import_ends_with_one_line(tmp_path, monkeypatch, argum
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv").write_text(f"received_ms,session_id\n{BEGIN_MS},s\n")
     (tmp_path / "b.parquet").write_bytes(b"PAR1 not really")
-    refused = swarmscope("import", *arguments)
+    refused = run_swarmscope("import", *arguments)
     assert refused.returncode == 2
     assert why in refused.stderr
     assert "Traceback" not in refused.stderr
@@ -314,7 +308,7 @@ def test_messages_sent_to_a_coordinator_keep_their_own_time_beside_the_time_of_r
     stored = serve("feedback-server", "--listen", "127.0.0.1:0", "--data", str(data), "--insecure")
     coordinator = serve("coordinator", "--listen", "127.0.0.1:0", "--feedback-server", stored.url, "--insecure")
     begun_ms = datetime.now(UTC).timestamp() * 1000
-    done = swarmscope("import", sessions, "--mapping", mapping, "--coordinator", coordinator.url)
+    done = run_swarmscope("import", sessions, "--mapping", mapping, "--coordinator", coordinator.url)
     assert (done.returncode, done.stderr) == (0, "")
     assert "the coordinator accepted 3 messages and refused 0" in done.stdout
     sent = eventually(lambda: (found := records_in(data)) and len(found) == 3 and found)
@@ -359,7 +353,7 @@ def test_an_answer_that_is_not_a_coordinators_ends_the_import_and_is_quoted(tmp_
     """A proxy's bare answer neither refuses a row nor confirms that it is stored."""
     way.status = status
     (tmp_path / "a.csv").write_text(f"received_ms,session_id\n{BEGIN_MS},s\n", encoding="utf-8")
-    done = swarmscope("import", tmp_path / "a.csv", "--coordinator", f"http://127.0.0.1:{way.server_port}")
+    done = run_swarmscope("import", tmp_path / "a.csv", "--coordinator", f"http://127.0.0.1:{way.server_port}")
     assert (done.returncode, done.stdout) == (2, "")
     assert f"the coordinator answered {status}" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -409,7 +403,7 @@ def test_an_import_sends_smaller_batches_through_a_proxy_that_refuses_large_ones
     with _SmallWay(("127.0.0.1", 0), _SmallProxy) as proxy:
         proxy.upstream = coordinator.url
         threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
-        done = swarmscope("import", tmp_path / "a.csv", "--coordinator", f"http://127.0.0.1:{proxy.server_port}")
+        done = run_swarmscope("import", tmp_path / "a.csv", "--coordinator", f"http://127.0.0.1:{proxy.server_port}")
         proxy.shutdown()
     assert (done.returncode, done.stderr) == (0, "")
     assert "the coordinator accepted 40 messages and refused 0" in done.stdout
@@ -428,5 +422,5 @@ def test_every_field_of_a_record_can_be_mapped(tmp_path):
     }  # fmt: skip
     assert set(whole) == {*RECORD_FIELD_NAMES, *FIELD_NAMES}
     (tmp_path / "whole.jsonl").write_text(json.dumps(whole) + "\n")
-    swarmscope("import", tmp_path / "whole.jsonl", "--into", tmp_path / "logs", "--ip", "keep")
+    run_swarmscope("import", tmp_path / "whole.jsonl", "--into", tmp_path / "logs", "--ip", "keep")
     assert records_in(tmp_path / "logs") == [whole | {"via": "import"}]

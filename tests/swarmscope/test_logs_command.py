@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from feedback_wire.frames import HEADER_BYTES, walk
+from tests.harness.processes import run_swarmscope
 
 MINUTE_MS = 1_344_331_800_000  # 2012-08-07T09:30:00Z
 
 
 def logs(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "swarmscope", "logs", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return run_swarmscope("logs", *arguments, timeout_s=60)
 
 
 def shown(output: str) -> list[tuple[str, int]]:

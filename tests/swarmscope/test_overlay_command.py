@@ -2,16 +2,15 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+from tests.harness.processes import run_swarmscope
 from tests.overlay.test_trees import SCENARIO_1
 
 
 def check(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "swarmscope", "overlay", "check", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return run_swarmscope("overlay", "check", *arguments)
 
 
 def test_a_topology_is_drawn_as_text_and_as_svg(tmp_path: Path):

@@ -2,15 +2,13 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from collections import Counter, defaultdict
 
 from swarmscope.audience import progress, simulation
 from swarmscope.audience.ground_truth import GroundTruth
 from swarmscope.audience.message_counts import MessageCounts
 from swarmscope.audience.settings import Settings
+from tests.harness.processes import run_swarmscope
 
 
 def run(*coordinators, peers=20, duration=1.0, **settings):
@@ -114,10 +112,8 @@ def test_the_first_reported_rate_is_the_rate_since_the_begin():
 
 
 def simulate(*flags, **env):
-    return subprocess.run(
-        [sys.executable, "-m", "swarmscope", "simulate", "--peers", "10", "--period", "0.5", "--duration", "1", *flags],
-        capture_output=True, text=True, timeout=30, check=False, env=os.environ | env,
-    )  # fmt: skip
+    small = ("--peers", "10", "--period", "0.5", "--duration", "1")
+    return run_swarmscope("simulate", *small, *flags, env=env, timeout_s=30)
 
 
 def test_the_command_writes_the_truth_and_exits_with_0(receiver, tmp_path):

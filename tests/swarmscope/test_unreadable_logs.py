@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import threading
 import urllib.request
 from pathlib import Path
@@ -16,16 +14,11 @@ from feedback_wire.routes import BATCH_HEADER, NDJSON, RECORDS
 from swarmscope.commands import logs as logs_command
 from tests.faults.system_calls import failed
 from tests.harness.logs import record, write_log
-from tests.harness.processes import Server, start_server
+from tests.harness.processes import Server, run_swarmscope, start_server
 from tests.harness.unreadable_logs import make_unreadable_logs
 from tests.harness.waiting import eventually
 
 RULES = '[[rule]]\nname = "many"\nmeasure = "peers"\nabove = 0\nfor_minutes = 1\n'
-
-
-def swarmscope(*arguments: object, under: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    command = [*under, sys.executable, "-m", "swarmscope", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
 
 
 @pytest.fixture
@@ -38,7 +31,7 @@ def odd(tmp_path: Path) -> tuple[Path, list[str]]:
 
 def test_analyze_names_and_counts_unreadable_logs_and_measures_the_rest(odd):
     folder, reasons = odd
-    answer = swarmscope("analyze", folder, "--json")
+    answer = run_swarmscope("analyze", folder, "--json")
     answer_json = json.loads(answer.stdout)
     assert (answer.returncode, answer_json["messages"], answer_json["unread_logs"]) == (0, 6, len(reasons))
     assert sorted(answer.stderr.splitlines()) == sorted(f"not read: {each}" for each in reasons)
@@ -48,7 +41,7 @@ def test_analyze_names_and_counts_unreadable_logs_and_measures_the_rest(odd):
 def test_the_logs_commands_read_the_rest_and_exit_with_1(odd, command, monkeypatch, tmp_path):
     folder, reasons = odd
     monkeypatch.chdir(tmp_path)
-    answer = swarmscope("logs", *command, folder)
+    answer = run_swarmscope("logs", *command, folder)
     named = [each.replace(": it", ": not read: it") for each in reasons]
     output = answer.stdout if command == ["verify"] else answer.stderr
     assert [line for line in output.splitlines() if "not read" in line] == sorted(named)
@@ -63,12 +56,12 @@ def test_the_logs_commands_read_the_rest_and_exit_with_1(odd, command, monkeypat
 
 def test_the_history_and_the_alerts_read_the_rest(odd, tmp_path):
     folder, reasons = odd
-    built = swarmscope("history", "build", folder, "--into", tmp_path / "history")
+    built = run_swarmscope("history", "build", folder, "--into", tmp_path / "history")
     assert built.returncode == 0
     assert "1 logs added: 6 messages" in built.stderr
     assert f"{len(reasons)} unreadable logs" in built.stderr
     (tmp_path / "rules.toml").write_text(RULES)
-    judged = swarmscope("alerts", "test", tmp_path / "rules.toml", folder)
+    judged = run_swarmscope("alerts", "test", tmp_path / "rules.toml", folder)
     assert judged.returncode == 0, judged.stderr
     named = [f"not read: {each}" for each in sorted(reasons)]
     for answer in (built, judged):
@@ -106,7 +99,7 @@ def test_logs_that_fail_with_a_disk_or_permission_error_are_named(tmp_path, fail
     trace = tmp_path / "calls"
     call = fail.partition(":")[0]
     under = ("strace", "-f", "-P", str(bad), "-e", f"trace={call}", "-e", f"inject={fail}", "-o", str(trace))
-    answer = swarmscope("analyze", tmp_path / "logs", "--json", under=under)
+    answer = run_swarmscope("analyze", tmp_path / "logs", "--json", prefix=under)
     if not trace.exists() or not trace.read_text():
         pytest.skip("strace may not look at processes here")
     assert failed(trace) >= 1
@@ -117,7 +110,7 @@ def test_logs_that_fail_with_a_disk_or_permission_error_are_named(tmp_path, fail
 
 @pytest.mark.parametrize("command", ["analyze", "logs cat", "logs verify"])
 def test_a_named_path_that_does_not_exist_stays_a_usage_error(command, tmp_path):
-    answer = swarmscope(*command.split(), tmp_path / "20120807T093000Z-fs1-0000.parquet")
+    answer = run_swarmscope(*command.split(), tmp_path / "20120807T093000Z-fs1-0000.parquet")
     assert answer.returncode in (1, 2)
     assert "there is no" in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
@@ -184,12 +177,12 @@ def test_commands_on_the_folder_of_a_running_server_find_no_missing_file(tmp_pat
         eventually(lambda: len(list(data.glob("*.zst"))) >= 1)
         for _ in range(2):
             sealed, before = set(data.glob("*.zst")), stored[0]
-            answer = swarmscope("analyze", data, "--json")
+            answer = run_swarmscope("analyze", data, "--json")
             assert (answer.returncode, answer.stderr) == (0, "")
             answer_json = json.loads(answer.stdout)
             assert answer_json["messages"] >= before
             assert (answer_json["duplicates"], answer_json["unread_logs"], answer_json["lost"]) == (0, 0, 0)
-            checked = swarmscope("logs", "verify", data)
+            checked = run_swarmscope("logs", "verify", data)
             assert (checked.returncode, checked.stderr) == (0, ""), checked.stdout
             eventually(lambda known=sealed: set(data.glob("*.zst")) - known)
     finally:

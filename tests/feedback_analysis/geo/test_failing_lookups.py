@@ -1,8 +1,6 @@
 """A database may contain anything: an unreadable record costs its lookup and nothing else, or the database is refused."""
 
 import json
-import subprocess
-import sys
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from feedback_analysis.geo.location import UNKNOWN_COUNTRY, UNKNOWN_ISP, UNLOCAT
 from feedback_analysis.geo.locator import Locator
 from tests.feedback_analysis.geo.mmdb import mmdb, write_mmdb
 from tests.harness.logs import record, write_log
+from tests.harness.processes import run_swarmscope
 
 SHARED = Path(__file__).parents[4] / "shared"
 GEOIP, FAULTS = SHARED / "data" / "geoip", SHARED / "notes" / "faults"
@@ -197,8 +196,7 @@ WORLD = atlas_for(districts="countries", resolution=2)
 
 
 def analyze(path, *arguments):
-    command = [sys.executable, "-m", "swarmscope", "analyze", str(path), *arguments, "--json"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return run_swarmscope("analyze", path, *arguments, "--json", timeout_s=60)
 
 
 def test_analyze_continues_and_reports_the_number_of_failed_lookups_in_one_line(tmp_path):

@@ -3,19 +3,16 @@
 import csv
 import io
 import json
-import subprocess
-import sys
 
 import pytest
 
 from tests.feedback_analysis.history.audience import audience, write_minutes
 from tests.harness.logs import record, write_log
+from tests.harness.processes import run_swarmscope
 
 
 def history(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "swarmscope", "history", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+    return run_swarmscope("history", *arguments)
 
 
 @pytest.fixture(scope="module")

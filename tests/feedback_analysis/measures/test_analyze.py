@@ -3,15 +3,13 @@
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from feedback_analysis.moments import unix_ms
 from feedback_wire.log_name import Form
 from tests.harness.logs import BEGIN_MS, record, write_log
+from tests.harness.processes import run_swarmscope
 
 RECORDS = [
     record(
@@ -23,8 +21,7 @@ RECORDS = [
 
 
 def analyze(*arguments):
-    command = [sys.executable, "-m", "swarmscope", "analyze", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "100"})
+    return run_swarmscope("analyze", *arguments, env={"COLUMNS": "100"})
 
 
 def test_any_form_and_any_split_give_the_same_bytes(tmp_path):

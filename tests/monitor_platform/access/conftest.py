@@ -5,7 +5,6 @@ import http.client
 import json
 import ssl
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +17,7 @@ import trustme
 
 from monitor_platform.access import user_file
 from monitor_platform.access.passwords import Hash
-from tests.harness.processes import Server, start_server
+from tests.harness.processes import Server, run_swarmscope, start_server
 from tests.monitor_platform.dashboard.conftest import recorded  # noqa: F401 - the same audience
 
 NAME, PASSWORD = "王小明", "correct horse battery"
@@ -28,8 +27,7 @@ PROXY, ELSEWHERE = "127.0.0.1", "127.0.0.2"
 
 def users(*arguments: str, password: str = "") -> subprocess.CompletedProcess[str]:
     """Run `swarmscope users` with the password on standard input."""
-    command = [sys.executable, "-m", "swarmscope", "users", *arguments]
-    return subprocess.run(command, input=password + "\n", capture_output=True, text=True, timeout=30)
+    return run_swarmscope("users", *arguments, stdin=password + "\n", timeout_s=30)
 
 
 def add_user(path: Path, name: str, password: str) -> None:
