@@ -142,7 +142,7 @@ def test_an_operator_follows_the_pages_from_the_alert_to_the_one_viewer(recorded
     page = visit(recorded, "/")
     # An alert is open: the navigation shows it, the timeline shows what it is and since when.
     assert page.page.get_by_role("link", name="Alerts 1 open").is_visible()
-    assert page.page.locator("#marks").inner_text().startswith("critical 17:34 and lasts stalls: ")
+    assert page.page.locator("#marks").inner_text().startswith("critical 17:34 (open) stalls: ")
     marked = page.page.evaluate(
         """() => Bokeh.documents[0].get_model_by_name("timeline").children[0].renderers
             .map((each) => each.data_source.data).filter((data) => data.shown_from ?? data.get?.("shown_from"))

@@ -69,7 +69,7 @@ def test_a_dead_feedback_server_is_named_and_the_figures_stay(monitor, feedback_
     eventually(lambda: summary(monitor)["peers"] == 30)
     page = visit(monitor.url)
     feedback_server.kill()
-    page.becomes(r"/fs1 silent for \d+ s; figures stand still/.test(document.getElementById('pill-text').innerText)")
+    page.becomes(r"/fs1 silent for \d+ s; figures are not updated/.test(document.getElementById('pill-text').innerText)")
     assert page.page.locator("body").get_attribute("data-pill") == "stale"
     assert page.page.locator("body").get_attribute("data-state") == "ok"
 

@@ -126,7 +126,7 @@ def test_messages_that_are_not_in_the_figures_are_named_at_the_bottom(monitor, r
     torn.write_bytes(data)
     damaged = serve("monitor", "--static", str(tmp_path), "--listen", "127.0.0.1:0")
     page = visit(damaged.url, "/?isp=PCCW")
-    drops = "12 duplicates taken away · 6 records unreadable · 30 messages lost · 1 damaged place in files"
+    drops = "12 duplicates removed · 6 records unreadable · 30 messages lost · 1 damaged place in files"
     assert page.page.locator("#drops").inner_text() == drops
     [line] = damaged.log_text().splitlines()
     assert f"6 records could not be read; 1 damaged places, the first in {torn}, byte " in line
