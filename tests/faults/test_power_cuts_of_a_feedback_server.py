@@ -193,4 +193,4 @@ def test_replaying_all_recorded_calls_reproduces_the_files(tmp_path: Path, form:
     (tmp_path / "real").mkdir()
     calls, _ = recorded(tmp_path / "real", [2, "roll", 3, 1, "seal", "roll", 1, "restart", 1, "seal", "roll", 1, "seal", 1], form)
     assert contents(cut(calls, kept, tmp_path / "replayed")) == contents(tmp_path / "real")
-    assert {type(call).__name__ for call in calls} == {"Create", "Rename", "Unlink", "Write", "Sync", "Told"}
+    assert {type(call).__name__ for call in calls} == {"Create", "Rename", "Unlink", "Write", "Sync", "Noted"}
