@@ -1,4 +1,4 @@
-"""Documentation is an interface: its links lead somewhere, its sentences fit a screen, and nothing that users can name is missing.
+"""The documentation is an interface: its links, lines and words are checked, and everything that users can name has an entry.
 
 All names come from the code. A new flag, route, metric, measure or field fails these tests until it has its entry.
 """
