@@ -31,8 +31,8 @@ HALF = b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
 
 
 @asynccontextmanager
-async def intake(tls: Tls | None = None) -> AsyncIterator[tuple[Reception, ServerState, int]]:
-    """An intake on a free port whose connections the test can reach."""
+async def listening(tls: Tls | None = None) -> AsyncIterator[tuple[Reception, ServerState, int]]:
+    """A listening socket on a free port, with its connections in reach of the test."""
     settings = Settings(feedback_server=("http://127.0.0.1:9",), insecure=True)
     counters = Counters()
     outbox = Outbox(
@@ -74,7 +74,7 @@ async def until(condition) -> None:
 @pytest.mark.parametrize("sent", [HALF, HALF[:20]], ids=["body", "head"])
 def test_an_unfinished_request_is_refused_at_its_deadline(sent: bytes):
     async def promise() -> None:
-        async with intake() as (reception, state, port):
+        async with listening() as (reception, state, port):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(sent)
             await until(lambda: any(connection.partial for connection in state.connections))
@@ -96,7 +96,7 @@ def test_an_unfinished_request_is_refused_at_its_deadline(sent: bytes):
 
 def test_an_idle_connection_is_closed_and_a_busy_one_is_not():
     async def promise() -> None:
-        async with intake() as (reception, state, port):
+        async with listening() as (reception, state, port):
             idle, idle_writer = await asyncio.open_connection("127.0.0.1", port)
             _, busy_writer = await asyncio.open_connection("127.0.0.1", port)
             await until(lambda: len(state.connections) == 2)
@@ -132,7 +132,7 @@ async def greeted(port: int) -> None:
 
 def test_unfinished_handshakes_count_as_connections_and_those_beyond_the_limit_are_closed(tls: Tls):
     async def promise() -> None:
-        async with intake(tls) as (reception, state, port):
+        async with listening(tls) as (reception, state, port):
             reception.connection_limits = ConnectionLimits(serving=2, refusing=1)
             silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
             beyond, _ = await asyncio.open_connection("127.0.0.1", port)
@@ -156,7 +156,7 @@ def test_an_unfinished_handshake_has_the_same_deadline_as_a_request(tls: Tls, mo
     monkeypatch.setattr(worker, "HANDSHAKE_S", 0.3)
 
     async def promise() -> None:
-        async with intake(tls) as (reception, state, port):
+        async with listening(tls) as (reception, state, port):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(sent)
             with suppress(ConnectionError):
