@@ -12,7 +12,7 @@ RETRY_AFTER_S = 1
 """What a sender that was refused under load waits at least; the SDK adds jitter."""
 
 CORS = b"access-control-allow-origin: *\r\n"
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+CONTINUE_100 = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = b"connection: close\r\n"
 _LINES = {status: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 

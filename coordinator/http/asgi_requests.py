@@ -45,6 +45,18 @@ class AsgiRequests(HttpToolsProtocol):
         self.cycle = cast("RequestResponseCycle", None)  # uvicorn would wait for an earlier one; the subclass keeps the order
         super().on_headers_complete()
 
+    def pause_writing(self) -> None:
+        """The sender does not read its answers. Nothing more is read from it, or answers would pile up here."""
+        self.transport.pause_reading()
+        if self.asgi_ready:
+            self.flow.pause_writing()
+
+    def resume_writing(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+        if self.asgi_ready:
+            self.flow.resume_writing()
+
     def _prepare_asgi(self) -> None:
         """What uvicorn sets up for every connection."""
         self.app = self.config.loaded_app

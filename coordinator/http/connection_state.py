@@ -83,49 +83,52 @@ class Action(Enum):
     CLOSE_WRITING = "close the writing direction; the sender closes the other one"
 
 
+# Plain names, because looking a member up in its class costs 0.2 µs in Python 3.11.
 IDLE, RECEIVING, LAST_ANSWERS, DISCARDING, OVER_LIMIT, CLOSED = State
+REQUEST_BEGINS, REQUEST_ENDS, LAST_REQUEST_ENDS, REFUSED, LIMIT_REACHED, END, LOST = Event
+WAIT, CONTINUE, CLOSE, CLOSE_WRITING = Action
 
 TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
     IDLE: {
-        Event.REQUEST_BEGINS: RECEIVING,
-        Event.REFUSED: LAST_ANSWERS,  # of a request that was read to its end
-        Event.LIMIT_REACHED: OVER_LIMIT,
-        Event.END: LAST_ANSWERS,
-        Event.LOST: CLOSED,
+        REQUEST_BEGINS: RECEIVING,
+        REFUSED: LAST_ANSWERS,  # of a request that was read to its end
+        LIMIT_REACHED: OVER_LIMIT,
+        END: LAST_ANSWERS,
+        LOST: CLOSED,
     },
     RECEIVING: {
-        Event.REQUEST_BEGINS: RECEIVING,  # once more without its Upgrade header, which is ignored
-        Event.REQUEST_ENDS: IDLE,
-        Event.LAST_REQUEST_ENDS: LAST_ANSWERS,
-        Event.REFUSED: DISCARDING,
-        Event.END: LAST_ANSWERS,
-        Event.LOST: CLOSED,
+        REQUEST_BEGINS: RECEIVING,  # once more without its Upgrade header, which is ignored
+        REQUEST_ENDS: IDLE,
+        LAST_REQUEST_ENDS: LAST_ANSWERS,
+        REFUSED: DISCARDING,
+        END: LAST_ANSWERS,
+        LOST: CLOSED,
     },
     LAST_ANSWERS: {
-        Event.REQUEST_BEGINS: DISCARDING,  # behind the request whose refusal is the last answer
-        Event.END: LAST_ANSWERS,
-        Event.LOST: CLOSED,
+        REQUEST_BEGINS: DISCARDING,  # behind the request whose refusal is the last answer
+        END: LAST_ANSWERS,
+        LOST: CLOSED,
     },
     DISCARDING: {
-        Event.REQUEST_ENDS: LAST_ANSWERS,
-        Event.END: LAST_ANSWERS,
-        Event.LOST: CLOSED,
+        REQUEST_ENDS: LAST_ANSWERS,
+        END: LAST_ANSWERS,
+        LOST: CLOSED,
     },
     OVER_LIMIT: {
-        Event.END: LAST_ANSWERS,
-        Event.LOST: CLOSED,
+        END: LAST_ANSWERS,
+        LOST: CLOSED,
     },
     CLOSED: {  # aborted, and not lost yet
-        Event.END: CLOSED,
-        Event.LOST: CLOSED,
+        END: CLOSED,
+        LOST: CLOSED,
     },
 }
 
 WHEN_NOTHING_IS_OWED: Mapping[State, Action] = {
-    IDLE: Action.WAIT,
-    RECEIVING: Action.CONTINUE,
-    LAST_ANSWERS: Action.CLOSE,
-    DISCARDING: Action.CLOSE_WRITING,
-    OVER_LIMIT: Action.CLOSE_WRITING,
-    CLOSED: Action.WAIT,
+    IDLE: WAIT,
+    RECEIVING: CONTINUE,
+    LAST_ANSWERS: CLOSE,
+    DISCARDING: CLOSE_WRITING,
+    OVER_LIMIT: CLOSE_WRITING,
+    CLOSED: WAIT,
 }

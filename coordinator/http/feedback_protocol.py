@@ -19,9 +19,21 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.utils import get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from coordinator.http.answers import CONTINUE
+from coordinator.http.answers import CONTINUE_100
 from coordinator.http.asgi_requests import AsgiExchange, AsgiRequests
-from coordinator.http.connection_state import IDLE, OVER_LIMIT, RECEIVING, TRANSITIONS, WHEN_NOTHING_IS_OWED, Action, Event
+from coordinator.http.connection_state import (
+    CLOSE,
+    CLOSE_WRITING,
+    CONTINUE,
+    IDLE,
+    OVER_LIMIT,
+    RECEIVING,
+    REQUEST_BEGINS,
+    REQUEST_ENDS,
+    TRANSITIONS,
+    WHEN_NOTHING_IS_OWED,
+    Event,
+)
 from coordinator.http.feedback_head import HEAD_BYTES, HEAD_END, HEADERS, FeedbackHead, body_too_large, head_too_large
 from coordinator.http.partial_request import PartialRequest
 from coordinator.http.reception import Exchange, Reception
@@ -154,18 +166,6 @@ class FeedbackProtocol(AsgiRequests):
         self._change(Event.END)
         return bool(self.owed)
 
-    def pause_writing(self) -> None:
-        """The sender does not read its answers. Nothing more is read from it, or answers would pile up here."""
-        self.transport.pause_reading()
-        if self.asgi_ready:
-            self.flow.pause_writing()
-
-    def resume_writing(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
-        if self.asgi_ready:
-            self.flow.resume_writing()
-
     # Callbacks of the parser
 
     def on_message_begin(self) -> None:
@@ -173,7 +173,7 @@ class FeedbackProtocol(AsgiRequests):
         self.headers = []
         self.head = None
         self.upgrades = False
-        self._change(Event.REQUEST_BEGINS)
+        self._change(REQUEST_BEGINS)
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -209,7 +209,7 @@ class FeedbackProtocol(AsgiRequests):
             return
         self.body = b""
         if self.head.expects_continue and not self.owed:
-            self.transport.write(CONTINUE)
+            self.transport.write(CONTINUE_100)
 
     def on_body(self, body: bytes) -> None:
         if self.state is not RECEIVING:
@@ -230,17 +230,17 @@ class FeedbackProtocol(AsgiRequests):
             return
         self.request_ended = True
         if self.state is not RECEIVING:
-            self._change(Event.REQUEST_ENDS)
+            self._change(REQUEST_ENDS)
             return
         if self.partial is not None:
             self._release_partial()
         if self.head is None:
-            self._change(Event.REQUEST_ENDS)
+            self._change(REQUEST_ENDS)
             super().on_message_complete()
             return
         exchange = Exchange(self, self.reception)
         exchange.last = not self.parser.should_keep_alive()
-        self._change(Event.LAST_REQUEST_ENDS if exchange.last else Event.REQUEST_ENDS)
+        self._change(Event.LAST_REQUEST_ENDS if exchange.last else REQUEST_ENDS)
         body, self.body = self.body, b""
         self._accept(exchange, self.head, bytes(body))
 
@@ -356,13 +356,13 @@ class FeedbackProtocol(AsgiRequests):
 
     def _act(self) -> None:
         """Do what the state calls for when no answer is owed."""
-        match WHEN_NOTHING_IS_OWED[self.state]:
-            case Action.CLOSE:
-                self._close()
-            case Action.CLOSE_WRITING if self.transport.can_write_eof():
-                self.transport.write_eof()
-            case Action.CONTINUE if self.head is not None and self.head.expects_continue and not self.body:
-                self.transport.write(CONTINUE)
+        action = WHEN_NOTHING_IS_OWED[self.state]
+        if action is CLOSE:
+            self._close()
+        elif action is CLOSE_WRITING and self.transport.can_write_eof():
+            self.transport.write_eof()
+        elif action is CONTINUE and self.head is not None and self.head.expects_continue and not self.body:
+            self.transport.write(CONTINUE_100)
 
     def _end(self) -> None:
         self._change(Event.END)

@@ -165,7 +165,7 @@ class Reception:
         if key.allowance <= 0:
             self.refuse(exchange, self._rate_limited(exchange, key))
             return
-        if self.is_crowded(key):
+        if key.held_bytes >= FREE_TIMES * (self._held_max - self._outbox.held_bytes):  # is_crowded; the call would cost 1 %
             self.refuse(exchange, overloaded())
             return
         if head.form is Form.JSON and body[:1] == b"{" and head.encoding == "identity":
