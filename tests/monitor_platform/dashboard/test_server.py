@@ -145,7 +145,7 @@ def test_a_foreign_host_name_that_resolves_here_reads_nothing(monitor):
     assert b"messages" not in body
     status, _, body = get(f"{monitor.url}/map?channel=x", {"Host": "evil.example", "Accept": "text/html"})
     assert status == 403
-    assert b"ask it under the address that it printed." in body
+    assert b"use the address that it printed at its start." in body
     assert b"<a " not in body  # it would lead to the same refusal
 
 

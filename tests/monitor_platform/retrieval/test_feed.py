@@ -228,7 +228,7 @@ def test_a_second_server_with_the_same_name_is_refused(feedback_server, start_fe
     feed = start_feed(first.url, impostor.url)
     eventually(lambda: any(server.error for server in feed.status().servers))
     [error] = [server.error for server in feed.status().servers if server.error]
-    assert "both call themselves fs1" in error
+    assert "both have the name fs1" in error
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
