@@ -34,20 +34,23 @@ def exit_on_usage_error(error: Exception) -> NoReturn:
     sys.exit(2)
 
 
-def exit_on(error: Exception, prefix: str = "swarmscope") -> NoReturn:
-    """Print `error` after `prefix`, and exit with code 2 for a usage error, 1 for an operational one."""
+def exit_on(error: Exception, prefix: str = "swarmscope", *, path_error: int = 2) -> NoReturn:
+    """Print `error` after `prefix`, and exit with code 2 for a usage error, 1 for an operational one.
+
+    `path_error` is the code for a path that cannot serve its purpose.
+    """
     print(f"{prefix}: {error_text(error)}", file=sys.stderr)
-    sys.exit(2 if _is_usage_error(error) else 1)
+    sys.exit(_exit_code(error, path_error))
 
 
-def run_server(command: str, run: Callable[[], None]) -> None:
+def run_server(command: str, run: Callable[[], None], *, path_error: int = 2) -> None:
     """Run a server until it is stopped. If it cannot start or cannot continue, print why, and exit with 2 or 1."""
     from serving.lifecycle import CannotContinue, CannotStart  # imports asyncio, which --help does not need
 
     try:
         run()
     except CannotStart as error:
-        exit_on(error, f"swarmscope {command} cannot start")
+        exit_on(error, f"swarmscope {command} cannot start", path_error=path_error)
     except CannotContinue as error:
         print(f"swarmscope {command} cannot continue: {error_text(error)}", file=sys.stderr)
         sys.exit(1)
@@ -57,21 +60,26 @@ def error_text(error: BaseException) -> str:
     """The text of `error`. An OSError, also as the cause of `error`, is shown without "[Errno 2]" and with advice."""
     cause = error.__cause__
     if isinstance(error, OSError) and error.errno:
-        path = f"{error.filename}: " if error.filename else ""
-        return f"{path}{_PATH_ERRORS.get(error.errno, error.strerror)}"
+        return _os_error_text(error)
     if cause is not None and str(error) == str(cause):
         return error_text(cause)
     if isinstance(cause, OSError) and cause.errno:
-        return str(error).replace(str(cause), _PATH_ERRORS.get(cause.errno, str(cause.strerror)))
+        around = str(error).replace(str(cause), "")
+        return str(error).replace(str(cause), _os_error_text(cause, with_path=str(cause.filename) not in around))
     return str(error)
 
 
-def _is_usage_error(error: BaseException) -> bool:
+def _os_error_text(error: OSError, *, with_path: bool = True) -> str:
+    path = f"{error.filename}: " if error.filename and with_path else ""
+    return f"{path}{_PATH_ERRORS.get(error.errno or 0, error.strerror)}"
+
+
+def _exit_code(error: BaseException, path_error: int) -> int:
     if isinstance(error, ValueError):
-        return True
+        return 2
     if isinstance(error, OSError):
-        return bool(error.filename) and error.errno in _PATH_ERRORS
-    return error.__cause__ is not None and _is_usage_error(error.__cause__)
+        return path_error if error.filename and error.errno in _PATH_ERRORS else 1
+    return 1 if error.__cause__ is None else _exit_code(error.__cause__, path_error)
 
 
 def or_defaults(settings: Settings | None, defaults: Callable[[], Settings]) -> Settings:

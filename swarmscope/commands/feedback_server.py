@@ -27,4 +27,5 @@ def feedback_server(*, settings: Annotated[Settings | None, Parameter(name="*")]
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     known = or_defaults(settings, Settings)
-    run_server("feedback-server", lambda: run(known))
+    # The data folder can be on a disk that is mounted later, so a process manager should start the server again.
+    run_server("feedback-server", lambda: run(known), path_error=1)
