@@ -3,6 +3,7 @@
 import errno
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
 Settings = TypeVar("Settings")
@@ -64,8 +65,9 @@ def error_text(error: BaseException) -> str:
     if cause is not None and str(error) == str(cause):
         return error_text(cause)
     if isinstance(cause, OSError) and cause.errno:
-        around = str(error).replace(str(cause), "")
-        return str(error).replace(str(cause), _os_error_text(cause, with_path=str(cause.filename) not in around))
+        path = Path(cause.filename or "")
+        named = any(str(each) in str(error).replace(str(cause), "") for each in (path, *path.parents) if each.name)
+        return str(error).replace(str(cause), _os_error_text(cause, with_path=not named))
     return str(error)
 
 
