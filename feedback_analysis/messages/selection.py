@@ -152,7 +152,9 @@ class MessageSelection(Partials):
         return rows.each("peer_id", "peer_id", "max(weight) AS weight", f"round({value}, {DECIMALS}) AS value")
 
     def present(self, period_s: float) -> "MessageSelection":
-        end_ms = self.span.to_ms if self.span is not None else 0
+        if self.span is None:
+            raise ValueError("concurrent_peers of a region are those at the end of a time range; choose one")
+        end_ms = self.span.to_ms
         return MessageSelection(Span(end_ms - round(period_s * 1000) + 1, end_ms + 1), self.where, self.by)
 
     def largest(self, cursor: duckdb.DuckDBPyConnection, top: int, sessions: Rows | None = None) -> tuple[Self, int]:
