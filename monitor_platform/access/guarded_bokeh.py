@@ -217,7 +217,9 @@ class GuardedSocket(WSHandler):
 
     def on_close(self) -> None:
         self.application.sockets.pop(self, None)
-        super().on_close()
+        # Bokeh's keep-alive detaches the session of a websocket that is closing; Bokeh's on_close then fails without a session.
+        if self.connection is None or self.connection._session is not None:
+            super().on_close()
 
     def _is_ours(self) -> bool:
         """Whether Bokeh will accept the session token."""

@@ -1,6 +1,7 @@
 """Queries that no page sends: too many filters at once, and invalid messages over the websocket."""
 
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -265,20 +266,47 @@ MADE_UP = {
 }
 
 
-@pytest.mark.parametrize("expected", MADE_UP.values(), ids=MADE_UP)
-def test_a_message_that_no_page_sends_closes_its_connection_and_logs_one_line(monitor, expected):
+@pytest.mark.parametrize("parts", MADE_UP.values(), ids=MADE_UP)
+def test_a_message_that_no_page_sends_closes_its_connection_and_logs_one_line(monitor, parts):
     before, lines = bad_messages(monitor), len(monitor.log_text().splitlines())
     with Viewer(monitor) as viewer:
-        for part in expected:
+        for part in parts:
             viewer.socket.send(part)
         assert viewer.socket.close_code() == 1008
     assert bad_messages(monitor) == before + 1
-    said_of_it = monitor.log_text().splitlines()[lines:]
-    assert len(said_of_it) == 1, said_of_it
-    line = said_of_it[0]
+    logged = monitor.log_text().splitlines()[lines:]
+    assert len(logged) == 1, logged
+    line = logged[0]
     assert " WARNING monitor_platform.access.guarded_bokeh: bad_message: " in line
     assert len(line) < 300
     assert line.isprintable()
+
+
+FREQUENT_KEEP_ALIVE = """
+from bokeh.server.tornado import BokehTornado
+
+BokehTornado.__init__.__kwdefaults__["keep_alive_milliseconds"] = 20
+"""
+
+
+def test_a_keep_alive_between_the_close_and_its_answer_logs_no_traceback(tmp_path):
+    """Bokeh's keep-alive runs every 37 s; in this process it runs every 20 ms, between the server's close and the client's."""
+    write_log(tmp_path / "logs", [record()])
+    (tmp_path / "sitecustomize.py").write_text(FREQUENT_KEEP_ALIVE)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    flags = ("--static", "logs", "--listen", "127.0.0.1:0")
+    server = start_server("monitor", *flags, log=tmp_path / "log", env={"PYTHONPATH": path})
+    try:
+        with Viewer(server) as viewer:
+            for part in MADE_UP["an unknown event"]:
+                viewer.socket.send(part)
+            assert viewer.socket.close_code() == 1008
+            with pytest.raises(ConnectionError):  # the server gives up waiting for the client's close
+                viewer.socket.opcode()
+    finally:
+        assert server.stop() == 0
+    [line] = server.log_text().splitlines()
+    assert " bad_message: " in line
 
 
 def test_an_error_of_our_own_keeps_its_traceback():
