@@ -1,4 +1,4 @@
-"""Makes the shipped Hong Kong data anew from its unpacked source packages; see README.md beside this file."""
+"""Builds the shipped Hong Kong data from its unpacked source packages; see README.md in this folder."""
 
 from __future__ import annotations
 

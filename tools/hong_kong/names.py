@@ -1,7 +1,7 @@
-"""Names by hand: an operator should know at a glance where an area is, which no cell number tells.
+"""Names of the areas, written by hand, because a cell number does not show where an area is.
 
-An area is called after the places where its addresses are, also those on a shore whose own cell has too little
-land and which the locator therefore counts with this one (Tung Chung, Cheung Chau, Pok Fu Lam).
+An area has the names of the places of its addresses. Places on a shore whose own cell has too little land belong to
+the nearest area (Tung Chung, Cheung Chau, Pok Fu Lam).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Two databases out of two sources: who in the world is in Hong Kong, and which operator each address belongs to.
+"""Builds two databases from two sources: the networks in Hong Kong, and the ISP of each address.
 
-Every IPv4 and IPv6 network that the source puts in Hong Kong goes in, and only those, so that the locator may take
-a missing address for one abroad. Each database carries the date of its source, not of its making: a build from the
-same packages gives the same bytes.
+The databases contain all IPv4 and IPv6 networks that the source locates in Hong Kong, and no others, so the locator
+treats a missing address as abroad. Each database has the date of its source, so a build from the same packages gives
+the same bytes.
 """
 
 from __future__ import annotations

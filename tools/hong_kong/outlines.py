@@ -1,7 +1,7 @@
-"""An area is a cell of H3 at resolution 6 of which at least 30 % is land: that makes 38, as many as the paper had.
+"""An area is an H3 cell at resolution 6 with at least 30 % land. This gives 38 areas, as many as in the paper.
 
-The paper of 2012 does not say where its 38 areas were. These are our reading of "approximately equal size"; their
-number agrees with it on two independent outlines, but the threshold was chosen to make it so.
+The paper of 2012 does not describe its 38 areas, except that their size is approximately equal. The threshold was
+chosen to give this number, and two independent outlines give the same number.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Countries for the map of the world: outlines simplified arc by arc, so that neighbours keep one and the same border.
+"""Builds the countries of the world map. Outlines are simplified arc by arc, so neighbors share the same border.
 
-A topology holds each border once. Simplifying whole outlines would draw it twice, differently, with slivers between.
+A topology contains each border once. If whole outlines were simplified, both sides of a border would differ.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names that Natural Earth writes short for its labels, and the places to which ISO 3166 gives no number."""
+"""Long names for those that Natural Earth abbreviates, and names of places without a number in ISO 3166."""
 
 LONG_NAMES = {
     "Antigua and Barb.": "Antigua and Barbuda",
