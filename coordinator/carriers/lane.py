@@ -104,15 +104,23 @@ class Lane:
 
     def _gather(self) -> Batch:
         """As many of the waiting parts as one request to a carrier may hold."""
-        # Counted here rather than in `add`: once for each batch costs less than for each message.
-        if sum(sum(map(len, parts.lines)) for parts in self._parts.values()) <= BATCH_WIRE_BYTES:
+        if len(self._parts) == 1:
+            [parts] = self._parts.values()
+            lines = b"".join(parts.lines)
+            if len(lines) <= BATCH_WIRE_BYTES:
+                self._parts.clear()
+                return self._batch(lines, parts)
+        elif sum(sum(map(len, parts.lines)) for parts in self._parts.values()) <= BATCH_WIRE_BYTES:
             gathered, *others = self._parts.values()
             for parts in others:
                 parts.move_to(gathered, len(parts.lines))
             self._parts.clear()
-        else:
-            gathered = self._gather_in_turns()
-        return Batch(b"".join(gathered.lines), sum(gathered.counts), gathered.waiters, self._loop.time() + PLACE_S)
+            return self._batch(b"".join(gathered.lines), gathered)
+        gathered = self._gather_in_turns()
+        return self._batch(b"".join(gathered.lines), gathered)
+
+    def _batch(self, lines: bytes, parts: _Parts) -> Batch:
+        return Batch(lines, sum(parts.counts), parts.waiters, self._loop.time() + PLACE_S)
 
     def _gather_in_turns(self) -> _Parts:
         """One full batch: each key sends for TURN_BYTES, then goes behind the others."""

@@ -170,7 +170,7 @@ class Reception:
             return
         if head.form is Form.JSON and body[:1] == b"{" and head.encoding == "identity":
             if (message := recognise(body)) is not None:
-                self._charge(key, 1, cost_of_size(body))
+                self._charge(key, 1, 1 + len(body) // UNIT_BYTES)  # cost_of_size
                 self._place_one(exchange, message, body, prefix)
                 return
             if len(body) <= UNUSUAL_BYTES and self.sliced_work.has_time:
