@@ -15,6 +15,8 @@ RING_S = 2.0
 """How long packets are kept for a replay."""
 REMEMBERED = 4096
 """RTP sequence numbers that are known as seen: more than the ring holds at 15 Mbit/s."""
+LOOK_BACK = 512
+"""How far back a missing packet is asked for: the ring's two seconds at 2.7 Mbit/s."""
 RTP_BYTES = 12
 
 
@@ -110,6 +112,16 @@ class Forwarding:
         if from_sequence is None:
             return False
         return not self._ring or 0 < (self._ring[0][1] - from_sequence) % 65536 < 32768
+
+    def first_missing(self) -> int | None:
+        """The earliest recent RTP sequence number that has not arrived; None before anything has."""
+        if self.last_sequence is None or not self._order:
+            return None
+        for back in range(LOOK_BACK, 0, -1):
+            sequence = (self.last_sequence - back) % 65536
+            if sequence not in self._seen and (sequence - self._order[0]) % 65536 < 32768:
+                return sequence
+        return (self.last_sequence + 1) % 65536
 
     def _sent_on(self, header: DataHeader, rtp: bytes, sequence: int, now_s: float) -> list[tuple[str, bytes]]:
         self._ring.append((now_s, sequence, header, rtp))

@@ -221,6 +221,7 @@ class Node(asyncio.DatagramProtocol):
             self._grafted(self.streams[body.stream], neighbor.contact.node, body)
         elif isinstance(body, Prune) and body.stream in self.streams:
             self.streams[body.stream].prune(neighbor.contact.node)
+            self._leave_parent_if_unused(self.streams[body.stream])
         elif not isinstance(body, Leave):
             self.counts["unexpected_message"] += 1
 
@@ -259,6 +260,7 @@ class Node(asyncio.DatagramProtocol):
         self.counts[f"neighbor_{how}"] += 1
         for forwarding in self.streams.values():
             forwarding.prune(neighbor.contact.node)
+            self._leave_parent_if_unused(forwarding)
             if forwarding.parent == neighbor.contact.node and forwarding.tree.backup not in (None, forwarding.parent):
                 self.counts["failovers"] += 1
                 self._change_parent(forwarding, forwarding.tree.backup)
@@ -271,8 +273,15 @@ class Node(asyncio.DatagramProtocol):
         forwarding = self.streams.setdefault(place.stream, Forwarding(place))
         self._numbers[place.stream_number] = place.stream
         forwarding.install(place)
-        if place.parent != forwarding.parent:
+        if place.parent is None:
+            self._leave_parent_if_unused(forwarding)
+        elif place.parent != forwarding.parent:
             self._change_parent(forwarding, place.parent)
+
+    def _leave_parent_if_unused(self, forwarding: Forwarding) -> None:
+        """A node that the tree has left out keeps its parent until its last child has another one."""
+        if forwarding.tree.parent is None and forwarding.parent is not None and not forwarding.children:
+            self._change_parent(forwarding, None)
 
     def _change_parent(self, forwarding: Forwarding, parent: str | None) -> None:
         """Ask another parent for the stream, from the first packet that is missing here, and leave the parent so far."""
@@ -283,8 +292,8 @@ class Node(asyncio.DatagramProtocol):
             return
         stream, before = forwarding.tree.stream, forwarding.parent
         if connection is not None:
-            after_newest = None if forwarding.last_sequence is None else (forwarding.last_sequence + 1) % 65536
-            missing = forwarding.asked_from if after_newest is None else after_newest
+            first_missing = forwarding.first_missing()
+            missing = forwarding.asked_from if first_missing is None else first_missing
             self._send_message(connection, Graft(stream=stream, from_sequence=missing))
         if before != parent and (left := self._connection_to(before)) is not None:
             self._send_message(left, Prune(stream=stream))

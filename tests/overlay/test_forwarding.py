@@ -55,6 +55,17 @@ def test_the_ring_holds_two_seconds():
     assert not forwarding.lacks(30)
 
 
+def test_a_hole_between_two_parents_is_asked_for_and_not_only_what_follows_the_newest():
+    forwarding = Forwarding(place())
+    assert forwarding.first_missing() is None
+    for number in (65534, 65535, 65538, 65539):
+        forwarding.arrived(packet(number), 0.0)
+    assert forwarding.first_missing() == 0
+    forwarding.arrived(packet(65536), 0.0)
+    forwarding.arrived(packet(65537), 0.0)
+    assert forwarding.first_missing() == 4
+
+
 def test_a_node_without_a_parent_lacks_whatever_it_is_asked_for():
     forwarding = Forwarding(place(parent=None, backup="up"))
     assert forwarding.lacks(None)
