@@ -88,18 +88,20 @@ _EXTRA = "CASE WHEN json_valid(extra) AND json_type(extra) = 'OBJECT' THEN extra
 
 
 def _scan(log: VerifiedLog, names: Sequence[str]) -> str:
-    if log.form is Form.PARQUET:
-        return "read_parquet($paths)"
-    if log.form is Form.CSV:
-        return (
-            f"read_csv($paths, columns = {_types(log.columns)}, header = true, auto_detect = false, delim = ',', quote = '\"', "
-            "escape = '\"', nullstr = '', allow_quoted_nulls = false, ignore_errors = true, compression = 'zstd')"
-        )
-    compression = "none" if log.form is None else "zstd"
-    return (
-        f"read_json($paths, format = 'newline_delimited', columns = {_types(names)}, ignore_errors = true, "
-        f"compression = '{compression}')"
-    )
+    match log.form:
+        case Form.PARQUET:
+            return "read_parquet($paths)"
+        case Form.CSV:
+            return (
+                f"read_csv($paths, columns = {_types(log.columns)}, header = true, auto_detect = false, delim = ',', quote = '\"', "
+                "escape = '\"', nullstr = '', allow_quoted_nulls = false, ignore_errors = true, compression = 'zstd')"
+            )
+        case Form.JSONL | Form.JOURNAL | None:
+            compression = "none" if log.form is None else "zstd"
+            return (
+                f"read_json($paths, format = 'newline_delimited', columns = {_types(names)}, ignore_errors = true, "
+                f"compression = '{compression}')"
+            )
 
 
 def _types(names: Sequence[str]) -> str:

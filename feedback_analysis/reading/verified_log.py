@@ -54,10 +54,13 @@ def open_log(path: Path, *, form: Form | None = None, start: int = 0) -> Abstrac
     `form` None: by the name. `start`: only sound frames from this offset on, to read a growing journal in parts. ValueError if the
     name is not that of a log, NotReadable if the file cannot be opened or read. Damage does not raise; it is listed.
     """
-    form = form or form_of(path)
-    if form is None:
-        return _open_bare(path)
-    return _open_parquet(path) if form is Form.PARQUET else _open_frames(path, form, start)
+    match form or form_of(path):
+        case None:
+            return _open_bare(path)
+        case Form.PARQUET:
+            return _open_parquet(path)
+        case Form.JOURNAL | Form.JSONL | Form.CSV as framed:
+            return _open_frames(path, framed, start)
 
 
 @contextmanager

@@ -60,10 +60,16 @@ def read_log(path: Path, form: Readable) -> Iterator[Part]:
 
 def sealed_count(file: BinaryIO | FileIO, form: Form) -> int:
     """The number of records of the sealed log in `file`, according to its end; ValueError if the log is incomplete."""
-    if form is Form.PARQUET:
-        from feedback_server.forms.parquet_log import record_count
+    match form:
+        case Form.PARQUET:
+            from feedback_server.forms.parquet_log import record_count
 
-        return record_count(file)
+            return record_count(file)
+        case Form.JOURNAL | Form.JSONL | Form.CSV:
+            return _count_in_footer(file)
+
+
+def _count_in_footer(file: BinaryIO | FileIO) -> int:
     size = file.seek(0, 2)
     file.seek(max(0, size - HEADER_BYTES))
     match list(walk(file.read())):

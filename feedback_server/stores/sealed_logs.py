@@ -19,7 +19,9 @@ SEALED_LOGS = "sealed-logs"
 
 # Start of the period, bytes, records, time of the last write in nanoseconds, number of the server's name, part, form.
 _ROW = struct.Struct("<qQQqHHB3x")
-_FORMS = tuple(Form)
+# A row's form. These numbers are saved in the index: a new form gets a new number.
+_FORM_NUMBERS = {Form.JOURNAL: 0, Form.JSONL: 1, Form.CSV: 2, Form.PARQUET: 3}
+_FORMS = {number: form for form, number in _FORM_NUMBERS.items()}
 _MAGIC = b"SWSI0001"
 _HEAD = struct.Struct("<8sIIqQQ")
 
@@ -139,7 +141,7 @@ class SealedLogs:
         self._counts[server] += 1
         self.bytes += entry.bytes
         self.names_sum += names_sum([str(name)])
-        numbers = server, name.part, _FORMS.index(name.form)
+        numbers = server, name.part, _FORM_NUMBERS[name.form]
         return _ROW.pack(name.begins_s, entry.bytes, entry.records, log.written_ns, *numbers)
 
     def _stem(self, at: int) -> str:

@@ -91,11 +91,11 @@ class WebhookSender:
 
     async def _deliver(self, session: aiohttp.ClientSession, webhook: Webhook, notification: Notification) -> str | None:
         """None on success, else the reason of the failure."""
-        why, pause_s = "", self._first_pause_s
+        why, asked_s = "", 0.0
         for attempt in range(ATTEMPTS):
             if attempt:
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                await asyncio.sleep(pause_before(attempt, first_s=self._first_pause_s, asked_s=asked_s))
+                asked_s = 0.0
             try:
                 verified_by = self._tls.link if self._tls is not None else True
                 posted = session.post(webhook.url, json=body(notification, webhook.shape), allow_redirects=False, ssl=verified_by)
@@ -105,15 +105,20 @@ class WebhookSender:
                     why = f"it answered {answer.status}"
                     if answer.status < 500 and answer.status not in {408, 429}:
                         return why
-                    pause_s = _asked_s(answer.headers.get("Retry-After"), pause_s)
+                    asked_s = _asked_s(answer.headers.get("Retry-After"))
             except (aiohttp.ClientError, TimeoutError) as error:
                 # Not the error's text, which may contain the address: it is a secret.
                 why = type(error).__name__
         return f"{why}, {ATTEMPTS} times"
 
 
-def _asked_s(retry_after: str | None, otherwise_s: float) -> float:
-    """The seconds in Retry-After; a date is ignored."""
+def pause_before(attempt: int, *, first_s: float, asked_s: float) -> float:
+    """Seconds to wait before a repeated attempt, counted from 1: twice the pause before, or `asked_s` of Retry-After if longer."""
+    return max(min(first_s * 2.0 ** (attempt - 1), LONGEST_PAUSE_S), asked_s)
+
+
+def _asked_s(retry_after: str | None) -> float:
+    """The seconds in Retry-After; 0 without one, or if it is a date."""
     if retry_after is None or not retry_after.isascii() or not retry_after.isdigit():
-        return otherwise_s
+        return 0.0
     return min(float(retry_after), LONGEST_PAUSE_S)

@@ -18,10 +18,11 @@ from feedback_wire.log_name import Form
 
 def remainder(log: VerifiedLog, skip: int, target: Path) -> VerifiedLog:
     """The undamaged `log` without its first `skip` records, written to `target`."""
-    if log.form is Form.PARQUET:
-        _write_rows(log.path, skip, target)
-    else:
-        _write_lines(log.path, skip, target, csv=log.form is Form.CSV)
+    match log.form:
+        case Form.PARQUET:
+            _write_rows(log.path, skip, target)
+        case Form.CSV | Form.JSONL | Form.JOURNAL | None:
+            _write_lines(log.path, skip, target, csv=log.form is Form.CSV)
     return replace(log, path=target, records=max(0, (log.records or 0) - skip))
 
 

@@ -11,6 +11,8 @@ from feedback_server.recovery import inventory, recover
 from feedback_server.stores.data_folder import DataFolder
 from feedback_server.stores.offered_logs import OfferedLogs
 from feedback_server.stores.sealed_log_index import SealedLogIndex
+from feedback_server.stores.sealed_logs import SealedLog, SealedLogs
+from feedback_wire.catalogue import LogEntry
 from feedback_wire.log_name import Form, LogName
 from tests.feedback_server.test_log_retention import NOON_S, a_log, write_logs
 from tests.harness.waiting import eventually
@@ -56,6 +58,18 @@ def found_without_index(data: Path) -> dict[str, tuple[int, int]]:
 
 def name(begins_s: int, form: Form = Form.JSONL) -> str:
     return str(LogName(begins_s, "fs1", 0, form))
+
+
+def test_a_saved_index_names_each_form_by_a_number_that_never_changes():
+    numbers = [0, 1, 2, 3]
+    forms = [Form.JOURNAL, Form.JSONL, Form.CSV, Form.PARQUET]
+    assert set(forms) == set(Form)
+    logs = SealedLogs(
+        SealedLog(entry=LogEntry(name=LogName(NOON_S + number, "fs1", 0, form), bytes=1, records=1), written_ns=0)
+        for number, form in zip(numbers, forms, strict=True)
+    )
+    rows = logs.to_bytes(0)[-40 * len(forms) :]
+    assert [rows[40 * number + 36] for number in numbers] == numbers
 
 
 def test_after_a_clean_stop_the_folder_is_not_listed(indexed, monkeypatch):

@@ -7,7 +7,15 @@ import pytest
 from aiohttp import web
 
 from monitor_platform.alerts.rules import Webhook
-from monitor_platform.alerts.webhooks import ATTEMPTS, MOST_WAITING, Notification, WebhookSender, body
+from monitor_platform.alerts.webhooks import (
+    ATTEMPTS,
+    LONGEST_PAUSE_S,
+    MOST_WAITING,
+    Notification,
+    WebhookSender,
+    body,
+    pause_before,
+)
 
 FACTS = {
     "severity": "critical",
@@ -63,6 +71,13 @@ def test_a_permanently_refused_call_is_dropped_and_logged_without_the_address(ca
 def test_the_number_of_tries_is_limited(caplog):
     counts, received = asyncio.run(deliver([500] * 50, until=lambda counts, _: counts["failed"]))
     assert (counts["failed"], len(received)) == (1, ATTEMPTS)
+
+
+def test_the_pauses_double_and_retry_after_prolongs_one_of_them():
+    """A receiver that once asks for no pause (Retry-After: 0) is not called seven times at once."""
+    assert [pause_before(attempt, first_s=2.0, asked_s=0.0) for attempt in range(1, 5)] == [2.0, 4.0, 8.0, 16.0]
+    assert pause_before(2, first_s=2.0, asked_s=30.0) == 30.0
+    assert pause_before(ATTEMPTS, first_s=1000.0, asked_s=0.0) == LONGEST_PAUSE_S
 
 
 def test_a_redirect_is_not_followed():
