@@ -81,7 +81,7 @@ class Retention:
             self._patient_until_s = monotonic_s + PATIENCE_S
         if skipped_s >= _WARN_FROM_S:
             log.warning(
-                "the clock has gone on by %.1f days in which this platform did not run: no day of the history is dropped because "
+                "the clock has advanced by %.1f days in which this platform did not run: no day of the history is dropped because "
                 "of them, since the date may be wrong; --history-days %d counts days in which the platform runs",
                 skipped_s / 86_400,
                 days,

@@ -94,7 +94,7 @@ def test_live_a_date_400_days_ahead_drops_nothing_over_any_number_of_starts(fold
             catch_up(store, [tmp_path / "wrong"], locator)
             assert clocks.pass_by(store, clocks.start(days=4), 4 * 3600) == 0
         assert summarize(store)["messages"] == before["messages"] + 4
-        assert "the clock has gone on by 400.0 days in which this platform did not run" in caplog.text
+        assert "the clock has advanced by 400.0 days in which this platform did not run" in caplog.text
 
 
 def test_without_a_limit_everything_is_kept(folder, locator, tmp_path):
