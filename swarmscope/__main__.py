@@ -87,6 +87,8 @@ def _main() -> None:
     except (ValueError, OSError) as error:
         # A setting has an invalid value, or the settings file is unreadable. Nothing else runs while arguments are parsed, so other
         # bugs keep their traceback.
+        if is_no_memory(error):
+            raise
         exit_on_usage_error(error)
     try:
         code = command(*bound.args, **bound.kwargs)
@@ -96,6 +98,8 @@ def _main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
+        if is_no_memory(error):
+            raise
         exit_on(error)  # a file, port or disk, not a bug
     sys.exit(code)
 

@@ -117,7 +117,7 @@ def test_a_log_that_the_disk_cannot_read_ends_the_download_and_is_logged_in_a_li
         assert answer.read() == journal.read_bytes()
     assert server.metrics()["download_errors_total"] == 1
     output = server.running.log_text()
-    assert f"a download is cut off: {journal.name} cannot be read from byte 0 on: Input/output error" in output
+    assert f"a download is incomplete: {journal.name} cannot be read from byte 0 on: Input/output error" in output
     assert "Traceback" not in output
 
 

@@ -1,8 +1,5 @@
 """The decisions that need no disk and no clock: names, times, which frames are whole, which logs are removed."""
 
-import subprocess
-import sys
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,13 +131,3 @@ def test_tokens_are_not_shown_with_the_settings():
 def test_an_ipv6_address_is_written_in_brackets():
     assert parse_listen("[::1]:0") == ("::1", 0)
     assert Settings(listen="[::1]:8090", insecure=True).insecure
-
-
-def test_a_data_folder_that_is_a_file_is_a_usage_error(tmp_path):
-    (tmp_path / "data").write_text("a file")
-    command = [sys.executable, "-m", "swarmscope", "feedback-server", "--insecure", "--listen", "127.0.0.1:0"]
-    ended = subprocess.run([*command, "--data", str(tmp_path / "data")], capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == 2
-    assert "cannot start: --data or --listen cannot be used: " in ended.stderr
-    assert "a folder is needed" in ended.stderr
-    assert "Errno" not in ended.stderr

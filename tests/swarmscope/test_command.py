@@ -232,7 +232,7 @@ def test_a_port_in_use_is_an_operational_error_and_exits_with_1(tmp_path):
             assert "Errno" not in output
 
 
-def test_a_missing_data_folder_of_a_feedback_server_exits_with_1_because_its_disk_may_come_back(tmp_path):
+def test_an_unusable_data_folder_ends_a_feedback_server_with_1_because_its_disk_may_come_back(tmp_path):
     (tmp_path / "file").touch()
     [(code, _, output)] = many(tmp_path, ["feedback-server --insecure --listen 127.0.0.1:0 --data file"])
     assert (code, len(output.splitlines())) == (1, 1)
