@@ -1,5 +1,5 @@
-"""The SDK that an app embeds to report the quality that its viewers get. `Telemetry` creates a `Session` per view and sends its
-messages.
+"""The SDK that an app embeds to report the quality that its viewers get. `Telemetry` creates a `Session` per playback and
+sends its messages.
 
 The import starts no thread and opens no file or connection. The SDK logs to the logger `endhost_sdk`, which the app can enable.
 """

@@ -1,4 +1,4 @@
-"""A session: one view of one end host. `message()` builds the next feedback message from the app's events and values.
+"""A session: one playback of one channel. `message()` builds the next feedback message from the app's events and values.
 
 This module does no I/O and never waits for I/O. The identity `(session_id, seq)` is set when a message is built, so a message that
 is sent twice counts once. The lock protects the app's calls from the sender's thread; it is held for microseconds.
@@ -32,7 +32,7 @@ class _Moment(NamedTuple):
 
 
 class Session:
-    """One view of one end host. Each call takes microseconds, works in every thread, and never raises for an invalid value.
+    """One playback of one channel. Each call takes microseconds, works in every thread, and never raises for an invalid value.
 
     `extra` is a dict of the app with numbers, texts and booleans. Each message contains its current entries.
     """

@@ -14,7 +14,7 @@ class Stats:
     built: int = 0
     """Built messages."""
     sent: int = 0
-    """Of these, messages that a coordinator accepted: they are on disk."""
+    """Of these, messages that a coordinator accepted: they are on disk, or its sampling left them out."""
     refused: int = 0
     """Of these, messages that a coordinator refused permanently. They are not sent again."""
     refused_for: Mapping[str, int] = field(default_factory=dict)

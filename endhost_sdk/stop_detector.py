@@ -13,7 +13,7 @@ from endhost_sdk.forks import resets_after_fork
 READ_EVERY_S = 1.0
 
 LATE_S = 5.0
-"""On a busy machine, a reading is a second or two late. A reading that is more than 5 s late means a stop."""
+"""On a busy machine, a reading is a second or two late. If two readings are more than 5 s apart, the process was stopped."""
 
 # The number of remembered stops. A session asks for the stops since its last message.
 _REMEMBERED = 64

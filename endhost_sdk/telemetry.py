@@ -45,7 +45,7 @@ class Telemetry:
         tls: "ssl.SSLContext | None" = None,
         transport: "Transport | None" = None,
     ) -> None:
-        """Sends nothing yet. ValueError for an invalid argument; this is the only exception that the SDK raises.
+        """Sends nothing yet. ValueError for an invalid argument; no later call raises an exception because of a value.
 
         url_or_urls: coordinators in order of preference, as https://host[:port][/prefix].
         key: ingest key, sent as a bearer token.
@@ -90,7 +90,7 @@ class Telemetry:
         platform: str | None = None,
         extra: dict[str, ExtraValue] | None = None,
     ) -> Session:
-        """Start a session: one view that begins now. Its first message is sent at once."""
+        """Start a session: one playback of one channel, which begins now. Its first message is sent at once."""
         session = Session(
             peer_id=peer_id,
             channel=channel,

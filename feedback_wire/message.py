@@ -54,7 +54,7 @@ def _share(name: str, meaning: str) -> Field:
 FIELDS: tuple[Field, ...] = (
     Field(name="v", kind=int, meaning="version of this format", required=True, least=VERSION, most=VERSION),
     _text("peer_id", "the end host: stays the same over its sessions", required=True),
-    _text("session_id", "one view: new for every start of playback and after a fork", required=True),
+    _text("session_id", "one session: new for every start of playback and after a fork", required=True),
     _count("seq", "number of the message in its session, from 0, without gaps", required=True),
     Field(name="event", kind=str, meaning="why this message was sent", required=True, choices=EVENTS),
     _count("sent_ms", "the end host's clock when the message was built, Unix time", "ms", required=True),
