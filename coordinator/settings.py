@@ -28,32 +28,35 @@ class Settings:
     """Address and port to listen on. Port 0 selects a free port."""
 
     name: str = "c1"
-    """Name of this coordinator, written to the field `via` of each record."""
+    """Name of this coordinator. Each record contains it in the field `via`."""
 
     policy: PolicyName = "round-robin"
-    """How to choose the feedback server for a message. by-peer sends all messages of an end host to one server."""
+    """How the coordinator chooses a feedback server. round-robin: one after the other. random: any. least-pending: the one with the
+    fewest messages not stored yet. by-peer: always the same one for an end host, while that server is available."""
 
     sample: float = 1.0
-    """Share of end hosts whose messages are recorded, above 0 and at most 1. The weight of a record is the number of end hosts that
-    it represents."""
+    """Share of end hosts whose messages are recorded, above 0 and at most 1. With 0.1, about one of ten end hosts is recorded, and
+    its records have the weight 10."""
 
     ip: AddressPolicy = "truncate"
     """What to record of an end host's IP address: all of it (keep), its /24 or /48 network (truncate), or nothing (drop)."""
 
     trusted_proxy: tuple[str, ...] = ()
-    """Trust --proxy-header only from this network, such as 10.0.0.0/8. Repeat the flag for each network."""
+    """Address or network of a reverse proxy, such as 10.0.0.0/8. --proxy-header is read only from there. Without it, the header is
+    always ignored. Repeat the flag for each proxy."""
 
     proxy_header: ProxyHeader = "x-forwarded-for"
-    """Header in which the trusted proxies send the end host's IP address. The other two headers are ignored."""
+    """Header in which the trusted proxies send the end host's IP address. Only this header is read."""
 
     key: tuple[str, ...] = field(default=(), repr=False)
     """Ingest key that the coordinator accepts from end hosts. Repeat the flag for each key."""
 
     keys: Path | None = None
-    """TOML file with named ingest keys and their limits, read again on SIGHUP. Can be combined with --key."""
+    """TOML file with named ingest keys and their limits, read again on SIGHUP. The page "The coordinator" of the documentation has
+    an example. Can be combined with --key."""
 
     token: str = field(default="", repr=False)
-    """Token for the feedback servers, the same as their --token."""
+    """Token that the coordinator sends to the feedback servers. It must be equal to their --token."""
 
     metrics_token: str = field(default="", repr=False)
     """Bearer token required for /metrics. Without it, /metrics is available only with --insecure."""
@@ -78,7 +81,7 @@ class Settings:
     """PEM file with the private key of --tls-client-cert."""
 
     insecure: bool = False
-    """Run without keys and token. Allowed only on a loopback address."""
+    """Run without ingest keys and without --token. Allowed only on a loopback address."""
 
     spool: Path = Path("coordinator-spool")
     """Folder for messages that arrive while no feedback server is available. Created if missing. Only one coordinator can use it at
@@ -88,7 +91,8 @@ class Settings:
     """Maximum size of the spool in bytes, for all workers together. When it is full, messages are refused. 0 disables the spool."""
 
     quarantine: Path | None = None
-    """Folder for refused messages. Without it, refused messages go to `quarantine` in the spool folder, if the spool is enabled."""
+    """Folder for refused messages. Without it, they are kept in the folder `quarantine` inside the --spool folder. Without a spool,
+    they are not kept."""
 
     quarantine_max_bytes: int = 64 * 1024**2
     """Maximum size of the quarantine in bytes, for all workers together. 0 disables the quarantine."""
@@ -102,8 +106,8 @@ class Settings:
     refused."""
 
     overload: OverloadPolicy = "refuse"
-    """Behavior when in-flight bytes exceed half of --in-flight-max-bytes. refuse: refuse messages only when full. sample: record
-    fewer end hosts, with a higher weight."""
+    """Behavior when more than half of --in-flight-max-bytes is in use. refuse: accept all messages until the limit is reached, then
+    refuse. sample: record fewer end hosts, with a higher weight."""
 
     workers: int = 1
     """Number of worker processes. They share the listening socket."""

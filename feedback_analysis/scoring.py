@@ -1,4 +1,4 @@
-"""How to score, as an operator says it: the flags of every command that scores, declared once."""
+"""The flags for scores, of each command that computes scores."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,31 +6,33 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class MosFlags:
-    """The constants of MOS(B, D)."""
+    """The coefficients of the MOS model; see `feedback_analysis/quality/mos.py`."""
 
     mos_c1: float | None = None
-    """MOS coefficient c1, the weight of discontinuity. The default is -5, or -5.5 with --mos-calibration public."""
+    """MOS (mean opinion score) = c1 × (1 − continuity) + a × (1 − e^(−lambda × B)) + c2, where B is the playback rate in
+    kbit/s. This is c1. The default is -5, or -5.5 with --mos-calibration public."""
 
     mos_c2: float | None = None
-    """MOS coefficient c2, the base score. The default is 2, or 2.2 with --mos-calibration public. Refused with --mos-calibration
-    ceiling, where it has no effect."""
+    """Coefficient c2 of the MOS. Requires --mos-calibration public (default 2.2) or none (default 2). With ceiling, c2 has no
+    effect, and a value other than 2 is refused."""
 
     mos_a: float | None = None
-    """MOS coefficient a, the maximum that the playback rate adds. The default is 4, or 1.94 with --mos-calibration public."""
+    """Coefficient a of the MOS: the most that the playback rate adds. The default is 4, or 1.94 with --mos-calibration public."""
 
     mos_lambda: float | None = None
-    """MOS coefficient lambda, the growth per kbit/s of playback rate. The default is 0.0015, or 0.0006 with --mos-calibration
-    public."""
+    """Coefficient lambda of the MOS, per kbit/s: with a higher value, a lower playback rate is enough for a good score. The default
+    is 0.0015, or 0.0006 with --mos-calibration public."""
 
     mos_calibration: Literal["ceiling", "public", "none"] = "ceiling"
-    """Calibration of the MOS. ceiling: the paper's equation, shifted to a best score of 5. public: coefficients fitted to public
-    ratings. none: the paper's equation. ceiling and public limit scores to the range 1 to 5."""
+    """ceiling: the paper's equation, shifted so that the best score is 5. public: the same equation with coefficients fitted to
+    public ratings. none: the paper's equation without shift and limits. With ceiling or public, scores are limited to 1 to 5."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scoring(MosFlags):
-    """Those, and the coefficients of every other quality model."""
+    """The flags for the MOS, and the coefficients of all quality models."""
 
     model_set: tuple[str, ...] = ()
-    """Coefficient of a quality model as MODEL.COEFFICIENT=VALUE, such as mos_stalling.length=0.2. Repeat the flag for each
-    coefficient."""
+    """Coefficient of a quality model as MODEL.COEFFICIENT=VALUE, such as mos_stalling.length=0.2. MODEL is mos, mos_stalling,
+    qoe_linear, startup_score or good_sessions. The page "Measures" of the documentation lists the coefficients. Repeat the flag for
+    each coefficient."""

@@ -27,7 +27,7 @@ class Settings:
     """Name of this feedback server, part of the name of each log. Must be different for each server."""
 
     format: Literal["jsonl", "csv", "parquet"] = "jsonl"
-    """Form of sealed logs: JSON lines or CSV (both compressed with zstd), or Parquet."""
+    """Form (file format) of sealed logs: JSON lines or CSV (both compressed with zstd), or Parquet."""
 
     roll_seconds: int = 60
     """Seconds that one log covers, from 1 to 86400."""

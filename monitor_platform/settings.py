@@ -28,23 +28,26 @@ class Settings(Scoring, LocationSettings):
     """Address and port of the dashboard. Port 0 selects a free port."""
 
     users: Path | None = None
-    """File with the dashboard's users, created by `swarmscope users add`. Changes take effect without a restart."""
+    """File with the dashboard's users, created by `swarmscope users add`. Changes take effect without a restart. Without
+    it, no login is necessary, unless --trusted-user-header is given."""
 
     session_hours: float = 12.0
     """Hours after which a user must log in again, above 0 and at most 8760."""
 
     behind_proxy: str = ""
-    """Public URL of the reverse proxy in front of the dashboard, such as https://monitor.example.org."""
+    """Public URL of the reverse proxy in front of the dashboard, such as https://monitor.example.org. The dashboard then also
+    accepts requests for this host name, alerts link to it, and --users needs no --tls-cert."""
 
     trusted_user_header: str = ""
     """Header in which the reverse proxy sends the name of the authenticated user, such as X-Forwarded-User. Requires
     --trusted-proxy."""
 
     trusted_proxy: tuple[str, ...] = ()
-    """Trust --trusted-user-header and --proxy-header only from this address or network. Repeat the flag for each proxy."""
+    """Address or network of a reverse proxy, such as 127.0.0.1 or 10.0.0.0/8. --trusted-user-header and --proxy-header are read
+    only from there. Without it, --proxy-header is always ignored. Repeat the flag for each proxy."""
 
     proxy_header: ProxyHeader = "x-forwarded-for"
-    """Header in which the trusted proxies send the client's IP address. The other two headers are ignored."""
+    """Header in which the trusted proxies send the client's IP address. Only this header is read."""
 
     tls_cert: Path | None = None
     """PEM file with the dashboard's certificate chain for HTTPS, read again on SIGHUP. Without it, browsers connect over HTTP."""
@@ -71,7 +74,7 @@ class Settings(Scoring, LocationSettings):
     """Seconds between two polls of a feedback server, at least 1."""
 
     mirror: Path = Path("mirror")
-    """Folder for byte-identical copies of the feedback servers' logs."""
+    """Folder for byte-identical copies of the feedback servers' logs. After a restart, the platform continues from it."""
 
     read_token: str = field(default="", repr=False)
     """Token for downloading logs: the feedback servers' --read-token."""
@@ -80,7 +83,8 @@ class Settings(Scoring, LocationSettings):
     """Poll without --read-token. Allowed only if --listen is a loopback address."""
 
     period: float = 30.0
-    """Reporting period of the end hosts in seconds. An end host that is silent for longer no longer counts as concurrent."""
+    """Seconds between two reports of a session. An end host that sends nothing for more than this time is not counted as
+    present."""
 
     keep_minutes: int = 60
     """Minutes of messages to keep in memory and to show live. The API reads older minutes from the mirror."""
@@ -93,17 +97,20 @@ class Settings(Scoring, LocationSettings):
     memory."""
 
     budget: tuple[str, ...] = ()
-    """Maximum number of distinct values of a field in memory, as FIELD=COUNT, such as channel=2000. Other values are shown as
-    (other). Repeat the flag for each field."""
+    """Limit of distinct values of a field in memory, as FIELD=COUNT, such as channel=2000. FIELD is channel, isp, app, platform,
+    extra_values (values of one name in extra), extra_names (names in extra) or extra_bytes (bytes of extra in a message). Values
+    above the limit are shown as (other); entries of extra above the last two limits are left out. Repeat the flag for each
+    field."""
 
     history: Path | None = None
-    """Folder of the history, updated from the mirror or the static files. Static pages then show only the last minutes."""
+    """Folder of the history (hourly sums). The platform adds logs to it from --mirror or --static. With --static, the pages then
+    begin with the last --keep-minutes."""
 
     history_days: int | None = None
     """Number of whole UTC days to keep in the history. Without it, all days are kept."""
 
     alerts: Path | None = None
-    """TOML file with alert rules and notification targets (docs/alerts.md)."""
+    """TOML file with alert rules and notification targets (page "Alerts" of the documentation)."""
 
     def __post_init__(self) -> None:
         self._check_mode()

@@ -81,23 +81,31 @@ COMMANDS = {
         the dashboard. A flash crowd arrives after one minute. Ctrl-C ends the demo with exit code 0.""",
     "coordinator": """Receive feedback messages from end hosts and forward them to feedback servers.
 
-        The coordinator acknowledges a message when the message is stored durably: on a feedback server or in the spool.""",
-    "feedback-server": """Store feedback records in logs and offer the logs for download.""",
-    "monitor": """Show the quality that viewers get in a web dashboard, live or from recorded logs.
+        The coordinator acknowledges a message when the message is stored durably: on a feedback server or in the spool (a folder
+        for messages that wait for a feedback server). The coordinator needs --key or --keys, and --token. For a trial on one
+        machine, use --insecure instead.""",
+    "feedback-server": """Store feedback records in logs and offer the logs for download.
 
-        Use --feedback-server for the live mode, or --static for recorded logs.""",
+        A log is a file with the records of one minute (--roll-seconds). While the server writes it, it is called a journal. After
+        that it is sealed: it never changes again. The server needs --token and --read-token. For a trial on one machine, use
+        --insecure instead.""",
+    "monitor": """Show the viewers' quality of experience in a web dashboard, live or from recorded logs.
+
+        Give either --feedback-server (live mode, needs --read-token or --insecure) or --static (recorded logs). If other machines
+        can reach --listen, give --users, or --trusted-user-header and --trusted-proxy.""",
     "users": """Manage dashboard users and their passwords.
 
         A dashboard that runs with --users FILE applies each change within a second.""",
     "analyze": """Analyze recorded logs: compute the dashboard's measures on the command line.
 
-        Standard error lists damaged records and unreadable files; the other records are analyzed. The exit code is 1 if there are
-        no records.""",
+        Measures are numbers such as the MOS, the continuity, and the count of viewers. Standard error lists damaged records and
+        unreadable files; the other records are analyzed. The exit code is 1 if there are no records.""",
     "alerts": """Test alert rules against recorded logs.""",
-    "history": """Build and query a history: a database of hourly sums over recorded logs.""",
+    "history": """Build and query a history: a small database with sums per hour, computed from recorded logs.""",
     "logs": """Print, verify and convert recorded logs, and send refused messages again.
 
-        Logs can be journals, JSON lines, CSV and Parquet files.""",
+        A log is a journal (.journal, still being written), or a JSON lines, CSV or Parquet file. Refused messages are in the
+        quarantine, a folder of the coordinator.""",
     "import": """Convert the data of another system into logs, or send it to a coordinator.
 
         Reads CSV files with a header line, Parquet files and JSON lines; text files can be compressed (.gz, .zst). Without --into
@@ -108,7 +116,9 @@ COMMANDS = {
 
         The end hosts join, watch, switch channels, stall, leave and return. The exit code is 0 if all messages are acknowledged,
         otherwise 1. After Ctrl-C, the end hosts leave and the waiting messages are sent.""",
-    "schema": """Print JSON Schemas of messages and records, and OpenAPI descriptions of the services.""",
+    "schema": """Print JSON Schemas of messages and records, and OpenAPI descriptions of the services.
+
+        Without a flag, the command prints the JSON Schema of the feedback message. Use only one flag.""",
 }
 # A settings file that SWARMSCOPE_CONFIG names must exist.
 SETTINGS_FILE = SettingsFile(os.environ.get("SWARMSCOPE_CONFIG", "swarmscope.toml"), must_exist="SWARMSCOPE_CONFIG" in os.environ)
@@ -130,15 +140,19 @@ app = App(
         session in a dashboard.""",
     help_epilogue=(
         "Each flag can also be set with an environment variable or in a settings file. For `--listen` of the coordinator, set the "
-        'variable SWARMSCOPE_COORDINATOR_LISTEN, or write `listen = "0.0.0.0:8080"` below `[coordinator]` in swarmscope.toml. '
-        "SWARMSCOPE_CONFIG=FILE selects another settings file. A flag overrides the environment variable, and the environment "
-        "variable overrides the settings file.\n\n"
+        'variable SWARMSCOPE_COORDINATOR_LISTEN, or write `listen = "0.0.0.0:8080"` in the section `[coordinator]` of the file '
+        "swarmscope.toml in the current folder. SWARMSCOPE_CONFIG=FILE selects another settings file. A flag overrides the "
+        "environment variable, and the environment variable overrides the settings file.\n\n"
+        "In an environment variable, spaces separate several values, and colons separate several paths. For a flag without a "
+        "value, write true.\n\n"
         "Exit codes: 0 for success, 2 for a usage error (a wrong flag, argument or setting), 1 for other errors.\n\n"
         "First steps: swarmscope demo"
     ),
     config=[Environment("SWARMSCOPE_"), SETTINGS_FILE, refuse_fractions, read_as_utf8],
     default_parameter=Parameter(negative="", consume_multiple=False, show_default=default_text),
 )
+app["--version"].help = "Print the version and exit."
+app["--help"].help = "Print this help and exit."
 for position, (name, summary) in enumerate(COMMANDS.items()):
     # `import` is a keyword of Python, so the module has another name.
     module = "import_" if name == "import" else name.replace("-", "_")

@@ -31,7 +31,7 @@ class Settings:
     """Seed of the random numbers. The same seed gives the same end hosts with the same behavior."""
 
     truth: Path | None = None
-    """JSON file for the true measures of the simulation, to compare with the monitoring platform's measures."""
+    """Write the expected measures to this JSON file. Compare them with those of the monitoring platform."""
 
     key: str = field(default="", repr=False)
     """Ingest key. Set SWARMSCOPE_SIMULATE_KEY instead to hide it from other users of this machine."""

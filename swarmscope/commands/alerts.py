@@ -38,16 +38,17 @@ def dry_run(
 ) -> None:
     """Print the alerts that the rules raise on recorded logs. No notification is sent. Alerts do not change the exit code.
 
-    Standard error lists damaged records and unreadable files; the other records are tested.
+    Give the same geolocation and MOS flags as to monitor, so that the same alerts result. Standard error lists damaged records and
+    unreadable files; the rules are applied to the other records.
 
     Parameters
     ----------
     rules
-        TOML file with alert rules.
+        TOML file with alert rules (page "Alerts" of the documentation).
     paths
         Logs, and folders that contain logs.
     as_json
-        Print one JSON object per line, in the format of generic webhooks.
+        Print one JSON object per alert and line, as sent to a webhook of type json.
     """
     require_address_space("swarmscope alerts test")
     from feedback_analysis.geo.locator import locator_for

@@ -73,13 +73,13 @@ def analyze(
     end
         End of the time range, exclusive, in the same formats.
     by
-        Group by channel, isp, area, district, country, app, platform, event, via or extra.NAME. Several names give one group for
-        each combination of values.
+        Fields to group by, separated by commas: channel, isp, area, district, country, app, platform, event (join, report, leave),
+        via (coordinator) or extra.NAME. The output has one group for each combination of values.
     top
         Maximum number of groups to list, those with the most messages first. The other groups are combined as (other).
     where
-        Only records with this value, as NAME=VALUE. NAME is one of the names for --by, peer_id or session_id. Repeat the flag for
-        more conditions.
+        Only records with this value, as NAME=VALUE. NAME is a field of --by, or peer_id, or session_id. Repeat the flag for more
+        conditions.
     as_json
         Print JSON in the format of the monitoring platform's summary API.
     as_csv
@@ -87,17 +87,18 @@ def analyze(
     parquet
         Write the table of --csv to this Parquet file.
     sessions
-        Print one row per session (facts, means, scores and their terms) instead of totals. Requires --csv or --parquet.
+        Print one row per session, with its fields, means and scores, instead of totals. Requires --csv or --parquet.
     p1203
-        Also write the inputs of ITU-T P.1203 mode 0 for each session to this folder. They are approximated from the reports. The
-        model needs codec, resolution and fps, which apps send in extra.
+        Folder for input files of the ITU-T P.1203 model (mode 0), one per session. The values are estimates. The app must send
+        extra.codec, extra.resolution and extra.fps.
     models
-        Quality models to compare, with the terms of each score: all, or a comma-separated list of mos, mos_stalling, qoe_linear,
-        startup_score, good_sessions.
+        Quality models to compute: all, or a comma-separated list of mos, mos_stalling, qoe_linear, startup_score, good_sessions.
+        The output also has the parts (terms) that add up to each score.
     html
-        Also write a web page with the four views and the measures. The page works without a server or network.
+        Also write a web page with the map, districts, histogram, timeline and measures. It works without a server or network.
     period
-        For --html: reporting period of the end hosts in seconds. An end host that is silent for longer no longer counts as present.
+        For --html: seconds between two reports of a session. An end host that sends nothing for more than this time is not counted
+        as present.
     """
     require_address_space("swarmscope analyze")
     from feedback_analysis.geo.locator import locator_for

@@ -1,4 +1,4 @@
-"""`swarmscope history`: build and query the history, a database of hourly sums over recorded logs.
+"""`swarmscope history`: build and query the history, a small database with sums per hour, computed from recorded logs.
 
 Standard output contains only the result. Progress goes to standard error.
 """
@@ -67,11 +67,11 @@ def build(
     Parameters
     ----------
     paths
-        Logs, and folders that contain logs. Journals are skipped until they are sealed.
+        Logs, and folders that contain logs. Logs that a server still writes (journals) are skipped.
     into
         Folder of the history. Created if missing. A day with 10,000 viewers needs about 20 MB.
     period
-        Reporting period of the end hosts in seconds. An end host that is silent for longer no longer counts as present.
+        Seconds between two reports of a session. An end host that sends nothing for more than this time is not counted as present.
     """
     require_address_space("swarmscope history build")
     from feedback_analysis.geo.locator import locator_for
@@ -125,13 +125,13 @@ def show(
     Parameters
     ----------
     folder
-        Folder of the history that `history build` or `monitor --history` writes.
+        Folder of the history, as given to `history build --into` or `monitor --history`.
     figure
-        daily: users and rates. online: time online per user and per view. quality: continuity, MOS and startup delay. hours,
-        minutes: concurrent users and MOS over time. isps: users per ISP.
+        Table to print. daily: users, upload and download rates. online: time online per user and per session. quality: continuity,
+        MOS, startup delay and contribution ratio. hours, minutes: concurrent users and MOS over time. isps: users per ISP.
     begin
-        Start of the time range: ISO 8601 (in --timezone by default) or Unix milliseconds. Rounded to whole hours, or to whole days
-        for measures per day.
+        Start of the time range: ISO 8601 (in --timezone by default) or Unix milliseconds. The time range is extended to whole
+        hours, or to whole days, months or years (--unit).
     end
         End of the time range, in the same formats.
     unit
@@ -140,7 +140,7 @@ def show(
         Time zone of days, of printed times, and of --from and --to, such as Asia/Hong_Kong.
     where
         Only users with this value, as NAME=VALUE. NAME is channel, isp, area, district, country, app, platform, peer_id or
-        session_id. Repeat the flag for more conditions. MOS per minute is available with at most one condition.
+        session_id. Repeat the flag for more conditions. With --figure minutes, MOS is available with at most one condition.
     as_json
         Print JSON.
     as_csv

@@ -24,12 +24,12 @@ command = App(
         "A column that has the name of a record field (`swarmscope schema --record`) is imported into that field. The mapping file "
         "assigns other columns to fields:\n\n"
         "    [columns]\n"
-        '    received_ms = "time"\n'
+        '    received_ms = "when"   # the time of the row\n'
         '    peer_id = "client"\n'
         '    startup_ms = "startup_s * 1000"\n'
         "    [time]\n"
-        '    unit = "s"\n\n'
-        "docs/import.md describes the mapping file.\n\n"
+        '    unit = "s"             # of numeric times: s, ms (default), us or ns\n\n'
+        'The page "Importing the data of another system" of the documentation describes the mapping file.\n\n'
         + examples(
             "swarmscope import sessions.csv --mapping mapping.toml",
             "swarmscope import sessions.csv --mapping mapping.toml --into imported \\\n    --refused refused.jsonl",
@@ -62,22 +62,23 @@ def import_files(
     Parameters
     ----------
     files
-        Files to import, all of the same kind. The name ends in .csv, .tsv, .parquet, .jsonl or .ndjson.
+        Files to import, all of the same format: .csv, .tsv, .parquet, .jsonl or .ndjson. Text files can also end in .gz or .zst.
     mapping
         TOML file that assigns columns to record fields.
     into
-        Write logs to this folder, by the times in the rows. analyze, history build and monitor --static can read the folder.
+        Write logs to this folder. Each row goes into the log of its own time. analyze, history build and monitor --static can read
+        the folder. Cannot be used together with --coordinator.
     to
-        Form of the logs.
+        Form (file format) of the logs.
     name
-        Name of the feedback server in the names of the logs. Each import into the same folder needs a different name.
+        Name of this import, part of the name of each log. Use a different name for each import into the same folder.
     roll_seconds
         Seconds that one log covers, from 1 to 86400.
     ip
         What to record of an end host's IP address: all of it (keep), its /24 or /48 network (truncate), or nothing (drop).
     coordinator
         Send messages to the coordinator at this URL. The records get the current time as time of receipt; the original time is in
-        sent_ms and extra.original_ms.
+        sent_ms and extra.original_ms. Cannot be used together with --into.
     key
         Ingest key of the coordinator.
     refused

@@ -127,17 +127,17 @@ def convert(
     to: Literal["jsonl", "csv", "parquet"],
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
 ) -> None:
-    """Convert logs to another form. Existing files are not overwritten: if one of the new files exists, nothing is written.
+    """Convert logs to another form (file format).
 
-    The exit code is 1 if a log is damaged or unreadable; its other records are converted. A log without records is not
-    converted.
+    Existing files are not overwritten: if one of the new files exists, nothing is written. The exit code is 1 if a log is damaged
+    or unreadable; its other records are converted. A log without records is not converted.
 
     Parameters
     ----------
     paths
         Logs, and folders that contain logs.
     to
-        Form of the new logs.
+        Form (file format) of the new logs.
     out
         Folder for the new logs. Created if missing.
     """
@@ -158,7 +158,7 @@ def convert(
     ),
 )
 def replay_refused(files: list[Path], /, *, coordinator: str, key: str = "") -> None:
-    """Send refused messages from a coordinator's quarantine again, for example after a fix of the coordinator's settings.
+    """Send refused messages from a coordinator's quarantine again, for example after you correct the coordinator's settings.
 
     Accepted messages get the current time as time of receipt. The exit code is 1 if a message is refused again or a file is
     damaged.

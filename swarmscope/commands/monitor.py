@@ -48,7 +48,7 @@ command = App(
 
 @command.default
 def monitor(*, settings: Annotated[Settings | None, Parameter(name="*")] = None) -> None:
-    """Show the quality that viewers get in a web dashboard, live or from recorded logs."""
+    """Show the viewers' quality of experience in a web dashboard, live or from recorded logs."""
     known = or_defaults(settings, Settings)
     try:
         models_of(known)

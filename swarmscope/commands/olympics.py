@@ -17,7 +17,8 @@ if TYPE_CHECKING:  # NumPy is slow to import, and --help does not need it
 command = App(
     name="olympics",
     help_epilogue=(
-        "The whole event has about 34 million messages. It takes a few minutes on two cores and 2.2 GB on disk.\n\n"
+        "The whole event has about 34 million messages. Writing it takes a few minutes on two cores. The logs need 2.2 GB of disk "
+        "space.\n\n"
         + examples(
             "swarmscope simulate olympics --into olympics/ --truth olympics.json",
             "swarmscope simulate olympics --into small/ --scale 0.01",
@@ -36,9 +37,9 @@ def olympics(
     seed: int = 1,
     truth: Path | None = None,
 ) -> None:
-    """Write simulated logs of the Olympics of 2012: 17 days, 177,245 viewers, a flash crowd at 9:30 on August 7 in Hong Kong.
+    """Write simulated logs of the Olympics of 2012: 17 days and 177,245 viewers, with a flash crowd on August 7.
 
-    The logs are written directly, without HTTP: one log per minute from each of two feedback servers.
+    The help of the command is in `simulate.py`.
 
     Parameters
     ----------
@@ -47,11 +48,11 @@ def olympics(
     scale
         Share of the viewers to simulate, from 0.001 to 1.
     format
-        Form of the logs.
+        Form (file format) of the logs.
     seed
         Seed of the random numbers. The same seed gives the same logs.
     truth
-        JSON file for the true measures of the event, to compare with the monitoring platform's measures.
+        Write the expected measures to this JSON file. Compare them with those of the monitoring platform.
     """
     from feedback_server.settings import FORMS
     from swarmscope.olympics.days import DayTask

@@ -23,24 +23,27 @@ def check(
     tree_: Annotated[TreeKind | None, Parameter(name="--tree")] = None,
     svg: Path | None = None,
 ) -> int:
-    """Check a topology file, and draw its nodes and the tree of each stream.
-
-    The exit code is 2 if the file is wrong, and 1 if a tree does not reach all players.
+    """Check a topology file and draw it. Returns the exit code.
 
     Parameters
     ----------
     file
-        The topology as JSON, or a lab file with the topology under "overlay".
+        Topology file (JSON), or lab file of netlab with the topology in its field "overlay". The page "The streaming overlay,
+        version 1" of the documentation describes both.
     source
-        Draw the tree of a stream that begins at this node, in place of the file's streams.
+        Node where a stream begins. The command draws the tree of this stream only. Without it, the command draws the streams of the
+        file.
     player
-        A node that the tree has to reach; give it once for each. Without it, every node whose role is player.
+        Node that the tree must reach. Requires --source. Repeat the flag for each node. Without it, the tree must reach all nodes
+        with the role player.
     metric
-        What a path costs: hops, latency or composite. Without it, as the stream says.
+        Cost of a path: number of hops, latency, or composite (delay and loss of the links). Without it, the stream's value in the
+        file is used, and hops for --source.
     tree_
-        shortest: the cheapest path to each player. steiner: more branches in common. Without it, as the stream says.
+        shortest: each player gets the cheapest path. steiner: paths share more links, so the whole tree is cheaper. Without it, the
+        stream's value in the file is used, and shortest for --source.
     svg
-        Also draw the topology and the trees into this file.
+        Also write a drawing of the topology and the trees to this SVG file.
     """
     overlay = read_topology(file)
     streams = _streams(overlay, source, player)

@@ -14,18 +14,18 @@ from swarmscope.commands.overlay_running import read_secret, run_until_signal
 
 
 def bootstrapper(file: Path, /, *, secret: Annotated[Path, Parameter(name="--secret")], listen: str = "127.0.0.1:7000") -> None:
-    """Run the bootstrapper: it admits nodes, sends them their neighbours, and plans the trees.
-
-    It prints its address when it is ready. Ctrl-C or SIGTERM ends it; then it prints its counters as JSON.
+    """Run the bootstrapper until a signal stops it, and print its counters.
 
     Parameters
     ----------
     file
-        The topology as JSON, or a lab file with the topology under "overlay".
+        Topology file (JSON), or lab file of netlab with the topology in its field "overlay". The page "The streaming overlay,
+        version 1" of the documentation describes both.
     secret
-        File with the overlay's secret, at least 32 bytes. Every node's key is derived from it.
+        File with the overlay's secret: at least 32 random bytes, for example from head -c 32 /dev/urandom | base64. The keys of all
+        nodes are derived from it.
     listen
-        HOST:PORT to listen on. Port 0 takes a free port.
+        Address and port to listen on. Port 0 selects a free port.
     """
     overlay = read_topology(file)
     try:

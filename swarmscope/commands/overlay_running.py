@@ -28,38 +28,36 @@ class Place:
     """Where a node listens, and how it joins."""
 
     bootstrapper: str
-    """HOST:PORT of the bootstrapper."""
+    """Address and port of the bootstrapper, such as 10.0.0.10:7000."""
     key: Path
-    """File with the node's key, as `swarmscope overlay key` prints it."""
+    """File with the key of the node, which `swarmscope overlay key` prints."""
     host: str = "127.0.0.1"
-    """Address to listen on, on TCP and UDP, on ports that the system chooses."""
+    """Address on which the node listens (TCP and UDP; the system chooses the ports). Other nodes must be able to reach it."""
 
 
 AtPlace = Annotated[Place, Parameter(name="*")]
 
 
 def key(node: str, /, *, secret: Annotated[Path, Parameter(name="--secret")]) -> None:
-    """Print the key of a node, for its --key file.
+    """Print the key of a node.
 
     Parameters
     ----------
     node
-        The node's name in the topology.
+        Name of the node in the topology file. It can be an IP address, but need not be.
     secret
-        File with the overlay's secret, at least 32 bytes.
+        File with the secret of the overlay, the same as for the bootstrapper.
     """
     print(node_key(read_secret(secret), node).hex())
 
 
 def node(name: str, /, *, place: AtPlace) -> None:
-    """Run a relay: a node that forwards streams.
-
-    It prints a line when it has joined. Ctrl-C or SIGTERM ends it; then it prints its counters as JSON.
+    """Run a relay until a signal stops it, and print its counters.
 
     Parameters
     ----------
     name
-        The node's name in the topology.
+        Name of the node in the topology file. It can be an IP address, but need not be.
     """
     running = Node(_settings(name, place))
     _run(running, _announce(running))
@@ -67,18 +65,16 @@ def node(name: str, /, *, place: AtPlace) -> None:
 
 
 def source(name: str, /, *, place: AtPlace, stream: str, rate_kbps: float = 2000.0) -> None:
-    """Run a source: a node where a stream begins.
-
-    The stream has no pictures yet: it is MPEG-TS null packets in RTP at a constant rate.
+    """Run a source until a signal stops it, and print its counters.
 
     Parameters
     ----------
     name
-        The node's name in the topology.
+        Name of the node in the topology file. It can be an IP address, but need not be.
     stream
-        The stream's name in the topology.
+        Name of the stream in the topology file.
     rate_kbps
-        Kilobits of RTP per second.
+        Rate of the RTP stream in kbit/s, above 0 and at most 1000000.
     """
     if not 0 < rate_kbps <= 1_000_000:
         exit_on_usage_error(ValueError(f"--rate-kbps is {rate_kbps:g}; use a number above 0 and up to 1000000, such as 2000"))
@@ -88,16 +84,14 @@ def source(name: str, /, *, place: AtPlace, stream: str, rate_kbps: float = 2000
 
 
 def play(name: str, /, *, place: AtPlace, stream: tuple[str, ...]) -> None:
-    """Run a player: a node that asks for streams and measures what arrives. It shows no pictures yet.
-
-    It prints what it has received as a line of JSON each second.
+    """Run a player until a signal stops it. Print what it receives every second, and its counters at the end.
 
     Parameters
     ----------
     name
-        The node's name in the topology.
+        Name of the node in the topology file. It can be an IP address, but need not be.
     stream
-        The stream's name in the topology; repeat the flag for more streams.
+        Name of a stream in the topology file. Repeat the flag for each stream.
     """
     receptions = {each: Reception() for each in stream}
 

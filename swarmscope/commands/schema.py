@@ -9,7 +9,7 @@ from cyclopts import App
 from feedback_wire.message import message_schema
 from feedback_wire.record import record_schema
 from serving.openapi import text_of
-from swarmscope.commands import examples
+from swarmscope.commands import examples, exit_on_usage_error
 from swarmscope.output.encoding import print_data
 
 command = App(
@@ -31,7 +31,7 @@ DESCRIPTIONS = {
 
 @command.default
 def schema(*, record: bool = False, service: Literal["coordinator", "feedback-server", "monitor"] | None = None) -> None:
-    """Print the JSON Schema of the feedback message.
+    """Print the JSON Schema of the feedback message, or what the flag names.
 
     Parameters
     ----------
@@ -40,6 +40,8 @@ def schema(*, record: bool = False, service: Literal["coordinator", "feedback-se
     service
         Print the OpenAPI 3.1 description of this service, which the service also provides at /openapi.json.
     """
+    if record and service is not None:
+        exit_on_usage_error(ValueError("--record and --service both print to standard output; use only one of them"))
     print_data()
     if service is not None:
         print(text_of(import_module(DESCRIPTIONS[service]).openapi()), end="")

@@ -18,6 +18,7 @@ from swarmscope.commands import examples
 
 command = App(
     name="simulate",
+    usage="Usage: swarmscope simulate [COMMAND] [OPTIONS]",
     help_epilogue=(
         "The simulated end hosts send Hong Kong addresses in the header X-Forwarded-For. Start the coordinator with "
         "`--trusted-proxy 127.0.0.1/32`; otherwise it records the address of this machine, and the map shows no end hosts.\n\n"
@@ -34,8 +35,8 @@ command.command(
     name="olympics",
     help="""Write simulated logs of the Olympics of 2012, all 17 days.
 
-        177,245 viewers watch, and a flash crowd arrives at 9:30 on August 7 in Hong Kong. The logs are written without HTTP: one
-        log per minute from each of two feedback servers.""",
+        177,245 viewers watch. A flash crowd arrives on August 7 at 9:30, Hong Kong time. The command writes the logs directly,
+        without servers: for each minute one log of fs1 and one of fs2.""",
 )
 
 

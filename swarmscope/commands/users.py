@@ -25,18 +25,19 @@ DEFAULT = Path("users.txt")
 @command.command(
     help_epilogue=examples(
         "swarmscope users add alice --file users.txt",
-        "pass show dashboard | swarmscope users add 王小明 --file users.txt",
+        "cat password.txt | swarmscope users add 王小明 --file users.txt",
     )
 )
 def add(name: str, /, *, file: UserFile = DEFAULT) -> None:
     """Add a user, or change the password of a user.
 
-    The command prompts for the password, or reads it from the first line of standard input if that is not a terminal.
+    On a terminal, the command asks for the password. Otherwise it reads the first line of standard input. A password has 8 to
+    1024 characters.
 
     Parameters
     ----------
     name
-        Login name, in any script, without a colon.
+        Login name: 1 to 64 characters of any language, without a colon, without # at the start, and without spaces at the ends.
     file
         File with the dashboard's users. Created if missing.
     """
@@ -52,7 +53,7 @@ def add(name: str, /, *, file: UserFile = DEFAULT) -> None:
 
 @command.command(help_epilogue=examples("swarmscope users remove alice --file users.txt"))
 def remove(name: str, /, *, file: UserFile = DEFAULT) -> None:
-    """Remove a user. The user's open sessions end.
+    """Remove a user. The user is logged out within a second.
 
     Parameters
     ----------

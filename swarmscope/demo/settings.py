@@ -22,7 +22,7 @@ class Settings:
     """Seconds between two polls of a feedback server by the monitoring platform, at least 1."""
 
     data: Path | None = None
-    """Folder for logs, mirror and spool. Without it, a temporary folder is used and deleted at the end."""
+    """Folder for all data of the demo. It remains after the demo. Without it, a temporary folder is used and deleted."""
 
     def __post_init__(self) -> None:
         if self.peers < 1:

@@ -26,6 +26,7 @@ COMMANDS = (
     "history",
     "logs",
     "import",
+    "overlay",
     "simulate",
     "schema",
 )
@@ -40,6 +41,12 @@ SUBCOMMANDS = (
     "logs verify",
     "logs convert",
     "logs replay",
+    "overlay bootstrapper",
+    "overlay check",
+    "overlay key",
+    "overlay node",
+    "overlay play",
+    "overlay source",
     "simulate olympics",
 )
 
@@ -64,6 +71,13 @@ def helps(tmp_path_factory):
         command: (code, "".join(narrow), "".join(wide))
         for command, (code, *narrow), (_, *wide) in zip(commands, *both, strict=True)
     }
+
+
+def test_the_help_of_a_command_describes_each_of_its_subcommands(helps):
+    for command, name in map(str.split, SUBCOMMANDS):
+        _, _, shown = helps[command]
+        [line] = [line for line in shown.splitlines() if line.startswith(f"│ {name} ")]
+        assert len(line.strip("│ ").removeprefix(name).split()) > 3
 
 
 def test_each_command_shows_its_own_examples_and_none_wraps_at_80_columns(helps):
@@ -201,6 +215,7 @@ WRONG = [
     ("simulate --coordinator nonsense", "'nonsense' is not a coordinator's URL"),
     ("simulate olympics --into file", "file: it is a file, and a folder is needed"),
     ("simulate olympics --into new --truth folder", "--truth folder cannot be written: it is a folder"),
+    ("schema --record --service monitor", "--record and --service both print to standard output; use only one of them"),
     ("demo --data file --duration 1", "it is a file, and a folder is needed"),
 ]
 
