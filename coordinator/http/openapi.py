@@ -21,7 +21,7 @@ def openapi() -> Schema:
     )
     send = operation(
         "send feedback messages; gzip and zstd are accepted as Content-Encoding",
-        {202: content("durable, except for the messages in `refused`", _ACCEPTED)},
+        {202: content("durable, except for the messages in `refused` and those that sampling leaves out", _ACCEPTED)},
         *(400, 401, 408, 413, 415, 429, 431, 503),
         parameters=(forgotten,),
         keyed=True,
