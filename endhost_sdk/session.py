@@ -251,4 +251,4 @@ def _new_id() -> str:
 
 
 def _ignore_change(_: Session) -> None:
-    """Nobody wants to know."""
+    """The default of `changed`: does nothing."""
