@@ -9,8 +9,9 @@ class MosFlags:
     """The coefficients of the MOS model; see `feedback_analysis/quality/mos.py`."""
 
     mos_c1: float | None = None
-    """MOS (mean opinion score) = c1 × (1 − continuity) + a × (1 − e^(−lambda × B)) + c2, where B is the playback rate in
-    kbit/s. This is c1. The default is -5, or -5.5 with --mos-calibration public."""
+    """MOS (mean opinion score) = c1 × (1 − continuity) + a × (1 − e^(−lambda × B)) + c2. Continuity is the share of the
+    video that played in time (0 to 1), and B is the playback rate in kbit/s. This is c1. The default is -5, or -5.5 with
+    --mos-calibration public."""
 
     mos_c2: float | None = None
     """Coefficient c2 of the MOS. Requires --mos-calibration public (default 2.2) or none (default 2). With ceiling, c2 has no

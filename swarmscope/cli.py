@@ -108,9 +108,9 @@ COMMANDS = {
         quarantine, a folder of the coordinator.""",
     "import": """Convert the data of another system into logs, or send it to a coordinator.
 
-        Reads CSV files with a header line, Parquet files and JSON lines; text files can be compressed (.gz, .zst). Without --into
-        and --coordinator, the command only reports what it would import. The exit code is 1 if a row is refused or if there are no
-        rows.""",
+        The command reads CSV files with a header line, Parquet files and JSON lines; text files can be compressed (.gz, .zst).
+        Without --into and --coordinator, the command only reports what it would import. The exit code is 1 if a row is refused or
+        if there are no rows.""",
     "overlay": """Run a peer-to-peer streaming overlay, and check its topology.""",
     "simulate": """Simulate an audience of end hosts.
 

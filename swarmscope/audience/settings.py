@@ -34,7 +34,7 @@ class Settings:
     """Write the expected measures to this JSON file. Compare them with those of the monitoring platform."""
 
     key: str = field(default="", repr=False)
-    """Ingest key. Set SWARMSCOPE_SIMULATE_KEY instead to hide it from other users of this machine."""
+    """Ingest key that the coordinators accept. Set SWARMSCOPE_SIMULATE_KEY instead to hide it from other users of this machine."""
 
     flash_crowd: bool = False
     """Let two fifths of the end hosts join at once, at half of --duration (after 60 seconds if --duration is not set)."""

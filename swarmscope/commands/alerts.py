@@ -48,7 +48,7 @@ def dry_run(
     paths
         Logs, and folders that contain logs.
     as_json
-        Print one JSON object per alert and line, as sent to a webhook of type json.
+        Print one JSON object per alert and line, as sent to a webhook with shape = "json", but without the field link.
     """
     require_address_space("swarmscope alerts test")
     from feedback_analysis.geo.locator import locator_for

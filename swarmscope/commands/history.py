@@ -60,7 +60,7 @@ def build(
     scoring: Annotated[MosFlags | None, Parameter(name="*", group="MOS model")] = None,
     location: Annotated[LocationSettings | None, Parameter(name="*", group="Geolocation")] = None,
 ) -> None:
-    """Add sealed logs to a history. Logs that the history contains already are skipped.
+    """Add finished (sealed) logs to a history. Logs that the history contains already are skipped.
 
     Unreadable logs are listed and counted; the next run tries them again.
 

@@ -80,7 +80,7 @@ def import_files(
         Send messages to the coordinator at this URL. The records get the current time as time of receipt; the original time is in
         sent_ms and extra.original_ms. Cannot be used together with --into.
     key
-        Ingest key of the coordinator.
+        Ingest key that the coordinator accepts.
     refused
         Write one JSON line per refused row to this file.
     """

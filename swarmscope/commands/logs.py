@@ -98,9 +98,10 @@ def cat(paths: list[Path], /, *, from_: Annotated[str | None, Parameter(name="--
 
 @command.command(help_epilogue=examples("swarmscope logs verify feedback-data"))
 def verify(paths: list[Path], /) -> None:
-    """Verify the checksums of logs. Prints one line per log, and one line per damaged part with its byte offset.
+    """Verify the checksums of logs.
 
-    The exit code is 1 if a log is damaged or unreadable.
+    The command prints one line per log, and one line per damaged part with its byte offset. The exit code is 1 if a log is damaged
+    or unreadable.
 
     Parameters
     ----------
@@ -166,11 +167,11 @@ def replay_refused(files: list[Path], /, *, coordinator: str, key: str = "") -> 
     Parameters
     ----------
     files
-        Files from the quarantine folder.
+        Files from the quarantine folder of the coordinator (its flag --quarantine).
     coordinator
         URL of the coordinator, such as http://127.0.0.1:8080.
     key
-        Ingest key of the coordinator.
+        Ingest key that the coordinator accepts.
     """
     try:
         check_url(coordinator)
