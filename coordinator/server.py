@@ -1,4 +1,4 @@
-"""The coordinator as a process: one worker here, or several as children that share the listening socket."""
+"""The coordinator's process: it is the only worker, or the parent of several workers that share the listening socket."""
 
 import contextlib
 import logging
@@ -42,7 +42,7 @@ def run(settings: Settings) -> None:
 
 
 def listen(settings: Settings) -> socket.socket:
-    """The listening socket, before anything else can fail."""
+    """The listening socket. It is opened first, so that an address in use is reported before folders are made."""
     host, port = settings.address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -57,7 +57,10 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def _make_folders(settings: Settings) -> None:
-    """Before any worker starts, or several would say the same; a quarantine that cannot be used keeps nobody from starting."""
+    """Make the spool's folders before the workers start, so that an error is reported once.
+
+    The quarantine is not checked: a coordinator starts without it.
+    """
     for number in range(settings.workers if settings.spool_max_bytes else 0):
         try:
             (settings.spool / f"worker-{number}").mkdir(parents=True, exist_ok=True)
@@ -72,7 +75,7 @@ def _announce(settings: Settings, listener: socket.socket) -> None:
 
 
 class _Workers:
-    """Starts the workers, starts one again that died, and ends with them."""
+    """Starts the workers, replaces a worker that ends, and stops all of them at the end."""
 
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
         self._settings = settings
@@ -82,7 +85,7 @@ class _Workers:
         self._processes: dict[int, ForkProcess] = {}
         self._stopping = False
         self._life = os.pipe()
-        """Only this process holds the second end for long, so the first one ends when it does, however it does."""
+        """A pipe that tells the workers that this process has ended: only this process keeps the writing end open."""
 
     def run(self) -> None:
         for stop_signal in STOP_SIGNALS:
@@ -104,7 +107,7 @@ class _Workers:
         self._processes[number] = process
 
     def _all_ready(self) -> bool:
-        """Whether every worker has come up; one that dies instead has said why."""
+        """True when every worker is ready; False if one has ended, which has reported the reason."""
         missing = self._settings.workers
         while missing and not self._stopping and all(process.is_alive() for process in self._processes.values()):
             missing -= self._ready.acquire(timeout=0.1)
@@ -124,7 +127,7 @@ class _Workers:
             process.terminate()
 
     def _reload(self, *_: object) -> None:
-        # Not is_alive(): a worker that has just been forked still has this handler, and may not ask after its siblings.
+        # Not is_alive(): a worker still has this handler just after the fork, and only a parent may call is_alive().
         for process in self._processes.values():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(cast("int", process.pid), signal.SIGHUP)
@@ -143,16 +146,16 @@ class _Workers:
 def _work(
     life: tuple[int, int], settings: Settings, listener: socket.socket, slot: WorkerSlot, on_ready: Callable[[], None]
 ) -> None:
-    """A worker's process. It stops with its parent, or it would keep address and spool from the coordinator that comes next."""
-    ours, parents = life
-    os.close(parents)
-    threading.Thread(target=_stop_at_the_end_of, args=(ours,), name="parent", daemon=True).start()
+    """A worker's process. It stops with its parent; otherwise it would block the address and the spool of the next coordinator."""
+    reading_end, writing_end = life
+    os.close(writing_end)
+    threading.Thread(target=_stop_after_parent, args=(reading_end,), name="parent", daemon=True).start()
     try:
         serve(settings, listener, slot, on_ready)
     except CannotStart as error:
         sys.exit(f"swarmscope coordinator cannot start: {error}")
 
 
-def _stop_at_the_end_of(life: int) -> None:
-    os.read(life, 1)
+def _stop_after_parent(reading_end: int) -> None:
+    os.read(reading_end, 1)  # returns when the parent has ended
     os.kill(os.getpid(), signal.SIGTERM)

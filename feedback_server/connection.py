@@ -41,7 +41,7 @@ PIPELINED = 16
 
 MOST_CONNECTIONS = 400
 # Connections beyond MOST_CONNECTIONS that still get a refusal; any more are closed without an answer.
-_TOLD = 16
+_REFUSED_CONNECTIONS = 16
 RETRY_S = 1
 
 # Chunked bodies have an overhead; it may be as large as the body itself.
@@ -73,8 +73,8 @@ class Connection(HttpToolsProtocol):
         """When the client last read something."""
 
     def has_place(self, *, handshakes: int) -> bool:
-        """Whether one more connection may open beside the open ones and `handshakes`; it may get only a refusal as its answer."""
-        return len(self.connections) + handshakes < self._most + _TOLD
+        """Whether one more connection may open, with `handshakes` still running. It may get a refusal as its only answer."""
+        return len(self.connections) + handshakes < self._most + _REFUSED_CONNECTIONS
 
     def count_refusal(self) -> None:
         """Count a connection that is closed without an answer."""
@@ -85,7 +85,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.counters.connections = len(self.connections)
-        if len(self.connections) > self._most + _TOLD:
+        if len(self.connections) > self._most + _REFUSED_CONNECTIONS:
             self.count_refusal()
             self._ending = True
             transport.abort()

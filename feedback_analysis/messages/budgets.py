@@ -43,7 +43,7 @@ def budgets_of(settings: Iterable[str]) -> dict[str, int]:
     return most
 
 
-# Without addresses (`--address none` of a coordinator), senders are told apart by peer.
+# Without addresses (`--ip drop` of a coordinator), senders are distinguished by peer.
 _NETWORK = "coalesce(nullif(incoming.ip, ''), incoming.peer_id)"
 _HEARD = f"list(DISTINCT {_NETWORK})[:{SURE}], max(received_ms), count(*)"
 _NAMES = "(SELECT unnest($names))"

@@ -41,7 +41,7 @@ TILES = ("mos", "continuity", "startup_ms", "upload_kbps", "download_kbps", "con
 TREND_POINTS = 30
 
 MOST_LINES = 5
-"""Lines of a breakdown. More cannot be told apart in one panel; all other values share one line."""
+"""Lines of a breakdown. More cannot be distinguished in one panel; all other values share one line."""
 
 Query = Coroutine[Any, Any, Answer]
 

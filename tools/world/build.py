@@ -27,7 +27,7 @@ DIGITS = 2
 # An island smaller than this (40 km by 40 km) is left out, unless it is all that its country has.
 LEAST_SQUARE_DEGREES = 0.15
 
-# Nobody watches from there, and it would take a quarter of the picture.
+# It has no viewers, and would take a quarter of the picture.
 LEFT_OUT = {"010"}
 
 
