@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from feedback_analysis.messages.budgets import DEFAULTS
+from feedback_analysis.quality.catalogue import NAMES
 from monitor_platform.settings import Settings as MonitorSettings
 from tests.harness.processes import SWARMSCOPE, run_swarmscope
 
@@ -101,6 +103,12 @@ def test_the_help_of_the_monitor_shows_its_own_flags_before_those_of_geolocation
     assert sorted(line for line in lines if line.startswith("--")) == sorted(
         f"--{field.name.replace('_', '-')}" for field in fields(MonitorSettings)
     )
+
+
+def test_the_help_names_every_quality_model_and_every_field_with_a_budget(helps):
+    for command, names in (("analyze", NAMES), ("alerts test", NAMES), ("monitor", (*NAMES, *DEFAULTS))):
+        _, _, shown = helps[command]
+        assert [name for name in names if re.search(rf"\b{name}\b", shown) is None] == [], command
 
 
 def examples_in(shown: str) -> list[str]:
