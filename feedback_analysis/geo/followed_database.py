@@ -37,7 +37,7 @@ class FollowedDatabase(Generic[Answer]):
         self.without = without
         self._opening = opening
         self._counting = threading.Lock()
-        self._failed = self._told = self._read_anew = self._kept = 0
+        self._failed = self._logged = self._read_anew = self._kept = 0
         self._reason = ""
         self._database = self._checked()
         self._seen: State | None = self._database.state
@@ -61,7 +61,7 @@ class FollowedDatabase(Generic[Answer]):
     def concern(self) -> str:
         """One line about the failed lookups since the last call; empty if there was none."""
         with self._counting:
-            fresh, self._told = self._failed - self._told, self._failed
+            fresh, self._logged = self._failed - self._logged, self._failed
         if not fresh:
             return ""
         lookups = "1 lookup" if fresh == 1 else f"{fresh:,} lookups"
