@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 from coordinator.keys import read_terms
 from feedback_wire.log_name import SERVER_NAME
 from serving.forwarded import ProxyHeader, parse_networks
-from serving.listening import is_loopback, parse_listen
+from serving.listening import is_http_url, is_loopback, parse_listen
 from serving.tls import Tls, key_pair
 from serving.tokens import check_token
 
@@ -149,7 +149,7 @@ def _check_servers(urls: tuple[str, ...]) -> None:
         raise ValueError("no feedback server: give --feedback-server URL at least once, such as http://127.0.0.1:8090")
     for url in urls:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        if not is_http_url(url) or parts.query or parts.fragment or parts.username:
             raise ValueError(f"--feedback-server {url!r} must be an http or https URL, such as http://127.0.0.1:8090")
     if len(set(urls)) < len(urls):
         raise ValueError("a --feedback-server is named twice; give each server once")

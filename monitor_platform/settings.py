@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.scoring import Scoring
 from serving.forwarded import ProxyHeader, parse_networks
-from serving.listening import is_loopback, parse_listen
+from serving.listening import is_http_url, is_loopback, parse_listen
 from serving.tls import KeyPair, key_pair
 from serving.tokens import check_token
 
@@ -161,7 +161,7 @@ class Settings(Scoring, LocationSettings):
         if bool(self.feedback_server) == bool(self.static):
             raise ValueError("give either --feedback-server URL (live) or --static DIR (recorded files), and one of them")
         for address in self.feedback_server:
-            if not _is_address(address):
+            if not is_http_url(address):
                 raise ValueError(f"--feedback-server is {address!r}; it needs an address such as http://127.0.0.1:8090")
         check_token("--read-token", self.read_token)
         if self.live and not self.read_token and not self.insecure:
@@ -203,14 +203,6 @@ class Settings(Scoring, LocationSettings):
                 f"--session-hours is {self.session_hours:g}; it needs a number above 0, at most {LONGEST_SESSION_HOURS}"
             )
         self.tls_pairs()
-
-
-def _is_address(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
-    except ValueError:  # a port that is none
-        return False
 
 
 def _is_origin(text: str) -> bool:

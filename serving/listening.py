@@ -1,6 +1,7 @@
 """The address that a server listens on, as `HOST:PORT`, and the URL at which clients reach it."""
 
 import ipaddress
+from urllib.parse import urlsplit
 
 
 def parse_listen(text: str) -> tuple[str, int]:
@@ -18,6 +19,15 @@ def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
+        return False
+
+
+def is_http_url(text: str) -> bool:
+    """Whether `text` is an http or https URL with a host and, if it names a port, a valid one."""
+    try:
+        url = urlsplit(text)
+        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:  # the port is no number, or too large
         return False
 
 

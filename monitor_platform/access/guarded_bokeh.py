@@ -23,7 +23,7 @@ from tornado.web import ErrorHandler, RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from feedback_wire.problem import Problem
-from monitor_platform.access.gate import LOGIN, Gate, RetryLater, Visitor
+from monitor_platform.access.gate import LOGIN, OPEN, Gate, RetryLater, Visitor
 from monitor_platform.access.listener import Connections
 from monitor_platform.access.origins import host_of
 from monitor_platform.access.plain_page import refuse, wants_page
@@ -122,7 +122,8 @@ class _GuardedRequest(HTTPMessageDelegate):
             await self._application.gate.admit(self._request)
             self._application.check(self._request)
             self._next = self._handler()
-            self._application.connections.admit(getattr(self._request.connection, "stream", None))
+            if self._request.path not in OPEN:  # everybody may request these, so they prove nothing about the sender
+                self._application.connections.admit(getattr(self._request.connection, "stream", None))
         except Problem as problem:
             self._next = self._application.refused(self._request, problem)
         waiting = self._next.headers_received(start_line, headers)

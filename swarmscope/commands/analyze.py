@@ -137,7 +137,6 @@ def analyze(
             _print_damages(table)
             span = _covered(table, asked, begin, end)
             summary = summarize(table, span=span, where=filters, by=columns, top=top)
-            summary["unread_logs"] = len(table.unread)
             if scored:
                 add_scores(summary, table, scored, span=span, where=filters, by=columns, top=top)
             summary["unread_logs"] = len(table.unread)

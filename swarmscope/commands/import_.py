@@ -115,7 +115,7 @@ def import_files(
         sys.exit(f"swarmscope import: sending failed: {error}")
     _print(report)
     if into is not None:
-        print(f"{logs:,} logs written to {into}")
+        print(f"{logs:,} {'log' if logs == 1 else 'logs'} written to {into}")
     elif counts is not None:
         print(f"the coordinator accepted {counts.accepted:,} messages and refused {counts.refused.total():,}")
         for reason, count in counts.refused.most_common():

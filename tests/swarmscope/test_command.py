@@ -170,6 +170,11 @@ WRONG = [
     ),
     (f"{TAKES} --spool file/within --workers 2", "--spool file/within cannot be used: it is a file, and a folder is needed"),
     (f"{TAKES} --spool /proc/no", "--spool /proc/no cannot be used: no such file or folder; check the path and its parent folder"),
+    (
+        "coordinator --insecure --feedback-server http://127.0.0.1:x",
+        "--feedback-server 'http://127.0.0.1:x' must be an http or https URL",
+    ),
+    ("coordinator --insecure --feedback-server http://127.0.0.1:99999", "must be an http or https URL"),
     ("monitor --insecure --feedback-server nonsense", "--feedback-server is 'nonsense'"),
     ("monitor --insecure --feedback-server http://127.0.0.1:99999", "--feedback-server is 'http://127.0.0.1:99999'"),
     (f"{LIVE} --mirror file", "file: it is a file, and a folder is needed"),

@@ -1,9 +1,12 @@
 """Without a login nothing can be seen; with one, until it ends."""
 
 import base64
+import http.client
 import re
+import resource
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from urllib.parse import quote
 
 import pytest
@@ -279,3 +282,21 @@ def test_a_users_file_that_becomes_unreadable_logs_no_user_out_and_is_logged_as_
     assert "a secret" not in kept.server.log_text()
     path.write_text("# nobody any more\n")
     eventually(lambda: kept.ask("/", {"Cookie": cookie}).status == 303)
+
+
+def test_clients_without_a_login_cannot_occupy_all_connections_with_open_pages(start, user_path):
+    most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128 + 20, hard))  # the platform keeps 128 files, and 20 connections remain
+    try:
+        crowded = Dashboard(start("--users", str(user_path)), user_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    host, _, port = crowded.host.partition(":")
+    with ExitStack() as crowd:
+        for _ in range(20):
+            client = crowd.enter_context(closing(http.client.HTTPConnection(host, int(port), timeout=20)))
+            client.request("GET", "/healthz")
+            assert client.getresponse().read()
+        cookie = crowded.log_in().cookie
+        assert crowded.ask("/", {"Cookie": cookie}).status == 200
+        assert crowded.counted('swarmscope_monitor_dropped_connections_total{reason="connections"}', cookie) > 0
