@@ -106,8 +106,8 @@ class Settings:
     refused."""
 
     overload: OverloadPolicy = "refuse"
-    """Behavior when more than half of --in-flight-max-bytes is in use. refuse: accept all messages until the limit is reached, then
-    refuse. sample: record fewer end hosts, with a higher weight."""
+    """What the coordinator does when its memory for messages fills up. refuse: refuse messages of a key that has used its share of
+    --in-flight-max-bytes. sample: from half of --in-flight-max-bytes on, also record fewer end hosts, with a higher weight."""
 
     workers: int = 1
     """Number of worker processes. They share the listening socket."""

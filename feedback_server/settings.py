@@ -73,21 +73,21 @@ class Settings:
         for flag, value in (("max-log-bytes", self.max_log_bytes), ("keep-days", self.keep_days), ("keep-bytes", self.keep_bytes)):
             if value is not None and value < 1:
                 raise ValueError(f"--{flag} is {value}; it needs a whole number from 1 on")
-        self._check_keys(host)
+        self._check_tokens(host)
         self.tls()
 
     def tls(self) -> ListenerTls:
         return ListenerTls(key_pair("--tls", self.tls_cert, self.tls_key), client_ca=self.tls_client_ca)
 
-    def _check_keys(self, host: str) -> None:
-        for flag, key in (("token", self.token), ("read-token", self.read_token), ("metrics-token", self.metrics_token)):
-            check_token(f"--{flag}", key)
+    def _check_tokens(self, host: str) -> None:
+        for flag, token in (("token", self.token), ("read-token", self.read_token), ("metrics-token", self.metrics_token)):
+            check_token(f"--{flag}", token)
         if self.insecure and not is_loopback(host):
             raise ValueError(
                 f"--insecure works on loopback only, and {host} can be reached by others: set --token and --read-token instead"
             )
         if not self.insecure and not (self.token and self.read_token):
             raise ValueError(
-                "a feedback server needs two keys: --token (coordinators send it) and --read-token (monitoring platforms send it); "
+                "a feedback server needs two tokens: --token (coordinators send it), --read-token (monitoring platforms send it); "
                 "set SWARMSCOPE_FEEDBACK_SERVER_TOKEN and SWARMSCOPE_FEEDBACK_SERVER_READ_TOKEN, or try --insecure on 127.0.0.1"
             )
