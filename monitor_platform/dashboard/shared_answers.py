@@ -66,20 +66,18 @@ class SharedAnswers:
         """
         self.asked += 1
         key = (moment, query, _frozen(arguments))
-        if key not in self._known:
+        answer = self._known.get(key)
+        if answer is None:
             if self.running >= MOST_WAITING:
                 self.refused += 1
                 raise Problem(503, "busy", f"{self.running} queries are waiting already; ask again in a few seconds")
             self.running += 1
-            self._known[key] = asyncio.ensure_future(self._compute(query, arguments))
+            answer = self._known[key] = asyncio.ensure_future(self._compute(query, arguments))
+            answer.add_done_callback(partial(self._forget_failed, key))
             self._forget_old()
         self._known.move_to_end(key)
         # Shielded: a page that closes must not cancel the query of other pages.
-        try:
-            return cast("Answer", await asyncio.shield(self._known[key]))
-        except Problem:
-            self._known.pop(key, None)  # the next attempt may succeed
-            raise
+        return cast("Answer", await asyncio.shield(answer))
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
@@ -98,6 +96,12 @@ class SharedAnswers:
         finally:
             self.running -= 1
             self.seconds += time.monotonic() - began
+
+    def _forget_failed(self, key: Hashable, answer: asyncio.Future[Any]) -> None:
+        """Remove an answer that is an error, because the next attempt may succeed."""
+        failed = answer.cancelled() or answer.exception() is not None
+        if failed and self._known.get(key) is answer:
+            del self._known[key]
 
     def _forget_old(self) -> None:
         while len(self._known) > REMEMBERED:

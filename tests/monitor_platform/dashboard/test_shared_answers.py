@@ -4,6 +4,7 @@ import asyncio
 import functools
 import threading
 
+import duckdb
 import pytest
 
 from feedback_analysis.history.store import Basis, HistoryStore
@@ -93,6 +94,50 @@ async def test_an_error_of_a_query_reaches_every_waiting_viewer(answers):
 
     errors = await asyncio.gather(*(answers.ask(NOW, broken) for _ in range(3)), return_exceptions=True)
     assert [str(error) for error in errors] == ["no such column"] * 3
+
+
+class FailsOnce:
+    """A query that fails in its first run only."""
+
+    def __init__(self, error):
+        self.error = error
+        self.runs = 0
+
+    def __call__(self, table):
+        self.runs += 1
+        if self.runs == 1:
+            raise self.error
+        return "answered"
+
+
+@pytest.mark.parametrize("error", [duckdb.IOException("No space left on device"), OSError(28, "full"), Problem(503, "x", "busy")])
+@awaited
+async def test_a_query_that_failed_runs_again_when_it_is_asked_again(answers, error):
+    query = FailsOnce(error)
+    with pytest.raises(type(error)):
+        await answers.ask(NOW, query)
+    assert [await answers.ask(NOW, query) for _ in range(2)] == ["answered"] * 2
+    assert query.runs == 2
+
+
+@awaited
+async def test_a_query_that_fails_after_its_viewer_left_runs_again(answers):
+    go, runs = threading.Event(), []
+
+    def fails_late(table):
+        runs.append(table)
+        assert go.wait(10)
+        if len(runs) == 1:
+            raise duckdb.IOException("No space left on device")
+        return "answered"
+
+    leaving = asyncio.ensure_future(answers.ask(NOW, fails_late))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    go.set()
+    await asyncio.gather(*answers._known.values(), return_exceptions=True)
+    assert await answers.ask(NOW, fails_late) == "answered"
+    assert leaving.cancelled()
 
 
 @awaited
