@@ -59,6 +59,8 @@ class Sealer(threading.Thread):
         self._counters = counters
         self._queue: SimpleQueue[ClosedJournal | None] = SimpleQueue()
         self._pending: deque[ClosedJournal] = deque()
+        self._to_remove: set[LogName] = set()
+        """Journals that are sealed and counted; they wait only for their removal."""
         self._newest_saved = ""
         """The stem of the journal whose batch ids were saved last."""
         self._reported: set[str] = set()
@@ -118,10 +120,20 @@ class Sealer(threading.Thread):
             log.warning("%s stays a journal for now, because sealing it failed: %s; it is tried again until it works", name, why)
 
     def _seal(self, journal: ClosedJournal) -> None:
+        """Seal a journal and remove it. A repeated try after a failed removal or sync neither seals nor counts again."""
+        if journal.name not in self._to_remove:
+            self._replace(journal)
+            self._to_remove.add(journal.name)
+        self._folder.remove(str(journal.name))
+        self._folder.sync()
+        self._to_remove.remove(journal.name)
+
+    def _replace(self, journal: ClosedJournal) -> None:
+        """Offer the sealed log in place of the journal, and count it."""
         try:
             data = self._folder.read(str(journal.name), journal.length)
         except FileNotFoundError:
-            self._forget(journal)
+            self._count_missing_journal(journal)
             return
         sealed = journal.name.sealed(self._form)
         closed = self._offered.find(journal.name.stem)
@@ -137,8 +149,6 @@ class Sealer(threading.Thread):
         else:
             self._offered.remove(journal.name)
         self._counters.quarantined_records += lost
-        self._folder.remove(str(journal.name))
-        self._folder.sync()
 
     def _save_recent(self, journal: ClosedJournal) -> None:
         """Save the batch ids, unless a later journal has been sealed first: it has the ids of all earlier ones too."""
@@ -148,7 +158,7 @@ class Sealer(threading.Thread):
             file.write(journal.recent)
         self._newest_saved = journal.name.stem
 
-    def _forget(self, journal: ClosedJournal) -> None:
+    def _count_missing_journal(self, journal: ClosedJournal) -> None:
         """Count the records of a journal that a person or another process removed."""
         closed = self._offered.find(journal.name.stem)
         lost = closed.records if closed else 0

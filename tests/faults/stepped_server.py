@@ -72,14 +72,14 @@ class SteppedServer:
             self._folder.close()
             raise
         self._now_ms = _BEGAN_MS
-        offered = OfferedLogs("fs1", found.entries)
-        self._sealer = Sealer(settings, self._folder, offered=offered, counters=self.counters)
+        self.offered = OfferedLogs("fs1", found.entries)
+        self._sealer = Sealer(settings, self._folder, offered=self.offered, counters=self.counters)
         for journal in found.journals:
             self._sealer.seal_later(journal)
         self._writer = Writer(
             settings,
             self._folder,
-            offered=offered,
+            offered=self.offered,
             recent=found.recent,
             newest=found.newest,
             counters=self.counters,
