@@ -24,7 +24,8 @@ PATIENCE_S = 600.0
 """The time after a start or a step of the clock in which no log is removed because of its age."""
 LEAST_AT_ONCE = 10
 SHARE_AT_ONCE = 100
-"""Once per minute, at most one `SHARE_AT_ONCE`th of the logs is removed because of age, but at least `LEAST_AT_ONCE`."""
+"""At once, at most one `SHARE_AT_ONCE`th of the logs is removed because of age, but `LEAST_AT_ONCE` if that is more."""
+_BETWEEN_SHARES_S = 60.0
 _BYTES_AT_ONCE = 10_000
 _KEEP_EVERY_S = 300.0
 _TELL_FROM_S = 3600
@@ -79,14 +80,14 @@ class LogRetention:
         self._counters = counters
         self._wall, self._monotonic = wall, monotonic
         self._lived: LivedTime | None = None
-        self._patient_until_s = self._kept_s = monotonic()
+        self._patient_until_s = self._kept_s = self._next_share_s = monotonic()
 
     def look(self) -> None:
         """Remove the logs that exceed the settings now."""
         now_s, too_old_s = int(self._wall()), None
         if self._settings.keep_days is not None:
             lived = self._look_at_clocks()
-            if self._monotonic() >= self._patient_until_s:
+            if self._monotonic() >= max(self._patient_until_s, self._next_share_s):
                 too_old_s = lived.moment(self._settings.keep_days * DAY_S, now_s=now_s)
         logs, size = self._offered.totals()
         surplus = size - self._settings.keep_bytes if self._settings.keep_bytes is not None else 0
@@ -97,6 +98,8 @@ class LogRetention:
         for retired in to_retire(oldest, too_old_s=too_old_s, surplus_bytes=surplus, aged=aged):
             if not self._remove(retired, now_s):
                 return
+            if retired.reason == BY_AGE:
+                self._next_share_s = self._monotonic() + _BETWEEN_SHARES_S
 
     def close(self) -> None:
         """Save the time for which this server has run."""

@@ -14,7 +14,7 @@ from feedback_server.forms import log_writer
 from feedback_server.recovery import recover
 from feedback_server.settings import Settings
 from feedback_server.stores.data_folder import DataFolder
-from feedback_server.stores.log_retention import PATIENCE_S, LogRetention
+from feedback_server.stores.log_retention import LEAST_AT_ONCE, PATIENCE_S, SHARE_AT_ONCE, LogRetention
 from feedback_server.stores.offered_logs import OfferedLogs
 from feedback_wire.log_name import Form, LogName
 from tests.harness.waiting import eventually
@@ -93,6 +93,18 @@ def test_logs_are_kept_for_the_days_of_the_setting_and_each_removal_is_logged_an
     assert len(logged) == runs.counters.retired > 200
     assert "20120628T120000Z-fs1-0000.jsonl.zst" in logged[0]
     assert "40.0 days old" in logged[0]
+
+
+def test_at_most_one_share_of_old_logs_is_removed_per_minute_however_often_the_server_looks(tmp_path, lines):
+    old = range(NOON_S - 40 * DAY_S, NOON_S - 35 * DAY_S, 200)
+    write_logs(tmp_path / "data", [*old, *range(NOON_S - 29 * DAY_S, NOON_S, 3600)], lines(1))
+    share = len(list((tmp_path / "data").glob("2*"))) // SHARE_AT_ONCE
+    runs = Runs(tmp_path / "data")
+    runs.run(PATIENCE_S + 50, every_s=5)
+    assert runs.counters.retired == share > LEAST_AT_ONCE
+    runs.counters.retired = 0
+    runs.run(PATIENCE_S + 110, every_s=5)
+    assert share < runs.counters.retired <= 2 * share, "the next share is removed after a minute"
 
 
 def test_a_date_400_days_ahead_removes_nothing_over_any_writes_and_starts(tmp_path, lines, caplog):
