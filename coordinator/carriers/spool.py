@@ -180,25 +180,26 @@ class Spool:
         except FileNotFoundError:
             self._forget(number)
             return
-        kept = True
-        for piece in walk(data, start=self._start(number)):
-            if isinstance(piece, Damage):
-                kept &= self._damage.keep_aside(number, piece, data)
+        begin = self._start(number)
+        kept = []
+        for piece in walk(data, start=begin):
+            found = _batch_or_damage(number, piece)
+            if isinstance(found, SpooledBatch):
+                yield found
                 continue
-            try:
-                lines = lines_of(piece)
-            except zstandard.ZstdError as error:
-                unreadable = Damage(piece.offset, piece.end - piece.offset, f"the frame is whole but not readable: {error}")
-                if not self._damage.is_known(number, unreadable):
-                    self.messages -= piece.header.records
-                kept &= self._damage.keep_aside(number, unreadable, data)
-                continue
-            yield SpooledBatch(piece.header.batch, lines, piece.header.records, number, piece.end)
-        if kept:
+            if isinstance(piece, Frame) and not self._damage.is_known(number, found):
+                self.messages -= piece.header.records
+            kept.append(self._damage.keep_aside(number, found, data))
+        if all([*kept, *self._keep_aside_again(number, data[:begin])]):
             path.unlink()
         else:
             path.rename(path.with_suffix(".damaged"))  # needs no space, so draining can go on even on a full disk
         del self._sizes[number]
+
+    def _keep_aside_again(self, number: int, drained: bytes) -> list[bool]:
+        """Keep the damage in the drained part of a segment. The disk may have been full when it was found."""
+        found = (_batch_or_damage(number, piece) for piece in walk(drained))
+        return [self._damage.keep_aside(number, each, drained) for each in found if isinstance(each, Damage)]
 
     def _forget(self, number: int) -> None:
         """Another program removed a segment. The other segments must not wait for it."""
@@ -228,3 +229,14 @@ class Spool:
         if not segment.frames:
             del self._sizes[segment.number]
             segment_path(self._folder, segment.number).unlink(missing_ok=True)
+
+
+def _batch_or_damage(segment: int, piece: Frame | Damage) -> SpooledBatch | Damage:
+    """The batch in a frame; Damage if the piece is no frame, or if the frame is whole but not readable."""
+    if isinstance(piece, Damage):
+        return piece
+    try:
+        lines = lines_of(piece)
+    except zstandard.ZstdError as error:
+        return Damage(piece.offset, piece.end - piece.offset, f"the frame is whole but not readable: {error}")
+    return SpooledBatch(piece.header.batch, lines, piece.header.records, segment, piece.end)

@@ -1,14 +1,16 @@
 """Damage in a spool costs only the damaged batches, is kept, and is counted once, however often its segment is read."""
 
 import logging
-from collections.abc import Iterator
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from coordinator.carriers.spool import Spool
-from feedback_wire.frames import PREAMBLE, Frame, walk
+from feedback_wire.frames import PREAMBLE, Frame, records_frame, walk
 from tests.faults.recorded_calls import memory_folder
 from tests.faults.test_power_cuts_of_a_spool import batch
 
@@ -145,3 +147,53 @@ def test_a_truncated_cursor_is_not_trusted(tmp_path: Path):
     assert numbers(spool) == [0, 1, 2]
     assert spool.damaged_bytes == 0
     spool.close()
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of this process can grow, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def unreadable(folder: Path) -> int:
+    """Like `damaged`, but the first frame is whole and its payload is not readable."""
+    data = segment(3)
+    first = frames(data)[0]
+    batch_id, records = first.header.batch, first.header.records
+    garbage = records_frame(b"no zstd", number=0, first_record=0, records=records, inflated=9, batch=batch_id)
+    (folder / SEGMENT).write_bytes(data[: first.offset] + garbage + data[first.end :])
+    return len(garbage)
+
+
+@pytest.mark.parametrize("harm", [damaged, unreadable])
+@pytest.mark.parametrize("full_at_the_end", [True, False])
+@pytest.mark.parametrize("restart", [True, False])
+def test_damage_found_on_a_full_disk_is_kept_although_draining_starts_again_behind_it(
+    tmp_path: Path, harm: Callable[[Path], int], *, full_at_the_end: bool, restart: bool
+):
+    size = harm(tmp_path)
+    harmed = (tmp_path / SEGMENT).read_bytes()[len(PREAMBLE) :][:size]
+    spool = Spool(tmp_path, ROOM)
+    with full_disk():
+        first = spool.oldest()
+    assert first is not None
+    assert not list(tmp_path.glob("*.damaged")), "the disk was full"
+    spool.drop(first)
+    assert spool.oldest() is not None
+    if restart:
+        spool.close()
+        spool = Spool(tmp_path, ROOM)
+    else:
+        spool.again()
+    with full_disk() if full_at_the_end else nullcontext():
+        assert numbers(spool) == [2]
+    assert (spool.damaged_bytes, spool.messages) == (size, 0)
+    spool.close()
+    assert not list(tmp_path.glob("*.spool"))
+    [kept] = tmp_path.glob("*.damaged")
+    assert harmed in kept.read_bytes()
