@@ -8,10 +8,11 @@ import secrets
 import tempfile
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 
@@ -30,6 +31,8 @@ from feedback_analysis.reading.verified_log import VerifiedLog
 from feedback_analysis.time_limit import watched
 from feedback_wire.frames import Damage
 from serving.memory import is_no_memory
+
+_T = TypeVar("_T")
 
 _SWITCHED_OFF = ("autoinstall_known_extensions", "autoload_known_extensions", "preserve_insertion_order")
 
@@ -199,16 +202,18 @@ class FeedbackTable:
 
     def remember(self, logs: Sequence[VerifiedLog]) -> None:
         """Add only the identities of the messages in `logs` (one form). A log that DuckDB cannot read is added to `damages`."""
-        try:
-            with self.changing() as db:
-                remember(db, self._rows, logs)
-                given_up = give_up(db)
-        except duckdb.Error as error:
-            _raise_if_no_memory(error)
-            reason = f"whole, yet not readable: {str(error).splitlines()[0]}"
-            self._damages.extend(DamagedLog(log.source, Damage(0, log.end, reason)) for log in logs)
-            return
-        self._given_up += given_up
+
+        def read(db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog]) -> int:
+            remember(db, self._rows, logs)
+            return give_up(db)
+
+        def refuse(log: VerifiedLog, error: duckdb.Error) -> int:
+            self._note_refused(log, error)
+            return 0
+
+        with self._writing:
+            self._given_up += sum(self._read(logs, read, refuse))
+            self._version += 1
 
     def begin_search(self) -> None:
         """Begin a search for messages of the sessions in the table; then call `search`."""
@@ -274,42 +279,56 @@ class FeedbackTable:
         self._uncompressed = 0
 
     def _ingest(self, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
-        try:
-            self._forget_places()
-            with _transaction(self._writer) as db:
-                return self._add_rows(db, logs, shown_ms)
-        except duckdb.Error as error:
-            _raise_if_no_memory(error)
-            if len(logs) == 1:
-                return self._refuse(logs[0], error)
-        # DuckDB cannot read one of them although its checksums are right. Each is tried alone, so that the others are added.
-        each = [self._ingest([log], shown_ms) for log in logs]
-        return sum(each[1:], each[0])
+        def read(db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog]) -> Added:
+            edition = self._forget_places(db)
+            added = self._add_rows(db, logs, shown_ms)
+            self._edition = edition
+            return added
+
+        first, *others = self._read(logs, read, self._refuse)
+        return sum(others, first)
 
     def _search(self, logs: Sequence[VerifiedLog], *, before: bool) -> None:
+        def read(db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog]) -> None:
+            if search(db, self._rows, logs, before=before):
+                self._add_rows(db, logs, None, only="wanted")
+
+        self._read(logs, read, self._refuse)
+
+    def _read(
+        self,
+        logs: Sequence[VerifiedLog],
+        read: Callable[[duckdb.DuckDBPyConnection, Sequence[VerifiedLog]], _T],
+        refuse: Callable[[VerifiedLog, duckdb.Error], _T],
+    ) -> list[_T]:
+        """The result of `read` for all `logs` in one transaction.
+
+        DuckDB may be unable to read a log although its checksums are right. Then each log is read in its own transaction, and
+        `refuse` gives the result of a log that cannot be read.
+        """
         try:
             with _transaction(self._writer) as db:
-                if search(db, self._rows, logs, before=before):
-                    self._add_rows(db, logs, None, only="wanted")
+                return [read(db, logs)]
         except duckdb.Error as error:
             _raise_if_no_memory(error)
             if len(logs) == 1:
-                self._refuse(logs[0], error)
-                return
-            for log in logs:
-                self._search([log], before=before)
+                return [refuse(logs[0], error)]
+        return [result for log in logs for result in self._read([log], read, refuse)]
 
-    def _forget_places(self) -> None:
-        """Locate addresses again after a database was replaced; stored records keep their location."""
+    def _forget_places(self, db: duckdb.DuckDBPyConnection) -> int:
+        """Locate addresses again after a database was replaced; stored records keep their location. Returns the new edition."""
         edition = self.locator.edition
         if edition != self._edition:
-            self._writer.execute("DELETE FROM location")
-            self._edition = edition
+            db.execute("DELETE FROM location")
+        return edition
 
     def _refuse(self, log: VerifiedLog, error: duckdb.Error) -> Added:
+        self._note_refused(log, error)
+        return Added(records=0, duplicates=0, unreadable=(log.records or 0) + log.lost)
+
+    def _note_refused(self, log: VerifiedLog, error: duckdb.Error) -> None:
         reason = f"whole, yet not readable: {str(error).splitlines()[0]}"
         self._damages.append(DamagedLog(log.source, Damage(0, log.end, reason)))
-        return Added(records=0, duplicates=0, unreadable=(log.records or 0) + log.lost)
 
 
 def _raise_if_no_memory(error: duckdb.Error) -> None:

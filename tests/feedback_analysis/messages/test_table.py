@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import pytest
 from hypothesis import given, settings
@@ -13,9 +13,12 @@ from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages import table as table_module
 from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.ingest import Added
+from feedback_analysis.messages.live_table import LiveTable
+from feedback_analysis.messages.load import remember_logs
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.verified_log import open_log
+from feedback_wire.frames import PREAMBLE, records_frame
 from feedback_wire.log_name import Form
 from tests.feedback_analysis.measures.oracle import deduplicated
 from tests.harness.logs import BEGIN_MS, add, record, records, write_log
@@ -107,15 +110,29 @@ def test_a_damaged_frame_costs_only_its_own_records(table_of, tmp_path):
     assert str(damage).startswith(f"{path}, byte ")
 
 
-def test_an_unreadable_log_is_refused_by_name_and_the_rest_is_read(table_of, tmp_path):
-    from feedback_wire.frames import PREAMBLE, records_frame
+def unreadable_log(folder):
+    """A journal whose frame has the right checksums and a payload that is no zstd."""
+    path = folder / "20120807T093000Z-fs1-0000.journal"
+    path.write_bytes(PREAMBLE + records_frame(b"no zstd at all", number=0, first_record=0, records=7, inflated=99))
+    return path
 
-    nonsense = tmp_path / "20120807T093000Z-fs1-0000.journal"
-    nonsense.write_bytes(PREAMBLE + records_frame(b"no zstd at all", number=0, first_record=0, records=7, inflated=99))
+
+def test_an_unreadable_log_is_refused_by_name_and_the_rest_is_read(table_of, tmp_path):
     table = table_of([record()])
-    assert add(table, nonsense) == Added(records=0, duplicates=0, unreadable=7)
+    assert add(table, unreadable_log(tmp_path)) == Added(records=0, duplicates=0, unreadable=7)
     assert "not readable" in str(table.damages[0])
     assert summarize(table)["messages"] == 1
+
+
+@pytest.mark.parametrize("kind", [FeedbackTable, LiveTable])
+def test_an_unreadable_log_does_not_prevent_that_the_messages_of_other_logs_are_remembered(kind, locator, tmp_path):
+    good = [write_log(tmp_path / "good", [record(session_id=name)], Form.JOURNAL) for name in ("a", "b")]
+    bad = unreadable_log(tmp_path)
+    with closing(kind(locator, MosModel())) as table:
+        remember_logs(table, [good[0], bad, good[1]])
+        assert [damage.source for damage in table.damages] == [bad]
+        for path in good:
+            assert add(table, path) == Added(records=0, duplicates=1, unreadable=0)
 
 
 def test_old_messages_can_be_dropped(table_of):
