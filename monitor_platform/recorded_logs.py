@@ -9,12 +9,19 @@ from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.column_table import columns_for
-from feedback_analysis.messages.load import DAY_MS, open_logs
+from feedback_analysis.messages.load import DAY_MS, logs_for, open_logs
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.catalogue import Models, mos_of
+from feedback_analysis.reading.log_files import Begins, find_logs
 
 _SUMMED = 2
 """A summary loads few columns, so it may load more messages: they take less than half the memory."""
+
+_MARGIN_MS = 60_000
+"""A server may write a last batch into a log when the next log has begun, but not for longer."""
+
+Versions = frozenset[tuple[Path, int, int]]
+"""Logs, each with its size in bytes and the time of its last change in ns; both are 0 for a log that is removed meanwhile."""
 
 UNREAD_LOGS = "unread_logs"
 """Key of a summary, in addition to the measures: the number of logs that could not be read."""
@@ -32,6 +39,11 @@ class RecordedLogs:
     models: Models
     period_s: float
     most: int | None = None
+
+    def versions(self, span: Span) -> Versions:
+        """The logs that can have records of `span`. The result changes when such a log arrives, grows or is replaced."""
+        found = find_logs(self.paths, Begins.between(span.from_ms - _MARGIN_MS, span.to_ms))
+        return frozenset(map(_version, logs_for(found.logs, span)))
 
     def table(self, span: Span | None) -> FeedbackTable:
         """All records of `span` (None: of all logs), and who was present when it begins."""
@@ -65,3 +77,11 @@ class RecordedLogs:
             return summarize(table, span=span, where=where, by=by, top=top) | {UNREAD_LOGS: len(table.unread)}
         finally:
             table.close()
+
+
+def _version(path: Path) -> tuple[Path, int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return path, 0, 0
+    return path, status.st_size, status.st_mtime_ns

@@ -7,6 +7,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from feedback_analysis.measures.selection import Span
@@ -15,7 +16,7 @@ from feedback_analysis.messages.load import TooManyMessages
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard.dashboard_state import DashboardState
-from monitor_platform.recorded_logs import RecordedLogs
+from monitor_platform.recorded_logs import RecordedLogs, Versions
 
 MINUTE_MS = 60_000
 
@@ -26,6 +27,14 @@ MOST_WAITING = 8
 """An hour of a large audience takes seconds to read; a question behind more than this many would wait for a minute."""
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The state of a time range, and the versions of its logs before they were read."""
+
+    state: DashboardState
+    versions: Versions
+
+
 class OlderRecords:
     """Records of `logs` before `begins_ms()`, where the memory of `now` begins; pages get at most `minutes` of them at once."""
 
@@ -34,7 +43,7 @@ class OlderRecords:
         self._logs = logs
         self._now = now
         self._minutes = minutes
-        self._kept: OrderedDict[Span, DashboardState] = OrderedDict()
+        self._kept: OrderedDict[Span, Loaded] = OrderedDict()
         self._reading = OneAtATime()
 
     async def state_for(self, span: Span | None) -> DashboardState:
@@ -66,38 +75,54 @@ class OlderRecords:
     async def _loaded(self, span: Span) -> DashboardState | None:
         """The state that holds `span`, which stays loaded for the next questions; None if nothing was recorded then."""
         known = next((held for held in self._kept if held.from_ms <= span.from_ms and span.to_ms <= held.to_ms), None)
+        if known is not None and not await asyncio.to_thread(self._is_current, known):
+            del self._kept[known]
+            known = None
         if known is None:
-            around, table = await asyncio.to_thread(self._read_around, span)
+            around, versions, table = await asyncio.to_thread(self._read_around, span)
             # A log that begins before the span need not have a record of it.
             if not await asyncio.to_thread(has_any, table, span=around, where={}):
                 table.close()
                 return None
             known = around
-            self._kept[known] = self._now.of_older(table, begins_ms=known.from_ms)
+            self._kept[known] = Loaded(self._now.of_older(table, begins_ms=known.from_ms), versions)
         self._kept.move_to_end(known)
         while len(self._kept) > MOST_KEPT:
             # Not closed, because a page may still query it. The garbage collector closes it after the last page.
             self._kept.popitem(last=False)
-        return self._kept[known]
+        return self._kept[known].state
 
-    def _read_around(self, span: Span) -> tuple[Span, FeedbackTable]:
-        """The longest time range around `span`, or `span` alone if that has too many messages; Problem (400) if `span` has, too."""
-        around = self._around(span)
+    def _is_current(self, known: Span) -> bool:
+        """Whether the logs of a loaded time range are those that were read: a log may arrive later, and a journal grows."""
         try:
-            return around, self._logs.table(around)
+            return self._logs.versions(known) == self._kept[known].versions
+        except OSError:
+            return True  # without the logs, the loaded records are the best answer
+
+    def _read_around(self, span: Span) -> tuple[Span, Versions, FeedbackTable]:
+        """The longest time range around `span`, or `span` alone if that has too many messages; Problem (400) if `span` has, too."""
+        try:
+            return self._read(self._around(span))
         except TooManyMessages:
             pass
         try:
-            return span, self._logs.table(span)
+            return self._read(span)
         except TooManyMessages as error:
             raise _too_many(error) from None
 
+    def _read(self, span: Span) -> tuple[Span, Versions, FeedbackTable]:
+        versions = self._logs.versions(span)  # first: a log that changes during the reading makes the result outdated
+        return span, versions, self._logs.table(span)
+
     def _around(self, span: Span) -> Span:
-        """The longest time range that may be read, in whole minutes, with `span` in its middle."""
+        """The longest time range that may be read, in whole minutes, with `span` in its middle.
+
+        It ends where memory begins, unless `span` ends later: the logs of the present change all the time.
+        """
         length_ms = self._minutes * MINUTE_MS
         spare_ms = max(0, length_ms - (span.to_ms - span.from_ms)) // 2
         begin_ms = max(0, span.from_ms - spare_ms) // MINUTE_MS * MINUTE_MS
-        return Span(begin_ms, max(begin_ms + length_ms, span.to_ms))
+        return Span(begin_ms, max(min(begin_ms + length_ms, self.begins_ms()), span.to_ms))
 
 
 class OneAtATime:

@@ -8,7 +8,7 @@ import random
 import time
 import urllib.error
 import urllib.request
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import quote
 
 import pytest
@@ -162,6 +162,63 @@ def test_the_same_stretch_is_read_once_and_only_the_last_ones_are_kept(archive):
 
     with ExitStack() as opened:
         asyncio.run(ask(opened))
+
+
+@contextmanager
+def older_of(folder, *, begins_ms: int):
+    """The records below `folder` before `begins_ms`, twenty minutes at once."""
+    with Locator() as locator:
+        logs = RecordedLogs(paths=[folder], locator=locator, models=models_of(Scoring()), period_s=30)
+        now = DashboardState(logs.table(Span(begins_ms, begins_ms + 1)), None, period_s=30, poll_s=1)
+        yield OlderRecords(logs, now, begins_ms=lambda: begins_ms, minutes=20)
+
+
+async def last_record_ms(older: OlderRecords, span: Span) -> int:
+    state = await older.state_for(span)
+    loaded = await state.answers.ask(state.moment(), extent)
+    return loaded.to_ms - 1
+
+
+def write_minute(invented, folder, minute: int, *, server: str = "fs1", peer: int = 0) -> int:
+    """Write the log of a minute, with one message at its begin; returns the time of the message."""
+    at_ms = invented.begin_ms + minute * MINUTE_MS
+    begins = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at_ms // 1000))
+    invented.write_log(folder, [invented.record(peer, 0, at_ms, chance=random.Random(minute))], begins=begins, server=server)
+    return at_ms
+
+
+@pytest.mark.parametrize("server", ["fs1", "fs2"])
+def test_a_log_that_arrives_after_its_time_was_read_is_shown(invented, tmp_path, server):
+    begin_ms = invented.begin_ms
+    first_ms = write_minute(invented, tmp_path, 0)
+    span = Span(begin_ms, begin_ms + 15 * MINUTE_MS)
+
+    async def ask() -> None:
+        with older_of(tmp_path, begins_ms=begin_ms + HOUR_MS) as older:
+            assert await last_record_ms(older, span) == first_ms
+            later_ms = write_minute(invented, tmp_path, 10, server=server, peer=1)
+            assert await last_record_ms(older, span) == later_ms
+
+    asyncio.run(ask())
+
+
+def test_a_time_stays_loaded_while_logs_after_the_begin_of_memory_arrive(invented, tmp_path):
+    begin_ms = invented.begin_ms
+    for minute in (0, 12):
+        write_minute(invented, tmp_path, minute)
+    span = Span(begin_ms, begin_ms + 2 * MINUTE_MS)
+
+    async def ask() -> None:
+        with older_of(tmp_path, begins_ms=begin_ms + 10 * MINUTE_MS) as older:
+            first = await older.state_for(span)
+            write_minute(invented, tmp_path, 13, peer=1)
+            assert await older.state_for(span) is first
+            for path in tmp_path.iterdir():
+                path.unlink()
+            tmp_path.rmdir()
+            assert await older.state_for(span) is first, "without the folder, the loaded records are the best answer"
+
+    asyncio.run(ask())
 
 
 def test_a_peer_that_was_there_before_a_stretch_is_present_from_its_first_moment(archive):
