@@ -165,12 +165,12 @@ def _examined(folder: DataFolder, name: LogName, counters: Counters) -> WholeFra
     for damage in whole.damages:
         _say(name, damage)
         try:
-            folder.quarantine(f"{name}.{damage.offset}", data[damage.offset : damage.offset + damage.size])
+            is_new = folder.quarantine(f"{name}.{damage.offset}", data[damage.offset : damage.offset + damage.size])
         except OSError as error:  # a full disk: the whole frames can be read nevertheless
             log.warning("%s: they could not be copied: %s", name, error)
             continue
-        counters.quarantined += 1
-        counters.quarantined_bytes += damage.size
+        counters.quarantined += is_new
+        counters.quarantined_bytes += damage.size * is_new
     return whole
 
 

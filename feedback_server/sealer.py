@@ -187,7 +187,9 @@ class Sealer(threading.Thread):
                 self._quarantine(name, data, found)
 
     def _quarantine(self, name: LogName, data: bytes, damage: Damage) -> None:
-        self._folder.quarantine(f"{name}.{damage.offset}", data[damage.offset : damage.offset + damage.size])
+        is_new = self._folder.quarantine(f"{name}.{damage.offset}", data[damage.offset : damage.offset + damage.size])
+        if not is_new:  # recovery or an earlier try counted it
+            return
         self._counters.quarantined += 1
         self._counters.quarantined_bytes += damage.size
         log.error(

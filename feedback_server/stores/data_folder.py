@@ -8,7 +8,7 @@ import errno
 import logging
 import os
 import stat
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import BinaryIO
@@ -135,13 +135,25 @@ class DataFolder:
         with self.reading(name) as file:
             os.fsync(file.fileno())
 
-    def quarantine(self, name: str, data: bytes | memoryview) -> None:
-        """Keep damaged bytes durably in the quarantine subfolder. The same name always has the same bytes."""
+    def quarantine(self, name: str, data: bytes | memoryview) -> bool:
+        """Keep damaged bytes durably in the quarantine subfolder; False if they are there already.
+
+        The same name always has the same bytes. If a sync fails, a new file is removed, so a repeated try returns True.
+        """
         folder = self.path / QUARANTINE
         make_folder(folder, FOLDER_MODE)
-        with replacing(folder / name, mode=FILE_MODE) as file:
-            file.write(data)
-        self.sync()
+        path = folder / name
+        is_new = not path.exists()
+        try:
+            with replacing(path, mode=FILE_MODE) as file:
+                file.write(data)
+            self.sync()
+        except REFUSALS:
+            if is_new:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+            raise
+        return is_new
 
     def _stat(self, name: str) -> os.stat_result:
         return os.stat(name, dir_fd=self._fd, follow_symlinks=False)
