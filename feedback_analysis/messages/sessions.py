@@ -167,7 +167,7 @@ def story(table: FeedbackTable, *, session_id: str, period_s: float) -> Story | 
         return None
     columns = dict(zip(_READ, zip(*sent, strict=True), strict=True))
     at_ms = _moments(columns)
-    columns |= {name: tuple(totals(columns[name])) for name in (*COUNTERS, "uptime_ms")}
+    columns |= {name: tuple(totals(columns[name])) for name in COUNTERS}
     startup_ms = next((value for value in reversed(columns["startup_ms"]) if value is not None), None)
     left = "leave" in columns["event"]
     return Story(
@@ -213,16 +213,34 @@ def neighbours(table: FeedbackTable, *, of: Story, measure: str, minutes: int = 
 
 
 def _moments(columns: Mapping[str, Sequence[int | None]]) -> tuple[int, ...]:
-    """When each message was built, by the server's clock: derived from the session's uptime if it sends it; never decreasing."""
+    """When each message was built, by the server's clock: derived from the session's uptime if it sends it; never decreasing.
+
+    A lower uptime than before means that the player restarted. The time until the restart is not known, so each run of the player
+    has its own begin.
+    """
     received = [int(at or 0) for at in columns["received_ms"]]
     uptime = columns["uptime_ms"]
-    begins = [at - up for at, up in zip(received, uptime, strict=True) if up is not None]
-    begin_ms = min(begins, default=0)
+    runs = _runs(uptime)
+    begins: dict[int, int] = {}
+    for at, up, run in zip(received, uptime, runs, strict=True):
+        if up is not None:
+            begins[run] = min(begins.get(run, at), at - up)
     moments, last = [], 0
-    for at, up in zip(received, uptime, strict=True):
-        last = max(last, at if up is None else min(at, begin_ms + up))
+    for at, up, run in zip(received, uptime, runs, strict=True):
+        last = max(last, at if up is None else min(at, begins[run] + up))
         moments.append(last)
     return tuple(moments)
+
+
+def _runs(uptime: Sequence[int | None]) -> list[int]:
+    """For each message, how many times the player restarted before it."""
+    runs, run, before = [], 0, 0
+    for up in uptime:
+        if up is not None:
+            run += up < before
+            before = up
+        runs.append(run)
+    return runs
 
 
 def _ribbon(

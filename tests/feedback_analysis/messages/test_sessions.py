@@ -86,6 +86,26 @@ def test_a_story_contains_all_messages_with_their_times(table_of):
     )
 
 
+def test_messages_after_a_restart_of_the_player_are_shown_at_their_time(table_of):
+    received_s, uptime_s = (0, 30, 60, 90, 120), (0, 30, 0.1, 30.1, 60.1)
+    sent = [
+        record(session_id="s", seq=seq, received_ms=BEGIN_MS + at * 1000, uptime_ms=round(up * 1000))
+        for seq, (at, up) in enumerate(zip(received_s, uptime_s, strict=True))
+    ]
+    details = story(table_of(sent), session_id="s", period_s=30)
+    assert details.at_ms == tuple(BEGIN_MS + at * 1000 for at in received_s)
+
+
+def test_a_message_that_arrives_late_is_shown_when_it_was_built_also_after_a_restart(table_of):
+    received_s, uptime_s = (0, 50, 60, 115, 120), (0, 30, 0, 30, 60)
+    sent = [
+        record(session_id="s", seq=seq, received_ms=BEGIN_MS + at * 1000, uptime_ms=up * 1000)
+        for seq, (at, up) in enumerate(zip(received_s, uptime_s, strict=True))
+    ]
+    details = story(table_of(sent), session_id="s", period_s=30)
+    assert details.at_ms == tuple(BEGIN_MS + at * 1000 for at in (0, 30, 60, 90, 120))
+
+
 def test_the_ribbon_follows_played_and_stalled_times(table_of):
     fields = view(continuity=(1, 1, 1, 1), stalls=(0, 10_000, 10_000, 10_000), played=(28_000, 48_000, 48_000, 78_000))
     details = story(table_of(fields), session_id="s", period_s=30)
