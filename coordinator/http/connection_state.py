@@ -27,8 +27,9 @@ DISCARDING. A request was refused before it was read to its end: its head or its
     direction closes (FIN). Arriving bytes are read and thrown away, and the connection closes when the sender closes it, or at a
     deadline (RFC 9112, section 9.6). TLS has no half-closed state; there only the deadline remains.
 
-    A refused request that arrives completely after all leads to LAST_ANSWERS, since no rest is left. A further request behind it
-    leads back: it is not answered, and its bytes would cause the same RST.
+    If the rest of the refused request is in the same piece of data as its beginning, the state changes to LAST_ANSWERS, because
+    no rest is left. A further request in that piece changes it back: it is not answered, and its bytes would cause the same RST.
+    Later pieces of data are thrown away and not parsed. They change no state, even if they complete the refused request.
 
 OVER_LIMIT. The connection itself is refused, because there are too many. It works as DISCARDING does, as the first request may be
     under way already. But its deadline is shorter: each of these connections costs a file descriptor while those are rare.

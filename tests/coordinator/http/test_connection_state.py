@@ -230,6 +230,7 @@ SCRIPTS = {
     "bytes that are not HTTP": Script(steps=[GARBAGE], trace=HALF_REFUSED, writing=False),
     "a refused head": Script(steps=[REFUSED[:-1]], trace=HALF_REFUSED, writing=False),
     "a refused request": Script(steps=[REFUSED], trace=[*HALF_REFUSED, (DISCARDING, ENDS)], writing=False),
+    "a refused head, then its rest": Script(steps=[REFUSED[:-1], REFUSED[-1:]], trace=HALF_REFUSED, writing=False),
     "a refused head, then the sender closes": Script(
         steps=[REFUSED[:-1], "send_end"], trace=[*HALF_REFUSED, (DISCARDING, END)], open=False, writing=False
     ),
