@@ -56,6 +56,10 @@ class Batch:
         """
         return 0 < self.failures == self.foreign_answers and len(self.waiters) == 1
 
+    def refusal(self, obstacle: Outcome) -> Outcome:
+        """The outcome if `obstacle` keeps this batch from becoming durable: BLOCKED if the batch itself is the likely cause."""
+        return Outcome.BLOCKED if self.is_suspect else obstacle
+
 
 class CarrierFailed(Exception):  # noqa: N818 — read as a statement
     """The batch did not become durable here; another carrier may take it."""

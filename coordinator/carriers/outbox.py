@@ -134,7 +134,7 @@ class Outbox:
         elif self._spool is not None and not batch.from_spool:
             self._spool.lane.add_batch(batch)
         else:
-            self._settle(batch, Outcome.BLOCKED if batch.is_suspect else Outcome.NO_SERVER)
+            self._settle(batch, batch.refusal(Outcome.NO_SERVER))
 
     def _settle(self, batch: Batch, outcome: Outcome) -> None:
         if not batch.from_spool:
@@ -191,10 +191,10 @@ class _SpoolFallback:
             try:
                 await self.carrier.carry(batch)
             except SpoolFull:
-                self._settle(batch, Outcome.BLOCKED if batch.is_suspect else Outcome.SPOOL_FULL)
+                self._settle(batch, batch.refusal(Outcome.SPOOL_FULL))
             except CarrierFailed as failed:
                 self._note_failure(failed)
-                self._settle(batch, Outcome.BLOCKED if batch.is_suspect else Outcome.NO_SERVER)
+                self._settle(batch, batch.refusal(Outcome.NO_SERVER))
             else:
                 self._failure = ""
                 self._settle(batch, Outcome.SPOOLED)
