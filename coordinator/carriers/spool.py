@@ -51,6 +51,8 @@ class Spool:
         self._open: SegmentWriter | None = None
         self._draining: Iterator[SpooledBatch] = iter(())
         self.messages = 0
+        self.largest_found = 0
+        """The size in bytes of the largest batch that an earlier run or another worker has left."""
         self._lost_bytes = 0
         self._sizes = {number: segment_path(folder, number).stat().st_size for number in segment_numbers(folder)}
         self._next = max([*used_numbers(folder), self._cursor.segment if self._cursor else 0], default=0) + 1
@@ -167,7 +169,9 @@ class Spool:
             data = segment_path(self._folder, number).read_bytes()
         except FileNotFoundError:
             return 0
-        return sum(frame.header.records for frame in walk(data, start=self._start(number)) if isinstance(frame, Frame))
+        frames = [frame for frame in walk(data, start=self._start(number)) if isinstance(frame, Frame)]
+        self.largest_found = max([self.largest_found, *(frame.end - frame.offset for frame in frames)])
+        return sum(frame.header.records for frame in frames)
 
     def _start(self, number: int) -> int:
         return self._cursor.offset if self._cursor is not None and self._cursor.segment == number else 0

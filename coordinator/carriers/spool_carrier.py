@@ -41,16 +41,21 @@ class SpoolCarrier:
         self._failing = b""
         """The id of the oldest batch if a try to store it failed."""
         self._failures = 0
-        self.full = self._is_full()
+        self._full_from = max_bytes
+        """The spool counts as full from this size on: its size when it last refused a batch, unless it has accepted one since."""
+        if self._size_bytes + self._spool.largest_found > max_bytes:
+            self._note_full()
+
+    @property
+    def full(self) -> bool:
+        """Whether the spool would refuse the next batch, as far as this is known before its size is."""
+        return self._size_bytes >= self._full_from
 
     async def carry(self, batch: Batch) -> None:
         try:
             await self._in_thread(self._append, batch)
         except OSError as error:
             raise CarrierFailed(str(error)) from error
-        except SpoolFull:
-            self.full = True
-            raise
 
     async def probe(self) -> None:
         """Return if the disk makes bytes durable now; CarrierFailed if it does not."""
@@ -92,7 +97,6 @@ class SpoolCarrier:
             blocked = True
         else:
             await self._in_thread(self._spool.again)
-        self.full = self._is_full()
         return blocked
 
     async def settle_blocked(self, batch: BlockedBatch, outcome: Outcome, counters: Counters) -> None:
@@ -104,10 +108,9 @@ class SpoolCarrier:
         elif outcome is Outcome.REJECTED:
             await self._in_thread(self._blocked.set_aside, batch)
             counters.drain_rejected += batch.messages
-        self.full = self._is_full()
 
     def count(self, counters: Counters) -> None:
-        counters.spool_bytes = self._spool.size_bytes + self._blocked.size_bytes
+        counters.spool_bytes = self._size_bytes
         counters.spool_messages = self._spool.messages + self._blocked.messages
         counters.spool_blocked_messages = self._blocked.messages
         counters.spool_damaged_bytes = self._spool.damaged_bytes
@@ -117,10 +120,20 @@ class SpoolCarrier:
         self._spool.close()
 
     def _append(self, batch: Batch) -> None:
-        self._spool.append(batch.id, batch.lines, batch.messages, other_bytes=self._blocked.size_bytes)
+        try:
+            self._spool.append(batch.id, batch.lines, batch.messages, other_bytes=self._blocked.size_bytes)
+        except SpoolFull:
+            self._note_full()
+            raise
+        self._full_from = self._max_bytes
 
-    def _is_full(self) -> bool:
-        return self._spool.size_bytes + self._blocked.size_bytes >= self._max_bytes
+    @property
+    def _size_bytes(self) -> int:
+        return self._spool.size_bytes + self._blocked.size_bytes
+
+    def _note_full(self) -> None:
+        """The spool counts as full until something is removed from it."""
+        self._full_from = min(self._max_bytes, self._size_bytes)
 
     def _fails_again(self, batch: SpooledBatch) -> bool:
         """Count a failed try of the oldest batch. True if it was the last of BLOCKED_AFTER in a row."""
