@@ -60,15 +60,6 @@ class Mirror:
         """The servers with mirrored logs."""
         return sorted(path.name for path in self.directory.iterdir() if path.is_dir() and SERVER_NAME.fullmatch(path.name))
 
-    def logs(self, server: str) -> list[LogName]:
-        """The logs of a server, one for each stem. A journal whose sealed log has arrived is removed."""
-        names: dict[str, LogName] = {}
-        for name in sorted(_log_names(self.directory / server), key=lambda name: name.form is not Form.JOURNAL):
-            if name.stem in names and names[name.stem].form is Form.JOURNAL:
-                self.path(names[name.stem]).unlink()
-            names[name.stem] = name
-        return sorted(names.values())
-
     def overview(self, server: str, since_ms: int | None) -> tuple[list[LogName], LogName | None]:
         """The logs that may have records received since `since_ms`, all journals, and the newest log of a server.
 
@@ -140,10 +131,6 @@ class Mirror:
 def size(path: Path) -> int:
     """Bytes of a file; 0 without a file."""
     return path.stat().st_size if path.exists() else 0
-
-
-def _log_names(folder: Path) -> Iterator[LogName]:
-    yield from _parsed((path.name for path in (folder.iterdir() if folder.is_dir() else ())), folder.name)
 
 
 def _parsed(texts: Iterable[str], server: str) -> Iterator[LogName]:

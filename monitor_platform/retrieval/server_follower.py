@@ -77,23 +77,26 @@ def backoff_s(failures: int, poll_s: float, chance: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowerContext:
-    """What the followers of all servers share: the mirror, the table's loader and its one thread, and the logs in the mirror.
-
-    `held`: the logs, by stem. `claims`: the address of each server name. `adopted`: the address that provides the logs of a server
-    that is not followed itself. `unheard`: addresses without an answer so far.
-    """
+    """What the followers of all servers share: the mirror, the table's loader and its one thread, and the logs in the mirror."""
 
     mirror: Mirror
     loader: TableLoader
     worker: Executor
     poll_s: float
     keep_ms: int | None
+    """How long records stay in the table; None: no limit."""
     held: dict[str, MirroredLog] = field(default_factory=dict)
+    """The mirrored part of recent and incomplete logs, by stem."""
     mirrored: dict[str, LogName] = field(default_factory=dict)
+    """The newest log of each server that the mirror had at the start, by server name."""
     claims: dict[str, str] = field(default_factory=dict)
+    """The address of each server name."""
     adopted: dict[str, str] = field(default_factory=dict)
+    """The address that provides the logs of a server that is not followed itself, by server name."""
     unanswered: set[str] = field(default_factory=set)
+    """Addresses that have neither answered nor failed yet."""
     all_answered: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when every address has answered or failed once."""
 
     async def work(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `call` in the worker thread, so that it does not block the event loop. MirrorError for an OSError."""

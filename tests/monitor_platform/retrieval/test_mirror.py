@@ -17,9 +17,9 @@ def mirror(tmp_path) -> Mirror:
 def test_a_log_gets_its_name_when_it_is_complete_and_its_journal_is_removed(mirror):
     mirror.write(mirror.path(JOURNAL), 0, b"journal")
     mirror.write(mirror.part(SEALED), 0, b"sealed")
-    assert mirror.logs("fs1") == [JOURNAL], "a part is missing"
+    assert mirror.overview("fs1", None)[0] == [JOURNAL], "a part is missing"
     mirror.complete(SEALED)
-    assert mirror.logs("fs1") == [SEALED]
+    assert mirror.overview("fs1", None)[0] == [SEALED]
     assert mirror.path(SEALED).read_bytes() == b"sealed"
     assert not mirror.path(JOURNAL).exists()
 
@@ -27,7 +27,7 @@ def test_a_log_gets_its_name_when_it_is_complete_and_its_journal_is_removed(mirr
 def test_a_journal_that_a_crash_left_beside_its_sealed_log_is_removed(mirror):
     mirror.write(mirror.path(JOURNAL), 0, b"journal")
     mirror.write(mirror.path(SEALED), 0, b"sealed")
-    assert mirror.logs("fs1") == [SEALED]
+    assert mirror.overview("fs1", None)[0] == [SEALED]
     assert not mirror.path(JOURNAL).exists()
 
 
@@ -46,7 +46,7 @@ def test_other_files_are_not_touched(mirror, tmp_path):
     (tmp_path / "fs1" / "20120807T093000Z-fs2-0000.jsonl.zst").write_text("a log of another server")
     (tmp_path / "Not A Server").mkdir()
     assert mirror.servers() == ["fs1"]
-    assert mirror.logs("fs1") == [SEALED]
+    assert mirror.overview("fs1", None)[0] == [SEALED]
 
 
 def test_a_mirror_has_one_owner_at_a_time(mirror, tmp_path):
