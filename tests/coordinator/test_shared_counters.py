@@ -30,8 +30,8 @@ def published_balance() -> str:
 
 
 def evaluate(expression: str, scrape: dict[str, float]) -> float:
-    """A sum of `sum by (instance) (SELECTOR)` terms over one scrape, computed as Prometheus does; no other syntax is supported."""
-    left, zero = expression.split("==")
+    """The sum in `SUM != 0`, of `sum by (instance) (SELECTOR)` terms over one scrape; no other syntax is supported."""
+    left, zero = expression.split("!=")
     assert zero.strip() == "0"
     terms = re.findall(r"([+-]?)\s*sum by \(instance\) \(([^()]*(?:\([^()]*\))?[^()]*)\)", left)
     assert not re.sub(r"([+-]?)\s*sum by \(instance\) \(([^()]*(?:\([^()]*\))?[^()]*)\)", "", left).strip(), (
