@@ -97,18 +97,21 @@ def read_logs(
     logs = logs_for(found, span)
     earlier, later = _around(found, logs, span, look_around_ms)
     reading = _Reading(_BYTES_STAGED if columns is None else _BYTES_GATHERED, progress, [*logs, *earlier])
+    table: FeedbackTable
     if columns is None:
         table = FeedbackTable(locator, mos, models=models)
+    else:
+        table = ColumnTable(locator, mos, models=models, columns=columns)
+    try:
         reading.each(logs, _Adding(table, most))
         _search(table, reading, earlier, later)
+        if isinstance(table, ColumnTable):
+            _settle(table, reading, [*logs, *earlier])
         table.note_unread(reading.unread)
-        return table
-    gathering = ColumnTable(locator, mos, models=models, columns=columns)
-    reading.each(logs, _Adding(gathering, most))
-    _search(gathering, reading, earlier, later)
-    _settle(gathering, reading, [*logs, *earlier])
-    gathering.note_unread(reading.unread)
-    return gathering
+    except BaseException:
+        table.close()
+        raise
+    return table
 
 
 def _reach(span: Span | None, look_around_ms: int | None) -> Begins | None:
@@ -119,7 +122,7 @@ def _reach(span: Span | None, look_around_ms: int | None) -> Begins | None:
 
 
 class _Adding:
-    """Adds logs to a table; if it would have more than `most` messages, it is closed and TooManyMessages raised."""
+    """Adds logs to a table; TooManyMessages if it would have more than `most` messages."""
 
     def __init__(self, table: FeedbackTable, most: int | None) -> None:
         self._table = table
@@ -129,7 +132,6 @@ class _Adding:
     def __call__(self, logs: list[VerifiedLog]) -> None:
         self._messages += sum(log.records or 0 for log in logs)
         if self._messages > self._most:
-            self._table.close()
             raise TooManyMessages(self._most)
         self._table.add_all(logs)
 
@@ -210,8 +212,10 @@ def _settle(gathering: ColumnTable, reading: _Reading, logs: Sequence[Path]) -> 
         reading.more(held)
         reading.each(held, gathering.compare)
         if not gathering.compared():  # some server's clock was set back
-            rest = set(logs) - set(held)
-            reading.each([path for path in logs if path in rest], gathering.compare)
+            known = set(held)
+            rest = [path for path in logs if path not in known]
+            reading.more(rest)
+            reading.each(rest, gathering.compare)
     gathering.settle()
 
 

@@ -6,7 +6,9 @@ import pytest
 
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
-from feedback_analysis.messages.load import logs_for, open_logs
+from feedback_analysis.messages.column_table import SUMMARIZED
+from feedback_analysis.messages.load import TooManyMessages, logs_for, open_logs
+from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.log_files import find_logs
 from feedback_wire.log_name import Form, LogName
@@ -117,3 +119,32 @@ def test_a_span_of_a_large_mirror_parses_only_the_names_around_it(tmp_path, open
     assert summarize(opened(tmp_path, span=span, look_around_ms=day_s * 1000), span=span) == whole
     assert whole["messages"] == 2
     assert 0 < len({name for name in parsed if name.endswith(f".{Form.JSONL}")}) <= 6
+
+
+@pytest.mark.parametrize("columns", [None, SUMMARIZED])
+def test_a_table_is_closed_if_reading_fails(columns, tmp_path, opened, monkeypatch):
+    write_log(tmp_path, [record()])
+    closed, close = [], FeedbackTable.close
+    monkeypatch.setattr(FeedbackTable, "close", lambda table: closed.append(table) or close(table))
+
+    def interrupt(read, whole):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        opened(tmp_path, columns=columns, progress=interrupt)
+    with pytest.raises(TooManyMessages):
+        opened(tmp_path, columns=columns, most=0)
+    assert len(closed) == 2
+
+
+def test_the_progress_ends_at_100_percent_if_all_logs_are_compared(tmp_path, opened):
+    """The clock of the server was set back, so the names of the logs do not show which of them has a copy."""
+    first = record(session_id="s")
+    for at, sent in enumerate((first, record(session_id="other", received_ms=BEGIN_MS + 600_000), first)):
+        write_log(tmp_path, [sent], begin_s=BEGIN_S + 600 * at)
+    done = []
+    table = opened(tmp_path, columns=SUMMARIZED, progress=lambda read, whole: done.append((read, whole)))
+    assert summarize(table)["duplicates"] == 1
+    assert len(done) == 3  # the records, the log that can have the copy by its name, the other logs
+    assert all(read <= whole for read, whole in done), done
+    assert done[-1][0] == done[-1][1]
