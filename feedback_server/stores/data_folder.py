@@ -121,9 +121,6 @@ class DataFolder:
         """Write a file that appears as `name`, whole and durable; if the block fails, it does not appear."""
         return replacing_in(self._fd, name, draft=temporary, mode=FILE_MODE)
 
-    def rename(self, old: str, new: str) -> None:
-        os.rename(old, new, src_dir_fd=self._fd, dst_dir_fd=self._fd)
-
     def remove(self, name: str) -> None:
         remove_in(self._fd, name)
 

@@ -174,9 +174,10 @@ def test_the_check_detects_a_sealer_that_removes_the_journal_first(monkeypatch: 
     write = Sealer._write
 
     def hasty(self: Sealer, name: LogName, data: bytes, sealed: LogName) -> int:
-        self._folder.rename(str(name), f"{name}.gone")
+        journal = self._folder.path / str(name)
+        gone = journal.rename(f"{journal}.gone")
         self._folder.sync()
-        self._folder.rename(f"{name}.gone", str(name))
+        gone.rename(journal)
         return write(self, name, data, sealed)
 
     monkeypatch.setattr(Sealer, "_write", hasty)
