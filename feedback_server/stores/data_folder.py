@@ -160,13 +160,12 @@ class DataFolder:
         fd = self._lock_file()
         in_use = f"{self.path} is in use by another feedback server: stop it, or give this one its own --data folder"
         try:
-            lock(fd, in_use)
-            lock(self._fd, in_use)
+            errors = [_lock_error(each, in_use) for each in (fd, self._fd)]
         except BlockingIOError:
             os.close(fd)
             raise
-        except OSError as error:  # a network file system locks only what is open for writing
-            log.warning("%s is not locked against a second feedback server: %s", self.path, error)
+        if all(errors):
+            log.warning("%s is not locked against a second feedback server: %s", self.path, errors[0])
         return fd
 
     def _lock_file(self) -> int:
@@ -181,3 +180,14 @@ class DataFolder:
             return os.open(LOCK, _READ, dir_fd=self._fd)
         except OSError:
             return os.dup(self._fd)
+
+
+def _lock_error(descriptor: int, in_use: str) -> str | None:
+    """Lock a file or a folder; return the reason if its file system cannot, as a network one may lock only writable files."""
+    try:
+        lock(descriptor, in_use)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        return why_refused(error)
+    return None
