@@ -1,7 +1,8 @@
 """The sessions of a slice, worst first, and the story of one session: all its messages from join to leave.
 
 The state between two messages is derived from the counters of time played and time stalled. If neither grew, the viewer had paused.
-A session without a message for two periods is silent. These states are derived, so they have other names than the events.
+A session is silent between two messages that are more than two periods apart if a number between theirs is missing. These states
+are derived, so they have other names than the events.
 """
 
 from collections.abc import Mapping, Sequence
@@ -247,7 +248,9 @@ def _ribbon(
     at_ms: Sequence[int], columns: Mapping[str, Sequence[int | None]], startup_ms: int | None, period_ms: int, *, left: bool
 ) -> tuple[Stretch, ...]:
     began = at_ms[0]
-    picture = began + startup_ms if startup_ms is not None else None
+    # Without its first message, the session began before `began`, and had a picture by then.
+    first = columns["seq"][0] == 0
+    picture = began + (startup_ms if first else 0) if startup_ms is not None else None
     pieces: list[Stretch] = []
     for at in range(1, len(at_ms)):
         begin, end = at_ms[at - 1], at_ms[at]

@@ -121,6 +121,13 @@ def test_the_ribbon_follows_played_and_stalled_times(table_of):
     assert [(stall.at_ms - begin, stall.count, stall.for_ms) for stall in details.stalls] == [(60_000, 1, 10_000)]
 
 
+def test_a_session_without_its_first_messages_is_not_shown_as_starting(table_of):
+    table = table_of(view(continuity=(1, 1, 1, 1), stalls=(0, 0, 0, 0), played=(28_000, 58_000, 88_000, 118_000)))
+    assert story(table, session_id="s", period_s=30).ribbon[0].state == "starting"
+    assert table.drop_before(BEGIN_MS + PERIOD_MS) == 1
+    assert [piece.state for piece in story(table, session_id="s", period_s=30).ribbon] == ["playing", "gone"]
+
+
 def test_a_story_does_not_count_a_message_as_lost_that_the_table_has_dropped(table_of):
     received = {0: 10_000, 1: 2_000, 2: 12_000, 3: 13_000, 5: 15_000}  # the message 1 was received before the others
     table = table_of([record(session_id="s", seq=seq, received_ms=BEGIN_MS + ms) for seq, ms in received.items()])
