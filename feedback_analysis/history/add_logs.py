@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from itertools import groupby
 
 import duckdb
 import pyarrow as pa
@@ -32,7 +31,7 @@ from feedback_analysis.history.schema import (
 from feedback_analysis.history.store import HistoryStore
 from feedback_analysis.messages.column_table import ColumnTable
 from feedback_analysis.reading.log_files import UnreadLog
-from feedback_analysis.reading.verified_log import VerifiedLog, open_if_readable
+from feedback_analysis.reading.verified_log import VerifiedLog, alike, open_if_readable
 
 _NAMES = {"session": "sessions", "peer": "peers"}
 _OWN = ("received_ms", "weight", "session_id", "peer_id", "seq", "uptime_ms", "startup_ms", "stall_count", "stall_ms", "played_ms")
@@ -89,21 +88,17 @@ def add_logs(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator
 
 def _read(table: ColumnTable, logs: Sequence[VerifiedLog]) -> list[int]:
     """Add the records of `logs` to the empty `table`; returns how many records of each log could not be read."""
-    groups = [list(alike) for _, alike in groupby(sorted(logs, key=_form), key=_form)]
-    for alike in groups:
-        table.add_all(alike)
+    groups = list(alike(logs))
+    for group in groups:
+        table.add_all(group)
     if table.several():
-        for alike in groups:
-            table.compare(alike)
+        for group in groups:
+            table.compare(group)
     table.settle()
     lost = [log.lost for log in logs]
     if lost:  # DuckDB skipped lines in a sound frame and does not say in which log: they count for the last one
         lost[-1] += table.unreadable - sum(lost)
     return lost
-
-
-def _form(log: VerifiedLog) -> tuple[str, tuple[str, ...]]:
-    return (log.form or "", log.columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,6 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import groupby
 from math import inf
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from feedback_analysis.quality.catalogue import Models
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.log_files import Begins, UnreadLog, find_logs, log_name
 from feedback_analysis.reading.read_ahead import verified_ahead
-from feedback_analysis.reading.verified_log import VerifiedLog
+from feedback_analysis.reading.verified_log import VerifiedLog, alike
 from feedback_wire.log_name import LogName
 
 Progress = Callable[[int, int], None]
@@ -160,8 +159,8 @@ class _Reading:
         batches = list(_batches(paths, self._bytes_at_once))
         with verified_ahead(batches) as ahead:
             for batch, opened in zip(batches, ahead, strict=True):
-                for alike in _alike(log for log in opened if isinstance(log, VerifiedLog)):
-                    take(alike)
+                for logs in alike(log for log in opened if isinstance(log, VerifiedLog)):
+                    take(logs)
                 self.unread += (log for log in opened if isinstance(log, UnreadLog))
                 self._read += _size(batch)
                 if self._progress is not None:
@@ -267,13 +266,3 @@ def _batches(paths: Iterable[Path], bytes_at_once: int) -> Iterator[list[Path]]:
         size += _size_of(path)
     if batch:
         yield batch
-
-
-def _alike(logs: Iterable[VerifiedLog]) -> Iterator[list[VerifiedLog]]:
-    """Logs that one query can read: of the same form, with the same columns."""
-    for _, same in groupby(sorted(logs, key=_sort_key), key=_sort_key):
-        yield list(same)
-
-
-def _sort_key(log: VerifiedLog) -> tuple[str, tuple[str, ...]]:
-    return (log.form or "", log.columns)

@@ -6,9 +6,10 @@ A file whose frames are all sound is read as it is. Of any other file, the sound
 import csv
 import errno
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,16 @@ class VerifiedLog:
     end: int = 0
     columns: tuple[str, ...] = COLUMNS
     ahead_ms: int = 0
+
+
+def alike(logs: Iterable[VerifiedLog]) -> Iterator[list[VerifiedLog]]:
+    """Lists of `logs` that one query can read: of the same form, with the same columns."""
+    for _, same in groupby(sorted(logs, key=_form), key=_form):
+        yield list(same)
+
+
+def _form(log: VerifiedLog) -> tuple[str, tuple[str, ...]]:
+    return (log.form or "", log.columns)
 
 
 def open_log(path: Path, *, form: Form | None = None, start: int = 0) -> AbstractContextManager[VerifiedLog]:
