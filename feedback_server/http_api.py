@@ -221,7 +221,8 @@ def _of_starlette(error: Exception) -> Problem:
             return Problem(405, "no_such_method", "this route does not have that method")
         case HTTPException(status_code=status):
             return Problem(status, "no_such_route", "this route does not exist; docs/formats/routes.md lists all routes")
-    raise error
+        case _:
+            raise error
 
 
 def _refusal(problem: Problem) -> Response:

@@ -56,4 +56,5 @@ class Catalogue:
         match data:
             case {"server": str(server), "logs": list(logs), **rest}:
                 return cls(server=server, logs=tuple(map(LogEntry.from_json, logs)), more=rest.get("more") is True)
-        raise ValueError("a catalogue is an object with a 'server' and a list of 'logs'")
+            case _:
+                raise ValueError("a catalogue is an object with a 'server' and a list of 'logs'")

@@ -56,7 +56,8 @@ class LivedTime:
         match json.loads(text):
             case {"lived": list(spans)} if all(map(_is_span, spans)):
                 return cls((begin, end) for begin, end in spans)
-        raise ValueError('lived time is an object such as {"lived": [[1344331800, 1344418200]]}')
+            case _:
+                raise ValueError('lived time is an object such as {"lived": [[1344331800, 1344418200]]}')
 
     def to_json(self) -> str:
         return json.dumps({"lived": self._spans})
@@ -120,4 +121,5 @@ def _is_span(span: object) -> bool:
     match span:
         case [int(begin), int(end)]:
             return begin <= end
-    return False
+        case _:
+            return False

@@ -29,7 +29,7 @@ class _Object(msgspec.Struct):
 _objects = msgspec.json.Decoder(list[_Object])
 
 
-class Form(Enum):
+class BodyForm(Enum):
     """How messages are written in a body."""
 
     JSON = "one object, or an array of objects"
@@ -46,9 +46,9 @@ def cost_of_size(body: bytes) -> int:
     return 1 + len(body) // UNIT_BYTES
 
 
-def screen(body: bytes, form: Form) -> None:
+def screen(body: bytes, form: BodyForm) -> None:
     """Problem (413) if a JSON array may have hundreds of thousands of elements; called before `split`, which makes all of them."""
-    if form is Form.LINES or body.count(b",") < _SMALL_ARRAY or body.lstrip()[:1] != b"[":
+    if form is BodyForm.LINES or body.count(b",") < _SMALL_ARRAY or body.lstrip()[:1] != b"[":
         return
     if body.count(b"{") > BATCH_OBJECTS:
         raise Problem(413, "too_many_values", f"an array may hold at most {BATCH_OBJECTS} objects; send smaller batches")
@@ -60,12 +60,12 @@ def screen(body: bytes, form: Form) -> None:
         return  # `split` raises the error that describes it
 
 
-def split(body: bytes, form: Form) -> list[bytes]:
+def split(body: bytes, form: BodyForm) -> list[bytes]:
     """The texts of the messages in `body`, in order, not checked yet.
 
     Problem if the body cannot be split (400) or holds too many messages (413).
     """
-    if form is Form.LINES:
+    if form is BodyForm.LINES:
         if body.count(b"\n") > 2 * BATCH_MESSAGES:
             raise _too_many()
         texts = [line for line in body.split(b"\n") if line and not line.isspace()]

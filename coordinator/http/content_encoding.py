@@ -31,7 +31,9 @@ def inflate(body: bytes, encoding: str) -> bytes:
             return _gunzip(body)
         case "zstd":
             return _unzstd(body)
-    raise Problem(415, "unsupported_encoding", f"Content-Encoding {encoding[:40]} is not accepted; send identity, gzip or zstd")
+        case _:
+            what = f"Content-Encoding {encoding[:40]} is not accepted; send identity, gzip or zstd"
+            raise Problem(415, "unsupported_encoding", what)
 
 
 def _gunzip(body: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coordinator.dialects.native_body import Form
+from coordinator.dialects.native_body import BodyForm
 from coordinator.keys import Key, Keys
 from feedback_wire.limits import BATCH_WIRE_BYTES
 from feedback_wire.problem import Problem
@@ -31,7 +31,7 @@ class FeedbackHead:
     """The head of a feedback request that may continue, with the key that it came with."""
 
     key: Key
-    form: Form = Form.JSON
+    form: BodyForm = BodyForm.JSON
     encoding: str = "identity"
     forwarded: str = ""
     """The value of the header in which a trusted proxy names the sender."""
@@ -99,12 +99,12 @@ def head_too_large() -> Problem:
     return Problem(431, "head_too_large", f"request line and headers may have {HEAD_BYTES} bytes and {HEADERS} headers")
 
 
-def _form(value: bytes) -> Form:
+def _form(value: bytes) -> BodyForm:
     essence = value.partition(b";")[0].strip().lower()
     if essence in _JSON_TYPES:
-        return Form.JSON
+        return BodyForm.JSON
     if essence in _LINE_TYPES:
-        return Form.LINES
+        return BodyForm.LINES
     raise Problem(415, "unsupported_type", "send Content-Type application/json (one object or an array) or application/x-ndjson")
 
 

@@ -13,7 +13,7 @@ from coordinator.admission import Sampling, kept
 from coordinator.carriers.batch import Outcome
 from coordinator.carriers.outbox import Outbox
 from coordinator.counters import Counters
-from coordinator.dialects.native_body import UNIT_BYTES, Form, cost, cost_of_size, screen, split
+from coordinator.dialects.native_body import UNIT_BYTES, BodyForm, cost, cost_of_size, screen, split
 from coordinator.dialects.native_message import Checked, Refused, check, judge, one_line, recognise
 from coordinator.http.answers import RETRY_AFTER_S, Answers
 from coordinator.http.connection_limits import MOST_REFUSING, ConnectionLimits
@@ -168,7 +168,7 @@ class Reception:
         if key.held_bytes >= FREE_TIMES * (self._held_max - self._outbox.held_bytes):  # is_crowded; the call would cost 1 %
             self.refuse(exchange, overloaded())
             return
-        if head.form is Form.JSON and body[:1] == b"{" and head.encoding == "identity":
+        if head.form is BodyForm.JSON and body[:1] == b"{" and head.encoding == "identity":
             if (message := recognise(body)) is not None:
                 self._charge(key, 1, 1 + len(body) // UNIT_BYTES)  # cost_of_size
                 self._place_one(exchange, message, body, prefix)
@@ -217,7 +217,7 @@ class Reception:
                 held = len(body) + WORK_BYTES
                 self.hold(held, key)
                 yield None
-            if head.form is Form.JSON and body[:1] == b"{":
+            if head.form is BodyForm.JSON and body[:1] == b"{":
                 # `receive` has tried `recognise` on a body that was not compressed.
                 self._accept_one(exchange, body, prefix, judge if head.encoding == "identity" else check)
             else:
@@ -274,7 +274,7 @@ class Reception:
         exchange.key.held_bytes += exchange.held_bytes
         self._outbox.place(message.peer_id, line, 1, exchange.key, exchange)
 
-    def _accept_many(self, exchange: Exchange, body: bytes, form: Form, prefix: bytes) -> Work:
+    def _accept_many(self, exchange: Exchange, body: bytes, form: BodyForm, prefix: bytes) -> Work:
         """Accept a batch, a few messages at a time. The exchange has one part more than was placed, so it cannot conclude earlier.
 
         A message counts as received when its outcome is decided. Otherwise the counters would not balance between two slices.

@@ -5,6 +5,9 @@ to a maximum Mean Opinion Score of 5": we shift by 5 − (a + c2) and keep the r
 D ≈ 0.012 then give the 3.82 of its Figure 5; the bare equation gives 4.82. docs/measures.md has the details.
 
 The calibration `public` has other constants, fitted to public ratings, and no shift: docs/scores-and-people.md.
+
+The equation stands here three times, and a test compares the results: `score` in Python, `sql` for each message, and `terms` for
+the parts of a score.
 """
 
 import math

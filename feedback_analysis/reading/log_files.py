@@ -20,7 +20,7 @@ from feedback_wire.log_name import Form, LogName
 BARE = ".jsonl"
 """Bare JSON lines, such as `swarmscope logs cat` writes. They have no frames, so only each line by itself can be checked."""
 
-_PREFERRED = (Form.PARQUET, Form.JSONL, Form.CSV, Form.JOURNAL)
+PREFERRED = (Form.PARQUET, Form.JSONL, Form.CSV, Form.JOURNAL)
 """The forms, the fastest to read first."""
 
 # Times of change have the resolution of the kernel's clock ticks (10 ms at most); some file systems store whole seconds.
@@ -125,8 +125,8 @@ def find_logs(paths: Iterable[Path], begins: Begins | None = None) -> Found:
     kept: dict[tuple[Path, str], tuple[int, Path]] = {}
     for real, log in found.items():
         content = (real.parent, log.name.stem if log.name else real.name)
-        place = _PREFERRED.index(log.name.form) if log.name else 0
-        kept[content] = min(kept.get(content, (len(_PREFERRED), log.shown)), (place, log.shown))
+        place = PREFERRED.index(log.name.form) if log.name else 0
+        kept[content] = min(kept.get(content, (len(PREFERRED), log.shown)), (place, log.shown))
     unread = dict.fromkeys(entry for entry in each if isinstance(entry, UnreadLog))
     return Found(tuple(shown for _, shown in kept.values()), tuple(unread))
 
@@ -154,7 +154,7 @@ def sealed_instead(path: Path) -> Path | None:
     name = log_name(path)
     if name is None:
         return None
-    forms = (path.with_name(str(name.sealed(form))) for form in _PREFERRED if form not in (name.form, Form.JOURNAL))
+    forms = (path.with_name(str(name.sealed(form))) for form in PREFERRED if form not in (name.form, Form.JOURNAL))
     return next((other for other in forms if other.is_file()), None)
 
 

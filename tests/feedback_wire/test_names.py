@@ -1,9 +1,13 @@
 """Log names sort by time and match strictly; a catalogue can be encoded and decoded."""
 
+from typing import get_args, get_type_hints
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feedback_analysis.reading.log_files import PREFERRED
+from feedback_server.settings import FORMS, Settings
 from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import SERVER_NAME, Form, LogName
 
@@ -20,6 +24,12 @@ names = st.builds(
 def test_a_name_is_read_back_as_it_was_written(name):
     assert LogName.parse(str(name)) == name
     assert str(name).startswith(name.stem + ".")
+
+
+def test_every_form_has_a_flag_value_and_a_place_among_the_forms_of_a_folder():
+    assert {*FORMS.values()} == {*Form} - {Form.JOURNAL}
+    assert get_args(get_type_hints(Settings)["format"]) == (*FORMS,)
+    assert {*PREFERRED} == {*Form}
 
 
 @given(names, names)

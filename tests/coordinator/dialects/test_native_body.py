@@ -7,7 +7,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.dialects.native_body import BATCH_MESSAGES, Form, screen, split
+from coordinator.dialects.native_body import BATCH_MESSAGES, BodyForm, screen, split
 from coordinator.http.content_encoding import MEMBERS, inflate
 from feedback_wire.limits import BATCH_INFLATED_BYTES
 from feedback_wire.problem import Problem
@@ -70,25 +70,25 @@ def test_raw_deflate_and_other_encodings_are_refused():
 
 
 def test_an_array_and_ndjson_are_split_into_the_messages_own_bytes():
-    assert split(b' [ {"a": 1} ,{"b":"\\u0041"}] ', Form.JSON) == [b'{"a": 1}', b'{"b":"\\u0041"}']
-    assert split(b'{"a": 1}\n\n \r\n{"b":2}\r\n{"c"', Form.LINES) == [b'{"a": 1}', b'{"b":2}\r', b'{"c"']
-    assert split(b'{"a":\n1}', Form.JSON) == [b'{"a":\n1}']
-    assert split(b"[]", Form.JSON) == []
+    assert split(b' [ {"a": 1} ,{"b":"\\u0041"}] ', BodyForm.JSON) == [b'{"a": 1}', b'{"b":"\\u0041"}']
+    assert split(b'{"a": 1}\n\n \r\n{"b":2}\r\n{"c"', BodyForm.LINES) == [b'{"a": 1}', b'{"b":2}\r', b'{"c"']
+    assert split(b'{"a":\n1}', BodyForm.JSON) == [b'{"a":\n1}']
+    assert split(b"[]", BodyForm.JSON) == []
 
 
 @pytest.mark.parametrize("body", [b"[", b"[1,]", b"[1] 2", b"[" * 100_000])
 def test_an_invalid_array_is_refused_as_a_whole(body: bytes):
     with pytest.raises(Problem) as refused:
-        split(body, Form.JSON)
+        split(body, BodyForm.JSON)
     assert refused.value.status == 400
 
 
 def test_too_many_messages_are_refused():
-    assert len(split(json.dumps([1] * BATCH_MESSAGES).encode(), Form.JSON)) == BATCH_MESSAGES
+    assert len(split(json.dumps([1] * BATCH_MESSAGES).encode(), BodyForm.JSON)) == BATCH_MESSAGES
     for body, form in (
-        (json.dumps([1] * (BATCH_MESSAGES + 1)).encode(), Form.JSON),
-        (b"1\n" * (BATCH_MESSAGES + 1), Form.LINES),
-        (b"\n" * 10**6, Form.LINES),
+        (json.dumps([1] * (BATCH_MESSAGES + 1)).encode(), BodyForm.JSON),
+        (b"1\n" * (BATCH_MESSAGES + 1), BodyForm.LINES),
+        (b"\n" * 10**6, BodyForm.LINES),
     ):
         with pytest.raises(Problem) as refused:
             split(body, form)
@@ -112,11 +112,11 @@ def test_skippable_frames_count_as_frames():
 def test_a_large_array_may_contain_only_messages():
     """Its elements are counted after all are parsed, so the parser must not be made to parse millions."""
     messages = b"[" + b",".join([b'{"a":1,"b":[1,2,3,4,5]}'] * BATCH_MESSAGES) + b"]"
-    screen(messages, Form.JSON)
-    assert len(split(messages, Form.JSON)) == BATCH_MESSAGES
-    screen(b"[" + b"1," * 40_000 + b"1]", Form.JSON)  # few enough to be counted one by one
-    screen(b"1," * 10**6, Form.LINES)
+    screen(messages, BodyForm.JSON)
+    assert len(split(messages, BodyForm.JSON)) == BATCH_MESSAGES
+    screen(b"[" + b"1," * 40_000 + b"1]", BodyForm.JSON)  # few enough to be counted one by one
+    screen(b"1," * 10**6, BodyForm.LINES)
     for element in (b"1", b"{}", b"[{}]", b'""'):
         with pytest.raises(Problem) as refused:
-            screen(b"[" + b",".join([element] * 100_000) + b"]", Form.JSON)
+            screen(b"[" + b",".join([element] * 100_000) + b"]", BodyForm.JSON)
         assert (refused.value.status, refused.value.reason) == (413, "too_many_values")

@@ -15,7 +15,7 @@ import zstandard
 from coordinator.carriers.http_carrier import HttpCarrier
 from coordinator.carriers.outbox import Outbox
 from coordinator.counters import Counters
-from coordinator.dialects.native_body import UNIT_BYTES, UNIT_VALUES, Form
+from coordinator.dialects.native_body import UNIT_BYTES, UNIT_VALUES, BodyForm
 from coordinator.http.answers import Answers
 from coordinator.http.content_encoding import MEMBERS
 from coordinator.http.feedback_head import FeedbackHead
@@ -54,24 +54,24 @@ def empty_deflate_blocks(size: int) -> bytes:
 
 
 ATTACKS = {
-    "64 messages of 19,000 empty objects": (lines(with_values(b"{}", 19_000), 64 * 57_000), "zstd", Form.LINES),
-    "as many values as are allowed": (lines(with_values(b"{}", MESSAGE_VALUES - 8), MIB), "zstd", Form.LINES),
-    "many names": (lines(b"{" + b"".join(b'"%x":1,' % n for n in range(4000)) + GOOD[1:], MIB), "zstd", Form.LINES),
-    "escapes": (lines(b'{"x":"' + rb"\u0041" * 10_000 + b'",' + GOOD[1:], MIB), "zstd", Form.LINES),
-    "quotes without end": (lines(b'{"x":[' + b'"\\"' * 20_000, MIB), "zstd", Form.LINES),
-    "small unknown fields": (lines(b'{"x":1,' + GOOD[1:], MIB), "zstd", Form.LINES),
-    "refused one by one": (b"1\n" * 10_000, "zstd", Form.LINES),
-    "an array of one message": (b"[" + b",".join([GOOD] * 10_000) + b"]", "zstd", Form.JSON),
-    "an array of as many objects as are allowed": (b"[" + b"{}," * 59_000 + b"{}]", "zstd", Form.JSON),
-    "an array of as many numbers as are allowed": (b"[" + b"1," * 49_000 + b"1]", "zstd", Form.JSON),
-    "an array of a message of two million values": (b'[{"x":[' + b"1," * 2_000_000 + b"1]}]", "zstd", Form.JSON),
+    "64 messages of 19,000 empty objects": (lines(with_values(b"{}", 19_000), 64 * 57_000), "zstd", BodyForm.LINES),
+    "as many values as are allowed": (lines(with_values(b"{}", MESSAGE_VALUES - 8), MIB), "zstd", BodyForm.LINES),
+    "many names": (lines(b"{" + b"".join(b'"%x":1,' % n for n in range(4000)) + GOOD[1:], MIB), "zstd", BodyForm.LINES),
+    "escapes": (lines(b'{"x":"' + rb"\u0041" * 10_000 + b'",' + GOOD[1:], MIB), "zstd", BodyForm.LINES),
+    "quotes without end": (lines(b'{"x":[' + b'"\\"' * 20_000, MIB), "zstd", BodyForm.LINES),
+    "small unknown fields": (lines(b'{"x":1,' + GOOD[1:], MIB), "zstd", BodyForm.LINES),
+    "refused one by one": (b"1\n" * 10_000, "zstd", BodyForm.LINES),
+    "an array of one message": (b"[" + b",".join([GOOD] * 10_000) + b"]", "zstd", BodyForm.JSON),
+    "an array of as many objects as are allowed": (b"[" + b"{}," * 59_000 + b"{}]", "zstd", BodyForm.JSON),
+    "an array of as many numbers as are allowed": (b"[" + b"1," * 49_000 + b"1]", "zstd", BodyForm.JSON),
+    "an array of a message of two million values": (b'[{"x":[' + b"1," * 2_000_000 + b"1]}]", "zstd", BodyForm.JSON),
     "an array of a hundred values a message": (
         b"[" + b",".join([b'{"x":[' + b"1," * 180 + b"1]}"] * 10_000) + b"]",
         "zstd",
-        Form.JSON,
+        BodyForm.JSON,
     ),
-    "an array of numbers": (b"[" + b"1," * 2_000_000 + b"1]", "zstd", Form.JSON),
-    "a large gzip body": (lines(b'{"x":"' + b"y" * 400 + b'",' + GOOD[1:], BATCH_INFLATED_BYTES), "gzip", Form.LINES),
+    "an array of numbers": (b"[" + b"1," * 2_000_000 + b"1]", "zstd", BodyForm.JSON),
+    "a large gzip body": (lines(b'{"x":"' + b"y" * 400 + b'",' + GOOD[1:], BATCH_INFLATED_BYTES), "gzip", BodyForm.LINES),
 }
 MEMBER = gzip.compress(b"", mtime=0)
 RAW_ATTACKS = {
@@ -83,7 +83,7 @@ RAW_ATTACKS = {
 }
 PACKERS = {"zstd": zstandard.compress, "gzip": gzip.compress}
 BODIES = {name: (PACKERS[encoding](body), encoding, form) for name, (body, encoding, form) in ATTACKS.items()} | {
-    name: (body, encoding, Form.LINES) for name, (body, encoding) in RAW_ATTACKS.items()
+    name: (body, encoding, BodyForm.LINES) for name, (body, encoding) in RAW_ATTACKS.items()
 }
 
 

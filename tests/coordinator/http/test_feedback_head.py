@@ -9,7 +9,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.dialects.native_body import Form
+from coordinator.dialects.native_body import BodyForm
 from coordinator.http.feedback_head import KNOWN_HEADS, FeedbackHead, HeadReader
 from coordinator.keys import Keys, KeyTerms
 
@@ -97,7 +97,7 @@ def test_heads_are_evicted_before_they_take_much_memory():
     for number in range(2 * KNOWN_HEADS):
         headers = [(b"Authorization", b"Bearer key"), (b"X", b"%d" % number), (b"Content-Length", b"2")]
         head = reader.read(headers)
-        assert head.form is Form.JSON
+        assert head.form is BodyForm.JSON
         reader.learn(b"POST / HTTP/1.1\r\nX: %d\r\n\r\n{}" % number, headers, head)
     assert 0 < len(reader.known) <= KNOWN_HEADS
 
