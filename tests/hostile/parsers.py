@@ -13,8 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from coordinator.carriers.spool_files import Cursor
-from coordinator.dialects.native_body import BodyForm as BodyForm
-from coordinator.dialects.native_body import split
+from coordinator.dialects.native_body import BodyForm, split
 from coordinator.dialects.native_message import Refused, check
 from coordinator.http.content_encoding import inflate
 from coordinator.http.feedback_head import HeadReader
@@ -30,7 +29,7 @@ from feedback_server.forms.reading import read_log
 from feedback_server.received_batch import ReceivedBatch
 from feedback_wire.catalogue import Catalogue
 from feedback_wire.frames import walk
-from feedback_wire.log_name import BodyForm, LogName
+from feedback_wire.log_name import Form, LogName
 from feedback_wire.problem import Problem
 from monitor_platform.api.script_request import ScriptRequest
 from monitor_platform.dashboard.question import Question
@@ -86,19 +85,19 @@ def keys_file(data: bytes) -> None:
 
 
 def journal(data: bytes) -> None:
-    _log(data, BodyForm.JOURNAL)
+    _log(data, Form.JOURNAL)
 
 
 def json_lines_log(data: bytes) -> None:
-    _log(data, BodyForm.JSONL)
+    _log(data, Form.JSONL)
 
 
 def csv_log(data: bytes) -> None:
-    _log(data, BodyForm.CSV)
+    _log(data, Form.CSV)
 
 
 def parquet_log(data: bytes) -> None:
-    _log(data, BodyForm.PARQUET)
+    _log(data, Form.PARQUET)
 
 
 def records(data: bytes) -> None:
@@ -152,7 +151,7 @@ PARSERS: dict[str, Callable[[bytes], None]] = {
 }
 
 
-def _log(data: bytes, form: BodyForm) -> None:
+def _log(data: bytes, form: Form) -> None:
     with _as_file(data, f"20120807T093000Z-fs1-0000.{form}") as path:
         list(read_log(path, form))
         with open_log(path):
