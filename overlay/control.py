@@ -15,7 +15,7 @@ MOST_UNSENT_BYTES = 1 << 20
 
 
 MOST_HANDSHAKES = 256
-"""At once, of those who connect. Each ends after 3 s at the latest, so a flood holds 256 connections and no more."""
+"""Connections in a handshake at once. A handshake ends after at most 3 s, so a flood occupies at most 256 connections."""
 
 
 class MeetingEndedError(Exception):
