@@ -3,9 +3,9 @@
 import os
 import signal
 import sys
-from importlib.metadata import PackageNotFoundError, version
 
 from serving.memory import end_without_memory, is_no_memory
+from swarmscope.address_space import require_base
 from swarmscope.commands import exit_on, exit_on_usage_error
 from swarmscope.output.encoding import print_everywhere
 
@@ -29,6 +29,7 @@ def main() -> None:
     if os.getpid() == 1:
         _end_on_request()
     try:
+        require_base()
         _main()
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -67,6 +68,8 @@ def _missing_package(error: BaseException | None) -> str | None:
 
 
 def _install_advice(missing: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # many modules, before the limit of address space is checked
+
     try:
         ours = version("swarmscope")
     except PackageNotFoundError:  # runs from a checkout without an installation

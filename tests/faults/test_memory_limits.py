@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from serving.memory import is_no_memory
-from swarmscope.address_space import OWN_MIB
+from swarmscope.address_space import BASE_MIB, OWN_MIB
 from tests.faults.ledger import Ledger, Load
 from tests.faults.oracle import judge
 from tests.harness.deployment import Deployment
@@ -68,13 +68,22 @@ def test_a_limit_that_the_libraries_do_not_survive_is_refused_before_they_are_lo
     assert f"needs {own}; raise the limit" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["coordinator", "feedback-server", "monitor"])
-def test_a_command_that_cannot_be_imported_reports_it_in_one_line(command: str):
-    done = limited(30, command)
+@pytest.mark.parametrize("mib", [40, 100, BASE_MIB - 1])
+@pytest.mark.parametrize("command", ["coordinator", "feedback-server", "monitor", "overlay"])
+def test_a_limit_below_what_the_imports_need_is_refused_in_one_line(command: str, mib: int):
+    done = limited(mib, command)
     assert done.returncode == 1, done.stderr
-    assert done.stderr.startswith("swarmscope: out of memory: ")
-    assert "its address space (ulimit -v) is limited to 30 MiB" in done.stderr
-    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr == (
+        f"swarmscope: the limit of address space (ulimit -v) is {mib} MiB, and swarmscope needs 256 MiB; raise the limit\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["coordinator", "feedback-server", "monitor", "analyze", "import", "logs", "overlay", "demo"])
+def test_each_command_is_imported_within_the_required_address_space(command: str):
+    done = limited(BASE_MIB, command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    assert done.stderr == ""
 
 
 def test_a_live_monitor_with_the_required_memory_follows_and_answers(serve: Callable[..., Server], tmp_path: Path):
