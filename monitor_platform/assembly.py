@@ -1,4 +1,4 @@
-"""Builds a monitoring platform from its settings: the table, the feed that fills it, and the website that shows it.
+"""Builds a monitoring platform from its settings: the table, the feed that fills it, and the server of the dashboard.
 
 Everything opened here is closed by `opened`, in reverse order. In static mode building reads all files.
 """
@@ -39,6 +39,7 @@ from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.history_queries import HistoryQueries
 from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_figures import SpareFigures
+from monitor_platform.dashboard_server import DashboardServer, Pages, Route, patterns
 from monitor_platform.entrance import allowed_hosts, gate_of, listen
 from monitor_platform.metrics.access_metrics import AccessMetrics
 from monitor_platform.metrics.audience_metrics import AudienceMetrics
@@ -48,7 +49,6 @@ from monitor_platform.recorded_logs import RecordedLogs
 from monitor_platform.retrieval.feed import Feed
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.settings import Settings
-from monitor_platform.website import Pages, Route, Website, patterns
 from serving.listening import url_of
 from serving.tls import Tls
 
@@ -57,8 +57,8 @@ log = logging.getLogger(__name__)
 Task = Coroutine[Any, Any, None]
 
 
-def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStack) -> tuple[Website, str, list[Task]]:
-    """The website, its address, and the tasks that run beside it until it ends. In static mode this reads all files.
+def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStack) -> tuple[DashboardServer, str, list[Task]]:
+    """The dashboard server, its address, and the tasks that run beside it until it ends. In static mode this reads all files.
 
     OSError or ValueError if something that the operator configured cannot be used.
     """
@@ -94,7 +94,7 @@ def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStac
     gate, connections = gate_of(settings, port, opened), Connections(limits_here())
     audience, locations = AudienceMetrics(state), LocationMetrics(locator)
     registry = _registry(PlatformMetrics(table, state, feed), AccessMetrics(gate, connections), audience, locations, alerts)
-    server = Website(
+    server = DashboardServer(
         gate,
         connections,
         sockets=sockets,

@@ -9,8 +9,8 @@ from typing import Any
 
 from monitor_platform.alerts.rules import Rules
 from monitor_platform.assembly import Task, assemble
+from monitor_platform.dashboard_server import DashboardServer
 from monitor_platform.settings import Settings
-from monitor_platform.website import Website
 from serving.lifecycle import STOP_SIGNALS, CannotContinue, CannotStart, announce_ready, on_reload
 from serving.memory import end_without_memory, is_no_memory
 from serving.tls import Tls
@@ -66,7 +66,7 @@ def _tls(settings: Settings) -> Tls:
     return Tls(own, ca=settings.tls_ca, presented=presented)
 
 
-def _reload(tls: Tls, server: Website) -> None:
+def _reload(tls: Tls, server: DashboardServer) -> None:
     """On SIGHUP: read certificates, authorities and users again. A file that cannot be used changes nothing."""
     tls.renew()
     server.listener.ssl_options = tls.listener  # Tornado reads it for each connection

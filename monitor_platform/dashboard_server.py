@@ -89,7 +89,7 @@ class Pages:
         document.template_variables["leave"] = leave
 
 
-class Website(BaseServer):
+class DashboardServer(BaseServer):
     """Bokeh's server, on sockets that are already bound, because the allowed origins contain the port."""
 
     def __init__(
