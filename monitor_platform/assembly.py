@@ -25,7 +25,7 @@ from feedback_analysis.messages.budgets import Budgets, budgets_of
 from feedback_analysis.messages.extent import extent, warning_of_seconds
 from feedback_analysis.messages.live_table import Bounds, LiveTable
 from feedback_analysis.messages.table import FeedbackTable
-from feedback_analysis.quality.catalogue import Models, models_of, mos_of
+from feedback_analysis.quality.all_models import Models, models_of, mos_of
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.rows import reasons_in_words
 from feedback_wire import routes

@@ -11,7 +11,7 @@ from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.column_table import columns_for
 from feedback_analysis.messages.load import DAY_MS, logs_for, open_logs
 from feedback_analysis.messages.table import FeedbackTable
-from feedback_analysis.quality.catalogue import Models, mos_of
+from feedback_analysis.quality.all_models import Models, mos_of
 from feedback_analysis.reading.log_files import Begins, find_logs
 
 _SUMMED = 2

@@ -21,7 +21,7 @@ from endhost_sdk.stats import Stats
 from feedback_analysis.measures.definitions import FIGURES
 from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.messages.session_table import CUMULATIVE, RATES, TEXTS
-from feedback_analysis.quality.catalogue import catalogue
+from feedback_analysis.quality.all_models import all_models
 from feedback_analysis.quality.model import coefficients
 from feedback_wire.message import FIELDS
 from feedback_wire.record import RECORD_FIELDS
@@ -212,7 +212,7 @@ def test_every_key_of_a_configuration_file_is_on_its_page(entry, page):
 
 
 def test_every_coefficient_of_a_quality_model_is_on_the_measures_page():
-    names = {name for model in catalogue().values() for name in coefficients(model)}
+    names = {name for model in all_models().values() for name in coefficients(model)}
     assert len(names) > 10
     assert names - named(DOCS / "measures.md") == set()
 

@@ -15,7 +15,7 @@ from feedback_analysis.messages.duplicates import CONTENT, DUPLICATE, RANK, cano
 from feedback_analysis.messages.ingest import LOCATED, Added, locate_addresses, missing_text, one
 from feedback_analysis.messages.outside import OUTSIDE
 from feedback_analysis.messages.table import FeedbackTable
-from feedback_analysis.quality.catalogue import Models
+from feedback_analysis.quality.all_models import Models
 from feedback_analysis.quality.model import Model
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.rows import ROW_FIELDS, SQL_TYPES, readable_rows_sql, rows_sql, unreadable_sql

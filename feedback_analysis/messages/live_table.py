@@ -15,7 +15,7 @@ from feedback_analysis.geo.locator import Locator
 from feedback_analysis.messages.budgets import Budgets
 from feedback_analysis.messages.ingest import Added, ingest
 from feedback_analysis.messages.table import FeedbackTable
-from feedback_analysis.quality.catalogue import Models
+from feedback_analysis.quality.all_models import Models
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.verified_log import VerifiedLog
 

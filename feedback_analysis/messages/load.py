@@ -14,7 +14,7 @@ from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.column_table import ColumnTable
 from feedback_analysis.messages.table import FeedbackTable
-from feedback_analysis.quality.catalogue import Models
+from feedback_analysis.quality.all_models import Models
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.log_files import Begins, UnreadLog, find_logs, log_name
 from feedback_analysis.reading.read_ahead import verified_ahead

@@ -13,7 +13,7 @@ from feedback_analysis.measures.statistics import Group, Rows, quantiles
 from feedback_analysis.measures.summary import DEFAULT_GROUPS
 from feedback_analysis.messages.selection import MessageSelection
 from feedback_analysis.messages.table import FeedbackTable
-from feedback_analysis.quality.catalogue import ALL
+from feedback_analysis.quality.all_models import ALL
 from feedback_analysis.quality.model import call, coefficients
 
 

@@ -23,7 +23,7 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.ingest import SCHEMA, Added, ingest
 from feedback_analysis.messages.outside import begin_search, end_search, give_up, merge, narrow_search, remember, search
 from feedback_analysis.messages.selection import MessageSelection
-from feedback_analysis.quality.catalogue import Models, catalogue
+from feedback_analysis.quality.all_models import Models, all_models
 from feedback_analysis.quality.model import macros
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.log_files import UnreadLog
@@ -79,7 +79,7 @@ class FeedbackTable:
 
     def __init__(self, locator: Locator, mos: MosModel, *, models: Models | None = None) -> None:
         self.mos = mos
-        self.models: Models = {**(models or catalogue()), "mos": mos}
+        self.models: Models = {**(models or all_models()), "mos": mos}
         self.locator = locator
         self._edition = locator.edition
         # DuckDB has all it needs compiled in, and must not download extensions. The order of rows is not needed and costs memory.

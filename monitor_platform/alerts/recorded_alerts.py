@@ -9,7 +9,7 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.load import read_logs
 from feedback_analysis.messages.table import DamagedLog
-from feedback_analysis.quality.catalogue import Models, mos_of
+from feedback_analysis.quality.all_models import Models, mos_of
 from feedback_analysis.reading.log_files import UnreadLog, find_logs
 from feedback_wire.log_name import LogName
 from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert

@@ -52,7 +52,7 @@ def dry_run(
     """
     require_address_space("swarmscope alerts test")
     from feedback_analysis.geo.locator import locator_for
-    from feedback_analysis.quality.catalogue import models_of
+    from feedback_analysis.quality.all_models import models_of
     from monitor_platform.alerts.recorded_alerts import evaluate_logs
     from monitor_platform.alerts.rules import BadRules, read_rules
 

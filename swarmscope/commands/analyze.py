@@ -109,7 +109,7 @@ def analyze(
     from feedback_analysis.messages.p1203 import write_inputs
     from feedback_analysis.messages.scores import add_scores
     from feedback_analysis.messages.session_table import TEXTS, session_table
-    from feedback_analysis.quality.catalogue import chosen, models_of, mos_of
+    from feedback_analysis.quality.all_models import chosen, models_of, mos_of
     from feedback_analysis.spreadsheet import write_csv, write_parquet
 
     columns = [name.strip() for each in by or () for name in each.split(",") if name.strip()]

@@ -77,7 +77,7 @@ def build(
     from feedback_analysis.geo.locator import locator_for
     from feedback_analysis.history.catch_up import catch_up
     from feedback_analysis.history.store import Basis, HistoryStore
-    from feedback_analysis.quality.catalogue import mos_from_flags
+    from feedback_analysis.quality.all_models import mos_from_flags
 
     try:
         basis = Basis(mos=mos_from_flags(or_defaults(scoring, MosFlags)), period_s=period)

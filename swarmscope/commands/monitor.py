@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from cyclopts.help import DefaultFormatter, HelpPanel
 from rich.console import Console, ConsoleOptions
 
-from feedback_analysis.quality.catalogue import models_of
+from feedback_analysis.quality.all_models import models_of
 from monitor_platform.alerts.rules import read_rules
 from monitor_platform.settings import Settings
 from swarmscope.address_space import require_address_space

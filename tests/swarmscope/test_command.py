@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from feedback_analysis.messages.budgets import DEFAULTS
-from feedback_analysis.quality.catalogue import NAMES
+from feedback_analysis.quality.all_models import NAMES
 from monitor_platform.settings import Settings as MonitorSettings
 from tests.harness.processes import SWARMSCOPE, run_swarmscope
 

@@ -14,7 +14,7 @@ from feedback_analysis.messages.load import open_logs
 from feedback_analysis.messages.scores import scores
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.messages.timeline import timeline
-from feedback_analysis.quality.catalogue import ALL, NAMES, catalogue, chosen, mos_from_flags, mos_of
+from feedback_analysis.quality.all_models import ALL, NAMES, all_models, chosen, mos_from_flags, mos_of
 from feedback_analysis.quality.model import coefficients
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.scoring import MosFlags
@@ -115,7 +115,7 @@ def test_a_model_is_a_measure_of_every_view(table_of, name):
 
 def test_recorded_logs_are_scored_again_with_other_coefficients(tmp_path, locator):
     path = write_log(tmp_path, [record(stall_count=1, stall_ms=10_000, playback_kbps=850, continuity=1)])
-    models = catalogue(settings=["mos_stalling.length=0", "mos.c2=1", "mos.calibration=none"])
+    models = all_models(settings=["mos_stalling.length=0", "mos.c2=1", "mos.calibration=none"])
     table = open_logs([path], locator=locator, mos=mos_of(models), models=models)
     assert total(table, "mos_stalling").mean == pytest.approx(3.5 * math.exp(-0.19) + 1.5)
     assert total(table, "mos").terms["base"] == 1
@@ -138,31 +138,31 @@ def test_recorded_logs_are_scored_again_with_other_coefficients(tmp_path, locato
 )
 def test_an_invalid_setting_is_refused(setting, complaint):
     with pytest.raises(ValueError, match=complaint):
-        catalogue(settings=[setting])
+        all_models(settings=[setting])
 
 
 def test_the_public_calibration_has_constants_of_its_own_that_can_be_set():
     fitted = MosModel(c1=-5.5, c2=2.2, a=1.94, lam=0.0006, calibration="public")
-    assert mos_of(catalogue(settings=["mos.calibration=public"])) == fitted
+    assert mos_of(all_models(settings=["mos.calibration=public"])) == fitted
     assert mos_from_flags(MosFlags(mos_calibration="public")) == fitted
     assert mos_from_flags(MosFlags(mos_calibration="public", mos_a=2)) == replace(fitted, a=2)
-    assert mos_of(catalogue(MosFlags(mos_a=2), ["mos.calibration=public", "mos.a=3"])) == replace(fitted, a=3)
+    assert mos_of(all_models(MosFlags(mos_a=2), ["mos.calibration=public", "mos.a=3"])) == replace(fitted, a=3)
     assert mos_from_flags(MosFlags()) == MosModel()
 
 
 def test_a_coefficient_without_effect_is_refused_from_any_source():
     for sent in (["mos.c2=1"], ["mos.calibration=ceiling", "mos.c2=1"]):
         with pytest.raises(ValueError, match="--mos-c2 is 1, and has no effect under --mos-calibration ceiling"):
-            catalogue(settings=sent)
+            all_models(settings=sent)
     with pytest.raises(ValueError, match="leave it out, or choose --mos-calibration public or none"):
         mos_from_flags(MosFlags(mos_c2=1))
     assert mos_from_flags(MosFlags(mos_c2=2)) == MosModel()
-    assert mos_of(catalogue(MosFlags(mos_c2=1), ["mos.calibration=none"])).c2 == 1
+    assert mos_of(all_models(MosFlags(mos_c2=1), ["mos.calibration=none"])).c2 == 1
 
 
 def test_lambda_has_its_name_in_answers_and_in_settings():
     for name in ("lambda", "lam"):
-        changed = mos_of(catalogue(settings=[f"mos.{name}=0.002"]))
+        changed = mos_of(all_models(settings=[f"mos.{name}=0.002"]))
         assert coefficients(changed)["lambda"] == 0.002
         assert "lam" not in coefficients(changed)
 

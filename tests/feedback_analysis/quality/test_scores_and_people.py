@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from feedback_analysis.messages.load import open_logs
-from feedback_analysis.quality.catalogue import catalogue, mos_of
+from feedback_analysis.quality.all_models import all_models, mos_of
 from feedback_wire.log_name import Form
 from tests.harness.logs import BEGIN_MS, record, write_log
 
@@ -39,7 +39,7 @@ def log_of(folder, sessions):
 
 def scored(log, locator, calibration):
     """The mean score of each session."""
-    mos = mos_of(catalogue(settings=[f"mos.calibration={calibration}"]))
+    mos = mos_of(all_models(settings=[f"mos.calibration={calibration}"]))
     with closing(open_logs([log], locator=locator, mos=mos)) as table, table.reading() as cursor:
         found = cursor.execute("SELECT avg(mos) FROM feedback GROUP BY session_id ORDER BY session_id").fetchall()
     return np.array([score for (score,) in found])

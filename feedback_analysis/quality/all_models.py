@@ -20,7 +20,7 @@ ALL: tuple[type[Model], ...] = (MosModel, Stalling, Linear, Startup, GoodSession
 NAMES = tuple(model.name for model in ALL)
 
 
-def catalogue(flags: MosFlags | None = None, settings: Iterable[str] = ()) -> dict[str, Model]:
+def all_models(flags: MosFlags | None = None, settings: Iterable[str] = ()) -> dict[str, Model]:
     """Every model with its default coefficients, except those in `flags` and `settings`; ValueError for a wrong one."""
     models: dict[str, Any] = {model.name: model() for model in ALL}
     given: dict[str, dict[str, Any]] = {name: {} for name in models}
@@ -33,7 +33,7 @@ def catalogue(flags: MosFlags | None = None, settings: Iterable[str] = ()) -> di
 
 def models_of(scoring: Scoring) -> dict[str, Model]:
     """Every model with the coefficients of the flags; ValueError for a wrong one."""
-    return catalogue(scoring, scoring.model_set)
+    return all_models(scoring, scoring.model_set)
 
 
 def mos_from_flags(flags: MosFlags, settings: Mapping[str, Any] | None = None) -> MosModel:
