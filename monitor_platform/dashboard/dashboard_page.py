@@ -1,6 +1,7 @@
 """The definition of a dashboard page. To add a page, write a module with a `DashboardPage` and add it to `pages.PAGES`.
 
-`PAGES` is also the navigation, and `dashboard_server.py` serves its pages. `measures_page.py` is the smallest example. A page can have
+`PAGES` is also the navigation, and `dashboard_server.py` serves its pages. `measures_page.py` is the smallest example. A page can
+have
 
 - `cards`: some of the four views, which all pages filter, compare and export in the same way;
 - `template`: a fragment in `templates/` that appears below the tiles. `{{ figure("name") }}` places one of the page's own figures;
