@@ -9,7 +9,10 @@ OWN_MIB = 1536
 
 
 BASE_MIB = 256
-"""Address space that each command needs to be imported. Imports below it fail in many ways: `hashlib` logs the failure and continues."""
+"""Address space that each command needs to be imported.
+
+With less, imports fail in many ways: `hashlib` logs the failure and continues.
+"""
 
 
 def require_base() -> None:
