@@ -28,7 +28,7 @@ from feedback_wire.record import RECORD_FIELDS
 from monitor_platform.alerts.rules import Rule, Webhook
 from monitor_platform.dashboard.pages import PAGES as DASHBOARD_PAGES
 from monitor_platform.metrics.audience_metrics import BROKEN_DOWN_BY
-from monitor_platform.retrieval.status import RetrievalCounts
+from monitor_platform.retrieval.feed_status import RetrievalCounts
 from swarmscope.cli import Environment, app
 from tests.harness.logs import BEGIN_MS, record, write_log
 from tests.harness.processes import start_server

@@ -19,8 +19,8 @@ from monitor_platform.dashboard.history_queries import HistoryQueries
 from monitor_platform.dashboard.pill import Delay, Pill, live_pill, static_pill
 from monitor_platform.dashboard.shared_answers import Moment, SharedAnswers
 from monitor_platform.dashboard.snapshot import Snapshot
+from monitor_platform.retrieval.feed_status import FeedStatus
 from monitor_platform.retrieval.server_clock import NOTICED_MS
-from monitor_platform.retrieval.status import FeedStatus
 
 # Without new records the pages still change: end hosts that stop reporting leave the audience.
 MOVES_EVERY_MS = 5_000

@@ -12,7 +12,7 @@ from feedback_analysis.messages.live_table import LiveTable
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.pill import ahead, silence_s
-from monitor_platform.retrieval.status import RetrievalCounts, ServerStatus
+from monitor_platform.retrieval.feed_status import RetrievalCounts, ServerStatus
 
 
 class HealthPart:

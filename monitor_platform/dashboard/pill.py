@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from monitor_platform.retrieval.status import FeedStatus, ServerStatus
+from monitor_platform.retrieval.feed_status import FeedStatus, ServerStatus
 
 # One or two late polls are no problem.
 SILENT_AFTER_POLLS = 3

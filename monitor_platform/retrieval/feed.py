@@ -13,11 +13,11 @@ import aiohttp
 from feedback_analysis.messages.load import DAY_MS, remember_logs
 from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.retrieval.display_delay import DelayWindow
+from monitor_platform.retrieval.feed_status import FeedStatus, RetrievalCounts
 from monitor_platform.retrieval.feedback_server_client import FeedbackServerClient, checked_url
 from monitor_platform.retrieval.fetch_plan import MirroredLog, in_window
 from monitor_platform.retrieval.mirror import Mirror, size
 from monitor_platform.retrieval.server_follower import FollowerContext, ServerFollower
-from monitor_platform.retrieval.status import FeedStatus, RetrievalCounts
 from monitor_platform.retrieval.table_loader import TableLoader
 from serving.tls import Tls
 

@@ -23,6 +23,7 @@ import aiohttp
 from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import LogName
 from monitor_platform.retrieval.catalogue_walk import LogRange, SkippedLogs, older_ranges, onward, reached
+from monitor_platform.retrieval.feed_status import RetrievalCounts, ServerStatus
 from monitor_platform.retrieval.feedback_server_client import (
     PIECE_BYTES,
     FeedbackServerClient,
@@ -43,7 +44,6 @@ from monitor_platform.retrieval.fetch_plan import (
 )
 from monitor_platform.retrieval.mirror import Mirror, size
 from monitor_platform.retrieval.server_clock import ServerClock
-from monitor_platform.retrieval.status import RetrievalCounts, ServerStatus
 from monitor_platform.retrieval.table_loader import Damaged, LoadedLog, TableLoader
 
 log = logging.getLogger(__name__)

@@ -21,10 +21,10 @@ from feedback_wire.catalogue import LogEntry
 from feedback_wire.frames import Damage
 from feedback_wire.log_name import Form, LogName
 from monitor_platform.retrieval.display_delay import DelayWindow
+from monitor_platform.retrieval.feed_status import RetrievalCounts
 from monitor_platform.retrieval.fetch_plan import MirroredLog
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.retrieval.remainder import remainder
-from monitor_platform.retrieval.status import RetrievalCounts
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from monitor_platform.dashboard.pill import live_pill, static_pill
-from monitor_platform.retrieval.status import FeedStatus, RetrievalCounts, ServerStatus
+from monitor_platform.retrieval.feed_status import FeedStatus, RetrievalCounts, ServerStatus
 
 NOW = 1_000_000
 

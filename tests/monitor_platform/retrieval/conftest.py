@@ -23,8 +23,8 @@ from feedback_analysis.quality.mos import MosModel
 from feedback_wire import routes
 from feedback_wire.record import Origin
 from monitor_platform.retrieval.feed import Feed
+from monitor_platform.retrieval.feed_status import FeedStatus
 from monitor_platform.retrieval.mirror import Mirror
-from monitor_platform.retrieval.status import FeedStatus
 
 ORIGIN = Origin(ip="1.36.0.1", weight=1, via="c1").prefix()
 
