@@ -12,7 +12,7 @@ from monitor_platform.dashboard.page_data import PageData, banded, distributed, 
 from monitor_platform.dashboard.percentile_band import MOST_MESSAGES
 from monitor_platform.dashboard.tables import slice_measure
 from monitor_platform.views.number_format import format_count, format_value
-from monitor_platform.views.palette import key_to
+from monitor_platform.views.palette import legend_of
 from monitor_platform.views.region_view import scale_on, window_on
 
 
@@ -63,20 +63,20 @@ def asides(data: PageData) -> dict[str, str]:
     return asides
 
 
-def keys(data: PageData) -> dict[str, dict[str, Any]]:
-    """The colour keys of the maps."""
+def legends(data: PageData) -> dict[str, dict[str, Any]]:
+    """The legends of the maps."""
     measure = measure_of(data.question.measure, "region")
     comparison = data.comparison
     shown = {
         "map": (data.areas, data.atlas.areas, comparison.areas if comparison else None),
         "district": (data.districts, data.atlas.districts, comparison.districts if comparison else None),
     }
-    keys = {
-        view: key_to(scale_on(measure, values, division.drawn([each.region for each in values]), against=against))
+    found = {
+        view: legend_of(scale_on(measure, values, division.drawn([each.region for each in values]), against=against))
         for view, (values, division, against) in shown.items()
         if values is not None
     }
-    return {view: {"colours": key.colours, "stepped": key.stepped, "marks": key.marks} for view, key in keys.items()}
+    return {view: {"colours": legend.colours, "stepped": legend.stepped, "marks": legend.marks} for view, legend in found.items()}
 
 
 def _off_the_map(data: PageData, values: Sequence[RegionValue]) -> str:

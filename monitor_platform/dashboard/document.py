@@ -1,4 +1,4 @@
-"""The Bokeh document of one open page: its figures, and an `Exchange` between the page's scripts and the platform.
+"""The Bokeh document of one open page: its figures, and a `PageExchange` between the page's scripts and the platform.
 
 The browser sends a question (the query part of its address). The answer goes into the figures' sources and, as JSON, into the
 exchange. Documents change only under their lock, and all changes of a refresh are sent together.
@@ -60,7 +60,7 @@ def asset(name: str) -> str:
     return f"/assets/{name}?v={StaticFileHandler.get_content_version(str(ASSETS_FOLDER / name))}"
 
 
-class Exchange(DataModel):
+class PageExchange(DataModel):
     """`asked`: the query part of the browser's address. The others are JSON for the page's scripts."""
 
     asked = String("")
@@ -83,7 +83,7 @@ class PageDocument:
         self._question = Question.parse(_query_of(document))
         self._shown: tuple[Moment, Question] | None = None
         self._past = False  # an older time range never changes
-        self._exchange = Exchange(name="exchange", asked=self._question.query(), pill=json.dumps(state.pill()))
+        self._exchange = PageExchange(name="exchange", asked=self._question.query(), pill=json.dumps(state.pill()))
         # A selection that the platform makes on a map or histogram is not the user's choice.
         self._showing = False
         # Bokeh awaits coroutines, but its type stubs do not say so.

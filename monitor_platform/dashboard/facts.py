@@ -4,7 +4,7 @@ from typing import Any
 
 from feedback_analysis.measures.selection import OTHER
 from monitor_platform.dashboard.alert_marks import in_words
-from monitor_platform.dashboard.captions import asides, keys, notes
+from monitor_platform.dashboard.captions import asides, legends, notes
 from monitor_platform.dashboard.chips import chips
 from monitor_platform.dashboard.data_health import losses_text
 from monitor_platform.dashboard.display_names import dimension_name, place_name
@@ -38,7 +38,7 @@ def facts(data: PageData, snapshot: Snapshot) -> Fact:
         "asides": asides(data),
         "drops": losses_text(data),
         "chips": chips(question),
-        "keys": keys(data),
+        "keys": legends(data),
         "slices": _slices(data),
         "legend": legend(data),
         "marks": in_words(data.alerts),

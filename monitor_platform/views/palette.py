@@ -29,7 +29,7 @@ QUANTITY_COLOURS = tuple(Cividis256[:232])
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The colours of the values from `low` to `high`. `marks`: the values with a text in the key."""
+    """The colours of the values from `low` to `high`. `marks`: the values with a text in the legend."""
 
     low: float
     high: float
@@ -47,7 +47,7 @@ MOS_SCALE = Scale(0.5, 5.5, GRADE_COLOURS, tuple((float(grade), f"{grade} {word}
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class Legend:
     """The look of a scale: its colours in order, in steps or as a gradient, and texts at places from 0 (low) to 1 (high)."""
 
     colours: tuple[str, ...]
@@ -55,12 +55,12 @@ class Key:
     marks: tuple[tuple[float, str], ...]
 
 
-def key_to(scale: Scale) -> Key:
-    """The key beside a map."""
+def legend_of(scale: Scale) -> Legend:
+    """The legend beside a map."""
     marks = scale.marks or round_marks(scale)
     placed = tuple(((at - scale.low) / (scale.high - scale.low), text) for at, text in marks)
     stepped = len(scale.colours) == len(GRADE_COLOURS)
-    return Key(scale.colours if stepped else scale.colours[:: len(scale.colours) // 12], stepped, placed)
+    return Legend(scale.colours if stepped else scale.colours[:: len(scale.colours) // 12], stepped, placed)
 
 
 def grade(mos: float) -> str:

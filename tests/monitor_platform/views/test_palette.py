@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from feedback_analysis.measures.registry import MEASURES
 from monitor_platform.views.number_format import format_count, format_value, title_of
-from monitor_platform.views.palette import GRADE_COLOURS, MOS_SCALE, grade, key_to, round_ends, scale_for
+from monitor_platform.views.palette import GRADE_COLOURS, MOS_SCALE, grade, legend_of, round_ends, scale_for
 
 finite = st.floats(min_value=-1e9, max_value=1e9, allow_subnormal=False)
 
@@ -39,11 +39,11 @@ def test_a_scale_ignores_missing_values():
     assert (scale.low, scale.high) == (2, 10)
 
 
-def test_the_key_shows_grades_in_words_and_quantities_in_numbers():
-    words = key_to(MOS_SCALE)
+def test_the_legend_shows_grades_in_words_and_quantities_in_numbers():
+    words = legend_of(MOS_SCALE)
     assert words.stepped
     assert [text for _, text in words.marks] == ["1 bad", "2 poor", "3 fair", "4 good", "5 excellent"]
-    numbers = key_to(scale_for([0.0, 1000.0]))
+    numbers = legend_of(scale_for([0.0, 1000.0]))
     assert not numbers.stepped
     assert numbers.marks == ((0.0, "0"), (0.25, "250"), (0.5, "500"), (0.75, "750"), (1.0, "1,000"))
 
