@@ -36,22 +36,22 @@ def older_ranges(begin: LogName | None, mirrored: LogName | None) -> tuple[LogRa
     return LogRange(after=mirrored, to=begin.stem, settled=mirrored), LogRange(after=None, to=mirrored.stem)
 
 
-def reached(page: Catalogue, last: LogName | None, held: MirroredLogs, after: LogName | None) -> LogName | None:
+def settled_after(page: Catalogue, last: LogName | None, held: MirroredLogs, after: LogName | None) -> LogName | None:
     """The log up to which all are sealed and mirrored, for the page after `after` that ends with `last`, fetched or skipped."""
     whole = all(entry.sealed and complete(entry, held.get(entry.name.stem)) for entry in page.logs)
     return last if whole and last is not None else settled(page, held, after)
 
 
-def onward(log_range: LogRange, last: LogName | None, *, more: bool, reached: LogName | None) -> LogRange | None:
-    """The rest of `log_range` after the page that ends with `last` and is mirrored up to `reached`; None at the end.
+def rest_of(log_range: LogRange, last: LogName | None, *, more: bool, mirrored_to: LogName | None) -> LogRange | None:
+    """The rest of `log_range` after the page that ends with `last` and is mirrored up to `mirrored_to`; None at the end.
 
     Logs that failed are passed over, and requested again after the end of the range.
     """
     unbroken = log_range.settled == log_range.after
-    settled_to = reached if unbroken else log_range.settled
+    settled_to = mirrored_to if unbroken else log_range.settled
     if last is not None and more and last.stem < log_range.to:
         return LogRange(after=last, to=log_range.to, settled=settled_to)
-    if unbroken and (last is None or (reached is not None and reached.stem >= min(last.stem, log_range.to))):
+    if unbroken and (last is None or (mirrored_to is not None and mirrored_to.stem >= min(last.stem, log_range.to))):
         return None
     return LogRange(after=settled_to, to=log_range.to, settled=settled_to)
 

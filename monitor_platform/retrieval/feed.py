@@ -16,13 +16,15 @@ from monitor_platform.retrieval.display_delay import DelayWindow
 from monitor_platform.retrieval.feed_status import FeedStatus, RetrievalCounts
 from monitor_platform.retrieval.feedback_server_client import FeedbackServerClient, checked_url
 from monitor_platform.retrieval.fetch_plan import MirroredLog, in_window
+from monitor_platform.retrieval.follower_context import FollowerContext
 from monitor_platform.retrieval.mirror import Mirror, size
-from monitor_platform.retrieval.server_follower import FollowerContext, ServerFollower
+from monitor_platform.retrieval.server_follower import ServerFollower
+from monitor_platform.retrieval.server_names import ServerNames
 from monitor_platform.retrieval.table_loader import TableLoader
 from serving.tls import Tls
 
 # Records stay up to this much longer, because removing them makes every view compute again.
-FORGET_EVERY_S = 30.0
+DROP_EVERY_S = 30.0
 
 
 class Feed:
@@ -52,7 +54,7 @@ class Feed:
         self._keep_ms = None if keep_minutes is None else round(keep_minutes * 60_000)
         self._tls = tls
         self._delays = DelayWindow()
-        self._sources: tuple[ServerFollower, ...] = ()
+        self._followers: tuple[ServerFollower, ...] = ()
         self._read_back_counts = RetrievalCounts()
         self._reading_back = True
 
@@ -62,20 +64,20 @@ class Feed:
             shared = self._shared(worker)
             await self._read_back(shared)
             async with self._session() as session, asyncio.TaskGroup() as group:
-                self._sources = tuple(
+                self._followers = tuple(
                     ServerFollower(FeedbackServerClient(session, url, self._token, self._tls), shared) for url in self._urls
                 )
-                for follower in self._sources:
+                for follower in self._followers:
                     group.create_task(follower.follow())
-                group.create_task(self._forget(shared))
+                group.create_task(self._drop_old(shared))
 
     def status(self) -> FeedStatus:
-        servers = tuple(follower.status() for follower in self._sources)
+        servers = tuple(follower.status() for follower in self._followers)
         return FeedStatus(
             servers=servers,
             reading_back=self._reading_back,
             counts=sum((server.counts for server in servers), self._read_back_counts),
-            mirror_error=next((follower.mirror_error for follower in self._sources if follower.mirror_error), None),
+            mirror_error=next((follower.mirror_error for follower in self._followers if follower.mirror_error), None),
         )
 
     def delay(self) -> tuple[float, float, int] | None:
@@ -84,9 +86,9 @@ class Feed:
 
     def _shared(self, worker: Executor) -> FollowerContext:
         loader = TableLoader(self._mirror, self._table, self._delays, since_ms=_now_ms())
-        unanswered = {str(url) for url in self._urls}
+        names = ServerNames(map(str, self._urls))
         return FollowerContext(
-            mirror=self._mirror, loader=loader, worker=worker, poll_s=self._poll_s, keep_ms=self._keep_ms, unanswered=unanswered
+            mirror=self._mirror, loader=loader, worker=worker, names=names, poll_s=self._poll_s, keep_ms=self._keep_ms
         )
 
     def _session(self) -> aiohttp.ClientSession:
@@ -119,10 +121,10 @@ class Feed:
                 self._read_back_counts += taken.counts
         self._reading_back = False
 
-    async def _forget(self, shared: FollowerContext) -> None:
+    async def _drop_old(self, shared: FollowerContext) -> None:
         while (since_ms := shared.since_ms()) is not None:
             await shared.work(self._table.drop_before, since_ms)
-            await asyncio.sleep(FORGET_EVERY_S)
+            await asyncio.sleep(DROP_EVERY_S)
 
 
 def _now_ms() -> int:

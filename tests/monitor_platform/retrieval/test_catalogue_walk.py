@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import Form, LogName
-from monitor_platform.retrieval.catalogue_walk import LogRange, SkippedLogs, older_ranges, onward, reached
+from monitor_platform.retrieval.catalogue_walk import LogRange, SkippedLogs, older_ranges, rest_of, settled_after
 from monitor_platform.retrieval.feedback_server_client import Skipped
 from monitor_platform.retrieval.fetch_plan import MirroredLog, live_begin
 
@@ -49,10 +49,10 @@ def test_the_logs_in_the_mirror_are_requested_last():
 def test_a_page_that_ends_with_skipped_logs_is_not_requested_again():
     page = Catalogue(server="fs1", logs=(entry(1), entry(2)), more=True)
     held = {each.name.stem: MirroredLog(name=each.name, bytes=10) for each in page.logs}
-    assert reached(page, name(3, "fs0"), held, None) == name(3, "fs0")
-    assert reached(page, name(2), {name(1).stem: held[name(1).stem]}, None) == name(1)
-    assert reached(Catalogue(server="fs1", logs=()), None, {}, name(7)) == name(7)
-    assert reached(Catalogue(server="fs1", logs=(), more=True), name(9), {}, name(7)) == name(9), "a page of nothing else"
+    assert settled_after(page, name(3, "fs0"), held, None) == name(3, "fs0")
+    assert settled_after(page, name(2), {name(1).stem: held[name(1).stem]}, None) == name(1)
+    assert settled_after(Catalogue(server="fs1", logs=()), None, {}, name(7)) == name(7)
+    assert settled_after(Catalogue(server="fs1", logs=(), more=True), name(9), {}, name(7)) == name(9), "a page of nothing else"
 
 
 @given(
@@ -81,8 +81,8 @@ def test_every_older_log_is_fetched_and_an_unavailable_one_once_the_server_has_i
             if each.name.begins_s // 60 not in unreadable
         }
         last = page.logs[-1].name if page.logs else None
-        going_on = onward(log_range, last, more=page.more, reached=reached(page, last, held, log_range.after))
-        walks = (going_on, *others) if going_on is not None else tuple(others)
+        rest = rest_of(log_range, last, more=page.more, mirrored_to=settled_after(page, last, held, log_range.after))
+        walks = (rest, *others) if rest is not None else tuple(others)
     assert not walks, "it ends"
     assert {name(minute).stem for minute in older} <= set(held)
 

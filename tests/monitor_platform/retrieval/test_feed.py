@@ -15,7 +15,7 @@ import pytest
 
 from feedback_wire import routes
 from feedback_wire.log_name import Form
-from monitor_platform.retrieval import server_follower as source
+from monitor_platform.retrieval import log_fetcher
 from tests.harness.logs import record, write_log
 from tests.harness.ports import free_port
 from tests.harness.waiting import eventually
@@ -162,7 +162,7 @@ def test_a_killed_and_restarted_feedback_server_loses_nothing(feedback_server, s
 
 @pytest.mark.parametrize("roll", [3600, 1], ids=["journal", "sealed"])
 def test_a_fetch_longer_than_a_round_is_continued_by_the_next(feedback_server, start_feed, sender, monkeypatch, roll):
-    monkeypatch.setattr(source, "PIECE_BYTES", 100)
+    monkeypatch.setattr(log_fetcher, "PIECE_BYTES", 100)
     server = feedback_server(roll=roll)
     sender.send(server.url, 50)
     sender.send(server.url, 500)

@@ -1,0 +1,49 @@
+"""Decides from which address the logs of each server name are fetched.
+
+A catalogue may list logs with the name of another server, for example after data folders were merged. The followed server with that
+name provides them. If no such server is followed, one of the servers that list them does.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Iterable
+
+from monitor_platform.retrieval.feedback_server_client import UnusableAnswer
+
+_ANSWER_WITHIN_S = 20
+"""How long a decision about another server's logs waits for the first answers of the other addresses."""
+
+
+class ServerNames:
+    """The server name of each followed address, and the address that provides the logs of every other server name."""
+
+    def __init__(self, urls: Iterable[str]) -> None:
+        self._followed: dict[str, str] = {}
+        self._adopted: dict[str, str] = {}
+        self._unanswered = set(urls)
+        self._all_answered = asyncio.Event()
+
+    def note_answer(self, url: str) -> None:
+        """Note that the server at `url` has answered or failed."""
+        self._unanswered.discard(url)
+        if not self._unanswered:
+            self._all_answered.set()
+
+    def claim(self, name: str, url: str) -> None:
+        """Note that the server at `url` has this name; UnusableAnswer if another address has it."""
+        owner = self._followed.setdefault(name, url)
+        if owner != url:
+            raise UnusableAnswer(f"this server and {owner} both have the name {name}; give each its own --name")
+
+    def release(self, name: str) -> None:
+        """Note that no followed server has this name any more."""
+        self._followed.pop(name, None)
+
+    async def adopted(self, names: Collection[str], url: str) -> set[str]:
+        """Those of other servers' `names` whose logs are fetched from `url`, after every address had time to answer once."""
+        if not names:
+            return set()
+        self.note_answer(url)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._all_answered.wait(), _ANSWER_WITHIN_S)
+        return {name for name in names if name not in self._followed and self._adopted.setdefault(name, url) == url}
