@@ -22,7 +22,7 @@ class Definition:
     source: str
 
 
-_MEAN = "Σ w·x ÷ Σ w, over messages that carry it"
+_MEAN = "Σ w·x ÷ Σ w, over messages with the field"
 
 DEFINITIONS = {
     "mos": Definition(
@@ -61,21 +61,23 @@ DEFINITIONS = {
     "download_kbps": Definition("Received from peers and servers, mean of each reporting interval.", _MEAN, PAPER),
     "playback_kbps": Definition("Bitrate of the played video, mean of each reporting interval.", _MEAN, MESSAGE),
     "contribution_ratio": Definition(
-        "Upload of peers divided by their download; 1: they upload as much as they download.",
-        "Σ w·upload_kbps ÷ Σ w·download_kbps, over messages that carry both",
+        "Upload of peers divided by their download. At 1, peers upload as much as they download.",
+        "Σ w·upload_kbps ÷ Σ w·download_kbps, over messages with both fields",
         PAPER,
     ),
-    "p2p_ratio": Definition("Offload: the share of the downloaded bytes that came from peers instead of servers.", _MEAN, MESSAGE),
+    "p2p_ratio": Definition("Share of the downloaded bytes that came from peers instead of servers.", _MEAN, MESSAGE),
     "buffer_ms": Definition("Playback time that is buffered at the moment of reporting.", _MEAN, MESSAGE),
     "partners": Definition("Peers connected at the moment of reporting.", _MEAN, MESSAGE),
     "concurrent_peers": Definition(
-        "Viewers present at a time: heard within one reporting period before it.",
+        "Viewers that sent a message within one reporting period before a time.",
         "distinct peers heard in (t − period, t]",
         COUNTED,
     ),
     "new_peers": Definition("Viewers whose first message in memory is in the step.", "distinct peers by first message", COUNTED),
     "total_peers": Definition("Distinct viewers of each step.", "distinct peers heard in the step", COUNTED),
-    "cumulative_peers": Definition("Distinct viewers since the range began.", "distinct peers heard since its begin", COUNTED),
+    "cumulative_peers": Definition(
+        "Distinct viewers since the beginning of the time range.", "distinct peers heard since its beginning", COUNTED
+    ),
     "messages": Definition("Feedback messages, each counted once.", "Σ w over messages", "(session_id, seq) of each message"),
 }
 
