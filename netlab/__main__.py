@@ -6,6 +6,13 @@ from dataclasses import fields
 from netlab.keeper import end_run, runs
 from netlab.offer import Offer, probe
 
+USAGE = """usage: python -m netlab
+       python -m netlab end RUN
+
+Without arguments, print which parts of the kernel a lab can use, and the running labs.
+end RUN: kill the processes of the lab with the id RUN.
+"""
+
 
 def main(arguments: list[str]) -> int:
     """The exit code."""
@@ -13,8 +20,11 @@ def main(arguments: list[str]) -> int:
         ended = end_run(arguments[1])
         sys.stdout.write(f"{ended} processes killed\n" if ended else f"no process belongs to run {arguments[1]}\n")
         return 0 if ended else 1
+    if arguments in (["--help"], ["-h"]):
+        sys.stdout.write(USAGE)
+        return 0
     if arguments:
-        sys.stderr.write("usage: python -m netlab [end RUN]\n")
+        sys.stderr.write(USAGE)
         return 2
     offer = probe()
     for part in fields(Offer):
