@@ -14,8 +14,8 @@ RECORD_FIELDS: tuple[Field, ...] = (
     Field(
         name="received_ms", kind=int, meaning="the feedback server's clock at writing, Unix time", unit="ms", required=True, least=0
     ),
-    Field(name="ip", kind=str, meaning="the end host's address as the coordinator's --ip records it; empty if dropped", required=True),
-    Field(name="weight", kind=float, meaning="number of end hosts that the record represents; 1 without sampling", required=True, least=1),
+    Field(name="ip", kind=str, meaning="the end host's address, as --ip records it; empty if dropped", required=True),
+    Field(name="weight", kind=float, meaning="number of end hosts represented; 1 without sampling", required=True, least=1),
     Field(name="via", kind=str, meaning="name of the coordinator", required=True),
 )
 RECORD_FIELD_NAMES = tuple(field.name for field in RECORD_FIELDS)
