@@ -17,7 +17,7 @@ MINUTE_MS = 60_000
 HOUR_MINUTES = 60
 
 DIMENSIONS = ("channel", "isp", "area", "district", "country", "app", "platform")
-"""The columns by which a history can be filtered and grouped; it can be filtered by identities too."""
+"""The dimensions by which a history can be filtered and grouped; it can be filtered by identities too."""
 
 MEANS = ("mos", "continuity", "upload_kbps", "download_kbps", "playback_kbps", "p2p_ratio", "buffer_ms", "partners")
 """Measures that are means over messages: the numerator is in `NAME_sum`, the number of messages that carry it in `NAME_n`."""

@@ -1,4 +1,4 @@
-"""The filters of a query, and the one filter that is no column: the peers whose own mean lies in a range.
+"""The filters of a query, and the one filter that is no dimension: the peers whose own mean lies in a range.
 
 That filter is text, which fits into a URL: `mean.mos=3..3.5`, open at either end (`..2` or `4.5..`), the upper end not included.
 With `@FROM..TO` (Unix ms) the means are those of that time range, whatever range the query covers. So every peer keeps its side
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from feedback_analysis.measures.registry import named
-from feedback_analysis.measures.selection import MEAN, NOT, Span, UnknownColumn, is_column
+from feedback_analysis.measures.selection import MEAN, NOT, Span, UnknownDimension, is_dimension
 
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _GRAMMAR = re.compile(rf"(?P<low>{_NUMBER})?\.\.(?P<high>{_NUMBER})?(?:@(?P<begin>\d{{1,15}})\.\.(?P<end>\d{{1,15}}))?")
@@ -41,15 +41,15 @@ def is_mean_filter(name: str) -> bool:
 
 
 def is_filter(name: str) -> bool:
-    """Whether `name` can be filtered by: a column, `not.` and a column, or `mean.` and a measure."""
-    return is_column(name.removeprefix(NOT)) or is_mean_filter(name)
+    """Whether `name` can be filtered by: a dimension, `not.` and a dimension, or `mean.` and a measure."""
+    return is_dimension(name.removeprefix(NOT)) or is_mean_filter(name)
 
 
 def check_filters(where: Mapping[str, str]) -> None:
     """ValueError unless all names and ranges in `where` are filters."""
     for name, value in where.items():
         if not is_filter(name):
-            raise UnknownColumn(name)
+            raise UnknownDimension(name)
         if is_mean_filter(name):
             Range.parse(value)
 

@@ -1,7 +1,7 @@
 """Which records a query covers: a time range, filters and groups.
 
-A filter restricts the records: every measure is then computed as if there were no other records. Column names come from a fixed
-list. Text that a user types, including names and values in `extra`, reaches SQL only as a parameter.
+A filter restricts the records: every measure is then computed as if there were no other records. The names of columns come from a
+fixed list. Text that a user types, including names and values in `extra`, reaches SQL only as a parameter.
 """
 
 import json
@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 DIMENSIONS = ("channel", "isp", "area", "district", "country", "app", "platform", "event", "via")
-"""The columns to group and filter by."""
+"""What records are grouped and filtered by; each is a column of the table."""
 
 IDENTITIES = ("peer_id", "session_id")
-"""Columns that a filter may name in addition to the dimensions."""
+"""Columns that serve as dimensions too."""
 
 EXTRA = "extra."
 MEAN = "mean."
@@ -29,7 +29,7 @@ OTHER = "(other)"
 """The value that stands for all values that are not kept apart. A record that carries this text is counted there too."""
 
 
-class UnknownColumn(ValueError):  # noqa: N818 - it reads as what it says
+class UnknownDimension(ValueError):  # noqa: N818 - the name says what is wrong
     """A name by which records cannot be filtered or grouped."""
 
     def __init__(self, name: str) -> None:
@@ -51,7 +51,7 @@ class Span:
 
 @dataclass(slots=True)
 class Selection:
-    """Which records a query covers: a time range (None: all records), filters, and the columns to group by.
+    """Which records a query covers: a time range (None: all records), filters, and the dimensions to group by.
 
     `parameters` are the values that the query's SQL refers to by name.
     """
@@ -63,7 +63,7 @@ class Selection:
 
     @property
     def aliases(self) -> list[str]:
-        """The names that the columns of `by` have in SQL: by_0, by_1, …"""
+        """The names of the dimensions of `by` in SQL: by_0, by_1, …"""
         return [f"by_{at}" for at in range(len(self.by))]
 
     def bind(self, value: object) -> str:
@@ -76,15 +76,15 @@ class Selection:
         return f"${name}"
 
 
-def check_columns(names: Iterable[str]) -> None:
-    """UnknownColumn unless each of `names` can be filtered and grouped by."""
+def check_dimensions(names: Iterable[str]) -> None:
+    """UnknownDimension unless each of `names` is a dimension."""
     for name in names:
-        if not is_column(name):
-            raise UnknownColumn(name)
+        if not is_dimension(name):
+            raise UnknownDimension(name)
 
 
-def is_column(name: str) -> bool:
-    """Whether `name` can be filtered and grouped by."""
+def is_dimension(name: str) -> bool:
+    """Whether records can be filtered and grouped by `name`: a dimension, an identity, or `extra.NAME`."""
     return name in DIMENSIONS + IDENTITIES or (name.startswith(EXTRA) and len(name) > len(EXTRA))
 
 

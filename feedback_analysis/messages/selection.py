@@ -25,9 +25,9 @@ from feedback_analysis.measures.selection import (
     OTHER,
     UNKNOWN,
     Span,
-    UnknownColumn,
+    UnknownDimension,
     extra_pointer,
-    is_column,
+    is_dimension,
     left_out_by,
 )
 from feedback_analysis.measures.statistics import Group, Quantiles, Rows, equally_weighted, quantiles
@@ -57,7 +57,7 @@ class MessageSelection(Partials):
         `totals`: columns that are read; of the session counters among them, the totals are read (see session_counters.py).
         """
         kept = {name: f"{each.table}_{at}" for each in self.kept for at, name in enumerate(each.names)}
-        values = (f"coalesce({kept[name]}, '{OTHER}')" if name in kept else self.column(name) for name in self.by)
+        values = (f"coalesce({kept[name]}, '{OTHER}')" if name in kept else self.dimension(name) for name in self.by)
         groups = [f"{value} AS {alias}" for value, alias in zip(values, self.aliases, strict=True)]
         chosen = f"SELECT {', '.join([*groups, *columns])} FROM"
         if COUNTERS.isdisjoint(totals):
@@ -78,10 +78,10 @@ class MessageSelection(Partials):
         clauses += [self._clause(name, value) for name, value in self.where.items()]
         return " AND ".join(clauses) or "true"
 
-    def column(self, name: str) -> str:
-        """SQL: the value of the column `name`, or of an entry of `extra`."""
-        if not is_column(name):
-            raise UnknownColumn(name)
+    def dimension(self, name: str) -> str:
+        """SQL: the value of the dimension `name`; ValueError if it is none."""
+        if not is_dimension(name):
+            raise UnknownDimension(name)
         if name.startswith(EXTRA):
             return f"coalesce(json_extract_string(extra, {self.bind(extra_pointer(name))}), '{UNKNOWN}')"
         return name
@@ -204,7 +204,7 @@ class MessageSelection(Partials):
     def _joins(self) -> str:
         return "".join(
             f" LEFT JOIN {each.table} ON "
-            + " AND ".join(f"{each.table}_{at} = {self.column(name)}" for at, name in enumerate(each.names))
+            + " AND ".join(f"{each.table}_{at} = {self.dimension(name)}" for at, name in enumerate(each.names))
             for each in self.kept
         )
 
@@ -216,8 +216,8 @@ class MessageSelection(Partials):
             return self._within(name, value)
         if name.startswith(NOT):
             left_out = ", ".join(self.bind(each) for each in left_out_by(value))
-            return f"{self.column(name.removeprefix(NOT))} NOT IN ({left_out})"
-        return f"{self.column(name)} = {self.bind(value)}"
+            return f"{self.dimension(name.removeprefix(NOT))} NOT IN ({left_out})"
+        return f"{self.dimension(name)} = {self.bind(value)}"
 
     def _within(self, name: str, text: str) -> str:
         """SQL: whether a message's peer has its mean in the range `text`, over the messages that the other filters select."""

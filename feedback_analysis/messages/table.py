@@ -155,7 +155,7 @@ class FeedbackTable:
             yield cursor
 
     def select(self, span: Span | None, where: Mapping[str, str], by: Sequence[str] = ()) -> MessageSelection:
-        """The partials of the messages in `span` (None: all) that match `where`, grouped `by` columns."""
+        """The partials of the messages in `span` (None: all) that match `where`, grouped `by` dimensions."""
         return MessageSelection(span, where, by)
 
     def measure(self, name: str, view: View) -> Measure:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, Measure, measure_of
-from feedback_analysis.measures.selection import DIMENSIONS, check_columns
+from feedback_analysis.measures.selection import DIMENSIONS, check_dimensions
 from feedback_analysis.messages.slices import THIN_SESSIONS
 
 PEERS = "peers"
@@ -122,7 +122,7 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
 def _check(rule: Rule) -> None:
     if not rule.counts_peers:
         rule.watched()
-    check_columns(rule.where)
+    check_dimensions(rule.where)
     if strange := [name for name in rule.by if name not in DIMENSIONS and not name.startswith("extra.")]:
         raise ValueError(f"by names {strange[0]!r}; choose from {', '.join(DIMENSIONS)}, extra.NAME")
     limits = [rule.below, rule.above, rule.deviates]

@@ -70,11 +70,11 @@ def _figures() -> dict[str, tuple[str, Schema]]:
     }
 
 
-def _chosen(columns: tuple[str, ...]) -> tuple[Schema, ...]:
+def _chosen(dimensions: tuple[str, ...]) -> tuple[Schema, ...]:
     return (
         parameter("query", "from", "the begin of the span", _TIME),
         parameter("query", "to", "the end of the span", _TIME),
-        *(parameter("query", f"where.{name}", "only records with this value", TEXT) for name in columns),
+        *(parameter("query", f"where.{name}", "only records with this value", TEXT) for name in dimensions),
     )
 
 
@@ -103,7 +103,7 @@ def _object(**properties: Schema) -> Schema:
 
 
 _PERIOD: Schema = {"type": ["number", "string", "null"], "description": "`period` is text such as 2012-08-07"}
-_BY = parameter("query", "by", "a group for each combination of these columns, with commas", TEXT)
+_BY = parameter("query", "by", "a group for each combination of these dimensions, with commas", TEXT)
 _TOP = parameter(
     "query",
     "top",

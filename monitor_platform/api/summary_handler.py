@@ -9,7 +9,7 @@ from typing import Any
 
 from tornado.web import RequestHandler
 
-from feedback_analysis.measures.selection import Span, check_columns
+from feedback_analysis.measures.selection import Span, check_dimensions
 from feedback_analysis.measures.summary import summarize
 from feedback_wire import routes
 from feedback_wire.problem import Problem
@@ -39,7 +39,7 @@ class SummaryHandler(RequestHandler):
         # Tornado returns values as bytes, but decodes names as Latin-1.
         asked = ScriptRequest.parse({_text(name.encode("latin-1")): [*map(_text, values)] for name, values in given.items()})
         try:
-            check_columns((*asked.by, *asked.where))
+            check_dimensions((*asked.by, *asked.where))
             return await self._numbers(asked)
         except ValueError as error:
             raise bad_parameter(str(error)) from error

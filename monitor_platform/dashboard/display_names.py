@@ -11,13 +11,13 @@ from feedback_analysis.measures.selection import EXTRA, MEAN, NOT
 _TITLES = {"isp": "ISP", "via": "Coordinator", "peer_id": "Peer", "session_id": "Session"}
 
 
-def dimension_name(column: str) -> str:
-    """The title of a column that a question can filter or group by."""
-    if column.startswith(NOT):
-        return f"not {dimension_name(column.removeprefix(NOT))}"
-    if is_mean_filter(column):
-        return measure_of(column.removeprefix(MEAN), "histogram").title
-    return column.removeprefix(EXTRA) if column.startswith(EXTRA) else _TITLES.get(column, column.capitalize())
+def dimension_name(dimension: str) -> str:
+    """The title of a filter or group."""
+    if dimension.startswith(NOT):
+        return f"not {dimension_name(dimension.removeprefix(NOT))}"
+    if is_mean_filter(dimension):
+        return measure_of(dimension.removeprefix(MEAN), "histogram").title
+    return dimension.removeprefix(EXTRA) if dimension.startswith(EXTRA) else _TITLES.get(dimension, dimension.capitalize())
 
 
 def place_name(region: str) -> str:
@@ -25,9 +25,9 @@ def place_name(region: str) -> str:
     return _area_names().get(region) or (cell_name(region) if is_cell(region) else region)
 
 
-def value_name(column: str, value: str) -> str:
+def value_name(dimension: str, value: str) -> str:
     """Text of a filter's value."""
-    if not is_mean_filter(column):
+    if not is_mean_filter(dimension):
         return place_name(value)
     low, _, high = value.partition("@")[0].partition("..")
     if not low:

@@ -168,8 +168,8 @@ class PageDocument:
             self._figures.histogram.source.selected.on_change("indices", self._on_bar)
         if self._figures.timeline is not None:
             self._figures.timeline.on_brush = self._on_brush
-        for column, view in self._figures.maps.items():
-            view.source.selected.on_change("indices", partial(self._on_tap, column, view))
+        for dimension, view in self._figures.maps.items():
+            view.source.selected.on_change("indices", partial(self._on_tap, dimension, view))
         self._document.add_periodic_callback(self._tick, TICK_MS)
         self._document.on_session_destroyed(self._on_gone)
         self._document.js_on_event(DocumentReady, CustomJS(args={"exchange": self._exchange}, code="swarmscope.begin(exchange)"))
@@ -199,10 +199,10 @@ class PageDocument:
     def _on_brush(self, span: Span) -> None:
         self._choose(replace(self._question, span=span))
 
-    def _on_tap(self, column: str, view: RegionView, _attr: str, _old: list[int], indices: list[int]) -> None:
+    def _on_tap(self, dimension: str, view: RegionView, _attr: str, _old: list[int], indices: list[int]) -> None:
         tapped = view.region_at(indices[0]) if indices else ""
-        if not self._showing and tapped != getattr(self._question, column):
-            self._choose(self._question.placed(column, tapped))
+        if not self._showing and tapped != getattr(self._question, dimension):
+            self._choose(self._question.placed(dimension, tapped))
 
 
 def build(document: Document, *, page: DashboardPage, state: DashboardState, older: OlderRecords, spares: SpareFigures) -> None:

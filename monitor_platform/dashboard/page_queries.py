@@ -10,7 +10,7 @@ from feedback_analysis.measures.regions import Region, RegionValue, by_region
 from feedback_analysis.measures.selection import EXTRA, MEAN, NOT, OTHER
 from feedback_analysis.measures.summary import totals
 from feedback_analysis.measures.timeline import Timeline
-from feedback_analysis.messages.choices import choices, extra_columns, extra_measures
+from feedback_analysis.messages.choices import choices, extra_dimensions, extra_measures
 from feedback_analysis.messages.extent import has_any
 from feedback_analysis.messages.missing import missing
 from feedback_analysis.messages.slices import SLICED_BY, Slice, slices
@@ -102,7 +102,7 @@ class PageQueries:
         """Queries that no filter changes, so all pages share them."""
         return {
             "extras": self._ask(extra_measures),
-            "fields": self._ask(extra_columns),
+            "fields": self._ask(extra_dimensions),
             "damages": self._ask(_damages),
             "missing": self._ask(missing, span=self._span),
         }
@@ -158,8 +158,8 @@ class PageQueries:
         window = window_s(self._snapshot, self._step_s)
         return await self._ask(band, measure=measure, span=self._span, step_s=window, where=self._here.where)
 
-    def _choices(self, column: str) -> Query[list[str]]:
-        return self._ask(choices, span=self._span, where=self._question.where(self._span, without=column), column=column)
+    def _choices(self, dimension: str) -> Query[list[str]]:
+        return self._ask(choices, span=self._span, where=self._question.where(self._span, without=dimension), dimension=dimension)
 
     def _histogram(self) -> Query[Histogram]:
         measure = distributed(self._question.measure).name

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from feedback_analysis.measures.filters import Range, at_span, is_filter, is_mean_filter
 from feedback_analysis.measures.registry import MEASURES, View, named
-from feedback_analysis.measures.selection import MEAN, Span, is_column
+from feedback_analysis.measures.selection import MEAN, Span, is_dimension
 from monitor_platform.dashboard.question_limits import check_bounds
 
 DEFAULT_MEASURE = "mos"
@@ -47,14 +47,14 @@ TABLES = ("timeline", "map", "district", "histogram", "breakdown", "slices")
 """The views that can have a table."""
 
 FILTERS = ("channel", "isp", "district", "area")
-"""Filters with a control on the page. An address can filter by every column."""
+"""Filters with a control on the page. An address can filter by every dimension."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """`span`: a fixed time range; None for the last `minutes`. An empty filter selects all.
 
-    `others`: filters by columns without a control, such as `extra.NAME`. `by`: the breakdown of the timeline. `compare` and
+    `others`: filters by dimensions without a control, such as `extra.NAME`. `by`: the breakdown of the timeline. `compare` and
     `versus`: the other time and the other cohort of a comparison. `tables`: the views that also show a table.
     """
 
@@ -87,7 +87,7 @@ class Question:
             area="" if given.get("district") else given.get("area", ""),
             others=tuple(sorted((name, value) for name, value in given.items() if _filters(name, value))),
             page_own=tuple(sorted((name, value) for name, value in given.items() if name.startswith(OWN))),
-            by=given.get("by", "") if is_column(given.get("by", "")) else "",
+            by=given.get("by", "") if is_dimension(given.get("by", "")) else "",
             compare=_compare(given.get("compare", "")),
             versus=tuple(sorted(_versus(given))),
             tables=tuple(sorted({name for name in given.get("table", "").split(",") if name in TABLES})),
@@ -145,9 +145,9 @@ class Question:
         others = dict(self.others) | {name: value}
         return replace(self, others=tuple(sorted((each, given) for each, given in others.items() if given)))
 
-    def placed(self, column: str, region: str) -> "Question":
+    def placed(self, dimension: str, region: str) -> "Question":
         """The same question for one district or area, or for all (empty). District and area exclude each other."""
-        return replace(self, district=region if column == "district" else "", area=region if column == "area" else "")
+        return replace(self, district=region if dimension == "district" else "", area=region if dimension == "area" else "")
 
 
 def _bound(name: str, value: str, span: Span) -> str:
@@ -174,7 +174,7 @@ def _compare(text: str) -> str:
 
 def _versus(given: Mapping[str, str]) -> list[tuple[str, str]]:
     named = ((name.removeprefix(VERSUS), value) for name, value in given.items() if name.startswith(VERSUS))
-    return [(name, value) for name, value in named if is_column(name)]
+    return [(name, value) for name, value in named if is_dimension(name)]
 
 
 def _series(text: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from feedback_analysis.measures.selection import MEAN, NOT, left_out_by
 from feedback_wire.problem import Problem
 
 MOST_FILTERS = 16
-"""Eleven columns, and some entries of `extra`."""
+"""Eleven dimensions, and some entries of `extra`."""
 
 MOST_VALUES = 256
 """Values in all `not.` filters together."""

@@ -102,7 +102,7 @@ def analyze(
     """
     require_address_space("swarmscope analyze")
     from feedback_analysis.geo.locator import locator_for
-    from feedback_analysis.measures.selection import check_columns
+    from feedback_analysis.measures.selection import check_dimensions
     from feedback_analysis.measures.summary import summarize
     from feedback_analysis.messages.column_table import columns_for
     from feedback_analysis.messages.load import open_logs
@@ -119,7 +119,7 @@ def analyze(
             raise ValueError(f"--top is {top}; use a whole number from 1 on, such as 20")
         _check_tables(as_json=as_json, as_csv=as_csv, parquet=parquet, sessions=sessions, by=columns)
         filters = _filters(where or ())
-        check_columns((*columns, *filters))
+        check_dimensions((*columns, *filters))
         quality, scored = models_of(or_defaults(scoring, Scoring)), chosen(models)
         asked = _span(begin, end)
         with locator_for(or_defaults(location, LocationSettings)) as locator, _progress() as progress:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
-from feedback_analysis.messages.choices import MOST, choices, extra_columns, extra_measures
+from feedback_analysis.messages.choices import MOST, choices, extra_dimensions, extra_measures
 from feedback_analysis.messages.live_table import LiveTable
 from feedback_analysis.messages.scores import add_scores
 from feedback_analysis.messages.slices import slices
@@ -92,9 +92,9 @@ def test_slices_are_few_and_the_others_are_one(made_up):
 
 
 def test_the_choices_of_filters_are_bounded(made_up):
-    assert len(choices(made_up, column="channel")) == MOST
-    assert choices(made_up, column="channel")[0] == "Olympics"
-    assert len(extra_columns(made_up)) == MOST
+    assert len(choices(made_up, dimension="channel")) == MOST
+    assert choices(made_up, dimension="channel")[0] == "Olympics"
+    assert len(extra_dimensions(made_up)) == MOST
     assert len(extra_measures(made_up)) == MOST
 
 
@@ -125,4 +125,4 @@ def test_answers_about_invented_names_stay_short_in_a_running_platform(locator, 
         assert sum(group["messages"] for group in both["groups"]) == both["messages"] == 6_000
         assert len(json.dumps(both)) < 1_500_000
         assert len(slices(table, measure="continuity", span=SPAN)) <= 2 * 1_001 + 4 * 100
-        assert len(extra_columns(table)) == 64
+        assert len(extra_dimensions(table)) == 64

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedback_analysis.measures.selection import Span, UnknownColumn
+from feedback_analysis.measures.selection import Span, UnknownDimension
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.quality.mos import MosModel
 from tests.feedback_analysis.measures.oracle import assert_same, deduplicated, lost, oracle
@@ -121,7 +121,7 @@ def test_a_value_of_extra_is_a_filter_like_any_other(table_of):
 
 @pytest.mark.parametrize("name", ["nope", "ip; DROP TABLE feedback", "extra.", "", "received_ms"])
 def test_an_unknown_column_is_refused_with_the_choices(name, table_of):
-    with pytest.raises(UnknownColumn, match="choose from channel, isp, area"):
+    with pytest.raises(UnknownDimension, match="choose from channel, isp, area"):
         summarize(table_of(), by=(name,))
 
 

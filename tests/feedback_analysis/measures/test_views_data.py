@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from feedback_analysis.measures.histogram import Histogram, histogram
 from feedback_analysis.measures.regions import RegionValue, by_region
 from feedback_analysis.measures.registry import MEASURES
-from feedback_analysis.measures.selection import Span, UnknownColumn
+from feedback_analysis.measures.selection import Span, UnknownDimension
 from feedback_analysis.messages.choices import choices, extra_measures
 from feedback_analysis.quality.mos import MosModel
 from tests.feedback_analysis.measures.oracle import close, deduplicated, mean, oracle, scored, weight_of
@@ -124,10 +124,10 @@ def test_choices_are_ordered_by_their_number_of_messages(table_of):
         for seq, (name, weight) in enumerate([("a", 1), ("a", 1), ("b", 10), (None, 1)])
     ]
     table = table_of(sent)
-    assert choices(table, column="channel", span=ALL) == ["b", "a", "unknown"]
-    assert choices(table, column="channel", span=ALL, where={"channel": "a"}) == ["a"]
-    with pytest.raises(UnknownColumn):
-        choices(table, column="nope")
+    assert choices(table, dimension="channel", span=ALL) == ["b", "a", "unknown"]
+    assert choices(table, dimension="channel", span=ALL, where={"channel": "a"}) == ["a"]
+    with pytest.raises(UnknownDimension):
+        choices(table, dimension="nope")
 
 
 def test_numbers_in_extra_are_found(table_of):
