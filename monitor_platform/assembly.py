@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from feedback_analysis.geo.locator import Locator, locator_for
 from feedback_analysis.history.catch_up import last_minutes
-from feedback_analysis.history.follow import Follower
+from feedback_analysis.history.follow import HistoryFollower
 from feedback_analysis.history.retention import Retention
 from feedback_analysis.history.store import Basis, HistoryStore
 from feedback_analysis.measures.selection import Span
@@ -171,7 +171,7 @@ def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitSt
     store = opened.enter_context(HistoryStore(settings.history, Basis(mos=mos, period_s=settings.period)))
     paths = [settings.mirror] if settings.live else settings.static
     retention = Retention(days=settings.history_days, live=settings.live)
-    follower = opened.enter_context(Follower(store, paths, locator, retention=retention))
+    follower = opened.enter_context(HistoryFollower(store, paths, locator, retention=retention))
     return opened.enter_context(closing(HistoryQueries(store, follower)))
 
 

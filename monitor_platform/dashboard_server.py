@@ -19,6 +19,7 @@ from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.web import GZipContentEncoding, OutputTransform, RequestHandler, StaticFileHandler
 
+from feedback_analysis.time_units import HOUR_MS
 from feedback_wire import routes
 from feedback_wire.problem import Problem
 from monitor_platform.access.gate import LOGIN, LOGOUT, Gate
@@ -56,8 +57,7 @@ SECURITY_HEADERS = {
 }
 
 # A closed page is removed within half a minute; a laptop that wakes up reloads the page.
-FORGET_VIEWER_MS = 15_000
-HOUR_MS = 3_600_000
+UNUSED_PAGE_MS = 15_000
 
 # Browsers send questions and the sizes of figures: a few kilobytes.
 MESSAGE_BYTES = 256 * 1024
@@ -117,8 +117,8 @@ class DashboardServer(BaseServer):
             sign_sessions=True,
             include_headers=[],
             include_cookies=[],
-            check_unused_sessions_milliseconds=FORGET_VIEWER_MS,
-            unused_session_lifetime_milliseconds=FORGET_VIEWER_MS,
+            check_unused_sessions_milliseconds=UNUSED_PAGE_MS,
+            unused_session_lifetime_milliseconds=UNUSED_PAGE_MS,
             stats_log_frequency_milliseconds=HOUR_MS,
             websocket_max_message_size_bytes=MESSAGE_BYTES,
             transforms=[GZipContentEncoding, _SecurityHeaders],

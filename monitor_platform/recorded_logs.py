@@ -9,10 +9,11 @@ from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.column_table import columns_for
-from feedback_analysis.messages.load import DAY_MS, logs_for, open_logs
+from feedback_analysis.messages.load import logs_for, open_logs
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.all_models import Models, mos_of
 from feedback_analysis.reading.log_files import Begins, find_logs
+from feedback_analysis.time_units import DAY_MS
 
 _SUMMED = 2
 """A summary loads few columns, so it may load more messages: they take less than half the memory."""

@@ -19,10 +19,8 @@ from feedback_analysis.history.new_names import bound_new_names
 from feedback_analysis.history.schema import (
     BLOCK,
     DIMENSIONS,
-    HOUR_MS,
     MEANS,
     MINUTE,
-    MINUTE_MS,
     PRESENCE,
     SCALED,
     SEEN,
@@ -32,6 +30,7 @@ from feedback_analysis.history.store import HistoryStore
 from feedback_analysis.messages.column_table import ColumnTable
 from feedback_analysis.reading.log_files import UnreadLog
 from feedback_analysis.reading.verified_log import VerifiedLog, alike, open_if_readable
+from feedback_analysis.time_units import HOUR_MS, MINUTE_MS
 
 _NAMES = {"session": "sessions", "peer": "peers"}
 _OWN = ("received_ms", "weight", "session_id", "peer_id", "seq", "uptime_ms", "startup_ms", "stall_count", "stall_ms", "played_ms")

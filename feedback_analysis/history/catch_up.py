@@ -31,7 +31,7 @@ END_OF_TIME_MS = 10**15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
+class _KnownLogs:
     """The logs that were added: files as (name, bytes, time of change), SHA-256 of contents, and stems of names."""
 
     files: set[tuple[str, int, int]]
@@ -39,7 +39,7 @@ class _Known:
     stems: set[str]
 
     @classmethod
-    def of(cls, store: HistoryStore) -> "_Known":
+    def of(cls, store: HistoryStore) -> "_KnownLogs":
         with store.reading() as cursor:
             rows = cursor.execute("SELECT name, bytes, modified_ns, sha256, stem FROM logs").fetchall()
         return cls(files={row[:3] for row in rows}, contents={row[3] for row in rows}, stems={row[4] for row in rows})
@@ -58,7 +58,7 @@ def catch_up(
     FileNotFoundError for a path that does not exist, ValueError for a file that is no log. A log that cannot be read is not noted
     as added, so the next call tries it again.
     """
-    known = _Known.of(store)
+    known = _KnownLogs.of(store)
     new, unread = new_logs(paths, known.files)
     all_bytes, done = sum(file.bytes for file in new), 0
     taken, batches = AddedLogs(unread=unread), list(_batches(new))
@@ -118,7 +118,7 @@ def _batches(files: Sequence[LogFile]) -> Iterator[list[LogFile]]:
         yield batch
 
 
-def _fresh(store: HistoryStore, files: Sequence[LogFile], known: _Known) -> tuple[Mapping[LogFile, str], tuple[UnreadLog, ...]]:
+def _fresh(store: HistoryStore, files: Sequence[LogFile], known: _KnownLogs) -> tuple[Mapping[LogFile, str], tuple[UnreadLog, ...]]:
     """The `files` with new content, with their SHA-256, and the files that cannot be read.
 
     Files with known content are noted as added, so that they are not read again.

@@ -31,21 +31,21 @@ REST_FOR = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class HistoryProgress:
     """How much of the logs on disk is added: the bytes of the logs that were new at the last look, and the error that stops it."""
 
     taken: AddedLogs = field(default_factory=AddedLogs)
     done_bytes: int = 0
     all_bytes: int = 0
     error: str = ""
-    forgotten: DroppedDays = field(default_factory=DroppedDays)
+    dropped: DroppedDays = field(default_factory=DroppedDays)
 
     @property
     def complete(self) -> bool:
         return self.done_bytes >= self.all_bytes and not self.error
 
 
-class Follower:
+class HistoryFollower:
     """Adds the new logs below `paths` every half minute, and drops days that are too old, while the context is open."""
 
     def __init__(self, store: HistoryStore, paths: Sequence[Path], locator: Locator, *, retention: Retention = KEEP_ALL) -> None:
@@ -57,7 +57,7 @@ class Follower:
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         self._began_s = 0.0
         self._searched_s: float | None = None
-        self.progress = Progress()
+        self.progress = HistoryProgress()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -91,7 +91,7 @@ class Follower:
         self._name_unread(so_far.taken.unread, taken.unread)
         # Logs that were not readable at the last look are tried again, and must not count twice.
         now = replace(self.progress, taken=replace(so_far.taken, unread=()) + taken, error="")
-        self.progress = replace(now, forgotten=so_far.forgotten + self._retention.apply(self._store))
+        self.progress = replace(now, dropped=so_far.dropped + self._retention.apply(self._store))
 
     def _name_unread(self, known: Sequence[UnreadLog], now: Sequence[UnreadLog]) -> None:
         for unread in now:

@@ -7,6 +7,7 @@ logs still have them.
 import duckdb
 
 from feedback_analysis.measures.selection import OTHER
+from feedback_analysis.time_units import DAY_MS
 
 NEW_A_DAY = {"channel": 5_000, "isp": 10_000, "app": 1_000, "platform": 1_000}
 """Areas, districts and countries come from the platform's own maps."""
@@ -14,13 +15,11 @@ NEW_A_DAY = {"channel": 5_000, "isp": 10_000, "app": 1_000, "platform": 1_000}
 NEW_NAMES = "CREATE TABLE IF NOT EXISTS new_names (day INTEGER, dimension VARCHAR, names BIGINT, left_out BIGINT)"
 """By day of the logs (days since 1970, UTC): new names that were accepted, and messages whose name was not."""
 
-_DAY_MS = 86_400_000
-
 
 def bound_new_names(db: duckdb.DuckDBPyConnection) -> int:
     """Replace names beyond the budgets by `(other)` in `arrived_named`, the slices of `arrived`; returns how many messages."""
     renamed = 0
-    [(day,)] = db.execute(f"SELECT max(received_ms) // {_DAY_MS} FROM arrived").fetchall()
+    [(day,)] = db.execute(f"SELECT max(received_ms) // {DAY_MS} FROM arrived").fetchall()
     for dimension, most in NEW_A_DAY.items():
         unknown = f"{dimension} NOT IN (SELECT {dimension} FROM slices) AND {dimension} <> '{OTHER}'"
         [(new,)] = db.execute(f"SELECT count(DISTINCT {dimension}) FROM arrived_named WHERE {unknown}").fetchall()

@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from feedback_analysis.history.schema import HOUR_MS
 from feedback_analysis.measures.selection import Span
+from feedback_analysis.time_units import HOUR_MS
 
 Unit = Literal["hour", "day", "month", "year"]
 MOST_PERIODS = 200_000

@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from itertools import chain
 
 from feedback_analysis.history.store import DroppedDays, HistoryStore, extent
+from feedback_analysis.time_units import DAY_MS
 from serving.durable_files import replace_file
 from serving.lived_time import LivedTime
 
 log = logging.getLogger(__name__)
 
 LIVED_TIME = "lived-time.json"
-DAY_MS = 86_400_000
 PATIENCE_S = 600.0
 """For so long nothing is dropped after a start or a step of the clock."""
 _KEEP_EVERY_S = 300.0

@@ -7,13 +7,19 @@ Each rollup has the column `hour` (hours since 1970, UTC), by which it is folded
 from dataclasses import dataclass
 
 from feedback_analysis.measures.exact import ONE
-from feedback_analysis.measures.partials import DOWNLOAD_OF_BOTH, SESSION_COLUMNS, UPLOAD_OF_BOTH, Column, latest_startup, merging
+from feedback_analysis.measures.partials import (
+    DOWNLOAD_OF_BOTH,
+    SESSION_COLUMNS,
+    UPLOAD_OF_BOTH,
+    PartialColumn,
+    latest_startup,
+    merging,
+)
+from feedback_analysis.time_units import MINUTE_MS
 
 FORMAT = 2
 """The number of the file format; a history of another number has to be built again."""
 
-HOUR_MS = 3_600_000
-MINUTE_MS = 60_000
 HOUR_MINUTES = 60
 
 DIMENSIONS = ("channel", "isp", "area", "district", "country", "app", "platform")
@@ -35,7 +41,7 @@ class Rollup:
 
     name: str
     keys: dict[str, str]
-    columns: tuple[Column, ...]
+    columns: tuple[PartialColumn, ...]
 
     @property
     def table(self) -> str:
@@ -55,12 +61,12 @@ class Rollup:
         return f"SELECT {keys}, {sums} FROM {source or self.name} WHERE {condition} GROUP BY {keys} ORDER BY {keys}"
 
 
-def _counted(name: str, of_messages: str) -> Column:
-    return Column(name=name, kind="UINTEGER", of_messages=of_messages, merged=f"sum({name})")
+def _counted(name: str, of_messages: str) -> PartialColumn:
+    return PartialColumn(name=name, kind="UINTEGER", of_messages=of_messages, merged=f"sum({name})")
 
 
-def _summed(name: str) -> Column:
-    return Column(name=name, kind="HUGEINT", of_messages=f"coalesce(sum({name}), 0)", merged=f"sum({name})")
+def _summed(name: str) -> PartialColumn:
+    return PartialColumn(name=name, kind="HUGEINT", of_messages=f"coalesce(sum({name}), 0)", merged=f"sum({name})")
 
 
 SCALED = {f"{name}_sum": f"{name} * weight" for name in MEANS} | {
@@ -71,7 +77,7 @@ SCALED = {f"{name}_sum": f"{name} * weight" for name in MEANS} | {
 SCALED = {name: f"CAST({value} * {ONE}::DOUBLE AS HUGEINT)" for name, value in SCALED.items()}
 
 
-def _sums() -> tuple[Column, ...]:
+def _sums() -> tuple[PartialColumn, ...]:
     """Numerators and denominators. The weight is a key of the row, so a denominator is a plain count."""
     means = [(_summed(f"{name}_sum"), _counted(f"{name}_n", f"count({name})")) for name in MEANS]
     return (
@@ -93,7 +99,7 @@ SESSION_HOUR = Rollup(
         merging("max", "stall_count", "BIGINT", "stall_count"),
         merging("max", "stall_ms", "BIGINT", "stall_ms"),
         merging("max", "played_ms", "BIGINT", "played_ms"),
-        Column(
+        PartialColumn(
             name="heard",
             kind="UBIGINT",
             of_messages=f"bit_or(1::UBIGINT << ((received_ms // {MINUTE_MS}) % {HOUR_MINUTES})::UBIGINT)",
@@ -107,7 +113,7 @@ PRESENCE = Rollup(
     name="presence",
     keys={"hour": "INTEGER", "slice": "INTEGER", "peer": "INTEGER", "weight": "DOUBLE"},
     columns=(
-        Column(
+        PartialColumn(
             name="present",
             kind="UBIGINT",
             of_messages=f"bit_or(1::UBIGINT << (minute % {HOUR_MINUTES})::UBIGINT)",
@@ -135,7 +141,7 @@ SEEN = Rollup(
     name="seen",
     keys={"hour": "INTEGER", "session": "INTEGER", "block": "BIGINT"},
     columns=(
-        Column(
+        PartialColumn(
             name="numbers",
             kind="UBIGINT",
             of_messages=f"bit_or(1::UBIGINT << (seq % {BLOCK})::UBIGINT)",

@@ -10,7 +10,7 @@ from typing import Self
 
 import duckdb
 
-from feedback_analysis.history.schema import BLOCK, DIMENSIONS, FOLDED, HOUR_MS, MEANS, UNFOLDED
+from feedback_analysis.history.schema import BLOCK, DIMENSIONS, FOLDED, MEANS, UNFOLDED
 from feedback_analysis.measures.exact import ONE
 from feedback_analysis.measures.partials import (
     DECIMALS,
@@ -25,6 +25,7 @@ from feedback_analysis.measures.partials import (
 from feedback_analysis.measures.registry import COUNTS, Kind, Measure, View, measure_of
 from feedback_analysis.measures.selection import OTHER, Span
 from feedback_analysis.measures.statistics import Group, Quantiles, Rows
+from feedback_analysis.time_units import HOUR_MS
 
 MEASURES_KEPT = (*MEANS, "contribution_ratio", "startup_ms")
 """The means, ratios and session measures that a history keeps; it keeps the counts of peers and messages as well."""

@@ -10,13 +10,14 @@ import duckdb
 
 from feedback_analysis.history.peers import Weights, distinct, heard, newcomers, present
 from feedback_analysis.history.periods import JOINED, Periods, Unit, periods
-from feedback_analysis.history.schema import DIMENSIONS, HOUR_MINUTES, MINUTE_MS
+from feedback_analysis.history.schema import DIMENSIONS, HOUR_MINUTES
 from feedback_analysis.history.selection import HourSelection, Minutes, kept_measure, mean_sums, summed, weighed, whole_hours
 from feedback_analysis.history.store import HistoryStore
 from feedback_analysis.measures.partials import STARTUP, STARTUP_SUMS
 from feedback_analysis.measures.registry import COUNTS, Kind, Measure
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline, count_series, mean_series
+from feedback_analysis.time_units import MINUTE_MS
 
 MOST_MINUTES = 50_000
 """Five weeks; a query for more points is a mistake."""

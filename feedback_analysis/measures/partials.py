@@ -41,7 +41,7 @@ DECIMALS = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class PartialColumn:
     """A column of a partial row. SQL aggregates: `of_messages` computes it from messages, `merged` from partial rows of one key."""
 
     name: str
@@ -50,22 +50,22 @@ class Column:
     merged: str
 
 
-def merging(function: str, name: str, kind: str, of: str) -> Column:
+def merging(function: str, name: str, kind: str, of: str) -> PartialColumn:
     """A column that one SQL aggregate both computes and merges."""
-    return Column(name=name, kind=kind, of_messages=f"{function}({of})", merged=f"{function}({name})")
+    return PartialColumn(name=name, kind=kind, of_messages=f"{function}({of})", merged=f"{function}({name})")
 
 
-def latest_startup(value: str, rank: str, by: str) -> tuple[Column, Column]:
+def latest_startup(value: str, rank: str, by: str) -> tuple[PartialColumn, PartialColumn]:
     """The startup delay of the message with the highest rank `by`, and that rank."""
     started = "FILTER (WHERE startup_ms IS NOT NULL)"
     return (
-        Column(
+        PartialColumn(
             name=value,
             kind="BIGINT",
             of_messages=f"arg_max(startup_ms, {by}) {started}",
             merged=f"arg_max({value}, {rank}) FILTER (WHERE {rank} IS NOT NULL)",
         ),
-        Column(name=rank, kind="HUGEINT", of_messages=f"max({by}) {started}", merged=f"max({rank})"),
+        PartialColumn(name=rank, kind="HUGEINT", of_messages=f"max({by}) {started}", merged=f"max({rank})"),
     )
 
 

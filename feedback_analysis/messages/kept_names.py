@@ -38,7 +38,7 @@ class Decision:
 
 
 @dataclass(slots=True)
-class _Known:
+class _KnownName:
     networks: set[str] = field(default_factory=set)
     last_ms: int = 0
 
@@ -53,8 +53,8 @@ class Names:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._own: dict[str, _Known] = {}
-        self._waiting: dict[str, _Known] = {}
+        self._own: dict[str, _KnownName] = {}
+        self._waiting: dict[str, _KnownName] = {}
 
     def __len__(self) -> int:
         return len(self._own)
@@ -67,7 +67,7 @@ class Names:
                 continue
             known = self._own.get(each.name)
             if known is None:
-                known = self._waiting.setdefault(each.name, _Known())
+                known = self._waiting.setdefault(each.name, _KnownName())
                 unknown.append(each.name)
             known.hear(each)
         given_up = self._admit(sorted(unknown, key=lambda name: (-len(self._waiting[name].networks), name)))

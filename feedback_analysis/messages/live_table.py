@@ -18,6 +18,7 @@ from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.all_models import Models
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.verified_log import VerifiedLog
+from feedback_analysis.time_units import MINUTE_MS
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,6 @@ MEMORY_MIB = 2_048
 _KEPT = 0.75
 
 _OF_QUESTIONS = "'HASH_TABLE', 'ORDER_BY', 'COLUMN_DATA', 'WINDOW', 'PARQUET_READER', 'CSV_READER'"
-
-MINUTE_MS = 60_000
 
 
 class OutOfMemory(OSError):  # noqa: N818 - it reads as what it says

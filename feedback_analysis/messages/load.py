@@ -31,7 +31,6 @@ _FILES_AT_ONCE = 512
 _BYTES_STAGED = 32 * 1024 * 1024
 _BYTES_GATHERED = 96 * 1024 * 1024
 
-DAY_MS = 86_400_000
 """How far around a time range a platform searches: a mirror may have years, and a page cannot wait until all of it is read."""
 
 

@@ -280,7 +280,7 @@ class FeedbackTable:
 
     def _ingest(self, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:
         def read(db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog]) -> Added:
-            edition = self._forget_places(db)
+            edition = self._clear_locations(db)
             added = self._add_rows(db, logs, shown_ms)
             self._edition = edition
             return added
@@ -315,7 +315,7 @@ class FeedbackTable:
                 return [refuse(logs[0], error)]
         return [result for log in logs for result in self._read([log], read, refuse)]
 
-    def _forget_places(self, db: duckdb.DuckDBPyConnection) -> int:
+    def _clear_locations(self, db: duckdb.DuckDBPyConnection) -> int:
         """Locate addresses again after a database was replaced; stored records keep their location. Returns the new edition."""
         edition = self.locator.edition
         if edition != self._edition:

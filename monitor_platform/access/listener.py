@@ -79,8 +79,8 @@ class Connections:
             self._admitted[stream] = self._strangers.pop(stream)
 
     def sweep(self, now_s: float) -> None:
-        """Forget closed connections, and close those that have been stuck for too long."""
-        self._forget_closed()
+        """Remove closed connections, and close those that have been stuck for too long."""
+        self._remove_closed()
         for streams in (self._strangers, self._admitted):
             for stream, since_s in list(streams.items()):
                 streams[stream] = (now_s if since_s is None else since_s) if stream.writing() else None
@@ -89,14 +89,14 @@ class Connections:
                     stream.close()
 
     def _make_room(self) -> None:
-        self._forget_closed()
+        self._remove_closed()
         if self._strangers and len(self._strangers) + len(self._admitted) >= self.limits.connections:
             longest = next(iter(self._strangers))
             del self._strangers[longest]
             self.dropped["connections"] += 1
             longest.close()
 
-    def _forget_closed(self) -> None:
+    def _remove_closed(self) -> None:
         self._strangers = {stream: since for stream, since in self._strangers.items() if not stream.closed()}
         self._admitted = {stream: since for stream, since in self._admitted.items() if not stream.closed()}
 

@@ -12,9 +12,9 @@ from prometheus_client.registry import Collector
 
 from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.table import FeedbackTable
+from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.alerts.alert_text import as_json, link
 from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert
-from monitor_platform.alerts.observations import MINUTE_MS
 from monitor_platform.alerts.rules import SEVERITIES, Rules
 from monitor_platform.alerts.webhooks import Notification, WebhookSender
 from serving.tls import Tls

@@ -5,9 +5,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from feedback_analysis.measures.registry import named
+from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.alerts.detector import Alert
 from monitor_platform.alerts.evidence import Evidence
-from monitor_platform.alerts.observations import MINUTE_MS
 from monitor_platform.alerts.rules import PEERS
 
 

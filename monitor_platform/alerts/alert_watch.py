@@ -17,9 +17,10 @@ import duckdb
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.table import FeedbackTable
+from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.alerts.detector import Alert, Detector
 from monitor_platform.alerts.evidence import Evidence, evidence
-from monitor_platform.alerts.observations import MINUTE_MS, observations
+from monitor_platform.alerts.observations import observations
 from monitor_platform.alerts.rules import Rule
 
 log = logging.getLogger(__name__)

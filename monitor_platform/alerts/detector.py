@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from statistics import median
 
-from monitor_platform.alerts.observations import MINUTE_MS, Observation
+from feedback_analysis.time_units import MINUTE_MS
+from monitor_platform.alerts.observations import Observation
 from monitor_platform.alerts.rules import Rule
 
 # The median absolute deviation times this is the standard deviation of a normal distribution.
@@ -82,7 +83,7 @@ class Detector:
         seen = {each.names: each for each in observations}
         changed = [self._look(names, each, end_ms) for names, each in seen.items()]
         changed += [self._look(names, self._silence(names), end_ms) for names in self._slices.keys() - seen.keys()]
-        self._forget(end_ms)
+        self._drop_old_slices(end_ms)
         return [alert for alert in changed if alert is not None]
 
     def _silence(self, names: tuple[str, ...]) -> Observation:
@@ -99,7 +100,7 @@ class Detector:
         known = seen.value is not None and limit is not None and (self.rule.counts_peers or self._enough(seen))
         bad = known and self._beyond(seen.value or 0.0, limit or 0.0)
         if not bad:
-            self._remember(each, seen)
+            self._add_to_baseline(each, seen)
             return self._good(each, end_ms)
         return self._bad(each, seen, limit or 0.0, end_ms)
 
@@ -148,7 +149,7 @@ class Detector:
     def _beyond(self, value: float, limit: float) -> bool:
         return value > limit if self.rule.worse_is_higher else value < limit
 
-    def _remember(self, each: _Slice, seen: Observation) -> None:
+    def _add_to_baseline(self, each: _Slice, seen: Observation) -> None:
         if self.rule.deviates is None or each.alert is not None or seen.value is None or not self._enough(seen):
             return
         each.baseline.append(seen.value)
@@ -158,7 +159,7 @@ class Detector:
     def _enough(self, seen: Observation) -> bool:
         return seen.sessions >= self.rule.least_sessions
 
-    def _forget(self, end_ms: int) -> None:
+    def _drop_old_slices(self, end_ms: int) -> None:
         """Remove slices without recent records, because channels end and memory must not grow."""
         keep_ms = 60_000 * (self.rule.baseline_minutes + self.rule.for_minutes)
         for names, each in list(self._slices.items()):

@@ -7,8 +7,8 @@ from feedback_analysis.measures.registry import LOWER_IS_BETTER, measure_of
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.slices import SLICED_BY, Slice, slices
 from feedback_analysis.messages.table import FeedbackTable
+from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.alerts.detector import Alert
-from monitor_platform.alerts.observations import MINUTE_MS
 
 MOST_SLICES = 3
 MOST_SESSIONS = 10

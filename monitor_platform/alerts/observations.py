@@ -8,9 +8,8 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.statistics import Rows
 from feedback_analysis.messages.expressions import SUMS
 from feedback_analysis.messages.table import FeedbackTable
+from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.alerts.rules import Rule
-
-MINUTE_MS = 60_000
 
 MOST_SLICES = 1_000
 """Slices of a rule in one hour; all others are one slice, `(other)`."""

@@ -11,12 +11,10 @@ from feedback_analysis.messages.load import read_logs
 from feedback_analysis.messages.table import DamagedLog
 from feedback_analysis.quality.all_models import Models, mos_of
 from feedback_analysis.reading.log_files import UnreadLog, find_logs
+from feedback_analysis.time_units import HOUR_MS, MINUTE_MS
 from feedback_wire.log_name import LogName
 from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert
-from monitor_platform.alerts.observations import MINUTE_MS
 from monitor_platform.alerts.rules import Rule
-
-HOUR_MS = 3_600_000
 
 
 def evaluate_logs(

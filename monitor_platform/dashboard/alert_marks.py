@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from feedback_analysis.measures.selection import Span
+from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.alerts.alert_text import title
 from monitor_platform.alerts.alert_watch import ExplainedAlert
 from monitor_platform.alerts.detector import Alert, known_at
-from monitor_platform.alerts.observations import MINUTE_MS
 from monitor_platform.alerts.rules import PEERS, SEVERITIES
 from monitor_platform.dashboard.question import DEFAULT_MEASURE
 from monitor_platform.views.palette import CATEGORIES

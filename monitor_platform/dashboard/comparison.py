@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from feedback_analysis.measures.selection import Span
+from feedback_analysis.time_units import DAY_MS
 from monitor_platform.dashboard.display_names import dimension_name, value_name
 from monitor_platform.dashboard.question import ANYBODY, COMPARE, Question
 
-_SHIFT_MS = {"day": 86_400_000, "week": 7 * 86_400_000}
+_SHIFT_MS = {"day": DAY_MS, "week": 7 * DAY_MS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

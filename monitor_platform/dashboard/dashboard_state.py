@@ -38,7 +38,7 @@ STALLED_MS = 10_000
 SETTLES_MS = 100
 
 
-class Running(Protocol):
+class LiveFeed(Protocol):
     """The part of `retrieval.feed.Feed` that the dashboard uses."""
 
     def status(self) -> FeedStatus: ...
@@ -52,7 +52,7 @@ class DashboardState:
     def __init__(
         self,
         table: FeedbackTable,
-        feed: Running | None,
+        feed: LiveFeed | None,
         *,
         period_s: float,
         poll_s: float,

@@ -13,11 +13,11 @@ from bokeh.models import CustomJS, LayoutDOM
 
 from feedback_analysis.history.daily import Coverage, daily_and_coverage
 from feedback_analysis.history.periods import Unit, zone_of
-from feedback_analysis.history.schema import HOUR_MS, MINUTE_MS
 from feedback_analysis.history.timeline import minutes, timeline
 from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline
+from feedback_analysis.time_units import HOUR_MS, MINUTE_MS
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.history_queries import HistoryQueries
 from monitor_platform.views.history_view import HistoryView

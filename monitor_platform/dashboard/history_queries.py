@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from feedback_analysis.history.follow import Follower
+from feedback_analysis.history.follow import HistoryFollower
 from feedback_analysis.history.store import HistoryStore, extent
 from feedback_analysis.measures.selection import Span
 from monitor_platform.dashboard.shared_answers import Moment, SharedAnswers
@@ -14,7 +14,7 @@ Answer = TypeVar("Answer")
 class HistoryQueries:
     """Queries of the history from the event loop, while `follower` keeps it up to date."""
 
-    def __init__(self, store: HistoryStore, follower: Follower) -> None:
+    def __init__(self, store: HistoryStore, follower: HistoryFollower) -> None:
         self._store = store
         self._follower = follower
         self._answers = SharedAnswers(store)
@@ -41,8 +41,8 @@ class HistoryQueries:
             "unreadable": progress.taken.unreadable,
             "unread_logs": len(progress.taken.unread),
             "other_names": progress.taken.other_names,
-            "dropped_days": progress.forgotten.days,
-            "dropped_messages": progress.forgotten.messages,
+            "dropped_days": progress.dropped.days,
+            "dropped_messages": progress.dropped.messages,
             "error": progress.error,
         }
 

@@ -14,11 +14,10 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.extent import has_any
 from feedback_analysis.messages.load import TooManyMessages
 from feedback_analysis.messages.table import FeedbackTable
+from feedback_analysis.time_units import MINUTE_MS
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.recorded_logs import RecordedLogs, Versions
-
-MINUTE_MS = 60_000
 
 MOST_KEPT = 2
 """Time ranges that stay loaded after a question. Each takes as much memory as the platform's own table."""

@@ -73,8 +73,8 @@ class SharedAnswers:
                 raise Problem(503, "busy", f"{self.running} queries are waiting already; ask again in a few seconds")
             self.running += 1
             answer = self._known[key] = asyncio.ensure_future(self._compute(query, arguments))
-            answer.add_done_callback(partial(self._forget_failed, key))
-            self._forget_old()
+            answer.add_done_callback(partial(self._remove_failed, key))
+            self._remove_old()
         self._known.move_to_end(key)
         # Shielded: a page that closes must not cancel the query of other pages.
         return cast("Answer", await asyncio.shield(answer))
@@ -97,13 +97,13 @@ class SharedAnswers:
             self.running -= 1
             self.seconds += time.monotonic() - began
 
-    def _forget_failed(self, key: Hashable, answer: asyncio.Future[Any]) -> None:
+    def _remove_failed(self, key: Hashable, answer: asyncio.Future[Any]) -> None:
         """Remove an answer that is an error, because the next attempt may succeed."""
         failed = answer.cancelled() or answer.exception() is not None
         if failed and self._known.get(key) is answer:
             del self._known[key]
 
-    def _forget_old(self) -> None:
+    def _remove_old(self) -> None:
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
 

@@ -38,13 +38,13 @@ class DelayWindow:
             if len(delays):
                 self._shown.append((now_ms, delays))
                 self._records += len(delays)
-            self._forget(now_ms)
+            self._drop_old(now_ms)
         return len(whole) - len(likely)
 
     def percentiles(self, now_ms: int) -> tuple[float, float, int] | None:
         """Median and 95th percentile in milliseconds, and the number of records; None without recent records."""
         with self._lock:
-            self._forget(now_ms)
+            self._drop_old(now_ms)
             recent = [delays for _, delays in self._shown]
         if not recent:
             return None
@@ -52,6 +52,6 @@ class DelayWindow:
         p50, p95 = np.percentile(delays, [50, 95])
         return float(p50), float(p95), len(delays)
 
-    def _forget(self, now_ms: int) -> None:
+    def _drop_old(self, now_ms: int) -> None:
         while self._shown and (self._shown[0][0] < now_ms - LAST_MS or self._records > LAST_RECORDS):
             self._records -= len(self._shown.popleft()[1])

@@ -10,8 +10,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 import aiohttp
 
-from feedback_analysis.messages.load import DAY_MS, remember_logs
+from feedback_analysis.messages.load import remember_logs
 from feedback_analysis.messages.table import FeedbackTable
+from feedback_analysis.time_units import DAY_MS
 from monitor_platform.retrieval.display_delay import DelayWindow
 from monitor_platform.retrieval.feed_status import FeedStatus, RetrievalCounts
 from monitor_platform.retrieval.feedback_server_client import FeedbackServerClient, checked_url

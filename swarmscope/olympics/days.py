@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from feedback_analysis.time_units import DAY_MS, MINUTE_MS
 from feedback_server.forms import log_writer
 from feedback_wire.log_name import Form, LogName
 from swarmscope.olympics.event_truth import DayMessages, DayTruth, truth_of
@@ -12,7 +13,7 @@ from swarmscope.olympics.hosts import hosts
 from swarmscope.olympics.lines import Lines
 from swarmscope.olympics.messages import Messages, messages_of
 from swarmscope.olympics.planned_views import Whole, views_of
-from swarmscope.olympics.programme import DAY_MS, MINUTE_MS, SERVERS, Day, programme
+from swarmscope.olympics.programme import SERVERS, Day, programme
 
 # An upper limit of the views per day. The number of a view in the whole event is the day's number times this, plus the view's row.
 _VIEWS_A_DAY = 1_000_000

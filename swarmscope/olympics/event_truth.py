@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from feedback_analysis.time_units import DAY_MS, MINUTE_MS
 from swarmscope.olympics.messages import Messages
 from swarmscope.olympics.planned_views import Whole
-from swarmscope.olympics.programme import CROWD_DAY, DAY_MS, MINUTE_MS, PERIOD_MS, Day
+from swarmscope.olympics.programme import CROWD_DAY, PERIOD_MS, Day
 
 SHARE = 10_000
 _MINUTES = DAY_MS // MINUTE_MS

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from feedback_analysis.time_units import DAY_MS, HOUR_MS
 from swarmscope.audience.channels import CHANNEL_POPULARITY
 from swarmscope.olympics.programme import (
     ARRIVALS_BY_HOUR,
@@ -17,7 +18,6 @@ from swarmscope.olympics.programme import (
     CROWD_COMES_S,
     CROWD_DAY,
     CROWD_STAYS_S,
-    DAY_MS,
     END_MS,
     MORE_VIEWS,
     MOST_CONCURRENT,
@@ -27,7 +27,6 @@ from swarmscope.olympics.programme import (
 )
 
 Whole = NDArray[np.int64]
-_HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +77,7 @@ def _peers(day: Day, rng: np.random.Generator) -> Whole:
 def _arrivals(rng: np.random.Generator, peers: int) -> Whole:
     """The start of each peer's first view, in milliseconds of the day."""
     shares = np.array(ARRIVALS_BY_HOUR) / sum(ARRIVALS_BY_HOUR)
-    drawn = rng.choice(24, peers, p=shares) * _HOUR_MS + rng.integers(0, _HOUR_MS, peers)
+    drawn = rng.choice(24, peers, p=shares) * HOUR_MS + rng.integers(0, HOUR_MS, peers)
     # A peer that arrives at the end of the day still belongs to this day.
     in_time: Whole = np.minimum(drawn, DAY_MS - CLOSING_MS - 1)
     return in_time

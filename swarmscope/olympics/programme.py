@@ -8,13 +8,13 @@ states a few thousand new users each day. 177,245 users in 17 days are 10,426 pe
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from feedback_analysis.time_units import DAY_MS, MINUTE_MS
+
 HONG_KONG = timezone(timedelta(hours=8))
 OPENING = datetime(2012, 7, 27, tzinfo=HONG_KONG)
 DAYS = 17
 USERS = 177_245
 PERIOD_MS = 30_000
-DAY_MS = 86_400_000
-MINUTE_MS = 60_000
 CLOSING_MS = 2_000
 END_MS = round(OPENING.timestamp() * 1000) + DAYS * DAY_MS - CLOSING_MS
 """The end of the broadcast. It is shortly before midnight, so each leave is received on the last day."""

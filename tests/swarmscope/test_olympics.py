@@ -13,11 +13,12 @@ import pytest
 import zstandard
 from jsonschema import Draft202012Validator
 
+from feedback_analysis.time_units import MINUTE_MS
 from feedback_wire.log_name import Form
 from feedback_wire.record import record_schema
 from swarmscope.olympics.days import DayTask, write_day
 from swarmscope.olympics.planned_views import views_of
-from swarmscope.olympics.programme import CROWD_DAY, DAYS, MINUTE_MS, MOST_CONCURRENT, USERS, programme
+from swarmscope.olympics.programme import CROWD_DAY, DAYS, MOST_CONCURRENT, USERS, programme
 
 SCALE = 0.005
 

@@ -8,11 +8,12 @@ import pytest
 
 from feedback_analysis.history.catch_up import catch_up
 from feedback_analysis.history.daily import daily
-from feedback_analysis.history.follow import Follower
-from feedback_analysis.history.retention import DAY_MS, Retention, first_day_ms
+from feedback_analysis.history.follow import HistoryFollower
+from feedback_analysis.history.retention import Retention, first_day_ms
 from feedback_analysis.history.store import HistoryStore, extent
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
+from feedback_analysis.time_units import DAY_MS
 from tests.feedback_analysis.history.audience import FIRST_HOUR_MS, HOUR_MS, audience, write_minutes
 from tests.feedback_analysis.history.conftest import BASIS
 from tests.harness.logs import record, write_log
@@ -126,11 +127,14 @@ def test_a_peer_present_across_the_edge_of_a_dropped_hour_stays_one_peer(locator
 
 def test_a_follower_drops_old_days_and_counts_them(folder, locator, tmp_path):
     retention = Retention(days=1, live=False)
-    with HistoryStore(tmp_path / "history", BASIS) as store, Follower(store, [folder], locator, retention=retention) as follower:
-        eventually(lambda: follower.progress.forgotten.days == 2)
+    with (
+        HistoryStore(tmp_path / "history", BASIS) as store,
+        HistoryFollower(store, [folder], locator, retention=retention) as follower,
+    ):
+        eventually(lambda: follower.progress.dropped.days == 2)
         assert follower.progress.complete
         assert [row["period"] for row in daily(store)] == ["2012-08-09"]
-        assert follower.progress.taken.messages == follower.progress.forgotten.messages + count_of("20120809")
+        assert follower.progress.taken.messages == follower.progress.dropped.messages + count_of("20120809")
 
 
 def test_the_platform_keeps_the_days_of_its_setting(serve, folder, tmp_path):

@@ -6,8 +6,9 @@ import sys
 
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
+from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.alerts.alert_watch import AlertWatch
-from monitor_platform.alerts.observations import MINUTE_MS, observations
+from monitor_platform.alerts.observations import observations
 from monitor_platform.alerts.rules import Rule
 from tests.harness.logs import BEGIN_MS, record, write_log
 

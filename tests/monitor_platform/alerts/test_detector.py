@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.alerts.detector import Detector
-from monitor_platform.alerts.observations import MINUTE_MS, Observation
+from monitor_platform.alerts.observations import Observation
 from monitor_platform.alerts.rules import Rule
 
 
