@@ -5,10 +5,11 @@ during a change do no harm.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from overlay.data_header import HEADER_BYTES, DataHeader, DataHeaderError, Flags, read_data_header
+from overlay.link_repair import ReceivedOnLink, SentOnLink
 from overlay.messages import InstallTree
 
 RING_S = 2.0
@@ -17,12 +18,28 @@ REMEMBERED = 4096
 """RTP sequence numbers that are known as seen: more than the ring holds at 15 Mbit/s."""
 LOOK_BACK = 512
 """How far back a missing packet is asked for: the ring's two seconds at 2.7 Mbit/s."""
+STALE_S = 30.0
+"""After this time without packets, a node begins anew: older sequence numbers could be those of later packets."""
 RTP_BYTES = 12
 
 
 def rtp_sequence(packet: bytes) -> int:
     """The RTP sequence number of a data packet that is long enough."""
     return int.from_bytes(packet[HEADER_BYTES + 2 : HEADER_BYTES + 4], "big")
+
+
+def is_at_or_after(sequence: int, other: int) -> bool:
+    """Whether an RTP sequence number is the other one or a later one; they wrap at 65,536."""
+    return (sequence - other) % 65536 < 32768
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A packet in the ring."""
+
+    arrived_s: float
+    header: DataHeader
+    rtp: bytes
 
 
 @dataclass(slots=True)
@@ -34,22 +51,32 @@ class Forwarding:
     last_sequence: int | None = None
     """The newest RTP sequence number that has arrived."""
     parent: str | None = None
-    """Who feeds this node now: the tree's parent, or the backup after a failure."""
+    """The node that feeds this one: the tree's parent, or the backup after a failure."""
     wanted: str | None = None
     """A parent to which there is no connection yet; until then everything stays as it is."""
     asked_from: int | None = None
     """The sequence number that a child asked for before this node had a parent."""
+    asked_s: float | None = None
+    """When the parent was asked with GRAFT, if nothing has arrived from it since."""
+    leaving: set[str] = field(default_factory=set)
+    """Parents before this one, which feed this node until something arrives from the new parent."""
     grafted: set[str] = field(default_factory=set)
     """Children beyond the tree's: they came by themselves, or the tree took them away and they have not left yet."""
+    links_in: dict[str, ReceivedOnLink] = field(default_factory=dict)
+    """By the neighbour that sends."""
+    _links_out: dict[str, SentOnLink] = field(default_factory=dict)
     _pruned: set[str] = field(default_factory=set)
-    _ring: deque[tuple[float, int, DataHeader, bytes]] = field(default_factory=deque)
+    _ring: dict[int, Kept] = field(default_factory=dict)
+    """By RTP sequence number, in the order of arrival."""
     _order: deque[int] = field(default_factory=deque)
     _seen: set[int] = field(default_factory=set)
-    _link_sequences: Counter[str] = field(default_factory=Counter)
+    _arrived_s: float = 0.0
 
     @property
     def children(self) -> list[str]:
-        return [*self.tree.children, *sorted(self.grafted - {*self.tree.children})]
+        """The nodes that are fed from here: the tree's children that have not left, and those that came by themselves."""
+        planned = [each for each in self.tree.children if each not in self._pruned]
+        return [*planned, *sorted(self.grafted - {*planned})]
 
     def install(self, tree: InstallTree) -> None:
         """Take another place in the tree. An older epoch is counted and ignored.
@@ -68,7 +95,11 @@ class Forwarding:
         self.grafted.discard(child)
         self._pruned.add(child)
 
-    def arrived(self, packet: bytes, now_s: float) -> list[tuple[str, bytes]]:
+    def begin_link(self, neighbor: str) -> None:
+        """A neighbour has connected; if it was restarted, its numbers begin again."""
+        self.links_in.pop(neighbor, None)
+
+    def arrived(self, packet: bytes, now_s: float, sender: str = "") -> list[tuple[str, bytes]]:
         """The copies to send on, with the child for each."""
         try:
             header = read_data_header(packet)
@@ -78,15 +109,21 @@ class Forwarding:
         if len(packet) < HEADER_BYTES + RTP_BYTES:
             self.counts["data_unreadable"] += 1
             return []
+        if sender not in self.links_in:
+            self.links_in[sender] = ReceivedOnLink(self.counts)
+        self.links_in[sender].arrived(header.link_sequence, now_s)
         sequence = rtp_sequence(packet)
         if sequence in self._seen:
             self.counts["data_duplicate"] += 1
             return []
+        self._forget_if_stale(now_s)
+        self._arrived_s = now_s
         self._remember(sequence)
         self.counts["data_received"] += 1
         self.counts["data_received_bytes"] += len(packet)
-        if self.last_sequence is None or 0 < (sequence - self.last_sequence) % 65536 < 32768:
+        if self.last_sequence is None or is_at_or_after(sequence, self.last_sequence):
             self.last_sequence = sequence
+        header = replace(header, flags=header.flags & ~Flags.RETRANSMITTED)
         return self._sent_on(header, packet[HEADER_BYTES:], sequence, now_s)
 
     def originated(self, rtp: bytes, now_s: float, origin_us: int) -> list[tuple[str, bytes]]:
@@ -96,14 +133,27 @@ class Forwarding:
         self.last_sequence = sequence
         return self._sent_on(header, rtp, sequence, now_s)
 
+    # Children that ask
+
     def graft(self, child: str, from_sequence: int | None) -> Iterator[tuple[str, bytes]]:
-        """Feed a child from now on; first what the ring has from `from_sequence` on."""
+        """Feed a child from now on. The iterator gives what the ring has from `from_sequence` on; a packet counts when taken."""
         self.grafted.add(child)
         self._pruned.discard(child)
-        for _, sequence, header, rtp in list(self._ring):
-            if from_sequence is not None and (sequence - from_sequence) % 65536 < 32768:
+        return self._replayed(child, from_sequence, list(self._ring.items()))
+
+    def _replayed(self, child: str, from_sequence: int | None, kept: list[tuple[int, Kept]]) -> Iterator[tuple[str, bytes]]:
+        for sequence, each in kept:
+            if from_sequence is not None and is_at_or_after(sequence, from_sequence) and child in self.children:
                 self.counts["data_replayed"] += 1
-                yield child, self._packed(child, replace(header, flags=header.flags | Flags.RETRANSMITTED), rtp)
+                header = replace(each.header, flags=each.header.flags | Flags.RETRANSMITTED)
+                yield child, self._packed(child, header, each.rtp, sequence)
+
+    def packet_interval_s(self) -> float:
+        """The mean time between two packets of the ring; 0 if it has fewer than two."""
+        if len(self._ring) < 2:
+            return 0.0
+        times_s = [each.arrived_s for each in self._ring.values()]
+        return (times_s[-1] - times_s[0]) / (len(times_s) - 1)
 
     def lacks(self, from_sequence: int | None) -> bool:
         """Whether a child that asks from there on needs what this node has not got."""
@@ -111,7 +161,33 @@ class Forwarding:
             return True
         if from_sequence is None:
             return False
-        return not self._ring or 0 < (self._ring[0][1] - from_sequence) % 65536 < 32768
+        oldest = next(iter(self._ring), None)
+        return oldest is None or not is_at_or_after(from_sequence, oldest)
+
+    def repeated(self, child: str, ranges: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+        """The packets with these link sequence numbers once more, for a child that has not received them."""
+        sent = self._links_out.get(child)
+        for number in _numbers(ranges):
+            sequence = sent.rtp_sequence(number) if sent is not None else None
+            kept = self._ring.get(sequence) if sequence is not None else None
+            if sent is None or kept is None:
+                self.counts["repeats_too_old"] += 1
+            elif not sent.may_repeat():
+                self.counts["repeats_over_budget"] += 1
+            else:
+                self.counts["data_repeated"] += 1
+                header = replace(kept.header, flags=kept.header.flags | Flags.RETRANSMITTED)
+                yield self._on_link(header, number) + kept.rtp
+
+    # What this node asks for
+
+    def ask_from(self, now_s: float) -> int | None:
+        """The RTP sequence number from which a new parent should send: the earliest that this node or its child misses."""
+        self._forget_if_stale(now_s)
+        own, child = self.first_missing(), self.asked_from
+        if own is None or child is None:
+            return child if own is None else own
+        return own if is_at_or_after(child, own) else child
 
     def first_missing(self) -> int | None:
         """The earliest recent RTP sequence number that has not arrived; None before anything has."""
@@ -119,33 +195,49 @@ class Forwarding:
             return None
         for back in range(LOOK_BACK, 0, -1):
             sequence = (self.last_sequence - back) % 65536
-            if sequence not in self._seen and (sequence - self._order[0]) % 65536 < 32768:
+            if sequence not in self._seen and is_at_or_after(sequence, self._order[0]):
                 return sequence
         return (self.last_sequence + 1) % 65536
 
+    def _forget_if_stale(self, now_s: float) -> None:
+        if self._order and now_s - self._arrived_s > STALE_S:
+            self.last_sequence = None
+            self._order.clear()
+            self._seen.clear()
+            self._ring.clear()
+
     def _sent_on(self, header: DataHeader, rtp: bytes, sequence: int, now_s: float) -> list[tuple[str, bytes]]:
-        self._ring.append((now_s, sequence, header, rtp))
-        while self._ring[0][0] < now_s - RING_S:
-            self._ring.popleft()
+        self._ring.pop(sequence, None)
+        self._ring[sequence] = Kept(now_s, header, rtp)
+        while self._ring[oldest := next(iter(self._ring))].arrived_s < now_s - RING_S:
+            del self._ring[oldest]
         if header.hops_left <= 1 and self.children:
             self.counts["data_too_far"] += 1
             return []
-        return [(child, self._packed(child, header, rtp)) for child in self.children]
+        return [(child, self._packed(child, header, rtp, sequence)) for child in self.children]
 
-    def _packed(self, child: str, header: DataHeader, rtp: bytes) -> bytes:
-        self._link_sequences[child] = (self._link_sequences[child] + 1) % 2**32
+    def _packed(self, child: str, header: DataHeader, rtp: bytes, sequence: int) -> bytes:
+        if child not in self._links_out:
+            self._links_out[child] = SentOnLink()
         self.counts["data_sent"] += 1
         self.counts["data_sent_bytes"] += HEADER_BYTES + len(rtp)
-        sent = replace(
-            header,
-            hops_left=header.hops_left - 1,
-            tree_epoch=self.tree.tree_epoch % 2**32,
-            link_sequence=self._link_sequences[child],
-        )
-        return sent.packed() + rtp
+        return self._on_link(header, self._links_out[child].next(sequence)) + rtp
+
+    def _on_link(self, header: DataHeader, number: int) -> bytes:
+        epoch = self.tree.tree_epoch % 2**32
+        return replace(header, hops_left=header.hops_left - 1, tree_epoch=epoch, link_sequence=number).packed()
 
     def _remember(self, sequence: int) -> None:
         self._seen.add(sequence)
         self._order.append(sequence)
         if len(self._order) > REMEMBERED:
             self._seen.discard(self._order.popleft())
+
+
+def _numbers(ranges: Iterable[tuple[int, int]]) -> Iterator[int]:
+    """Each number of some ranges, 256 at most: what a request may name."""
+    left = 256
+    for first, last in ranges:
+        for number in range(first, min(last + 1, first + left)):
+            left -= 1
+            yield number

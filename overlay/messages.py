@@ -83,13 +83,15 @@ class FinalAck(Struct, frozen=True, kw_only=True, tag="FINALACK"):
 
 
 class Ping(Struct, frozen=True, kw_only=True, tag="PING"):
-    """Between neighbours a sign of life; with a target, a trace of the way there."""
+    """Between neighbours a sign of life. With a stream, a trace: down the tree, and as an answer from each player back up."""
 
     node: NodeName
     number: Count
     target: NodeName | None = None
     answer: bool = False
     hops: Annotated[list[Hop], Meta(max_length=256)] = []
+    stream: StreamName | None = None
+    """The stream whose tree a trace follows."""
 
 
 class Data(Struct, frozen=True, kw_only=True, tag="DATA"):
@@ -156,8 +158,9 @@ class NodeDown(Struct, frozen=True, kw_only=True, tag="NODE_DOWN"):
 
 
 class Nack(Struct, frozen=True, kw_only=True, tag="NACK"):
-    """Link sequence numbers that are missing, as first and last of each range."""
+    """Link sequence numbers of a stream that are missing, as first and last of each range. It travels on UDP."""
 
+    stream: StreamName | None = None
     ranges: Annotated[list[tuple[Count, Count]], Meta(min_length=1, max_length=256)]
 
 
@@ -186,9 +189,14 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Control)
 
 
+def packed(message: Control) -> bytes:
+    """The message without a length before it."""
+    return _encoder.encode(message)
+
+
 def encode(message: Control) -> bytes:
     """The message with its length before it. ValueError if it is longer than a message may be."""
-    body = _encoder.encode(message)
+    body = packed(message)
     if len(body) > LONGEST_BYTES:
         raise ValueError(f"a {type(message).__name__} of {len(body)} bytes is longer than {LONGEST_BYTES}; send less at once")
     return LENGTH.pack(len(body)) + body

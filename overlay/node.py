@@ -7,14 +7,17 @@ parent fails, it asks the backup parent, which replays what is missing.
 import asyncio
 import random
 import secrets
+import socket
+import struct
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from overlay.control import Connection, Handshakes, MeetingEndedError, meet
-from overlay.data_header import HEADER_BYTES, DataHeaderError, read_data_header
-from overlay.forwarding import Forwarding
+from overlay.control_datagram import control_datagram, is_control, read_control_datagram
+from overlay.distribution import Distribution
 from overlay.meeting import Connecting, Identity, Listening, is_true_speers
 from overlay.messages import (
     Body,
@@ -23,6 +26,7 @@ from overlay.messages import (
     InstallTree,
     Leave,
     Message,
+    Nack,
     Neighbor,
     NodeDown,
     Ping,
@@ -32,10 +36,17 @@ from overlay.messages import (
     Subscribe,
 )
 from overlay.proofs import NONCE_BYTES, ReplayGuard, sealed
+from overlay.reception import Arrival
+from overlay.route_cost import smoothed
 
 HEARTBEAT_S = 0.1
 SILENT_AFTER_S = 0.3
 """Three heartbeats, as RFC 5880 counts: one that is late or lost means nothing yet."""
+UNKNOWN_ROUND_TRIP_S = 0.05
+RECEIVE_BUFFER_BYTES = 1 << 20
+"""Half a second of 8 Mbit/s, with what the kernel adds to each packet. The system's limit can be lower."""
+SO_MEMINFO, SK_MEMINFO_DROPS = 55, 8
+"""Of Linux (asm-generic/socket.h, linux/sock_diag.h); Python does not name them."""
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.1, 5.0
 
 
@@ -49,6 +60,7 @@ class KnownNeighbor:
     """Whether the latest SPEERS names it."""
     connection: Connection | None = None
     heard_s: float = 0.0
+    round_trip_s: float | None = None
     connecting: asyncio.Task[None] | None = None
 
 
@@ -69,29 +81,35 @@ def backoff_s(attempt: int, chance: float) -> float:
     return float(min(FIRST_BACKOFF_S * 2 ** min(attempt, 10), LAST_BACKOFF_S) * (0.5 + chance / 2))
 
 
-class Node(asyncio.DatagramProtocol):
-    """A running node. `on_packet` gets every RTP packet that is new here, with the stream and the time."""
+def _address(contact: Neighbor) -> tuple[str, int, int]:
+    return contact.host, contact.tcp_port, contact.udp_port
 
-    def __init__(self, settings: NodeSettings, on_packet: Callable[[str, bytes, float], None] | None = None) -> None:
+
+class Node(asyncio.DatagramProtocol):
+    """A running node. `on_packet` gets every RTP packet that is new here."""
+
+    def __init__(self, settings: NodeSettings, on_packet: Callable[[Arrival], None] | None = None) -> None:
         self.settings = settings
         self.counts: Counter[str] = Counter()
-        self.streams: dict[str, Forwarding] = {}
+        self._distribution = Distribution(self, self.counts, on_packet)
+        self.streams = self._distribution.streams
         self.neighbors: dict[str, KnownNeighbor] = {}
         self._names: dict[tuple[str, int], str] = {}
         """Neighbours by the address of their datagrams."""
-        self._numbers: dict[int, str] = {}
-        self._on_packet = on_packet
         self._guard, self._handshakes = ReplayGuard(), Handshakes()
         self._bootstrapper: Connection | None = None
         self._udp: asyncio.DatagramTransport | None = None
+        self._socket: socket.socket | None = None
         self._me = Identity(node=settings.name, tcp_port=0, udp_port=0)
-        self._ping = 0
+        self._ping, self._pinged_s = 0, 0.0
         self.joined = asyncio.Event()
 
     async def run(self) -> None:
         """Take part until cancelled."""
         loop = asyncio.get_running_loop()
         self._udp, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.settings.host, 0))
+        self._socket = bound = self._udp.get_extra_info("socket")
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         server = await asyncio.start_server(self._accepted, self.settings.host, 0)
         tcp_port, udp_port = server.sockets[0].getsockname()[1], self._udp.get_extra_info("sockname")[1]
         self._me = Identity(node=self.settings.name, tcp_port=tcp_port, udp_port=udp_port)
@@ -103,6 +121,8 @@ class Node(asyncio.DatagramProtocol):
             self._leave()
 
     def _leave(self) -> None:
+        self._distribution.close()
+        self.counts["data_dropped_by_kernel"] += self.dropped_by_kernel()
         farewell = Message(node=self.settings.name, body=Leave())
         for connection in [self._bootstrapper, *(each.connection for each in self.neighbors.values())]:
             if connection is not None:
@@ -110,6 +130,13 @@ class Node(asyncio.DatagramProtocol):
                 connection.close()
         if self._udp is not None:
             self._udp.close()
+
+    def dropped_by_kernel(self) -> int:
+        """Datagrams that arrived while the socket's buffer was full."""
+        if self._socket is None:
+            return 0
+        values = struct.unpack("9I", self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))
+        return int(values[SK_MEMINFO_DROPS])
 
     # The bootstrapper
 
@@ -133,14 +160,14 @@ class Node(asyncio.DatagramProtocol):
         if meeting.speers is not None:
             self._update_neighbors(meeting.speers, meeting)
         for stream in self.settings.plays:
-            self._send_message(connection, Subscribe(stream=stream))
+            self._tell_bootstrapper(Subscribe(stream=stream))
         self.joined.set()
         try:
             while (message := await connection.receive()) is not None:
                 if isinstance(message, Speers):
                     self._update_neighbors(message, meeting)
                 elif isinstance(message, Message) and isinstance(message.body, InstallTree):
-                    self._install(message.body)
+                    self._distribution.install(message.body)
         finally:
             connection.close()
 
@@ -159,6 +186,9 @@ class Node(asyncio.DatagramProtocol):
     def _update_neighbor(self, contact: Neighbor, key: bytes) -> None:
         known = self.neighbors.setdefault(contact.node, KnownNeighbor(contact, key))
         self._names.pop((known.contact.host, known.contact.udp_port), None)
+        if _address(known.contact) != _address(contact) and known.connecting is not None:
+            known.connecting.cancel()  # it was started again: do not wait for what is left of it
+            known.connecting = None
         known.contact, known.key = contact, key
         self._names[contact.host, contact.udp_port] = contact.node
         # Of two neighbours the one with the smaller name connects, so they never meet twice.
@@ -173,9 +203,10 @@ class Node(asyncio.DatagramProtocol):
         while neighbor.listed:
             try:
                 connection = await Connection.open(neighbor.contact.host, neighbor.contact.tcp_port)
-                await meet(connection, Connecting(self._me, key=neighbor.key, nonce=secrets.token_bytes(NONCE_BYTES)))
-                attempt = 0
-                await self._serve_neighbor(neighbor, connection)
+                with closing(connection):
+                    await meet(connection, Connecting(self._me, key=neighbor.key, nonce=secrets.token_bytes(NONCE_BYTES)))
+                    attempt = 0
+                    await self._serve_neighbor(neighbor, connection)
             except (OSError, MeetingEndedError) as error:
                 self.counts[f"neighbor_failed_{getattr(error, 'reason', 'unreachable')}"] += 1
             await asyncio.sleep(backoff_s(attempt, random.random()))  # noqa: S311 - no secret
@@ -199,9 +230,7 @@ class Node(asyncio.DatagramProtocol):
         if neighbor.connection is not None:
             neighbor.connection.close()
         neighbor.connection, neighbor.heard_s = connection, time.monotonic()
-        for forwarding in self.streams.values():
-            if forwarding.wanted == neighbor.contact.node:
-                self._change_parent(forwarding, forwarding.wanted)
+        self._distribution.connected(neighbor.contact.node)
         try:
             while (message := await connection.receive()) is not None:
                 neighbor.heard_s = time.monotonic()
@@ -217,38 +246,25 @@ class Node(asyncio.DatagramProtocol):
         if isinstance(message, Ping):
             return
         body = message.body if isinstance(message, Message) else None
-        if isinstance(body, Graft) and body.stream in self.streams:
-            self._grafted(self.streams[body.stream], neighbor.contact.node, body)
-        elif isinstance(body, Prune) and body.stream in self.streams:
-            self.streams[body.stream].prune(neighbor.contact.node)
-            self._leave_parent_if_unused(self.streams[body.stream])
+        if isinstance(body, Graft | Prune):
+            self._distribution.heard(neighbor.contact.node, body)
         elif not isinstance(body, Leave):
             self.counts["unexpected_message"] += 1
-
-    def _grafted(self, forwarding: Forwarding, child: str, body: Graft) -> None:
-        """Feed a child. What is missing here is asked for upstream, and passes through."""
-        for receiver, packet in forwarding.graft(child, body.from_sequence):
-            self._send(receiver, packet)
-        upstream = forwarding.parent or forwarding.wanted or forwarding.tree.backup
-        if upstream is None or upstream == child or not forwarding.lacks(body.from_sequence):
-            return
-        if forwarding.parent is None:
-            forwarding.asked_from = body.from_sequence
-            self._change_parent(forwarding, upstream)
-        elif (connection := self._connection_to(upstream)) is not None:
-            self._send_message(connection, body)
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             self._ping += 1
             ping, now_s = Ping(node=self.settings.name, number=self._ping), time.monotonic()
+            self._pinged_s = now_s
+            self._distribution.beat(now_s)
             if self._bootstrapper is not None and self._ping % 10 == 0:
                 self._bootstrapper.send(ping)
             for neighbor in self.neighbors.values():
                 if neighbor.connection is None:
                     continue
                 neighbor.connection.send(ping)
+                self._send_datagram(neighbor, ping)
                 if now_s - neighbor.heard_s > SILENT_AFTER_S:
                     self._lose(neighbor, "silent")
 
@@ -258,86 +274,89 @@ class Node(asyncio.DatagramProtocol):
         if connection is not None:
             connection.close()
         self.counts[f"neighbor_{how}"] += 1
-        for forwarding in self.streams.values():
-            forwarding.prune(neighbor.contact.node)
-            self._leave_parent_if_unused(forwarding)
-            if forwarding.parent == neighbor.contact.node and forwarding.tree.backup not in (None, forwarding.parent):
-                self.counts["failovers"] += 1
-                self._change_parent(forwarding, forwarding.tree.backup)
+        self._distribution.lost(neighbor.contact.node)
+        self._tell_bootstrapper(NodeDown(node=neighbor.contact.node))
+
+    def _tell_bootstrapper(self, body: Body) -> None:
         if self._bootstrapper is not None:
-            self._send_message(self._bootstrapper, NodeDown(node=neighbor.contact.node))
-
-    # Trees and media
-
-    def _install(self, place: InstallTree) -> None:
-        forwarding = self.streams.setdefault(place.stream, Forwarding(place))
-        self._numbers[place.stream_number] = place.stream
-        forwarding.install(place)
-        if place.parent is None:
-            self._leave_parent_if_unused(forwarding)
-        elif place.parent != forwarding.parent:
-            self._change_parent(forwarding, place.parent)
-
-    def _leave_parent_if_unused(self, forwarding: Forwarding) -> None:
-        """A node that the tree has left out keeps its parent until its last child has another one."""
-        if forwarding.tree.parent is None and forwarding.parent is not None and not forwarding.children:
-            self._change_parent(forwarding, None)
-
-    def _change_parent(self, forwarding: Forwarding, parent: str | None) -> None:
-        """Ask another parent for the stream, from the first packet that is missing here, and leave the parent so far."""
-        connection = self._connection_to(parent)
-        if parent is not None and connection is None:
-            forwarding.wanted = parent  # asked as soon as there is a connection
-            self.counts["grafts_waited"] += 1
-            return
-        stream, before = forwarding.tree.stream, forwarding.parent
-        if connection is not None:
-            first_missing = forwarding.first_missing()
-            missing = forwarding.asked_from if first_missing is None else first_missing
-            self._send_message(connection, Graft(stream=stream, from_sequence=missing))
-        if before != parent and (left := self._connection_to(before)) is not None:
-            self._send_message(left, Prune(stream=stream))
-        forwarding.parent, forwarding.wanted, forwarding.asked_from = parent, None, None
+            self._bootstrapper.send(Message(node=self.settings.name, body=body))
 
     def _connection_to(self, name: str | None) -> Connection | None:
         neighbor = self.neighbors.get(name) if name is not None else None
         return neighbor.connection if neighbor is not None else None
 
+    # Datagrams
+
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """A media packet. Only neighbours may send any; others are counted and get no answer."""
+        """Media, or a control message. Only neighbours may send any; others are counted and get no answer."""
         name = self._names.get(addr[:2])
         if name is None:
             self.counts["data_from_stranger"] += 1
             return
         now_s = time.monotonic()
-        self.neighbors[name].heard_s = now_s
+        if is_control(data):
+            self._heard_datagram(self.neighbors[name], data, now_s)
+        else:
+            self.neighbors[name].heard_s = now_s
+            self._distribution.arrived(name, data, now_s)
+
+    def _heard_datagram(self, neighbor: KnownNeighbor, data: bytes, now_s: float) -> None:
         try:
-            stream = self._numbers.get(read_data_header(data).stream)
-        except DataHeaderError:
-            self.counts["data_unreadable"] += 1
+            message = read_control_datagram(neighbor.contact.node, neighbor.key, data)
+        except ProtocolError:
+            self.counts["refused_unreadable_message"] += 1
             return
-        if stream is None:
-            self.counts["data_of_no_stream"] += 1
+        if message is None:
+            self.counts["refused_wrong_proof"] += 1
             return
-        forwarding = self.streams[stream]
-        known = forwarding.counts["data_received"]
-        for child, packet in forwarding.arrived(data, now_s):
-            self._send(child, packet)
-        if self._on_packet is not None and forwarding.counts["data_received"] > known:
-            self._on_packet(stream, data[HEADER_BYTES:], now_s)
+        neighbor.heard_s = now_s
+        if isinstance(message, Ping):
+            self._pinged(neighbor, message, now_s)
+        elif isinstance(message, Message) and isinstance(message.body, Nack):
+            self._distribution.repeat(neighbor.contact.node, message.body)
+        else:
+            self.counts["unexpected_message"] += 1
+
+    def _pinged(self, neighbor: KnownNeighbor, ping: Ping, now_s: float) -> None:
+        if not ping.answer:
+            self._send_datagram(neighbor, Ping(node=self.settings.name, number=ping.number, answer=True))
+        elif ping.number == self._ping:
+            sample_s = now_s - self._pinged_s
+            neighbor.round_trip_s = smoothed(neighbor.round_trip_s, sample_s)
+
+    def _send_datagram(self, neighbor: KnownNeighbor, message: Control) -> None:
+        self._send_to(neighbor, control_datagram(self.settings.name, neighbor.key, message))
+
+    def _send_to(self, neighbor: KnownNeighbor, data: bytes) -> None:
+        if self._udp is not None:
+            self._udp.sendto(data, (neighbor.contact.host, neighbor.contact.udp_port))
+
+    # What the streams use (`distribution.Links`)
+
+    def tell(self, neighbor: str, body: Body) -> bool:
+        """Send a control message to a neighbour; False if there is no connection."""
+        connection = self._connection_to(neighbor)
+        if connection is not None:
+            connection.send(Message(node=self.settings.name, body=body))
+        return connection is not None
+
+    def send(self, neighbor: str, packet: bytes) -> None:
+        """Send a media packet to a neighbour."""
+        if neighbor in self.neighbors:
+            self._send_to(self.neighbors[neighbor], packet)
+        else:
+            self.counts["data_without_address"] += 1
+
+    def request(self, neighbor: str, body: Nack) -> None:
+        """Send a request for packets to a neighbour, on UDP."""
+        if neighbor in self.neighbors:
+            self._send_datagram(self.neighbors[neighbor], Message(node=self.settings.name, body=body))
+
+    def round_trip_s(self, neighbor: str) -> float:
+        """The measured time to a neighbour and back; 50 ms as long as it is not known."""
+        known = self.neighbors.get(neighbor)
+        return UNKNOWN_ROUND_TRIP_S if known is None or known.round_trip_s is None else known.round_trip_s
 
     def originate(self, stream: str, rtp: bytes) -> None:
         """Send an RTP packet into the stream's tree; without a tree it is discarded."""
-        if stream in self.streams:
-            for child, packet in self.streams[stream].originated(rtp, time.monotonic(), time.time_ns() // 1000):
-                self._send(child, packet)
-
-    def _send(self, child: str, packet: bytes) -> None:
-        neighbor = self.neighbors.get(child)
-        if neighbor is None or self._udp is None:
-            self.counts["data_without_address"] += 1
-        else:
-            self._udp.sendto(packet, (neighbor.contact.host, neighbor.contact.udp_port))
-
-    def _send_message(self, connection: Connection, body: Body) -> None:
-        connection.send(Message(node=self.settings.name, body=body))
+        self._distribution.originate(stream, rtp)

@@ -1,8 +1,25 @@
 """What a player receives of a stream: packets, losses, gaps, jitter. RTP in, numbers out."""
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 
 RTP_CLOCK_HZ = 90_000
+DELAYS = 2000
+"""The newest packets whose delay is looked at: about 10 s at 2 Mbit/s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An RTP packet that is new at this node."""
+
+    stream: str
+    rtp: bytes
+    now_s: float
+    """When it arrived, on a clock that never steps."""
+    delay_ms: float
+    """Since the source sent it. It includes the difference between the clocks of two machines."""
+    depth: int
+    """The number of links that it has passed."""
 
 
 @dataclass(slots=True)
@@ -13,6 +30,8 @@ class Reception:
     received_bytes: int = 0
     largest_gap_ms: float = 0.0
     jitter_ms: float = 0.0
+    delays_ms: deque[float] = field(default_factory=lambda: deque(maxlen=DELAYS))
+    depth: int = 0
     _first: int | None = None
     _highest: int = 0
     _arrived_s: float = 0.0
@@ -22,6 +41,17 @@ class Reception:
     def lost(self) -> int:
         """Packets between the first and the newest that have not arrived (so far)."""
         return 0 if self._first is None else self._highest - self._first + 1 - self.received
+
+    def delay_ms(self, share: float) -> float | None:
+        """The delay that this share of the newest packets does not exceed; None before the first packet."""
+        ordered = sorted(self.delays_ms)
+        return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
+
+    def took(self, arrival: Arrival) -> None:
+        """A packet that has not arrived before, with its way."""
+        self.delays_ms.append(arrival.delay_ms)
+        self.depth = arrival.depth
+        self.arrived(arrival.rtp, arrival.now_s)
 
     def arrived(self, rtp: bytes, now_s: float) -> None:
         """A packet that has not arrived before."""

@@ -16,7 +16,7 @@ from cyclopts import Parameter
 from overlay.node import Node, NodeSettings
 from overlay.null_stream import packets
 from overlay.proofs import KEY_BYTES, node_key
-from overlay.reception import Reception
+from overlay.reception import Arrival, Reception
 from serving.listening import parse_listen
 from swarmscope.commands import exit_on_usage_error
 
@@ -95,9 +95,9 @@ def play(name: str, /, *, place: AtPlace, stream: tuple[str, ...]) -> None:
     """
     receptions = {each: Reception() for each in stream}
 
-    def arrived(name: str, rtp: bytes, now_s: float) -> None:
-        if name in receptions:
-            receptions[name].arrived(rtp, now_s)
+    def arrived(arrival: Arrival) -> None:
+        if arrival.stream in receptions:
+            receptions[arrival.stream].took(arrival)
 
     running = Node(_settings(name, place, stream), arrived)
     _run(running, _announce(running), _report(running, receptions))
@@ -182,8 +182,14 @@ def _print_received(running: Node, receptions: dict[str, Reception]) -> None:
             "lost": reception.lost,
             "largest_gap_ms": round(reception.largest_gap_ms, 1),
             "jitter_ms": round(reception.jitter_ms, 2),
+            "delay_p95_ms": _rounded(reception.delay_ms(0.95)),
+            "depth": reception.depth,
         }
         print(json.dumps(received), flush=True)
+
+
+def _rounded(value: float | None) -> float | None:
+    return round(value, 1) if value is not None else None
 
 
 def _print_counts(running: Node) -> None:

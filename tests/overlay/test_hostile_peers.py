@@ -16,6 +16,7 @@ from overlay.node import Node, NodeSettings
 from overlay.null_stream import packets
 from overlay.overlay_file import read_overlay_file
 from overlay.proofs import node_key
+from overlay.reception import Arrival
 
 SECRET = b"s" * 32
 TOPOLOGY = {
@@ -40,8 +41,8 @@ async def swarm() -> AsyncIterator[tuple[Bootstrapper, int, dict[str, Node], lis
     tasks = [asyncio.create_task(bootstrapper.serve("127.0.0.1", 0, ready.set_result))]
     port = await ready
 
-    def arrived(_stream: str, rtp: bytes, _now_s: float) -> None:
-        received.append(int.from_bytes(rtp[2:4], "big"))
+    def arrived(arrival: Arrival) -> None:
+        received.append(int.from_bytes(arrival.rtp[2:4], "big"))
 
     def node(name: str, *plays: str) -> Node:
         settings = NodeSettings(name=name, key=node_key(SECRET, name), bootstrapper=("127.0.0.1", port), plays=plays)

@@ -1,0 +1,221 @@
+"""The streams at one node: who feeds it, who is fed, and what is sent again.
+
+A node has one parent for each stream. It leaves the parent so far only when the new one delivers, or the old one has failed.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Protocol
+
+from overlay.data_header import HEADER_BYTES, MOST_HOPS, DataHeaderError, read_data_header
+from overlay.forwarding import Forwarding
+from overlay.link_repair import ranges_of
+from overlay.messages import Body, Graft, InstallTree, Nack, Prune
+from overlay.reception import Arrival
+
+GRAFT_AGAIN_S = 0.3
+"""A parent that has delivered nothing for this time after a GRAFT is asked again: it may not have known the stream yet."""
+REPAIR_EVERY_S = 0.005
+REPLAYED_AT_ONCE = 8
+REPLAY_SPEED = 4
+"""A replay is sent at four times the stream's rate: a burst of two seconds would overflow the queues of the way."""
+
+
+class Links(Protocol):
+    """The ways to the neighbours."""
+
+    def tell(self, neighbor: str, body: Body) -> bool:
+        """Send a control message; False if there is no connection."""
+
+    def send(self, neighbor: str, packet: bytes) -> None:
+        """Send a media packet."""
+
+    def request(self, neighbor: str, body: Nack) -> None:
+        """Send a request for packets, on UDP."""
+
+    def round_trip_s(self, neighbor: str) -> float:
+        """The measured time to a neighbour and back."""
+
+
+class Distribution:
+    """All streams at one node. `on_packet` gets every RTP packet that is new here."""
+
+    def __init__(self, links: Links, counts: Counter[str], on_packet: Callable[[Arrival], None] | None) -> None:
+        self.streams: dict[str, Forwarding] = {}
+        self._numbers: dict[int, str] = {}
+        self._links, self._counts, self._on_packet = links, counts, on_packet
+        self._repairing: asyncio.TimerHandle | None = None
+        self._replays: dict[tuple[str, str], asyncio.TimerHandle] = {}
+        """The rest of each replay, by stream and child."""
+
+    # What control messages and connections change
+
+    def install(self, place: InstallTree) -> None:
+        """Take the place that the bootstrapper has planned."""
+        forwarding = self.streams.setdefault(place.stream, Forwarding(place))
+        self._numbers[place.stream_number] = place.stream
+        forwarding.install(place)
+        if place.parent is None:
+            self._leave_parent_if_unused(forwarding)
+        elif place.parent != forwarding.parent:
+            self._change_parent(forwarding, place.parent)
+
+    def heard(self, neighbor: str, body: Graft | Prune) -> None:
+        """A neighbour asks for a stream, or does not need it from here any more."""
+        forwarding = self.streams.get(body.stream)
+        if forwarding is None:
+            self._counts["unknown_stream"] += 1
+        elif isinstance(body, Graft):
+            self._grafted(forwarding, neighbor, body)
+        else:
+            forwarding.prune(neighbor)
+            self._leave_parent_if_unused(forwarding)
+
+    def connected(self, neighbor: str) -> None:
+        """There is a new connection to a neighbour."""
+        for forwarding in self.streams.values():
+            forwarding.begin_link(neighbor)
+            if neighbor in (forwarding.wanted, forwarding.parent):
+                self._change_parent(forwarding, neighbor)
+
+    def lost(self, neighbor: str) -> None:
+        """A neighbour has failed. Where it was the parent, the backup takes over; without one, its return is waited for."""
+        for forwarding in self.streams.values():
+            forwarding.prune(neighbor)
+            forwarding.leaving.discard(neighbor)
+            self._leave_parent_if_unused(forwarding)
+            if forwarding.parent != neighbor:
+                continue
+            forwarding.parent = forwarding.asked_s = None
+            backup = forwarding.tree.backup
+            if backup in (None, neighbor):
+                forwarding.wanted = neighbor
+            else:
+                self._counts["failovers"] += 1
+                self._change_parent(forwarding, backup)
+
+    def beat(self, now_s: float) -> None:
+        """Ask parents again that do not deliver."""
+        for forwarding in self.streams.values():
+            if forwarding.parent is not None and forwarding.asked_s is not None and now_s - forwarding.asked_s > GRAFT_AGAIN_S:
+                self._counts["grafts_repeated"] += 1
+                self._change_parent(forwarding, forwarding.parent)
+
+    def close(self) -> None:
+        """Send nothing more."""
+        for handle in [*self._replays.values(), *([self._repairing] if self._repairing is not None else [])]:
+            handle.cancel()
+
+    # Media
+
+    def originate(self, stream: str, rtp: bytes) -> None:
+        """Send an RTP packet into the stream's tree; without a tree it is discarded."""
+        if stream in self.streams:
+            for child, packet in self.streams[stream].originated(rtp, time.monotonic(), time.time_ns() // 1000):
+                self._links.send(child, packet)
+
+    def arrived(self, sender: str, data: bytes, now_s: float) -> None:
+        """A media packet of a neighbour."""
+        try:
+            header = read_data_header(data)
+        except DataHeaderError:
+            self._counts["data_unreadable"] += 1
+            return
+        stream = self._numbers.get(header.stream)
+        if stream is None:
+            self._counts["data_of_no_stream"] += 1
+            return
+        forwarding = self.streams[stream]
+        known = forwarding.counts["data_received"]
+        for child, packet in forwarding.arrived(data, now_s, sender):
+            self._links.send(child, packet)
+        if sender == forwarding.parent and forwarding.asked_s is not None:
+            self._parent_delivers(forwarding)
+        if self._repairing is None and (link := forwarding.links_in.get(sender)) is not None and link.missing:
+            self._repair()
+        if self._on_packet is not None and forwarding.counts["data_received"] > known:
+            delay_ms = (time.time_ns() // 1000 - header.origin_us) / 1000
+            self._on_packet(Arrival(stream, data[HEADER_BYTES:], now_s, delay_ms, MOST_HOPS - header.hops_left))
+
+    def repeat(self, child: str, request: Nack) -> None:
+        """Send packets again that a child has not received."""
+        forwarding = self.streams.get(request.stream or "")
+        if forwarding is None:
+            self._counts["unknown_stream"] += 1
+            return
+        for packet in forwarding.repeated(child, request.ranges):
+            self._links.send(child, packet)
+
+    def _repair(self) -> None:
+        """Ask for what is missing, as long as something is."""
+        self._repairing, now_s = None, time.monotonic()
+        missing = 0
+        for name, forwarding in self.streams.items():
+            for neighbor, link in forwarding.links_in.items():
+                numbers = link.due(now_s, self._links.round_trip_s(neighbor))
+                if numbers:
+                    forwarding.counts["nacks_sent"] += 1
+                    self._links.request(neighbor, Nack(stream=name, ranges=ranges_of(numbers)))
+                missing += link.missing
+        if missing:
+            self._repairing = asyncio.get_running_loop().call_later(REPAIR_EVERY_S, self._repair)
+
+    # Parents and children
+
+    def _grafted(self, forwarding: Forwarding, child: str, body: Graft) -> None:
+        """Feed a child. What is missing here is asked for upstream, and passes through."""
+        self._replay(forwarding, child, forwarding.graft(child, body.from_sequence))
+        upstream = forwarding.parent or forwarding.wanted or forwarding.tree.backup
+        if upstream is None or upstream == child or not forwarding.lacks(body.from_sequence):
+            return
+        if forwarding.parent is None:
+            forwarding.asked_from = body.from_sequence
+            self._change_parent(forwarding, upstream)
+        else:
+            self._links.tell(upstream, body)
+
+    def _replay(self, forwarding: Forwarding, child: str, packets: Iterator[tuple[str, bytes]]) -> None:
+        """Send some packets of a replay, and the rest later."""
+        key = forwarding.tree.stream, child
+        if (waiting := self._replays.pop(key, None)) is not None:
+            waiting.cancel()
+        some = list(islice(packets, REPLAYED_AT_ONCE))
+        for _, packet in some:
+            self._links.send(child, packet)
+        if len(some) == REPLAYED_AT_ONCE:
+            pause_s = forwarding.packet_interval_s() * REPLAYED_AT_ONCE / REPLAY_SPEED
+            loop = asyncio.get_running_loop()
+            self._replays[key] = loop.call_later(pause_s, self._replay, forwarding, child, packets)
+
+    def _leave_parent_if_unused(self, forwarding: Forwarding) -> None:
+        """A node that the tree has left out keeps its parent until its last child has another one."""
+        if forwarding.tree.parent is None and forwarding.parent is not None and not forwarding.children:
+            for parent in {forwarding.parent, *forwarding.leaving}:
+                self._links.tell(parent, Prune(stream=forwarding.tree.stream))
+            forwarding.parent = forwarding.wanted = forwarding.asked_from = forwarding.asked_s = None
+            forwarding.leaving.clear()
+
+    def _change_parent(self, forwarding: Forwarding, parent: str) -> None:
+        """Ask a parent for the stream, from the first packet that is missing here. The parent so far is left when it delivers."""
+        now_s = time.monotonic()
+        graft = Graft(stream=forwarding.tree.stream, from_sequence=forwarding.ask_from(now_s))
+        if not self._links.tell(parent, graft):
+            forwarding.wanted = parent  # asked as soon as there is a connection
+            self._counts["grafts_waited"] += 1
+            return
+        if forwarding.parent not in (None, parent):
+            forwarding.leaving.add(forwarding.parent)
+        forwarding.leaving.discard(parent)
+        forwarding.parent, forwarding.wanted, forwarding.asked_from, forwarding.asked_s = parent, None, None, now_s
+
+    def _parent_delivers(self, forwarding: Forwarding) -> None:
+        """The new parent sends: leave those before it."""
+        forwarding.asked_s = None
+        for parent in forwarding.leaving:
+            self._links.tell(parent, Prune(stream=forwarding.tree.stream))
+            if (link := forwarding.links_in.get(parent)) is not None:
+                link.forget()
+        forwarding.leaving.clear()
