@@ -129,6 +129,9 @@ class Distribution:
             self._counts["data_of_no_stream"] += 1
             return
         forwarding = self.streams[stream]
+        if forwarding.parent is None and forwarding.wanted is None:
+            self._counts["data_not_wanted"] += 1  # the last packets of a parent that was left
+            return
         known = forwarding.counts["data_received"]
         for child, packet in forwarding.arrived(data, now_s, sender):
             self._links.send(child, packet)
@@ -197,6 +200,7 @@ class Distribution:
                 self._links.tell(parent, Prune(stream=forwarding.tree.stream))
             forwarding.parent = forwarding.wanted = forwarding.asked_from = forwarding.asked_s = None
             forwarding.leaving.clear()
+            forwarding.forget()
 
     def _change_parent(self, forwarding: Forwarding, parent: str) -> None:
         """Ask a parent for the stream, from the first packet that is missing here. The parent so far is left when it delivers."""
@@ -208,6 +212,8 @@ class Distribution:
             return
         if forwarding.parent not in (None, parent):
             forwarding.leaving.add(forwarding.parent)
+        if forwarding.parent != parent:
+            forwarding.begin_link(parent)
         forwarding.leaving.discard(parent)
         forwarding.parent, forwarding.wanted, forwarding.asked_from, forwarding.asked_s = parent, None, None, now_s
 
@@ -216,6 +222,5 @@ class Distribution:
         forwarding.asked_s = None
         for parent in forwarding.leaving:
             self._links.tell(parent, Prune(stream=forwarding.tree.stream))
-            if (link := forwarding.links_in.get(parent)) is not None:
-                link.forget()
+            forwarding.begin_link(parent)
         forwarding.leaving.clear()

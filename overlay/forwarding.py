@@ -95,8 +95,16 @@ class Forwarding:
         self.grafted.discard(child)
         self._pruned.add(child)
 
+    def forget(self) -> None:
+        """Forget all packets: the node has left the stream, so a new parent need not send the old ones."""
+        self.last_sequence = None
+        self._order.clear()
+        self._seen.clear()
+        self._ring.clear()
+        self.links_in.clear()
+
     def begin_link(self, neighbor: str) -> None:
-        """A neighbour has connected; if it was restarted, its numbers begin again."""
+        """A neighbour has connected, or becomes the parent: what it sent before is not missing."""
         self.links_in.pop(neighbor, None)
 
     def arrived(self, packet: bytes, now_s: float, sender: str = "") -> list[tuple[str, bytes]]:
@@ -201,10 +209,7 @@ class Forwarding:
 
     def _forget_if_stale(self, now_s: float) -> None:
         if self._order and now_s - self._arrived_s > STALE_S:
-            self.last_sequence = None
-            self._order.clear()
-            self._seen.clear()
-            self._ring.clear()
+            self.forget()
 
     def _sent_on(self, header: DataHeader, rtp: bytes, sequence: int, now_s: float) -> list[tuple[str, bytes]]:
         self._ring.pop(sequence, None)

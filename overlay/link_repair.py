@@ -125,10 +125,6 @@ class ReceivedOnLink:
         """How many packets are being asked for."""
         return len(self._missing)
 
-    def forget(self) -> None:
-        """Ask for nothing more from this sender; another one has been asked."""
-        self._missing.clear()
-
     def _begin_again(self, number: int) -> None:
         self.counts["link_sequence_jumped"] += 1
         self.highest = number

@@ -26,6 +26,10 @@ class Arrival:
 class Reception:
     """Counts packets by extended sequence number (RFC 3550, A.1), so late and replayed packets are no loss."""
 
+    asked_s: float | None = None
+    """When the stream was asked for."""
+    first_s: float | None = None
+    """When its first packet arrived."""
     received: int = 0
     received_bytes: int = 0
     largest_gap_ms: float = 0.0
@@ -41,6 +45,11 @@ class Reception:
     def lost(self) -> int:
         """Packets between the first and the newest that have not arrived (so far)."""
         return 0 if self._first is None else self._highest - self._first + 1 - self.received
+
+    @property
+    def startup_ms(self) -> float | None:
+        """From the request to the first packet; None before it, or if nothing was asked for."""
+        return None if self.asked_s is None or self.first_s is None else (self.first_s - self.asked_s) * 1000
 
     def delay_ms(self, share: float) -> float | None:
         """The delay that this share of the newest packets does not exceed; None before the first packet."""
@@ -58,6 +67,7 @@ class Reception:
         sequence, timestamp = int.from_bytes(rtp[2:4], "big"), int.from_bytes(rtp[4:8], "big")
         if self._first is None:
             self._first = self._highest = sequence
+            self.first_s = now_s
         else:
             ahead = (sequence - self._highest + 32768) % 65536 - 32768
             self._first = min(self._first, self._highest + ahead)

@@ -5,7 +5,8 @@ import json
 import random
 import signal
 import sys
-from collections.abc import Coroutine
+import time
+from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from serving.listening import parse_listen
 from swarmscope.commands import exit_on_usage_error
 
 REPORT_EVERY_S = 1.0
+MOST_LATE_S = 0.1
+"""A source that falls behind further than this continues from now on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +103,7 @@ def play(name: str, /, *, place: AtPlace, stream: tuple[str, ...]) -> None:
             receptions[arrival.stream].took(arrival)
 
     running = Node(_settings(name, place, stream), arrived)
-    _run(running, _announce(running), _report(running, receptions))
+    _run(running, _announce(running, receptions.values()), _report(running, receptions))
     _print_received(running, receptions)
     _print_counts(running)
 
@@ -151,8 +154,10 @@ def _run(running: Node, *more: Coroutine[Any, Any, None]) -> None:
     run_until_signal(run())
 
 
-async def _announce(running: Node) -> None:
+async def _announce(running: Node, receptions: Iterable[Reception] = ()) -> None:
     await running.joined.wait()
+    for reception in receptions:
+        reception.asked_s = time.monotonic()
     print(f"{running.settings.name} has joined", flush=True)
 
 
@@ -161,8 +166,10 @@ async def _originate(running: Node, stream: str, rate_kbps: float) -> None:
     begin_s = loop.time()
     for due_s, rtp in packets(rate_kbps, random.getrandbits(32)):
         ahead_s = begin_s + due_s - loop.time()
-        if ahead_s > 0:
-            await asyncio.sleep(ahead_s)
+        if ahead_s < -MOST_LATE_S:
+            begin_s -= ahead_s  # a burst of all late packets would overflow the queues of the way
+            running.counts["source_late"] += 1
+        await asyncio.sleep(max(ahead_s, 0))
         running.originate(stream, rtp)
 
 
@@ -178,6 +185,7 @@ def _print_received(running: Node, receptions: dict[str, Reception]) -> None:
         received = {
             "stream": stream,
             "parent": forwarding.parent if forwarding is not None else None,
+            "startup_ms": _rounded(reception.startup_ms),
             "received": reception.received,
             "lost": reception.lost,
             "largest_gap_ms": round(reception.largest_gap_ms, 1),

@@ -15,7 +15,7 @@ LOSS = 0.05
 
 
 @contextmanager
-def lossy_chain(folder: Path, *, rate_kbps: float) -> Iterator[tuple[Lab, Swarm]]:
+def lossy_chain(folder: Path, *, rate_kbps: float, loss: float = LOSS) -> Iterator[tuple[Lab, Swarm]]:
     """The lab loses packets from the moment at which every node has joined."""
     links = [{"between": pair} for pair in pairwise(NAMES)]
     topology = read_topology(json.dumps({"nodes": {name: {"forwards": True} for name in NAMES}, "links": links}))
@@ -30,7 +30,7 @@ def lossy_chain(folder: Path, *, rate_kbps: float) -> Iterator[tuple[Lab, Swarm]
         for name in ("n1", "n2", "s"):
             eventually(lambda name=name: swarm.parts[name].lines)
         for link in topology.links:
-            lab.reshape(link.name, loss=LOSS)
+            lab.reshape(link.name, loss=loss)
         swarm.start("play", "p", "--stream", "news")
         yield lab, swarm
 

@@ -70,12 +70,6 @@ def test_a_sender_that_begins_again_is_followed():
         assert link.due(0.0, 0.1) == [begun + 1]
 
 
-def test_a_parent_that_was_left_is_asked_for_nothing():
-    link = received(1, 5)
-    link.forget()
-    assert link.due(0.0, 0.1) == []
-
-
 def test_a_sender_knows_which_packet_had_a_number():
     link = SentOnLink()
     for sequence in range(100, 100 + KEPT + 5):

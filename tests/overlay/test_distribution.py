@@ -1,0 +1,172 @@
+"""The streams of one node: a parent is left last, asked again while it is silent, and a replay is no burst."""
+
+import asyncio
+import time
+from collections import Counter
+
+from overlay.control_datagram import LONGEST_BYTES, control_datagram
+from overlay.distribution import REPLAYED_AT_ONCE, Distribution
+from overlay.link_repair import MOST_MISSING
+from overlay.messages import Body, Graft, InstallTree, Message, Nack, Prune
+from overlay.reception import Arrival
+from tests.overlay.test_forwarding import packet, place
+
+NOW_S = time.monotonic()
+
+
+class Written:
+    """The messages and packets that a node has sent; `connected` names the neighbours that a control message reaches."""
+
+    def __init__(self, *connected: str) -> None:
+        self.connected = {*connected}
+        self.told: list[tuple[str, Body]] = []
+        self.requests: list[tuple[str, Nack]] = []
+        self.packets: list[tuple[str, bytes]] = []
+
+    def tell(self, neighbor: str, body: Body) -> bool:
+        if neighbor in self.connected:
+            self.told.append((neighbor, body))
+        return neighbor in self.connected
+
+    def send(self, neighbor: str, data: bytes) -> None:
+        self.packets.append((neighbor, data))
+
+    def request(self, neighbor: str, body: Nack) -> None:
+        self.requests.append((neighbor, body))
+
+    def round_trip_s(self, neighbor: str) -> float:
+        return 0.01
+
+
+def node(links: Written, tree: InstallTree, *, heard: list[Arrival] | None = None) -> tuple[Distribution, Counter[str]]:
+    counts: Counter[str] = Counter()
+    made = Distribution(links, counts, heard.append if heard is not None else None)
+    made.install(tree)
+    return made, counts
+
+
+def test_the_old_parent_is_left_when_the_new_one_delivers():
+    links = Written("old", "new")
+    made, _ = node(links, place(parent="old"))
+    made.arrived("old", packet(1), NOW_S)
+    made.install(place(parent="new", epoch=2))
+    assert links.told == [("old", Graft(stream="news")), ("new", Graft(stream="news", from_sequence=2))]
+    made.arrived("old", packet(2), NOW_S + 0.1)
+    assert len(links.told) == 2
+    made.arrived("new", packet(3), NOW_S + 0.2)
+    assert links.told[2:] == [("old", Prune(stream="news"))]
+
+
+def test_a_parent_that_delivers_nothing_is_asked_again_for_what_is_missing_then():
+    links = Written("up")
+    made, counts = node(links, place(parent="up"))
+    asked_s = made.streams["news"].asked_s
+    assert asked_s is not None
+    made.beat(asked_s + 0.2)
+    assert counts["grafts_repeated"] == 0
+    made.beat(asked_s + 0.4)
+    assert [body for _, body in links.told] == [Graft(stream="news")] * 2
+    made.arrived("up", packet(1), asked_s + 0.5)
+    made.beat(asked_s + 10)
+    assert counts["grafts_repeated"] == 1
+
+
+def test_a_parent_without_a_backup_is_asked_when_it_returns():
+    links = Written("up")
+    made, counts = node(links, place(parent="up"))
+    made.arrived("up", packet(1), NOW_S)
+    made.lost("up")
+    assert (made.streams["news"].parent, counts["failovers"]) == (None, 0)
+    made.connected("up")
+    assert links.told[1:] == [("up", Graft(stream="news", from_sequence=2))]
+    assert made.streams["news"].parent == "up"
+
+
+def test_a_failed_parent_is_not_fed_from_and_its_backup_is_asked_at_once():
+    links = Written("up", "backup")
+    made, counts = node(links, place(parent="up", backup="backup"))
+    made.arrived("up", packet(1), NOW_S)
+    made.lost("up")
+    assert links.told[1:] == [("backup", Graft(stream="news", from_sequence=2))]
+    assert (made.streams["news"].parent, counts["failovers"]) == ("backup", 1)
+
+
+def test_a_relay_that_comes_back_to_a_stream_asks_for_nothing_old():
+    links, heard = Written("up"), []
+    made, counts = node(links, place("child", parent="up"), heard=heard)
+    for number in (1, 2, 3):
+        made.arrived("up", packet(number), NOW_S)
+    made.install(place(parent=None, epoch=2))
+    made.heard("child", Prune(stream="news"))
+    made.arrived("up", packet(4), NOW_S + 0.1)
+    assert counts["data_not_wanted"] == 1
+    made.install(place("child", parent="up", epoch=3))
+    assert links.told[-2:] == [("up", Prune(stream="news")), ("up", Graft(stream="news"))]
+    made.arrived("up", packet(200), NOW_S + 1)
+    assert links.requests == []  # what it was not sent meanwhile is not missing
+    assert len(heard) == 4
+
+
+def test_a_standby_asks_for_what_its_child_misses():
+    links = Written("up")
+    made, _ = node(links, place(parent=None, backup="up"))
+    made.heard("child", Graft(stream="news", from_sequence=70))
+    assert links.told == [("up", Graft(stream="news", from_sequence=70))]
+
+
+def test_a_stream_that_is_not_known_yet_is_counted():
+    links = Written("up")
+    made, counts = node(links, place(parent="up"))
+    made.heard("child", Graft(stream="other"))
+    assert counts["unknown_stream"] == 1
+    made.repeat("child", Nack(stream="other", ranges=[(1, 1)]))
+    assert counts["unknown_stream"] == 2
+
+
+def test_a_replay_begins_with_a_few_packets_and_continues_faster_than_the_stream():
+    async def scenario() -> None:
+        links = Written("up")
+        made, _ = node(links, place(parent="up"))
+        for number in range(100):
+            made.arrived("up", packet(number), NOW_S + number / 1000)
+        made.heard("child", Graft(stream="news", from_sequence=0))
+        assert len(links.packets) == REPLAYED_AT_ONCE
+        async with asyncio.timeout(10):
+            while len(links.packets) < 100:  # noqa: ASYNC110 - a replay has no event
+                await asyncio.sleep(0.005)
+        made.close()
+
+    asyncio.run(scenario())
+
+
+def test_gaps_are_asked_for_on_udp_and_a_child_gets_its_packets_again():
+    async def scenario() -> None:
+        links = Written("up")
+        made, counts = node(links, place("child", parent="up"))
+        for number in (1, 2, 5):
+            made.arrived("up", packet(number), NOW_S)
+        assert links.requests == [("up", Nack(stream="news", ranges=[(3, 4)]))]
+        links.packets.clear()
+        made.repeat("child", Nack(stream="news", ranges=[(2, 2), (3, 9)]))
+        assert [data[-13:] for _, data in links.packets] == [packet(2)[-13:], packet(5)[-13:]]
+        assert made.streams["news"].counts["repeats_too_old"] == 6
+        assert not counts
+        made.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_largest_request_fits_into_a_datagram():
+    async def scenario() -> None:
+        links = Written("up")
+        made, _ = node(links, place(parent="up"))
+        made.arrived("up", packet(1), NOW_S)
+        for number in range(3, MOST_MISSING, 2):
+            made.arrived("up", packet(number), NOW_S)
+        await asyncio.sleep(0.05)
+        made.close()
+        for neighbor, body in links.requests:
+            assert len(control_datagram("n" * 64, bytes(32), Message(node="n" * 64, body=body))) <= LONGEST_BYTES
+            assert neighbor == "up"
+
+    asyncio.run(scenario())
