@@ -14,6 +14,7 @@ from typing import Self
 
 import duckdb
 
+from feedback_analysis.duckdb_database import open_database
 from feedback_analysis.history.attendance import count_unfolded
 from feedback_analysis.history.new_names import NEW_NAMES
 from feedback_analysis.history.schema import CONFLICTS, FORMAT, HOUR, MINUTE, ROLLUPS, TABLES, UNFOLDED
@@ -31,8 +32,6 @@ MEMORY_MIB = 384
 
 # Rows that may be unfolded before their hours are rewritten: about half an hour of 7,000 peers, added minute by minute.
 FOLD_EVERY = 250_000
-
-_SWITCHED_OFF = ("autoinstall_known_extensions", "autoload_known_extensions", "preserve_insertion_order")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,11 +200,8 @@ def extent(store: HistoryStore) -> Span | None:
 
 
 def _opened(path: Path) -> duckdb.DuckDBPyConnection:
-    # DuckDB has all it needs compiled in, and must not download extensions.
-    config: dict[str, str | bool | int | float | list[str]] = dict.fromkeys(_SWITCHED_OFF, False)
-    config |= {"memory_limit": f"{MEMORY_MIB}MiB", "temp_directory": str(path.with_suffix(".tmp"))}
     try:
-        return duckdb.connect(path, config=config)
+        return open_database(path, temp=str(path.with_suffix(".tmp")), memory_mib=MEMORY_MIB)
     except duckdb.IOException as error:
         if "lock" in str(error).lower():
             raise ValueError(f"another process uses the history in {path.parent}; query that process, or stop it first") from error

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import duckdb
 
+from feedback_analysis.duckdb_database import open_database
 from feedback_analysis.geo.atlas import Atlas
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.registry import Measure, View, measure_of
@@ -33,8 +34,6 @@ from feedback_wire.frames import Damage
 from serving.memory import is_no_memory
 
 _T = TypeVar("_T")
-
-_SWITCHED_OFF = ("autoinstall_known_extensions", "autoload_known_extensions", "preserve_insertion_order")
 
 # A record takes about 400 bytes uncompressed and 65 compressed. Compressing takes half as long as reading. A million records are
 # 400 MB, which few machines lack, and smaller tables need not be compressed.
@@ -55,7 +54,7 @@ class DamagedLog:
         return f"{self.source}, byte {self.damage.offset}: {self.damage.reason} ({self.damage.size} bytes)"
 
 
-def _spills() -> str:
+def _temp_folder() -> str:
     """The folder for data that does not fit into DuckDB's memory; empty (none) if there is no folder for temporary files.
 
     DuckDB's default is the working directory, which may be read-only.
@@ -82,9 +81,7 @@ class FeedbackTable:
         self.models: Models = {**(models or all_models()), "mos": mos}
         self.locator = locator
         self._edition = locator.edition
-        # DuckDB has all it needs compiled in, and must not download extensions. The order of rows is not needed and costs memory.
-        config: dict[str, str | bool | int | float | list[str]] = dict.fromkeys(_SWITCHED_OFF, False)
-        self._root = duckdb.connect(config=config | {"temp_directory": _spills()})
+        self._root = open_database(temp=_temp_folder())
         self._root.execute("ATTACH ':memory:' AS store (COMPRESS)")
         self._writer = self.cursor()
         self._writer.execute(self._schema())

@@ -23,6 +23,12 @@ ACCENT = "#3b82d0"
 GROUND = "#8a94a3"
 """The colour of land, outlines and other parts without a value."""
 
+NO_DATA = "rgba(138, 148, 163, 0.12)"
+"""The colour of a region without a value: `GROUND`, almost transparent, because the region lies on land."""
+
+DARK_INK, LIGHT_INK = "#10202f", "#ffffff"
+"""The colours of texts on filled parts."""
+
 # Without the palest fifth of Cividis: its yellow cannot be seen on white.
 QUANTITY_COLOURS = tuple(Cividis256[:232])
 

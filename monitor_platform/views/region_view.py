@@ -16,7 +16,7 @@ from feedback_analysis.geo.maps import Region, countries
 from feedback_analysis.measures.regions import RegionValue
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, Measure
 from monitor_platform.views.number_format import difference, format_change, format_count, format_value
-from monitor_platform.views.palette import ACCENT, GROUND, Scale, scale_for, scale_of_differences
+from monitor_platform.views.palette import ACCENT, GROUND, NO_DATA, Scale, scale_for, scale_of_differences
 from monitor_platform.views.plots import Plots
 from monitor_platform.views.shapes import shapes_of
 from monitor_platform.views.window import LEAST_FOR_COUNTRIES, WORLD, Window, around_all, around_audience
@@ -25,8 +25,6 @@ THIN = 25
 """A mean needs at least this many peers (the minimum that Conviva shows)."""
 
 HONG_KONG = Atlas()
-
-NO_DATA = "rgba(138, 148, 163, 0.12)"
 
 # Bokeh escapes @{…}; nothing else in this text comes from outside.
 _TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">

@@ -31,18 +31,20 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.sessions import Band, Stalls, Story, Stretch
 from monitor_platform.views import thinning
 from monitor_platform.views.number_format import format_value, title_of
-from monitor_platform.views.palette import CATEGORIES, GROUND
+from monitor_platform.views.palette import CATEGORIES, DARK_INK, GRADE_COLOURS, GROUND, LIGHT_INK
 from monitor_platform.views.plots import Plots
 from monitor_platform.views.timeline_view import LOCAL_AND_UTC, frame
 
+_BAD, _, _FAIR, _GOOD, _EXCELLENT = GRADE_COLOURS
+
 # Fill colour, hatching, and a text colour that is legible on them.
 STATES: Mapping[str, tuple[str, str, str]] = {
-    "starting": ("#73a9d6", " ", "#10202f"),
-    "playing": ("#2166b0", " ", "#ffffff"),
-    "stalled": ("#b2470c", " ", "#ffffff"),
-    "paused": ("#bdb9b1", " ", "#10202f"),
-    "silent": ("#d8dbe0", "/", "#10202f"),
-    "gone": (GROUND, " ", "#10202f"),
+    "starting": (_GOOD, " ", DARK_INK),
+    "playing": (_EXCELLENT, " ", LIGHT_INK),
+    "stalled": (_BAD, " ", LIGHT_INK),
+    "paused": (_FAIR, " ", DARK_INK),
+    "silent": ("#d8dbe0", "/", DARK_INK),
+    "gone": (GROUND, " ", DARK_INK),
 }
 # A word of eight letters needs about 60 of the ribbon's 900 pixels.
 _ROOM_FOR_A_WORD = 0.07

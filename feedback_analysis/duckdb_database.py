@@ -1,0 +1,21 @@
+"""Opens DuckDB databases with the settings that the table of messages and the history share."""
+
+from pathlib import Path
+
+import duckdb
+
+# DuckDB has all it needs compiled in, and must not download extensions. The order of rows is not needed and costs memory.
+_SWITCHED_OFF = ("autoinstall_known_extensions", "autoload_known_extensions", "preserve_insertion_order")
+
+
+def open_database(path: Path | None = None, *, temp: str, memory_mib: int | None = None) -> duckdb.DuckDBPyConnection:
+    """The database in the file `path` (None: in memory).
+
+    `temp`: the folder for data that does not fit into memory; empty: no folder. `memory_mib`: the limit of memory; None: DuckDB's
+    own limit, a share of the machine's memory.
+    """
+    config: dict[str, str | bool | int | float | list[str]] = dict.fromkeys(_SWITCHED_OFF, False)
+    config["temp_directory"] = temp
+    if memory_mib is not None:
+        config["memory_limit"] = f"{memory_mib}MiB"
+    return duckdb.connect(":memory:" if path is None else path, config=config)
