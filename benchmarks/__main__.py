@@ -12,7 +12,7 @@ BENCHMARKS = {
     "analyze": "speed of analyze, compared with hand-written DuckDB queries",
     "many_logs": "start time and catalogue page of a feedback server with 2.6 million logs",
     "history": "the daily table of the history, compared with a hand-written query over the logs",
-    "names": "cost of made-up names for the monitoring platform, compared with real names",
+    "names": "cost of invented names for the monitoring platform, compared with real names",
     "overlay_failover": "time without packets at a player of the overlay when its relay fails",
     "overlay_loss": "losses, delay and start-up of a player of the overlay behind three links that lose packets",
     "dashboard": "display delay in the browser, time of filters, and cost of fifty dashboards",
@@ -22,9 +22,12 @@ BENCHMARKS = {
 def main() -> None:
     """Run benchmarks one after the other."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks",
+        description="Run the named benchmarks, or all of them. Each prints one table.",
+        epilog="benchmarks:\n" + "\n".join(f"  {name:18}{what}" for name, what in BENCHMARKS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="; ".join(f"{name}: {what}" for name, what in BENCHMARKS.items()))
+    parser.add_argument("names", nargs="*", metavar="NAME", help="name of a benchmark (see below)")
     # This benchmark has its own flags and --help.
     names, own = (sys.argv[1:2], sys.argv[2:]) if sys.argv[1:2] == ["dashboard"] else (parser.parse_args().names, [])
     names = names or list(BENCHMARKS)

@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     send.add_argument("url", help="URL of the coordinator, such as http://127.0.0.1:8080")
     send.add_argument("--key", default=os.environ.get("SWARMSCOPE_KEY"), help="ingest key (environment variable: SWARMSCOPE_KEY)")
-    send.add_argument("--peer-id", default="first-success", help="id of the end host (default: %(default)s)")
+    send.add_argument("--peer-id", default="test", help="id of the end host (default: %(default)s)")
     send.add_argument("--channel", default="test", help="name of the channel (default: %(default)s)")
     return parser
 
