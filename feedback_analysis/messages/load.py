@@ -134,9 +134,9 @@ class _Adding:
         self._table.add_all(logs)
 
 
-def remember_logs(table: FeedbackTable, paths: Sequence[Path]) -> None:
+def load_identities(table: FeedbackTable, paths: Sequence[Path]) -> None:
     """Add the identities of the messages in the logs `paths` to `table`, so that copies of them are recognised."""
-    _Reading(_BYTES_STAGED, None, paths).each(paths, table.remember)
+    _Reading(_BYTES_STAGED, None, paths).each(paths, table.add_identities)
 
 
 class _Reading:

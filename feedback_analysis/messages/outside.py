@@ -45,8 +45,8 @@ def merge(db: duckdb.DuckDBPyConnection, messages: str) -> None:
     db.execute("DROP TABLE coming")
 
 
-def remember(db: duckdb.DuckDBPyConnection, rows: str, logs: Sequence[VerifiedLog]) -> None:
-    """Add the messages in `logs` (one form, same columns) that are not in the table `rows`."""
+def add_identities(db: duckdb.DuckDBPyConnection, rows: str, logs: Sequence[VerifiedLog]) -> None:
+    """Add the identities of the messages in `logs` (one form, same columns) that are not in the table `rows`."""
     logs = [log for log in logs if log.records != 0]
     if logs:
         identities, parameters = readable_rows_sql(logs, _IDENTITY)
@@ -55,7 +55,7 @@ def remember(db: duckdb.DuckDBPyConnection, rows: str, logs: Sequence[VerifiedLo
         db.execute("DROP TABLE met")
 
 
-def give_up(db: duckdb.DuckDBPyConnection, *, most: int = MOST_INTERVALS) -> int:
+def drop_oldest(db: duckdb.DuckDBPyConnection, *, most: int = MOST_INTERVALS) -> int:
     """If there are more than `most` intervals, drop the oldest ones; returns how many were dropped."""
     [(held,)] = db.execute("SELECT count(*) FROM outside").fetchall()
     if held <= most:

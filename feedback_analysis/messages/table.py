@@ -22,7 +22,7 @@ from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.registry import Measure, View, measure_of
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.ingest import SCHEMA, Added, ingest
-from feedback_analysis.messages.outside import begin_search, end_search, give_up, merge, narrow_search, remember, search
+from feedback_analysis.messages.outside import add_identities, begin_search, drop_oldest, end_search, merge, narrow_search, search
 from feedback_analysis.messages.selection import MessageSelection
 from feedback_analysis.quality.all_models import Models, all_models
 from feedback_analysis.quality.model import macros
@@ -91,7 +91,7 @@ class FeedbackTable:
         self._version = 0
         self._unreadable = 0
         self._unreadable_for: Counter[str] = Counter()
-        self._given_up = 0
+        self._dropped_identities = 0
         self._uncompressed = 0
         self._damages: deque[DamagedLog] = deque(maxlen=REMEMBERED_DAMAGES)
         self._unread: tuple[UnreadLog, ...] = ()
@@ -120,9 +120,9 @@ class FeedbackTable:
         return Counter(self._unreadable_for)
 
     @property
-    def given_up(self) -> int:
-        """How many intervals of dropped messages are no longer remembered: copies of these messages count again."""
-        return self._given_up
+    def dropped_identities(self) -> int:
+        """How many intervals of identities were dropped for memory: copies of these messages count again."""
+        return self._dropped_identities
 
     @property
     def damages(self) -> tuple[DamagedLog, ...]:
@@ -181,35 +181,38 @@ class FeedbackTable:
     def drop_before(self, received_ms: int) -> int:
         """Drop the messages received before `received_ms`; returns how many. Their identities are kept, to recognise copies."""
         try:
-            return self._drop_before(received_ms, remember=True)
+            return self._drop_before(received_ms, keep_identities=True)
         except duckdb.OutOfMemoryException:
-            return self._drop_before(received_ms, remember=False)
+            return self._drop_before(received_ms, keep_identities=False)
 
-    def _drop_before(self, received_ms: int, *, remember: bool) -> int:
+    def _drop_before(self, received_ms: int, *, keep_identities: bool) -> int:
         with self.changing() as db:
             parameters = {"before": received_ms}
-            if remember:
+            if keep_identities:
                 merge(db, f"SELECT session_id, seq, received_ms FROM feedback WHERE received_ms < {int(received_ms)}")
             gone = db.execute("DELETE FROM feedback WHERE received_ms < $before", parameters).fetchall()[0][0]
             db.execute("DELETE FROM duplicate WHERE received_ms < $before", parameters)
             db.execute("DELETE FROM location WHERE ip NOT IN (SELECT ip FROM feedback)")
-            given_up = give_up(db) if remember else gone
-        self._given_up += given_up
+            dropped_identities = drop_oldest(db) if keep_identities else gone
+        self._dropped_identities += dropped_identities
         return int(gone)
 
-    def remember(self, logs: Sequence[VerifiedLog]) -> None:
-        """Add only the identities of the messages in `logs` (one form). A log that DuckDB cannot read is added to `damages`."""
+    def add_identities(self, logs: Sequence[VerifiedLog]) -> None:
+        """Add only the identities of the messages in `logs` (one form), so that copies of these messages are not added later.
+
+        A log that DuckDB cannot read is added to `damages`.
+        """
 
         def read(db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog]) -> int:
-            remember(db, self._rows, logs)
-            return give_up(db)
+            add_identities(db, self._rows, logs)
+            return drop_oldest(db)
 
         def refuse(log: VerifiedLog, error: duckdb.Error) -> int:
             self._note_refused(log, error)
             return 0
 
         with self._writing:
-            self._given_up += sum(self._read(logs, read, refuse))
+            self._dropped_identities += sum(self._read(logs, read, refuse))
             self._version += 1
 
     def begin_search(self) -> None:

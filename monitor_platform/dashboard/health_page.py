@@ -66,7 +66,7 @@ def _of_memory(table: LiveTable) -> list[list[str]]:
     rows = [
         [
             "identities_given_up",
-            f"{table.given_up:,}",
+            f"{table.dropped_identities:,}",
             "Ranges of message numbers that were removed from memory; copies of those messages count as new",
         ],
         ["dropped_messages", f"{table.dropped:,}", "Messages dropped from memory early because there were too many"],

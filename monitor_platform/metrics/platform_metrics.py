@@ -61,7 +61,7 @@ class PlatformMetrics(Collector):
         yield CounterMetricFamily(
             "swarmscope_monitor_identities_given_up_total",
             "Ranges of message numbers removed from memory; copies of those messages count as new.",
-            self._table.given_up,
+            self._table.dropped_identities,
         )
         if isinstance(self._table, LiveTable):
             yield from _of_memory(self._table)

@@ -10,7 +10,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 import aiohttp
 
-from feedback_analysis.messages.load import remember_logs
+from feedback_analysis.messages.load import load_identities
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.time_units import DAY_MS
 from monitor_platform.retrieval.display_delay import DelayWindow
@@ -112,7 +112,7 @@ class Feed:
                 shared.mirrored[server] = newest
             shown = set(in_window(names, since_ms))
             known = [self._mirror.path(name) for name in in_window(names, day_ago_ms) if name not in shown]
-            await shared.work(remember_logs, self._table, known)
+            await shared.work(load_identities, self._table, known)
             for name in names:
                 if name not in shown:
                     shared.held[name.stem] = MirroredLog(name=name, bytes=size(self._mirror.path(name)))

@@ -186,10 +186,10 @@ def test_a_live_table_recognises_copies_of_messages_that_it_has_dropped(table_of
 
 
 def test_the_memory_of_a_live_table_for_copies_is_bounded_and_evictions_are_counted(table_of, tmp_path, monkeypatch):
-    monkeypatch.setattr(outside.give_up, "__kwdefaults__", {"most": 10})
+    monkeypatch.setattr(outside.drop_oldest, "__kwdefaults__", {"most": 10})
     table = table_of([record(session_id=f"s{at}", received_ms=BEGIN_MS + at) for at in range(30)])
     table.drop_before(BEGIN_MS + 60_000)
-    assert table.given_up == 21
+    assert table.dropped_identities == 21
     again = [record(session_id=f"s{at}", received_ms=BEGIN_MS + 90_000) for at in range(30)]
     added = add(table, write_log(tmp_path, again))
     assert (added.records, added.duplicates) == (21, 9)

@@ -14,7 +14,7 @@ from feedback_analysis.messages import table as table_module
 from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.ingest import Added
 from feedback_analysis.messages.live_table import LiveTable
-from feedback_analysis.messages.load import remember_logs
+from feedback_analysis.messages.load import load_identities
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.verified_log import open_log
@@ -129,7 +129,7 @@ def test_an_unreadable_log_does_not_prevent_that_the_messages_of_other_logs_are_
     good = [write_log(tmp_path / "good", [record(session_id=name)], Form.JOURNAL) for name in ("a", "b")]
     bad = unreadable_log(tmp_path)
     with closing(kind(locator, MosModel())) as table:
-        remember_logs(table, [good[0], bad, good[1]])
+        load_identities(table, [good[0], bad, good[1]])
         assert [damage.source for damage in table.damages] == [bad]
         for path in good:
             assert add(table, path) == Added(records=0, duplicates=1, unreadable=0)
