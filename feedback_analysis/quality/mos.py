@@ -6,11 +6,10 @@ D ≈ 0.012 then give the 3.82 of its Figure 5; the bare equation gives 4.82. do
 
 The calibration `public` has other constants, fitted to public ratings, and no shift: docs/scores-and-people.md.
 
-The equation stands here three times, and a test compares the results: `score` in Python, `sql` for each message, and `terms` for
-the parts of a score.
+The equation stands here twice: `sql` for the score of each message, and `terms` for the parts of a score. Tests compare the results
+of `sql` with the equation in Python, and the sum of the terms with the score.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar, Literal, get_args
@@ -91,13 +90,8 @@ class MosModel:
         over, under = f"WHEN {bare} > {HIGHEST} THEN {HIGHEST} - {bare}", f"WHEN {bare} < {LOWEST} THEN {LOWEST} - {bare}"
         return terms | {"bounds": f"CASE {over} {under} ELSE 0 END"}
 
-    def score(self, playback_kbps: float, continuity: float) -> float:
-        """The score of one interval."""
-        bare = self.c1 * (1 - continuity) + self.a * (1 - math.exp(-self.lam * playback_kbps)) + self.c2
-        return bare if self.calibration == "none" else min(HIGHEST, max(LOWEST, bare + self.shift))
-
     def sql(self) -> str:
-        """The same as an SQL expression over `playback_kbps` and `continuity`; NULL where either is missing."""
+        """The score of one message as an SQL expression over `playback_kbps` and `continuity`; NULL where either is missing."""
         c1, c2, a, lam, shift = (repr(float(value)) for value in (self.c1, self.c2, self.a, self.lam, self.shift))
         bare = f"({c1}::DOUBLE * (1 - continuity) + {a}::DOUBLE * (1 - exp(-({lam}::DOUBLE * playback_kbps))) + {c2}::DOUBLE)"
         if self.calibration == "none":

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from feedback_analysis.quality.mos import MosModel
+from tests.feedback_analysis.quality.equation import score
 from tests.harness.logs import Record
 
 RATES = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "mos")
@@ -28,7 +29,7 @@ def rank(each: Record) -> tuple[Any, ...]:
 def scored(records: Iterable[Record], mos: MosModel) -> list[Record]:
     return [
         each
-        | {"mos": mos.score(each["playback_kbps"], each["continuity"]) if {"playback_kbps", "continuity"} <= set(each) else None}
+        | {"mos": score(mos, each["playback_kbps"], each["continuity"]) if {"playback_kbps", "continuity"} <= set(each) else None}
         for each in records
     ]
 
