@@ -5,19 +5,15 @@ another folder is skipped. Logs whose name, size and time of change are known ar
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.history.add_logs import AddedLogs, add_logs
 from feedback_analysis.history.log_file import LogFile, note
+from feedback_analysis.history.new_logs import SettledFiles, search
 from feedback_analysis.history.store import HistoryStore
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.reading.log_files import NotReadable, UnreadLog, find_logs, log_name
-from feedback_wire.log_name import Form
-
-Seen = TypeVar("Seen")
 
 Progress = Callable[[int, int], None]
 """Called with the bytes added so far and the bytes of all new logs: once the new logs are known, and after each batch."""
@@ -30,21 +26,6 @@ BATCH_FILES = 2_000
 END_OF_TIME_MS = 10**15
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _KnownLogs:
-    """The logs that were added: files as (name, bytes, time of change), SHA-256 of contents, and stems of names."""
-
-    files: set[tuple[str, int, int]]
-    contents: set[str]
-    stems: set[str]
-
-    @classmethod
-    def of(cls, store: HistoryStore) -> "_KnownLogs":
-        with store.reading() as cursor:
-            rows = cursor.execute("SELECT name, bytes, modified_ns, sha256, stem FROM logs").fetchall()
-        return cls(files={row[:3] for row in rows}, contents={row[3] for row in rows}, stems={row[4] for row in rows})
-
-
 def catch_up(
     store: HistoryStore,
     paths: Sequence[Path],
@@ -52,45 +33,50 @@ def catch_up(
     *,
     progress: Progress = lambda _done, _all: None,
     wanted: Callable[[], bool] = lambda: True,
+    settled: SettledFiles | None = None,
 ) -> AddedLogs:
     """Add the new sealed logs among and below `paths`; stops between two batches when `wanted` returns False.
+
+    `settled`: what earlier calls found in the same paths, so that this call is fast.
 
     FileNotFoundError for a path that does not exist, ValueError for a file that is no log. A log that cannot be read is not noted
     as added, so the next call tries it again.
     """
-    known = _KnownLogs.of(store)
-    new, unread = new_logs(paths, known.files)
-    all_bytes, done = sum(file.bytes for file in new), 0
-    taken, batches = AddedLogs(unread=unread), list(_batches(new))
-    progress(done, all_bytes)
-    for period in batches:
-        if not wanted():
-            break
-        fresh, unread = _fresh(store, period, known)
-        taken += AddedLogs(unread=unread)
-        again = {file: digest for file, digest in fresh.items() if file.stem in known.stems}
-        first = {file: digest for file, digest in fresh.items() if file not in again}
-        for files in ([first] if first else []) + [{file: digest} for file, digest in again.items()]:
-            taken += add_logs(store, files, locator, again=files is not first)
-            known.stems.update(file.stem for file in files)
-        store.fold()
-        done += sum(file.bytes for file in period)
-        progress(done, all_bytes)
-    if len(batches) > 1:  # after a large addition, which may stay as it is for days
+    with store.searching() as cursor:
+        new = search(cursor, paths, settled or SettledFiles())
+        taken, done, batches = AddedLogs(unread=new.unread), 0, 0
+        progress(done, new.bytes)
+        for period in _batches(new.by_time()):
+            if not wanted():
+                break
+            taken += _add(store, period, locator)
+            batches += 1
+            done += sum(file.bytes for file in period)
+            progress(done, new.bytes)
+    if batches > 1:  # after a large addition, which may stay as it is for days
         store.fold(at_least=1)
     return taken
 
 
-def new_logs(paths: Sequence[Path], known: set[tuple[str, int, int]]) -> tuple[list[LogFile], tuple[UnreadLog, ...]]:
-    """The sealed logs among and below `paths` whose name, size and time of change are not `known`, in the order of their time.
+def _add(store: HistoryStore, period: Sequence[LogFile], locator: Locator) -> AddedLogs:
+    """Add the logs of one batch."""
+    fresh, unread = _fresh(store, period)
+    taken, stems = AddedLogs(unread=unread), _known(store, "stem", [file.stem for file in fresh])
+    again = {file: digest for file, digest in fresh.items() if file.stem in stems}
+    first = {file: digest for file, digest in fresh.items() if file not in again}
+    for files in ([first] if first else []) + [{file: digest} for file, digest in again.items()]:
+        taken += add_logs(store, files, locator, again=files is not first)
+    store.fold()
+    return taken
 
-    Also the files and folders that cannot be read, journals included.
-    """
-    found = find_logs(paths)
-    sealed = [path for path in found.logs if not path.name.endswith(f".{Form.JOURNAL}")]
-    files, unread = _readable(sealed, LogFile.at)
-    new = (file for file in files.values() if (file.name, file.bytes, file.modified_ns) not in known)
-    return sorted(new, key=_when), found.unread + unread
+
+def _known(store: HistoryStore, column: str, values: Sequence[str]) -> set[str]:
+    """Those of `values` that the `column` of an added log has."""
+    if not values:
+        return set()
+    with store.reading() as cursor:
+        sql = f"SELECT DISTINCT {column} FROM logs WHERE {column} IN (SELECT unnest($values))"
+        return {value for (value,) in cursor.execute(sql, {"values": values}).fetchall()}
 
 
 def last_minutes(paths: Sequence[Path], minutes: int) -> Span | None:
@@ -99,11 +85,7 @@ def last_minutes(paths: Sequence[Path], minutes: int) -> Span | None:
     return Span((max(begins) - (minutes - 1) * 60) * 1000, END_OF_TIME_MS) if begins else None
 
 
-def _when(file: LogFile) -> tuple[int, str]:
-    return file.begins_s, str(file.path)
-
-
-def _batches(files: Sequence[LogFile]) -> Iterator[list[LogFile]]:
+def _batches(files: Iterable[LogFile]) -> Iterator[list[LogFile]]:
     """Logs that are added together. Logs of one begin stay together: of copies among them, the one received first counts."""
     batch: list[LogFile] = []
     size = 0
@@ -118,31 +100,31 @@ def _batches(files: Sequence[LogFile]) -> Iterator[list[LogFile]]:
         yield batch
 
 
-def _fresh(store: HistoryStore, files: Sequence[LogFile], known: _KnownLogs) -> tuple[Mapping[LogFile, str], tuple[UnreadLog, ...]]:
+def _fresh(store: HistoryStore, files: Sequence[LogFile]) -> tuple[Mapping[LogFile, str], tuple[UnreadLog, ...]]:
     """The `files` with new content, with their SHA-256, and the files that cannot be read.
 
     Files with known content are noted as added, so that they are not read again.
     """
     fresh: dict[LogFile, str] = {}
     copies: dict[LogFile, str] = {}
-    by_path = {file.path: file for file in files}
-    digests, unread = _readable(by_path, lambda path: by_path[path].sha256())
-    for path, digest in digests.items():
-        (copies if digest in known.contents else fresh)[by_path[path]] = digest
-        known.contents.add(digest)
+    digests, unread = _checksums(files)
+    known = _known(store, "sha256", list(digests.values()))
+    for file, digest in digests.items():
+        (copies if digest in known else fresh)[file] = digest
+        known.add(digest)
     if copies:
         with store.writing() as db:
             note(db, copies, {})
     return fresh, unread
 
 
-def _readable(paths: Iterable[Path], look: Callable[[Path], Seen]) -> tuple[dict[Path, Seen], tuple[UnreadLog, ...]]:
-    """The result of `look` for each path, and the paths that it cannot read."""
-    seen: dict[Path, Seen] = {}
+def _checksums(files: Iterable[LogFile]) -> tuple[dict[LogFile, str], tuple[UnreadLog, ...]]:
+    """The SHA-256 of each file, and the files that cannot be read."""
+    digests: dict[LogFile, str] = {}
     unread: list[UnreadLog] = []
-    for path in paths:
+    for file in files:
         try:
-            seen[path] = look(path)
+            digests[file] = file.sha256()
         except NotReadable as error:
-            unread.append(UnreadLog(path, error.strerror or ""))
-    return seen, tuple(unread)
+            unread.append(UnreadLog(file.path, error.strerror or ""))
+    return digests, tuple(unread)

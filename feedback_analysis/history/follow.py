@@ -17,6 +17,7 @@ import duckdb
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.history.add_logs import AddedLogs
 from feedback_analysis.history.catch_up import catch_up
+from feedback_analysis.history.new_logs import SettledFiles
 from feedback_analysis.history.retention import KEEP_ALL, Retention
 from feedback_analysis.history.store import DroppedDays, HistoryStore
 from feedback_analysis.reading.log_files import UnreadLog
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 # Logs are sealed once a minute.
 LOOKS_EVERY_S = 30.0
 
-# Listing 50,000 logs takes a second or two. The pause then grows, so that listing takes at most a fiftieth of a core.
+# Listing millions of logs takes seconds. The pause then grows, so that listing takes at most a fiftieth of a core.
 REST_FOR = 50
 
 
@@ -53,6 +54,7 @@ class HistoryFollower:
         self._paths = paths
         self._locator = locator
         self._retention = retention
+        self._settled = SettledFiles()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         self._began_s = 0.0
@@ -87,6 +89,7 @@ class HistoryFollower:
             self._locator,
             progress=self._advance,
             wanted=lambda: not self._ended.is_set(),
+            settled=self._settled,
         )
         self._name_unread(so_far.taken.unread, taken.unread)
         # Logs that were not readable at the last look are tried again, and must not count twice.

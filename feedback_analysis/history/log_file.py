@@ -29,11 +29,17 @@ class LogFile:
     def at(cls, path: Path) -> "LogFile":
         """The log at `path`; NotReadable if its state cannot be read."""
         with reading_from(path):
-            found, name = path.stat(), log_name(path)
+            found = path.stat()
+        return cls.of(path, found.st_size, found.st_mtime_ns)
+
+    @classmethod
+    def of(cls, path: Path, size: int, modified_ns: int) -> "LogFile":
+        """The log at `path`, whose size and time of change are known."""
+        name = log_name(path)
         return cls(
             path=path,
-            bytes=found.st_size,
-            modified_ns=found.st_mtime_ns,
+            bytes=size,
+            modified_ns=modified_ns,
             stem=str(path) if name is None else name.stem,
             begins_s=_NO_TIME_S if name is None else name.begins_s,
         )

@@ -105,6 +105,12 @@ class HistoryStore:
             cursor.execute("COMMIT")
             self._version += 1
 
+    @contextmanager
+    def searching(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor for temporary tables. Each statement sees the latest state of the store."""
+        with closing(self._root.cursor()) as cursor:
+            yield cursor
+
     def fold(self, *, at_least: int = FOLD_EVERY) -> None:
         """Merge the rows of each key into one row, if hours with new rows have `at_least` rows."""
         if self._unfolded_rows() < at_least:

@@ -158,6 +158,15 @@ def sealed_instead(path: Path) -> Path | None:
     return next((other for other in forms if other.is_file()), None)
 
 
+def preferred_instead(path: Path) -> Path | None:
+    """The same log in the same folder in a form that is faster to read, if there is one."""
+    name = log_name(path)
+    if name is None:
+        return None
+    forms = PREFERRED[: PREFERRED.index(name.form)]
+    return next((other for form in forms if (other := path.with_name(str(name.sealed(form)))).is_file()), None)
+
+
 def is_gone(path: Path) -> bool:
     """Whether `path` does not exist, or is a link to a missing file; False if that cannot be determined."""
     try:
@@ -221,6 +230,21 @@ def entries_of(folder: Path) -> list[os.DirEntry[str]]:
         if folder.stat().st_mtime_ns == changed_ns < time.time_ns() - _UNCHANGED_FOR_NS:
             break
     return [entries[name] for name in sorted(entries)]
+
+
+def stream_entries(folder: Path) -> Iterator[os.DirEntry[str] | UnreadLog]:
+    """The entries below `folder`, in no order, and the folders that cannot be searched. No more than one is in memory.
+
+    A log that is sealed meanwhile may be missing under both of its names, so this is for a caller that searches again.
+    """
+    try:
+        with os.scandir(folder) as listed:
+            for entry in listed:
+                yield entry
+                if _is_folder(entry):
+                    yield from stream_entries(Path(entry.path))
+    except OSError as error:
+        yield UnreadLog(folder, f"the folder cannot be searched: {reason_of(error)}")
 
 
 def why_no_file(entry: os.DirEntry[str]) -> str:

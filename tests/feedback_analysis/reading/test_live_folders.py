@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from feedback_analysis.geo.locator import Locator
-from feedback_analysis.history import catch_up as catching_up
+from feedback_analysis.history.catch_up import catch_up
 from feedback_analysis.history.store import Basis, HistoryStore
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages import load as opening
@@ -111,20 +111,20 @@ def test_a_listing_that_misses_both_names_of_a_log_is_repeated(tmp_path, monkeyp
     assert find_logs([tmp_path]).logs == tuple(missed)
 
 
-def test_the_history_ingests_the_rest_when_a_log_is_removed_or_unreadable(tmp_path, monkeypatch, locator):
+def test_the_history_ingests_the_rest_when_a_log_is_removed_or_unreadable(tmp_path, locator):
     logs = tmp_path / "logs"
     old = write_log(logs, RECORDS, begin_s=BEGIN_S - 60)
     write_log(logs, [record(seq=9)])
-    after_listing(monkeypatch, catching_up, old.unlink)
+    pending = [old.unlink]
     with HistoryStore(tmp_path / "history", Basis(mos=MosModel(), period_s=30.0)) as store:
-        taken = catching_up.catch_up(store, [logs], locator)
+        taken = catch_up(store, [logs], locator, progress=lambda done, _of: done or pending.pop()())
         assert (taken.messages, taken.logs, taken.unread) == (1, 1, (UnreadLog(old, "it is no longer there"),))
         os.mkfifo(old)
-        taken = catching_up.catch_up(store, [logs], locator)
+        taken = catch_up(store, [logs], locator)
         assert (taken.messages, [each.path for each in taken.unread]) == (0, [old])
         old.unlink()
         write_log(tmp_path / "again", RECORDS).rename(old)
-        assert catching_up.catch_up(store, [logs], locator).messages == 6, "a log that was not read is tried again"
+        assert catch_up(store, [logs], locator).messages == 6, "a log that was not read is tried again"
 
 
 def test_unreadable_files_with_the_name_of_a_log_are_named_in_a_folder_and_as_a_path(tmp_path):

@@ -1,0 +1,206 @@
+"""Searches folders for logs that a history does not have. Memory and time do not grow much with the number of known logs.
+
+A folder can have millions of logs. So its entries are read as a stream, and the new logs wait in a temporary table. From search to
+search, `SettledFiles` remembers which files need no look.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from feedback_analysis.history.log_file import LogFile
+from feedback_analysis.reading.log_files import (
+    NotReadable,
+    UnreadLog,
+    find_logs,
+    is_folder,
+    log_name,
+    preferred_instead,
+    stream_entries,
+    why_no_file,
+)
+from feedback_wire.log_name import Form
+
+LOOK_AGAIN = 20_000
+"""So many settled files are looked at again in each search."""
+
+_AT_ONCE = 50_000
+_PAGE = 2_000
+
+_Marks = npt.NDArray[np.int64]
+
+
+class SettledFiles:
+    """Files that need no look: known logs, journals, and files that are no logs. Each takes 8 bytes.
+
+    A file is recognised by a hash of its path and inode. A file that is replaced has another inode, so the next search finds it. A
+    file that is changed in place is found when its turn comes: within one search up to `LOOK_AGAIN` files, later for more.
+    """
+
+    def __init__(self) -> None:
+        self._marks: _Marks = np.empty(0, np.int64)
+        self._next: list[_Marks] = []
+        self._searches = 0
+
+    def begin(self) -> None:
+        """Begin a search. A file that it does not settle again is forgotten at its end."""
+        self._next = []
+        self._searches += 1
+
+    def unsettled(self, entries: list[os.DirEntry[str]]) -> list[tuple[int, os.DirEntry[str]]]:
+        """The `entries` that need a look, each with its mark."""
+        marks = np.fromiter((hash((entry.path, entry.inode())) for entry in entries), np.int64, len(entries))
+        turns = 1 + len(self._marks) // LOOK_AGAIN
+        known = self._among_settled(marks) & (marks % turns != self._searches % turns)
+        self._next.append(marks[known])
+        return [(int(marks[at]), entries[at]) for at in np.flatnonzero(~known).tolist()]
+
+    def _among_settled(self, marks: _Marks) -> npt.NDArray[np.bool_]:
+        if not self._marks.size:
+            return np.zeros(len(marks), np.bool_)
+        at = np.searchsorted(self._marks, marks)
+        among: npt.NDArray[np.bool_] = self._marks[np.minimum(at, self._marks.size - 1)] == marks
+        return among
+
+    def settle(self, marks: Iterable[int]) -> None:
+        """The files with these `marks` need no look in the next searches."""
+        self._next.append(np.fromiter(marks, np.int64))
+
+    def end(self) -> None:
+        """End a search that has seen all files."""
+        self._marks = np.sort(np.concatenate([*self._next, np.empty(0, np.int64)]))
+        self._next = []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewLogs:
+    """The new logs, in a temporary table of `cursor`, and the files and folders that cannot be read."""
+
+    cursor: duckdb.DuckDBPyConnection
+    folders: Sequence[Path]
+    bytes: int
+    count: int
+    unread: tuple[UnreadLog, ...]
+
+    def by_time(self) -> Iterator[LogFile]:
+        """The new logs in the order of their time."""
+        for first in range(1, self.count + 1, _PAGE):
+            rows = self.cursor.execute(
+                "SELECT folder, name, bytes, modified_ns FROM new_logs WHERE place BETWEEN $first AND $last ORDER BY place",
+                {"first": first, "last": first + _PAGE - 1},
+            ).fetchall()
+            for folder, name, size, modified_ns in rows:
+                yield LogFile.of(self.folders[folder] / name, size, modified_ns)
+
+
+def search(cursor: duckdb.DuckDBPyConnection, paths: Sequence[Path], settled: SettledFiles) -> NewLogs:
+    """The sealed logs among and below `paths` whose name, size and time of change are not in the table `logs`.
+
+    FileNotFoundError for a path that does not exist, ValueError for a file that is no log.
+    """
+    named = find_logs(path for path in paths if not is_folder(path))
+    found = _Found(cursor, list(named.unread))
+    found.take((None, path) for path in named.logs if not path.name.endswith(f".{Form.JOURNAL}"))
+    settled.begin()
+    each = _entries(paths, found.unread)
+    while entries := list(islice(each, _AT_ONCE)):
+        logs: list[tuple[int | None, Path]] = []
+        for mark, entry in settled.unsettled(entries):
+            match _sealed_log(entry):
+                case UnreadLog() as unread:
+                    found.unread.append(unread)
+                case Path() as path:
+                    logs.append((mark, path))
+                case None:
+                    settled.settle([mark])
+        settled.settle(found.take(logs))
+    settled.end()
+    return found.ordered()
+
+
+def _entries(paths: Iterable[Path], unread: list[UnreadLog]) -> Iterator[os.DirEntry[str]]:
+    for path in paths:
+        if is_folder(path):
+            for entry in stream_entries(path):
+                if isinstance(entry, UnreadLog):
+                    unread.append(entry)
+                else:
+                    yield entry
+
+
+def _sealed_log(entry: os.DirEntry[str]) -> Path | UnreadLog | None:
+    """The path of a sealed log; None for a journal, and for a file that is no log."""
+    path = Path(entry.path)
+    name = log_name(path)
+    if name is None:
+        return None
+    if why := why_no_file(entry):
+        return UnreadLog(path, why)
+    return None if name.form is Form.JOURNAL else path
+
+
+class _Found:
+    """The new logs that a search has found so far."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, unread: list[UnreadLog]) -> None:
+        self._cursor = cursor
+        self._folders: dict[Path, int] = {}
+        self.unread = unread
+        cursor.execute(
+            "CREATE OR REPLACE TEMP TABLE found (begins_s BIGINT, folder INTEGER, name VARCHAR, bytes BIGINT, modified_ns BIGINT)"
+        )
+
+    def take(self, logs: Iterable[tuple[int | None, Path]]) -> list[int]:
+        """Note the new ones of `logs`; returns the marks of the known ones."""
+        files: list[tuple[int | None, LogFile]] = []
+        for mark, path in logs:
+            if preferred_instead(path) is not None:
+                continue
+            try:
+                files.append((mark, LogFile.at(path)))
+            except NotReadable as error:
+                self.unread.append(UnreadLog(path, error.strerror or ""))
+        known = self._known([file for _, file in files])
+        self._note([file for _, file in files if (file.name, file.bytes, file.modified_ns) not in known])
+        return [mark for mark, file in files if mark is not None and (file.name, file.bytes, file.modified_ns) in known]
+
+    def ordered(self) -> NewLogs:
+        self._cursor.execute("""
+            CREATE OR REPLACE TEMP TABLE new_logs AS
+            SELECT row_number() OVER (ORDER BY begins_s, folder, name) AS place, folder, name, bytes, modified_ns
+            FROM (SELECT DISTINCT * FROM found)
+        """)
+        self._cursor.execute("DROP TABLE found")
+        [(count, size)] = self._cursor.execute("SELECT count(*), coalesce(sum(bytes), 0)::BIGINT FROM new_logs").fetchall()
+        return NewLogs(
+            cursor=self._cursor,
+            folders=tuple(self._folders),
+            bytes=int(size),
+            count=int(count),
+            unread=tuple(dict.fromkeys(self.unread)),
+        )
+
+    def _known(self, files: Sequence[LogFile]) -> set[tuple[str, int, int]]:
+        """The name, size and time of change of the logs in the history that have one of these names."""
+        if not files:
+            return set()
+        sql = "SELECT name, bytes, modified_ns FROM logs WHERE name IN (SELECT unnest($names))"
+        return set(self._cursor.execute(sql, {"names": [file.name for file in files]}).fetchall())
+
+    def _note(self, files: Sequence[LogFile]) -> None:
+        if not files:
+            return
+        columns = {
+            "begins_s": [file.begins_s for file in files],
+            "folder": [self._folders.setdefault(file.path.parent, len(self._folders)) for file in files],
+            "name": [file.name for file in files],
+            "bytes": [file.bytes for file in files],
+            "modified_ns": [file.modified_ns for file in files],
+        }
+        self._cursor.execute(f"INSERT INTO found SELECT {', '.join(f'unnest(${name})' for name in columns)}", columns)
