@@ -91,7 +91,7 @@ class Begins:
         return cls(*(f"{datetime.fromtimestamp(at_s, UTC):%Y%m%dT%H%M%SZ}" for at_s in limited))
 
     def within(self, entries: Iterable[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
-        """The `entries` of a folder, sorted by name, without the logs that cannot contain records of this range.
+        """The `entries` of a folder, in any order, without the logs that cannot contain records of this range.
 
         A log ends where its server's next log begins, so the last logs of each server before the range stay.
         """
@@ -103,8 +103,11 @@ class Begins:
                 kept.append(entry)
             elif begin < self.first:
                 server = name[len(begin) :].rpartition("-")[0]
-                same = before.get(server)
-                before[server] = [*same, entry] if same and same[0].name.startswith(begin) else [entry]
+                last = before.get(server)
+                if last is None or last[0].name < begin:
+                    before[server] = [entry]
+                elif last[0].name.startswith(begin):
+                    last.append(entry)
         return [*(entry for logs in before.values() for entry in logs), *kept]
 
 
@@ -216,8 +219,8 @@ def reason_of(error: OSError) -> str:
     return _REASONS.get(error.errno or 0) or error.strerror or type(error).__name__
 
 
-def entries_of(folder: Path) -> list[os.DirEntry[str]]:
-    """The entries of `folder` by name; OSError if it cannot be listed.
+def entries_of(folder: Path, begins: Begins | None = None) -> list[os.DirEntry[str]]:
+    """The entries of `folder` by name, without the logs outside `begins`; OSError if it cannot be listed.
 
     A listing can miss a log under both of its names if the log is sealed meanwhile. So a folder that changes is listed twice: a
     file that both listings miss did not exist when the first one began.
@@ -226,7 +229,7 @@ def entries_of(folder: Path) -> list[os.DirEntry[str]]:
     for _ in range(2):
         changed_ns = folder.stat().st_mtime_ns
         with os.scandir(folder) as listed:
-            entries |= {entry.name: entry for entry in listed}
+            entries |= {entry.name: entry for entry in (listed if begins is None else begins.within(listed))}
         if folder.stat().st_mtime_ns == changed_ns < time.time_ns() - _UNCHANGED_FOR_NS:
             break
     return [entries[name] for name in sorted(entries)]
@@ -285,11 +288,11 @@ def _at(path: Path, begins: Begins | None) -> Iterator[_Log | UnreadLog]:
 def _below(folder: Path, real: Path, begins: Begins | None) -> Iterator[_Log | UnreadLog]:
     """The logs below `folder`, by name."""
     try:
-        entries = entries_of(folder)
+        entries = entries_of(folder, begins)
     except OSError as error:
         yield UnreadLog(folder, f"the folder cannot be searched: {reason_of(error)}")
         return
-    for entry in entries if begins is None else begins.within(entries):
+    for entry in entries:
         path, name = folder / entry.name, log_name(Path(entry.name))
         if name is not None:
             why = why_no_file(entry)

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from heapq import nlargest
+from itertools import islice
 from pathlib import Path
 
 from feedback_wire.log_name import SERVER_NAME, Form, LogName
@@ -63,21 +64,24 @@ class Mirror:
     def overview(self, server: str, since_ms: int | None) -> tuple[list[LogName], LogName | None]:
         """The logs that may have records received since `since_ms`, all journals, and the newest log of a server.
 
-        Only names are read, because there may be millions. A journal whose sealed log has arrived is removed.
+        Only names are read, part by part, because there may be millions. A journal whose sealed log has arrived is removed.
         """
-        folder = self.directory / server
-        texts = [text for text in os.listdir(folder) if "0" <= text < ":"]  # noqa: PTH208 - a Path for each would take seconds
         begin_s = 0 if since_ms is None else max(0, since_ms // 1000 - LONGEST_PERIOD_S)
         begin = LogName(begin_s, server, 0, Form.JOURNAL).stem
         journal = f".{Form.JOURNAL}"
-        names = sorted(_parsed((text for text in texts if text >= begin or text.endswith(journal)), server))
+        texts: list[str] = []
+        newest: list[str] = []
+        for some in _in_parts(self.directory / server):
+            texts += (text for text in some if text >= begin or text.endswith(journal))
+            newest = nlargest(100, newest + some)
+        names = sorted(_parsed(texts, server))
         sealed = {name.stem for name in names if name.form is not Form.JOURNAL}
         for name in names:
             if name.form is Form.JOURNAL and (name.stem in sealed or self._is_sealed(name)):
                 self.path(name).unlink()
                 sealed.add(name.stem)
         wanted = [name for name in names if name.form is not Form.JOURNAL or name.stem not in sealed]
-        return wanted, max(_parsed(nlargest(100, texts), server), key=lambda name: name.stem, default=None)
+        return wanted, max(_parsed(newest, server), key=lambda name: name.stem, default=None)
 
     def sizes(self, names: Iterable[LogName]) -> list[int]:
         """Bytes of the copy of each log; 0 without a copy."""
@@ -126,6 +130,14 @@ class Mirror:
 
     def _is_sealed(self, journal: LogName) -> bool:
         return any(self.path(journal.sealed(form)).exists() for form in Form if form is not Form.JOURNAL)
+
+
+def _in_parts(folder: Path) -> Iterator[list[str]]:
+    """The names in `folder` that may be those of logs."""
+    with os.scandir(folder) as entries:
+        texts = (entry.name for entry in entries if "0" <= entry.name < ":")
+        while part := list(islice(texts, 10_000)):
+            yield part
 
 
 def size(path: Path) -> int:

@@ -3,9 +3,11 @@
 import errno
 import os
 import time
+import tracemalloc
 
 import pytest
 
+from feedback_analysis.reading.log_files import Begins, find_logs
 from feedback_wire.log_name import Form, LogName
 from monitor_platform.retrieval import feedback_server_client as client
 from monitor_platform.retrieval.feed import Feed
@@ -167,3 +169,23 @@ def test_in_a_mirror_with_many_logs_all_names_and_few_files_are_read(tmp_path):
     assert left in wanted
     assert len(wanted) <= 1 + 26
     assert [path.name for path in (tmp_path / "fs1").glob("*.journal")] == [str(left)]
+
+
+def test_the_names_of_old_logs_are_not_kept_in_memory(tmp_path):
+    """All names together took 250 MB for five years of minutes at a start, and 1 GB for each look at an older time."""
+    first, *paths = (tmp_path / "fs1" / str(LogName(60 * number, "fs1", 0, Form.JSONL)) for number in range(20_000))
+    first.parent.mkdir()
+    first.touch()
+    for path in paths:
+        path.hardlink_to(first)
+    hour_ms = 60 * 10_000_000
+    tracemalloc.start()
+    try:
+        assert len(find_logs([tmp_path], Begins.between(hour_ms, hour_ms + 3_600_000)).logs) == 62
+        _, newest = Mirror(tmp_path).overview("fs1", 60_000 * len(paths))
+        assert newest is not None
+        assert newest.begins_s == 60 * len(paths)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 100 * len(paths)
