@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coordinator.compressed_frames import FrameWriter
-from coordinator.counters import Counters
+from coordinator.worker_counters import WorkerCounters
 from feedback_wire.frames import PREAMBLE
 from serving.durable_files import sync_folder
 
@@ -75,7 +75,7 @@ class Quarantine:
             self._writing = self._thread.submit(self._files.append, self._waiting)
             self._waiting, self._waiting_bytes = [], 0
 
-    def count(self, counters: Counters) -> None:
+    def count(self, counters: WorkerCounters) -> None:
         counters.quarantined = self._files.kept
         counters.quarantine_dropped = self._dropped + self._files.dropped
         counters.quarantine_bytes = self._files.size_bytes

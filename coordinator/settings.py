@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
-from coordinator.keys import read_terms
+from coordinator.ingest_keys import read_terms
 from feedback_wire.log_name import SERVER_NAME
 from serving.forwarded import ProxyHeader, parse_networks
 from serving.listening import is_http_url, is_loopback, parse_listen

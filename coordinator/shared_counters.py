@@ -15,7 +15,7 @@ import zlib
 
 import msgspec
 
-from coordinator.counters import Counters, KeyCounters
+from coordinator.worker_counters import KeyCounters, WorkerCounters
 
 WORKER_DIED = "worker_died"
 COUNTS_BYTES = 256 * 1024
@@ -24,7 +24,7 @@ KEYS_BYTES = 4 * 1024**2
 
 _HEADER = struct.Struct("<III")
 _TRIES = 100
-_counters = msgspec.json.Decoder(Counters)
+_counters = msgspec.json.Decoder(WorkerCounters)
 _keys = msgspec.json.Decoder(dict[str, KeyCounters])
 _log = logging.getLogger(__name__)
 
@@ -78,17 +78,17 @@ class CounterPage:
         """Called by a worker process before it publishes anything."""
         self._process = self._ended.read()[0] + 1
 
-    def publish(self, counters: Counters) -> None:
+    def publish(self, counters: WorkerCounters) -> None:
         """Without the keys' own counts, because this happens for every batch."""
         self._counts.write(self._process, msgspec.json.encode(counters))
 
     def publish_keys(self, keys: dict[str, KeyCounters]) -> None:
         self._keys.write(self._process, msgspec.json.encode(keys))
 
-    def read(self) -> Counters:
+    def read(self) -> WorkerCounters:
         """The sum over all processes of this worker."""
         last_ended, data = self._ended.read()
-        total = _counters.decode(data) if data else Counters()
+        total = _counters.decode(data) if data else WorkerCounters()
         process, data = self._counts.read()
         if process > last_ended:
             running = _counters.decode(data)
@@ -114,8 +114,8 @@ class SharedCounters:
         memory = mmap.mmap(-1, workers * CounterPage.SIZE)
         self.pages = [CounterPage(memory, number * CounterPage.SIZE) for number in range(workers)]
 
-    def total(self) -> Counters:
-        total = Counters()
+    def total(self) -> WorkerCounters:
+        total = WorkerCounters()
         for page in self.pages:
             total.add(page.read())
         return total

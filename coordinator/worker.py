@@ -20,18 +20,18 @@ from starlette.applications import Starlette
 from coordinator.carriers.http_carrier import HttpCarrier
 from coordinator.carriers.outbox import Outbox
 from coordinator.carriers.spool_carrier import SpoolCarrier
-from coordinator.counters import Counters
 from coordinator.http.answers import Answers
 from coordinator.http.app import build_app
 from coordinator.http.connection_limits import connection_limits, raise_limit
+from coordinator.http.exposition import Exposition
+from coordinator.http.feedback_handler import FeedbackHandler
 from coordinator.http.feedback_protocol import FeedbackProtocol
-from coordinator.http.metrics import Exposition
-from coordinator.http.reception import Reception
-from coordinator.keys import Keys, read_terms
+from coordinator.ingest_keys import IngestKeys, read_terms
 from coordinator.out_of_memory import handle_exception
 from coordinator.quarantine import Quarantine
 from coordinator.settings import Settings
 from coordinator.shared_counters import CounterPage, SharedCounters
+from coordinator.worker_counters import WorkerCounters
 from coordinator.worker_metrics import WorkerMetrics
 from serving.handshakes import TlsAcceptor
 from serving.lifecycle import STOP_SIGNALS, CannotStart, on_reload
@@ -73,14 +73,14 @@ class EndHostAcceptor(TlsAcceptor[FeedbackProtocol]):
 
     def admit(self, handshakes: int) -> FeedbackProtocol | None:
         protocol = self._make_protocol()
-        limits = protocol.reception.connection_limits
+        limits = protocol.handler.connection_limits
         if len(protocol.connections) + handshakes < limits.serving + limits.refusing:
             return protocol
-        protocol.reception.counters.connections_dropped += 1
+        protocol.handler.counters.connections_dropped += 1
         return None
 
     def count_failure(self, connection: FeedbackProtocol) -> None:
-        connection.reception.counters.handshakes_failed += 1
+        connection.handler.counters.handshakes_failed += 1
 
 
 class _Server(uvicorn.Server):
@@ -93,9 +93,9 @@ class _Server(uvicorn.Server):
         self._on_ready = on_ready
 
     @property
-    def reception(self) -> Reception:
-        reception: Reception = self.lifespan.state["reception"]
-        return reception
+    def handler(self) -> FeedbackHandler:
+        handler: FeedbackHandler = self.lifespan.state["handler"]
+        return handler
 
     @property
     def metrics(self) -> WorkerMetrics:
@@ -124,17 +124,17 @@ class _Server(uvicorn.Server):
             self._second()
         if counter % (SWEEP_S * _TICKS_A_SECOND) == 0:
             for connection in list(self.server_state.connections):
-                connection.sweep(self.reception.seconds, request_s=REQUEST_S, idle_s=IDLE_S)  # type: ignore[union-attr]
+                connection.sweep(self.handler.seconds, request_s=REQUEST_S, idle_s=IDLE_S)  # type: ignore[union-attr]
         return await super().on_tick(counter)
 
     def _second(self) -> None:
         self.metrics.publish_keys()
-        if self.reception.tick(time.monotonic(), time.time()):
+        if self.handler.tick(time.monotonic(), time.time()):
             for connection in self.server_state.connections:
                 connection.forget_prefix()  # type: ignore[union-attr]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.reception.stopping = True
+        self.handler.stopping = True
         await super().shutdown(sockets)
 
 
@@ -177,7 +177,7 @@ def serve(settings: Settings, listener: socket.socket, slot: WorkerSlot, on_read
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with _working(settings, slot, stores, tls, connections) as state:
-            state["reception"].connection_limits = limits
+            state["handler"].connection_limits = limits
             yield state
 
     signal.signal(signal.SIGHUP, lambda *_: None)  # ignored until the keys are loaded
@@ -211,19 +211,19 @@ async def _working(
     settings: Settings, slot: WorkerSlot, stores: _Stores, tls: Tls, connections: set[Any]
 ) -> AsyncIterator[dict[str, Any]]:
     """Start the worker's parts and stop them again; yields the state that the app and the protocol use."""
-    counters = Counters()
-    keys = Keys(read_terms(settings.key, settings.keys), workers=slot.workers)
+    counters = WorkerCounters()
+    keys = IngestKeys(read_terms(settings.key, settings.keys), workers=slot.workers)
     carriers = {url.geturl(): HttpCarrier(url, settings.token, lambda: tls.link) for url in settings.servers}
     quarantine = stores.quarantine
     page = slot.counters.pages[slot.number] if slot.counters is not None else None
     publish = _publisher(page, counters) if page is not None else lambda: None
     outbox = Outbox(carriers, stores.spool, settings.policy, counters, lambda: tls.link, publish)
-    reception = Reception(settings, keys, outbox, quarantine, counters, Answers())
+    handler = FeedbackHandler(settings, keys, outbox, quarantine, counters, Answers())
     metrics = WorkerMetrics(
         counters=counters,
         outbox=outbox,
         keys=keys,
-        sliced_work=reception.sliced_work,
+        sliced_work=handler.sliced_work,
         quarantine=quarantine,
         connections=connections,
         shared=slot.counters,
@@ -235,23 +235,23 @@ async def _working(
             stack.callback(quarantine.close)
         for carrier in carriers.values():
             stack.callback(carrier.close)
-        stack.callback(reception.sliced_work.close)
+        stack.callback(handler.sliced_work.close)
         asyncio.get_running_loop().set_exception_handler(handle_exception)
-        on_reload(partial(_reload, settings, tls, reception))
+        on_reload(partial(_reload, settings, tls, handler))
         exposition = Exposition(metrics.total, settings.metrics_token, insecure=settings.insecure)
-        yield {"reception": reception, "metrics": metrics, "exposition": exposition}
+        yield {"handler": handler, "metrics": metrics, "exposition": exposition}
 
 
-def _publisher(page: CounterPage, counters: Counters) -> Callable[[], None]:
+def _publisher(page: CounterPage, counters: WorkerCounters) -> Callable[[], None]:
     """The function that the outbox calls before it acknowledges messages as durable."""
     page.begin_process()
     return lambda: page.publish(counters)
 
 
-def _reload(settings: Settings, tls: Tls, reception: Reception) -> None:
+def _reload(settings: Settings, tls: Tls, handler: FeedbackHandler) -> None:
     """On SIGHUP: read the files of keys and certificates again. An unusable file changes nothing."""
     try:
-        reception.change_keys(read_terms(settings.key, settings.keys))
+        handler.change_keys(read_terms(settings.key, settings.keys))
     except ValueError as error:
         _log.warning("the former keys stay in force: %s", error)
     tls.renew()

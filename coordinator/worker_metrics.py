@@ -7,20 +7,20 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from coordinator.carriers.outbox import Outbox
-from coordinator.counters import Counters
 from coordinator.http.sliced_work import SlicedWork
-from coordinator.keys import Keys
+from coordinator.ingest_keys import IngestKeys
 from coordinator.quarantine import Quarantine
 from coordinator.shared_counters import CounterPage, SharedCounters
+from coordinator.worker_counters import WorkerCounters
 
 
 @dataclass(slots=True, kw_only=True)
 class WorkerMetrics:
     """The sources of one worker's counters. A single worker shares them with no other: `shared` and `page` are None."""
 
-    counters: Counters
+    counters: WorkerCounters
     outbox: Outbox
-    keys: Keys
+    keys: IngestKeys
     sliced_work: SlicedWork
     quarantine: Quarantine | None
     connections: Set[object]
@@ -42,12 +42,12 @@ class WorkerMetrics:
         if self.page is not None:
             self.page.publish_keys(self.keys.counted())
 
-    def total(self) -> Counters:
+    def total(self) -> WorkerCounters:
         """Over all workers, with the processes that were killed."""
         self.publish()
         self.publish_keys()
         if self.shared is not None:
             return self.shared.total()
-        total = Counters(keys=self.keys.counted())
+        total = WorkerCounters(keys=self.keys.counted())
         total.add(self.counters)
         return total

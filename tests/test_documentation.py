@@ -14,9 +14,9 @@ from urllib.request import urlopen
 import pytest
 from cyclopts import App
 
-from coordinator.counters import Counters
-from coordinator.http.metrics import exposition
-from coordinator.keys import KeyTerms
+from coordinator.http.exposition import exposition
+from coordinator.ingest_keys import KeyTerms
+from coordinator.worker_counters import WorkerCounters
 from endhost_sdk.stats import Stats
 from feedback_analysis.measures.definitions import FIGURES
 from feedback_analysis.measures.registry import MEASURES
@@ -277,7 +277,7 @@ def scrape(url: str) -> str:
 
 
 def test_every_metric_of_the_coordinator_is_on_the_metrics_page_and_no_other_is():
-    assert documented_metrics("Coordinator") == exposed_metrics(exposition(Counters()).decode())
+    assert documented_metrics("Coordinator") == exposed_metrics(exposition(WorkerCounters()).decode())
 
 
 def test_every_metric_of_the_feedback_server_is_on_the_metrics_page_and_no_other_is(tmp_path):

@@ -13,8 +13,8 @@ from coordinator import placement
 from coordinator.carriers.background_tasks import BackgroundTasks
 from coordinator.carriers.batch import Carrier
 from coordinator.carriers.lane import Lane
-from coordinator.counters import Counters
 from coordinator.settings import PolicyName
+from coordinator.worker_counters import WorkerCounters
 from feedback_wire.routes import READY
 
 FIRST_PAUSE_S = 0.25
@@ -84,7 +84,7 @@ class Destinations:
         self._refresh()
         self._tasks.start(self._take_back(destination, at_least_s))
 
-    def count(self, counters: Counters) -> None:
+    def count(self, counters: WorkerCounters) -> None:
         for destination in self.all:
             counters.servers[destination.url].up = int(destination.up)
 

@@ -26,7 +26,7 @@ CONNECT_S = 2.0
 LONGEST_ANSWER_BYTES = 64 * 1024
 
 
-class Answer:
+class ServerAnswer:
     """A feedback server's answer, filled by the parser's callbacks."""
 
     def __init__(self) -> None:
@@ -42,14 +42,14 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.usable = False
-        self.pending: asyncio.Future[Answer] | None = None
+        self.pending: asyncio.Future[ServerAnswer] | None = None
         """The answer to the request that is on its way."""
-        self.answer = Answer()
+        self.answer = ServerAnswer()
         self.parser: Any = httptools.HttpResponseParser(self)
 
-    async def exchange(self, request: bytes) -> Answer:
+    async def exchange(self, request: bytes) -> ServerAnswer:
         """The answer to `request`; ConnectionError if the connection ends before it."""
-        self.answer = Answer()
+        self.answer = ServerAnswer()
         self.pending = asyncio.get_running_loop().create_future()
         self.transport.write(request)
         return await self.pending
@@ -93,7 +93,7 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         self.answer.status = self.parser.get_status_code()
         if self.answer.status < 200:
-            self.answer = Answer()  # an interim answer; the real one follows
+            self.answer = ServerAnswer()  # an interim answer; the real one follows
             return
         self.usable = self.usable and self.parser.should_keep_alive()
         if self.pending is not None and not self.pending.done():
@@ -136,7 +136,7 @@ class HttpCarrier:
             self._connection.close()
             self._connection = None
 
-    async def _exchange(self, request: bytes) -> Answer:
+    async def _exchange(self, request: bytes) -> ServerAnswer:
         """Use the open connection. A server may close an idle one at any time, so try once more on a new one."""
         if self._connection is not None and self._connection.usable:
             try:
@@ -156,7 +156,7 @@ class HttpCarrier:
         return self._connection
 
 
-def _interpret(answer: Answer, messages: int) -> None:
+def _interpret(answer: ServerAnswer, messages: int) -> None:
     """Return if the answer means that the batch is durable, else raise BatchRejected or CarrierFailed.
 
     Only an answer of the feedback server itself decides about the batch. Answers of reverse proxies and load balancers in front of

@@ -13,8 +13,8 @@ from coordinator.carriers.destinations import Destination, Destinations
 from coordinator.carriers.lane import Lane, fitting
 from coordinator.carriers.spool_carrier import SpoolCarrier
 from coordinator.carriers.spool_drain import SpoolDrain
-from coordinator.counters import Counters
 from coordinator.settings import PolicyName
+from coordinator.worker_counters import WorkerCounters
 
 SPOOL_PROBE_S = 1.0
 Part = tuple[str, bytes, int]
@@ -31,7 +31,7 @@ class Outbox:
         carriers: Mapping[str, Carrier],
         spool: SpoolCarrier | None,
         policy: PolicyName,
-        counters: Counters,
+        counters: WorkerCounters,
         tls: Callable[[], ssl.SSLContext] | None = None,
         publish: Callable[[], None] = lambda: None,
     ) -> None:
@@ -163,7 +163,7 @@ class _SpoolFallback:
         self,
         carrier: SpoolCarrier,
         destinations: Destinations,
-        counters: Counters,
+        counters: WorkerCounters,
         place: Callable[[Batch], None],
         settle: Callable[[Batch, Outcome], None],
         tasks: BackgroundTasks,

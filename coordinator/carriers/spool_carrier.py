@@ -11,7 +11,7 @@ from typing import TypeVar, TypeVarTuple
 from coordinator.carriers.batch import Batch, CarrierFailed, Outcome, SpoolFull
 from coordinator.carriers.blocked_batches import BlockedBatch, BlockedBatches
 from coordinator.carriers.spool import Spool, SpooledBatch
-from coordinator.counters import Counters
+from coordinator.worker_counters import WorkerCounters
 from serving.durable_files import sync_folder
 
 BLOCKED_AFTER = 3
@@ -71,7 +71,7 @@ class SpoolCarrier:
         """The next of the blocked batches, in turn, or None."""
         return await self._in_thread(self._blocked.next)
 
-    async def settle(self, batch: SpooledBatch, outcome: Outcome, counters: Counters, *, tried: bool) -> bool:
+    async def settle(self, batch: SpooledBatch, outcome: Outcome, counters: WorkerCounters, *, tried: bool) -> bool:
         """Drop a batch that a feedback server has stored, set aside a rejected one, keep any other for the next try.
 
         True if the batch is blocked now: the last of BLOCKED_AFTER tries in a row failed, and it got a file of its own.
@@ -99,7 +99,7 @@ class SpoolCarrier:
             await self._in_thread(self._spool.again)
         return blocked
 
-    async def settle_blocked(self, batch: BlockedBatch, outcome: Outcome, counters: Counters) -> None:
+    async def settle_blocked(self, batch: BlockedBatch, outcome: Outcome, counters: WorkerCounters) -> None:
         """Like `settle`, for a batch in a file of its own."""
         if outcome is Outcome.STORED:
             await self._in_thread(self._blocked.drop, batch)
@@ -109,7 +109,7 @@ class SpoolCarrier:
             await self._in_thread(self._blocked.set_aside, batch)
             counters.drain_rejected += batch.messages
 
-    def count(self, counters: Counters) -> None:
+    def count(self, counters: WorkerCounters) -> None:
         counters.spool_bytes = self._size_bytes
         counters.spool_messages = self._spool.messages + self._blocked.messages
         counters.spool_blocked_messages = self._blocked.messages

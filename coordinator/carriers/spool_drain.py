@@ -13,7 +13,7 @@ from coordinator.carriers.batch import Batch, Outcome
 from coordinator.carriers.destinations import FIRST_PAUSE_S, LONGEST_PAUSE_S, Destinations
 from coordinator.carriers.lane import PLACE_S
 from coordinator.carriers.spool_carrier import SpoolCarrier
-from coordinator.counters import Counters
+from coordinator.worker_counters import WorkerCounters
 
 LONGEST_BLOCKED_PAUSE_S = 60.0
 
@@ -29,7 +29,9 @@ def blocked_pause_s(failures: int, roll: float) -> float:
 class SpoolDrain:
     """Drains one worker's spool; `place` hands a batch to the lane of some feedback server that is up."""
 
-    def __init__(self, spool: SpoolCarrier, destinations: Destinations, counters: Counters, place: Callable[[Batch], None]) -> None:
+    def __init__(
+        self, spool: SpoolCarrier, destinations: Destinations, counters: WorkerCounters, place: Callable[[Batch], None]
+    ) -> None:
         self._spool = spool
         self._destinations = destinations
         self._counters = counters

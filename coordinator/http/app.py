@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Lifespan
 
-from coordinator.http.metrics import Exposition
+from coordinator.http.exposition import Exposition
 from coordinator.http.openapi import openapi
 from feedback_wire.problem import Problem
 from feedback_wire.routes import FEEDBACK, FORGOTTEN_HEADER, HEALTH, JSON, METRICS, OPENAPI, PROBLEM, READY
@@ -25,7 +25,7 @@ _PREFLIGHT = {
 
 
 def build_app(lifespan: Lifespan[Starlette]) -> Starlette:
-    """The app; the state that `lifespan` yields has the reception, the metrics and their exposition."""
+    """The app; the state that `lifespan` yields has the handler of feedback, the metrics and their exposition."""
     app = Starlette(
         routes=[
             Route(HEALTH, _healthy),
@@ -46,7 +46,7 @@ async def _healthy(_: Request) -> Response:
 
 
 async def _readiness(request: Request) -> Response:
-    obstacle = request.state.reception.obstacle
+    obstacle = request.state.handler.obstacle
     return _problem(Problem(503, "not_ready", obstacle)) if obstacle else JSONResponse({"status": "ready"})
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coordinator.dialects.native_body import BodyForm
-from coordinator.keys import Key, Keys
+from coordinator.ingest_keys import IngestKey, IngestKeys
 from feedback_wire.limits import BATCH_WIRE_BYTES
 from feedback_wire.problem import Problem
 from feedback_wire.routes import FORGOTTEN_HEADER
@@ -30,7 +30,7 @@ _LINE_TYPES = {b"application/x-ndjson", b"application/ndjson", b"application/jso
 class FeedbackHead:
     """The head of a feedback request that may continue, with the key that it came with."""
 
-    key: Key
+    key: IngestKey
     form: BodyForm = BodyForm.JSON
     encoding: str = "identity"
     forwarded: str = ""
@@ -46,7 +46,7 @@ class HeadReader:
     head that was parsed and allowed once is not parsed again; that saves a third of the work for a message.
     """
 
-    def __init__(self, keys: Keys, *, proxy_header: str = "") -> None:
+    def __init__(self, keys: IngestKeys, *, proxy_header: str = "") -> None:
         """`proxy_header` is the header in which trusted proxies name the sender, in lower case; "" if no proxy is trusted."""
         self._keys = keys
         self._proxy_header = proxy_header.encode()

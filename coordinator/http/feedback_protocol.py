@@ -32,11 +32,11 @@ from coordinator.http.connection_state import (
     REQUEST_ENDS,
     TRANSITIONS,
     WHEN_NOTHING_IS_OWED,
-    Event,
+    ConnectionEvent,
 )
+from coordinator.http.feedback_handler import FeedbackExchange, FeedbackHandler
 from coordinator.http.feedback_head import HEAD_BYTES, HEAD_END, HEADERS, FeedbackHead, body_too_large, head_too_large
 from coordinator.http.partial_request import PartialRequest
-from coordinator.http.reception import Exchange, Reception
 from coordinator.out_of_memory import exit_if_out_of_memory
 from feedback_wire.problem import Problem
 from feedback_wire.routes import FEEDBACK
@@ -57,7 +57,7 @@ _TOO_MANY = Problem(429, "too_many_pipelined", f"wait for answers: one connectio
 
 
 class FeedbackProtocol(AsgiRequests):
-    """One connection of an end host. `app_state["reception"]` takes its feedback."""
+    """One connection of an end host. `app_state["handler"]` takes its feedback."""
 
     access_log = False
     logger = access_logger = logging.getLogger("uvicorn.error")
@@ -76,14 +76,14 @@ class FeedbackProtocol(AsgiRequests):
         self.app_state = app_state
         self.server_state = server_state
         self.connections = server_state.connections
-        self.reception: Reception = app_state["reception"]
-        self.known_heads = self.reception.heads.known
+        self.handler: FeedbackHandler = app_state["handler"]
+        self.known_heads = self.handler.heads.known
         self.parser = httptools.HttpRequestParser(self)
         self.timeout_keep_alive_task = None
         self.flow = cast("FlowControl", None)
         self.cycle = cast("RequestResponseCycle", None)
         self.state = IDLE
-        self.owed: deque[Exchange | AsgiExchange] = deque()
+        self.owed: deque[FeedbackExchange | AsgiExchange] = deque()
         """Requests without an answer on the wire, in their order."""
         self.peer: str | None = None
         self.proxied = False  # by a trusted proxy, which names the sender of each request
@@ -97,21 +97,21 @@ class FeedbackProtocol(AsgiRequests):
         self.request_ended = False
         """Within the data that is being parsed."""
         self.partial: PartialRequest | None = None
-        self.last_byte_s = self.reception.seconds
+        self.last_byte_s = self.handler.seconds
 
     # Callbacks of the transport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
         self.connections.add(self)
-        over = len(self.connections) - self.reception.connection_limits.serving
+        over = len(self.connections) - self.handler.connection_limits.serving
         if over > 0:
             self._refuse_connection(over)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._release_partial()
         self.connections.discard(self)
-        self._change(Event.LOST)
+        self._change(ConnectionEvent.LOST)
         for exchange in self.owed:
             if isinstance(exchange, AsgiExchange):
                 exchange.disconnect()
@@ -126,12 +126,12 @@ class FeedbackProtocol(AsgiRequests):
             end = data.find(HEAD_END) + len(HEAD_END)
             known = self.known_heads.get(data[:end])
             if known is not None and len(data) == end + known[1]:
-                self.last_byte_s = self.reception.seconds
-                self._accept(Exchange(self, self.reception), known[0], data[end:])
+                self.last_byte_s = self.handler.seconds
+                self._accept(FeedbackExchange(self, self.handler), known[0], data[end:])
                 return
         elif self.state is not RECEIVING:
             return
-        self.last_byte_s = self.reception.seconds
+        self.last_byte_s = self.handler.seconds
         self.request_ended = False
         try:
             self._parse(data)
@@ -143,7 +143,7 @@ class FeedbackProtocol(AsgiRequests):
             self._hold_partial(len(self.body) + 1 if self.request_ended else len(data))
             return
         if was_idle and self.state is IDLE and self.head is not None:
-            self.reception.heads.learn(data, self.headers, self.head)
+            self.handler.heads.learn(data, self.headers, self.head)
         self.headers = []  # an idle connection keeps nothing of its requests
 
     def _parse(self, data: bytes) -> None:
@@ -163,7 +163,7 @@ class FeedbackProtocol(AsgiRequests):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The sender has closed its side; True keeps the transport open for the answers that are owed."""
-        self._change(Event.END)
+        self._change(ConnectionEvent.END)
         return bool(self.owed)
 
     # Callbacks of the parser
@@ -203,7 +203,7 @@ class FeedbackProtocol(AsgiRequests):
             if self.url.partition(b"?")[0] != _PATH or self.parser.get_method() != _POST:
                 self._begin_other()
                 return
-            self.head = self.reception.heads.read(self.headers)
+            self.head = self.handler.heads.read(self.headers)
         except Problem as problem:
             self._refuse_and_end(problem)
             return
@@ -238,9 +238,9 @@ class FeedbackProtocol(AsgiRequests):
             self._change(REQUEST_ENDS)
             super().on_message_complete()
             return
-        exchange = Exchange(self, self.reception)
+        exchange = FeedbackExchange(self, self.handler)
         exchange.last = not self.parser.should_keep_alive()
-        self._change(Event.LAST_REQUEST_ENDS if exchange.last else REQUEST_ENDS)
+        self._change(ConnectionEvent.LAST_REQUEST_ENDS if exchange.last else REQUEST_ENDS)
         body, self.body = self.body, b""
         self._accept(exchange, self.head, bytes(body))
 
@@ -250,21 +250,21 @@ class FeedbackProtocol(AsgiRequests):
         """The weight in force, which the prefix contains, has changed."""
         self.peer = None
 
-    def _accept(self, exchange: Exchange, head: FeedbackHead, body: bytes) -> None:
+    def _accept(self, exchange: FeedbackExchange, head: FeedbackHead, body: bytes) -> None:
         """Pass on a feedback request that has arrived completely."""
         if len(self.owed) >= 2 * PIPELINED and not exchange.last:
             self._refuse_and_end(_TOO_MANY)  # the sender has ignored PIPELINED refusals
             return
         self.owed.append(exchange)
         if len(self.owed) > PIPELINED:
-            self.reception.refuse(exchange, _TOO_MANY)
+            self.handler.refuse(exchange, _TOO_MANY)
             return
         if self.peer is None:
             self.peer = (get_remote_addr(self.transport) or ("",))[0]
-            self.proxied = self.reception.origins.is_proxy(self.peer)
-            self.prefix = b"" if self.proxied else self.reception.origins.prefix(self.peer)
-        prefix = self.reception.origins.prefix(self.peer, head.forwarded) if self.proxied else self.prefix
-        self.reception.receive(exchange, head, body, prefix)
+            self.proxied = self.handler.prefixes.is_proxy(self.peer)
+            self.prefix = b"" if self.proxied else self.handler.prefixes.of(self.peer)
+        prefix = self.handler.prefixes.of(self.peer, head.forwarded) if self.proxied else self.prefix
+        self.handler.receive(exchange, head, body, prefix)
 
     def _begin_other(self) -> None:
         """Pass a request that is not feedback on to uvicorn."""
@@ -277,7 +277,7 @@ class FeedbackProtocol(AsgiRequests):
     def _hold_partial(self, size: int) -> None:
         """Count the bytes of a request that has not arrived completely; refuse it if they are too many."""
         if self.partial is None:
-            self.partial = PartialRequest(self.reception)
+            self.partial = PartialRequest(self.handler)
         try:
             self.partial.grow(size, self.head)
         except Problem as problem:
@@ -290,7 +290,7 @@ class FeedbackProtocol(AsgiRequests):
 
     # Answers, in order
 
-    def answered(self, exchange: Exchange) -> None:
+    def answered(self, exchange: FeedbackExchange) -> None:
         """`exchange.answer` can be written once all earlier answers are."""
         owed = self.owed
         if not owed or owed[0] is not exchange:
@@ -351,7 +351,7 @@ class FeedbackProtocol(AsgiRequests):
         elif now - self.last_byte_s > (OVER_LIMIT_S if self.state is OVER_LIMIT else request_s):
             self.transport.abort()
 
-    def _change(self, event: Event) -> None:
+    def _change(self, event: ConnectionEvent) -> None:
         self.state = TRANSITIONS[self.state][event]
 
     def _act(self) -> None:
@@ -365,7 +365,7 @@ class FeedbackProtocol(AsgiRequests):
             self.transport.write(CONTINUE_100)
 
     def _end(self) -> None:
-        self._change(Event.END)
+        self._change(ConnectionEvent.END)
         if not self.owed:
             self._act()
 
@@ -377,23 +377,23 @@ class FeedbackProtocol(AsgiRequests):
     def _refuse_and_end(self, problem: Problem) -> None:
         """Refuse the request that is being received, or came last; the connection cannot go on behind it."""
         if self.state in (IDLE, RECEIVING):
-            self._owe_last(problem, Event.REFUSED)
+            self._owe_last(problem, ConnectionEvent.REFUSED)
 
     def _refuse_connection(self, over: int) -> None:
         """Refuse this connection, the `over`th above the limit; close it at once if even refusing has reached its limit."""
-        if over > self.reception.connection_limits.refusing:
-            self.reception.counters.connections_dropped += 1
-            self._change(Event.LOST)
+        if over > self.handler.connection_limits.refusing:
+            self.handler.counters.connections_dropped += 1
+            self._change(ConnectionEvent.LOST)
             self.transport.abort()
         else:
-            self._owe_last(_TOO_MANY_CONNECTIONS, Event.LIMIT_REACHED)
+            self._owe_last(_TOO_MANY_CONNECTIONS, ConnectionEvent.LIMIT_REACHED)
 
-    def _owe_last(self, problem: Problem, event: Event) -> None:
+    def _owe_last(self, problem: Problem, event: ConnectionEvent) -> None:
         """Queue a refusal as the last answer."""
         self._release_partial()
         self._change(event)
         self.body = b""
-        exchange = Exchange(self, self.reception)
+        exchange = FeedbackExchange(self, self.handler)
         exchange.last = True
         self.owed.append(exchange)
-        self.reception.refuse(exchange, problem)
+        self.handler.refuse(exchange, problem)

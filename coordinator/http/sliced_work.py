@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from coordinator.keys import Key
+from coordinator.ingest_keys import IngestKey
 from feedback_wire.problem import Problem
 
 SLICE_S = 0.005
@@ -28,7 +28,7 @@ _now = time.perf_counter
 class Task:
     """Work that waits or has begun, the key that is charged for it, and what the thread returned."""
 
-    key: Key
+    key: IngestKey
     sender: object
     work: Work
     wanted: Callable[[], bytes] | None = None
@@ -45,7 +45,7 @@ class Queue:
     """Waiting tasks. Keys take turns, and so do the connections of one key."""
 
     def __init__(self) -> None:
-        self._tasks: dict[Key, dict[object, deque[Task]]] = {}
+        self._tasks: dict[IngestKey, dict[object, deque[Task]]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._tasks)
@@ -92,7 +92,7 @@ class SlicedWork:
     def spend(self, seconds: float) -> None:
         self._spent_s += seconds
 
-    def add(self, key: Key, sender: object, work: Work) -> None:
+    def add(self, key: IngestKey, sender: object, work: Work) -> None:
         """Run the work, as far as this turn has time, and the rest later."""
         task = Task(key, sender, work)
         if self.has_time:

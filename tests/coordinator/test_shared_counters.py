@@ -15,9 +15,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.counters import GAUGES, Counters, KeyCounters, ServerCounters
-from coordinator.http.metrics import _GAUGES
+from coordinator.http.exposition import _GAUGES
 from coordinator.shared_counters import WORKER_DIED, Entry, SharedCounters
+from coordinator.worker_counters import GAUGES, KeyCounters, ServerCounters, WorkerCounters
 from tests.harness.waiting import eventually
 
 DOCS = Path(__file__).parents[2] / "docs" / "coordinator.md"
@@ -200,7 +200,7 @@ def test_the_counters_balance_over_any_number_of_worker_lives(lives: list[tuple[
     page = shared.pages[0]
     for stored, refused, in_flight in lives:
         page.begin_process()
-        counters = Counters(
+        counters = WorkerCounters(
             received=stored + refused + in_flight, stored=stored, refused={"malformed": refused}, in_flight=in_flight, connections=9
         )
         counters.servers["http://x"] = ServerCounters(up=1, messages=stored)

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from coordinator.admission import CALM_BELOW, LEAST_SHARE, SHED_FROM, kept, next_share
 from coordinator.carriers.batch import Batch, Outcome
 from coordinator.carriers.outbox import Outbox
-from coordinator.counters import Counters
 from coordinator.http.answers import Answers
+from coordinator.http.feedback_handler import FeedbackExchange, FeedbackHandler
 from coordinator.http.feedback_head import FeedbackHead
-from coordinator.http.reception import Exchange, Reception
-from coordinator.keys import Keys
+from coordinator.ingest_keys import IngestKeys
 from coordinator.settings import Settings
+from coordinator.worker_counters import WorkerCounters
 from tests.harness.waiting import eventually
 
 shares = st.integers(0, 6).map(lambda halvings: 0.5**halvings)
@@ -119,43 +119,43 @@ class Somebody:
     def __init__(self) -> None:
         self.answers = []
 
-    def answered(self, exchange: Exchange) -> None:
+    def answered(self, exchange: FeedbackExchange) -> None:
         self.answers.append(exchange.answer)
 
 
 def test_a_full_coordinator_sheds_end_hosts_records_their_weight_and_recovers(message):
     async def promise() -> None:
-        counters, carrier, sender = Counters(), Held(), Somebody()
+        counters, carrier, sender = WorkerCounters(), Held(), Somebody()
         settings = Settings(
             feedback_server=("http://x",), insecure=True, sample=0.5, overload="sample", in_flight_max_bytes=100_000
         )
         outbox = Outbox({"http://x": carrier}, None, "round-robin", counters)
-        keys = Keys(())
-        reception = Reception(settings, keys, outbox, None, counters, Answers())
+        keys = IngestKeys(())
+        handler = FeedbackHandler(settings, keys, outbox, None, counters, Answers())
         sent: list[tuple[str, float]] = []
 
         async def send(weight: float) -> None:
             peers = [f"peer-{len(sent) + number}" for number in range(200)]
             sent.extend((peer, weight) for peer in peers)
             body = json.dumps([message(peer_id=peer, session_id=peer) for peer in peers]).encode()
-            reception.receive(Exchange(sender, reception), FeedbackHead(keys.anyone), body, reception.origins.prefix("192.0.2.1"))
-            while reception.sliced_work.waiting:  # noqa: ASYNC110 — the backlog has no event for it
+            handler.receive(FeedbackExchange(sender, handler), FeedbackHead(keys.anyone), body, handler.prefixes.of("192.0.2.1"))
+            while handler.sliced_work.waiting:  # noqa: ASYNC110 — the backlog has no event for it
                 await asyncio.sleep(0)
 
         second = 1000.0
         for weight, changes in ((2.0, False), (2.0, False), (2.0, False), (2.0, True), (4.0, True), (8.0, True)):
             await send(weight)
             second += 1
-            assert reception.tick(second, second) is changes, weight
+            assert handler.tick(second, second) is changes, weight
         assert counters.workers_shedding == 1
         carrier.open.set()
         while counters.in_flight:  # noqa: ASYNC110 — the outbox has no event for it
             await asyncio.sleep(0.001)
         for weight in (8.0, 4.0, 2.0):
             second += 1
-            assert reception.tick(second, second) is True
-            assert (f'"weight":{weight}').encode() in reception.origins.prefix("192.0.2.1")
-        assert reception.tick(second + 1, second) is False
+            assert handler.tick(second, second) is True
+            assert (f'"weight":{weight}').encode() in handler.prefixes.of("192.0.2.1")
+        assert handler.tick(second + 1, second) is False
         assert counters.workers_shedding == 0
         assert {(record["peer_id"], record["weight"]) for record in carrier.records} == {
             (peer, weight) for peer, weight in sent if kept(peer, 1 / weight)
@@ -169,20 +169,20 @@ def test_a_full_coordinator_sheds_end_hosts_records_their_weight_and_recovers(me
 
 def test_a_waiting_batch_is_sampled_with_the_weight_from_its_arrival(message):
     async def promise() -> None:
-        counters, carrier, sender = Counters(), Held(), Somebody()
+        counters, carrier, sender = WorkerCounters(), Held(), Somebody()
         settings = Settings(
             feedback_server=("http://x",), insecure=True, sample=0.5, overload="sample", in_flight_max_bytes=1_000_000
         )
         outbox = Outbox({"http://x": carrier}, None, "round-robin", counters)
-        keys = Keys(())
-        reception = Reception(settings, keys, outbox, None, counters, Answers())
+        keys = IngestKeys(())
+        handler = FeedbackHandler(settings, keys, outbox, None, counters, Answers())
         peers = [f"peer-{number}" for number in range(200)]
         body = json.dumps([message(peer_id=peer, session_id=peer) for peer in peers]).encode()
-        reception.sliced_work.spend(1)  # so that there is no time for it now
-        reception.receive(Exchange(sender, reception), FeedbackHead(keys.anyone), body, reception.origins.prefix("192.0.2.1"))
-        assert reception.sliced_work.waiting == 1
+        handler.sliced_work.spend(1)  # so that there is no time for it now
+        handler.receive(FeedbackExchange(sender, handler), FeedbackHead(keys.anyone), body, handler.prefixes.of("192.0.2.1"))
+        assert handler.sliced_work.waiting == 1
         outbox.held_bytes += 600_000  # a load that halves the share
-        assert reception.tick(1, 1)
+        assert handler.tick(1, 1)
         outbox.held_bytes -= 600_000
         carrier.open.set()
         while not sender.answers:  # noqa: ASYNC110 — the backlog has no event for it

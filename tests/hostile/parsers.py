@@ -17,7 +17,7 @@ from coordinator.dialects.native_body import BodyForm, split
 from coordinator.dialects.native_message import Refused, check
 from coordinator.http.content_encoding import inflate
 from coordinator.http.feedback_head import HeadReader
-from coordinator.keys import Keys, read_terms
+from coordinator.ingest_keys import IngestKeys, read_terms
 from endhost_sdk.backoff import asked_s
 from endhost_sdk.request import interpret
 from endhost_sdk.telemetry_settings import feedback_urls
@@ -36,7 +36,7 @@ from monitor_platform.dashboard.question import Question
 from monitor_platform.retrieval.feedback_server_client import checked_url
 from serving.listening import parse_listen
 
-_keys = Keys(read_terms(["key-of-a-test"], None))
+_keys = IngestKeys(read_terms(["key-of-a-test"], None))
 
 
 def _text(data: bytes) -> str:

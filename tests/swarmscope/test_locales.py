@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.keys import read_terms
+from coordinator.ingest_keys import read_terms
 from monitor_platform.access import user_file
 from monitor_platform.access.passwords import hashed
 from monitor_platform.alerts.rules import read_rules

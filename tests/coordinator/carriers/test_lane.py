@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from coordinator.carriers.batch import PART_BYTES, Batch, CarrierFailed, Outcome
 from coordinator.carriers.lane import TURN_BYTES, Lane
 from coordinator.carriers.outbox import Outbox
-from coordinator.counters import Counters
-from coordinator.keys import Key
+from coordinator.ingest_keys import IngestKey
+from coordinator.worker_counters import WorkerCounters
 from feedback_wire.limits import BATCH_WIRE_BYTES
 
 MIB = 2**20
@@ -43,8 +43,8 @@ class Sender:
 def test_a_keys_first_message_does_not_wait_behind_48_mib_of_another_key():
     async def promise() -> tuple[int, int]:
         recorder, sender = Recorder(), Sender()
-        outbox = Outbox({"http://x": recorder}, None, "round-robin", Counters())
-        greedy, web = Key("greedy"), Key("web")
+        outbox = Outbox({"http://x": recorder}, None, "round-robin", WorkerCounters())
+        greedy, web = IngestKey("greedy"), IngestKey("web")
         part = b"g" * (PART_BYTES - 1) + b"\n"
         for _ in range(48 * MIB // PART_BYTES):
             outbox.place("p", part, 1, greedy, sender)
@@ -132,10 +132,10 @@ class Learning:
 def test_requests_that_are_blocked_together_are_not_suspected_one_by_one():
     async def outcomes(requests: int) -> set[Outcome | None]:
         proxied = Proxied()
-        outbox = Outbox({"http://127.0.0.1:9": proxied}, None, "round-robin", Counters())
+        outbox = Outbox({"http://127.0.0.1:9": proxied}, None, "round-robin", WorkerCounters())
         senders = [Learning() for _ in range(requests)]
         for sender in senders:
-            outbox.place("p", b"x\n", 1, Key("web"), sender)
+            outbox.place("p", b"x\n", 1, IngestKey("web"), sender)
         while not all(sender.outcome for sender in senders):  # noqa: ASYNC110 — they have no event
             await asyncio.sleep(0)
         assert len(proxied.batches) == 1

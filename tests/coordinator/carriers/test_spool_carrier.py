@@ -9,7 +9,7 @@ import pytest
 
 from coordinator.carriers.batch import Batch, Outcome, SpoolFull
 from coordinator.carriers.spool_carrier import SpoolCarrier
-from coordinator.counters import Counters
+from coordinator.worker_counters import WorkerCounters
 
 MAX_BYTES = 4000
 
@@ -35,7 +35,7 @@ async def fill(carrier: SpoolCarrier) -> int:
 async def settle_oldest(carrier: SpoolCarrier, outcome: Outcome) -> None:
     oldest = await carrier.oldest()
     assert oldest is not None
-    await carrier.settle(oldest, outcome, Counters(), tried=True)
+    await carrier.settle(oldest, outcome, WorkerCounters(), tried=True)
 
 
 def test_a_full_spool_stays_full_until_draining_has_removed_something(tmp_path: Path):

@@ -16,42 +16,42 @@ from uvicorn.server import ServerState
 from coordinator import worker
 from coordinator.carriers.http_carrier import HttpCarrier
 from coordinator.carriers.outbox import Outbox
-from coordinator.counters import Counters
 from coordinator.http.answers import Answers
 from coordinator.http.connection_limits import ConnectionLimits
 from coordinator.http.connection_state import RECEIVING
+from coordinator.http.feedback_handler import FeedbackHandler
 from coordinator.http.feedback_protocol import FeedbackProtocol
-from coordinator.http.reception import Reception
-from coordinator.keys import Keys
+from coordinator.ingest_keys import IngestKeys
 from coordinator.settings import Settings
 from coordinator.worker import IDLE_S, REQUEST_S, EndHostAcceptor
+from coordinator.worker_counters import WorkerCounters
 from serving.tls import Tls, key_pair
 
 HALF = b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
 
 
 @asynccontextmanager
-async def listening(tls: Tls | None = None) -> AsyncIterator[tuple[Reception, ServerState, int]]:
+async def listening(tls: Tls | None = None) -> AsyncIterator[tuple[FeedbackHandler, ServerState, int]]:
     """A listening socket on a free port, with its connections in reach of the test."""
     settings = Settings(feedback_server=("http://127.0.0.1:9",), insecure=True)
-    counters = Counters()
+    counters = WorkerCounters()
     outbox = Outbox(
         {url.geturl(): HttpCarrier(url, "", lambda: settings.tls().link) for url in settings.servers}, None, "round-robin", counters
     )
-    reception = Reception(settings, Keys(()), outbox, None, counters, Answers())
+    handler = FeedbackHandler(settings, IngestKeys(()), outbox, None, counters, Answers())
     state = ServerState()
     config = uvicorn.Config(app=lambda: None)
     listener = socket.create_server(("127.0.0.1", 0))
 
     def protocol() -> FeedbackProtocol:
-        return FeedbackProtocol(config, state, {"reception": reception})
+        return FeedbackProtocol(config, state, {"handler": handler})
 
     if tls is None:
         server = await asyncio.get_running_loop().create_server(protocol, sock=listener)
     else:
         server = EndHostAcceptor(listener, tls, protocol)
     try:
-        yield reception, state, listener.getsockname()[1]
+        yield handler, state, listener.getsockname()[1]
     finally:
         server.close()
         await outbox.close()
@@ -74,18 +74,18 @@ async def until(condition) -> None:
 @pytest.mark.parametrize("sent", [HALF, HALF[:20]], ids=["body", "head"])
 def test_an_unfinished_request_is_refused_at_its_deadline(sent: bytes):
     async def promise() -> None:
-        async with listening() as (reception, state, port):
+        async with listening() as (handler, state, port):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(sent)
             await until(lambda: any(connection.partial for connection in state.connections))
-            began = reception.seconds
-            assert reception._outbox.held_bytes == len(sent)
+            began = handler.seconds
+            assert handler._outbox.held_bytes == len(sent)
             sweep(state, began + REQUEST_S)
             assert all(connection.state is RECEIVING for connection in state.connections)
-            reception.seconds = began + REQUEST_S + 1
-            sweep(state, reception.seconds)
+            handler.seconds = began + REQUEST_S + 1
+            sweep(state, handler.seconds)
             assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
-            assert reception._outbox.held_bytes == 0
+            assert handler._outbox.held_bytes == 0
             writer.write(b"more")
             sweep(state, began + 2 * REQUEST_S + 2)
             await until(lambda: not state.connections)
@@ -96,12 +96,12 @@ def test_an_unfinished_request_is_refused_at_its_deadline(sent: bytes):
 
 def test_an_idle_connection_is_closed_and_a_busy_one_is_not():
     async def promise() -> None:
-        async with listening() as (reception, state, port):
+        async with listening() as (handler, state, port):
             idle, idle_writer = await asyncio.open_connection("127.0.0.1", port)
             _, busy_writer = await asyncio.open_connection("127.0.0.1", port)
             await until(lambda: len(state.connections) == 2)
-            now = reception.seconds + IDLE_S + 1
-            reception.seconds = now - 1
+            now = handler.seconds + IDLE_S + 1
+            handler.seconds = now - 1
             busy_writer.write(HALF)
             await until(lambda: any(connection.partial for connection in state.connections))
             sweep(state, now)
@@ -132,16 +132,16 @@ async def greeted(port: int) -> None:
 
 def test_unfinished_handshakes_count_as_connections_and_those_beyond_the_limit_are_closed(tls: Tls):
     async def promise() -> None:
-        async with listening(tls) as (reception, state, port):
-            reception.connection_limits = ConnectionLimits(serving=2, refusing=1)
+        async with listening(tls) as (handler, state, port):
+            handler.connection_limits = ConnectionLimits(serving=2, refusing=1)
             silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
             beyond, _ = await asyncio.open_connection("127.0.0.1", port)
             with suppress(ConnectionError):
                 assert await beyond.read() == b""
-            assert reception.counters.connections_dropped == 1
+            assert handler.counters.connections_dropped == 1
             for _, writer in silent:
                 writer.close()
-            await until(lambda: reception.counters.handshakes_failed == 3)
+            await until(lambda: handler.counters.handshakes_failed == 3)
             for _ in range(5):
                 await greeted(port)
                 await until(lambda: not state.connections)
@@ -156,12 +156,12 @@ def test_an_unfinished_handshake_has_the_same_deadline_as_a_request(tls: Tls, mo
     monkeypatch.setattr(worker, "HANDSHAKE_S", 0.3)
 
     async def promise() -> None:
-        async with listening(tls) as (reception, state, port):
+        async with listening(tls) as (handler, state, port):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(sent)
             with suppress(ConnectionError):
                 assert await reader.read() == b"", "an unfinished handshake is closed"
-            await until(lambda: reception.counters.handshakes_failed == 1)
+            await until(lambda: handler.counters.handshakes_failed == 1)
             assert not state.connections
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -15,7 +15,6 @@ from uvicorn.server import ServerState
 
 from coordinator.carriers.batch import Batch, Outcome
 from coordinator.carriers.outbox import Outbox
-from coordinator.counters import Counters
 from coordinator.http.answers import Answers
 from coordinator.http.connection_limits import ConnectionLimits
 from coordinator.http.connection_state import (
@@ -27,13 +26,14 @@ from coordinator.http.connection_state import (
     RECEIVING,
     TRANSITIONS,
     WHEN_NOTHING_IS_OWED,
-    Event,
-    State,
+    ConnectionEvent,
+    ConnectionState,
 )
+from coordinator.http.feedback_handler import FeedbackHandler
 from coordinator.http.feedback_protocol import OVER_LIMIT_S, PIPELINED, FeedbackProtocol
-from coordinator.http.reception import Reception
-from coordinator.keys import Keys
+from coordinator.ingest_keys import IngestKeys
 from coordinator.settings import Settings
+from coordinator.worker_counters import WorkerCounters
 
 REQUEST_S, IDLE_S = 30, 90
 BODY = b'{"v":1,"peer_id":"p","session_id":"s","seq":0,"event":"join","sent_ms":1}'
@@ -110,9 +110,9 @@ class Traced(FeedbackProtocol):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.trace: list[tuple[State, Event]] = []
+        self.trace: list[tuple[ConnectionState, ConnectionEvent]] = []
 
-    def _change(self, event: Event) -> None:
+    def _change(self, event: ConnectionEvent) -> None:
         self.trace.append((self.state, event))
         super()._change(event)
 
@@ -127,15 +127,15 @@ class Driven:
 
     def __init__(self, *, serving: int = 10, refusing: int = 10) -> None:
         self.carrier = Held()
-        counters = Counters()
+        counters = WorkerCounters()
         self.outbox = Outbox({"http://x": self.carrier}, None, "round-robin", counters)
-        reception = Reception(
-            Settings(feedback_server=("http://x",), insecure=True), Keys(()), self.outbox, None, counters, Answers()
+        handler = FeedbackHandler(
+            Settings(feedback_server=("http://x",), insecure=True), IngestKeys(()), self.outbox, None, counters, Answers()
         )
-        reception.connection_limits = ConnectionLimits(serving=serving, refusing=refusing)
+        handler.connection_limits = ConnectionLimits(serving=serving, refusing=refusing)
         config = uvicorn.Config(app, lifespan="off", log_config=None)
         config.load()
-        self.connection = Traced(config, ServerState(), {"reception": reception})
+        self.connection = Traced(config, ServerState(), {"handler": handler})
         self.wire = Wire(self.connection)
         self.connection.connection_made(self.wire)
 
@@ -164,9 +164,9 @@ class Driven:
         await self._pass_time()
 
     async def wait(self, seconds: int = IDLE_S + 1) -> None:
-        self.connection.reception.seconds += seconds
+        self.connection.handler.seconds += seconds
         if self.connection in self.connection.connections:
-            self.connection.sweep(self.connection.reception.seconds, request_s=REQUEST_S, idle_s=IDLE_S)
+            self.connection.sweep(self.connection.handler.seconds, request_s=REQUEST_S, idle_s=IDLE_S)
         await self._pass_time()
 
     async def wait_briefly(self) -> None:
@@ -182,7 +182,7 @@ class Driven:
 
     async def close(self) -> None:
         await self.lose()
-        self.connection.reception.sliced_work.close()
+        self.connection.handler.sliced_work.close()
         await self.outbox.close()
 
 
@@ -204,7 +204,7 @@ class Script:
 
     steps: list[str | bytes]
     """Bytes that arrive, or names of methods of `Driven`."""
-    trace: list[tuple[State, Event]]
+    trace: list[tuple[ConnectionState, ConnectionEvent]]
     open: bool = True
     """Whether the transport is open afterwards."""
     writing: bool = True
@@ -212,13 +212,19 @@ class Script:
     limits: dict[str, int] = field(default_factory=dict)
 
 
-BEGINS, ENDS, REFUSAL, END, LOST = Event.REQUEST_BEGINS, Event.REQUEST_ENDS, Event.REFUSED, Event.END, Event.LOST
+BEGINS, ENDS, REFUSAL, END, LOST = (
+    ConnectionEvent.REQUEST_BEGINS,
+    ConnectionEvent.REQUEST_ENDS,
+    ConnectionEvent.REFUSED,
+    ConnectionEvent.END,
+    ConnectionEvent.LOST,
+)
 ONE = [(IDLE, BEGINS), (RECEIVING, ENDS)]
 HALF = [(IDLE, BEGINS)]
 HALF_REFUSED = [(IDLE, BEGINS), (RECEIVING, REFUSAL)]
-LAST_ONE = [(IDLE, BEGINS), (RECEIVING, Event.LAST_REQUEST_ENDS)]
+LAST_ONE = [(IDLE, BEGINS), (RECEIVING, ConnectionEvent.LAST_REQUEST_ENDS)]
 MANY = ONE * (2 * PIPELINED + 1) + [(IDLE, REFUSAL)]
-TOO_MANY = [(IDLE, Event.LIMIT_REACHED)]
+TOO_MANY = [(IDLE, ConnectionEvent.LIMIT_REACHED)]
 NO_ROOM = {"serving": 0}
 
 SCRIPTS = {
@@ -279,11 +285,11 @@ def test_the_scripts_reach_every_transition_of_the_table():
 
 
 def test_every_state_has_an_action_and_is_reached_and_no_ending_state_leads_back():
-    assert set(TRANSITIONS) == set(WHEN_NOTHING_IS_OWED) == set(State)
-    assert {after for events in TRANSITIONS.values() for after in events.values()} == set(State)
-    ending = set(State) - {IDLE, RECEIVING}
+    assert set(TRANSITIONS) == set(WHEN_NOTHING_IS_OWED) == set(ConnectionState)
+    assert {after for events in TRANSITIONS.values() for after in events.values()} == set(ConnectionState)
+    ending = set(ConnectionState) - {IDLE, RECEIVING}
     assert all(after in ending for state in ending for after in TRANSITIONS[state].values())
-    assert all(TRANSITIONS[state][Event.LOST] is CLOSED for state in State)
+    assert all(TRANSITIONS[state][ConnectionEvent.LOST] is CLOSED for state in ConnectionState)
 
 
 class AnswerCounter:
@@ -314,5 +320,5 @@ def test_no_sequence_leaves_the_table_keeps_bytes_or_writes_behind_the_last_answ
     connection = drive(play)
     for (before, event), (after, _) in itertools.pairwise(connection.trace):
         assert TRANSITIONS[before][event] is after
-    assert connection.trace[-1][1] is Event.LOST
-    assert connection.reception.keys.anyone.held_bytes == 0
+    assert connection.trace[-1][1] is ConnectionEvent.LOST
+    assert connection.handler.keys.anyone.held_bytes == 0

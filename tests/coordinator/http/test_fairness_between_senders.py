@@ -14,15 +14,15 @@ import zstandard
 
 from coordinator.carriers.http_carrier import HttpCarrier
 from coordinator.carriers.outbox import Outbox
-from coordinator.counters import Counters
 from coordinator.dialects.native_body import UNIT_BYTES, UNIT_VALUES, BodyForm
 from coordinator.http.answers import Answers
 from coordinator.http.content_encoding import MEMBERS
+from coordinator.http.feedback_handler import FeedbackExchange, FeedbackHandler
 from coordinator.http.feedback_head import FeedbackHead
-from coordinator.http.reception import Exchange, Reception
 from coordinator.http.sliced_work import SlicedWork, Work
-from coordinator.keys import Key, Keys
+from coordinator.ingest_keys import IngestKey, IngestKeys
 from coordinator.settings import Settings
+from coordinator.worker_counters import WorkerCounters
 from feedback_wire.limits import BATCH_INFLATED_BYTES, BATCH_WIRE_BYTES, MESSAGE_VALUES
 
 DEADLINE_S = 15
@@ -93,7 +93,7 @@ class Sender:
     def __init__(self) -> None:
         self.answers: list[bytes] = []
 
-    def answered(self, exchange: Exchange) -> None:
+    def answered(self, exchange: FeedbackExchange) -> None:
         self.answers.append(exchange.answer)
 
 
@@ -127,20 +127,20 @@ def test_no_request_holds_the_event_loop_for_50_ms_of_processor_time(receiver, n
     async def promise() -> float:
         settings = Settings(feedback_server=(receiver.url,), insecure=True)
         links = {url.geturl(): HttpCarrier(url, "", lambda: settings.tls().link) for url in settings.servers}
-        counters, keys, sender = Counters(), Keys(()), Sender()
+        counters, keys, sender = WorkerCounters(), IngestKeys(()), Sender()
         outbox = Outbox(links, None, "round-robin", counters)
-        reception = Reception(settings, keys, outbox, None, counters, Answers())
+        handler = FeedbackHandler(settings, keys, outbox, None, counters, Answers())
         body, encoding, form = BODIES[name]
         head = FeedbackHead(keys.anyone, form=form, encoding=encoding)
         await asyncio.sleep(0.1)
 
         def send() -> None:
             for _ in range(2):
-                reception.receive(Exchange(sender, reception), head, body, reception.origins.prefix("192.0.2.1"))
+                handler.receive(FeedbackExchange(sender, handler), head, body, handler.prefixes.of("192.0.2.1"))
 
         longest_s = await longest_turn_s(send, lambda: len(sender.answers) == 2)
-        assert outbox.held_bytes == keys.anyone.held_bytes == reception.sliced_work.waiting == 0
-        reception.sliced_work.close()
+        assert outbox.held_bytes == keys.anyone.held_bytes == handler.sliced_work.waiting == 0
+        handler.sliced_work.close()
         await outbox.close()
         return longest_s
 
@@ -165,7 +165,7 @@ def test_keys_take_turns_on_the_decompression_thread():
         assert backlog.waiting == 0
         return inflated
 
-    greedy, web = Key("greedy"), Key("web")
+    greedy, web = IngestKey("greedy"), IngestKey("web")
     assert asyncio.run(order()) == [b"greedy", b"greedy", b"web", b"greedy", b"greedy"]
 
 
@@ -187,7 +187,7 @@ def test_a_closed_backlog_starts_no_more_work_on_its_thread(spent_s: float):
             await asyncio.sleep(0)
         return found
 
-    web = Key("web")
+    web = IngestKey("web")
     assert asyncio.run(mistakes()) == []
 
 

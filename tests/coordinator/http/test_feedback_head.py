@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from coordinator.dialects.native_body import BodyForm
 from coordinator.http.feedback_head import KNOWN_HEADS, FeedbackHead, HeadReader
-from coordinator.keys import Keys, KeyTerms
+from coordinator.ingest_keys import IngestKeys, KeyTerms
 
-KEYS = Keys(())
+KEYS = IngestKeys(())
 ANYONE = KEYS.anyone
 GOOD = json.dumps({"v": 1, "peer_id": "p", "session_id": "s", "seq": 1, "event": "report", "sent_ms": 1}).encode()
 
@@ -93,7 +93,7 @@ def test_heads_that_differ_in_each_request_are_not_cached():
 
 
 def test_heads_are_evicted_before_they_take_much_memory():
-    reader = HeadReader(Keys([KeyTerms(name="one", secret="key")]))
+    reader = HeadReader(IngestKeys([KeyTerms(name="one", secret="key")]))
     for number in range(2 * KNOWN_HEADS):
         headers = [(b"Authorization", b"Bearer key"), (b"X", b"%d" % number), (b"Content-Length", b"2")]
         head = reader.read(headers)

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from coordinator.counters import Counters
-from coordinator.http.metrics import Exposition
+from coordinator.http.exposition import Exposition
+from coordinator.worker_counters import WorkerCounters
 
 KEYED = ("--key", "ingest", "--token", "servers")
 
@@ -38,10 +38,10 @@ def test_metrics_of_an_insecure_coordinator_are_open_unless_it_has_a_token(coord
 
 
 def test_many_scrapes_share_one_text_per_second():
-    made: list[Counters] = []
+    made: list[WorkerCounters] = []
 
-    def total() -> Counters:
-        made.append(Counters(requests=len(made)))
+    def total() -> WorkerCounters:
+        made.append(WorkerCounters(requests=len(made)))
         return made[-1]
 
     exposition = Exposition(total, "", insecure=True)

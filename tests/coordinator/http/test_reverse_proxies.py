@@ -8,11 +8,11 @@ import pytest
 
 from coordinator.carriers.http_carrier import HttpCarrier
 from coordinator.carriers.outbox import Outbox
-from coordinator.counters import Counters
 from coordinator.http.answers import Answers
-from coordinator.http.reception import Reception
-from coordinator.keys import Keys
+from coordinator.http.feedback_handler import FeedbackHandler
+from coordinator.ingest_keys import IngestKeys
 from coordinator.settings import Settings
+from coordinator.worker_counters import WorkerCounters
 from tests.harness.waiting import eventually
 
 BEHIND = ("--trusted-proxy", "127.0.0.0/8", "--ip", "keep")
@@ -71,12 +71,12 @@ def test_zone_ids_take_no_memory():
     async def promise() -> int:
         settings = Settings(feedback_server=("http://127.0.0.1:9",), insecure=True, trusted_proxy=("127.0.0.0/8",))
         links = {url.geturl(): HttpCarrier(url, "", lambda: settings.tls().link) for url in settings.servers}
-        outbox = Outbox(links, None, "round-robin", Counters())
-        reception = Reception(settings, Keys(()), outbox, None, Counters(), Answers())
+        outbox = Outbox(links, None, "round-robin", WorkerCounters())
+        handler = FeedbackHandler(settings, IngestKeys(()), outbox, None, WorkerCounters(), Answers())
         tracemalloc.start()
         for number in range(2_000):
-            reception.origins.prefix("127.0.0.1", f"fe80::1%{number}" + "z" * 10_000)
-            reception.origins.prefix("127.0.0.1", f"fe80::1%z{number}")
+            handler.prefixes.of("127.0.0.1", f"fe80::1%{number}" + "z" * 10_000)
+            handler.prefixes.of("127.0.0.1", f"fe80::1%z{number}")
         taken, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         await outbox.close()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.keys import BURST_S, FREE_TIMES, Key, Keys, KeyTerms, read_terms
+from coordinator.ingest_keys import BURST_S, FREE_TIMES, IngestKey, IngestKeys, KeyTerms, read_terms
 from feedback_wire.problem import Problem
 from tests.harness.waiting import eventually
 
@@ -188,7 +188,7 @@ def test_a_missing_key_file_is_reported_as_missing(tmp_path: Path):
 
 @given(st.binary(max_size=60))
 def test_no_header_but_a_valid_key_gives_access(header: bytes):
-    keys = Keys([KeyTerms(name="one", secret="s")])
+    keys = IngestKeys([KeyTerms(name="one", secret="s")])
     if header != b"Bearer s":
         with pytest.raises(Problem):
             keys.find(header)
@@ -197,7 +197,7 @@ def test_no_header_but_a_valid_key_gives_access(header: bytes):
 
 @given(st.floats(0.1, 1e4), st.lists(st.tuples(st.integers(1, 100), st.floats(0.5, 2)), max_size=50))
 def test_over_any_time_a_key_sends_at_most_its_rate_a_burst_and_one_batch(rate: float, requests: list[tuple[int, float]]):
-    key = Key("one")
+    key = IngestKey("one")
     key.agree(KeyTerms(name="one", secret="s", messages_per_second=rate), 1)
     sent = elapsed = 0.0
     for size, pause in requests:
@@ -211,7 +211,7 @@ def test_over_any_time_a_key_sends_at_most_its_rate_a_burst_and_one_batch(rate: 
 
 @given(st.floats(0.01, 1e4), st.floats(-1e4, 0))
 def test_a_key_that_waits_for_retry_after_may_send(rate: float, debt: float):
-    key = Key("one")
+    key = IngestKey("one")
     key.agree(KeyTerms(name="one", secret="s", messages_per_second=rate), 1)
     key.allowance = debt
     pause = key.pause_s()
@@ -231,7 +231,7 @@ def test_room_is_left_for_a_new_key_however_much_the_others_hold(order: list[int
 
 
 def test_a_reload_keeps_the_counters_and_applies_the_new_rate_immediately():
-    keys = Keys([KeyTerms(name="one", secret="s")])
+    keys = IngestKeys([KeyTerms(name="one", secret="s")])
     key = keys.find(b"Bearer s")
     key.messages = 5
     assert key.allowance == math.inf

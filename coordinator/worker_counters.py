@@ -66,7 +66,7 @@ class KeyCounters(_Summed):
     held_bytes: int = 0
 
 
-class Counters(msgspec.Struct):
+class WorkerCounters(msgspec.Struct):
     """Plain numbers, so that counting costs almost nothing. They become metrics when /metrics is requested."""
 
     requests: int = 0
@@ -107,7 +107,7 @@ class Counters(msgspec.Struct):
         for key in self.keys.values():
             key.held_bytes = 0
 
-    def add(self, other: "Counters") -> None:
+    def add(self, other: "WorkerCounters") -> None:
         """Count what another worker counted."""
         for name in self.__struct_fields__:
             mine, theirs = getattr(self, name), getattr(other, name)

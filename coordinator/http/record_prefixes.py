@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from coordinator.admission import recorded_address
-from coordinator.counters import Counters
 from coordinator.settings import Settings
+from coordinator.worker_counters import WorkerCounters
 from feedback_wire.record import Origin
 from serving.forwarded import Sender, is_trusted, parse_networks, sender
 
@@ -23,10 +23,10 @@ _MEANINGS = {
 _log = logging.getLogger(__name__)
 
 
-class Origins:
+class RecordPrefixes:
     """The senders of requests, and their prefixes under the weight in force."""
 
-    def __init__(self, settings: Settings, counters: Counters, weight: float) -> None:
+    def __init__(self, settings: Settings, counters: WorkerCounters, weight: float) -> None:
         self.proxy_header = settings.proxy_header
         self._trusted = parse_networks(settings.trusted_proxy)
         self._settings = settings
@@ -46,7 +46,7 @@ class Origins:
         """Whether this address may name other senders."""
         return is_trusted(peer, self._trusted)
 
-    def prefix(self, peer: str, forwarded: str = "") -> bytes:
+    def of(self, peer: str, forwarded: str = "") -> bytes:
         """The first bytes of every record of a sender; `forwarded` is the header in which a trusted proxy names it."""
         # Headers of usual length come from end hosts that come back; the others could fill any memory.
         find = self._known_sender if len(forwarded) <= KNOWN_CHARS else self._find_sender

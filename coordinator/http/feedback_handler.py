@@ -12,18 +12,18 @@ from typing import Protocol
 from coordinator.admission import Sampling, kept
 from coordinator.carriers.batch import Outcome
 from coordinator.carriers.outbox import Outbox
-from coordinator.counters import Counters
 from coordinator.dialects.native_body import UNIT_BYTES, BodyForm, cost, cost_of_size, screen, split
 from coordinator.dialects.native_message import Checked, Refused, check, judge, one_line, recognise
 from coordinator.http.answers import RETRY_AFTER_S, Answers
 from coordinator.http.connection_limits import MOST_REFUSING, ConnectionLimits
 from coordinator.http.content_encoding import inflate
 from coordinator.http.feedback_head import FeedbackHead, HeadReader
-from coordinator.http.origins import Origins
+from coordinator.http.record_prefixes import RecordPrefixes
 from coordinator.http.sliced_work import SlicedWork, Work
-from coordinator.keys import FREE_TIMES, Key, Keys, KeyTerms
+from coordinator.ingest_keys import FREE_TIMES, IngestKey, IngestKeys, KeyTerms
 from coordinator.quarantine import Quarantine, RefusedMessage
 from coordinator.settings import Settings
+from coordinator.worker_counters import WorkerCounters
 from feedback_wire.limits import BATCH_INFLATED_BYTES, MESSAGE_BYTES
 from feedback_wire.problem import Problem, Refusal
 
@@ -58,14 +58,14 @@ def overloaded() -> Problem:
     return Problem(503, "overloaded", "too much is waiting to become durable; send it again later")
 
 
-class Connection(Protocol):
+class AnswerWriter(Protocol):
     """Where answers go."""
 
-    def answered(self, exchange: "Exchange") -> None:
+    def answered(self, exchange: "FeedbackExchange") -> None:
         """`exchange.answer` is set; it may be written when the answers of all earlier requests have been."""
 
 
-class Exchange:
+class FeedbackExchange:
     """One feedback request and its answer."""
 
     # Defaults of the class, because setting them costs time for each of many thousand requests a second.
@@ -79,14 +79,14 @@ class Exchange:
     outcome = Outcome.STORED
     refusals: tuple[Refusal, ...] = ()
 
-    key: Key
+    key: IngestKey
     share: float
     """The share of end hosts that was kept when the request came. Its prefix has the weight of that moment, so its messages are
     sampled with that share, even if they are checked later."""
 
-    def __init__(self, connection: Connection, reception: "Reception") -> None:
+    def __init__(self, connection: AnswerWriter, handler: "FeedbackHandler") -> None:
         self.connection = connection
-        self.reception = reception
+        self.handler = handler
         self.began_s = _now()
 
     def settled(self, outcome: Outcome) -> None:
@@ -94,23 +94,29 @@ class Exchange:
         if not outcome.durable:
             self.outcome = outcome
         if self.parts == 1:
-            self.reception.conclude(self)
+            self.handler.conclude(self)
         else:
             self.parts -= 1
 
 
-class Reception:
+class FeedbackHandler:
     """Receives the feedback requests of one worker."""
 
     def __init__(
-        self, settings: Settings, keys: Keys, outbox: Outbox, quarantine: Quarantine | None, counters: Counters, answers: Answers
+        self,
+        settings: Settings,
+        keys: IngestKeys,
+        outbox: Outbox,
+        quarantine: Quarantine | None,
+        counters: WorkerCounters,
+        answers: Answers,
     ) -> None:
         self.keys = keys
         self.answers = answers
         self.counters = counters
         self.sampling = Sampling(settings.sample, sheds=settings.overload == "sample")
-        self.origins = Origins(settings, counters, self.sampling.weight)
-        self.heads = HeadReader(keys, proxy_header=settings.proxy_header if self.origins.trusts_proxies else "")
+        self.prefixes = RecordPrefixes(settings, counters, self.sampling.weight)
+        self.heads = HeadReader(keys, proxy_header=settings.proxy_header if self.prefixes.trusts_proxies else "")
         self.sliced_work = SlicedWork()
         self.connection_limits = ConnectionLimits(serving=settings.connections_max, refusing=MOST_REFUSING)
         self.stopping = False
@@ -126,12 +132,12 @@ class Reception:
         self.keys.refill(monotonic_s - self._ticked_s)
         self._ticked_s, self.seconds = monotonic_s, int(monotonic_s)
         self.answers.tick(unix_s)
-        self.origins.warn_of_unknown_senders(monotonic_s)
+        self.prefixes.warn_of_unknown_senders(monotonic_s)
         if self._quarantine is not None:
             self._quarantine.flush()
         changed = self.sampling.adapt(self._outbox.held_bytes / self._held_max)
         if changed:
-            self.origins.weigh(self.sampling.weight)
+            self.prefixes.weigh(self.sampling.weight)
             self.counters.workers_shedding = int(self.sampling.is_shedding)
             _log.warning("load: of every %d end hosts one is kept now", round(self.sampling.weight))
         return changed
@@ -141,11 +147,11 @@ class Reception:
         """Why no message should be sent now; empty if messages are welcome."""
         return "the coordinator is stopping" if self.stopping else self._outbox.obstacle
 
-    def is_crowded(self, key: Key) -> bool:
+    def is_crowded(self, key: IngestKey) -> bool:
         """Whether this key holds its share of the memory already. When none is free, every key does."""
         return key.held_bytes >= FREE_TIMES * (self._held_max - self._outbox.held_bytes)
 
-    def hold(self, size: int, key: Key) -> None:
+    def hold(self, size: int, key: IngestKey) -> None:
         """Count bytes among what is held for `key`; a negative `size` gives them back."""
         self._outbox.held_bytes += size
         key.held_bytes += size
@@ -155,7 +161,7 @@ class Reception:
         self.keys.load(terms)
         self.heads.known.clear()
 
-    def receive(self, exchange: Exchange, head: FeedbackHead, body: bytes, prefix: bytes) -> None:
+    def receive(self, exchange: FeedbackExchange, head: FeedbackHead, body: bytes, prefix: bytes) -> None:
         """Receive a complete request. It is answered at once if it is refused, else when its messages are durable."""
         self.counters.requests += 1
         exchange.key = key = head.key
@@ -182,7 +188,7 @@ class Reception:
         self.hold(held, key)
         self.sliced_work.add(key, exchange.connection, self._check(exchange, head, body, prefix, held))
 
-    def refuse(self, exchange: Exchange, problem: Problem) -> None:
+    def refuse(self, exchange: FeedbackExchange, problem: Problem) -> None:
         """Answer a request that is refused as a whole."""
         self.counters.requests_refused[problem.reason] += 1
         exchange.answer = self.answers.problem(
@@ -190,7 +196,7 @@ class Reception:
         )
         exchange.connection.answered(exchange)
 
-    def conclude(self, exchange: Exchange) -> None:
+    def conclude(self, exchange: FeedbackExchange) -> None:
         """Answer a request whose parts are all settled, and record how long it took."""
         exchange.key.held_bytes -= exchange.held_bytes
         if not exchange.outcome.durable:
@@ -202,7 +208,7 @@ class Reception:
         exchange.answer = self.answers.accepted_one if plain else self.answers.accepted(exchange.accepted, exchange.refusals)
         exchange.connection.answered(exchange)
 
-    def _check(self, exchange: Exchange, head: FeedbackHead, body: bytes, prefix: bytes, held: int) -> Work:
+    def _check(self, exchange: FeedbackExchange, head: FeedbackHead, body: bytes, prefix: bytes, held: int) -> Work:
         """Check a request in slices. It gives back the `held` bytes when it needs them no longer."""
         key = exchange.key
         try:
@@ -227,7 +233,7 @@ class Reception:
         finally:
             self.hold(-held, key)
 
-    def _inflated(self, key: Key, body: bytes, encoding: str) -> Generator[Callable[[], bytes] | None, bytes, bytes]:
+    def _inflated(self, key: IngestKey, body: bytes, encoding: str) -> Generator[Callable[[], bytes] | None, bytes, bytes]:
         try:
             if len(body) > INLINE_BYTES:
                 return (yield partial(inflate, body, encoding))
@@ -236,26 +242,26 @@ class Reception:
             key.charge(1 + BATCH_INFLATED_BYTES // UNIT_BYTES if problem.status == 413 else cost_of_size(body))
             raise
 
-    def _charge(self, key: Key, messages: int, units: int) -> None:
+    def _charge(self, key: IngestKey, messages: int, units: int) -> None:
         self.counters.received += messages
         key.messages += messages
         key.charge(units)
 
-    def _rate_limited(self, exchange: Exchange, key: Key) -> Problem:
+    def _rate_limited(self, exchange: FeedbackExchange, key: IngestKey) -> Problem:
         key.rate_limited += 1
         exchange.retry_after_s = key.pause_s()
         return Problem(
             429, "rate_limited", f"this key may send {key.messages_per_second:g} messages a second; wait, then send again"
         )
 
-    def _accept_unusual(self, exchange: Exchange, raw: bytes, prefix: bytes) -> None:
+    def _accept_unusual(self, exchange: FeedbackExchange, raw: bytes, prefix: bytes) -> None:
         """Accept a short message that `recognise` does not know."""
         try:
             self._accept_one(exchange, raw, prefix, judge)
         except Problem as problem:
             self.refuse(exchange, problem)
 
-    def _accept_one(self, exchange: Exchange, raw: bytes, prefix: bytes, read: Callable[[bytes], Checked]) -> None:
+    def _accept_one(self, exchange: FeedbackExchange, raw: bytes, prefix: bytes, read: Callable[[bytes], Checked]) -> None:
         self._charge(exchange.key, 1, cost(1, raw))
         try:
             message = read(raw)
@@ -264,7 +270,7 @@ class Reception:
             raise Problem(400, refused.reason, refused.detail) from None
         self._place_one(exchange, message, raw, prefix)
 
-    def _place_one(self, exchange: Exchange, message: Checked, raw: bytes, prefix: bytes) -> None:
+    def _place_one(self, exchange: FeedbackExchange, message: Checked, raw: bytes, prefix: bytes) -> None:
         if exchange.share < 1 and not kept(message.peer_id, exchange.share):
             self.counters.sampled_out += 1
             exchange.settled(Outcome.STORED)
@@ -274,7 +280,7 @@ class Reception:
         exchange.key.held_bytes += exchange.held_bytes
         self._outbox.place(message.peer_id, line, 1, exchange.key, exchange)
 
-    def _accept_many(self, exchange: Exchange, body: bytes, form: BodyForm, prefix: bytes) -> Work:
+    def _accept_many(self, exchange: FeedbackExchange, body: bytes, form: BodyForm, prefix: bytes) -> Work:
         """Accept a batch, a few messages at a time. The exchange has one part more than was placed, so it cannot conclude earlier.
 
         A message counts as received when its outcome is decided. Otherwise the counters would not balance between two slices.
@@ -321,7 +327,7 @@ class Reception:
         self._place(exchange, lines)
         exchange.settled(Outcome.STORED)
 
-    def _record_refusal(self, refused: Refused, exchange: Exchange, raw: bytes, prefix: bytes) -> None:
+    def _record_refusal(self, refused: Refused, exchange: FeedbackExchange, raw: bytes, prefix: bytes) -> None:
         """Count a refused message, and keep it for the operator."""
         self.counters.refused[refused.reason] += 1
         if self._quarantine is not None:
@@ -336,7 +342,7 @@ class Reception:
                 )
             )
 
-    def _place(self, exchange: Exchange, lines: list[tuple[str, bytes]]) -> None:
+    def _place(self, exchange: FeedbackExchange, lines: list[tuple[str, bytes]]) -> None:
         """Place messages of one request: in one part, unless they are many or their end hosts belong on several servers."""
         self.counters.received += len(lines)
         parts = self._outbox.parts(lines)

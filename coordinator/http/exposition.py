@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from coordinator.counters import LATENCY_BOUNDS_S, Counters, KeyCounters, Latency, ServerCounters
+from coordinator.worker_counters import LATENCY_BOUNDS_S, KeyCounters, Latency, ServerCounters, WorkerCounters
 from feedback_wire.problem import Problem
 from serving.metrics_text import SharedText, by_reason, histogram
 from serving.tokens import require_token
@@ -72,7 +72,7 @@ _KEY: Kinds = (
 class Exposition(SharedText):
     """The counters as Prometheus text, made at most once a second for all clients: summing workers and keys takes a while."""
 
-    def __init__(self, total: Callable[[], Counters], token: str, *, insecure: bool) -> None:
+    def __init__(self, total: Callable[[], WorkerCounters], token: str, *, insecure: bool) -> None:
         super().__init__(lambda: exposition(total()))
         self._token = token
         self._insecure = insecure
@@ -84,7 +84,7 @@ class Exposition(SharedText):
         require_token(self._token, authorization=authorization, flag="--metrics-token")
 
 
-def exposition(counters: Counters) -> bytes:
+def exposition(counters: WorkerCounters) -> bytes:
     """The counters as Prometheus text."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Snapshot(counters))
@@ -92,7 +92,7 @@ def exposition(counters: Counters) -> bytes:
 
 
 class _Snapshot(Collector):
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: WorkerCounters) -> None:
         self._counters = counters
 
     def collect(self) -> Iterator[Family]:

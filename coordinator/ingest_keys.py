@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from coordinator.counters import KeyCounters
+from coordinator.worker_counters import KeyCounters
 from feedback_wire.limits import BATCH_WIRE_BYTES
 from feedback_wire.problem import Problem
 from serving.tokens import bearer_token, is_token
@@ -65,7 +65,7 @@ def read_terms(secrets: Iterable[str], file: Path | None) -> tuple[KeyTerms, ...
     return tuple(terms)
 
 
-class Key:
+class IngestKey:
     """A key in use: what it may still send, holds and has sent. Plain numbers, because every request changes them."""
 
     __slots__ = (
@@ -113,28 +113,28 @@ class Key:
         return min(_LONGEST_PAUSE_S, 1 + math.ceil(-self.allowance / self.messages_per_second))
 
 
-class Keys:
+class IngestKeys:
     """All keys of one worker."""
 
     def __init__(self, terms: Iterable[KeyTerms], *, workers: int = 1) -> None:
-        self.anyone = Key(ANYONE)
+        self.anyone = IngestKey(ANYONE)
         """Holds the bytes of requests whose key is not known yet. Without keys, all requests use it."""
         self._workers = workers
-        self._by_name: dict[str, Key] = {ANYONE: self.anyone}
+        self._by_name: dict[str, IngestKey] = {ANYONE: self.anyone}
         self.load(terms)
 
     def load(self, terms: Iterable[KeyTerms]) -> None:
         """Only these keys are valid from now on. The counts of a key with the same name continue."""
         terms = tuple(terms)
         self._open = not terms
-        self._by_digest: dict[bytes, Key] = {}
+        self._by_digest: dict[bytes, IngestKey] = {}
         for each in terms:
             if not each.revoked:
-                key = self._by_name.setdefault(each.name, Key(each.name))
+                key = self._by_name.setdefault(each.name, IngestKey(each.name))
                 key.agree(each, self._workers)
                 self._by_digest[_digest(each.secret)] = key
 
-    def find(self, authorization: bytes) -> Key:
+    def find(self, authorization: bytes) -> IngestKey:
         """The key of a request; Problem (401) if it is not valid."""
         if self._open:
             return self.anyone
