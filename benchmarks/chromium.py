@@ -39,7 +39,7 @@ _CHOOSE = """([changes, timeoutMs]) => new Promise((redrawn, late) => {
 })"""
 
 
-class DashboardPage:
+class MeasuredPage:
     """An open page of the dashboard."""
 
     def __init__(self, page: Any) -> None:  # noqa: ANN401 - Playwright is imported only if a browser is needed
@@ -73,14 +73,14 @@ class Browser:
     def __init__(self, chromium: Any) -> None:  # noqa: ANN401
         self._chromium = chromium
 
-    def open(self, address: str) -> DashboardPage:
+    def open(self, address: str) -> MeasuredPage:
         """Open the page at `address` and wait until it shows data."""
         page = self._chromium.new_page(viewport={"width": 1280, "height": 800})
         page.set_default_timeout(TIMEOUT_MS)
         page.goto(address)
         page.wait_for_function("window.Bokeh?.documents.length && Bokeh.documents[0].is_idle")
         page.wait_for_function("document.body.dataset.state !== 'loading'")
-        return DashboardPage(page)
+        return MeasuredPage(page)
 
     def opening_ms(self, *addresses: str) -> list[float]:
         """Milliseconds from the click on a link to the first drawn data, for each address in the same tab of a new visitor."""

@@ -28,9 +28,9 @@ from itertools import islice, product
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
-from benchmarks.chromium import Browser, DashboardPage, chromium
+from benchmarks.chromium import Browser, MeasuredPage, chromium
+from benchmarks.measured_process import MeasuredProcess, serving, working
 from benchmarks.onlookers import onlookers
-from benchmarks.running import Running, serving, working
 
 CHROMIUM_PAGES = 3
 PERIOD_S = 30
@@ -122,7 +122,7 @@ def recorded(folder: Path, browser: Browser, size: Size, logs: Path | None, hist
         print(f"platform: {monitor.memory_mib():,.0f} MiB, {monitor.cpu_s():,.1f} s of processor time in all")
 
 
-def display_delay(browser: Browser, coordinator: Running, monitor: Running, size: Size) -> None:
+def display_delay(browser: Browser, coordinator: MeasuredProcess, monitor: MeasuredProcess, size: Size) -> None:
     probe = _post(coordinator.url)
     sent_ms = [probe(0)]  # the page needs one probe to find the channel
     all_channels = browser.open(f"{monitor.url}/")
@@ -149,7 +149,7 @@ def display_delay(browser: Browser, coordinator: Running, monitor: Running, size
     print_times(f"(a) sent to drawn, {len(delays)} probes; the page of all channels was drawn {draws} times", delays)
 
 
-def filtered(name: str, browser: Browser, monitor: Running, path: str, size: Size) -> None:
+def filtered(name: str, browser: Browser, monitor: MeasuredProcess, path: str, size: Size) -> None:
     overview = browser.open(f"{monitor.url}/")
     chosen = list(islice(filters(overview), size.filters))
     overview.close()
@@ -159,7 +159,7 @@ def filtered(name: str, browser: Browser, monitor: Running, path: str, size: Siz
     print_times(f"(b) {name}, {path}: filter chosen to answer drawn, {len(times)} filters", times)
 
 
-def opened(name: str, browser: Browser, monitor: Running, paths: Sequence[str], size: Size) -> None:
+def opened(name: str, browser: Browser, monitor: MeasuredProcess, paths: Sequence[str], size: Size) -> None:
     first = [browser.opening_ms(monitor.url + path)[0] for _ in range(size.openings) for path in paths]
     print_times(f"(b) {name}: first visit, to the first drawn data, {', '.join(paths)}", first)
     # The first round fills the browser's cache with the scripts.
@@ -169,7 +169,7 @@ def opened(name: str, browser: Browser, monitor: Running, paths: Sequence[str], 
         print(f"    {path}: median {statistics.median(again[at :: len(paths)]):,.0f} ms")
 
 
-def filters(page: DashboardPage) -> Iterator[dict[str, str]]:
+def filters(page: MeasuredPage) -> Iterator[dict[str, str]]:
     """New filters: each channel, each ISP, then both."""
     channels, isps = page.offered("channel"), page.offered("isp")
     yield from ({"channel": channel, "isp": ""} for channel in channels)
@@ -177,7 +177,7 @@ def filters(page: DashboardPage) -> Iterator[dict[str, str]]:
     yield from ({"channel": channel, "isp": isp} for isp, channel in product(isps, channels))
 
 
-def many_viewers(browser: Browser, monitor: Running, size: Size) -> None:
+def many_viewers(browser: Browser, monitor: MeasuredProcess, size: Size) -> None:
     none = _cpu_a_second(monitor, size)
     browser.open(f"{monitor.url}/")
     one = _cpu_a_second(monitor, size)
@@ -193,7 +193,7 @@ def many_viewers(browser: Browser, monitor: Running, size: Size) -> None:
     print(f"{size.viewers} ({CHROMIUM_PAGES} in Chromium) {many:.3f} s; {many / one:.2f} times that of one")
 
 
-def _cpu_a_second(monitor: Running, size: Size) -> float:
+def _cpu_a_second(monitor: MeasuredProcess, size: Size) -> float:
     time.sleep(min(size.seconds, 10))  # after the cost of opening the pages
     began, used = time.monotonic(), monitor.cpu_s()
     time.sleep(size.seconds)
@@ -211,7 +211,7 @@ def print_times(what: str, times_ms: Sequence[float]) -> None:
 
 
 @contextmanager
-def pipeline(folder: Path) -> Iterator[tuple[Running, Running]]:
+def pipeline(folder: Path) -> Iterator[tuple[MeasuredProcess, MeasuredProcess]]:
     """Start a coordinator, two feedback servers and a monitoring platform. Returns the first and the last."""
     with ExitStack() as running:
         urls = []

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from benchmarks.running import Running, serving
+from benchmarks.measured_process import MeasuredProcess, serving
 from feedback_server.forms import log_writer
 from feedback_wire.log_name import Form, LogName
 
@@ -77,7 +77,7 @@ def _measured(folder: Path, names: tuple[int, int, int]) -> dict[str, tuple[floa
     return found
 
 
-def _get(monitor: Running, address: str) -> tuple[bytes, int]:
+def _get(monitor: MeasuredProcess, address: str) -> tuple[bytes, int]:
     connection = http.client.HTTPConnection(urlsplit(monitor.url).netloc, timeout=GIVE_UP_S)
     try:
         connection.request("GET", address)
@@ -89,7 +89,7 @@ def _get(monitor: Running, address: str) -> tuple[bytes, int]:
         connection.close()
 
 
-def _peak_mib(monitor: Running) -> float:
+def _peak_mib(monitor: MeasuredProcess) -> float:
     status = Path(f"/proc/{monitor.pid}/status").read_text()
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 

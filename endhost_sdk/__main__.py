@@ -6,8 +6,8 @@ import json
 import os
 import sys
 
-from endhost_sdk.buffer import Batch
-from endhost_sdk.request import Outcome, encode, interpret, request_for
+from endhost_sdk.buffer import MessageBatch
+from endhost_sdk.request import DeliveryOutcome, encode, interpret, request_for
 from endhost_sdk.session import Session
 from endhost_sdk.telemetry_settings import feedback_urls
 from endhost_sdk.transport import HttpTransport, Unreachable
@@ -37,13 +37,13 @@ def main() -> int:
 def _send(url: str, key: str | None, session: Session) -> int:
     target = feedback_urls(url)[0]
     message = session.message("join")
-    body, headers = request_for(Batch((encode(message),), 0), key)
+    body, headers = request_for(MessageBatch((encode(message),), 0), key)
     print(f"POST {target}\n{json.dumps(message, indent=2, ensure_ascii=False)}")
     transport = HttpTransport()
     answer = transport.post(target, body, headers, timeout_s=10)
     transport.close()
     verdict = interpret(answer, 1)
-    if verdict.outcome is Outcome.ACCEPTED and not verdict.refused_for:
+    if verdict.outcome is DeliveryOutcome.ACCEPTED and not verdict.refused_for:
         print(f"{answer.status} {answer.body.decode(errors='replace')}\nThe message is on disk.")
         return 0
     print(f"error: the coordinator did not accept the message: {verdict.detail}", file=sys.stderr)

@@ -31,7 +31,7 @@ class BatchKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class MessageBatch:
     """Encoded messages for one request, and the number of dropped messages that no coordinator knows of yet."""
 
     lines: tuple[bytes, ...]
@@ -69,12 +69,12 @@ class Buffer:
             self._drop_oldest()
         self._lines.append(line)
 
-    def batch(self) -> Batch:
+    def batch(self) -> MessageBatch:
         """The next batch, as large as one request allows. Its messages stay in the buffer until `settle`."""
         if not self._lines and self.has_batch:
-            return Batch((self._suspects[0][0],), self._unreported, BatchKind.SUSPECT)
+            return MessageBatch((self._suspects[0][0],), self._unreported, BatchKind.SUSPECT)
         if self._oldest_is_blocked and len(self._lines) > 1:
-            return Batch((self._lines[-1],), self._unreported, BatchKind.NEWEST)
+            return MessageBatch((self._lines[-1],), self._unreported, BatchKind.NEWEST)
         # The limit for compressed bytes is applied before compression. It is far below the limit for decompressed bytes.
         room, count = BATCH_WIRE_BYTES, 0
         for line in islice(self._lines, self._batch_limit):
@@ -82,9 +82,9 @@ class Buffer:
             if room < 0:
                 break
             count += 1
-        return Batch(tuple(islice(self._lines, count)), self._unreported)
+        return MessageBatch(tuple(islice(self._lines, count)), self._unreported)
 
-    def settle(self, batch: Batch, *, accepted: bool) -> None:
+    def settle(self, batch: MessageBatch, *, accepted: bool) -> None:
         """Remove `batch`, the last one that `batch()` returned. `accepted` if a coordinator accepted it, and with it
         `forgotten`.
         """
@@ -102,11 +102,11 @@ class Buffer:
             self._unreported -= batch.forgotten
             self._batch_limit = min(2 * self._batch_limit, BATCH_MESSAGES)
 
-    def halve(self, batch: Batch) -> None:
+    def halve(self, batch: MessageBatch) -> None:
         """Halve the size of the next batch, because `batch` was too large. After accepted batches, the size grows again."""
         self._batch_limit = max(len(batch.lines) // 2, 1)
 
-    def blocked(self, batch: Batch, *, everywhere: bool) -> int:
+    def blocked(self, batch: MessageBatch, *, everywhere: bool) -> int:
         """No coordinator received `batch`, the last one that `batch()` returned. Returns the number of messages that are given up.
 
         `everywhere` is True if the path to each coordinator was blocked, and False if one of them was only down or busy.

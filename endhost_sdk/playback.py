@@ -12,7 +12,7 @@ from feedback_wire.limits import LARGEST_INT
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class PlaybackProgress:
     """The played time of the session, and the continuity of the interval: its played share. None means unknown."""
 
     played_ms: int | None
@@ -69,15 +69,15 @@ class Playback:
         """Use the app's own count of played time, for example in a player with a pause button."""
         self._stated_ms = played_ms
 
-    def take(self, now_s: float) -> Progress:
+    def take(self, now_s: float) -> PlaybackProgress:
         """The progress at `now_s`. Begins the next interval."""
         played_ms, stall_ms = self._played_ms(now_s), self.stall_ms or 0
         if played_ms is None:
-            return Progress(None, None)
+            return PlaybackProgress(None, None)
         played = played_ms - self._reported_played_ms
         stalled = stall_ms - self._reported_stall_ms
         self._reported_played_ms, self._reported_stall_ms = played_ms, stall_ms
-        return Progress(played_ms, played / (played + stalled) if played + stalled else None)
+        return PlaybackProgress(played_ms, played / (played + stalled) if played + stalled else None)
 
     def _played_ms(self, now_s: float) -> int | None:
         if self._stated_ms is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from endhost_sdk.buffer import Batch
+from endhost_sdk.buffer import MessageBatch
 from endhost_sdk.transport import Answer
 from feedback_wire import routes
 from feedback_wire.message import Message
@@ -23,7 +23,7 @@ _REASON_CHARS = 64
 _DETAIL_CHARS = 300
 
 
-class Outcome(Enum):
+class DeliveryOutcome(Enum):
     """The meaning of an answer for the batch."""
 
     ACCEPTED = "on disk, except for the refused messages that the answer lists"
@@ -37,7 +37,7 @@ class Outcome(Enum):
 class Verdict:
     """An interpreted answer. `detail` is a text for people."""
 
-    outcome: Outcome
+    outcome: DeliveryOutcome
     detail: str = ""
     refused_for: Counter[str]
 
@@ -47,7 +47,7 @@ def encode(message: Message) -> bytes:
     return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def request_for(batch: Batch, key: str | None) -> tuple[bytes, dict[str, str]]:
+def request_for(batch: MessageBatch, key: str | None) -> tuple[bytes, dict[str, str]]:
     """The body and headers of the request for `batch`."""
     body = b"\n".join(batch.lines) + b"\n"
     headers = {"Content-Type": routes.NDJSON, "User-Agent": "swarmscope-endhost-sdk"}
@@ -71,17 +71,17 @@ def interpret(answer: Answer, messages: int) -> Verdict:
     """
     body = _object(answer.body)
     if 200 <= answer.status < 300 and _accounts_for(body, messages):
-        return Verdict(outcome=Outcome.ACCEPTED, detail=_first_refusal(body), refused_for=Counter(_reasons(body)))
+        return Verdict(outcome=DeliveryOutcome.ACCEPTED, detail=_first_refusal(body), refused_for=Counter(_reasons(body)))
     detail = _problem(answer, body)
     if answer.status == 413 and messages > 1:  # a proxy can send this as well
-        return Verdict(outcome=Outcome.TOO_LARGE, detail=detail, refused_for=Counter())
+        return Verdict(outcome=DeliveryOutcome.TOO_LARGE, detail=detail, refused_for=Counter())
     if not is_problem(body or {}, status=answer.status, content_type=answer.content_type):
         what = f"{answer.status} is not an answer of a coordinator"
-        return Verdict(outcome=Outcome.BLOCKED, detail=what, refused_for=Counter())
+        return Verdict(outcome=DeliveryOutcome.BLOCKED, detail=what, refused_for=Counter())
     if answer.status in _NOT_NOW or (answer.status >= 500 and (body or {}).get("reason") not in _SUSPECT_REASONS):
-        return Verdict(outcome=Outcome.FAILED, detail=detail, refused_for=Counter())
+        return Verdict(outcome=DeliveryOutcome.FAILED, detail=detail, refused_for=Counter())
     refused_for = _all_refused(body, messages)
-    outcome = Outcome.REFUSED if refused_for else Outcome.BLOCKED
+    outcome = DeliveryOutcome.REFUSED if refused_for else DeliveryOutcome.BLOCKED
     return Verdict(outcome=outcome, detail=detail, refused_for=refused_for)
 
 

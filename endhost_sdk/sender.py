@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from random import SystemRandom
 
 from endhost_sdk.backoff import asked_s
-from endhost_sdk.buffer import Batch, Buffer
+from endhost_sdk.buffer import Buffer, MessageBatch
 from endhost_sdk.coordinators import Coordinator, Coordinators
 from endhost_sdk.invalid_values import InvalidValues
-from endhost_sdk.request import Outcome, Verdict, encode, interpret, plain, request_for
+from endhost_sdk.request import DeliveryOutcome, Verdict, encode, interpret, plain, request_for
 from endhost_sdk.schedule import Schedule
 from endhost_sdk.session import Session
 from endhost_sdk.stats import SenderCounts, Stats
@@ -170,20 +170,20 @@ class Sender:
             return False
         return self._apply(coordinator, batch, answer)
 
-    def _apply(self, coordinator: Coordinator, batch: Batch, answer: Answer) -> bool:
+    def _apply(self, coordinator: Coordinator, batch: MessageBatch, answer: Answer) -> bool:
         """Apply `answer`. Returns whether `batch` is settled, or a smaller one can be sent at once."""
         verdict = interpret(answer, len(batch.lines))
-        if verdict.outcome in {Outcome.FAILED, Outcome.BLOCKED}:
+        if verdict.outcome in {DeliveryOutcome.FAILED, DeliveryOutcome.BLOCKED}:
             self._failed(coordinator, verdict.detail, answer.retry_after)
-            self._record_failure(coordinator, batch, blocked=verdict.outcome is Outcome.BLOCKED)
+            self._record_failure(coordinator, batch, blocked=verdict.outcome is DeliveryOutcome.BLOCKED)
             return False
         coordinator.succeeded()
         self._failures.clear()
-        if verdict.outcome is Outcome.TOO_LARGE:
+        if verdict.outcome is DeliveryOutcome.TOO_LARGE:
             self._buffer.halve(batch)
             self._counts.fail(f"{coordinator.url}: {verdict.detail}")
             return True
-        self._buffer.settle(batch, accepted=verdict.outcome is Outcome.ACCEPTED)
+        self._buffer.settle(batch, accepted=verdict.outcome is DeliveryOutcome.ACCEPTED)
         self._counts.sent += len(batch.lines) - verdict.refused_for.total()
         self._refused(coordinator, verdict)
         return True
@@ -194,7 +194,7 @@ class Sender:
         self._counts.fail(f"{coordinator.url}: {why}")
         self._warn("a coordinator accepts no messages now, they are kept", self._counts.last_failure)
 
-    def _record_failure(self, coordinator: Coordinator, batch: Batch, *, blocked: bool) -> None:
+    def _record_failure(self, coordinator: Coordinator, batch: MessageBatch, *, blocked: bool) -> None:
         """Record that `batch` failed at `coordinator`. After a failure at each coordinator, inform the buffer."""
         self._failures[coordinator.url] = blocked
         if len(self._failures) < len(set(self._settings.urls)):

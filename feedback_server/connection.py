@@ -52,7 +52,7 @@ _TOO_SLOW = Problem(408, "too_slow", "the request did not arrive in time; send i
 _TOO_MANY_CONNECTIONS = Problem(503, "too_many_connections", "this server has as many connections as it can serve; try again later")
 
 
-class Connection(HttpToolsProtocol):
+class ClientConnection(HttpToolsProtocol):
     """One of at most `most` connections."""
 
     def __init__(self, config: Config, server_state: ServerState, counters: Counters, *, most: int = MOST_CONNECTIONS) -> None:
@@ -251,7 +251,7 @@ def _why(error: BaseException | None) -> Problem:
 def sweep(server_state: ServerState, now_s: float) -> None:
     """Sweep all connections; `now_s` is the event loop's time."""
     for connection in list(server_state.connections):
-        cast("Connection", connection).sweep(now_s)
+        cast("ClientConnection", connection).sweep(now_s)
 
 
 def _head_too_large() -> Problem:

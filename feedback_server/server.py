@@ -17,7 +17,7 @@ import uvicorn
 import uvloop
 
 from feedback_server.batch_route import BatchRoute
-from feedback_server.connection import HEAD_S, IDLE_S, LINGER_S, MOST_CONNECTIONS, Connection, sweep
+from feedback_server.connection import HEAD_S, IDLE_S, LINGER_S, MOST_CONNECTIONS, ClientConnection, sweep
 from feedback_server.counters import Counters
 from feedback_server.http_api import HttpApi, application
 from feedback_server.recovery import recover
@@ -115,21 +115,21 @@ def _warn_of_foreign_logs(settings: Settings, offered: OfferedLogs) -> None:
         )
 
 
-class _ClientAcceptor(TlsAcceptor[Connection]):
+class _ClientAcceptor(TlsAcceptor[ClientConnection]):
     """Accepts TLS connections of coordinators and monitoring platforms."""
 
-    def __init__(self, listener: socket.socket, tls: ListenerTls, make_connection: Callable[[], Connection]) -> None:
+    def __init__(self, listener: socket.socket, tls: ListenerTls, make_connection: Callable[[], ClientConnection]) -> None:
         self._make_connection = make_connection
         super().__init__(listener, tls, backlog=BACKLOG, handshake_s=HEAD_S, shutdown_s=LINGER_S)
 
-    def admit(self, handshakes: int) -> Connection | None:
+    def admit(self, handshakes: int) -> ClientConnection | None:
         connection = self._make_connection()
         if connection.has_place(handshakes=handshakes):
             return connection
         connection.count_refusal()
         return None
 
-    def count_failure(self, connection: Connection) -> None:
+    def count_failure(self, connection: ClientConnection) -> None:
         connection.counters.refused["tls_handshake"] += 1
 
 
@@ -174,8 +174,8 @@ class _HttpServer(uvicorn.Server):
             return cast("asyncio.Server", _ClientAcceptor(listener, self._tls, self._connection))
         return await asyncio.get_running_loop().create_server(self._connection, sock=listener, backlog=BACKLOG)
 
-    def _connection(self) -> Connection:
-        return Connection(self.config, self.server_state, self._api.counters, most=self._most)
+    def _connection(self) -> ClientConnection:
+        return ClientConnection(self.config, self.server_state, self._api.counters, most=self._most)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._api.stopping.set()

@@ -27,7 +27,7 @@ _START = _SKIPPABLE.pack(_SKIPPABLE_MAGIC, _BODY_BYTES) + _MAGIC
 NO_BATCH = bytes(16)
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     RECORDS = 1
     FOOTER = 2
 
@@ -36,7 +36,7 @@ class Kind(IntEnum):
 class Header:
     """The header of a frame. `first_record` counts from the start of the file; sizes are in bytes."""
 
-    kind: Kind
+    kind: FrameKind
     number: int
     first_record: int
     records: int
@@ -72,7 +72,7 @@ class Damage:
 def records_frame(payload: bytes, *, number: int, first_record: int, records: int, inflated: int, batch: bytes = NO_BATCH) -> bytes:
     """The bytes of one frame around `payload`, which is one zstd frame of `records` whole lines."""
     header = Header(
-        kind=Kind.RECORDS,
+        kind=FrameKind.RECORDS,
         number=number,
         first_record=first_record,
         records=records,
@@ -86,7 +86,9 @@ def records_frame(payload: bytes, *, number: int, first_record: int, records: in
 
 def footer_frame(*, number: int, records: int) -> bytes:
     """The footer of a sealed file with `records` records in `number` frames."""
-    return _pack(Header(kind=Kind.FOOTER, number=number, first_record=records, records=0, inflated=0, deflated=0, payload_crc=0))
+    return _pack(
+        Header(kind=FrameKind.FOOTER, number=number, first_record=records, records=0, inflated=0, deflated=0, payload_crc=0)
+    )
 
 
 def walk(data: bytes | memoryview, *, start: int = 0) -> Iterator[Frame | Damage]:
@@ -131,7 +133,7 @@ def _frame_at(view: memoryview, offset: int) -> Frame | str:
     if _CHECK.unpack_from(body, _HEADER.size)[0] != zlib.crc32(body[: _HEADER.size]):
         return "the frame header's checksum is wrong"
     _, version, kind, number, first, records, inflated, deflated, crc, batch = _HEADER.unpack_from(body)
-    if version != _FORMAT or kind not in Kind.__members__.values():
+    if version != _FORMAT or kind not in FrameKind.__members__.values():
         return f"frame version {version}, kind {kind} is unknown"
     payload = view[offset + HEADER_BYTES : offset + HEADER_BYTES + deflated]
     if len(payload) < deflated:
@@ -139,7 +141,7 @@ def _frame_at(view: memoryview, offset: int) -> Frame | str:
     if zlib.crc32(payload) != crc:
         return "the frame's checksum is wrong"
     header = Header(
-        kind=Kind(kind),
+        kind=FrameKind(kind),
         number=number,
         first_record=first,
         records=records,

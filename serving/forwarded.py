@@ -34,7 +34,7 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
+class SenderAddress:
     """The sender of a request: an address in its shortest form, or "" and the reason why it is unknown.
 
     `absent` means that a trusted proxy named no address; then `address` is the proxy's own. `hidden` stands for `unknown` and for
@@ -68,27 +68,27 @@ def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
     return address is not None and _within(address, trusted)
 
 
-def sender(peer: str, header: ProxyHeader, value: str, trusted: Sequence[Network]) -> Sender:
+def sender(peer: str, header: ProxyHeader, value: str, trusted: Sequence[Network]) -> SenderAddress:
     """The sender of a request from `peer` with `value` in the header. Join several lines of the header with commas."""
     at = address_of(peer)
     if at is None or not _within(at, trusted):
-        return Sender(peer if at is None else str(at))
+        return SenderAddress(peer if at is None else str(at))
     if len(value) > HEADER_CHARS:
-        return Sender("", "unreadable")
+        return SenderAddress("", "unreadable")
     hops = _hops(header, value)
     if len(hops) > HOPS:
-        return Sender("", "unreadable")
+        return SenderAddress("", "unreadable")
     if not hops:
-        return Sender(str(at), "absent")
+        return SenderAddress(str(at), "absent")
     while hops and _within(at, trusted):
         hop = _unquoted(_for(hops.pop()) if header == "forwarded" else hops.pop())
         if hop.lower() == "unknown" or hop.startswith("_"):
-            return Sender("", "hidden")
+            return SenderAddress("", "hidden")
         read = _hop_address(hop)
         if read is None:
-            return Sender("", "unreadable")
+            return SenderAddress("", "unreadable")
         at = read
-    return Sender(str(at))
+    return SenderAddress(str(at))
 
 
 def _within(address: Address, networks: Sequence[Network]) -> bool:

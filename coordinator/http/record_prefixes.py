@@ -8,7 +8,7 @@ from coordinator.admission import recorded_address
 from coordinator.settings import Settings
 from coordinator.worker_counters import WorkerCounters
 from feedback_wire.record import Origin
-from serving.forwarded import Sender, is_trusted, parse_networks, sender
+from serving.forwarded import SenderAddress, is_trusted, parse_networks, sender
 
 KNOWN_SENDERS = 16_384
 KNOWN_CHARS = 100
@@ -74,7 +74,7 @@ class RecordPrefixes:
                 "; ".join(parts),
             )
 
-    def _find_sender(self, peer: str, forwarded: str) -> Sender:
+    def _find_sender(self, peer: str, forwarded: str) -> SenderAddress:
         return sender(peer, self.proxy_header, forwarded, self._trusted)
 
     def _make_prefix(self, ip: str) -> bytes:

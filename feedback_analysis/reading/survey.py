@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import zstandard
 
-from feedback_wire.frames import PREAMBLE, Damage, Frame, Header, Kind, walk
+from feedback_wire.frames import PREAMBLE, Damage, Frame, FrameKind, Header, walk
 
 MOST_IN_A_FRAME = 64 * 2**20
 """The same limit as feedback servers have."""
@@ -69,12 +69,12 @@ def survey(data: bytes | memoryview, *, sealed: bool, midway: bool = False) -> S
         missing = count.gap_before(found.header)
         if missing and not (damages and damages[-1].offset == end):
             damages.append(Damage(found.offset, 0, f"{missing} records before this frame are missing"))
-        finished = found.header.kind is Kind.FOOTER
+        finished = found.header.kind is FrameKind.FOOTER
         end = found.end
         frames.append(found)
     if sealed and not finished and not (damages and damages[-1].torn):
         damages.append(Damage(len(data), 0, "the footer is missing: the file was cut off here", torn=True))
-    wanted = [frame for frame in frames if frame.header.kind is Kind.RECORDS]
+    wanted = [frame for frame in frames if frame.header.kind is FrameKind.RECORDS]
     return Survey(
         stretches=tuple((frame.offset, frame.end) for frame in wanted),
         records=count.records,
@@ -88,7 +88,7 @@ def survey(data: bytes | memoryview, *, sealed: bool, midway: bool = False) -> S
 def _unlike_its_header(frame: Frame, allowed: int) -> str:
     """The error in the content of a frame whose checksums are correct; empty if there is none."""
     inflated = frame.header.inflated
-    if frame.header.kind is not Kind.RECORDS:
+    if frame.header.kind is not FrameKind.RECORDS:
         return ""
     if inflated > MOST_IN_A_FRAME or allowed < 0:
         return "it inflates further than records do"

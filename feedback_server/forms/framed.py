@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import zstandard
 
-from feedback_wire.frames import PREAMBLE, Damage, Frame, Header, Kind, footer_frame, records_frame, walk
+from feedback_wire.frames import PREAMBLE, Damage, Frame, FrameKind, Header, footer_frame, records_frame, walk
 
 FRAME_RECORDS = 4096
 FRAME_BYTES = 4 * 1024 * 1024
@@ -109,7 +109,7 @@ def line_frames(data: bytes) -> Iterator[Inflated | Damage]:
 
 def _inflate(frame: Frame, decompressor: zstandard.ZstdDecompressor) -> bytes:
     header = frame.header
-    if header.kind is Kind.FOOTER:
+    if header.kind is FrameKind.FOOTER:
         return b""
     if header.inflated > _MOST_INFLATED:
         raise ValueError(f"its header states {header.inflated} decompressed bytes, and {_MOST_INFLATED} are allowed")

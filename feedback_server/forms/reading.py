@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal
 
 from feedback_server.forms.bare_lines import BARE, bare_pieces
 from feedback_server.forms.framed import Inflated, inflated_frames, line_frames
-from feedback_wire.frames import HEADER_BYTES, Damage, Frame, Kind, walk
+from feedback_wire.frames import HEADER_BYTES, Damage, Frame, FrameKind, walk
 from feedback_wire.log_name import Form
 
 
@@ -73,7 +73,7 @@ def _count_in_footer(file: BinaryIO | FileIO) -> int:
     size = file.seek(0, 2)
     file.seek(max(0, size - HEADER_BYTES))
     match list(walk(file.read())):
-        case [Frame(header=header)] if header.kind is Kind.FOOTER:
+        case [Frame(header=header)] if header.kind is FrameKind.FOOTER:
             return header.first_record
     raise ValueError("the footer is missing")
 
@@ -89,7 +89,7 @@ def _with_losses(frames: Iterator[Inflated | Damage], *, sealed: Path | None) ->
         if header.first_record > expected:
             yield Lost(expected, header.first_record - expected)
         expected = header.first_record + header.records
-        if header.kind is Kind.FOOTER:
+        if header.kind is FrameKind.FOOTER:
             ended = True
         else:
             yield Records(header.first_record, header.records, found.text)
@@ -102,7 +102,7 @@ def _csv_frames(data: bytes) -> Iterator[Inflated | Damage]:
     from feedback_server.forms.csv_log import from_csv
 
     for found in inflated_frames(data):
-        if isinstance(found, Damage) or found.header.kind is Kind.FOOTER:
+        if isinstance(found, Damage) or found.header.kind is FrameKind.FOOTER:
             yield found
             continue
         try:

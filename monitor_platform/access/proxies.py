@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from serving.forwarded import Network, ProxyHeader, Sender, is_trusted, sender
+from serving.forwarded import Network, ProxyHeader, SenderAddress, is_trusted, sender
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,7 @@ class Proxies:
     def trusts(self, address: str) -> bool:
         return is_trusted(address, self.trusted)
 
-    def sender(self, peer: str, lines: Sequence[str]) -> Sender:
+    def sender(self, peer: str, lines: Sequence[str]) -> SenderAddress:
         """The sender of a request: the last address in `header` that is not a trusted proxy, if the peer is one."""
         return sender(peer, self.header, ",".join(lines), self.trusted)
 

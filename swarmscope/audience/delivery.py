@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 import aiohttp
 
 from endhost_sdk.backoff import asked_s
-from endhost_sdk.buffer import Batch
+from endhost_sdk.buffer import MessageBatch
 from endhost_sdk.coordinators import Coordinator, Coordinators
-from endhost_sdk.request import Outcome, encode, interpret, request_for
+from endhost_sdk.request import DeliveryOutcome, encode, interpret, request_for
 from endhost_sdk.transport import Answer, Unreachable
 from feedback_wire.message import Message
 from swarmscope.audience.message_counts import MessageCounts
@@ -80,7 +80,7 @@ class MessageDelivery:
             self._failed(coordinator, str(error), None)
             return False
         verdict = interpret(answer, 1)
-        if verdict.outcome in {Outcome.FAILED, Outcome.BLOCKED}:
+        if verdict.outcome in {DeliveryOutcome.FAILED, DeliveryOutcome.BLOCKED}:
             self._failed(coordinator, verdict.detail, answer.retry_after)
             return False
         coordinator.succeeded()
@@ -93,7 +93,7 @@ class MessageDelivery:
         return True
 
     async def _post(self, url: str, line: bytes) -> Answer:
-        body, headers = request_for(Batch((line,), 0), self._key)
+        body, headers = request_for(MessageBatch((line,), 0), self._key)
         try:
             async with self._http.post(url, data=body, headers=headers | {"X-Forwarded-For": self._ip}) as response:
                 return Answer(

@@ -13,26 +13,28 @@ from swarmscope.audience.end_hosts import EndHost
 from swarmscope.audience.flash_crowd import FlashCrowd
 from swarmscope.audience.planned_sessions import PlannedSession, planned_sessions
 from swarmscope.audience.session_events import session_events
-from swarmscope.audience.steps import Join, Leave, Report, Step
+from swarmscope.audience.steps import Join, Leave, Report, ScenarioStep
 
 
-def scenario(host: EndHost, rng: Random, *, arrives_s: float, period_s: float, crowd: FlashCrowd) -> Iterator[Step]:
+def scenario(host: EndHost, rng: Random, *, arrives_s: float, period_s: float, crowd: FlashCrowd) -> Iterator[ScenarioStep]:
     """All steps of `host`."""
     for session in planned_sessions(rng, arrives_s=arrives_s):
         yield from _session_steps(host, rng, session, period_s, crowd)
 
 
-def _session_steps(host: EndHost, rng: Random, session: PlannedSession, period_s: float, crowd: FlashCrowd) -> Iterator[Step]:
-    yield Step(session.begins_s, Join(session.channel))
+def _session_steps(
+    host: EndHost, rng: Random, session: PlannedSession, period_s: float, crowd: FlashCrowd
+) -> Iterator[ScenarioStep]:
+    yield ScenarioStep(session.begins_s, Join(session.channel))
     events = session_events(host, rng, begins_s=session.begins_s, crowd=crowd)
     reports = _reports(session.begins_s + rng.random() * period_s, period_s)
     yield from takewhile(lambda step: step.at_s < session.ends_s, merge(events, reports, key=attrgetter("at_s")))
-    yield Step(session.ends_s, Leave())
+    yield ScenarioStep(session.ends_s, Leave())
 
 
-def _reports(first_s: float, period_s: float) -> Iterator[Step]:
+def _reports(first_s: float, period_s: float) -> Iterator[ScenarioStep]:
     """Reports as the SDK schedules them: after a random part of the first period, then once per period.
 
     The random part prevents that sessions which begin together report together.
     """
-    return (Step(first_s + number * period_s, Report()) for number in count())
+    return (ScenarioStep(first_s + number * period_s, Report()) for number in count())

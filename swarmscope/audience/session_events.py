@@ -10,7 +10,7 @@ from random import Random
 
 from swarmscope.audience.end_hosts import EndHost, spread
 from swarmscope.audience.flash_crowd import FlashCrowd
-from swarmscope.audience.steps import Conditions, FirstPicture, Playing, StallBegin, Step
+from swarmscope.audience.steps import Conditions, FirstPicture, Playing, ScenarioStep, StallBegin
 
 # A good line: 0.3 % late pieces, and 0.5 % stalled time (every 240 s a burst of on average 2 stalls of 0.6 s). This gives a
 # continuity of 0.992. With the bad lines, the audience's mean is near 0.988, the value in the paper's Figure 4d.
@@ -27,11 +27,11 @@ CONDITIONS_EVERY_S = (5.0, 15.0)
 LEAST_PLAYBACK_KBPS = 500.0
 
 
-def session_events(host: EndHost, rng: Random, *, begins_s: float, crowd: FlashCrowd) -> Iterator[Step]:
+def session_events(host: EndHost, rng: Random, *, begins_s: float, crowd: FlashCrowd) -> Iterator[ScenarioStep]:
     """The events of a session that begins at `begins_s`, in order, without an end."""
     after_ms = round(startup_ms(host, rng, trouble=trouble(host, begins_s, crowd), pressure=crowd.pressure(begins_s)))
     picture_s = begins_s + after_ms / 1000
-    yield Step(picture_s, FirstPicture(after_ms))
+    yield ScenarioStep(picture_s, FirstPicture(after_ms))
     yield from merge(_conditions(host, rng, picture_s, crowd), _stalls(host, rng, picture_s, crowd), key=attrgetter("at_s"))
 
 
@@ -47,13 +47,13 @@ def startup_ms(host: EndHost, rng: Random, *, trouble: float, pressure: float) -
     return rng.lognormvariate(log(median), 0.45)
 
 
-def _conditions(host: EndHost, rng: Random, at_s: float, crowd: FlashCrowd) -> Iterator[Step]:
+def _conditions(host: EndHost, rng: Random, at_s: float, crowd: FlashCrowd) -> Iterator[ScenarioStep]:
     battery = rng.uniform(20, 100)
     while True:
         pressure = crowd.pressure(at_s)
         strain = min(trouble(host, at_s, crowd) / 20, 0.5)
         playback = host.playback_kbps if rng.random() > strain else max(host.playback_kbps - 350, LEAST_PLAYBACK_KBPS)
-        yield Step(
+        yield ScenarioStep(
             at_s,
             Conditions(
                 upload_kbps=host.upload_kbps * (1 - 0.4 * pressure) * spread(rng, 0.12),
@@ -70,16 +70,16 @@ def _conditions(host: EndHost, rng: Random, at_s: float, crowd: FlashCrowd) -> I
         battery = max(battery - pause_s / 60, 1)  # one percent per minute
 
 
-def _stalls(host: EndHost, rng: Random, at_s: float, crowd: FlashCrowd) -> Iterator[Step]:
+def _stalls(host: EndHost, rng: Random, at_s: float, crowd: FlashCrowd) -> Iterator[ScenarioStep]:
     """Playback with bursts of stalls: after a stall, the next one usually follows soon."""
-    yield Step(at_s, Playing(continuity=_continuity(host, rng, at_s, crowd)))
+    yield ScenarioStep(at_s, Playing(continuity=_continuity(host, rng, at_s, crowd)))
     while True:
         at_s += _until_burst_s(host, rng, at_s, crowd)
         for _ in range(rng.randint(1, 3)):
             for_ms = round(STALL_MS * spread(rng, 0.7))
-            yield Step(at_s, StallBegin())
+            yield ScenarioStep(at_s, StallBegin())
             at_s += for_ms / 1000
-            yield Step(at_s, Playing(continuity=_continuity(host, rng, at_s, crowd), after_ms=for_ms))
+            yield ScenarioStep(at_s, Playing(continuity=_continuity(host, rng, at_s, crowd), after_ms=for_ms))
             at_s += rng.uniform(1, 4)
 
 

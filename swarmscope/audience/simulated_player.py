@@ -8,7 +8,7 @@ from endhost_sdk import Session
 from feedback_wire.message import Event, ExtraValue, Message
 from swarmscope.audience.end_hosts import EndHost
 from swarmscope.audience.message_counts import MessageCounts
-from swarmscope.audience.steps import Action, Conditions, FirstPicture, Join, Leave, Playing, Report, StallBegin, Step
+from swarmscope.audience.steps import Action, Conditions, FirstPicture, Join, Leave, Playing, Report, ScenarioStep, StallBegin
 
 
 class SimulatedPlayer:
@@ -20,7 +20,7 @@ class SimulatedPlayer:
         self._counts = counts
         self._session: Session | None = None
 
-    async def run(self, steps: Iterable[Step], *, began_s: float) -> None:
+    async def run(self, steps: Iterable[ScenarioStep], *, began_s: float) -> None:
         """Perform `steps`. Cancellation ends an open session with a `leave`. `began_s` is the start time on the event
         loop's clock.
         """

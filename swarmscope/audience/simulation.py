@@ -16,7 +16,7 @@ from swarmscope.audience.planned_sessions import arrives_s, ramp_s
 from swarmscope.audience.scenario import scenario
 from swarmscope.audience.settings import Settings
 from swarmscope.audience.simulated_player import SimulatedPlayer
-from swarmscope.audience.steps import Step
+from swarmscope.audience.steps import ScenarioStep
 
 GIVE_UP_S = 30.0
 """After the end, seconds without a final answer until the waiting messages are given up."""
@@ -67,7 +67,7 @@ def end_hosts(settings: Settings) -> Iterator[EndHost]:
     return (end_host(number, seed=settings.seed, networks=networks) for number in range(settings.peers))
 
 
-def steps(host: EndHost, number: int, settings: Settings) -> Iterator[Step]:
+def steps(host: EndHost, number: int, settings: Settings) -> Iterator[ScenarioStep]:
     """The scenario of the end host with this number."""
     rng = random_for("life", number, settings.seed)
     arrival_s = arrives_s(rng, ramp_s=ramp_s(settings.duration), crowd=settings.crowd)

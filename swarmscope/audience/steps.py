@@ -57,7 +57,7 @@ Action = Join | FirstPicture | Conditions | StallBegin | Playing | Report | Leav
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ScenarioStep:
     """An action that happens `at_s` seconds after the start of the simulation."""
 
     at_s: float

@@ -90,7 +90,7 @@ def import_files(
     from swarmscope.importing.log_folder import LogFolder
     from swarmscope.importing.mapping import Mapping
     from swarmscope.importing.row_source import opened
-    from swarmscope.sending.sender import SendCounts, Sender
+    from swarmscope.sending.coordinator_client import CoordinatorClient, SendCounts
 
     counts: SendCounts | None = None
     try:
@@ -106,7 +106,7 @@ def import_files(
             if into is not None:
                 logs = job.write(LogFolder(into, name=name, form=FORMS[to], roll_s=roll_seconds), ip)
             elif coordinator:
-                counts = job.send(Sender(coordinator, key))
+                counts = job.send(CoordinatorClient(coordinator, key))
             else:
                 filled = job.check().filled
     except (ValueError, OSError) as error:

@@ -38,8 +38,8 @@ from feedback_wire.frames import Damage
 from feedback_wire.log_name import Form
 from swarmscope.commands import examples, exit_on, exit_on_usage_error
 from swarmscope.output.escaping import plain
-from swarmscope.sending.quarantine import replay
-from swarmscope.sending.sender import check_url
+from swarmscope.sending.coordinator_client import check_url
+from swarmscope.sending.replay import replay
 
 command = App(
     name="logs",

@@ -25,7 +25,7 @@ class Component:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keys:
+class DemoKeys:
     """Random secrets of one demo."""
 
     ingest: str = field(default_factory=secrets.token_urlsafe, repr=False)
@@ -34,7 +34,7 @@ class Keys:
     metrics: str = field(default_factory=secrets.token_urlsafe, repr=False)
 
 
-def feedback_server(number: int, keys: Keys, data: Path) -> Component:
+def feedback_server(number: int, keys: DemoKeys, data: Path) -> Component:
     """The feedback server with this number, 1 or 2."""
     name = f"fs{number}"
     return Component(
@@ -49,7 +49,7 @@ def feedback_server(number: int, keys: Keys, data: Path) -> Component:
     )
 
 
-def coordinator(feedback_urls: Sequence[str], keys: Keys, data: Path) -> Component:
+def coordinator(feedback_urls: Sequence[str], keys: DemoKeys, data: Path) -> Component:
     # The coordinator trusts the audience as a proxy, so it records the simulated addresses in Hong Kong.
     flags = ("--spool", str(data / "spool"), "--trusted-proxy", "127.0.0.1/32")
     return Component(
@@ -64,7 +64,7 @@ def coordinator(feedback_urls: Sequence[str], keys: Keys, data: Path) -> Compone
     )
 
 
-def monitor(feedback_urls: Sequence[str], keys: Keys, data: Path, settings: Settings) -> Component:
+def monitor(feedback_urls: Sequence[str], keys: DemoKeys, data: Path, settings: Settings) -> Component:
     pace = ("--poll-seconds", f"{settings.poll_seconds:g}", "--period", f"{settings.period:g}")
     return Component(
         name="monitor",
@@ -76,7 +76,7 @@ def monitor(feedback_urls: Sequence[str], keys: Keys, data: Path, settings: Sett
     )  # fmt: skip
 
 
-def audience(coordinator_url: str, keys: Keys, settings: Settings) -> Component:
+def audience(coordinator_url: str, keys: DemoKeys, settings: Settings) -> Component:
     crowd = ("--peers", str(settings.peers), "--period", f"{settings.period:g}", "--flash-crowd")
     return Component(
         name="audience",

@@ -12,9 +12,9 @@ from types import FrameType
 from swarmscope.demo import components
 from swarmscope.demo.component_process import ComponentEnded, ComponentProcess
 from swarmscope.demo.components import Component
+from swarmscope.demo.pipeline_status import CountRate, ServerUrls, read_status
 from swarmscope.demo.screen import Screen
 from swarmscope.demo.settings import Settings
-from swarmscope.demo.status import CountRate, ServerUrls, read_status
 
 UPDATE_EVERY_S = 1.0
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -80,7 +80,7 @@ def run(settings: Settings) -> None:
 
 
 def _begin(running: RunningComponents, data: Path, settings: Settings) -> ServerUrls:
-    keys = components.Keys()
+    keys = components.DemoKeys()
     feedback_servers = running.start(*(components.feedback_server(number, keys, data) for number in (1, 2)))
     coordinator, monitor = running.start(
         components.coordinator(feedback_servers, keys, data), components.monitor(feedback_servers, keys, data, settings)

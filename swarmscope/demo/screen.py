@@ -6,7 +6,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from swarmscope.demo.status import PipelineStatus
+from swarmscope.demo.pipeline_status import PipelineStatus
 
 PLAIN_EVERY_UPDATES = 5
 UNKNOWN = "–"

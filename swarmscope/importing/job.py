@@ -9,10 +9,10 @@ from coordinator.dialects.native_message import Refused
 from coordinator.settings import AddressPolicy
 from swarmscope.importing.import_report import ImportReport
 from swarmscope.importing.log_folder import LogFolder
-from swarmscope.importing.mapping import Column, Mapping
+from swarmscope.importing.mapping import Mapping, SourceColumn
 from swarmscope.importing.row_reader import ImportedMessage, RowReader
 from swarmscope.importing.row_source import RowSource
-from swarmscope.sending.sender import SendCounts, Sender, batches
+from swarmscope.sending.coordinator_client import CoordinatorClient, SendCounts, batches
 
 VIA = "import"
 """The coordinator's name in imported records."""
@@ -30,7 +30,7 @@ class ImportJob:
 
     source: RowSource
     mapping: Mapping
-    sources: Entries[str, Column]
+    sources: Entries[str, SourceColumn]
     report: ImportReport
     progress: Progress
 
@@ -46,7 +46,7 @@ class ImportJob:
         with folder.writing():
             return folder.add((each, each.record(VIA, policy)) for each in self._feedback(self._reader()))
 
-    def send(self, sender: Sender) -> SendCounts:
+    def send(self, client: CoordinatorClient) -> SendCounts:
         """Send the messages to a coordinator. The feedback server sets the time of receipt.
 
         ValueError, OSError or HTTPException if sending fails.
@@ -56,7 +56,7 @@ class ImportJob:
         while block := list(islice(messages, SENT_AT_ONCE)):
             for ip, sent_from in groupby(sorted(block, key=_ip), _ip):
                 for batch in batches([each.message for each in sent_from]):
-                    sender.send(batch, ip, counts)
+                    client.send(batch, ip, counts)
         return counts
 
     def _reader(self, *, keeps_time: bool = False) -> RowReader:

@@ -31,14 +31,14 @@ _TABLES = ("columns", "constants", "extra", "values", "time")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class SourceColumn:
     """A column of the file, and the factor for its values."""
 
     name: str
     factor: float = 1.0
 
     @classmethod
-    def parse(cls, text: str, columns: Iterable[str]) -> "Column":
+    def parse(cls, text: str, columns: Iterable[str]) -> "SourceColumn":
         """Parse `NAME`, `NAME * NUMBER` or `NAME / NUMBER`. A text that is equal to the name of a column is that name."""
         found = None if text in columns else _SCALED.fullmatch(text)
         if found is None:
@@ -51,7 +51,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapping:
-    """The content of a mapping file. `columns` and `extra` contain texts for `Column.parse`; an empty text omits the field."""
+    """The content of a mapping file. `columns` and `extra` contain texts for `SourceColumn.parse`; an empty text omits a field."""
 
     columns: Entries[str, str] = field(default_factory=dict)
     constants: Entries[str, Any] = field(default_factory=dict)
@@ -98,7 +98,7 @@ class Mapping:
             session_gap_s=float(time.get("session_gap_s", SESSION_GAP_S)),
         )
 
-    def sources(self, columns: Iterable[str]) -> dict[str, Column]:
+    def sources(self, columns: Iterable[str]) -> dict[str, SourceColumn]:
         """The column of each field, and of each entry of `extra` as `extra.NAME`. ValueError for a column that the file does not
         have.
 
@@ -108,7 +108,7 @@ class Mapping:
         named = {name: name for name in FIELD_TYPES if name in columns and name not in self.constants}
         named |= self.columns
         named |= {f"extra.{name}": text for name, text in self.extra.items()}
-        found = {name: Column.parse(text, columns) for name, text in named.items() if text}
+        found = {name: SourceColumn.parse(text, columns) for name, text in named.items() if text}
         for name, column in found.items():
             if column.name not in columns and column.name.split(".")[0] not in columns:
                 raise ValueError(f"{name} needs the column {column.name!r}; the columns of the file are {', '.join(columns)}")

@@ -19,7 +19,7 @@ from coordinator.settings import AddressPolicy
 from feedback_analysis.reading.rows import LARGEST_WEIGHT
 from feedback_wire.message import FIELDS
 from feedback_wire.record import RECORD_FIELD_NAMES, Origin, stamp_received
-from swarmscope.importing.mapping import FIELD_TYPES, TIME, Column, Mapping
+from swarmscope.importing.mapping import FIELD_TYPES, TIME, Mapping, SourceColumn
 from swarmscope.importing.row_source import Row
 
 EARLIEST_MS, LATEST_MS = 10**11, 4_102_444_800_000
@@ -47,7 +47,7 @@ class ImportedMessage:
 class RowReader:
     """Converts rows in order of time. Missing fields are derived: sessions from gaps, `seq` and `event` from the order of rows."""
 
-    def __init__(self, mapping: Mapping, sources: Entries[str, Column], *, keeps_time: bool) -> None:
+    def __init__(self, mapping: Mapping, sources: Entries[str, SourceColumn], *, keeps_time: bool) -> None:
         """With `keeps_time`, each message contains its time in `extra.original_ms`, because a server sets another time
         of receipt.
         """

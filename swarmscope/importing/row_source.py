@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from swarmscope.importing.mapping import TIME, UNITS_MS, Column, Mapping
+from swarmscope.importing.mapping import TIME, UNITS_MS, Mapping, SourceColumn
 
 ROWS_AT_ONCE = 4096
 MEMORY = "1GB"
@@ -55,7 +55,7 @@ class RowSource:
         self._paths = {"paths": [str(path) for path in paths]}
         self.columns = self._columns()
 
-    def rows(self, mapping: Mapping, sources: Entries[str, Column]) -> Iterator[Row]:
+    def rows(self, mapping: Mapping, sources: Entries[str, SourceColumn]) -> Iterator[Row]:
         """The rows in order of time, rows without a time first. ValueError if a file cannot be read completely."""
         names = list(sources)
         texts = ", ".join(f"{self._text(sources[name].name)} AS c{place}" for place, name in enumerate(names))

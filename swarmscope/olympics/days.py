@@ -11,7 +11,7 @@ from feedback_wire.log_name import Form, LogName
 from swarmscope.olympics.event_truth import DayMessages, DayTruth, truth_of
 from swarmscope.olympics.hosts import hosts
 from swarmscope.olympics.lines import Lines
-from swarmscope.olympics.messages import Messages, messages_of
+from swarmscope.olympics.message_columns import MessageColumns, messages_of
 from swarmscope.olympics.planned_views import Whole, views_of
 from swarmscope.olympics.programme import SERVERS, Day, programme
 
@@ -65,7 +65,7 @@ def _joined(parts: list[DayMessages]) -> DayMessages:
     return DayMessages(
         peer=np.concatenate([part.peer for part in parts]),
         view=np.concatenate([part.view for part in parts]),
-        columns=Messages.joined([part.columns for part in parts]),
+        columns=MessageColumns.joined([part.columns for part in parts]),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedback_analysis.time_units import DAY_MS, MINUTE_MS
-from swarmscope.olympics.messages import Messages
+from swarmscope.olympics.message_columns import MessageColumns
 from swarmscope.olympics.planned_views import Whole
 from swarmscope.olympics.programme import CROWD_DAY, PERIOD_MS, Day
 
@@ -24,7 +24,7 @@ class DayMessages:
 
     peer: Whole
     view: Whole
-    columns: Messages
+    columns: MessageColumns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ def truth_of(day: Day, messages: DayMessages) -> DayTruth:
     )
 
 
-def mos(messages: Messages) -> NDArray[np.float64]:
+def mos(messages: MessageColumns) -> NDArray[np.float64]:
     """Equation 1 of the paper, shifted by -1 so that its maximum is 5, and limited to the range 1 to 5."""
     bare = -5 * (1 - messages.continuity) + 4 * (1 - np.exp(-0.0015 * messages.playback_kbps)) + 2
     scores: NDArray[np.float64] = np.clip(bare - 1, 1, 5)

@@ -6,7 +6,7 @@ from feedback_wire.record import Origin
 from swarmscope.audience.channels import CHANNEL_POPULARITY
 from swarmscope.audience.end_hosts import EndHost
 from swarmscope.olympics.hosts import Hosts
-from swarmscope.olympics.messages import Messages
+from swarmscope.olympics.message_columns import MessageColumns
 from swarmscope.olympics.planned_views import Views
 from swarmscope.olympics.programme import Day
 
@@ -33,7 +33,7 @@ class Lines:
         ]
         self._channels = [_member("channel", _CHANNELS[channel]) for channel in views.channel.tolist()]
 
-    def of(self, messages: Messages) -> list[bytes]:
+    def of(self, messages: MessageColumns) -> list[bytes]:
         """One line per message, in the order of `messages`."""
         names, channels, facts, edges = self._names, self._channels, self._facts, self._edges
         join, report = _TEMPLATES

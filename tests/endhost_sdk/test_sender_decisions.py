@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from endhost_sdk.backoff import LEAST_S, LONGEST_ASKED_S, MOST_S, asked_s, rest_s
-from endhost_sdk.buffer import Batch, Buffer
+from endhost_sdk.buffer import Buffer, MessageBatch
 from endhost_sdk.coordinators import Coordinators
-from endhost_sdk.request import Outcome, interpret, request_for
+from endhost_sdk.request import DeliveryOutcome, interpret, request_for
 from endhost_sdk.schedule import Schedule
 from endhost_sdk.session import Session
 from endhost_sdk.transport import Answer
@@ -113,7 +113,7 @@ def test_every_message_is_sent_buffered_or_dropped_and_dropped_ones_are_reported
 
 @given(st.binary(max_size=5000).map(lambda noise: noise.replace(b"\n", b"")), st.integers(0, 5))
 def test_a_compressed_body_is_never_larger_than_a_plain_one(noise, forgotten):
-    body, headers = request_for(Batch((noise or b"{}",), forgotten), None)
+    body, headers = request_for(MessageBatch((noise or b"{}",), forgotten), None)
     plain = zlib.decompress(body, wbits=31) if "Content-Encoding" in headers else body
     assert plain == (noise or b"{}") + b"\n"
     assert len(body) <= len(plain)
@@ -173,21 +173,24 @@ def test_no_answer_without_a_coordinators_body_removes_a_message(body):
         for content_type in TYPES:
             for messages in (1, 3):
                 verdict = interpret(Answer(status=status, content_type=content_type, body=body), messages)
-                assert verdict.outcome in {Outcome.BLOCKED, Outcome.FAILED, Outcome.TOO_LARGE}, (status, content_type)
+                assert verdict.outcome in {DeliveryOutcome.BLOCKED, DeliveryOutcome.FAILED, DeliveryOutcome.TOO_LARGE}, (
+                    status,
+                    content_type,
+                )
                 assert not verdict.refused_for
 
 
 @pytest.mark.parametrize("body", [body for name, body in BODIES.items() if name != "a taken batch"])
 def test_a_success_without_a_coordinators_body_removes_no_message(body):
     for status in range(200, 300):
-        assert interpret(Answer(status=status, content_type=routes.JSON, body=body), 1).outcome is Outcome.BLOCKED
+        assert interpret(Answer(status=status, content_type=routes.JSON, body=body), 1).outcome is DeliveryOutcome.BLOCKED
 
 
 @pytest.mark.parametrize("reason", sorted(MESSAGE_REASONS))
 def test_a_reason_that_concerns_the_message_removes_it_and_is_counted(reason):
     for status in (400, 413, 422):
         verdict = interpret(as_answer(problem(status, reason)), 1)
-        assert (verdict.outcome, verdict.refused_for) == (Outcome.REFUSED, {reason: 1})
+        assert (verdict.outcome, verdict.refused_for) == (DeliveryOutcome.REFUSED, {reason: 1})
 
 
 @pytest.mark.parametrize(
@@ -203,14 +206,14 @@ def test_a_reason_that_concerns_the_message_removes_it_and_is_counted(reason):
     ],
 )
 def test_a_reason_that_does_not_concern_the_message_keeps_it(answer):
-    assert interpret(as_answer(answer), 1).outcome in {Outcome.FAILED, Outcome.BLOCKED}
+    assert interpret(as_answer(answer), 1).outcome in {DeliveryOutcome.FAILED, DeliveryOutcome.BLOCKED}
 
 
 def test_a_batch_that_is_refused_behind_the_coordinator_is_suspect_and_no_other_failure_is():
     for reason in ("rejected_by_feedback_server", "batch_blocked"):
-        assert interpret(as_answer(problem(503, reason)), 3).outcome is Outcome.BLOCKED
+        assert interpret(as_answer(problem(503, reason)), 3).outcome is DeliveryOutcome.BLOCKED
     for reason in ("spool_full", "no_feedback_server", "overloaded", "not_ready"):
-        assert interpret(as_answer(problem(503, reason)), 3).outcome is Outcome.FAILED
+        assert interpret(as_answer(problem(503, reason)), 3).outcome is DeliveryOutcome.FAILED
 
 
 def test_a_coordinator_gives_no_message_reason_that_the_sdk_does_not_know():
@@ -308,10 +311,10 @@ def test_no_answer_can_count_more_refused_messages_than_were_sent(status, body, 
     with suppress(ValueError):
         loaded = json.loads(body)
         fields = loaded if isinstance(loaded, dict) else {}
-    if verdict.outcome is Outcome.REFUSED:
+    if verdict.outcome is DeliveryOutcome.REFUSED:
         assert 400 <= status < 500
         assert fields["status"] == status
-    if verdict.outcome is Outcome.ACCEPTED:
+    if verdict.outcome is DeliveryOutcome.ACCEPTED:
         assert fields["accepted"] >= 0
-    if verdict.outcome is Outcome.FAILED:
+    if verdict.outcome is DeliveryOutcome.FAILED:
         assert not verdict.refused_for

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import zstandard
 
-from feedback_wire.frames import Damage, Frame, Kind, walk
+from feedback_wire.frames import Damage, Frame, FrameKind, walk
 from feedback_wire.log_name import Form, LogName
 from tests.faults.ledger import Identity, Ledger
 
@@ -108,7 +108,7 @@ def _logs(folders: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
 
 
 def _is_whole(data: bytes) -> bool:
-    return any(isinstance(piece, Frame) and piece.header.kind is Kind.FOOTER for piece in walk(data))
+    return any(isinstance(piece, Frame) and piece.header.kind is FrameKind.FOOTER for piece in walk(data))
 
 
 def _waiting(spools: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:

@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from feedback_server.forms.reading import Records, read_log
-from feedback_wire.frames import PREAMBLE, Frame, Kind, walk
+from feedback_wire.frames import PREAMBLE, Frame, FrameKind, walk
 from feedback_wire.log_name import LogName
 from tests.faults.recorded_calls import RecordedCalls, memory_folder
 from tests.faults.stepped_server import Format, SteppedServer, batch, stored
@@ -127,7 +127,7 @@ def test_a_flipped_bit_in_a_sealed_log_costs_its_frame_and_never_invents_or_alte
         assert left in (whole, Counter()), bit  # the log is one frame, or one row group
         noticed += left != whole
         if form != "parquet":
-            records = next(frame for frame in frames(data) if frame.header.kind is Kind.RECORDS)
+            records = next(frame for frame in frames(data) if frame.header.kind is FrameKind.RECORDS)
             assert (left == whole) == (not records.offset <= bit // 8 < records.end), bit
     assert noticed >= 20, "most of the bits were in records"
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from uvicorn.server import ServerState
 
-from feedback_server.connection import HEAD_S, LINGER_S, REQUEST_S, TAKE_S, Connection, sweep
+from feedback_server.connection import HEAD_S, LINGER_S, REQUEST_S, TAKE_S, ClientConnection, sweep
 from feedback_server.counters import Counters
 
 HEAD = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
@@ -60,7 +60,9 @@ async def listening(most: int = 100) -> AsyncIterator[Place]:
     config = uvicorn.Config(app, lifespan="off", ws="none", log_config=None, access_log=False)
     config.load()
     state, counters = ServerState(), Counters()
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(config, state, counters, most=most), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: ClientConnection(config, state, counters, most=most), "127.0.0.1", 0
+    )
     yield Place(server.sockets[0].getsockname()[1], state, counters)
     server.close()
     for connection in list(state.connections):

@@ -16,7 +16,7 @@ from feedback_server.forms import log_writer
 from feedback_server.forms.framed import FRAME_RECORDS
 from feedback_server.forms.parquet_log import ROW_GROUP_RECORDS
 from feedback_server.forms.reading import Records, form_of, read_log, sealed_count
-from feedback_wire.frames import Damage, Kind, walk
+from feedback_wire.frames import Damage, FrameKind, walk
 from feedback_wire.log_name import Form
 from feedback_wire.message import FIELDS
 from feedback_wire.record import RECORD_FIELDS
@@ -104,7 +104,7 @@ def test_small_batches_are_packed_into_large_frames_and_counted_exactly(tmp_path
     assert [frame.records for frame in frames] == [4100, 4100, 1800]
     assert all(frame.records < FRAME_RECORDS + 100 for frame in frames)
     assert [frame.first_record for frame in frames] == [0, 4100, 8200]
-    assert (footer.kind, footer.first_record, footer.number) == (Kind.FOOTER, 10_000, 3)
+    assert (footer.kind, footer.first_record, footer.number) == (FrameKind.FOOTER, 10_000, 3)
 
 
 def test_parquet_is_written_in_row_groups_with_checksums(tmp_path, lines):

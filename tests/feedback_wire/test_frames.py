@@ -8,7 +8,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedback_wire.frames import HEADER_BYTES, PREAMBLE, Damage, Frame, Kind, footer_frame, records_frame, walk
+from feedback_wire.frames import HEADER_BYTES, PREAMBLE, Damage, Frame, FrameKind, footer_frame, records_frame, walk
 
 LINES = [b'{"n":%d}\n' % n for n in range(12)]
 
@@ -42,7 +42,7 @@ LOG, ENDS = log_of(GROUPS)
 
 def test_a_whole_log_gives_every_frame_and_no_damage():
     frames = list(walk(LOG))
-    assert [frame.header.kind for frame in frames] == [Kind.RECORDS] * 3 + [Kind.FOOTER]
+    assert [frame.header.kind for frame in frames] == [FrameKind.RECORDS] * 3 + [FrameKind.FOOTER]
     assert b"".join(inflate(frame) for frame in frames[:3]) == b"".join(LINES)
     assert [frame.header.first_record for frame in frames] == [0, 5, 6, 12]
     assert frames[1].header.batch == bytes([1] * 16)
@@ -73,7 +73,7 @@ def test_a_flipped_bit_costs_only_the_frame_it_hits():
         broken = bytearray(LOG)
         broken[offset] ^= 1 << (offset % 8)
         found = list(walk(bytes(broken)))
-        whole = [item.header.number for item in found if isinstance(item, Frame) and item.header.kind is Kind.RECORDS]
+        whole = [item.header.number for item in found if isinstance(item, Frame) and item.header.kind is FrameKind.RECORDS]
         hit = sum(end <= offset for end in ENDS)
         assert whole == [number for number in range(3) if number != hit]
         assert [item for item in found if isinstance(item, Damage)]

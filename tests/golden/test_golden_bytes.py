@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from feedback_wire.catalogue import Catalogue
-from feedback_wire.frames import Damage, Frame, Kind, walk
+from feedback_wire.frames import Damage, Frame, FrameKind, walk
 from feedback_wire.message import message_schema
 from feedback_wire.record import record_schema
 from tests.harness.processes import run_swarmscope
@@ -51,7 +51,7 @@ def test_the_frames_still_have_the_same_counts(log):
     found = list(walk(log.read_bytes()))
     assert not [item for item in found if isinstance(item, Damage)]
     assert sum(item.header.records for item in found if isinstance(item, Frame)) == len(RECORDS)
-    assert [item.header.kind for item in found if isinstance(item, Frame)].count(Kind.FOOTER) == (log.suffix != ".journal")
+    assert [item.header.kind for item in found if isinstance(item, Frame)].count(FrameKind.FOOTER) == (log.suffix != ".journal")
 
 
 def test_golden_records_and_message_are_still_valid():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.forwarded import HEADER_CHARS, HOPS, PROXY_HEADERS, Sender, sender
+from serving.forwarded import HEADER_CHARS, HOPS, PROXY_HEADERS, SenderAddress, sender
 
 TRUSTED = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))
 PROXY = "10.0.0.1"
@@ -47,21 +47,21 @@ UNREADABLE = [
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_in_which_a_proxy_writes_an_address_is_read(header, form: str):
     value = f"for={form};proto=https" if header == "forwarded" else form
-    assert sender(PROXY, header, value, TRUSTED) == Sender(FORMS[form])
+    assert sender(PROXY, header, value, TRUSTED) == SenderAddress(FORMS[form])
 
 
 @pytest.mark.parametrize("header", PROXY_HEADERS)
 @pytest.mark.parametrize("form", UNREADABLE)
 def test_an_unreadable_header_gives_no_address_and_never_the_proxys(header, form: str):
     value = f"for={form}" if header == "forwarded" else form
-    assert sender(PROXY, header, value, TRUSTED) == Sender("", "unreadable")
+    assert sender(PROXY, header, value, TRUSTED) == SenderAddress("", "unreadable")
 
 
 @pytest.mark.parametrize("header", PROXY_HEADERS)
 @pytest.mark.parametrize("form", ["unknown", "Unknown", "_hidden", '"_SEVKISEK"', "_a.b-c"])
 def test_a_sender_that_the_proxy_hides_is_hidden(header, form: str):
     value = f"for={form}" if header == "forwarded" else form
-    assert sender(PROXY, header, value, TRUSTED) == Sender("", "hidden")
+    assert sender(PROXY, header, value, TRUSTED) == SenderAddress("", "hidden")
 
 
 @pytest.mark.parametrize(
@@ -79,27 +79,28 @@ def test_a_sender_that_the_proxy_hides_is_hidden(header, form: str):
     ],
 )
 def test_the_sender_is_the_rightmost_address_that_is_not_a_trusted_proxy(peer: str, value: str, address: str):
-    assert sender(peer, "x-forwarded-for", value, TRUSTED) == Sender(address)
+    assert sender(peer, "x-forwarded-for", value, TRUSTED) == SenderAddress(address)
     elements = ",".join(f"for={hop.strip()}" if hop.strip() else hop for hop in value.split(","))
-    assert sender(peer, "forwarded", elements, TRUSTED) == Sender(address)
+    assert sender(peer, "forwarded", elements, TRUSTED) == SenderAddress(address)
 
 
 @pytest.mark.parametrize(
     ("value", "found"),
     [
-        ('for=192.0.2.43, FOR="[2001:db8:cafe::17]:4711"', Sender("2001:db8:cafe::17")),  # RFC 7239, section 4
-        ("for=192.0.2.60;proto=http;by=203.0.113.43", Sender("192.0.2.60")),
-        ('by="a,b;for=1.1.1.1";for=192.0.2.60 ; host=x', Sender("192.0.2.60")),
-        ('host="a\\"b,c" ; For = 192.0.2.60', Sender("192.0.2.60")),
-        ("for=1.2.3.4, proto=https", Sender("", "hidden")),
-        ("for=1.2.3.4;for=5.6.7.8", Sender("", "unreadable")),
-        ('for=1.2.3.4, for=", for=192.0.2.60', Sender("", "unreadable")),  # an open quote swallows what follows, and spoofs nothing
-        ('for=1.2.3.4, x=", for="192.0.2.60"', Sender("", "unreadable")),
-        ("", Sender(PROXY, "absent")),
-        (" , ", Sender(PROXY, "absent")),
+        ('for=192.0.2.43, FOR="[2001:db8:cafe::17]:4711"', SenderAddress("2001:db8:cafe::17")),  # RFC 7239, section 4
+        ("for=192.0.2.60;proto=http;by=203.0.113.43", SenderAddress("192.0.2.60")),
+        ('by="a,b;for=1.1.1.1";for=192.0.2.60 ; host=x', SenderAddress("192.0.2.60")),
+        ('host="a\\"b,c" ; For = 192.0.2.60', SenderAddress("192.0.2.60")),
+        ("for=1.2.3.4, proto=https", SenderAddress("", "hidden")),
+        ("for=1.2.3.4;for=5.6.7.8", SenderAddress("", "unreadable")),
+        # An open quote swallows the rest of the header, and spoofs nothing.
+        ('for=1.2.3.4, for=", for=192.0.2.60', SenderAddress("", "unreadable")),
+        ('for=1.2.3.4, x=", for="192.0.2.60"', SenderAddress("", "unreadable")),
+        ("", SenderAddress(PROXY, "absent")),
+        (" , ", SenderAddress(PROXY, "absent")),
     ],
 )
-def test_forwarded_is_read_as_in_rfc_7239(value: str, found: Sender):
+def test_forwarded_is_read_as_in_rfc_7239(value: str, found: SenderAddress):
     assert sender(PROXY, "forwarded", value, TRUSTED) == found
 
 
@@ -112,11 +113,11 @@ def test_forwarded_is_read_as_in_rfc_7239(value: str, found: Sender):
 @pytest.mark.parametrize("behind", ["", ",for=10.0.0.2", ',for="10.0.0.2:80"'])
 def test_a_sender_cannot_choose_its_address_with_an_open_quote(by_sender: str, by_proxy: str, behind: str):
     found = sender(PROXY, "forwarded", f"{by_sender}, {by_proxy}{behind}", TRUSTED)
-    assert found == Sender("", "unreadable")
+    assert found == SenderAddress("", "unreadable")
 
 
 def test_two_x_real_ip_headers_give_no_address():
-    assert sender(PROXY, "x-real-ip", "192.0.2.60,192.0.2.61", TRUSTED) == Sender("", "unreadable")
+    assert sender(PROXY, "x-real-ip", "192.0.2.60,192.0.2.61", TRUSTED) == SenderAddress("", "unreadable")
 
 
 @given(st.sampled_from(PROXY_HEADERS), st.text(max_size=60) | st.text('for=",;\\[]:.%1_ a', max_size=60))
@@ -135,9 +136,9 @@ def test_a_header_of_any_shape_is_read_once(value: str):
 @pytest.mark.parametrize("header", PROXY_HEADERS)
 @pytest.mark.parametrize("spoofed", ["10.1.1.1," * (HOPS + 1), "x" * HEADER_CHARS + ","], ids=["hops", "characters"])
 def test_a_header_longer_than_any_chain_of_proxies_is_unreadable(header, spoofed: str):
-    assert sender(PROXY, header, f"{spoofed}for=192.0.2.60", TRUSTED) == Sender("", "unreadable")
+    assert sender(PROXY, header, f"{spoofed}for=192.0.2.60", TRUSTED) == SenderAddress("", "unreadable")
 
 
 def test_a_chain_of_the_maximum_number_of_proxies_is_read():
-    assert sender(PROXY, "x-forwarded-for", "192.0.2.60" + ",10.1.1.1" * (HOPS - 1), TRUSTED) == Sender("192.0.2.60")
-    assert sender(PROXY, "forwarded", "for=192.0.2.60" + ",for=10.1.1.1" * (HOPS - 1), TRUSTED) == Sender("192.0.2.60")
+    assert sender(PROXY, "x-forwarded-for", "192.0.2.60" + ",10.1.1.1" * (HOPS - 1), TRUSTED) == SenderAddress("192.0.2.60")
+    assert sender(PROXY, "forwarded", "for=192.0.2.60" + ",for=10.1.1.1" * (HOPS - 1), TRUSTED) == SenderAddress("192.0.2.60")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import h3
-from names import AREA_NAMES, DISTRICT_NAMES_ZH
+from place_names import AREA_NAMES, DISTRICT_NAMES_ZH
 from shapely import set_precision
 from shapely.geometry import Polygon, box, mapping, shape
 from shapely.geometry.base import BaseGeometry

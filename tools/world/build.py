@@ -13,7 +13,7 @@ from math import hypot
 from pathlib import Path
 from typing import Any
 
-from names import LONG_NAMES, WITHOUT_NUMBER
+from country_names import LONG_NAMES, WITHOUT_NUMBER
 
 Point = tuple[float, float]
 Arc = list[Point]

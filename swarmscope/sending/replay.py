@@ -16,7 +16,7 @@ import zstandard
 
 from feedback_analysis.reading.log_files import NotReadable, is_gone, open_file, reading_from
 from feedback_wire.frames import Damage, Frame, walk
-from swarmscope.sending.sender import SendCounts, Sender, batches
+from swarmscope.sending.coordinator_client import CoordinatorClient, SendCounts, batches
 
 
 def replay(files: Iterable[Path], coordinator: str, key: str) -> SendCounts:
@@ -30,12 +30,12 @@ def replay(files: Iterable[Path], coordinator: str, key: str) -> SendCounts:
     for file in files:
         if is_gone(file):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
-    sender = Sender(coordinator, key)
+    client = CoordinatorClient(coordinator, key)
     for file in files:
         for entries in _frames(file, counts):
             for ip, sent_from in groupby(sorted(entries, key=itemgetter("ip")), itemgetter("ip")):
                 for batch in batches([_line(entry["payload"]) for entry in sent_from]):
-                    sender.send(batch, ip, counts)
+                    client.send(batch, ip, counts)
     return counts
 
 

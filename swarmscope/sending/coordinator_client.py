@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
-from endhost_sdk.request import Outcome, interpret
+from endhost_sdk.request import DeliveryOutcome, interpret
 from endhost_sdk.transport import Answer
 from feedback_wire.routes import FEEDBACK, NDJSON, bearer
 
@@ -41,7 +41,7 @@ def check_url(coordinator: str) -> SplitResult:
     raise ValueError(f"--coordinator is {coordinator!r}; it must be a URL such as http://127.0.0.1:8080")
 
 
-class Sender:
+class CoordinatorClient:
     """A connection to a coordinator, which is opened again when it was closed."""
 
     def __init__(self, coordinator: str, key: str) -> None:
@@ -64,10 +64,10 @@ class Sender:
             batch = left[: self._batch_messages]
             answer = self._answer_to(b"\n".join(batch), headers)
             verdict = interpret(answer, len(batch))
-            if verdict.outcome is Outcome.TOO_LARGE:
+            if verdict.outcome is DeliveryOutcome.TOO_LARGE:
                 self._batch_messages = len(batch) // 2
                 continue
-            if verdict.outcome not in (Outcome.ACCEPTED, Outcome.REFUSED):
+            if verdict.outcome not in (DeliveryOutcome.ACCEPTED, DeliveryOutcome.REFUSED):
                 raise ValueError(f"the coordinator answered {answer.status}: {verdict.detail}")
             counts.refused.update(verdict.refused_for)
             counts.accepted += len(batch) - verdict.refused_for.total()

@@ -20,7 +20,7 @@ MOST_DELAY_MS = 180.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Messages:
+class MessageColumns:
     """One row per message. `view` and `host` are row numbers in the day's views and hosts. `reports` is True after the first
     picture.
     """
@@ -45,15 +45,15 @@ class Messages:
     partners: Whole
     p2p_ratio: Real
 
-    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Messages":
-        return Messages(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "MessageColumns":
+        return MessageColumns(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
     @classmethod
-    def joined(cls, parts: list["Messages"]) -> "Messages":
+    def joined(cls, parts: list["MessageColumns"]) -> "MessageColumns":
         return cls(**{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)})
 
 
-def messages_of(day: Day, views: Views, host: Whole, hosts: Hosts, *, seed: int) -> Messages:
+def messages_of(day: Day, views: Views, host: Whole, hosts: Hosts, *, seed: int) -> MessageColumns:
     """All messages of the `views` of `day`. `host[view]` is the row of the view's end host in `hosts`."""
     rng = generator_for("messages", day.number, seed)
     view, seq, event, uptime_ms = _moments(rng, views)
@@ -71,7 +71,7 @@ def messages_of(day: Day, views: Views, host: Whole, hosts: Hosts, *, seed: int)
     wanted = hosts.playback_kbps[who]
     playback = np.where(rng.random(len(seq)) > strain / 2, wanted, np.maximum(wanted - 350, LEAST_PLAYBACK_KBPS))
     startup_ms = _startup_ms(rng, day, views, host, hosts)[view]
-    return Messages(
+    return MessageColumns(
         view=view,
         host=who,
         seq=seq,

@@ -13,7 +13,7 @@ _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class MeasuredProcess:
     """A process. `url` is empty if the process is not a server."""
 
     url: str
@@ -29,21 +29,21 @@ class Running:
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator[Running]:
+def serving(*arguments: str) -> Iterator[MeasuredProcess]:
     """Start a server on a free port and wait until it is ready."""
     with _started(*arguments, "--listen", "127.0.0.1:0", "--insecure") as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         if "ready on" not in line:
             sys.exit(f"{arguments[0]} did not start")
-        yield Running(line.split()[-1], process.pid)
+        yield MeasuredProcess(line.split()[-1], process.pid)
 
 
 @contextmanager
-def working(*arguments: str) -> Iterator[Running]:
+def working(*arguments: str) -> Iterator[MeasuredProcess]:
     """Run another subcommand until the end of the block."""
     with _started(*arguments) as process:
-        yield Running("", process.pid)
+        yield MeasuredProcess("", process.pid)
 
 
 @contextmanager
