@@ -57,7 +57,7 @@ def _start(what: str, data: Path, *, close: bool) -> None:
         _timed(f"  a page of {PAGE_LOGS} from the middle", lambda: orjson.dumps(offered.after(middle, PAGE_LOGS)[0].to_json()))
         index = SealedLogIndex(folder, offered)
         index.changed(LOGS)
-        (index.close if close else index.keep_if_due)()
+        (index.close if close else index.save_if_due)()
         if not close:
             (data / "changed").touch()
     finally:

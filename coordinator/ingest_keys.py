@@ -90,7 +90,7 @@ class IngestKey:
         """Units (`dialects.native_body.cost`): a message of usual size is one."""
         self.rate_limited = 0
 
-    def agree(self, terms: KeyTerms, workers: int) -> None:
+    def apply(self, terms: KeyTerms, workers: int) -> None:
         """Apply these terms from now on. Each worker grants its share of the rate."""
         rate = terms.messages_per_second / workers
         if rate != self.messages_per_second:
@@ -131,7 +131,7 @@ class IngestKeys:
         for each in terms:
             if not each.revoked:
                 key = self._by_name.setdefault(each.name, IngestKey(each.name))
-                key.agree(each, self._workers)
+                key.apply(each, self._workers)
                 self._by_digest[_digest(each.secret)] = key
 
     def find(self, authorization: bytes) -> IngestKey:

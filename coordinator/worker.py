@@ -131,7 +131,7 @@ class _Server(uvicorn.Server):
         self.metrics.publish_keys()
         if self.handler.tick(time.monotonic(), time.time()):
             for connection in self.server_state.connections:
-                connection.forget_prefix()  # type: ignore[union-attr]
+                connection.drop_prefix()  # type: ignore[union-attr]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.handler.stopping = True

@@ -24,7 +24,7 @@ HEAD_S = 10.0
 REQUEST_S = 20.0
 """For a whole request on any route; the batch route is stricter."""
 
-TAKE_S = 60.0
+SLOW_READER_S = 60.0
 """For 256 KiB of an answer. A client that reads less than about 6 KiB per second is disconnected."""
 
 LINGER_S = 2.0
@@ -69,10 +69,10 @@ class ClientConnection(HttpToolsProtocol):
         self._ending = False
         """Nothing more is read; earlier requests may still get their answers."""
         self._began_s = self._ended_s = self.loop.time()
-        self._taken_s = self._began_s
+        self._last_read_s = self._began_s
         """When the client last read something."""
 
-    def has_place(self, *, handshakes: int) -> bool:
+    def may_open(self, *, handshakes: int) -> bool:
         """Whether one more connection may open, with `handshakes` still running. It may get a refusal as its only answer."""
         return len(self.connections) + handshakes < self._most + _REFUSED_CONNECTIONS
 
@@ -103,11 +103,11 @@ class ClientConnection(HttpToolsProtocol):
         try:
             self._parse(data)
         except httptools.HttpParserError as error:
-            self._end_with(_why(error.__context__))
+            self._end_with(_problem_of(error.__context__))
         except httptools.HttpParserUpgrade:
-            self._answer_no_more()  # a tunnel, which is not offered here
+            self._end_after_answers()  # a tunnel, which is not offered here
         else:
-            self._weigh(len(data))
+            self._check_size(len(data))
 
     def _parse(self, data: bytes) -> None:
         """Feed the parser. It stops after a head with an Upgrade header; the request is then parsed again without it."""
@@ -124,7 +124,7 @@ class ClientConnection(HttpToolsProtocol):
                 return
 
     def resume_writing(self) -> None:
-        self._taken_s = self.loop.time()
+        self._last_read_s = self.loop.time()
         super().resume_writing()
 
     # Called by the parser; a Problem that is raised here stops it
@@ -138,11 +138,11 @@ class ClientConnection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        self._weigh_head(len(url))
+        self._check_head_size(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._weigh_head(len(name) + len(value))
+        self._check_head_size(len(name) + len(value))
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -168,23 +168,23 @@ class ClientConnection(HttpToolsProtocol):
     def sweep(self, now_s: float) -> None:
         """End the connection if a deadline has passed."""
         if not self.transport.get_write_buffer_size():
-            self._taken_s = now_s
-        if now_s - self._taken_s > TAKE_S:
+            self._last_read_s = now_s
+        if now_s - self._last_read_s > SLOW_READER_S:
             self.counters.refused["slow_reader"] += 1
             self._ending = True
             self.transport.abort()
         elif self._ending:
-            if self._owes_nothing() and not self.transport.is_closing() and now_s - self._ended_s > LINGER_S:
+            if self._all_answered() and not self.transport.is_closing() and now_s - self._ended_s > LINGER_S:
                 self.transport.abort()
         elif self._receiving and not self.flow.read_paused and now_s - self._began_s > (REQUEST_S if self._head_whole else HEAD_S):
             self._end_with(_TOO_SLOW)
 
-    def _weigh_head(self, size: int) -> None:
+    def _check_head_size(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > HEAD_BYTES:
             raise _head_too_large()
 
-    def _weigh(self, size: int) -> None:
+    def _check_size(self, size: int) -> None:
         """Check the size of the request that is arriving: the parser reports a header only when it is complete."""
         if not self._receiving or self._piece_ends_another:
             return  # this piece also ended another request, so this request's share is unknown; the next piece is counted
@@ -194,14 +194,14 @@ class ClientConnection(HttpToolsProtocol):
         elif self._request_bytes > _REQUEST_BYTES:
             self._end_with(_REQUEST_TOO_LARGE)
 
-    def _owes_nothing(self) -> bool:
+    def _all_answered(self) -> bool:
         return self.cycle is None or self.cycle.response_complete or self.cycle.disconnected
 
-    def _answer_no_more(self) -> None:
+    def _end_after_answers(self) -> None:
         """Answer the requests that have arrived, then end the connection."""
         self._ending = True
         self._ended_s = self.loop.time()
-        if self._owes_nothing():
+        if self._all_answered():
             self.transport.close()
         else:
             self.cycle.keep_alive = False
@@ -217,8 +217,8 @@ class ClientConnection(HttpToolsProtocol):
         if began:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        elif not self._owes_nothing():
-            self._answer_no_more()
+        elif not self._all_answered():
+            self._end_after_answers()
             return
         self._ending = True
         self._ended_s = self.loop.time()
@@ -241,7 +241,7 @@ def no_memory() -> Problem:
     return Problem(503, "no_memory", "this server has no memory for this request now; send it again later")
 
 
-def _why(error: BaseException | None) -> Problem:
+def _problem_of(error: BaseException | None) -> Problem:
     """Why the parser stopped: an error in a method that it called, or invalid bytes."""
     if isinstance(error, MemoryError):
         return no_memory()  # after a 400 the coordinator would set the batch aside

@@ -16,9 +16,9 @@ from queue import Empty, SimpleQueue
 from feedback_server.counters import Counters
 from feedback_server.forms import log_writer
 from feedback_server.forms.framed import Inflated, line_frames
+from feedback_server.log_retention import LogRetention
 from feedback_server.settings import FORMS, Settings
-from feedback_server.stores.data_folder import REFUSALS, DataFolder, why_refused
-from feedback_server.stores.log_retention import LogRetention
+from feedback_server.stores.data_folder import WRITE_ERRORS, DataFolder, reason_of
 from feedback_server.stores.offered_logs import OfferedLogs
 from feedback_server.stores.sealed_log_index import SealedLogIndex
 from feedback_wire.catalogue import LogEntry
@@ -77,14 +77,14 @@ class Sealer(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        self._retention.look()
+        self._retention.remove_expired()
         going_on = True
         while going_on:
             going_on = self._take()
             self._seal_pending()
-            self._retention.look()
-            self.index.keep_if_due()
-        self._retention.close()
+            self._retention.remove_expired()
+            self.index.save_if_due()
+        self._retention.save_lived_time()
         self.index.close()
 
     def _take(self) -> bool:
@@ -102,7 +102,7 @@ class Sealer(threading.Thread):
             try:
                 with self._counters.seal.timing():
                     self._seal(self._pending[0])
-            except REFUSALS as error:
+            except WRITE_ERRORS as error:
                 self._counters.seal_errors += 1
                 self._report(self._pending[0].name, error)
                 self._pending.rotate(-1)
@@ -114,7 +114,7 @@ class Sealer(threading.Thread):
 
     def _report(self, name: LogName, error: OSError | MemoryError) -> None:
         """Log each reason once, because sealing is tried again every few seconds."""
-        why = why_refused(error)
+        why = reason_of(error)
         if why not in self._reported:
             self._reported.add(why)
             log.warning("%s stays a journal for now, because sealing it failed: %s; it is tried again until it works", name, why)

@@ -124,7 +124,7 @@ class _ClientAcceptor(TlsAcceptor[ClientConnection]):
 
     def admit(self, handshakes: int) -> ClientConnection | None:
         connection = self._make_connection()
-        if connection.has_place(handshakes=handshakes):
+        if connection.may_open(handshakes=handshakes):
             return connection
         connection.count_refusal()
         return None

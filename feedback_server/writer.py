@@ -21,7 +21,7 @@ from feedback_server.received_batch import ReceivedBatch
 from feedback_server.recent_batches import RecentBatches
 from feedback_server.sealer import ClosedJournal
 from feedback_server.settings import Settings
-from feedback_server.stores.data_folder import REFUSALS, DataFolder, why_refused
+from feedback_server.stores.data_folder import WRITE_ERRORS, DataFolder, reason_of
 from feedback_server.stores.offered_logs import OfferedLogs
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.log_name import LogName
@@ -80,7 +80,7 @@ class Writer(threading.Thread):
         self._clock = clock
         self._journal: Journal | None = None
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
-        self._not_before_s = 0.0
+        self._retry_from_s = 0.0
 
     async def store(self, batch: ReceivedBatch) -> StoreOutcome:
         """The outcome of the batch, once it is certain."""
@@ -122,7 +122,7 @@ class Writer(threading.Thread):
         group: list[_Waiting] = []
         size = 0
         try:
-            waiting = self._queue.get(timeout=self._patience_s())
+            waiting = self._queue.get(timeout=self._longest_wait_s())
             while waiting is not None:
                 group.append(waiting)
                 size += len(waiting.batch.lines)
@@ -133,7 +133,7 @@ class Writer(threading.Thread):
             return group, True
         return group, False
 
-    def _patience_s(self) -> float:
+    def _longest_wait_s(self) -> float:
         if self._journal is None:
             return _IDLE_S
         return min(_IDLE_S, max(0.0, self._remaining_s(self._journal)))
@@ -144,7 +144,7 @@ class Writer(threading.Thread):
             self._recent.remember(fresh)
         answers = [(waiting.answer, self._outcome(waiting.batch.id, fresh)) for waiting in group]
         loop = group[0].answer.get_loop()
-        loop.call_soon_threadsafe(_give, answers)
+        loop.call_soon_threadsafe(_set_outcomes, answers)
 
     def _outcome(self, batch_id: bytes, fresh: dict[bytes, ReceivedBatch]) -> StoreOutcome:
         """FAILED unless the batch is durable. Of several with one id in the group, the first one was stored."""
@@ -155,18 +155,18 @@ class Writer(threading.Thread):
 
     def _store_durably(self, batches: Sequence[ReceivedBatch]) -> bool:
         """Write and sync; after an error, try once more in a new log."""
-        if time.monotonic() < self._not_before_s:
+        if time.monotonic() < self._retry_from_s:
             return False
         for _ in ("in the open log", "in a new log"):
             try:
                 journal = self._journal or self._open()
                 self._write(journal, batches)
-            except REFUSALS as error:
+            except WRITE_ERRORS as error:
                 self._abandon(error)
             else:
                 self._count(journal, frames=len(batches))
                 return True
-        self._not_before_s = time.monotonic() + RETRY_S
+        self._retry_from_s = time.monotonic() + RETRY_S
         return False
 
     def _write(self, journal: Journal, batches: Sequence[ReceivedBatch]) -> None:
@@ -204,18 +204,18 @@ class Writer(threading.Thread):
 
     def _probe(self) -> None:
         """Test whether the disk can be written again: senders wait for readiness, so no batch would test it."""
-        if self._journal is None and time.monotonic() >= self._not_before_s:
+        if self._journal is None and time.monotonic() >= self._retry_from_s:
             try:
                 self._open()
-            except REFUSALS as error:
+            except WRITE_ERRORS as error:
                 self._abandon(error)
-                self._not_before_s = time.monotonic() + RETRY_S
+                self._retry_from_s = time.monotonic() + RETRY_S
             else:
                 self.trouble = None
 
     def _abandon(self, error: OSError | MemoryError) -> None:
         self._counters.write_errors += 1
-        why = why_refused(error)
+        why = reason_of(error)
         if why != self.trouble:  # it is tried once per second; log each reason once
             log.warning("writing to %s failed; batches are refused until it works again: %s", self._folder.path, error)
         self.trouble = why
@@ -226,9 +226,9 @@ class Writer(threading.Thread):
         if journal.durable_records:
             self._hand_over(journal)
         else:
-            self._forget(journal)
+            self._remove_unused(journal)
 
-    def _forget(self, journal: Journal) -> None:
+    def _remove_unused(self, journal: Journal) -> None:
         """Remove a log that was never offered, to reuse its name: a full disk could use up the 10,000 names of a period."""
         with suppress(OSError):  # it has no records, and the next start removes it
             self._folder.remove(str(journal.name))
@@ -254,7 +254,7 @@ class Writer(threading.Thread):
         self._seal(ClosedJournal(name=journal.name, length=journal.durable_bytes, recent=self._recent.to_bytes()))
 
 
-def _give(answers: Sequence[tuple[asyncio.Future[StoreOutcome], StoreOutcome]]) -> None:
+def _set_outcomes(answers: Sequence[tuple[asyncio.Future[StoreOutcome], StoreOutcome]]) -> None:
     for answer, outcome in answers:
         if not answer.done():  # it is done if the sender has disconnected
             answer.set_result(outcome)

@@ -20,7 +20,7 @@ SHORT_STOP_S = 3 * DAY_S
 PROVED_AFTER_S = DAY_S
 """The running time after a short stop before the stop counts: an operator has time to notice and correct a wrong date."""
 
-# A clock that is being slewed, or a busy machine, gains less than this between two calls of `look`.
+# A clock that is being slewed, or a busy machine, gains less than this between two calls of `advance`.
 _STEP_S = 60
 # Even with a stop of more than three days before each span, these reach back three years.
 _MOST_SPANS = 365
@@ -62,7 +62,7 @@ class LivedTime:
     def to_json(self) -> str:
         return json.dumps({"lived": self._spans})
 
-    def look(self, wall_s: float, monotonic_s: float) -> int:
+    def advance(self, wall_s: float, monotonic_s: float) -> int:
         """Record the time of both clocks. Return by how many seconds the wall clock has advanced while the server did not run."""
         now_s, before_s = int(wall_s), self._wall_s
         lived_s = monotonic_s - self._monotonic_s
@@ -91,7 +91,7 @@ class LivedTime:
         """For how many seconds the server has run between `moment_s` and `now_s`."""
         return sum(end - max(begin, moment_s) for begin, end in self._until(now_s) if end > moment_s)
 
-    def forget_before(self, moment_s: int) -> None:
+    def drop_before(self, moment_s: int) -> None:
         """Drop the spans that ended before `moment_s`, the time of the oldest data."""
         self._spans = [span for span in self._spans if span[1] >= moment_s]
 

@@ -82,7 +82,7 @@ class Destinations:
         destination.up = False
         destination.failures += 1
         self._refresh()
-        self._tasks.start(self._take_back(destination, at_least_s))
+        self._tasks.start(self._use_again(destination, at_least_s))
 
     def count(self, counters: WorkerCounters) -> None:
         for destination in self.all:
@@ -106,7 +106,7 @@ class Destinations:
         else:
             self.some_up.clear()
 
-    async def _take_back(self, destination: Destination, at_least_s: float) -> None:
+    async def _use_again(self, destination: Destination, at_least_s: float) -> None:
         """Probe with growing pauses until the server is ready. Only a stored batch makes the pauses short again."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PROBE_S)) as session:
             while True:

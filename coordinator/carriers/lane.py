@@ -76,7 +76,7 @@ class Lane:
         if self._arrival is not None:
             self._wake()
 
-    async def departure(self) -> Batch:
+    async def next_batch(self) -> Batch:
         """The next batch, as soon as there is one. Batches with an id and new messages take turns."""
         if not self._ready and not self._parts:
             self._arrival = self._loop.create_future()

@@ -96,7 +96,7 @@ class Outbox:
         """Carry one batch after the other to one feedback server."""
         lane, counted = destination.lane, self._counters.servers[destination.url]
         while True:
-            batch = await lane.departure()
+            batch = await lane.next_batch()
             try:
                 await lane.carrier.carry(batch)
             except CarrierFailed as failed:
@@ -186,7 +186,7 @@ class _SpoolFallback:
     async def _serve(self) -> None:
         """Write one batch after the other into the spool."""
         while True:
-            batch = await self.lane.departure()
+            batch = await self.lane.next_batch()
             self.lane.pending -= batch.messages
             try:
                 await self.carrier.carry(batch)

@@ -86,7 +86,7 @@ class Spool:
         self.messages += messages
 
     def oldest(self) -> SpooledBatch | None:
-        """The batch that has waited longest, or None. The next call gives the next batch, or the same one after `again`."""
+        """The batch that has waited longest, or None. The next call gives the next batch, or the same one after `rewind`."""
         while (batch := next(self._draining, None)) is None:
             if self._open is not None and min(self._sizes) == self._open.number:
                 if not self._open.frames:
@@ -103,7 +103,7 @@ class Spool:
         self.messages -= batch.messages
         self._cursor.write(self._folder)
 
-    def again(self) -> None:
+    def rewind(self) -> None:
         """Begin at the cursor again, because the last batch of `oldest` has not been stored."""
         self._draining = iter(())
 
@@ -116,7 +116,7 @@ class Spool:
         try:
             replace_file(path, batch.lines)
         except OSError:
-            self.again()
+            self.rewind()
             raise
         self.drop(batch)
         return path
@@ -182,7 +182,7 @@ class Spool:
         try:
             data = path.read_bytes()[: self._sizes[number]]  # bytes behind it come from a failed write, which was not acknowledged
         except FileNotFoundError:
-            self._forget(number)
+            self._count_removed_segment(number)
             return
         begin = self._start(number)
         kept = []
@@ -205,7 +205,7 @@ class Spool:
         found = (_batch_or_damage(number, piece) for piece in walk(drained))
         return [self._damage.keep_aside(number, each, drained) for each in found if isinstance(each, Damage)]
 
-    def _forget(self, number: int) -> None:
+    def _count_removed_segment(self, number: int) -> None:
         """Another program removed a segment. The other segments must not wait for it."""
         self._lost_bytes += self._sizes.pop(number)
         waited, self.messages = self.messages, sum(map(self._waiting, self._sizes))

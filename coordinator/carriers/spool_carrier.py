@@ -96,7 +96,7 @@ class SpoolCarrier:
             )
             blocked = True
         else:
-            await self._in_thread(self._spool.again)
+            await self._in_thread(self._spool.rewind)
         return blocked
 
     async def settle_blocked(self, batch: BlockedBatch, outcome: Outcome, counters: WorkerCounters) -> None:
@@ -146,7 +146,7 @@ class SpoolCarrier:
         try:
             path = self._blocked.keep(batch)
         except OSError:
-            self._spool.again()
+            self._spool.rewind()
             raise
         self._spool.drop(batch)
         return path

@@ -46,7 +46,7 @@ def cost_of_size(body: bytes) -> int:
     return 1 + len(body) // UNIT_BYTES
 
 
-def screen(body: bytes, form: BodyForm) -> None:
+def check_array(body: bytes, form: BodyForm) -> None:
     """Problem (413) if a JSON array may have hundreds of thousands of elements; called before `split`, which makes all of them."""
     if form is BodyForm.LINES or body.count(b",") < _SMALL_ARRAY or body.lstrip()[:1] != b"[":
         return

@@ -1,8 +1,8 @@
-"""Checks native feedback messages. `recognise` is fast and accepts usual ones; `judge` is exact and gives reasons for a refusal.
+"""Checks native feedback messages: `check_usual` quickly accepts usual ones, `check_exactly` decides about all others.
 
-`recognise` must never accept bytes that other JSON readers read differently, or logs would not mean the same everywhere: names that
-occur twice (msgspec keeps the last value, DuckDB the first), invalid UTF-8 or infinite numbers in fields that msgspec skips. So it
-accepts only known names; everything else goes to `judge`.
+`check_usual` must never accept bytes that other JSON readers read differently, or logs would not mean the same everywhere: names
+that occur twice (msgspec keeps the last value, DuckDB the first), invalid UTF-8 or infinite numbers in fields that msgspec skips.
+So it accepts only known names.
 """
 
 import json
@@ -32,7 +32,7 @@ class Refused(Exception):  # noqa: N818 — a refusal is an answer, not an error
         self.detail = detail
 
 
-class Checked(Protocol):
+class CheckedMessage(Protocol):
     """The part of a message that the coordinator uses itself."""
 
     peer_id: str
@@ -74,14 +74,14 @@ _TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _EMPTY = re.compile(rb"\[\s*+\]|\{\s*+\}")
 
 
-def check(raw: bytes) -> Checked:
+def check(raw: bytes) -> CheckedMessage:
     """The message in `raw`; raises Refused."""
-    message = recognise(raw)
-    return judge(raw) if message is None else message
+    message = check_usual(raw)
+    return check_exactly(raw) if message is None else message
 
 
-def recognise(raw: bytes) -> Checked | None:
-    """The message in `raw` if it is of the usual kind, found in some microseconds; None if only `judge` can decide."""
+def check_usual(raw: bytes) -> CheckedMessage | None:
+    """The message in `raw` if it is of the usual kind, found in some microseconds; None if only `check_exactly` can decide."""
     if len(raw) > MESSAGE_BYTES:
         return None
     try:
@@ -105,7 +105,7 @@ def one_line(raw: bytes) -> bytes:
     return raw if raw[0] == 123 else raw.strip()
 
 
-def judge(raw: bytes) -> Checked:
+def check_exactly(raw: bytes) -> CheckedMessage:
     """The message in `raw`, which may have unknown fields, or texts with colons and backslashes; raises Refused.
 
     It takes about a microsecond for each value in the message. So their number has a limit, which is checked first.

@@ -12,8 +12,8 @@ from typing import Protocol
 from coordinator.admission import Sampling, kept
 from coordinator.carriers.batch import Outcome
 from coordinator.carriers.outbox import Outbox
-from coordinator.dialects.native_body import UNIT_BYTES, BodyForm, cost, cost_of_size, screen, split
-from coordinator.dialects.native_message import Checked, Refused, check, judge, one_line, recognise
+from coordinator.dialects.native_body import UNIT_BYTES, BodyForm, check_array, cost, cost_of_size, split
+from coordinator.dialects.native_message import CheckedMessage, Refused, check, check_exactly, check_usual, one_line
 from coordinator.http.answers import RETRY_AFTER_S, Answers
 from coordinator.http.connection_limits import MOST_REFUSING, ConnectionLimits
 from coordinator.http.content_encoding import inflate
@@ -175,7 +175,7 @@ class FeedbackHandler:
             self.refuse(exchange, overloaded())
             return
         if head.form is BodyForm.JSON and body[:1] == b"{" and head.encoding == "identity":
-            if (message := recognise(body)) is not None:
+            if (message := check_usual(body)) is not None:
                 self._charge(key, 1, 1 + len(body) // UNIT_BYTES)  # cost_of_size
                 self._place_one(exchange, message, body, prefix)
                 return
@@ -224,8 +224,8 @@ class FeedbackHandler:
                 self.hold(held, key)
                 yield None
             if head.form is BodyForm.JSON and body[:1] == b"{":
-                # `receive` has tried `recognise` on a body that was not compressed.
-                self._accept_one(exchange, body, prefix, judge if head.encoding == "identity" else check)
+                # `receive` has tried `check_usual` on a body that was not compressed.
+                self._accept_one(exchange, body, prefix, check_exactly if head.encoding == "identity" else check)
             else:
                 yield from self._accept_many(exchange, body, head.form, prefix)
         except Problem as problem:
@@ -255,13 +255,13 @@ class FeedbackHandler:
         )
 
     def _accept_unusual(self, exchange: FeedbackExchange, raw: bytes, prefix: bytes) -> None:
-        """Accept a short message that `recognise` does not know."""
+        """Accept a short message that `check_usual` does not know."""
         try:
-            self._accept_one(exchange, raw, prefix, judge)
+            self._accept_one(exchange, raw, prefix, check_exactly)
         except Problem as problem:
             self.refuse(exchange, problem)
 
-    def _accept_one(self, exchange: FeedbackExchange, raw: bytes, prefix: bytes, read: Callable[[bytes], Checked]) -> None:
+    def _accept_one(self, exchange: FeedbackExchange, raw: bytes, prefix: bytes, read: Callable[[bytes], CheckedMessage]) -> None:
         self._charge(exchange.key, 1, cost(1, raw))
         try:
             message = read(raw)
@@ -270,7 +270,7 @@ class FeedbackHandler:
             raise Problem(400, refused.reason, refused.detail) from None
         self._place_one(exchange, message, raw, prefix)
 
-    def _place_one(self, exchange: FeedbackExchange, message: Checked, raw: bytes, prefix: bytes) -> None:
+    def _place_one(self, exchange: FeedbackExchange, message: CheckedMessage, raw: bytes, prefix: bytes) -> None:
         if exchange.share < 1 and not kept(message.peer_id, exchange.share):
             self.counters.sampled_out += 1
             exchange.settled(Outcome.STORED)
@@ -286,7 +286,7 @@ class FeedbackHandler:
         A message counts as received when its outcome is decided. Otherwise the counters would not balance between two slices.
         """
         try:
-            screen(body, form)
+            check_array(body, form)
             yield None
             raws = split(body, form)
         except Problem:
@@ -299,10 +299,10 @@ class FeedbackHandler:
         refusals = []
         for index, raw in enumerate(raws):
             try:
-                message = recognise(raw)
+                message = check_usual(raw)
                 if message is None:
                     yield None
-                    message = judge(raw)
+                    message = check_exactly(raw)
             except Refused as refused:
                 self.counters.received += 1
                 self._record_refusal(refused, exchange, raw, prefix)

@@ -246,7 +246,7 @@ class FeedbackProtocol(AsgiRequests):
 
     # Requests
 
-    def forget_prefix(self) -> None:
+    def drop_prefix(self) -> None:
         """The weight in force, which the prefix contains, has changed."""
         self.peer = None
 

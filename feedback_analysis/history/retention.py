@@ -76,7 +76,7 @@ class Retention:
         first = self._lived is None
         lived = self._lived = self._lived or _found(store)
         monotonic_s = self.monotonic()
-        skipped_s = lived.look(self.wall(), monotonic_s)
+        skipped_s = lived.advance(self.wall(), monotonic_s)
         if first or skipped_s:
             self._patient_until_s = monotonic_s + PATIENCE_S
         if skipped_s >= _WARN_FROM_S:
@@ -112,7 +112,7 @@ def _found(store: HistoryStore) -> LivedTime:
 def _keep(store: HistoryStore, lived: LivedTime) -> None:
     begins_ms = store.begins_ms()
     if begins_ms is not None:
-        lived.forget_before(begins_ms // 1000)
+        lived.drop_before(begins_ms // 1000)
     replace_file(store.folder / LIVED_TIME, lived.to_json().encode())
 
 

@@ -1,1 +1,1 @@
-"""The store of logs: their files in a data folder, the catalogue of offered logs, its saved index, and the removal of old logs."""
+"""The store of logs: their files in a data folder, the catalogue of offered logs, and its saved index."""

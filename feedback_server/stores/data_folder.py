@@ -27,11 +27,11 @@ STATE = "state"
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # NONBLOCK: opening a pipe must not wait for a writer
 
 
-REFUSALS = (OSError, MemoryError)
+WRITE_ERRORS = (OSError, MemoryError)
 """Errors of writes that may work later: the disk fails, or memory is exhausted for now."""
 
 
-def why_refused(error: OSError | MemoryError) -> str:
+def reason_of(error: OSError | MemoryError) -> str:
     """The reason of a failed write, for people."""
     return "no memory" if isinstance(error, MemoryError) else error.strerror or str(error)
 
@@ -106,15 +106,15 @@ class DataFolder:
             log.warning("%s cannot be read, so it is made again: %s", self.path / STATE / name, error)
             return b""
 
-    def make_state(self) -> Path:
+    def make_state_folder(self) -> Path:
         """The subfolder for saved state; made if it is missing."""
         folder = self.path / STATE
         make_folder(folder, FOLDER_MODE)
         return folder
 
-    def keep_state(self, name: str, data: bytes) -> None:
+    def save_state(self, name: str, data: bytes) -> None:
         """Save `data` for the next start, whole or not at all. Only the subfolder changes, not the data folder itself."""
-        with replacing(self.make_state() / name, mode=FILE_MODE) as file:
+        with replacing(self.make_state_folder() / name, mode=FILE_MODE) as file:
             file.write(data)
 
     def replacing(self, name: str, *, temporary: str) -> AbstractContextManager[BinaryIO]:
@@ -145,7 +145,7 @@ class DataFolder:
             with replacing(path, mode=FILE_MODE) as file:
                 file.write(data)
             self.sync()
-        except REFUSALS:
+        except WRITE_ERRORS:
             if is_new:
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
@@ -189,5 +189,5 @@ def _lock_error(descriptor: int, in_use: str) -> str | None:
     except BlockingIOError:
         raise
     except OSError as error:
-        return why_refused(error)
+        return reason_of(error)
     return None

@@ -41,7 +41,7 @@ class SealedLogIndex:
         """Count logs that were added or removed."""
         self._changes += logs
 
-    def keep_if_due(self) -> None:
+    def save_if_due(self) -> None:
         if self._changes >= max(LEAST_CHANGES, self._offered.totals()[0] // _SHARE_OF_CHANGES):
             self._keep(folder_ns=0)
 
@@ -63,7 +63,7 @@ class SealedLogIndex:
 
     def _settled_ns(self) -> int:
         try:
-            self._folder.make_state()
+            self._folder.make_state_folder()
         except OSError:
             return 0
         if time.time_ns() - self._folder.changed_ns() < _STEP_NS:
@@ -75,7 +75,7 @@ class SealedLogIndex:
         if self._folder.trouble is not None:
             return
         try:
-            self._folder.keep_state(SEALED_LOGS, self._offered.index(folder_ns))
+            self._folder.save_state(SEALED_LOGS, self._offered.index(folder_ns))
         except OSError as error:
             log.warning("the index of the sealed logs is not saved, so the next start takes longer: %s", error)
 

@@ -198,7 +198,7 @@ def test_no_header_but_a_valid_key_gives_access(header: bytes):
 @given(st.floats(0.1, 1e4), st.lists(st.tuples(st.integers(1, 100), st.floats(0.5, 2)), max_size=50))
 def test_over_any_time_a_key_sends_at_most_its_rate_a_burst_and_one_batch(rate: float, requests: list[tuple[int, float]]):
     key = IngestKey("one")
-    key.agree(KeyTerms(name="one", secret="s", messages_per_second=rate), 1)
+    key.apply(KeyTerms(name="one", secret="s", messages_per_second=rate), 1)
     sent = elapsed = 0.0
     for size, pause in requests:
         if key.allowance > 0:
@@ -212,7 +212,7 @@ def test_over_any_time_a_key_sends_at_most_its_rate_a_burst_and_one_batch(rate: 
 @given(st.floats(0.01, 1e4), st.floats(-1e4, 0))
 def test_a_key_that_waits_for_retry_after_may_send(rate: float, debt: float):
     key = IngestKey("one")
-    key.agree(KeyTerms(name="one", secret="s", messages_per_second=rate), 1)
+    key.apply(KeyTerms(name="one", secret="s", messages_per_second=rate), 1)
     key.allowance = debt
     pause = key.pause_s()
     key.refill(pause)

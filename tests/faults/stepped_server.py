@@ -90,7 +90,7 @@ class SteppedServer:
     def store(self, *numbers: int) -> bool:
         """One group of batches; whether all were acknowledged."""
         answers = [_Answer(number, self._acknowledge) for number in numbers]
-        self._writer._not_before_s = 0.0  # a second has passed
+        self._writer._retry_from_s = 0.0  # a second has passed
         self._writer._commit([_Waiting(batch(number), answer) for number, answer in zip(numbers, answers, strict=True)])  # type: ignore[arg-type]
         return all(answer.outcome is not StoreOutcome.FAILED for answer in answers)
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from uvicorn.server import ServerState
 
-from feedback_server.connection import HEAD_S, LINGER_S, REQUEST_S, TAKE_S, ClientConnection, sweep
+from feedback_server.connection import HEAD_S, LINGER_S, REQUEST_S, SLOW_READER_S, ClientConnection, sweep
 from feedback_server.counters import Counters
 
 HEAD = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
@@ -128,9 +128,9 @@ def test_a_client_that_reads_nothing_is_disconnected_and_one_that_reads_is_not()
             reader, writer = await place.connect(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
             whole = await reader.readuntil(b"\r\n\r\n") and await reader.readexactly(LARGE_BYTES)
             assert whole == bytes(LARGE_BYTES)
-            place.sweep(after_s=TAKE_S - 5)
+            place.sweep(after_s=SLOW_READER_S - 5)
             assert len(place.state.connections) == 2
-            place.sweep(after_s=TAKE_S + 1)
+            place.sweep(after_s=SLOW_READER_S + 1)
             await until(lambda: len(place.state.connections) == 1)
             assert place.counters.refused == {"slow_reader": 1}
             writer.close()

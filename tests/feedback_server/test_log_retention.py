@@ -11,10 +11,10 @@ import pytest
 
 from feedback_server.counters import Counters
 from feedback_server.forms import log_writer
+from feedback_server.log_retention import LEAST_AT_ONCE, PATIENCE_S, SHARE_AT_ONCE, LogRetention
 from feedback_server.recovery import recover
 from feedback_server.settings import Settings
 from feedback_server.stores.data_folder import DataFolder
-from feedback_server.stores.log_retention import LEAST_AT_ONCE, PATIENCE_S, SHARE_AT_ONCE, LogRetention
 from feedback_server.stores.offered_logs import OfferedLogs
 from feedback_wire.log_name import Form, LogName
 from tests.harness.waiting import eventually
@@ -64,10 +64,10 @@ class Runs:
                 settings, folder, offered=offered, counters=self.counters, wall=lambda: self.wall_s, monotonic=lambda: passed
             )
             while passed < for_s:
-                retention.look()
+                retention.remove_expired()
                 passed += every_s
                 self.wall_s += every_s
-            retention.look()
+            retention.remove_expired()
             retention.close()
         finally:
             folder.close()
@@ -151,7 +151,7 @@ def test_logs_beyond_the_bytes_to_keep_are_removed_immediately_with_any_clock(tm
     counters = Counters()
     offered = OfferedLogs("fs1", recover(folder, counters).entries)
     settings = Settings(data=tmp_path / "data", keep_bytes=10 * size, insecure=True)
-    LogRetention(settings, folder, offered=offered, counters=counters).look()
+    LogRetention(settings, folder, offered=offered, counters=counters).remove_expired()
     folder.close()
     assert len(list((tmp_path / "data").glob("2*"))) == 10
     assert counters.retired_for == {"keep_bytes": len(HOURLY) - 10}

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedback_server import log_periods
+from feedback_server.log_retention import to_retire
 from feedback_server.recent_batches import RecentBatches
 from feedback_server.recovery import whole_frames
 from feedback_server.settings import Settings
-from feedback_server.stores.log_retention import to_retire
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.log_name import LAST_PART, Form, LogName
 from serving.listening import parse_listen

@@ -14,7 +14,7 @@ def run(lived: LivedTime, *, from_s: int, for_s: int, every_s: int = 3600) -> in
     """Run a server whose clock shows `from_s` at its start; return what its clock shows at the end."""
     start = monotonic_of_start()
     for passed in [*range(0, for_s, every_s), for_s]:
-        lived.look(from_s + passed, start + passed)
+        lived.advance(from_s + passed, start + passed)
     return from_s + for_s
 
 
@@ -94,29 +94,29 @@ def test_a_clock_that_starts_in_1970_and_is_corrected_later_counts_as_usual():
     for day in range(60):
         lived = again(lived)
         start = monotonic_of_start()
-        lived.look(5, start)
-        lived.look(25, start + 20)
+        lived.advance(5, start)
+        lived.advance(25, start + 20)
         for passed in range(0, DAY_S - 600, 600):
             now_s = NOON_S + day * DAY_S + passed
-            lived.look(now_s, start + 20 + passed)
+            lived.advance(now_s, start + 20 + passed)
     assert 0 <= now_s - KEPT_DAYS * DAY_S - too_old(lived, now_s) <= DAY_S
 
 
 def test_a_running_clock_that_steps_reports_the_step_and_a_step_back_costs_nothing():
     lived = LivedTime()
-    assert lived.look(NOON_S, 0.0) == 0
-    assert lived.look(NOON_S + 65, 60.0) == 0, "slewed"
-    assert lived.look(NOON_S + 365 * DAY_S, 120.0) == 365 * DAY_S - 65
-    assert lived.look(NOON_S + 7 * DAY_S, 180.0) == 7 * DAY_S - 65, "back, and on after the recorded uptime"
-    assert lived.look(NOON_S + 50, 181.0) == 0
+    assert lived.advance(NOON_S, 0.0) == 0
+    assert lived.advance(NOON_S + 65, 60.0) == 0, "slewed"
+    assert lived.advance(NOON_S + 365 * DAY_S, 120.0) == 365 * DAY_S - 65
+    assert lived.advance(NOON_S + 7 * DAY_S, 180.0) == 7 * DAY_S - 65, "back, and on after the recorded uptime"
+    assert lived.advance(NOON_S + 50, 181.0) == 0
     assert lived.since(NOON_S, now_s=NOON_S + 200) == 65
-    assert lived.look(NOON_S + 365, 182.0) == 0, "a restart is brief"
+    assert lived.advance(NOON_S + 365, 182.0) == 0, "a restart is brief"
     assert lived.since(NOON_S, now_s=NOON_S + 365) == 365
 
 
 def test_an_empty_folder_has_no_history():
     lived = LivedTime.of_moments([])
-    assert lived.look(NOON_S, 0.0) == 0
+    assert lived.advance(NOON_S, 0.0) == 0
     assert lived.moment(DAY_S, now_s=NOON_S) is None
 
 

@@ -70,7 +70,7 @@ def test_a_batch_that_failed_elsewhere_and_new_messages_take_turns():
         departed = []
         for _ in range(2):
             lane.add(b"new\n", 1, "web", sender)
-            departed += [(await lane.departure()).lines for _ in range(2)]
+            departed += [(await lane.next_batch()).lines for _ in range(2)]
         return [lines.decode().strip() for lines in departed]
 
     assert asyncio.run(order()) == ["old", "new", "old", "new"]

@@ -60,7 +60,7 @@ def test_a_batch_that_was_not_dropped_is_drained_again(tmp_path: Path):
     assert first is not None
     spool.drop(first)
     assert spool.oldest() is not None
-    spool.again()
+    spool.rewind()
     again = spool.oldest()
     assert again is not None
     assert int.from_bytes(again.batch_id) == 1
@@ -161,7 +161,7 @@ def test_every_batch_is_drained_once_and_in_order_over_any_sequence_of_events(tm
             out.append(int.from_bytes(found.batch_id))
             spool.drop(found)
         else:
-            spool.again()
+            spool.rewind()
         assert spool.messages == 2 * (appended - len(out))
     spool.close()
     assert out + drained(folder) == list(range(appended))

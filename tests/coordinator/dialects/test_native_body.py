@@ -7,7 +7,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.dialects.native_body import BATCH_MESSAGES, BodyForm, screen, split
+from coordinator.dialects.native_body import BATCH_MESSAGES, BodyForm, check_array, split
 from coordinator.http.content_encoding import MEMBERS, inflate
 from feedback_wire.limits import BATCH_INFLATED_BYTES
 from feedback_wire.problem import Problem
@@ -112,11 +112,11 @@ def test_skippable_frames_count_as_frames():
 def test_a_large_array_may_contain_only_messages():
     """Its elements are counted after all are parsed, so the parser must not be made to parse millions."""
     messages = b"[" + b",".join([b'{"a":1,"b":[1,2,3,4,5]}'] * BATCH_MESSAGES) + b"]"
-    screen(messages, BodyForm.JSON)
+    check_array(messages, BodyForm.JSON)
     assert len(split(messages, BodyForm.JSON)) == BATCH_MESSAGES
-    screen(b"[" + b"1," * 40_000 + b"1]", BodyForm.JSON)  # few enough to be counted one by one
-    screen(b"1," * 10**6, BodyForm.LINES)
+    check_array(b"[" + b"1," * 40_000 + b"1]", BodyForm.JSON)  # few enough to be counted one by one
+    check_array(b"1," * 10**6, BodyForm.LINES)
     for element in (b"1", b"{}", b"[{}]", b'""'):
         with pytest.raises(Problem) as refused:
-            screen(b"[" + b",".join([element] * 100_000) + b"]", BodyForm.JSON)
+            check_array(b"[" + b",".join([element] * 100_000) + b"]", BodyForm.JSON)
         assert (refused.value.status, refused.value.reason) == (413, "too_many_values")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from coordinator.dialects.native_message import Refused, check, one_line, recognise
+from coordinator.dialects.native_message import Refused, check, check_usual, one_line
 from feedback_wire.limits import EXTRA_KEYS, LARGEST_INT, MESSAGE_BYTES, MESSAGE_VALUES, TEXT_CHARS
 from feedback_wire.message import FIELD_NAMES, FIELDS, message_schema
 from feedback_wire.record import RECORD_FIELD_NAMES
@@ -176,7 +176,7 @@ def test_a_message_on_one_line_keeps_its_bytes():
 
 def test_a_message_with_colons_in_its_strings_is_parsed_only_once():
     for message in (GOOD | {"channel": "a:b"}, GOOD | {"app": "https://a:80/::"}, GOOD | {"extra": {"a:b": "::", "é": 1}}):
-        assert recognise(json.dumps(message, ensure_ascii=False).encode()) is not None
+        assert check_usual(json.dumps(message, ensure_ascii=False).encode()) is not None
 
 
 @pytest.mark.parametrize(

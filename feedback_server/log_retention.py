@@ -82,11 +82,11 @@ class LogRetention:
         self._lived: LivedTime | None = None
         self._patient_until_s = self._kept_s = self._next_share_s = monotonic()
 
-    def look(self) -> None:
+    def remove_expired(self) -> None:
         """Remove the logs that exceed the settings now."""
         now_s, too_old_s = int(self._wall()), None
         if self._settings.keep_days is not None:
-            lived = self._look_at_clocks()
+            lived = self._advance_lived_time()
             if self._monotonic() >= max(self._patient_until_s, self._next_share_s):
                 too_old_s = lived.moment(self._settings.keep_days * DAY_S, now_s=now_s)
         logs, size = self._offered.totals()
@@ -101,22 +101,22 @@ class LogRetention:
             if retired.reason == BY_AGE:
                 self._next_share_s = self._monotonic() + _BETWEEN_SHARES_S
 
-    def close(self) -> None:
+    def save_lived_time(self) -> None:
         """Save the time for which this server has run."""
         if self._lived is None or self._folder.trouble is not None:
             return
         if oldest := self._offered.sealed(1):
-            self._lived.forget_before(oldest[0].name.begins_s)
+            self._lived.drop_before(oldest[0].name.begins_s)
         try:
-            self._folder.keep_state(LIVED_TIME, self._lived.to_json().encode())
+            self._folder.save_state(LIVED_TIME, self._lived.to_json().encode())
         except OSError as error:  # with the older saved value, logs seem younger, never older
             log.warning("the time for which this server has run is not saved; logs may be kept for longer: %s", error)
 
-    def _look_at_clocks(self) -> LivedTime:
+    def _advance_lived_time(self) -> LivedTime:
         first = self._lived is None
-        lived = self._lived = self._lived or self._found()
+        lived = self._lived = self._lived or self._saved_lived_time()
         now_s, monotonic_s = self._wall(), self._monotonic()
-        skipped_s = lived.look(now_s, monotonic_s)
+        skipped_s = lived.advance(now_s, monotonic_s)
         self._counters.clock_skipped_s += skipped_s
         if first or skipped_s:
             self._patient_until_s = monotonic_s + PATIENCE_S
@@ -129,10 +129,10 @@ class LogRetention:
             )
         if first or monotonic_s - self._kept_s >= _KEEP_EVERY_S:
             self._kept_s = monotonic_s
-            self.close()
+            self.save_lived_time()
         return lived
 
-    def _found(self) -> LivedTime:
+    def _saved_lived_time(self) -> LivedTime:
         """The saved time of earlier runs; without it, the time that the existing logs cover."""
         try:
             return LivedTime.from_json(self._folder.read_state(LIVED_TIME))
