@@ -52,11 +52,11 @@ def _start(what: str, data: Path, *, close: bool) -> None:
     folder = DataFolder(data)
     try:
         found = _timed(f"{what}, {LOGS:,} logs", lambda: recover(folder, Counters()))
-        offered = OfferedLogs("fs1", found.open, sealed=found.sealed)
+        offered = OfferedLogs("fs1", found.offered_journals, sealed=found.sealed)
         middle = LogName(BEGAN_S + 30 * LOGS, "fs1", 0, Form.JSONL).stem
         _timed(f"  a page of {PAGE_LOGS} from the middle", lambda: orjson.dumps(offered.after(middle, PAGE_LOGS)[0].to_json()))
         index = SealedLogIndex(folder, offered)
-        index.changed(LOGS)
+        index.count_changes(LOGS)
         (index.close if close else index.save_if_due)()
         if not close:
             (data / "changed").touch()

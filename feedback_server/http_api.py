@@ -66,7 +66,7 @@ class HttpApi:
         stem = after.stem if after else ""
         known = request.headers.get("if-none-match")
         if known is not None and wait_s and not self.stopping.is_set():
-            await self.offered.changed(known, within_s=wait_s)
+            await self.offered.wait_for_change(known, within_s=wait_s)
         if download.is_named(self.offered.etag, known):
             return Response(status_code=304, headers=_uncached(self.offered.etag))
         return await asyncio.get_running_loop().run_in_executor(self.readers, self._page, stem, limit)
@@ -118,7 +118,7 @@ class HttpApi:
         note = f"{foreign_text(foreign)} have another server name than {self.settings.name}; they are offered\n" if foreign else ""
         return Response(f"ready\n{note}", media_type="text/plain")
 
-    def state(self) -> GaugeValues:
+    def gauges(self) -> GaugeValues:
         """The values of /metrics that are not counters."""
         journals = self.offered.journals()
         sealed_logs, sealed_log_bytes = self.offered.totals()
@@ -145,7 +145,7 @@ class HttpApi:
 
 def application(api: HttpApi) -> Starlette:
     """The ASGI application of one feedback server."""
-    metrics = shared_text(api.counters, api.state)
+    metrics = shared_text(api.counters, api.gauges)
 
     async def show_metrics(request: Request) -> Response:
         api.require_scraper(request)

@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import zstandard
 
@@ -24,6 +25,15 @@ log = logging.getLogger(__name__)
 _LEVEL = 1
 _ELSEWHERE = "the folder is not where it was when this server started: restore it (mount its disk again), or restart the server"
 # Preallocating the file (posix_fallocate of 64 MiB) made fdatasync no faster on ext4: 0.34 ms at the median with and without it.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedJournal:
+    """A journal that is complete: its durable length, and the batch ids that were known when it was closed."""
+
+    name: LogName
+    length: int
+    recent: bytes
 
 
 class Journal:

@@ -32,9 +32,9 @@ class GaugeValues:
 class FeedbackServerCollector(Collector):
     """All metrics of one feedback server."""
 
-    def __init__(self, counters: Counters, state: Callable[[], GaugeValues]) -> None:
+    def __init__(self, counters: Counters, gauges: Callable[[], GaugeValues]) -> None:
         self._counters = counters
-        self._state = state
+        self._read_gauges = gauges
 
     def collect(self) -> Iterator[Metric]:
         yield from _totals(self._counters)
@@ -43,13 +43,13 @@ class FeedbackServerCollector(Collector):
         yield by_reason(_PREFIX + "refused", "refused requests, including batches, by reason", self._counters.refused)
         yield _histogram("fsync_seconds", "duration of fdatasync of a journal", self._counters.fsync)
         yield _histogram("seal_seconds", "duration of sealing a journal", self._counters.seal)
-        yield from _gauges(self._counters, self._state())
+        yield from _gauges(self._counters, self._read_gauges())
 
 
-def shared_text(counters: Counters, state: Callable[[], GaugeValues]) -> SharedText:
+def shared_text(counters: Counters, gauges: Callable[[], GaugeValues]) -> SharedText:
     """The text of all metrics."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(FeedbackServerCollector(counters, state))
+    registry.register(FeedbackServerCollector(counters, gauges))
     return SharedText(partial(generate_latest, registry))
 
 
@@ -79,29 +79,29 @@ def _totals(counters: Counters) -> Iterator[Metric]:
         yield CounterMetricFamily(_PREFIX + name, meaning, value)
 
 
-def _gauges(counters: Counters, state: GaugeValues) -> Iterator[Metric]:
+def _gauges(counters: Counters, values: GaugeValues) -> Iterator[Metric]:
     for name, meaning, value in (
-        ("ready", "1 while records can be stored", float(state.ready)),
+        ("ready", "1 while records can be stored", float(values.ready)),
         (
             "last_durable_timestamp_seconds",
             "when records were last made durable, Unix time; 0 before the first",
             counters.last_durable_s,
         ),
-        ("open_journal_age_seconds", "age of the open journal; 0 without one", state.journal_age_s),
+        ("open_journal_age_seconds", "age of the open journal; 0 without one", values.journal_age_s),
         ("clock_behind_seconds", "how far the last record's time is ahead of a clock that was set back", counters.clock_behind_s),
         (
             "clock_skipped_seconds",
             "time by which the clock advanced while this server did not run; --keep-days does not count it",
             counters.clock_skipped_s,
         ),
-        ("foreign_logs", "offered logs with the name of another server", state.foreign_logs),
-        ("waiting_bytes", "bytes of batches that wait to be written", state.waiting_bytes),
+        ("foreign_logs", "offered logs with the name of another server", values.foreign_logs),
+        ("waiting_bytes", "bytes of batches that wait to be written", values.waiting_bytes),
         ("batches_in_flight", "batches that are neither stored nor refused yet", counters.batches_in_flight),
         ("connections", "open connections", counters.connections),
-        ("journals", "offered journals: the open one, and those that wait to be sealed", state.journals),
-        ("journal_records", "records in offered journals", state.journal_records),
-        ("sealed_logs", "offered sealed logs", state.sealed_logs),
-        ("sealed_log_bytes", "bytes of offered sealed logs", state.sealed_log_bytes),
+        ("journals", "offered journals: the open one, and those that wait to be sealed", values.journals),
+        ("journal_records", "records in offered journals", values.journal_records),
+        ("sealed_logs", "offered sealed logs", values.sealed_logs),
+        ("sealed_log_bytes", "bytes of offered sealed logs", values.sealed_log_bytes),
     ):
         yield GaugeMetricFamily(_PREFIX + name, meaning, value)
 

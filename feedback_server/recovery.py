@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from feedback_server.counters import Counters
+from feedback_server.journal import ClosedJournal
 from feedback_server.recent_batches import RecentBatches
-from feedback_server.sealer import RECENT, SEALING_SUFFIX, ClosedJournal, temporary
 from feedback_server.stores.data_folder import NO_FILE, DataFolder
-from feedback_server.stores.sealed_log_index import counted, record_count
-from feedback_server.stores.sealed_logs import SEALED_LOGS, SealedLog, SealedLogs, names_sum
+from feedback_server.stores.folder_layout import RECENT_BATCHES, SEALED_LOGS, completed_name, may_be_log
+from feedback_server.stores.sealed_files import read_sealed_log, record_count
+from feedback_server.stores.sealed_logs import SealedLog, SealedLogs, names_sum
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.frames import NO_BATCH, Damage, Frame, walk
 from feedback_wire.log_name import Form, LogName
@@ -25,22 +26,23 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """The result of a recovery: sealed logs, journals to offer and to seal, known batch ids, and the newest log name.
-
-    `uncounted` is the number of sealed logs that the index did not contain.
-    """
+    """The result of a recovery."""
 
     sealed: SealedLogs
-    open: tuple[LogEntry, ...]
-    journals: tuple[ClosedJournal, ...]
+    offered_journals: tuple[LogEntry, ...]
+    """The journals with records."""
+    journals_to_seal: tuple[ClosedJournal, ...]
+    """All journals: sealing removes one without records."""
     recent: RecentBatches
-    newest: LogName | None
-    uncounted: int
+    newest_name: LogName | None
+    """The greatest name of a log, also of one that is not offered. Later logs get greater names."""
+    missing_in_index: int
+    """The number of sealed logs that the saved index did not contain."""
 
     @property
     def entries(self) -> Iterator[LogEntry]:
         """All offered logs."""
-        return chain((log.entry for log in self.sealed), self.open)
+        return chain((log.entry for log in self.sealed), self.offered_journals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +69,23 @@ def recover(folder: DataFolder, counters: Counters) -> Recovered:
     """Recover the folder, as far as its disk works; OSError only if its files cannot be listed, synced or removed."""
     folder.sync()
     sealed, new = inventory(folder)
-    _remove_leftovers(folder, new)
+    _remove_drafts(folder, new)
     names = sorted(name for name in _log_names(new) if name.form is not Form.JOURNAL or folder.is_file(str(name)))
-    empty: list[LogName] = []
-    for name in names:
-        if name.form is not Form.JOURNAL and (there := _counted(folder, name)):
-            sealed.put(there)
-            empty += [name] if not there.entry.bytes else []
+    empty = _add_sealed_logs(folder, names, sealed)
     examined = {name: _examined(folder, name, counters) for name in names if name.form is Form.JOURNAL}
     recent = _known_batches(folder, examined.values())
     journals = [_entry(name, whole) for name, whole in examined.items() if whole and not _is_sealed(folder, name, sealed)]
     counters.recovered_records = sum(entry.records for entry in journals)
-    newest = max((*names, *(log.entry.name for log in sealed.last())), key=lambda name: name.stem, default=None)
-    for entry in journals:
-        sealed.remove(entry.name.stem)
-    for name in empty:
+    newest_name = max((*names, *(log.entry.name for log in sealed.last())), key=lambda name: name.stem, default=None)
+    for name in (*(entry.name for entry in journals), *empty):
         sealed.remove(name.stem)
     return Recovered(
         sealed=sealed,
-        open=tuple(entry for entry in journals if entry.records),
-        journals=tuple(ClosedJournal(name=entry.name, length=entry.bytes, recent=recent.to_bytes()) for entry in journals),
+        offered_journals=tuple(entry for entry in journals if entry.records),
+        journals_to_seal=tuple(ClosedJournal(name=entry.name, length=entry.bytes, recent=recent.to_bytes()) for entry in journals),
         recent=recent,
-        newest=newest,
-        uncounted=len(names) - len(examined),
+        newest_name=newest_name,
+        missing_in_index=len(names) - len(examined),
     )
 
 
@@ -98,26 +94,36 @@ def inventory(folder: DataFolder) -> tuple[SealedLogs, list[str]]:
 
     A folder that has not changed since the index was saved is not listed: listing 2.6 million names takes seconds.
     """
-    sealed, folder_ns = _indexed(folder)
+    sealed, folder_ns = _saved_index(folder)
     if len(sealed) and folder_ns == folder.changed_ns():
         return sealed, []
     found = folder.names()
     hidden = [name for name in found if name.startswith(".")]
-    names = [name for name in found if "0" <= name < ":"]
+    names = [name for name in found if may_be_log(name)]
     sealed.remove_before(min(names, default=":"))
     newest = next((str(log.entry.name) for log in sealed.last()), "")
     older = [name for name in names if name <= newest]
     if len(older) == len(sealed) and names_sum(older) == sealed.names_sum:
         return sealed, hidden + [name for name in names if name > newest]
-    there = set(names)
-    kept = SealedLogs(log for log in sealed if str(log.entry.name) in there)
-    return kept, hidden + sorted(there - {str(log.entry.name) for log in kept})
+    existing = set(names)
+    kept = SealedLogs(log for log in sealed if str(log.entry.name) in existing)
+    return kept, hidden + sorted(existing - {str(log.entry.name) for log in kept})
 
 
-def _counted(folder: DataFolder, name: LogName) -> SealedLog | None:
+def _add_sealed_logs(folder: DataFolder, names: Iterable[LogName], sealed: SealedLogs) -> list[LogName]:
+    """Add the sealed logs among `names` to `sealed`; return the names of empty files."""
+    empty: list[LogName] = []
+    for name in names:
+        if name.form is not Form.JOURNAL and (found := _sealed_log(folder, name)):
+            sealed.put(found)
+            empty += [name] if not found.entry.bytes else []
+    return empty
+
+
+def _sealed_log(folder: DataFolder, name: LogName) -> SealedLog | None:
     """A sealed log, also if it cannot be read now; None if the name is that of a link or a folder."""
     try:
-        return counted(folder, name)
+        return read_sealed_log(folder, name)
     except OSError as error:
         if error.errno in NO_FILE:
             return None
@@ -125,7 +131,7 @@ def _counted(folder: DataFolder, name: LogName) -> SealedLog | None:
         return SealedLog(entry=LogEntry(name=name, bytes=folder.size(str(name)), records=0), written_ns=0)
 
 
-def _indexed(folder: DataFolder) -> tuple[SealedLogs, int]:
+def _saved_index(folder: DataFolder) -> tuple[SealedLogs, int]:
     data = folder.read_state(SEALED_LOGS)
     try:
         return SealedLogs.from_bytes(data) if data else (SealedLogs(), 0)
@@ -146,12 +152,12 @@ def _log_names(names: Iterable[str]) -> Iterator[LogName]:
             continue  # a file of other software
 
 
-def _remove_leftovers(folder: DataFolder, names: Iterable[str]) -> None:
-    """Remove files that a crash left unfinished; their sources still exist."""
-    for text in names:
-        name = text.removeprefix(".").removesuffix(SEALING_SUFFIX)
-        if text == temporary(name) and (name == RECENT or list(_log_names([name]))):
-            _remove(folder, text)
+def _remove_drafts(folder: DataFolder, names: Iterable[str]) -> None:
+    """Remove files that a crash left incomplete; their sources still exist."""
+    for draft in names:
+        name = completed_name(draft)
+        if name is not None and (name == RECENT_BATCHES or list(_log_names([name]))):
+            _remove(folder, draft)
 
 
 def _examined(folder: DataFolder, name: LogName, counters: Counters) -> WholeFrames | None:
@@ -161,9 +167,9 @@ def _examined(folder: DataFolder, name: LogName, counters: Counters) -> WholeFra
     except OSError:
         log.exception("%s cannot be read; it is left as it is and not offered", name)
         return None
-    whole = _sure(folder, name, whole_frames(data))
+    whole = _synced(folder, name, whole_frames(data))
     for damage in whole.damages:
-        _say(name, damage)
+        _log_damage(name, damage)
         try:
             is_new = folder.quarantine(f"{name}.{damage.offset}", data[damage.offset : damage.offset + damage.size])
         except OSError as error:  # a full disk: the whole frames can be read nevertheless
@@ -174,7 +180,7 @@ def _examined(folder: DataFolder, name: LogName, counters: Counters) -> WholeFra
     return whole
 
 
-def _sure(folder: DataFolder, name: LogName, whole: WholeFrames) -> WholeFrames:
+def _synced(folder: DataFolder, name: LogName, whole: WholeFrames) -> WholeFrames:
     """The frames, once they are durable; without their batch ids if they cannot be synced, so such a batch is stored again."""
     try:
         folder.sync_file(str(name))
@@ -184,7 +190,7 @@ def _sure(folder: DataFolder, name: LogName, whole: WholeFrames) -> WholeFrames:
     return whole
 
 
-def _say(name: LogName, damage: Damage) -> None:
+def _log_damage(name: LogName, damage: Damage) -> None:
     where = f"{name}: {damage.size} bytes at offset {damage.offset} go into quarantine: {damage.reason}"
     if damage.torn:
         log.warning("%s (an unfinished write: it was never acknowledged)", where)
@@ -195,7 +201,7 @@ def _say(name: LogName, damage: Damage) -> None:
 def _known_batches(folder: DataFolder, journals: Iterable[WholeFrames | None]) -> RecentBatches:
     """The saved batch ids and those of the journals; saved again, because journals can be removed from now on."""
     try:
-        recent = RecentBatches.from_bytes(folder.read(RECENT))
+        recent = RecentBatches.from_bytes(folder.read(RECENT_BATCHES))
     except FileNotFoundError:
         recent = RecentBatches()  # a first start
     except OSError as error:  # readers drop copies of messages
@@ -206,7 +212,7 @@ def _known_batches(folder: DataFolder, journals: Iterable[WholeFrames | None]) -
     if folder.trouble is not None:
         return recent
     try:
-        with folder.replacing(RECENT, temporary=temporary(RECENT)) as file:
+        with folder.replacing(RECENT_BATCHES) as file:
             file.write(recent.to_bytes())
     except OSError as error:  # a full disk: its logs can be read nevertheless
         log.warning("the ids of the newest batches are not saved; a batch that arrives again may be stored twice: %s", error)

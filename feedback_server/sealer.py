@@ -9,16 +9,17 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from queue import Empty, SimpleQueue
 
 from feedback_server.counters import Counters
 from feedback_server.forms import log_writer
 from feedback_server.forms.framed import Inflated, line_frames
+from feedback_server.journal import ClosedJournal
 from feedback_server.log_retention import LogRetention
 from feedback_server.settings import FORMS, Settings
 from feedback_server.stores.data_folder import WRITE_ERRORS, DataFolder, reason_of
+from feedback_server.stores.folder_layout import RECENT_BATCHES
 from feedback_server.stores.offered_logs import OfferedLogs
 from feedback_server.stores.sealed_log_index import SealedLogIndex
 from feedback_wire.catalogue import LogEntry
@@ -27,24 +28,8 @@ from feedback_wire.log_name import LogName
 
 log = logging.getLogger(__name__)
 
-RECENT = "recent-batches"
-SEALING_SUFFIX = ".sealing"
 _RETRY_S = 5.0
 _RETENTION_EVERY_S = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClosedJournal:
-    """A journal that is complete: its durable length, and the batch ids that were known when it was closed."""
-
-    name: LogName
-    length: int
-    recent: bytes
-
-
-def temporary(name: str) -> str:
-    """The name of a file until it is complete."""
-    return f".{name}{SEALING_SUFFIX}"
 
 
 class Sealer(threading.Thread):
@@ -78,16 +63,16 @@ class Sealer(threading.Thread):
 
     def run(self) -> None:
         self._retention.remove_expired()
-        going_on = True
-        while going_on:
-            going_on = self._take()
+        running = True
+        while running:
+            running = self._wait_for_journal()
             self._seal_pending()
             self._retention.remove_expired()
             self.index.save_if_due()
         self._retention.save_lived_time()
         self.index.close()
 
-    def _take(self) -> bool:
+    def _wait_for_journal(self) -> bool:
         """Wait for a journal, or for the next regular task; False if no more journals will come."""
         try:
             journal = self._queue.get(timeout=_RETRY_S if self._pending else _RETENTION_EVERY_S)
@@ -139,22 +124,22 @@ class Sealer(threading.Thread):
         closed = self._offered.find(journal.name.stem)
         records = self._write(journal.name, data, sealed)
         lost = closed.records - records if closed else 0
-        self._save_recent(journal)
+        self._save_batch_ids(journal)
         if records:
             entry = LogEntry(name=sealed, bytes=self._folder.size(str(sealed)), records=records)
             self._offered.put(entry, written_ns=self._folder.written_ns(str(sealed)))
-            self.index.changed()
+            self.index.count_changes(1)
             self._counters.sealed += 1
             self._counters.sealed_records += records
         else:
             self._offered.remove(journal.name)
         self._counters.quarantined_records += lost
 
-    def _save_recent(self, journal: ClosedJournal) -> None:
+    def _save_batch_ids(self, journal: ClosedJournal) -> None:
         """Save the batch ids, unless a later journal has been sealed first: it has the ids of all earlier ones too."""
         if journal.name.stem < self._newest_saved:
             return
-        with self._folder.replacing(RECENT, temporary=temporary(RECENT)) as file:
+        with self._folder.replacing(RECENT_BATCHES) as file:
             file.write(journal.recent)
         self._newest_saved = journal.name.stem
 
@@ -168,17 +153,17 @@ class Sealer(threading.Thread):
 
     def _write(self, name: LogName, data: bytes, sealed: LogName) -> int:
         """Write the sealed log and return its number of records. Without records, no file is written."""
-        frames = self._sound(name, data)
+        frames = self._whole_frames(name, data)
         first = next(frames, None)
         if first is None:
             return 0
-        with self._folder.replacing(str(sealed), temporary=temporary(str(sealed))) as file:
+        with self._folder.replacing(str(sealed)) as file:
             log_file = log_writer(self._form, file)
             for frame in chain([first], frames):
                 log_file.add(frame.text, frame.header.records)
             return log_file.finish()
 
-    def _sound(self, name: LogName, data: bytes) -> Iterator[Inflated]:
+    def _whole_frames(self, name: LogName, data: bytes) -> Iterator[Inflated]:
         """The journal's whole frames; damaged bytes go into quarantine."""
         for found in line_frames(data):
             if isinstance(found, Inflated):

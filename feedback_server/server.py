@@ -20,12 +20,12 @@ from feedback_server.batch_route import BatchRoute
 from feedback_server.connection import HEAD_S, IDLE_S, LINGER_S, MOST_CONNECTIONS, ClientConnection, sweep
 from feedback_server.counters import Counters
 from feedback_server.http_api import HttpApi, application
+from feedback_server.index_verification import IndexVerification
 from feedback_server.recovery import recover
 from feedback_server.sealer import Sealer
 from feedback_server.settings import Settings
 from feedback_server.stores.data_folder import DataFolder
 from feedback_server.stores.offered_logs import OfferedLogs, foreign_text
-from feedback_server.stores.sealed_log_index import Verification
 from feedback_server.writer import Writer
 from serving.handshakes import TlsAcceptor
 from serving.lifecycle import CannotStart, announce_ready, on_reload
@@ -68,12 +68,12 @@ def run(settings: Settings) -> None:
 async def _serve(settings: Settings, folder: DataFolder, listener: socket.socket, tls: ListenerTls, most: int) -> None:
     counters = Counters()
     found = recover(folder, counters)
-    offered = OfferedLogs(settings.name, found.open, sealed=found.sealed)
+    offered = OfferedLogs(settings.name, found.offered_journals, sealed=found.sealed)
     sealer = Sealer(settings, folder, offered=offered, counters=counters)
     writer = Writer(
-        settings, folder, offered=offered, recent=found.recent, newest=found.newest, counters=counters, seal=sealer.seal_later
+        settings, folder, offered=offered, recent=found.recent, newest=found.newest_name, counters=counters, seal=sealer.seal_later
     )
-    for journal in found.journals:
+    for journal in found.journals_to_seal:
         sealer.seal_later(journal)
     batch_route = BatchRoute(writer, counters, token=settings.token)
     readers = started_pool(_READERS, "readers")
@@ -87,8 +87,8 @@ async def _serve(settings: Settings, folder: DataFolder, listener: socket.socket
         counters=counters,
         readers=readers,
     )
-    sealer.index.changed(found.uncounted)
-    verification = Verification(folder, offered)
+    sealer.index.count_changes(found.missing_in_index)
+    verification = IndexVerification(folder, offered)
     _warn_of_foreign_logs(settings, offered)
     sealer.start()
     writer.start()
@@ -179,7 +179,7 @@ class _HttpServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._api.stopping.set()
-        self._api.offered.release()
+        self._api.offered.end_waits()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

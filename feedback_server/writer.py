@@ -16,10 +16,9 @@ from queue import Empty, SimpleQueue
 
 from feedback_server import log_periods
 from feedback_server.counters import Counters
-from feedback_server.journal import Journal
+from feedback_server.journal import ClosedJournal, Journal
 from feedback_server.received_batch import ReceivedBatch
 from feedback_server.recent_batches import RecentBatches
-from feedback_server.sealer import ClosedJournal
 from feedback_server.settings import Settings
 from feedback_server.stores.data_folder import WRITE_ERRORS, DataFolder, reason_of
 from feedback_server.stores.offered_logs import OfferedLogs

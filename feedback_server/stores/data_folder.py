@@ -1,7 +1,8 @@
 """The data folder: all file operations of a feedback server, and the lock that keeps a second server out.
 
-The kernel resolves all names inside the folder (`dir_fd`) and follows no links, so no request can leave the folder. A new name is
-durable only after `sync`, because fsync of a file does not sync the folder that lists it.
+The kernel resolves the names of logs inside the folder (`dir_fd`) and follows no links, so no request can leave the folder. Names
+in the two subfolders come only from this program. A new name is durable only after `sync`, because fsync of a file does not sync
+the folder that lists it.
 """
 
 import errno
@@ -13,19 +14,16 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import BinaryIO
 
+from feedback_server.stores.folder_layout import LOCK, QUARANTINE, STATE, draft_of
 from serving.durable_files import READ_ONLY, create_in, lock, make_folder, remove_in, replacing, replacing_in, sync_ancestors
 
 log = logging.getLogger(__name__)
 
 FILE_MODE = 0o640
 FOLDER_MODE = 0o750
-LOCK = ".lock"
 NO_FILE = {None, errno.ENOENT, errno.ELOOP, errno.ENXIO}
 """Errors of opening something other than a regular file: a link, a folder, a socket. None if that was found after opening."""
-QUARANTINE = "quarantine"
-STATE = "state"
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # NONBLOCK: opening a pipe must not wait for a writer
-
 
 WRITE_ERRORS = (OSError, MemoryError)
 """Errors of writes that may work later: the disk fails, or memory is exhausted for now."""
@@ -117,9 +115,9 @@ class DataFolder:
         with replacing(self.make_state_folder() / name, mode=FILE_MODE) as file:
             file.write(data)
 
-    def replacing(self, name: str, *, temporary: str) -> AbstractContextManager[BinaryIO]:
+    def replacing(self, name: str) -> AbstractContextManager[BinaryIO]:
         """Write a file that appears as `name`, whole and durable; if the block fails, it does not appear."""
-        return replacing_in(self._fd, name, draft=temporary, mode=FILE_MODE)
+        return replacing_in(self._fd, name, draft=draft_of(name), mode=FILE_MODE)
 
     def remove(self, name: str) -> None:
         remove_in(self._fd, name)

@@ -14,7 +14,7 @@ from feedback_wire.log_name import LogName
 
 
 class OfferedLogs:
-    """The catalogue of one running server. All methods are thread-safe; `changed` is for the event loop only."""
+    """The catalogue of one running server. All methods are thread-safe; `wait_for_change` is for the event loop only."""
 
     def __init__(self, server: str, entries: Iterable[LogEntry] = (), *, sealed: SealedLogs | None = None) -> None:
         self._server = server
@@ -40,13 +40,13 @@ class OfferedLogs:
                 self._journals.pop(stem, None)
             else:
                 self._journals[stem] = entry
-            self._announce()
+            self._notify()
 
     def remove(self, name: LogName) -> None:
         with self._lock:
             gone = self._journals.pop(name.stem, None) is not None
             if self._sealed.remove(name.stem) or gone:
-                self._announce()
+                self._notify()
 
     def find(self, stem: str) -> LogEntry | None:
         with self._lock:
@@ -100,12 +100,12 @@ class OfferedLogs:
         with self._lock:
             return len(names) == len(self._sealed) and names_sum(names) == self._sealed.names_sum
 
-    def index(self, folder_ns: int) -> bytes:
+    def to_bytes(self, folder_ns: int) -> bytes:
         """The sealed logs as bytes, to be saved for the next start."""
         with self._lock:
             return self._sealed.to_bytes(folder_ns)
 
-    async def changed(self, etag: str, *, within_s: float) -> None:
+    async def wait_for_change(self, etag: str, *, within_s: float) -> None:
         """Return as soon as the ETag differs from `etag`, or after `within_s` seconds."""
         loop = asyncio.get_running_loop()
         change = loop.create_future()
@@ -119,16 +119,16 @@ class OfferedLogs:
             with self._lock:
                 self._waiting.pop(change, None)
 
-    def release(self) -> None:
+    def end_waits(self) -> None:
         """End all waits for a change, because the server stops."""
         with self._lock:
-            self._announce()
+            self._notify()
 
     def _sealed_entry(self, stem: str) -> LogEntry | None:
         log = self._sealed.find(stem)
         return log.entry if log is not None else None
 
-    def _announce(self) -> None:
+    def _notify(self) -> None:
         self._version += 1
         for change, loop in self._waiting.items():
             loop.call_soon_threadsafe(_finish, change)

@@ -14,9 +14,6 @@ from dataclasses import dataclass
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.log_name import Form, LogName
 
-SEALED_LOGS = "sealed-logs"
-"""The name of the saved index in the state subfolder."""
-
 # Start of the period, bytes, records, time of the last write in nanoseconds, number of the server's name, part, form.
 _ROW = struct.Struct("<qQQqHHB3x")
 # A row's form. These numbers are saved in the index: a new form gets a new number.

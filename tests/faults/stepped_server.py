@@ -74,14 +74,14 @@ class SteppedServer:
         self._now_ms = _BEGAN_MS
         self.offered = OfferedLogs("fs1", found.entries)
         self._sealer = Sealer(settings, self._folder, offered=self.offered, counters=self.counters)
-        for journal in found.journals:
+        for journal in found.journals_to_seal:
             self._sealer.seal_later(journal)
         self._writer = Writer(
             settings,
             self._folder,
             offered=self.offered,
             recent=found.recent,
-            newest=found.newest,
+            newest=found.newest_name,
             counters=self.counters,
             seal=self._sealer.seal_later,
             clock=lambda: self._now_ms,
@@ -101,7 +101,7 @@ class SteppedServer:
 
     def seal(self) -> None:
         while not self._sealer._queue.empty():
-            self._sealer._take()
+            self._sealer._wait_for_journal()
         self._sealer._seal_pending()
 
     def stop(self) -> None:

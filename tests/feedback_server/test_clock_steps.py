@@ -56,12 +56,12 @@ class Running:
             self.folder,
             offered=self.offered,
             recent=found.recent,
-            newest=found.newest,
+            newest=found.newest_name,
             counters=self.counters,
             seal=self.sealer.seal_later,
             clock=clock,
         )
-        for journal in found.journals:
+        for journal in found.journals_to_seal:
             self.sealer.seal_later(journal)
         self.sealer.start()
         self.writer.start()
