@@ -16,7 +16,8 @@ from typing import cast
 
 from coordinator.settings import Settings
 from coordinator.shared_counters import SharedCounters
-from coordinator.worker import STOP_S, WorkerSlot, serve
+from coordinator.worker import WorkerSlot, serve
+from coordinator.worker_server import STOP_S
 from serving.lifecycle import STOP_SIGNALS, CannotStart, announce_ready
 from serving.listening import url_of
 
@@ -147,6 +148,8 @@ def _work(
     life: tuple[int, int], settings: Settings, listener: socket.socket, slot: WorkerSlot, on_ready: Callable[[], None]
 ) -> None:
     """A worker's process. It stops with its parent; otherwise it would block the address and the spool of the next coordinator."""
+    for stop_signal in STOP_SIGNALS:
+        signal.signal(stop_signal, signal.SIG_DFL)  # the fork has copied the handler of the parent
     reading_end, writing_end = life
     os.close(writing_end)
     threading.Thread(target=_stop_after_parent, args=(reading_end,), name="parent", daemon=True).start()

@@ -10,7 +10,6 @@ import logging
 import resource
 import socket
 from collections.abc import Callable
-from types import FrameType
 from typing import cast
 
 import uvicorn
@@ -28,8 +27,9 @@ from feedback_server.stores.data_folder import DataFolder
 from feedback_server.stores.offered_logs import OfferedLogs, foreign_text
 from feedback_server.writer import Writer
 from serving.handshakes import TlsAcceptor
-from serving.lifecycle import CannotStart, announce_ready, on_reload
+from serving.lifecycle import CannotStart, announce_ready, ignore_reload, on_reload
 from serving.listening import parse_listen, url_of
+from serving.signalled_server import SignalledServer
 from serving.threads import started_pool
 from serving.tls import ListenerTls
 
@@ -52,6 +52,7 @@ _UNSENT_BYTES = 128 * 1024
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; CannotStart if the folder or the address cannot be used."""
+    ignore_reload()
     try:
         tls = settings.tls()
         most = _most_connections()
@@ -133,8 +134,8 @@ class _ClientAcceptor(TlsAcceptor[ClientConnection]):
         connection.counters.refused["tls_handshake"] += 1
 
 
-class _HttpServer(uvicorn.Server):
-    """uvicorn with a ready line, a sweep of all connections, an end of long polls at the stop, and exit code 0 on a signal."""
+class _HttpServer(SignalledServer):
+    """uvicorn with a ready line, a sweep of all connections, and an end of long polls at the stop."""
 
     def __init__(self, api: HttpApi, tls: ListenerTls, *, most: int) -> None:
         super().__init__(
@@ -181,11 +182,6 @@ class _HttpServer(uvicorn.Server):
         self._api.stopping.set()
         self._api.offered.end_waits()
         await super().shutdown(sockets)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop in order on the first signal, and at once on the second one. uvicorn would raise the signal again at the end."""
-        self.force_exit = self.should_exit
-        self.should_exit = True
 
 
 def _listen(listen: str) -> socket.socket:

@@ -11,7 +11,7 @@ from monitor_platform.alerts.rules import Rules
 from monitor_platform.assembly import Task, assemble
 from monitor_platform.dashboard_server import DashboardServer
 from monitor_platform.settings import Settings
-from serving.lifecycle import STOP_SIGNALS, CannotContinue, CannotStart, announce_ready, on_reload
+from serving.lifecycle import CannotContinue, CannotStart, announce_ready, on_reload, on_stop
 from serving.memory import end_without_memory, is_no_memory
 from serving.tls import Tls
 
@@ -76,9 +76,7 @@ def _reload(tls: Tls, server: DashboardServer) -> None:
 async def _until_ended(tasks: Sequence[Task]) -> None:
     """Returns on SIGTERM or SIGINT; raises what ends one of `tasks`."""
     ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, ended.set)
+    on_stop(ended.set)
     waiting: set[asyncio.Task[Any]] = {asyncio.create_task(ended.wait()), *map(asyncio.create_task, tasks)}
     done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for task in done:

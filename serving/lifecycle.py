@@ -24,6 +24,17 @@ def announce_ready(command: str, url: str) -> None:
     print(f"swarmscope {command} ready on {url}", flush=True)  # noqa: T201
 
 
+def on_stop(stop: Callable[[], object]) -> None:
+    """Call `stop` in the running event loop on each SIGTERM and SIGINT."""
+    for number in STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+
+
+def ignore_reload() -> None:
+    """Ignore SIGHUP until `on_reload` is called. Without a handler it would end a process that is still starting."""
+    signal.signal(signal.SIGHUP, lambda *_: None)
+
+
 def on_reload(reload: Callable[[], None]) -> None:
     """Call `reload` in the running event loop on each SIGHUP."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)

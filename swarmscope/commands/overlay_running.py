@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-import signal
 import sys
 import time
 from collections.abc import Coroutine, Iterable
@@ -18,6 +17,7 @@ from overlay.node import Node, NodeSettings
 from overlay.null_stream import packets
 from overlay.proofs import KEY_BYTES, node_key
 from overlay.reception import Arrival, Reception
+from serving.lifecycle import on_stop
 from serving.listening import parse_listen
 from swarmscope.commands import exit_on_usage_error
 
@@ -122,8 +122,7 @@ def run_until_signal(work: Coroutine[Any, Any, None]) -> None:
 
     async def run() -> None:
         task = asyncio.ensure_future(work)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        on_stop(task.cancel)
         with suppress(asyncio.CancelledError):
             await task
 

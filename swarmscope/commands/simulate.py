@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 import sys
 from contextlib import suppress
 from typing import Annotated
@@ -11,6 +10,7 @@ import uvloop
 from cyclopts import App, Parameter
 
 from feedback_wire.message import Message
+from serving.lifecycle import on_stop
 from swarmscope.audience.ground_truth import GroundTruth
 from swarmscope.audience.message_counts import MessageCounts
 from swarmscope.audience.settings import Settings
@@ -62,8 +62,7 @@ async def _run(settings: Settings, counts: MessageCounts, truth: GroundTruth | N
     from swarmscope.audience.simulation import simulate
 
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    on_stop(stop.set)
     progress = asyncio.create_task(show_progress(counts))
     # Without --truth, no messages are kept, because an endless simulation would fill the memory.
     await simulate(settings, counts=counts, on_acknowledged=truth.add if truth else _ignore, stop=stop)

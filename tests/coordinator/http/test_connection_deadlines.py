@@ -13,7 +13,7 @@ import uvicorn
 import uvloop
 from uvicorn.server import ServerState
 
-from coordinator import worker
+from coordinator import worker_server
 from coordinator.carriers.http_carrier import HttpCarrier
 from coordinator.carriers.outbox import Outbox
 from coordinator.http.answers import Answers
@@ -23,8 +23,8 @@ from coordinator.http.feedback_handler import FeedbackHandler
 from coordinator.http.feedback_protocol import FeedbackProtocol
 from coordinator.ingest_keys import IngestKeys
 from coordinator.settings import Settings
-from coordinator.worker import IDLE_S, REQUEST_S, EndHostAcceptor
 from coordinator.worker_counters import WorkerCounters
+from coordinator.worker_server import IDLE_S, REQUEST_S, EndHostAcceptor
 from serving.tls import Tls, key_pair
 
 HALF = b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
@@ -152,8 +152,8 @@ def test_unfinished_handshakes_count_as_connections_and_those_beyond_the_limit_a
 
 @pytest.mark.parametrize("sent", [b"", bytes.fromhex("160301")], ids=["silent", "begun"])
 def test_an_unfinished_handshake_has_the_same_deadline_as_a_request(tls: Tls, monkeypatch: pytest.MonkeyPatch, sent: bytes):
-    assert worker.HANDSHAKE_S == REQUEST_S
-    monkeypatch.setattr(worker, "HANDSHAKE_S", 0.3)
+    assert worker_server.HANDSHAKE_S == REQUEST_S
+    monkeypatch.setattr(worker_server, "HANDSHAKE_S", 0.3)
 
     async def promise() -> None:
         async with listening(tls) as (handler, state, port):
