@@ -94,7 +94,7 @@ class QuarantineFiles:
         self._max_bytes = max_bytes
         self._frames = FrameWriter()
         self._path: Path | None = None
-        """The file that is written now. None after a start or an error: nothing is appended behind bytes that may be torn."""
+        """The file that is written now. None after a start or an error: nothing is appended to bytes that may be torn."""
         self._frames_written = self._records_written = 0
         self.kept = self.dropped = 0
         self.size_bytes = self._size()

@@ -86,7 +86,7 @@ class _Workers:
         self._processes: dict[int, ForkProcess] = {}
         self._stopping = False
         self._life = os.pipe()
-        """A pipe that tells the workers that this process has ended: only this process keeps the writing end open."""
+        """A pipe by which the workers notice that this process has ended: only this process keeps the writing end open."""
 
     def run(self) -> None:
         for stop_signal in STOP_SIGNALS:

@@ -1,4 +1,4 @@
-"""Recovery at the start: turn the files of an earlier run into whole logs, whatever their state is.
+"""Recovery at the start: turn the files of an earlier run, in any state, into whole logs.
 
 No content of a file can stop the start. Whole frames are kept; all other bytes go into quarantine. If a log exists both as a
 journal and sealed, one of them is removed. Other files are left alone. Data of a killed process may be only in the kernel's

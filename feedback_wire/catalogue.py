@@ -1,4 +1,4 @@
-"""The catalogue: what a feedback server offers for download, sealed logs and the open journal alike.
+"""The catalogue: the list of sealed logs and journals that a feedback server offers for download.
 
 `bytes` of an open journal is its durable length: clients may read up to there and no further. A sealed log never changes. It holds
 the same records in the same order as the journal with the same stem. A catalogue can be one page of several; `more` is true if

@@ -2,7 +2,7 @@
 
 A file consists of PREAMBLE and frames, and of a footer once it is sealed. A frame is a zstd *skippable* frame with a fixed header,
 followed by one ordinary zstd frame with whole lines. So any zstd tool reads the file as plain text. Our readers go from header to
-header, know exactly which records damage has cost, and continue behind it. This module decompresses nothing: the checksums cover
+header, know exactly which records damage has cost, and continue after it. This module decompresses nothing: the checksums cover
 the bytes on disk.
 """
 

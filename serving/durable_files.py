@@ -59,7 +59,7 @@ def create_in(folder: int, name: str, mode: int | None = None) -> int:
     """The descriptor of a new file in an open folder, for writing; FileExistsError if the name is taken."""
     descriptor = os.open(name, _NEW, 0o666 if mode is None else mode, dir_fd=folder)
     if mode is not None:
-        os.fchmod(descriptor, mode)  # whatever the umask
+        os.fchmod(descriptor, mode)  # the umask does not change it
     return descriptor
 
 
@@ -70,7 +70,10 @@ def remove_in(folder: int, name: str) -> None:
 
 
 def make_folder(folder: Path, mode: int | None = None) -> None:
-    """Make a folder durably if it is missing; an existing one keeps its permission bits."""
+    """Make a folder and its parents if they are missing. `mode` sets the permission bits of a new folder.
+
+    The name of a new folder is durable afterwards; `sync_ancestors` makes the names of new parents durable too.
+    """
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         if mode is not None:

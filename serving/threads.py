@@ -1,6 +1,6 @@
 """Thread pools whose threads all start at once, because a thread that starts later may find no memory left.
 
-CPython would then wait forever: the system starts the thread, but it dies of the lack of memory before its first statement.
+CPython would then wait forever: the system starts the thread, but it ends for lack of memory before its first statement.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -66,7 +66,7 @@ class BlockedBatches:
         return path
 
     def next(self) -> BlockedBatch | None:
-        """The batch that has waited longest since its last try, or None. It goes behind the others."""
+        """The batch that has waited longest since its last try, or None. It becomes the last one to be tried again."""
         while self._files:
             path = next(iter(self._files))
             batch = _read(path)

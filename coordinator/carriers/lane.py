@@ -1,7 +1,7 @@
-"""The messages that wait for one carrier. A batch departs when the carrier is free; what arrives meanwhile is the next batch.
+"""The messages that wait for one carrier. When the carrier is free, they are its next batch.
 
 There is no fixed wait before a departure. It would make few senders wait for nothing (64 connections with 2, 5 or 10 ms: 21, 10 and
-6 thousand requests/s instead of 44), and it gains nothing with many senders. Only behind a large batch a short wait pays, because
+6 thousand requests/s instead of 44), and it gains nothing with many senders. After a large batch, a short wait is useful, because
 its senders are about to send again.
 
 When more waits than one batch holds, ingest keys take turns. So 48 MiB of one key do not delay another key's first message by 48
@@ -123,7 +123,7 @@ class Lane:
         return Batch(lines, sum(parts.counts), parts.waiters, self._loop.time() + PLACE_S)
 
     def _gather_in_turns(self) -> _Parts:
-        """One full batch: each key sends for TURN_BYTES, then goes behind the others."""
+        """One full batch: each key sends TURN_BYTES in its turn, then the next key has its turn."""
         gathered, room = _Parts(), BATCH_WIRE_BYTES
         while self._parts and room > 0:
             key = next(iter(self._parts))

@@ -1,7 +1,7 @@
 """Batches that wait on the local disk while no feedback server answers: appended to segments, drained from the oldest on.
 
-A batch stays until a feedback server has stored it; then the cursor moves behind it. A crash in between sends the batch again,
-under the same id, so it is stored once. Draining skips damaged bytes, keeps them aside and counts them.
+A batch stays until a feedback server has stored it; then the cursor moves to its end. A crash in between sends the batch again,
+under the same id, so it is stored once. Draining skips damaged bytes, keeps them in separate files and counts them.
 """
 
 import logging
@@ -80,7 +80,7 @@ class Spool:
         try:
             segment.write(frame, messages)
         except OSError:
-            self._finish_segment()  # which of its pages are on the disk is unknown; nothing is appended behind them
+            self._finish_segment()  # which of its pages are on the disk is unknown, so nothing is appended to them
             raise
         self._sizes[segment.number] = segment.size
         self.messages += messages
@@ -108,7 +108,7 @@ class Spool:
         self._draining = iter(())
 
     def set_aside(self, batch: SpooledBatch) -> Path:
-        """Keep a batch that feedback servers reject in a file for the operator, and continue behind it.
+        """Keep a batch that feedback servers reject in a file for the operator, and continue with the next one.
 
         On OSError nothing has changed.
         """
@@ -177,10 +177,12 @@ class Spool:
         return self._cursor.offset if self._cursor is not None and self._cursor.segment == number else 0
 
     def _drain(self, number: int) -> Iterator[SpooledBatch]:
-        """The batches of one segment from the cursor on. The segment is removed behind the last one."""
+        """The batches of one segment from the cursor on. The segment is removed after the last one."""
         path = segment_path(self._folder, number)
         try:
-            data = path.read_bytes()[: self._sizes[number]]  # bytes behind it come from a failed write, which was not acknowledged
+            data = path.read_bytes()[
+                : self._sizes[number]
+            ]  # the bytes after it come from a failed write, which was not acknowledged
         except FileNotFoundError:
             self._count_removed_segment(number)
             return

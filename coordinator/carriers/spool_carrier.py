@@ -142,7 +142,7 @@ class SpoolCarrier:
         return self._failures >= BLOCKED_AFTER
 
     def _set_blocked_aside(self, batch: SpooledBatch) -> Path:
-        """Give a batch a file of its own, and continue behind it. On OSError it stays where it is."""
+        """Write a batch to a file of its own, and continue with the next one. On OSError it stays where it is."""
         try:
             path = self._blocked.keep(batch)
         except OSError:

@@ -72,7 +72,7 @@ class SegmentWriter:
         self.size = len(PREAMBLE)
 
     def write(self, frame: bytes, records: int) -> None:
-        """Return when the frame is durable. After an OSError nothing may be written behind `size` any more."""
+        """Return when the frame is durable. After an OSError, nothing more may be written."""
         try:
             write_all(self._file, frame)
             os.fdatasync(self._file)
@@ -106,7 +106,7 @@ def segment_numbers(folder: Path) -> list[int]:
 
 
 def used_numbers(folder: Path) -> list[int]:
-    """The numbers of segments, and of removed segments of which something was kept aside, which must not be overwritten."""
+    """The numbers of segments, and of removed segments whose damage is in a file that must not be overwritten."""
     return [int(path.name[:12]) for path in folder.iterdir() if path.name[:12].isdigit()]
 
 

@@ -12,7 +12,7 @@ BATCH_MESSAGES = 10_000
 BATCH_OBJECTS = 60_000
 """Opening braces in a JSON array: six for each of 10,000 messages. Elements are counted when all are read, at 70 ns each."""
 
-# An array with fewer commas is read within 4 ms, whatever its elements are.
+# An array with fewer commas is read within 4 ms, for elements of any kind.
 _SMALL_ARRAY = 50_000
 
 UNIT_BYTES = 4096

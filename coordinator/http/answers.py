@@ -35,7 +35,7 @@ class Answers:
     def problem(
         self, problem: Problem, *, refusals: tuple[Refusal, ...] = (), retry_after_s: int = RETRY_AFTER_S, last: bool = False
     ) -> bytes:
-        """A refusal. `last` announces that the connection ends behind it."""
+        """A refusal. `last` announces that the connection ends after it."""
         content = problem.to_json()
         if refusals:
             content["refused"] = [{"index": each.index, "reason": each.reason, "detail": each.detail} for each in refusals]

@@ -23,7 +23,7 @@ class AsgiExchange:
         self.app = app
 
     def disconnect(self) -> None:
-        """Tell the app that the sender has gone."""
+        """Inform the app that the sender has disconnected."""
         self.cycle.disconnected = True
         self.cycle.message_event.set()
 

@@ -1,8 +1,8 @@
 """The states of one connection of an end host, as a table. Pure: `FeedbackProtocol` performs the actions that the states call for.
 
 A connection reads requests and writes answers. The two directions are independent, because senders pipeline: a request may arrive
-while ten earlier ones wait for their answers. So the state describes the reading side only. The writing side is a queue of answers
-that are owed; they leave in the order of the requests. The state decides what happens when that queue is empty.
+while ten earlier ones wait for their answers. So the state describes the reading side only. The writing side is a queue of requests
+without an answer; they are answered in their order. The state decides what happens when that queue is empty.
 
 A connection without trouble alternates between two states:
 
@@ -18,7 +18,7 @@ The other states end the connection. No state leads back from them: the position
 server has announced the end. They differ in what has to happen at the end.
 
 LAST_ANSWERS. The sender has closed its side, its last request announced `Connection: close`, it was idle for too long, or the
-    server stops. No unread bytes are expected. The connection closes when the last owed answer is written.
+    server stops. No unread bytes are expected. The connection closes when the last answer is written.
 
 DISCARDING. A request was refused before it was read to its end: its head or its body is too large, its key is unknown, it is not
     HTTP, or it is too slow. The refusal is the last answer. But the sender may still be writing the rest. If this side closed the
@@ -36,7 +36,7 @@ OVER_LIMIT. The connection itself is refused, because there are too many. It wor
 
 CLOSED. The transport was lost or aborted. Answers that become ready now are dropped; their senders send again.
 
-Each state calls for one action when no answer is owed any more (`WHEN_NOTHING_IS_OWED`), and has one deadline (`sweep` of the
+Each state calls for one action when all requests are answered (`WHEN_ALL_ANSWERED`), and has one deadline (`sweep` of the
 protocol). A pair of state and event that is not in the table cannot happen. A test drives a real connection through every pair that
 is in it.
 """
@@ -66,17 +66,17 @@ class ConnectionEvent(IntEnum):
     LAST_REQUEST_ENDS = 2
     """The last byte of a request with `Connection: close` has arrived."""
     REFUSED = 3
-    """A refusal is owed behind which the connection cannot go on."""
+    """A request is refused, and the connection cannot continue after it."""
     LIMIT_REACHED = 4
     """The connection is new, and one too many."""
     END = 5
     """The sender has closed its side, was idle for too long, or wants a tunnel; or the server stops."""
     LOST = 6
-    """The transport has gone."""
+    """The transport is lost."""
 
 
 class ConnectionAction(Enum):
-    """What the protocol does when the last answer that it owes is written."""
+    """What the protocol does when all requests are answered."""
 
     WAIT = "keep the connection open for the next request"
     CONTINUE = "send 100 Continue if the request that is being received asks for it"
@@ -106,7 +106,7 @@ TRANSITIONS: Mapping[ConnectionState, Mapping[ConnectionEvent, ConnectionState]]
         LOST: CLOSED,
     },
     LAST_ANSWERS: {
-        REQUEST_BEGINS: DISCARDING,  # behind the request whose refusal is the last answer
+        REQUEST_BEGINS: DISCARDING,  # after the request whose refusal is the last answer
         END: LAST_ANSWERS,
         LOST: CLOSED,
     },
@@ -125,7 +125,7 @@ TRANSITIONS: Mapping[ConnectionState, Mapping[ConnectionEvent, ConnectionState]]
     },
 }
 
-WHEN_NOTHING_IS_OWED: Mapping[ConnectionState, ConnectionAction] = {
+WHEN_ALL_ANSWERED: Mapping[ConnectionState, ConnectionAction] = {
     IDLE: WAIT,
     RECEIVING: CONTINUE,
     LAST_ANSWERS: CLOSE,

@@ -18,7 +18,7 @@ HEADERS = 128
 HEAD_END = b"\r\n\r\n"
 KNOWN_HEADS = 4096
 KNOWN_HEAD_BYTES = 1024
-"""The head of an app has about 200 bytes. A full table takes a few megabytes, whatever senders put into it."""
+"""The head of an app has about 200 bytes. A full table takes at most a few megabytes."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 

@@ -1,7 +1,7 @@
 """One connection of an end host: uvicorn's protocol class with a short path for `POST /v1/feedback`.
 
 The class receives the callbacks of the HTTP parser itself. A feedback request costs no scope, event, task or timer; every other
-request is passed on to uvicorn (`asgi_requests`). Answers leave in the order of the requests, whichever of the two makes them.
+request is passed on to uvicorn (`asgi_requests`). All answers leave in the order of the requests.
 
 `connection_state` explains the states of a connection. This class performs the actions that the states call for.
 """
@@ -31,7 +31,7 @@ from coordinator.http.connection_state import (
     REQUEST_BEGINS,
     REQUEST_ENDS,
     TRANSITIONS,
-    WHEN_NOTHING_IS_OWED,
+    WHEN_ALL_ANSWERED,
     ConnectionEvent,
 )
 from coordinator.http.feedback_handler import FeedbackExchange, FeedbackHandler
@@ -83,7 +83,7 @@ class FeedbackProtocol(AsgiRequests):
         self.flow = cast("FlowControl", None)
         self.cycle = cast("RequestResponseCycle", None)
         self.state = IDLE
-        self.owed: deque[FeedbackExchange | AsgiExchange] = deque()
+        self.unanswered: deque[FeedbackExchange | AsgiExchange] = deque()
         """Requests without an answer on the wire, in their order."""
         self.peer: str | None = None
         self.proxied = False  # by a trusted proxy, which names the sender of each request
@@ -112,10 +112,10 @@ class FeedbackProtocol(AsgiRequests):
         self._release_partial()
         self.connections.discard(self)
         self._change(ConnectionEvent.LOST)
-        for exchange in self.owed:
+        for exchange in self.unanswered:
             if isinstance(exchange, AsgiExchange):
                 exchange.disconnect()
-        self.owed.clear()
+        self.unanswered.clear()
         if self.asgi_ready:
             self.flow.resume_writing()
         self.parser = cast("httptools.HttpRequestParser", None)  # breaks the reference cycle between the two
@@ -147,7 +147,7 @@ class FeedbackProtocol(AsgiRequests):
         self.headers = []  # an idle connection keeps nothing of its requests
 
     def _parse(self, data: bytes) -> None:
-        """Feed the parser. It stops behind a head that asks for another protocol; that request is served without its Upgrade."""
+        """Feed the parser. It stops after a head that asks for another protocol; that request is served without its Upgrade."""
         while True:
             try:
                 self.parser.feed_data(data)
@@ -162,9 +162,9 @@ class FeedbackProtocol(AsgiRequests):
                 return
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """The sender has closed its side; True keeps the transport open for the answers that are owed."""
+        """The sender has closed its side; True keeps the transport open for the remaining answers."""
         self._change(ConnectionEvent.END)
-        return bool(self.owed)
+        return bool(self.unanswered)
 
     # Callbacks of the parser
 
@@ -208,7 +208,7 @@ class FeedbackProtocol(AsgiRequests):
             self._refuse_and_end(problem)
             return
         self.body = b""
-        if self.head.expects_continue and not self.owed:
+        if self.head.expects_continue and not self.unanswered:
             self.transport.write(CONTINUE_100)
 
     def on_body(self, body: bytes) -> None:
@@ -252,11 +252,11 @@ class FeedbackProtocol(AsgiRequests):
 
     def _accept(self, exchange: FeedbackExchange, head: FeedbackHead, body: bytes) -> None:
         """Pass on a feedback request that has arrived completely."""
-        if len(self.owed) >= 2 * PIPELINED and not exchange.last:
+        if len(self.unanswered) >= 2 * PIPELINED and not exchange.last:
             self._refuse_and_end(_TOO_MANY)  # the sender has ignored PIPELINED refusals
             return
-        self.owed.append(exchange)
-        if len(self.owed) > PIPELINED:
+        self.unanswered.append(exchange)
+        if len(self.unanswered) > PIPELINED:
             self.handler.refuse(exchange, _TOO_MANY)
             return
         if self.peer is None:
@@ -268,7 +268,7 @@ class FeedbackProtocol(AsgiRequests):
 
     def _begin_other(self) -> None:
         """Pass a request that is not feedback on to uvicorn."""
-        if len(self.owed) >= PIPELINED:
+        if len(self.unanswered) >= PIPELINED:
             # Refusals one by one, as feedback gets, would cost more than such requests do: thousands fit into one piece of data.
             self._refuse_and_end(_TOO_MANY)
         else:
@@ -292,40 +292,40 @@ class FeedbackProtocol(AsgiRequests):
 
     def answered(self, exchange: FeedbackExchange) -> None:
         """`exchange.answer` can be written once all earlier answers are."""
-        owed = self.owed
-        if not owed or owed[0] is not exchange:
+        unanswered = self.unanswered
+        if not unanswered or unanswered[0] is not exchange:
             return
-        if len(owed) > 1 or self.state is not IDLE:
+        if len(unanswered) > 1 or self.state is not IDLE:
             self._write_answers()
             return
-        owed.popleft()
+        unanswered.popleft()
         if not self.transport.is_closing():
             self.transport.write(exchange.answer)
 
     def on_response_complete(self) -> None:
         """The app has answered the first request in the queue."""
-        if self.owed:
-            self.owed.popleft()
-            if not self.owed and self.state is not RECEIVING:
+        if self.unanswered:
+            self.unanswered.popleft()
+            if not self.unanswered and self.state is not RECEIVING:
                 self.cycle = cast("RequestResponseCycle", None)  # it keeps the request's headers
             self._write_answers()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self.owed.append(AsgiExchange(cycle, app))
-        if len(self.owed) == 1:
+        self.unanswered.append(AsgiExchange(cycle, app))
+        if len(self.unanswered) == 1:
             super()._start_asgi_task(cycle, app)
 
     def _write_answers(self) -> None:
         """Write the answers that are ready, up to the first one that is not; then do what the state calls for."""
-        owed, transport = self.owed, self.transport
-        while owed:
-            exchange = owed[0]
+        unanswered, transport = self.unanswered, self.transport
+        while unanswered:
+            exchange = unanswered[0]
             if isinstance(exchange, AsgiExchange):
                 super()._start_asgi_task(exchange.cycle, exchange.app)
                 return
             if not exchange.answer:
                 return
-            owed.popleft()
+            unanswered.popleft()
             if not transport.is_closing():
                 transport.write(exchange.answer)
         self._act()
@@ -333,9 +333,9 @@ class FeedbackProtocol(AsgiRequests):
     # Ends and limits
 
     def shutdown(self) -> None:
-        """The server stops: write the answers that are owed, accept no further request."""
+        """The server stops: write the remaining answers, accept no further request."""
         self._end()
-        if self.owed and isinstance(last := self.owed[-1], AsgiExchange):
+        if self.unanswered and isinstance(last := self.unanswered[-1], AsgiExchange):
             last.cycle.keep_alive = False
 
     def sweep(self, now: int, *, request_s: int, idle_s: int) -> None:
@@ -343,7 +343,7 @@ class FeedbackProtocol(AsgiRequests):
         if self.state is RECEIVING:
             if self.partial is not None and now - self.partial.began_s > request_s:
                 self._refuse_and_end(_TOO_SLOW)
-        elif self.owed:
+        elif self.unanswered:
             return
         elif self.state is IDLE:
             if now - self.last_byte_s > idle_s:
@@ -355,8 +355,8 @@ class FeedbackProtocol(AsgiRequests):
         self.state = TRANSITIONS[self.state][event]
 
     def _act(self) -> None:
-        """Do what the state calls for when no answer is owed."""
-        action = WHEN_NOTHING_IS_OWED[self.state]
+        """Do what the state calls for when all requests are answered."""
+        action = WHEN_ALL_ANSWERED[self.state]
         if action is CLOSE:
             self._close()
         elif action is CLOSE_WRITING and self.transport.can_write_eof():
@@ -366,7 +366,7 @@ class FeedbackProtocol(AsgiRequests):
 
     def _end(self) -> None:
         self._change(ConnectionEvent.END)
-        if not self.owed:
+        if not self.unanswered:
             self._act()
 
     def _close(self) -> None:
@@ -375,9 +375,9 @@ class FeedbackProtocol(AsgiRequests):
             asyncio.get_running_loop().call_later(TLS_END_S, self.transport.abort)
 
     def _refuse_and_end(self, problem: Problem) -> None:
-        """Refuse the request that is being received, or came last; the connection cannot go on behind it."""
+        """Refuse the request that is being received, or came last; the connection cannot continue after it."""
         if self.state in (IDLE, RECEIVING):
-            self._owe_last(problem, ConnectionEvent.REFUSED)
+            self._queue_last_refusal(problem, ConnectionEvent.REFUSED)
 
     def _refuse_connection(self, over: int) -> None:
         """Refuse this connection, the `over`th above the limit; close it at once if even refusing has reached its limit."""
@@ -386,14 +386,14 @@ class FeedbackProtocol(AsgiRequests):
             self._change(ConnectionEvent.LOST)
             self.transport.abort()
         else:
-            self._owe_last(_TOO_MANY_CONNECTIONS, ConnectionEvent.LIMIT_REACHED)
+            self._queue_last_refusal(_TOO_MANY_CONNECTIONS, ConnectionEvent.LIMIT_REACHED)
 
-    def _owe_last(self, problem: Problem, event: ConnectionEvent) -> None:
+    def _queue_last_refusal(self, problem: Problem, event: ConnectionEvent) -> None:
         """Queue a refusal as the last answer."""
         self._release_partial()
         self._change(event)
         self.body = b""
         exchange = FeedbackExchange(self, self.handler)
         exchange.last = True
-        self.owed.append(exchange)
+        self.unanswered.append(exchange)
         self.handler.refuse(exchange, problem)

@@ -10,7 +10,7 @@ _REQUEST_BYTES = HEAD_BYTES + 2 * BATCH_WIRE_BYTES
 
 
 class PartialRequest:
-    """The bytes of one unfinished request; `release` must be called when it ends, whichever way it ends."""
+    """The bytes of one unfinished request; `release` must be called when it ends."""
 
     __slots__ = ("_handler", "_key", "_size_bytes", "began_s")
 

@@ -51,12 +51,12 @@ class Queue:
         return bool(self._tasks)
 
     def put(self, task: Task, *, first: bool = False) -> None:
-        """Add a task, behind the others of its connection or `first`."""
+        """Add a task, as the last or the `first` of its connection."""
         tasks = self._tasks.setdefault(task.key, {}).setdefault(task.sender, deque())
         tasks.appendleft(task) if first else tasks.append(task)
 
     def take(self) -> Task:
-        """The next task. Its key and its connection go behind the others."""
+        """The next task. Its key and its connection become the last in their queues."""
         key = next(iter(self._tasks))
         senders = self._tasks.pop(key)
         sender = next(iter(senders))
@@ -116,7 +116,7 @@ class SlicedWork:
             asyncio.get_running_loop().call_soon(self._slice)
 
     def _slice(self) -> None:
-        """Run in a new turn of the event loop. The turn behind one that used all its time is left to other callbacks."""
+        """Run in a new turn of the event loop. After a turn that used all its time, the next turn is left to other callbacks."""
         self._awake = False
         rests, self._spent_s = self._spent_s >= SLICE_S, 0.0
         try:
@@ -156,7 +156,7 @@ class SlicedWork:
         if self._thread_works or not self._for_thread:
             return
         task = self._for_thread.take()
-        assert task.wanted is not None  # noqa: S101 — `_hand_over` saw to it
+        assert task.wanted is not None  # noqa: S101 — `_hand_over` has set it
         done = asyncio.get_running_loop().run_in_executor(self._thread, task.wanted)
         self._thread_works, task.wanted = True, None
         done.add_done_callback(lambda _: self._hand_back(task, done))

@@ -44,8 +44,8 @@ class OfferedLogs:
 
     def remove(self, name: LogName) -> None:
         with self._lock:
-            gone = self._journals.pop(name.stem, None) is not None
-            if self._sealed.remove(name.stem) or gone:
+            was_journal = self._journals.pop(name.stem, None) is not None
+            if self._sealed.remove(name.stem) or was_journal:
                 self._notify()
 
     def find(self, stem: str) -> LogEntry | None:

@@ -25,7 +25,7 @@ from coordinator.http.connection_state import (
     OVER_LIMIT,
     RECEIVING,
     TRANSITIONS,
-    WHEN_NOTHING_IS_OWED,
+    WHEN_ALL_ANSWERED,
     ConnectionEvent,
     ConnectionState,
 )
@@ -285,7 +285,7 @@ def test_the_scripts_reach_every_transition_of_the_table():
 
 
 def test_every_state_has_an_action_and_is_reached_and_no_ending_state_leads_back():
-    assert set(TRANSITIONS) == set(WHEN_NOTHING_IS_OWED) == set(ConnectionState)
+    assert set(TRANSITIONS) == set(WHEN_ALL_ANSWERED) == set(ConnectionState)
     assert {after for events in TRANSITIONS.values() for after in events.values()} == set(ConnectionState)
     ending = set(ConnectionState) - {IDLE, RECEIVING}
     assert all(after in ending for state in ending for after in TRANSITIONS[state].values())
