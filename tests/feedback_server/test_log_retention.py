@@ -68,7 +68,7 @@ class Runs:
                 passed += every_s
                 self.wall_s += every_s
             retention.remove_expired()
-            retention.close()
+            retention.save_lived_time()
         finally:
             folder.close()
 
