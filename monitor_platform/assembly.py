@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -28,6 +28,7 @@ from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.all_models import Models, models_of, mos_of
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.rows import reasons_in_words
+from feedback_analysis.time_units import MINUTE_MS
 from feedback_wire import routes
 from monitor_platform.access.listener import Connections, limits_here
 from monitor_platform.alerts.alert_service import AlertService
@@ -57,8 +58,24 @@ log = logging.getLogger(__name__)
 Task = Coroutine[Any, Any, None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Records:
+    """The sources of records: the table in memory, the logs on disk, and in live mode the feed into the table."""
+
+    table: FeedbackTable
+    logs: RecordedLogs
+    feed: Feed | None
+    kept: Span | None
+    """In static mode with a history: the time range that is loaded into the table. None: the table is not limited to one."""
+
+    @property
+    def begins_ms(self) -> int:
+        """The begin of `kept`, Unix ms."""
+        return self.kept.from_ms if self.kept is not None else 0
+
+
 def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStack) -> tuple[DashboardServer, str, list[Task]]:
-    """The dashboard server, its address, and the tasks that run beside it until it ends. In static mode this reads all files.
+    """The dashboard server, its address, and the tasks that run with it. In static mode this reads all files.
 
     OSError or ValueError if something that the operator configured cannot be used.
     """
@@ -66,47 +83,61 @@ def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStac
     _use_scratch(settings, mirror)
     locator = opened.enter_context(locator_for(settings))
     models = models_of(settings)
-    kept = last_minutes(settings.static, settings.keep_minutes) if settings.history is not None and not settings.live else None
-    logs = _logs(settings, locator, models)
-    table = opened.enter_context(closing(_table(settings, locator, models, logs, kept)))
-    _log_damages(table)
-    feed = _feed(settings, table, tls, mirror)
+    records = _records(settings, locator, models, tls, mirror, opened)
     history = _history(settings, locator, mos_of(models), opened)
-    alerts = AlertService(rules, table) if rules is not None else None
-    state = DashboardState(
-        table,
-        feed,
-        period_s=settings.period,
-        poll_s=settings.poll_seconds,
-        begins_ms=kept.from_ms if kept is not None else 0,
-        alerts=alerts.watch if alerts is not None else None,
-        history=history,
-    )
-    opened.callback(state.answers.close)
-    older = OlderRecords(
-        replace(logs, most=settings.keep_messages),
-        state,
-        begins_ms=_memory_begin(settings, table, kept),
-        minutes=settings.keep_minutes,
-    )
+    alerts = AlertService(rules, records.table) if rules is not None else None
+    state = _state(settings, records, alerts, history, opened)
+    older = _older_records(settings, records, state)
     sockets, port = listen(settings, opened)
-    url = url_of(settings.host, port, secure=settings.tls_cert is not None)
     gate, connections = gate_of(settings, port, opened), Connections(limits_here())
     audience, locations = AudienceMetrics(state), LocationMetrics(locator)
-    registry = _registry(PlatformMetrics(table, state, feed), AccessMetrics(gate, connections), audience, locations, alerts)
+    platform = PlatformMetrics(records.table, state, records.feed)
+    registry = _registry(platform, AccessMetrics(gate, connections), audience, locations, alerts)
     server = DashboardServer(
         gate,
         connections,
         sockets=sockets,
         tls=tls,
-        patterns=patterns(settings, gate, feed, registry) + _interfaces(state, older),
+        patterns=patterns(settings, gate, records.feed, registry) + _interfaces(state, older),
         pages=Pages(state=state, older=older, spares=SpareFigures(state.atlas)),
         origins=allowed_hosts(settings, port),
     )
-    tasks: list[Task] = [audience.run(), locations.run()] + ([feed.run()] if feed is not None else [])
+    url = url_of(settings.host, port, secure=settings.tls_cert is not None)
+    tasks: list[Task] = [audience.run(), locations.run()]
+    if records.feed is not None:
+        tasks.append(records.feed.run())
     if alerts is not None:
-        tasks += _alerts(settings, alerts, feed, tls, settings.behind_proxy.rstrip("/") or url)
+        tasks += _alerts(settings, alerts, records.feed, tls, settings.behind_proxy.rstrip("/") or url)
     return server, url, tasks
+
+
+def _records(settings: Settings, locator: Locator, models: Models, tls: Tls, mirror: Mirror | None, opened: ExitStack) -> _Records:
+    kept = last_minutes(settings.static, settings.keep_minutes) if settings.history is not None and not settings.live else None
+    logs = _logs(settings, locator, models)
+    table = opened.enter_context(closing(_table(settings, locator, models, logs, kept)))
+    _log_damages(table)
+    return _Records(table=table, logs=logs, feed=_feed(settings, table, tls, mirror), kept=kept)
+
+
+def _state(
+    settings: Settings, records: _Records, alerts: AlertService | None, history: HistoryQueries | None, opened: ExitStack
+) -> DashboardState:
+    state = DashboardState(
+        records.table,
+        records.feed,
+        period_s=settings.period,
+        poll_s=settings.poll_seconds,
+        begins_ms=records.begins_ms,
+        alerts=alerts.watch if alerts is not None else None,
+        history=history,
+    )
+    opened.callback(state.answers.close)
+    return state
+
+
+def _older_records(settings: Settings, records: _Records, state: DashboardState) -> OlderRecords:
+    logs = replace(records.logs, most=settings.keep_messages)
+    return OlderRecords(logs, state, begins_ms=_memory_begin(settings, records), minutes=settings.keep_minutes)
 
 
 def _registry(*collectors: Collector | None) -> CollectorRegistry:
@@ -144,19 +175,18 @@ def _logs(settings: Settings, locator: Locator, models: Models) -> RecordedLogs:
 
 
 def _table(settings: Settings, locator: Locator, models: Models, logs: RecordedLogs, kept: Span | None) -> FeedbackTable:
-    """Live: empty, for the feed to fill. Static: all files, or only what is `kept` of them beside a history."""
+    """In live mode an empty table, which the feed fills. In static mode the records of all files, or of the time range `kept`."""
     if settings.live:
         bounds = Bounds(rows=settings.keep_messages, memory_mib=settings.memory_mib, messages_mib=settings.memory_mib // 2)
         return LiveTable(locator, mos_of(models), models=models, budgets=Budgets(budgets_of(settings.budget)), bounds=bounds)
     return logs.table(kept)
 
 
-def _memory_begin(settings: Settings, table: FeedbackTable, kept: Span | None) -> Callable[[], int]:
-    """When the time begins of which every message is in memory, in Unix ms; static files without a history are all in memory."""
+def _memory_begin(settings: Settings, records: _Records) -> Callable[[], int]:
+    """The begin of the time of which all messages are in memory, in Unix ms; static files without a history are all in memory."""
     if settings.live:
-        return partial(_live_begin_ms, table, settings.keep_minutes * 60_000)
-    begins_ms = kept.from_ms if kept is not None else 0
-    return lambda: begins_ms
+        return partial(_live_begin_ms, records.table, settings.keep_minutes * MINUTE_MS)
+    return lambda: records.begins_ms
 
 
 def _live_begin_ms(table: FeedbackTable, keep_ms: int) -> int:
