@@ -11,7 +11,7 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.messages.session_counters import COUNTERS
 from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
-from feedback_analysis.quality.all_models import all_models, chosen, mos_of
+from feedback_analysis.quality.all_models import all_models, model_names, mos_of
 from feedback_analysis.quality.model import call
 
 _FORMS = ("pandas", "polars", "duckdb")
@@ -30,7 +30,7 @@ def frame(
     """The messages in the form `as_`."""
     if as_ not in _FORMS:
         raise ValueError(f"as_ is {as_!r}; choose from {', '.join(_FORMS)}")
-    quality, scored = all_models(settings=model_set), chosen(",".join(models))
+    quality, scored = all_models(settings=model_set), model_names(",".join(models))
     span = Span(0 if begin is None else unix_ms(begin), END_OF_TIME_MS if end is None else unix_ms(end))
     with locator_for(location) as locator:
         table = open_logs(paths, locator=locator, mos=mos_of(quality), models=quality, span=span)

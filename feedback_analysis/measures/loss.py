@@ -54,7 +54,7 @@ def losses(cursor: duckdb.DuckDBPyConnection, everything: Partials, sessions: Ro
     return lost, int(implausible)
 
 
-def heard(cursor: duckdb.DuckDBPyConnection, sessions: Rows) -> int:
+def received_weight(cursor: duckdb.DuckDBPyConnection, sessions: Rows) -> int:
     """The exact weight of the messages in `sessions`, each session at its largest weight."""
     numbered = Rows(sql=sessions.sql, parameters=sessions.parameters).each("session", *_NUMBERED)
     [(weight,)] = cursor.execute(f"SELECT {exact_sum('heard * weight')} FROM ({numbered.sql})", numbered.parameters).fetchall()

@@ -147,7 +147,7 @@ class Budgets:
         db.execute("DROP TABLE touched")
 
     def _ruling(self, names: Names, rows: Iterable[Sequence[object]]) -> Decision:
-        return names.hear(NameUse(name=str(name), networks=networks, last_ms=last) for name, networks, last, _ in rows)  # type: ignore[arg-type]
+        return names.add(NameUse(name=str(name), networks=networks, last_ms=last) for name, networks, last, _ in rows)  # type: ignore[arg-type]
 
     def _count(self, name: str, rows: Iterable[Sequence[object]], ruling: Decision) -> None:
         self.left_out[name] += sum(int(str(row[-1])) for row in rows if row[0] in ruling.left_out)

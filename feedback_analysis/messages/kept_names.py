@@ -42,10 +42,10 @@ class _KnownName:
     networks: set[str] = field(default_factory=set)
     last_ms: int = 0
 
-    def hear(self, heard: NameUse) -> None:
+    def add(self, use: NameUse) -> None:
         if len(self.networks) < SURE:
-            self.networks.update(list(heard.networks)[: SURE - len(self.networks)])
-        self.last_ms = max(self.last_ms, heard.last_ms)
+            self.networks.update(list(use.networks)[: SURE - len(self.networks)])
+        self.last_ms = max(self.last_ms, use.last_ms)
 
 
 class Names:
@@ -59,24 +59,24 @@ class Names:
     def __len__(self) -> int:
         return len(self._own)
 
-    def hear(self, heard: Iterable[NameUse]) -> Decision:
-        """Decide about the names of some messages; each name is given once."""
+    def add(self, uses: Iterable[NameUse]) -> Decision:
+        """Add the names of some messages, each name once, and decide which names are left out."""
         unknown = []
-        for each in heard:
+        for each in uses:
             if each.name in {OTHER, UNKNOWN}:
                 continue
             known = self._own.get(each.name)
             if known is None:
                 known = self._waiting.setdefault(each.name, _KnownName())
                 unknown.append(each.name)
-            known.hear(each)
+            known.add(each)
         given_up = self._admit(sorted(unknown, key=lambda name: (-len(self._waiting[name].networks), name)))
         left_out = frozenset(name for name in unknown if name not in self._own)
         self._bound_waiting()
         return Decision(left_out=left_out, given_up=given_up - frozenset(unknown))
 
     def drop_before(self, received_ms: int) -> None:
-        """Drop the names that were last heard before `received_ms`."""
+        """Drop the names whose last message was received before `received_ms`."""
         for names in (self._own, self._waiting):
             for name in [name for name, known in names.items() if known.last_ms < received_ms]:
                 del names[name]

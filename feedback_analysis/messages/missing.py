@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from feedback_analysis.measures.exact import number
-from feedback_analysis.measures.loss import heard
+from feedback_analysis.measures.loss import received_weight
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import costs
 from feedback_analysis.messages.table import FeedbackTable
@@ -32,5 +32,5 @@ def missing(table: FeedbackTable, *, span: Span) -> Missing:
         everything = table.select(span, {})
         sessions = everything.sessions(cursor)
         cost = costs(cursor, table, everything, sessions)
-        received = heard(cursor, sessions)
+        received = received_weight(cursor, sessions)
     return Missing(**cost, sent=number(received) + cost["lost"], unread_logs=len(table.unread))

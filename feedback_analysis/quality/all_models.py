@@ -48,7 +48,7 @@ def mos_of(models: Models) -> MosModel:
     return cast("MosModel", models["mos"])
 
 
-def chosen(text: str) -> tuple[str, ...]:
+def model_names(text: str) -> tuple[str, ...]:
     """The names of models in `text`: `all`, or some with commas between them; ValueError for another name."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if names == ("all",):

@@ -50,7 +50,7 @@ def check_parquet(path: Path, salvage: Callable[[], Path]) -> CheckedParquet:
         damage = Damage(0, size, f"it says that it has {rows} records, less than a byte for each")
         return CheckedParquet(path=path, records=0, lost=0, damages=(damage,), columns=())
     with file:
-        damaged = _damaged_groups(path, file) if found is None else _told_groups(file, found)
+        damaged = _damaged_groups(path, file) if found is None else _groups_with_wrong_checksum(file, found)
         if damaged:
             path = _write_whole_groups(file, set(damaged), salvage())
         lost = sum(file.metadata.row_group(group).num_rows for group in damaged)
@@ -63,7 +63,7 @@ def check_parquet(path: Path, salvage: Callable[[], Path]) -> CheckedParquet:
         )
 
 
-def _told_groups(file: pq.ParquetFile, damaged: frozenset[int]) -> dict[int, Damage]:
+def _groups_with_wrong_checksum(file: pq.ParquetFile, damaged: frozenset[int]) -> dict[int, Damage]:
     """The row groups whose checksum is wrong; no group has to be decoded."""
     wrong = ValueError("its checksum is wrong")
     return {group: _damage(file, group, wrong) for group in sorted(damaged) if group < file.num_row_groups}

@@ -41,7 +41,7 @@ class TableHandler(RequestHandler):
         view = self.get_query_argument("view", "")
         if view not in BY_VIEW:
             raise bad_parameter(f"'view' is {view[:40]!r}; it needs one of {', '.join(BY_VIEW)}")
-        question = asked(self.request.query)
+        question = question_of(self.request.query)
         question.check_bounds()
         state = await self._older.state_for(question.span)
         snapshot = await state.snapshot(state.newest())
@@ -51,7 +51,7 @@ class TableHandler(RequestHandler):
         return view, BY_VIEW[view](shown).csv()
 
 
-def asked(query: str) -> Question:
+def question_of(query: str) -> Question:
     """The question of a script; Problem (400) for anything in `query` that a page would ignore.
 
     `from` and `to` are Unix milliseconds or ISO 8601 (UTC unless it names a zone). Give both or none.

@@ -80,8 +80,8 @@ class TableLoader:
         with open_log(path, start=held.bytes) as found:
             growing = path.stat().st_size < stop
             damages = _damages(found, growing=growing)
-            self._insist(held.name, damages, again=again or held.doubtful)
-            counts = self._take(replace(found, ahead_ms=held.ahead_ms)) + RetrievalCounts(damaged_frames=len(_lasting(damages)))
+            self._raise_if_damaged(held.name, damages, again=again or held.doubtful)
+            counts = self._add(replace(found, ahead_ms=held.ahead_ms)) + RetrievalCounts(damaged_frames=len(_lasting(damages)))
             doubtful = held.doubtful or bool(damages)
             records = held.records if doubtful else held.records + (found.records or 0)
             end = found.end if damages or growing else stop
@@ -92,15 +92,15 @@ class TableLoader:
         name = entry.name
         part = self._mirror.part(name)
         with open_log(part, form=name.form) as found, tempfile.TemporaryDirectory(prefix="swarmscope-") as folder:
-            self._insist(name, found.damages, again=again)
+            self._raise_if_damaged(name, found.damages, again=again)
             counts = RetrievalCounts(damaged_frames=len(found.damages), logs_mirrored=1)
             if take_from is not None:
                 rest = _without_first(take_from, found, Path(folder) / "remainder")
-                counts += self._take(replace(rest, ahead_ms=ahead_ms))
+                counts += self._add(replace(rest, ahead_ms=ahead_ms))
         self._mirror.complete(name)
         return LoadedLog(MirroredLog(name=name, bytes=entry.bytes, records=entry.records, ahead_ms=ahead_ms), counts)
 
-    def _take(self, found: VerifiedLog) -> RetrievalCounts:
+    def _add(self, found: VerifiedLog) -> RetrievalCounts:
         if not found.records and not found.damages:
             return RetrievalCounts()
         shown_ms = self._last_shown_ms = max(_now_ms(), self._last_shown_ms + 1)
@@ -112,7 +112,7 @@ class TableLoader:
             ).fetchnumpy()["sent_ms"]
         return _counts(added) + RetrievalCounts(implausible_clocks=self._delays.shown(sent, now_ms=_now_ms()))
 
-    def _insist(self, name: LogName, damages: tuple[Damage, ...], *, again: bool) -> None:
+    def _raise_if_damaged(self, name: LogName, damages: tuple[Damage, ...], *, again: bool) -> None:
         if damages and not again:
             raise Damaged(f"{name}, byte {damages[0].offset}: {damages[0].reason}")
         _log_damages(name, damages)

@@ -109,7 +109,7 @@ def analyze(
     from feedback_analysis.messages.p1203 import write_inputs
     from feedback_analysis.messages.scores import add_scores
     from feedback_analysis.messages.session_table import TEXTS, session_table
-    from feedback_analysis.quality.all_models import chosen, models_of, mos_of
+    from feedback_analysis.quality.all_models import model_names, models_of, mos_of
     from feedback_analysis.spreadsheet import write_csv, write_parquet
 
     columns = [name.strip() for each in by or () for name in each.split(",") if name.strip()]
@@ -120,7 +120,7 @@ def analyze(
         _check_tables(as_json=as_json, as_csv=as_csv, parquet=parquet, sessions=sessions, by=columns)
         filters = _filters(where or ())
         check_dimensions((*columns, *filters))
-        quality, scored = models_of(or_defaults(scoring, Scoring)), chosen(models)
+        quality, scored = models_of(or_defaults(scoring, Scoring)), model_names(models)
         asked = _span(begin, end)
         with locator_for(or_defaults(location, LocationSettings)) as locator, _progress() as progress:
             needed = columns_for((*columns, *filters), [quality[name] for name in scored])

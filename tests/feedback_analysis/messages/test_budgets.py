@@ -118,11 +118,11 @@ def test_within_the_budgets_nothing_changes(live, table_of):
 
 def test_a_name_is_replaced_only_by_one_from_more_networks():
     names = Names(1)
-    names.hear([NameUse(name="a", networks=["1", "2"], last_ms=1)])
-    assert names.hear([NameUse(name="b", networks=list("1234"), last_ms=1)]).left_out == {"b"}
-    ruling = names.hear([NameUse(name="b", networks=["5"], last_ms=1)])
+    names.add([NameUse(name="a", networks=["1", "2"], last_ms=1)])
+    assert names.add([NameUse(name="b", networks=list("1234"), last_ms=1)]).left_out == {"b"}
+    ruling = names.add([NameUse(name="b", networks=["5"], last_ms=1)])
     assert (ruling.left_out, ruling.given_up) == (frozenset(), {"a"})
-    assert names.hear([NameUse(name="a", networks=list("123456789"), last_ms=1)]).left_out == {"a"}
+    assert names.add([NameUse(name="a", networks=list("123456789"), last_ms=1)]).left_out == {"a"}
 
 
 def test_the_memory_for_names_is_bounded():
@@ -132,10 +132,10 @@ def test_the_memory_for_names_is_bounded():
         heard = [
             NameUse(name=f"{batch}-{at}", networks=[str(chosen.random()) for _ in range(3)], last_ms=batch) for at in range(100)
         ]
-        names.hear([*heard, NameUse(name="real", networks=[str(chosen.random()) for _ in range(SURE)], last_ms=batch)])
+        names.add([*heard, NameUse(name="real", networks=[str(chosen.random()) for _ in range(SURE)], last_ms=batch)])
     assert len(names) == 10
     assert len(names._waiting) <= 2 * 4 * 10 + 101
-    assert names.hear([NameUse(name="real", networks=["1"], last_ms=50)]).left_out == frozenset()
+    assert names.add([NameUse(name="real", networks=["1"], last_ms=50)]).left_out == frozenset()
 
 
 def test_beyond_the_message_limit_the_oldest_minutes_are_dropped_and_counted(live):

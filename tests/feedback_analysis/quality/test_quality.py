@@ -14,7 +14,7 @@ from feedback_analysis.messages.load import open_logs
 from feedback_analysis.messages.scores import scores
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.messages.timeline import timeline
-from feedback_analysis.quality.all_models import ALL, NAMES, all_models, chosen, mos_from_flags, mos_of
+from feedback_analysis.quality.all_models import ALL, NAMES, all_models, model_names, mos_from_flags, mos_of
 from feedback_analysis.quality.model import coefficients
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.scoring import MosFlags
@@ -168,10 +168,10 @@ def test_lambda_has_its_name_in_answers_and_in_settings():
 
 
 def test_models_are_chosen_by_name():
-    assert chosen("all") == NAMES
-    assert chosen("qoe_linear, mos") == ("qoe_linear", "mos")
+    assert model_names("all") == NAMES
+    assert model_names("qoe_linear, mos") == ("qoe_linear", "mos")
     with pytest.raises(ValueError, match="no quality model"):
-        chosen("mos,nonsense")
+        model_names("mos,nonsense")
 
 
 def test_every_model_names_its_source_and_is_a_measure():
