@@ -10,7 +10,7 @@ BENCHMARKS = {
     "display_delay": "display delay: from sent_ms to the dashboard, with a poll interval of 1 s",
     "sdk_update": "cost of update() for an app, compared with a log line and a histogram",
     "analyze": "speed of analyze, compared with hand-written DuckDB queries",
-    "many_logs": "start time and catalogue page of a feedback server with 2.6 million logs",
+    "many_logs": "start times, catalogue page and history of servers with 2.6 million logs",
     "history": "the daily table of the history, compared with a hand-written query over the logs",
     "names": "cost of invented names for the monitoring platform, compared with real names",
     "overlay_failover": "time without packets at a player of the overlay when its relay fails",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 import numpy as np
@@ -16,22 +17,22 @@ import numpy.typing as npt
 
 from feedback_analysis.history.log_file import LogFile
 from feedback_analysis.reading.log_files import (
-    NotReadable,
     UnreadLog,
     find_logs,
     is_folder,
-    log_name,
     preferred_instead,
+    reason_of,
     stream_entries,
     why_no_file,
 )
-from feedback_wire.log_name import Form
+from feedback_wire.log_name import LOG_NAME, Form
 
-LOOK_AGAIN = 20_000
+LOOK_AGAIN = 5_000
 """So many settled files are looked at again in each search."""
 
 _AT_ONCE = 50_000
 _PAGE = 2_000
+_JOURNAL = f".{Form.JOURNAL}"
 
 _Marks = npt.NDArray[np.int64]
 
@@ -106,20 +107,21 @@ def search(cursor: duckdb.DuckDBPyConnection, paths: Sequence[Path], settled: Se
     """
     named = find_logs(path for path in paths if not is_folder(path))
     found = _Found(cursor, list(named.unread))
-    found.take((None, path) for path in named.logs if not path.name.endswith(f".{Form.JOURNAL}"))
+    found.take([_Candidate(str(path), path.name) for path in named.logs if not path.name.endswith(_JOURNAL)])
     settled.begin()
     each = _entries(paths, found.unread)
     while entries := list(islice(each, _AT_ONCE)):
-        logs: list[tuple[int | None, Path]] = []
+        candidates: list[_Candidate] = []
         for mark, entry in settled.unsettled(entries):
-            match _sealed_log(entry):
-                case UnreadLog() as unread:
-                    found.unread.append(unread)
-                case Path() as path:
-                    logs.append((mark, path))
-                case None:
-                    settled.settle([mark])
-        settled.settle(found.take(logs))
+            if LOG_NAME.fullmatch(entry.name) is None:
+                settled.settle([mark])
+            elif why := why_no_file(entry):
+                found.unread.append(UnreadLog(Path(entry.path), why))
+            elif entry.name.endswith(_JOURNAL):
+                settled.settle([mark])
+            else:
+                candidates.append(_Candidate(entry.path, entry.name, mark))
+        settled.settle(found.take(candidates))
     settled.end()
     return found.ordered()
 
@@ -134,15 +136,12 @@ def _entries(paths: Iterable[Path], unread: list[UnreadLog]) -> Iterator[os.DirE
                     yield entry
 
 
-def _sealed_log(entry: os.DirEntry[str]) -> Path | UnreadLog | None:
-    """The path of a sealed log; None for a journal, and for a file that is no log."""
-    path = Path(entry.path)
-    name = log_name(path)
-    if name is None:
-        return None
-    if why := why_no_file(entry):
-        return UnreadLog(path, why)
-    return None if name.form is Form.JOURNAL else path
+class _Candidate(NamedTuple):
+    """A sealed log. `mark` is that of its directory entry; None for a path that the user named."""
+
+    path: str
+    name: str
+    mark: int | None = None
 
 
 class _Found:
@@ -156,19 +155,21 @@ class _Found:
             "CREATE OR REPLACE TEMP TABLE found (begins_s BIGINT, folder INTEGER, name VARCHAR, bytes BIGINT, modified_ns BIGINT)"
         )
 
-    def take(self, logs: Iterable[tuple[int | None, Path]]) -> list[int]:
-        """Note the new ones of `logs`; returns the marks of the known ones."""
-        files: list[tuple[int | None, LogFile]] = []
-        for mark, path in logs:
-            if preferred_instead(path) is not None:
-                continue
+    def take(self, candidates: Sequence[_Candidate]) -> list[int]:
+        """Note the new ones of the `candidates`; returns the marks of the known ones."""
+        known, marks, new = self._known(candidates), [], []
+        for candidate in candidates:
             try:
-                files.append((mark, LogFile.at(path)))
-            except NotReadable as error:
-                self.unread.append(UnreadLog(path, error.strerror or ""))
-        known = self._known([file for _, file in files])
-        self._note([file for _, file in files if (file.name, file.bytes, file.modified_ns) not in known])
-        return [mark for mark, file in files if mark is not None and (file.name, file.bytes, file.modified_ns) in known]
+                status = os.stat(candidate.path)  # noqa: PTH116 - a Path for each of millions would take minutes
+            except OSError as error:
+                self.unread.append(UnreadLog(Path(candidate.path), reason_of(error)))
+                continue
+            if (candidate.name, status.st_size, status.st_mtime_ns) not in known:
+                new.append(LogFile.of(Path(candidate.path), status.st_size, status.st_mtime_ns))
+            elif candidate.mark is not None:
+                marks.append(candidate.mark)
+        self._note([file for file in new if preferred_instead(file.path) is None])
+        return marks
 
     def ordered(self) -> NewLogs:
         self._cursor.execute("""
@@ -186,12 +187,12 @@ class _Found:
             unread=tuple(dict.fromkeys(self.unread)),
         )
 
-    def _known(self, files: Sequence[LogFile]) -> set[tuple[str, int, int]]:
+    def _known(self, candidates: Sequence[_Candidate]) -> set[tuple[str, int, int]]:
         """The name, size and time of change of the logs in the history that have one of these names."""
-        if not files:
+        if not candidates:
             return set()
         sql = "SELECT name, bytes, modified_ns FROM logs WHERE name IN (SELECT unnest($names))"
-        return set(self._cursor.execute(sql, {"names": [file.name for file in files]}).fetchall())
+        return set(self._cursor.execute(sql, {"names": [each.name for each in candidates]}).fetchall())
 
     def _note(self, files: Sequence[LogFile]) -> None:
         if not files:
