@@ -31,8 +31,9 @@ class Settings:
     """Name of this coordinator. Each record contains it in the field `via`."""
 
     policy: PolicyName = "round-robin"
-    """How the coordinator chooses a feedback server. round-robin: one after the other. random: any. least-pending: the one with the
-    fewest messages not stored yet. by-peer: always the same one for an end host, while that server is available."""
+    """How the coordinator chooses a feedback server. round-robin: one server after the other. random: a random server.
+    least-pending: the server with the fewest messages that are not stored yet. by-peer: for each end host always the same server,
+    while it is available."""
 
     sample: float = 1.0
     """Share of end hosts whose messages are recorded, above 0 and at most 1. With 0.1, about one of ten end hosts is recorded, and
@@ -42,8 +43,8 @@ class Settings:
     """What to record of an end host's IP address: all of it (keep), its /24 or /48 network (truncate), or nothing (drop)."""
 
     trusted_proxy: tuple[str, ...] = ()
-    """Address or network of a reverse proxy, such as 10.0.0.0/8. --proxy-header is read only from there. Without it, the header is
-    always ignored. Repeat the flag for each proxy."""
+    """Address or network of a reverse proxy, such as 10.0.0.0/8. The coordinator reads --proxy-header only in requests from these
+    proxies. Without this flag, it ignores the header. Repeat the flag for each proxy."""
 
     proxy_header: ProxyHeader = "x-forwarded-for"
     """Header in which the trusted proxies send the end host's IP address. Only this header is read."""
@@ -52,8 +53,8 @@ class Settings:
     """Ingest key that the coordinator accepts from end hosts. Repeat the flag for each key."""
 
     keys: Path | None = None
-    """TOML file with named ingest keys and their limits, read again on SIGHUP. The page "The coordinator" of the documentation has
-    an example. Can be combined with --key."""
+    """TOML file with named ingest keys and their limits, read again on SIGHUP. For an example, see docs/coordinator.md. Can be
+    combined with --key."""
 
     token: str = field(default="", repr=False)
     """Token that the coordinator sends to the feedback servers. It must be equal to their --token."""
@@ -91,23 +92,23 @@ class Settings:
     """Maximum size of the spool in bytes, for all workers together. When it is full, messages are refused. 0 disables the spool."""
 
     quarantine: Path | None = None
-    """Folder for refused messages. Without it, they are kept in the folder `quarantine` inside the --spool folder. Without a spool,
-    they are not kept."""
+    """Folder for refused messages. The default is the folder `quarantine` inside the --spool folder. Without a spool and without
+    this flag, refused messages are not kept."""
 
     quarantine_max_bytes: int = 64 * 1024**2
     """Maximum size of the quarantine in bytes, for all workers together. 0 disables the quarantine."""
 
     in_flight_max_bytes: int = 64 * 1024**2
-    """Maximum size in bytes of the messages that a worker has received and not yet stored durably. Above it, messages are
-    refused."""
+    """Maximum size in bytes of the messages that a worker has received but not yet stored durably. Above it, the worker refuses
+    messages (see --overload)."""
 
     connections_max: int = 20_000
-    """Maximum number of open connections per worker, at most the system's limit of open files. Above it, connections are
-    refused."""
+    """Maximum number of open connections per worker. The system's limit of open files can make it lower. Above it, the worker
+    refuses new connections."""
 
     overload: OverloadPolicy = "refuse"
-    """What the coordinator does when its memory for messages fills up. refuse: refuse messages of a key that has used its share of
-    --in-flight-max-bytes. sample: from half of --in-flight-max-bytes on, also record fewer end hosts, with a higher weight."""
+    """What a worker does when --in-flight-max-bytes is nearly used. refuse: refuse the messages of an ingest key that has used its
+    share. sample: from half of --in-flight-max-bytes on, also sample end hosts (each record contains its weight)."""
 
     workers: int = 1
     """Number of worker processes. They share the listening socket."""

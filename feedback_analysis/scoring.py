@@ -9,24 +9,24 @@ class MosFlags:
     """The coefficients of the MOS model; see `feedback_analysis/quality/mos.py`."""
 
     mos_c1: float | None = None
-    """MOS (mean opinion score) = c1 × (1 − continuity) + a × (1 − e^(−lambda × B)) + c2. Continuity is the share of the
-    video that played in time (0 to 1), and B is the playback rate in kbit/s. This is c1. The default is -5, or -5.5 with
-    --mos-calibration public."""
+    """Coefficient c1 of the MOS (mean opinion score). MOS = c1 × (1 − continuity) + a × (1 − e^(−lambda × B)) + c2.
+    Continuity is the share of the due playback that was played (0 to 1). B is the playback rate in kbit/s. The default is -5,
+    or -5.5 with --mos-calibration public."""
 
     mos_c2: float | None = None
     """Coefficient c2 of the MOS. Requires --mos-calibration public (default 2.2) or none (default 2). With ceiling, c2 has no
     effect, and a value other than 2 is refused."""
 
     mos_a: float | None = None
-    """Coefficient a of the MOS: the most that the playback rate adds. The default is 4, or 1.94 with --mos-calibration public."""
+    """Coefficient a of the MOS: the maximum that the rate adds. The default is 4, or 1.94 with --mos-calibration public."""
 
     mos_lambda: float | None = None
-    """Coefficient lambda of the MOS, per kbit/s: with a higher value, a lower playback rate is enough for a good score. The default
-    is 0.0015, or 0.0006 with --mos-calibration public."""
+    """Coefficient lambda of the MOS, per kbit/s. With a higher value, a lower playback rate gives a good score. The default is
+    0.0015, or 0.0006 with --mos-calibration public."""
 
     mos_calibration: Literal["ceiling", "public", "none"] = "ceiling"
-    """ceiling: the paper's equation, shifted so that the best score is 5. public: the same equation with coefficients fitted to
-    public ratings. none: the paper's equation without shift and limits. With ceiling or public, scores are limited to 1 to 5."""
+    """Variant of the MOS equation. ceiling: the paper's equation, shifted so that the best score is 5. public: the same equation
+    with coefficients fitted to public ratings. none: the paper's equation unchanged. ceiling and public limit scores to 1 to 5."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,5 +35,5 @@ class Scoring(MosFlags):
 
     model_set: tuple[str, ...] = ()
     """Coefficient of a quality model as MODEL.COEFFICIENT=VALUE, such as mos_stalling.length=0.2. MODEL is mos, mos_stalling,
-    qoe_linear, startup_score or good_sessions. The page "Measures" of the documentation lists the coefficients. Repeat the flag for
-    each coefficient."""
+    qoe_linear, startup_score or good_sessions. docs/measures.md lists the coefficients. Repeat the flag for each
+    coefficient."""

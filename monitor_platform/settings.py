@@ -35,16 +35,17 @@ class Settings(Scoring, LocationSettings):
     """Hours after which a user must log in again, above 0 and at most 8760."""
 
     behind_proxy: str = ""
-    """Public URL of the reverse proxy in front of the dashboard, such as https://monitor.example.org. The dashboard then also
-    accepts requests for this host name, alerts link to it, and --users needs no --tls-cert."""
+    """Public URL of the reverse proxy in front of the dashboard, such as https://monitor.example.org. The dashboard then accepts
+    requests for this host name. Notifications of alerts link to this URL. With this flag, --users does not require --tls-cert."""
 
     trusted_user_header: str = ""
     """Header in which the reverse proxy sends the name of the authenticated user, such as X-Forwarded-User. Requires
     --trusted-proxy."""
 
     trusted_proxy: tuple[str, ...] = ()
-    """Address or network of a reverse proxy, such as 127.0.0.1 or 10.0.0.0/8. --trusted-user-header and --proxy-header are read
-    only from there. Without it, --proxy-header is always ignored. Repeat the flag for each proxy."""
+    """Address or network of a reverse proxy, such as 127.0.0.1 or 10.0.0.0/8. The platform reads --trusted-user-header and
+    --proxy-header only in requests from these proxies. Without this flag, it ignores --proxy-header. Repeat the flag for each
+    proxy."""
 
     proxy_header: ProxyHeader = "x-forwarded-for"
     """Header in which the trusted proxies send the client's IP address. Only this header is read."""
@@ -68,7 +69,7 @@ class Settings(Scoring, LocationSettings):
     """URL of a feedback server to poll, such as http://127.0.0.1:8090. Repeat the flag for each server."""
 
     static: tuple[Path, ...] = ()
-    """Log, or folder of logs, to show instead of polling. Accepts several values."""
+    """Recorded log, or folder of logs, to show instead of live data. Accepts several values."""
 
     poll_seconds: float = 20.0
     """Seconds between two polls of a feedback server, at least 1."""
@@ -87,7 +88,7 @@ class Settings(Scoring, LocationSettings):
     present."""
 
     keep_minutes: int = 60
-    """Minutes of messages to keep in memory and to show live. The API reads older minutes from the mirror."""
+    """Minutes of messages to keep in memory. To show an older time range, the platform reads it from the logs on disk."""
 
     keep_messages: int = 5_000_000
     """Maximum number of messages in memory. Beyond it, the oldest minutes are removed from memory."""
@@ -99,7 +100,7 @@ class Settings(Scoring, LocationSettings):
     budget: tuple[str, ...] = ()
     """Limit of distinct values of a field in memory, as FIELD=COUNT, such as channel=2000. FIELD is channel, isp, app, platform,
     extra_values (values of one name in extra), extra_names (names in extra) or extra_bytes (bytes of extra in a message). Values
-    above the limit are shown as (other); entries of extra above the last two limits are left out. Repeat the flag for each
+    above the limit become (other). Above extra_names or extra_bytes, entries of extra are left out. Repeat the flag for each
     field."""
 
     history: Path | None = None
@@ -110,7 +111,7 @@ class Settings(Scoring, LocationSettings):
     """Number of whole UTC days to keep in the history. Without it, all days are kept."""
 
     alerts: Path | None = None
-    """TOML file with alert rules and notification targets (page "Alerts" of the documentation)."""
+    """TOML file with alert rules and webhooks. For its format, see docs/alerts.md."""
 
     def __post_init__(self) -> None:
         self._check_mode()

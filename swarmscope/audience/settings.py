@@ -16,7 +16,7 @@ class Settings:
     """Settings of `swarmscope simulate`; ValueError for an invalid value."""
 
     coordinator: tuple[str, ...] = ("http://127.0.0.1:8080",)
-    """URL of a coordinator. Repeat the flag for each one. Each end host prefers one coordinator and falls back to the others."""
+    """URL of a coordinator. Repeat the flag for each one. Each end host uses one of them, and the others if that one fails."""
 
     peers: int = 1000
     """Number of end hosts, including those of the flash crowd."""

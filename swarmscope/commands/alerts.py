@@ -38,13 +38,13 @@ def dry_run(
 ) -> None:
     """Print the alerts that the rules raise on recorded logs. No notification is sent. Alerts do not change the exit code.
 
-    Give the same geolocation and MOS flags as to monitor, so that the same alerts result. Standard error lists damaged records and
+    To get the same alerts as monitor, give the same geolocation and MOS flags. Standard error lists damaged records and
     unreadable files; the rules are applied to the other records.
 
     Parameters
     ----------
     rules
-        TOML file with alert rules (page "Alerts" of the documentation).
+        TOML file with alert rules. For its format, see docs/alerts.md.
     paths
         Logs, and folders that contain logs.
     as_json

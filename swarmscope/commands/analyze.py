@@ -93,7 +93,7 @@ def analyze(
         extra.codec, extra.resolution and extra.fps.
     models
         Quality models to compute: all, or a comma-separated list of mos, mos_stalling, qoe_linear, startup_score, good_sessions.
-        The output also has the parts (terms) that add up to each score.
+        The output also has the terms of each score. A score is the sum of its terms.
     html
         Also write a web page with the map, districts, histogram, timeline and measures. It works without a server or network.
     period

@@ -128,14 +128,14 @@ def show(
         Folder of the history, as given to `history build --into` or `monitor --history`.
     figure
         Table to print. daily: users, upload and download rates. online: time online per user and per session. quality: continuity,
-        MOS, startup delay and contribution ratio. hours, minutes: concurrent users and MOS over time. isps: users per ISP.
+        MOS, startup and contribution ratio. hours, minutes: concurrent users and MOS over time. isps: share of users per ISP.
     begin
         Start of the time range: ISO 8601 (in --timezone by default) or Unix milliseconds. The time range is extended to whole
         hours, or to whole days, months or years (--unit).
     end
         End of the time range, in the same formats.
     unit
-        Time that one row covers. Not used for hours and minutes.
+        Time that one row covers. With --figure hours or minutes, the flag has no effect.
     timezone
         Time zone of days, of printed times, and of --from and --to, such as Asia/Hong_Kong.
     where

@@ -21,15 +21,15 @@ if TYPE_CHECKING:  # DuckDB is slow to import, and --help does not need it
 command = App(
     name="import",
     help_epilogue=(
-        "A column that has the name of a record field (`swarmscope schema --record`) is imported into that field. The mapping file "
-        "assigns other columns to fields:\n\n"
+        "If a column has the name of a record field (`swarmscope schema --record`), it is imported into that field. The mapping "
+        "file assigns other columns to fields:\n\n"
         "    [columns]\n"
         '    received_ms = "when"   # the time of the row\n'
         '    peer_id = "client"\n'
         '    startup_ms = "startup_s * 1000"\n'
         "    [time]\n"
         '    unit = "s"             # of numeric times: s, ms (default), us or ns\n\n'
-        'The page "Importing the data of another system" of the documentation describes the mapping file.\n\n'
+        "docs/import.md describes the mapping file.\n\n"
         + examples(
             "swarmscope import sessions.csv --mapping mapping.toml",
             "swarmscope import sessions.csv --mapping mapping.toml --into imported \\\n    --refused refused.jsonl",

@@ -51,9 +51,9 @@ SUBCOMMANDS = {
     ),
     "key": Subcommand(
         function="overlay_running:key",
-        help="""Print the key of a node.
+        help="""Print the key with which a node joins the overlay.
 
-            The commands node, source and play read the key from a file (--key).""",
+            Write the key to a file. The commands node, source and play read this file (--key).""",
         example="swarmscope overlay key 10.0.1.2 --secret overlay.secret > 10.0.1.2.key",
     ),
     "node": Subcommand(

@@ -28,8 +28,8 @@ def check(
     Parameters
     ----------
     file
-        Topology file (JSON), or lab file of netlab with the topology in its field "overlay". The page "The streaming overlay,
-        version 1" of the documentation describes both.
+        Topology file (JSON), or lab file of netlab with the topology in its field "overlay". For the formats, see
+        docs/formats/overlay.md and docs/netlab.md.
     source
         Node where a stream begins. The command draws the tree of this stream only. Without it, the command draws the streams of the
         file.

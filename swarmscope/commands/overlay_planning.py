@@ -19,8 +19,8 @@ def bootstrapper(file: Path, /, *, secret: Annotated[Path, Parameter(name="--sec
     Parameters
     ----------
     file
-        Topology file (JSON), or lab file of netlab with the topology in its field "overlay". The page "The streaming overlay,
-        version 1" of the documentation describes both.
+        Topology file (JSON), or lab file of netlab with the topology in its field "overlay". For the formats, see
+        docs/formats/overlay.md and docs/netlab.md.
     secret
         File with the overlay's secret: at least 32 random bytes, for example from head -c 32 /dev/urandom | base64. The keys of all
         nodes are derived from it.
