@@ -9,11 +9,10 @@ from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.column_table import columns_for
-from feedback_analysis.messages.load import logs_for, open_logs
+from feedback_analysis.messages.load import LOOK_AROUND_MS, logs_for, open_logs
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.all_models import Models, mos_of
 from feedback_analysis.reading.log_files import Begins, find_logs
-from feedback_analysis.time_units import DAY_MS
 
 _SUMMED = 2
 """A summary loads few columns, so it may load more messages: they take less than half the memory."""
@@ -54,7 +53,7 @@ class RecordedLogs:
             mos=mos_of(self.models),
             models=self.models,
             span=span,
-            look_around_ms=DAY_MS,
+            look_around_ms=LOOK_AROUND_MS,
             most=self.most,
         )
         if span is not None:
@@ -71,7 +70,7 @@ class RecordedLogs:
             mos=mos_of(self.models),
             span=span,
             columns=columns_for((*by, *where)),
-            look_around_ms=DAY_MS,
+            look_around_ms=LOOK_AROUND_MS,
             most=None if self.most is None else _SUMMED * self.most,
         )
         try:

@@ -19,6 +19,7 @@ from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.reading.log_files import Begins, UnreadLog, find_logs, log_name
 from feedback_analysis.reading.read_ahead import verified_ahead
 from feedback_analysis.reading.verified_log import VerifiedLog, alike
+from feedback_analysis.time_units import DAY_MS
 from feedback_wire.log_name import LogName
 
 Progress = Callable[[int, int], None]
@@ -31,6 +32,7 @@ _FILES_AT_ONCE = 512
 _BYTES_STAGED = 32 * 1024 * 1024
 _BYTES_GATHERED = 96 * 1024 * 1024
 
+LOOK_AROUND_MS = DAY_MS
 """How far around a time range a platform searches: a mirror may have years, and a page cannot wait until all of it is read."""
 
 

@@ -10,9 +10,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 import aiohttp
 
-from feedback_analysis.messages.load import load_identities
+from feedback_analysis.messages.load import LOOK_AROUND_MS, load_identities
 from feedback_analysis.messages.table import FeedbackTable
-from feedback_analysis.time_units import DAY_MS
+from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.retrieval.display_delay import DelayWindow
 from monitor_platform.retrieval.feed_status import FeedStatus, RetrievalCounts
 from monitor_platform.retrieval.feedback_server_client import FeedbackServerClient, checked_url
@@ -52,7 +52,7 @@ class Feed:
         self._mirror = mirror
         self._table = table
         self._poll_s = poll_seconds
-        self._keep_ms = None if keep_minutes is None else round(keep_minutes * 60_000)
+        self._keep_ms = None if keep_minutes is None else round(keep_minutes * MINUTE_MS)
         self._tls = tls
         self._delays = DelayWindow()
         self._followers: tuple[ServerFollower, ...] = ()
@@ -102,7 +102,7 @@ class Feed:
         Of the day before, the table only gets the message numbers, so that it recognises copies.
         """
         for server in self._mirror.servers():
-            since_ms, day_ago_ms = shared.since_ms(), _now_ms() - DAY_MS
+            since_ms, day_ago_ms = shared.since_ms(), _now_ms() - LOOK_AROUND_MS
             ahead_ms = self._mirror.ahead_ms(server)
             if since_ms is not None:
                 since_ms += min([0, *ahead_ms.values()])  # the server's clock, which may be behind, names the logs
