@@ -13,11 +13,13 @@ from functools import partial
 
 from overlay.control import Connection, Handshakes, MeetingEndedError
 from overlay.leases import Leases
+from overlay.measured_links import MeasuredLinks, TreeWatch
 from overlay.meeting import Identity, Listening, Roster, speers
 from overlay.messages import (
     Control,
     InstallTree,
     Leave,
+    LinkState,
     Message,
     Neighbor,
     Ping,
@@ -25,12 +27,13 @@ from overlay.messages import (
     Subscribe,
     Unsubscribe,
 )
-from overlay.overlay_file import Overlay, Stream
+from overlay.overlay_file import Overlay, Stream, pair
 from overlay.proofs import NONCE_BYTES, ReplayGuard, link_key, node_key, sealed
-from overlay.trees import Tree, backups, graph_of, tree
+from overlay.trees import LinkCosts, Tree, backups, graph_of, tree
 
 NAME = "bootstrapper"
 EXPIRE_EVERY_S = 0.2
+WATCH_EVERY_S = 1.0
 PLAN_AFTER_S = 0.02
 """Joins that come together are planned together."""
 
@@ -59,6 +62,11 @@ class Bootstrapper:
         self._players: dict[str, set[str]] = {name: set() for name in overlay.streams}
         self._placed: dict[str, dict[str, InstallTree]] = {name: {} for name in overlay.streams}
         self._planning: asyncio.TimerHandle | None = None
+        self._measured = MeasuredLinks()
+        self._costs: dict[str, LinkCosts] = {name: {} for name in overlay.streams}
+        """By which the present tree of each stream was planned."""
+        self._watches = {name: TreeWatch() for name in overlay.streams}
+        self._watched_s = time.monotonic()
 
     async def serve(self, host: str, port: int, ready: Callable[[int], None]) -> None:
         """Listen until cancelled. `port` 0 takes a free one; `ready` is called with the port that it is."""
@@ -70,6 +78,9 @@ class Bootstrapper:
                 for node in self._leases.expire(time.monotonic()):
                     self.counts["leases_expired"] += 1
                     self._remove(node)
+                if time.monotonic() - self._watched_s >= WATCH_EVERY_S:
+                    self._watched_s = time.monotonic()
+                    self._watch_routes()
 
     # Members
 
@@ -125,6 +136,7 @@ class Bootstrapper:
             return
         member.connection.close()
         self._leases.end(node)
+        self._measured.forget(node)
         self.counts["left"] += 1
         for players in self._players.values():
             players.discard(node)
@@ -145,9 +157,17 @@ class Bootstrapper:
             return False
         elif isinstance(message.body, Subscribe | Unsubscribe):
             self._subscribe(node, message.body)
+        elif isinstance(message.body, LinkState):
+            self._linkstate(node, message.body)
         else:
             self.counts[f"heard_{type(message.body).__name__}"] += 1
         return True
+
+    def _linkstate(self, node: str, state: LinkState) -> None:
+        if pair(node, state.neighbor) in self.overlay.links:
+            self._measured.report(node, state)
+        else:
+            self.counts["link_unknown"] += 1
 
     def _subscribe(self, node: str, body: Subscribe | Unsubscribe) -> None:
         players = self._players.get(body.stream)
@@ -207,7 +227,7 @@ class Bootstrapper:
     def _plan_stream(self, name: str, stream: Stream, number: int) -> None:
         if stream.source not in self.members:
             return  # no node has the stream; what is installed may stay
-        graph = graph_of(self.overlay, stream.metric).subgraph(self.members)
+        graph = graph_of(self.overlay, stream.metric, self._costs[name]).subgraph(self.members)
         bound = partial(self.overlay.most_children, stream_kbps=stream.rate_kbps)
         grown = tree(graph, stream.source, sorted(self._players[name]), stream.tree, bound)
         helped = backups(graph, grown, bound)
@@ -229,6 +249,21 @@ class Bootstrapper:
                     backup=backup,
                 ),
             )
+
+    def _watch_routes(self) -> None:
+        """Plan a stream again if the measured costs make another tree clearly better for a while."""
+        for name, stream in self.overlay.streams.items():
+            costs, present = self._measured.costs(stream.metric), self.trees.get(name)
+            if not costs or present is None or stream.source not in self.members:
+                continue
+            graph = graph_of(self.overlay, stream.metric, costs).subgraph(self.members)
+            bound = partial(self.overlay.most_children, stream_kbps=stream.rate_kbps)
+            candidate = tree(graph, stream.source, sorted(self._players[name]), stream.tree, bound)
+            if self._watches[name].is_worth_a_change(graph, present, candidate, self._players[name], time.monotonic()):
+                self.counts["routes_changed"] += 1
+                self._costs[name] = costs
+                self._epoch += 1
+                self._plan_soon()
 
     def _install(self, node: str, place: InstallTree) -> None:
         """Send a node its place, unless it has the same one already."""

@@ -104,6 +104,11 @@ class Distribution:
                 self._counts["grafts_repeated"] += 1
                 self._change_parent(forwarding, forwarding.parent)
 
+    def lost_of(self, neighbor: str) -> tuple[int, int]:
+        """How many media packets a neighbour has sent here, and how many of them the link has lost."""
+        links = [link for each in self.streams.values() if (link := each.links_in.get(neighbor)) is not None]
+        return sum(link.expected for link in links), sum(link.lost for link in links)
+
     def close(self) -> None:
         """Send nothing more."""
         for handle in [*self._replays.values(), *([self._repairing] if self._repairing is not None else [])]:

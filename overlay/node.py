@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from overlay.control import Connection, Handshakes, MeetingEndedError, meet
 from overlay.control_datagram import control_datagram, is_control, read_control_datagram
 from overlay.distribution import Distribution
+from overlay.link_measure import LinkMeasure
 from overlay.meeting import Connecting, Identity, Listening, is_true_speers
 from overlay.messages import (
     Body,
@@ -37,9 +38,11 @@ from overlay.messages import (
 )
 from overlay.proofs import NONCE_BYTES, ReplayGuard, sealed
 from overlay.reception import Arrival
-from overlay.route_cost import smoothed
+from overlay.tracing import Trace, Tracing
 
 HEARTBEAT_S = 0.1
+MEASURE_EVERY = 10
+"""Heartbeats: once a second."""
 SILENT_AFTER_S = 0.3
 """Three heartbeats, as RFC 5880 counts: one that is late or lost means nothing yet."""
 UNKNOWN_ROUND_TRIP_S = 0.05
@@ -60,7 +63,7 @@ class KnownNeighbor:
     """Whether the latest SPEERS names it."""
     connection: Connection | None = None
     heard_s: float = 0.0
-    round_trip_s: float | None = None
+    measure: LinkMeasure = field(default_factory=LinkMeasure)
     connecting: asyncio.Task[None] | None = None
 
 
@@ -74,6 +77,8 @@ class NodeSettings:
     host: str = "127.0.0.1"
     plays: tuple[str, ...] = ()
     """Streams that it asks for."""
+    originates: tuple[str, ...] = ()
+    """Streams that begin here."""
 
 
 def backoff_s(attempt: int, chance: float) -> float:
@@ -86,13 +91,19 @@ def _address(contact: Neighbor) -> tuple[str, int, int]:
 
 
 class Node(asyncio.DatagramProtocol):
-    """A running node. `on_packet` gets every RTP packet that is new here."""
+    """A running node. `on_packet` gets every RTP packet that is new here, `on_trace` each trace that ends here."""
 
-    def __init__(self, settings: NodeSettings, on_packet: Callable[[Arrival], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: NodeSettings,
+        on_packet: Callable[[Arrival], None] | None = None,
+        on_trace: Callable[[Trace], None] | None = None,
+    ) -> None:
         self.settings = settings
         self.counts: Counter[str] = Counter()
         self._distribution = Distribution(self, self.counts, on_packet)
         self.streams = self._distribution.streams
+        self._tracing = Tracing(settings.name, self, self.streams, self.counts, on_trace)
         self.neighbors: dict[str, KnownNeighbor] = {}
         self._names: dict[tuple[str, int], str] = {}
         """Neighbours by the address of their datagrams."""
@@ -258,8 +269,8 @@ class Node(asyncio.DatagramProtocol):
             ping, now_s = Ping(node=self.settings.name, number=self._ping), time.monotonic()
             self._pinged_s = now_s
             self._distribution.beat(now_s)
-            if self._bootstrapper is not None and self._ping % 10 == 0:
-                self._bootstrapper.send(ping)
+            if self._ping % MEASURE_EVERY == 0:
+                self._measure(ping)
             for neighbor in self.neighbors.values():
                 if neighbor.connection is None:
                     continue
@@ -267,6 +278,18 @@ class Node(asyncio.DatagramProtocol):
                 self._send_datagram(neighbor, ping)
                 if now_s - neighbor.heard_s > SILENT_AFTER_S:
                     self._lose(neighbor, "silent")
+
+    def _measure(self, ping: Ping) -> None:
+        """Each second: renew the lease, report the links, and trace the ways to the players."""
+        if self._bootstrapper is not None:
+            self._bootstrapper.send(ping)
+        for name, neighbor in self.neighbors.items():
+            neighbor.measure.sample(*self._distribution.lost_of(name), HEARTBEAT_S * MEASURE_EVERY)
+            state = neighbor.measure.state(name)
+            if neighbor.connection is not None and state is not None:
+                self._tell_bootstrapper(state)
+        for stream in self.settings.originates:
+            self._tracing.begin(stream, ping.number)
 
     def _lose(self, neighbor: KnownNeighbor, how: str) -> None:
         """A neighbour has failed. Where it was the parent, the backup takes over."""
@@ -294,6 +317,7 @@ class Node(asyncio.DatagramProtocol):
             self.counts["data_from_stranger"] += 1
             return
         now_s = time.monotonic()
+        self.neighbors[name].measure.received_bytes += len(data)
         if is_control(data):
             self._heard_datagram(self.neighbors[name], data, now_s)
         else:
@@ -318,11 +342,14 @@ class Node(asyncio.DatagramProtocol):
             self.counts["unexpected_message"] += 1
 
     def _pinged(self, neighbor: KnownNeighbor, ping: Ping, now_s: float) -> None:
-        if not ping.answer:
-            self._send_datagram(neighbor, Ping(node=self.settings.name, number=ping.number, answer=True))
+        if ping.stream is not None:
+            self._tracing.heard(neighbor.contact.node, ping, plays=ping.stream in self.settings.plays)
+        elif not ping.answer:
+            neighbor.measure.pinged(ping.number)
+            if ping.number % MEASURE_EVERY == 0:
+                self._send_datagram(neighbor, Ping(node=self.settings.name, number=ping.number, answer=True))
         elif ping.number == self._ping:
-            sample_s = now_s - self._pinged_s
-            neighbor.round_trip_s = smoothed(neighbor.round_trip_s, sample_s)
+            neighbor.measure.answered(now_s - self._pinged_s)
 
     def _send_datagram(self, neighbor: KnownNeighbor, message: Control) -> None:
         self._send_to(neighbor, control_datagram(self.settings.name, neighbor.key, message))
@@ -352,10 +379,20 @@ class Node(asyncio.DatagramProtocol):
         if neighbor in self.neighbors:
             self._send_datagram(self.neighbors[neighbor], Message(node=self.settings.name, body=body))
 
+    def ping(self, neighbor: str, ping: Ping) -> None:
+        """Send a trace to a neighbour, on UDP."""
+        if neighbor not in self.neighbors:
+            return
+        try:
+            self._send_datagram(self.neighbors[neighbor], ping)
+        except ValueError:
+            self.counts["traces_dropped"] += 1  # names so long that the path does not fit into a datagram
+
     def round_trip_s(self, neighbor: str) -> float:
         """The measured time to a neighbour and back; 50 ms as long as it is not known."""
         known = self.neighbors.get(neighbor)
-        return UNKNOWN_ROUND_TRIP_S if known is None or known.round_trip_s is None else known.round_trip_s
+        measured = known.measure.round_trip_s if known is not None else None
+        return UNKNOWN_ROUND_TRIP_S if measured is None else measured
 
     def originate(self, stream: str, rtp: bytes) -> None:
         """Send an RTP packet into the stream's tree; without a tree it is discarded."""

@@ -36,6 +36,8 @@ class Reception:
     jitter_ms: float = 0.0
     delays_ms: deque[float] = field(default_factory=lambda: deque(maxlen=DELAYS))
     depth: int = 0
+    path: list[str] = field(default_factory=list)
+    """From the source to this node, as the latest trace found it."""
     _first: int | None = None
     _highest: int = 0
     _arrived_s: float = 0.0

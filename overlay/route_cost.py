@@ -39,18 +39,18 @@ BETTER_BY = 0.2
 BETTER_FOR_S = 5.0
 
 
-def chosen(route: Route, costs: dict[str, float], now_s: float) -> Route:
+def chosen(route: Route, costs: dict[str, float], now_s: float, *, least_gain: float = 0.0) -> Route:
     """The route after a look at the costs; a route without a cost has failed.
 
-    A failed route is left at once, for the cheapest. Another one is left when the same route has been more than 20 % cheaper for
-    five seconds.
+    A failed route is left at once, for the cheapest. Another one is left when the same route has been more than 20 % and
+    `least_gain` cheaper for five seconds.
     """
     if not costs:
         return route  # nothing to change to
     best = min(costs, key=lambda name: (costs[name], name))
     if route.current not in costs:
         return Route(current=best)
-    if costs[best] >= (1 - BETTER_BY) * costs[route.current]:
+    if costs[best] >= (1 - BETTER_BY) * costs[route.current] or costs[route.current] - costs[best] < least_gain:
         return Route(current=route.current)
     if best != route.better:
         return replace(route, better=best, better_since_s=now_s)

@@ -54,15 +54,20 @@ class Tree:
         return ((parent, node) for node, parent in self.parents.items())
 
 
-def graph_of(overlay: Overlay, metric: Metric) -> networkx.Graph:
-    """The nodes and links, with the declared cost of each link by `metric` as `weight`.
+LinkCosts = Mapping[tuple[str, str], float]
+"""By the two ends of a link in alphabetical order."""
+
+
+def graph_of(overlay: Overlay, metric: Metric, measured: LinkCosts | None = None) -> networkx.Graph:
+    """The nodes and links, with the cost of each link by `metric` as `weight`: the measured one, or else the declared one.
 
     Nodes and links are in alphabetical order, since networkx decides between equal paths by the order of insertion.
     """
     graph = networkx.Graph()
     graph.add_nodes_from(sorted(overlay.nodes))
     for (one, other), link in sorted(overlay.links.items()):
-        graph.add_edge(one, other, weight=declared_cost(link, metric))
+        weight = (measured or {}).get((one, other))
+        graph.add_edge(one, other, weight=declared_cost(link, metric) if weight is None else weight)
     return graph
 
 

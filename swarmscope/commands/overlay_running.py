@@ -17,6 +17,7 @@ from overlay.node import Node, NodeSettings
 from overlay.null_stream import packets
 from overlay.proofs import KEY_BYTES, node_key
 from overlay.reception import Arrival, Reception
+from overlay.tracing import Trace
 from serving.lifecycle import on_stop
 from serving.listening import parse_listen
 from swarmscope.commands import exit_on_usage_error
@@ -81,7 +82,11 @@ def source(name: str, /, *, place: AtPlace, stream: str, rate_kbps: float = 2000
     """
     if not 0 < rate_kbps <= 1_000_000:
         exit_on_usage_error(ValueError(f"--rate-kbps is {rate_kbps:g}; use a number above 0 and up to 1000000, such as 2000"))
-    running = Node(_settings(name, place))
+
+    def traced(trace: Trace) -> None:
+        print(json.dumps(trace.as_json()), flush=True)
+
+    running = Node(_settings(name, place, originates=(stream,)), on_trace=traced)
     _run(running, _announce(running), _originate(running, stream, rate_kbps))
     _print_counts(running)
 
@@ -102,7 +107,10 @@ def play(name: str, /, *, place: AtPlace, stream: tuple[str, ...]) -> None:
         if arrival.stream in receptions:
             receptions[arrival.stream].took(arrival)
 
-    running = Node(_settings(name, place, stream), arrived)
+    def traced(trace: Trace) -> None:
+        receptions[trace.stream].path = trace.path
+
+    running = Node(_settings(name, place, plays=stream), arrived, traced)
     _run(running, _announce(running, receptions.values()), _report(running, receptions))
     _print_received(running, receptions)
     _print_counts(running)
@@ -129,7 +137,7 @@ def run_until_signal(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(run())
 
 
-def _settings(name: str, place: Place, plays: tuple[str, ...] = ()) -> NodeSettings:
+def _settings(name: str, place: Place, *, plays: tuple[str, ...] = (), originates: tuple[str, ...] = ()) -> NodeSettings:
     try:
         own_key = bytes.fromhex(place.key.read_text(encoding="ascii").strip())
     except ValueError:
@@ -140,7 +148,7 @@ def _settings(name: str, place: Place, plays: tuple[str, ...] = ()) -> NodeSetti
         bootstrapper = parse_listen(place.bootstrapper)
     except ValueError:
         exit_on_usage_error(ValueError(f"--bootstrapper is {place.bootstrapper!r}; use HOST:PORT, such as 127.0.0.1:7000"))
-    return NodeSettings(name=name, key=own_key, bootstrapper=bootstrapper, host=place.host, plays=plays)
+    return NodeSettings(name=name, key=own_key, bootstrapper=bootstrapper, host=place.host, plays=plays, originates=originates)
 
 
 def _run(running: Node, *more: Coroutine[Any, Any, None]) -> None:
@@ -191,6 +199,7 @@ def _print_received(running: Node, receptions: dict[str, Reception]) -> None:
             "jitter_ms": round(reception.jitter_ms, 2),
             "delay_p95_ms": _rounded(reception.delay_ms(0.95)),
             "depth": reception.depth,
+            "path": reception.path,
         }
         print(json.dumps(received), flush=True)
 

@@ -21,7 +21,6 @@ OVERLAY = {
     "n6": {"neighbors": ["p"]},
     "n9": {"neighbors": ["p"]},
     "p": {"neighbors": [], "role": "player"},
-    "streams": {"news": {"source": "s", "rate_kbps": RATE_KBPS}},
 }
 
 
@@ -32,9 +31,10 @@ def lab_topology(**shape: float) -> Topology:
 
 
 @contextmanager
-def streaming(lab: Lab, folder: Path, *, relays: tuple[str, ...] = ("n2", "n6", "n9")) -> Iterator[Swarm]:
+def streaming(lab: Lab, folder: Path, *, relays: tuple[str, ...] = ("n2", "n6", "n9"), metric: str = "hops") -> Iterator[Swarm]:
     """The swarm once the player receives, and has a backup if there are two ways."""
-    swarm = Swarm(lab, OVERLAY, folder, bootstrapper_at="s")
+    streams = {"news": {"source": "s", "rate_kbps": RATE_KBPS, "metric": metric}}
+    swarm = Swarm(lab, {**OVERLAY, "streams": streams}, folder, bootstrapper_at="s")
     eventually(lambda: any("ready" in line for line in swarm.bootstrapper.lines))
     for name in relays:
         swarm.start("node", name)

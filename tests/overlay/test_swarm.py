@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -113,3 +114,20 @@ def test_each_branch_carries_the_bytes_that_came_in_once(neighbors: dict[str, li
 
 def received_by(swarm: Swarm, name: str) -> int:
     return int(swarm.parts[name].printed("received")[-1]["received"])
+
+
+def test_a_link_that_turns_bad_is_left_for_a_better_route(tmp_path: Path):
+    with Lab(lab_topology()) as lab, streaming(lab, tmp_path, metric="composite") as swarm:
+        eventually(lambda: any(trace["player"] == "p" for trace in swarm.parts["s"].printed("hop_ms")))
+        left = parent(swarm)
+        began_s = time.monotonic()
+        lab.reshape(f"{left}-p", loss=0.2)
+        eventually(lambda: parent(swarm) not in (left, "None"))
+        print(f"the route changed after {time.monotonic() - began_s:.1f} s")
+        taken = parent(swarm)
+        eventually(lambda: swarm.parts["s"].printed("path")[-1]["path"] == ["s", "n2", taken, "p"])
+        before = received(swarm)
+        eventually(lambda: received(swarm) > before + 700)  # where the player failed over by itself, the tree follows
+        assert parent(swarm) == taken
+        assert swarm.parts["p"].printed("lost")[-1]["lost"] <= 2
+        assert swarm.bootstrapper.stop()["counts"]["routes_changed"] == 1

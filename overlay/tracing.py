@@ -1,0 +1,102 @@
+"""Traces: each second the source sends PING down the tree of its stream, and each player sends the answer back up.
+
+Each node on the way adds its name and its clock, so the source learns the path to each player and the time of each hop.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+from overlay.forwarding import Forwarding
+from overlay.messages import Hop, Ping
+
+MOST_HOPS = 32
+
+
+class Ways(Protocol):
+    """The ways to the neighbours."""
+
+    def ping(self, neighbor: str, ping: Ping) -> None:
+        """Send a PING on UDP."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """The way of one PING from the source to a player."""
+
+    stream: str
+    hops: tuple[Hop, ...]
+    """From the source to the player, each with the time by its own clock."""
+    round_trip_ms: float | None
+    """Known at the source only."""
+
+    @property
+    def path(self) -> list[str]:
+        return [hop.node for hop in self.hops]
+
+    @property
+    def hop_ms(self) -> list[float]:
+        """The time of each hop. It includes the difference between the clocks of its two ends."""
+        return [(later.time_ns - earlier.time_ns) / 1e6 for earlier, later in pairwise(self.hops)]
+
+    def as_json(self) -> dict[str, Any]:
+        """As the source prints it."""
+        return {
+            "stream": self.stream,
+            "player": self.path[-1],
+            "path": self.path,
+            "hop_ms": [round(each, 2) for each in self.hop_ms],
+            "latency_ms": round(sum(self.hop_ms), 2),
+            "round_trip_ms": round(self.round_trip_ms, 2) if self.round_trip_ms is not None else None,
+        }
+
+
+class Tracing:
+    """The traces that begin at a node, pass it, or end there. `on_trace` gets those of its own streams as source or player."""
+
+    def __init__(
+        self, node: str, ways: Ways, streams: dict[str, Forwarding], counts: Counter[str], on_trace: Callable[[Trace], None] | None
+    ) -> None:
+        self._node, self._ways, self._streams, self._counts, self._on_trace = node, ways, streams, counts, on_trace
+
+    def begin(self, stream: str, number: int) -> None:
+        """Send a PING from the source down the tree."""
+        forwarding = self._streams.get(stream)
+        if forwarding is not None:
+            self._down(forwarding, Ping(node=self._node, number=number, stream=stream), plays=False)
+
+    def heard(self, neighbor: str, ping: Ping, *, plays: bool) -> None:
+        """A PING with a stream from a neighbour. It is followed only along the tree, so it cannot circle or multiply."""
+        forwarding = self._streams.get(ping.stream or "")
+        if forwarding is None or len(ping.hops) >= MOST_HOPS:
+            self._counts["traces_dropped"] += 1
+        elif not ping.answer and neighbor == forwarding.parent:
+            self._down(forwarding, ping, plays=plays)
+        elif ping.answer and neighbor in forwarding.children and ping.hops:
+            self._up(forwarding, ping)
+        else:
+            self._counts["traces_dropped"] += 1
+
+    def _down(self, forwarding: Forwarding, ping: Ping, *, plays: bool) -> None:
+        hops = [*ping.hops, Hop(node=self._node, time_ns=time.time_ns())]
+        for child in forwarding.children:
+            self._ways.ping(child, Ping(node=self._node, number=ping.number, stream=ping.stream, hops=hops))
+        if plays and forwarding.parent is not None:
+            self._found(Trace(stream=forwarding.tree.stream, hops=tuple(hops), round_trip_ms=None))
+            self._ways.ping(
+                forwarding.parent, Ping(node=self._node, number=ping.number, stream=ping.stream, answer=True, hops=hops)
+            )
+
+    def _up(self, forwarding: Forwarding, ping: Ping) -> None:
+        if ping.hops[0].node == self._node:
+            round_trip_ms = (time.time_ns() - ping.hops[0].time_ns) / 1e6
+            self._found(Trace(stream=forwarding.tree.stream, hops=tuple(ping.hops), round_trip_ms=round_trip_ms))
+        elif forwarding.parent is not None:
+            self._ways.ping(forwarding.parent, ping)
+
+    def _found(self, trace: Trace) -> None:
+        if self._on_trace is not None:
+            self._on_trace(trace)
