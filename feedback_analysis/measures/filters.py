@@ -1,8 +1,8 @@
 """The filters of a query, and the one filter that is no dimension: the peers whose own mean lies in a range.
 
 That filter is text, which fits into a URL: `mean.mos=3..3.5`, open at either end (`..2` or `4.5..`), the upper end not included.
-With `@FROM..TO` (Unix ms) the means are those of that time range, whatever range the query covers. So every peer keeps its side
-when the range of the query changes.
+With `@FROM..TO` (Unix ms) the means are those of that time range, whatever range the query covers. So the filter selects the same
+peers when the range of the query changes.
 """
 
 import re

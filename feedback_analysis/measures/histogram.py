@@ -36,7 +36,7 @@ def histogram(
 ) -> Histogram:
     """The distribution of peers over the ranges between `edges` (None: about twenty round ones); no edges if there is no peer.
 
-    ValueError for a measure of which peers have no value, and for edges that do not ascend.
+    ValueError for a measure that has no value per peer, and for edges that do not ascend.
     """
     chosen = source.measure(measure, "histogram")
     if edges is not None and (len(edges) < 2 or any(low >= high for low, high in pairwise(edges))):
@@ -68,7 +68,8 @@ def _default_edges(measure: Measure, peers: Sequence[tuple[float, int]]) -> list
 
 
 def _bulk(peers: Sequence[tuple[float, int]]) -> tuple[float, float]:
-    """The range of all but the lowest and the highest hundredth of the peers; one extreme value must not flatten the histogram."""
+    """The range without the lowest and the highest hundredth of the peers, because one extreme value must not flatten the
+    histogram."""
     overall, below = sum(weight for _, weight in peers), 0
     low, high = peers[0][0], peers[-1][0]
     for value, weight in peers:

@@ -1,4 +1,4 @@
-"""How many messages of a session are missing, and how many of those the session can have sent.
+"""How many messages of a session are missing, and how many of these the session can have sent.
 
 A sender chooses the numbers of its messages. Two messages with the numbers 0 and 2^53 - 1 would claim 9 * 10^15 lost messages.
 Therefore a session loses at most as many messages as it can have sent between its first and its last one. Missing numbers beyond
@@ -33,10 +33,10 @@ def session_losses(cursor: duckdb.DuckDBPyConnection, everything: Partials, sess
     """SQL: `session`, `weight`, `missing` and `lost` of each session whose numbers have gaps.
 
     `everything`: all records of a time range, or all records of some sessions; `sessions`: their session rows. Another filter would
-    leave messages out, which are not lost.
+    exclude messages, and excluded messages are not lost.
     """
     numbered = Rows(sql=sessions.sql, parameters=sessions.parameters).each("session", *_NUMBERED)
-    # Few sessions have gaps, and only these are looked at closely.
+    # Only sessions with gaps are examined; there are few.
     cursor.execute(f"CREATE OR REPLACE TEMP TABLE gaps AS FROM ({numbered.sql}) WHERE high - low + 1 <> heard", numbered.parameters)
     return f"""
         SELECT session, weight, missing, {plausible("missing", "elapsed_ms")} AS lost FROM (

@@ -1,4 +1,4 @@
-"""What every measure is merged from, whichever engine holds the records: partial → merge → final.
+"""The partials from which every measure is computed, for every engine: partial → merge → final.
 
 A *partial* describes some of the records: those of one hour, one file, one group or one machine. Partials of one key merge by sum,
 minimum, maximum or latest value, in any order. So every split of the records gives the same result. A *final* number is computed
@@ -8,7 +8,7 @@ from merged partials only, by the functions of this package. There are three kin
 - session rows: one or more rows per session, with the columns of SESSION_COLUMNS;
 - peer rows: one or more rows per peer, with its weight and, for a histogram, its own mean.
 
-An engine is a `Source`; its `Partials` say in SQL how it makes these rows: `messages` from single messages, `history` from sums per
+An engine is a `Source`. Its `Partials` are SQL that makes these rows: `messages` from single messages, `history` from sums per
 hour. docs/adr/0016-each-measure-once.md gives the reasons, and what cannot be shared.
 """
 
@@ -34,7 +34,7 @@ UPLOAD_OF_BOTH, DOWNLOAD_OF_BOTH = (
 """SQL: numerator and denominator of the contribution ratio in one message; NULL unless the message carries both rates."""
 
 MERGED_WEIGHT = "max(weight) AS weight"
-"""SQL: merges the weight of one peer or session, which is that of its largest message."""
+"""SQL: merges the weights of one peer or session: the weight of its message with the largest weight."""
 
 DECIMALS = 9
 """A peer's mean is rounded to these, so that a peer that always sent 0.9 lies at the edge 0.9, not a binary fraction below it."""
@@ -78,7 +78,7 @@ SESSION_COLUMNS = (
     merging("max", "max_uptime_ms", "BIGINT", "uptime_ms"),
     *latest_startup("startup_ms", "startup_seq", "seq"),
 )
-"""What session rows say beside `session`, `peer`, `weight` and `messages`."""
+"""The columns of a session row in addition to `session`, `peer`, `weight` and `messages`."""
 
 SESSION_NAMES = ("session", "peer", "weight", "messages", *(column.name for column in SESSION_COLUMNS))
 
@@ -131,8 +131,8 @@ class Partials(Selection, ABC):
 
     @abstractmethod
     def summary_sums(self, cursor: duckdb.DuckDBPyConnection) -> tuple[Mapping[Group, tuple[int, ...]], Quantiles]:
-        """Of each group, without the total: the weight of the messages, then numerator and denominator of the contribution ratio
-        and of each of RATES. And the quantiles of RATES of each group and the total, as far as the engine can tell them."""
+        """For each group, without the total: the weight of the messages, then numerator and denominator of the contribution ratio
+        and of each of RATES. Also the quantiles of RATES for each group and the total, if the engine can compute them."""
 
     @abstractmethod
     def peer_values(self, measure: Measure) -> Rows:
@@ -140,13 +140,12 @@ class Partials(Selection, ABC):
 
     @abstractmethod
     def present(self, period_s: float) -> "Partials":
-        """The records that make a peer present at the end of the time range; ValueError if the engine cannot tell."""
+        """The records that make a peer present at the end of the time range; ValueError if the engine does not know them."""
 
     @abstractmethod
     def largest(self, cursor: duckdb.DuckDBPyConnection, top: int, sessions: Rows | None = None) -> tuple[Self, int]:
-        """The same selection with the `top` groups of the most messages kept apart and all others as one group, `(other)`.
-
-        Also the number of groups in `(other)`. `sessions`: the session rows of this selection, if they are known already.
+        """The same selection, in which the `top` groups with the most messages stay separate and all others become one group,
+        `(other)`; and the number of groups in `(other)`. `sessions`: the session rows of this selection, if they are already known.
         """
 
     @abstractmethod
@@ -155,8 +154,8 @@ class Partials(Selection, ABC):
 
     @abstractmethod
     def filled(self, cursor: duckdb.DuckDBPyConnection) -> str:
-        """SQL with columns `session` and `filled`: how many message numbers within the gaps of the sessions in the temporary table
-        `gaps` are known from records outside the time range (see loss.py)."""
+        """SQL with columns `session` and `filled`, for the sessions in the temporary table `gaps`: how many message numbers in a
+        session's gaps are known from records outside the time range (see loss.py)."""
 
 
 class Source(Protocol):

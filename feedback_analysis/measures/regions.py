@@ -20,7 +20,7 @@ REPORTING_PERIOD_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class RegionValue:
-    """The measure's value among the `peers` heard in `region`; None if no message of theirs carries it."""
+    """The measure's value over the `peers` in `region`; None if none of their messages carries it."""
 
     region: str
     value: float | None
@@ -37,10 +37,9 @@ def by_region(
     period_s: float = REPORTING_PERIOD_S,
     top: int | None = None,
 ) -> list[RegionValue]:
-    """The measure in each region (or value of the dimension `region`) in which peers were heard, the one with most peers first.
-
-    Concurrent peers are those at the end of `span`. Of more than `top` values (None: any number) those with the most messages are
-    kept apart; the others are one, `(other)`. ValueError for a measure that maps cannot show, or that `source` does not keep.
+    """The measure in each region (or value of the dimension `region`) with peers, the region with the most peers first. Concurrent
+    peers are those at the end of `span`. If there are more than `top` values (None: no limit), those with the most messages stay
+    separate; the others become one, `(other)`. ValueError for a measure that maps cannot show, or that `source` does not keep.
     """
     chosen = source.measure(measure, "region")
     with source.reading() as cursor:

@@ -1,7 +1,7 @@
 """Weighted statistics over any rows, in total and per group in one pass.
 
-A quantile q is the smallest value at or below which at least the share q of the weight lies (the inverse of the distribution
-function): always a value that occurred, and the same number as without weights if all weights are equal.
+The quantile q is the smallest value for which at least the share q of the weight is at or below it (the inverse of the distribution
+function). It is always a value that occurs, and weights that are all equal do not change it.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import duckdb
 from feedback_analysis.measures.exact import ONE
 
 Group = tuple[Any, ...]
-"""The values that the rows of a group have in common; all None: the total."""
+"""The values by which the rows of a group are grouped; all None: the total."""
 
 MEDIAN = Fraction(1, 2)
 P95 = Fraction(19, 20)

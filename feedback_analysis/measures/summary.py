@@ -19,7 +19,7 @@ DISTRIBUTIONS = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", 
 """The fields of a summary that have a mean, a median and a 95th percentile, in order."""
 
 COSTS = ("duplicates", "conflicts", "unreadable", "lost", "implausible")
-"""What duplicates, damage and loss cost: known of all records, not of groups."""
+"""The counts of duplicates, damage and loss. They are known for all records, not for groups."""
 
 DEFAULT_GROUPS = 1_000
 """Groups of an answer, unless the query asks for another number: twice the ISPs of a large audience."""
@@ -42,8 +42,9 @@ def summarize(
 ) -> Summary:
     """The measures of the records in `span` (None: all) that match `where`, in total and for each combination of `by`.
 
-    Of more than `top` groups those with the most messages are kept apart; the others are one group, `(other)`. A history answers
-    about the whole hours of `span`. ValueError if `where` or `by` names something that cannot be filtered or grouped by.
+    If there are more than `top` groups, those with the most messages stay separate; the others become one group, `(other)`. A
+    history answers for the whole hours of `span`. ValueError if `where` or `by` names something that cannot be filtered or grouped
+    by.
     """
     with source.reading() as cursor:
         selection = source.select(span, where or {}, by)
@@ -57,7 +58,7 @@ def summarize(
 
 
 def totals(source: Source, *, span: Span, where: Mapping[str, str] | None = None) -> Summary:
-    """The measures of `summarize` alone: without groups, and without the costs, which no filter changes."""
+    """Only the measures of `summarize`: without groups, and without COSTS, which no filter changes."""
     with source.reading() as cursor:
         numbers, _, _ = _measured(cursor, source.select(span, where or {}), top=0)
     return numbers[()]

@@ -1,6 +1,7 @@
 """The result of a timeline, and how it is computed from the partials of its steps.
 
-Sums are merged before they are divided. Therefore a moving average weights each step by what it holds; it is no mean of means.
+Sums are merged before they are divided. Therefore each step of a moving average counts with its weight; a moving average is not a
+mean of means.
 """
 
 from collections.abc import Mapping, Sequence

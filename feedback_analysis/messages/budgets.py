@@ -26,7 +26,7 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
 """`extra_names`: names in `extra`; `extra_values`: different texts per name; `extra_bytes`: bytes of the entries of one message."""
 
 LARGEST = 100_000
-"""The largest budget: the networks of so many names take some 100 MB."""
+"""The largest budget: the networks of this many names take some 100 MB."""
 
 
 def budgets_of(settings: Iterable[str]) -> dict[str, int]:
@@ -71,7 +71,7 @@ class Budgets:
         self._apply_to_extra(db)
 
     def drop_before(self, received_ms: int) -> None:
-        """Drop the names that were last heard before `received_ms` (Unix ms), to make room for new ones."""
+        """Drop the names whose last message was received before `received_ms` (Unix ms), to make room for new names."""
         for names in (*self._names.values(), *self._values.values()):
             names.drop_before(received_ms)
 

@@ -1,7 +1,6 @@
-"""A table of recorded logs for one query: it has only the needed columns, and looks for copies once, after everything is read.
-
-The numbers are those of a complete table, to the last digit. Missing texts, locations and scores are computed by the view
-`feedback` when a measure reads them, so that no row is copied.
+"""A table of recorded logs for one query. It has only the needed columns, and looks for copies once, after everything is read. Its
+numbers equal those of a complete table in every digit. Missing texts, locations and scores are computed by the view `feedback` when
+a measure reads them, so that no row is copied.
 """
 
 from collections import Counter
@@ -40,7 +39,7 @@ def columns_for(names: Iterable[str], models: Iterable[Model] = ()) -> frozenset
 
 
 class ColumnTable(FeedbackTable):
-    """A table that first grows, then is settled, then is read by measures that need no more than `columns`."""
+    """A table with three phases: logs are added, then it is settled, then measures that need only `columns` read it."""
 
     compressed_every = _COMPRESSED_EVERY
     _rows = "message"
@@ -53,9 +52,8 @@ class ColumnTable(FeedbackTable):
         super().__init__(locator, mos, models=models)
 
     def several(self) -> list[int]:
-        """When the records that share their identity with another one were received (Unix ms), in order; usually none.
-
-        Their contents have to be compared before the table is settled: call `compare` for every log that may have one of them.
+        """The times (Unix ms, in order) at which records with equal identities were received; usually none. The contents of these
+        records have to be compared before the table is settled: call `compare` for every log that may have one of them.
         """
         with self.changing() as db:
             return _several(db)
@@ -144,7 +142,8 @@ def _several(db: duckdb.DuckDBPyConnection) -> list[int]:
 
 
 def _note_several(db: duckdb.DuckDBPyConnection, within: str) -> None:
-    # Counting hashes is cheap, and different hashes mean different messages. Equal hashes may be different messages: look closely.
+    # Counting hashes is cheap, and different hashes mean different messages. Equal hashes may belong to different messages, so
+    # these are compared.
     if not one(db.execute(f"SELECT count(*) = count(DISTINCT hash(session_id, seq)) FROM message WHERE {within}")):
         db.execute(
             f"INSERT INTO several SELECT session_id, seq, count(*) FROM message WHERE {within} "

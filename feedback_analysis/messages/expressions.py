@@ -13,7 +13,7 @@ SUMS = (exact_sum("value * weight"), exact_sum("base * weight"))
 """SQL: numerator and denominator of rows with `value`, `base` and `weight`."""
 
 SCORES = {model.name: model for model in ALL if model.name != "mos"}
-"""The quality models that are computed when they are asked for; the table has a column for the score of MOS(B, D)."""
+"""The quality models that are computed only in queries; the table has a column for the score of MOS(B, D)."""
 
 # A text in `extra` may be 1e300 or "inf". A number that no rate can reach is no measurement.
 _LARGEST_EXTRA = 10**9

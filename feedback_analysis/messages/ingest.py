@@ -1,6 +1,6 @@
 """Adds logs to the table in steps: stage, leave out copies, locate, score, store. Each step is one statement over all rows.
 
-Copies are rare: without them, only the check whether there are any takes time.
+Copies are rare. Without copies, only the check for them takes time.
 """
 
 from collections import Counter
@@ -137,7 +137,7 @@ def _leave_out_copies_of_known(db: duckdb.DuckDBPyConnection) -> Added:
 
 
 def _leave_out_copies_of_others(db: duckdb.DuckDBPyConnection) -> Added:
-    """Leave out copies of messages that were counted and are no longer in the table; their content is not known."""
+    """Leave out copies of counted messages that are no longer in the table; their content is not known."""
     if one(db.execute("SELECT count(*) FROM outside")) == 0:
         return _NOTHING
     db.execute(f"""

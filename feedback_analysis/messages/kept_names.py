@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from feedback_analysis.measures.selection import OTHER, UNKNOWN
 
 SURE = 64
-"""The most networks that are remembered per name. A name from more than half as many cannot be replaced."""
+"""The most networks that are stored per name. A name from more than half as many cannot be replaced."""
 
 LEAD = 2
 """How many times as many networks a name needs to replace another, so that two names of equal size do not alternate."""
 
 _WAITING = 4
-"""How many left-out names have their networks remembered, per name of the budget."""
+"""For how many left-out names the networks are stored, as a multiple of the budget."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The table of a running platform: its memory is limited, whatever end hosts send.
+"""The table of a running platform. Its memory is limited, for any messages that end hosts send.
 
 Names beyond the budgets are stored as `(other)`. If there are too many messages, the oldest minutes are dropped. The logs on disk
 keep them, and queries about the time before `begins_ms` are answered from the logs.
@@ -85,7 +85,7 @@ class LiveTable(FeedbackTable):
         self._root.execute(f"SET memory_limit = '{self._bounds.memory_mib}MiB'")
 
     def add_all(self, logs: Sequence[VerifiedLog], *, shown_ms: int | None = None) -> Added:
-        """As for every table; then the oldest minutes are dropped if the table is full."""
+        """Add logs as to any table, then drop the oldest minutes if the table is full."""
         added = super().add_all(logs, shown_ms=shown_ms)
         self.rows += added.records
         if self.rows > self._bounds.rows or (self._is_full() and self._is_full_compressed()):
@@ -136,7 +136,7 @@ class LiveTable(FeedbackTable):
         return self._is_full()
 
     def _drop_oldest(self) -> None:
-        """Drop whole minutes until at most `_KEPT` of the messages, or of the allowed rows, are left."""
+        """Drop the oldest minutes until at most the share `_KEPT` of the messages, or of the allowed rows, is left."""
         keep = int(min(self.rows, self._bounds.rows) * _KEPT)
         with self.reading() as cursor:
             minutes = cursor.execute(

@@ -1,6 +1,6 @@
 """Loads recorded logs into a table: for static mode, `analyze`, and time ranges that are no longer in memory.
 
-The names of the files tell which of them can contain a time range.
+The names of the files show which files can contain records of a time range.
 """
 
 from bisect import bisect_left
@@ -25,9 +25,9 @@ from feedback_wire.log_name import LogName
 Progress = Callable[[int, int], None]
 """Called with the bytes read so far and all bytes."""
 
-# A statement costs as much as some thousand records, and the log of a minute has not many more. So hundreds of small logs are read
-# together. Of large logs, so few are read together that the staged rows stay below some hundred megabytes. A ColumnTable stages
-# nothing, and larger batches are faster there: at the end of each batch, a core without a file waits for the others.
+# A statement costs as much as some thousand records, and the log of a minute has few more than that. So hundreds of small logs are
+# read together. Batches of large logs are limited, so that the staged rows stay below some hundred megabytes. A ColumnTable stages
+# nothing, and is faster with larger batches: at the end of each batch, a core without a file waits for the others.
 _FILES_AT_ONCE = 512
 _BYTES_STAGED = 32 * 1024 * 1024
 _BYTES_GATHERED = 96 * 1024 * 1024
@@ -56,14 +56,12 @@ def open_logs(
     look_around_ms: int | None = None,
     most: int | None = None,
 ) -> FeedbackTable:
-    """A table of the records in the logs among and below `paths`; with `span`, only of the files that can contain it.
-
-    Of the other files only the identities of messages are read, so that a copy is recognised in whichever log the first copy is.
-    `look_around_ms`: only of files that begin at most so long before or after the time range; None: of all `paths`.
-    `most`: TooManyMessages if the headers of the logs announce more messages.
-    `columns`: load only these columns, which is several times as fast; a query must not read others.
-    FileNotFoundError for a path that does not exist, ValueError for a file that is no log. Damage does not raise (see
-    `table.damages`), nor does a file that cannot be read (see `table.unread`).
+    """A table of the records in the logs among and below `paths`; with `span`, only of the files that can contain it. From the
+    other files, only the identities of messages are read, so that copies are recognised although they are in different logs.
+    `look_around_ms`: read identities only from files that begin at most this long before or after the time range; None: from all
+    `paths`. `most`: TooManyMessages if the headers of the logs announce more messages. `columns`: load only these columns, which is
+    several times as fast; a query must not read others. FileNotFoundError for a path that does not exist, ValueError for a file
+    that is no log. Damage does not raise (see `table.damages`), nor does a file that cannot be read (see `table.unread`).
     """
     found = find_logs(paths, _reach(span, look_around_ms))
     table = read_logs(
@@ -115,7 +113,7 @@ def read_logs(
 
 
 def _reach(span: Span | None, look_around_ms: int | None) -> Begins | None:
-    """The times for which logs are read to answer about `span`; None: all."""
+    """The time range of the logs that are read for `span`; None: all logs."""
     if span is None or look_around_ms is None:
         return None
     return Begins.between(span.from_ms - look_around_ms, span.to_ms + look_around_ms)

@@ -1,4 +1,4 @@
-"""What is missing from the records of a time range, as the pages show it beside the measures."""
+"""What is missing from the records of a time range. The pages show it next to the measures."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,8 @@ from feedback_analysis.messages.table import FeedbackTable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """What duplicates, damage and loss cost. `lost` and `sent` are weights of messages; `sent` are the received and the lost ones.
+    """The effects of duplicates, damage and loss. `lost` and `sent` are weights of messages; `sent` includes received and lost
+    ones.
 
     `conflicts` are other messages under the number of a known message, `implausible` missing numbers that no sender can have used,
     `unread_logs` logs of which nothing could be read.

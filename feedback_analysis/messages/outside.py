@@ -1,4 +1,4 @@
-"""Messages that count and are not in the table: those that a live table dropped, and those in logs outside a time range.
+"""Messages that are counted but are not in the table: those that a live table dropped, and those in logs outside a time range.
 
 Only their identities are kept, as intervals of `seq` for each session. With them, a copy of such a message is recognised, and its
 number does not count as missing.

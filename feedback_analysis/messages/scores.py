@@ -37,7 +37,8 @@ def scores(
     by: Sequence[str] = (),
     top: int = DEFAULT_GROUPS,
 ) -> dict[Group, dict[str, Score]]:
-    """The scores of `models` by name, for each combination of `by` (at most `top`, as in a summary) and in total (all None)."""
+    """The scores of `models` by name, for each combination of `by` (at most `top` groups, as in a summary) and in total (key: all
+    None)."""
     found: dict[Group, dict[str, Score]] = {}
     with table.reading() as cursor:
         chosen = table.select(span, where or {}, by)
@@ -70,7 +71,7 @@ def add_scores(
 
 
 def scored(name: str, selection: MessageSelection, *columns: str) -> Rows:
-    """A row per message with a score, or per session if that is what the model scores: `weight`, `value`, `terms`."""
+    """A row per message, or per session if the model scores sessions: `weight`, `value`, `terms`."""
     model = next(each for each in ALL if each.name == name)
     chosen = (f"{call(model)} AS value", f"{call(model, terms=True)} AS terms")
     rows = selection.rows("session_id", "seq", "weight", *columns, *chosen, totals=model.columns)

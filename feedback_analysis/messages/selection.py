@@ -39,7 +39,7 @@ from feedback_analysis.quality.model import call
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptGroups:
-    """The groups by `names` that are kept apart: the rows of the temporary `table`, in columns `TABLE_0`, `TABLE_1`, …"""
+    """The groups by `names` that stay separate: the rows of the temporary `table`, in columns `TABLE_0`, `TABLE_1`, …"""
 
     table: str
     names: tuple[str, ...]
@@ -92,7 +92,7 @@ class MessageSelection(Partials):
         The measure is the sum of value·weight over the sum of base·weight.
         """
         if measure.name in SCORES:
-            # In two steps: a score may read the message before, which must not happen twice.
+            # In two steps, because a score may read the previous message, and that must not be computed twice.
             model = SCORES[measure.name]
             scores = self.sql(*columns, "weight", f"{call(model)} AS value", totals=model.columns)
             sql = f"SELECT *, CASE WHEN value IS NOT NULL THEN 1 END AS base FROM ({scores})"
@@ -123,7 +123,7 @@ class MessageSelection(Partials):
             SELECT session_id AS session, peer_id AS peer{groups}, max(weight) AS weight, count(*) AS messages, {partials}
             FROM ({self.sql(*columns)}) GROUP BY session_id, peer_id{groups}
         """
-        # Few rows, which are asked several things: they are computed once.
+        # Several queries read these few rows, so the rows are computed once.
         return Rows(sql=sql, parameters=self.parameters, aliases=self.aliases).kept(cursor, "session_row")
 
     def peers(self) -> Rows:
@@ -168,7 +168,7 @@ class MessageSelection(Partials):
         return replace(self, kept=(*self.kept, self.keep_largest(cursor, top, table="largest"))), int(count) - top
 
     def keep_largest(self, cursor: duckdb.DuckDBPyConnection, top: int, *, table: str) -> KeptGroups:
-        """Write the `top` groups of the most messages into the temporary `table`."""
+        """Write the `top` groups with the most messages into the temporary `table`."""
         columns = ", ".join(f"{alias} AS {table}_{at}" for at, alias in enumerate(self.aliases))
         names = ", ".join(self.aliases)
         cursor.execute(

@@ -1,4 +1,4 @@
-"""A row per session: identity, location, time, means, totals, and the score of each model with its terms.
+"""One row per session: identity, location, time, means, totals, and the score of each model with its terms.
 
 Means are over the session's messages; counters (stalls, played) are totals. Unlike in measures over many sessions, nothing is
 weighted here: `weight` is a column.
@@ -38,7 +38,7 @@ def session_table(
     chosen = [table.models[name] for name in models]
     selection = table.select(span, where or {})
     scored = [f"{call(model, terms=terms)} AS {_alias(model, terms=terms)}" for model in chosen for terms in (False, True)]
-    # A filter leaves messages out, which are not lost.
+    # A filter excludes messages, and excluded messages are not lost.
     everything = table.select(span, {})
     with table.reading() as cursor:
         gaps = session_losses(cursor, everything, everything.sessions(cursor))

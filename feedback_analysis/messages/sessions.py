@@ -29,13 +29,13 @@ SERIES = (
     "p2p_ratio",
 )
 NEIGHBOURS = ("area", "isp")
-"""The columns that a session and its neighbours have in common."""
+"""The dimensions in which a session and its neighbours have the same value."""
 
 MOST_MESSAGES = 100_000
-"""A month with a message every 30 s. Of more messages, the latest are read."""
+"""A month with a message every 30 s. If there are more messages, the latest are read."""
 
 _READ = ("received_ms", "seq", "event", "uptime_ms", "startup_ms", "stall_count", "stall_ms", "played_ms", *SERIES)
-# If less than this share of an interval was played or stalled, the rest was a pause and no rounding error.
+# If less than this share of an interval was played or stalled, the rest was a pause, not a rounding error.
 _PAUSED_SHARE = 0.5
 
 
@@ -90,10 +90,9 @@ class Band:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """One session. `series[name][i]` is the value in the message of `at_ms[i]` (Unix ms by the server's clock), or None.
-
-    `messages` is the number of messages; of more than MOST_MESSAGES, the other fields cover the latest. `lost` is the number of
-    lost messages, `implausible` the missing numbers that the session cannot have used (see measures/loss.py).
+    """One session. `series[name][i]` is the value in the message of `at_ms[i]` (Unix ms by the server's clock), or None. `messages`
+    is the number of messages; if there are more than MOST_MESSAGES, the other fields cover the latest. `lost` is the number of lost
+    messages, `implausible` the missing numbers that the session cannot have used (see measures/loss.py).
     """
 
     session_id: str
@@ -122,9 +121,8 @@ def list_sessions(
     starts: str = "",
     most: int = 100,
 ) -> list[SessionRow]:
-    """The sessions heard in `span`, the worst by `measure` first; `starts`: only those whose peer or session id starts with it.
-
-    ValueError for a measure of which peers have no value.
+    """The sessions with messages in `span`, the worst by `measure` first. `starts`: the first characters of the peer or session id.
+    ValueError for a measure that has no value per peer.
     """
     chosen = measure_of(measure, "histogram")
     selection = table.select(span, where or {}, ("session_id",))
@@ -248,7 +246,7 @@ def _ribbon(
     at_ms: Sequence[int], columns: Mapping[str, Sequence[int | None]], startup_ms: int | None, period_ms: int, *, left: bool
 ) -> tuple[Stretch, ...]:
     began = at_ms[0]
-    # Without its first message, the session began before `began`, and had a picture by then.
+    # Without its first message, the session began before `began`, and already had a picture.
     first = columns["seq"][0] == 0
     picture = began + (startup_ms if first else 0) if startup_ms is not None else None
     pieces: list[Stretch] = []

@@ -52,15 +52,14 @@ def slices(
     where: Mapping[str, str] | None = None,
     top: int = DEFAULT_GROUPS,
 ) -> list[Slice]:
-    """Every slice by each of `dimensions`, the largest impact first; ValueError for a measure of which peers have no value.
-
-    Of a dimension with more than `top` slices, those with the most messages are kept apart; the others are one slice, `(other)`.
+    """Every slice by each of `dimensions`, the largest impact first; ValueError for a measure that has no value per peer. If a
+    dimension has more than `top` slices, those with the most messages stay separate; the others become one slice, `(other)`.
     """
     chosen = measure_of(measure, "histogram")
     selection = table.select(span, where or {}, dimensions)
     with table.reading() as cursor:
         found = cursor.execute(_sql(chosen, selection), selection.parameters).fetchall()
-        # Too many slices are rare, so the answer is checked for them, and then the query is repeated.
+        # Too many slices are rare, so the answer is checked for them. If there are too many, the query is repeated.
         sizes = Counter(row[0] for row in found)
         many = [name for at, name in enumerate(dimensions) if sizes[at] > top]
         if many:
@@ -77,7 +76,7 @@ def slices(
 
 
 def _kept(cursor: duckdb.DuckDBPyConnection, selection: MessageSelection, many: Sequence[str], top: int) -> tuple[KeptGroups, ...]:
-    """The slices to keep apart, of each dimension in `many`, which have too many."""
+    """The slices that stay separate, for each dimension in `many`, which has too many slices."""
     return tuple(
         MessageSelection(selection.span, selection.where, (name,)).keep_largest(cursor, top, table=f"largest_{at}")
         for at, name in enumerate(many)
@@ -101,7 +100,8 @@ def _sql(measure: Measure, selection: MessageSelection) -> str:
     # The grouping set of a row: the alias that it is grouped by, or none of them.
     which = " ".join(f"WHEN grouping({name}) = 0 THEN {at}" for at, name in enumerate(names))
     text = f"CASE {' '.join(f'WHEN grouping({name}) = 0 THEN {name}' for name in names)} END"
-    # First one row per session and combination of values, instead of some hundred messages; all sets are computed from these rows.
+    # The first step makes one row per session and combination of values, instead of some hundred messages. All sets are computed
+    # from these rows.
     spell = f"{exact_sum('value * weight')} AS value, {exact_sum('base * weight')} AS base"
     value, base = "sum(value)", "sum(base)"
     if measure.kind is Kind.SESSION:

@@ -1,7 +1,7 @@
 """The table of messages: each message is in it once.
 
-A message is identified by `(session_id, seq)`. Of several copies, the one that was received first stays, in whatever order they are
-read. So the table, and every number from it, is the same for one file or many, in any order, live or recorded.
+A message is identified by `(session_id, seq)`. If there are several copies, the one that was received first stays, for any order of
+reading. So the table, and every number from it, is the same for one file or many, in any order, live or recorded.
 """
 
 import secrets
@@ -275,7 +275,7 @@ class FeedbackTable:
         try:
             self._writer.execute("CHECKPOINT store")
         except duckdb.TransactionException:
-            return  # readers may prevent it; a later addition tries again
+            return  # fails while others read; the next addition tries again
         self._uncompressed = 0
 
     def _ingest(self, logs: Sequence[VerifiedLog], shown_ms: int | None) -> Added:

@@ -1,7 +1,7 @@
 """Measures over time, from messages, in steps of equal length that begin with the time range.
 
 A value belongs to the step that ends at its time. With a window, it covers all steps within the window, weighted by their contents.
-Messages before the time range are read as far as period and window reach back, so that no curve begins too low.
+The messages of one period and one window before the time range are read, too, so that no curve begins too low.
 """
 
 import math
@@ -168,7 +168,7 @@ def _per_step(cursor: duckdb.DuckDBPyConnection, steps: Steps, sql: str, paramet
 
 
 def _recorded(cursor: duckdb.DuckDBPyConnection, measure: Measure, steps: Steps) -> list[int]:
-    """1 for each step that may have messages, else 0: before the first record, the number of peers is not known to be 0."""
+    """1 for each step that may have messages, else 0. Before the first record, the number of peers is unknown, not 0."""
     [(first_ms,)] = cursor.execute("SELECT min(received_ms) FROM feedback").fetchall()
     # A peer is present at the time of its message, but the step that ends at this time does not contain the message.
     reach_ms = 0 if measure.kind is Kind.CONCURRENT else 1
