@@ -14,7 +14,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def cell(value: object) -> str:
-    """A cell that a spreadsheet shows and never computes, whatever its text is and whichever separators the spreadsheet expects.
+    """A cell that a spreadsheet shows and never computes, for any text and any separators that the spreadsheet expects.
 
     Control characters are written as their number, so that a terminal can show the file safely.
     """

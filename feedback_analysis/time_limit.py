@@ -1,7 +1,7 @@
 """A time limit for queries: their DuckDB statements are interrupted when the time is over.
 
 A query is a function that runs in one thread and reads with `reading()` of a table or a history. The limit belongs to the thread,
-so it need not be passed along.
+so it is not an argument of the functions.
 """
 
 import threading
@@ -16,7 +16,7 @@ _AGAIN_S = 0.1
 _current = threading.local()
 
 
-class TookTooLong(Exception):  # noqa: N818 - it reads as what it says
+class TookTooLong(Exception):  # noqa: N818 - the name states the error
     """The time limit of a query is over."""
 
 

@@ -32,13 +32,13 @@ FLAT_CITY_TYPES = ("city ipv4", "city ipv6")
 _LOOKED_AT = 2_000
 
 
-class LookupFailed(Exception):  # noqa: N818 - it reads as what it says
+class LookupFailed(Exception):  # noqa: N818 - the name states the error
     """The database has a record for an address, and it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout(Generic[Answer]):
-    """How a record becomes an answer (`read`), whether an answer has content (`says`), and the answer if there is no record."""
+    """How a record becomes an answer (`read`), whether an answer has content (`has_content`), and the answer without a record."""
 
     read: Callable[[Record], Answer]
     says: Callable[[Answer], bool]
@@ -76,7 +76,7 @@ class Database(Generic[Answer]):
             raise LookupFailed(str(error) or "there is not enough memory") from error
 
     def sample(self) -> "Sample":
-        """A sample of the records, up to the first one with content."""
+        """The first records, up to the first one with content."""
         silent, broken, fields = 0, "", set[str]()
         try:
             with parsing():
@@ -96,7 +96,7 @@ class Database(Generic[Answer]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """The first records of a database: whether one has content, how many have none, and why one cannot be read."""
+    """The first records of a database: whether one of them has content, how many have none, and why one cannot be read."""
 
     says: bool
     silent: int
@@ -117,7 +117,7 @@ class Sample:
 
 
 def open_city(path: Path) -> Database[GeoRecord]:
-    """Open a city database; LocationFileError if the file is none or cannot be read."""
+    """Open a city database; LocationFileError if the file is no city database or cannot be read."""
     kind, reader, state = _opened(path)
     if kind == HONG_KONG_CITY_TYPE:
         return Database(reader, _HONG_KONG, kind=kind, state=state)
@@ -132,7 +132,7 @@ def open_city(path: Path) -> Database[GeoRecord]:
 
 
 def open_asn(path: Path) -> Database[str]:
-    """Open a database of operators (ASN or ISP); LocationFileError if the file is none or cannot be read."""
+    """Open a database of operators (ASN or ISP); LocationFileError if the file is no such database or cannot be read."""
     kind, reader, state = _opened(path)
     if any(word in kind.casefold() for word in ("asn", "isp", "enterprise")):
         return Database(reader, _OPERATORS, kind=kind, state=state)

@@ -1,7 +1,7 @@
 """Divisions of a map: the part to which a location belongs, and the parts that are drawn for an audience.
 
-Areas and districts are each a division. Hong Kong's (38 areas, 18 districts) always show all of their parts; countries and the
-cells of a grid are too many for that, so the map follows where the audience is.
+Areas and districts are each a division. A map of Hong Kong (38 areas, 18 districts) always shows all parts. Countries and the cells
+of a grid are too many for that, so the map shows the region of the audience.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from feedback_analysis.geo.outlines import contains, within
 MOST_DRAWN = 500
 """The most cells on a map. More cells do not help, and every page would carry them; the others are counted next to the map."""
 
-# A database has some ten thousand different points; each is searched in the outlines once.
+# A database has some ten thousand different points. Each point is searched in the outlines only once.
 _REMEMBERED_POINTS = 50_000
 
 
@@ -166,7 +166,8 @@ class OwnDistricts:
 
 
 def is_placeholder_anywhere(record: GeoRecord) -> bool:
-    """Whether the point stands for a whole country. The middle of the United States is a lake in Kansas, and no viewer's home."""
+    """Whether the point stands for a whole country. The middle of the United States is a lake in Kansas, not the location of a
+    viewer."""
     return is_placeholder(record) if record.country == HONG_KONG else names_no_more_than_its_country(record)
 
 

@@ -1,4 +1,5 @@
-"""A database that follows its file: a complete new file of the right kind replaces the database; else the former one stays in use.
+"""A database that follows its file. A new file replaces the database if it is complete and of the right kind; otherwise the current
+one stays.
 
 A lookup that fails is counted and returns no answer. It does not raise.
 """
@@ -28,7 +29,7 @@ class Counts:
 class FollowedDatabase(Generic[Answer]):
     """`name` is the kind of the database (city, asn), `without` describes viewers whose lookup fails.
 
-    Any thread may look up; one thread refreshes. LocationFileError if the file cannot be used at the start.
+    Any thread may query; one thread refreshes. LocationFileError if the file cannot be used at the start.
     """
 
     def __init__(self, path: Path, opening: Callable[[Path], Database[Answer]], *, name: str, without: str) -> None:

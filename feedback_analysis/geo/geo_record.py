@@ -49,7 +49,7 @@ def district_of(record: GeoRecord) -> str:
 
 
 def area_of(record: GeoRecord, areas: Mapping[str, Region]) -> str:
-    """The area of the point; on a coast without an own area, the nearest area."""
+    """The area of the point; for a point on a coast outside all areas, the nearest area."""
     if record.country != HONG_KONG:
         return _off_the_map(record)
     if record.point is None or is_placeholder(record):

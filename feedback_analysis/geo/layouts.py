@@ -1,7 +1,7 @@
 """Reads a record of a location database, in each supported layout.
 
-Every part of a record may be missing. A part that is there and has another type than its layout says makes the whole record
-unreadable (`Misshapen`), because its other parts cannot be trusted either.
+Every part of a record may be missing. A part with another type than in its layout makes the whole record unreadable (`Misshapen`),
+because the other parts cannot be trusted either.
 """
 
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ Record = Mapping[str, object]
 # The longest name of an operator in GeoLite2-ASN has 100 characters.
 LONGEST_TEXT = 300
 
-# GeoIP2-ISP has `isp` beside the operator of the network; the other names are those of MaxMind, IPinfo and other vendors.
+# GeoIP2-ISP has `isp` in addition to the operator of the network; the other names are those of MaxMind, IPinfo and other vendors.
 _OPERATORS = ("isp", "autonomous_system_organization", "as_organization", "as_name", "organization", "organisation", "name", "org")
 _LONGITUDES, _LATITUDES = ("longitude", "lng", "lon"), ("latitude", "lat")
 _NUMBERS = ("autonomous_system_number", "asn", "as_number")
 
 
-class Misshapen(ValueError):  # noqa: N818 - it reads as what it says
-    """A part of a record is of another type than its layout says."""
+class Misshapen(ValueError):  # noqa: N818 - the name states the error
+    """A part of a record has another type than in its layout."""
 
 
 def nested_record(record: Record) -> GeoRecord:

@@ -1,7 +1,7 @@
 """The location of a peer. Peers without a location are counted too, under a name of their own.
 
-Every map has two values beside its areas and districts. `UNLOCATED` is for peers that may be anywhere, including those of Hong Kong
-whose location is only the territory. `OUTSIDE` is for peers that are known to be off the map.
+Every map has two values in addition to its areas and districts. `UNLOCATED` is for peers that may be anywhere, including those of
+Hong Kong whose location is only the territory. `OUTSIDE` is for peers that are known to be off the map.
 """
 
 from __future__ import annotations

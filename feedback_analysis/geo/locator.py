@@ -39,7 +39,7 @@ class Locator:
     def __init__(self, city: Path | None = None, asn: Path | None = None, *, atlas: Atlas | None = None) -> None:
         self.atlas = atlas or Atlas()
         self.edition = 0
-        """Grows when a database is replaced: locations of a former edition may differ."""
+        """Grows when a database is replaced, because locations may change then."""
         self._city = FollowedDatabase(city or HONG_KONG_CITY, open_city, name="city", without=UNLOCATED)
         self._asn = FollowedDatabase(asn or HONG_KONG_ASN, open_asn, name="asn", without=f"of an {UNKNOWN_ISP} ISP")
         self._remember()
@@ -54,7 +54,7 @@ class Locator:
     def refresh(self) -> None:
         """Read replaced database files. A new file is read at the second call that finds it unchanged.
 
-        A file that cannot be used is counted and logged; the former database stays in use.
+        A file that cannot be used is counted and logged; the current database stays in use.
         """
         city, asn = self._city.refresh(), self._asn.refresh()
         if city or asn:

@@ -26,7 +26,7 @@ class LocationFileError(ValueError):
     """A location file is missing, damaged, or of another kind than needed."""
 
 
-class Unparsable(ValueError):  # noqa: N818 - it reads as what it says
+class Unparsable(ValueError):  # noqa: N818 - the name states the error
     """Bytes of a database that its parser cannot read; the text is the parser's reason."""
 
 

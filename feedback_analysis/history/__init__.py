@@ -1,1 +1,1 @@
-"""The history: sums per hour and minute in a DuckDB file, which answer questions when the messages are no longer there."""
+"""The history: sums per hour and minute in a DuckDB file. They answer queries about messages that have been removed."""

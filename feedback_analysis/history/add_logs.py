@@ -1,8 +1,8 @@
 """Adds the messages of logs to the rollups, each message once. The sums and the note that a log was added are one transaction.
 
-The table `seen` has a bit for each message, and keeps it as long as the history. Of copies in different logs the one that was added
-first counts. Logs are added in the order of their time, so this is the copy that was received first, unless a log comes late. The
-number of messages is right in either case.
+The table `seen` has a bit for each message, and keeps it as long as the history. If a message has copies in different logs, the
+copy that was added first counts. Logs are added in the order of their time, so this is the copy that was received first, unless a
+log arrives late. The number of messages is correct in both cases.
 """
 
 from collections import Counter
@@ -39,10 +39,10 @@ _COLUMNS = (*_OWN, *DIMENSIONS, *MEANS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddedLogs:
-    """The result of adding logs: how many messages were counted, how many copies and conflicts were left out, and so on.
+    """The result of adding logs: the numbers of counted messages, of copies and conflicts that were left out, and so on.
 
-    A conflict is another message under the number of a known one. `unread` are the logs of which nothing could be read.
-    `other_names` counts the messages whose name was beyond the budget of a day.
+    A conflict is another message with the number of a known one. `unread`: the logs of which nothing could be read. `other_names`
+    counts the messages whose name was beyond the budget of a day.
     """
 
     messages: int = 0
@@ -95,7 +95,7 @@ def _read(table: ColumnTable, logs: Sequence[VerifiedLog]) -> list[int]:
             table.compare(group)
     table.settle()
     lost = [log.lost for log in logs]
-    if lost:  # DuckDB skipped lines in a sound frame and does not say in which log: they count for the last one
+    if lost:  # DuckDB skipped lines in a sound frame and does not report the log: they count for the last one
         lost[-1] += table.unreadable - sum(lost)
     return lost
 

@@ -1,7 +1,7 @@
 """A row for each day (or hour, month, year): the paper's Figures 4(a) to (d) and 5(a) as one table, and peers by ISP (Table 1).
 
-The means and peers of a day equal those that `measures.summary` gives for that day alone. A peer is new if no earlier hour of the
-whole history has it.
+The means and peers of a day equal those of `measures.summary` for only that day. A peer is new if no earlier hour of the whole
+history has it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -156,7 +156,7 @@ def coverage(
 ) -> list[Coverage]:
     """The peers of each ISP, most first, per `unit` of time and then over all of them; the paper's Table 1.
 
-    Of more than `top` ISPs those with the most messages are kept apart; the others are one, `(other)`.
+    If there are more than `top` ISPs, those with the most messages stay separate; the others become one, `(other)`.
     """
     span = span or extent(store)
     if span is None:

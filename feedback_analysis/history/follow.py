@@ -33,7 +33,8 @@ REST_FOR = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryProgress:
-    """How much of the logs on disk is added: the bytes of the logs that were new at the last look, and the error that stops it."""
+    """How much of the logs on disk is added: the bytes of the logs that were new in the last search, and the error that stops
+    it."""
 
     taken: AddedLogs = field(default_factory=AddedLogs)
     done_bytes: int = 0
@@ -92,7 +93,7 @@ class HistoryFollower:
             settled=self._settled,
         )
         self._name_unread(so_far.taken.unread, taken.unread)
-        # Logs that were not readable at the last look are tried again, and must not count twice.
+        # Logs that were not readable in the last search are tried again, and must not count twice.
         now = replace(self.progress, taken=replace(so_far.taken, unread=()) + taken, error="")
         self.progress = replace(now, dropped=so_far.dropped + self._retention.apply(self._store))
 

@@ -13,7 +13,7 @@ NEW_A_DAY = {"channel": 5_000, "isp": 10_000, "app": 1_000, "platform": 1_000}
 """Areas, districts and countries come from the platform's own maps."""
 
 NEW_NAMES = "CREATE TABLE IF NOT EXISTS new_names (day INTEGER, dimension VARCHAR, names BIGINT, left_out BIGINT)"
-"""By day of the logs (days since 1970, UTC): new names that were accepted, and messages whose name was not."""
+"""By day of the logs (days since 1970, UTC): new names that were accepted, and messages with names that were not accepted."""
 
 
 def bound_new_names(db: duckdb.DuckDBPyConnection) -> int:

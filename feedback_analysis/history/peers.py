@@ -1,6 +1,7 @@
 """Counts of peers: distinct per period, heard or present per minute, and new. Distinct peers are exact under any filter.
 
-Within an hour a peer counts with its largest weight. Without sampling, and in practice with sampling, it has only one.
+Within an hour a peer counts with its largest weight. A peer has only one weight without sampling, and in practice also with
+sampling.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ _BITS = LANE * LANES
 
 @dataclass(frozen=True, slots=True)
 class PeerCounts:
-    """`distinct`: the weight of the distinct peers of each period. `first`: of the peers that were heard first in each minute."""
+    """`distinct`: the weight of the distinct peers of each period. `first`: the weight of the peers whose first message is in a
+    minute."""
 
     distinct: Weights
     first: Weights
@@ -31,8 +33,8 @@ class PeerCounts:
 class IspPeers:
     """The peers of `hours` at each ISP, one row per peer and ISP with a bit for each period.
 
-    `known`: whether bits are enough. They are not for more than 60 periods, or if a peer has several weights; then the rows of the
-    history have to be queried directly.
+    `known`: whether bits are enough. They are not enough for more than 60 periods, or if a peer has several weights. Then the rows
+    of the history have to be queried directly.
     """
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, hours: HourSelection, of: Periods) -> None:
@@ -59,7 +61,7 @@ class IspPeers:
         numbers = f"JOIN (SELECT id, dense_rank() OVER (ORDER BY isp) AS isp FROM {self._slices}) AS isps ON isps.id = slice"
         rows = f"{hours.sql('session_hour', 'isp', 'peer', *_OF_A_CUSTOMER, joined=f'{numbers} {JOINED}')} GROUP BY isp, peer"
         self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE customer AS {rows}", {**hours.parameters, **self._of.parameters})
-        # If each peer has one weight, its largest weight is the one of every period.
+        # If each peer has one weight, its largest weight applies to every period.
         each = "SELECT max(weight) AS most, min(least) AS least FROM customer GROUP BY peer"
         return self._cursor.execute(f"SELECT count(*) FROM ({each}) WHERE least <> most").fetchall() == [(0,)]
 
@@ -78,7 +80,7 @@ def distinct(cursor: duckdb.DuckDBPyConnection, hours: HourSelection, of: Period
 
 
 def heard(cursor: duckdb.DuckDBPyConnection, hours: HourSelection) -> Weights:
-    """Distinct peers heard in each minute (since 1970)."""
+    """Distinct peers with a message in each minute (since 1970)."""
     return _by_minute(cursor, hours, "session_hour", "heard")
 
 
@@ -97,7 +99,7 @@ def present(cursor: duckdb.DuckDBPyConnection, hours: HourSelection, *, at_hours
 
 
 def newcomers(cursor: duckdb.DuckDBPyConnection, hours: HourSelection) -> Weights:
-    """Peers by the minute (since 1970) in which they were heard first within `hours`."""
+    """Peers by the minute (since 1970) of their first message within `hours`."""
     first = f"{hours.sql('session_hour', 'min(first_ms) AS first_ms', 'max(weight) AS weight')} GROUP BY peer"
     sql = f"SELECT first_ms // {MINUTE_MS}, {exact_sum('weight')} FROM ({first}) GROUP BY 1"
     return dict(cursor.execute(sql, hours.parameters).fetchall())

@@ -1,6 +1,6 @@
 """Hours, days, months and years of a time zone, as periods of whole hours of the history.
 
-A zone whose offset from UTC is no whole number of hours is refused: its days begin within an hour of the history.
+A zone is refused if its offset from UTC is not a whole number of hours, because its days begin within an hour of the history.
 """
 
 from bisect import bisect_right
@@ -54,7 +54,7 @@ JOINED = "JOIN (SELECT unnest($hours)::INTEGER AS hour, unnest($steps)::INTEGER 
 
 @lru_cache(maxsize=100)
 def periods(span: Span, unit: Unit, zone: str = "UTC") -> Periods:
-    """The whole periods that cover `span`; ValueError for an unknown zone, and one whose days begin within an hour."""
+    """The whole periods that cover `span`; ValueError for an unknown zone, and for a zone with days that begin within an hour."""
     clock = zone_of(zone)
     begin = _begin(min(span.from_ms, _LAST_MS), unit, clock)
     begins = [begin]

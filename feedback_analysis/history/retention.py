@@ -1,7 +1,7 @@
 """How long a history is kept: whole days of UTC, the current day included.
 
-On a live platform, the age of a day is the time during which the platform ran since then (serving/lived_time.py). So old days are
-dropped even if no messages come any more, and a wrong date drops nothing. For recorded files, age counts from the last message.
+On a live platform, the age of a day is the time for which the platform has run since then (serving/lived_time.py). So old days are
+dropped even if no messages arrive any more, and a wrong date drops nothing. For recorded files, age counts from the last message.
 """
 
 import logging
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 LIVED_TIME = "lived-time.json"
 PATIENCE_S = 600.0
-"""For so long nothing is dropped after a start or a step of the clock."""
+"""Nothing is dropped for this time after a start or a step of the clock."""
 _KEEP_EVERY_S = 300.0
 _WARN_FROM_S = 3600
 
@@ -56,7 +56,7 @@ class Retention:
         return gone
 
     def look(self, store: HistoryStore) -> None:
-        """Read the clocks before new messages are added, so that messages with a wrong date are no evidence for the date."""
+        """Read the clocks before new messages are added, so that messages with a wrong date do not change the result."""
         if self.live and self.days is not None:
             self._look_at_clocks(store, self.days)
 

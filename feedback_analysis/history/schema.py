@@ -18,7 +18,7 @@ from feedback_analysis.measures.partials import (
 from feedback_analysis.time_units import MINUTE_MS
 
 FORMAT = 2
-"""The number of the file format; a history of another number has to be built again."""
+"""The version of the file format. A history of another version has to be built again."""
 
 HOUR_MINUTES = 60
 
@@ -121,7 +121,8 @@ PRESENCE = Rollup(
         ),
     ),
 )
-"""A bit for each minute of the hour at whose end the peer was present, that is, heard within the last reporting period."""
+"""A bit for each minute of the hour. It is set if the peer was present at the minute's end: it sent a message within the last
+reporting period."""
 
 MINUTE = Rollup(
     name="minute_sums",
@@ -155,7 +156,7 @@ ROLLUPS = (SESSION_HOUR, PRESENCE, MINUTE, SEEN)
 
 UNFOLDED = "hour IN (FROM unfolded)"
 FOLDED = "hour NOT IN (FROM unfolded)"
-"""SQL: whether messages were added to an hour since it was folded, and whether not."""
+"""SQL: whether no messages were added to an hour since it was folded, and whether some were."""
 
 CONFLICTS = "CREATE TABLE IF NOT EXISTS conflicts (hour INTEGER, conflicts BIGINT)"
 """A history of an earlier version does not have this table; it is created when the history is opened."""

@@ -1,6 +1,6 @@
 """The partials of the history: SQL over its rows per hour, session, peer and slice.
 
-The history keeps no messages. Therefore a time range is widened to whole hours, and an answer says which time range it covers.
+The history keeps no messages. Therefore a time range is widened to whole hours, and an answer states the time range that it covers.
 Filters are possible by what was kept: the dimensions of `schema`, `peer_id` and `session_id`.
 """
 
@@ -133,7 +133,7 @@ class HourSelection(Partials):
 
     def peer_values(self, measure: Measure) -> Rows:
         if measure.kind is Kind.SESSION:
-            # The last that the peer sent; of two sessions that sent in one millisecond, the one with the larger number.
+            # The last value that the peer sent. If two sessions sent in one millisecond, the session with the larger number counts.
             value = "arg_max(heard_startup_ms, heard_rank) FILTER (WHERE heard_rank IS NOT NULL)"
         else:
             above, below = mean_sums(measure.name)
@@ -149,7 +149,7 @@ class HourSelection(Partials):
             return self, 0
         names, aliases = ", ".join(self.by), ", ".join(self.aliases)
         all_other = " AND ".join(f"{name} = '{OTHER}'" for name in self.by)
-        # Few names are the rule. Counting them costs less than counting the groups of the selected rows.
+        # Usually there are few names. Counting them costs less than counting the groups of the selected rows.
         known = f"SELECT DISTINCT {names} FROM slices WHERE NOT ({all_other})"
         if cursor.execute(f"SELECT count(*) FROM ({known})").fetchall()[0][0] <= top:
             return self, 0
@@ -225,7 +225,7 @@ def summed(selection: HourSelection, *sums: str, joined: str = "") -> tuple[str,
 
 
 def _mask(low: str, high: str) -> str:
-    """SQL: the bits of a block whose numbers lie from `low` to `high`, of which some do."""
+    """SQL: the bits of the numbers of a block from `low` to `high`. At least one number of the block is in this range."""
     first = f"greatest(0, {low} - block * {BLOCK})"
     last = f"least({BLOCK - 1}, {high} - block * {BLOCK})"
     return f"(({2**BLOCK - 1}::UBIGINT >> ({BLOCK - 1} - {last} + {first})::UBIGINT) << {first}::UBIGINT)"

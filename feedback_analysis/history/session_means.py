@@ -1,6 +1,6 @@
 """The spread of a rate over sessions, each with its own mean.
 
-A history keeps sums. It cannot tell how single messages were spread, and has no median of them.
+A history keeps sums. It does not know how the values of single messages were distributed, so it has no median of them.
 """
 
 from collections.abc import Mapping

@@ -27,7 +27,7 @@ from feedback_analysis.time_units import HOUR_MS
 
 FILE = "history.duckdb"
 
-# With what Python, Bokeh and a batch of logs need, the platform stays within 1 GiB.
+# Together with Python, Bokeh and a batch of logs, the platform stays within 1 GiB.
 MEMORY_MIB = 384
 
 # Rows that may be unfolded before their hours are rewritten: about half an hour of 7,000 peers, added minute by minute.
@@ -98,7 +98,7 @@ class HistoryStore:
 
     @contextmanager
     def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor whose changes are committed together when the block ends without an error, else not at all."""
+        """A cursor for one transaction: its changes are committed if the block ends without an error, and otherwise rolled back."""
         with self._writing, closing(self._root.cursor()) as cursor:
             cursor.execute("BEGIN TRANSACTION")
             yield cursor  # closing without COMMIT rolls back
@@ -127,7 +127,8 @@ class HistoryStore:
             db.execute("DELETE FROM unfolded")
 
     def drop_before(self, before_ms: int) -> DroppedDays:
-        """Drop the whole hours before the one of `before_ms`. A peer that was heard only in them is new when it is heard again."""
+        """Drop the whole hours before the hour of `before_ms`. A peer with messages only in dropped hours counts as new when it
+        returns."""
         hour = {"hour": before_ms // HOUR_MS}
         with self.writing() as db:
             [(days, messages)] = db.execute(

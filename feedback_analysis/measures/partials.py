@@ -145,7 +145,9 @@ class Partials(Selection, ABC):
     @abstractmethod
     def largest(self, cursor: duckdb.DuckDBPyConnection, top: int, sessions: Rows | None = None) -> tuple[Self, int]:
         """The same selection, in which the `top` groups with the most messages stay separate and all others become one group,
-        `(other)`; and the number of groups in `(other)`. `sessions`: the session rows of this selection, if they are already known.
+        `(other)`; and the number of groups in `(other)`.
+
+        `sessions`: the session rows of this selection, if they are already known.
         """
 
     @abstractmethod

@@ -37,9 +37,11 @@ def by_region(
     period_s: float = REPORTING_PERIOD_S,
     top: int | None = None,
 ) -> list[RegionValue]:
-    """The measure in each region (or value of the dimension `region`) with peers, the region with the most peers first. Concurrent
-    peers are those at the end of `span`. If there are more than `top` values (None: no limit), those with the most messages stay
-    separate; the others become one, `(other)`. ValueError for a measure that maps cannot show, or that `source` does not keep.
+    """The measure in each region (or value of the dimension `region`) with peers, the region with the most peers first.
+
+    Concurrent peers are those at the end of `span`. If there are more than `top` values (None: no limit), those with the most
+    messages stay separate; the others become one, `(other)`. ValueError for a measure that maps cannot show, or that `source` does
+    not keep.
     """
     chosen = source.measure(measure, "region")
     with source.reading() as cursor:

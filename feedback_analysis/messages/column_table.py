@@ -1,6 +1,7 @@
-"""A table of recorded logs for one query. It has only the needed columns, and looks for copies once, after everything is read. Its
-numbers equal those of a complete table in every digit. Missing texts, locations and scores are computed by the view `feedback` when
-a measure reads them, so that no row is copied.
+"""A table of recorded logs for one query. It has only the needed columns, and looks for copies once, after everything is read.
+
+Its numbers equal those of a complete table in every digit. Missing texts, locations and scores are computed by the view `feedback`
+when a measure reads them, so that no row is copied.
 """
 
 from collections import Counter
@@ -52,8 +53,10 @@ class ColumnTable(FeedbackTable):
         super().__init__(locator, mos, models=models)
 
     def several(self) -> list[int]:
-        """The times (Unix ms, in order) at which records with equal identities were received; usually none. The contents of these
-        records have to be compared before the table is settled: call `compare` for every log that may have one of them.
+        """The times (Unix ms, in order) at which records with equal identities were received; usually none.
+
+        The contents of these records have to be compared before the table is settled: call `compare` for every log that may have
+        one of them.
         """
         with self.changing() as db:
             return _several(db)

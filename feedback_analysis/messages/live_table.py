@@ -34,7 +34,7 @@ _KEPT = 0.75
 _OF_QUESTIONS = "'HASH_TABLE', 'ORDER_BY', 'COLUMN_DATA', 'WINDOW', 'PARQUET_READER', 'CSV_READER'"
 
 
-class OutOfMemory(OSError):  # noqa: N818 - it reads as what it says
+class OutOfMemory(OSError):  # noqa: N818 - the name states the error
     """The table is unusable; the platform has to restart, and reads the logs back from the mirror."""
 
 

@@ -36,7 +36,7 @@ LOOK_AROUND_MS = DAY_MS
 """How far around a time range a platform searches: a mirror may have years, and a page cannot wait until all of it is read."""
 
 
-class TooManyMessages(Exception):  # noqa: N818 - it reads as what it says
+class TooManyMessages(Exception):  # noqa: N818 - the name states the error
     """The logs of a time range have more messages than one query may load; `args` has that limit."""
 
 
@@ -56,12 +56,13 @@ def open_logs(
     look_around_ms: int | None = None,
     most: int | None = None,
 ) -> FeedbackTable:
-    """A table of the records in the logs among and below `paths`; with `span`, only of the files that can contain it. From the
-    other files, only the identities of messages are read, so that copies are recognised although they are in different logs.
-    `look_around_ms`: read identities only from files that begin at most this long before or after the time range; None: from all
-    `paths`. `most`: TooManyMessages if the headers of the logs announce more messages. `columns`: load only these columns, which is
-    several times as fast; a query must not read others. FileNotFoundError for a path that does not exist, ValueError for a file
-    that is no log. Damage does not raise (see `table.damages`), nor does a file that cannot be read (see `table.unread`).
+    """A table of the records in the logs among and below `paths`; with `span`, only of the files that can contain it.
+
+    From the other files, only the identities of messages are read, so that copies are recognised although they are in different
+    logs. `look_around_ms`: read identities only from files that begin at most this long before or after the time range; None: from
+    all `paths`. `most`: TooManyMessages if the headers of the logs announce more messages. `columns`: load only these columns,
+    which is several times as fast; a query must not read others. FileNotFoundError for a path that does not exist, ValueError for a
+    file that is no log. Damage does not raise (see `table.damages`), nor does a file that cannot be read (see `table.unread`).
     """
     found = find_logs(paths, _reach(span, look_around_ms))
     table = read_logs(

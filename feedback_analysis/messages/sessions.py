@@ -90,9 +90,10 @@ class Band:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """One session. `series[name][i]` is the value in the message of `at_ms[i]` (Unix ms by the server's clock), or None. `messages`
-    is the number of messages; if there are more than MOST_MESSAGES, the other fields cover the latest. `lost` is the number of lost
-    messages, `implausible` the missing numbers that the session cannot have used (see measures/loss.py).
+    """One session. `series[name][i]` is the value in the message of `at_ms[i]` (Unix ms by the server's clock), or None.
+
+    `messages` is the number of messages; if there are more than MOST_MESSAGES, the other fields cover the latest. `lost` is the
+    number of lost messages, `implausible` the missing numbers that the session cannot have used (see measures/loss.py).
     """
 
     session_id: str
@@ -122,6 +123,7 @@ def list_sessions(
     most: int = 100,
 ) -> list[SessionRow]:
     """The sessions with messages in `span`, the worst by `measure` first. `starts`: the first characters of the peer or session id.
+
     ValueError for a measure that has no value per peer.
     """
     chosen = measure_of(measure, "histogram")

@@ -52,8 +52,9 @@ def slices(
     where: Mapping[str, str] | None = None,
     top: int = DEFAULT_GROUPS,
 ) -> list[Slice]:
-    """Every slice by each of `dimensions`, the largest impact first; ValueError for a measure that has no value per peer. If a
-    dimension has more than `top` slices, those with the most messages stay separate; the others become one slice, `(other)`.
+    """Every slice by each of `dimensions`, the largest impact first; ValueError for a measure that has no value per peer.
+
+    If a dimension has more than `top` slices, those with the most messages stay separate; the others become one slice, `(other)`.
     """
     chosen = measure_of(measure, "histogram")
     selection = table.select(span, where or {}, dimensions)

@@ -42,7 +42,7 @@ _REASONS = {
 }
 
 
-class NotReadable(OSError):  # noqa: N818 - what it says is a state of the file
+class NotReadable(OSError):  # noqa: N818 - the name states the error
     """The file cannot be opened or read; `strerror` has the reason as text."""
 
 
@@ -118,7 +118,7 @@ _LAST_MS = 253_402_300_799_000
 
 
 def find_logs(paths: Iterable[Path], begins: Begins | None = None) -> Found:
-    """The log files among `paths` and below the folders among them, each stem of a folder once, preferably as sealed log.
+    """The log files in `paths` and in the folders below. Each stem of a folder occurs once, as sealed log if there is one.
 
     `begins`: skip the logs in folders that cannot contain records of these times, before their names are parsed. FileNotFoundError
     for a path that does not exist, ValueError for a file whose name is not that of a log.
@@ -205,7 +205,7 @@ def open_file(path: Path) -> BufferedReader:
 
 @contextmanager
 def reading_from(path: Path) -> Iterator[None]:
-    """Turn an OSError of the block, which only reads `path`, into a NotReadable, so that it is not attributed to another file."""
+    """Turn an OSError of the block, which only reads `path`, into NotReadable, so that the error names this file."""
     try:
         yield
     except NotReadable:
@@ -222,8 +222,8 @@ def reason_of(error: OSError) -> str:
 def entries_of(folder: Path, begins: Begins | None = None) -> list[os.DirEntry[str]]:
     """The entries of `folder` by name, without the logs outside `begins`; OSError if it cannot be listed.
 
-    A listing can miss a log under both of its names if the log is sealed meanwhile. So a folder that changes is listed twice: a
-    file that both listings miss did not exist when the first one began.
+    If a log is sealed during a listing, the listing can miss both of its names. So a folder that changes is listed twice: a file
+    that both listings miss did not exist when the first one began.
     """
     entries: dict[str, os.DirEntry[str]] = {}
     for _ in range(2):
@@ -238,7 +238,7 @@ def entries_of(folder: Path, begins: Begins | None = None) -> list[os.DirEntry[s
 def stream_entries(folder: Path) -> Iterator[os.DirEntry[str] | UnreadLog]:
     """The entries below `folder`, in no order, and the folders that cannot be searched. No more than one is in memory.
 
-    A log that is sealed meanwhile may be missing under both of its names, so this is for a caller that searches again.
+    If a log is sealed during the listing, both of its names may be missing, so this is for a caller that searches again.
     """
     try:
         with os.scandir(folder) as listed:

@@ -1,7 +1,8 @@
-"""Finds the sound frames of a file. Each frame states the number of its first record, so the number of lost records is known.
+"""Finds the sound frames of a file. Each frame states the number of its first record, so lost records can be counted.
 
-One flipped byte costs only its frame, and the records of that frame are counted as unreadable. Correct checksums do not exclude an
-attack: a frame whose content is not as long as its header states counts as damage too, because DuckDB inflates any content.
+One flipped byte damages only its frame, and the records of that frame are counted as unreadable. Correct checksums do not exclude
+an attack. So a frame also counts as damaged if its content has another length than its header states, because DuckDB inflates any
+content.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ MOST_IN_A_FRAME = 64 * 2**20
 """The same limit as feedback servers have."""
 
 MOST_IN_A_LOG = 2**30
-"""A log that inflates beyond this and to more than TIMES its size is not read further: real records deflate to about a tenth."""
+"""A log is not read further if it inflates beyond this and to more than TIMES its size. Real records deflate to about a tenth."""
 TIMES = 64
 
 _RUN_LENGTH = 1

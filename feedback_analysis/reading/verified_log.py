@@ -1,6 +1,7 @@
 """A log that DuckDB may read. DuckDB reads torn files without an error, so it must read only verified bytes.
 
-A file whose frames are all sound is read as it is. Of any other file, the sound frames are copied into a temporary file.
+A file without damage is read directly. From a damaged file, the sound frames are copied into a temporary file, which is read
+instead.
 """
 
 import csv
@@ -76,8 +77,8 @@ def open_log(path: Path, *, form: Form | None = None, start: int = 0) -> Abstrac
 
 @contextmanager
 def open_if_readable(path: Path) -> Iterator[VerifiedLog | UnreadLog]:
-    """As `open_log`, for a path from a listing: for a journal that was sealed meanwhile, the sealed log is read. A file that cannot
-    be read gives an UnreadLog instead of an OSError."""
+    """As `open_log`, for a path from a listing. If a journal was sealed since the listing, the sealed log is read. A file that
+    cannot be read gives an UnreadLog instead of an OSError."""
     with ExitStack() as opened:
         try:
             found: VerifiedLog | UnreadLog = opened.enter_context(open_log(path))
@@ -152,7 +153,7 @@ def _open_frames(path: Path, form: Form, start: int) -> Iterator[VerifiedLog]:
             end=found.end + start,
             columns=_csv_columns(data, found) if form is Form.CSV else COLUMNS,
         )
-        del data  # hundreds are open at once
+        del data  # because hundreds of logs are open at once
         yield log
 
 
