@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 import maxminddb
 
 from feedback_analysis.geo.geo_record import GeoRecord
-from feedback_analysis.geo.layouts import Misshapen, Record, flat_record, isp_of, nested_record, says_where, says_which
+from feedback_analysis.geo.layouts import Misshapen, Record, flat_record, has_location, has_operator, isp_of, nested_record
 from feedback_analysis.geo.private_copy import LocationFileError, State, Unparsable, open_copy, parsing
 
 Address = IPv4Address | IPv6Address
@@ -41,16 +41,18 @@ class Layout(Generic[Answer]):
     """How a record becomes an answer (`read`), whether an answer has content (`has_content`), and the answer without a record."""
 
     read: Callable[[Record], Answer]
-    says: Callable[[Answer], bool]
+    has_content: Callable[[Answer], bool]
     needs: str
     missing: Answer | None = None
 
 
-_NESTED = Layout(read=nested_record, says=says_where, needs="country.iso_code, or location.longitude and location.latitude")
-_FLAT = Layout(read=flat_record, says=says_where, needs="country_code, or longitude and latitude")
+_NESTED = Layout(
+    read=nested_record, has_content=has_location, needs="country.iso_code, or location.longitude and location.latitude"
+)
+_FLAT = Layout(read=flat_record, has_content=has_location, needs="country_code, or longitude and latitude")
 # The shipped subset: its source has every public address, so a missing one is abroad.
-_HONG_KONG = Layout(read=nested_record, says=says_where, needs=_NESTED.needs, missing=GeoRecord(abroad=True))
-_OPERATORS = Layout(read=isp_of, says=says_which, needs="isp, autonomous_system_organization, as_name, name, or asn")
+_HONG_KONG = Layout(read=nested_record, has_content=has_location, needs=_NESTED.needs, missing=GeoRecord(abroad=True))
+_OPERATORS = Layout(read=isp_of, has_content=has_operator, needs="isp, autonomous_system_organization, as_name, name, or asn")
 
 
 class Database(Generic[Answer]):
@@ -82,8 +84,8 @@ class Database(Generic[Answer]):
             with parsing():
                 for _, record in islice(self._reader, _LOOKED_AT):
                     try:
-                        if self._layout.says(self._layout.read(_map(record))):
-                            return Sample(says=True, silent=silent, broken=broken, fields=(), needs=self._layout.needs)
+                        if self._layout.has_content(self._layout.read(_map(record))):
+                            return Sample(has_content=True, silent=silent, broken=broken, fields=(), needs=self._layout.needs)
                     except Misshapen as error:
                         broken = broken or str(error)
                         continue
@@ -91,14 +93,14 @@ class Database(Generic[Answer]):
                     silent += 1
         except (Unparsable, MemoryError) as error:
             broken = broken or str(error)
-        return Sample(says=False, silent=silent, broken=broken, fields=tuple(sorted(fields)), needs=self._layout.needs)
+        return Sample(has_content=False, silent=silent, broken=broken, fields=tuple(sorted(fields)), needs=self._layout.needs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """The first records of a database: whether one of them has content, how many have none, and why one cannot be read."""
 
-    says: bool
+    has_content: bool
     silent: int
     broken: str
     fields: tuple[str, ...]
@@ -106,7 +108,7 @@ class Sample:
 
     def words(self) -> str:
         """The error as text; empty if there is none."""
-        if self.says:
+        if self.has_content:
             return ""
         if self.broken:
             return f"not one of its first records can be used: {self.broken}"

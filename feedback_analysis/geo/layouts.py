@@ -65,12 +65,12 @@ def isp_of(record: Record) -> str:
     return isp_name(next((number for name in _NUMBERS if (number := _as_number(fields, name))), 0), next(filter(None, names), ""))
 
 
-def says_where(found: GeoRecord) -> bool:
+def has_location(found: GeoRecord) -> bool:
     """Whether a record has a location."""
     return bool(found.country) or found.point is not None
 
 
-def says_which(isp: str) -> bool:
+def has_operator(isp: str) -> bool:
     return isp != UNKNOWN_ISP
 
 
