@@ -1,6 +1,6 @@
 """Bokeh's server with pages, interfaces and files behind one gate, and with security headers in every answer.
 
-A content security policy makes browsers refuse all hosts but this one.
+The content security policy makes browsers refuse content from other hosts.
 """
 
 import secrets
@@ -52,11 +52,11 @@ SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # A stricter policy would also hide from us that a login comes from our own page.
+    # With a stricter policy, the server could not see that a login comes from its own page.
     "Referrer-Policy": "same-origin",
 }
 
-# A closed page is removed within half a minute; a laptop that wakes up reloads the page.
+# A closed page is removed within half a minute. A page on a laptop that wakes up is loaded again.
 UNUSED_PAGE_MS = 15_000
 
 # Browsers send questions and the sizes of figures: a few kilobytes.
@@ -71,7 +71,7 @@ Route = tuple[str, type[RequestHandler], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pages:
-    """What the documents of all pages share."""
+    """The objects that the documents of all pages share."""
 
     state: DashboardState
     older: OlderRecords

@@ -1,4 +1,4 @@
-"""The entrance to the dashboard: its sockets, its gate, and the host names to which it answers."""
+"""The entrance to the dashboard: its sockets, its gate, and the host names that it accepts."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -55,7 +55,7 @@ def allowed_hosts(settings: Settings, port: int) -> frozenset[str]:
 
 
 def is_known(hosts: frozenset[str], host: str) -> bool:
-    """Whether a dashboard without login answers to this Host header. A tunnel may use any port of loopback."""
+    """Whether a dashboard without login accepts this Host header. A tunnel may use any loopback port."""
     try:
         return host.lower() in hosts or urlsplit(f"//{host}").hostname in {"localhost", "127.0.0.1", "::1"}
     except ValueError:

@@ -1,4 +1,4 @@
-"""The logs on disk: the files of static mode, or the mirror. Each call reads them again, and blocks meanwhile."""
+"""The logs on disk: the files of static mode, or the mirror. Each call reads them again, and blocks until it is done."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _MARGIN_MS = 60_000
 """A server may write a last batch into a log when the next log has begun, but not for longer."""
 
 Versions = frozenset[tuple[Path, int, int]]
-"""Logs, each with its size in bytes and the time of its last change in ns; both are 0 for a log that is removed meanwhile."""
+"""Logs, each with its size in bytes and the time of its last change in ns; both are 0 for a log that was just removed."""
 
 UNREAD_LOGS = "unread_logs"
 """Key of a summary, in addition to the measures: the number of logs that could not be read."""
@@ -46,7 +46,7 @@ class RecordedLogs:
         return frozenset(map(_version, logs_for(found.logs, span)))
 
     def table(self, span: Span | None) -> FeedbackTable:
-        """All records of `span` (None: of all logs), and who was present when it begins."""
+        """All records of `span` (None: of all logs), and the records that show which peers are present when it begins."""
         table = open_logs(
             self.paths,
             locator=self.locator,
@@ -57,7 +57,7 @@ class RecordedLogs:
             most=self.most,
         )
         if span is not None:
-            # A log that begins before the span keeps one period: enough to know who was present.
+            # One period of records before the span stays: enough to know which peers are present when it begins.
             table.drop_before(span.from_ms - round(self.period_s * 1000))
         table.prepare_for_reading()
         return table

@@ -61,20 +61,20 @@ async def _opened(settings: Settings, rules: Rules | None) -> None:
 
 
 def _tls(settings: Settings) -> Tls:
-    """Browsers need a certificate that they trust; feedback servers may ask for another one."""
+    """The TLS settings: browsers need a certificate that they trust, and feedback servers may request another one."""
     own, presented = settings.tls_pairs()
     return Tls(own, ca=settings.tls_ca, presented=presented)
 
 
 def _reload(tls: Tls, server: DashboardServer) -> None:
-    """On SIGHUP: read certificates, authorities and users again. A file that cannot be used changes nothing."""
+    """On SIGHUP, read certificates, authorities and users again. A file that cannot be used changes nothing."""
     tls.renew()
     server.listener.ssl_options = tls.listener  # Tornado reads it for each connection
     server.gate.refresh()
 
 
 async def _until_ended(tasks: Sequence[Task]) -> None:
-    """Returns on SIGTERM or SIGINT; raises what ends one of `tasks`."""
+    """Returns on SIGTERM or SIGINT. If one of `tasks` fails, raises its error."""
     ended = asyncio.Event()
     on_stop(ended.set)
     waiting: set[asyncio.Task[Any]] = {asyncio.create_task(ended.wait()), *map(asyncio.create_task, tasks)}

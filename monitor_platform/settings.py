@@ -1,4 +1,4 @@
-"""The settings. Without --users or a proxy that authenticates users, the dashboard is only for this machine."""
+"""The settings. Without --users or a proxy that authenticates users, the dashboard is only available on this machine."""
 
 import re
 from dataclasses import dataclass, field
@@ -146,7 +146,7 @@ class Settings(Scoring, LocationSettings):
         return self.tls_cert is not None or urlsplit(self.behind_proxy).scheme == "https"
 
     def tls_pairs(self) -> tuple[KeyPair | None, KeyPair | None]:
-        """What browsers see and what feedback servers see; ValueError if a certificate or a key is missing."""
+        """The pairs of certificate and key, for browsers and for feedback servers; ValueError if a file of a pair is missing."""
         own = key_pair("--tls", self.tls_cert, self.tls_key)
         return own, key_pair("--tls-client", self.tls_client_cert, self.tls_client_key)
 

@@ -9,7 +9,7 @@ from collections import OrderedDict
 BY_ADDRESS = 10
 BY_NAME = 50
 REGAIN_S = 30.0
-"""Time until an address gets one more attempt: 2,880 a day, while lists of common passwords have a million."""
+"""Time until an address gets one more attempt: 2,880 attempts a day, while lists of common passwords have a million entries."""
 
 REMEMBERED = 10_000
 """Addresses, and names, in memory; the least recent one is removed first."""
@@ -49,7 +49,7 @@ class Attempts:
         self._names = Allowance(BY_NAME, REGAIN_S * BY_ADDRESS / BY_NAME)
 
     def begin(self, address: str, name: str, now_s: float) -> float:
-        """Count an attempt before its password is checked. Returns the seconds to wait if it is one too many, else 0."""
+        """Count an attempt before its password is checked. Returns the seconds to wait if there are too many attempts, else 0."""
         place = _place(address)
         wait_s = max(self._addresses.wait_s(place, now_s), self._names.wait_s(name, now_s))
         if not wait_s:

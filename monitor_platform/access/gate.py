@@ -1,5 +1,5 @@
-"""Authenticates each request before any handler sees it. Only the paths in OPEN are open: everything else is closed, also pages
-that do not exist and pages that will be added.
+"""Authenticates each request before any handler sees it. Only the paths in OPEN need no authentication. All other paths need it,
+including paths without a page and paths of future pages.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ class Visitor:
 class Gate:
     """Authenticates requests by `users` (None: no login), trusted `proxies` or session `tickets`.
 
-    `knows` tells whether the dashboard answers to a Host header. Only a dashboard without authentication needs that.
+    `knows`: whether the dashboard accepts a Host header. Only a dashboard without authentication needs it.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class Gate:
             self._basic.popitem(last=False)
 
     def _known_basic(self, request: HTTPServerRequest) -> Visitor | None:
-        """The user of an Authorization header that was checked before. The table has keyed digests, which are useless elsewhere."""
+        """The user of an Authorization header that was checked before. The table has only keyed digests, not passwords."""
         if not _takes_basic(request) or "Authorization" not in request.headers:
             return None
         visitor = self._basic.get(self._basic_digest(request))
@@ -205,7 +205,7 @@ class Gate:
 
     def _why(self, request: HTTPServerRequest) -> Problem:
         if not self.closed:
-            # Another site's name may be pointed at this address (DNS rebinding). Its pages must not read anything.
+            # The name of another site may resolve to this address (DNS rebinding). The pages of that site must not read anything.
             return Problem(
                 403,
                 "unknown_host",
@@ -221,7 +221,7 @@ class Gate:
 
 
 def peer(request: HTTPServerRequest) -> str:
-    """The address of the connection's other end; headers do not change it."""
+    """The address of the peer of the TCP connection; headers do not change it."""
     return request.remote_ip or ""
 
 
@@ -230,7 +230,7 @@ def _takes_basic(request: HTTPServerRequest) -> bool:
 
 
 def _basic(request: HTTPServerRequest) -> tuple[str, str] | None:
-    """Name and password of an Authorization header (RFC 7617); None if it has none."""
+    """Name and password in an Authorization header (RFC 7617); None without them."""
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -242,7 +242,7 @@ def _basic(request: HTTPServerRequest) -> tuple[str, str] | None:
 
 
 def _as_kept(name: str) -> str:
-    """The name as the file of users has it; empty, which no user has, for an impossible name."""
+    """The name in the form of the file of users. For an invalid name it is empty, which is the name of no user."""
     try:
         return checked_name(name.strip())
     except ValueError:

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 # Bokeh's handlers for pages of other sites that embed a document. They are not used, and would give out session tokens.
 NOT_OFFERED = (AutoloadJsHandler, MetadataHandler)
 
-# Bokeh accepts sessions that others created and signed. Ours come with a page, and return only in the websocket's head.
+# Bokeh accepts sessions that others created and signed. Our sessions come with a page, and return only in the websocket's head.
 FOREIGN_SESSION = ("bokeh-session-id", "bokeh-token")
 
 # The messages of Bokeh's protocol that our pages send. The others are for programs with documents of their own.
@@ -122,7 +122,7 @@ class _GuardedRequest(HTTPMessageDelegate):
             await self._application.gate.admit(self._request)
             self._application.check(self._request)
             self._next = self._handler()
-            if self._request.path not in OPEN:  # everybody may request these, so they prove nothing about the sender
+            if self._request.path not in OPEN:  # these need no authentication, so they prove nothing about the sender
                 self._application.connections.admit(getattr(self._request.connection, "stream", None))
         except Problem as problem:
             self._next = self._application.refused(self._request, problem)
@@ -151,7 +151,7 @@ def _check_head(request: HTTPServerRequest, refusals: Counter[str]) -> None:
 
 
 class RefusedHandler(RequestHandler):
-    """Answers with the problem, or redirects a browser that must log in to the login page."""
+    """Answers with the problem. A browser that must log in is redirected to the login page."""
 
     def initialize(self, problem: Problem) -> None:
         self._problem = problem
@@ -209,7 +209,7 @@ class GuardedSocket(WSHandler):
             self._end(error)
 
     def _end(self, error: Exception) -> None:
-        """Log an error of our own code with its traceback. One line is enough for others, which our pages do not cause."""
+        """Log an error of our own code with its traceback. For other errors, which our pages do not cause, log one line."""
         self.application.gate.refusals["bad_message"] += 1
         ours = raised_by_us(error)
         level = logging.ERROR if ours else logging.WARNING
@@ -239,6 +239,6 @@ def _lasts(token: str) -> bool:
 
 
 def raised_by_us(error: Exception) -> bool:
-    """Whether our code is in the traceback. The first frame, which caught the error, does not count."""
+    """Whether our code is in the traceback. The first frame, which caught the error, is ignored."""
     frames = [frame for frame, _ in walk_tb(error.__traceback__)][1:]
     return any(frame.f_globals.get("__name__", "").startswith(("monitor_platform.", "feedback_analysis.")) for frame in frames)

@@ -31,13 +31,13 @@ class Limits:
     connections: int = 800
     """Below the 1,024 files that a process may usually have open."""
     head_s: float = 20.0
-    """From the connection, or the last answer, to the end of the next head; an idle connection is closed after that."""
+    """Time from the connection, or the last answer, to the end of the next head. After this time, an idle connection is closed."""
     body_s: float = 20.0
     head_bytes: int = 32 * 1024
     body_bytes: int = 16 * 1024
     """The login form is the only body."""
     stuck_s: float = 60.0
-    """How long the other end may leave data unread without ever catching up."""
+    """How long the client may leave data unread without reading all of it once."""
 
 
 def limits_here() -> Limits:
@@ -54,7 +54,7 @@ def limits_here() -> Limits:
 
 
 class Connections:
-    """The open connections: those of strangers, and those on which a request was admitted. `sweep` is called every few seconds."""
+    """The open connections, with and without an admitted request. `sweep` is called every few seconds."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -63,7 +63,8 @@ class Connections:
         self._admitted: dict[IOStream, float | None] = {}
 
     def begin(self, stream: IOStream) -> bool:
-        """Count a new connection as a stranger's; False, and it is closed, if all places are taken by admitted ones."""
+        """Add a new connection, without an admitted request. Closes it and returns False if connections with admitted requests use
+        all places."""
         if len(self._strangers) + len(self._admitted) >= self.limits.connections:
             self._make_room()
         if len(self._admitted) >= self.limits.connections:
@@ -79,7 +80,7 @@ class Connections:
             self._admitted[stream] = self._strangers.pop(stream)
 
     def sweep(self, now_s: float) -> None:
-        """Remove closed connections, and close those that have been stuck for too long."""
+        """Remove closed connections, and close connections that have been stuck for too long."""
         self._remove_closed()
         for streams in (self._strangers, self._admitted):
             for stream, since_s in list(streams.items()):

@@ -66,7 +66,7 @@ class LoginHandler(RequestHandler):
 
 
 class LogoutHandler(RequestHandler):
-    """Ends the session for all copies of its cookie, and closes its open pages."""
+    """Ends the session, with all copies of its cookie, and closes its open pages."""
 
     def initialize(self, gate: Gate, secure: bool) -> None:
         self._gate = gate
@@ -89,7 +89,7 @@ class LogoutHandler(RequestHandler):
 
 
 def check_origin(handler: RequestHandler) -> None:
-    """Problem (403) if the browser says that the request comes from another site. Other clients send no such header."""
+    """Problem (403) if the browser's headers show that the request comes from another site. Other clients send no such header."""
     headers = handler.request.headers
     site = headers.get("Sec-Fetch-Site", "same-origin" if "Origin" not in headers else "")
     if site in {"same-origin", "none"} or (not site and _own(headers["Origin"], handler)):

@@ -12,11 +12,11 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 
 LONGEST = 1024
-"""Characters of a password, so that a request cannot make us hash a large text."""
+"""The most characters of a password, so that a request cannot cause the hashing of a large text."""
 
 SHORTEST = 8
 
-# 16 MiB and about a quarter of a second of one core: OWASP's password storage cheat sheet, the row for the least memory but one.
+# 16 MiB and about a quarter of a second of one core. Source: the second-smallest memory in OWASP's password storage cheat sheet.
 COST, BLOCK, PARALLEL = 2**14, 8, 5
 SALT_BYTES = HASH_BYTES = 16
 _MOST_MEMORY = 256 * 2**20
@@ -79,4 +79,4 @@ def _scrypt(password: str, salt: bytes, cost: int, block: int, parallel: int, le
 
 
 NO_USER = Hash(cost=COST, block=BLOCK, parallel=PARALLEL, salt=bytes(SALT_BYTES), digest=bytes(HASH_BYTES))
-"""Hash for unknown user names, so that their check takes as long. No password is known that matches."""
+"""Hash for unknown user names, so that their check takes as long as other checks. No known password matches it."""

@@ -1,6 +1,6 @@
-"""Pages before the login: the login page and refusals. Each is complete in itself, so strangers need no other file.
+"""Pages before the login: the login page and refusals. Each page is one file, so clients that are not logged in need no other file.
 
-A browser that requests a page gets a refusal as a page; all others get the problem document.
+A browser that requests a page gets a refusal as a page; other clients get the problem document.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from monitor_platform.access.gate import LOGIN
 TEMPLATES_FOLDER = Path(__file__).with_name("templates")
 TEMPLATES = Environment(loader=FileSystemLoader(TEMPLATES_FOLDER), autoescape=True)
 
-# No scripts at all. The style is in the page, so that no other file is open to strangers.
+# No scripts. The style is in the page, so that no other file has to be available without login.
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )

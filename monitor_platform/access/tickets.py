@@ -50,7 +50,7 @@ class Tickets:
         secret = hash_of(name) if isinstance(name, str) else None
         if secret is None or not hmac.compare_digest(signed, self._sign(content, secret)):
             return None
-        # The signature is ours, so the content is, too.
+        # The signature is valid, so this server wrote the content.
         ticket = Ticket(name=name, number=number, ends_s=ends_s)
         return ticket if self.lasts(ticket, now_s) else None
 

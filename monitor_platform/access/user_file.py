@@ -97,7 +97,7 @@ def _write(path: Path, lines: list[str]) -> None:
 
 
 def _keep_owner(path: Path, file: int) -> None:
-    """Keep the owner and mode of the file: root may write it for a server of another user."""
+    """Keep the owner and mode of the file, because root may change it for a server of another user."""
     with contextlib.suppress(FileNotFoundError, PermissionError):
         was = path.stat()
         os.fchmod(file, was.st_mode & 0o777)

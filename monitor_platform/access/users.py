@@ -53,6 +53,6 @@ class Users:
 
 
 def proves(secret: Hash | None, password: str) -> bool:
-    """Whether the password is correct. The check of an unknown user (None) takes as long."""
+    """Whether the password is correct. The check of an unknown user (None) takes as long as that of a known user."""
     fits = (secret or NO_USER).fits(password[:LONGEST])
     return fits and secret is not None and len(password) <= LONGEST

@@ -21,7 +21,7 @@ from serving.tls import Tls
 
 LOOK_EVERY_S = 0.5
 LATE_MS = 5_000
-"""The time that messages may need in addition to two polls: at the end host, the coordinator and the feedback server."""
+"""The time that messages may take at the end host, the coordinator and the feedback server, in addition to two polls."""
 
 
 class AlertService(Collector):
@@ -57,7 +57,7 @@ class AlertService(Collector):
                 group.create_task(self.watch.run(self._table, worker, late_ms))
 
     def describe(self) -> list[Metric]:
-        """Empty: otherwise the registration would collect."""
+        """Nothing. Otherwise the registration would call `collect`."""
         return []
 
     def collect(self) -> Iterator[Metric]:

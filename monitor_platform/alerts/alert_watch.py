@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 REMEMBERED = 1_000
 LOOK_EVERY_S = 5.0
-# At most this many in one query: after a restart with a day in the table a query must not take minutes.
+# The most minutes in one query. After a restart with a day in the table, a query must not take minutes.
 _MINUTES_AT_ONCE = 60
 
 
@@ -52,7 +52,7 @@ class AlertWatch:
         self.alerts: tuple[ExplainedAlert, ...] = ()
         """Each alert once, the latest begin first; open alerts with their worst minute so far."""
         self.open: tuple[ExplainedAlert, ...] = ()
-        """The open alerts among them."""
+        """The alerts that are open."""
         self.raised = 0
 
     def evaluate(self, table: FeedbackTable, until_ms: int) -> None:

@@ -1,8 +1,8 @@
-"""Decides when an alert begins and ends, without I/O: the state of one rule in all its slices. Time is an argument.
+"""Decides when an alert begins and ends: the state of one rule in all its slices. Without I/O; time is an argument.
 
-An alert begins after `for_minutes` bad minutes in a row, and ends after as many good ones, so one good minute in a bad hour does
-not end it. A minute with too few sessions is not bad. Bad minutes do not count for a slice's baseline, or the baseline would adapt
-to the problem.
+An alert begins after `for_minutes` bad minutes in a row, and ends after the same number of good minutes in a row, so one good
+minute in a bad hour does not end it. A minute with too few sessions is not bad. Bad minutes do not count for a slice's baseline, or
+the baseline would adapt to the problem.
 """
 
 from collections import deque
@@ -16,7 +16,8 @@ from monitor_platform.alerts.rules import Rule
 
 # The median absolute deviation times this is the standard deviation of a normal distribution.
 _MAD_TO_SIGMA = 1.4826
-# A slice with almost constant values would alert at every small change. Its spread is at least this share of its median.
+# Without this limit, a slice with almost constant values would alert at every small change: the spread is at least this share of
+# the median.
 _LEAST_SPREAD = 0.01
 _LEAST_BASELINE = 10
 
@@ -48,7 +49,7 @@ class Alert:
 def known_at(alerts: Iterable[Alert], clock_ms: int | None) -> Iterator[Alert]:
     """The `alerts` as known at `clock_ms` (None: now): only those that had been notified, without a later end.
 
-    The worst minute of an open alert is the one that raised it, because a worse one may come later.
+    The worst minute of an open alert is the one that raised it, because a worse minute may be after `clock_ms`.
     """
     for alert in alerts:
         if clock_ms is None or (alert.ended_ms is not None and alert.ended_ms <= clock_ms):
@@ -87,7 +88,7 @@ class Detector:
         return [alert for alert in changed if alert is not None]
 
     def _silence(self, names: tuple[str, ...]) -> Observation:
-        """A minute without records: zero peers, and no value of any other measure."""
+        """The observation of a minute without records: zero peers, and no value of other measures."""
         return Observation(names=names, value=0.0 if self.rule.counts_peers else None, sessions=0)
 
     def _look(self, names: tuple[str, ...], seen: Observation, end_ms: int) -> Alert | None:

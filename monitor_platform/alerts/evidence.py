@@ -38,7 +38,7 @@ def evidence(table: FeedbackTable, *, alert: Alert, until_ms: int) -> Evidence:
         return Evidence()
     span = Span(alert.began_ms - MINUTE_MS, max(until_ms, alert.began_ms))
     where = {**rule.where, **alert.slice}
-    others = [name for name in SLICED_BY if name not in where and name != "area"]  # a district is the same with a name
+    others = [name for name in SLICED_BY if name not in where and name != "area"]  # a district is the same area with a name
     found = slices(table, measure=rule.measure, span=span, where=where, dimensions=others)
     guilty = [each for each in found if each.impact > 0 and not each.thin][:MOST_SLICES]
     return Evidence(slices=tuple(guilty), sessions=_worst(table, rule.measure, span, where))

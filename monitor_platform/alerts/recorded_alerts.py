@@ -1,4 +1,4 @@
-"""Evaluates rules over recorded logs, one hour at a time, so logs of any length need the memory of one hour."""
+"""Evaluates rules over recorded logs, one hour at a time, so logs of any length need only the memory for one hour."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -50,7 +50,8 @@ def _name(unread: Iterable[UnreadLog], damages: Iterable[DamagedLog], named: set
 
 
 def _hours(logs: Sequence[Path]) -> Iterator[Span | None]:
-    """The hours in which logs begin, and the hour after each, into which logs reach; None (all) for a file without a log name."""
+    """The hours in which logs begin, and the following hours, because logs may end there; None (all hours) if a file has no log
+    name."""
     try:
         begins_ms = {LogName.parse(path.name).begins_s * 1000 for path in logs}
     except ValueError:

@@ -1,7 +1,7 @@
 """The rules file in TOML: alert rules and webhooks.
 
 A rule limits a measure in each slice (`by`, `where`): it must not be below or above a value, or deviate from the slice's baseline.
-The whole file is checked when it is read, so a mistake is reported at once and not when the first alert begins.
+The whole file is checked when it is read, so a mistake is reported immediately, not when the first alert begins.
 """
 
 import os
@@ -17,7 +17,7 @@ from feedback_analysis.measures.selection import DIMENSIONS, check_dimensions
 from feedback_analysis.messages.slices import THIN_SESSIONS
 
 PEERS = "peers"
-"""The number of peers. Only rules have it as a measure: an audience that leaves is a better sign than any mean."""
+"""The number of peers. Only rules have it as a measure: a shrinking audience shows a problem better than a mean does."""
 
 Severity = Literal["info", "warning", "critical"]
 Shape = Literal["json", "discord", "slack"]

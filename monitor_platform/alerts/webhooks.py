@@ -90,7 +90,7 @@ class WebhookSender:
                 log.error("webhook %s did not accept the notification %r: %s", webhook.host, notification.facts["title"], why)
 
     async def _deliver(self, session: aiohttp.ClientSession, webhook: Webhook, notification: Notification) -> str | None:
-        """None on success, else the reason of the failure."""
+        """Post once. Returns None on success, else the reason of the failure."""
         why, asked_s = "", 0.0
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -113,7 +113,8 @@ class WebhookSender:
 
 
 def pause_before(attempt: int, *, first_s: float, asked_s: float) -> float:
-    """Seconds to wait before a repeated attempt, counted from 1: twice the pause before, or `asked_s` of Retry-After if longer."""
+    """Seconds to wait before a repeated attempt (the first is 1): twice the previous pause, or `asked_s` of Retry-After if that is
+    longer."""
     return max(min(first_s * 2.0 ** (attempt - 1), LONGEST_PAUSE_S), asked_s)
 
 

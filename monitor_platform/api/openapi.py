@@ -38,7 +38,7 @@ def openapi() -> Schema:
 
 
 def _history() -> dict[str, Schema]:
-    """The figures of history_handler.py. Each accepts all parameters and ignores those of the others."""
+    """The figures of history_handler.py. Each figure accepts all parameters and ignores those that only other figures use."""
     chosen = _chosen((*KEPT, *IDENTITIES))
     operations = {figure: ((*chosen, *_OWN[figure]), schema, about) for figure, (about, schema) in _figures().items()}
     operations["status"] = ((), _STATUS, "how much of the logs the history has read")

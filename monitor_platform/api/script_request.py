@@ -15,7 +15,7 @@ WHERE = "where."
 """Prefix of filters: `where.channel=…`, `where.extra.codec=…`."""
 
 MOST_NAMES = 16
-"""Names in `by`. A query with hundreds of them blocks a thread for seconds, and its answer is of no use."""
+"""The most names in `by`. A query with hundreds of names blocks a thread for seconds, and its answer is useless."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def time_ms(parameters: Mapping[str, str], name: str, zone: tzinfo = UTC) -> int
     if not text:
         return None
     try:
-        # A plus sign in a query means a space, so the plus sign of a time zone arrives as a space.
+        # A plus sign in a query means a space, so the plus sign of a time zone's offset arrives as a space.
         return unix_ms(text.replace(" ", "+") if "T" in text else text, zone)
     except ValueError as error:
         raise bad_parameter(f"{name!r}: {error}") from error

@@ -54,14 +54,15 @@ class SummaryHandler(RequestHandler):
         return summary | {UNREAD_LOGS: self._state.unread_logs}
 
     def _open_ends(self, snapshot: Snapshot | None) -> dict[str, int]:
-        """The time range that is in memory: what a script gets that names no begin or end."""
+        """The time range that is in memory. A script that gives no begin or end gets this range."""
         memory_ms = self._older.begins_ms()
         if not self._state.live:
             recorded = snapshot.extent if snapshot is not None else Span(memory_ms, memory_ms)
             return {"begin_ms": recorded.from_ms, "end_ms": recorded.to_ms}
-        # The newest record may be a little later than the clock, because a server's clock never agrees with this one exactly.
+        # The newest record may be a little later than this clock, because clocks of servers differ a little.
         now_ms = max(time.time_ns() // 1_000_000, snapshot.until_ms if snapshot is not None else 0)
-        # A minute with too many messages is not in memory until it ends. The logs have it.
+        # If the messages of the current minute do not fit into memory, `memory_ms` is later than now. Then the logs answer for this
+        # minute.
         return {"begin_ms": min(memory_ms, now_ms - 60_000), "end_ms": now_ms}
 
 

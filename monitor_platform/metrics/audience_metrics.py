@@ -40,7 +40,7 @@ _GAUGES = (
     ("playback_bytes_per_second", "Bitrate of what is played, mean of the last minute.", "playback_kbps", _BYTES_PER_KBIT),
     ("contribution_ratio", "Upload over download of the last minute.", "contribution_ratio", 1.0),
 )
-# The same for numbers that are known in total only.
+# The same for numbers that are only known in total.
 _COSTS = (
     ("duplicate_records", "Copies of known messages, received in the last minute.", "duplicates"),
     ("conflicting_records", "Records with other content under the number of a known message, of the last minute.", "conflicts"),
@@ -77,7 +77,7 @@ class AudienceMetrics(Collector):
         }
 
     def describe(self) -> list[Metric]:
-        """Empty: otherwise the registration would collect."""
+        """Nothing. Otherwise the registration would call `collect`."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -96,7 +96,7 @@ class AudienceMetrics(Collector):
 def _gauge(
     name: str, meaning: str, labels: list[str], groups: list[tuple[list[str], Mapping[str, Any]]], key: str, factor: float
 ) -> Metric:
-    """A value that no end host reported is no sample, never 0."""
+    """A gauge. A value that no end host reported has no sample; it is never 0."""
     gauge = GaugeMetricFamily(name, meaning, labels=labels)
     for values, numbers in groups:
         number = numbers[key]

@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 
 from feedback_analysis.geo.locator import Locator
 
-# A new file is used after two looks, so after four seconds. A look takes a microsecond.
+# A new file is used after two checks, which is after four seconds. A check takes a microsecond.
 CHECK_EVERY_S = 2.0
 
 LOG_EVERY_S = 600.0
@@ -32,7 +32,7 @@ class LocationMetrics(Collector):
                 silent_until_s = time.monotonic() + LOG_EVERY_S
 
     def describe(self) -> list[Metric]:
-        """Empty: otherwise the registration would collect."""
+        """Nothing. Otherwise the registration would call `collect`."""
         return []
 
     def collect(self) -> Iterator[Metric]:

@@ -36,7 +36,7 @@ class PlatformMetrics(Collector):
         self._feed = feed
 
     def describe(self) -> list[Metric]:
-        """Empty: otherwise the registration would collect."""
+        """Nothing. Otherwise the registration would call `collect`."""
         return []
 
     def collect(self) -> Iterator[Metric]:
