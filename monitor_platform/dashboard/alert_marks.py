@@ -1,6 +1,6 @@
 """Alerts of the shown time range: marks on the timeline, and the same as text for screen readers.
 
-An alert of another slice would mislead, so it is left out. An alert of a larger slice that contains the shown one stays.
+Alerts of other slices would mislead, so they are left out. An alert of a larger slice that contains the shown slice stays.
 """
 
 from collections.abc import Iterable, Mapping

@@ -18,7 +18,7 @@ from monitor_platform.dashboard.question import DEFAULT_MEASURE
 from monitor_platform.views.number_format import format_count
 
 MOST_ALERTS = 200
-"""More cannot be read; rules that find more need other limits."""
+"""A longer list is not readable. Rules that find more alerts need other limits."""
 
 HOW_TO_BEGIN = "swarmscope monitor … --alerts alerts.toml"
 

@@ -1,4 +1,4 @@
-"""Texts at the figures: notes beside headings, keys to the colours, and the peers that a map cannot show."""
+"""Texts of the figures: notes next to headings, legends of the colours, and the peers that a map cannot show."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -90,7 +90,7 @@ def _off_the_map(data: PageData, values: Sequence[RegionValue]) -> str:
 
 
 def _unseen(division: Division, values: Sequence[RegionValue]) -> list[str]:
-    """The peers with a region that the map does not show: too many areas, no outline, or far from all others."""
+    """The peers in regions that the map does not show: too many areas, no outline, or far from all other peers."""
     placed = {value.region: value.peers for value in values if value.region not in (UNLOCATED, OUTSIDE)}
     drawn = division.drawn(list(placed))
     window = window_on(division, drawn, values)

@@ -1,4 +1,5 @@
-"""What a page compares with: another time range, another cohort, or both. Tiles use the time before if nothing is chosen."""
+"""The other side of a comparison: another time range, another cohort, or both. Without a choice, tiles compare with the time
+before."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

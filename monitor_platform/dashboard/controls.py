@@ -10,10 +10,10 @@ from monitor_platform.dashboard.page_data import AUDIENCE, PageData
 from monitor_platform.dashboard.question import COLOURING, COMPARE, MINUTES, MOST_SERIES, SERIES
 
 LONGEST_LIST = 500
-"""A longer list of channels is of no use. An address with `channel=` reaches every channel."""
+"""A longer list of channels is useless. An address with `channel=` reaches every channel."""
 
 MOST_EXTRAS = 20
-"""Numbers in `extra` that are offered. End hosts can send any number of names; an address reaches all of them."""
+"""The most numbers in `extra` that are offered. End hosts can send any number of names; an address reaches all of them."""
 
 
 def choices(data: PageData) -> dict[str, Any]:

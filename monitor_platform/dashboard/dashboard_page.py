@@ -47,7 +47,7 @@ Show = Callable[[], Mapping[str, Any]]
 
 
 class PagePart(Protocol):
-    """What a page shows beyond the four views. Each open page has its own."""
+    """The content of a page in addition to the four views. Each open page has its own part."""
 
     @property
     def figures(self) -> Mapping[str, LayoutDOM]:

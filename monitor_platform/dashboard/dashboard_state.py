@@ -1,4 +1,4 @@
-"""What all open pages share: the table, its answers, the moment that is shown now, and the status of the feed.
+"""The state that all open pages share: the table, its answers, the moment that is shown now, and the status of the feed.
 
 The moment changes only when the table has changed or a few seconds have passed, and for all pages at once, so they share answers.
 """

@@ -10,7 +10,7 @@ from monitor_platform.views.number_format import format_count
 
 
 def losses_text(data: PageData) -> str:
-    """What the figures do not include, by name; empty if nothing is missing."""
+    """The records that the figures do not include, by name; empty if nothing is missing."""
     losses = {
         "removed": (data.missing.duplicates, "duplicate"),
         "left out": (data.missing.conflicts, "conflicting record"),
@@ -104,7 +104,7 @@ def _beyond_bounds(state: DashboardState) -> list[dict[str, Any]]:
 
 
 def _unread(n: int) -> list[dict[str, Any]]:
-    """Only shown if there are any. A live platform reads only files that it has fetched."""
+    """Logs that could not be read; shown only if there are any. A live platform reads only files that it has fetched."""
     return [_figure("Not read", format_count(n, "log"), "Log files that could not be read", wrong=True)] if n else []
 
 

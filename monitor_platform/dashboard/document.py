@@ -86,7 +86,7 @@ class PageDocument:
         self._exchange = PageExchange(name="exchange", asked=self._question.query(), pill=json.dumps(state.pill()))
         # A selection that the platform makes on a map or histogram is not the user's choice.
         self._showing = False
-        # Bokeh awaits coroutines, but its type stubs do not say so.
+        # Bokeh awaits coroutines, but its type stubs do not declare it.
         self._tick: Callable[[], Any] = self.tick
         with document.models.freeze():  # or each added figure counts all others again
             for name, figure in figures.roots.items():
@@ -185,7 +185,8 @@ class PageDocument:
     def _choose(self, question: Question) -> None:
         if question != self._question:
             self._question = question
-            # The browser must know, too: otherwise removing the choice would send the old question, which is no change.
+            # The browser needs the new question, too. Otherwise a user who removes the choice would send the old question, which is
+            # no change.
             self._exchange.update(asked=question.query())
             self._document.add_next_tick_callback(self._tick)
 

@@ -11,7 +11,7 @@ from bokeh.document import document
 
 
 class DocumentCleanup(DocumentLifecycleHandler):
-    """Replaces Bokeh's own handler, which Bokeh adds only where no other one is."""
+    """Replaces Bokeh's own handler, which Bokeh adds only if there is no other one."""
 
     async def on_session_destroyed(self, session_context: SessionContext) -> None:
         context: Any = session_context

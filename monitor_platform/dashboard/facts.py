@@ -1,4 +1,4 @@
-"""The texts of a page beside its figures, ready for JSON. Values that end hosts sent stay plain text."""
+"""The texts around the figures of a page, ready for JSON. Values that end hosts sent stay plain text."""
 
 from typing import Any
 

@@ -1,6 +1,7 @@
 """The History page: hours, days, months or years of the history, one day by the minute, and ISP coverage.
 
-Its own parameters in the address are `p.unit`, `p.timezone` and `p.day`. Without `--history` the page says how to keep one.
+Its own parameters in the address are `p.unit`, `p.timezone` and `p.day`. Without `--history` the page explains how to keep a
+history.
 """
 
 import asyncio

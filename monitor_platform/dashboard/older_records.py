@@ -1,4 +1,4 @@
-"""Records that are older than memory. Pages and scripts reach them only here, and here they are read from the logs.
+"""Records that are no longer in memory. Only this module reads them from the logs, for pages and scripts.
 
 Reading takes much memory and seconds of time, so logs are read for one question at a time, and only a few questions may wait.
 """
@@ -23,7 +23,7 @@ MOST_KEPT = 2
 """Time ranges that stay loaded after a question. Each takes as much memory as the platform's own table."""
 
 MOST_WAITING = 8
-"""An hour of a large audience takes seconds to read; a question behind more than this many would wait for a minute."""
+"""An hour of a large audience takes seconds to read. Behind more questions than this, a question would wait for a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class Loaded:
 
 
 class OlderRecords:
-    """Records of `logs` before `begins_ms()`, where the memory of `now` begins; pages get at most `minutes` of them at once."""
+    """Records of `logs` from before `begins_ms()`, the begin of the memory of `now`. A page gets at most `minutes` of them at
+    once."""
 
     def __init__(self, logs: RecordedLogs, now: DashboardState, *, begins_ms: Callable[[], int], minutes: int) -> None:
         self.begins_ms = begins_ms
@@ -46,10 +47,10 @@ class OlderRecords:
         self._reading = OneAtATime()
 
     async def state_for(self, span: Span | None) -> DashboardState:
-        """The state whose table holds `span`: that of now, or one that is read from the logs.
+        """The state with a table that holds `span`: the current state, or a state that is read from the logs.
 
-        It is that of now also for an older time of which nothing is recorded. Problem (400) for a time range that is too long, or
-        that has too many messages.
+        If nothing is recorded of an older time, it is the current state. Problem (400) for a time range that is too long, or that
+        has too many messages.
         """
         if span is None or span.from_ms >= self.begins_ms():
             return self._now
@@ -72,14 +73,14 @@ class OlderRecords:
                 raise _too_many(error) from None
 
     async def _loaded(self, span: Span) -> DashboardState | None:
-        """The state that holds `span`, which stays loaded for the next questions; None if nothing was recorded then."""
+        """The state that holds `span`; None if nothing is recorded in `span`. The state stays loaded for the next questions."""
         known = next((held for held in self._kept if held.from_ms <= span.from_ms and span.to_ms <= held.to_ms), None)
         if known is not None and not await asyncio.to_thread(self._is_current, known):
             del self._kept[known]
             known = None
         if known is None:
             around, versions, table = await asyncio.to_thread(self._read_around, span)
-            # A log that begins before the span need not have a record of it.
+            # A log that begins before the span does not always have a record of it.
             if not await asyncio.to_thread(has_any, table, span=around, where={}):
                 table.close()
                 return None
@@ -92,14 +93,16 @@ class OlderRecords:
         return self._kept[known].state
 
     def _is_current(self, known: Span) -> bool:
-        """Whether the logs of a loaded time range are those that were read: a log may arrive later, and a journal grows."""
+        """Whether the logs of a loaded time range have not changed since they were read: a log may arrive later, and a journal
+        grows."""
         try:
             return self._logs.versions(known) == self._kept[known].versions
         except OSError:
             return True  # without the logs, the loaded records are the best answer
 
     def _read_around(self, span: Span) -> tuple[Span, Versions, FeedbackTable]:
-        """The longest time range around `span`, or `span` alone if that has too many messages; Problem (400) if `span` has, too."""
+        """The longest time range around `span`, or only `span` if the longest one has too many messages; Problem (400) if `span`
+        also has too many."""
         try:
             return self._read(self._around(span))
         except TooManyMessages:
@@ -116,7 +119,7 @@ class OlderRecords:
     def _around(self, span: Span) -> Span:
         """The longest time range that may be read, in whole minutes, with `span` in its middle.
 
-        It ends where memory begins, unless `span` ends later: the logs of the present change all the time.
+        It ends where memory begins, unless `span` ends later, because current logs change all the time.
         """
         length_ms = self._minutes * MINUTE_MS
         spare_ms = max(0, length_ms - (span.to_ms - span.from_ms)) // 2
@@ -134,7 +137,7 @@ class OneAtATime:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait for the blocks that came before."""
+        """Wait for the blocks that began to wait earlier."""
         if self._entered > self._most:
             raise Problem(503, "busy", f"{self._most} questions wait for logs to be read already; ask again in a few seconds")
         self._entered += 1

@@ -24,7 +24,7 @@ AUDIENCE = "concurrent_peers"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyFigures:
-    """The numbers of the tiles, of one time range and one cohort."""
+    """The numbers of the tiles for one time range and one cohort."""
 
     summary: dict[str, Any]
     starts: Starts
@@ -34,7 +34,7 @@ class KeyFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The data of a comparison's other side. A view that the page lacks is None."""
+    """The data of a comparison's other side. A view that the page does not have is None."""
 
     other: ComparisonSide
     audience: Timeline | None = None
@@ -56,7 +56,7 @@ class BreakdownLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageData:
-    """What a page shows. A view that the page lacks is None: it is not queried.
+    """The content of a page. A view that the page does not have is None and is not queried.
 
     `matches`: whether any record matches the question. `band`: of the first measure on the timeline. `alerts`: those of this time
     range and slice. `against`: what the tiles are compared with, `before` its key figures, `trends` the sparklines.

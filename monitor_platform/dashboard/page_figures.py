@@ -19,7 +19,7 @@ from monitor_platform.views.histogram_view import HistogramView
 from monitor_platform.views.region_view import RegionView, district_view, map_view
 from monitor_platform.views.timeline_view import TimelineView
 
-# After this time a visitor has the page.
+# After this time the browser has loaded the page.
 RESTOCKED_AFTER_S = 2.0
 BETWEEN_S = 0.1
 
@@ -81,13 +81,13 @@ class SpareFigures:
         self.ready: dict[str, PageFigures] = {}
 
     def take(self, page: DashboardPage) -> PageFigures:
-        """The spare figures of `page`, or new ones. The next spare is made in a while."""
+        """The spare figures of `page`, or new ones. The next spare is made later."""
         taken = self.ready.pop(page.name, None) or PageFigures(page, self._atlas)
         self._loop.call_soon_threadsafe(self.restock, [page])
         return taken
 
     def restock(self, pages: Iterable[DashboardPage]) -> None:
-        """Make the missing spares of `pages` in a while, with pauses for other work between them."""
+        """Make the missing spares of `pages` later, with pauses for other work between them."""
         for at, page in enumerate(pages):
             self._loop.call_later(RESTOCKED_AFTER_S + at * BETWEEN_S, self._make, page)
 

@@ -127,7 +127,7 @@ class PageQueries:
         here = self._here
         found = await self._ask(slices, span=here.span, where=here.where, measure=measure, dimensions=(by,))
         largest = sorted(found, key=lambda each: (-each.peers, each.name))
-        # A value without a name of its own belongs to the others, however frequent it is.
+        # A value without its own name belongs to the others, even if it is frequent.
         shown = [each for each in largest if each.name != OTHER][:MOST_LINES]
         lines = [self._breakdown_line(each, here.where | {by: each.name}) for each in shown]
         if len(largest) > len(shown):
@@ -168,14 +168,15 @@ class PageQueries:
 
     def _slices(self) -> Query[list[Slice]]:
         where = self._here.where
-        # A dimension that is filtered by has only one value left.
+        # A filtered dimension has only one value left.
         dimensions = tuple(name for name in SLICED_BY if name not in where)
         measure = distributed(self._question.measure).name
         measure = DEFAULT_MEASURE if measure.startswith(EXTRA) else measure
         return self._ask(slices, span=self._span, where=where, measure=measure, dimensions=dimensions)
 
     def _regions(self, side: ComparisonSide, where: Mapping[str, str], region: Region) -> Query[list[RegionValue]]:
-        """`where` instead of the side's own filters: a map shows the regions that are not selected, too."""
+        """The measure in each region. `where` replaces the side's own filters, because a map also shows the regions that are not
+        selected."""
         measure, period_s = self._question.measure, self._snapshot.period_s
         return self._ask(by_region, span=side.span, where=where, region=region, measure=measure, period_s=period_s)
 
@@ -198,7 +199,7 @@ class PageQueries:
         return not self._views.isdisjoint(views)
 
     def _is_recorded(self, side: ComparisonSide) -> bool:
-        """Whether at least half of that time is recorded. A change against less than that would mean nothing."""
+        """Whether at least half of that time is recorded. A change against a shorter recording would be meaningless."""
         return (side.span.from_ms + side.span.to_ms) / 2 >= self._snapshot.extent.from_ms
 
 

@@ -1,4 +1,4 @@
-"""What a page shows instead of data: no record yet, no match, or an error."""
+"""The content of a page without data: no record yet, no match, or an error."""
 
 from typing import Any
 

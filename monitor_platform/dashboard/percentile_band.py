@@ -1,7 +1,7 @@
 """The band behind a line of the timeline: the 10th to the 90th percentile of the values in each step.
 
 Quantiles of minutes cannot be added up as sums can. So a step of the band is as long as the window of a point of the line, and
-steps do not overlap. Sorting is expensive: above MOST_MESSAGES there is no band, and the page says so.
+steps do not overlap. Sorting is expensive, so there is no band above MOST_MESSAGES. The page states this.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
-"""A question: what a page shall show. It is the query part of the page's address, and the input of all its queries.
+"""A question describes what a page shows. It is the query part of the page's address, and the input of all its queries.
 
-People type, mail and bookmark addresses, so a parameter that no longer makes sense is ignored instead of refused.
+People type, mail and bookmark addresses, so a parameter that has become invalid is ignored instead of refused.
 """
 
 from collections.abc import Mapping
@@ -195,5 +195,5 @@ def _span(given: Mapping[str, str]) -> Span | None:
     begin, end = given.get("from", ""), given.get("to", "")
     if not (begin.isascii() and begin.isdecimal() and end.isascii() and end.isdecimal()):
         return None
-    # A time in seconds would show a page of 1970 without an error.
+    # Without this check, a time in seconds would show a page of 1970 without an error.
     return Span(int(begin), int(end)) if EARLIEST_MS <= int(begin) < int(end) < 2**53 else None

@@ -139,7 +139,7 @@ SESSION_PAGE = DashboardPage(
 
 
 def _thinned(found: Story, chapter: ShownSession) -> str:
-    """What the figures leave out of a long session; empty if nothing."""
+    """The text about points of a long session that the figures leave out; empty if there are none."""
     parts = []
     if found.messages > len(found.at_ms):
         parts.append(f"the latest {len(found.at_ms):,} of {found.messages:,} messages")
@@ -221,7 +221,7 @@ def _rows(chapter: ShownSession) -> list[list[Any]]:
 
 def _cell(name: str, value: float | None) -> str:
     if name == "partners" and value is not None:
-        return format_count(value, "peer")  # whole peers: only a mean has decimals
+        return format_count(value, "peer")  # peers are whole; only a mean has decimals
     return format_value(measure_of(name, "timeline"), value)
 
 

@@ -1,4 +1,4 @@
-"""The Sessions page: the sessions of the chosen slice, the worst of the chosen measure first.
+"""The Sessions page: the sessions of the chosen slice, the worst by the chosen measure first.
 
 Its own parameter in the address is `p.find`: the first characters of a peer ID or session ID.
 """
@@ -17,7 +17,7 @@ from monitor_platform.dashboard.snapshot import Snapshot, span_of
 from monitor_platform.views.number_format import NOTHING, format_value
 
 MOST_ROWS = 100
-"""More rows are no help: a session is found by its ID or by filters."""
+"""More rows do not help: people find a session by its ID or by filters."""
 
 LONGEST_ID = 200
 

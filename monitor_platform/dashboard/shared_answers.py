@@ -1,6 +1,6 @@
 """Queries run in a few threads. Equal queries of the same state of the table run once and share the answer.
 
-The event loop never waits for a query, and a thousand users of the same page cost as much as one.
+The event loop never waits for a query, and a thousand users of the same page cost as much as one user.
 """
 
 import asyncio

@@ -154,7 +154,7 @@ def _slices(data: PageData) -> Table:
 
 
 def slice_measure(data: PageData) -> Measure:
-    """The measure that ranks slices: the chosen one, unless it is an `extra`, whose better direction is unknown."""
+    """The measure that ranks slices: the chosen one, unless it is an `extra`. For an `extra`, the better direction is unknown."""
     measure = distributed(data.question.measure)
     return measure if measure.name in MEASURES else MEASURES["mos"]
 

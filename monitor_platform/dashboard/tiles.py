@@ -66,7 +66,7 @@ def _tile(name: str, data: PageData, value: float | None, other: float | None) -
 
 
 def _startup(data: PageData, here: KeyFigures, before: KeyFigures | None) -> dict[str, Any]:
-    """Median and 95th percentile. The change is that of the 95th, which viewers notice most."""
+    """Median and 95th percentile. The change is that of the 95th percentile, which viewers notice most."""
     delay = here.summary["startup_ms"]
     other = before.summary["startup_ms"]["p95"] if before else None
     p50, p95 = (NOTHING if delay[name] is None else f"{delay[name] / 1000:,.1f}" for name in ("p50", "p95"))

@@ -2,7 +2,7 @@
 
 A feedback server may list millions of logs. A platform that starts requests the logs of its live window first. Then it walks
 through the older logs page by page and compares them with the mirror: first the logs after the newest one in the mirror, then all
-before. So missing logs are fetched, and the only state is a position.
+earlier ones. So missing logs are fetched, and the only state is a position.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from monitor_platform.retrieval.feedback_server_client import Skipped
 from monitor_platform.retrieval.fetch_plan import MirroredLogs, complete, settled
 
 MOST_REASONS = 100
-"""Different reasons for skipped logs. They contain names of servers, whose number has no limit."""
+"""The most different reasons for skipped logs. Reasons contain names of servers, and the number of names has no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

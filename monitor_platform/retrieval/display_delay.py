@@ -14,7 +14,7 @@ import numpy.typing as npt
 LAST_RECORDS = 100_000
 LAST_MS = 5 * 60_000
 
-# Clocks with NTP differ by less than 2 s. A clock that is ahead by up to that counts as no delay.
+# Clocks with NTP differ by less than 2 s. If a clock is ahead by up to 2 s, the delay counts as 0.
 MOST_AHEAD_MS = 2_000
 MOST_DELAY_MS = 3_600_000
 

@@ -24,7 +24,7 @@ from monitor_platform.retrieval.server_names import ServerNames
 from monitor_platform.retrieval.table_loader import TableLoader
 from serving.tls import Tls
 
-# Records stay up to this much longer, because removing them makes every view compute again.
+# Records may stay longer by this time, because removing records makes every view compute again.
 DROP_EVERY_S = 30.0
 
 
@@ -99,7 +99,7 @@ class Feed:
     async def _read_back(self, shared: FollowerContext) -> None:
         """Load the mirrored logs of the kept time into the table.
 
-        Of the day before, the table only gets the message numbers, so that it recognises copies.
+        From the logs of the day before, the table gets only the message numbers, so that it recognises copies.
         """
         for server in self._mirror.servers():
             since_ms, day_ago_ms = shared.since_ms(), _now_ms() - LOOK_AROUND_MS

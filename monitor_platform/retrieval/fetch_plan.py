@@ -106,8 +106,8 @@ def in_window(names: Iterable[LogName], since_ms: int | None, *, more: bool = Fa
 
 
 def _by_stem(catalogue: Catalogue) -> list[LogEntry]:
-    """One entry for each stem, in order of time. While a log is being sealed, journal and sealed log may be listed; the latter is
-    used.
+    """One entry for each stem, in order of time. While a log is being sealed, both the journal and the sealed log may be listed;
+    then the sealed log is used.
     """
     entries = {entry.name.stem: entry for entry in sorted(catalogue.logs, key=lambda entry: entry.sealed)}
     return [entries[stem] for stem in sorted(entries)]
@@ -124,7 +124,7 @@ def _fetch(entry: LogEntry, held: MirroredLog | None, shown: bool) -> Fetch | No
 
 def _tail(entry: LogEntry, held: MirroredLog | None) -> FetchTail | None:
     if held is not None and held.name != entry.name:
-        return None  # we have it sealed
+        return None  # the mirror has the sealed log
     # A journal that became shorter is a new journal.
     start = 0 if held is None or held.bytes > entry.bytes else held.bytes
     return None if start == entry.bytes else FetchTail(entry, start)

@@ -1,6 +1,6 @@
 """The mirror: byte-identical copies of the feedback servers' logs, at `<directory>/<server>/<log name>`.
 
-It is all that a platform stores: after a restart its memory is read from these files. So a file with a log's name is either an open
+A platform stores nothing else: after a restart, its memory is read from these files. So a file with a log's name is either an open
 journal, which is verified again when it is read, or a complete sealed log.
 """
 

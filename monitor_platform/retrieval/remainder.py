@@ -1,6 +1,6 @@
 """The remainder of a sealed log, without its first records, which the table has from the journal.
 
-The remainder is written to a file of its own. An SQL OFFSET would not do: engines read rows in any order.
+The remainder is written to its own file. SQL OFFSET is not enough, because engines read rows in any order.
 """
 
 from collections.abc import Iterable, Iterator

@@ -40,7 +40,8 @@ class ServerNames:
         self._followed.pop(name, None)
 
     async def adopted(self, names: Collection[str], url: str) -> set[str]:
-        """Those of other servers' `names` whose logs are fetched from `url`, after every address had time to answer once."""
+        """The names in `names`, which belong to other servers, for which logs are fetched from `url`. Waits until every address has
+        answered once."""
         if not names:
             return set()
         self.note_answer(url)

@@ -135,7 +135,7 @@ def _damages(found: VerifiedLog, *, growing: bool) -> tuple[Damage, ...]:
 
 
 def _lasting(damages: tuple[Damage, ...]) -> tuple[Damage, ...]:
-    """Without an incomplete end: it is found again, and counted then, when more bytes follow."""
+    """The damages without an incomplete end. That is found again, and counted then, when more bytes follow."""
     return tuple(damage for damage in damages if not damage.torn)
 
 

@@ -33,7 +33,7 @@ class HistogramView:
         self._draw_bars(plots)
 
     def show(self, measure: Measure, histogram: Histogram, *, against: Histogram | None = None, chosen: str = "") -> None:
-        """Show the shares of `histogram`, whose edges are in the measure's unit, and outlines of those of `against`.
+        """Show the shares of `histogram`, with edges in the measure's unit, and the shares of `against` as outlines.
 
         `chosen`: the filtered range, in the form of `range_at`.
         """
@@ -56,7 +56,8 @@ class HistogramView:
         self.figure.add_tools(HoverTool(renderers=[bars], tooltips=_TIP), TapTool(renderers=[bars]))
 
     def range_at(self, index: int) -> str:
-        """The filter for the peers of the bar at `index`; empty for an index without a bar, which only a forged message has."""
+        """The filter for the peers of the bar at `index`; empty for an index without a bar, which only a manipulated message
+        has."""
         return range_at(self._edges, index) if 0 <= index < len(self._edges) - 1 else ""
 
 

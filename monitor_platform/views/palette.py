@@ -1,7 +1,7 @@
 """Colours with one meaning on all pages: MOS has a fixed scale from orange (bad) to blue (excellent), quantities use Cividis.
 
-No red stands against green, so that colour-blind viewers see the difference, and grades have their names beside the colour.
-All glyph colours are legible on white and on near-black. Texts and grounds have the colours of the page's stylesheet.
+Red and green are not used as a contrast, so colour-blind people see all differences, and grades have their names next to the
+colour. All glyph colours are legible on white and on near-black. Texts and grounds have the colours of the page's stylesheet.
 """
 
 import math
@@ -15,8 +15,8 @@ GRADES = ("bad", "poor", "fair", "good", "excellent")
 
 GRADE_COLOURS = ("#b2470c", "#ee9a4d", "#bdb9b1", "#73a9d6", "#2166b0")
 
-# The eight colours of Okabe and Ito without black and yellow, which cannot be seen on a dark and on a light ground. The blue is a
-# little lighter, so that it can be seen above a band of the same colour.
+# The eight colours of Okabe and Ito without black and yellow: black cannot be seen on a dark ground, and yellow on a light one. The
+# blue is a little lighter, so that it can be seen above a band of the same colour.
 CATEGORIES = ("#1a80c0", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 ACCENT = "#3b82d0"

@@ -49,7 +49,7 @@ class RegionView:
     def show(
         self, measure: Measure, values: Sequence[RegionValue], chosen: str = "", *, against: Sequence[RegionValue] | None = None
     ) -> None:
-        """Colour the regions by `values`. Values of other regions (the buckets) are shown beside the map.
+        """Colour the regions by `values`. Values of other regions (the buckets) are shown next to the map.
 
         `against`: values to compare with; the colours are then those of the differences.
         """
@@ -65,11 +65,11 @@ class RegionView:
         self.source.selected.indices = [ids.index(chosen)] if chosen in ids else []
 
     def region_at(self, index: int) -> str:
-        """The ID of the region at `index`; empty for an index without a region, which only a forged message has."""
+        """The ID of the region at `index`; empty for an index without a region, which only a manipulated message has."""
         return self._regions[index].id if 0 <= index < len(self._regions) else ""
 
     def _draw_anew(self, regions: Sequence[Region]) -> None:
-        """Replace the regions if they differ; only then the outlines are sent again."""
+        """Replace the regions if they differ, because replacing them sends all outlines again."""
         if [region.id for region in regions] != [region.id for region in self._regions]:
             self._regions = regions
             self.source.selected.indices = []
@@ -115,7 +115,7 @@ class RegionView:
 def scale_on(
     measure: Measure, values: Sequence[RegionValue], regions: Sequence[Region], *, against: Sequence[RegionValue] | None = None
 ) -> Scale:
-    """The colour scale for the `values` on a map of `regions`. The key uses the same scale."""
+    """The colour scale for the `values` on a map of `regions`. The legend uses the same scale."""
     on_map = {region.id for region in regions}
     here = [value for value in values if value.region in on_map]
     if against is not None:

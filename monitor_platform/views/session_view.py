@@ -212,7 +212,7 @@ def _no_stretches() -> dict[str, list[Any]]:
 def _stretches(chapter: ShownSession) -> dict[str, list[Any]]:
     columns = _no_stretches()
     whole = chapter.span.to_ms - chapter.span.from_ms
-    # After a leave the session is gone for the rest of the axis: too narrow for the word, but wide enough to hover.
+    # After a leave the session has no state for the rest of the axis. This part is too narrow for a word, but wide enough to hover.
     for each in thinning.stretches(chapter.ribbon):
         end = each.to_ms if each.state != "gone" else chapter.span.from_ms + round(whole * 1.005)
         fill, hatch, ink = STATES[each.state]

@@ -1,4 +1,4 @@
-"""Reduces a long session to what can be seen: a figure is about 900 pixels wide.
+"""Reduces a long session to the points that can be seen: a figure is about 900 pixels wide.
 
 For each short time, a line keeps the least and the greatest value, and gaps. A ribbon keeps a stall, or else the longest state.
 """

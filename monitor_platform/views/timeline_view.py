@@ -90,7 +90,7 @@ _LANE = 0.11
 """Height of a lane, as a share of the panel's height."""
 
 LEAST_BRUSH_MS = 1000
-"""A shorter drag is an accident."""
+"""A shorter drag is not intended."""
 
 
 class TimelineView:
@@ -186,7 +186,7 @@ class _Panel:
         band: PercentileBand | None = None,
         room: float = 0.0,
     ) -> None:
-        """`room`: the share of the height, at the top, that no line reaches."""
+        """`room`: the share of the height, at the top, that stays free of lines."""
         self.source.data = _columns(measure, timeline, band)
         self.band.data = _band_columns(band)
         self.lines.data = _line_columns(measure, comparison)

@@ -1,4 +1,4 @@
-"""The part of the world that a map shows: where the audience is, without a few viewers far from all others.
+"""The part of the world that a map shows: the region of the audience, without a few viewers far from all others.
 
 Maps are drawn in degrees. A degree of longitude is shortened by the cosine of the window's middle latitude (`stretch`), so shapes
 are correct in the middle. A window never crosses 180 degrees of longitude: it is the whole world then.
@@ -22,7 +22,7 @@ _LEAST_CELLS = 4.0
 
 _STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0)
 
-# The outlines of countries are coarse (about 25 km), which would mislead behind a single city.
+# The outlines of countries are coarse (about 25 km), so they would mislead on the map of a single city.
 LEAST_FOR_COUNTRIES = 3.0
 
 
@@ -67,7 +67,7 @@ def around_audience(regions: Sequence[Region], values: Sequence[RegionValue]) ->
 
 
 def _ends(inhabited: Sequence[tuple[Region, float]], place: Callable[[Region], float]) -> tuple[float, float]:
-    """The ends between which all peers are, except the few that may be beyond."""
+    """The ends of the range that contains all peers, except the few that may be outside."""
     ranked = sorted((place(region), count) for region, count in inhabited)
     total = sum(count for _, count in ranked)
     spare = max(total * _BEYOND, 1.0 if total >= _ONE_OF else 0.0)
