@@ -65,6 +65,16 @@ summary = urllib.request.urlopen(urllib.request.Request("http://127.0.0.1:8070/a
 sys.exit(b'"messages":1' not in summary.replace(b" ", b""))
 PYTHON
 }
+shows_its_page() {
+  "${compose[@]}" exec -T monitor python3 - alice "$PASSWORD" <<'PYTHON'
+import sys, urllib.parse, urllib.request
+
+form = urllib.parse.urlencode({"name": sys.argv[1], "password": sys.argv[2]}).encode()
+browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+login = urllib.request.Request("http://localhost:8070/login", form, {"Origin": "http://localhost:8070"})
+sys.exit(b"bokeh.min.js" not in browser.open(login, timeout=10).read())  # the answer to a login leads to the page
+PYTHON
+}
 stops_at_its_prompt() {
   local prompt=$COMPOSE_PROJECT_NAME-prompt begun
   "$ENGINE" run --detach --tty --interactive --name "$prompt" swarmscope:local users add bob
@@ -104,6 +114,7 @@ check "the logs require the read token (401)" answers 401 monitor http://feedbac
 check "the coordinator's metrics require the read token (401)" answers 401 monitor http://coordinator:8080/metrics
 check "the dashboard's numbers require a login (401)" answers 401 monitor http://127.0.0.1:8070/api/v1/summary
 check "the dashboard shows the message within 30 s" within 30 shows_one_message
+check "the dashboard's page is served after a login" shows_its_page
 check "a command that waits at its prompt ends on a stop" stops_at_its_prompt
 
 "${compose[@]}" stop >/dev/null 2>&1
