@@ -1,1 +1,1 @@
-"""Writes records into a journal, seals it into log files, and offers both for download."""
+"""Writes records into a journal, seals it into logs, and offers both for download."""

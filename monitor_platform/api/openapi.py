@@ -25,7 +25,7 @@ _ENDS = {"from": COUNT | {"type": ["integer", "null"]}, "to": COUNT | {"type": [
 def openapi() -> Schema:
     ask = operation(
         "the measures of docs/measures.md, in total and for each group",
-        {200: content("the numbers", _summary(unread_logs=COUNT | {"description": "log files that could not be read"}))},
+        {200: content("the numbers", _summary(unread_logs=COUNT | {"description": "logs that could not be read"}))},
         *(400, 401, 403, 503),
         parameters=(*_chosen((*DIMENSIONS, *IDENTITIES, f"{EXTRA}NAME")), _BY, _TOP),
     )
