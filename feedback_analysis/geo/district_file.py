@@ -94,7 +94,7 @@ def _name(feature: object, key: str) -> str:
     if not isinstance(properties, dict) or key not in properties:
         known = ", ".join(sorted(map(str, properties or ()))[:10]) if isinstance(properties, dict) else ""
         raise DistrictFileError(
-            f"there is no property {key!r}; say which one is the name with --district-name (it has: {known or 'none'})"
+            f"there is no property {key!r}; name the right property with --district-name (it has: {known or 'none'})"
         )
     name = properties[key]
     if isinstance(name, int) and not isinstance(name, bool):

@@ -22,7 +22,7 @@ def warning_of_seconds(recorded: Span | None) -> str:
         return ""
     moment = datetime.fromtimestamp(recorded.from_ms / 1000, UTC)
     return (
-        f"the first record was received on {moment:%Y-%m-%d}, it says. received_ms is in milliseconds since 1970; "
+        f"according to its received_ms, the first record is from {moment:%Y-%m-%d}. received_ms is in milliseconds since 1970; "
         "if these are seconds, multiply them by 1000"
     )
 

@@ -47,7 +47,7 @@ def check_parquet(path: Path, salvage: Callable[[], Path]) -> CheckedParquet:
     rows = file.metadata.num_rows
     if rows > MOST_ROWS_UNCHECKED and rows > size:
         file.close()
-        damage = Damage(0, size, f"it says that it has {rows} records, less than a byte for each")
+        damage = Damage(0, size, f"its metadata states {rows} records, which is less than a byte for each")
         return CheckedParquet(path=path, records=0, lost=0, damages=(damage,), columns=())
     with file:
         damaged = _damaged_groups(path, file) if found is None else _groups_with_wrong_checksum(file, found)

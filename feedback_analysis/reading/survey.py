@@ -95,7 +95,7 @@ def _unlike_its_header(frame: Frame, allowed: int) -> str:
         return "it inflates further than records do"
     try:
         if zstandard.frame_content_size(frame.payload) != inflated:
-            return "its content is not as long as it says"
+            return "its content does not have the length that its header states"
         return "" if _zstd_end(frame.payload) == len(frame.payload) else "something follows its content"
     except zstandard.ZstdError:
         return ""  # content that is no zstd cannot inflate; DuckDB refuses it

@@ -15,7 +15,7 @@ from monitor_platform.retrieval.feedback_server_client import Skipped
 from monitor_platform.retrieval.fetch_plan import MirroredLogs, complete, settled
 
 MOST_REASONS = 100
-"""The most different reasons for skipped logs. Reasons contain names of servers, and the number of names has no limit."""
+"""The largest number of different reasons for skipped logs. A reason contains a server name, and their number has no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,8 +40,7 @@ class ServerNames:
         self._followed.pop(name, None)
 
     async def adopted(self, names: Collection[str], url: str) -> set[str]:
-        """The names in `names`, which belong to other servers, for which logs are fetched from `url`. Waits until every address has
-        answered once."""
+        """The server names out of `names` for which `url` provides the logs. Waits until every address has answered once."""
         if not names:
             return set()
         self.note_answer(url)

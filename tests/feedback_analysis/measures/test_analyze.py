@@ -85,7 +85,7 @@ def test_the_table_shows_names_as_plain_text(tmp_path):
     assert "[red]1" in answer.stdout
 
 
-def test_damage_is_reported_with_file_and_offset_beside_the_answer(tmp_path):
+def test_damage_is_reported_with_file_and_offset_in_addition_to_the_answer(tmp_path):
     path = write_log(tmp_path, RECORDS, Form.JOURNAL, frames=4)
     data = bytearray(path.read_bytes())
     data[-3] ^= 1
@@ -161,7 +161,7 @@ def test_unreadable_records_are_reported_with_the_invalid_field(tmp_path):
 def test_times_of_receipt_in_seconds_give_a_warning(tmp_path):
     (tmp_path / "seconds.jsonl").write_text(json.dumps(record(received_ms=1_700_000_000)) + "\n")
     sent = analyze(tmp_path / "seconds.jsonl").stderr
-    assert "warning: the first record was received on 1970-01-20" in sent
+    assert "warning: according to its received_ms, the first record is from 1970-01-20" in sent
     assert "multiply them by 1000" in sent
     (tmp_path / "good.jsonl").write_text(json.dumps(record()) + "\n")
     assert analyze(tmp_path / "good.jsonl").stderr == ""

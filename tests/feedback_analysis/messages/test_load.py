@@ -40,7 +40,7 @@ def test_a_folder_of_every_form_is_one_table(tmp_path, opened):
     assert done[-1][0] == done[-1][1] > 0
 
 
-def test_a_journal_beside_its_sealed_log_is_skipped(tmp_path):
+def test_a_journal_next_to_its_sealed_log_is_skipped(tmp_path):
     journal = write_log(tmp_path, [record()], Form.JOURNAL)
     sealed = journal.with_name(journal.name.replace(".journal", ".csv.zst"))
     shutil.copy(write_log(tmp_path / "other", [record()], Form.CSV), sealed)

@@ -125,7 +125,7 @@ def test_an_unreadable_log_is_refused_by_name_and_the_rest_is_read(table_of, tmp
 
 
 @pytest.mark.parametrize("kind", [FeedbackTable, LiveTable])
-def test_an_unreadable_log_does_not_prevent_that_the_messages_of_other_logs_are_remembered(kind, locator, tmp_path):
+def test_if_one_log_cannot_be_read_the_identities_of_other_logs_are_still_added(kind, locator, tmp_path):
     good = [write_log(tmp_path / "good", [record(session_id=name)], Form.JOURNAL) for name in ("a", "b")]
     bad = unreadable_log(tmp_path)
     with closing(kind(locator, MosModel())) as table:

@@ -110,7 +110,7 @@ def test_a_few_kilobytes_that_claim_a_million_records_are_not_read(tmp_path):
     assert path.stat().st_size < rows // 100
     with open_log(path) as log:
         assert (log.records, log.columns) == (0, ())
-        assert log.damages[0].reason == f"it says that it has {rows} records, less than a byte for each"
+        assert log.damages[0].reason == f"its metadata states {rows} records, which is less than a byte for each"
     pq.write_table(pa.table({"received_ms": pa.repeat(pa.scalar(1, pa.int64()), 2000)}), path, compression="zstd")
     with open_log(path) as log:
         assert (log.records, log.damages) == (2000, ())

@@ -183,7 +183,7 @@ def test_a_websocket_needs_the_login_and_a_page_of_ours(dashboard, cookie):
 
 
 @pytest.mark.soak
-def test_viewers_who_left_are_forgotten(dashboard, cookie):
+def test_viewers_who_left_are_removed(dashboard, cookie):
     dashboard.ask("/", {"Cookie": cookie})
     assert dashboard.counted("swarmscope_monitor_viewers", cookie) > 0
     eventually(lambda: dashboard.counted("swarmscope_monitor_viewers", cookie) == 0, within_s=90, every_s=1)

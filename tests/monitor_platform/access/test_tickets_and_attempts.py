@@ -41,7 +41,7 @@ def test_no_text_is_a_valid_ticket_or_raises_an_error(text):
     assert TICKETS.read(text, USERS.get, 1000) is None
 
 
-def test_an_ended_ticket_stays_ended_and_is_forgotten_after_its_expiry():
+def test_an_ended_ticket_stays_ended_and_is_removed_after_its_expiry():
     tickets = Tickets(lasts_s=100)
     first, second = tickets.issue("王小明", HASH, 0), tickets.issue("王小明", HASH, 50)
     tickets.end(tickets.read(first, USERS.get, 1), 1)

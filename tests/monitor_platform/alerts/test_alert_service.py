@@ -167,7 +167,7 @@ def test_an_operator_follows_the_pages_from_the_alert_to_the_one_viewer(recorded
 
 @pytest.mark.soak
 @pytest.mark.browser
-def test_without_alerts_the_page_says_so(visit, tmp_path):
+def test_the_page_states_that_there_are_no_alerts(visit, tmp_path):
     write_log(tmp_path / "logs", evening_with_stalls()[:120])
     (tmp_path / "rules.toml").write_text(RULE)
     server = start_server(

@@ -73,7 +73,7 @@ def test_no_deviation_is_detected_before_there_is_a_baseline():
     assert play(Detector(rule(deviates=4)), [4.0] * 9 + [1.0]) == []
 
 
-def test_slices_that_disappeared_are_forgotten():
+def test_slices_that_disappeared_are_removed():
     detector = Detector(rule(below=3.0, baseline_minutes=5))
     for minute in range(1, 200):
         detector.observe(minute * MINUTE_MS, [Observation(names=(f"channel {minute}",), value=4.0, sessions=50)])

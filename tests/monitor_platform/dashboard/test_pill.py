@@ -46,7 +46,7 @@ def test_a_server_with_another_clock_is_named(ahead_ms, clock):
     assert (shown["kind"], shown["title"], shown["text"]) == ("stale", "Clock", f"the clock of fs2 is {clock}")
 
 
-def test_without_feedback_the_pill_says_that_it_waits():
+def test_without_feedback_the_pill_shows_that_it_waits():
     assert pill(server(), delay=None)["text"] == "waiting for feedback"
 
 
@@ -56,7 +56,7 @@ def test_a_silent_server_is_named_with_the_number_of_the_others():
     assert "connection refused" in shown["hint"]
 
 
-def test_if_all_servers_are_silent_the_pill_says_that_the_figures_are_old():
+def test_if_all_servers_are_silent_the_pill_shows_that_the_figures_are_old():
     assert pill(server(failures=9, last_success_ms=NOW - 60_000))["text"] == "fs1 silent for 60 s; figures are not updated"
 
 
@@ -80,5 +80,5 @@ def test_a_poll_or_two_late_is_no_problem(silent_s, poll_s, kind):
     assert pill(server(failures=1, last_success_ms=NOW - silent_s * 1000), poll_s=poll_s)["kind"] == kind
 
 
-def test_a_static_pill_says_so():
+def test_the_pill_shows_static_mode():
     assert static_pill()["title"] == "Static"

@@ -141,7 +141,7 @@ async def test_a_query_that_fails_after_its_viewer_left_runs_again(answers):
 
 
 @awaited
-async def test_old_answers_are_forgotten(answers):
+async def test_old_answers_are_removed(answers):
     query = Slow()
     query.go.set()
     for i in range(REMEMBERED + 50):

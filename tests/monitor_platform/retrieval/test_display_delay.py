@@ -45,7 +45,7 @@ def test_a_delay_of_an_hour_is_valid():
     assert window.percentiles(now_ms=NOW)[0] == HOUR
 
 
-def test_the_delay_is_forgotten_after_minutes():
+def test_delays_are_dropped_after_minutes():
     window = DelayWindow()
     window.shown(columns(900), now_ms=2000)
     assert window.percentiles(now_ms=2000 + LAST_MS) is not None

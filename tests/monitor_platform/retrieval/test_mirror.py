@@ -24,7 +24,7 @@ def test_a_log_gets_its_name_when_it_is_complete_and_its_journal_is_removed(mirr
     assert not mirror.path(JOURNAL).exists()
 
 
-def test_a_journal_that_a_crash_left_beside_its_sealed_log_is_removed(mirror):
+def test_a_journal_that_a_crash_left_next_to_its_sealed_log_is_removed(mirror):
     mirror.write(mirror.path(JOURNAL), 0, b"journal")
     mirror.write(mirror.path(SEALED), 0, b"sealed")
     assert mirror.overview("fs1", None)[0] == [SEALED]
