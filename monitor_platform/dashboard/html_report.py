@@ -70,23 +70,16 @@ def report(
     """
     recorded = span or extent(table)
     if recorded is None:
-        return _TEMPLATES.get_template("report.html").render(**_words(table, Span(0, 0), {}, by), figures=False)
-    snapshot = Snapshot(
-        moment=Moment(table.version, 0, 0),
-        extent=recorded,
-        until_ms=recorded.to_ms,
-        period_s=period_s,
-        live=False,
-        atlas=table.atlas,
-    )
+        return _TEMPLATES.get_template("report.html").render(**_template_variables(table, Span(0, 0), {}, by), figures=False)
+    snapshot = _snapshot(table, recorded, period_s)
     question = replace(Question.filtered(where or {}), series=SERIES)
-    shown = asyncio.run(_picture(table, snapshot, question))
+    shown = asyncio.run(_page_data(table, snapshot, question))
     summary = summarize(table, span=recorded, where=where, by=by)
     return file_html(
         _figures(shown),
         resources=INLINE,
         template=_TEMPLATES.get_template("report.html"),
-        template_variables=_words(table, recorded, summary, by)
+        template_variables=_template_variables(table, recorded, summary, by)
         | {
             "facts": facts(shown, snapshot),
             "tables": {name: BY_VIEW[name](shown).for_page() for name in _WITH_TABLE},
@@ -99,7 +92,18 @@ def report(
     )
 
 
-async def _picture(table: FeedbackTable, snapshot: Snapshot, question: Question) -> PageData:
+def _snapshot(table: FeedbackTable, recorded: Span, period_s: float) -> Snapshot:
+    return Snapshot(
+        moment=Moment(table.version, 0, 0),
+        extent=recorded,
+        until_ms=recorded.to_ms,
+        period_s=period_s,
+        live=False,
+        atlas=table.atlas,
+    )
+
+
+async def _page_data(table: FeedbackTable, snapshot: Snapshot, question: Question) -> PageData:
     answers = SharedAnswers(table)
     try:
         return await PageQueries(answers, snapshot, question, views=_VIEWS).page_data()
@@ -124,7 +128,7 @@ def _figures(shown: PageData) -> list[LayoutDOM]:
     return list(named.values())
 
 
-def _words(table: FeedbackTable, span: Span, summary: Mapping[str, Any], by: Sequence[str]) -> dict[str, Any]:
+def _template_variables(table: FeedbackTable, span: Span, summary: Mapping[str, Any], by: Sequence[str]) -> dict[str, Any]:
     return {
         "css": (_DASHBOARD / "assets" / "dashboard.css").read_text(encoding="utf-8"),
         "credit": CREDIT_HTML,
