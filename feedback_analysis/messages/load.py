@@ -16,7 +16,7 @@ from feedback_analysis.messages.column_table import ColumnTable
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.all_models import Models
 from feedback_analysis.quality.mos import MosModel
-from feedback_analysis.reading.log_files import Begins, UnreadLog, find_logs, log_name
+from feedback_analysis.reading.log_files import Begins, Found, UnreadLog, find_logs, log_name
 from feedback_analysis.reading.read_ahead import verified_ahead
 from feedback_analysis.reading.verified_log import VerifiedLog, alike
 from feedback_analysis.time_units import DAY_MS
@@ -45,7 +45,7 @@ _MARGIN_S = 60
 
 
 def open_logs(
-    paths: Sequence[Path],
+    paths: Sequence[Path] | Found,
     *,
     locator: Locator,
     mos: MosModel,
@@ -58,43 +58,17 @@ def open_logs(
 ) -> FeedbackTable:
     """A table of the records in the logs among and below `paths`; with `span`, only of the files that can contain it.
 
+    `paths` can also be the result of `find_logs`; for a journal that was sealed since then, the sealed log is read.
+
     From the other files, only the identities of messages are read, so that copies are recognised although they are in different
     logs. `look_around_ms`: read identities only from files that begin at most this long before or after the time range; None: from
     all `paths`. `most`: TooManyMessages if the headers of the logs announce more messages. `columns`: load only these columns,
     which is several times as fast; a query must not read others. FileNotFoundError for a path that does not exist, ValueError for a
     file that is no log. Damage does not raise (see `table.damages`), nor does a file that cannot be read (see `table.unread`).
     """
-    found = find_logs(paths, _reach(span, look_around_ms))
-    table = read_logs(
-        found.logs,
-        locator=locator,
-        mos=mos,
-        span=span,
-        progress=progress,
-        columns=columns,
-        models=models,
-        look_around_ms=look_around_ms,
-        most=most,
-    )
-    table.note_unread(found.unread)
-    return table
-
-
-def read_logs(
-    found: Sequence[Path],
-    *,
-    locator: Locator,
-    mos: MosModel,
-    span: Span | None = None,
-    progress: Progress | None = None,
-    columns: Collection[str] | None = None,
-    models: Models | None = None,
-    look_around_ms: int | None = None,
-    most: int | None = None,
-) -> FeedbackTable:
-    """As `open_logs`, for logs that were `found` before. For a journal that was sealed since then, the sealed log is read."""
-    logs = logs_for(found, span)
-    earlier, later = _around(found, logs, span, look_around_ms)
+    found = paths if isinstance(paths, Found) else find_logs(paths, _reach(span, look_around_ms))
+    logs = logs_for(found.logs, span)
+    earlier, later = _around(found.logs, logs, span, look_around_ms)
     reading = _Reading(_BYTES_STAGED if columns is None else _BYTES_GATHERED, progress, [*logs, *earlier])
     table: FeedbackTable
     if columns is None:
@@ -106,7 +80,7 @@ def read_logs(
         _search(table, reading, earlier, later)
         if isinstance(table, ColumnTable):
             _settle(table, reading, [*logs, *earlier])
-        table.note_unread(reading.unread)
+        table.note_unread((*reading.unread, *found.unread))
     except BaseException:
         table.close()
         raise

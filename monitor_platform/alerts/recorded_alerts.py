@@ -7,7 +7,7 @@ from pathlib import Path
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.extent import extent
-from feedback_analysis.messages.load import read_logs
+from feedback_analysis.messages.load import open_logs
 from feedback_analysis.messages.table import DamagedLog
 from feedback_analysis.quality.all_models import Models, mos_of
 from feedback_analysis.reading.log_files import UnreadLog, find_logs
@@ -30,7 +30,7 @@ def evaluate_logs(
     named: set[str] = set()
     _name(found.unread, (), named, lacks)
     for span in _hours(found.logs):
-        opened = read_logs(found.logs, locator=locator, mos=mos_of(models), models=models, span=span, look_around_ms=HOUR_MS)
+        opened = open_logs(found, locator=locator, mos=mos_of(models), models=models, span=span, look_around_ms=HOUR_MS)
         with closing(opened) as table:
             _name(table.unread, table.damages, named, lacks)
             whole = extent(table)
