@@ -4,8 +4,7 @@ a) Display delay: a simulated audience and probes (one message per request) send
    platform that polls every second. The delay is the time from a probe's `sent_ms` to the frame in Chromium that counts the probe.
    Two pages are open: one with all channels, and one with the probes' channel, whose number of peers shows which probes are drawn.
 b) Filters: the time from a choice in the browser until the answer is drawn, live and over recorded days with their history. Each
-filter
-   is new. In addition, the time from a click on a link until the first data is drawn.
+   filter is new. In addition, the time from a click on a link until the first data is drawn.
 c) Onlookers: the platform's processor time with one open dashboard and with fifty. A few run in Chromium. The others are websockets
    without a browser, because a browser needs more processor time than the platform.
 

@@ -1,4 +1,4 @@
-"""What an operator may set. Bad values are refused here, at start, in words that say what to do."""
+"""The settings of a coordinator. Invalid values are refused at the start, with the error and a remedy."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

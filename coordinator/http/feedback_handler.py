@@ -285,15 +285,7 @@ class FeedbackHandler:
 
         A message counts as received when its outcome is decided. Otherwise the counters would not balance between two slices.
         """
-        try:
-            check_array(body, form)
-            yield None
-            raws = split(body, form)
-        except Problem:
-            exchange.key.charge(cost(1, body))
-            raise
-        exchange.key.messages += len(raws)
-        exchange.key.charge(cost(len(raws), body))
+        raws = yield from self._split(exchange.key, body, form)
         yield None
         lines: list[tuple[str, bytes]] = []
         refusals = []
@@ -326,6 +318,19 @@ class FeedbackHandler:
             raise Problem(400, "all_refused", f"all {len(raws)} messages are refused; `refused` gives the reason for each")
         self._place(exchange, lines)
         exchange.settled(Outcome.STORED)
+
+    def _split(self, key: IngestKey, body: bytes, form: BodyForm) -> Generator[None, bytes, list[bytes]]:
+        """The texts of the messages in a batch, which are charged to the key. Problem if the batch cannot be split."""
+        try:
+            check_array(body, form)
+            yield None
+            raws = split(body, form)
+        except Problem:
+            key.charge(cost(1, body))
+            raise
+        key.messages += len(raws)
+        key.charge(cost(len(raws), body))
+        return raws
 
     def _record_refusal(self, refused: Refused, exchange: FeedbackExchange, raw: bytes, prefix: bytes) -> None:
         """Count a refused message, and keep it for the operator."""

@@ -2,7 +2,7 @@
 
 import errno
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -27,6 +27,19 @@ def examples(*commands: str) -> str:
     """`commands` as the "Examples:" of a help page. A line has at most 78 characters, to fit into 80 columns."""
     lines = [line for command in commands for line in command.splitlines()]
     return "Examples:\n\n" + "\n".join(f"    {line}" for line in lines)
+
+
+def conditions(texts: Sequence[str]) -> dict[str, str]:
+    """The conditions of --where, as values by name; ValueError for an invalid one."""
+    filters: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--where is {text!r}; it needs a name and a value, such as channel=Olympics")
+        if name in filters:
+            raise ValueError(f"--where contains {name} twice; use each name once")
+        filters[name] = value
+    return filters
 
 
 def exit_on_usage_error(error: Exception) -> NoReturn:

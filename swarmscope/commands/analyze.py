@@ -16,14 +16,15 @@ from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
 from feedback_analysis.scoring import Scoring
 from swarmscope.address_space import require_address_space
-from swarmscope.commands import examples, exit_on, or_defaults
+from swarmscope.commands import conditions, examples, exit_on, or_defaults
 from swarmscope.output.encoding import print_data
 from swarmscope.output.escaping import plain, plain_json
-from swarmscope.output.summary_tables import flat, print_tables
+from swarmscope.output.summary_tables import Summary, flat, print_tables
 
 if TYPE_CHECKING:  # DuckDB is slow to import, and --help does not need it
     from feedback_analysis.measures.selection import Span
     from feedback_analysis.messages.load import Progress
+    from feedback_analysis.messages.session_table import SessionTable
     from feedback_analysis.messages.table import FeedbackTable
 
 command = App(
@@ -108,9 +109,8 @@ def analyze(
     from feedback_analysis.messages.load import open_logs
     from feedback_analysis.messages.p1203 import write_inputs
     from feedback_analysis.messages.scores import add_scores
-    from feedback_analysis.messages.session_table import TEXTS, session_table
+    from feedback_analysis.messages.session_table import session_table
     from feedback_analysis.quality.all_models import model_names, models_of, mos_of
-    from feedback_analysis.spreadsheet import write_csv, write_parquet
 
     columns = [name.strip() for each in by or () for name in each.split(",") if name.strip()]
     try:
@@ -118,7 +118,7 @@ def analyze(
         if top < 1:
             raise ValueError(f"--top is {top}; use a whole number from 1 on, such as 20")
         _check_tables(as_json=as_json, as_csv=as_csv, parquet=parquet, sessions=sessions, by=columns)
-        filters = _filters(where or ())
+        filters = conditions(where or ())
         check_dimensions((*columns, *filters))
         quality, scored = models_of(or_defaults(scoring, Scoring)), model_names(models)
         asked = _span(begin, end)
@@ -152,16 +152,32 @@ def analyze(
         exit_on(error, "swarmscope analyze")
     if not summary["messages"]:
         sys.exit(f"swarmscope analyze: no records in {', '.join(map(str, paths))}{_within(asked, filters)}")
+    _print_result(summary, rows, columns, as_json=as_json, as_csv=as_csv, parquet=parquet)
+
+
+def _print_result(
+    summary: Summary,
+    sessions: "SessionTable | None",
+    by: Sequence[str],
+    *,
+    as_json: bool,
+    as_csv: bool,
+    parquet: Path | None,
+) -> None:
+    """Print the summary or the table of sessions as the flags require, or write it to the Parquet file."""
+    from feedback_analysis.messages.session_table import TEXTS
+    from feedback_analysis.spreadsheet import write_csv, write_parquet
+
     if as_json or as_csv:
         print_data()
     if as_json:
         print(plain_json(summary))
-    elif rows is not None or as_csv or parquet:
-        names, lines = (rows.names, rows.rows) if rows else flat(summary, columns)
-        texts = TEXTS if rows else columns
+    elif sessions is not None or as_csv or parquet:
+        names, lines = (sessions.names, sessions.rows) if sessions else flat(summary, by)
+        texts = TEXTS if sessions else by
         write_parquet(parquet, names, lines, texts=texts) if parquet else write_csv(sys.stdout, names, lines)
     else:
-        print_tables(summary, columns)
+        print_tables(summary, by)
 
 
 def _check_output(*, as_json: bool, as_csv: bool, html: Path | None, period: float) -> None:
@@ -190,19 +206,6 @@ def _check_file(flag: str, path: Path | None) -> None:
         raise ValueError(f"{flag} {path} cannot be written: there is no folder {path.parent}")
     if path is not None and path.is_dir():
         raise ValueError(f"{flag} {path} cannot be written: it is a folder; use the path of a file")
-
-
-def _filters(texts: Sequence[str]) -> dict[str, str]:
-    """The conditions of --where as values by name; ValueError for an invalid one."""
-    filters: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"--where is {text!r}; it needs a name and a value, such as channel=Olympics or extra.codec=av1")
-        if name in filters:
-            raise ValueError(f"--where contains {name} twice; use each name once")
-        filters[name] = value
-    return filters
 
 
 def _within(asked: "Span | None", filters: Mapping[str, str]) -> str:

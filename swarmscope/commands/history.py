@@ -16,7 +16,7 @@ from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
 from feedback_analysis.scoring import MosFlags
 from swarmscope.address_space import require_address_space
-from swarmscope.commands import examples, exit_on, or_defaults
+from swarmscope.commands import conditions, examples, exit_on, or_defaults
 from swarmscope.output.encoding import print_data
 from swarmscope.output.escaping import plain, plain_json
 
@@ -153,7 +153,7 @@ def show(
     try:
         if as_json and as_csv:
             raise ValueError("--json and --csv both print to standard output; use only one of them")
-        filters = _filters(where or ())
+        filters = conditions(where or ())
         with HistoryStore(folder, None) as store:
             recorded = extent(store)
             span = recorded and _span(begin, end, recorded, zone_of(timezone))
@@ -192,16 +192,6 @@ def _rows(
         return [{"at": at} | {name: series.values[name][number] for name in OVER_TIME} for number, at in enumerate(series.at_ms)]
     columns = {"daily": DAILY, "online": ONLINE, "quality": QUALITY}[figure]
     return [{name: row[name] for name in columns} for row in daily(store, span=span, where=where, unit=unit, zone=zone)]
-
-
-def _filters(texts: Sequence[str]) -> dict[str, str]:
-    filters: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or name in filters:
-            raise ValueError(f"--where is {text!r}; it needs a name and a value, such as channel=Olympics, and each name only once")
-        filters[name] = value
-    return filters
 
 
 def _span(begin: str | None, end: str | None, recorded: "Span", zone: tzinfo) -> "Span | None":

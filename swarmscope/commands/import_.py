@@ -17,6 +17,7 @@ from swarmscope.output.escaping import plain
 if TYPE_CHECKING:  # DuckDB is slow to import, and --help does not need it
     from swarmscope.importing.import_report import ImportReport
     from swarmscope.importing.job import ImportJob, Progress
+    from swarmscope.sending.coordinator_client import SendCounts
 
 command = App(
     name="import",
@@ -90,9 +91,9 @@ def import_files(
     from swarmscope.importing.log_folder import LogFolder
     from swarmscope.importing.mapping import Mapping
     from swarmscope.importing.row_source import opened
-    from swarmscope.sending.coordinator_client import CoordinatorClient, SendCounts
+    from swarmscope.sending.coordinator_client import CoordinatorClient
 
-    counts: SendCounts | None = None
+    counts = None
     try:
         _check(into, coordinator, name, roll_seconds)
         mapped = Mapping() if mapping is None else Mapping.read(mapping)
@@ -117,9 +118,7 @@ def import_files(
     if into is not None:
         print(f"{logs:,} {'log' if logs == 1 else 'logs'} written to {into}")
     elif counts is not None:
-        print(f"the coordinator accepted {counts.accepted:,} messages and refused {counts.refused.total():,}")
-        for reason, count in counts.refused.most_common():
-            print(f"  {plain(reason)}: {count:,}")
+        _print_sent(counts)
     else:
         _print_fields(job, filled)
     sys.exit(int(bool(report.refused or not report.accepted or (counts and counts.refused))))
@@ -146,6 +145,13 @@ def _print(report: "ImportReport") -> None:
             print(f"  {plain(example)}")
         if count > len(report.examples[reason]):
             print("  …")
+
+
+def _print_sent(counts: "SendCounts") -> None:
+    """Print how many messages the coordinator accepted and refused."""
+    print(f"the coordinator accepted {counts.accepted:,} messages and refused {counts.refused.total():,}")
+    for reason, count in counts.refused.most_common():
+        print(f"  {plain(reason)}: {count:,}")
 
 
 def _print_fields(job: "ImportJob", filled: dict[str, int]) -> None:

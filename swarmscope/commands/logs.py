@@ -3,40 +3,28 @@
 Damaged and unreadable parts are listed, and the exit code is then 1. All other records are read.
 """
 
-import errno
 import os
 import re
 import sys
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
-from typing import Annotated, Literal, TextIO
+from typing import Annotated, Literal
 
 import orjson
 from cyclopts import App, Parameter
 
 from feedback_analysis.moments import unix_ms
 from feedback_analysis.reading.log_files import (
-    NotReadable,
     UnreadLog,
-    check_file,
-    entries_of,
-    is_folder,
-    is_gone,
-    reading_from,
-    reason_of,
-    sealed_instead,
-    why_no_file,
 )
 from feedback_server.forms import log_writer
 from feedback_server.forms.bare_lines import BARE
-from feedback_server.forms.reading import Lost, Part, Readable, Records, form_of, read_log
+from feedback_server.forms.reading import Readable, Records
 from feedback_server.settings import FORMS
-from feedback_wire.frames import Damage
 from feedback_wire.log_name import Form
 from swarmscope.commands import examples, exit_on, exit_on_usage_error
+from swarmscope.commands.log_arguments import finding_text, logs_to_read, parts_of, print_unread, with_progress
 from swarmscope.output.escaping import plain
 from swarmscope.sending.coordinator_client import check_url
 from swarmscope.sending.replay import replay
@@ -50,9 +38,7 @@ command = App(
         "swarmscope logs replay coordinator-spool/quarantine/* \\\n    --coordinator http://127.0.0.1:8080 --key KEY",
     ),
 )
-_ENDINGS = ".journal, .jsonl.zst, .csv.zst, .parquet or .jsonl"
 _RECEIVED = re.compile(rb'\{"received_ms":(\d{1,18})[,}]')
-_PROGRESS_EVERY_S = 1.0
 
 
 @command.command(
@@ -79,16 +65,16 @@ def cat(paths: list[Path], /, *, from_: Annotated[str | None, Parameter(name="--
         span = (None if from_ is None else unix_ms(from_), None if to is None else unix_ms(to))
     except ValueError as error:
         exit_on_usage_error(error)
-    found = _logs(paths, each_stem_once=True)
-    damaged = _print_unread(found.unread)
+    found = logs_to_read(paths, each_stem_once=True)
+    damaged = print_unread(found.unread)
     try:
-        for path, form in _with_progress(found.logs):
-            for part in _parts_of(path, form):
+        for path, form in with_progress(found.logs):
+            for part in parts_of(path, form):
                 if isinstance(part, Records):
                     sys.stdout.buffer.write(_within(part.lines, *span))
                 else:
                     damaged = True
-                    print(_finding(path, part), file=sys.stderr)
+                    print(finding_text(path, part), file=sys.stderr)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of standard output has closed it. Without this, Python reports the same error again when it flushes at exit.
@@ -108,9 +94,9 @@ def verify(paths: list[Path], /) -> None:
     paths
         Logs, and folders that contain logs.
     """
-    found = _logs(paths)
-    all_good = not _print_unread(found.unread, sys.stdout)
-    for path, form in _with_progress(found.logs):
+    found = logs_to_read(paths)
+    all_good = not print_unread(found.unread, sys.stdout)
+    for path, form in with_progress(found.logs):
         all_good = _verify(path, form) and all_good
     sys.exit(int(not all_good))
 
@@ -142,12 +128,12 @@ def convert(
     out
         Folder for the new logs. Created if missing.
     """
-    found = _logs(paths, each_stem_once=True)
+    found = logs_to_read(paths, each_stem_once=True)
     targets = {path: out / f"{path.name.removesuffix(f'.{form}')}.{FORMS[to]}" for path, form in found.logs}
     _check_targets(targets)
     out.mkdir(parents=True, exist_ok=True)
-    all_good = not _print_unread(found.unread)
-    for path, form in _with_progress(found.logs):
+    all_good = not print_unread(found.unread)
+    for path, form in with_progress(found.logs):
         all_good = _convert(path, form, targets[path], FORMS[to]) and all_good
     sys.exit(int(not all_good))
 
@@ -204,20 +190,20 @@ def _verify(path: Path, form: Readable) -> bool:
     records = frames = 0
     findings: list[str] = []
     unread: list[UnreadLog] = []
-    for part in _parts_of(path, form):
+    for part in parts_of(path, form):
         match part:
             case Records():
                 records, frames = records + part.count, frames + 1
             case UnreadLog():
                 unread.append(part)
             case _:
-                findings.append(_finding(path, part))
+                findings.append(finding_text(path, part))
     verdict = "damaged" if findings else "good"
     if records or findings or not unread:
         print(f"{plain(str(path))}: {verdict}, {records} records in {_parts(form, frames)}")
     for finding in findings:
         print(f"  {finding}")
-    return not _print_unread(unread, sys.stdout) and not findings
+    return not print_unread(unread, sys.stdout) and not findings
 
 
 def _convert(path: Path, form: Readable, target: Path, to: Form) -> bool:
@@ -226,12 +212,12 @@ def _convert(path: Path, form: Readable, target: Path, to: Form) -> bool:
     unfinished = target.with_name(f".{target.name}.unfinished")
     with unfinished.open("wb") as file:
         writer = log_writer(to, file)
-        for part in _parts_of(path, form):
+        for part in parts_of(path, form):
             if isinstance(part, Records):
                 writer.add(part.lines, part.count)
             else:
                 good = False
-                print(_finding(path, part), file=sys.stderr)
+                print(finding_text(path, part), file=sys.stderr)
         count = writer.finish()
     if not count:
         unfinished.unlink()
@@ -242,100 +228,10 @@ def _convert(path: Path, form: Readable, target: Path, to: Form) -> bool:
     return good
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The logs to read, those of a folder in order of their names, and the unreadable logs."""
-
-    logs: tuple[tuple[Path, Readable], ...]
-    unread: tuple[UnreadLog, ...]
-
-
-def _logs(paths: Sequence[Path], *, each_stem_once: bool = False) -> _Found:
-    """The logs at `paths`. With `each_stem_once`, journals are omitted if their sealed log is in the same folder."""
-    each = [log for path in paths for log in _logs_at(path, each_stem_once)]
-    if not each:
-        sys.exit(f"no logs found; use files that end in {_ENDINGS}, or a folder of logs")
-    unread = tuple(log for log in each if isinstance(log, UnreadLog))
-    return _Found(tuple(log for log in each if not isinstance(log, UnreadLog)), unread)
-
-
-def _print_unread(unread: Iterable[UnreadLog], to: TextIO | None = None) -> bool:
-    """Print each unreadable log to `to` (standard error by default); True if there are any."""
-    found_any = False
-    for log in unread:
-        found_any = True
-        print(_finding(log.path, log), file=to or sys.stderr)
-    return found_any
-
-
-def _parts_of(path: Path, form: Readable) -> Iterator[Part | UnreadLog]:
-    """Like `read_log`, for a file that may be unreadable or removed meanwhile. A sealed journal is read from its sealed log."""
-    try:
-        check_file(path)
-        with reading_from(path):
-            yield from read_log(path, form)
-    except NotReadable as error:
-        sealed = sealed_instead(path) if error.errno == errno.ENOENT else None
-        if sealed is None or (sealed_form := form_of(sealed)) is None:
-            yield UnreadLog(path, error.strerror or "")
-        else:
-            yield from _parts_of(sealed, sealed_form)
-
-
-def _with_progress(logs: Sequence[tuple[Path, Readable]]) -> Iterator[tuple[Path, Readable]]:
-    """The logs one by one, with regular progress lines on a terminal."""
-    printed_s = time.monotonic()
-    for number, log in enumerate(logs):
-        if sys.stderr.isatty() and time.monotonic() - printed_s > _PROGRESS_EVERY_S:
-            printed_s = time.monotonic()
-            print(f"log {number + 1} of {len(logs)}: {log[0].name}", file=sys.stderr)
-        yield log
-
-
-def _logs_at(path: Path, each_stem_once: bool) -> Iterator[tuple[Path, Readable] | UnreadLog]:
-    if is_folder(path):
-        yield from _logs_in(path, each_stem_once)
-        return
-    if is_gone(path):
-        path = sealed_instead(path) or sys.exit(f"there is no {path}")
-    form = form_of(path)
-    if form is None:
-        sys.exit(f"{path} is not a log; logs end in {_ENDINGS}")
-    yield path, form
-
-
-def _logs_in(folder: Path, each_stem_once: bool) -> Iterator[tuple[Path, Readable] | UnreadLog]:
-    try:
-        entries = entries_of(folder)
-    except OSError as error:
-        yield UnreadLog(folder, f"the folder cannot be searched: {reason_of(error)}")
-        return
-    names = {entry.name for entry in entries}
-    for entry in entries:
-        path = folder / entry.name
-        form = form_of(path)
-        if form is None or form == BARE or entry.name.startswith("."):
-            continue
-        if each_stem_once and form is Form.JOURNAL and names & {path.with_suffix(f".{other}").name for other in FORMS.values()}:
-            continue
-        why = why_no_file(entry)
-        yield UnreadLog(path, why) if why else (path, form)
-
-
 def _parts(form: Readable, number: int) -> str:
     if form == BARE:
         return "bare lines, which have no checksums"
     return f"{number} {'row groups' if form is Form.PARQUET else 'frames'}"
-
-
-def _finding(path: Path, part: Damage | Lost | UnreadLog) -> str:
-    """The damage or read error, in one line."""
-    name = plain(str(path))
-    if isinstance(part, UnreadLog):
-        return f"{plain(str(part.path))}: not read: {part.reason}"
-    if isinstance(part, Lost):
-        return f"{name}: {part.count} records are lost, starting at number {part.first}"
-    return f"{name}: {part.size} bytes at offset {part.offset} are damaged{' (torn end)' if part.torn else ''}: {part.reason}"
 
 
 def _within(lines: bytes, from_ms: int | None, to_ms: int | None) -> bytes:

@@ -11,6 +11,7 @@ import pytest
 
 from feedback_wire.log_name import Form
 from feedback_wire.routes import BATCH_HEADER, NDJSON, RECORDS
+from swarmscope.commands import log_arguments
 from swarmscope.commands import logs as logs_command
 from tests.faults.system_calls import failed
 from tests.harness.logs import record, write_log
@@ -118,7 +119,7 @@ def test_a_named_path_that_does_not_exist_stays_a_usage_error(command, tmp_path)
 
 def sealed_after_listing(monkeypatch: pytest.MonkeyPatch, journal: Path, sealed: Path) -> None:
     """Replace a journal by its sealed log as soon as the command has listed the folder."""
-    listed = logs_command.entries_of
+    listed = log_arguments.entries_of
 
     def then_sealed(folder: Path) -> list[os.DirEntry[str]]:
         entries = listed(folder)
@@ -127,7 +128,7 @@ def sealed_after_listing(monkeypatch: pytest.MonkeyPatch, journal: Path, sealed:
             journal.unlink()
         return entries
 
-    monkeypatch.setattr(logs_command, "entries_of", then_sealed)
+    monkeypatch.setattr(log_arguments, "entries_of", then_sealed)
 
 
 @pytest.mark.parametrize("command", ["cat", "verify", "convert"])
