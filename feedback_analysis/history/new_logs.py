@@ -184,7 +184,7 @@ class _Found:
             folders=tuple(self._folders),
             bytes=int(size),
             count=int(count),
-            unread=tuple(dict.fromkeys(self.unread)),
+            unread=tuple(sorted(dict.fromkeys(self.unread), key=lambda log: log.path)),
         )
 
     def _known(self, candidates: Sequence[_Candidate]) -> set[tuple[str, int, int]]:
