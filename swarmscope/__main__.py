@@ -9,7 +9,7 @@ from swarmscope.address_space import require_base
 from swarmscope.commands import exit_on, exit_on_usage_error
 from swarmscope.output.encoding import print_everywhere
 
-OURS = (
+PACKAGES = (
     "swarmscope",
     "overlay",
     "netlab",
@@ -62,7 +62,7 @@ def _missing_package(error: BaseException | None) -> str | None:
     while error is not None:
         if isinstance(error, ModuleNotFoundError) and error.name:
             name = error.name.partition(".")[0]
-            return None if name in OURS else name
+            return None if name in PACKAGES else name
         error = error.__cause__ or error.__context__
     return None
 

@@ -10,19 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from swarmscope.__main__ import PACKAGES
+
 ROOT = Path(__file__).parents[1]
-PACKAGES = (
-    "swarmscope",
-    "overlay",
-    "netlab",
-    "endhost_sdk",
-    "coordinator",
-    "feedback_server",
-    "monitor_platform",
-    "feedback_analysis",
-    "serving",
-    "feedback_wire",
-)
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 MODULES = {"pickle", "cPickle", "dill", "shelve", "marshal", "jsonpickle", "xmlrpc", "telnetlib", "ftplib"}
