@@ -39,11 +39,11 @@ def test_an_end_host_stays_with_its_server_in_any_order_of_the_servers(peer_id: 
 
 
 @given(st.text(max_size=50), names, st.integers(0, 5))
-def test_only_the_end_hosts_of_a_removed_server_move(peer_id: str, servers: list[str], gone: int):
+def test_only_the_end_hosts_of_a_removed_server_move(peer_id: str, servers: list[str], removed: int):
     chosen = by_peer(peer_id, servers)
-    gone %= len(servers)
-    if chosen != gone:
-        rest = servers[:gone] + servers[gone + 1 :]
+    removed %= len(servers)
+    if chosen != removed:
+        rest = servers[:removed] + servers[removed + 1 :]
         assert rest[by_peer(peer_id, rest)] == servers[chosen]
 
 

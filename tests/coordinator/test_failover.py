@@ -225,21 +225,21 @@ def test_a_spooled_batch_that_was_stored_before_a_kill_is_stored_once(coordinato
 def test_a_full_spool_refuses_with_503_and_is_not_ready(coordinators, receiver, message, tmp_path):
     coordinator = coordinators(receiver, flags=("--spool", str(tmp_path / "spool"), "--spool-max-bytes", "2000"))
     receiver.stop()
-    taken = 0
+    spooled = 0
     while (answer := coordinator.request("POST", "/v1/feedback", encoded(message(channel=os.urandom(50).hex()))))[0] == 202:
-        taken += 1
+        spooled += 1
     status, headers, body = answer
     assert (status, json.loads(body)["reason"]) == (503, "spool_full")
     assert int(headers["retry-after"]) >= 1
     assert coordinator.request("GET", "/readyz")[0] == 503
     assert coordinator.request("GET", "/healthz")[0] == 200
     metrics = coordinator.metrics()
-    assert metrics["messages_received_total"] == taken + 1
-    assert metrics["messages_spooled_total"] == taken
+    assert metrics["messages_received_total"] == spooled + 1
+    assert metrics["messages_spooled_total"] == spooled
     assert metrics['messages_refused_total{reason="spool_full"}'] == 1
     assert metrics["spool_bytes"] <= 2000
     receiver.start()
-    eventually(lambda: len(receiver.records) == taken, "the spool is drained")
+    eventually(lambda: len(receiver.records) == spooled, "the spool is drained")
     assert coordinator.post(encoded(message()))[0] == 202
     assert coordinator.request("GET", "/readyz")[0] == 200
 

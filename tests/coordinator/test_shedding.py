@@ -111,7 +111,7 @@ class Held:
         self.records += [json.loads(line) for line in batch.lines.splitlines()]
 
 
-class Somebody:
+class AnsweredSender:
     """A sender's connection."""
 
     answers: list[bytes]
@@ -125,7 +125,7 @@ class Somebody:
 
 def test_a_full_coordinator_sheds_end_hosts_records_their_weight_and_recovers(message):
     async def promise() -> None:
-        counters, carrier, sender = WorkerCounters(), Held(), Somebody()
+        counters, carrier, sender = WorkerCounters(), Held(), AnsweredSender()
         settings = Settings(
             feedback_server=("http://x",), insecure=True, sample=0.5, overload="sample", in_flight_max_bytes=100_000
         )
@@ -169,7 +169,7 @@ def test_a_full_coordinator_sheds_end_hosts_records_their_weight_and_recovers(me
 
 def test_a_waiting_batch_is_sampled_with_the_weight_from_its_arrival(message):
     async def promise() -> None:
-        counters, carrier, sender = WorkerCounters(), Held(), Somebody()
+        counters, carrier, sender = WorkerCounters(), Held(), AnsweredSender()
         settings = Settings(
             feedback_server=("http://x",), insecure=True, sample=0.5, overload="sample", in_flight_max_bytes=1_000_000
         )

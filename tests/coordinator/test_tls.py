@@ -173,11 +173,11 @@ def test_a_feedback_server_is_reached_over_mutual_tls_repeatedly(coordinators, s
         assert answer(connection) == 503
         secure_receiver.start()
 
-        def taken() -> bool:
+        def stored() -> bool:
             connection.sendall(request())
             return answer(connection) == 202
 
-        eventually(taken, "the feedback server is used again")
+        eventually(stored, "the feedback server is used again")
     assert len(secure_receiver.records) == 2
 
 

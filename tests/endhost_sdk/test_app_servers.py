@@ -217,7 +217,7 @@ ENDS = {
         0,
         ["join", "leave"],
     ),
-    "SIGTERM that nobody handles": ("os.kill(os.getpid(), 15); time.sleep(20)", -15, ["join"]),
+    "SIGTERM without a handler": ("os.kill(os.getpid(), 15); time.sleep(20)", -15, ["join"]),
     "SIGKILL": ("os.kill(os.getpid(), 9)", -9, ["join"]),
     "os._exit": ("os._exit(7)", 7, ["join"]),
     "exec of another program": ("os.execv(sys.executable, [sys.executable, '-c', 'raise SystemExit(4)'])", 4, ["join"]),

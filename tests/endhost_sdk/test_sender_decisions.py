@@ -94,7 +94,7 @@ LINES = st.integers(1, MESSAGE_BYTES).map(lambda size: b"x" * size)
 )
 def test_every_message_is_sent_buffered_or_dropped_and_dropped_ones_are_reported_once(capacity, steps):
     buffer = Buffer(capacity)
-    added = settled = told = 0
+    added = settled = reported = 0
     for step, value in steps:
         if step == "add":
             buffer.add(value)
@@ -105,10 +105,10 @@ def test_every_message_is_sent_buffered_or_dropped_and_dropped_ones_are_reported
         assert bool(batch.lines) == bool(len(buffer))
         buffer.settle(batch, accepted=value)
         settled += len(batch.lines)
-        told += batch.forgotten if value else 0
+        reported += batch.forgotten if value else 0
     assert len(buffer) <= capacity
     assert added == settled + len(buffer) + buffer.forgotten
-    assert told + buffer.batch().forgotten == buffer.forgotten
+    assert reported + buffer.batch().forgotten == buffer.forgotten
 
 
 @given(st.binary(max_size=5000).map(lambda noise: noise.replace(b"\n", b"")), st.integers(0, 5))
@@ -161,7 +161,7 @@ BODIES = {
     "cut": problem(400, "malformed")[2][:-3],
     "not UTF-8": b'{"reason":"\xff"}',
     "deep": b"[" * 100_000,
-    "a taken batch": b'{"accepted":1}',
+    "an accepted batch": b'{"accepted":1}',
     "a problem of another status": problem(599, "malformed")[2],
 }
 TYPES = ("", "text/html", "application/json", routes.PROBLEM, f"{routes.PROBLEM}; charset=utf-8")
@@ -180,7 +180,7 @@ def test_no_answer_without_a_coordinators_body_removes_a_message(body):
                 assert not verdict.refused_for
 
 
-@pytest.mark.parametrize("body", [body for name, body in BODIES.items() if name != "a taken batch"])
+@pytest.mark.parametrize("body", [body for name, body in BODIES.items() if name != "an accepted batch"])
 def test_a_success_without_a_coordinators_body_removes_no_message(body):
     for status in range(200, 300):
         assert interpret(Answer(status=status, content_type=routes.JSON, body=body), 1).outcome is DeliveryOutcome.BLOCKED

@@ -28,7 +28,7 @@ class Toxics:
     jitter_s: float = 0
     """Every chunk waits latency ± jitter, in both directions."""
     cut_after_bytes: int | None = None
-    """toxiproxy's limit_data: a connection ends once so many bytes have gone upstream, at any point of a request."""
+    """toxiproxy's limit_data: a connection ends after so many bytes upstream, at any point of a request."""
     reset: float = 0
     """Share of chunks at which the connection is reset (SO_LINGER 0: RST, no FIN)."""
     half_open: bool = False

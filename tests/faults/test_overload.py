@@ -142,10 +142,10 @@ def test_connections_beyond_the_limit_are_refused_and_accepted_when_others_close
 ):
     deployment.feedback_server()
     coordinator = deployment.coordinator("--connections-max", "60")
-    taken = _take_connections(coordinator, 60)
+    connections = _open_connections(coordinator, 60)
     waiting = crowd.start(Plan(url=coordinator.url, ledger=ledger_folder, senders=50))
-    eventually(lambda: _turned_away(taken[0]) >= 50)
-    for connection in taken:
+    eventually(lambda: _refused_connections(connections[0]) >= 50)
+    for connection in connections:
         connection.close()
     happened = crowd.result(waiting, within_s=90)
     assert happened.answers["503 too_many_connections"] >= 50
@@ -157,17 +157,17 @@ def test_connections_beyond_the_limit_are_refused_and_accepted_when_others_close
     judge(ledger, deployment.data).assert_kept()
 
 
-def _take_connections(coordinator: Part, count: int) -> list[http.client.HTTPConnection]:
+def _open_connections(coordinator: Part, count: int) -> list[http.client.HTTPConnection]:
     """Connections that the coordinator has accepted and serves."""
     url = urlsplit(coordinator.url)
-    taken = [http.client.HTTPConnection(str(url.hostname), url.port, timeout=10) for _ in range(count)]
-    for connection in taken:
+    connections = [http.client.HTTPConnection(str(url.hostname), url.port, timeout=10) for _ in range(count)]
+    for connection in connections:
         connection.connect()
-    eventually(lambda: _metric(taken[0], "connections") >= count)
-    return taken
+    eventually(lambda: _metric(connections[0], "connections") >= count)
+    return connections
 
 
-def _turned_away(connection: http.client.HTTPConnection) -> float:
+def _refused_connections(connection: http.client.HTTPConnection) -> float:
     """Reads a metric over an existing connection: a new one would be refused as well."""
     return _metric(connection, 'requests_refused_total{reason="too_many_connections"}')
 
@@ -246,24 +246,24 @@ def test_with_sixty_four_descriptors_a_crowd_is_refused_the_spool_works_and_no_l
     server = deployment.feedback_server()
     coordinator = limited(server, 64)
     pid = coordinator.running.process.pid
-    taken = _take_connections(coordinator, 26)  # all that are served: 64 - 34, less one in nine
+    connections = _open_connections(coordinator, 26)  # all that are served: 64 - 34, less one in nine
     happened = crowd.result(crowd.start(Plan(url=coordinator.url, ledger=ledger_folder, senders=100, patience_s=2)), within_s=60)
     assert happened.answers["503 too_many_connections"] > 0
     assert set(happened.answers) == {"503 too_many_connections"}
     assert happened.hasty == 0
     assert len(list(Path(f"/proc/{pid}/fd").iterdir())) < 64
-    assert _metric(taken[0], "connections_dropped_total") >= sum(happened.broken.values()), (
+    assert _metric(connections[0], "connections_dropped_total") >= sum(happened.broken.values()), (
         "connections without an answer are counted"
     )
-    for connection in taken[1:]:
+    for connection in connections[1:]:
         connection.close()
     server.kill()
     used_s = _cpu_s(pid)
     with Load([coordinator.url], ledger, senders=2) as load:
         load.gets_on()
-    assert _metric(taken[0], "messages_spooled_total") > 0
+    assert _metric(connections[0], "messages_spooled_total") > 0
     assert _cpu_s(pid) - used_s < 10, "a loop that spins uses all available processor time"
-    taken[0].close()
+    connections[0].close()
     server.start()
     eventually(lambda: coordinator.metrics()["spool_messages"] == 0, within_s=40)
     deployment.settle()

@@ -136,25 +136,25 @@ def test_slow_clients_are_disconnected_and_others_are_served_meanwhile(start_fee
         assert server.post(lines(100)).status == 200
     before = resident_bytes(server.server)
     with contextlib.ExitStack() as stack:
-        dawdlers = [stack.enter_context(connect(server.server)) for _ in range(300)]
-        for number, link in enumerate(dawdlers):
+        slow_clients = [stack.enter_context(connect(server.server)) for _ in range(300)]
+        for number, link in enumerate(slow_clients):
             link.sendall((POST + b"Content-Length: 4000000\r\n\r\n{")[: number or None] if number % 2 else b"GET / HTTP/1.1\r\nX: ")
-        gone: set[int] = set()
+        disconnected: set[int] = set()
 
         def all_gone() -> bool:
-            for number, link in enumerate(dawdlers):
-                if number in gone:
+            for number, link in enumerate(slow_clients):
+                if number in disconnected:
                     continue
                 with contextlib.suppress(BlockingIOError):
                     try:
                         link.setblocking(False)
                         link.send(b"a")  # a byte now and then, as slowloris does
                         if link.recv(4096) == b"":
-                            gone.add(number)
+                            disconnected.add(number)
                     except ConnectionError:
-                        gone.add(number)
+                        disconnected.add(number)
             assert server.post(lines(1)).status == 200
-            return len(gone) == len(dawdlers)
+            return len(disconnected) == len(slow_clients)
 
         eventually(all_gone, within_s=90, every_s=1)
     assert resident_bytes(server.server) - before < 50 * 1024 * 1024

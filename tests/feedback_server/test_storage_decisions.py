@@ -92,15 +92,15 @@ def _entry(day: int, size: int) -> LogEntry:
 def test_the_oldest_logs_are_removed_first_by_days_and_by_bytes():
     logs = [_entry(day, 10) for day in range(5)]
 
-    def gone(too_old_s=None, surplus_bytes=0, aged=9):
+    def retired_logs(too_old_s=None, surplus_bytes=0, aged=9):
         retired = to_retire(logs, too_old_s=too_old_s, surplus_bytes=surplus_bytes, aged=aged)
         return [(each.entry.name.begins_s // 86_400, each.reason) for each in retired]
 
-    assert gone() == []
-    assert gone(too_old_s=2 * 86_400) == [(0, "keep_days"), (1, "keep_days")]
-    assert gone(surplus_bytes=25) == [(0, "keep_bytes"), (1, "keep_bytes"), (2, "keep_bytes")]
-    assert gone(too_old_s=3 * 86_400, surplus_bytes=10) == [(0, "keep_bytes"), (1, "keep_days"), (2, "keep_days")]
-    assert gone(too_old_s=3 * 86_400, aged=2) == [(0, "keep_days"), (1, "keep_days")], "a share at a time"
+    assert retired_logs() == []
+    assert retired_logs(too_old_s=2 * 86_400) == [(0, "keep_days"), (1, "keep_days")]
+    assert retired_logs(surplus_bytes=25) == [(0, "keep_bytes"), (1, "keep_bytes"), (2, "keep_bytes")]
+    assert retired_logs(too_old_s=3 * 86_400, surplus_bytes=10) == [(0, "keep_bytes"), (1, "keep_days"), (2, "keep_days")]
+    assert retired_logs(too_old_s=3 * 86_400, aged=2) == [(0, "keep_days"), (1, "keep_days")], "a share at a time"
 
 
 @pytest.mark.parametrize(

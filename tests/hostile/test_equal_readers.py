@@ -95,25 +95,25 @@ def bodies() -> Iterator[bytes]:
 
 
 @pytest.fixture
-def taken(serve, tmp_path) -> list[dict]:
+def accepted(serve, tmp_path) -> list[dict]:
     """The bodies that a coordinator accepted; they are in the log of a feedback server that has stopped."""
     storage = serve(
         "feedback-server", "--listen", "127.0.0.1:0", "--insecure", "--data", str(tmp_path / "fs"), "--roll-seconds", "86400"
     )
     coordinator = serve("coordinator", "--listen", "127.0.0.1:0", "--insecure", "--feedback-server", storage.url)
     connection = http.client.HTTPConnection(urlsplit(coordinator.url).netloc, timeout=30)
-    taken = []
+    accepted = []
     for body in bodies():
         connection.request("POST", "/v1/feedback", body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         written = json.loads(answer.read())
         assert answer.status in (202, 400, 413), (answer.status, written, body[:200])
         if answer.status == 202:
-            taken.append(json.loads(body))
+            accepted.append(json.loads(body))
     for server in (coordinator, storage):
         assert server.stop() == 0
         assert "Traceback" not in server.log_text()
-    return taken
+    return accepted
 
 
 def archived(folder: Path) -> list[dict]:
@@ -136,16 +136,16 @@ def alike(value: object) -> object:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**53 else value
 
 
-def test_accepted_messages_are_read_alike_by_every_reader(taken, tmp_path):
-    assert len(taken) > 300
-    assert [written(record) for record in archived(tmp_path / "fs")] == [written(message) for message in taken]
+def test_accepted_messages_are_read_alike_by_every_reader(accepted, tmp_path):
+    assert len(accepted) > 300
+    assert [written(record) for record in archived(tmp_path / "fs")] == [written(message) for message in accepted]
     summaries = []
     for form in ("jsonl", "csv", "parquet"):
         folder = tmp_path / form
         command = [sys.executable, "-m", "swarmscope", "logs", "convert", "--to", form, "-o", str(folder), str(tmp_path / "fs")]
         subprocess.run(command, check=True, timeout=120)
-        assert [written(record) for record in archived(folder)] == [written(message) for message in taken], form
-        summaries.append(counted(folder, len(taken)))
+        assert [written(record) for record in archived(folder)] == [written(message) for message in accepted], form
+        summaries.append(counted(folder, len(accepted)))
     assert summaries[0] == summaries[1] == summaries[2]
 
 

@@ -66,10 +66,10 @@ def test_a_damaged_or_removed_file_costs_only_its_batch_and_is_named(tmp_path: P
 
 
 def test_blocked_batches_of_a_removed_worker_are_taken_over_even_after_a_kill_during_that(tmp_path: Path):
-    kept(tmp_path / "gone", 1, 2)
-    heir = kept(tmp_path / "heir", 3)
-    (tmp_path / "heir" / f"blocked-{'01' * 16}.spool").hardlink_to(tmp_path / "gone" / f"blocked-{'01' * 16}.spool")
-    heir.adopt(tmp_path / "gone")
-    assert heir.messages == 6
-    assert sorted(tried(heir).batch_id[0] for _ in range(3)) == [1, 2, 3]
-    assert not list((tmp_path / "gone").iterdir())
+    kept(tmp_path / "ended", 1, 2)
+    existing = kept(tmp_path / "existing", 3)
+    (tmp_path / "existing" / f"blocked-{'01' * 16}.spool").hardlink_to(tmp_path / "ended" / f"blocked-{'01' * 16}.spool")
+    existing.adopt(tmp_path / "ended")
+    assert existing.messages == 6
+    assert sorted(tried(existing).batch_id[0] for _ in range(3)) == [1, 2, 3]
+    assert not list((tmp_path / "ended").iterdir())

@@ -169,21 +169,21 @@ def test_every_batch_is_drained_once_and_in_order_over_any_sequence_of_events(tm
 
 def test_a_full_spool_refuses_keeps_its_batches_and_accepts_more_after_draining(tmp_path: Path):
     spool = Spool(tmp_path, 1000)
-    taken = 0
+    appended = 0
     with suppress(SpoolFull):
         for number in range(100):
             spool.append(*batch(number))
-            taken += 1
-    assert 2 < taken < 10
+            appended += 1
+    assert 2 < appended < 10
     assert spool.size_bytes <= 1000
-    for number in range(taken):
+    for number in range(appended):
         found = spool.oldest()
         assert found is not None
         assert int.from_bytes(found.batch_id) == number
         spool.drop(found)
     assert spool.oldest() is None
     assert spool.size_bytes == 0
-    spool.append(*batch(taken))
+    spool.append(*batch(appended))
     spool.close()
 
 

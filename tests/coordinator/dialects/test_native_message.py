@@ -77,16 +77,16 @@ def test_the_coordinator_accepts_exactly_what_the_published_schema_allows(messag
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
 def test_every_field_is_accepted_up_to_its_bounds_and_refused_beyond(field):
-    def taken(value: object) -> bool:
+    def accepted(value: object) -> bool:
         return is_taken(encoded(GOOD | {field.name: value}))
 
     if field.least is not None:
-        assert taken(field.least)
-        assert taken(field.most)
-        assert not taken(field.least - 1)
-        assert not taken(field.most + 1)
-    assert taken(None) is not field.required
-    assert not taken([])
+        assert accepted(field.least)
+        assert accepted(field.most)
+        assert not accepted(field.least - 1)
+        assert not accepted(field.most + 1)
+    assert accepted(None) is not field.required
+    assert not accepted([])
 
 
 @pytest.mark.parametrize(
