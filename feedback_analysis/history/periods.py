@@ -7,13 +7,16 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.time_units import HOUR_MS
 
 Unit = Literal["hour", "day", "month", "year"]
+UNITS: tuple[Unit, ...] = get_args(Unit)
+DAYS = UNITS[1:]
+"""The units of the daily table and of the table of ISPs."""
 MOST_PERIODS = 200_000
 """The hours of 22 years; a query for more is a mistake."""
 

@@ -63,17 +63,22 @@ class ColumnTable(FeedbackTable):
 
     def compare(self, logs: Sequence[VerifiedLog]) -> None:
         """Read from `logs` (one form, same columns, read before) the contents of the records that share their identity."""
-        logs = [log for log in logs if log.records != 0]
-        if not logs:
-            return
-        rows, parameters = readable_rows_sql(logs)
         columns = ", ".join(self._columns)
-        with self.changing() as db:
+
+        def read(db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog]) -> None:
+            rows, parameters = readable_rows_sql(logs)
             db.execute(
                 f"INSERT INTO again SELECT {columns}, content, {canonical()}, sent_ms FROM ("
                 f"SELECT *, {CONTENT} AS content FROM ({rows}) SEMI JOIN several USING (session_id, seq))",
                 parameters,
             )
+
+        logs = [log for log in logs if log.records != 0]
+        if logs:
+            with self._writing:
+                # A log that DuckDB cannot read was noted when it was added.
+                self._read(logs, read, lambda _log, _error: None)
+                self._version += 1
 
     def compared(self) -> bool:
         """Whether all contents that have to be compared were read."""

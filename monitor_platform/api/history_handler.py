@@ -4,14 +4,14 @@ Equal queries of the same state of the history share the answer.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, get_args
+from typing import Any
 
 from tornado.web import RequestHandler
 
 from feedback_analysis.history.daily import coverage, daily
-from feedback_analysis.history.periods import Unit, zone_of
+from feedback_analysis.history.periods import DAYS, UNITS, zone_of
 from feedback_analysis.history.timeline import minutes, timeline
 from feedback_analysis.measures.histogram import histogram
 from feedback_analysis.measures.regions import by_region
@@ -19,7 +19,7 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
 from feedback_wire import routes
 from feedback_wire.problem import Problem
-from monitor_platform.api.responses import answer, refuse
+from monitor_platform.api.responses import answer_with, decoded
 from monitor_platform.api.script_request import ScriptRequest, bad_parameter
 from monitor_platform.dashboard.history_queries import HistoryQueries
 
@@ -37,17 +37,17 @@ class HistoryHandler(RequestHandler):
         self._history = history
 
     async def get(self, figure: str) -> None:
-        try:
-            answer(self, 200, routes.JSON, json.dumps(await self._numbers(figure), ensure_ascii=False))
-        except Problem as problem:
-            refuse(self, problem)
+        await answer_with(self, routes.JSON, self._text(figure))
+
+    async def _text(self, figure: str) -> str:
+        return json.dumps(await self._numbers(figure), ensure_ascii=False)
 
     async def _numbers(self, figure: str) -> Any:  # noqa: ANN401 - JSON of any shape
         if figure == "status":
             return self._history.status()
         if figure not in FIGURES:
             raise Problem(404, "unknown_figure", f"there is no figure {figure!r}; there are {', '.join((*FIGURES, 'status'))}")
-        given = {_text(name.encode("latin-1")): [*map(_text, values)] for name, values in self.request.query_arguments.items()}
+        given = {decoded(name.encode("latin-1")): [*map(decoded, values)] for name, values in self.request.query_arguments.items()}
         own = {name: given.pop(name, [default])[-1] for name, default in OWN.items()}
         kept = await self._history.extent() or Span(0, 0)
         try:
@@ -62,11 +62,11 @@ async def _summary(history: HistoryQueries, asked: ScriptRequest, span: Span, _o
 
 
 async def _daily(history: HistoryQueries, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
-    return await history.ask(daily, span=span, where=asked.where, unit=_unit(own), zone=own["timezone"])
+    return await history.ask(daily, span=span, where=asked.where, unit=_unit(own, DAYS), zone=own["timezone"])
 
 
 async def _isps(history: HistoryQueries, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
-    found = await history.ask(coverage, span=span, where=asked.where, unit=_unit(own), zone=own["timezone"], top=asked.top)
+    found = await history.ask(coverage, span=span, where=asked.where, unit=_unit(own, DAYS), zone=own["timezone"], top=asked.top)
     return [{"period": each.period, "peers": each.peers, "shares": each.shares} for each in found]
 
 
@@ -76,7 +76,7 @@ async def _minutes(history: HistoryQueries, asked: ScriptRequest, span: Span, ow
 
 async def _timeline(history: HistoryQueries, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
     measures, zone = tuple(own["measure"].split(",")), own["timezone"]
-    return asdict(await history.ask(timeline, span=span, where=asked.where, measures=measures, unit=_unit(own), zone=zone))
+    return asdict(await history.ask(timeline, span=span, where=asked.where, measures=measures, unit=_unit(own, UNITS), zone=zone))
 
 
 async def _regions(history: HistoryQueries, asked: ScriptRequest, span: Span, own: Mapping[str, str]) -> Any:  # noqa: ANN401
@@ -100,11 +100,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
 }
 
 
-def _unit(own: Mapping[str, str]) -> str:
-    if own["unit"] not in get_args(Unit):
-        raise ValueError(f"'unit' is {own['unit']!r}; choose from {', '.join(get_args(Unit))}")
+def _unit(own: Mapping[str, str], units: Sequence[str]) -> str:
+    if own["unit"] not in units:
+        raise ValueError(f"'unit' is {own['unit'][:40]!r}; this figure has the units {', '.join(units)}")
     return own["unit"]
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode(errors="replace")

@@ -4,9 +4,7 @@ It contains neither the pages nor their tables as CSV, whose parameters are a pa
 404.
 """
 
-from typing import get_args
-
-from feedback_analysis.history.periods import Unit
+from feedback_analysis.history.periods import DAYS, UNITS
 from feedback_analysis.history.schema import DIMENSIONS as KEPT
 from feedback_analysis.measures.selection import DIMENSIONS, EXTRA, IDENTITIES, OTHER
 from feedback_analysis.measures.summary import COSTS, DEFAULT_GROUPS, DISTRIBUTIONS, MOST_GROUPS
@@ -111,14 +109,15 @@ _TOP = parameter(
     f"{DEFAULT_GROUPS:,} if left out",
     COUNT,
 )
-_UNIT = parameter("query", "unit", "steps; day if left out", {"enum": [*get_args(Unit)]})
+_UNIT = parameter("query", "unit", "steps; day if left out", {"enum": [*UNITS]})
+_DAYS = parameter("query", "unit", "periods; day if left out", {"enum": [*DAYS]})
 _ZONE = parameter("query", "timezone", "whose days they are, such as Asia/Hong_Kong; UTC if left out", TEXT)
 _MEASURE = parameter("query", "measure", "a measure, or for timelines several with commas; mos if left out", TEXT)
 _REGION = parameter("query", "region", "a dimension; district if left out", {"enum": [*KEPT]})
 _OWN: dict[str, tuple[Schema, ...]] = {
     "summary": (_BY, _TOP),
-    "daily": (_UNIT, _ZONE),
-    "isps": (_UNIT, _ZONE, _TOP),
+    "daily": (_DAYS, _ZONE),
+    "isps": (_DAYS, _ZONE, _TOP),
     "minutes": (_MEASURE,),
     "timeline": (_UNIT, _ZONE, _MEASURE),
     "regions": (_REGION, _MEASURE, _TOP),

@@ -1,6 +1,7 @@
 """Responses of the interfaces for scripts: a body, or an RFC 9457 problem document."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 
 from tornado.web import RequestHandler
 
@@ -23,6 +24,23 @@ class TextHandler(RequestHandler):
             answer(self, 200, self._content_type, self._text())
         except Problem as problem:
             refuse(self, problem)
+
+
+async def answer_with(handler: RequestHandler, content_type: str, text: Awaitable[str]) -> None:
+    """Answer with `text`, or with the Problem that it raises; 503 if the platform ends before there is an answer."""
+    try:
+        body = await text
+    except Problem as problem:
+        refuse(handler, problem)
+    except asyncio.CancelledError:
+        refuse(handler, Problem(503, "stopping", "the monitoring platform is stopping; ask again when it runs"))
+    else:
+        answer(handler, 200, content_type, body)
+
+
+def decoded(raw: bytes) -> str:
+    """A name or value of a query."""
+    return raw.decode(errors="replace")
 
 
 def answer(handler: RequestHandler, status: int, content_type: str, body: str | bytes) -> None:

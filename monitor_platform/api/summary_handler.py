@@ -12,8 +12,7 @@ from tornado.web import RequestHandler
 from feedback_analysis.measures.selection import Span, check_dimensions
 from feedback_analysis.measures.summary import summarize
 from feedback_wire import routes
-from feedback_wire.problem import Problem
-from monitor_platform.api.responses import answer, refuse
+from monitor_platform.api.responses import answer_with, decoded
 from monitor_platform.api.script_request import ScriptRequest, bad_parameter
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.older_records import OlderRecords
@@ -29,15 +28,15 @@ class SummaryHandler(RequestHandler):
         self._older = older
 
     async def get(self) -> None:
-        try:
-            answer(self, 200, routes.JSON, json.dumps(await self._summary(), ensure_ascii=False))
-        except Problem as problem:
-            refuse(self, problem)
+        await answer_with(self, routes.JSON, self._text())
+
+    async def _text(self) -> str:
+        return json.dumps(await self._summary(), ensure_ascii=False)
 
     async def _summary(self) -> dict[str, Any]:
         given = self.request.query_arguments
         # Tornado returns values as bytes, but decodes names as Latin-1.
-        asked = ScriptRequest.parse({_text(name.encode("latin-1")): [*map(_text, values)] for name, values in given.items()})
+        asked = ScriptRequest.parse({decoded(name.encode("latin-1")): [*map(decoded, values)] for name, values in given.items()})
         try:
             check_dimensions((*asked.by, *asked.where))
             return await self._numbers(asked)
@@ -46,16 +45,16 @@ class SummaryHandler(RequestHandler):
 
     async def _numbers(self, asked: ScriptRequest) -> dict[str, Any]:
         snapshot = await self._state.snapshot(self._state.newest())
-        span = asked.span(**self._open_ends(snapshot))
-        if span.from_ms < self._older.begins_ms():
+        memory_ms = self._older.begins_ms()  # it moves on with the clock
+        span = asked.span(**self._open_ends(snapshot, memory_ms))
+        if span.from_ms < memory_ms:
             return await self._older.summary(span, asked.where, asked.by, asked.top)
         chosen: dict[str, Any] = {"span": span, "where": asked.where, "by": asked.by, "top": asked.top}
         summary = await self._state.answers.ask(self._state.newest(), summarize, **chosen)
         return summary | {UNREAD_LOGS: self._state.unread_logs}
 
-    def _open_ends(self, snapshot: Snapshot | None) -> dict[str, int]:
-        """The time range that is in memory. A script that gives no begin or end gets this range."""
-        memory_ms = self._older.begins_ms()
+    def _open_ends(self, snapshot: Snapshot | None, memory_ms: int) -> dict[str, int]:
+        """The time range that is in memory, from `memory_ms` on. A script that gives no begin or end gets this range."""
         if not self._state.live:
             recorded = snapshot.extent if snapshot is not None else Span(memory_ms, memory_ms)
             return {"begin_ms": recorded.from_ms, "end_ms": recorded.to_ms}
@@ -64,7 +63,3 @@ class SummaryHandler(RequestHandler):
         # If the messages of the current minute do not fit into memory, `memory_ms` is later than now. Then the logs answer for this
         # minute.
         return {"begin_ms": min(memory_ms, now_ms - 60_000), "end_ms": now_ms}
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode(errors="replace")

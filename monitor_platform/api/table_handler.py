@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 from tornado.web import RequestHandler
 
 from feedback_wire.problem import Problem
-from monitor_platform.api.responses import answer, refuse
+from monitor_platform.api.responses import answer_with
 from monitor_platform.api.script_request import bad_parameter, time_ms
 from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_queries import PageQueries
@@ -29,15 +29,9 @@ class TableHandler(RequestHandler):
         self._older = older
 
     async def get(self) -> None:
-        try:
-            view, text = await self._table()
-        except Problem as problem:
-            refuse(self, problem)
-            return
-        self.set_header("Content-Disposition", f'attachment; filename="swarmscope-{view}.csv"')
-        answer(self, 200, CSV, text)
+        await answer_with(self, CSV, self._table())
 
-    async def _table(self) -> tuple[str, str]:
+    async def _table(self) -> str:
         view = self.get_query_argument("view", "")
         if view not in BY_VIEW:
             raise bad_parameter(f"'view' is {view[:40]!r}; it needs one of {', '.join(BY_VIEW)}")
@@ -48,7 +42,9 @@ class TableHandler(RequestHandler):
         if snapshot is None:
             raise Problem(404, "nothing_yet", "there is no record yet")
         shown = await PageQueries(state.answers, snapshot, question, views=frozenset({view})).page_data()
-        return view, BY_VIEW[view](shown).csv()
+        text = BY_VIEW[view](shown).csv()
+        self.set_header("Content-Disposition", f'attachment; filename="swarmscope-{view}.csv"')
+        return text
 
 
 def question_of(query: str) -> Question:

@@ -5,8 +5,8 @@ Reading takes much memory and seconds of time, so logs are read for one question
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.time_units import MINUTE_MS
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard.dashboard_state import DashboardState
+from monitor_platform.dashboard.shared_answers import is_too_much, too_much
 from monitor_platform.recorded_logs import RecordedLogs, Versions
 
 MOST_KEPT = 2
@@ -62,15 +63,14 @@ class OlderRecords:
                 "choose a shorter time range, or see the History page for days and months",
             )
         async with self._reading.turn():
-            return await self._loaded(span) or self._now
+            with _refusing():
+                return await self._loaded(span) or self._now
 
     async def summary(self, span: Span, where: Mapping[str, str], by: Sequence[str], top: int) -> dict[str, Any]:
         """The summary of a time range of any length. Problem (400) if it has too many messages."""
         async with self._reading.turn():
-            try:
+            with _refusing():
                 return await asyncio.to_thread(self._logs.summary, span, where, by, top)
-            except TooManyMessages as error:
-                raise _too_many(error) from None
 
     async def _loaded(self, span: Span) -> DashboardState | None:
         """The state that holds `span`; None if nothing is recorded in `span`. The state stays loaded for the next questions."""
@@ -101,16 +101,12 @@ class OlderRecords:
             return True  # without the logs, the loaded records are the best answer
 
     def _read_around(self, span: Span) -> tuple[Span, Versions, FeedbackTable]:
-        """The longest time range around `span`, or only `span` if the longest one has too many messages; Problem (400) if `span`
+        """The longest time range around `span`, or only `span` if the longest one has too many messages; TooManyMessages if `span`
         also has too many."""
         try:
             return self._read(self._around(span))
         except TooManyMessages:
-            pass
-        try:
             return self._read(span)
-        except TooManyMessages as error:
-            raise _too_many(error) from None
 
     def _read(self, span: Span) -> tuple[Span, Versions, FeedbackTable]:
         versions = self._logs.versions(span)  # first: a log that changes during the reading makes the result outdated
@@ -146,6 +142,19 @@ class OneAtATime:
                 yield
         finally:
             self._entered -= 1
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Problem (400) for too many messages, and Problem (503) without memory for them."""
+    try:
+        yield
+    except TooManyMessages as error:
+        raise _too_many(error) from None
+    except Exception as error:
+        if is_too_much(error):
+            raise too_much(error) from error
+        raise
 
 
 def _too_many(error: TooManyMessages) -> Problem:

@@ -89,10 +89,10 @@ class SharedAnswers:
             work = partial(_within_limit, partial(query, self._table, **arguments))
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except Exception as error:
-            if not isinstance(error, TookTooLong | duckdb.OutOfMemoryException) and not is_no_memory(error):
+            if not is_too_much(error):
                 raise
             self.stopped += 1
-            raise _too_much(error) from error
+            raise too_much(error) from error
         finally:
             self.running -= 1
             self.seconds += time.monotonic() - began
@@ -113,7 +113,13 @@ def _within_limit(query: Callable[[], Answer]) -> Answer:
         return query()
 
 
-def _too_much(error: Exception) -> Problem:
+def is_too_much(error: Exception) -> bool:
+    """Whether a query failed because it needs too much time or memory."""
+    return isinstance(error, TookTooLong | duckdb.OutOfMemoryException) or is_no_memory(error)
+
+
+def too_much(error: Exception) -> Problem:
+    """The answer to a query that needs too much time or memory."""
     if isinstance(error, TookTooLong):
         what, reason = f"took more than {QUERY_LIMIT_S:.0f} s and was stopped", "took_too_long"
     else:

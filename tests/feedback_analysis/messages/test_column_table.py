@@ -9,6 +9,7 @@ from feedback_analysis.messages import column_table
 from feedback_analysis.messages.column_table import columns_for
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
+from feedback_wire.frames import PREAMBLE, records_frame
 from feedback_wire.log_name import Form
 from tests.harness.logs import BEGIN_MS, record, records, write_log
 
@@ -64,3 +65,14 @@ def test_a_column_that_was_not_kept_is_refused(tmp_path, locator):
     write_log(tmp_path, [record()])
     with pytest.raises(Exception, match="extra"):
         asked([tmp_path], locator, columns_for(()), by=("extra.codec",))
+
+
+def test_a_log_that_cannot_be_read_does_not_end_the_comparison_of_copies_in_other_logs(tmp_path, locator):
+    """Its checksums are right, so it is found to be unreadable when it is read: first for its records, then for their copies."""
+    for via in ("c1", "c2"):
+        write_log(tmp_path, [record(via=via), record(via=via, seq=1)], Form.JOURNAL)
+    bad = tmp_path / f"{min(tmp_path.iterdir()).name[:16]}-fs2-0000.journal"
+    bad.write_bytes(PREAMBLE + records_frame(b"no zstd at all", number=0, first_record=0, records=7, inflated=99))
+    summary, damages, unreadable = asked([tmp_path], locator, columns_for(()))
+    assert (summary["messages"], summary["duplicates"], unreadable) == (2, 2, 7)
+    assert [damage.source for damage in damages] == [bad]

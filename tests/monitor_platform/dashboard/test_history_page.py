@@ -57,7 +57,10 @@ def test_scripts_get_the_numbers_of_the_history(monitor, truth):
     ("what", "status", "says"),
     [
         ("weekly", 404, "there is no figure"),
-        ("daily?unit=week", 400, "choose from hour, day"),
+        ("daily?unit=week", 400, "has the units day, month, year"),
+        ("daily?unit=hour", 400, "has the units day, month, year"),
+        ("isps?unit=hour", 400, "has the units day, month, year"),
+        ("timeline?unit=week", 400, "has the units hour, day, month, year"),
         ("daily?timezone=Mars/Olympus", 400, "no time zone"),
         ("summary?where.event=join", 400, "not kept in the history"),
         ("minutes?where.isp=PCCW&where.channel=a", 400, "choose steps of an hour"),

@@ -151,3 +151,13 @@ def test_names_beyond_a_budget_are_counted_in_the_metrics_and_on_the_health_page
         metrics_text = answer.read().decode()
     assert 'swarmscope_monitor_other_values_total{field="channel"} 30.0' in metrics_text
     assert 'swarmscope_monitor_names{field="channel"} 2.0' in metrics_text
+
+
+def test_a_summary_without_a_time_range_is_answered_from_memory_and_not_from_the_logs(monitor, feedback_server, tmp_path):
+    send(feedback_server.url, 1, range(30))
+    eventually(lambda: summary(monitor)["peers"] == 30)
+    unread = tmp_path / "mirror" / "fs2" / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-fs2-0000.jsonl.zst"
+    unread.parent.mkdir()
+    unread.symlink_to("nothing")
+    assert summary(monitor, f"?from={time.time_ns() // 1_000_000 - 2 * 3_600_000}")["unread_logs"] == 1, "the logs are read"
+    assert [summary(monitor)["unread_logs"] for _ in range(5)] == [0] * 5

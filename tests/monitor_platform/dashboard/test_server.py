@@ -9,6 +9,8 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections import Counter
+from contextlib import ExitStack
 
 import pytest
 
@@ -161,6 +163,29 @@ def test_an_unknown_address_is_a_page_with_a_link_back_or_a_problem(monitor):
     status, headers, body = get(f"{monitor.url}/api/v1/nope")
     assert (status, headers["Content-Type"]) == (404, "application/problem+json")
     assert json.loads(body)["reason"] == "not_found"
+
+
+def test_a_question_that_waits_when_the_platform_stops_gets_503_and_is_no_error(recorded, tmp_path):
+    server = start_server("monitor", "--static", str(recorded), "--listen", "127.0.0.1:0", log=tmp_path / "log")
+    with ExitStack() as opened:
+        asking = [opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30)) for _ in range(120)]
+        for number, connection in enumerate(asking):
+            query = f"/api/v1/summary?by=channel,isp,district&where.peer_id=p{number}"
+            connection.sendall(f"GET {query} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
+        asking[0].recv(1, socket.MSG_PEEK)  # the first answer
+        assert server.stop() == 0
+        statuses = Counter(_status(connection) for connection in asking)
+    assert statuses["200"]
+    assert statuses["503"]
+    assert statuses.keys() <= {"200", "503", "none"}
+    assert " 500 " not in server.log_text()
+
+
+def _status(connection):
+    try:
+        return connection.recv(4096).decode().partition(" ")[2][:3] or "none"
+    except ConnectionResetError:
+        return "none"
 
 
 def test_other_coefficients_apply_to_the_pages_too(serve, recorded):
