@@ -90,6 +90,7 @@ class Distribution:
             if forwarding.parent != neighbor:
                 continue
             forwarding.parent = forwarding.asked_s = None
+            forwarding.parent_failed()
             backup = forwarding.tree.backup
             if backup in (None, neighbor):
                 forwarding.wanted = neighbor

@@ -71,6 +71,10 @@ class Forwarding:
     _order: deque[int] = field(default_factory=deque)
     _seen: set[int] = field(default_factory=set)
     _arrived_s: float = 0.0
+    _source_id: bytes | None = None
+    failover_gaps_ms: list[float] = field(default_factory=list)
+    """For each failed parent, the time from the last packet before the failure to the next one; the reader empties the list."""
+    _gap_since_s: float | None = None
 
     @property
     def children(self) -> list[str]:
@@ -95,6 +99,11 @@ class Forwarding:
         self.grafted.discard(child)
         self._pruned.add(child)
 
+    def parent_failed(self) -> None:
+        """The parent has failed; a gap begins with the last packet that has arrived."""
+        if self._order:
+            self._gap_since_s = self._arrived_s
+
     def forget(self) -> None:
         """Forget all packets: the node has left the stream, so a new parent need not send the old ones."""
         self.last_sequence = None
@@ -117,6 +126,7 @@ class Forwarding:
         if len(packet) < HEADER_BYTES + RTP_BYTES:
             self.counts["data_unreadable"] += 1
             return []
+        self._follow_source(packet[HEADER_BYTES + 8 : HEADER_BYTES + 12])
         if sender not in self.links_in:
             self.links_in[sender] = ReceivedOnLink(self.counts)
         self.links_in[sender].arrived(header.link_sequence, now_s)
@@ -125,6 +135,9 @@ class Forwarding:
             self.counts["data_duplicate"] += 1
             return []
         self._forget_if_stale(now_s)
+        if self._gap_since_s is not None:
+            self.failover_gaps_ms.append((now_s - self._gap_since_s) * 1000)
+            self._gap_since_s = None
         self._arrived_s = now_s
         self._remember(sequence)
         self.counts["data_received"] += 1
@@ -206,6 +219,13 @@ class Forwarding:
             if sequence not in self._seen and is_at_or_after(sequence, self._order[0]):
                 return sequence
         return (self.last_sequence + 1) % 65536
+
+    def _follow_source(self, source_id: bytes) -> None:
+        """Another RTP source identifier means that the source was started again, with other sequence numbers."""
+        if self._source_id not in (None, source_id):
+            self.counts["source_restarts"] += 1
+            self.forget()
+        self._source_id = source_id
 
     def _forget_if_stale(self, now_s: float) -> None:
         if self._order and now_s - self._arrived_s > STALE_S:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from overlay.control import Connection, Handshakes, MeetingEndedError, meet
 from overlay.control_datagram import control_datagram, is_control, read_control_datagram
 from overlay.distribution import Distribution
-from overlay.link_measure import LinkMeasure
+from overlay.known_neighbor import KnownNeighbor, address_of
 from overlay.meeting import Connecting, Identity, Listening, is_true_speers
 from overlay.messages import (
     Body,
@@ -48,23 +48,10 @@ SILENT_AFTER_S = 0.3
 UNKNOWN_ROUND_TRIP_S = 0.05
 RECEIVE_BUFFER_BYTES = 1 << 20
 """Half a second of 8 Mbit/s, with what the kernel adds to each packet. The system's limit can be lower."""
+IP_UDP_BYTES = 28
 SO_MEMINFO, SK_MEMINFO_DROPS = 55, 8
 """Of Linux (asm-generic/socket.h, linux/sock_diag.h); Python does not name them."""
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.1, 5.0
-
-
-@dataclass(slots=True)
-class KnownNeighbor:
-    """A neighbour as this node knows it."""
-
-    contact: Neighbor
-    key: bytes = field(repr=False)
-    listed: bool = True
-    """Whether the latest SPEERS names it."""
-    connection: Connection | None = None
-    heard_s: float = 0.0
-    measure: LinkMeasure = field(default_factory=LinkMeasure)
-    connecting: asyncio.Task[None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +71,6 @@ class NodeSettings:
 def backoff_s(attempt: int, chance: float) -> float:
     """How long to wait before another attempt; `chance` from 0 to 1 spreads the nodes."""
     return float(min(FIRST_BACKOFF_S * 2 ** min(attempt, 10), LAST_BACKOFF_S) * (0.5 + chance / 2))
-
-
-def _address(contact: Neighbor) -> tuple[str, int, int]:
-    return contact.host, contact.tcp_port, contact.udp_port
 
 
 class Node(asyncio.DatagramProtocol):
@@ -113,6 +96,8 @@ class Node(asyncio.DatagramProtocol):
         self._socket: socket.socket | None = None
         self._me = Identity(node=settings.name, tcp_port=0, udp_port=0)
         self._ping, self._pinged_s = 0, 0.0
+        self.sent_bytes = 0
+        """Of datagrams, with their IP and UDP headers; so are the received bytes of each link's measure."""
         self.joined = asyncio.Event()
 
     async def run(self) -> None:
@@ -197,7 +182,7 @@ class Node(asyncio.DatagramProtocol):
     def _update_neighbor(self, contact: Neighbor, key: bytes) -> None:
         known = self.neighbors.setdefault(contact.node, KnownNeighbor(contact, key))
         self._names.pop((known.contact.host, known.contact.udp_port), None)
-        if _address(known.contact) != _address(contact) and known.connecting is not None:
+        if address_of(known.contact) != address_of(contact) and known.connecting is not None:
             known.connecting.cancel()  # it was started again: do not wait for what is left of it
             known.connecting = None
         known.contact, known.key = contact, key
@@ -317,7 +302,7 @@ class Node(asyncio.DatagramProtocol):
             self.counts["data_from_stranger"] += 1
             return
         now_s = time.monotonic()
-        self.neighbors[name].measure.received_bytes += len(data)
+        self.neighbors[name].measure.received_bytes += IP_UDP_BYTES + len(data)
         if is_control(data):
             self._heard_datagram(self.neighbors[name], data, now_s)
         else:
@@ -356,6 +341,7 @@ class Node(asyncio.DatagramProtocol):
 
     def _send_to(self, neighbor: KnownNeighbor, data: bytes) -> None:
         if self._udp is not None:
+            self.sent_bytes += IP_UDP_BYTES + len(data)
             self._udp.sendto(data, (neighbor.contact.host, neighbor.contact.udp_port))
 
     # What the streams use (`distribution.Links`)

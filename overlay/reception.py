@@ -39,6 +39,8 @@ class Reception:
     path: list[str] = field(default_factory=list)
     """From the source to this node, as the latest trace found it."""
     _first: int | None = None
+    _expected_before: int = 0
+    """Before the source was started again."""
     _highest: int = 0
     _arrived_s: float = 0.0
     _transit_ms: float | None = None
@@ -46,39 +48,44 @@ class Reception:
     @property
     def lost(self) -> int:
         """Packets between the first and the newest that have not arrived (so far)."""
-        return 0 if self._first is None else self._highest - self._first + 1 - self.received
+        return self.expected - self.received
 
     @property
-    def startup_ms(self) -> float | None:
-        """From the request to the first packet; None before it, or if nothing was asked for."""
-        return None if self.asked_s is None or self.first_s is None else (self.first_s - self.asked_s) * 1000
+    def expected(self) -> int:
+        """Packets between the first and the newest, both included."""
+        return self._expected_before + (0 if self._first is None else self._highest - self._first + 1)
 
     def delay_ms(self, share: float) -> float | None:
         """The delay that this share of the newest packets does not exceed; None before the first packet."""
         ordered = sorted(self.delays_ms)
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
 
-    def took(self, arrival: Arrival) -> None:
-        """A packet that has not arrived before, with its way."""
+    def took(self, arrival: Arrival) -> int:
+        """A packet that has not arrived before, with its way; its extended sequence number."""
         self.delays_ms.append(arrival.delay_ms)
         self.depth = arrival.depth
-        self.arrived(arrival.rtp, arrival.now_s)
+        return self.arrived(arrival.rtp, arrival.now_s)
 
-    def arrived(self, rtp: bytes, now_s: float) -> None:
-        """A packet that has not arrived before."""
+    def begin_again(self) -> None:
+        """The source was started again, with other sequence numbers."""
+        self._expected_before, self._first, self._transit_ms = self.expected, None, None
+
+    def arrived(self, rtp: bytes, now_s: float) -> int:
+        """A packet that has not arrived before; its extended sequence number."""
         sequence, timestamp = int.from_bytes(rtp[2:4], "big"), int.from_bytes(rtp[4:8], "big")
         if self._first is None:
-            self._first = self._highest = sequence
-            self.first_s = now_s
+            extended = self._first = self._highest = sequence
+            self.first_s = self.first_s or now_s
         else:
-            ahead = (sequence - self._highest + 32768) % 65536 - 32768
-            self._first = min(self._first, self._highest + ahead)
-            self._highest = max(self._highest, self._highest + ahead)
+            extended = self._highest + (sequence - self._highest + 32768) % 65536 - 32768
+            self._first = min(self._first, extended)
+            self._highest = max(self._highest, extended)
             self.largest_gap_ms = max(self.largest_gap_ms, (now_s - self._arrived_s) * 1000)
         self.received += 1
         self.received_bytes += len(rtp)
         self._arrived_s = now_s
         self._measure_jitter(timestamp, now_s)
+        return extended
 
     def _measure_jitter(self, timestamp: int, now_s: float) -> None:
         """RFC 3550, 6.4.1: the mean deviation of the transit time, smoothed by 1/16."""

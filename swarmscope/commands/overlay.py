@@ -60,8 +60,8 @@ SUBCOMMANDS = {
         function="overlay_running:node",
         help="""Run a relay, which forwards streams.
 
-            The relay prints a line when it has joined the overlay. Ctrl-C or SIGTERM stops it. Before it exits, it prints its
-            counters as JSON.""",
+            The relay prints a line when it has joined the overlay. With --coordinator, it reports its upload. Ctrl-C or SIGTERM
+            stops it. Before it exits, it prints its counters as JSON.""",
         example="swarmscope overlay node 10.0.1.2 --key 10.0.1.2.key \\\n    --bootstrapper 10.0.0.10:7000 --host 10.0.1.2",
     ),
     "source": Subcommand(
@@ -76,14 +76,16 @@ SUBCOMMANDS = {
         ),
     ),
     "play": Subcommand(
-        function="overlay_running:play",
+        function="overlay_playing:play",
         help="""Run a player, which receives streams.
 
-            The player does not show video yet. Every second, it prints one JSON line per stream with what it has received so far.
-            Ctrl-C or SIGTERM stops it. Before it exits, it prints its counters as JSON.""",
+            The player does not show video. Every second, it prints one JSON line per stream with what it has received and played
+            so far. With --coordinator, it reports as an end host. Ctrl-C or SIGTERM stops it. Before it exits, it prints its
+            counters as JSON.""",
         example=(
             "swarmscope overlay play 10.0.3.20 --stream news --key 10.0.3.20.key \\\n"
-            "    --bootstrapper 10.0.0.10:7000 --host 10.0.3.20"
+            "    --bootstrapper 10.0.0.10:7000 --host 10.0.3.20 \\\n"
+            "    --coordinator https://coordinator.example --ingest-key ingest.key"
         ),
     ),
 }

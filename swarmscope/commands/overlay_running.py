@@ -1,28 +1,28 @@
-"""`swarmscope overlay key`, `node`, `source` and `play`: what a node of the overlay needs, without a graph library."""
+"""`swarmscope overlay key`, `node` and `source`, and what `play` shares with them. They need no graph library."""
 
 import asyncio
 import json
 import random
 import sys
-import time
-from collections.abc import Coroutine, Iterable
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from endhost_sdk import Telemetry
 from overlay.node import Node, NodeSettings
 from overlay.null_stream import packets
 from overlay.proofs import KEY_BYTES, node_key
-from overlay.reception import Arrival, Reception
+from overlay.reporting import RelayReports
 from overlay.tracing import Trace
 from serving.lifecycle import on_stop
 from serving.listening import parse_listen
 from swarmscope.commands import exit_on_usage_error
 
-REPORT_EVERY_S = 1.0
+UPDATE_EVERY_S = 1.0
 MOST_LATE_S = 0.1
 """A source that falls behind further than this continues from now on."""
 
@@ -39,7 +39,21 @@ class Place:
     """Address on which the node listens (TCP and UDP; the system chooses the ports). Other nodes must be able to reach it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reporting:
+    """Where the node reports as an end host."""
+
+    coordinator: tuple[str, ...] = ()
+    """URL of a coordinator to which the node reports as an end host. Repeat the flag for each; the first is preferred."""
+    ingest_key: Path | None = None
+    """File with the ingest key of the coordinators."""
+    period: float = 30.0
+    """Seconds between two reports, from 0.1 to 3600."""
+
+
 AtPlace = Annotated[Place, Parameter(name="*")]
+AtCoordinators = Annotated[Reporting, Parameter(name="*")]
+NO_REPORTS = Reporting()
 
 
 def key(node: str, /, *, secret: Annotated[Path, Parameter(name="--secret")]) -> None:
@@ -55,7 +69,7 @@ def key(node: str, /, *, secret: Annotated[Path, Parameter(name="--secret")]) ->
     print(node_key(read_secret(secret), node).hex())
 
 
-def node(name: str, /, *, place: AtPlace) -> None:
+def node(name: str, /, *, place: AtPlace, reporting: AtCoordinators = NO_REPORTS) -> None:
     """Run a relay until a signal stops it, and print its counters.
 
     Parameters
@@ -63,12 +77,13 @@ def node(name: str, /, *, place: AtPlace) -> None:
     name
         Name of the node in the topology file. It can be an IP address, but need not be.
     """
-    running = Node(_settings(name, place))
-    _run(running, _announce(running))
-    _print_counts(running)
+    running = Node(settings(name, place))
+    with telemetry_of(reporting) as telemetry:
+        run(running, announce(running), _report(running, telemetry, "relay"))
+    print_counts(running)
 
 
-def source(name: str, /, *, place: AtPlace, stream: str, rate_kbps: float = 2000.0) -> None:
+def source(name: str, /, *, place: AtPlace, reporting: AtCoordinators = NO_REPORTS, stream: str, rate_kbps: float = 2000.0) -> None:
     """Run a source until a signal stops it, and print its counters.
 
     Parameters
@@ -86,34 +101,10 @@ def source(name: str, /, *, place: AtPlace, stream: str, rate_kbps: float = 2000
     def traced(trace: Trace) -> None:
         print(json.dumps(trace.as_json()), flush=True)
 
-    running = Node(_settings(name, place, originates=(stream,)), on_trace=traced)
-    _run(running, _announce(running), _originate(running, stream, rate_kbps))
-    _print_counts(running)
-
-
-def play(name: str, /, *, place: AtPlace, stream: tuple[str, ...]) -> None:
-    """Run a player until a signal stops it. Print what it receives every second, and its counters at the end.
-
-    Parameters
-    ----------
-    name
-        Name of the node in the topology file. It can be an IP address, but need not be.
-    stream
-        Name of a stream in the topology file. Repeat the flag for each stream.
-    """
-    receptions = {each: Reception() for each in stream}
-
-    def arrived(arrival: Arrival) -> None:
-        if arrival.stream in receptions:
-            receptions[arrival.stream].took(arrival)
-
-    def traced(trace: Trace) -> None:
-        receptions[trace.stream].path = trace.path
-
-    running = Node(_settings(name, place, plays=stream), arrived, traced)
-    _run(running, _announce(running, receptions.values()), _report(running, receptions))
-    _print_received(running, receptions)
-    _print_counts(running)
+    running = Node(settings(name, place, originates=(stream,)), on_trace=traced)
+    with telemetry_of(reporting) as telemetry:
+        run(running, announce(running), _originate(running, stream, rate_kbps), _report(running, telemetry, "source"))
+    print_counts(running)
 
 
 def read_secret(file: Path) -> bytes:
@@ -137,7 +128,8 @@ def run_until_signal(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(run())
 
 
-def _settings(name: str, place: Place, *, plays: tuple[str, ...] = (), originates: tuple[str, ...] = ()) -> NodeSettings:
+def settings(name: str, place: Place, *, plays: tuple[str, ...] = (), originates: tuple[str, ...] = ()) -> NodeSettings:
+    """What a node has to know. The command ends with an error if the key or an address is invalid."""
     try:
         own_key = bytes.fromhex(place.key.read_text(encoding="ascii").strip())
     except ValueError:
@@ -151,21 +143,50 @@ def _settings(name: str, place: Place, *, plays: tuple[str, ...] = (), originate
     return NodeSettings(name=name, key=own_key, bootstrapper=bootstrapper, host=place.host, plays=plays, originates=originates)
 
 
-def _run(running: Node, *more: Coroutine[Any, Any, None]) -> None:
-    async def run() -> None:
+def run(running: Node, *more: Coroutine[Any, Any, None]) -> None:
+    """Run a node and what belongs to it until a signal stops it."""
+
+    async def all_of_it() -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(running.run())
             for each in more:
                 tasks.create_task(each)
 
-    run_until_signal(run())
+    run_until_signal(all_of_it())
 
 
-async def _announce(running: Node, receptions: Iterable[Reception] = ()) -> None:
+async def announce(running: Node) -> None:
+    """Print a line when the node has joined."""
     await running.joined.wait()
-    for reception in receptions:
-        reception.asked_s = time.monotonic()
     print(f"{running.settings.name} has joined", flush=True)
+
+
+@contextmanager
+def telemetry_of(reporting: Reporting) -> Iterator[Telemetry | None]:
+    """The SDK, closed at the end; None without a coordinator. The command ends with an error if a flag is invalid."""
+    if not reporting.coordinator:
+        yield None
+        return
+    try:
+        key = reporting.ingest_key.read_text(encoding="ascii").strip() if reporting.ingest_key is not None else None
+        telemetry = Telemetry(reporting.coordinator, key=key, period_s=reporting.period)
+    except (OSError, ValueError) as error:
+        exit_on_usage_error(error)
+    try:
+        yield telemetry
+    finally:
+        telemetry.close()
+
+
+async def _report(running: Node, telemetry: Telemetry | None, role: str) -> None:
+    """Report what a relay or source uploads."""
+    if telemetry is None:
+        return
+    await running.joined.wait()
+    reports = RelayReports(telemetry, running, role)
+    while True:
+        await asyncio.sleep(UPDATE_EVERY_S)
+        reports.update()
 
 
 async def _originate(running: Node, stream: str, rate_kbps: float) -> None:
@@ -180,34 +201,6 @@ async def _originate(running: Node, stream: str, rate_kbps: float) -> None:
         running.originate(stream, rtp)
 
 
-async def _report(running: Node, receptions: dict[str, Reception]) -> None:
-    while True:
-        await asyncio.sleep(REPORT_EVERY_S)
-        _print_received(running, receptions)
-
-
-def _print_received(running: Node, receptions: dict[str, Reception]) -> None:
-    for stream, reception in receptions.items():
-        forwarding = running.streams.get(stream)
-        received = {
-            "stream": stream,
-            "parent": forwarding.parent if forwarding is not None else None,
-            "startup_ms": _rounded(reception.startup_ms),
-            "received": reception.received,
-            "lost": reception.lost,
-            "largest_gap_ms": round(reception.largest_gap_ms, 1),
-            "jitter_ms": round(reception.jitter_ms, 2),
-            "delay_p95_ms": _rounded(reception.delay_ms(0.95)),
-            "depth": reception.depth,
-            "path": reception.path,
-        }
-        print(json.dumps(received), flush=True)
-
-
-def _rounded(value: float | None) -> float | None:
-    return round(value, 1) if value is not None else None
-
-
-def _print_counts(running: Node) -> None:
+def print_counts(running: Node) -> None:
     streams = {name: forwarding.counts for name, forwarding in running.streams.items()}
     sys.stdout.write(json.dumps({"counts": running.counts, "streams": streams}) + "\n")

@@ -5,15 +5,22 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from netlab import Lab
 from overlay.proofs import node_key
 
 SECRET = b"an overlay secret of tests, 32 bytes"
 PORT = 7000
+
+
+class Network(Protocol):
+    """A lab of netlab, or the loopback interface."""
+
+    def address(self, node: str) -> str: ...
+
+    def start(self, node: str, command: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]": ...
 
 
 class Part:
@@ -44,14 +51,14 @@ class Part:
 
 
 class Swarm:
-    """Starts the parts of an overlay at the nodes of a lab; names of overlay nodes are names of lab nodes."""
+    """Starts the parts of an overlay at the nodes of a network; names of overlay nodes are names of its nodes."""
 
-    def __init__(self, lab: Lab, topology: Mapping[str, Any], folder: Path, *, bootstrapper_at: str) -> None:
+    def __init__(self, lab: Network, topology: Mapping[str, Any], folder: Path, *, bootstrapper_at: str, port: int = PORT) -> None:
         self.lab, self._folder = lab, folder
         self.parts: dict[str, Part] = {}
         (folder / "secret").write_bytes(SECRET)
         (folder / "topology.json").write_text(json.dumps(topology), encoding="utf-8")
-        self._bootstrapper = f"{lab.address(bootstrapper_at)}:{PORT}"
+        self._bootstrapper = f"{lab.address(bootstrapper_at)}:{port}"
         files = [str(folder / "topology.json"), "--secret", str(folder / "secret")]
         self.bootstrapper = self._start(bootstrapper_at, "bootstrapper", *files, "--listen", self._bootstrapper)
 

@@ -11,8 +11,6 @@ from overlay.messages import Body, Graft, InstallTree, Message, Nack, Prune
 from overlay.reception import Arrival
 from tests.overlay.test_forwarding import packet, place
 
-NOW_S = time.monotonic()
-
 
 class Written:
     """The messages and packets that a node has sent; `connected` names the neighbours that a control message reaches."""
@@ -48,12 +46,12 @@ def node(links: Written, tree: InstallTree, *, heard: list[Arrival] | None = Non
 def test_the_old_parent_is_left_when_the_new_one_delivers():
     links = Written("old", "new")
     made, _ = node(links, place(parent="old"))
-    made.arrived("old", packet(1), NOW_S)
+    made.arrived("old", packet(1), time.monotonic())
     made.install(place(parent="new", epoch=2))
     assert links.told == [("old", Graft(stream="news")), ("new", Graft(stream="news", from_sequence=2))]
-    made.arrived("old", packet(2), NOW_S + 0.1)
+    made.arrived("old", packet(2), time.monotonic() + 0.1)
     assert len(links.told) == 2
-    made.arrived("new", packet(3), NOW_S + 0.2)
+    made.arrived("new", packet(3), time.monotonic() + 0.2)
     assert links.told[2:] == [("old", Prune(stream="news"))]
 
 
@@ -74,7 +72,7 @@ def test_a_parent_that_delivers_nothing_is_asked_again_for_what_is_missing_then(
 def test_a_parent_without_a_backup_is_asked_when_it_returns():
     links = Written("up")
     made, counts = node(links, place(parent="up"))
-    made.arrived("up", packet(1), NOW_S)
+    made.arrived("up", packet(1), time.monotonic())
     made.lost("up")
     assert (made.streams["news"].parent, counts["failovers"]) == (None, 0)
     made.connected("up")
@@ -85,7 +83,7 @@ def test_a_parent_without_a_backup_is_asked_when_it_returns():
 def test_a_failed_parent_is_not_fed_from_and_its_backup_is_asked_at_once():
     links = Written("up", "backup")
     made, counts = node(links, place(parent="up", backup="backup"))
-    made.arrived("up", packet(1), NOW_S)
+    made.arrived("up", packet(1), time.monotonic())
     made.lost("up")
     assert links.told[1:] == [("backup", Graft(stream="news", from_sequence=2))]
     assert (made.streams["news"].parent, counts["failovers"]) == ("backup", 1)
@@ -95,14 +93,14 @@ def test_a_relay_that_comes_back_to_a_stream_asks_for_nothing_old():
     links, heard = Written("up"), []
     made, counts = node(links, place("child", parent="up"), heard=heard)
     for number in (1, 2, 3):
-        made.arrived("up", packet(number), NOW_S)
+        made.arrived("up", packet(number), time.monotonic())
     made.install(place(parent=None, epoch=2))
     made.heard("child", Prune(stream="news"))
-    made.arrived("up", packet(4), NOW_S + 0.1)
+    made.arrived("up", packet(4), time.monotonic() + 0.1)
     assert counts["data_not_wanted"] == 1
     made.install(place("child", parent="up", epoch=3))
     assert links.told[-2:] == [("up", Prune(stream="news")), ("up", Graft(stream="news"))]
-    made.arrived("up", packet(200), NOW_S + 1)
+    made.arrived("up", packet(200), time.monotonic() + 1)
     assert links.requests == []  # what it was not sent meanwhile is not missing
     assert len(heard) == 4
 
@@ -128,7 +126,7 @@ def test_a_replay_begins_with_a_few_packets_and_continues_faster_than_the_stream
         links = Written("up")
         made, _ = node(links, place(parent="up"))
         for number in range(100):
-            made.arrived("up", packet(number), NOW_S + number / 1000)
+            made.arrived("up", packet(number), time.monotonic() + number / 1000)
         made.heard("child", Graft(stream="news", from_sequence=0))
         assert len(links.packets) == REPLAYED_AT_ONCE
         async with asyncio.timeout(10):
@@ -144,7 +142,7 @@ def test_gaps_are_asked_for_on_udp_and_a_child_gets_its_packets_again():
         links = Written("up")
         made, counts = node(links, place("child", parent="up"))
         for number in (1, 2, 5):
-            made.arrived("up", packet(number), NOW_S)
+            made.arrived("up", packet(number), time.monotonic())
         assert links.requests == [("up", Nack(stream="news", ranges=[(3, 4)]))]
         links.packets.clear()
         made.repeat("child", Nack(stream="news", ranges=[(2, 2), (3, 9)]))
@@ -160,9 +158,9 @@ def test_the_largest_request_fits_into_a_datagram():
     async def scenario() -> None:
         links = Written("up")
         made, _ = node(links, place(parent="up"))
-        made.arrived("up", packet(1), NOW_S)
+        made.arrived("up", packet(1), time.monotonic())
         for number in range(3, MOST_MISSING, 2):
-            made.arrived("up", packet(number), NOW_S)
+            made.arrived("up", packet(number), time.monotonic())
         await asyncio.sleep(0.05)
         made.close()
         for neighbor, body in links.requests:

@@ -1,0 +1,27 @@
+"""A neighbour as a node knows it."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from overlay.control import Connection
+from overlay.link_measure import LinkMeasure
+from overlay.messages import Neighbor
+
+
+def address_of(contact: Neighbor) -> tuple[str, int, int]:
+    """Host and ports: they change when the neighbour is started again."""
+    return contact.host, contact.tcp_port, contact.udp_port
+
+
+@dataclass(slots=True)
+class KnownNeighbor:
+    """Its address and key, the connection to it, and what is measured of its link."""
+
+    contact: Neighbor
+    key: bytes = field(repr=False)
+    listed: bool = True
+    """Whether the latest SPEERS names it."""
+    connection: Connection | None = None
+    heard_s: float = 0.0
+    measure: LinkMeasure = field(default_factory=LinkMeasure)
+    connecting: asyncio.Task[None] | None = None

@@ -1,0 +1,40 @@
+"""One stream at one player: what is received, and what is played when."""
+
+import time
+from collections.abc import Callable
+
+from overlay.playout import Playout
+from overlay.reception import Arrival, Reception
+
+TICK_S = 0.005
+
+
+class Player:
+    """`sink` gets the packets in order, when they are due; without one they are discarded, and only measured."""
+
+    def __init__(self, stream: str, buffer_s: float, sink: Callable[[bytes], None] | None = None) -> None:
+        self.stream = stream
+        self.reception, self.playout = Reception(), Playout(buffer_s=buffer_s)
+        self._sink = sink
+        self._source_id: bytes | None = None
+
+    @property
+    def startup_ms(self) -> float | None:
+        """From the request for the stream to the first packet that is played; None before it."""
+        asked_s, started_s = self.reception.asked_s, self.playout.started_s
+        return None if asked_s is None or started_s is None else (started_s - asked_s) * 1000
+
+    def arrived(self, arrival: Arrival) -> None:
+        """A packet that is new."""
+        source_id = arrival.rtp[8:12]
+        if self._source_id not in (None, source_id):
+            self.reception.begin_again()
+            self.playout.begin_again()
+        self._source_id = source_id
+        self.playout.arrived(self.reception.took(arrival), arrival.rtp, arrival.now_s)
+
+    def advance(self) -> None:
+        """Play what is due; every few milliseconds."""
+        for rtp in self.playout.advance(time.monotonic()):
+            if self._sink is not None:
+                self._sink(rtp)

@@ -1,0 +1,179 @@
+"""What a node of the overlay reports as an end host, through the SDK: one session for each stream of a player, one for a relay.
+
+The messages are those of the existing contract. What it has no field for is in `extra`; docs/adr/0018 says which and why.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from endhost_sdk import Telemetry
+from endhost_sdk.session import Session
+from feedback_wire.message import ExtraValue
+from overlay.forwarding import Forwarding
+from overlay.node import Node
+from overlay.player import Player
+from overlay.playout import Played
+
+APP = "swarmscope-overlay"
+
+
+@dataclass(frozen=True, slots=True)
+class _Traffic:
+    """What a node has sent and received so far, in bytes of IP packets."""
+
+    at_s: float
+    sent: int
+    received: int
+    by_neighbor: Mapping[str, int]
+
+
+def _traffic(node: Node) -> _Traffic:
+    received = {name: neighbor.measure.received_bytes for name, neighbor in node.neighbors.items()}
+    return _Traffic(time.monotonic(), node.sent_bytes, sum(received.values()), received)
+
+
+def _kbps(now: int, before: int, seconds: float) -> float:
+    return (now - before) * 8 / 1000 / seconds
+
+
+class RelayReports:
+    """A relay or source: what it uploads, so that the ratio of contribution is that of the whole swarm."""
+
+    def __init__(self, telemetry: Telemetry, node: Node, role: str) -> None:
+        self._node, self._role = node, role
+        self._session = telemetry.session(peer_id=node.settings.name, app=APP, platform=role, extra={"role": role})
+        self._before = _traffic(node)
+
+    def update(self) -> None:
+        """Once a second."""
+        now, before = _traffic(self._node), self._before
+        seconds = now.at_s - before.at_s
+        if seconds <= 0:
+            return
+        self._before = now
+        streams = self._node.streams
+        if len(streams) == 1:
+            self._session.update(channel=next(iter(streams)))
+        self._session.update(
+            upload_kbps=_kbps(now.sent, before.sent, seconds),
+            download_kbps=_kbps(now.received, before.received, seconds),
+            partners=connected(self._node),
+        )
+        self._session.extra["children"] = sum(len(each.children) for each in streams.values())
+        if self._role == "relay" and len(streams) == 1:
+            self._session.extra["parent"] = next(iter(streams.values())).parent or ""
+
+    def close(self) -> None:
+        self._session.left()
+
+
+def connected(node: Node) -> int:
+    """Neighbours with a connection."""
+    return sum(neighbor.connection is not None for neighbor in node.neighbors.values())
+
+
+class PlayerReports:
+    """One stream of one player. The session begins with the request for the stream."""
+
+    def __init__(self, telemetry: Telemetry, node: Node, player: Player) -> None:
+        self._node, self._player = node, player
+        extra: dict[str, ExtraValue] = {"role": "player"}
+        self._session: Session = telemetry.session(
+            peer_id=node.settings.name, channel=player.stream, app=APP, platform="player", extra=extra
+        )
+        self._before, self._played = _traffic(node), Played()
+        self._losses = 0, 0, 0
+        self._failovers = 0
+        self._reported_start = False
+
+    def update(self) -> None:
+        """Once a second."""
+        now, before = _traffic(self._node), self._before
+        seconds = now.at_s - before.at_s
+        if seconds <= 0:
+            return
+        self._before = now
+        playout, reception = self._player.playout, self._player.reception
+        if playout.started_s is not None and not self._reported_start:
+            self._reported_start = True
+            self._session.started(after_ms=self._player.startup_ms)
+        for stall_ms in playout.stalls_ms:
+            self._session.stalled(for_ms=stall_ms)
+        playout.stalls_ms.clear()
+        upload, download = _kbps(now.sent, before.sent, seconds), _kbps(now.received, before.received, seconds)
+        self._session.update(
+            upload_kbps=upload,
+            download_kbps=download,
+            p2p_ratio=self._from_peers(now, before),
+            buffer_ms=playout.buffered_s * 1000,
+            partners=connected(self._node),
+        )
+        self._update_playback(seconds)
+        self._session.extra.update(
+            path=" > ".join(reception.path)[:256],
+            depth=reception.depth,
+            jitter_ms=round(reception.jitter_ms, 2),
+            contribution=round(upload / download, 4) if download else 0.0,
+            late_packets=playout.totals.late,
+            missed_packets=playout.totals.missed,
+            skipped_packets=playout.totals.skipped,
+        )
+        if (delay_ms := reception.delay_ms(0.95)) is not None:
+            self._session.extra["delay_p95_ms"] = round(delay_ms, 2)
+        forwarding = self._node.streams.get(self._player.stream)
+        if forwarding is not None:
+            self._update_place(forwarding)
+
+    def _update_playback(self, seconds: float) -> None:
+        totals, before = self._player.playout.totals_until(time.monotonic()), self._played
+        if self._player.playout.started_s is None:
+            return
+        self._played = totals
+        self._session.update(
+            playback_kbps=_kbps(totals.payload_bytes, before.payload_bytes, seconds),
+            played_ms=totals.played_s * 1000,
+            continuity=continuity(totals, before),
+        )
+
+    def _update_place(self, forwarding: Forwarding) -> None:
+        extra = self._session.extra
+        links = forwarding.links_in.values()
+        expected, lost = sum(link.expected for link in links), sum(link.lost for link in links)
+        reception = self._player.reception
+        before_expected, before_lost, before_unrepaired = self._losses
+        if expected > before_expected:
+            extra["loss_before_repair"] = round(max(lost - before_lost, 0) / (expected - before_expected), 5)
+            extra["loss_after_repair"] = round(max(reception.lost - before_unrepaired, 0) / (expected - before_expected), 5)
+        self._losses = expected, lost, reception.lost
+        extra["parent"], extra["tree_epoch"] = forwarding.parent or "", forwarding.tree.tree_epoch
+        for gap_ms in forwarding.failover_gaps_ms:
+            self._failovers += 1
+            extra["failover_gap_ms"] = round(gap_ms, 1)
+        forwarding.failover_gaps_ms.clear()
+        extra["failovers"] = self._failovers
+
+    def _from_peers(self, now: _Traffic, before: _Traffic) -> float | None:
+        """The share of the bytes that did not come from the source itself; None before the source is known."""
+        total = now.received - before.received
+        path = self._player.reception.path
+        if not path or total <= 0:
+            return None
+        of_source = now.by_neighbor.get(path[0], 0) - before.by_neighbor.get(path[0], 0)
+        return 1 - of_source / total
+
+    def close(self) -> None:
+        self._session.left()
+
+
+def continuity(totals: Played, before: Played) -> float | None:
+    """The share of the time without stalls, times the share of the due packets that were played (`overlay.playout`).
+
+    None if nothing was due between the two totals.
+    """
+    played_s, stalled_s = totals.played_s - before.played_s, totals.stalled_s - before.stalled_s
+    played, missed = totals.packets - before.packets, totals.missed - before.missed
+    if played_s + stalled_s <= 0:
+        return None
+    in_time = played / (played + missed) if played + missed else 1.0
+    return played_s / (played_s + stalled_s) * in_time

@@ -1,0 +1,111 @@
+"""`swarmscope overlay play`."""
+
+import asyncio
+import json
+import time
+
+from endhost_sdk import Telemetry
+from overlay.node import Node
+from overlay.player import TICK_S, Player
+from overlay.reception import Arrival
+from overlay.reporting import PlayerReports
+from overlay.tracing import Trace
+from swarmscope.commands import exit_on_usage_error
+from swarmscope.commands.overlay_running import (
+    NO_REPORTS,
+    UPDATE_EVERY_S,
+    AtCoordinators,
+    AtPlace,
+    announce,
+    print_counts,
+    run,
+    settings,
+    telemetry_of,
+)
+
+
+def play(
+    name: str,
+    /,
+    *,
+    place: AtPlace,
+    reporting: AtCoordinators = NO_REPORTS,
+    stream: tuple[str, ...],
+    buffer_ms: float = 1000.0,
+) -> None:
+    """Run a player until a signal stops it. Print what it receives every second, and its counters at the end.
+
+    Parameters
+    ----------
+    name
+        Name of the node in the topology file. It can be an IP address, but need not be.
+    stream
+        Name of a stream in the topology file. Repeat the flag for each stream.
+    buffer_ms
+        Media that the player collects before it plays, and after a stall, in milliseconds, from 0 to 60000.
+    """
+    if not 0 <= buffer_ms <= 60_000:
+        exit_on_usage_error(ValueError(f"--buffer-ms is {buffer_ms:g}; use a number from 0 to 60000, such as 1000"))
+    players = {each: Player(each, buffer_ms / 1000) for each in stream}
+
+    def arrived(arrival: Arrival) -> None:
+        if arrival.stream in players:
+            players[arrival.stream].arrived(arrival)
+
+    def traced(trace: Trace) -> None:
+        players[trace.stream].reception.path = trace.path
+
+    running = Node(settings(name, place, plays=stream), arrived, traced)
+    with telemetry_of(reporting) as telemetry:
+        run(running, announce(running), _play(running, players), _report(running, players, telemetry))
+    _print_players(running, players)
+    print_counts(running)
+
+
+async def _play(running: Node, players: dict[str, Player]) -> None:
+    await running.joined.wait()
+    for player in players.values():
+        player.reception.asked_s = time.monotonic()
+    while True:
+        await asyncio.sleep(TICK_S)
+        for player in players.values():
+            player.advance()
+
+
+async def _report(running: Node, players: dict[str, Player], telemetry: Telemetry | None) -> None:
+    await running.joined.wait()
+    reports = [PlayerReports(telemetry, running, player) for player in players.values()] if telemetry is not None else []
+    while True:
+        await asyncio.sleep(UPDATE_EVERY_S)
+        for each in reports:
+            each.update()
+        _print_players(running, players)
+
+
+def _print_players(running: Node, players: dict[str, Player]) -> None:
+    for stream, player in players.items():
+        forwarding, reception, playout = running.streams.get(stream), player.reception, player.playout
+        line = {
+            "stream": stream,
+            "parent": forwarding.parent if forwarding is not None else None,
+            "startup_ms": _rounded(player.startup_ms),
+            "received": reception.received,
+            "lost": reception.lost,
+            "largest_gap_ms": round(reception.largest_gap_ms, 1),
+            "jitter_ms": round(reception.jitter_ms, 2),
+            "delay_p95_ms": _rounded(reception.delay_ms(0.95)),
+            "depth": reception.depth,
+            "path": reception.path,
+            "buffer_ms": round(playout.buffered_s * 1000),
+            "played_ms": round(playout.totals.played_s * 1000),
+            "missed": playout.totals.missed,
+            "late": playout.totals.late,
+            "skipped": playout.totals.skipped,
+            "stalls": playout.totals.stalls,
+            "stall_ms": round(playout.totals.stalled_s * 1000),
+        }
+        print(json.dumps(line), flush=True)
+
+
+def _rounded(value: float | None) -> float | None:
+    return round(value, 1) if value is not None else None
