@@ -5,9 +5,10 @@ from typing import Any
 from feedback_analysis.geo.location import OUTSIDE, UNLOCATED
 from feedback_analysis.measures.registry import MEASURES, measure_of
 from feedback_analysis.measures.selection import DIMENSIONS
+from monitor_platform.dashboard.chips import chips
 from monitor_platform.dashboard.display_names import dimension_name
 from monitor_platform.dashboard.page_data import AUDIENCE, PageData
-from monitor_platform.dashboard.question import COLOURING, COMPARE, MINUTES, MOST_SERIES, SERIES
+from monitor_platform.dashboard.question import COLOURING, COMPARE, MINUTES, MOST_SERIES, SERIES, Question
 
 LONGEST_LIST = 500
 """A longer list of channels is useless. An address with `channel=` reaches every channel."""
@@ -29,6 +30,21 @@ def choices(data: PageData) -> dict[str, Any]:
         "by": [["", "Nothing"], *([name, dimension_name(name)] for name in DIMENSIONS)],
         "by_extra": [[name, dimension_name(name)] for name in data.fields[:MOST_EXTRAS]],
         "minutes": [[str(minutes), f"Last {minutes} min"] for minutes in MINUTES],
+    }
+
+
+def first_texts(question: Question) -> dict[str, Any]:
+    """What the controls of `question` show until the choices arrive, so that nothing moves then. The page escapes them."""
+    return {
+        "measure": measure_of(question.measure, "region").title,
+        "channel": question.channel or "All channels",
+        "isp": question.isp or "All ISPs",
+        "location": question.district or question.area or "Everywhere",
+        "by": dimension_name(question.by) if question.by else "Nothing",
+        "compare": COMPARE.get(question.compare, "Nothing").capitalize(),
+        "minutes": f"Last {question.minutes} min",
+        "series": [(name, MEASURES[name].title) for name in SERIES if name != AUDIENCE],
+        "chips": bool(chips(question)),
     }
 
 

@@ -28,7 +28,7 @@ from feedback_analysis.measures.selection import MEAN, Span
 from feedback_wire.problem import Problem
 from monitor_platform.access import plain_page
 from monitor_platform.dashboard.alerts_page import open_alerts
-from monitor_platform.dashboard.controls import choices
+from monitor_platform.dashboard.controls import choices, first_texts
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.data_health import health
@@ -41,6 +41,7 @@ from monitor_platform.dashboard.page_states import OK, failed, nothing_yet, stan
 from monitor_platform.dashboard.pages import PAGES
 from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.shared_answers import Moment
+from monitor_platform.dashboard.tiles import TILE_COUNT
 from monitor_platform.views.region_view import RegionView
 
 log = logging.getLogger(__name__)
@@ -208,17 +209,21 @@ class PageDocument:
 
 def build(document: Document, *, page: DashboardPage, state: DashboardState, older: OlderRecords, spares: SpareFigures) -> None:
     """Fill the document of a newly opened `page`."""
+    question = Question.parse(_query_of(document))
     document.title = f"{page.title} · Swarmscope"
     document.template = TEMPLATES.get_template("page.html")
     document.template_variables.update(
         page=page.name,
+        heading=page.title,
+        first=first_texts(question),
         here=page.path,
         pages=[(each.path, each.title) for each in PAGES if each.listed],
         cards=page.cards,
         content=page.template,
         script=page.script,
+        styles=_styles(page, live=state.live),
         filters=page.filters,
-        tiles=page.tiles,
+        tiles=TILE_COUNT if page.tiles else 0,
         live=state.live,
         credit=CREDIT_HTML,
         asset=asset,
@@ -226,6 +231,12 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, old
         bokehjs=StaticHandler.append_version("js/bokeh.min.js"),
     )
     PageDocument(document, page, state, older, spares.take(page))
+
+
+def _styles(page: DashboardPage, *, live: bool) -> list[str]:
+    """The styles of `page`; those of narrow windows override all others."""
+    own = [page.name] if (ASSETS_FOLDER / f"{page.name}.css").exists() else []
+    return ["dashboard", *own, *([] if live else ["replay"]), "narrow"]
 
 
 def _query_of(document: Document) -> str:

@@ -13,6 +13,9 @@ NEUTRAL = frozenset({AUDIENCE, "upload_kbps", "download_kbps"})
 
 START_FAILURES = "start_failures"
 
+TILE_COUNT = 9
+"""The number of tiles. A page reserves their places before it has the data."""
+
 
 def tiles(data: PageData) -> list[dict[str, Any]]:
     """The tiles in the order of the page."""

@@ -18,6 +18,7 @@ from bokeh.models import (
     Grid,
     LinearAxis,
     LinearScale,
+    NoOverlap,
     Plot,
     Range,
 )
@@ -43,7 +44,7 @@ class Plots:
         self._everything = AllIndices()
         self._seen: dict[str, CDSView] = {}
         self._labels = AllLabels()
-        self._dates: tuple[DatetimeTicker, CustomJSTickFormatter] | None = None
+        self._dates: tuple[DatetimeTicker, CustomJSTickFormatter, NoOverlap] | None = None
 
     def plot(self, x_range: Range, y_range: Range, **looks: Any) -> Plot:  # noqa: ANN401 - whatever Plot takes
         """A plot without tools, axes and grids."""
@@ -65,7 +66,7 @@ class Plots:
 
     def add_axis(self, to: Plot, axis: Axis, side: Literal["below", "left"], **looks: Any) -> Axis:  # noqa: ANN401 - whatever an axis has
         """Add `axis` at `side`. The left axis has grid lines."""
-        axis.update(major_label_policy=self._labels, minor_tick_line_color=None, **looks)
+        axis.update(**({"major_label_policy": self._labels, "minor_tick_line_color": None} | looks))
         to.add_layout(axis, side)
         if side == "left":
             to.add_layout(Grid(axis=axis, dimension=1))
@@ -74,5 +75,6 @@ class Plots:
     def add_time_axis(self, to: Plot) -> Axis:
         """Add a time axis below, in the browser's time zone."""
         # A ticker for dates would have a dozen models.
-        self._dates = self._dates or (DatetimeTicker(), CustomJSTickFormatter(code=LOCAL_TICK))
-        return self.add_axis(to, LinearAxis(), "below", ticker=self._dates[0], formatter=self._dates[1])
+        self._dates = self._dates or (DatetimeTicker(), CustomJSTickFormatter(code=LOCAL_TICK), NoOverlap(min_distance=12))
+        ticker, formatter, apart = self._dates
+        return self.add_axis(to, LinearAxis(), "below", ticker=ticker, formatter=formatter, major_label_policy=apart)

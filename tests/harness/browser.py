@@ -85,4 +85,5 @@ def visit(browser: Any) -> Iterator[Callable[..., PageVisit]]:
     yield visit
     for each in visits:
         each.page.context.close()
-    assert [wrong for each in visits for wrong in each.wrong] == []
+    wrong = [wrong for each in visits for wrong in each.wrong]
+    assert wrong == [], wrong

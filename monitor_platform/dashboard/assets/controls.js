@@ -216,6 +216,7 @@
     facts = news;
     show();
     $("clear").hidden = !filters().length && !chosen().has("from");
+    $("filters-number").textContent = facts.chips.length ? ` (${facts.chips.length})` : "";
   });
   Object.assign(swarmscope, { fragment, control_of });
 })();

@@ -76,6 +76,7 @@ globalThis.swarmscope = (() => {
 
   function show_choices() {
     const choices = JSON.parse(exchange.choices);
+    document.body.dataset.choices = "";
     for (const part of listeners.choices) part(choices);
   }
 
@@ -139,6 +140,7 @@ globalThis.swarmscope = (() => {
     if (exchange.choices) show_choices();
     if (exchange.facts) show_facts();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+    document.addEventListener("themed", repaint);
   }
 
   function show_pill() {
@@ -150,7 +152,7 @@ globalThis.swarmscope = (() => {
   }
 
   function repaint() {
-    for (const view of Object.values(Bokeh.index)) for (const part of view.children_views ?? [view]) part.invalidate_layout?.();
+    for (const view of Bokeh.index.roots) for (const part of [view, ...(view.child_views ?? [])]) part.invalidate_layout?.();
     dispatchEvent(new Event("resize"));
   }
 
@@ -164,7 +166,17 @@ globalThis.swarmscope = (() => {
     }, 2000);
   }
 
-  addEventListener("DOMContentLoaded", point_links);
+  addEventListener("DOMContentLoaded", () => {
+    point_links();
+    // In a narrow window the navigation is a strip that scrolls.
+    const strip = document.querySelector("nav");
+    const here = strip.querySelector("[aria-current]");
+    if (here) strip.scrollLeft = here.offsetLeft - (strip.clientWidth - here.offsetWidth) / 2;
+    $("open-filters").addEventListener("click", () => {
+      const open = document.body.classList.toggle("filters-open");
+      $("open-filters").setAttribute("aria-expanded", String(open));
+    });
+  });
   addEventListener("popstate", ask);
 
   return { begin, lost, page, shows, chosen, choose, filter, narrowed, along, make, put, keep_children };

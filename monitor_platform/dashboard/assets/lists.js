@@ -94,7 +94,7 @@
     item.dataset.severity = severity;
     const when = element(from, { day: days, seconds: false });
     const link = make("a", { href, textContent: title, title });
-    item.append(make("b", { textContent: severity }), " ", when, until ? ` – ${local(until, { day: days, seconds: false })} ` : " (open) ", link);
+    item.append(make("b", { textContent: severity }), when, until ? `– ${local(until, { day: days, seconds: false })}` : "(open)", link);
     return item;
   }
 

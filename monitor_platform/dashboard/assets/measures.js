@@ -8,7 +8,11 @@ swarmscope.page(({ measures }) => {
     const row = Object.assign(document.createElement("tr"), { id: name });
     const head = Object.assign(document.createElement("th"), { scope: "row", textContent: title });
     head.append(Object.assign(document.createElement("code"), { textContent: name }));
-    row.append(head, ...[says, unit, formula, source].map((text) => Object.assign(document.createElement("td"), { textContent: text })));
+    row.append(head, ...Object.entries({ Meaning: says, Unit: unit, Formula: formula, Source: source }).map(([label, textContent]) => {
+      const cell = Object.assign(document.createElement("td"), { textContent });
+      cell.dataset.label = label;
+      return cell;
+    }));
     return row;
   }));
   if (location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView({ block: "center" });

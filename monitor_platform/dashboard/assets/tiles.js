@@ -8,7 +8,7 @@
 
   function show_tiles(facts) {
     const box = $("tiles");
-    if (box.children.length !== facts.tiles.length) box.replaceChildren(...facts.tiles.map(tile));
+    if (box.children.length !== facts.tiles.length || box.querySelector("[data-waits]")) box.replaceChildren(...facts.tiles.map(tile));
     facts.tiles.forEach((fact, i) => { fill_tile(box.children[i], fact, facts.measure); });
   }
 

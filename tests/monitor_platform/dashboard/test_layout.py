@@ -1,0 +1,97 @@
+"""Every page in the windows of phones, tablets and desktops, light and dark: none scrolls sideways, and targets are large."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.harness.logs import write_log
+from tests.harness.processes import start_server
+from tests.monitor_platform.dashboard.known_audience import evening
+
+pytestmark = pytest.mark.browser
+
+PAGES = (
+    *("/", "/map", "/district", "/histogram", "/timeline?series=mos,continuity", "/sessions", "/session?session_id=s-0"),
+    *("/history", "/alerts", "/health", "/measures"),
+)
+WIDTHS = (360, 390, 820, 1280, 1920)
+NARROW = 1100
+"""Up to this width the page is for fingers; above it only a device with a touch screen gets large targets."""
+
+MOST_SHIFT = 0.1
+
+LARGE_TARGET = 44
+SMALL_TARGET = 24
+
+RULES = """
+[[rule]]
+name = "an ISP stalls"
+measure = "continuity"
+by = "isp"
+below = 0.985
+least_sessions = 5
+for_minutes = 1
+severity = "critical"
+"""
+
+TOO_SMALL = """(least) => [...document.querySelectorAll("a, button, select, summary, input:not([type=range]), .chips label")]
+    .filter((each) => each.checkVisibility({ visibilityProperty: true }))
+    .filter((each) => !each.matches(".skip, label input, p:not(.when) > a, .about"))
+    .map((each) => [each.getBoundingClientRect(), each.outerHTML.slice(0, 120)])
+    .filter(([box]) => Math.round(box.height) < least || Math.round(box.width) < least)
+    .map(([box, text]) => `${Math.round(box.width)} x ${Math.round(box.height)}: ${text}`)"""
+"""Targets with a side shorter than `least`, without links in running text, whose height is that of the text."""
+
+SHIFTS = """() => new Promise((resolve) => {
+    const sum = (list) => list.getEntries().reduce((total, each) => total + each.value, 0);
+    new PerformanceObserver((list) => resolve(sum(list))).observe({ type: "layout-shift", buffered: true });
+    setTimeout(() => resolve(0), 200);
+})"""
+"""The sum of the layout shifts so far; the observer reports nothing if there were none."""
+
+
+@pytest.fixture(scope="module")
+def monitor(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("layout")
+    write_log(folder / "logs", evening())
+    (folder / "alerts.toml").write_text(RULES)
+    server = start_server(
+        *("monitor", "--static", str(folder / "logs"), "--history", str(folder / "history"), "--listen", "127.0.0.1:0"),
+        *("--alerts", str(folder / "alerts.toml")),
+        log=folder / "log",
+    )
+    yield server.url
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_fits_every_window_in_light_and_dark(monitor, visit, path):
+    page = visit(monitor, path, width=390)
+    assert page.page.evaluate(SHIFTS) <= MOST_SHIFT
+    grounds = set()
+    for width in WIDTHS:
+        page.page.set_viewport_size({"width": width, "height": 800})
+        for scheme in ("light", "dark"):
+            page.page.emulate_media(color_scheme=scheme)
+            assert page.page.evaluate("document.documentElement.scrollWidth") <= width, (width, scheme)
+            grounds.add(page.page.evaluate("getComputedStyle(document.documentElement).backgroundColor"))
+        assert page.page.evaluate(TOO_SMALL, LARGE_TARGET if width <= NARROW else SMALL_TARGET) == [], width
+    assert len(grounds) == 2
+
+
+@pytest.mark.parametrize("path", ["/?isp=PCCW&by=isp", "/timeline", "/session?session_id=s-0", "/history"])
+def test_a_page_hardly_moves_when_its_data_arrives(monitor, visit, path):
+    assert visit(monitor, path).page.evaluate(SHIFTS) <= MOST_SHIFT
+
+
+@pytest.mark.parametrize(
+    ("path", "scheme", "width"), [(path, ("light", "dark")[at % 2], (1280, 390)[at // 2 % 2]) for at, path in enumerate(PAGES)]
+)
+def test_axe_finds_nothing_to_complain_about(monitor, visit, path, scheme, width):
+    package = pytest.importorskip("axe_playwright_python")
+    axe = Path(package.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+    page = visit(monitor, path, width=width).page
+    page.emulate_media(color_scheme=scheme)
+    page.add_script_tag(content=axe)
+    found = page.evaluate("() => axe.run(document, { resultTypes: ['violations'] })")["violations"]
+    assert [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found] == []
