@@ -45,7 +45,7 @@ def budgets_of(settings: Iterable[str]) -> dict[str, int]:
 
 # Without addresses (`--ip drop` of a coordinator), senders are distinguished by peer.
 _NETWORK = "coalesce(nullif(incoming.ip, ''), incoming.peer_id)"
-_HEARD = f"list(DISTINCT {_NETWORK})[:{SURE}], max(received_ms), count(*)"
+_NAME_USE = f"list(DISTINCT {_NETWORK})[:{SURE}], max(received_ms), count(*)"
 _NAMES = "(SELECT unnest($names))"
 
 
@@ -77,16 +77,16 @@ class Budgets:
 
     def _apply_to_field(self, db: duckdb.DuckDBPyConnection, name: str, value: str) -> None:
         source = "incoming JOIN location USING (ip)"
-        rows = db.execute(f"SELECT {value} AS name, {_HEARD} FROM {source} WHERE {value} IS NOT NULL GROUP BY name").fetchall()
-        ruling = self._ruling(self._names[name], rows)
-        self._count(name, rows, ruling)
-        if ruling.left_out:
+        rows = db.execute(f"SELECT {value} AS name, {_NAME_USE} FROM {source} WHERE {value} IS NOT NULL GROUP BY name").fetchall()
+        decision = self._decide(self._names[name], rows)
+        self._count(name, rows, decision)
+        if decision.left_out:
             chosen = f"SELECT incoming.rowid FROM {source} WHERE {value} IN {_NAMES}"
             db.execute(
-                f"UPDATE incoming SET {name} = $other WHERE rowid IN ({chosen})", {"other": OTHER, "names": [*ruling.left_out]}
+                f"UPDATE incoming SET {name} = $other WHERE rowid IN ({chosen})", {"other": OTHER, "names": [*decision.left_out]}
             )
-        if ruling.given_up:
-            parameters = {"other": OTHER, "names": [*ruling.given_up]}
+        if decision.given_up:
+            parameters = {"other": OTHER, "names": [*decision.given_up]}
             [(changed,)] = db.execute(f"UPDATE feedback SET {name} = $other WHERE {name} IN {_NAMES}", parameters).fetchall()
             self.left_out[name] += changed
 
@@ -111,23 +111,23 @@ class Budgets:
             self._remove(db, EXTRA_BYTES, "bytes > $most", {"most": self.most[EXTRA_BYTES]})
 
     def _bound_names(self, db: duckdb.DuckDBPyConnection) -> None:
-        rows = db.execute(f"SELECT key, {_HEARD} FROM entry AS incoming GROUP BY key").fetchall()
-        ruling = self._ruling(self._names[EXTRA_NAMES], rows)
-        for name in ruling.given_up:
+        rows = db.execute(f"SELECT key, {_NAME_USE} FROM entry AS incoming GROUP BY key").fetchall()
+        decision = self._decide(self._names[EXTRA_NAMES], rows)
+        for name in decision.given_up:
             self._values.pop(name, None)
-        if ruling.left_out:
-            self._remove(db, EXTRA_NAMES, f"key IN {_NAMES}", {"names": [*ruling.left_out]})
+        if decision.left_out:
+            self._remove(db, EXTRA_NAMES, f"key IN {_NAMES}", {"names": [*decision.left_out]})
 
     def _bound_values(self, db: duckdb.DuckDBPyConnection) -> None:
-        found = db.execute(f"SELECT key, value, {_HEARD} FROM entry AS incoming WHERE text GROUP BY key, value").fetchall()
+        found = db.execute(f"SELECT key, value, {_NAME_USE} FROM entry AS incoming WHERE text GROUP BY key, value").fetchall()
         by_name: dict[str, list[tuple[str, list[str], int, int]]] = {}
         for name, *row in found:
             by_name.setdefault(name, []).append((row[0], row[1], row[2], row[3]))
         refused: list[tuple[str, str]] = []
         for name, rows in by_name.items():
-            ruling = self._ruling(self._values.setdefault(name, Names(self.most[EXTRA_VALUES])), rows)
-            self._count(EXTRA_VALUES, rows, ruling)
-            refused += [(name, value) for value in ruling.left_out]
+            decision = self._decide(self._values.setdefault(name, Names(self.most[EXTRA_VALUES])), rows)
+            self._count(EXTRA_VALUES, rows, decision)
+            refused += [(name, value) for value in decision.left_out]
         if refused:
             names, values = (list(column) for column in zip(*refused, strict=True))
             refusals = "(SELECT unnest($names) AS key, unnest($values) AS value)"
@@ -146,11 +146,11 @@ class Budgets:
         _write(db, "FROM touched", "SELECT row, key, value FROM entry", {})
         db.execute("DROP TABLE touched")
 
-    def _ruling(self, names: Names, rows: Iterable[Sequence[object]]) -> Decision:
+    def _decide(self, names: Names, rows: Iterable[Sequence[object]]) -> Decision:
         return names.add(NameUse(name=str(name), networks=networks, last_ms=last) for name, networks, last, _ in rows)  # type: ignore[arg-type]
 
-    def _count(self, name: str, rows: Iterable[Sequence[object]], ruling: Decision) -> None:
-        self.left_out[name] += sum(int(str(row[-1])) for row in rows if row[0] in ruling.left_out)
+    def _count(self, name: str, rows: Iterable[Sequence[object]], decision: Decision) -> None:
+        self.left_out[name] += sum(int(str(row[-1])) for row in rows if row[0] in decision.left_out)
 
 
 _SAME = "refused.key = entry.key AND refused.value = entry.value::VARCHAR"

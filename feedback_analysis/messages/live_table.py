@@ -31,14 +31,15 @@ MEMORY_MIB = 2_048
 # The share that is kept when the table is full. Dropping takes time, so it must not happen at every addition.
 _KEPT = 0.75
 
-_OF_QUESTIONS = "'HASH_TABLE', 'ORDER_BY', 'COLUMN_DATA', 'WINDOW', 'PARQUET_READER', 'CSV_READER'"
+# DuckDB's names for the memory of running queries.
+_QUERY_MEMORY = "'HASH_TABLE', 'ORDER_BY', 'COLUMN_DATA', 'WINDOW', 'PARQUET_READER', 'CSV_READER'"
 
 
 class OutOfMemory(OSError):  # noqa: N818 - the name states the error
     """The table is unusable; the platform has to restart, and reads the logs back from the mirror."""
 
 
-class _NoRoom(Exception):  # noqa: N818 - it is answered by making room
+class _NoRoom(Exception):  # noqa: N818 - the caller makes room and tries again
     """A log did not fit into memory."""
 
     def __init__(self, cause: duckdb.Error) -> None:
@@ -93,16 +94,16 @@ class LiveTable(FeedbackTable):
         return added
 
     def drop_before(self, received_ms: int) -> int:
-        gone = super().drop_before(received_ms)
-        self.rows -= gone
+        dropped = super().drop_before(received_ms)
+        self.rows -= dropped
         self.budgets.drop_before(received_ms)
-        return gone
+        return dropped
 
     def memory_bytes(self) -> int:
         """The memory of the tables now, without the memory of running queries."""
         with self.reading() as cursor:
             [(held,)] = cursor.execute(
-                f"SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT FROM duckdb_memory() WHERE tag NOT IN ({_OF_QUESTIONS})"
+                f"SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT FROM duckdb_memory() WHERE tag NOT IN ({_QUERY_MEMORY})"
             ).fetchall()
         return int(held)
 
@@ -148,8 +149,8 @@ class LiveTable(FeedbackTable):
         kept = [minute for (minute, _), total in zip(minutes, so_far, strict=True) if total <= keep]
         # A minute that is too large by itself is dropped completely, because a part of it would give wrong numbers.
         begins_ms = (min(kept) if kept else minutes[0][0] + 1) * MINUTE_MS
-        gone = self.drop_before(begins_ms)
+        dropped = self.drop_before(begins_ms)
         self.begins_ms = max(self.begins_ms, begins_ms)
-        self.dropped += gone
+        self.dropped += dropped
         self._is_full_compressed()
-        log.warning("%d messages were dropped from memory early, because there are too many; the logs keep them", gone)
+        log.warning("%d messages were dropped from memory early, because there are too many; the logs keep them", dropped)

@@ -23,21 +23,21 @@ class Allowance:
         self._regain_s = regain_s
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def wait_s(self, who: str, now_s: float) -> float:
-        """Seconds until `who` may try; 0 for now."""
-        return max(0.0, (1 - self._now(who, now_s)) * self._regain_s)
+    def wait_s(self, key: str, now_s: float) -> float:
+        """Seconds until `key` may try; 0 for now."""
+        return max(0.0, (1 - self._tokens(key, now_s)) * self._regain_s)
 
-    def take(self, who: str, now_s: float) -> None:
-        self._left[who] = self._now(who, now_s) - 1, now_s
-        self._left.move_to_end(who)
+    def take(self, key: str, now_s: float) -> None:
+        self._left[key] = self._tokens(key, now_s) - 1, now_s
+        self._left.move_to_end(key)
         if len(self._left) > REMEMBERED:
             self._left.popitem(last=False)
 
-    def restore(self, who: str) -> None:
-        self._left.pop(who, None)
+    def restore(self, key: str) -> None:
+        self._left.pop(key, None)
 
-    def _now(self, who: str, now_s: float) -> float:
-        left, at_s = self._left.get(who, (float(self._most), now_s))
+    def _tokens(self, key: str, now_s: float) -> float:
+        left, at_s = self._left.get(key, (float(self._most), now_s))
         return min(self._most, left + max(0.0, now_s - at_s) / self._regain_s)
 
 
@@ -50,19 +50,19 @@ class Attempts:
 
     def begin(self, address: str, name: str, now_s: float) -> float:
         """Count an attempt before its password is checked. Returns the seconds to wait if there are too many attempts, else 0."""
-        place = _place(address)
-        wait_s = max(self._addresses.wait_s(place, now_s), self._names.wait_s(name, now_s))
+        key = _key_of(address)
+        wait_s = max(self._addresses.wait_s(key, now_s), self._names.wait_s(name, now_s))
         if not wait_s:
-            self._addresses.take(place, now_s)
+            self._addresses.take(key, now_s)
             self._names.take(name, now_s)
         return wait_s
 
     def succeeded(self, address: str, name: str) -> None:
-        self._addresses.restore(_place(address))
+        self._addresses.restore(_key_of(address))
         self._names.restore(name)
 
 
-def _place(address: str) -> str:
+def _key_of(address: str) -> str:
     """The key of an address. An IPv6 host can use any address of its /64, so that network is the key."""
     try:
         ip = ipaddress.ip_address(address)

@@ -100,7 +100,7 @@ class Gate:
         if visitor is None and self.users is not None and _takes_basic(request) and _basic(request) is not None:
             await self._admit_basic(request)
         elif visitor is None:
-            raise self._unknown(request)
+            raise self._refusal(request)
 
     def recognise(self, request: HTTPServerRequest) -> Visitor | None:
         """The user of a request, without checking a password; None if unknown."""
@@ -142,9 +142,9 @@ class Gate:
     async def prove(self, request: HTTPServerRequest, name: str, password: str) -> Hash:
         """The hash of the user's password; Problem if name and password do not match."""
         self.refresh()
-        name = _as_kept(name)
+        name = _stored_name(name)
         address = self.client(request)
-        self._may_try(address, name)
+        self._check_limits(address, name)
         secret = self.users.hash_of(name) if self.users is not None else None
         if not await self._proves(secret, password) or secret is None:
             self.refusals["wrong_password"] += 1
@@ -152,7 +152,7 @@ class Gate:
         self._attempts.succeeded(address, name)
         return secret
 
-    def _may_try(self, address: str, name: str) -> None:
+    def _check_limits(self, address: str, name: str) -> None:
         wait_s = self._attempts.begin(address, name, time.monotonic())
         if wait_s:
             self.refusals["too_many_attempts"] += 1
@@ -173,7 +173,7 @@ class Gate:
     async def _admit_basic(self, request: HTTPServerRequest) -> None:
         name, password = _basic(request) or ("", "")
         secret = await self.prove(request, name, password)
-        self._basic[self._basic_digest(request)] = Visitor(name=_as_kept(name), secret=secret)
+        self._basic[self._basic_digest(request)] = Visitor(name=_stored_name(name), secret=secret)
         if len(self._basic) > KNOWN_BASIC:
             self._basic.popitem(last=False)
 
@@ -198,12 +198,12 @@ class Gate:
         name = self.proxies.user(peer(request), request.headers.get_list(header)) if header else None
         return None if name is None else Visitor(name=name)
 
-    def _unknown(self, request: HTTPServerRequest) -> Problem:
-        problem = self._why(request)
+    def _refusal(self, request: HTTPServerRequest) -> Problem:
+        problem = self._problem(request)
         self.refusals[problem.reason] += 1
         return problem
 
-    def _why(self, request: HTTPServerRequest) -> Problem:
+    def _problem(self, request: HTTPServerRequest) -> Problem:
         if not self.closed:
             # The name of another site may resolve to this address (DNS rebinding). The pages of that site must not read anything.
             return Problem(
@@ -241,7 +241,7 @@ def _basic(request: HTTPServerRequest) -> tuple[str, str] | None:
     return (name, password) if colon else None
 
 
-def _as_kept(name: str) -> str:
+def _stored_name(name: str) -> str:
     """The name in the form of the file of users. For an invalid name it is empty, which is the name of no user."""
     try:
         return checked_name(name.strip())

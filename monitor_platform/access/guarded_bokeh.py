@@ -63,7 +63,7 @@ class GuardedBokeh(BokehTornado):
         super().__init__(pages, **settings)
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: object) -> Any:  # noqa: ANN401 - a private type of Tornado
-        _take_absolute_form(request)
+        _rewrite_absolute_form(request)
         find = super().find_handler
         return _GuardedRequest(self, request, lambda: find(request, **kwargs))
 
@@ -98,12 +98,12 @@ def _with_head(handler: type[RequestHandler]) -> type[RequestHandler]:
     return type(handler.__name__, (handler,), {"head": handler.get, "__module__": handler.__module__})
 
 
-def _take_absolute_form(request: HTTPServerRequest) -> None:
-    """`GET http://host/path` requests /path of that host and ignores the Host header (RFC 9112, section 3.2.2)."""
-    asked = request.uri or ""
-    plain = origin_form(asked.encode("latin-1", "replace")).decode("latin-1")
-    if plain != asked:
-        request.host = re.split("[/?#]", asked.partition("//")[2])[0]
+def _rewrite_absolute_form(request: HTTPServerRequest) -> None:
+    """Rewrite `GET http://host/path` to a request for /path of that host. The Host header is ignored (RFC 9112, section 3.2.2)."""
+    target = request.uri or ""
+    plain = origin_form(target.encode("latin-1", "replace")).decode("latin-1")
+    if plain != target:
+        request.host = re.split("[/?#]", target.partition("//")[2])[0]
         request.uri, request.path = plain, plain.partition("?")[0]
 
 

@@ -1,7 +1,7 @@
 """Limits of connections: time for the request's head and body, bytes, number of connections, and time for a slow reader.
 
-At the maximum number of connections, a new one replaces the oldest one without an admitted request. So idle connections of a
-stranger cannot block users.
+At the maximum number of connections, a new one replaces the oldest one without an admitted request. So idle connections
+without a login cannot block users.
 """
 
 import logging
@@ -59,30 +59,30 @@ class Connections:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.dropped: Counter[str] = Counter()
-        self._strangers: dict[IOStream, float | None] = {}
+        self._unadmitted: dict[IOStream, float | None] = {}
         self._admitted: dict[IOStream, float | None] = {}
 
     def begin(self, stream: IOStream) -> bool:
         """Add a new connection, without an admitted request. Closes it and returns False if connections with admitted requests use
         all places."""
-        if len(self._strangers) + len(self._admitted) >= self.limits.connections:
+        if len(self._unadmitted) + len(self._admitted) >= self.limits.connections:
             self._make_room()
         if len(self._admitted) >= self.limits.connections:
             self.dropped["connections"] += 1
             stream.close()
             return False
-        self._strangers[stream] = None
+        self._unadmitted[stream] = None
         return True
 
     def admit(self, stream: IOStream | None) -> None:
         """A request on this connection has passed the gate."""
-        if stream in self._strangers:
-            self._admitted[stream] = self._strangers.pop(stream)
+        if stream in self._unadmitted:
+            self._admitted[stream] = self._unadmitted.pop(stream)
 
     def sweep(self, now_s: float) -> None:
         """Remove closed connections, and close connections that have been stuck for too long."""
         self._remove_closed()
-        for streams in (self._strangers, self._admitted):
+        for streams in (self._unadmitted, self._admitted):
             for stream, since_s in list(streams.items()):
                 streams[stream] = (now_s if since_s is None else since_s) if stream.writing() else None
                 if since_s is not None and stream.writing() and now_s - since_s >= self.limits.stuck_s:
@@ -91,14 +91,14 @@ class Connections:
 
     def _make_room(self) -> None:
         self._remove_closed()
-        if self._strangers and len(self._strangers) + len(self._admitted) >= self.limits.connections:
-            longest = next(iter(self._strangers))
-            del self._strangers[longest]
+        if self._unadmitted and len(self._unadmitted) + len(self._admitted) >= self.limits.connections:
+            longest = next(iter(self._unadmitted))
+            del self._unadmitted[longest]
             self.dropped["connections"] += 1
             longest.close()
 
     def _remove_closed(self) -> None:
-        self._strangers = {stream: since for stream, since in self._strangers.items() if not stream.closed()}
+        self._unadmitted = {stream: since for stream, since in self._unadmitted.items() if not stream.closed()}
         self._admitted = {stream: since for stream, since in self._admitted.items() if not stream.closed()}
 
 

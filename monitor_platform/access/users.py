@@ -19,7 +19,7 @@ class Users:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._state = self._look()
+        self._state = self._stat()
         self._hashes = user_file.read(path)
         if not self._hashes:
             raise ValueError(f"{path} names no user; add one with: swarmscope users add NAME --file {path}")
@@ -32,7 +32,7 @@ class Users:
 
     def refresh(self) -> None:
         """Read the file again if it has changed."""
-        state = self._look()
+        state = self._stat()
         if state == self._state:
             return
         self._state = state
@@ -44,7 +44,7 @@ class Users:
         if not self._hashes:
             log.warning("%s names no user any more: no user can log in", self._path)
 
-    def _look(self) -> _State:
+    def _stat(self) -> _State:
         try:
             found = self._path.stat()
         except OSError:

@@ -82,8 +82,8 @@ class Detector:
     def observe(self, end_ms: int, observations: Iterable[Observation]) -> list[Alert]:
         """The alerts that begin or end with the minute that ends at `end_ms`."""
         seen = {each.names: each for each in observations}
-        changed = [self._look(names, each, end_ms) for names, each in seen.items()]
-        changed += [self._look(names, self._silence(names), end_ms) for names in self._slices.keys() - seen.keys()]
+        changed = [self._update(names, each, end_ms) for names, each in seen.items()]
+        changed += [self._update(names, self._silence(names), end_ms) for names in self._slices.keys() - seen.keys()]
         self._drop_old_slices(end_ms)
         return [alert for alert in changed if alert is not None]
 
@@ -91,7 +91,7 @@ class Detector:
         """The observation of a minute without records: zero peers, and no value of other measures."""
         return Observation(names=names, value=0.0 if self.rule.counts_peers else None, sessions=0)
 
-    def _look(self, names: tuple[str, ...], seen: Observation, end_ms: int) -> Alert | None:
+    def _update(self, names: tuple[str, ...], seen: Observation, end_ms: int) -> Alert | None:
         if names not in self._slices and not self._enough(seen):
             return None
         each = self._slices.setdefault(names, _Slice())
@@ -162,7 +162,7 @@ class Detector:
 
     def _drop_old_slices(self, end_ms: int) -> None:
         """Remove slices without recent records, because channels end and memory must not grow."""
-        keep_ms = 60_000 * (self.rule.baseline_minutes + self.rule.for_minutes)
+        keep_ms = MINUTE_MS * (self.rule.baseline_minutes + self.rule.for_minutes)
         for names, each in list(self._slices.items()):
             if each.alert is None and end_ms - each.seen_ms > keep_ms:
                 del self._slices[names]

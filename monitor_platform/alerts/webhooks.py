@@ -79,9 +79,9 @@ class WebhookSender:
             asyncio.TaskGroup() as group,
         ):
             for webhook, queue in self._waiting:
-                group.create_task(self._follow(session, webhook, queue))
+                group.create_task(self._post_all(session, webhook, queue))
 
-    async def _follow(self, session: aiohttp.ClientSession, webhook: Webhook, queue: asyncio.Queue[Notification]) -> None:
+    async def _post_all(self, session: aiohttp.ClientSession, webhook: Webhook, queue: asyncio.Queue[Notification]) -> None:
         while True:
             notification = await queue.get()
             why = await self._deliver(session, webhook, notification)
@@ -90,7 +90,7 @@ class WebhookSender:
                 log.error("webhook %s did not accept the notification %r: %s", webhook.host, notification.facts["title"], why)
 
     async def _deliver(self, session: aiohttp.ClientSession, webhook: Webhook, notification: Notification) -> str | None:
-        """Post once. Returns None on success, else the reason of the failure."""
+        """Post until the webhook accepts or refuses it, at most ATTEMPTS times. Returns None on success, else the reason."""
         why, asked_s = "", 0.0
         for attempt in range(ATTEMPTS):
             if attempt:

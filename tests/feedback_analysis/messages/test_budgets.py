@@ -120,8 +120,8 @@ def test_a_name_is_replaced_only_by_one_from_more_networks():
     names = Names(1)
     names.add([NameUse(name="a", networks=["1", "2"], last_ms=1)])
     assert names.add([NameUse(name="b", networks=list("1234"), last_ms=1)]).left_out == {"b"}
-    ruling = names.add([NameUse(name="b", networks=["5"], last_ms=1)])
-    assert (ruling.left_out, ruling.given_up) == (frozenset(), {"a"})
+    decision = names.add([NameUse(name="b", networks=["5"], last_ms=1)])
+    assert (decision.left_out, decision.given_up) == (frozenset(), {"a"})
     assert names.add([NameUse(name="a", networks=list("123456789"), last_ms=1)]).left_out == {"a"}
 
 
