@@ -178,7 +178,9 @@ def _table(settings: Settings, locator: Locator, models: Models, logs: RecordedL
     """In live mode an empty table, which the feed fills. In static mode the records of all files, or of the time range `kept`."""
     if settings.live:
         bounds = Bounds(rows=settings.keep_messages, memory_mib=settings.memory_mib, messages_mib=settings.memory_mib // 2)
-        return LiveTable(locator, mos_of(models), models=models, budgets=Budgets(budgets_of(settings.budget)), bounds=bounds)
+        table = LiveTable(locator, mos_of(models), models=models, budgets=Budgets(budgets_of(settings.budget)), bounds=bounds)
+        table.period_s = settings.period
+        return table
     return logs.table(kept)
 
 

@@ -10,6 +10,7 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.column_table import columns_for
 from feedback_analysis.messages.load import LOOK_AROUND_MS, logs_for, open_logs
+from feedback_analysis.messages.playback import LOOK_BACK_MS
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.all_models import Models, mos_of
 from feedback_analysis.reading.log_files import Begins, find_logs
@@ -56,9 +57,10 @@ class RecordedLogs:
             look_around_ms=LOOK_AROUND_MS,
             most=self.most,
         )
+        table.period_s = self.period_s
         if span is not None:
-            # One period of records before the span stays: enough to know which peers are present when it begins.
-            table.drop_before(span.from_ms - round(self.period_s * 1000))
+            # The records just before the span show which peers are present when it begins, and the counters before it.
+            table.drop_before(span.from_ms - max(LOOK_BACK_MS, round(self.period_s * 1000)))
         table.prepare_for_reading()
         return table
 
@@ -73,6 +75,7 @@ class RecordedLogs:
             look_around_ms=LOOK_AROUND_MS,
             most=None if self.most is None else _SUMMED * self.most,
         )
+        table.period_s = self.period_s
         try:
             return summarize(table, span=span, where=where, by=by, top=top) | {UNREAD_LOGS: len(table.unread)}
         finally:

@@ -131,6 +131,9 @@ class HourSelection(Partials):
         sums = [weighed("messages"), *mean_sums("contribution_ratio"), *(each for rate in RATES for each in mean_sums(rate))]
         return rows.aggregate(cursor, *sums, total=False), {}
 
+    def viewing(self, cursor: duckdb.DuckDBPyConnection) -> Mapping[str, Mapping[Group, tuple[int, ...]]]:
+        return {"p2p_ratio": self.rows("session_hour", "*").aggregate(cursor, *mean_sums("p2p_ratio"))}
+
     def peer_values(self, measure: Measure) -> Rows:
         if measure.kind is Kind.SESSION:
             # The last value that the peer sent. If two sessions sent in one millisecond, the session with the larger number counts.

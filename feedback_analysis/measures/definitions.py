@@ -51,6 +51,30 @@ DEFINITIONS = {
         "sessions that meet both conditions ÷ sessions of which it is known whether they started",
         "as in Conviva's Streaming Performance Index; the thresholds are ours",
     ),
+    "rebuffering_ratio": Definition(
+        "Share of the viewing time that was stalled: the time that stalls took, of the time played and stalled.",
+        "Σ w·(increase of stall_ms) ÷ Σ w·(increase of stall_ms + increase of played_ms), over messages",
+        MESSAGE,
+    ),
+    "stalls_per_hour": Definition(
+        "How often playback stalls: the stalls that began, for each hour played and stalled.",
+        "Σ w·(increase of stall_count) ÷ Σ w·(increase of stall_ms + increase of played_ms) in hours, over messages",
+        MESSAGE,
+    ),
+    "stall_ms": Definition(
+        "How long a stall lasts on average.", "Σ w·(increase of stall_ms) ÷ Σ w·(increase of stall_count), over messages", MESSAGE
+    ),
+    "longest_stall_ms": Definition(
+        "The longest stall of all sessions. Stalls that begin in one message count with their mean length.",
+        "the largest increase of stall_ms while stall_count does not change, ÷ the stalls that began in it",
+        MESSAGE,
+    ),
+    "start_failures": Definition(
+        "The share of sessions that never played, of the sessions that joined and whose result is known.",
+        "sessions without startup delay, time played or continuity above 0 ÷ sessions that joined and then played, left, "
+        "or joined two reporting periods before the end",
+        MESSAGE,
+    ),
     "continuity": Definition("Share of the due playback that was played; 1 minus it is the share stalled.", _MEAN, PAPER),
     "startup_ms": Definition(
         "Time from the viewer's request to the first picture: the last value that each session reported.",
@@ -82,16 +106,6 @@ DEFINITIONS = {
 }
 
 FIGURES = {
-    "start_failures": (
-        "Failed to start",
-        "%",
-        Definition(
-            "The share of sessions that never played, of the sessions that joined and whose result is known.",
-            "sessions without startup delay, time played or continuity above 0 ÷ sessions that joined and then played, left, "
-            "or joined two reporting periods before the end",
-            MESSAGE,
-        ),
-    ),
     "impact": (
         "Impact",
         "peers × the measure's unit",

@@ -28,6 +28,10 @@ from feedback_analysis.measures.statistics import Group, Quantiles, Rows
 RATES = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "mos")
 """The measures that a summary has over messages, each with a mean."""
 
+VIEWING = ("rebuffering_ratio", "stalls_per_hour", "stall_ms", "longest_stall_ms", "start_failures", "p2p_ratio")
+"""The measures that a summary has as one number each. The denominator of `stall_ms` is the number of stalls, that of
+`start_failures` the number of sessions that tried to start."""
+
 UPLOAD_OF_BOTH, DOWNLOAD_OF_BOTH = (
     f"CASE WHEN upload_kbps IS NOT NULL AND download_kbps IS NOT NULL THEN {name} END" for name in ("upload_kbps", "download_kbps")
 )
@@ -133,6 +137,10 @@ class Partials(Selection, ABC):
     def summary_sums(self, cursor: duckdb.DuckDBPyConnection) -> tuple[Mapping[Group, tuple[int, ...]], Quantiles]:
         """For each group, without the total: the weight of the messages, then numerator and denominator of the contribution ratio
         and of each of RATES. Also the quantiles of RATES for each group and the total, if the engine can compute them."""
+
+    @abstractmethod
+    def viewing(self, cursor: duckdb.DuckDBPyConnection) -> Mapping[str, Mapping[Group, tuple[int, ...]]]:
+        """Of each of VIEWING that the engine keeps: numerator and denominator of each group and the total."""
 
     @abstractmethod
     def peer_values(self, measure: Measure) -> Rows:

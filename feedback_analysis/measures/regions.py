@@ -9,13 +9,10 @@ import duckdb
 from feedback_analysis.measures.exact import exact_sum, number, quotient
 from feedback_analysis.measures.partials import MERGED_WEIGHT, Partials, Source
 from feedback_analysis.measures.registry import Kind, Measure
-from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.selection import REPORTING_PERIOD_S, Span
 from feedback_analysis.measures.statistics import Group
 
 Region = Literal["area", "district"]
-
-# The default reporting period of end hosts, as in the paper.
-REPORTING_PERIOD_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ class Kind(Enum):
     MEAN = "weighted mean over the messages that carry the field"
     SESSION = "one value per session, weighted mean over sessions"
     RATIO = "weighted sum over weighted sum"
+    LONGEST = "largest value of all messages"
     CONCURRENT = "distinct peers heard within one period"
     NEW = "peers heard for the first time"
     DISTINCT = "distinct peers"
@@ -27,7 +28,10 @@ COUNTS = frozenset({Kind.CONCURRENT, Kind.NEW, Kind.DISTINCT, Kind.CUMULATIVE, K
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """`digits` after the decimal point; `range`: the fixed range of an axis, or None if it follows the data."""
+    """`digits` after the decimal point; `range`: the fixed range of an axis, or None if it follows the data.
+
+    A share has the unit "%" and values from 0 to 1; `shown_in` says how people read it.
+    """
 
     name: str
     title: str
@@ -46,14 +50,19 @@ _ALL = (
     Measure(name="mos_stalling", title="MOS by stalls", kind=Kind.SESSION, digits=2, range=(1.0, 5.0)),
     Measure(name="qoe_linear", title="Linear QoE", kind=Kind.MEAN, unit="Mbit/s", digits=2),
     Measure(name="startup_score", title="Startup score", kind=Kind.SESSION, digits=1, range=(0.0, 100.0)),
-    Measure(name="good_sessions", title="Good sessions", kind=Kind.SESSION, digits=3, range=(0.0, 1.0)),
-    Measure(name="continuity", title="Continuity", kind=Kind.MEAN, digits=4, range=(0.0, 1.0)),
+    Measure(name="good_sessions", title="Good sessions", kind=Kind.SESSION, unit="%", digits=1, range=(0.0, 1.0)),
+    Measure(name="rebuffering_ratio", title="Rebuffering ratio", kind=Kind.RATIO, unit="%", digits=2),
+    Measure(name="stalls_per_hour", title="Stalls per hour", kind=Kind.RATIO, unit="/h", digits=1),
+    Measure(name="stall_ms", title="Stall length", kind=Kind.RATIO, unit="ms"),
+    Measure(name="longest_stall_ms", title="Longest stall", kind=Kind.LONGEST, unit="ms"),
+    Measure(name="start_failures", title="Failed to start", kind=Kind.SESSION, unit="%", digits=2),
+    Measure(name="continuity", title="Continuity", kind=Kind.MEAN, unit="%", digits=2, range=(0.0, 1.0)),
     Measure(name="startup_ms", title="Startup delay", kind=Kind.SESSION, unit="ms"),
     Measure(name="upload_kbps", title="Upload rate", kind=Kind.MEAN, unit="kbit/s"),
     Measure(name="download_kbps", title="Download rate", kind=Kind.MEAN, unit="kbit/s"),
     Measure(name="playback_kbps", title="Playback rate", kind=Kind.MEAN, unit="kbit/s"),
     Measure(name="contribution_ratio", title="Contribution ratio", kind=Kind.RATIO, digits=3),
-    Measure(name="p2p_ratio", title="Share from peers", kind=Kind.MEAN, digits=3, range=(0.0, 1.0)),
+    Measure(name="p2p_ratio", title="Share from peers", kind=Kind.MEAN, unit="%", digits=1, range=(0.0, 1.0)),
     Measure(name="buffer_ms", title="Buffer", kind=Kind.MEAN, unit="ms"),
     Measure(name="partners", title="Partners", kind=Kind.MEAN, unit="peers", digits=1),
     Measure(name="concurrent_peers", title="Concurrent peers", kind=Kind.CONCURRENT, unit="peers", views=_PER_SPAN),
@@ -66,8 +75,10 @@ MEASURES: dict[str, Measure] = {measure.name: measure for measure in _ALL}
 """Every built-in measure, in the order of the dashboard's lists."""
 
 
-LOWER_IS_BETTER = frozenset({"startup_ms", "stall_ms", "stall_count"})
-"""Measures, and fields of a message, of which a smaller value is the better one."""
+START_FAILURES = "start_failures"
+
+LOWER_IS_BETTER = frozenset({"startup_ms", "rebuffering_ratio", "stalls_per_hour", "stall_ms", "longest_stall_ms", START_FAILURES})
+"""Measures of which a smaller value is the better one."""
 
 
 def named(name: str) -> Measure | None:
@@ -84,3 +95,13 @@ def measure_of(name: str, view: View) -> Measure:
         choices = ", ".join(each.name for each in _ALL if view in each.views)
         raise ValueError(f"{name!r} is no measure for a {view} view; choose from {choices}, {EXTRA}NAME")
     return measure
+
+
+def shown_in(measure: Measure) -> tuple[float, str, int]:
+    """How people read the measure: the factor of its values, the unit, and the digits after the decimal point.
+
+    Times in ms are shown in s, and shares in percent. Data for programs keeps the unit of the measure.
+    """
+    if measure.unit == "ms":
+        return 0.001, "s", 2
+    return (100.0 if measure.unit == "%" else 1.0), measure.unit, measure.digits

@@ -25,6 +25,9 @@ UNKNOWN = "unknown"
 """The value of a text field that a record does not carry."""
 
 
+REPORTING_PERIOD_S = 30.0
+"""The default reporting period of end hosts, as in the paper."""
+
 OTHER = "(other)"
 """The value that stands for all values that are not kept apart. A record that carries this text is counted there too."""
 

@@ -4,14 +4,14 @@ Three questions are answered about the selected records: over messages, over pee
 once, however many messages it sent. docs/measures.md defines each number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import duckdb
 
 from feedback_analysis.measures.exact import exact_sum, number, quotient
 from feedback_analysis.measures.loss import losses
-from feedback_analysis.measures.partials import MERGED_WEIGHT, ONLINE, RATES, STARTUP, STARTUP_SUMS, Partials, Source
+from feedback_analysis.measures.partials import MERGED_WEIGHT, ONLINE, RATES, STARTUP, STARTUP_SUMS, VIEWING, Partials, Source
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.statistics import Group, Quantiles, Rows, quantiles
 
@@ -84,7 +84,7 @@ def _measured(cursor: duckdb.DuckDBPyConnection, selection: Partials, top: int) 
     if left_out:
         sessions = shown.sessions(cursor)
     messages = _over_messages(*shown.summary_sums(cursor))
-    rest = (_over_peers(cursor, sessions), _over_sessions(cursor, sessions))
+    rest = (_over_peers(cursor, sessions), _over_sessions(cursor, sessions), _viewed(shown.viewing(cursor), messages))
     return {group: _shape(found, *(other[group] for other in rest)) for group, found in messages.items()}, sessions, left_out
 
 
@@ -100,7 +100,7 @@ def _shape(*parts: Mapping[str, Any]) -> dict[str, Any]:
     for part in parts:
         known |= part
     known["online_s_per_peer"] = quotient(known.pop("online"), known.pop("all_peers"))
-    order = ("messages", *COSTS, "peers", "sessions", "contribution_ratio", *DISTRIBUTIONS)
+    order = ("messages", *COSTS, "peers", "sessions", "starts", "stalls", "contribution_ratio", *VIEWING, *DISTRIBUTIONS)
     return {name: known[name] for name in (*order, "online_s_per_view", "online_s_per_peer")}
 
 
@@ -138,6 +138,16 @@ def _over_sessions(cursor: duckdb.DuckDBPyConnection, sessions: Rows) -> _Number
             "online": online,
         }
         for group, (weight, startup, started, online) in found.items()
+    }
+
+
+def _viewed(sums: Mapping[str, Mapping[Group, tuple[int, ...]]], groups: Iterable[Group]) -> _Numbers:
+    """The measures VIEWING, the sessions that tried to start, and the stalls; None where the engine does not keep them."""
+    counted = {"starts": "start_failures", "stalls": "stall_ms"}
+    return {
+        group: {name: quotient(*sums[name].get(group, (0, 0))) if name in sums else None for name in VIEWING}
+        | {count: number(sums[of].get(group, (0, 0))[1]) if of in sums else None for count, of in counted.items()}
+        for group in groups
     }
 
 

@@ -33,6 +33,13 @@ def mean_series(sums: Mapping[int, tuple[int, ...]], count: int, *, before: int 
     return tuple(map(quotient, windows(above, before), windows(below, before)))
 
 
+def longest_series(sums: Mapping[int, tuple[int, ...]], count: int, *, before: int = 0) -> tuple[float | None, ...]:
+    """The largest value of each of `count` steps, from its exact value and 1 by step, over windows as `windows` has them."""
+    each = [quotient(*sums.get(at, (0, 0))) for at in range(count)]
+    known = ([value for value in each[at - before : at + 1] if value is not None] for at in range(before, count))
+    return tuple(max(values, default=None) for values in known)
+
+
 def count_series(measure: Measure, weights: Mapping[int, int], count: int) -> tuple[float, ...]:
     """What `measure` counts in each of `count` steps, from exact weights by step; a running total if it is cumulative."""
     counts = [weights.get(at, 0) for at in range(count)]

@@ -23,8 +23,9 @@ from feedback_analysis.reading.verified_log import VerifiedLog
 
 # Identity and rank of a message, and the columns of every summary.
 _ALWAYS = frozenset({*RANK, "weight", "peer_id", "session_id", "seq", "uptime_ms", "startup_ms"})
-_RATES = frozenset({"upload_kbps", "download_kbps", "playback_kbps", "continuity"})
-SUMMARIZED = _ALWAYS | _RATES
+_RATES = frozenset({"upload_kbps", "download_kbps", "playback_kbps", "continuity", "p2p_ratio"})
+_VIEWING = frozenset({"event", "stall_count", "stall_ms", "played_ms"})
+SUMMARIZED = _ALWAYS | _RATES | _VIEWING
 """The columns that a summary reads."""
 
 # An uncompressed row has about 230 bytes: half a gigabyte, then the table is compressed.

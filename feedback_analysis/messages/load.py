@@ -13,6 +13,7 @@ from pathlib import Path
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.column_table import ColumnTable
+from feedback_analysis.messages.playback import LOOK_BACK_MS
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.all_models import Models
 from feedback_analysis.quality.mos import MosModel
@@ -67,7 +68,8 @@ def open_logs(
     file that is no log. Damage does not raise (see `table.damages`), nor does a file that cannot be read (see `table.unread`).
     """
     found = paths if isinstance(paths, Found) else find_logs(paths, _reach(span, look_around_ms))
-    logs = logs_for(found.logs, span)
+    # An increase of a counter needs the message before it, which may lie before the time range.
+    logs = logs_for(found.logs, span and Span(max(0, span.from_ms - LOOK_BACK_MS), span.to_ms))
     earlier, later = _around(found.logs, logs, span, look_around_ms)
     reading = _Reading(_BYTES_STAGED if columns is None else _BYTES_GATHERED, progress, [*logs, *earlier])
     table: FeedbackTable

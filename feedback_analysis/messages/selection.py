@@ -17,12 +17,13 @@ from feedback_analysis.measures.partials import (
     Partials,
     Sums,
 )
-from feedback_analysis.measures.registry import Kind, Measure, measure_of
+from feedback_analysis.measures.registry import START_FAILURES, Kind, Measure, measure_of
 from feedback_analysis.measures.selection import (
     EXTRA,
     MEAN,
     NOT,
     OTHER,
+    REPORTING_PERIOD_S,
     UNKNOWN,
     Span,
     UnknownDimension,
@@ -31,8 +32,9 @@ from feedback_analysis.measures.selection import (
     left_out_by,
 )
 from feedback_analysis.measures.statistics import Group, Quantiles, Rows, equally_weighted, quantiles
-from feedback_analysis.messages.expressions import SCORES, SUMS, value_and_base
+from feedback_analysis.messages.expressions import LONGEST, SCORES, SUMS, number_of, sums_of, value_and_base
 from feedback_analysis.messages.outside import SESSION
+from feedback_analysis.messages.playback import LOOK_BACK_MS, PATIENCE_PERIODS, VALUE_AND_BASE, increased, stall_lengths, starts
 from feedback_analysis.messages.session_counters import COUNTERS, continued
 from feedback_analysis.quality.model import call
 
@@ -50,20 +52,27 @@ class MessageSelection(Partials):
     """SQL of the selected messages. If `kept` has the columns of a group, groups that are not in its table are `(other)`."""
 
     kept: Sequence[KeptGroups] = ()
+    period_s: float = REPORTING_PERIOD_S
+    """The end hosts' reporting period."""
 
-    def sql(self, *columns: str, totals: Collection[str] = ()) -> str:
+    def sql(self, *columns: str, totals: Collection[str] = (), increases: bool = False) -> str:
         """SELECT `columns` and the groups' values as by_0, by_1, … of the selected messages.
 
         `totals`: columns that are read; of the session counters among them, the totals are read (see session_counters.py).
+        `increases`: the increases of the session counters can be read, too (see playback.py).
         """
+        if increases:
+            return self._sql(self._increases(), *columns)
+        if COUNTERS.isdisjoint(totals):
+            return f"{self._sql('feedback', *columns)} WHERE {self.condition()}"
+        return self._sql(f"({continued(f'SELECT * FROM feedback WHERE {self.condition()}', totals)})", *columns)
+
+    def _sql(self, rows: str, *columns: str) -> str:
+        """SELECT `columns` and the groups' values of `rows`, a relation of messages."""
         kept = {name: f"{each.table}_{at}" for each in self.kept for at, name in enumerate(each.names)}
         values = (f"coalesce({kept[name]}, '{OTHER}')" if name in kept else self.dimension(name) for name in self.by)
         groups = [f"{value} AS {alias}" for value, alias in zip(values, self.aliases, strict=True)]
-        chosen = f"SELECT {', '.join([*groups, *columns])} FROM"
-        if COUNTERS.isdisjoint(totals):
-            return f"{chosen} feedback{self._joins()} WHERE {self.condition()}"
-        rows = continued(f"SELECT * FROM feedback WHERE {self.condition()}", totals)
-        return f"{chosen} ({rows}){self._joins()}"
+        return f"SELECT {', '.join([*groups, *columns])} FROM {rows}{self._joins()}"
 
     def rows(self, *columns: str, totals: Collection[str] = ()) -> Rows:
         """The same, to be grouped and aggregated."""
@@ -96,9 +105,16 @@ class MessageSelection(Partials):
             model = SCORES[measure.name]
             scores = self.sql(*columns, "weight", f"{call(model)} AS value", totals=model.columns)
             sql = f"SELECT *, CASE WHEN value IS NOT NULL THEN 1 END AS base FROM ({scores})"
+        elif measure.kind is Kind.LONGEST:
+            lengths = stall_lengths(increased(self._whole_sessions(look_back_ms=LOOK_BACK_MS)))
+            length = ("length_ms AS value", "CASE WHEN length_ms IS NOT NULL THEN 1 END AS base")
+            sql = self._sql(f"(SELECT * FROM ({lengths}) WHERE {self.condition()})", *columns, "weight", *length)
+        elif measure.name == START_FAILURES:
+            sql = self._sql(self._starts(), *columns, "weight", "start_failed AS value", "1 AS base")
         else:
             value, base = value_and_base(measure, self)
-            sql = self.sql(*columns, "weight", f"{value} AS value", f"{base} AS base")
+            increases = measure.name in VALUE_AND_BASE
+            sql = self.sql(*columns, "weight", f"{value} AS value", f"{base} AS base", increases=increases)
         return Rows(sql=sql, parameters=self.parameters, aliases=(*self.aliases, *aliases), total=False)
 
     def measured(self, measure: Measure, *columns: str, aliases: tuple[str, ...] = ()) -> Rows:
@@ -133,7 +149,7 @@ class MessageSelection(Partials):
         return Sums(rows=self.rows("weight"), aggregates=(exact_sum("weight"),))
 
     def sums(self, measure: Measure) -> Sums:
-        return Sums(rows=self.measured(measure), aggregates=SUMS)
+        return Sums(rows=self.measured(measure), aggregates=sums_of(measure))
 
     def summary_sums(self, cursor: duckdb.DuckDBPyConnection) -> tuple[Mapping[Group, tuple[int, ...]], Quantiles]:
         rows = self.rows("weight", *RATES)
@@ -144,8 +160,24 @@ class MessageSelection(Partials):
             sums += [exact_sum(f"{rate} * weight"), exact_weight(rate, equal=equal)]
         return rows.aggregate(cursor, *sums, total=False), quantiles(cursor, rows, RATES, equal=equal)
 
+    def viewing(self, cursor: duckdb.DuckDBPyConnection) -> Mapping[str, Mapping[Group, tuple[int, ...]]]:
+        columns = ("weight", "session_id", "seq", "stall_count", "p2p_ratio", "new_stalls", "more_stalled_ms", "more_played_ms")
+        # A statement must not be given parameters that it does not use, so each has its own.
+        grown, joined = (replace(self, parameters={}) for _ in range(2))
+        rows = Rows(sql=grown.sql(*columns, increases=True), parameters=grown.parameters, aliases=self.aliases).kept(
+            cursor, "viewed"
+        )
+        pairs = {**VALUE_AND_BASE, "p2p_ratio": ("p2p_ratio", "CASE WHEN p2p_ratio IS NOT NULL THEN 1 END")}
+        found = rows.aggregate(cursor, *(exact_sum(f"({side}) * weight") for pair in pairs.values() for side in pair))
+        lengths = stall_lengths(f"SELECT * FROM ({rows.sql}) WHERE new_stalls > 0 OR more_stalled_ms > 0")
+        longest = replace(rows, sql=f"SELECT *, length_ms AS value FROM ({lengths})").aggregate(cursor, *LONGEST)
+        tried = joined._sql(joined._starts(), "weight", "start_failed AS value", "1 AS base")
+        failed = Rows(sql=tried, parameters=joined.parameters, aliases=self.aliases).aggregate(cursor, *SUMS)
+        sums = {name: {group: row[2 * at : 2 * at + 2] for group, row in found.items()} for at, name in enumerate(pairs)}
+        return sums | {"longest_stall_ms": longest, START_FAILURES: failed}
+
     def peer_values(self, measure: Measure) -> Rows:
-        value = f"CASE WHEN {SUMS[1]} > 0 THEN {SUMS[0]} / {SUMS[1]} END"
+        value = number_of(measure)
         if measure.kind is Kind.SESSION:
             value = "arg_max(value, (received_ms, session_id, seq)) FILTER (WHERE value IS NOT NULL)"
         rows = self.values(measure, "peer_id", "session_id", "seq", "received_ms")
@@ -155,7 +187,7 @@ class MessageSelection(Partials):
         if self.span is None:
             raise ValueError("concurrent_peers of a region are those at the end of a time range; choose one")
         end_ms = self.span.to_ms
-        return MessageSelection(Span(end_ms - round(period_s * 1000) + 1, end_ms + 1), self.where, self.by)
+        return replace(self, span=Span(end_ms - round(period_s * 1000) + 1, end_ms + 1), parameters={})
 
     def largest(self, cursor: duckdb.DuckDBPyConnection, top: int, sessions: Rows | None = None) -> tuple[Self, int]:
         if not self.by:
@@ -201,6 +233,31 @@ class MessageSelection(Partials):
             )
         return f"SELECT session_id AS session, sum(filled)::BIGINT AS filled FROM ({' UNION ALL '.join(parts)}) GROUP BY session_id"
 
+    def _increases(self) -> str:
+        """SQL in parentheses: the selected messages with the increases of their counters.
+
+        The previous message of a session may be outside the selection: it is searched among all messages of the session in the
+        time range and just before it.
+        """
+        reached = self._whole_sessions(look_back_ms=LOOK_BACK_MS)
+        return f"(SELECT * FROM ({increased(reached)}) WHERE {self.condition()})"
+
+    def _starts(self) -> str:
+        """SQL in parentheses: the first message of each selected session that tried to start (see playback.py)."""
+        end_ms = "(SELECT max(received_ms) + 1 FROM feedback)" if self.span is None else str(self.span.to_ms)
+        patient_ms = f"{end_ms} - {round(PATIENCE_PERIODS * self.period_s * 1000)}"
+        return f"({starts(self._whole_sessions(), f'SELECT * FROM feedback WHERE {self.condition()}', patient_ms)})"
+
+    def _whole_sessions(self, *, look_back_ms: int = 0) -> str:
+        """SQL: all messages in the time range, and `look_back_ms` before it, of the sessions with a selected message."""
+        clauses = []
+        if self.span is not None:
+            low, high = self.bind(self.span.from_ms - look_back_ms), self.bind(self.span.to_ms)
+            clauses.append(f"received_ms >= {low} AND received_ms < {high}")
+        if self.where:
+            clauses.append(f"session_id IN (SELECT session_id FROM feedback WHERE {self.condition()})")
+        return f"SELECT * FROM feedback WHERE {' AND '.join(clauses) or 'true'}"
+
     def _joins(self) -> str:
         return "".join(
             f" LEFT JOIN {each.table} ON "
@@ -224,7 +281,7 @@ class MessageSelection(Partials):
         measure, wanted = measure_of(name.removeprefix(MEAN), "histogram"), Range.parse(text)
         others = {other: value for other, value in self.where.items() if other != name}
         # The same parameters, so that their names do not collide in the combined SQL.
-        inner = MessageSelection(wanted.span or self.span, others, parameters=self.parameters)
+        inner = MessageSelection(wanted.span or self.span, others, parameters=self.parameters, period_s=self.period_s)
         ends = [f"value >= {inner.bind(wanted.low)}"] if wanted.low is not None else []
         ends += [f"value < {inner.bind(wanted.high)}"] if wanted.high is not None else []
         return f"peer_id IN (SELECT peer_id FROM ({inner.peer_values(measure).sql}) WHERE {' AND '.join(ends)})"

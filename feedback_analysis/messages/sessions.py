@@ -12,6 +12,7 @@ from typing import Literal
 from feedback_analysis.measures.loss import session_losses
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, measure_of
 from feedback_analysis.measures.selection import Span
+from feedback_analysis.messages.expressions import number_of
 from feedback_analysis.messages.session_counters import COUNTERS, increases, totals
 from feedback_analysis.messages.table import FeedbackTable
 
@@ -142,7 +143,7 @@ def list_sessions(
             HAVING $starts = '' OR starts_with(session_id, $starts) OR starts_with(arg_max(peer_id, seq), $starts)
         ),
         measured AS (
-            SELECT by_0 AS session_id, sum(value * weight) / nullif(sum(base * weight), 0) AS value FROM ({rows.sql}) GROUP BY by_0
+            SELECT by_0 AS session_id, {number_of(chosen)} AS value FROM ({rows.sql}) GROUP BY by_0
         )
         SELECT session_id, peer_id, channel, isp, district, platform, first_ms, last_ms, gone, messages, value, mos,
                startup_ms, stall_count, stall_ms
@@ -197,9 +198,8 @@ def neighbours(table: FeedbackTable, *, of: Story, measure: str, minutes: int = 
     own = rows.parameters | {"own": of.session_id}
     sql = f"""
         SELECT step, quantile_cont(value, [0.1, 0.9]), count(*) FROM (
-            SELECT step, by_0, sum(value * weight) / sum(base * weight) AS value FROM ({rows.sql})
-            WHERE by_0 <> $own GROUP BY ALL HAVING sum(base * weight) > 0
-        ) GROUP BY step ORDER BY step
+            SELECT step, by_0, {number_of(chosen)} AS value FROM ({rows.sql}) WHERE by_0 <> $own GROUP BY ALL
+        ) WHERE value IS NOT NULL GROUP BY step ORDER BY step
     """
     with table.reading() as cursor:
         found = {at: (low_high, count) for at, low_high, count in cursor.execute(sql, own).fetchall()}

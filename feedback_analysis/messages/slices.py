@@ -67,9 +67,9 @@ def slices(
             selection.kept = _kept(cursor, selection, many, top)
             found = cursor.execute(_sql(chosen, selection), selection.parameters).fetchall()
     total = len(dimensions)
-    overall = next(((numerator, base) for which, _, _, _, numerator, base in found if which == total), (0, 0))
+    rests = _rests(chosen, total, [(which, name, (numerator, base)) for which, name, _, _, numerator, base in found])
     each = [
-        _slice(chosen, dimensions[which], name, peers, sessions, (numerator, base), overall)
+        _slice(chosen, dimensions[which], name, peers, sessions, (quotient(numerator, base), rests[which, name]))
         for which, name, peers, sessions, numerator, base in found
         if which < total
     ]
@@ -84,10 +84,25 @@ def _kept(cursor: duckdb.DuckDBPyConnection, selection: MessageSelection, many: 
     )
 
 
+_Sums = tuple[int, int]
+
+
+def _rests(measure: Measure, total: int, found: Sequence[tuple[int, str, _Sums]]) -> dict[tuple[int, str], float | None]:
+    """For each slice, the value of the rest; `total`: the number of the dimension that is all peers."""
+    if measure.kind is Kind.LONGEST:
+        ranked = sorted(((quotient(*sums) or 0.0, which, name) for which, name, sums in found if sums[1]), reverse=True)
+        return {
+            (which, name): next((value for value, of, other in ranked if of == which and other != name), None)
+            for which, name, _ in found
+        }
+    overall = next((sums for which, _, sums in found if which == total), (0, 0))
+    return {(which, name): quotient(overall[0] - sums[0], overall[1] - sums[1]) for which, name, sums in found}
+
+
 def _slice(
-    measure: Measure, dimension: str, name: str, peers: int, sessions: int, sums: tuple[int, int], overall: tuple[int, int]
+    measure: Measure, dimension: str, name: str, peers: int, sessions: int, values: tuple[float | None, float | None]
 ) -> Slice:
-    mean, rest = quotient(*sums), quotient(overall[0] - sums[0], overall[1] - sums[1])
+    mean, rest = values
     worse = 0.0 if mean is None or rest is None else (mean - rest if measure.name in LOWER_IS_BETTER else rest - mean)
     lost = number(peers) * max(worse, 0.0)
     return Slice(dimension=dimension, name=name, peers=number(peers), sessions=sessions, mean=mean, rest=rest, impact=lost)
@@ -104,7 +119,10 @@ def _sql(measure: Measure, selection: MessageSelection) -> str:
     # The first step makes one row per session and combination of values, instead of some hundred messages. All sets are computed
     # from these rows.
     spell = f"{exact_sum('value * weight')} AS value, {exact_sum('base * weight')} AS base"
-    value, base = "sum(value)", "sum(base)"
+    value, base, merge = "sum(value)", "sum(base)", "sum"
+    if measure.kind is Kind.LONGEST:
+        spell, merge = "max(value) AS value, max(base) AS base", "max"
+        value, base = f"CAST(max(value) * {ONE}::DOUBLE AS HUGEINT)", f"CASE WHEN max(value) IS NOT NULL THEN {ONE}::HUGEINT END"
     if measure.kind is Kind.SESSION:
         known = "FILTER (WHERE value IS NOT NULL)"
         spell = f"arg_max(value, seq) {known} AS value, max(base) AS base, max(seq) {known} AS seq"
@@ -119,9 +137,10 @@ def _sql(measure: Measure, selection: MessageSelection) -> str:
             FROM spells GROUP BY GROUPING SETS ({every}, (peer_id, session_id))
         ), peers AS (
             SELECT which, name, max(weight) AS weight, count(*) AS sessions,
-                   sum(numerator) AS numerator, sum(denominator) AS denominator
+                   {merge}(numerator) AS numerator, {merge}(denominator) AS denominator
             FROM sessions GROUP BY which, name, peer_id
         )
-        SELECT which, name, {exact_sum("weight")}, sum(sessions)::BIGINT, coalesce(sum(numerator), 0), coalesce(sum(denominator), 0)
+        SELECT which, name, {exact_sum("weight")}, sum(sessions)::BIGINT,
+               coalesce({merge}(numerator), 0), coalesce({merge}(denominator), 0)
         FROM peers GROUP BY which, name
     """

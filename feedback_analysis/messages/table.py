@@ -20,7 +20,7 @@ from feedback_analysis.duckdb_database import open_database
 from feedback_analysis.geo.atlas import Atlas
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.registry import Measure, View, measure_of
-from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.selection import REPORTING_PERIOD_S, Span
 from feedback_analysis.messages.ingest import SCHEMA, Added, ingest
 from feedback_analysis.messages.outside import add_identities, begin_search, drop_oldest, end_search, merge, narrow_search, search
 from feedback_analysis.messages.selection import MessageSelection
@@ -75,6 +75,9 @@ class FeedbackTable:
     compressed_every = COMPRESSED_EVERY
     _rows = "feedback"
     _whole = True
+
+    period_s = REPORTING_PERIOD_S
+    """The end hosts' reporting period: a session that joins is given two of them to play."""
 
     def __init__(self, locator: Locator, mos: MosModel, *, models: Models | None = None) -> None:
         self.mos = mos
@@ -153,7 +156,7 @@ class FeedbackTable:
 
     def select(self, span: Span | None, where: Mapping[str, str], by: Sequence[str] = ()) -> MessageSelection:
         """The partials of the messages in `span` (None: all) that match `where`, grouped `by` dimensions."""
-        return MessageSelection(span, where, by)
+        return MessageSelection(span, where, by, period_s=self.period_s)
 
     def measure(self, name: str, view: View) -> Measure:
         """The measure called `name`; ValueError if there is none or `view` cannot show it."""

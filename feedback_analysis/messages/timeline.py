@@ -15,8 +15,9 @@ from feedback_analysis.measures.exact import exact_sum, number
 from feedback_analysis.measures.registry import COUNTS, Kind, Measure, measure_of
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.statistics import Rows
-from feedback_analysis.measures.timeline import Timeline, mean_series, windows
-from feedback_analysis.messages.expressions import SUMS, is_plain, value_and_base
+from feedback_analysis.measures.timeline import Timeline, longest_series, mean_series, windows
+from feedback_analysis.messages.expressions import is_plain, sums_of, value_and_base
+from feedback_analysis.messages.playback import VALUE_AND_BASE
 from feedback_analysis.messages.selection import MessageSelection
 from feedback_analysis.messages.table import FeedbackTable
 
@@ -99,7 +100,8 @@ def _means(
     selection = MessageSelection(steps.span, where)
     pairs = [value_and_base(measure, selection) for measure in measures.values()]
     columns = [f"{value} AS value_{at}, {base} AS base_{at}" for at, (value, base) in enumerate(pairs)]
-    sql = selection.sql(f"{steps.sql('received_ms')} AS step", "weight", *columns)
+    increases = not VALUE_AND_BASE.keys().isdisjoint(measures)
+    sql = selection.sql(f"{steps.sql('received_ms')} AS step", "weight", *columns, increases=increases)
     rows = Rows(sql=sql, parameters=selection.parameters, aliases=("step",), total=False)
     sums = [exact_sum(f"{side}_{at} * weight") for at in range(len(pairs)) for side in ("value", "base")]
     found = {group[0]: row for group, row in rows.aggregate(cursor, *sums).items()}
@@ -119,8 +121,11 @@ def _series(
         recorded = _recorded(cursor, measure, steps)
         each = zip(windows(counts, steps.before), windows(recorded, steps.before), strict=True)
         return tuple(number(held) / max(1, of) for held, of in each)
-    rows = MessageSelection(steps.span, where).measured(measure, f"{steps.sql('received_ms')} AS step", aliases=("step",))
-    return mean_series({group[0]: sums for group, sums in rows.aggregate(cursor, *SUMS).items()}, steps.count, before=steps.before)
+    selection = MessageSelection(steps.span, where, period_s=period_s)
+    rows = selection.measured(measure, f"{steps.sql('received_ms')} AS step", aliases=("step",))
+    sums = {group[0]: sums for group, sums in rows.aggregate(cursor, *sums_of(measure)).items()}
+    series = longest_series if measure.kind is Kind.LONGEST else mean_series
+    return series(sums, steps.count, before=steps.before)
 
 
 def _counts(

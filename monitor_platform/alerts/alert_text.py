@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from feedback_analysis.measures.registry import named
+from feedback_analysis.measures.registry import named, shown_in
 from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.alerts.detector import Alert
 from monitor_platform.alerts.evidence import Evidence
@@ -75,7 +75,10 @@ def measure_title(alert: Alert) -> str:
 def shown(alert: Alert, value: float) -> str:
     """A value with the digits and unit of the alert's measure."""
     measure = named(alert.rule.measure)
-    return f"{value:,.{measure.digits}f} {measure.unit}".strip() if measure else f"{value:,.0f}"
+    if measure is None:
+        return f"{value:,.0f}"
+    factor, unit, digits = shown_in(measure)
+    return f"{value * factor:,.{digits}f} {unit}".strip()
 
 
 def clock(at_ms: int) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, measure_of
 from feedback_analysis.measures.selection import Span
+from feedback_analysis.messages.expressions import number_of
 from feedback_analysis.messages.slices import SLICED_BY, Slice, slices
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.time_units import MINUTE_MS
@@ -45,11 +46,12 @@ def evidence(table: FeedbackTable, *, alert: Alert, until_ms: int) -> Evidence:
 
 
 def _worst(table: FeedbackTable, name: str, span: Span, where: Mapping[str, str]) -> tuple[WorstSession, ...]:
-    rows = table.select(span, where, ("session_id", "peer_id")).measured(measure_of(name, "histogram"))
+    measure = measure_of(name, "histogram")
+    rows = table.select(span, where, ("session_id", "peer_id")).measured(measure)
     order = "DESC" if name in LOWER_IS_BETTER else "ASC"
     sql = f"""
-        SELECT by_0, by_1, sum(value * weight) / sum(base * weight) AS value FROM ({rows.sql})
-        GROUP BY by_0, by_1 HAVING sum(base * weight) > 0 ORDER BY value {order}, by_0 LIMIT {MOST_SESSIONS}
+        SELECT by_0, by_1, {number_of(measure)} AS value FROM ({rows.sql})
+        GROUP BY by_0, by_1 HAVING value IS NOT NULL ORDER BY value {order}, by_0 LIMIT {MOST_SESSIONS}
     """
     with table.reading() as cursor:
         found = cursor.execute(sql, rows.parameters).fetchall()

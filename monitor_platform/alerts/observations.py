@@ -3,10 +3,15 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
+import duckdb
+
 from feedback_analysis.measures.exact import exact_sum, number, quotient
+from feedback_analysis.measures.registry import START_FAILURES
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.statistics import Rows
-from feedback_analysis.messages.expressions import SUMS
+from feedback_analysis.measures.statistics import Group, Rows
+from feedback_analysis.messages.expressions import sums_of
+from feedback_analysis.messages.playback import PATIENCE_PERIODS
+from feedback_analysis.messages.selection import MessageSelection
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.alerts.rules import Rule
@@ -25,20 +30,25 @@ class Observation:
 
 
 def observations(table: FeedbackTable, *, rule: Rule, span: Span) -> dict[int, list[Observation]]:
-    """The observations of each minute of `span`, by the minute's end in Unix ms. `span` begins at a full minute."""
-    step = f"(received_ms - {span.from_ms}) // {MINUTE_MS} AS step"
+    """The observations of each minute of `span`, by the minute's end in Unix ms. `span` begins at a full minute.
+
+    A failed start is known two reporting periods after the join. So a minute's failed starts are those of the sessions that joined
+    so long before it.
+    """
+    late_ms = round(PATIENCE_PERIODS * table.period_s * 1000) if rule.measure == START_FAILURES else 0
+    step = f"(received_ms + {late_ms} - {span.from_ms}) // {MINUTE_MS} AS step"
     with table.reading() as cursor:
-        chosen, _ = table.select(span, rule.where, rule.by).largest(cursor, MOST_SLICES)
-        heard = chosen.rows("session_id", "peer_id", "weight", step)
-        grouped = Rows(sql=heard.sql, parameters=heard.parameters, aliases=(*heard.aliases, "step"), total=False)
-        sessions = grouped.aggregate(cursor, "count(DISTINCT session_id)")
+        reached = Span(max(0, span.from_ms - late_ms), span.to_ms)
+        chosen, _ = table.select(reached, rule.where, rule.by).largest(cursor, MOST_SLICES)
+        sessions = _sessions(cursor, rule, chosen, step)
         if rule.counts_peers:
-            peers = Rows(sql=grouped.sql, parameters=grouped.parameters, aliases=grouped.aliases, total=False)
+            heard = chosen.rows("peer_id", "weight", step)
+            peers = Rows(sql=heard.sql, parameters=heard.parameters, aliases=(*heard.aliases, "step"), total=False)
             weighed = peers.each("peer_id", "max(weight) AS weight").aggregate(cursor, exact_sum("weight"))
             values: dict[tuple[object, ...], float | None] = {group: number(weight) for group, (weight,) in weighed.items()}
         else:
             rows = chosen.measured(rule.watched(), step, aliases=("step",))
-            values = {group: quotient(*sums) for group, sums in rows.aggregate(cursor, *SUMS).items()}
+            values = {group: quotient(*sums) for group, sums in rows.aggregate(cursor, *sums_of(rule.watched())).items()}
     seen: defaultdict[int, list[Observation]] = defaultdict(list)
     for group, (count,) in sessions.items():
         *names, at = group
@@ -47,3 +57,13 @@ def observations(table: FeedbackTable, *, rule: Rule, span: Span) -> dict[int, l
                 Observation(names=tuple(map(str, names)), value=values.get(group), sessions=count)
             )
     return {end_ms: seen[end_ms] for end_ms in range(span.from_ms + MINUTE_MS, span.to_ms + 1, MINUTE_MS)}
+
+
+def _sessions(cursor: duckdb.DuckDBPyConnection, rule: Rule, chosen: MessageSelection, step: str) -> dict[Group, tuple[int, ...]]:
+    """How many sessions each slice has in each minute; of failed starts, how many tried to start."""
+    if rule.measure == START_FAILURES:
+        rows = chosen.values(rule.watched(), "session_id", step, aliases=("step",))
+    else:
+        heard = chosen.rows("session_id", step)
+        rows = Rows(sql=heard.sql, parameters=heard.parameters, aliases=(*heard.aliases, "step"), total=False)
+    return rows.aggregate(cursor, "count(DISTINCT session_id)")

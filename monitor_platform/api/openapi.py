@@ -6,6 +6,7 @@ It contains neither the pages nor their tables as CSV, whose parameters are a pa
 
 from feedback_analysis.history.periods import DAYS, UNITS
 from feedback_analysis.history.schema import DIMENSIONS as KEPT
+from feedback_analysis.measures.partials import VIEWING
 from feedback_analysis.measures.selection import DIMENSIONS, EXTRA, IDENTITIES, OTHER
 from feedback_analysis.measures.summary import COSTS, DEFAULT_GROUPS, DISTRIBUTIONS, MOST_GROUPS
 from feedback_wire import routes
@@ -15,7 +16,8 @@ HISTORY = "/api/v1/history/"
 
 _NUMBER: Schema = {"type": ["number", "null"]}
 _SPREAD: Schema = {"type": "object", "required": ["mean", "p50", "p95"], "additionalProperties": _NUMBER}
-_NUMBERS = ("messages", *COSTS, "peers", "sessions", "contribution_ratio", "online_s_per_view", "online_s_per_peer")
+_COUNTS = ("messages", *COSTS, "peers", "sessions", "starts", "stalls")
+_NUMBERS = (*_COUNTS, "contribution_ratio", *VIEWING, "online_s_per_view", "online_s_per_peer")
 _TIME: Schema = TEXT | {"description": "ISO 8601 (UTC without a time zone), or Unix milliseconds"}
 _ENDS = {"from": COUNT | {"type": ["integer", "null"]}, "to": COUNT | {"type": ["integer", "null"]}}
 

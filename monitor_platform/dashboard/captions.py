@@ -6,7 +6,7 @@ from typing import Any
 from feedback_analysis.geo.divisions import Division
 from feedback_analysis.geo.location import OUTSIDE, UNLOCATED
 from feedback_analysis.measures.regions import RegionValue
-from feedback_analysis.measures.registry import measure_of
+from feedback_analysis.measures.registry import measure_of, shown_in
 from monitor_platform.dashboard.display_names import place_name
 from monitor_platform.dashboard.page_data import PageData, banded, distributed, series_of
 from monitor_platform.dashboard.percentile_band import MOST_MESSAGES
@@ -66,13 +66,13 @@ def asides(data: PageData) -> dict[str, str]:
 def legends(data: PageData) -> dict[str, dict[str, Any]]:
     """The legends of the maps."""
     measure = measure_of(data.question.measure, "region")
-    comparison = data.comparison
+    factor, comparison = shown_in(measure)[0], data.comparison
     shown = {
         "map": (data.areas, data.atlas.areas, comparison.areas if comparison else None),
         "district": (data.districts, data.atlas.districts, comparison.districts if comparison else None),
     }
     found = {
-        view: legend_of(scale_on(measure, values, division.drawn([each.region for each in values]), against=against))
+        view: legend_of(scale_on(measure, values, division.drawn([each.region for each in values]), against=against), factor)
         for view, (values, division, against) in shown.items()
         if values is not None
     }

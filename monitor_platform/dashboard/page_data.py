@@ -12,7 +12,6 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline
 from feedback_analysis.messages.missing import Missing
 from feedback_analysis.messages.slices import Slice
-from feedback_analysis.messages.starts import Starts
 from monitor_platform.alerts.detector import Alert
 from monitor_platform.dashboard.comparison import ComparisonSide
 from monitor_platform.dashboard.percentile_band import has_band
@@ -27,8 +26,6 @@ class KeyFigures:
     """The numbers of the tiles for one time range and one cohort."""
 
     summary: dict[str, Any]
-    starts: Starts
-    p2p_ratio: float | None
     audience: float | None
 
 

@@ -14,7 +14,6 @@ from feedback_analysis.messages.choices import choices, extra_dimensions, extra_
 from feedback_analysis.messages.extent import has_any
 from feedback_analysis.messages.missing import missing
 from feedback_analysis.messages.slices import SLICED_BY, Slice, slices
-from feedback_analysis.messages.starts import starts
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.messages.timeline import timeline
 from monitor_platform.dashboard.alert_marks import within
@@ -36,7 +35,12 @@ from monitor_platform.dashboard.snapshot import Snapshot, span_of, step_s, windo
 from monitor_platform.views.timeline_view import PercentileBand
 
 _MAPS: tuple[tuple[str, str, Region], ...] = (("map", "areas", "area"), ("district", "districts", "district"))
-TILES = ("mos", "continuity", "startup_ms", "upload_kbps", "download_kbps", "contribution_ratio", "p2p_ratio")
+TILES = (
+    *("mos", "continuity", "rebuffering_ratio", "stalls_per_hour", "stall_ms", "startup_ms"),
+    *("upload_kbps", "download_kbps", "contribution_ratio", "p2p_ratio"),
+)
+"""The measures of the sparklines."""
+
 
 TREND_POINTS = 30
 
@@ -142,13 +146,10 @@ class PageQueries:
 
     async def _key_figures(self, side: ComparisonSide) -> KeyFigures:
         whole_s = max(1.0, (side.span.to_ms - side.span.from_ms) / 1000)
-        summary, started, whole = await asyncio.gather(
-            self._ask(totals, span=side.span, where=side.where),
-            self._ask(starts, span=side.span, where=side.where, period_s=self._snapshot.period_s),
-            self._timeline(side, ("p2p_ratio", AUDIENCE), whole_s),
+        summary, whole = await asyncio.gather(
+            self._ask(totals, span=side.span, where=side.where), self._timeline(side, (AUDIENCE,), whole_s)
         )
-        p2p, audience = (whole.values[name][-1] if whole.at_ms else None for name in ("p2p_ratio", AUDIENCE))
-        return KeyFigures(summary=summary, starts=started, p2p_ratio=p2p, audience=audience)
+        return KeyFigures(summary=summary, audience=whole.values[AUDIENCE][-1] if whole.at_ms else None)
 
     async def _band(self) -> PercentileBand | None:
         """The band of the first measure, unless other lines are drawn in its panel."""

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import duckdb
 
-from feedback_analysis.measures.registry import Kind, measure_of
+from feedback_analysis.measures.registry import START_FAILURES, Kind, measure_of
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.statistics import quantiles
 from feedback_analysis.messages.selection import MessageSelection
@@ -23,8 +23,8 @@ MOST_MESSAGES = 500_000
 
 
 def has_band(measure: str) -> bool:
-    """Whether each message or session has its own value; ratios and counts have none."""
-    return measure_of(measure, "timeline").kind in (Kind.MEAN, Kind.SESSION)
+    """Whether each message or session has its own value; ratios and counts have none, and a start either fails or not."""
+    return measure_of(measure, "timeline").kind in (Kind.MEAN, Kind.SESSION) and measure != START_FAILURES
 
 
 def band(table: FeedbackTable, *, measure: str, span: Span, step_s: float, where: Mapping[str, str]) -> PercentileBand | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from feedback_analysis.measures.registry import LOWER_IS_BETTER, MEASURES, Measure
+from feedback_analysis.measures.registry import LOWER_IS_BETTER, MEASURES, START_FAILURES, Measure
 from monitor_platform.dashboard.page_data import AUDIENCE, KeyFigures, PageData
 from monitor_platform.views.number_format import NOTHING, difference, format_change, format_value
 from monitor_platform.views.palette import grade
@@ -11,9 +11,7 @@ from monitor_platform.views.palette import grade
 NEUTRAL = frozenset({AUDIENCE, "upload_kbps", "download_kbps"})
 """Measures for which more is neither better nor worse."""
 
-START_FAILURES = "start_failures"
-
-TILE_COUNT = 9
+TILE_COUNT = 12
 """The number of tiles. A page reserves their places before it has the data."""
 
 
@@ -31,14 +29,11 @@ def tiles(data: PageData) -> list[dict[str, Any]]:
         "unit": "",
         "trend": data.audience.values[AUDIENCE],
     }
-    continuity = _mean_tile("continuity", data, here, before)
-    mean = here.summary["continuity"]["mean"]
-    if mean is not None:
-        continuity["unit"] = f"{1 - mean:.1%} stalled"
     return [
         audience,
         _mean_tile("mos", data, here, before),
-        continuity,
+        *(_mean_tile(name, data, here, before) for name in ("continuity", "rebuffering_ratio", "stalls_per_hour")),
+        _stall_length(data, here, before),
         _startup(data, here, before),
         _failures(data, here, before),
         *(_mean_tile(name, data, here, before) for name in ("upload_kbps", "download_kbps", "contribution_ratio", "p2p_ratio")),
@@ -64,7 +59,6 @@ def _tile(name: str, data: PageData, value: float | None, other: float | None) -
         "value": number,
         "unit": unit,
         "change": _change(format_change(measure, difference(value, other)), difference(value, other), measure, data.against.name),
-        "colours": True,
     }
 
 
@@ -84,25 +78,32 @@ def _startup(data: PageData, here: KeyFigures, before: KeyFigures | None) -> dic
     }
 
 
-def _failures(data: PageData, here: KeyFigures, before: KeyFigures | None) -> dict[str, Any]:
-    share, other = here.starts.share, before.starts.share if before else None
-    by = difference(share, other)
-    text = NOTHING if by is None else "±0 pp" if abs(by) < 0.0005 else f"{'+' if by > 0 else '−'}{abs(by) * 100:.1f} pp"
-    return {
-        "measure": START_FAILURES,
-        "title": "Failed to start",
-        "value": NOTHING if share is None else f"{share:.1%}".removesuffix("%"),
-        "unit": "" if share is None else "%",
-        "change": _change(text, by, None, data.against.name),
-        "note": f"n = {here.starts.tried:,.0f}",
-        "note_means": "Sessions that tried to start",
-        "trend": [],
-        "colours": False,
+def _stall_length(data: PageData, here: KeyFigures, before: KeyFigures | None) -> dict[str, Any]:
+    """Mean and longest. The change is that of the mean, because one stall alone changes the longest."""
+    lengths = (here.summary[name] for name in ("stall_ms", "longest_stall_ms"))
+    mean, longest = (NOTHING if value is None else f"{value / 1000:,.1f}" for value in lengths)
+    tile = _mean_tile("stall_ms", data, here, before)
+    stalls = here.summary["stalls"]
+    return tile | {
+        "title": "Stall mean / longest",
+        "value": f"{mean} / {longest}",
+        "unit": "s",
+        "note": f"n = {stalls:,.0f}",
+        "note_means": "Stalls in this time range",
     }
 
 
-def _change(text: str, by: float | None, measure: Measure | None, against: str) -> dict[str, str]:
-    """Arrow and text; `measure` None: less is better."""
+def _failures(data: PageData, here: KeyFigures, before: KeyFigures | None) -> dict[str, Any]:
+    share, other = (each.summary[START_FAILURES] if each else None for each in (here, before))
+    return _tile(START_FAILURES, data, share, other) | {
+        "note": f"n = {here.summary['starts']:,.0f}",
+        "note_means": "Sessions that tried to start",
+        "trend": [],
+    }
+
+
+def _change(text: str, by: float | None, measure: Measure, against: str) -> dict[str, str]:
+    """Arrow and text."""
     if by is None:
         return {"text": "", "arrow": "", "kind": "none", "words": f"nothing to compare with: {against}"}
     kind = _kind(by, measure) if not text.startswith("±") else "same"
@@ -111,11 +112,10 @@ def _change(text: str, by: float | None, measure: Measure | None, against: str) 
     return {"text": text.lstrip("+−") if arrow else text, "arrow": arrow, "kind": kind, "words": f"{text}, {words} {against}"}
 
 
-def _kind(by: float, measure: Measure | None) -> str:
-    if measure is not None and measure.name in NEUTRAL:
+def _kind(by: float, measure: Measure) -> str:
+    if measure.name in NEUTRAL:
         return "neutral"
-    lower_is_better = measure is None or measure.name in LOWER_IS_BETTER
-    return "better" if (by < 0) == lower_is_better else "worse"
+    return "better" if (by < 0) == (measure.name in LOWER_IS_BETTER) else "worse"
 
 
 def _trend(data: PageData, name: str) -> Sequence[float | None]:
@@ -123,8 +123,6 @@ def _trend(data: PageData, name: str) -> Sequence[float | None]:
 
 
 def _mean(key_figures: KeyFigures, name: str) -> float | None:
-    if name == "p2p_ratio":
-        return key_figures.p2p_ratio
     value = key_figures.summary[name]
     number: float | None = value["mean"] if isinstance(value, dict) else value
     return number

@@ -10,7 +10,7 @@ from feedback_analysis.measures.histogram import Histogram
 from feedback_analysis.measures.registry import Measure
 from monitor_platform.views.number_format import format_count, format_value, title_of
 from monitor_platform.views.palette import ACCENT, GROUND, MOS_SCALE, round_ends
-from monitor_platform.views.plots import Plots
+from monitor_platform.views.plots import Plots, show_unit
 
 _TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
 <b>@{range}</b><br>@{share}{0.0}&#8239;% of the peers<br>@{peers_text}</div>"""
@@ -25,9 +25,7 @@ class HistogramView:
         plots = Plots()
         self.figure = plots.plot(Range1d(start=0, end=1), Range1d(start=0, end=100), sizing_mode="stretch_both", min_border=8)
         self._edges: tuple[float, ...] = ()
-        self._axis = plots.add_axis(
-            self.figure, LinearAxis(axis_label_standoff=8), "below", formatter=NumeralTickFormatter(format="0,0.[00]")
-        )
+        self._axis = plots.add_axis(self.figure, LinearAxis(axis_label_standoff=8), "below")
         shares = LinearAxis(axis_label="share of peers (%)", axis_label_standoff=8)
         plots.add_axis(self.figure, shares, "left", formatter=NumeralTickFormatter(format="0.[0]"))
         self._draw_bars(plots)
@@ -47,6 +45,7 @@ class HistogramView:
             highest = round_ends([0.0, *self.source.data["share"], *self.other.data["share"]])[1]
             self.figure.y_range.update(start=0, end=highest)
         self._axis.axis_label = title_of(measure)
+        show_unit(self._axis, measure)
 
     def _draw_bars(self, plots: Plots) -> None:
         ghost = _bar(fill_color=None, line_color=GROUND, line_width=2, line_dash="dashed")

@@ -2,19 +2,18 @@
 
 import math
 
-from feedback_analysis.measures.registry import COUNTS, Measure
+from feedback_analysis.measures.registry import COUNTS, Measure, shown_in
 
 NOTHING = "–"
 _THIN_SPACE = "\u202f"
 
 
 def format_value(measure: Measure, value: float | None) -> str:
-    """`value` in the measure's unit: "3.82", "1,204 kbit/s", "0.9880", "1.25 s"."""
+    """`value` in the measure's unit: "3.82", "1,204 kbit/s", "98.80 %", "1.25 s"."""
     if value is None or not math.isfinite(value):
         return NOTHING
-    if measure.unit == "ms" and abs(value) >= 1000:
-        return f"{value / 1000:,.2f}{_THIN_SPACE}s"
-    return with_unit(f"{value:,.{measure.digits}f}", measure.unit)
+    factor, unit, digits = shown_in(measure)
+    return with_unit(f"{value * factor:,.{digits}f}", unit)
 
 
 def difference(value: float | None, other: float | None) -> float | None:
@@ -33,8 +32,9 @@ def format_change(measure: Measure, by: float | None) -> str:
 
 
 def title_of(measure: Measure) -> str:
-    """The title with its unit, unless the title contains it: "Upload rate (kbit/s)", "Concurrent peers"."""
-    return f"{measure.title} ({measure.unit})" if measure.unit and measure.kind not in COUNTS else measure.title
+    """The title with its unit, unless the title contains it: "Upload rate (kbit/s)", "Startup delay (s)", "Concurrent peers"."""
+    unit = shown_in(measure)[1]
+    return f"{measure.title} ({unit})" if unit and measure.kind not in COUNTS else measure.title
 
 
 def with_unit(number: str, unit: str) -> str:

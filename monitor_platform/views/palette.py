@@ -61,9 +61,9 @@ class Legend:
     marks: tuple[tuple[float, str], ...]
 
 
-def legend_of(scale: Scale) -> Legend:
-    """The legend beside a map."""
-    marks = scale.marks or round_marks(scale)
+def legend_of(scale: Scale, factor: float = 1.0) -> Legend:
+    """The legend beside a map. Its numbers are those of the scale times `factor` (see registry.shown_in)."""
+    marks = scale.marks or round_marks(scale, factor)
     placed = tuple(((at - scale.low) / (scale.high - scale.low), text) for at, text in marks)
     stepped = len(scale.colours) == len(GRADE_COLOURS)
     return Legend(scale.colours if stepped else scale.colours[:: len(scale.colours) // 12], stepped, placed)
@@ -100,11 +100,11 @@ def round_ends(values: Sequence[float]) -> tuple[float, float]:
     return (below, above) if above > below else (below, below + step)
 
 
-def round_marks(scale: Scale) -> list[tuple[float, str]]:
-    """The ends and three values between them, with enough digits to differ."""
+def round_marks(scale: Scale, factor: float = 1.0) -> list[tuple[float, str]]:
+    """The ends and three values between them, with enough digits to differ; the texts have the values times `factor`."""
     step = (scale.high - scale.low) / 4
-    digits = min(max(0, 1 - math.floor(math.log10(step))), 6) if step < 10 else 0
-    return [(scale.low + step * i, f"{scale.low + step * i:,.{digits}f}") for i in range(5)]
+    digits = min(max(0, 1 - math.floor(math.log10(step * factor))), 6) if step * factor < 10 else 0
+    return [(scale.low + step * i, f"{(scale.low + step * i) * factor:,.{digits}f}") for i in range(5)]
 
 
 def _round_step(span: float) -> float:

@@ -25,6 +25,8 @@ from bokeh.models import (
 from bokeh.models.glyph import Glyph
 from bokeh.models.renderers import GlyphRenderer
 
+from feedback_analysis.measures.registry import Measure, shown_in
+
 # The axis has the browser's time zone, and the day as well if the time range is long.
 LOCAL_TICK = """
 const at = new Date(tick);
@@ -34,6 +36,8 @@ if (span_ms < 300000) clock.second = "2-digit";
 if (span_ms > 64800000) Object.assign(clock, {month: "short", day: "numeric"});
 return at.toLocaleString(undefined, clock);
 """
+
+UNIT_TICK = 'return (tick * factor).toLocaleString("en-US", {maximumFractionDigits: 5});'
 
 
 class Plots:
@@ -78,3 +82,10 @@ class Plots:
         self._dates = self._dates or (DatetimeTicker(), CustomJSTickFormatter(code=LOCAL_TICK), NoOverlap(min_distance=12))
         ticker, formatter, apart = self._dates
         return self.add_axis(to, LinearAxis(), "below", ticker=ticker, formatter=formatter, major_label_policy=apart)
+
+
+def show_unit(axis: Axis, measure: Measure) -> None:
+    """Let the ticks of `axis` have the unit in which people read `measure`."""
+    factor = shown_in(measure)[0]
+    if not isinstance(axis.formatter, CustomJSTickFormatter) or axis.formatter.args != {"factor": factor}:
+        axis.formatter = CustomJSTickFormatter(args={"factor": factor}, code=UNIT_TICK)

@@ -17,7 +17,6 @@ from bokeh.models import (
     CustomJSHover,
     HoverTool,
     LinearAxis,
-    NumeralTickFormatter,
     Plot,
     Quad,
     Range1d,
@@ -32,7 +31,7 @@ from feedback_analysis.messages.sessions import Band, Stalls, Story, Stretch
 from monitor_platform.views import thinning
 from monitor_platform.views.number_format import format_value, title_of
 from monitor_platform.views.palette import CATEGORIES, DARK_INK, GRADE_COLOURS, GROUND, LIGHT_INK
-from monitor_platform.views.plots import Plots
+from monitor_platform.views.plots import Plots, show_unit
 from monitor_platform.views.timeline_view import LOCAL_AND_UTC, frame
 
 _BAD, _, _FAIR, _GOOD, _EXCELLENT = GRADE_COLOURS
@@ -153,8 +152,7 @@ class _Panel:
     ) -> None:
         self._title = Title(text=" ")
         self.figure = _frame(plots, x_range, Range1d(start=0, end=1), title=self._title)
-        digits, few = NumeralTickFormatter(format="0,0.[00000]"), BasicTicker(desired_num_ticks=3)
-        plots.add_axis(self.figure, LinearAxis(), "left", formatter=digits, ticker=few)
+        self._axis = plots.add_axis(self.figure, LinearAxis(), "left", ticker=BasicTicker(desired_num_ticks=3))
         self._band = ColumnDataSource({"at": [], "low": [], "high": []})
         if banded:
             plots.draw(self.figure, self._band, VArea(x="at", y1="low", y2="high", fill_color=GROUND, fill_alpha=0.25))
@@ -175,6 +173,7 @@ class _Panel:
         band: Band | None = None,
     ) -> None:
         self._title.text = title
+        show_unit(self._axis, lines[0][0])
         for source, (measure, values) in zip(self.sources, lines, strict=True):
             source.data = _points(measure, at_ms, values, breaks)
         known = [value for _, values in lines for value in values if value is not None]

@@ -21,7 +21,6 @@ from bokeh.models import (
     FixedTicker,
     HoverTool,
     LinearAxis,
-    NumeralTickFormatter,
     Plot,
     Range1d,
     VArea,
@@ -35,7 +34,7 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline
 from monitor_platform.views.number_format import format_value, title_of
 from monitor_platform.views.palette import ACCENT, CATEGORIES, GROUND, round_ends
-from monitor_platform.views.plots import Plots
+from monitor_platform.views.plots import Plots, show_unit
 
 LOCAL_AND_UTC = """
 const at = new Date(value);
@@ -162,7 +161,8 @@ class _Panel:
         self._ticker = FixedTicker(ticks=[])
         self._colour = colour
         self._line = Line(x="at", y="value", line_color=colour, line_width=2, line_join="round")
-        self.figure = _panel_plot(plots, x_range, self._title, self._ticker)
+        self.figure = _panel_plot(plots, x_range, self._title)
+        self._value_axis = plots.add_axis(self.figure, LinearAxis(), "left", ticker=self._ticker)
         self.axis = plots.add_time_axis(self.figure)
         if filled:
             plots.draw(self.figure, self.source, VArea(x="at", y1=0, y2="value", fill_color=colour, fill_alpha=0.35))
@@ -193,6 +193,7 @@ class _Panel:
         # In a breakdown the line of all end hosts has the colour of the ground.
         self._line.line_color = GROUND if any(not curve.dashed for curve, _ in comparison) else self._colour
         self._title.text = title_of(measure)
+        show_unit(self._value_axis, measure)
         every = [value for values in self.lines.data["ys"] for value in values]
         spread = [*self.band.data["low"], *self.band.data["high"]]
         low, high = frame(measure, [*self.source.data["value"], *every, *spread])
@@ -285,8 +286,8 @@ def _brush_box() -> BoxAnnotation:
     return BoxAnnotation(visible=False, fill_color=ACCENT, fill_alpha=0.15, line_color=ACCENT, line_alpha=0.6)
 
 
-def _panel_plot(plots: Plots, x_range: Range1d, title: Title, ticker: FixedTicker) -> Plot:
-    panel = plots.plot(
+def _panel_plot(plots: Plots, x_range: Range1d, title: Title) -> Plot:
+    return plots.plot(
         x_range,
         Range1d(start=0, end=1),
         sizing_mode="stretch_both",
@@ -297,8 +298,6 @@ def _panel_plot(plots: Plots, x_range: Range1d, title: Title, ticker: FixedTicke
         min_height=72,
         title=title,
     )
-    plots.add_axis(panel, LinearAxis(), "left", ticker=ticker, formatter=NumeralTickFormatter(format="0,0.[00000]"))
-    return panel
 
 
 def _columns(measure: Measure, timeline: Timeline, band: PercentileBand | None) -> dict[str, list[Any]]:

@@ -13,11 +13,20 @@ if TYPE_CHECKING:  # rich's tables are slow to import, and --help does not need 
 Summary = dict[str, Any]
 """A summary as `feedback_analysis.measures.summary` returns it."""
 
-COUNTS = ("messages", "duplicates", "conflicts", "unreadable", "lost", "implausible", "peers", "sessions")
-SINGLES = ("contribution_ratio", "online_s_per_view", "online_s_per_peer")
+COUNTS = ("messages", "duplicates", "conflicts", "unreadable", "lost", "implausible", "peers", "sessions", "starts", "stalls")
+SINGLES = (
+    *("rebuffering_ratio", "stalls_per_hour", "stall_ms", "longest_stall_ms", "start_failures", "p2p_ratio", "contribution_ratio"),
+    *("online_s_per_view", "online_s_per_peer"),
+)
 SPREADS = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "startup_ms", "mos")
 PARTS = ("mean", "p50", "p95")
 TITLES = {
+    "rebuffering_ratio": "rebuffering ratio",
+    "stalls_per_hour": "stalls per hour",
+    "stall_ms": "stall length (ms)",
+    "longest_stall_ms": "longest stall (ms)",
+    "start_failures": "failed to start",
+    "p2p_ratio": "share from peers",
     "contribution_ratio": "contribution ratio",
     "online_s_per_view": "online per view (s)",
     "online_s_per_peer": "online per peer (s)",

@@ -100,6 +100,11 @@ def records(*, weights: Sequence[float] = (1, 10, 2.5), most: int = 30) -> st.Se
             "playback_kbps": _RATE,
             "continuity": _SHARE,
             "startup_ms": _MS,
+            "event": st.sampled_from(["join", "report", "report", "leave"]),
+            "stall_count": st.none() | st.integers(0, 4),
+            "stall_ms": _MS,
+            "played_ms": _MS,
+            "p2p_ratio": _SHARE,
             "extra": st.none() | st.fixed_dictionaries({"codec": st.sampled_from(["h264", "av1"]), "level": st.integers(0, 3)}),
         }
     )

@@ -25,17 +25,16 @@
     const change = make("em", { className: "change" });
     change.append(make("span", { ariaHidden: "true" }), make("span", { className: "heard" }));
     button.append(make("span", { className: "title" }), value, change, make("small"));
-    button.addEventListener("click", () => { if (!button.disabled) choose({ measure: box.dataset.measure }); });
+    button.addEventListener("click", () => choose({ measure: box.dataset.measure }));
     const about = make("a", { className: "about", textContent: "?" });
     box.append(button, about, line);
     return box;
   }
 
-  function fill_tile(box, { measure, title, value, unit, note, note_means, trend, change, colours }, chosen) {
+  function fill_tile(box, { measure, title, value, unit, note, note_means, trend, change }, chosen) {
     const button = box.querySelector("button");
     box.dataset.measure = measure;
-    button.disabled = !colours;
-    if (colours) button.setAttribute("aria-pressed", String(measure === chosen));
+    button.setAttribute("aria-pressed", String(measure === chosen));
     box.querySelector(".title").textContent = title;
     box.querySelector("b").textContent = value;
     box.querySelector("i").textContent = unit && `\u202f${unit}`;

@@ -10,7 +10,6 @@ from feedback_analysis.measures.histogram import histogram
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.slices import slices
-from feedback_analysis.messages.starts import Starts, starts
 from tests.harness.logs import BEGIN_MS, record
 
 ALL = Span(BEGIN_MS, BEGIN_MS + 10**6)
@@ -56,26 +55,6 @@ def test_the_impact_of_a_slice_is_its_peers_times_its_difference_from_the_rest(t
 def test_a_slice_is_thin_below_25_sessions(table_of):
     found = {each.name: each.thin for each in slices(table_of(audience(random.Random(1))), measure="mos", span=ALL)}
     assert (found["ch0"], found["ch2"]) == (False, True)
-
-
-def test_a_session_that_never_played_failed_to_start_and_a_very_new_one_did_not(table_of):
-    def join(name: str, **fields: object) -> dict:
-        return record(peer_id=name, session_id=name, event="join", **fields)
-
-    table = table_of(
-        [
-            join("plays", startup_ms=900),
-            join("waits"),
-            join("gives up", received_ms=ALL.to_ms - 2),
-            record(peer_id="gives up", session_id="gives up", event="leave", seq=1, received_ms=ALL.to_ms - 1),
-            join("came just now", received_ms=ALL.to_ms - 59_000),
-            join("starts late"),
-            record(peer_id="starts late", session_id="starts late", seq=1, continuity=0.5),
-            record(peer_id="was here before", session_id="was here before", seq=7),
-        ]
-    )
-    assert starts(table, span=ALL, period_s=30) == Starts(tried=4, failed=2, share=0.5)
-    assert starts(table, span=ALL, period_s=30, where={"peer_id": "nobody"}) == Starts(tried=0, failed=0, share=None)
 
 
 @pytest.mark.parametrize("measure", ["mos", "startup_ms"])

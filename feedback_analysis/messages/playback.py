@@ -1,0 +1,83 @@
+"""Stalls and failed starts, which one message alone does not tell: SQL that compares the messages of a session.
+
+`stall_count`, `stall_ms` and `played_ms` count from the begin of a session. The increase over the previous message belongs to the
+message that reports it, and to the time at which that was received. docs/measures.md defines both measures.
+"""
+
+LOOK_BACK_MS = 300_000
+"""How long before a time range the previous message of a session may lie."""
+
+PATIENCE_PERIODS = 2
+"""An end host that plays reports it in its next message; one message may be late."""
+
+# A session of 11 days. A larger increase in one message is no measurement; the bounds keep exact sums within 128 bits.
+_MOST_MS = 10**9
+_MOST_STALLS = 10**6
+
+_INCREASES = {
+    "new_stalls": ("stall_count", _MOST_STALLS),
+    "more_stalled_ms": ("stall_ms", _MOST_MS),
+    "more_played_ms": ("played_ms", _MOST_MS),
+}
+
+_WATCHED_MS = "more_stalled_ms + more_played_ms"
+
+VALUE_AND_BASE = {
+    "rebuffering_ratio": (f"CASE WHEN {_WATCHED_MS} IS NOT NULL THEN more_stalled_ms END", _WATCHED_MS),
+    "stalls_per_hour": (
+        f"CASE WHEN {_WATCHED_MS} IS NOT NULL THEN new_stalls * 3600000 END",
+        f"CASE WHEN new_stalls IS NOT NULL THEN {_WATCHED_MS} END",
+    ),
+    "stall_ms": (
+        "CASE WHEN new_stalls IS NOT NULL THEN more_stalled_ms END",
+        "CASE WHEN more_stalled_ms IS NOT NULL THEN new_stalls END",
+    ),
+}
+"""SQL over the rows of `increased`: numerator and denominator in one message; a message counts in both or in neither."""
+
+
+def increased(rows: str) -> str:
+    """SQL: `rows` (a SELECT of messages) with `new_stalls`, `more_stalled_ms` and `more_played_ms`, the increases in each message.
+
+    A value below the previous one is an increase from zero. The first message with a counter has an increase only if the first
+    message of the session (`seq` 0) is among `rows`: otherwise the counter's value before is not known.
+    """
+    columns = ", ".join(_limited(name, counter, most) for name, (counter, most) in _INCREASES.items())
+    return f"SELECT *, {columns} FROM ({rows}) WINDOW session AS (PARTITION BY hash(session_id) ORDER BY seq)"
+
+
+def _limited(name: str, counter: str, most: int) -> str:
+    before = f"coalesce(lag({counter} IGNORE NULLS) OVER session, CASE WHEN first_value(seq) OVER session = 0 THEN 0 END)"
+    more = f"{counter} - CASE WHEN {counter} >= {before} THEN {before} WHEN {before} IS NOT NULL THEN 0 END"
+    return f"CASE WHEN {more} <= {most} THEN {more} END AS {name}"
+
+
+def stall_lengths(increases: str) -> str:
+    """SQL: the rows of `increased` with `length_ms`, how long the stall of the message has lasted; NULL where no stall went on.
+
+    A stall that lasts over several messages has the same `stall_count` in all of them. Stalls that begin in one message have their
+    mean length. Rows without an increase may be left out of `increases`.
+    """
+    same = "OVER (PARTITION BY hash(session_id), stall_count ORDER BY seq)"
+    length = f"sum(more_stalled_ms) {same} / greatest(1, sum(new_stalls) {same})"
+    return f"SELECT *, CASE WHEN more_stalled_ms > 0 THEN {length} END AS length_ms FROM ({increases})"
+
+
+def starts(messages: str, chosen: str, patient_ms: str) -> str:
+    """SQL: the first `join` of each session that tried to start, from `chosen`, with `start_failed`, 1 or 0.
+
+    `messages`: all messages of these sessions in the time range; `chosen`: those that the filters select. A session tried if its
+    result is known: it played, it left, or it joined before `patient_ms` (SQL, Unix ms). It failed if it never played. The row has
+    the largest weight of the session.
+    """
+    played = "startup_ms IS NOT NULL OR coalesce(played_ms, 0) > 0 OR coalesce(continuity, 0) > 0"
+    outcomes = f"""
+        SELECT session_id AS joined, min(seq) FILTER (WHERE event = 'join') AS joined_seq, max(weight) AS session_weight,
+               coalesce(bool_or({played}), false) AS played, bool_or(event = 'leave') AS gone,
+               min(received_ms) FILTER (WHERE event = 'join') AS joined_ms
+        FROM ({messages}) GROUP BY session_id HAVING joined_seq IS NOT NULL AND (played OR gone OR joined_ms < {patient_ms})
+    """
+    return f"""
+        SELECT sent.* REPLACE (session_weight AS weight), CASE WHEN played THEN 0 ELSE 1 END AS start_failed
+        FROM ({chosen}) AS sent JOIN ({outcomes}) ON session_id = joined AND seq = joined_seq
+    """
