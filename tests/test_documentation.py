@@ -20,7 +20,7 @@ from coordinator.worker_counters import WorkerCounters
 from endhost_sdk.stats import Stats
 from feedback_analysis.measures.definitions import FIGURES
 from feedback_analysis.measures.registry import MEASURES
-from feedback_analysis.messages.session_table import CUMULATIVE, RATES, TEXTS
+from feedback_analysis.messages.session_table import CUMULATIVE, PLAYBACK, RATES, TEXTS
 from feedback_analysis.quality.all_models import all_models
 from feedback_analysis.quality.model import coefficients
 from feedback_wire.message import FIELDS
@@ -321,7 +321,7 @@ def test_every_measure_is_in_the_table_of_the_measures_page():
 
 
 def test_every_column_of_the_session_table_is_on_the_analyze_page():
-    assert {*TEXTS, *CUMULATIVE, *RATES} - named(DOCS / "analyze.md") == set()
+    assert {*TEXTS, *PLAYBACK, *CUMULATIVE, *RATES} - named(DOCS / "analyze.md") == set()
 
 
 @pytest.mark.parametrize("page", ["message", "record"])

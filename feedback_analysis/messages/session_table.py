@@ -12,6 +12,8 @@ from feedback_analysis.measures.exact import ONE, exact_sum
 from feedback_analysis.measures.loss import session_losses
 from feedback_analysis.measures.registry import MEASURES, Kind
 from feedback_analysis.measures.selection import Span
+from feedback_analysis.messages.expressions import number_of
+from feedback_analysis.messages.selection import MessageSelection
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.model import Model, call
 
@@ -19,6 +21,7 @@ FACTS = ("channel", "isp", "area", "district", "country", "app", "platform", "vi
 TEXTS = ("session_id", "peer_id", *FACTS)
 """The columns of text; all others are numbers."""
 
+PLAYBACK = ("rebuffering_ratio", "longest_stall_ms", "start_failures")
 CUMULATIVE = ("startup_ms", "stall_count", "stall_ms", "played_ms")
 RATES = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "p2p_ratio", "buffer_ms", "partners")
 
@@ -40,17 +43,26 @@ def session_table(
     scored = [f"{call(model, terms=terms)} AS {_alias(model, terms=terms)}" for model in chosen for terms in (False, True)]
     # A filter excludes messages, and excluded messages are not lost.
     everything = table.select(span, {})
+    playback = [_playback(selection, name) for name in PLAYBACK]
     with table.reading() as cursor:
         gaps = session_losses(cursor, everything, everything.sessions(cursor))
         sql = f"""
             SELECT {", ".join([*_COLUMNS, *(column for model in chosen for column in _score(model))])}
             FROM ({selection.sql("*", *scored, totals=CUMULATIVE)})
             LEFT JOIN (SELECT session AS session_id, missing, lost FROM ({gaps})) USING (session_id)
+            {" ".join(playback)}
             GROUP BY session_id ORDER BY begin_ms, session_id
         """
         found = cursor.execute(sql, selection.parameters)
         names = tuple(column[0] for column in found.description)
         return SessionTable(names, found.fetchall())
+
+
+def _playback(selection: MessageSelection, name: str) -> str:
+    """SQL: joins the column `name`, a measure of each session."""
+    rows = selection.measured(MEASURES[name], "session_id AS of_session", aliases=("of_session",))
+    values = f"SELECT of_session, {number_of(MEASURES[name])} AS {name} FROM ({rows.sql}) GROUP BY of_session"
+    return f"LEFT JOIN ({values}) AS {name}_of ON {name}_of.of_session = session_id"
 
 
 def _last(value: str, given: str) -> str:
@@ -73,6 +85,7 @@ _COLUMNS = (
     "max(received_ms) AS end_ms",
     "coalesce(max(uptime_ms) - min(uptime_ms), max(received_ms) - min(received_ms)) / 1000 AS online_s",
     *(f"{_last(name, name)} AS {name}" for name in CUMULATIVE),
+    *(f"any_value({name}) AS {name}" for name in PLAYBACK),
     *(f"{_mean(name, name)} AS {name}" for name in RATES),
 )
 

@@ -59,7 +59,7 @@ def analyze(
     p1203: Path | None = None,
     models: str = "",
     html: Path | None = None,
-    period: float = 30.0,
+    period: float | None = None,
     scoring: Annotated[Scoring | None, Parameter(name="*", group="MOS and quality models")] = None,
     location: Annotated[LocationSettings | None, Parameter(name="*", group="Geolocation")] = None,
 ) -> None:
@@ -98,8 +98,9 @@ def analyze(
     html
         Also write a web page with the map, districts, histogram, timeline and measures. It works without a server or network.
     period
-        For --html: seconds between two reports of a session. An end host that sends nothing for more than this time is not counted
-        as present.
+        Seconds between two reports of a session; by default the median time between two messages of a session. An end host that
+        sends nothing for more than this time is not counted as present. A session that does not play within twice this time after
+        it joined counts as failed to start.
     """
     require_address_space("swarmscope analyze")
     from feedback_analysis.geo.locator import locator_for
@@ -108,6 +109,7 @@ def analyze(
     from feedback_analysis.messages.column_table import columns_for
     from feedback_analysis.messages.load import open_logs
     from feedback_analysis.messages.p1203 import write_inputs
+    from feedback_analysis.messages.reporting_period import reporting_period_s
     from feedback_analysis.messages.scores import add_scores
     from feedback_analysis.messages.session_table import session_table
     from feedback_analysis.quality.all_models import model_names, models_of, mos_of
@@ -135,6 +137,7 @@ def analyze(
             )
         with closing(table):
             _print_damages(table)
+            table.period_s = period or reporting_period_s(table)
             span = _covered(table, asked, begin, end)
             summary = summarize(table, span=span, where=filters, by=columns, top=top)
             if scored:
@@ -147,7 +150,7 @@ def analyze(
             if html is not None and summary["messages"]:
                 from monitor_platform.dashboard.html_report import write_report  # Bokeh takes a second more
 
-                write_report(html, table, span=span, where=filters, by=columns, models=scored, period_s=period)
+                write_report(html, table, span=span, where=filters, by=columns, models=scored, period_s=table.period_s)
     except (ValueError, OSError) as error:
         exit_on(error, "swarmscope analyze")
     if not summary["messages"]:
@@ -180,12 +183,12 @@ def _print_result(
         print_tables(summary, by)
 
 
-def _check_output(*, as_json: bool, as_csv: bool, html: Path | None, period: float) -> None:
+def _check_output(*, as_json: bool, as_csv: bool, html: Path | None, period: float | None) -> None:
     """ValueError for wrong output flags, before the analysis begins."""
     if as_json and as_csv:
         raise ValueError("--json and --csv both print to standard output; use only one of them")
     _check_file("--html", html)
-    if not 0 < period < inf:
+    if period is not None and not 0 < period < inf:
         raise ValueError(f"--period is {period:g}; it needs a number of seconds above 0, such as 30")
 
 
