@@ -8,7 +8,7 @@ _SESSIONS = 2_000
 
 
 def reporting_period_s(table: FeedbackTable) -> float:
-    """The median time between two messages with adjacent numbers, in whole seconds, at least 1; 30 if there are no such messages."""
+    """The median time between messages with adjacent numbers, in whole seconds, at least 1; 30 without such messages."""
     sql = f"""
         SELECT median(received_ms - before_ms) FROM (
             SELECT received_ms, lag(received_ms) OVER session AS before_ms, seq - lag(seq) OVER session AS step

@@ -13,10 +13,13 @@ from monitor_platform.api.script_request import bad_parameter, time_ms
 from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_queries import PageQueries
 from monitor_platform.dashboard.question import FILTERS, VERSUS, Question
+from monitor_platform.dashboard.ranking_page import as_table, ranked
 from monitor_platform.dashboard.tables import BY_VIEW
 
 TABLE = "/api/v1/table"
 CSV = "text/csv; charset=utf-8"
+RANKING = "ranking"
+"""The view of the Ranking page, whose own parameters (`p.by`, `p.sort`, …) apply."""
 
 _CHOICES = ("measure", "by", "compare", "minutes", "series", *FILTERS)
 _OTHERS = ("view", "from", "to", "table")
@@ -33,14 +36,17 @@ class TableHandler(RequestHandler):
 
     async def _table(self) -> str:
         view = self.get_query_argument("view", "")
-        if view not in BY_VIEW:
-            raise bad_parameter(f"'view' is {view[:40]!r}; it needs one of {', '.join(BY_VIEW)}")
+        if view not in (*BY_VIEW, RANKING):
+            raise bad_parameter(f"'view' is {view[:40]!r}; it needs one of {', '.join((*BY_VIEW, RANKING))}")
         question = question_of(self.request.query)
         question.check_bounds()
         state = await self._older.state_for(question.span)
         snapshot = await state.snapshot(state.newest())
         if snapshot is None:
             raise Problem(404, "nothing_yet", "there is no record yet")
+        if view == RANKING:
+            _, groups = await ranked(state.answers, snapshot, question)
+            return view, as_table(question, groups).csv()
         shown = await PageQueries(state.answers, snapshot, question, views=frozenset({view})).page_data()
         text = BY_VIEW[view](shown).csv()
         self.set_header("Content-Disposition", f'attachment; filename="swarmscope-{view}.csv"')

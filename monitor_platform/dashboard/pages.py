@@ -6,6 +6,7 @@ from monitor_platform.dashboard.health_page import HEALTH_PAGE
 from monitor_platform.dashboard.history_page import HISTORY_PAGE
 from monitor_platform.dashboard.measures_page import MEASURES_PAGE
 from monitor_platform.dashboard.question import MOST_SERIES
+from monitor_platform.dashboard.ranking_page import RANKING_PAGE
 from monitor_platform.dashboard.session_page import SESSION_PAGE
 from monitor_platform.dashboard.sessions_page import SESSIONS_PAGE
 
@@ -30,6 +31,7 @@ PAGES = (
     DashboardPage(name="district", path="/district", title="District", cards=(DISTRICT, HISTOGRAM)),
     DashboardPage(name="histogram", path="/histogram", title="Histogram", cards=(HISTOGRAM,)),
     DashboardPage(name="timeline", path="/timeline", title="Timeline", cards=(TIMELINE,), panels=MOST_SERIES),
+    RANKING_PAGE,
     SESSIONS_PAGE,
     SESSION_PAGE,
     HISTORY_PAGE,

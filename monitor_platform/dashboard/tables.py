@@ -61,13 +61,13 @@ def _cell_text(cell: Cell, measure: Measure | None) -> str:
 def _timeline(data: PageData) -> Table:
     names = [AUDIENCE, *series_of(data.question)]
     measures = [measure_of(name, "timeline") for name in names]
-    columns = [("Time (UTC)", None), *((_stored(measure), measure) for measure in measures)]
+    columns = [("Time (UTC)", None), *((stored_title(measure), measure) for measure in measures)]
     if data.audience is None or data.timeline is None:
         return Table(columns=tuple(columns), rows=[], filters=[])
     lines = [data.audience.values[AUDIENCE], *(data.timeline.values[name] for name in names[1:])]
     comparison = data.comparison
     if comparison is not None and comparison.audience is not None and comparison.timeline is not None:
-        columns += [(f"{_stored(measure)}, {comparison.other.name}", measure) for measure in measures]
+        columns += [(f"{stored_title(measure)}, {comparison.other.name}", measure) for measure in measures]
         lines += [_padded(comparison.audience.values[AUDIENCE], len(lines[0]))]
         lines += [_padded(comparison.timeline.values[name], len(lines[0])) for name in names[1:]]
     times = [_utc(at) for at in data.audience.at_ms]
@@ -75,7 +75,7 @@ def _timeline(data: PageData) -> Table:
     return Table(columns=tuple(columns), rows=rows, filters=[None] * len(rows))
 
 
-def _stored(measure: Measure) -> str:
+def stored_title(measure: Measure) -> str:
     """The title with the unit of the numbers in a CSV; the cells of a page have their own unit."""
     stored = {"ms": f"{measure.title} (ms)", "%": measure.title}
     return stored.get(measure.unit) or title_of(measure)

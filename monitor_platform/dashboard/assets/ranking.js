@@ -1,0 +1,91 @@
+// The Ranking page: a table of all values of a dimension with all measures. Sorting and searching are part of the address.
+"use strict";
+
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const { choose, filter, narrowed, along, chosen, make, put } = swarmscope;
+
+  function heading([name, title], { sort, best_first }) {
+    const cell = make("th", { scope: "col" });
+    const button = make("button", { type: "button", textContent: title });
+    if (name === sort) {
+      cell.ariaSort = best_first ? "ascending" : "descending";
+      button.textContent += best_first ? " ▲" : " ▼";
+      button.title = best_first ? "The best first; choose for the worst first" : "The worst first; choose for the best first";
+    }
+    button.addEventListener("click", () => {
+      choose({ "p.sort": name, "p.order": name === sort && !best_first ? "best" : "", "p.page": "" });
+    });
+    cell.append(button);
+    return cell;
+  }
+
+  function row({ value, text, cells, thin }, { by }) {
+    const line = make("tr", { className: thin ? "thin" : "" });
+    const name = make("th", { scope: "row", title: text });
+    if (value) {
+      const button = make("button", { type: "button", className: "link", textContent: text });
+      button.addEventListener("click", () => filter(by, value));
+      name.append(button);
+    } else name.textContent = text;
+    line.append(name, ...cells.map((each) => make("td", { textContent: each })));
+    if (value) {
+      const sessions = make("a", { textContent: "Sessions", href: `/sessions?${along(narrowed(by, value))}`, ariaLabel: `Sessions of ${text}` });
+      const cell = make("td");
+      cell.append(sessions);
+      line.append(cell);
+    } else line.append(make("td"));
+    return line;
+  }
+
+  function fill_choices({ by, dimensions, find, min }) {
+    const { elements } = $("ranking-choices");
+    if (!elements.by.options.length) {
+      elements.by.append(...dimensions.map(([name, title]) => make("option", { value: name, textContent: title })));
+    }
+    for (const [name, value] of Object.entries({ by, find, min })) {
+      if (document.activeElement !== elements[name]) elements[name].value = value;
+    }
+  }
+
+  addEventListener("DOMContentLoaded", () => {
+    const form = $("ranking-choices");
+    const apply = () => {
+      const { by, find, min } = form.elements;
+      choose({ "p.by": by.value, "p.find": find.value.trim(), "p.min": min.value, "p.page": "" });
+    };
+    form.addEventListener("submit", (event) => { event.preventDefault(); apply(); });
+    form.addEventListener("search", apply);
+    form.elements.by.addEventListener("change", apply);
+    for (const button of document.querySelectorAll("#ranking-pager button")) {
+      button.addEventListener("click", () => choose({ "p.page": String(Number($("ranking").dataset.page) + Number(button.dataset.to)) }));
+    }
+  });
+
+  swarmscope.page((own) => {
+    const table = $("ranking");
+    const holds = JSON.stringify([own.head, own.sort, own.best_first, own.rows, own.total, location.search]);
+    if (table.dataset.holds !== holds) {
+      const at = [...table.querySelectorAll("button, a")].indexOf(document.activeElement);
+      table.tHead.rows[0].replaceChildren(...own.head.map((each) => heading(each, own)), make("th", { scope: "col", textContent: "" }));
+      table.tBodies[0].replaceChildren(...own.rows.map((each) => row(each, own)));
+      table.tFoot.rows[0].replaceChildren(
+        make("th", { scope: "row", textContent: "All" }), ...own.total.map((each) => make("td", { textContent: each })), make("td"),
+      );
+      Object.assign(table.dataset, { holds, page: own.page });
+      if (at >= 0) table.querySelectorAll("button, a")[at]?.focus();
+    }
+    table.hidden = own.rows.length === 0;
+    $("no-ranking").hidden = own.rows.length > 0;
+    $("ranking-pager").hidden = own.pages < 2;
+    put("#ranking-pager span", `${own.page} of ${own.pages}`);
+    const [back, next] = document.querySelectorAll("#ranking-pager button");
+    back.disabled = own.page <= 1;
+    next.disabled = own.page >= own.pages;
+    const query = chosen();
+    query.set("view", "ranking");
+    $("ranking-csv").href = `/api/v1/table?${query}`;
+    fill_choices(own);
+    put("#ranking-note", own.note);
+  });
+})();

@@ -1,0 +1,186 @@
+"""The Ranking page: every value of a dimension with all measures, the worst first.
+
+Its own parameters in the address are `p.by` (the dimension), `p.sort` (a measure, `name`, `peers` or `sessions`), `p.order=best`,
+`p.min` (the fewest sessions of a value), `p.find` (part of a name) and `p.page`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bokeh.models import LayoutDOM
+
+from feedback_analysis.measures.registry import LOWER_IS_BETTER, MEASURES
+from feedback_analysis.measures.selection import OTHER
+from feedback_analysis.measures.summary import Summary, summarize
+from feedback_analysis.messages.slices import SLICED_BY, THIN_SESSIONS
+from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
+from monitor_platform.dashboard.display_names import dimension_name, place_name
+from monitor_platform.dashboard.question import Question
+from monitor_platform.dashboard.shared_answers import SharedAnswers
+from monitor_platform.dashboard.snapshot import Snapshot, span_of
+from monitor_platform.dashboard.tables import Cell, Table, stored_title
+from monitor_platform.views.number_format import format_value
+
+RANKED_BY = (*SLICED_BY, "country")
+
+RANKED = (
+    *("mos", "rebuffering_ratio", "stalls_per_hour", "stall_ms", "longest_stall_ms", "start_failures", "startup_ms"),
+    *("continuity", "upload_kbps", "download_kbps", "playback_kbps", "contribution_ratio", "p2p_ratio"),
+)
+"""The measures of a summary, in the order of the columns."""
+
+SORTS = ("name", "peers", "sessions", *RANKED)
+ROWS_PER_PAGE = 50
+
+Group = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """The order of the table and what it leaves out."""
+
+    by: str
+    sort: str
+    best_first: bool
+    least_sessions: int
+    find: str
+    page: int
+
+    @classmethod
+    def of(cls, question: Question) -> "Ranking":
+        """The ranking that an address asks for. A value that makes no sense is ignored."""
+        own = question.own
+        by, sort, least, page = (own.get(name, "") for name in ("by", "sort", "min", "page"))
+        measure = question.measure if question.measure in RANKED else "mos"
+        return cls(
+            by=by if by in RANKED_BY else "isp",
+            sort=sort if sort in SORTS else measure,
+            best_first=own.get("order") == "best",
+            least_sessions=_number(least, THIN_SESSIONS),
+            find=own.get("find", "")[:200],
+            page=_number(page, 1),
+        )
+
+    def apply(self, groups: Sequence[Group]) -> list[Group]:
+        """The groups that the table shows, in order. `(other)`, the exact rest beyond the budget of groups, is always the last."""
+        chosen = [each for each in groups if each["sessions"] >= self.least_sessions and self._is_found(each)]
+        known = [each for each in chosen if self._key(each) is not None]
+        known.sort(key=lambda each: each["by"][self.by])
+        known.sort(key=self._key, reverse=self._descends())
+        missing = [each for each in chosen if self._key(each) is None]
+        return sorted([*known, *missing], key=lambda each: each["by"][self.by] == OTHER)
+
+    def _is_found(self, group: Group) -> bool:
+        name = group["by"][self.by]
+        return name == OTHER or self.find.lower() in place_name(name).lower()
+
+    def _key(self, group: Group) -> Any:  # noqa: ANN401 - a text or a number, the same for all groups
+        return place_name(group["by"][self.by]) if self.sort == "name" else number_of(group, self.sort)
+
+    def _descends(self) -> bool:
+        """Worst first: the highest value of a measure of which less is better, the most peers, the first name."""
+        worst_is_highest = self.sort in LOWER_IS_BETTER or self.sort in {"peers", "sessions"}
+        return worst_is_highest != self.best_first
+
+
+def _number(text: str, otherwise: int) -> int:
+    return int(text[:9]) if text.isascii() and text.isdecimal() else otherwise
+
+
+def number_of(group: Group, name: str) -> float | None:
+    """The value of a column of a summary: the mean of a distribution."""
+    value = group[name]
+    found: float | None = value["mean"] if isinstance(value, dict) else value
+    return found
+
+
+async def ranked(answers: SharedAnswers, snapshot: Snapshot, question: Question) -> tuple[Summary, list[Group]]:
+    """The summary by the dimension of the ranking, and the groups that the table shows."""
+    span, ranking = span_of(question, snapshot), Ranking.of(question)
+    summary = await answers.ask(snapshot.moment, summarize, span=span, where=question.where(span), by=(ranking.by,))
+    return summary, ranking.apply(summary["groups"])
+
+
+def as_table(question: Question, groups: Sequence[Group]) -> Table:
+    """All shown groups, for a CSV."""
+    by = Ranking.of(question).by
+    columns = ((dimension_name(by), None), ("n (peers)", None), ("n (sessions)", None))
+    rows: list[tuple[Cell, ...]] = [
+        (place_name(each["by"][by]), *(number_of(each, name) for name in ("peers", "sessions", *RANKED))) for each in groups
+    ]
+    measures = tuple((stored_title(MEASURES[name]), MEASURES[name]) for name in RANKED)
+    return Table(columns=(*columns, *measures), rows=rows, filters=[None] * len(rows))
+
+
+class RankingPart:
+    """The table."""
+
+    figures: Mapping[str, LayoutDOM] = {}
+
+    async def ask(self, context: PageContext) -> Show:
+        """The values of the chosen dimension in the time range, under all filters."""
+        if context.snapshot is None:
+            return dict
+        question, ranking = context.question, Ranking.of(context.question)
+        summary, groups = await ranked(context.answers, context.snapshot, question)
+        pages = max(1, -(-len(groups) // ROWS_PER_PAGE))
+        page = min(max(1, ranking.page), pages)
+        shown = groups[(page - 1) * ROWS_PER_PAGE : page * ROWS_PER_PAGE]
+        content = {
+            "by": ranking.by,
+            "dimensions": [[name, dimension_name(name)] for name in RANKED_BY],
+            "sort": ranking.sort,
+            "best_first": ranking.best_first,
+            "min": ranking.least_sessions,
+            "find": ranking.find,
+            "head": [["name", dimension_name(ranking.by)], ["peers", "Peers"], ["sessions", "Sessions"], *_heads()],
+            "rows": [_row(ranking.by, each) for each in shown],
+            "total": _cells(summary),
+            "page": page,
+            "pages": pages,
+            "note": _note(ranking, summary, len(groups)),
+        }
+        return lambda: content
+
+
+def _heads() -> list[list[str]]:
+    return [[name, MEASURES[name].title] for name in RANKED]
+
+
+def _row(by: str, group: Group) -> dict[str, Any]:
+    name = group["by"][by]
+    return {
+        "value": name if name != OTHER else "",
+        "text": place_name(name),
+        "cells": _cells(group),
+        "thin": group["sessions"] < THIN_SESSIONS,
+    }
+
+
+def _cells(group: Group) -> list[str]:
+    counts = [f"{group[name]:,.0f}" for name in ("peers", "sessions")]
+    return counts + [format_value(MEASURES[name], number_of(group, name)) for name in RANKED]
+
+
+def _note(ranking: Ranking, summary: Summary, shown: int) -> str:
+    every = len(summary["groups"]) + max(0, summary["groups_left_out"] - 1)
+    side = "best" if ranking.best_first else "worst"
+    order = "by name" if ranking.sort == "name" else f"{_sorted_by(ranking.sort)}, {side} first"
+    least = f", at least {ranking.least_sessions:,} sessions" if ranking.least_sessions > 1 else ""
+    rest = f"; (other): {summary['groups_left_out']:,} more together" if summary["groups_left_out"] else ""
+    return f"{shown:,} of {every:,}, {order}{least}{rest}"
+
+
+def _sorted_by(sort: str) -> str:
+    return MEASURES[sort].title if sort in MEASURES else sort.capitalize()
+
+
+RANKING_PAGE = DashboardPage(
+    name="ranking",
+    path="/ranking",
+    title="Ranking",
+    template="ranking.html",
+    script=True,
+    part=RankingPart,
+)

@@ -1,0 +1,73 @@
+"""The Ranking page: the order of the values, what is left out, and the same lines as CSV."""
+
+import csv
+import io
+import urllib.request
+
+import pytest
+
+from monitor_platform.dashboard.question import Question
+from monitor_platform.dashboard.ranking_page import RANKED, Ranking
+from tests.harness.processes import start_server
+
+
+def group(name, sessions, **values):
+    return {"by": {"isp": name}, "peers": sessions, "sessions": sessions, **dict.fromkeys(RANKED), **values}
+
+
+GROUPS = [
+    group("large", 900, rebuffering_ratio=0.01, mos={"mean": 4.0}),
+    group("bad", 30, rebuffering_ratio=0.2, mos={"mean": 2.0}),
+    group("tiny", 2, rebuffering_ratio=0.9, mos={"mean": 1.0}),
+    group("silent", 40),
+    group("(other)", 500, rebuffering_ratio=0.5, mos={"mean": 1.5}),
+]
+
+
+def order(query):
+    return [each["by"]["isp"] for each in Ranking.of(Question.parse(query)).apply(GROUPS)]
+
+
+def test_the_worst_value_is_first_and_the_rest_beyond_the_budget_is_last():
+    assert order("measure=rebuffering_ratio") == ["bad", "large", "silent", "(other)"]
+    assert order("p.sort=mos") == ["bad", "large", "silent", "(other)"]
+    assert order("p.sort=mos&p.order=best") == ["large", "bad", "silent", "(other)"]
+    assert order("p.sort=peers") == ["large", "silent", "bad", "(other)"]
+    assert order("p.sort=name") == ["bad", "large", "silent", "(other)"]
+
+
+def test_values_with_few_sessions_and_other_names_are_left_out():
+    assert order("p.sort=rebuffering_ratio&p.min=1")[0] == "tiny"
+    assert order("p.sort=rebuffering_ratio&p.min=1&p.find=LAR") == ["large", "(other)"]
+
+
+@pytest.fixture(scope="module")
+def monitor(recorded, tmp_path_factory):
+    server = start_server(
+        "monitor", "--static", str(recorded), "--listen", "127.0.0.1:0", log=tmp_path_factory.mktemp("log") / "log"
+    )
+    yield server.url
+    assert server.stop() == 0
+
+
+def test_the_csv_has_the_lines_of_the_page(monitor, invented):
+    query = "view=ranking&p.by=channel&p.sort=continuity&p.min=1"
+    with urllib.request.urlopen(f"{monitor}/api/v1/table?{query}", timeout=60) as answer:
+        rows = list(csv.DictReader(io.StringIO(answer.read().decode())))
+    assert {row["Channel"].lstrip("'") for row in rows} == set(invented.channels)
+    shares = [float(row["Continuity"]) for row in rows]
+    assert shares == sorted(shares)
+    assert rows[-1]["Channel"] == invented.channels[0]
+
+
+@pytest.mark.browser
+def test_the_page_ranks_by_the_chosen_heading_and_filters_by_a_chosen_name(monitor, visit, invented):
+    page = visit(monitor, "/ranking?p.by=channel&p.min=1")
+    page.becomes("document.querySelectorAll('#ranking tbody tr').length === 3")
+    assert "3 of 3, MOS, worst first" in page.page.locator("#ranking-note").inner_text()
+    page.page.get_by_role("button", name="Continuity", exact=True).click()
+    page.becomes("document.querySelector('#ranking th[aria-sort]').innerText.startsWith('Continuity')")
+    assert page.page.locator("#ranking tbody th").last.inner_text() == invented.channels[0]
+    page.page.locator("#ranking tbody th button").last.click()
+    page.becomes("document.querySelectorAll('#ranking tbody tr').length === 1")
+    assert "channel=" in page.page.url
