@@ -46,11 +46,11 @@ class TableHandler(RequestHandler):
             raise Problem(404, "nothing_yet", "there is no record yet")
         if view == RANKING:
             _, groups = await ranked(state.answers, snapshot, question)
-            return view, as_table(question, groups).csv()
-        shown = await PageQueries(state.answers, snapshot, question, views=frozenset({view})).page_data()
-        text = BY_VIEW[view](shown).csv()
+            table = as_table(question, groups)
+        else:
+            table = BY_VIEW[view](await PageQueries(state.answers, snapshot, question, views=frozenset({view})).page_data())
         self.set_header("Content-Disposition", f'attachment; filename="swarmscope-{view}.csv"')
-        return text
+        return table.csv()
 
 
 def question_of(query: str) -> Question:
