@@ -143,12 +143,12 @@ def _count(db: duckdb.DuckDBPyConnection, arrived: _Arrived, period_ms: int) -> 
     known = _leave_out_known(db)
     db.execute(f"INSERT INTO session_hour {SESSION_HOUR.of_messages('incoming')}")
     db.execute(f"INSERT INTO seen {SEEN.of_messages('incoming', block=f'seq // {BLOCK}')}")
-    db.execute(f"CREATE OR REPLACE TEMP TABLE came AS {PRESENCE.of_messages(_present(period_ms), hour='minute // 60')}")
-    db.execute("INSERT INTO presence FROM came")
+    db.execute(f"CREATE OR REPLACE TEMP TABLE attended AS {PRESENCE.of_messages(_present(period_ms), hour='minute // 60')}")
+    db.execute("INSERT INTO presence FROM attended")
     _add_minutes(db)
-    db.execute("INSERT INTO unfolded (SELECT hour FROM incoming UNION SELECT hour FROM came) EXCEPT SELECT hour FROM unfolded")
+    db.execute("INSERT INTO unfolded (SELECT hour FROM incoming UNION SELECT hour FROM attended) EXCEPT SELECT hour FROM unfolded")
     [(counted,)] = db.execute("SELECT count(*) FROM incoming").fetchall()
-    for name in ("incoming", "came", "arrived_named"):
+    for name in ("incoming", "attended", "arrived_named"):
         db.execute(f"DROP TABLE {name}")
     for name in ("arrived", "arrived_slices"):
         db.unregister(name)

@@ -44,30 +44,30 @@ def catch_up(
     """
     with store.searching() as cursor:
         new = search(cursor, paths, settled or SettledFiles())
-        taken, done, batches = AddedLogs(unread=new.unread), 0, 0
+        added, done, batches = AddedLogs(unread=new.unread), 0, 0
         progress(done, new.bytes)
         for period in _batches(new.by_time()):
             if not wanted():
                 break
-            taken += _add(store, period, locator)
+            added += _add(store, period, locator)
             batches += 1
             done += sum(file.bytes for file in period)
             progress(done, new.bytes)
     if batches > 1:  # after a large addition, which may stay as it is for days
         store.fold(at_least=1)
-    return taken
+    return added
 
 
 def _add(store: HistoryStore, period: Sequence[LogFile], locator: Locator) -> AddedLogs:
     """Add the logs of one batch."""
     fresh, unread = _fresh(store, period)
-    taken, stems = AddedLogs(unread=unread), _known(store, "stem", [file.stem for file in fresh])
+    added, stems = AddedLogs(unread=unread), _known(store, "stem", [file.stem for file in fresh])
     again = {file: digest for file, digest in fresh.items() if file.stem in stems}
     first = {file: digest for file, digest in fresh.items() if file not in again}
     for files in ([first] if first else []) + [{file: digest} for file, digest in again.items()]:
-        taken += add_logs(store, files, locator, again=files is not first)
+        added += add_logs(store, files, locator, again=files is not first)
     store.fold()
-    return taken
+    return added
 
 
 def _known(store: HistoryStore, column: str, values: Sequence[str]) -> set[str]:

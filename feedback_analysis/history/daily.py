@@ -68,7 +68,7 @@ def _rows(
     cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, recorded: Span, isp_peers: IspPeers
 ) -> list[Row]:
     hours = HourSelection(steps.span, where)
-    people = isp_peers.crowd() if isp_peers.known else PeerCounts(distinct(cursor, hours, steps), newcomers(cursor, hours))
+    people = isp_peers.counts() if isp_peers.known else PeerCounts(distinct(cursor, hours, steps), newcomers(cursor, hours))
     columns = _people(cursor, where, steps, recorded, people.first) | _means(cursor, where, steps)
     columns |= _sessions(cursor, where, steps, people.distinct)
     return [

@@ -43,30 +43,31 @@ class IspPeers:
         self._slices = hours.slices
         self.known = len(of.names) <= _BITS and self._collect(hours)
 
-    def crowd(self) -> PeerCounts:
+    def counts(self) -> PeerCounts:
+        """The counts of all peers together."""
         each = "max(weight) AS weight, bit_or(bits) AS bits, min(first) AS first"
-        self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE person AS SELECT peer, {each} FROM customer GROUP BY peer")
-        first = self._cursor.execute(f"SELECT first, {exact_sum('weight')} FROM person GROUP BY first").fetchall()
-        return PeerCounts({step: weight for (_, step), weight in _by_bit(self._cursor, "person", "false").items()}, dict(first))
+        self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE any_peer AS SELECT peer, {each} FROM isp_peer GROUP BY peer")
+        first = self._cursor.execute(f"SELECT first, {exact_sum('weight')} FROM any_peer GROUP BY first").fetchall()
+        return PeerCounts({step: weight for (_, step), weight in _by_bit(self._cursor, "any_peer", "false").items()}, dict(first))
 
     def by_isp(self) -> dict[tuple[str, int], int]:
         """Distinct peers by ISP and period; the number after the last period stands for all periods together."""
         sql = f"SELECT DISTINCT isp FROM {self._slices} ORDER BY isp"
         names = [name for (name,) in self._cursor.execute(sql).fetchall()]
-        in_all = self._cursor.execute(f"SELECT isp, {exact_sum('weight')} FROM customer GROUP BY isp").fetchall()
-        found = {(names[number - 1], step): weight for (number, step), weight in _by_bit(self._cursor, "customer", "isp").items()}
+        in_all = self._cursor.execute(f"SELECT isp, {exact_sum('weight')} FROM isp_peer GROUP BY isp").fetchall()
+        found = {(names[number - 1], step): weight for (number, step), weight in _by_bit(self._cursor, "isp_peer", "isp").items()}
         return found | {(names[number - 1], len(self._of.names)): weight for number, weight in in_all}
 
     def _collect(self, hours: HourSelection) -> bool:
         numbers = f"JOIN (SELECT id, dense_rank() OVER (ORDER BY isp) AS isp FROM {self._slices}) AS isps ON isps.id = slice"
-        rows = f"{hours.sql('session_hour', 'isp', 'peer', *_OF_A_CUSTOMER, joined=f'{numbers} {JOINED}')} GROUP BY isp, peer"
-        self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE customer AS {rows}", {**hours.parameters, **self._of.parameters})
+        rows = f"{hours.sql('session_hour', 'isp', 'peer', *_ISP_PEER_COLUMNS, joined=f'{numbers} {JOINED}')} GROUP BY isp, peer"
+        self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE isp_peer AS {rows}", {**hours.parameters, **self._of.parameters})
         # If each peer has one weight, its largest weight applies to every period.
-        each = "SELECT max(weight) AS most, min(least) AS least FROM customer GROUP BY peer"
+        each = "SELECT max(weight) AS most, min(least) AS least FROM isp_peer GROUP BY peer"
         return self._cursor.execute(f"SELECT count(*) FROM ({each}) WHERE least <> most").fetchall() == [(0,)]
 
 
-_OF_A_CUSTOMER = (
+_ISP_PEER_COLUMNS = (
     *("max(weight) AS weight", "min(weight) AS least", "bit_or(1::UBIGINT << step::UBIGINT) AS bits"),
     f"min(first_ms) // {MINUTE_MS} AS first",
 )

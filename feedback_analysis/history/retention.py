@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 LIVED_TIME = "lived-time.json"
 PATIENCE_S = 600.0
 """Nothing is dropped for this time after a start or a step of the clock."""
-_KEEP_EVERY_S = 300.0
+_SAVE_EVERY_S = 300.0
 _WARN_FROM_S = 3600
 
 
@@ -35,7 +35,7 @@ class Retention:
     monotonic: Callable[[], float] = time.monotonic
     _lived: LivedTime | None = field(default=None, init=False)
     _patient_until_s: float = field(default=0.0, init=False)
-    _kept_s: float = field(default=0.0, init=False)
+    _saved_s: float = field(default=0.0, init=False)
 
     def apply(self, store: HistoryStore) -> DroppedDays:
         """Drop the days that are too old (live: one day per call), and log how many."""
@@ -47,13 +47,13 @@ class Retention:
             return DroppedDays()
         if self.live:
             before_ms = min(before_ms, (begins_ms // DAY_MS + 1) * DAY_MS)
-        gone = store.drop_before(before_ms)
+        dropped = store.drop_before(before_ms)
         day = datetime.fromtimestamp(before_ms / 1000, UTC).date()
         log.warning(
-            "history: %d days before %s dropped by --history-days %d, with the sums of %d messages", gone.days, day, self.days,
-            gone.messages,
+            "history: %d days before %s dropped by --history-days %d, with the sums of %d messages", dropped.days, day, self.days,
+            dropped.messages,
         )  # fmt: skip
-        return gone
+        return dropped
 
     def look(self, store: HistoryStore) -> None:
         """Read the clocks before new messages are added, so that messages with a wrong date do not change the result."""
@@ -74,7 +74,7 @@ class Retention:
 
     def _look_at_clocks(self, store: HistoryStore, days: int) -> LivedTime:
         first = self._lived is None
-        lived = self._lived = self._lived or _found(store)
+        lived = self._lived = self._lived or _saved_lived_time(store)
         monotonic_s = self.monotonic()
         skipped_s = lived.advance(self.wall(), monotonic_s)
         if first or skipped_s:
@@ -86,9 +86,9 @@ class Retention:
                 skipped_s / 86_400,
                 days,
             )
-        if first or monotonic_s - self._kept_s >= _KEEP_EVERY_S:
-            self._kept_s = monotonic_s
-            _keep(store, lived)
+        if first or monotonic_s - self._saved_s >= _SAVE_EVERY_S:
+            self._saved_s = monotonic_s
+            _save_lived_time(store, lived)
         return lived
 
 
@@ -97,7 +97,7 @@ def first_day_ms(now_ms: int, days: int) -> int:
     return (now_ms // DAY_MS - days + 1) * DAY_MS
 
 
-def _found(store: HistoryStore) -> LivedTime:
+def _saved_lived_time(store: HistoryStore) -> LivedTime:
     """The lived time that an earlier run saved; if there is none, it is derived from the hours of the history."""
     try:
         return LivedTime.from_json((store.folder / LIVED_TIME).read_bytes())
@@ -109,7 +109,7 @@ def _found(store: HistoryStore) -> LivedTime:
     return LivedTime.of_moments(chain(hours_s, (hour_s + 3600 for hour_s in hours_s)))
 
 
-def _keep(store: HistoryStore, lived: LivedTime) -> None:
+def _save_lived_time(store: HistoryStore, lived: LivedTime) -> None:
     begins_ms = store.begins_ms()
     if begins_ms is not None:
         lived.drop_before(begins_ms // 1000)
