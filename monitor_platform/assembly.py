@@ -27,6 +27,7 @@ from feedback_analysis.messages.live_table import Bounds, LiveTable
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.all_models import Models, models_of, mos_of
 from feedback_analysis.quality.mos import MosModel
+from feedback_analysis.reading.log_files import passed_over_in_words
 from feedback_analysis.reading.rows import reasons_in_words
 from feedback_analysis.time_units import MINUTE_MS
 from feedback_wire import routes
@@ -211,6 +212,8 @@ def _log_damages(table: FeedbackTable) -> None:
     """Log the losses of static files in one line, and each file that cannot be read. A feed logs its own losses."""
     for unread in table.unread:
         log.error("not read: %s", unread)
+    if table.passed_over:
+        log.warning("%s", passed_over_in_words(table.passed_over))
     if table.damages or table.unreadable:
         first = f", the first in {table.damages[0]}" if table.damages else ""
         why = reasons_in_words(table.unreadable_for)

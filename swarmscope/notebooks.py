@@ -13,6 +13,7 @@ from feedback_analysis.messages.session_counters import COUNTERS
 from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
 from feedback_analysis.quality.all_models import all_models, model_names, mos_of
 from feedback_analysis.quality.model import call
+from feedback_analysis.reading.log_files import passed_over_in_words
 
 _FORMS = ("pandas", "polars", "duckdb")
 
@@ -38,6 +39,8 @@ def frame(
         warnings.warn(f"damaged: {damage}", stacklevel=3)
     for unread in table.unread:
         warnings.warn(f"not read: {unread}", stacklevel=3)
+    if table.passed_over:
+        warnings.warn(passed_over_in_words(table.passed_over), stacklevel=3)
     selection = table.select(span, where)
     # A DuckDB relation accepts no parameters, so the selected rows are written to a temporary table.
     scores = [f"{call(quality[name])} AS {name}" for name in scored]

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -41,8 +42,8 @@ _COLUMNS = (*_OWN, *DIMENSIONS, *MEANS)
 class AddedLogs:
     """The result of adding logs: the numbers of counted messages, of copies and conflicts that were left out, and so on.
 
-    A conflict is another message with the number of a known one. `unread`: the logs of which nothing could be read. `other_names`
-    counts the messages whose name was beyond the budget of a day.
+    A conflict is another message with the number of a known one. `unread`: the logs of which nothing could be read. `passed_over`:
+    files that look like logs and do not have the name of one. `other_names`: messages whose name was beyond the budget of a day.
     """
 
     messages: int = 0
@@ -52,6 +53,7 @@ class AddedLogs:
     logs: int = 0
     other_names: int = 0
     unread: tuple[UnreadLog, ...] = ()
+    passed_over: tuple[Path, ...] = ()
 
     def __add__(self, other: "AddedLogs") -> "AddedLogs":
         return AddedLogs(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
@@ -81,8 +83,15 @@ def add_logs(store: HistoryStore, files: Mapping[LogFile, str], locator: Locator
         for name, by_hour in left_out.items():
             if by_hour:
                 db.executemany(f"INSERT INTO {name} VALUES (?, ?)", list(by_hour.items()))
-    totals = {name: by_hour.total() for name, by_hour in left_out.items()}
-    return AddedLogs(messages=counted, unreadable=sum(lost), logs=len(files), unread=unread, other_names=renamed, **totals)
+    return AddedLogs(
+        messages=counted,
+        copies=left_out["copies"].total(),
+        conflicts=left_out["conflicts"].total(),
+        unreadable=sum(lost),
+        logs=len(files),
+        other_names=renamed,
+        unread=unread,
+    )
 
 
 def _read(table: ColumnTable, logs: Sequence[VerifiedLog]) -> list[int]:

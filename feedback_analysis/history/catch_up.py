@@ -44,7 +44,7 @@ def catch_up(
     """
     with store.searching() as cursor:
         new = search(cursor, paths, settled or SettledFiles())
-        added, done, batches = AddedLogs(unread=new.unread), 0, 0
+        added, done, batches = AddedLogs(unread=new.unread, passed_over=new.passed_over), 0, 0
         progress(done, new.bytes)
         for period in _batches(new.by_time()):
             if not wanted():

@@ -20,7 +20,7 @@ from feedback_analysis.history.catch_up import catch_up
 from feedback_analysis.history.new_logs import SettledFiles
 from feedback_analysis.history.retention import KEEP_ALL, Retention
 from feedback_analysis.history.store import DroppedDays, HistoryStore
-from feedback_analysis.reading.log_files import UnreadLog
+from feedback_analysis.reading.log_files import UnreadLog, passed_over_in_words
 
 log = logging.getLogger(__name__)
 
@@ -93,14 +93,19 @@ class HistoryFollower:
             settled=self._settled,
         )
         self._name_unread(so_far.taken.unread, taken.unread)
+        self._name_passed_over(so_far.taken.passed_over, taken.passed_over)
         # Logs that were not readable in the last search are tried again, and must not count twice.
-        now = replace(self.progress, taken=replace(so_far.taken, unread=()) + taken, error="")
+        now = replace(self.progress, taken=replace(so_far.taken, unread=(), passed_over=()) + taken, error="")
         self.progress = replace(now, dropped=so_far.dropped + self._retention.apply(self._store))
 
     def _name_unread(self, known: Sequence[UnreadLog], now: Sequence[UnreadLog]) -> None:
         for unread in now:
             if unread not in known:
                 log.error("the history lacks a log: %s", unread)
+
+    def _name_passed_over(self, known: Sequence[Path], now: Sequence[Path]) -> None:
+        if now and now != known:
+            log.warning("history: %s", passed_over_in_words(now))
 
     def _advance(self, done: int, of: int) -> None:
         if self._searched_s is None:

@@ -20,6 +20,7 @@ from feedback_analysis.reading.log_files import (
     UnreadLog,
     find_logs,
     is_folder,
+    is_passed_over,
     preferred_instead,
     reason_of,
     stream_entries,
@@ -88,6 +89,7 @@ class NewLogs:
     bytes: int
     count: int
     unread: tuple[UnreadLog, ...]
+    passed_over: tuple[Path, ...]
 
     def by_time(self) -> Iterator[LogFile]:
         """The new logs in the order of their time."""
@@ -114,7 +116,10 @@ def search(cursor: duckdb.DuckDBPyConnection, paths: Sequence[Path], settled: Se
         candidates: list[_Candidate] = []
         for mark, entry in settled.unsettled(entries):
             if LOG_NAME.fullmatch(entry.name) is None:
-                settled.settle([mark])
+                if is_passed_over(entry):
+                    found.passed_over.append(Path(entry.path))
+                else:
+                    settled.settle([mark])
             elif why := why_no_file(entry):
                 found.unread.append(UnreadLog(Path(entry.path), why))
             elif entry.name.endswith(_JOURNAL):
@@ -151,6 +156,7 @@ class _Found:
         self._cursor = cursor
         self._folders: dict[Path, int] = {}
         self.unread = unread
+        self.passed_over: list[Path] = []
         cursor.execute(
             "CREATE OR REPLACE TEMP TABLE found (begins_s BIGINT, folder INTEGER, name VARCHAR, bytes BIGINT, modified_ns BIGINT)"
         )
@@ -185,6 +191,7 @@ class _Found:
             bytes=int(size),
             count=int(count),
             unread=tuple(sorted(dict.fromkeys(self.unread), key=lambda log: log.path)),
+            passed_over=tuple(sorted(self.passed_over)),
         )
 
     def _known(self, candidates: Sequence[_Candidate]) -> set[tuple[str, int, int]]:

@@ -83,6 +83,7 @@ def open_logs(
         if isinstance(table, ColumnTable):
             _settle(table, reading, [*logs, *earlier])
         table.note_unread((*reading.unread, *found.unread))
+        table.passed_over = found.passed_over
     except BaseException:
         table.close()
         raise

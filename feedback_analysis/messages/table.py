@@ -98,6 +98,8 @@ class FeedbackTable:
         self._uncompressed = 0
         self._damages: deque[DamagedLog] = deque(maxlen=REMEMBERED_DAMAGES)
         self._unread: tuple[UnreadLog, ...] = ()
+        self.passed_over: tuple[Path, ...] = ()
+        """Files that look like logs and were not read, because they do not have the name of one."""
 
     @property
     def atlas(self) -> Atlas:

@@ -8,7 +8,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -58,11 +58,19 @@ class UnreadLog:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A file of a folder that looks like a log and does not have the name of one, or a link to a folder. It is not read."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """The logs to read, and the files and folders that may be logs or contain logs and cannot be read."""
+    """The logs to read, and the files and folders that may be logs or contain logs and cannot be read or are passed over."""
 
     logs: tuple[Path, ...]
     unread: tuple[UnreadLog, ...]
+    passed_over: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +139,16 @@ def find_logs(paths: Iterable[Path], begins: Begins | None = None) -> Found:
         place = PREFERRED.index(log.name.form) if log.name else 0
         kept[content] = min(kept.get(content, (len(PREFERRED), log.shown)), (place, log.shown))
     unread = dict.fromkeys(entry for entry in each if isinstance(entry, UnreadLog))
-    return Found(tuple(shown for _, shown in kept.values()), tuple(unread))
+    passed_over = dict.fromkeys(entry.path for entry in each if isinstance(entry, PassedOver))
+    return Found(tuple(shown for _, shown in kept.values()), tuple(unread), tuple(passed_over))
+
+
+def passed_over_in_words(paths: Sequence[Path]) -> str:
+    """One line about the files that are passed over; empty without any."""
+    if not paths:
+        return ""
+    what = "1 file or link has" if len(paths) == 1 else f"{len(paths):,} files or links have"
+    return f"{what} no log name, so a search of folders passes over them; to read one, name it: {paths[0]}"
 
 
 def form_of(path: Path) -> Form | None:
@@ -262,7 +279,17 @@ def why_no_file(entry: os.DirEntry[str]) -> str:
     return "" if stat.S_ISREG(mode) else f"it is {_kind(mode)}, and a file is needed"
 
 
-def _at(path: Path, begins: Begins | None) -> Iterator[_Log | UnreadLog]:
+def is_passed_over(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry of a folder, which does not have the name of a log, looks like a log or links to a folder."""
+    if entry.name.startswith("."):
+        return False
+    try:
+        return entry.is_file() if entry.name.endswith((BARE, *_SUFFIXES)) else entry.is_symlink() and entry.is_dir()
+    except OSError:
+        return False  # it no longer exists
+
+
+def _at(path: Path, begins: Begins | None) -> Iterator[_Log | UnreadLog | PassedOver]:
     """The logs at a path that the user named."""
     try:
         mode = path.stat().st_mode
@@ -285,7 +312,7 @@ def _at(path: Path, begins: Begins | None) -> Iterator[_Log | UnreadLog]:
         yield UnreadLog(path, f"it is {_kind(mode)}, and a file is needed")
 
 
-def _below(folder: Path, real: Path, begins: Begins | None) -> Iterator[_Log | UnreadLog]:
+def _below(folder: Path, real: Path, begins: Begins | None) -> Iterator[_Log | UnreadLog | PassedOver]:
     """The logs below `folder`, by name."""
     try:
         entries = entries_of(folder, begins)
@@ -298,6 +325,8 @@ def _below(folder: Path, real: Path, begins: Begins | None) -> Iterator[_Log | U
             why = why_no_file(entry)
             real_path = path.resolve() if not why and entry.is_symlink() else real / entry.name
             yield UnreadLog(path, why) if why else _Log(path, real_path, name)
+        elif is_passed_over(entry):
+            yield PassedOver(path)
         if _is_folder(entry):
             yield from _below(path, real / entry.name, begins)
 

@@ -10,7 +10,7 @@ from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.messages.table import DamagedLog
 from feedback_analysis.quality.all_models import Models, mos_of
-from feedback_analysis.reading.log_files import UnreadLog, find_logs
+from feedback_analysis.reading.log_files import UnreadLog, find_logs, passed_over_in_words
 from feedback_analysis.time_units import HOUR_MS, MINUTE_MS
 from feedback_wire.log_name import LogName
 from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert
@@ -29,6 +29,8 @@ def evaluate_logs(
     found = find_logs(paths)
     named: set[str] = set()
     _name(found.unread, (), named, lacks)
+    if found.passed_over:
+        lacks(passed_over_in_words(found.passed_over))
     for span in _hours(found.logs):
         opened = open_logs(found, locator=locator, mos=mos_of(models), models=models, span=span, look_around_ms=HOUR_MS)
         with closing(opened) as table:

@@ -259,12 +259,15 @@ def _progress() -> "Iterator[Progress | None]":
 
 def _print_damages(table: "FeedbackTable") -> None:
     from feedback_analysis.messages.extent import extent, warning_of_seconds
+    from feedback_analysis.reading.log_files import passed_over_in_words
     from feedback_analysis.reading.rows import reasons_in_words
 
     for damage in table.damages:
         print(f"damaged: {plain(str(damage))}", file=sys.stderr)
     for unread in table.unread:
         print(f"not read: {plain(str(unread))}", file=sys.stderr)
+    if table.passed_over:
+        print(f"warning: {plain(passed_over_in_words(table.passed_over))}", file=sys.stderr)
     if table.unreadable:
         print(f"{table.unreadable} records could not be read{reasons_in_words(table.unreadable_for)}", file=sys.stderr)
     if warning := warning_of_seconds(extent(table)):

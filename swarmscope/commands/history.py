@@ -78,6 +78,7 @@ def build(
     from feedback_analysis.history.catch_up import catch_up
     from feedback_analysis.history.store import Basis, HistoryStore
     from feedback_analysis.quality.all_models import mos_from_flags
+    from feedback_analysis.reading.log_files import passed_over_in_words
 
     try:
         basis = Basis(mos=mos_from_flags(or_defaults(scoring, MosFlags)), period_s=period)
@@ -91,6 +92,8 @@ def build(
         exit_on(error, "swarmscope history")
     for unread in taken.unread:
         print(f"not read: {plain(str(unread))}", file=sys.stderr)
+    if taken.passed_over:
+        print(f"warning: {plain(passed_over_in_words(taken.passed_over))}", file=sys.stderr)
     print(
         f"{taken.logs:,} logs added: {taken.messages:,} messages, {taken.copies:,} duplicates skipped, "
         f"{taken.unreadable:,} unreadable records"

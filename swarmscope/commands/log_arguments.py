@@ -10,11 +10,14 @@ from typing import TextIO
 
 from feedback_analysis.reading.log_files import (
     NotReadable,
+    PassedOver,
     UnreadLog,
     check_file,
     entries_of,
     is_folder,
     is_gone,
+    is_passed_over,
+    passed_over_in_words,
     reading_from,
     reason_of,
     sealed_instead,
@@ -44,8 +47,10 @@ def logs_to_read(paths: Sequence[Path], *, each_stem_once: bool = False) -> Logs
     each = [log for path in paths for log in _logs_at(path, each_stem_once)]
     if not each:
         sys.exit(f"no logs found; use files that end in {_ENDINGS}, or a folder of logs")
+    if passed_over := [log.path for log in each if isinstance(log, PassedOver)]:
+        print(f"warning: {plain(passed_over_in_words(passed_over))}", file=sys.stderr)
     unread = tuple(log for log in each if isinstance(log, UnreadLog))
-    return LogsToRead(tuple(log for log in each if not isinstance(log, UnreadLog)), unread)
+    return LogsToRead(tuple(log for log in each if isinstance(log, tuple)), unread)
 
 
 def print_unread(unread: Iterable[UnreadLog], to: TextIO | None = None) -> bool:
@@ -81,7 +86,7 @@ def with_progress(logs: Sequence[tuple[Path, Readable]]) -> Iterator[tuple[Path,
         yield log
 
 
-def _logs_at(path: Path, each_stem_once: bool) -> Iterator[tuple[Path, Readable] | UnreadLog]:
+def _logs_at(path: Path, each_stem_once: bool) -> Iterator[tuple[Path, Readable] | UnreadLog | PassedOver]:
     if is_folder(path):
         yield from _logs_in(path, each_stem_once)
         return
@@ -93,7 +98,7 @@ def _logs_at(path: Path, each_stem_once: bool) -> Iterator[tuple[Path, Readable]
     yield path, form
 
 
-def _logs_in(folder: Path, each_stem_once: bool) -> Iterator[tuple[Path, Readable] | UnreadLog]:
+def _logs_in(folder: Path, each_stem_once: bool) -> Iterator[tuple[Path, Readable] | UnreadLog | PassedOver]:
     try:
         entries = entries_of(folder)
     except OSError as error:
@@ -104,6 +109,8 @@ def _logs_in(folder: Path, each_stem_once: bool) -> Iterator[tuple[Path, Readabl
         path = folder / entry.name
         form = form_of(path)
         if form is None or form == BARE or entry.name.startswith("."):
+            if is_passed_over(entry):
+                yield PassedOver(path)
             continue
         if each_stem_once and form is Form.JOURNAL and names & {path.with_suffix(f".{other}").name for other in FORMS.values()}:
             continue

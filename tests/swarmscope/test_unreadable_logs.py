@@ -55,6 +55,37 @@ def test_the_logs_commands_read_the_rest_and_exit_with_1(odd, command, monkeypat
         assert len(list((tmp_path / "out").iterdir())) == 1
 
 
+READERS = [
+    ["analyze"],
+    ["history", "build", "--into", "history"],
+    ["alerts", "test", "rules.toml"],
+    ["logs", "cat"],
+    ["logs", "verify"],
+    ["logs", "convert", "--to", "csv", "-o", "out"],
+]
+
+
+@pytest.mark.parametrize("command", READERS, ids=" ".join)
+def test_files_of_a_folder_that_look_like_logs_and_are_not_read_are_counted_and_named(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("rules.toml").write_text(RULES)
+    good = write_log(Path("logs"), [record()])
+    bare = Path("logs/friday.jsonl")
+    bare.write_text("{}\n")
+    for other in ("notes.txt", ".hidden.jsonl", f"{good.name}.part"):
+        Path("logs", other).touch()
+    if command[0] != "logs":  # these read any file with a log's ending
+        write_log(Path("elsewhere"), [record()])
+        Path("logs/x.parquet").touch()
+        Path("logs/link").symlink_to(Path("elsewhere").resolve())
+    answer = run_swarmscope(*command, "logs")
+    said = "1 file or link has" if command[0] == "logs" else "3 files or links have"
+    named = [line for line in answer.stderr.splitlines() if "no log name" in line]
+    assert len(named) == 1
+    assert f"{said} no log name" in named[0]
+    assert named[0].endswith(f": {bare}")
+
+
 def test_the_history_and_the_alerts_read_the_rest(odd, tmp_path):
     folder, reasons = odd
     built = run_swarmscope("history", "build", folder, "--into", tmp_path / "history")
