@@ -7,7 +7,7 @@ from feedback_analysis.geo.divisions import Division
 from feedback_analysis.geo.location import OUTSIDE, UNLOCATED
 from feedback_analysis.measures.regions import RegionValue
 from feedback_analysis.measures.registry import measure_of, shown_in
-from monitor_platform.dashboard.display_names import place_name
+from monitor_platform.dashboard.display_names import dimension_name, place_name
 from monitor_platform.dashboard.page_data import PageData, banded, distributed, series_of
 from monitor_platform.dashboard.percentile_band import MOST_MESSAGES
 from monitor_platform.dashboard.tables import slice_measure
@@ -33,6 +33,8 @@ def notes(data: PageData) -> dict[str, str]:
         where = f" in {place_name(place)}" if place else ""
         peers = format_count(data.histogram.peers, "peer")
         notes["histogram"] = f"{distributed(data.question.measure).title}{where}, n = {peers}"
+        if data.breakdown:
+            notes["histogram"] += f"; lines: by {dimension_name(data.question.by)}"
         if data.comparison is not None and data.comparison.histogram is not None:
             n = format_count(data.comparison.histogram.peers, "peer")
             notes["histogram"] += f"; dashed: {data.comparison.other.name}, n = {n}"

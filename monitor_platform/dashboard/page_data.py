@@ -43,12 +43,17 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakdownLine:
-    """One line of a breakdown; `name` None: all values without a line of their own. `whole`: numbers of the whole time range."""
+    """One line of a breakdown; `name` None: all values without a line of their own. `whole`: numbers of the whole time range.
+
+    `where`: the filters of the line. Data of a view that the page lacks is None.
+    """
 
     name: str | None
     whole: Slice | None
-    audience: Timeline
-    timeline: Timeline
+    where: dict[str, str]
+    audience: Timeline | None = None
+    timeline: Timeline | None = None
+    histogram: Histogram | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

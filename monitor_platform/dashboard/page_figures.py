@@ -14,7 +14,7 @@ from feedback_analysis.measures.selection import MEAN
 from monitor_platform.dashboard.alert_marks import marks
 from monitor_platform.dashboard.dashboard_page import DashboardPage
 from monitor_platform.dashboard.page_data import AUDIENCE, PageData, distributed, series_of
-from monitor_platform.dashboard.timeline_curves import curves_of
+from monitor_platform.dashboard.timeline_curves import curves_of, parts_of
 from monitor_platform.views.histogram_view import HistogramView
 from monitor_platform.views.region_view import RegionView, district_view, map_view
 from monitor_platform.views.timeline_view import TimelineView
@@ -62,7 +62,7 @@ class PageFigures:
         if self.histogram is not None and shown.histogram is not None:
             drawn = distributed(question.measure)
             chosen = dict(question.others).get(MEAN + drawn.name, "")
-            self.histogram.show(drawn, shown.histogram, against=there[2], chosen=chosen)
+            self.histogram.show(drawn, shown.histogram, against=there[2], parts=parts_of(shown), chosen=chosen)
         if self.timeline is not None and shown.audience is not None and shown.timeline is not None:
             series = [measure_of(name, "timeline") for name in series_of(question)]
             self.timeline.show(

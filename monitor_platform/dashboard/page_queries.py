@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from feedback_analysis.measures.histogram import Histogram, histogram
@@ -68,6 +69,8 @@ class PageQueries:
         """Run the queries of all views at once, then those of the comparison, which needs the histogram's ranges."""
         found = await _gather(self._queries())
         comparison = await self._comparison(self._other, found.get("histogram")) if self._other is not None else None
+        if found.get("breakdown") and self._shows("histogram") and found["histogram"].edges:
+            found["breakdown"] = await self._parts(found["breakdown"], found["histogram"])
         return PageData(
             question=self._question,
             span=self._span,
@@ -98,7 +101,7 @@ class PageQueries:
             queries["histogram"] = self._histogram()
         if self._shows("slices"):
             queries["slices"] = self._slices()
-        if self._shows("timeline", "breakdown") and self._question.by:
+        if self._shows("timeline", "breakdown", "histogram") and self._question.by:
             queries["breakdown"] = self._breakdown()
         return queries | {"channels": self._choices("channel"), "isps": self._choices("isp")} | self._unfiltered()
 
@@ -126,23 +129,35 @@ class PageQueries:
         return Comparison(other=other, **await _gather(queries))
 
     async def _breakdown(self) -> tuple[BreakdownLine, ...]:
-        """One line for each of the most frequent values, and one line for all others together."""
+        """One line for each of the worst values, and one line for all others together."""
         by, measure = self._question.by, distributed(self._question.measure).name
         here = self._here
         found = await self._ask(slices, span=here.span, where=here.where, measure=measure, dimensions=(by,))
-        largest = sorted(found, key=lambda each: (-each.peers, each.name))
-        # A value without its own name belongs to the others, even if it is frequent.
-        shown = [each for each in largest if each.name != OTHER][:MOST_LINES]
+        # A value without a name of its own belongs to the others, however bad it is.
+        shown = [each for each in worst_first(found, measure) if each.name != OTHER][:MOST_LINES]
         lines = [self._breakdown_line(each, here.where | {by: each.name}) for each in shown]
-        if len(largest) > len(shown):
+        if len(found) > len(shown):
             named = json.dumps([each.name for each in shown], ensure_ascii=False)
             lines.append(self._breakdown_line(None, here.where | {NOT + by: named}))
         return tuple(await asyncio.gather(*lines))
 
     async def _breakdown_line(self, whole: Slice | None, where: dict[str, str]) -> BreakdownLine:
         side = ComparisonSide(span=self._span, where=where, name="")
+        name = None if whole is None else whole.name
+        if not self._shows("timeline", "breakdown"):
+            return BreakdownLine(name=name, whole=whole, where=where)
         audience, series = await asyncio.gather(self._audience(side), self._series(side))
-        return BreakdownLine(name=None if whole is None else whole.name, whole=whole, audience=audience, timeline=series)
+        return BreakdownLine(name=name, whole=whole, where=where, audience=audience, timeline=series)
+
+    async def _parts(self, lines: Sequence[BreakdownLine], shown: Histogram) -> tuple[BreakdownLine, ...]:
+        """The lines with their distributions over the ranges of the histogram."""
+        measure = distributed(self._question.measure).name
+        asked = [
+            self._ask(histogram, span=self._span, where=_without(line.where, MEAN + measure), measure=measure, edges=shown.edges)
+            for line in lines
+        ]
+        found = await asyncio.gather(*asked)
+        return tuple(replace(line, histogram=part) for line, part in zip(lines, found, strict=True))
 
     async def _key_figures(self, side: ComparisonSide) -> KeyFigures:
         whole_s = max(1.0, (side.span.to_ms - side.span.from_ms) / 1000)
@@ -202,6 +217,13 @@ class PageQueries:
     def _is_recorded(self, side: ComparisonSide) -> bool:
         """Whether at least half of that time is recorded. A change against a shorter recording would be meaningless."""
         return (side.span.from_ms + side.span.to_ms) / 2 >= self._snapshot.extent.from_ms
+
+
+def worst_first(found: Sequence[Slice], measure: str) -> list[Slice]:
+    """The values with the largest impact, thin ones last; of a number in `extra`, the most frequent: it has no better direction."""
+    if measure.startswith(EXTRA):
+        return sorted(found, key=lambda each: (-each.peers, each.name))
+    return sorted(found, key=lambda each: (each.thin, -each.impact, -each.peers, each.name))
 
 
 async def _gather(queries: Mapping[str, Query[Any]]) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def _breakdown(data: PageData) -> Table:
     by, measure = data.question.by, distributed(data.question.measure)
     rows: list[tuple[Cell, ...]] = []
     for line in data.breakdown:
-        at = line.audience.values[AUDIENCE]
+        at = line.audience.values[AUDIENCE] if line.audience is not None else ()
         now = at[-1] if at else None
         name = OTHERS if line.name is None else place_name(line.name)
         whole = line.whole

@@ -3,7 +3,8 @@
 from typing import Any
 
 from monitor_platform.dashboard.display_names import place_name
-from monitor_platform.dashboard.page_data import PageData
+from monitor_platform.dashboard.page_data import BreakdownLine, PageData
+from monitor_platform.views.histogram_view import Part
 from monitor_platform.views.palette import CATEGORIES, GROUND
 from monitor_platform.views.timeline_view import Curve
 
@@ -20,8 +21,8 @@ def curves_of(data: PageData) -> list[Curve]:
 def legend(data: PageData) -> list[dict[str, Any]]:
     """Colour and name of each line, and the filter that a click on it sets."""
     lines = [
-        {"colour": curve.colour, "text": curve.name, "name": data.question.by, "value": line.name or ""}
-        for curve, line in zip(_breakdown_curves(data), data.breakdown, strict=True)
+        {"colour": _colour(at, line), "text": _name_of(line), "name": data.question.by, "value": line.name or ""}
+        for at, line in enumerate(data.breakdown)
     ]
     return [*lines, EVERYBODY] if lines else []
 
@@ -45,11 +46,24 @@ def _ghost(data: PageData) -> list[Curve]:
 
 def _breakdown_curves(data: PageData) -> list[Curve]:
     return [
-        Curve(
-            name=OTHERS if line.name is None else place_name(line.name),
-            audience=line.audience,
-            timeline=line.timeline,
-            colour=OTHERS_COLOUR if line.name is None else CATEGORIES[at % len(CATEGORIES)],
-        )
+        Curve(name=_name_of(line), audience=line.audience, timeline=line.timeline, colour=_colour(at, line))
         for at, line in enumerate(data.breakdown)
+        if line.audience is not None and line.timeline is not None
     ]
+
+
+def parts_of(data: PageData) -> list[Part]:
+    """The distribution of each value of the breakdown, in the colour of its line."""
+    return [
+        Part(name=_name_of(line), colour=_colour(at, line), histogram=line.histogram)
+        for at, line in enumerate(data.breakdown)
+        if line.histogram is not None
+    ]
+
+
+def _name_of(line: BreakdownLine) -> str:
+    return OTHERS if line.name is None else place_name(line.name)
+
+
+def _colour(at: int, line: BreakdownLine) -> str:
+    return OTHERS_COLOUR if line.name is None else CATEGORIES[at % len(CATEGORIES)]

@@ -1,10 +1,11 @@
 """Histogram view: the share of the peers in each range of one measure."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from bokeh.models import ColumnDataSource, HoverTool, LinearAxis, NumeralTickFormatter, Quad, Range1d, TapTool
+from bokeh.models import ColumnDataSource, HoverTool, LinearAxis, MultiLine, NumeralTickFormatter, Quad, Range1d, TapTool
 
 from feedback_analysis.measures.histogram import Histogram
 from feedback_analysis.measures.registry import Measure
@@ -14,6 +15,16 @@ from monitor_platform.views.plots import Plots, show_unit
 
 _TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
 <b>@{range}</b><br>@{share}{0.0}&#8239;% of the peers<br>@{peers_text}</div>"""
+_PART_TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430"><b>@name</b>, n = @n</div>"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The peers with one value of a breakdown."""
+
+    name: str
+    colour: str
+    histogram: Histogram
 
 
 class HistogramView:
@@ -22,6 +33,7 @@ class HistogramView:
     def __init__(self) -> None:
         self.source = ColumnDataSource(_columns(None, None))
         self.other = ColumnDataSource(_columns(None, None))
+        self.parts = ColumnDataSource(_steps(()))
         plots = Plots()
         self.figure = plots.plot(Range1d(start=0, end=1), Range1d(start=0, end=100), sizing_mode="stretch_both", min_border=8)
         self._edges: tuple[float, ...] = ()
@@ -30,19 +42,29 @@ class HistogramView:
         plots.add_axis(self.figure, shares, "left", formatter=NumeralTickFormatter(format="0.[0]"))
         self._draw_bars(plots)
 
-    def show(self, measure: Measure, histogram: Histogram, *, against: Histogram | None = None, chosen: str = "") -> None:
+    def show(
+        self,
+        measure: Measure,
+        histogram: Histogram,
+        *,
+        against: Histogram | None = None,
+        parts: Sequence[Part] = (),
+        chosen: str = "",
+    ) -> None:
         """Show the shares of `histogram`, with edges in the measure's unit, and the shares of `against` as outlines.
 
-        `chosen`: the filtered range, in the form of `range_at`.
+        `parts`: a line of steps for each, over the same ranges. `chosen`: the filtered range, in the form of `range_at`.
         """
         self._edges = histogram.edges
         self.source.data = _columns(measure, histogram)
         self.other.data = _columns(measure, against)
+        self.parts.data = _steps(parts)
         names = [range_at(self._edges, at) for at in range(len(self._edges) - 1)]
         self.source.selected.indices = [names.index(chosen)] if chosen in names else []
         if histogram.edges:
             self.figure.x_range.update(start=histogram.edges[0], end=histogram.edges[-1])
-            highest = round_ends([0.0, *self.source.data["share"], *self.other.data["share"]])[1]
+            of_parts = [share for line in self.parts.data["ys"] for share in line]
+            highest = round_ends([0.0, *self.source.data["share"], *self.other.data["share"], *of_parts])[1]
             self.figure.y_range.update(start=0, end=highest)
         self._axis.axis_label = title_of(measure)
         show_unit(self._axis, measure)
@@ -50,6 +72,9 @@ class HistogramView:
     def _draw_bars(self, plots: Plots) -> None:
         ghost = _bar(fill_color=None, line_color=GROUND, line_width=2, line_dash="dashed")
         plots.draw(self.figure, self.other, ghost, level="overlay")
+        line = MultiLine(xs="xs", ys="ys", line_color="colour", line_width=2, line_join="round")
+        lines = plots.draw(self.figure, self.parts, line, level="overlay")
+        self.figure.add_tools(HoverTool(renderers=[lines], line_policy="nearest", tooltips=_PART_TIP))
         plain, chosen, others = (_bar(fill_color="colour", fill_alpha=alpha, line_color=None) for alpha in (0.9, 0.95, 0.3))
         bars = plots.draw(self.figure, self.source, plain, selection_glyph=chosen, nonselection_glyph=others)
         self.figure.add_tools(HoverTool(renderers=[bars], tooltips=_TIP), TapTool(renderers=[bars]))
@@ -84,6 +109,18 @@ def _columns(measure: Measure | None, histogram: Histogram | None) -> dict[str, 
         "range": [f"{format_value(measure, left)} to {format_value(measure, right)}" for left, right in ranges],
         "peers_text": [format_count(share * histogram.peers, "peer") for share in histogram.shares],
         "colour": _colours(measure, ranges),
+    }
+
+
+def _steps(parts: Sequence[Part]) -> dict[str, list[Any]]:
+    """A line of steps for each part."""
+    edges = [[edge for edge in part.histogram.edges for _ in range(2)][1:-1] for part in parts]
+    return {
+        "xs": edges,
+        "ys": [[share * 100 for share in part.histogram.shares for _ in range(2)] for part in parts],
+        "colour": [part.colour for part in parts],
+        "name": [part.name for part in parts],
+        "n": [format_count(part.histogram.peers, "peer") for part in parts],
     }
 
 

@@ -190,20 +190,21 @@ class _Panel:
         self.source.data = _columns(measure, timeline, band)
         self.band.data = _band_columns(band)
         self.lines.data = _line_columns(measure, comparison)
-        # In a breakdown the line of all end hosts has the colour of the ground.
-        self._line.line_color = GROUND if any(not curve.dashed for curve, _ in comparison) else self._colour
+        # In a breakdown the line of all end hosts has the colour of the ground, and the axis shows how the lines differ.
+        broken_down = any(not curve.dashed for curve, _ in comparison)
+        self._line.line_color = GROUND if broken_down else self._colour
         self._title.text = title_of(measure)
         show_unit(self._value_axis, measure)
         every = [value for values in self.lines.data["ys"] for value in values]
         spread = [*self.band.data["low"], *self.band.data["high"]]
-        low, high = frame(measure, [*self.source.data["value"], *every, *spread])
+        low, high = frame(measure, [*self.source.data["value"], *every, *spread], fitted=broken_down)
         self.figure.y_range.update(start=low, end=low + (high - low) / (1 - room))
         self._ticker.ticks = [low, (low + high) / 2, high]
 
 
-def frame(measure: Measure, values: Sequence[float]) -> tuple[float, float]:
-    """The ends of a panel's axis: 1 to 5 for MOS, from 0 for counts, else round numbers around the values."""
-    if measure.name == "mos":
+def frame(measure: Measure, values: Sequence[float], *, fitted: bool = False) -> tuple[float, float]:
+    """The ends of a panel's axis: 1 to 5 for MOS unless `fitted`, from 0 for counts, else round numbers around the values."""
+    if measure.name == "mos" and not fitted:
         return 1.0, 5.0
     known = [value for value in values if isfinite(value)]
     return round_ends([0.0, *known, 1.0] if measure.kind in COUNTS else known)

@@ -6,6 +6,8 @@ import urllib.request
 
 import pytest
 
+from feedback_analysis.messages.slices import Slice
+from monitor_platform.dashboard.page_queries import worst_first
 from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.ranking_page import RANKED, Ranking
 from tests.harness.processes import start_server
@@ -41,6 +43,16 @@ def test_values_with_few_sessions_and_other_names_are_left_out():
     assert order("p.sort=rebuffering_ratio&p.min=1&p.find=LAR") == ["large", "(other)"]
 
 
+def slice_of(name, peers, impact, sessions=100):
+    return Slice(dimension="isp", name=name, peers=peers, sessions=sessions, mean=1.0, rest=2.0, impact=impact)
+
+
+def test_a_breakdown_shows_the_worst_values_and_not_the_largest():
+    found = [slice_of("large", 900, 0), slice_of("bad", 30, 60), slice_of("worse", 40, 80), slice_of("thin", 2, 99, sessions=2)]
+    assert [each.name for each in worst_first(found, "mos")] == ["worse", "bad", "large", "thin"]
+    assert [each.name for each in worst_first(found, "extra.rtt")] == ["large", "worse", "bad", "thin"]
+
+
 @pytest.fixture(scope="module")
 def monitor(recorded, tmp_path_factory):
     server = start_server(
@@ -71,3 +83,15 @@ def test_the_page_ranks_by_the_chosen_heading_and_filters_by_a_chosen_name(monit
     page.page.locator("#ranking tbody th button").last.click()
     page.becomes("document.querySelectorAll('#ranking tbody tr').length === 1")
     assert "channel=" in page.page.url
+
+
+@pytest.mark.browser
+def test_a_breakdown_has_a_line_for_each_value_in_the_histogram_too(monitor, visit, invented):
+    page = visit(monitor, "/histogram?by=channel&measure=continuity")
+    page.becomes("document.querySelector('[data-note=histogram]').innerText.includes('lines: by Channel')")
+    names = """() => {
+        const sources = Bokeh.documents[0].get_model_by_name("histogram").renderers.map((each) => each.data_source.data);
+        const column = (data, name) => data.get?.(name) ?? data[name];
+        return Array.from(column(sources.find((each) => column(each, "ys")), "name"));
+    }"""
+    assert set(page.page.evaluate(names)) == set(invented.channels)
