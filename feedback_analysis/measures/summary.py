@@ -21,6 +21,9 @@ DISTRIBUTIONS = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", 
 COSTS = ("duplicates", "conflicts", "unreadable", "lost", "implausible")
 """The counts of duplicates, damage and loss. They are known for all records, not for groups."""
 
+RANKABLE = ("messages", "peers", "sessions", *VIEWING, *DISTRIBUTIONS, "contribution_ratio")
+"""The numbers by which groups can be sorted; of a distribution, its mean."""
+
 DEFAULT_GROUPS = 1_000
 """Groups of an answer, unless the query asks for another number: twice the ISPs of a large audience."""
 

@@ -13,7 +13,7 @@ from monitor_platform.api.script_request import bad_parameter, time_ms
 from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_queries import PageQueries
 from monitor_platform.dashboard.question import FILTERS, VERSUS, Question
-from monitor_platform.dashboard.ranking_page import as_table, ranked
+from monitor_platform.dashboard.ranking_page import as_table, ranked_groups
 from monitor_platform.dashboard.tables import BY_VIEW
 
 TABLE = "/api/v1/table"
@@ -45,7 +45,7 @@ class TableHandler(RequestHandler):
         if snapshot is None:
             raise Problem(404, "nothing_yet", "there is no record yet")
         if view == RANKING:
-            _, groups = await ranked(state.answers, snapshot, question)
+            _, groups = await ranked_groups(state.answers, snapshot, question)
             table = as_table(question, groups)
         else:
             table = BY_VIEW[view](await PageQueries(state.answers, snapshot, question, views=frozenset({view})).page_data())

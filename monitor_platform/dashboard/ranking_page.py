@@ -13,6 +13,7 @@ from bokeh.models import LayoutDOM
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, MEASURES
 from feedback_analysis.measures.selection import OTHER
 from feedback_analysis.measures.summary import Summary, summarize
+from feedback_analysis.messages.ranking import number_of
 from feedback_analysis.messages.slices import SLICED_BY, THIN_SESSIONS
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.display_names import dimension_name, place_name
@@ -88,14 +89,7 @@ def _number(text: str, otherwise: int) -> int:
     return int(text[:9]) if text.isascii() and text.isdecimal() else otherwise
 
 
-def number_of(group: Group, name: str) -> float | None:
-    """The value of a column of a summary: the mean of a distribution."""
-    value = group[name]
-    found: float | None = value["mean"] if isinstance(value, dict) else value
-    return found
-
-
-async def ranked(answers: SharedAnswers, snapshot: Snapshot, question: Question) -> tuple[Summary, list[Group]]:
+async def ranked_groups(answers: SharedAnswers, snapshot: Snapshot, question: Question) -> tuple[Summary, list[Group]]:
     """The summary by the dimension of the ranking, and the groups that the table shows."""
     span, ranking = span_of(question, snapshot), Ranking.of(question)
     summary = await answers.ask(snapshot.moment, summarize, span=span, where=question.where(span), by=(ranking.by,))
@@ -123,7 +117,7 @@ class RankingPart:
         if context.snapshot is None:
             return dict
         question, ranking = context.question, Ranking.of(context.question)
-        summary, groups = await ranked(context.answers, context.snapshot, question)
+        summary, groups = await ranked_groups(context.answers, context.snapshot, question)
         pages = max(1, -(-len(groups) // ROWS_PER_PAGE))
         page = min(max(1, ranking.page), pages)
         shown = groups[(page - 1) * ROWS_PER_PAGE : page * ROWS_PER_PAGE]

@@ -6,6 +6,7 @@ Standard output contains only the result. Progress and damage go to standard err
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +28,9 @@ if TYPE_CHECKING:  # DuckDB is slow to import, and --help does not need it
     from feedback_analysis.messages.session_table import SessionTable
     from feedback_analysis.messages.table import FeedbackTable
 
+WORST = 20
+"""Groups that --sort lists, unless --top is given."""
+
 command = App(
     name="analyze",
     help_epilogue=examples(
@@ -37,6 +41,7 @@ command = App(
         "swarmscope analyze mirror/ --by isp --html report.html",
         "swarmscope analyze mirror/ --models all --model-set mos_stalling.length=0.2",
         "swarmscope analyze mirror/ --geo-city GeoLite2-City.mmdb \\\n    --districts wards.geojson --by district",
+        "swarmscope analyze mirror/ --by isp --sort rebuffering_ratio --min-n 25",
         "swarmscope analyze mirror/ --sessions --models all --parquet sessions.parquet",
     ),
 )
@@ -50,7 +55,9 @@ def analyze(
     begin: Annotated[str | None, Parameter(name="--from")] = None,
     end: Annotated[str | None, Parameter(name="--to")] = None,
     by: list[str] | None = None,
-    top: int = 1_000,
+    top: int | None = None,
+    sort: str = "",
+    min_n: int = 1,
     where: list[str] | None = None,
     as_json: Annotated[bool, Parameter(name="--json")] = False,
     as_csv: Annotated[bool, Parameter(name="--csv")] = False,
@@ -78,6 +85,12 @@ def analyze(
         via (coordinator) or extra.NAME. The output has one group for each combination of values.
     top
         Maximum number of groups to list, those with the most messages first. The other groups are combined as (other).
+    sort
+        List the worst groups by this measure, the worst first: rebuffering_ratio, stalls_per_hour, stall_ms, longest_stall_ms,
+        start_failures, p2p_ratio, upload_kbps, download_kbps, playback_kbps, continuity, startup_ms, mos or contribution_ratio; or
+        the largest by messages, peers or sessions. Without --top, the worst 20.
+    min_n
+        With --sort: list only groups of at least this number of sessions.
     where
         Only records with this value, as NAME=VALUE. NAME is a field of --by, or peer_id, or session_id. Repeat the flag for more
         conditions.
@@ -105,10 +118,11 @@ def analyze(
     require_address_space("swarmscope analyze")
     from feedback_analysis.geo.locator import locator_for
     from feedback_analysis.measures.selection import check_dimensions
-    from feedback_analysis.measures.summary import summarize
+    from feedback_analysis.measures.summary import DEFAULT_GROUPS, summarize
     from feedback_analysis.messages.column_table import columns_for
     from feedback_analysis.messages.load import open_logs
     from feedback_analysis.messages.p1203 import write_inputs
+    from feedback_analysis.messages.ranking import ranked
     from feedback_analysis.messages.reporting_period import reporting_period_s
     from feedback_analysis.messages.scores import add_scores
     from feedback_analysis.messages.session_table import session_table
@@ -117,8 +131,7 @@ def analyze(
     columns = [name.strip() for each in by or () for name in each.split(",") if name.strip()]
     try:
         _check_output(as_json=as_json, as_csv=as_csv, html=html, period=period)
-        if top < 1:
-            raise ValueError(f"--top is {top}; use a whole number from 1 on, such as 20")
+        _check_groups(columns, top=top, sort=sort, min_n=min_n, models=models)
         _check_tables(as_json=as_json, as_csv=as_csv, parquet=parquet, sessions=sessions, by=columns)
         filters = conditions(where or ())
         check_dimensions((*columns, *filters))
@@ -139,9 +152,12 @@ def analyze(
             _print_damages(table)
             table.period_s = period or reporting_period_s(table)
             span = _covered(table, asked, begin, end)
-            summary = summarize(table, span=span, where=filters, by=columns, top=top)
+            if sort:
+                summary = ranked(table, by=columns, sort=sort, top=top or WORST, least_sessions=min_n, span=span, where=filters)
+            else:
+                summary = summarize(table, span=span, where=filters, by=columns, top=top or DEFAULT_GROUPS)
             if scored:
-                add_scores(summary, table, scored, span=span, where=filters, by=columns, top=top)
+                add_scores(summary, table, scored, span=span, where=filters, by=columns, top=top or DEFAULT_GROUPS)
             summary["unread_logs"] = len(table.unread)
             rows = session_table(table, scored or ("mos",), span=span, where=filters) if sessions else None
             if p1203 is not None:
@@ -154,7 +170,7 @@ def analyze(
     except (ValueError, OSError) as error:
         exit_on(error, "swarmscope analyze")
     if not summary["messages"]:
-        sys.exit(f"swarmscope analyze: no records in {', '.join(map(str, paths))}{_within(asked, filters)}")
+        sys.exit(f"swarmscope analyze: no records in {', '.join(map(str, paths))}{_within(asked, filters)}{_times(asked, paths)}")
     _print_result(summary, rows, columns, as_json=as_json, as_csv=as_csv, parquet=parquet)
 
 
@@ -192,6 +208,20 @@ def _check_output(*, as_json: bool, as_csv: bool, html: Path | None, period: flo
         raise ValueError(f"--period is {period:g}; it needs a number of seconds above 0, such as 30")
 
 
+def _check_groups(by: Sequence[str], *, top: int | None, sort: str, min_n: int, models: str) -> None:
+    """ValueError for wrong flags of groups."""
+    from feedback_analysis.measures.summary import RANKABLE
+
+    if top is not None and top < 1:
+        raise ValueError(f"--top is {top}; use a whole number from 1 on, such as 20")
+    if min_n < 1 or (min_n > 1 and not sort):
+        raise ValueError(f"--min-n is {min_n}; it needs a whole number from 1 on, and --sort")
+    if sort and sort not in RANKABLE:
+        raise ValueError(f"--sort is {sort!r}; choose from {', '.join(RANKABLE)}")
+    if sort and (not by or models):
+        raise ValueError("--sort orders the groups of --by, and cannot be combined with --models; use --sort and --by")
+
+
 def _check_tables(*, as_json: bool, as_csv: bool, parquet: Path | None, sessions: bool, by: Sequence[str]) -> None:
     """ValueError for combinations of table flags that have no or two outputs."""
     if parquet is not None and (as_json or as_csv):
@@ -215,6 +245,17 @@ def _within(asked: "Span | None", filters: Mapping[str, str]) -> str:
     """The conditions, as the end of the sentence "no records in ..."."""
     time = " within that time" if asked else ""
     return time + (f" with {', '.join(f'{name}={value}' for name, value in filters.items())}" if filters else "")
+
+
+def _times(asked: "Span | None", paths: Sequence[Path]) -> str:
+    """When the logs begin, if a time range selected none of their records; empty without log names."""
+    from feedback_analysis.reading.log_files import find_logs, log_name
+
+    names = [name for path in find_logs(paths).logs if (name := log_name(path)) is not None] if asked else []
+    if not names:
+        return ""
+    first, last = (datetime.fromtimestamp(of(each.begins_s for each in names), UTC) for of in (min, max))
+    return f"; the logs begin at {first:%Y-%m-%dT%H:%M:%SZ}" + (f" to {last:%Y-%m-%dT%H:%M:%SZ}" if last > first else "")
 
 
 def _span(begin: str | None, end: str | None) -> "Span | None":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from feedback_analysis.measures.registry import MEASURES, shown_in
 from swarmscope.output.escaping import plain
 
 if TYPE_CHECKING:  # rich's tables are slow to import, and --help does not need them
@@ -20,21 +21,26 @@ SINGLES = (
 )
 SPREADS = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "startup_ms", "mos")
 PARTS = ("mean", "p50", "p95")
+IN_GROUPS = (
+    *("mos", "rebuffering_ratio", "stalls_per_hour", "stall_ms", "longest_stall_ms", "start_failures", "startup_ms", "continuity"),
+    *("upload_kbps", "download_kbps", "contribution_ratio", "p2p_ratio"),
+)
+"""The columns of the table of groups."""
 TITLES = {
-    "rebuffering_ratio": "rebuffering ratio",
+    "rebuffering_ratio": "rebuffering ratio (%)",
     "stalls_per_hour": "stalls per hour",
-    "stall_ms": "stall length (ms)",
-    "longest_stall_ms": "longest stall (ms)",
-    "start_failures": "failed to start",
-    "p2p_ratio": "share from peers",
+    "stall_ms": "stall length (s)",
+    "longest_stall_ms": "longest stall (s)",
+    "start_failures": "failed to start (%)",
+    "p2p_ratio": "share from peers (%)",
     "contribution_ratio": "contribution ratio",
     "online_s_per_view": "online per view (s)",
     "online_s_per_peer": "online per peer (s)",
     "upload_kbps": "upload (kbit/s)",
     "download_kbps": "download (kbit/s)",
     "playback_kbps": "playback (kbit/s)",
-    "continuity": "continuity",
-    "startup_ms": "startup delay (ms)",
+    "continuity": "continuity (%)",
+    "startup_ms": "startup delay (s)",
     "mos": "MOS",
 }
 
@@ -76,9 +82,9 @@ def print_tables(summary: Summary, by: Sequence[str]) -> None:
 def _total_table(summary: Summary) -> "Table":
     table = _table(("",), PARTS)
     for name in SPREADS:
-        table.add_row(TITLES[name], *(_formatted(summary[name][part]) for part in PARTS))
+        table.add_row(TITLES[name], *(_formatted(_shown(name, summary[name][part])) for part in PARTS))
     for name in SINGLES:
-        table.add_row(TITLES[name], _formatted(summary[name]))
+        table.add_row(TITLES[name], _formatted(_shown(name, summary[name])))
     return table
 
 
@@ -95,11 +101,10 @@ def _model_table(summary: Summary) -> "Table":
 def _group_table(summary: Summary, by: Sequence[str]) -> "Table":
     from rich.text import Text
 
-    shown = ("mos", "continuity", "startup_ms", "upload_kbps", "download_kbps", "playback_kbps")
-    table = _table(by, ("messages", "peers", *(TITLES[name] for name in shown), TITLES["contribution_ratio"]))
+    table = _table(by, ("peers", "sessions", *(TITLES[name] for name in IN_GROUPS)))
     for group in summary["groups"]:
-        means = [group[name]["mean"] for name in shown]
-        values = [group["messages"], group["peers"], *means, group["contribution_ratio"]]
+        numbers = (_shown(name, group[name]["mean"] if name in SPREADS else group[name]) for name in IN_GROUPS)
+        values = [group["peers"], group["sessions"], *numbers]
         # Text, because rich would interpret a channel name such as "[red]" as markup.
         table.add_row(*(Text(plain(group["by"][name])) for name in by), *map(_formatted, values))
     if summary["groups_left_out"]:
@@ -117,6 +122,13 @@ def _table(names: Sequence[str], numbers: Sequence[str]) -> "Table":
         box=None,
         pad_edge=False,
     )
+
+
+def _shown(name: str, value: float | None) -> float | None:
+    """The value in the unit of its title: times in s, shares in percent."""
+    measure = MEASURES.get(name)
+    factor = shown_in(measure)[0] if measure is not None else 1.0
+    return value if value is None or factor == 1.0 else value * factor
 
 
 def _formatted(value: float | None) -> str:

@@ -70,6 +70,51 @@ def test_an_open_end_is_the_end_of_the_records(tmp_path):
     assert (sent["from"], sent["to"], sent["messages"]) == (BEGIN_MS + 5000, BEGIN_MS + 9001, 10)
 
 
+def test_sort_lists_the_worst_groups_and_all_others_exactly(tmp_path):
+    sent = [
+        record(
+            peer_id=f"{isp}{at}",
+            session_id=f"{isp}{at}",
+            isp=isp,
+            seq=seq,
+            stall_ms=seq * worse,
+            played_ms=seq * 1000,
+            stall_count=seq,
+        )
+        for isp, worse, sessions in (("good", 1, 5), ("bad", 500, 3), ("fair", 100, 4), ("tiny", 900, 1))
+        for at in range(sessions)
+        for seq in range(2)
+    ]
+    write_log(tmp_path, sent)
+    chosen = ["--json", "--by", "isp", "--sort", "rebuffering_ratio", "--top", "2", "--min-n", "2"]
+    worst = json.loads(analyze(tmp_path, *chosen).stdout)
+    assert [group["by"]["isp"] for group in worst["groups"]] == ["bad", "fair", "(other)"]
+    assert worst["groups_left_out"] == 2
+    rest = worst["groups"][2]
+    assert (rest["sessions"], rest["stalls"]) == (6, 6)
+    assert rest["rebuffering_ratio"] == pytest.approx(905 / (905 + 6000))
+    assert worst["rebuffering_ratio"] == pytest.approx((905 + 1500 + 400) / (905 + 1900 + 13000))
+
+
+def test_a_time_without_records_says_when_the_logs_begin(tmp_path):
+    write_log(tmp_path, RECORDS)
+    answer = analyze(tmp_path, "--from", "2030-01-01T00:00Z")
+    assert answer.returncode == 1
+    assert "within that time; the logs begin at 2012-08-07T09:30:00Z" in answer.stderr
+
+
+def test_the_period_is_read_from_the_records(tmp_path):
+    def joined(peer, *seconds):
+        return [
+            record(peer_id=peer, session_id=peer, seq=seq, event="report" if seq else "join", received_ms=BEGIN_MS + at * 1000)
+            for seq, at in enumerate(seconds)
+        ]
+
+    write_log(tmp_path, [*joined("a", 0, 5, 10, 15), *joined("b", 14, 19)])
+    assert json.loads(analyze(tmp_path, "--json").stdout)["starts"] == 1
+    assert json.loads(analyze(tmp_path, "--json", "--period", "30").stdout)["starts"] == 0
+
+
 def test_csv_has_a_line_for_the_total_and_one_for_each_group(tmp_path):
     write_log(tmp_path, RECORDS)
     lines = list(csv.DictReader(io.StringIO(analyze(tmp_path, "--csv", "--by", "channel").stdout)))
