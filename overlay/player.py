@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable
 
-from overlay.playout import Playout
+from overlay.playout import RTP_HEADER_BYTES, Playout
 from overlay.reception import Arrival, Reception
+from overlay.ts_check import TsCheck
 
 TICK_S = 0.005
 
@@ -15,6 +16,7 @@ class Player:
     def __init__(self, stream: str, buffer_s: float, sink: Callable[[bytes], None] | None = None) -> None:
         self.stream = stream
         self.reception, self.playout = Reception(), Playout(buffer_s=buffer_s)
+        self.ts_check = TsCheck()
         self._sink = sink
         self._source_id: bytes | None = None
 
@@ -35,6 +37,8 @@ class Player:
 
     def advance(self) -> None:
         """Play what is due; every few milliseconds."""
-        for rtp in self.playout.advance(time.monotonic()):
+        now_s = time.monotonic()
+        for rtp in self.playout.advance(now_s):
+            self.ts_check.payload(rtp[RTP_HEADER_BYTES:], now_s)
             if self._sink is not None:
                 self._sink(rtp)

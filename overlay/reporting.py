@@ -119,6 +119,9 @@ class PlayerReports:
             missed_packets=playout.totals.missed,
             skipped_packets=playout.totals.skipped,
         )
+        for name, count in self._player.ts_check.counts.items():
+            self._session.extra[name] = count
+        self._session.extra["missing_streams"] = len(self._player.ts_check.missing_streams)
         if (delay_ms := reception.delay_ms(0.95)) is not None:
             self._session.extra["delay_p95_ms"] = round(delay_ms, 2)
         forwarding = self._node.streams.get(self._player.stream)

@@ -68,20 +68,21 @@ SUBCOMMANDS = {
         function="overlay_running:source",
         help="""Run a source, where a stream begins.
 
-            The stream does not contain video yet. It consists of MPEG-TS null packets in RTP, at a constant rate. The source prints
-            a line when it has joined the overlay. Ctrl-C or SIGTERM stops it. Before it exits, it prints its counters as JSON.""",
+            The stream is MPEG-TS in RTP, at a constant rate: a media file that is repeated (--file), or test packets. The source
+            prints a line when it has joined the overlay, and each second the path to each player. Ctrl-C or SIGTERM stops it.
+            Before it exits, it prints its counters as JSON.""",
         example=(
             "swarmscope overlay source 10.0.0.20 --stream news --key 10.0.0.20.key \\\n"
-            "    --bootstrapper 10.0.0.10:7000 --host 10.0.0.20"
+            "    --bootstrapper 10.0.0.10:7000 --host 10.0.0.20 \\\n    --file film.mp4 --rate-kbps 4000"
         ),
     ),
     "play": Subcommand(
         function="overlay_playing:play",
         help="""Run a player, which receives streams.
 
-            The player does not show video. Every second, it prints one JSON line per stream with what it has received and played
-            so far. With --coordinator, it reports as an end host. Ctrl-C or SIGTERM stops it. Before it exits, it prints its
-            counters as JSON.""",
+            The player shows no video itself; it sends what it plays to another program (--rtp). Every second, it prints one JSON
+            line per stream with what it has received and played so far. With --coordinator, it reports as an end host. Ctrl-C or
+            SIGTERM stops it. Before it exits, it prints its counters as JSON.""",
         example=(
             "swarmscope overlay play 10.0.3.20 --stream news --key 10.0.3.20.key \\\n"
             "    --bootstrapper 10.0.0.10:7000 --host 10.0.3.20 \\\n"

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import socket
 import time
+from collections.abc import Callable
+from contextlib import suppress
 
 from endhost_sdk import Telemetry
 from overlay.node import Node
@@ -10,6 +13,7 @@ from overlay.player import TICK_S, Player
 from overlay.reception import Arrival
 from overlay.reporting import PlayerReports
 from overlay.tracing import Trace
+from serving.listening import parse_listen
 from swarmscope.commands import exit_on_usage_error
 from swarmscope.commands.overlay_running import (
     NO_REPORTS,
@@ -32,6 +36,7 @@ def play(
     reporting: AtCoordinators = NO_REPORTS,
     stream: tuple[str, ...],
     buffer_ms: float = 1000.0,
+    rtp: str | None = None,
 ) -> None:
     """Run a player until a signal stops it. Print what it receives every second, and its counters at the end.
 
@@ -43,10 +48,13 @@ def play(
         Name of a stream in the topology file. Repeat the flag for each stream.
     buffer_ms
         Media that the player collects before it plays, and after a stall, in milliseconds, from 0 to 60000.
+    rtp
+        Address and port to which the player sends what it plays as RTP, such as 127.0.0.1:5004. ffplay, VLC and others open it as
+        rtp://127.0.0.1:5004. Requires a single --stream.
     """
     if not 0 <= buffer_ms <= 60_000:
         exit_on_usage_error(ValueError(f"--buffer-ms is {buffer_ms:g}; use a number from 0 to 60000, such as 1000"))
-    players = {each: Player(each, buffer_ms / 1000) for each in stream}
+    players = {each: Player(each, buffer_ms / 1000, _sink(rtp, stream)) for each in stream}
 
     def arrived(arrival: Arrival) -> None:
         if arrival.stream in players:
@@ -60,6 +68,25 @@ def play(
         run(running, announce(running), _play(running, players), _report(running, players, telemetry))
     _print_players(running, players)
     print_counts(running)
+
+
+def _sink(rtp: str | None, streams: tuple[str, ...]) -> Callable[[bytes], None] | None:
+    """Sends RTP packets to an address. The command ends with an error if the address is invalid."""
+    if rtp is None:
+        return None
+    try:
+        host, port = parse_listen(rtp)
+    except ValueError:
+        exit_on_usage_error(ValueError(f"--rtp is {rtp!r}; use HOST:PORT, such as 127.0.0.1:5004"))
+    if len(streams) > 1:
+        exit_on_usage_error(ValueError("--rtp sends one stream; use a single --stream"))
+    sender = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+
+    def send(packet: bytes) -> None:
+        with suppress(OSError):  # nothing listens there yet
+            sender.sendto(packet, (host, port))
+
+    return send
 
 
 async def _play(running: Node, players: dict[str, Player]) -> None:
@@ -103,6 +130,7 @@ def _print_players(running: Node, players: dict[str, Player]) -> None:
             "skipped": playout.totals.skipped,
             "stalls": playout.totals.stalls,
             "stall_ms": round(playout.totals.stalled_s * 1000),
+            "ts": player.ts_check.as_json(),
         }
         print(json.dumps(line), flush=True)
 

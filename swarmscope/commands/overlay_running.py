@@ -7,6 +7,7 @@ import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from cyclopts import Parameter
 from endhost_sdk import Telemetry
 from overlay.node import Node, NodeSettings
 from overlay.null_stream import packets
+from overlay.pacing import NotPacedError, paced, rtp_packets
 from overlay.proofs import KEY_BYTES, node_key
 from overlay.reporting import RelayReports
 from overlay.tracing import Trace
@@ -83,7 +85,16 @@ def node(name: str, /, *, place: AtPlace, reporting: AtCoordinators = NO_REPORTS
     print_counts(running)
 
 
-def source(name: str, /, *, place: AtPlace, reporting: AtCoordinators = NO_REPORTS, stream: str, rate_kbps: float = 2000.0) -> None:
+def source(
+    name: str,
+    /,
+    *,
+    place: AtPlace,
+    reporting: AtCoordinators = NO_REPORTS,
+    stream: str,
+    rate_kbps: float = 2000.0,
+    file: Path | None = None,
+) -> None:
     """Run a source until a signal stops it, and print its counters.
 
     Parameters
@@ -93,17 +104,22 @@ def source(name: str, /, *, place: AtPlace, reporting: AtCoordinators = NO_REPOR
     stream
         Name of the stream in the topology file.
     rate_kbps
-        Rate of the RTP stream in kbit/s, above 0 and at most 1000000.
+        Rate of the stream in kbit/s, above 0 and at most 1000000. With --file, it must be above the rate of the file; null packets
+        fill the rest.
+    file
+        Media file with H.264 video and AAC audio (MP4, MKV or TS) that is repeated without end. Without it, the source sends test
+        packets. Requires the extra overlay-media.
     """
     if not 0 < rate_kbps <= 1_000_000:
         exit_on_usage_error(ValueError(f"--rate-kbps is {rate_kbps:g}; use a number above 0 and up to 1000000, such as 2000"))
+    media = _packets(file, rate_kbps)
 
     def traced(trace: Trace) -> None:
         print(json.dumps(trace.as_json()), flush=True)
 
     running = Node(settings(name, place, originates=(stream,)), on_trace=traced)
     with telemetry_of(reporting) as telemetry:
-        run(running, announce(running), _originate(running, stream, rate_kbps), _report(running, telemetry, "source"))
+        run(running, announce(running), _originate(running, stream, media), _report(running, telemetry, "source"))
     print_counts(running)
 
 
@@ -189,10 +205,28 @@ async def _report(running: Node, telemetry: Telemetry | None, role: str) -> None
         reports.update()
 
 
-async def _originate(running: Node, stream: str, rate_kbps: float) -> None:
+def _packets(file: Path | None, rate_kbps: float) -> Iterator[tuple[float, bytes]]:
+    """The RTP packets of the source. The command ends with an error if the file cannot be played at this rate."""
+    if file is None:
+        return packets(rate_kbps, random.getrandbits(32))
+    try:
+        from overlay.media_file import MediaFileError, least_rate_kbps, ts_of_file  # only this needs PyAV
+    except ModuleNotFoundError as error:
+        exit_on_usage_error(ValueError(f"--file needs PyAV ({error}); install it with: pip install 'swarmscope[overlay-media]'"))
+    try:
+        least = least_rate_kbps(file)
+        if rate_kbps < least:
+            exit_on_usage_error(ValueError(f"--rate-kbps is {rate_kbps:g}; {file} needs at least {least:.0f}"))
+        media = rtp_packets(paced(ts_of_file(file, rate_kbps)), random.getrandbits(32))
+        return chain([next(media)], media)  # the first packet shows whether the file can be played
+    except (MediaFileError, NotPacedError) as error:
+        exit_on_usage_error(error)
+
+
+async def _originate(running: Node, stream: str, media: Iterator[tuple[float, bytes]]) -> None:
     loop = asyncio.get_running_loop()
     begin_s = loop.time()
-    for due_s, rtp in packets(rate_kbps, random.getrandbits(32)):
+    for due_s, rtp in media:
         ahead_s = begin_s + due_s - loop.time()
         if ahead_s < -MOST_LATE_S:
             begin_s -= ahead_s  # a burst of all late packets would overflow the queues of the way

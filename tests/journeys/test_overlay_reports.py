@@ -2,8 +2,7 @@
 
 import json
 import signal
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from tests.harness.deployment import Deployment
 from tests.harness.ports import free_port
 from tests.harness.processes import run_swarmscope
 from tests.harness.waiting import eventually
+from tests.overlay.loopback import Loopback
 from tests.overlay.swarm import Swarm
 
 pytestmark = pytest.mark.journey
@@ -24,27 +24,6 @@ TOPOLOGY = {
     "p": {"neighbors": [], "role": "player"},
     "streams": {"news": {"source": "s", "rate_kbps": RATE_KBPS}},
 }
-
-
-class Loopback:
-    """All nodes on 127.0.0.1, without a lab."""
-
-    def __init__(self) -> None:
-        self.processes: list[subprocess.Popen[bytes]] = []
-
-    def address(self, _node: str) -> str:
-        return "127.0.0.1"
-
-    def start(self, _node: str, command: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]":
-        self.processes.append(subprocess.Popen(command, **options))
-        return self.processes[-1]
-
-    def end(self) -> None:
-        for process in self.processes:
-            process.kill()
-            process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
 
 
 def records(deployment: Deployment) -> list[dict[str, Any]]:
