@@ -4,18 +4,25 @@ A platform stores nothing else: after a restart, its memory is read from these f
 journal, which is verified again when it is read, or a complete sealed log.
 """
 
+import logging
 import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from heapq import nlargest
 from itertools import islice
 from pathlib import Path
 
 from feedback_wire.log_name import SERVER_NAME, Form, LogName
 from monitor_platform.retrieval.fetch_plan import LONGEST_PERIOD_S
-from serving.durable_files import lock
+from serving.durable_files import lock, make_folder, sync_folder
+
+log = logging.getLogger(__name__)
+
+LOCK = ".lock"
+
+_NEW = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
 
 AHEAD = "clock-ahead"
 """File in a server's folder, with a line for each log that needs a clock correction."""
@@ -31,18 +38,33 @@ class Mirror:
 
     @contextmanager
     def owned(self) -> Iterator[None]:
-        """Lock the directory, which is created if missing; BlockingIOError if another platform has locked it."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        held = os.open(self.directory, os.O_RDONLY)
-        try:
-            lock(
-                held,
-                f"another monitoring platform uses the mirror {self.directory}; stop it, or give this one its own --mirror",
-            )
+        """Lock the directory, which is created if missing; BlockingIOError if another platform has locked it.
+
+        A network file system may lock only writable files, so a lock file is locked too. If neither can be locked, a warning is
+        logged.
+        """
+        make_folder(self.directory)
+        with ExitStack() as opened:
+            errors = [self._lock_error(path, flags, opened) for path, flags in ((self.directory, 0), (self.directory / LOCK, _NEW))]
+            if all(errors):
+                log.warning("the mirror %s is not locked against a second monitoring platform: %s", self.directory, errors[0])
             self._clear_scratch()
             yield
-        finally:
-            os.close(held)
+
+    def _lock_error(self, path: Path, flags: int, opened: ExitStack) -> str:
+        """Lock `path` until `opened` ends; the reason if its file system cannot lock it."""
+        try:
+            descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+            opened.callback(os.close, descriptor)
+            lock(
+                descriptor,
+                f"another monitoring platform uses the mirror {self.directory}; stop it, or give this one its own --mirror",
+            )
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            return error.strerror or str(error)
+        return ""
 
     @property
     def scratch(self) -> Path:
@@ -89,7 +111,7 @@ class Mirror:
 
     def write(self, path: Path, at: int, data: bytes) -> None:
         """Write `data` at byte `at` of a growing copy, and remove all bytes after it."""
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         with path.open("r+b" if path.exists() else "x+b") as file:
             file.truncate(at)
             file.seek(at)
@@ -108,7 +130,7 @@ class Mirror:
     def note_ahead(self, name: LogName, ahead_ms: int) -> None:
         """Store how far the server's clock was ahead when a log was first read. The log itself is not changed."""
         path = self.directory / name.server / AHEAD
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         with path.open("a", encoding="ascii") as file:
             file.write(f"{name.stem} {ahead_ms}\n")
 
@@ -122,10 +144,14 @@ class Mirror:
         return {match[1]: int(match[2]) for match in found if match}
 
     def complete(self, name: LogName) -> None:
-        """Rename a completely fetched sealed log to its name, and remove the journal that it replaces."""
-        with self.part(name).open("rb") as part:
+        """Rename a completely fetched sealed log to its name, and remove the journal that it replaces.
+
+        The new name is durable before the journal is removed, so no power cut takes both.
+        """
+        with self.part(name).open("r+b") as part:
             os.fsync(part.fileno())
         self.part(name).replace(self.path(name))
+        sync_folder(self.path(name).parent)
         self.path(name.sealed(Form.JOURNAL)).unlink(missing_ok=True)
 
     def _is_sealed(self, journal: LogName) -> bool:

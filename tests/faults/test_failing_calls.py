@@ -279,6 +279,8 @@ def test_any_failing_call_of_a_mirror_leaves_named_logs_whole_and_a_new_fetch_re
             assert not mirror.path(name).exists() or mirror.path(name).read_bytes() == sealed
             fault.over = True
             fetch(mirror)
+        durable = after(recorded.calls, lost)
+        assert any(str(name) in files for files in durable.folders.values()), "a completed log survives a power cut"
         assert mirror.overview("fs1", None)[0] == [name]
         assert mirror.path(name).read_bytes() == sealed
         for cut in range(len(recorded.calls)):

@@ -1,5 +1,10 @@
 """Files with the name of a log are whole or verified again; other files are not touched."""
 
+import errno
+import fcntl
+import os
+import stat
+
 import pytest
 
 from feedback_wire.log_name import Form, LogName
@@ -54,3 +59,36 @@ def test_a_mirror_has_one_owner_at_a_time(mirror, tmp_path):
         pytest.fail("two owners")
     with mirror.owned():
         pass
+
+
+@pytest.mark.parametrize("lockable", [{stat.S_IFREG}, {stat.S_IFDIR}], ids=["files only", "folders only"])
+def test_where_a_file_system_locks_only_files_or_only_folders_a_second_platform_is_refused(mirror, tmp_path, monkeypatch, lockable):
+    failed = locking_only(lockable, monkeypatch)
+    with mirror.owned(), pytest.raises(BlockingIOError, match="another monitoring platform"), Mirror(tmp_path).owned():
+        pytest.fail("two owners")
+    assert failed
+
+
+def test_a_mirror_that_cannot_be_locked_is_used_with_one_warning(mirror, monkeypatch, caplog):
+    failed = locking_only(set(), monkeypatch)
+    with mirror.owned():
+        pass
+    assert len(failed) == 2
+    [line] = caplog.messages
+    assert line == f"the mirror {mirror.directory} is not locked against a second monitoring platform: Bad file descriptor"
+
+
+def locking_only(lockable: set[int], monkeypatch) -> list[int]:
+    """Make the kernel's lock call fail for other types of files, as network file systems do; returns the list of failures."""
+    failed: list[int] = []
+    flock = fcntl.flock
+
+    def lock(descriptor: int, operation: int) -> None:
+        kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
+        if kind not in lockable:
+            failed.append(kind)
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock)
+    return failed
