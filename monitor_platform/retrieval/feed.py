@@ -16,7 +16,7 @@ from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.retrieval.display_delay import DelayWindow
 from monitor_platform.retrieval.feed_status import FeedStatus, RetrievalCounts
 from monitor_platform.retrieval.feedback_server_client import FeedbackServerClient, checked_url
-from monitor_platform.retrieval.fetch_plan import MirroredLog, in_window
+from monitor_platform.retrieval.fetch_plan import MirroredLog, corrections_in_use, in_window
 from monitor_platform.retrieval.follower_context import FollowerContext
 from monitor_platform.retrieval.mirror import Mirror, size
 from monitor_platform.retrieval.server_follower import ServerFollower
@@ -103,9 +103,9 @@ class Feed:
         """
         for server in self._mirror.servers():
             since_ms, day_ago_ms = shared.since_ms(), _now_ms() - LOOK_AROUND_MS
-            ahead_ms = self._mirror.ahead_ms(server)
+            corrections = corrections_in_use(self._mirror.ahead_ms(server), since_ms=since_ms, now_ms=_now_ms())
             if since_ms is not None:
-                since_ms += min([0, *ahead_ms.values()])  # the server's clock, which may be behind, names the logs
+                since_ms += min([0, *corrections.values()])  # the server's clock, which may be behind, names the logs
             from_ms = None if since_ms is None else min(since_ms, day_ago_ms)
             names, newest = await shared.work(self._mirror.overview, server, from_ms)
             if newest is not None:
@@ -117,7 +117,7 @@ class Feed:
                 if name not in shown:
                     shared.held[name.stem] = MirroredLog(name=name, bytes=size(self._mirror.path(name)))
                     continue
-                taken = await shared.work(shared.loader.read_back, name, ahead_ms=ahead_ms.get(name.stem, 0))
+                taken = await shared.work(shared.loader.read_back, name, ahead_ms=corrections.get(name.stem, 0))
                 shared.held[name.stem] = taken.held
                 self._read_back_counts += taken.counts
         self._reading_back = False

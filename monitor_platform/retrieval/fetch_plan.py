@@ -12,6 +12,9 @@ from itertools import pairwise
 from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import Form, LogName
 
+CLOCK_MARGIN_MS = 60_000
+"""A log that begins in the future by less is explained by a correction that changed a little."""
+
 LONGEST_PERIOD_S = 86_400
 """The maximum of a feedback server's --roll-seconds."""
 
@@ -103,6 +106,22 @@ def in_window(names: Iterable[LogName], since_ms: int | None, *, more: bool = Fa
     if more and begins:
         ends_ms[begins[-1]] = (begins[-1] + LONGEST_PERIOD_S) * 1000
     return [name for name in ordered if ends_ms.get(name.begins_s, since_ms) >= since_ms]
+
+
+def corrections_in_use(ahead_ms: Mapping[str, int], *, since_ms: int | None, now_ms: int) -> dict[str, int]:
+    """The clock corrections, by stem, of the logs that may have records since `since_ms` by the platform's clock.
+
+    A correction that puts a log into the future is left out: it was measured while the platform's own clock was wrong.
+    """
+    found: dict[str, int] = {}
+    for stem, ahead in ahead_ms.items():
+        try:
+            begins_ms = LogName.parse(f"{stem}.{Form.JOURNAL}").begins_s * 1000 - ahead
+        except ValueError:
+            continue
+        if begins_ms <= now_ms + CLOCK_MARGIN_MS and (since_ms is None or begins_ms + LONGEST_PERIOD_S * 1000 >= since_ms):
+            found[stem] = ahead
+    return found
 
 
 def _by_stem(catalogue: Catalogue) -> list[LogEntry]:

@@ -11,6 +11,7 @@ from email.utils import formatdate
 import pytest
 
 from monitor_platform.retrieval.server_clock import ServerClock
+from tests.harness.logs import record, write_log
 from tests.harness.processes import start_server
 from tests.harness.waiting import eventually
 
@@ -94,6 +95,23 @@ def test_records_of_a_server_with_another_time_are_shown_at_the_platforms_time(
     eventually(lambda: again.identities() == sender.acknowledged)
     assert sorted(shown(again)) == before, "after a restart the correction is the same"
     again.stop()
+
+
+def test_a_correction_that_was_measured_with_a_wrong_date_of_the_platform_does_not_apply_after_a_restart(
+    feedback_server, start_feed, tmp_path
+):
+    """The lowest correction of all times decided how far back logs were read: one wrong date made each restart read 400 days."""
+    day_s, now_s = 86_400, int(time.time())
+    folder = tmp_path / "mirror" / "fs1"
+    for number, begin_s in enumerate((now_s - 300 * day_s, now_s - 60)):
+        write_log(folder, [record(session_id=f"s{number}", received_ms=begin_s * 1000)], begin_s=begin_s)
+    recent = max(folder.iterdir())
+    (folder / "clock-ahead").write_text(f"{recent.name.partition('.')[0]} {-400 * day_s * 1000}\n")
+    feed = start_feed(feedback_server("fs1").url, keep_minutes=60)
+    eventually(lambda: not feed.status().reading_back)
+    assert feed.identities() == {("s1", 0): 1}
+    assert shown(feed) == [(now_s - 60) * 1000]
+    feed.stop()
 
 
 def asked(url: str) -> str:
