@@ -187,14 +187,14 @@ def _table(settings: Settings, locator: Locator, models: Models, logs: RecordedL
 
 def _memory_begin(settings: Settings, records: _Records) -> Callable[[], int]:
     """The begin of the time of which all messages are in memory, in Unix ms; static files without a history are all in memory."""
-    if settings.live:
-        return partial(_live_begin_ms, records.table, settings.keep_minutes * MINUTE_MS)
+    if records.feed is not None:
+        return partial(_live_begin_ms, records.table, records.feed, settings.keep_minutes * MINUTE_MS)
     return lambda: records.begins_ms
 
 
-def _live_begin_ms(table: FeedbackTable, keep_ms: int) -> int:
+def _live_begin_ms(table: FeedbackTable, feed: Feed, keep_ms: int) -> int:
     begins_ms = table.begins_ms if isinstance(table, LiveTable) else 0
-    return max(time.time_ns() // 1_000_000 - keep_ms, begins_ms)
+    return max(time.time_ns() // 1_000_000 - keep_ms, begins_ms, feed.begins_ms)
 
 
 def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitStack) -> HistoryQueries | None:

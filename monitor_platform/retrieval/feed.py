@@ -4,6 +4,7 @@ All slow work runs in one worker thread, in order, because the event loop also s
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -16,7 +17,7 @@ from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.retrieval.display_delay import DelayWindow
 from monitor_platform.retrieval.feed_status import FeedStatus, RetrievalCounts
 from monitor_platform.retrieval.feedback_server_client import FeedbackServerClient, checked_url
-from monitor_platform.retrieval.fetch_plan import MirroredLog, corrections_in_use, in_window
+from monitor_platform.retrieval.fetch_plan import CLOCK_MARGIN_MS, MirroredLog, corrections_in_use, in_window
 from monitor_platform.retrieval.follower_context import FollowerContext
 from monitor_platform.retrieval.mirror import Mirror, size
 from monitor_platform.retrieval.server_follower import ServerFollower
@@ -26,6 +27,8 @@ from serving.tls import Tls
 
 # Records may stay longer by this time, because removing records makes every view compute again.
 DROP_EVERY_S = 30.0
+
+log = logging.getLogger(__name__)
 
 
 class Feed:
@@ -58,6 +61,8 @@ class Feed:
         self._followers: tuple[ServerFollower, ...] = ()
         self._read_back_counts = RetrievalCounts()
         self._reading_back = True
+        self.begins_ms = 0
+        """Messages that were received earlier (Unix ms) may be missing from the table, because a wrong date has dropped them."""
 
     async def run(self) -> None:
         """Read the mirror, then poll until cancelled. The caller holds `Mirror.owned()`."""
@@ -123,8 +128,13 @@ class Feed:
         self._reading_back = False
 
     async def _drop_old(self, shared: FollowerContext) -> None:
+        dropped_before_ms = 0
         while (since_ms := shared.since_ms()) is not None:
+            if since_ms < dropped_before_ms - CLOCK_MARGIN_MS:
+                self.begins_ms = _now_ms()
+                log.warning("this machine's clock was set back; messages received before now are read from the logs")
             await shared.work(self._table.drop_before, since_ms)
+            dropped_before_ms = since_ms
             await asyncio.sleep(DROP_EVERY_S)
 
 

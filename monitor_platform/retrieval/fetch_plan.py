@@ -13,7 +13,7 @@ from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import Form, LogName
 
 CLOCK_MARGIN_MS = 60_000
-"""A log that begins in the future by less is explained by a correction that changed a little."""
+"""A smaller difference between two times is no sign of a clock that was set."""
 
 LONGEST_PERIOD_S = 86_400
 """The maximum of a feedback server's --roll-seconds."""

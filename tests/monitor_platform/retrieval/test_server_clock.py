@@ -10,6 +10,8 @@ from email.utils import formatdate
 
 import pytest
 
+from monitor_platform.retrieval import feed as feed_module
+from monitor_platform.retrieval.follower_context import FollowerContext
 from monitor_platform.retrieval.server_clock import ServerClock
 from tests.harness.logs import record, write_log
 from tests.harness.processes import start_server
@@ -112,6 +114,27 @@ def test_a_correction_that_was_measured_with_a_wrong_date_of_the_platform_does_n
     assert feed.identities() == {("s1", 0): 1}
     assert shown(feed) == [(now_s - 60) * 1000]
     feed.stop()
+
+
+def test_when_the_platforms_clock_is_set_back_the_messages_that_a_wrong_date_dropped_are_read_from_the_logs(
+    feedback_server, start_feed, sender, monkeypatch, caplog
+):
+    ahead_ms = [0]
+    since_ms = FollowerContext.since_ms
+    monkeypatch.setattr(FollowerContext, "since_ms", lambda self: since_ms(self) + ahead_ms[0])
+    monkeypatch.setattr(feed_module, "DROP_EVERY_S", 0.05)
+    server = feedback_server("fs1")
+    feed = start_feed(server.url, keep_minutes=60)
+    sender.send(server.url)
+    eventually(lambda: feed.identities() == sender.acknowledged)
+    ahead_ms[0] = 400 * 86_400_000
+    eventually(lambda: not feed.identities())
+    assert feed.feed.begins_ms == 0
+    ahead_ms[0] = 0
+    eventually(lambda: feed.feed.begins_ms)
+    assert abs(feed.feed.begins_ms - time.time() * 1000) < 30_000
+    feed.stop()
+    assert caplog.text.count("clock was set back") == 1
 
 
 def asked(url: str) -> str:
