@@ -72,7 +72,7 @@ class Settings:
             raise ValueError(f"--roll-seconds is {self.roll_seconds}; a log covers 1 to {DAY_S} seconds, 60 is usual")
         for flag, value in (("max-log-bytes", self.max_log_bytes), ("keep-days", self.keep_days), ("keep-bytes", self.keep_bytes)):
             if value is not None and value < 1:
-                raise ValueError(f"--{flag} is {value}; it needs a whole number from 1 on")
+                raise ValueError(f"--{flag} is {value}; it needs a whole number of at least 1")
         self._check_tokens(host)
         self.tls()
 

@@ -21,7 +21,7 @@ def listen(settings: Settings, opened: ExitStack) -> tuple[list[socket], int]:
     try:
         sockets, port = bind_sockets(settings.host, settings.port)
     except OSError as error:
-        raise OSError(f"{settings.listen} cannot be listened on: {error.strerror or error}") from error
+        raise OSError(f"the dashboard cannot listen on {settings.listen}: {error.strerror or error}") from error
     for each in sockets:
         opened.callback(each.close)
     return sockets, port

@@ -118,19 +118,19 @@ class Settings(Scoring, LocationSettings):
         self._check_exposure()
         self._check_access()
         if not 1 <= self.poll_seconds < inf:
-            raise ValueError(f"--poll-seconds is {self.poll_seconds:g}; it needs a number of seconds from 1 on, such as 20")
+            raise ValueError(f"--poll-seconds is {self.poll_seconds:g}; it needs at least 1 second, such as 20")
         if not 0 < self.period < inf:
             raise ValueError(f"--period is {self.period:g}; it needs a number of seconds above 0, such as 30")
         if self.keep_minutes < 1:
-            raise ValueError(f"--keep-minutes is {self.keep_minutes}; it needs a whole number from 1 on, such as 60")
+            raise ValueError(f"--keep-minutes is {self.keep_minutes}; it needs a whole number of at least 1, such as 60")
         if self.keep_messages < 1:
-            raise ValueError(f"--keep-messages is {self.keep_messages}; it needs a whole number from 1 on, such as 5000000")
+            raise ValueError(f"--keep-messages is {self.keep_messages}; it needs a whole number of at least 1, such as 5000000")
         if self.memory_mib < LEAST_MEMORY_MIB:
-            raise ValueError(f"--memory-mib is {self.memory_mib}; it needs a whole number from {LEAST_MEMORY_MIB} on, such as 2048")
+            raise ValueError(f"--memory-mib is {self.memory_mib}; it needs at least {LEAST_MEMORY_MIB}, such as 2048")
         if self.history_days is not None and self.history is None:
             raise ValueError("--history-days needs --history FOLDER, which keeps a history")
         if self.history_days is not None and self.history_days < 1:
-            raise ValueError(f"--history-days is {self.history_days}; it needs a whole number from 1 on, such as 400")
+            raise ValueError(f"--history-days is {self.history_days}; it needs a whole number of at least 1, such as 400")
 
     @property
     def live(self) -> bool:

@@ -80,7 +80,7 @@ class FollowedDatabase(Generic[Answer]):
             self._database = self._checked()
         except (OSError, ValueError, MemoryError) as error:
             self._kept += 1
-            log.warning("the former copy of %s stays in use: %s", self.path, error)
+            log.warning("the current copy of %s stays in use: %s", self.path, error)
             return False
         self._tried = self._database.state
         self._read_anew += 1

@@ -84,7 +84,7 @@ def _map(record: Record, name: str) -> dict[str, Any]:
 def _maps(record: Record, name: str) -> list[dict[str, Any]]:
     value = record.get(name, [])
     if not isinstance(value, list) or not all(isinstance(part, dict) for part in value):
-        raise Misshapen(f"its {name} are no array of maps")
+        raise Misshapen(f"its {name} is not an array of maps")
     return value
 
 

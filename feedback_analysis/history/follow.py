@@ -77,7 +77,7 @@ class HistoryFollower:
                 self._look()
             except (duckdb.Error, OSError, ValueError) as error:
                 if not self.progress.error:
-                    log.warning("the history waits: %s", error)
+                    log.warning("the history is not updated: %s", error)
                 self.progress = replace(self.progress, done_bytes=0, all_bytes=0, error=str(error).splitlines()[0])
             self._ended.wait(max(LOOKS_EVERY_S, REST_FOR * (self._searched_s or 0)))
 
@@ -101,7 +101,7 @@ class HistoryFollower:
     def _name_unread(self, known: Sequence[UnreadLog], now: Sequence[UnreadLog]) -> None:
         for unread in now:
             if unread not in known:
-                log.error("the history lacks a log: %s", unread)
+                log.error("a log is missing from the history: %s", unread)
 
     def _name_passed_over(self, known: Sequence[Path], now: Sequence[Path]) -> None:
         if now and now != known:

@@ -145,7 +145,7 @@ class HourSelection(Partials):
         return rows.each("peer", MERGED_WEIGHT, f"round({value}, {DECIMALS}) AS value")
 
     def present(self, period_s: float) -> "HourSelection":
-        raise ValueError("concurrent_peers of a region has a moment, not a span of hours; choose total_peers or a timeline")
+        raise ValueError("concurrent_peers of a region has a moment, not a time range; choose total_peers or a timeline")
 
     def largest(self, cursor: duckdb.DuckDBPyConnection, top: int, sessions: Rows | None = None) -> tuple[Self, int]:
         if not self.by:

@@ -68,7 +68,7 @@ class Steps:
     def over(cls, span: Span, *, step_s: float, window_s: float) -> "Steps":
         step_ms = round(step_s * 1000)
         if step_ms < 1000:
-            raise ValueError(f"a step of {step_s} s is too short; one second is the finest that there is")
+            raise ValueError(f"a step of {step_s} s is too short; the shortest step is one second")
         before = max(0, math.ceil(round(window_s * 1000) / step_ms) - 1)
         count = before + math.ceil((span.to_ms - span.from_ms) / step_ms)
         if count > MOST_STEPS:

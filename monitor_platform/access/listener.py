@@ -47,7 +47,7 @@ def limits_here() -> Limits:
     connections = min(usual.connections, files - OWN_FILES)
     if connections < LEAST_CONNECTIONS:
         needed = OWN_FILES + LEAST_CONNECTIONS
-        raise OSError(f"the limit of open files is {files}; a monitoring platform needs {needed}, better 1024 (ulimit -n 1024)")
+        raise OSError(f"the limit of open files is {files}; a monitoring platform needs at least {needed}: run ulimit -n 1024")
     if connections < usual.connections:
         log.warning("connections: at most %d, not %d; the limit of open files is %d", connections, usual.connections, files)
     return Limits(connections=connections)

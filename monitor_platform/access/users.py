@@ -24,7 +24,7 @@ class Users:
         if not self._hashes:
             raise ValueError(f"{path} names no user; add one with: swarmscope users add NAME --file {path}")
         if path.stat().st_mode & 0o077:
-            log.warning("%s can be read by others on this machine; chmod 600 keeps the hashes to its owner", path)
+            log.warning("%s can be read by others on this machine; run chmod 600, so that only the owner can read the hashes", path)
 
     def hash_of(self, name: str) -> Hash | None:
         """The password hash of a user; None for an unknown one."""

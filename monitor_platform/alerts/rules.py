@@ -88,7 +88,7 @@ def read_rules(path: Path) -> Rules:
     try:
         entry = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise BadRules(f"{path} cannot be read as rules: it is not there; docs/alerts.md shows how to write it") from None
+        raise BadRules(f"{path} cannot be read as rules: the file does not exist; docs/alerts.md shows how to write it") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadRules(f"{path} cannot be read as rules: {error}") from error
     try:

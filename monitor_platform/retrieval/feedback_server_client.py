@@ -139,7 +139,7 @@ class FeedbackServerClient:
             _expect_range(answer, start, stop)
             data = await _bounded(answer, stop - start)
             if len(data) != stop - start:
-                raise UnusableAnswer(f"{name}: {len(data)} bytes came, {stop - start} were promised")
+                raise UnusableAnswer(f"{name}: {len(data)} bytes arrived instead of {stop - start}")
             return Piece(data, answer.headers.get("ETag"))
 
     def _get(

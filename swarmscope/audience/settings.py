@@ -42,7 +42,7 @@ class Settings:
     def __post_init__(self) -> None:
         feedback_urls(self.coordinator)
         if self.peers < 1:
-            raise ValueError(f"--peers is {self.peers}; use a whole number from 1 on, such as 1000")
+            raise ValueError(f"--peers is {self.peers}; use a whole number of at least 1, such as 1000")
         for flag, value in (("period", self.period), ("duration", self.duration)):
             if value is not None and not 0 < value < inf:
                 raise ValueError(f"--{flag} is {value:g}; it needs a number of seconds above 0, such as 30")

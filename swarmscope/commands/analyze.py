@@ -213,9 +213,9 @@ def _check_groups(by: Sequence[str], *, top: int | None, sort: str, min_n: int, 
     from feedback_analysis.measures.summary import RANKABLE
 
     if top is not None and top < 1:
-        raise ValueError(f"--top is {top}; use a whole number from 1 on, such as 20")
+        raise ValueError(f"--top is {top}; use a whole number of at least 1, such as 20")
     if min_n < 1 or (min_n > 1 and not sort):
-        raise ValueError(f"--min-n is {min_n}; it needs a whole number from 1 on, and --sort")
+        raise ValueError(f"--min-n is {min_n}; it needs a whole number of at least 1, and --sort")
     if sort and sort not in RANKABLE:
         raise ValueError(f"--sort is {sort!r}; choose from {', '.join(RANKABLE)}")
     if sort and (not by or models):

@@ -26,7 +26,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.peers < 1:
-            raise ValueError(f"--peers is {self.peers}; use a whole number from 1 on, such as 1500")
+            raise ValueError(f"--peers is {self.peers}; use a whole number of at least 1, such as 1500")
         for flag, value, least in (
             ("period", self.period, 0),
             ("duration", self.duration, 0),

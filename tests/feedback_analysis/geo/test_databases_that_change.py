@@ -105,7 +105,7 @@ def test_a_file_that_cannot_replace_the_database_is_counted_and_logged_once(data
         assert refreshed(locator).kept == 1
     assert (country(locator), country(locator, "81.2.70.5")) == ("DE", "DE")
     [line] = caplog.messages
-    assert line.startswith(f"the former copy of {database} stays in use: ")
+    assert line.startswith(f"the current copy of {database} stays in use: ")
     assert reason in line
     if content == "folder":
         database.rmdir()

@@ -38,7 +38,7 @@ def test_live_and_static_settings_are_distinguished():
         (LIVE | {"behind_proxy": "https://m.example.org/path"}, "scheme and host"),
         (LIVE | {"listen": "8070"}, "127.0.0.1:8080"),
         (LIVE | {"listen": "localhost:99999"}, "127.0.0.1:8080"),
-        (LIVE | {"poll_seconds": 0.5}, "from 1 on"),
+        (LIVE | {"poll_seconds": 0.5}, "at least 1 second"),
         (LIVE | {"poll_seconds": float("nan")}, "--poll-seconds is nan"),
         (LIVE | {"period": 0}, "--period is 0"),
         (LIVE | {"period": float("inf")}, "--period is inf"),
