@@ -117,7 +117,7 @@ class _Workers:
     def _replace_dead(self) -> None:
         for number, process in list(self._processes.items()):
             if not process.is_alive() and not self._stopping:
-                _log.warning("worker %d ended with code %s; another one takes its place", number, process.exitcode)
+                _log.warning("worker %d ended with code %s; another one replaces it", number, process.exitcode)
                 time.sleep(RESTART_PAUSE_S)
                 self._counters.pages[number].end_process()
                 self._start(number)

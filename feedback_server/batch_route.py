@@ -109,7 +109,7 @@ def _refusing_without_memory() -> Iterator[None]:
 
 def not_durable(writer: Writer) -> Problem:
     """The refusal while nothing can be stored."""
-    why = writer.trouble or "see this server's log"
+    why = writer.write_error or "see this server's log"
     return Problem(
         503, "not_durable", f"records cannot be written to disk now: {why}. Send the same batch again later, or to another server"
     )

@@ -103,7 +103,7 @@ class LogRetention:
 
     def save_lived_time(self) -> None:
         """Save the time for which this server has run."""
-        if self._lived is None or self._folder.trouble is not None:
+        if self._lived is None or self._folder.read_only_reason is not None:
             return
         if oldest := self._offered.sealed(1):
             self._lived.drop_before(oldest[0].name.begins_s)

@@ -209,7 +209,7 @@ def _known_batches(folder: DataFolder, journals: Iterable[WholeFrames | None]) -
         recent = RecentBatches()
     for whole in journals:
         recent.remember(whole.batches if whole else ())
-    if folder.trouble is not None:
+    if folder.read_only_reason is not None:
         return recent
     try:
         with folder.replacing(RECENT_BATCHES) as file:
@@ -231,6 +231,6 @@ def _is_sealed(folder: DataFolder, journal: LogName, sealed: SealedLogs) -> bool
 
 def _remove(folder: DataFolder, name: str) -> None:
     """Remove a file that another one replaces; a read-only folder keeps it until a later start."""
-    if folder.trouble is None:
+    if folder.read_only_reason is None:
         folder.remove(name)
         folder.sync()

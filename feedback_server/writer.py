@@ -66,7 +66,7 @@ class Writer(threading.Thread):
         clock: Callable[[], int] = wall_ms,
     ) -> None:
         super().__init__(name="writer", daemon=True)
-        self.trouble: str | None = folder.trouble
+        self.write_error: str | None = folder.read_only_reason
         """The reason of a write error, until a write succeeds again."""
         self.waiting_bytes = 0
         self._settings = settings
@@ -98,7 +98,7 @@ class Writer(threading.Thread):
 
     @property
     def ready(self) -> bool:
-        return self.trouble is None
+        return self.write_error is None
 
     @property
     def journal_age_s(self) -> float:
@@ -179,7 +179,7 @@ class Writer(threading.Thread):
         self._counters.clock_behind_s = (stamp_ms - now_ms) / 1000
 
     def _count(self, journal: Journal, *, frames: int) -> None:
-        self.trouble = None
+        self.write_error = None
         self._offered.put(LogEntry(name=journal.name, bytes=journal.durable_bytes, records=journal.durable_records))
         self._counters.frames += frames
         self._counters.last_durable_s = time.time()
@@ -210,14 +210,14 @@ class Writer(threading.Thread):
                 self._abandon(error)
                 self._retry_from_s = time.monotonic() + RETRY_S
             else:
-                self.trouble = None
+                self.write_error = None
 
     def _abandon(self, error: OSError | MemoryError) -> None:
         self._counters.write_errors += 1
         why = reason_of(error)
-        if why != self.trouble:  # it is tried once per second; log each reason once
+        if why != self.write_error:  # it is tried once per second; log each reason once
             log.warning("writing to %s failed; batches are refused until it works again: %s", self._folder.path, error)
-        self.trouble = why
+        self.write_error = why
         journal, self._journal = self._journal, None
         if journal is None:
             return

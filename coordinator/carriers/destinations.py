@@ -77,7 +77,7 @@ class Destinations:
     def least_busy(self) -> Lane:
         return min(self.up, key=lambda destination: destination.lane.pending).lane
 
-    def leave_out(self, destination: Destination, at_least_s: float) -> None:
+    def exclude(self, destination: Destination, at_least_s: float) -> None:
         """Send nothing to a failing server until it is ready again, which is probed after `at_least_s` at the earliest."""
         destination.up = False
         destination.failures += 1
@@ -114,7 +114,7 @@ class Destinations:
                 if await _is_ready(session, destination.url, self._tls() if self._tls else None):
                     break
                 destination.failures += 1
-        _log.warning("feedback server %s is taken back", destination.url)
+        _log.warning("feedback server %s is used again", destination.url)
         destination.up = True
         self._refresh()
 

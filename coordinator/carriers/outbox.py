@@ -108,7 +108,7 @@ class Outbox:
                     _log.warning("%s did not store the blocked batch %s: %s", destination.url, batch.id.hex(), failed)
                     self._settle(batch, Outcome.NO_SERVER)
                 else:
-                    self._leave_out(destination, batch, failed)
+                    self._exclude(destination, batch, failed)
             except BatchRejected as rejected:
                 counted.errors += 1
                 lane.pending -= batch.messages
@@ -121,10 +121,10 @@ class Outbox:
                 lane.pending -= batch.messages
                 self._settle(batch, lane.carrier.outcome)
 
-    def _leave_out(self, destination: Destination, batch: Batch, failed: CarrierFailed) -> None:
+    def _exclude(self, destination: Destination, batch: Batch, failed: CarrierFailed) -> None:
         """Send nothing more to a failing server, and place again what was meant for it."""
-        _log.warning("feedback server %s is left out: %s", destination.url, failed)
-        self._destinations.leave_out(destination, failed.retry_after_s)
+        _log.warning("feedback server %s is not used until it is ready again: %s", destination.url, failed)
+        self._destinations.exclude(destination, failed.retry_after_s)
         for stranded in (batch, *destination.lane.clear()):
             self._place_again(stranded)
 

@@ -31,14 +31,14 @@ class Task:
     key: IngestKey
     sender: object
     work: Work
-    wanted: Callable[[], bytes] | None = None
-    found: bytes | None = None
+    call: Callable[[], bytes] | None = None
+    result: bytes | None = None
     problem: Problem | None = None
 
     def step(self) -> Callable[[], bytes] | None:
         """Run until the next yield; StopIteration at the end."""
-        found, problem, self.found, self.problem = self.found, self.problem, None, None
-        return self.work.send(found) if problem is None else self.work.throw(problem)  # type: ignore[arg-type]  # None starts the generator
+        result, problem, self.result, self.problem = self.result, self.problem, None, None
+        return self.work.send(result) if problem is None else self.work.throw(problem)  # type: ignore[arg-type]  # None starts the generator
 
 
 class Queue:
@@ -136,9 +136,9 @@ class SlicedWork:
     def _run(self, task: Task, until: float) -> None:
         try:
             while True:
-                wanted = task.step()
-                if wanted is not None:
-                    self._hand_over(task, wanted)
+                call = task.step()
+                if call is not None:
+                    self._queue_for_thread(task, call)
                     return
                 if _now() >= until:
                     self._put(task, first=True)
@@ -146,32 +146,32 @@ class SlicedWork:
         except StopIteration:
             return
 
-    def _hand_over(self, task: Task, wanted: Callable[[], bytes]) -> None:
-        task.wanted = wanted
+    def _queue_for_thread(self, task: Task, call: Callable[[], bytes]) -> None:
+        task.call = call
         self._for_thread.put(task)
         self.waiting += 1
-        self._occupy_thread()
+        self._start_in_thread()
 
-    def _occupy_thread(self) -> None:
+    def _start_in_thread(self) -> None:
         if self._thread_works or not self._for_thread:
             return
         task = self._for_thread.take()
-        assert task.wanted is not None  # noqa: S101 — `_hand_over` has set it
-        done = asyncio.get_running_loop().run_in_executor(self._thread, task.wanted)
-        self._thread_works, task.wanted = True, None
-        done.add_done_callback(lambda _: self._hand_back(task, done))
+        assert task.call is not None  # noqa: S101 — `_queue_for_thread` has set it
+        done = asyncio.get_running_loop().run_in_executor(self._thread, task.call)
+        self._thread_works, task.call = True, None
+        done.add_done_callback(lambda _: self._continue_task(task, done))
 
-    def _hand_back(self, task: Task, done: asyncio.Future[bytes]) -> None:
+    def _continue_task(self, task: Task, done: asyncio.Future[bytes]) -> None:
         self.waiting -= 1
         self._thread_works = False
         if done.cancelled() or self._closed:
             return
-        self._occupy_thread()
+        self._start_in_thread()
         error = done.exception()
         if isinstance(error, Problem):
             task.problem = error
         else:
-            task.found = done.result()
+            task.result = done.result()
         self._put(task, first=True)
         self._wake()
 

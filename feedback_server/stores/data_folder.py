@@ -41,8 +41,8 @@ class DataFolder:
         self.path = path
         make_folder(path, FOLDER_MODE)
         sync_ancestors(path)
-        self.trouble: str | None = None
-        """The reason why the folder was read-only when it was opened."""
+        self.read_only_reason: str | None = None
+        """Why the folder was read-only when it was opened; None if it was not."""
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self._lock = self._locked()
@@ -172,7 +172,7 @@ class DataFolder:
         except OSError as error:
             if error.errno not in READ_ONLY:
                 raise
-            self.trouble = error.strerror
+            self.read_only_reason = error.strerror
             log.warning("%s is read-only: logs are offered, and records are refused until it can be written", self.path)
         try:
             return os.open(LOCK, _READ, dir_fd=self._fd)

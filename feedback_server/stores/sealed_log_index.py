@@ -39,7 +39,7 @@ class SealedLogIndex:
 
     def close(self) -> None:
         """Save the index with the time of the folder, so that the next start sees whether anything has changed."""
-        if self._folder.trouble is not None:
+        if self._folder.read_only_reason is not None:
             return
         # Read the time first: a log that is put into the folder while it is listed changes the time.
         folder_ns = 0 if self._offered.journals() else self._settled_ns()
@@ -64,7 +64,7 @@ class SealedLogIndex:
 
     def _save(self, folder_ns: int) -> None:
         self._changes = 0
-        if self._folder.trouble is not None:
+        if self._folder.read_only_reason is not None:
             return
         try:
             self._folder.save_state(SEALED_LOGS, self._offered.to_bytes(folder_ns))

@@ -277,7 +277,7 @@ def test_a_worker_that_dies_is_replaced(coordinators, receiver, message):
     ]
     assert len(children) == 2
     os.kill(children[0], signal.SIGKILL)
-    eventually(lambda: "another one takes its place" in coordinator.log_text(), "the death is noticed")
+    eventually(lambda: "another one replaces it" in coordinator.log_text(), "the death is noticed")
     url = f'feedback_server_up{{server="{receiver.url}"}}'
     eventually(lambda: coordinator.metrics()[url] == 2, "two workers are up")
     assert coordinator.post(encoded(message()))[0] == 202
