@@ -142,13 +142,13 @@ def test_an_operator_follows_the_pages_from_the_alert_to_the_one_viewer(recorded
     page = visit(recorded, "/")
     # An alert is open: the navigation shows it, the timeline shows what it is and since when.
     assert page.page.get_by_role("link", name="Alerts 1 open").is_visible()
-    assert page.page.locator("#marks").inner_text().startswith("critical 17:34 (open) stalls: ")
+    assert " ".join(page.page.locator("#marks").inner_text().split()).startswith("critical 17:34 (open) stalls: ")
     marked = page.page.evaluate(
         """() => Bokeh.documents[0].get_model_by_name("timeline").children[0].renderers
             .map((each) => each.data_source.data).filter((data) => data.shown_from ?? data.get?.("shown_from"))
             .flatMap((data) => Array.from(data.text ?? data.get("text")))"""
     )
-    assert marked == ["critical: stalls: Continuity of isp HGC is below 0.9000"]
+    assert marked == ["critical: stalls: Continuity of isp HGC is below 90.00 %"]
     page.page.get_by_role("link", name="Alerts 1 open").click()
     page.becomes("() => document.querySelectorAll('#alerts .lasts').length === 1")
     # One click leads to the alert's slice in all views, in its measure; another to its sessions, the worst first.

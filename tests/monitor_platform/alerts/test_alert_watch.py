@@ -93,7 +93,7 @@ def test_the_command_lists_the_alerts_that_recorded_logs_would_have_raised(tmp_p
     rules.write_text('[[rule]]\nname = "stalls"\nmeasure = "continuity"\nby = "isp"\nbelow = 0.9\n')
     command = [sys.executable, "-m", "swarmscope", "alerts", "test", str(rules), str(logs)]
     shown = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60)
-    assert "stalls: Continuity of isp HGC is below 0.9000" in shown.stdout
+    assert "stalls: Continuity of isp HGC is below 90.00 %" in shown.stdout
     assert "1 alerts from" in shown.stderr
     facts = subprocess.run([*command, "--json"], capture_output=True, check=True, text=True, timeout=60).stdout
     begun, ended = map(json.loads, facts.splitlines())
