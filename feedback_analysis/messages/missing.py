@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from feedback_analysis.measures.exact import number
-from feedback_analysis.measures.loss import received_weight
+from feedback_analysis.measures.loss import losses, received_weight
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import costs
 from feedback_analysis.messages.table import FeedbackTable
@@ -11,8 +11,8 @@ from feedback_analysis.messages.table import FeedbackTable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """The effects of duplicates, damage and loss. `lost` and `sent` are weights of messages; `sent` includes received and lost
-    ones.
+    """The effects of duplicates, damage and loss. `lost`, `late` and `sent` are weights of messages; `sent` includes received and
+    lost ones. `late` messages may still arrive.
 
     `conflicts` are other messages under the number of a known message, `implausible` missing numbers that no sender can have used,
     `unread_logs` logs of which nothing could be read.
@@ -22,16 +22,27 @@ class Missing:
     conflicts: int
     unreadable: int
     lost: float
+    late: float
     implausible: int
     sent: float
     unread_logs: int
 
 
-def missing(table: FeedbackTable, *, span: Span) -> Missing:
-    """What is missing from all records in `span`; filters do not apply, because the fields of a lost message are not known."""
+def missing(table: FeedbackTable, *, span: Span, proved_ms: int | None = None) -> Missing:
+    """What is missing from all records in `span`; filters do not apply, because the fields of a lost message are not known.
+
+    A gap in the numbers of a session is a loss if the message after it was received before `proved_ms` (None: at any time). Other
+    gaps are late: their messages may be on their way, or in a log that is not fetched yet.
+    """
     with table.reading() as cursor:
         everything = table.select(span, {})
         sessions = everything.sessions(cursor)
         cost = costs(cursor, table, everything, sessions)
         received = received_weight(cursor, sessions)
-    return Missing(**cost, sent=number(received) + cost["lost"], unread_logs=len(table.unread))
+        gaps = cost["lost"]
+        if proved_ms is not None and proved_ms < span.to_ms and (gaps or cost["implausible"]):
+            before = table.select(Span(span.from_ms, max(span.from_ms, proved_ms)), {})
+            lost, cost["implausible"] = losses(cursor, before, before.sessions(cursor))
+            cost["lost"] = number(lost)
+    late = max(0, gaps - cost["lost"])
+    return Missing(**cost, late=late, sent=number(received) + cost["lost"], unread_logs=len(table.unread))

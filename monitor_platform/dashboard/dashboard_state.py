@@ -38,6 +38,10 @@ STALLED_MS = 10_000
 SETTLES_MS = 100
 
 
+LATE_MS = 60_000
+"""How long a gap in the numbers of a session is late before it is lost. Coordinators and end hosts send again within that time."""
+
+
 class LiveFeed(Protocol):
     """The part of `retrieval.feed.Feed` that the dashboard uses."""
 
@@ -133,7 +137,17 @@ class DashboardState:
             live=self.live,
             atlas=self.atlas,
             alerts=self.alerts.alerts if self.alerts is not None else (),
+            proved_ms=self._proved_ms(moment),
         )
+
+    def _proved_ms(self, moment: Moment) -> int | None:
+        """The end of the grace period of late messages. A server that does not answer, or has logs left to fetch, extends it."""
+        if self._feed is None:
+            return None
+        status = self._feed.status()
+        incomplete = (each for each in status.servers if each.failures or each.behind_bytes or each.last_success_ms is None)
+        complete_ms = min([moment.at_ms, *(each.last_success_ms or 0 for each in incomplete)])
+        return 0 if status.reading_back else complete_ms - LATE_MS - round(self._poll_s * 1000)
 
     def pill(self) -> Pill:
         if self._feed is None:

@@ -16,6 +16,7 @@ def losses_text(data: PageData) -> str:
         "left out": (data.missing.conflicts, "conflicting record"),
         "unreadable": (data.missing.unreadable, "record"),
         "lost": (data.missing.lost, "message"),
+        "late": (data.missing.late, "message"),
         "implausible": (data.missing.implausible, "missing number"),
         "in files": (data.damages, "damaged place"),
         "not read": (data.missing.unread_logs, "log"),
@@ -55,9 +56,10 @@ def _losses(data: PageData) -> list[dict[str, Any]]:
         _figure(
             "Lost",
             f"{format_count(missing.lost, 'message')}{share}",
-            "Gaps in the message numbers of sessions",
+            "Gaps in the message numbers of sessions that are not filled within a minute",
             wrong=missing.lost > 0,
         ),
+        _figure("Late", format_count(missing.late, "message"), "Newer gaps: these messages may still arrive"),
         _figure(
             "Duplicates", f"{missing.duplicates:,}", "Copies of messages that arrived more than once; each message counts once"
         ),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.selection import OTHER
 from monitor_platform.dashboard.alert_marks import in_words
 from monitor_platform.dashboard.captions import asides, legends, notes
@@ -14,7 +15,7 @@ from monitor_platform.dashboard.snapshot import Snapshot
 from monitor_platform.dashboard.tables import BY_VIEW, slice_measure
 from monitor_platform.dashboard.tiles import tiles
 from monitor_platform.dashboard.timeline_curves import legend
-from monitor_platform.views.number_format import format_value
+from monitor_platform.views.number_format import format_count, format_value
 
 MOST_SLICES = 8
 """Rows of the short list; the table has all slices."""
@@ -34,6 +35,7 @@ def facts(data: PageData, snapshot: Snapshot) -> Fact:
         "extent": {"from": snapshot.extent.from_ms, "to": snapshot.extent.to_ms},
         "state": OK if data.matches else nothing_matches(question),
         "tiles": tiles(data),
+        "gone": _gone(data, snapshot),
         "notes": notes(data),
         "asides": asides(data),
         "drops": losses_text(data),
@@ -46,6 +48,18 @@ def facts(data: PageData, snapshot: Snapshot) -> Fact:
         "by": question.by,
         "tables": {view: BY_VIEW[view](data).for_page() for view in question.tables},
     }
+
+
+def _gone(data: PageData, snapshot: Snapshot) -> str:
+    """A warning if the time range ends now and no peer is present any more; empty otherwise."""
+    here = data.key_figures
+    if here is None or here.audience != 0 or not here.summary["peers"] or not snapshot.live or data.question.span is not None:
+        return ""
+    selected = " that the filters select" if data.question.where() else ""
+    silent = format_value(MEASURES["startup_ms"], max(0, snapshot.moment.at_ms - snapshot.extent.to_ms)) if not selected else ""
+    since = f" The last report arrived {silent} ago." if silent else ""
+    peers = format_count(here.summary["peers"], "peer")
+    return f"No peer{selected} is present: none has reported in the last {snapshot.period_s:g} s.{since} Before, {peers} reported."
 
 
 def _slices(data: PageData) -> list[Fact]:

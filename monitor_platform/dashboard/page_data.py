@@ -88,6 +88,7 @@ class PageData:
     histogram: Histogram | None = None
     slices: list[Slice] | None = None
     key_figures: KeyFigures | None = None
+    now: Timeline | None = None
     before: KeyFigures | None = None
     comparison: Comparison | None = None
     breakdown: tuple[BreakdownLine, ...] = ()

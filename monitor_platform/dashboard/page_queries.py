@@ -8,7 +8,7 @@ from typing import Any
 
 from feedback_analysis.measures.histogram import Histogram, histogram
 from feedback_analysis.measures.regions import Region, RegionValue, by_region
-from feedback_analysis.measures.selection import EXTRA, MEAN, NOT, OTHER
+from feedback_analysis.measures.selection import EXTRA, MEAN, NOT, OTHER, Span
 from feedback_analysis.measures.summary import totals
 from feedback_analysis.measures.timeline import Timeline
 from feedback_analysis.messages.choices import choices, extra_dimensions, extra_measures
@@ -92,6 +92,7 @@ class PageQueries:
         if self._shows("tiles"):
             trend_step_s = step_s(self._span, most=TREND_POINTS)
             queries |= {"trends": self._timeline(self._here, TILES, trend_step_s), "key_figures": self._key_figures(self._here)}
+            queries["now"] = self._now()
         if self._shows("tiles") and self._is_recorded(self._against):
             queries["before"] = self._key_figures(self._against)
         for view, name, region in _MAPS:
@@ -111,7 +112,7 @@ class PageQueries:
             "extras": self._ask(extra_measures),
             "fields": self._ask(extra_dimensions),
             "damages": self._ask(_damages),
-            "missing": self._ask(missing, span=self._span),
+            "missing": self._ask(missing, span=self._span, proved_ms=self._snapshot.proved_ms),
         }
 
     async def _comparison(self, other: ComparisonSide, shown: Histogram | None) -> Comparison:
@@ -165,6 +166,13 @@ class PageQueries:
             self._ask(totals, span=side.span, where=side.where), self._timeline(side, (AUDIENCE,), whole_s)
         )
         return KeyFigures(summary=summary, audience=whole.values[AUDIENCE][-1] if whole.at_ms else None)
+
+    def _now(self) -> Query[Timeline]:
+        """The measures of the sparklines in the last period, in which each present peer reports once: one step."""
+        period_s = max(1.0, self._snapshot.period_s)
+        end_ms = self._span.to_ms
+        latest = Span(max(self._span.from_ms, end_ms - round(period_s * 1000)), end_ms)
+        return self._timeline(ComparisonSide(span=latest, where=self._here.where, name=""), TILES, period_s)
 
     async def _band(self) -> PercentileBand | None:
         """The band of the first measure, unless other lines are drawn in its panel."""

@@ -8,6 +8,10 @@ from monitor_platform.retrieval.feed_status import FeedStatus, ServerStatus
 SILENT_AFTER_POLLS = 3
 SILENT_AFTER_LEAST_S = 5
 
+# A message waits up to one poll, and then for the servers, the queries and the page.
+SETTLES_S = 2.0
+LATE_FACTOR = 3
+
 Pill = dict[str, str]
 Delay = tuple[float, float, int]
 """Median and 95th percentile of the display delay in milliseconds, and the number of messages."""
@@ -30,6 +34,14 @@ def live_pill(status: FeedStatus, delay: Delay | None, *, page_ms: float, now_ms
     silent = [server for server in status.servers if silence_s(server, now_ms) > _allowed_s(poll_s)]
     if silent:
         return _stale(silent, status.servers, now_ms)
+    late = [server for server in status.servers if silence_s(server, now_ms) > poll_s + SETTLES_S]
+    if late:
+        return {
+            "kind": "late",
+            "title": "Late",
+            "text": "; ".join(_silence(server, now_ms) for server in late),
+            "hint": _errors(late),
+        }
     skewed = [server for server in status.servers if server.ahead_ms]
     if skewed:
         return _skewed(skewed)
@@ -48,7 +60,14 @@ def live_pill(status: FeedStatus, delay: Delay | None, *, page_ms: float, now_ms
         f"From the creation of a message to this platform's memory: median {p50 / 1000:,.1f} s, 95 % below {p95 / 1000:,.1f} s, "
         f"of the last {n:,} messages. From there to the pages: {page_ms / 1000:,.1f} s."
     )
-    return {"kind": "live", "title": "Live", "text": f"{(p50 + page_ms) / 1000:,.1f} s behind", "hint": hint}
+    behind_s = (p50 + page_ms) / 1000
+    return {"kind": _kind(behind_s, poll_s), "title": "Live", "text": f"{behind_s:,.1f} s behind", "hint": hint}
+
+
+def _kind(behind_s: float, poll_s: float) -> str:
+    """`late` (amber) if a message appears later than one poll explains, `stale` (red) if much later."""
+    expected_s = poll_s + SETTLES_S
+    return "live" if behind_s <= expected_s else "late" if behind_s <= LATE_FACTOR * expected_s else "stale"
 
 
 def silence_s(server: ServerStatus, now_ms: int) -> float:
@@ -66,8 +85,11 @@ def _stale(silent: Sequence[ServerStatus], servers: Sequence[ServerStatus], now_
     silences = "; ".join(_silence(server, now_ms) for server in silent)
     others = [server.name or server.url for server in servers if server not in silent]
     figures = f"; figures from {', '.join(others)} alone" if others else "; figures are not updated"
-    hint = "; ".join(f"{server.url}: {server.error or 'no answer'}" for server in silent)
-    return {"kind": "stale", "title": "Stale", "text": silences + figures, "hint": hint}
+    return {"kind": "stale", "title": "Stale", "text": silences + figures, "hint": _errors(silent)}
+
+
+def _errors(servers: Sequence[ServerStatus]) -> str:
+    return "; ".join(f"{server.url}: {server.error or 'no answer'}" for server in servers)
 
 
 def ahead(server: ServerStatus) -> str:

@@ -20,7 +20,8 @@ LEAST_MS = 60_000
 class Snapshot:
     """`extent`: the time of the records. `until_ms`: the time up to which all records are assumed to have arrived.
 
-    `period_s`: the end hosts' reporting period.
+    `period_s`: the end hosts' reporting period. `proved_ms`: a gap in the numbers of a session that ends before this time is a
+    loss; a later one may still be filled (None: no gap can be filled).
     """
 
     moment: Moment
@@ -30,6 +31,7 @@ class Snapshot:
     live: bool
     atlas: Atlas
     alerts: tuple[ExplainedAlert, ...] = ()
+    proved_ms: int | None = None
 
 
 def span_of(question: Question, snapshot: Snapshot) -> Span:

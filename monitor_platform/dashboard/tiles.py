@@ -1,6 +1,7 @@
 """The tiles: value, change, n and sparkline. Better and worse are also text, never only a colour."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, MEASURES, START_FAILURES, Measure
@@ -25,7 +26,8 @@ def tiles(data: PageData) -> list[dict[str, Any]]:
     peers = f"{here.summary['peers']:,.0f}"
     audience = _tile(AUDIENCE, data, here.audience, before.audience if before else None) | {
         "note": f"{peers} in all",
-        "note_means": "Distinct peers in this time range",
+        "note_means": "Distinct peers in this time range; the large number is those at its end",
+        "gone": here.audience == 0 and here.summary["peers"] > 0,
         "unit": "",
         "trend": data.audience.values[AUDIENCE],
     }
@@ -45,7 +47,18 @@ def _mean_tile(name: str, data: PageData, here: KeyFigures, before: KeyFigures |
     tile = _tile(name, data, mean, _mean(before, name) if before else None)
     # A measure that no end host reports has n = 0.
     peers, means = (here.summary["peers"], "Peers that reported") if mean is not None else (0, "Not reported")
-    return tile | {"note": f"n = {peers:,.0f}", "note_means": means, "trend": _trend(data, name)}
+    return tile | {
+        "note": f"n = {peers:,.0f}",
+        "note_means": means,
+        "trend": _trend(data, name),
+        "now": format_value(MEASURES[name], _now(data, name)),
+    }
+
+
+def _now(data: PageData, name: str) -> float | None:
+    """The value in the last period of the time range."""
+    values = data.now.values[name] if data.now is not None else ()
+    return values[-1] if values else None
 
 
 def _tile(name: str, data: PageData, value: float | None, other: float | None) -> dict[str, Any]:
@@ -58,7 +71,9 @@ def _tile(name: str, data: PageData, value: float | None, other: float | None) -
         "title": measure.title,
         "value": number,
         "unit": unit,
-        "change": _change(format_change(measure, difference(value, other)), difference(value, other), measure, data.against.name),
+        "change": _change(measure, value, other, noise=_noise(name, data), against=data.against.name),
+        "now": "",
+        "gone": False,
     }
 
 
@@ -102,14 +117,48 @@ def _failures(data: PageData, here: KeyFigures, before: KeyFigures | None) -> di
     }
 
 
-def _change(text: str, by: float | None, measure: Measure, against: str) -> dict[str, str]:
-    """Arrow and text."""
+def _change(measure: Measure, value: float | None, other: float | None, *, noise: float, against: str) -> dict[str, str]:
+    """Arrow and text. A change within the noise has no colour."""
+    by = difference(value, other)
     if by is None:
         return {"text": "", "arrow": "", "kind": "none", "words": f"nothing to compare with: {against}"}
-    kind = _kind(by, measure) if not text.startswith("±") else "same"
-    arrow = {"same": ""}.get(kind, "▲" if by > 0 else "▼")
+    text = format_change(measure, by)
+    kind = "same" if text.startswith("±") else "neutral" if abs(by) <= noise else _kind(by, measure)
+    arrow = "" if kind == "same" else "▲" if by > 0 else "▼"
     words = {"better": "better than", "worse": "worse than", "neutral": "against", "same": "the same as"}[kind]
-    return {"text": text.lstrip("+−") if arrow else text, "arrow": arrow, "kind": kind, "words": f"{text}, {words} {against}"}
+    within = f"; within the noise of ±{format_value(measure, noise)}" if kind == "neutral" and noise else ""
+    return {
+        "text": text.lstrip("+−") if arrow else text,
+        "arrow": arrow,
+        "kind": kind,
+        "words": f"{text}, {words} {against}{within}",
+    }
+
+
+def _noise(name: str, data: PageData) -> float:
+    """Twice the standard error of the difference of both sides; 0 if it is not known."""
+    if data.key_figures is None or data.before is None:
+        return 0.0
+    return 2 * math.hypot(*(standard_error(name, each.summary) for each in (data.key_figures, data.before)))
+
+
+def standard_error(name: str, summary: Mapping[str, Any]) -> float:
+    """An estimate from the numbers of a summary; 0 without one.
+
+    Sessions are taken as independent, their values as normal (p95 is 1.645 standard deviations above p50), stalls as events that
+    do not depend on each other, with exponential lengths.
+    """
+    value = summary.get(name)
+    if isinstance(value, dict):
+        known = value["p95"] is not None and summary["sessions"]
+        spread: float = (value["p95"] - value["p50"]) / 1.645 / math.sqrt(summary["sessions"]) if known else 0.0
+        return spread
+    if not value:
+        return 0.0
+    if name == START_FAILURES:
+        return math.sqrt(value * (1 - value) / summary["starts"])
+    events = {"stalls_per_hour": 1, "stall_ms": 1, "rebuffering_ratio": 2}
+    return float(value) * math.sqrt(events[name] / summary["stalls"]) if name in events and summary["stalls"] else 0.0
 
 
 def _kind(by: float, measure: Measure) -> str:

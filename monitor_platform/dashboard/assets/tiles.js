@@ -31,7 +31,7 @@
     return box;
   }
 
-  function fill_tile(box, { measure, title, value, unit, note, note_means, trend, change }, chosen) {
+  function fill_tile(box, { measure, title, value, unit, note, note_means, now, gone, trend, change }, chosen) {
     const button = box.querySelector("button");
     box.dataset.measure = measure;
     button.setAttribute("aria-pressed", String(measure === chosen));
@@ -42,7 +42,9 @@
     shown.textContent = change.arrow ? `${change.arrow}\u202f${change.text}` : change.text;
     heard.textContent = change.words;
     Object.assign(box.querySelector(".change"), { title: change.words }).dataset.kind = change.kind;
-    Object.assign(box.querySelector("small"), { textContent: note, title: note_means });
+    const latest = now ? `now ${now} · ` : "";
+    Object.assign(box.querySelector("small"), { textContent: latest + note, title: latest ? `In the last period: ${now}. ${note_means}` : note_means });
+    box.toggleAttribute("data-gone", gone);
     Object.assign(box.querySelector(".about"), { href: `/measures#${measure}`, ariaLabel: `What is ${title}?` });
     box.querySelector("path").setAttribute("d", sparkline(trend));
   }
@@ -63,7 +65,9 @@
     }).join("");
   }
 
-  function show_words({ notes, asides, drops, keys, state }) {
+  function show_words({ notes, asides, drops, keys, state, gone }) {
+    $("gone").hidden = !gone;
+    $("gone").textContent = gone ?? "";
     for (const [name, text] of Object.entries(notes)) put(`[data-note="${name}"]`, text);
     for (const [name, text] of Object.entries(asides)) put(`[data-aside="${name}"]`, text);
     put("#drops", drops);

@@ -9,6 +9,7 @@ from feedback_analysis.measures.filters import check_filters
 from feedback_analysis.measures.histogram import histogram
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
+from feedback_analysis.messages.missing import missing
 from feedback_analysis.messages.slices import slices
 from tests.harness.logs import BEGIN_MS, record
 
@@ -99,3 +100,17 @@ def test_values_can_be_excluded(table_of):
 def test_an_invalid_filter_is_refused(where, advice):
     with pytest.raises(ValueError, match=advice):
         check_filters(where)
+
+
+def test_a_gap_is_late_until_it_is_proved_and_lost_from_then_on(table_of):
+    sent = [record(seq=seq, received_ms=BEGIN_MS + seq * 1000) for seq in (0, 1, 3, 4, 6)]
+    table = table_of(sent)
+    before, between, after = (missing(table, span=ALL, proved_ms=BEGIN_MS + at) for at in (2_000, 5_000, 6_001))
+    assert [(each.lost, each.late) for each in (before, between, after)] == [(0, 2), (1, 1), (2, 0)]
+    assert [(each.lost, each.late) for each in (missing(table, span=ALL),)] == [(2, 0)]
+
+
+def test_a_late_message_that_arrives_is_neither_late_nor_lost(table_of):
+    table = table_of([record(seq=seq, received_ms=at) for seq, at in ((0, BEGIN_MS), (2, BEGIN_MS + 2_000), (1, BEGIN_MS + 9_000))])
+    found = missing(table, span=ALL, proved_ms=BEGIN_MS + 5_000)
+    assert (found.lost, found.late) == (0, 0)

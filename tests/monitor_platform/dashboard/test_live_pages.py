@@ -64,6 +64,20 @@ def test_an_empty_page_shows_numbers_that_change_when_messages_arrive(monitor, f
 
 
 @pytest.mark.browser
+def test_when_every_peer_has_left_the_page_says_so(serve, feedback_server, visit, tmp_path):
+    arguments = ("--insecure", "--listen", "127.0.0.1:0", "--poll-seconds", "1", "--mirror", str(tmp_path / "mirror"))
+    monitor = serve("monitor", "--feedback-server", feedback_server.url, *arguments, "--period", "6")
+    send(feedback_server.url, 1, range(30))
+    page = visit(monitor.url)
+    page.becomes("!document.getElementById('gone').hidden")
+    assert page.page.locator("#gone").inner_text().startswith("No peer is present: none has reported in the last 6 s.")
+    page.becomes("document.querySelector('.tile[data-measure=mos] small').innerText.startsWith('now – ')")
+    assert (page.tile("concurrent_peers"), page.tile("mos")) == ("0", "3.82")
+    send(feedback_server.url, 2, range(30, 40))
+    page.becomes("document.getElementById('gone').hidden && document.querySelector('#tiles small').innerText === '40 in all'")
+
+
+@pytest.mark.browser
 def test_a_dead_feedback_server_is_named_and_the_figures_stay(monitor, feedback_server, visit):
     send(feedback_server.url, 1, range(30))
     eventually(lambda: summary(monitor)["peers"] == 30)

@@ -40,6 +40,17 @@ def test_a_live_pill_shows_the_measured_delay():
     assert "to the pages: 0.3 s" in shown["hint"]
 
 
+@pytest.mark.parametrize(("delay_ms", "kind"), [(2_600, "live"), (2_800, "late"), (8_600, "late"), (8_800, "stale")])
+def test_the_pill_turns_amber_and_then_red_when_messages_appear_later_than_a_poll_explains(delay_ms, kind):
+    assert pill(server(), delay=(delay_ms, 9_000.0, 100))["kind"] == kind
+    assert pill(server(), delay=(delay_ms, 9_000.0, 100), poll_s=20)["kind"] == "live"
+
+
+def test_a_server_that_misses_one_poll_is_late_before_it_is_silent():
+    shown = pill(server(), server("fs2", failures=1, last_success_ms=NOW - 4_000, error="timed out"))
+    assert (shown["kind"], shown["title"], shown["text"]) == ("late", "Late", "fs2 silent for 4 s")
+
+
 @pytest.mark.parametrize(("ahead_ms", "clock"), [(600_000, "600 s ahead"), (-60_000, "60 s behind")])
 def test_a_server_with_another_clock_is_named(ahead_ms, clock):
     shown = pill(server("fs1"), replace(server("fs2"), ahead_ms=ahead_ms))
@@ -74,9 +85,10 @@ def test_a_server_that_never_answered_is_named_by_its_address():
 
 
 @pytest.mark.parametrize(
-    ("silent_s", "poll_s", "kind"), [(4, 1.0, "live"), (6, 1.0, "stale"), (50, 20.0, "live"), (61, 20.0, "stale")]
+    ("silent_s", "poll_s", "kind"),
+    [(3, 1.0, "live"), (4, 1.0, "late"), (6, 1.0, "stale"), (22, 20.0, "live"), (50, 20.0, "late"), (61, 20.0, "stale")],
 )
-def test_a_poll_or_two_late_is_no_problem(silent_s, poll_s, kind):
+def test_a_server_is_late_after_one_missed_poll_and_silent_after_three(silent_s, poll_s, kind):
     assert pill(server(failures=1, last_success_ms=NOW - silent_s * 1000), poll_s=poll_s)["kind"] == kind
 
 
