@@ -7,7 +7,6 @@ search, `SettledFiles` remembers which files need no look.
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,7 +56,7 @@ class SettledFiles:
 
     def unsettled(self, entries: list[os.DirEntry[str]]) -> list[tuple[int, os.DirEntry[str]]]:
         """The `entries` that need a look, each with its mark."""
-        marks = np.fromiter((hash((entry.path, entry.inode())) for entry in entries), np.int64, len(entries))
+        marks = np.array([hash((entry.path, entry.inode())) for entry in entries], np.int64)
         turns = 1 + len(self._marks) // LOOK_AGAIN
         known = self._among_settled(marks) & (marks % turns != self._searches % turns)
         self._next.append(marks[known])
@@ -111,9 +110,8 @@ def search(cursor: duckdb.DuckDBPyConnection, paths: Sequence[Path], settled: Se
     found = _Found(cursor, list(named.unread))
     found.take([_Candidate(str(path), path.name) for path in named.logs if not path.name.endswith(_JOURNAL)])
     settled.begin()
-    each = _entries(paths, found.unread)
-    while entries := list(islice(each, _AT_ONCE)):
-        candidates: list[_Candidate] = []
+    candidates: list[_Candidate] = []
+    for entries in _entries(paths, found.unread):
         for mark, entry in settled.unsettled(entries):
             if LOG_NAME.fullmatch(entry.name) is None:
                 if is_passed_over(entry):
@@ -126,19 +124,21 @@ def search(cursor: duckdb.DuckDBPyConnection, paths: Sequence[Path], settled: Se
                 settled.settle([mark])
             else:
                 candidates.append(_Candidate(entry.path, entry.name, mark))
-        settled.settle(found.take(candidates))
+        if len(candidates) >= _AT_ONCE:
+            settled.settle(found.take(candidates))
+            candidates.clear()
+    settled.settle(found.take(candidates))
     settled.end()
     return found.ordered()
 
 
-def _entries(paths: Iterable[Path], unread: list[UnreadLog]) -> Iterator[os.DirEntry[str]]:
-    for path in paths:
-        if is_folder(path):
-            for entry in stream_entries(path):
-                if isinstance(entry, UnreadLog):
-                    unread.append(entry)
-                else:
-                    yield entry
+def _entries(paths: Iterable[Path], unread: list[UnreadLog]) -> Iterator[list[os.DirEntry[str]]]:
+    for path in filter(is_folder, paths):
+        for part in stream_entries(path):
+            if isinstance(part, UnreadLog):
+                unread.append(part)
+            else:
+                yield part
 
 
 class _Candidate(NamedTuple):

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 
 from feedback_wire.log_name import Form, LogName
@@ -25,6 +26,8 @@ PREFERRED = (Form.PARQUET, Form.JSONL, Form.CSV, Form.JOURNAL)
 
 # Times of change have the resolution of the kernel's clock ticks (10 ms at most); some file systems store whole seconds.
 _UNCHANGED_FOR_NS = 2_000_000_000
+
+_ENTRIES_AT_ONCE = 10_000
 
 _IS_THERE_NOT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _KINDS = {
@@ -252,16 +255,16 @@ def entries_of(folder: Path, begins: Begins | None = None) -> list[os.DirEntry[s
     return [entries[name] for name in sorted(entries)]
 
 
-def stream_entries(folder: Path) -> Iterator[os.DirEntry[str] | UnreadLog]:
-    """The entries below `folder`, in no order, and the folders that cannot be searched. No more than one is in memory.
+def stream_entries(folder: Path) -> Iterator[list[os.DirEntry[str]] | UnreadLog]:
+    """The entries below `folder`, in parts and in no order, and the folders that cannot be searched.
 
     If a log is sealed during the listing, both of its names may be missing, so this is for a caller that searches again.
     """
     try:
         with os.scandir(folder) as listed:
-            for entry in listed:
-                yield entry
-                if _is_folder(entry):
+            while part := list(islice(listed, _ENTRIES_AT_ONCE)):
+                yield part
+                for entry in filter(_is_searched, part):
                     yield from stream_entries(Path(entry.path))
     except OSError as error:
         yield UnreadLog(folder, f"the folder cannot be searched: {reason_of(error)}")
@@ -327,13 +330,14 @@ def _below(folder: Path, real: Path, begins: Begins | None) -> Iterator[_Log | U
             yield UnreadLog(path, why) if why else _Log(path, real_path, name)
         elif is_passed_over(entry):
             yield PassedOver(path)
-        if _is_folder(entry):
+        if _is_searched(entry):
             yield from _below(path, real / entry.name, begins)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _is_searched(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder and not hidden. A hidden one may have temporary files, such as those of a running platform."""
     try:
-        return entry.is_dir(follow_symlinks=False)
+        return entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
     except OSError:
         return False  # it no longer exists
 

@@ -10,6 +10,7 @@ from feedback_analysis.history.catch_up import catch_up
 from feedback_analysis.history.log_file import LogFile, note
 from feedback_analysis.history.new_logs import SettledFiles, search
 from feedback_analysis.history.store import HistoryStore
+from feedback_analysis.reading import log_files
 from feedback_wire.log_name import Form, LogName
 from tests.feedback_analysis.history.conftest import BASIS
 from tests.harness.logs import BEGIN_MS, record, write_log
@@ -85,6 +86,7 @@ def test_searching_many_known_logs_takes_a_few_bytes_for_each(store, tmp_path, m
     """Reading the table and all names took more than 1,500 bytes for each, which is 4 GB for five years of minutes."""
     monkeypatch.setattr(new_logs, "LOOK_AGAIN", 100)
     monkeypatch.setattr(new_logs, "_AT_ONCE", 500)
+    monkeypatch.setattr(log_files, "_ENTRIES_AT_ONCE", 500)
     first = write_log(tmp_path, [record()])
     logs = tmp_path / "fs1"
     logs.mkdir()

@@ -12,7 +12,7 @@ from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages import load as opening
 from feedback_analysis.messages.column_table import columns_for
 from feedback_analysis.quality.mos import MosModel
-from feedback_analysis.reading.log_files import UnreadLog, find_logs
+from feedback_analysis.reading.log_files import Found, UnreadLog, find_logs
 from feedback_analysis.reading.verified_log import open_if_readable
 from feedback_server.forms import log_writer
 from feedback_wire.log_name import Form
@@ -137,6 +137,15 @@ def test_unreadable_files_with_the_name_of_a_log_are_named_in_a_folder_and_as_a_
         assert find_logs([path]).unread == (UnreadLog(path, reasons[path]),)
         with open_if_readable(path) as opened:
             assert opened == UnreadLog(path, reasons[path])
+
+
+def test_hidden_folders_are_not_searched(tmp_path, locator):
+    """A running platform has temporary files in one, in its mirror. They vanish at any time, which is no loss."""
+    good = write_log(tmp_path / "fs1", RECORDS)
+    write_log(tmp_path / ".scratch", [record(seq=9)])
+    assert find_logs([tmp_path]) == Found((good,), ())
+    with HistoryStore(tmp_path / "history", Basis(mos=MosModel())) as store:
+        assert catch_up(store, [tmp_path], locator).messages == len(RECORDS)
 
 
 @pytest.mark.parametrize("form", [form for form in Form if form is not Form.JOURNAL])
