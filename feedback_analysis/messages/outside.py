@@ -21,6 +21,7 @@ SESSION = "md5_number(session_id)"
 MOST_INTERVALS = 500_000
 
 _IDENTITY = ("session_id", "seq", "received_ms")
+_NO_IDENTITY = "SELECT NULL::VARCHAR AS session_id, NULL::BIGINT AS seq, NULL::BIGINT AS received_ms LIMIT 0"
 
 
 def merge(db: duckdb.DuckDBPyConnection, messages: str) -> None:
@@ -45,14 +46,25 @@ def merge(db: duckdb.DuckDBPyConnection, messages: str) -> None:
     db.execute("DROP TABLE coming")
 
 
-def add_identities(db: duckdb.DuckDBPyConnection, rows: str, logs: Sequence[VerifiedLog]) -> None:
-    """Add the identities of the messages in `logs` (one form, same columns) that are not in the table `rows`."""
+def meet(db: duckdb.DuckDBPyConnection, rows: str, logs: Sequence[VerifiedLog]) -> bool:
+    """Read the identities of the messages in `logs` (one form, same columns) into the table `met`.
+
+    Returns whether the table `wanted` has rows: the messages among them that are also in the table `rows`.
+    """
     logs = [log for log in logs if log.records != 0]
-    if logs:
-        identities, parameters = readable_rows_sql(logs, _IDENTITY)
-        db.execute(f"CREATE OR REPLACE TEMP TABLE met AS {identities}", parameters)
-        merge(db, f"SELECT session_id, seq, received_ms FROM met ANTI JOIN {rows} USING (session_id, seq)")
-        db.execute("DROP TABLE met")
+    identities, parameters = readable_rows_sql(logs, _IDENTITY) if logs else (_NO_IDENTITY, {})
+    db.execute(f"CREATE OR REPLACE TEMP TABLE met AS {identities}", parameters)
+    db.execute(
+        f"CREATE OR REPLACE TEMP TABLE wanted AS SELECT DISTINCT session_id, seq FROM met SEMI JOIN {rows} USING (session_id, seq)"
+    )
+    return db.execute("SELECT count(*) FROM wanted").fetchall() != [(0,)]
+
+
+def add_met(db: duckdb.DuckDBPyConnection, rows: str) -> None:
+    """Add the identities in `met` that are not in the table `rows`."""
+    merge(db, f"SELECT session_id, seq, received_ms FROM met ANTI JOIN {rows} USING (session_id, seq)")
+    for table in ("met", "wanted"):
+        db.execute(f"DROP TABLE {table}")
 
 
 def drop_oldest(db: duckdb.DuckDBPyConnection, *, most: int = MOST_INTERVALS) -> int:

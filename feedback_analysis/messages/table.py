@@ -22,7 +22,7 @@ from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.registry import Measure, View, measure_of
 from feedback_analysis.measures.selection import REPORTING_PERIOD_S, Span
 from feedback_analysis.messages.ingest import SCHEMA, Added, ingest
-from feedback_analysis.messages.outside import add_identities, begin_search, drop_oldest, end_search, merge, narrow_search, search
+from feedback_analysis.messages.outside import add_met, begin_search, drop_oldest, end_search, meet, merge, narrow_search, search
 from feedback_analysis.messages.selection import MessageSelection
 from feedback_analysis.quality.all_models import Models, all_models
 from feedback_analysis.quality.model import macros
@@ -205,11 +205,14 @@ class FeedbackTable:
     def add_identities(self, logs: Sequence[VerifiedLog]) -> None:
         """Add only the identities of the messages in `logs` (one form), so that copies of these messages are not added later.
 
-        A log that DuckDB cannot read is added to `damages`.
+        If a copy of such a message is in the table already, the copy that was received first stays. A log that DuckDB cannot read
+        is added to `damages`.
         """
 
         def read(db: duckdb.DuckDBPyConnection, logs: Sequence[VerifiedLog]) -> int:
-            add_identities(db, self._rows, logs)
+            if meet(db, self._rows, logs):
+                self._add_rows(db, logs, None, only="wanted")
+            add_met(db, self._rows)
             return drop_oldest(db)
 
         def refuse(log: VerifiedLog, error: duckdb.Error) -> int:

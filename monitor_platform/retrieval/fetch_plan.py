@@ -5,8 +5,8 @@ different bytes and frames. So records that came from the journal are skipped in
 all.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from feedback_wire.catalogue import Catalogue, LogEntry
@@ -14,6 +14,9 @@ from feedback_wire.log_name import Form, LogName
 
 CLOCK_MARGIN_MS = 60_000
 """A smaller difference between two times is no sign of a clock that was set."""
+
+REMEMBERED_MS = 86_400_000
+"""Copies of a message are recognised for so long after it has left memory, also after a restart."""
 
 LONGEST_PERIOD_S = 86_400
 """The maximum of a feedback server's --roll-seconds."""
@@ -45,10 +48,14 @@ class FetchTail:
 
 @dataclass(frozen=True, slots=True)
 class FetchSealed:
-    """Fetch a sealed log for the mirror. Its records from `take_from` on are loaded into the table; None: no record."""
+    """Fetch a sealed log for the mirror. Its records from `take_from` on are loaded into the table; None: no record.
+
+    `identities`: the table gets the identities of the messages, so that it recognises copies of them.
+    """
 
     entry: LogEntry
     take_from: int | None
+    identities: bool = False
 
 
 Fetch = FetchTail | FetchSealed
@@ -59,12 +66,14 @@ MirroredLogs = Mapping[str, MirroredLog]
 def plan(catalogue: Catalogue, held: MirroredLogs, *, since_ms: int | None = None) -> tuple[Fetch, ...]:
     """All missing bytes, in order of urgency: open journals, then sealed logs with new records, then the others.
 
-    Within each group the newest come first. Logs that end before `since_ms` are only for the mirror.
+    Within each group the newest come first. Logs that end before `since_ms` are only for the mirror; of those that begin less than
+    `REMEMBERED_MS` before, the table also gets the identities.
     """
     entries = _by_stem(catalogue)
     shown = {name.stem for name in in_window([entry.name for entry in entries], since_ms, more=catalogue.more)}
-    wanted = [_fetch(entry, held.get(entry.name.stem), entry.name.stem in shown) for entry in reversed(entries)]
-    return tuple(sorted(filter(None, wanted), key=_urgency))
+    wanted = (_fetch(entry, held.get(entry.name.stem), entry.name.stem in shown) for entry in reversed(entries))
+    remembered = (_with_identities(fetch, shown, since_ms or 0) for fetch in wanted if fetch is not None)
+    return tuple(sorted(remembered, key=_urgency))
 
 
 def settled(catalogue: Catalogue, held: MirroredLogs, after: LogName | None) -> LogName | None:
@@ -139,6 +148,13 @@ def _fetch(entry: LogEntry, held: MirroredLog | None, shown: bool) -> Fetch | No
         return None
     taken = held.records if held is not None else 0
     return FetchSealed(entry, taken if shown and taken < entry.records else None)
+
+
+def _with_identities(fetch: Fetch, shown: Collection[str], since_ms: int) -> Fetch:
+    """The `fetch` with identities if it is a log from before `since_ms` that may have the first copies of later messages."""
+    if isinstance(fetch, FetchTail) or fetch.entry.name.stem in shown:
+        return fetch
+    return replace(fetch, identities=fetch.entry.name.begins_s * 1000 >= since_ms - REMEMBERED_MS)
 
 
 def _tail(entry: LogEntry, held: MirroredLog | None) -> FetchTail | None:

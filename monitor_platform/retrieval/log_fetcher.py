@@ -103,7 +103,7 @@ class LogFetcher:
         if known is not None and known.name == sealed.entry.name:
             self.counts += RetrievalCounts(refetches=1)
         ahead_ms = (known or await self._new_log(sealed.entry.name, 0)).ahead_ms
-        load = partial(self._shared.loader.whole, sealed.entry, sealed.take_from, ahead_ms=ahead_ms)
+        load = partial(self._shared.loader.whole, sealed, ahead_ms=ahead_ms)
         try:
             return await self._shared.work(load, again=False)
         except Damaged as damage:

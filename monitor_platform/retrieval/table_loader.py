@@ -17,12 +17,11 @@ from feedback_analysis.messages.ingest import Added
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.reading.log_files import UnreadLog
 from feedback_analysis.reading.verified_log import VerifiedLog, open_if_readable, open_log
-from feedback_wire.catalogue import LogEntry
 from feedback_wire.frames import Damage
 from feedback_wire.log_name import Form, LogName
 from monitor_platform.retrieval.display_delay import DelayWindow
 from monitor_platform.retrieval.feed_status import RetrievalCounts
-from monitor_platform.retrieval.fetch_plan import MirroredLog
+from monitor_platform.retrieval.fetch_plan import FetchSealed, MirroredLog
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.retrieval.remainder import remainder
 
@@ -87,16 +86,18 @@ class TableLoader:
             end = found.end if damages or growing else stop
             return LoadedLog(replace(held, bytes=end, records=records, doubtful=doubtful), counts)
 
-    def whole(self, entry: LogEntry, take_from: int | None, *, again: bool, ahead_ms: int = 0) -> LoadedLog:
-        """Load the records of a complete sealed log from `take_from` on; Damaged as for `tail`."""
-        name = entry.name
+    def whole(self, sealed: FetchSealed, *, again: bool, ahead_ms: int = 0) -> LoadedLog:
+        """Load what `sealed` wants of a complete sealed log; Damaged as for `tail`."""
+        entry, name = sealed.entry, sealed.entry.name
         part = self._mirror.part(name)
         with open_log(part, form=name.form) as found, tempfile.TemporaryDirectory(prefix="swarmscope-") as folder:
             self._raise_if_damaged(name, found.damages, again=again)
             counts = RetrievalCounts(damaged_frames=len(found.damages), logs_mirrored=1)
-            if take_from is not None:
-                rest = _without_first(take_from, found, Path(folder) / "remainder")
+            if sealed.take_from is not None:
+                rest = _without_first(sealed.take_from, found, Path(folder) / "remainder")
                 counts += self._add(replace(rest, ahead_ms=ahead_ms))
+            elif sealed.identities:
+                self._table.add_identities([replace(found, ahead_ms=ahead_ms)])
         self._mirror.complete(name)
         return LoadedLog(MirroredLog(name=name, bytes=entry.bytes, records=entry.records, ahead_ms=ahead_ms), counts)
 

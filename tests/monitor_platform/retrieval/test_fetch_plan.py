@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from feedback_wire.catalogue import Catalogue, LogEntry
 from feedback_wire.log_name import Form, LogName
-from monitor_platform.retrieval.fetch_plan import FetchSealed, FetchTail, MirroredLog, in_window, plan, settled
+from monitor_platform.retrieval.fetch_plan import REMEMBERED_MS, FetchSealed, FetchTail, MirroredLog, in_window, plan, settled
 
 RECORD_BYTES = 10
 
@@ -62,8 +62,17 @@ def test_the_newest_seconds_are_fetched_first_and_the_distant_past_last():
     assert plan(offered(*logs), {}, since_ms=190_000) == (
         FetchTail(logs[3], 0),
         FetchSealed(logs[2], 0),
-        FetchSealed(logs[1], None),
-        FetchSealed(logs[0], None),
+        FetchSealed(logs[1], None, identities=True),
+        FetchSealed(logs[0], None, identities=True),
+    )
+
+
+def test_copies_are_recognised_of_messages_in_logs_of_the_day_before_the_time_in_memory():
+    since_ms = 200_000 + REMEMBERED_MS
+    assert plan(offered(sealed(180, 5), sealed(240, 5), sealed(300, 5)), {}, since_ms=since_ms) == (
+        FetchSealed(sealed(300, 5), 0),
+        FetchSealed(sealed(240, 5), None, identities=True),
+        FetchSealed(sealed(180, 5), None, identities=False),
     )
 
 

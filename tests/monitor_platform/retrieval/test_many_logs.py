@@ -14,6 +14,7 @@ from monitor_platform.retrieval.feed import Feed
 from monitor_platform.retrieval.feedback_server_client import FeedbackServerClient
 from monitor_platform.retrieval.mirror import Mirror
 from tests.feedback_server.test_log_retention import write_logs
+from tests.harness.logs import record, write_log
 from tests.harness.waiting import eventually
 from tests.monitor_platform.retrieval.conftest import lines_of
 
@@ -88,6 +89,28 @@ def test_settled_logs_are_not_kept_in_memory(feedback_server, start_feed, tmp_pa
     feed = start_feed(server.url, keep_minutes=60)
     eventually(lambda: names(tmp_path / "mirror" / "fs1") >= names(tmp_path / "fs1"))
     eventually(lambda: len(held[0]) < 5)
+    feed.stop()
+
+
+@pytest.mark.parametrize("mirrored", [False, True], ids=["fetched", "read back"])
+def test_a_copy_of_a_message_that_was_received_before_the_time_in_memory_is_no_message(
+    feedback_server, start_feed, tmp_path, mirrored
+):
+    """The copy is loaded first: the newest logs are fetched first, and a mirror is read back server by server."""
+    now_s = int(time.time())
+    for server, at_s, sessions in (("fs1", now_s - 60, ("copied", "new")), ("fs2", now_s - 7200, ("copied",))):
+        sent = [record(session_id=session, received_ms=at_s * 1000) for session in sessions]
+        path = write_log(tmp_path / ("mirror" if mirrored else "") / server, sent, begin_s=at_s)
+        path.rename(path.with_name(path.name.replace("-fs1-", f"-{server}-")))
+        write_log(tmp_path / server, [record(session_id="later", received_ms=now_s * 1000)], begin_s=now_s - 30)
+        for extra in (tmp_path / server).glob("*Z-fs1-*"):
+            extra.rename(extra.with_name(extra.name.replace("-fs1-", f"-{server}-")))
+    feed = start_feed(*(feedback_server(name).url for name in ("fs1", "fs2")), keep_minutes=60)
+    eventually(lambda: len(names(tmp_path / "mirror" / "fs2")) == 2 and not feed.status().reading_back)
+    with_copies = {("new", 0): 1, ("later", 0): 1}
+    eventually(lambda: {key: count for key, count in feed.identities().items() if key[0] != "copied"} == with_copies)
+    feed.table.drop_before((now_s - 3600) * 1000)
+    assert feed.identities() == with_copies
     feed.stop()
 
 

@@ -12,7 +12,7 @@ from feedback_wire.catalogue import LogEntry
 from feedback_wire.frames import PREAMBLE, footer_frame, records_frame
 from feedback_wire.log_name import Form, LogName
 from monitor_platform.retrieval.display_delay import DelayWindow
-from monitor_platform.retrieval.fetch_plan import MirroredLog
+from monitor_platform.retrieval.fetch_plan import FetchSealed, MirroredLog
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.retrieval.table_loader import Damaged, TableLoader
 
@@ -41,7 +41,7 @@ def nonsense(*, footer: bool) -> bytes:
 def test_a_sealed_log_of_nonsense_is_mirrored_and_its_records_are_unreadable(mirror, loader, form, take_from):
     entry = LogEntry(name=NAME.sealed(form), bytes=len(nonsense(footer=True)), records=9)
     mirror.write(mirror.part(entry.name), 0, nonsense(footer=True))
-    taken = loader.whole(entry, take_from, again=False)
+    taken = loader.whole(FetchSealed(entry, take_from), again=False)
     assert taken.counts.records_taken == 0
     assert taken.counts.unreadable_records == 9
     assert mirror.overview("fs1", None)[0] == [entry.name]
@@ -59,8 +59,8 @@ def test_a_parquet_log_of_nonsense_is_fetched_again_once_and_then_mirrored(mirro
     entry = LogEntry(name=NAME.sealed(Form.PARQUET), bytes=len(NONSENSE), records=9)
     mirror.write(mirror.part(entry.name), 0, NONSENSE)
     with pytest.raises(Damaged):
-        loader.whole(entry, 0, again=False)
-    taken = loader.whole(entry, 0, again=True)
+        loader.whole(FetchSealed(entry, 0), again=False)
+    taken = loader.whole(FetchSealed(entry, 0), again=True)
     assert taken.counts.damaged_frames == 1
     assert mirror.path(entry.name).read_bytes() == NONSENSE
 
