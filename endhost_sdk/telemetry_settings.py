@@ -27,11 +27,8 @@ class TelemetrySettings:
         _check_seconds("flush_s", self.flush_s, least=0)
         if not isinstance(self.buffer_messages, int) or self.buffer_messages < 1:
             raise ValueError(f"buffer_messages is {self.buffer_messages!r}; it needs a whole number of messages, such as 1000")
-        # RFC 9110 section 5.5. The error does not contain the key, because errors get logged.
-        if self.key is not None and not _fits_header(self.key):
-            raise ValueError(
-                "the ingest key contains characters that are not allowed in an HTTP header; remove line ends and spaces around it"
-            )
+        if self.key is not None:
+            check_key(self.key)
 
 
 def feedback_urls(urls: str | Sequence[str]) -> list[str]:
@@ -54,15 +51,19 @@ def _feedback_url(url: str) -> str:
     if not known:
         raise ValueError(wrong)
     if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("a coordinator's URL must not contain a user, query or fragment; pass the ingest key as key=")
+        raise ValueError("a coordinator's URL must not contain a user, query or fragment; give the ingest key separately")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}{routes.FEEDBACK}"
+
+
+def check_key(key: object) -> None:
+    """ValueError for a key that does not fit into a header (RFC 9110 section 5.5). The error does not contain it: errors get logged."""
+    if not (isinstance(key, str) and key.isascii() and key.isprintable() and key == key.strip()):
+        raise ValueError(
+            "the ingest key contains characters that are not allowed in an HTTP header; remove line ends and spaces around it"
+        )
 
 
 def _check_seconds(name: str, seconds: object, *, least: float) -> None:
     # A day is longer than any useful value, and all timers of Python support it.
     if not isinstance(seconds, int | float) or not least <= seconds <= _DAY_S:
         raise ValueError(f"{name} is {seconds!r}; it needs a number of seconds from {least:g} to {_DAY_S}")
-
-
-def _fits_header(key: object) -> bool:
-    return isinstance(key, str) and key.isascii() and key.isprintable() and key == key.strip()

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
+from swarmscope.output.escaping import plain
+
 Settings = TypeVar("Settings")
 
 # These errors mean that a given path cannot serve its purpose: a usage error. Other errors, such as a full disk or a used port, are
@@ -44,7 +46,7 @@ def conditions(texts: Sequence[str]) -> dict[str, str]:
 
 def exit_on_usage_error(error: Exception) -> NoReturn:
     """Print what is wrong in one line and exit with code 2, as cyclopts does for a wrong flag."""
-    print(f"swarmscope: {error_text(error)}", file=sys.stderr)
+    print(f"swarmscope: {plain(error_text(error))}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -53,7 +55,7 @@ def exit_on(error: Exception, prefix: str = "swarmscope", *, path_error: int = 2
 
     `path_error` is the code for a path that cannot serve its purpose.
     """
-    print(f"{prefix}: {error_text(error)}", file=sys.stderr)
+    print(f"{prefix}: {plain(error_text(error))}", file=sys.stderr)
     sys.exit(_exit_code(error, path_error))
 
 
@@ -66,7 +68,7 @@ def run_server(command: str, run: Callable[[], None], *, path_error: int = 2) ->
     except CannotStart as error:
         exit_on(error, f"swarmscope {command} cannot start", path_error=path_error)
     except CannotContinue as error:
-        print(f"swarmscope {command} cannot continue: {error_text(error)}", file=sys.stderr)
+        print(f"swarmscope {command} cannot continue: {plain(error_text(error))}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -112,8 +111,6 @@ def import_files(
                 filled = job.check().filled
     except (ValueError, OSError) as error:
         exit_on(error, "swarmscope import")
-    except HTTPException as error:
-        sys.exit(f"swarmscope import: sending failed: {error}")
     _print(report)
     if into is not None:
         print(f"{logs:,} {'log' if logs == 1 else 'logs'} written to {into}")

@@ -7,7 +7,6 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,9 +14,7 @@ import orjson
 from cyclopts import App, Parameter
 
 from feedback_analysis.moments import unix_ms
-from feedback_analysis.reading.log_files import (
-    UnreadLog,
-)
+from feedback_analysis.reading.log_files import UnreadLog
 from feedback_server.forms import log_writer
 from feedback_server.forms.bare_lines import BARE
 from feedback_server.forms.reading import Readable, Records
@@ -26,7 +23,6 @@ from feedback_wire.log_name import Form
 from swarmscope.commands import examples, exit_on, exit_on_usage_error
 from swarmscope.commands.log_arguments import finding_text, logs_to_read, parts_of, print_unread, with_progress
 from swarmscope.output.escaping import plain
-from swarmscope.sending.coordinator_client import check_url
 from swarmscope.sending.replay import replay
 
 command = App(
@@ -160,12 +156,9 @@ def replay_refused(files: list[Path], /, *, coordinator: str, key: str = "") -> 
         Ingest key that the coordinator accepts.
     """
     try:
-        check_url(coordinator)
         counts = replay(files, coordinator, key)
     except (OSError, ValueError) as error:
-        exit_on(error)
-    except HTTPException as error:
-        sys.exit(f"swarmscope logs replay: sending failed: {error}")
+        exit_on(error, "swarmscope logs replay")
     print(f"{counts.accepted} messages accepted, {counts.refused.total()} refused again")
     for reason, count in counts.refused.most_common():
         print(f"  {plain(reason)}: {count}")

@@ -49,7 +49,7 @@ class ImportJob:
     def send(self, client: CoordinatorClient) -> SendCounts:
         """Send the messages to a coordinator. The feedback server sets the time of receipt.
 
-        ValueError, OSError or HTTPException if sending fails.
+        ValueError or OSError if sending fails.
         """
         counts = SendCounts()
         messages = self._feedback(self._reader(keeps_time=True))

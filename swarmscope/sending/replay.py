@@ -8,15 +8,25 @@ import errno
 import json
 import os
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-import zstandard
-
+from coordinator.quarantine import FILE_BYTES
 from feedback_analysis.reading.log_files import NotReadable, is_gone, open_file, reading_from
-from feedback_wire.frames import Damage, Frame, walk
-from swarmscope.sending.coordinator_client import CoordinatorClient, SendCounts, batches
+from feedback_server.forms.framed import line_frames
+from feedback_wire.frames import Damage
+from swarmscope.sending.coordinator_client import SendCounts, CoordinatorClient, batches
+
+_LARGEST_FILE_BYTES = 8 * FILE_BYTES
+"""A coordinator begins a new file after `FILE_BYTES` and one frame. A much larger file would only fill the memory."""
+
+_LONGEST_LINE_BYTES = 1024 * 1024
+"""A coordinator keeps 64 KiB of a message, in which JSON may need 6 bytes for each."""
+
+_Refused = tuple[str, str]
+"""The sender's address and the payload of a refused message."""
 
 
 def replay(files: Iterable[Path], coordinator: str, key: str) -> SendCounts:
@@ -27,39 +37,51 @@ def replay(files: Iterable[Path], coordinator: str, key: str) -> SendCounts:
     """
     counts = SendCounts()
     files = list(files)
+    sender = CoordinatorClient(coordinator, key)
     for file in files:
         if is_gone(file):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
-    client = CoordinatorClient(coordinator, key)
     for file in files:
-        for entries in _frames(file, counts):
-            for ip, sent_from in groupby(sorted(entries, key=itemgetter("ip")), itemgetter("ip")):
-                for batch in batches([_line(entry["payload"]) for entry in sent_from]):
-                    client.send(batch, ip, counts)
+        for messages in _frames(file, counts):
+            for ip, sent_from in groupby(sorted(messages, key=itemgetter(0)), itemgetter(0)):
+                for batch in batches([_line(payload) for _, payload in sent_from]):
+                    sender.send(batch, ip, counts)
     return counts
 
 
-def _frames(file: Path, counts: SendCounts) -> Iterator[list[dict[str, str]]]:
-    """The entries of each intact frame. Damage is added to `damages`."""
+def _frames(file: Path, counts: SendCounts) -> Iterator[list[_Refused]]:
+    """The messages of each intact frame. Damage is added to `damages`."""
     try:
         with open_file(file) as opened, reading_from(file):
-            data = opened.read()
+            data = opened.read(_LARGEST_FILE_BYTES + 1)
     except NotReadable as error:
         counts.damages.append(f"{file}: not read: {error.strerror}")
         return
-    for piece in walk(data):
-        if isinstance(piece, Damage):
-            counts.damages.append(f"{file}: {piece.size} bytes at offset {piece.offset} are damaged: {piece.reason}")
-        elif isinstance(piece, Frame) and piece.header.records:
-            try:
-                text = zstandard.ZstdDecompressor().decompress(piece.payload, max_output_size=piece.header.inflated)
-            except zstandard.ZstdError as error:
-                counts.damages.append(f"{file}: the frame at offset {piece.offset} is intact but cannot be decompressed: {error}")
-                continue
-            entries = [json.loads(line) for line in text.splitlines()]
-            if not all("payload" in entry and "ip" in entry for entry in entries):
-                raise ValueError(f"{file} contains no refused messages; use files from a coordinator's --quarantine folder")
-            yield entries
+    if len(data) > _LARGEST_FILE_BYTES:
+        counts.damages.append(f"{file}: not read: a file of a quarantine has at most {_LARGEST_FILE_BYTES:,} bytes")
+        return
+    for found in line_frames(data):
+        if isinstance(found, Damage):
+            counts.damages.append(f"{file}: {found.size} bytes at offset {found.offset} are damaged: {found.reason}")
+            continue
+        messages = [message for line in BytesIO(found.text) if (message := _message(line))]
+        if others := found.header.records - len(messages):
+            counts.damages.append(f"{file}: {others} lines at offset {found.offset} are not refused messages of a coordinator")
+        yield messages
+
+
+def _message(line: bytes) -> _Refused | None:
+    """A line of a quarantine; None for another line."""
+    if len(line) > _LONGEST_LINE_BYTES:
+        return None
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(entry, dict):
+        return None
+    ip, payload = entry.get("ip"), entry.get("payload")
+    return (ip, payload) if isinstance(ip, str) and isinstance(payload, str) else None
 
 
 def _line(payload: str) -> bytes:

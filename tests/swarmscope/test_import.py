@@ -290,7 +290,7 @@ def test_an_unusable_mapping_is_refused_with_the_reason(tmp_path, sent, why):
         (("a.csv", "--into", "x", "--coordinator", "http://127.0.0.1:1"), "use only one of them"),
         (("a.csv", "--into", "x", "--name", "No Name"), "--name is 'No Name'"),
         (("a.csv", "--into", "x", "--roll-seconds", "0"), "--roll-seconds is 0"),
-        (("a.csv", "--coordinator", "nowhere"), "--coordinator is 'nowhere'"),
+        (("a.csv", "--coordinator", "nowhere"), "--coordinator: 'nowhere' is not"),
     ],
 )
 def test_a_usage_error_of_import_ends_with_one_line(tmp_path, monkeypatch, arguments, why):
