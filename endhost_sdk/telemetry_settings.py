@@ -56,7 +56,7 @@ def _feedback_url(url: str) -> str:
 
 
 def check_key(key: object) -> None:
-    """ValueError for a key that does not fit into a header (RFC 9110 section 5.5). The error does not contain it: errors get logged."""
+    """ValueError for a key that fits no header (RFC 9110 section 5.5). The error does not contain the key: errors get logged."""
     if not (isinstance(key, str) and key.isascii() and key.isprintable() and key == key.strip()):
         raise ValueError(
             "the ingest key contains characters that are not allowed in an HTTP header; remove line ends and spaces around it"

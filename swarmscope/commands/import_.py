@@ -153,13 +153,15 @@ def _print_sent(counts: "SendCounts") -> None:
 
 def _print_fields(job: "ImportJob", filled: dict[str, int]) -> None:
     """Print the column of each field, and the columns that are not used."""
+    from swarmscope.importing.mapping import shortened
+
     for field, column in job.sources.items():
         by = "" if column.factor == 1 else f" * {column.factor:g}"
         count = job.report.accepted if field == "received_ms" else filled[field]
         print(f"{plain(field)} = {plain(column.name)}{by}: {count:,} values")
     used = {column.name for column in job.sources.values()}
     if unused := [name for name in job.source.columns if name not in used]:
-        print(f"not used: {plain(', '.join(unused))}")
+        print(f"not used: {plain(shortened(unused))}")
     print("nothing was written; add --into FOLDER or --coordinator URL to import")
 
 

@@ -7,6 +7,7 @@ from itertools import groupby, islice
 
 from coordinator.dialects.native_message import Refused
 from coordinator.settings import AddressPolicy
+from swarmscope.importing.csv_rows import BrokenLine
 from swarmscope.importing.import_report import ImportReport
 from swarmscope.importing.log_folder import LogFolder
 from swarmscope.importing.mapping import Mapping, SourceColumn
@@ -64,7 +65,7 @@ class ImportJob:
 
     def _feedback(self, reader: RowReader) -> Iterator[ImportedMessage]:
         """The messages in order of time. Refused rows are counted in the report."""
-        for row in self.source.rows(self.mapping, self.sources):
+        for row in self.source.rows(self.mapping, self.sources, self._refuse):
             try:
                 feedback = reader.read(row)
             except Refused as refused:
@@ -73,10 +74,9 @@ class ImportJob:
                 self.report.accept(feedback.time_ms)
                 yield feedback
             self.progress(self.report.rows)
-        for broken_line in self.source.broken_lines():
-            self.report.refuse(
-                file=broken_line.file, unit="line", number=broken_line.line, reason="broken_line", detail=broken_line.why
-            )
+
+    def _refuse(self, broken: BrokenLine) -> None:
+        self.report.refuse(file=broken.file, unit="line", number=broken.line, reason="broken_line", detail=broken.why)
 
 
 def _ip(feedback: ImportedMessage) -> str:

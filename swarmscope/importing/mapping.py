@@ -3,9 +3,10 @@
 A column with the name of a field needs no entry. No other assignment is guessed.
 """
 
+import math
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as Entries
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,9 @@ UNITS_MS = {"s": 1e3, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
 
 SESSION_GAP_S = 300.0
 """Without a session column, a peer begins a new session after this time without a row."""
+
+# A file can have a million columns, and an error is one line.
+_MOST_NAMES, _MOST_CHARS = 50, 100
 
 _SCALED = re.compile(r"(?P<column>.+?)\s*(?P<sign>[*/])\s*(?P<factor>\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
 _TABLES = ("columns", "constants", "extra", "values", "time")
@@ -46,7 +50,10 @@ class SourceColumn:
         factor = float(found["factor"])
         if not factor:
             raise ValueError(f"{text!r} multiplies or divides by 0")
-        return cls(found["column"], factor if found["sign"] == "*" else 1 / factor)
+        factor = factor if found["sign"] == "*" else 1 / factor
+        if not math.isfinite(factor):
+            raise ValueError(f"{text!r} multiplies or divides by a number that is too large or too small")
+        return cls(found["column"], factor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,12 +118,25 @@ class Mapping:
         found = {name: SourceColumn.parse(text, columns) for name, text in named.items() if text}
         for name, column in found.items():
             if column.name not in columns and column.name.split(".")[0] not in columns:
-                raise ValueError(f"{name} needs the column {column.name!r}; the columns of the file are {', '.join(columns)}")
+                raise ValueError(f"{name} needs the column {column.name!r}; {_named(columns)}")
         if TIME not in found:
-            raise ValueError(f'no column contains the time; add it to the mapping file: [columns] {TIME} = "COLUMN"')
+            raise ValueError(
+                f'no column contains the time; add it to the mapping file: [columns] {TIME} = "COLUMN"; {_named(columns)}'
+            )
         if "peer_id" not in found and "session_id" not in found:
-            raise ValueError('no column contains the id of the end host; add it to the mapping file: [columns] peer_id = "COLUMN"')
+            wanted = '[columns] peer_id = "COLUMN"'
+            raise ValueError(f"no column contains the id of the end host; add it to the mapping file: {wanted}; {_named(columns)}")
         return found
+
+
+def shortened(names: Sequence[str]) -> str:
+    """The names as one text, without those after the first `_MOST_NAMES`."""
+    more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(name[:_MOST_CHARS] for name in names[:_MOST_NAMES]) + more
+
+
+def _named(columns: Sequence[str]) -> str:
+    return f"the columns of the file are {shortened(columns)}" if columns else "the file has no columns"
 
 
 def _texts(table: str, content: object) -> dict[str, str]:
@@ -128,7 +148,9 @@ def _texts(table: str, content: object) -> dict[str, str]:
 
 
 def _check_constant(name: str, value: object) -> None:
-    """ValueError for a constant whose type differs from the field's type."""
+    """ValueError for a constant whose type differs from the field's type, and for a number that JSON cannot hold."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"[constants] {name} is {value!r}; it needs a finite number")
     fits = type(value) is FIELD_TYPES[name] or (type(value) is int and FIELD_TYPES[name] is float)
     if not fits:
         needed = "a text in quotes" if FIELD_TYPES[name] is str else "a number"

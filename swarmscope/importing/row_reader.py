@@ -17,6 +17,7 @@ from coordinator.admission import recorded_address
 from coordinator.dialects.native_message import Refused, check
 from coordinator.settings import AddressPolicy
 from feedback_analysis.reading.rows import LARGEST_WEIGHT
+from feedback_wire.limits import LARGEST_INT
 from feedback_wire.message import FIELDS
 from feedback_wire.record import RECORD_FIELD_NAMES, Origin, stamp_received
 from swarmscope.importing.mapping import FIELD_TYPES, TIME, Mapping, SourceColumn
@@ -70,7 +71,10 @@ class RowReader:
         message = derived | {"event": "report" if seq else "join"} | values
         if self._keeps_time:
             message["extra"] = message.get("extra", {}) | {"original_ms": time_ms}
-        raw = orjson.dumps(message)
+        try:
+            raw = orjson.dumps(message)
+        except orjson.JSONEncodeError as error:  # a whole number of more than 64 bits
+            raise Refused("invalid_field", f"a value cannot be written: {error}") from None
         check(raw)
         self._next_seq[session_id] = seq + 1
         self.filled.update(self._sources.keys() & {*values, *(_EXTRA + name for name in values.get("extra", ()))})
@@ -128,13 +132,14 @@ def _time(row: Row, unit: str) -> int:
 def _number(name: str, text: str, factor: float) -> float | int:
     """The number in `text`, with the field's type."""
     try:
-        # int() keeps long whole numbers exact.
-        number: float | int = int(text) if factor == 1 and text.strip().lstrip("+-").isdecimal() else float(text) * factor
+        number = float(text) * factor
+        if math.isfinite(number) and factor == 1 and text.strip().lstrip("+-").isdecimal():
+            return int(text)  # exact, also above 2^53
     except ValueError:
         raise Refused("invalid_field", f"{name} is {text[:40]!r}, which is not a number") from None
     if not math.isfinite(number):
         raise Refused("invalid_field", f"{name} is {text[:40]!r}, which is not finite")
-    if FIELD_TYPES[name] is int and isinstance(number, float):
+    if FIELD_TYPES[name] is int:
         if name not in _MILLISECONDS and not number.is_integer():
             raise Refused("invalid_field", f"{name} is {text[:40]!r}, which is not a whole number")
         return round(number)
@@ -142,11 +147,13 @@ def _number(name: str, text: str, factor: float) -> float | int:
 
 
 def _extra_value(text: str, factor: float) -> str | float | int | bool:
-    """A value of `extra`: a number or boolean if the text is one in JSON, otherwise the text."""
+    """A value of `extra`: a number or boolean if the text is one in JSON that readers hold exactly, otherwise the text."""
     try:
-        value = json.loads(text)
+        value: object = json.loads(text)
     except (ValueError, RecursionError):
         return text
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return value if isinstance(value, bool) else text
-    return value if factor == 1 else value * factor
+    if isinstance(value, bool):
+        return value
+    if (isinstance(value, int) and abs(value) <= LARGEST_INT) or (isinstance(value, float) and math.isfinite(value)):
+        return value if factor == 1 else value * factor
+    return text

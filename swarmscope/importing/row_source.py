@@ -1,21 +1,29 @@
-"""Reads the rows of imported files as text, in order of time. DuckDB reads and sorts them, on disk if memory is not sufficient."""
+"""Reads the rows of imported files as text, in order of time. DuckDB sorts them, on disk if memory is not sufficient.
 
-from collections.abc import Iterator, Sequence
+DuckDB also reads Parquet and JSON lines. CSV files are read by `csv_rows`, because DuckDB needs some kilobytes of memory for each
+broken line, and takes a compressed file that ends too early for a complete one.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as Entries
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
+import pyarrow as pa
 
+from feedback_analysis.reading.log_files import NotReadable, check_file, is_gone
+from swarmscope.importing.csv_rows import LONGEST_VALUE_CHARS, BrokenLine, CsvFile
 from swarmscope.importing.mapping import TIME, UNITS_MS, Mapping, SourceColumn
+from swarmscope.importing.text_file import LONGEST_LINE_BYTES, pieces
 
 ROWS_AT_ONCE = 4096
 MEMORY = "1GB"
 """Memory limit of sorting; DuckDB stores more rows in a temporary folder."""
 
-LONGEST_LINE_BYTES = 1024 * 1024
 _ENDINGS = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".jsonl": "json", ".ndjson": "json"}
 _COMPRESSIONS = (".gz", ".zst")
 
@@ -24,15 +32,6 @@ _NUMBER = r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*"
 
 # The name of the column that contains the file of a row. Imported files are unlikely to use it.
 _FILE = "swarmscope file"
-
-
-@dataclass(frozen=True, slots=True)
-class BrokenLine:
-    """A line of a CSV file that is not a valid row."""
-
-    file: str
-    line: int
-    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,64 +47,99 @@ class Row:
 class RowSource:
     """Files of one kind with known columns. `rows` can be called once."""
 
-    def __init__(self, db: duckdb.DuckDBPyConnection, paths: Sequence[Path], form: str) -> None:
+    def __init__(self, db: duckdb.DuckDBPyConnection, links: Entries[Path, Path], form: str) -> None:
+        """`links` are links to the files. Their names, unlike those of the files, mean nothing to DuckDB."""
         self._db = db
         self._form = form
-        self._scan = _scan(form)
-        self._paths = {"paths": [str(path) for path in paths]}
+        self._files = {str(link): str(path) for link, path in links.items()}
+        self._csv_files = [CsvFile(path) for path in links.values()] if form == "csv" else []
+        self._failure: ValueError | None = None
+        if form == "json":
+            for path in links.values():
+                _check_end(path)
         self.columns = self._columns()
 
-    def rows(self, mapping: Mapping, sources: Entries[str, SourceColumn]) -> Iterator[Row]:
-        """The rows in order of time, rows without a time first. ValueError if a file cannot be read completely."""
+    def rows(self, mapping: Mapping, sources: Entries[str, SourceColumn], on_broken: Callable[[BrokenLine], None]) -> Iterator[Row]:
+        """The rows in order of time, rows without a time first. ValueError if a file cannot be read completely.
+
+        `on_broken` is called for each line of a CSV file that is not a row.
+        """
         names = list(sources)
-        texts = ", ".join(f"{self._text(sources[name].name)} AS c{place}" for place, name in enumerate(names))
         time = f"c{names.index(TIME)}"
         factor = UNITS_MS[mapping.unit] * sources[TIME].factor
         sql = f"""
-            WITH numbered AS (SELECT "{_FILE}" AS file, row_number() OVER () AS place, {texts} FROM {self._scan})
-            SELECT file, place - min(place) OVER (PARTITION BY file) + 1 AS number, CASE
+            WITH numbered AS ({self._numbered_rows(sources, on_broken)})
+            SELECT file, number, CASE
                 WHEN regexp_full_match({time}, '{_NUMBER}') THEN TRY_CAST(round(TRY_CAST({time} AS DOUBLE) * {factor}) AS BIGINT)
-                ELSE epoch_ms(TRY_CAST({time} AS TIMESTAMPTZ)) END AS time_ms, * EXCLUDE (file, place)
+                ELSE epoch_ms(TRY_CAST({time} AS TIMESTAMPTZ)) END AS time_ms, * EXCLUDE (file, number, place)
             FROM numbered ORDER BY time_ms NULLS FIRST, place
         """
         self._db.execute("SET TimeZone = $zone", {"zone": mapping.zone})
         try:
-            found = self._db.execute(sql, self._paths)
+            found = self._db.execute(sql, self._parameters())
             while rows := found.fetchmany(ROWS_AT_ONCE):
                 for file, number, time_ms, *values in rows:
-                    yield Row(file, number, time_ms, dict(zip(names, values, strict=True)))
+                    yield Row(self._files.get(file, file), number, time_ms, dict(zip(names, values, strict=True)))
         except duckdb.Error as error:
-            raise _unreadable(error) from error
+            raise self._failure or self._unreadable(error) from error
 
-    def broken_lines(self) -> list[BrokenLine]:
-        """The invalid lines of CSV files. Call it after `rows`."""
-        if self._form != "csv":
-            return []
-        lines = """
-            SELECT DISTINCT ON (file_path, line) file_path, line, error_message
-            FROM reject_errors JOIN reject_scans USING (scan_id, file_id) ORDER BY file_path, line
-        """
-        return [BrokenLine(file, int(line), why.splitlines()[0]) for file, line, why in self._db.execute(lines).fetchall()]
+    def _numbered_rows(self, sources: Entries[str, SourceColumn], on_broken: Callable[[BrokenLine], None]) -> str:
+        """A query of all rows: file, number in the file, place among all rows, and the texts of `sources` as c0, c1 and so on."""
+        if self._form == "csv":
+            self._db.register("csv_rows", self._csv_rows([column.name for column in sources.values()], on_broken))
+            return "SELECT *, row_number() OVER () AS place FROM csv_rows"
+        texts = ", ".join(f"{self._text(column.name)} AS c{place}" for place, column in enumerate(sources.values()))
+        placed = f'SELECT "{_FILE}" AS file, row_number() OVER () AS place, {texts} FROM {_scan(self._form)}'
+        return f"SELECT *, place - min(place) OVER (PARTITION BY file) + 1 AS number FROM ({placed})"
+
+    def _csv_rows(self, columns: Sequence[str], on_broken: Callable[[BrokenLine], None]) -> pa.RecordBatchReader:
+        texts = [(f"c{place}", pa.string()) for place in range(len(columns))]
+        schema = pa.schema([("file", pa.string()), ("number", pa.int64()), *texts])
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            rows = ((file.path, number, *values) for file in self._csv_files for number, values in file.rows(columns, on_broken))
+            try:
+                while some := list(islice(rows, ROWS_AT_ONCE)):
+                    yield pa.RecordBatch.from_arrays([*map(pa.array, zip(*some, strict=True), schema.types)], schema=schema)
+            except (ValueError, OSError) as error:
+                self._failure = ValueError(str(error))  # DuckDB would show only a part of it
+                raise
+
+        return pa.RecordBatchReader.from_batches(schema, batches())
 
     def _columns(self) -> tuple[str, ...]:
+        if self._form == "csv":
+            return tuple(dict.fromkeys(name for file in self._csv_files for name in file.columns))
         if self._form == "json":
-            keys = f"SELECT DISTINCT unnest(json_keys(json)) FROM {self._scan} WHERE json_type(json) = 'OBJECT'"
+            keys = f"SELECT DISTINCT unnest(json_keys(json)) FROM {_scan('json')} WHERE json_type(json) = 'OBJECT'"
             return tuple(sorted(name for (name,) in self._ask(keys)))
-        return tuple(name for name, *_ in self._ask(f'DESCRIBE SELECT * EXCLUDE ("{_FILE}") FROM {self._scan}'))
+        return tuple(name for name, *_ in self._ask(f'DESCRIBE SELECT * EXCLUDE ("{_FILE}") FROM {_scan("parquet")}'))
+
+    def _parameters(self) -> dict[str, list[str]]:
+        return {} if self._form == "csv" else {"paths": list(self._files)}
 
     def _ask(self, sql: str) -> list[tuple[str, ...]]:
         try:
-            return self._db.execute(sql, self._paths).fetchall()
+            return self._db.execute(sql, self._parameters()).fetchall()
         except duckdb.Error as error:
-            raise _unreadable(error) from error
+            raise self._unreadable(error) from error
 
     def _text(self, column: str) -> str:
-        """An SQL expression for the column's value as text."""
+        """An SQL expression for the value of a column of Parquet or JSON as text."""
         parts = [column] if column in self.columns else column.split(".")
         if self._form == "json":
             path = "".join('."' + part.replace('"', '\\"') + '"' for part in parts)
-            return f"json_extract_string(json, {_quoted('$' + path)})"
-        return ".".join('"' + part.replace('"', '""') + '"' for part in parts) + "::VARCHAR"
+            text = f"json_extract_string(json, {_quoted('$' + path)})"
+        else:
+            text = ".".join('"' + part.replace('"', '""') + '"' for part in parts) + "::VARCHAR"
+        return f"CASE WHEN length({text}) > {LONGEST_VALUE_CHARS} THEN left({text}, {LONGEST_VALUE_CHARS}) || '…' ELSE {text} END"
+
+    def _unreadable(self, error: duckdb.Error) -> ValueError:
+        why = str(error).splitlines()[0]
+        for link, path in self._files.items():
+            why = why.replace(link, path)
+        what = next(iter(self._files.values())) if len(self._files) == 1 else "a file"
+        return ValueError(f"{what} cannot be read: {why}")
 
 
 @contextmanager
@@ -117,8 +151,8 @@ def opened(paths: Sequence[Path]) -> Iterator[RowSource]:
     forms = {form_of(path) for path in paths}
     if len(forms) > 1:
         raise ValueError(f"the files are of different kinds ({', '.join(sorted(forms))}); import each kind separately")
-    if missing := [path for path in paths if not path.is_file()]:
-        raise ValueError(f"file not found: {missing[0]}")
+    for path in paths:
+        _check_readable(path)
     with TemporaryDirectory(prefix="swarmscope-") as scratch:
         # The required extensions are built in; DuckDB must not download others.
         db = duckdb.connect(
@@ -130,7 +164,7 @@ def opened(paths: Sequence[Path]) -> Iterator[RowSource]:
             }
         )
         with db:
-            yield RowSource(db, paths, forms.pop())
+            yield RowSource(db, _links(paths, Path(scratch)), forms.pop())
 
 
 def form_of(path: Path) -> str:
@@ -144,23 +178,39 @@ def form_of(path: Path) -> str:
     return form
 
 
+def _check_readable(path: Path) -> None:
+    """ValueError if `path` is not a regular file."""
+    if is_gone(path):
+        raise ValueError(f"file not found: {path}")
+    try:
+        check_file(path)
+    except NotReadable as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _check_end(path: Path) -> None:
+    """ValueError if a compressed file is not complete. DuckDB would not notice that."""
+    if path.suffix in _COMPRESSIONS:
+        for _ in pieces(path):
+            pass
+
+
+def _links(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
+    """Links in `folder` to the files. DuckDB gives a meaning to names such as `*.csv` and `day=1/a.parquet`."""
+    links = {folder / f"{place}{path.suffix if path.suffix in _COMPRESSIONS else ''}": path for place, path in enumerate(paths)}
+    for link, path in links.items():
+        link.symlink_to(path.absolute())
+    return links
+
+
 def _scan(form: str) -> str:
-    named = f"filename = '{_FILE}'"
     if form == "parquet":
-        return f"read_parquet($paths, union_by_name = true, {named})"
-    if form == "json":
-        return (
-            '(SELECT json, filename AS "' + _FILE + "\" FROM read_json_objects($paths, format = 'newline_delimited', "
-            f"ignore_errors = true, maximum_object_size = {LONGEST_LINE_BYTES}, filename = true))"
-        )
+        return f"read_parquet($paths, union_by_name = true, hive_partitioning = false, filename = '{_FILE}')"
     return (
-        f"read_csv($paths, header = true, all_varchar = true, store_rejects = true, {named}, max_line_size = {LONGEST_LINE_BYTES})"
+        '(SELECT json, filename AS "' + _FILE + "\" FROM read_json_objects($paths, format = 'newline_delimited', "
+        f"ignore_errors = true, maximum_object_size = {LONGEST_LINE_BYTES}, filename = true))"
     )
 
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _unreadable(error: duckdb.Error) -> ValueError:
-    return ValueError(f"a file cannot be read: {str(error).splitlines()[0]}")

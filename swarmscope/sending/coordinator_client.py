@@ -53,7 +53,7 @@ class CoordinatorClient:
         self._headers = {"content-type": NDJSON} | ({"authorization": bearer(key)} if key else {})
 
     def send(self, lines: Sequence[bytes], ip: str, counts: SendCounts) -> None:
-        """Send messages of one sender. ValueError for an answer that neither accepts nor refuses them, ConnectionError for no answer.
+        """Send messages of one sender. ConnectionError for no answer, ValueError for one that neither accepts nor refuses them.
 
         After a 413, which a proxy can send for a smaller limit than the coordinator's, this and all further batches are smaller.
         """
@@ -77,7 +77,7 @@ class CoordinatorClient:
             del left[: len(batch)]
 
     def _answer_to(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """The answer to a request, which is repeated for `PATIENCE_S` while the coordinator is busy or restarts; else Unreachable."""
+        """The answer to a request, repeated for `PATIENCE_S` while the coordinator is busy or restarts. Unreachable for none."""
         give_up_s = time.monotonic() + PATIENCE_S
         while True:
             pause_s = 0.0

@@ -14,10 +14,10 @@ from operator import itemgetter
 from pathlib import Path
 
 from coordinator.quarantine import FILE_BYTES
-from feedback_analysis.reading.log_files import NotReadable, is_gone, open_file, reading_from
+from feedback_analysis.reading.log_files import NotReadable, check_file, is_gone, reading_from
 from feedback_server.forms.framed import line_frames
 from feedback_wire.frames import Damage
-from swarmscope.sending.coordinator_client import SendCounts, CoordinatorClient, batches
+from swarmscope.sending.coordinator_client import CoordinatorClient, SendCounts, batches
 
 _LARGEST_FILE_BYTES = 8 * FILE_BYTES
 """A coordinator begins a new file after `FILE_BYTES` and one frame. A much larger file would only fill the memory."""
@@ -52,13 +52,12 @@ def replay(files: Iterable[Path], coordinator: str, key: str) -> SendCounts:
 def _frames(file: Path, counts: SendCounts) -> Iterator[list[_Refused]]:
     """The messages of each intact frame. Damage is added to `damages`."""
     try:
-        with open_file(file) as opened, reading_from(file):
-            data = opened.read(_LARGEST_FILE_BYTES + 1)
+        if check_file(file) > _LARGEST_FILE_BYTES:
+            raise NotReadable(errno.EFBIG, f"a file of a quarantine has at most {_LARGEST_FILE_BYTES:,} bytes", str(file))
+        with reading_from(file):
+            data = file.read_bytes()
     except NotReadable as error:
         counts.damages.append(f"{file}: not read: {error.strerror}")
-        return
-    if len(data) > _LARGEST_FILE_BYTES:
-        counts.damages.append(f"{file}: not read: a file of a quarantine has at most {_LARGEST_FILE_BYTES:,} bytes")
         return
     for found in line_frames(data):
         if isinstance(found, Damage):

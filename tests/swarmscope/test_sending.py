@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from swarmscope.sending import sender
-from swarmscope.sending.sender import SendCounts, Sender
 from tests.harness.logs import BEGIN_MS
 from tests.harness.processes import run_swarmscope
 
@@ -126,12 +124,12 @@ def test_an_endless_answer_is_read_up_to_a_limit(script):
         return False
 
     with pytest.raises(ValueError, match="answered 200"):
-        Sender(script(endless).url, "").send([b"{}"], "", SendCounts())
+        CoordinatorClient(script(endless).url, "").send([b"{}"], "", SendCounts())
     assert 1024**2 <= sent < 16 * 1024**2
 
 
 def test_no_coordinator_can_make_an_import_wait_longer_than_its_patience(script, monkeypatch):
-    monkeypatch.setattr(sender, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(coordinator_client, "PATIENCE_S", 0.1)
     problem = b'{"title":"Service Unavailable","status":503,"reason":"no_feedback_server","detail":"later"}'
 
     def busy(connection: socket.socket, _number: int, _body: bytes) -> bool:
@@ -140,14 +138,14 @@ def test_no_coordinator_can_make_an_import_wait_longer_than_its_patience(script,
 
     server = script(busy)
     with pytest.raises(ValueError, match="answered 503"):
-        Sender(server.url, "").send([b"{}"], "", SendCounts())
+        CoordinatorClient(server.url, "").send([b"{}"], "", SendCounts())
     assert len(server.bodies) == 2
 
 
 @pytest.mark.parametrize("ip", ["", "no address", "1.2.3.4\r\nx-injected: 1", "fe80::1%\r\nx-injected: 1", "\u2603"])
 def test_a_text_that_is_no_address_is_not_sent_as_one(script, ip):
     server = script(lambda connection, _number, body: (accept(connection, body), True)[1])
-    Sender(server.url, "").send([b"{}"], ip, SendCounts())
+    CoordinatorClient(server.url, "").send([b"{}"], ip, SendCounts())
     assert b"x-injected" not in server.heads[0]
     assert b"x-forwarded-for: unknown\r\n" in server.heads[0] or b"x-forwarded-for: fe80::1\r\n" in server.heads[0]
 
@@ -155,5 +153,5 @@ def test_a_text_that_is_no_address_is_not_sent_as_one(script, ip):
 @pytest.mark.parametrize("key", ["secret\n", "secret\r\nx-injected: 1", "s\u2603cret", " secret"])
 def test_a_key_that_fits_no_header_is_refused_without_being_shown(key):
     with pytest.raises(ValueError, match="ingest key") as refused:
-        Sender("http://127.0.0.1:1", key)
+        CoordinatorClient("http://127.0.0.1:1", key)
     assert "secret" not in str(refused.value)
