@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from swarmscope.sending import coordinator_client
+from swarmscope.sending.coordinator_client import CoordinatorClient, SendCounts
 from tests.harness.logs import BEGIN_MS
 from tests.harness.processes import run_swarmscope
 
