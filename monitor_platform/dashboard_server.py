@@ -56,8 +56,11 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "same-origin",
 }
 
-# A closed page is removed within half a minute. A page on a laptop that wakes up is loaded again.
+# A page whose browser does not connect is removed after this time. A page on a laptop that wakes up is loaded again.
 UNUSED_PAGE_MS = 15_000
+
+# How often closed pages are removed.
+REMOVE_EVERY_MS = 1_000
 
 # Browsers send questions and the sizes of figures: a few kilobytes.
 MESSAGE_BYTES = 256 * 1024
@@ -117,7 +120,7 @@ class DashboardServer(BaseServer):
             sign_sessions=True,
             include_headers=[],
             include_cookies=[],
-            check_unused_sessions_milliseconds=UNUSED_PAGE_MS,
+            check_unused_sessions_milliseconds=REMOVE_EVERY_MS,
             unused_session_lifetime_milliseconds=UNUSED_PAGE_MS,
             stats_log_frequency_milliseconds=HOUR_MS,
             websocket_max_message_size_bytes=MESSAGE_BYTES,

@@ -176,6 +176,7 @@ class GuardedSocket(WSHandler):
     """Bokeh's websocket. An invalid message closes it, instead of raising an error in the server."""
 
     application: GuardedBokeh
+    _closed = False
 
     def check_origin(self, origin: str) -> bool:
         """Tornado calls this if the browser does not state that page and websocket have the same origin."""
@@ -216,11 +217,24 @@ class GuardedSocket(WSHandler):
         log.log(level, "bad_message: closed a websocket because of %.200r", error, exc_info=error if ours else None)
         self.close(GONE, "reload the page")  # Bokeh's own answer would contain paths of our files
 
+    async def _async_open(self, token: str) -> None:
+        await super()._async_open(token)
+        if self._closed:  # while the session was made, so on_close found none
+            self._leave()
+
     def on_close(self) -> None:
         self.application.sockets.pop(self, None)
-        # Bokeh's keep-alive detaches the session of a websocket that is closing; Bokeh's on_close then fails without a session.
-        if self.connection is None or self.connection._session is not None:
-            super().on_close()
+        self._closed = True
+        self._leave()
+
+    def _leave(self) -> None:
+        """Let the session go, if nobody else is connected to it. Bokeh keeps it as long as a page that loads."""
+        # Bokeh's keep-alive detaches the session of a websocket that is closing.
+        session = None if self.connection is None else self.connection._session
+        if self.connection is not None and session is not None:
+            self.application.client_lost(self.connection)
+            if not session.connection_count:
+                session.request_expiration()
 
     def _is_ours(self) -> bool:
         """Whether Bokeh will accept the session token."""

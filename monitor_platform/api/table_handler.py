@@ -22,7 +22,7 @@ RANKING = "ranking"
 """The view of the Ranking page, whose own parameters (`p.by`, `p.sort`, …) apply."""
 
 _CHOICES = ("measure", "by", "compare", "minutes", "series", *FILTERS)
-_OTHERS = ("view", "from", "to", "table")
+_OTHERS = ("view", "from", "to", "table", "zone")
 
 
 class TableHandler(RequestHandler):

@@ -44,6 +44,7 @@ ALERTS_PAGE = DashboardPage(
     script=True,
     part=AlertsPart,
     filters=False,
+    ranged=False,
     tiles=False,
     stands_alone=True,
 )

@@ -1,5 +1,6 @@
 """The choices that the controls of a page offer."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from feedback_analysis.geo.location import OUTSIDE, UNLOCATED
@@ -8,7 +9,7 @@ from feedback_analysis.measures.selection import DIMENSIONS
 from monitor_platform.dashboard.chips import chips
 from monitor_platform.dashboard.display_names import dimension_name
 from monitor_platform.dashboard.page_data import AUDIENCE, PageData
-from monitor_platform.dashboard.question import COLOURING, COMPARE, MINUTES, MOST_SERIES, SERIES, Question
+from monitor_platform.dashboard.question import COLOURING, COMPARE, MOST_SERIES, SERIES, Question
 
 LONGEST_LIST = 500
 """A longer list of channels is useless. An address with `channel=` reaches every channel."""
@@ -17,8 +18,8 @@ MOST_EXTRAS = 20
 """The most numbers in `extra` that are offered. End hosts can send any number of names; an address reaches all of them."""
 
 
-def choices(data: PageData) -> dict[str, Any]:
-    """The choices as JSON for the page."""
+def choices(data: PageData, lengths: Sequence[int]) -> dict[str, Any]:
+    """The choices as JSON for the page. `lengths`: those of the time range in minutes, the page's default first."""
     return {
         "measures": [[name, MEASURES[name].title] for name in COLOURING] + _extras(data),
         "series": [[name, MEASURES[name].title] for name in SERIES if name != AUDIENCE] + _extras(data),
@@ -29,7 +30,7 @@ def choices(data: PageData) -> dict[str, Any]:
         "compare": [["", "Nothing"], *([name, title.capitalize()] for name, title in COMPARE.items())],
         "by": [["", "Nothing"], *([name, dimension_name(name)] for name in DIMENSIONS)],
         "by_extra": [[name, dimension_name(name)] for name in data.fields[:MOST_EXTRAS]],
-        "minutes": [[str(minutes), f"Last {minutes} min"] for minutes in MINUTES],
+        "minutes": lengths,
     }
 
 
@@ -42,7 +43,6 @@ def first_texts(question: Question) -> dict[str, Any]:
         "location": question.district or question.area or "Everywhere",
         "by": dimension_name(question.by) if question.by else "Nothing",
         "compare": COMPARE.get(question.compare, "Nothing").capitalize(),
-        "minutes": f"Last {question.minutes} min",
         "series": [(name, MEASURES[name].title) for name in SERIES if name != AUDIENCE],
         "chips": bool(chips(question)),
     }

@@ -33,13 +33,15 @@ Card = tuple[str, str, str]
 class PageContext:
     """The input of a page's part. `answers` and `snapshot` are of the question's time range; `state` is always the current one.
 
-    `snapshot` is None as long as there is no record; then only pages that `stands_alone` are asked.
+    `snapshot` is None as long as there is no record; then only pages that `stands_alone` are asked. `zone`: the time zone of the
+    page's texts, which is known if the page is `zoned`.
     """
 
     state: DashboardState
     answers: SharedAnswers
     snapshot: Snapshot | None
     question: Question
+    zone: str = ""
 
 
 Show = Callable[[], Mapping[str, Any]]
@@ -62,7 +64,8 @@ class DashboardPage:
     """A page of the dashboard. `panels`: how many measures fit on its timeline.
 
     `filters`: it has filters and a time range in the header. `tiles`: it has the key figures. `listed`: it is in the navigation.
-    `stands_alone`: its content depends neither on records nor on filters.
+    `stands_alone`: its content depends neither on records nor on filters. `ranged`: it has a time range. `zoned`: its
+    numbers depend on the time zone, so it waits until the browser has named it.
     """
 
     name: str
@@ -77,6 +80,8 @@ class DashboardPage:
     tiles: bool = True
     listed: bool = True
     stands_alone: bool = False
+    ranged: bool = True
+    zoned: bool = False
 
     @property
     def views(self) -> frozenset[str]:

@@ -149,6 +149,11 @@ class DashboardState:
         complete_ms = min([moment.at_ms, *(each.last_success_ms or 0 for each in incomplete)])
         return 0 if status.reading_back else complete_ms - LATE_MS - round(self._poll_s * 1000)
 
+    def has_all(self, span: Span, moment: Moment) -> bool:
+        """Whether the records of `span` have arrived, and what is missing is proved to be lost."""
+        proved_ms = self._proved_ms(moment)
+        return proved_ms is None or span.to_ms < proved_ms
+
     def pill(self) -> Pill:
         if self._feed is None:
             return static_pill()

@@ -33,6 +33,7 @@ from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.data_health import health
 from monitor_platform.dashboard.facts import facts
+from monitor_platform.dashboard.measures_page import MEASURES_PAGE
 from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_data import distributed
 from monitor_platform.dashboard.page_figures import PageFigures, SpareFigures
@@ -41,6 +42,7 @@ from monitor_platform.dashboard.page_states import OK, failed, nothing_yet, stan
 from monitor_platform.dashboard.pages import PAGES
 from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.shared_answers import Moment
+from monitor_platform.dashboard.snapshot import lengths
 from monitor_platform.dashboard.tiles import TILE_COUNT
 from monitor_platform.views.region_view import RegionView
 
@@ -62,9 +64,10 @@ def asset(name: str) -> str:
 
 
 class PageExchange(DataModel):
-    """`asked`: the query part of the browser's address. The others are JSON for the page's scripts."""
+    """`asked`: the query part of the browser's address. `zone`: the page's time zone. The others are JSON for its scripts."""
 
     asked = String("")
+    zone = String("")
     facts = String("")
     choices = String("")
     pill = String("")
@@ -84,6 +87,7 @@ class PageDocument:
         self._question = Question.parse(_query_of(document))
         self._shown: tuple[Moment, Question] | None = None
         self._past = False  # an older time range never changes
+        self._settled = False  # nor does a fixed one whose last records have arrived
         self._exchange = PageExchange(name="exchange", asked=self._question.query(), pill=json.dumps(state.pill()))
         # A selection that the platform makes on a map or histogram is not the user's choice.
         self._showing = False
@@ -102,13 +106,22 @@ class PageDocument:
         pill = json.dumps(self._state.pill())
         if pill != self._exchange.pill:
             self._exchange.update(pill=pill)
+        if self._waits():
+            return
         moment = self._state.moment()
         follows = self._shown is not None and self._shown[1] == self._question
-        if self._shown != (moment, self._question) and not (follows and self._past):
+        if self._shown != (moment, self._question) and not (follows and (self._past or self._settled)):
             self._shown = (moment, self._question)
             await self._refresh_or_show_error(moment, self._question)
             if follows:
                 self._state.shown(moment)
+
+    def _waits(self) -> bool:
+        """Whether no browser is connected. The first answer is prepared before that, unless it needs the browser's time zone."""
+        context = self._document.session_context
+        session = context.session if isinstance(context, BokehSessionContext) else None
+        left = session is not None and session.connection_count == 0
+        return (left and self._shown is not None) or (self._page.zoned and not self._exchange.zone)
 
     async def _refresh_or_show_error(self, moment: Moment, question: Question) -> None:
         """Refresh, or show the error. A failed question is not repeated before the next moment."""
@@ -117,7 +130,11 @@ class PageDocument:
             state = await self._older.state_for(question.span)
             self._past = state is not self._state
             snapshot = await state.snapshot(state.moment() if self._past else moment)
-            await self._refresh(PageContext(state=self._state, answers=state.answers, snapshot=snapshot, question=question))
+            self._settled = question.span is not None and self._state.has_all(question.span, moment)
+            context = PageContext(
+                state=self._state, answers=state.answers, snapshot=snapshot, question=question, zone=str(self._exchange.zone)
+            )
+            await self._refresh(context)
         except Problem as refused:
             self._exchange.update(facts=json.dumps(failed(question, refused.detail) | {"asked": self._exchange.asked}))
         except Exception:
@@ -150,10 +167,9 @@ class PageDocument:
         try:
             content = {"page": dict(show()) if show is not None else {}, "asked": self._exchange.asked}
             content |= {"health": health(self._state, shown), "lasting": open_alerts(self._state.alerts, question.clock_ms)}
-            content |= {"past": self._past}
             if shown is not None and snapshot is not None:
                 self._figures.show(shown)
-                self._exchange.update(choices=json.dumps(choices(shown)))
+                self._exchange.update(choices=json.dumps(choices(shown, lengths(snapshot, self._older.minutes))))
                 # A page that stands alone does not depend on filters.
                 content = facts(shown, snapshot) | content | ({"state": OK} if self._page.stands_alone else {})
             else:
@@ -223,6 +239,8 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, old
         script=page.script,
         styles=_styles(page, live=state.live),
         filters=page.filters,
+        ranged=page.ranged,
+        timed=page.name != MEASURES_PAGE.name,
         tiles=TILE_COUNT if page.tiles else 0,
         live=state.live,
         credit=CREDIT_HTML,

@@ -1,7 +1,7 @@
 """The History page: hours, days, months or years of the history, one day by the minute, and ISP coverage.
 
-Its own parameters in the address are `p.unit`, `p.timezone` and `p.day`. Without `--history` the page explains how to keep a
-history.
+Its own parameters in the address are `p.unit` and `p.day`. Days begin in the page's time zone (`zone`). Without `--history` the
+page explains how to keep a history.
 """
 
 import asyncio
@@ -21,11 +21,13 @@ from feedback_analysis.measures.timeline import Timeline
 from feedback_analysis.time_units import HOUR_MS, MINUTE_MS
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.history_queries import HistoryQueries
+from monitor_platform.dashboard.question import MINUTES, Question
 from monitor_platform.views.history_view import HistoryView
 from monitor_platform.views.number_format import format_value
 from monitor_platform.views.timeline_view import TimelineView
 
 OVER_TIME = ("concurrent_peers", "mos")
+_DAY_MINUTES = 1440
 ABSENT = "No history is kept. Start the platform with --history FOLDER; See docs/history.md for the cost."
 
 TABLE = (
@@ -62,13 +64,14 @@ class HistoryPart:
 
     async def _gather(self, history: HistoryQueries, context: PageContext) -> Show:
         where, own = context.question.where(), context.question.own
-        unit, zone = own.get("unit", "day"), own.get("timezone", "UTC")
+        unit, zone = own.get("unit", "day"), context.zone
         if unit not in get_args(Unit):
             raise ValueError(f"p.unit is {unit!r}; choose from {', '.join(get_args(Unit))}")
         status, known = history.status(), await history.extent()
         if known is None:
             return lambda: {"status": status, "says": "No log has been read yet."}
-        day, span = _day(own.get("day", ""), known, zone)
+        chosen = _chosen(context.question, known)
+        day, span = _day(own.get("day", ""), chosen, zone)
         finest = minutes if len(where) < 2 else timeline
         (rows, isps), series = await asyncio.gather(
             history.ask(daily_and_coverage, where=where, unit=unit, zone=zone),
@@ -78,11 +81,12 @@ class HistoryPart:
         content: dict[str, Any] = {
             "status": status,
             "unit": unit,
-            "timezone": zone,
             "day": day,
             "note": f"{note}; drag over a time range to open it",
         }
+        rows = [row for row in rows if row["from"] < chosen.to_ms and row["to"] > chosen.from_ms]
         content |= {"rows": [_row(row) for row in rows], "isps": _coverage(isps), "busiest": _busiest(series)}
+        content["lengths"] = _lengths(known)
         if unit == "hour":
             content["hours"] = [[row["from"], row["to"]] for row in rows]
         return lambda: self._show(rows, series, span, content)
@@ -102,11 +106,27 @@ HISTORY_PAGE = DashboardPage(
     part=HistoryPart,
     tiles=False,
     stands_alone=True,
+    zoned=True,
 )
 
 
+def _chosen(question: Question, known: Span) -> Span:
+    """The time range of the periods: a fixed one, the last days, or all. A range of minutes would leave one period."""
+    if question.span is not None:
+        return question.span
+    if question.minutes < _DAY_MINUTES:
+        return known
+    return Span(max(known.from_ms, known.to_ms - question.minutes * MINUTE_MS), known.to_ms)
+
+
+def _lengths(known: Span) -> list[int]:
+    """The lengths in minutes that the time control offers, all (0) first."""
+    days = [minutes for minutes in MINUTES if minutes >= _DAY_MINUTES]
+    return [0, *(minutes for minutes in days if minutes * MINUTE_MS < known.to_ms - known.from_ms)]
+
+
 def _day(text: str, known: Span, zone: str) -> tuple[str, Span]:
-    """The day that `text` names, or the last recorded day, and its time range."""
+    """The day that `text` names, or the last chosen day, and its time range."""
     clock = zone_of(zone)
     try:
         return _whole(datetime.fromisoformat(text).replace(tzinfo=clock))

@@ -27,6 +27,7 @@ MEASURES_PAGE = DashboardPage(
     script=True,
     part=MeasuresPart,
     filters=False,
+    ranged=False,
     tiles=False,
     stands_alone=True,
 )

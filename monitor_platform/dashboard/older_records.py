@@ -43,7 +43,7 @@ class OlderRecords:
         self.begins_ms = begins_ms
         self._logs = logs
         self._now = now
-        self._minutes = minutes
+        self.minutes = minutes
         self._kept: OrderedDict[Span, Loaded] = OrderedDict()
         self._reading = OneAtATime()
 
@@ -55,11 +55,11 @@ class OlderRecords:
         """
         if span is None or span.from_ms >= self.begins_ms():
             return self._now
-        if span.to_ms - span.from_ms > self._minutes * MINUTE_MS:
+        if span.to_ms - span.from_ms > self.minutes * MINUTE_MS:
             raise Problem(
                 400,
                 "too_long",
-                f"times that are no longer in memory are read from the logs by {self._minutes} minutes (--keep-minutes) at most; "
+                f"times that are no longer in memory are read from the logs by {self.minutes} minutes (--keep-minutes) at most; "
                 "choose a shorter time range, or see the History page for days and months",
             )
         async with self._reading.turn():
@@ -117,7 +117,7 @@ class OlderRecords:
 
         It ends where memory begins, unless `span` ends later, because current logs change all the time.
         """
-        length_ms = self._minutes * MINUTE_MS
+        length_ms = self.minutes * MINUTE_MS
         spare_ms = max(0, length_ms - (span.to_ms - span.from_ms)) // 2
         begin_ms = max(0, span.from_ms - spare_ms) // MINUTE_MS * MINUTE_MS
         return Span(begin_ms, max(min(begin_ms + length_ms, self.begins_ms()), span.to_ms))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode
 
+from feedback_analysis.history.periods import zone_of
 from feedback_analysis.measures.filters import Range, at_span, is_filter, is_mean_filter
 from feedback_analysis.measures.registry import MEASURES, View, named
 from feedback_analysis.measures.selection import MEAN, Span, is_dimension
@@ -41,7 +42,9 @@ EARLIEST_MS = 10**11
 """March 1973. An earlier time in an address is nearly always in seconds, and is ignored."""
 
 LONGEST_QUERY = 4096
-MINUTES = (5, 15, 30, 60)
+MINUTES = (5, 15, 30, 60, 180, 360, 720, 1440, 10_080, 43_200, 525_600)
+"""The lengths of a time range that ends now; those of days are for the History page."""
+
 DEFAULT_MINUTES = 15
 TABLES = ("timeline", "map", "district", "histogram", "breakdown", "slices")
 """The views that can have a table."""
@@ -52,10 +55,11 @@ FILTERS = ("channel", "isp", "district", "area")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """`span`: a fixed time range; None for the last `minutes`. An empty filter selects all.
+    """`span`: a fixed time range; None for the last `minutes`, or for the page's own default (0). An empty filter selects all.
 
     `others`: filters by dimensions without a control, such as `extra.NAME`. `by`: the breakdown of the timeline. `compare` and
-    `versus`: the other time and the other cohort of a comparison. `tables`: the views that also show a table.
+    `versus`: the other time and the other cohort of a comparison. `tables`: the views that also show a table. `zone`: the time
+    zone of the page's texts; empty for the browser's.
     """
 
     measure: str = DEFAULT_MEASURE
@@ -70,7 +74,8 @@ class Question:
     compare: str = ""
     versus: tuple[tuple[str, str], ...] = ()
     tables: tuple[str, ...] = ()
-    minutes: int = DEFAULT_MINUTES
+    minutes: int = 0
+    zone: str = ""
     span: Span | None = None
 
     @classmethod
@@ -92,6 +97,7 @@ class Question:
             versus=tuple(sorted(_versus(given))),
             tables=tuple(sorted({name for name in given.get("table", "").split(",") if name in TABLES})),
             minutes=_minutes(given.get("minutes", "")),
+            zone=_zone(given.get("zone", "")),
             span=_span(given),
         )
 
@@ -107,11 +113,11 @@ class Question:
         given = {"measure": self.measure if self.measure != DEFAULT_MEASURE else "", "series": ",".join(self.series)}
         given |= {name: getattr(self, name) for name in FILTERS} | dict(self.others)
         given |= dict(self.page_own) | {VERSUS + name: value for name, value in self.versus}
-        given |= {"by": self.by, "compare": self.compare, "table": ",".join(self.tables)}
+        given |= {"by": self.by, "compare": self.compare, "table": ",".join(self.tables), "zone": self.zone}
+        # Both: a paused page continues with the same length.
+        given["minutes"] = str(self.minutes) if self.minutes else ""
         if self.span is not None:
             given |= {"from": str(self.span.from_ms), "to": str(self.span.to_ms)}
-        elif self.minutes != DEFAULT_MINUTES:
-            given["minutes"] = str(self.minutes)
         return urlencode({name: value for name, value in given.items() if value})
 
     @property
@@ -188,7 +194,14 @@ def _shows(name: str, view: View) -> bool:
 
 
 def _minutes(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and int(text) in MINUTES else DEFAULT_MINUTES
+    return int(text) if text.isascii() and text.isdecimal() and int(text) in MINUTES else 0
+
+
+def _zone(text: str) -> str:
+    try:
+        return zone_of(text).key if text else ""
+    except ValueError:
+        return ""
 
 
 def _span(given: Mapping[str, str]) -> Span | None:

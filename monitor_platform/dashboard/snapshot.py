@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from feedback_analysis.geo.atlas import Atlas
 from feedback_analysis.measures.selection import Span
 from monitor_platform.alerts.alert_watch import ExplainedAlert
-from monitor_platform.dashboard.question import Question
+from monitor_platform.dashboard.question import DEFAULT_MINUTES, MINUTES, Question
 from monitor_platform.dashboard.shared_answers import Moment
 
 # Steps divide a minute, an hour or a day. A panel is about 600 px wide, so more than 360 points cannot be seen.
@@ -35,14 +35,23 @@ class Snapshot:
 
 
 def span_of(question: Question, snapshot: Snapshot) -> Span:
-    """The question's time range within the extent. Without a fixed one: the last minutes if live, else the whole extent."""
-    if question.span is None and snapshot.live:
-        from_ms = max(snapshot.until_ms - question.minutes * 60_000, snapshot.extent.from_ms)
+    """The question's time range within the extent. Without a fixed one: the last minutes, or a whole recording."""
+    minutes = question.minutes or (DEFAULT_MINUTES if snapshot.live else 0)
+    if question.span is None and minutes:
+        from_ms = max(snapshot.until_ms - minutes * 60_000, snapshot.extent.from_ms)
         return Span(min(from_ms, snapshot.until_ms - LEAST_MS), snapshot.until_ms)
     if question.span is None:
         return snapshot.extent
     from_ms = min(max(question.span.from_ms, snapshot.extent.from_ms), snapshot.extent.to_ms)
     return Span(from_ms, max(from_ms, min(question.span.to_ms, snapshot.extent.to_ms)))
+
+
+def lengths(snapshot: Snapshot, keep_minutes: int) -> list[int]:
+    """The lengths of a time range in minutes that the records allow, the default first; 0 is the whole recording."""
+    if snapshot.live:
+        return sorted((each for each in MINUTES if each <= keep_minutes), key=lambda each: (each != DEFAULT_MINUTES, each))
+    recorded_ms = snapshot.extent.to_ms - snapshot.extent.from_ms
+    return [0, *(each for each in MINUTES if each * 60_000 < recorded_ms)]
 
 
 def window_s(snapshot: Snapshot, step_s: float) -> float:

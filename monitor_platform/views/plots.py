@@ -27,11 +27,11 @@ from bokeh.models.renderers import GlyphRenderer
 
 from feedback_analysis.measures.registry import Measure, shown_in
 
-# The axis has the browser's time zone, and the day as well if the time range is long.
+# The axis has the page's time zone (that of the browser in a report), and the day as well if the time range is long.
 LOCAL_TICK = """
 const at = new Date(tick);
 const span_ms = ticks[ticks.length - 1] - ticks[0];
-const clock = {hour: "2-digit", minute: "2-digit", hour12: false};
+const clock = {hour: "2-digit", minute: "2-digit", hour12: false, timeZone: globalThis.swarmscope_times?.zone};
 if (span_ms < 300000) clock.second = "2-digit";
 if (span_ms > 64800000) Object.assign(clock, {month: "short", day: "numeric"});
 return at.toLocaleString(undefined, clock);
@@ -77,7 +77,7 @@ class Plots:
         return axis
 
     def add_time_axis(self, to: Plot) -> Axis:
-        """Add a time axis below, in the browser's time zone."""
+        """Add a time axis below, in the page's time zone."""
         # A ticker for dates would have a dozen models.
         self._dates = self._dates or (DatetimeTicker(), CustomJSTickFormatter(code=LOCAL_TICK), NoOverlap(min_distance=12))
         ticker, formatter, apart = self._dates

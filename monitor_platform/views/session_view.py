@@ -1,6 +1,7 @@
 """The figures of one session on one time axis: a ribbon of states, and panels with the measures that it reported.
 
-The figures are made once. A part of the ribbon that is too short for its word shows it on hover; the page lists all parts as text.
+The figures are made once. A panel without any value is hidden. A part of the ribbon shows its word if the page's script finds room
+for it, and else on hover; the page lists all parts as text.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -45,8 +46,8 @@ STATES: Mapping[str, tuple[str, str, str]] = {
     "silent": ("#d8dbe0", "/", DARK_INK),
     "gone": (GROUND, " ", DARK_INK),
 }
-# A word of eight letters needs about 60 of the ribbon's 900 pixels.
-_ROOM_FOR_A_WORD = 0.07
+# Points at the ends of an axis are not cut in half: the axis goes on for this share of its length.
+_MARGIN = 0.06
 RATES = ("playback_kbps", "download_kbps", "upload_kbps")
 
 _RIBBON_TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
@@ -90,8 +91,8 @@ class SessionView:
         self._rates = _Panel(plots, self._range, clock, CATEGORIES[:3])
         self._buffer = _Panel(plots, self._range, clock, CATEGORIES[3:4])
         self._partners = _Panel(plots, self._range, clock, CATEGORIES[4:5])
-        panels = [panel.figure for panel in (self._chosen, self._rates, self._buffer, self._partners)]
-        plots.add_time_axis(panels[-1])
+        self._panels = (self._chosen, self._rates, self._buffer, self._partners)
+        panels = [panel.figure for panel in self._panels]
         self.figure: Column = column(self._ribbon.figure, *panels, sizing_mode="stretch_both", spacing=4)
 
     def show(self, chapter: ShownSession, measure: Measure, own: tuple[Sequence[int], Sequence[float | None]], band: Band) -> None:
@@ -101,17 +102,20 @@ class SessionView:
         breaks = thinning.silences(chapter.ribbon)
         self._ribbon.show(chapter)
         self._chosen.show(
-            f"{title_of(measure)}, and the middle four fifths of the neighbours", own[0], [(measure, own[1])], breaks, band
+            f"{title_of(measure)}; grey: p10 to p90 of neighbours", own[0], [(measure, own[1])], breaks, band
         )
         rates = [(MEASURES[name], chapter.series[name]) for name in RATES]
-        self._rates.show("Bitrate (solid), download (dashed) and upload (dotted), kbit/s", chapter.at_ms, rates, breaks)
+        self._rates.show("kbit/s: bitrate, download (dashed), upload (dotted)", chapter.at_ms, rates, breaks)
         for panel, name in ((self._buffer, "buffer_ms"), (self._partners, "partners")):
             panel.show(title_of(MEASURES[name]), chapter.at_ms, [(MEASURES[name], chapter.series[name])], breaks)
+        shown = [panel for panel in self._panels if panel.figure.visible]
+        for panel in self._panels:
+            panel.time_axis.visible = panel is shown[-1]
 
     def clear(self) -> None:
         """Remove all data from the figures."""
         self._ribbon.show(None)
-        for panel in (self._chosen, self._rates, self._buffer, self._partners):
+        for panel in self._panels:
             panel.clear()
 
 
@@ -153,6 +157,8 @@ class _Panel:
         self._title = Title(text=" ")
         self.figure = _frame(plots, x_range, Range1d(start=0, end=1), title=self._title)
         self._axis = plots.add_axis(self.figure, LinearAxis(), "left", ticker=BasicTicker(desired_num_ticks=3))
+        self.time_axis = plots.add_time_axis(self.figure)
+        self._banded = banded
         self._band = ColumnDataSource({"at": [], "low": [], "high": []})
         if banded:
             plots.draw(self.figure, self._band, VArea(x="at", y1="low", y2="high", fill_color=GROUND, fill_alpha=0.25))
@@ -182,7 +188,9 @@ class _Panel:
             self._band.data = {"at": list(band.at_ms), "low": low, "high": high}
             known += [value for value in (*low, *high) if isfinite(value)]
         start, end = frame(lines[0][0], known)
-        self.figure.y_range.update(start=start, end=end)
+        margin = (end - start) * _MARGIN
+        self.figure.y_range.update(start=start - margin, end=end + margin)
+        self.figure.visible = self._banded or bool(known)  # the chosen measure stays, or the page would have no time axis
 
     def clear(self) -> None:
         self._band.data = {"at": [], "low": [], "high": []}
@@ -211,7 +219,7 @@ def _no_stretches() -> dict[str, list[Any]]:
 def _stretches(chapter: ShownSession) -> dict[str, list[Any]]:
     columns = _no_stretches()
     whole = chapter.span.to_ms - chapter.span.from_ms
-    # After a leave the session has no state for the rest of the axis. This part is too narrow for a word, but wide enough to hover.
+    # After a leave the session has no state for the rest of the axis. This part is wide enough to hover.
     for each in thinning.stretches(chapter.ribbon):
         end = each.to_ms if each.state != "gone" else chapter.span.from_ms + round(whole * 1.005)
         fill, hatch, ink = STATES[each.state]
@@ -219,7 +227,7 @@ def _stretches(chapter: ShownSession) -> dict[str, list[Any]]:
         columns["end"].append(end)
         columns["middle"].append((each.from_ms + end) / 2)
         columns["state"].append(each.state)
-        columns["word"].append(each.state if end - each.from_ms >= _ROOM_FOR_A_WORD * whole else "")
+        columns["word"].append("")
         columns["length"].append(length_in_words(each.to_ms - each.from_ms) if each.state != "gone" else "")
         for name, value in (("colour", fill), ("hatch", hatch), ("ink", ink)):
             columns[name].append(value)

@@ -38,7 +38,8 @@ from monitor_platform.views.plots import Plots, show_unit
 
 LOCAL_AND_UTC = """
 const at = new Date(value);
-const local = {month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false};
+const local = {month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false,
+  timeZone: globalThis.swarmscope_times?.zone};
 return at.toLocaleString(undefined, local) + " (" + at.toISOString().slice(11, 19) + " UTC)";
 """
 _TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">

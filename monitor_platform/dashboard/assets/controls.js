@@ -4,7 +4,7 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const { chosen, choose, make, shows } = swarmscope;
-  const { local, local_iso, utc } = swarmscope_times;
+  const { from_local, local_iso } = swarmscope_times;
   let choices = null;
   let facts = null;
 
@@ -17,7 +17,7 @@
     // A value from a bookmark may be unknown now. It stays visible, as the reason why nothing matches.
     if (![...select.options].some((option) => option.value === value)) select.append(new Option(value, value));
     if (document.activeElement !== select || select.value !== value) select.value = value;
-    select.classList.toggle("set", value !== "" && select.name !== "measure" && select.name !== "minutes");
+    select.classList.toggle("set", value !== "" && select.name !== "measure");
   }
 
   function fragment(options) {
@@ -43,11 +43,9 @@
     fill_select(controls.channel, [["", [["", "All channels"], ...choices.channels]]], query.get("channel") ?? "");
     fill_select(controls.isp, [["", [["", "All ISPs"], ...choices.isps]]], query.get("isp") ?? "");
     fill_select(controls.location, [["", [["", "Everywhere"]]], ...choices.places], place);
-    if (controls.minutes) fill_select(controls.minutes, [["", choices.minutes]], String(facts.minutes));
     fill_select(controls.by, [["", choices.by], ["From the apps", choices.by_extra]], facts.by);
     show_compare(controls);
     if ($("series")) show_series();
-    if (controls.begin) show_span(controls);
   }
 
   // ---- the other side of a comparison: a usual time, any other time, or other viewers ----
@@ -96,7 +94,7 @@
   }
 
   function compare_from(text) {
-    const at = new Date(text).getTime();
+    const at = from_local(text);
     // A year that is not typed completely is before 1970.
     if (at > 0) choose({ compare: String(at) }, { keep: true });
   }
@@ -123,8 +121,6 @@
     if (name === "location") {
       const [kind, ...id] = value.split(":");
       choose({ district: kind === "district" ? id.join(":") : "", area: kind === "area" ? id.join(":") : "" });
-    } else if (name === "begin" || name === "end") {
-      choose_span();
     } else if (name === "compare") {
       compare_with(value);
     } else if (name === "other") {
@@ -140,7 +136,7 @@
   // ---- removing filters ----
 
   function filters() {
-    const others = ["measure", "series", "minutes", "from", "to", "by", "compare", "table"];
+    const others = ["measure", "series", "minutes", "from", "to", "zone", "by", "compare", "table"];
     return [...chosen().keys()].filter((name) => !others.includes(name) && !name.startsWith("p.") && !name.startsWith("vs."));
   }
 
@@ -152,58 +148,13 @@
   // The control of the parameter `name`, which gets the focus when the filter is removed.
   function control_of(name) {
     const controls = $("filters").elements;
-    const called = { district: "location", area: "location", from: controls.begin ? "begin" : "minutes" }[name] ?? name;
-    const control = controls[called];
+    const called = { district: "location", area: "location", from: "time-open" }[name] ?? name;
+    const control = controls[called] ?? $(called);
     return control?.checkVisibility() ? control : [...controls].find((each) => each.checkVisibility()) ?? document.querySelector(".brand");
-  }
-
-  // ---- the time range of recorded files: two thumbs on one rail ----
-
-  const STEPS = 1000;
-
-  function span_at(begin, end) {
-    const { from, to } = facts.extent;
-    const at = (step) => Math.round(from + ((to - from) * step) / STEPS);
-    return [at(begin), at(end)];
-  }
-
-  function show_span({ begin, end }) {
-    if (!facts.extent || begin.matches(":active") || end.matches(":active")) return;
-    const { from, to } = facts.extent;
-    begin.value = Math.round(((facts.span.from - from) / (to - from)) * STEPS);
-    end.value = Math.round(((facts.span.to - from) / (to - from)) * STEPS);
-    describe_span();
-  }
-
-  function describe_span() {
-    const { begin, end } = $("filters").elements;
-    const [from, to] = span_at(+begin.value, +end.value);
-    $("span-text").textContent = `${local(from)} – ${local(to)}`;
-    $("span-text").title = `${utc(from)} – ${utc(to)}`;
-    begin.setAttribute("aria-valuetext", local(from));
-    end.setAttribute("aria-valuetext", local(to));
-    begin.parentElement.style.setProperty("--from", `${begin.value / 10}%`);
-    begin.parentElement.style.setProperty("--to", `${end.value / 10}%`);
-  }
-
-  function keep_order(event) {
-    const { begin, end } = $("filters").elements;
-    if (event.target === begin) begin.value = Math.min(+begin.value, +end.value - 1);
-    if (event.target === end) end.value = Math.max(+end.value, +begin.value + 1);
-    describe_span();
-  }
-
-  function choose_span() {
-    const { begin, end } = $("filters").elements;
-    // The whole current recording needs no time in the address; an older hour does.
-    const whole = !facts.past && +begin.value === 0 && +end.value === STEPS;
-    const [from, to] = span_at(+begin.value, +end.value);
-    choose({ from: whole ? "" : String(from), to: whole ? "" : String(to) });
   }
 
   addEventListener("DOMContentLoaded", () => {
     $("filters").addEventListener("change", on_choice);
-    $("filters").addEventListener("input", (event) => { if (event.target.type === "range") keep_order(event); });
     $("filters").addEventListener("submit", (event) => event.preventDefault());
     $("series")?.addEventListener("change", on_choice);
     $("clear").addEventListener("click", clear);

@@ -86,6 +86,7 @@ globalThis.swarmscope = (() => {
     // After a tap on a map the platform changes the question, and the address follows. An answer to an older question changes nothing.
     if (facts.asked === exchange.asked) show_address(facts.query, sorted(facts.query) === sorted(location.search));
     for (const part of listeners.facts) part(facts);
+    if ("live" in document.body.dataset) show_pill();
     document.dispatchEvent(new CustomEvent("shown", { detail: facts }));
   }
 
@@ -132,7 +133,8 @@ globalThis.swarmscope = (() => {
   function begin(model) {
     exchange = model;
     // The pill shows a lost connection; Bokeh's own notice would cover the navigation.
-    exchange.document.config.setv({ notify_connection_status: false }, { sync: false });
+    exchange.document.config.setv({ notify_connection_status: false, reconnect_session: false }, { sync: false });
+    exchange.zone = swarmscope_times.zone ?? swarmscope_times.ours;
     exchange.properties.choices.change.connect(show_choices);
     exchange.properties.facts.change.connect(show_facts);
     exchange.properties.pill.change.connect(show_pill);
@@ -145,10 +147,12 @@ globalThis.swarmscope = (() => {
 
   function show_pill() {
     const { kind, title, text, hint } = JSON.parse(exchange.pill);
-    document.body.dataset.pill = kind;
-    $("pill-kind").textContent = title;
-    $("pill-text").textContent = text;
-    $("pill").title = `${text}. ${hint}`;
+    // A live page with a fixed time range does not follow. A problem of the platform is more important.
+    const paused = kind === "live" && chosen().has("from");
+    document.body.dataset.pill = paused ? "paused" : kind;
+    $("pill-kind").textContent = paused ? "Paused" : title;
+    $("pill-text").textContent = paused ? `at ${swarmscope_times.local(+chosen().get("to"), { day: false })}` : text;
+    $("pill").title = paused ? `The platform is live: ${text}. ${hint}` : `${text}. ${hint}`;
   }
 
   function repaint() {

@@ -27,7 +27,7 @@
     if (target.form?.id === "history-form") swarmscope.choose({ [`p.${target.name}`]: target.value });
   });
 
-  swarmscope.page(({ says = "", absent = false, status, unit, timezone, day, note, rows = [], isps = [], hours = [], busiest = null }) => {
+  swarmscope.page(({ says = "", absent = false, status, unit, day, note, rows = [], isps = [], hours = [], busiest = null }) => {
     const busy = status && !status.complete
       ? status.error || `Reading logs: ${Math.round((100 * status.done_bytes) / Math.max(1, status.all_bytes))} %. `
       : "";
@@ -36,7 +36,7 @@
     message.hidden = !message.textContent;
     message.closest(".card").classList.toggle("no-history", absent);
     const form = document.getElementById("history-form");
-    for (const [name, value] of Object.entries({ unit, timezone, day })) {
+    for (const [name, value] of Object.entries({ unit, day })) {
       if (value && document.activeElement !== form.elements[name]) form.elements[name].value = value;
     }
     document.getElementById("history-day").textContent = day ? `${day}, ${note}` : "";

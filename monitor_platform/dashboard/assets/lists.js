@@ -4,7 +4,7 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const { shows, choose, filter, narrowed, along, make, put, keep_children } = swarmscope;
-  const { local, element } = swarmscope_times;
+  const { local, range, element } = swarmscope_times;
 
   // ---- active filters as chips, which remove them ----
 
@@ -17,7 +17,7 @@
   }
 
   function chip({ names, text, span, at }) {
-    const label = span ? `${local(span[0])} – ${local(span[1])}` : at ? `${text} ${local(at)}` : text;
+    const label = span ? range(...span) : at ? `${text} ${local(at)}` : text;
     const item = make("li");
     const button = make("button", { type: "button", className: "chip", title: label, ariaLabel: `Remove: ${label}` });
     button.append(make("span", { textContent: label, className: "text" }), make("span", { textContent: "×", ariaHidden: "true" }));

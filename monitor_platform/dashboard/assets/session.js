@@ -43,6 +43,25 @@
       : "Choose a session in the list of sessions, or name one in the address: /session?session_id=…";
   }
 
+  // A state's word needs about 7 px for each letter. The window may change, so the browser decides, for itself only.
+  function show_words() {
+    const ribbon = Bokeh.documents[0]?.get_model_by_name("story")?.children[0];
+    const frame = ribbon && Bokeh.index.find_one(ribbon)?.frame;
+    if (!frame) return;
+    const source = ribbon.renderers[0].data_source;
+    const column = (name) => Array.from(source.get(name));
+    const { start, end } = ribbon.x_range;
+    const [from, until] = [column("begin"), column("end")];
+    const words = column("state").map((state, i) => {
+      const wide = ((until[i] - from[i]) / (end - start)) * frame.bbox.width;
+      return wide >= 8 + 7 * state.length ? state : "";
+    });
+    if (words.join() !== column("word").join()) source.setv({ data: { ...Object.fromEntries(source.columns().map((name) => [name, source.get(name)])), word: words } }, { sync: false });
+  }
+
+  document.addEventListener("shown", () => setTimeout(show_words, 50));
+  addEventListener("resize", () => setTimeout(show_words, 250));
+
   swarmscope.page((session) => {
     document.body.classList.toggle("unknown", !session.known);
     $("no-session").hidden = session.known;

@@ -1,10 +1,23 @@
-// Times as text, from Unix milliseconds. The texts have the browser's time zone, and tooltips have UTC.
+// Times as text, from Unix milliseconds, in the page's time zone: that of the browser, or the one in the address. Tooltips have UTC.
 "use strict";
 
 globalThis.swarmscope_times = (() => {
   const DAY = { month: "short", day: "numeric" };
   const MINUTE = { hour: "2-digit", minute: "2-digit", hour12: false };
   const SECOND = { ...MINUTE, second: "2-digit" };
+
+  const asked = new URLSearchParams(location.search);
+  const ours = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  // `p.timezone`: its former name, on the History page. undefined: the browser's. A page has one zone; another one loads the page again.
+  const zone = named(asked.get("zone") ?? asked.get("p.timezone"));
+
+  function named(text) {
+    try {
+      return Intl.DateTimeFormat("en", { timeZone: text ?? undefined }).resolvedOptions() && (text || undefined);
+    } catch {
+      return undefined; // an unknown name
+    }
+  }
 
   // "2012-08-07 09:30:15 UTC"
   function utc(ms, { seconds = true } = {}) {
@@ -13,12 +26,27 @@ globalThis.swarmscope_times = (() => {
 
   // "Aug 7, 17:30:15"
   function local(ms, { day = true, seconds = true } = {}) {
-    return new Date(ms).toLocaleString(undefined, { ...(day ? DAY : {}), ...(seconds ? SECOND : MINUTE) });
+    return new Date(ms).toLocaleString(undefined, { ...(day ? DAY : {}), ...(seconds ? SECOND : MINUTE), timeZone: zone });
   }
 
-  // "2012-08-07T17:30:15" in the browser's time zone, as <input type="datetime-local"> takes it.
+  // "2012-08-07T17:30:15", as <input type="datetime-local"> takes it. Sweden writes times like this.
   function local_iso(ms) {
-    return new Date(ms - new Date(ms).getTimezoneOffset() * 60000).toISOString().slice(0, 19);
+    return new Date(ms).toLocaleString("sv-SE", { timeZone: zone }).replace(" ", "T");
+  }
+
+  // The inverse of local_iso; NaN for a text that is no time.
+  function from_local(text) {
+    const wanted = Date.parse(`${text}Z`);
+    let at = wanted;
+    // Twice, because the first guess may be on the other side of a change of the clocks.
+    for (let i = 0; i < 2 && !Number.isNaN(at); i++) at += wanted - Date.parse(`${local_iso(at)}Z`);
+    return at;
+  }
+
+  // "Aug 7, 17:30:15 – 17:50:00"; with the day at both ends only if it differs.
+  function range(from, to) {
+    const same = local_iso(from).slice(0, 10) === local_iso(to).slice(0, 10);
+    return `${local(from)} – ${local(to, { day: !same })}`;
   }
 
   // A <time> element with the local time as its text.
@@ -30,5 +58,5 @@ globalThis.swarmscope_times = (() => {
     });
   }
 
-  return { utc, local, local_iso, element };
+  return { utc, local, local_iso, from_local, range, element, zone, ours };
 })();

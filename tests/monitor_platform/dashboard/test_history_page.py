@@ -84,7 +84,7 @@ def test_the_platform_refuses_to_start_with_a_history_of_another_model(recorded,
 
 @pytest.mark.browser
 def test_the_page_shows_the_days_and_the_isps(monitor, visit, truth):
-    page = visit(monitor, "/history?p.timezone=Asia/Hong_Kong")
+    page = visit(monitor, "/history?zone=Asia/Hong_Kong")
     page.becomes("() => document.querySelectorAll('#history-rows tbody tr').length === 1")
     cells = page.page.locator("#history-rows tbody tr").first.locator("th, td").all_text_contents()
     [day] = daily(truth, zone="Asia/Hong_Kong")

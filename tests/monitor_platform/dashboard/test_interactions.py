@@ -175,7 +175,7 @@ def test_the_keyboard_reaches_and_operates_everything_that_the_pointer_can(monit
     while (at := page.page.evaluate(REACHED)) != "BODY":
         reached.add(at)
         page.page.keyboard.press("Tab")
-    controls = {"measure", "channel", "isp", "location", "by", "compare", "begin", "end", "clear", "trust"}
+    controls = {"measure", "channel", "isp", "location", "by", "compare", "time-open", "theme", "clear", "trust"}
     assert controls | {"tile", "slices", "legend", "timeline", "map", "district", "histogram"} <= reached
     for selector, chosen in (
         ("[data-listed=district] tbody tr:has-text('Yuen Long') button", "District: Yuen Long"),

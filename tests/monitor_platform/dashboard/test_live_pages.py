@@ -88,6 +88,64 @@ def test_a_dead_feedback_server_is_named_and_the_figures_stay(monitor, feedback_
     assert page.page.locator("body").get_attribute("data-state") == "ok"
 
 
+PILL_IS = "text => document.getElementById('pill-kind').innerText.toLowerCase() === text"
+AUDIENCE_IS = "text => document.querySelector('.tile[data-measure=concurrent_peers] small')?.innerText === text"
+
+
+@pytest.mark.browser
+def test_a_paused_page_holds_still_until_it_is_live_again(monitor, feedback_server, visit):
+    send(feedback_server.url, 1, range(30))
+    eventually(lambda: summary(monitor)["peers"] == 30)
+    page = visit(monitor.url, "/?minutes=5")
+    page.becomes(AUDIENCE_IS, "30 in all")
+    page.page.locator("#hold").click()
+    page.becomes(PILL_IS, "paused")
+    send(feedback_server.url, 2, range(30, 40))
+    eventually(lambda: summary(monitor)["peers"] == 40)
+    other = visit(monitor.url)
+    other.becomes(AUDIENCE_IS, "40 in all")
+    assert page.page.locator(".tile[data-measure=concurrent_peers] small").inner_text() == "30 in all"
+    page.page.locator("#hold").click()
+    page.becomes(PILL_IS, "live")
+    page.becomes(AUDIENCE_IS, "40 in all")
+    assert page.page.url.endswith("/?minutes=5")
+
+
+@pytest.mark.browser
+def test_a_drag_over_the_timeline_zooms_a_live_page(monitor, feedback_server, visit):
+    send(feedback_server.url, 1, range(30))
+    eventually(lambda: summary(monitor)["peers"] == 30)
+    page = visit(monitor.url)
+    page.becomes(AUDIENCE_IS, "30 in all")
+    box = page.page.locator(".card.timeline .figure").bounding_box()
+    page.page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 60)
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 60, steps=8)
+    page.page.mouse.up()
+    page.becomes("() => location.search.includes('from=') && location.search.includes('to=')")
+    page.becomes(PILL_IS, "paused")
+    page.page.locator("#hold").click()
+    page.becomes(PILL_IS, "live")
+
+
+def viewers(monitor: Server) -> float:
+    with urllib.request.urlopen(monitor.url + routes.METRICS, timeout=10) as answer:
+        [line] = [line for line in answer.read().decode().splitlines() if line.startswith("swarmscope_monitor_viewers ")]
+    return float(line.split()[1])
+
+
+@pytest.mark.browser
+def test_viewers_who_leave_are_forgotten_within_seconds(monitor, feedback_server, visit):
+    send(feedback_server.url, 1, range(30))
+    pages = [visit(monitor.url, path) for path in ("/", "/sessions", "/timeline")]
+    eventually(lambda: viewers(monitor) == 3)
+    for page in pages:
+        page.page.goto("about:blank")
+    # A page whose browser does not connect stays for 15 s; one that was open must not.
+    eventually(lambda: viewers(monitor) == 0, within_s=12)
+    assert "Traceback" not in monitor.log_text()
+
+
 @pytest.mark.soak
 @pytest.mark.browser
 def test_a_page_survives_a_restart_of_the_platform(serve, monitor, feedback_server, visit, tmp_path):

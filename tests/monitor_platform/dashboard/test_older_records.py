@@ -272,9 +272,10 @@ def test_the_whole_of_a_past_hour_stays_that_hour(monitor, archive, visit):
     begin_ms = archive[1]
     page = visit(monitor, f"/?from={begin_ms}&to={begin_ms + 30_000}")
     assert page.page.locator(".tile[data-measure=concurrent_peers] small").inner_text() == "40 in all"
-    page.page.locator("input[name=end]").focus()
-    page.page.keyboard.press("End")
-    page.becomes("document.getElementById('span-text').innerText.includes('17:30:50')")
+    page.page.locator("#time-open").click()
+    page.page.locator("#time-form [name=to]").fill("2012-08-07T17:30:50")
+    page.page.locator("#time-form button").click()
+    page.becomes("document.getElementById('time-text').innerText.includes('17:30:50')")
     page.becomes(f"new URLSearchParams(location.search).get('from') === '{begin_ms}'")
     page.page.locator("#chips button").first.click()
     page.becomes("document.querySelector('.tile small')?.innerText === '10 in all'")

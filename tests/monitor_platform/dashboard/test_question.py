@@ -19,6 +19,8 @@ questions = st.builds(
         lambda filters: tuple(sorted(filters.items()))
     ),
     span=st.none() | spans,
+    minutes=st.just(0) | st.sampled_from(MINUTES),
+    zone=st.sampled_from(["", "UTC", "Asia/Kathmandu"]),
 )
 
 
@@ -43,7 +45,7 @@ def test_times_in_seconds_are_ignored():
 
 
 def test_invalid_parts_are_ignored():
-    broken = "measure=nonsense&series=mos,nonsense,mos&minutes=7&from=9&to=5&channel=ch1"
+    broken = "measure=nonsense&series=mos,nonsense,mos&minutes=7&zone=Mars/Olympus&from=9&to=5&channel=ch1"
     assert Question.parse(broken) == Question(series=("mos",), channel="ch1")
 
 

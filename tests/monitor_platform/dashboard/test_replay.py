@@ -43,7 +43,7 @@ def test_a_replay_runs_pauses_and_ends_and_back_leads_before_it(monitor, visit):
         "p.playing": "1",
     }
     # What is shown comes from the platform, for the window that ends at the clock.
-    page.becomes("() => document.querySelector('#span-text').textContent.includes(' – ')")
+    page.becomes("() => document.querySelector('#time-text').textContent.includes(' – ')")
     page.becomes("ms => Bokeh.documents[0].get_model_by_name('timeline').children[0].x_range.end > ms", BEGIN_MS + MINUTE_MS)
     page.page.locator("#replay-play").press("Enter")
     page.becomes(PILL_IS, "Replay paused")
