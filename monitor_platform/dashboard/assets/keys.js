@@ -32,6 +32,8 @@
     f: to_filters,
     x: () => { if ($("clear").checkVisibility()) $("clear").click(); },
     c: () => swarmscope_theme.next(),
+    t: () => { if ($("time-open").checkVisibility()) $("time-open").click(); },
+    p: () => ($("hold") ?? $("replay-play"))?.click(),
   };
 
   function on_key(event) {

@@ -1,4 +1,4 @@
-// Tables, CSV and images of the views.
+// Tables and CSV of the views.
 "use strict";
 
 (() => {
@@ -63,19 +63,8 @@
     choose({ table: [...on].sort().join(",") });
   }
 
-  async function save_picture(name, type) {
-    const view = Object.values(Bokeh.index.roots ?? Bokeh.index).find((each) => each.model.name === name);
-    const blob = await view.export(type, type === "png").to_blob();
-    const link = make("a", { href: URL.createObjectURL(blob), download: `swarmscope-${name}.${type}` });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  }
-
   addEventListener("DOMContentLoaded", () => {
     for (const button of document.querySelectorAll("[data-table]")) button.addEventListener("click", () => toggle_table(button.dataset.table));
-    for (const button of document.querySelectorAll("[data-picture]")) {
-      button.addEventListener("click", () => save_picture(button.dataset.of, button.dataset.picture));
-    }
   });
 
   shows(show_tables);

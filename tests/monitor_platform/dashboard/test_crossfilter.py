@@ -182,16 +182,17 @@ def test_each_view_has_its_numbers_as_a_table_that_filters_too(monitor, visit):
     page.becomes(AUDIENCE_IS, "15")
 
 
-@pytest.mark.soak
 @pytest.mark.browser
-def test_pictures_are_saved_as_png_and_svg(monitor, visit, tmp_path):
-    page = visit(monitor)
+def test_pictures_say_what_they_show(monitor, visit, tmp_path):
+    page = visit(monitor, "/?isp=PCCW")
     for kind, begin in (("png", b"\x89PNG"), ("svg", b"<svg")):
         with page.page.expect_download() as saved:
             page.page.locator(f'[data-picture="{kind}"][data-of="histogram"]').click()
         target = tmp_path / f"picture.{kind}"
         saved.value.save_as(target)
         assert target.read_bytes().lstrip().startswith(begin)
+    words = target.read_text(encoding="utf-8")
+    assert all(each in words for each in (">Histogram · MOS<", "Aug 7, 17:30:00", "(Asia/Hong_Kong)<", ">ISP: PCCW<"))
 
 
 def test_csv_has_the_numbers_of_the_page_and_no_formula(monitor):

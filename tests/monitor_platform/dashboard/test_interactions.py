@@ -248,3 +248,45 @@ def test_any_other_time_can_be_compared_and_is_in_the_address(monitor, visit):
     take_away(page, "compared with")
     assert begin.is_hidden()
     assert page.page.locator("select[name=compare]").input_value() == ""
+
+
+def test_the_arrow_keys_read_a_plot_and_enter_chooses(monitor, visit):
+    page = visit(monitor, f"/?{MINUTE}")
+    page.page.locator(".card.district .figure").focus()
+    page.page.keyboard.press("ArrowRight")
+    read = page.page.locator(".card.district .read").inner_text()
+    assert "15 peers heard (1 of 3)" in read
+    page.page.keyboard.press("Enter")
+    page.becomes("() => location.search.includes('district=')")
+    shows(page, 15, f"District: {read.partition(':')[0]}")
+    page.page.locator(".card.timeline .figure").focus()
+    page.page.keyboard.press("ArrowLeft")
+    assert "Concurrent peers 15" in page.page.locator(".card.timeline .read").inner_text()
+
+
+def test_keys_open_pages_and_can_be_switched_off(monitor, visit):
+    page = visit(monitor, f"/?{MINUTE}")
+    page.page.keyboard.press("?")
+    page.page.get_by_label("Letters and digits are keys").uncheck()
+    page.page.keyboard.press("Escape")
+    page.page.keyboard.press("2")
+    page.page.keyboard.press("?")
+    assert page.page.locator("#keys").is_hidden()
+    page.page.locator("#show-keys").click()
+    page.page.get_by_label("Letters and digits are keys").check()
+    page.page.keyboard.press("Escape")
+    page.page.keyboard.press("2")
+    page.becomes("() => location.pathname === '/map' && document.body.dataset.state === 'ok'")
+
+
+def test_the_theme_is_remembered_and_the_plots_follow_it(monitor, visit):
+    page = visit(monitor, f"/histogram?{MINUTE}")
+    ground = "getComputedStyle(document.documentElement).backgroundColor"
+    light = page.page.evaluate(ground)
+    page.page.locator("#theme").click()
+    assert page.page.evaluate(ground) == light
+    page.page.locator("#theme").click()
+    dark = page.page.evaluate(ground)
+    assert dark != light
+    page.open(f"{monitor}/?{MINUTE}")
+    assert page.page.evaluate(ground) == dark
