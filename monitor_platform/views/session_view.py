@@ -101,9 +101,7 @@ class SessionView:
         # No line across a gap: there are no values in it.
         breaks = thinning.silences(chapter.ribbon)
         self._ribbon.show(chapter)
-        self._chosen.show(
-            f"{title_of(measure)}; grey: p10 to p90 of neighbours", own[0], [(measure, own[1])], breaks, band
-        )
+        self._chosen.show(f"{title_of(measure)}; grey: p10 to p90 of neighbours", own[0], [(measure, own[1])], breaks, band)
         rates = [(MEASURES[name], chapter.series[name]) for name in RATES]
         self._rates.show("kbit/s: bitrate, download (dashed), upload (dotted)", chapter.at_ms, rates, breaks)
         for panel, name in ((self._buffer, "buffer_ms"), (self._partners, "partners")):

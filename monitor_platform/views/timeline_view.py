@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import isfinite, pi
 from typing import Any
 
+from bokeh.core.properties import value as literally
 from bokeh.events import Event, SelectionGeometry
 from bokeh.layouts import column
 from bokeh.models import (
@@ -27,7 +28,7 @@ from bokeh.models import (
 )
 from bokeh.models.annotations import BoxAnnotation, Title
 from bokeh.models.annotations import Span as Stroke
-from bokeh.models.glyphs import Line, MultiLine, Scatter, Segment
+from bokeh.models.glyphs import Line, MultiLine, Scatter, Segment, Text
 
 from feedback_analysis.measures.registry import COUNTS, Measure
 from feedback_analysis.measures.selection import Span
@@ -86,8 +87,14 @@ _MARK_TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:
 MARK_LANES = 4
 """Marks of the same time are in different lanes. With more marks than lanes, some overlap in the last one."""
 
-_LANE = 0.11
-"""Height of a lane, as a share of the panel's height."""
+_LANE_PX = 18
+"""Height of a lane: that of a line of text."""
+
+_LETTERS = 60
+"""Letters beside one another in the strip of a small window; a label has its share of them until the next mark."""
+
+_LABEL_COLOUR = "#738091"
+"""Legible on light and on dark grounds."""
 
 LEAST_BRUSH_MS = 1000
 """A shorter drag is not intended."""
@@ -103,9 +110,9 @@ class TimelineView:
         self._panels = [_Panel(plots, self._range, cursor, CATEGORIES[i % len(CATEGORIES)]) for i in range(panels)]
         for plot in self.panels:
             plot.on_event(SelectionGeometry, self._on_brush)
-        self._marks = _Marks(plots, self._audience.figure)
+        self._marks = _Marks(plots, self._range)
         self.on_brush: Callable[[Span], None] = lambda _span: None
-        self.figure: Column = column(*self.panels, sizing_mode="stretch_both", spacing=4)
+        self.figure: Column = column(*self.panels, self._marks.figure, sizing_mode="stretch_both", spacing=4)
 
     @property
     def panels(self) -> list[Plot]:
@@ -125,8 +132,8 @@ class TimelineView:
     ) -> None:
         """Show the audience, from `heard`, and the first `measures` that have panels, from `timeline`, over `span`."""
         self._range.update(start=span.from_ms, end=span.to_ms)
-        room = self._marks.show(marks, span)
-        self._audience.show(audience, heard, [(curve, curve.audience) for curve in curves], room=room)
+        self._marks.show(marks, span)
+        self._audience.show(audience, heard, [(curve, curve.audience) for curve in curves])
         for at, (panel, measure) in enumerate(zip(self._panels, measures, strict=False)):
             panel.show(measure, timeline, [(curve, curve.timeline) for curve in curves], band if at == 0 else None)
         used = min(len(measures), len(self._panels))
@@ -185,9 +192,7 @@ class _Panel:
         timeline: Timeline,
         comparison: Sequence[tuple[Curve, Timeline]] = (),
         band: PercentileBand | None = None,
-        room: float = 0.0,
     ) -> None:
-        """`room`: the share of the height, at the top, that stays free of lines."""
         self.source.data = _columns(measure, timeline, band)
         self.band.data = _band_columns(band)
         self.lines.data = _line_columns(measure, comparison)
@@ -199,7 +204,7 @@ class _Panel:
         every = [value for values in self.lines.data["ys"] for value in values]
         spread = [*self.band.data["low"], *self.band.data["high"]]
         low, high = frame(measure, [*self.source.data["value"], *every, *spread], fitted=broken_down)
-        self.figure.y_range.update(start=low, end=low + (high - low) / (1 - room))
+        self.figure.y_range.update(start=low, end=high)
         self._ticker.ticks = [low, (low + high) / 2, high]
 
 
@@ -234,43 +239,76 @@ def _band_columns(band: PercentileBand | None) -> dict[str, list[Any]]:
 
 
 class _Marks:
-    """Bars along the top of a panel, with a triangle at each begin and a stroke at each end."""
+    """A strip of labelled bars below the panels: a triangle at each begin, a stroke at each end. It is hidden without marks."""
 
-    def __init__(self, plots: Plots, panel: Plot) -> None:
-        self.bars = ColumnDataSource({name: [] for name in ("from", "until", "shown_from", "shown_to", "lane", "text", "colour")})
+    def __init__(self, plots: Plots, x_range: Range1d) -> None:
+        self.bars = ColumnDataSource({name: [] for name in _MARK_COLUMNS})
         self.ends = ColumnDataSource({name: [] for name in ("at", "lane", "marker", "angle", "colour")})
-        panel.extra_y_ranges = {"lanes": Range1d(start=0, end=1)}
+        self._lanes = Range1d(start=0, end=1)
+        self.figure = plots.plot(
+            x_range,
+            self._lanes,
+            sizing_mode="stretch_width",
+            height=_LANE_PX,
+            min_border_left=56,
+            min_border_right=16,
+            min_border_top=0,
+            min_border_bottom=0,
+            visible=False,
+        )
         bar = Segment(x0="shown_from", y0="lane", x1="shown_to", y1="lane", line_color="colour", line_width=4)
-        bars = plots.draw(panel, self.bars, bar, y_range_name="lanes")
+        bars = plots.draw(self.figure, self.bars, bar)
         end = Scatter(
             x="at", y="lane", marker="marker", angle="angle", size=9, line_color="colour", fill_color="colour", line_width=2
         )
-        plots.draw(panel, self.ends, end, y_range_name="lanes")
+        plots.draw(self.figure, self.ends, end)
+        label = Text(x="shown_from", y="above", text="label", text_color=_LABEL_COLOUR, text_baseline="middle", x_offset=8)
+        label.update(text_font_size="11px", text_font=literally("system-ui, sans-serif"))
+        plots.draw(self.figure, self.bars, label)
         begun = CustomJSHover(code=LOCAL_AND_UTC)
         ended = CustomJSHover(code=f"if (value === 0) return 'now (open)';{LOCAL_AND_UTC}")
-        tip = HoverTool(renderers=[bars], tooltips=_MARK_TIP, attachment="below")
+        tip = HoverTool(renderers=[bars], tooltips=_MARK_TIP, attachment="above")
         tip.formatters = {"@{from}": begun, "@{until}": ended}
-        panel.add_tools(tip)
+        self.figure.add_tools(tip)
 
-    def show(self, marks: Sequence[Mark], span: Span) -> float:
-        """Draw `marks`. Returns the share of the panel's height that they need."""
-        numbers = lanes_of(marks)
-        lanes = [1 - (number + 0.5) * _LANE for number in numbers]
-        lasting = [(mark, lane) for mark, lane in zip(marks, lanes, strict=True)]
+    def show(self, marks: Sequence[Mark], span: Span) -> None:
+        """Draw `marks`, each in its lane, the first lane above."""
+        lanes = lanes_of(marks)
+        used = max(lanes, default=0) + 1
+        self._lanes.update(start=used - 0.5, end=-0.5)
+        self.figure.update(visible=bool(marks), height=used * _LANE_PX)
+        shown = [(max(mark.from_ms, span.from_ms), min(mark.to_ms or span.to_ms, span.to_ms)) for mark in marks]
         self.bars.data = {
             "from": [mark.from_ms for mark in marks],
             "until": [mark.to_ms or 0 for mark in marks],
-            "shown_from": [max(mark.from_ms, span.from_ms) for mark in marks],
-            "shown_to": [span.to_ms if mark.to_ms is None else min(mark.to_ms, span.to_ms) for mark in marks],
-            "lane": lanes,
+            "shown_from": [begin for begin, _ in shown],
+            "shown_to": [end for _, end in shown],
+            "lane": [lane + 0.3 for lane in lanes],
+            "above": [lane - 0.15 for lane in lanes],
             "text": [mark.text for mark in marks],
+            "label": _labels(marks, lanes, [begin for begin, _ in shown], span),
             "colour": [mark.colour for mark in marks],
         }
+        lasting = [(mark, lane + 0.3) for mark, lane in zip(marks, lanes, strict=True)]
         begins = [(mark.from_ms, lane, "inverted_triangle", 0.0, mark.colour) for mark, lane in lasting]
         ends = [(mark.to_ms, lane, "dash", pi / 2, mark.colour) for mark, lane in lasting if mark.to_ms is not None]
-        shown = [each for each in begins + ends if span.from_ms <= each[0] <= span.to_ms]
-        self.ends.data = {name: [each[at] for each in shown] for at, name in enumerate(("at", "lane", "marker", "angle", "colour"))}
-        return (max(numbers) + 1.5) * _LANE if numbers else 0.0
+        within = [each for each in begins + ends if span.from_ms <= each[0] <= span.to_ms]
+        self.ends.data = {
+            name: [each[at] for each in within] for at, name in enumerate(("at", "lane", "marker", "angle", "colour"))
+        }
+
+
+_MARK_COLUMNS = ("from", "until", "shown_from", "shown_to", "lane", "above", "text", "label", "colour")
+
+
+def _labels(marks: Sequence[Mark], lanes: Sequence[int], begins: Sequence[int], span: Span) -> list[str]:
+    """The text of each mark, as long as there is room before the next mark of its lane."""
+    labels = []
+    for mark, lane, begin in zip(marks, lanes, begins, strict=True):
+        later = [other for other, its in zip(begins, lanes, strict=True) if its == lane and other > begin]
+        room = int(_LETTERS * (min([*later, span.to_ms]) - begin) / max(1, span.to_ms - span.from_ms))
+        labels.append(mark.text if len(mark.text) <= room else f"{mark.text[: room - 1]}…" if room > 3 else "")
+    return labels
 
 
 def lanes_of(marks: Sequence[Mark]) -> list[int]:

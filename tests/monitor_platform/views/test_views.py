@@ -161,30 +161,40 @@ def test_a_band_is_behind_the_first_measure_and_fits_into_its_panel(timeline):
 
 
 def glyphs(panel, column):
-    [data] = [each.data_source.data for each in panel.renderers if column in each.data_source.data]
-    return data
+    [source] = {each.data_source for each in panel.renderers if column in each.data_source.data}
+    return source.data
 
 
-def test_marks_begin_and_end_at_their_times_within_the_shown_time_above_the_audience(timeline):
+def test_marks_begin_and_end_at_their_times_within_the_shown_time_below_the_panels(timeline):
     heard = Timeline((1000, 2000), {"concurrent_peers": (5, 8)})
     marks = [
         Mark(from_ms=500, to_ms=1500, text="over", colour="#e69f00"),
         Mark(from_ms=1200, to_ms=None, text="lasts", colour="#d55e00"),
     ]
     timeline.show(MEASURES["concurrent_peers"], heard, [], heard, Span(1000, 2000), marks=marks)
-    audience = timeline.figure.children[0]
-    bars = glyphs(audience, "shown_from")
+    strip = timeline.figure.children[-1]
+    bars = glyphs(strip, "shown_from")
     assert list(zip(bars["shown_from"], bars["shown_to"], bars["text"], strict=True)) == [
         (1000, 1500, "over"),
         (1200, 2000, "lasts"),
     ]
-    ends = glyphs(audience, "marker")
+    assert bars["label"] == ["over", "lasts"]
+    ends = glyphs(strip, "marker")
     assert list(zip(ends["at"], ends["marker"], strict=True)) == [(1200, "inverted_triangle"), (1500, "dash")]
-    reach = 8 / audience.y_range.end
-    assert reach < min(bars["lane"])
+    assert strip.visible
     timeline.show(MEASURES["concurrent_peers"], heard, [], heard, Span(1000, 2000))
-    assert audience.y_range.end == 8
-    assert glyphs(audience, "shown_from")["text"] == []
+    assert not strip.visible
+    assert glyphs(strip, "shown_from")["text"] == []
+
+
+def test_the_label_of_a_mark_ends_before_the_next_mark(timeline):
+    heard = Timeline((0, 100_000), {"concurrent_peers": (5, 8)})
+    long = "critical: " + "a long name " * 9
+    marks = [Mark(from_ms=at, to_ms=at + 1000, text=long, colour="#d55e00") for at in (0, 50_000, 99_000)]
+    timeline.show(MEASURES["concurrent_peers"], heard, [], heard, Span(0, 100_000), marks=marks)
+    labels = glyphs(timeline.figure.children[-1], "label")["label"]
+    assert [len(label) for label in labels] == [30, 29, 0]
+    assert labels[0].endswith("…")
 
 
 def test_simultaneous_marks_are_below_one_another_while_there_is_room():
