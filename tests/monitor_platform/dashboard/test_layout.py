@@ -1,9 +1,11 @@
 """Every page in the windows of phones, tablets and desktops, light and dark: none scrolls sideways, and targets are large."""
 
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
+from monitor_platform.dashboard.tiles import TILE_COUNT
 from tests.harness.logs import write_log
 from tests.harness.processes import start_server
 from tests.monitor_platform.dashboard.known_audience import evening
@@ -95,3 +97,24 @@ def test_axe_finds_nothing_to_complain_about(monitor, visit, path, scheme, width
     page.add_script_tag(content=axe)
     found = page.evaluate("() => axe.run(document, { resultTypes: ['violations'] })")["violations"]
     assert [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found] == []
+
+
+def test_a_phone_leads_from_an_alert_to_the_viewer(monitor, visit):
+    page = visit(monitor, "/alerts", width=390)
+    page.page.locator(".why a").first.click()
+    page.becomes("() => location.pathname === '/session' && document.body.dataset.state === 'ok'")
+    page.becomes("() => document.getElementById('story-title').innerText.startsWith('Session s-')")
+    box = page.page.locator("#story-title").bounding_box()
+    assert 0 <= box["x"] < box["x"] + box["width"] <= 390
+
+
+def test_a_page_has_its_parts_and_choices_before_any_script_runs(monitor):
+    with urlopen(f"{monitor}/?measure=continuity&isp=%3Cb%3EPCCW&by=isp") as answer:
+        page = answer.read().decode()
+    assert page.count("data-waits") == TILE_COUNT
+    assert all(f"<h2>{name}</h2>" in page for name in ("Timeline", "Where it hurts", "Map", "District", "Histogram"))
+    assert all(f"<option>{text}</option>" in page for text in ("Continuity", "&lt;b&gt;PCCW", "All channels", "ISP"))
+
+
+def test_a_page_reserves_the_places_of_all_tiles(monitor, visit):
+    assert visit(monitor).page.locator(".tile").count() == TILE_COUNT
