@@ -103,7 +103,7 @@ class SessionView:
         self._ribbon.show(chapter)
         self._chosen.show(f"{title_of(measure)}; grey: p10 to p90 of neighbours", own[0], [(measure, own[1])], breaks, band)
         rates = [(MEASURES[name], chapter.series[name]) for name in RATES]
-        self._rates.show("kbit/s: bitrate, download (dashed), upload (dotted)", chapter.at_ms, rates, breaks)
+        self._rates.show("kbit/s: bitrate, download – –, upload ···", chapter.at_ms, rates, breaks)
         for panel, name in ((self._buffer, "buffer_ms"), (self._partners, "partners")):
             panel.show(title_of(MEASURES[name]), chapter.at_ms, [(MEASURES[name], chapter.series[name])], breaks)
         shown = [panel for panel in self._panels if panel.figure.visible]
