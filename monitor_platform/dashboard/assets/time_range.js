@@ -38,7 +38,7 @@
     $("time-open").title = facts?.span ? `${range(facts.span.from, facts.span.to)}, ${zone ?? ours}` : "";
     // A page without a time range has a time zone only.
     if (!$("time-last")) return;
-    const wanted = lengths().map((each) => [each, !is_fixed() && each === minutes]);
+    const wanted = lengths().toSorted((one, other) => one - other).map((each) => [each, !is_fixed() && each === minutes]);
     swarmscope.keep_children($("time-last"), wanted, ([each, on]) => {
       const item = make("li");
       const button = make("button", { type: "button", textContent: title_of(each), ariaPressed: String(on) });

@@ -43,10 +43,10 @@ globalThis.swarmscope_times = (() => {
     return at;
   }
 
-  // "Aug 7, 17:30:15 – 17:50:00"; with the day at both ends only if it differs.
+  // "Aug 7, 17:30:15 – 17:50:00"; with the day at both ends only if it differs, and without it today.
   function range(from, to) {
-    const same = local_iso(from).slice(0, 10) === local_iso(to).slice(0, 10);
-    return `${local(from)} – ${local(to, { day: !same })}`;
+    const [first, last, today] = [from, to, Date.now()].map((ms) => local_iso(ms).slice(0, 10));
+    return `${local(from, { day: first !== last || last !== today })} – ${local(to, { day: first !== last })}`;
   }
 
   // A <time> element with the local time as its text.
