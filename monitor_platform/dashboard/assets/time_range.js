@@ -63,7 +63,8 @@
   function fill_range() {
     $("time-wrong").textContent = "";
     const { from, to } = $("time-form").elements;
-    if (facts?.span) [from.value, to.value] = [local_iso(facts.span.from), local_iso(facts.span.to)];
+    const [begin, end] = is_fixed() ? [+chosen().get("from"), +chosen().get("to")] : [facts?.span?.from, facts?.span?.to];
+    if (begin) [from.value, to.value] = [local_iso(begin), local_iso(end)];
   }
 
   // Below its button; a narrow window shows it at the bottom (see the style).
