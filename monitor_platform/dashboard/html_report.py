@@ -130,7 +130,7 @@ def _figures(shown: PageData) -> list[LayoutDOM]:
 
 def _template_variables(table: FeedbackTable, span: Span, summary: Mapping[str, Any], by: Sequence[str]) -> dict[str, Any]:
     return {
-        "css": (_DASHBOARD / "assets" / "dashboard.css").read_text(encoding="utf-8"),
+        "css": "".join((_DASHBOARD / "assets" / f"{name}.css").read_text(encoding="utf-8") for name in ("dashboard", "narrow")),
         "credit": CREDIT_HTML,
         "begins": _utc(span.from_ms),
         "ends": _utc(span.to_ms),

@@ -13,8 +13,8 @@ from tests.monitor_platform.dashboard.known_audience import evening
 pytestmark = pytest.mark.browser
 
 PAGES = (
-    *("/", "/map", "/district", "/histogram", "/timeline?series=mos,continuity", "/sessions", "/session?session_id=s-0", "/ranking"),
-    *("/history", "/alerts", "/health", "/measures"),
+    *("/", "/map", "/district", "/histogram", "/timeline?series=mos,continuity", "/sessions", "/session?session_id=s-0"),
+    *("/ranking", "/history", "/alerts", "/health", "/measures"),
 )
 WIDTHS = (360, 390, 820, 1280, 1920)
 NARROW = 1100
