@@ -228,7 +228,7 @@ class GuardedSocket(WSHandler):
         self._leave()
 
     def _leave(self) -> None:
-        """Let the session go, if nobody else is connected to it. Bokeh keeps it as long as a page that loads."""
+        """End the session, unless it has another connection. Bokeh itself would keep it for UNUSED_PAGE_MS."""
         # Bokeh's keep-alive detaches the session of a websocket that is closing.
         session = None if self.connection is None else self.connection._session
         if self.connection is not None and session is not None:

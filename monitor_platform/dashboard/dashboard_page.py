@@ -64,8 +64,8 @@ class DashboardPage:
     """A page of the dashboard. `panels`: how many measures fit on its timeline.
 
     `filters`: it has filters and a time range in the header. `tiles`: it has the key figures. `listed`: it is in the navigation.
-    `stands_alone`: its content depends neither on records nor on filters. `ranged`: it has a time range. `zoned`: its
-    numbers depend on the time zone, so it waits until the browser has named it.
+    `stands_alone`: its content depends neither on records nor on filters. `timed`: it shows times, so it has a time
+    zone; `ranged`: and a time range. `zoned`: its numbers depend on the time zone, so it waits until the browser has named it.
     """
 
     name: str
@@ -80,6 +80,7 @@ class DashboardPage:
     tiles: bool = True
     listed: bool = True
     stands_alone: bool = False
+    timed: bool = True
     ranged: bool = True
     zoned: bool = False
 

@@ -33,7 +33,6 @@ from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.data_health import health
 from monitor_platform.dashboard.facts import facts
-from monitor_platform.dashboard.measures_page import MEASURES_PAGE
 from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_data import distributed
 from monitor_platform.dashboard.page_figures import PageFigures, SpareFigures
@@ -240,7 +239,7 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, old
         styles=_styles(page, live=state.live),
         filters=page.filters,
         ranged=page.ranged,
-        timed=page.name != MEASURES_PAGE.name,
+        timed=page.timed,
         tiles=TILE_COUNT if page.tiles else 0,
         live=state.live,
         credit=CREDIT_HTML,

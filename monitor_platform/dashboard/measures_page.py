@@ -28,6 +28,7 @@ MEASURES_PAGE = DashboardPage(
     part=MeasuresPart,
     filters=False,
     ranged=False,
+    timed=False,
     tiles=False,
     stands_alone=True,
 )
