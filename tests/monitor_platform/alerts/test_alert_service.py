@@ -144,7 +144,7 @@ def test_an_operator_follows_the_pages_from_the_alert_to_the_one_viewer(recorded
     assert page.page.get_by_role("link", name="Alerts 1 open").is_visible()
     assert " ".join(page.page.locator("#marks").inner_text().split()).startswith("critical 17:34 (open) stalls: ")
     marked = page.page.evaluate(
-        """() => Bokeh.documents[0].get_model_by_name("timeline").children[0].renderers
+        """() => Bokeh.documents[0].get_model_by_name("timeline").children.at(-1).renderers.slice(0, 1)
             .map((each) => each.data_source.data).filter((data) => data.shown_from ?? data.get?.("shown_from"))
             .flatMap((data) => Array.from(data.text ?? data.get("text")))"""
     )

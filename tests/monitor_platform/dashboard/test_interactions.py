@@ -54,6 +54,7 @@ def shows(page, audience: int, chip: str = "") -> None:
 
 
 def tap(page, view: str, name: str, value: str) -> None:
+    page.page.locator(f".card.{view} .figure").scroll_into_view_if_needed()
     page.page.mouse.click(*page.page.evaluate(WHERE, [view, name, value]))
 
 
