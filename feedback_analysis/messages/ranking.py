@@ -18,7 +18,7 @@ from feedback_analysis.messages.table import FeedbackTable
 def number_of(group: Mapping[str, Any], name: str) -> float | None:
     """The number in a summary: of a distribution, its mean."""
     value = group[name]
-    found: float | None = value["mean"] if name in DISTRIBUTIONS else value
+    found: float | None = value["mean"] if name in DISTRIBUTIONS and value is not None else value
     return found
 
 
