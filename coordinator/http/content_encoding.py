@@ -16,7 +16,11 @@ _ZSTD_MAGICS = (b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18")
 
 # A frame may demand a window of gigabytes from its reader; an accepted body needs no more than its own content.
 _WINDOW_BYTES = 2 * BATCH_INFLATED_BYTES
-_SENTINEL = zstandard.ZstdCompressor().compress(b"\n")
+
+# A torn block of the body takes a part of this frame for its own content. The frame does not contain the text uncompressed, and it
+# ends with a checksum, so the text and a valid end appear only if the body is complete.
+_END = bytes(64)
+_END_FRAME = zstandard.ZstdCompressor(write_checksum=True).compress(_END)
 
 
 def inflate(body: bytes, encoding: str) -> bytes:
@@ -59,19 +63,19 @@ def _gunzip(body: bytes) -> bytes:
 def _unzstd(body: bytes) -> bytes:
     if sum(body.count(magic) for magic in _ZSTD_MAGICS) > MEMBERS:
         raise _too_many_members()
-    # The stream reader accepts a frame that ends too early as a short one. A known frame is appended to show where the body ends.
+    # The stream reader accepts a frame that ends too early as a short one. `_END_FRAME` behind it shows where the body ends.
     reader = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES).stream_reader(
-        io.BytesIO(body + _SENTINEL), read_across_frames=True
+        io.BytesIO(body + _END_FRAME), read_across_frames=True
     )
     try:
-        inflated = reader.read(BATCH_INFLATED_BYTES + 2)
+        inflated = reader.read(BATCH_INFLATED_BYTES + 1 + len(_END))
     except zstandard.ZstdError as error:
         raise Problem(400, "bad_encoding", f"the body is not valid zstd: {error}") from None
-    if len(inflated) > BATCH_INFLATED_BYTES + 1:
+    if len(inflated) > BATCH_INFLATED_BYTES + len(_END):
         raise _inflates_too_far()
-    if inflated[-1:] != b"\n":
+    if not inflated.endswith(_END):
         raise Problem(400, "bad_encoding", "the zstd body ends too early")
-    return inflated[:-1]
+    return inflated[: -len(_END)]
 
 
 def _too_many_members() -> Problem:

@@ -16,8 +16,10 @@ _WINDOW_BYTES = 128 * 1024 * 1024
 """The largest zstd window that the `zstd` tool accepts by default."""
 
 # Python's zstd reader takes a file that ends within a frame for a complete one. A known frame is appended to show the end.
-_END = b"\0the end of the file\0"
-_END_FRAME = zstandard.ZstdCompressor().compress(_END)
+# A torn block of the file takes a part of this frame for its own content. The frame does not contain the text uncompressed, and it
+# ends with a checksum, so the text and a valid end appear only if the file is complete.
+_END = bytes(64)
+_END_FRAME = zstandard.ZstdCompressor(write_checksum=True).compress(_END)
 
 
 class _Source(Protocol):

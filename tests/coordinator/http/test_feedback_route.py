@@ -1,10 +1,13 @@
 import gzip
 import json
+import zlib
 
 import pytest
 import zstandard
 from prometheus_client.parser import text_string_to_metric_families
 
+from coordinator.http.content_encoding import inflate
+from feedback_wire.problem import Problem
 from tests.harness.waiting import eventually
 
 
@@ -36,6 +39,25 @@ def test_compressed_feedback_is_accepted(coordinators, receiver, message, encodi
     body = shrink(encoded([message() for _ in range(100)]))
     assert coordinator.post(body, content_encoding=encoding) == (202, {"accepted": 100})
     assert len(receiver.records) == 100
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_a_compressed_body_that_ends_too_early_is_refused_wherever_it_ends(encoding):
+    """Its encoder flushes each line, so the lines before the end can be read completely."""
+    lines = [b'{"v":1,"x":"%040x"}\n' % number for number in (7**50, 5**60)]
+    if encoding == "gzip":
+        gzip_packer = zlib.compressobj(wbits=31)
+        packed = [gzip_packer.compress(line) + gzip_packer.flush(zlib.Z_SYNC_FLUSH) for line in lines] + [gzip_packer.flush()]
+    else:
+        packer = zstandard.ZstdCompressor().compressobj()
+        flush = zstandard.COMPRESSOBJ_FLUSH_BLOCK
+        packed = [packer.compress(line) + packer.flush(flush) for line in lines] + [packer.flush()]
+    whole = b"".join(packed)
+    assert inflate(whole, encoding) == b"".join(lines)
+    for cut in range(1, len(whole)):
+        with pytest.raises(Problem) as refused:
+            inflate(whole[:cut], encoding)
+        assert refused.value.reason == "bad_encoding"
 
 
 def test_the_valid_messages_of_a_batch_are_kept_and_each_invalid_one_gets_a_reason(coordinators, receiver, message):
