@@ -10,6 +10,7 @@ would otherwise stay behind.
 """
 
 from netlab.capture import Capture, CapturedFrame, read_capture
+from netlab.doors import Doors
 from netlab.keeper import end_run, runs
 from netlab.kernel import enter_user_namespace
 from netlab.lab import Counters, Lab
@@ -21,6 +22,7 @@ __all__ = [
     "Capture",
     "CapturedFrame",
     "Counters",
+    "Doors",
     "Lab",
     "Link",
     "Offer",

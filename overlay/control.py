@@ -36,11 +36,12 @@ class Connection:
         self.host: str = writer.get_extra_info("peername")[0]
 
     @classmethod
-    async def open(cls, host: str, port: int) -> Self:
-        """Connect. OSError if that fails within the handshake's time."""
+    async def open(cls, host: str, port: int, *, local_host: str | None = None) -> Self:
+        """Connect, from an address of this machine if one is given. OSError if that fails within the handshake's time."""
         try:
             async with asyncio.timeout(TIMEOUT_S[State.ACK_SENDING]):
-                return cls(*await asyncio.open_connection(host, port))
+                local = (local_host, 0) if local_host is not None else None
+                return cls(*await asyncio.open_connection(host, port, local_addr=local))
         except TimeoutError as error:
             raise OSError(f"{host} port {port} does not answer") from error
 

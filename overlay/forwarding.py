@@ -74,6 +74,7 @@ class Forwarding:
     _source_id: bytes | None = None
     failover_gaps_ms: list[float] = field(default_factory=list)
     """For each failed parent, the time from the last packet before the failure to the next one; the reader empties the list."""
+    latest_gap_ms: float | None = None
     _gap_since_s: float | None = None
 
     @property
@@ -136,7 +137,8 @@ class Forwarding:
             return []
         self._forget_if_stale(now_s)
         if self._gap_since_s is not None:
-            self.failover_gaps_ms.append((now_s - self._gap_since_s) * 1000)
+            self.latest_gap_ms = (now_s - self._gap_since_s) * 1000
+            self.failover_gaps_ms.append(self.latest_gap_ms)
             self._gap_since_s = None
         self._arrived_s = now_s
         self._remember(sequence)

@@ -62,6 +62,7 @@ class NodeSettings:
     key: bytes = field(repr=False)
     bootstrapper: tuple[str, int]
     host: str = "127.0.0.1"
+    """Where it listens, and from where it connects: the bootstrapper tells its neighbours the address that it sees."""
     plays: tuple[str, ...] = ()
     """Streams that it asks for."""
     originates: tuple[str, ...] = ()
@@ -140,7 +141,7 @@ class Node(asyncio.DatagramProtocol):
         attempt = 0
         while True:
             try:
-                connection = await Connection.open(*self.settings.bootstrapper)
+                connection = await Connection.open(*self.settings.bootstrapper, local_host=self.settings.host)
                 meeting = Connecting(self._me, key=self.settings.key, nonce=secrets.token_bytes(NONCE_BYTES))
                 await meet(connection, meeting)
                 attempt = 0
@@ -198,7 +199,8 @@ class Node(asyncio.DatagramProtocol):
         attempt = 0
         while neighbor.listed:
             try:
-                connection = await Connection.open(neighbor.contact.host, neighbor.contact.tcp_port)
+                host, port, _ = address_of(neighbor.contact)
+                connection = await Connection.open(host, port, local_host=self.settings.host)
                 with closing(connection):
                     await meet(connection, Connecting(self._me, key=neighbor.key, nonce=secrets.token_bytes(NONCE_BYTES)))
                     attempt = 0
@@ -248,10 +250,14 @@ class Node(asyncio.DatagramProtocol):
             self.counts["unexpected_message"] += 1
 
     async def _beat(self) -> None:
+        before_s = time.monotonic()
         while True:
             await asyncio.sleep(HEARTBEAT_S)
+            now_s = time.monotonic()
+            self._allow_for_own_stop(now_s - before_s - HEARTBEAT_S)
+            before_s = now_s
             self._ping += 1
-            ping, now_s = Ping(node=self.settings.name, number=self._ping), time.monotonic()
+            ping = Ping(node=self.settings.name, number=self._ping)
             self._pinged_s = now_s
             self._distribution.beat(now_s)
             if self._ping % MEASURE_EVERY == 0:
@@ -263,6 +269,13 @@ class Node(asyncio.DatagramProtocol):
                 self._send_datagram(neighbor, ping)
                 if now_s - neighbor.heard_s > SILENT_AFTER_S:
                     self._lose(neighbor, "silent")
+
+    def _allow_for_own_stop(self, late_s: float) -> None:
+        """A node that did not run for a while has not heard its neighbours meanwhile; they are not silent because of that."""
+        if late_s > HEARTBEAT_S / 2:
+            self.counts["beats_late"] += 1
+            for neighbor in self.neighbors.values():
+                neighbor.heard_s += late_s
 
     def _measure(self, ping: Ping) -> None:
         """Each second: renew the lease, report the links, and trace the ways to the players."""

@@ -7,7 +7,7 @@ from overlay.playout import RTP_HEADER_BYTES, Playout
 from overlay.reception import Arrival, Reception
 from overlay.ts_check import TsCheck
 
-TICK_S = 0.005
+TICK_S = 0.01
 
 
 class Player:

@@ -119,6 +119,7 @@ def _print_players(running: Node, players: dict[str, Player]) -> None:
             "received": reception.received,
             "lost": reception.lost,
             "largest_gap_ms": round(reception.largest_gap_ms, 1),
+            "failover_gap_ms": _rounded(forwarding.latest_gap_ms) if forwarding is not None else None,
             "jitter_ms": round(reception.jitter_ms, 2),
             "delay_p95_ms": _rounded(reception.delay_ms(0.95)),
             "depth": reception.depth,

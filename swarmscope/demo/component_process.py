@@ -46,7 +46,7 @@ class ComponentProcess:
                 stderr=output,
                 env=environment(component),
                 process_group=0,
-                preexec_fn=lambda: _end_with_parent(parent),
+                preexec_fn=lambda: end_with_parent(parent),
             )
 
     def address(self) -> str:
@@ -90,7 +90,7 @@ class ComponentProcess:
         )
 
 
-def _end_with_parent(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     """Called in the child process, before it executes the component."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # the demo ended before prctl took effect

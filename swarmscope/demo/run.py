@@ -4,17 +4,21 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from math import inf
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from swarmscope.demo import components
 from swarmscope.demo.component_process import ComponentEnded, ComponentProcess
-from swarmscope.demo.components import Component
+from swarmscope.demo.components import Component, DemoKeys
 from swarmscope.demo.pipeline_status import CountRate, ServerUrls, read_status
 from swarmscope.demo.screen import Screen
 from swarmscope.demo.settings import Settings
+
+if TYPE_CHECKING:
+    from swarmscope.demo.swarm import Story
 
 UPDATE_EVERY_S = 1.0
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -73,29 +77,42 @@ def run(settings: Settings) -> None:
     """Run until the duration is over or a signal arrives; ComponentEnded if a component ends by itself."""
     for number in _ENDING:
         signal.signal(number, _end)
-    with suppress(Ended), _folder(settings.data) as data, RunningComponents(data) as running:
-        at = _begin(running, data, settings)
-        print(f"swarmscope demo ready on {at.monitor}", flush=True)
-        _watch(running, at, settings)
-
-
-def _begin(running: RunningComponents, data: Path, settings: Settings) -> ServerUrls:
     keys = components.DemoKeys()
+    with suppress(Ended), _folder(settings.data) as data, RunningComponents(data) as running, ExitStack() as stack:
+        at = _begin(running, data, settings, keys)
+        print(f"swarmscope demo ready on {at.monitor}", flush=True)
+        if settings.swarm:
+            _watch(running, at, settings, _begin_swarm(stack, data, at, settings, keys))
+        else:
+            running.start(components.audience(at.coordinator, keys, settings))
+            _watch(running, at, settings)
+
+
+def _begin_swarm(stack: ExitStack, data: Path, at: ServerUrls, settings: Settings, keys: DemoKeys) -> "Story":
+    from swarmscope.demo.swarm import Story, Swarm  # needs the extras netlab and overlay
+
+    swarm = stack.enter_context(Swarm(data, at.coordinator, keys.ingest, settings.period))
+    place = "in a lab with shaped links" if swarm.why_no_lab is None else f"without a lab ({swarm.why_no_lab})"
+    print(f"swarm: a source, 12 relays and 20 players start {place}", flush=True)
+    swarm.start()
+    return Story(swarm, settings.fail_after)
+
+
+def _begin(running: RunningComponents, data: Path, settings: Settings, keys: DemoKeys) -> ServerUrls:
     feedback_servers = running.start(*(components.feedback_server(number, keys, data) for number in (1, 2)))
     coordinator, monitor = running.start(
         components.coordinator(feedback_servers, keys, data), components.monitor(feedback_servers, keys, data, settings)
     )
-    running.start(components.audience(coordinator, keys, settings))
     return ServerUrls(coordinator=coordinator, feedback_servers=feedback_servers, monitor=monitor, metrics_token=keys.metrics)
 
 
-def _watch(running: RunningComponents, at: ServerUrls, settings: Settings) -> None:
+def _watch(running: RunningComponents, at: ServerUrls, settings: Settings, story: "Story | None" = None) -> None:
     ends_s = time.monotonic() + (inf if settings.duration is None else settings.duration)
     rate = CountRate()
     with Screen(at.monitor) as screen:
         while (now_s := time.monotonic()) < ends_s:
             running.check()
-            for line in running.errors():
+            for line in (*running.errors(), *(story.new_lines() if story is not None else ())):
                 screen.print_line(line)
             status = read_status(at, period_s=settings.period)
             screen.show(status, rate.update(status.accepted, now_s))

@@ -21,6 +21,13 @@ class Settings:
     poll_seconds: float = 1.0
     """Seconds between two polls of a feedback server by the monitoring platform, at least 1."""
 
+    swarm: bool = False
+    """Run a real swarm instead of the simulated end hosts: a source, 12 relays and 20 players of the overlay in a lab. A relay is
+    killed after --fail-after. Requires root; without it, the nodes run on the loopback interface."""
+
+    fail_after: float = 120.0
+    """Seconds until a relay of the swarm is killed. Used with --swarm."""
+
     data: Path | None = None
     """Folder for all data of the demo. It remains after the demo. Without it, a temporary folder is used and deleted."""
 
@@ -31,6 +38,7 @@ class Settings:
             ("period", self.period, 0),
             ("duration", self.duration, 0),
             ("poll-seconds", self.poll_seconds, 1),
+            ("fail-after", self.fail_after, 0),
         ):
             if value is not None and not (value > 0 and least <= value < inf):
                 raise ValueError(

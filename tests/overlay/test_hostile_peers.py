@@ -6,6 +6,7 @@ import json
 import pickle
 import random
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 
 from overlay.bootstrapper import Bootstrapper
@@ -149,6 +150,17 @@ def test_a_node_that_comes_back_before_its_old_connection_ends_gets_its_place_ag
     asyncio.run(scenario())
 
 
+def test_a_node_that_was_stopped_itself_does_not_hold_its_neighbours_for_silent():
+    async def scenario() -> None:
+        async with swarm() as (_, _, nodes, _):
+            time.sleep(1.0)  # noqa: ASYNC251 - all nodes run in this process, and do not run meanwhile
+            await still_received(nodes["p"])
+            assert all(node.counts["beats_late"] >= 1 for node in nodes.values())
+            assert all(node.counts["neighbor_silent"] == 0 for node in nodes.values())
+
+    asyncio.run(scenario())
+
+
 def test_a_flood_of_idle_connections_is_refused_beyond_a_number_and_the_stream_goes_on():
     async def scenario() -> None:
         async with swarm() as (bootstrapper, port, nodes, _):
@@ -220,3 +232,16 @@ def test_a_receiver_that_does_not_read_is_disconnected():
 
 def _long_error() -> Error:
     return Error(reason="x" * 1000)
+
+
+def test_the_neighbours_of_a_node_with_several_addresses_learn_the_one_on_which_it_listens():
+    async def scenario() -> None:
+        async with swarm() as (_, port, nodes, _):
+            settings = NodeSettings(name="x", key=node_key(SECRET, "x"), bootstrapper=("127.0.0.1", port), host="127.0.0.2")
+            running = asyncio.create_task(Node(settings).run())
+            await until(lambda: "x" in nodes["r"].neighbors and nodes["r"].neighbors["x"].connection is not None)
+            assert nodes["r"].neighbors["x"].contact.host == "127.0.0.2"
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(scenario())
