@@ -80,12 +80,11 @@ def run(settings: Settings) -> None:
     keys = components.DemoKeys()
     with suppress(Ended), _folder(settings.data) as data, RunningComponents(data) as running, ExitStack() as stack:
         at = _begin(running, data, settings, keys)
-        print(f"swarmscope demo ready on {at.monitor}", flush=True)
-        if settings.swarm:
-            _watch(running, at, settings, _begin_swarm(stack, data, at, settings, keys))
-        else:
+        if not settings.swarm:
             running.start(components.audience(at.coordinator, keys, settings))
-            _watch(running, at, settings)
+        print(f"swarmscope demo ready on {at.monitor}", flush=True)
+        story = _begin_swarm(stack, data, at, settings, keys) if settings.swarm else None
+        _watch(running, at, settings, story)
 
 
 def _begin_swarm(stack: ExitStack, data: Path, at: ServerUrls, settings: Settings, keys: DemoKeys) -> "Story":
