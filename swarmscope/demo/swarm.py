@@ -178,7 +178,7 @@ class Swarm:
         return text[: text.rfind("\n") + 1].splitlines()
 
     def _errors(self, name: str) -> str:
-        return (self._folder / f"{name}.log").read_text("utf-8", errors="replace")[-1000:] or "    none"
+        return (self._folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")[-1000:] or "    none"
 
     def _output(self, name: str, kind: str) -> IO[bytes]:
         return (self._folder / f"{name}.{kind}").open("wb")
