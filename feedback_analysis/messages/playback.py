@@ -37,13 +37,14 @@ VALUE_AND_BASE = {
 
 
 def increased(rows: str) -> str:
-    """SQL: `rows` (a SELECT of messages) with `new_stalls`, `more_stalled_ms` and `more_played_ms`, the increases in each message.
+    """SQL: `rows` (a SELECT of messages) with the increases `new_stalls`, `more_stalled_ms`, `more_played_ms`, and `session_hash`.
 
     A value below the previous one is an increase from zero. The first message with a counter has an increase only if the first
     message of the session (`seq` 0) is among `rows`: otherwise the counter's value before is not known.
     """
     columns = ", ".join(_limited(name, counter, most) for name, (counter, most) in _INCREASES.items())
-    return f"SELECT *, {columns} FROM ({rows}) WINDOW session AS (PARTITION BY hash(session_id) ORDER BY seq)"
+    hashed = f"SELECT *, hash(session_id) AS session_hash FROM ({rows})"
+    return f"SELECT *, {columns} FROM ({hashed}) WINDOW session AS (PARTITION BY session_hash ORDER BY seq)"
 
 
 def _limited(name: str, counter: str, most: int) -> str:
@@ -58,7 +59,7 @@ def stall_lengths(increases: str) -> str:
     A stall that lasts over several messages has the same `stall_count` in all of them. Stalls that begin in one message have their
     mean length. Rows without an increase may be left out of `increases`.
     """
-    same = "OVER (PARTITION BY hash(session_id), stall_count ORDER BY seq)"
+    same = "OVER (PARTITION BY session_hash, stall_count ORDER BY seq)"
     length = f"sum(more_stalled_ms) {same} / greatest(1, sum(new_stalls) {same})"
     return f"SELECT *, CASE WHEN more_stalled_ms > 0 THEN {length} END AS length_ms FROM ({increases})"
 

@@ -161,7 +161,7 @@ class MessageSelection(Partials):
         return rows.aggregate(cursor, *sums, total=False), quantiles(cursor, rows, RATES, equal=equal)
 
     def viewing(self, cursor: duckdb.DuckDBPyConnection) -> Mapping[str, Mapping[Group, tuple[int, ...]]]:
-        columns = ("weight", "session_id", "seq", "stall_count", "p2p_ratio", "new_stalls", "more_stalled_ms", "more_played_ms")
+        columns = ("weight", "session_hash", "seq", "stall_count", "p2p_ratio", "new_stalls", "more_stalled_ms", "more_played_ms")
         # A statement must not be given parameters that it does not use, so each has its own.
         grown, joined = (replace(self, parameters={}) for _ in range(2))
         rows = Rows(sql=grown.sql(*columns, increases=True), parameters=grown.parameters, aliases=self.aliases).kept(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from feedback_analysis.measures.loss import session_losses
-from feedback_analysis.measures.registry import LOWER_IS_BETTER, measure_of
+from feedback_analysis.measures.registry import LOWER_IS_BETTER, Kind, Measure, measure_of
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.expressions import number_of
 from feedback_analysis.messages.session_counters import COUNTERS, increases, totals
@@ -38,6 +38,25 @@ MOST_MESSAGES = 100_000
 _READ = ("received_ms", "seq", "event", "uptime_ms", "startup_ms", "stall_count", "stall_ms", "played_ms", *SERIES)
 # If less than this share of an interval was played or stalled, the rest was a pause, not a rounding error.
 _PAUSED_SHARE = 0.5
+
+
+WORST = "worst"
+
+SORTS = {
+    WORST: "",
+    "value": "value",
+    "peer": "peer_id",
+    "session": "session_id",
+    "since": "first_ms",
+    "length": "last_ms - first_ms",
+    "startup": "startup_ms",
+    "stalls": "stall_count",
+    "stalled": "stall_ms",
+    **{name: name for name in ("channel", "isp", "district", "platform", "mos")},
+}
+"""What sessions can be sorted by: SQL by name."""
+
+_LARGEST_FIRST = frozenset({"since", "length", "startup", "stalls", "stalled"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,15 +141,21 @@ def list_sessions(
     where: Mapping[str, str] | None = None,
     starts: str = "",
     most: int = 100,
+    sort: str = WORST,
+    reverse: bool = False,
+    least_s: float = 0,
 ) -> list[SessionRow]:
     """The sessions with messages in `span`, the worst by `measure` first. `starts`: the first characters of the peer or session id.
 
-    ValueError for a measure that has no value per peer.
+    `sort`: one of SORTS; `reverse`: in the opposite order. `least_s`: only sessions that lasted at least so long in `span`.
+    ValueError for a measure that has no value per peer, and for another `sort`.
     """
+    if sort not in SORTS:
+        raise ValueError(f"{sort!r} does not sort sessions; choose from {', '.join(SORTS)}")
     chosen = measure_of(measure, "histogram")
     selection = table.select(span, where or {}, ("session_id",))
     rows = selection.measured(chosen)
-    order = "DESC" if measure in LOWER_IS_BETTER else "ASC"
+    order = _order(chosen, sort, reverse=reverse)
     sql = f"""
         WITH heard AS ({selection.sql("*", totals=COUNTERS)}),
         facts AS (
@@ -147,12 +172,33 @@ def list_sessions(
         )
         SELECT session_id, peer_id, channel, isp, district, platform, first_ms, last_ms, gone, messages, value, mos,
                startup_ms, stall_count, stall_ms
-        FROM facts LEFT JOIN measured USING (session_id) ORDER BY value {order} NULLS LAST, session_id LIMIT $most
+        FROM facts LEFT JOIN measured USING (session_id) WHERE last_ms - first_ms >= $least_ms
+        ORDER BY {order} NULLS LAST, session_id LIMIT $most
     """
+    given = {"starts": starts, "most": most, "least_ms": round(least_s * 1000)}
     with table.reading() as cursor:
-        found = cursor.execute(sql, selection.parameters | {"starts": starts, "most": most}).fetchall()
+        found = cursor.execute(sql, selection.parameters | given).fetchall()
     names = SessionRow.__slots__
     return [SessionRow(**dict(zip(names, row, strict=True))) for row in found]
+
+
+def _order(measure: Measure, sort: str, *, reverse: bool) -> str:
+    """SQL: what sessions are sorted by, with its direction.
+
+    The worst sessions are those with the largest shortfall × time: how much worse than the mean of the listed sessions (by
+    time), times how long the session lasted. A measure with one value per session, or the longest stall, is not multiplied by time.
+    """
+    lower_is_better = measure.name in LOWER_IS_BETTER
+    if sort == WORST and measure.kind in (Kind.MEAN, Kind.RATIO):
+        length = "(last_ms - first_ms)"
+        mean = f"(sum(value * {length}) OVER () / nullif(sum({length}) FILTER (WHERE value IS NOT NULL) OVER (), 0))"
+        shortfall = f"value - {mean}" if lower_is_better else f"{mean} - value"
+        expression, descends = f"({shortfall}) * {length}", True
+    elif sort in (WORST, "value"):
+        expression, descends = "value", lower_is_better
+    else:
+        expression, descends = SORTS[sort], sort in _LARGEST_FIRST
+    return f"{expression} {'DESC' if descends != reverse else 'ASC'}"
 
 
 def story(table: FeedbackTable, *, session_id: str, period_s: float) -> Story | None:

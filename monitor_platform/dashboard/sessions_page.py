@@ -1,6 +1,7 @@
 """The Sessions page: the sessions of the chosen slice, the worst by the chosen measure first.
 
-Its own parameter in the address is `p.find`: the first characters of a peer ID or session ID.
+Its own parameters in the address are `p.find` (the first characters of a peer ID or session ID), `p.sort`, `p.order=reverse` and
+`p.min` (the shortest time in seconds).
 """
 
 from collections.abc import Mapping
@@ -8,13 +9,14 @@ from typing import Any
 
 from bokeh.models import LayoutDOM
 
-from feedback_analysis.measures.registry import LOWER_IS_BETTER, MEASURES
-from feedback_analysis.messages.sessions import SessionRow, list_sessions
+from feedback_analysis.measures.registry import LOWER_IS_BETTER, MEASURES, Kind, Measure
+from feedback_analysis.messages.sessions import SORTS, WORST, SessionRow, list_sessions
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.display_names import place_name
 from monitor_platform.dashboard.page_data import distributed
 from monitor_platform.dashboard.snapshot import Snapshot, span_of
 from monitor_platform.views.number_format import NOTHING, format_value
+from monitor_platform.views.session_view import length_in_words
 
 MOST_ROWS = 100
 """More rows do not help: people find a session by its ID or by filters."""
@@ -34,6 +36,9 @@ class SessionsPart:
             return dict
         measure, span = distributed(question.measure), span_of(question, snapshot)
         find = question.own.get("find", "")[:LONGEST_ID]
+        sort = question.own.get("sort", WORST)
+        sort = sort if sort in SORTS else WORST
+        least_s = _seconds(question.own.get("min", ""))
         found = await context.answers.ask(
             snapshot.moment,
             list_sessions,
@@ -42,12 +47,15 @@ class SessionsPart:
             where=question.where(span),
             starts=find,
             most=MOST_ROWS + 1,
+            sort=sort,
+            reverse=question.own.get("order") == "reverse",
+            least_s=least_s,
         )
         end_ms = min(span.to_ms, snapshot.until_ms)
         rows = [_row(each, measure.name, snapshot, end_ms) for each in found[:MOST_ROWS]]
-        side = "highest" if measure.name in LOWER_IS_BETTER else "lowest"
-        content = {"measure": measure.title, "rows": rows, "find": find}
-        content["note"] = _note(len(found), f"{side} {measure.title} first")
+        content = {"measure": measure.title, "rows": rows, "find": find, "min": least_s, "live": snapshot.live}
+        content |= {"sort": sort, "reverse": question.own.get("order") == "reverse"}
+        content["note"] = _note(len(found), _order(sort, measure))
         return lambda: content
 
 
@@ -69,6 +77,18 @@ def state_of(row: SessionRow, end_ms: int, period_s: float) -> str:
     return "silent" if end_ms - row.last_ms > 2 * period_s * 1000 else "here"
 
 
+def _seconds(text: str) -> int:
+    return int(text[:7]) if text.isascii() and text.isdecimal() else 0
+
+
+def _order(sort: str, measure: Measure) -> str:
+    if sort != WORST:
+        return f"by {measure.title if sort == 'value' else sort}"
+    side = "highest" if measure.name in LOWER_IS_BETTER else "lowest"
+    weighted = measure.kind in (Kind.MEAN, Kind.RATIO)
+    return f"largest shortfall of {measure.title} × time first" if weighted else f"{side} {measure.title} first"
+
+
 def _note(found: int, order: str) -> str:
     if found > MOST_ROWS:
         return f"the first {MOST_ROWS}, {order}; filter, or find one by its id"
@@ -85,6 +105,7 @@ def _row(row: SessionRow, measure: str, snapshot: Snapshot, end_ms: int) -> dict
         "district": place_name(row.district) if row.district else NOTHING,
         "platform": row.platform or NOTHING,
         "since": row.first_ms,
+        "length": length_in_words(row.last_ms - row.first_ms),
         "mos": format_value(MEASURES["mos"], row.mos),
         "value": format_value(distributed(measure), row.value),
         "startup": format_value(MEASURES["startup_ms"], row.startup_ms),

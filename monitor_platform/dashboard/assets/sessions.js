@@ -28,36 +28,69 @@
     session.append(Object.assign(document.createElement("a"), { href: story(row.session_id), textContent: row.session_id, title: row.session_id }));
     const since = cell(local(row.since));
     since.title = utc(row.since);
-    element.append(peer, session, ...TEXTS.map((name) => cell(row[name])), since);
+    element.append(peer, session, ...TEXTS.map((name) => cell(row[name])), since, cell(row.length));
     element.append(...NUMBERS.map((name) => cell(row[name], "number")), cell(row.state));
     return element;
   }
 
+  let latest = null;
+
   addEventListener("DOMContentLoaded", () => {
-    $("find").addEventListener("submit", (event) => {
+    const form = $("find");
+    form.addEventListener("submit", (event) => {
       event.preventDefault();
-      swarmscope.choose({ "p.find": $("find").elements.find.value.trim() });
+      swarmscope.choose({ "p.find": form.elements.find.value.trim(), "p.min": Number(form.elements.min.value) ? form.elements.min.value : "" });
     });
-    $("find").addEventListener("search", () => $("find").requestSubmit());
+    form.addEventListener("search", () => form.requestSubmit());
+    $("refresh").addEventListener("click", () => { fill(latest); });
+    for (const button of document.querySelectorAll("#sessions .sort")) {
+      button.addEventListener("click", () => {
+        const { sort } = button.dataset;
+        const again = latest?.sort === sort;
+        // The third choice of a heading is the worst first again.
+        choose_order(again && latest.reverse ? "" : sort, again && !latest.reverse);
+      });
+    }
   });
 
-  swarmscope.page(({ measure, rows, find, note }) => {
+  function choose_order(sort, reverse) {
+    swarmscope.choose({ "p.sort": sort, "p.order": reverse ? "reverse" : "" });
+  }
+
+  function fill(own) {
+    const { measure, rows, sort, reverse } = own;
     const body = document.querySelector("#sessions tbody");
-    const wanted = JSON.stringify([rows, location.search]);
-    if (body.dataset.holds !== wanted) {
-      const at = [...body.querySelectorAll("a")].indexOf(document.activeElement);
-      body.replaceChildren(...rows.map(line));
-      body.dataset.holds = wanted;
-      if (at >= 0) body.querySelectorAll("a")[at]?.focus();
-    }
-    $("sessions-value").textContent = measure;
+    const at = [...body.querySelectorAll("a")].indexOf(document.activeElement);
+    body.replaceChildren(...rows.map(line));
+    Object.assign(body.dataset, { holds: JSON.stringify(rows), asked: location.search });
+    if (at >= 0) body.querySelectorAll("a")[at]?.focus();
+    document.querySelector("#sessions-value button").textContent = measure;
     $("sessions-value").hidden = measure === "MOS";
-    for (const row of body.rows) row.cells[8].hidden = measure === "MOS";
-    $("sessions").hidden = rows.length === 0;
-    $("no-sessions").hidden = rows.length > 0;
+    for (const row of body.rows) row.cells[9].hidden = measure === "MOS";
+    for (const button of document.querySelectorAll("#sessions .sort")) {
+      const cell = button.parentElement;
+      if (button.dataset.sort === sort) cell.ariaSort = reverse ? "ascending" : "descending";
+      else cell.ariaSort = null;
+    }
+    $("refresh").hidden = true;
+    swarmscope.put("#sessions-note", own.note);
+  }
+
+  // Rows that are being read hold still: newer rows wait for the button.
+  swarmscope.page((own) => {
+    latest = own;
+    const { rows, find, min, live } = own;
+    const { dataset } = document.querySelector("#sessions tbody");
+    const holds = live && dataset.asked === location.search && dataset.holds !== "[]";
+    if (!holds) fill(own);
+    else $("refresh").hidden = dataset.holds === JSON.stringify(rows);
+    const shown = document.querySelector("#sessions tbody").rows.length;
+    $("sessions").hidden = shown === 0;
+    $("no-sessions").hidden = shown > 0;
     $("no-sessions").textContent = find ? `No peer ID or session ID begins with “${find}” in this time range and with these filters.` : "No sessions.";
-    const input = $("find").elements.find;
-    if (document.activeElement !== input) input.value = find;
-    swarmscope.put("#sessions-note", note);
+    for (const [name, value] of Object.entries({ find, min: min || "" })) {
+      const input = $("find").elements[name];
+      if (document.activeElement !== input) input.value = value;
+    }
   });
 })();

@@ -167,3 +167,27 @@ def test_the_neighbours_are_the_others_of_the_same_area_and_isp(table_of):
     assert band.low[0] == pytest.approx(0.09)
     assert band.high[0] == pytest.approx(0.81)
     assert len(band.at_ms) == 2
+
+
+def test_the_worst_session_is_the_one_that_was_bad_for_longest(table_of):
+    def watched(name, continuity, seconds):
+        return [
+            record(peer_id=name, session_id=name, seq=at, received_ms=BEGIN_MS + at * 1000, continuity=continuity)
+            for at in range(seconds)
+        ]
+
+    table = table_of(
+        [*watched("one report", 0.0, 1), *watched("long", 0.5, 300), *watched("short", 0.3, 6), *watched("well", 1.0, 300)]
+    )
+
+    def order(**asked):
+        return [each.session_id for each in list_sessions(table, measure="continuity", span=EVENING, **asked)]
+
+    assert order()[0] == "long"
+    assert order()[-1] == "well"
+    assert order(sort="value") == ["one report", "short", "long", "well"]
+    assert order(sort="value", reverse=True) == ["well", "long", "short", "one report"]
+    assert order(sort="value", least_s=5) == ["short", "long", "well"]
+    assert order(sort="length")[-1] == "one report"
+    with pytest.raises(ValueError, match="does not sort sessions"):
+        order(sort="nothing")

@@ -64,8 +64,23 @@ def test_the_worst_sessions_come_first_as_in_the_measures(monitor, visit, table)
     assert ids(page) == [each.session_id for each in worst]
     assert page.page.locator("#sessions-value").inner_text() == "Upload rate"
     assert cells(page)[:6] == ["peer-0", "s-0", "ViuTV", "HKBN", *cells(page)[4:6]]
-    assert cells(page)[8:12] == ["300\u202fkbit/s", "12.00\u202fs", "6", "30.0\u202fs"]
-    assert (cells(page)[12], cells(page, 1)[12]) == ("here", "gone")
+    assert cells(page)[9:13] == ["300\u202fkbit/s", "12.00\u202fs", "6", "30.0\u202fs"]
+    assert (cells(page)[13], cells(page, 1)[13]) == ("here", "gone")
+
+
+def test_sessions_are_sorted_by_every_heading_and_short_ones_are_left_out(monitor, visit, table):
+    page = visit(monitor, "/sessions?measure=upload_kbps")
+    page.becomes(ROWS_ARE, 36)
+    for heading, sort in (("Stalled", "stalled"), ("Lasted", "length"), ("Channel", "channel")):
+        page.page.get_by_role("button", name=heading, exact=True).click()
+        page.becomes("sort => new URLSearchParams(location.search).get('p.sort') === sort", sort)
+        page.becomes("sort => document.querySelector('#sessions [aria-sort] button')?.dataset.sort === sort", sort)
+        span = story(table, session_id="s-1", period_s=30).span
+        assert ids(page) == [
+            each.session_id for each in list_sessions(table, measure="upload_kbps", span=type(span)(0, 2**52), sort=sort)
+        ]
+    page.page.locator("#sessions [data-sort=channel]").click()
+    page.becomes("document.querySelector('#sessions [aria-sort]')?.ariaSort === 'ascending'")
 
 
 def test_filters_of_the_overview_are_kept_and_a_row_leads_to_its_story(monitor, visit):
