@@ -145,20 +145,28 @@ def _noise(name: str, data: PageData) -> float:
 def standard_error(name: str, summary: Mapping[str, Any]) -> float:
     """An estimate from the numbers of a summary; 0 without one.
 
-    Sessions are taken as independent, their values as normal (p95 is 1.645 standard deviations above p50), stalls as events that
-    do not depend on each other, with exponential lengths.
+    Sessions are taken as independent. The standard deviation of their values is that of a normal distribution with these p50 and
+    p95, and at least the distance of the mean from p50. Stalls do not depend on each other, and have exponential lengths.
     """
-    value = summary.get(name)
+    value, sessions = summary.get(name), summary["sessions"]
     if isinstance(value, dict):
-        known = value["p95"] is not None and summary["sessions"]
-        spread: float = (value["p95"] - value["p50"]) / 1.645 / math.sqrt(summary["sessions"]) if known else 0.0
-        return spread
-    if not value:
+        return _deviation(value) / math.sqrt(sessions) if sessions else 0.0
+    if not value or not sessions:
         return 0.0
-    if name == START_FAILURES:
-        return math.sqrt(value * (1 - value) / summary["starts"])
+    if name == "contribution_ratio":
+        upload = summary["upload_kbps"]
+        return float(value) * _deviation(upload) / (upload["mean"] or 1) / math.sqrt(sessions)
+    if name in {START_FAILURES, "p2p_ratio"}:
+        return math.sqrt(value * (1 - value) / (summary["starts"] if name == START_FAILURES else sessions))
     events = {"stalls_per_hour": 1, "stall_ms": 1, "rebuffering_ratio": 2}
     return float(value) * math.sqrt(events[name] / summary["stalls"]) if name in events and summary["stalls"] else 0.0
+
+
+def _deviation(spread: Mapping[str, float | None]) -> float:
+    mean, p50, p95 = (spread[name] for name in ("mean", "p50", "p95"))
+    if mean is None or p50 is None or p95 is None:
+        return 0.0
+    return max((p95 - p50) / 1.645, abs(mean - p50))
 
 
 def _kind(by: float, measure: Measure) -> str:

@@ -10,6 +10,7 @@ from feedback_analysis.messages.slices import Slice
 from monitor_platform.dashboard.page_queries import worst_first
 from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.ranking_page import RANKED, Ranking
+from monitor_platform.dashboard.tiles import standard_error
 from tests.harness.processes import start_server
 
 
@@ -51,6 +52,16 @@ def test_a_breakdown_shows_the_worst_values_and_not_the_largest():
     found = [slice_of("large", 900, 0), slice_of("bad", 30, 60), slice_of("worse", 40, 80), slice_of("thin", 2, 99, sessions=2)]
     assert [each.name for each in worst_first(found, "mos")] == ["worse", "bad", "large", "thin"]
     assert [each.name for each in worst_first(found, "extra.rtt")] == ["large", "worse", "bad", "thin"]
+
+
+def test_the_noise_of_a_measure_shrinks_with_the_number_of_sessions_and_stalls():
+    summary = {"sessions": 100, "starts": 64, "stalls": 25, "start_failures": 0.2, "stall_ms": 4_000, "rebuffering_ratio": 0.01}
+    assert standard_error("start_failures", summary) == pytest.approx(0.05)
+    assert standard_error("stall_ms", summary) == pytest.approx(800)
+    assert standard_error("rebuffering_ratio", summary) == pytest.approx(0.01 * 2**0.5 / 5)
+    normal = {"sessions": 100, "mos": {"mean": 4.0, "p50": 4.0, "p95": 4.0 + 1.645}}
+    assert standard_error("mos", normal) == pytest.approx(0.1)
+    assert standard_error("mos", {"sessions": 0, "mos": {"mean": None, "p50": None, "p95": None}}) == 0
 
 
 @pytest.fixture(scope="module")
