@@ -6,6 +6,7 @@ import urllib.request
 
 import pytest
 
+from feedback_analysis.measures.summary import DISTRIBUTIONS
 from feedback_analysis.messages.slices import Slice
 from monitor_platform.dashboard.page_queries import worst_first
 from monitor_platform.dashboard.question import Question
@@ -15,7 +16,8 @@ from tests.harness.processes import start_server
 
 
 def group(name, sessions, **values):
-    return {"by": {"isp": name}, "peers": sessions, "sessions": sessions, **dict.fromkeys(RANKED), **values}
+    nothing = {measure: {"mean": None} if measure in DISTRIBUTIONS else None for measure in RANKED}
+    return {"by": {"isp": name}, "peers": sessions, "sessions": sessions, **nothing, **values}
 
 
 GROUPS = [
