@@ -28,7 +28,7 @@ class Settings:
     """Seconds until all end hosts leave. Without it, the simulation runs until Ctrl-C."""
 
     seed: int = 1
-    """Seed of the random numbers. The same seed gives the same end hosts with the same behavior."""
+    """Seed of the random numbers. The same seed gives the same end hosts with the same behaviour."""
 
     truth: Path | None = None
     """Write the expected measures to this JSON file. Compare them with those of the monitoring platform."""

@@ -131,7 +131,7 @@ def show(
         Folder of the history, as given to `history build --into` or `monitor --history`.
     figure
         Table to print. daily: users, upload and download rates. online: time online per user and per session. quality: continuity,
-        MOS, startup and contribution ratio. hours, minutes: concurrent users and MOS over time. isps: share of users per ISP.
+        MOS, startup and contribution ratio. hours, minutes: concurrent peers and MOS over time. isps: share of users per ISP.
     begin
         Start of the time range: ISO 8601 (in --timezone by default) or Unix milliseconds. The time range is extended to whole
         hours, or to whole days, months or years (--unit).
