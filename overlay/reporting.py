@@ -1,6 +1,6 @@
 """What a node of the overlay reports as an end host, through the SDK: one session for each stream of a player, one for a relay.
 
-The messages are those of the existing contract. What it has no field for is in `extra`; docs/adr/0018 says which and why.
+The messages have the existing format. Values without a named field are in `extra`; docs/adr/0018 lists them and explains why.
 """
 
 import time

@@ -81,8 +81,8 @@ def analyze(
     end
         End of the time range, exclusive, in the same formats.
     by
-        Dimensions to group by, separated by commas: channel, isp, area, district, country, app, platform, event (join, report, leave),
-        via (coordinator) or extra.NAME. The output has one group for each combination of values.
+        Dimensions to group by, separated by commas: channel, isp, area, district, country, app, platform, event (join, report,
+        leave), via (coordinator) or extra.NAME. The output has one group for each combination of values.
     top
         Maximum number of groups to list, those with the most messages first. The other groups are combined as (other).
     sort
@@ -92,8 +92,8 @@ def analyze(
     min_n
         With --sort: list only groups of at least this number of sessions.
     where
-        Only records with this value, as NAME=VALUE. NAME is a dimension as in --by, or peer_id, or session_id. Repeat the flag for more
-        conditions.
+        Only records with this value, as NAME=VALUE. NAME is a dimension as in --by, or peer_id, or session_id. Repeat the flag for
+        more conditions.
     as_json
         Print JSON in the format of the monitoring platform's summary API.
     as_csv
