@@ -151,7 +151,7 @@ def passed_over_in_words(paths: Sequence[Path]) -> str:
     if not paths:
         return ""
     what = "1 file or link has" if len(paths) == 1 else f"{len(paths):,} files or links have"
-    return f"{what} no log name, so a search of folders passes over them; to read one, name it: {paths[0]}"
+    return f"{what} no log name. In folders, these are not read; to read one, give its path: {paths[0]}"
 
 
 def form_of(path: Path) -> Form | None:
