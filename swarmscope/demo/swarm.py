@@ -214,7 +214,7 @@ class Story:
             self._plays = True
             startups_ms = sorted(each["startup_ms"] for each in players.values())
             middle = startups_ms[len(startups_ms) // 2]
-            yield f"swarm: all {len(players)} players play; start-up {middle:.0f} ms (median), {startups_ms[-1]:.0f} ms (longest)"
+            yield f"swarm: all {len(players)} players play; startup {middle:.0f} ms (median), {startups_ms[-1]:.0f} ms (longest)"
         elif self._plays and self._failed is None and time.monotonic() >= self._fails_s:
             yield from self._fail(players)
         elif self._failed is not None and not self._recovered:

@@ -47,7 +47,7 @@ def test_the_demo_kills_a_relay_and_shows_that_its_viewers_recover(tmp_path: Pat
         command, capture_output=True, text=True, timeout=400, env=os.environ | {"TMPDIR": str(tmp_path)}, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "swarm: all 20 players play; start-up" in done.stdout
+    assert "swarm: all 20 players play; startup" in done.stdout
     (killed,) = [line for line in done.stdout.splitlines() if " is killed; it fed " in line]
     fed = killed.partition(" it fed ")[2].split(", ")
     recovered = [line.split()[1] for line in done.stdout.splitlines() if " is fed by " in line]
