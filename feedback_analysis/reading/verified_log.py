@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING
 
 import zstandard
 
-from feedback_analysis.reading.log_files import NotReadable, UnreadLog, check_file, form_of, open_file, reading_from, sealed_instead
+from feedback_analysis.reading.log_files import (
+    BARE,
+    NotReadable,
+    UnreadLog,
+    check_file,
+    form_of,
+    open_file,
+    reading_from,
+    sealed_instead,
+)
 from feedback_analysis.reading.survey import Survey, survey
 from feedback_wire.frames import PREAMBLE, Damage
 from feedback_wire.log_name import Form
@@ -66,7 +75,10 @@ def open_log(path: Path, *, form: Form | None = None, start: int = 0) -> Abstrac
     `form` None: by the name. `start`: only sound frames from this offset on, to read a growing journal in parts. ValueError if the
     name is not that of a log, NotReadable if the file cannot be opened or read. Damage does not raise; it is listed.
     """
-    match form or form_of(path):
+    form = form or form_of(path)
+    if not _is_utf_8(path):
+        return _open_linked(path, form, start)
+    match form:
         case None:
             return _open_bare(path)
         case Form.PARQUET:
@@ -95,6 +107,26 @@ def _instead(path: Path, error: NotReadable, opened: ExitStack) -> VerifiedLog |
         return opened.enter_context(open_log(sealed))
     except NotReadable as second:
         return UnreadLog(sealed, second.strerror or "")
+
+
+def _is_utf_8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@contextmanager
+def _open_linked(path: Path, form: Form | None, start: int) -> Iterator[VerifiedLog]:
+    """Open a path that is not UTF-8 by a link, because DuckDB and Arrow accept only UTF-8."""
+    with tempfile.TemporaryDirectory(prefix="swarmscope-") as folder:
+        link = Path(folder) / f"log{BARE if form is None else f'.{form}'}"
+        if not _is_utf_8(link):
+            raise NotReadable(errno.EILSEQ, "its path is not UTF-8, and neither is that of temporary files (TMPDIR)", str(path))
+        link.symlink_to(path.absolute())
+        with open_log(link, form=form, start=start) as found:
+            yield replace(found, source=path)
 
 
 class _Scratch(ExitStack):

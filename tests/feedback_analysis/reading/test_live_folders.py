@@ -1,6 +1,7 @@
 """Folders that change while they are read: a journal is sealed, or a log is removed, between the listing and the opening."""
 
 import os
+import tempfile
 from contextlib import closing
 
 import pytest
@@ -137,6 +138,25 @@ def test_unreadable_files_with_the_name_of_a_log_are_named_in_a_folder_and_as_a_
         assert find_logs([path]).unread == (UnreadLog(path, reasons[path]),)
         with open_if_readable(path) as opened:
             assert opened == UnreadLog(path, reasons[path])
+
+
+@pytest.mark.parametrize("form", Form)
+def test_a_folder_whose_name_is_not_utf_8_is_read(tmp_path, locator, form):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    path = write_log(folder, RECORDS, form)
+    (folder / "all.jsonl").write_bytes(b"".join(lines_of(RECORDS)))
+    for paths in ([folder], [path], [folder / "all.jsonl"]):
+        with closing(opening.open_logs(paths, locator=locator, mos=MosModel())) as table:
+            summary = summarize(table)
+            assert (table.damages, table.unread, summary["messages"], summary["unreadable"]) == ((), (), 6, 0)
+
+
+def test_a_log_is_named_as_unread_if_no_path_to_it_is_utf_8(tmp_path, locator, monkeypatch):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    path = write_log(folder, RECORDS)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with open_if_readable(path) as found:
+        assert found == UnreadLog(path, "its path is not UTF-8, and neither is that of temporary files (TMPDIR)")
 
 
 def test_hidden_folders_are_not_searched(tmp_path, locator):

@@ -139,7 +139,7 @@ def test_no_more_bytes_than_requested_are_read(liar):
 
 
 def test_fewer_bytes_than_requested_are_refused(liar):
-    with pytest.raises(UnusableAnswer, match="3 bytes came"):
+    with pytest.raises(UnusableAnswer, match="3 bytes arrived"):
         piece(liar(206, b"abc", Content_Range="bytes 0-3/9"))
 
 
