@@ -1,7 +1,6 @@
 """The HTTP server of one worker: it accepts the connections of end hosts, and does the regular work of each second."""
 
 import asyncio
-import signal
 import socket
 import time
 from collections.abc import Callable
@@ -57,8 +56,9 @@ class EndHostAcceptor(TlsAcceptor[FeedbackProtocol]):
 class WorkerServer(SignalledServer):
     """uvicorn with a call when it is ready, and with sweeps over the connections, which have no timers of their own."""
 
-    # If a supervisor signals all processes, a worker gets SIGTERM twice: from the supervisor and from its parent process.
-    immediate: ClassVar[frozenset[int]] = frozenset({signal.SIGINT})
+    # If a terminal or a supervisor signals all processes, a worker gets two signals: that one, and one from its parent process. The
+    # stop takes at most STOP_S anyway.
+    immediate: ClassVar[frozenset[int]] = frozenset()
 
     def __init__(self, app: Starlette, folders: WorkerFolders, tls: Tls, on_ready: Callable[[], None]) -> None:
         super().__init__(_config(app))

@@ -51,7 +51,7 @@ class Telemetry:
         key: ingest key, sent as a bearer token.
         period_s: seconds between two reports of a session.
         flush_s: maximum seconds that `close()` and the end of the process wait for remaining messages.
-        timeout_s: seconds to wait for a coordinator's answer before the next coordinator is used.
+        timeout_s: maximum seconds of one request, from connecting to the end of the answer. It does not limit the name lookup.
         buffer_messages: maximum number of buffered messages. 1000 messages are 8 hours of one session, about 500 KB.
         tls: context for a private certificate authority. By default, the system's authorities verify the coordinator.
         transport: replaces HTTP, for example with `endhost_sdk.testing.RecordingTransport`.

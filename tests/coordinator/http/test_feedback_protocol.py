@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import signal
 import socket
 import time
 
@@ -298,6 +299,24 @@ def test_requests_that_are_pending_at_the_stop_are_answered(coordinators, receiv
         assert ended(waiting)
     assert coordinator.process.wait(10) == 0
     assert len(receiver.records) == 2
+
+
+def test_further_signals_do_not_shorten_the_stop(coordinators, receiver, body):
+    """An impatient operator presses Ctrl-C again, and a terminal and the parent process both signal a worker."""
+    coordinator = coordinators(receiver)
+    receiver.released.clear()
+    with coordinator.connect() as idle, coordinator.connect() as waiting:
+        waiting.sendall(post(body))
+        eventually(lambda: receiver.arrivals, "the batch is on its way")
+        coordinator.process.send_signal(signal.SIGINT)
+        assert ended(idle)
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            coordinator.process.send_signal(number)
+            time.sleep(0.05)  # separate signals: the kernel merges equal ones
+        receiver.released.set()
+        assert [status for status, _ in read_answers(waiting, 1)] == [202]
+    assert coordinator.process.wait(10) == 0
+    assert "Traceback" not in coordinator.log_text()
 
 
 def test_the_coordinator_stops_even_if_a_feedback_server_never_answers(coordinators, receivers, body):
