@@ -95,6 +95,7 @@ def import_files(
     counts = None
     try:
         _check(into, coordinator, name, roll_seconds)
+        _check_refused(refused, [*files, *([] if mapping is None else [mapping])])
         mapped = Mapping() if mapping is None else Mapping.read(mapping)
         with ExitStack() as open_files:
             source = open_files.enter_context(opened(files))
@@ -129,6 +130,14 @@ def _check(into: Path | None, coordinator: str, name: str, roll_seconds: int) ->
         raise ValueError(f"--name is {name!r}; use 1 to 32 of a-z, 0-9 and inner hyphens, such as import")
     if not 1 <= roll_seconds <= _DAY_S:
         raise ValueError(f"--roll-seconds is {roll_seconds}; use a number from 1 to {_DAY_S}, such as {_HOUR_S}")
+
+
+def _check_refused(refused: Path | None, inputs: list[Path]) -> None:
+    """ValueError if `--refused` would overwrite a file that is read."""
+    if refused is not None and refused.exists():
+        for path in inputs:
+            if path.exists() and refused.samefile(path):
+                raise ValueError(f"--refused {refused} would overwrite {path}, which is read; use another file")
 
 
 def _print(report: "ImportReport") -> None:

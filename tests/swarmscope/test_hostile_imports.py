@@ -139,6 +139,19 @@ def test_what_is_no_file_ends_with_one_line_without_waiting(tmp_path):
         assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("name", ["a.csv", "mapping.toml", "link.jsonl"])
+def test_the_report_of_refusals_overwrites_no_file_that_is_read(tmp_path, name):
+    (tmp_path / "a.csv").write_bytes(HEADER + ROW)
+    (tmp_path / "mapping.toml").write_text("[columns]\n")
+    (tmp_path / "link.jsonl").symlink_to("a.csv")
+    files = (tmp_path / "a.csv", "--mapping", tmp_path / "mapping.toml")
+    done = run_swarmscope("import", *files, "--refused", tmp_path / name)
+    assert done.returncode == 2
+    assert f"--refused {tmp_path / name} would overwrite" in done.stderr
+    assert (tmp_path / "a.csv").read_bytes() == HEADER + ROW
+    assert (tmp_path / "mapping.toml").read_text() == "[columns]\n"
+
+
 def quarantine(path: Path, *texts: bytes) -> Path:
     """A file of valid frames with any text in them."""
     data = PREAMBLE
