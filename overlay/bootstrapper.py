@@ -22,7 +22,9 @@ from overlay.messages import (
     LinkState,
     Message,
     Neighbor,
+    Pause,
     Ping,
+    Play,
     ProtocolError,
     Subscribe,
     Unsubscribe,
@@ -155,7 +157,7 @@ class Bootstrapper:
             self.counts["unexpected_message"] += 1
         elif isinstance(message.body, Leave):
             return False
-        elif isinstance(message.body, Subscribe | Unsubscribe):
+        elif isinstance(message.body, Subscribe | Unsubscribe | Play | Pause):
             self._subscribe(node, message.body)
         elif isinstance(message.body, LinkState):
             self._linkstate(node, message.body)
@@ -169,11 +171,11 @@ class Bootstrapper:
         else:
             self.counts["link_unknown"] += 1
 
-    def _subscribe(self, node: str, body: Subscribe | Unsubscribe) -> None:
+    def _subscribe(self, node: str, body: Subscribe | Unsubscribe | Play | Pause) -> None:
         players = self._players.get(body.stream)
         if players is None:
             self.counts["unknown_stream"] += 1
-        elif isinstance(body, Subscribe):
+        elif isinstance(body, Subscribe | Play):
             players.add(node)
         else:
             players.discard(node)

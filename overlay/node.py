@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
 
 from overlay.control import Connection, Handshakes, MeetingEndedError, meet
 from overlay.control_datagram import control_datagram, is_control, read_control_datagram
@@ -30,12 +29,15 @@ from overlay.messages import (
     Nack,
     Neighbor,
     NodeDown,
+    Pause,
     Ping,
+    Play,
     ProtocolError,
     Prune,
     Speers,
     Subscribe,
 )
+from overlay.node_settings import NodeSettings
 from overlay.proofs import NONCE_BYTES, ReplayGuard, sealed
 from overlay.reception import Arrival
 from overlay.tracing import Trace, Tracing
@@ -52,21 +54,6 @@ IP_UDP_BYTES = 28
 SO_MEMINFO, SK_MEMINFO_DROPS = 55, 8
 """Of Linux (asm-generic/socket.h, linux/sock_diag.h); Python does not name them."""
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.1, 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeSettings:
-    """Who the node is, where it listens, and what it does."""
-
-    name: str
-    key: bytes = field(repr=False)
-    bootstrapper: tuple[str, int]
-    host: str = "127.0.0.1"
-    """Where it listens, and from where it connects: the bootstrapper tells its neighbours the address that it sees."""
-    plays: tuple[str, ...] = ()
-    """Streams that it asks for."""
-    originates: tuple[str, ...] = ()
-    """Streams that begin here."""
 
 
 def backoff_s(attempt: int, chance: float) -> float:
@@ -99,6 +86,7 @@ class Node(asyncio.DatagramProtocol):
         self._ping, self._pinged_s = 0, 0.0
         self.sent_bytes = 0
         """Of datagrams, with their IP and UDP headers; so are the received bytes of each link's measure."""
+        self._paused: set[str] = set()
         self.joined = asyncio.Event()
 
     async def run(self) -> None:
@@ -157,7 +145,8 @@ class Node(asyncio.DatagramProtocol):
         if meeting.speers is not None:
             self._update_neighbors(meeting.speers, meeting)
         for stream in self.settings.plays:
-            self._tell_bootstrapper(Subscribe(stream=stream))
+            if stream not in self._paused:
+                self._tell_bootstrapper(Subscribe(stream=stream))
         self.joined.set()
         try:
             while (message := await connection.receive()) is not None:
@@ -392,6 +381,16 @@ class Node(asyncio.DatagramProtocol):
         known = self.neighbors.get(neighbor)
         measured = known.measure.round_trip_s if known is not None else None
         return UNKNOWN_ROUND_TRIP_S if measured is None else measured
+
+    def pause(self, stream: str) -> None:
+        """Receive a stream no longer, until `play`."""
+        self._paused.add(stream)
+        self._tell_bootstrapper(Pause(stream=stream))
+
+    def play(self, stream: str) -> None:
+        """Receive a stream again, from now on."""
+        self._paused.discard(stream)
+        self._tell_bootstrapper(Play(stream=stream))
 
     def originate(self, stream: str, rtp: bytes) -> None:
         """Send an RTP packet into the stream's tree; without a tree it is discarded."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from overlay.node import Node
 from overlay.playout import RTP_HEADER_BYTES, Playout
 from overlay.reception import Arrival, Reception
 from overlay.ts_check import TsCheck
@@ -42,3 +43,12 @@ class Player:
             self.ts_check.payload(rtp[RTP_HEADER_BYTES:], now_s)
             if self._sink is not None:
                 self._sink(rtp)
+
+    def toggle(self, node: Node) -> None:
+        """Pause, or play again with a new buffer."""
+        if self.playout.paused:
+            self.playout.resume()
+            node.play(self.stream)
+        else:
+            self.playout.pause()
+            node.pause(self.stream)

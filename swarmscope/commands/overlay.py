@@ -81,8 +81,9 @@ SUBCOMMANDS = {
         help="""Run a player, which receives streams.
 
             The player shows no video itself; it sends what it plays to another program (--rtp). Every second, it prints one JSON
-            line per stream with what it has received and played so far. With --coordinator, it reports as an end host. Ctrl-C or
-            SIGTERM stops it. Before it exits, it prints its counters as JSON.""",
+            line per stream with what it has received and played so far. With --coordinator, it reports as an end host. SIGUSR1
+            pauses it, and a second one lets it play again. Ctrl-C or SIGTERM stops it. Before it exits, it prints its counters as
+            JSON.""",
         example=(
             "swarmscope overlay play 10.0.3.20 --stream news --key 10.0.3.20.key \\\n"
             "    --bootstrapper 10.0.0.10:7000 --host 10.0.3.20 \\\n"

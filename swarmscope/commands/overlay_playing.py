@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -93,10 +94,16 @@ async def _play(running: Node, players: dict[str, Player]) -> None:
     await running.joined.wait()
     for player in players.values():
         player.reception.asked_s = time.monotonic()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _toggle_all, running, players)
     while True:
         await asyncio.sleep(TICK_S)
         for player in players.values():
             player.advance()
+
+
+def _toggle_all(running: Node, players: dict[str, Player]) -> None:
+    for player in players.values():
+        player.toggle(running)
 
 
 async def _report(running: Node, players: dict[str, Player], telemetry: Telemetry | None) -> None:
@@ -125,6 +132,7 @@ def _print_players(running: Node, players: dict[str, Player]) -> None:
             "depth": reception.depth,
             "path": reception.path,
             "buffer_ms": round(playout.buffered_s * 1000),
+            "paused": playout.paused,
             "played_ms": round(playout.totals.played_s * 1000),
             "missed": playout.totals.missed,
             "late": playout.totals.late,

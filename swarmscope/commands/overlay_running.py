@@ -14,7 +14,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from endhost_sdk import Telemetry
-from overlay.node import Node, NodeSettings
+from overlay.node import Node
+from overlay.node_settings import NodeSettings
 from overlay.null_stream import packets
 from overlay.pacing import NotPacedError, paced, rtp_packets
 from overlay.proofs import KEY_BYTES, node_key

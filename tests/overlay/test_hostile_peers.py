@@ -13,7 +13,8 @@ from overlay.bootstrapper import Bootstrapper
 from overlay.control import MOST_HANDSHAKES, Connection, MeetingEndedError, meet
 from overlay.meeting import Connecting, Identity
 from overlay.messages import LENGTH, Ack, Error, InstallTree, Message, encode
-from overlay.node import Node, NodeSettings
+from overlay.node import Node
+from overlay.node_settings import NodeSettings
 from overlay.null_stream import packets
 from overlay.overlay_file import read_overlay_file
 from overlay.proofs import node_key
@@ -243,5 +244,22 @@ def test_the_neighbours_of_a_node_with_several_addresses_learn_the_one_on_which_
             assert nodes["r"].neighbors["x"].contact.host == "127.0.0.2"
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(scenario())
+
+
+def test_a_player_that_pauses_gets_nothing_until_it_plays_again():
+    async def scenario() -> None:
+        async with swarm() as (bootstrapper, _, nodes, _):
+            player, received = nodes["p"], nodes["p"].streams["news"].counts
+            player.pause("news")
+            await until(lambda: player.streams["news"].parent is None)
+            await until(lambda: nodes["r"].streams["news"].children == [])
+            before = received["data_received"]
+            await asyncio.sleep(0.2)  # 40 packets of the source
+            assert received["data_received"] <= before + 1
+            player.play("news")
+            await until(lambda: received["data_received"] > before + 20)
+            assert bootstrapper.counts["left"] == 0
 
     asyncio.run(scenario())
