@@ -105,7 +105,7 @@ def test_damage_is_counted_once_although_draining_starts_again(tmp_path: Path):
     spool = Spool(tmp_path, ROOM)
     for _ in range(3):
         assert spool.oldest() is not None
-        spool.again()
+        spool.rewind()
     assert numbers(spool) == [1, 2]
     assert (spool.damaged_bytes, spool.messages) == (size, 0)
     spool.close()
@@ -189,7 +189,7 @@ def test_damage_found_on_a_full_disk_is_kept_although_draining_starts_again_behi
         spool.close()
         spool = Spool(tmp_path, ROOM)
     else:
-        spool.again()
+        spool.rewind()
     with full_disk() if full_at_the_end else nullcontext():
         assert numbers(spool) == [2]
     assert (spool.damaged_bytes, spool.messages) == (size, 0)

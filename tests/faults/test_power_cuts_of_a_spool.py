@@ -79,7 +79,7 @@ class Life:
         if found is None:
             return
         if step == "fail":
-            self._spool.again()
+            self._spool.rewind()
         elif step == "reject":
             self._spool.set_aside(found)
         else:
