@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import orjson
 
@@ -10,6 +10,9 @@ from feedback_wire.frames import Damage
 
 BARE: Literal["jsonl"] = "jsonl"
 """The suffix of such a file. It is not a log of a server: it is read if it is named, and skipped in a folder."""
+
+LONGEST_LINE_BYTES = 1024 * 1024
+"""A longer line is no record: a message has at most 64 KiB."""
 
 PIECE_BYTES = 4 * 1024 * 1024
 
@@ -19,23 +22,32 @@ def bare_pieces(path: Path) -> Iterator[tuple[int, bytes] | Damage]:
     good: list[bytes] = []
     offset = size = 0
     with path.open("rb") as file:
-        for line in file:
+        for length, line in _lines(file):
             whole = line if line.endswith(b"\n") else line + b"\n"
-            wrong = _wrong(whole)
+            wrong = _wrong(whole) if length == len(line) else f"the line is longer than {LONGEST_LINE_BYTES:,} bytes"
             if wrong:
                 if good:
                     yield len(good), b"".join(good)
                 good, size = [], 0
-                yield Damage(offset, len(line), wrong, torn=whole is not line)
+                yield Damage(offset, length, wrong, torn=whole is not line)
             else:
                 good.append(whole)
                 size += len(whole)
-            offset += len(line)
+            offset += length
             if size >= PIECE_BYTES:
                 yield len(good), b"".join(good)
                 good, size = [], 0
     if good:
         yield len(good), b"".join(good)
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """The lines with their lengths. Only the last part of a line that is longer than `LONGEST_LINE_BYTES` is in memory."""
+    while line := file.readline(LONGEST_LINE_BYTES):
+        length = len(line)
+        while not line.endswith(b"\n") and (more := file.readline(LONGEST_LINE_BYTES)):
+            length, line = length + len(more), more
+        yield length, line
 
 
 def _wrong(line: bytes) -> str:

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from feedback_wire.frames import HEADER_BYTES, walk
+from feedback_server.forms.bare_lines import bare_pieces
+from feedback_wire.frames import HEADER_BYTES, Damage, walk
 from tests.harness.processes import run_swarmscope
 
 MINUTE_MS = 1_344_331_800_000  # 2012-08-07T09:30:00Z
@@ -253,3 +255,21 @@ def test_a_parquet_file_without_times_of_receipt_holds_no_records(tmp_path):
     verdict = logs("verify", path)
     assert verdict.returncode == 1
     assert "there is no column received_ms" in verdict.stdout
+
+
+def test_a_line_without_end_is_one_damage_and_takes_bounded_memory(tmp_path):
+    good = b'{"received_ms":1}\n'
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(good + b"x" * 2**25 + b"\n" + good + b"y" * 2**25)
+    tracemalloc.start()
+    found = list(bare_pieces(path))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    why = "the line is longer than 1,048,576 bytes"
+    assert found == [
+        (1, good),
+        Damage(len(good), 2**25 + 1, why),
+        (1, good),
+        Damage(2 * len(good) + 2**25 + 1, 2**25, why, torn=True),
+    ]
+    assert peak < 2**23
