@@ -6,6 +6,7 @@ A segment is written by one process and never appended to after a restart, so it
 import contextlib
 import errno
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from feedback_wire.frames import PREAMBLE
 from serving.durable_files import lock, replace_file, sync_folder
 
 _CURSOR = "cursor"
+_CURSOR_TEXT = re.compile(r"([0-9]{1,18}) ([0-9]{1,18})\n")
 _SUFFIX = ".spool"
 
 
@@ -25,11 +27,9 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str) -> "Cursor | None":
-        segment, _, offset = text.removesuffix("\n").partition(" ")
         # A text without line feed may be torn, and the beginning of a number is a number too.
-        if text.endswith("\n") and segment.isascii() and segment.isdigit() and offset.isascii() and offset.isdigit():
-            return cls(int(segment), int(offset))
-        return None
+        found = _CURSOR_TEXT.fullmatch(text)
+        return cls(int(found[1]), int(found[2])) if found else None
 
     @classmethod
     def read(cls, folder: Path) -> "Cursor | None":

@@ -137,7 +137,9 @@ def test_a_stale_cursor_never_skips_a_later_segment(tmp_path: Path):
     assert drained(tmp_path) == [3, 4, 5]
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "1", "99999999999 7", "1 x", "\xff"])
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", "1", "99999999999 7", "1 x", "\xff", pytest.param("9" * 5000 + " 13\n", id="5,000 digits")]
+)
 def test_a_damaged_cursor_only_repeats_batches(tmp_path: Path, text: str):
     filled(tmp_path, range(2))
     (tmp_path / "cursor").write_text(text, encoding="latin-1")
