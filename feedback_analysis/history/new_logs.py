@@ -20,6 +20,7 @@ from feedback_analysis.reading.log_files import (
     find_logs,
     is_folder,
     is_passed_over,
+    is_utf_8,
     preferred_instead,
     reason_of,
     stream_entries,
@@ -108,7 +109,9 @@ def search(cursor: duckdb.DuckDBPyConnection, paths: Sequence[Path], settled: Se
     """
     named = find_logs(path for path in paths if not is_folder(path))
     found = _Found(cursor, list(named.unread))
-    found.take([_Candidate(str(path), path.name) for path in named.logs if not path.name.endswith(_JOURNAL)])
+    found.unread += (UnreadLog(path, "its name is not UTF-8; rename it") for path in named.logs if not is_utf_8(path.name))
+    sealed = (path for path in named.logs if is_utf_8(path.name) and not path.name.endswith(_JOURNAL))
+    found.take([_Candidate(str(path), path.name) for path in sealed])
     settled.begin()
     candidates: list[_Candidate] = []
     for entries in _entries(paths, found.unread):

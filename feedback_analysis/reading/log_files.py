@@ -199,6 +199,15 @@ def is_gone(path: Path) -> bool:
     return False
 
 
+def is_utf_8(text: str) -> bool:
+    """Whether the path or name `text` is valid UTF-8. DuckDB and Arrow accept no others."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def is_folder(path: Path) -> bool:
     """Whether `path` is a folder; False if that cannot be determined."""
     try:

@@ -22,6 +22,7 @@ from feedback_analysis.reading.log_files import (
     UnreadLog,
     check_file,
     form_of,
+    is_utf_8,
     open_file,
     reading_from,
     sealed_instead,
@@ -76,7 +77,7 @@ def open_log(path: Path, *, form: Form | None = None, start: int = 0) -> Abstrac
     name is not that of a log, NotReadable if the file cannot be opened or read. Damage does not raise; it is listed.
     """
     form = form or form_of(path)
-    if not _is_utf_8(path):
+    if not is_utf_8(str(path)):
         return _open_linked(path, form, start)
     match form:
         case None:
@@ -109,20 +110,12 @@ def _instead(path: Path, error: NotReadable, opened: ExitStack) -> VerifiedLog |
         return UnreadLog(sealed, second.strerror or "")
 
 
-def _is_utf_8(path: Path) -> bool:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 @contextmanager
 def _open_linked(path: Path, form: Form | None, start: int) -> Iterator[VerifiedLog]:
     """Open a path that is not UTF-8 by a link, because DuckDB and Arrow accept only UTF-8."""
     with tempfile.TemporaryDirectory(prefix="swarmscope-") as folder:
         link = Path(folder) / f"log{BARE if form is None else f'.{form}'}"
-        if not _is_utf_8(link):
+        if not is_utf_8(str(link)):
             raise NotReadable(errno.EILSEQ, "its path is not UTF-8, and neither is that of temporary files (TMPDIR)", str(path))
         link.symlink_to(path.absolute())
         with open_log(link, form=form, start=start) as found:

@@ -11,6 +11,7 @@ from feedback_analysis.history.log_file import LogFile, note
 from feedback_analysis.history.new_logs import SettledFiles, search
 from feedback_analysis.history.store import HistoryStore
 from feedback_analysis.reading import log_files
+from feedback_analysis.reading.log_files import UnreadLog
 from feedback_wire.log_name import Form, LogName
 from tests.feedback_analysis.history.conftest import BASIS
 from tests.harness.logs import BEGIN_MS, record, write_log
@@ -72,6 +73,13 @@ def test_logs_are_found_in_the_order_of_their_time_from_all_folders(store, tmp_p
             *reversed(paths[1:]),
             named,
         ]
+
+
+def test_a_file_whose_name_is_not_utf_8_is_named_as_unread_and_the_others_are_added(store, tmp_path, locator):
+    odd = write_log(tmp_path, [record()]).rename(tmp_path / os.fsdecode(b"caf\xe9.jsonl.zst"))
+    good = write_log(tmp_path / os.fsdecode(b"caf\xe9"), [record(seq=1)])
+    taken = catch_up(store, [odd, good], locator)
+    assert (taken.messages, taken.unreadable, taken.unread) == (1, 0, (UnreadLog(odd, "its name is not UTF-8; rename it"),))
 
 
 def test_one_log_in_two_forms_is_found_once_in_the_form_that_is_faster_to_read(store, tmp_path):
