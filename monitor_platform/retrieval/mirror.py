@@ -40,14 +40,14 @@ class Mirror:
     def owned(self) -> Iterator[None]:
         """Lock the directory, which is created if missing; BlockingIOError if another platform has locked it.
 
-        A network file system may lock only writable files, so a lock file is locked too. If neither can be locked, a warning is
-        logged.
+        A network file system may lock only writable files. Only there, a lock file is locked instead: an open writable file prevents
+        the kernel from making a file system read-only. If neither can be locked, a warning is logged.
         """
         make_folder(self.directory)
         with ExitStack() as opened:
-            errors = [self._lock_error(path, flags, opened) for path, flags in ((self.directory, 0), (self.directory / LOCK, _NEW))]
-            if all(errors):
-                log.warning("the mirror %s is not locked against a second monitoring platform: %s", self.directory, errors[0])
+            error = self._lock_error(self.directory, os.O_RDONLY, opened)
+            if error and self._lock_error(self.directory / LOCK, _NEW, opened):
+                log.warning("the mirror %s is not locked against a second monitoring platform: %s", self.directory, error)
             self._clear_scratch()
             yield
 
