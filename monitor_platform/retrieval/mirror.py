@@ -40,8 +40,8 @@ class Mirror:
     def owned(self) -> Iterator[None]:
         """Lock the directory, which is created if missing; BlockingIOError if another platform has locked it.
 
-        A network file system may lock only writable files. Only there, a lock file is locked instead: an open writable file prevents
-        the kernel from making a file system read-only. If neither can be locked, a warning is logged.
+        A network file system may lock only writable files. Only there, a lock file is locked instead: an open writable file
+        prevents the kernel from making a file system read-only. If neither can be locked, a warning is logged.
         """
         make_folder(self.directory)
         with ExitStack() as opened:
