@@ -28,7 +28,6 @@ def main() -> None:
             lossy_chain(Path(folder), rate_kbps=RATE_KBPS, loss=loss) as (_, swarm),
         ):
             startups_ms = [startup_ms(swarm) for _ in range(STARTS)]
-            swarm.start("play", "p", "--stream", "news")
             received_at_least(swarm, PACKETS)
             line = last_line(swarm)
             missing = sum(swarm.parts[name].stop()["streams"]["news"].get("packets_missing", 0) for name in ("p", "n2", "n1"))
