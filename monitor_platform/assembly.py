@@ -20,7 +20,7 @@ from feedback_analysis.history.catch_up import last_minutes
 from feedback_analysis.history.follow import HistoryFollower
 from feedback_analysis.history.retention import Retention
 from feedback_analysis.history.store import Basis, HistoryStore
-from feedback_analysis.measures.selection import Span
+from feedback_analysis.measures.selection import REPORTING_PERIOD_S, Span
 from feedback_analysis.messages.budgets import Budgets, budgets_of
 from feedback_analysis.messages.extent import extent, warning_of_seconds
 from feedback_analysis.messages.live_table import Bounds, LiveTable
@@ -126,7 +126,7 @@ def _state(
     state = DashboardState(
         records.table,
         records.feed,
-        period_s=settings.period,
+        period_s=records.table.period_s,
         poll_s=settings.poll_seconds,
         begins_ms=records.begins_ms,
         alerts=alerts.watch if alerts is not None else None,
@@ -172,7 +172,8 @@ def _is_complete(feed: Feed) -> bool:
 
 def _logs(settings: Settings, locator: Locator, models: Models) -> RecordedLogs:
     paths = [settings.mirror] if settings.live else settings.static
-    return RecordedLogs(paths=paths, locator=locator, models=models, period_s=settings.period)
+    period_s = REPORTING_PERIOD_S if settings.live and settings.period is None else settings.period
+    return RecordedLogs(paths=paths, locator=locator, models=models, period_s=period_s)
 
 
 def _table(settings: Settings, locator: Locator, models: Models, logs: RecordedLogs, kept: Span | None) -> FeedbackTable:
@@ -180,7 +181,7 @@ def _table(settings: Settings, locator: Locator, models: Models, logs: RecordedL
     if settings.live:
         bounds = Bounds(rows=settings.keep_messages, memory_mib=settings.memory_mib, messages_mib=settings.memory_mib // 2)
         table = LiveTable(locator, mos_of(models), models=models, budgets=Budgets(budgets_of(settings.budget)), bounds=bounds)
-        table.period_s = settings.period
+        table.period_s = settings.period or REPORTING_PERIOD_S
         return table
     return logs.table(kept)
 
@@ -201,7 +202,7 @@ def _history(settings: Settings, locator: Locator, mos: MosModel, opened: ExitSt
     """The history, which starts to follow the logs on disk; ValueError if the folder has a history of other settings."""
     if settings.history is None:
         return None
-    store = opened.enter_context(HistoryStore(settings.history, Basis(mos=mos, period_s=settings.period)))
+    store = opened.enter_context(HistoryStore(settings.history, Basis(mos=mos, period_s=settings.period or REPORTING_PERIOD_S)))
     paths = [settings.mirror] if settings.live else settings.static
     retention = Retention(days=settings.history_days, live=settings.live)
     follower = opened.enter_context(HistoryFollower(store, paths, locator, retention=retention))

@@ -11,6 +11,7 @@ from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.column_table import columns_for
 from feedback_analysis.messages.load import LOOK_AROUND_MS, logs_for, open_logs
 from feedback_analysis.messages.playback import LOOK_BACK_MS
+from feedback_analysis.messages.reporting_period import reporting_period_s
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.all_models import Models, mos_of
 from feedback_analysis.reading.log_files import Begins, find_logs
@@ -38,7 +39,7 @@ class RecordedLogs:
     paths: Sequence[Path]
     locator: Locator
     models: Models
-    period_s: float
+    period_s: float | None
     most: int | None = None
 
     def versions(self, span: Span) -> Versions:
@@ -57,10 +58,10 @@ class RecordedLogs:
             look_around_ms=LOOK_AROUND_MS,
             most=self.most,
         )
-        table.period_s = self.period_s
+        table.period_s = self.period_s or reporting_period_s(table)
         if span is not None:
             # The records just before the span show which peers are present when it begins, and the counters before it.
-            table.drop_before(span.from_ms - max(LOOK_BACK_MS, round(self.period_s * 1000)))
+            table.drop_before(span.from_ms - max(LOOK_BACK_MS, round(table.period_s * 1000)))
         table.prepare_for_reading()
         return table
 
@@ -75,7 +76,7 @@ class RecordedLogs:
             look_around_ms=LOOK_AROUND_MS,
             most=None if self.most is None else _SUMMED * self.most,
         )
-        table.period_s = self.period_s
+        table.period_s = self.period_s or reporting_period_s(table)
         try:
             return summarize(table, span=span, where=where, by=by, top=top) | {UNREAD_LOGS: len(table.unread)}
         finally:

@@ -83,9 +83,9 @@ class Settings(Scoring, LocationSettings):
     insecure: bool = False
     """Poll without --read-token. Allowed only if --listen is a loopback address."""
 
-    period: float = 30.0
-    """Seconds between two reports of a session. An end host that sends nothing for more than this time is not counted as
-    present."""
+    period: float | None = None
+    """Seconds between two reports of a session: 30 by default, and with --static the median time between two messages of a session.
+    An end host that sends nothing for more than this time is not counted as present."""
 
     keep_minutes: int = 60
     """Minutes of messages to keep in memory. To show an older time range, the platform reads it from the logs on disk."""
@@ -119,7 +119,7 @@ class Settings(Scoring, LocationSettings):
         self._check_access()
         if not 1 <= self.poll_seconds < inf:
             raise ValueError(f"--poll-seconds is {self.poll_seconds:g}; it needs at least 1 second, such as 20")
-        if not 0 < self.period < inf:
+        if self.period is not None and not 0 < self.period < inf:
             raise ValueError(f"--period is {self.period:g}; it needs a number of seconds above 0, such as 30")
         if self.keep_minutes < 1:
             raise ValueError(f"--keep-minutes is {self.keep_minutes}; it needs a whole number of at least 1, such as 60")
