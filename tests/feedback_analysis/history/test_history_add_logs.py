@@ -42,6 +42,7 @@ def history_like(summary):
     for each in (summary, *summary["groups"]):
         for rate in messages_summary.RATES:
             each[rate] |= {"p50": None, "p95": None}
+        each |= {"starts": None, "stalls": None}  # they need the order of messages
     return summary
 
 

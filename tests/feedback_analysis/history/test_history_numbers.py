@@ -64,6 +64,7 @@ def without_quantiles(summary):
     for each in (summary, *summary["groups"]):
         for rate in RATES:
             each[rate] |= {"p50": None, "p95": None}
+        each |= {"starts": None, "stalls": None}  # they need the order of messages
     return summary
 
 
