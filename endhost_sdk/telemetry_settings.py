@@ -51,7 +51,7 @@ def _feedback_url(url: str) -> str:
     if not known:
         raise ValueError(wrong)
     if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("a coordinator's URL must not contain a user, query or fragment; give the ingest key separately")
+        raise ValueError("a coordinator's URL must not contain a user, query or fragment; give the ingest key as key=")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}{routes.FEEDBACK}"
 
 

@@ -173,11 +173,13 @@ class _Found:
             except OSError as error:
                 self.unread.append(UnreadLog(Path(candidate.path), reason_of(error)))
                 continue
-            if (candidate.name, status.st_size, status.st_mtime_ns) not in known:
-                new.append(LogFile.of(Path(candidate.path), status.st_size, status.st_mtime_ns))
-            elif candidate.mark is not None:
-                marks.append(candidate.mark)
-        self._note([file for file in new if preferred_instead(file.path) is None])
+            path = Path(candidate.path)
+            if (candidate.name, status.st_size, status.st_mtime_ns) in known:
+                if candidate.mark is not None:
+                    marks.append(candidate.mark)
+            elif candidate.mark is None or preferred_instead(path) is None:  # a file that the user named is taken as it is
+                new.append(LogFile.of(path, status.st_size, status.st_mtime_ns))
+        self._note(new)
         return marks
 
     def ordered(self) -> NewLogs:

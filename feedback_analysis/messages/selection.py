@@ -164,13 +164,15 @@ class MessageSelection(Partials):
         columns = ("weight", "session_hash", "seq", "stall_count", "p2p_ratio", "new_stalls", "more_stalled_ms", "more_played_ms")
         # A statement must not be given parameters that it does not use, so each has its own.
         grown, joined = (replace(self, parameters={}) for _ in range(2))
-        rows = Rows(sql=grown.sql(*columns, increases=True), parameters=grown.parameters, aliases=self.aliases).kept(
-            cursor, "viewed"
-        )
+        # A stall may begin in a message that is not selected, so the lengths are those in whole sessions.
+        whole = f"(SELECT *, {grown.condition()} AS selected FROM ({increased(grown._whole_sessions(look_back_ms=LOOK_BACK_MS))}))"
+        sessions = Rows(sql=grown._sql(whole, *columns, "selected"), parameters=grown.parameters, aliases=self.aliases)
+        sessions = sessions.kept(cursor, "viewed")
+        rows = replace(sessions, sql=f"{sessions.sql} WHERE selected")
         pairs = {**VALUE_AND_BASE, "p2p_ratio": ("p2p_ratio", "CASE WHEN p2p_ratio IS NOT NULL THEN 1 END")}
         found = rows.aggregate(cursor, *(exact_sum(f"({side}) * weight") for pair in pairs.values() for side in pair))
-        lengths = stall_lengths(f"SELECT * FROM ({rows.sql}) WHERE new_stalls > 0 OR more_stalled_ms > 0")
-        longest = replace(rows, sql=f"SELECT *, length_ms AS value FROM ({lengths})").aggregate(cursor, *LONGEST)
+        lengths = stall_lengths(f"{sessions.sql} WHERE new_stalls > 0 OR more_stalled_ms > 0")
+        longest = replace(sessions, sql=f"SELECT *, length_ms AS value FROM ({lengths}) WHERE selected").aggregate(cursor, *LONGEST)
         tried = joined._sql(joined._starts(), "weight", "start_failed AS value", "1 AS base")
         failed = Rows(sql=tried, parameters=joined.parameters, aliases=self.aliases).aggregate(cursor, *SUMS)
         sums = {name: {group: row[2 * at : 2 * at + 2] for group, row in found.items()} for at, name in enumerate(pairs)}

@@ -44,7 +44,7 @@ TOO_MUCH = [
     (dict.fromkeys(EXTRAS[:150], "x"), f"at most {MOST_FILTERS}"),
     (dict.fromkeys(EXTRAS[: MOST_FILTERS + 1], "x"), f"at most {MOST_FILTERS}"),
     (dict.fromkeys(EXTRAS[:9], "x") | {f"vs.{name}": "x" for name in EXTRAS[9:20]}, f"at most {MOST_FILTERS}"),
-    (dict.fromkeys(MEANS, "..1e9"), f"at most {MOST_RANGES}"),
+    (dict.fromkeys(MEANS[:MOST_FILTERS], "..1e9"), f"at most {MOST_RANGES}"),
     (dict.fromkeys(MEANS[: MOST_RANGES + 1], "..1e9"), f"at most {MOST_RANGES}"),
     (left_out(MOST_VALUES + 1), f"at most {MOST_VALUES}"),
 ]
@@ -104,6 +104,7 @@ NO_SENSE = [
 def test_invalid_parts_of_an_address_are_ignored(monitor, path, expected):
     wrong = errors(monitor)
     with Viewer(monitor, f"{path}?{expected}") as viewer:
+        viewer.change(viewer.exchange["id"], "zone", "UTC")  # the browser's time zone, which pages with times wait for
         assert "No answer" not in json.dumps(viewer.next_facts())
     assert errors(monitor) == wrong
 
@@ -167,7 +168,8 @@ class Viewer:
         assert self.socket.receive()[0] == "ACK"
         self.socket.send_bokeh("PULL-DOC-REQ", {})
         self.document = self.until("PULL-DOC-REPLY")
-        self._held: str = exchange_in(self.document).get("attributes", {}).get("facts", "")
+        self.exchange = exchange_in(self.document)
+        self._held: str = self.exchange.get("attributes", {}).get("facts", "")
 
     def __enter__(self) -> "Viewer":
         return self
@@ -177,10 +179,10 @@ class Viewer:
 
     def until(self, kind: str) -> Any:
         """The content of the next message of this kind."""
-        while True:
+        heard, content = self.socket.receive()
+        while heard != kind:
             heard, content = self.socket.receive()
-            if heard == kind:
-                return content
+        return content
 
     def change(self, model: str, attribute: str, value: object) -> None:
         event = {"kind": "ModelChanged", "model": {"id": model}, "attr": attribute, "new": value}
@@ -223,7 +225,7 @@ def test_an_open_page_with_too_many_filters_shows_the_limit_and_continues(monito
     wrong = errors(monitor)
     with Viewer(monitor) as viewer:
         viewer.next_facts()
-        viewer.change(exchange_of(viewer), "asked", urlencode(dict.fromkeys(MEANS, "..1e9")))
+        viewer.change(exchange_of(viewer), "asked", urlencode(dict.fromkeys(MEANS[:MOST_FILTERS], "..1e9")))
         assert f"at most {MOST_RANGES}" in viewer.next_facts()["state"]["text"]
         viewer.change(exchange_of(viewer), "asked", "channel=c1")
         assert "at most" not in viewer.next_facts()["state"].get("text", "")

@@ -70,12 +70,15 @@ class Socket:
         raise TimeoutError("it is not closed")
 
     def _text(self) -> bytes:
-        while True:
+        """The next text. A server that only sends pings does not prolong the wait."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
             opcode, payload = self._frame()
             if opcode == 8:
                 raise ConnectionError("closed")
             if opcode == 1:
                 return payload
+        raise TimeoutError("no text within 60 s")
 
     def _frame(self) -> tuple[int, bytes]:
         first, second = self._take(2)
