@@ -17,13 +17,13 @@ class Written:
 
     def __init__(self, *connected: str) -> None:
         self.connected = {*connected}
-        self.told: list[tuple[str, Body]] = []
+        self.sent: list[tuple[str, Body]] = []
         self.requests: list[tuple[str, Nack]] = []
         self.packets: list[tuple[str, bytes]] = []
 
     def tell(self, neighbor: str, body: Body) -> bool:
         if neighbor in self.connected:
-            self.told.append((neighbor, body))
+            self.sent.append((neighbor, body))
         return neighbor in self.connected
 
     def send(self, neighbor: str, data: bytes) -> None:
@@ -48,11 +48,11 @@ def test_the_old_parent_is_left_when_the_new_one_delivers():
     made, _ = node(links, place(parent="old"))
     made.arrived("old", packet(1), time.monotonic())
     made.install(place(parent="new", epoch=2))
-    assert links.told == [("old", Graft(stream="news")), ("new", Graft(stream="news", from_sequence=2))]
+    assert links.sent == [("old", Graft(stream="news")), ("new", Graft(stream="news", from_sequence=2))]
     made.arrived("old", packet(2), time.monotonic() + 0.1)
-    assert len(links.told) == 2
+    assert len(links.sent) == 2
     made.arrived("new", packet(3), time.monotonic() + 0.2)
-    assert links.told[2:] == [("old", Prune(stream="news"))]
+    assert links.sent[2:] == [("old", Prune(stream="news"))]
 
 
 def test_a_parent_that_delivers_nothing_is_asked_again_for_what_is_missing_then():
@@ -63,7 +63,7 @@ def test_a_parent_that_delivers_nothing_is_asked_again_for_what_is_missing_then(
     made.beat(asked_s + 0.2)
     assert counts["grafts_repeated"] == 0
     made.beat(asked_s + 0.4)
-    assert [body for _, body in links.told] == [Graft(stream="news")] * 2
+    assert [body for _, body in links.sent] == [Graft(stream="news")] * 2
     made.arrived("up", packet(1), asked_s + 0.5)
     made.beat(asked_s + 10)
     assert counts["grafts_repeated"] == 1
@@ -76,7 +76,7 @@ def test_a_parent_without_a_backup_is_asked_when_it_returns():
     made.lost("up")
     assert (made.streams["news"].parent, counts["failovers"]) == (None, 0)
     made.connected("up")
-    assert links.told[1:] == [("up", Graft(stream="news", from_sequence=2))]
+    assert links.sent[1:] == [("up", Graft(stream="news", from_sequence=2))]
     assert made.streams["news"].parent == "up"
 
 
@@ -85,7 +85,7 @@ def test_a_failed_parent_is_not_fed_from_and_its_backup_is_asked_at_once():
     made, counts = node(links, place(parent="up", backup="backup"))
     made.arrived("up", packet(1), time.monotonic())
     made.lost("up")
-    assert links.told[1:] == [("backup", Graft(stream="news", from_sequence=2))]
+    assert links.sent[1:] == [("backup", Graft(stream="news", from_sequence=2))]
     assert (made.streams["news"].parent, counts["failovers"]) == ("backup", 1)
 
 
@@ -99,7 +99,7 @@ def test_a_relay_that_comes_back_to_a_stream_asks_for_nothing_old():
     made.arrived("up", packet(4), time.monotonic() + 0.1)
     assert counts["data_not_wanted"] == 1
     made.install(place("child", parent="up", epoch=3))
-    assert links.told[-2:] == [("up", Prune(stream="news")), ("up", Graft(stream="news"))]
+    assert links.sent[-2:] == [("up", Prune(stream="news")), ("up", Graft(stream="news"))]
     made.arrived("up", packet(200), time.monotonic() + 1)
     assert links.requests == []  # what it was not sent meanwhile is not missing
     assert len(heard) == 4
@@ -109,7 +109,7 @@ def test_a_standby_asks_for_what_its_child_misses():
     links = Written("up")
     made, _ = node(links, place(parent=None, backup="up"))
     made.heard("child", Graft(stream="news", from_sequence=70))
-    assert links.told == [("up", Graft(stream="news", from_sequence=70))]
+    assert links.sent == [("up", Graft(stream="news", from_sequence=70))]
 
 
 def test_a_stream_that_is_not_known_yet_is_counted():

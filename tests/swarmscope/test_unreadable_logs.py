@@ -79,10 +79,10 @@ def test_files_of_a_folder_that_look_like_logs_and_are_not_read_are_counted_and_
         Path("logs/x.parquet").touch()
         Path("logs/link").symlink_to(Path("elsewhere").resolve())
     answer = run_swarmscope(*command, "logs")
-    said = "1 file or link has" if command[0] == "logs" else "3 files or links have"
+    count = "1 file or link has" if command[0] == "logs" else "3 files or links have"
     named = [line for line in answer.stderr.splitlines() if "no log name" in line]
     assert len(named) == 1
-    assert f"{said} no log name" in named[0]
+    assert f"{count} no log name" in named[0]
     assert named[0].endswith(f": {bare}")
 
 

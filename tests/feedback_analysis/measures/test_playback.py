@@ -176,7 +176,7 @@ def test_a_session_that_never_played_failed_to_start_and_a_very_new_one_did_not(
     )
     summary = summarize(table, span=ALL)
     assert (summary["starts"], summary["start_failures"]) == (4, 0.5)
-    nobody = summarize(table, span=ALL, where={"peer_id": "nobody"})
-    assert (nobody["starts"], nobody["start_failures"]) == (0, None)
+    absent = summarize(table, span=ALL, where={"peer_id": "absent"})
+    assert (absent["starts"], absent["start_failures"]) == (0, None)
     [(value, base)] = {(each.value, each.peers) for each in by_region(table, region="channel", measure="start_failures", span=ALL)}
     assert (Fraction(value), base) == (Fraction(1, 2), 6)
