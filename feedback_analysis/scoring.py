@@ -35,5 +35,5 @@ class Scoring(MosFlags):
 
     model_set: tuple[str, ...] = ()
     """Coefficient of a quality model as MODEL.COEFFICIENT=VALUE, such as mos_stalling.length=0.2. MODEL is mos, mos_stalling,
-    qoe_linear, startup_score or good_sessions. docs/measures.md lists the coefficients. Repeat the flag for each
+    qoe_linear, startup_score or good_sessions. docs/quality-models.md lists the coefficients. Repeat the flag for each
     coefficient."""

@@ -2,7 +2,7 @@
 
 The bare equation can reach a + c2 = 6, but an opinion score ends at 5. The paper notes that its figures are "calibrated according
 to a maximum Mean Opinion Score of 5": we shift by 5 − (a + c2) and keep the result within 1 to 5. Its averages B ≈ 850 kbit/s and
-D ≈ 0.012 then give the 3.82 of its Figure 5; the bare equation gives 4.82. docs/measures.md has the details.
+D ≈ 0.012 then give the 3.82 of its Figure 5; the bare equation gives 4.82. docs/quality-models.md has the details.
 
 The calibration `public` has other constants, fitted to public ratings, and no shift: docs/scores-and-people.md.
 

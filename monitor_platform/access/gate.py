@@ -137,7 +137,7 @@ class Gate:
         self.senders_unknown[reason] += 1
         if time.monotonic() - self._logged_s >= LOG_UNKNOWN_EVERY_S:
             self._logged_s = time.monotonic()
-            log.warning("%s of a trusted proxy has no readable sender (%s); see docs/monitor.md", self.proxies.header, reason)
+            log.warning("%s of a trusted proxy has no readable sender (%s); see docs/access.md", self.proxies.header, reason)
 
     async def prove(self, request: HTTPServerRequest, name: str, password: str) -> Hash:
         """The hash of the user's password; Problem if name and password do not match."""

@@ -26,7 +26,7 @@ LEAST_CONNECTIONS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Limits of the listener; docs/monitor.md documents the defaults."""
+    """Limits of the listener; docs/access.md documents the defaults."""
 
     connections: int = 800
     """Below the 1,024 files that a process may usually have open."""

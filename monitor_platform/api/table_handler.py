@@ -68,7 +68,7 @@ def question_of(query: str) -> Question:
             raise bad_parameter(f"{name!r} is {given[name][:40]!r}, which this view cannot show; /measures lists the measures")
     known = {*_CHOICES, *_OTHERS, *dict(question.others), *dict(question.page_own), *(VERSUS + name for name, _ in question.versus)}
     if unknown := sorted(given.keys() - known):
-        raise bad_parameter(f"{unknown[0][:40]!r} is no parameter or has no such value; see docs/monitor.md")
+        raise bad_parameter(f"{unknown[0][:40]!r} is no parameter or has no such value; see docs/monitor-api.md")
     return question
 
 

@@ -29,7 +29,7 @@ def check(
     ----------
     file
         Topology file (JSON), or lab file of netlab with the topology in its field "overlay". For the formats, see
-        docs/formats/overlay.md and docs/netlab.md.
+        docs/formats/topology.md and docs/netlab.md.
     source
         Node where a stream begins. The command draws the tree of this stream only. Without it, the command draws the streams of the
         file.

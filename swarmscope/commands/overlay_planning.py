@@ -20,7 +20,7 @@ def bootstrapper(file: Path, /, *, secret: Annotated[Path, Parameter(name="--sec
     ----------
     file
         Topology file (JSON), or lab file of netlab with the topology in its field "overlay". For the formats, see
-        docs/formats/overlay.md and docs/netlab.md.
+        docs/formats/topology.md and docs/netlab.md.
     secret
         File with the overlay's secret: at least 32 random bytes, for example from head -c 32 /dev/urandom | base64. The keys of all
         nodes are derived from it.

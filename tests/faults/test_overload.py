@@ -1,7 +1,7 @@
 """The coordinator under extreme load: thousands of senders at once, ten times what it can accept, no descriptors, no memory.
 
-It continues to work, refuses with a time to come again, keeps within the bounds that docs/coordinator.md publishes, and recovers
-within ten seconds.
+It continues to work, refuses with a time to come again, keeps within the bounds that docs/coordinator-limits.md publishes, and
+recovers within ten seconds.
 """
 
 import http.client
@@ -41,7 +41,7 @@ STORMS = pytest.mark.parametrize(("storm_s", "times"), [pytest.param(4, 2), pyte
 
 
 def memory_bound(*, in_flight: int, connections: int) -> int:
-    """What docs/coordinator.md says that a worker uses beyond its use when idle."""
+    """What docs/coordinator-limits.md says that a worker uses beyond its use when idle."""
     return 4 * in_flight + 64 * 1024 * connections + 32 * MIB
 
 

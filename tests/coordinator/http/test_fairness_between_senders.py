@@ -27,7 +27,7 @@ from feedback_wire.limits import BATCH_INFLATED_BYTES, BATCH_WIRE_BYTES, MESSAGE
 
 DEADLINE_S = 15
 LONGEST_STALL_S = 0.050
-"""Promised in docs/coordinator.md: the processor time that the event loop spends at most before it serves other senders again."""
+"""The most processor time of the event loop before it serves other senders again, as docs/coordinator-limits.md promises."""
 
 GOOD = b'{"v":1,"peer_id":"p","session_id":"s","seq":0,"event":"join","sent_ms":1}'
 MIB = 2**20

@@ -1,4 +1,4 @@
-"""Every way to choose that docs/monitor.md names, by pointer and by keyboard; a choice in one view applies to all views."""
+"""Every way to choose that docs/dashboard.md names, by pointer and by keyboard; a choice in one view applies to all views."""
 
 import random
 from urllib.parse import quote
