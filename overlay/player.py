@@ -34,7 +34,9 @@ class Player:
             self.reception.begin_again()
             self.playout.begin_again()
         self._source_id = source_id
-        self.playout.arrived(self.reception.took(arrival), arrival.rtp, arrival.now_s)
+        sequence = self.reception.took(arrival)
+        if sequence is not None:
+            self.playout.arrived(sequence, arrival.rtp, arrival.now_s)
 
     def advance(self) -> None:
         """Play what is due; every few milliseconds."""

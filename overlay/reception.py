@@ -32,6 +32,8 @@ class Reception:
     """When its first packet arrived."""
     received: int = 0
     received_bytes: int = 0
+    earlier: int = 0
+    """Packets from before the first one: a relay above has repaired its own link. They were sent before this player was fed."""
     largest_gap_ms: float = 0.0
     jitter_ms: float = 0.0
     delays_ms: deque[float] = field(default_factory=lambda: deque(maxlen=DELAYS))
@@ -47,12 +49,12 @@ class Reception:
 
     @property
     def lost(self) -> int:
-        """Packets between the first and the newest that have not arrived (so far)."""
+        """Packets after the first that arrived, up to the newest, that have not arrived (so far)."""
         return self.expected - self.received
 
     @property
     def expected(self) -> int:
-        """Packets between the first and the newest, both included."""
+        """Packets from the first that arrived to the newest, both included."""
         return self._expected_before + (0 if self._first is None else self._highest - self._first + 1)
 
     def delay_ms(self, share: float) -> float | None:
@@ -60,25 +62,29 @@ class Reception:
         ordered = sorted(self.delays_ms)
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
 
-    def took(self, arrival: Arrival) -> int:
-        """A packet that has not arrived before, with its way; its extended sequence number."""
-        self.delays_ms.append(arrival.delay_ms)
-        self.depth = arrival.depth
-        return self.arrived(arrival.rtp, arrival.now_s)
+    def took(self, arrival: Arrival) -> int | None:
+        """A packet that has not arrived before, with its way; its extended sequence number, as `arrived` returns it."""
+        sequence = self.arrived(arrival.rtp, arrival.now_s)
+        if sequence is not None:
+            self.delays_ms.append(arrival.delay_ms)
+            self.depth = arrival.depth
+        return sequence
 
     def begin_again(self) -> None:
         """The source was started again, with other sequence numbers."""
         self._expected_before, self._first, self._transit_ms = self.expected, None, None
 
-    def arrived(self, rtp: bytes, now_s: float) -> int:
-        """A packet that has not arrived before; its extended sequence number."""
+    def arrived(self, rtp: bytes, now_s: float) -> int | None:
+        """A packet that has not arrived before; its extended sequence number, or None if it is from before the first one."""
         sequence, timestamp = int.from_bytes(rtp[2:4], "big"), int.from_bytes(rtp[4:8], "big")
         if self._first is None:
             extended = self._first = self._highest = sequence
             self.first_s = self.first_s or now_s
         else:
             extended = self._highest + (sequence - self._highest + 32768) % 65536 - 32768
-            self._first = min(self._first, extended)
+            if extended < self._first:
+                self.earlier += 1
+                return None
             self._highest = max(self._highest, extended)
             self.largest_gap_ms = max(self.largest_gap_ms, (now_s - self._arrived_s) * 1000)
         self.received += 1

@@ -125,6 +125,7 @@ def _print_players(running: Node, players: dict[str, Player]) -> None:
             "startup_ms": _rounded(player.startup_ms),
             "received": reception.received,
             "lost": reception.lost,
+            "earlier": reception.earlier,
             "largest_gap_ms": round(reception.largest_gap_ms, 1),
             "failover_gap_ms": _rounded(forwarding.latest_gap_ms) if forwarding is not None else None,
             "jitter_ms": round(reception.jitter_ms, 2),

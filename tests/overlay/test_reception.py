@@ -4,8 +4,12 @@ from itertools import islice
 
 import pytest
 
+from overlay.data_header import HEADER_BYTES, DataHeader
+from overlay.forwarding import Forwarding
+from overlay.messages import InstallTree
 from overlay.null_stream import RTP_BYTES, interval_s, packets
-from overlay.reception import Reception
+from overlay.player import Player
+from overlay.reception import Arrival, Reception
 
 
 def rtp(sequence: int, timestamp: int = 0) -> bytes:
@@ -19,11 +23,33 @@ def test_late_packets_are_no_loss_and_missing_ones_are_over_the_wrap_of_the_numb
     assert (reception.received, reception.lost) == (5, 2)
 
 
-def test_a_first_packet_that_comes_second_counts_from_the_beginning():
+def test_packets_from_before_the_first_one_are_neither_received_nor_lost():
     reception = Reception()
-    reception.arrived(rtp(5), 0.0)
-    reception.arrived(rtp(3), 0.0)
-    assert reception.lost == 1
+    for number in (5, 3, 7, 4):
+        reception.arrived(rtp(number), 0.0)
+    assert (reception.received, reception.lost, reception.earlier) == (2, 1, 2)
+
+
+def test_a_repair_above_a_player_that_has_just_joined_is_no_loss_of_the_player():
+    """The relay lost packet 1 and gets it again 20 packets later. The player joined meanwhile, with packet 15."""
+    relay = Forwarding(InstallTree(stream="news", stream_number=1, tree_epoch=1, parent="up", children=[]))
+    player = Player("news", buffer_s=0.1)
+
+    def fed(number: int, now_s: float) -> None:
+        header = DataHeader(stream=1, tree_epoch=1, link_sequence=number, origin_us=0)
+        for _, copy in relay.arrived(header.packed() + rtp(number, number * 900), now_s, "up"):
+            player.arrived(Arrival("news", copy[HEADER_BYTES:], now_s, 1.0, 2))
+
+    for number in (0, *range(2, 15)):
+        fed(number, number / 100)
+    assert list(relay.graft("player", None)) == []
+    for number in (*range(15, 22), 1, *range(22, 50)):
+        fed(number, number / 100)
+    for tick in range(50):
+        player.playout.advance(0.2 + tick / 100)
+    assert relay.counts["packets_repaired"] == 1
+    assert (player.reception.received, player.reception.lost, player.reception.earlier) == (35, 0, 1)
+    assert (player.playout.totals.missed, player.playout.totals.late) == (0, 0)
 
 
 def test_nothing_is_lost_before_anything_has_arrived():
