@@ -6,6 +6,7 @@ instead.
 
 import csv
 import errno
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 COLUMNS = (*RECORD_FIELD_NAMES, *FIELD_NAMES, "extra", "other")
 """The columns of CSV and Parquet logs, in order."""
+
+LARGEST_LOG = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+"""Bytes of a log of frames, which is read as a whole: half of this machine's memory. By default a server begins a new log at 64 MiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,8 +189,15 @@ def _open_frames(path: Path, form: Form, start: int) -> Iterator[VerifiedLog]:
 def _bytes_from(path: Path, start: int) -> memoryview:
     # Read, not mapped: the process would die (SIGBUS) if a mapped file were truncated.
     with open_file(path) as file, reading_from(path):
+        _check_size(os.fstat(file.fileno()).st_size, path)
         file.seek(start)
         return memoryview(file.read())
+
+
+def _check_size(size: int, path: Path) -> None:
+    """NotReadable if the memory cannot hold `size` bytes: the kernel might kill the process. A sparse file can claim any size."""
+    if size > LARGEST_LOG:
+        raise NotReadable(errno.EFBIG, f"it has {size:,} bytes, more than half of this machine's memory", str(path))
 
 
 def _write_whole_frames(data: memoryview, found: Survey, form: Form, target: Path) -> None:

@@ -5,9 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from feedback_analysis.reading.log_files import form_of
+from feedback_analysis.reading.log_files import UnreadLog, form_of
 from feedback_analysis.reading.parquet import MOST_ROWS_UNCHECKED
-from feedback_analysis.reading.verified_log import open_log
+from feedback_analysis.reading.verified_log import open_if_readable, open_log
 from feedback_wire.frames import PREAMBLE, footer_frame, records_frame
 from feedback_wire.log_name import Form
 
@@ -131,3 +131,12 @@ def test_the_form_is_recognised_by_the_name(tmp_path):
     assert form_of(tmp_path / "any.jsonl") is None
     with pytest.raises(ValueError, match="is no log"):
         form_of(tmp_path / "any.txt")
+
+
+def test_a_sparse_file_that_claims_more_than_the_memory_is_not_read(tmp_path):
+    huge = tmp_path / "20120807T093000Z-fs1-0000.jsonl.zst"
+    with huge.open("wb") as file:
+        file.truncate(1 << 40)
+    with open_if_readable(huge) as found:
+        assert isinstance(found, UnreadLog)
+        assert "1,099,511,627,776 bytes" in found.reason
