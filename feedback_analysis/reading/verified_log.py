@@ -41,7 +41,7 @@ COLUMNS = (*RECORD_FIELD_NAMES, *FIELD_NAMES, "extra", "other")
 """The columns of CSV and Parquet logs, in order."""
 
 LARGEST_LOG = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-"""Bytes of a log of frames, which is read as a whole: half of this machine's memory. By default a server begins a new log at 64 MiB."""
+"""Bytes of a log of frames, which is read as a whole: half of this machine's memory. By default, a log ends at 64 MiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

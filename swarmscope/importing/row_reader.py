@@ -6,6 +6,7 @@ fields that are times in milliseconds, and refused in other whole-number fields.
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping as Entries
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from feedback_wire.limits import LARGEST_INT
 from feedback_wire.message import FIELDS
 from feedback_wire.record import RECORD_FIELD_NAMES, Origin, stamp_received
 from swarmscope.importing.mapping import FIELD_TYPES, TIME, Mapping, SourceColumn
-from swarmscope.importing.row_source import Row
+from swarmscope.importing.row_source import NUMBER, Row
 
 EARLIEST_MS, LATEST_MS = 10**11, 4_102_444_800_000
 _EXTRA = "extra."
@@ -122,11 +123,13 @@ def _time(row: Row, unit: str) -> int:
     if row.time_ms is None:
         raise Refused("no_time", "the time has no value" if text is None else f"{text[:40]!r} is not a time")
     if not EARLIEST_MS <= row.time_ms < LATEST_MS:
-        raise Refused(
-            "implausible_time",
-            f'{str(text)[:40]!r} is before 1973 or after 2100 in {unit}; set another unit in the mapping file: [time] unit = "s"',
-        )
+        raise Refused("implausible_time", f"{str(text)[:40]!r} is before 1973 or after 2100{_unit_advice(str(text), unit)}")
     return row.time_ms
+
+
+def _unit_advice(text: str, unit: str) -> str:
+    """How to change `unit` if `text` is a number; a time in ISO 8601 has no unit."""
+    return f' in {unit}; set another unit in the mapping file: [time] unit = "s"' if re.fullmatch(NUMBER, text) else ""
 
 
 def _number(name: str, text: str, factor: float) -> float | int:

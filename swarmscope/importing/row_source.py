@@ -27,8 +27,8 @@ MEMORY = "1GB"
 _ENDINGS = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".jsonl": "json", ".ndjson": "json"}
 _COMPRESSIONS = (".gz", ".zst")
 
-# The digits of a number, with a fraction or an exponent.
-_NUMBER = r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*"
+NUMBER = r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*"
+"""The regular expression of a number, also with a fraction or an exponent."""
 
 # The name of the column that contains the file of a row. Imported files are unlikely to use it.
 _FILE = "swarmscope file"
@@ -70,7 +70,7 @@ class RowSource:
         sql = f"""
             WITH numbered AS ({self._numbered_rows(sources, on_broken)})
             SELECT file, number, CASE
-                WHEN regexp_full_match({time}, '{_NUMBER}') THEN TRY_CAST(round(TRY_CAST({time} AS DOUBLE) * {factor}) AS BIGINT)
+                WHEN regexp_full_match({time}, '{NUMBER}') THEN TRY_CAST(round(TRY_CAST({time} AS DOUBLE) * {factor}) AS BIGINT)
                 ELSE epoch_ms(TRY_CAST({time} AS TIMESTAMPTZ)) END AS time_ms, * EXCLUDE (file, number, place)
             FROM numbered ORDER BY time_ms NULLS FIRST, place
         """

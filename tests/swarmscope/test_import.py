@@ -152,12 +152,14 @@ def test_every_refused_row_is_counted_by_reason_and_listed_on_request(tmp_path):
         "2012-08-07T09:30:04Z,s,inf,1\n"
         "2012-08-07T09:30:05Z,s,,2.5\n"
         "2012-08-07T09:30:06Z,s,NaN,2.0\n"
+        "9999-08-07T09:30:00Z,s,0.9,1\n"
         "one,two,three,four,five\n"
     )
     done = run_swarmscope("import", tmp_path / "odd.csv", "--into", tmp_path / "logs", "--refused", tmp_path / "refused.jsonl")
     assert done.returncode == 1
-    assert "10 rows: 2 accepted, 8 refused" in done.stdout
-    assert "'1344331800' is before 1973 or after 2100 in ms" in done.stdout
+    assert "11 rows: 2 accepted, 9 refused" in done.stdout
+    assert "'1344331800' is before 1973 or after 2100 in ms; set another unit" in done.stdout
+    assert "'9999-08-07T09:30:00Z' is before 1973 or after 2100\n" in done.stdout
     refused = {}
     for line in (tmp_path / "refused.jsonl").read_text().splitlines():
         each = json.loads(line)
@@ -165,7 +167,7 @@ def test_every_refused_row_is_counted_by_reason_and_listed_on_request(tmp_path):
     invalid = "invalid_field"
     assert refused == {
         2: "no_time", 3: "implausible_time", 4: "missing_field", 5: invalid, 6: invalid, 7: invalid, 8: invalid,
-        "line 11": "broken_line",
+        10: "implausible_time", "line 12": "broken_line",
     }  # fmt: skip
     first, last = records_in(tmp_path / "logs")
     assert (first["seq"], last["seq"]) == (0, 1)
