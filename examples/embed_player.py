@@ -1,4 +1,4 @@
-"""A player that reports the quality that its viewer gets. The player is simulated, but the calls are those of a real one.
+"""A player that reports the quality of experience of its viewer. The player is simulated, but the calls are those of a real one.
 
 python examples/embed_player.py http://127.0.0.1:8080
 """
