@@ -24,12 +24,13 @@ CASES = {"crash": signal.SIGKILL, "silence": signal.SIGSTOP}
 
 
 def main() -> None:
-    """Print a row for each kind of failure, with and without a bootstrapper."""
+    """Print a row for each kind of failure: with one tree, with two trees, and without a bootstrapper."""
     print(f"{'':<32}{'runs':>5}{'p50 ms':>9}{'p95 ms':>9}{'most ms':>9}{'lost':>6}")
-    for name, how in CASES.items():
-        with swarm_in_a_lab() as (lab, swarm, folder):
-            gaps_ms = [one_run(lab, swarm, how, folder) for _ in range(RUNS)]
-            show(name, gaps_ms, lost(swarm))
+    for redundancy, what in {"retransmission": "", "two_trees": ", two trees"}.items():
+        for name, how in CASES.items():
+            with swarm_in_a_lab(redundancy) as (lab, swarm, folder):
+                gaps_ms = [one_run(lab, swarm, how, folder) for _ in range(RUNS)]
+                show(name + what, gaps_ms, lost(swarm))
     for name, how in CASES.items():
         gaps_ms, missing = [], 0
         for _ in range(RUNS_WITHOUT_BOOTSTRAPPER):
@@ -41,11 +42,11 @@ def main() -> None:
 
 
 @contextmanager
-def swarm_in_a_lab() -> Iterator[tuple[Lab, Swarm, Path]]:
+def swarm_in_a_lab(redundancy: str = "retransmission") -> Iterator[tuple[Lab, Swarm, Path]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="swarmscope-bench-")))
         lab = stack.enter_context(Lab(lab_topology()))
-        yield lab, stack.enter_context(streaming(lab, folder)), folder
+        yield lab, stack.enter_context(streaming(lab, folder, redundancy=redundancy)), folder
 
 
 def lost(swarm: Swarm) -> int:

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from overlay.control import Connection, Handshakes, MeetingEndedError
 from overlay.leases import Leases
@@ -30,8 +29,9 @@ from overlay.messages import (
     Unsubscribe,
 )
 from overlay.overlay_file import Overlay, Stream, pair
+from overlay.planning import Place, Plan, planned
 from overlay.proofs import NONCE_BYTES, ReplayGuard, link_key, node_key, sealed
-from overlay.trees import LinkCosts, Tree, backups, graph_of, tree
+from overlay.trees import LinkCosts, graph_of
 
 NAME = "bootstrapper"
 EXPIRE_EVERY_S = 0.2
@@ -55,14 +55,14 @@ class Bootstrapper:
     def __init__(self, overlay: Overlay, secret: bytes) -> None:
         self.overlay = overlay
         self.members: dict[str, Member] = {}
-        self.trees: dict[str, Tree] = {}
+        self.plans: dict[str, Plan] = {}
         self.counts: Counter[str] = Counter()
         self._secret = secret
         self._guard, self._leases, self._handshakes = ReplayGuard(), Leases(), Handshakes()
         self._epoch = time.time_ns() // 1_000_000
         """Grows with each change; begins with the time, so that trees of an earlier bootstrapper are older."""
         self._players: dict[str, set[str]] = {name: set() for name in overlay.streams}
-        self._placed: dict[str, dict[str, InstallTree]] = {name: {} for name in overlay.streams}
+        self._placed: dict[str, dict[str, Place]] = {name: {} for name in overlay.streams}
         self._planning: asyncio.TimerHandle | None = None
         self._measured = MeasuredLinks()
         self._costs: dict[str, LinkCosts] = {name: {} for name in overlay.streams}
@@ -230,50 +230,39 @@ class Bootstrapper:
         if stream.source not in self.members:
             return  # no node has the stream; what is installed may stay
         graph = graph_of(self.overlay, stream.metric, self._costs[name]).subgraph(self.members)
-        bound = partial(self.overlay.most_children, stream_kbps=stream.rate_kbps)
-        grown = tree(graph, stream.source, sorted(self._players[name]), stream.tree, bound)
-        helped = backups(graph, grown, bound)
-        self.trees[name] = grown
-        places: dict[str, tuple[str | None, list[str], str | None]] = {
-            node: (grown.parents.get(node), children, helped.parents.get(node)) for node, children in grown.children().items()
-        }
-        places |= {node: (None, [], upstream) for node, upstream in helped.standbys.items()}
-        places |= {node: (None, [], None) for node in self._placed[name] if node not in places}
-        for node, (parent, children, backup) in places.items():
-            self._install(
-                node,
-                InstallTree(
-                    stream=name,
-                    stream_number=number,
-                    tree_epoch=self._epoch,
-                    parent=parent,
-                    children=children,
-                    backup=backup,
-                ),
-            )
+        plan = self.plans[name] = planned(self.overlay, stream, graph, sorted(self._players[name]))
+        left = {node: Place() for node in self._placed[name]}
+        for node, place in (left | {**plan.places}).items():
+            self._install(node, place, name, number)
 
     def _watch_routes(self) -> None:
         """Plan a stream again if the measured costs make another tree clearly better for a while."""
         for name, stream in self.overlay.streams.items():
-            costs, present = self._measured.costs(stream.metric), self.trees.get(name)
+            costs, present = self._measured.costs(stream.metric), self.plans.get(name)
             if not costs or present is None or stream.source not in self.members:
                 continue
             graph = graph_of(self.overlay, stream.metric, costs).subgraph(self.members)
-            bound = partial(self.overlay.most_children, stream_kbps=stream.rate_kbps)
-            candidate = tree(graph, stream.source, sorted(self._players[name]), stream.tree, bound)
-            if self._watches[name].is_worth_a_change(graph, present, candidate, self._players[name], time.monotonic()):
+            candidate = planned(self.overlay, stream, graph, sorted(self._players[name]))
+            if self._watches[name].is_worth_a_change(graph, present.first, candidate.first, self._players[name], time.monotonic()):
                 self.counts["routes_changed"] += 1
                 self._costs[name] = costs
                 self._epoch += 1
                 self._plan_soon()
 
-    def _install(self, node: str, place: InstallTree) -> None:
+    def _install(self, node: str, place: Place, stream: str, number: int) -> None:
         """Send a node its place, unless it has the same one already."""
-        placed = self._placed[place.stream]
-        before = placed.get(node)
-        if before is not None and (before.parent, before.children, before.backup) == (place.parent, place.children, place.backup):
+        placed, member = self._placed[stream], self.members.get(node)
+        if placed.get(node) == place:
             return
         placed[node] = place
-        member = self.members.get(node)
         if member is not None:
-            member.connection.send(Message(node=NAME, body=place))
+            body = InstallTree(
+                stream=stream,
+                stream_number=number,
+                tree_epoch=self._epoch,
+                parent=place.parent,
+                children=list(place.children),
+                backup=place.backup,
+                second_parent=place.second_parent,
+            )
+            member.connection.send(Message(node=NAME, body=body))

@@ -21,8 +21,7 @@ class Flags(IntFlag):
     """Sent again: after a NACK, or from the ring after a GRAFT."""
     PARITY = 2
     """Not RTP but the XOR of a group of packets (FEC)."""
-    SECOND_TREE = 4
-    """A copy that travels in the second of two disjoint trees."""
+    RESERVED = 4
 
 
 class DataHeaderError(ValueError):

@@ -62,6 +62,7 @@ class Distribution:
             self._leave_parent_if_unused(forwarding)
         elif place.parent != forwarding.parent:
             self._change_parent(forwarding, place.parent)
+        self._change_second(forwarding)
 
     def heard(self, neighbor: str, body: Graft | Prune) -> None:
         """A neighbour asks for a stream, or does not need it from here any more."""
@@ -80,18 +81,21 @@ class Distribution:
             forwarding.begin_link(neighbor)
             if neighbor in (forwarding.wanted, forwarding.parent):
                 self._change_parent(forwarding, neighbor)
+            self._change_second(forwarding)
 
     def lost(self, neighbor: str) -> None:
         """A neighbour has failed. Where it was the parent, the backup takes over; without one, its return is waited for."""
         for forwarding in self.streams.values():
             forwarding.prune(neighbor)
             forwarding.leaving.discard(neighbor)
+            if forwarding.second == neighbor:
+                forwarding.second = None
             self._leave_parent_if_unused(forwarding)
             if forwarding.parent != neighbor:
                 continue
             forwarding.parent = forwarding.asked_s = None
             forwarding.parent_failed()
-            backup = forwarding.tree.backup
+            backup = forwarding.second or forwarding.tree.backup
             if backup in (None, neighbor):
                 forwarding.wanted = neighbor
             else:
@@ -164,6 +168,8 @@ class Distribution:
         missing = 0
         for name, forwarding in self.streams.items():
             for neighbor, link in forwarding.links_in.items():
+                if forwarding.second is not None and forwarding.has_all():
+                    link.arrived_elsewhere()
                 numbers = link.due(now_s, self._links.round_trip_s(neighbor))
                 if numbers:
                     forwarding.counts["nacks_sent"] += 1
@@ -202,9 +208,10 @@ class Distribution:
     def _leave_parent_if_unused(self, forwarding: Forwarding) -> None:
         """A node that the tree has left out keeps its parent until its last child has another one."""
         if forwarding.tree.parent is None and forwarding.parent is not None and not forwarding.children:
-            for parent in {forwarding.parent, *forwarding.leaving}:
+            second = {forwarding.second} if forwarding.second is not None else set()
+            for parent in {forwarding.parent, *second, *forwarding.leaving}:
                 self._links.tell(parent, Prune(stream=forwarding.tree.stream))
-            forwarding.parent = forwarding.wanted = forwarding.asked_from = forwarding.asked_s = None
+            forwarding.parent = forwarding.second = forwarding.wanted = forwarding.asked_from = forwarding.asked_s = None
             forwarding.leaving.clear()
             forwarding.forget()
 
@@ -218,10 +225,30 @@ class Distribution:
             return
         if forwarding.parent not in (None, parent):
             forwarding.leaving.add(forwarding.parent)
-        if forwarding.parent != parent:
+        if parent not in (forwarding.parent, forwarding.second):
             forwarding.begin_link(parent)
+        if parent == forwarding.second:
+            forwarding.second = None
         forwarding.leaving.discard(parent)
         forwarding.parent, forwarding.wanted, forwarding.asked_from, forwarding.asked_s = parent, None, None, now_s
+
+    def _change_second(self, forwarding: Forwarding) -> None:
+        """Ask the other parent of two trees for the stream, from now on; leave the one before it."""
+        planned = forwarding.tree.parent, forwarding.tree.second_parent
+        second = next((each for each in planned[::-1] if each not in (None, forwarding.parent)), None)
+        if forwarding.tree.second_parent is None or forwarding.parent is None:
+            second = None
+        before = forwarding.second
+        if second == before:
+            return
+        if second is not None:
+            if not self._links.tell(second, Graft(stream=forwarding.tree.stream)):
+                return  # asked when there is a connection
+            forwarding.begin_link(second)
+            forwarding.leaving.discard(second)
+        forwarding.second = second
+        if before is not None and before != forwarding.parent:
+            self._links.tell(before, Prune(stream=forwarding.tree.stream))
 
     def _parent_delivers(self, forwarding: Forwarding) -> None:
         """The new parent sends: leave those before it."""

@@ -18,6 +18,8 @@ REMEMBERED = 4096
 """RTP sequence numbers that are known as seen: more than the ring holds at 15 Mbit/s."""
 LOOK_BACK = 512
 """How far back a missing packet is asked for: the ring's two seconds at 2.7 Mbit/s."""
+OTHER_PARENT_S = 0.03
+"""With two parents, how long a packet that one has not sent may take to come from the other."""
 STALE_S = 30.0
 """After this time without packets, a node begins anew: older sequence numbers could be those of later packets."""
 RTP_BYTES = 12
@@ -52,6 +54,8 @@ class Forwarding:
     """The newest RTP sequence number that has arrived."""
     parent: str | None = None
     """The node that feeds this one: the tree's parent, or the backup after a failure."""
+    second: str | None = None
+    """The parent in the second of two trees. It sends the same packets on another path, and becomes the parent if that fails."""
     wanted: str | None = None
     """A parent to which there is no connection yet; until then everything stays as it is."""
     asked_from: int | None = None
@@ -130,7 +134,7 @@ class Forwarding:
         self._follow_source(packet[HEADER_BYTES + 8 : HEADER_BYTES + 12])
         if sender not in self.links_in:
             self.links_in[sender] = ReceivedOnLink(self.counts)
-        self.links_in[sender].arrived(header.link_sequence, now_s)
+        self.links_in[sender].arrived(header.link_sequence, now_s, wait_s=OTHER_PARENT_S if self.second is not None else 0.0)
         sequence = rtp_sequence(packet)
         if sequence in self._seen:
             self.counts["data_duplicate"] += 1
@@ -147,7 +151,7 @@ class Forwarding:
         if self.last_sequence is None or is_at_or_after(sequence, self.last_sequence):
             self.last_sequence = sequence
         header = replace(header, flags=header.flags & ~Flags.RETRANSMITTED)
-        return self._sent_on(header, packet[HEADER_BYTES:], sequence, now_s)
+        return self._sent_on(header, packet[HEADER_BYTES:], sequence, now_s, sender)
 
     def originated(self, rtp: bytes, now_s: float, origin_us: int) -> list[tuple[str, bytes]]:
         """The copies of a packet that begins here."""
@@ -212,6 +216,10 @@ class Forwarding:
             return child if own is None else own
         return own if is_at_or_after(child, own) else child
 
+    def has_all(self) -> bool:
+        """Whether no recent packet is missing."""
+        return self.last_sequence is None or self.first_missing() == (self.last_sequence + 1) % 65536
+
     def first_missing(self) -> int | None:
         """The earliest recent RTP sequence number that has not arrived; None before anything has."""
         if self.last_sequence is None or not self._order:
@@ -233,7 +241,7 @@ class Forwarding:
         if self._order and now_s - self._arrived_s > STALE_S:
             self.forget()
 
-    def _sent_on(self, header: DataHeader, rtp: bytes, sequence: int, now_s: float) -> list[tuple[str, bytes]]:
+    def _sent_on(self, header: DataHeader, rtp: bytes, sequence: int, now_s: float, sender: str = "") -> list[tuple[str, bytes]]:
         self._ring.pop(sequence, None)
         self._ring[sequence] = Kept(now_s, header, rtp)
         while self._ring[oldest := next(iter(self._ring))].arrived_s < now_s - RING_S:
@@ -241,7 +249,7 @@ class Forwarding:
         if header.hops_left <= 1 and self.children:
             self.counts["data_too_far"] += 1
             return []
-        return [(child, self._packed(child, header, rtp, sequence)) for child in self.children]
+        return [(child, self._packed(child, header, rtp, sequence)) for child in self.children if child != sender]
 
     def _packed(self, child: str, header: DataHeader, rtp: bytes, sequence: int) -> bytes:
         if child not in self._links_out:

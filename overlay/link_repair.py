@@ -81,8 +81,8 @@ class ReceivedOnLink:
     """Those that did not arrive in their place. A repair does not change this."""
     _missing: dict[int, _Missing] = field(default_factory=dict)
 
-    def arrived(self, number: int, now_s: float) -> None:
-        """A packet has arrived, whether or not it was known already."""
+    def arrived(self, number: int, now_s: float, *, wait_s: float = 0.0) -> None:
+        """A packet has arrived, whether or not it was known already. What is missing before it is asked for after `wait_s`."""
         if self.highest is None:
             self.highest, self.expected = number, 1
             return
@@ -97,7 +97,7 @@ class ReceivedOnLink:
             self._begin_again(number)
             return
         for back in range(ahead - 1, 0, -1):
-            self._missing[(number - back) % NUMBERS] = _Missing(ask_s=now_s)
+            self._missing[(number - back) % NUMBERS] = _Missing(ask_s=now_s + wait_s)
         self.counts["packets_missing"] += ahead - 1
         self.expected += ahead
         self.lost += ahead - 1
@@ -119,6 +119,11 @@ class ReceivedOnLink:
                 missing.ask_s = now_s + max(LEAST_RETRY_S, RETRIES_PER_ROUND_TRIP * round_trip_s)
                 due.append(number)
         return due
+
+    def arrived_elsewhere(self) -> None:
+        """What is missing on this link has come on another one."""
+        self.counts["packets_from_other_parent"] += len(self._missing)
+        self._missing.clear()
 
     @property
     def missing(self) -> int:

@@ -133,6 +133,8 @@ class InstallTree(Struct, frozen=True, kw_only=True, tag="TREE"):
     parent: NodeName | None
     children: Nodes
     backup: NodeName | None = None
+    second_parent: NodeName | None = None
+    """In the second of two trees; the node gets each packet from both parents."""
 
 
 class Graft(Struct, frozen=True, kw_only=True, tag="GRAFT"):

@@ -83,7 +83,7 @@ class PlayerReports:
             peer_id=node.settings.name, channel=player.stream, app=APP, platform="player", extra=extra
         )
         self._before, self._played = _traffic(node), Played()
-        self._losses = 0, 0, 0
+        self._losses = 0, 0, 0, 0
         self._failovers = 0
         self._reported_start = False
 
@@ -144,12 +144,18 @@ class PlayerReports:
         links = forwarding.links_in.values()
         expected, lost = sum(link.expected for link in links), sum(link.lost for link in links)
         reception = self._player.reception
-        before_expected, before_lost, before_unrepaired = self._losses
+        before_expected, before_lost, before_due, before_unrepaired = self._losses
         if expected > before_expected:
             extra["loss_before_repair"] = round(max(lost - before_lost, 0) / (expected - before_expected), 5)
-            extra["loss_after_repair"] = round(max(reception.lost - before_unrepaired, 0) / (expected - before_expected), 5)
-        self._losses = expected, lost, reception.lost
+        if reception.expected > before_due:
+            unrepaired = max(reception.lost - before_unrepaired, 0)
+            extra["loss_after_repair"] = round(min(unrepaired / (reception.expected - before_due), 1.0), 5)
+        self._losses = expected, lost, reception.expected, reception.lost
         extra["parent"], extra["tree_epoch"] = forwarding.parent or "", forwarding.tree.tree_epoch
+        if forwarding.second is not None:
+            extra["second_parent"] = forwarding.second
+        else:
+            extra.pop("second_parent", None)
         for gap_ms in forwarding.failover_gaps_ms:
             self._failovers += 1
             extra["failover_gap_ms"] = round(gap_ms, 1)

@@ -75,6 +75,8 @@ class Tracing:
             self._counts["traces_dropped"] += 1
         elif not ping.answer and neighbor == forwarding.parent:
             self._down(forwarding, ping, plays=plays)
+        elif not ping.answer and neighbor == forwarding.second:
+            pass  # a trace follows the first tree
         elif ping.answer and neighbor in forwarding.children and ping.hops:
             self._up(forwarding, ping)
         else:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from overlay.disjoint_trees import can_have_two_paths, two_trees
 from overlay.drawing import overlay_svg, overlay_text, tree_text
 from overlay.overlay_file import Metric, Overlay, OverlayFileError, Stream, TreeKind, read_overlay_file
 from overlay.trees import Tree, backups, cost, graph_of, stress, stretch, tree
@@ -48,9 +49,12 @@ def check(
     overlay = read_topology(file)
     streams = _streams(overlay, source, player)
     print(overlay_text(overlay))
-    trees = {}
+    trees: dict[str, Tree] = {}
     for name, stream in streams.items():
-        trees[name] = _print_tree(overlay, name, stream, metric or stream.metric, tree_ or stream.tree)
+        if stream.redundancy == "two_trees":
+            trees |= _print_two_trees(overlay, name, stream, metric or stream.metric, tree_ or stream.tree)
+        else:
+            trees[name] = _print_tree(overlay, name, stream, metric or stream.metric, tree_ or stream.tree)
     if svg is not None:
         start = next((each.source for each in streams.values()), min(overlay.nodes))
         svg.write_text(overlay_svg(overlay, start, trees), encoding="utf-8")
@@ -92,3 +96,27 @@ def _print_tree(overlay: Overlay, name: str, stream: Stream, metric: Metric, kin
     if drawn.unreached:
         print(f"not reached: {', '.join(drawn.unreached)}; add a link, or raise max_children of a node nearby", file=sys.stderr)
     return drawn
+
+
+def _print_two_trees(overlay: Overlay, name: str, stream: Stream, metric: Metric, kind: TreeKind) -> dict[str, Tree]:
+    graph, players = graph_of(overlay, metric), overlay.players(stream)
+    bound = partial(overlay.most_children, stream_kbps=stream.rate_kbps)
+    two = two_trees(graph, stream.source, players, kind, bound)
+    both = [each for each in players if two.has_two_paths(each)]
+    total = cost(graph, two.first) + cost(graph, two.second)
+    print(
+        f"\nstream {name}: two {kind} trees by {metric}, cost {total:g}, {len(both)} of {len(players)} players (*) with two paths"
+    )
+    for grown in (two.first, two.second):
+        print(tree_text(grown, receivers=players))
+    for player in players:
+        if player in both or player == stream.source:
+            continue
+        shared = two.shared(player)
+        why = f"both pass {', '.join(shared)}" if shared else "one tree does not reach it"
+        can = can_have_two_paths(graph, stream.source, player, bound)
+        advice = "raise max_children of the nodes around it" if can else "add a link that avoids it" if shared else "add a link"
+        print(f"{player} has no two separate paths: {why}; {advice}", file=sys.stderr)
+    unreached = tuple(each for each in two.first.unreached if each in two.second.unreached)
+    first = Tree(source=two.first.source, parents=two.first.parents, unreached=unreached)
+    return {name: first, f"{name} (second tree)": Tree(source=stream.source, parents=two.second.parents)}

@@ -122,6 +122,7 @@ def _print_players(running: Node, players: dict[str, Player]) -> None:
         line = {
             "stream": stream,
             "parent": forwarding.parent if forwarding is not None else None,
+            "second_parent": forwarding.second if forwarding is not None else None,
             "startup_ms": _rounded(player.startup_ms),
             "received": reception.received,
             "lost": reception.lost,

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from netlab import Lab, read_capture, read_topology
+from overlay.node import SILENT_AFTER_S
 from tests.harness.waiting import eventually
 from tests.netlab.labs import needs_namespaces
-from tests.overlay.scenario_2 import UDP, lab_topology, parent, received, streaming
+from tests.overlay.scenario_2 import RATE_KBPS, UDP, arrivals, lab_topology, largest_gap_ms, parent, received, streaming
 from tests.overlay.swarm import Swarm
 
 pytestmark = needs_namespaces
@@ -60,6 +61,30 @@ def test_without_a_second_relay_the_stream_is_lost(tmp_path: Path):
         eventually(lambda: len(swarm.parts["p"].printed("received")) > lines + 3)
         last = [line["received"] for line in swarm.parts["p"].printed("received")][-3:]
         assert len(set(last)) == 1
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("how", FAILURES)
+def test_with_two_trees_the_failure_of_a_relay_leaves_no_gap(how: str, tmp_path: Path):
+    with Lab(lab_topology()) as lab, streaming(lab, tmp_path, redundancy="two_trees") as swarm:
+        eventually(lambda: swarm.parts["p"].printed("second_parent")[-1]["second_parent"] is not None)
+        captures = [tmp_path / "n6.pcap", tmp_path / "n9.pcap"]
+        with ExitStack() as running:
+            for path in captures:
+                running.enter_context(lab.capture("p", f"{path.stem}-p", path))
+            before = received(swarm)
+            eventually(lambda: received(swarm) > before + 100)
+            failed_ns = time.time_ns()
+            failed = fail_the_parent(swarm, FAILURES[how])
+            eventually(lambda: parent(swarm) not in (failed, "None"))
+            before = received(swarm)
+            eventually(lambda: received(swarm) > before + 200)
+        first = arrivals(captures)
+        gap_ms, nominal_ms = largest_gap_ms(first, failed_ns), 12_000 / RATE_KBPS
+        print(f"{how}: longest gap {gap_ms:.1f} ms after the failure, {largest_gap_ms(first, 0):.1f} ms in the whole capture")
+        assert {*range(min(first), max(first))} <= {*first}  # every packet came by one of the two ways
+        assert gap_ms < SILENT_AFTER_S * 1000 / 2 + nominal_ms  # nothing was waited for: no silence, no new parent
+        assert swarm.parts["p"].printed("lost")[-1]["lost"] == 0
 
 
 LINKS = [("s", "n2"), ("n2", "n3"), ("n2", "n4"), ("n3", "p1"), ("n4", "p2")]
