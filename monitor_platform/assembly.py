@@ -31,9 +31,12 @@ from feedback_analysis.reading.log_files import passed_over_in_words
 from feedback_analysis.reading.rows import reasons_in_words
 from feedback_analysis.time_units import MINUTE_MS
 from feedback_wire import routes
+from monitor_platform.access.gate import Gate
 from monitor_platform.access.listener import Connections, limits_here
 from monitor_platform.alerts.alert_service import AlertService
 from monitor_platform.alerts.rules import Rules
+from monitor_platform.alerts.silences import Silences
+from monitor_platform.api.alert_handlers import ROUTES as ALERT_ROUTES
 from monitor_platform.api.history_handler import HISTORY, HistoryHandler
 from monitor_platform.api.summary_handler import SummaryHandler
 from monitor_platform.api.table_handler import TABLE, TableHandler
@@ -49,7 +52,7 @@ from monitor_platform.metrics.location_metrics import LocationMetrics
 from monitor_platform.metrics.platform_metrics import PlatformMetrics
 from monitor_platform.recorded_logs import RecordedLogs
 from monitor_platform.retrieval.feed import Feed
-from monitor_platform.retrieval.mirror import Mirror
+from monitor_platform.retrieval.mirror import NOTES, Mirror
 from monitor_platform.settings import Settings
 from serving.listening import url_of
 from serving.tls import Tls
@@ -86,7 +89,7 @@ def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStac
     models = models_of(settings)
     records = _records(settings, locator, models, tls, mirror, opened)
     history = _history(settings, locator, mos_of(models), opened)
-    alerts = AlertService(rules, records.table) if rules is not None else None
+    alerts = AlertService(rules, records.table, _silences(settings)) if rules is not None else None
     state = _state(settings, records, alerts, history, opened)
     older = _older_records(settings, records, state)
     sockets, port = listen(settings, opened)
@@ -99,7 +102,7 @@ def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStac
         connections,
         sockets=sockets,
         tls=tls,
-        patterns=patterns(settings, gate, records.feed, registry) + _interfaces(state, older),
+        patterns=patterns(settings, gate, records.feed, registry) + _interfaces(state, older, gate),
         pages=Pages(state=state, older=older, spares=SpareFigures(state.atlas)),
         origins=allowed_hosts(settings, port),
     )
@@ -129,7 +132,7 @@ def _state(
         period_s=records.table.period_s,
         poll_s=settings.poll_seconds,
         begins_ms=records.begins_ms,
-        alerts=alerts.watch if alerts is not None else None,
+        alerting=alerts,
         history=history,
     )
     opened.callback(state.answers.close)
@@ -148,13 +151,22 @@ def _registry(*collectors: Collector | None) -> CollectorRegistry:
     return registry
 
 
-def _interfaces(state: DashboardState, older: OlderRecords) -> list[Route]:
+def _silences(settings: Settings) -> Silences | None:
+    """The silences of a live platform, in its mirror, which no other process uses."""
+    return Silences(settings.mirror / NOTES) if settings.live else None
+
+
+def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate) -> list[Route]:
     """The interfaces for scripts."""
     interfaces: list[Route] = [
         (routes.SUMMARY, SummaryHandler, {"state": state, "older": older}),
         (TABLE, TableHandler, {"older": older}),
     ]
-    return interfaces if state.history is None else [*interfaces, (HISTORY, HistoryHandler, {"history": state.history})]
+    if state.history is not None:
+        interfaces.append((HISTORY, HistoryHandler, {"history": state.history}))
+    if state.alerting is not None:
+        interfaces += ((path, handler, {"alerts": state.alerting, "gate": gate}) for path, handler in ALERT_ROUTES)
+    return interfaces
 
 
 def _alerts(settings: Settings, alerts: AlertService, feed: Feed | None, tls: Tls, dashboard_url: str) -> list[Task]:

@@ -35,7 +35,7 @@ class Limits:
     body_s: float = 20.0
     head_bytes: int = 32 * 1024
     body_bytes: int = 16 * 1024
-    """The login form is the only body."""
+    """The login form, and the JSON object of a change."""
     stuck_s: float = 60.0
     """How long the client may leave data unread without reading all of it once."""
 

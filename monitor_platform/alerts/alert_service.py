@@ -4,6 +4,7 @@ Live minutes are evaluated when they are complete. Recorded files are evaluated 
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,8 +16,10 @@ from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.alerts.alert_text import as_json, link
 from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert
-from monitor_platform.alerts.rules import SEVERITIES, Rules
-from monitor_platform.alerts.webhooks import Notification, WebhookSender
+from monitor_platform.alerts.held_back import HeldBack
+from monitor_platform.alerts.rules import SEVERITIES, Rule, Rules
+from monitor_platform.alerts.silences import Silences
+from monitor_platform.alerts.webhooks import Notification, WebhookSender, sample_notification
 from serving.tls import Tls
 
 LOOK_EVERY_S = 0.5
@@ -25,15 +28,22 @@ LATE_MS = 5_000
 
 
 class AlertService(Collector):
-    """Evaluates rules over one table. `watch` has the alerts that pages show."""
+    """Evaluates rules over one table. `watch` has the alerts that pages show. `silences` is None for recorded files."""
 
-    def __init__(self, rules: Rules, table: FeedbackTable) -> None:
+    def __init__(self, rules: Rules, table: FeedbackTable, silences: Silences | None = None) -> None:
         self.watch = AlertWatch(rules.rules, self._on_change)
+        self.silences = silences
+        self._held = HeldBack()
         self._rules = rules
         self._table = table
-        self._sender: WebhookSender | None = None
+        self.sender: WebhookSender | None = None
+        """None for recorded files."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._dashboard_url = ""
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        return self._rules.rules
 
     def evaluate_recorded(self) -> None:
         """Evaluate all minutes of the table now."""
@@ -47,14 +57,15 @@ class AlertService(Collector):
         A minute is evaluated only once, so all its records must be in the table.
         """
         self._loop, self._dashboard_url = asyncio.get_running_loop(), dashboard_url
-        self._sender = WebhookSender(self._rules.webhooks, tls)
+        self.sender = WebhookSender(self._rules.webhooks, tls)
         while not complete():  # noqa: ASYNC110 - a feed has no event for it
             await asyncio.sleep(LOOK_EVERY_S)
         late_ms = round(2 * poll_s * 1000) + LATE_MS
         with ThreadPoolExecutor(1, thread_name_prefix="alerts") as worker:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._sender.run())
+                group.create_task(self.sender.run())
                 group.create_task(self.watch.run(self._table, worker, late_ms))
+                group.create_task(self._release())
 
     def describe(self) -> list[Metric]:
         """Nothing. Otherwise the registration would call `collect`."""
@@ -66,17 +77,39 @@ class AlertService(Collector):
         for severity in SEVERITIES:
             open_now.add_metric([severity], severities.count(severity))
         yield open_now
+        silenced = sum(map(self._is_silenced, self.watch.open))
+        yield GaugeMetricFamily("swarmscope_monitor_alerts_silenced", "Open alerts that are silenced.", silenced)
         yield CounterMetricFamily("swarmscope_monitor_alerts_total", "Alerts that have begun.", self.watch.raised)
         messages = CounterMetricFamily(
             "swarmscope_monitor_alert_messages_total", "Notifications for webhooks, by outcome.", labels=["outcome"]
         )
-        for outcome, number in (self._sender.counts if self._sender is not None else {}).items():
+        for outcome, number in ({**self.sender.counts, "silenced": self._held.silenced} if self.sender is not None else {}).items():
             messages.add_metric([outcome], number)
         yield messages
 
     def _on_change(self, explained: ExplainedAlert) -> None:
-        if self._sender is not None and self._loop is not None:
-            notification = Notification(
-                facts=as_json(explained.alert, explained.evidence), link=link(explained.alert, self._dashboard_url)
-            )
-            self._loop.call_soon_threadsafe(self._sender.send, notification)  # because this runs in the worker's thread
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._notify, explained)  # because this runs in the worker's thread
+
+    def _notify(self, explained: ExplainedAlert) -> None:
+        if self._held.passes(explained, silenced=self._is_silenced(explained)):
+            self._send(explained)
+
+    def send_test(self, number: int) -> bool:
+        """Send a test message to the webhook with this number, from 0; False if too many notifications wait for it."""
+        return self.sender is not None and self.sender.send_to(number, sample_notification(self._dashboard_url))
+
+    async def _release(self) -> None:
+        """Send the begin of each alert whose silence has ended while it was open."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            for explained in self._held.released(self._is_silenced):
+                self._send(explained)
+
+    def _is_silenced(self, explained: ExplainedAlert) -> bool:
+        return self.silences is not None and self.silences.of(explained.alert, time.time_ns() // 1_000_000) is not None
+
+    def _send(self, explained: ExplainedAlert) -> None:
+        if self.sender is not None:
+            facts = as_json(explained.alert, explained.evidence)
+            self.sender.send(Notification(facts=facts, link=link(explained.alert, self._dashboard_url)))

@@ -8,24 +8,25 @@ from feedback_analysis.measures.registry import named, shown_in
 from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.alerts.detector import Alert
 from monitor_platform.alerts.evidence import Evidence
-from monitor_platform.alerts.rules import PEERS
+from monitor_platform.alerts.rules import PEERS, Rule
 
 
 def title(alert: Alert) -> str:
     """One line: the measure, the slice and the limit."""
     where = ", ".join(f"{name} {value}" for name, value in alert.slice.items()) or "all end hosts"
     side = "above" if alert.rule.worse_is_higher else "below"
-    return f"{alert.rule.name}: {measure_title(alert)} of {where} is {side} {shown(alert, alert.limit)}"
+    return f"{alert.rule.name}: {measure_title(alert.rule)} of {where} is {side} {shown(alert.rule, alert.limit)}"
 
 
 def sentence(alert: Alert, evidence: Evidence) -> str:
     """One line: the worst minute, when the alert began or ended, and the most affected slice."""
-    parts = [f"worst minute {shown(alert, alert.worst)}, {alert.sessions:,} sessions, since {clock(alert.began_ms)}"]
+    parts = [f"worst minute {shown(alert.rule, alert.worst)}, {alert.sessions:,} sessions, since {clock(alert.began_ms)}"]
     if alert.ended_ms is not None:
-        return f"ended {clock(alert.ended_ms)} after {minutes(alert)} min; worst minute {shown(alert, alert.worst)}"
+        return f"ended {clock(alert.ended_ms)} after {minutes(alert)} min; worst minute {shown(alert.rule, alert.worst)}"
     if evidence.slices:
         worst = evidence.slices[0]
-        parts.append(f"most affected: {worst.dimension} {worst.name} ({worst.peers:,.0f} peers, {shown(alert, worst.mean or 0)})")
+        mean = shown(alert.rule, worst.mean or 0)
+        parts.append(f"most affected: {worst.dimension} {worst.name} ({worst.peers:,.0f} peers, {mean})")
     return "; ".join(parts)
 
 
@@ -67,14 +68,14 @@ def minutes(alert: Alert) -> int:
     return ((alert.ended_ms or alert.began_ms) - alert.began_ms) // MINUTE_MS
 
 
-def measure_title(alert: Alert) -> str:
-    measure = named(alert.rule.measure)
+def measure_title(rule: Rule) -> str:
+    measure = named(rule.measure)
     return measure.title if measure else "number of peers"
 
 
-def shown(alert: Alert, value: float) -> str:
-    """A value with the digits and unit of the alert's measure."""
-    measure = named(alert.rule.measure)
+def shown(rule: Rule, value: float) -> str:
+    """A value with the digits and unit of the rule's measure."""
+    measure = named(rule.measure)
     if measure is None:
         return f"{value:,.0f}"
     factor, unit, digits = shown_in(measure)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Literal
 
 import duckdb
 
@@ -18,7 +19,7 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.time_units import MINUTE_MS
-from monitor_platform.alerts.detector import Alert, Detector
+from monitor_platform.alerts.detector import Alert, Detector, Reading
 from monitor_platform.alerts.evidence import Evidence, evidence
 from monitor_platform.alerts.observations import observations
 from monitor_platform.alerts.rules import Rule
@@ -39,12 +40,31 @@ class ExplainedAlert:
     evidence: Evidence
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleState:
+    """The current state of a rule: its open alerts, its last reading, and when its last alert ended (None: unknown)."""
+
+    rule: Rule
+    open: tuple[Alert, ...] = ()
+    reading: Reading | None = None
+    ended_ms: int | None = None
+
+    @property
+    def word(self) -> Literal["firing", "well", "no data"]:
+        """`no data`: no slice has had enough sessions in a minute."""
+        return "firing" if self.open else "well" if self.reading is not None else "no data"
+
+    @property
+    def since_ms(self) -> int | None:
+        """When the rule began to fire, or ended to fire; None if it has not fired."""
+        return min(each.began_ms for each in self.open) if self.open else self.ended_ms
+
+
 class AlertWatch:
     """Evaluates all rules. Every begin and end of an alert is stored, and passed to `on_change`."""
 
     def __init__(self, rules: tuple[Rule, ...], on_change: Callable[[ExplainedAlert], None]) -> None:
         self._detectors = [Detector(rule) for rule in rules]
-        self.rules = len(rules)
         self._on_change = on_change
         self._evaluated_ms: int | None = None
         self._changes: deque[ExplainedAlert] = deque(maxlen=REMEMBERED)
@@ -53,6 +73,8 @@ class AlertWatch:
         """Each alert once, the latest begin first; open alerts with their worst minute so far."""
         self.open: tuple[ExplainedAlert, ...] = ()
         """The alerts that are open."""
+        self.states = tuple(RuleState(rule=rule) for rule in rules)
+        """The state of each rule, in the order of the file."""
         self.raised = 0
 
     def evaluate(self, table: FeedbackTable, until_ms: int) -> None:
@@ -66,6 +88,7 @@ class AlertWatch:
             self._evaluated_ms = span.to_ms
             self.alerts = self._current()
             self.open = tuple(each for each in self.alerts if each.alert.ended_ms is None)
+            self.states = tuple(self._state(detector) for detector in self._detectors)
 
     async def run(self, table: FeedbackTable, worker: Executor, late_ms: int) -> None:
         """Evaluate each minute `late_ms` after its end, until cancelled."""
@@ -99,6 +122,15 @@ class AlertWatch:
             fresh = now is not None and now.began_ms == began_ms and each.alert.ended_ms is None
             current.append(ExplainedAlert(alert=now, evidence=each.evidence) if fresh and now is not None else each)
         return tuple(sorted(current, key=lambda each: -each.alert.began_ms))
+
+    def _state(self, detector: Detector) -> RuleState:
+        ended = (each.alert.ended_ms for each in self._changes if each.alert.rule is detector.rule)
+        return RuleState(
+            rule=detector.rule,
+            open=tuple(detector.open),
+            reading=detector.reading,
+            ended_ms=max((at for at in ended if at is not None), default=None),
+        )
 
     def _change(self, table: FeedbackTable, alert: Alert, end_ms: int) -> None:
         explained = ExplainedAlert(alert=alert, evidence=evidence(table, alert=alert, until_ms=end_ms))

@@ -46,6 +46,22 @@ class Alert:
         return dict(zip(self.rule.by, self.names, strict=True))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The slice of a rule that was closest to its limit, or furthest beyond it, in the last minute that had a value.
+
+    `limit` is None as long as the slice has no baseline.
+    """
+
+    at_ms: int
+    names: tuple[str, ...]
+    value: float
+    limit: float | None
+    sessions: int
+    slices: int
+    """Number of slices that the rule evaluated in that minute."""
+
+
 def known_at(alerts: Iterable[Alert], clock_ms: int | None) -> Iterator[Alert]:
     """The `alerts` as known at `clock_ms` (None: now): only those that had been notified, without a later end.
 
@@ -74,6 +90,8 @@ class Detector:
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self._slices: dict[tuple[str, ...], _Slice] = {}
+        self.reading: Reading | None = None
+        """None as long as no slice has had enough sessions in a minute."""
 
     @property
     def open(self) -> list[Alert]:
@@ -82,10 +100,25 @@ class Detector:
     def observe(self, end_ms: int, observations: Iterable[Observation]) -> list[Alert]:
         """The alerts that begin or end with the minute that ends at `end_ms`."""
         seen = {each.names: each for each in observations}
+        seen |= {names: self._silence(names) for names in self._slices.keys() - seen.keys()}
         changed = [self._update(names, each, end_ms) for names, each in seen.items()]
-        changed += [self._update(names, self._silence(names), end_ms) for names in self._slices.keys() - seen.keys()]
+        self.reading = self._read(end_ms, seen.values()) or self.reading
         self._drop_old_slices(end_ms)
         return [alert for alert in changed if alert is not None]
+
+    def _read(self, end_ms: int, seen: Iterable[Observation]) -> Reading | None:
+        read = [
+            Reading(at_ms=end_ms, names=each.names, value=each.value, limit=limit, sessions=each.sessions, slices=0)
+            for each in seen
+            if each.value is not None and each.names in self._slices and self._counts(each)
+            for limit in [self._limit(self._slices[each.names])]
+        ]
+        return replace(max(read, key=self._excess), slices=len(read)) if read else None
+
+    def _excess(self, reading: Reading) -> tuple[bool, float]:
+        """A key that orders readings by how far they are beyond their limit; those without a limit come first."""
+        excess = reading.value - (reading.limit or 0.0)
+        return reading.limit is not None, excess if self.rule.worse_is_higher else -excess
 
     def _silence(self, names: tuple[str, ...]) -> Observation:
         """The observation of a minute without records: zero peers, and no value of other measures."""
@@ -98,7 +131,7 @@ class Detector:
         if self._enough(seen):
             each.seen_ms = end_ms
         limit = self._limit(each)
-        known = seen.value is not None and limit is not None and (self.rule.counts_peers or self._enough(seen))
+        known = seen.value is not None and limit is not None and self._counts(seen)
         bad = known and self._beyond(seen.value or 0.0, limit or 0.0)
         if not bad:
             self._add_to_baseline(each, seen)
@@ -159,6 +192,10 @@ class Detector:
 
     def _enough(self, seen: Observation) -> bool:
         return seen.sessions >= self.rule.least_sessions
+
+    def _counts(self, seen: Observation) -> bool:
+        """Whether the value of a slice that is known counts. The slice of a rule for `peers` may be empty."""
+        return self.rule.counts_peers or self._enough(seen)
 
     def _drop_old_slices(self, end_ms: int) -> None:
         """Remove slices without recent records, because channels end and memory must not grow."""

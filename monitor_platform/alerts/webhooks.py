@@ -4,14 +4,20 @@ The queue is bounded, and dropped notifications are counted. Redirects are not f
 """
 
 import asyncio
+import json
 import logging
-from collections import Counter
+import re
+import time
+from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
 import aiohttp
 
+from feedback_wire import routes
 from monitor_platform.alerts.rules import Shape, Webhook
 from serving.tls import Tls
 
@@ -24,6 +30,18 @@ LONGEST_PAUSE_S = 120.0
 TIMEOUT_S = 10.0
 # Discord accepts 2,000 characters, Slack 40,000. Longer texts are cut.
 MOST_CHARS = 1_900
+
+REMEMBERED = 20
+"""Deliveries that are kept of each webhook."""
+
+MOST_ANSWER_BYTES = 500
+"""The begin of an answer that is kept. Chat services answer with a word or a short JSON object."""
+
+HIDDEN = "•••"
+LEAST_SECRET = 6
+"""A shorter word of an address, such as `hook`, is not a secret, and would hide parts of other words."""
+
+Outcome = Literal["trying", "sent", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,23 +71,82 @@ def body(notification: Notification, shape: Shape) -> dict[str, Any]:
             return {"text": f"{safe}\n<{notification.link.replace('|', '%7C')}|dashboard>", "unfurl_links": False}
 
 
+def sample_notification(dashboard_url: str) -> Notification:
+    """A notification that states that it is a test. Its JSON has the form of an alert, and `test` in addition."""
+    facts = {
+        "test": True,
+        "rule": "test",
+        "severity": "info",
+        "measure": "mos",
+        "slice": {},
+        "from": time.time_ns() // 1_000_000,
+        "until": None,
+        "value": None,
+        "worst": None,
+        "limit": None,
+        "sessions": 0,
+        "explained_by": [],
+        "worst_sessions": [],
+        "title": "Test message of Swarmscope",
+        "text": "No rule has raised an alert.",
+    }
+    return Notification(facts=facts, link=f"{dashboard_url}/alerts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A notification for one webhook, and the last answer to it. `sent` is the body of the request.
+
+    `answer`: status and begin of the body, or why there was none. Parts of the webhook's address in it are hidden.
+    """
+
+    at_ms: int
+    title: str
+    sent: str
+    outcome: Outcome = "trying"
+    attempts: int = 0
+    answer: str = ""
+
+
 class WebhookSender:
-    """Posts all notifications to each webhook, in order. Each webhook has its own task."""
+    """Posts all notifications to each webhook, in order. Each webhook has its own task.
+
+    `deliveries` has the last deliveries of each webhook, in the order of the file, the newest last.
+    """
 
     def __init__(self, webhooks: tuple[Webhook, ...], tls: Tls | None = None, *, first_pause_s: float = FIRST_PAUSE_S) -> None:
         self._waiting = [(webhook, asyncio.Queue[Notification](MOST_WAITING)) for webhook in webhooks]
         self._tls = tls
         self._first_pause_s = first_pause_s
-        self.counts: Counter[str] = Counter(sent=0, failed=0, dropped=0)
+        self.webhooks = webhooks
+        self.deliveries = [deque[Delivery](maxlen=REMEMBERED) for _ in webhooks]
+        self.counts_of = [Counter[str](sent=0, failed=0, dropped=0) for _ in webhooks]
+        """The outcomes of each webhook's notifications."""
+
+    @property
+    def counts(self) -> Counter[str]:
+        """The outcomes of all notifications."""
+        return Counter({outcome: sum(each[outcome] for each in self.counts_of) for outcome in ("sent", "failed", "dropped")})
+
+    def waiting(self, number: int) -> int:
+        """Notifications that wait for the webhook with this number, from 0."""
+        return self._waiting[number][1].qsize()
 
     def send(self, notification: Notification) -> None:
-        for webhook, queue in self._waiting:
-            try:
-                queue.put_nowait(notification)
-            except asyncio.QueueFull:
-                self.counts["dropped"] += 1
-                title = notification.facts["title"]
-                log.error("webhook %s: notification dropped because %d wait: %s", webhook.host, MOST_WAITING, title)  # noqa: TRY400
+        for number in range(len(self.webhooks)):
+            self.send_to(number, notification)
+
+    def send_to(self, number: int, notification: Notification) -> bool:
+        """Whether the notification waits for the webhook with this number; otherwise it was dropped."""
+        webhook, queue = self._waiting[number]
+        try:
+            queue.put_nowait(notification)
+        except asyncio.QueueFull:
+            self.counts_of[number]["dropped"] += 1
+            title = notification.facts["title"]
+            log.error("webhook %s: notification dropped because %d wait: %s", webhook.host, MOST_WAITING, title)  # noqa: TRY400
+            return False
+        return True
 
     async def run(self) -> None:
         """Post notifications until cancelled."""
@@ -78,18 +155,29 @@ class WebhookSender:
             aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
             asyncio.TaskGroup() as group,
         ):
-            for webhook, queue in self._waiting:
-                group.create_task(self._post_all(session, webhook, queue))
+            for number in range(len(self.webhooks)):
+                group.create_task(self._post_all(session, number))
 
-    async def _post_all(self, session: aiohttp.ClientSession, webhook: Webhook, queue: asyncio.Queue[Notification]) -> None:
+    async def _post_all(self, session: aiohttp.ClientSession, number: int) -> None:
+        webhook, queue = self._waiting[number]
         while True:
             notification = await queue.get()
-            why = await self._deliver(session, webhook, notification)
-            self.counts["sent" if why is None else "failed"] += 1
+            title = notification.facts["title"]
+            sent = json.dumps(body(notification, webhook.shape), ensure_ascii=False)
+            self.deliveries[number].append(Delivery(at_ms=time.time_ns() // 1_000_000, title=title, sent=sent))
+            why = await self._deliver(session, number, sent)
+            outcome: Outcome = "sent" if why is None else "failed"
+            self._note(number, outcome=outcome)
+            self.counts_of[number][outcome] += 1
             if why is not None:
-                log.error("webhook %s did not accept the notification %r: %s", webhook.host, notification.facts["title"], why)
+                log.error("webhook %s did not accept the notification %r: %s", webhook.host, title, why)
 
-    async def _deliver(self, session: aiohttp.ClientSession, webhook: Webhook, notification: Notification) -> str | None:
+    def _note(self, number: int, **changed: Any) -> None:  # noqa: ANN401 - fields of a delivery
+        """Change the newest delivery, which is the one that is being made."""
+        deliveries = self.deliveries[number]
+        deliveries[-1] = replace(deliveries[-1], **changed)
+
+    async def _deliver(self, session: aiohttp.ClientSession, number: int, sent: str) -> str | None:
         """Post until the webhook accepts or refuses it, at most ATTEMPTS times. Returns None on success, else the reason."""
         why, asked_s = "", 0.0
         for attempt in range(ATTEMPTS):
@@ -97,19 +185,44 @@ class WebhookSender:
                 await asyncio.sleep(pause_before(attempt, first_s=self._first_pause_s, asked_s=asked_s))
                 asked_s = 0.0
             try:
-                verified_by = self._tls.link if self._tls is not None else True
-                posted = session.post(webhook.url, json=body(notification, webhook.shape), allow_redirects=False, ssl=verified_by)
-                async with posted as answer:
-                    if answer.status < 300:
-                        return None
-                    why = f"it answered {answer.status}"
-                    if answer.status < 500 and answer.status not in {408, 429}:
-                        return why
-                    asked_s = _asked_s(answer.headers.get("Retry-After"))
+                status, retry_after, answered = await self._post(session, self.webhooks[number], sent)
             except (aiohttp.ClientError, TimeoutError) as error:
                 # Not the error's text, which may contain the address: it is a secret.
                 why = type(error).__name__
+                self._note(number, attempts=attempt + 1, answer=f"no answer: {why}")
+                continue
+            self._note(number, attempts=attempt + 1, answer=f"{status} {answered}".strip())
+            if status < 300:
+                return None
+            why = f"it answered {status}"
+            if status < 500 and status not in {408, 429}:
+                return why
+            asked_s = _asked_s(retry_after)
         return f"{why}, {ATTEMPTS} times"
+
+    async def _post(self, session: aiohttp.ClientSession, webhook: Webhook, sent: str) -> tuple[int, str | None, str]:
+        """Status, Retry-After and the begin of the body of the answer."""
+        verified_by = self._tls.link if self._tls is not None else True
+        headers = {"Content-Type": routes.JSON}
+        posted = session.post(
+            webhook.url, data=sent.encode(errors="backslashreplace"), headers=headers, allow_redirects=False, ssl=verified_by
+        )
+        async with posted as answer:
+            begin = b""
+            with suppress(aiohttp.ClientError, TimeoutError):  # the status has arrived, and it decides
+                begin = await answer.content.read(MOST_ANSWER_BYTES)
+            answered = without_secrets(begin.decode(errors="replace"), webhook.url)
+            return answer.status, answer.headers.get("Retry-After"), answered
+
+
+def without_secrets(text: str, url: str) -> str:
+    """`text` without the parts of a webhook's address that may be secrets: a receiver may answer with the address."""
+    parts = urlsplit(url)
+    words = [parts.username, parts.password, *parts.path.split("/"), *re.split("[&=]", parts.query)]
+    secrets = {form for word in words if word for form in (word, unquote(word)) if len(form) >= LEAST_SECRET}
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return text
 
 
 def pause_before(attempt: int, *, first_s: float, asked_s: float) -> float:

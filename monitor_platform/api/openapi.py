@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 description of the interfaces for scripts, served at /openapi.json; docs/api/ has a copy.
 
-It contains neither the pages nor their tables as CSV, whose parameters are a page's address. Without a history, its routes answer
-404.
+It contains neither the pages nor their tables as CSV, whose parameters are a page's address. The routes of the history and of
+alerts answer 404 if the platform has none.
 """
 
 from feedback_analysis.history.periods import DAYS, UNITS
@@ -10,6 +10,7 @@ from feedback_analysis.measures.partials import VIEWING
 from feedback_analysis.measures.selection import DIMENSIONS, EXTRA, IDENTITIES, OTHER
 from feedback_analysis.measures.summary import COSTS, DEFAULT_GROUPS, DISTRIBUTIONS, MOST_GROUPS
 from feedback_wire import routes
+from monitor_platform.api.alert_openapi import alert_paths
 from serving.openapi import COUNT, TEXT, Schema, content, description, health, operation, parameter
 
 HISTORY = "/api/v1/history/"
@@ -33,7 +34,7 @@ def openapi() -> Schema:
         "Swarmscope monitoring platform",
         f"The dashboard's numbers for scripts. Entries of `extra` are filtered by `where.{EXTRA}NAME`, with any name; the history, "
         "which a platform with --history has, keeps none. At most 16 filters and 16 names to group by.",
-        {routes.SUMMARY: {"get": ask}} | _history() | health(content("it is", TEXT, "text/plain")),
+        {routes.SUMMARY: {"get": ask}} | _history() | alert_paths() | health(content("it is", TEXT, "text/plain")),
     )
 
 

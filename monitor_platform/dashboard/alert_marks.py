@@ -13,6 +13,7 @@ from monitor_platform.alerts.alert_text import title
 from monitor_platform.alerts.alert_watch import ExplainedAlert
 from monitor_platform.alerts.detector import Alert, known_at
 from monitor_platform.alerts.rules import PEERS, SEVERITIES
+from monitor_platform.alerts.silences import Silence
 from monitor_platform.dashboard.question import DEFAULT_MEASURE
 from monitor_platform.views.palette import CATEGORIES
 from monitor_platform.views.timeline_view import Mark
@@ -48,9 +49,15 @@ def marks(alerts: Iterable[Alert]) -> list[Mark]:
     ]
 
 
-def in_words(alerts: tuple[Alert, ...]) -> dict[str, Any]:
-    """The first few alerts, open and severe ones first, and the number of the others."""
-    first = sorted(alerts, key=lambda alert: (alert.ended_ms is not None, -SEVERITIES.index(alert.rule.severity)))
+def in_words(alerts: tuple[Alert, ...], silences: tuple[Silence, ...] | None = None) -> dict[str, Any]:
+    """The first few alerts, open and severe ones first, silenced ones last, and the number of the others.
+
+    `silences`: those that last; None if alerts cannot be silenced.
+    """
+    until = {id(alert): _silenced_until(alert, silences or ()) for alert in alerts}
+    first = sorted(
+        alerts, key=lambda alert: (alert.ended_ms is not None, until[id(alert)] > 0, -SEVERITIES.index(alert.rule.severity))
+    )
     shown = [
         {
             "severity": alert.rule.severity,
@@ -58,6 +65,10 @@ def in_words(alerts: tuple[Alert, ...]) -> dict[str, Any]:
             "from": alert.began_ms,
             "until": alert.ended_ms,
             "href": address("/", alert, minutes_of(alert)),
+            "rule": alert.rule.name,
+            "slice": alert.slice,
+            "silenced_until": until[id(alert)],
+            "can_silence": silences is not None and alert.ended_ms is None,
         }
         for alert in first[:MOST_LISTED]
     ]
@@ -76,6 +87,12 @@ def address(path: str, alert: Alert, more: Mapping[str, str]) -> str:
     asked = {**alert.rule.where, **alert.slice, "measure": measure, **more}
     query = urlencode({name: value for name, value in asked.items() if value})
     return f"{path}?{query}" if query else path
+
+
+def _silenced_until(alert: Alert, silences: tuple[Silence, ...]) -> int:
+    """The end of the silence of an open alert, in Unix ms; 0 without one."""
+    covering = (silence.until_ms for silence in silences if silence.covers(alert))
+    return max(covering, default=0) if alert.ended_ms is None else 0
 
 
 def _meets(alert: Alert, span: Span) -> bool:

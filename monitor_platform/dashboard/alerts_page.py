@@ -1,4 +1,4 @@
-"""The Alerts page: open alerts first, each with its evidence and with links to the affected slice and sessions."""
+"""The Alerts page: rules, alerts, silences and webhooks. Each alert has its evidence, and links to its slice and sessions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,12 +6,15 @@ from urllib.parse import urlencode
 
 from bokeh.models import LayoutDOM
 
+from monitor_platform.alerts.alert_service import AlertService
 from monitor_platform.alerts.alert_text import clock, minutes, shown, title
 from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert
 from monitor_platform.alerts.detector import Alert, known_at
 from monitor_platform.alerts.evidence import Evidence
 from monitor_platform.alerts.rules import SEVERITIES
+from monitor_platform.alerts.silences import Silence
 from monitor_platform.dashboard.alert_marks import address, minutes_of
+from monitor_platform.dashboard.alert_responses import response, rule_rows, silence_rows, webhook_rows
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.display_names import dimension_name, place_name
 from monitor_platform.dashboard.question import DEFAULT_MEASURE
@@ -30,10 +33,10 @@ class AlertsPart:
 
     async def ask(self, context: PageContext) -> Show:
         """Needs no query: the alerts are already known."""
-        watch = context.state.alerts
+        alerting = context.state.alerting
         clock_ms = context.question.clock_ms
         end_ms = context.snapshot.extent.to_ms if context.snapshot is not None and not context.state.live else None
-        return lambda: _list(watch, end_ms, clock_ms)
+        return lambda: _list(alerting, end_ms, clock_ms)
 
 
 ALERTS_PAGE = DashboardPage(
@@ -50,26 +53,34 @@ ALERTS_PAGE = DashboardPage(
 )
 
 
-def open_alerts(watch: AlertWatch | None, clock_ms: int | None) -> dict[str, Any]:
-    """For the navigation: the number of open alerts and their highest severity; in a replay, as known at its clock."""
+def open_alerts(watch: AlertWatch | None, clock_ms: int | None, silences: tuple[Silence, ...] | None = None) -> dict[str, Any]:
+    """For the navigation: the number of open alerts that are not silenced and their highest severity; in a replay, as known at its
+    clock."""
     known = known_at((each.alert for each in watch.alerts), clock_ms) if watch is not None else ()
-    grave = [alert.rule.severity for alert in known if alert.ended_ms is None]
+    heard = (alert for alert in known if not any(silence.covers(alert) for silence in silences or ()))
+    grave = [alert.rule.severity for alert in heard if alert.ended_ms is None]
     return {"number": len(grave), "severity": max(grave, key=SEVERITIES.index, default="")}
 
 
-def _list(watch: AlertWatch | None, end_ms: int | None, clock_ms: int | None) -> dict[str, Any]:
+def _list(alerting: AlertService | None, end_ms: int | None, clock_ms: int | None) -> dict[str, Any]:
     """`end_ms`: the end of recorded files; None if live. `clock_ms`: the clock of a replay."""
-    if watch is None:
-        return {"rules": 0, "how": HOW_TO_BEGIN, "alerts": []}
+    if alerting is None:
+        return {"rules": 0, "how": HOW_TO_BEGIN, "alerts": [], "states": [], "silences": [], "webhooks": None}
+    watch, silences = alerting.watch, alerting.silences
     known = watch.alerts if clock_ms is None else _known(watch.alerts, clock_ms)
-    alerts = sorted(known, key=lambda each: (each.alert.ended_ms is not None, -each.alert.began_ms))
-    last = sum(each.alert.ended_ms is None for each in alerts)
+    rows = [_row(each, clock_ms or end_ms) | response(each.alert, silences) for each in known]
+    rows.sort(key=lambda row: (not row["lasts"], row["silence"] is not None, row["acknowledgement"] is not None, -row["from"]))
+    last, quiet = sum(row["lasts"] for row in rows), sum(row["silence"] is not None for row in rows)
     how = "checked each minute" if end_ms is None else "recorded files, checked once"
     how = how if clock_ms is None else f"{how}; as known at {clock(clock_ms)}"
+    heard = f"{last} open" + (f" ({quiet} silenced)" if quiet else "")
     return {
-        "rules": watch.rules,
-        "note": f"{format_count(watch.rules, 'rule')}, {how}; {last} open, {len(alerts) - last} ended",
-        "alerts": [_row(each, clock_ms or end_ms) for each in alerts[:MOST_ALERTS]],
+        "rules": len(watch.states),
+        "note": f"{format_count(len(watch.states), 'rule')}, {how}; {heard}, {len(rows) - last} ended",
+        "alerts": rows[:MOST_ALERTS],
+        "states": rule_rows(watch.states, silences) if clock_ms is None else [],
+        "silences": silence_rows(silences),
+        "webhooks": webhook_rows(alerting.sender),
     }
 
 
@@ -89,7 +100,7 @@ def _row(explained: ExplainedAlert, end_ms: int | None) -> dict[str, Any]:
         "severity": alert.rule.severity,
         "lasts": alert.ended_ms is None,
         "title": title(alert),
-        "text": f"worst minute {shown(alert, alert.worst)}; {format_count(alert.sessions, 'session')} when it began",
+        "text": f"worst minute {shown(alert.rule, alert.worst)}; {format_count(alert.sessions, 'session')} when it began",
         "from": alert.began_ms,
         "until": alert.ended_ms,
         "minutes": minutes(alert),
@@ -104,7 +115,7 @@ def _slices(alert: Alert, evidence: Evidence, when: Mapping[str, str]) -> Sequen
     return [
         {
             "text": f"{dimension_name(each.dimension)} {place_name(each.name)}",
-            "value": shown(alert, each.mean or 0),
+            "value": shown(alert.rule, each.mean or 0),
             "n": format_count(each.peers, "peer"),
             "href": address("/", alert, {each.dimension: each.name, **when}),
         }
@@ -117,7 +128,7 @@ def _sessions(alert: Alert, evidence: Evidence, when: Mapping[str, str]) -> Sequ
     return [
         {
             "text": each.peer_id,
-            "value": shown(alert, each.value),
+            "value": shown(alert.rule, each.value),
             "href": f"/session?{urlencode({'session_id': each.session_id, **measure, **when})}",
         }
         for each in evidence.sessions

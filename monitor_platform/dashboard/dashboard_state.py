@@ -14,7 +14,9 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.live_table import LiveTable
 from feedback_analysis.messages.table import FeedbackTable
+from monitor_platform.alerts.alert_service import AlertService
 from monitor_platform.alerts.alert_watch import AlertWatch
+from monitor_platform.alerts.silences import Silence
 from monitor_platform.dashboard.history_queries import HistoryQueries
 from monitor_platform.dashboard.pill import Delay, Pill, live_pill, static_pill
 from monitor_platform.dashboard.shared_answers import Moment, SharedAnswers
@@ -61,13 +63,13 @@ class DashboardState:
         period_s: float,
         poll_s: float,
         begins_ms: int = 0,
-        alerts: AlertWatch | None = None,
+        alerting: AlertService | None = None,
         history: HistoryQueries | None = None,
     ) -> None:
         self.answers = SharedAnswers(table)
         # Open pages. A set instead of a number, because Bokeh 3.10 makes documents in several threads, where `+= 1` loses some.
         self.viewers: set[object] = set()
-        self.alerts = alerts
+        self.alerting = alerting
         self.history = history
         self._table = table
         self._feed = feed
@@ -78,6 +80,22 @@ class DashboardState:
         self._moment = Moment(-1, 0, 0)
         self._news_ms: int | None = None
         self._page_delays_ms: deque[int] = deque(maxlen=REMEMBERED_PAGES)
+
+    @property
+    def alerts(self) -> AlertWatch | None:
+        return None if self.alerting is None else self.alerting.watch
+
+    @property
+    def silences(self) -> tuple[Silence, ...] | None:
+        """The silences that last; None if alerts cannot be silenced."""
+        if self.alerting is None or self.alerting.silences is None:
+            return None
+        return self.alerting.silences.active(_clock_ms())
+
+    @property
+    def changes(self) -> int:
+        """Grows with each change that a user makes, so that all pages show it at once."""
+        return 0 if self.alerting is None or self.alerting.silences is None else self.alerting.silences.changes
 
     @property
     def atlas(self) -> Atlas:
@@ -93,7 +111,9 @@ class DashboardState:
 
     def of_older(self, table: FeedbackTable, *, begins_ms: int) -> "DashboardState":
         """The state of another table, which does not change and counts from `begins_ms` on."""
-        return DashboardState(table, None, period_s=self._period_s, poll_s=self._poll_s, begins_ms=begins_ms, alerts=self.alerts)
+        return DashboardState(
+            table, None, period_s=self._period_s, poll_s=self._poll_s, begins_ms=begins_ms, alerting=self.alerting
+        )
 
     def moment(self) -> Moment:
         """The moment to show now. It equals the last one if nothing is new."""
@@ -137,6 +157,7 @@ class DashboardState:
             live=self.live,
             atlas=self.atlas,
             alerts=self.alerts.alerts if self.alerts is not None else (),
+            silences=self.silences,
             proved_ms=self._proved_ms(moment),
         )
 

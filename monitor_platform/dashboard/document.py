@@ -84,7 +84,7 @@ class PageDocument:
         self._older = older
         self._figures = figures
         self._question = Question.parse(_query_of(document))
-        self._shown: tuple[Moment, Question] | None = None
+        self._shown: tuple[Moment, Question, int] | None = None
         self._past = False  # an older time range never changes
         self._settled = False  # nor does a fixed one whose last records have arrived
         self._exchange = PageExchange(name="exchange", asked=self._question.query(), pill=json.dumps(state.pill()))
@@ -108,9 +108,9 @@ class PageDocument:
         if self._waits():
             return
         moment = self._state.moment()
-        follows = self._shown is not None and self._shown[1] == self._question
-        if self._shown != (moment, self._question) and not (follows and (self._past or self._settled)):
-            self._shown = (moment, self._question)
+        follows = self._shown is not None and self._shown[1:] == (self._question, self._state.changes)
+        if self._shown != (moment, self._question, self._state.changes) and not (follows and (self._past or self._settled)):
+            self._shown = (moment, self._question, self._state.changes)
             await self._refresh_or_show_error(moment, self._question)
             if follows:
                 self._state.shown(moment)
@@ -147,7 +147,7 @@ class PageDocument:
             self._exchange.update(
                 facts=json.dumps(
                     nothing_yet(question, live=self._state.live)
-                    | {"health": health(self._state, None), "lasting": open_alerts(self._state.alerts, question.clock_ms)}
+                    | {"health": health(self._state, None), "lasting": self._open_alerts(question)}
                 )
             )
             return
@@ -165,7 +165,7 @@ class PageDocument:
         self._showing = True
         try:
             content = {"page": dict(show()) if show is not None else {}, "asked": self._exchange.asked}
-            content |= {"health": health(self._state, shown), "lasting": open_alerts(self._state.alerts, question.clock_ms)}
+            content |= {"health": health(self._state, shown), "lasting": self._open_alerts(question)}
             if shown is not None and snapshot is not None:
                 self._figures.show(shown)
                 self._exchange.update(choices=json.dumps(choices(shown, lengths(snapshot, self._older.minutes))))
@@ -177,6 +177,9 @@ class PageDocument:
         finally:
             self._showing = False
             self._document.unhold()
+
+    def _open_alerts(self, question: Question) -> dict[str, Any]:
+        return open_alerts(self._state.alerts, question.clock_ms, self._state.silences)
 
     def _listen(self) -> None:
         self._exchange.on_change("asked", self._on_asked)
@@ -242,6 +245,7 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, old
         timed=page.timed,
         tiles=TILE_COUNT if page.tiles else 0,
         live=state.live,
+        silencing=state.silences is not None,
         credit=CREDIT_HTML,
         asset=asset,
         # Without Bokeh's widgets, tables and MathJax: three megabytes that no page uses.

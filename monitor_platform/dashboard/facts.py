@@ -43,7 +43,7 @@ def facts(data: PageData, snapshot: Snapshot) -> Fact:
         "keys": legends(data),
         "slices": _slices(data),
         "legend": legend(data),
-        "marks": in_words(data.alerts),
+        "marks": in_words(data.alerts, snapshot.silences),
         "compare": question.compare,
         "by": question.by,
         "tables": {view: BY_VIEW[view](data).for_page() for view in question.tables},

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from feedback_analysis.geo.atlas import Atlas
 from feedback_analysis.measures.selection import Span
 from monitor_platform.alerts.alert_watch import ExplainedAlert
+from monitor_platform.alerts.silences import Silence
 from monitor_platform.dashboard.question import DEFAULT_MINUTES, MINUTES, Question
 from monitor_platform.dashboard.shared_answers import Moment
 
@@ -21,7 +22,8 @@ class Snapshot:
     """`extent`: the time of the records. `until_ms`: the time up to which all records are assumed to have arrived.
 
     `period_s`: the end hosts' reporting period. `proved_ms`: a gap in the numbers of a session that ends before this time is a
-    loss; a later one may still be filled (None: no gap can be filled).
+    loss; a later one may still be filled (None: no gap can be filled). `silences`: those that last (None: alerts
+    cannot be silenced).
     """
 
     moment: Moment
@@ -31,6 +33,7 @@ class Snapshot:
     live: bool
     atlas: Atlas
     alerts: tuple[ExplainedAlert, ...] = ()
+    silences: tuple[Silence, ...] | None = None
     proved_ms: int | None = None
 
 

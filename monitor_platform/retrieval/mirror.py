@@ -1,6 +1,6 @@
 """The mirror: byte-identical copies of the feedback servers' logs, at `<directory>/<server>/<log name>`.
 
-A platform stores nothing else: after a restart, its memory is read from these files. So a file with a log's name is either an open
+After a restart, the platform's memory is read from these files. So a file with a log's name is either an open
 journal, which is verified again when it is read, or a complete sealed log.
 """
 
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 LOCK = ".lock"
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+
+NOTES = ".notes"
+"""Folder of what users write on the dashboard, such as silences. Folders of servers do not begin with a dot."""
 
 AHEAD = "clock-ahead"
 """File in a server's folder, with a line for each log that needs a clock correction."""

@@ -1,9 +1,9 @@
-// The Alerts page: open alerts first, each with its evidence. Values that end hosts sent are written as text.
+// The Alerts page: rules, alerts with their evidence, silences and webhooks. Values that end hosts sent are written as text.
 "use strict";
 
 (() => {
   const $ = (id) => document.getElementById(id);
-  const { make } = swarmscope;
+  const { make, keep_children } = swarmscope;
   const minute = (ms) => swarmscope_times.element(ms, { seconds: false });
 
   function links(title, all) {
@@ -19,11 +19,36 @@
     return [box];
   }
 
-  function alert_box({ severity, lasts, title, text, from, until, minutes, href, sessions_href, slices, sessions }) {
-    const item = make("li", { className: lasts ? "alert lasts" : "alert" });
+  // "by Mei: the fix is on its way"
+  function noted({ by, comment }) {
+    return `${by ? ` by ${by}` : ""}${comment ? `: ${comment}` : ""}`;
+  }
+
+  // What users have done about an alert, and the buttons to do it.
+  function response({ title, rule, slice, from, can_silence, silence, acknowledgement }) {
+    const line = make("p", { className: "response" });
+    if (silence) {
+      const text = make("span");
+      text.append("Silenced until ", minute(silence.until), noted(silence));
+      line.append(text);
+    }
+    if (acknowledgement) {
+      const text = make("span");
+      text.append("Acknowledged ", minute(acknowledgement.at), noted(acknowledgement));
+      line.append(text);
+    }
+    const alert = { title, rule, slice, from };
+    if (can_silence && !acknowledgement) line.append(swarmscope_silence.button("Acknowledge", alert, { acknowledge: true }));
+    if (can_silence && !silence) line.append(swarmscope_silence.button("Silence", alert));
+    return line.childNodes.length ? [line] : [];
+  }
+
+  function alert_box(alert) {
+    const { severity, lasts, title, text, from, until, minutes, href, sessions_href, slices, sessions, silence } = alert;
+    const item = make("li", { className: lasts && !silence ? "alert lasts" : "alert" });
     item.dataset.severity = severity;
     const head = make("h3", {});
-    head.append(make("b", { className: "severity", textContent: lasts ? severity : `${severity}, ended` }), make("a", { href, textContent: title }));
+    head.append(make("b", { className: "severity", textContent: lasts ? `${severity}${silence ? ", silenced" : ""}` : `${severity}, ended` }), make("a", { href, textContent: title }));
     const when = make("p", { className: "when" });
     when.append("since ", minute(from));
     if (!lasts) when.append(" until ", minute(until), ` (${minutes} min)`);
@@ -32,20 +57,101 @@
     // The evidence is stored when an alert begins, and again when it ends; the linked pages show the current records.
     const then = lasts ? " when it began" : "";
     why.append(...links(`Most affected${then}`, slices), ...links(`Worst sessions${then}`, sessions));
-    item.append(head, when, make("p", { textContent: text }), why);
+    item.append(head, when, make("p", { textContent: text }), ...response(alert), why);
     return item;
   }
 
-  swarmscope.page(({ rules, how, note = "", alerts }) => {
+  function cell(label, ...content) {
+    const made = make("td");
+    if (label) made.dataset.label = label;
+    made.append(...content);
+    return made;
+  }
+
+  // The last value of a rule: of its only slice, or of the one that is closest to the limit or furthest beyond it.
+  function last_value({ value, of, n, slices, at }) {
+    const box = make("span");
+    box.append(make("b", { textContent: value }));
+    const more = [of, slices > 1 ? `worst of ${slices} slices` : "", n].filter(Boolean).join(", ");
+    if (more) box.append(" ", make("span", { className: "quiet", textContent: more }));
+    if (at) box.append(" ", minute(at));
+    return box;
+  }
+
+  function rule_row(rule) {
+    const { name, severity, state, state_text, what, limit, since, can_silence, silenced_until } = rule;
+    const row = make("tr", { className: state === "firing" ? "lasts" : "" });
+    row.dataset.severity = severity;
+    const title = make("th", { scope: "row" });
+    title.append(make("span", { textContent: name }), make("span", { className: "quiet", textContent: ` ${severity}. ${what}` }));
+    const silenced = make("span", { className: "silenced" });
+    if (silenced_until) silenced.append("silenced until ", minute(silenced_until));
+    const hands = silenced_until ? [silenced] : can_silence ? [swarmscope_silence.button("Silence", { rule: name, slice: null, title: `All alerts of the rule ${name}` })] : [];
+    row.append(
+      cell("State", make("b", { className: "severity", textContent: state_text })), title, cell("Last value", last_value(rule)),
+      cell("Limit", limit), cell("Since", since ? minute(since) : "the start"), cell("", ...hands),
+    );
+    return row;
+  }
+
+  function silence_row({ id, rule, slice, from, until, by, comment }) {
+    const row = make("li");
+    const text = make("p");
+    text.append(make("b", { textContent: rule }), `, ${slice}: until `, minute(until), `, since `, minute(from), noted({ by, comment }));
+    const end = make("button", { type: "button", className: "small", textContent: "End now", ariaLabel: `End now: silence of ${rule}, ${slice}` });
+    end.addEventListener("click", () => act(end, "DELETE", `/api/v1/silences/${id}`));
+    row.append(text, end);
+    return row;
+  }
+
+  // A button's request; an error is written beside the button.
+  async function act(button, method, path) {
+    button.parentElement.querySelector(".wrong")?.remove();
+    try {
+      return await swarmscope_silence.request(method, path);
+    } catch (error) {
+      button.after(make("span", { className: "wrong", role: "alert", textContent: error.message }));
+      return null;
+    }
+  }
+
+  const open_deliveries = new Set();
+
+  function webhook_row({ number, host, shape, counts, failing, deliveries }) {
+    const row = make("li", { className: failing ? "failing" : "" });
+    const text = make("p");
+    text.append(make("b", { textContent: host }), ` (${shape}): ${counts}`);
+    const test = make("button", { type: "button", className: "small", textContent: "Send a test", ariaLabel: `Send a test message to ${host}` });
+    test.addEventListener("click", () => act(test, "POST", `/api/v1/webhooks/${number}/test`));
+    row.append(text, test, ...deliveries.map((each) => delivery(number, each)));
+    return row;
+  }
+
+  function delivery(number, { at, title, sent, outcome, answer, attempts }) {
+    const box = make("details", { className: outcome });
+    const key = `${number} ${at} ${title}`;
+    box.open = open_deliveries.has(key);
+    box.addEventListener("toggle", () => (box.open ? open_deliveries.add(key) : open_deliveries.delete(key)));
+    const head = make("summary");
+    head.append(minute(at), ` ${outcome}: ${title}`);
+    box.append(head, make("p", { textContent: `Answer after ${attempts}: ${answer || "none yet"}` }), make("pre", { textContent: sent }));
+    return box;
+  }
+
+  swarmscope.page(({ rules, how, note = "", alerts, states, silences, webhooks }) => {
+    const live = webhooks !== null;
     $("no-rules").hidden = rules > 0;
     $("no-rules-how").textContent = how ?? "";
     $("no-alerts").hidden = rules === 0 || alerts.length > 0;
+    $("rules").hidden = !states.length;
+    $("silences-card").hidden = $("webhooks-card").hidden = !live;
     swarmscope.put("#alerts-note", note);
-    const wanted = JSON.stringify(alerts);
-    if ($("alerts").dataset.holds === wanted) return;
-    const at = [...$("alerts").querySelectorAll("a")].indexOf(document.activeElement);
-    $("alerts").replaceChildren(...alerts.map(alert_box));
-    $("alerts").dataset.holds = wanted;
-    if (at >= 0) $("alerts").querySelectorAll("a")[at]?.focus();
+    keep_children(document.querySelector("#rules tbody"), states.map((each) => ({ ...each, can_silence: live })), rule_row, { key: ({ name }) => name });
+    keep_children($("alerts"), alerts, alert_box, { key: ({ rule, slice, from }) => JSON.stringify([rule, slice, from]) });
+    if (!live) return;
+    $("no-silences").hidden = silences.length > 0;
+    $("no-webhooks").hidden = webhooks.length > 0;
+    keep_children($("silences"), silences, silence_row, { key: ({ id }) => id });
+    keep_children($("webhooks"), webhooks.map((each, number) => ({ ...each, number })), webhook_row, { key: ({ number }) => String(number) });
   });
 })();

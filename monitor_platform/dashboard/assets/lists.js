@@ -85,7 +85,7 @@
     keep_children($("marks"), [...marks.shown.map((each) => ({ ...each, days })), ...more], mark, { key: ({ from, title }) => `${from} ${title}` });
   }
 
-  function mark({ severity, title, from, until, href, days, more }) {
+  function mark({ severity, title, from, until, href, days, more, rule, slice, silenced_until, can_silence }) {
     const item = make("li");
     if (more) {
       item.append(make("a", { href: "/alerts", textContent: `and ${more} more` }));
@@ -95,6 +95,8 @@
     const when = element(from, { day: days, seconds: false });
     const link = make("a", { href, textContent: title, title });
     item.append(make("b", { textContent: severity }), when, until ? `– ${local(until, { day: days, seconds: false })}` : "(open)", link);
+    if (silenced_until) item.append(make("span", { className: "silenced", textContent: `silenced until ${local(silenced_until, { seconds: false })}` }));
+    else if (can_silence) item.append(swarmscope_silence.button("Silence", { rule, slice, title }));
     return item;
   }
 

@@ -1,19 +1,26 @@
-"""`swarmscope monitor --alerts`: rules are evaluated live, sent to a real receiver, counted, and shown on a page."""
+"""`swarmscope monitor --alerts`: rules are evaluated live, sent to a real receiver, counted, silenced, and shown on a page."""
 
 import json
 import threading
 import time
+from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
 from tests.harness.logs import BEGIN_MS, write_log
 from tests.harness.processes import NotReadyError, start_server
 from tests.harness.waiting import eventually
+from tests.monitor_platform.access.conftest import add_user
 from tests.monitor_platform.alerts.test_alert_watch import MINUTES, evening_with_stalls
 
 MINUTE_MS = 60_000
+LIVE = (
+    *("monitor", "--feedback-server", "http://127.0.0.1:9", "--insecure", "--poll-seconds", "1", "--mirror", "mirror"),
+    *("--alerts", "rules.toml", "--listen", "127.0.0.1:0"),
+)
 RULE = '[[rule]]\nname = "stalls"\nmeasure = "continuity"\nby = "isp"\nbelow = 0.9\nseverity = "critical"\n'
 
 
@@ -49,11 +56,24 @@ def metrics(url):
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 
-def minutes_ago(records, minutes):
-    """The same records, moved so that the last of them was received `minutes` ago."""
-    shift = (
-        time.time_ns() // 1_000_000 // MINUTE_MS * MINUTE_MS - (BEGIN_MS // MINUTE_MS * MINUTE_MS) - (minutes + MINUTES) * MINUTE_MS
+def ask(url, path, body=None, *, method=None, user="", **headers):
+    """The status and the JSON of an answer of the platform. `user`: NAME:PASSWORD."""
+    data = None if body is None else json.dumps(body).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()} | (
+        {"Content-Type": "application/json"} if data else {}
     )
+    if user:
+        named["Authorization"] = f"Basic {b64encode(user.encode()).decode()}"
+    try:
+        with urlopen(Request(url + path, data, named, method=method), timeout=30) as answer:
+            return answer.status, json.loads(answer.read())
+    except HTTPError as refused:
+        return refused.code, json.loads(refused.read())
+
+
+def minutes_ago(records, minutes, *, of=MINUTES):
+    """The same records, moved so that the last of their `of` minutes ended `minutes` ago."""
+    shift = time.time_ns() // 1_000_000 // MINUTE_MS * MINUTE_MS - (BEGIN_MS // MINUTE_MS * MINUTE_MS) - (minutes + of) * MINUTE_MS
     return [each | {"received_ms": each["received_ms"] + shift, "sent_ms": each["sent_ms"] + shift} for each in records]
 
 
@@ -63,11 +83,7 @@ def test_a_running_platform_sends_the_begin_and_the_end_of_an_alert_to_a_webhook
     records = minutes_ago(evening_with_stalls(), 3)
     write_log(tmp_path / "mirror" / "fs1", records, begin_s=records[0]["received_ms"] // 1000)
     (tmp_path / "rules.toml").write_text(f'{RULE}\n[[webhook]]\nurl = "{hook}"\n')
-    server = start_server(
-        *("monitor", "--feedback-server", "http://127.0.0.1:9", "--insecure", "--poll-seconds", "1", "--mirror", "mirror"),
-        *("--alerts", "rules.toml", "--listen", "127.0.0.1:0"),
-        log=tmp_path / "log",
-    )
+    server = start_server(*LIVE, log=tmp_path / "log")
     eventually(lambda: len(received) == 2, within_s=60)
     assert refused == received[:1]
     begun, ended = received
@@ -80,6 +96,77 @@ def test_a_running_platform_sends_the_begin_and_the_end_of_an_alert_to_a_webhook
     counted = metrics(server.url)
     assert counted["swarmscope_monitor_alerts_total"] == 1
     assert counted['swarmscope_monitor_alerts_open{severity="critical"}'] == 0
+    status, silence = ask(server.url, "/api/v1/silences", {"rule": "stalls", "slice": {"isp": "HGC"}, "minutes": 60})
+    assert (status, ask(server.url, "/api/v1/silences")) == (200, (200, [silence]))
+    assert server.stop() == 0
+    received.clear()
+    restarted_and_silenced(silence, received, tmp_path)
+
+
+def restarted_and_silenced(silence, received, folder):
+    """After a restart the minutes are evaluated again, and the silenced alert reaches no webhook. Now with a login."""
+    add_user(folder / "users", "mei", "secret")
+    server = start_server(*LIVE, "--users", "users", log=folder / "log")
+    mei = {"user": "mei:secret"}
+    eventually(lambda: [each["until"] for each in ask(server.url, "/api/v1/alerts", **mei)[1]["alerts"]] not in ([], [None]))
+    # A test message is sent after all others, so it is the first one that arrives.
+    assert ask(server.url, "/api/v1/webhooks/0/test", {}, **mei)[0] == 200
+    eventually(lambda: received)
+    assert [each["title"] for each in received] == ["Test message of Swarmscope"]
+    _, [webhook] = ask(server.url, "/api/v1/webhooks", **mei)
+    assert [(each["outcome"], each["answer"]) for each in webhook["deliveries"]] == [("sent", "204")]
+    refused_and_ended(server, silence, mei)
+    assert server.stop() == 0
+
+
+def refused_and_ended(server, silence, mei):
+    """Changes need a login, a page of this dashboard, and JSON; the name of the user is kept."""
+    assert ask(server.url, "/api/v1/silences", {"rule": "stalls", "minutes": 1})[0] == 401
+    whole_rule = {"rule": "stalls", "minutes": 5, "comment": "翡翠台"}
+    status, refused = ask(server.url, "/api/v1/silences", whole_rule, Origin="https://evil.example", **mei)
+    assert (status, refused["reason"]) == (403, "foreign_origin")
+    status, refused = ask(server.url, f"/api/v1/silences/{silence['id']}", method="DELETE", Sec_Fetch_Site="cross-site", **mei)
+    assert (status, refused["reason"]) == (403, "foreign_origin")
+    status, refused = ask(server.url, "/api/v1/silences", {"rule": "other", "minutes": 5}, **mei)
+    assert (status, refused["reason"]) == (400, "bad_parameter")
+    status, made = ask(server.url, "/api/v1/silences", whole_rule, **mei)
+    assert (status, made["by"], made["slice"], made["comment"]) == (200, "mei", None, "翡翠台")
+    assert ask(server.url, "/api/v1/silences", **mei) == (200, [made, silence])
+    assert ask(server.url, f"/api/v1/silences/{silence['id']}", method="DELETE", **mei) == (200, silence)
+    assert ask(server.url, f"/api/v1/silences/{silence['id']}", method="DELETE", **mei)[0] == 404
+    assert ask(server.url, "/api/v1/silences", **mei) == (200, [made])
+
+
+@pytest.mark.browser
+def test_an_operator_with_a_phone_silences_an_alert_in_two_taps_and_ends_the_silence(visit, tmp_path):
+    # An open alert for which its rule waits so long that it stays open without reports.
+    bad = [each for each in evening_with_stalls() if BEGIN_MS + 3 * MINUTE_MS <= each["received_ms"] < BEGIN_MS + 7 * MINUTE_MS]
+    more = [each | {"seq": each["seq"] + 4, "received_ms": each["received_ms"] + 4 * MINUTE_MS} for each in bad]
+    records = minutes_ago([*bad, *more], 0, of=11)
+    write_log(tmp_path / "mirror" / "fs1", records, begin_s=records[0]["received_ms"] // 1000)
+    (tmp_path / "rules.toml").write_text(f"{RULE}for_minutes = 6\n")
+    server = start_server(*LIVE, log=tmp_path / "log")
+    eventually(lambda: ask(server.url, "/api/v1/alerts")[1]["rules"][0]["open"] == 1)
+    phone = visit(server.url, width=390)
+    phone.becomes("() => document.querySelector('#marks button') !== null")
+    phone.page.locator("#marks button").click()
+    phone.page.get_by_role("button", name="1 hour").click()
+    phone.becomes("() => document.querySelector('#marks').innerText.includes('silenced until')")
+    _, [silence] = ask(server.url, "/api/v1/silences")
+    assert (silence["rule"], silence["slice"]) == ("stalls", {"isp": "HGC"})
+    assert phone.page.locator("#lasting").is_hidden()
+    page = visit(server.url, "/alerts")
+    page.becomes("() => document.querySelector('#alerts-note').innerText.includes('1 open (1 silenced), 0 ended')")
+    assert page.page.locator("#rules tbody tr").inner_text().split()[:2] == ["Firing", "stalls"]
+    page.page.get_by_role("button", name="Acknowledge").click()
+    page.page.fill("#silence-comment", "<b>on it</b>")
+    page.page.locator("#silence-acknowledge").click()
+    page.becomes("() => document.querySelector('#alerts').innerText.includes(': <b>on it</b>')")
+    page.page.get_by_role("button", name="End now").click()
+    page.becomes("() => document.querySelector('#no-silences').checkVisibility()")
+    assert ask(server.url, "/api/v1/silences") == (200, [])
+    for each in (page, phone):
+        each.page.goto("about:blank")
     assert server.stop() == 0
 
 

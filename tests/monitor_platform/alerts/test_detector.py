@@ -89,3 +89,21 @@ def test_begin_and_end_alternate_and_each_has_its_reason(values, for_minutes):
         bad = [value is not None and value < 3.0 for value in stretch]
         assert len(stretch) == for_minutes
         assert all(bad) if what == "begins" else not any(bad)
+
+
+def test_the_reading_is_of_the_slice_that_is_furthest_beyond_its_limit():
+    detector = Detector(rule(below=3.0))
+    assert detector.reading is None
+    values = (("HKBN", 3.2, 40), ("PCCW", 2.9, 30), ("thin", 1.0, 5))
+    detector.observe(MINUTE_MS, [Observation(names=(isp,), value=value, sessions=sessions) for isp, value, sessions in values])
+    reading = detector.reading
+    assert (reading.names, reading.value, reading.limit, reading.sessions, reading.slices) == (("PCCW",), 2.9, 3.0, 30, 2)
+    detector.observe(2 * MINUTE_MS, [])
+    assert detector.reading is reading
+
+
+def test_the_reading_of_a_rule_for_peers_is_zero_when_the_audience_is_gone():
+    detector = Detector(rule(measure="peers", below=20, by=()))
+    detector.observe(MINUTE_MS, [Observation(names=(), value=50.0, sessions=50)])
+    detector.observe(2 * MINUTE_MS, [])
+    assert (detector.reading.at_ms, detector.reading.value, detector.reading.limit) == (2 * MINUTE_MS, 0.0, 20)

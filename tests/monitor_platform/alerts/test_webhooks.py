@@ -1,6 +1,7 @@
 """Webhooks are called over real HTTP, repeatedly if necessary, and dropped calls are counted."""
 
 import asyncio
+import json
 import logging
 
 import pytest
@@ -9,12 +10,15 @@ from aiohttp import web
 from monitor_platform.alerts.rules import Webhook
 from monitor_platform.alerts.webhooks import (
     ATTEMPTS,
+    HIDDEN,
     LONGEST_PAUSE_S,
     MOST_WAITING,
     Notification,
     WebhookSender,
     body,
     pause_before,
+    sample_notification,
+    without_secrets,
 )
 
 FACTS = {
@@ -27,13 +31,17 @@ FACTS = {
 NEWS = Notification(facts=FACTS, link="https://monitor.example.org/?isp=HGC")
 
 
-async def deliver(answers, shape="json", notification=NEWS, *, until):
-    """Run a messenger with a receiver that gives `answers` in turn, then 204, until `until` (counts, received) is true."""
+async def deliver(answers, shape="json", notification=NEWS, *, until, deliveries=None):
+    """Run a sender with a receiver that gives `answers` in turn, then 204, until `until` (counts, received) is true.
+
+    `deliveries`: a list that gets what the sender remembers.
+    """
     received, left = [], list(answers)
 
     async def receive(request):
         received.append(await request.json())
-        return web.Response(status=left.pop(0) if left else 204)
+        status = left.pop(0) if left else 204
+        return web.Response(status=status, text=None if status == 204 else f"not at {request.path}")
 
     app = web.Application()
     app.router.add_post("/hook/s3cret", receive)
@@ -51,6 +59,8 @@ async def deliver(answers, shape="json", notification=NEWS, *, until):
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await runner.cleanup()
+    if deliveries is not None:
+        deliveries.extend(sender.deliveries[0])
     return sender.counts, received
 
 
@@ -66,6 +76,20 @@ def test_a_permanently_refused_call_is_dropped_and_logged_without_the_address(ca
     assert (counts["failed"], len(received)) == (1, 1)
     assert "404" in caplog.text
     assert "s3cret" not in caplog.text
+
+
+def test_what_was_sent_and_answered_is_kept_without_the_secret_parts_of_the_address():
+    deliveries = []
+    asyncio.run(
+        deliver([503, 404], notification=sample_notification("https://m"), until=lambda c, _: c["failed"], deliveries=deliveries)
+    )
+    [delivery] = deliveries
+    assert (delivery.outcome, delivery.attempts, delivery.answer) == ("failed", 2, f"404 not at /hook/{HIDDEN}")
+    assert json.loads(delivery.sent)["test"] is True
+    accepted = []
+    asyncio.run(deliver([], until=lambda counts, _: counts["sent"], deliveries=accepted))
+    assert [(each.outcome, each.attempts, each.answer) for each in accepted] == [("sent", 1, "204")]
+    assert without_secrets("k=a%20b5678 a b5678 hook", "https://h/hook?key=a%20b5678") == f"k={HIDDEN} {HIDDEN} hook"
 
 
 def test_the_number_of_tries_is_limited(caplog):

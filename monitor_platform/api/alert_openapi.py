@@ -1,0 +1,125 @@
+"""The OpenAPI description of the interfaces of alerts. Without rules (--alerts), all of them answer 404."""
+
+from feedback_wire import routes
+from monitor_platform.alerts.rules import SEVERITIES, SHAPES
+from monitor_platform.alerts.silences import LONGEST_MINUTES, MOST_COMMENT_CHARACTERS
+from serving.openapi import COUNT, TEXT, Schema, content, operation, parameter
+
+_TIME: Schema = {"type": "integer", "description": "Unix milliseconds"}
+_NUMBER: Schema = {"type": ["number", "null"]}
+_VALUES: Schema = {"type": "object", "additionalProperties": TEXT, "description": "a value for each dimension of the rule's `by`"}
+_COMMENT: Schema = TEXT | {"maxLength": MOST_COMMENT_CHARACTERS}
+_BY: Schema = TEXT | {"description": "name of the user; empty without a login"}
+_SILENCE = {
+    "id": TEXT,
+    "rule": TEXT,
+    "slice": _VALUES | {"type": ["object", "null"], "description": "null: all slices of the rule"},
+    "from_ms": _TIME,
+    "until_ms": _TIME,
+    "comment": _COMMENT,
+    "by": _BY,
+}
+_ACKNOWLEDGEMENT = {"rule": TEXT, "slice": _VALUES, "began_ms": _TIME, "at_ms": _TIME, "comment": _COMMENT, "by": _BY}
+
+
+def alert_paths() -> dict[str, Schema]:
+    """The paths of `alert_handlers.py`."""
+    silence = _object(**_SILENCE)
+    silence_id = parameter("path", "id", "id of the silence", TEXT | {"pattern": "^[0-9a-f]{1,64}$"}, required=True)
+    number = parameter("path", "number", "number of the webhook in the file, from 0", COUNT | {"maximum": 9999}, required=True)
+    return {
+        "/api/v1/alerts": {"get": _read("rules with their state, and alerts", _object(rules=_list(_RULE), alerts=_list(_ALERT)))},
+        "/api/v1/silences": {
+            "get": _read("the silences that have not ended", _list(silence)),
+            "post": _change("silence an alert or a rule until a time", silence, body=_NEW_SILENCE),
+        },
+        "/api/v1/silences/{id}": {"delete": _change("end a silence", silence, parameters=(silence_id,))},
+        "/api/v1/acknowledgements": {
+            "post": _change("state that you work on an alert", _object(**_ACKNOWLEDGEMENT), body=_NEW_ACKNOWLEDGEMENT)
+        },
+        "/api/v1/webhooks": {"get": _read("the webhooks and their last messages", _list(_WEBHOOK))},
+        "/api/v1/webhooks/{number}/test": {
+            "post": _change("send a test message to a webhook", _object(waiting=COUNT), parameters=(number,))
+        },
+    }
+
+
+def _read(about: str, schema: Schema) -> Schema:
+    return operation(about, {200: content("the numbers", schema)}, 401, 403, 404)
+
+
+def _change(about: str, schema: Schema, *, body: Schema | None = None, parameters: tuple[Schema, ...] = ()) -> Schema:
+    answers = {200: content("the answer", schema)}
+    if body is None:
+        return operation(about, answers, 400, 401, 403, 404, 503, parameters=parameters)
+    sent = {"required": True, "content": {routes.JSON: {"schema": body}}}
+    return operation(about, answers, 400, 401, 403, 404, 415, 503, parameters=parameters, requestBody=sent)
+
+
+def _object(**properties: Schema) -> Schema:
+    return {"type": "object", "required": [*properties], "properties": properties}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+_RULE = _object(
+    name=TEXT,
+    severity={"enum": [*SEVERITIES]},
+    measure=TEXT,
+    by=_list(TEXT),
+    where={"type": "object", "additionalProperties": TEXT},
+    state={"enum": ["firing", "well", "no data"]},
+    open=COUNT | {"description": "number of open alerts"},
+    since=_TIME | {"type": ["integer", "null"], "description": "when it began or ended to fire, in Unix milliseconds"},
+    last={
+        "type": ["object", "null"],
+        "description": "the last value of the slice that is closest to its limit or furthest beyond it",
+        "properties": {"at": _TIME, "slice": _VALUES, "value": _NUMBER, "limit": _NUMBER, "sessions": COUNT, "slices": COUNT},
+    },
+)
+_ALERT: Schema = {
+    "type": "object",
+    "description": "as a webhook of the shape json gets it (docs/alerts.md), with its silence and its acknowledgement",
+    "required": ["rule", "severity", "measure", "slice", "from", "until", "value", "worst", "limit", "silence", "acknowledgement"],
+    "properties": {
+        "silence": {"type": ["object", "null"], "properties": _SILENCE},
+        "acknowledgement": {"type": ["object", "null"], "properties": _ACKNOWLEDGEMENT},
+    },
+}
+_WEBHOOK = _object(
+    host=TEXT,
+    shape={"enum": [*SHAPES]},
+    sent=COUNT,
+    failed=COUNT,
+    dropped=COUNT,
+    waiting=COUNT,
+    deliveries=_list(
+        _object(
+            at_ms=_TIME,
+            title=TEXT,
+            sent=TEXT | {"description": "the body of the request"},
+            outcome={"enum": ["trying", "sent", "failed"]},
+            attempts=COUNT,
+            answer=TEXT | {"description": "status and begin of the body, without parts of the webhook's address"},
+        )
+    ),
+)
+_NEW_SILENCE: Schema = {
+    "type": "object",
+    "required": ["rule", "minutes"],
+    "additionalProperties": False,
+    "properties": {
+        "rule": TEXT,
+        "slice": _SILENCE["slice"],
+        "minutes": {"type": "number", "minimum": 1, "maximum": LONGEST_MINUTES},
+        "comment": _COMMENT,
+    },
+}
+_NEW_ACKNOWLEDGEMENT: Schema = {
+    "type": "object",
+    "required": ["rule", "from"],
+    "additionalProperties": False,
+    "properties": {"rule": TEXT, "slice": _VALUES, "from": _TIME, "comment": _COMMENT},
+}

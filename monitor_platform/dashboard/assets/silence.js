@@ -1,0 +1,62 @@
+// Changes that users make: requests to the platform, and the dialog that silences or acknowledges an alert.
+"use strict";
+
+globalThis.swarmscope_silence = (() => {
+  const $ = (id) => document.getElementById(id);
+  let target = null;
+
+  // The answer of the platform, or an error with the reason in words.
+  async function request(method, path, body) {
+    const headers = body ? { "Content-Type": "application/json" } : {};
+    const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) }).catch(() => null);
+    if (answer?.ok) return answer.json();
+    const problem = await answer?.json().catch(() => null);
+    throw new Error(problem?.detail ?? "the monitoring platform does not answer; try again");
+  }
+
+  // `alert` has rule, slice (null: the whole rule), title and, to acknowledge it, from.
+  function open(alert, { acknowledge = false } = {}) {
+    target = alert;
+    $("silence-title").textContent = acknowledge ? "Acknowledge the alert" : "Silence the alert";
+    $("silence-what").textContent = alert.title;
+    $("silence-means").textContent = acknowledge
+      ? "All users see that you work on it. Webhooks still get its end."
+      : "Webhooks get nothing until the silence ends. The alert stays on these pages.";
+    $("silence-lengths").hidden = acknowledge;
+    $("silence-acknowledge").hidden = !acknowledge;
+    $("silence-all").hidden = acknowledge || alert.slice === null || !Object.keys(alert.slice).length;
+    $("silence-all").firstElementChild.checked = false;
+    $("silence-comment").value = "";
+    $("silence-wrong").textContent = "";
+    $("silence").showModal();
+  }
+
+  async function send(path, more) {
+    try {
+      await request("POST", path, { rule: target.rule, comment: $("silence-comment").value, ...more });
+      $("silence").close();
+    } catch (error) {
+      $("silence-wrong").textContent = error.message;
+    }
+  }
+
+  function silence(minutes) {
+    const slice = $("silence-all").firstElementChild.checked ? null : target.slice;
+    send("/api/v1/silences", { slice, minutes });
+  }
+
+  // A button that opens the dialog for `alert`.
+  function button(text, alert, options) {
+    const made = Object.assign(document.createElement("button"), { type: "button", className: "small", textContent: text });
+    made.ariaLabel = `${text}: ${alert.title}`;
+    made.addEventListener("click", () => open(alert, options));
+    return made;
+  }
+
+  addEventListener("DOMContentLoaded", () => {
+    for (const each of $("silence-lengths").children) each.addEventListener("click", () => silence(+each.dataset.minutes));
+    $("silence-acknowledge").addEventListener("click", () => send("/api/v1/acknowledgements", { slice: target.slice, from: target.from }));
+  });
+
+  return { button, request };
+})();
