@@ -29,7 +29,7 @@ _keys = msgspec.json.Decoder(dict[str, KeyCounters])
 _log = logging.getLogger(__name__)
 
 
-class Entry:
+class MemoryEntry:
     """Bytes of one writer, with the number of the worker process that wrote them. Readers get the last bytes written completely."""
 
     def __init__(self, memory: mmap.mmap, begin: int, size: int) -> None:
@@ -67,11 +67,11 @@ class CounterPage:
     SIZE = 3 + 2 * (2 * COUNTS_BYTES + KEYS_BYTES) + 2 * KEYS_BYTES
 
     def __init__(self, memory: mmap.mmap, begin: int) -> None:
-        self._counts = Entry(memory, begin, COUNTS_BYTES)
+        self._counts = MemoryEntry(memory, begin, COUNTS_BYTES)
         begin += 1 + 2 * COUNTS_BYTES
-        self._keys = Entry(memory, begin, KEYS_BYTES)
+        self._keys = MemoryEntry(memory, begin, KEYS_BYTES)
         begin += 1 + 2 * KEYS_BYTES
-        self._ended = Entry(memory, begin, COUNTS_BYTES + KEYS_BYTES)
+        self._ended = MemoryEntry(memory, begin, COUNTS_BYTES + KEYS_BYTES)
         self._process = 1
 
     def begin_process(self) -> None:

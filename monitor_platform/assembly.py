@@ -44,7 +44,7 @@ from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.history_queries import HistoryQueries
 from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_figures import SpareFigures
-from monitor_platform.dashboard_server import DashboardServer, Pages, Route, patterns
+from monitor_platform.dashboard_server import DashboardServer, Pages, UrlPattern, patterns
 from monitor_platform.entrance import allowed_hosts, gate_of, listen
 from monitor_platform.metrics.access_metrics import AccessMetrics
 from monitor_platform.metrics.audience_metrics import AudienceMetrics
@@ -59,7 +59,7 @@ from serving.tls import Tls
 
 log = logging.getLogger(__name__)
 
-Task = Coroutine[Any, Any, None]
+BackgroundTask = Coroutine[Any, Any, None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,9 @@ class _Records:
         return self.kept.from_ms if self.kept is not None else 0
 
 
-def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStack) -> tuple[DashboardServer, str, list[Task]]:
+def assemble(
+    settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStack
+) -> tuple[DashboardServer, str, list[BackgroundTask]]:
     """The dashboard server, its address, and the tasks that run with it. In static mode this reads all files.
 
     OSError or ValueError if something that the operator configured cannot be used.
@@ -107,7 +109,7 @@ def assemble(settings: Settings, tls: Tls, rules: Rules | None, opened: ExitStac
         origins=allowed_hosts(settings, port),
     )
     url = url_of(settings.host, port, secure=settings.tls_cert is not None)
-    tasks: list[Task] = [audience.run(), locations.run()]
+    tasks: list[BackgroundTask] = [audience.run(), locations.run()]
     if records.feed is not None:
         tasks.append(records.feed.run())
     if alerts is not None:
@@ -156,9 +158,9 @@ def _silences(settings: Settings) -> Silences | None:
     return Silences(settings.mirror / NOTES) if settings.live else None
 
 
-def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate) -> list[Route]:
+def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate) -> list[UrlPattern]:
     """The interfaces for scripts."""
-    interfaces: list[Route] = [
+    interfaces: list[UrlPattern] = [
         (routes.SUMMARY, SummaryHandler, {"state": state, "older": older}),
         (TABLE, TableHandler, {"older": older}),
     ]
@@ -169,7 +171,7 @@ def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate) -> list[
     return interfaces
 
 
-def _alerts(settings: Settings, alerts: AlertService, feed: Feed | None, tls: Tls, dashboard_url: str) -> list[Task]:
+def _alerts(settings: Settings, alerts: AlertService, feed: Feed | None, tls: Tls, dashboard_url: str) -> list[BackgroundTask]:
     """The task that evaluates the rules. Rules over recorded files are evaluated here, once."""
     if feed is None:
         alerts.evaluate_recorded()

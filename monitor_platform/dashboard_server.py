@@ -69,7 +69,7 @@ MESSAGE_BYTES = 256 * 1024
 SWEEP_MS = 1_000
 
 
-Route = tuple[str, type[RequestHandler], dict[str, Any]]
+UrlPattern = tuple[str, type[RequestHandler], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ class DashboardServer(BaseServer):
         *,
         sockets: list[socket],
         tls: Tls,
-        patterns: list[Route],
+        patterns: list[UrlPattern],
         pages: Pages,
         origins: frozenset[str],
     ) -> None:
@@ -167,7 +167,7 @@ class _SecurityHeaders(OutputTransform):
         return status_code, headers, chunk
 
 
-def patterns(settings: Settings, gate: Gate, feed: Feed | None, registry: CollectorRegistry) -> list[Route]:
+def patterns(settings: Settings, gate: Gate, feed: Feed | None, registry: CollectorRegistry) -> list[UrlPattern]:
     """The routes that are not Bokeh pages. The gate checks their requests, too."""
     entrance = {"gate": gate, "secure": settings.is_https}
     return [

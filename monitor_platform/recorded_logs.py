@@ -10,8 +10,8 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.column_table import columns_for
 from feedback_analysis.messages.load import LOOK_AROUND_MS, logs_for, open_logs
-from feedback_analysis.messages.playback import LOOK_BACK_MS
 from feedback_analysis.messages.reporting_period import reporting_period_s
+from feedback_analysis.messages.stalls_and_starts import LOOK_BACK_MS
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.all_models import Models, mos_of
 from feedback_analysis.reading.log_files import Begins, find_logs

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from monitor_platform.alerts.rules import Rules
-from monitor_platform.assembly import Task, assemble
+from monitor_platform.assembly import BackgroundTask, assemble
 from monitor_platform.dashboard_server import DashboardServer
 from monitor_platform.settings import Settings
 from serving.lifecycle import CannotContinue, CannotStart, announce_ready, on_reload, on_stop
@@ -73,7 +73,7 @@ def _reload(tls: Tls, server: DashboardServer) -> None:
     server.gate.refresh()
 
 
-async def _until_ended(tasks: Sequence[Task]) -> None:
+async def _until_ended(tasks: Sequence[BackgroundTask]) -> None:
     """Returns on SIGTERM or SIGINT. If one of `tasks` fails, raises its error."""
     ended = asyncio.Event()
     on_stop(ended.set)

@@ -13,7 +13,7 @@ from netlab.capture import Capture, CapturedFrame, read_capture
 from netlab.doors import Doors
 from netlab.keeper import end_run, runs
 from netlab.kernel import enter_user_namespace
-from netlab.lab import Counters, Lab
+from netlab.lab import Lab, LinkCounters
 from netlab.offer import CannotBuildError, Offer, probe
 from netlab.topology import Link, Shape, Topology, TopologyError, read_topology
 
@@ -21,10 +21,10 @@ __all__ = [
     "CannotBuildError",
     "Capture",
     "CapturedFrame",
-    "Counters",
     "Doors",
     "Lab",
     "Link",
+    "LinkCounters",
     "Offer",
     "Shape",
     "Topology",

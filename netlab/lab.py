@@ -33,7 +33,7 @@ LOOPBACK = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counters:
+class LinkCounters:
     """What one end of a link has counted since it was built. Bytes are those of whole Ethernet frames."""
 
     sent_bytes: int
@@ -117,13 +117,13 @@ class Lab:
 
     # Links
 
-    def counters(self, node: str, link: str) -> Counters:
+    def counters(self, node: str, link: str) -> LinkCounters:
         """What a node's end of a link has counted."""
         with self._routes(node) as routes:
             index = routes.link_lookup(ifname=self._port(node, link).interface)[0]
             counted = routes.get_links(index)[0].get_attr("IFLA_STATS64")
             dropped = {each.get_attr("TCA_KIND"): _drops(each) for each in routes.get_qdiscs(index=index)}
-        return Counters(
+        return LinkCounters(
             sent_bytes=counted["tx_bytes"],
             sent_packets=counted["tx_packets"],
             received_bytes=counted["rx_bytes"],

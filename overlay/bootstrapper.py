@@ -10,16 +10,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from overlay.control import Connection, Handshakes, MeetingEndedError
+from overlay.control import ControlConnection, Handshakes, MeetingEndedError
 from overlay.leases import Leases
 from overlay.measured_links import MeasuredLinks, TreeWatch
 from overlay.meeting import Identity, Listening, Roster, speers
 from overlay.messages import (
     Control,
+    GeneralMessage,
     InstallTree,
     Leave,
     LinkState,
-    Message,
     Neighbor,
     Pause,
     Ping,
@@ -29,7 +29,7 @@ from overlay.messages import (
     Unsubscribe,
 )
 from overlay.overlay_file import Overlay, Stream, pair
-from overlay.planning import Place, Plan, planned
+from overlay.planning import NodePlace, StreamPlan, planned
 from overlay.proofs import NONCE_BYTES, ReplayGuard, link_key, node_key, sealed
 from overlay.trees import LinkCosts, graph_of
 
@@ -44,7 +44,7 @@ PLAN_AFTER_S = 0.02
 class Member:
     """A node that is in the overlay."""
 
-    connection: Connection
+    connection: ControlConnection
     meeting: Listening
     identity: Identity
 
@@ -55,14 +55,14 @@ class Bootstrapper:
     def __init__(self, overlay: Overlay, secret: bytes) -> None:
         self.overlay = overlay
         self.members: dict[str, Member] = {}
-        self.plans: dict[str, Plan] = {}
+        self.plans: dict[str, StreamPlan] = {}
         self.counts: Counter[str] = Counter()
         self._secret = secret
         self._guard, self._leases, self._handshakes = ReplayGuard(), Leases(), Handshakes()
         self._epoch = time.time_ns() // 1_000_000
         """Grows with each change; begins with the time, so that trees of an earlier bootstrapper are older."""
         self._players: dict[str, set[str]] = {name: set() for name in overlay.streams}
-        self._placed: dict[str, dict[str, Place]] = {name: {} for name in overlay.streams}
+        self._placed: dict[str, dict[str, NodePlace]] = {name: {} for name in overlay.streams}
         self._planning: asyncio.TimerHandle | None = None
         self._measured = MeasuredLinks()
         self._costs: dict[str, LinkCosts] = {name: {} for name in overlay.streams}
@@ -87,7 +87,7 @@ class Bootstrapper:
     # Members
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection(reader, writer)
+        connection = ControlConnection(reader, writer)
         meeting = Listening(
             Identity(node=NAME, tcp_port=0, udp_port=0),
             keys=self._key_of,
@@ -106,7 +106,7 @@ class Bootstrapper:
     def _key_of(self, node: str) -> bytes | None:
         return node_key(self._secret, node) if node in self.overlay.nodes else None
 
-    async def _serve_member(self, connection: Connection, meeting: Listening) -> None:
+    async def _serve_member(self, connection: ControlConnection, meeting: Listening) -> None:
         if meeting.partner is None:
             return
         member = Member(connection=connection, meeting=meeting, identity=meeting.partner)
@@ -153,7 +153,7 @@ class Bootstrapper:
         self._leases.renew(node, time.monotonic())
         if isinstance(message, Ping):
             member.connection.send(Ping(node=NAME, number=message.number, answer=True))
-        elif not isinstance(message, Message):
+        elif not isinstance(message, GeneralMessage):
             self.counts["unexpected_message"] += 1
         elif isinstance(message.body, Leave):
             return False
@@ -231,7 +231,7 @@ class Bootstrapper:
             return  # no node has the stream; what is installed may stay
         graph = graph_of(self.overlay, stream.metric, self._costs[name]).subgraph(self.members)
         plan = self.plans[name] = planned(self.overlay, stream, graph, sorted(self._players[name]))
-        left = {node: Place() for node in self._placed[name]}
+        left = {node: NodePlace() for node in self._placed[name]}
         for node, place in (left | {**plan.places}).items():
             self._install(node, place, name, number)
 
@@ -249,7 +249,7 @@ class Bootstrapper:
                 self._epoch += 1
                 self._plan_soon()
 
-    def _install(self, node: str, place: Place, stream: str, number: int) -> None:
+    def _install(self, node: str, place: NodePlace, stream: str, number: int) -> None:
         """Send a node its place, unless it has the same one already."""
         placed, member = self._placed[stream], self.members.get(node)
         if placed.get(node) == place:
@@ -265,4 +265,4 @@ class Bootstrapper:
                 backup=place.backup,
                 second_parent=place.second_parent,
             )
-            member.connection.send(Message(node=NAME, body=body))
+            member.connection.send(GeneralMessage(node=NAME, body=body))

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from typing import Self
 
-from overlay.handshake import TIMEOUT_S, State
+from overlay.handshake import TIMEOUT_S, HandshakeState
 from overlay.meeting import Connecting, Listening
 from overlay.messages import Control, ControlReader, ProtocolError, encode
 
@@ -26,7 +26,7 @@ class MeetingEndedError(Exception):
         self.reason = reason
 
 
-class Connection:
+class ControlConnection:
     """Messages to and from one other process."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -39,7 +39,7 @@ class Connection:
     async def open(cls, host: str, port: int, *, local_host: str | None = None) -> Self:
         """Connect, from an address of this machine if one is given. OSError if that fails within the handshake's time."""
         try:
-            async with asyncio.timeout(TIMEOUT_S[State.ACK_SENDING]):
+            async with asyncio.timeout(TIMEOUT_S[HandshakeState.ACK_SENDING]):
                 local = (local_host, 0) if local_host is not None else None
                 return cls(*await asyncio.open_connection(host, port, local_addr=local))
         except TimeoutError as error:
@@ -70,11 +70,11 @@ class Connection:
         self._writer.close()
 
 
-async def meet(connection: Connection, meeting: Connecting | Listening) -> None:
+async def meet(connection: ControlConnection, meeting: Connecting | Listening) -> None:
     """Carry a handshake through. MeetingEndedError if it does not end in CONNECTED; the connection is closed then."""
     if isinstance(meeting, Connecting):
         _send_all(connection, meeting.opened(_now_ms()))
-    while meeting.state not in (State.CONNECTED, State.OFFLINE):
+    while meeting.state not in (HandshakeState.CONNECTED, HandshakeState.OFFLINE):
         try:
             async with asyncio.timeout(TIMEOUT_S[meeting.state]):
                 message = await connection.receive()
@@ -91,7 +91,7 @@ async def meet(connection: Connection, meeting: Connecting | Listening) -> None:
             _send_all(connection, meeting.received(message))
         else:
             _send_all(connection, meeting.received(message, _now_ms()))
-    if meeting.state is not State.CONNECTED:
+    if meeting.state is not HandshakeState.CONNECTED:
         connection.close()
         raise MeetingEndedError(meeting.refusal or "closed")
 
@@ -102,7 +102,7 @@ class Handshakes:
     def __init__(self) -> None:
         self._running = 0
 
-    async def meet(self, connection: Connection, meeting: Listening) -> None:
+    async def meet(self, connection: ControlConnection, meeting: Listening) -> None:
         """As `meet`; MeetingEndedError too if there are too many."""
         if self._running >= MOST_HANDSHAKES:
             connection.close()
@@ -114,7 +114,7 @@ class Handshakes:
             self._running -= 1
 
 
-def _send_all(connection: Connection, messages: list[Control]) -> None:
+def _send_all(connection: ControlConnection, messages: list[Control]) -> None:
     for message in messages:
         connection.send(message)
 

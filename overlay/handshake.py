@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class State(Enum):
+class HandshakeState(Enum):
     """Where one side of a connection is."""
 
     ACK_SENDING = "ACK_SENDING"
@@ -28,7 +28,7 @@ class State(Enum):
     """The end; the connection is closed."""
 
 
-class Event(Enum):
+class HandshakeEvent(Enum):
     """What happens to a connection. A message's event happens after its proof was found right."""
 
     OPENED = "the connection is open"
@@ -59,49 +59,49 @@ class Send(Enum):
 class Step:
     """What follows an event: the next state, and what to send."""
 
-    state: State
+    state: HandshakeState
     send: Send | None = None
     legal: bool = True
     """False: the other side broke the protocol. The connection ends, and the event is counted."""
 
 
-TABLE: dict[tuple[State, Event], Step] = {
+TABLE: dict[tuple[HandshakeState, HandshakeEvent], Step] = {
     # The side that connects.
-    (State.ACK_SENDING, Event.OPENED): Step(State.WPEERS, Send.ACK),
-    (State.WPEERS, Event.SPEERS): Step(State.FACK, Send.FINALACK),
-    (State.FACK, Event.FINALACK_NEIGHBOR): Step(State.CONNECTED),
-    (State.FACK, Event.FINALACK_OTHER): Step(State.OFFLINE),
+    (HandshakeState.ACK_SENDING, HandshakeEvent.OPENED): Step(HandshakeState.WPEERS, Send.ACK),
+    (HandshakeState.WPEERS, HandshakeEvent.SPEERS): Step(HandshakeState.FACK, Send.FINALACK),
+    (HandshakeState.FACK, HandshakeEvent.FINALACK_NEIGHBOR): Step(HandshakeState.CONNECTED),
+    (HandshakeState.FACK, HandshakeEvent.FINALACK_OTHER): Step(HandshakeState.OFFLINE),
     # The side that listens.
-    (State.ACK_RECEIVING, Event.ACK): Step(State.SPEERS),
-    (State.SPEERS, Event.PEERS_READY): Step(State.WACK, Send.SPEERS),
-    (State.WACK, Event.FINALACK_NEIGHBOR): Step(State.CONNECTED, Send.FINALACK),
-    (State.WACK, Event.FINALACK_OTHER): Step(State.OFFLINE, Send.FINALACK),
+    (HandshakeState.ACK_RECEIVING, HandshakeEvent.ACK): Step(HandshakeState.SPEERS),
+    (HandshakeState.SPEERS, HandshakeEvent.PEERS_READY): Step(HandshakeState.WACK, Send.SPEERS),
+    (HandshakeState.WACK, HandshakeEvent.FINALACK_NEIGHBOR): Step(HandshakeState.CONNECTED, Send.FINALACK),
+    (HandshakeState.WACK, HandshakeEvent.FINALACK_OTHER): Step(HandshakeState.OFFLINE, Send.FINALACK),
     # Both sides. A bootstrapper sends SPEERS again when the neighbours change.
-    (State.CONNECTED, Event.MESSAGE): Step(State.CONNECTED),
-    (State.CONNECTED, Event.PING): Step(State.CONNECTED),
-    (State.CONNECTED, Event.DATA): Step(State.CONNECTED),
-    (State.CONNECTED, Event.SPEERS): Step(State.CONNECTED),
+    (HandshakeState.CONNECTED, HandshakeEvent.MESSAGE): Step(HandshakeState.CONNECTED),
+    (HandshakeState.CONNECTED, HandshakeEvent.PING): Step(HandshakeState.CONNECTED),
+    (HandshakeState.CONNECTED, HandshakeEvent.DATA): Step(HandshakeState.CONNECTED),
+    (HandshakeState.CONNECTED, HandshakeEvent.SPEERS): Step(HandshakeState.CONNECTED),
 }
 
-ENDS = {Event.ERROR: None, Event.CLOSED: None, Event.TIMEOUT: Send.ERROR}
+ENDS = {HandshakeEvent.ERROR: None, HandshakeEvent.CLOSED: None, HandshakeEvent.TIMEOUT: Send.ERROR}
 """Events that end a connection in any state, and what is sent first. They break no protocol."""
 
 TIMEOUT_S = {
-    State.ACK_SENDING: 3.0,
-    State.WPEERS: 3.0,
-    State.FACK: 3.0,
-    State.ACK_RECEIVING: 3.0,
-    State.SPEERS: 3.0,
-    State.WACK: 3.0,
-    State.CONNECTED: 3.0,
+    HandshakeState.ACK_SENDING: 3.0,
+    HandshakeState.WPEERS: 3.0,
+    HandshakeState.FACK: 3.0,
+    HandshakeState.ACK_RECEIVING: 3.0,
+    HandshakeState.SPEERS: 3.0,
+    HandshakeState.WACK: 3.0,
+    HandshakeState.CONNECTED: 3.0,
 }
 """How long a connection stays in a state without an event. In CONNECTED, PING arrives each second."""
 
 
-def step(state: State, event: Event) -> Step:
+def step(state: HandshakeState, event: HandshakeEvent) -> Step:
     """The step from `state` at `event`. Every pair has one: what the table does not allow ends the connection with ERROR."""
-    if state is State.OFFLINE:
-        return Step(State.OFFLINE)
+    if state is HandshakeState.OFFLINE:
+        return Step(HandshakeState.OFFLINE)
     if event in ENDS:
-        return Step(State.OFFLINE, ENDS[event] if state is not State.ACK_SENDING else None)
-    return TABLE.get((state, event), Step(State.OFFLINE, Send.ERROR, legal=False))
+        return Step(HandshakeState.OFFLINE, ENDS[event] if state is not HandshakeState.ACK_SENDING else None)
+    return TABLE.get((state, event), Step(HandshakeState.OFFLINE, Send.ERROR, legal=False))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 SIGN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
 
-Path = tuple[str | int, ...]
+JsonPath = tuple[str | int, ...]
 """Keys and places from the outermost value to an inner one, such as ("10.0.1.2", "neighbors", 0)."""
 
 
@@ -14,10 +14,10 @@ Path = tuple[str | int, ...]
 class JsonLines:
     """The line of each key and value, and of the second occurrence of each key that one object has twice."""
 
-    by_path: dict[Path, int] = field(default_factory=dict)
-    repeated: dict[Path, int] = field(default_factory=dict)
+    by_path: dict[JsonPath, int] = field(default_factory=dict)
+    repeated: dict[JsonPath, int] = field(default_factory=dict)
 
-    def line(self, path: Path) -> int:
+    def line(self, path: JsonPath) -> int:
         """The line of a value, or of the nearest value around it that the text has."""
         while path not in self.by_path and path:
             path = path[:-1]

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from overlay.control import Connection
+from overlay.control import ControlConnection
 from overlay.link_measure import LinkMeasure
 from overlay.messages import Neighbor
 
@@ -21,7 +21,7 @@ class KnownNeighbor:
     key: bytes = field(repr=False)
     listed: bool = True
     """Whether the latest SPEERS names it."""
-    connection: Connection | None = None
+    connection: ControlConnection | None = None
     heard_s: float = 0.0
     measure: LinkMeasure = field(default_factory=LinkMeasure)
     connecting: asyncio.Task[None] | None = None

@@ -7,7 +7,7 @@ import networkx
 
 from overlay.messages import LinkState
 from overlay.overlay_file import Metric, pair
-from overlay.route_cost import Route, chosen, composite_ms
+from overlay.route_cost import RouteInUse, chosen, composite_ms
 from overlay.trees import Tree
 
 LEAST_GAIN_MS = 5.0
@@ -46,7 +46,7 @@ class MeasuredLinks:
 class TreeWatch:
     """Whether another tree has been clearly better for one of the players, and for long enough (`route_cost.chosen`)."""
 
-    _routes: dict[str, Route] = field(default_factory=dict)
+    _routes: dict[str, RouteInUse] = field(default_factory=dict)
 
     def is_worth_a_change(
         self, graph: networkx.Graph, present: Tree, candidate: Tree, players: Iterable[str], now_s: float
@@ -58,7 +58,7 @@ class TreeWatch:
             known = {name: cost for name, cost in costs.items() if cost is not None}
             if "present" not in known or "candidate" not in known:
                 continue
-            route = self._routes.get(player, Route(current="present"))
+            route = self._routes.get(player, RouteInUse(current="present"))
             route = chosen(route, known, now_s, least_gain=LEAST_GAIN_MS)
             worth = worth or route.current == "candidate"
             self._routes[player] = route

@@ -7,8 +7,8 @@ from typing import assert_never
 
 import msgspec
 
-from overlay.handshake import Event, Send, State, step
-from overlay.messages import Ack, Control, Data, Error, FinalAck, Message, Neighbor, Ping, Speers
+from overlay.handshake import HandshakeEvent, HandshakeState, Send, step
+from overlay.messages import Ack, Control, Data, Error, FinalAck, GeneralMessage, Neighbor, Ping, Speers
 from overlay.proofs import Purpose, ReplayGuard, is_proof, proof
 
 VERSION = 1
@@ -32,21 +32,21 @@ class Roster:
     neighbors: tuple[Neighbor, ...] = ()
 
 
-def event_of(message: Control) -> Event:
+def event_of(message: Control) -> HandshakeEvent:
     """The event of a message that needs no proof, or whose proof is right."""
     match message:
         case Ack():
-            return Event.ACK
+            return HandshakeEvent.ACK
         case Speers():
-            return Event.SPEERS
+            return HandshakeEvent.SPEERS
         case FinalAck():
-            return Event.FINALACK_NEIGHBOR if message.neighbor else Event.FINALACK_OTHER
+            return HandshakeEvent.FINALACK_NEIGHBOR if message.neighbor else HandshakeEvent.FINALACK_OTHER
         case Ping():
-            return Event.PING
+            return HandshakeEvent.PING
         case Data():
-            return Event.DATA
-        case Message():
-            return Event.ERROR if isinstance(message.body, Error) else Event.MESSAGE
+            return HandshakeEvent.DATA
+        case GeneralMessage():
+            return HandshakeEvent.ERROR if isinstance(message.body, Error) else HandshakeEvent.MESSAGE
         case _:
             assert_never(message)
 
@@ -76,7 +76,7 @@ def _ack_bytes(nonce: bytes, time_ms: int, tcp_port: int, udp_port: int) -> tupl
 class Meeting:
     """What both sides have in common: a state, and why it ended."""
 
-    def __init__(self, me: Identity, nonce: bytes, state: State) -> None:
+    def __init__(self, me: Identity, nonce: bytes, state: HandshakeState) -> None:
         self.state = state
         self.refusal: str | None = None
         """The name of the counter under which a broken protocol counts."""
@@ -86,32 +86,32 @@ class Meeting:
 
     def timed_out(self) -> list[Control]:
         """The state lasts too long."""
-        return self._at(Event.TIMEOUT)
+        return self._at(HandshakeEvent.TIMEOUT)
 
     def closed(self) -> None:
         """The other side has closed the connection."""
-        self._at(Event.CLOSED)
+        self._at(HandshakeEvent.CLOSED)
 
-    def _at(self, event: Event, **messages: Control) -> list[Control]:
+    def _at(self, event: HandshakeEvent, **messages: Control) -> list[Control]:
         """Take the step at an event; `messages` are those that it may send."""
         taken = step(self.state, event)
         self.state = taken.state
         if not taken.legal:
             self.refusal = self.refusal or "illegal_message"
         if taken.send is Send.ERROR:
-            return [Message(node=self._me.node, body=Error(reason=self.refusal or "timeout"))]
+            return [GeneralMessage(node=self._me.node, body=Error(reason=self.refusal or "timeout"))]
         return [messages[taken.send.value]] if taken.send is not None else []
 
     def _refuse(self, reason: str) -> list[Control]:
         self.refusal = reason
-        return self._at(Event.REFUSED)
+        return self._at(HandshakeEvent.REFUSED)
 
 
 class Connecting(Meeting):
     """The side that connects."""
 
     def __init__(self, me: Identity, *, key: bytes, nonce: bytes) -> None:
-        super().__init__(me, nonce, State.ACK_SENDING)
+        super().__init__(me, nonce, HandshakeState.ACK_SENDING)
         self.ack_nonce = nonce
         self.speers: Speers | None = None
         self._key = key
@@ -121,13 +121,15 @@ class Connecting(Meeting):
         me, nonce = self._me, self._nonce
         mac = proof(self._key, Purpose.ACK, me.node, *_ack_bytes(nonce, now_ms, me.tcp_port, me.udp_port))
         ports = {"tcp_port": me.tcp_port, "udp_port": me.udp_port}
-        return self._at(Event.OPENED, ACK=Ack(version=VERSION, node=me.node, nonce=nonce, time_ms=now_ms, mac=mac, **ports))
+        return self._at(
+            HandshakeEvent.OPENED, ACK=Ack(version=VERSION, node=me.node, nonce=nonce, time_ms=now_ms, mac=mac, **ports)
+        )
 
     def received(self, message: Control) -> list[Control]:
         """What to send after a message. After CONNECTED, messages belong to the connection's owner."""
-        if isinstance(message, Speers) and self.state is State.WPEERS:
+        if isinstance(message, Speers) and self.state is HandshakeState.WPEERS:
             return self._after_speers(message)
-        if isinstance(message, FinalAck) and self.state is State.FACK:
+        if isinstance(message, FinalAck) and self.state is HandshakeState.FACK:
             bound = self.ack_nonce, self.speers_nonce
             if not is_proof(message.mac, self._key, Purpose.FINALACK_LISTENING, message.node, *bound):
                 return self._refuse("wrong_proof")
@@ -139,7 +141,7 @@ class Connecting(Meeting):
         self.speers, self.speers_nonce = message, message.nonce
         self.partner = Identity(node=message.node, tcp_port=0, udp_port=0)
         mac = proof(self._key, Purpose.FINALACK_CONNECTING, self._me.node, self.ack_nonce, message.nonce)
-        return self._at(Event.SPEERS, FINALACK=FinalAck(node=self._me.node, neighbor=True, mac=mac))
+        return self._at(HandshakeEvent.SPEERS, FINALACK=FinalAck(node=self._me.node, neighbor=True, mac=mac))
 
 
 class Listening(Meeting):
@@ -154,16 +156,16 @@ class Listening(Meeting):
         nonce: bytes,
         roster: Callable[["Listening"], Roster] = lambda _meeting: Roster(),
     ) -> None:
-        super().__init__(me, nonce, State.ACK_RECEIVING)
+        super().__init__(me, nonce, HandshakeState.ACK_RECEIVING)
         self.speers_nonce = nonce
         self.key = b""
         self._keys, self._guard, self._roster = keys, guard, roster
 
     def received(self, message: Control, now_ms: int) -> list[Control]:
         """What to send after a message. After CONNECTED, messages belong to the connection's owner."""
-        if isinstance(message, Ack) and self.state is State.ACK_RECEIVING:
+        if isinstance(message, Ack) and self.state is HandshakeState.ACK_RECEIVING:
             return self._after_ack(message, now_ms)
-        if isinstance(message, FinalAck) and self.state is State.WACK:
+        if isinstance(message, FinalAck) and self.state is HandshakeState.WACK:
             return self._after_final(message)
         return self._at(event_of(message))
 
@@ -181,8 +183,10 @@ class Listening(Meeting):
             return self._refuse(refusal.value)
         self.key, self.ack_nonce = key, message.nonce
         self.partner = Identity(node=message.node, tcp_port=message.tcp_port, udp_port=message.udp_port)
-        self._at(Event.ACK)
-        return self._at(Event.PEERS_READY, SPEERS=speers(self._me.node, key, message.nonce, self._nonce, self._roster(self)))
+        self._at(HandshakeEvent.ACK)
+        return self._at(
+            HandshakeEvent.PEERS_READY, SPEERS=speers(self._me.node, key, message.nonce, self._nonce, self._roster(self))
+        )
 
     def _after_final(self, message: FinalAck) -> list[Control]:
         bound = self.ack_nonce, self._nonce

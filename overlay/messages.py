@@ -20,11 +20,11 @@ StreamName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Text: TypeAlias = Annotated[str, Meta(max_length=1024)]
 Nonce: TypeAlias = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Mac: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
-Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
+PortNumber: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Amount: TypeAlias = Annotated[float, Meta(ge=0)]
-Path: TypeAlias = Annotated[list[NodeName], Meta(max_length=256)]
+NodePath: TypeAlias = Annotated[list[NodeName], Meta(max_length=256)]
 Nodes: TypeAlias = Annotated[list[NodeName], Meta(max_length=1000)]
 
 
@@ -37,8 +37,8 @@ class Neighbor(Struct, frozen=True, kw_only=True):
 
     node: NodeName
     host: Annotated[str, Meta(min_length=1, max_length=255)]
-    tcp_port: Port
-    udp_port: Port
+    tcp_port: PortNumber
+    udp_port: PortNumber
     sealed_key: Annotated[bytes, Meta(max_length=32)] = b""
     """The key of the link to it, readable only with the receiver's own key."""
 
@@ -57,8 +57,8 @@ class Ack(Struct, frozen=True, kw_only=True, tag="ACK"):
     node: NodeName
     nonce: Nonce
     time_ms: Count
-    tcp_port: Port
-    udp_port: Port
+    tcp_port: PortNumber
+    udp_port: PortNumber
     mac: Mac
 
 
@@ -173,19 +173,19 @@ class Error(Struct, frozen=True, kw_only=True, tag="ERROR"):
 Body: TypeAlias = Leave | Subscribe | Unsubscribe | Play | Pause | InstallTree | Graft | Prune | LinkState | NodeDown | Nack | Error
 
 
-class Message(Struct, frozen=True, kw_only=True, tag="MESSAGE"):
+class GeneralMessage(Struct, frozen=True, kw_only=True, tag="MESSAGE"):
     """The general message: what it is about is in its body."""
 
     node: NodeName
     body: Body
     target: NodeName | None = None
     """Without one it is for the receiver."""
-    path: Path = []
+    path: NodePath = []
     """The nodes that it has passed; one that finds itself there does not forward it again."""
     time_ns: Count = 0
 
 
-Control: TypeAlias = Ack | Speers | FinalAck | Message | Ping | Data
+Control: TypeAlias = Ack | Speers | FinalAck | GeneralMessage | Ping | Data
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Control)

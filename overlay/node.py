@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 
-from overlay.control import Connection, Handshakes, MeetingEndedError, meet
+from overlay.control import ControlConnection, Handshakes, MeetingEndedError, meet
 from overlay.control_datagram import control_datagram, is_control, read_control_datagram
 from overlay.distribution import Distribution
 from overlay.known_neighbor import KnownNeighbor, address_of
@@ -22,10 +22,10 @@ from overlay.meeting import Connecting, Identity, Listening, is_true_speers
 from overlay.messages import (
     Body,
     Control,
+    GeneralMessage,
     Graft,
     InstallTree,
     Leave,
-    Message,
     Nack,
     Neighbor,
     NodeDown,
@@ -61,7 +61,7 @@ def backoff_s(attempt: int, chance: float) -> float:
     return float(min(FIRST_BACKOFF_S * 2 ** min(attempt, 10), LAST_BACKOFF_S) * (0.5 + chance / 2))
 
 
-class Node(asyncio.DatagramProtocol):
+class OverlayNode(asyncio.DatagramProtocol):
     """A running node. `on_packet` gets every RTP packet that is new here, `on_trace` each trace that ends here."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Node(asyncio.DatagramProtocol):
         self._names: dict[tuple[str, int], str] = {}
         """Neighbours by the address of their datagrams."""
         self._guard, self._handshakes = ReplayGuard(), Handshakes()
-        self._bootstrapper: Connection | None = None
+        self._bootstrapper: ControlConnection | None = None
         self._udp: asyncio.DatagramTransport | None = None
         self._socket: socket.socket | None = None
         self._me = Identity(node=settings.name, tcp_port=0, udp_port=0)
@@ -108,7 +108,7 @@ class Node(asyncio.DatagramProtocol):
     def _leave(self) -> None:
         self._distribution.close()
         self.counts["data_dropped_by_kernel"] += self.dropped_by_kernel()
-        farewell = Message(node=self.settings.name, body=Leave())
+        farewell = GeneralMessage(node=self.settings.name, body=Leave())
         for connection in [self._bootstrapper, *(each.connection for each in self.neighbors.values())]:
             if connection is not None:
                 connection.send(farewell)
@@ -129,7 +129,7 @@ class Node(asyncio.DatagramProtocol):
         attempt = 0
         while True:
             try:
-                connection = await Connection.open(*self.settings.bootstrapper, local_host=self.settings.host)
+                connection = await ControlConnection.open(*self.settings.bootstrapper, local_host=self.settings.host)
                 meeting = Connecting(self._me, key=self.settings.key, nonce=secrets.token_bytes(NONCE_BYTES))
                 await meet(connection, meeting)
                 attempt = 0
@@ -140,7 +140,7 @@ class Node(asyncio.DatagramProtocol):
             await asyncio.sleep(backoff_s(attempt, random.random()))  # noqa: S311 - no secret
             attempt += 1
 
-    async def _serve_bootstrapper(self, connection: Connection, meeting: Connecting) -> None:
+    async def _serve_bootstrapper(self, connection: ControlConnection, meeting: Connecting) -> None:
         self._bootstrapper = connection
         if meeting.speers is not None:
             self._update_neighbors(meeting.speers, meeting)
@@ -152,7 +152,7 @@ class Node(asyncio.DatagramProtocol):
             while (message := await connection.receive()) is not None:
                 if isinstance(message, Speers):
                     self._update_neighbors(message, meeting)
-                elif isinstance(message, Message) and isinstance(message.body, InstallTree):
+                elif isinstance(message, GeneralMessage) and isinstance(message.body, InstallTree):
                     self._distribution.install(message.body)
         finally:
             connection.close()
@@ -189,7 +189,7 @@ class Node(asyncio.DatagramProtocol):
         while neighbor.listed:
             try:
                 host, port, _ = address_of(neighbor.contact)
-                connection = await Connection.open(host, port, local_host=self.settings.host)
+                connection = await ControlConnection.open(host, port, local_host=self.settings.host)
                 with closing(connection):
                     await meet(connection, Connecting(self._me, key=neighbor.key, nonce=secrets.token_bytes(NONCE_BYTES)))
                     attempt = 0
@@ -200,7 +200,7 @@ class Node(asyncio.DatagramProtocol):
             attempt += 1
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection(reader, writer)
+        connection = ControlConnection(reader, writer)
         meeting = Listening(self._me, keys=self._key_of, guard=self._guard, nonce=secrets.token_bytes(NONCE_BYTES))
         try:
             await self._handshakes.meet(connection, meeting)
@@ -213,7 +213,7 @@ class Node(asyncio.DatagramProtocol):
     def _key_of(self, node: str) -> bytes | None:
         return self.neighbors[node].key if node in self.neighbors else None
 
-    async def _serve_neighbor(self, neighbor: KnownNeighbor, connection: Connection) -> None:
+    async def _serve_neighbor(self, neighbor: KnownNeighbor, connection: ControlConnection) -> None:
         if neighbor.connection is not None:
             neighbor.connection.close()
         neighbor.connection, neighbor.heard_s = connection, time.monotonic()
@@ -232,7 +232,7 @@ class Node(asyncio.DatagramProtocol):
     def _heard(self, neighbor: KnownNeighbor, message: Control) -> None:
         if isinstance(message, Ping):
             return
-        body = message.body if isinstance(message, Message) else None
+        body = message.body if isinstance(message, GeneralMessage) else None
         if isinstance(body, Graft | Prune):
             self._distribution.heard(neighbor.contact.node, body)
         elif not isinstance(body, Leave):
@@ -289,9 +289,9 @@ class Node(asyncio.DatagramProtocol):
 
     def _tell_bootstrapper(self, body: Body) -> None:
         if self._bootstrapper is not None:
-            self._bootstrapper.send(Message(node=self.settings.name, body=body))
+            self._bootstrapper.send(GeneralMessage(node=self.settings.name, body=body))
 
-    def _connection_to(self, name: str | None) -> Connection | None:
+    def _connection_to(self, name: str | None) -> ControlConnection | None:
         neighbor = self.neighbors.get(name) if name is not None else None
         return neighbor.connection if neighbor is not None else None
 
@@ -323,7 +323,7 @@ class Node(asyncio.DatagramProtocol):
         neighbor.heard_s = now_s
         if isinstance(message, Ping):
             self._pinged(neighbor, message, now_s)
-        elif isinstance(message, Message) and isinstance(message.body, Nack):
+        elif isinstance(message, GeneralMessage) and isinstance(message.body, Nack):
             self._distribution.repeat(neighbor.contact.node, message.body)
         else:
             self.counts["unexpected_message"] += 1
@@ -352,7 +352,7 @@ class Node(asyncio.DatagramProtocol):
         """Send a control message to a neighbour; False if there is no connection."""
         connection = self._connection_to(neighbor)
         if connection is not None:
-            connection.send(Message(node=self.settings.name, body=body))
+            connection.send(GeneralMessage(node=self.settings.name, body=body))
         return connection is not None
 
     def send(self, neighbor: str, packet: bytes) -> None:
@@ -365,7 +365,7 @@ class Node(asyncio.DatagramProtocol):
     def request(self, neighbor: str, body: Nack) -> None:
         """Send a request for packets to a neighbour, on UDP."""
         if neighbor in self.neighbors:
-            self._send_datagram(self.neighbors[neighbor], Message(node=self.settings.name, body=body))
+            self._send_datagram(self.neighbors[neighbor], GeneralMessage(node=self.settings.name, body=body))
 
     def ping(self, neighbor: str, ping: Ping) -> None:
         """Send a trace to a neighbour, on UDP."""

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from overlay.json_lines import JsonLines, Path, json_lines
+from overlay.json_lines import JsonLines, JsonPath, json_lines
+from overlay.messages import NodeName
 
 Metric = Literal["hops", "latency", "composite"]
 TreeKind = Literal["shortest", "steiner"]
@@ -21,8 +22,7 @@ Redundancy = Literal["retransmission", "fec", "two_trees"]
 LINKS, STREAMS = "links", "streams"
 MOST_NODES = 10_000
 
-NodeName = Annotated[str, Meta(min_length=1, max_length=64)]
-Milliseconds = Annotated[float, Meta(ge=0, le=10_000)]
+DelayMs = Annotated[float, Meta(ge=0, le=10_000)]
 Kilobits = Annotated[float, Meta(gt=0, le=100_000_000)]
 
 
@@ -30,7 +30,7 @@ class OverlayFileError(ValueError):
     """The file describes no overlay; the message names the line, the node, the fault and what to do."""
 
 
-class Node(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DescribedNode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One node of the overlay, as the file describes it."""
 
     neighbors: list[NodeName]
@@ -45,7 +45,7 @@ class OverlayLink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     between: tuple[NodeName, NodeName]
     rate_kbps: Kilobits | None = None
-    delay_ms: Milliseconds = 1.0
+    delay_ms: DelayMs = 1.0
     loss: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
 
@@ -65,7 +65,7 @@ class Stream(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Overlay(Struct, frozen=True, kw_only=True):
     """A topology that has been checked: each name that it uses is a node."""
 
-    nodes: Mapping[str, Node]
+    nodes: Mapping[str, DescribedNode]
     links: Mapping[tuple[str, str], OverlayLink]
     """By the two names in alphabetical order; every pair of neighbours has one."""
     streams: Mapping[str, Stream]
@@ -102,7 +102,7 @@ WHAT_TO_WRITE = {
     "players": 'a list of node names, such as ["10.0.3.20"]',
 }
 
-Value = TypeVar("Value", Node, OverlayLink, Stream)
+Value = TypeVar("Value", DescribedNode, OverlayLink, Stream)
 
 
 def read_overlay_file(text: str) -> Overlay:
@@ -116,7 +116,7 @@ def read_overlay_file(text: str) -> Overlay:
     return _Reader(json_lines(text), _start(described)).overlay(described)
 
 
-def _start(described: Any) -> Path:  # noqa: ANN401 - any JSON value
+def _start(described: Any) -> JsonPath:  # noqa: ANN401 - any JSON value
     """Where the overlay begins: in a lab file below `overlay`."""
     return ("overlay",) if isinstance(described, dict) and {"nodes", "overlay"} <= described.keys() else ()
 
@@ -124,7 +124,7 @@ def _start(described: Any) -> Path:  # noqa: ANN401 - any JSON value
 class _Reader:
     """Turns JSON values into an Overlay; knows their lines for errors."""
 
-    def __init__(self, lines: JsonLines, start: Path) -> None:
+    def __init__(self, lines: JsonLines, start: JsonPath) -> None:
         self._lines, self._start = lines, start
 
     def overlay(self, described: Any) -> Overlay:  # noqa: ANN401 - any JSON value
@@ -144,13 +144,13 @@ class _Reader:
             streams=self._streams(described.get(STREAMS, {}), nodes),
         )
 
-    def _node(self, name: str, value: Any) -> Node:  # noqa: ANN401 - any JSON value
+    def _node(self, name: str, value: Any) -> DescribedNode:  # noqa: ANN401 - any JSON value
         if not name or len(name) > 64 or not name.isprintable():
             text = f"node {name[:64]!r}: a name has 1 to 64 printable characters; use an address or a short name"
             raise self._error((name,), text)
-        return self._typed(value, Node, (name,), f"node {name!r}")
+        return self._typed(value, DescribedNode, (name,), f"node {name!r}")
 
-    def _check_neighbors(self, nodes: Mapping[str, Node]) -> None:
+    def _check_neighbors(self, nodes: Mapping[str, DescribedNode]) -> None:
         for name, node in nodes.items():
             for place, neighbor in enumerate(node.neighbors):
                 path = (name, "neighbors", place)
@@ -160,7 +160,7 @@ class _Reader:
                 if neighbor in node.neighbors[:place]:
                     raise self._error(path, f"node {name!r}: neighbour {neighbor!r} is listed twice; remove one of the two")
 
-    def _links(self, described: Any, nodes: Mapping[str, Node]) -> dict[tuple[str, str], OverlayLink]:  # noqa: ANN401
+    def _links(self, described: Any, nodes: Mapping[str, DescribedNode]) -> dict[tuple[str, str], OverlayLink]:  # noqa: ANN401
         if not isinstance(described, list):
             raise self._error((LINKS,), 'links is not a list; write [{"between": ["10.0.0.1", "10.0.1.2"]}, …]')
         links = {pair(name, other): OverlayLink(between=(name, other)) for name, node in nodes.items() for other in node.neighbors}
@@ -179,7 +179,7 @@ class _Reader:
             links[ends] = link
         return links
 
-    def _streams(self, described: Any, nodes: Mapping[str, Node]) -> dict[str, Stream]:  # noqa: ANN401 - any JSON value
+    def _streams(self, described: Any, nodes: Mapping[str, DescribedNode]) -> dict[str, Stream]:  # noqa: ANN401 - any JSON value
         if not isinstance(described, dict):
             raise self._error((STREAMS,), 'streams is not an object; write {"news": {"source": "10.0.0.10"}}')
         streams = {}
@@ -191,16 +191,16 @@ class _Reader:
             streams[name] = stream
         return streams
 
-    def _check_known(self, name: str, nodes: Mapping[str, Node], path: Path, place: str) -> None:
+    def _check_known(self, name: str, nodes: Mapping[str, DescribedNode], path: JsonPath, place: str) -> None:
         if name not in nodes:
             raise self._error(path, f'{place} {name!r} is not a node; add {{"{name}": {{"neighbors": […]}}}} or correct the name')
 
-    def _typed(self, value: Any, kind: type[Value], path: Path, place: str) -> Value:  # noqa: ANN401 - any JSON value
+    def _typed(self, value: Any, kind: type[Value], path: JsonPath, place: str) -> Value:  # noqa: ANN401 - any JSON value
         try:
             return msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
             fault, _, inner = str(error).partition(" - at `$")
-            inner_path: Path = tuple(int(part) if part.isdigit() else part for part in re.findall(r"\w+", inner))
+            inner_path: JsonPath = tuple(int(part) if part.isdigit() else part for part in re.findall(r"\w+", inner))
             named = str(inner_path[0]) if inner_path else ""
             if named in WHAT_TO_WRITE:
                 text = f"{place}: {named}: {fault}; write {WHAT_TO_WRITE[named]}"
@@ -208,7 +208,7 @@ class _Reader:
                 text = f"{place}: {fault}; allowed are {', '.join(kind.__struct_fields__)}"
             raise self._error((*path, *inner_path), text) from error
 
-    def _error(self, path: Path, text: str) -> OverlayFileError:
+    def _error(self, path: JsonPath, text: str) -> OverlayFileError:
         return OverlayFileError(f"line {self._lines.line((*self._start, *path))}: {text}")
 
 

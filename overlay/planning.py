@@ -12,7 +12,7 @@ from overlay.trees import Bound, Tree, backups, tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class NodePlace:
     """The parents of a node, and its children."""
 
     parent: str | None = None
@@ -24,15 +24,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class StreamPlan:
     """The trees of one stream, and the place of each node that they need."""
 
     first: Tree
     two: TwoTrees | None
-    places: Mapping[str, Place]
+    places: Mapping[str, NodePlace]
 
 
-def planned(overlay: Overlay, stream: Stream, graph: networkx.Graph, players: Iterable[str]) -> Plan:
+def planned(overlay: Overlay, stream: Stream, graph: networkx.Graph, players: Iterable[str]) -> StreamPlan:
     """The plan of a stream for its present players. `graph` has the nodes that are there, with their costs."""
     bound = partial(overlay.most_children, stream_kbps=stream.rate_kbps)
     if stream.redundancy == "two_trees":
@@ -40,14 +40,14 @@ def planned(overlay: Overlay, stream: Stream, graph: networkx.Graph, players: It
     grown = tree(graph, stream.source, players, stream.tree, bound)
     helped = backups(graph, grown, bound)
     places = {
-        node: Place(parent=grown.parents.get(node), children=tuple(children), backup=helped.parents.get(node))
+        node: NodePlace(parent=grown.parents.get(node), children=tuple(children), backup=helped.parents.get(node))
         for node, children in grown.children().items()
     }
-    places |= {node: Place(backup=upstream) for node, upstream in helped.standbys.items()}
-    return Plan(first=grown, two=None, places=places)
+    places |= {node: NodePlace(backup=upstream) for node, upstream in helped.standbys.items()}
+    return StreamPlan(first=grown, two=None, places=places)
 
 
-def _with_two_trees(graph: networkx.Graph, two: TwoTrees, bound: Bound) -> Plan:
+def _with_two_trees(graph: networkx.Graph, two: TwoTrees, bound: Bound) -> StreamPlan:
     """A node that only one tree reaches gets a backup in the first one, as in a stream with one tree."""
     first, second = two.first.children(), two.second.children()
 
@@ -59,11 +59,13 @@ def _with_two_trees(graph: networkx.Graph, two: TwoTrees, bound: Bound) -> Plan:
     places, standbys = {}, dict(helped.standbys)
     for node, children in two.children().items():
         parents = [*dict.fromkeys(each.parents[node] for each in (two.first, two.second) if node in each.parents)]
-        places[node] = Place(
+        places[node] = NodePlace(
             parent=parents[0] if parents else None,
             second_parent=parents[1] if len(parents) > 1 else None,
             children=tuple(children),
             backup=helped.parents.get(node) if len(parents) == 1 else None,
         )
         standbys.pop(node, None)
-    return Plan(first=two.first, two=two, places=places | {node: Place(backup=upstream) for node, upstream in standbys.items()})
+    return StreamPlan(
+        first=two.first, two=two, places=places | {node: NodePlace(backup=upstream) for node, upstream in standbys.items()}
+    )

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from overlay.node import Node
+from overlay.node import OverlayNode
 from overlay.playout import RTP_HEADER_BYTES, Playout
 from overlay.reception import Arrival, Reception
 from overlay.ts_check import TsCheck
@@ -46,7 +46,7 @@ class Player:
             if self._sink is not None:
                 self._sink(rtp)
 
-    def toggle(self, node: Node) -> None:
+    def toggle(self, node: OverlayNode) -> None:
         """Pause, or play again with a new buffer."""
         if self.playout.paused:
             self.playout.resume()

@@ -65,7 +65,7 @@ def sealed(link: bytes, key: bytes, neighbor: str, *bound: bytes) -> bytes:
     return bytes(one ^ other for one, other in zip(link, pad, strict=True))
 
 
-class Refusal(Enum):
+class ProofRefusal(Enum):
     """Why an ACK with a right proof is refused; the names are those of the counters."""
 
     CLOCK = "clock_differs"
@@ -79,15 +79,15 @@ class ReplayGuard:
     def __init__(self) -> None:
         self._until_ms: OrderedDict[bytes, int] = OrderedDict()
 
-    def refusal(self, nonce: bytes, time_ms: int, now_ms: int) -> Refusal | None:
+    def refusal(self, nonce: bytes, time_ms: int, now_ms: int) -> ProofRefusal | None:
         """None, and the nonce is used up; or why not."""
         if abs(time_ms - now_ms) > CLOCK_MAY_DIFFER_MS:
-            return Refusal.CLOCK
+            return ProofRefusal.CLOCK
         while self._until_ms and next(iter(self._until_ms.values())) < now_ms:
             self._until_ms.popitem(last=False)
         if nonce in self._until_ms:
-            return Refusal.REPLAY
+            return ProofRefusal.REPLAY
         if len(self._until_ms) >= MOST_NONCES:
-            return Refusal.TOO_MANY
+            return ProofRefusal.TOO_MANY
         self._until_ms[nonce] = now_ms + 2 * CLOCK_MAY_DIFFER_MS
         return None

@@ -11,7 +11,7 @@ from endhost_sdk import Telemetry
 from endhost_sdk.session import Session
 from feedback_wire.message import ExtraValue
 from overlay.forwarding import Forwarding
-from overlay.node import Node
+from overlay.node import OverlayNode
 from overlay.player import Player
 from overlay.playout import Played
 
@@ -28,7 +28,7 @@ class _Traffic:
     by_neighbor: Mapping[str, int]
 
 
-def _traffic(node: Node) -> _Traffic:
+def _traffic(node: OverlayNode) -> _Traffic:
     received = {name: neighbor.measure.received_bytes for name, neighbor in node.neighbors.items()}
     return _Traffic(time.monotonic(), node.sent_bytes, sum(received.values()), received)
 
@@ -40,7 +40,7 @@ def _kbps(now: int, before: int, seconds: float) -> float:
 class RelayReports:
     """A relay or source: what it uploads, so that the ratio of contribution is that of the whole swarm."""
 
-    def __init__(self, telemetry: Telemetry, node: Node, role: str) -> None:
+    def __init__(self, telemetry: Telemetry, node: OverlayNode, role: str) -> None:
         self._node, self._role = node, role
         self._session = telemetry.session(peer_id=node.settings.name, app=APP, platform=role, extra={"role": role})
         self._before = _traffic(node)
@@ -68,7 +68,7 @@ class RelayReports:
         self._session.left()
 
 
-def connected(node: Node) -> int:
+def connected(node: OverlayNode) -> int:
     """Neighbours with a connection."""
     return sum(neighbor.connection is not None for neighbor in node.neighbors.values())
 
@@ -76,7 +76,7 @@ def connected(node: Node) -> int:
 class PlayerReports:
     """One stream of one player. The session begins with the request for the stream."""
 
-    def __init__(self, telemetry: Telemetry, node: Node, player: Player) -> None:
+    def __init__(self, telemetry: Telemetry, node: OverlayNode, player: Player) -> None:
         self._node, self._player = node, player
         extra: dict[str, ExtraValue] = {"role": "player"}
         self._session: Session = telemetry.session(

@@ -27,7 +27,7 @@ def composite_ms(*, one_way_ms: float, loss: float, utilisation: float) -> float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class RouteInUse:
     """A route in use, and the better one that has been seen since `better_since_s`, if any."""
 
     current: str
@@ -39,7 +39,7 @@ BETTER_BY = 0.2
 BETTER_FOR_S = 5.0
 
 
-def chosen(route: Route, costs: dict[str, float], now_s: float, *, least_gain: float = 0.0) -> Route:
+def chosen(route: RouteInUse, costs: dict[str, float], now_s: float, *, least_gain: float = 0.0) -> RouteInUse:
     """The route after a look at the costs; a route without a cost has failed.
 
     A failed route is left at once, for the cheapest. Another one is left when the same route has been more than 20 % and
@@ -49,9 +49,9 @@ def chosen(route: Route, costs: dict[str, float], now_s: float, *, least_gain: f
         return route  # nothing to change to
     best = min(costs, key=lambda name: (costs[name], name))
     if route.current not in costs:
-        return Route(current=best)
+        return RouteInUse(current=best)
     if costs[best] >= (1 - BETTER_BY) * costs[route.current] or costs[route.current] - costs[best] < least_gain:
-        return Route(current=route.current)
+        return RouteInUse(current=route.current)
     if best != route.better:
         return replace(route, better=best, better_since_s=now_s)
-    return Route(current=best) if now_s - route.better_since_s >= BETTER_FOR_S else route
+    return RouteInUse(current=best) if now_s - route.better_since_s >= BETTER_FOR_S else route

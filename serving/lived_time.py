@@ -25,15 +25,15 @@ _STEP_S = 60
 # Even with a stop of more than three days before each span, these reach back three years.
 _MOST_SPANS = 365
 
-Span = tuple[int, int]
+_Span = tuple[int, int]
 """Start and end, in whole seconds of Unix time."""
 
 
 class LivedTime:
     """Spans of wall time in which a server has run, oldest first; not thread-safe."""
 
-    def __init__(self, spans: Iterable[Span] = ()) -> None:
-        self._spans: list[Span] = []
+    def __init__(self, spans: Iterable[_Span] = ()) -> None:
+        self._spans: list[_Span] = []
         for span in sorted(spans):
             self._add(span)
         self._wall_s: int | None = None
@@ -42,7 +42,7 @@ class LivedTime:
     @classmethod
     def of_moments(cls, moments_s: Iterable[int]) -> "LivedTime":
         """The spans that the times of recorded data show; for a server that has not saved any spans."""
-        spans: list[Span] = []
+        spans: list[_Span] = []
         for moment_s in sorted(moments_s):
             if spans and moment_s - spans[-1][1] <= SHORT_STOP_S:
                 spans[-1] = (spans[-1][0], moment_s)
@@ -95,11 +95,11 @@ class LivedTime:
         """Drop the spans that ended before `moment_s`, the time of the oldest data."""
         self._spans = [span for span in self._spans if span[1] >= moment_s]
 
-    def _until(self, now_s: int) -> list[Span]:
+    def _until(self, now_s: int) -> list[_Span]:
         """The spans up to `now_s`: later ones were recorded under a wrong date."""
         return [(begin, min(end, now_s)) for begin, end in self._spans if begin <= now_s]
 
-    def _add(self, span: Span) -> None:
+    def _add(self, span: _Span) -> None:
         begin, end = span
         apart = [each for each in self._spans if each[1] < begin or each[0] > end]
         touching = [each for each in self._spans if each not in apart]
@@ -109,7 +109,7 @@ class LivedTime:
     def _settle(self, now_s: int) -> None:
         """Count the short stops after which the server has run for long enough."""
         behind_s = 0
-        later: Span | None = None
+        later: _Span | None = None
         for span in reversed(self._until(now_s)):
             if later is not None and later[0] - span[1] <= SHORT_STOP_S and behind_s >= PROVED_AFTER_S:
                 self._add((span[1], later[0]))

@@ -1,10 +1,12 @@
 """Rules for all modules of our packages, checked in their syntax trees.
 
-No module runs outside input, compares a secret byte by byte, or writes text in the encoding of the locale.
+No module runs outside input, compares a secret byte by byte, or writes text in the encoding of the locale. A public name means one
+thing in all packages.
 """
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -151,6 +153,49 @@ def test_a_secret_that_a_dataclass_would_show_is_found():
 def test_all_packages_were_read():
     assert len(FILES) > 150
     assert {path.relative_to(ROOT).parts[0] for path in FILES} == {*PACKAGES}
+
+
+SHARED_NAMES = {"Settings": "what the flags of a command set; no module uses the settings of two commands"}
+
+SHARED_FILE_NAMES = {
+    "openapi": "the OpenAPI document of a server, and in serving what these documents share",
+    "server": "starts the server of the package",
+    "settings": "the settings of the package",
+}
+
+
+def defined_names(source: str) -> Iterator[str]:
+    """The public classes and type aliases of a module. Type variables only have a meaning within their module."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and not isinstance(node.value, ast.Call | None):
+            target = ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target)
+            if re.fullmatch(r"[A-Z]\w*[a-z]\w*", target):
+                yield target
+
+
+def test_a_public_name_of_a_class_or_type_means_one_thing():
+    modules = defaultdict(set)
+    for path in FILES:
+        for name in defined_names(path.read_text("utf-8")):
+            modules[name].add(str(path.relative_to(ROOT)))
+    twice = {name: sorted(found) for name, found in modules.items() if len(found) > 1 and not name.startswith("_")}
+    assert set(twice) == set(SHARED_NAMES), f"rename one, or list the name here with the reason: {twice}"
+
+
+def test_two_modules_have_the_same_file_name_only_if_they_have_the_same_role():
+    modules = defaultdict(list)
+    for path in FILES:
+        if path.parent.name != "commands":  # these have the names of their subcommands
+            modules[path.stem].append(str(path.relative_to(ROOT)))
+    twice = {name: found for name, found in modules.items() if len(found) > 1 and not name.startswith("__")}
+    assert set(twice) == set(SHARED_FILE_NAMES), f"rename one, or list the name here with the reason: {twice}"
+
+
+def test_the_names_that_a_module_defines_are_found():
+    source = "class A: ...\nNames = dict[str, int]\nRow: TypeAlias = int\nT_co = TypeVar('T_co')\nMOST = 5\nfrom x import Y\n"
+    assert list(defined_names(source)) == ["A", "Names", "Row"]
 
 
 @pytest.mark.parametrize("module", sorted(path.stem for path in (ROOT / "serving").glob("*.py") if path.stem != "__init__"))

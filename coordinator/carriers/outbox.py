@@ -17,7 +17,7 @@ from coordinator.settings import PolicyName
 from coordinator.worker_counters import WorkerCounters
 
 SPOOL_PROBE_S = 1.0
-Part = tuple[str, bytes, int]
+MessagePart = tuple[str, bytes, int]
 """Peer id to place by, whole lines, how many."""
 
 _log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Outbox:
         else:
             self._settle(Batch(lines, messages, [waiter], 0), Outcome.NO_SERVER)
 
-    def parts(self, lines: list[tuple[str, bytes]]) -> list[Part]:
+    def parts(self, lines: list[tuple[str, bytes]]) -> list[MessagePart]:
         """(peer id, line) pairs of one request, joined as far as they go to the same server and fit into a part."""
         if not self._destinations.by_end_host or len(self._destinations.up) < 2:
             return [*_cut(lines)]
@@ -219,7 +219,7 @@ class _SpoolFallback:
                 _log.warning("the spool can be written again")
 
 
-def _cut(lines: list[tuple[str, bytes]]) -> Iterator[Part]:
+def _cut(lines: list[tuple[str, bytes]]) -> Iterator[MessagePart]:
     """`lines` in order, in parts of at most PART_BYTES (a longer line alone)."""
     texts = [line for _, line in lines]
     begin = 0

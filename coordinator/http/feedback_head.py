@@ -1,6 +1,5 @@
 """Checks the head of a feedback request before its body is read, so that a sender without a valid key need not send the body."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coordinator.dialects.native_body import BodyForm
@@ -8,6 +7,7 @@ from coordinator.ingest_keys import IngestKey, IngestKeys
 from feedback_wire.limits import BATCH_WIRE_BYTES
 from feedback_wire.problem import Problem
 from feedback_wire.routes import FORGOTTEN_HEADER
+from serving.request_head import Headers
 
 HEAD_BYTES = 32 * 1024
 """Request line and headers together."""
@@ -19,8 +19,6 @@ HEAD_END = b"\r\n\r\n"
 KNOWN_HEADS = 4096
 KNOWN_HEAD_BYTES = 1024
 """The head of an app has about 200 bytes. A full table takes at most a few megabytes."""
-
-Headers = Sequence[tuple[bytes, bytes]]
 
 _JSON_TYPES = {b"", b"application/json", b"text/plain"}  # text/plain: what a browser's sendBeacon sends without a preflight
 _LINE_TYPES = {b"application/x-ndjson", b"application/ndjson", b"application/jsonl"}

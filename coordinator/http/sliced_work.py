@@ -25,7 +25,7 @@ _now = time.perf_counter
 
 
 @dataclass(slots=True, eq=False)
-class Task:
+class SlicedTask:
     """Work that waits or has begun, the key that is charged for it, and what the thread returned."""
 
     key: IngestKey
@@ -45,17 +45,17 @@ class Queue:
     """Waiting tasks. Keys take turns, and so do the connections of one key."""
 
     def __init__(self) -> None:
-        self._tasks: dict[IngestKey, dict[object, deque[Task]]] = {}
+        self._tasks: dict[IngestKey, dict[object, deque[SlicedTask]]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._tasks)
 
-    def put(self, task: Task, *, first: bool = False) -> None:
+    def put(self, task: SlicedTask, *, first: bool = False) -> None:
         """Add a task, as the last or the `first` of its connection."""
         tasks = self._tasks.setdefault(task.key, {}).setdefault(task.sender, deque())
         tasks.appendleft(task) if first else tasks.append(task)
 
-    def take(self) -> Task:
+    def take(self) -> SlicedTask:
         """The next task. Its key and its connection become the last in their queues."""
         key = next(iter(self._tasks))
         senders = self._tasks.pop(key)
@@ -94,7 +94,7 @@ class SlicedWork:
 
     def add(self, key: IngestKey, sender: object, work: Work) -> None:
         """Run the work, as far as this turn has time, and the rest later."""
-        task = Task(key, sender, work)
+        task = SlicedTask(key, sender, work)
         if self.has_time:
             began = _now()
             self._run(task, began + SLICE_S - self._spent_s)
@@ -133,7 +133,7 @@ class SlicedWork:
             self._run(self._take(), until)
             self._spent_s = _now() - began
 
-    def _run(self, task: Task, until: float) -> None:
+    def _run(self, task: SlicedTask, until: float) -> None:
         try:
             while True:
                 call = task.step()
@@ -146,7 +146,7 @@ class SlicedWork:
         except StopIteration:
             return
 
-    def _queue_for_thread(self, task: Task, call: Callable[[], bytes]) -> None:
+    def _queue_for_thread(self, task: SlicedTask, call: Callable[[], bytes]) -> None:
         task.call = call
         self._for_thread.put(task)
         self.waiting += 1
@@ -161,7 +161,7 @@ class SlicedWork:
         self._thread_works, task.call = True, None
         done.add_done_callback(lambda _: self._continue_task(task, done))
 
-    def _continue_task(self, task: Task, done: asyncio.Future[bytes]) -> None:
+    def _continue_task(self, task: SlicedTask, done: asyncio.Future[bytes]) -> None:
         self.waiting -= 1
         self._thread_works = False
         if done.cancelled() or self._closed:
@@ -175,10 +175,10 @@ class SlicedWork:
         self._put(task, first=True)
         self._wake()
 
-    def _put(self, task: Task, *, first: bool = False) -> None:
+    def _put(self, task: SlicedTask, *, first: bool = False) -> None:
         self._tasks.put(task, first=first)
         self.waiting += 1
 
-    def _take(self) -> Task:
+    def _take(self) -> SlicedTask:
         self.waiting -= 1
         return self._tasks.take()

@@ -17,10 +17,9 @@ import maxminddb
 
 from feedback_analysis.geo.geo_record import GeoRecord
 from feedback_analysis.geo.layouts import Misshapen, Record, flat_record, has_location, has_operator, isp_of, nested_record
-from feedback_analysis.geo.private_copy import LocationFileError, State, Unparsable, open_copy, parsing
+from feedback_analysis.geo.private_copy import FileState, LocationFileError, Unparsable, open_copy, parsing
 
-Address = IPv4Address | IPv6Address
-Answer = TypeVar("Answer")
+LookupResult = TypeVar("LookupResult")
 
 # A file of this type has all addresses of Hong Kong and no others: an address that it lacks is abroad.
 HONG_KONG_CITY_TYPE = "Swarmscope-Hong-Kong-City"
@@ -37,13 +36,13 @@ class LookupFailed(Exception):  # noqa: N818 - the name states the error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout(Generic[Answer]):
+class Layout(Generic[LookupResult]):
     """How a record becomes an answer (`read`), whether an answer has content (`has_content`), and the answer without a record."""
 
-    read: Callable[[Record], Answer]
-    has_content: Callable[[Answer], bool]
+    read: Callable[[Record], LookupResult]
+    has_content: Callable[[LookupResult], bool]
     needs: str
-    missing: Answer | None = None
+    missing: LookupResult | None = None
 
 
 _NESTED = Layout(
@@ -55,10 +54,10 @@ _HONG_KONG = Layout(read=nested_record, has_content=has_location, needs=_NESTED.
 _OPERATORS = Layout(read=isp_of, has_content=has_operator, needs="isp, autonomous_system_organization, as_name, name, or asn")
 
 
-class Database(Generic[Answer]):
+class Database(Generic[LookupResult]):
     """One database, as it was when it was opened. It is never closed explicitly, because another thread may be reading it."""
 
-    def __init__(self, reader: maxminddb.Reader, layout: Layout[Answer], *, kind: str, state: State) -> None:
+    def __init__(self, reader: maxminddb.Reader, layout: Layout[LookupResult], *, kind: str, state: FileState) -> None:
         self.kind = kind
         self.state = state
         self._reader = reader
@@ -66,7 +65,7 @@ class Database(Generic[Answer]):
         # An IPv6 search tree has IPv4 addresses as well; if not, a lookup finds no record.
         self._versions = (4,) if reader.metadata().ip_version == 4 else (4, 6)
 
-    def answer(self, address: Address) -> Answer | None:
+    def answer(self, address: IPv4Address | IPv6Address) -> LookupResult | None:
         """The answer for the address; None if there is none. LookupFailed if its record cannot be read."""
         if address.version not in self._versions:
             return self._layout.missing
@@ -143,7 +142,7 @@ def open_asn(path: Path) -> Database[str]:
     )
 
 
-def _opened(path: Path) -> tuple[str, maxminddb.Reader, State]:
+def _opened(path: Path) -> tuple[str, maxminddb.Reader, FileState]:
     reader, state = open_copy(path)
     try:
         with parsing():

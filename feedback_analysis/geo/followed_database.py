@@ -8,11 +8,12 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Generic
 
-from feedback_analysis.geo.databases import Address, Answer, Database, LookupFailed
-from feedback_analysis.geo.private_copy import LocationFileError, State, state_of
+from feedback_analysis.geo.databases import Database, LookupFailed, LookupResult
+from feedback_analysis.geo.private_copy import FileState, LocationFileError, state_of
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +27,13 @@ class Counts:
     kept: int
 
 
-class FollowedDatabase(Generic[Answer]):
+class FollowedDatabase(Generic[LookupResult]):
     """`name` is the kind of the database (city, asn), `without` describes viewers whose lookup fails.
 
     Any thread may query; one thread refreshes. LocationFileError if the file cannot be used at the start.
     """
 
-    def __init__(self, path: Path, opening: Callable[[Path], Database[Answer]], *, name: str, without: str) -> None:
+    def __init__(self, path: Path, opening: Callable[[Path], Database[LookupResult]], *, name: str, without: str) -> None:
         self.path = path
         self.name = name
         self.without = without
@@ -41,15 +42,15 @@ class FollowedDatabase(Generic[Answer]):
         self._failed = self._logged = self._read_anew = self._kept = 0
         self._reason = ""
         self._database = self._checked()
-        self._seen: State | None = self._database.state
-        self._tried: State | None = self._database.state
+        self._seen: FileState | None = self._database.state
+        self._tried: FileState | None = self._database.state
         """The state of the file at the last attempt to read it."""
 
     @property
     def counts(self) -> Counts:
         return Counts(failed_lookups=self._failed, read_anew=self._read_anew, kept=self._kept)
 
-    def answer(self, address: Address) -> Answer | None:
+    def answer(self, address: IPv4Address | IPv6Address) -> LookupResult | None:
         """The answer for the address; None if there is none, or if its record cannot be read."""
         try:
             return self._database.answer(address)
@@ -87,7 +88,7 @@ class FollowedDatabase(Generic[Answer]):
         log.info("%s has changed and was read again", self.path)
         return True
 
-    def _checked(self) -> Database[Answer]:
+    def _checked(self) -> Database[LookupResult]:
         """The database of the file; LocationFileError if none of its first records can be used."""
         database = self._opening(self.path)
         error = database.sample().words()

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Self
 
 from feedback_analysis.geo import maps
 from feedback_analysis.geo.atlas import Atlas, atlas_for
-from feedback_analysis.geo.databases import Address, open_asn, open_city
+from feedback_analysis.geo.databases import open_asn, open_city
 from feedback_analysis.geo.followed_database import FollowedDatabase
 from feedback_analysis.geo.geo_record import GeoRecord, country_of
 from feedback_analysis.geo.location import UNKNOWN_ISP, UNKNOWN_LOCATION, UNLOCATED, Location
@@ -105,7 +105,7 @@ def locator_for(location: LocationSettings) -> Locator:
     return Locator(location.geo_city, location.geo_asn, atlas=atlas)
 
 
-def public_address(ip: str) -> Address | None:
+def public_address(ip: str) -> IPv4Address | IPv6Address | None:
     """The parsed address; None for one that no database can locate. An IPv4-mapped IPv6 address is its IPv4 address."""
     try:
         address = ip_address(ip)

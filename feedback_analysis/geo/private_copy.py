@@ -18,7 +18,7 @@ import maxminddb
 
 _CHUNK_BYTES = 1024 * 1024
 
-State = tuple[int, ...]
+FileState = tuple[int, ...]
 """Device, inode, size, and times of change of a file. If they change, the content may have changed."""
 
 
@@ -43,7 +43,7 @@ def parsing() -> Iterator[None]:
         raise Unparsable(text.splitlines()[0] if text else type(error).__name__) from error
 
 
-def state_of(path: Path) -> State | None:
+def state_of(path: Path) -> FileState | None:
     """The state of the file; None if it cannot be read."""
     try:
         return _state(path.stat())
@@ -51,7 +51,7 @@ def state_of(path: Path) -> State | None:
         return None
 
 
-def open_copy(path: Path) -> tuple[maxminddb.Reader, State]:
+def open_copy(path: Path) -> tuple[maxminddb.Reader, FileState]:
     """A reader of a copy of the file, and the state that was copied; LocationFileError or OSError if it cannot be read."""
     try:
         mode = path.stat().st_mode
@@ -91,5 +91,5 @@ def _mapped_reader_of(file: BinaryIO) -> maxminddb.Reader:
         os.close(copy)
 
 
-def _state(found: os.stat_result) -> State:
+def _state(found: os.stat_result) -> FileState:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

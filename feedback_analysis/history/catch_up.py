@@ -15,7 +15,7 @@ from feedback_analysis.history.store import HistoryStore
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.reading.log_files import NotReadable, UnreadLog, find_logs, log_name
 
-Progress = Callable[[int, int], None]
+AddingProgress = Callable[[int, int], None]
 """Called with the bytes added so far and the bytes of all new logs: once the new logs are known, and after each batch."""
 
 # A record takes 25 to 60 bytes in a log and about 250 in memory, twice: 150 MB. Each batch costs what a few thousand records do.
@@ -31,7 +31,7 @@ def catch_up(
     paths: Sequence[Path],
     locator: Locator,
     *,
-    progress: Progress = lambda _done, _all: None,
+    progress: AddingProgress = lambda _done, _all: None,
     wanted: Callable[[], bool] = lambda: True,
     settled: SettledFiles | None = None,
 ) -> AddedLogs:

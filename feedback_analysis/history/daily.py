@@ -11,12 +11,12 @@ from typing import Any
 
 import duckdb
 
+from feedback_analysis.history.history_selection import HourSelection, mean_sums, summed, weighed
+from feedback_analysis.history.history_timeline import in_steps
 from feedback_analysis.history.peers import IspPeers, PeerCounts, Weights, distinct, newcomers, present
 from feedback_analysis.history.periods import JOINED, Periods, Unit, periods
 from feedback_analysis.history.schema import HOUR_MINUTES
-from feedback_analysis.history.selection import HourSelection, mean_sums, summed, weighed
 from feedback_analysis.history.store import HistoryStore, extent
-from feedback_analysis.history.timeline import in_steps
 from feedback_analysis.measures.exact import exact_sum, number, quotient
 from feedback_analysis.measures.partials import ONLINE, STARTUP, STARTUP_SUMS
 from feedback_analysis.measures.selection import Span
@@ -30,7 +30,7 @@ COLUMNS = (
     *("online_s_per_view", "online_s_per_peer", *MEANS, "startup_ms"),
 )
 
-Row = dict[str, Any]
+DailyRow = dict[str, Any]
 
 
 def daily(
@@ -40,7 +40,7 @@ def daily(
     where: Mapping[str, str] | None = None,
     unit: Unit = "day",
     zone: str = "UTC",
-) -> list[Row]:
+) -> list[DailyRow]:
     """A row of COLUMNS for each period that `span` touches (None: for all that is kept)."""
     recorded = extent(store)
     if recorded is None:
@@ -52,7 +52,7 @@ def daily(
 
 def daily_and_coverage(
     store: HistoryStore, *, where: Mapping[str, str], unit: Unit, zone: str
-) -> "tuple[list[Row], list[Coverage]]":
+) -> "tuple[list[DailyRow], list[Coverage]]":
     """Both tables over the whole history; the peers are read once for both."""
     recorded = extent(store)
     if recorded is None:
@@ -66,7 +66,7 @@ def daily_and_coverage(
 
 def _rows(
     cursor: duckdb.DuckDBPyConnection, where: Mapping[str, str], steps: Periods, recorded: Span, isp_peers: IspPeers
-) -> list[Row]:
+) -> list[DailyRow]:
     hours = HourSelection(steps.span, where)
     people = isp_peers.counts() if isp_peers.known else PeerCounts(distinct(cursor, hours, steps), newcomers(cursor, hours))
     columns = _people(cursor, where, steps, recorded, people.first) | _means(cursor, where, steps)

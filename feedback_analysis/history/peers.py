@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import duckdb
 
 from feedback_analysis.history.attendance import LANE, LANES, counted, unpacked
+from feedback_analysis.history.history_selection import HourSelection, Minutes
 from feedback_analysis.history.periods import JOINED, Periods
 from feedback_analysis.history.schema import FOLDED, HOUR_MINUTES, UNFOLDED
-from feedback_analysis.history.selection import HourSelection, Minutes
 from feedback_analysis.measures.exact import ONE, exact_sum
 from feedback_analysis.time_units import MINUTE_MS
 

@@ -5,8 +5,8 @@ A history keeps sums. It does not know how the values of single messages were di
 
 from collections.abc import Mapping
 
+from feedback_analysis.history.history_selection import HourSelection, mean_sums
 from feedback_analysis.history.schema import MEANS
-from feedback_analysis.history.selection import HourSelection, mean_sums
 from feedback_analysis.history.store import HistoryStore
 from feedback_analysis.measures.partials import MERGED_WEIGHT
 from feedback_analysis.measures.selection import Span

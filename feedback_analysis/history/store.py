@@ -16,9 +16,9 @@ import duckdb
 
 from feedback_analysis.duckdb_database import open_database
 from feedback_analysis.history.attendance import count_unfolded
+from feedback_analysis.history.history_selection import HourSelection, kept_measure
 from feedback_analysis.history.new_names import NEW_NAMES
 from feedback_analysis.history.schema import CONFLICTS, FORMAT, HOUR, MINUTE, ROLLUPS, TABLES, UNFOLDED
-from feedback_analysis.history.selection import HourSelection, kept_measure
 from feedback_analysis.measures.registry import Measure, View
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.quality.mos import MosModel

@@ -12,7 +12,7 @@ from feedback_analysis.measures.registry import Kind, Measure
 from feedback_analysis.measures.selection import REPORTING_PERIOD_S, Span
 from feedback_analysis.measures.statistics import Group
 
-Region = Literal["area", "district"]
+RegionKind = Literal["area", "district"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from feedback_analysis.measures.exact import ONE, exact_sum
 from feedback_analysis.measures.partials import DOWNLOAD_OF_BOTH, UPLOAD_OF_BOTH
 from feedback_analysis.measures.registry import MEASURES, Kind, Measure
 from feedback_analysis.measures.selection import Selection, extra_pointer
-from feedback_analysis.messages.playback import VALUE_AND_BASE
+from feedback_analysis.messages.stalls_and_starts import VALUE_AND_BASE
 from feedback_analysis.quality.all_models import ALL
 
 SUMS = (exact_sum("value * weight"), exact_sum("base * weight"))

@@ -13,7 +13,7 @@ from pathlib import Path
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.column_table import ColumnTable
-from feedback_analysis.messages.playback import LOOK_BACK_MS
+from feedback_analysis.messages.stalls_and_starts import LOOK_BACK_MS
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.all_models import Models
 from feedback_analysis.quality.mos import MosModel
@@ -23,7 +23,7 @@ from feedback_analysis.reading.verified_log import VerifiedLog, alike
 from feedback_analysis.time_units import DAY_MS
 from feedback_wire.log_name import LogName
 
-Progress = Callable[[int, int], None]
+ReadingProgress = Callable[[int, int], None]
 """Called with the bytes read so far and all bytes."""
 
 # A statement costs as much as some thousand records, and the log of a minute has few more than that. So hundreds of small logs are
@@ -51,7 +51,7 @@ def open_logs(
     locator: Locator,
     mos: MosModel,
     span: Span | None = None,
-    progress: Progress | None = None,
+    progress: ReadingProgress | None = None,
     columns: Collection[str] | None = None,
     models: Models | None = None,
     look_around_ms: int | None = None,
@@ -120,7 +120,7 @@ def load_identities(table: FeedbackTable, paths: Sequence[Path]) -> None:
 class _Reading:
     """Reads logs in batches and reports the progress. `paths` are read in any case; `unread` could not be read."""
 
-    def __init__(self, bytes_at_once: int, progress: Progress | None, paths: Sequence[Path]) -> None:
+    def __init__(self, bytes_at_once: int, progress: ReadingProgress | None, paths: Sequence[Path]) -> None:
         self._bytes_at_once = bytes_at_once
         self._progress = progress
         self._all = _size(paths)

@@ -23,7 +23,7 @@ _FIELDS = ("received_ms", "seq", "playback_kbps", "played_ms", "startup_ms", "st
 _EXTRAS = ("codec", "resolution", "fps")
 _STREAM = 1
 
-Message = Mapping[str, Any]
+MessageRow = Mapping[str, Any]
 
 
 def write_inputs(folder: Path, table: FeedbackTable, *, span: Span | None = None, where: Mapping[str, str] | None = None) -> int:
@@ -50,9 +50,9 @@ def write_inputs(folder: Path, table: FeedbackTable, *, span: Span | None = None
     return len(written)
 
 
-def _within(messages: Iterable[Message], from_ms: int) -> tuple[list[Message], Message | None]:
+def _within(messages: Iterable[MessageRow], from_ms: int) -> tuple[list[MessageRow], MessageRow | None]:
     """The messages received from `from_ms` on, by `seq`, and the last known counters before the first of them."""
-    within: list[Message] = []
+    within: list[MessageRow] = []
     before: dict[str, Any] = {}
     for each in messages:
         if each["received_ms"] >= from_ms:
@@ -62,7 +62,7 @@ def _within(messages: Iterable[Message], from_ms: int) -> tuple[list[Message], M
     return within, dict.fromkeys(COUNTERS) | before if before else None
 
 
-def session_input(messages: Sequence[Message], before: Message | None = None) -> dict[str, Any]:
+def session_input(messages: Sequence[MessageRow], before: MessageRow | None = None) -> dict[str, Any]:
     """The input of one session, from its messages by `seq`. Times are seconds of media; bitrates are kbit/s.
 
     `before`: the counters of the message before them, if the time range excludes it; counters continue from there.
@@ -89,7 +89,7 @@ def session_input(messages: Sequence[Message], before: Message | None = None) ->
     }
 
 
-def _known(message: Message) -> dict[str, Any]:
+def _known(message: MessageRow) -> dict[str, Any]:
     known = {name: message[name] for name in ("codec", "resolution") if message.get(name) is not None}
     try:
         return known | {"fps": float(message["fps"])}

@@ -11,7 +11,7 @@ from feedback_analysis.measures.registry import MEASURES, Kind
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.statistics import Group, Rows, quantiles
 from feedback_analysis.measures.summary import DEFAULT_GROUPS
-from feedback_analysis.messages.selection import MessageSelection
+from feedback_analysis.messages.message_selection import MessageSelection
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.all_models import ALL
 from feedback_analysis.quality.model import call, coefficients

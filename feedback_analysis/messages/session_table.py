@@ -13,7 +13,7 @@ from feedback_analysis.measures.loss import session_losses
 from feedback_analysis.measures.registry import MEASURES, Kind
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.expressions import number_of
-from feedback_analysis.messages.selection import MessageSelection
+from feedback_analysis.messages.message_selection import MessageSelection
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.model import Model, call
 

@@ -1,4 +1,4 @@
-"""The sessions of a slice, worst first, and the story of one session: all its messages from join to leave.
+"""The sessions of a slice, worst first, and one session with all its messages from join to leave.
 
 The state between two messages is derived from the counters of time played and time stalled. If neither grew, the viewer had paused.
 A session is silent between two messages that are more than two periods apart if a number between theirs is missing. These states
@@ -16,7 +16,7 @@ from feedback_analysis.messages.expressions import number_of
 from feedback_analysis.messages.session_counters import COUNTERS, increases, totals
 from feedback_analysis.messages.table import FeedbackTable
 
-State = Literal["starting", "playing", "stalled", "paused", "silent", "gone"]
+PlaybackState = Literal["starting", "playing", "stalled", "paused", "silent", "gone"]
 
 FACTS = ("peer_id", "channel", "isp", "area", "district", "country", "app", "platform", "ip", "via")
 SERIES = (
@@ -86,7 +86,7 @@ class Stretch:
 
     from_ms: int
     to_ms: int
-    state: State
+    state: PlaybackState
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
+class WholeSession:
     """One session. `series[name][i]` is the value in the message of `at_ms[i]` (Unix ms by the server's clock), or None.
 
     `messages` is the number of messages; if there are more than MOST_MESSAGES, the other fields cover the latest. `lost` is the
@@ -201,8 +201,8 @@ def _order(measure: Measure, sort: str, *, reverse: bool) -> str:
     return f"{expression} {'DESC' if descends != reverse else 'ASC'}"
 
 
-def story(table: FeedbackTable, *, session_id: str, period_s: float) -> Story | None:
-    """The story of a session, in the order of its messages; None if the table has no message of it."""
+def whole_session(table: FeedbackTable, *, session_id: str, period_s: float) -> WholeSession | None:
+    """One session, in the order of its messages; None if the table has no message of it."""
     selection = table.select(None, {"session_id": session_id})
     order = f"ORDER BY seq DESC LIMIT {MOST_MESSAGES}"
     with table.reading() as cursor:
@@ -218,7 +218,7 @@ def story(table: FeedbackTable, *, session_id: str, period_s: float) -> Story | 
     columns |= {name: tuple(totals(columns[name])) for name in COUNTERS}
     startup_ms = next((value for value in reversed(columns["startup_ms"]) if value is not None), None)
     left = "leave" in columns["event"]
-    return Story(
+    return WholeSession(
         session_id=session_id,
         facts={name: _last(column) for name, column in zip(FACTS, zip(*facts, strict=True), strict=True)},
         messages=messages,
@@ -233,7 +233,7 @@ def story(table: FeedbackTable, *, session_id: str, period_s: float) -> Story | 
     )
 
 
-def neighbours(table: FeedbackTable, *, of: Story, measure: str, minutes: int = 60) -> Band:
+def neighbours(table: FeedbackTable, *, of: WholeSession, measure: str, minutes: int = 60) -> Band:
     """The sessions of the same area and ISP in the same minutes, without the session itself: at most its last `minutes`."""
     until_ms = of.at_ms[-1] + 1
     begin_ms = max(of.at_ms[0], until_ms - minutes * 60_000)

@@ -16,7 +16,7 @@ from feedback_analysis.measures.exact import ONE, exact_sum, number, quotient
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, Kind, Measure, measure_of
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import DEFAULT_GROUPS
-from feedback_analysis.messages.selection import KeptGroups, MessageSelection
+from feedback_analysis.messages.message_selection import KeptGroups, MessageSelection
 from feedback_analysis.messages.table import FeedbackTable
 
 SLICED_BY = ("channel", "isp", "area", "district", "app", "platform")

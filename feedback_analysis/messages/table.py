@@ -22,8 +22,8 @@ from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.registry import Measure, View, measure_of
 from feedback_analysis.measures.selection import REPORTING_PERIOD_S, Span
 from feedback_analysis.messages.ingest import SCHEMA, Added, ingest
+from feedback_analysis.messages.message_selection import MessageSelection
 from feedback_analysis.messages.outside import add_met, begin_search, drop_oldest, end_search, meet, merge, narrow_search, search
-from feedback_analysis.messages.selection import MessageSelection
 from feedback_analysis.quality.all_models import Models, all_models
 from feedback_analysis.quality.model import macros
 from feedback_analysis.quality.mos import MosModel

@@ -32,7 +32,7 @@ class Lost:
     count: int
 
 
-Part = Records | Damage | Lost
+ReadPart = Records | Damage | Lost
 
 Readable = Form | Literal["jsonl"]
 """A form of logs, or `BARE`."""
@@ -43,7 +43,7 @@ def form_of(path: Path) -> Readable | None:
     return next((form for form in (*Form, BARE) if path.name.endswith(f".{form}")), None)
 
 
-def read_log(path: Path, form: Readable) -> Iterator[Part]:
+def read_log(path: Path, form: Readable) -> Iterator[ReadPart]:
     """All records of a log in order, and all its damage. OSError if the file cannot be read."""
     match form:
         case Form.PARQUET:
@@ -78,7 +78,7 @@ def _count_in_footer(file: BinaryIO | FileIO) -> int:
     raise ValueError("the footer is missing")
 
 
-def _with_losses(frames: Iterator[Inflated | Damage], *, sealed: Path | None) -> Iterator[Part]:
+def _with_losses(frames: Iterator[Inflated | Damage], *, sealed: Path | None) -> Iterator[ReadPart]:
     """The frames as parts of a log, with the gaps between their record numbers. A `sealed` log must end with a footer."""
     expected, ended = 0, False
     for found in frames:
@@ -114,7 +114,7 @@ def _csv_frames(data: bytes) -> Iterator[Inflated | Damage]:
             yield Damage(found.offset, found.size, str(error))
 
 
-def _bare_parts(path: Path) -> Iterator[Part]:
+def _bare_parts(path: Path) -> Iterator[ReadPart]:
     first = 0
     for found in bare_pieces(path):
         if isinstance(found, Damage):
@@ -125,7 +125,7 @@ def _bare_parts(path: Path) -> Iterator[Part]:
             first += count
 
 
-def _parquet_parts(path: Path) -> Iterator[Part]:
+def _parquet_parts(path: Path) -> Iterator[ReadPart]:
     from feedback_server.forms.parquet_log import row_groups
 
     with path.open("rb") as file:

@@ -10,8 +10,8 @@ from feedback_analysis.measures.registry import START_FAILURES
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.statistics import Group, Rows
 from feedback_analysis.messages.expressions import sums_of
-from feedback_analysis.messages.playback import PATIENCE_PERIODS
-from feedback_analysis.messages.selection import MessageSelection
+from feedback_analysis.messages.message_selection import MessageSelection
+from feedback_analysis.messages.stalls_and_starts import PATIENCE_PERIODS
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.alerts.rules import Rule

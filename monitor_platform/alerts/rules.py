@@ -20,7 +20,7 @@ PEERS = "peers"
 """The number of peers. Only rules have it as a measure: a shrinking audience shows a problem better than a mean does."""
 
 Severity = Literal["info", "warning", "critical"]
-Shape = Literal["json", "discord", "slack"]
+BodyShape = Literal["json", "discord", "slack"]
 SEVERITIES = ("info", "warning", "critical")
 SHAPES = ("json", "discord", "slack")
 LONGEST_MINUTES = 24 * 60
@@ -67,7 +67,7 @@ class Webhook:
     """One entry `[[webhook]]`. The address of a chat service is a secret."""
 
     url: str = field(repr=False)
-    shape: Shape = "json"
+    shape: BodyShape = "json"
 
     @property
     def host(self) -> str:

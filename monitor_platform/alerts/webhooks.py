@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 import aiohttp
 
 from feedback_wire import routes
-from monitor_platform.alerts.rules import Shape, Webhook
+from monitor_platform.alerts.rules import BodyShape, Webhook
 from serving.tls import Tls
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ HIDDEN = "•••"
 LEAST_SECRET = 6
 """A shorter word of an address, such as `hook`, is not a secret, and would hide parts of other words."""
 
-Outcome = Literal["trying", "sent", "failed"]
+WebhookOutcome = Literal["trying", "sent", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Notification:
         return f"{'Over' if over else str(self.facts['severity']).upper()}: {self.facts['title']}\n{self.facts['text']}"
 
 
-def body(notification: Notification, shape: Shape) -> dict[str, Any]:
+def body(notification: Notification, shape: BodyShape) -> dict[str, Any]:
     """The body of the request: the generic JSON, or the format of the chat service."""
     text = notification.text[:MOST_CHARS]
     match shape:
@@ -103,7 +103,7 @@ class Delivery:
     at_ms: int
     title: str
     sent: str
-    outcome: Outcome = "trying"
+    outcome: WebhookOutcome = "trying"
     attempts: int = 0
     answer: str = ""
 
@@ -166,7 +166,7 @@ class WebhookSender:
             sent = json.dumps(body(notification, webhook.shape), ensure_ascii=False)
             self.deliveries[number].append(Delivery(at_ms=time.time_ns() // 1_000_000, title=title, sent=sent))
             why = await self._deliver(session, number, sent)
-            outcome: Outcome = "sent" if why is None else "failed"
+            outcome: WebhookOutcome = "sent" if why is None else "failed"
             self._note(number, outcome=outcome)
             self.counts_of[number][outcome] += 1
             if why is not None:

@@ -11,8 +11,8 @@ from typing import Any
 from tornado.web import RequestHandler
 
 from feedback_analysis.history.daily import coverage, daily
+from feedback_analysis.history.history_timeline import minutes, timeline
 from feedback_analysis.history.periods import DAYS, UNITS, zone_of
-from feedback_analysis.history.timeline import minutes, timeline
 from feedback_analysis.measures.histogram import histogram
 from feedback_analysis.measures.regions import by_region
 from feedback_analysis.measures.selection import Span

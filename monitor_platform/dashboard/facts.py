@@ -10,7 +10,7 @@ from monitor_platform.dashboard.chips import chips
 from monitor_platform.dashboard.data_health import losses_text
 from monitor_platform.dashboard.display_names import dimension_name, place_name
 from monitor_platform.dashboard.page_data import PageData, series_of
-from monitor_platform.dashboard.page_states import OK, nothing_matches
+from monitor_platform.dashboard.page_states import OK, Facts, nothing_matches
 from monitor_platform.dashboard.snapshot import Snapshot
 from monitor_platform.dashboard.tables import BY_VIEW, slice_measure
 from monitor_platform.dashboard.tiles import tiles
@@ -20,10 +20,8 @@ from monitor_platform.views.number_format import format_count, format_value
 MOST_SLICES = 8
 """Rows of the short list; the table has all slices."""
 
-Fact = dict[str, Any]
 
-
-def facts(data: PageData, snapshot: Snapshot) -> Fact:
+def facts(data: PageData, snapshot: Snapshot) -> Facts:
     """Tiles, notes, chips, tables and state of a page."""
     question = data.question
     return {
@@ -62,7 +60,7 @@ def _gone(data: PageData, snapshot: Snapshot) -> str:
     return f"No peer{selected} is present: none has reported in the last {snapshot.period_s:g} s.{since} Before, {peers} reported."
 
 
-def _slices(data: PageData) -> list[Fact]:
+def _slices(data: PageData) -> list[dict[str, Any]]:
     """The slices with the largest impact."""
     measure = slice_measure(data)
     worst = [each for each in data.slices or () if each.impact > 0 and each.name != OTHER][:MOST_SLICES]

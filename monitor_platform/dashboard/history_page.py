@@ -13,8 +13,8 @@ from bokeh.events import SelectionGeometry
 from bokeh.models import CustomJS, LayoutDOM
 
 from feedback_analysis.history.daily import Coverage, daily_and_coverage
+from feedback_analysis.history.history_timeline import minutes, timeline
 from feedback_analysis.history.periods import Unit, zone_of
-from feedback_analysis.history.timeline import minutes, timeline
 from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline

@@ -1,14 +1,12 @@
 """The history for pages and scripts: shared answers, and how much of the logs it has read."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from feedback_analysis.history.follow import HistoryFollower
 from feedback_analysis.history.store import HistoryStore, extent
 from feedback_analysis.measures.selection import Span
-from monitor_platform.dashboard.shared_answers import Moment, SharedAnswers
-
-Answer = TypeVar("Answer")
+from monitor_platform.dashboard.shared_answers import Answer, Moment, SharedAnswers
 
 
 class HistoryQueries:

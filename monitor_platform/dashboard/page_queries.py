@@ -7,16 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from feedback_analysis.measures.histogram import Histogram, histogram
-from feedback_analysis.measures.regions import Region, RegionValue, by_region
+from feedback_analysis.measures.regions import RegionKind, RegionValue, by_region
 from feedback_analysis.measures.selection import EXTRA, MEAN, NOT, OTHER, Span
 from feedback_analysis.measures.summary import totals
 from feedback_analysis.measures.timeline import Timeline
 from feedback_analysis.messages.choices import choices, extra_dimensions, extra_measures
 from feedback_analysis.messages.extent import has_any
+from feedback_analysis.messages.message_timeline import timeline
 from feedback_analysis.messages.missing import missing
 from feedback_analysis.messages.slices import SLICED_BY, Slice, slices
 from feedback_analysis.messages.table import FeedbackTable
-from feedback_analysis.messages.timeline import timeline
 from monitor_platform.dashboard.alert_marks import within
 from monitor_platform.dashboard.comparison import ComparisonSide, other_side, time_before
 from monitor_platform.dashboard.page_data import (
@@ -35,7 +35,7 @@ from monitor_platform.dashboard.shared_answers import Answer, SharedAnswers
 from monitor_platform.dashboard.snapshot import Snapshot, span_of, step_s, window_s
 from monitor_platform.views.timeline_view import PercentileBand
 
-_MAPS: tuple[tuple[str, str, Region], ...] = (("map", "areas", "area"), ("district", "districts", "district"))
+_MAPS: tuple[tuple[str, str, RegionKind], ...] = (("map", "areas", "area"), ("district", "districts", "district"))
 TILES = (
     *("mos", "continuity", "rebuffering_ratio", "stalls_per_hour", "stall_ms", "startup_ms"),
     *("upload_kbps", "download_kbps", "contribution_ratio", "p2p_ratio"),
@@ -198,7 +198,7 @@ class PageQueries:
         measure = DEFAULT_MEASURE if measure.startswith(EXTRA) else measure
         return self._ask(slices, span=self._span, where=where, measure=measure, dimensions=dimensions)
 
-    def _regions(self, side: ComparisonSide, where: Mapping[str, str], region: Region) -> Query[list[RegionValue]]:
+    def _regions(self, side: ComparisonSide, where: Mapping[str, str], region: RegionKind) -> Query[list[RegionValue]]:
         """The measure in each region. `where` replaces the side's own filters, because a map also shows the regions that are not
         selected."""
         measure, period_s = self._question.measure, self._snapshot.period_s

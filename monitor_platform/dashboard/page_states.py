@@ -13,17 +13,18 @@ FIRST_MESSAGE = (
     """       "event":"join","sent_ms":'$(date +%s000)'}'"""
 )
 
-Fact = dict[str, Any]
+Facts = dict[str, Any]
+"""The texts around the figures of a page, ready for JSON."""
 
 OK = {"kind": "ok"}
 
 
-def standalone_facts(question: Question) -> Fact:
+def standalone_facts(question: Question) -> Facts:
     """The facts of a page that stands alone."""
     return nothing_yet(question, live=False) | {"state": OK}
 
 
-def nothing_yet(question: Question, *, live: bool) -> Fact:
+def nothing_yet(question: Question, *, live: bool) -> Facts:
     """The facts before the first record."""
     text = (
         "The monitoring platform polls the feedback servers and has not received a record yet. Send a first message through a "
@@ -60,7 +61,7 @@ def nothing_yet(question: Question, *, live: bool) -> Fact:
 ITS_LOG = "The monitoring platform failed to answer; the error is in its log. It tries again when new records arrive."
 
 
-def failed(question: Question, why: str = ITS_LOG) -> Fact:
+def failed(question: Question, why: str = ITS_LOG) -> Facts:
     """The facts of a question that failed or was refused."""
     state = {
         "kind": "error",
@@ -72,7 +73,7 @@ def failed(question: Question, why: str = ITS_LOG) -> Fact:
     return nothing_yet(question, live=False) | {"state": state}
 
 
-def nothing_matches(question: Question) -> Fact:
+def nothing_matches(question: Question) -> Facts:
     filters = question.where()
     if filters:
         chosen = " and ".join(f"{_lower(name)} “{value_name(name, value)}”" for name, value in filters.items())

@@ -12,9 +12,9 @@ import duckdb
 from feedback_analysis.measures.registry import START_FAILURES, Kind, measure_of
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.statistics import quantiles
-from feedback_analysis.messages.selection import MessageSelection
+from feedback_analysis.messages.message_selection import MessageSelection
+from feedback_analysis.messages.message_timeline import Steps
 from feedback_analysis.messages.table import FeedbackTable
-from feedback_analysis.messages.timeline import Steps
 from monitor_platform.views.timeline_view import PercentileBand
 
 SHARES = (Fraction(1, 10), Fraction(9, 10))

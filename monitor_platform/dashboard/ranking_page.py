@@ -34,7 +34,7 @@ RANKED = (
 SORTS = ("name", "peers", "sessions", *RANKED)
 ROWS_PER_PAGE = 50
 
-Group = Mapping[str, Any]
+GroupSummary = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class Ranking:
             page=_number(page, 1),
         )
 
-    def apply(self, groups: Sequence[Group]) -> list[Group]:
+    def apply(self, groups: Sequence[GroupSummary]) -> list[GroupSummary]:
         """The groups that the table shows, in order. `(other)`, the exact rest beyond the budget of groups, is always the last."""
         chosen = [each for each in groups if each["sessions"] >= self.least_sessions and self._is_found(each)]
         known = [each for each in chosen if self._key(each) is not None]
@@ -72,11 +72,11 @@ class Ranking:
         missing = [each for each in chosen if self._key(each) is None]
         return sorted([*known, *missing], key=lambda each: each["by"][self.by] == OTHER)
 
-    def _is_found(self, group: Group) -> bool:
+    def _is_found(self, group: GroupSummary) -> bool:
         name = group["by"][self.by]
         return name == OTHER or self.find.lower() in place_name(name).lower()
 
-    def _key(self, group: Group) -> Any:  # noqa: ANN401 - a text or a number, the same for all groups
+    def _key(self, group: GroupSummary) -> Any:  # noqa: ANN401 - a text or a number, the same for all groups
         return place_name(group["by"][self.by]) if self.sort == "name" else number_of(group, self.sort)
 
     def _descends(self) -> bool:
@@ -89,14 +89,14 @@ def _number(text: str, otherwise: int) -> int:
     return int(text[:9]) if text.isascii() and text.isdecimal() else otherwise
 
 
-async def ranked_groups(answers: SharedAnswers, snapshot: Snapshot, question: Question) -> tuple[Summary, list[Group]]:
+async def ranked_groups(answers: SharedAnswers, snapshot: Snapshot, question: Question) -> tuple[Summary, list[GroupSummary]]:
     """The summary by the dimension of the ranking, and the groups that the table shows."""
     span, ranking = span_of(question, snapshot), Ranking.of(question)
     summary = await answers.ask(snapshot.moment, summarize, span=span, where=question.where(span), by=(ranking.by,))
     return summary, ranking.apply(summary["groups"])
 
 
-def as_table(question: Question, groups: Sequence[Group]) -> Table:
+def as_table(question: Question, groups: Sequence[GroupSummary]) -> Table:
     """All shown groups, for a CSV."""
     by = Ranking.of(question).by
     columns = ((dimension_name(by), None), ("n (peers)", None), ("n (sessions)", None))
@@ -142,7 +142,7 @@ def _heads() -> list[list[str]]:
     return [[name, MEASURES[name].title] for name in RANKED]
 
 
-def _row(by: str, group: Group) -> dict[str, Any]:
+def _row(by: str, group: GroupSummary) -> dict[str, Any]:
     name = group["by"][by]
     return {
         "value": name if name != OTHER else "",
@@ -152,7 +152,7 @@ def _row(by: str, group: Group) -> dict[str, Any]:
     }
 
 
-def _cells(group: Group) -> list[str]:
+def _cells(group: GroupSummary) -> list[str]:
     counts = [f"{group[name]:,.0f}" for name in ("peers", "sessions")]
     return counts + [format_value(MEASURES[name], number_of(group, name)) for name in RANKED]
 

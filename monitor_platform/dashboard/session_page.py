@@ -12,10 +12,10 @@ from urllib.parse import urlencode
 from bokeh.models import LayoutDOM
 
 from feedback_analysis.measures.registry import MEASURES, Measure, measure_of
+from feedback_analysis.messages.message_timeline import timeline
 from feedback_analysis.messages.scores import Score, scores
-from feedback_analysis.messages.sessions import NEIGHBOURS, SERIES, Band, Stalls, Story, neighbours, story
+from feedback_analysis.messages.sessions import NEIGHBOURS, SERIES, Band, Stalls, WholeSession, neighbours, whole_session
 from feedback_analysis.messages.table import FeedbackTable
-from feedback_analysis.messages.timeline import timeline
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.display_names import dimension_name, place_name
 from monitor_platform.dashboard.page_data import distributed
@@ -38,7 +38,7 @@ STEP_S = 60.0
 class SessionDetails:
     """A session's records, its values of the chosen measure, its scores, and its neighbours."""
 
-    story: Story
+    session: WholeSession
     own: tuple[tuple[int, ...], tuple[float | None, ...]]
     band: Band
     scores: Mapping[str, Score]
@@ -46,19 +46,21 @@ class SessionDetails:
 
 def session_details(table: FeedbackTable, *, session_id: str, measure: str, period_s: float) -> SessionDetails | None:
     """All data of the page, as one shared answer; None for an unknown session."""
-    found = story(table, session_id=session_id, period_s=period_s)
+    found = whole_session(table, session_id=session_id, period_s=period_s)
     if found is None:
         return None
     where = {"session_id": session_id}
     return SessionDetails(
-        story=found,
+        session=found,
         own=_own(table, found, measure, period_s),
         band=neighbours(table, of=found, measure=measure),
         scores=next(iter(scores(table, MODELS, where=where).values()), {}),
     )
 
 
-def _own(table: FeedbackTable, found: Story, measure: str, period_s: float) -> tuple[tuple[int, ...], tuple[float | None, ...]]:
+def _own(
+    table: FeedbackTable, found: WholeSession, measure: str, period_s: float
+) -> tuple[tuple[int, ...], tuple[float | None, ...]]:
     """The value of `measure` in each message, or in each minute if single messages have no value."""
     if measure in SERIES:
         return found.at_ms, found.series[measure]
@@ -101,27 +103,27 @@ class SessionPart:
 
     def _show(self, details: SessionDetails, measure: Measure, context: PageContext) -> dict[str, Any]:
         until_ms = context.question.clock_ms
-        chapter = ShownSession.of(details.story, until_ms)
+        shown_session = ShownSession.of(details.session, until_ms)
         at_ms, values = details.own
         shown = [value for at, value in zip(at_ms, values, strict=True) if until_ms is None or at < until_ms]
-        self._view.show(chapter, measure, (at_ms[: len(shown)], shown), details.band)
+        self._view.show(shown_session, measure, (at_ms[: len(shown)], shown), details.band)
         return {
             "known": True,
-            "session_id": details.story.session_id,
-            "from": chapter.span.from_ms,
-            "until": details.story.at_ms[-1],
-            "not_yet": not chapter.at_ms,
-            "facts": _facts(details.story),
+            "session_id": details.session.session_id,
+            "from": shown_session.span.from_ms,
+            "until": details.session.at_ms[-1],
+            "not_yet": not shown_session.at_ms,
+            "facts": _facts(details.session),
             "scores": [_score(name, details.scores[name]) for name in MODELS if name in details.scores],
             "ribbon": [
                 [each.state, each.from_ms, length_in_words(each.to_ms - each.from_ms)]
-                for each in thinning.stretches(chapter.ribbon)
+                for each in thinning.stretches(shown_session.ribbon)
             ],
-            "thinned": _thinned(details.story, chapter),
-            "shares": _shares(chapter),
+            "thinned": _thinned(details.session, shown_session),
+            "shares": _shares(shown_session),
             "neighbours": _neighbours(details, measure, live=context.snapshot is not None and context.snapshot.live),
-            "rows": _rows(chapter),
-            "rows_of": len(chapter.at_ms),
+            "rows": _rows(shown_session),
+            "rows_of": len(shown_session.at_ms),
         }
 
 
@@ -138,21 +140,23 @@ SESSION_PAGE = DashboardPage(
 )
 
 
-def _thinned(found: Story, chapter: ShownSession) -> str:
+def _thinned(found: WholeSession, shown_session: ShownSession) -> str:
     """The text about points of a long session that the figures leave out; empty if there are none."""
     parts = []
     if found.messages > len(found.at_ms):
         parts.append(f"the latest {len(found.at_ms):,} of {found.messages:,} messages")
-    if len(chapter.at_ms) > thinning.MOST_POINTS:
-        parts.append(f"about {thinning.MOST_POINTS:,} of {len(chapter.at_ms):,} points a line, with the least and the greatest")
-    if len(chapter.ribbon) > thinning.MOST_STRETCHES:
-        parts.append(f"the {len(chapter.ribbon):,} states joined to about {thinning.MOST_STRETCHES:,}, with every stall")
-    if len(chapter.stalls) > thinning.MOST_STALLS:
-        parts.append(f"marks for the {thinning.MOST_STALLS:,} longest of {len(chapter.stalls):,} reports of stalls")
+    if len(shown_session.at_ms) > thinning.MOST_POINTS:
+        parts.append(
+            f"about {thinning.MOST_POINTS:,} of {len(shown_session.at_ms):,} points a line, with the least and the greatest"
+        )
+    if len(shown_session.ribbon) > thinning.MOST_STRETCHES:
+        parts.append(f"the {len(shown_session.ribbon):,} states joined to about {thinning.MOST_STRETCHES:,}, with every stall")
+    if len(shown_session.stalls) > thinning.MOST_STALLS:
+        parts.append(f"marks for the {thinning.MOST_STALLS:,} longest of {len(shown_session.stalls):,} reports of stalls")
     return f"The figures show {'; '.join(parts)}." if parts else ""
 
 
-def _facts(found: Story) -> list[list[str]]:
+def _facts(found: WholeSession) -> list[list[str]]:
     facts = [[dimension_name(name), place_name(value)] for name in FACTS if (value := found.facts[name])]
     stalls, stalled_ms = sum(each.count for each in found.stalls), sum(each.for_ms for each in found.stalls)
     return [
@@ -185,10 +189,10 @@ _WORDS = {
 }
 
 
-def _shares(chapter: ShownSession) -> str:
+def _shares(shown_session: ShownSession) -> str:
     """ "playing 92 %, stalled 5 %, starting 3 %": the ribbon as text."""
     spent: dict[str, int] = {}
-    for each in chapter.ribbon:
+    for each in shown_session.ribbon:
         spent[each.state] = spent.get(each.state, 0) + each.to_ms - each.from_ms
     whole = sum(spent.values())
     shares = sorted(((ms / whole, state) for state, ms in spent.items() if whole and ms), reverse=True)
@@ -198,23 +202,23 @@ def _shares(chapter: ShownSession) -> str:
 
 def _neighbours(details: SessionDetails, measure: Measure, *, live: bool) -> dict[str, str]:
     """Text about the neighbours, and the address of the overview with their slice and minutes."""
-    where = {name: value for name in NEIGHBOURS if (value := details.story.facts[name])}
+    where = {name: value for name in NEIGHBOURS if (value := details.session.facts[name])}
     asked = dict(where) | ({"measure": measure.name} if measure.name != DEFAULT_MEASURE else {})
     if not live:
-        asked |= {"from": str(details.band.at_ms[0] - 30_000), "to": str(details.story.at_ms[-1] + 1)}
+        asked |= {"from": str(details.band.at_ms[0] - 30_000), "to": str(details.session.at_ms[-1] + 1)}
     who = ", ".join(place_name(value) for value in where.values()) or "everywhere"
     found = details.band.neighbours
     number = f"up to {format_count(found, 'neighbour')} in a minute" if found else "No neighbour in these minutes"
     return {"text": f"{number}: {who}", "href": f"/?{urlencode(asked)}", "title": measure.title, "found": str(found)}
 
 
-def _rows(chapter: ShownSession) -> list[list[Any]]:
+def _rows(shown_session: ShownSession) -> list[list[Any]]:
     """Messages, the latest first: time, state, numbers, stalls."""
-    stalls = {each.at_ms: stalls_in_words(each) for each in chapter.stalls}
-    begin, states = max(0, len(chapter.at_ms) - MOST_ROWS), _states(chapter)
+    stalls = {each.at_ms: stalls_in_words(each) for each in shown_session.stalls}
+    begin, states = max(0, len(shown_session.at_ms) - MOST_ROWS), _states(shown_session)
     rows = [
-        [at, states[i], *(_cell(name, chapter.series[name][i]) for name in LISTED), stalls.get(at, NOTHING)]
-        for i, at in enumerate(chapter.at_ms[begin:], begin)
+        [at, states[i], *(_cell(name, shown_session.series[name][i]) for name in LISTED), stalls.get(at, NOTHING)]
+        for i, at in enumerate(shown_session.at_ms[begin:], begin)
     ]
     return rows[::-1]
 
@@ -225,12 +229,12 @@ def _cell(name: str, value: float | None) -> str:
     return format_value(measure_of(name, "timeline"), value)
 
 
-def _states(chapter: ShownSession) -> list[str]:
+def _states(shown_session: ShownSession) -> list[str]:
     """The state before each message; for the first message, the state after it."""
     states: list[str] = []
     at = 0
-    for moment in chapter.at_ms:
-        while at + 1 < len(chapter.ribbon) and chapter.ribbon[at].to_ms < moment:
+    for moment in shown_session.at_ms:
+        while at + 1 < len(shown_session.ribbon) and shown_session.ribbon[at].to_ms < moment:
             at += 1
-        states.append(chapter.ribbon[at].state if chapter.ribbon else "starting")
+        states.append(shown_session.ribbon[at].state if shown_session.ribbon else "starting")
     return states

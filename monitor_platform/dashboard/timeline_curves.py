@@ -4,7 +4,7 @@ from typing import Any
 
 from monitor_platform.dashboard.display_names import place_name
 from monitor_platform.dashboard.page_data import BreakdownLine, PageData
-from monitor_platform.views.histogram_view import Part
+from monitor_platform.views.histogram_view import HistogramPart
 from monitor_platform.views.palette import CATEGORIES, GROUND
 from monitor_platform.views.timeline_view import Curve
 
@@ -52,10 +52,10 @@ def _breakdown_curves(data: PageData) -> list[Curve]:
     ]
 
 
-def parts_of(data: PageData) -> list[Part]:
+def parts_of(data: PageData) -> list[HistogramPart]:
     """The distribution of each value of the breakdown, in the colour of its line."""
     return [
-        Part(name=_name_of(line), colour=_colour(at, line), histogram=line.histogram)
+        HistogramPart(name=_name_of(line), colour=_colour(at, line), histogram=line.histogram)
         for at, line in enumerate(data.breakdown)
         if line.histogram is not None
     ]

@@ -19,7 +19,7 @@ _PART_TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class HistogramPart:
     """The peers with one value of a breakdown."""
 
     name: str
@@ -48,7 +48,7 @@ class HistogramView:
         histogram: Histogram,
         *,
         against: Histogram | None = None,
-        parts: Sequence[Part] = (),
+        parts: Sequence[HistogramPart] = (),
         chosen: str = "",
     ) -> None:
         """Show the shares of `histogram`, with edges in the measure's unit, and the shares of `against` as outlines.
@@ -112,7 +112,7 @@ def _columns(measure: Measure | None, histogram: Histogram | None) -> dict[str, 
     }
 
 
-def _steps(parts: Sequence[Part]) -> dict[str, list[Any]]:
+def _steps(parts: Sequence[HistogramPart]) -> dict[str, list[Any]]:
     """A line of steps for each part."""
     edges = [[edge for edge in part.histogram.edges for _ in range(2)][1:-1] for part in parts]
     return {

@@ -28,7 +28,7 @@ from bokeh.models.glyphs import Line, Scatter, Text
 
 from feedback_analysis.measures.registry import MEASURES, Measure
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.messages.sessions import Band, Stalls, Story, Stretch
+from feedback_analysis.messages.sessions import Band, Stalls, Stretch, WholeSession
 from monitor_platform.views import thinning
 from monitor_platform.views.number_format import format_value, title_of
 from monitor_platform.views.palette import CATEGORIES, DARK_INK, GRADE_COLOURS, GROUND, LIGHT_INK
@@ -67,16 +67,16 @@ class ShownSession:
     stalls: Sequence[Stalls]
 
     @classmethod
-    def of(cls, story: Story, until_ms: int | None = None) -> "ShownSession":
+    def of(cls, session: WholeSession, until_ms: int | None = None) -> "ShownSession":
         """The session up to `until_ms`. The time axis is always that of the whole session."""
-        end = until_ms if until_ms is not None else story.span.to_ms
-        shown = sum(at < end for at in story.at_ms)
+        end = until_ms if until_ms is not None else session.span.to_ms
+        shown = sum(at < end for at in session.at_ms)
         return cls(
-            span=Span(story.span.from_ms, max(story.span.to_ms, story.span.from_ms + 1000)),
-            at_ms=story.at_ms[:shown],
-            series={name: values[:shown] for name, values in story.series.items()},
-            ribbon=[Stretch(each.from_ms, min(each.to_ms, end), each.state) for each in story.ribbon if each.from_ms < end],
-            stalls=[each for each in story.stalls if each.at_ms < end],
+            span=Span(session.span.from_ms, max(session.span.to_ms, session.span.from_ms + 1000)),
+            at_ms=session.at_ms[:shown],
+            series={name: values[:shown] for name, values in session.series.items()},
+            ribbon=[Stretch(each.from_ms, min(each.to_ms, end), each.state) for each in session.ribbon if each.from_ms < end],
+            stalls=[each for each in session.stalls if each.at_ms < end],
         )
 
 
@@ -95,17 +95,19 @@ class SessionView:
         panels = [panel.figure for panel in self._panels]
         self.figure: Column = column(self._ribbon.figure, *panels, sizing_mode="stretch_both", spacing=4)
 
-    def show(self, chapter: ShownSession, measure: Measure, own: tuple[Sequence[int], Sequence[float | None]], band: Band) -> None:
+    def show(
+        self, shown_session: ShownSession, measure: Measure, own: tuple[Sequence[int], Sequence[float | None]], band: Band
+    ) -> None:
         """`own`: the session's moments and values of the chosen measure."""
-        self._range.update(start=chapter.span.from_ms, end=chapter.span.to_ms)
+        self._range.update(start=shown_session.span.from_ms, end=shown_session.span.to_ms)
         # No line across a gap: there are no values in it.
-        breaks = thinning.silences(chapter.ribbon)
-        self._ribbon.show(chapter)
+        breaks = thinning.silences(shown_session.ribbon)
+        self._ribbon.show(shown_session)
         self._chosen.show(f"{title_of(measure)}; grey: p10 to p90 of neighbours", own[0], [(measure, own[1])], breaks, band)
-        rates = [(MEASURES[name], chapter.series[name]) for name in RATES]
-        self._rates.show("kbit/s: bitrate, download – –, upload ···", chapter.at_ms, rates, breaks)
+        rates = [(MEASURES[name], shown_session.series[name]) for name in RATES]
+        self._rates.show("kbit/s: bitrate, download – –, upload ···", shown_session.at_ms, rates, breaks)
         for panel, name in ((self._buffer, "buffer_ms"), (self._partners, "partners")):
-            panel.show(title_of(MEASURES[name]), chapter.at_ms, [(MEASURES[name], chapter.series[name])], breaks)
+            panel.show(title_of(MEASURES[name]), shown_session.at_ms, [(MEASURES[name], shown_session.series[name])], breaks)
         shown = [panel for panel in self._panels if panel.figure.visible]
         for panel in self._panels:
             panel.time_axis.visible = panel is shown[-1]
@@ -136,9 +138,9 @@ class _Ribbon:
         self.figure.add_tools(HoverTool(renderers=[band], tooltips=_RIBBON_TIP, formatters={"@begin": clock}))
         self.figure.add_tools(HoverTool(renderers=[marks], tooltips=_TIP, formatters={"@at": clock}))
 
-    def show(self, chapter: ShownSession | None) -> None:
-        self.stretches.data = _no_stretches() if chapter is None else _stretches(chapter)
-        stalls = () if chapter is None else thinning.stalls(chapter.stalls)
+    def show(self, shown_session: ShownSession | None) -> None:
+        self.stretches.data = _no_stretches() if shown_session is None else _stretches(shown_session)
+        stalls = () if shown_session is None else thinning.stalls(shown_session.stalls)
         self.stalls.data = {
             "at": [each.at_ms for each in stalls],
             "text": [stalls_in_words(each) for each in stalls],
@@ -214,12 +216,12 @@ def _no_stretches() -> dict[str, list[Any]]:
     return {name: [] for name in ("begin", "end", "middle", "state", "word", "length", "colour", "hatch", "ink")}
 
 
-def _stretches(chapter: ShownSession) -> dict[str, list[Any]]:
+def _stretches(shown_session: ShownSession) -> dict[str, list[Any]]:
     columns = _no_stretches()
-    whole = chapter.span.to_ms - chapter.span.from_ms
+    whole = shown_session.span.to_ms - shown_session.span.from_ms
     # After a leave the session has no state for the rest of the axis. This part is wide enough to hover.
-    for each in thinning.stretches(chapter.ribbon):
-        end = each.to_ms if each.state != "gone" else chapter.span.from_ms + round(whole * 1.005)
+    for each in thinning.stretches(shown_session.ribbon):
+        end = each.to_ms if each.state != "gone" else shown_session.span.from_ms + round(whole * 1.005)
         fill, hatch, ink = STATES[each.state]
         columns["begin"].append(each.from_ms)
         columns["end"].append(end)

@@ -13,7 +13,7 @@ from swarmscope.audience.end_hosts import EndHost
 from swarmscope.audience.flash_crowd import FlashCrowd
 from swarmscope.audience.planned_sessions import PlannedSession, planned_sessions
 from swarmscope.audience.session_events import session_events
-from swarmscope.audience.steps import Join, Leave, Report, ScenarioStep
+from swarmscope.audience.steps import JoinAction, LeaveAction, ReportAction, ScenarioStep
 
 
 def scenario(host: EndHost, rng: Random, *, arrives_s: float, period_s: float, crowd: FlashCrowd) -> Iterator[ScenarioStep]:
@@ -25,11 +25,11 @@ def scenario(host: EndHost, rng: Random, *, arrives_s: float, period_s: float, c
 def _session_steps(
     host: EndHost, rng: Random, session: PlannedSession, period_s: float, crowd: FlashCrowd
 ) -> Iterator[ScenarioStep]:
-    yield ScenarioStep(session.begins_s, Join(session.channel))
+    yield ScenarioStep(session.begins_s, JoinAction(session.channel))
     events = session_events(host, rng, begins_s=session.begins_s, crowd=crowd)
     reports = _reports(session.begins_s + rng.random() * period_s, period_s)
     yield from takewhile(lambda step: step.at_s < session.ends_s, merge(events, reports, key=attrgetter("at_s")))
-    yield ScenarioStep(session.ends_s, Leave())
+    yield ScenarioStep(session.ends_s, LeaveAction())
 
 
 def _reports(first_s: float, period_s: float) -> Iterator[ScenarioStep]:
@@ -37,4 +37,4 @@ def _reports(first_s: float, period_s: float) -> Iterator[ScenarioStep]:
 
     The random part prevents that sessions which begin together report together.
     """
-    return (ScenarioStep(first_s + number * period_s, Report()) for number in count())
+    return (ScenarioStep(first_s + number * period_s, ReportAction()) for number in count())

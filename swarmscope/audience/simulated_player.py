@@ -8,7 +8,17 @@ from endhost_sdk import Session
 from feedback_wire.message import Event, ExtraValue, Message
 from swarmscope.audience.end_hosts import EndHost
 from swarmscope.audience.message_counts import MessageCounts
-from swarmscope.audience.steps import Action, Conditions, FirstPicture, Join, Leave, Playing, Report, ScenarioStep, StallBegin
+from swarmscope.audience.steps import (
+    Action,
+    Conditions,
+    FirstPicture,
+    JoinAction,
+    LeaveAction,
+    Playing,
+    ReportAction,
+    ScenarioStep,
+    StallBegin,
+)
 
 
 class SimulatedPlayer:
@@ -34,12 +44,14 @@ class SimulatedPlayer:
 
     def perform(self, action: Action) -> None:
         """Perform one action now."""
-        if isinstance(action, Join):
+        if isinstance(action, JoinAction):
             self._join(action.channel)
         elif self._session is not None:
             self._perform_in(self._session, action)
 
-    def _perform_in(self, session: Session, action: FirstPicture | Conditions | StallBegin | Playing | Report | Leave) -> None:
+    def _perform_in(
+        self, session: Session, action: FirstPicture | Conditions | StallBegin | Playing | ReportAction | LeaveAction
+    ) -> None:
         match action:
             case FirstPicture():
                 session.started(after_ms=action.after_ms)
@@ -51,9 +63,9 @@ class SimulatedPlayer:
                 if action.after_ms:
                     session.stalled(for_ms=action.after_ms)
                 session.update(continuity=action.continuity)
-            case Report():
+            case ReportAction():
                 self._send_message(session, "report")
-            case Leave():
+            case LeaveAction():
                 self._leave()
             case _:
                 assert_never(action)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Join:
+class JoinAction:
     """A session begins."""
 
     channel: str
@@ -44,16 +44,16 @@ class Playing:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReportAction:
     """A report is due."""
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class LeaveAction:
     """The session ends."""
 
 
-Action = Join | FirstPicture | Conditions | StallBegin | Playing | Report | Leave
+Action = JoinAction | FirstPicture | Conditions | StallBegin | Playing | ReportAction | LeaveAction
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,12 @@ from swarmscope.address_space import require_address_space
 from swarmscope.commands import conditions, examples, exit_on, or_defaults
 from swarmscope.output.encoding import print_data
 from swarmscope.output.escaping import plain, plain_json
-from swarmscope.output.summary_tables import Summary, flat, print_tables
+from swarmscope.output.summary_tables import flat, print_tables
 
 if TYPE_CHECKING:  # DuckDB is slow to import, and --help does not need it
     from feedback_analysis.measures.selection import Span
-    from feedback_analysis.messages.load import Progress
+    from feedback_analysis.measures.summary import Summary
+    from feedback_analysis.messages.load import ReadingProgress
     from feedback_analysis.messages.session_table import SessionTable
     from feedback_analysis.messages.table import FeedbackTable
 
@@ -175,7 +176,7 @@ def analyze(
 
 
 def _print_result(
-    summary: Summary,
+    summary: "Summary",
     sessions: "SessionTable | None",
     by: Sequence[str],
     *,
@@ -284,7 +285,7 @@ def _covered(table: "FeedbackTable", asked: "Span | None", begin: str | None, en
 
 
 @contextmanager
-def _progress() -> "Iterator[Progress | None]":
+def _progress() -> "Iterator[ReadingProgress | None]":
     """A progress bar on standard error, if that is a terminal."""
     if not sys.stderr.isatty():
         yield None

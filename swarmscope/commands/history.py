@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -21,7 +21,8 @@ from swarmscope.output.encoding import print_data
 from swarmscope.output.escaping import plain, plain_json
 
 if TYPE_CHECKING:  # DuckDB is slow to import, and --help does not need it
-    from feedback_analysis.history.catch_up import Progress
+    from feedback_analysis.history.catch_up import AddingProgress
+    from feedback_analysis.history.daily import DailyRow
     from feedback_analysis.history.store import HistoryStore
     from feedback_analysis.measures.selection import Span
 
@@ -35,7 +36,6 @@ command = App(
 )
 
 Figure = Literal["daily", "online", "quality", "hours", "minutes", "isps"]
-Row = dict[str, Any]
 
 # The paper's Figures 4(a) and 4(b); 4(c); 4(d) and 5(a).
 DAILY = ("period", "new_peers", "total_peers", "cumulative_peers", "peak_concurrent_peers", "upload_kbps", "download_kbps")
@@ -175,9 +175,9 @@ def _rows(
     unit: Literal["day", "month", "year"],
     zone: str,
     where: Mapping[str, str],
-) -> list[Row]:
+) -> "list[DailyRow]":
     from feedback_analysis.history.daily import coverage, daily
-    from feedback_analysis.history.timeline import minutes, timeline
+    from feedback_analysis.history.history_timeline import minutes, timeline
 
     if figure == "isps":
         found = coverage(store, span=span, where=where, unit=unit, zone=zone)
@@ -210,7 +210,7 @@ def _span(begin: str | None, end: str | None, recorded: "Span", zone: tzinfo) ->
 
 
 @contextmanager
-def _progress() -> "Iterator[Progress]":
+def _progress() -> "Iterator[AddingProgress]":
     """A progress bar on standard error, if that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -225,7 +225,7 @@ def _progress() -> "Iterator[Progress]":
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _print(rows: Sequence[Row], zone: tzinfo, *, as_json: bool, as_csv: bool) -> None:
+def _print(rows: "Sequence[DailyRow]", zone: tzinfo, *, as_json: bool, as_csv: bool) -> None:
     if as_json or as_csv:
         print_data()
     if as_json:
@@ -238,7 +238,7 @@ def _print(rows: Sequence[Row], zone: tzinfo, *, as_json: bool, as_csv: bool) ->
         _print_table(rows, zone)
 
 
-def _print_table(rows: Sequence[Row], zone: tzinfo) -> None:
+def _print_table(rows: "Sequence[DailyRow]", zone: tzinfo) -> None:
     from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text

@@ -15,7 +15,7 @@ from swarmscope.output.escaping import plain
 
 if TYPE_CHECKING:  # DuckDB is slow to import, and --help does not need it
     from swarmscope.importing.import_report import ImportReport
-    from swarmscope.importing.job import ImportJob, Progress
+    from swarmscope.importing.job import ImportJob, ImportProgress
     from swarmscope.sending.coordinator_client import SendCounts
 
 command = App(
@@ -179,7 +179,7 @@ def _time_text(ms: int) -> str:
 
 
 @contextmanager
-def _progress() -> "Iterator[Progress]":
+def _progress() -> "Iterator[ImportProgress]":
     """A counter of rows on standard error, if that is a terminal."""
     if not sys.stderr.isatty():
         yield lambda _rows: None

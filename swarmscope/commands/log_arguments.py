@@ -24,7 +24,7 @@ from feedback_analysis.reading.log_files import (
     why_no_file,
 )
 from feedback_server.forms.bare_lines import BARE
-from feedback_server.forms.reading import Lost, Part, Readable, form_of, read_log
+from feedback_server.forms.reading import Lost, Readable, ReadPart, form_of, read_log
 from feedback_server.settings import FORMS
 from feedback_wire.frames import Damage
 from feedback_wire.log_name import Form
@@ -62,7 +62,7 @@ def print_unread(unread: Iterable[UnreadLog], to: TextIO | None = None) -> bool:
     return found_any
 
 
-def parts_of(path: Path, form: Readable) -> Iterator[Part | UnreadLog]:
+def parts_of(path: Path, form: Readable) -> Iterator[ReadPart | UnreadLog]:
     """Like `read_log`, for a file that may be unreadable or removed meanwhile. A sealed journal is read from its sealed log."""
     try:
         check_file(path)

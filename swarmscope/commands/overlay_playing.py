@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from endhost_sdk import Telemetry
-from overlay.node import Node
+from overlay.node import OverlayNode
 from overlay.player import TICK_S, Player
 from overlay.reception import Arrival
 from overlay.reporting import PlayerReports
@@ -20,7 +20,7 @@ from swarmscope.commands.overlay_running import (
     NO_REPORTS,
     UPDATE_EVERY_S,
     AtCoordinators,
-    AtPlace,
+    Joining,
     announce,
     print_counts,
     run,
@@ -33,7 +33,7 @@ def play(
     name: str,
     /,
     *,
-    place: AtPlace,
+    joining: Joining,
     reporting: AtCoordinators = NO_REPORTS,
     stream: tuple[str, ...],
     buffer_ms: float = 1000.0,
@@ -64,7 +64,7 @@ def play(
     def traced(trace: Trace) -> None:
         players[trace.stream].reception.path = trace.path
 
-    running = Node(settings(name, place, plays=stream), arrived, traced)
+    running = OverlayNode(settings(name, joining, plays=stream), arrived, traced)
     with telemetry_of(reporting) as telemetry:
         run(running, announce(running), _play(running, players), _report(running, players, telemetry))
     _print_players(running, players)
@@ -90,7 +90,7 @@ def _sink(rtp: str | None, streams: tuple[str, ...]) -> Callable[[bytes], None] 
     return send
 
 
-async def _play(running: Node, players: dict[str, Player]) -> None:
+async def _play(running: OverlayNode, players: dict[str, Player]) -> None:
     await running.joined.wait()
     for player in players.values():
         player.reception.asked_s = time.monotonic()
@@ -101,12 +101,12 @@ async def _play(running: Node, players: dict[str, Player]) -> None:
             player.advance()
 
 
-def _toggle_all(running: Node, players: dict[str, Player]) -> None:
+def _toggle_all(running: OverlayNode, players: dict[str, Player]) -> None:
     for player in players.values():
         player.toggle(running)
 
 
-async def _report(running: Node, players: dict[str, Player], telemetry: Telemetry | None) -> None:
+async def _report(running: OverlayNode, players: dict[str, Player], telemetry: Telemetry | None) -> None:
     await running.joined.wait()
     reports = [PlayerReports(telemetry, running, player) for player in players.values()] if telemetry is not None else []
     while True:
@@ -116,7 +116,7 @@ async def _report(running: Node, players: dict[str, Player], telemetry: Telemetr
         _print_players(running, players)
 
 
-def _print_players(running: Node, players: dict[str, Player]) -> None:
+def _print_players(running: OverlayNode, players: dict[str, Player]) -> None:
     for stream, player in players.items():
         forwarding, reception, playout = running.streams.get(stream), player.reception, player.playout
         line = {

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from endhost_sdk import Telemetry
-from overlay.node import Node
+from overlay.node import OverlayNode
 from overlay.node_settings import NodeSettings
 from overlay.null_stream import packets
 from overlay.pacing import NotPacedError, paced, rtp_packets
@@ -31,7 +31,7 @@ MOST_LATE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class JoinFlags:
     """Where a node listens, and how it joins."""
 
     bootstrapper: str
@@ -54,7 +54,7 @@ class Reporting:
     """Seconds between two reports, from 0.1 to 3600."""
 
 
-AtPlace = Annotated[Place, Parameter(name="*")]
+Joining = Annotated[JoinFlags, Parameter(name="*")]
 AtCoordinators = Annotated[Reporting, Parameter(name="*")]
 NO_REPORTS = Reporting()
 
@@ -72,7 +72,7 @@ def key(node: str, /, *, secret: Annotated[Path, Parameter(name="--secret")]) ->
     print(node_key(read_secret(secret), node).hex())
 
 
-def node(name: str, /, *, place: AtPlace, reporting: AtCoordinators = NO_REPORTS) -> None:
+def node(name: str, /, *, joining: Joining, reporting: AtCoordinators = NO_REPORTS) -> None:
     """Run a relay until a signal stops it, and print its counters.
 
     Parameters
@@ -80,7 +80,7 @@ def node(name: str, /, *, place: AtPlace, reporting: AtCoordinators = NO_REPORTS
     name
         Name of the node in the topology file. It can be an IP address, but need not be.
     """
-    running = Node(settings(name, place))
+    running = OverlayNode(settings(name, joining))
     with telemetry_of(reporting) as telemetry:
         run(running, announce(running), _report(running, telemetry, "relay"))
     print_counts(running)
@@ -90,7 +90,7 @@ def source(
     name: str,
     /,
     *,
-    place: AtPlace,
+    joining: Joining,
     reporting: AtCoordinators = NO_REPORTS,
     stream: str,
     rate_kbps: float = 2000.0,
@@ -118,7 +118,7 @@ def source(
     def traced(trace: Trace) -> None:
         print(json.dumps(trace.as_json()), flush=True)
 
-    running = Node(settings(name, place, originates=(stream,)), on_trace=traced)
+    running = OverlayNode(settings(name, joining, originates=(stream,)), on_trace=traced)
     with telemetry_of(reporting) as telemetry:
         run(running, announce(running), _originate(running, stream, media), _report(running, telemetry, "source"))
     print_counts(running)
@@ -145,22 +145,22 @@ def run_until_signal(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(run())
 
 
-def settings(name: str, place: Place, *, plays: tuple[str, ...] = (), originates: tuple[str, ...] = ()) -> NodeSettings:
+def settings(name: str, joining: JoinFlags, *, plays: tuple[str, ...] = (), originates: tuple[str, ...] = ()) -> NodeSettings:
     """What a node has to know. The command ends with an error if the key or an address is invalid."""
     try:
-        own_key = bytes.fromhex(place.key.read_text(encoding="ascii").strip())
+        own_key = bytes.fromhex(joining.key.read_text(encoding="ascii").strip())
     except ValueError:
         own_key = b""
     if len(own_key) != KEY_BYTES:
-        exit_on_usage_error(ValueError(f"{place.key} is no key; make it with: swarmscope overlay key {name} --secret FILE"))
+        exit_on_usage_error(ValueError(f"{joining.key} is no key; make it with: swarmscope overlay key {name} --secret FILE"))
     try:
-        bootstrapper = parse_listen(place.bootstrapper)
+        bootstrapper = parse_listen(joining.bootstrapper)
     except ValueError:
-        exit_on_usage_error(ValueError(f"--bootstrapper is {place.bootstrapper!r}; use HOST:PORT, such as 127.0.0.1:7000"))
-    return NodeSettings(name=name, key=own_key, bootstrapper=bootstrapper, host=place.host, plays=plays, originates=originates)
+        exit_on_usage_error(ValueError(f"--bootstrapper is {joining.bootstrapper!r}; use HOST:PORT, such as 127.0.0.1:7000"))
+    return NodeSettings(name=name, key=own_key, bootstrapper=bootstrapper, host=joining.host, plays=plays, originates=originates)
 
 
-def run(running: Node, *more: Coroutine[Any, Any, None]) -> None:
+def run(running: OverlayNode, *more: Coroutine[Any, Any, None]) -> None:
     """Run a node and what belongs to it until a signal stops it."""
 
     async def all_of_it() -> None:
@@ -172,7 +172,7 @@ def run(running: Node, *more: Coroutine[Any, Any, None]) -> None:
     run_until_signal(all_of_it())
 
 
-async def announce(running: Node) -> None:
+async def announce(running: OverlayNode) -> None:
     """Print a line when the node has joined."""
     await running.joined.wait()
     print(f"{running.settings.name} has joined", flush=True)
@@ -195,7 +195,7 @@ def telemetry_of(reporting: Reporting) -> Iterator[Telemetry | None]:
         telemetry.close()
 
 
-async def _report(running: Node, telemetry: Telemetry | None, role: str) -> None:
+async def _report(running: OverlayNode, telemetry: Telemetry | None, role: str) -> None:
     """Report what a relay or source uploads."""
     if telemetry is None:
         return
@@ -224,7 +224,7 @@ def _packets(file: Path | None, rate_kbps: float) -> Iterator[tuple[float, bytes
         exit_on_usage_error(error)
 
 
-async def _originate(running: Node, stream: str, media: Iterator[tuple[float, bytes]]) -> None:
+async def _originate(running: OverlayNode, stream: str, media: Iterator[tuple[float, bytes]]) -> None:
     loop = asyncio.get_running_loop()
     begin_s = loop.time()
     for due_s, rtp in media:
@@ -236,6 +236,6 @@ async def _originate(running: Node, stream: str, media: Iterator[tuple[float, by
         running.originate(stream, rtp)
 
 
-def print_counts(running: Node) -> None:
+def print_counts(running: OverlayNode) -> None:
     streams = {name: forwarding.counts for name, forwarding in running.streams.items()}
     sys.stdout.write(json.dumps({"counts": running.counts, "streams": streams}) + "\n")

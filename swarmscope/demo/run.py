@@ -18,7 +18,7 @@ from swarmscope.demo.screen import Screen
 from swarmscope.demo.settings import Settings
 
 if TYPE_CHECKING:
-    from swarmscope.demo.swarm import Story
+    from swarmscope.demo.swarm import RelayFailure
 
 UPDATE_EVERY_S = 1.0
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -83,18 +83,18 @@ def run(settings: Settings) -> None:
         if not settings.swarm:
             running.start(components.audience(at.coordinator, keys, settings))
         print(f"swarmscope demo ready on {at.monitor}", flush=True)
-        story = _begin_swarm(stack, data, at, settings, keys) if settings.swarm else None
-        _watch(running, at, settings, story)
+        failure = _begin_swarm(stack, data, at, settings, keys) if settings.swarm else None
+        _watch(running, at, settings, failure)
 
 
-def _begin_swarm(stack: ExitStack, data: Path, at: ServerUrls, settings: Settings, keys: DemoKeys) -> "Story":
-    from swarmscope.demo.swarm import Story, Swarm  # needs the extras netlab and overlay
+def _begin_swarm(stack: ExitStack, data: Path, at: ServerUrls, settings: Settings, keys: DemoKeys) -> "RelayFailure":
+    from swarmscope.demo.swarm import RelayFailure, Swarm  # needs the extras netlab and overlay
 
     swarm = stack.enter_context(Swarm(data, at.coordinator, keys.ingest, settings.period))
     place = "in a lab with shaped links" if swarm.why_no_lab is None else f"without a lab ({swarm.why_no_lab})"
     print(f"swarm: a source, 12 relays and 20 players start {place}", flush=True)
     swarm.start()
-    return Story(swarm, settings.fail_after)
+    return RelayFailure(swarm, settings.fail_after)
 
 
 def _begin(running: RunningComponents, data: Path, settings: Settings, keys: DemoKeys) -> ServerUrls:
@@ -105,13 +105,13 @@ def _begin(running: RunningComponents, data: Path, settings: Settings, keys: Dem
     return ServerUrls(coordinator=coordinator, feedback_servers=feedback_servers, monitor=monitor, metrics_token=keys.metrics)
 
 
-def _watch(running: RunningComponents, at: ServerUrls, settings: Settings, story: "Story | None" = None) -> None:
+def _watch(running: RunningComponents, at: ServerUrls, settings: Settings, failure: "RelayFailure | None" = None) -> None:
     ends_s = time.monotonic() + (inf if settings.duration is None else settings.duration)
     rate = CountRate()
     with Screen(at.monitor) as screen:
         while (now_s := time.monotonic()) < ends_s:
             running.check()
-            for line in (*running.errors(), *(story.new_lines() if story is not None else ())):
+            for line in (*running.errors(), *(failure.new_lines() if failure is not None else ())):
                 screen.print_line(line)
             status = read_status(at, period_s=settings.period)
             screen.show(status, rate.update(status.accepted, now_s))

@@ -26,7 +26,7 @@ STARTED_AT_ONCE = 4
 """Processes that start at the same time, so that they do not time out on a small machine."""
 
 
-class Network(Protocol):
+class SwarmNetwork(Protocol):
     """Where nodes run."""
 
     def address(self, node: str) -> str: ...
@@ -83,7 +83,7 @@ class Swarm:
         )
         self._bootstrapper = ""
 
-    def _build(self) -> Network:
+    def _build(self) -> SwarmNetwork:
         self.why_no_lab = probe().namespaces
         if self.why_no_lab is None:
             return self._stack.enter_context(Lab(read_topology(json.dumps(swarm_topology.lab()))))
@@ -195,7 +195,7 @@ class Swarm:
         self._stack.close()
 
 
-class Story:
+class RelayFailure:
     """What happens to the swarm, as lines for the terminal: it plays, a relay is killed, its viewers recover, the relay returns."""
 
     def __init__(self, swarm: Swarm, fail_after_s: float) -> None:

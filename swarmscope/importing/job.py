@@ -21,7 +21,7 @@ VIA = "import"
 # Messages are grouped by IP address in blocks of this size, because a request has one sender.
 SENT_AT_ONCE = 10_000
 
-Progress = Callable[[int], None]
+ImportProgress = Callable[[int], None]
 """Called with the number of rows read so far."""
 
 
@@ -33,7 +33,7 @@ class ImportJob:
     mapping: Mapping
     sources: Entries[str, SourceColumn]
     report: ImportReport
-    progress: Progress
+    progress: ImportProgress
 
     def check(self) -> RowReader:
         """Read all rows without writing. The returned reader contains the number of values per field."""

@@ -22,7 +22,7 @@ from feedback_wire.limits import LARGEST_INT
 from feedback_wire.message import FIELDS
 from feedback_wire.record import RECORD_FIELD_NAMES, Origin, stamp_received
 from swarmscope.importing.mapping import FIELD_TYPES, TIME, Mapping, SourceColumn
-from swarmscope.importing.row_source import NUMBER, Row
+from swarmscope.importing.row_source import NUMBER, SourceRow
 
 EARLIEST_MS, LATEST_MS = 10**11, 4_102_444_800_000
 _EXTRA = "extra."
@@ -61,7 +61,7 @@ class RowReader:
         self._next_seq: dict[str, int] = {}
         self._last_rows: dict[str, tuple[int, int]] = {}
 
-    def read(self, row: Row) -> ImportedMessage:
+    def read(self, row: SourceRow) -> ImportedMessage:
         """Convert `row` to a message; Refused with a reason if the row is invalid."""
         time_ms = _time(row, self._mapping.unit)
         values = dict(self._mapping.constants) | self._values(row.texts)
@@ -115,7 +115,7 @@ class RowReader:
         return f"{peer_id}-{session}"
 
 
-def _time(row: Row, unit: str) -> int:
+def _time(row: SourceRow, unit: str) -> int:
     """The time of a row in Unix milliseconds. `unit` is the mapping's unit for numeric times."""
     text = row.texts[TIME]
     if all(value is None for value in row.texts.values()):

@@ -35,7 +35,7 @@ _FILE = "swarmscope file"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SourceRow:
     """A row of a file. `number` counts from 1 without the header; `time_ms` is None without a valid time; `texts` are by field."""
 
     file: str
@@ -59,7 +59,9 @@ class RowSource:
                 _check_end(path)
         self.columns = self._columns()
 
-    def rows(self, mapping: Mapping, sources: Entries[str, SourceColumn], on_broken: Callable[[BrokenLine], None]) -> Iterator[Row]:
+    def rows(
+        self, mapping: Mapping, sources: Entries[str, SourceColumn], on_broken: Callable[[BrokenLine], None]
+    ) -> Iterator[SourceRow]:
         """The rows in order of time, rows without a time first. ValueError if a file cannot be read completely.
 
         `on_broken` is called for each line of a CSV file that is not a row.
@@ -79,7 +81,7 @@ class RowSource:
             found = self._db.execute(sql, self._parameters())
             while rows := found.fetchmany(ROWS_AT_ONCE):
                 for file, number, time_ms, *values in rows:
-                    yield Row(self._files.get(file, file), number, time_ms, dict(zip(names, values, strict=True)))
+                    yield SourceRow(self._files.get(file, file), number, time_ms, dict(zip(names, values, strict=True)))
         except duckdb.Error as error:
             raise self._failure or self._unreadable(error) from error
 

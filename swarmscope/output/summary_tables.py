@@ -11,8 +11,7 @@ from swarmscope.output.escaping import plain
 if TYPE_CHECKING:  # rich's tables are slow to import, and --help does not need them
     from rich.table import Table
 
-Summary = dict[str, Any]
-"""A summary as `feedback_analysis.measures.summary` returns it."""
+    from feedback_analysis.measures.summary import Summary
 
 COUNTS = ("messages", "duplicates", "conflicts", "unreadable", "lost", "implausible", "peers", "sessions", "starts", "stalls")
 SINGLES = (
@@ -45,7 +44,7 @@ TITLES = {
 }
 
 
-def flat(summary: Summary, by: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
+def flat(summary: "Summary", by: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
     """The column names, and one row for the total and one for each group."""
     spreads = [f"{name}_{part}" for name in SPREADS for part in PARTS]
     models = summary.get("models", {})
@@ -63,7 +62,7 @@ def flat(summary: Summary, by: Sequence[str]) -> tuple[list[str], list[list[Any]
     return [*by, "from", "to", *COUNTS, *SINGLES, *spreads, *scores, *terms], rows
 
 
-def print_tables(summary: Summary, by: Sequence[str]) -> None:
+def print_tables(summary: "Summary", by: Sequence[str]) -> None:
     from rich.console import Console
 
     # In a file or pipe, the width is not limited to that of a terminal.
@@ -79,7 +78,7 @@ def print_tables(summary: Summary, by: Sequence[str]) -> None:
         console.print(_group_table(summary, by))
 
 
-def _total_table(summary: Summary) -> "Table":
+def _total_table(summary: "Summary") -> "Table":
     table = _table(("",), PARTS)
     for name in SPREADS:
         table.add_row(TITLES[name], *(_formatted(_shown(name, summary[name][part])) for part in PARTS))
@@ -88,7 +87,7 @@ def _total_table(summary: Summary) -> "Table":
     return table
 
 
-def _model_table(summary: Summary) -> "Table":
+def _model_table(summary: "Summary") -> "Table":
     """Each model's scores, and the terms of its mean."""
     table = _table(("model",), (*PARTS, "of"))
     table.add_column("made of")
@@ -98,7 +97,7 @@ def _model_table(summary: Summary) -> "Table":
     return table
 
 
-def _group_table(summary: Summary, by: Sequence[str]) -> "Table":
+def _group_table(summary: "Summary", by: Sequence[str]) -> "Table":
     from rich.text import Text
 
     table = _table(by, ("peers", "sessions", *(TITLES[name] for name in IN_GROUPS)))

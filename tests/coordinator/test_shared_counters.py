@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.http.exposition import _GAUGES
-from coordinator.shared_counters import WORKER_DIED, Entry, SharedCounters
+from coordinator.shared_counters import WORKER_DIED, MemoryEntry, SharedCounters
 from coordinator.worker_counters import GAUGES, KeyCounters, ServerCounters, WorkerCounters
 from tests.harness.waiting import eventually
 
@@ -221,11 +221,11 @@ def test_the_counters_balance_over_any_number_of_worker_lives(lives: list[tuple[
 @given(st.integers(0, 40))
 def test_a_torn_entry_leaves_the_former_one_valid(torn_at: int):
     memory = bytearray(1 + 2 * 64)
-    entry = Entry(memory, 0, 64)  # type: ignore[arg-type] — a plain memory shows the same
+    entry = MemoryEntry(memory, 0, 64)  # type: ignore[arg-type] — a plain memory shows the same
     entry.write(1, b"former")
     entry.write(2, b"valid one")
     begun = bytearray(memory)
     entry.write(3, b"the next one")
     assert entry.read() == (3, b"the next one")
     begun[65 : 65 + torn_at] = memory[65 : 65 + torn_at]  # killed before the byte that makes it valid
-    assert Entry(begun, 0, 64).read() == (2, b"valid one")  # type: ignore[arg-type]
+    assert MemoryEntry(begun, 0, 64).read() == (2, b"valid one")  # type: ignore[arg-type]

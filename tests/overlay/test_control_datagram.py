@@ -4,15 +4,15 @@ import pytest
 
 from overlay.control_datagram import LONGEST_BYTES, control_datagram, is_control, read_control_datagram
 from overlay.data_header import DataHeaderError, read_data_header
-from overlay.messages import Error, Message, Nack, Ping, ProtocolError
+from overlay.messages import Error, GeneralMessage, Nack, Ping, ProtocolError
 from overlay.proofs import Purpose, proof
 
 KEY = b"k" * 32
-NACK = Message(node="p", body=Nack(stream="news", ranges=[(2**32 - 1 - 2 * each, 2**32 - 1) for each in range(64)]))
+NACK = GeneralMessage(node="p", body=Nack(stream="news", ranges=[(2**32 - 1 - 2 * each, 2**32 - 1) for each in range(64)]))
 
 
 @pytest.mark.parametrize("message", [Ping(node="p", number=7), NACK])
-def test_a_message_is_read_as_it_was_sent(message: Ping | Message):
+def test_a_message_is_read_as_it_was_sent(message: Ping | GeneralMessage):
     datagram = control_datagram("p", KEY, message)
     assert is_control(datagram)
     assert read_control_datagram("p", KEY, datagram) == message
@@ -40,7 +40,7 @@ def test_a_signed_text_that_is_no_message_breaks_the_protocol():
 
 def test_a_message_that_does_not_fit_is_not_sent():
     with pytest.raises(ValueError, match="send less at once"):
-        control_datagram("p", KEY, Message(node="p", body=Error(reason="x" * 1024), path=["n" * 64] * 3))
+        control_datagram("p", KEY, GeneralMessage(node="p", body=Error(reason="x" * 1024), path=["n" * 64] * 3))
 
 
 def test_a_node_of_the_first_version_counts_the_datagram_as_unreadable():

@@ -7,7 +7,7 @@ from collections import Counter
 from overlay.control_datagram import LONGEST_BYTES, control_datagram
 from overlay.distribution import REPLAYED_AT_ONCE, Distribution
 from overlay.link_repair import MOST_MISSING
-from overlay.messages import Body, Graft, InstallTree, Message, Nack, Prune
+from overlay.messages import Body, GeneralMessage, Graft, InstallTree, Nack, Prune
 from overlay.reception import Arrival
 from tests.overlay.test_forwarding import packet, place
 
@@ -164,7 +164,7 @@ def test_the_largest_request_fits_into_a_datagram():
         await asyncio.sleep(0.05)
         made.close()
         for neighbor, body in links.requests:
-            assert len(control_datagram("n" * 64, bytes(32), Message(node="n" * 64, body=body))) <= LONGEST_BYTES
+            assert len(control_datagram("n" * 64, bytes(32), GeneralMessage(node="n" * 64, body=body))) <= LONGEST_BYTES
             assert neighbor == "up"
 
     asyncio.run(scenario())

@@ -10,10 +10,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from overlay.bootstrapper import Bootstrapper
-from overlay.control import MOST_HANDSHAKES, Connection, MeetingEndedError, meet
+from overlay.control import MOST_HANDSHAKES, ControlConnection, MeetingEndedError, meet
 from overlay.meeting import Connecting, Identity
-from overlay.messages import LENGTH, Ack, Error, InstallTree, Message, encode
-from overlay.node import Node
+from overlay.messages import LENGTH, Ack, Error, GeneralMessage, InstallTree, encode
+from overlay.node import OverlayNode
 from overlay.node_settings import NodeSettings
 from overlay.null_stream import packets
 from overlay.overlay_file import read_overlay_file
@@ -37,7 +37,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def swarm() -> AsyncIterator[tuple[Bootstrapper, int, dict[str, Node], list[int]]]:
+async def swarm() -> AsyncIterator[tuple[Bootstrapper, int, dict[str, OverlayNode], list[int]]]:
     """A bootstrapper, a source, a relay and a player that receives, all in this process on the loopback interface."""
     bootstrapper, ready, received = Bootstrapper(read_overlay_file(json.dumps(TOPOLOGY)), SECRET), asyncio.Future(), []
     tasks = [asyncio.create_task(bootstrapper.serve("127.0.0.1", 0, ready.set_result))]
@@ -46,9 +46,9 @@ async def swarm() -> AsyncIterator[tuple[Bootstrapper, int, dict[str, Node], lis
     def arrived(arrival: Arrival) -> None:
         received.append(int.from_bytes(arrival.rtp[2:4], "big"))
 
-    def node(name: str, *plays: str) -> Node:
+    def node(name: str, *plays: str) -> OverlayNode:
         settings = NodeSettings(name=name, key=node_key(SECRET, name), bootstrapper=("127.0.0.1", port), plays=plays)
-        made = Node(settings, arrived)
+        made = OverlayNode(settings, arrived)
         tasks.append(asyncio.create_task(made.run()))
         return made
 
@@ -63,7 +63,7 @@ async def swarm() -> AsyncIterator[tuple[Bootstrapper, int, dict[str, Node], lis
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def originate(source: Node) -> None:
+async def originate(source: OverlayNode) -> None:
     for _, rtp in packets(2000.0, 1):
         source.originate("news", rtp)
         await asyncio.sleep(0.005)
@@ -101,7 +101,7 @@ def test_hostile_bytes_and_joins_are_refused_by_name_and_the_stream_goes_on():
 
 
 async def refused(port: int, name: str, key: bytes) -> None:
-    connection = await Connection.open("127.0.0.1", port)
+    connection = await ControlConnection.open("127.0.0.1", port)
     try:
         await meet(connection, Connecting(Identity(node=name, tcp_port=1, udp_port=1), key=key, nonce=random.randbytes(16)))
     except MeetingEndedError:
@@ -111,7 +111,7 @@ async def refused(port: int, name: str, key: bytes) -> None:
 
 async def replayed(port: int) -> str:
     """Join as `x`, then send the same ACK on a new connection; the reason of the error that answers."""
-    connection = await Connection.open("127.0.0.1", port)
+    connection = await ControlConnection.open("127.0.0.1", port)
     meeting, sent = (
         Connecting(Identity(node="x", tcp_port=1, udp_port=1), key=node_key(SECRET, "x"), nonce=random.randbytes(16)),
         [],
@@ -120,16 +120,16 @@ async def replayed(port: int) -> str:
     connection.send = lambda message: (sent.append(message), send(message))[1]  # type: ignore[method-assign]
     await meet(connection, meeting)
     assert isinstance(sent[0], Ack)
-    again = await Connection.open("127.0.0.1", port)
+    again = await ControlConnection.open("127.0.0.1", port)
     again.send(sent[0])
     answer = await again.receive()
-    assert isinstance(answer, Message)
+    assert isinstance(answer, GeneralMessage)
     connection.close()
     again.close()
     return answer.body.reason
 
 
-async def still_received(player: Node) -> None:
+async def still_received(player: OverlayNode) -> None:
     before = player.streams["news"].counts["data_received"]
     await until(lambda: player.streams["news"].counts["data_received"] > before + 20)
 
@@ -137,12 +137,14 @@ async def still_received(player: Node) -> None:
 def test_a_node_that_comes_back_before_its_old_connection_ends_gets_its_place_again():
     async def scenario() -> None:
         async with swarm() as (bootstrapper, port, nodes, _):
-            connection = await Connection.open("127.0.0.1", port)
+            connection = await ControlConnection.open("127.0.0.1", port)
             me = Identity(node="r", tcp_port=1, udp_port=1)
             await meet(connection, Connecting(me, key=node_key(SECRET, "r"), nonce=random.randbytes(16)))
             assert nodes["r"].counts["not_joined_closed"] == 0  # the relay does not know yet
             async with asyncio.timeout(10):
-                while not (isinstance(message := await connection.receive(), Message) and isinstance(message.body, InstallTree)):
+                while not (
+                    isinstance(message := await connection.receive(), GeneralMessage) and isinstance(message.body, InstallTree)
+                ):
                     assert message is not None
             assert (message.body.parent, message.body.children) == ("s", ["p"])
             assert bootstrapper.counts["joined"] == 4
@@ -171,7 +173,7 @@ def test_a_flood_of_idle_connections_is_refused_beyond_a_number_and_the_stream_g
             for _, writer in idle:
                 writer.close()
             await until(lambda: bootstrapper.counts["refused_closed"] == MOST_HANDSHAKES)
-            connection = await Connection.open("127.0.0.1", port)
+            connection = await ControlConnection.open("127.0.0.1", port)
             me = Identity(node="x", tcp_port=1, udp_port=1)
             await meet(connection, Connecting(me, key=node_key(SECRET, "x"), nonce=random.randbytes(16)))
             connection.close()
@@ -216,14 +218,14 @@ def test_a_neighbour_that_claims_to_be_another_is_refused():
 def test_a_receiver_that_does_not_read_is_disconnected():
     async def scenario() -> None:
         async with swarm() as (bootstrapper, port, nodes, _):
-            connection = await Connection.open("127.0.0.1", port)
+            connection = await ControlConnection.open("127.0.0.1", port)
             me = Identity(node="x", tcp_port=1, udp_port=1)
             await meet(connection, Connecting(me, key=node_key(SECRET, "x"), nonce=random.randbytes(16)))
             await until(lambda: "x" in bootstrapper.members)
-            big = encode(Message(node="b", body=_long_error()))
+            big = encode(GeneralMessage(node="b", body=_long_error()))
             member = bootstrapper.members["x"].connection
             for _ in range(20 * (1 << 20) // len(big)):
-                member.send(Message(node="b", body=_long_error()))
+                member.send(GeneralMessage(node="b", body=_long_error()))
             await until(lambda: "x" not in bootstrapper.members)
             await still_received(nodes["p"])
             connection.close()
@@ -239,7 +241,7 @@ def test_the_neighbours_of_a_node_with_several_addresses_learn_the_one_on_which_
     async def scenario() -> None:
         async with swarm() as (_, port, nodes, _):
             settings = NodeSettings(name="x", key=node_key(SECRET, "x"), bootstrapper=("127.0.0.1", port), host="127.0.0.2")
-            running = asyncio.create_task(Node(settings).run())
+            running = asyncio.create_task(OverlayNode(settings).run())
             await until(lambda: "x" in nodes["r"].neighbors and nodes["r"].neighbors["x"].connection is not None)
             assert nodes["r"].neighbors["x"].contact.host == "127.0.0.2"
             running.cancel()

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from overlay.handshake import State
+from overlay.handshake import HandshakeState
 from overlay.meeting import Connecting, Identity, Listening, Roster, is_true_speers
-from overlay.messages import Ack, Control, FinalAck, Message, Neighbor, Ping, Speers
+from overlay.messages import Ack, Control, FinalAck, GeneralMessage, Neighbor, Ping, Speers
 from overlay.proofs import ReplayGuard, link_key, node_key, sealed
 
 SECRET, NOW_MS = b"s" * 32, 1_700_000_000_000
@@ -44,7 +44,7 @@ def walk(connecting: Connecting, listening: Listening, change: Callable[[Control
 def test_both_sides_connect_and_know_each_other():
     connecting, listening = sides()
     walk(connecting, listening)
-    assert (connecting.state, listening.state) == (State.CONNECTED, State.CONNECTED)
+    assert (connecting.state, listening.state) == (HandshakeState.CONNECTED, HandshakeState.CONNECTED)
     assert listening.partner == NODE
     assert connecting.partner is not None
     assert connecting.partner.node == "b"
@@ -55,7 +55,7 @@ def test_both_sides_connect_and_know_each_other():
 def test_a_node_with_another_nodes_key_is_refused():
     connecting, listening = sides(key=node_key(SECRET, "n2"))
     walk(connecting, listening)
-    assert (connecting.state, listening.state) == (State.OFFLINE, State.OFFLINE)
+    assert (connecting.state, listening.state) == (HandshakeState.OFFLINE, HandshakeState.OFFLINE)
     assert listening.refusal == "wrong_proof"
 
 
@@ -81,7 +81,7 @@ def _changed(kind: type[Control], **values: object) -> Callable[[Control], Contr
 def test_a_message_that_was_changed_on_its_way_ends_both_sides(change: Callable[[Control], Control], refusal: str):
     connecting, listening = sides()
     walk(connecting, listening, change)
-    assert State.CONNECTED not in (connecting.state, listening.state)
+    assert HandshakeState.CONNECTED not in (connecting.state, listening.state)
     assert refusal in (connecting.refusal, listening.refusal)
 
 
@@ -91,12 +91,12 @@ def test_a_recorded_handshake_cannot_be_sent_again():
     walk(connecting, listening, lambda message: recorded.append(message) or message)
     _, again = sides(guard=guard)
     again.received(recorded[0], NOW_MS + 1000)
-    assert (again.state, again.refusal) == (State.OFFLINE, "replayed")
+    assert (again.state, again.refusal) == (HandshakeState.OFFLINE, "replayed")
     # Even a guard that has forgotten everything does not help: the listening side's nonce is new.
     fresh = Listening(BOOTSTRAPPER, keys=lambda node: node_key(SECRET, node), guard=ReplayGuard(), nonce=b"z" * 16)
     fresh.received(recorded[0], NOW_MS)
     fresh.received(next(each for each in recorded if isinstance(each, FinalAck)), NOW_MS)
-    assert (fresh.state, fresh.refusal) == (State.OFFLINE, "wrong_proof")
+    assert (fresh.state, fresh.refusal) == (HandshakeState.OFFLINE, "wrong_proof")
 
 
 def test_a_final_ack_cannot_be_sent_back_to_its_sender():
@@ -105,14 +105,14 @@ def test_a_final_ack_cannot_be_sent_back_to_its_sender():
     (answer,) = listening.received(ack, NOW_MS)
     (final,) = connecting.received(answer)
     connecting.received(final)
-    assert (connecting.state, connecting.refusal) == (State.OFFLINE, "wrong_proof")
+    assert (connecting.state, connecting.refusal) == (HandshakeState.OFFLINE, "wrong_proof")
 
 
 def test_a_message_before_its_time_is_answered_with_an_error_and_counted():
     _, listening = sides()
     (answer,) = listening.received(Ping(node="n1", number=1), NOW_MS)
-    assert isinstance(answer, Message)
-    assert (listening.state, listening.refusal) == (State.OFFLINE, "illegal_message")
+    assert isinstance(answer, GeneralMessage)
+    assert (listening.state, listening.refusal) == (HandshakeState.OFFLINE, "illegal_message")
 
 
 def test_a_links_key_travels_sealed_and_only_its_receiver_can_read_it():

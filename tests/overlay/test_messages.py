@@ -47,7 +47,7 @@ SAMPLES: list[Control] = [
     messages.FinalAck(node="n1", neighbor=True, mac=MAC),
     messages.Ping(node="n1", number=4, target="p1", hops=[messages.Hop(node="n2", time_ns=123)]),
     messages.Data(packet=bytes(40)),
-    *(messages.Message(node="n1", body=body, target="b", path=["n1"], time_ns=5) for body in BODIES),
+    *(messages.GeneralMessage(node="n1", body=body, target="b", path=["n1"], time_ns=5) for body in BODIES),
 ]
 
 
@@ -115,8 +115,8 @@ def test_an_impossible_length_is_refused_before_anything_is_kept(length: int):
 
 def test_a_message_that_is_too_long_is_not_sent():
     with pytest.raises(ValueError, match="is longer than 65536"):
-        encode(messages.Message(node="n1", body=messages.InstallTree(**_tree(["n" * 64] * 1000))))
-    encode(messages.Message(node="n1", body=messages.InstallTree(**_tree(["n" * 20] * 1000))))
+        encode(messages.GeneralMessage(node="n1", body=messages.InstallTree(**_tree(["n" * 64] * 1000))))
+    encode(messages.GeneralMessage(node="n1", body=messages.InstallTree(**_tree(["n" * 20] * 1000))))
 
 
 def _tree(children: list[str]) -> dict[str, typing.Any]:

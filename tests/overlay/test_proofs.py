@@ -3,7 +3,7 @@
 import pytest
 
 from overlay.leases import Leases
-from overlay.proofs import CLOCK_MAY_DIFFER_MS, MOST_NONCES, Purpose, Refusal, ReplayGuard, is_proof, link_key, node_key, proof
+from overlay.proofs import CLOCK_MAY_DIFFER_MS, MOST_NONCES, ProofRefusal, Purpose, ReplayGuard, is_proof, link_key, node_key, proof
 
 SECRET, NONCE, OTHER = b"s" * 32, b"a" * 16, b"b" * 16
 NOW_MS = 1_700_000_000_000
@@ -31,22 +31,22 @@ def test_a_recorded_join_is_refused_as_long_as_its_time_is_accepted():
     guard = ReplayGuard()
     assert guard.refusal(NONCE, NOW_MS, NOW_MS) is None
     for later_ms in (0, CLOCK_MAY_DIFFER_MS, CLOCK_MAY_DIFFER_MS + 1, 10 * CLOCK_MAY_DIFFER_MS):
-        assert guard.refusal(NONCE, NOW_MS, NOW_MS + later_ms) in (Refusal.REPLAY, Refusal.CLOCK)
+        assert guard.refusal(NONCE, NOW_MS, NOW_MS + later_ms) in (ProofRefusal.REPLAY, ProofRefusal.CLOCK)
     # A sender whose clock is ahead could be replayed for twice as long.
     assert guard.refusal(OTHER, NOW_MS + CLOCK_MAY_DIFFER_MS, NOW_MS) is None
-    assert guard.refusal(OTHER, NOW_MS + CLOCK_MAY_DIFFER_MS, NOW_MS + 2 * CLOCK_MAY_DIFFER_MS) is Refusal.REPLAY
+    assert guard.refusal(OTHER, NOW_MS + CLOCK_MAY_DIFFER_MS, NOW_MS + 2 * CLOCK_MAY_DIFFER_MS) is ProofRefusal.REPLAY
 
 
 @pytest.mark.parametrize("difference_ms", [-CLOCK_MAY_DIFFER_MS - 1, CLOCK_MAY_DIFFER_MS + 1])
 def test_a_join_with_another_time_is_refused(difference_ms: int):
-    assert ReplayGuard().refusal(NONCE, NOW_MS + difference_ms, NOW_MS) is Refusal.CLOCK
+    assert ReplayGuard().refusal(NONCE, NOW_MS + difference_ms, NOW_MS) is ProofRefusal.CLOCK
 
 
 def test_the_memory_for_joins_is_bounded_and_frees_itself():
     guard = ReplayGuard()
     for number in range(MOST_NONCES):
         assert guard.refusal(number.to_bytes(16, "big"), NOW_MS, NOW_MS) is None
-    assert guard.refusal(NONCE, NOW_MS, NOW_MS) is Refusal.TOO_MANY
+    assert guard.refusal(NONCE, NOW_MS, NOW_MS) is ProofRefusal.TOO_MANY
     much_later_ms = NOW_MS + 3 * CLOCK_MAY_DIFFER_MS
     assert guard.refusal(NONCE, much_later_ms, much_later_ms) is None
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overlay.route_cost import BETTER_FOR_S, Route, chosen, composite_ms, smoothed
+from overlay.route_cost import BETTER_FOR_S, RouteInUse, chosen, composite_ms, smoothed
 
 
 def test_loss_costs_more_than_a_long_way():
@@ -30,7 +30,7 @@ def test_a_moving_average_begins_with_its_first_sample_and_follows():
 
 
 def test_a_better_route_is_taken_after_five_seconds_and_not_before():
-    route = Route(current="long")
+    route = RouteInUse(current="long")
     for second in range(5):
         route = chosen(route, {"long": 100, "short": 70}, float(second))
         assert route.current == "long"
@@ -38,14 +38,14 @@ def test_a_better_route_is_taken_after_five_seconds_and_not_before():
 
 
 def test_a_gain_of_less_than_a_fifth_changes_nothing():
-    route = Route(current="long")
+    route = RouteInUse(current="long")
     for second in range(60):
         route = chosen(route, {"long": 100, "short": 81}, float(second))
-    assert route == Route(current="long")
+    assert route == RouteInUse(current="long")
 
 
 def test_a_gain_that_pauses_begins_anew():
-    route = chosen(Route(current="long"), {"long": 100, "short": 70}, 0.0)
+    route = chosen(RouteInUse(current="long"), {"long": 100, "short": 70}, 0.0)
     route = chosen(route, {"long": 100, "short": 95}, 4.0)
     route = chosen(route, {"long": 100, "short": 70}, 4.5)
     assert chosen(route, {"long": 100, "short": 70}, 6.0).current == "long"
@@ -53,14 +53,14 @@ def test_a_gain_that_pauses_begins_anew():
 
 
 def test_a_failed_route_is_left_at_once():
-    assert chosen(Route(current="long"), {"short": 1000}, 0.0).current == "short"
-    assert chosen(Route(current="long"), {}, 0.0).current == "long"
+    assert chosen(RouteInUse(current="long"), {"short": 1000}, 0.0).current == "short"
+    assert chosen(RouteInUse(current="long"), {}, 0.0).current == "long"
 
 
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.floats(50, 150), st.floats(50, 150)), min_size=40, max_size=40))
 def test_no_costs_however_they_swing_change_a_route_twice_within_five_seconds(costs: list[tuple[float, float]]):
-    route, changes = Route(current="a"), []
+    route, changes = RouteInUse(current="a"), []
     for tick, (a, b) in enumerate(costs):
         following = chosen(route, {"a": a, "b": b}, tick / 2)
         if following.current != route.current:

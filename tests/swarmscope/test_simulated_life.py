@@ -15,7 +15,7 @@ from swarmscope.audience.planned_sessions import arrives_s, ramp_s
 from swarmscope.audience.session_events import startup_ms, trouble
 from swarmscope.audience.settings import Settings
 from swarmscope.audience.simulation import end_hosts, steps
-from swarmscope.audience.steps import Conditions, FirstPicture, Join, Leave, Playing, Report, StallBegin
+from swarmscope.audience.steps import Conditions, FirstPicture, JoinAction, LeaveAction, Playing, ReportAction, StallBegin
 
 
 def audience(peers=400, **settings):
@@ -54,9 +54,9 @@ def test_a_life_is_in_order_and_every_view_begins_with_a_join_and_ends_with_a_le
     for number, host in enumerate(end_hosts(settings)):
         scenario = list(islice(steps(host, number, settings), 2000))
         assert all(before.at_s <= after.at_s for before, after in pairwise(scenario))
-        frame = [step.action for step in scenario if isinstance(step.action, Join | Leave)]
-        assert isinstance(frame[0], Join)
-        assert all(isinstance(before, Join) != isinstance(after, Join) for before, after in pairwise(frame))
+        frame = [step.action for step in scenario if isinstance(step.action, JoinAction | LeaveAction)]
+        assert isinstance(frame[0], JoinAction)
+        assert all(isinstance(before, JoinAction) != isinstance(after, JoinAction) for before, after in pairwise(frame))
         assert len(frame) > 4
 
 
@@ -65,8 +65,8 @@ def test_reports_come_a_random_part_of_the_period_after_the_join_and_then_every_
     phases = []
     for number, host in enumerate(end_hosts(settings)):
         scenario = list(islice(steps(host, number, settings), 2000))
-        leaves_s = next(step.at_s for step in scenario if isinstance(step.action, Leave))
-        due = [step.at_s for step in scenario if isinstance(step.action, Report) and step.at_s < leaves_s]
+        leaves_s = next(step.at_s for step in scenario if isinstance(step.action, LeaveAction))
+        due = [step.at_s for step in scenario if isinstance(step.action, ReportAction) and step.at_s < leaves_s]
         assert all(after - before == pytest.approx(5) for before, after in pairwise(due))
         phases += [at_s - scenario[0].at_s for at_s in due[:1]]
     assert all(0 <= phase <= 5 for phase in phases)
@@ -85,9 +85,9 @@ def test_viewers_zap_to_other_channels_and_some_return_after_a_while():
     switches = returns = 0
     settings = audience(50)
     for number, host in enumerate(end_hosts(settings)):
-        frame = [step for step in islice(steps(host, number, settings), 2000) if isinstance(step.action, Join | Leave)]
+        frame = [step for step in islice(steps(host, number, settings), 2000) if isinstance(step.action, JoinAction | LeaveAction)]
         for leave, join in pairwise(frame[1:]):
-            if isinstance(leave.action, Leave):
+            if isinstance(leave.action, LeaveAction):
                 switches += join.at_s == leave.at_s
                 returns += join.at_s > leave.at_s
     assert switches > returns > 20
@@ -96,14 +96,14 @@ def test_viewers_zap_to_other_channels_and_some_return_after_a_while():
 def test_a_zap_leads_to_another_channel():
     settings = audience(30)
     for number, host in enumerate(end_hosts(settings)):
-        frame = [step for step in islice(steps(host, number, settings), 1000) if isinstance(step.action, Join | Leave)]
-        joins = [step for step in frame if isinstance(step.action, Join)]
-        leaves = {step.at_s for step in frame if isinstance(step.action, Leave)}
+        frame = [step for step in islice(steps(host, number, settings), 1000) if isinstance(step.action, JoinAction | LeaveAction)]
+        joins = [step for step in frame if isinstance(step.action, JoinAction)]
+        leaves = {step.at_s for step in frame if isinstance(step.action, LeaveAction)}
         assert all(after.action != before.action for before, after in pairwise(joins) if after.at_s in leaves)
 
 
 def test_channels_are_skewed_and_one_has_a_chinese_name():
-    joins = Counter(step.action.channel for step in first_minutes(audience()) if isinstance(step.action, Join))
+    joins = Counter(step.action.channel for step in first_minutes(audience()) if isinstance(step.action, JoinAction))
     assert set(joins) == set(CHANNEL_POPULARITY)
     assert joins.most_common(1)[0][0] == "Badminton finals"
     assert any(not channel.isascii() for channel in joins)

@@ -9,11 +9,11 @@ import pytest
 
 from feedback_analysis.history import daily as history_daily
 from feedback_analysis.history.catch_up import catch_up
+from feedback_analysis.history.history_selection import MEASURES_KEPT
+from feedback_analysis.history.history_timeline import minutes, timeline
 from feedback_analysis.history.periods import periods
-from feedback_analysis.history.selection import MEASURES_KEPT
 from feedback_analysis.history.session_means import session_means
 from feedback_analysis.history.store import HistoryStore, extent
-from feedback_analysis.history.timeline import minutes, timeline
 from feedback_analysis.measures import histogram as messages_histogram
 from feedback_analysis.measures import regions as messages_regions
 from feedback_analysis.measures import summary as messages_summary
@@ -22,7 +22,7 @@ from feedback_analysis.measures.regions import by_region
 from feedback_analysis.measures.registry import COUNTS, MEASURES, Kind
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
-from feedback_analysis.messages import timeline as messages_timeline
+from feedback_analysis.messages import message_timeline
 from feedback_analysis.messages.extent import extent as messages_extent
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.messages.table import FeedbackTable
@@ -114,7 +114,7 @@ def test_histograms_equal_those_of_the_messages(both, name):
 def test_hours_equal_those_of_the_messages(both, where):
     store, table = both
     span = Span(FIRST_HOUR_MS - HOUR_MS, FIRST_HOUR_MS + 30 * HOUR_MS)
-    wanted = messages_timeline.timeline(table, measures=tuple(KEPT), span=span, step_s=3600, period_s=30, where=where)
+    wanted = message_timeline.timeline(table, measures=tuple(KEPT), span=span, step_s=3600, period_s=30, where=where)
     assert timeline(store, measures=tuple(KEPT), span=span, where=where) == wanted
 
 
@@ -122,14 +122,14 @@ def test_hours_equal_those_of_the_messages(both, where):
 def test_minutes_equal_those_of_the_messages_with_up_to_one_filter(both, where):
     store, table = both
     names = [name for name in KEPT if name != "startup_ms"]
-    wanted = messages_timeline.timeline(table, measures=names, span=SPANS[1], step_s=60, period_s=30, where=where)
+    wanted = message_timeline.timeline(table, measures=names, span=SPANS[1], step_s=60, period_s=30, where=where)
     assert minutes(store, measures=names, span=SPANS[1], where=where) == wanted
 
 
 def test_the_peers_of_a_minute_are_known_under_several_filters(both):
     store, table = both
     names, where = ("concurrent_peers", "total_peers", "new_peers", "cumulative_peers"), {"channel": "a", "platform": "web"}
-    wanted = messages_timeline.timeline(table, measures=names, span=SPANS[1], step_s=60, period_s=30, where=where)
+    wanted = message_timeline.timeline(table, measures=names, span=SPANS[1], step_s=60, period_s=30, where=where)
     assert max(wanted.values["concurrent_peers"]) > 0
     assert minutes(store, measures=names, span=SPANS[1], where=where) == wanted
 
@@ -161,7 +161,7 @@ def test_days_are_the_summaries_of_each_day_in_its_time_zone(both, zone):
     assert rows[0]["from"] == datetime(2012, 8, 7, tzinfo=ZoneInfo(zone)).timestamp() * 1000
     names = ("new_peers", "total_peers", "cumulative_peers")
     whole = Span(rows[0]["from"], rows[-1]["to"])
-    people = messages_timeline.timeline(table, measures=names, span=whole, step_s=86_400, period_s=30)
+    people = message_timeline.timeline(table, measures=names, span=whole, step_s=86_400, period_s=30)
     for at, row in enumerate(rows):
         wanted = messages_summary.summarize(table, span=Span(row["from"], row["to"]))
         assert {name: row[name] for name in names} == {name: people.values[name][at] for name in names}
@@ -175,7 +175,7 @@ def test_the_peak_of_a_day_is_that_of_its_minutes(both):
     store, table = both
     [day] = history_daily.daily(store, span=Span(FIRST_HOUR_MS, FIRST_HOUR_MS + 1), where={"platform": "web"})
     span = Span(day["from"], day["to"])
-    wanted = messages_timeline.timeline(
+    wanted = message_timeline.timeline(
         table, measures=["concurrent_peers"], span=span, step_s=60, period_s=30, where={"platform": "web"}
     )
     assert day["peak_concurrent_peers"] == max(wanted.values["concurrent_peers"]) > 0

@@ -10,9 +10,9 @@ from feedback_analysis.measures.histogram import histogram
 from feedback_analysis.measures.regions import by_region
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
+from feedback_analysis.messages.message_timeline import timeline
 from feedback_analysis.messages.sessions import list_sessions
 from feedback_analysis.messages.slices import slices
-from feedback_analysis.messages.timeline import timeline
 from tests.feedback_analysis.measures.oracle import close, deduplicated
 from tests.feedback_analysis.measures.playback_oracle import NAMES, playback
 from tests.harness.logs import BEGIN_MS, record, records

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
-from feedback_analysis.messages.timeline import timeline
+from feedback_analysis.messages.message_timeline import timeline
 from feedback_analysis.quality.mos import MosModel
 from tests.feedback_analysis.measures.oracle import close, deduplicated, mean, oracle, scored, weight_of
 from tests.harness.logs import BEGIN_MS, record, records

@@ -9,7 +9,7 @@ from feedback_analysis.messages.p1203 import write_inputs
 from feedback_analysis.messages.scores import scores
 from feedback_analysis.messages.session_counters import increases, totals
 from feedback_analysis.messages.session_table import session_table
-from feedback_analysis.messages.sessions import list_sessions, story
+from feedback_analysis.messages.sessions import list_sessions, whole_session
 from tests.harness.logs import BEGIN_MS, record
 
 PERIOD_MS = 30_000
@@ -48,7 +48,7 @@ def test_every_view_shows_the_same_stalls(table_of, tmp_path):
     span = Span(BEGIN_MS, BEGIN_MS + 10 * PERIOD_MS)
     [row] = list_sessions(table, measure="mos", span=span)
     assert (row.stall_count, row.stall_ms) == (26, 10_500)
-    details = story(table, session_id="s", period_s=30)
+    details = whole_session(table, session_id="s", period_s=30)
     assert (sum(each.count for each in details.stalls), sum(each.for_ms for each in details.stalls)) == (26, 10_500)
     rows = session_table(table, ("mos_stalling",))
     [cells] = [dict(zip(rows.names, each, strict=True)) for each in rows.rows]

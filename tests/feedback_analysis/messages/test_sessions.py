@@ -3,7 +3,7 @@
 import pytest
 
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.messages.sessions import list_sessions, neighbours, story
+from feedback_analysis.messages.sessions import list_sessions, neighbours, whole_session
 from tests.harness.logs import BEGIN_MS, record
 
 PERIOD_MS = 30_000
@@ -74,7 +74,7 @@ def test_the_list_is_limited(table_of):
 
 
 def test_a_story_contains_all_messages_with_their_times(table_of):
-    details = story(table_of(view(continuity=(1, 0.5, 1), isp="HGC", channel="乒乓球")), session_id="s", period_s=30)
+    details = whole_session(table_of(view(continuity=(1, 0.5, 1), isp="HGC", channel="乒乓球")), session_id="s", period_s=30)
     assert details.at_ms == tuple(BEGIN_MS + 100 + number * PERIOD_MS for number in range(4))
     assert details.series["continuity"] == (None, 1, 0.5, 1)
     assert (details.facts["isp"], details.facts["channel"], details.startup_ms, details.lost, details.left) == (
@@ -92,7 +92,7 @@ def test_messages_after_a_restart_of_the_player_are_shown_at_their_time(table_of
         record(session_id="s", seq=seq, received_ms=BEGIN_MS + at * 1000, uptime_ms=round(up * 1000))
         for seq, (at, up) in enumerate(zip(received_s, uptime_s, strict=True))
     ]
-    details = story(table_of(sent), session_id="s", period_s=30)
+    details = whole_session(table_of(sent), session_id="s", period_s=30)
     assert details.at_ms == tuple(BEGIN_MS + at * 1000 for at in received_s)
 
 
@@ -102,13 +102,13 @@ def test_a_message_that_arrives_late_is_shown_when_it_was_built_also_after_a_res
         record(session_id="s", seq=seq, received_ms=BEGIN_MS + at * 1000, uptime_ms=up * 1000)
         for seq, (at, up) in enumerate(zip(received_s, uptime_s, strict=True))
     ]
-    details = story(table_of(sent), session_id="s", period_s=30)
+    details = whole_session(table_of(sent), session_id="s", period_s=30)
     assert details.at_ms == tuple(BEGIN_MS + at * 1000 for at in (0, 30, 60, 90, 120))
 
 
 def test_the_ribbon_follows_played_and_stalled_times(table_of):
     fields = view(continuity=(1, 1, 1, 1), stalls=(0, 10_000, 10_000, 10_000), played=(28_000, 48_000, 48_000, 78_000))
-    details = story(table_of(fields), session_id="s", period_s=30)
+    details = whole_session(table_of(fields), session_id="s", period_s=30)
     begin = BEGIN_MS + 100
     assert [(piece.state, piece.from_ms - begin, piece.to_ms - begin) for piece in details.ribbon] == [
         ("starting", 0, 2_000),
@@ -123,28 +123,28 @@ def test_the_ribbon_follows_played_and_stalled_times(table_of):
 
 def test_a_session_without_its_first_messages_is_not_shown_as_starting(table_of):
     table = table_of(view(continuity=(1, 1, 1, 1), stalls=(0, 0, 0, 0), played=(28_000, 58_000, 88_000, 118_000)))
-    assert story(table, session_id="s", period_s=30).ribbon[0].state == "starting"
+    assert whole_session(table, session_id="s", period_s=30).ribbon[0].state == "starting"
     assert table.drop_before(BEGIN_MS + PERIOD_MS) == 1
-    assert [piece.state for piece in story(table, session_id="s", period_s=30).ribbon] == ["playing", "gone"]
+    assert [piece.state for piece in whole_session(table, session_id="s", period_s=30).ribbon] == ["playing", "gone"]
 
 
 def test_a_story_does_not_count_a_message_as_lost_that_the_table_has_dropped(table_of):
     received = {0: 10_000, 1: 2_000, 2: 12_000, 3: 13_000, 5: 15_000}  # the message 1 was received before the others
     table = table_of([record(session_id="s", seq=seq, received_ms=BEGIN_MS + ms) for seq, ms in received.items()])
     assert table.drop_before(BEGIN_MS + 5_000) == 1
-    found = story(table, session_id="s", period_s=30)
+    found = whole_session(table, session_id="s", period_s=30)
     assert (found.messages, found.lost, found.implausible) == (4, 1, 0)
 
 
 def test_a_gap_in_the_numbers_is_silence_and_counted_as_lost(table_of):
     fields = view(continuity=(1, 1, 1, 1, 1, 1))
-    details = story(table_of([row for row in fields if row["seq"] not in (2, 3)]), session_id="s", period_s=30)
+    details = whole_session(table_of([row for row in fields if row["seq"] not in (2, 3)]), session_id="s", period_s=30)
     assert details.lost == 2
     assert "silent" in [piece.state for piece in details.ribbon]
 
 
 def test_stretches_cover_the_session_without_gap_or_overlap(table_of):
-    details = story(
+    details = whole_session(
         table_of(view(continuity=(1,) * 9, stalls=(0, 40_000, 41_000, 41_000, 90_000, 90_000, 90_000, 95_000, 95_000))),
         session_id="s",
         period_s=30,
@@ -155,14 +155,14 @@ def test_stretches_cover_the_session_without_gap_or_overlap(table_of):
 
 
 def test_a_session_that_is_not_in_the_table_has_no_story(table_of):
-    assert story(table_of(view(continuity=(1,))), session_id="' OR true --", period_s=30) is None
+    assert whole_session(table_of(view(continuity=(1,))), session_id="' OR true --", period_s=30) is None
 
 
 def test_the_neighbours_are_the_others_of_the_same_area_and_isp(table_of):
     same = [view(f"n{number}", peer=f"n{number}", continuity=(number / 10,) * 3, isp="HGC") for number in range(10)]
     other = view("other", peer="other", continuity=(0.0,) * 3, isp="PCCW")
     table = table_of(view("own", peer="own", continuity=(0.1,) * 3, isp="HGC"), other, *same)
-    band = neighbours(table, of=story(table, session_id="own", period_s=30), measure="continuity")
+    band = neighbours(table, of=whole_session(table, session_id="own", period_s=30), measure="continuity")
     assert band.neighbours == 10
     assert band.low[0] == pytest.approx(0.09)
     assert band.high[0] == pytest.approx(0.81)

@@ -11,9 +11,9 @@ from feedback_analysis.measures.regions import by_region
 from feedback_analysis.measures.registry import MEASURES, Kind
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.load import open_logs
+from feedback_analysis.messages.message_timeline import timeline
 from feedback_analysis.messages.scores import scores
 from feedback_analysis.messages.table import FeedbackTable
-from feedback_analysis.messages.timeline import timeline
 from feedback_analysis.quality.all_models import ALL, NAMES, all_models, model_names, mos_from_flags, mos_of
 from feedback_analysis.quality.model import coefficients
 from feedback_analysis.quality.mos import MosModel

@@ -47,7 +47,7 @@ def test_a_session_of_many_messages_sends_as_much_as_can_be_drawn(table_of, long
     assert facts["rows_of"] == MESSAGES
 
     monkeypatch.setattr(sessions, "MOST_MESSAGES", 5_000)
-    latest = session_details(table, session_id="s", measure="mos", period_s=10).story
-    assert (len(latest.at_ms), latest.messages, latest.at_ms[-1]) == (5_000, MESSAGES, details.story.at_ms[-1])
+    latest = session_details(table, session_id="s", measure="mos", period_s=10).session
+    assert (len(latest.at_ms), latest.messages, latest.at_ms[-1]) == (5_000, MESSAGES, details.session.at_ms[-1])
     facts = part._show(session_details(table, session_id="s", measure="mos", period_s=10), MEASURES["mos"], context)
     assert f"the latest 5,000 of {MESSAGES:,} messages" in facts["thinned"]

@@ -17,7 +17,7 @@ from feedback_analysis.geo.locator import Locator
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.load import open_logs
-from feedback_analysis.messages.timeline import timeline
+from feedback_analysis.messages.message_timeline import timeline
 from feedback_analysis.quality.all_models import models_of
 from feedback_analysis.quality.mos import MosModel
 from feedback_analysis.scoring import Scoring

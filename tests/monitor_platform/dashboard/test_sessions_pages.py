@@ -4,7 +4,7 @@ import pytest
 
 from feedback_analysis.geo.locator import Locator
 from feedback_analysis.messages.load import open_logs
-from feedback_analysis.messages.sessions import list_sessions, story
+from feedback_analysis.messages.sessions import list_sessions, whole_session
 from feedback_analysis.quality.mos import MosModel
 from tests.harness.logs import write_log
 from tests.harness.processes import start_server
@@ -59,7 +59,7 @@ def glyphs(page, view, column, at=0):
 def test_the_worst_sessions_come_first_as_in_the_measures(monitor, visit, table):
     page = visit(monitor, "/sessions?measure=upload_kbps")
     page.becomes(ROWS_ARE, 36)
-    span = story(table, session_id="s-1", period_s=30).span
+    span = whole_session(table, session_id="s-1", period_s=30).span
     worst = list_sessions(table, measure="upload_kbps", span=type(span)(0, 2**52))
     assert ids(page) == [each.session_id for each in worst]
     assert page.page.locator("#sessions-value").inner_text() == "Upload rate"
@@ -75,7 +75,7 @@ def test_sessions_are_sorted_by_every_heading_and_short_ones_are_left_out(monito
         page.page.get_by_role("button", name=heading, exact=True).click()
         page.becomes("sort => new URLSearchParams(location.search).get('p.sort') === sort", sort)
         page.becomes("sort => document.querySelector('#sessions [aria-sort] button')?.dataset.sort === sort", sort)
-        span = story(table, session_id="s-1", period_s=30).span
+        span = whole_session(table, session_id="s-1", period_s=30).span
         assert ids(page) == [
             each.session_id for each in list_sessions(table, measure="upload_kbps", span=type(span)(0, 2**52), sort=sort)
         ]
@@ -135,7 +135,7 @@ def test_names_from_end_hosts_are_shown_as_text(monitor, visit):
 def test_the_story_shows_the_events_and_their_times(monitor, visit, table):
     page = visit(monitor, "/session?session_id=s-0")
     page.becomes("() => document.querySelectorAll('#messages tbody tr').length === 36")
-    expected = story(table, session_id="s-0", period_s=30)
+    expected = whole_session(table, session_id="s-0", period_s=30)
     assert glyphs(page, 0, "state") == [each.state for each in expected.ribbon]
     assert {"starting", "playing", "stalled", "paused", "silent"} <= set(glyphs(page, 0, "state"))
     assert set(glyphs(page, 0, "word")) - {""} <= set(glyphs(page, 0, "state"))

@@ -1,4 +1,4 @@
-"""Measures over time, in steps of a minute, an hour or longer, equal to those of `messages.timeline` for the same steps.
+"""Measures over time, in steps of a minute, an hour or longer, equal to those of `messages.message_timeline` for the same steps.
 
 Sums per minute are kept in total and for each value of one dimension. Under several filters, and for startup delays, an hour is the
 shortest step. Counts of peers are known by the minute under any filter.
@@ -8,10 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 import duckdb
 
+from feedback_analysis.history.history_selection import (
+    HourSelection,
+    Minutes,
+    kept_measure,
+    mean_sums,
+    summed,
+    weighed,
+    whole_hours,
+)
 from feedback_analysis.history.peers import Weights, distinct, heard, newcomers, present
 from feedback_analysis.history.periods import JOINED, Periods, Unit, periods
 from feedback_analysis.history.schema import DIMENSIONS, HOUR_MINUTES
-from feedback_analysis.history.selection import HourSelection, Minutes, kept_measure, mean_sums, summed, weighed, whole_hours
 from feedback_analysis.history.store import HistoryStore
 from feedback_analysis.measures.partials import STARTUP, STARTUP_SUMS
 from feedback_analysis.measures.registry import COUNTS, Kind, Measure

@@ -34,8 +34,15 @@ from feedback_analysis.measures.selection import (
 from feedback_analysis.measures.statistics import Group, Quantiles, Rows, equally_weighted, quantiles
 from feedback_analysis.messages.expressions import LONGEST, SCORES, SUMS, number_of, sums_of, value_and_base
 from feedback_analysis.messages.outside import SESSION
-from feedback_analysis.messages.playback import LOOK_BACK_MS, PATIENCE_PERIODS, VALUE_AND_BASE, increased, stall_lengths, starts
 from feedback_analysis.messages.session_counters import COUNTERS, continued
+from feedback_analysis.messages.stalls_and_starts import (
+    LOOK_BACK_MS,
+    PATIENCE_PERIODS,
+    VALUE_AND_BASE,
+    increased,
+    stall_lengths,
+    starts,
+)
 from feedback_analysis.quality.model import call
 
 

@@ -17,8 +17,8 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.statistics import Rows
 from feedback_analysis.measures.timeline import Timeline, longest_series, mean_series, windows
 from feedback_analysis.messages.expressions import is_plain, sums_of, value_and_base
-from feedback_analysis.messages.playback import VALUE_AND_BASE
-from feedback_analysis.messages.selection import MessageSelection
+from feedback_analysis.messages.message_selection import MessageSelection
+from feedback_analysis.messages.stalls_and_starts import VALUE_AND_BASE
 from feedback_analysis.messages.table import FeedbackTable
 
 _NEVER = 2**62
