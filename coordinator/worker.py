@@ -17,7 +17,7 @@ from coordinator.carriers.http_carrier import HttpCarrier
 from coordinator.carriers.outbox import Outbox
 from coordinator.http.answers import Answers
 from coordinator.http.app import build_app
-from coordinator.http.connection_limits import connection_limits, raise_limit
+from coordinator.http.connection_limits import ConnectionLimits, connection_limits, raise_limit
 from coordinator.http.exposition import Exposition
 from coordinator.http.feedback_handler import FeedbackHandler
 from coordinator.ingest_keys import IngestKeys, read_terms
@@ -52,12 +52,6 @@ def serve(settings: Settings, listener: socket.socket, slot: WorkerSlot, on_read
         tls.warn_of_expiry()
     folders = WorkerFolders(settings, number=slot.number, workers=slot.workers)
 
-    @contextlib.asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
-        async with _working(settings, slot, folders, tls, connections) as state:
-            state["handler"].connection_limits = limits
-            yield state
-
     ignore_reload()
     descriptors = raise_limit()
     try:
@@ -69,6 +63,12 @@ def serve(settings: Settings, listener: socket.socket, slot: WorkerSlot, on_read
             "connections: at most %d for each worker, not %d; the limit of open files is %d",
             *(limits.serving, settings.connections_max, descriptors),
         )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
+        async with _working(settings, slot, folders, tls, connections, limits) as state:
+            yield state
+
     server = WorkerServer(build_app(lifespan), folders, tls, on_ready)
     # The objects made so far live until the end, and later ones rarely form cycles. The collector need not look at them often.
     gc.freeze()
@@ -81,7 +81,7 @@ def serve(settings: Settings, listener: socket.socket, slot: WorkerSlot, on_read
 
 @contextlib.asynccontextmanager
 async def _working(
-    settings: Settings, slot: WorkerSlot, folders: WorkerFolders, tls: Tls, connections: set[Any]
+    settings: Settings, slot: WorkerSlot, folders: WorkerFolders, tls: Tls, connections: set[Any], limits: ConnectionLimits
 ) -> AsyncIterator[dict[str, Any]]:
     """Start the worker's parts and stop them again; yields the state that the app and the protocol use."""
     counters = WorkerCounters()
@@ -91,7 +91,7 @@ async def _working(
     page = slot.counters.pages[slot.number] if slot.counters is not None else None
     publish = _publisher(page, counters) if page is not None else lambda: None
     outbox = Outbox(carriers, folders.spool, settings.policy, counters, lambda: tls.link, publish)
-    handler = FeedbackHandler(settings, keys, outbox, quarantine, counters, Answers())
+    handler = FeedbackHandler(settings, keys, outbox, quarantine, counters, Answers(), connection_limits=limits)
     metrics = WorkerMetrics(
         counters=counters,
         outbox=outbox,

@@ -75,7 +75,7 @@ UNUSUAL = ("whoever", "whom", "nobody", "said", "told", "in vain", "taken in", "
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "glossary"], ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_page_has_none_of_the_words_that_readers_stumble_over(page):
+def test_no_page_contains_a_word_that_the_style_guide_forbids(page):
     text = re.sub(r"^```.*?^```|`[^`]*`", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     assert re.findall(rf"\b(?:{'|'.join(UNUSUAL)})\b", text, re.IGNORECASE) == []
 

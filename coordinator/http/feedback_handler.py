@@ -15,7 +15,7 @@ from coordinator.carriers.outbox import Outbox
 from coordinator.dialects.native_body import UNIT_BYTES, BodyForm, check_array, cost, cost_of_size, split
 from coordinator.dialects.native_message import CheckedMessage, Refused, check, check_exactly, check_usual, one_line
 from coordinator.http.answers import RETRY_AFTER_S, Answers
-from coordinator.http.connection_limits import MOST_REFUSING, ConnectionLimits
+from coordinator.http.connection_limits import ConnectionLimits
 from coordinator.http.content_encoding import inflate
 from coordinator.http.feedback_head import FeedbackHead, HeadReader
 from coordinator.http.record_prefixes import RecordPrefixes
@@ -110,6 +110,8 @@ class FeedbackHandler:
         quarantine: Quarantine | None,
         counters: WorkerCounters,
         answers: Answers,
+        *,
+        connection_limits: ConnectionLimits,
     ) -> None:
         self.keys = keys
         self.answers = answers
@@ -118,7 +120,7 @@ class FeedbackHandler:
         self.prefixes = RecordPrefixes(settings, counters, self.sampling.weight)
         self.heads = HeadReader(keys, proxy_header=settings.proxy_header if self.prefixes.trusts_proxies else "")
         self.sliced_work = SlicedWork()
-        self.connection_limits = ConnectionLimits(serving=settings.connections_max, refusing=MOST_REFUSING)
+        self.connection_limits = connection_limits
         self.stopping = False
         self._ticked_s = time.monotonic()
         self.seconds = int(self._ticked_s)

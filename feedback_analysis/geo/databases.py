@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 import maxminddb
 
 from feedback_analysis.geo.geo_record import GeoRecord
-from feedback_analysis.geo.layouts import Misshapen, Record, flat_record, has_location, has_operator, isp_of, nested_record
+from feedback_analysis.geo.layouts import Misshapen, Record, flat_record, has_isp, has_location, isp_of, nested_record
 from feedback_analysis.geo.private_copy import FileState, LocationFileError, Unparsable, open_copy, parsing
 
 LookupResult = TypeVar("LookupResult")
@@ -51,7 +51,7 @@ _NESTED = Layout(
 _FLAT = Layout(read=flat_record, has_content=has_location, needs="country_code, or longitude and latitude")
 # The shipped subset: its source has every public address, so a missing one is abroad.
 _HONG_KONG = Layout(read=nested_record, has_content=has_location, needs=_NESTED.needs, missing=GeoRecord(abroad=True))
-_OPERATORS = Layout(read=isp_of, has_content=has_operator, needs="isp, autonomous_system_organization, as_name, name, or asn")
+_ISPS = Layout(read=isp_of, has_content=has_isp, needs="isp, autonomous_system_organization, as_name, name, or asn")
 
 
 class Database(Generic[LookupResult]):
@@ -133,12 +133,12 @@ def open_city(path: Path) -> Database[GeoRecord]:
 
 
 def open_asn(path: Path) -> Database[str]:
-    """Open a database of operators (ASN or ISP); LocationFileError if the file is no such database or cannot be read."""
+    """Open a database of ISPs (type ASN or ISP); LocationFileError if the file is no such database or cannot be read."""
     kind, reader, state = _opened(path)
     if any(word in kind.casefold() for word in ("asn", "isp", "enterprise")):
-        return Database(reader, _OPERATORS, kind=kind, state=state)
+        return Database(reader, _ISPS, kind=kind, state=state)
     raise LocationFileError(
-        f"{path} is a database of type {kind!r}; operators need an ASN database, such as GeoLite2-ASN, GeoIP2-ISP or DBIP-ASN-Lite"
+        f"{path} is a database of type {kind!r}; ISPs need an ASN database, such as GeoLite2-ASN, GeoIP2-ISP or DBIP-ASN-Lite"
     )
 
 

@@ -1,6 +1,6 @@
-"""The name of an operator, by its AS number; the organisation's legal name is used only for an unknown number.
+"""The name of an ISP, by its AS number; the organisation's legal name is used only for an unknown number.
 
-One operator may run several networks. They count as one ISP if they have the same customers.
+One company may run several networks. They count as one ISP if they have the same customers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ HONG_KONG_ISPS = {
 
 
 def isp_name(number: int, organisation: str) -> str:
-    """The short name of a Hong Kong operator, else the organisation as in the source."""
+    """The short name of a Hong Kong ISP, else the organisation as in the source."""
     if number in HONG_KONG_ISPS:
         return HONG_KONG_ISPS[number]
     return organisation.strip() or (f"AS{number}" if number else UNKNOWN_ISP)

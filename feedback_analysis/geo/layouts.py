@@ -16,11 +16,11 @@ from feedback_analysis.geo.location import UNKNOWN_ISP, LonLat
 
 Record = Mapping[str, object]
 
-# The longest name of an operator in GeoLite2-ASN has 100 characters.
+# The longest name of an ISP in GeoLite2-ASN has 100 characters.
 LONGEST_TEXT = 300
 
-# GeoIP2-ISP has `isp` in addition to the operator of the network; the other names are those of MaxMind, IPinfo and other vendors.
-_OPERATORS = ("isp", "autonomous_system_organization", "as_organization", "as_name", "organization", "organisation", "name", "org")
+# GeoIP2-ISP has `isp` in addition to the organisation of the network; the other names are of MaxMind, IPinfo and other vendors.
+_ISP_NAMES = ("isp", "autonomous_system_organization", "as_organization", "as_name", "organization", "organisation", "name", "org")
 _LONGITUDES, _LATITUDES = ("longitude", "lng", "lon"), ("latitude", "lat")
 _NUMBERS = ("autonomous_system_number", "asn", "as_number")
 
@@ -59,9 +59,9 @@ def flat_record(record: Record) -> GeoRecord:
 
 
 def isp_of(record: Record) -> str:
-    """The operator in a record: the name of its service or network, or the name for its number; else `unknown`."""
-    fields = {**_map(record, "traits"), **record}  # Enterprise databases have the operator among the traits
-    names = (_text(fields, name).strip() for name in _OPERATORS)
+    """The ISP in a record: the name of its service or network, or the name for its number; else `unknown`."""
+    fields = {**_map(record, "traits"), **record}  # Enterprise databases have the ISP among the traits
+    names = (_text(fields, name).strip() for name in _ISP_NAMES)
     return isp_name(next((number for name in _NUMBERS if (number := _as_number(fields, name))), 0), next(filter(None, names), ""))
 
 
@@ -70,7 +70,7 @@ def has_location(found: GeoRecord) -> bool:
     return bool(found.country) or found.point is not None
 
 
-def has_operator(isp: str) -> bool:
+def has_isp(isp: str) -> bool:
     return isp != UNKNOWN_ISP
 
 

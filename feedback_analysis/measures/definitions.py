@@ -17,7 +17,7 @@ COUNTED = "counted from peer_id and received_ms"
 class Definition:
     """A sentence, the formula, and the source of the measure."""
 
-    says: str
+    meaning: str
     formula: str
     source: str
 

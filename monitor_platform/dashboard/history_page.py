@@ -55,12 +55,12 @@ class HistoryPart:
         """Run the queries, or return the error as text."""
         history: HistoryQueries | None = context.state.history
         if history is None:
-            return lambda: {"says": ABSENT, "absent": True}
+            return lambda: {"message": ABSENT, "absent": True}
         try:
             return await self._gather(history, context)
         except ValueError as error:
             message = str(error)
-            return lambda: {"says": message}
+            return lambda: {"message": message}
 
     async def _gather(self, history: HistoryQueries, context: PageContext) -> Show:
         where, own = context.question.where(), context.question.own
@@ -69,7 +69,7 @@ class HistoryPart:
             raise ValueError(f"p.unit is {unit!r}; choose from {', '.join(get_args(Unit))}")
         status, known = history.status(), await history.extent()
         if known is None:
-            return lambda: {"status": status, "says": "No log has been read yet."}
+            return lambda: {"status": status, "message": "No log has been read yet."}
         chosen = _chosen(context.question, known)
         day, span = _day(own.get("day", ""), chosen, zone)
         finest = minutes if len(where) < 2 else timeline

@@ -50,7 +50,7 @@ def _definition_row(name: str, title: str, unit: str, definition: Definition) ->
         "name": name,
         "title": title,
         "unit": unit,
-        "says": definition.says,
+        "meaning": definition.meaning,
         "formula": definition.formula,
         "source": definition.source,
     }

@@ -48,7 +48,7 @@ def test_only_the_end_hosts_of_a_removed_server_move(peer_id: str, servers: list
 
 
 @given(st.integers(1, 9), st.integers(0, 10**6), st.floats(0, 1, exclude_max=True))
-def test_every_policy_names_one_of_the_servers(count: int, turn: int, roll: float):
+def test_every_placement_policy_chooses_one_of_the_servers(count: int, turn: int, roll: float):
     assert 0 <= round_robin(count, turn) < count
     assert 0 <= at_random(count, roll) < count
     assert {round_robin(count, turn + step) for step in range(count)} == set(range(count))

@@ -27,7 +27,7 @@ def errors(coordinator, receiver) -> float:
 
 
 @pytest.mark.parametrize("policy", ["round-robin", "random", "least-pending", "by-peer"])
-def test_every_policy_uses_all_servers_and_loses_nothing(coordinators, receivers, message, policy):
+def test_every_placement_policy_uses_all_servers_and_loses_nothing(coordinators, receivers, message, policy):
     servers = [receivers(), receivers()]
     coordinator = coordinators(*servers, flags=("--policy", policy))
     for group in range(20):

@@ -219,7 +219,7 @@ def test_the_counters_balance_over_any_number_of_worker_lives(lives: list[tuple[
 
 
 @given(st.integers(0, 40))
-def test_a_torn_entry_leaves_the_former_one_valid(torn_at: int):
+def test_an_interrupted_write_leaves_the_former_counters_valid(torn_at: int):
     memory = bytearray(1 + 2 * 64)
     entry = MemoryEntry(memory, 0, 64)  # type: ignore[arg-type] — a plain memory shows the same
     entry.write(1, b"former")

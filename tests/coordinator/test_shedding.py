@@ -14,6 +14,7 @@ from coordinator.admission import CALM_BELOW, LEAST_SHARE, SHED_FROM, kept, next
 from coordinator.carriers.batch import Batch, Outcome
 from coordinator.carriers.outbox import Outbox
 from coordinator.http.answers import Answers
+from coordinator.http.connection_limits import ConnectionLimits
 from coordinator.http.feedback_handler import FeedbackExchange, FeedbackHandler
 from coordinator.http.feedback_head import FeedbackHead
 from coordinator.ingest_keys import IngestKeys
@@ -131,7 +132,9 @@ def test_a_full_coordinator_sheds_end_hosts_records_their_weight_and_recovers(me
         )
         outbox = Outbox({"http://x": carrier}, None, "round-robin", counters)
         keys = IngestKeys(())
-        handler = FeedbackHandler(settings, keys, outbox, None, counters, Answers())
+        handler = FeedbackHandler(
+            settings, keys, outbox, None, counters, Answers(), connection_limits=ConnectionLimits(serving=100, refusing=100)
+        )
         sent: list[tuple[str, float]] = []
 
         async def send(weight: float) -> None:
@@ -175,7 +178,9 @@ def test_a_waiting_batch_is_sampled_with_the_weight_from_its_arrival(message):
         )
         outbox = Outbox({"http://x": carrier}, None, "round-robin", counters)
         keys = IngestKeys(())
-        handler = FeedbackHandler(settings, keys, outbox, None, counters, Answers())
+        handler = FeedbackHandler(
+            settings, keys, outbox, None, counters, Answers(), connection_limits=ConnectionLimits(serving=100, refusing=100)
+        )
         peers = [f"peer-{number}" for number in range(200)]
         body = json.dumps([message(peer_id=peer, session_id=peer) for peer in peers]).encode()
         handler.sliced_work.spend(1)  # so that there is no time for it now

@@ -64,17 +64,17 @@ def test_the_first_message_is_shown_and_sent_as_typed_in_a_locale_without_its_ch
 
 
 @pytest.mark.parametrize(
-    ("answer", "says"),
+    ("answer", "expected_text"),
     [
         (problem(401, "unauthorized", "send a known key"), "401: unauthorized: send a known key"),
         ((503, {}, b""), "503"),
         ((202, {}, b'{"accepted":0,"refused":[{"index":0,"reason":"r","detail":"too odd"}]}'), "too odd"),
     ],
 )
-def test_a_refused_first_message_is_reported_with_the_reason(coordinator, answer, says):
+def test_a_refused_first_message_is_reported_with_the_reason(coordinator, answer, expected_text):
     done = send("send", coordinator(script=[answer]).url)
     assert done.returncode == 1
-    assert says in done.stderr
+    assert expected_text in done.stderr
 
 
 def test_a_first_message_without_a_coordinator_is_reported_as_an_error(coordinator):

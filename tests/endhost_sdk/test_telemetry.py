@@ -357,7 +357,7 @@ def test_an_unused_telemetry_has_no_thread_and_counts_nothing(telemetry):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "expected_text"),
     [
         ({"url_or_urls": "coordinator.example"}, "https://coordinator.example"),
         ({"url_or_urls": "ftp://coordinator.example"}, "not a coordinator's URL"),
@@ -374,8 +374,8 @@ def test_an_unused_telemetry_has_no_thread_and_counts_nothing(telemetry):
         ({"buffer_messages": 0}, "buffer_messages"),
     ],
 )
-def test_a_setting_that_cannot_work_is_refused_with_advice(arguments, says):
-    with pytest.raises(ValueError, match=says):
+def test_a_setting_that_cannot_work_is_refused_with_advice(arguments, expected_text):
+    with pytest.raises(ValueError, match=expected_text):
         Telemetry(**{"url_or_urls": "https://h", **arguments})
 
 

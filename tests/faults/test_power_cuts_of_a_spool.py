@@ -185,13 +185,13 @@ def test_the_check_detects_a_spool_that_acknowledges_unsynced_batches():
     assert first_loss(lying=True).startswith("lost: ")
 
 
-def test_the_proof_sees_a_spool_that_does_not_sync_its_folder(monkeypatch: pytest.MonkeyPatch):
+def test_the_check_detects_a_spool_that_does_not_sync_its_folder(monkeypatch: pytest.MonkeyPatch):
     for module in (spool_module, spool_files):
         monkeypatch.setattr(module, "sync_folder", lambda _: None)
     assert first_loss().startswith("lost: ")
 
 
-def test_the_proof_sees_a_spool_that_does_not_sync_the_folders_above_it(monkeypatch: pytest.MonkeyPatch):
+def test_the_check_detects_a_spool_that_does_not_sync_the_folders_above_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(spool_module, "make_folder", lambda folder: folder.mkdir(parents=True, exist_ok=True))
     monkeypatch.setattr(spool_module, "sync_ancestors", lambda _: None)
     assert first_loss().startswith("lost: ")

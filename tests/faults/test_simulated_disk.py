@@ -35,7 +35,7 @@ def left(calls: list[Call], survivor: Survivor, into: Path) -> dict[str, bytes]:
     ("sync", "sync_folder", "at_worst"),
     [(True, True, {"file": b"0123456789"}), (False, True, {"file": b""}), (True, False, {}), (False, False, {})],
 )
-def test_only_data_that_is_synced_under_a_synced_name_is_certain(tmp_path: Path, sync: bool, sync_folder: bool, at_worst: dict):
+def test_only_synced_data_in_a_synced_folder_survives_a_power_cut(tmp_path: Path, sync: bool, sync_folder: bool, at_worst: dict):
     (tmp_path / "disk").mkdir()
     calls = written(tmp_path / "disk", sync=sync, sync_folder=sync_folder)
     assert left(calls, lost, tmp_path / "lost") == at_worst
@@ -99,7 +99,7 @@ def test_only_the_nth_call_fails_and_a_run_with_fewer_calls_is_reported(tmp_path
     assert not fourth.reached
 
 
-def test_a_short_write_writes_half(tmp_path: Path):
+def test_a_simulated_short_write_writes_half_of_the_bytes(tmp_path: Path):
     with RecordedCalls(tmp_path, fault=NthCall(1, SHORT, ["write"])):
         fd = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
         assert os.write(fd, b"0123456789") == 5

@@ -33,7 +33,7 @@ def test_a_time_is_read_as_it_is_written(text, is_at):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected_text"),
     [
         ("1700000000", r"looks like Unix seconds; write Unix milliseconds \(1700000000000\) or a time such as"),
         ("999999999", "looks like Unix seconds"),
@@ -55,8 +55,8 @@ def test_a_time_is_read_as_it_is_written(text, is_at):
         ("x" * 900, "is no time"),
     ],
 )
-def test_an_ambiguous_time_is_refused_with_advice(text, says):
-    with pytest.raises(ValueError, match=says) as refused:
+def test_an_ambiguous_time_is_refused_with_advice(text, expected_text):
+    with pytest.raises(ValueError, match=expected_text) as refused:
         unix_ms(text)
     assert len(str(refused.value)) < 200
 

@@ -33,7 +33,7 @@ def test_every_form_has_a_flag_value_and_a_place_among_the_forms_of_a_folder():
 
 
 @given(names, names)
-def test_text_order_is_time_order(one, other):
+def test_sorting_log_names_as_text_sorts_them_by_time(one, other):
     if one.begins_s != other.begins_s:
         assert (one.stem < other.stem) == (one.begins_s < other.begins_s)
 

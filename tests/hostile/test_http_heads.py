@@ -132,7 +132,7 @@ def test_a_body_with_an_upgrade_is_accepted_in_any_pieces(servers, framing: str,
         assert statuses(answered) == [202 if name == "coordinator" else 200, 200], answered
 
 
-def test_x_gzip_is_gzip(servers):
+def test_the_encoding_x_gzip_is_read_as_gzip(servers):
     body = gzip.compress(GOOD)
     head = b"POST /v1/feedback HTTP/1.1" + HOST + b"\r\nContent-Encoding: x-gzip\r\nContent-Length: %d" % len(body)
     answered = answers(servers["coordinator"], head + b"\r\nConnection: close" + END + body)

@@ -193,6 +193,6 @@ def test_netem_gets_the_whole_shape_in_its_units():
     assert netem_parameters(shape) == {"delay": 20_000, "jitter": 5_000, "loss": 1.0, "rate": 125_000, "limit": 7}
 
 
-def test_the_machine_says_what_it_offers():
+def test_the_offer_states_which_kernel_features_are_missing():
     assert OFFER.namespaces is None
     assert all(reason is None or "kernel answers" in reason for reason in (OFFER.netem, OFFER.tbf, OFFER.drop_filter))

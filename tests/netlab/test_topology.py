@@ -20,7 +20,7 @@ def test_a_link_has_the_same_shape_in_both_directions_unless_the_file_says_other
     assert link.name == "n1-n2"
 
 
-def test_the_overlay_is_handed_on_unread():
+def test_the_overlay_in_a_lab_file_is_returned_unchanged():
     seed = {"10.0.1.2": {"neighbors": ["10.0.0.1"]}}
     assert read_topology(lab_file(overlay=seed)).overlay == seed
 

@@ -27,7 +27,7 @@ def test_the_golden_bytes_are_written_and_read():
         flags=st.integers(0, 15).map(Flags),
     )
 )
-def test_a_header_comes_back_from_its_bytes(header: DataHeader):
+def test_a_header_is_decoded_as_it_was_encoded(header: DataHeader):
     packed = header.packed()
     assert len(packed) == HEADER_BYTES
     assert read_data_header(packed + b"x") == header

@@ -55,7 +55,7 @@ def test_the_ring_holds_two_seconds():
     assert not forwarding.lacks(30)
 
 
-def test_a_hole_between_two_parents_is_asked_for_and_not_only_what_follows_the_newest():
+def test_a_gap_between_the_packets_of_two_parents_is_requested():
     forwarding = Forwarding(place())
     assert forwarding.first_missing() is None
     for number in (65534, 65535, 65538, 65539):
@@ -66,14 +66,14 @@ def test_a_hole_between_two_parents_is_asked_for_and_not_only_what_follows_the_n
     assert forwarding.first_missing() == 4
 
 
-def test_a_node_without_a_parent_lacks_whatever_it_is_asked_for():
+def test_a_node_without_a_parent_has_no_packets_for_a_child():
     forwarding = Forwarding(place(parent=None, backup="up"))
     assert forwarding.lacks(None)
     forwarding.parent = "up"
     assert not forwarding.lacks(None)
 
 
-def test_a_child_that_the_tree_takes_away_is_fed_until_it_leaves():
+def test_a_child_that_a_new_tree_moves_elsewhere_is_fed_until_it_leaves():
     forwarding = Forwarding(place("a"))
     list(forwarding.graft("late", None))
     forwarding.install(place("b", epoch=2))
@@ -105,7 +105,7 @@ def test_a_packet_that_has_travelled_too_far_ends_here():
     assert forwarding.counts["data_too_far"] == 1
 
 
-def test_what_is_no_data_packet_is_counted():
+def test_a_datagram_that_is_no_data_packet_is_dropped_and_counted():
     forwarding = Forwarding(place("a"))
     for wrong in (b"", b"x" * 40, packet(1)[: HEADER_BYTES + 11], b"\xff" + packet(1)[1:]):
         assert forwarding.arrived(wrong, 0.0) == []

@@ -153,7 +153,7 @@ def test_a_node_that_comes_back_before_its_old_connection_ends_gets_its_place_ag
     asyncio.run(scenario())
 
 
-def test_a_node_that_was_stopped_itself_does_not_hold_its_neighbours_for_silent():
+def test_a_node_that_was_stopped_does_not_treat_its_neighbours_as_silent():
     async def scenario() -> None:
         async with swarm() as (_, _, nodes, _):
             time.sleep(1.0)  # noqa: ASYNC251 - all nodes run in this process, and do not run meanwhile

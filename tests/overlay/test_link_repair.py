@@ -52,7 +52,7 @@ def test_one_request_names_a_bounded_number_of_packets():
     assert link.due(0.0, 0.1) == []
 
 
-def test_numbers_wrap():
+def test_link_sequence_numbers_continue_with_zero_after_the_largest():
     link = received(NUMBERS - 2, 1)
     assert link.due(0.0, 0.1) == [NUMBERS - 1, 0]
 
@@ -63,7 +63,7 @@ def test_a_late_packet_is_a_repair_and_a_repeated_one_changes_nothing():
     assert link.counts["packets_repaired"] == 1
 
 
-def test_a_sender_that_begins_again_is_followed():
+def test_a_sender_that_restarts_its_numbers_is_followed():
     for begun in (1, 10_002 + MOST_MISSING + 1):
         link = received(10_000, 10_002, begun, begun + 2)
         assert link.counts["link_sequence_jumped"] == 1

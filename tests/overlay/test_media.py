@@ -88,7 +88,7 @@ def test_packets_are_due_as_their_pcrs_say_and_rtp_timestamps_follow(stream: lis
         ("cat_error", lambda payloads: changed(payloads, lambda data: data[:3] + bytes((data[3] | 0x80,)) + data[4:], 0x100)),
     ],
 )
-def test_each_error_is_found(stream: list[tuple[float, bytes]], name: str, damage):
+def test_each_error_in_a_transport_stream_is_found_and_named(stream: list[tuple[float, bytes]], name: str, damage):
     damaged = damage([payload for _, payload in stream])
     by_payload = {payload: due_s for due_s, payload in stream}
     times_s = iter(due_s for due_s, _ in stream)

@@ -57,7 +57,7 @@ def test_there_is_a_sample_of_every_message():
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda each: type(getattr(each, "body", each)).__name__)
-def test_a_message_comes_back_from_its_bytes(sample: Control):
+def test_a_message_is_decoded_as_it_was_encoded(sample: Control):
     assert list(ControlReader().feed(encode(sample))) == [sample]
 
 

@@ -90,7 +90,7 @@ def test_a_wrong_file_gets_an_error_with_the_line_the_node_and_what_to_do(old: s
 
 
 @pytest.mark.parametrize("text", ["[]", "7", "null", "{}", '{"a": 5}', '{"links": [], "streams": {}}', "[" * 100_000, '{"a": []}'])
-def test_other_json_is_refused(text: str):
+def test_json_that_describes_no_overlay_is_refused_with_the_line(text: str):
     with pytest.raises(OverlayFileError, match=r"^line 1: "):
         read_overlay_file(text)
 

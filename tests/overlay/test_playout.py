@@ -67,7 +67,7 @@ def test_a_packet_that_is_missing_when_it_is_due_is_missed_and_then_late():
     assert (totals.missed, totals.late, totals.stalls) == (1, 1, 0)
 
 
-def test_a_gap_shorter_than_the_buffer_is_not_seen():
+def test_a_gap_shorter_than_the_buffer_causes_no_stall():
     arrivals = [(number, max(moment_s, 0.65) if 25 <= number < 33 else moment_s) for number, moment_s in steady(0, 100)]
     viewer = Viewer().watch(arrivals, 1.8)
     assert (viewer.playout.totals.stalls, viewer.playout.totals.missed) == (0, 0)
@@ -83,7 +83,7 @@ def test_an_empty_buffer_is_a_stall_until_it_is_full_again():
     assert totals.played_s + totals.stalled_s == pytest.approx(3.2 - 0.2, abs=0.02)
 
 
-def test_what_never_comes_is_skipped_after_a_stall():
+def test_a_packet_that_never_arrives_is_skipped_after_a_stall():
     viewer = Viewer().watch(steady(0, 50) + steady(80, 150), 2.8)
     totals = viewer.playout.totals
     assert (totals.stalls, totals.skipped, totals.missed) == (1, 30, 0)

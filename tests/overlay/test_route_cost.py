@@ -44,7 +44,7 @@ def test_a_gain_of_less_than_a_fifth_changes_nothing():
     assert route == RouteInUse(current="long")
 
 
-def test_a_gain_that_pauses_begins_anew():
+def test_a_better_route_that_was_worse_in_between_waits_five_seconds_again():
     route = chosen(RouteInUse(current="long"), {"long": 100, "short": 70}, 0.0)
     route = chosen(route, {"long": 100, "short": 95}, 4.0)
     route = chosen(route, {"long": 100, "short": 70}, 4.5)

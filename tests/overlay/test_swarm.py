@@ -121,7 +121,7 @@ def media_bytes(path: Path, source: str) -> int:
 
 @pytest.mark.soak
 @pytest.mark.parametrize(("neighbors", "copies"), [(RELAYED, 1), (WITHOUT_MULTICAST, 2)], ids=["multicast", "without multicast"])
-def test_each_branch_carries_the_bytes_that_came_in_once(neighbors: dict[str, list[str]], copies: int, tmp_path: Path):
+def test_each_branch_of_a_tree_carries_the_stream_once(neighbors: dict[str, list[str]], copies: int, tmp_path: Path):
     """The seed measured 0.935 with control; without multicast the shared link carries everything twice."""
     with scenario_1(neighbors, tmp_path) as (lab, swarm):
         shared, branches = tmp_path / "shared.pcap", {link: tmp_path / f"{link}.pcap" for link in ("n2-n3", "n2-n4")}

@@ -69,7 +69,7 @@ def test_a_trace_is_printed_with_the_time_of_each_hop():
         ("s", Ping(node="s", number=1, stream="news", hops=[Hop(node="s", time_ns=1)] * MOST_HOPS)),
     ],
 )
-def test_what_does_not_follow_the_tree_is_dropped_and_counted(sender: str, ping: Ping):
+def test_a_trace_that_does_not_follow_the_tree_is_dropped_and_counted(sender: str, ping: Ping):
     overlay = Overlay()
     overlay.nodes["r"].heard(sender, ping, plays=False)
     assert (overlay.counts["traces_dropped"], overlay.traces) == (1, [])

@@ -115,7 +115,7 @@ def test_a_backup_still_gets_the_stream_when_the_parent_is_gone(graphs: int):
     assert over_standbys > 0
 
 
-def test_almost_every_node_with_a_second_way_has_a_backup():
+def test_almost_every_node_with_a_second_path_has_a_backup():
     """Not every one: a standby that serves two nodes has one upstream, which may not fit both."""
     found, missing = 0, 0
     for seed in range(30):
@@ -154,7 +154,7 @@ def test_steiner_shares_a_branch_that_shortest_paths_do_not():
     assert tree(graph, "a", ["x", "y"], "steiner").parents == {"x": "a", "m": "x", "y": "m"}
 
 
-def test_a_node_without_a_way_is_named():
+def test_a_node_that_no_path_reaches_is_named():
     graph = networkx.Graph([("a", "b"), ("c", "d")])
     networkx.set_edge_attributes(graph, 1.0, "weight")
     grown = tree(graph, "a", ["b", "c", "a"], "shortest")

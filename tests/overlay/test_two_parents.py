@@ -93,7 +93,7 @@ def test_a_plan_with_one_tree_leaves_the_second_parent():
     assert links.sent[-1] == ("a", Prune(stream="news"))
 
 
-def test_what_one_parent_has_lost_is_asked_for_only_if_the_other_does_not_send_it():
+def test_a_packet_lost_by_one_parent_is_requested_only_if_the_other_does_not_send_it():
     links = Written("a", "b")
     made, _, _ = node(links, place("a", "b"))
     news, now_s = made.streams["news"], time.monotonic()

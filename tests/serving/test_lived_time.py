@@ -123,7 +123,7 @@ def test_an_empty_folder_has_no_history():
 @given(
     st.lists(st.tuples(st.integers(0, 10**10), st.integers(0, 10**7)), max_size=30), st.integers(0, 10**10), st.integers(0, 10**8)
 )
-def test_data_is_too_old_after_that_much_uptime(spans, now_s, ago_s):
+def test_data_reaches_an_age_only_after_that_much_uptime(spans, now_s, ago_s):
     lived = again(LivedTime((begin, begin + length) for begin, length in spans))
     moment = lived.moment(ago_s, now_s=now_s)
     assert moment is None or lived.since(moment, now_s=now_s) == ago_s <= now_s - moment

@@ -114,7 +114,7 @@ def test_values_beyond_every_number_are_refused_one_by_one(tmp_path):
     assert "8 rows: 2 accepted, 6 refused" in done.stdout
 
 
-def test_the_name_of_a_file_has_no_meaning(tmp_path):
+def test_a_file_name_is_neither_a_pattern_nor_a_column(tmp_path):
     """DuckDB reads a pattern as the names of other files, and `channel=x` as a column."""
     folder = tmp_path / "channel=x"
     folder.mkdir()
@@ -128,7 +128,7 @@ def test_the_name_of_a_file_has_no_meaning(tmp_path):
     assert "channel" not in done.stdout
 
 
-def test_what_is_no_file_ends_with_one_line_without_waiting(tmp_path):
+def test_a_path_that_is_no_regular_file_is_refused_in_one_line_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "\x1b[31mred.csv").symlink_to("/dev/zero")
     for name, why in (("pipe.csv", "it is a pipe"), ("\x1b[31mred.csv", "it is a device")):

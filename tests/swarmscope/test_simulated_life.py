@@ -49,7 +49,7 @@ def test_a_larger_audience_contains_the_smaller_one():
     assert list(end_hosts(audience(400)))[:100] == list(end_hosts(audience(100)))
 
 
-def test_a_life_is_in_order_and_every_view_begins_with_a_join_and_ends_with_a_leave():
+def test_the_steps_of_a_viewer_are_in_order_and_every_view_begins_with_a_join_and_ends_with_a_leave():
     settings = audience(5)
     for number, host in enumerate(end_hosts(settings)):
         scenario = list(islice(steps(host, number, settings), 2000))
@@ -109,7 +109,7 @@ def test_channels_are_skewed_and_one_has_a_chinese_name():
     assert any(not channel.isascii() for channel in joins)
 
 
-def test_every_end_host_has_an_address_of_the_plan_and_reports_its_operator():
+def test_every_end_host_has_an_address_of_the_plan_and_reports_its_isp():
     plan = {network.network: network.isp for network in hong_kong_networks()}
     hosts = list(end_hosts(audience(1000)))
     for host in hosts:
@@ -141,7 +141,7 @@ def test_a_stalled_picture_continues_after_exactly_the_stall():
                 assert (after.at_s - freeze.at_s) * 1000 == pytest.approx(after.action.after_ms)
 
 
-def test_a_troubled_operator_stalls_more_than_a_good_one():
+def test_viewers_of_an_isp_with_trouble_stall_more_than_those_of_another():
     hosts = {host.isp: host for host in end_hosts(audience())}
     assert trouble(hosts["i-Cable"], 60.0, FlashCrowd()) > 5 * trouble(hosts["PCCW"], 60.0, FlashCrowd())
 

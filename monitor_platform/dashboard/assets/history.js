@@ -27,14 +27,14 @@
     if (target.form?.id === "history-form") swarmscope.choose({ [`p.${target.name}`]: target.value });
   });
 
-  swarmscope.page(({ says = "", absent = false, status, unit, day, note, rows = [], isps = [], hours = [], busiest = null }) => {
+  swarmscope.page(({ message = "", absent = false, status, unit, day, note, rows = [], isps = [], hours = [], busiest = null }) => {
     const busy = status && !status.complete
       ? status.error || `Reading logs: ${Math.round((100 * status.done_bytes) / Math.max(1, status.all_bytes))} %. `
       : "";
-    const message = document.getElementById("history-says");
-    message.textContent = busy + says;
-    message.hidden = !message.textContent;
-    message.closest(".card").classList.toggle("no-history", absent);
+    const notice = document.getElementById("history-message");
+    notice.textContent = busy + message;
+    notice.hidden = !notice.textContent;
+    notice.closest(".card").classList.toggle("no-history", absent);
     const form = document.getElementById("history-form");
     for (const [name, value] of Object.entries({ unit, day })) {
       if (value && document.activeElement !== form.elements[name]) form.elements[name].value = value;

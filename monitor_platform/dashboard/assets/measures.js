@@ -4,11 +4,11 @@
 swarmscope.page(({ measures }) => {
   const body = document.querySelector("#definitions tbody");
   if (body.children.length === measures.length) return;
-  body.replaceChildren(...measures.map(({ name, title, says, unit, formula, source }) => {
+  body.replaceChildren(...measures.map(({ name, title, meaning, unit, formula, source }) => {
     const row = Object.assign(document.createElement("tr"), { id: name });
     const head = Object.assign(document.createElement("th"), { scope: "row", textContent: title });
     head.append(Object.assign(document.createElement("code"), { textContent: name }));
-    row.append(head, ...Object.entries({ Meaning: says, Unit: unit, Formula: formula, Source: source }).map(([label, textContent]) => {
+    row.append(head, ...Object.entries({ Meaning: meaning, Unit: unit, Formula: formula, Source: source }).map(([label, textContent]) => {
       const cell = Object.assign(document.createElement("td"), { textContent });
       cell.dataset.label = label;
       return cell;

@@ -27,18 +27,21 @@ from coordinator.worker_counters import WorkerCounters
 from coordinator.worker_server import IDLE_S, REQUEST_S, EndHostAcceptor
 from serving.tls import Tls, key_pair
 
+MANY = ConnectionLimits(serving=100, refusing=100)
 HALF = b"POST /v1/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
 
 
 @asynccontextmanager
-async def listening(tls: Tls | None = None) -> AsyncIterator[tuple[FeedbackHandler, ServerState, int]]:
+async def listening(
+    tls: Tls | None = None, limits: ConnectionLimits = MANY
+) -> AsyncIterator[tuple[FeedbackHandler, ServerState, int]]:
     """A listening socket on a free port, with its connections in reach of the test."""
     settings = Settings(feedback_server=("http://127.0.0.1:9",), insecure=True)
     counters = WorkerCounters()
     outbox = Outbox(
         {url.geturl(): HttpCarrier(url, "", lambda: settings.tls().link) for url in settings.servers}, None, "round-robin", counters
     )
-    handler = FeedbackHandler(settings, IngestKeys(()), outbox, None, counters, Answers())
+    handler = FeedbackHandler(settings, IngestKeys(()), outbox, None, counters, Answers(), connection_limits=limits)
     state = ServerState()
     config = uvicorn.Config(app=lambda: None)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -132,8 +135,7 @@ async def greeted(port: int) -> None:
 
 def test_unfinished_handshakes_count_as_connections_and_those_beyond_the_limit_are_closed(tls: Tls):
     async def promise() -> None:
-        async with listening(tls) as (handler, state, port):
-            handler.connection_limits = ConnectionLimits(serving=2, refusing=1)
+        async with listening(tls, ConnectionLimits(serving=2, refusing=1)) as (handler, state, port):
             silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
             beyond, _ = await asyncio.open_connection("127.0.0.1", port)
             with suppress(ConnectionError):

@@ -129,10 +129,9 @@ class Driven:
         self.carrier = Held()
         counters = WorkerCounters()
         self.outbox = Outbox({"http://x": self.carrier}, None, "round-robin", counters)
-        handler = FeedbackHandler(
-            Settings(feedback_server=("http://x",), insecure=True), IngestKeys(()), self.outbox, None, counters, Answers()
-        )
-        handler.connection_limits = ConnectionLimits(serving=serving, refusing=refusing)
+        settings = Settings(feedback_server=("http://x",), insecure=True)
+        limits = ConnectionLimits(serving=serving, refusing=refusing)
+        handler = FeedbackHandler(settings, IngestKeys(()), self.outbox, None, counters, Answers(), connection_limits=limits)
         config = uvicorn.Config(app, lifespan="off", log_config=None)
         config.load()
         self.connection = Traced(config, ServerState(), {"handler": handler})

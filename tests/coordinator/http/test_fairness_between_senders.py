@@ -16,6 +16,7 @@ from coordinator.carriers.http_carrier import HttpCarrier
 from coordinator.carriers.outbox import Outbox
 from coordinator.dialects.native_body import UNIT_BYTES, UNIT_VALUES, BodyForm
 from coordinator.http.answers import Answers
+from coordinator.http.connection_limits import ConnectionLimits
 from coordinator.http.content_encoding import MEMBERS
 from coordinator.http.feedback_handler import FeedbackExchange, FeedbackHandler
 from coordinator.http.feedback_head import FeedbackHead
@@ -129,7 +130,9 @@ def test_no_request_holds_the_event_loop_for_50_ms_of_processor_time(receiver, n
         links = {url.geturl(): HttpCarrier(url, "", lambda: settings.tls().link) for url in settings.servers}
         counters, keys, sender = WorkerCounters(), IngestKeys(()), Sender()
         outbox = Outbox(links, None, "round-robin", counters)
-        handler = FeedbackHandler(settings, keys, outbox, None, counters, Answers())
+        handler = FeedbackHandler(
+            settings, keys, outbox, None, counters, Answers(), connection_limits=ConnectionLimits(serving=100, refusing=100)
+        )
         body, encoding, form = BODIES[name]
         head = FeedbackHead(keys.anyone, form=form, encoding=encoding)
         await asyncio.sleep(0.1)

@@ -9,6 +9,7 @@ import pytest
 from coordinator.carriers.http_carrier import HttpCarrier
 from coordinator.carriers.outbox import Outbox
 from coordinator.http.answers import Answers
+from coordinator.http.connection_limits import ConnectionLimits
 from coordinator.http.feedback_handler import FeedbackHandler
 from coordinator.ingest_keys import IngestKeys
 from coordinator.settings import Settings
@@ -72,7 +73,15 @@ def test_zone_ids_take_no_memory():
         settings = Settings(feedback_server=("http://127.0.0.1:9",), insecure=True, trusted_proxy=("127.0.0.0/8",))
         links = {url.geturl(): HttpCarrier(url, "", lambda: settings.tls().link) for url in settings.servers}
         outbox = Outbox(links, None, "round-robin", WorkerCounters())
-        handler = FeedbackHandler(settings, IngestKeys(()), outbox, None, WorkerCounters(), Answers())
+        handler = FeedbackHandler(
+            settings,
+            IngestKeys(()),
+            outbox,
+            None,
+            WorkerCounters(),
+            Answers(),
+            connection_limits=ConnectionLimits(serving=100, refusing=100),
+        )
         tracemalloc.start()
         for number in range(2_000):
             handler.prefixes.of("127.0.0.1", f"fe80::1%{number}" + "z" * 10_000)

@@ -65,7 +65,7 @@ def test_cells_have_the_requested_size(resolution):
 
 
 @pytest.mark.parametrize("resolution", [-1, 10])
-def test_another_size_is_refused(resolution):
+def test_an_area_resolution_outside_0_to_15_is_refused(resolution):
     with pytest.raises(ValueError, match=rf"--area-resolution is {resolution}; it needs a whole number from 0"):
         atlas_for(resolution=resolution)
 
@@ -84,7 +84,7 @@ def test_a_cell_is_named_by_its_country_and_centre_and_neighbours_have_different
         assert len({cell_name(cell) for cell in cells}) == 7
 
 
-def test_other_text_is_no_cell():
+def test_text_that_is_no_h3_index_is_not_a_cell():
     assert not any(is_cell(text) for text in ("", "Sha Tin", "f" * 15, "8" * 16, "é" * 15))
 
 

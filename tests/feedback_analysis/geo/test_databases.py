@@ -55,7 +55,7 @@ def test_maxminds_own_reader_reads_our_city_database():
 def test_a_database_of_the_wrong_kind_is_refused_by_name_and_with_advice():
     with pytest.raises(LocationFileError, match=r"GeoLite2-Country-Test\.mmdb is .*'GeoLite2-Country'.* GeoLite2-City"):
         open_city(MAXMIND_COUNTRY)
-    with pytest.raises(LocationFileError, match=r"operators need an ASN database, such as GeoLite2-ASN"):
+    with pytest.raises(LocationFileError, match=r"ISPs need an ASN database, such as GeoLite2-ASN"):
         open_asn(HONG_KONG_CITY)
     with pytest.raises(LocationFileError, match="Swarmscope-Hong-Kong-ASN"):
         open_city(HONG_KONG_ASN)

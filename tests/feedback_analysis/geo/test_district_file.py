@@ -78,7 +78,7 @@ def test_with_the_shipped_database_hong_kongs_viewers_are_found_in_custom_distri
         assert own.locate("137.189.11.0").area == shipped.locate("137.189.11.0").area
 
 
-def test_another_property_may_be_the_name_and_a_number_may_be_one(file_of):
+def test_the_name_of_a_district_may_be_in_another_property_and_may_be_a_number(file_of):
     assert [d.id for d in read_districts(file_of(feature(7, ring(0, 0, 1, 1), key="ward")), "ward")] == ["7"]
 
 

@@ -99,7 +99,7 @@ def test_a_database_without_a_usable_record_is_refused_at_the_start(tmp_path, re
         Locator(city=path)
 
 
-def test_an_unreadable_operator_record_leaves_the_isp_unknown(tmp_path, caplog):
+def test_an_unreadable_record_of_an_address_leaves_its_isp_unknown(tmp_path, caplog):
     path = write_mmdb(tmp_path / "a.mmdb", "GeoLite2-ASN", {"81.2.68.0/24": {"asn": 64500}, NETWORK: {"asn": [64500]}})
     with Locator(asn=path) as locator:
         assert locator.locate(ADDRESS).isp == UNKNOWN_ISP
@@ -134,7 +134,7 @@ def test_integer_degrees_of_a_flat_database_are_read(tmp_path):
         ({"country": {"iso_code": "DE"}, "traits": {"isp": "Example Broadband"}}, "Example Broadband"),
     ],
 )
-def test_the_operator_is_read_in_all_common_layouts(tmp_path, found, isp):
+def test_the_isp_is_read_in_all_common_layouts(tmp_path, found, isp):
     path = asn(tmp_path, found, "GeoIP2-Enterprise" if "traits" in found else "ipinfo generic_asn_free.mmdb")
     with Locator(asn=path) as locator:
         assert locator.locate(ADDRESS).isp == isp
@@ -152,7 +152,7 @@ def test_a_database_without_the_needed_fields_is_refused_with_the_fields_it_has(
 
 
 @pytest.mark.parametrize("kind", ["GeoIP2-Enterprise", "GeoIP2-Precision-Enterprise", "DBIP-Location-ISP (compat=Enterprise)"])
-def test_enterprise_databases_are_read_for_cities_and_for_operators(tmp_path, kind):
+def test_enterprise_databases_are_read_for_cities_and_for_isps(tmp_path, kind):
     path = city(tmp_path, BERLIN | {"traits": {"isp": "Example Broadband"}}, kind)
     with Locator(city=path, asn=path, atlas=atlas_for(city=path)) as locator:
         place = locator.locate(ADDRESS)
@@ -242,7 +242,7 @@ def test_every_broken_database_of_maxmind_is_refused_in_one_line_or_leaves_viewe
 
 
 @pytest.mark.skipif(not GEOIP.is_dir(), reason=f"MaxMind's test databases are not in {GEOIP}")
-def test_the_operators_of_a_geoip2_isp_database_are_its_isps():
+def test_a_geoip2_isp_database_gives_its_isps():
     path = GEOIP / "test-data" / "GeoIP2-ISP-Test.mmdb"
     with maxminddb.open_database(path) as truth, Locator(asn=path) as locator:
         networks = [(network[0], found["isp"]) for network, found in islice(truth, 3000) if found.get("isp")]

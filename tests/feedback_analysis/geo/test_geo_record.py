@@ -91,7 +91,7 @@ def test_every_district_is_recognised_in_both_spellings():
     assert [official_district(f"{name} District") for name in OFFICIAL] == list(OFFICIAL)
 
 
-def test_a_known_operator_has_its_everyday_name_and_an_unknown_one_its_legal_name():
+def test_a_known_isp_has_its_everyday_name_and_an_unknown_one_its_legal_name():
     assert isp_name(4760, "HKT Limited") == "PCCW"
     assert isp_name(64500, " Example Net Ltd ") == "Example Net Ltd"
     assert isp_name(64500, "") == "AS64500"

@@ -13,7 +13,7 @@ HORSESHOE = ((0, 0), (6, 0), (6, 5), (4, 5), (4, 2), (2, 2), (2, 5), (0, 5), (0,
 
 
 @pytest.mark.parametrize(("point", "inside"), [((0.5, 0.5), True), ((2.0, 2.0), False), ((5.0, 2.0), False), ((3.5, 2.0), True)])
-def test_a_hole_is_outside(point, inside):
+def test_a_point_in_a_hole_of_a_polygon_is_outside(point, inside):
     assert contains((SQUARE, HOLE), point) is inside
 
 

@@ -81,7 +81,7 @@ def test_logs_in_any_order_merge_to_the_same_numbers(tmp_path, locator):
         assert of(store) == wanted
 
 
-def test_folding_changes_no_number(folder, truth, locator, tmp_path):
+def test_joining_the_rows_of_a_history_changes_no_result(folder, truth, locator, tmp_path):
     with HistoryStore(tmp_path / "history", BASIS) as store:
         catch_up(store, [folder], locator)
         assert of(store) == truth

@@ -24,7 +24,7 @@ def analyze(*arguments):
     return run_swarmscope("analyze", *arguments, env={"COLUMNS": "100"})
 
 
-def test_any_form_and_any_split_give_the_same_bytes(tmp_path):
+def test_analyze_prints_the_same_bytes_for_any_form_and_any_split_into_logs(tmp_path):
     answers = set()
     for form in Form:
         folder = tmp_path / form
@@ -148,7 +148,7 @@ def test_the_report_is_one_page(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "expected_text"),
     [
         (["--from", "soon"], "'soon' is no time"),
         (["--by", "nope"], "choose from channel, isp"),
@@ -163,11 +163,11 @@ def test_the_report_is_one_page(tmp_path):
         (["--geo-city", "/nowhere.mmdb"], "does not exist"),
     ],
 )
-def test_an_invalid_query_exits_with_2_and_a_reason(arguments, says, tmp_path):
+def test_an_invalid_query_exits_with_2_and_a_reason(arguments, expected_text, tmp_path):
     write_log(tmp_path, RECORDS)
     answer = analyze(tmp_path, *arguments)
     assert (answer.returncode, answer.stdout) == (2, "")
-    assert says in answer.stderr
+    assert expected_text in answer.stderr
     assert "Traceback" not in answer.stderr
 
 

@@ -43,7 +43,7 @@ def test_the_others_are_one_group_with_exact_numbers(table_of, logged, by, top):
         assert others == []
 
 
-def test_groups_by_two_names_are_left_out_together(table_of):
+def test_groups_of_two_dimensions_beyond_the_largest_become_one_group(table_of):
     sent = [record(seq=at, channel=f"c{at % 4}", isp=f"i{at % 3}") for at in range(100)]
     found = summarize(table_of(sent), by=("channel", "isp"), top=2)
     assert [(tuple(group["by"].values()), group["messages"]) for group in found["groups"]] == [

@@ -54,7 +54,7 @@ EDGES = [0, 100, 850, 5000]
 
 @settings(max_examples=25)
 @given(sent=records())
-def test_a_peer_counts_once_in_the_range_of_its_own_mean(sent, table_of):
+def test_a_histogram_counts_a_peer_once_in_the_bar_of_its_own_mean(sent, table_of):
     peers = {}
     for each in deduplicated(sent):
         peers.setdefault(each["peer_id"], []).append(each)

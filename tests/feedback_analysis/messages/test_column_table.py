@@ -31,7 +31,7 @@ def asked(paths, locator, columns, **question):
     st.sampled_from([{}, {"isp": "HKT"}, {"channel": "a"}, {"extra.codec": "av1"}]),
     st.sampled_from([Form.JSONL, Form.PARQUET]),
 )
-def test_the_kept_columns_do_not_change_the_answer(tmp_path_factory, locator, logs, by, where, form):
+def test_reading_only_the_needed_columns_does_not_change_the_answer(tmp_path_factory, locator, logs, by, where, form):
     folder = tmp_path_factory.mktemp("logs")
     for log in logs:
         if log:

@@ -73,7 +73,7 @@ def test_the_list_is_limited(table_of):
     assert len(list_sessions(table, measure="continuity", span=EVENING, most=10)) == 10
 
 
-def test_a_story_contains_all_messages_with_their_times(table_of):
+def test_the_details_of_a_session_contain_all_messages_with_their_times(table_of):
     details = whole_session(table_of(view(continuity=(1, 0.5, 1), isp="HGC", channel="乒乓球")), session_id="s", period_s=30)
     assert details.at_ms == tuple(BEGIN_MS + 100 + number * PERIOD_MS for number in range(4))
     assert details.series["continuity"] == (None, 1, 0.5, 1)
@@ -128,7 +128,7 @@ def test_a_session_without_its_first_messages_is_not_shown_as_starting(table_of)
     assert [piece.state for piece in whole_session(table, session_id="s", period_s=30).ribbon] == ["playing", "gone"]
 
 
-def test_a_story_does_not_count_a_message_as_lost_that_the_table_has_dropped(table_of):
+def test_the_details_of_a_session_do_not_count_a_message_as_lost_that_the_table_has_dropped(table_of):
     received = {0: 10_000, 1: 2_000, 2: 12_000, 3: 13_000, 5: 15_000}  # the message 1 was received before the others
     table = table_of([record(session_id="s", seq=seq, received_ms=BEGIN_MS + ms) for seq, ms in received.items()])
     assert table.drop_before(BEGIN_MS + 5_000) == 1
@@ -154,7 +154,7 @@ def test_stretches_cover_the_session_without_gap_or_overlap(table_of):
     assert (details.ribbon[0].from_ms, details.ribbon[-1].to_ms) == (details.at_ms[0], details.at_ms[-1])
 
 
-def test_a_session_that_is_not_in_the_table_has_no_story(table_of):
+def test_a_session_that_is_not_in_the_table_has_no_details(table_of):
     assert whole_session(table_of(view(continuity=(1,))), session_id="' OR true --", period_s=30) is None
 
 

@@ -151,7 +151,7 @@ def test_an_empty_table_has_no_extent_and_an_empty_summary(table_of):
     assert summary["mos"] == {"mean": None, "p50": None, "p95": None}
 
 
-def test_readers_see_whole_additions_only(table_of, tmp_path):
+def test_a_query_sees_all_records_of_a_log_or_none(table_of, tmp_path):
     paths = [write_log(tmp_path, [record(session_id=f"s{log}", seq=seq) for seq in range(100)]) for log in range(10)]
     table, seen, done = table_of(), set(), threading.Event()
 

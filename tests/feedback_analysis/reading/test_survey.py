@@ -20,7 +20,7 @@ def frames_of(counts, *, footer=True):
 
 
 @given(COUNTS)
-def test_a_whole_file_is_whole(counts):
+def test_a_complete_log_is_recognised_as_complete(counts):
     data = PREAMBLE + b"".join(frames_of(counts))
     found = survey(data, sealed=True)
     assert found.whole
@@ -72,7 +72,7 @@ def test_reading_continues_in_the_middle_of_a_journal(counts, skip):
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_make_it_fail(data):
+def test_no_bytes_make_the_survey_of_a_log_fail(data):
     assert survey(data, sealed=True).end <= len(data)
 
 

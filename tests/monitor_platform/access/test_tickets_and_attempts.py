@@ -76,7 +76,7 @@ def test_a_user_is_protected_from_guesses_from_many_addresses():
     assert attempts.begin("192.0.2.200", "bob", 0) == 0
 
 
-def test_an_ipv6_host_counts_as_its_network():
+def test_login_attempts_from_one_ipv6_network_count_together():
     attempts = Attempts()
     assert max(attempts.begin(f"2001:db8::{n:x}", "alice", 0) for n in range(BY_ADDRESS + 1)) > 0
     assert attempts.begin("2001:db8:0:1::1", "alice", 0) == 0

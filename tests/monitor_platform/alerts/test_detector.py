@@ -59,12 +59,12 @@ def test_a_deviation_is_relative_to_the_slices_own_past():
     assert play(Detector(rule(deviates=4)), [value - 1 for value in usual] + [3.0, 3.0]) == []
 
 
-def test_a_better_value_is_no_deviation():
+def test_a_value_that_is_better_than_the_baseline_is_no_deviation():
     assert play(Detector(rule(deviates=4)), [3.0] * 20 + [5.0] * 5) == []
     assert play(Detector(rule(measure="startup_ms", deviates=4)), [900.0] * 20 + [3000.0] * 2) == [(22, "begins")]
 
 
-def test_trouble_that_lasts_does_not_become_normal():
+def test_a_lasting_deviation_does_not_become_the_baseline():
     changed = play(Detector(rule(deviates=4, baseline_minutes=20)), [4.0] * 20 + [2.0] * 100 + [4.0] * 3)
     assert changed == [(22, "begins"), (122, "ends")]
 

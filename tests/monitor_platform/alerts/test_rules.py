@@ -24,7 +24,7 @@ def test_a_rule_has_a_measure_slices_and_a_bound(tmp_path):
     assert not rule.worse_is_higher
 
 
-def test_the_bad_side_follows_from_bound_and_measure(tmp_path):
+def test_whether_high_or_low_values_are_bad_follows_from_bound_and_measure(tmp_path):
     text = "".join(
         f'[[rule]]\nname = "{name}"\nmeasure = "{name}"\n{bound}\n'
         for name, bound in (

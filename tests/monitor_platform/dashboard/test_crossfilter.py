@@ -183,7 +183,7 @@ def test_each_view_has_its_numbers_as_a_table_that_filters_too(monitor, visit):
 
 
 @pytest.mark.browser
-def test_pictures_say_what_they_show(monitor, visit, tmp_path):
+def test_a_saved_picture_contains_its_title_time_range_and_filters(monitor, visit, tmp_path):
     page = visit(monitor, "/?isp=PCCW")
     for kind, begin in (("png", b"\x89PNG"), ("svg", b"<svg")):
         with page.page.expect_download() as saved:

@@ -54,7 +54,7 @@ def test_scripts_get_the_numbers_of_the_history(monitor, truth):
 
 
 @pytest.mark.parametrize(
-    ("what", "status", "says"),
+    ("what", "status", "expected_text"),
     [
         ("weekly", 404, "there is no figure"),
         ("daily?unit=week", 400, "has the units day, month, year"),
@@ -67,11 +67,11 @@ def test_scripts_get_the_numbers_of_the_history(monitor, truth):
         ("daily?since=yesterday", 400, "is no parameter"),
     ],
 )
-def test_a_query_that_cannot_be_answered_gets_a_problem(monitor, what, status, says):
+def test_a_query_that_cannot_be_answered_gets_a_problem(monitor, what, status, expected_text):
     with pytest.raises(HTTPError) as refused:
         asked(monitor, what)
     assert refused.value.code == status
-    assert says in json.load(refused.value)["detail"]
+    assert expected_text in json.load(refused.value)["detail"]
 
 
 def test_the_platform_refuses_to_start_with_a_history_of_another_model(recorded, tmp_path):
@@ -114,4 +114,4 @@ def without_history(recorded, tmp_path):
 @pytest.mark.browser
 def test_without_a_history_the_page_explains_how_to_add_one(without_history, visit):
     page = visit(without_history, "/history")
-    page.becomes("() => document.getElementById('history-says').textContent.includes('--history FOLDER')")
+    page.becomes("() => document.getElementById('history-message').textContent.includes('--history FOLDER')")

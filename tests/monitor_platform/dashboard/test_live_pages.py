@@ -64,7 +64,7 @@ def test_an_empty_page_shows_numbers_that_change_when_messages_arrive(monitor, f
 
 
 @pytest.mark.browser
-def test_when_every_peer_has_left_the_page_says_so(serve, feedback_server, visit, tmp_path):
+def test_when_every_peer_has_left_the_page_states_it(serve, feedback_server, visit, tmp_path):
     arguments = ("--insecure", "--listen", "127.0.0.1:0", "--poll-seconds", "1", "--mirror", str(tmp_path / "mirror"))
     monitor = serve("monitor", "--feedback-server", feedback_server.url, *arguments, "--period", "6")
     send(feedback_server.url, 1, range(30))

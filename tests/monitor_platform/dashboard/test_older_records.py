@@ -126,7 +126,7 @@ def test_a_time_with_more_messages_than_memory_may_hold_is_refused_before_they_a
         assert "choose a shorter time range" in sent["detail"]
 
 
-def test_the_same_stretch_is_read_once_and_only_the_last_ones_are_kept(archive):
+def test_a_time_range_is_read_once_and_only_the_latest_ones_are_kept(archive):
     folder, begin_ms = archive
     read: list[Span] = []
 
@@ -221,7 +221,7 @@ def test_a_time_stays_loaded_while_logs_after_the_begin_of_memory_arrive(invente
     asyncio.run(ask())
 
 
-def test_a_peer_that_was_there_before_a_stretch_is_present_from_its_first_moment(archive):
+def test_a_peer_that_was_present_before_a_time_range_is_present_at_its_begin(archive):
     folder, begin_ms = archive
     with Locator() as locator:
         table = open_logs([folder], locator=locator, mos=MosModel(), span=Span(begin_ms, begin_ms + MINUTE_MS))
@@ -250,7 +250,7 @@ def draw_over(page: object, hour: float) -> None:
 
 
 @pytest.mark.browser
-def test_links_lead_from_a_day_of_the_history_to_its_busiest_hour_and_to_a_viewer(monitor, archive, visit):
+def test_links_lead_from_a_day_of_the_history_to_its_busiest_hour_and_to_a_session(monitor, archive, visit):
     page = visit(monitor)
     assert page.page.locator(".tile[data-measure=concurrent_peers] small").inner_text() == "10 in all"
     page.open(f"{monitor}/history?p.day=2012-08-07&p.timezone={quote('Asia/Hong_Kong')}")

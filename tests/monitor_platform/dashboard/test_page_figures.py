@@ -10,7 +10,7 @@ from monitor_platform.dashboard.pages import PAGES
 OVERVIEW = PAGES[0]
 
 
-def test_a_visitor_has_figures_of_his_own_even_if_two_arrive_at_once():
+def test_two_pages_that_open_at_once_get_separate_figures():
     async def taken():
         spares = SpareFigures(Atlas())
         return spares.take(OVERVIEW), spares.take(OVERVIEW)
@@ -22,7 +22,7 @@ def test_a_visitor_has_figures_of_his_own_even_if_two_arrive_at_once():
     assert ours.isdisjoint(theirs)
 
 
-def test_the_next_visitors_figures_are_made_while_no_visitor_waits(monkeypatch):
+def test_figures_for_the_next_page_are_made_while_no_page_waits(monkeypatch):
     monkeypatch.setattr(figures, "RESTOCKED_AFTER_S", 0.0)
 
     async def taken():
@@ -38,7 +38,7 @@ def test_the_next_visitors_figures_are_made_while_no_visitor_waits(monkeypatch):
     assert left == {}
 
 
-def test_figures_may_be_taken_in_a_thread_without_an_event_loop(monkeypatch):
+def test_prepared_figures_may_be_taken_in_a_thread_without_an_event_loop(monkeypatch):
     """Bokeh 3.10 makes documents in worker threads."""
     monkeypatch.setattr(figures, "RESTOCKED_AFTER_S", 0.0)
 

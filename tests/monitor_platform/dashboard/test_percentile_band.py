@@ -54,7 +54,7 @@ def test_a_session_counts_once_if_it_has_one_value(table_of):
     assert of(table_of(sent), "startup_ms").high[0] == 108
 
 
-def test_beyond_what_can_be_sorted_quickly_there_is_no_band(table_of, monkeypatch):
+def test_a_time_range_with_too_many_values_to_sort_has_no_band(table_of, monkeypatch):
     table = table_of(rates(range(1, 12)))
     monkeypatch.setattr(bands, "MOST_MESSAGES", 10)
     assert of(table) is None

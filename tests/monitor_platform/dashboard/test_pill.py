@@ -32,7 +32,7 @@ def pill(*servers, delay=(1240.0, 2010.0, 4210), reading_back=False, poll_s=1.0)
     )
 
 
-def test_a_live_pill_shows_the_measured_delay():
+def test_the_status_in_the_header_shows_the_measured_delay():
     shown = pill(server())
     assert (shown["title"], shown["text"]) == ("Live", "1.5 s behind")
     assert "4,210 messages" in shown["hint"]
@@ -41,7 +41,7 @@ def test_a_live_pill_shows_the_measured_delay():
 
 
 @pytest.mark.parametrize(("delay_ms", "kind"), [(2_600, "live"), (2_800, "late"), (8_600, "late"), (8_800, "stale")])
-def test_the_pill_turns_amber_and_then_red_when_messages_appear_later_than_a_poll_explains(delay_ms, kind):
+def test_the_status_in_the_header_turns_amber_and_then_red_when_messages_appear_later_than_a_poll_explains(delay_ms, kind):
     assert pill(server(), delay=(delay_ms, 9_000.0, 100))["kind"] == kind
     assert pill(server(), delay=(delay_ms, 9_000.0, 100), poll_s=20)["kind"] == "live"
 
@@ -57,7 +57,7 @@ def test_a_server_with_another_clock_is_named(ahead_ms, clock):
     assert (shown["kind"], shown["title"], shown["text"]) == ("stale", "Clock", f"the clock of fs2 is {clock}")
 
 
-def test_without_feedback_the_pill_shows_that_it_waits():
+def test_without_feedback_the_status_in_the_header_shows_that_it_waits():
     assert pill(server(), delay=None)["text"] == "waiting for feedback"
 
 
@@ -67,7 +67,7 @@ def test_a_silent_server_is_named_with_the_number_of_the_others():
     assert "connection refused" in shown["hint"]
 
 
-def test_if_all_servers_are_silent_the_pill_shows_that_the_figures_are_old():
+def test_if_all_servers_are_silent_the_status_in_the_header_shows_that_the_numbers_are_old():
     assert pill(server(failures=9, last_success_ms=NOW - 60_000))["text"] == "fs1 silent for 60 s; figures are not updated"
 
 
@@ -92,5 +92,5 @@ def test_a_server_is_late_after_one_missed_poll_and_silent_after_three(silent_s,
     assert pill(server(failures=1, last_success_ms=NOW - silent_s * 1000), poll_s=poll_s)["kind"] == kind
 
 
-def test_the_pill_shows_static_mode():
+def test_the_status_in_the_header_shows_static_mode():
     assert static_pill()["title"] == "Static"

@@ -35,7 +35,7 @@ def test_an_address_with_minutes_restores_its_query(minutes):
 
 
 @given(st.text(max_size=300))
-def test_any_address_is_answered(query):
+def test_any_query_string_is_parsed_without_an_error(query):
     Question.parse(query).query()
 
 
@@ -44,7 +44,7 @@ def test_times_in_seconds_are_ignored():
     assert Question.parse("from=1700000000000&to=1700003600000").span == Span(1700000000000, 1700003600000)
 
 
-def test_invalid_parts_are_ignored():
+def test_invalid_parts_of_a_query_string_are_ignored():
     broken = "measure=nonsense&series=mos,nonsense,mos&minutes=7&zone=Mars/Olympus&from=9&to=5&channel=ch1"
     assert Question.parse(broken) == Question(series=("mos",), channel="ch1")
 
@@ -59,7 +59,7 @@ def test_an_address_filters_by_any_column_and_the_report_uses_the_same_filters()
     assert Question.filtered(asked.where()) == asked
 
 
-def test_a_map_ignores_its_own_filter():
+def test_the_district_view_shows_all_districts_although_one_is_chosen():
     question = Question(channel="ch1", district="Sha Tin")
     assert question.where() == {"channel": "ch1", "district": "Sha Tin"}
     assert question.where(without="district") == {"channel": "ch1"}

@@ -83,7 +83,7 @@ def test_the_clock_is_moved_by_keys_and_its_time_range_can_be_removed(monitor, v
 
 
 @pytest.mark.soak
-def test_a_story_ends_at_the_clock_and_the_replay_continues_on_other_pages(monitor, visit):
+def test_a_session_page_ends_at_the_clock_of_a_replay_which_continues_on_other_pages(monitor, visit):
     page = visit(monitor, f"/session?session_id=s-6&from={BEGIN_MS}&to={BEGIN_MS + 10 * MINUTE_MS}&p.replay=60")
     page.becomes(f"() => ({MESSAGES})() === 20")
     page.page.locator("#replay-clock").focus()

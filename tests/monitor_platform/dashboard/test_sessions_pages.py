@@ -83,7 +83,7 @@ def test_sessions_are_sorted_by_every_heading_and_short_ones_are_left_out(monito
     page.becomes("document.querySelector('#sessions [aria-sort]')?.ariaSort === 'ascending'")
 
 
-def test_filters_of_the_overview_are_kept_and_a_row_leads_to_its_story(monitor, visit):
+def test_filters_of_the_overview_are_kept_and_a_row_leads_to_its_session(monitor, visit):
     page = visit(monitor, "/?isp=HKBN")
     page.page.locator(".card.slices [data-along]").click()
     page.becomes(ROWS_ARE, 18)
@@ -132,7 +132,7 @@ def test_names_from_end_hosts_are_shown_as_text(monitor, visit):
     assert page.page.locator("main img").count() == 0
 
 
-def test_the_story_shows_the_events_and_their_times(monitor, visit, table):
+def test_the_session_page_shows_the_events_and_their_times(monitor, visit, table):
     page = visit(monitor, "/session?session_id=s-0")
     page.becomes("() => document.querySelectorAll('#messages tbody tr').length === 36")
     expected = whole_session(table, session_id="s-0", period_s=30)

@@ -60,7 +60,7 @@ def numbers(log: VerifiedLog, form: str) -> list[int]:
 
 @pytest.mark.parametrize("form", ["jsonl.zst", "csv.zst", "parquet"])
 @pytest.mark.parametrize("skip", [1, 99, 100, 101, 249, 250])
-def test_exactly_the_first_records_are_left_out(tmp_path, form, skip):
+def test_the_remainder_of_a_log_has_all_records_but_the_first_ones(tmp_path, form, skip):
     with open_log(write_log(tmp_path, form)) as log:
         rest = remainder(log, skip, tmp_path / "rest")
         assert log.records == RECORDS
