@@ -7,8 +7,8 @@ from typing import Any
 import duckdb
 
 from feedback_analysis.measures.selection import OTHER, UNKNOWN, Span
-from feedback_analysis.messages.stalls_and_starts import LOOK_BACK_MS
 from feedback_analysis.messages.message_selection import MessageSelection
+from feedback_analysis.messages.stalls_and_starts import LOOK_BACK_MS
 from feedback_analysis.messages.swarm_tree import (
     PATH_SEPARATOR,
     ROLES,

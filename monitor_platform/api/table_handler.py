@@ -10,16 +10,18 @@ from tornado.web import RequestHandler
 from feedback_wire.problem import Problem
 from monitor_platform.api.responses import answer_with
 from monitor_platform.api.script_request import bad_parameter, time_ms
+from monitor_platform.dashboard import ranking_page, swarm_page
 from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_queries import PageQueries
 from monitor_platform.dashboard.question import FILTERS, VERSUS, Question
-from monitor_platform.dashboard.ranking_page import as_table, ranked_groups
 from monitor_platform.dashboard.tables import BY_VIEW
 
 TABLE = "/api/v1/table"
 CSV = "text/csv; charset=utf-8"
-RANKING = "ranking"
-"""The view of the Ranking page, whose own parameters (`p.by`, `p.sort`, …) apply."""
+RANKING, SWARM = "ranking", "swarm"
+"""The views of the Ranking and the Swarm page, whose own parameters (`p.by`, `p.sort`, …) apply."""
+
+VIEWS = (*BY_VIEW, RANKING, SWARM)
 
 _CHOICES = ("measure", "by", "compare", "minutes", "series", *FILTERS)
 _OTHERS = ("view", "from", "to", "table", "zone")
@@ -36,8 +38,8 @@ class TableHandler(RequestHandler):
 
     async def _table(self) -> str:
         view = self.get_query_argument("view", "")
-        if view not in (*BY_VIEW, RANKING):
-            raise bad_parameter(f"'view' is {view[:40]!r}; it needs one of {', '.join((*BY_VIEW, RANKING))}")
+        if view not in VIEWS:
+            raise bad_parameter(f"'view' is {view[:40]!r}; it needs one of {', '.join(VIEWS)}")
         question = question_of(self.request.query)
         question.check_bounds()
         state = await self._older.state_for(question.span)
@@ -45,8 +47,10 @@ class TableHandler(RequestHandler):
         if snapshot is None:
             raise Problem(404, "nothing_yet", "there is no record yet")
         if view == RANKING:
-            _, groups = await ranked_groups(state.answers, snapshot, question)
-            table = as_table(question, groups)
+            _, groups = await ranking_page.ranked_groups(state.answers, snapshot, question)
+            table = ranking_page.as_table(question, groups)
+        elif view == SWARM:
+            table = swarm_page.as_table(question, await swarm_page.swarm_of(state.answers, snapshot, question))
         else:
             table = BY_VIEW[view](await PageQueries(state.answers, snapshot, question, views=frozenset({view})).page_data())
         self.set_header("Content-Disposition", f'attachment; filename="swarmscope-{view}.csv"')

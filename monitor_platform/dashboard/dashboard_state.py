@@ -70,6 +70,8 @@ class DashboardState:
         # Open pages. A set instead of a number, because Bokeh 3.10 makes documents in several threads, where `+= 1` loses some.
         self.viewers: set[object] = set()
         self.alerting = alerting
+        # The entries of `extra` that pages need, as far as a message has had them.
+        self.seen_extras: frozenset[str] = frozenset()
         self.history = history
         self._table = table
         self._feed = feed

@@ -48,6 +48,7 @@ from monitor_platform.views.region_view import RegionView
 log = logging.getLogger(__name__)
 
 TICK_MS = 100
+NEEDED = frozenset(each.needs for each in PAGES if each.needs)
 TEMPLATES_FOLDER = Path(__file__).with_name("templates")
 ASSETS_FOLDER = Path(__file__).with_name("assets")
 TEMPLATES = Environment(
@@ -167,6 +168,8 @@ class PageDocument:
             content = {"page": dict(show()) if show is not None else {}, "asked": self._exchange.asked}
             content |= {"health": health(self._state, shown), "lasting": self._open_alerts(question)}
             if shown is not None and snapshot is not None:
+                self._state.seen_extras |= NEEDED & {*shown.fields}
+                content["offered"] = [each.path for each in PAGES if each.needs in self._state.seen_extras]
                 self._figures.show(shown)
                 self._exchange.update(choices=json.dumps(choices(shown, lengths(snapshot, self._older.minutes))))
                 # A page that stands alone does not depend on filters.
@@ -235,7 +238,7 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, old
         heading=page.title,
         first=first_texts(question),
         here=page.path,
-        pages=[(each.path, each.title) for each in PAGES if each.listed],
+        pages=[(each.path, each.title, _has_nothing_yet(each, page, state)) for each in PAGES if each.listed],
         cards=page.cards,
         content=page.template,
         script=page.script,
@@ -252,6 +255,11 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, old
         bokehjs=StaticHandler.append_version("js/bokeh.min.js"),
     )
     PageDocument(document, page, state, older, spares.take(page))
+
+
+def _has_nothing_yet(listed: DashboardPage, opened: DashboardPage, state: DashboardState) -> bool:
+    """Whether the navigation of `opened` hides the page `listed`, until a message has what that page needs."""
+    return listed is not opened and listed.needs not in ("", *state.seen_extras)
 
 
 def _styles(page: DashboardPage, *, live: bool) -> list[str]:

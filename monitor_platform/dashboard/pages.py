@@ -9,6 +9,7 @@ from monitor_platform.dashboard.question import MOST_SERIES
 from monitor_platform.dashboard.ranking_page import RANKING_PAGE
 from monitor_platform.dashboard.session_page import SESSION_PAGE
 from monitor_platform.dashboard.sessions_page import SESSIONS_PAGE
+from monitor_platform.dashboard.swarm_page import SWARM_PAGE
 
 MAP: Card = ("map", "Map", "Map in areas of about equal size, coloured by the chosen measure")
 DISTRICT: Card = (
@@ -34,6 +35,7 @@ PAGES = (
     RANKING_PAGE,
     SESSIONS_PAGE,
     SESSION_PAGE,
+    SWARM_PAGE,
     HISTORY_PAGE,
     ALERTS_PAGE,
     HEALTH_PAGE,

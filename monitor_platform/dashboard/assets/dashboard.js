@@ -85,9 +85,23 @@ globalThis.swarmscope = (() => {
     document.body.dataset.state = facts.state.kind;
     // After a tap on a map the platform changes the question, and the address follows. An answer to an older question changes nothing.
     if (facts.asked === exchange.asked) show_address(facts.query, sorted(facts.query) === sorted(location.search));
+    show_offered(facts);
     for (const part of listeners.facts) part(facts);
     if ("live" in document.body.dataset) show_pill();
     document.dispatchEvent(new CustomEvent("shown", { detail: facts }));
+  }
+
+  // Some pages are in the navigation only if a message has what they show.
+  function show_offered({ offered = [] }) {
+    for (const link of document.querySelectorAll("nav a[hidden]")) link.hidden = !offered.includes(link.pathname);
+  }
+
+  // The page of a session, with the same measure, time and replay. Filters are not needed: the ID selects one session.
+  function session_address(id) {
+    const here = chosen();
+    const query = new URLSearchParams({ session_id: id });
+    for (const name of ["measure", "from", "to", "p.replay", "p.playing"]) if (here.has(name)) query.set(name, here.get(name));
+    return `/session?${query}`;
   }
 
   // ---- helpers to write into the page ----
@@ -183,5 +197,5 @@ globalThis.swarmscope = (() => {
   });
   addEventListener("popstate", ask);
 
-  return { begin, lost, page, shows, chosen, choose, filter, narrowed, along, make, put, keep_children };
+  return { begin, lost, page, shows, chosen, choose, filter, narrowed, along, session_address, make, put, keep_children };
 })();

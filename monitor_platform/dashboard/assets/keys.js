@@ -18,7 +18,7 @@
   }
 
   function to_page(digit) {
-    const links = document.querySelectorAll("nav a");
+    const links = document.querySelectorAll("nav a:not([hidden])");
     links[(digit || 10) - 1]?.click();
   }
 

@@ -18,6 +18,7 @@
       const of = columns(model.renderers.at(-1));
       return of("range").map((range, i) => `${range}: ${of("share")[i].toFixed(1)} % of peers`);
     }
+    if (name === "swarm") return of_nodes(model);
     if (name.startsWith("history_") && !model.children) return of_periods(model);
     if (!model.children) return of_regions(model);
     return of_moments(model.children.filter((panel) => panel.visible));
@@ -27,6 +28,11 @@
     const of = columns(model.renderers.at(-1));
     const peers = of("peers_text");
     return of("name").map((place, i) => `${place}: ${of("text")[i]}, ${peers[i]}`).filter((_, i) => peers[i] && !peers[i].startsWith("0 "));
+  }
+
+  function of_nodes(model) {
+    const of = columns(model.renderers.at(-1));
+    return of("name").map((node, i) => `${node}: ${of("text")[i].replaceAll("\n", "; ")}`);
   }
 
   function of_periods(model) {

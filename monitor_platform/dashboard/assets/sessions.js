@@ -11,21 +11,13 @@
     return Object.assign(document.createElement("td"), { textContent: text, className: kind, title: kind ? "" : text });
   }
 
-  // The address of a session's page with the same measure and time. Filters are not needed: the ID selects one session.
-  function story(id) {
-    const here = new URLSearchParams(location.search);
-    const query = new URLSearchParams({ session_id: id });
-    for (const name of ["measure", "from", "to", "p.replay", "p.playing"]) if (here.has(name)) query.set(name, here.get(name));
-    return `/session?${query}`;
-  }
-
   function line(row) {
     const element = document.createElement("tr");
     const peer = document.createElement("th");
     peer.scope = "row";
-    peer.append(Object.assign(document.createElement("a"), { href: story(row.session_id), textContent: row.peer_id, title: row.peer_id }));
+    peer.append(Object.assign(document.createElement("a"), { href: swarmscope.session_address(row.session_id), textContent: row.peer_id, title: row.peer_id }));
     const session = document.createElement("td");
-    session.append(Object.assign(document.createElement("a"), { href: story(row.session_id), textContent: row.session_id, title: row.session_id }));
+    session.append(Object.assign(document.createElement("a"), { href: swarmscope.session_address(row.session_id), textContent: row.session_id, title: row.session_id }));
     const since = cell(local(row.since));
     since.title = utc(row.since);
     element.append(peer, session, ...TEXTS.map((name) => cell(row[name])), since, cell(row.length));
