@@ -8,12 +8,12 @@ import asyncio
 import random
 import secrets
 import socket
-import struct
 import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 
+from overlay import socket_memory
 from overlay.control import ControlConnection, Handshakes, MeetingEndedError, meet
 from overlay.control_datagram import control_datagram, is_control, read_control_datagram
 from overlay.distribution import Distribution
@@ -51,8 +51,6 @@ UNKNOWN_ROUND_TRIP_S = 0.05
 RECEIVE_BUFFER_BYTES = 1 << 20
 """Half a second of 8 Mbit/s, with what the kernel adds to each packet. The system's limit can be lower."""
 IP_UDP_BYTES = 28
-SO_MEMINFO, SK_MEMINFO_DROPS = 55, 8
-"""Of Linux (asm-generic/socket.h, linux/sock_diag.h); Python does not name them."""
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.1, 5.0
 
 
@@ -118,10 +116,11 @@ class OverlayNode(asyncio.DatagramProtocol):
 
     def dropped_by_kernel(self) -> int:
         """Datagrams that arrived while the socket's buffer was full."""
-        if self._socket is None:
-            return 0
-        values = struct.unpack("9I", self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))
-        return int(values[SK_MEMINFO_DROPS])
+        return socket_memory.dropped(self._socket) if self._socket is not None else 0
+
+    def queued_bytes(self) -> int:
+        """The kernel's memory for datagrams that the node has sent, and that wait in the queues of its links."""
+        return socket_memory.queued_bytes(self._socket) if self._socket is not None else 0
 
     # The bootstrapper
 

@@ -64,6 +64,11 @@ class Playout:
         times_s = [media_s for media_s, _ in self._waiting.values()]
         return max(times_s) - min(times_s)
 
+    @property
+    def queued_bytes(self) -> int:
+        """The RTP packets that are there and not yet played."""
+        return sum(len(rtp) for _, rtp in self._waiting.values())
+
     def arrived(self, sequence: int, rtp: bytes, now_s: float) -> None:
         """A packet with its extended sequence number."""
         if self.paused:

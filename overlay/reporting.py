@@ -4,8 +4,9 @@ The messages have the existing format. Values without a named field are in `extr
 """
 
 import time
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from endhost_sdk import Telemetry
 from endhost_sdk.session import Session
@@ -16,6 +17,7 @@ from overlay.player import Player
 from overlay.playout import Played
 
 APP = "swarmscope-overlay"
+MINUTE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,40 @@ def _kbps(now: int, before: int, seconds: float) -> float:
     return (now - before) * 8 / 1000 / seconds
 
 
+@dataclass(slots=True)
+class _Link:
+    """The losses on the ways from the parents, and the parents that have failed, for `extra`."""
+
+    _expected: int = 0
+    _lost: int = 0
+    _failovers: int = 0
+
+    def update(self, forwarding: Forwarding, extra: dict[str, ExtraValue]) -> None:
+        """Once a second."""
+        links = forwarding.links_in.values()
+        expected, lost = sum(link.expected for link in links), sum(link.lost for link in links)
+        if expected > self._expected:
+            extra["loss_before_repair"] = round(max(lost - self._lost, 0) / (expected - self._expected), 5)
+        self._expected, self._lost = expected, lost
+        extra["parent"], extra["tree_epoch"] = forwarding.parent or "", forwarding.tree.tree_epoch
+        if forwarding.second is not None:
+            extra["second_parent"] = forwarding.second
+        else:
+            extra.pop("second_parent", None)
+        for gap_ms in forwarding.failover_gaps_ms:
+            self._failovers += 1
+            extra["failover_gap_ms"] = round(gap_ms, 1)
+        forwarding.failover_gaps_ms.clear()
+        extra["failovers"] = self._failovers
+
+
 class RelayReports:
     """A relay or source: what it uploads, so that the ratio of contribution is that of the whole swarm."""
 
     def __init__(self, telemetry: Telemetry, node: OverlayNode, role: str) -> None:
         self._node, self._role = node, role
         self._session = telemetry.session(peer_id=node.settings.name, app=APP, platform=role, extra={"role": role})
-        self._before = _traffic(node)
+        self._before, self._link = _traffic(node), _Link()
 
     def update(self) -> None:
         """Once a second."""
@@ -61,8 +90,9 @@ class RelayReports:
             partners=connected(self._node),
         )
         self._session.extra["children"] = sum(len(each.children) for each in streams.values())
+        self._session.extra["queued_bytes"] = self._node.queued_bytes()
         if self._role == "relay" and len(streams) == 1:
-            self._session.extra["parent"] = next(iter(streams.values())).parent or ""
+            self._link.update(next(iter(streams.values())), self._session.extra)
 
     def close(self) -> None:
         self._session.left()
@@ -83,8 +113,8 @@ class PlayerReports:
             peer_id=node.settings.name, channel=player.stream, app=APP, platform="player", extra=extra
         )
         self._before, self._played = _traffic(node), Played()
-        self._losses = 0, 0, 0, 0
-        self._failovers = 0
+        self._due = self._unrepaired = 0
+        self._link, self._skips = _Link(), SkipsPerMinute()
         self._reported_start = False
 
     def update(self) -> None:
@@ -118,6 +148,8 @@ class PlayerReports:
             late_packets=playout.totals.late,
             missed_packets=playout.totals.missed,
             skipped_packets=playout.totals.skipped,
+            skipped_per_minute=self._skips.at(now.at_s, playout.totals.missed + playout.totals.skipped),
+            queued_bytes=playout.queued_bytes,
         )
         for name, count in self._player.ts_check.counts.items():
             self._session.extra[name] = count
@@ -140,27 +172,12 @@ class PlayerReports:
         )
 
     def _update_place(self, forwarding: Forwarding) -> None:
-        extra = self._session.extra
-        links = forwarding.links_in.values()
-        expected, lost = sum(link.expected for link in links), sum(link.lost for link in links)
-        reception = self._player.reception
-        before_expected, before_lost, before_due, before_unrepaired = self._losses
-        if expected > before_expected:
-            extra["loss_before_repair"] = round(max(lost - before_lost, 0) / (expected - before_expected), 5)
-        if reception.expected > before_due:
-            unrepaired = max(reception.lost - before_unrepaired, 0)
-            extra["loss_after_repair"] = round(min(unrepaired / (reception.expected - before_due), 1.0), 5)
-        self._losses = expected, lost, reception.expected, reception.lost
-        extra["parent"], extra["tree_epoch"] = forwarding.parent or "", forwarding.tree.tree_epoch
-        if forwarding.second is not None:
-            extra["second_parent"] = forwarding.second
-        else:
-            extra.pop("second_parent", None)
-        for gap_ms in forwarding.failover_gaps_ms:
-            self._failovers += 1
-            extra["failover_gap_ms"] = round(gap_ms, 1)
-        forwarding.failover_gaps_ms.clear()
-        extra["failovers"] = self._failovers
+        extra, reception = self._session.extra, self._player.reception
+        if reception.expected > self._due:
+            unrepaired = max(reception.lost - self._unrepaired, 0)
+            extra["loss_after_repair"] = round(min(unrepaired / (reception.expected - self._due), 1.0), 5)
+        self._due, self._unrepaired = reception.expected, reception.lost
+        self._link.update(forwarding, extra)
 
     def _from_peers(self, now: _Traffic, before: _Traffic) -> float | None:
         """The share of the bytes that did not come from the source itself; None before the source is known."""
@@ -173,6 +190,22 @@ class PlayerReports:
 
     def close(self) -> None:
         self._session.left()
+
+
+@dataclass(slots=True)
+class SkipsPerMinute:
+    """How many packets were not played in the last minute: a number that falls again, so that an alert can end."""
+
+    _totals: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def at(self, now_s: float, total: int) -> int:
+        """With the total until now, which begins with 0."""
+        if not self._totals:
+            self._totals.append((now_s, 0))
+        self._totals.append((now_s, total))
+        while len(self._totals) > 1 and self._totals[1][0] <= now_s - MINUTE_S:
+            self._totals.popleft()
+        return total - self._totals[0][1]
 
 
 def continuity(totals: Played, before: Played) -> float | None:

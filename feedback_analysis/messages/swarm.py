@@ -120,7 +120,8 @@ def _reports(cursor: duckdb.DuckDBPyConnection, table: FeedbackTable, at_ms: int
     columns = ", ".join(f"{sql} AS {name}" for name, sql in zip(_NUMBERS, numbers, strict=True))
     sql = f"""
         SELECT received_ms AS at_ms, peer_id, session_id, event = 'leave' AS "left", channel, {_extra_text("role")} AS role,
-               {_extra_text("parent")} AS parent, {_extra_text("path")} AS path, {columns}
+               {_extra_text("parent")} AS parent, {_extra_text("second_parent")} AS second_parent, {_extra_text("path")} AS path,
+               {columns}
         FROM ({_of_nodes(selection)})
         QUALIFY row_number() OVER (PARTITION BY peer_id, channel ORDER BY received_ms DESC, seq DESC) = 1
         ORDER BY peer_id, channel
@@ -130,7 +131,7 @@ def _reports(cursor: duckdb.DuckDBPyConnection, table: FeedbackTable, at_ms: int
 
 def _report(row: dict[str, Any]) -> NodeReport:
     path = tuple(row["path"].split(PATH_SEPARATOR)) if row["path"] not in (None, OTHER) else ()
-    return NodeReport(**row | {"channel": _known(row["channel"]), "parent": _known(row["parent"]), "path": path})
+    return NodeReport(**row | {name: _known(row[name]) for name in ("channel", "parent", "second_parent")} | {"path": path})
 
 
 def _failures(cursor: duckdb.DuckDBPyConnection, table: FeedbackTable, span: Span) -> list[Failure]:

@@ -34,6 +34,7 @@ class NodeReport:
     channel: str | None = None
     role: str = "player"
     parent: str | None = None
+    second_parent: str | None = None
     path: tuple[str, ...] = ()
     upload_kbps: float | None = None
     download_kbps: float | None = None
@@ -177,7 +178,10 @@ def _of_stream(reports: Iterable[NodeReport], stream: str) -> dict[str, NodeRepo
 
 
 def _parents(latest: Mapping[str, NodeReport], here: set[str]) -> dict[str, str | None]:
-    """The parent of each node: the one that it reports, or the one in the newest path that names the node."""
+    """The parent of each node: the one that it reports, or the one in the newest path that names the node.
+
+    A node with two parents that has lost the first one is fed by the second.
+    """
     found: dict[str, str | None] = {}
     for each in sorted(latest.values(), key=lambda report: report.at_ms):
         if each.peer_id in here:
@@ -186,7 +190,8 @@ def _parents(latest: Mapping[str, NodeReport], here: set[str]) -> dict[str, str 
         if each.role == "source":
             found[name] = None
         elif each.parent is not None:
-            found[name] = each.parent if each.parent not in ("", name) else None
+            reported = each.parent or each.second_parent
+            found[name] = reported if reported != name else None
         else:
             found.setdefault(name, None)
     return found

@@ -60,6 +60,7 @@ COLUMNS = (
     Column(name="problem", title="Problem", value=lambda node, _: ", ".join(problems(node))),
     Column(name="role", title="Role", value=lambda node, _: node.role),
     Column(name="parent", title="Fed by", value=lambda node, _: node.parent or ""),
+    Column(name="second", title="Second parent", value=_reported("second_parent")),
     Column(name="depth", title="Depth", value=lambda node, _: node.depth),
     Column(name="children", title="Feeds", value=lambda node, _: len(node.children)),
     Column(name="down", title="Download", value=_reported("download_kbps"), measure=MEASURES["download_kbps"]),
@@ -75,7 +76,7 @@ COLUMNS = (
     Column(name="streams", title="Streams missing", value=_reported("missing_streams")),
     Column(name="gap", title="Latest gap (ms)", value=lambda _, failure: None if failure is None else failure.gap_ms),
 )
-TEXTS = frozenset({"name", "problem", "role", "parent"})
+TEXTS = frozenset({"name", "problem", "role", "parent", "second"})
 SORTS = {column.name: column for column in COLUMNS}
 
 
@@ -253,7 +254,7 @@ def _sorted(question: Question, nodes: Sequence[SwarmNode], failures: Mapping[st
         return sorted(nodes, key=lambda node: not problems(node))
     known = [(SORTS[sort].value(node, failures.get(node.name)), node) for node in nodes]
     if sort in TEXTS:
-        return [node for _, node in sorted(known, key=lambda pair: (str(pair[0]) == "", str(pair[0])), reverse=reverse)]
+        return [node for _, node in sorted(known, key=lambda pair: (not pair[0], str(pair[0])), reverse=reverse)]
     numbers = [(float(value), node) for value, node in known if value is not None]
     ordered = sorted(numbers, key=lambda pair: pair[0], reverse=not reverse)
     return [node for _, node in ordered] + [node for value, node in known if value is None]
@@ -265,7 +266,9 @@ def _cell(column: Column, node: SwarmNode, failure: Failure | None) -> str:
         return value
     if column.measure is not None:
         return format_value(column.measure, value)
-    return NOTHING if value is None else f"{value:,.0f}"
+    if value is None:
+        return "" if column.name in TEXTS else NOTHING
+    return f"{value:,.0f}"
 
 
 def _names(text: str) -> frozenset[str]:

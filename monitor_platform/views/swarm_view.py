@@ -79,6 +79,7 @@ class SwarmView:
         self._y, self._x = Range1d(start=-1, end=1), Range1d(start=-0.2, end=4)
         self.figure: Plot = plots.plot(self._x, self._y, sizing_mode="stretch_width", height=LEAST_PX, min_border=0)
         self.ghosts = ColumnDataSource({name: [] for name in ("xs", "ys")})
+        self.seconds = ColumnDataSource({name: [] for name in ("xs", "ys")})
         self.links = ColumnDataSource({name: [] for name in _LINK_COLUMNS})
         self.marks = ColumnDataSource({name: [] for name in _MARK_COLUMNS})
         self.nodes = ColumnDataSource({name: [] for name in _NODE_COLUMNS})
@@ -95,18 +96,21 @@ class SwarmView:
             self._x.update(start=-0.3, end=layout.columns + 0.3)
         spots = {spot.name: spot for spot in layout.spots if not spot.is_group}
         self.ghosts.data = _ghosts(shown, spots)
+        self.seconds.data = _seconds(shown, spots)
         self.links.data = _links(shown, spots)
         self.marks.data = _marks(shown, spots)
         self.nodes.data = _nodes(shown)
 
     def clear(self) -> None:
         """Remove the tree."""
-        for source in (self.ghosts, self.links, self.marks, self.nodes):
+        for source in (self.ghosts, self.seconds, self.links, self.marks, self.nodes):
             source.data = {name: [] for name in source.column_names}
 
     def _draw(self, plots: Plots) -> None:
         ghost = MultiLine(xs="xs", ys="ys", line_color=_BAD, line_width=1.5, line_alpha=0.7, line_dash="dashed")
         plots.draw(self.figure, self.ghosts, ghost, name="ghosts")
+        second = MultiLine(xs="xs", ys="ys", line_color=GROUND, line_width=NARROWEST, line_alpha=0.6, line_dash="dotted")
+        plots.draw(self.figure, self.seconds, second, name="seconds")
         curve = MultiLine(xs="xs", ys="ys", line_color="colour", line_width="width", line_alpha="alpha", line_cap="round")
         links = plots.draw(self.figure, self.links, curve, name="links")
         mark = Scatter(x="x", y="y", marker="inverted_triangle", size=9, line_color=_BAD, fill_color=_BAD)
@@ -259,6 +263,19 @@ def _ghosts(shown: ShownSwarm, spots: Mapping[str, Spot]) -> dict[str, list[Any]
     for name, failure in shown.failures.items():
         if failure.failed is not None and failure.failed in spots and name in spots and shown.nodes[name].parent != failure.failed:
             xs, ys = _curve(spots[failure.failed], spots[name])
+            columns["xs"].append(xs)
+            columns["ys"].append(ys)
+    return columns
+
+
+def _seconds(shown: ShownSwarm, spots: Mapping[str, Spot]) -> dict[str, list[Any]]:
+    """The links from second parents, of streams with two trees."""
+    columns: dict[str, list[Any]] = {"xs": [], "ys": []}
+    for name, spot in spots.items():
+        report = shown.nodes[name].report
+        second = report.second_parent if report is not None else None
+        if second is not None and second in spots and second != shown.nodes[name].parent:
+            xs, ys = _curve(spots[second], spot)
             columns["xs"].append(xs)
             columns["ys"].append(ys)
     return columns

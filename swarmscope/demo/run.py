@@ -94,6 +94,7 @@ def _begin_swarm(stack: ExitStack, data: Path, at: ServerUrls, settings: Setting
     place = "in a lab with shaped links" if swarm.why_no_lab is None else f"without a lab ({swarm.why_no_lab})"
     print(f"swarm: a source, 12 relays and 20 players start {place}", flush=True)
     swarm.start()
+    print(f"swarm: its tree is on {at.monitor}/swarm", flush=True)
     return RelayFailure(swarm, settings.fail_after)
 
 
