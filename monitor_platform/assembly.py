@@ -35,9 +35,11 @@ from monitor_platform.access.gate import Gate
 from monitor_platform.access.listener import Connections, limits_here
 from monitor_platform.alerts.alert_service import AlertService
 from monitor_platform.alerts.rules import Rules
+from monitor_platform.alerts.rules_file import RulesFile
 from monitor_platform.alerts.silences import Silences
 from monitor_platform.api.alert_handlers import ROUTES as ALERT_ROUTES
 from monitor_platform.api.history_handler import HISTORY, HistoryHandler
+from monitor_platform.api.rule_handlers import ROUTES as RULE_ROUTES
 from monitor_platform.api.summary_handler import SummaryHandler
 from monitor_platform.api.table_handler import TABLE, TableHandler
 from monitor_platform.dashboard.dashboard_state import DashboardState
@@ -91,7 +93,7 @@ def assemble(
     models = models_of(settings)
     records = _records(settings, locator, models, tls, mirror, opened)
     history = _history(settings, locator, mos_of(models), opened)
-    alerts = AlertService(rules, records.table, _silences(settings)) if rules is not None else None
+    alerts = _alert_service(settings, rules, records.table) if rules is not None else None
     state = _state(settings, records, alerts, history, opened)
     older = _older_records(settings, records, state)
     sockets, port = listen(settings, opened)
@@ -153,9 +155,12 @@ def _registry(*collectors: Collector | None) -> CollectorRegistry:
     return registry
 
 
-def _silences(settings: Settings) -> Silences | None:
-    """The silences of a live platform, in its mirror, which no other process uses."""
-    return Silences(settings.mirror / NOTES) if settings.live else None
+def _alert_service(settings: Settings, rules: Rules, table: FeedbackTable) -> AlertService:
+    """A live platform has silences, in its mirror, which no other process uses, and users can change its rules."""
+    if not settings.live or settings.alerts is None:
+        return AlertService(rules, table)
+    file = RulesFile(settings.alerts)
+    return AlertService(file.rules, table, silences=Silences(settings.mirror / NOTES), file=file)
 
 
 def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate) -> list[UrlPattern]:
@@ -167,7 +172,7 @@ def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate) -> list[
     if state.history is not None:
         interfaces.append((HISTORY, HistoryHandler, {"history": state.history}))
     if state.alerting is not None:
-        interfaces += ((path, handler, {"alerts": state.alerting, "gate": gate}) for path, handler in ALERT_ROUTES)
+        interfaces += ((path, handler, {"alerts": state.alerting, "gate": gate}) for path, handler in (*ALERT_ROUTES, *RULE_ROUTES))
     return interfaces
 
 

@@ -41,6 +41,7 @@ _WHEN = {
     403: "not allowed",
     404: "does not exist",
     408: "did not arrive in time; send it again",
+    409: "the state has changed meanwhile; read it again",
     413: "too large; send smaller batches",
     415: "unsupported content type or encoding",
     416: "a range beyond the end",

@@ -4,23 +4,33 @@ Live minutes are evaluated when they are complete. Recorded files are evaluated 
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import TypeVar
 
+import duckdb
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.time_units import MINUTE_MS
+from feedback_wire.problem import Problem
 from monitor_platform.alerts.alert_text import as_json, link
 from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert
+from monitor_platform.alerts.dry_run import DryRun, dry_run
 from monitor_platform.alerts.held_back import HeldBack
 from monitor_platform.alerts.rules import SEVERITIES, Rule, Rules
+from monitor_platform.alerts.rules_file import RulesFile
 from monitor_platform.alerts.silences import Silences
 from monitor_platform.alerts.webhooks import Notification, WebhookSender, sample_notification
 from serving.tls import Tls
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 LOOK_EVERY_S = 0.5
 LATE_MS = 5_000
@@ -28,11 +38,17 @@ LATE_MS = 5_000
 
 
 class AlertService(Collector):
-    """Evaluates rules over one table. `watch` has the alerts that pages show. `silences` is None for recorded files."""
+    """Evaluates rules over one table. `watch` has the alerts that pages show. For recorded files, `silences` and `file`
+    are None."""
 
-    def __init__(self, rules: Rules, table: FeedbackTable, silences: Silences | None = None) -> None:
+    def __init__(
+        self, rules: Rules, table: FeedbackTable, *, silences: Silences | None = None, file: RulesFile | None = None
+    ) -> None:
         self.watch = AlertWatch(rules.rules, self._on_change)
         self.silences = silences
+        self.file = file
+        self._changed = 0
+        self._worker: Executor | None = None
         self._held = HeldBack()
         self._rules = rules
         self._table = table
@@ -40,6 +56,12 @@ class AlertService(Collector):
         """None for recorded files."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._dashboard_url = ""
+        self._late_ms = LATE_MS
+
+    @property
+    def changes(self) -> int:
+        """Grows with each change that a user makes."""
+        return self._changed + (self.silences.changes if self.silences is not None else 0)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -62,6 +84,7 @@ class AlertService(Collector):
             await asyncio.sleep(LOOK_EVERY_S)
         late_ms = round(2 * poll_s * 1000) + LATE_MS
         with ThreadPoolExecutor(1, thread_name_prefix="alerts") as worker:
+            self._worker, self._late_ms = worker, late_ms
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.sender.run())
                 group.create_task(self.watch.run(self._table, worker, late_ms))
@@ -94,6 +117,25 @@ class AlertService(Collector):
     def _notify(self, explained: ExplainedAlert) -> None:
         if self._held.passes(explained, silenced=self._is_silenced(explained)):
             self._send(explained)
+
+    async def use(self, rules: Rules) -> None:
+        """Evaluate other rules from now on. The webhooks stay the same until a restart."""
+        await self._in_worker(self.watch.use, self._table, rules.rules)
+        self._rules = Rules(rules=rules.rules, webhooks=self._rules.webhooks)
+        self._changed += 1
+
+    async def dry_run(self, rule: Rule) -> DryRun:
+        """What a rule would have found in the last hour."""
+        return await self._in_worker(dry_run, self._table, rule, time.time_ns() // 1_000_000 - self._late_ms)
+
+    async def _in_worker(self, work: Callable[..., Result], *arguments: object) -> Result:
+        if self._worker is None:
+            raise Problem(503, "reading_back", "the mirror is being read; try again when the platform is ready")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._worker, work, *arguments)
+        except duckdb.Error as error:
+            log.exception("a change of the rules, or a dry run, could not be evaluated")
+            raise Problem(503, "busy", "the rule could not be evaluated now; try again") from error
 
     def send_test(self, number: int) -> bool:
         """Send a test message to the webhook with this number, from 0; False if too many notifications wait for it."""

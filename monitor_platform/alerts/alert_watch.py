@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import duckdb
@@ -79,16 +79,50 @@ class AlertWatch:
 
     def evaluate(self, table: FeedbackTable, until_ms: int) -> None:
         """Evaluate the records in `table` of each minute up to `until_ms` that has not been evaluated."""
-        for span in self._spans(table, until_ms):
+        whole = extent(table)
+        if whole is None:
+            return
+        for span in _spans(self._evaluated_ms or whole.from_ms, until_ms):
             found = [(detector, observations(table, rule=detector.rule, span=span)) for detector in self._detectors]
             for end_ms in range(span.from_ms + MINUTE_MS, span.to_ms + 1, MINUTE_MS):
                 for detector, seen in found:
                     for alert in detector.observe(end_ms, seen[end_ms]):
                         self._change(table, alert, end_ms)
             self._evaluated_ms = span.to_ms
-            self.alerts = self._current()
-            self.open = tuple(each for each in self.alerts if each.alert.ended_ms is None)
-            self.states = tuple(self._state(detector) for detector in self._detectors)
+            self._publish()
+
+    def use(self, table: FeedbackTable, rules: tuple[Rule, ...]) -> None:
+        """Evaluate `rules` from now on. Call it in the thread that calls `evaluate`.
+
+        A rule that stays keeps its state. The open alerts of a rule that was removed or changed end. A new rule is evaluated over
+        the minutes in the table; its alerts that are still open begin.
+        """
+        staying = [detector for detector in self._detectors if detector.rule in rules]
+        if self._evaluated_ms is not None:
+            for detector in self._detectors:
+                for alert in detector.open if detector not in staying else ():
+                    self._change(table, replace(alert, ended_ms=self._evaluated_ms), self._evaluated_ms)
+        self._detectors = [
+            next((each for each in staying if each.rule == rule), None) or self._caught_up(table, rule) for rule in rules
+        ]
+        self._publish()
+
+    def _caught_up(self, table: FeedbackTable, rule: Rule) -> Detector:
+        """A detector of a new rule, after all minutes that the other rules have been evaluated for."""
+        detector, whole = Detector(rule), extent(table)
+        if whole is None or self._evaluated_ms is None:
+            return detector
+        for span in _spans(whole.from_ms, self._evaluated_ms):
+            for end_ms, seen in observations(table, rule=rule, span=span).items():
+                detector.observe(end_ms, seen)
+        for alert in detector.open:
+            self._change(table, alert, self._evaluated_ms)
+        return detector
+
+    def _publish(self) -> None:
+        self.alerts = self._current()
+        self.open = tuple(each for each in self.alerts if each.alert.ended_ms is None)
+        self.states = tuple(self._state(detector) for detector in self._detectors)
 
     async def run(self, table: FeedbackTable, worker: Executor, late_ms: int) -> None:
         """Evaluate each minute `late_ms` after its end, until cancelled."""
@@ -99,17 +133,6 @@ class AlertWatch:
             except duckdb.Error:
                 log.exception("the rules could not be evaluated; the next attempt is in %.0f s", LOOK_EVERY_S)
             await asyncio.sleep(LOOK_EVERY_S)
-
-    def _spans(self, table: FeedbackTable, until_ms: int) -> Iterator[Span]:
-        whole = extent(table)
-        if whole is None:
-            return
-        begin_ms = self._evaluated_ms or whole.from_ms // MINUTE_MS * MINUTE_MS
-        last_ms = until_ms // MINUTE_MS * MINUTE_MS
-        while begin_ms < last_ms:
-            end_ms = min(begin_ms + _MINUTES_AT_ONCE * MINUTE_MS, last_ms)
-            yield Span(begin_ms, end_ms)
-            begin_ms = end_ms
 
     def _current(self) -> tuple[ExplainedAlert, ...]:
         open_now = {(alert.rule.name, alert.names): alert for detector in self._detectors for alert in detector.open}
@@ -137,3 +160,13 @@ class AlertWatch:
         self.raised += alert.ended_ms is None
         self._changes.append(explained)
         self._on_change(explained)
+
+
+def _spans(from_ms: int, until_ms: int) -> Iterator[Span]:
+    """The full minutes from the one of `from_ms` up to `until_ms`, in parts."""
+    begin_ms = from_ms // MINUTE_MS * MINUTE_MS
+    last_ms = until_ms // MINUTE_MS * MINUTE_MS
+    while begin_ms < last_ms:
+        end_ms = min(begin_ms + _MINUTES_AT_ONCE * MINUTE_MS, last_ms)
+        yield Span(begin_ms, end_ms)
+        begin_ms = end_ms

@@ -86,14 +86,22 @@ class Rules:
 def read_rules(path: Path) -> Rules:
     """The rules in `path`; BadRules if the file cannot be read or is invalid."""
     try:
-        entry = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return parse_rules(path.read_text(encoding="utf-8-sig"), str(path))
     except FileNotFoundError:
         raise BadRules(f"{path} cannot be read as rules: the file does not exist; docs/alerts.md shows how to write it") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRules(f"{path} cannot be read as rules: {error}") from error
+
+
+def parse_rules(text: str, path: str) -> Rules:
+    """The rules in the text of the file `path`; BadRules if it is invalid."""
+    try:
+        entry = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadRules(f"{path} cannot be read as rules: {error}") from error
     try:
         _only(entry, ("rule", "webhook"), "the file")
-        rules = tuple(_rule(entry) for entry in _entries(entry, "rule"))
+        rules = tuple(rule_of(entry) for entry in _entries(entry, "rule"))
         webhooks = tuple(_webhook(entry) for entry in _entries(entry, "webhook"))
         _names_differ(rules)
     except ValueError as error:
@@ -103,7 +111,8 @@ def read_rules(path: Path) -> Rules:
     return Rules(rules=rules, webhooks=webhooks)
 
 
-def _rule(entry: Mapping[str, Any]) -> Rule:
+def rule_of(entry: Mapping[str, Any]) -> Rule:
+    """The rule that an entry of the file describes; ValueError for an invalid one."""
     name = entry.get("name")
     if not isinstance(name, str) or not name:
         raise ValueError('a [[rule]] has no name; give each one, such as name = "low MOS"')

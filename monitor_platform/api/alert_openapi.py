@@ -27,7 +27,7 @@ def alert_paths() -> dict[str, Schema]:
     silence = _object(**_SILENCE)
     silence_id = parameter("path", "id", "id of the silence", TEXT | {"pattern": "^[0-9a-f]{1,64}$"}, required=True)
     number = parameter("path", "number", "number of the webhook in the file, from 0", COUNT | {"maximum": 9999}, required=True)
-    return {
+    return _rule_paths() | {
         "/api/v1/alerts": {"get": _read("rules with their state, and alerts", _object(rules=_list(_RULE), alerts=_list(_ALERT)))},
         "/api/v1/silences": {
             "get": _read("the silences that have not ended", _list(silence)),
@@ -44,16 +44,36 @@ def alert_paths() -> dict[str, Schema]:
     }
 
 
+def _rule_paths() -> dict[str, Schema]:
+    """The paths of `rule_handlers.py`."""
+    change = _object(
+        rule=_RULE_ENTRY | {"type": ["object", "null"], "description": "null: remove the rule `replaces`"},
+        replaces=TEXT | {"type": ["string", "null"], "description": "name of the rule to replace; null: add a rule"},
+        revision=TEXT | {"description": "the `revision` of GET"},
+    )
+    change["required"], change["additionalProperties"] = ["rule", "revision"], False
+    return {
+        "/api/v1/rules": {
+            "get": _read("the rules, and the state of their file", _RULES_STATE),
+            "post": _change("add, replace or remove a rule in the rules file", _RULES_STATE, 409, body=change),
+        },
+        "/api/v1/rules/dry-run": {
+            "post": _change("the alerts that a rule would have raised in the last hour", _DRY_RUN, body=_RULE_ENTRY)
+        },
+        "/api/v1/rules/load": {"post": _change("read the rules file again", _RULES_STATE)},
+    }
+
+
 def _read(about: str, schema: Schema) -> Schema:
     return operation(about, {200: content("the numbers", schema)}, 401, 403, 404)
 
 
-def _change(about: str, schema: Schema, *, body: Schema | None = None, parameters: tuple[Schema, ...] = ()) -> Schema:
+def _change(about: str, schema: Schema, *more: int, body: Schema | None = None, parameters: tuple[Schema, ...] = ()) -> Schema:
     answers = {200: content("the answer", schema)}
     if body is None:
-        return operation(about, answers, 400, 401, 403, 404, 503, parameters=parameters)
+        return operation(about, answers, 400, 401, 403, 404, 503, *more, parameters=parameters)
     sent = {"required": True, "content": {routes.JSON: {"schema": body}}}
-    return operation(about, answers, 400, 401, 403, 404, 415, 503, parameters=parameters, requestBody=sent)
+    return operation(about, answers, 400, 401, 403, 404, 415, 503, *more, parameters=parameters, requestBody=sent)
 
 
 def _object(**properties: Schema) -> Schema:
@@ -123,3 +143,29 @@ _NEW_ACKNOWLEDGEMENT: Schema = {
     "additionalProperties": False,
     "properties": {"rule": TEXT, "slice": _VALUES, "from": _TIME, "comment": _COMMENT},
 }
+_RULE_ENTRY: Schema = {
+    "type": "object",
+    "description": "the keys of a rule in docs/alerts.md",
+    "properties": {
+        "name": TEXT,
+        "measure": TEXT,
+        "by": _list(TEXT),
+        "where": {"type": "object", "additionalProperties": TEXT},
+        **dict.fromkeys(("below", "above", "deviates"), _NUMBER),
+        **{key: {"type": ["integer", "null"], "minimum": 1} for key in ("baseline_minutes", "for_minutes", "least_sessions")},
+        "severity": {"enum": [*SEVERITIES]},
+    },
+}
+_RULES_STATE = _object(
+    file=TEXT,
+    revision=TEXT | {"description": "changes with the content that the platform last read"},
+    changed={"type": "boolean", "description": "whether another process has changed the file since"},
+    not_writable=TEXT | {"description": "why the platform cannot change the file; empty if it can"},
+    rules=_list(_RULE_ENTRY),
+)
+_DRY_RUN = _object(
+    **{"from": _TIME, "until": _TIME},
+    alerts=_list({"type": "object", "description": "as a webhook of the shape json gets it, without evidence"}),
+    more=COUNT | {"description": "number of further alerts"},
+    last={"type": ["object", "null"], "properties": {"slice": _VALUES, "value": _NUMBER}},
+)

@@ -6,12 +6,13 @@ from urllib.parse import urlencode
 
 from bokeh.models import LayoutDOM
 
+from feedback_analysis.measures.registry import MEASURES
 from monitor_platform.alerts.alert_service import AlertService
 from monitor_platform.alerts.alert_text import clock, minutes, shown, title
 from monitor_platform.alerts.alert_watch import AlertWatch, ExplainedAlert
 from monitor_platform.alerts.detector import Alert, known_at
 from monitor_platform.alerts.evidence import Evidence
-from monitor_platform.alerts.rules import SEVERITIES
+from monitor_platform.alerts.rules import PEERS, SEVERITIES
 from monitor_platform.alerts.silences import Silence
 from monitor_platform.dashboard.alert_marks import address, minutes_of
 from monitor_platform.dashboard.alert_responses import response, rule_rows, silence_rows, webhook_rows
@@ -19,6 +20,9 @@ from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext
 from monitor_platform.dashboard.display_names import dimension_name, place_name
 from monitor_platform.dashboard.question import DEFAULT_MEASURE
 from monitor_platform.views.number_format import format_count
+
+RULE_MEASURES = (*(each.name for each in MEASURES.values() if "histogram" in each.views), PEERS)
+"""The measures that the form of a rule offers."""
 
 MOST_ALERTS = 200
 """A longer list is not readable. Rules that find more alerts need other limits."""

@@ -97,7 +97,7 @@ class DashboardState:
     @property
     def changes(self) -> int:
         """Grows with each change that a user makes, so that all pages show it at once."""
-        return 0 if self.alerting is None or self.alerting.silences is None else self.alerting.silences.changes
+        return 0 if self.alerting is None else self.alerting.changes
 
     @property
     def atlas(self) -> Atlas:

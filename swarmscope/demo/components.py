@@ -8,6 +8,9 @@ from pathlib import Path
 
 from swarmscope.demo.settings import Settings
 
+ALERTS = Path(__file__).with_name("alerts.toml")
+"""The alert rules. The monitor uses a copy in the data folder, so that users can change it."""
+
 COORDINATOR_PORT = 8080
 FEEDBACK_PORTS = (8091, 8092)
 MONITOR_PORT = 8070
@@ -69,7 +72,8 @@ def monitor(feedback_urls: Sequence[str], keys: DemoKeys, data: Path, settings: 
     return Component(
         name="monitor",
         arguments=(
-            "monitor", "--mirror", str(data / "mirror"), *pace, *_feedback_servers(feedback_urls)
+            "monitor", "--mirror", str(data / "mirror"), *pace, *_feedback_servers(feedback_urls),
+            "--history", str(data / "history"), "--alerts", str(data / ALERTS.name)
         ),
         environment={"SWARMSCOPE_MONITOR_READ_TOKEN": keys.read},
         port=MONITOR_PORT,

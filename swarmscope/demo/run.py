@@ -1,5 +1,6 @@
 """Runs the demo. Components start in the reverse order of the data flow and end in its order, so each can always reach the next."""
 
+import shutil
 import signal
 import tempfile
 import time
@@ -99,6 +100,9 @@ def _begin_swarm(stack: ExitStack, data: Path, at: ServerUrls, settings: Setting
 
 
 def _begin(running: RunningComponents, data: Path, settings: Settings, keys: DemoKeys) -> ServerUrls:
+    data.mkdir(parents=True, exist_ok=True)
+    if not (data / components.ALERTS.name).exists():  # the rules of an earlier demo in this folder are kept
+        shutil.copyfile(components.ALERTS, data / components.ALERTS.name)
     feedback_servers = running.start(*(components.feedback_server(number, keys, data) for number in (1, 2)))
     coordinator, monitor = running.start(
         components.coordinator(feedback_servers, keys, data), components.monitor(feedback_servers, keys, data, settings)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from swarmscope.demo.components import MONITOR_PORT
+from monitor_platform.alerts.rules import read_rules
+from swarmscope.demo.components import ALERTS, MONITOR_PORT
 from swarmscope.demo.logged_errors import LoggedErrors
 from tests.harness.waiting import eventually
 
@@ -99,6 +100,10 @@ def test_a_demo_with_a_duration_shows_an_audience_and_leaves_no_process(demo, tm
     eventually(lambda: summary()["messages"] > 50)
     with urllib.request.urlopen(url, timeout=10) as page:
         assert page.status == 200
+    with urllib.request.urlopen(f"{url}/api/v1/alerts", timeout=10) as answer:
+        assert len(json.load(answer)["rules"]) == len(read_rules(ALERTS).rules)
+    with urllib.request.urlopen(f"{url}/api/v1/history/status", timeout=10) as answer:
+        assert json.load(answer)["error"] == ""
     out, err = process.communicate(timeout=40)
     assert process.returncode == 0, err
     assert "viewers:" in out

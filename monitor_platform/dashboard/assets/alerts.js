@@ -87,6 +87,11 @@
     const silenced = make("span", { className: "silenced" });
     if (silenced_until) silenced.append("silenced until ", minute(silenced_until));
     const hands = silenced_until ? [silenced] : can_silence ? [swarmscope_silence.button("Silence", { rule: name, slice: null, title: `All alerts of the rule ${name}` })] : [];
+    if (can_silence) {
+      const edit = make("button", { type: "button", className: "small", textContent: "Edit", ariaLabel: `Edit the rule ${name}` });
+      edit.addEventListener("click", () => swarmscope_rules.open(name));
+      hands.push(" ", edit);
+    }
     row.append(
       cell("State", make("b", { className: "severity", textContent: state_text })), title, cell("Last value", last_value(rule)),
       cell("Limit", limit), cell("Since", since ? minute(since) : "the start"), cell("", ...hands),

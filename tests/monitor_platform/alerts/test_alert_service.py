@@ -116,6 +116,7 @@ def restarted_and_silenced(silence, received, folder):
     _, [webhook] = ask(server.url, "/api/v1/webhooks", **mei)
     assert [(each["outcome"], each["answer"]) for each in webhook["deliveries"]] == [("sent", "204")]
     refused_and_ended(server, silence, mei)
+    rules_changed(server, folder / "rules.toml", mei)
     assert server.stop() == 0
 
 
@@ -135,6 +136,25 @@ def refused_and_ended(server, silence, mei):
     assert ask(server.url, f"/api/v1/silences/{silence['id']}", method="DELETE", **mei) == (200, silence)
     assert ask(server.url, f"/api/v1/silences/{silence['id']}", method="DELETE", **mei)[0] == 404
     assert ask(server.url, "/api/v1/silences", **mei) == (200, [made])
+
+
+def rules_changed(server, path, mei):
+    """A rule is tried, and changed in the file, which another process may change too."""
+    _, state = ask(server.url, "/api/v1/rules", **mei)
+    assert (state["changed"], state["not_writable"], [rule["name"] for rule in state["rules"]]) == (False, "", ["stalls"])
+    milder = {"name": "stalls", "measure": "continuity", "by": ["isp"], "below": 0.1}
+    assert ask(server.url, "/api/v1/rules/dry-run", state["rules"][0], **mei)[1]["alerts"][0]["slice"] == {"isp": "HGC"}
+    assert ask(server.url, "/api/v1/rules/dry-run", milder, **mei)[1]["alerts"] == []
+    change = {"rule": milder, "replaces": "stalls", "revision": state["revision"]}
+    assert ask(server.url, "/api/v1/rules", change, Sec_Fetch_Site="cross-site", **mei)[0] == 403
+    assert ask(server.url, "/api/v1/rules", change | {"rule": {"name": "x"}}, **mei)[0] == 400
+    status, changed = ask(server.url, "/api/v1/rules", change, **mei)
+    assert (status, changed["rules"][0]["below"], "below = 0.1" in path.read_text()) == (200, 0.1, True)
+    path.write_text(path.read_text().replace("0.1", "0.2"))
+    status, refused = ask(server.url, "/api/v1/rules", change | {"revision": changed["revision"]}, **mei)
+    assert (status, refused["reason"]) == (409, "file_changed")
+    status, loaded = ask(server.url, "/api/v1/rules/load", {}, **mei)
+    assert (status, loaded["changed"], loaded["rules"][0]["below"]) == (200, False, 0.2)
 
 
 @pytest.mark.browser
@@ -165,6 +185,15 @@ def test_an_operator_with_a_phone_silences_an_alert_in_two_taps_and_ends_the_sil
     page.page.get_by_role("button", name="End now").click()
     page.becomes("() => document.querySelector('#no-silences').checkVisibility()")
     assert ask(server.url, "/api/v1/silences") == (200, [])
+    page.page.get_by_role("button", name="Edit the rule stalls").click()
+    page.becomes("() => document.querySelector('#rule-form [name=by]').value === 'isp'")
+    page.page.locator("#rule-try").click()
+    page.becomes("() => document.querySelector('#rule-found').innerText.startsWith('1 alert from')")
+    page.page.fill("#rule-form [name=value]", "0.125")
+    page.page.locator("#rule-save").click()
+    page.becomes("() => document.querySelector('#rules tbody').innerText.includes('12.50 %')")
+    page.becomes("() => document.querySelector('#alerts-note').innerText.includes('0 open, 1 ended')")
+    assert "below = 0.125\n" in (tmp_path / "rules.toml").read_text()
     for each in (page, phone):
         each.page.goto("about:blank")
     assert server.stop() == 0

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.time_units import MINUTE_MS
 from monitor_platform.alerts.alert_watch import AlertWatch
+from monitor_platform.alerts.dry_run import dry_run
 from monitor_platform.alerts.observations import observations
 from monitor_platform.alerts.rules import Rule
 from tests.harness.logs import BEGIN_MS, record, write_log
@@ -128,3 +130,40 @@ def test_invalid_rules_end_the_command_with_2(tmp_path):
     refused = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
     assert refused.returncode == 2
     assert "'moss'" in refused.stderr
+
+
+def test_other_rules_take_effect_and_a_rule_that_stays_keeps_its_state(table_of):
+    table, changes = table_of(evening_with_stalls()), []
+    watch = AlertWatch((RULE,), changes.append)
+    watch.evaluate(table, BEGIN_MS + 6 * MINUTE_MS)
+    all_of_it = replace(RULE, name="all", by=(), below=0.99)
+    ended = replace(RULE, name="early", by=("platform",), above=0.999, below=None)
+    watch.use(table, (all_of_it, RULE))
+    # The new rule's alert is open already; the first rule has not begun again.
+    assert [(each.alert.rule.name, each.alert.began_ms, each.alert.ended_ms) for each in changes] == [
+        ("stalls", BEGIN_MS + 4 * MINUTE_MS, None),
+        ("all", BEGIN_MS + 4 * MINUTE_MS, None),
+    ]
+    assert [state.rule.name for state in watch.states] == ["all", "stalls"]
+    # A changed rule is another one: the alert of the old one ends.
+    watch.use(table, (replace(RULE, below=0.1), ended))
+    assert {(each.alert.rule.name, each.alert.ended_ms) for each in changes[2:4]} == {
+        ("all", BEGIN_MS + 6 * MINUTE_MS),
+        ("stalls", BEGIN_MS + 6 * MINUTE_MS),
+    }
+    assert [each.alert.rule.name for each in watch.open] == ["early"] * len(watch.open) != []
+    watch.evaluate(table, BEGIN_MS + MINUTES * MINUTE_MS)
+    assert watch.states[0].open == ()
+
+
+def test_a_dry_run_finds_the_alerts_that_the_platform_finds(table_of):
+    table, changes = table_of(evening_with_stalls()), []
+    until_ms = BEGIN_MS + MINUTES * MINUTE_MS
+    watch = AlertWatch((RULE,), changes.append)
+    watch.evaluate(table, until_ms)
+    found = dry_run(table, RULE, until_ms)
+    assert found.alerts == tuple(each.alert for each in watch.alerts) != ()
+    assert (found.span, found.reading) == (Span(BEGIN_MS, until_ms), watch.states[0].reading)
+    early = dry_run(table, RULE, BEGIN_MS + 6 * MINUTE_MS)
+    assert [alert.ended_ms for alert in early.alerts] == [None]
+    assert dry_run(table, RULE, BEGIN_MS).alerts == ()
