@@ -8,6 +8,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,7 @@ def importing_packages(module: str) -> set[str]:
     return packages.union(*(importing_packages(f"serving.{path.stem}") for path in importing if path.parts[0] == "serving"))
 
 
+@cache
 def imported_modules(path: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):

@@ -1,14 +1,18 @@
 """Real `swarmscope` processes for tests: commands that run to their end, and servers that run until a test ends them."""
 
+import io
 import os
 import select
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
+
+from swarmscope.__main__ import main
 
 SWARMSCOPE = (sys.executable, "-m", "swarmscope")
 READY_WITHIN_S = 120.0
@@ -36,6 +40,31 @@ def run_swarmscope(
         cwd=cwd,
         env=os.environ | (env or {}),
     )
+
+
+def run_here(*arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `swarmscope ARGUMENTS` in the process of the tests, which saves the start of another one.
+
+    For the many forms of one refusal or help, where another test runs the same command as a process. Settings files are read once,
+    so a test of theirs needs `run_swarmscope`.
+    """
+    printed, errors = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    code: object = 0
+    with (
+        patch.object(sys, "argv", ["swarmscope", *map(str, arguments)]),
+        patch.dict(os.environ, env or {}),
+        chdir(cwd or Path.cwd()),
+        redirect_stdout(printed),
+        redirect_stderr(errors),
+    ):
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+    if not isinstance(code, int):
+        code, _ = 1, errors.write(f"{code}\n")
+    texts = [stream.buffer.getvalue().decode() for stream in (printed, errors)]
+    return subprocess.CompletedProcess([*map(str, arguments)], code, *texts)
 
 
 class NotReadyError(AssertionError):

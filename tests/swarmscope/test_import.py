@@ -12,7 +12,7 @@ import pytest
 from feedback_wire.message import FIELD_NAMES
 from feedback_wire.record import RECORD_FIELD_NAMES
 from tests.harness.logs import BEGIN_MS, record, write_log
-from tests.harness.processes import run_swarmscope
+from tests.harness.processes import run_here, run_swarmscope
 from tests.harness.waiting import eventually
 
 MAPPING = """
@@ -106,8 +106,15 @@ def test_without_a_destination_only_the_report_is_printed(tmp_path, sessions, ma
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mapping.toml", "sessions.csv"]
 
 
-@pytest.mark.parametrize("form", ["csv", "parquet", "jsonl"])
-@pytest.mark.parametrize("to", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize(
+    ("form", "to"),
+    [
+        *(("csv", "parquet"), ("parquet", "jsonl"), ("jsonl", "csv")),
+        *(pytest.param(form, to, marks=pytest.mark.soak) for form, to in (("csv", "jsonl"), ("csv", "csv"), ("parquet", "csv"))),
+        *(pytest.param(form, to, marks=pytest.mark.soak) for form, to in (("parquet", "parquet"), ("jsonl", "jsonl"))),
+        pytest.param("jsonl", "parquet", marks=pytest.mark.soak),
+    ],
+)
 def test_our_own_records_are_imported_with_the_same_numbers_from_any_file_type(tmp_path, form, to):
     import duckdb
 
@@ -275,7 +282,7 @@ def test_nothing_in_a_file_controls_the_terminal_or_reads_another_file(tmp_path)
 def test_an_unusable_mapping_is_refused_with_the_reason(tmp_path, sent, why):
     (tmp_path / "a.csv").write_text(f"received_ms,session_id\n{BEGIN_MS},s\n")
     (tmp_path / "mapping.toml").write_text(sent)
-    refused = run_swarmscope("import", tmp_path / "a.csv", "--mapping", tmp_path / "mapping.toml", "--into", tmp_path / "logs")
+    refused = run_here("import", tmp_path / "a.csv", "--mapping", tmp_path / "mapping.toml", "--into", tmp_path / "logs")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert why in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
@@ -299,7 +306,7 @@ def test_a_usage_error_of_import_ends_with_one_line(tmp_path, monkeypatch, argum
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv").write_text(f"received_ms,session_id\n{BEGIN_MS},s\n")
     (tmp_path / "b.parquet").write_bytes(b"PAR1 not really")
-    refused = run_swarmscope("import", *arguments)
+    refused = run_here("import", *arguments)
     assert refused.returncode == 2
     assert why in refused.stderr
     assert "Traceback" not in refused.stderr

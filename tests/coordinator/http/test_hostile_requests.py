@@ -4,6 +4,7 @@ import gzip
 import json
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -199,21 +200,23 @@ def test_a_refusal_quotes_the_input_as_json_and_not_as_markup(coordinator):
         assert json.loads(answer)["reason"] == "invalid_field"
 
 
-BOMBS = {
-    "gzip": ("gzip", gzip.compress(bytes(200 * 1024**2))),
-    "zstd": ("zstd", zstandard.compress(bytes(200 * 1024**2))),
-    "zstd that says it is small": ("zstd", zstandard.compress(GOOD) + zstandard.compress(bytes(200 * 1024**2))),
-    "20,000 gzip members": ("gzip", gzip.compress(b"") * 20_000),
-    "50,000 empty zstd frames": ("zstd", zstandard.compress(b"") * 50_000),
-    "100,000 skippable frames": ("zstd", bytes.fromhex("502a4d1800000000") * 100_000),
-    "gzip in gzip": ("gzip", gzip.compress(gzip.compress(bytes(50 * 1024**2)))),
-    "many gzip members of a message": ("gzip", gzip.compress(GOOD + b"\n") * 8000),
-    "many zstd frames of a message": ("zstd", zstandard.compress(GOOD + b"\n") * 10_000),
+BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "gzip": ("gzip", lambda: gzip.compress(bytes(200 * 1024**2), compresslevel=1)),
+    "zstd": ("zstd", lambda: zstandard.compress(bytes(200 * 1024**2))),
+    "zstd that says it is small": ("zstd", lambda: zstandard.compress(GOOD) + zstandard.compress(bytes(200 * 1024**2))),
+    "20,000 gzip members": ("gzip", lambda: gzip.compress(b"") * 20_000),
+    "50,000 empty zstd frames": ("zstd", lambda: zstandard.compress(b"") * 50_000),
+    "100,000 skippable frames": ("zstd", lambda: bytes.fromhex("502a4d1800000000") * 100_000),
+    "gzip in gzip": ("gzip", lambda: gzip.compress(gzip.compress(bytes(50 * 1024**2)))),
+    "many gzip members of a message": ("gzip", lambda: gzip.compress(GOOD + b"\n") * 8000),
+    "many zstd frames of a message": ("zstd", lambda: zstandard.compress(GOOD + b"\n") * 10_000),
 }
+"""The encoding, and how the body is made."""
 
 
-@pytest.mark.parametrize(("encoding", "body"), BOMBS.values(), ids=BOMBS)
-def test_a_compressed_body_has_a_small_cost_whatever_its_inflated_size(coordinator, encoding, body):
+@pytest.mark.parametrize(("encoding", "make"), BOMBS.values(), ids=BOMBS)
+def test_a_compressed_body_has_a_small_cost_whatever_its_inflated_size(coordinator, encoding, make):
+    body = make()
     assert len(body) <= BATCH_WIRE_BYTES
     coordinator.post(GOOD)
     before = memory_kib(coordinator.process.pid)

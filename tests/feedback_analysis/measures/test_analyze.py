@@ -9,7 +9,7 @@ import pytest
 from feedback_analysis.moments import unix_ms
 from feedback_wire.log_name import Form
 from tests.harness.logs import BEGIN_MS, record, write_log
-from tests.harness.processes import run_swarmscope
+from tests.harness.processes import run_here, run_swarmscope
 
 RECORDS = [
     record(
@@ -165,7 +165,7 @@ def test_the_report_is_one_page(tmp_path):
 )
 def test_an_invalid_query_exits_with_2_and_a_reason(arguments, expected_text, tmp_path):
     write_log(tmp_path, RECORDS)
-    answer = analyze(tmp_path, *arguments)
+    answer = run_here("analyze", tmp_path, *arguments)
     assert (answer.returncode, answer.stdout) == (2, "")
     assert expected_text in answer.stderr
     assert "Traceback" not in answer.stderr
