@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import maxminddb
+import maxminddb_rust
 
 from feedback_analysis.geo.geo_record import GeoRecord
 from feedback_analysis.geo.layouts import Misshapen, Record, flat_record, has_isp, has_location, isp_of, nested_record
@@ -57,7 +57,7 @@ _ISPS = Layout(read=isp_of, has_content=has_isp, needs="isp, autonomous_system_o
 class Database(Generic[LookupResult]):
     """One database, as it was when it was opened. It is never closed explicitly, because another thread may be reading it."""
 
-    def __init__(self, reader: maxminddb.Reader, layout: Layout[LookupResult], *, kind: str, state: FileState) -> None:
+    def __init__(self, reader: maxminddb_rust.Reader, layout: Layout[LookupResult], *, kind: str, state: FileState) -> None:
         self.kind = kind
         self.state = state
         self._reader = reader
@@ -142,7 +142,7 @@ def open_asn(path: Path) -> Database[str]:
     )
 
 
-def _opened(path: Path) -> tuple[str, maxminddb.Reader, FileState]:
+def _opened(path: Path) -> tuple[str, maxminddb_rust.Reader, FileState]:
     reader, state = open_copy(path)
     try:
         with parsing():

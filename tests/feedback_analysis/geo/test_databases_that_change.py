@@ -1,7 +1,6 @@
 """A database whose file is replaced, overwritten or removed while it is in use: lookups continue, and each change is counted."""
 
 import asyncio
-import errno
 import json
 import os
 import time
@@ -117,16 +116,6 @@ def test_a_file_that_cannot_replace_the_database_is_counted_and_logged_once(data
 def test_a_database_that_is_truncated_in_place_does_not_end_the_process_that_reads_it(database, locator):
     os.truncate(database, 0)
     assert country(locator, "81.2.70.5") == "DE"
-
-
-def test_without_memfd_the_copy_is_in_plain_memory(database, monkeypatch):
-    def refuse(_name):
-        raise PermissionError(errno.EACCES, "vm.memfd_noexec")
-
-    monkeypatch.setattr(os, "memfd_create", refuse)
-    with Locator(city=database, atlas=atlas_for(city=database)) as locator:
-        database.write_bytes(b"")
-        assert country(locator) == "DE"
 
 
 def test_a_file_that_is_still_changing_is_not_read(database, locator):

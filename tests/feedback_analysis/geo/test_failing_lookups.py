@@ -1,6 +1,9 @@
 """A database may contain anything: an unreadable record costs its lookup and nothing else, or the database is refused."""
 
 import json
+import random
+import subprocess
+import sys
 from itertools import islice
 from pathlib import Path
 
@@ -64,7 +67,7 @@ def test_a_database_written_here_is_read(tmp_path):
         (BERLIN | {"location": {"latitude": 52.5, "longitude": float("nan")}}, "its longitude is 'nan' and not a number"),
         (BERLIN | {"location": {"latitude": True, "longitude": 13.4}}, "its latitude is 'True' and not a number"),
         (BERLIN | {"location": {"latitude": "north", "longitude": 13.4}}, "its latitude is 'north' and not a number"),
-        ({"city": {"names": {"en": b"\x42\xff\xfe"}}}, "utf-8"),
+        ({"city": {"names": {"en": b"\x42\xff\xfe"}}}, "bad data"),
         ({"country": b"\x7f\xff\xff\xff"}, "bad data"),
     ],
 )
@@ -271,3 +274,42 @@ def test_each_test_database_of_maxmind_is_read_or_refused_by_its_type():
         "GeoLite2-City",
     ]
     assert read["asn"] == [*enterprise[:2], "GeoIP2-ISP", *enterprise[2:], "GeoLite2-ASN"]
+
+
+ENDED_THE_READER_IN_C = (583, 2)
+"""Offset and value of a damaged byte in the search tree of GeoLite2-City-Test.mmdb: malloc() aborts the process."""
+
+READ_DAMAGED = """
+import sys
+from pathlib import Path
+from feedback_analysis.geo.atlas import atlas_for
+from feedback_analysis.geo.databases import LocationFileError
+from feedback_analysis.geo.locator import Locator
+
+source, path, opened = Path(sys.argv[1]), Path(sys.argv[2]), 0
+atlas = atlas_for(city=source)
+for offset, value in zip(map(int, sys.argv[3::2]), map(int, sys.argv[4::2]), strict=True):
+    damaged = bytearray(source.read_bytes())
+    damaged[offset] = value
+    path.write_bytes(damaged)
+    try:
+        locator = Locator(city=path, atlas=atlas)
+    except LocationFileError:
+        continue
+    opened += 1
+    for address in ("81.2.69.142", "2.125.160.216", "1.128.0.0", "2001:218::1"):
+        locator.locate(address)
+print(opened)
+"""
+
+
+@pytest.mark.skipif(not GEOIP.is_dir(), reason=f"MaxMind's test databases are not in {GEOIP}")
+def test_a_damaged_byte_never_ends_the_process(tmp_path):
+    draw = random.Random(1)
+    source = GEOIP / "test-data" / "GeoLite2-City-Test.mmdb"
+    damages = [ENDED_THE_READER_IN_C] + [(draw.randrange(source.stat().st_size), draw.randrange(256)) for _ in range(200)]
+    arguments = [str(number) for damage in damages for number in damage]
+    command = [sys.executable, "-c", READ_DAMAGED, source, tmp_path / "city.mmdb", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-500:]
+    assert 0 < int(done.stdout) < len(damages)
