@@ -14,6 +14,7 @@ BENCHMARKS = {
     "history": "the daily table of the history, compared with a hand-written query over the logs",
     "names": "cost of invented names for the monitoring platform, compared with real names",
     "overlay_failover": "time without packets at a player of the overlay when its relay fails",
+    "overlay_idle": "control traffic of a member of the overlay while no stream flows",
     "overlay_loss": "losses, delay and start-up of a player of the overlay behind three links that lose packets",
     "dashboard": "display delay in the browser, time of filters, and cost of fifty dashboards",
 }

@@ -21,6 +21,7 @@ from overlay.messages import (
     Leave,
     LinkState,
     Neighbor,
+    NodeDown,
     Pause,
     Ping,
     Play,
@@ -150,9 +151,12 @@ class Bootstrapper:
     def _received(self, member: Member, message: Control) -> bool:
         """Whether the member stays."""
         node = member.identity.node
+        if isinstance(message, Ping) and not message.answer:
+            self._leases.announced(node, message.interval_ms / 1000)
         self._leases.renew(node, time.monotonic())
         if isinstance(message, Ping):
-            member.connection.send(Ping(node=NAME, number=message.number, answer=True))
+            if not message.answer:
+                member.connection.send(Ping(node=NAME, number=message.number, answer=True))
         elif not isinstance(message, GeneralMessage):
             self.counts["unexpected_message"] += 1
         elif isinstance(message.body, Leave):
@@ -161,9 +165,20 @@ class Bootstrapper:
             self._subscribe(node, message.body)
         elif isinstance(message.body, LinkState):
             self._linkstate(node, message.body)
+        elif isinstance(message.body, NodeDown):
+            self._doubt(node, message.body.node)
         else:
             self.counts[f"heard_{type(message.body).__name__}"] += 1
         return True
+
+    def _doubt(self, reporter: str, node: str) -> None:
+        """A node reports that a neighbour has failed. The neighbour is asked, since only the link between them may have failed."""
+        if pair(reporter, node) not in self.overlay.links:
+            self.counts["link_unknown"] += 1
+        elif node in self.members:
+            self.counts["nodes_doubted"] += 1
+            self._leases.doubt(node, time.monotonic())
+            self.members[node].connection.send(Ping(node=NAME, number=0))
 
     def _linkstate(self, node: str, state: LinkState) -> None:
         if pair(node, state.neighbor) in self.overlay.links:

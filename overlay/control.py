@@ -6,10 +6,13 @@ from collections import deque
 from typing import Self
 
 from overlay.handshake import TIMEOUT_S, HandshakeState
+from overlay.linux_sockets import resend_soon
 from overlay.meeting import Connecting, Listening
 from overlay.messages import Control, ControlReader, ProtocolError, encode
 
 READ_BYTES = 64 * 1024
+NEXT_ATTEMPT_S, MOST_ATTEMPTS = 0.2, 4
+FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.1, 5.0
 MOST_UNSENT_BYTES = 1 << 20
 """A receiver that leaves more than this unread is disconnected: one that hangs must not fill our memory."""
 
@@ -31,6 +34,7 @@ class ControlConnection:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        resend_soon(writer.get_extra_info("socket"))
         self._frames = ControlReader()
         self._ready: deque[Control] = deque()
         self.host: str = writer.get_extra_info("peername")[0]
@@ -40,8 +44,7 @@ class ControlConnection:
         """Connect, from an address of this machine if one is given. OSError if that fails within the handshake's time."""
         try:
             async with asyncio.timeout(TIMEOUT_S[HandshakeState.ACK_SENDING]):
-                local = (local_host, 0) if local_host is not None else None
-                return cls(*await asyncio.open_connection(host, port, local_addr=local))
+                return cls(*await _first_opened(host, port, (local_host, 0) if local_host is not None else None))
         except TimeoutError as error:
             raise OSError(f"{host} port {port} does not answer") from error
 
@@ -68,6 +71,39 @@ class ControlConnection:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def backoff_s(attempt: int, chance: float) -> float:
+    """How long to wait before another attempt; `chance` from 0 to 1 spreads the nodes."""
+    return float(min(FIRST_BACKOFF_S * 2 ** min(attempt, 10), LAST_BACKOFF_S) * (0.5 + chance / 2))
+
+
+Opened = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def _first_opened(host: str, port: int, local: tuple[str, int] | None) -> Opened:
+    """Connect, and try again at the same time when there is no answer: Linux repeats a lost SYN only after a second."""
+    waiting: set[asyncio.Task[Opened]] = set()
+    try:
+        while True:
+            waiting.add(asyncio.create_task(asyncio.open_connection(host, port, local_addr=local)))
+            last = len(waiting) == MOST_ATTEMPTS
+            done, waiting = await asyncio.wait(
+                waiting, timeout=None if last else NEXT_ATTEMPT_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if done:
+                first, *others = done
+                waiting.update(others)
+                return first.result()
+    finally:
+        for each in waiting:
+            each.add_done_callback(_close_unused)
+            each.cancel()
+
+
+def _close_unused(opened: asyncio.Task[Opened]) -> None:
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result()[1].close()
 
 
 async def meet(connection: ControlConnection, meeting: Connecting | Listening) -> None:

@@ -17,7 +17,10 @@ from overlay.messages import Body, Graft, InstallTree, Nack, Prune
 from overlay.reception import Arrival
 
 GRAFT_AGAIN_S = 0.3
-"""A parent that has delivered nothing for this time after a GRAFT is asked again: it may not have known the stream yet."""
+"""A parent that has delivered nothing for this time after a GRAFT is asked again: it may not have known the stream yet. Each
+further time is twice as long."""
+LONGEST_GRAFT_AGAIN_S = 30.0
+IDLE_AFTER_S = 3.0
 REPAIR_EVERY_S = 0.005
 REPLAYED_AT_ONCE = 8
 REPLAY_SPEED = 4
@@ -105,9 +108,18 @@ class Distribution:
     def beat(self, now_s: float) -> None:
         """Ask parents again that do not deliver."""
         for forwarding in self.streams.values():
-            if forwarding.parent is not None and forwarding.asked_s is not None and now_s - forwarding.asked_s > GRAFT_AGAIN_S:
+            if forwarding.parent is None or forwarding.asked_s is None:
+                continue
+            if now_s - forwarding.asked_s > min(GRAFT_AGAIN_S * 2**forwarding.asked_again, LONGEST_GRAFT_AGAIN_S):
                 self._counts["grafts_repeated"] += 1
+                again, awake_s = forwarding.asked_again + 1, forwarding.awake_s
                 self._change_parent(forwarding, forwarding.parent)
+                forwarding.asked_again, forwarding.awake_s = again, awake_s  # links stay idle while nothing flows
+
+    def in_use(self, now_s: float) -> set[str]:
+        """The neighbours over whose links a stream flows, or has flowed until a few seconds ago."""
+        awake = (each for each in self.streams.values() if now_s - each.awake_s < IDLE_AFTER_S)
+        return {neighbor for each in awake for neighbor in each.neighbors_in_use()}
 
     def lost_of(self, neighbor: str) -> tuple[int, int]:
         """How many media packets a neighbour has sent here, and how many of them the link has lost."""
@@ -182,6 +194,8 @@ class Distribution:
 
     def _grafted(self, forwarding: Forwarding, child: str, body: Graft) -> None:
         """Feed a child. What is missing here is asked for upstream, and passes through."""
+        if child not in forwarding.children:
+            forwarding.awake_s = time.monotonic()
         self._replay(forwarding, child, forwarding.graft(child, body.from_sequence))
         upstream = forwarding.parent or forwarding.wanted or forwarding.tree.backup
         if upstream is None or upstream == child or not forwarding.lacks(body.from_sequence):
@@ -231,6 +245,7 @@ class Distribution:
             forwarding.second = None
         forwarding.leaving.discard(parent)
         forwarding.parent, forwarding.wanted, forwarding.asked_from, forwarding.asked_s = parent, None, None, now_s
+        forwarding.asked_again, forwarding.awake_s = 0, now_s
 
     def _change_second(self, forwarding: Forwarding) -> None:
         """Ask the other parent of two trees for the stream, from now on; leave the one before it."""

@@ -62,6 +62,8 @@ class Forwarding:
     """The sequence number that a child asked for before this node had a parent."""
     asked_s: float | None = None
     """When the parent was asked with GRAFT, if nothing has arrived from it since."""
+    asked_again: int = 0
+    """How often it was asked since then."""
     leaving: set[str] = field(default_factory=set)
     """Parents before this one, which feed this node until something arrives from the new parent."""
     grafted: set[str] = field(default_factory=set)
@@ -75,6 +77,8 @@ class Forwarding:
     _order: deque[int] = field(default_factory=deque)
     _seen: set[int] = field(default_factory=set)
     _arrived_s: float = 0.0
+    awake_s: float = 0.0
+    """When the stream last flowed here, or was asked for."""
     _source_id: bytes | None = None
     failover_gaps_ms: list[float] = field(default_factory=list)
     """For each failed parent, the time from the last packet before the failure to the next one; the reader empties the list."""
@@ -108,6 +112,11 @@ class Forwarding:
         """The parent has failed; a gap begins with the last packet that has arrived."""
         if self._order:
             self._gap_since_s = self._arrived_s
+
+    def neighbors_in_use(self) -> set[str]:
+        """Those over whose links the stream flows."""
+        feeding = {self.parent, self.second, self.wanted, *self.leaving, *self.children}
+        return {each for each in feeding if each is not None}
 
     def forget(self) -> None:
         """Forget all packets: the node has left the stream, so a new parent need not send the old ones."""
@@ -144,7 +153,7 @@ class Forwarding:
             self.latest_gap_ms = (now_s - self._gap_since_s) * 1000
             self.failover_gaps_ms.append(self.latest_gap_ms)
             self._gap_since_s = None
-        self._arrived_s = now_s
+        self._arrived_s = self.awake_s = now_s
         self._remember(sequence)
         self.counts["data_received"] += 1
         self.counts["data_received_bytes"] += len(packet)
@@ -157,7 +166,7 @@ class Forwarding:
         """The copies of a packet that begins here."""
         header = DataHeader(stream=self.tree.stream_number, tree_epoch=0, link_sequence=0, origin_us=origin_us)
         sequence = int.from_bytes(rtp[2:4], "big")
-        self.last_sequence = sequence
+        self.last_sequence, self.awake_s = sequence, now_s
         return self._sent_on(header, rtp, sequence, now_s)
 
     # Children that ask

@@ -4,8 +4,9 @@ import asyncio
 from dataclasses import dataclass, field
 
 from overlay.control import ControlConnection
+from overlay.heartbeat import Heartbeat
 from overlay.link_measure import LinkMeasure
-from overlay.messages import Neighbor
+from overlay.messages import LinkState, Neighbor
 
 
 def address_of(contact: Neighbor) -> tuple[str, int, int]:
@@ -22,6 +23,8 @@ class KnownNeighbor:
     listed: bool = True
     """Whether the latest SPEERS names it."""
     connection: ControlConnection | None = None
-    heard_s: float = 0.0
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
+    reported: LinkState | None = None
+    """What the bootstrapper knows of the link."""
     measure: LinkMeasure = field(default_factory=LinkMeasure)
     connecting: asyncio.Task[None] | None = None

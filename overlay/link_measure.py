@@ -9,6 +9,16 @@ MOST_PINGS_LOST = 100
 """A larger step of the number means that the neighbour was restarted."""
 
 
+NEWS_MS, NEWS_SHARE, NEWS_LOSS = 5.0, 0.2, 0.02
+
+
+def is_news(known: LinkState | None, state: LinkState) -> bool:
+    """Whether a link differs so much from what the bootstrapper knows that an idle node reports it."""
+    if known is None or abs(state.loss - known.loss) > NEWS_LOSS:
+        return True
+    return abs(state.round_trip_ms - known.round_trip_ms) > max(NEWS_MS, NEWS_SHARE * known.round_trip_ms)
+
+
 @dataclass(slots=True)
 class LinkMeasure:
     """Moving averages. Losses are those before any repair, of media and of PING, so an idle link is measured too."""

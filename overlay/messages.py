@@ -82,7 +82,7 @@ class FinalAck(Struct, frozen=True, kw_only=True, tag="FINALACK"):
     mac: Mac
 
 
-class Ping(Struct, frozen=True, kw_only=True, tag="PING"):
+class Ping(Struct, frozen=True, kw_only=True, tag="PING", omit_defaults=True):
     """Between neighbours a sign of life. With a stream, a trace: down the tree, and as an answer from each player back up."""
 
     node: NodeName
@@ -92,6 +92,8 @@ class Ping(Struct, frozen=True, kw_only=True, tag="PING"):
     hops: Annotated[list[Hop], Meta(max_length=256)] = []
     stream: StreamName | None = None
     """The stream whose tree a trace follows."""
+    interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 100
+    """When the sender will send the next one. After three such times without a sign of life it has failed."""
 
 
 class Data(Struct, frozen=True, kw_only=True, tag="DATA"):

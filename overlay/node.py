@@ -14,10 +14,12 @@ from collections.abc import Callable
 from contextlib import closing
 
 from overlay import socket_memory
-from overlay.control import ControlConnection, Handshakes, MeetingEndedError, meet
+from overlay.control import ControlConnection, Handshakes, MeetingEndedError, backoff_s, meet
 from overlay.control_datagram import control_datagram, is_control, read_control_datagram
 from overlay.distribution import Distribution
+from overlay.heartbeat import IDLE_S, interval_s, is_answered
 from overlay.known_neighbor import KnownNeighbor, address_of
+from overlay.link_measure import is_news
 from overlay.meeting import Connecting, Identity, Listening, is_true_speers
 from overlay.messages import (
     Body,
@@ -42,21 +44,13 @@ from overlay.proofs import NONCE_BYTES, ReplayGuard, sealed
 from overlay.reception import Arrival
 from overlay.tracing import Trace, Tracing
 
-HEARTBEAT_S = 0.1
-MEASURE_EVERY = 10
-"""Heartbeats: once a second."""
-SILENT_AFTER_S = 0.3
-"""Three heartbeats, as RFC 5880 counts: one that is late or lost means nothing yet."""
+TICK_S = 0.05
+"""How often the node looks at what is due, and at who is silent."""
+MEASURE_S = 1.0
 UNKNOWN_ROUND_TRIP_S = 0.05
 RECEIVE_BUFFER_BYTES = 1 << 20
 """Half a second of 8 Mbit/s, with what the kernel adds to each packet. The system's limit can be lower."""
 IP_UDP_BYTES = 28
-FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.1, 5.0
-
-
-def backoff_s(attempt: int, chance: float) -> float:
-    """How long to wait before another attempt; `chance` from 0 to 1 spreads the nodes."""
-    return float(min(FIRST_BACKOFF_S * 2 ** min(attempt, 10), LAST_BACKOFF_S) * (0.5 + chance / 2))
 
 
 class OverlayNode(asyncio.DatagramProtocol):
@@ -81,7 +75,7 @@ class OverlayNode(asyncio.DatagramProtocol):
         self._udp: asyncio.DatagramTransport | None = None
         self._socket: socket.socket | None = None
         self._me = Identity(node=settings.name, tcp_port=0, udp_port=0)
-        self._ping, self._pinged_s = 0, 0.0
+        self._ping, self._reported_s, self._report_every_s = 0, 0.0, 0.0
         self.sent_bytes = 0
         """Of datagrams, with their IP and UDP headers; so are the received bytes of each link's measure."""
         self._paused: set[str] = set()
@@ -140,7 +134,7 @@ class OverlayNode(asyncio.DatagramProtocol):
             attempt += 1
 
     async def _serve_bootstrapper(self, connection: ControlConnection, meeting: Connecting) -> None:
-        self._bootstrapper = connection
+        self._bootstrapper, self._report_every_s = connection, 0.0  # a first PING soon: it announces the interval
         if meeting.speers is not None:
             self._update_neighbors(meeting.speers, meeting)
         for stream in self.settings.plays:
@@ -151,6 +145,8 @@ class OverlayNode(asyncio.DatagramProtocol):
             while (message := await connection.receive()) is not None:
                 if isinstance(message, Speers):
                     self._update_neighbors(message, meeting)
+                elif isinstance(message, Ping) and not message.answer:
+                    connection.send(Ping(node=self.settings.name, number=message.number, answer=True))
                 elif isinstance(message, GeneralMessage) and isinstance(message.body, InstallTree):
                     self._distribution.install(message.body)
         finally:
@@ -215,11 +211,12 @@ class OverlayNode(asyncio.DatagramProtocol):
     async def _serve_neighbor(self, neighbor: KnownNeighbor, connection: ControlConnection) -> None:
         if neighbor.connection is not None:
             neighbor.connection.close()
-        neighbor.connection, neighbor.heard_s = connection, time.monotonic()
+        neighbor.connection = connection
+        neighbor.heartbeat.connected(time.monotonic())
         self._distribution.connected(neighbor.contact.node)
         try:
             while (message := await connection.receive()) is not None:
-                neighbor.heard_s = time.monotonic()
+                neighbor.heartbeat.heard_s = time.monotonic()
                 self._heard(neighbor, message)
         except ProtocolError:
             self.counts["refused_unreadable_message"] += 1
@@ -230,6 +227,7 @@ class OverlayNode(asyncio.DatagramProtocol):
 
     def _heard(self, neighbor: KnownNeighbor, message: Control) -> None:
         if isinstance(message, Ping):
+            neighbor.heartbeat.announced(message.number, message.interval_ms)
             return
         body = message.body if isinstance(message, GeneralMessage) else None
         if isinstance(body, Graft | Prune):
@@ -240,42 +238,51 @@ class OverlayNode(asyncio.DatagramProtocol):
     async def _beat(self) -> None:
         before_s = time.monotonic()
         while True:
-            await asyncio.sleep(HEARTBEAT_S)
+            await asyncio.sleep(TICK_S)
             now_s = time.monotonic()
-            self._allow_for_own_stop(now_s - before_s - HEARTBEAT_S)
+            self._allow_for_own_stop(now_s - before_s - TICK_S)
             before_s = now_s
-            self._ping += 1
-            ping = Ping(node=self.settings.name, number=self._ping)
-            self._pinged_s = now_s
             self._distribution.beat(now_s)
-            if self._ping % MEASURE_EVERY == 0:
-                self._measure(ping)
-            for neighbor in self.neighbors.values():
-                if neighbor.connection is None:
-                    continue
+            in_use = self._distribution.in_use(now_s)
+            self._report(now_s, MEASURE_S if in_use else IDLE_S)
+            for name, neighbor in self.neighbors.items():
+                if neighbor.connection is not None:
+                    self._beat_to(neighbor, interval_s(link_in_use=name in in_use, node_in_use=bool(in_use)), now_s)
+
+    def _beat_to(self, neighbor: KnownNeighbor, every_s: float, now_s: float) -> None:
+        beat = neighbor.heartbeat.due(every_s, now_s)
+        if beat is not None:
+            ping = Ping(node=self.settings.name, number=beat.number, interval_ms=beat.interval_ms)
+            self._send_datagram(neighbor, ping)
+            if beat.on_tcp and neighbor.connection is not None:
                 neighbor.connection.send(ping)
-                self._send_datagram(neighbor, ping)
-                if now_s - neighbor.heard_s > SILENT_AFTER_S:
-                    self._lose(neighbor, "silent")
+        if neighbor.heartbeat.is_silent(now_s):
+            self._lose(neighbor, "silent")
 
     def _allow_for_own_stop(self, late_s: float) -> None:
         """A node that did not run for a while has not heard its neighbours meanwhile; they are not silent because of that."""
-        if late_s > HEARTBEAT_S / 2:
+        if late_s > TICK_S:
             self.counts["beats_late"] += 1
             for neighbor in self.neighbors.values():
-                neighbor.heard_s += late_s
+                neighbor.heartbeat.heard_s += late_s
 
-    def _measure(self, ping: Ping) -> None:
-        """Each second: renew the lease, report the links, and trace the ways to the players."""
+    def _report(self, now_s: float, every_s: float) -> None:
+        """Each second, or more rarely without streams: renew the lease, report the links, and trace the ways to the players."""
+        seconds = now_s - self._reported_s
+        if seconds < every_s and every_s == self._report_every_s:
+            return
+        self._reported_s, self._report_every_s = now_s, every_s
+        self._ping += 1
         if self._bootstrapper is not None:
-            self._bootstrapper.send(ping)
+            self._bootstrapper.send(Ping(node=self.settings.name, number=self._ping, interval_ms=round(every_s * 1000)))
         for name, neighbor in self.neighbors.items():
-            neighbor.measure.sample(*self._distribution.lost_of(name), HEARTBEAT_S * MEASURE_EVERY)
+            neighbor.measure.sample(*self._distribution.lost_of(name), seconds)
             state = neighbor.measure.state(name)
-            if neighbor.connection is not None and state is not None:
+            if neighbor.connection is not None and state is not None and (every_s < IDLE_S or is_news(neighbor.reported, state)):
+                neighbor.reported = state
                 self._tell_bootstrapper(state)
         for stream in self.settings.originates:
-            self._tracing.begin(stream, ping.number)
+            self._tracing.begin(stream, self._ping)
 
     def _lose(self, neighbor: KnownNeighbor, how: str) -> None:
         """A neighbour has failed. Where it was the parent, the backup takes over."""
@@ -307,7 +314,7 @@ class OverlayNode(asyncio.DatagramProtocol):
         if is_control(data):
             self._heard_datagram(self.neighbors[name], data, now_s)
         else:
-            self.neighbors[name].heard_s = now_s
+            self.neighbors[name].heartbeat.heard_s = now_s
             self._distribution.arrived(name, data, now_s)
 
     def _heard_datagram(self, neighbor: KnownNeighbor, data: bytes, now_s: float) -> None:
@@ -319,7 +326,7 @@ class OverlayNode(asyncio.DatagramProtocol):
         if message is None:
             self.counts["refused_wrong_proof"] += 1
             return
-        neighbor.heard_s = now_s
+        neighbor.heartbeat.heard_s = now_s
         if isinstance(message, Ping):
             self._pinged(neighbor, message, now_s)
         elif isinstance(message, GeneralMessage) and isinstance(message.body, Nack):
@@ -332,10 +339,11 @@ class OverlayNode(asyncio.DatagramProtocol):
             self._tracing.heard(neighbor.contact.node, ping, plays=ping.stream in self.settings.plays)
         elif not ping.answer:
             neighbor.measure.pinged(ping.number)
-            if ping.number % MEASURE_EVERY == 0:
+            neighbor.heartbeat.announced(ping.number, ping.interval_ms)
+            if is_answered(ping.number, ping.interval_ms):
                 self._send_datagram(neighbor, Ping(node=self.settings.name, number=ping.number, answer=True))
-        elif ping.number == self._ping:
-            neighbor.measure.answered(now_s - self._pinged_s)
+        elif (round_trip_s := neighbor.heartbeat.round_trip_s(ping.number, now_s)) is not None:
+            neighbor.measure.answered(round_trip_s)
 
     def _send_datagram(self, neighbor: KnownNeighbor, message: Control) -> None:
         self._send_to(neighbor, control_datagram(self.settings.name, neighbor.key, message))
@@ -352,6 +360,8 @@ class OverlayNode(asyncio.DatagramProtocol):
         connection = self._connection_to(neighbor)
         if connection is not None:
             connection.send(GeneralMessage(node=self.settings.name, body=body))
+            if isinstance(body, Graft):
+                self.neighbors[neighbor].heartbeat.asked(time.monotonic())
         return connection is not None
 
     def send(self, neighbor: str, packet: bytes) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from netlab import Lab, read_capture, read_topology
-from overlay.node import SILENT_AFTER_S
+from overlay.heartbeat import IN_USE_S, INTERVALS
 from tests.harness.waiting import eventually
 from tests.netlab.labs import needs_namespaces
 from tests.overlay.scenario_2 import RATE_KBPS, UDP, arrivals, lab_topology, largest_gap_ms, parent, received, streaming
@@ -83,7 +83,7 @@ def test_with_two_trees_the_failure_of_a_relay_leaves_no_gap(how: str, tmp_path:
         gap_ms, nominal_ms = largest_gap_ms(first, failed_ns), 12_000 / RATE_KBPS
         print(f"{how}: longest gap {gap_ms:.1f} ms after the failure, {largest_gap_ms(first, 0):.1f} ms in the whole capture")
         assert {*range(min(first), max(first))} <= {*first}  # every packet came by one of the two ways
-        assert gap_ms < SILENT_AFTER_S * 1000 / 2 + nominal_ms  # nothing was waited for: no silence, no new parent
+        assert gap_ms < IN_USE_S * INTERVALS * 1000 / 2 + nominal_ms  # nothing was waited for: no silence, no new parent
         assert swarm.parts["p"].printed("lost")[-1]["lost"] == 0
 
 
