@@ -85,6 +85,10 @@ class Heartbeat:
         if self._silent_after_s > BEGIN_S:
             self._silent_after_s, self.heard_s = BEGIN_S, now_s
 
+    def announce(self) -> None:
+        """Send the next PING at once: the neighbour has begun to wait for a sign of life."""
+        self._interval_s = 0.0
+
     def is_silent(self, now_s: float) -> bool:
         return now_s - self.heard_s > self._silent_after_s
 

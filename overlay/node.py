@@ -231,6 +231,7 @@ class OverlayNode(asyncio.DatagramProtocol):
             return
         body = message.body if isinstance(message, GeneralMessage) else None
         if isinstance(body, Graft | Prune):
+            neighbor.heartbeat.announce()
             self._distribution.heard(neighbor.contact.node, body)
         elif not isinstance(body, Leave):
             self.counts["unexpected_message"] += 1

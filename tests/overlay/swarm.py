@@ -42,6 +42,10 @@ class Part:
         values = [json.loads(line) for line in list(self.lines) if line.startswith("{")]
         return [value for value in values if key in value]
 
+    def read_to_the_end(self) -> None:
+        """Wait until all that the ended process has printed is read."""
+        self._reader.join(30)
+
     def stop(self) -> dict[str, Any]:
         """End it as an operator does; its last JSON line."""
         self.process.send_signal(signal.SIGTERM)

@@ -37,6 +37,8 @@ def test_a_link_that_comes_into_use_announces_it_at_once():
     heartbeat.connected(0.0)
     pings(heartbeat, IDLE_S, 0.0, 3.0)
     assert pings(heartbeat, IN_USE_S, 3.0, 3.01) == [(3.0, 100, True)]
+    heartbeat.announce()  # the neighbour waits for it
+    assert pings(heartbeat, IN_USE_S, 3.02, 3.05) == [(3.02, 100, True)]
 
 
 @given(st.sampled_from([IN_USE_S, NEAR_USE_S, IDLE_S]), st.integers(0, 2), st.floats(0, 1e6))
