@@ -1,7 +1,8 @@
 """20 relays and 60 players of the overlay at 1 Mbit/s on this machine: which losses does a lack of processor time cause?
 
 Each node is a process, and all are on the loopback interface, so no link loses anything. What is lost was dropped by the kernel,
-because a process did not read its socket in time. The processor time is that of all nodes during the measurement.
+because a process did not read its socket in time. A source that is late sends fewer packets. The processor time is that of all
+nodes during the measurement.
 """
 
 import statistics
@@ -21,9 +22,9 @@ SIZES = [(5, 15), (10, 30), (20, 60)]
 
 def main() -> None:
     """Print a row for each number of nodes."""
-    print(
-        f"{'relays':>7}{'players':>9}{'packets':>10}{'lost':>6}{'dropped':>9}{'repaired':>10}{'delay p95 ms':>14}{'cores used':>12}"
-    )
+    columns = {"relays": 7, "players": 9, "packets": 10, "lost": 6, "dropped": 9, "repaired": 10, "source late": 13}
+    columns |= {"delay p95 ms": 14, "cores used": 12}
+    print("".join(f"{name:>{width}}" for name, width in columns.items()), flush=True)
     for relays, players in SIZES:
         with tempfile.TemporaryDirectory(prefix="swarmscope-bench-") as folder:
             print(_row(Path(folder), relays, players), flush=True)
@@ -59,11 +60,13 @@ def _row(folder: Path, relay_count: int, player_count: int) -> str:
         cores = (_processor_s(swarm) - used_s) / (time.monotonic() - began_s)
         after = {name: _last(swarm.parts[name]) for name in players}
         counts = [swarm.parts[name].stop() for name in (*players, *relays)]
+        late = swarm.parts["s"].stop()["counts"].get("source_late", 0)
     packets, lost = (sum(after[name][of] - before[name][of] for name in players) for of in ("received", "lost"))
     dropped = sum(each["counts"].get("data_dropped_by_kernel", 0) for each in counts)
     repaired = sum(each["streams"]["news"].get("packets_repaired", 0) for each in counts if "news" in each["streams"])
     delay_ms = statistics.median(after[name]["delay_p95_ms"] for name in players)
-    return f"{relay_count:>7}{player_count:>9}{packets:>10}{lost:>6}{dropped:>9}{repaired:>10}{delay_ms:>14.1f}{cores:>12.2f}"
+    row = f"{relay_count:>7}{player_count:>9}{packets:>10}{lost:>6}{dropped:>9}{repaired:>10}{late:>13}"
+    return f"{row}{delay_ms:>14.1f}{cores:>12.2f}"
 
 
 def _last(part: Part) -> dict[str, Any]:

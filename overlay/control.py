@@ -78,12 +78,12 @@ def backoff_s(attempt: int, chance: float) -> float:
     return float(min(FIRST_BACKOFF_S * 2 ** min(attempt, 10), LAST_BACKOFF_S) * (0.5 + chance / 2))
 
 
-Opened = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-async def _first_opened(host: str, port: int, local: tuple[str, int] | None) -> Opened:
+async def _first_opened(host: str, port: int, local: tuple[str, int] | None) -> StreamPair:
     """Connect, and try again at the same time when there is no answer: Linux repeats a lost SYN only after a second."""
-    waiting: set[asyncio.Task[Opened]] = set()
+    waiting: set[asyncio.Task[StreamPair]] = set()
     try:
         while True:
             waiting.add(asyncio.create_task(asyncio.open_connection(host, port, local_addr=local)))
@@ -101,7 +101,7 @@ async def _first_opened(host: str, port: int, local: tuple[str, int] | None) -> 
             each.cancel()
 
 
-def _close_unused(opened: asyncio.Task[Opened]) -> None:
+def _close_unused(opened: asyncio.Task[StreamPair]) -> None:
     if not opened.cancelled() and opened.exception() is None:
         opened.result()[1].close()
 

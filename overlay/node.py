@@ -99,7 +99,8 @@ class OverlayNode(asyncio.DatagramProtocol):
 
     def _leave(self) -> None:
         self._distribution.close()
-        self.counts["data_dropped_by_kernel"] += self.dropped_by_kernel()
+        if self._socket is not None:
+            self.counts["data_dropped_by_kernel"] += socket_memory.dropped(self._socket)
         farewell = GeneralMessage(node=self.settings.name, body=Leave())
         for connection in [self._bootstrapper, *(each.connection for each in self.neighbors.values())]:
             if connection is not None:
@@ -107,10 +108,6 @@ class OverlayNode(asyncio.DatagramProtocol):
                 connection.close()
         if self._udp is not None:
             self._udp.close()
-
-    def dropped_by_kernel(self) -> int:
-        """Datagrams that arrived while the socket's buffer was full."""
-        return socket_memory.dropped(self._socket) if self._socket is not None else 0
 
     def queued_bytes(self) -> int:
         """The kernel's memory for datagrams that the node has sent, and that wait in the queues of its links."""
@@ -298,10 +295,6 @@ class OverlayNode(asyncio.DatagramProtocol):
         if self._bootstrapper is not None:
             self._bootstrapper.send(GeneralMessage(node=self.settings.name, body=body))
 
-    def _connection_to(self, name: str | None) -> ControlConnection | None:
-        neighbor = self.neighbors.get(name) if name is not None else None
-        return neighbor.connection if neighbor is not None else None
-
     # Datagrams
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
@@ -358,7 +351,7 @@ class OverlayNode(asyncio.DatagramProtocol):
 
     def tell(self, neighbor: str, body: Body) -> bool:
         """Send a control message to a neighbour; False if there is no connection."""
-        connection = self._connection_to(neighbor)
+        connection = self.neighbors[neighbor].connection if neighbor in self.neighbors else None
         if connection is not None:
             connection.send(GeneralMessage(node=self.settings.name, body=body))
             if isinstance(body, Graft):
