@@ -153,7 +153,7 @@ def _check_servers(urls: tuple[str, ...]) -> None:
         if not is_http_url(url) or parts.query or parts.fragment or parts.username:
             raise ValueError(f"--feedback-server {url!r} must be an http or https URL, such as http://127.0.0.1:8090")
     if len(set(urls)) < len(urls):
-        raise ValueError("a --feedback-server is named twice; give each server once")
+        raise ValueError("a --feedback-server is given twice; give each server once")
 
 
 def _check_numbers(settings: Settings) -> None:
@@ -172,11 +172,11 @@ def _check_numbers(settings: Settings) -> None:
 def _check_secrets(settings: Settings) -> None:
     host, _ = parse_listen(settings.listen)
     if settings.insecure and not is_loopback(host):
-        raise ValueError(f"--insecure is for this machine only: listen on 127.0.0.1 instead of {host}, or give --key and --token")
+        raise ValueError(f"--insecure is for loopback addresses: listen on 127.0.0.1 instead of {host}, or give --key and --token")
     keyed = bool(read_terms(settings.key, settings.keys))
     if not settings.insecure and not (keyed and settings.token):
         raise ValueError(
-            "give --key or --keys (for end hosts) and --token (shared with the feedback servers), or --insecure to try it here"
+            "give --key or --keys (for end hosts) and --token (shared with the feedback servers), or try it with --insecure"
         )
     check_token("--token", settings.token)
     check_token("--metrics-token", settings.metrics_token)

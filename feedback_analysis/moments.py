@@ -25,7 +25,7 @@ def unix_ms(text: str, zone: tzinfo = UTC) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ValueError(f"{text[:40]!r} is no time; {_WRITE}") from error
+        raise ValueError(f"{text[:40]!r} is not a time; {_WRITE}") from error
     try:
         return round((moment if moment.tzinfo else _in_zone(moment, zone)).timestamp() * 1000)
     except OverflowError as error:
@@ -39,7 +39,7 @@ def _milliseconds(digits: str) -> int:
         raise ValueError(f"{digits[:40]!r} is too large for Unix milliseconds, which have 13 digits today; {_WRITE}")
     if len(digits) > _DATE_DIGITS:
         raise ValueError(f"{digits!r} looks like Unix seconds; write Unix milliseconds ({digits}000) or a time such as {_EXAMPLE}")
-    raise ValueError(f"{digits!r} is no time; {_WRITE}")
+    raise ValueError(f"{digits!r} is not a time; {_WRITE}")
 
 
 def _in_zone(moment: datetime, zone: tzinfo) -> datetime:

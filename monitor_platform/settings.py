@@ -168,12 +168,12 @@ class Settings(Scoring, LocationSettings):
         if self.live and not self.read_token and not self.insecure:
             raise ValueError(
                 "--read-token is missing: give the one that the feedback servers were started with "
-                "(SWARMSCOPE_MONITOR_READ_TOKEN keeps it off the command line), or --insecure to try things out on this machine"
+                "(SWARMSCOPE_MONITOR_READ_TOKEN keeps it off the command line), or --insecure for a trial on this machine"
             )
 
     def _check_exposure(self) -> None:
         if self.insecure and not is_loopback(self.host):
-            raise ValueError(f"--insecure is for this machine only, and --listen is {self.listen}; listen on 127.0.0.1")
+            raise ValueError(f"--insecure works only on a loopback address, and --listen is {self.listen}; listen on 127.0.0.1")
         if self.behind_proxy and not _is_origin(self.behind_proxy):
             raise ValueError(
                 f"--behind-proxy is {self.behind_proxy!r}; it needs scheme and host, such as https://monitor.example.org"

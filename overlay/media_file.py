@@ -83,7 +83,7 @@ def _opened(file: Path) -> Any:  # noqa: ANN401 - PyAV's container, whose type d
     try:
         return av.open(str(file))
     except (FFmpegError, OSError) as error:
-        raise MediaFileError(f"{file} is no media file that can be read: {error}; use MP4, MKV or TS with H.264 and AAC") from error
+        raise MediaFileError(f"{file} cannot be read as a media file: {error}; use MP4, MKV or TS with H.264 and AAC") from error
 
 
 def _added(output: Any, stream: Any, file: Path) -> Any:  # noqa: ANN401 - PyAV's types

@@ -161,7 +161,7 @@ def _read(raw: bytes) -> object:
     except ValueError as error:
         raise Refused("malformed", f"not JSON: {error}") from None
     if text.count("[") + text.count("{") > MESSAGE_DEPTH and _deeper_than(MESSAGE_DEPTH, content):
-        raise Refused("malformed", f"nested too deeply; {MESSAGE_DEPTH} levels are allowed")
+        raise Refused("malformed", f"nested too deeply; at most {MESSAGE_DEPTH} levels are allowed")
     return content
 
 
@@ -173,7 +173,7 @@ def _deeper_than(levels: int, content: object) -> bool:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     names = dict(pairs)
     if len(names) < len(pairs):
-        raise Refused("duplicate_name", "a name occurs twice in one object; JSON readers differ in which value they use")
+        raise Refused("duplicate_name", "a name occurs twice in one object; send it once: tools would read different values")
     return names
 
 

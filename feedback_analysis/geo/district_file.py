@@ -78,14 +78,14 @@ def _features(path: Path) -> list[Any]:
             raise DistrictFileError(f"{path} has {size:,} bytes; at most {MOST_BYTES:,} are read. Simplify the outlines")
         document = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
-        raise DistrictFileError(f"there is no {path}; --districts needs a GeoJSON file, hong-kong or countries") from error
+        raise DistrictFileError(f"{path} does not exist; --districts needs a GeoJSON file, hong-kong or countries") from error
     except DistrictFileError:
         raise
     except (OSError, ValueError, RecursionError) as error:
         raise DistrictFileError(f"{path} cannot be read as GeoJSON: {error}") from error
     features = document.get("features") if isinstance(document, dict) and document.get("type") == "FeatureCollection" else None
     if not isinstance(features, list) or not features:
-        raise DistrictFileError(f"{path} is no GeoJSON FeatureCollection with features in it")
+        raise DistrictFileError(f"{path} is not a GeoJSON FeatureCollection with features")
     return features
 
 
@@ -93,9 +93,7 @@ def _name(feature: object, key: str) -> str:
     properties = feature.get("properties") if isinstance(feature, dict) else None
     if not isinstance(properties, dict) or key not in properties:
         known = ", ".join(sorted(map(str, properties or ()))[:10]) if isinstance(properties, dict) else ""
-        raise DistrictFileError(
-            f"there is no property {key!r}; name the right property with --district-name (it has: {known or 'none'})"
-        )
+        raise DistrictFileError(f"there is no property {key!r}; name the property with --district-name (it has: {known or 'none'})")
     name = properties[key]
     if isinstance(name, int) and not isinstance(name, bool):
         name = str(name)
@@ -137,10 +135,10 @@ def _ring(ring: object) -> Ring:
 def _point(position: object) -> LonLat:
     """Longitude and latitude; an altitude does not matter."""
     if not isinstance(position, list) or len(position) < 2 or any(type(each) not in (int, float) for each in position[:2]):
-        raise DistrictFileError(f"{str(position)[:60]} is no position; it needs [longitude, latitude]")
+        raise DistrictFileError(f"{str(position)[:60]} is not a position; it needs [longitude, latitude]")
     lon, lat = position[:2]
     if not (-180 <= lon <= 180 and -90 <= lat <= 90):
         raise DistrictFileError(
-            f"{str(position)[:60]} is no longitude and latitude in degrees (WGS 84); project the file to EPSG:4326 first"
+            f"{str(position)[:60]} is not a longitude and latitude in degrees (WGS 84); project the file to EPSG:4326 first"
         )
     return float(lon), float(lat)

@@ -53,7 +53,7 @@ def open_copy(path: Path) -> tuple[maxminddb_rust.Reader, FileState]:
     try:
         mode = path.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a pipe would wait for a writer
-            raise LocationFileError(f"{path} is no regular file; give the path of a location database (.mmdb)")
+            raise LocationFileError(f"{path} is not a regular file; give the path of a location database (.mmdb)")
         with path.open("rb") as file, parsing():
             before = _state(os.fstat(file.fileno()))
             reader = maxminddb_rust.open_database(file, maxminddb_rust.MODE_FD)

@@ -67,7 +67,7 @@ def periods(span: Span, unit: Unit, zone: str = "UTC") -> Periods:
             raise ValueError(f"the range holds more than {MOST_PERIODS:,} periods; choose a shorter one or a longer unit")
     if any(_ms(each) % HOUR_MS for each in begins):
         raise ValueError(
-            f"the clocks of {zone} do not stand at whole hours from UTC, and the history is kept by hours; use another zone"
+            f"{zone} differs from UTC by a part of an hour, and the history has sums of whole UTC hours; use another zone"
         )
     return Periods(begins_ms=tuple(map(_ms, begins)), names=tuple(_name(each, unit) for each in begins[:-1]))
 
@@ -77,7 +77,7 @@ def zone_of(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"{name!r} is no time zone; write one such as UTC or Asia/Hong_Kong") from error
+        raise ValueError(f"{name!r} is not a time zone; use one such as UTC or Asia/Hong_Kong") from error
 
 
 def _begin(ms: int, unit: Unit, clock: ZoneInfo) -> datetime:

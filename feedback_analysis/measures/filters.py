@@ -29,7 +29,7 @@ class Range:
         """The range in `text`; ValueError if it is none."""
         found = _GRAMMAR.fullmatch(text)
         if found is None or (found["low"] is None and found["high"] is None):
-            raise ValueError(f"{text[:40]!r} is no range of means; it needs two numbers, such as 3..3.5, or one, such as ..2")
+            raise ValueError(f"{text[:40]!r} is not a range of means; it needs two numbers, such as 3..3.5, or one, such as ..2")
         low, high = (None if found[name] is None else float(found[name]) for name in ("low", "high"))
         return cls(low, high, None if found["begin"] is None else Span(int(found["begin"]), int(found["end"])))
 

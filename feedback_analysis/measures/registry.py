@@ -93,7 +93,7 @@ def measure_of(name: str, view: View) -> Measure:
     measure = named(name)
     if measure is None or view not in measure.views:
         choices = ", ".join(each.name for each in _ALL if view in each.views)
-        raise ValueError(f"{name!r} is no measure for a {view} view; choose from {choices}, {EXTRA}NAME")
+        raise ValueError(f"{name!r} is not a measure of the {view} view; choose from {choices}, {EXTRA}NAME")
     return measure
 
 

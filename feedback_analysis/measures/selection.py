@@ -37,7 +37,7 @@ class UnknownDimension(ValueError):  # noqa: N818 - the name says what is wrong
 
     def __init__(self, name: str) -> None:
         choices = ", ".join((*DIMENSIONS, *IDENTITIES, f"{EXTRA}NAME"))
-        super().__init__(f"{name!r} is nothing to filter or group by; choose from {choices}")
+        super().__init__(f"{name!r} is not a dimension to filter or group by; choose from {choices}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,7 +49,7 @@ class Span:
 
     def __post_init__(self) -> None:
         if self.from_ms > self.to_ms:
-            raise ValueError(f"the span ends ({self.to_ms}) before it begins ({self.from_ms})")
+            raise ValueError(f"the time range ends ({self.to_ms}) before it begins ({self.from_ms})")
 
 
 @dataclass(slots=True)

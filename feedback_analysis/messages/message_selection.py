@@ -194,7 +194,7 @@ class MessageSelection(Partials):
 
     def present(self, period_s: float) -> "MessageSelection":
         if self.span is None:
-            raise ValueError("concurrent_peers of a region are those at the end of a time range; choose one")
+            raise ValueError("concurrent_peers of a region are those at the end of a time range; choose a time range")
         end_ms = self.span.to_ms
         return replace(self, span=Span(end_ms - round(period_s * 1000) + 1, end_ms + 1), parameters={})
 

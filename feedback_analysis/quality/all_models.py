@@ -55,7 +55,7 @@ def model_names(text: str) -> tuple[str, ...]:
         return NAMES
     for name in names:
         if name not in NAMES:
-            raise ValueError(f"{name!r} is no quality model; choose from {', '.join(NAMES)}, or all")
+            raise ValueError(f"{name!r} is not a quality model; choose from {', '.join(NAMES)}, or all")
     return names
 
 
@@ -65,7 +65,7 @@ def _parsed(text: str, models: Models) -> tuple[str, str, float | str]:
     if not equals or not coefficient:
         raise ValueError(f"--model-set is {text!r}; it needs MODEL.COEFFICIENT=VALUE, such as mos_stalling.length=0.2")
     if name not in models:
-        raise ValueError(f"--model-set: {name!r} is no quality model; choose from {', '.join(models)}")
+        raise ValueError(f"--model-set: {name!r} is not a quality model; choose from {', '.join(models)}")
     coefficient = field_of(coefficient)
     known = [field.name for field in fields(cast("Any", models[name]))]
     if coefficient not in known:

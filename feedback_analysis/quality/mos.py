@@ -63,7 +63,7 @@ class MosModel:
             if isinstance(value, (int, float)) and not abs(value) <= _LARGEST_CONSTANT:
                 raise ValueError(f"{_flag(field.name)} is {value}; it needs a number between -10^6 and 10^6")
         if self.lam <= 0:
-            raise ValueError(f"--mos-lambda is {self.lam}; it needs to be above 0, such as 0.0015, or bitrate would do harm")
+            raise ValueError(f"--mos-lambda is {self.lam}; use a number above 0, such as 0.0015")
         if self.calibration not in get_args(Calibration):
             raise ValueError(f"--mos-calibration is {self.calibration!r}; choose one of {', '.join(get_args(Calibration))}")
 

@@ -161,7 +161,7 @@ def form_of(path: Path) -> Form | None:
             return form
     if path.suffix == BARE:
         return None
-    raise ValueError(f"{path} is no log: its name ends with none of {', '.join(f'.{form}' for form in Form)}, {BARE}")
+    raise ValueError(f"{path} is not a log: its name must end with one of {', '.join(f'.{form}' for form in Form)}, {BARE}")
 
 
 def log_name(path: Path) -> LogName | None:
@@ -221,7 +221,7 @@ def check_file(path: Path) -> int:
     with reading_from(path):
         found = path.stat()
     if not stat.S_ISREG(found.st_mode):
-        raise NotReadable(errno.EINVAL, f"it is {_kind(found.st_mode)}, and a file is needed", str(path))
+        raise NotReadable(errno.EINVAL, f"it is {_kind(found.st_mode)}, not a file", str(path))
     return found.st_size
 
 
@@ -312,7 +312,7 @@ def _at(path: Path, begins: Begins | None) -> Iterator[_Log | UnreadLog | Passed
             return
         sealed = sealed_instead(path)
         if sealed is None:
-            raise FileNotFoundError(f"there is no {path}") from error
+            raise FileNotFoundError(f"{path} does not exist; check the path") from error
         path, mode = sealed, stat.S_IFREG
     if stat.S_ISDIR(mode):
         yield from _below(path, path.resolve(), begins)

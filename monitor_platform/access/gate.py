@@ -148,7 +148,7 @@ class Gate:
         secret = self.users.hash_of(name) if self.users is not None else None
         if not await self._proves(secret, password) or secret is None:
             self.refusals["wrong_password"] += 1
-            raise Problem(401, "wrong_password", "name and password do not match")
+            raise Problem(401, "wrong_password", "the name or the password is wrong; try again, or ask the operator")
         self._attempts.succeeded(address, name)
         return secret
 
@@ -214,9 +214,7 @@ class Gate:
         if self.users is not None:
             return Problem(401, "login_needed", f"log in at {LOGIN}; scripts send name and password as HTTP Basic")
         if not self.proxies.trusts(peer(request)):
-            return Problem(
-                403, "not_through_proxy", "this dashboard is only reached through its reverse proxy, which authenticates users"
-            )
+            return Problem(403, "not_through_proxy", "open this dashboard through its reverse proxy, which authenticates users")
         return Problem(403, "no_user_named", f"the proxy must name one user in {self.proxies.user_header}")
 
 

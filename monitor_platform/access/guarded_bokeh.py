@@ -144,7 +144,7 @@ def _check_head(request: HTTPServerRequest, refusals: Counter[str]) -> None:
     """Problem for headers and parameters that Bokeh and Tornado do not handle safely."""
     if "Bokeh-Session-Id" in request.headers or any(name in request.arguments for name in FOREIGN_SESSION):
         refusals["foreign_session"] += 1
-        raise Problem(403, "foreign_session", "only pages of this dashboard create sessions")
+        raise Problem(403, "foreign_session", "this page is not open any more, or another site opened it; load the page again")
     if host_of(request.headers.get("Origin", "")) is None:
         refusals["foreign_origin"] += 1
         raise Problem(400, "foreign_origin", "the Origin header is not an origin")

@@ -12,7 +12,7 @@ from monitor_platform.access.plain_page import POLICY, TEMPLATES, local_path
 from monitor_platform.access.user_file import checked_name
 
 WORDS = {
-    "wrong_password": "Name and password do not match.",
+    "wrong_password": "The name or the password is wrong.",
     "too_many_logins": "Too many people are logging in. Try again in a few seconds.",
     "foreign_origin": "This form was not sent by this page. Log in here.",
 }

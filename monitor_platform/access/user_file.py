@@ -21,7 +21,7 @@ def checked_name(text: str) -> str:
     """A user's name in its stored form; ValueError for an invalid one. 王小明 is valid."""
     name = unicodedata.normalize("NFC", text)
     if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip() or ":" in name or name[0] == "#":
-        raise ValueError(f"a user's name needs 1 to {LONGEST_NAME} characters, no colon, no # at the begin, no spaces at its ends")
+        raise ValueError(f"a user name has 1 to {LONGEST_NAME} characters, no colon, no # at the start, no spaces at the ends")
     return name
 
 
@@ -71,7 +71,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ValueError(f"there is no file {path}; make it with: swarmscope users add NAME --file {path}") from None
+        raise ValueError(f"there is no file {path}; create it with: swarmscope users add NAME --file {path}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not UTF-8 text; write a file of users with `swarmscope users add`") from None
 

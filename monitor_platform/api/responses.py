@@ -33,7 +33,7 @@ async def answer_with(handler: RequestHandler, content_type: str, text: Awaitabl
     except Problem as problem:
         refuse(handler, problem)
     except asyncio.CancelledError:
-        refuse(handler, Problem(503, "stopping", "the monitoring platform is stopping; ask again when it runs"))
+        refuse(handler, Problem(503, "stopping", "the monitoring platform is stopping; send the request again when it runs"))
     else:
         answer(handler, 200, content_type, body)
 

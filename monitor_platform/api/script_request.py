@@ -36,7 +36,7 @@ class ScriptRequest:
         """
         unknown = sorted(name for name in given if name not in PARAMETERS and not name.startswith(WHERE))
         if unknown:
-            raise bad_parameter(f"{unknown[0]!r} is no parameter; there are {', '.join(PARAMETERS)} and {WHERE}NAME")
+            raise bad_parameter(f"{unknown[0]!r} is not a parameter; the parameters are {', '.join(PARAMETERS)} and {WHERE}NAME")
         twice = sorted(name for name, values in given.items() if len(values) > 1)
         if twice:
             raise bad_parameter(f"{twice[0]!r} is given twice; give each parameter once")
@@ -44,7 +44,7 @@ class ScriptRequest:
         by = tuple(dict.fromkeys(name.strip() for name in parameters.get("by", "").split(",") if name.strip()))
         where = {name.removeprefix(WHERE): value for name, value in parameters.items() if name.startswith(WHERE)}
         if len(by) > MOST_NAMES:
-            raise bad_parameter(f"{len(by)} names to group by are too many; at most {MOST_NAMES} can be asked for at once")
+            raise bad_parameter(f"{len(by)} names to group by are too many; use at most {MOST_NAMES}")
         check_bounds(where)
         from_ms, to_ms = time_ms(parameters, "from", zone), time_ms(parameters, "to", zone)
         return cls(from_ms=from_ms, to_ms=to_ms, by=by, where=where, top=_top(parameters.get("top", "")))

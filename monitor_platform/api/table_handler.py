@@ -45,7 +45,7 @@ class TableHandler(RequestHandler):
         state = await self._older.state_for(question.span)
         snapshot = await state.snapshot(state.newest())
         if snapshot is None:
-            raise Problem(404, "nothing_yet", "there is no record yet")
+            raise Problem(404, "nothing_yet", "no record has arrived yet; try again later")
         if view == RANKING:
             _, groups = await ranking_page.ranked_groups(state.answers, snapshot, question)
             table = ranking_page.as_table(question, groups)
@@ -66,13 +66,13 @@ def question_of(query: str) -> Question:
     times = {name: time_ms(given, name) for name in ("from", "to")}
     question = Question.parse(urlencode(given | {name: at for name, at in times.items() if at is not None}))
     if question.span is None and ("from" in given or "to" in given):
-        raise bad_parameter("'from' and 'to' are given together, and 'from' is the earlier one")
+        raise bad_parameter("give 'from' and 'to' together, and 'from' before 'to'")
     for name in _CHOICES:
         if name in given and given[name] != _text(getattr(question, name)):
             raise bad_parameter(f"{name!r} is {given[name][:40]!r}, which this view cannot show; /measures lists the measures")
     known = {*_CHOICES, *_OTHERS, *dict(question.others), *dict(question.page_own), *(VERSUS + name for name, _ in question.versus)}
     if unknown := sorted(given.keys() - known):
-        raise bad_parameter(f"{unknown[0][:40]!r} is no parameter or has no such value; see docs/monitor-api.md")
+        raise bad_parameter(f"{unknown[0][:40]!r} is not a parameter, or its value is not valid; see docs/monitor-api.md")
     return question
 
 

@@ -59,7 +59,7 @@ class OlderRecords:
             raise Problem(
                 400,
                 "too_long",
-                f"times that are no longer in memory are read from the logs by {self.minutes} minutes (--keep-minutes) at most; "
+                f"times that are not in memory are read from the logs, at most {self.minutes} minutes (--keep-minutes) at once; "
                 "choose a shorter time range, or see the History page for days and months",
             )
         async with self._reading.turn():
@@ -135,7 +135,7 @@ class OneAtATime:
     async def turn(self) -> AsyncIterator[None]:
         """Wait for the blocks that began to wait earlier."""
         if self._entered > self._most:
-            raise Problem(503, "busy", f"{self._most} questions wait for logs to be read already; ask again in a few seconds")
+            raise Problem(503, "busy", f"{self._most} queries already wait for logs to be read; try again in a few seconds")
         self._entered += 1
         try:
             async with self._lock:
@@ -162,6 +162,6 @@ def _too_many(error: TooManyMessages) -> Problem:
     return Problem(
         400,
         "too_many_messages",
-        f"the logs of this time hold more than {most:,} messages, which is what one question may load (--keep-messages); "
+        f"the logs of this time have more than {most:,} messages, the limit of one query (--keep-messages); "
         "choose a shorter time range, or see the History page for days and months",
     )

@@ -36,6 +36,4 @@ def _left_out(name: str, value: str) -> list[str]:
 
 def _at_most(limit: int, asked: int, what: str) -> None:
     if asked > limit:
-        raise Problem(
-            400, "too_many_filters", f"{asked} {what} are too many for one question; at most {limit} can be asked for at once"
-        )
+        raise Problem(400, "too_many_filters", f"{asked} {what} are too many for one query; use at most {limit}")

@@ -70,7 +70,7 @@ class SharedAnswers:
         if answer is None:
             if self.running >= MOST_WAITING:
                 self.refused += 1
-                raise Problem(503, "busy", f"{self.running} queries are waiting already; ask again in a few seconds")
+                raise Problem(503, "busy", f"{self.running} queries are already waiting; try again in a few seconds")
             self.running += 1
             answer = self._known[key] = asyncio.ensure_future(self._compute(query, arguments))
             answer.add_done_callback(partial(self._remove_failed, key))

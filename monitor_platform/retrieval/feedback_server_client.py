@@ -79,7 +79,7 @@ def checked_url(text: str) -> URL:
     """The base address of a feedback server; ValueError unless it is a plain http(s) address."""
     url = URL(text)
     if url.scheme not in {"http", "https"} or not url.host or url.user or url.query_string or url.fragment:
-        raise ValueError(f"{text!r} is not an address of a feedback server; it needs one such as http://127.0.0.1:8090")
+        raise ValueError(f"{text!r} is not the URL of a feedback server; use one such as http://127.0.0.1:8090")
     return url
 
 

@@ -91,7 +91,7 @@ def _logs_at(path: Path, each_stem_once: bool) -> Iterator[tuple[Path, Readable]
         yield from _logs_in(path, each_stem_once)
         return
     if is_gone(path):
-        path = sealed_instead(path) or sys.exit(f"there is no {path}")
+        path = sealed_instead(path) or sys.exit(f"{path} does not exist; check the path")
     form = form_of(path)
     if form is None:
         sys.exit(f"{path} is not a log; logs end in {_ENDINGS}")

@@ -107,7 +107,7 @@ def _group_table(summary: "Summary", by: Sequence[str]) -> "Table":
         # Text, because rich would interpret a channel name such as "[red]" as markup.
         table.add_row(*(Text(plain(group["by"][name])) for name in by), *map(_formatted, values))
     if summary["groups_left_out"]:
-        table.caption = f"(other): {summary['groups_left_out']:,} more groups together; --top shows more of them"
+        table.caption = f"(other): {summary['groups_left_out']:,} more groups, combined; --top or --min-n can list more"
     return table
 
 

@@ -85,7 +85,7 @@ def test_an_invalid_time_is_refused_in_one_line(journal):
     refused = logs("cat", "--from", "yesterday", journal(1))
     assert (refused.returncode, refused.stdout) == (2, "")
     [line] = refused.stderr.splitlines()
-    assert "'yesterday' is no time" in line
+    assert "'yesterday' is not a time" in line
 
 
 def test_verify_prints_one_line_per_log_and_accepts_a_good_one(journal):

@@ -150,7 +150,7 @@ def test_the_report_is_one_page(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "expected_text"),
     [
-        (["--from", "soon"], "'soon' is no time"),
+        (["--from", "soon"], "'soon' is not a time"),
         (["--by", "nope"], "choose from channel, isp"),
         (["--where", "shoe_size=43"], "choose from channel, isp"),
         (["--where", "channel"], "it needs a name and a value"),

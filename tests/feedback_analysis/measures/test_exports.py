@@ -128,7 +128,7 @@ def test_a_notebook_chooses_its_map_as_a_command_does(tmp_path):
     )
     [own] = swarmscope.open_logs(tmp_path / "logs", districts=tmp_path / "wards.geojson", district_name="ward").district
     assert own == "All of it"
-    with pytest.raises(ValueError, match="there is no nowhere"):
+    with pytest.raises(ValueError, match="nowhere does not exist"):
         swarmscope.open_logs(tmp_path / "logs", districts="nowhere")
 
 

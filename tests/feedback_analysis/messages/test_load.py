@@ -94,7 +94,7 @@ def test_a_torn_file_is_named(form, keep, tmp_path, opened):
 
 def test_a_file_that_is_not_a_log_is_refused(tmp_path, opened):
     (tmp_path / "notes.txt").write_text("no log")
-    with pytest.raises(ValueError, match="is no log"):
+    with pytest.raises(ValueError, match="is not a log"):
         opened(tmp_path / "notes.txt")
     with pytest.raises(FileNotFoundError, match="there is no"):
         opened(tmp_path / "nowhere")

@@ -93,8 +93,8 @@ def test_values_can_be_excluded(table_of):
     [
         ({"mean.mos": "good"}, "such as 3..3.5"),
         ({"mean.mos": ".."}, "such as 3..3.5"),
-        ({"mean.messages": "1..2"}, "nothing to filter"),
-        ({"not.weather": "rain"}, "nothing to filter"),
+        ({"mean.messages": "1..2"}, "not a dimension to filter"),
+        ({"not.weather": "rain"}, "not a dimension to filter"),
     ],
 )
 def test_an_invalid_filter_is_refused(where, advice):

@@ -129,7 +129,7 @@ def test_the_form_is_recognised_by_the_name(tmp_path):
     assert form_of(tmp_path / "20120807T093000Z-fs1-0000.csv.zst") is Form.CSV
     assert form_of(tmp_path / "any.parquet") is Form.PARQUET
     assert form_of(tmp_path / "any.jsonl") is None
-    with pytest.raises(ValueError, match="is no log"):
+    with pytest.raises(ValueError, match="is not a log"):
         form_of(tmp_path / "any.txt")
 
 

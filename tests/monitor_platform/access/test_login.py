@@ -108,7 +108,7 @@ def test_after_the_login_no_redirect_leads_to_another_site(dashboard, wanted):
 def test_a_wrong_password_and_an_unknown_name_get_the_same_answer(dashboard, name, password):
     answer = dashboard.log_in(name, password, peer=PROXY, X_Forwarded_For="192.0.2.2")
     assert (answer.status, answer.cookie) == (403, "")
-    assert b"Name and password do not match." in answer.body
+    assert b"The name or the password is wrong." in answer.body
     assert b"<b>x" not in answer.body
 
 

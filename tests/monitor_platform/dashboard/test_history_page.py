@@ -64,7 +64,7 @@ def test_scripts_get_the_numbers_of_the_history(monitor, truth):
         ("daily?timezone=Mars/Olympus", 400, "no time zone"),
         ("summary?where.event=join", 400, "not kept in the history"),
         ("minutes?where.isp=PCCW&where.channel=a", 400, "choose steps of an hour"),
-        ("daily?since=yesterday", 400, "is no parameter"),
+        ("daily?since=yesterday", 400, "is not a parameter"),
     ],
 )
 def test_a_query_that_cannot_be_answered_gets_a_problem(monitor, what, status, expected_text):

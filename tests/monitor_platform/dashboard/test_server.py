@@ -83,14 +83,14 @@ def test_the_summary_is_filtered_as_it_is_grouped(monitor):
 @pytest.mark.parametrize(
     ("query", "reason"),
     [
-        ("from=yesterday", "'from': 'yesterday' is no time"),
+        ("from=yesterday", "'from': 'yesterday' is not a time"),
         ("to=99999999999999999999999", "'to': '99999999999999999999999' is too large"),
         ("from=1700000000", "'from': '1700000000' looks like Unix seconds"),
         ("from=1344331800001&to=1344331800000", "'from' is later than 'to'"),
         ("by=shoe_size", "'shoe_size' is nothing to"),
         ("where.shoe_size=43", "'shoe_size' is nothing to"),
         ("where.isp=a&where.isp=b", "'where.isp' is given twice"),
-        ("colour=red", "'colour' is no parameter"),
+        ("colour=red", "'colour' is not a parameter"),
     ],
 )
 def test_bad_parameters_get_a_problem_with_the_reason(monitor, query, reason):
