@@ -17,7 +17,7 @@ BENCHMARKS = {
     "overlay_idle": "control traffic of a member of the overlay while no stream flows",
     "overlay_churn": "losses of players of the overlay when others come and go",
     "overlay_scale": "losses of 60 players of the overlay that a lack of processor time causes",
-    "overlay_loss": "losses, delay and start-up of a player of the overlay behind three links that lose packets",
+    "overlay_loss": "losses, delay and startup of a player of the overlay behind three links that lose packets",
     "dashboard": "display delay in the browser, time of filters, and cost of fifty dashboards",
 }
 

@@ -1,6 +1,6 @@
-"""A player of the overlay behind three links in a lab: start-up, delay and losses, without loss and with 5 % on each link.
+"""A player of the overlay behind three links in a lab: startup, delay and losses, without loss and with 5 % on each link.
 
-The links have no delay of their own, so the whole delay is what three nodes, the repairs and this machine add. The start-up is
+The links have no delay of their own, so the whole delay is what three nodes, the repairs and this machine add. The startup is
 the time from the request for the stream to playback, with a buffer of 1 s; each start is a new process.
 """
 

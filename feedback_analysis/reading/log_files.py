@@ -221,7 +221,7 @@ def check_file(path: Path) -> int:
     with reading_from(path):
         found = path.stat()
     if not stat.S_ISREG(found.st_mode):
-        raise NotReadable(errno.EINVAL, f"it is {_kind(found.st_mode)}, not a file", str(path))
+        raise NotReadable(errno.EINVAL, f"it is {_kind(found.st_mode)}, and a file is needed", str(path))
     return found.st_size
 
 

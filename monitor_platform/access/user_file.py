@@ -71,7 +71,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ValueError(f"there is no file {path}; create it with: swarmscope users add NAME --file {path}") from None
+        raise ValueError(f"{path} does not exist; create it with: swarmscope users add NAME --file {path}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not UTF-8 text; write a file of users with `swarmscope users add`") from None
 

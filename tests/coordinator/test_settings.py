@@ -13,7 +13,7 @@ URL = ("http://127.0.0.1:8090",)
     [
         ({"feedback_server": ()}, "give --feedback-server URL"),
         ({"feedback_server": ("127.0.0.1:8090",)}, "http or https URL"),
-        ({"feedback_server": URL * 2}, "named twice"),
+        ({"feedback_server": URL * 2}, "given twice"),
         ({"listen": "8080"}, "an address and a port"),
         ({"listen": "127.0.0.1:99999"}, "an address and a port"),
         ({"sample": 0.0}, "above 0 and at most 1"),

@@ -69,7 +69,7 @@ def test_a_browser_gets_the_refusal_as_a_page_with_a_link_back(monitor, path):
     address = f"{monitor.url}{path}?{urlencode(dict.fromkeys(EXTRAS[: MOST_FILTERS + 1], 'x'))}"
     refused = requests.get(address, headers={"Accept": BROWSER}, timeout=60)
     assert (refused.status_code, refused.headers["Content-Type"]) == (400, "text/html; charset=UTF-8")
-    assert f"{MOST_FILTERS + 1} filters are too many for one question; at most {MOST_FILTERS}" in refused.text
+    assert f"{MOST_FILTERS + 1} filters are too many for one query; use at most {MOST_FILTERS}" in refused.text
     assert f'<a href="{path}">open this page without filters</a>' in refused.text
     assert "script-src" not in refused.headers["Content-Security-Policy"]
     assert requests.get(monitor.url + path, headers={"Accept": BROWSER}, timeout=60).status_code == 200

@@ -132,7 +132,7 @@ def test_a_file_that_is_still_changing_is_not_read(database, locator):
 
 def test_a_pipe_is_no_database(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(LocationFileError, match="is no regular file; give the path"):
+    with pytest.raises(LocationFileError, match="is not a regular file; give the path"):
         Locator(city=tmp_path / "pipe")
 
 

@@ -94,8 +94,8 @@ def test_an_open_ring_is_closed_and_altitudes_are_ignored(file_of):
         ([feature("A", ring(834_000, 821_000, 835_000, 822_000))], r"feature 1: .*EPSG:4326"),
         ([feature("A", [[0, 0], [1, math.nan], [1, 1], [0, 0]])], "longitude and latitude"),
         ([feature("A", [[0, 0], [1, 0], [0, 0]])], "a ring has 3 points"),
-        ([feature("A", [[0, 0], ["1", 0], [1, 1]])], "is no position"),
-        ([feature("A", [[True, 0], [1, 0], [1, 1]])], "is no position"),
+        ([feature("A", [[0, 0], ["1", 0], [1, 1]])], "is not a position"),
+        ([feature("A", [[True, 0], [1, 0], [1, 1]])], "is not a position"),
         ([feature("A", ring(170, 0, -170, 5))], "cut the outline at 180 degrees"),
         ([feature("A")], "no rings"),
         ([feature(OUTSIDE, ring(0, 0, 1, 1))], "choose another name"),
@@ -105,7 +105,7 @@ def test_an_open_ring_is_closed_and_altitudes_are_ignored(file_of):
         ([{"type": "Feature", "properties": {"name": "A"}, "geometry": {"type": "Point", "coordinates": [0, 0]}}], "'Point'"),
         ([{"type": "Feature", "properties": {"name": "A"}, "geometry": None}], "no geometry"),
         (["Feature"], "no property 'name'"),
-        ([], "no GeoJSON FeatureCollection"),
+        ([], "not a GeoJSON FeatureCollection"),
     ],
 )
 def test_an_error_in_a_file_is_reported_with_its_position(file_of, features, reason):

@@ -90,7 +90,7 @@ def test_no_text_of_an_end_host_acts_as_a_formula(logs):
         (["--sessions", "--csv", "--by", "isp"], "cannot be combined with --by"),
         (["--csv", "--parquet", "x.parquet"], "use only one of --json, --csv and --parquet"),
         (["--parquet", "/nowhere/x.parquet"], "no folder"),
-        (["--models", "nonsense"], "no quality model"),
+        (["--models", "nonsense"], "not a quality model"),
         (["--model-set", "mos=1"], "MODEL.COEFFICIENT=VALUE"),
     ],
 )

@@ -96,7 +96,7 @@ def test_a_file_that_is_not_a_log_is_refused(tmp_path, opened):
     (tmp_path / "notes.txt").write_text("no log")
     with pytest.raises(ValueError, match="is not a log"):
         opened(tmp_path / "notes.txt")
-    with pytest.raises(FileNotFoundError, match="there is no"):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
         opened(tmp_path / "nowhere")
 
 

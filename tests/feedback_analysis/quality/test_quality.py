@@ -127,7 +127,7 @@ def test_recorded_logs_are_scored_again_with_other_coefficients(tmp_path, locato
     [
         ("length=1", "MODEL.COEFFICIENT=VALUE"),
         ("mos_stalling.length", "MODEL.COEFFICIENT=VALUE"),
-        ("nonsense.length=1", "no quality model"),
+        ("nonsense.length=1", "not a quality model"),
         ("mos_stalling.depth=1", "length, number, fall, floor"),
         ("mos_stalling.length=long", "needs a number"),
         ("mos_stalling.length=nan", "0 to 10"),
@@ -170,7 +170,7 @@ def test_lambda_has_its_name_in_answers_and_in_settings():
 def test_models_are_chosen_by_name():
     assert model_names("all") == NAMES
     assert model_names("qoe_linear, mos") == ("qoe_linear", "mos")
-    with pytest.raises(ValueError, match="no quality model"):
+    with pytest.raises(ValueError, match="not a quality model"):
         model_names("mos,nonsense")
 
 

@@ -82,7 +82,7 @@ def test_a_path_whose_journal_was_sealed_before_the_command_began_is_read(tmp_pa
     sealed = seal(journal)
     assert find_logs([journal]).logs == find_logs([journal, sealed]).logs == (sealed,)
     sealed.unlink()
-    with pytest.raises(FileNotFoundError, match="there is no"):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
         find_logs([journal])
 
 

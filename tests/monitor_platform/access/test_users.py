@@ -81,7 +81,7 @@ def test_a_new_file_can_be_read_only_by_its_owner(tmp_path):
         (NAME, "short", "8 to 1024 characters"),
         (NAME, "", "8 to 1024 characters"),
         ("a:b", PASSWORD, "no colon"),
-        (" a", PASSWORD, "no spaces at its ends"),
+        (" a", PASSWORD, "no spaces at the ends"),
         ("a\nb", PASSWORD, "no colon"),
         ("#a", PASSWORD, "no #"),
     ],
