@@ -108,10 +108,7 @@ class TimelineView:
         plots, cursor = Plots(), _Cursor()
         self._audience = _Panel(plots, self._range, cursor, GROUND, filled=True)
         self._panels = [_Panel(plots, self._range, cursor, CATEGORIES[i % len(CATEGORIES)]) for i in range(panels)]
-        for plot in self.panels:
-            plot.on_event(SelectionGeometry, self._on_brush)
         self._marks = _Marks(plots, self._range)
-        self.on_brush: Callable[[Span], None] = lambda _span: None
         self.figure: Column = column(*self.panels, self._marks.figure, sizing_mode="stretch_both", spacing=4)
 
     @property
@@ -142,12 +139,18 @@ class TimelineView:
         for at, panel in enumerate([self._audience, *self._panels]):
             panel.axis.visible = at == used
 
-    def _on_brush(self, event: Event) -> None:
-        geometry: Any = event.geometry if isinstance(event, SelectionGeometry) and event.final else None
-        if geometry is not None:
-            begin, end = sorted((geometry["x0"], geometry["x1"]))
-            if end - begin >= LEAST_BRUSH_MS:
-                self.on_brush(Span(round(begin), round(end)))
+    def on_brush(self, choose: Callable[[Span], None]) -> None:
+        """Call `choose` with each time range that a user draws. In a file without a server, Bokeh warns of such callbacks."""
+
+        def drawn(event: Event) -> None:
+            geometry: Any = event.geometry if isinstance(event, SelectionGeometry) and event.final else None
+            if geometry is not None:
+                begin, end = sorted((geometry["x0"], geometry["x1"]))
+                if end - begin >= LEAST_BRUSH_MS:
+                    choose(Span(round(begin), round(end)))
+
+        for plot in self.panels:
+            plot.on_event(SelectionGeometry, drawn)
 
 
 class _Cursor:

@@ -143,7 +143,8 @@ def test_damage_is_reported_with_file_and_offset_in_addition_to_the_answer(tmp_p
 def test_the_report_is_one_page(tmp_path):
     write_log(tmp_path, RECORDS)
     page = tmp_path / "report.html"
-    assert analyze(tmp_path, "--html", page).returncode == 0
+    answer = analyze(tmp_path, "--html", page)
+    assert (answer.returncode, answer.stderr) == (0, "")
     assert page.read_text().startswith("<!DOCTYPE html>")
 
 
