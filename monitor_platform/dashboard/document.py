@@ -189,7 +189,7 @@ class PageDocument:
         if self._figures.histogram is not None:
             self._figures.histogram.source.selected.on_change("indices", self._on_bar)
         if self._figures.timeline is not None:
-            self._figures.timeline.on_brush(self._on_brush)
+            self._figures.timeline.on_brush = self._on_brush
         for dimension, view in self._figures.maps.items():
             view.source.selected.on_change("indices", partial(self._on_tap, dimension, view))
         self._document.add_periodic_callback(self._tick, TICK_MS)

@@ -35,7 +35,7 @@ class PageFigures:
         if "district" in views:
             self.maps["district"] = district_view(atlas)
         self.histogram = HistogramView() if "histogram" in views else None
-        self.timeline = TimelineView(page.panels) if "timeline" in views else None
+        self.timeline = TimelineView(page.panels, brush=True) if "timeline" in views else None
         self.part = page.part() if page.part is not None else None
 
     @property

@@ -101,14 +101,21 @@ LEAST_BRUSH_MS = 1000
 
 
 class TimelineView:
-    """A panel for the audience and `panels` for measures, of which at least one is always shown."""
+    """A panel for the audience and `panels` for measures, of which at least one is always shown.
 
-    def __init__(self, panels: int) -> None:
+    With `brush`, `on_brush` is called with each time range that a user draws. A file without a server cannot do that, and Bokeh
+    warns if it should.
+    """
+
+    def __init__(self, panels: int, *, brush: bool = False) -> None:
         self._range = Range1d(start=0, end=1)
         plots, cursor = Plots(), _Cursor()
         self._audience = _Panel(plots, self._range, cursor, GROUND, filled=True)
         self._panels = [_Panel(plots, self._range, cursor, CATEGORIES[i % len(CATEGORIES)]) for i in range(panels)]
+        for plot in self.panels if brush else ():
+            plot.on_event(SelectionGeometry, self._on_brush)
         self._marks = _Marks(plots, self._range)
+        self.on_brush: Callable[[Span], None] = lambda _span: None
         self.figure: Column = column(*self.panels, self._marks.figure, sizing_mode="stretch_both", spacing=4)
 
     @property
@@ -139,18 +146,12 @@ class TimelineView:
         for at, panel in enumerate([self._audience, *self._panels]):
             panel.axis.visible = at == used
 
-    def on_brush(self, choose: Callable[[Span], None]) -> None:
-        """Call `choose` with each time range that a user draws. In a file without a server, Bokeh warns of such callbacks."""
-
-        def drawn(event: Event) -> None:
-            geometry: Any = event.geometry if isinstance(event, SelectionGeometry) and event.final else None
-            if geometry is not None:
-                begin, end = sorted((geometry["x0"], geometry["x1"]))
-                if end - begin >= LEAST_BRUSH_MS:
-                    choose(Span(round(begin), round(end)))
-
-        for plot in self.panels:
-            plot.on_event(SelectionGeometry, drawn)
+    def _on_brush(self, event: Event) -> None:
+        geometry: Any = event.geometry if isinstance(event, SelectionGeometry) and event.final else None
+        if geometry is not None:
+            begin, end = sorted((geometry["x0"], geometry["x1"]))
+            if end - begin >= LEAST_BRUSH_MS:
+                self.on_brush(Span(round(begin), round(end)))
 
 
 class _Cursor:
