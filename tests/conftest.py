@@ -1,4 +1,4 @@
-"""Fixtures that the tests of every room may use, deterministic Hypothesis, and the reaper of killed test runs."""
+"""Fixtures that the tests of every room may use, deterministic Hypothesis, the order of files, and the reaper of killed runs."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from tests.harness.browser import browser, visit
 from tests.harness.disks import disk, make_disk
 from tests.harness.processes import Server, servers
 from tests.harness.reaper import start_reaper
+from tests.harness.slow_files import rank
 from tests.harness.tested_counts import tested_counts
 
 __all__ = ["browser", "disk", "make_disk", "visit"]
@@ -26,6 +27,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_configure() -> None:
     start_reaper()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: rank(item.path))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from swarmscope.__main__ import PACKAGES
+from tests.harness.slow_files import SLOW_FILES, TESTS
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -221,3 +222,7 @@ def imported_modules(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
+
+
+def test_every_file_in_the_order_of_slow_test_files_exists() -> None:
+    assert [name for name in SLOW_FILES if not (TESTS / name).exists()] == []

@@ -57,8 +57,9 @@ def body(data: bytes) -> None:
 
 def request_head(data: bytes) -> None:
     lines = [line.partition(b":") for line in data.split(b"\n")]
-    # The HTTP parser before it accepts only digits as a length.
-    headers = [(name, value.strip()) for name, _, value in lines if name.lower() != b"content-length" or value.strip().isdigit()]
+    # The HTTP parser before it accepts no header without a name, and only digits as a length.
+    headers = [(name, value.strip()) for name, _, value in lines if name]
+    headers = [(name, value) for name, value in headers if name.lower() != b"content-length" or value.isdigit()]
     with contextlib.suppress(Problem):
         HeadReader(_keys).read(headers)
 
