@@ -30,6 +30,7 @@ from overlay.messages import (
     Unsubscribe,
 )
 from overlay.overlay_file import Overlay, Stream, pair
+from overlay.parity import GROUP
 from overlay.planning import NodePlace, StreamPlan, planned
 from overlay.proofs import NONCE_BYTES, ReplayGuard, link_key, node_key, sealed
 from overlay.trees import LinkCosts, graph_of
@@ -279,5 +280,6 @@ class Bootstrapper:
                 children=list(place.children),
                 backup=place.backup,
                 second_parent=place.second_parent,
+                parity_group=GROUP if self.overlay.streams[stream].redundancy == "fec" else 0,
             )
             member.connection.send(GeneralMessage(node=NAME, body=body))

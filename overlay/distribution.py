@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Protocol
 
-from overlay.data_header import HEADER_BYTES, MOST_HOPS, DataHeaderError, read_data_header
+from overlay.data_header import HEADER_BYTES, MOST_HOPS, DataHeaderError, Flags, read_data_header
 from overlay.forwarding import Forwarding
 from overlay.link_repair import ranges_of
 from overlay.messages import Body, Graft, InstallTree, Nack, Prune
@@ -154,16 +154,25 @@ class Distribution:
         if forwarding.parent is None and forwarding.wanted is None:
             self._counts["data_not_wanted"] += 1  # the last packets of a parent that was left
             return
+        for restored in forwarding.restored(data, sender):
+            self.arrived(sender, restored, now_s)
+        if header.flags & Flags.PARITY:
+            self._repair_soon(forwarding, sender)
+            return
         known = forwarding.counts["data_received"]
         for child, packet in forwarding.arrived(data, now_s, sender):
             self._links.send(child, packet)
         if sender == forwarding.parent and forwarding.asked_s is not None:
             self._parent_delivers(forwarding)
-        if self._repairing is None and (link := forwarding.links_in.get(sender)) is not None and link.missing:
-            self._repair()
+        self._repair_soon(forwarding, sender)
         if self._on_packet is not None and forwarding.counts["data_received"] > known:
             delay_ms = (time.time_ns() // 1000 - header.origin_us) / 1000
             self._on_packet(Arrival(stream, data[HEADER_BYTES:], now_s, delay_ms, MOST_HOPS - header.hops_left))
+
+    def _repair_soon(self, forwarding: Forwarding, sender: str) -> None:
+        link = forwarding.links_in.get(sender)
+        if self._repairing is None and link is not None and link.missing:
+            self._repair()
 
     def repeat(self, child: str, request: Nack) -> None:
         """Send packets again that a child has not received."""

@@ -7,10 +7,12 @@ during a change do no harm.
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from overlay.data_header import HEADER_BYTES, DataHeader, DataHeaderError, Flags, read_data_header
 from overlay.link_repair import ReceivedOnLink, SentOnLink
 from overlay.messages import InstallTree
+from overlay.parity import ParityReceiver, ParitySender
 
 RING_S = 2.0
 """How long packets are kept for a replay."""
@@ -20,6 +22,8 @@ LOOK_BACK = 512
 """How far back a missing packet is asked for: the ring's two seconds at 2.7 Mbit/s."""
 OTHER_PARENT_S = 0.03
 """With two parents, how long a packet that one has not sent may take to come from the other."""
+LONGEST_PARITY_S = 0.2
+"""A parity packet that comes later, because the stream is slow, is not waited for."""
 STALE_S = 30.0
 """After this time without packets, a node begins anew: older sequence numbers could be those of later packets."""
 RTP_BYTES = 12
@@ -71,6 +75,8 @@ class Forwarding:
     links_in: dict[str, ReceivedOnLink] = field(default_factory=dict)
     """By the neighbour that sends."""
     _links_out: dict[str, SentOnLink] = field(default_factory=dict)
+    _parity_in: dict[str, ParityReceiver] = field(default_factory=dict)
+    _parity_out: dict[str, ParitySender] = field(default_factory=dict)
     _pruned: set[str] = field(default_factory=set)
     _ring: dict[int, Kept] = field(default_factory=dict)
     """By RTP sequence number, in the order of arrival."""
@@ -125,10 +131,12 @@ class Forwarding:
         self._seen.clear()
         self._ring.clear()
         self.links_in.clear()
+        self._parity_in.clear()
 
     def begin_link(self, neighbor: str) -> None:
         """A neighbour has connected, or becomes the parent: what it sent before is not missing."""
         self.links_in.pop(neighbor, None)
+        self._parity_in.pop(neighbor, None)
 
     def arrived(self, packet: bytes, now_s: float, sender: str = "") -> list[tuple[str, bytes]]:
         """The copies to send on, with the child for each."""
@@ -143,7 +151,7 @@ class Forwarding:
         self._follow_source(packet[HEADER_BYTES + 8 : HEADER_BYTES + 12])
         if sender not in self.links_in:
             self.links_in[sender] = ReceivedOnLink(self.counts)
-        self.links_in[sender].arrived(header.link_sequence, now_s, wait_s=OTHER_PARENT_S if self.second is not None else 0.0)
+        self.links_in[sender].arrived(header.link_sequence, now_s, wait_s=self._wait_s())
         sequence = rtp_sequence(packet)
         if sequence in self._seen:
             self.counts["data_duplicate"] += 1
@@ -161,6 +169,29 @@ class Forwarding:
             self.last_sequence = sequence
         header = replace(header, flags=header.flags & ~Flags.RETRANSMITTED)
         return self._sent_on(header, packet[HEADER_BYTES:], sequence, now_s, sender)
+
+    def restored(self, packet: bytes, sender: str) -> list[bytes]:
+        """The packets that a packet, or a parity packet, of a neighbour makes possible to restore."""
+        if not self.tree.parity_group:
+            return []
+        header, parity = read_data_header(packet), self._parity_in.setdefault(sender, ParityReceiver())
+        if not header.flags & Flags.PARITY:
+            found = list(parity.arrived(header, packet[HEADER_BYTES:]))
+        else:
+            self.counts["parity_received"] += 1
+            found = list(parity.parity(header, packet[HEADER_BYTES:]))
+            if sender in self.links_in:
+                self.links_in[sender].ask_now(parity.missing(header.link_sequence))
+        self.counts["packets_restored"] += len(found)
+        return found
+
+    def _wait_s(self) -> float:
+        """How long to wait for a missing packet before it is asked for: it may come from the other parent, or be restored."""
+        if self.second is not None:
+            return OTHER_PARENT_S
+        if self.tree.parity_group:
+            return min(self.packet_interval_s() * (self.tree.parity_group + 1), LONGEST_PARITY_S)
+        return 0.0
 
     def originated(self, rtp: bytes, now_s: float, origin_us: int) -> list[tuple[str, bytes]]:
         """The copies of a packet that begins here."""
@@ -182,14 +213,14 @@ class Forwarding:
             if from_sequence is not None and is_at_or_after(sequence, from_sequence) and child in self.children:
                 self.counts["data_replayed"] += 1
                 header = replace(each.header, flags=each.header.flags | Flags.RETRANSMITTED)
-                yield child, self._packed(child, header, each.rtp, sequence)
+                yield from self._packed(child, header, each.rtp, sequence)
 
     def packet_interval_s(self) -> float:
         """The mean time between two packets of the ring; 0 if it has fewer than two."""
         if len(self._ring) < 2:
             return 0.0
-        times_s = [each.arrived_s for each in self._ring.values()]
-        return (times_s[-1] - times_s[0]) / (len(times_s) - 1)
+        oldest, newest = next(iter(self._ring.values())), next(reversed(self._ring.values()))
+        return (newest.arrived_s - oldest.arrived_s) / (len(self._ring) - 1)
 
     def lacks(self, from_sequence: int | None) -> bool:
         """Whether a child that asks from there on needs what this node has not got."""
@@ -213,7 +244,7 @@ class Forwarding:
             else:
                 self.counts["data_repeated"] += 1
                 header = replace(kept.header, flags=kept.header.flags | Flags.RETRANSMITTED)
-                yield self._on_link(header, number) + kept.rtp
+                yield self._on_link(header, number).packed() + kept.rtp
 
     # What this node asks for
 
@@ -258,18 +289,28 @@ class Forwarding:
         if header.hops_left <= 1 and self.children:
             self.counts["data_too_far"] += 1
             return []
-        return [(child, self._packed(child, header, rtp, sequence)) for child in self.children if child != sender]
+        copies = (self._packed(child, header, rtp, sequence) for child in self.children if child != sender)
+        return list(chain.from_iterable(copies))
 
-    def _packed(self, child: str, header: DataHeader, rtp: bytes, sequence: int) -> bytes:
+    def _packed(self, child: str, header: DataHeader, rtp: bytes, sequence: int) -> Iterator[tuple[str, bytes]]:
+        """The packet for a child, and the parity packet of its group if it is the last one of it."""
         if child not in self._links_out:
             self._links_out[child] = SentOnLink()
         self.counts["data_sent"] += 1
         self.counts["data_sent_bytes"] += HEADER_BYTES + len(rtp)
-        return self._on_link(header, self._links_out[child].next(sequence)) + rtp
+        header = self._on_link(header, self._links_out[child].next(sequence))
+        yield child, header.packed() + rtp
+        if not self.tree.parity_group:
+            return
+        parity = self._parity_out.setdefault(child, ParitySender(self.tree.parity_group)).sent(header, rtp)
+        if parity is not None:
+            self.counts["parity_sent"] += 1
+            self.counts["parity_sent_bytes"] += len(parity)
+            yield child, parity
 
-    def _on_link(self, header: DataHeader, number: int) -> bytes:
+    def _on_link(self, header: DataHeader, number: int) -> DataHeader:
         epoch = self.tree.tree_epoch % 2**32
-        return replace(header, hops_left=header.hops_left - 1, tree_epoch=epoch, link_sequence=number).packed()
+        return replace(header, hops_left=header.hops_left - 1, tree_epoch=epoch, link_sequence=number)
 
     def _remember(self, sequence: int) -> None:
         self._seen.add(sequence)

@@ -125,6 +125,12 @@ class ReceivedOnLink:
         self.counts["packets_from_other_parent"] += len(self._missing)
         self._missing.clear()
 
+    def ask_now(self, numbers: Iterable[int]) -> None:
+        """Do not wait any longer for missing packets."""
+        for number in numbers:
+            if number in self._missing:
+                self._missing[number].ask_s = 0.0
+
     @property
     def missing(self) -> int:
         """How many packets are being asked for."""

@@ -137,6 +137,8 @@ class InstallTree(Struct, frozen=True, kw_only=True, tag="TREE"):
     backup: NodeName | None = None
     second_parent: NodeName | None = None
     """In the second of two trees; the node gets each packet from both parents."""
+    parity_group: Annotated[int, Meta(ge=0, le=48)] = 0
+    """After so many packets to a child comes a parity packet (FEC); 0: none."""
 
 
 class Graft(Struct, frozen=True, kw_only=True, tag="GRAFT"):

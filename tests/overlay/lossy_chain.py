@@ -15,12 +15,14 @@ LOSS = 0.05
 
 
 @contextmanager
-def lossy_chain(folder: Path, *, rate_kbps: float, loss: float = LOSS) -> Iterator[tuple[Lab, Swarm]]:
-    """The lab loses packets from the moment at which every node has joined."""
-    links = [{"between": pair} for pair in pairwise(NAMES)]
+def lossy_chain(
+    folder: Path, *, rate_kbps: float, loss: float = LOSS, redundancy: str = "retransmission", **shape: float
+) -> Iterator[tuple[Lab, Swarm]]:
+    """The lab loses packets from the moment at which every node has joined. `shape` is that of each link."""
+    links = [{"between": pair, **shape} for pair in pairwise(NAMES)]
     topology = read_topology(json.dumps({"nodes": {name: {"forwards": True} for name in NAMES}, "links": links}))
     overlay = {name: {"neighbors": [other]} for name, other in pairwise(NAMES)}
-    streams = {"news": {"source": "s", "rate_kbps": rate_kbps}}
+    streams = {"news": {"source": "s", "rate_kbps": rate_kbps, "redundancy": redundancy}}
     with Lab(topology) as lab:
         swarm = Swarm(lab, {**overlay, "p": {"neighbors": [], "role": "player"}, "streams": streams}, folder, bootstrapper_at="s")
         eventually(lambda: any("ready" in line for line in swarm.bootstrapper.lines))
