@@ -1,6 +1,7 @@
 """A player of the overlay behind three links in a lab: startup, delay and losses, without loss and with 5 % on each link.
 
-The delay per hop does not include the delay of the links, so it is what the nodes, the repairs and this machine add. The startup is the time from the request for the stream to playback, with a buffer of 1 s; each start is a new process.
+The delay per hop does not include the delay of the links, so it is what the nodes, the repairs and this machine add. The startup is
+the time from the request for the stream to playback, with a buffer of 1 s; each start is a new process.
 """
 
 import statistics

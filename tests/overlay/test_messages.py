@@ -33,6 +33,7 @@ BODIES: list[messages.Body] = [
     messages.Nack(ranges=[(5, 7), (9, 9)]),
     messages.Error(reason="wrong proof"),
     messages.InstallTree(stream="news", stream_number=7, tree_epoch=4, parent="n1", children=[], second_parent="n2"),
+    messages.InstallTree(stream="news", stream_number=7, tree_epoch=5, parent="n1", children=[], parity_group=8),
 ]
 SAMPLES: list[Control] = [
     messages.Ack(version=1, node="n1", nonce=NONCE, time_ms=1_700_000_000_000, tcp_port=7000, udp_port=7001, mac=MAC),
