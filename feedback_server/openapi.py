@@ -29,11 +29,27 @@ _BYTES: Schema = {}
 _UNCHANGED: Schema = {"description": "nothing has changed"}
 _LIMIT: Schema = {"type": "integer", "minimum": 1, "maximum": MOST_LOGS}
 _WAIT: Schema = {"type": "integer", "minimum": 0, "maximum": 60}
+_KNOWN = parameter("header", "If-None-Match", "the ETag of the known state", TEXT)
 
 
 def openapi() -> Schema:
+    return description(
+        "Swarmscope feedback server",
+        "Stores records that coordinators send, and offers them for download.",
+        {
+            routes.RECORDS: {"post": _append()},
+            routes.LOGS: {"get": _listing()},
+            routes.LATEST_LOG: {"get": operation("the newest log", {200: content("its entry", _ENTRY)}, 401, 404, keyed=True)},
+            routes.LOGS + "/{name}": {"get": _download()},
+        }
+        | health(content("it works", TEXT, "text/plain"), metrics_refusals=(401,)),
+        key="the shared token for /v1/records, the read token for /v1/logs, the metrics or the read token for /metrics",
+    )
+
+
+def _append() -> Schema:
     batch = parameter("header", routes.BATCH_HEADER, "the batch id; a repeated batch is stored once", _hex(32), required=True)
-    append = operation(
+    return operation(
         "store a batch of records",
         {200: content("durable", _STORED)},
         *(400, 401, 408, 413, 415, 503),
@@ -41,8 +57,10 @@ def openapi() -> Schema:
         keyed=True,
         requestBody={"required": True, "content": {routes.NDJSON: {"schema": TEXT | {"description": "one record per line"}}}},
     )
-    known = parameter("header", "If-None-Match", "the ETag of the known state", TEXT)
-    listing = operation(
+
+
+def _listing() -> Schema:
+    return operation(
         "the catalogue of logs",
         {200: content("the logs in the order of their names", _CATALOGUE), 304: _UNCHANGED},
         *(400, 401),
@@ -50,34 +68,24 @@ def openapi() -> Schema:
             parameter("query", "after", "only logs after this one", _NAME),
             parameter("query", "limit", "the most logs to list; if `more` is true, request those after the last one", _LIMIT),
             parameter("query", "wait", "with If-None-Match: seconds to wait for a change", _WAIT),
-            known,
+            _KNOWN,
         ),
         keyed=True,
     )
-    latest = operation("the newest log", {200: content("its entry", _ENTRY)}, 401, 404, keyed=True)
+
+
+def _download() -> Schema:
     whole = {status: content(what, _BYTES, routes.LOG) for status, what in ((200, "the log"), (206, "a part of it"))}
-    download = operation(
+    return operation(
         "a log's bytes",
         whole | {304: _UNCHANGED},
         *(400, 401, 404, 416, 503),
         parameters=(
             parameter("path", "name", "the log", _NAME, required=True),
             parameter("header", "Range", "bytes=FIRST-LAST", TEXT),
-            known,
+            _KNOWN,
         ),
         keyed=True,
-    )
-    return description(
-        "Swarmscope feedback server",
-        "Stores records that coordinators send, and offers them for download.",
-        {
-            routes.RECORDS: {"post": append},
-            routes.LOGS: {"get": listing},
-            routes.LATEST_LOG: {"get": latest},
-            routes.LOGS + "/{name}": {"get": download},
-        }
-        | health(content("it works", TEXT, "text/plain"), metrics_refusals=(401,)),
-        key="the shared token for /v1/records, the read token for /v1/logs, the metrics or the read token for /metrics",
     )
 
 

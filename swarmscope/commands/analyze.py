@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # DuckDB is slow to import, and --help does not need it
     from feedback_analysis.messages.load import ReadingProgress
     from feedback_analysis.messages.session_table import SessionTable
     from feedback_analysis.messages.table import FeedbackTable
+    from feedback_analysis.quality.all_models import Models
 
 WORST = 20
 """Groups that --sort lists, unless --top is given."""
@@ -117,17 +118,10 @@ def analyze(
         it joined counts as failed to start.
     """
     require_address_space("swarmscope analyze")
-    from feedback_analysis.geo.locator import locator_for
     from feedback_analysis.measures.selection import check_dimensions
-    from feedback_analysis.measures.summary import DEFAULT_GROUPS, summarize
-    from feedback_analysis.messages.column_table import columns_for
-    from feedback_analysis.messages.load import open_logs
-    from feedback_analysis.messages.p1203 import write_inputs
-    from feedback_analysis.messages.ranking import ranked
     from feedback_analysis.messages.reporting_period import reporting_period_s
-    from feedback_analysis.messages.scores import add_scores
     from feedback_analysis.messages.session_table import session_table
-    from feedback_analysis.quality.all_models import model_names, models_of, mos_of
+    from feedback_analysis.quality.all_models import model_names, models_of
 
     columns = [name.strip() for each in by or () for name in each.split(",") if name.strip()]
     try:
@@ -138,32 +132,15 @@ def analyze(
         check_dimensions((*columns, *filters))
         quality, scored = models_of(or_defaults(scoring, Scoring)), model_names(models)
         asked = _span(begin, end)
-        with locator_for(or_defaults(location, LocationSettings)) as locator, _progress() as progress:
-            needed = columns_for((*columns, *filters), [quality[name] for name in scored])
-            table = open_logs(
-                paths,
-                locator=locator,
-                mos=mos_of(quality),
-                models=quality,
-                span=asked,
-                progress=progress,
-                columns=None if html or sessions or p1203 else needed,
-            )
-        with closing(table):
+        needed = None if html or sessions or p1203 else (*columns, *filters)
+        with closing(_open_table(paths, quality, scored, or_defaults(location, LocationSettings), asked, needed)) as table:
             _print_damages(table)
             table.period_s = period or reporting_period_s(table)
             span = _covered(table, asked, begin, end)
-            if sort:
-                summary = ranked(table, by=columns, sort=sort, top=top or WORST, least_sessions=min_n, span=span, where=filters)
-            else:
-                summary = summarize(table, span=span, where=filters, by=columns, top=top or DEFAULT_GROUPS)
-            if scored:
-                add_scores(summary, table, scored, span=span, where=filters, by=columns, top=top or DEFAULT_GROUPS)
-            summary["unread_logs"] = len(table.unread)
+            summary = _summary(table, span, filters, columns, top=top, sort=sort, min_n=min_n, scored=scored)
             rows = session_table(table, scored or ("mos",), span=span, where=filters) if sessions else None
             if p1203 is not None:
-                p1203.mkdir(parents=True, exist_ok=True)
-                write_inputs(p1203, table, span=span, where=filters)
+                _write_p1203(p1203, table, span, filters)
             if html is not None and summary["messages"]:
                 from monitor_platform.dashboard.html_report import write_report  # Bokeh takes a second more
 
@@ -173,6 +150,65 @@ def analyze(
     if not summary["messages"]:
         sys.exit(f"swarmscope analyze: no records in {', '.join(map(str, paths))}{_within(asked, filters)}{_times(asked, paths)}")
     _print_result(summary, rows, columns, as_json=as_json, as_csv=as_csv, parquet=parquet)
+
+
+def _open_table(
+    paths: Sequence[Path],
+    quality: "Models",
+    scored: Sequence[str],
+    location: LocationSettings,
+    asked: "Span | None",
+    needed: Sequence[str] | None,
+) -> "FeedbackTable":
+    """The records of `paths` with the columns for the dimensions `needed` and the models `scored`; None: all columns."""
+    from feedback_analysis.geo.locator import locator_for
+    from feedback_analysis.messages.column_table import columns_for
+    from feedback_analysis.messages.load import open_logs
+    from feedback_analysis.quality.all_models import mos_of
+
+    with locator_for(location) as locator, _progress() as progress:
+        return open_logs(
+            paths,
+            locator=locator,
+            mos=mos_of(quality),
+            models=quality,
+            span=asked,
+            progress=progress,
+            columns=None if needed is None else columns_for(needed, [quality[name] for name in scored]),
+        )
+
+
+def _summary(
+    table: "FeedbackTable",
+    span: "Span | None",
+    where: Mapping[str, str],
+    by: Sequence[str],
+    *,
+    top: int | None,
+    sort: str,
+    min_n: int,
+    scored: Sequence[str],
+) -> "Summary":
+    """The totals and groups that the flags request, with the scores of the models `scored`."""
+    from feedback_analysis.measures.summary import DEFAULT_GROUPS, summarize
+    from feedback_analysis.messages.ranking import ranked
+    from feedback_analysis.messages.scores import add_scores
+
+    if sort:
+        summary = ranked(table, by=by, sort=sort, top=top or WORST, least_sessions=min_n, span=span, where=where)
+    else:
+        summary = summarize(table, span=span, where=where, by=by, top=top or DEFAULT_GROUPS)
+    if scored:
+        add_scores(summary, table, scored, span=span, where=where, by=by, top=top or DEFAULT_GROUPS)
+    summary["unread_logs"] = len(table.unread)
+    return summary
+
+
+def _write_p1203(folder: Path, table: "FeedbackTable", span: "Span | None", where: Mapping[str, str]) -> None:
+    from feedback_analysis.messages.p1203 import write_inputs
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_inputs(folder, table, span=span, where=where)
 
 
 def _print_result(
