@@ -151,6 +151,8 @@ def _print(report: "ImportReport") -> None:
             print(f"  {plain(example)}")
         if count > len(report.examples[reason]):
             print("  …")
+    if report.unreadable_ips:
+        print(f"ip is not an address: {report.unreadable_ips:,} accepted rows, recorded without an address")
 
 
 def _print_sent(counts: "SendCounts") -> None:

@@ -18,6 +18,8 @@ class ImportReport:
     accepted: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    unreadable_ips: int = 0
+    """Accepted rows whose `ip` is not an address; their records have no address."""
     first_ms: int | None = None
     last_ms: int | None = None
 

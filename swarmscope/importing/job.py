@@ -7,6 +7,7 @@ from itertools import groupby, islice
 
 from coordinator.dialects.native_message import Refused
 from coordinator.settings import AddressPolicy
+from serving.forwarded import address_of
 from swarmscope.importing.csv_rows import BrokenLine
 from swarmscope.importing.import_report import ImportReport
 from swarmscope.importing.log_folder import LogFolder
@@ -72,6 +73,8 @@ class ImportJob:
                 self.report.refuse(file=row.file, unit="row", number=row.number, reason=refused.reason, detail=refused.detail)
             else:
                 self.report.accept(feedback.time_ms)
+                if feedback.ip and address_of(feedback.ip) is None:
+                    self.report.unreadable_ips += 1
                 yield feedback
             self.progress(self.report.rows)
 

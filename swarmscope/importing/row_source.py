@@ -1,26 +1,29 @@
 """Reads the rows of imported files as text, in order of time. DuckDB sorts them, on disk if memory is not sufficient.
 
-DuckDB also reads Parquet and JSON lines. CSV files are read by `csv_rows`, because DuckDB needs some kilobytes of memory for each
-broken line, and takes a compressed file that ends too early for a complete one.
+DuckDB also reads Parquet. `csv_rows` and `json_lines_file` read text, because DuckDB needs some kilobytes of memory for each broken
+line of CSV, ends at a JSON line of more than 16 MiB, and takes a compressed file that ends too early for a complete one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as Entries
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from feedback_analysis.reading.log_files import NotReadable, check_file, is_gone
 from swarmscope.importing.csv_rows import LONGEST_VALUE_CHARS, BrokenLine, CsvFile
+from swarmscope.importing.json_lines_file import JsonLinesFile
 from swarmscope.importing.mapping import TIME, UNITS_MS, Mapping, SourceColumn
-from swarmscope.importing.text_file import LONGEST_LINE_BYTES, pieces
 
 ROWS_AT_ONCE = 4096
+CHARS_AT_ONCE = 2**20
+"""So many rows, or rows with so much text, are handed to DuckDB at once."""
+
 MEMORY = "1GB"
 """Memory limit of sorting; DuckDB stores more rows in a temporary folder."""
 
@@ -32,6 +35,7 @@ NUMBER = r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*"
 
 # The name of the column that contains the file of a row. Imported files are unlikely to use it.
 _FILE = "swarmscope file"
+_PARQUET = f"read_parquet($paths, union_by_name = true, hive_partitioning = false, filename = '{_FILE}')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,8 @@ class RowSource:
         self._form = form
         self._files = {str(link): str(path) for link, path in links.items()}
         self._csv_files = [CsvFile(path) for path in links.values()] if form == "csv" else []
+        self._json_files = [JsonLinesFile(path) for path in links.values()] if form == "json" else []
         self._failure: ValueError | None = None
-        if form == "json":
-            for path in links.values():
-                _check_end(path)
         self.columns = self._columns()
 
     def rows(
@@ -64,7 +66,7 @@ class RowSource:
     ) -> Iterator[SourceRow]:
         """The rows in order of time, rows without a time first. ValueError if a file cannot be read completely.
 
-        `on_broken` is called for each line of a CSV file that is not a row.
+        `on_broken` is called for each line of a text file that is not a row.
         """
         names = list(sources)
         time = f"c{names.index(TIME)}"
@@ -91,17 +93,28 @@ class RowSource:
             self._db.register("csv_rows", self._csv_rows([column.name for column in sources.values()], on_broken))
             return "SELECT *, row_number() OVER () AS place FROM csv_rows"
         texts = ", ".join(f"{self._text(column.name)} AS c{place}" for place, column in enumerate(sources.values()))
-        placed = f'SELECT "{_FILE}" AS file, row_number() OVER () AS place, {texts} FROM {_scan(self._form)}'
+        if self._form == "json":
+            return f"SELECT file, number, row_number() OVER () AS place, {texts} FROM ({self._json_rows(on_broken)})"
+        placed = f'SELECT "{_FILE}" AS file, row_number() OVER () AS place, {texts} FROM {_PARQUET}'
         return f"SELECT *, place - min(place) OVER (PARTITION BY file) + 1 AS number FROM ({placed})"
 
     def _csv_rows(self, columns: Sequence[str], on_broken: Callable[[BrokenLine], None]) -> pa.RecordBatchReader:
-        texts = [(f"c{place}", pa.string()) for place in range(len(columns))]
-        schema = pa.schema([("file", pa.string()), ("number", pa.int64()), *texts])
+        rows = ((file.path, number, *values) for file in self._csv_files for number, values in file.rows(columns, on_broken))
+        return self._reader([f"c{place}" for place in range(len(columns))], rows)
+
+    def _json_rows(self, on_broken: Callable[[BrokenLine], None]) -> str:
+        """A query of all rows of JSON lines: file, number in the file, and the row as `json`; NULL if it is not JSON."""
+        rows = ((file.path, number, line) for file in self._json_files for number, line in file.rows(on_broken))
+        self._db.register("json_rows", self._reader(["line"], rows))
+        return "SELECT file, number, TRY_CAST(line AS JSON) AS json FROM json_rows"
+
+    def _reader(self, texts: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> pa.RecordBatchReader:
+        """The rows (file, number, texts) in batches for DuckDB."""
+        schema = pa.schema([("file", pa.string()), ("number", pa.int64()), *((name, pa.string()) for name in texts)])
 
         def batches() -> Iterator[pa.RecordBatch]:
-            rows = ((file.path, number, *values) for file in self._csv_files for number, values in file.rows(columns, on_broken))
             try:
-                while some := list(islice(rows, ROWS_AT_ONCE)):
+                for some in _chunks(rows):
                     yield pa.RecordBatch.from_arrays([*map(pa.array, zip(*some, strict=True), schema.types)], schema=schema)
             except (ValueError, OSError) as error:
                 self._failure = ValueError(str(error))  # DuckDB would show only a part of it
@@ -113,18 +126,19 @@ class RowSource:
         if self._form == "csv":
             return tuple(dict.fromkeys(name for file in self._csv_files for name in file.columns))
         if self._form == "json":
-            keys = f"SELECT DISTINCT unnest(json_keys(json)) FROM {_scan('json')} WHERE json_type(json) = 'OBJECT'"
+            found = self._json_rows(lambda _: None)  # reported when the rows are read
+            keys = f"SELECT DISTINCT unnest(json_keys(json)) FROM ({found}) WHERE json_type(json) = 'OBJECT'"
             return tuple(sorted(name for (name,) in self._ask(keys)))
-        return tuple(name for name, *_ in self._ask(f'DESCRIBE SELECT * EXCLUDE ("{_FILE}") FROM {_scan("parquet")}'))
+        return tuple(name for name, *_ in self._ask(f'DESCRIBE SELECT * EXCLUDE ("{_FILE}") FROM {_PARQUET}'))
 
     def _parameters(self) -> dict[str, list[str]]:
-        return {} if self._form == "csv" else {"paths": list(self._files)}
+        return {"paths": list(self._files)} if self._form == "parquet" else {}
 
     def _ask(self, sql: str) -> list[tuple[str, ...]]:
         try:
             return self._db.execute(sql, self._parameters()).fetchall()
         except duckdb.Error as error:
-            raise self._unreadable(error) from error
+            raise self._failure or self._unreadable(error) from error
 
     def _text(self, column: str) -> str:
         """An SQL expression for the value of a column of Parquet or JSON as text."""
@@ -142,6 +156,20 @@ class RowSource:
             why = why.replace(link, path)
         what = next(iter(self._files.values())) if len(self._files) == 1 else "a file"
         return ValueError(f"{what} cannot be read: {why}")
+
+
+def _chunks(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows (file, number, texts) in lists of at most ROWS_AT_ONCE, and of about CHARS_AT_ONCE."""
+    chunk, chars = [], 0
+    for row in rows:
+        chunk.append(row)
+        for text in row[2:]:
+            chars += len(text or "")
+        if len(chunk) == ROWS_AT_ONCE or chars >= CHARS_AT_ONCE:
+            yield chunk
+            chunk, chars = [], 0
+    if chunk:
+        yield chunk
 
 
 @contextmanager
@@ -190,28 +218,12 @@ def _check_readable(path: Path) -> None:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _check_end(path: Path) -> None:
-    """ValueError if a compressed file is not complete. DuckDB would not notice that."""
-    if path.suffix in _COMPRESSIONS:
-        for _ in pieces(path):
-            pass
-
-
 def _links(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
     """Links in `folder` to the files. DuckDB gives a meaning to names such as `*.csv` and `day=1/a.parquet`."""
-    links = {folder / f"{place}{path.suffix if path.suffix in _COMPRESSIONS else ''}": path for place, path in enumerate(paths)}
+    links = {folder / str(place): path for place, path in enumerate(paths)}
     for link, path in links.items():
         link.symlink_to(path.absolute())
     return links
-
-
-def _scan(form: str) -> str:
-    if form == "parquet":
-        return f"read_parquet($paths, union_by_name = true, hive_partitioning = false, filename = '{_FILE}')"
-    return (
-        '(SELECT json, filename AS "' + _FILE + "\" FROM read_json_objects($paths, format = 'newline_delimited', "
-        f"ignore_errors = true, maximum_object_size = {LONGEST_LINE_BYTES}, filename = true))"
-    )
 
 
 def _quoted(text: str) -> str:

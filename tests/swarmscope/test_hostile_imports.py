@@ -11,6 +11,8 @@ import zstandard
 
 from feedback_wire.frames import PREAMBLE, footer_frame, records_frame
 from swarmscope.importing.csv_rows import BrokenLine, CsvFile
+from swarmscope.importing.mapping import Mapping
+from swarmscope.importing.row_source import opened
 from swarmscope.importing.text_file import lines
 from swarmscope.sending.replay import replay
 from tests.harness.logs import BEGIN_MS
@@ -101,6 +103,27 @@ def test_an_import_of_a_torn_file_writes_nothing(tmp_path, kind):
     assert "cannot be decompressed" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not list((tmp_path / "logs").glob("*"))
+
+
+def test_a_json_line_that_is_too_long_or_not_utf_8_is_refused_and_costs_no_other_row(tmp_path):
+    good = json.dumps({"received_ms": BEGIN_MS, "session_id": "s"}).encode() + b"\n"
+    too_long = b'{"received_ms":1,"note":"' + b"x" * 17 * 2**20 + b'"}\n'
+    (tmp_path / "a.jsonl").write_bytes(good + too_long + b'{"received_ms":1,"note":"\xff"}\n\n' + good)
+    broken: list[BrokenLine] = []
+    with opened([tmp_path / "a.jsonl"]) as source:
+        rows = list(source.rows(Mapping(), Mapping().sources(source.columns), broken.append))
+    assert [(row.number, row.time_ms) for row in rows] == [(1, BEGIN_MS), (4, BEGIN_MS)]
+    assert [(each.line, each.why) for each in broken] == [(2, "it is longer than 1,048,576 bytes"), (3, "it is not UTF-8")]
+
+
+def test_an_ip_that_is_not_an_address_is_counted_and_its_row_is_accepted(tmp_path):
+    ips = ("10.1.2.3", "host.example", "10.1.2", "")
+    rows = [{"received_ms": BEGIN_MS, "session_id": "s", "ip": ip} for ip in ips]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    done = run_swarmscope("import", tmp_path / "a.jsonl", "--into", tmp_path / "logs", "--ip", "keep")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "4 rows: 4 accepted, 0 refused" in done.stdout
+    assert "ip is not an address: 2 accepted rows, recorded without an address" in done.stdout
 
 
 def test_values_beyond_every_number_are_refused_one_by_one(tmp_path):
