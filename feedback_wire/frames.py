@@ -160,10 +160,9 @@ def _next_whole(view: memoryview, offset: int) -> int:
     while offset < len(view):
         chunk = bytes(view[offset : offset + step + len(_START)])
         at = chunk.find(_START)
-        if at < 0:
-            offset += step
-        elif isinstance(_frame_at(view, offset + at), Frame):
-            return offset + at
-        else:
-            offset += at + 1
+        while at >= 0:
+            if isinstance(_frame_at(view, offset + at), Frame):
+                return offset + at
+            at = chunk.find(_START, at + 1)
+        offset += step
     return len(view)

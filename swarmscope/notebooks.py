@@ -14,6 +14,7 @@ from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
 from feedback_analysis.quality.all_models import all_models, model_names, mos_of
 from feedback_analysis.quality.model import call
 from feedback_analysis.reading.log_files import passed_over_in_words
+from serving.few_lines import few_lines
 
 _FORMS = ("pandas", "polars", "duckdb")
 
@@ -35,8 +36,12 @@ def frame(
     span = Span(0 if begin is None else unix_ms(begin), END_OF_TIME_MS if end is None else unix_ms(end))
     with locator_for(location) as locator:
         table = open_logs(paths, locator=locator, mos=mos_of(quality), models=quality, span=span)
-    for damage in table.damages:
-        warnings.warn(f"damaged: {damage}", stacklevel=3)
+    damages: list[str] = []
+    with few_lines(damages.append, "damaged parts") as report:
+        for damage in table.damages:
+            report(f"damaged: {damage}")
+    for text in damages:
+        warnings.warn(text, stacklevel=3)
     for unread in table.unread:
         warnings.warn(f"not read: {unread}", stacklevel=3)
     if table.passed_over:

@@ -24,6 +24,7 @@ from monitor_platform.retrieval.feed_status import RetrievalCounts
 from monitor_platform.retrieval.fetch_plan import FetchSealed, MirroredLog
 from monitor_platform.retrieval.mirror import Mirror
 from monitor_platform.retrieval.remainder import remainder
+from serving.few_lines import few_lines
 
 log = logging.getLogger(__name__)
 
@@ -141,8 +142,9 @@ def _lasting(damages: tuple[Damage, ...]) -> tuple[Damage, ...]:
 
 
 def _log_damages(name: LogName, damages: tuple[Damage, ...]) -> None:
-    for damage in damages:
-        log.error("%s, byte %d: %s (%d bytes)", name, damage.offset, damage.reason, damage.size)
+    with few_lines(log.error, f"damaged parts of {name}") as report:
+        for damage in damages:
+            report(f"{name}, byte {damage.offset}: {damage.reason} ({damage.size} bytes)")
 
 
 def _counts(added: Added) -> RetrievalCounts:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ from cyclopts import App, Parameter
 from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
 from feedback_analysis.scoring import Scoring
+from serving.few_lines import few_lines
 from swarmscope.address_space import require_address_space
 from swarmscope.commands import conditions, examples, exit_on, or_defaults
 from swarmscope.output.encoding import print_data
@@ -340,8 +342,9 @@ def _print_damages(table: "FeedbackTable") -> None:
     from feedback_analysis.reading.log_files import passed_over_in_words
     from feedback_analysis.reading.rows import reasons_in_words
 
-    for damage in table.damages:
-        print(f"damaged: {plain(str(damage))}", file=sys.stderr)
+    with few_lines(partial(print, file=sys.stderr), "damaged parts") as report:
+        for damage in table.damages:
+            report(f"damaged: {plain(str(damage))}")
     for unread in table.unread:
         print(f"not read: {plain(str(unread))}", file=sys.stderr)
     if table.passed_over:

@@ -20,6 +20,7 @@ from feedback_server.forms.bare_lines import BARE
 from feedback_server.forms.reading import Readable, Records
 from feedback_server.settings import FORMS
 from feedback_wire.log_name import Form
+from serving.few_lines import few_lines
 from swarmscope.commands import examples, exit_on, exit_on_usage_error
 from swarmscope.commands.log_arguments import finding_text, logs_to_read, parts_of, print_unread, with_progress
 from swarmscope.output.escaping import plain
@@ -65,12 +66,13 @@ def cat(paths: list[Path], /, *, from_: Annotated[str | None, Parameter(name="--
     damaged = print_unread(found.unread)
     try:
         for path, form in with_progress(found.logs):
-            for part in parts_of(path, form):
-                if isinstance(part, Records):
-                    sys.stdout.buffer.write(_within(part.lines, *span))
-                else:
-                    damaged = True
-                    print(finding_text(path, part), file=sys.stderr)
+            with few_lines(_print_error, _others(path)) as report:
+                for part in parts_of(path, form):
+                    if isinstance(part, Records):
+                        sys.stdout.buffer.write(_within(part.lines, *span))
+                    else:
+                        damaged = True
+                        report(finding_text(path, part))
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of standard output has closed it. Without this, Python reports the same error again when it flushes at exit.
@@ -82,8 +84,8 @@ def cat(paths: list[Path], /, *, from_: Annotated[str | None, Parameter(name="--
 def verify(paths: list[Path], /) -> None:
     """Verify the checksums of logs.
 
-    The command prints one line per log, and one line per damaged part with its byte offset. The exit code is 1 if a log is damaged
-    or unreadable.
+    The command prints one line per log, and one line per damaged part with its byte offset, at most 20 for one log. The exit code
+    is 1 if a log is damaged or unreadable.
 
     Parameters
     ----------
@@ -183,14 +185,15 @@ def _verify(path: Path, form: Readable) -> bool:
     records = frames = 0
     findings: list[str] = []
     unread: list[UnreadLog] = []
-    for part in parts_of(path, form):
-        match part:
-            case Records():
-                records, frames = records + part.count, frames + 1
-            case UnreadLog():
-                unread.append(part)
-            case _:
-                findings.append(finding_text(path, part))
+    with few_lines(findings.append, _others(path)) as report:
+        for part in parts_of(path, form):
+            match part:
+                case Records():
+                    records, frames = records + part.count, frames + 1
+                case UnreadLog():
+                    unread.append(part)
+                case _:
+                    report(finding_text(path, part))
     verdict = "damaged" if findings else "good"
     if records or findings or not unread:
         print(f"{plain(str(path))}: {verdict}, {records} records in {_parts(form, frames)}")
@@ -203,14 +206,14 @@ def _convert(path: Path, form: Readable, target: Path, to: Form) -> bool:
     """Convert one log under a temporary name and rename it. False if the log is damaged or has no records."""
     good = True
     unfinished = target.with_name(f".{target.name}.unfinished")
-    with unfinished.open("wb") as file:
+    with unfinished.open("wb") as file, few_lines(_print_error, _others(path)) as report:
         writer = log_writer(to, file)
         for part in parts_of(path, form):
             if isinstance(part, Records):
                 writer.add(part.lines, part.count)
             else:
                 good = False
-                print(finding_text(path, part), file=sys.stderr)
+                report(finding_text(path, part))
         count = writer.finish()
     if not count:
         unfinished.unlink()
@@ -219,6 +222,14 @@ def _convert(path: Path, form: Readable, target: Path, to: Form) -> bool:
     unfinished.rename(target)
     print(f"{target}: {count} records")
     return good
+
+
+def _print_error(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _others(path: Path) -> str:
+    return f"damaged or missing parts of {plain(str(path))}"
 
 
 def _parts(form: Readable, number: int) -> str:

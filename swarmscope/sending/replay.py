@@ -17,6 +17,7 @@ from coordinator.quarantine import FILE_BYTES
 from feedback_analysis.reading.log_files import NotReadable, check_file, is_gone, reading_from
 from feedback_server.forms.framed import line_frames
 from feedback_wire.frames import Damage
+from serving.few_lines import few_lines
 from swarmscope.sending.coordinator_client import CoordinatorClient, SendCounts, batches
 
 _LARGEST_FILE_BYTES = 8 * FILE_BYTES
@@ -59,14 +60,15 @@ def _frames(file: Path, counts: SendCounts) -> Iterator[list[_Refused]]:
     except NotReadable as error:
         counts.damages.append(f"{file}: not read: {error.strerror}")
         return
-    for found in line_frames(data):
-        if isinstance(found, Damage):
-            counts.damages.append(f"{file}: {found.size} bytes at offset {found.offset} are damaged: {found.reason}")
-            continue
-        messages = [message for line in BytesIO(found.text) if (message := _message(line))]
-        if others := found.header.records - len(messages):
-            counts.damages.append(f"{file}: {others} lines at offset {found.offset} are not refused messages of a coordinator")
-        yield messages
+    with few_lines(counts.damages.append, f"damaged parts of {file}") as damaged:
+        for found in line_frames(data):
+            if isinstance(found, Damage):
+                damaged(f"{file}: {found.size} bytes at offset {found.offset} are damaged: {found.reason}")
+                continue
+            messages = [message for line in BytesIO(found.text) if (message := _message(line))]
+            if others := found.header.records - len(messages):
+                damaged(f"{file}: {others} lines at offset {found.offset} are not refused messages of a coordinator")
+            yield messages
 
 
 def _message(line: bytes) -> _Refused | None:

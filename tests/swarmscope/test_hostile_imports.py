@@ -10,6 +10,7 @@ import pytest
 import zstandard
 
 from feedback_wire.frames import PREAMBLE, footer_frame, records_frame
+from serving.few_lines import MOST_LINES
 from swarmscope.importing.csv_rows import BrokenLine, CsvFile
 from swarmscope.importing.mapping import Mapping
 from swarmscope.importing.row_source import opened
@@ -124,6 +125,15 @@ def test_an_ip_that_is_not_an_address_is_counted_and_its_row_is_accepted(tmp_pat
     assert (done.returncode, done.stderr) == (0, "")
     assert "4 rows: 4 accepted, 0 refused" in done.stdout
     assert "ip is not an address: 2 accepted rows, recorded without an address" in done.stdout
+
+
+def test_a_quarantine_of_a_thousand_damaged_parts_is_reported_in_few_lines(tmp_path):
+    good = records_frame(zstandard.compress(b"{}\n"), number=0, first_record=0, records=0, inflated=3)
+    (tmp_path / "a.jsonl.zst").write_bytes(PREAMBLE + (b"!" + good) * 500)
+    counts = replay([tmp_path / "a.jsonl.zst"], "http://127.0.0.1:1", "")
+    assert len(counts.damages) == MOST_LINES + 1
+    assert counts.damages[0].endswith("1 bytes at offset 13 are damaged: no frame begins here")
+    assert counts.damages[-1] == f"{1000 - MOST_LINES} more damaged parts of {tmp_path / 'a.jsonl.zst'}"
 
 
 def test_values_beyond_every_number_are_refused_one_by_one(tmp_path):
