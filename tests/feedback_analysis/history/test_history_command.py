@@ -57,7 +57,7 @@ def test_every_figure_has_its_columns(folder, figure, names):
 def test_an_error_is_reported_in_one_line(folder, tmp_path):
     for arguments, code, sent in [
         ((tmp_path,), 2, "there is no history in"),
-        ((folder, "--timezone", "Mars/Olympus"), 2, "no time zone"),
+        ((folder, "--timezone", "Mars/Olympus"), 2, "not a time zone"),
         ((folder, "--where", "event=join"), 2, "not kept in the history"),
         ((folder, "--where", "channel"), 2, "it needs a name and a value"),
         ((folder, "--from", "2013-01-01"), 1, "has no data for this time range"),

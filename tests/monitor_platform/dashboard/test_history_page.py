@@ -61,7 +61,7 @@ def test_scripts_get_the_numbers_of_the_history(monitor, truth):
         ("daily?unit=hour", 400, "has the units day, month, year"),
         ("isps?unit=hour", 400, "has the units day, month, year"),
         ("timeline?unit=week", 400, "has the units hour, day, month, year"),
-        ("daily?timezone=Mars/Olympus", 400, "no time zone"),
+        ("daily?timezone=Mars/Olympus", 400, "not a time zone"),
         ("summary?where.event=join", 400, "not kept in the history"),
         ("minutes?where.isp=PCCW&where.channel=a", 400, "choose steps of an hour"),
         ("daily?since=yesterday", 400, "is not a parameter"),
