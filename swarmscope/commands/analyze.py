@@ -88,11 +88,12 @@ def analyze(
         Dimensions to group by, separated by commas: channel, isp, area, district, country, app, platform, event (join, report,
         leave), via (coordinator) or extra.NAME. The output has one group for each combination of values.
     top
-        Maximum number of groups to list, those with the most messages first. The other groups are combined as (other).
+        Maximum number of groups to list, those with the most messages first. The other groups are combined as (other). The
+        default is 1000, or 20 with --sort.
     sort
-        List the worst groups by this measure, the worst first: rebuffering_ratio, stalls_per_hour, stall_ms, longest_stall_ms,
-        start_failures, p2p_ratio, upload_kbps, download_kbps, playback_kbps, continuity, startup_ms, mos or contribution_ratio; or
-        the largest by messages, peers or sessions. Without --top, the worst 20.
+        Sort the groups by this measure, the worst first: rebuffering_ratio, stalls_per_hour, stall_ms, longest_stall_ms,
+        start_failures, p2p_ratio, upload_kbps, download_kbps, playback_kbps, continuity, startup_ms, mos or contribution_ratio.
+        With messages, peers or sessions, the largest groups are first.
     min_n
         With --sort: list only groups of at least this number of sessions.
     where
