@@ -66,7 +66,9 @@ def _listing() -> Schema:
         *(400, 401),
         parameters=(
             parameter("query", "after", "only logs after this one", _NAME),
-            parameter("query", "limit", "the most logs to list; if `more` is true, request those after the last one", _LIMIT),
+            parameter(
+                "query", "limit", "maximum number of logs to list; if `more` is true, request those after the last one", _LIMIT
+            ),
             parameter("query", "wait", "with If-None-Match: seconds to wait for a change", _WAIT),
             _KNOWN,
         ),

@@ -110,7 +110,7 @@ def _field_schema(field: Field) -> dict[str, Any]:
 
 def _extra_schema() -> dict[str, Any]:
     return {
-        "description": "anything else the app wants to say; filtered and measured like a named field",
+        "description": "values that the app defines; filtered and measured like named fields",
         "type": ["object", "null"],
         "maxProperties": EXTRA_KEYS,
         "propertyNames": {"minLength": 1, "maxLength": TEXT_CHARS},

@@ -45,9 +45,9 @@ _WHEN = {
     413: "too large; send smaller batches",
     415: "unsupported content type or encoding",
     416: "a range beyond the end",
-    429: "too many requests of this sender; wait, then send the same again",
+    429: "too many requests of this sender; wait, then send the same request again",
     431: "request line and headers are too large",
-    503: "not possible now; wait, then send the same again",
+    503: "not possible now; wait, then send the same request again",
 }
 
 

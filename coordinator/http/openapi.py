@@ -9,7 +9,7 @@ _ACCEPTED: Schema = {
     "required": ["accepted"],
     "properties": {"accepted": COUNT, "refused": {"type": "array", "minItems": 1, "items": REFUSED}},
 }
-_LINES: Schema = TEXT | {"description": "one message a line"}
+_LINES: Schema = TEXT | {"description": "one message per line"}
 
 
 def openapi() -> Schema:

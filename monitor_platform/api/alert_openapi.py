@@ -37,9 +37,9 @@ def alert_paths() -> dict[str, Schema]:
         "/api/v1/acknowledgements": {
             "post": _change("state that you work on an alert", _object(**_ACKNOWLEDGEMENT), body=_NEW_ACKNOWLEDGEMENT)
         },
-        "/api/v1/webhooks": {"get": _read("the webhooks and their last messages", _list(_WEBHOOK))},
+        "/api/v1/webhooks": {"get": _read("the webhooks and their last notifications", _list(_WEBHOOK))},
         "/api/v1/webhooks/{number}/test": {
-            "post": _change("send a test message to a webhook", _object(waiting=COUNT), parameters=(number,))
+            "post": _change("send a test notification to a webhook", _object(waiting=COUNT), parameters=(number,))
         },
     }
 
@@ -92,7 +92,7 @@ _RULE = _object(
     where={"type": "object", "additionalProperties": TEXT},
     state={"enum": ["firing", "well", "no data"]},
     open=COUNT | {"description": "number of open alerts"},
-    since=_TIME | {"type": ["integer", "null"], "description": "when it began or ended to fire, in Unix milliseconds"},
+    since=_TIME | {"type": ["integer", "null"], "description": "when this state began, in Unix milliseconds"},
     last={
         "type": ["object", "null"],
         "description": "the last value of the slice that is closest to its limit or furthest beyond it",
@@ -122,7 +122,7 @@ _WEBHOOK = _object(
             sent=TEXT | {"description": "the body of the request"},
             outcome={"enum": ["trying", "sent", "failed"]},
             attempts=COUNT,
-            answer=TEXT | {"description": "status and begin of the body, without parts of the webhook's address"},
+            answer=TEXT | {"description": "status and first part of the body, without parts of the webhook's address"},
         )
     ),
 )

@@ -42,7 +42,7 @@ def _history() -> dict[str, Schema]:
     """The figures of history_handler.py. Each figure accepts all parameters and ignores those that only other figures use."""
     chosen = _chosen((*KEPT, *IDENTITIES))
     operations = {figure: ((*chosen, *_OWN[figure]), schema, about) for figure, (about, schema) in _figures().items()}
-    operations["status"] = ((), _STATUS, "how much of the logs the history has read")
+    operations["status"] = ((), _STATUS, "how far the history has ingested the logs")
     return {
         f"{HISTORY}{figure}": {
             "get": operation(about, {200: content("the numbers", schema)}, 400, 401, 403, 503, parameters=parameters)
@@ -56,7 +56,7 @@ def _figures() -> dict[str, tuple[str, Schema]]:
     over_time = _object(at_ms=_list(COUNT), values=_by_name(_list(_NUMBER)))
     return {
         "summary": ("the measures over whole hours, in total and for each group", _summary()),
-        "daily": ("users, quality and time online of each day, month or year", _list(_by_name(_NUMBER | _PERIOD))),
+        "daily": ("users, quality and online time of each day, month or year", _list(_by_name(_NUMBER | _PERIOD))),
         "isps": (
             "the number of users of each ISP",
             _list(_object(period=TEXT, peers=_by_name(_NUMBER), shares=_by_name(_NUMBER))),
@@ -73,15 +73,15 @@ def _figures() -> dict[str, tuple[str, Schema]]:
 
 def _chosen(dimensions: tuple[str, ...]) -> tuple[Schema, ...]:
     return (
-        parameter("query", "from", "the begin of the span", _TIME),
-        parameter("query", "to", "the end of the span", _TIME),
+        parameter("query", "from", "beginning of the time range (included)", _TIME),
+        parameter("query", "to", "end of the time range (excluded)", _TIME),
         *(parameter("query", f"where.{name}", "only records with this value", TEXT) for name in dimensions),
     )
 
 
 def _summary(**more: Schema) -> Schema:
     group = _numbers("by", by={"type": "object", "additionalProperties": TEXT})
-    left_out = COUNT | {"description": f"how many groups are in the one called {OTHER}"}
+    left_out = COUNT | {"description": f"number of groups in the group {OTHER}"}
     more |= {"groups": {"type": "array", "items": group}, "groups_left_out": left_out}
     return _numbers(*_ENDS, *more, **_ENDS, **more)
 
@@ -104,19 +104,19 @@ def _object(**properties: Schema) -> Schema:
 
 
 _PERIOD: Schema = {"type": ["number", "string", "null"], "description": "`period` is text such as 2012-08-07"}
-_BY = parameter("query", "by", "a group for each combination of these dimensions, with commas", TEXT)
+_BY = parameter("query", "by", "dimensions to group by, separated by commas; one group for each combination of values", TEXT)
 _TOP = parameter(
     "query",
     "top",
-    f"groups of the most messages to tell apart, up to {MOST_GROUPS:,}; the others are one group, {OTHER}; "
-    f"{DEFAULT_GROUPS:,} if left out",
+    f"number of groups to list (at most {MOST_GROUPS:,}), those with the most messages; the others are one group, {OTHER}; "
+    f"default {DEFAULT_GROUPS:,}",
     COUNT,
 )
-_UNIT = parameter("query", "unit", "steps; day if left out", {"enum": [*UNITS]})
-_DAYS = parameter("query", "unit", "periods; day if left out", {"enum": [*DAYS]})
-_ZONE = parameter("query", "timezone", "whose days they are, such as Asia/Hong_Kong; UTC if left out", TEXT)
-_MEASURE = parameter("query", "measure", "a measure, or for timelines several with commas; mos if left out", TEXT)
-_REGION = parameter("query", "region", "a dimension; district if left out", {"enum": [*KEPT]})
+_UNIT = parameter("query", "unit", "length of a step (default day)", {"enum": [*UNITS]})
+_DAYS = parameter("query", "unit", "length of a period (default day)", {"enum": [*DAYS]})
+_ZONE = parameter("query", "timezone", "time zone of the days, such as Asia/Hong_Kong (default UTC)", TEXT)
+_MEASURE = parameter("query", "measure", "name of a measure (default mos); for timelines several, separated by commas", TEXT)
+_REGION = parameter("query", "region", "a dimension (default district)", {"enum": [*KEPT]})
 _OWN: dict[str, tuple[Schema, ...]] = {
     "summary": (_BY, _TOP),
     "daily": (_DAYS, _ZONE),
