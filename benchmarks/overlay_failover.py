@@ -20,6 +20,7 @@ from tests.overlay.swarm import Swarm
 RUNS = 30
 RUNS_WITHOUT_BOOTSTRAPPER = 10
 """Each needs a new swarm: a relay cannot come back without a bootstrapper."""
+RUNS_WITHOUT_SECOND_RELAY = 3
 CASES = {"crash": signal.SIGKILL, "silence": signal.SIGSTOP}
 
 
@@ -39,6 +40,8 @@ def main() -> None:
                 gaps_ms.append(gap_ms(lab, swarm, how, folder))
                 missing += lost(swarm)
         show(f"{name}, no bootstrapper", gaps_ms, missing)
+    ended = sum(ends_without_a_second_relay() for _ in range(RUNS_WITHOUT_SECOND_RELAY))
+    print(f"crash, no second relay: the stream ends in {ended} of {RUNS_WITHOUT_SECOND_RELAY} runs", flush=True)
 
 
 @contextmanager
@@ -47,6 +50,18 @@ def swarm_in_a_lab(redundancy: str = "retransmission") -> Iterator[tuple[Lab, Sw
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="swarmscope-bench-")))
         lab = stack.enter_context(Lab(lab_topology()))
         yield lab, stack.enter_context(streaming(lab, folder, redundancy=redundancy)), folder
+
+
+def ends_without_a_second_relay() -> bool:
+    """Whether the player gets nothing more: without failover, a failure is visible."""
+    with tempfile.TemporaryDirectory(prefix="swarmscope-bench-") as folder, Lab(lab_topology()) as lab:
+        with streaming(lab, Path(folder), relays=("n2", "n6")) as swarm:
+            swarm.parts["n6"].process.kill()
+            swarm.parts["n6"].process.wait()
+            lines = len(swarm.parts["p"].printed("received"))
+            eventually(lambda: len(swarm.parts["p"].printed("received")) > lines + 3)
+            last = [line["received"] for line in swarm.parts["p"].printed("received")][-3:]
+            return len(set(last)) == 1
 
 
 def lost(swarm: Swarm) -> int:

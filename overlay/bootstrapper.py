@@ -217,6 +217,7 @@ class Bootstrapper:
                         tcp_port=other.identity.tcp_port,
                         udp_port=other.identity.udp_port,
                         sealed_key=sealed(link_key(self._secret, node, name), meeting.key, name, *bound),
+                        transport=self.overlay.links[pair(node, name)].transport,
                     )
                 )
         return Roster(epoch=self._epoch, lease_s=self._leases.lease_s, neighbors=tuple(neighbors))

@@ -64,10 +64,14 @@ class ControlConnection:
         """Send without waiting. A receiver that does not read is disconnected."""
         if self._writer.is_closing():
             return
-        if self._writer.transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
+        if self.unsent_bytes() > MOST_UNSENT_BYTES:
             self._writer.transport.abort()
             return
         self._writer.write(encode(message))
+
+    def unsent_bytes(self) -> int:
+        """What waits here because the receiver, or the network, is slower."""
+        return self._writer.transport.get_write_buffer_size()
 
     def close(self) -> None:
         self._writer.close()

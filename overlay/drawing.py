@@ -18,6 +18,8 @@ def link_text(link: OverlayLink) -> str:
         parts.insert(0, f"{link.rate_kbps:,.0f} kbit/s")
     if link.loss:
         parts.append(f"{link.loss * 100:g} % loss")
+    if link.transport == "tcp":
+        parts.append("TCP")
     return ", ".join(parts)
 
 

@@ -28,3 +28,8 @@ class KnownNeighbor:
     """What the bootstrapper knows of the link."""
     measure: LinkMeasure = field(default_factory=LinkMeasure)
     connecting: asyncio.Task[None] | None = None
+
+    @property
+    def uses_tcp(self) -> bool:
+        """Whether media and all else travel on the connection, because the topology says so of the link."""
+        return self.contact.transport == "tcp"

@@ -65,8 +65,14 @@ def is_true_speers(message: Speers, key: bytes, ack_nonce: bytes) -> bool:
 
 
 def _roster_bytes(epoch: int, lease_s: float, neighbors: Sequence[Neighbor]) -> tuple[bytes, bytes]:
-    content = msgspec.msgpack.encode((lease_s, [msgspec.structs.astuple(each) for each in neighbors]))
+    content = msgspec.msgpack.encode((lease_s, [_proved(each) for each in neighbors]))
     return epoch.to_bytes(8, "big"), hashlib.sha256(content).digest()
+
+
+def _proved(neighbor: Neighbor) -> tuple[object, ...]:
+    """What the proof covers. The transport of most links is left out, as in the first version."""
+    *first, transport = msgspec.structs.astuple(neighbor)
+    return tuple(first) if transport == "udp" else (*first, transport)
 
 
 def _ack_bytes(nonce: bytes, time_ms: int, tcp_port: int, udp_port: int) -> tuple[bytes, ...]:

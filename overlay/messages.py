@@ -6,7 +6,7 @@ range is a protocol error. The types are closed, so no bytes can name code to ru
 
 import struct
 from collections.abc import Iterator
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
@@ -41,6 +41,8 @@ class Neighbor(Struct, frozen=True, kw_only=True):
     udp_port: PortNumber
     sealed_key: Annotated[bytes, Meta(max_length=32)] = b""
     """The key of the link to it, readable only with the receiver's own key."""
+    transport: Literal["udp", "tcp"] = "udp"
+    """What the link to it uses for media."""
 
 
 class Hop(Struct, frozen=True, kw_only=True):

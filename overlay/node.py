@@ -15,7 +15,7 @@ from contextlib import closing
 
 from overlay import socket_memory
 from overlay.control import ControlConnection, Handshakes, MeetingEndedError, backoff_s, meet
-from overlay.control_datagram import control_datagram, is_control, read_control_datagram
+from overlay.control_datagram import is_control, read_control_datagram
 from overlay.distribution import Distribution
 from overlay.heartbeat import IDLE_S, interval_s, is_answered
 from overlay.known_neighbor import KnownNeighbor, address_of
@@ -24,6 +24,7 @@ from overlay.meeting import Connecting, Identity, Listening, is_true_speers
 from overlay.messages import (
     Body,
     Control,
+    Data,
     GeneralMessage,
     Graft,
     InstallTree,
@@ -39,6 +40,7 @@ from overlay.messages import (
     Speers,
     Subscribe,
 )
+from overlay.neighbor_links import IP_TCP_BYTES, IP_UDP_BYTES, NeighborLinks
 from overlay.node_settings import NodeSettings
 from overlay.proofs import NONCE_BYTES, ReplayGuard, sealed
 from overlay.reception import Arrival
@@ -47,10 +49,8 @@ from overlay.tracing import Trace, Tracing
 TICK_S = 0.05
 """How often the node looks at what is due, and at who is silent."""
 MEASURE_S = 1.0
-UNKNOWN_ROUND_TRIP_S = 0.05
 RECEIVE_BUFFER_BYTES = 1 << 20
 """Half a second of 8 Mbit/s, with what the kernel adds to each packet. The system's limit can be lower."""
-IP_UDP_BYTES = 28
 
 
 class OverlayNode(asyncio.DatagramProtocol):
@@ -64,31 +64,30 @@ class OverlayNode(asyncio.DatagramProtocol):
     ) -> None:
         self.settings = settings
         self.counts: Counter[str] = Counter()
-        self._distribution = Distribution(self, self.counts, on_packet)
-        self.streams = self._distribution.streams
-        self._tracing = Tracing(settings.name, self, self.streams, self.counts, on_trace)
         self.neighbors: dict[str, KnownNeighbor] = {}
+        self._links = NeighborLinks(settings.name, self.neighbors, self.counts)
+        self._distribution = Distribution(self._links, self.counts, on_packet)
+        self.streams = self._distribution.streams
+        self._tracing = Tracing(settings.name, self._links, self.streams, self.counts, on_trace)
         self._names: dict[tuple[str, int], str] = {}
         """Neighbours by the address of their datagrams."""
         self._guard, self._handshakes = ReplayGuard(), Handshakes()
         self._bootstrapper: ControlConnection | None = None
-        self._udp: asyncio.DatagramTransport | None = None
         self._socket: socket.socket | None = None
         self._me = Identity(node=settings.name, tcp_port=0, udp_port=0)
         self._ping, self._reported_s, self._report_every_s = 0, 0.0, 0.0
-        self.sent_bytes = 0
-        """Of datagrams, with their IP and UDP headers; so are the received bytes of each link's measure."""
         self._paused: set[str] = set()
         self.joined = asyncio.Event()
 
     async def run(self) -> None:
         """Take part until cancelled."""
         loop = asyncio.get_running_loop()
-        self._udp, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.settings.host, 0))
-        self._socket = bound = self._udp.get_extra_info("socket")
+        udp, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.settings.host, 0))
+        self._links.datagrams = udp
+        self._socket = bound = udp.get_extra_info("socket")
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         server = await asyncio.start_server(self._accepted, self.settings.host, 0)
-        tcp_port, udp_port = server.sockets[0].getsockname()[1], self._udp.get_extra_info("sockname")[1]
+        tcp_port, udp_port = server.sockets[0].getsockname()[1], udp.get_extra_info("sockname")[1]
         self._me = Identity(node=self.settings.name, tcp_port=tcp_port, udp_port=udp_port)
         try:
             async with server, asyncio.TaskGroup() as tasks:
@@ -106,8 +105,13 @@ class OverlayNode(asyncio.DatagramProtocol):
             if connection is not None:
                 connection.send(farewell)
                 connection.close()
-        if self._udp is not None:
-            self._udp.close()
+        if self._links.datagrams is not None:
+            self._links.datagrams.close()
+
+    @property
+    def sent_bytes(self) -> int:
+        """Of datagrams and media, with the headers of IP; so are the received bytes of each link's measure."""
+        return self._links.sent_bytes
 
     def queued_bytes(self) -> int:
         """The kernel's memory for datagrams that the node has sent, and that wait in the queues of its links."""
@@ -223,6 +227,8 @@ class OverlayNode(asyncio.DatagramProtocol):
                 self._lose(neighbor, "closed")
 
     def _heard(self, neighbor: KnownNeighbor, message: Control) -> None:
+        if neighbor.uses_tcp and self._heard_on_tcp_link(neighbor, message):
+            return
         if isinstance(message, Ping):
             neighbor.heartbeat.announced(message.number, message.interval_ms)
             return
@@ -232,6 +238,20 @@ class OverlayNode(asyncio.DatagramProtocol):
             self._distribution.heard(neighbor.contact.node, body)
         elif not isinstance(body, Leave):
             self.counts["unexpected_message"] += 1
+
+    def _heard_on_tcp_link(self, neighbor: KnownNeighbor, message: Control) -> bool:
+        """Take what other links send in datagrams; False for all else."""
+        now_s = time.monotonic()
+        if isinstance(message, Data):
+            neighbor.measure.received_bytes += IP_TCP_BYTES + len(message.packet)
+            self._distribution.arrived(neighbor.contact.node, message.packet, now_s)
+        elif isinstance(message, Ping):
+            self._pinged(neighbor, message, now_s)
+        elif isinstance(message, GeneralMessage) and isinstance(message.body, Nack):
+            self._distribution.repeat(neighbor.contact.node, message.body)
+        else:
+            return False
+        return True
 
     async def _beat(self) -> None:
         before_s = time.monotonic()
@@ -251,8 +271,8 @@ class OverlayNode(asyncio.DatagramProtocol):
         beat = neighbor.heartbeat.due(every_s, now_s)
         if beat is not None:
             ping = Ping(node=self.settings.name, number=beat.number, interval_ms=beat.interval_ms)
-            self._send_datagram(neighbor, ping)
-            if beat.on_tcp and neighbor.connection is not None:
+            self._links.send_control(neighbor, ping)
+            if beat.on_tcp and not neighbor.uses_tcp and neighbor.connection is not None:
                 neighbor.connection.send(ping)
         if neighbor.heartbeat.is_silent(now_s):
             self._lose(neighbor, "silent")
@@ -335,55 +355,11 @@ class OverlayNode(asyncio.DatagramProtocol):
             neighbor.measure.pinged(ping.number)
             neighbor.heartbeat.announced(ping.number, ping.interval_ms)
             if is_answered(ping.number, ping.interval_ms):
-                self._send_datagram(neighbor, Ping(node=self.settings.name, number=ping.number, answer=True))
+                self._links.send_control(neighbor, Ping(node=self.settings.name, number=ping.number, answer=True))
         elif (round_trip_s := neighbor.heartbeat.round_trip_s(ping.number, now_s)) is not None:
             neighbor.measure.answered(round_trip_s)
 
-    def _send_datagram(self, neighbor: KnownNeighbor, message: Control) -> None:
-        self._send_to(neighbor, control_datagram(self.settings.name, neighbor.key, message))
-
-    def _send_to(self, neighbor: KnownNeighbor, data: bytes) -> None:
-        if self._udp is not None:
-            self.sent_bytes += IP_UDP_BYTES + len(data)
-            self._udp.sendto(data, (neighbor.contact.host, neighbor.contact.udp_port))
-
-    # What the streams use (`distribution.Links`)
-
-    def tell(self, neighbor: str, body: Body) -> bool:
-        """Send a control message to a neighbour; False if there is no connection."""
-        connection = self.neighbors[neighbor].connection if neighbor in self.neighbors else None
-        if connection is not None:
-            connection.send(GeneralMessage(node=self.settings.name, body=body))
-            if isinstance(body, Graft):
-                self.neighbors[neighbor].heartbeat.asked(time.monotonic())
-        return connection is not None
-
-    def send(self, neighbor: str, packet: bytes) -> None:
-        """Send a media packet to a neighbour."""
-        if neighbor in self.neighbors:
-            self._send_to(self.neighbors[neighbor], packet)
-        else:
-            self.counts["data_without_address"] += 1
-
-    def request(self, neighbor: str, body: Nack) -> None:
-        """Send a request for packets to a neighbour, on UDP."""
-        if neighbor in self.neighbors:
-            self._send_datagram(self.neighbors[neighbor], GeneralMessage(node=self.settings.name, body=body))
-
-    def ping(self, neighbor: str, ping: Ping) -> None:
-        """Send a trace to a neighbour, on UDP."""
-        if neighbor not in self.neighbors:
-            return
-        try:
-            self._send_datagram(self.neighbors[neighbor], ping)
-        except ValueError:
-            self.counts["traces_dropped"] += 1  # names so long that the path does not fit into a datagram
-
-    def round_trip_s(self, neighbor: str) -> float:
-        """The measured time to a neighbour and back; 50 ms as long as it is not known."""
-        known = self.neighbors.get(neighbor)
-        measured = known.measure.round_trip_s if known is not None else None
-        return UNKNOWN_ROUND_TRIP_S if measured is None else measured
+    # What the owner of the node asks for
 
     def pause(self, stream: str) -> None:
         """Receive a stream no longer, until `play`."""

@@ -47,6 +47,8 @@ class OverlayLink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     rate_kbps: Kilobits | None = None
     delay_ms: DelayMs = 1.0
     loss: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    transport: Literal["udp", "tcp"] = "udp"
+    """What media uses on the link."""
 
 
 class Stream(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,6 +96,7 @@ WHAT_TO_WRITE = {
     "rate_kbps": "a number of kilobits per second above 0",
     "delay_ms": "a number of milliseconds from 0 to 10000",
     "loss": "a number from 0 to 1",
+    "transport": "udp or tcp",
     "source": "the name of a node",
     "file": "the path of a media file",
     "metric": "hops, latency or composite",

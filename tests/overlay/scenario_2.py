@@ -31,10 +31,13 @@ def lab_topology(**shape: float) -> Topology:
 
 
 @contextmanager
-def streaming(lab: Lab, folder: Path, *, relays: tuple[str, ...] = ("n2", "n6", "n9"), **stream: str) -> Iterator[Swarm]:
+def streaming(
+    lab: Lab, folder: Path, *, relays: tuple[str, ...] = ("n2", "n6", "n9"), transport: str = "udp", **stream: str
+) -> Iterator[Swarm]:
     """The swarm once the player receives, and has a backup if there are two ways."""
     streams = {"news": {"source": "s", "rate_kbps": RATE_KBPS, **stream}}
-    swarm = Swarm(lab, {**OVERLAY, "streams": streams}, folder, bootstrapper_at="s")
+    links = [{"between": link, "transport": transport} for link in LINKS]
+    swarm = Swarm(lab, {**OVERLAY, "links": links, "streams": streams}, folder, bootstrapper_at="s")
     eventually(lambda: any("ready" in line for line in swarm.bootstrapper.lines))
     for name in relays:
         swarm.start("node", name)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from overlay.handshake import HandshakeState
-from overlay.meeting import Connecting, Identity, Listening, Roster, is_true_speers
+from overlay.meeting import Connecting, Identity, Listening, Roster, is_true_speers, speers
 from overlay.messages import Ack, Control, FinalAck, GeneralMessage, Neighbor, Ping, Speers
 from overlay.proofs import ReplayGuard, link_key, node_key, sealed
 
@@ -15,6 +15,9 @@ NODE, BOOTSTRAPPER = Identity(node="n1", tcp_port=7000, udp_port=7001), Identity
 ROSTER = Roster(
     epoch=4, lease_s=3.0, neighbors=(Neighbor(node="n2", host="10.0.0.1", tcp_port=1, udp_port=2, sealed_key=b"k" * 32),)
 )
+
+
+FIRST_MAC = "8bd89393d60a6bb48b00c89d5b442c1f162e8abd75ca0272ddca5047557894e4"
 
 
 def sides(key: bytes | None = None, guard: ReplayGuard | None = None) -> tuple[Connecting, Listening]:
@@ -50,6 +53,16 @@ def test_both_sides_connect_and_know_each_other():
     assert connecting.partner.node == "b"
     assert connecting.speers is not None
     assert tuple(connecting.speers.neighbors) == ROSTER.neighbors
+
+
+def test_the_proof_of_speers_covers_the_transport_and_is_that_of_the_first_version_without_it():
+    """The MAC was computed by the first version, whose neighbours had no transport."""
+    key, nonces = b"k" * 32, (b"a" * 16, b"s" * 16)
+    sent = speers("b", key, *nonces, ROSTER)
+    assert sent.mac.hex() == FIRST_MAC
+    over_tcp = msgspec.structs.replace(sent, neighbors=[msgspec.structs.replace(sent.neighbors[0], transport="tcp")])
+    assert is_true_speers(sent, key, nonces[0])
+    assert not is_true_speers(over_tcp, key, nonces[0])
 
 
 def test_a_node_with_another_nodes_key_is_refused():

@@ -64,6 +64,23 @@ def test_without_a_second_relay_the_stream_is_lost(tmp_path: Path):
 
 
 @pytest.mark.soak
+def test_links_with_tcp_carry_the_stream_without_datagrams_and_a_failure_loses_nothing(tmp_path: Path):
+    with Lab(lab_topology()) as lab, streaming(lab, tmp_path, transport="tcp") as swarm:
+        capture = tmp_path / "p.pcap"
+        with lab.capture("p", f"{parent(swarm)}-p", capture):
+            before = received(swarm)
+            eventually(lambda: received(swarm) > before + 200)
+        frames = [frame for frame in read_capture(capture) if frame.length > 1000]
+        assert len(frames) > 100
+        assert not [frame for frame in frames if frame.header[23] == UDP]
+        failed = fail_the_parent(swarm, signal.SIGKILL)
+        eventually(lambda: parent(swarm) not in (failed, "None"))
+        before = received(swarm)
+        eventually(lambda: received(swarm) > before + 200)
+        assert swarm.parts["p"].printed("lost")[-1]["lost"] == 0
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize("how", FAILURES)
 def test_with_two_trees_the_failure_of_a_relay_leaves_no_gap(how: str, tmp_path: Path):
     with Lab(lab_topology()) as lab, streaming(lab, tmp_path, redundancy="two_trees") as swarm:

@@ -1,0 +1,87 @@
+"""How a node sends to its neighbours: on UDP, or all of it on TCP where the topology says so."""
+
+import asyncio
+import time
+from collections import Counter
+
+from overlay.control_datagram import control_datagram
+from overlay.known_neighbor import KnownNeighbor
+from overlay.messages import Body, Control, Data, GeneralMessage, Graft, Nack, Ping
+
+UNKNOWN_ROUND_TRIP_S = 0.05
+IP_UDP_BYTES = 28
+IP_TCP_BYTES = 52
+MOST_QUEUED_BYTES = 128 * 1024
+"""On a link with TCP, media that waits for a slow receiver: one second of 1 Mbit/s. Further packets are dropped."""
+
+
+class NeighborLinks:
+    """The links of one node (`distribution.Links`, `tracing.Ways`)."""
+
+    def __init__(self, node: str, neighbors: dict[str, KnownNeighbor], counts: Counter[str]) -> None:
+        self._node, self._neighbors, self._counts = node, neighbors, counts
+        self.datagrams: asyncio.DatagramTransport | None = None
+        self.sent_bytes = 0
+        """Of datagrams with IP and UDP headers, and of media on TCP."""
+
+    def tell(self, neighbor: str, body: Body) -> bool:
+        """Send a control message on TCP; False if there is no connection."""
+        known = self._neighbors.get(neighbor)
+        if known is None or known.connection is None:
+            return False
+        known.connection.send(GeneralMessage(node=self._node, body=body))
+        if isinstance(body, Graft):
+            known.heartbeat.asked(time.monotonic())
+        return True
+
+    def send(self, neighbor: str, packet: bytes) -> None:
+        """Send a media packet."""
+        known = self._neighbors.get(neighbor)
+        if known is None:
+            self._counts["data_without_address"] += 1
+        elif known.uses_tcp:
+            self._send_on_tcp(known, packet)
+        else:
+            self._send_datagram(known, packet)
+
+    def request(self, neighbor: str, body: Nack) -> None:
+        """Send a request for packets."""
+        if neighbor in self._neighbors:
+            self.send_control(self._neighbors[neighbor], GeneralMessage(node=self._node, body=body))
+
+    def ping(self, neighbor: str, ping: Ping) -> None:
+        """Send a trace."""
+        if neighbor not in self._neighbors:
+            return
+        try:
+            self.send_control(self._neighbors[neighbor], ping)
+        except ValueError:
+            self._counts["traces_dropped"] += 1  # names so long that the path does not fit into a datagram
+
+    def round_trip_s(self, neighbor: str) -> float:
+        """The measured time to a neighbour and back; 50 ms as long as it is not known."""
+        known = self._neighbors.get(neighbor)
+        measured = known.measure.round_trip_s if known is not None else None
+        return UNKNOWN_ROUND_TRIP_S if measured is None else measured
+
+    def send_control(self, known: KnownNeighbor, message: Control) -> None:
+        """Send a message that may be lost: in a datagram, or on TCP where the link has no datagrams."""
+        if not known.uses_tcp:
+            self._send_datagram(known, control_datagram(self._node, known.key, message))
+        elif known.connection is not None:
+            known.connection.send(message)
+
+    def _send_datagram(self, known: KnownNeighbor, data: bytes) -> None:
+        if self.datagrams is not None:
+            self.sent_bytes += IP_UDP_BYTES + len(data)
+            self.datagrams.sendto(data, (known.contact.host, known.contact.udp_port))
+
+    def _send_on_tcp(self, known: KnownNeighbor, packet: bytes) -> None:
+        """A receiver that is slower than the stream loses packets here; it asks for them again as for others."""
+        if known.connection is None:
+            self._counts["data_without_connection"] += 1
+        elif known.connection.unsent_bytes() > MOST_QUEUED_BYTES:
+            self._counts["data_dropped_for_slow_receiver"] += 1
+        else:
+            self.sent_bytes += IP_TCP_BYTES + len(packet)
+            known.connection.send(Data(packet=packet))

@@ -1,0 +1,92 @@
+"""Links with TCP: media waits for a slow receiver in a queue of bounded size, and what does not fit is dropped and counted."""
+
+import asyncio
+import socket
+from collections import Counter
+
+import pytest
+
+from overlay.control import ControlConnection
+from overlay.control_datagram import read_control_datagram
+from overlay.known_neighbor import KnownNeighbor
+from overlay.messages import Data, GeneralMessage, Nack, Neighbor
+from overlay.neighbor_links import IP_TCP_BYTES, MOST_QUEUED_BYTES, NeighborLinks
+from overlay.overlay_file import OverlayFileError, read_overlay_file
+
+KEY = b"k" * 32
+PACKETS = [number.to_bytes(4, "big") + bytes(1344) for number in range(20_000)]
+
+
+def neighbor(transport: str) -> KnownNeighbor:
+    return KnownNeighbor(Neighbor(node="b", host="127.0.0.1", tcp_port=1, udp_port=9, transport=transport), KEY)
+
+
+async def pair() -> tuple[ControlConnection, ControlConnection]:
+    one, other = socket.socketpair()
+    found = []
+    for end in (one, other):
+        end.setblocking(False)
+        found.append(await asyncio.open_connection(sock=end))
+    for _, writer in found:  # the ends of a pair have no address
+        writer.transport._extra["peername"] = ("127.0.0.1", 1)
+    return ControlConnection(*found[0]), ControlConnection(*found[1])
+
+
+def test_a_slow_receiver_loses_what_does_not_fit_into_the_queue_and_gets_all_else_in_order():
+    async def scenario() -> None:
+        known, counts = neighbor("tcp"), Counter[str]()
+        known.connection, receiver = await pair()
+        links = NeighborLinks("a", {"b": known}, counts)
+        for packet in PACKETS[:1000]:
+            links.send("b", packet)
+        dropped = counts["data_dropped_for_slow_receiver"]
+        assert 0 < dropped < 1000
+        assert known.connection.unsent_bytes() < MOST_QUEUED_BYTES + 2 * len(PACKETS[0])
+        got = [await receiver.receive() for _ in range(1000 - dropped)]
+        assert got == [Data(packet=packet) for packet in PACKETS[: 1000 - dropped]]
+        links.send("b", PACKETS[1000])  # there is room again
+        assert await receiver.receive() == Data(packet=PACKETS[1000])
+        assert counts["data_dropped_for_slow_receiver"] == dropped
+        assert links.sent_bytes == (1001 - dropped) * (len(PACKETS[0]) + IP_TCP_BYTES)
+
+    asyncio.run(scenario())
+
+
+def test_on_a_link_with_tcp_requests_travel_on_the_connection_and_on_others_in_datagrams():
+    async def scenario() -> None:
+        known, counts = neighbor("tcp"), Counter[str]()
+        links = NeighborLinks("a", {"b": known}, counts)
+        nack = Nack(stream="news", ranges=[(1, 2)])
+        links.send("b", PACKETS[0])
+        links.request("b", nack)  # nothing happens without a connection
+        assert counts == {"data_without_connection": 1}
+        known.connection, receiver = await pair()
+        links.request("b", nack)
+        assert await receiver.receive() == GeneralMessage(node="a", body=nack)
+
+        loop, arrived = asyncio.get_running_loop(), asyncio.Queue[bytes]()
+
+        class Receiving(asyncio.DatagramProtocol):
+            def datagram_received(self, data: bytes, _addr: object) -> None:
+                arrived.put_nowait(data)
+
+        listening, _ = await loop.create_datagram_endpoint(Receiving, local_addr=("127.0.0.1", 0))
+        port = listening.get_extra_info("sockname")[1]
+        on_udp = KnownNeighbor(Neighbor(node="c", host="127.0.0.1", tcp_port=1, udp_port=port), KEY)
+        links = NeighborLinks("a", {"c": on_udp}, counts)
+        links.datagrams, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
+        links.request("c", nack)
+        async with asyncio.timeout(30):
+            assert read_control_datagram("a", KEY, await arrived.get()) == GeneralMessage(node="a", body=nack)
+        listening.close()
+        links.datagrams.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_topology_names_the_links_with_tcp():
+    nodes = '"a": {"neighbors": ["b"]}, "b": {"neighbors": []}'
+    overlay = read_overlay_file(f'{{{nodes}, "links": [{{"between": ["a", "b"], "transport": "tcp"}}]}}')
+    assert overlay.links["a", "b"].transport == "tcp"
+    with pytest.raises(OverlayFileError, match="write udp or tcp"):
+        read_overlay_file(f'{{{nodes}, "links": [{{"between": ["a", "b"], "transport": "sctp"}}]}}')
