@@ -54,14 +54,17 @@ def swarm_in_a_lab(redundancy: str = "retransmission") -> Iterator[tuple[Lab, Sw
 
 def ends_without_a_second_relay() -> bool:
     """Whether the player gets nothing more: without failover, a failure is visible."""
-    with tempfile.TemporaryDirectory(prefix="swarmscope-bench-") as folder, Lab(lab_topology()) as lab:
-        with streaming(lab, Path(folder), relays=("n2", "n6")) as swarm:
-            swarm.parts["n6"].process.kill()
-            swarm.parts["n6"].process.wait()
-            lines = len(swarm.parts["p"].printed("received"))
-            eventually(lambda: len(swarm.parts["p"].printed("received")) > lines + 3)
-            last = [line["received"] for line in swarm.parts["p"].printed("received")][-3:]
-            return len(set(last)) == 1
+    with (
+        tempfile.TemporaryDirectory(prefix="swarmscope-bench-") as folder,
+        Lab(lab_topology()) as lab,
+        streaming(lab, Path(folder), relays=("n2", "n6")) as swarm,
+    ):
+        swarm.parts["n6"].process.kill()
+        swarm.parts["n6"].process.wait()
+        lines = len(swarm.parts["p"].printed("received"))
+        eventually(lambda: len(swarm.parts["p"].printed("received")) > lines + 3)
+        last = [line["received"] for line in swarm.parts["p"].printed("received")][-3:]
+        return len(set(last)) == 1
 
 
 def lost(swarm: Swarm) -> int:
