@@ -18,6 +18,7 @@ BENCHMARKS = {
     "overlay_churn": "losses of players of the overlay when others come and go",
     "overlay_scale": "losses of 60 players of the overlay that a lack of processor time causes",
     "overlay_loss": "losses, delay and startup of a player of the overlay behind three links that lose packets",
+    "swarm_visible": "time from the kill of a relay until the page of the swarm shows it",
     "dashboard": "display delay in the browser, time of filters, and cost of fifty dashboards",
 }
 

@@ -22,12 +22,12 @@ from monitor_platform.dashboard.question import Question
 from monitor_platform.dashboard.shared_answers import SharedAnswers
 from monitor_platform.dashboard.snapshot import Snapshot, span_of
 from monitor_platform.dashboard.tables import Cell, Table
-from monitor_platform.views.number_format import NOTHING, format_value
+from monitor_platform.views.number_format import NOTHING, format_count, format_value
 from monitor_platform.views.swarm_layout import layout_of
 from monitor_platform.views.swarm_view import LOSS_STEPS, ShownSwarm, SwarmView
 
 MOST_ROWS = 400
-MOST_OUTAGES = 50
+MOST_OUTAGES = 30
 MOST_NAMED = 12
 LONGEST_TEXT = 200
 
@@ -89,9 +89,9 @@ def problems(node: SwarmNode) -> list[str]:
     if report is None or node.state in ("failed", "silent"):
         return found
     if report.missing_streams:
-        found = [*found, f"{report.missing_streams:,.0f} elementary stream{'s' if report.missing_streams != 1 else ''} missing"]
+        found = [*found, f"{format_count(report.missing_streams, 'elementary stream')} missing"]
     if report.skipped_per_minute:
-        found = [*found, f"{report.skipped_per_minute:,.0f} packets skipped in the last minute"]
+        found = [*found, f"{format_count(report.skipped_per_minute, 'packet')} skipped in the last minute"]
     if report.continuity is not None and report.continuity < UNSTEADY:
         found = [*found, f"continuity {report.continuity:.3f}"]
     if (report.loss_after_repair or 0) > LOST:
@@ -324,11 +324,13 @@ def _outage(outage: Outage, nodes: Mapping[str, SwarmNode]) -> dict[str, Any]:
     gaps, latest = outage.gaps_ms, {each.peer_id: each for each in outage.failures}
     lost, stalls = (sum(getattr(each, name) for each in outage.failures) for name in ("lost", "stalls"))
     waiting = [name for name in latest if name in nodes and nodes[name].state == "waiting"]
-    effect = f"{lost:,} packets lost, {stalls:,} stall{'' if stalls == 1 else 's'}" if lost or stalls else "no viewer saw it"
-    parts = [f"{len(latest):,} node{'' if len(latest) == 1 else 's'} moved"]
-    if gaps:
+    seen = f"{format_count(lost, 'packet')} lost, {format_count(stalls, 'stall')}" if lost or stalls else "no viewer saw it"
+    parts = [f"{format_count(len(latest), 'node')} moved"]
+    if len(gaps) == 1:
+        parts.append(f"gap {gaps[0]:,.0f} ms")
+    elif gaps:
         parts.append(f"gap {median(gaps):,.0f} ms (median), {gaps[-1]:,.0f} ms (longest)")
-    parts.append(effect)
+    parts.append(seen)
     if waiting:
         parts.append(f"{len(waiting)} without a parent now")
     back = outage.failed in nodes and nodes[outage.failed or ""].state in ("here", "waiting")

@@ -258,11 +258,12 @@ def _rate(name: str, shown: ShownSwarm) -> float:
 
 
 def _ghosts(shown: ShownSwarm, spots: Mapping[str, Spot]) -> dict[str, list[Any]]:
-    """The former links of nodes whose parent has failed, as far as both ends are shown."""
+    """The former links of nodes whose parent has failed and not returned, as far as both ends are shown."""
     columns: dict[str, list[Any]] = {"xs": [], "ys": []}
     for name, failure in shown.failures.items():
-        if failure.failed is not None and failure.failed in spots and name in spots and shown.nodes[name].parent != failure.failed:
-            xs, ys = _curve(spots[failure.failed], spots[name])
+        failed = spots.get(failure.failed or "")
+        if failed is not None and name in spots and shown.nodes[failed.name].state == "failed":
+            xs, ys = _curve(failed, spots[name])
             columns["xs"].append(xs)
             columns["ys"].append(ys)
     return columns

@@ -166,14 +166,14 @@
   }
 
   function outage({ at, failed, back, text, wrong, moved, more }) {
-    const item = make("li", { className: wrong ? "wrong" : "" });
+    const item = make("li", { className: wrong ? "felt" : "" });
     const head = make("p");
-    head.append(element(at), " ", make("b", { textContent: failed }), back ? " failed, and reports again. " : " failed. ", text);
+    head.append(element(at), " ", make("b", { textContent: failed }), back ? " failed, and reports again: " : " failed: ", text);
     const list = make("ul");
     list.append(...moved.map(([name, session, parent, gap]) => {
-      const each = make("li");
-      each.append(make("a", { href: session_address(session), textContent: name }), ` → ${parent}, ${gap}`);
-      return each;
+      const line = make("li");
+      line.append(make("a", { href: session_address(session), textContent: name }), ` → ${parent}, ${gap}`);
+      return line;
     }));
     if (more) list.append(make("li", { textContent: `and ${more} more` }));
     item.append(head, list);
