@@ -20,7 +20,7 @@ from swarmscope.demo.components import Component, environment
 from swarmscope.demo.swarm_topology import CORE, EDGE, PLAYERS, RATE_KBPS, SOURCE, STREAM
 
 DOOR_PORT = 8080
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 180.0
 LAST_BYTES = 4096
 STARTED_AT_ONCE = 4
 """Processes that start at the same time, so that they do not time out on a small machine."""

@@ -69,6 +69,7 @@ def monitor(tmp_path_factory):
     assert server.stop() == 0
 
 
+@pytest.mark.soak
 def test_the_csv_has_all_nodes_at_the_end_of_the_time_range(monitor):
     def nodes(query: str = "") -> dict[str, dict[str, str]]:
         with urllib.request.urlopen(f"{monitor}/api/v1/table?view=swarm{query}", timeout=60) as answer:
@@ -82,6 +83,7 @@ def test_the_csv_has_all_nodes_at_the_end_of_the_time_range(monitor):
     assert (before["edge-00"]["Problem"], before["player-000"]["Fed by"]) == ("", "edge-00")
 
 
+@pytest.mark.soak
 @pytest.mark.browser
 def test_the_tree_leads_to_sessions_by_pointer_and_keys_and_a_replay_shows_the_past(monitor, visit):
     page = visit(monitor, "/swarm")
