@@ -217,7 +217,7 @@
     const holds = JSON.stringify([head, rows, sort, reverse, grouped, location.search]);
     if (table.dataset.holds !== holds) {
       const at = [...table.querySelectorAll("button, a")].indexOf(document.activeElement);
-      table.tHead.rows[0].replaceChildren(...head.map(heading), make("th", { scope: "col", textContent: "" }));
+      table.tHead.rows[0].replaceChildren(...head.map(heading), make("th", { scope: "col", textContent: "Children" }));
       table.tBodies[0].replaceChildren(...rows.map(row));
       table.dataset.holds = holds;
       if (at >= 0) table.querySelectorAll("button, a")[at]?.focus();
