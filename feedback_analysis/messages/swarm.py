@@ -12,6 +12,7 @@ from feedback_analysis.messages.stalls_and_starts import LOOK_BACK_MS
 from feedback_analysis.messages.swarm_tree import (
     PATH_SEPARATOR,
     ROLES,
+    SILENT_PERIODS,
     Failure,
     NodeReport,
     Outage,
@@ -27,6 +28,7 @@ LEAST_KEPT_MS = 120_000
 """A node that has stopped to report stays in the tree for ten periods, or for two minutes."""
 
 TOGETHER_PERIODS = 3
+NEARLY_ALL = 0.9
 MOST_FAILURES = 2_000
 MOST_NODES = 10_000
 
@@ -72,21 +74,22 @@ def swarm(
     """The swarm at the end of `span`; None if no node of an overlay has reported in it.
 
     `stream`: one that was reported, or empty for the largest. `exactly`: at the end of `span` even if all nodes have left; else at
-    the last moment with the most nodes.
+    the last moment with nearly all nodes.
     """
     with table.reading() as cursor:
         at_ms = span.to_ms
         reports = _reports(cursor, table, at_ms, period_s)
-        if not exactly and not any(_counts(each) for each in reports):
-            at_ms = _busiest_ms(cursor, table, span, period_s)
+        if not exactly and not any(_is_here(each, at_ms, period_s) for each in reports):
+            at_ms = _last_full_ms(cursor, table, span, period_s)
             reports = _reports(cursor, table, at_ms, period_s)
-        failures = _failures(cursor, table, Span(span.from_ms, max(at_ms, span.from_ms)))
+        failures = _failures(cursor, table, span)
         chosen = _chosen(cursor, table, Span(min(span.from_ms, at_ms - _kept_ms(period_s)), at_ms), where or {})
     streams = streams_of(reports)
     if not streams:
         return None
     shown = stream if stream in streams else next(iter(streams))
-    nodes = tree_at(reports, at_ms=at_ms, period_s=period_s, stream=shown, failures=failures)
+    before = [each for each in failures if each.at_ms < at_ms]
+    nodes = tree_at(reports, at_ms=at_ms, period_s=period_s, stream=shown, failures=before)
     names = {each.name for each in nodes}
     of_stream = [each for each in failures if each.channel == shown or (each.channel is None and each.peer_id in names)]
     return Swarm(
@@ -105,8 +108,8 @@ def has_swarm(table: FeedbackTable) -> bool:
         return cursor.execute(f"SELECT 1 FROM ({_of_nodes(table.select(None, {}))}) LIMIT 1").fetchall() != []
 
 
-def _counts(report: NodeReport) -> bool:
-    return report.channel is not None and not report.left
+def _is_here(report: NodeReport, at_ms: int, period_s: float) -> bool:
+    return report.channel is not None and not report.left and at_ms - report.at_ms <= SILENT_PERIODS * period_s * 1000
 
 
 def _kept_ms(period_s: float) -> int:
@@ -162,14 +165,14 @@ def _failure(row: dict[str, Any]) -> Failure:
     return Failure(**row | whole | {name: _known(row[name]) for name in ("channel", "failed", "parent")})
 
 
-def _busiest_ms(cursor: duckdb.DuckDBPyConnection, table: FeedbackTable, span: Span, period_s: float) -> int:
-    """The end of the last period of `span` in which the most nodes reported; the end of `span` if none did."""
+def _last_full_ms(cursor: duckdb.DuckDBPyConnection, table: FeedbackTable, span: Span, period_s: float) -> int:
+    """The end of the last period of `span` in which nearly the most nodes reported; the end of `span` if none did."""
     step_ms = max(1, round(period_s * 1000))
     selection = table.select(span, {})
     sql = f"""
-        SELECT (received_ms - {span.from_ms}) // {step_ms} AS step
-        FROM ({_of_nodes(selection)}) WHERE event <> 'leave'
-        GROUP BY step ORDER BY count(DISTINCT peer_id) DESC, step DESC LIMIT 1
+        SELECT (received_ms - {span.from_ms}) // {step_ms} AS step, count(DISTINCT peer_id) AS nodes
+        FROM ({_of_nodes(selection)}) WHERE event <> 'leave' GROUP BY step
+        QUALIFY nodes >= {NEARLY_ALL} * max(nodes) OVER () ORDER BY step DESC LIMIT 1
     """
     found = cursor.execute(sql, selection.parameters).fetchall()
     return min(span.from_ms + (int(found[0][0]) + 1) * step_ms, span.to_ms) if found else span.to_ms

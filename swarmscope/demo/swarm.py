@@ -20,8 +20,8 @@ from swarmscope.demo.components import Component, environment
 from swarmscope.demo.swarm_topology import CORE, EDGE, PLAYERS, RATE_KBPS, SOURCE, STREAM
 
 DOOR_PORT = 8080
-READY_WITHIN_S = 180.0
-LAST_BYTES = 4096
+READY_WITHIN_S = 120.0
+READ_BYTES = 4096
 STARTED_AT_ONCE = 4
 """Processes that start at the same time, so that they do not time out on a small machine."""
 
@@ -162,19 +162,20 @@ class Swarm:
 
     def _wait(self, name: str, found: Callable[[list[str]], str | None]) -> str:
         deadline_s = time.monotonic() + READY_WITHIN_S
-        while (line := found(self._lines(name))) is None:
+        # The first lines: a node that has joined prints more each second, and the others may take long on a busy machine.
+        while (line := found(self._lines(name, first=True))) is None:
             self.check()
             if time.monotonic() > deadline_s:
                 raise ComponentEnded(f"the node {name} has not joined within {READY_WITHIN_S:g} s:\n{self._errors(name)}")
             time.sleep(0.05)
         return line
 
-    def _lines(self, name: str) -> list[str]:
-        """The last complete lines that a node has printed."""
+    def _lines(self, name: str, *, first: bool = False) -> list[str]:
+        """The last, or the first, complete lines that a node has printed."""
         path = self._folder / f"{name}.out"
         with path.open("rb") as out:
-            out.seek(max(path.stat().st_size - LAST_BYTES, 0))
-            text = out.read().decode(errors="replace")
+            out.seek(0 if first else max(path.stat().st_size - READ_BYTES, 0))
+            text = out.read(READ_BYTES).decode(errors="replace")
         return text[: text.rfind("\n") + 1].splitlines()
 
     def _errors(self, name: str) -> str:

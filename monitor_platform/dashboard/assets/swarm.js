@@ -250,7 +250,7 @@
     $("no-swarm").hidden = own.known;
     if (!own.known) return;
     if (known !== figure()) begin();
-    put("#swarm-note", `${own.stream} at ${local(own.at)}${own.moved ? ", the last moment with the most nodes" : ""}`);
+    put("#swarm-note", `${own.stream} at ${local(own.at)}${own.moved ? ", the last moment with nearly all nodes" : ""}`);
     keep_children($("swarm-numbers"), own.numbers, number);
     keep_children($("swarm-loss"), own.loss, ([colour, text], ) => {
       const item = make("li", { textContent: `${text} lost` });

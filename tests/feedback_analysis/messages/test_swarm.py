@@ -139,15 +139,17 @@ def test_the_failures_of_a_range_name_the_old_and_the_new_parent_and_what_the_vi
     assert swarm(table, span=Span(BEGIN_MS + 26_000, BEGIN_MS + 40_000), period_s=PERIOD_S).failures == ()
 
 
-def test_a_recording_that_ends_with_leaves_shows_its_last_moment_with_the_most_nodes(table_of):
-    sent = [message(f"p{at}", seq, at_s=seq * PERIOD_S) for at in range(3) for seq in range(4)]
-    sent += [message(f"p{at}", 4, at_s=20.0, event="leave") for at in range(3)]
-    table = table_of(sent)
+def test_a_recording_that_ends_with_leaves_shows_its_last_moment_with_nearly_all_nodes(table_of):
+    sent = [message(f"p{at}", seq, at_s=seq * PERIOD_S) for at in range(12) for seq in range(4)]
+    sent += [message(f"p{at}", 4, at_s=20.0, event="leave") for at in range(12)]
+    killed = [message("r1", seq, at_s=seq * PERIOD_S, parent="s", role="relay") for seq in range(2)]
+    table = table_of(sent, killed)
     whole = Span(BEGIN_MS, BEGIN_MS + 20_001)
-    assert swarm(table, span=whole, period_s=PERIOD_S) is None
+    left = swarm(table, span=whole, period_s=PERIOD_S)
+    assert [(each.name, each.state) for each in left.nodes] == [("s", "unknown"), ("r1", "silent")]
     found = swarm(table, span=whole, period_s=PERIOD_S, exactly=False)
     assert found.at_ms == BEGIN_MS + 20_000
-    assert [each.name for each in found.nodes if each.report] == ["p0", "p1", "p2"]
+    assert {each.name for each in found.nodes if each.state == "here"} == {f"p{at}" for at in range(12)}
 
 
 def test_filters_choose_nodes_and_leave_the_tree_whole(table_of):
