@@ -14,7 +14,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-RUNS = 3
+RUNS = 2
 PERIOD_S = 2.0
 FAIL_AFTER_S = 25
 ALLOWED_S = 3.0
