@@ -78,11 +78,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Log:
-    """The path as it is shown, the real path, and the parsed name; None for bare JSON lines and other names."""
+    """The path as it is shown, its place in PREFERRED, and its content: the real path without the form."""
 
     shown: Path
-    real: Path
-    name: LogName | None
+    content: str
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +134,18 @@ def find_logs(paths: Iterable[Path], begins: Begins | None = None) -> Found:
     `begins`: skip the logs in folders that cannot contain records of these times, before their names are parsed. FileNotFoundError
     for a path that does not exist, ValueError for a file whose name is not that of a log.
     """
-    each = [entry for path in paths for entry in _at(path, begins)]
-    found = {entry.real: entry for entry in each if isinstance(entry, _Log)}
-    kept: dict[tuple[Path, str], tuple[int, Path]] = {}
-    for real, log in found.items():
-        content = (real.parent, log.name.stem if log.name else real.name)
-        place = PREFERRED.index(log.name.form) if log.name else 0
-        kept[content] = min(kept.get(content, (len(PREFERRED), log.shown)), (place, log.shown))
-    unread = dict.fromkeys(entry for entry in each if isinstance(entry, UnreadLog))
-    passed_over = dict.fromkeys(entry.path for entry in each if isinstance(entry, PassedOver))
+    kept: dict[str, tuple[int, Path]] = {}  # the only object for each of millions of logs
+    unread: dict[UnreadLog, None] = {}
+    passed_over: dict[Path, None] = {}
+    for path in paths:
+        for entry in _at(path, begins):
+            match entry:
+                case UnreadLog():
+                    unread[entry] = None
+                case PassedOver():
+                    passed_over[entry.path] = None
+                case _Log() if entry.place <= kept.get(entry.content, (len(PREFERRED),))[0]:
+                    kept[entry.content] = entry.place, entry.shown
     return Found(tuple(shown for _, shown in kept.values()), tuple(unread), tuple(passed_over))
 
 
@@ -319,7 +322,7 @@ def _at(path: Path, begins: Begins | None) -> Iterator[_Log | UnreadLog | Passed
         return
     form_of(path)
     if stat.S_ISREG(mode):
-        yield _Log(path, path.resolve(), log_name(path))
+        yield _log(path, path.resolve(), log_name(path))
     else:
         yield UnreadLog(path, f"it is {_kind(mode)}, and a file is needed")
 
@@ -331,16 +334,24 @@ def _below(folder: Path, real: Path, begins: Begins | None) -> Iterator[_Log | U
     except OSError as error:
         yield UnreadLog(folder, f"the folder cannot be searched: {reason_of(error)}")
         return
-    for entry in entries:
+    entries.reverse()
+    while entries:
+        entry = entries.pop()  # frees the entries one by one
         path, name = folder / entry.name, log_name(Path(entry.name))
         if name is not None:
             why = why_no_file(entry)
             real_path = path.resolve() if not why and entry.is_symlink() else real / entry.name
-            yield UnreadLog(path, why) if why else _Log(path, real_path, name)
+            yield UnreadLog(path, why) if why else _log(path, real_path, name)
         elif is_passed_over(entry):
             yield PassedOver(path)
         if _is_searched(entry):
             yield from _below(path, real / entry.name, begins)
+
+
+def _log(path: Path, real: Path, name: LogName | None) -> _Log:
+    if name is None:
+        return _Log(path, str(real))
+    return _Log(path, str(real.with_name(name.stem)), PREFERRED.index(name.form))
 
 
 def _is_searched(entry: os.DirEntry[str]) -> bool:
