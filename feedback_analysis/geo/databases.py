@@ -36,7 +36,7 @@ class LookupFailed(Exception):  # noqa: N818 - the name states the error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout(Generic[LookupResult]):
+class RecordLayout(Generic[LookupResult]):
     """How a record becomes an answer (`read`), whether an answer has content (`has_content`), and the answer without a record."""
 
     read: Callable[[Record], LookupResult]
@@ -45,19 +45,19 @@ class Layout(Generic[LookupResult]):
     missing: LookupResult | None = None
 
 
-_NESTED = Layout(
+_NESTED = RecordLayout(
     read=nested_record, has_content=has_location, needs="country.iso_code, or location.longitude and location.latitude"
 )
-_FLAT = Layout(read=flat_record, has_content=has_location, needs="country_code, or longitude and latitude")
+_FLAT = RecordLayout(read=flat_record, has_content=has_location, needs="country_code, or longitude and latitude")
 # The shipped subset: its source has every public address, so a missing one is abroad.
-_HONG_KONG = Layout(read=nested_record, has_content=has_location, needs=_NESTED.needs, missing=GeoRecord(abroad=True))
-_ISPS = Layout(read=isp_of, has_content=has_isp, needs="isp, autonomous_system_organization, as_name, name, or asn")
+_HONG_KONG = RecordLayout(read=nested_record, has_content=has_location, needs=_NESTED.needs, missing=GeoRecord(abroad=True))
+_ISPS = RecordLayout(read=isp_of, has_content=has_isp, needs="isp, autonomous_system_organization, as_name, name, or asn")
 
 
 class Database(Generic[LookupResult]):
     """One database, as it was when it was opened. It is never closed explicitly, because another thread may be reading it."""
 
-    def __init__(self, reader: maxminddb_rust.Reader, layout: Layout[LookupResult], *, kind: str, state: FileState) -> None:
+    def __init__(self, reader: maxminddb_rust.Reader, layout: RecordLayout[LookupResult], *, kind: str, state: FileState) -> None:
         self.kind = kind
         self.state = state
         self._reader = reader

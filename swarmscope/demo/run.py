@@ -19,7 +19,7 @@ from swarmscope.demo.screen import Screen
 from swarmscope.demo.settings import Settings
 
 if TYPE_CHECKING:
-    from swarmscope.demo.swarm import RelayFailure
+    from swarmscope.demo.demo_swarm import RelayFailure
 
 UPDATE_EVERY_S = 1.0
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -89,9 +89,9 @@ def run(settings: Settings) -> None:
 
 
 def _begin_swarm(stack: ExitStack, data: Path, at: ServerUrls, settings: Settings, keys: DemoKeys) -> "RelayFailure":
-    from swarmscope.demo.swarm import RelayFailure, Swarm  # needs the extras netlab and overlay
+    from swarmscope.demo.demo_swarm import DemoSwarm, RelayFailure  # needs the extras netlab and overlay
 
-    swarm = stack.enter_context(Swarm(data, at.coordinator, keys.ingest, settings.period))
+    swarm = stack.enter_context(DemoSwarm(data, at.coordinator, keys.ingest, settings.period))
     place = "in a lab with shaped links" if swarm.why_no_lab is None else f"without a lab ({swarm.why_no_lab})"
     print(f"swarm: a source, 12 relays and 20 players start {place}", flush=True)
     swarm.start()

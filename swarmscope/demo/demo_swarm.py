@@ -54,7 +54,7 @@ class Loopback:
             process.wait()
 
 
-class Swarm:
+class DemoSwarm:
     """The running swarm. A context manager that ends its processes and removes the lab."""
 
     def __init__(self, data: Path, coordinator: str, ingest_key: str, period_s: float) -> None:
@@ -189,7 +189,7 @@ class Swarm:
         path.touch(mode=0o600)
         path.write_bytes(content)
 
-    def __enter__(self) -> "Swarm":
+    def __enter__(self) -> "DemoSwarm":
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -199,7 +199,7 @@ class Swarm:
 class RelayFailure:
     """What happens to the swarm, as lines for the terminal: it plays, a relay is killed, its viewers recover, the relay returns."""
 
-    def __init__(self, swarm: Swarm, fail_after_s: float) -> None:
+    def __init__(self, swarm: DemoSwarm, fail_after_s: float) -> None:
         self._swarm = swarm
         self._fails_s = time.monotonic() + fail_after_s
         self._plays = self._recovered = self._returned = False
