@@ -109,6 +109,7 @@ def assemble(
         patterns=patterns(settings, gate, records.feed, registry) + _interfaces(state, older, gate),
         pages=Pages(state=state, older=older, spares=SpareFigures(state.atlas)),
         origins=allowed_hosts(settings, port),
+        public_path=settings.public_path,
     )
     url = url_of(settings.host, port, secure=settings.tls_cert is not None)
     tasks: list[BackgroundTask] = [audience.run(), locations.run()]

@@ -105,6 +105,7 @@ class DashboardServer(BaseServer):
         patterns: list[UrlPattern],
         pages: Pages,
         origins: frozenset[str],
+        public_path: str,
     ) -> None:
         self._pages = pages
         skip_garbage_collection()
@@ -114,6 +115,7 @@ class DashboardServer(BaseServer):
             connections,
             pages.applications(leave=gate.users is not None),
             check=_check_address,
+            public_path=public_path,
             extra_websocket_origins=sorted(origins),
             extra_patterns=patterns,
             secret_key=secrets.token_bytes(32),
@@ -169,12 +171,13 @@ class _SecurityHeaders(OutputTransform):
 
 def patterns(settings: Settings, gate: Gate, feed: Feed | None, registry: CollectorRegistry) -> list[UrlPattern]:
     """The routes that are not Bokeh pages. The gate checks their requests, too."""
-    entrance = {"gate": gate, "secure": settings.is_https}
+    described = partial(served, partial(openapi, settings.public_path))
+    entrance = {"gate": gate, "secure": settings.is_https, "cookie_path": f"{settings.public_path}/"}
     return [
         (routes.HEALTH, TextHandler, {"text": lambda: b"ok\n"}),
         (routes.READY, TextHandler, {"text": partial(_readiness, feed)}),
         (routes.METRICS, TextHandler, {"text": partial(generate_latest, registry), "content_type": CONTENT_TYPE_LATEST}),
-        (routes.OPENAPI, TextHandler, {"text": partial(served, openapi), "content_type": routes.JSON}),
+        (routes.OPENAPI, TextHandler, {"text": described, "content_type": routes.JSON}),
         ("/assets/(.*)", StaticFileHandler, {"path": str(ASSETS_FOLDER)}),
         *([(LOGIN, LoginHandler, entrance), (LOGOUT, LogoutHandler, entrance)] if gate.users is not None else []),
     ]

@@ -35,11 +35,18 @@ def gate_of(settings: Settings, port: int, opened: ExitStack) -> Gate:
         ),
         tickets=Tickets(lasts_s=settings.session_hours * 3600),
         # Cookies ignore ports, so two dashboards on one host need two names.
-        cookie=f"{'__Host-' if settings.is_https else ''}swarmscope-{port}",
+        cookie=f"{_cookie_prefix(settings)}swarmscope-{port}",
         knows=partial(is_known, allowed_hosts(settings, port)),
     )
     opened.callback(gate.close)
     return gate
+
+
+def _cookie_prefix(settings: Settings) -> str:
+    """The prefix that makes browsers refuse a cookie of an unencrypted page; `__Host-` is only for cookies of a whole host."""
+    if not settings.is_https:
+        return ""
+    return "__Secure-" if settings.public_path else "__Host-"
 
 
 def allowed_hosts(settings: Settings, port: int) -> frozenset[str]:

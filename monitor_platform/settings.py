@@ -18,6 +18,8 @@ LEAST_MEMORY_MIB = 512
 
 LONGEST_SESSION_HOURS = 24 * 365
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
+_PUBLIC_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?", re.ASCII)
+"""Segments that need no encoding and cannot be `.` or `..`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +37,9 @@ class Settings(Scoring, LocationSettings):
     """Hours after which a user must log in again, above 0 and at most 8760."""
 
     behind_proxy: str = ""
-    """Public URL of the reverse proxy in front of the dashboard, such as https://monitor.example.org. The dashboard then accepts
-    requests for this host name. Notifications of alerts link to this URL. With this flag, --users does not require --tls-cert."""
+    """Public URL of the dashboard at the reverse proxy in front of it, such as https://monitor.example.org, or with a path:
+    https://example.org/swarmscope. The proxy may keep that path in requests or remove it. The dashboard accepts requests for this
+    host name. Notifications of alerts link to this URL. With this flag, --users does not require --tls-cert."""
 
     trusted_user_header: str = ""
     """Header in which the reverse proxy sends the name of the authenticated user, such as X-Forwarded-User. Requires
@@ -145,6 +148,11 @@ class Settings(Scoring, LocationSettings):
         """Whether browsers use https."""
         return self.tls_cert is not None or urlsplit(self.behind_proxy).scheme == "https"
 
+    @property
+    def public_path(self) -> str:
+        """The path of `behind_proxy` without a slash at its end; empty for the root."""
+        return urlsplit(self.behind_proxy).path.rstrip("/")
+
     def tls_pairs(self) -> tuple[KeyPair | None, KeyPair | None]:
         """The pairs of certificate and key, for browsers and for feedback servers; ValueError if a file of a pair is missing."""
         own = key_pair("--tls", self.tls_cert, self.tls_key)
@@ -174,9 +182,10 @@ class Settings(Scoring, LocationSettings):
     def _check_exposure(self) -> None:
         if self.insecure and not is_loopback(self.host):
             raise ValueError(f"--insecure works only on a loopback address, and --listen is {self.listen}; listen on 127.0.0.1")
-        if self.behind_proxy and not _is_origin(self.behind_proxy):
+        if self.behind_proxy and not _is_public_url(self.behind_proxy):
             raise ValueError(
-                f"--behind-proxy is {self.behind_proxy!r}; it needs scheme and host, such as https://monitor.example.org"
+                f"--behind-proxy is {self.behind_proxy!r}; it needs scheme and host, such as https://monitor.example.org, and the "
+                "path if the proxy publishes the dashboard under one: https://example.org/swarmscope"
             )
         if not self.authenticates and not is_loopback(self.host):
             raise ValueError(
@@ -206,6 +215,10 @@ class Settings(Scoring, LocationSettings):
         self.tls_pairs()
 
 
-def _is_origin(text: str) -> bool:
-    parts = urlsplit(text)
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.path in {"", "/"} and not parts.query
+def _is_public_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    named = parts.scheme in {"http", "https"} and bool(parts.hostname) and not parts.query and not parts.fragment
+    return named and _PUBLIC_PATH.fullmatch(parts.path) is not None

@@ -152,6 +152,22 @@ def test_a_secret_that_a_dataclass_would_show_is_found():
     assert list(shown_secrets(source.format("tls_key: Path | None = None"))) == []
 
 
+ASSETS = sorted(path for path in (ROOT / "monitor_platform").rglob("*.*") if path.suffix in {".html", ".js", ".css"})
+ROOTED = re.compile(r"""(?:href|src|action|fetch|url)[^\w.]{1,3}/(?![/*])|[`"']/[a-z?]""")
+"""A link that begins at the root of the host. Comparisons with a path in a template are no links."""
+
+
+@pytest.mark.parametrize("path", ASSETS, ids=lambda path: path.name)
+def test_links_of_pages_are_relative_because_a_proxy_may_publish_them_under_a_path(path: Path):
+    found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if ROOTED.search(line.replace('== "/', ""))]
+    assert found == []
+
+
+def test_a_link_from_the_root_is_found():
+    rooted = ('<a href="/alerts">', "fetch(`/api/v1/x`)", "`/sessions?${query}`", "`/api/v1/silences/${id}`", 'href: "/alerts"', "href='/'")
+    assert [link for link in rooted if not ROOTED.search(link)] == []
+
+
 def test_all_packages_were_read():
     assert len(FILES) > 150
     assert {path.relative_to(ROOT).parts[0] for path in FILES} == {*PACKAGES}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need in addition to Python: Debian's browser with a font for Chinese names, zstd to verify that logs are
-# plain .zst files, and strace to verify that answers follow the sync. Playwright's Node.js needs libatomic1.
+# plain .zst files, strace to verify that answers follow the sync, and nginx as a reverse proxy. Playwright's Node.js needs libatomic1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/debian.sh
@@ -8,6 +8,7 @@ missing=()
 command -v chromium >/dev/null || missing+=(chromium)
 command -v zstd >/dev/null || missing+=(zstd)
 command -v strace >/dev/null || missing+=(strace)
+command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
 compgen -G '/usr/lib/*/libatomic.so.1' >/dev/null || missing+=(libatomic1)
 [ -d /usr/share/fonts/opentype/noto ] || missing+=(fonts-noto-cjk)
 [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"

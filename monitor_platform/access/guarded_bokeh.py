@@ -19,14 +19,14 @@ from bokeh.server.views.metadata_handler import MetadataHandler
 from bokeh.server.views.ws import WSHandler
 from bokeh.util.token import check_token_signature, get_token_payload
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, HTTPServerRequest, RequestStartLine, ResponseStartLine
-from tornado.web import ErrorHandler, RequestHandler
+from tornado.web import ErrorHandler, RedirectHandler, RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from feedback_wire.problem import Problem
 from monitor_platform.access.gate import LOGIN, OPEN, Gate, RetryLater, Visitor
 from monitor_platform.access.listener import Connections
 from monitor_platform.access.origins import host_of
-from monitor_platform.access.plain_page import refuse, wants_page
+from monitor_platform.access.plain_page import refuse, root_of, wants_page
 from serving.request_head import origin_form
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,10 @@ GONE = 1008
 
 
 class GuardedBokeh(BokehTornado):
-    """Bokeh's server application. Each request passes `gate` first, then `check`, which raises a Problem for a bad one."""
+    """Bokeh's server application. Each request passes `gate` first, then `check`, which raises a Problem for a bad one.
+
+    `public_path`: the path under which a reverse proxy publishes it, such as /swarmscope. A proxy may keep or remove that path.
+    """
 
     def __init__(
         self,
@@ -54,16 +57,24 @@ class GuardedBokeh(BokehTornado):
         pages: dict[str, Any],
         *,
         check: Callable[[HTTPServerRequest], None],
+        public_path: str = "",
         **settings: Any,  # noqa: ANN401 - Bokeh's own
     ) -> None:
         self.gate = gate
         self.connections = connections
         self.sockets: dict[GuardedSocket, Visitor] = {}
         self.check = check
+        self.public_path = public_path
         super().__init__(pages, **settings)
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: object) -> Any:  # noqa: ANN401 - a private type of Tornado
         _rewrite_absolute_form(request)
+        if self.public_path and request.path == self.public_path:
+            # Relative links of the overview need the slash at the end.
+            return super().get_handler_delegate(request, RedirectHandler, {"url": f"{self.public_path}/", "permanent": False})
+        if self.public_path and request.path.startswith(f"{self.public_path}/"):
+            request.path = request.path.removeprefix(self.public_path)
+            request.uri = (request.uri or "").removeprefix(self.public_path)
         find = super().find_handler
         return _GuardedRequest(self, request, lambda: find(request, **kwargs))
 
@@ -160,7 +171,7 @@ class RefusedHandler(RequestHandler):
         problem = self._problem
         self.set_header("Cache-Control", "no-store")
         if problem.reason == "login_needed" and wants_page(self.request):
-            self.set_header("Location", f"{LOGIN}?next={quote(self.request.uri or '/', safe='')}")
+            self.set_header("Location", f"{root_of(self.request)}{LOGIN[1:]}?next={quote(self.request.uri or '/', safe='')}")
             self.set_status(303)
             self.finish()
             return

@@ -1,6 +1,7 @@
 """Login page and logout. Both change state, so only requests from our own pages are accepted."""
 
 import time
+from typing import Any
 
 from tornado.web import RequestHandler
 
@@ -8,7 +9,7 @@ from feedback_wire import routes
 from feedback_wire.problem import Problem
 from monitor_platform.access.gate import LOGIN, Gate, RetryLater
 from monitor_platform.access.origins import host_of
-from monitor_platform.access.plain_page import POLICY, TEMPLATES, local_path
+from monitor_platform.access.plain_page import POLICY, TEMPLATES, local_path, root_of
 from monitor_platform.access.user_file import checked_name
 
 WORDS = {
@@ -21,9 +22,9 @@ WORDS = {
 class LoginHandler(RequestHandler):
     """The login form, and the session cookie for a correct password."""
 
-    def initialize(self, gate: Gate, secure: bool) -> None:
+    def initialize(self, gate: Gate, secure: bool, cookie_path: str) -> None:
         self._gate = gate
-        self._secure = secure
+        self._cookie: dict[str, Any] = {"path": cookie_path, "httponly": True, "samesite": "Lax", "secure": secure}
 
     def set_default_headers(self) -> None:
         self.set_header("Content-Security-Policy", POLICY)
@@ -31,7 +32,7 @@ class LoginHandler(RequestHandler):
 
     def get(self) -> None:
         if self._gate.ticket(self.request) is not None:
-            self.redirect(local_path(self.get_query_argument("next", "/")))
+            self.redirect(_from_here(self.get_query_argument("next", "/")))
             return
         self._show(200, self.get_query_argument("next", "/"))
 
@@ -46,10 +47,8 @@ class LoginHandler(RequestHandler):
             return
         ticket = self._gate.tickets.issue(checked_name(name.strip()), secret, time.time())
         self._gate.logins += 1
-        self.set_cookie(
-            self._gate.cookie, ticket, httponly=True, samesite="Lax", secure=self._secure, max_age=int(self._gate.tickets.lasts_s)
-        )
-        self.redirect(local_path(wanted), status=303)
+        self.set_cookie(self._gate.cookie, ticket, max_age=int(self._gate.tickets.lasts_s), **self._cookie)
+        self.redirect(_from_here(wanted), status=303)
 
     def _refuse(self, problem: Problem, wanted: str, name: str) -> None:
         words = WORDS.get(problem.reason, "Too many attempts.")
@@ -62,15 +61,16 @@ class LoginHandler(RequestHandler):
     def _show(self, status: int, wanted: str, *, words: str = "", name: str = "") -> None:
         self.set_status(status)
         page = TEMPLATES.get_template("login.html")
-        self.finish(page.render(action=LOGIN, wanted=local_path(wanted), words=words, name=name[:64]))
+        root = root_of(self.request)
+        self.finish(page.render(action=LOGIN[1:], wanted=local_path(wanted), words=words, name=name[:64], root=root))
 
 
 class LogoutHandler(RequestHandler):
     """Ends the session, with all copies of its cookie, and closes its open pages."""
 
-    def initialize(self, gate: Gate, secure: bool) -> None:
+    def initialize(self, gate: Gate, secure: bool, cookie_path: str) -> None:
         self._gate = gate
-        self._secure = secure
+        self._cookie: dict[str, Any] = {"path": cookie_path, "httponly": True, "samesite": "Lax", "secure": secure}
 
     def post(self) -> None:
         try:
@@ -84,8 +84,13 @@ class LogoutHandler(RequestHandler):
         if ticket is not None:
             self._gate.tickets.end(ticket, time.time())
             self.application.close_ended_sockets()  # type: ignore[attr-defined]
-        self.clear_cookie(self._gate.cookie, httponly=True, samesite="Lax", secure=self._secure)
-        self.redirect(LOGIN, status=303)
+        self.clear_cookie(self._gate.cookie, **self._cookie)
+        self.redirect(LOGIN[1:], status=303)
+
+
+def _from_here(wanted: str) -> str:
+    """The path `wanted` of this dashboard as a link from the login page, which is directly below the root."""
+    return f".{local_path(wanted)}"
 
 
 def check_origin(handler: RequestHandler) -> None:

@@ -49,6 +49,11 @@ def local_path(text: str) -> str:
     return text if plain and text.startswith("/") and not text.startswith("//") and text.split("?")[0] != LOGIN else "/"
 
 
+def root_of(request: HTTPServerRequest) -> str:
+    """The dashboard's root relative to the requested path. Links are relative, because a proxy may add a path in front."""
+    return "../" * (request.path.count("/") - 1) or "./"
+
+
 def _reads_pages(request: HTTPServerRequest) -> bool:
     return wants_page(request) and "text/html" in request.headers.get("Accept", "")
 
@@ -59,6 +64,7 @@ def _page(request: HTTPServerRequest, problem: Problem) -> str:
         heading=problem.reason.replace("_", " ").capitalize(),
         words=f"{problem.detail[:1].upper()}{problem.detail[1:]}.",
         # A link to the same page without parameters, if those may be the problem.
-        bare=local_path(request.path) if way_back and request.query and problem.status != 404 else "",
+        bare=f"./{request.path.rpartition('/')[2]}" if way_back and request.query and problem.status != 404 else "",
         way_back=way_back,
+        root=root_of(request),
     )

@@ -23,19 +23,21 @@ _TIME: Schema = TEXT | {"description": "ISO 8601 (UTC without a time zone), or U
 _ENDS = {"from": COUNT | {"type": ["integer", "null"]}, "to": COUNT | {"type": ["integer", "null"]}}
 
 
-def openapi() -> Schema:
+def openapi(public_path: str = "") -> Schema:
+    """The description. `public_path`: the path under which a reverse proxy publishes the interfaces."""
     ask = operation(
         "the measures of docs/measures.md, in total and for each group",
         {200: content("the numbers", _summary(unread_logs=COUNT | {"description": "logs that could not be read"}))},
         *(400, 401, 403, 503),
         parameters=(*_chosen((*DIMENSIONS, *IDENTITIES, f"{EXTRA}NAME")), _BY, _TOP),
     )
-    return description(
+    whole = description(
         "Swarmscope monitoring platform",
         f"The dashboard's numbers for scripts. Entries of `extra` are filtered by `where.{EXTRA}NAME`, with any name; the history, "
         "which a platform with --history has, keeps none. At most 16 filters and 16 names to group by.",
         {routes.SUMMARY: {"get": ask}} | _history() | alert_paths() | health(content("it is", TEXT, "text/plain")),
     )
+    return whole | ({"servers": [{"url": public_path}]} if public_path else {})
 
 
 def _history() -> dict[str, Schema]:

@@ -64,7 +64,7 @@ def in_words(alerts: tuple[Alert, ...], silences: tuple[Silence, ...] | None = N
             "title": title(alert),
             "from": alert.began_ms,
             "until": alert.ended_ms,
-            "href": address("/", alert, minutes_of(alert)),
+            "href": address("./", alert, minutes_of(alert)),
             "rule": alert.rule.name,
             "slice": alert.slice,
             "silenced_until": until[id(alert)],

@@ -108,8 +108,8 @@ def _row(explained: ExplainedAlert, end_ms: int | None) -> dict[str, Any]:
         "from": alert.began_ms,
         "until": alert.ended_ms,
         "minutes": minutes(alert),
-        "href": address("/", alert, when),
-        "sessions_href": address("/sessions", alert, when),
+        "href": address("./", alert, when),
+        "sessions_href": address("sessions", alert, when),
         "slices": _slices(alert, evidence, when),
         "sessions": _sessions(alert, evidence, when),
     }
@@ -121,7 +121,7 @@ def _slices(alert: Alert, evidence: Evidence, when: Mapping[str, str]) -> Sequen
             "text": f"{dimension_name(each.dimension)} {place_name(each.name)}",
             "value": shown(alert.rule, each.mean or 0),
             "n": format_count(each.peers, "peer"),
-            "href": address("/", alert, {each.dimension: each.name, **when}),
+            "href": address("./", alert, {each.dimension: each.name, **when}),
         }
         for each in evidence.slices
     ]
@@ -133,7 +133,7 @@ def _sessions(alert: Alert, evidence: Evidence, when: Mapping[str, str]) -> Sequ
         {
             "text": each.peer_id,
             "value": shown(alert.rule, each.value),
-            "href": f"/session?{urlencode({'session_id': each.session_id, **measure, **when})}",
+            "href": f"session?{urlencode({'session_id': each.session_id, **measure, **when})}",
         }
         for each in evidence.sessions
     ]

@@ -60,7 +60,7 @@ TEMPLATES = Environment(
 @cache
 def asset(name: str) -> str:
     """The address of a script or style. It changes with the content, because browsers cache it without a limit."""
-    return f"/assets/{name}?v={StaticFileHandler.get_content_version(str(ASSETS_FOLDER / name))}"
+    return f"assets/{name}?v={StaticFileHandler.get_content_version(str(ASSETS_FOLDER / name))}"
 
 
 class PageExchange(DataModel):

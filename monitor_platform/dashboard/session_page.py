@@ -209,7 +209,7 @@ def _neighbours(details: SessionDetails, measure: Measure, *, live: bool) -> dic
     who = ", ".join(place_name(value) for value in where.values()) or "everywhere"
     found = details.band.neighbours
     number = f"up to {format_count(found, 'neighbour')} in a minute" if found else "No neighbour in these minutes"
-    return {"text": f"{number}: {who}", "href": f"/?{urlencode(asked)}", "title": measure.title, "found": str(found)}
+    return {"text": f"{number}: {who}", "href": f"./?{urlencode(asked)}", "title": measure.title, "found": str(found)}
 
 
 def _rows(shown_session: ShownSession) -> list[list[Any]]:

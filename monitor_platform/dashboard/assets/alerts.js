@@ -104,7 +104,7 @@
     const text = make("p");
     text.append(make("b", { textContent: rule }), `, ${slice}: until `, minute(until), `, since `, minute(from), noted({ by, comment }));
     const end = make("button", { type: "button", className: "small", textContent: "End now", ariaLabel: `End now: silence of ${rule}, ${slice}` });
-    end.addEventListener("click", () => act(end, "DELETE", `/api/v1/silences/${id}`));
+    end.addEventListener("click", () => act(end, "DELETE", `api/v1/silences/${id}`));
     row.append(text, end);
     return row;
   }
@@ -127,7 +127,7 @@
     const text = make("p");
     text.append(make("b", { textContent: host }), ` (${shape}): ${counts}`);
     const test = make("button", { type: "button", className: "small", textContent: "Send a test", ariaLabel: `Send a test message to ${host}` });
-    test.addEventListener("click", () => act(test, "POST", `/api/v1/webhooks/${number}/test`));
+    test.addEventListener("click", () => act(test, "POST", `api/v1/webhooks/${number}/test`));
     row.append(text, test, ...deliveries.map((each) => delivery(number, each)));
     return row;
   }

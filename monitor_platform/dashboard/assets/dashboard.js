@@ -101,7 +101,7 @@ globalThis.swarmscope = (() => {
     const here = chosen();
     const query = new URLSearchParams({ session_id: id });
     for (const name of ["measure", "from", "to", "p.replay", "p.playing"]) if (here.has(name)) query.set(name, here.get(name));
-    return `/session?${query}`;
+    return `session?${query}`;
   }
 
   // ---- helpers to write into the page ----
@@ -179,7 +179,7 @@ globalThis.swarmscope = (() => {
     $("pill-kind").textContent = "Disconnected";
     $("pill-text").textContent = "the monitoring platform does not answer; retrying";
     setInterval(async () => {
-      const answer = await fetch("/readyz").catch(() => null);
+      const answer = await fetch("readyz").catch(() => null);
       if (answer?.ok) location.reload();
     }, 2000);
   }

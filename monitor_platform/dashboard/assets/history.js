@@ -10,7 +10,7 @@
   };
 
   // The address of the overview for a time range.
-  const looking = ([from, to]) => `/?${swarmscope.along({ from: String(from), to: String(to), minutes: "" })}`;
+  const looking = ([from, to]) => `./?${swarmscope.along({ from: String(from), to: String(to), minutes: "" })}`;
 
   swarmscope.look = ({ final, geometry: { x0, x1 } }) => {
     const [from, to] = [Math.round(Math.min(x0, x1)), Math.round(Math.max(x0, x1))];

@@ -48,7 +48,7 @@
     button.title = `${title} ${text}: ${mean}, the rest ${rest}; ${peers} peers${thin ? "; thin: fewer than 25 sessions" : ""}`;
     if (thin) button.querySelector(".who").prepend(make("span", { className: "flag", textContent: "thin" }), " ");
     button.addEventListener("click", () => filter(name, value));
-    const sessions = make("a", { className: "to-sessions", textContent: "Sessions", href: `/sessions?${along(narrowed(name, value))}` });
+    const sessions = make("a", { className: "to-sessions", textContent: "Sessions", href: `sessions?${along(narrowed(name, value))}` });
     sessions.ariaLabel = `Sessions of ${title} ${text}, worst first`;
     sessions.title = sessions.ariaLabel;
     item.append(button, sessions);
@@ -88,7 +88,7 @@
   function mark({ severity, title, from, until, href, days, more, rule, slice, silenced_until, can_silence }) {
     const item = make("li");
     if (more) {
-      item.append(make("a", { href: "/alerts", textContent: `and ${more} more` }));
+      item.append(make("a", { href: "alerts", textContent: `and ${more} more` }));
       return item;
     }
     item.dataset.severity = severity;

@@ -30,7 +30,7 @@
     } else name.textContent = text;
     line.append(name, ...cells.map((each) => make("td", { textContent: each })));
     if (value) {
-      const sessions = make("a", { textContent: "Sessions", href: `/sessions?${along(narrowed(by, value))}`, ariaLabel: `Sessions of ${text}` });
+      const sessions = make("a", { textContent: "Sessions", href: `sessions?${along(narrowed(by, value))}`, ariaLabel: `Sessions of ${text}` });
       const cell = make("td");
       cell.append(sessions);
       line.append(cell);
@@ -84,7 +84,7 @@
     next.disabled = own.page >= own.pages;
     const query = chosen();
     query.set("view", "ranking");
-    $("ranking-csv").href = `/api/v1/table?${query}`;
+    $("ranking-csv").href = `api/v1/table?${query}`;
     fill_choices(own);
     put("#ranking-note", own.note);
   });

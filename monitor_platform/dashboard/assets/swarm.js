@@ -266,7 +266,7 @@
     fill_table(own);
     const query = chosen();
     query.set("view", "swarm");
-    $("swarm-csv").href = `/api/v1/table?${query}`;
+    $("swarm-csv").href = `api/v1/table?${query}`;
     setTimeout(show_words, 50);
   }
 

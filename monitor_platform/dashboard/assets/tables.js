@@ -52,7 +52,7 @@
   function csv_of(view) {
     const query = chosen();
     query.set("view", view === "timeline" && facts.by ? "breakdown" : view);
-    return `/api/v1/table?${query}`;
+    return `api/v1/table?${query}`;
   }
 
   function toggle_table(name) {

@@ -45,7 +45,7 @@
     const latest = now ? `now ${now} · ` : "";
     Object.assign(box.querySelector("small"), { textContent: latest + note, title: latest ? `In the last period: ${now}. ${note_means}` : note_means });
     box.toggleAttribute("data-gone", gone);
-    Object.assign(box.querySelector(".about"), { href: `/measures#${measure}`, ariaLabel: `What is ${title}?` });
+    Object.assign(box.querySelector(".about"), { href: `measures#${measure}`, ariaLabel: `What is ${title}?` });
     box.querySelector("path").setAttribute("d", sparkline(trend));
   }
 

@@ -113,11 +113,11 @@ def test_the_page_of_measures_names_the_document_on_how_well_scores_predict_peop
 
 
 def test_a_browser_caches_scripts_and_styles_until_they_change(monitor):
-    links = re.findall(r'"(/assets/[^"]+\.(?:css|js)[^"]*)"', get(f"{monitor.url}/")[2].decode())
+    links = re.findall(r'"(assets/[^"]+\.(?:css|js)[^"]*)"', get(f"{monitor.url}/")[2].decode())
     assert len(links) >= 6
     for link in links:
         assert "?v=" in link
-        assert "max-age=315360000" in get(monitor.url + link)[1]["Cache-Control"]
+        assert "max-age=315360000" in get(f"{monitor.url}/{link}")[1]["Cache-Control"]
 
 
 def test_every_answer_forbids_the_browser_to_load_from_elsewhere(monitor):
@@ -159,7 +159,7 @@ def test_an_unknown_address_is_a_page_with_a_link_back_or_a_problem(monitor):
     status, headers, body = get(f"{monitor.url}/<i>nope", {"Accept": "text/html,*/*"})
     assert (status, headers["X-Content-Type-Options"]) == (404, "nosniff")
     assert b"There is nothing at /&lt;i&gt;nope." in body
-    assert b'<a href="/">To the overview</a>' in body
+    assert b'<a href="./">To the overview</a>' in body
     status, headers, body = get(f"{monitor.url}/api/v1/nope")
     assert (status, headers["Content-Type"]) == (404, "application/problem+json")
     assert json.loads(body)["reason"] == "not_found"
