@@ -1,19 +1,17 @@
 """Texts of the figures: notes next to headings, legends of the colours, and the peers that a map cannot show."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from feedback_analysis.geo.divisions import Division
 from feedback_analysis.geo.location import OUTSIDE, UNLOCATED
 from feedback_analysis.measures.regions import RegionValue
-from feedback_analysis.measures.registry import measure_of, shown_in
+from feedback_analysis.measures.registry import measure_of
 from monitor_platform.dashboard.display_names import dimension_name, place_name
 from monitor_platform.dashboard.page_data import PageData, banded, distributed, series_of
 from monitor_platform.dashboard.percentile_band import MOST_MESSAGES
 from monitor_platform.dashboard.tables import slice_measure
 from monitor_platform.views.number_format import format_count, format_value
-from monitor_platform.views.palette import legend_of
-from monitor_platform.views.region_view import scale_on, window_on
+from monitor_platform.views.region_view import window_on
 
 
 def notes(data: PageData) -> dict[str, str]:
@@ -24,9 +22,12 @@ def notes(data: PageData) -> dict[str, str]:
         "timeline": f"each point: the {data.window_s:,.0f} s before it{_band_note(data)}",
         "slices": f"{slice_measure(data).title}: peers × how much worse than the rest",
     }
+    if data.regions_there is not None and data.question.colours_change:
+        there = data.regions_there
+        recorded = any(values for values in (there.areas, there.districts))
+        change_note = f"; change since {there.side.name}{'' if recorded else ' (no records)'}"
+        notes |= {view: notes[view].partition(";")[0] + change_note for view in ("map", "district")}
     if data.comparison is not None:
-        difference_note = f"; difference from {data.comparison.other.name}"
-        notes |= {view: notes[view].partition(";")[0] + difference_note for view in ("map", "district")}
         notes["timeline"] += f"; dashed: {data.comparison.other.name}" + _comparison_note(data)
     if data.histogram is not None:
         place = data.question.district or data.question.area
@@ -63,22 +64,6 @@ def asides(data: PageData) -> dict[str, str]:
         if values is not None:
             asides[view] = " · ".join([_off_the_map(data, values), *_unseen(division, values)])
     return asides
-
-
-def legends(data: PageData) -> dict[str, dict[str, Any]]:
-    """The legends of the maps."""
-    measure = measure_of(data.question.measure, "region")
-    factor, comparison = shown_in(measure)[0], data.comparison
-    shown = {
-        "map": (data.areas, data.atlas.areas, comparison.areas if comparison else None),
-        "district": (data.districts, data.atlas.districts, comparison.districts if comparison else None),
-    }
-    found = {
-        view: legend_of(scale_on(measure, values, division.drawn([each.region for each in values]), against=against), factor)
-        for view, (values, division, against) in shown.items()
-        if values is not None
-    }
-    return {view: {"colours": legend.colours, "stepped": legend.stepped, "marks": legend.marks} for view, legend in found.items()}
 
 
 def _off_the_map(data: PageData, values: Sequence[RegionValue]) -> str:

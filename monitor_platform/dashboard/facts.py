@@ -5,10 +5,11 @@ from typing import Any
 from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.selection import OTHER
 from monitor_platform.dashboard.alert_marks import in_words
-from monitor_platform.dashboard.captions import asides, legends, notes
+from monitor_platform.dashboard.captions import asides, notes
 from monitor_platform.dashboard.chips import chips
 from monitor_platform.dashboard.data_health import losses_text
 from monitor_platform.dashboard.display_names import dimension_name, place_name
+from monitor_platform.dashboard.map_shading import legends
 from monitor_platform.dashboard.page_data import PageData, series_of
 from monitor_platform.dashboard.page_states import OK, Facts, nothing_matches
 from monitor_platform.dashboard.snapshot import Snapshot
@@ -43,6 +44,7 @@ def facts(data: PageData, snapshot: Snapshot) -> Facts:
         "legend": legend(data),
         "marks": in_words(data.alerts, snapshot.silences),
         "compare": question.compare,
+        "scale": question.scale,
         "by": question.by,
         "tables": {view: BY_VIEW[view](data).for_page() for view in question.tables},
     }

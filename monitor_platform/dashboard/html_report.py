@@ -23,6 +23,7 @@ from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.scores import scores
 from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.dashboard.facts import facts
+from monitor_platform.dashboard.map_shading import shadings
 from monitor_platform.dashboard.page_data import AUDIENCE, PageData, distributed, series_of
 from monitor_platform.dashboard.page_queries import PageQueries
 from monitor_platform.dashboard.question import Question
@@ -112,11 +113,11 @@ async def _page_data(table: FeedbackTable, snapshot: Snapshot, question: Questio
 
 
 def _figures(shown: PageData) -> list[LayoutDOM]:
-    measure = MEASURES[shown.question.measure]
-    areas, districts = map_view(shown.atlas), district_view(shown.atlas)
+    areas, districts = map_view(shown.atlas, tips=True), district_view(shown.atlas, tips=True)
+    shaded = shadings(shown)
     timeline, histogram = TimelineView(len(SERIES)), HistogramView()
-    areas.show(measure, shown.areas or ())
-    districts.show(measure, shown.districts or ())
+    areas.show(shaded["map"][0])
+    districts.show(shaded["district"][0])
     if shown.audience is not None and shown.timeline is not None:
         series = [MEASURES[name] for name in series_of(shown.question)]
         timeline.show(MEASURES[AUDIENCE], shown.audience, series, shown.timeline, shown.span)

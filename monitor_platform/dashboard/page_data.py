@@ -36,9 +36,16 @@ class Comparison:
     other: ComparisonSide
     audience: Timeline | None = None
     timeline: Timeline | None = None
+    histogram: Histogram | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionsThere:
+    """The maps' values of the other side of a comparison, or of the time before. A map that the page does not have is None."""
+
+    side: ComparisonSide
     areas: Sequence[RegionValue] | None = None
     districts: Sequence[RegionValue] | None = None
-    histogram: Histogram | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +98,7 @@ class PageData:
     now: Timeline | None = None
     before: KeyFigures | None = None
     comparison: Comparison | None = None
+    regions_there: RegionsThere | None = None
     breakdown: tuple[BreakdownLine, ...] = ()
     band: PercentileBand | None = None
 

@@ -13,6 +13,7 @@ from feedback_analysis.measures.registry import MEASURES, measure_of
 from feedback_analysis.measures.selection import MEAN
 from monitor_platform.dashboard.alert_marks import marks
 from monitor_platform.dashboard.dashboard_page import DashboardPage
+from monitor_platform.dashboard.map_shading import shadings
 from monitor_platform.dashboard.page_data import AUDIENCE, PageData, distributed, series_of
 from monitor_platform.dashboard.timeline_curves import curves_of, parts_of
 from monitor_platform.views.histogram_view import HistogramView
@@ -22,6 +23,9 @@ from monitor_platform.views.timeline_view import TimelineView
 # After this time the browser has loaded the page.
 RESTOCKED_AFTER_S = 2.0
 BETWEEN_S = 0.1
+
+REGIONS = {"area": "map", "district": "district"}
+"""The view of each kind of region."""
 
 
 class PageFigures:
@@ -41,8 +45,7 @@ class PageFigures:
     @property
     def roots(self) -> dict[str, LayoutDOM]:
         """Each figure by the name of its place on the page."""
-        maps = {"area": "map", "district": "district"}
-        roots: dict[str, LayoutDOM] = {maps[region]: view.figure for region, view in self.maps.items()}
+        roots: dict[str, LayoutDOM] = {REGIONS[region]: view.figure for region, view in self.maps.items()}
         if self.histogram is not None:
             roots["histogram"] = self.histogram.figure
         if self.timeline is not None:
@@ -53,16 +56,15 @@ class PageFigures:
     def show(self, shown: PageData) -> None:
         """Put the data of `shown` into the figures."""
         question, comparison = shown.question, shown.comparison
-        measure = measure_of(question.measure, "region")
-        there = (None, None, None) if comparison is None else (comparison.areas, comparison.districts, comparison.histogram)
-        if shown.areas is not None:
-            self.maps["area"].show(measure, shown.areas, question.area, against=there[0])
-        if shown.districts is not None:
-            self.maps["district"].show(measure, shown.districts, question.district, against=there[1])
+        regions, shaded = {"area": question.area, "district": question.district}, shadings(shown)
+        for dimension, view in REGIONS.items():
+            if view in shaded:
+                self.maps[dimension].show(shaded[view][0], regions[dimension])
         if self.histogram is not None and shown.histogram is not None:
             drawn = distributed(question.measure)
             chosen = dict(question.others).get(MEAN + drawn.name, "")
-            self.histogram.show(drawn, shown.histogram, against=there[2], parts=parts_of(shown), chosen=chosen)
+            there = None if comparison is None else comparison.histogram
+            self.histogram.show(drawn, shown.histogram, against=there, parts=parts_of(shown), chosen=chosen)
         if self.timeline is not None and shown.audience is not None and shown.timeline is not None:
             series = [measure_of(name, "timeline") for name in series_of(question)]
             self.timeline.show(

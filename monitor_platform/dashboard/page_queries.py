@@ -25,6 +25,7 @@ from monitor_platform.dashboard.page_data import (
     Comparison,
     KeyFigures,
     PageData,
+    RegionsThere,
     banded,
     distributed,
     series_of,
@@ -69,6 +70,7 @@ class PageQueries:
         """Run the queries of all views at once, then those of the comparison, which needs the histogram's ranges."""
         found = await _gather(self._queries())
         comparison = await self._comparison(self._other, found.get("histogram")) if self._other is not None else None
+        regions_there = await self._regions_there() if self._other is not None or self._question.colours_change else None
         if found.get("breakdown") and self._shows("histogram") and found["histogram"].edges:
             found["breakdown"] = await self._parts(found["breakdown"], found["histogram"])
         return PageData(
@@ -77,6 +79,7 @@ class PageQueries:
             window_s=window_s(self._snapshot, self._step_s),
             against=self._against,
             comparison=comparison,
+            regions_there=regions_there,
             alerts=within(self._snapshot.alerts, self._span, self._question.where(), clock_ms=self._question.clock_ms),
             atlas=self._snapshot.atlas,
             **found,
@@ -120,14 +123,19 @@ class PageQueries:
         queries: dict[str, Query[Any]] = {}
         if self._shows("timeline"):
             queries |= {"audience": self._audience(other), "timeline": self._series(other)}
-        for view, name, region in _MAPS:
-            if self._shows(view):
-                queries[name] = self._regions(other, _without(other.where, region), region)
         if shown is not None and shown.edges:
             measure = distributed(self._question.measure).name
             where = _without(other.where, MEAN + measure)
             queries["histogram"] = self._ask(histogram, span=other.span, where=where, measure=measure, edges=shown.edges)
         return Comparison(other=other, **await _gather(queries))
+
+    async def _regions_there(self) -> RegionsThere | None:
+        """The maps of the side that the tiles compare with."""
+        there = self._against
+        queries = {
+            name: self._regions(there, _without(there.where, region), region) for view, name, region in _MAPS if self._shows(view)
+        }
+        return RegionsThere(side=there, **await _gather(queries)) if queries else None
 
     async def _breakdown(self) -> tuple[BreakdownLine, ...]:
         """One line for each of the worst values, and one line for all others together."""
@@ -201,8 +209,8 @@ class PageQueries:
     def _regions(self, side: ComparisonSide, where: Mapping[str, str], region: RegionKind) -> Query[list[RegionValue]]:
         """The measure in each region. `where` replaces the side's own filters, because a map also shows the regions that are not
         selected."""
-        measure, period_s = self._question.measure, self._snapshot.period_s
-        return self._ask(by_region, span=side.span, where=where, region=region, measure=measure, period_s=period_s)
+        shown = {"measure": self._question.measure, "period_s": self._snapshot.period_s}
+        return self._ask(by_region, span=side.span, where=where, region=region, with_error=self._question.colours_change, **shown)
 
     def _audience(self, side: ComparisonSide) -> Query[Timeline]:
         return self._timeline(side, (AUDIENCE,), step_s(side.span))

@@ -53,6 +53,7 @@ def nothing_yet(question: Question, *, live: bool) -> Facts:
         "legend": [],
         "marks": {"shown": [], "more": 0},
         "compare": question.compare,
+        "scale": question.scale,
         "by": question.by,
         "tables": {},
     }

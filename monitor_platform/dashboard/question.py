@@ -26,6 +26,12 @@ SERIES = tuple(name for name, measure in MEASURES.items() if "timeline" in measu
 COMPARE = {"before": "the time before", "day": "the day before", "week": "the week before"}
 """Other times to compare with. An address can also name the begin of another time in Unix milliseconds."""
 
+COLOURS = ("value", "change")
+"""What colours the maps. Without a choice: the value, or in a comparison the change."""
+
+FIXED = "fixed"
+"""The range of the colours over the whole range of a measure; without it, the range adapts to the values."""
+
 VERSUS = "vs."
 """Prefix of the filters of a comparison's other cohort: `vs.channel=…`."""
 
@@ -59,7 +65,7 @@ class Question:
 
     `others`: filters by dimensions without a control, such as `extra.NAME`. `by`: the breakdown of the timeline. `compare` and
     `versus`: the other time and the other cohort of a comparison. `tables`: the views that also show a table. `zone`: the time
-    zone of the page's texts; empty for the browser's.
+    zone of the page's texts; empty for the browser's. `colour` and `scale`: one of COLOURS and FIXED, or empty.
     """
 
     measure: str = DEFAULT_MEASURE
@@ -73,6 +79,8 @@ class Question:
     by: str = ""
     compare: str = ""
     versus: tuple[tuple[str, str], ...] = ()
+    colour: str = ""
+    scale: str = ""
     tables: tuple[str, ...] = ()
     minutes: int = 0
     zone: str = ""
@@ -95,6 +103,8 @@ class Question:
             by=given.get("by", "") if is_dimension(given.get("by", "")) else "",
             compare=_compare(given.get("compare", "")),
             versus=tuple(sorted(_versus(given))),
+            colour=_one_of(COLOURS, given.get("colour", "")),
+            scale=_one_of((FIXED,), given.get("scale", "")),
             tables=tuple(sorted({name for name in given.get("table", "").split(",") if name in TABLES})),
             minutes=_minutes(given.get("minutes", "")),
             zone=_zone(given.get("zone", "")),
@@ -113,7 +123,14 @@ class Question:
         given = {"measure": self.measure if self.measure != DEFAULT_MEASURE else "", "series": ",".join(self.series)}
         given |= {name: getattr(self, name) for name in FILTERS} | dict(self.others)
         given |= dict(self.page_own) | {VERSUS + name: value for name, value in self.versus}
-        given |= {"by": self.by, "compare": self.compare, "table": ",".join(self.tables), "zone": self.zone}
+        given |= {
+            "by": self.by,
+            "compare": self.compare,
+            "colour": self.colour,
+            "scale": self.scale,
+            "table": ",".join(self.tables),
+            "zone": self.zone,
+        }
         # Both: a paused page continues with the same length.
         given["minutes"] = str(self.minutes) if self.minutes else ""
         if self.span is not None:
@@ -124,6 +141,11 @@ class Question:
     def own(self) -> dict[str, str]:
         """The page's own parameters, without their prefix."""
         return {name.removeprefix(OWN): value for name, value in self.page_own}
+
+    @property
+    def colours_change(self) -> bool:
+        """Whether maps are coloured by the change since the other side of the comparison, or since the time before."""
+        return self.colour == "change" or (not self.colour and bool(self.compare or self.versus))
 
     @property
     def clock_ms(self) -> int | None:
@@ -176,6 +198,10 @@ def _is_range(text: str) -> bool:
 
 def _compare(text: str) -> str:
     return text if text in COMPARE or (text.isascii() and text.isdecimal() and int(text) < 2**53) else ""
+
+
+def _one_of(known: tuple[str, ...], text: str) -> str:
+    return text if text in known else ""
 
 
 def _versus(given: Mapping[str, str]) -> list[tuple[str, str]]:

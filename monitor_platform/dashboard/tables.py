@@ -110,19 +110,19 @@ def _regions(column: str, values: Sequence[RegionValue], against: Sequence[Regio
     there = {value.region: value.value for value in against or ()}
     columns = [(dimension_name(column), None), (measure.title, measure), ("n (peers)", None)]
     rows: list[tuple[Cell, ...]] = [(place_name(each.region), each.value, each.peers) for each in values]
-    if data.comparison is not None:
-        columns += [(data.comparison.other.name.capitalize(), measure), ("Difference", measure)]
+    if data.regions_there is not None:
+        columns += [(data.regions_there.side.name.capitalize(), measure), ("Difference", measure)]
         apart = [(there.get(each.region), difference(each.value, there.get(each.region))) for each in values]
         rows = [(*row, *two) for row, two in zip(rows, apart, strict=True)]
     return Table(columns=tuple(columns), rows=rows, filters=[(column, each.region) for each in values])
 
 
 def _map(data: PageData) -> Table:
-    return _regions("area", data.areas or (), data.comparison.areas if data.comparison else None, data)
+    return _regions("area", data.areas or (), data.regions_there.areas if data.regions_there else None, data)
 
 
 def _district(data: PageData) -> Table:
-    return _regions("district", data.districts or (), data.comparison.districts if data.comparison else None, data)
+    return _regions("district", data.districts or (), data.regions_there.districts if data.regions_there else None, data)
 
 
 def _histogram(data: PageData) -> Table:

@@ -1,4 +1,4 @@
-"""Colours with one meaning on all pages: MOS has a fixed scale from orange (bad) to blue (excellent), quantities use Cividis.
+"""Colours with one meaning on all pages: the grades of MOS from orange (bad) to blue (excellent), and Cividis for quantities.
 
 Red and green are not used as a contrast, so colour-blind people see all differences, and grades have their names next to the
 colour. All glyph colours are legible on white and on near-black. Texts and grounds have the colours of the page's stylesheet.
@@ -7,8 +7,11 @@ colour. All glyph colours are legible on white and on near-black. Texts and grou
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from bokeh.palettes import Cividis256
+
+from feedback_analysis.measures.registry import Measure
 
 GRADES = ("bad", "poor", "fair", "good", "excellent")
 """The names of MOS 1 to 5 on the absolute category rating scale (ITU-T P.800)."""
@@ -26,6 +29,9 @@ GROUND = "#8a94a3"
 NO_DATA = "rgba(138, 148, 163, 0.12)"
 """The colour of a region without a value: `GROUND`, almost transparent, because the region lies on land."""
 
+UNCHANGED = "rgba(138, 148, 163, 0.42)"
+"""The colour of a region whose change is within the noise."""
+
 DARK_INK, LIGHT_INK = "#10202f", "#ffffff"
 """The colours of texts on filled parts."""
 
@@ -33,14 +39,28 @@ DARK_INK, LIGHT_INK = "#10202f", "#ffffff"
 QUANTITY_COLOURS = tuple(Cividis256[:232])
 
 
+def _between(one: str, other: str, share: float) -> str:
+    """The colour at `share` of the way from `one` to `other`, each as #rrggbb."""
+    parts = zip(bytes.fromhex(one[1:]), bytes.fromhex(other[1:]), strict=True)
+    return "#" + "".join(f"{round(begin + (end - begin) * share):02x}" for begin, end in parts)
+
+
+DIFFERENCE_COLOURS = (
+    *(_between(one, other, step / 4) for one, other in pairwise(GRADE_COLOURS) for step in range(4)),
+    GRADE_COLOURS[-1],
+)
+"""From worse to better, with a grey middle: the colours of the grades, in smaller steps."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The colours of the values from `low` to `high`. `marks`: the values with a text in the legend."""
+    """The colours of the values from `low` to `high`. `marks`: the values with a text in the legend. `signed`: they are changes."""
 
     low: float
     high: float
     colours: tuple[str, ...]
     marks: tuple[tuple[float, str], ...] = ()
+    signed: bool = False
 
     def colour(self, value: float) -> str:
         """The colour of `value`. Values beyond an end have the colour of that end."""
@@ -66,7 +86,7 @@ def legend_of(scale: Scale, factor: float = 1.0) -> Legend:
     marks = scale.marks or round_marks(scale, factor)
     placed = tuple(((at - scale.low) / (scale.high - scale.low), text) for at, text in marks)
     stepped = len(scale.colours) == len(GRADE_COLOURS)
-    return Legend(scale.colours if stepped else scale.colours[:: len(scale.colours) // 12], stepped, placed)
+    return Legend(scale.colours if stepped else scale.colours[:: max(1, len(scale.colours) // 12)], stepped, placed)
 
 
 def grade(mos: float) -> str:
@@ -74,11 +94,20 @@ def grade(mos: float) -> str:
     return GRADES[min(max(round(mos), 1), 5) - 1]
 
 
-def scale_for(values: Iterable[float | None], *, is_mos: bool = False) -> Scale:
-    """The scale of one measure's values. Its ends are round numbers, so that it does not change with every refresh."""
-    if is_mos:
-        return MOS_SCALE
+def fixed_scale(measure: Measure) -> Scale | None:
+    """The scale over the fixed range of `measure`; None if it has no fixed range."""
+    if measure.range is None:
+        return None
+    low, high = measure.range
+    return MOS_SCALE if (low, high) == (1.0, float(len(GRADES))) else Scale(low, high, QUANTITY_COLOURS)
+
+
+def scale_for(values: Iterable[float | None], *, least: float = 0.0) -> Scale:
+    """A scale that adapts to `values`. Its ends are round numbers, so it rarely changes, and at least `least` apart."""
     known = [value for value in values if value is not None and math.isfinite(value)]
+    if known and max(known) - min(known) < least:
+        middle = (max(known) + min(known)) / 2
+        known = [middle - least / 2, middle + least / 2]
     low, high = round_ends(known)
     return Scale(low, high, QUANTITY_COLOURS)
 
@@ -87,7 +116,7 @@ def scale_of_differences(values: Iterable[float | None], *, reverse: bool = Fals
     """The scale of differences, symmetric around 0: better is blue, worse is orange. `reverse`: lower is better."""
     known = [abs(value) for value in values if value is not None and math.isfinite(value)]
     _, end = round_ends([0.0, *known]) if any(known) else (0.0, 1.0)
-    return Scale(-end, end, GRADE_COLOURS[::-1] if reverse else GRADE_COLOURS)
+    return Scale(-end, end, DIFFERENCE_COLOURS[::-1] if reverse else DIFFERENCE_COLOURS, signed=True)
 
 
 def round_ends(values: Sequence[float]) -> tuple[float, float]:
@@ -101,10 +130,24 @@ def round_ends(values: Sequence[float]) -> tuple[float, float]:
 
 
 def round_marks(scale: Scale, factor: float = 1.0) -> list[tuple[float, str]]:
-    """The ends and three values between them, with enough digits to differ; the texts have the values times `factor`."""
-    step = (scale.high - scale.low) / 4
-    digits = min(max(0, 1 - math.floor(math.log10(step * factor))), 6) if step * factor < 10 else 0
-    return [(scale.low + step * i, f"{(scale.low + step * i) * factor:,.{digits}f}") for i in range(5)]
+    """The ends and two to five round values between them, with enough digits; the texts have the values times `factor`."""
+    span = scale.high - scale.low
+    parts = next((parts for parts in (4, 3, 5, 6) if _digits_of(span / parts * factor) is not None), 4)
+    step = span / parts
+    digits = _digits_of(step * factor)
+    digits = min(max(0, 1 - math.floor(math.log10(step * factor))), 6) if digits is None else digits
+    sign = "+" if scale.signed else ""
+    values = [scale.low + step * i for i in range(parts + 1)]
+    return [(value, f"{value * factor:{sign if abs(value) > step / 2 else ''},.{digits}f}".replace("-", "−")) for value in values]
+
+
+def _digits_of(step: float) -> int | None:
+    """The digits after the point of 1, 2, 2.5 or 5 times a power of ten; None for another number."""
+    power = math.floor(math.log10(step) + 1e-9)
+    times = round(step / 10.0**power, 6)
+    if times not in {1.0, 2.0, 2.5, 5.0}:
+        return None
+    return max(0, -power + (times == 2.5))
 
 
 def _round_step(span: float) -> float:

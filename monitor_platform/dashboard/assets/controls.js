@@ -136,7 +136,7 @@
   // ---- removing filters ----
 
   function filters() {
-    const others = ["measure", "series", "minutes", "from", "to", "zone", "by", "compare", "table"];
+    const others = ["measure", "series", "minutes", "from", "to", "zone", "by", "compare", "colour", "scale", "table"];
     return [...chosen().keys()].filter((name) => !others.includes(name) && !name.startsWith("p.") && !name.startsWith("vs."));
   }
 

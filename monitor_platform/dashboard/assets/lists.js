@@ -13,7 +13,7 @@
       key: ({ names }) => names.join(),
       otherwise: (gone) => swarmscope.control_of(gone.dataset.keeps.split(",")[0]),
     });
-    $("chosen").hidden = !chips.length;
+    $("unfiltered").hidden = chips.length > 0;
   }
 
   function chip({ names, text, span, at }) {

@@ -51,7 +51,7 @@
 
   function on_key(event) {
     const plot = event.currentTarget;
-    const step = STEPS[event.key];
+    const step = event.shiftKey ? undefined : STEPS[event.key];
     const root = [...Bokeh.index.roots].find((each) => each.model.id === plot.dataset.rootId);
     if (step === undefined && event.key !== "Enter" || !root) return;
     event.preventDefault();
@@ -61,17 +61,22 @@
     const before = read.get(plot)?.at ?? (step > 0 ? -1 : words.length);
     const at = Math.max(0, Math.min(words.length - 1, before + step));
     read.set(plot, { at, text: words[at] });
+    plot.dispatchEvent(new CustomEvent("pointed", { detail: place_of(root.model, words[at])[1] }));
     line_of(plot).textContent = `${words[at]} (${at + 1} of ${words.length})`;
   }
 
   // As a tap does.
   function choose(model, text) {
+    const [source, at] = place_of(model, text);
+    if (at >= 0) source.selected.indices = [at];
+  }
+
+  function place_of(model, text) {
     const source = model.renderers?.at(-1).data_source;
-    if (!source || !text) return;
+    if (!source || !text) return [null, -1];
     const of = columns(model.renderers.at(-1));
     const named = of("name").length ? of("name") : of("range");
-    const at = named.findIndex((each) => text.startsWith(`${each}: `));
-    if (at >= 0) source.selected.indices = [at];
+    return [source, named.findIndex((each) => text.startsWith(`${each}: `))];
   }
 
   function line_of(plot) {

@@ -42,7 +42,7 @@ globalThis.swarmscope_silence = (() => {
 
   function silence(minutes) {
     const slice = $("silence-all").firstElementChild.checked ? null : target.slice;
-    send("/api/v1/silences", { slice, minutes });
+    send("api/v1/silences", { slice, minutes });
   }
 
   // A button that opens the dialog for `alert`.
@@ -55,7 +55,7 @@ globalThis.swarmscope_silence = (() => {
 
   addEventListener("DOMContentLoaded", () => {
     for (const each of $("silence-lengths").children) each.addEventListener("click", () => silence(+each.dataset.minutes));
-    $("silence-acknowledge").addEventListener("click", () => send("/api/v1/acknowledgements", { slice: target.slice, from: target.from }));
+    $("silence-acknowledge").addEventListener("click", () => send("api/v1/acknowledgements", { slice: target.slice, from: target.from }));
   });
 
   return { button, request };

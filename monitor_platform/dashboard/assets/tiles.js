@@ -75,12 +75,20 @@
     if (state.kind !== "ok") show_state(state);
   }
 
-  function show_key(box, { colours, stepped, marks }) {
-    const [ramp] = box.children;
+  // The legend of a map. Its parts keep their places, so that nothing moves.
+  function show_key(box, { title, colours, stepped, marks, ends, patterns }) {
+    const [ramp, places, list] = ["ramp", "places", "patterns"].map((name) => box.querySelector(`.${name}`));
+    const words = ends.map((word) => make("span", { className: "end", textContent: word }));
+    box.querySelector(".scale").replaceChildren(words[0], make("span", { className: "what", textContent: title, title }), words[1]);
+    list.replaceChildren(...patterns.map(([kind, text]) => {
+      const item = make("li", { textContent: text });
+      item.dataset.kind = kind;
+      return item;
+    }));
     const share = 100 / colours.length;
     const stops = stepped ? colours.map((colour, i) => `${colour} ${i * share}% ${(i + 1) * share}%`) : colours;
     ramp.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
-    box.replaceChildren(ramp, ...marks.map(([place, text]) => {
+    places.replaceChildren(...marks.map(([place, text]) => {
       const mark = make("span", { textContent: text });
       mark.style.left = `${place * 100}%`;
       return mark;

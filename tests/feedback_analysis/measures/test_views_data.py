@@ -1,5 +1,6 @@
 """The data of the map, the histogram and the filters."""
 
+import math
 from fractions import Fraction
 from itertools import pairwise
 
@@ -34,6 +35,14 @@ def test_each_region_is_measured_separately_and_no_peer_is_left_out(sent, measur
         value = wanted["peers" if measure == "total_peers" else measure]
         assert each.peers == wanted["peers"]
         assert close(each.value, value["mean"] if isinstance(value, dict) else value)
+
+
+def test_the_error_of_a_region_is_that_of_the_mean_of_its_peers(table_of):
+    sent = [record(ip="", peer_id=str(at), session_id=str(at), upload_kbps=100.0 * at) for at in range(1, 6)]
+    table = table_of([*sent, record(ip="1.64.160.7", peer_id="alone", session_id="alone", upload_kbps=7.0)])
+    found = by_region(table, region="district", measure="upload_kbps", span=ALL, with_error=True)
+    assert [each.error for each in found] == [pytest.approx(math.sqrt(25_000 / 5)), None]
+    assert by_region(table, region="district", measure="total_peers", span=ALL, with_error=True)[0].error == math.sqrt(5)
 
 
 def test_peers_that_cannot_be_located_are_a_region_too(table_of):

@@ -291,3 +291,85 @@ def test_the_theme_is_remembered_and_the_plots_follow_it(monitor, visit):
     assert dark != light
     page.open(f"{monitor}/?{MINUTE}")
     assert page.page.evaluate(ground) == dark
+
+
+DRAWN = """(view) => {
+    const drawn = Bokeh.index.get_by_id(Bokeh.documents[0].get_model_by_name(view).id);
+    const { x_range, y_range } = drawn.model;
+    return [x_range.start, x_range.end, y_range.start, y_range.end];
+}"""
+
+NAMES = """(view) => {
+    const drawn = Bokeh.index.get_by_id(Bokeh.documents[0].get_model_by_name(view).id);
+    const labels = drawn.model.renderers.map((each) => each.data_source.data).find((data) => (data.get?.("reach") ?? data.reach));
+    const shown = labels.get?.("shown") ?? labels.shown;
+    return Array.from(shown).filter((name) => name !== "");
+}"""
+
+TOUCHING = """(view) => {
+    const drawn = Bokeh.index.get_by_id(Bokeh.documents[0].get_model_by_name(view).id);
+    const labels = drawn.model.renderers.map((each) => each.data_source.data).find((data) => (data.get?.("reach") ?? data.reach));
+    const [x, y, shown] = ["x", "y", "shown"].map((name) => Array.from(labels.get?.(name) ?? labels[name]));
+    const pen = document.createElement("canvas").getContext("2d");
+    pen.font = "12px system-ui, sans-serif";
+    const boxes = shown.map((name, i) => [name, x[i], y[i]]).filter(([name]) => name !== "").map(([name, x, y]) => {
+        const half = Math.max(...name.split("\\n").map((line) => pen.measureText(line).width)) / 2;
+        const [left, top] = [drawn.frame.x_scale.compute(x), drawn.frame.y_scale.compute(y)];
+        return [left - half, top - 6 * name.split("\\n").length, left + half, top + 6 * name.split("\\n").length];
+    });
+    return boxes.some((one, i) => boxes.slice(i + 1).some((other) =>
+        one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3]));
+}"""
+
+
+def test_a_map_zooms_by_button_key_and_wheel_keeps_its_part_in_the_address_and_moves_nothing_at_a_click(monitor, visit):
+    page = visit(monitor, f"/map?{MINUTE}")
+    page.becomes(f"() => ({NAMES})('map').length > 3")
+    whole, names = page.page.evaluate(DRAWN, "map"), page.page.evaluate(NAMES, "map")
+    assert not page.page.evaluate(TOUCHING, "map")
+    page.page.locator(".zoom button").first.click()
+    nearer = page.page.evaluate(DRAWN, "map")
+    assert (nearer[1] - nearer[0]) * 1.5 == pytest.approx(whole[1] - whole[0])
+    page.page.locator(".map .figure").focus()
+    for _ in range(3):
+        page.page.keyboard.press("+")
+    page.becomes(f"(few) => ({NAMES})('map').join() !== few", ",".join(names))  # the names of areas replace those of districts
+    assert not page.page.evaluate(TOUCHING, "map")
+    page.becomes("location.search.includes('p.map=')")
+    shown = page.page.evaluate(DRAWN, "map")
+    page.open(page.page.url)
+    page.becomes(f"(start) => Math.abs(({DRAWN})('map')[0] - start) < 0.001", shown[0])
+    box = page.page.locator(".map .figure").bounding_box()
+    page.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.page.mouse.wheel(0, 120)  # scrolls the page
+    page.page.keyboard.down("Control")
+    page.page.mouse.wheel(0, -240)
+    page.page.keyboard.up("Control")
+    page.becomes(f"(start) => ({DRAWN})('map')[0] > start + 0.001", shown[0])
+    page.page.locator(".map .figure").focus()
+    page.page.keyboard.press("0")
+    page.becomes(f"(start) => Math.abs(({DRAWN})('map')[0] - start) < 0.001", whole[0])
+    page.becomes("!location.search.includes('p.map=')")
+    page.page.evaluate("scrollTo(0, 0)")
+    before = page.page.locator(".map .figure").bounding_box()
+    page.page.mouse.click(*page.page.evaluate(WHERE, ["map", "peers_text", "15 peers heard"]))
+    shows(page, 15, "Area: ")
+    assert page.page.locator(".map .figure").bounding_box() == before
+    assert "15 peers heard" in page.page.locator(".readout").inner_text()
+
+
+def test_a_map_is_coloured_by_the_change_or_over_the_whole_range(monitor, visit):
+    page = visit(monitor, f"/district?{MINUTE}")
+    scale = page.page.locator("[data-key=district]")
+    assert scale.locator(".places span").first.inner_text() != "1 bad"
+    page.page.get_by_role("button", name="Whole range").click()
+    page.becomes("() => document.querySelector('[data-key=district] .places').innerText.includes('5 excellent')")
+    page.page.get_by_role("button", name="Change").click()
+    page.becomes("() => document.querySelector('[data-key=district] .what').innerText === 'Change of MOS since the time before'")
+    assert "scale=fixed&colour=change" in page.page.url or "colour=change&scale=fixed" in page.page.url
+    assert scale.locator(".patterns li").all_inner_texts() == [
+        "n < 25: uncertain",
+        "within the noise",
+        "no reports on one side",
+        "chosen",
+    ]

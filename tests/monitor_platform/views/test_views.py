@@ -3,16 +3,16 @@
 import math
 
 import pytest
-from bokeh.models import HoverTool, LinearColorMapper
+from bokeh.models import HoverTool
 
-from feedback_analysis.geo.location import UNLOCATED
 from feedback_analysis.measures.histogram import Histogram
 from feedback_analysis.measures.regions import RegionValue
 from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline
 from monitor_platform.views.histogram_view import HistogramView
-from monitor_platform.views.palette import GRADE_COLOURS, MOS_SCALE
+from monitor_platform.views.palette import MOS_SCALE
+from monitor_platform.views.region_shading import Shading
 from monitor_platform.views.region_view import district_view, map_view
 from monitor_platform.views.timeline_view import MARK_LANES, Mark, PercentileBand, TimelineView, lanes_of
 
@@ -31,16 +31,15 @@ def test_the_map_has_the_38_areas_and_the_district_view_the_18_districts():
 
 def test_a_region_shows_its_name_value_and_peers():
     view = district_view()
-    view.show(MOS, [RegionValue("Sha Tin", 3.816, 1204.0)])
-    assert row(view, "Sha Tin") | {"xs": 0, "ys": 0} == {
-        "xs": 0, "ys": 0, "name": "Sha Tin", "name_zh": "沙田區", "value": 3.816, "title": "MOS", "text": "3.82",
-        "peers_text": "1,204 peers heard", "hatch": " ",
-    }  # fmt: skip
+    view.show(Shading(measure=MOS, values=[RegionValue("Sha Tin", 3.816, 1204.0)]))
+    shown = row(view, "Sha Tin")
+    assert (shown["name"], shown["name_zh"], shown["title"]) == ("Sha Tin", "沙田區", "MOS")
+    assert (shown["text"], shown["peers_text"], shown["more"]) == ("3.82", "1,204 peers heard", "")
 
 
 def test_a_region_without_peers_stays_visible_without_a_value():
     view = district_view()
-    view.show(MOS, [RegionValue("Sha Tin", 4.0, 30.0)])
+    view.show(Shading(measure=MOS, values=[RegionValue("Sha Tin", 4.0, 30.0)]))
     empty = row(view, "Islands")
     assert math.isnan(empty["value"])
     assert (empty["text"], empty["peers_text"]) == ("–", "0 peers heard")
@@ -48,21 +47,9 @@ def test_a_region_without_peers_stays_visible_without_a_value():
 
 def test_a_region_with_few_peers_is_hatched():
     view = district_view()
-    view.show(MOS, [RegionValue("Sha Tin", 4.0, 24.0), RegionValue("North", 4.0, 25.0)])
+    view.show(Shading(measure=MOS, values=[RegionValue("Sha Tin", 4.0, 24.0), RegionValue("North", 4.0, 25.0)]))
     assert row(view, "Sha Tin")["hatch"] != " "
     assert row(view, "North")["hatch"] == " "
-
-
-def test_peers_without_a_location_do_not_change_the_colours_of_the_map():
-    view = district_view()
-    view.show(MEASURES["upload_kbps"], [RegionValue("North", 100.0, 30.0), RegionValue("Islands", 200.0, 30.0)])
-    [mapper] = view.figure.select(LinearColorMapper)
-    ends = mapper.low, mapper.high
-    view.show(
-        MEASURES["upload_kbps"],
-        [RegionValue("North", 100.0, 30.0), RegionValue("Islands", 200.0, 30.0), RegionValue(UNLOCATED, 9000.0, 5.0)],
-    )
-    assert (mapper.low, mapper.high) == ends == (100, 200)
 
 
 def test_an_update_changes_the_numbers_and_never_the_outlines():
@@ -70,7 +57,7 @@ def test_an_update_changes_the_numbers_and_never_the_outlines():
     outlines = view.source.data["xs"]
     glyphs = len(view.figure.renderers)
     for value in (2.0, 3.0):
-        view.show(MOS, [RegionValue(view.region_at(0), value, 99.0)])
+        view.show(Shading(measure=MOS, values=[RegionValue(view.region_at(0), value, 99.0)]))
     assert view.source.data["xs"] is outlines
     assert len(view.figure.renderers) == glyphs
     assert view.source.data["value"][0] == 3.0
@@ -78,23 +65,14 @@ def test_an_update_changes_the_numbers_and_never_the_outlines():
 
 def test_the_chosen_region_is_selected_and_an_unknown_one_is_not():
     view = district_view()
-    view.show(MOS, [], chosen="Sha Tin")
+    view.show(Shading(measure=MOS, values=[]), chosen="Sha Tin")
     assert [view.region_at(i) for i in view.source.selected.indices] == ["Sha Tin"]
-    view.show(MOS, [], chosen="Atlantis")
+    view.show(Shading(measure=MOS, values=[]), chosen="Atlantis")
     assert view.source.selected.indices == []
 
 
-def test_another_measure_recolours_the_map():
-    view = map_view()
-    [mapper] = view.figure.select(LinearColorMapper)
-    view.show(MOS, [RegionValue(view.region_at(0), 4.0, 99.0)])
-    assert tuple(mapper.palette) == GRADE_COLOURS
-    view.show(MEASURES["download_kbps"], [RegionValue(view.region_at(0), 812.0, 99.0)])
-    assert tuple(mapper.palette) != GRADE_COLOURS
-
-
 def test_tooltips_escape_their_values():
-    for view in (map_view(), district_view(), HistogramView()):
+    for view in (map_view(tips=True), district_view(tips=True), HistogramView()):
         for hover in view.figure.select(HoverTool):
             assert "safe" not in hover.tooltips
 

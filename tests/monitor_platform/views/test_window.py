@@ -8,6 +8,7 @@ from feedback_analysis.geo.atlas import atlas_for
 from feedback_analysis.geo.divisions import Cells
 from feedback_analysis.measures.regions import RegionValue
 from feedback_analysis.measures.registry import MEASURES
+from monitor_platform.views.region_shading import Shading
 from monitor_platform.views.region_view import RegionView, window_on
 from monitor_platform.views.window import WORLD, around_all
 
@@ -63,24 +64,24 @@ def test_a_degree_of_longitude_is_shorter_further_from_the_equator(window, ratio
 def test_the_world_map_draws_only_areas_with_an_audience():
     view = RegionView(Cells(4, maps.countries()))
     assert view.source.data["name"] == []
-    view.show(MEASURES["mos"], values((PARIS, 50), (LYON, 30)))
+    view.show(Shading(measure=MEASURES["mos"], values=values((PARIS, 50), (LYON, 30))))
     assert sorted(view.source.data["peers_text"]) == ["30 peers heard", "50 peers heard"]
-    view.show(MEASURES["mos"], values(((133.9, -23.7), 7)))
+    view.show(Shading(measure=MEASURES["mos"], values=values(((133.9, -23.7), 7))))
     assert view.source.data["peers_text"] == ["7 peers heard"]
     assert view.source.data["name"][0].startswith("Australia")
 
 
 def test_unchanged_areas_are_not_sent_again():
     view = RegionView(Cells(4, maps.countries()))
-    view.show(MEASURES["mos"], values((PARIS, 50), (LYON, 30)))
+    view.show(Shading(measure=MEASURES["mos"], values=values((PARIS, 50), (LYON, 30))))
     outlines = view.source.data["xs"]
-    view.show(MEASURES["mos"], values((LYON, 60), (PARIS, 50)))
+    view.show(Shading(measure=MEASURES["mos"], values=values((LYON, 60), (PARIS, 50))))
     assert view.source.data["xs"] is outlines
 
 
 def test_the_chosen_area_is_selected_at_any_position_in_the_list():
     view, found = RegionView(Cells(4, maps.countries())), values((PARIS, 50), (LYON, 30), (SYDNEY, 20))
-    view.show(MEASURES["mos"], found, chosen=found[1].region)
+    view.show(Shading(measure=MEASURES["mos"], values=found), chosen=found[1].region)
     assert [view.region_at(i) for i in view.source.selected.indices] == [found[1].region]
 
 
