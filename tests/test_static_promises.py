@@ -164,7 +164,14 @@ def test_links_of_pages_are_relative_because_a_proxy_may_publish_them_under_a_pa
 
 
 def test_a_link_from_the_root_is_found():
-    rooted = ('<a href="/alerts">', "fetch(`/api/v1/x`)", "`/sessions?${query}`", "`/api/v1/silences/${id}`", 'href: "/alerts"', "href='/'")
+    rooted = (
+        '<a href="/alerts">',
+        "fetch(`/api/v1/x`)",
+        "`/sessions?${query}`",
+        "`/api/v1/silences/${id}`",
+        'href: "/alerts"',
+        "href='/'",
+    )
     assert [link for link in rooted if not ROOTED.search(link)] == []
 
 

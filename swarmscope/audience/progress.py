@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from swarmscope.audience.lateness import Lateness
 from swarmscope.audience.message_counts import MessageCounts
 
 REFRESH_S = 0.5
@@ -27,7 +28,7 @@ class MessageRate:
         return (count - before) / (now_s - since_s) if now_s > since_s else 0.0
 
 
-def line(counts: MessageCounts, *, elapsed_s: float, rate: float) -> str:
+def line(counts: MessageCounts, *, late: int, elapsed_s: float, rate: float) -> str:
     """The state of the simulation in one line."""
     parts = [
         f"{elapsed_s:,.0f} s",
@@ -36,6 +37,8 @@ def line(counts: MessageCounts, *, elapsed_s: float, rate: float) -> str:
         f"{counts.waiting:,} waiting",
         f"{counts.failed_attempts:,} failed attempts",
     ]
+    if late:
+        parts.append(f"{late:,} late reports")
     if counts.refused:
         parts.append("refused: " + ", ".join(f"{count:,} {reason}" for reason, count in counts.refused.most_common()))
     if counts.last_failure:
@@ -43,17 +46,20 @@ def line(counts: MessageCounts, *, elapsed_s: float, rate: float) -> str:
     return " · ".join(parts)
 
 
-async def show_progress(counts: MessageCounts) -> None:
-    """Show the progress until cancelled."""
+async def show_progress(counts: MessageCounts, lateness: Lateness) -> None:
+    """Show the progress until cancelled, and once a warning when reports become late."""
     console = Console(stderr=True, highlight=False, markup=False)
     began_s = time.monotonic()
     rate = MessageRate(began_s)
 
     def now() -> Text:
         now_s = time.monotonic()
-        return Text(line(counts, elapsed_s=now_s - began_s, rate=rate.now(counts.acknowledged, now_s)))
+        return Text(line(counts, late=lateness.late, elapsed_s=now_s - began_s, rate=rate.now(counts.acknowledged, now_s)))
 
-    await (_in_place(console, now) if console.is_terminal else _line_by_line(console, now))
+    shown = _in_place if console.is_terminal else _line_by_line
+    async with asyncio.TaskGroup() as group:
+        group.create_task(shown(console, now))
+        group.create_task(_warn_once(console, lateness))
 
 
 async def _in_place(console: Console, now: Callable[[], Text]) -> None:
@@ -67,3 +73,9 @@ async def _line_by_line(console: Console, now: Callable[[], Text]) -> None:
     while True:
         await asyncio.sleep(PLAIN_EVERY_S)
         console.print(now(), soft_wrap=True)
+
+
+async def _warn_once(console: Console, lateness: Lateness) -> None:
+    while not lateness.warning:  # noqa: ASYNC110 - counts are no events
+        await asyncio.sleep(REFRESH_S)
+    console.print(f"warning: {lateness.warning}", soft_wrap=True)

@@ -7,6 +7,7 @@ from typing import assert_never
 from endhost_sdk import Session
 from feedback_wire.message import Event, ExtraValue, Message
 from swarmscope.audience.end_hosts import EndHost
+from swarmscope.audience.lateness import Lateness
 from swarmscope.audience.message_counts import MessageCounts
 from swarmscope.audience.steps import (
     Action,
@@ -24,10 +25,11 @@ from swarmscope.audience.steps import (
 class SimulatedPlayer:
     """The player of one end host. It passes each message that it builds to `send`."""
 
-    def __init__(self, host: EndHost, send: Callable[[Message], None], counts: MessageCounts) -> None:
+    def __init__(self, host: EndHost, send: Callable[[Message], None], counts: MessageCounts, lateness: Lateness) -> None:
         self._host = host
         self._send = send
         self._counts = counts
+        self._lateness = lateness
         self._session: Session | None = None
 
     async def run(self, steps: Iterable[ScenarioStep], *, began_s: float) -> None:
@@ -37,7 +39,10 @@ class SimulatedPlayer:
         now_s = asyncio.get_running_loop().time
         try:
             for step in steps:
-                await asyncio.sleep(max(began_s + step.at_s - now_s(), 0))
+                due_s = began_s + step.at_s
+                await asyncio.sleep(max(due_s - now_s(), 0))
+                if isinstance(step.action, ReportAction) and self._session is not None:
+                    self._lateness.add(now_s() - due_s)
                 self.perform(step.action)
         finally:
             self._leave()

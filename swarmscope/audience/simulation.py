@@ -11,6 +11,7 @@ from endhost_sdk.telemetry_settings import feedback_urls
 from swarmscope.audience.addresses import hong_kong_networks
 from swarmscope.audience.delivery import MessageDelivery, OnAcknowledged
 from swarmscope.audience.end_hosts import EndHost, end_host, random_for
+from swarmscope.audience.lateness import Lateness
 from swarmscope.audience.message_counts import MessageCounts
 from swarmscope.audience.planned_sessions import arrives_s, ramp_s
 from swarmscope.audience.scenario import scenario
@@ -26,7 +27,9 @@ KEEP_ALIVE_S = 10.0
 """Shorter than the servers' keep-alive time, so a request rarely uses a connection that the server is closing."""
 
 
-async def simulate(settings: Settings, *, counts: MessageCounts, on_acknowledged: OnAcknowledged, stop: asyncio.Event) -> None:
+async def simulate(
+    settings: Settings, *, counts: MessageCounts, lateness: Lateness, on_acknowledged: OnAcknowledged, stop: asyncio.Event
+) -> None:
     """Run until the duration is over or `stop` is set. Then all end hosts leave, and waiting messages are sent while answers
     arrive.
     """
@@ -49,7 +52,7 @@ async def simulate(settings: Settings, *, counts: MessageCounts, on_acknowledged
                 on_acknowledged=on_acknowledged,
                 closing=closing,
             )
-            player = SimulatedPlayer(host, delivery.send, counts)
+            player = SimulatedPlayer(host, delivery.send, counts, lateness)
             players.append(group.create_task(player.run(steps(host, number, settings), began_s=began_s)))
             deliveries.append(delivery)
             sending.append(group.create_task(delivery.deliver()))

@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 from feedback_wire.message import Message
 from serving.lifecycle import on_stop
 from swarmscope.audience.ground_truth import GroundTruth
+from swarmscope.audience.lateness import Lateness
 from swarmscope.audience.message_counts import MessageCounts
 from swarmscope.audience.settings import Settings
 from swarmscope.commands import examples
@@ -44,28 +45,31 @@ command.command(
 def simulate(settings: Annotated[Settings | None, Parameter(name="*")] = None) -> None:
     """Simulate an audience of end hosts in Hong Kong."""
     settings = settings or Settings()
-    counts, truth = MessageCounts(), GroundTruth()
+    counts, lateness, truth = MessageCounts(), Lateness(period_s=settings.period), GroundTruth()
     print(
         f"{settings.peers:,} end hosts report to {', '.join(settings.coordinator)}, with Hong Kong addresses as X-Forwarded-For "
         "(a coordinator on this machine accepts them if it runs with --trusted-proxy 127.0.0.1/32)",
         file=sys.stderr,
     )
-    uvloop.run(_run(settings, counts, truth if settings.truth else None))
+    uvloop.run(_run(settings, counts, lateness, truth if settings.truth else None))
     if settings.truth:
         outcome = {"refused": counts.refused.total(), "unacknowledged": counts.waiting}
         settings.truth.write_text(json.dumps(truth.measures() | outcome, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    if lateness.warning:
+        print(f"warning: {lateness.warning}", file=sys.stderr)
     _print_outcome(counts)
 
 
-async def _run(settings: Settings, counts: MessageCounts, truth: GroundTruth | None) -> None:
+async def _run(settings: Settings, counts: MessageCounts, lateness: Lateness, truth: GroundTruth | None) -> None:
     from swarmscope.audience.progress import show_progress
     from swarmscope.audience.simulation import simulate
 
     stop = asyncio.Event()
     on_stop(stop.set)
-    progress = asyncio.create_task(show_progress(counts))
+    progress = asyncio.create_task(show_progress(counts, lateness))
     # Without --truth, no messages are kept, because an endless simulation would fill the memory.
-    await simulate(settings, counts=counts, on_acknowledged=truth.add if truth else _ignore, stop=stop)
+    on_acknowledged = truth.add if truth else _ignore
+    await simulate(settings, counts=counts, lateness=lateness, on_acknowledged=on_acknowledged, stop=stop)
     progress.cancel()
     with suppress(asyncio.CancelledError):
         await progress

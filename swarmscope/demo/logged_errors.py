@@ -1,4 +1,4 @@
-"""Finds the errors that components log, so that the demo's terminal shows them."""
+"""Finds the errors that components log, and the warnings of the audience, so that the demo's terminal shows them."""
 
 import re
 from pathlib import Path
@@ -9,8 +9,11 @@ MOST_AT_ONCE = 3
 MOST_CHARACTERS = 300
 MOST_BYTES = 256 * 1024
 
-_BEGINS = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ", re.MULTILINE)
-_ERROR = re.compile(r"(?:ERROR|CRITICAL) [^ ]+: ")
+WARNING = "warning: "
+"""What a line of a command begins with that is a warning for people."""
+
+_BEGINS = re.compile(rf"^(?:\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d,\d{{3}} |(?={WARNING}))", re.MULTILINE)
+_ERROR = re.compile(rf"(?:ERROR|CRITICAL) [^ ]+: |(?={WARNING})")
 
 
 class LoggedErrors:
@@ -35,5 +38,7 @@ class LoggedErrors:
 def _line(entry: str) -> str:
     """The error's message, and the last line of its traceback, which states the cause."""
     first, *others = _ERROR.sub("", entry, count=1).strip().splitlines()
+    if entry.startswith(WARNING):
+        others = []  # the following lines are not about it
     text = plain(first if not others else f"{first}: {others[-1].strip()}")
     return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"

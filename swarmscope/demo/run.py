@@ -1,5 +1,6 @@
 """Runs the demo. Components start in the reverse order of the data flow and end in its order, so each can always reach the next."""
 
+import shlex
 import shutil
 import signal
 import tempfile
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from swarmscope.demo import components
 from swarmscope.demo.component_process import ComponentEnded, ComponentProcess
 from swarmscope.demo.components import Component, DemoKeys
+from swarmscope.demo.logged_errors import WARNING
 from swarmscope.demo.pipeline_status import CountRate, ServerUrls, read_status
 from swarmscope.demo.screen import Screen
 from swarmscope.demo.settings import Settings
@@ -47,9 +49,11 @@ class RunningComponents:
             process.check()
 
     def errors(self) -> Iterator[str]:
-        """One line per error that a component logged since the last call, with the component's name and the path of its output."""
+        """One line per error or warning since the last call, with the component's name and the path of its output."""
         for process in self._running:
-            yield from (f"error in the {process.component.name}: {line} (in {process.log})" for line in process.errors.new())
+            for line in process.errors.new():
+                kind = "warning of" if line.startswith(WARNING) else "error in"
+                yield f"{kind} the {process.component.name}: {line.removeprefix(WARNING)} (in {process.log})"
 
     def _start(self, component: Component, port: int | None) -> ComponentProcess:
         self._running.append(ComponentProcess(component, self._data, port))
@@ -86,6 +90,18 @@ def run(settings: Settings) -> None:
         print(f"swarmscope demo ready on {at.monitor}", flush=True)
         failure = _begin_swarm(stack, data, at, settings, keys) if settings.swarm else None
         _watch(running, at, settings, failure)
+    print(whereabouts(settings.data), flush=True)
+
+
+def whereabouts(data: Path | None) -> str:
+    """Where the logs of an ended demo are, and how to look at them."""
+    if data is None:
+        return "The demo's logs were in a temporary folder, which is deleted. With --data DIR they remain."
+    logs, output = [shlex.quote(str(data.resolve() / name)) for name in ("fs1", "fs2")], shlex.quote(str(data.resolve() / "output"))
+    return (
+        f"The demo's logs remain in {' and '.join(logs)}, and the output of its processes in {output}.\n"
+        f"Show them again: swarmscope monitor {' '.join(f'--static {folder}' for folder in logs)}"
+    )
 
 
 def _begin_swarm(stack: ExitStack, data: Path, at: ServerUrls, settings: Settings, keys: DemoKeys) -> "RelayFailure":

@@ -118,8 +118,9 @@ def test_ctrl_c_ends_everything_and_keeps_the_data_folder(demo, tmp_path):
     started = parts(process)
     eventually(lambda: any((tmp_path / "kept").glob("fs*/*.journal")))
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=40)
+    out, err = process.communicate(timeout=40)
     assert process.returncode == 0, err
+    assert f"swarmscope monitor --static {tmp_path}/kept/fs1" in out.splitlines()[-1]
     assert gone(started)
     assert {path.name for path in (tmp_path / "kept").iterdir()} >= {"fs1", "fs2", "mirror"}
 

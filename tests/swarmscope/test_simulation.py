@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 
 from swarmscope.audience import progress, simulation
 from swarmscope.audience.ground_truth import GroundTruth
+from swarmscope.audience.lateness import Lateness
 from swarmscope.audience.message_counts import MessageCounts
 from swarmscope.audience.settings import Settings
 from tests.harness.processes import run_swarmscope
@@ -17,7 +18,9 @@ def run(*coordinators, peers=20, duration=1.0, **settings):
 
     async def main():
         chosen = Settings(coordinator=tuple(coordinators), peers=peers, period=0.5, duration=duration, seed=5, **settings)
-        await simulation.simulate(chosen, counts=counts, on_acknowledged=truth.add, stop=asyncio.Event())
+        await simulation.simulate(
+            chosen, counts=counts, lateness=Lateness(period_s=chosen.period), on_acknowledged=truth.add, stop=asyncio.Event()
+        )
 
     asyncio.run(main())
     return counts, truth.measures()

@@ -1,5 +1,6 @@
 // Maps: zoom and move by buttons, wheel, drag, two fingers and keys, and a box with the values of a region, beside the regions.
-// One finger and the wheel alone scroll the page. The address remembers the part that is shown (p.map, p.district).
+// One finger and the wheel alone scroll the page. The address remembers the part that is shown, as its
+// centre and width in degrees (p.map, p.district).
 "use strict";
 
 (() => {
@@ -97,16 +98,15 @@
       clearTimeout(this.later);
       this.later = setTimeout(() => {
         const { x, y, across } = this.part();
-        const text = this.whole === null ? "" : [x.toFixed(4), y.toFixed(4), (this.whole.across / across).toFixed(2)].join();
+        const text = this.whole === null ? "" : [x, y, across].map((degrees) => degrees.toFixed(4)).join();
         if ((chosen().get(`p.${this.name}`) ?? "") !== text) choose({ [`p.${this.name}`]: text }, { keep: true });
       }, REMEMBERED_AFTER_MS);
     }
 
     recall() {
-      const [x, y, zoom] = (chosen().get(`p.${this.name}`) ?? "").split(",").map(Number);
-      if ([x, y, zoom].every(Number.isFinite) && zoom > 1) {
-        const whole = this.whole ?? this.part();
-        this.look({ x, y, across: whole.across / zoom });
+      const [x, y, across] = (chosen().get(`p.${this.name}`) ?? "").split(",").map(Number);
+      if ([x, y, across].every(Number.isFinite) && across > 0) {
+        this.look({ x, y, across });
       } else if (this.whole !== null) {
         this.reset();
       }

@@ -335,8 +335,8 @@ def test_a_map_zooms_by_button_key_and_wheel_keeps_its_part_in_the_address_and_m
         page.page.keyboard.press("+")
     page.becomes(f"(few) => ({NAMES})('map').join() !== few", ",".join(names))  # the names of areas replace those of districts
     assert not page.page.evaluate(TOUCHING, "map")
-    page.becomes("location.search.includes('p.map=')")
     shown = page.page.evaluate(DRAWN, "map")
+    page.becomes("(wide) => location.search.includes(wide.toFixed(4))", shown[1] - shown[0])
     page.open(page.page.url)
     page.becomes(f"(start) => Math.abs(({DRAWN})('map')[0] - start) < 0.001", shown[0])
     box = page.page.locator(".map .figure").bounding_box()
