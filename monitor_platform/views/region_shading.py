@@ -42,7 +42,7 @@ class Shading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class RegionChange:
     """A change of a region's value; `noise`: how large a change by chance may be, None if that is not known."""
 
     by: float | None
@@ -105,11 +105,11 @@ def _there(shading: Shading, region: str) -> RegionValue:
     return next(found, RegionValue(region, None, 0.0))
 
 
-def _change(shading: Shading, value: RegionValue) -> Change:
+def _change(shading: Shading, value: RegionValue) -> RegionChange:
     other = _there(shading, value.region)
     errors = value.error, other.error
     noise = None if errors[0] is None or errors[1] is None else NOISE_ERRORS * math.hypot(errors[0], errors[1])
-    return Change(by=difference(value.value, other.value), noise=noise)
+    return RegionChange(by=difference(value.value, other.value), noise=noise)
 
 
 def _is_thin(shading: Shading, value: RegionValue) -> bool:
