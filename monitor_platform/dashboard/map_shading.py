@@ -67,7 +67,7 @@ def _ends(measure: Measure) -> tuple[str, str]:
 
 def _patterns(shading: Shading) -> list[tuple[str, str]]:
     """Everything on a map that is not a colour of the scale."""
-    thin = ("thin", f"n < {THIN}: uncertain")
+    thin = ("thin", f"under {THIN} peers: uncertain")
     chosen = ("chosen", "chosen")
     if not shading.by_change:
         return [thin, ("empty", "no reports"), chosen]

@@ -6,7 +6,7 @@ from typing import Any
 
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, MEASURES, START_FAILURES, Measure
 from monitor_platform.dashboard.page_data import AUDIENCE, KeyFigures, PageData
-from monitor_platform.views.number_format import NOTHING, difference, format_change, format_value
+from monitor_platform.views.number_format import NOTHING, difference, format_change, format_count, format_value
 from monitor_platform.views.palette import grade
 
 NEUTRAL = frozenset({AUDIENCE, "upload_kbps", "download_kbps"})
@@ -48,7 +48,7 @@ def _mean_tile(name: str, data: PageData, here: KeyFigures, before: KeyFigures |
     # A measure that no end host reports has n = 0.
     peers, means = (here.summary["peers"], "Peers that reported") if mean is not None else (0, "Not reported")
     return tile | {
-        "note": f"n = {peers:,.0f}",
+        "note": format_count(peers, "peer"),
         "note_means": means,
         "trend": _trend(data, name),
         "now": format_value(MEASURES[name], _now(data, name)),
@@ -87,7 +87,7 @@ def _startup(data: PageData, here: KeyFigures, before: KeyFigures | None) -> dic
         "title": "Startup p50 / p95",
         "value": f"{p50} / {p95}",
         "unit": "s",
-        "note": f"n = {here.summary['sessions']:,.0f}",
+        "note": format_count(here.summary["sessions"], "session"),
         "note_means": "Sessions",
         "trend": _trend(data, "startup_ms"),
     }
@@ -103,7 +103,7 @@ def _stall_length(data: PageData, here: KeyFigures, before: KeyFigures | None) -
         "title": "Stall mean / longest",
         "value": f"{mean} / {longest}",
         "unit": "s",
-        "note": f"n = {stalls:,.0f}",
+        "note": format_count(stalls, "stall"),
         "note_means": "Stalls in this time range",
     }
 
@@ -111,7 +111,7 @@ def _stall_length(data: PageData, here: KeyFigures, before: KeyFigures | None) -
 def _failures(data: PageData, here: KeyFigures, before: KeyFigures | None) -> dict[str, Any]:
     share, other = (each.summary[START_FAILURES] if each else None for each in (here, before))
     return _tile(START_FAILURES, data, share, other) | {
-        "note": f"n = {here.summary['starts']:,.0f}",
+        "note": format_count(here.summary["starts"], "start"),
         "note_means": "Sessions that tried to start",
         "trend": [],
     }

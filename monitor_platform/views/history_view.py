@@ -43,6 +43,12 @@ CHARTS = (
 """The paper's Figures 4(a) to (d) and 5(a)."""
 
 
+FEW_PERIODS = 2
+"""The names of so many periods fit beside each other; more are slanted."""
+
+SLANTED = 0.9
+
+
 class HistoryView:
     """All CHARTS over the same periods."""
 
@@ -60,6 +66,8 @@ class HistoryView:
             columns = {name: [_scaled(row[name], chart.per) for row in rows] for name, _ in chart.columns}
             low, high = _ends(chart, [value for values in columns.values() for value in values])
             self.figures[chart.name].y_range.update(start=low, end=high)
+            [axis] = self.figures[chart.name].below
+            axis.update(major_label_orientation="horizontal" if len(names) <= FEW_PERIODS else SLANTED)
             data |= columns
         self._periods.factors = names
         self.source.data = data
@@ -72,7 +80,7 @@ def _scaled(value: float | None, per: float) -> float:
 def _drawn(plots: Plots, chart: Chart, periods: FactorRange, source: ColumnDataSource) -> Plot:
     """A figure without a legend: the page has the legend, in text colours."""
     panel = plots.plot(periods, Range1d(start=0, end=1), sizing_mode="stretch_width", height=190, min_border_left=56)
-    plots.add_axis(panel, CategoricalAxis(major_label_orientation=0.9), "below")
+    plots.add_axis(panel, CategoricalAxis(major_label_orientation=SLANTED), "below")
     plots.add_axis(panel, LinearAxis(), "left", formatter=NumeralTickFormatter(format=chart.digits))
     for (name, label), colour in zip(chart.columns, CATEGORIES, strict=False):
         plots.draw(panel, source, Line(x="period", y=name, line_color=colour, line_width=2))

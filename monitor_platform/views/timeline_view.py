@@ -30,7 +30,7 @@ from bokeh.models.annotations import BoxAnnotation, Title
 from bokeh.models.annotations import Span as Stroke
 from bokeh.models.glyphs import Line, MultiLine, Scatter, Segment, Text
 
-from feedback_analysis.measures.registry import COUNTS, Measure
+from feedback_analysis.measures.registry import COUNTS, Measure, shown_in
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline
 from monitor_platform.views.number_format import format_value, title_of
@@ -43,11 +43,32 @@ const local = {month: "short", day: "numeric", hour: "2-digit", minute: "2-digit
   timeZone: globalThis.swarmscope_times?.zone};
 return at.toLocaleString(undefined, local) + " (" + at.toISOString().slice(11, 19) + " UTC)";
 """
-_TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
-@{at}{custom}<br>@{title}: <b>@{text}</b></div>"""
+_TIP = """<div style="font:13px/18px system-ui,sans-serif;padding:2px 4px;color:#1b2430;white-space:pre-line">
+@{at}{custom}<br>@{text}{custom}</div>"""
 
-_LINE_TIP = """<div style="font:13px system-ui,sans-serif;padding:2px 4px;color:#1b2430">
-@name: <b>$snap_y{0,0.[000]}</b></div>"""
+# Every visible panel at the moment under the pointer, and below it its other lines. A line may lie a part of a step beside it.
+EVERY_PANEL = """
+const column = (source, name) => Array.from(source.data.get?.(name) ?? source.data[name]);
+const times = column(own, "at");
+const at = times[special_vars.index];
+const step = times.length > 1 ? times[1] - times[0] : 1;
+const words = [];
+panels.forEach((panel, i) => {
+  if (!panel.visible) return;
+  const here = column(sources[i], "at").indexOf(at);
+  if (here >= 0) words.push(`${column(sources[i], "title")[here]}: ${column(sources[i], "text")[here]}`);
+  const others = ["xs", "ys", "name", "factor", "digits", "unit"].map((name) => column(lines[i], name));
+  const [xs, ys, names, factors, digits, units] = others;
+  names.forEach((name, k) => {
+    const apart = Array.from(xs[k], (x) => Math.abs(x - at));
+    const nearest = apart.indexOf(Math.min(...apart));
+    const value = apart[nearest] <= step / 2 ? ys[k][nearest] * factors[k] : NaN;
+    const form = { minimumFractionDigits: digits[k], maximumFractionDigits: digits[k] };
+    words.push(`– ${name}: ${Number.isFinite(value) ? `${value.toLocaleString("en-US", form)} ${units[k]}` : "no value"}`);
+  });
+});
+return words.join("\n");
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +133,9 @@ class TimelineView:
         plots, cursor = Plots(), _Cursor()
         self._audience = _Panel(plots, self._range, cursor, GROUND, filled=True)
         self._panels = [_Panel(plots, self._range, cursor, CATEGORIES[i % len(CATEGORIES)]) for i in range(panels)]
+        every = [self._audience, *self._panels]
+        for panel in every:
+            panel.add_tip(cursor, every)
         for plot in self.panels if brush else ():
             plot.on_event(SelectionGeometry, self._on_brush)
         self._marks = _Marks(plots, self._range)
@@ -178,17 +202,28 @@ class _Panel:
         self.axis = plots.add_time_axis(self.figure)
         if filled:
             plots.draw(self.figure, self.source, VArea(x="at", y1=0, y2="value", fill_color=colour, fill_alpha=0.35))
-        line = plots.draw(self.figure, self.source, self._line)
+        self._drawn = plots.draw(self.figure, self.source, self._line)
         band = VArea(x="at", y1="low", y2="high", fill_color=colour, fill_alpha=0.2)
         plots.draw(self.figure, self.band, band, level="underlay")
         ghost = MultiLine(xs="xs", ys="ys", line_color="colour", line_width=2, line_dash="dash", line_join="round")
-        comparison = plots.draw(self.figure, self.lines, ghost)
+        plots.draw(self.figure, self.lines, ghost)
         self.figure.add_tools(CrosshairTool(overlay=cursor.line))
-        self.figure.add_tools(HoverTool(renderers=[comparison], line_policy="nearest", tooltips=_LINE_TIP))
         brush = BoxSelectTool(dimensions="width", renderers=[], overlay=_brush_box(), persistent=False)
         self.figure.add_tools(brush)
         self.figure.toolbar.active_drag = brush
-        self.figure.add_tools(HoverTool(renderers=[line], mode="vline", tooltips=_TIP, formatters={"@{at}": cursor.clock}))
+
+    def add_tip(self, cursor: _Cursor, every: "Sequence[_Panel]") -> None:
+        """Show the values of `every` panel at the moment under the pointer."""
+        args = {
+            "own": self.source,
+            "panels": [panel.figure for panel in every],
+            "sources": [panel.source for panel in every],
+            "lines": [panel.lines for panel in every],
+        }
+        values = CustomJSHover(args=args, code=EVERY_PANEL)
+        tip = HoverTool(renderers=[self._drawn], mode="vline", tooltips=_TIP)
+        tip.formatters = {"@{at}": cursor.clock, "@{text}": values}
+        self.figure.add_tools(tip)
 
     def show(
         self,
@@ -221,12 +256,16 @@ def frame(measure: Measure, values: Sequence[float], *, fitted: bool = False) ->
 
 
 def _no_lines() -> dict[str, list[Any]]:
-    return {name: [] for name in ("xs", "ys", "colour", "dash", "name")}
+    return {name: [] for name in ("xs", "ys", "colour", "dash", "name", "factor", "digits", "unit")}
 
 
 def _line_columns(measure: Measure, comparison: Sequence[tuple[Curve, Timeline]]) -> dict[str, list[Any]]:
     columns = _no_lines()
+    factor, unit, digits = shown_in(measure)
     for curve, timeline in comparison:
+        columns["factor"].append(factor)
+        columns["digits"].append(digits)
+        columns["unit"].append(unit)
         columns["xs"].append([at + curve.shift_ms for at in timeline.at_ms])
         columns["ys"].append([float("nan") if value is None else value for value in timeline.values[measure.name]])
         columns["colour"].append(curve.colour)

@@ -83,7 +83,7 @@ def test_tiles_show_value_change_count_and_failed_starts(monitor, visit):
     page = visit(monitor, f"/?from={half}&to={half + 120_000}")
     tile = page.page.locator('.tile[data-measure="continuity"]')
     assert tile.locator("small").inner_text().startswith("now ")
-    assert tile.locator("small").inner_text().endswith(" · n = 60")
+    assert tile.locator("small").inner_text().endswith(" · 60 peers")
     assert tile.locator(".change").get_attribute("data-kind") == "worse"
     assert "worse than the time before" in tile.locator(".heard").inner_text()
     page.open(f"{monitor}/")

@@ -368,7 +368,7 @@ def test_a_map_is_coloured_by_the_change_or_over_the_whole_range(monitor, visit)
     page.becomes("() => document.querySelector('[data-key=district] .what').innerText === 'Change of MOS since the time before'")
     assert "scale=fixed&colour=change" in page.page.url or "colour=change&scale=fixed" in page.page.url
     assert scale.locator(".patterns li").all_inner_texts() == [
-        "n < 25: uncertain",
+        "under 25 peers: uncertain",
         "within the noise",
         "no reports on one side",
         "chosen",

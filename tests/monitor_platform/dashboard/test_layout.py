@@ -79,6 +79,7 @@ def axe():
 def test_a_page_fits_every_window_in_light_and_dark_and_axe_finds_no_fault(monitor, visit, axe, path):
     page = visit(monitor, path, width=390)
     assert page.page.evaluate(SHIFTS) <= MOST_SHIFT
+    page.page.evaluate("document.getElementById('lasting').hidden = false")  # as with open alerts
     grounds = set()
     # Pages alternate, so that axe sees light and dark pages in narrow and in wide windows.
     widths = WIDTHS if PAGES.index(path) % 2 else WIDTHS[::-1]
