@@ -72,14 +72,14 @@ globalThis.swarmscope_rules = (() => {
     $("rule-wrong").textContent = "";
     fill(NEW);
     $("rule").showModal();
-    const state = await act(() => request("GET", "/api/v1/rules"));
+    const state = await act(() => request("GET", "api/v1/rules"));
     if (state === null) return;
     fill(state.rules.find((each) => each.name === name) ?? NEW);
     show_state(state);
   }
 
   async function save(rule) {
-    const state = await act(() => request("POST", "/api/v1/rules", { rule, replaces, revision }));
+    const state = await act(() => request("POST", "api/v1/rules", { rule, replaces, revision }));
     if (state === null) show_changed();
     else {
       show_state(state);
@@ -90,14 +90,14 @@ globalThis.swarmscope_rules = (() => {
   // A change may have been refused because the file has changed; its reason stays in the dialog.
   async function show_changed() {
     const why = $("rule-wrong").textContent;
-    const state = await request("GET", "/api/v1/rules").catch(() => null);
+    const state = await request("GET", "api/v1/rules").catch(() => null);
     if (state !== null) show_state(state);
     $("rule-wrong").textContent = why;
   }
 
   async function dry_run() {
     if (!is_complete()) return;
-    const found = await act(() => request("POST", "/api/v1/rules/dry-run", entry()));
+    const found = await act(() => request("POST", "api/v1/rules/dry-run", entry()));
     if (found === null) return;
     const { from, until, alerts, more } = found;
     const head = make("p");
@@ -116,7 +116,7 @@ globalThis.swarmscope_rules = (() => {
   }
 
   async function load() {
-    const state = await act(() => request("POST", "/api/v1/rules/load"));
+    const state = await act(() => request("POST", "api/v1/rules/load"));
     if (state === null) return;
     const same = state.rules.find((each) => each.name === replaces);
     if (same) fill(same);
