@@ -159,7 +159,7 @@ def test_a_comparison_shows_the_other_side_in_every_view_and_a_link_shows_the_sa
             .map((each) => (each.data_source.data.get?.("xs") ?? each.data_source.data.xs).length)[0])"""
     assert page.page.evaluate(ghosts) == [1, 1]
     assert sum(page.source("histogram", "share")) == pytest.approx(100)
-    assert "difference from the time before" in page.note("map")
+    assert "change since the time before" in page.note("map")
     assert any("(−" in text for text in page.source("district", "text"))
     link = page.page.url
     page.open(link)
