@@ -67,7 +67,7 @@ panels.forEach((panel, i) => {
     words.push(`– ${name}: ${Number.isFinite(value) ? `${value.toLocaleString("en-US", form)} ${units[k]}` : "no value"}`);
   });
 });
-return words.join("\n");
+return words.join("\\n");
 """
 
 

@@ -160,7 +160,7 @@ def test_a_comparison_shows_the_other_side_in_every_view_and_a_link_shows_the_sa
     assert page.page.evaluate(ghosts) == [1, 1]
     assert sum(page.source("histogram", "share")) == pytest.approx(100)
     assert "change since the time before" in page.note("map")
-    assert any("(−" in text for text in page.source("district", "text"))
+    assert any("change −" in text for text in page.source("district", "more"))
     link = page.page.url
     page.open(link)
     assert "dashed: the time before, n = 50 peers" in page.note("histogram")
