@@ -25,7 +25,7 @@ OTHER_PARENT_S = 0.03
 LONGEST_PARITY_S = 0.2
 """A parity packet that comes later, because the stream is slow, is not waited for."""
 STALE_S = 30.0
-"""After this time without packets, a node begins anew: older sequence numbers could be those of later packets."""
+"""After this time without packets, a node begins again: older sequence numbers could be those of later packets."""
 RTP_BYTES = 12
 
 

@@ -80,6 +80,12 @@ def test_no_page_contains_a_word_that_the_style_guide_forbids(page):
     assert re.findall(rf"\b(?:{'|'.join(UNUSUAL)})\b", text, re.IGNORECASE) == []
 
 
+def test_the_code_contains_no_word_that_the_style_guide_forbids():
+    words = re.compile(rf"\b(?:{'|'.join(UNUSUAL)})\b", re.IGNORECASE)
+    files = (path for package in PACKAGES for path in package.rglob("*.py"))
+    assert [f"{path.relative_to(ROOT)}: {found}" for path in files for found in words.findall(path.read_text("utf-8"))] == []
+
+
 def anchors(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

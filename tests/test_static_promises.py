@@ -76,7 +76,7 @@ def _comparisons(node: ast.AST) -> Iterator[str]:
 def _raises(node: ast.AST) -> Iterator[str]:
     """An exception object that is raised repeatedly collects the frames of every raise, with all their variables."""
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Name) and node.exc.id.isupper():
-        yield f"raises the constant {node.exc.id}, which then grows for ever; make a new exception each time"
+        yield f"raises the constant {node.exc.id}, which then grows without end; make a new exception each time"
 
 
 def _is_count(side: ast.expr) -> bool:

@@ -162,7 +162,7 @@ def test_parquet_of_other_programs_without_our_checksums_is_read(log):
 def test_a_viewer_cannot_write_checksums_into_a_log(log, tmp_path):
     """Strings are UTF-8, and the mark of the checksums is not."""
     for text in (MAGIC.decode("latin-1"), MAGIC.decode("utf-8", "replace"), MAGIC.decode("utf-8", "surrogateescape")):
-        path = write_log(tmp_path / "said", [record(channel=text, extra={text: text})], Form.PARQUET)
+        path = write_log(tmp_path / "stated", [record(channel=text, extra={text: text})], Form.PARQUET)
         with path.open("rb") as file:
             assert damaged_groups(file) == frozenset()
         assert path.read_bytes().count(MAGIC) == 1

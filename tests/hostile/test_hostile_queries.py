@@ -202,7 +202,7 @@ class Viewer:
             for event in self.until("PATCH-DOC")["events"]:
                 if event.get("attr") == "facts":
                     return json.loads(event["new"])
-        raise TimeoutError("the page is told nothing")
+        raise TimeoutError("the page gets no event")
 
 
 def _objects(part: object) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ from feedback_wire.log_name import Form
 from tests.feedback_analysis.measures.test_analyze import analyze
 from tests.harness.logs import BEGIN_MS, record, write_log
 
-SAID = [
+STATED = [
     record(session_id="s1", seq=0, channel="=1+1", playback_kbps=800, continuity=1, startup_ms=2000, played_ms=0, uptime_ms=0),
     record(
         session_id="s1", seq=1, channel="=1+1", received_ms=BEGIN_MS + 30_000, playback_kbps=1000, continuity=0.9, startup_ms=2000
@@ -34,7 +34,7 @@ SAID = [
 
 @pytest.fixture
 def logs(tmp_path):
-    write_log(tmp_path / "logs", [*SAID, SAID[0]], Form.PARQUET)
+    write_log(tmp_path / "logs", [*STATED, STATED[0]], Form.PARQUET)
     return tmp_path / "logs"
 
 

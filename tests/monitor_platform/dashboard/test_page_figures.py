@@ -28,7 +28,7 @@ def test_figures_for_the_next_page_are_made_while_no_page_waits(monkeypatch):
     async def taken():
         spares = SpareFigures(Atlas())
         spares.restock([OVERVIEW])
-        while not spares.ready:  # noqa: ASYNC110 - nobody tells when they are ready
+        while not spares.ready:  # noqa: ASYNC110 - nothing signals that they are ready
             await asyncio.sleep(0)
         [ready] = spares.ready.values()
         return ready, spares.take(OVERVIEW), dict(spares.ready)
@@ -45,7 +45,7 @@ def test_prepared_figures_may_be_taken_in_a_thread_without_an_event_loop(monkeyp
     async def taken():
         spares = SpareFigures(Atlas())
         given = await asyncio.to_thread(spares.take, OVERVIEW)
-        while not spares.ready:  # noqa: ASYNC110 - nobody tells when they are ready
+        while not spares.ready:  # noqa: ASYNC110 - nothing signals that they are ready
             await asyncio.sleep(0)
         return given, spares.take(OVERVIEW)
 
