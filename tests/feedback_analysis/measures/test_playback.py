@@ -33,7 +33,7 @@ def assert_playback(found, wanted):
         assert close(found[name], wanted[name]), name
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(sent=records(), span=st.none() | SPANS, channel=st.sampled_from([None, "a", "unknown"]))
 def test_a_summary_has_the_stalls_and_the_failed_starts_of_its_messages(sent, span, channel, table_of):
     known = deduplicated(sent)
@@ -43,7 +43,7 @@ def test_a_summary_has_the_stalls_and_the_failed_starts_of_its_messages(sent, sp
     assert_playback(summary, playback(chosen, known, span=span))
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(sent=records(), span=SPANS)
 def test_each_group_has_the_stalls_that_its_messages_report_as_under_a_filter(sent, span, table_of):
     known = deduplicated(sent)
@@ -54,7 +54,7 @@ def test_each_group_has_the_stalls_that_its_messages_report_as_under_a_filter(se
         assert_playback(summarize(table, span=span, where=group["by"]), group)
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(sent=records(), measure=st.sampled_from(MEASURES))
 def test_each_region_and_each_slice_has_its_own_stalls_and_failed_starts(sent, measure, table_of):
     known, table = deduplicated(sent), table_of(sent)
@@ -70,7 +70,7 @@ def test_each_region_and_each_slice_has_its_own_stalls_and_failed_starts(sent, m
         assert close(found.get(name), wanted[name])
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(sent=records(), span=SPANS, step_s=st.integers(1, 20), measure=st.sampled_from(MEASURES[:4]))
 def test_each_step_of_a_timeline_has_the_stalls_that_were_reported_in_it(sent, span, step_s, measure, table_of):
     known = deduplicated(sent)

@@ -47,19 +47,19 @@ def test_a_summary_has_the_documented_structure(table_of):
     assert (summary["from"], summary["to"]) == (BEGIN_MS, BEGIN_MS + 1)
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(sent=records())
 def test_numbers_equal_those_of_plain_python(sent, table_of):
     assert_same(summarize(table_of(sent)), oracle(deduplicated(sent), MosModel()))
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(sent=records(weights=[10]))
 def test_numbers_equal_those_of_plain_python_when_all_weights_are_equal(sent, table_of):
     assert_same(summarize(table_of(sent)), oracle(deduplicated(sent), MosModel()))
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(sent=records(), by=st.sampled_from([("channel",), ("channel", "via"), ("extra.codec",)]))
 def test_each_group_is_a_summary_of_its_own(sent, by, table_of):
     def of(each, column):
@@ -77,7 +77,7 @@ def test_each_group_is_a_summary_of_its_own(sent, by, table_of):
     assert order == sorted(order)
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(
     sent=records(), begin=st.integers(0, 120_000), length=st.integers(0, 120_000), channel=st.sampled_from([None, "a", "unknown"])
 )

@@ -31,7 +31,7 @@ def steps(span, step_s):
     return [(begin, min(begin + step_s * 1000, span.to_ms)) for begin in begins]
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(sent=records(weights=[1]) | records(weights=[10]), span=SPANS, step_s=st.integers(1, 20), period_s=st.integers(1, 40))
 def test_concurrent_peers_are_those_heard_within_the_period(sent, span, step_s, period_s, table_of):
     table, known = table_of(sent), deduplicated(sent)
@@ -41,7 +41,7 @@ def test_concurrent_peers_are_those_heard_within_the_period(sent, span, step_s, 
         assert value == weight_of_peers([each for each in known if at - period_s * 1000 < each["received_ms"] <= at])
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(sent=records(), span=SPANS, step_s=st.integers(1, 20))
 def test_other_peers_and_messages_are_counted_step_by_step(sent, span, step_s, table_of):
     table, known = table_of(sent), deduplicated(sent)
@@ -62,7 +62,7 @@ def test_other_peers_and_messages_are_counted_step_by_step(sent, span, step_s, t
         assert found["cumulative_peers"][at] == sum(weight_of(weights[peer]) for peer in so_far)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(sent=records(), span=SPANS, step_s=st.integers(1, 20))
 def test_a_mean_at_a_step_is_the_summary_of_that_step(sent, span, step_s, table_of):
     table, known = table_of(sent), deduplicated(sent)
@@ -74,7 +74,7 @@ def test_a_mean_at_a_step_is_the_summary_of_that_step(sent, span, step_s, table_
         assert all(close(found[name][at], wanted[name]["mean"]) for name in names[:-1])
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(sent=records(), span=SPANS, step_s=st.integers(1, 10), steps_in_window=st.integers(1, 5))
 def test_a_moving_average_weighs_steps_by_their_content(sent, span, step_s, steps_in_window, table_of):
     known = scored(deduplicated(sent), MosModel())

@@ -20,7 +20,7 @@ from tests.harness.logs import BEGIN_MS, record, records
 ALL = Span(BEGIN_MS, BEGIN_MS + 10**6)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(
     sent=records(), measure=st.sampled_from(["mos", "continuity", "startup_ms", "contribution_ratio", "total_peers", "messages"])
 )
@@ -61,7 +61,7 @@ def test_concurrent_peers_of_a_region_are_those_at_the_end_of_the_span(table_of)
 EDGES = [0, 100, 850, 5000]
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(sent=records())
 def test_a_histogram_counts_a_peer_once_in_the_bar_of_its_own_mean(sent, table_of):
     peers = {}
@@ -90,7 +90,7 @@ def test_a_peers_startup_delay_is_the_last_that_it_reported(table_of):
     assert histogram(table_of(sent), measure="startup_ms", span=ALL, edges=[0, 1000, 10_000]).shares == (1, 0)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(sent=records(), measure=st.sampled_from([name for name, measure in MEASURES.items() if "histogram" in measure.views]))
 def test_automatic_ranges_are_few_and_round_and_contain_every_peer(sent, measure, table_of):
     found = histogram(table_of(sent), measure=measure, span=ALL)

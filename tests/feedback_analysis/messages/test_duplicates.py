@@ -21,7 +21,7 @@ from tests.harness.logs import BEGIN_MS, add, record, write_log
 
 HOUR_MS = 3_600_000
 COLUMNS = [None, columns_for(())]
-REPEATS = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+REPEATS = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 copies = st.lists(
     st.builds(

@@ -57,7 +57,7 @@ def as_built(logs):
     ]
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(logs=st.lists(records(most=10), min_size=1, max_size=4), data=st.data())
 def test_the_order_of_logs_and_the_split_of_records_change_no_number(logs, data, table_of):
     logs = as_built(logs)
