@@ -110,13 +110,14 @@ before = turns
 telemetry.close()
 stats = telemetry.stats()
 assert stats.built == stats.sent, stats
-print("still running" if turns > 50 else "blocked")
+print(turns, turns - before)
 """
 
 
 def test_under_gevent_all_sessions_report_and_no_other_greenlet_is_blocked(coordinator):
     server = coordinator()
-    assert run(GEVENT, server.url) == "still running\n"
+    turns, _ = map(int, run(GEVENT, server.url).split())
+    assert turns >= 10, "each of the 20 pauses of a view lets the other greenlet run"
     found = sessions_of(server.accepted)
     assert len(found) == 20
     assert all(numbers == list(range(len(numbers))) for numbers in found.values())
@@ -124,7 +125,8 @@ def test_under_gevent_all_sessions_report_and_no_other_greenlet_is_blocked(coord
 
 def test_under_gevent_a_coordinator_that_never_answers_blocks_no_greenlet(black_hole):
     script = GEVENT.replace("flush_s=5", "flush_s=0.5").replace("assert stats.built == stats.sent, stats", "assert stats.sent == 0")
-    assert run(script, black_hole) == "still running\n"
+    _, turns_while_closing = map(int, run(script, black_hole).split())
+    assert turns_while_closing >= 5, "closing waits for half a second"
 
 
 SITE = """

@@ -80,7 +80,7 @@ def test_each_record_is_ingested_once_from_journal_or_sealed_log_and_the_mirror_
     assert counts.records_taken == len(sender.acknowledged)
     assert counts.duplicates_dropped == 0, "skipping did it, not the table's dedupe"
     assert counts.refetches == counts.damaged_frames == counts.failures == 0
-    assert not list(mirrored(tmp_path).glob(f"*.{Form.JOURNAL}"))
+    eventually(lambda: not list(mirrored(tmp_path).glob(f"*.{Form.JOURNAL}")))
 
 
 def test_records_written_twice_are_ingested_once_and_counted(feedback_server, start_feed, sender):
