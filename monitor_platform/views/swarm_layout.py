@@ -32,7 +32,7 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class SwarmLayout:
     """All spots, each after its parent, and the size of the drawing."""
 
     spots: tuple[Spot, ...]
@@ -87,7 +87,7 @@ def layout_of(
     closed: Collection[str] = (),
     deepest: int | None = None,
     most_rows: int = MOST_ROWS,
-) -> Layout:
+) -> SwarmLayout:
     """The spots of `nodes`, each of which comes after its parent.
 
     The children of a node in `closed`, and those below the depth `deepest`, are in groups. If there are more than `most_rows` rows,
@@ -120,7 +120,7 @@ def _with_ancestors(of: dict[str, SwarmNode], names: Iterable[str]) -> frozenset
     return frozenset(found)
 
 
-def _placed(plan: _Plan) -> Layout:
+def _placed(plan: _Plan) -> SwarmLayout:
     rows: dict[str, float] = {}
     group_rows: dict[str, float] = {}
     order = plan.visible()
@@ -137,7 +137,7 @@ def _placed(plan: _Plan) -> Layout:
         if name in plan.grouped:
             members = plan.below(name)
             spots.append(Spot(name="", parent=name, column=node.depth + 1, row=group_rows[name], is_leaf=True, members=members))
-    return Layout(spots=tuple(spots), rows=next_row, columns=max((spot.column for spot in spots), default=0) + 1)
+    return SwarmLayout(spots=tuple(spots), rows=next_row, columns=max((spot.column for spot in spots), default=0) + 1)
 
 
 def _rows_of_leaves(plan: _Plan, order: Sequence[str], rows: dict[str, float], group_rows: dict[str, float]) -> int:

@@ -17,7 +17,7 @@ from bokeh.models.glyphs import MultiLine, Scatter, Text
 from feedback_analysis.messages.swarm_tree import Failure, NodeReport, State, SwarmNode
 from monitor_platform.views.palette import CATEGORIES, GRADE_COLOURS, GROUND
 from monitor_platform.views.plots import Plots
-from monitor_platform.views.swarm_layout import Layout, Spot
+from monitor_platform.views.swarm_layout import Spot, SwarmLayout
 
 _BAD, _POOR, _, _GOOD, _EXCELLENT = GRADE_COLOURS
 
@@ -62,7 +62,7 @@ class ShownSwarm:
     """
 
     nodes: Mapping[str, SwarmNode]
-    layout: Layout
+    layout: SwarmLayout
     texts: Mapping[str, str]
     details: Mapping[str, str]
     troubled: frozenset[str]

@@ -3,7 +3,7 @@
 import pytest
 
 from feedback_analysis.messages.swarm_tree import SwarmNode
-from monitor_platform.views.swarm_layout import Layout, layout_of
+from monitor_platform.views.swarm_layout import SwarmLayout, layout_of
 
 
 def tree(**children: str) -> list[SwarmNode]:
@@ -26,11 +26,11 @@ def wide(relays: int, each: int) -> list[SwarmNode]:
     return tree(s=" ".join(of), **of)
 
 
-def groups(found: Layout) -> dict[str, tuple[str, ...]]:
+def groups(found: SwarmLayout) -> dict[str, tuple[str, ...]]:
     return {str(spot.parent): spot.members for spot in found.spots if spot.is_group}
 
 
-def shown(found: Layout) -> set[str]:
+def shown(found: SwarmLayout) -> set[str]:
     return {spot.name for spot in found.spots if not spot.is_group}
 
 
@@ -82,4 +82,4 @@ def test_the_number_of_rows_stays_small_however_many_viewers_have_a_problem(trou
 
 
 def test_a_tree_without_nodes_has_no_spots():
-    assert layout_of([]) == Layout(spots=(), rows=0, columns=1)
+    assert layout_of([]) == SwarmLayout(spots=(), rows=0, columns=1)
