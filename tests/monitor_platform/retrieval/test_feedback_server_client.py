@@ -196,5 +196,5 @@ def test_another_refusal_of_the_feedback_server_does_not_mean_that_a_log_is_gone
 
 @pytest.mark.parametrize("address", ["fs1:8090", "ftp://fs1", "http://", "http://key@fs1", "http://fs1/?a=b"])
 def test_an_invalid_address_is_refused_immediately(address):
-    with pytest.raises(ValueError, match="not an address of a feedback server"):
+    with pytest.raises(ValueError, match="not the URL of a feedback server"):
         checked_url(address)
