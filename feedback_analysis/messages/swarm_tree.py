@@ -1,7 +1,7 @@
 """The distribution tree of a stream at one moment, and failures of parents. Reports of overlay nodes in, nodes of the tree out.
 
-Nodes of the overlay report as end hosts (docs/overlay.md). Any end host can send such a report, so any reports give a tree: a
-parent may be unknown, and parents may form a circle.
+Nodes of the overlay report as end hosts (docs/overlay-reports.md). Any end host can send such a report, so any reports give a
+tree: a parent may be unknown, and parents may form a circle.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Continuity from the arrival times of packets alone, by the definitions in docs/overlay.md and without the player's code."""
+"""Continuity from the arrival times of packets alone, as defined in docs/overlay-reports.md, without the player's code."""
 
 from collections.abc import Sequence
 
