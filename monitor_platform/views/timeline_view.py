@@ -43,8 +43,10 @@ const local = {month: "short", day: "numeric", hour: "2-digit", minute: "2-digit
   timeZone: globalThis.swarmscope_times?.zone};
 return at.toLocaleString(undefined, local) + " (" + at.toISOString().slice(11, 19) + " UTC)";
 """
-_TIP = """<div style="font:13px/18px system-ui,sans-serif;padding:2px 4px;color:#1b2430;white-space:pre-line">
-@{at}{custom}<br>@{text}{custom}</div>"""
+_TIP = (
+    '<div style="font:13px/18px system-ui,sans-serif;padding:2px 4px;color:#1b2430;white-space:pre-line">'
+    "<b>@{at}{custom}</b><br>@{text}{custom}</div>"
+)
 
 # Every visible panel at the moment under the pointer, and below it its other lines. A line may lie a part of a step beside it.
 EVERY_PANEL = """
