@@ -314,7 +314,7 @@ def _numbers(found: Swarm) -> list[list[Any]]:
         ["Depth of players", f"{median(depths):.0f}, at most {depths[-1]}" if depths else NOTHING, False],
         ["Players with a problem", f"{wrong:,}", wrong > 0],
         ["Failed nodes", ", ".join(gone[:3]) + (f" and {len(gone) - 3} more" if len(gone) > 3 else "") or "none", bool(gone)],
-        ["Failovers", f"{len(found.failures):,}", False],
+        ["Failed parents", f"{len(found.failures):,}", False],
         ["Gap, median and longest", f"{median(gaps):,.0f} ms, {gaps[-1]:,.0f} ms" if gaps else NOTHING, False],
     ]
 
