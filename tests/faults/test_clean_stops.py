@@ -91,8 +91,8 @@ def test_a_feedback_server_stops_in_time_despite_a_stalled_reader_and_a_stalled_
     big = b"".join(b'{"noise":"%s"}\n' % os.urandom(1500).hex().encode() for _ in range(600))
     for number in range(1, 9):  # 8 MiB that do not compress: more than socket buffers hold
         request = urllib.request.Request(server.url + "/v1/records", big, headers=_batch(number))
-        assert json.load(urllib.request.urlopen(request, timeout=10))["stored"] == 600
-    name = json.load(urllib.request.urlopen(server.url + "/v1/logs/latest", timeout=5))["name"]
+        assert json.load(urllib.request.urlopen(request, timeout=60))["stored"] == 600
+    name = json.load(urllib.request.urlopen(server.url + "/v1/logs/latest", timeout=60))["name"]
     with _raw(server, f"GET /v1/logs/{name} HTTP/1.1\r\nhost: x\r\n\r\n") as reader, _raw(server, _UNFINISHED) as sender:
         eventually(lambda: server.metrics()["downloads_total"] >= 1)
         assert reader.recv(1000)

@@ -181,7 +181,7 @@ def make_read_only(disk: Path) -> None:
 def refusal(url: str) -> str:
     """Why a server is not ready; empty if it is."""
     try:
-        with urllib.request.urlopen(url + "/readyz", timeout=5):
+        with urllib.request.urlopen(url + "/readyz", timeout=60):
             return ""
     except urllib.error.HTTPError as refused:
         with refused:

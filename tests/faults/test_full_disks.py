@@ -18,7 +18,7 @@ from tests.harness.waiting import eventually
 
 def is_ready(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url + "/readyz", timeout=5):
+        with urllib.request.urlopen(url + "/readyz", timeout=60):
             return True
     except urllib.error.HTTPError as refusal:
         if refusal.code == 503:
@@ -28,11 +28,11 @@ def is_ready(url: str) -> bool:
 
 def readable(server: Part) -> int:
     """Bytes of all logs that a reader gets from this server now."""
-    with urllib.request.urlopen(server.url + "/v1/logs", timeout=5) as answer:
+    with urllib.request.urlopen(server.url + "/v1/logs", timeout=60) as answer:
         names = [log["name"] for log in json.load(answer)["logs"]]
     total = 0
     for name in names:
-        with urllib.request.urlopen(f"{server.url}/v1/logs/{name}", timeout=5) as answer:
+        with urllib.request.urlopen(f"{server.url}/v1/logs/{name}", timeout=60) as answer:
             total += len(answer.read())
     return total
 

@@ -105,7 +105,7 @@ def test_a_feedback_server_without_memory_stops_cleanly_and_keeps_what_it_acknow
     with Load(deployment.entries, ledger) as load:
         load.gets_on(20)
         limit = without_more_memory(server.running)
-        with urllib.request.urlopen(server.url + "/v1/logs", timeout=10) as answer:  # made in a thread that exists already
+        with urllib.request.urlopen(server.url + "/v1/logs", timeout=60) as answer:  # made in a thread that exists already
             assert json.load(answer)["logs"]
         load.gets_on(20)
         assert used(server.running) + STACK > limit, "a thread could still start"

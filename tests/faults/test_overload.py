@@ -372,7 +372,7 @@ def test_a_coordinator_that_can_make_nothing_durable_is_not_ready_with_the_reaso
 
 def _readiness(coordinator: Part) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(coordinator.url + "/readyz", timeout=5) as answer:
+        with urllib.request.urlopen(coordinator.url + "/readyz", timeout=60) as answer:
             return answer.status, ""
     except urllib.error.HTTPError as refusal:
         return refusal.code, json.load(refusal)["detail"]

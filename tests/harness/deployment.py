@@ -176,7 +176,7 @@ def deployment(serve: Callable[..., Server], tmp_path: Path, record_property: Re
 def metrics(url: str) -> dict[str, float]:
     """Every sample of a server's /metrics, without the prefix that all its names share."""
     fresh = urllib.request.Request(url + "/metrics", headers={"Cache-Control": "no-cache"})
-    with urllib.request.urlopen(fresh, timeout=10) as answer:
+    with urllib.request.urlopen(fresh, timeout=60) as answer:
         lines = [line for line in answer.read().decode().splitlines() if not line.startswith("#")]
     samples = (line.rsplit(" ", 1) for line in lines)
     return {re.sub("^swarmscope_(coordinator|feedback_server)_", "", name): float(value) for name, value in samples}

@@ -21,7 +21,7 @@ SIMULATED_ADDRESSES = ("--trusted-proxy", "127.0.0.1/32")
 
 
 def summary(monitor: Server, **query: str | int) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{monitor.url}/api/v1/summary?{urlencode(query)}", timeout=10) as answer:
+    with urllib.request.urlopen(f"{monitor.url}/api/v1/summary?{urlencode(query)}", timeout=60) as answer:
         return json.load(answer)
 
 

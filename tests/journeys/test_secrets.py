@@ -38,7 +38,7 @@ class Answers:
     def ask(self, url: str, body: bytes | None = None, **headers: str) -> int:
         request = urllib.request.Request(url, body, {"content-type": "application/json"} | _named(headers))
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return self._keep(answer)
         except urllib.error.HTTPError as refusal:
             return self._keep(refusal)

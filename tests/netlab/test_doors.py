@@ -9,7 +9,7 @@ from netlab import Doors, Lab
 from tests.netlab.labs import needs_namespaces, open_descriptors, two_nodes
 
 pytestmark = needs_namespaces
-FETCH = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8080/', data=b'x' * 300_000, timeout=10).read())"
+FETCH = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8080/', data=b'x' * 300_000, timeout=60).read())"
 
 
 class Answering(BaseHTTPRequestHandler):

@@ -94,15 +94,15 @@ def test_a_demo_with_a_duration_shows_an_audience_and_leaves_no_process(demo, tm
     assert_no_key_on_a_command_line(started)
 
     def summary():
-        with urllib.request.urlopen(f"{url}/api/v1/summary", timeout=10) as answer:
+        with urllib.request.urlopen(f"{url}/api/v1/summary", timeout=60) as answer:
             return json.load(answer)
 
     eventually(lambda: summary()["messages"] > 50)
-    with urllib.request.urlopen(url, timeout=10) as page:
+    with urllib.request.urlopen(url, timeout=60) as page:
         assert page.status == 200
-    with urllib.request.urlopen(f"{url}/api/v1/alerts", timeout=10) as answer:
+    with urllib.request.urlopen(f"{url}/api/v1/alerts", timeout=60) as answer:
         assert len(json.load(answer)["rules"]) == len(read_rules(ALERTS).rules)
-    with urllib.request.urlopen(f"{url}/api/v1/history/status", timeout=10) as answer:
+    with urllib.request.urlopen(f"{url}/api/v1/history/status", timeout=60) as answer:
         assert json.load(answer)["error"] == ""
     out, err = process.communicate(timeout=40)
     assert process.returncode == 0, err

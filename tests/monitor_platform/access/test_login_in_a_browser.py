@@ -34,7 +34,7 @@ def send(server: Server, batch: int, peers: range) -> None:
     )
     body = b"".join(ORIGIN + json.dumps(message).encode()[1:] + b"\n" for message in messages)
     headers = {"Content-Type": routes.NDJSON, routes.BATCH_HEADER: f"{batch:032x}"}
-    with urllib.request.urlopen(urllib.request.Request(server.url + routes.RECORDS, body, headers), timeout=10) as answer:
+    with urllib.request.urlopen(urllib.request.Request(server.url + routes.RECORDS, body, headers), timeout=60) as answer:
         assert json.loads(answer.read())["stored"] == len(peers)
 
 

@@ -87,7 +87,7 @@ def send(url: str, trusting: ssl.SSLContext) -> None:
 
 
 def peers(monitor) -> int:
-    with urllib.request.urlopen(f"{monitor.url}/api/v1/summary", timeout=10) as answer:
+    with urllib.request.urlopen(f"{monitor.url}/api/v1/summary", timeout=60) as answer:
         return json.loads(answer.read())["peers"]
 
 

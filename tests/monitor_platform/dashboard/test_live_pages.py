@@ -39,12 +39,12 @@ def send(url: str, batch: int, peers: range, *, channel: str = "ch1") -> None:
     )
     body = b"".join(ORIGIN + json.dumps(message).encode()[1:] + b"\n" for message in messages)
     headers = {"Content-Type": routes.NDJSON, routes.BATCH_HEADER: f"{batch:032x}"}
-    with urllib.request.urlopen(urllib.request.Request(url + routes.RECORDS, body, headers), timeout=10) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url + routes.RECORDS, body, headers), timeout=60) as answer:
         assert json.loads(answer.read())["stored"] == len(peers)
 
 
 def summary(monitor: Server, query: str = "") -> dict:
-    with urllib.request.urlopen(f"{monitor.url}/api/v1/summary{query}", timeout=10) as answer:
+    with urllib.request.urlopen(f"{monitor.url}/api/v1/summary{query}", timeout=60) as answer:
         return json.loads(answer.read())
 
 
@@ -119,7 +119,7 @@ def test_a_paused_page_and_one_that_a_drag_has_zoomed_hold_still_until_they_are_
 
 
 def viewers(monitor: Server) -> float:
-    with urllib.request.urlopen(monitor.url + routes.METRICS, timeout=10) as answer:
+    with urllib.request.urlopen(monitor.url + routes.METRICS, timeout=60) as answer:
         [line] = [line for line in answer.read().decode().splitlines() if line.startswith("swarmscope_monitor_viewers ")]
     return float(line.split()[1])
 
@@ -173,7 +173,7 @@ def test_the_platform_is_not_ready_while_it_reads_the_mirror(serve, feedback_ser
     arguments = ("--insecure", "--listen", "127.0.0.1:0", "--mirror", str(tmp_path / "mirror"))
     monitor = serve("monitor", "--feedback-server", feedback_server.url, *arguments)
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"{monitor.url}/readyz", timeout=10)
+        urllib.request.urlopen(f"{monitor.url}/readyz", timeout=60)
     assert (refused.value.code, refused.value.headers["Content-Type"]) == (503, routes.PROBLEM)
     assert json.loads(refused.value.read())["reason"] == "reading_back"
     eventually(lambda: is_ready(monitor))
@@ -182,7 +182,7 @@ def test_the_platform_is_not_ready_while_it_reads_the_mirror(serve, feedback_ser
 
 def is_ready(monitor: Server) -> bool:
     try:
-        with urllib.request.urlopen(f"{monitor.url}/readyz", timeout=10) as answer:
+        with urllib.request.urlopen(f"{monitor.url}/readyz", timeout=60) as answer:
             return answer.status == 200
     except urllib.error.HTTPError:
         return False
@@ -209,7 +209,7 @@ def test_names_beyond_a_budget_are_counted_in_the_metrics_and_on_the_health_page
     groups = {group["by"]["channel"]: group["peers"] for group in summary(monitor, "?by=channel")["groups"]}
     assert groups.pop("(other)") == 30
     assert list(groups.values()) == [10, 10]
-    with urllib.request.urlopen(monitor.url + routes.METRICS, timeout=10) as answer:
+    with urllib.request.urlopen(monitor.url + routes.METRICS, timeout=60) as answer:
         metrics_text = answer.read().decode()
     assert 'swarmscope_monitor_other_values_total{field="channel"} 30.0' in metrics_text
     assert 'swarmscope_monitor_names{field="channel"} 2.0' in metrics_text

@@ -32,8 +32,11 @@ def test_live_and_static_settings_are_distinguished():
         (LIVE | {"session_hours": float("nan")}, "--session-hours is nan"),
         (LIVE | {"tls_cert": Path("cert.pem")}, "--tls-key belong together"),
         (LIVE | {"tls_client_key": Path("key.pem")}, "--tls-client-key belong together"),
-        (LIVE | {"listen": "0.0.0.0:8070", "insecure": True}, "this machine only"),
-        (LIVE | {"listen": "10.0.0.5:8070", "insecure": True, "behind_proxy": "https://m.example.org"}, "this machine only"),
+        (LIVE | {"listen": "0.0.0.0:8070", "insecure": True}, "only on a loopback address"),
+        (
+            LIVE | {"listen": "10.0.0.5:8070", "insecure": True, "behind_proxy": "https://m.example.org"},
+            "only on a loopback address",
+        ),
         (LIVE | {"behind_proxy": "monitor.example.org"}, "scheme and host"),
         (LIVE | {"behind_proxy": "https://m.example.org/a/../b"}, "scheme and host"),
         (LIVE | {"behind_proxy": "https://m.example.org/path?x=1"}, "scheme and host"),

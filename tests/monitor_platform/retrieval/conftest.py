@@ -62,7 +62,7 @@ class Sender:
             data=lines_of(identities, time.time_ns() // 1_000_000),
             headers={"Content-Type": routes.NDJSON, routes.BATCH_HEADER: uuid.uuid4().hex},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             assert json.load(answer) == {"stored": records}
         self.acknowledged.update(identities)
 

@@ -22,7 +22,7 @@ from tests.harness.waiting import eventually
 
 
 def catalogue(server) -> list[dict]:
-    with urllib.request.urlopen(server.url + routes.LOGS, timeout=10) as answer:
+    with urllib.request.urlopen(server.url + routes.LOGS, timeout=60) as answer:
         return json.load(answer)["logs"]
 
 
@@ -329,7 +329,7 @@ def test_logs_that_leave_the_window_stay_in_the_mirror(feedback_server, start_fe
 
 def served_bytes(server) -> int:
     """Bytes of logs that the server has counted as sent."""
-    with urllib.request.urlopen(server.url + routes.METRICS, timeout=10) as answer:
+    with urllib.request.urlopen(server.url + routes.METRICS, timeout=60) as answer:
         lines = answer.read().decode().splitlines()
     [line] = [line for line in lines if line.startswith("swarmscope_feedback_server_downloaded_bytes_total ")]
     return int(float(line.split()[1]))
