@@ -95,6 +95,12 @@ def equally_weighted(cursor: duckdb.DuckDBPyConnection, rows: Rows) -> bool:
     return equal is not False
 
 
+def is_sampled(cursor: duckdb.DuckDBPyConnection, rows: Rows) -> bool:
+    """Whether any row has a weight other than 1."""
+    [(sampled,)] = cursor.execute(f"SELECT bool_or(weight <> 1) FROM ({rows.sql})", rows.parameters).fetchall()
+    return sampled is True
+
+
 def _unweighted(cursor: duckdb.DuckDBPyConnection, rows: Rows, values: Sequence[str], shares: Sequence[Fraction]) -> Quantiles:
     decimals = ", ".join(str(float(share)) for share in shares)
     found = rows.aggregate(cursor, *(f"quantile_disc({value}, [{decimals}])" for value in values))

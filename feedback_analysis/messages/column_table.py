@@ -151,9 +151,13 @@ def _several(db: duckdb.DuckDBPyConnection) -> list[int]:
 
 
 def _note_several(db: duckdb.DuckDBPyConnection, within: str) -> None:
-    # Counting hashes is cheap, and different hashes mean different messages. Equal hashes may belong to different messages, so
-    # these are compared.
-    if not one(db.execute(f"SELECT count(*) = count(DISTINCT hash(session_id, seq)) FROM message WHERE {within}")):
+    # One bit for each number of a session, in blocks of 64. With fewer bits than messages, a number occurs twice, or the hashes of
+    # two sessions are equal, so the messages are compared.
+    blocks = f"""
+        SELECT count(*) AS messages, bit_count(bit_or(1::UBIGINT << (seq & 63)::UBIGINT)) AS numbers
+        FROM message WHERE {within} GROUP BY hash(session_id), seq >> 6
+    """
+    if one(db.execute(f"SELECT count(*) FROM ({blocks}) WHERE messages > numbers")):
         db.execute(
             f"INSERT INTO several SELECT session_id, seq, count(*) FROM message WHERE {within} "
             "GROUP BY session_id, seq HAVING count(*) > 1"

@@ -6,7 +6,7 @@ from typing import Self
 
 import duckdb
 
-from feedback_analysis.measures.exact import exact_sum, exact_weight
+from feedback_analysis.measures.exact import exact_sum, exact_weight, exact_whole
 from feedback_analysis.measures.filters import Range
 from feedback_analysis.measures.partials import (
     DECIMALS,
@@ -17,7 +17,7 @@ from feedback_analysis.measures.partials import (
     Partials,
     Sums,
 )
-from feedback_analysis.measures.registry import START_FAILURES, Kind, Measure, measure_of
+from feedback_analysis.measures.registry import MEASURES, START_FAILURES, Kind, Measure, measure_of
 from feedback_analysis.measures.selection import (
     EXTRA,
     MEAN,
@@ -31,7 +31,7 @@ from feedback_analysis.measures.selection import (
     is_dimension,
     left_out_by,
 )
-from feedback_analysis.measures.statistics import Group, Quantiles, Rows, equally_weighted, quantiles
+from feedback_analysis.measures.statistics import Group, Quantiles, Rows, equally_weighted, is_sampled, quantiles
 from feedback_analysis.messages.expressions import LONGEST, SCORES, SUMS, number_of, sums_of, value_and_base
 from feedback_analysis.messages.outside import SESSION
 from feedback_analysis.messages.session_counters import COUNTERS, continued
@@ -168,7 +168,7 @@ class MessageSelection(Partials):
         return rows.aggregate(cursor, *sums, total=False), quantiles(cursor, rows, RATES, equal=equal)
 
     def viewing(self, cursor: duckdb.DuckDBPyConnection) -> Mapping[str, Mapping[Group, tuple[int, ...]]]:
-        columns = ("weight", "session_hash", "seq", "stall_count", "p2p_ratio", "new_stalls", "more_stalled_ms", "more_played_ms")
+        columns = ("weight", "session_hash", "seq", "stall_count", "new_stalls", "more_stalled_ms", "more_played_ms")
         # A statement must not be given parameters that it does not use, so each has its own.
         grown, joined = (replace(self, parameters={}) for _ in range(2))
         # A stall may begin in a message that is not selected, so the lengths are those in whole sessions.
@@ -176,14 +176,15 @@ class MessageSelection(Partials):
         sessions = Rows(sql=grown._sql(whole, *columns, "selected"), parameters=grown.parameters, aliases=self.aliases)
         sessions = sessions.kept(cursor, "viewed")
         rows = replace(sessions, sql=f"{sessions.sql} WHERE selected")
-        pairs = {**VALUE_AND_BASE, "p2p_ratio": ("p2p_ratio", "CASE WHEN p2p_ratio IS NOT NULL THEN 1 END")}
-        found = rows.aggregate(cursor, *(exact_sum(f"({side}) * weight") for pair in pairs.values() for side in pair))
+        sampled = is_sampled(cursor, rows)
+        found = rows.aggregate(cursor, *(exact_whole(side, sampled=sampled) for pair in VALUE_AND_BASE.values() for side in pair))
         lengths = stall_lengths(f"{sessions.sql} WHERE new_stalls > 0 OR more_stalled_ms > 0")
         longest = replace(sessions, sql=f"SELECT *, length_ms AS value FROM ({lengths}) WHERE selected").aggregate(cursor, *LONGEST)
         tried = joined._sql(joined._starts(), "weight", "start_failed AS value", "1 AS base")
         failed = Rows(sql=tried, parameters=joined.parameters, aliases=self.aliases).aggregate(cursor, *SUMS)
-        sums = {name: {group: row[2 * at : 2 * at + 2] for group, row in found.items()} for at, name in enumerate(pairs)}
-        return sums | {"longest_stall_ms": longest, START_FAILURES: failed}
+        sums = {name: {group: row[2 * at : 2 * at + 2] for group, row in found.items()} for at, name in enumerate(VALUE_AND_BASE)}
+        from_peers = self.sums(MEASURES["p2p_ratio"]).by_group(cursor)
+        return sums | {"longest_stall_ms": longest, START_FAILURES: failed, "p2p_ratio": from_peers}
 
     def peer_values(self, measure: Measure) -> Rows:
         value = number_of(measure)
@@ -255,7 +256,8 @@ class MessageSelection(Partials):
         """SQL in parentheses: the first message of each selected session that tried to start (see playback.py)."""
         end_ms = "(SELECT max(received_ms) + 1 FROM feedback)" if self.span is None else str(self.span.to_ms)
         patient_ms = f"{end_ms} - {round(PATIENCE_PERIODS * self.period_s * 1000)}"
-        return f"({starts(self._whole_sessions(), f'SELECT * FROM feedback WHERE {self.condition()}', patient_ms)})"
+        joins = f"SELECT * FROM feedback WHERE event = 'join' AND {self.condition()}"
+        return f"({starts(self._whole_sessions(), joins, patient_ms)})"
 
     def _whole_sessions(self, *, look_back_ms: int = 0) -> str:
         """SQL: all messages in the time range, and `look_back_ms` before it, of the sessions with a selected message."""

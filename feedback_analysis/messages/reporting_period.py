@@ -3,7 +3,7 @@
 from feedback_analysis.measures.selection import REPORTING_PERIOD_S
 from feedback_analysis.messages.table import FeedbackTable
 
-_MESSAGES = 100_000
+_MESSAGES = 20_000
 """About how many messages are looked at. The period of an audience is one setting, so more of them do not change the median."""
 
 

@@ -20,6 +20,8 @@ _INCREASES = {
     "more_played_ms": ("played_ms", _MOST_MS),
 }
 
+_BEFORE = tuple(f"{counter}_before" for counter, _ in _INCREASES.values())
+
 _WATCHED_MS = "more_stalled_ms + more_played_ms"
 
 VALUE_AND_BASE = {
@@ -42,13 +44,21 @@ def increased(rows: str) -> str:
     A value below the previous one is an increase from zero. The first message with a counter has an increase only if the first
     message of the session (`seq` 0) is among `rows`: otherwise the counter's value before is not known.
     """
+    before = ", ".join(_before(counter) for counter, _ in _INCREASES.values())
     columns = ", ".join(_limited(name, counter, most) for name, (counter, most) in _INCREASES.items())
     hashed = f"SELECT *, hash(session_id) AS session_hash FROM ({rows})"
-    return f"SELECT *, {columns} FROM ({hashed}) WINDOW session AS (PARTITION BY session_hash ORDER BY seq)"
+    window = "WINDOW session AS (PARTITION BY session_hash ORDER BY seq)"
+    return f"SELECT * EXCLUDE ({', '.join(_BEFORE)}), {columns} FROM (SELECT *, {before} FROM ({hashed}) {window})"
+
+
+def _before(counter: str) -> str:
+    """SQL: the last value of `counter` in the messages before; 0 before message 0, and after it if it has no value."""
+    known = f"CASE WHEN seq = 0 THEN coalesce({counter}, 0) ELSE {counter} END"
+    return f"CASE WHEN seq = 0 THEN 0 ELSE lag({known} IGNORE NULLS) OVER session END AS {counter}_before"
 
 
 def _limited(name: str, counter: str, most: int) -> str:
-    before = f"coalesce(lag({counter} IGNORE NULLS) OVER session, CASE WHEN first_value(seq) OVER session = 0 THEN 0 END)"
+    before = f"{counter}_before"
     more = f"{counter} - CASE WHEN {counter} >= {before} THEN {before} WHEN {before} IS NOT NULL THEN 0 END"
     return f"CASE WHEN {more} <= {most} THEN {more} END AS {name}"
 
@@ -64,12 +74,12 @@ def stall_lengths(increases: str) -> str:
     return f"SELECT *, CASE WHEN more_stalled_ms > 0 THEN {length} END AS length_ms FROM ({increases})"
 
 
-def starts(messages: str, chosen: str, patient_ms: str) -> str:
-    """SQL: the first `join` of each session that tried to start, from `chosen`, with `start_failed`, 1 or 0.
+def starts(messages: str, joins: str, patient_ms: str) -> str:
+    """SQL: the first `join` of each session that tried to start, from `joins`, with `start_failed`, 1 or 0.
 
-    `messages`: all messages of these sessions in the time range; `chosen`: those that the filters select. A session tried if its
-    result is known: it played, it left, or it joined before `patient_ms` (SQL, Unix ms). It failed if it never played. The row has
-    the largest weight of the session.
+    `messages`: all messages of these sessions in the time range; `joins`: the `join` messages that the filters select. A session
+    tried if its result is known: it played, it left, or it joined before `patient_ms` (SQL, Unix ms). It failed if it never played.
+    The row has the largest weight of the session.
     """
     played = "startup_ms IS NOT NULL OR coalesce(played_ms, 0) > 0 OR coalesce(continuity, 0) > 0"
     outcomes = f"""
@@ -80,5 +90,5 @@ def starts(messages: str, chosen: str, patient_ms: str) -> str:
     """
     return f"""
         SELECT sent.* REPLACE (session_weight AS weight), CASE WHEN played THEN 0 ELSE 1 END AS start_failed
-        FROM ({chosen}) AS sent JOIN ({outcomes}) ON session_id = joined AND seq = joined_seq
+        FROM ({joins}) AS sent JOIN ({outcomes}) ON session_id = joined AND seq = joined_seq
     """
