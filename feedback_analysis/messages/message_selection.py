@@ -17,7 +17,7 @@ from feedback_analysis.measures.partials import (
     Partials,
     Sums,
 )
-from feedback_analysis.measures.registry import MEASURES, START_FAILURES, Kind, Measure, measure_of
+from feedback_analysis.measures.registry import START_FAILURES, Kind, Measure, measure_of
 from feedback_analysis.measures.selection import (
     EXTRA,
     MEAN,
@@ -183,8 +183,8 @@ class MessageSelection(Partials):
         tried = joined._sql(joined._starts(), "weight", "start_failed AS value", "1 AS base")
         failed = Rows(sql=tried, parameters=joined.parameters, aliases=self.aliases).aggregate(cursor, *SUMS)
         sums = {name: {group: row[2 * at : 2 * at + 2] for group, row in found.items()} for at, name in enumerate(VALUE_AND_BASE)}
-        from_peers = self.sums(MEASURES["p2p_ratio"]).by_group(cursor)
-        return sums | {"longest_stall_ms": longest, START_FAILURES: failed, "p2p_ratio": from_peers}
+        from_peers = self.rows("weight", "p2p_ratio AS value", "CASE WHEN p2p_ratio IS NOT NULL THEN 1 END AS base")
+        return sums | {"longest_stall_ms": longest, START_FAILURES: failed, "p2p_ratio": from_peers.aggregate(cursor, *SUMS)}
 
     def peer_values(self, measure: Measure) -> Rows:
         value = number_of(measure)
