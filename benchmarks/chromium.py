@@ -5,8 +5,10 @@ frame, so data counts as drawn at the start of the frame after that.
 """
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 TIMEOUT_MS = 120_000
@@ -25,6 +27,17 @@ _RECORD_DRAWS = """() => {
         }));
     });
 }"""
+_RECORD_OPENING = """
+    document.addEventListener("shown", () => requestAnimationFrame(() => requestAnimationFrame(() => {
+        window.opened ??= performance.now();
+    })));
+    window.shifted = 0;
+    new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) window.shifted += entry.value;
+    }).observe({ type: "layout-shift", buffered: true });
+"""
+_TRANSFERRED = """[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+    .reduce((bytes, entry) => bytes + entry.transferSize, 0)"""
 _CHOOSE = """([changes, timeoutMs]) => new Promise((redrawn, late) => {
     const began = performance.now();
     setTimeout(() => late(new Error(`no answer to ${location.search}`)), timeoutMs);
@@ -37,6 +50,20 @@ _CHOOSE = """([changes, timeoutMs]) => new Promise((redrawn, late) => {
     swarmscope.choose(changes);
     asked = location.search.slice(1);
 })"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """A visit of `seconds` to one page. `drawn_ms`: until the first drawn data. `layout_shift`: the sum of all shifts.
+
+    `http`: the bytes over HTTP, compressed as they were sent, with headers. `websocket`: the bytes of the messages from the server.
+    """
+
+    seconds: float
+    drawn_ms: float
+    layout_shift: float
+    http: int
+    websocket: int
 
 
 class MeasuredPage:
@@ -75,8 +102,7 @@ class Browser:
 
     def open(self, address: str) -> MeasuredPage:
         """Open the page at `address` and wait until it shows data."""
-        page = self._chromium.new_page(viewport={"width": 1280, "height": 800})
-        page.set_default_timeout(TIMEOUT_MS)
+        page = self._visitor()
         page.goto(address)
         page.wait_for_function("window.Bokeh?.documents.length && Bokeh.documents[0].is_idle")
         page.wait_for_function("document.body.dataset.state !== 'loading'")
@@ -84,12 +110,7 @@ class Browser:
 
     def opening_ms(self, *addresses: str) -> list[float]:
         """Milliseconds from the click on a link to the first drawn data, for each address in the same tab of a new visitor."""
-        page = self._chromium.new_page(viewport={"width": 1280, "height": 800})
-        page.set_default_timeout(TIMEOUT_MS)
-        page.add_init_script(
-            'document.addEventListener("shown", () => requestAnimationFrame(() => requestAnimationFrame(() => '
-            "{ window.opened ??= performance.now(); })))"
-        )
+        page = self._visitor()
         opened = []
         for address in addresses:
             page.goto(address)
@@ -97,6 +118,35 @@ class Browser:
             page.wait_for_timeout(TIME_ON_PAGE_MS)
         page.close()
         return opened
+
+    def visit(self, address: str) -> Visit:
+        """Open the page at `address` as a new visitor without a cache, stay for TIME_ON_PAGE_MS after the first picture, leave."""
+        page, received = self._visitor(), list[int]()
+        page.on("websocket", lambda socket: socket.on("framereceived", lambda payload: received.append(_size(payload))))
+        began = time.monotonic()
+        page.goto(address)
+        drawn_ms = float(page.wait_for_function("window.opened").json_value())
+        page.wait_for_timeout(TIME_ON_PAGE_MS)
+        visit = Visit(
+            seconds=time.monotonic() - began,
+            drawn_ms=drawn_ms,
+            layout_shift=float(page.evaluate("window.shifted")),
+            http=int(page.evaluate(_TRANSFERRED)),
+            websocket=sum(received),
+        )
+        page.close()
+        return visit
+
+    def _visitor(self) -> Any:  # noqa: ANN401
+        """A page in a new context, which has an empty cache."""
+        page = self._chromium.new_page(viewport={"width": 1280, "height": 800})
+        page.set_default_timeout(TIMEOUT_MS)
+        page.add_init_script(_RECORD_OPENING)
+        return page
+
+
+def _size(payload: str | bytes) -> int:
+    return len(payload.encode() if isinstance(payload, str) else payload)
 
 
 @contextmanager

@@ -65,7 +65,7 @@ class RecordedLogs:
         table.prepare_for_reading()
         return table
 
-    def summary(self, span: Span, where: Mapping[str, str], by: Sequence[str], top: int) -> dict[str, Any]:
+    def summary(self, span: Span, where: Mapping[str, str], by: Sequence[str], top: int, proved_ms: int | None) -> dict[str, Any]:
         """The summary of `span`, as /api/v1/summary returns it."""
         table = open_logs(
             self.paths,
@@ -78,7 +78,8 @@ class RecordedLogs:
         )
         table.period_s = self.period_s or reporting_period_s(table)
         try:
-            return summarize(table, span=span, where=where, by=by, top=top) | {UNREAD_LOGS: len(table.unread)}
+            found = summarize(table, span=span, where=where, by=by, top=top, proved_ms=proved_ms)
+            return found | {UNREAD_LOGS: len(table.unread)}
         finally:
             table.close()
 

@@ -18,7 +18,7 @@ from feedback_analysis.measures.statistics import Group, Quantiles, Rows, quanti
 DISTRIBUTIONS = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "startup_ms", "mos")
 """The fields of a summary that have a mean, a median and a 95th percentile, in order."""
 
-COSTS = ("duplicates", "conflicts", "unreadable", "lost", "implausible")
+COSTS = ("duplicates", "conflicts", "unreadable", "lost", "late", "implausible")
 """The counts of duplicates, damage and loss. They are known for all records, not for groups."""
 
 RANKABLE = ("messages", "peers", "sessions", *VIEWING, *DISTRIBUTIONS, "contribution_ratio")
@@ -42,18 +42,19 @@ def summarize(
     where: Mapping[str, str] | None = None,
     by: Sequence[str] = (),
     top: int = DEFAULT_GROUPS,
+    proved_ms: int | None = None,
 ) -> Summary:
     """The measures of the records in `span` (None: all) that match `where`, in total and for each combination of `by`.
 
     If there are more than `top` groups, those with the most messages stay separate; the others become one group, `(other)`. A
-    history answers for the whole hours of `span`. ValueError if `where` or `by` names something that cannot be filtered or grouped
-    by.
+    history answers for the whole hours of `span`. `proved_ms`: see `costs`. ValueError if `where` or `by` names something that
+    cannot be filtered or grouped by.
     """
     with source.reading() as cursor:
         selection = source.select(span, where or {}, by)
         numbers, sessions, left_out = _measured(cursor, selection, top)
         everything = source.select(span, {})
-        cost = costs(cursor, source, everything, everything.sessions(cursor) if where else sessions)
+        cost = costs(cursor, source, everything, everything.sessions(cursor) if where else sessions, proved_ms=proved_ms)
         covered = selection.covered(cursor)
     total = numbers.pop((None,) * len(by))
     ends = {"from": covered.from_ms if covered else None, "to": covered.to_ms if covered else None}
@@ -67,15 +68,26 @@ def totals(source: Source, *, span: Span, where: Mapping[str, str] | None = None
     return numbers[()]
 
 
-def costs(cursor: duckdb.DuckDBPyConnection, source: Source, everything: Partials, sessions: Rows) -> dict[str, Any]:
-    """The fields COSTS of `everything`, all records of a time range, whose session rows are `sessions`."""
-    lost, implausible = losses(cursor, everything, sessions)
+def costs(
+    cursor: duckdb.DuckDBPyConnection, source: Source, everything: Partials, sessions: Rows, *, proved_ms: int | None = None
+) -> dict[str, Any]:
+    """The fields COSTS of `everything`, all records of a time range, whose session rows are `sessions`.
+
+    A gap in the numbers of a session is lost if the message after it was received before `proved_ms` (None: at any time). Other
+    gaps are late: their messages may be on their way, or in a log that is not fetched yet.
+    """
+    missing, implausible = losses(cursor, everything, sessions)
     duplicates, conflicts = everything.left_out(cursor)
+    lost, span = missing, everything.span
+    if proved_ms is not None and span is not None and proved_ms < span.to_ms and (missing or implausible):
+        before = source.select(Span(span.from_ms, max(span.from_ms, proved_ms)), {})
+        lost, implausible = losses(cursor, before, before.sessions(cursor))
     return {
         "duplicates": duplicates,
         "conflicts": conflicts,
         "unreadable": source.unreadable_records(cursor),
         "lost": number(lost),
+        "late": number(max(0, missing - lost)),
         "implausible": implausible,
     }
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from feedback_analysis.measures.exact import number
-from feedback_analysis.measures.loss import losses, received_weight
+from feedback_analysis.measures.loss import received_weight
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import costs
 from feedback_analysis.messages.table import FeedbackTable
@@ -31,18 +31,11 @@ class Missing:
 def missing(table: FeedbackTable, *, span: Span, proved_ms: int | None = None) -> Missing:
     """What is missing from all records in `span`; filters do not apply, because the fields of a lost message are not known.
 
-    A gap in the numbers of a session is a loss if the message after it was received before `proved_ms` (None: at any time). Other
-    gaps are late: their messages may be on their way, or in a log that is not fetched yet.
+    `proved_ms`: see `costs`, which tells lost messages from late ones.
     """
     with table.reading() as cursor:
         everything = table.select(span, {})
         sessions = everything.sessions(cursor)
-        cost = costs(cursor, table, everything, sessions)
         received = received_weight(cursor, sessions)
-        gaps = cost["lost"]
-        if proved_ms is not None and proved_ms < span.to_ms and (gaps or cost["implausible"]):
-            before = table.select(Span(span.from_ms, max(span.from_ms, proved_ms)), {})
-            lost, cost["implausible"] = losses(cursor, before, before.sessions(cursor))
-            cost["lost"] = number(lost)
-    late = max(0, gaps - cost["lost"])
-    return Missing(**cost, late=late, sent=number(received) + cost["lost"], unread_logs=len(table.unread))
+        cost = costs(cursor, table, everything, sessions, proved_ms=proved_ms)
+    return Missing(**cost, sent=number(received) + cost["lost"], unread_logs=len(table.unread))

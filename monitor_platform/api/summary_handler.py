@@ -47,9 +47,10 @@ class SummaryHandler(RequestHandler):
         snapshot = await self._state.snapshot(self._state.newest())
         memory_ms = self._older.begins_ms()  # it moves on with the clock
         span = asked.span(**self._open_ends(snapshot, memory_ms))
+        proved_ms = snapshot.proved_ms if snapshot is not None else None
         if span.from_ms < memory_ms:
-            return await self._older.summary(span, asked.where, asked.by, asked.top)
-        chosen: dict[str, Any] = {"span": span, "where": asked.where, "by": asked.by, "top": asked.top}
+            return await self._older.summary(span, asked.where, asked.by, asked.top, proved_ms)
+        chosen: dict[str, Any] = {"span": span, "where": asked.where, "by": asked.by, "top": asked.top, "proved_ms": proved_ms}
         summary = await self._state.answers.ask(self._state.newest(), summarize, **chosen)
         return summary | {UNREAD_LOGS: self._state.unread_logs}
 

@@ -66,11 +66,13 @@ class OlderRecords:
             with _refusing():
                 return await self._loaded(span) or self._now
 
-    async def summary(self, span: Span, where: Mapping[str, str], by: Sequence[str], top: int) -> dict[str, Any]:
+    async def summary(
+        self, span: Span, where: Mapping[str, str], by: Sequence[str], top: int, proved_ms: int | None
+    ) -> dict[str, Any]:
         """The summary of a time range of any length. Problem (400) if it has too many messages."""
         async with self._reading.turn():
             with _refusing():
-                return await asyncio.to_thread(self._logs.summary, span, where, by, top)
+                return await asyncio.to_thread(self._logs.summary, span, where, by, top, proved_ms)
 
     async def _loaded(self, span: Span) -> DashboardState | None:
         """The state that holds `span`; None if nothing is recorded in `span`. The state stays loaded for the next questions."""

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import Summary, summarize
+from feedback_analysis.messages.missing import Missing, missing
 from feedback_wire.problem import Problem
 from monitor_platform.dashboard.dashboard_state import DashboardState
 
@@ -44,9 +45,19 @@ _GAUGES = (
 _COSTS = (
     ("duplicate_records", "Copies of known messages, received in the last minute.", "duplicates"),
     ("conflicting_records", "Records with other content under the number of a known message, of the last minute.", "conflicts"),
-    ("lost_messages", "Messages missing in the last minute, as far as the session can have sent them.", "lost"),
-    ("implausible_messages", "Missing numbers beyond what the session can have sent, of the last minute.", "implausible"),
 )
+# Of the newest minute whose gaps are proved to be losses, and the time after it.
+_GAPS = (
+    ("lost_messages", "Messages lost in the minute before the grace period of late messages began.", "lost"),
+    ("late_messages", "Missing messages of the grace period, at most ten minutes: they may still arrive.", "late"),
+    (
+        "implausible_messages",
+        "Missing numbers beyond what the session can have sent, in the minute of lost_messages.",
+        "implausible",
+    ),
+)
+MOST_GRACE_MS = 10 * WINDOW_MS
+"""How far back late messages are searched while a feedback server does not answer."""
 
 
 class AudienceMetrics(Collector):
@@ -55,6 +66,7 @@ class AudienceMetrics(Collector):
     def __init__(self, state: DashboardState) -> None:
         self._state = state
         self._latest: dict[str, Summary] = {}
+        self._missing: Missing | None = None
 
     async def run(self) -> None:
         """Keep the gauges up to date until cancelled."""
@@ -75,22 +87,34 @@ class AudienceMetrics(Collector):
         self._latest = {
             name: await answers.ask(moment, summarize, span=span, by=(name,), top=MOST_VALUES) for name in BROKEN_DOWN_BY
         }
+        gaps = _span_of_gaps(span, snapshot.proved_ms)
+        self._missing = await answers.ask(moment, missing, span=gaps, proved_ms=snapshot.proved_ms)
 
     def describe(self) -> list[Metric]:
         """Nothing. Otherwise the registration would call `collect`."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        if not self._latest:
+        if not self._latest or self._missing is None:
             return
         total = next(iter(self._latest.values()))
         for name, meaning, key in _COSTS:
             yield _gauge(f"swarmscope_{name}", meaning, [], [([], total)], key, 1.0)
+        gaps = {key: getattr(self._missing, key) for _, _, key in _GAPS}
+        for name, meaning, key in _GAPS:
+            yield _gauge(f"swarmscope_{name}", meaning, [], [([], gaps)], key, 1.0)
         for name, meaning, key, factor in _GAUGES:
             yield _gauge(f"swarmscope_{name}", meaning, [], [([], total)], key, factor)
             for dimension, summary in self._latest.items():
                 groups = [([group["by"][dimension] or ""], group) for group in summary["groups"]]
                 yield _gauge(f"swarmscope_{dimension}_{name}", meaning, [dimension], groups, key, factor)
+
+
+def _span_of_gaps(newest: Span, proved_ms: int | None) -> Span:
+    """From the begin of the newest minute whose gaps are proved to be losses, to the end of the `newest` minute."""
+    if proved_ms is None or proved_ms >= newest.to_ms:
+        return newest
+    return Span(max(proved_ms, newest.to_ms - MOST_GRACE_MS) - WINDOW_MS, newest.to_ms)
 
 
 def _gauge(

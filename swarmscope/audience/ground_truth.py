@@ -17,7 +17,7 @@ RATES = ("upload_kbps", "download_kbps", "playback_kbps", "continuity")
 FIELDS = ("session_id", "seq", "peer_id", "sent_ms", "startup_ms", *RATES, *GROUPED_BY)
 """The fields that the measures need."""
 
-COSTS = ("duplicates", "conflicts", "unreadable", "lost", "implausible")
+COSTS = ("duplicates", "conflicts", "unreadable", "lost", "late", "implausible")
 """Counts of reading problems. They are 0 for acknowledged messages."""
 
 Measures = dict[str, Any]

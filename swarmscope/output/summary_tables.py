@@ -13,7 +13,19 @@ if TYPE_CHECKING:  # rich's tables are slow to import, and --help does not need 
 
     from feedback_analysis.measures.summary import Summary
 
-COUNTS = ("messages", "duplicates", "conflicts", "unreadable", "lost", "implausible", "peers", "sessions", "starts", "stalls")
+COUNTS = (
+    "messages",
+    "duplicates",
+    "conflicts",
+    "unreadable",
+    "lost",
+    "late",
+    "implausible",
+    "peers",
+    "sessions",
+    "starts",
+    "stalls",
+)
 SINGLES = (
     *("rebuffering_ratio", "stalls_per_hour", "stall_ms", "longest_stall_ms", "start_failures", "p2p_ratio", "contribution_ratio"),
     *("online_s_per_view", "online_s_per_peer"),

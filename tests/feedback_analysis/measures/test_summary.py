@@ -16,6 +16,7 @@ FIELDS = [
     "conflicts",
     "unreadable",
     "lost",
+    "late",
     "implausible",
     "peers",
     "sessions",

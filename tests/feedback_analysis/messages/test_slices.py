@@ -108,6 +108,8 @@ def test_a_gap_is_late_until_it_is_proved_and_lost_from_then_on(table_of):
     before, between, after = (missing(table, span=ALL, proved_ms=BEGIN_MS + at) for at in (2_000, 5_000, 6_001))
     assert [(each.lost, each.late) for each in (before, between, after)] == [(0, 2), (1, 1), (2, 0)]
     assert [(each.lost, each.late) for each in (missing(table, span=ALL),)] == [(2, 0)]
+    summaries = [summarize(table, span=ALL, proved_ms=BEGIN_MS + at) for at in (2_000, 5_000, 6_001)]
+    assert [(each["lost"], each["late"]) for each in summaries] == [(0, 2), (1, 1), (2, 0)]
 
 
 def test_a_late_message_that_arrives_is_neither_late_nor_lost(table_of):

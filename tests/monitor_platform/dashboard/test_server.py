@@ -21,7 +21,7 @@ from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
 from tests.harness.processes import start_server
 
-FILES = ("duplicates", "conflicts", "unreadable", "lost", "implausible")
+FILES = ("duplicates", "conflicts", "unreadable", "lost", "late", "implausible")
 """Facts about files, which groups do not have."""
 
 

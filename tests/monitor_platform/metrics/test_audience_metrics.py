@@ -12,6 +12,7 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
+from monitor_platform.metrics.audience_metrics import MOST_GRACE_MS, _span_of_gaps
 from tests.harness.logs import BEGIN_MS, record, write_log
 from tests.harness.processes import start_server
 from tests.harness.waiting import eventually
@@ -111,3 +112,10 @@ def test_the_grafana_dashboard_uses_only_existing_metrics(running, tmp_path):
     plain = [re.sub(r'__name__=~"[^"]+"', "", each) for each in asked]
     wanted = {name for each in plain for name in re.findall(r"swarmscope_[a-z0-9_]+", each)}
     assert sorted(wanted - names) == []
+
+
+def test_losses_are_those_of_the_newest_minute_that_is_proved_and_later_gaps_are_late():
+    newest = Span(600_000, 660_000)
+    assert _span_of_gaps(newest, None) == newest
+    assert _span_of_gaps(newest, 590_000) == Span(530_000, 660_000)
+    assert _span_of_gaps(Span(6_000_000, 6_060_000), 0) == Span(6_060_000 - MOST_GRACE_MS - 60_000, 6_060_000)
