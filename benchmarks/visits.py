@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _visits(browser: Browser, monitor: MeasuredProcess, idle: float) -> tuple[list[Visit], list[float]]:
-    """Visits by new visitors, one after the other, and the processor seconds that each costs the platform."""
+    """Visits by new visitors, one after the other, and the processor seconds that each costs beyond `idle` a second."""
     visits, cpu_s = [], []
     for _ in range(VISITS):
         began, used = time.monotonic(), monitor.cpu_s()
