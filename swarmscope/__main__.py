@@ -86,7 +86,8 @@ def _main() -> None:
     from swarmscope.cli import app
 
     try:
-        command, bound, _ = app.parse_args(sys.argv[1:])
+        # Cyclopts takes "-" for an option, so it becomes the path of standard input.
+        command, bound, _ = app.parse_args(["/dev/stdin" if given == "-" else given for given in sys.argv[1:]])
     except (ValueError, OSError) as error:
         # A setting has an invalid value, or the settings file is unreadable. Nothing else runs while arguments are parsed, so other
         # bugs keep their traceback.

@@ -299,7 +299,11 @@ def is_passed_over(entry: os.DirEntry[str]) -> bool:
     if entry.name.startswith("."):
         return False
     try:
-        return entry.is_file() if entry.name.endswith((BARE, *_SUFFIXES)) else entry.is_symlink() and entry.is_dir()
+        return (
+            entry.is_file()
+            if entry.name.removesuffix(".gz").endswith((BARE, *_SUFFIXES))
+            else entry.is_symlink() and entry.is_dir()
+        )
     except OSError:
         return False  # it no longer exists
 

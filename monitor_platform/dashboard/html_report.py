@@ -90,6 +90,7 @@ def report(
             "where": question.where(),
         },
         title="Swarmscope report",
+        suppress_callback_warning=True,  # the figures of a page have callbacks, and the report needs none of them
     )
 
 

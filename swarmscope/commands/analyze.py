@@ -39,6 +39,7 @@ command = App(
     name="analyze",
     help_epilogue=examples(
         "swarmscope analyze data/fs1 data/fs2",
+        "cat friday.jsonl.gz | swarmscope analyze -",
         "swarmscope analyze mirror/ --from 2012-08-07T09:30Z --to 2012-08-07T10:00Z \\\n    --by channel,isp",
         "swarmscope analyze friday.parquet --by extra.codec --json | jq .groups",
         "swarmscope analyze friday.parquet \\\n    --where channel=Olympics --where extra.codec=av1",
@@ -79,7 +80,7 @@ def analyze(
     Parameters
     ----------
     paths
-        Logs, and folders that contain logs.
+        Logs, and folders that contain logs. Logs may end in .gz. With -, standard input is read: one log of any form, or gzip.
     begin
         Start of the time range, inclusive, by time of receipt: ISO 8601 (UTC by default) or Unix milliseconds.
     end
@@ -168,10 +169,11 @@ def _open_table(
     from feedback_analysis.messages.column_table import columns_for
     from feedback_analysis.messages.load import open_logs
     from feedback_analysis.quality.all_models import mos_of
+    from feedback_analysis.reading.unpacked import unpacked
 
-    with locator_for(location) as locator, _progress() as progress:
+    with unpacked(paths, sys.stdin.buffer) as files, locator_for(location) as locator, _progress() as progress:
         return open_logs(
-            paths,
+            files,
             locator=locator,
             mos=mos_of(quality),
             models=quality,
@@ -291,7 +293,8 @@ def _times(asked: "Span | None", paths: Sequence[Path]) -> str:
     """When the logs begin, if a time range selected none of their records; empty without log names."""
     from feedback_analysis.reading.log_files import find_logs, log_name
 
-    names = [name for path in find_logs(paths).logs if (name := log_name(path)) is not None] if asked else []
+    known = [path for path in paths if path.is_dir() or log_name(path) is not None]
+    names = [name for path in find_logs(known).logs if (name := log_name(path)) is not None] if asked else []
     if not names:
         return ""
     first, last = (datetime.fromtimestamp(of(each.begins_s for each in names), UTC) for of in (min, max))
