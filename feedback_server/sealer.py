@@ -23,7 +23,7 @@ from feedback_server.stores.folder_layout import RECENT_BATCHES
 from feedback_server.stores.offered_logs import OfferedLogs
 from feedback_server.stores.sealed_log_index import SealedLogIndex
 from feedback_wire.catalogue import LogEntry
-from feedback_wire.frames import Damage
+from feedback_wire.frames import Damage, walk
 from feedback_wire.log_name import LogName
 
 log = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ class Sealer(threading.Thread):
 
     def _whole_frames(self, name: LogName, data: bytes) -> Iterator[Inflated]:
         """The journal's whole frames; damaged bytes go into quarantine."""
-        for found in line_frames(data):
+        for found in line_frames(walk(data)):
             if isinstance(found, Inflated):
                 yield found
             else:

@@ -9,8 +9,9 @@ the bytes on disk.
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import BinaryIO
 
 PREAMBLE = bytes.fromhex("28b52ffd24000100 0099e9d851")
 """An empty zstd frame: tools that guess a file's compression by its first four bytes do not know skippable frames."""
@@ -25,6 +26,14 @@ _BODY_BYTES = _HEADER.size + _CHECK.size
 HEADER_BYTES = _SKIPPABLE.size + _BODY_BYTES
 _START = _SKIPPABLE.pack(_SKIPPABLE_MAGIC, _BODY_BYTES) + _MAGIC
 NO_BATCH = bytes(16)
+
+_ENDS_IN_HEADER = "the file ends within a frame header"
+_ENDS_IN_FRAME = "the file ends within a frame"
+_ENDS = (_ENDS_IN_HEADER, _ENDS_IN_FRAME)
+
+_WINDOW_BYTES = 4 * 2**20
+MOST_IN_A_FRAME = 80 * 2**20
+"""No server writes a larger frame. A header that states one is damage for a reader in windows, which does not wait for its end."""
 
 
 class FrameKind(IntEnum):
@@ -106,6 +115,31 @@ def walk(data: bytes | memoryview, *, start: int = 0) -> Iterator[Frame | Damage
         offset = resumed
 
 
+def walk_file(file: BinaryIO) -> Iterator[Frame | Damage]:
+    """As `walk`, for a file of any size: at most a few frames are in memory. A frame's payload is valid until the next one."""
+    data, begin = file.read(_WINDOW_BYTES), 0
+    offset = len(PREAMBLE) if data.startswith(PREAMBLE) else 0
+    damage: Damage | None = None
+    while True:
+        found = _frame_at(memoryview(data), offset)
+        if found in _ENDS and len(data) - offset < MOST_IN_A_FRAME and (more := file.read(_WINDOW_BYTES)):
+            data, begin, offset = data[offset:] + more, begin + offset, 0
+        elif offset >= len(data):
+            break
+        elif isinstance(found, Frame):
+            if damage is not None:
+                yield replace(damage, size=begin + offset - damage.offset)
+                damage = None
+            yield replace(found, offset=begin + offset)
+            offset = found.end
+        else:
+            damage = damage or Damage(begin + offset, 0, found)
+            at = data.find(_START, offset + 1)
+            offset = at if at >= 0 else max(offset + 1, len(data) - len(_START) + 1)
+    if damage is not None:
+        yield replace(damage, size=begin + len(data) - damage.offset, torn=True)
+
+
 def _pack(header: Header) -> bytes:
     body = _HEADER.pack(
         _MAGIC,
@@ -129,7 +163,7 @@ def _frame_at(view: memoryview, offset: int) -> Frame | str:
         return "no frame begins here"
     body = view[offset + _SKIPPABLE.size : offset + HEADER_BYTES]
     if len(body) < _BODY_BYTES:
-        return "the file ends within a frame header"
+        return _ENDS_IN_HEADER
     if _CHECK.unpack_from(body, _HEADER.size)[0] != zlib.crc32(body[: _HEADER.size]):
         return "the frame header's checksum is wrong"
     _, version, kind, number, first, records, inflated, deflated, crc, batch = _HEADER.unpack_from(body)
@@ -137,7 +171,7 @@ def _frame_at(view: memoryview, offset: int) -> Frame | str:
         return f"frame version {version}, kind {kind} is unknown"
     payload = view[offset + HEADER_BYTES : offset + HEADER_BYTES + deflated]
     if len(payload) < deflated:
-        return "the file ends within a frame"
+        return _ENDS_IN_FRAME
     if zlib.crc32(payload) != crc:
         return "the frame's checksum is wrong"
     header = Header(

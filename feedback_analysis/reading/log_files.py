@@ -276,7 +276,7 @@ def stream_entries(folder: Path) -> Iterator[list[os.DirEntry[str]] | UnreadLog]
         with os.scandir(folder) as listed:
             while part := list(islice(listed, _ENTRIES_AT_ONCE)):
                 yield part
-                for entry in filter(_is_searched, part):
+                for entry in filter(is_searched, part):
                     yield from stream_entries(Path(entry.path))
     except OSError as error:
         yield UnreadLog(folder, f"the folder cannot be searched: {reason_of(error)}")
@@ -348,7 +348,7 @@ def _below(folder: Path, real: Path, begins: Begins | None) -> Iterator[_Log | U
             yield UnreadLog(path, why) if why else _log(path, real_path, name)
         elif is_passed_over(entry):
             yield PassedOver(path)
-        if _is_searched(entry):
+        if is_searched(entry):
             yield from _below(path, real / entry.name, begins)
 
 
@@ -358,7 +358,7 @@ def _log(path: Path, real: Path, name: LogName | None) -> _Log:
     return _Log(path, str(real.with_name(name.stem)), PREFERRED.index(name.form))
 
 
-def _is_searched(entry: os.DirEntry[str]) -> bool:
+def is_searched(entry: os.DirEntry[str]) -> bool:
     """Whether an entry is a folder and not hidden. A hidden one may have temporary files, such as those of a running platform."""
     try:
         return entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")

@@ -4,13 +4,13 @@ A journal has one frame per batch, and small frames compress badly, so sealing w
 bytes of the end hosts are copied from frame to frame.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import zstandard
 
-from feedback_wire.frames import PREAMBLE, Damage, Frame, FrameKind, Header, footer_frame, records_frame, walk
+from feedback_wire.frames import PREAMBLE, Damage, Frame, FrameKind, Header, footer_frame, records_frame
 
 FRAME_RECORDS = 4096
 FRAME_BYTES = 4 * 1024 * 1024
@@ -84,10 +84,10 @@ class Inflated:
     text: bytes
 
 
-def inflated_frames(data: bytes) -> Iterator[Inflated | Damage]:
-    """Every whole frame with its text, and all damage, including frames whose payload does not match the header."""
+def inflated_frames(frames: Iterable[Frame | Damage]) -> Iterator[Inflated | Damage]:
+    """Every whole frame of `frames` with its text, and all damage, including frames whose payload does not match the header."""
     decompressor = zstandard.ZstdDecompressor()
-    for found in walk(data):
+    for found in frames:
         if isinstance(found, Damage):
             yield found
             continue
@@ -98,9 +98,9 @@ def inflated_frames(data: bytes) -> Iterator[Inflated | Damage]:
             yield Damage(found.offset, size, f"the frame is whole but not readable: {error}")
 
 
-def line_frames(data: bytes) -> Iterator[Inflated | Damage]:
+def line_frames(frames: Iterable[Frame | Damage]) -> Iterator[Inflated | Damage]:
     """The same as `inflated_frames` for a journal or a JSON-lines log: also checks the number of lines of each frame."""
-    for found in inflated_frames(data):
+    for found in inflated_frames(frames):
         if isinstance(found, Inflated) and found.text.count(b"\n") != found.header.records:
             yield Damage(found.offset, found.size, f"the frame does not have the {found.header.records} lines of its header")
         else:

@@ -1,6 +1,6 @@
 """Read a log of any form as JSON lines. Damaged and missing parts are reported, and reading continues after them.
 
-For people and scripts (`swarmscope logs`). A log is read into memory as a whole; --max-log-bytes limits its size.
+For people and scripts (`swarmscope logs`). At most a few frames are in memory, however large the log is.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal
 
 from feedback_server.forms.bare_lines import BARE, bare_pieces
 from feedback_server.forms.framed import Inflated, inflated_frames, line_frames
-from feedback_wire.frames import HEADER_BYTES, Damage, Frame, FrameKind, walk
+from feedback_wire.frames import HEADER_BYTES, Damage, Frame, FrameKind, walk, walk_file
 from feedback_wire.log_name import Form
 
 
@@ -49,11 +49,11 @@ def read_log(path: Path, form: Readable) -> Iterator[ReadPart]:
         case Form.PARQUET:
             yield from _parquet_parts(path)
         case Form.CSV:
-            yield from _with_losses(_csv_frames(path.read_bytes()), sealed=path)
+            yield from _with_losses(_csv_frames(_frames(path)), sealed=path)
         case Form.JSONL:
-            yield from _with_losses(line_frames(path.read_bytes()), sealed=path)
+            yield from _with_losses(line_frames(_frames(path)), sealed=path)
         case Form.JOURNAL:
-            yield from _with_losses(line_frames(path.read_bytes()), sealed=None)
+            yield from _with_losses(line_frames(_frames(path)), sealed=None)
         case "jsonl":
             yield from _bare_parts(path)
 
@@ -97,11 +97,16 @@ def _with_losses(frames: Iterator[Inflated | Damage], *, sealed: Path | None) ->
         yield Damage(sealed.stat().st_size, 0, "the footer is missing: the log is incomplete", torn=True)
 
 
-def _csv_frames(data: bytes) -> Iterator[Inflated | Damage]:
+def _frames(path: Path) -> Iterator[Frame | Damage]:
+    with path.open("rb") as file:
+        yield from walk_file(file)
+
+
+def _csv_frames(frames: Iterator[Frame | Damage]) -> Iterator[Inflated | Damage]:
     """The frames of a CSV log, with their text converted to JSON lines."""
     from feedback_server.forms.csv_log import from_csv
 
-    for found in inflated_frames(data):
+    for found in inflated_frames(frames):
         if isinstance(found, Damage) or found.header.kind is FrameKind.FOOTER:
             yield found
             continue

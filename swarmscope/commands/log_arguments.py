@@ -17,6 +17,7 @@ from feedback_analysis.reading.log_files import (
     is_folder,
     is_gone,
     is_passed_over,
+    is_searched,
     passed_over_in_words,
     reading_from,
     reason_of,
@@ -107,6 +108,9 @@ def _logs_in(folder: Path, each_stem_once: bool) -> Iterator[tuple[Path, Readabl
     names = {entry.name for entry in entries}
     for entry in entries:
         path = folder / entry.name
+        if is_searched(entry):
+            yield from _logs_in(path, each_stem_once)
+            continue
         form = form_of(path)
         if form is None or form == BARE or entry.name.startswith("."):
             if is_passed_over(entry):

@@ -16,7 +16,7 @@ from pathlib import Path
 from coordinator.quarantine import FILE_BYTES
 from feedback_analysis.reading.log_files import NotReadable, check_file, is_gone, reading_from
 from feedback_server.forms.framed import line_frames
-from feedback_wire.frames import Damage
+from feedback_wire.frames import Damage, walk
 from serving.few_lines import few_lines
 from swarmscope.sending.coordinator_client import CoordinatorClient, SendCounts, batches
 
@@ -61,7 +61,7 @@ def _frames(file: Path, counts: SendCounts) -> Iterator[list[_Refused]]:
         counts.damages.append(f"{file}: not read: {error.strerror}")
         return
     with few_lines(counts.damages.append, f"damaged parts of {file}") as damaged:
-        for found in line_frames(data):
+        for found in line_frames(walk(data)):
             if isinstance(found, Damage):
                 damaged(f"{file}: {found.size} bytes at offset {found.offset} are damaged: {found.reason}")
                 continue

@@ -1,14 +1,18 @@
 """Frames guarantee that damage stays local and that any zstd tool can read a log."""
 
+import io
+import os
 import shutil
 import subprocess
+import tracemalloc
+from unittest import mock
 
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedback_wire.frames import HEADER_BYTES, PREAMBLE, Damage, Frame, FrameKind, footer_frame, records_frame, walk
+from feedback_wire.frames import HEADER_BYTES, PREAMBLE, Damage, Frame, FrameKind, footer_frame, records_frame, walk, walk_file
 
 LINES = [b'{"n":%d}\n' % n for n in range(12)]
 
@@ -87,6 +91,26 @@ def test_no_bytes_make_the_walk_raise_or_miss_a_byte(noise, at):
         assert item.offset == position
         position = item.end if isinstance(item, Frame) else item.offset + item.size
     assert position == len(data) or data == PREAMBLE
+
+
+@given(st.binary(max_size=300), st.integers(0, 1000), st.integers(0, 1000), st.integers(13, 200))
+def test_a_file_read_in_windows_gives_the_same_frames_and_damage(noise, at, cut, window):
+    data = (LOG[:at] + noise + LOG[at:])[: -cut or None]
+    with mock.patch("feedback_wire.frames._WINDOW_BYTES", window):
+        assert list(walk_file(io.BytesIO(data))) == list(walk(data))
+
+
+def test_a_large_file_is_read_in_bounded_memory(tmp_path):
+    payload, path = os.urandom(2**20), tmp_path / "log"
+    frame = records_frame(payload, number=0, first_record=0, records=1, inflated=2**20)
+    path.write_bytes(PREAMBLE + b"".join([frame, b"damage"] * 60))
+    tracemalloc.start()
+    with path.open("rb") as file:
+        kinds = [type(item) for item in walk_file(file)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert kinds == [Frame, Damage] * 60
+    assert peak < 20 * 2**20
 
 
 def test_a_short_text_is_no_frame_and_a_truncated_header_is_half_a_frame():

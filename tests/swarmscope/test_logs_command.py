@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from feedback_analysis.reading.log_files import find_logs
 from feedback_server.forms.bare_lines import bare_pieces
 from feedback_wire.frames import HEADER_BYTES, Damage, walk
+from swarmscope.commands.log_arguments import logs_to_read
 from tests.harness.processes import run_swarmscope
 
 MINUTE_MS = 1_344_331_800_000  # 2012-08-07T09:30:00Z
@@ -57,6 +59,15 @@ def test_cat_prints_the_records_of_files_and_folders_in_order(journal):
     assert both.returncode == 0
     assert shown(both.stdout) == [("s", seq) for seq in (0, 1, 2, 3, 0, 1)]
     assert logs("cat", second, first).stdout.splitlines()[:2] == logs("cat", second).stdout.splitlines()
+
+
+def test_folders_are_searched_like_those_of_analyze(journal):
+    log = journal(1)
+    for name in ("below", ".hidden"):
+        (log.parent / name).mkdir()
+        (log.parent / name / log.name).write_bytes(log.read_bytes())
+    read = [path for path, _ in logs_to_read([log.parent]).logs]
+    assert set(read) == {log, log.parent / "below" / log.name} == set(find_logs([log.parent]).logs)
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
