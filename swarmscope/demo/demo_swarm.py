@@ -26,6 +26,11 @@ STARTED_AT_ONCE = 4
 """Processes that start at the same time, so that they do not time out on a small machine."""
 
 
+def new_secret() -> bytes:
+    """A secret as text: the bootstrapper ignores white space at the ends of its file, so random bytes can be too few."""
+    return secrets.token_hex(32).encode("ascii")
+
+
 class SwarmNetwork(Protocol):
     """Where nodes run."""
 
@@ -61,7 +66,7 @@ class DemoSwarm:
         """Build the lab; nothing runs in it yet."""
         self._folder = data / "swarm"
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._secret = secrets.token_bytes(32)
+        self._secret = new_secret()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._write("secret", self._secret)
         self._write("ingest.key", ingest_key.encode())

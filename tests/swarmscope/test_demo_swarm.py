@@ -12,7 +12,9 @@ import pytest
 from netlab import read_topology
 from overlay.overlay_file import read_overlay_file
 from overlay.trees import backups, graph_of, tree
+from swarmscope.commands.overlay_running import read_secret
 from swarmscope.demo import swarm_topology
+from swarmscope.demo.demo_swarm import new_secret
 from swarmscope.demo.swarm_topology import CORE, EDGE, PLAYERS, STREAM
 from tests.netlab.labs import needs, needs_namespaces
 
@@ -35,6 +37,13 @@ def test_the_lab_has_a_link_for_each_pair_of_neighbours():
     overlay = read_overlay_file(json.dumps(swarm_topology.overlay()))
     assert {tuple(sorted(link["between"])) for link in described["links"]} == {*overlay.links}
     assert len(lab.links) == len(overlay.links)
+
+
+def test_the_secret_of_a_demo_is_read_as_it_was_written(tmp_path: Path):
+    secret = new_secret()
+    (tmp_path / "secret").write_bytes(secret)
+    assert read_secret(tmp_path / "secret") == secret
+    assert secret.isalnum()  # white space at an end would be ignored
 
 
 @pytest.mark.soak
