@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from netlab import Lab
@@ -26,20 +27,20 @@ CASES = {"crash": signal.SIGKILL, "silence": signal.SIGSTOP}
 
 def main() -> None:
     """Print a row for each kind of failure: with one tree, with two trees, and without a bootstrapper."""
-    print(f"{'':<32}{'runs':>5}{'p50 ms':>9}{'p95 ms':>9}{'most ms':>9}{'lost':>6}")
+    print(f"{'':<32}{'runs':>5}{'p50 ms':>9}{'p95 ms':>9}{'most ms':>9}{'lost':>6}{'before: p50 ms':>17}{'p95 ms':>9}")
     for redundancy, what in {"retransmission": "", "two_trees": ", two trees"}.items():
         for name, how in CASES.items():
             with swarm_in_a_lab(redundancy) as (lab, swarm, folder):
-                gaps_ms = [one_run(lab, swarm, how, folder) for _ in range(RUNS)]
-                show(name + what, gaps_ms, lost(swarm))
+                runs = [one_run(lab, swarm, how, folder) for _ in range(RUNS)]
+                show(name + what, runs, lost(swarm))
     for name, how in CASES.items():
-        gaps_ms, missing = [], 0
+        runs, missing = [], 0
         for _ in range(RUNS_WITHOUT_BOOTSTRAPPER):
             with swarm_in_a_lab() as (lab, swarm, folder):
                 swarm.bootstrapper.process.kill()
-                gaps_ms.append(gap_ms(lab, swarm, how, folder))
+                runs.append(fail(lab, swarm, how, folder))
                 missing += lost(swarm)
-        show(f"{name}, no bootstrapper", gaps_ms, missing)
+        show(f"{name}, no bootstrapper", runs, missing)
     ended = sum(ends_without_a_second_relay() for _ in range(RUNS_WITHOUT_SECOND_RELAY))
     print(f"crash, no second relay: the stream ends in {ended} of {RUNS_WITHOUT_SECOND_RELAY} runs", flush=True)
 
@@ -49,7 +50,9 @@ def swarm_in_a_lab(redundancy: str = "retransmission") -> Iterator[tuple[Lab, Sw
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="swarmscope-bench-")))
         lab = stack.enter_context(Lab(lab_topology()))
-        yield lab, stack.enter_context(streaming(lab, folder, redundancy=redundancy)), folder
+        swarm = stack.enter_context(streaming(lab, folder, redundancy=redundancy))
+        eventually(lambda: redundancy != "two_trees" or second_parent(swarm) is not None)
+        yield lab, swarm, folder
 
 
 def ends_without_a_second_relay() -> bool:
@@ -71,34 +74,59 @@ def lost(swarm: Swarm) -> int:
     return int(swarm.parts["p"].printed("lost")[-1]["lost"])
 
 
-def show(name: str, gaps_ms: list[float], missing: int) -> None:
-    p95 = statistics.quantiles(gaps_ms, n=20)[18]
-    print(f"{name:<32}{len(gaps_ms):>5}{statistics.median(gaps_ms):>9.0f}{p95:>9.0f}{max(gaps_ms):>9.0f}{missing:>6}", flush=True)
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """The longest time without a packet: in the second before a failure, which shows how busy the machine is, and after it."""
+
+    before_ms: float
+    after_ms: float
 
 
-def one_run(lab: Lab, swarm: Swarm, how: signal.Signals, folder: Path) -> float:
+def show(name: str, runs: list[Gaps], missing: int) -> None:
+    after_ms, before_ms = [run.after_ms for run in runs], [run.before_ms for run in runs]
+    print(
+        f"{name:<32}{len(runs):>5}{statistics.median(after_ms):>9.0f}{_p95(after_ms):>9.0f}{max(after_ms):>9.0f}{missing:>6}"
+        f"{statistics.median(before_ms):>17.0f}{_p95(before_ms):>9.0f}",
+        flush=True,
+    )
+
+
+def _p95(values: list[float]) -> float:
+    return statistics.quantiles(values, n=20)[18]
+
+
+def one_run(lab: Lab, swarm: Swarm, how: signal.Signals, folder: Path) -> Gaps:
     """One failure; afterwards the relay is back and the player has a backup again."""
-    failed = parent(swarm)
-    gap = gap_ms(lab, swarm, how, folder)
+    failed, had_two = parent(swarm), second_parent(swarm) is not None
+    gaps = fail(lab, swarm, how, folder)
     swarm.parts[failed].process.kill()
     swarm.parts[failed].process.wait()
     swarm.start("node", failed)
     eventually(lambda: swarm.parts[failed].lines)
     before = received(swarm)
-    eventually(lambda: received(swarm) > before + 100)
-    return gap
+    eventually(lambda: received(swarm) > before + 100 and (second_parent(swarm) is not None) == had_two)
+    return gaps
 
 
-def gap_ms(lab: Lab, swarm: Swarm, how: signal.Signals, folder: Path) -> float:
+def second_parent(swarm: Swarm) -> str | None:
+    """Who feeds the player in the second tree."""
+    found: str | None = swarm.parts["p"].printed("second_parent")[-1]["second_parent"]
+    return found
+
+
+def fail(lab: Lab, swarm: Swarm, how: signal.Signals, folder: Path) -> Gaps:
+    """Let the parent of the player fail while its interfaces are captured."""
     failed, before = parent(swarm), received(swarm)
     paths = [folder / "n6.pcap", folder / "n9.pcap"]
     with ExitStack() as captures:
         for path in paths:
             captures.enter_context(lab.capture("p", f"{path.stem}-p", path))
-        eventually(lambda: received(swarm) > before)
+        eventually(lambda: received(swarm) > before + 100)
         failed_ns = time.time_ns()
         swarm.parts[failed].process.send_signal(how)
         eventually(lambda: parent(swarm) != failed)
         before = received(swarm)
         eventually(lambda: received(swarm) > before + 100)
-    return largest_gap_ms(arrivals(paths), failed_ns)
+    first = arrivals(paths)
+    quiet = {sequence: at_ns for sequence, at_ns in first.items() if at_ns <= failed_ns}
+    return Gaps(largest_gap_ms(quiet, 0), largest_gap_ms(first, failed_ns))

@@ -1,5 +1,9 @@
 """A media file over the overlay: libavformat, as in ffmpeg and VLC, opens the player's `rtp://` without an SDP and decodes it."""
 
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -8,34 +12,42 @@ import pytest
 from tests.harness.ports import free_port
 from tests.harness.waiting import eventually
 from tests.overlay.loopback import Loopback
-from tests.overlay.swarm import Swarm
+from tests.overlay.swarm import Part, Swarm
 
 av = pytest.importorskip("av", reason="the extra overlay-media is not installed")
 FRAMES = 100
+CLIP_S, FRAMES_A_SECOND = 60, 25
 RELAYS = ("r1", "r2", "r3")
 
 
-def test_a_stock_player_decodes_the_file_behind_four_links(tmp_path: Path):
+@contextmanager
+def film_behind_four_links(folder: Path, *, seconds: int) -> Iterator[tuple[Part, int]]:
+    """The player that plays a clip, and the port to which it sends RTP."""
     from tests.overlay.clips import write_clip
 
-    clip = write_clip(tmp_path / "clip.mp4")
+    clip = write_clip(folder / "clip.mp4", seconds=seconds)
     names = ("s", *RELAYS, "p")
     topology = {name: {"neighbors": [*names[place + 1 : place + 2]]} for place, name in enumerate(names)}
     streams = {"film": {"source": "s", "rate_kbps": 1000, "players": ["p"]}}
     network, port = Loopback(), free_port()
     try:
-        swarm = Swarm(network, {**topology, "streams": streams}, tmp_path, bootstrapper_at="s", port=free_port())
+        swarm = Swarm(network, {**topology, "streams": streams}, folder, bootstrapper_at="s", port=free_port())
         eventually(lambda: any("ready" in line for line in swarm.bootstrapper.lines))
         for name in RELAYS:
             swarm.start("node", name)
         swarm.start("source", "s", "--stream", "film", "--file", str(clip), "--rate-kbps", "1000")
         player = swarm.start("play", "p", "--stream", "film", "--rtp", f"127.0.0.1:{port}")
         eventually(lambda: player.printed("played_ms") and player.printed("played_ms")[-1]["played_ms"] > 0)
+        yield player, port
+    finally:
+        network.end()
+
+
+def test_a_stock_player_decodes_the_file_behind_four_links(tmp_path: Path):
+    with film_behind_four_links(tmp_path, seconds=3) as (player, port):
         with av.open(f"rtp://127.0.0.1:{port}", options={"analyzeduration": "1000000", "probesize": "200000"}) as media:
             times_s = [float(frame.pts * frame.time_base) for frame in islice(media.decode(video=0), FRAMES)]
         played = player.printed("played_ms")[-1]
-    finally:
-        network.end()
     due = (times_s[-1] - times_s[0]) * 25
     print(f"{len(times_s)} frames of {due:.0f} due; TR 101 290 at the edge: {played['ts']}")
     assert played["depth"] == 4
@@ -43,3 +55,17 @@ def test_a_stock_player_decodes_the_file_behind_four_links(tmp_path: Path):
     assert len(times_s) >= 0.97 * due  # the sound of the clip is longer than its video
     assert played["ts"]["missing_streams"] == []
     assert "continuity_count_error" not in played["ts"]
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the program ffmpeg is not installed")
+def test_the_program_ffmpeg_decodes_a_minute_behind_four_links(tmp_path: Path):
+    """Without an SDP file. The clip repeats, so a minute from any moment on has as many frames."""
+    with film_behind_four_links(tmp_path, seconds=CLIP_S) as (_, port):
+        command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-i", f"rtp://127.0.0.1:{port}", "-map", "0:v:0", "-t", str(CLIP_S)]
+        framed = subprocess.run([*command, "-f", "framemd5", "-"], capture_output=True, text=True, timeout=CLIP_S * 3, check=True)
+    times_s = [int(line.split(",")[2]) / FRAMES_A_SECOND for line in framed.stdout.splitlines() if line and line[0] != "#"]
+    due = (times_s[-1] - times_s[0]) * FRAMES_A_SECOND + 1
+    print(f"{len(times_s)} frames of {due:.0f} due in {CLIP_S} s")
+    assert due >= 0.95 * CLIP_S * FRAMES_A_SECOND
+    assert len(times_s) >= 0.99 * due
