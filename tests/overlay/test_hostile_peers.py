@@ -167,12 +167,16 @@ def test_a_node_that_was_stopped_does_not_treat_its_neighbours_as_silent():
 def test_a_flood_of_idle_connections_is_refused_beyond_a_number_and_the_stream_goes_on():
     async def scenario() -> None:
         async with swarm() as (bootstrapper, port, nodes, _):
-            idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_HANDSHAKES + 20)]
-            await until(lambda: bootstrapper.counts["refused_too_many_handshakes"] == 20)
+            idle, counts = [], bootstrapper.counts
+            # On a busy machine, the first ones time out while others are opened.
+            while counts["refused_too_many_handshakes"] < 20 and len(idle) < 10 * MOST_HANDSHAKES:
+                idle.append(await asyncio.open_connection("127.0.0.1", port))
+            assert counts["refused_too_many_handshakes"] >= 20
             await still_received(nodes["p"])
             for _, writer in idle:
                 writer.close()
-            await until(lambda: bootstrapper.counts["refused_closed"] == MOST_HANDSHAKES)
+            refused = ("refused_too_many_handshakes", "refused_closed", "refused_timeout")
+            await until(lambda: sum(counts[each] for each in refused) == len(idle))
             connection = await ControlConnection.open("127.0.0.1", port)
             me = Identity(node="x", tcp_port=1, udp_port=1)
             await meet(connection, Connecting(me, key=node_key(SECRET, "x"), nonce=random.randbytes(16)))
