@@ -218,6 +218,32 @@ def test_two_modules_have_the_same_file_name_only_if_they_have_the_same_role():
     assert set(twice) == set(SHARED_FILE_NAMES), f"rename one, or list the name here with the reason: {twice}"
 
 
+MOST_LINES = 400
+MOST_FUNCTION_LINES = 40
+"""Without the signature and the docstring, which is the help text of a command."""
+
+
+def long_functions(source: str) -> Iterator[str]:
+    """The functions of more than MOST_FUNCTION_LINES lines."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[1:] if len(node.body) > 1 and ast.get_docstring(node) is not None else node.body
+            if (node.end_lineno or 0) - body[0].lineno + 1 > MOST_FUNCTION_LINES:
+                yield node.name
+
+
+def test_modules_and_functions_are_short():
+    sources = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in FILES}
+    assert [name for name, source in sources.items() if len(source.splitlines()) > MOST_LINES] == []
+    assert {name: found for name, source in sources.items() if (found := list(long_functions(source)))} == {}
+
+
+def test_a_long_function_is_found():
+    source = 'def f():\n    """Help.' + "\n" * 50 + '"""\n    a = 1\n'
+    assert list(long_functions(source)) == []
+    assert list(long_functions(source + "    b = 2\n" * 40)) == ["f"]
+
+
 def test_the_names_that_a_module_defines_are_found():
     source = "class A: ...\nNames = dict[str, int]\nRow: TypeAlias = int\nT_co = TypeVar('T_co')\nMOST = 5\nfrom x import Y\n"
     assert list(defined_names(source)) == ["A", "Names", "Row"]

@@ -15,8 +15,8 @@ from monitor_platform.alerts.detector import Alert, known_at
 from monitor_platform.alerts.rules import PEERS, SEVERITIES
 from monitor_platform.alerts.silences import Silence
 from monitor_platform.dashboard.question import DEFAULT_MEASURE
+from monitor_platform.views.mark_strip import Mark
 from monitor_platform.views.palette import CATEGORIES
-from monitor_platform.views.timeline_view import Mark
 
 MOST_MARKS = 60
 """More marks would cover the timeline; the Alerts page lists all alerts."""

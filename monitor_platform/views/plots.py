@@ -39,6 +39,14 @@ return at.toLocaleString(undefined, clock);
 
 UNIT_TICK = 'return (tick * factor).toLocaleString("en-US", {maximumFractionDigits: 5});'
 
+LOCAL_AND_UTC = """
+const at = new Date(value);
+const local = {month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false,
+  timeZone: globalThis.swarmscope_times?.zone};
+return at.toLocaleString(undefined, local) + " (" + at.toISOString().slice(11, 19) + " UTC)";
+"""
+"""JavaScript for tooltips: the time `value` (Unix ms) in the zone of the page, and in UTC."""
+
 
 class Plots:
     """Makes the plots of one view, which share models. A model belongs to one document, so two pages cannot share any."""

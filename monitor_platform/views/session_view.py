@@ -32,8 +32,8 @@ from feedback_analysis.messages.sessions import Band, Stalls, Stretch, WholeSess
 from monitor_platform.views import thinning
 from monitor_platform.views.number_format import format_value, title_of
 from monitor_platform.views.palette import CATEGORIES, DARK_INK, GRADE_COLOURS, GROUND, LIGHT_INK
-from monitor_platform.views.plots import Plots, show_unit
-from monitor_platform.views.timeline_view import LOCAL_AND_UTC, frame
+from monitor_platform.views.plots import LOCAL_AND_UTC, Plots, show_unit
+from monitor_platform.views.timeline_view import frame
 
 _BAD, _, _FAIR, _GOOD, _EXCELLENT = GRADE_COLOURS
 

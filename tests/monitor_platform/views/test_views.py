@@ -11,10 +11,11 @@ from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline
 from monitor_platform.views.histogram_view import HistogramView
+from monitor_platform.views.mark_strip import MARK_LANES, Mark, lanes_of
 from monitor_platform.views.palette import MOS_SCALE
 from monitor_platform.views.region_shading import Shading
 from monitor_platform.views.region_view import district_view, map_view
-from monitor_platform.views.timeline_view import MARK_LANES, Mark, PercentileBand, TimelineView, lanes_of
+from monitor_platform.views.timeline_view import PercentileBand, TimelineView
 
 MOS = MEASURES["mos"]
 
