@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as Entries
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,7 +23,7 @@ from swarmscope.importing.mapping import TIME, UNITS_MS, Mapping, SourceColumn
 
 ROWS_AT_ONCE = 4096
 CHARS_AT_ONCE = 2**20
-"""So many rows, or rows with so much text, are handed to DuckDB at once."""
+"""So many rows, or JSON lines with so much text, are handed to DuckDB at once."""
 
 MEMORY = "1GB"
 """Memory limit of sorting; DuckDB stores more rows in a temporary folder."""
@@ -100,22 +101,22 @@ class RowSource:
 
     def _csv_rows(self, columns: Sequence[str], on_broken: Callable[[BrokenLine], None]) -> pa.RecordBatchReader:
         rows = ((file.path, number, *values) for file in self._csv_files for number, values in file.rows(columns, on_broken))
-        return self._reader([f"c{place}" for place in range(len(columns))], rows)
+        return self._reader([f"c{place}" for place in range(len(columns))], iter(lambda: list(islice(rows, ROWS_AT_ONCE)), []))
 
     def _json_rows(self, on_broken: Callable[[BrokenLine], None]) -> str:
         """A query of all rows of JSON lines: file, number in the file, and the row as `json`; NULL if it is not JSON."""
         rows = ((file.path, number, line) for file in self._json_files for number, line in file.rows(on_broken))
-        self._db.register("json_rows", self._reader(["line"], rows))
+        self._db.register("json_rows", self._reader(["line"], _chunks(rows)))
         return "SELECT file, number, TRY_CAST(line AS JSON) AS json FROM json_rows"
 
-    def _reader(self, texts: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> pa.RecordBatchReader:
-        """The rows (file, number, texts) in batches for DuckDB."""
+    def _reader(self, texts: Sequence[str], chunks: Iterator[list[tuple[Any, ...]]]) -> pa.RecordBatchReader:
+        """The rows (file, number, texts) for DuckDB, a chunk at a time."""
         schema = pa.schema([("file", pa.string()), ("number", pa.int64()), *((name, pa.string()) for name in texts)])
 
         def batches() -> Iterator[pa.RecordBatch]:
             try:
-                for some in _chunks(rows):
-                    yield pa.RecordBatch.from_arrays([*map(pa.array, zip(*some, strict=True), schema.types)], schema=schema)
+                for rows in chunks:
+                    yield pa.RecordBatch.from_arrays([*map(pa.array, zip(*rows, strict=True), schema.types)], schema=schema)
             except (ValueError, OSError) as error:
                 self._failure = ValueError(str(error))  # DuckDB would show only a part of it
                 raise
@@ -158,13 +159,13 @@ class RowSource:
         return ValueError(f"{what} cannot be read: {why}")
 
 
-def _chunks(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
-    """The rows (file, number, texts) in lists of at most ROWS_AT_ONCE, and of about CHARS_AT_ONCE."""
-    chunk, chars = [], 0
+def _chunks(rows: Iterator[tuple[str, int, str]]) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows (file, number, line) in lists of at most ROWS_AT_ONCE, and of about CHARS_AT_ONCE."""
+    chunk: list[tuple[Any, ...]] = []
+    chars = 0
     for row in rows:
         chunk.append(row)
-        for text in row[2:]:
-            chars += len(text or "")
+        chars += len(row[2])
         if len(chunk) == ROWS_AT_ONCE or chars >= CHARS_AT_ONCE:
             yield chunk
             chunk, chars = [], 0
