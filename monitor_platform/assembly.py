@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -38,10 +39,12 @@ from monitor_platform.alerts.rules import Rules
 from monitor_platform.alerts.rules_file import RulesFile
 from monitor_platform.alerts.silences import Silences
 from monitor_platform.api.alert_handlers import ROUTES as ALERT_ROUTES
+from monitor_platform.api.annotation_handlers import ANNOTATION, ANNOTATIONS, AnnotationHandler, AnnotationsHandler
 from monitor_platform.api.history_handler import HISTORY, HistoryHandler
 from monitor_platform.api.rule_handlers import ROUTES as RULE_ROUTES
 from monitor_platform.api.summary_handler import SummaryHandler
 from monitor_platform.api.table_handler import TABLE, TableHandler
+from monitor_platform.dashboard.annotations import Annotations
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.history_queries import HistoryQueries
 from monitor_platform.dashboard.older_records import OlderRecords
@@ -93,8 +96,9 @@ def assemble(
     models = models_of(settings)
     records = _records(settings, locator, models, tls, mirror, opened)
     history = _history(settings, locator, mos_of(models), opened)
-    alerts = _alert_service(settings, rules, records.table) if rules is not None else None
-    state = _state(settings, records, alerts, history, opened)
+    notes = _notes(settings)
+    alerts = _alert_service(settings, rules, records.table, notes) if rules is not None else None
+    state = _state(settings, records, alerts, history, Annotations(notes) if notes is not None else None, opened)
     older = _older_records(settings, records, state)
     sockets, port = listen(settings, opened)
     gate, connections = gate_of(settings, port, opened), Connections(limits_here())
@@ -129,7 +133,12 @@ def _records(settings: Settings, locator: Locator, models: Models, tls: Tls, mir
 
 
 def _state(
-    settings: Settings, records: _Records, alerts: AlertService | None, history: HistoryQueries | None, opened: ExitStack
+    settings: Settings,
+    records: _Records,
+    alerts: AlertService | None,
+    history: HistoryQueries | None,
+    annotations: Annotations | None,
+    opened: ExitStack,
 ) -> DashboardState:
     state = DashboardState(
         records.table,
@@ -139,6 +148,7 @@ def _state(
         begins_ms=records.begins_ms,
         alerting=alerts,
         history=history,
+        annotations=annotations,
     )
     opened.callback(state.answers.close)
     return state
@@ -156,12 +166,18 @@ def _registry(*collectors: Collector | None) -> CollectorRegistry:
     return registry
 
 
-def _alert_service(settings: Settings, rules: Rules, table: FeedbackTable) -> AlertService:
-    """A live platform has silences, in its mirror, which no other process uses, and users can change its rules."""
-    if not settings.live or settings.alerts is None:
+def _notes(settings: Settings) -> Path | None:
+    """The folder of what users write on the dashboard: in the mirror or in the history, which no other process uses."""
+    folder = settings.mirror if settings.live else settings.history
+    return folder / NOTES if folder is not None else None
+
+
+def _alert_service(settings: Settings, rules: Rules, table: FeedbackTable, notes: Path | None) -> AlertService:
+    """Users of a live platform can silence alerts and change rules."""
+    if not settings.live or settings.alerts is None or notes is None:
         return AlertService(rules, table)
     file = RulesFile(settings.alerts)
-    return AlertService(file.rules, table, silences=Silences(settings.mirror / NOTES), file=file)
+    return AlertService(file.rules, table, silences=Silences(notes), file=file)
 
 
 def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate) -> list[UrlPattern]:
@@ -174,6 +190,9 @@ def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate) -> list[
         interfaces.append((HISTORY, HistoryHandler, {"history": state.history}))
     if state.alerting is not None:
         interfaces += ((path, handler, {"alerts": state.alerting, "gate": gate}) for path, handler in (*ALERT_ROUTES, *RULE_ROUTES))
+    if state.annotations is not None:
+        notes = {"annotations": state.annotations, "gate": gate}
+        interfaces += [(ANNOTATIONS, AnnotationsHandler, notes), (ANNOTATION, AnnotationHandler, notes)]
     return interfaces
 
 

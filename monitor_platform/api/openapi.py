@@ -11,6 +11,7 @@ from feedback_analysis.measures.selection import DIMENSIONS, EXTRA, IDENTITIES, 
 from feedback_analysis.measures.summary import COSTS, DEFAULT_GROUPS, DISTRIBUTIONS, MOST_GROUPS
 from feedback_wire import routes
 from monitor_platform.api.alert_openapi import alert_paths
+from monitor_platform.api.annotation_openapi import annotation_paths
 from serving.openapi import COUNT, TEXT, Schema, content, description, health, operation, parameter
 
 HISTORY = "/api/v1/history/"
@@ -35,7 +36,11 @@ def openapi(public_path: str = "") -> Schema:
         "Swarmscope monitoring platform",
         f"The dashboard's numbers for scripts. Entries of `extra` are filtered by `where.{EXTRA}NAME`, with any name; the history, "
         "which a platform with --history has, keeps none. At most 16 filters and 16 names to group by.",
-        {routes.SUMMARY: {"get": ask}} | _history() | alert_paths() | health(content("it is", TEXT, "text/plain")),
+        {routes.SUMMARY: {"get": ask}}
+        | _history()
+        | alert_paths()
+        | annotation_paths()
+        | health(content("it is", TEXT, "text/plain")),
     )
     return whole | ({"servers": [{"url": public_path}]} if public_path else {})
 

@@ -17,6 +17,7 @@ from feedback_analysis.messages.table import FeedbackTable
 from monitor_platform.alerts.alert_service import AlertService
 from monitor_platform.alerts.alert_watch import AlertWatch
 from monitor_platform.alerts.silences import Silence
+from monitor_platform.dashboard.annotations import Annotations
 from monitor_platform.dashboard.history_queries import HistoryQueries
 from monitor_platform.dashboard.pill import Delay, Pill, live_pill, static_pill
 from monitor_platform.dashboard.shared_answers import Moment, SharedAnswers
@@ -65,6 +66,7 @@ class DashboardState:
         begins_ms: int = 0,
         alerting: AlertService | None = None,
         history: HistoryQueries | None = None,
+        annotations: Annotations | None = None,
     ) -> None:
         self.answers = SharedAnswers(table)
         # Open pages. A set instead of a number, because Bokeh 3.10 makes documents in several threads, where `+= 1` loses some.
@@ -73,6 +75,7 @@ class DashboardState:
         # The entries of `extra` that pages need, as far as a message has had them.
         self.seen_extras: frozenset[str] = frozenset()
         self.history = history
+        self.annotations = annotations
         self._table = table
         self._feed = feed
         self._period_s = period_s
@@ -97,7 +100,8 @@ class DashboardState:
     @property
     def changes(self) -> int:
         """Grows with each change that a user makes, so that all pages show it at once."""
-        return 0 if self.alerting is None else self.alerting.changes
+        of_alerts = self.alerting.changes if self.alerting is not None else 0
+        return of_alerts + (self.annotations.changes if self.annotations is not None else 0)
 
     @property
     def atlas(self) -> Atlas:
@@ -114,7 +118,13 @@ class DashboardState:
     def of_older(self, table: FeedbackTable, *, begins_ms: int) -> "DashboardState":
         """The state of another table, which does not change and counts from `begins_ms` on."""
         return DashboardState(
-            table, None, period_s=self._period_s, poll_s=self._poll_s, begins_ms=begins_ms, alerting=self.alerting
+            table,
+            None,
+            period_s=self._period_s,
+            poll_s=self._poll_s,
+            begins_ms=begins_ms,
+            alerting=self.alerting,
+            annotations=self.annotations,
         )
 
     def moment(self) -> Moment:
@@ -160,6 +170,7 @@ class DashboardState:
             atlas=self.atlas,
             alerts=self.alerts.alerts if self.alerts is not None else (),
             silences=self.silences,
+            annotations=self.annotations.all if self.annotations is not None else (),
             proved_ms=self._proved_ms(moment),
         )
 

@@ -5,6 +5,7 @@ from typing import Any
 from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.selection import OTHER
 from monitor_platform.dashboard.alert_marks import in_words
+from monitor_platform.dashboard.annotations import rows_of
 from monitor_platform.dashboard.captions import asides, notes
 from monitor_platform.dashboard.chips import chips
 from monitor_platform.dashboard.data_health import losses_text
@@ -43,6 +44,7 @@ def facts(data: PageData, snapshot: Snapshot) -> Facts:
         "slices": _slices(data),
         "legend": legend(data),
         "marks": in_words(data.alerts, snapshot.silences),
+        "annotations": rows_of(data.annotations, data.span),
         "compare": question.compare,
         "scale": question.scale,
         "by": question.by,

@@ -19,12 +19,13 @@ from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.timeline import Timeline
 from feedback_analysis.time_units import HOUR_MS, MINUTE_MS
+from monitor_platform.dashboard.annotations import marks_of
 from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext, Show
 from monitor_platform.dashboard.history_queries import HistoryQueries
 from monitor_platform.dashboard.question import MINUTES, Question
 from monitor_platform.views.history_view import HistoryView
 from monitor_platform.views.number_format import format_value
-from monitor_platform.views.timeline_view import TimelineView
+from monitor_platform.views.timeline_view import Mark, TimelineView
 
 OVER_TIME = ("concurrent_peers", "mos")
 _DAY_MINUTES = 1440
@@ -89,11 +90,20 @@ class HistoryPart:
         content["lengths"] = _lengths(known)
         if unit == "hour":
             content["hours"] = [[row["from"], row["to"]] for row in rows]
-        return lambda: self._show(rows, series, span, content)
+        annotations = context.state.annotations
+        marks = marks_of(annotations.all, span) if annotations is not None else []
+        return lambda: self._show(rows, series, span, content, marks)
 
-    def _show(self, rows: Sequence[Mapping[str, Any]], series: Timeline, span: Span, content: dict[str, Any]) -> dict[str, Any]:
+    def _show(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        series: Timeline,
+        span: Span,
+        content: dict[str, Any],
+        marks: Sequence[Mark],
+    ) -> dict[str, Any]:
         self._view.show(rows)
-        self._minutes.show(MEASURES["concurrent_peers"], series, [MEASURES["mos"]], series, span)
+        self._minutes.show(MEASURES["concurrent_peers"], series, [MEASURES["mos"]], series, span, marks=marks)
         return content
 
 

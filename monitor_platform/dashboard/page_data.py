@@ -13,6 +13,7 @@ from feedback_analysis.measures.timeline import Timeline
 from feedback_analysis.messages.missing import Missing
 from feedback_analysis.messages.slices import Slice
 from monitor_platform.alerts.detector import Alert
+from monitor_platform.dashboard.annotations import Annotation
 from monitor_platform.dashboard.comparison import ComparisonSide
 from monitor_platform.dashboard.percentile_band import has_band
 from monitor_platform.dashboard.question import DEFAULT_MEASURE, Question
@@ -86,6 +87,7 @@ class PageData:
     damages: int
     against: ComparisonSide
     alerts: tuple[Alert, ...]
+    annotations: tuple[Annotation, ...]
     atlas: Atlas
     audience: Timeline | None = None
     timeline: Timeline | None = None

@@ -12,6 +12,7 @@ from feedback_analysis.geo.atlas import Atlas
 from feedback_analysis.measures.registry import MEASURES, measure_of
 from feedback_analysis.measures.selection import MEAN
 from monitor_platform.dashboard.alert_marks import marks
+from monitor_platform.dashboard.annotations import marks_of
 from monitor_platform.dashboard.dashboard_page import DashboardPage
 from monitor_platform.dashboard.map_shading import shadings
 from monitor_platform.dashboard.page_data import AUDIENCE, PageData, distributed, series_of
@@ -70,7 +71,7 @@ class PageFigures:
             self.timeline.show(
                 *(MEASURES[AUDIENCE], shown.audience, series, shown.timeline, shown.span, curves_of(shown)),
                 band=shown.band,
-                marks=marks(shown.alerts),
+                marks=[*marks_of(shown.annotations, shown.span), *marks(shown.alerts)],
             )
 
 

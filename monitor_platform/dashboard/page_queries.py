@@ -81,6 +81,7 @@ class PageQueries:
             comparison=comparison,
             regions_there=regions_there,
             alerts=within(self._snapshot.alerts, self._span, self._question.where(), clock_ms=self._question.clock_ms),
+            annotations=self._snapshot.annotations,
             atlas=self._snapshot.atlas,
             **found,
         )

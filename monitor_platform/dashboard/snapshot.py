@@ -6,6 +6,7 @@ from feedback_analysis.geo.atlas import Atlas
 from feedback_analysis.measures.selection import Span
 from monitor_platform.alerts.alert_watch import ExplainedAlert
 from monitor_platform.alerts.silences import Silence
+from monitor_platform.dashboard.annotations import Annotation
 from monitor_platform.dashboard.question import DEFAULT_MINUTES, MINUTES, Question
 from monitor_platform.dashboard.shared_answers import Moment
 
@@ -34,6 +35,7 @@ class Snapshot:
     atlas: Atlas
     alerts: tuple[ExplainedAlert, ...] = ()
     silences: tuple[Silence, ...] | None = None
+    annotations: tuple[Annotation, ...] = ()
     proved_ms: int | None = None
 
 

@@ -113,7 +113,7 @@
   async function act(button, method, path) {
     button.parentElement.querySelector(".wrong")?.remove();
     try {
-      return await swarmscope_silence.request(method, path);
+      return await swarmscope_changes.request(method, path);
     } catch (error) {
       button.after(make("span", { className: "wrong", role: "alert", textContent: error.message }));
       return null;

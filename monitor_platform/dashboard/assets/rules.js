@@ -4,7 +4,7 @@
 globalThis.swarmscope_rules = (() => {
   const $ = (id) => document.getElementById(id);
   const { make } = swarmscope;
-  const { request } = swarmscope_silence;
+  const { request } = swarmscope_changes;
   const LIMITS = ["below", "above", "deviates"];
   const minute = (ms) => swarmscope_times.element(ms, { seconds: false });
   let replaces = null;

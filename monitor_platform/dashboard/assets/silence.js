@@ -1,18 +1,9 @@
-// Changes that users make: requests to the platform, and the dialog that silences or acknowledges an alert.
+// The dialog that silences or acknowledges an alert.
 "use strict";
 
 globalThis.swarmscope_silence = (() => {
   const $ = (id) => document.getElementById(id);
   let target = null;
-
-  // The answer of the platform, or an error with the reason in words.
-  async function request(method, path, body) {
-    const headers = body ? { "Content-Type": "application/json" } : {};
-    const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) }).catch(() => null);
-    if (answer?.ok) return answer.json();
-    const problem = await answer?.json().catch(() => null);
-    throw new Error(problem?.detail ?? "the monitoring platform does not answer; try again");
-  }
 
   // `alert` has rule, slice (null: the whole rule), title and, to acknowledge it, from.
   function open(alert, { acknowledge = false } = {}) {
@@ -33,7 +24,7 @@ globalThis.swarmscope_silence = (() => {
 
   async function send(path, more) {
     try {
-      await request("POST", path, { rule: target.rule, comment: $("silence-comment").value, ...more });
+      await swarmscope_changes.request("POST", path, { rule: target.rule, comment: $("silence-comment").value, ...more });
       $("silence").close();
     } catch (error) {
       $("silence-wrong").textContent = error.message;
@@ -58,5 +49,5 @@ globalThis.swarmscope_silence = (() => {
     $("silence-acknowledge").addEventListener("click", () => send("api/v1/acknowledgements", { slice: target.slice, from: target.from }));
   });
 
-  return { button, request };
+  return { button };
 })();

@@ -175,6 +175,10 @@ def test_an_operator_with_a_phone_silences_an_alert_in_two_taps_and_ends_the_sil
     _, [silence] = ask(server.url, "/api/v1/silences")
     assert (silence["rule"], silence["slice"]) == ("stalls", {"isp": "HGC"})
     assert phone.page.locator("#lasting").is_hidden()
+    phone.page.get_by_role("button", name="Annotate").click()
+    phone.page.fill("#annotations-form [name=text]", "player 2.1 is deployed")
+    phone.page.get_by_role("button", name="Add", exact=True).click()
+    phone.becomes("() => document.querySelector('#annotations-list').textContent.includes('player 2.1 is deployed')")
     page = visit(server.url, "/alerts")
     page.becomes("() => document.querySelector('#alerts-note').innerText.includes('1 open (1 silenced), 0 ended')")
     assert page.page.locator("#rules tbody tr").inner_text().split()[:2] == ["Firing", "stalls"]

@@ -3,7 +3,7 @@
 import json
 from urllib.error import HTTPError
 from urllib.parse import quote
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -13,6 +13,7 @@ from feedback_analysis.history.daily import daily
 from feedback_analysis.history.store import Basis, HistoryStore, extent
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.quality.mos import MosModel
+from monitor_platform.api.annotation_handlers import ANNOTATIONS
 from tests.harness.processes import NotReadyError, start_server
 from tests.harness.waiting import eventually
 
@@ -82,8 +83,28 @@ def test_the_platform_refuses_to_start_with_a_history_of_another_model(recorded,
         )
 
 
+def changed(url, path, body=None, *, method, **headers):
+    data = None if body is None else json.dumps(body).encode()
+    with urlopen(Request(url + path, data, {"Content-Type": "application/json"} | headers, method=method), timeout=30) as answer:
+        return json.load(answer)
+
+
+def test_a_script_adds_an_annotation_and_another_site_cannot(monitor):
+    made = changed(monitor, ANNOTATIONS, {"text": "版本 2", "from": "2012-08-07T09:30Z"}, method="POST")
+    assert {"text": "版本 2", "from": 1_344_331_800_000, "by": ""}.items() <= made.items()
+    assert changed(monitor, ANNOTATIONS, method="GET") == [made]
+    for headers in ({"Origin": "https://evil.example"}, {"Content-Type": "text/plain"}):
+        with pytest.raises(HTTPError, match=r"403|415"):
+            changed(monitor, ANNOTATIONS, {"text": "x"}, method="POST", **headers)
+    with pytest.raises(HTTPError, match="400"):
+        changed(monitor, ANNOTATIONS, {"text": ""}, method="POST")
+    assert changed(monitor, f"{ANNOTATIONS}/{made['id']}", method="DELETE") == made
+    assert changed(monitor, ANNOTATIONS, method="GET") == []
+
+
 @pytest.mark.browser
 def test_the_page_shows_the_days_and_the_isps(monitor, visit, truth):
+    made = changed(monitor, ANNOTATIONS, {"text": "kick-off", "from": "2012-08-07T09:30Z"}, method="POST")
     page = visit(monitor, "/history?zone=Asia/Hong_Kong")
     page.becomes("() => document.querySelectorAll('#history-rows tbody tr').length === 1")
     cells = page.page.locator("#history-rows tbody tr").first.locator("th, td").all_text_contents()
@@ -91,6 +112,11 @@ def test_the_page_shows_the_days_and_the_isps(monitor, visit, truth):
     assert cells[0] == "2012-08-07"
     assert cells[-1] == f"{day['mos']:.2f}"
     assert page.page.locator("#history-isps tbody tr").count() == 2
+    page.becomes(
+        """() => Bokeh.documents[0].get_model_by_name("history_minutes").children.at(-1).renderers
+            .map((each) => each.data_source.data).some((data) => (data.label ?? data.get?.("label"))?.includes("kick-off"))"""
+    )
+    changed(monitor, f"{ANNOTATIONS}/{made['id']}", method="DELETE")
 
 
 @pytest.mark.soak
