@@ -44,11 +44,13 @@ from monitor_platform.api.history_handler import HISTORY, HistoryHandler
 from monitor_platform.api.rule_handlers import ROUTES as RULE_ROUTES
 from monitor_platform.api.summary_handler import SummaryHandler
 from monitor_platform.api.table_handler import TABLE, TableHandler
+from monitor_platform.api.view_handlers import VIEW, VIEWS, ViewHandler, ViewsHandler
 from monitor_platform.dashboard.annotations import Annotations
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.history_queries import HistoryQueries
 from monitor_platform.dashboard.older_records import OlderRecords
 from monitor_platform.dashboard.page_figures import SpareFigures
+from monitor_platform.dashboard.saved_views import SavedViews
 from monitor_platform.dashboard_server import DashboardServer, Pages, UrlPattern, patterns
 from monitor_platform.entrance import allowed_hosts, gate_of, listen
 from monitor_platform.metrics.access_metrics import AccessMetrics
@@ -98,7 +100,7 @@ def assemble(
     history = _history(settings, locator, mos_of(models), opened)
     notes = _notes(settings)
     alerts = _alert_service(settings, rules, records.table, notes) if rules is not None else None
-    state = _state(settings, records, alerts, history, Annotations(notes) if notes is not None else None, opened)
+    state = _state(settings, records, alerts, history, notes, opened)
     older = _older_records(settings, records, state)
     sockets, port = listen(settings, opened)
     gate, connections = gate_of(settings, port, opened), Connections(limits_here())
@@ -137,7 +139,7 @@ def _state(
     records: _Records,
     alerts: AlertService | None,
     history: HistoryQueries | None,
-    annotations: Annotations | None,
+    notes: Path | None,
     opened: ExitStack,
 ) -> DashboardState:
     state = DashboardState(
@@ -148,7 +150,8 @@ def _state(
         begins_ms=records.begins_ms,
         alerting=alerts,
         history=history,
-        annotations=annotations,
+        annotations=Annotations(notes) if notes is not None else None,
+        views=SavedViews(notes) if notes is not None else None,
     )
     opened.callback(state.answers.close)
     return state
@@ -190,9 +193,11 @@ def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate) -> list[
         interfaces.append((HISTORY, HistoryHandler, {"history": state.history}))
     if state.alerting is not None:
         interfaces += ((path, handler, {"alerts": state.alerting, "gate": gate}) for path, handler in (*ALERT_ROUTES, *RULE_ROUTES))
-    if state.annotations is not None:
+    if state.annotations is not None and state.views is not None:
         notes = {"annotations": state.annotations, "gate": gate}
         interfaces += [(ANNOTATIONS, AnnotationsHandler, notes), (ANNOTATION, AnnotationHandler, notes)]
+        views = {"views": state.views, "gate": gate}
+        interfaces += [(VIEWS, ViewsHandler, views), (VIEW, ViewHandler, views)]
     return interfaces
 
 

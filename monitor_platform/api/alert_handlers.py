@@ -1,14 +1,12 @@
 """The alerts for scripts and for the pages: rules and their state, silences, acknowledgements, webhooks and their test messages."""
 
-import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from tornado.web import RequestHandler
 
-from feedback_wire import routes
 from feedback_wire.problem import Problem
 from monitor_platform.access.gate import Gate
 from monitor_platform.access.login import check_origin
@@ -18,7 +16,7 @@ from monitor_platform.alerts.alert_watch import ExplainedAlert, RuleState
 from monitor_platform.alerts.silences import Silences, acknowledgement_of, silence_of
 from monitor_platform.alerts.webhooks import WebhookSender
 from monitor_platform.api.changes import json_object, user_of
-from monitor_platform.api.responses import answer_with
+from monitor_platform.api.responses import answer_with_json
 from monitor_platform.api.script_request import bad_parameter
 
 ALERTS = "/api/v1/alerts"
@@ -48,12 +46,6 @@ class AlertHandler(RequestHandler):
             raise Problem(404, "recorded_files", "alerts of recorded files notify no webhook")
         return self.alerts.sender
 
-    async def answer(self, numbers: Awaitable[Any]) -> None:
-        async def text() -> str:
-            return json.dumps(await numbers, ensure_ascii=False)
-
-        await answer_with(self, routes.JSON, text())
-
     def described(self, parse: Callable[..., Any]) -> Any:  # noqa: ANN401 - what `parse` makes
         """The silence or acknowledgement in the body; Problem (400) for a bad field."""
         body = json_object(self)
@@ -67,7 +59,7 @@ class AlertsHandler(AlertHandler):
     """GET /api/v1/alerts"""
 
     async def get(self) -> None:
-        await self.answer(self._alerts())
+        await answer_with_json(self, self._alerts())
 
     async def _alerts(self) -> dict[str, Any]:
         watch = self.alerts.watch
@@ -88,10 +80,10 @@ class SilencesHandler(AlertHandler):
     """GET and POST /api/v1/silences"""
 
     async def get(self) -> None:
-        await self.answer(self._list())
+        await answer_with_json(self, self._list())
 
     async def post(self) -> None:
-        await self.answer(self._add())
+        await answer_with_json(self, self._add())
 
     async def _list(self) -> list[dict[str, Any]]:
         return [asdict(each) for each in self.silences.active(_now_ms())]
@@ -106,7 +98,7 @@ class SilenceHandler(AlertHandler):
     """DELETE /api/v1/silences/ID"""
 
     async def delete(self, silence_id: str) -> None:
-        await self.answer(self._end(silence_id))
+        await answer_with_json(self, self._end(silence_id))
 
     async def _end(self, silence_id: str) -> dict[str, Any]:
         check_origin(self)
@@ -117,7 +109,7 @@ class AcknowledgementsHandler(AlertHandler):
     """POST /api/v1/acknowledgements"""
 
     async def post(self) -> None:
-        await self.answer(self._add())
+        await answer_with_json(self, self._add())
 
     async def _add(self) -> dict[str, Any]:
         silences, acknowledgement = self.silences, self.described(acknowledgement_of)
@@ -129,7 +121,7 @@ class WebhooksHandler(AlertHandler):
     """GET /api/v1/webhooks"""
 
     async def get(self) -> None:
-        await self.answer(self._list())
+        await answer_with_json(self, self._list())
 
     async def _list(self) -> list[dict[str, Any]]:
         sender = self.sender
@@ -144,7 +136,7 @@ class WebhookTestHandler(AlertHandler):
     """POST /api/v1/webhooks/NUMBER/test"""
 
     async def post(self, number: str) -> None:
-        await self.answer(self._send(int(number)))
+        await answer_with_json(self, self._send(int(number)))
 
     async def _send(self, number: int) -> dict[str, Any]:
         check_origin(self)

@@ -1,18 +1,15 @@
 """/api/v1/annotations: list, add and remove annotations. A deployment script can add one, for example."""
 
-import json
 import time
-from collections.abc import Awaitable
 from dataclasses import asdict
 from typing import Any
 
 from tornado.web import RequestHandler
 
-from feedback_wire import routes
 from monitor_platform.access.gate import Gate
 from monitor_platform.access.login import check_origin
 from monitor_platform.api.changes import json_object, user_of
-from monitor_platform.api.responses import answer_with
+from monitor_platform.api.responses import answer_with_json
 from monitor_platform.api.script_request import bad_parameter
 from monitor_platform.dashboard.annotations import Annotation, Annotations, annotation_of
 
@@ -21,23 +18,17 @@ ANNOTATION = "/api/v1/annotations/([0-9a-f]{1,64})"
 
 
 class AnnotationsHandler(RequestHandler):
-    """GET and POST /api/v1/annotations, DELETE /api/v1/annotations/ID"""
+    """GET and POST /api/v1/annotations"""
 
     def initialize(self, annotations: Annotations, gate: Gate) -> None:
         self._annotations = annotations
         self._gate = gate
 
     async def get(self) -> None:
-        await self._answer(self._list())
+        await answer_with_json(self, self._list())
 
     async def post(self) -> None:
-        await self._answer(self._add())
-
-    async def _answer(self, notes: Awaitable[Any]) -> None:
-        async def text() -> str:
-            return json.dumps(await notes, ensure_ascii=False)
-
-        await answer_with(self, routes.JSON, text())
+        await answer_with_json(self, self._add())
 
     async def _list(self) -> list[dict[str, Any]]:
         return [_fields(each) for each in self._annotations.all]
@@ -58,7 +49,7 @@ class AnnotationHandler(AnnotationsHandler):
     SUPPORTED_METHODS = ("DELETE",)
 
     async def delete(self, annotation_id: str) -> None:
-        await self._answer(self._remove(annotation_id))
+        await answer_with_json(self, self._remove(annotation_id))
 
     async def _remove(self, annotation_id: str) -> dict[str, Any]:
         check_origin(self)

@@ -11,7 +11,7 @@ from feedback_analysis.measures.selection import DIMENSIONS, EXTRA, IDENTITIES, 
 from feedback_analysis.measures.summary import COSTS, DEFAULT_GROUPS, DISTRIBUTIONS, MOST_GROUPS
 from feedback_wire import routes
 from monitor_platform.api.alert_openapi import alert_paths
-from monitor_platform.api.annotation_openapi import annotation_paths
+from monitor_platform.api.note_openapi import annotation_paths, view_paths
 from serving.openapi import COUNT, TEXT, Schema, content, description, health, operation, parameter
 
 HISTORY = "/api/v1/history/"
@@ -40,6 +40,7 @@ def openapi(public_path: str = "") -> Schema:
         | _history()
         | alert_paths()
         | annotation_paths()
+        | view_paths()
         | health(content("it is", TEXT, "text/plain")),
     )
     return whole | ({"servers": [{"url": public_path}]} if public_path else {})

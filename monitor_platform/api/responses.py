@@ -1,7 +1,9 @@
 """Responses of the interfaces for scripts: a body, or an RFC 9457 problem document."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from tornado.web import RequestHandler
 
@@ -36,6 +38,15 @@ async def answer_with(handler: RequestHandler, content_type: str, text: Awaitabl
         refuse(handler, Problem(503, "stopping", "the monitoring platform is stopping; send the request again when it runs"))
     else:
         answer(handler, 200, content_type, body)
+
+
+async def answer_with_json(handler: RequestHandler, numbers: Awaitable[Any]) -> None:
+    """Answer with `numbers` as JSON, or with the Problem that they raise."""
+
+    async def text() -> str:
+        return json.dumps(await numbers, ensure_ascii=False)
+
+    await answer_with(handler, routes.JSON, text())
 
 
 def decoded(raw: bytes) -> str:

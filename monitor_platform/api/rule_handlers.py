@@ -13,6 +13,7 @@ from monitor_platform.alerts.rules import Rule, Rules, rule_of
 from monitor_platform.alerts.rules_file import RulesFile
 from monitor_platform.api.alert_handlers import AlertHandler
 from monitor_platform.api.changes import json_object
+from monitor_platform.api.responses import answer_with_json
 from monitor_platform.api.script_request import bad_parameter
 
 RULES = "/api/v1/rules"
@@ -47,10 +48,10 @@ class RulesHandler(RuleHandler):
     """GET and POST /api/v1/rules"""
 
     async def get(self) -> None:
-        await self.answer(self.state())
+        await answer_with_json(self, self.state())
 
     async def post(self) -> None:
-        await self.answer(self._change())
+        await answer_with_json(self, self._change())
 
     async def _change(self) -> dict[str, Any]:
         file, body = self.file, json_object(self)
@@ -70,7 +71,7 @@ class DryRunHandler(RuleHandler):
     """POST /api/v1/rules/dry-run"""
 
     async def post(self) -> None:
-        await self.answer(self._try())
+        await answer_with_json(self, self._try())
 
     async def _try(self) -> dict[str, Any]:
         body = json_object(self)
@@ -93,7 +94,7 @@ class LoadHandler(RuleHandler):
     """POST /api/v1/rules/load"""
 
     async def post(self) -> None:
-        await self.answer(self._load())
+        await answer_with_json(self, self._load())
 
     async def _load(self) -> dict[str, Any]:
         check_origin(self)

@@ -20,6 +20,7 @@ from monitor_platform.alerts.silences import Silence
 from monitor_platform.dashboard.annotations import Annotations
 from monitor_platform.dashboard.history_queries import HistoryQueries
 from monitor_platform.dashboard.pill import Delay, Pill, live_pill, static_pill
+from monitor_platform.dashboard.saved_views import SavedViews
 from monitor_platform.dashboard.shared_answers import Moment, SharedAnswers
 from monitor_platform.dashboard.snapshot import Snapshot
 from monitor_platform.retrieval.feed_status import FeedStatus
@@ -67,6 +68,7 @@ class DashboardState:
         alerting: AlertService | None = None,
         history: HistoryQueries | None = None,
         annotations: Annotations | None = None,
+        views: SavedViews | None = None,
     ) -> None:
         self.answers = SharedAnswers(table)
         # Open pages. A set instead of a number, because Bokeh 3.10 makes documents in several threads, where `+= 1` loses some.
@@ -76,6 +78,7 @@ class DashboardState:
         self.seen_extras: frozenset[str] = frozenset()
         self.history = history
         self.annotations = annotations
+        self.views = views
         self._table = table
         self._feed = feed
         self._period_s = period_s

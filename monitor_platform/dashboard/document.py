@@ -249,6 +249,7 @@ def build(document: Document, *, page: DashboardPage, state: DashboardState, old
         tiles=TILE_COUNT if page.tiles else 0,
         live=state.live,
         annotating=state.annotations is not None and any(name == "timeline" for name, _, _ in page.cards),
+        saving=state.views is not None and page.timed,
         silencing=state.silences is not None,
         rule_measures=RULE_MEASURES,
         rule_dimensions=DIMENSIONS,

@@ -136,6 +136,12 @@ def refused_and_ended(server, silence, mei):
     assert ask(server.url, f"/api/v1/silences/{silence['id']}", method="DELETE", **mei) == (200, silence)
     assert ask(server.url, f"/api/v1/silences/{silence['id']}", method="DELETE", **mei)[0] == 404
     assert ask(server.url, "/api/v1/silences", **mei) == (200, [made])
+    view = {"name": "晚上", "address": "/?isp=HGC"}
+    assert ask(server.url, "/api/v1/views", view, Origin="https://evil.example", **mei)[0] == 403
+    status, saved = ask(server.url, "/api/v1/views", view, **mei)
+    assert (status, ask(server.url, "/api/v1/views", **mei)) == (200, (200, [saved]))
+    assert ask(server.url, "/api/v1/views", view | {"address": "https://evil.example/"}, **mei)[0] == 400
+    assert ask(server.url, f"/api/v1/views/{saved['id']}", method="DELETE", **mei) == (200, saved)
 
 
 def rules_changed(server, path, mei):
@@ -179,6 +185,11 @@ def test_an_operator_with_a_phone_silences_an_alert_in_two_taps_and_ends_the_sil
     phone.page.fill("#annotations-form [name=text]", "player 2.1 is deployed")
     phone.page.get_by_role("button", name="Add", exact=True).click()
     phone.becomes("() => document.querySelector('#annotations-list').textContent.includes('player 2.1 is deployed')")
+    phone.page.get_by_role("button", name="Saved views").click()
+    phone.page.fill("#views-form [name=name]", "the evening")
+    phone.page.get_by_role("button", name="Save this view").click()
+    phone.page.get_by_role("link", name="the evening").click()
+    phone.becomes("() => document.body.dataset.state === 'ok' && document.querySelector('#marks').innerText.includes('silenced')")
     page = visit(server.url, "/alerts")
     page.becomes("() => document.querySelector('#alerts-note').innerText.includes('1 open (1 silenced), 0 ended')")
     assert page.page.locator("#rules tbody tr").inner_text().split()[:2] == ["Firing", "stalls"]
