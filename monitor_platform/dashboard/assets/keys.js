@@ -31,6 +31,7 @@
     "?": () => $("keys").showModal(),
     f: to_filters,
     x: () => { if ($("clear").checkVisibility()) $("clear").click(); },
+    w: () => $("wall-open").click(),
     c: () => swarmscope_theme.next(),
     t: () => { if ($("time-open").checkVisibility()) $("time-open").click(); },
     p: () => ($("hold") ?? $("replay-play"))?.click(),

@@ -209,6 +209,12 @@ def test_an_operator_with_a_phone_silences_an_alert_in_two_taps_and_ends_the_sil
     page.becomes("() => document.querySelector('#rules tbody').innerText.includes('12.50 %')")
     page.becomes("() => document.querySelector('#alerts-note').innerText.includes('0 open, 1 ended')")
     assert "below = 0.125\n" in (tmp_path / "rules.toml").read_text()
+    page.page.goto(f"{server.url}/?p.wall=5&p.pages=/,/alerts,/nowhere")
+    assert not page.page.locator("nav").is_visible()
+    page.becomes("() => location.pathname === '/alerts' && location.search.includes('p.wall=5')")
+    page.becomes("() => location.pathname === '/'")
+    page.page.keyboard.press("Escape")
+    page.becomes("() => location.search === '' && document.querySelector('nav')?.checkVisibility()")
     for each in (page, phone):
         each.page.goto("about:blank")
     assert server.stop() == 0

@@ -1,0 +1,72 @@
+// Wall mode: pages without controls that follow one another, for a screen that nobody operates. It is part of the address: `p.wall` is the
+// number of seconds of each page, `p.pages` the pages. The script runs before the page is drawn, so that no control flashes.
+"use strict";
+
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const LEAST_S = 5;
+  const MOST_S = 3600;
+  const RETRY_MS = 2000;
+  const asked = new URLSearchParams(location.search);
+  const seconds = Math.min(MOST_S, Math.max(LEAST_S, Number(asked.get("p.wall")) || 0));
+  const is_on = asked.has("p.wall");
+  const mine = document.currentScript.src;
+  if (is_on) document.documentElement.dataset.wall = "";
+
+  // The pages of the wall that the navigation has, in the order of the address.
+  function pages() {
+    const known = new Set([...document.querySelectorAll("nav a")].map((link) => link.pathname));
+    return (asked.get("p.pages") ?? "").split(",").filter((path) => known.has(path));
+  }
+
+  function address(path, changes) {
+    const query = swarmscope.along(changes);
+    return query ? `${path}?${query}` : path;
+  }
+
+  // The next page, but only if the platform answers and the user is still logged in: otherwise this page stays, and states it.
+  async function go_on() {
+    const all = pages();
+    const next = all[(all.indexOf(location.pathname) + 1) % all.length];
+    if (next === undefined || next === location.pathname) return;
+    const answer = await fetch(mine, { method: "HEAD", cache: "no-store", redirect: "manual" }).catch(() => null);
+    if (answer?.ok) location.assign(address(next, { "p.wall": String(seconds), "p.pages": all.join(",") }));
+    else {
+      if (answer) $("wall-stopped").hidden = false;
+      setTimeout(go_on, RETRY_MS);
+    }
+  }
+
+  function leave() {
+    location.assign(address(location.pathname, {}));
+  }
+
+  function start(event) {
+    event.preventDefault();
+    const form = new FormData($("wall-form"));
+    const chosen = form.getAll("page");
+    if (!chosen.length) return;
+    location.assign(address(chosen[0], { "p.wall": form.get("seconds"), "p.pages": chosen.join(",") }));
+  }
+
+  function offer() {
+    const offered = [...document.querySelectorAll("nav a")].map((link) => {
+      const label = swarmscope.make("label", { className: "check" });
+      const box = swarmscope.make("input", { type: "checkbox", name: "page", value: link.pathname, checked: ["/", location.pathname].includes(link.pathname) });
+      label.append(box, link.firstChild.textContent.trim());
+      return label;
+    });
+    $("wall-pages").replaceChildren(...offered);
+    $("wall").showModal();
+  }
+
+  addEventListener("DOMContentLoaded", () => {
+    $("wall-form").addEventListener("submit", start);
+    $("wall-open").addEventListener("click", offer);
+    if (!is_on) return;
+    $("wall-end").hidden = false;
+    $("wall-end").addEventListener("click", leave);
+    addEventListener("keydown", ({ key }) => { if (key === "Escape") leave(); });
+    setTimeout(go_on, seconds * 1000);
+  });
+})();
