@@ -78,7 +78,8 @@ class Settings(Scoring, LocationSettings):
     """Seconds between two polls of a feedback server, at least 1."""
 
     mirror: Path = Path("mirror")
-    """Folder for byte-identical copies of the feedback servers' logs. After a restart, the platform continues from it."""
+    """Folder for byte-identical copies of the feedback servers' logs, and for what users write (silences, annotations, saved
+    views). After a restart, the platform continues from it."""
 
     read_token: str = field(default="", repr=False)
     """Token for downloading logs: the feedback servers' --read-token."""

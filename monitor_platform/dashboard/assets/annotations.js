@@ -29,7 +29,7 @@
     event.preventDefault();
     const { text, from, to } = Object.fromEntries(new FormData($("annotations-form")));
     const times = { from: from_local(from), ...(to ? { to: from_local(to) } : {}) };
-    if (await act("POST", "/api/v1/annotations", { text, ...times })) $("annotations").close();
+    if (await act("POST", "api/v1/annotations", { text, ...times })) $("annotations").close();
   }
 
   function row({ id, from, to, text, by }) {
@@ -39,7 +39,7 @@
     if (to > from) words.append(" – ", element(to));
     words.append(` ${text}${by ? ` (${by})` : ""}`);
     const remove = make("button", { type: "button", className: "small", textContent: "Remove", ariaLabel: `Remove: ${text}` });
-    remove.addEventListener("click", () => act("DELETE", `/api/v1/annotations/${id}`));
+    remove.addEventListener("click", () => act("DELETE", `api/v1/annotations/${id}`));
     item.append(words, remove);
     return item;
   }

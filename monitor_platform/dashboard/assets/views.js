@@ -19,16 +19,16 @@
     const item = make("li");
     const remove = make("button", { type: "button", className: "small", textContent: "Remove", ariaLabel: `Remove the view ${name}` });
     remove.addEventListener("click", () => act(async () => {
-      await request("DELETE", `/api/v1/views/${id}`);
+      await request("DELETE", `api/v1/views/${id}`);
       await list();
       $("views-title").focus();
     }));
-    item.append(make("a", { href: address, textContent: name }), remove);
+    item.append(make("a", { href: `.${address}`, textContent: name }), remove); // the dashboard may be below a path
     return item;
   }
 
   async function list() {
-    const views = await request("GET", "/api/v1/views");
+    const views = await request("GET", "api/v1/views");
     $("no-views").hidden = views.length > 0;
     $("views-list").replaceChildren(...views.map(row));
   }
@@ -37,7 +37,7 @@
     event.preventDefault();
     const { name } = Object.fromEntries(new FormData($("views-form")));
     act(async () => {
-      await request("POST", "/api/v1/views", { name, address: location.pathname + location.search });
+      await request("POST", "api/v1/views", { name, address: `/${location.pathname.split("/").at(-1)}${location.search}` });
       $("views-form").reset();
       await list();
     });

@@ -13,22 +13,31 @@
   const mine = document.currentScript.src;
   if (is_on) document.documentElement.dataset.wall = "";
 
+  // The path of a page as the platform knows it: the dashboard may be below a path of another server.
+  function page_of({ pathname }) {
+    return `/${pathname.split("/").at(-1)}`;
+  }
+
+  function links() {
+    return [...document.querySelectorAll("nav a:not([hidden])")];
+  }
+
   // The pages of the wall that the navigation has, in the order of the address.
   function pages() {
-    const known = new Set([...document.querySelectorAll("nav a")].map((link) => link.pathname));
+    const known = new Set(links().map(page_of));
     return (asked.get("p.pages") ?? "").split(",").filter((path) => known.has(path));
   }
 
   function address(path, changes) {
     const query = swarmscope.along(changes);
-    return query ? `${path}?${query}` : path;
+    return query ? `.${path}?${query}` : `.${path}`;
   }
 
   // The next page, but only if the platform answers and the user is still logged in: otherwise this page stays, and states it.
   async function go_on() {
     const all = pages();
-    const next = all[(all.indexOf(location.pathname) + 1) % all.length];
-    if (next === undefined || next === location.pathname) return;
+    const next = all[(all.indexOf(page_of(location)) + 1) % all.length];
+    if (next === undefined || next === page_of(location)) return;
     const answer = await fetch(mine, { method: "HEAD", cache: "no-store", redirect: "manual" }).catch(() => null);
     if (answer?.ok) location.assign(address(next, { "p.wall": String(seconds), "p.pages": all.join(",") }));
     else {
@@ -38,7 +47,7 @@
   }
 
   function leave() {
-    location.assign(address(location.pathname, {}));
+    location.assign(address(page_of(location), {}));
   }
 
   function start(event) {
@@ -50,9 +59,9 @@
   }
 
   function offer() {
-    const offered = [...document.querySelectorAll("nav a")].map((link) => {
+    const offered = links().map((link) => {
       const label = swarmscope.make("label", { className: "check" });
-      const box = swarmscope.make("input", { type: "checkbox", name: "page", value: link.pathname, checked: ["/", location.pathname].includes(link.pathname) });
+      const box = swarmscope.make("input", { type: "checkbox", name: "page", value: page_of(link), checked: ["/", page_of(location)].includes(page_of(link)) });
       label.append(box, link.firstChild.textContent.trim());
       return label;
     });
