@@ -1,4 +1,4 @@
-// Wall mode: pages without controls that follow one another, for a screen that nobody operates. It is part of the address: `p.wall` is the
+// Wall mode: pages without controls that follow one another, for a screen without an operator. It is part of the address: `p.wall` is the
 // number of seconds of each page, `p.pages` the pages. The script runs before the page is drawn, so that no control flashes.
 "use strict";
 
