@@ -41,7 +41,7 @@ def test_an_annotation_is_of_now_of_a_moment_or_of_a_time_range():
         ({"from": 1.5}, "'from' needs"),
         ({"from": True}, "'from' needs"),
         ({"from": 10**15}, "'from' needs"),
-        ({"to": "soon"}, "is no time"),
+        ({"to": "soon"}, "is not a time"),
         ({"from": 5, "to": 4}, "earlier than 'from'"),
         ({"at": 5}, "'at' is unknown"),
     ],
