@@ -13,8 +13,8 @@ from feedback_analysis.measures.selection import Span
 from feedback_analysis.moments import END_OF_TIME_MS, unix_ms
 from feedback_wire.problem import Problem
 from monitor_platform.note_file import NoteFile
+from monitor_platform.views.mark_strip import Mark
 from monitor_platform.views.palette import CATEGORIES
-from monitor_platform.views.timeline_view import Mark
 
 MOST_ANNOTATIONS = 10_000
 MOST_CHARACTERS = 200

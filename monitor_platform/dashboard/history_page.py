@@ -24,8 +24,9 @@ from monitor_platform.dashboard.dashboard_page import DashboardPage, PageContext
 from monitor_platform.dashboard.history_queries import HistoryQueries
 from monitor_platform.dashboard.question import MINUTES, Question
 from monitor_platform.views.history_view import HistoryView
+from monitor_platform.views.mark_strip import Mark
 from monitor_platform.views.number_format import format_value
-from monitor_platform.views.timeline_view import Mark, TimelineView
+from monitor_platform.views.timeline_view import TimelineView
 
 OVER_TIME = ("concurrent_peers", "mos")
 _DAY_MINUTES = 1440
