@@ -358,6 +358,7 @@ def test_a_map_zooms_by_button_key_and_wheel_keeps_its_part_in_the_address_and_m
     assert "15 peers heard" in page.page.locator(".readout").inner_text()
 
 
+@pytest.mark.soak
 def test_a_map_is_coloured_by_the_change_or_over_the_whole_range(monitor, visit):
     page = visit(monitor, f"/district?{MINUTE}")
     scale = page.page.locator("[data-key=district]")
