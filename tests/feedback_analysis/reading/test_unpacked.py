@@ -57,5 +57,5 @@ def test_a_torn_a_false_and_a_bomb_of_a_gzip_file_are_refused_by_name(tmp_path, 
 
 def test_a_gzip_file_with_the_name_of_no_log_is_refused(tmp_path):
     (tmp_path / "notes.txt.gz").write_bytes(gzip.compress(b"x"))
-    with pytest.raises(ValueError, match="is no log"), unpacked([tmp_path / "notes.txt.gz"], io.BytesIO()):
+    with pytest.raises(ValueError, match="is not a log"), unpacked([tmp_path / "notes.txt.gz"], io.BytesIO()):
         pass
