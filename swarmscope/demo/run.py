@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from swarmscope.demo import components
 from swarmscope.demo.component_process import ComponentEnded, ComponentProcess
 from swarmscope.demo.components import Component, DemoKeys
+from swarmscope.demo.late_viewers import mark_late_viewers
 from swarmscope.demo.logged_errors import WARNING
 from swarmscope.demo.pipeline_status import CountRate, ServerUrls, read_status
 from swarmscope.demo.screen import Screen
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from swarmscope.demo.demo_swarm import RelayFailure
 
 UPDATE_EVERY_S = 1.0
+AUDIENCE_WARNING = "warning of the audience: "
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -134,6 +136,8 @@ def _watch(running: RunningComponents, at: ServerUrls, settings: Settings, failu
             running.check()
             for line in (*running.errors(), *(failure.new_lines() if failure is not None else ())):
                 screen.print_line(line)
+                if line.startswith(AUDIENCE_WARNING):
+                    mark_late_viewers(at.monitor)
             status = read_status(at, period_s=settings.period)
             screen.show(status, rate.update(status.accepted, now_s))
             time.sleep(min(UPDATE_EVERY_S, max(ends_s - time.monotonic(), 0)))
