@@ -189,7 +189,7 @@ def asked_until_both_answered(port: int) -> dict[int, int]:
 
     def both() -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
                 worker = int(answer.read())
         except OSError:
             return False
