@@ -45,8 +45,8 @@ _COLUMNS = ("upload_kbps", "download_kbps", "continuity", "startup_ms", "stall_c
 class Swarm:
     """`nodes`: the tree of `stream` at `at_ms` (Unix ms); `outages`: the failures of its nodes in the time range, latest first.
 
-    `streams`: all streams with the number of their nodes. `chosen`: the names of the nodes that match the filters. `failures_of`
-    more than MOST_FAILURES are left out, the oldest first.
+    `streams`: all streams with the number of their nodes. `chosen`: the names of the nodes that match the filters. Beyond
+    MOST_FAILURES, the oldest failures are left out.
     """
 
     stream: str
@@ -100,12 +100,6 @@ def swarm(
         outages=outages(of_stream, within_ms=TOGETHER_PERIODS * period_s * 1000),
         chosen=frozenset(names) if not where else frozenset(chosen & names),
     )
-
-
-def has_swarm(table: FeedbackTable) -> bool:
-    """Whether any message is that of an overlay's node."""
-    with table.reading() as cursor:
-        return cursor.execute(f"SELECT 1 FROM ({_of_nodes(table.select(None, {}))}) LIMIT 1").fetchall() != []
 
 
 def _is_here(report: NodeReport, at_ms: int, period_s: float) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.messages.swarm import has_swarm, swarm
+from feedback_analysis.messages.swarm import swarm
 from feedback_analysis.messages.swarm_tree import Failure, NodeReport, outages, streams_of, tree_at
 from tests.harness.logs import BEGIN_MS, record
 
@@ -170,9 +170,7 @@ def test_values_of_a_wrong_kind_are_no_error(table_of, extra):
 
 def test_messages_of_other_apps_are_no_swarm(table_of):
     table = table_of([record(extra={"role": "admin", "parent": "x"}), record(seq=1), record(seq=2, extra={"rtt_ms": 3})])
-    assert not has_swarm(table)
     assert swarm(table, span=Span(BEGIN_MS, BEGIN_MS + 1), period_s=PERIOD_S, exactly=False) is None
-    assert has_swarm(table_of([message("p", 0, at_s=1.0)]))
 
 
 def test_the_largest_stream_is_the_first():
