@@ -67,7 +67,7 @@
     const holds = JSON.stringify([own.head, own.sort, own.best_first, own.rows, own.total, location.search]);
     if (table.dataset.holds !== holds) {
       const at = [...table.querySelectorAll("button, a")].indexOf(document.activeElement);
-      table.tHead.rows[0].replaceChildren(...own.head.map((each) => heading(each, own)), make("th", { scope: "col", textContent: "" }));
+      table.tHead.rows[0].replaceChildren(...own.head.map((each) => heading(each, own)), make("th", { scope: "col", textContent: "List" }));
       table.tBodies[0].replaceChildren(...own.rows.map((each) => row(each, own)));
       table.tFoot.rows[0].replaceChildren(
         make("th", { scope: "row", textContent: "All" }), ...own.total.map((each) => make("td", { textContent: each })), make("td"),
