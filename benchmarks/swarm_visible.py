@@ -47,11 +47,12 @@ def one_run(page: Page, folder: Path) -> float:
         [sys.executable, "-m", "swarmscope", "demo", *flags], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as demo:
         lines = Lines(demo)
+        page.set_default_timeout(DEADLINE_S * 1000)
         try:
             page.goto(lines.wait_for("its tree is on")[1].split()[-1])
-            page.wait_for_function("document.body.dataset.state === 'ok'", timeout=DEADLINE_S * 1000)
+            page.wait_for_function("document.body.dataset.state === 'ok'")
             killed_s, line = lines.wait_for(" is killed; ")
-            page.wait_for_function(SHOWS, arg=line.split()[1], timeout=DEADLINE_S * 1000, polling=20)
+            page.wait_for_function(SHOWS, arg=line.split()[1], polling=20)
             return time.monotonic() - killed_s
         finally:
             demo.terminate()
