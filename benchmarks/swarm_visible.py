@@ -20,7 +20,10 @@ FAIL_AFTER_S = 25
 ALLOWED_S = 3.0
 DEADLINE_S = 600.0
 CHROMIUM = "/usr/bin/chromium"
-SHOWS = """relay => [...document.querySelectorAll("#outages > li")].some((each) => each.querySelector("b").textContent === relay)"""
+SHOWS = """relay => [...document.querySelectorAll("#swarm-numbers div")].some((each) =>
+    each.querySelector("dt").textContent === "Failed nodes"
+    && each.querySelector("dd").textContent.split(/, | and /).includes(relay))"""
+"""Whether the page marks the relay as failed now. An earlier failure of a link to it is not enough."""
 
 
 def main() -> None:
