@@ -92,8 +92,8 @@ class Settings:
     """Maximum size of the spool in bytes, for all workers together. When it is full, messages are refused. 0 disables the spool."""
 
     quarantine: Path | None = None
-    """Folder for refused messages. The default is the folder `quarantine` inside the --spool folder. Without a spool and without
-    this flag, refused messages are not kept."""
+    """Folder for invalid messages. The default is the folder `quarantine` inside the --spool folder. Without a spool and without
+    this flag, invalid messages are not kept."""
 
     quarantine_max_bytes: int = 64 * 1024**2
     """Maximum size of the quarantine in bytes, for all workers together. 0 disables the quarantine."""

@@ -60,7 +60,8 @@ class Settings(Scoring, LocationSettings):
     """PEM file with the private key of --tls-cert."""
 
     tls_ca: Path | None = None
-    """PEM file with the certificate authorities for https feedback servers. Without it, the system's authorities are used."""
+    """PEM file with the certificate authorities for https feedback servers and webhooks. Without it, the system's authorities are
+    used."""
 
     tls_client_cert: Path | None = None
     """PEM file with the client certificate for feedback servers that request one (mutual TLS), read again on SIGHUP."""
