@@ -185,15 +185,15 @@ def list_sessions(
 def _order(measure: Measure, sort: str, *, reverse: bool) -> str:
     """SQL: what sessions are sorted by, with its direction.
 
-    The worst sessions are those with the largest shortfall × time: how much worse than the mean of the listed sessions (by
-    time), times how long the session lasted. A measure with one value per session, or the longest stall, is not multiplied by time.
+    The worst sessions are those with the largest product: how much worse than the mean of the listed sessions (by time), times
+    how long the session lasted. A measure with one value per session, or the longest stall, is not multiplied by time.
     """
     lower_is_better = measure.name in LOWER_IS_BETTER
     if sort == WORST and measure.kind in (Kind.MEAN, Kind.RATIO):
         length = "(last_ms - first_ms)"
         mean = f"(sum(value * {length}) OVER () / nullif(sum({length}) FILTER (WHERE value IS NOT NULL) OVER (), 0))"
-        shortfall = f"value - {mean}" if lower_is_better else f"{mean} - value"
-        expression, descends = f"({shortfall}) * {length}", True
+        worse_by = f"value - {mean}" if lower_is_better else f"{mean} - value"
+        expression, descends = f"({worse_by}) * {length}", True
     elif sort in (WORST, "value"):
         expression, descends = "value", lower_is_better
     else:

@@ -86,7 +86,7 @@ def _order(sort: str, measure: Measure) -> str:
         return f"by {measure.title if sort == 'value' else sort}"
     side = "highest" if measure.name in LOWER_IS_BETTER else "lowest"
     weighted = measure.kind in (Kind.MEAN, Kind.RATIO)
-    return f"largest shortfall of {measure.title} × time first" if weighted else f"{side} {measure.title} first"
+    return f"worst difference of {measure.title} from the mean × time first" if weighted else f"{side} {measure.title} first"
 
 
 def _note(found: int, order: str) -> str:
