@@ -108,10 +108,11 @@ def _logs_in(folder: Path, each_stem_once: bool) -> Iterator[tuple[Path, Readabl
     names = {entry.name for entry in entries}
     for entry in entries:
         path = folder / entry.name
+        form = form_of(path)
         if is_searched(entry):
             yield from _logs_in(path, each_stem_once)
-            continue
-        form = form_of(path)
+            if form is None:
+                continue
         if form is None or form == BARE or entry.name.startswith("."):
             if is_passed_over(entry):
                 yield PassedOver(path)

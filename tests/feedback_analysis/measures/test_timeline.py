@@ -122,7 +122,7 @@ def test_an_empty_span_has_no_points(table_of):
 
 @pytest.mark.parametrize(
     ("wrong", "expected_text"),
-    [({"measures": ("nope",)}, "no measure"), ({"step_s": 0.5}, "too short"), ({"span": Span(0, 10**13)}, "longer step")],
+    [({"measures": ("nope",)}, "not a measure"), ({"step_s": 0.5}, "too short"), ({"span": Span(0, 10**13)}, "longer step")],
 )
 def test_an_invalid_query_is_refused(wrong, expected_text, table_of):
     asked = {"measures": ("mos",), "span": Span(0, 1000), "step_s": 1, "period_s": 30} | wrong
