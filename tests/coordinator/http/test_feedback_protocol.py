@@ -45,6 +45,7 @@ def receiver(shared):
     _, receiver = shared
     receiver.released.set()
     receiver.batches.clear()
+    receiver.names.clear()  # so that `arrivals` counts those of this test
     return receiver
 
 
