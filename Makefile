@@ -45,6 +45,7 @@ test: setup-tests ## run all tests, including those in the browser; with another
 
 soak: setup-tests ## run the long versions of the tests (about half an hour on two idle cores)
 	$(BIN)/pytest -m soak -n 2 $(ARGS)
+	$(BIN)/pytest -m "hypothesis and not soak" --hypothesis-profile thorough -n 2 $(ARGS)
 
 check: setup ## check style, types, import rules and JavaScript
 	$(BIN)/ruff check .

@@ -16,8 +16,11 @@ from tests.harness.tested_counts import tested_counts
 
 __all__ = ["browser", "disk", "make_disk", "visit"]
 
-settings.register_profile("promises", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-settings.load_profile("promises")
+settings.register_profile(
+    "quick", max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=400)
+settings.load_profile("quick")  # make soak selects the other one
 
 # A shell starts a job in the background (`nohup make test &`) with SIGINT ignored, and every child process inherits that. The
 # tests send SIGINT to processes that they start, so these have to get the default action.
