@@ -14,7 +14,7 @@ from tests.faults.oracle import assert_conserved, judge
 from tests.harness.deployment import Deployment, Part
 from tests.harness.waiting import eventually
 
-TIMES = pytest.mark.parametrize("times", [pytest.param(3), pytest.param(20, marks=pytest.mark.soak)])
+TIMES = pytest.mark.parametrize("times", [pytest.param(2), pytest.param(20, marks=pytest.mark.soak)])
 
 
 def moment(roll: random.Random) -> None:

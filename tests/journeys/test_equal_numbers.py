@@ -92,6 +92,7 @@ def test_a_killed_feedback_server_loses_nothing_that_was_acknowledged(deployment
     assert_same_numbers(deployment.analysis(), truth)
 
 
+@pytest.mark.soak
 def test_without_a_feedback_server_the_spool_keeps_what_was_acknowledged(deployment):
     deployment.feedback_server()
     coordinator = deployment.coordinator(*SIMULATED_ADDRESSES)

@@ -123,7 +123,7 @@ def _refuse(*_arguments: object, **_options: object) -> None:
     raise OSError("no room")
 
 
-@pytest.mark.parametrize("labs", [20, pytest.param(200, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("labs", [10, pytest.param(200, marks=pytest.mark.soak)])
 def test_many_labs_in_a_row_leave_no_descriptor_link_or_namespace_and_need_no_rights(labs: int):
     start, rootless = python_without_rights(), {"NETLAB_ROOTLESS": "1"}
     # A lab has four namespaces, and the kernel frees them a moment after their end. It refuses the 41st.

@@ -134,6 +134,7 @@ def test_ctrl_c_ends_everything_and_keeps_the_data_folder(demo, tmp_path):
     assert {path.name for path in (tmp_path / "kept").iterdir()} >= {"fs1", "fs2", "mirror"}
 
 
+@pytest.mark.soak
 def test_a_demo_avoids_ports_in_use_and_no_part_outlives_a_killed_demo(demo, taken_port):
     process = demo()
     assert not url_of(process).endswith(f":{taken_port}")
@@ -178,6 +179,7 @@ def test_errors_are_shown_once_and_many_errors_in_a_few_lines(tmp_path):
     assert errors.new() == []
 
 
+@pytest.mark.soak
 def test_a_part_that_dies_ends_the_demo_which_names_the_part(demo):
     process = demo()
     url_of(process)

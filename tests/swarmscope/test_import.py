@@ -109,7 +109,8 @@ def test_without_a_destination_only_the_report_is_printed(tmp_path, sessions, ma
 @pytest.mark.parametrize(
     ("form", "to"),
     [
-        *(("csv", "parquet"), ("parquet", "jsonl"), ("jsonl", "csv")),
+        ("csv", "parquet"),
+        *(pytest.param(form, to, marks=pytest.mark.soak) for form, to in (("parquet", "jsonl"), ("jsonl", "csv"))),
         *(pytest.param(form, to, marks=pytest.mark.soak) for form, to in (("csv", "jsonl"), ("csv", "csv"), ("parquet", "csv"))),
         *(pytest.param(form, to, marks=pytest.mark.soak) for form, to in (("parquet", "parquet"), ("jsonl", "jsonl"))),
         pytest.param("jsonl", "parquet", marks=pytest.mark.soak),

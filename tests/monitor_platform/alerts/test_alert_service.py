@@ -164,6 +164,7 @@ def rules_changed(server, path, mei):
 
 
 @pytest.mark.browser
+@pytest.mark.soak
 def test_an_operator_with_a_phone_silences_an_alert_in_two_taps_and_ends_the_silence(visit, tmp_path):
     # An open alert for which its rule waits so long that it stays open without reports.
     bad = [each for each in evening_with_stalls() if BEGIN_MS + 3 * MINUTE_MS <= each["received_ms"] < BEGIN_MS + 7 * MINUTE_MS]

@@ -64,6 +64,7 @@ def test_an_empty_page_shows_numbers_that_change_when_messages_arrive(monitor, f
 
 
 @pytest.mark.browser
+@pytest.mark.soak
 def test_when_every_peer_has_left_the_page_states_it(serve, feedback_server, visit, tmp_path):
     arguments = ("--insecure", "--listen", "127.0.0.1:0", "--poll-seconds", "1", "--mirror", str(tmp_path / "mirror"))
     monitor = serve("monitor", "--feedback-server", feedback_server.url, *arguments, "--period", "6")
@@ -93,6 +94,7 @@ AUDIENCE_IS = "text => document.querySelector('.tile[data-measure=concurrent_pee
 
 
 @pytest.mark.browser
+@pytest.mark.soak
 def test_a_paused_page_and_one_that_a_drag_has_zoomed_hold_still_until_they_are_live_again(monitor, feedback_server, visit):
     send(feedback_server.url, 1, range(30))
     eventually(lambda: summary(monitor)["peers"] == 30)

@@ -52,6 +52,7 @@ def test_the_last_minutes_and_any_other_range_can_be_chosen(monitor, visit):
     page.becomes(TEXT_IS, "Last 5 min")
 
 
+@pytest.mark.soak
 def test_a_zone_holds_on_every_page_and_moves_the_days_of_the_history(monitor, visit):
     page = visit(monitor)
     page.page.locator("#time-open").click()

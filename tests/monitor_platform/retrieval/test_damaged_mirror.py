@@ -52,7 +52,7 @@ def write_logs(folder: Path, form: Form) -> Counter[tuple[str, int]]:
     return known
 
 
-@pytest.mark.parametrize("form", [Form.JSONL, Form.CSV, Form.PARQUET])
+@pytest.mark.parametrize("form", [Form.JSONL, pytest.param(Form.CSV, marks=pytest.mark.soak), Form.PARQUET])
 def test_every_damaged_copy_of_a_sealed_log_is_fetched_again_and_no_number_changes(
     feedback_server, start_feed, tmp_path, sha256, form
 ):
