@@ -31,7 +31,7 @@ import PIL.Image
 import pyarrow.parquet
 import zstandard
 
-for name in ("coordinator", "endhost_sdk", "feedback_analysis", "feedback_server", "feedback_wire", "monitor_platform", "netlab", "overlay", "serving", "swarmscope"):
+for name in ("coordinator", "endhost_sdk", "feedback_analysis", "feedback_server", "feedback_wire", "measurement", "monitor_platform", "netlab", "overlay", "serving", "swarmscope"):
     for module in pkgutil.walk_packages(importlib.import_module(name).__path__, f"{name}."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)

@@ -1,0 +1,5 @@
+"""Active measurement: a master lets agents measure the network in turn, and clients ask for measurements.
+
+An operation is one measurement of one destination by one agent with one technique (`operation.py`). Each operation ends with
+exactly one outcome (`outcome.py`). The design follows Emodis (client, master, agent; PM_SYN and PM_RAN).
+"""
