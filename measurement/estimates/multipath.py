@@ -1,0 +1,43 @@
+"""How many probes find all routers behind a load balancer (MDA, Veitch et al. 2009), and which links a trace claims to exist."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import pairwise
+from math import comb
+
+FAILURE = 0.05
+
+
+@cache
+def probes_to_stop(interfaces: int, failure: float = FAILURE) -> int:
+    """How many probes with different flows may find no further interface at a hop before the search ends.
+
+    After this many probes that found only `interfaces`, one further interface would have stayed hidden with a probability of at
+    most `failure`, if the balancer spreads flows equally: 6 probes for one interface, 11 for two, 16 for three. ValueError for
+    fewer than one interface.
+    """
+    if interfaces < 1:
+        raise ValueError(f"a hop that answers has at least one interface, not {interfaces}")
+    probes = interfaces + 1
+    while _hidden(interfaces + 1, probes) > failure:
+        probes += 1
+    return probes
+
+
+def _hidden(interfaces: int, probes: int) -> float:
+    """The probability that probes, spread equally over the interfaces, miss at least one of them (inclusion and exclusion)."""
+    total = 0.0
+    for missed in range(1, interfaces):
+        one_choice = (1 - missed / interfaces) ** probes
+        total += comb(interfaces, missed) * one_choice * (1 if missed % 2 else -1)
+    return total
+
+
+def links_of(route: Sequence[str | None]) -> set[tuple[str, str]]:
+    """The links between the addresses of a trace; a silent hop (None) proves no link."""
+    return {(one, other) for one, other in pairwise(route) if one is not None and other is not None}
+
+
+def false_links(routes: Iterable[Sequence[str | None]], true_links: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The links that traces claim and that do not exist."""
+    return set().union(*map(links_of, routes)) - set(true_links)
