@@ -5,7 +5,8 @@ once. The seed project joined shortest paths that were chosen for each receiver 
 the link after the meeting carries everything twice.
 
 Both kinds of tree grow receiver by receiver, the nearest first. `shortest`: nearest to the source, along the tree. `steiner`:
-nearest to any node of the tree, which shares more branches (Takahashi and Matsuyama 1980: at most twice the least cost).
+nearest to any node of the tree, which shares more branches (Takahashi and Matsuyama 1980: at most twice the least cost). If the
+bounds have left a receiver out, `tree_room` makes room for it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +17,7 @@ import networkx
 
 from overlay.overlay_file import Metric, Overlay, OverlayLink, TreeKind
 from overlay.route_cost import composite_ms
+from overlay.tree_room import with_room
 
 ROOT = ""
 """A node of no overlay, from which each search begins at all nodes of the tree at once."""
@@ -129,7 +131,18 @@ class _Growth:
                 break
             self._attach(paths[reached[0]][1:])
             remaining -= self._distances.keys()
-        return Tree(source=self._source, parents=self._parents, unreached=tuple(sorted(remaining)))
+        return self._with_room_for(remaining)
+
+    def _with_room_for(self, remaining: set[str]) -> Tree:
+        """The tree, rearranged for receivers that found no node with room."""
+        inner, parents = self._searched.subgraph(self._searched.nodes - {ROOT}), self._parents
+        before = -1
+        while remaining and len(parents) != before:  # room for one receiver can be a way to another one
+            before = len(parents)
+            for receiver in sorted(remaining):
+                parents = with_room(inner, self._source, parents, receiver, self._bound) or parents
+                remaining = remaining - parents.keys()
+        return Tree(source=self._source, parents=parents, unreached=tuple(sorted(remaining)))
 
     def _weight(self, start: str, end: str, link: Mapping[str, float]) -> float | None:
         """What the search pays for a link; None hides the link."""

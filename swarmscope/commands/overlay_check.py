@@ -93,9 +93,13 @@ def _print_tree(overlay: Overlay, name: str, stream: Stream, metric: Metric, kin
         worst = max(stretch(graph, drawn, each) for each in reached)
         copies = max(stress(drawn.path(each) for each in reached).values())
         print(f"greatest stretch {worst:.2f}; copies of a packet on one link: 1, without multicast {copies}")
-    if drawn.unreached:
-        print(f"not reached: {', '.join(drawn.unreached)}; add a link, or raise max_children of a node nearby", file=sys.stderr)
+    _print_unreached(drawn.unreached)
     return drawn
+
+
+def _print_unreached(players: tuple[str, ...]) -> None:
+    if players:
+        print(f"not reached: {', '.join(players)}; add a link, or raise max_children of a node nearby", file=sys.stderr)
 
 
 def _print_two_trees(overlay: Overlay, name: str, stream: Stream, metric: Metric, kind: TreeKind) -> dict[str, Tree]:
@@ -109,14 +113,15 @@ def _print_two_trees(overlay: Overlay, name: str, stream: Stream, metric: Metric
     )
     for grown in (two.first, two.second):
         print(tree_text(grown, receivers=players))
+    unreached = tuple(each for each in two.first.unreached if each in two.second.unreached)
+    _print_unreached(unreached)
     for player in players:
-        if player in both or player == stream.source:
+        if player in both or player in unreached or player == stream.source:
             continue
         shared = two.shared(player)
         why = f"both pass {', '.join(shared)}" if shared else "one tree does not reach it"
         can = can_have_two_paths(graph, stream.source, player, bound)
         advice = "raise max_children of the nodes around it" if can else "add a link that avoids it" if shared else "add a link"
         print(f"{player} has no two separate paths: {why}; {advice}", file=sys.stderr)
-    unreached = tuple(each for each in two.first.unreached if each in two.second.unreached)
     first = Tree(source=two.first.source, parents=two.first.parents, unreached=unreached)
     return {name: first, f"{name} (second tree)": Tree(source=stream.source, parents=two.second.parents)}

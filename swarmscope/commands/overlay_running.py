@@ -125,8 +125,13 @@ def source(
 
 
 def read_secret(file: Path) -> bytes:
-    """The overlay's secret. The command ends with an error if it is too short to be one."""
-    secret = file.read_bytes().strip()
+    """The overlay's secret. The command ends with an error if it is too short to be one.
+
+    A file of text may end in a line feed, which is no part of the secret. The bytes of any other file are the secret.
+    """
+    secret = file.read_bytes()
+    if secret.isascii() and secret.decode("ascii").strip().isprintable():
+        secret = secret.strip()
     if len(secret) < KEY_BYTES:
         advice = "write one with: head -c 32 /dev/urandom | base64 > FILE"
         exit_on_usage_error(ValueError(f"{file}: the secret has {len(secret)} bytes, and needs at least {KEY_BYTES}; {advice}"))

@@ -27,7 +27,7 @@ STARTED_AT_ONCE = 4
 
 
 def new_secret() -> bytes:
-    """A secret as text: the bootstrapper ignores white space at the ends of its file, so random bytes can be too few."""
+    """A secret as text, so that its file can be copied and pasted."""
     return secrets.token_hex(32).encode("ascii")
 
 

@@ -22,3 +22,16 @@ def random_graph(seed: int, *, most_nodes: int = 60) -> tuple[networkx.Graph, st
         graph.edges[link]["weight"] = 1.0 if equal else chance.choice([0.0, 0.5, 1.0, 2.0, 5.0, 20.0])
     source, *others = chance.sample(names, count)
     return graph, source, others[: chance.randint(1, len(others))], chance
+
+
+def barely_bounded(seed: int, *, slack: float) -> tuple[networkx.Graph, str, dict[str, int]]:
+    """A random graph, a source, and bounds of children that a tree to all nodes just fits into. `slack`: share of looser bounds."""
+    graph, source, _, chance = random_graph(seed)
+    bounds, reached, links = dict.fromkeys(graph.nodes, 0), {source}, [(source, node) for node in graph.adj[source]]
+    while links:
+        parent, node = links.pop(chance.randrange(len(links)))
+        if node not in reached:
+            reached.add(node)
+            bounds[parent] += 1
+            links += [(node, other) for other in graph.adj[node]]
+    return graph, source, {node: most + (chance.random() < slack) for node, most in bounds.items()}

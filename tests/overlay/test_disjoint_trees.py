@@ -6,8 +6,8 @@ import pytest
 from overlay.disjoint_trees import TwoTrees, can_have_two_paths, two_trees
 from overlay.overlay_file import read_overlay_file
 from overlay.planning import planned
-from overlay.trees import graph_of
-from tests.overlay.graphs import random_graph
+from overlay.trees import graph_of, tree
+from tests.overlay.graphs import barely_bounded, random_graph
 from tests.overlay.test_trees import assert_is_a_tree
 
 MANY = pytest.mark.parametrize("graphs", [4, pytest.param(1000, marks=pytest.mark.soak)])
@@ -90,5 +90,15 @@ def test_a_player_that_one_tree_does_not_reach_keeps_a_backup():
         "q": {"neighbors": [], "role": "player"}, "streams": {"news": {"source": "s", "redundancy": "two_trees"}}}"""
     overlay = read_overlay_file(text)
     places = planned(overlay, overlay.streams["news"], graph_of(overlay, "hops"), ["p", "q"]).places
-    assert {places["p"].parent, places["q"].parent} == {"a", "b"}
+    assert (places["p"].parent, places["q"].parent) == ("a", "b")
     assert (places["p"].second_parent, places["q"].second_parent) == (None, None)
+
+
+@pytest.mark.parametrize("graphs", [8, pytest.param(300, marks=pytest.mark.soak)])
+def test_with_tight_bounds_two_trees_reach_every_player_that_one_tree_reaches(graphs: int):
+    for seed in range(graphs):
+        graph, source, bounds = barely_bounded(seed, slack=0.3)
+        two = two_trees(graph, source, graph.nodes, "shortest", bounds.__getitem__)
+        unreached = {*two.first.unreached} & {*two.second.unreached}
+        assert len(unreached) <= len(tree(graph, source, graph.nodes, "shortest", bounds.__getitem__).unreached)
+        assert all(len(children) <= bounds[node] for node, children in two.children().items())

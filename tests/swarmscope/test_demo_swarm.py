@@ -43,7 +43,16 @@ def test_the_secret_of_a_demo_is_read_as_it_was_written(tmp_path: Path):
     secret = new_secret()
     (tmp_path / "secret").write_bytes(secret)
     assert read_secret(tmp_path / "secret") == secret
-    assert secret.isalnum()  # white space at an end would be ignored
+    assert secret.isalnum()
+
+
+def test_the_bytes_of_a_binary_secret_are_all_kept_and_the_line_feed_of_a_text_is_not(tmp_path: Path):
+    file = tmp_path / "secret"
+    for binary in (b" " + bytes(range(200, 230)) + b"\n", b"\t" + b"\x00" * 31):
+        file.write_bytes(binary)
+        assert read_secret(file) == binary
+    file.write_bytes(b"x" * 40 + b"\r\n")
+    assert read_secret(file) == b"x" * 40
 
 
 @pytest.mark.soak

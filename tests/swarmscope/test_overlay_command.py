@@ -37,3 +37,6 @@ def test_a_wrong_file_ends_with_one_line_that_names_file_line_and_node_and_an_un
     unreached = check(file)
     assert unreached.returncode == 1
     assert "not reached: p; add a link" in unreached.stderr
+    file.write_text(json.dumps({**nodes, "streams": {"news": {"source": "a", "redundancy": "two_trees"}}}), encoding="utf-8")
+    in_no_tree = check(file)
+    assert (in_no_tree.returncode, in_no_tree.stderr) == (1, unreached.stderr)
