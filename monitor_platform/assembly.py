@@ -34,6 +34,7 @@ from feedback_analysis.time_units import MINUTE_MS
 from feedback_wire import routes
 from monitor_platform.access.gate import Gate
 from monitor_platform.access.listener import Connections, limits_here
+from monitor_platform.access.roles import VIEWS
 from monitor_platform.alerts.alert_service import AlertService
 from monitor_platform.alerts.rules import Rules
 from monitor_platform.alerts.rules_file import RulesFile
@@ -44,7 +45,7 @@ from monitor_platform.api.history_handler import HISTORY, HistoryHandler
 from monitor_platform.api.rule_handlers import ROUTES as RULE_ROUTES
 from monitor_platform.api.summary_handler import SummaryHandler
 from monitor_platform.api.table_handler import TABLE, TableHandler
-from monitor_platform.api.view_handlers import VIEW, VIEWS, ViewHandler, ViewsHandler
+from monitor_platform.api.view_handlers import VIEW, ViewHandler, ViewsHandler
 from monitor_platform.dashboard.annotations import Annotations
 from monitor_platform.dashboard.dashboard_state import DashboardState
 from monitor_platform.dashboard.history_queries import HistoryQueries

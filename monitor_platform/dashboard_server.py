@@ -13,6 +13,7 @@ from typing import Any
 from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.document import Document
+from bokeh.server.contexts import BokehSessionContext
 from bokeh.server.server import BaseServer
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
@@ -26,6 +27,7 @@ from monitor_platform.access.gate import LOGIN, LOGOUT, Gate
 from monitor_platform.access.guarded_bokeh import GuardedBokeh
 from monitor_platform.access.listener import Connections, Listener
 from monitor_platform.access.login import LoginHandler, LogoutHandler
+from monitor_platform.access.roles import UserRole
 from monitor_platform.api.openapi import openapi
 from monitor_platform.api.responses import TextHandler
 from monitor_platform.dashboard.dashboard_page import DashboardPage
@@ -89,7 +91,9 @@ class Pages:
 
     def _build(self, document: Document, *, page: DashboardPage, leave: bool) -> None:
         build(document, page=page, state=self.state, older=self.older, spares=self.spares)
-        document.template_variables["leave"] = leave
+        context = document.session_context
+        request = context.request if isinstance(context, BokehSessionContext) else None
+        document.template_variables.update(leave=leave, role=getattr(request, "role", UserRole.VIEWER))
 
 
 class DashboardServer(BaseServer):

@@ -31,7 +31,10 @@ def gate_of(settings: Settings, port: int, opened: ExitStack) -> Gate:
     gate = Gate(
         users=Users(settings.users) if settings.users is not None else None,
         proxies=Proxies(
-            trusted=parse_networks(settings.trusted_proxy), header=settings.proxy_header, user_header=settings.trusted_user_header
+            trusted=parse_networks(settings.trusted_proxy),
+            header=settings.proxy_header,
+            user_header=settings.trusted_user_header,
+            role_header=settings.trusted_role_header,
         ),
         tickets=Tickets(lasts_s=settings.session_hours * 3600),
         # Cookies ignore ports, so two dashboards on one host need two names.

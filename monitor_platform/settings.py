@@ -45,6 +45,11 @@ class Settings(Scoring, LocationSettings):
     """Header in which the reverse proxy sends the name of the authenticated user, such as X-Forwarded-User. Requires
     --trusted-proxy."""
 
+    trusted_role_header: str = ""
+    """Header in which the reverse proxy sends the role of the user of --trusted-user-header, such as X-Forwarded-Role. Only the
+    value manager makes a manager; all others make a viewer, and so does a missing header. Without this flag, each user of the proxy
+    is a manager. A role in --users has precedence."""
+
     trusted_proxy: tuple[str, ...] = ()
     """Address or network of a reverse proxy, such as 127.0.0.1 or 10.0.0.0/8. The platform reads --trusted-user-header and
     --proxy-header only in requests from these proxies. Without this flag, it ignores --proxy-header. Repeat the flag for each
@@ -204,6 +209,10 @@ class Settings(Scoring, LocationSettings):
         parse_networks(self.trusted_proxy)
         if self.trusted_user_header and _HEADER.fullmatch(self.trusted_user_header) is None:
             raise ValueError(f"--trusted-user-header is {self.trusted_user_header!r}; it needs a header such as X-Forwarded-User")
+        if self.trusted_role_header and _HEADER.fullmatch(self.trusted_role_header) is None:
+            raise ValueError(f"--trusted-role-header is {self.trusted_role_header!r}; it needs a header such as X-Forwarded-Role")
+        if self.trusted_role_header and not self.trusted_user_header:
+            raise ValueError("--trusted-role-header needs --trusted-user-header: the header that names the user")
         if self.trusted_user_header and not self.trusted_proxy:
             raise ValueError("--trusted-user-header needs --trusted-proxy: the address of the proxy that sets the header")
         if self.proxy_header != "x-forwarded-for" and not self.trusted_proxy:

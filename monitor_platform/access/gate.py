@@ -12,7 +12,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from tornado.httputil import HTTPServerRequest
@@ -22,6 +22,7 @@ from feedback_wire.problem import Problem
 from monitor_platform.access.attempts import Attempts
 from monitor_platform.access.passwords import Hash
 from monitor_platform.access.proxies import Proxies
+from monitor_platform.access.roles import UserRole, may_send
 from monitor_platform.access.tickets import Ticket, Tickets
 from monitor_platform.access.user_file import checked_name
 from monitor_platform.access.users import Users, proves
@@ -51,9 +52,13 @@ class RetryLater(Problem):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
-    """An authenticated user. `ticket`: the session, if any. `secret`: the hash of the password that was checked, if any."""
+    """An authenticated user. `ticket`: the session, if any. `secret`: the hash of the password that was checked, if any.
+
+    `role`: at the time of the request. Without a login everyone is a manager.
+    """
 
     name: str = ""
+    role: UserRole = UserRole.MANAGER
     ticket: Ticket | None = None
     secret: Hash | None = None
 
@@ -91,16 +96,20 @@ class Gate:
         """Whether requests need authentication."""
         return self.users is not None or bool(self.proxies.user_header)
 
-    async def admit(self, request: HTTPServerRequest) -> None:
-        """Problem if the sender may not make this request."""
+    async def admit(self, request: HTTPServerRequest) -> Visitor:
+        """The user of a request; Problem if the sender may not make this request."""
         if request.path in OPEN:
-            return
+            return Visitor(role=UserRole.VIEWER)
         self.refresh()
         visitor = self.recognise(request)
         if visitor is None and self.users is not None and _takes_basic(request) and _basic(request) is not None:
-            await self._admit_basic(request)
+            visitor = await self._admit_basic(request)
         elif visitor is None:
             raise self._refusal(request)
+        if not may_send(visitor.role, request.method or "", request.path):
+            self.refusals["not_a_manager"] += 1
+            raise Problem(403, "not_a_manager", "your role is viewer, which only reads; ask a manager for this change")
+        return visitor
 
     def recognise(self, request: HTTPServerRequest) -> Visitor | None:
         """The user of a request, without checking a password; None if unknown."""
@@ -170,19 +179,21 @@ class Gate:
         finally:
             self._checking -= 1
 
-    async def _admit_basic(self, request: HTTPServerRequest) -> None:
+    async def _admit_basic(self, request: HTTPServerRequest) -> Visitor:
         name, password = _basic(request) or ("", "")
         secret = await self.prove(request, name, password)
-        self._basic[self._basic_digest(request)] = Visitor(name=_stored_name(name), secret=secret)
+        visitor = self._with_role(Visitor(name=_stored_name(name), secret=secret))
+        self._basic[self._basic_digest(request)] = visitor
         if len(self._basic) > KNOWN_BASIC:
             self._basic.popitem(last=False)
+        return visitor
 
     def _known_basic(self, request: HTTPServerRequest) -> Visitor | None:
         """The user of an Authorization header that was checked before. The table has only keyed digests, not passwords."""
         if not _takes_basic(request) or "Authorization" not in request.headers:
             return None
         visitor = self._basic.get(self._basic_digest(request))
-        return visitor if visitor is not None and self.stays(visitor) else None
+        return self._with_role(visitor) if visitor is not None and self.stays(visitor) else None
 
     def _basic_digest(self, request: HTTPServerRequest) -> bytes:
         return hmac.digest(self._basic_key, request.headers["Authorization"].encode("utf-8", "surrogateescape"), sha256)
@@ -191,12 +202,20 @@ class Gate:
         ticket = self.ticket(request)
         if ticket is None or self.users is None:
             return None
-        return Visitor(name=ticket.name, ticket=ticket, secret=self.users.hash_of(ticket.name))
+        return self._with_role(Visitor(name=ticket.name, ticket=ticket, secret=self.users.hash_of(ticket.name)))
+
+    def _with_role(self, visitor: Visitor) -> Visitor:
+        """The visitor with the current role of the file of users; a viewer if that has no such user."""
+        role = self.users.role_of(visitor.name) if self.users is not None else None
+        return replace(visitor, role=role or UserRole.VIEWER)
 
     def _proxy_user(self, request: HTTPServerRequest) -> Visitor | None:
         header = self.proxies.user_header
         name = self.proxies.user(peer(request), request.headers.get_list(header)) if header else None
-        return None if name is None else Visitor(name=name)
+        if name is None:
+            return None
+        role = self.users.role_of(name) if self.users is not None else None
+        return Visitor(name=name, role=role or self.proxies.role(request.headers.get_list(self.proxies.role_header)))
 
     def _refusal(self, request: HTTPServerRequest) -> Problem:
         problem = self._problem(request)

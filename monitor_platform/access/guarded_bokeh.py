@@ -130,7 +130,8 @@ class _GuardedRequest(HTTPMessageDelegate):
     async def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> None:
         try:
             _check_head(self._request, self._application.gate.refusals)
-            await self._application.gate.admit(self._request)
+            visitor = await self._application.gate.admit(self._request)
+            vars(self._request)["role"] = visitor.role  # for the document of a page
             self._application.check(self._request)
             self._next = self._handler()
             if self._request.path not in OPEN:  # these need no authentication, so they prove nothing about the sender

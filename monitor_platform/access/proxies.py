@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from monitor_platform.access.roles import UserRole
 from serving.forwarded import Network, ProxyHeader, SenderAddress, is_trusted, sender
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxies:
-    """The trusted proxies, and the headers in which they name the sender and the user ("": no such header)."""
+    """The trusted proxies, and the headers in which they name the sender, the user and the role ("": no such header)."""
 
     trusted: tuple[Network, ...] = ()
     header: ProxyHeader = "x-forwarded-for"
     user_header: str = ""
+    role_header: str = ""
 
     def trusts(self, address: str) -> bool:
         return is_trusted(address, self.trusted)
@@ -30,3 +32,8 @@ class Proxies:
         except UnicodeError:
             return None
         return name if name and name.isprintable() else None
+
+    def role(self, lines: Sequence[str]) -> UserRole:
+        """The role of a user that a trusted proxy names: a manager, unless `role_header` is configured and names none."""
+        manager = not self.role_header or [line.strip() for line in lines] == [UserRole.MANAGER]
+        return UserRole.MANAGER if manager else UserRole.VIEWER

@@ -1,4 +1,6 @@
-"""The file of users, with one line `NAME:HASH` for each. Empty lines and lines that begin with # stay unchanged.
+"""The file of users, with one line `NAME:HASH` or `NAME:HASH:ROLE` for each. Without a role, the user is a manager.
+
+Empty lines and lines that begin with # stay unchanged.
 
 A change is written to a new file, which is renamed under a lock on its folder. So readers see a complete file, and two writers do
 not overwrite each other.
@@ -8,13 +10,35 @@ import contextlib
 import fcntl
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monitor_platform.access.passwords import Hash
+from monitor_platform.access.roles import UserRole
 from serving.durable_files import replacing
 
 LONGEST_NAME = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The password hash and the role of a user."""
+
+    secret: Hash
+    role: UserRole = UserRole.MANAGER
+
+    @classmethod
+    def parse(cls, text: str) -> "Account":
+        """An account from `HASH` or `HASH:ROLE`; ValueError for any other text. A hash has three colons."""
+        parts = text.split(":")
+        role = parts.pop() if len(parts) > 4 else UserRole.MANAGER
+        if role not in [*UserRole]:
+            raise ValueError(f"its role is unknown; choose from {', '.join(UserRole)}")
+        return cls(secret=Hash.parse(":".join(parts)), role=UserRole(role))
+
+    def __str__(self) -> str:
+        return f"{self.secret}:{self.role}"
 
 
 def checked_name(text: str) -> str:
@@ -25,28 +49,33 @@ def checked_name(text: str) -> str:
     return name
 
 
-def read(path: Path) -> dict[str, Hash]:
-    """The hash of each user. ValueError names the line that cannot be read, but not its content; OSError passes through."""
-    users: dict[str, Hash] = {}
+def read(path: Path) -> dict[str, Account]:
+    """The account of each user. ValueError names the line that cannot be read, but not its content; OSError passes through."""
+    users: dict[str, Account] = {}
     for number, line in enumerate(_text(path).splitlines(), 1):
         if _is_user(line):
             try:
-                name, separator, secret = line.partition(":")
+                name, separator, account = line.partition(":")
                 if not separator or checked_name(name) != name or name in users:
-                    raise ValueError("it needs to be NAME:HASH, each name once")
-                users[name] = Hash.parse(secret.strip())
+                    raise ValueError("it needs to be NAME:HASH or NAME:HASH:ROLE, each name once")
+                users[name] = Account.parse(account.strip())
             except ValueError as error:
                 raise ValueError(f"{path}, line {number}: {error}") from None
     return users
 
 
-def put(path: Path, name: str, secret: Hash) -> bool:
-    """Write a user's new hash. Returns whether the user existed."""
-    with _locked(path):
-        lines = _lines(path)
-        kept = [line for line in lines if _name_in(line) != name]
-        _write(path, [*kept, f"{name}:{secret}"])
-        return len(kept) < len(lines)
+def put(path: Path, name: str, secret: Hash, role: UserRole | None = None) -> bool:
+    """Write a user's new hash, and the role; None keeps that of an existing user. Returns whether the user existed."""
+
+    def changed(account: Account | None) -> Account:
+        return Account(secret=secret, role=role or (account.role if account is not None else UserRole.MANAGER))
+
+    return _change(path, name, changed)
+
+
+def set_role(path: Path, name: str, role: UserRole) -> bool:
+    """Change the role of a user. Returns whether the user exists."""
+    return _change(path, name, lambda account: replace(account, role=role) if account is not None else None)
 
 
 def remove(path: Path, name: str) -> bool:
@@ -57,6 +86,16 @@ def remove(path: Path, name: str) -> bool:
         if len(kept) < len(lines):
             _write(path, kept)
         return len(kept) < len(lines)
+
+
+def _change(path: Path, name: str, changed: Callable[[Account | None], Account | None]) -> bool:
+    """Write the account that `changed` makes from the old one (None: no account). Returns whether the user existed."""
+    with _locked(path):
+        old = (read(path) if path.exists() else {}).get(name)
+        new = changed(old)
+        if new is not None:
+            _write(path, [*(line for line in _lines(path) if _name_in(line) != name), f"{name}:{new}"])
+        return old is not None
 
 
 def _is_user(line: str) -> bool:

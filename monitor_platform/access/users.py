@@ -8,6 +8,7 @@ from pathlib import Path
 
 from monitor_platform.access import user_file
 from monitor_platform.access.passwords import LONGEST, NO_USER, Hash
+from monitor_platform.access.roles import UserRole
 
 log = logging.getLogger(__name__)
 
@@ -20,15 +21,21 @@ class Users:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._state = self._stat()
-        self._hashes = user_file.read(path)
-        if not self._hashes:
+        self._accounts = user_file.read(path)
+        if not self._accounts:
             raise ValueError(f"{path} names no user; add one with: swarmscope users add NAME --file {path}")
         if path.stat().st_mode & 0o077:
             log.warning("%s can be read by others on this machine; run chmod 600, so that only the owner can read the hashes", path)
 
     def hash_of(self, name: str) -> Hash | None:
         """The password hash of a user; None for an unknown one."""
-        return self._hashes.get(name)
+        account = self._accounts.get(name)
+        return account.secret if account is not None else None
+
+    def role_of(self, name: str) -> UserRole | None:
+        """The role of a user; None for an unknown one."""
+        account = self._accounts.get(name)
+        return account.role if account is not None else None
 
     def refresh(self) -> None:
         """Read the file again if it has changed."""
@@ -37,11 +44,11 @@ class Users:
             return
         self._state = state
         try:
-            self._hashes = user_file.read(self._path)
+            self._accounts = user_file.read(self._path)
         except (OSError, ValueError) as error:
             log.error("the users stay the same because their file cannot be read: %s", error)  # noqa: TRY400 - the text is enough
             return
-        if not self._hashes:
+        if not self._accounts:
             log.warning("%s names no user any more: no user can log in", self._path)
 
     def _stat(self) -> _State:

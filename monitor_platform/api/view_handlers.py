@@ -6,14 +6,14 @@ from tornado.web import RequestHandler
 
 from monitor_platform.access.gate import Gate
 from monitor_platform.access.login import check_origin
+from monitor_platform.access.roles import VIEWS
 from monitor_platform.api.changes import json_object, user_of
 from monitor_platform.api.responses import answer_with_json
 from monitor_platform.api.script_request import bad_parameter
 from monitor_platform.dashboard.pages import PAGES
 from monitor_platform.dashboard.saved_views import SavedView, SavedViews, view_of
 
-VIEWS = "/api/v1/views"
-VIEW = "/api/v1/views/([0-9a-f]{1,64})"
+VIEW = f"{VIEWS}/([0-9a-f]{{1,64}})"
 
 _PATHS = frozenset(page.path for page in PAGES)
 

@@ -8,12 +8,14 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from monitor_platform.access import passwords, user_file
+from monitor_platform.access.roles import UserRole
 from swarmscope.commands import examples, exit_on_usage_error
 
 command = App(
     name="users",
     help_epilogue=examples(
         "swarmscope users add alice --file users.txt",
+        "swarmscope users role alice viewer --file users.txt",
         "swarmscope users list --file users.txt",
         "swarmscope users remove alice --file users.txt",
     ),
@@ -25,10 +27,10 @@ DEFAULT = Path("users.txt")
 @command.command(
     help_epilogue=examples(
         "swarmscope users add alice --file users.txt",
-        "cat password.txt | swarmscope users add 王小明 --file users.txt",
+        "cat password.txt | swarmscope users add 王小明 --role viewer --file users.txt",
     )
 )
-def add(name: str, /, *, file: UserFile = DEFAULT) -> None:
+def add(name: str, /, *, file: UserFile = DEFAULT, role: UserRole | None = None) -> None:
     """Add a user, or change the password of a user.
 
     On a terminal, the command asks for the password. Otherwise it reads the first line of standard input. A password has 8 to
@@ -40,15 +42,40 @@ def add(name: str, /, *, file: UserFile = DEFAULT) -> None:
         Login name: 1 to 64 characters of any language, without a colon, without # at the start, and without spaces at the ends.
     file
         File with the dashboard's users. Created if missing.
+    role
+        viewer: sees all pages and keeps own saved views. manager: also changes alert rules, silences, acknowledgements and
+        annotations. Without this flag, a new user is a manager, and an existing user keeps the role.
     """
     try:
         name = user_file.checked_name(name)
         secret = passwords.hashed(passwords.checked(_password(name)))
         user_file.read(file) if file.exists() else None
-        replaced = user_file.put(file, name, secret)
+        replaced = user_file.put(file, name, secret, role)
     except ValueError as error:
         exit_on_usage_error(error)
     print(f"changed the password of {name}" if replaced else f"added user {name}", file=sys.stderr)
+
+
+@command.command(name="role", help_epilogue=examples("swarmscope users role alice viewer --file users.txt"))
+def set_role(name: str, role: UserRole, /, *, file: UserFile = DEFAULT) -> None:
+    """Change the role of a user. It applies to the next request of the user; open pages show it when they are loaded again.
+
+    Parameters
+    ----------
+    name
+        Login name.
+    role
+        viewer: sees all pages and keeps own saved views. manager: also makes changes that all users see.
+    file
+        File with the dashboard's users.
+    """
+    try:
+        known = user_file.set_role(file, user_file.checked_name(name), role)
+    except ValueError as error:
+        exit_on_usage_error(error)
+    if not known:
+        sys.exit(f"swarmscope: {file} has no user {name}")
+    print(f"{name} is a {role}", file=sys.stderr)
 
 
 @command.command(help_epilogue=examples("swarmscope users remove alice --file users.txt"))
@@ -73,7 +100,7 @@ def remove(name: str, /, *, file: UserFile = DEFAULT) -> None:
 
 @command.command(name="list", help_epilogue=examples("swarmscope users list --file users.txt"))
 def names(*, file: UserFile = DEFAULT) -> None:
-    """Print the login names of all users.
+    """Print the login name and the role of each user, with a tab between them.
 
     Parameters
     ----------
@@ -81,7 +108,8 @@ def names(*, file: UserFile = DEFAULT) -> None:
         File with the dashboard's users.
     """
     try:
-        print("\n".join(user_file.read(file)))
+        for name, account in user_file.read(file).items():
+            print(f"{name}\t{account.role}")
     except ValueError as error:
         exit_on_usage_error(error)
 

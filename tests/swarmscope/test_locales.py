@@ -73,7 +73,7 @@ def test_history_is_built_and_shown_in_a_locale_without_its_characters(tmp_path)
 def test_a_user_logs_in_with_the_password_that_was_typed_in_a_locale_without_its_characters(tmp_path):
     password = "pässwort mit Umlaut"
     swarmscope("C", "users", "add", "王小明", cwd=tmp_path, stdin=f"{password}\n".encode())
-    assert user_file.read(tmp_path / "users.txt")["王小明"].fits(password)
+    assert user_file.read(tmp_path / "users.txt")["王小明"].secret.fits(password)
     refused = swarmscope("C", "users", "add", "alice", cwd=tmp_path, stdin=b"p\xe4sswort mit Umlaut\n", code=2)
     assert b"is not valid UTF-8" in refused
 

@@ -90,7 +90,7 @@
     if (can_silence) {
       const edit = make("button", { type: "button", className: "small", textContent: "Edit", ariaLabel: `Edit the rule ${name}` });
       edit.addEventListener("click", () => swarmscope_rules.open(name));
-      hands.push(" ", edit);
+      hands.push(" ", swarmscope_changes.for_managers(edit));
     }
     row.append(
       cell("State", make("b", { className: "severity", textContent: state_text })), title, cell("Last value", last_value(rule)),
@@ -105,7 +105,7 @@
     text.append(make("b", { textContent: rule }), `, ${slice}: until `, minute(until), `, since `, minute(from), noted({ by, comment }));
     const end = make("button", { type: "button", className: "small", textContent: "End now", ariaLabel: `End now: silence of ${rule}, ${slice}` });
     end.addEventListener("click", () => act(end, "DELETE", `api/v1/silences/${id}`));
-    row.append(text, end);
+    row.append(text, swarmscope_changes.for_managers(end));
     return row;
   }
 
@@ -128,7 +128,7 @@
     text.append(make("b", { textContent: host }), ` (${shape}): ${counts}`);
     const test = make("button", { type: "button", className: "small", textContent: "Send a test", ariaLabel: `Send a test message to ${host}` });
     test.addEventListener("click", () => act(test, "POST", `api/v1/webhooks/${number}/test`));
-    row.append(text, test, ...deliveries.map((each) => delivery(number, each)));
+    row.append(text, swarmscope_changes.for_managers(test), ...deliveries.map((each) => delivery(number, each)));
     return row;
   }
 

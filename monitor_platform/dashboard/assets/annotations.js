@@ -40,7 +40,7 @@
     words.append(` ${text}${by ? ` (${by})` : ""}`);
     const remove = make("button", { type: "button", className: "small", textContent: "Remove", ariaLabel: `Remove: ${text}` });
     remove.addEventListener("click", () => act("DELETE", `api/v1/annotations/${id}`));
-    item.append(words, remove);
+    item.append(words, swarmscope_changes.for_managers(remove));
     return item;
   }
 

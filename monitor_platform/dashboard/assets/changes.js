@@ -11,5 +11,13 @@ globalThis.swarmscope_changes = (() => {
     throw new Error(problem?.detail ?? "the monitoring platform does not answer; try again");
   }
 
-  return { request };
+  const is_viewer = document.body.dataset.role === "viewer";
+
+  // A button of a change that others see; a viewer cannot use it. The platform refuses the request, too.
+  function for_managers(button) {
+    if (is_viewer) Object.assign(button, { disabled: true, title: "Your role is viewer. Ask a manager for this change." });
+    return button;
+  }
+
+  return { request, for_managers, is_viewer };
 })();

@@ -41,7 +41,7 @@ globalThis.swarmscope_silence = (() => {
     const made = Object.assign(document.createElement("button"), { type: "button", className: "small", textContent: text });
     made.ariaLabel = `${text}: ${alert.title}`;
     made.addEventListener("click", () => open(alert, options));
-    return made;
+    return swarmscope_changes.for_managers(made);
   }
 
   addEventListener("DOMContentLoaded", () => {

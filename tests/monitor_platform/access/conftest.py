@@ -17,6 +17,7 @@ import trustme
 
 from monitor_platform.access import user_file
 from monitor_platform.access.passwords import Hash
+from monitor_platform.access.roles import UserRole
 from tests.harness.processes import Server, run_swarmscope, start_server
 from tests.monitor_platform.dashboard.conftest import recorded  # noqa: F401 - the same audience
 
@@ -30,10 +31,10 @@ def users(*arguments: str, password: str = "") -> subprocess.CompletedProcess[st
     return run_swarmscope("users", *arguments, stdin=password + "\n", timeout_s=30)
 
 
-def add_user(path: Path, name: str, password: str) -> None:
+def add_user(path: Path, name: str, password: str, role: UserRole | None = None) -> None:
     """Add a user with a very cheap hash: tests log in often."""
     digest = hashlib.scrypt(password.encode(), salt=b"s" * 16, n=2, r=1, p=1, dklen=16)
-    user_file.put(path, name, Hash(cost=2, block=1, parallel=1, salt=b"s" * 16, digest=digest))
+    user_file.put(path, name, Hash(cost=2, block=1, parallel=1, salt=b"s" * 16, digest=digest), role)
 
 
 @dataclass

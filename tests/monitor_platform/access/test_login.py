@@ -12,7 +12,10 @@ from urllib.parse import quote
 import pytest
 
 from monitor_platform.access import user_file
+from monitor_platform.access.proxies import Proxies
+from monitor_platform.access.roles import VIEWS, UserRole
 from monitor_platform.access.tickets import Tickets
+from monitor_platform.api.openapi import openapi
 from tests.harness.waiting import eventually
 from tests.monitor_platform.access.conftest import ELSEWHERE, NAME, PASSWORD, PROXY, Answer, Dashboard, add_user
 from tests.monitor_platform.access.websocket_client import Socket
@@ -133,7 +136,7 @@ def test_a_form_of_another_site_cannot_log_out(dashboard, cookie):
 def test_only_our_own_cookie_is_a_session(dashboard, cookie):
     name, _, value = cookie.partition("=")
     body, _, signature = value.partition(".")
-    theirs = Tickets(lasts_s=1000).issue(NAME, user_file.read(dashboard.users)[NAME], time.time())
+    theirs = Tickets(lasts_s=1000).issue(NAME, user_file.read(dashboard.users)[NAME].secret, time.time())
     forged = base64.urlsafe_b64encode('["王小明", "x", 9e99]'.encode()).decode().rstrip("=")
     wrong = [
         theirs,
@@ -219,6 +222,36 @@ def test_a_removed_user_is_logged_out_immediately(dashboard):
         assert socket.close_code() == 1008
 
 
+def changes() -> list[tuple[str, str]]:
+    """Method and path of each documented request that changes something."""
+    paths = openapi()["paths"].items()
+    return [(method.upper(), re.sub("{.*}", "0", path)) for path, methods in paths for method in methods if method != "get"]
+
+
+def test_a_viewer_reads_everything_and_changes_only_own_views(dashboard):
+    add_user(dashboard.users, "viewer", PASSWORD, UserRole.VIEWER)
+    cookie = {"Cookie": dashboard.log_in("viewer").cookie}
+    assert b'data-role="viewer"' in dashboard.ask("/timeline", cookie).body
+    assert dashboard.ask("/api/v1/summary", cookie).status == 200
+    assert len(changes()) >= 10
+    for method, path in [*changes(), ("POST", "/api/v1/of-a-later-version"), ("PUT", "/")]:
+        for credentials in (cookie, basic("viewer")) if path.startswith("/api/") else (cookie,):
+            answer = dashboard.ask(path, credentials, method=method)
+            refused = answer.status == 403 and answer.json()["reason"] == "not_a_manager"
+            assert refused is not path.startswith(VIEWS), (method, path, answer.status)
+
+
+def test_a_changed_role_applies_to_the_next_request(dashboard):
+    add_user(dashboard.users, "promoted", PASSWORD, UserRole.VIEWER)
+    cookie = {"Cookie": dashboard.log_in("promoted").cookie}
+    for credentials in (cookie, basic("promoted")):
+        assert user_file.set_role(dashboard.users, "promoted", UserRole.VIEWER)
+        assert dashboard.ask("/api/v1/annotations", credentials, method="POST").status == 403
+        assert user_file.set_role(dashboard.users, "promoted", UserRole.MANAGER)
+        assert dashboard.ask("/api/v1/annotations", credentials, method="POST").status == 404  # recorded files have none
+    assert b'data-role="manager"' in dashboard.ask("/", cookie).body
+
+
 def test_a_new_password_ends_the_sessions_of_the_old_one(dashboard):
     add_user(dashboard.users, "Bob", "the first one")
     cookie = dashboard.log_in("Bob", "the first one").cookie
@@ -260,6 +293,21 @@ def test_only_a_proxy_can_name_the_user(dashboard):
     assert dashboard.ask("/", {"X-Forwarded-User": " "}, peer=PROXY).status == 303
     assert Socket(dashboard.host, peer=PROXY).status == 401
     assert Socket(dashboard.host, peer=PROXY, **named).status == 101
+
+
+def test_a_user_of_the_proxy_is_a_manager_unless_the_users_file_makes_a_viewer(dashboard):
+    add_user(dashboard.users, "viewer by proxy", PASSWORD, UserRole.VIEWER)
+    statuses = [
+        dashboard.ask("/api/v1/annotations", {"X-Forwarded-User": name}, method="POST", peer=PROXY).status
+        for name in ("alice", "viewer by proxy")
+    ]
+    assert statuses == [404, 403]
+
+
+def test_with_a_role_header_only_the_role_manager_makes_a_manager():
+    proxies = Proxies(user_header="X-User", role_header="X-UserRole")
+    assert proxies.role(["manager "]) is UserRole.MANAGER
+    assert {proxies.role(lines) for lines in ([], [""], ["admin"], ["manager", "viewer"], ["viewer"])} == {UserRole.VIEWER}
 
 
 def test_without_a_users_file_only_the_proxy_can_log_users_in(start, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 
 from monitor_platform.access import user_file
 from monitor_platform.access.passwords import NO_USER, Hash, hashed
+from monitor_platform.access.roles import UserRole
 from monitor_platform.access.users import proves
 from tests.monitor_platform.access.conftest import NAME, PASSWORD, users
 
@@ -58,14 +59,16 @@ def test_users_are_added_changed_listed_and_removed_and_comments_stay(tmp_path):
     assert users("add", NAME, "--file", str(path), password=PASSWORD).stderr == f"added user {NAME}\n"
     assert users("add", "alice", "--file", str(path), password=PASSWORD).returncode == 0
     assert users("add", NAME, "--file", str(path), password="another one").stderr == f"changed the password of {NAME}\n"
-    assert users("list", "--file", str(path)).stdout == f"alice\n{NAME}\n"
+    assert users("role", NAME, "viewer", "--file", str(path)).stderr == f"{NAME} is a viewer\n"
+    assert users("list", "--file", str(path)).stdout == f"alice\tmanager\n{NAME}\tviewer\n"
     assert users("remove", "alice", "--file", str(path)).returncode == 0
     gone = users("remove", "alice", "--file", str(path))
     assert (gone.returncode, "has no user alice" in gone.stderr) == (1, True)
+    assert users("add", NAME, "--file", str(path), password="one more time").returncode == 0
     text = path.read_text()
     assert text.startswith("# the night shift\n\n")
-    assert re.fullmatch(rf"{NAME}:scrypt:n=\d+,r=8,p=\d+:[^:]+:[^:]+", text.splitlines()[-1])
-    assert user_file.read(path)[NAME].fits("another one")
+    assert re.fullmatch(rf"{NAME}:scrypt:n=\d+,r=8,p=\d+:[^:]+:[^:]+:viewer", text.splitlines()[-1])
+    assert user_file.read(path)[NAME].secret.fits("one more time")
 
 
 def test_a_new_file_can_be_read_only_by_its_owner(tmp_path):
@@ -92,7 +95,22 @@ def test_an_invalid_user_is_refused_and_nothing_is_written(tmp_path, name, passw
     assert (refused.returncode, advice in refused.stderr, path.exists()) == (2, True, False)
 
 
-@pytest.mark.parametrize("text", ["alice\n", "alice:my secret\n", ":x\n", "a:scrypt:n=1,r=1,p=1:AAAA:AAAA\n"])
+def test_a_user_without_a_role_in_the_file_is_a_manager_and_keeps_a_role_with_a_new_password(tmp_path):
+    path = tmp_path / "users.txt"
+    path.write_text(f"alice:{NO_USER}\nmallory:{NO_USER}:viewer\n")
+    assert {name: account.role for name, account in user_file.read(path).items()} == {"alice": "manager", "mallory": "viewer"}
+    assert user_file.put(path, "mallory", NO_USER)
+    assert user_file.put(path, "alice", NO_USER, UserRole.VIEWER)
+    assert not user_file.put(path, "bob", NO_USER)
+    assert not user_file.set_role(path, "nemo", UserRole.VIEWER)
+    roles = {name: account.role for name, account in user_file.read(path).items()}
+    assert roles == {"mallory": "viewer", "alice": "viewer", "bob": "manager"}
+
+
+INVALID = ("alice\n", "alice:my secret\n", f"a:{NO_USER}:secret\n", ":x\n", "a:scrypt:n=1,r=1,p=1:AAAA:AAAA\n")
+
+
+@pytest.mark.parametrize("text", INVALID)
 def test_an_invalid_line_is_named_and_not_shown(tmp_path, text):
     path = tmp_path / "users.txt"
     path.write_text("# users\n" + text)

@@ -26,6 +26,7 @@ def test_live_and_static_settings_are_distinguished():
         (LIVE | {"listen": "10.0.0.5:8070", "behind_proxy": "https://m.example.org"}, "the dashboard needs --users"),
         (LIVE | {"listen": "10.0.0.5:8070", "users": Path("users.txt")}, "without encryption"),
         (LIVE | {"trusted_user_header": "X-Forwarded-User"}, "--trusted-proxy"),
+        (LIVE | {"trusted_role_header": "X-Role"}, "needs --trusted-user-header"),
         (LIVE | {"trusted_user_header": "X User", "trusted_proxy": ("10.0.0.1",)}, "--trusted-user-header is"),
         (LIVE | {"trusted_proxy": ("10.0.0.300",)}, "--trusted-proxy"),
         (LIVE | {"session_hours": 0}, "--session-hours is 0"),
