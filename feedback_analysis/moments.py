@@ -1,10 +1,11 @@
 """Parses a time from the command line or a URL: ISO 8601, or Unix milliseconds.
 
 A number in another unit is refused, because it would silently mean another time: 1700000000 is in November 2023 as seconds, and in
-January 1970 as milliseconds.
+January 1970 as milliseconds. An offset that no time zone has, such as +25:00, is refused as well: it is a mistake in writing.
 """
 
-from datetime import UTC, datetime, tzinfo
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
 
 # The year 33658: milliseconds of more than 15 digits are a mistake.
 END_OF_TIME_MS = 10**15
@@ -13,6 +14,12 @@ END_OF_TIME_MS = 10**15
 _LEAST_DIGITS = 12
 _MOST_DIGITS = 15
 _DATE_DIGITS = len("20120807")
+
+# No time zone of today differs by more than 14 hours from UTC (Kiribati).
+_MOST_OFFSET_MINUTES = 14 * 60
+_OFFSET = re.compile(r"[T ].*?[-+](?P<hours>\d\d)(?::?(?P<minutes>\d\d))?(?P<seconds>:?\d\d)?", re.ASCII)
+_NAMES_A_ZONE = re.compile(r"[T ][\d:.,\s]*\d\s*[-+A-Za-z]", re.ASCII)
+_CLOCK = re.compile(r"[T ]\s*(\d\d?):(\d\d)", re.ASCII)
 
 _EXAMPLE = "2012-08-07T09:30Z"
 _WRITE = f"write {_EXAMPLE} or Unix milliseconds"
@@ -26,10 +33,35 @@ def unix_ms(text: str, zone: tzinfo = UTC) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise ValueError(f"{text[:40]!r} is not a time; {_WRITE}") from error
+    check_offset(text)
     try:
         return round((moment if moment.tzinfo else _in_zone(moment, zone)).timestamp() * 1000)
     except OverflowError as error:
         raise ValueError(f"{text!r} is beyond the calendar; {_WRITE}") from error
+
+
+def check_offset(text: str) -> None:
+    """ValueError if the time `text` has an offset from UTC that no time zone has."""
+    found = _OFFSET.search(text)
+    if found is None:
+        return
+    minutes = int(found["minutes"] or 0)
+    if int(found["hours"]) * 60 + minutes > _MOST_OFFSET_MINUTES or minutes >= 60 or found["seconds"]:
+        raise ValueError(f"{text[:40]!r} has no valid offset from UTC; write one from -14:00 to +14:00, such as +08:00")
+
+
+def check_local(text: str, at_ms: int, zone: tzinfo) -> None:
+    """ValueError if `text`, which another parser read in `zone` as `at_ms`, is a local time that does not exist or occurs twice.
+
+    A text that names a zone itself, and a number, are no local times.
+    """
+    clock = _CLOCK.search(text)
+    if clock is None or _NAMES_A_ZONE.search(text):
+        return
+    local = datetime.fromtimestamp(at_ms / 1000, zone).replace(tzinfo=None)
+    # Another parser moves a time that does not exist past the skipped minutes, which are less than half a day.
+    moved = local.hour * 60 + local.minute - int(clock[1]) * 60 - int(clock[2])
+    _in_zone(local - timedelta(minutes=(moved + 720) % 1440 - 720), zone)
 
 
 def _milliseconds(digits: str) -> int:

@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Mapping as Entries
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 
 from coordinator.admission import recorded_address
 from coordinator.dialects.native_message import Refused, check
 from coordinator.settings import AddressPolicy
+from feedback_analysis.moments import check_local, check_offset
 from feedback_analysis.reading.rows import LARGEST_WEIGHT
 from feedback_wire.limits import LARGEST_INT
 from feedback_wire.message import FIELDS
@@ -56,6 +58,7 @@ class RowReader:
         self.filled: Counter[str] = Counter()
         """The number of messages with a value, per field."""
         self._mapping = mapping
+        self._zone = ZoneInfo(mapping.zone)
         self._sources = sources
         self._keeps_time = keeps_time
         self._next_seq: dict[str, int] = {}
@@ -63,7 +66,7 @@ class RowReader:
 
     def read(self, row: SourceRow) -> ImportedMessage:
         """Convert `row` to a message; Refused with a reason if the row is invalid."""
-        time_ms = _time(row, self._mapping.unit)
+        time_ms = _time(row, self._mapping.unit, self._zone)
         values = dict(self._mapping.constants) | self._values(row.texts)
         own = {name: values.pop(name, None) for name in RECORD_FIELD_NAMES}
         session_id = self._session(values, time_ms)
@@ -115,8 +118,8 @@ class RowReader:
         return f"{peer_id}-{session}"
 
 
-def _time(row: SourceRow, unit: str) -> int:
-    """The time of a row in Unix milliseconds. `unit` is the mapping's unit for numeric times."""
+def _time(row: SourceRow, unit: str, zone: ZoneInfo) -> int:
+    """The time of a row in Unix milliseconds. `unit` is the mapping's unit for numeric times, `zone` that of local times."""
     text = row.texts[TIME]
     if all(value is None for value in row.texts.values()):
         raise Refused("empty_row", "no column has a value; in JSON lines, each row must be a JSON object")
@@ -124,6 +127,11 @@ def _time(row: SourceRow, unit: str) -> int:
         raise Refused("no_time", "the time has no value" if text is None else f"{text[:40]!r} is not a time")
     if not EARLIEST_MS <= row.time_ms < LATEST_MS:
         raise Refused("implausible_time", f"{str(text)[:40]!r} is before 1973 or after 2100{_unit_advice(str(text), unit)}")
+    try:
+        check_offset(str(text))
+        check_local(str(text), row.time_ms, zone)
+    except ValueError as error:
+        raise Refused("no_time", str(error)) from error
     return row.time_ms
 
 

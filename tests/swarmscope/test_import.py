@@ -9,8 +9,12 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from coordinator.dialects.native_message import Refused
 from feedback_wire.message import FIELD_NAMES
 from feedback_wire.record import RECORD_FIELD_NAMES
+from swarmscope.importing.mapping import TIME, Mapping, SourceColumn
+from swarmscope.importing.row_reader import RowReader
+from swarmscope.importing.row_source import SourceRow
 from tests.harness.logs import BEGIN_MS, record, write_log
 from tests.harness.processes import run_here, run_swarmscope
 from tests.harness.waiting import eventually
@@ -161,11 +165,12 @@ def test_every_refused_row_is_counted_by_reason_and_listed_on_request(tmp_path):
         "2012-08-07T09:30:05Z,s,,2.5\n"
         "2012-08-07T09:30:06Z,s,NaN,2.0\n"
         "9999-08-07T09:30:00Z,s,0.9,1\n"
+        "2012-08-07T09:30:00+25:00,s,0.9,1\n"
         "one,two,three,four,five\n"
     )
     done = run_swarmscope("import", tmp_path / "odd.csv", "--into", tmp_path / "logs", "--refused", tmp_path / "refused.jsonl")
     assert done.returncode == 1
-    assert "11 rows: 2 accepted, 9 refused" in done.stdout
+    assert "12 rows: 2 accepted, 10 refused" in done.stdout
     assert "'1344331800' is before 1973 or after 2100 in ms; set another unit" in done.stdout
     assert "'9999-08-07T09:30:00Z' is before 1973 or after 2100\n" in done.stdout
     refused = {}
@@ -175,12 +180,21 @@ def test_every_refused_row_is_counted_by_reason_and_listed_on_request(tmp_path):
     invalid = "invalid_field"
     assert refused == {
         2: "no_time", 3: "implausible_time", 4: "missing_field", 5: invalid, 6: invalid, 7: invalid, 8: invalid,
-        10: "implausible_time", "line 12": "broken_line",
+        10: "implausible_time", 11: "no_time", "line 13": "broken_line",
     }  # fmt: skip
     first, last = records_in(tmp_path / "logs")
     assert (first["seq"], last["seq"]) == (0, 1)
     assert "continuity" not in last
     assert last["stall_count"] == 2
+
+
+def test_a_local_time_that_occurs_twice_is_refused():
+    reader = RowReader(Mapping(zone="Europe/Berlin"), {TIME: SourceColumn(TIME), "session_id": SourceColumn("s")}, keeps_time=False)
+    second_ms = 1_792_891_800_000
+    for text in ("2026-10-25T02:30+01:00", str(second_ms)):
+        assert reader.read(SourceRow("a.csv", 1, second_ms, {TIME: text, "session_id": "s"})).time_ms == second_ms
+    with pytest.raises(Refused, match="occurs twice in Europe/Berlin"):
+        reader.read(SourceRow("a.csv", 2, second_ms, {TIME: "2026-10-25 02:30", "session_id": "s"}))
 
 
 def test_lines_that_are_not_objects_cost_only_themselves(tmp_path):
