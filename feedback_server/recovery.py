@@ -6,7 +6,7 @@ memory. So a file is synced before another one is removed because of it, and bef
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -20,6 +20,7 @@ from feedback_server.stores.sealed_logs import SealedLog, SealedLogs, names_sum
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.frames import NO_BATCH, Damage, Frame, walk
 from feedback_wire.log_name import Form, LogName
+from serving.few_lines import few_lines
 
 log = logging.getLogger(__name__)
 
@@ -168,15 +169,16 @@ def _examined(folder: DataFolder, name: LogName, counters: Counters) -> WholeFra
         log.exception("%s cannot be read; it is left as it is and not offered", name)
         return None
     whole = _synced(folder, name, whole_frames(data))
-    for damage in whole.damages:
-        _log_damage(name, damage)
-        try:
-            is_new = folder.quarantine(f"{name}.{damage.offset}", data[damage.offset : damage.offset + damage.size])
-        except OSError as error:  # a full disk: the whole frames can be read nevertheless
-            log.warning("%s: they could not be copied: %s", name, error)
-            continue
-        counters.quarantined += is_new
-        counters.quarantined_bytes += damage.size * is_new
+    with few_lines(log.error, f"damaged parts of {name}") as found, few_lines(log.warning, f"failed copies of {name}") as failed:
+        for damage in whole.damages:
+            _report_damage(name, damage, found)
+            try:
+                is_new = folder.quarantine(f"{name}.{damage.offset}", data[damage.offset : damage.offset + damage.size])
+            except OSError as error:  # a full disk: the whole frames can be read nevertheless
+                failed(f"{name}: they could not be copied: {error}")
+                continue
+            counters.quarantined += is_new
+            counters.quarantined_bytes += damage.size * is_new
     return whole
 
 
@@ -190,12 +192,12 @@ def _synced(folder: DataFolder, name: LogName, whole: WholeFrames) -> WholeFrame
     return whole
 
 
-def _log_damage(name: LogName, damage: Damage) -> None:
+def _report_damage(name: LogName, damage: Damage, report: Callable[[str], None]) -> None:
     where = f"{name}: {damage.size} bytes at offset {damage.offset} go into quarantine: {damage.reason}"
     if damage.torn:
         log.warning("%s (an unfinished write: it was never acknowledged)", where)
     else:
-        log.error("%s", where)
+        report(where)
 
 
 def _known_batches(folder: DataFolder, journals: Iterable[WholeFrames | None]) -> RecentBatches:

@@ -8,7 +8,7 @@ the other waiting journals: one unreadable journal must not block the later ones
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from queue import Empty, SimpleQueue
 
@@ -25,6 +25,7 @@ from feedback_server.stores.sealed_log_index import SealedLogIndex
 from feedback_wire.catalogue import LogEntry
 from feedback_wire.frames import Damage, walk
 from feedback_wire.log_name import LogName
+from serving.few_lines import few_lines
 
 log = logging.getLogger(__name__)
 
@@ -165,22 +166,18 @@ class Sealer(threading.Thread):
 
     def _whole_frames(self, name: LogName, data: bytes) -> Iterator[Inflated]:
         """The journal's whole frames; damaged bytes go into quarantine."""
-        for found in line_frames(walk(data)):
-            if isinstance(found, Inflated):
-                yield found
-            else:
-                self._quarantine(name, data, found)
+        with few_lines(log.error, f"damaged parts of {name}") as report:
+            for found in line_frames(walk(data)):
+                if isinstance(found, Inflated):
+                    yield found
+                else:
+                    self._quarantine(name, data, found, report)
 
-    def _quarantine(self, name: LogName, data: bytes, damage: Damage) -> None:
+    def _quarantine(self, name: LogName, data: bytes, damage: Damage, report: Callable[[str], None]) -> None:
         is_new = self._folder.quarantine(f"{name}.{damage.offset}", data[damage.offset : damage.offset + damage.size])
         if not is_new:  # recovery or an earlier try counted it
             return
         self._counters.quarantined += 1
         self._counters.quarantined_bytes += damage.size
-        log.error(
-            "%s: %d bytes from offset %d on are damaged and kept in quarantine: %s",
-            name,
-            damage.size,
-            damage.offset,
-            damage.reason,
-        )
+        where = f"{damage.size} bytes from offset {damage.offset} on"
+        report(f"{name}: {where} are damaged and kept in quarantine: {damage.reason}")

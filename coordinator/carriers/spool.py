@@ -6,7 +6,7 @@ under the same id, so it is stored once. Draining skips damaged bytes, keeps the
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from coordinator.carriers.spool_files import Cursor, SegmentWriter, lock_folder,
 from coordinator.compressed_frames import FrameWriter, lines_of
 from feedback_wire.frames import Damage, Frame, walk
 from serving.durable_files import make_folder, replace_file, sync_ancestors, sync_folder
+from serving.few_lines import few_lines
 
 SEGMENT_BYTES = 8 * 1024**2
 """Small enough to be read into memory when it is drained."""
@@ -188,24 +189,26 @@ class Spool:
             return
         begin = self._start(number)
         kept = []
-        for piece in walk(data, start=begin):
-            found = _batch_or_damage(number, piece)
-            if isinstance(found, SpooledBatch):
-                yield found
-                continue
-            if isinstance(piece, Frame) and not self._damage.is_known(number, found):
-                self.messages -= piece.header.records
-            kept.append(self._damage.keep_aside(number, found, data))
-        if all([*kept, *self._keep_aside_again(number, data[:begin])]):
+        with few_lines(_log.error, f"damaged parts of spool segment {number}") as report:
+            for piece in walk(data, start=begin):
+                found = _batch_or_damage(number, piece)
+                if isinstance(found, SpooledBatch):
+                    yield found
+                    continue
+                if isinstance(piece, Frame) and not self._damage.is_known(number, found):
+                    self.messages -= piece.header.records
+                kept.append(self._damage.keep_aside(number, found, data, report))
+            kept += self._keep_aside_again(number, data[:begin], report)
+        if all(kept):
             path.unlink()
         else:
             path.rename(path.with_suffix(".damaged"))  # needs no space, so draining can go on even on a full disk
         del self._sizes[number]
 
-    def _keep_aside_again(self, number: int, drained: bytes) -> list[bool]:
+    def _keep_aside_again(self, number: int, drained: bytes, report: Callable[[str], None]) -> list[bool]:
         """Keep the damage in the drained part of a segment. The disk may have been full when it was found."""
         found = (_batch_or_damage(number, piece) for piece in walk(drained))
-        return [self._damage.keep_aside(number, each, drained) for each in found if isinstance(each, Damage)]
+        return [self._damage.keep_aside(number, each, drained, report) for each in found if isinstance(each, Damage)]
 
     def _count_removed_segment(self, number: int) -> None:
         """Another program removed a segment. The other segments must not wait for it."""

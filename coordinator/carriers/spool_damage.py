@@ -1,6 +1,7 @@
 """Damaged bytes of a spool: counted and logged once, and kept in files of their own, so that a person can look at them."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from feedback_wire.frames import Damage
@@ -21,28 +22,28 @@ class SpoolDamage:
     def is_known(self, segment: int, damage: Damage) -> bool:
         return (segment, damage.offset) in self._known
 
-    def keep_aside(self, segment: int, damage: Damage, data: bytes) -> bool:
-        """Write the damaged part of the segment's `data` to a file. False if a full disk does not take it."""
+    def keep_aside(self, segment: int, damage: Damage, data: bytes, report: Callable[[str], None]) -> bool:
+        """Write the damaged part of the segment's `data` to a file. False if a full disk does not take it.
+
+        `report` logs an error.
+        """
         path = self._folder / f"{segment:012d}-{damage.offset}.damaged"
         if not self.is_known(segment, damage):
             self._known.add((segment, damage.offset))
-            self._report(segment, damage, path)
+            self._note(segment, damage, path, report)
         try:
             replace_file(path, data[damage.offset : damage.offset + damage.size])
         except OSError:
             return False
         return True
 
-    def _report(self, segment: int, damage: Damage, path: Path) -> None:
+    def _note(self, segment: int, damage: Damage, path: Path, report: Callable[[str], None]) -> None:
         if not path.exists():  # else an earlier run has counted it
             self.size_bytes += damage.size
+        where = f"spool segment {segment}, offset {damage.offset}: {damage.size} bytes are no batch ({damage.reason})"
+        text = f"{where}; kept in {path} or, on a full disk, with their whole segment"
         # A torn end was never acknowledged, because a batch is acknowledged when it is synced completely.
-        _log.log(
-            logging.WARNING if damage.torn else logging.ERROR,
-            "spool segment %d, offset %d: %d bytes are no batch (%s); kept in %s or, on a full disk, with their whole segment",
-            segment,
-            damage.offset,
-            damage.size,
-            damage.reason,
-            path,
-        )
+        if damage.torn:
+            _log.warning("%s", text)
+        else:
+            report(text)

@@ -14,6 +14,7 @@ import pytest
 from feedback_server.forms.reading import Records, read_log
 from feedback_wire.frames import PREAMBLE, Frame, FrameKind, walk
 from feedback_wire.log_name import LogName
+from serving.few_lines import MOST_LINES
 from tests.faults.recorded_calls import RecordedCalls, memory_folder
 from tests.faults.stepped_server import Format, SteppedServer, batch, stored
 from tests.harness.tested_counts import FLIPPED_BIT
@@ -144,6 +145,24 @@ def test_a_server_starts_on_a_damaged_sealed_log_and_deletes_nothing(form: Forma
             (root / name).write_bytes(flipped)
             SteppedServer(root, lambda _: None, form).stop()
             assert (root / name).read_bytes() == flipped
+
+
+def with_every_second_frame_damaged(batches: int) -> tuple[str, bytes]:
+    name, data = made(batches, sealed=False)
+    damaged = bytearray(data)
+    for frame in frames(data)[::2]:
+        damaged[frame.end - 1] ^= 1
+    return name, bytes(damaged)
+
+
+def test_a_journal_with_many_damaged_parts_is_logged_in_few_lines(caplog: pytest.LogCaptureFixture):
+    name, data = with_every_second_frame_damaged(60)
+    logging.disable(logging.NOTSET)
+    kept, _ = recovered(name, data)
+    assert kept == Counter(range(1, 60, 2))
+    lines = [record.getMessage() for record in caplog.records if name in record.getMessage()]
+    assert len(lines) == MOST_LINES + 1
+    assert lines[-1] == f"10 more damaged parts of {name}"
 
 
 def test_the_check_detects_a_recovery_that_keeps_too_little(monkeypatch: pytest.MonkeyPatch):

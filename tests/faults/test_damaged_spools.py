@@ -11,6 +11,7 @@ import pytest
 
 from coordinator.carriers.spool import Spool
 from feedback_wire.frames import PREAMBLE, Frame, records_frame, walk
+from serving.few_lines import MOST_LINES
 from tests.faults.recorded_calls import memory_folder
 from tests.faults.test_power_cuts_of_a_spool import batch
 
@@ -98,6 +99,18 @@ def damaged(folder: Path) -> int:
     data[first.end - 1] ^= 1
     (folder / SEGMENT).write_bytes(data)
     return first.end - first.offset
+
+
+def test_a_segment_with_many_damaged_batches_is_logged_in_few_lines(caplog: pytest.LogCaptureFixture):
+    data = bytearray(segment(60))
+    for frame in frames(bytes(data))[::2]:
+        data[frame.end - 1] ^= 1
+    logging.disable(logging.NOTSET)
+    out, _, spool = drained(bytes(data))
+    assert (out, spool.messages) == (list(range(1, 60, 2)), 0)
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(lines) == MOST_LINES + 1
+    assert lines[-1] == "10 more damaged parts of spool segment 1"
 
 
 def test_damage_is_counted_once_although_draining_starts_again(tmp_path: Path):
