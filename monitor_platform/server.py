@@ -11,11 +11,15 @@ from monitor_platform.alerts.rules import Rules
 from monitor_platform.assembly import BackgroundTask, assemble
 from monitor_platform.dashboard_server import DashboardServer
 from monitor_platform.settings import Settings
+from serving.address_space import require_address_space
 from serving.lifecycle import CannotContinue, CannotStart, announce_ready, on_reload, on_stop
 from serving.memory import end_without_memory, is_no_memory
 from serving.tls import Tls
 
 log = logging.getLogger(__name__)
+
+_LIMIT_SECONDS = 1.0
+"""Seconds between two looks at the limit of address space, which another process can lower (prlimit)."""
 
 
 def run(settings: Settings, rules: Rules | None = None) -> None:
@@ -57,7 +61,7 @@ async def _opened(settings: Settings, rules: Rules | None) -> None:
         opened.callback(server.stop, wait=False)  # Bokeh 3.10 would wait in a task, which the end of the loop cancels
         on_reload(partial(_reload, tls, server))
         announce_ready("monitor", url)
-        await _until_ended(tasks)
+        await _until_ended([*tasks, _watch_address_space(settings.memory_mib)])
 
 
 def _tls(settings: Settings) -> Tls:
@@ -71,6 +75,13 @@ def _reload(tls: Tls, server: DashboardServer) -> None:
     tls.renew()
     server.listener.ssl_options = tls.listener  # Tornado reads it for each connection
     server.gate.refresh()
+
+
+async def _watch_address_space(memory_mib: int) -> None:
+    """Raises MemoryError when the limit of address space is lowered so far that libraries may hang or abort."""
+    while True:
+        require_address_space("swarmscope monitor", memory_mib)
+        await asyncio.sleep(_LIMIT_SECONDS)
 
 
 async def _until_ended(tasks: Sequence[BackgroundTask]) -> None:

@@ -4,8 +4,8 @@ import os
 import signal
 import sys
 
+from serving.address_space import require_base
 from serving.memory import end_without_memory, is_no_memory
-from swarmscope.address_space import require_base
 from swarmscope.commands import exit_on, exit_on_usage_error
 from swarmscope.output.encoding import print_everywhere
 

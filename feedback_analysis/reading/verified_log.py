@@ -29,6 +29,7 @@ from feedback_analysis.reading.log_files import (
     sealed_instead,
 )
 from feedback_analysis.reading.survey import Survey, survey
+from feedback_analysis.reading.usable_memory import usable_memory
 from feedback_wire.frames import PREAMBLE, Damage
 from feedback_wire.log_name import Form
 from feedback_wire.message import FIELD_NAMES
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
 COLUMNS = (*RECORD_FIELD_NAMES, *FIELD_NAMES, "extra", "other")
 """The columns of CSV and Parquet logs, in order."""
 
-LARGEST_LOG = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-"""Bytes of a log of frames, which is read as a whole: half of this machine's memory. By default, a log ends at 64 MiB."""
+# By default, a log ends at 64 MiB. Only for a larger one, the limit of memory is read.
+_USUAL_LOG = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,9 +196,12 @@ def _bytes_from(path: Path, start: int) -> memoryview:
 
 
 def _check_size(size: int, path: Path) -> None:
-    """NotReadable if the memory cannot hold `size` bytes: the kernel might kill the process. A sparse file can claim any size."""
-    if size > LARGEST_LOG:
-        raise NotReadable(errno.EFBIG, f"it has {size:,} bytes, more than half of this machine's memory", str(path))
+    """NotReadable if `size` bytes, which are read as a whole, are more than half of the memory that this process may use.
+
+    The kernel might kill the process otherwise. A sparse file can claim any size.
+    """
+    if size > _USUAL_LOG and size > usable_memory() // 2:
+        raise NotReadable(errno.EFBIG, f"it has {size:,} bytes, more than half of the memory that this process may use", str(path))
 
 
 def _write_whole_frames(data: memoryview, found: Survey, form: Form, target: Path) -> None:

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from feedback_analysis.location_settings import LocationSettings
 from feedback_analysis.scoring import Scoring
-from swarmscope.address_space import require_address_space
+from serving.address_space import require_address_space
 from swarmscope.commands import examples, exit_on, exit_on_usage_error, or_defaults
 from swarmscope.output.encoding import print_data
 from swarmscope.output.escaping import plain, plain_json

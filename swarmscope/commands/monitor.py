@@ -11,7 +11,7 @@ from rich.console import Console, ConsoleOptions
 from feedback_analysis.quality.all_models import models_of
 from monitor_platform.alerts.rules import read_rules
 from monitor_platform.settings import Settings
-from swarmscope.address_space import require_address_space
+from serving.address_space import require_address_space
 from swarmscope.commands import examples, exit_on_usage_error, or_defaults, run_server
 
 _GROUPS = {"Geolocation": ("--geo-", "--district", "--area-"), "MOS and quality models": ("--mos-", "--model-")}

@@ -1,4 +1,7 @@
-"""Checks the limit of address space (`ulimit -v`, RLIMIT_AS) before the import of libraries that crash under a low limit."""
+"""Checks the limit of address space (`ulimit -v`, RLIMIT_AS), because libraries crash under a low one.
+
+A command checks it before it imports them. A monitoring platform checks it again while it runs.
+"""
 
 import resource
 
