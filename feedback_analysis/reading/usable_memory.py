@@ -22,7 +22,7 @@ def _limits(own_groups: Path, groups: Path) -> Iterator[int]:
     """The limits of the process's groups and of the groups above them. Groups without a limit, and unreadable ones, have none."""
     lines: list[str] = []
     with suppress(OSError):
-        lines = own_groups.read_text("utf-8", "replace").splitlines()
+        lines = own_groups.read_text(encoding="utf-8", errors="replace").splitlines()
     for line in lines:
         number, controllers, group = f"{line}::".split(":")[:3]
         if number == "0":

@@ -86,9 +86,7 @@ def test_each_command_is_imported_within_the_required_address_space(command: str
     assert done.stderr == ""
 
 
-def test_a_live_monitor_needs_the_required_memory_and_ends_with_less(
-    serve: Callable[..., Server], tmp_path: Path
-):
+def test_a_live_monitor_needs_the_required_memory_and_ends_with_less(serve: Callable[..., Server], tmp_path: Path):
     server = serve("feedback-server", "--insecure", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"))
     follow = ("--feedback-server", server.url, "--mirror", str(tmp_path / "mirror"), "--poll-seconds", "1", "--memory-mib", "512")
     monitor = serve("monitor", "--insecure", "--listen", "127.0.0.1:0", *follow)
