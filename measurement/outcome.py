@@ -55,6 +55,11 @@ class Hop(Struct, frozen=True, kw_only=True):
     """The smallest of the hop's replies."""
     name: Text | None = None
     """Observed in DNS, where it was asked for."""
+    as_number: int | None = None
+    """The autonomous system of the address, where the agent has a table of them."""
+    icmp_type: int | None = None
+    icmp_code: int | None = None
+    """What the hop answered: 11 and 0 are the usual `time exceeded`, for IPv6 3 and 0."""
     sent: Annotated[int, Meta(ge=0)] = 0
     answered: Annotated[int, Meta(ge=0)] = 0
     gap_us: float | None = None

@@ -102,6 +102,12 @@ class Lab:
         with kernel.inside(self._namespaces[node]):
             return socket.socket(family, kind, protocol)
 
+    @contextmanager
+    def inside(self, node: str) -> Iterator[None]:
+        """The calling thread is at a node meanwhile: it sees the node's interfaces, and its sockets stay there."""
+        with kernel.inside(self._namespaces[node]):
+            yield
+
     def address(self, node: str, link: str | None = None) -> str:
         """The IPv4 address of a node: on `link`, or on its first link."""
         for port in self.plan.ports_of(node):

@@ -14,7 +14,7 @@ from measurement.estimates.step_fitting import fit_steps
 
 MOST_CANDIDATES = 3
 FEWEST_HOPS = 4
-"""With fewer gaps, a step cannot be told from noise."""
+"""With fewer gaps, a step looks like noise."""
 FEWEST_TRAINS = 5
 CONFIDENT = 0.1
 DETECTED = 0.5
