@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import networkx
 
 from overlay.overlay_file import TreeKind
-from overlay.trees import Bound, Tree, cost, tree
+from overlay.tree_room import Bound
+from overlay.trees import Tree, cost, tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ import networkx
 
 from overlay.disjoint_trees import TwoTrees, two_trees
 from overlay.overlay_file import Overlay, Stream
-from overlay.trees import Bound, Tree, backups, tree
+from overlay.tree_room import Bound
+from overlay.trees import Tree, backups, tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

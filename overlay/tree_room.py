@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import networkx
 
-Parents = Mapping[str, str]
 Bound = Callable[[str], int | None]
+"""To how many children a node may forward; None: to any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,9 @@ class _Step:
     """The step for which the first node of this one's path needs room."""
 
 
-def with_room(graph: networkx.DiGraph, source: str, parents: Parents, receiver: str, bound: Bound) -> dict[str, str] | None:
+def with_room(
+    graph: networkx.DiGraph, source: str, parents: Mapping[str, str], receiver: str, bound: Bound
+) -> dict[str, str] | None:
     """The parents of a tree that reaches `receiver` too; None if no chain of changes makes room for it.
 
     A full node gives one of its children to another node of the tree. If that one is full, it gives a child away too, and so on
@@ -58,7 +60,7 @@ def _paths(graph: networkx.DiGraph, children: Mapping[str, list[str]], node: str
                 waiting.append(before)
 
 
-def _changed(source: str, parents: Parents, last: _Step, bound: Bound) -> dict[str, str] | None:
+def _changed(source: str, parents: Mapping[str, str], last: _Step, bound: Bound) -> dict[str, str] | None:
     """The parents after all steps; None if two steps need the same node, so that it has too many children, or make a circle."""
     changed, step = dict(parents), last
     while True:
@@ -76,7 +78,7 @@ def _changed(source: str, parents: Parents, last: _Step, bound: Bound) -> dict[s
     return ordered if len(ordered) == len(changed) else None
 
 
-def _children(source: str, parents: Parents) -> dict[str, list[str]]:
+def _children(source: str, parents: Mapping[str, str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {source: [], **{node: [] for node in parents}}
     for node, parent in parents.items():
         found[parent].append(node)

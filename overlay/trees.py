@@ -9,7 +9,7 @@ nearest to any node of the tree, which shares more branches (Takahashi and Matsu
 bounds have left a receiver out, `tree_room` makes room for it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,13 +17,10 @@ import networkx
 
 from overlay.overlay_file import Metric, Overlay, OverlayLink, TreeKind
 from overlay.route_cost import composite_ms
-from overlay.tree_room import with_room
+from overlay.tree_room import Bound, with_room
 
 ROOT = ""
 """A node of no overlay, from which each search begins at all nodes of the tree at once."""
-
-Bound = Callable[[str], int | None]
-"""To how many children a node may forward; None: to any number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
