@@ -6,8 +6,9 @@ Media never passes it. When it ends, trees and neighbours stay as they are, and 
 import asyncio
 import secrets
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from overlay.control import ControlConnection, Handshakes, MeetingEndedError
@@ -16,19 +17,25 @@ from overlay.measured_links import MeasuredLinks, TreeWatch
 from overlay.meeting import Identity, Listening, Roster, speers
 from overlay.messages import (
     Control,
+    Error,
+    FilesOffer,
     GeneralMessage,
     InstallTree,
     Leave,
     LinkState,
+    ListOffers,
     Neighbor,
     NodeDown,
     Pause,
     Ping,
     Play,
     ProtocolError,
+    StreamRequest,
     Subscribe,
     Unsubscribe,
 )
+from overlay.node_settings import StreamChoice
+from overlay.offers import Offers
 from overlay.overlay_file import Overlay, Stream, pair
 from overlay.parity import GROUP
 from overlay.planning import NodePlace, StreamPlan, planned
@@ -38,6 +45,11 @@ from overlay.trees import LinkCosts, graph_of
 NAME = "bootstrapper"
 EXPIRE_EVERY_S = 0.2
 WATCH_EVERY_S = 1.0
+VISIT_S = 5.0
+OFFER_AFTER_S = 2.0
+"""A source sends OFFER at once. One that has not done so offers no files."""
+MOST_WAITING = 64
+"""Files of absent sources that one player may ask for."""
 PLAN_AFTER_S = 0.02
 """Joins that come together are planned together."""
 
@@ -63,13 +75,16 @@ class Bootstrapper:
         self._guard, self._leases, self._handshakes = ReplayGuard(), Leases(), Handshakes()
         self._epoch = time.time_ns() // 1_000_000
         """Grows with each change; begins with the time, so that trees of an earlier bootstrapper are older."""
-        self._players: dict[str, set[str]] = {name: set() for name in overlay.streams}
-        self._placed: dict[str, dict[str, NodePlace]] = {name: {} for name in overlay.streams}
+        self._offers = Offers(overlay.streams)
+        self._players: defaultdict[str, set[str]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[StreamChoice]] = defaultdict(set)
+        """By the player, the files that it asks for while their sources have not yet offered any."""
+        self._placed: defaultdict[str, dict[str, NodePlace]] = defaultdict(dict)
         self._planning: asyncio.TimerHandle | None = None
         self._measured = MeasuredLinks()
-        self._costs: dict[str, LinkCosts] = {name: {} for name in overlay.streams}
+        self._costs: defaultdict[str, LinkCosts] = defaultdict(dict)
         """By which the present tree of each stream was planned."""
-        self._watches = {name: TreeWatch() for name in overlay.streams}
+        self._watches: defaultdict[str, TreeWatch] = defaultdict(TreeWatch)
         self._watched_s = time.monotonic()
 
     async def serve(self, host: str, port: int, ready: Callable[[int], None]) -> None:
@@ -111,6 +126,9 @@ class Bootstrapper:
     async def _serve_member(self, connection: ControlConnection, meeting: Listening) -> None:
         if meeting.partner is None:
             return
+        if meeting.partner.tcp_port == 0:
+            await self._answer_visitor(connection)
+            return
         member = Member(connection=connection, meeting=meeting, identity=meeting.partner)
         self._add(member)
         try:
@@ -120,6 +138,15 @@ class Bootstrapper:
         finally:
             if self.members.get(member.identity.node) is member:
                 self._remove(member.identity.node)
+
+    async def _answer_visitor(self, connection: ControlConnection) -> None:
+        """Who does not listen is no member. It may ask what can be played, even while a member has its name."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(VISIT_S):
+                while (message := await connection.receive()) is not None:
+                    if isinstance(message, GeneralMessage) and isinstance(message.body, ListOffers):
+                        for offer in self._offers.listed():
+                            connection.send(GeneralMessage(node=NAME, body=offer))
 
     def _add(self, member: Member) -> None:
         node = member.identity.node
@@ -131,6 +158,8 @@ class Bootstrapper:
             placed.pop(node, None)  # it has to get its places again
         self._leases.renew(node, time.monotonic())
         self.counts["joined"] += 1
+        if self._offers.forget(node):
+            asyncio.get_running_loop().call_later(OFFER_AFTER_S, self._offers_nothing, member)
         self._send_rosters(node)
         self._plan_soon()
 
@@ -144,6 +173,7 @@ class Bootstrapper:
         self.counts["left"] += 1
         for players in self._players.values():
             players.discard(node)
+        self._waiting.pop(node, None)
         for placed in self._placed.values():
             placed.pop(node, None)
         self._send_rosters(node)
@@ -164,6 +194,8 @@ class Bootstrapper:
             return False
         elif isinstance(message.body, Subscribe | Unsubscribe | Play | Pause):
             self._subscribe(node, message.body)
+        elif isinstance(message.body, FilesOffer):
+            self._offered(node, message.body)
         elif isinstance(message.body, LinkState):
             self._linkstate(node, message.body)
         elif isinstance(message.body, NodeDown):
@@ -187,14 +219,56 @@ class Bootstrapper:
         else:
             self.counts["link_unknown"] += 1
 
-    def _subscribe(self, node: str, body: Subscribe | Unsubscribe | Play | Pause) -> None:
-        players = self._players.get(body.stream)
-        if players is None:
-            self.counts["unknown_stream"] += 1
-        elif isinstance(body, Subscribe | Play):
-            players.add(node)
+    def _subscribe(self, node: str, body: StreamRequest) -> None:
+        choice = StreamChoice(stream=body.stream, file=body.file)
+        self._waiting[node].discard(choice)
+        if isinstance(body, Unsubscribe | Pause):
+            if choice.name in self._players:
+                self._players[choice.name].discard(node)
+        elif (reason := self._offers.refusal(choice)) is not None:
+            self._refuse(node, choice, reason)
+        elif not self._offers.is_offered(choice):
+            self._wait(node, choice)
         else:
-            players.discard(node)
+            self._offers.add(choice)
+            self._players[choice.name].add(node)
+        self._plan_soon()
+
+    def _wait(self, node: str, choice: StreamChoice) -> None:
+        """The source is not here yet: only it can say whether it offers the file."""
+        if len(self._waiting[node]) >= MOST_WAITING:
+            self._refuse(node, choice, f"{MOST_WAITING} files are waited for already; ask for fewer")
+        else:
+            self._waiting[node].add(choice)
+
+    def _refuse(self, node: str, choice: StreamChoice, reason: str) -> None:
+        self.counts["streams_refused"] += 1
+        if node in self.members:
+            body = Error(reason=reason[:1024], stream=choice.stream, file=choice.file)
+            self.members[node].connection.send(GeneralMessage(node=NAME, body=body))
+
+    def _offers_nothing(self, member: Member) -> None:
+        """A source has joined a while ago. Those of its streams without OFFER have no files."""
+        node = member.identity.node
+        if self.members.get(node) is member:
+            for stream in self._offers.unanswered(node):
+                self._offered(node, FilesOffer(stream=stream, files=[]))
+
+    def _offered(self, node: str, offer: FilesOffer) -> None:
+        """A source says which files of a stream players can choose. Those who wait, or play a file that is gone, get an answer."""
+        reason = self._offers.offered(node, offer)
+        if reason is not None:
+            self._refuse(node, StreamChoice(stream=offer.stream), reason)
+            return
+        self.counts["offers"] += 1
+        for player, choices in list(self._waiting.items()):
+            for choice in [each for each in choices if each.stream == offer.stream]:
+                self._subscribe(player, Subscribe(stream=choice.stream, file=choice.file))
+        for choice in self._offers.chosen(offer.stream):
+            reason = self._offers.refusal(choice)
+            for player in sorted(self._players[choice.name]) if reason is not None else ():
+                self._players[choice.name].discard(player)
+                self._refuse(player, choice, reason or "")
         self._plan_soon()
 
     # Neighbours
@@ -240,21 +314,21 @@ class Bootstrapper:
 
     def _plan(self) -> None:
         self._planning = None
-        for number, (name, stream) in enumerate(self.overlay.streams.items()):
-            self._plan_stream(name, stream, number)
+        for name, stream in self._offers.streams.items():
+            self._plan_stream(name, stream)
 
-    def _plan_stream(self, name: str, stream: Stream, number: int) -> None:
+    def _plan_stream(self, name: str, stream: Stream) -> None:
         if stream.source not in self.members:
             return  # no node has the stream; what is installed may stay
         graph = graph_of(self.overlay, stream.metric, self._costs[name]).subgraph(self.members)
         plan = self.plans[name] = planned(self.overlay, stream, graph, sorted(self._players[name]))
         left = {node: NodePlace() for node in self._placed[name]}
         for node, place in (left | {**plan.places}).items():
-            self._install(node, place, name, number)
+            self._install(node, place, name)
 
     def _watch_routes(self) -> None:
         """Plan a stream again if the measured costs make another tree clearly better for a while."""
-        for name, stream in self.overlay.streams.items():
+        for name, stream in self._offers.streams.items():
             costs, present = self._measured.costs(stream.metric), self.plans.get(name)
             if not costs or present is None or stream.source not in self.members:
                 continue
@@ -266,7 +340,7 @@ class Bootstrapper:
                 self._epoch += 1
                 self._plan_soon()
 
-    def _install(self, node: str, place: NodePlace, stream: str, number: int) -> None:
+    def _install(self, node: str, place: NodePlace, stream: str) -> None:
         """Send a node its place, unless it has the same one already."""
         placed, member = self._placed[stream], self.members.get(node)
         if placed.get(node) == place:
@@ -275,12 +349,12 @@ class Bootstrapper:
         if member is not None:
             body = InstallTree(
                 stream=stream,
-                stream_number=number,
+                stream_number=self._offers.numbers[stream],
                 tree_epoch=self._epoch,
                 parent=place.parent,
                 children=list(place.children),
                 backup=place.backup,
                 second_parent=place.second_parent,
-                parity_group=GROUP if self.overlay.streams[stream].redundancy == "fec" else 0,
+                parity_group=GROUP if self._offers.streams[stream].redundancy == "fec" else 0,
             )
             member.connection.send(GeneralMessage(node=NAME, body=body))

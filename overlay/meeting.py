@@ -12,6 +12,8 @@ from overlay.messages import Ack, Control, Data, Error, FinalAck, GeneralMessage
 from overlay.proofs import Purpose, ReplayGuard, is_proof, proof
 
 VERSION = 1
+STATED_REFUSALS = {"wrong_proof", "unknown_node", "clock_differs", "other_version", "too_many_joins"}
+"""Reasons in the ERROR of a listening side that the connecting side reports; without proof, so only as advice for an operator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +141,8 @@ class Connecting(Meeting):
             bound = self.ack_nonce, self.speers_nonce
             if not is_proof(message.mac, self._key, Purpose.FINALACK_LISTENING, message.node, *bound):
                 return self._refuse("wrong_proof")
+        if isinstance(message, GeneralMessage) and isinstance(message.body, Error) and message.body.reason in STATED_REFUSALS:
+            self.refusal = message.body.reason
         return self._at(event_of(message))
 
     def _after_speers(self, message: Speers) -> list[Control]:

@@ -109,20 +109,25 @@ class Leave(Struct, frozen=True, kw_only=True, tag="LEAVE"):
 
 
 class Subscribe(Struct, frozen=True, kw_only=True, tag="SUBSCRIBE"):
+    """Asks the bootstrapper for a stream, or for one of the files that its source offers."""
+
     stream: StreamName
     file: Text | None = None
 
 
-class Unsubscribe(Struct, frozen=True, kw_only=True, tag="UNSUBSCRIBE"):
+class Unsubscribe(Struct, frozen=True, kw_only=True, tag="UNSUBSCRIBE", omit_defaults=True):
     stream: StreamName
+    file: Text | None = None
 
 
-class Play(Struct, frozen=True, kw_only=True, tag="PLAY"):
+class Play(Struct, frozen=True, kw_only=True, tag="PLAY", omit_defaults=True):
     stream: StreamName
+    file: Text | None = None
 
 
-class Pause(Struct, frozen=True, kw_only=True, tag="PAUSE"):
+class Pause(Struct, frozen=True, kw_only=True, tag="PAUSE", omit_defaults=True):
     stream: StreamName
+    file: Text | None = None
 
 
 class InstallTree(Struct, frozen=True, kw_only=True, tag="TREE"):
@@ -172,11 +177,34 @@ class Nack(Struct, frozen=True, kw_only=True, tag="NACK"):
     ranges: Annotated[list[tuple[Count, Count]], Meta(min_length=1, max_length=256)]
 
 
-class Error(Struct, frozen=True, kw_only=True, tag="ERROR"):
+class FilesOffer(Struct, frozen=True, kw_only=True, tag="OFFER", omit_defaults=True):
+    """The files of a stream. From the source to the bootstrapper, and from there to a node that has sent LIST."""
+
+    stream: StreamName
+    files: Annotated[list[StreamName], Meta(max_length=256)]
+    source: NodeName | None = None
+    """In the answer to LIST."""
+    left: Count = 0
+    """How many more answers follow."""
+
+
+class ListOffers(Struct, frozen=True, kw_only=True, tag="LIST"):
+    """Asks the bootstrapper what can be played: it answers with one OFFER for each stream."""
+
+
+class Error(Struct, frozen=True, kw_only=True, tag="ERROR", omit_defaults=True):
+    """The connection ends; or, with a stream, a request for this stream is refused, and the connection stays."""
+
     reason: Text
+    stream: StreamName | None = None
+    file: Text | None = None
 
 
-Body: TypeAlias = Leave | Subscribe | Unsubscribe | Play | Pause | InstallTree | Graft | Prune | LinkState | NodeDown | Nack | Error
+StreamRequest: TypeAlias = Subscribe | Unsubscribe | Play | Pause
+"""What a player sends to the bootstrapper about a stream."""
+Body: TypeAlias = (
+    Leave | StreamRequest | FilesOffer | ListOffers | InstallTree | Graft | Prune | LinkState | NodeDown | Nack | Error
+)
 
 
 class GeneralMessage(Struct, frozen=True, kw_only=True, tag="MESSAGE"):

@@ -21,8 +21,8 @@ from overlay.heartbeat import IDLE_S, interval_s, is_answered
 from overlay.known_neighbor import KnownNeighbor, address_of
 from overlay.link_measure import is_news
 from overlay.meeting import Connecting, Identity, Listening, is_true_speers
+from overlay.membership import Membership
 from overlay.messages import (
-    Body,
     Control,
     Data,
     GeneralMessage,
@@ -32,13 +32,10 @@ from overlay.messages import (
     Nack,
     Neighbor,
     NodeDown,
-    Pause,
     Ping,
-    Play,
     ProtocolError,
     Prune,
     Speers,
-    Subscribe,
 )
 from overlay.neighbor_links import IP_TCP_BYTES, IP_UDP_BYTES, NeighborLinks
 from overlay.node_settings import NodeSettings
@@ -61,6 +58,7 @@ class OverlayNode(asyncio.DatagramProtocol):
         settings: NodeSettings,
         on_packet: Callable[[Arrival], None] | None = None,
         on_trace: Callable[[Trace], None] | None = None,
+        on_refused: Callable[[str, str], None] | None = None,
     ) -> None:
         self.settings = settings
         self.counts: Counter[str] = Counter()
@@ -72,15 +70,17 @@ class OverlayNode(asyncio.DatagramProtocol):
         self._names: dict[tuple[str, int], str] = {}
         """Neighbours by the address of their datagrams."""
         self._guard, self._handshakes = ReplayGuard(), Handshakes()
-        self._bootstrapper: ControlConnection | None = None
+        self.membership = Membership(settings, self.counts, self._from_bootstrapper, on_refused)
         self._socket: socket.socket | None = None
         self._me = Identity(node=settings.name, tcp_port=0, udp_port=0)
-        self._ping, self._reported_s, self._report_every_s = 0, 0.0, 0.0
-        self._paused: set[str] = set()
-        self.joined = asyncio.Event()
+        self._plays = {choice.name for choice in settings.plays}
+        self._originates = {choice.name for choice in settings.originated()}
+        self._ping, self._reported_s = 0, 0.0
+        self._reported: tuple[ControlConnection | None, float] = None, 0.0
+        """To which connection, and how often; each change is reported at once."""
 
     async def run(self) -> None:
-        """Take part until cancelled."""
+        """Take part until cancelled. `on_refused` gets the name of a stream that the node cannot get, and why."""
         loop = asyncio.get_running_loop()
         udp, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.settings.host, 0))
         self._links.datagrams = udp
@@ -91,7 +91,7 @@ class OverlayNode(asyncio.DatagramProtocol):
         self._me = Identity(node=self.settings.name, tcp_port=tcp_port, udp_port=udp_port)
         try:
             async with server, asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._stay_joined())
+                tasks.create_task(self.membership.keep(self._me))
                 tasks.create_task(self._beat())
         finally:
             self._leave()
@@ -101,7 +101,7 @@ class OverlayNode(asyncio.DatagramProtocol):
         if self._socket is not None:
             self.counts["data_dropped_by_kernel"] += socket_memory.dropped(self._socket)
         farewell = GeneralMessage(node=self.settings.name, body=Leave())
-        for connection in [self._bootstrapper, *(each.connection for each in self.neighbors.values())]:
+        for connection in [self.membership.connection, *(each.connection for each in self.neighbors.values())]:
             if connection is not None:
                 connection.send(farewell)
                 connection.close()
@@ -119,39 +119,11 @@ class OverlayNode(asyncio.DatagramProtocol):
 
     # The bootstrapper
 
-    async def _stay_joined(self) -> None:
-        attempt = 0
-        while True:
-            try:
-                connection = await ControlConnection.open(*self.settings.bootstrapper, local_host=self.settings.host)
-                meeting = Connecting(self._me, key=self.settings.key, nonce=secrets.token_bytes(NONCE_BYTES))
-                await meet(connection, meeting)
-                attempt = 0
-                await self._serve_bootstrapper(connection, meeting)
-            except (OSError, MeetingEndedError, ProtocolError) as error:
-                self.counts[f"not_joined_{getattr(error, 'reason', type(error).__name__)}"] += 1
-            self._bootstrapper = None
-            await asyncio.sleep(backoff_s(attempt, random.random()))  # noqa: S311 - no secret
-            attempt += 1
-
-    async def _serve_bootstrapper(self, connection: ControlConnection, meeting: Connecting) -> None:
-        self._bootstrapper, self._report_every_s = connection, 0.0  # a first PING soon: it announces the interval
-        if meeting.speers is not None:
-            self._update_neighbors(meeting.speers, meeting)
-        for stream in self.settings.plays:
-            if stream not in self._paused:
-                self._tell_bootstrapper(Subscribe(stream=stream))
-        self.joined.set()
-        try:
-            while (message := await connection.receive()) is not None:
-                if isinstance(message, Speers):
-                    self._update_neighbors(message, meeting)
-                elif isinstance(message, Ping) and not message.answer:
-                    connection.send(Ping(node=self.settings.name, number=message.number, answer=True))
-                elif isinstance(message, GeneralMessage) and isinstance(message.body, InstallTree):
-                    self._distribution.install(message.body)
-        finally:
-            connection.close()
+    def _from_bootstrapper(self, message: Control, meeting: Connecting) -> None:
+        if isinstance(message, Speers):
+            self._update_neighbors(message, meeting)
+        elif isinstance(message, GeneralMessage) and isinstance(message.body, InstallTree):
+            self._distribution.install(message.body)
 
     def _update_neighbors(self, message: Speers, meeting: Connecting) -> None:
         if not is_true_speers(message, self.settings.key, meeting.ack_nonce) or message.nonce != meeting.speers_nonce:
@@ -286,21 +258,21 @@ class OverlayNode(asyncio.DatagramProtocol):
 
     def _report(self, now_s: float, every_s: float) -> None:
         """Each second, or more rarely without streams: renew the lease, report the links, and trace the ways to the players."""
-        seconds = now_s - self._reported_s
-        if seconds < every_s and every_s == self._report_every_s:
+        seconds, connection = now_s - self._reported_s, self.membership.connection
+        if seconds < every_s and (connection, every_s) == self._reported:
             return
-        self._reported_s, self._report_every_s = now_s, every_s
+        self._reported_s, self._reported = now_s, (connection, every_s)
         self._ping += 1
-        if self._bootstrapper is not None:
-            self._bootstrapper.send(Ping(node=self.settings.name, number=self._ping, interval_ms=round(every_s * 1000)))
+        if connection is not None:
+            connection.send(Ping(node=self.settings.name, number=self._ping, interval_ms=round(every_s * 1000)))
         for name, neighbor in self.neighbors.items():
             neighbor.measure.sample(*self._distribution.lost_of(name), seconds)
             state = neighbor.measure.state(name)
             if neighbor.connection is not None and state is not None and (every_s < IDLE_S or is_news(neighbor.reported, state)):
                 neighbor.reported = state
-                self._tell_bootstrapper(state)
-        for stream in self.settings.originates:
-            self._tracing.begin(stream, self._ping)
+                self.membership.tell(state)
+        for name in self._originates & self.streams.keys():
+            self._tracing.begin(name, self._ping)
 
     def _lose(self, neighbor: KnownNeighbor, how: str) -> None:
         """A neighbour has failed. Where it was the parent, the backup takes over."""
@@ -309,11 +281,7 @@ class OverlayNode(asyncio.DatagramProtocol):
             connection.close()
         self.counts[f"neighbor_{how}"] += 1
         self._distribution.lost(neighbor.contact.node)
-        self._tell_bootstrapper(NodeDown(node=neighbor.contact.node))
-
-    def _tell_bootstrapper(self, body: Body) -> None:
-        if self._bootstrapper is not None:
-            self._bootstrapper.send(GeneralMessage(node=self.settings.name, body=body))
+        self.membership.tell(NodeDown(node=neighbor.contact.node))
 
     # Datagrams
 
@@ -350,7 +318,7 @@ class OverlayNode(asyncio.DatagramProtocol):
 
     def _pinged(self, neighbor: KnownNeighbor, ping: Ping, now_s: float) -> None:
         if ping.stream is not None:
-            self._tracing.heard(neighbor.contact.node, ping, plays=ping.stream in self.settings.plays)
+            self._tracing.heard(neighbor.contact.node, ping, plays=ping.stream in self._plays)
         elif not ping.answer:
             neighbor.measure.pinged(ping.number)
             neighbor.heartbeat.announced(ping.number, ping.interval_ms)
@@ -361,15 +329,9 @@ class OverlayNode(asyncio.DatagramProtocol):
 
     # What the owner of the node asks for
 
-    def pause(self, stream: str) -> None:
-        """Receive a stream no longer, until `play`."""
-        self._paused.add(stream)
-        self._tell_bootstrapper(Pause(stream=stream))
-
-    def play(self, stream: str) -> None:
-        """Receive a stream again, from now on."""
-        self._paused.discard(stream)
-        self._tell_bootstrapper(Play(stream=stream))
+    def feeds(self, stream: str) -> bool:
+        """Whether the stream goes to a child."""
+        return stream in self.streams and bool(self.streams[stream].children)
 
     def originate(self, stream: str, rtp: bytes) -> None:
         """Send an RTP packet into the stream's tree; without a tree it is discarded."""

@@ -50,7 +50,7 @@ class Player:
         """Pause, or play again with a new buffer."""
         if self.playout.paused:
             self.playout.resume()
-            node.play(self.stream)
+            node.membership.play(self.stream)
         else:
             self.playout.pause()
-            node.pause(self.stream)
+            node.membership.pause(self.stream)

@@ -81,7 +81,7 @@ class RelayReports:
         if seconds <= 0:
             return
         self._before = now
-        streams = self._node.streams
+        streams = {name: each for name, each in self._node.streams.items() if each.parent is not None or each.children}
         if len(streams) == 1:
             self._session.update(channel=next(iter(streams)))
         self._session.update(

@@ -68,13 +68,21 @@ SUBCOMMANDS = {
         function="overlay_running:source",
         help="""Run a source, where a stream begins.
 
-            The stream is MPEG-TS in RTP, at a constant rate: a media file that is repeated (--file), or test packets. The source
+            The stream is MPEG-TS in RTP, at a constant rate: media files that are repeated (--file), or test packets. The source
             prints a line when it has joined the overlay, and each second the path to each player. Ctrl-C or SIGTERM stops it.
             Before it exits, it prints its counters as JSON.""",
         example=(
             "swarmscope overlay source 10.0.0.20 --stream news --key 10.0.0.20.key \\\n"
-            "    --bootstrapper 10.0.0.10:7000 --host 10.0.0.20 \\\n    --file film.mp4 --rate-kbps 4000"
+            "    --bootstrapper 10.0.0.10:7000 --host 10.0.0.20 \\\n    --file film.mp4 --file trailer.mp4 --rate-kbps 4000"
         ),
+    ),
+    "list": Subcommand(
+        function="overlay_listing:list_offers",
+        help="""List the streams, and the files that players can choose.
+
+            The command prints one JSON line per stream: its name, its source, and the names of its files for play --file. It needs
+            the key of any node of the overlay, which may be running.""",
+        example="swarmscope overlay list 10.0.3.20 --key 10.0.3.20.key \\\n    --bootstrapper 10.0.0.10:7000",
     ),
     "play": Subcommand(
         function="overlay_playing:play",
@@ -85,6 +93,8 @@ SUBCOMMANDS = {
             pauses it, and a second one lets it play again. Ctrl-C or SIGTERM stops it. Before it exits, it prints its counters as
             JSON.""",
         example=(
+            "swarmscope overlay play 10.0.3.20 --stream news --key 10.0.3.20.key \\\n"
+            "    --bootstrapper 10.0.0.10:7000 --host 10.0.3.20 --file trailer.mp4\n"
             "swarmscope overlay play 10.0.3.20 --stream news --key 10.0.3.20.key \\\n"
             "    --bootstrapper 10.0.0.10:7000 --host 10.0.3.20 \\\n"
             "    --coordinator https://coordinator.example --ingest-key ingest.key"

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from endhost_sdk import Telemetry
 from overlay.node import OverlayNode
+from overlay.node_settings import StreamChoice
 from overlay.player import TICK_S, Player
 from overlay.reception import Arrival
 from overlay.reporting import PlayerReports
@@ -22,6 +23,7 @@ from swarmscope.commands.overlay_running import (
     AtCoordinators,
     Joining,
     announce,
+    exit_refused,
     print_counts,
     run,
     settings,
@@ -36,6 +38,7 @@ def play(
     joining: Joining,
     reporting: AtCoordinators = NO_REPORTS,
     stream: tuple[str, ...],
+    file: str | None = None,
     buffer_ms: float = 1000.0,
     rtp: str | None = None,
 ) -> None:
@@ -47,6 +50,9 @@ def play(
         Name of the node in the topology file. It can be an IP address, but need not be.
     stream
         Name of a stream in the topology file. Repeat the flag for each stream.
+    file
+        Name of a file that the source of the stream offers; `swarmscope overlay list` shows them. Without it, the stream plays what
+        its source has chosen. Requires a single --stream.
     buffer_ms
         Media that the player collects before it plays, and after a stall, in milliseconds, from 0 to 60000.
     rtp
@@ -55,7 +61,10 @@ def play(
     """
     if not 0 <= buffer_ms <= 60_000:
         exit_on_usage_error(ValueError(f"--buffer-ms is {buffer_ms:g}; use a number from 0 to 60000, such as 1000"))
-    players = {each: Player(each, buffer_ms / 1000, _sink(rtp, stream)) for each in stream}
+    if file is not None and len(stream) > 1:
+        exit_on_usage_error(ValueError("--file chooses a file of one stream; use a single --stream"))
+    choices = tuple(StreamChoice(stream=each, file=file) for each in stream)
+    players = {each.name: Player(each.name, buffer_ms / 1000, _sink(rtp, stream)) for each in choices}
 
     def arrived(arrival: Arrival) -> None:
         if arrival.stream in players:
@@ -64,7 +73,7 @@ def play(
     def traced(trace: Trace) -> None:
         players[trace.stream].reception.path = trace.path
 
-    running = OverlayNode(settings(name, joining, plays=stream), arrived, traced)
+    running = OverlayNode(settings(name, joining, plays=choices), arrived, traced, exit_refused)
     with telemetry_of(reporting) as telemetry:
         run(running, announce(running), _play(running, players), _report(running, players, telemetry))
     _print_players(running, players)
@@ -91,7 +100,7 @@ def _sink(rtp: str | None, streams: tuple[str, ...]) -> Callable[[bytes], None] 
 
 
 async def _play(running: OverlayNode, players: dict[str, Player]) -> None:
-    await running.joined.wait()
+    await running.membership.joined.wait()
     for player in players.values():
         player.reception.asked_s = time.monotonic()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _toggle_all, running, players)
@@ -107,7 +116,7 @@ def _toggle_all(running: OverlayNode, players: dict[str, Player]) -> None:
 
 
 async def _report(running: OverlayNode, players: dict[str, Player], telemetry: Telemetry | None) -> None:
-    await running.joined.wait()
+    await running.membership.joined.wait()
     reports = [PlayerReports(telemetry, running, player) for player in players.values()] if telemetry is not None else []
     while True:
         await asyncio.sleep(UPDATE_EVERY_S)

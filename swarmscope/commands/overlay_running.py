@@ -4,9 +4,10 @@ import asyncio
 import json
 import random
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ from cyclopts import Parameter
 
 from endhost_sdk import Telemetry
 from overlay.node import OverlayNode
-from overlay.node_settings import NodeSettings
+from overlay.node_settings import NodeSettings, StreamChoice, longest_file_name
 from overlay.null_stream import packets
 from overlay.pacing import NotPacedError, paced, rtp_packets
 from overlay.proofs import KEY_BYTES, node_key
@@ -26,6 +27,9 @@ from serving.listening import parse_listen
 from swarmscope.commands import exit_on_usage_error
 
 UPDATE_EVERY_S = 1.0
+WANTED_EVERY_S = 0.05
+UNWANTED_S = 3.0
+"""A player that has no parent for a moment does not begin the file again. Longer than packets are kept for a replay."""
 MOST_LATE_S = 0.1
 """A source that falls behind further than this continues from now on."""
 
@@ -94,7 +98,7 @@ def source(
     reporting: AtCoordinators = NO_REPORTS,
     stream: str,
     rate_kbps: float = 2000.0,
-    file: Path | None = None,
+    file: Annotated[tuple[Path, ...], Parameter(consume_multiple=False)] = (),
 ) -> None:
     """Run a source until a signal stops it, and print its counters.
 
@@ -109,19 +113,47 @@ def source(
         fill the rest.
     file
         Media file with H.264 video and AAC audio (MP4, MKV or TS) that is repeated without end. Without it, the source sends test
-        packets. Requires the extra overlay-media.
+        packets. Repeat the flag to offer several files: the stream plays the first one, and a player can choose any of them by its
+        name (play --file). Requires the extra overlay-media.
     """
     if not 0 < rate_kbps <= 1_000_000:
         exit_on_usage_error(ValueError(f"--rate-kbps is {rate_kbps:g}; use a number above 0 and up to 1000000, such as 2000"))
-    media = _packets(file, rate_kbps)
+    files = _offered(file, stream)
+    first = _packets(next(iter(files.values()), None), rate_kbps)
+    for other in list(files.values())[1:]:
+        _packets(other, rate_kbps)  # a file that cannot be played is not offered
 
     def traced(trace: Trace) -> None:
         print(json.dumps(trace.as_json()), flush=True)
 
-    running = OverlayNode(settings(name, joining, originates=(stream,)), on_trace=traced)
+    running = OverlayNode(settings(name, joining, originates={stream: tuple(files)}), on_trace=traced, on_refused=exit_refused)
+    chosen = [
+        _originate_while_wanted(running, StreamChoice(stream=stream, file=each).name, partial(_packets, path, rate_kbps))
+        for each, path in files.items()
+    ]
     with telemetry_of(reporting) as telemetry:
-        run(running, announce(running), _originate(running, stream, media), _report(running, telemetry, "source"))
+        run(running, announce(running), _originate(running, stream, first), *chosen, _report(running, telemetry, "source"))
     print_counts(running)
+
+
+def _offered(files: tuple[Path, ...], stream: str) -> dict[str, Path]:
+    """The files by the names under which players choose them. The command ends with an error if a name is no good."""
+    found: dict[str, Path] = {}
+    for file in files:
+        if file.name in found:
+            exit_on_usage_error(
+                ValueError(f"--file has two files named {file.name}; players choose by name, so rename one of them")
+            )
+        if len(file.name) > longest_file_name(stream):
+            advice = f"use a name with at most {longest_file_name(stream)} characters for the stream {stream}"
+            exit_on_usage_error(ValueError(f"--file: the name {file.name} is too long; {advice}"))
+        found[file.name] = file
+    return found
+
+
+def exit_refused(_name: str, reason: str) -> None:
+    """The bootstrapper refuses what the command asks for: waiting would not help."""
+    exit_on_usage_error(ValueError(reason))
 
 
 def read_secret(file: Path) -> bytes:
@@ -150,7 +182,13 @@ def run_until_signal(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(run())
 
 
-def settings(name: str, joining: JoinFlags, *, plays: tuple[str, ...] = (), originates: tuple[str, ...] = ()) -> NodeSettings:
+def settings(
+    name: str,
+    joining: JoinFlags,
+    *,
+    plays: tuple[StreamChoice, ...] = (),
+    originates: Mapping[str, tuple[str, ...]] | None = None,
+) -> NodeSettings:
     """What a node has to know. The command ends with an error if the key or an address is invalid."""
     try:
         own_key = bytes.fromhex(joining.key.read_text(encoding="ascii").strip())
@@ -162,7 +200,9 @@ def settings(name: str, joining: JoinFlags, *, plays: tuple[str, ...] = (), orig
         bootstrapper = parse_listen(joining.bootstrapper)
     except ValueError:
         exit_on_usage_error(ValueError(f"--bootstrapper is {joining.bootstrapper!r}; use HOST:PORT, such as 127.0.0.1:7000"))
-    return NodeSettings(name=name, key=own_key, bootstrapper=bootstrapper, host=joining.host, plays=plays, originates=originates)
+    return NodeSettings(
+        name=name, key=own_key, bootstrapper=bootstrapper, host=joining.host, plays=plays, originates=originates or {}
+    )
 
 
 def run(running: OverlayNode, *more: Coroutine[Any, Any, None]) -> None:
@@ -179,7 +219,7 @@ def run(running: OverlayNode, *more: Coroutine[Any, Any, None]) -> None:
 
 async def announce(running: OverlayNode) -> None:
     """Print a line when the node has joined."""
-    await running.joined.wait()
+    await running.membership.joined.wait()
     print(f"{running.settings.name} has joined", flush=True)
 
 
@@ -204,7 +244,7 @@ async def _report(running: OverlayNode, telemetry: Telemetry | None, role: str) 
     """Report what a relay or source uploads."""
     if telemetry is None:
         return
-    await running.joined.wait()
+    await running.membership.joined.wait()
     reports = RelayReports(telemetry, running, role)
     while True:
         await asyncio.sleep(UPDATE_EVERY_S)
@@ -239,6 +279,24 @@ async def _originate(running: OverlayNode, stream: str, media: Iterator[tuple[fl
             running.counts["source_late"] += 1
         await asyncio.sleep(max(ahead_s, 0))
         running.originate(stream, rtp)
+
+
+async def _originate_while_wanted(running: OverlayNode, stream: str, media: Callable[[], Iterator[tuple[float, bytes]]]) -> None:
+    """Play a file from its beginning when a first player has chosen it, until the last one has been gone for a while."""
+    while True:
+        await asyncio.sleep(WANTED_EVERY_S)
+        if not running.feeds(stream):
+            continue
+        playing = asyncio.ensure_future(_originate(running, stream, media()))
+        unwanted_s = 0.0
+        try:
+            while unwanted_s < UNWANTED_S and not playing.done():
+                await asyncio.sleep(WANTED_EVERY_S)
+                unwanted_s = 0.0 if running.feeds(stream) else unwanted_s + WANTED_EVERY_S
+        finally:
+            playing.cancel()
+        if playing.done() and not playing.cancelled():
+            playing.result()  # its error ends the command
 
 
 def print_counts(running: OverlayNode) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from overlay.proofs import node_key
+from tests.harness.processes import run_swarmscope
 
 SECRET = b"an overlay secret of tests, 32 bytes"
 PORT = 7000
@@ -72,6 +73,11 @@ class Swarm:
         joining = ["--key", str(key), "--bootstrapper", self._bootstrapper, "--host", self.lab.address(name)]
         self.parts[name] = self._start(name, command, name, *joining, *arguments)
         return self.parts[name]
+
+    def list_offers(self, name: str) -> dict[str, Any]:
+        """What the bootstrapper lists for the only stream, asked with the key of a node."""
+        flags = ["--key", self._folder / f"{name}.key", "--bootstrapper", self._bootstrapper]
+        return json.loads(run_swarmscope("overlay", "list", name, *flags).stdout)
 
     def _start(self, at: str, *arguments: str) -> Part:
         command = [sys.executable, "-m", "swarmscope", "overlay", *arguments]

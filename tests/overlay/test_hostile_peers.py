@@ -14,7 +14,7 @@ from overlay.control import MOST_HANDSHAKES, ControlConnection, MeetingEndedErro
 from overlay.meeting import Connecting, Identity
 from overlay.messages import LENGTH, Ack, Error, GeneralMessage, InstallTree, encode
 from overlay.node import OverlayNode
-from overlay.node_settings import NodeSettings
+from overlay.node_settings import NodeSettings, StreamChoice
 from overlay.null_stream import packets
 from overlay.overlay_file import read_overlay_file
 from overlay.proofs import node_key
@@ -47,7 +47,12 @@ async def swarm() -> AsyncIterator[tuple[Bootstrapper, int, dict[str, OverlayNod
         received.append(int.from_bytes(arrival.rtp[2:4], "big"))
 
     def node(name: str, *plays: str) -> OverlayNode:
-        settings = NodeSettings(name=name, key=node_key(SECRET, name), bootstrapper=("127.0.0.1", port), plays=plays)
+        settings = NodeSettings(
+            name=name,
+            key=node_key(SECRET, name),
+            bootstrapper=("127.0.0.1", port),
+            plays=tuple(StreamChoice(stream=each) for each in plays),
+        )
         made = OverlayNode(settings, arrived)
         tasks.append(asyncio.create_task(made.run()))
         return made
@@ -258,13 +263,13 @@ def test_a_player_that_pauses_gets_nothing_until_it_plays_again():
     async def scenario() -> None:
         async with swarm() as (bootstrapper, _, nodes, _):
             player, received = nodes["p"], nodes["p"].streams["news"].counts
-            player.pause("news")
+            player.membership.pause("news")
             await until(lambda: player.streams["news"].parent is None)
             await until(lambda: nodes["r"].streams["news"].children == [])
             before = received["data_received"]
             await asyncio.sleep(0.2)  # 40 packets of the source
             assert received["data_received"] <= before + 1
-            player.play("news")
+            player.membership.play("news")
             await until(lambda: received["data_received"] > before + 20)
             assert bootstrapper.counts["left"] == 0
 

@@ -34,6 +34,11 @@ BODIES: list[messages.Body] = [
     messages.Error(reason="wrong proof"),
     messages.InstallTree(stream="news", stream_number=7, tree_epoch=4, parent="n1", children=[], second_parent="n2"),
     messages.InstallTree(stream="news", stream_number=7, tree_epoch=5, parent="n1", children=[], parity_group=8),
+    messages.FilesOffer(stream="news", files=["a.mp4", "b.mp4"]),
+    messages.FilesOffer(stream="news", files=["a.mp4"], source="n1", left=1),
+    messages.ListOffers(),
+    messages.Play(stream="news", file="a.mp4"),
+    messages.Error(reason="stream 'news' has no file 'c.mp4'", stream="news", file="c.mp4"),
 ]
 SAMPLES: list[Control] = [
     messages.Ack(version=1, node="n1", nonce=NONCE, time_ms=1_700_000_000_000, tcp_port=7000, udp_port=7001, mac=MAC),
