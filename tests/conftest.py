@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.harness import forks
 from tests.harness.browser import browser, visit
 from tests.harness.disks import disk, make_disk
 from tests.harness.processes import Server, servers
@@ -30,6 +31,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_configure() -> None:
     start_reaper()
+    forks.remember_environment()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    forks.allow(item.get_closest_marker("new_interpreter") is None)
+
+
+def pytest_unconfigure() -> None:
+    forks.end()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

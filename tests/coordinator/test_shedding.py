@@ -224,6 +224,7 @@ def test_shedding_applies_to_open_connections(coordinators, receiver, message):
     eventually(lambda: coordinator.metrics()["workers_shedding"] == 0, "it keeps all end hosts again")
 
 
+@pytest.mark.new_interpreter
 def test_refusals_for_lack_of_room_take_no_memory(coordinators, receiver, message):
     coordinator = coordinators(receiver, flags=("--in-flight-max-bytes", "10000"))
     receiver.released.clear()

@@ -19,6 +19,8 @@ from tests.harness.deployment import Deployment
 from tests.harness.processes import Server
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.new_interpreter
+
 MIB = 1024 * 1024
 STACK = 8 * MIB
 """The minimum that a thread needs."""

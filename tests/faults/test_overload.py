@@ -31,6 +31,8 @@ from tests.harness.ports import free_port
 from tests.harness.processes import NotReadyError, Server
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.new_interpreter
+
 MIB = 1024 * 1024
 RECOVERY_S = 10
 """The promised time, and the deadline of the tests."""

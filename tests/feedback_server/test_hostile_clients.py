@@ -130,6 +130,7 @@ def test_too_many_requests_at_once_on_one_connection_end_it(start_feedback_serve
 
 
 @pytest.mark.soak
+@pytest.mark.new_interpreter
 def test_slow_clients_are_disconnected_and_others_are_served_meanwhile(start_feedback_server, lines):
     server = start_feedback_server()
     for _ in range(20):
@@ -162,6 +163,7 @@ def test_slow_clients_are_disconnected_and_others_are_served_meanwhile(start_fee
     assert "Traceback" not in server.server.log_text()
 
 
+@pytest.mark.new_interpreter
 def test_a_batch_of_millions_of_tiny_records_is_refused_before_it_grows(start_feedback_server):
     """Each would be stamped with its time: 4 MiB of the smallest lines make a frame of 60, larger than readers accept."""
     server = start_feedback_server("--roll-seconds", "1")
@@ -185,6 +187,7 @@ def test_compressed_batches_are_refused(start_feedback_server, lines, encoding):
     assert server.post(zstandard.compress(lines(3))).json["reason"] == "bad_lines"
 
 
+@pytest.mark.new_interpreter
 def test_a_bomb_in_a_journal_is_quarantined_and_not_inflated(start_feedback_server, stored):
     """A user with write access to the folder can leave a small frame there that claims, or hides, gigabytes."""
     server = start_feedback_server()

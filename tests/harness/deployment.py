@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.harness.ports import free_port
-from tests.harness.processes import SWARMSCOPE, Server, run_swarmscope
+from tests.harness.processes import Server, run_swarmscope, start_swarmscope
 from tests.harness.tested_counts import ACKNOWLEDGED, PROCESS_FAULT, RecordProperty
 from tests.harness.waiting import eventually
 
@@ -109,8 +109,8 @@ class Deployment:
         """Start a simulated audience; it writes the expected values into `truth.json` at its end."""
         size = ("--peers", str(peers), "--period", str(period), "--duration", str(duration), "--seed", "7")
         to = _flags("--coordinator", self.entries)
-        command = [*SWARMSCOPE, "simulate", *to, *size, "--truth", str(self.root / "truth.json"), *flags]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        command = ("simulate", *to, *size, "--truth", str(self.root / "truth.json"), *flags)
+        return start_swarmscope(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def has_truth(self) -> bool:
         return (self.root / "truth.json").exists()

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from swarmscope.__main__ import main
+from tests.harness import forks
 
 SWARMSCOPE = (sys.executable, "-m", "swarmscope")
 READY_WITHIN_S = 120.0
@@ -30,16 +32,27 @@ def run_swarmscope(
     timeout_s: float = 120,
 ) -> subprocess.CompletedProcess[str]:
     """Run `PREFIX swarmscope ARGUMENTS` to its end; `env` is added to the environment of the tests."""
-    return subprocess.run(
-        [*prefix, *SWARMSCOPE, *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-        cwd=cwd,
-        env=os.environ | (env or {}),
-    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with start_swarmscope(*arguments, cwd=cwd, env=env, prefix=prefix, **pipes) as process:
+        try:
+            printed, errors = process.communicate(stdin, timeout=timeout_s)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(process.args, process.returncode, printed, errors)
+
+
+def start_swarmscope(
+    *arguments: object, env: dict[str, str] | None = None, prefix: Sequence[str] = (), **options: Any
+) -> subprocess.Popen[str]:
+    """Start `PREFIX swarmscope ARGUMENTS`; `env` is added to the environment of the tests, `options` are those of Popen.
+
+    The process is a fork of the preloaded one, or a new interpreter if the test is marked `new_interpreter` or a fork would differ.
+    """
+    command, variables = [*map(str, arguments)], os.environ | (env or {})
+    if not prefix and forks.may_start(variables):
+        return forks.ForkedProcess(command, text=True, env=variables, **options)
+    return subprocess.Popen([*prefix, *SWARMSCOPE, *command], text=True, env=variables, **options)
 
 
 def run_here(*arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -124,14 +137,8 @@ def start_server(
 ) -> Server:
     """Start `PREFIX swarmscope ARGUMENTS` and wait for its ready line. `env` is added to the environment of the tests."""
     with log.open("a") as stderr:
-        process = subprocess.Popen(
-            [*prefix, *SWARMSCOPE, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            cwd=cwd or log.parent,
-            env=os.environ | (env or {}),
-        )
+        options = {"stdout": subprocess.PIPE, "stderr": stderr, "cwd": cwd or log.parent}
+        process = start_swarmscope(*arguments, env=env, prefix=prefix, **options)
     line = _first_line(process)
     if not line.startswith(f"swarmscope {arguments[0]} ready on "):
         raise NotReadyError(arguments[0], line, log, _exit_code(process))

@@ -17,6 +17,8 @@ from tests.harness.logs import BEGIN_MS, record
 from tests.harness.processes import Server
 from tests.harness.waiting import eventually
 
+pytestmark = pytest.mark.new_interpreter
+
 MIB = 2**20
 RECORDS_IN_A_BATCH = 32
 

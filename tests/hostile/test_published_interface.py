@@ -104,6 +104,7 @@ def test_every_answer_to_a_generated_request_is_described(start, service):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("service", DESCRIPTIONS)
+@pytest.mark.new_interpreter
 def test_thousands_of_generated_requests_leave_a_service_unchanged(start, service):
     server = start(service)
     _attack(server, service, QUICK * 5)

@@ -15,7 +15,7 @@ import pytest
 from tests.harness.processes import Server
 from tests.harness.waiting import eventually
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.new_interpreter]
 
 KEY, LIMITED, REVOKED, WRONG = (f"canary-{name}-4f1b9c" for name in ("key", "limited", "revoked", "wrong"))
 TOKEN, READ_TOKEN = "canary-token-77aa01", "canary-readtoken-c0ffee"

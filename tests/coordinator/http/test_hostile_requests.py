@@ -12,6 +12,8 @@ import zstandard
 
 from feedback_wire.limits import BATCH_INFLATED_BYTES, BATCH_WIRE_BYTES
 
+pytestmark = pytest.mark.new_interpreter
+
 GOOD = b'{"v":1,"peer_id":"p","session_id":"s","seq":0,"event":"join","sent_ms":1}'
 OPEN = GOOD[:-1] + b","
 PROMPT_S = 5.0
