@@ -1,9 +1,7 @@
-import subprocess
-import sys
-
 import pytest
 
 from coordinator.settings import Settings
+from tests.harness.processes import run_swarmscope
 
 URL = ("http://127.0.0.1:8090",)
 
@@ -42,7 +40,6 @@ def test_without_keys_only_this_machine_is_served(listen: str):
 
 
 def test_the_command_refuses_a_bad_setting_with_its_reason():
-    command = [sys.executable, "-m", "swarmscope", "coordinator", "--feedback-server", URL[0]]
-    refused = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    refused = run_swarmscope("coordinator", "--feedback-server", URL[0])
     assert refused.returncode != 0
     assert "--insecure" in refused.stdout + refused.stderr

@@ -3,8 +3,6 @@
 import json
 import socket
 import ssl
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.harness.processes import run_swarmscope
 from tests.harness.waiting import eventually
 
 BODY = json.dumps({"v": 1, "peer_id": "p", "session_id": "s", "seq": 0, "event": "join", "sent_ms": 1}).encode()
@@ -202,8 +201,7 @@ def test_a_feedback_server_that_cannot_prove_its_identity_gets_nothing(coordinat
     ],
 )
 def test_a_tls_setting_that_cannot_work_is_refused_at_startup(files, spoil, words):
-    command = [sys.executable, "-m", "swarmscope", "coordinator", "--insecure", "--feedback-server", "https://127.0.0.1:9"]
-    refused = subprocess.run([*command, *spoil(files)], capture_output=True, text=True, timeout=30, check=False)
+    refused = run_swarmscope("coordinator", "--insecure", "--feedback-server", "https://127.0.0.1:9", *spoil(files))
     assert refused.returncode != 0
     output = " ".join((refused.stdout + refused.stderr).replace("│", " ").split())
     assert words in output

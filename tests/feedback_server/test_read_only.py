@@ -3,14 +3,13 @@
 existing logs are served, and records are refused with the reason until it is writable again.
 """
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.harness.disks import assert_read_only, remount, unmount
+from tests.harness.processes import run_swarmscope
 from tests.harness.waiting import eventually
 
 
@@ -74,10 +73,9 @@ def test_a_second_server_on_the_same_read_only_folder_is_refused(start_feedback_
         (data / ".lock").unlink()
     remount(disk, "ro")
     server = start_feedback_server(data=data)
-    command = [sys.executable, "-m", "swarmscope", "feedback-server", "--insecure", "--listen", "127.0.0.1:0", "--data", str(data)]
     for how in ("ro", "rw"):
         remount(disk, how)
-        second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        second = run_swarmscope("feedback-server", "--insecure", "--listen", "127.0.0.1:0", "--data", data)
         assert second.returncode == 1
         assert "in use by another feedback server" in second.stderr
     assert server.get("/healthz").status == 200

@@ -10,8 +10,6 @@ import resource
 import select
 import socket
 import ssl
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -22,7 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from tests.harness.processes import Server
+from tests.harness.processes import Server, run_swarmscope
 from tests.harness.waiting import eventually
 
 MESSAGE = json.dumps({"v": 1, "peer_id": "p", "session_id": "s", "seq": 0, "event": "join", "sent_ms": 1}).encode()
@@ -233,8 +231,7 @@ def test_a_silent_client_does_not_delay_the_stop(start_feedback_server, files):
     ],
 )
 def test_a_tls_setting_that_cannot_work_is_refused_at_startup(files, tmp_path, spoil, words):
-    command = [sys.executable, "-m", "swarmscope", "feedback-server", "--insecure", "--data", str(tmp_path / "data")]
-    refused = subprocess.run([*command, *spoil(files)], capture_output=True, text=True, timeout=30, check=False)
+    refused = run_swarmscope("feedback-server", "--insecure", "--data", tmp_path / "data", *spoil(files))
     assert refused.returncode == 2
     output = " ".join((refused.stdout + refused.stderr).replace("│", " ").split())
     assert words in output

@@ -50,9 +50,10 @@ def start_swarmscope(
     The process is a fork of the preloaded one, or a new interpreter if the test is marked `new_interpreter` or a fork would differ.
     """
     command, variables = [*map(str, arguments)], os.environ | (env or {})
+    options = {"text": True, "env": variables} | options
     if not prefix and forks.may_start(variables):
-        return forks.ForkedProcess(command, text=True, env=variables, **options)
-    return subprocess.Popen([*prefix, *SWARMSCOPE, *command], text=True, env=variables, **options)
+        return forks.ForkedProcess(command, **options)
+    return subprocess.Popen([*prefix, *SWARMSCOPE, *command], **options)
 
 
 def run_here(*arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -2,8 +2,6 @@
 
 import http.client
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +14,7 @@ from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
 from feedback_server.forms.reading import Records, form_of, read_log
 from feedback_wire.record import RECORD_FIELD_NAMES
+from tests.harness.processes import run_swarmscope
 from tests.hostile.corpus import TEXTS
 
 VALUES = (
@@ -142,8 +141,7 @@ def test_accepted_messages_are_read_alike_by_every_reader(accepted, tmp_path):
     summaries = []
     for form in ("jsonl", "csv", "parquet"):
         folder = tmp_path / form
-        command = [sys.executable, "-m", "swarmscope", "logs", "convert", "--to", form, "-o", str(folder), str(tmp_path / "fs")]
-        subprocess.run(command, check=True, timeout=120)
+        assert run_swarmscope("logs", "convert", "--to", form, "-o", folder, tmp_path / "fs").returncode == 0
         assert [written(record) for record in archived(folder)] == [written(message) for message in accepted], form
         summaries.append(counted(folder, len(accepted)))
     assert summaries[0] == summaries[1] == summaries[2]

@@ -2,8 +2,6 @@
 
 import json
 import struct
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -21,6 +19,7 @@ from feedback_server.forms.reading import Records, read_log, sealed_count
 from feedback_wire.log_name import Form
 from feedback_wire.parquet_sums import MAGIC, damaged_groups
 from tests.harness.logs import BEGIN_MS, record, write_log
+from tests.harness.processes import run_swarmscope
 
 GROUPS, IN_A_GROUP = 3, 60
 RECORDS = GROUPS * IN_A_GROUP
@@ -124,9 +123,7 @@ def test_commands_name_the_damaged_log_and_continue_with_the_others(log, command
     data = log.read_bytes()
     log.write_bytes(data[:-400] + bytes([data[-400] ^ 1]) + data[-399:])
     words = command.split()
-    sent = subprocess.run(
-        [sys.executable, "-m", "swarmscope", *words, str(log.parent)], capture_output=True, text=True, timeout=120, check=False
-    )
+    sent = run_swarmscope(*words, log.parent)
     assert "Traceback" not in sent.stderr
     if words[0] == "analyze":
         assert sent.returncode == 0

@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import subprocess
-import sys
 import unicodedata
 
 import pytest
@@ -16,6 +15,7 @@ from feedback_analysis import spreadsheet
 from feedback_server.forms.reading import Records, read_log
 from feedback_wire.log_name import Form
 from tests.harness.logs import record, write_log
+from tests.harness.processes import start_swarmscope
 from tests.hostile.corpus import FORMULAS, TEXTS
 
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -32,8 +32,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sheet(folder):
-    command = [sys.executable, "-m", "swarmscope", "analyze", str(folder), "--csv", "--by", "channel,isp,extra.x"]
-    return subprocess.run(command, capture_output=True, check=True, timeout=120).stdout.decode()
+    with start_swarmscope("analyze", folder, "--csv", "--by", "channel,isp,extra.x", stdout=subprocess.PIPE, text=False) as command:
+        return command.stdout.read().decode()
 
 
 def test_no_cell_with_a_name_from_an_end_host_begins_a_formula(sheet):

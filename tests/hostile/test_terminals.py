@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from feedback_wire.log_name import Form
 from swarmscope.output.escaping import plain, plain_json
 from tests.harness.logs import record, write_log
+from tests.harness.processes import start_swarmscope
 from tests.hostile.corpus import TEXTS
 
 OBEYED = ("\x1b[2J\x1b]0;title\x07", "\x9b31mred", "a\rb\nc\td", "\u202egnp.exe", "\u2028", "\x7f\x08", "\ufeff\u200b")
@@ -28,9 +28,10 @@ def folder(tmp_path_factory) -> Path:
 
 def output_of(*arguments: str) -> str:
     """Standard output and error of a command, as a terminal would get them."""
-    done = subprocess.run([sys.executable, "-m", "swarmscope", *arguments], capture_output=True, timeout=120, check=False)
-    assert b"Traceback" not in done.stderr
-    return (done.stdout + done.stderr).decode()
+    with start_swarmscope(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=False) as command:
+        printed, errors = command.communicate(timeout=120)
+    assert b"Traceback" not in errors
+    return (printed + errors).decode()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """A newcomer's first steps: the list of commands, and errors in one line."""
 
-import json
 import os
 import re
 import signal
@@ -135,31 +134,6 @@ def test_an_error_is_reported_in_one_line(tmp_path, command, code, output):
     assert output in line
 
 
-# Importing takes longer than being refused, so one process imports and each command is a child of it.
-MANY = """
-import json, os, sys
-import monitor_platform.server, swarmscope.olympics.days, swarmscope.cli
-from swarmscope.__main__ import main
-ends = []
-for command in json.load(sys.stdin):
-    child = os.fork()
-    if not child:
-        sys.stdin.close()
-        for number, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        sys.argv = ["swarmscope", *command.split()]
-        try:
-            main()
-        except SystemExit as ended:  # as the interpreter would, which takes a third of a second for it
-            if isinstance(ended.code, str):
-                print(ended.code, file=sys.stderr)
-            sys.stdout.flush()
-            os._exit(1 if isinstance(ended.code, str) else ended.code or 0)
-    _, status = os.waitpid(child, 0)
-    ends.append((os.waitstatus_to_exitcode(status), open("out").read(), open("err").read()))
-json.dump(ends, sys.stdout)
-"""
-
 LIVE = "monitor --insecure --feedback-server http://127.0.0.1:1 --listen 127.0.0.1:0"
 STATIC = "monitor --static logs --listen 127.0.0.1:0"
 TAKES = "coordinator --insecure --listen 127.0.0.1:0 --feedback-server http://127.0.0.1:1"
@@ -269,20 +243,8 @@ def test_an_unusable_data_folder_ends_a_feedback_server_with_1_because_its_disk_
 
 def many(folder: Path, commands: list[str]) -> list[tuple[int, str, str]]:
     """Run the commands in `folder` and return the exit code, standard output and standard error of each."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SWARMSCOPE_")}
-    environment["COLUMNS"] = "400"
-    ran = subprocess.run(
-        [sys.executable, "-c", MANY],
-        input=json.dumps(commands),
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)
+    ended = [swarmscope(*command.split(), cwd=folder, COLUMNS="400") for command in commands]
+    return [(each.returncode, each.stdout, each.stderr) for each in ended]
 
 
 @pytest.mark.parametrize(

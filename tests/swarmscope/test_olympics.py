@@ -19,6 +19,7 @@ from feedback_wire.record import record_schema
 from swarmscope.olympics.days import DayTask, write_day
 from swarmscope.olympics.planned_views import views_of
 from swarmscope.olympics.programme import CROWD_DAY, DAYS, MOST_CONCURRENT, USERS, programme
+from tests.harness.processes import run_swarmscope
 
 SCALE = 0.005
 
@@ -73,8 +74,7 @@ def test_a_log_holds_one_minute_of_one_server_in_order_of_receipt(crowd):
 
 def test_the_platform_computes_the_expected_values(tmp_path):
     truth = write_day(order(tmp_path, 0, scale=0.001))
-    command = [sys.executable, "-m", "swarmscope", "analyze", str(tmp_path), "--json"]
-    found = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=120).stdout)
+    found = json.loads(run_swarmscope("analyze", tmp_path, "--json").stdout)
     expected = truth.numbers(new=0, cumulative=0)
     assert (found["messages"], found["peers"], found["sessions"]) == (
         expected["messages"],
@@ -123,8 +123,7 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path):
 
 def test_a_folder_that_is_not_empty_is_refused(tmp_path):
     (tmp_path / "mine").touch()
-    command = [sys.executable, "-m", "swarmscope", "simulate", "olympics", "--into", str(tmp_path), "--scale", "0.001"]
-    refused = subprocess.run(command, capture_output=True, check=False, timeout=60, text=True)
+    refused = run_swarmscope("simulate", "olympics", "--into", tmp_path, "--scale", "0.001")
     assert refused.returncode == 2
     assert "is not empty" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -1,8 +1,6 @@
 """Rules over real logs: what is found, why, and that live and recorded logs give the same alerts."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 from feedback_analysis.measures.selection import Span
@@ -13,6 +11,7 @@ from monitor_platform.alerts.dry_run import dry_run
 from monitor_platform.alerts.observations import observations
 from monitor_platform.alerts.rules import Rule
 from tests.harness.logs import BEGIN_MS, record, write_log
+from tests.harness.processes import run_swarmscope
 
 RULE = Rule(name="stalls", measure="continuity", by=("isp",), where={}, below=0.9, for_minutes=2, least_sessions=25)
 MINUTES = 10
@@ -93,11 +92,10 @@ def test_the_command_lists_the_alerts_that_recorded_logs_would_have_raised(tmp_p
         own = [each for each in records if begins_ms <= each["received_ms"] < begins_ms + MINUTE_MS]
         write_log(logs, own, begin_s=begins_ms // 1000)
     rules.write_text('[[rule]]\nname = "stalls"\nmeasure = "continuity"\nby = "isp"\nbelow = 0.9\n')
-    command = [sys.executable, "-m", "swarmscope", "alerts", "test", str(rules), str(logs)]
-    shown = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60)
+    shown = run_swarmscope("alerts", "test", rules, logs)
     assert "stalls: Continuity of isp HGC is below 90.00 %" in shown.stdout
     assert "1 alerts from" in shown.stderr
-    facts = subprocess.run([*command, "--json"], capture_output=True, check=True, text=True, timeout=60).stdout
+    facts = run_swarmscope("alerts", "test", rules, logs, "--json").stdout
     begun, ended = map(json.loads, facts.splitlines())
     assert (begun["slice"], begun["until"], ended["until"]) == ({"isp": "HGC"}, None, BEGIN_MS + 9 * MINUTE_MS)
     assert begun["worst_sessions"][0]["session_id"] == "HGC-0"
@@ -111,11 +109,11 @@ def test_the_command_uses_custom_districts_and_the_configured_models(tmp_path):
     ring = [[113, 22], [115, 22], [115, 23], [113, 23], [113, 22]]
     place = {"type": "Feature", "properties": {"name": "All of it"}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
     wards.write_text(json.dumps({"type": "FeatureCollection", "features": [place]}))
-    command = [sys.executable, "-m", "swarmscope", "alerts", "test", str(rules), str(tmp_path / "logs"), "--json"]
 
     def found_alerts(*flags):
-        shown = subprocess.run([*command, *flags], capture_output=True, check=True, text=True, timeout=60).stdout
-        return [json.loads(line)["value"] for line in shown.splitlines()]
+        shown = run_swarmscope("alerts", "test", rules, tmp_path / "logs", "--json", *flags)
+        assert shown.returncode == 0, shown.stderr
+        return [json.loads(line)["value"] for line in shown.stdout.splitlines()]
 
     assert found_alerts() == []
     [value] = found_alerts("--districts", str(wards))
@@ -126,8 +124,7 @@ def test_the_command_uses_custom_districts_and_the_configured_models(tmp_path):
 def test_invalid_rules_end_the_command_with_2(tmp_path):
     rules = tmp_path / "rules.toml"
     rules.write_text('[[rule]]\nname = "x"\nmeasure = "moss"\nbelow = 3\n')
-    command = [sys.executable, "-m", "swarmscope", "alerts", "test", str(rules), str(tmp_path)]
-    refused = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
+    refused = run_swarmscope("alerts", "test", rules, tmp_path)
     assert refused.returncode == 2
     assert "'moss'" in refused.stderr
 
