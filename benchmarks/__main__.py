@@ -14,7 +14,7 @@ BENCHMARKS = {
     "history": "the daily table of the history, compared with a hand-written query over the logs",
     "names": "cost of invented names for the monitoring platform, compared with real names",
     "overlay_failover": "time without packets at a player of the overlay when its relay fails",
-    "overlay_idle": "control traffic of a member of the overlay while no stream flows",
+    "overlay_idle": "control traffic of an overlay node while no stream flows",
     "overlay_churn": "losses of players of the overlay when others come and go",
     "overlay_scale": "losses of 60 players of the overlay that a lack of processor time causes",
     "overlay_loss": "losses, delay and startup of a player of the overlay behind three links that lose packets",

@@ -1,6 +1,6 @@
-"""Control traffic of overlay members while no stream flows, by the counters of their interfaces, and while one does.
+"""Control traffic of overlay nodes while no stream flows, by the counters of their interfaces, and while one does.
 
-Each member is a leaf of the lab's network, so its interface carries its own traffic only. Each has three overlay neighbours. The
+Each node is a leaf of the lab's network, so its interface carries its own traffic only. Each has three overlay neighbours. The
 figures include the headers of Ethernet, IP, TCP and UDP.
 """
 

@@ -1,7 +1,7 @@
 """How often a node sends PING to a neighbour, and after which time a neighbour counts as silent. Times in, decisions out.
 
 As in BFD (RFC 5880), a sender announces its interval, and three of them without a sign of life are a failure. A link that carries
-a stream has a short interval. Without streams, an interval of 15 seconds keeps the control traffic of a member small.
+a stream has a short interval. Without streams, an interval of 15 seconds keeps the control traffic of a node small.
 """
 
 from dataclasses import dataclass

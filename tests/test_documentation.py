@@ -8,12 +8,13 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from cyclopts import App
 
+from benchmarks.__main__ import BENCHMARKS
 from coordinator.http.exposition import exposition
 from coordinator.ingest_keys import KeyTerms
 from coordinator.worker_counters import WorkerCounters
@@ -26,13 +27,17 @@ from feedback_analysis.quality.model import coefficients
 from feedback_wire.message import FIELDS
 from feedback_wire.record import RECORD_FIELDS
 from monitor_platform.alerts.rules import Rule, Webhook
+from monitor_platform.api.table_handler import VIEWS
 from monitor_platform.dashboard.pages import PAGES as DASHBOARD_PAGES
+from monitor_platform.dashboard.question import OWN
 from monitor_platform.metrics.audience_metrics import BROKEN_DOWN_BY
 from monitor_platform.retrieval.feed_status import RetrievalCounts
-from swarmscope.cli import Environment, app
+from swarmscope.cli import COMMANDS
 from tests.harness.logs import BEGIN_MS, record, write_log
 from tests.harness.processes import start_server
 from tests.harness.waiting import eventually
+from tools.settings_reference import PAGES as SETTINGS_PAGES
+from tools.settings_reference import page_of, reference, settings
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -47,6 +52,7 @@ PAGES = sorted(
 )
 SERVICES = ("coordinator", "feedback-server", "monitor")
 CITING = {".py", ".html", ".js", ".css", ".toml", ".yaml", ".sh"}
+SETTINGS = tuple(settings())
 PACKAGES = [each.parent for each in sorted(ROOT.glob("*/__init__.py")) if each.parent.name != "tests"]
 
 
@@ -84,6 +90,44 @@ def test_the_code_contains_no_word_that_the_style_guide_forbids():
     words = re.compile(rf"\b(?:{'|'.join(UNUSUAL)})\b", re.IGNORECASE)
     files = (path for package in PACKAGES for path in package.rglob("*.py"))
     assert [f"{path.relative_to(ROOT)}: {found}" for path in files for found in words.findall(path.read_text("utf-8"))] == []
+
+
+OTHER_MEANINGS = {
+    *("area", "block", "book", "cache", "cell", "chart", "child", "chunk", "class", "client", "collector", "column", "crowd"),
+    *("device", "dropped", "entry", "event", "factor", "field", "figure", "format", "gone", "grade", "host", "index", "indicator"),
+    *("ingest", "interval", "key", "latency", "line", "listing", "lose", "measure", "metric", "neighbour", "node", "open file"),
+    *("others", "packet", "panel", "parser", "partner", "peer", "period", "picture", "piece", "place", "programme", "property"),
+    *("protocol", "quality", "question", "queue", "rebuffering", "reject", "replica", "report", "room", "route", "row", "safe"),
+    *("sample", "saved", "segment", "server", "statistic", "stream", "transport", "view", "visit", "volume", "warning", "window"),
+    "zone",
+}
+"""Words after *Not* in the glossary that the documentation uses for something else."""
+
+
+def words_that_the_glossary_excludes() -> set[str]:
+    text = (DOCS / "glossary.md").read_text().replace("\n  ", " ")
+    excluded = re.sub(r"\([^)]*\)", "", " ".join(re.findall(r"Not: ([^.]*)\.", text)).replace(" Not: ", ", "))
+    return {word.strip() for word in re.split(r"[,;]", excluded)} - OTHER_MEANINGS
+
+
+def excluded_words_in(text: str) -> list[str]:
+    words = "|".join(map(re.escape, sorted(words_that_the_glossary_excludes())))
+    return re.findall(rf"\b(?:{words})s?\b", text, re.IGNORECASE)
+
+
+def test_no_page_uses_a_word_that_the_glossary_excludes():
+    assert len(words_that_the_glossary_excludes()) > 50
+    texts = {
+        page: re.sub(r"^```.*?^```|`[^`]*`|\]\([^)]*\)", "", page.read_text(), flags=re.MULTILINE | re.DOTALL) for page in PAGES
+    }
+    used = {str(page.relative_to(ROOT)): excluded_words_in(text) for page, text in texts.items() if page.stem != "glossary"}
+    assert {page: words for page, words in used.items() if words} == {}
+
+
+def test_no_help_text_uses_a_word_that_the_glossary_excludes():
+    texts = {**COMMANDS, **{f"{setting.command} {setting.name}": setting.meaning for setting in SETTINGS}}
+    assert all(texts.values())
+    assert {name: words for name, text in texts.items() if (words := excluded_words_in(text))} == {}
 
 
 def anchors(page: Path) -> set[str]:
@@ -140,6 +184,19 @@ def test_the_architecture_page_names_every_package():
     assert {f"{package.name}/" for package in PACKAGES} - named(DOCS / "architecture.md") == set()
 
 
+def test_every_name_in_the_table_of_places_is_in_one_of_the_files_of_its_row():
+    table = (DOCS / "architecture.md").read_text().split("\n## Where to change what\n")[1]
+    rows = [re.findall(r"`([^`]+)`", line) for line in table.splitlines() if line.startswith("| ")]
+    checked = []
+    for names in rows:
+        files = [ROOT / name for name in names if (ROOT / name).is_file()]
+        for name in (each for each in names if each.isidentifier()):
+            checked.append(name)
+            searched = files or [file for package in PACKAGES for file in package.rglob("*.py")]
+            assert any(re.search(rf"\b{name}\b", file.read_text()) for file in searched), name
+    assert len(checked) > 12
+
+
 def test_every_page_that_the_code_cites_exists():
     sources = [file for package in [*PACKAGES, ROOT / "tests", ROOT / "docker", ROOT / "tools"] for file in package.rglob("*.*")]
     texts = [
@@ -160,54 +217,65 @@ def test_the_readme_names_both_commands_and_shows_the_dashboard():
 # --- Flags and environment variables
 
 
-def flags(command: App, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str, str]]:
-    """Command, flag and environment variable of every setting that a command line can have."""
-    for name in command:
-        if not name.startswith("-"):
-            yield from flags(command[name], (*path, name))
-    if path and command.default_command is not None:
-        environment = Environment("SWARMSCOPE_")
-        for argument in command.assemble_argument_collection():
-            if argument.name.startswith("--"):
-                variable = environment._convert_argument(path, argument)
-                yield " ".join(path), argument.name, variable
-
-
-def settings_page() -> Iterator[tuple[str, str, str, Path]]:
-    """What docs/settings.md lists: command, flag, environment variable, and the page that explains them."""
-    command, page = "", DOCS
-    for line in (DOCS / "settings.md").read_text().splitlines():
-        if heading := re.fullmatch(r"## `swarmscope (.+)`", line):
-            command = heading[1]
-        elif explained := re.fullmatch(r"Meaning and defaults: \[.+\]\(([^)#]+).*\)\.", line):
-            page = DOCS / explained[1]
-        elif row := re.fullmatch(r"\| `(--[\w-]+)` \| `(\w+)` \|", line):
-            yield command, row[1], row[2], page
-
-
-def test_every_flag_and_its_environment_variable_are_on_the_settings_page_and_no_other_is():
-    assert {(command, flag, variable) for command, flag, variable, _ in settings_page()} == set(flags(app))
+def test_the_settings_reference_has_every_argument_flag_variable_and_default_of_the_code():
+    written = (DOCS / "settings-reference.md").read_text()
+    assert written == reference(), "run .venv/bin/python -m tools.settings_reference > docs/settings-reference.md"
 
 
 def test_every_flag_is_explained_on_the_page_of_its_command():
-    explained = {page: page.read_text() for *_, page in settings_page()}
-    missing = [(page.name, flag) for _, flag, _, page in settings_page() if re.search(rf"{flag}\b(?!-)", explained[page]) is None]
-    assert missing == []
+    flags = [(page_of(setting.command).partition("#")[0], setting.name) for setting in SETTINGS if setting.name.startswith("--")]
+    assert len(flags) > 150
+    pages = {page: (DOCS / page).read_text() for page, _ in flags}
+    assert [(page, flag) for page, flag in flags if re.search(rf"{flag}\b(?!-)", pages[page]) is None] == []
+
+
+def stated_defaults(page: Path) -> Iterator[tuple[str, str, str]]:
+    """Section, flag and default of each row of a table with a column `default` on a page."""
+    section, column = page.name, None
+    for line in page.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if heading := re.fullmatch(r"## (.+)", line):
+            anchored = f"{page.name}#{re.sub(r'[^a-z0-9 -]', '', heading[1].lower()).replace(' ', '-')}"
+            section = anchored if anchored in SETTINGS_PAGES.values() else page.name
+        elif cells[0] == "flag" or not line:
+            column = cells.index("default") if "default" in cells else None
+        elif column is not None and line.startswith("| `--"):
+            for flag in re.findall(r"--[\w-]+", cells[0]):
+                yield section, flag, cells[column]
+
+
+def plain_default(text: str) -> str:
+    """A default as the code has it: 1 GiB is 1073741824, and 20,000 is 20000."""
+    number = re.fullmatch(r"([\d,]+(?:\.\d+)?)(?: ([MG])iB)?", text.strip("`"))
+    if number is None:
+        return text.strip("`")
+    return f"{float(number[1].replace(',', '')) * {None: 1, 'M': 2**20, 'G': 2**30}[number[2]]:g}"
+
+
+def test_every_default_on_the_page_of_a_command_is_that_of_the_code():
+    rows = [row for page in sorted(DOCS.glob("*.md")) if page.stem != "settings-reference" for row in stated_defaults(page)]
+    known: dict[tuple[str, str], set[str]] = {}
+    for setting in SETTINGS:
+        known.setdefault((page_of(setting.command), setting.name), set()).add(plain_default(setting.default))
+    # The page says in words what an empty default means.
+    fixed = {row: known[row[:2]] - {"", "required"} for row in rows}
+    assert sum(map(bool, fixed.values())) > 40
+    assert {row: values for row, values in fixed.items() if values and plain_default(row[2]) not in values} == {}
 
 
 def test_every_other_environment_variable_that_the_code_reads_is_on_the_settings_page():
-    flagged = {variable for _, _, variable in flags(app)}
-    found = {text for package in PACKAGES for text in constants(package) if re.fullmatch(r"SWARMSCOPE_[A-Z_]*[A-Z]", text)}
+    flagged = {setting.variable for setting in SETTINGS}
+    texts = (node.value for node in nodes_of_the_code() if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    found = {text for text in texts if re.fullmatch(r"SWARMSCOPE_[A-Z_]*[A-Z]", text)}
     assert {"SWARMSCOPE_CONFIG", "SWARMSCOPE_KEY"} <= found
     assert found - flagged - named(DOCS / "settings.md") == set()
 
 
-def constants(package: Path) -> Iterator[str]:
-    """All texts in the code of a package."""
-    for module in package.rglob("*.py"):
-        for node in ast.walk(ast.parse(module.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield node.value
+@cache
+def nodes_of_the_code() -> tuple[ast.AST, ...]:
+    """The nodes of the syntax trees of all modules."""
+    modules = (module for package in PACKAGES for module in package.rglob("*.py"))
+    return tuple(node for module in modules for node in ast.walk(ast.parse(module.read_text())))
 
 
 @pytest.mark.parametrize(("entry", "page"), [(Rule, "alerts"), (Webhook, "alerts"), (KeyTerms, "coordinator")])
@@ -245,6 +313,32 @@ def test_every_parameter_of_a_route_is_in_the_documentation(service):
     assert [name for name in names if re.search(rf"[`?&]{re.escape(name)}\b", pages) is None] == []
 
 
+def test_every_parameter_of_a_page_s_address_is_on_the_page_of_the_addresses():
+    dashboard = ROOT / "monitor_platform/dashboard"
+    parsed = re.findall(r"given\.get\(\"(\w+)\"", (dashboard / "question.py").read_text())
+    own = {name for file in dashboard.glob("*.py") for name in re.findall(r"own\.get\(\"(\w+)\"", file.read_text())}
+    scripts = {name for file in dashboard.glob("assets/*.js") for name in re.findall(r"\"(p\.\w+)\"", file.read_text())}
+    names = {*parsed, *(OWN + name for name in own), *scripts}
+    assert {"measure", "by", "p.find", "p.wall"} <= names
+    page = (DOCS / "monitor-api.md").read_text()
+    assert [name for name in sorted(names) if re.search(rf"`{re.escape(name)}\b", page) is None] == []
+    assert set(VIEWS) - named(DOCS / "monitor-api.md") == set()
+
+
+def test_every_key_of_the_dashboard_is_in_the_table_of_keys():
+    script = (ROOT / "monitor_platform/dashboard/assets/keys.js").read_text()
+    actions = re.search(r"const ACTIONS = \{\n(.*?)\n  \};", script, re.DOTALL)
+    keys = re.findall(r"^    \"?(.)\"?: ", actions[1], re.MULTILINE)
+    assert len(keys) > 5
+    table = (DOCS / "dashboard.md").read_text().split("\n### Keys\n")[1].split("\n## ")[0]
+    assert [key for key in keys if f"`{key}`" not in table] == []
+
+
+def test_every_benchmark_is_in_the_documentation():
+    pages = "\n".join(page.read_text() for page in DOCS.rglob("*.md"))
+    assert [name for name in BENCHMARKS if f"benchmarks {name}`" not in pages] == []
+
+
 def test_every_page_of_the_dashboard_is_in_the_documentation():
     assert {page.path for page in DASHBOARD_PAGES} - named(DOCS / "dashboard.md") == set()
 
@@ -252,9 +346,7 @@ def test_every_page_of_the_dashboard_is_in_the_documentation():
 def test_every_reason_of_a_refusal_is_on_the_errors_page():
     reasons = {
         node.args[1].value
-        for package in PACKAGES
-        for module in package.rglob("*.py")
-        for node in ast.walk(ast.parse(module.read_text()))
+        for node in nodes_of_the_code()
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Problem" and len(node.args) > 1
         if isinstance(node.args[1], ast.Constant)
     }
@@ -314,7 +406,7 @@ def test_every_counter_of_the_health_page_is_in_the_documentation():
 
 
 def test_every_counter_of_the_sdk_is_in_its_documentation():
-    assert {field.name for field in dataclasses.fields(Stats)} - named(DOCS / "sdk.md") == set()
+    assert {field.name for field in dataclasses.fields(Stats)} - named(DOCS / "sdk-failures.md") == set()
 
 
 # --- Measures and fields

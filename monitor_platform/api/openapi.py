@@ -70,7 +70,7 @@ def _figures() -> dict[str, tuple[str, Schema]]:
             _list(_object(period=TEXT, peers=_by_name(_NUMBER), shares=_by_name(_NUMBER))),
         ),
         "minutes": ("measures by the minute", over_time),
-        "timeline": ("measures by the hour, day or month", over_time),
+        "timeline": ("measures by the hour, day, month or year", over_time),
         "regions": ("a measure in each region", _list(_object(region=TEXT, value=_NUMBER, peers=_NUMBER))),
         "histogram": (
             "shares of users in ranges of a measure",
