@@ -93,7 +93,22 @@ def test_the_code_contains_no_word_that_the_style_guide_forbids():
 
 
 OTHER_MEANINGS = {
-    *("area", "block", "book", "cache", "cell", "chart", "child", "chunk", "class", "client", "collector", "column", "crowd"),
+    *(
+        "agent",
+        "area",
+        "block",
+        "book",
+        "cache",
+        "cell",
+        "chart",
+        "child",
+        "chunk",
+        "class",
+        "client",
+        "collector",
+        "column",
+        "crowd",
+    ),
     *("device", "dropped", "entry", "event", "factor", "field", "figure", "format", "gone", "grade", "host", "index", "indicator"),
     *("ingest", "interval", "key", "latency", "line", "listing", "lose", "measure", "metric", "neighbour", "node", "open file"),
     *("others", "packet", "panel", "parser", "partner", "peer", "period", "picture", "piece", "place", "programme", "property"),
