@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from overlay.control import ControlConnection, Handshakes, MeetingEndedError
+from overlay.control_listener import listening
 from overlay.leases import Leases
 from overlay.measured_links import MeasuredLinks, TreeWatch
 from overlay.meeting import Identity, Listening, Roster, speers
@@ -41,6 +42,7 @@ from overlay.parity import GROUP
 from overlay.planning import NodePlace, StreamPlan, planned
 from overlay.proofs import NONCE_BYTES, ReplayGuard, link_key, node_key, sealed
 from overlay.trees import LinkCosts, graph_of
+from serving.tls import ListenerTls
 
 NAME = "bootstrapper"
 EXPIRE_EVERY_S = 0.2
@@ -66,8 +68,9 @@ class Member:
 class Bootstrapper:
     """One overlay. `counts` says by name what was refused and what happened."""
 
-    def __init__(self, overlay: Overlay, secret: bytes) -> None:
+    def __init__(self, overlay: Overlay, secret: bytes, tls: ListenerTls | None = None) -> None:
         self.overlay = overlay
+        self._tls = tls
         self.members: dict[str, Member] = {}
         self.plans: dict[str, StreamPlan] = {}
         self.counts: Counter[str] = Counter()
@@ -89,9 +92,8 @@ class Bootstrapper:
 
     async def serve(self, host: str, port: int, ready: Callable[[int], None]) -> None:
         """Listen until cancelled. `port` 0 takes a free one; `ready` is called with the port that it is."""
-        server = await asyncio.start_server(self._accepted, host, port)
-        async with server:
-            ready(server.sockets[0].getsockname()[1])
+        async with listening(host, port, self._accepted, self._tls, self.counts) as bound:
+            ready(bound)
             while True:
                 await asyncio.sleep(EXPIRE_EVERY_S)
                 for node in self._leases.expire(time.monotonic()):

@@ -1,9 +1,11 @@
 """A control connection on asyncio: frames, the handshake's timeouts, and an end for a receiver that does not read."""
 
 import asyncio
+import ssl
 import time
 from collections import deque
-from typing import Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 from overlay.handshake import TIMEOUT_S, HandshakeState
 from overlay.linux_sockets import resend_soon
@@ -13,6 +15,8 @@ from overlay.messages import Control, ControlReader, ProtocolError, encode
 READ_BYTES = 64 * 1024
 NEXT_ATTEMPT_S, MOST_ATTEMPTS = 0.2, 4
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.1, 5.0
+TLS_SHUTDOWN_S = 1.0
+"""How long the end of a TLS connection waits for the other side, which may be dead."""
 MOST_UNSENT_BYTES = 1 << 20
 """A receiver that leaves more than this unread is disconnected: one that hangs must not fill our memory."""
 
@@ -29,6 +33,20 @@ class MeetingEndedError(Exception):
         self.reason = reason
 
 
+class TlsFailedError(OSError):
+    """The other side has no certificate that is valid for its name, or speaks no TLS; the text says what OpenSSL found."""
+
+    reason = "tls"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsTo:
+    """TLS to a server whose certificate has to be valid for `name`."""
+
+    context: ssl.SSLContext
+    name: str
+
+
 class ControlConnection:
     """Messages to and from one other process."""
 
@@ -40,13 +58,22 @@ class ControlConnection:
         self.host: str = writer.get_extra_info("peername")[0]
 
     @classmethod
-    async def open(cls, host: str, port: int, *, local_host: str | None = None) -> Self:
+    async def open(cls, host: str, port: int, *, local_host: str | None = None, tls: TlsTo | None = None) -> Self:
         """Connect, from an address of this machine if one is given. OSError if that fails within the handshake's time."""
+        local = (local_host, 0) if local_host is not None else None
         try:
             async with asyncio.timeout(TIMEOUT_S[HandshakeState.ACK_SENDING]):
-                return cls(*await _first_opened(host, port, (local_host, 0) if local_host is not None else None))
+                return cls(*await _first_opened(host, port, local, tls))
         except TimeoutError as error:
             raise OSError(f"{host} port {port} does not answer") from error
+        except ssl.SSLError as error:
+            raise TlsFailedError(getattr(error, "verify_message", None) or error.reason or str(error)) from error
+        except ValueError as error:  # a name that no certificate can have
+            raise TlsFailedError(str(error)) from error
+        except (ConnectionResetError, ConnectionAbortedError) as error:
+            if tls is None:
+                raise
+            raise TlsFailedError("the other side closes the connection") from error
 
     async def receive(self) -> Control | None:
         """The next message; None at the end. ProtocolError if what arrived is none."""
@@ -85,12 +112,15 @@ def backoff_s(attempt: int, chance: float) -> float:
 StreamPair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-async def _first_opened(host: str, port: int, local: tuple[str, int] | None) -> StreamPair:
+async def _first_opened(host: str, port: int, local: tuple[str, int] | None, tls: TlsTo | None) -> StreamPair:
     """Connect, and try again at the same time when there is no answer: Linux repeats a lost SYN only after a second."""
     waiting: set[asyncio.Task[StreamPair]] = set()
+    secure: dict[str, Any] = {}
+    if tls is not None:
+        secure = {"ssl": tls.context, "server_hostname": tls.name, "ssl_shutdown_timeout": TLS_SHUTDOWN_S}
     try:
         while True:
-            waiting.add(asyncio.create_task(asyncio.open_connection(host, port, local_addr=local)))
+            waiting.add(asyncio.create_task(asyncio.open_connection(host, port, local_addr=local, **secure)))
             last = len(waiting) == MOST_ATTEMPTS
             done, waiting = await asyncio.wait(
                 waiting, timeout=None if last else NEXT_ATTEMPT_S, return_when=asyncio.FIRST_COMPLETED

@@ -7,7 +7,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable
 
-from overlay.control import ControlConnection, MeetingEndedError, backoff_s, meet
+from overlay.control import ControlConnection, MeetingEndedError, TlsFailedError, TlsTo, backoff_s, meet
 from overlay.meeting import Connecting, Identity
 from overlay.messages import (
     Body,
@@ -42,12 +42,16 @@ ADVICE = {
 
 def advice(error: Exception, node: str) -> str:
     """Why a node could not join, and what to do."""
+    if isinstance(error, TlsFailedError):
+        return f"TLS with the bootstrapper fails ({error}); check --tls-ca, the name in --bootstrapper, and whether it uses TLS"
     return ADVICE.get(getattr(error, "reason", ""), str(error)).format(node=node)
 
 
 async def join(settings: NodeSettings, me: Identity) -> tuple[ControlConnection, Connecting]:
     """Connect to the bootstrapper, and prove the name. OSError or MeetingEndedError if that fails."""
-    connection = await ControlConnection.open(*settings.bootstrapper, local_host=settings.host)
+    host, port = settings.bootstrapper
+    tls = TlsTo(settings.tls.link, host) if settings.tls is not None else None
+    connection = await ControlConnection.open(host, port, local_host=settings.host, tls=tls)
     meeting = Connecting(me, key=settings.key, nonce=secrets.token_bytes(NONCE_BYTES))
     await meet(connection, meeting)
     return connection, meeting

@@ -5,6 +5,7 @@ parent fails, it asks the backup parent, which replays what is missing.
 """
 
 import asyncio
+import logging
 import random
 import secrets
 import socket
@@ -14,8 +15,9 @@ from collections.abc import Callable
 from contextlib import closing
 
 from overlay import socket_memory
-from overlay.control import ControlConnection, Handshakes, MeetingEndedError, backoff_s, meet
+from overlay.control import ControlConnection, Handshakes, MeetingEndedError, TlsFailedError, TlsTo, backoff_s, meet
 from overlay.control_datagram import is_control, read_control_datagram
+from overlay.control_listener import listening
 from overlay.distribution import Distribution
 from overlay.heartbeat import IDLE_S, interval_s, is_answered
 from overlay.known_neighbor import KnownNeighbor, address_of
@@ -42,6 +44,8 @@ from overlay.node_settings import NodeSettings
 from overlay.proofs import NONCE_BYTES, ReplayGuard, sealed
 from overlay.reception import Arrival
 from overlay.tracing import Trace, Tracing
+
+log = logging.getLogger(__name__)
 
 TICK_S = 0.05
 """How often the node looks at what is due, and at who is silent."""
@@ -86,11 +90,10 @@ class OverlayNode(asyncio.DatagramProtocol):
         self._links.datagrams = udp
         self._socket = bound = udp.get_extra_info("socket")
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        server = await asyncio.start_server(self._accepted, self.settings.host, 0)
-        tcp_port, udp_port = server.sockets[0].getsockname()[1], udp.get_extra_info("sockname")[1]
-        self._me = Identity(node=self.settings.name, tcp_port=tcp_port, udp_port=udp_port)
+        udp_port, tls = udp.get_extra_info("sockname")[1], self.settings.tls
         try:
-            async with server, asyncio.TaskGroup() as tasks:
+            async with listening(self.settings.host, 0, self._accepted, tls, self.counts) as tcp_port, asyncio.TaskGroup() as tasks:
+                self._me = Identity(node=self.settings.name, tcp_port=tcp_port, udp_port=udp_port)
                 tasks.create_task(self.membership.keep(self._me))
                 tasks.create_task(self._beat())
         finally:
@@ -157,13 +160,16 @@ class OverlayNode(asyncio.DatagramProtocol):
         while neighbor.listed:
             try:
                 host, port, _ = address_of(neighbor.contact)
-                connection = await ControlConnection.open(host, port, local_host=self.settings.host)
+                tls = TlsTo(self.settings.tls.link, neighbor.contact.node) if self.settings.tls is not None else None
+                connection = await ControlConnection.open(host, port, local_host=self.settings.host, tls=tls)
                 with closing(connection):
                     await meet(connection, Connecting(self._me, key=neighbor.key, nonce=secrets.token_bytes(NONCE_BYTES)))
                     attempt = 0
                     await self._serve_neighbor(neighbor, connection)
             except (OSError, MeetingEndedError) as error:
                 self.counts[f"neighbor_failed_{getattr(error, 'reason', 'unreachable')}"] += 1
+                if isinstance(error, TlsFailedError) and attempt == 0:
+                    log.warning("TLS with the neighbour %s fails: %s; check the certificates of both", neighbor.contact.node, error)
             await asyncio.sleep(backoff_s(attempt, random.random()))  # noqa: S311 - no secret
             attempt += 1
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from serving.tls import Tls
+
 LONGEST_NAME = 64
 """Of a node or stream, in characters."""
 
@@ -36,6 +38,8 @@ class NodeSettings:
     """Where it listens, and from where it connects: the bootstrapper tells its neighbours the address that it sees."""
     plays: tuple[StreamChoice, ...] = ()
     """What it asks for."""
+    tls: Tls | None = field(default=None, repr=False)
+    """With it, every control connection uses TLS: to the bootstrapper, and to and from neighbours."""
     originates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Streams that begin here, with the names of the files that players can choose."""
 

@@ -18,10 +18,12 @@ from overlay.tracing import Trace
 from serving.listening import parse_listen
 from swarmscope.commands import exit_on_usage_error
 from swarmscope.commands.overlay_running import (
+    NO_CERTIFICATE,
     NO_REPORTS,
     UPDATE_EVERY_S,
     AtCoordinators,
     Joining,
+    Presenting,
     announce,
     exit_refused,
     print_counts,
@@ -36,6 +38,7 @@ def play(
     /,
     *,
     joining: Joining,
+    presenting: Presenting = NO_CERTIFICATE,
     reporting: AtCoordinators = NO_REPORTS,
     stream: tuple[str, ...],
     file: str | None = None,
@@ -73,7 +76,7 @@ def play(
     def traced(trace: Trace) -> None:
         players[trace.stream].reception.path = trace.path
 
-    running = OverlayNode(settings(name, joining, plays=choices), arrived, traced, exit_refused)
+    running = OverlayNode(settings(name, joining, presenting, plays=choices), arrived, traced, exit_refused)
     with telemetry_of(reporting) as telemetry:
         run(running, announce(running), _play(running, players), _report(running, players, telemetry))
     _print_players(running, players)

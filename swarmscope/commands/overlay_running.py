@@ -22,8 +22,9 @@ from overlay.pacing import NotPacedError, paced, rtp_packets
 from overlay.proofs import KEY_BYTES, node_key
 from overlay.reporting import RelayReports
 from overlay.tracing import Trace
-from serving.lifecycle import on_stop
+from serving.lifecycle import on_reload, on_stop
 from serving.listening import parse_listen
+from serving.tls import Tls, key_pair
 from swarmscope.commands import exit_on_usage_error
 
 UPDATE_EVERY_S = 1.0
@@ -36,7 +37,7 @@ MOST_LATE_S = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinFlags:
-    """Where a node listens, and how it joins."""
+    """How a node joins."""
 
     bootstrapper: str
     """Address and port of the bootstrapper, such as 10.0.0.10:7000."""
@@ -44,6 +45,19 @@ class JoinFlags:
     """File with the key of the node, which `swarmscope overlay key` prints."""
     host: str = "127.0.0.1"
     """Address on which the node listens (TCP and UDP; the system chooses the ports). Other nodes must be able to reach it."""
+    tls_ca: Path | None = None
+    """PEM file with certificate authorities. With it, every control connection uses TLS. The certificate of the bootstrapper must
+    be valid for the host in --bootstrapper, and that of a node for the node's name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnCertificate:
+    """What a node presents to its neighbours."""
+
+    tls_cert: Path | None = None
+    """PEM file with the certificate of the node, valid for its name. Required with --tls-ca, because neighbours connect to it."""
+    tls_key: Path | None = None
+    """PEM file with the private key of --tls-cert."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +73,8 @@ class Reporting:
 
 
 Joining = Annotated[JoinFlags, Parameter(name="*")]
+Presenting = Annotated[OwnCertificate, Parameter(name="*")]
+NO_CERTIFICATE = OwnCertificate()
 AtCoordinators = Annotated[Reporting, Parameter(name="*")]
 NO_REPORTS = Reporting()
 
@@ -76,7 +92,9 @@ def key(node: str, /, *, secret: Annotated[Path, Parameter(name="--secret")]) ->
     print(node_key(read_secret(secret), node).hex())
 
 
-def node(name: str, /, *, joining: Joining, reporting: AtCoordinators = NO_REPORTS) -> None:
+def node(
+    name: str, /, *, joining: Joining, presenting: Presenting = NO_CERTIFICATE, reporting: AtCoordinators = NO_REPORTS
+) -> None:
     """Run a relay until a signal stops it, and print its counters.
 
     Parameters
@@ -84,7 +102,7 @@ def node(name: str, /, *, joining: Joining, reporting: AtCoordinators = NO_REPOR
     name
         Name of the node in the topology file. It can be an IP address, but need not be.
     """
-    running = OverlayNode(settings(name, joining))
+    running = OverlayNode(settings(name, joining, presenting))
     with telemetry_of(reporting) as telemetry:
         run(running, announce(running), _report(running, telemetry, "relay"))
     print_counts(running)
@@ -95,6 +113,7 @@ def source(
     /,
     *,
     joining: Joining,
+    presenting: Presenting = NO_CERTIFICATE,
     reporting: AtCoordinators = NO_REPORTS,
     stream: str,
     rate_kbps: float = 2000.0,
@@ -126,7 +145,9 @@ def source(
     def traced(trace: Trace) -> None:
         print(json.dumps(trace.as_json()), flush=True)
 
-    running = OverlayNode(settings(name, joining, originates={stream: tuple(files)}), on_trace=traced, on_refused=exit_refused)
+    running = OverlayNode(
+        settings(name, joining, presenting, originates={stream: tuple(files)}), on_trace=traced, on_refused=exit_refused
+    )
     chosen = [
         _originate_while_wanted(running, StreamChoice(stream=stream, file=each).name, partial(_packets, path, rate_kbps))
         for each, path in files.items()
@@ -185,11 +206,15 @@ def run_until_signal(work: Coroutine[Any, Any, None]) -> None:
 def settings(
     name: str,
     joining: JoinFlags,
+    presenting: OwnCertificate | None = None,
     *,
     plays: tuple[StreamChoice, ...] = (),
     originates: Mapping[str, tuple[str, ...]] | None = None,
 ) -> NodeSettings:
-    """What a node has to know. The command ends with an error if the key or an address is invalid."""
+    """What a node has to know. The command ends with an error if a key, a certificate or an address is invalid.
+
+    Without `presenting`, the node listens to no neighbours, so it needs no certificate.
+    """
     try:
         own_key = bytes.fromhex(joining.key.read_text(encoding="ascii").strip())
     except ValueError:
@@ -201,14 +226,33 @@ def settings(
     except ValueError:
         exit_on_usage_error(ValueError(f"--bootstrapper is {joining.bootstrapper!r}; use HOST:PORT, such as 127.0.0.1:7000"))
     return NodeSettings(
-        name=name, key=own_key, bootstrapper=bootstrapper, host=joining.host, plays=plays, originates=originates or {}
+        name=name,
+        key=own_key,
+        bootstrapper=bootstrapper,
+        host=joining.host,
+        tls=_tls(joining, presenting),
+        plays=plays,
+        originates=originates or {},
     )
+
+
+def _tls(joining: JoinFlags, presenting: OwnCertificate | None) -> Tls | None:
+    try:
+        own = key_pair("--tls", presenting.tls_cert, presenting.tls_key) if presenting is not None else None
+        if presenting is not None and (joining.tls_ca is None) != (own is None):
+            raise ValueError("--tls-ca, --tls-cert and --tls-key belong together: give all three, or none")
+        return Tls(own, ca=joining.tls_ca) if joining.tls_ca is not None else None
+    except ValueError as error:
+        exit_on_usage_error(error)
 
 
 def run(running: OverlayNode, *more: Coroutine[Any, Any, None]) -> None:
     """Run a node and what belongs to it until a signal stops it."""
 
     async def all_of_it() -> None:
+        if running.settings.tls is not None:
+            on_reload(running.settings.tls.renew)
+            running.settings.tls.warn_of_expiry()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(running.run())
             for each in more:

@@ -13,6 +13,7 @@ from overlay.null_stream import packets
 from overlay.overlay_file import read_overlay_file
 from overlay.proofs import node_key
 from overlay.reception import Arrival
+from serving.tls import ListenerTls, Tls
 
 SECRET = b"s" * 32
 
@@ -26,8 +27,8 @@ async def until(condition: Callable[[], object]) -> None:
 class Swarm:
     """Its parts. `received` has the RTP source identifiers that each node received, by stream."""
 
-    def __init__(self, topology: Mapping[str, Any]) -> None:
-        self.bootstrapper = Bootstrapper(read_overlay_file(json.dumps(topology)), SECRET)
+    def __init__(self, topology: Mapping[str, Any], tls: ListenerTls | None = None) -> None:
+        self.bootstrapper = Bootstrapper(read_overlay_file(json.dumps(topology)), SECRET, tls)
         self.nodes: dict[str, OverlayNode] = {}
         self.received: dict[tuple[str, str], set[int]] = {}
         self.refused: dict[str, tuple[str, str]] = {}
@@ -43,10 +44,16 @@ class Swarm:
     def settings(self, name: str, **more: Any) -> NodeSettings:
         return NodeSettings(name=name, key=node_key(SECRET, name), bootstrapper=("127.0.0.1", self.port), **more)
 
-    def start(self, name: str, *plays: StreamChoice, originates: Mapping[str, tuple[str, ...]] | None = None) -> OverlayNode:
+    def start(
+        self,
+        name: str,
+        *plays: StreamChoice,
+        originates: Mapping[str, tuple[str, ...]] | None = None,
+        tls: Tls | None = None,
+    ) -> OverlayNode:
         """Start a node. Each stream that begins there flows when it is wanted; its source identifier is its place among them."""
         node = OverlayNode(
-            self.settings(name, plays=plays, originates=originates or {}),
+            self.settings(name, plays=plays, originates=originates or {}, tls=tls),
             lambda arrival: self._arrived(name, arrival),
             on_refused=lambda stream, reason: self.refused.update({name: (stream, reason)}),
         )
@@ -77,8 +84,8 @@ async def _originate(node: OverlayNode, stream: str, source_id: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def swarm_of(topology: Mapping[str, Any]) -> AsyncIterator[Swarm]:
-    swarm = Swarm(topology)
+async def swarm_of(topology: Mapping[str, Any], tls: ListenerTls | None = None) -> AsyncIterator[Swarm]:
+    swarm = Swarm(topology, tls)
     await swarm.begin()
     try:
         yield swarm

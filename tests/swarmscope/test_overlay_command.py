@@ -25,6 +25,14 @@ def test_a_topology_is_drawn_as_text_and_as_svg(tmp_path: Path):
     assert ElementTree.parse(tmp_path / "topology.svg").getroot().tag.endswith("svg")
 
 
+def test_tls_flags_that_belong_together_are_demanded_together(tmp_path: Path):
+    (tmp_path / "key").write_text("00" * 32, encoding="ascii")
+    joining = ["--key", str(tmp_path / "key"), "--bootstrapper", "127.0.0.1:7000"]
+    refused = run_swarmscope("overlay", "node", "r", *joining, "--tls-ca", str(tmp_path / "key"))
+    assert refused.returncode == 2
+    assert "--tls-ca, --tls-cert and --tls-key belong together: give all three, or none" in refused.stderr
+
+
 def test_a_wrong_file_ends_with_one_line_that_names_file_line_and_node_and_an_unreached_player_with_its_name(tmp_path: Path):
     file = tmp_path / "topology.json"
     file.write_text('{\n"a": {"neighbors": ["b"]}}', encoding="utf-8")

@@ -1,0 +1,51 @@
+"""Where control connections arrive: a TCP socket, with TLS or without."""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from overlay.control import MOST_HANDSHAKES, TLS_SHUTDOWN_S
+from overlay.handshake import TIMEOUT_S, HandshakeState
+from serving.handshakes import TlsAcceptor
+from serving.tls import ListenerTls
+
+BACKLOG = 128
+
+Accepted = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class _Acceptor(TlsAcceptor[asyncio.StreamReaderProtocol]):
+    """Refuses clients beyond a number of unfinished TLS handshakes, and counts those that fail."""
+
+    def __init__(self, listener: socket.socket, tls: ListenerTls, accepted: Accepted, counts: Counter[str]) -> None:
+        self._accepted, self._counts = accepted, counts
+        handshake_s = TIMEOUT_S[HandshakeState.ACK_RECEIVING]
+        super().__init__(listener, tls, backlog=BACKLOG, handshake_s=handshake_s, shutdown_s=TLS_SHUTDOWN_S)
+
+    def admit(self, handshakes: int) -> asyncio.StreamReaderProtocol | None:
+        if handshakes >= MOST_HANDSHAKES:
+            self._counts["refused_too_many_handshakes"] += 1
+            return None
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(), self._accepted)
+
+    def count_failure(self, connection: asyncio.StreamReaderProtocol) -> None:
+        self._counts["refused_tls"] += 1
+
+
+@asynccontextmanager
+async def listening(host: str, port: int, accepted: Accepted, tls: ListenerTls | None, counts: Counter[str]) -> AsyncIterator[int]:
+    """Accept connections. Gives the port, which the system selects if it is 0. OSError if the address cannot be used."""
+    if tls is None:
+        server = await asyncio.start_server(accepted, host, port, backlog=BACKLOG)
+        async with server:
+            yield server.sockets[0].getsockname()[1]
+        return
+    with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+        acceptor = _Acceptor(listener, tls, accepted, counts)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            acceptor.close()
+            await acceptor.wait_closed()
