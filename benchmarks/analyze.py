@@ -21,9 +21,10 @@ from feedback_analysis.measures.summary import summarize
 from feedback_analysis.messages.column_table import columns_for
 from feedback_analysis.messages.load import open_logs
 from feedback_analysis.quality.mos import MosModel
-from feedback_analysis.reading.rows import ROW_FIELDS, SQL_TYPES
+from feedback_analysis.reading.rows import SQL_TYPES
 from feedback_server.forms import log_writer
 from feedback_wire.log_name import Form, LogName
+from feedback_wire.record import NAMED_FIELDS
 
 RECORDS = 1_000_000
 FILES = 20
@@ -33,7 +34,7 @@ RUNS = 5
 BEGIN_MS = 1_344_331_800_000
 LINES_AT_ONCE = 4096
 
-_COLUMNS = "{" + ", ".join(f"{field.name}: '{SQL_TYPES[field.kind]}'" for field in ROW_FIELDS) + "}"
+_COLUMNS = "{" + ", ".join(f"{field.name}: '{SQL_TYPES[field.kind]}'" for field in NAMED_FIELDS) + "}"
 _SOURCES = {
     Form.JSONL: f"read_json($files, format = 'newline_delimited', columns = {_COLUMNS}, compression = 'zstd')",
     Form.PARQUET: "read_parquet($files)",

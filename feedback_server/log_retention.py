@@ -11,17 +11,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from feedback_server.counters import Counters
-from feedback_server.settings import DAY_S, Settings
+from feedback_server.settings import Settings
 from feedback_server.stores.data_folder import DataFolder
-from feedback_server.stores.folder_layout import LIVED_TIME
 from feedback_server.stores.offered_logs import OfferedLogs
 from feedback_wire.catalogue import LogEntry
-from serving.lived_time import LivedTime
+from serving.lived_time import DAY_S, LIVED_TIME, PATIENCE_S, LivedTime
 
 log = logging.getLogger(__name__)
 
-PATIENCE_S = 600.0
-"""The time after a start or a step of the clock in which no log is removed because of its age."""
 LEAST_AT_ONCE = 10
 SHARE_AT_ONCE = 100
 """At once, at most one `SHARE_AT_ONCE`th of the logs is removed because of age, but `LEAST_AT_ONCE` if that is more."""

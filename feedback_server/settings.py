@@ -6,11 +6,11 @@ from typing import Literal
 
 from feedback_wire.log_name import SERVER_NAME, Form
 from serving.listening import is_loopback, parse_listen
+from serving.lived_time import DAY_S
 from serving.tls import ListenerTls, key_pair
 from serving.tokens import check_token
 
 FORMS = {"jsonl": Form.JSONL, "csv": Form.CSV, "parquet": Form.PARQUET}
-DAY_S = 86_400
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,9 @@ _ENDS_IN_FRAME = "the file ends within a frame"
 _ENDS = (_ENDS_IN_HEADER, _ENDS_IN_FRAME)
 
 _WINDOW_BYTES = 4 * 2**20
+MOST_INFLATED = 64 * 2**20
+"""Decompressed bytes of a frame. Servers write frames of a few MiB; a reader allocates no memory for a frame that states more."""
+
 MOST_IN_A_FRAME = 80 * 2**20
 """No server writes a larger frame. A header that states one is damage for a reader in windows, which does not wait for its end."""
 

@@ -5,10 +5,11 @@ fields. A message is therefore one line that begins with `{`, and must not have 
 """
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from feedback_wire.message import Field, message_schema
+from feedback_wire.message import FIELDS, Field, message_schema
 
 RECORD_FIELDS: tuple[Field, ...] = (
     Field(
@@ -19,6 +20,11 @@ RECORD_FIELDS: tuple[Field, ...] = (
     Field(name="via", kind=str, meaning="name of the coordinator", required=True),
 )
 RECORD_FIELD_NAMES = tuple(field.name for field in RECORD_FIELDS)
+NAMED_FIELDS = (*RECORD_FIELDS, *FIELDS)
+"""All named fields of a record, in the order of the columns of CSV and Parquet logs."""
+
+RECEIVED_MS = re.compile(rb'\{"received_ms":(\d{1,18})[,}]')
+"""The begin of a record's line, with the time of receipt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ READY = "/readyz"
 METRICS = "/metrics"
 OPENAPI = "/openapi.json"
 SUMMARY = "/api/v1/summary"
+ANNOTATIONS = "/api/v1/annotations"
 
 BATCH_HEADER = "Swarmscope-Batch"
 """The batch id: 32 hexadecimal digits. A batch that arrives again with the same id is stored once."""

@@ -40,7 +40,7 @@ from monitor_platform.alerts.rules import Rules
 from monitor_platform.alerts.rules_file import RulesFile
 from monitor_platform.alerts.silences import Silences
 from monitor_platform.api.alert_handlers import ROUTES as ALERT_ROUTES
-from monitor_platform.api.annotation_handlers import ANNOTATION, ANNOTATIONS, AnnotationHandler, AnnotationsHandler
+from monitor_platform.api.annotation_handlers import ANNOTATION, AnnotationHandler, AnnotationsHandler
 from monitor_platform.api.history_handler import HISTORY, HistoryHandler
 from monitor_platform.api.rule_handlers import ROUTES as RULE_ROUTES
 from monitor_platform.api.summary_handler import SummaryHandler
@@ -196,7 +196,7 @@ def _interfaces(state: DashboardState, older: OlderRecords, gate: Gate) -> list[
         interfaces += ((path, handler, {"alerts": state.alerting, "gate": gate}) for path, handler in (*ALERT_ROUTES, *RULE_ROUTES))
     if state.annotations is not None and state.views is not None:
         notes = {"annotations": state.annotations, "gate": gate}
-        interfaces += [(ANNOTATIONS, AnnotationsHandler, notes), (ANNOTATION, AnnotationHandler, notes)]
+        interfaces += [(routes.ANNOTATIONS, AnnotationsHandler, notes), (ANNOTATION, AnnotationHandler, notes)]
         views = {"views": state.views, "gate": gate}
         interfaces += [(VIEWS, ViewsHandler, views), (VIEW, ViewHandler, views)]
     return interfaces

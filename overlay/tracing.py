@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
 
+from overlay.data_header import MOST_HOPS
 from overlay.forwarding import Forwarding
 from overlay.messages import Hop, Ping
-
-MOST_HOPS = 32
 
 
 class Ways(Protocol):

@@ -11,6 +11,12 @@ from collections.abc import Iterable
 
 DAY_S = 86_400
 
+LIVED_TIME = "lived-time.json"
+"""The name of the file in which a server keeps it."""
+
+PATIENCE_S = 600.0
+"""The time after a start or a step of the clock in which no data is removed because of its age."""
+
 BRIEF_STOP_S = 3600
 """A stop of at most this length, such as a restart, counts at once: such a small error of the date does little harm."""
 

@@ -13,6 +13,7 @@ from feedback_analysis.history.log_file import LogFile, note
 from feedback_analysis.history.new_logs import SettledFiles, search
 from feedback_analysis.history.store import HistoryStore
 from feedback_analysis.measures.selection import Span
+from feedback_analysis.moments import END_OF_TIME_MS
 from feedback_analysis.reading.log_files import NotReadable, UnreadLog, find_logs, log_name
 
 AddingProgress = Callable[[int, int], None]
@@ -23,7 +24,6 @@ BATCH_BYTES = 12 * 2**20
 BATCH_FILES = 2_000
 
 # The year 33658: the latest time that a record can have.
-END_OF_TIME_MS = 10**15
 
 
 def catch_up(

@@ -14,13 +14,10 @@ from itertools import chain
 from feedback_analysis.history.store import DroppedDays, HistoryStore, extent
 from feedback_analysis.time_units import DAY_MS
 from serving.durable_files import replace_file
-from serving.lived_time import LivedTime
+from serving.lived_time import LIVED_TIME, PATIENCE_S, LivedTime
 
 log = logging.getLogger(__name__)
 
-LIVED_TIME = "lived-time.json"
-PATIENCE_S = 600.0
-"""Nothing is dropped for this time after a start or a step of the clock."""
 _SAVE_EVERY_S = 300.0
 _WARN_FROM_S = 3600
 

@@ -14,12 +14,7 @@ from feedback_analysis.measures.loss import losses
 from feedback_analysis.measures.partials import MERGED_WEIGHT, ONLINE, RATES, STARTUP, STARTUP_SUMS, VIEWING, Partials, Source
 from feedback_analysis.measures.selection import Span
 from feedback_analysis.measures.statistics import Group, Quantiles, Rows, quantiles
-
-DISTRIBUTIONS = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "startup_ms", "mos")
-"""The fields of a summary that have a mean, a median and a 95th percentile, in order."""
-
-COSTS = ("duplicates", "conflicts", "unreadable", "lost", "late", "implausible")
-"""The counts of duplicates, damage and loss. They are known for all records, not for groups."""
+from feedback_analysis.measures.summary_fields import COSTS, COUNTED, DISTRIBUTIONS
 
 RANKABLE = ("messages", "peers", "sessions", *VIEWING, *DISTRIBUTIONS, "contribution_ratio")
 """The numbers by which groups can be sorted; of a distribution, its mean."""
@@ -115,7 +110,7 @@ def _shape(*parts: Mapping[str, Any]) -> dict[str, Any]:
     for part in parts:
         known |= part
     known["online_s_per_peer"] = quotient(known.pop("online"), known.pop("all_peers"))
-    order = ("messages", *COSTS, "peers", "sessions", "starts", "stalls", "contribution_ratio", *VIEWING, *DISTRIBUTIONS)
+    order = (*COUNTED, "contribution_ratio", *VIEWING, *DISTRIBUTIONS)
     return {name: known[name] for name in (*order, "online_s_per_view", "online_s_per_peer")}
 
 

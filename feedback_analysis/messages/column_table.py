@@ -18,8 +18,9 @@ from feedback_analysis.messages.table import FeedbackTable
 from feedback_analysis.quality.all_models import Models
 from feedback_analysis.quality.model import Model
 from feedback_analysis.quality.mos import MosModel
-from feedback_analysis.reading.rows import ROW_FIELDS, SQL_TYPES, readable_rows_sql, rows_sql, unreadable_sql
+from feedback_analysis.reading.rows import SQL_TYPES, readable_rows_sql, rows_sql, unreadable_sql
 from feedback_analysis.reading.verified_log import VerifiedLog
+from feedback_wire.record import NAMED_FIELDS
 
 # Identity and rank of a message, and the columns of every summary.
 _ALWAYS = frozenset({*RANK, "weight", "peer_id", "session_id", "seq", "uptime_ms", "startup_ms"})
@@ -48,7 +49,7 @@ class ColumnTable(FeedbackTable):
     _whole = False
 
     def __init__(self, locator: Locator, mos: MosModel, *, models: Models | None = None, columns: Collection[str]) -> None:
-        self._fields = [field for field in ROW_FIELDS if field.name in _ALWAYS.union(columns)]
+        self._fields = [field for field in NAMED_FIELDS if field.name in _ALWAYS.union(columns)]
         self._extra = "extra" in columns
         self._located = not LOCATED.isdisjoint(columns)
         super().__init__(locator, mos, models=models)

@@ -14,10 +14,11 @@ from feedback_analysis.measures.selection import UNKNOWN
 from feedback_analysis.messages.duplicates import CONTENT, DUPLICATE, RANK, canonical, ranked_copies
 from feedback_analysis.messages.outside import OUTSIDE, SESSION
 from feedback_analysis.quality.mos import MosModel
-from feedback_analysis.reading.rows import READABLE, ROW_FIELDS, SQL_TYPES, rows_sql, unreadable_sql
+from feedback_analysis.reading.rows import READABLE, SQL_TYPES, rows_sql, unreadable_sql
 from feedback_analysis.reading.verified_log import VerifiedLog
+from feedback_wire.record import NAMED_FIELDS
 
-_FIELDS = ", ".join(f"{field.name} {SQL_TYPES[field.kind]}" for field in ROW_FIELDS)
+_FIELDS = ", ".join(f"{field.name} {SQL_TYPES[field.kind]}" for field in NAMED_FIELDS)
 SCHEMA = f"""
     CREATE TABLE feedback (
         {_FIELDS}, extra JSON, country VARCHAR, area VARCHAR, district VARCHAR, mos DOUBLE, shown_ms BIGINT, content UBIGINT
@@ -186,7 +187,7 @@ def missing_text() -> dict[str, str]:
 
 def _store(db: duckdb.DuckDBPyConnection, mos: MosModel, shown_ms: int | None) -> None:
     texts = missing_text()
-    fields = ", ".join(texts.get(field.name, field.name) for field in ROW_FIELDS)
+    fields = ", ".join(texts.get(field.name, field.name) for field in NAMED_FIELDS)
     db.execute(
         f"""
         INSERT INTO feedback

@@ -10,7 +10,8 @@ import duckdb
 from feedback_analysis.measures.registry import LOWER_IS_BETTER, Measure, View
 from feedback_analysis.measures.selection import OTHER, Span
 from feedback_analysis.measures.statistics import Group, Rows
-from feedback_analysis.measures.summary import DISTRIBUTIONS, MOST_GROUPS, RANKABLE, Summary, summarize
+from feedback_analysis.measures.summary import MOST_GROUPS, RANKABLE, Summary, summarize
+from feedback_analysis.measures.summary_fields import DISTRIBUTIONS
 from feedback_analysis.messages.message_selection import KeptGroups, MessageSelection
 from feedback_analysis.messages.table import FeedbackTable
 

@@ -8,19 +8,18 @@ from collections.abc import Collection, Mapping, Sequence
 
 from feedback_analysis.reading.verified_log import VerifiedLog
 from feedback_wire.log_name import Form
-from feedback_wire.message import FIELDS, Field
-from feedback_wire.record import RECORD_FIELDS
+from feedback_wire.message import Field
+from feedback_wire.record import NAMED_FIELDS, RECORD_FIELDS
 
-ROW_FIELDS = (*RECORD_FIELDS, *FIELDS)
 SQL_TYPES = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE"}
 
-ALL = (*(field.name for field in ROW_FIELDS), "extra")
+ALL = (*(field.name for field in NAMED_FIELDS), "extra")
 
 # Sampling one in a million is the most that is useful. The bound keeps exact sums of weighted values within 128 bits.
 LARGEST_WEIGHT = 10**6
 _MOST = {"weight": LARGEST_WEIGHT}
 
-_REQUIRED = [field.name for field in ROW_FIELDS if field.required]
+_REQUIRED = [field.name for field in NAMED_FIELDS if field.required]
 
 READABLE = " AND ".join(f"{name} IS NOT NULL" for name in _REQUIRED)
 """SQL: whether a row is a complete record."""
@@ -55,7 +54,7 @@ def rows_sql(logs: Sequence[VerifiedLog], columns: Collection[str] = ALL) -> tup
     DuckDB spends most of its time on parsing values of JSON lines, so it reads only the needed columns.
     """
     first = logs[0]
-    wanted = [field for field in ROW_FIELDS if field.required or field.name in columns]
+    wanted = [field for field in NAMED_FIELDS if field.required or field.name in columns]
     chosen = [f"{_clean(field) if field.name in first.columns else _nothing(field)} AS {field.name}" for field in wanted]
     return _select(chosen, logs, columns), _paths(logs)
 
@@ -66,9 +65,9 @@ def readable_rows_sql(logs: Sequence[VerifiedLog], columns: Collection[str] = AL
     The same as `rows_sql` with WHERE `READABLE`, but faster: DuckDB does not know that a valid value needs no CASE.
     """
     first = logs[0]
-    required = [field for field in ROW_FIELDS if field.required]
+    required = [field for field in NAMED_FIELDS if field.required]
     readable = " AND ".join(_is_one(field) if field.name in first.columns else "false" for field in required)
-    cleaned = {field: _value(field) if field.required else _clean(field) for field in ROW_FIELDS if field.name in columns}
+    cleaned = {field: _value(field) if field.required else _clean(field) for field in NAMED_FIELDS if field.name in columns}
     chosen = [f"{sql if field.name in first.columns else _nothing(field)} AS {field.name}" for field, sql in cleaned.items()]
     return f"{_select(chosen, logs, columns)} WHERE {readable}", _paths(logs)
 
@@ -76,7 +75,7 @@ def readable_rows_sql(logs: Sequence[VerifiedLog], columns: Collection[str] = AL
 def _select(chosen: Sequence[str], logs: Sequence[VerifiedLog], columns: Collection[str]) -> str:
     first = logs[0]
     extra = [f"{_EXTRA if 'extra' in first.columns else 'NULL::JSON'} AS extra"] if "extra" in columns else []
-    names = [field.name for field in ROW_FIELDS if field.required or field.name in columns] + ["extra"] * len(extra)
+    names = [field.name for field in NAMED_FIELDS if field.required or field.name in columns] + ["extra"] * len(extra)
     return f"SELECT {', '.join([*chosen, *extra])} FROM {_scan(first, names)}"
 
 
@@ -105,7 +104,7 @@ def _scan(log: VerifiedLog, names: Sequence[str]) -> str:
 
 
 def _types(names: Sequence[str]) -> str:
-    kinds = {field.name: SQL_TYPES[field.kind] for field in ROW_FIELDS}
+    kinds = {field.name: SQL_TYPES[field.kind] for field in NAMED_FIELDS}
     return "{" + ", ".join(f"{_quoted(name)}: '{kinds.get(name, 'VARCHAR')}'" for name in names) + "}"
 
 

@@ -9,10 +9,7 @@ from dataclasses import dataclass
 
 import zstandard
 
-from feedback_wire.frames import PREAMBLE, Damage, Frame, FrameKind, Header, walk
-
-MOST_IN_A_FRAME = 64 * 2**20
-"""The same limit as feedback servers have."""
+from feedback_wire.frames import MOST_INFLATED, PREAMBLE, Damage, Frame, FrameKind, Header, walk
 
 MOST_IN_A_LOG = 2**30
 """A log is not read further if it inflates beyond this and to more than TIMES its size. Real records deflate to about a tenth."""
@@ -91,7 +88,7 @@ def _unlike_its_header(frame: Frame, allowed: int) -> str:
     inflated = frame.header.inflated
     if frame.header.kind is not FrameKind.RECORDS:
         return ""
-    if inflated > MOST_IN_A_FRAME or allowed < 0:
+    if inflated > MOST_INFLATED or allowed < 0:
         return "it inflates further than records do"
     try:
         if zstandard.frame_content_size(frame.payload) != inflated:

@@ -4,14 +4,13 @@ The field definitions in feedback_wire give the column types. `null` and absent 
 JSON, but such a line must not cost the whole log: it keeps its `received_ms`, and `other` keeps its text as `unreadable`.
 """
 
-import re
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
-from feedback_wire.message import FIELDS, Field
-from feedback_wire.record import RECORD_FIELDS
+from feedback_wire.message import Field
+from feedback_wire.record import NAMED_FIELDS, RECEIVED_MS
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 _PYTHON: dict[type, frozenset[type]] = {
@@ -19,16 +18,14 @@ _PYTHON: dict[type, frozenset[type]] = {
     int: frozenset({int, type(None)}),
     float: frozenset({float, int, type(None)}),
 }
-_COLUMNS: tuple[Field, ...] = (*RECORD_FIELDS, *FIELDS)
-SCHEMA = pa.schema([*((field.name, _ARROW[field.kind]) for field in _COLUMNS), ("extra", pa.string()), ("other", pa.string())])
+SCHEMA = pa.schema([*((field.name, _ARROW[field.kind]) for field in NAMED_FIELDS), ("extra", pa.string()), ("other", pa.string())])
 UNREADABLE = "unreadable"
-_RECEIVED = re.compile(rb'\{"received_ms":(\d{1,18})[,}]')
 
 
 def to_table(lines: bytes) -> pa.Table:
     """The records of whole JSON lines, one row each, in the columns of `SCHEMA`."""
     rows = [_decode(line) for line in lines.split(b"\n")[:-1]]
-    arrays = [_column(rows, field) for field in _COLUMNS]
+    arrays = [_column(rows, field) for field in NAMED_FIELDS]
     extra = [_json(row.pop("extra", None)) for row in rows]
     other = [_json(row or None) for row in rows]
     return pa.Table.from_arrays([*arrays, pa.array(extra, pa.string()), pa.array(other, pa.string())], schema=SCHEMA)
@@ -71,7 +68,7 @@ def _decode(line: bytes) -> dict[str, Any]:
     try:
         row: dict[str, Any] = orjson.loads(line)
     except orjson.JSONDecodeError:
-        received = _RECEIVED.match(line)
+        received = RECEIVED_MS.match(line)
         text = line.decode("utf-8", "backslashreplace")
         return {"received_ms": int(received[1]) if received else None, UNREADABLE: text}
     return row

@@ -17,7 +17,6 @@ LOCK = ".lock"
 QUARANTINE = "quarantine"
 STATE = "state"
 SEALED_LOGS = "sealed-logs"
-LIVED_TIME = "lived-time.json"
 _DRAFT_SUFFIX = ".sealing"
 
 

@@ -3,10 +3,9 @@
 from feedback_wire import routes
 from monitor_platform.alerts.rules import SEVERITIES, SHAPES
 from monitor_platform.alerts.silences import LONGEST_MINUTES, MOST_COMMENT_CHARACTERS
+from monitor_platform.api.schemas import NUMBER, TIME, list_of, object_of
 from serving.openapi import COUNT, TEXT, Schema, content, operation, parameter
 
-_TIME: Schema = {"type": "integer", "description": "Unix milliseconds"}
-_NUMBER: Schema = {"type": ["number", "null"]}
 _VALUES: Schema = {"type": "object", "additionalProperties": TEXT, "description": "a value for each dimension of the rule's `by`"}
 _COMMENT: Schema = TEXT | {"maxLength": MOST_COMMENT_CHARACTERS}
 _BY: Schema = TEXT | {"description": "name of the user; empty without a login"}
@@ -14,39 +13,41 @@ _SILENCE = {
     "id": TEXT,
     "rule": TEXT,
     "slice": _VALUES | {"type": ["object", "null"], "description": "null: all slices of the rule"},
-    "from_ms": _TIME,
-    "until_ms": _TIME,
+    "from_ms": TIME,
+    "until_ms": TIME,
     "comment": _COMMENT,
     "by": _BY,
 }
-_ACKNOWLEDGEMENT = {"rule": TEXT, "slice": _VALUES, "began_ms": _TIME, "at_ms": _TIME, "comment": _COMMENT, "by": _BY}
+_ACKNOWLEDGEMENT = {"rule": TEXT, "slice": _VALUES, "began_ms": TIME, "at_ms": TIME, "comment": _COMMENT, "by": _BY}
 
 
 def alert_paths() -> dict[str, Schema]:
     """The paths of `alert_handlers.py`."""
-    silence = _object(**_SILENCE)
+    silence = object_of(**_SILENCE)
     silence_id = parameter("path", "id", "id of the silence", TEXT | {"pattern": "^[0-9a-f]{1,64}$"}, required=True)
     number = parameter("path", "number", "number of the webhook in the file, from 0", COUNT | {"maximum": 9999}, required=True)
     return _rule_paths() | {
-        "/api/v1/alerts": {"get": _read("rules with their state, and alerts", _object(rules=_list(_RULE), alerts=_list(_ALERT)))},
+        "/api/v1/alerts": {
+            "get": _read("rules with their state, and alerts", object_of(rules=list_of(_RULE), alerts=list_of(_ALERT)))
+        },
         "/api/v1/silences": {
-            "get": _read("the silences that have not ended", _list(silence)),
+            "get": _read("the silences that have not ended", list_of(silence)),
             "post": _change("silence an alert or a rule until a time", silence, body=_NEW_SILENCE),
         },
         "/api/v1/silences/{id}": {"delete": _change("end a silence", silence, parameters=(silence_id,))},
         "/api/v1/acknowledgements": {
-            "post": _change("state that you work on an alert", _object(**_ACKNOWLEDGEMENT), body=_NEW_ACKNOWLEDGEMENT)
+            "post": _change("state that you work on an alert", object_of(**_ACKNOWLEDGEMENT), body=_NEW_ACKNOWLEDGEMENT)
         },
-        "/api/v1/webhooks": {"get": _read("the webhooks and their last notifications", _list(_WEBHOOK))},
+        "/api/v1/webhooks": {"get": _read("the webhooks and their last notifications", list_of(_WEBHOOK))},
         "/api/v1/webhooks/{number}/test": {
-            "post": _change("send a test notification to a webhook", _object(waiting=COUNT), parameters=(number,))
+            "post": _change("send a test notification to a webhook", object_of(waiting=COUNT), parameters=(number,))
         },
     }
 
 
 def _rule_paths() -> dict[str, Schema]:
     """The paths of `rule_handlers.py`."""
-    change = _object(
+    change = object_of(
         rule=_RULE_ENTRY | {"type": ["object", "null"], "description": "null: remove the rule `replaces`"},
         replaces=TEXT | {"type": ["string", "null"], "description": "name of the rule to replace; null: add a rule"},
         revision=TEXT | {"description": "the `revision` of GET"},
@@ -76,27 +77,19 @@ def _change(about: str, schema: Schema, *more: int, body: Schema | None = None, 
     return operation(about, answers, 400, 401, 403, 404, 415, 503, *more, parameters=parameters, requestBody=sent)
 
 
-def _object(**properties: Schema) -> Schema:
-    return {"type": "object", "required": [*properties], "properties": properties}
-
-
-def _list(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
-
-
-_RULE = _object(
+_RULE = object_of(
     name=TEXT,
     severity={"enum": [*SEVERITIES]},
     measure=TEXT,
-    by=_list(TEXT),
+    by=list_of(TEXT),
     where={"type": "object", "additionalProperties": TEXT},
     state={"enum": ["firing", "well", "no data"]},
     open=COUNT | {"description": "number of open alerts"},
-    since=_TIME | {"type": ["integer", "null"], "description": "when this state began, in Unix milliseconds"},
+    since=TIME | {"type": ["integer", "null"], "description": "when this state began, in Unix milliseconds"},
     last={
         "type": ["object", "null"],
         "description": "the last value of the slice that is closest to its limit or furthest beyond it",
-        "properties": {"at": _TIME, "slice": _VALUES, "value": _NUMBER, "limit": _NUMBER, "sessions": COUNT, "slices": COUNT},
+        "properties": {"at": TIME, "slice": _VALUES, "value": NUMBER, "limit": NUMBER, "sessions": COUNT, "slices": COUNT},
     },
 )
 _ALERT: Schema = {
@@ -108,16 +101,16 @@ _ALERT: Schema = {
         "acknowledgement": {"type": ["object", "null"], "properties": _ACKNOWLEDGEMENT},
     },
 }
-_WEBHOOK = _object(
+_WEBHOOK = object_of(
     host=TEXT,
     shape={"enum": [*SHAPES]},
     sent=COUNT,
     failed=COUNT,
     dropped=COUNT,
     waiting=COUNT,
-    deliveries=_list(
-        _object(
-            at_ms=_TIME,
+    deliveries=list_of(
+        object_of(
+            at_ms=TIME,
             title=TEXT,
             sent=TEXT | {"description": "the body of the request"},
             outcome={"enum": ["trying", "sent", "failed"]},
@@ -141,7 +134,7 @@ _NEW_ACKNOWLEDGEMENT: Schema = {
     "type": "object",
     "required": ["rule", "from"],
     "additionalProperties": False,
-    "properties": {"rule": TEXT, "slice": _VALUES, "from": _TIME, "comment": _COMMENT},
+    "properties": {"rule": TEXT, "slice": _VALUES, "from": TIME, "comment": _COMMENT},
 }
 _RULE_ENTRY: Schema = {
     "type": "object",
@@ -149,23 +142,23 @@ _RULE_ENTRY: Schema = {
     "properties": {
         "name": TEXT,
         "measure": TEXT,
-        "by": _list(TEXT),
+        "by": list_of(TEXT),
         "where": {"type": "object", "additionalProperties": TEXT},
-        **dict.fromkeys(("below", "above", "deviates"), _NUMBER),
+        **dict.fromkeys(("below", "above", "deviates"), NUMBER),
         **{key: {"type": ["integer", "null"], "minimum": 1} for key in ("baseline_minutes", "for_minutes", "least_sessions")},
         "severity": {"enum": [*SEVERITIES]},
     },
 }
-_RULES_STATE = _object(
+_RULES_STATE = object_of(
     file=TEXT,
     revision=TEXT | {"description": "changes with the content that the platform last read"},
     changed={"type": "boolean", "description": "whether another process has changed the file since"},
     not_writable=TEXT | {"description": "why the platform cannot change the file; empty if it can"},
-    rules=_list(_RULE_ENTRY),
+    rules=list_of(_RULE_ENTRY),
 )
-_DRY_RUN = _object(
-    **{"from": _TIME, "until": _TIME},
-    alerts=_list({"type": "object", "description": "as a webhook of the shape json gets it, without evidence"}),
+_DRY_RUN = object_of(
+    **{"from": TIME, "until": TIME},
+    alerts=list_of({"type": "object", "description": "as a webhook of the shape json gets it, without evidence"}),
     more=COUNT | {"description": "number of further alerts"},
-    last={"type": ["object", "null"], "properties": {"slice": _VALUES, "value": _NUMBER}},
+    last={"type": ["object", "null"], "properties": {"slice": _VALUES, "value": NUMBER}},
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 from tornado.web import RequestHandler
 
+from feedback_wire import routes
 from monitor_platform.access.gate import Gate
 from monitor_platform.access.login import check_origin
 from monitor_platform.api.changes import json_object, user_of
@@ -13,8 +14,7 @@ from monitor_platform.api.responses import answer_with_json
 from monitor_platform.api.script_request import bad_parameter
 from monitor_platform.dashboard.annotations import Annotation, Annotations, annotation_of
 
-ANNOTATIONS = "/api/v1/annotations"
-ANNOTATION = "/api/v1/annotations/([0-9a-f]{1,64})"
+ANNOTATION = routes.ANNOTATIONS + "/([0-9a-f]{1,64})"
 
 
 class AnnotationsHandler(RequestHandler):

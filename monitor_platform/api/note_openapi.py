@@ -1,18 +1,18 @@
 """The OpenAPI description of annotations and saved views. Recorded files without --history have none: their routes answer 404."""
 
 from feedback_wire import routes
+from monitor_platform.api.schemas import TIME
 from monitor_platform.dashboard.annotations import MOST_CHARACTERS
 from monitor_platform.dashboard.saved_views import MOST_ADDRESS_CHARACTERS
 from monitor_platform.dashboard.saved_views import MOST_CHARACTERS as NAME_CHARACTERS
 from serving.openapi import TEXT, Schema, content, operation, parameter
 
 _TEXT: Schema = TEXT | {"minLength": 1, "maxLength": MOST_CHARACTERS}
-_TIME: Schema = {"type": "integer", "description": "Unix milliseconds"}
 _GIVEN: Schema = {"type": ["integer", "string"], "description": "Unix milliseconds or ISO 8601"}
 _ANNOTATION: Schema = {
     "type": "object",
     "required": ["id", "from", "to", "text", "by"],
-    "properties": {"id": TEXT, "from": _TIME, "to": _TIME, "text": _TEXT, "by": TEXT | {"description": "name of the user"}},
+    "properties": {"id": TEXT, "from": TIME, "to": TIME, "text": _TEXT, "by": TEXT | {"description": "name of the user"}},
 }
 _NEW: Schema = {
     "type": "object",

@@ -8,18 +8,18 @@ from feedback_analysis.history.periods import DAYS, UNITS
 from feedback_analysis.history.schema import DIMENSIONS as KEPT
 from feedback_analysis.measures.partials import VIEWING
 from feedback_analysis.measures.selection import DIMENSIONS, EXTRA, IDENTITIES, OTHER
-from feedback_analysis.measures.summary import COSTS, DEFAULT_GROUPS, DISTRIBUTIONS, MOST_GROUPS
+from feedback_analysis.measures.summary import DEFAULT_GROUPS, MOST_GROUPS
+from feedback_analysis.measures.summary_fields import COUNTED, DISTRIBUTIONS
 from feedback_wire import routes
 from monitor_platform.api.alert_openapi import alert_paths
 from monitor_platform.api.note_openapi import annotation_paths, view_paths
+from monitor_platform.api.schemas import NUMBER, list_of, object_of
 from serving.openapi import COUNT, TEXT, Schema, content, description, health, operation, parameter
 
 HISTORY = "/api/v1/history/"
 
-_NUMBER: Schema = {"type": ["number", "null"]}
-_SPREAD: Schema = {"type": "object", "required": ["mean", "p50", "p95"], "additionalProperties": _NUMBER}
-_COUNTS = ("messages", *COSTS, "peers", "sessions", "starts", "stalls")
-_NUMBERS = (*_COUNTS, "contribution_ratio", *VIEWING, "online_s_per_view", "online_s_per_peer")
+_SPREAD: Schema = {"type": "object", "required": ["mean", "p50", "p95"], "additionalProperties": NUMBER}
+_NUMBERS = (*COUNTED, "contribution_ratio", *VIEWING, "online_s_per_view", "online_s_per_peer")
 _TIME: Schema = TEXT | {"description": "ISO 8601 (UTC without a time zone), or Unix milliseconds"}
 _ENDS = {"from": COUNT | {"type": ["integer", "null"]}, "to": COUNT | {"type": ["integer", "null"]}}
 
@@ -61,20 +61,20 @@ def _history() -> dict[str, Schema]:
 
 def _figures() -> dict[str, tuple[str, Schema]]:
     """Description and schema of each figure."""
-    over_time = _object(at_ms=_list(COUNT), values=_by_name(_list(_NUMBER)))
+    over_time = object_of(at_ms=list_of(COUNT), values=_by_name(list_of(NUMBER)))
     return {
         "summary": ("the measures over whole hours, in total and for each group", _summary()),
-        "daily": ("users, quality and online time of each day, month or year", _list(_by_name(_NUMBER | _PERIOD))),
+        "daily": ("users, quality and online time of each day, month or year", list_of(_by_name(NUMBER | _PERIOD))),
         "isps": (
             "the number of users of each ISP",
-            _list(_object(period=TEXT, peers=_by_name(_NUMBER), shares=_by_name(_NUMBER))),
+            list_of(object_of(period=TEXT, peers=_by_name(NUMBER), shares=_by_name(NUMBER))),
         ),
         "minutes": ("measures by the minute", over_time),
         "timeline": ("measures by the hour, day, month or year", over_time),
-        "regions": ("a measure in each region", _list(_object(region=TEXT, value=_NUMBER, peers=_NUMBER))),
+        "regions": ("a measure in each region", list_of(object_of(region=TEXT, value=NUMBER, peers=NUMBER))),
         "histogram": (
             "shares of users in ranges of a measure",
-            _object(edges=_list(_NUMBER), shares=_list(_NUMBER), peers=_NUMBER),
+            object_of(edges=list_of(NUMBER), shares=list_of(NUMBER), peers=NUMBER),
         ),
     }
 
@@ -95,20 +95,12 @@ def _summary(**more: Schema) -> Schema:
 
 
 def _numbers(*required: str, **more: Schema) -> Schema:
-    numbers = dict.fromkeys(_NUMBERS, _NUMBER) | dict.fromkeys(DISTRIBUTIONS, _SPREAD)
+    numbers = dict.fromkeys(_NUMBERS, NUMBER) | dict.fromkeys(DISTRIBUTIONS, _SPREAD)
     return {"type": "object", "required": [*numbers, *required], "properties": numbers | more}
-
-
-def _list(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
 
 
 def _by_name(values: Schema) -> Schema:
     return {"type": "object", "additionalProperties": values}
-
-
-def _object(**properties: Schema) -> Schema:
-    return {"type": "object", "required": [*properties], "properties": properties}
 
 
 _PERIOD: Schema = {"type": ["number", "string", "null"], "description": "`period` is text such as 2012-08-07"}
@@ -134,7 +126,7 @@ _OWN: dict[str, tuple[Schema, ...]] = {
     "regions": (_REGION, _MEASURE, _TOP),
     "histogram": (_MEASURE,),
 }
-_STATUS: Schema = _object(
+_STATUS: Schema = object_of(
     complete={"type": "boolean"},
     **dict.fromkeys(
         ("done_bytes", "all_bytes", "logs", "messages", "duplicates", "conflicts", "unreadable", "unread_logs", "other_names"),

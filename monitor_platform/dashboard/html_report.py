@@ -18,7 +18,8 @@ from jinja2 import Environment, FileSystemLoader
 from feedback_analysis.geo.maps import CREDIT_HTML
 from feedback_analysis.measures.registry import MEASURES
 from feedback_analysis.measures.selection import Span
-from feedback_analysis.measures.summary import DISTRIBUTIONS, summarize
+from feedback_analysis.measures.summary import summarize
+from feedback_analysis.measures.summary_fields import DISTRIBUTIONS
 from feedback_analysis.messages.extent import extent
 from feedback_analysis.messages.scores import scores
 from feedback_analysis.messages.table import FeedbackTable

@@ -7,6 +7,7 @@ from prometheus_client.registry import Collector
 
 from monitor_platform.access.gate import Gate
 from monitor_platform.access.listener import Connections
+from serving.metrics_text import by_reason
 
 
 class AccessMetrics(Collector):
@@ -18,21 +19,14 @@ class AccessMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily("swarmscope_monitor_logins_total", "Logins that succeeded.", self._gate.logins)
-        yield _by_reason("swarmscope_monitor_turned_away_total", "Refused requests, by reason.", self._gate.refusals)
-        yield _by_reason(
+        yield by_reason("swarmscope_monitor_turned_away_total", "Refused requests, by reason.", self._gate.refusals)
+        yield by_reason(
             "swarmscope_monitor_senders_unknown_total",
             "Logins through a trusted proxy without a readable sender address.",
             self._gate.senders_unknown,
         )
-        yield _by_reason(
+        yield by_reason(
             "swarmscope_monitor_dropped_connections_total",
             "Connections that the platform closed, by reason.",
             self._connections.dropped,
         )
-
-
-def _by_reason(name: str, meaning: str, counts: dict[str, int]) -> CounterMetricFamily:
-    family = CounterMetricFamily(name, meaning, labels=["reason"])
-    for reason, count in sorted(counts.items()):
-        family.add_metric([reason], count)
-    return family

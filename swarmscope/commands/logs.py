@@ -4,7 +4,6 @@ Damaged and unreadable parts are listed, and the exit code is then 1. All other 
 """
 
 import os
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from feedback_server.forms.bare_lines import BARE
 from feedback_server.forms.reading import Readable, Records
 from feedback_server.settings import FORMS
 from feedback_wire.log_name import Form
+from feedback_wire.record import RECEIVED_MS
 from serving.few_lines import few_lines
 from swarmscope.commands import examples, exit_on, exit_on_usage_error
 from swarmscope.commands.log_arguments import finding_text, logs_to_read, parts_of, print_unread, with_progress
@@ -35,7 +35,6 @@ command = App(
         "swarmscope logs replay coordinator-spool/quarantine/* \\\n    --coordinator http://127.0.0.1:8080 --key KEY",
     ),
 )
-_RECEIVED = re.compile(rb'\{"received_ms":(\d{1,18})[,}]')
 
 
 @command.command(
@@ -252,5 +251,5 @@ def _is_within(received_ms: int, from_ms: int | None, to_ms: int | None) -> bool
 
 def _received_ms(line: bytes) -> int:
     """The time of receipt of a record. It is almost always the first field, which needs no JSON parser."""
-    match = _RECEIVED.match(line)
+    match = RECEIVED_MS.match(line)
     return int(match[1]) if match else int(orjson.loads(line).get("received_ms") or 0)

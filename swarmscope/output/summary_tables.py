@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from feedback_analysis.measures.registry import MEASURES, shown_in
+from feedback_analysis.measures.summary_fields import COUNTED, DISTRIBUTIONS
 from swarmscope.output.escaping import plain
 
 if TYPE_CHECKING:  # rich's tables are slow to import, and --help does not need them
@@ -13,24 +14,10 @@ if TYPE_CHECKING:  # rich's tables are slow to import, and --help does not need 
 
     from feedback_analysis.measures.summary import Summary
 
-COUNTS = (
-    "messages",
-    "duplicates",
-    "conflicts",
-    "unreadable",
-    "lost",
-    "late",
-    "implausible",
-    "peers",
-    "sessions",
-    "starts",
-    "stalls",
-)
 SINGLES = (
     *("rebuffering_ratio", "stalls_per_hour", "stall_ms", "longest_stall_ms", "start_failures", "p2p_ratio", "contribution_ratio"),
     *("online_s_per_view", "online_s_per_peer"),
 )
-SPREADS = ("upload_kbps", "download_kbps", "playback_kbps", "continuity", "startup_ms", "mos")
 PARTS = ("mean", "p50", "p95")
 IN_GROUPS = (
     *("mos", "rebuffering_ratio", "stalls_per_hour", "stall_ms", "longest_stall_ms", "start_failures", "startup_ms", "continuity"),
@@ -58,7 +45,7 @@ TITLES = {
 
 def flat(summary: "Summary", by: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
     """The column names, and one row for the total and one for each group."""
-    spreads = [f"{name}_{part}" for name in SPREADS for part in PARTS]
+    spreads = [f"{name}_{part}" for name in DISTRIBUTIONS for part in PARTS]
     models = summary.get("models", {})
     # The spread of MOS is already in `spreads`.
     scores = [f"{name}_{part}" for name in models if name != "mos" for part in PARTS]
@@ -66,12 +53,12 @@ def flat(summary: "Summary", by: Sequence[str]) -> tuple[list[str], list[list[An
     rows = []
     for numbers in (summary, *summary["groups"]):
         names = [numbers.get("by", {}).get(name) for name in by]
-        counts = [numbers[name] for name in (*COUNTS, *SINGLES)]
-        values = [numbers[name][part] for name in SPREADS for part in PARTS]
+        counts = [numbers[name] for name in (*COUNTED, *SINGLES)]
+        values = [numbers[name][part] for name in DISTRIBUTIONS for part in PARTS]
         scored = [numbers["models"][name][part] for name in models if name != "mos" for part in PARTS]
         made_of = [numbers["models"][name]["terms"].get(term) for name, score in models.items() for term in score["terms"]]
         rows.append([*names, summary["from"], summary["to"], *counts, *values, *scored, *made_of])
-    return [*by, "from", "to", *COUNTS, *SINGLES, *spreads, *scores, *terms], rows
+    return [*by, "from", "to", *COUNTED, *SINGLES, *spreads, *scores, *terms], rows
 
 
 def print_tables(summary: "Summary", by: Sequence[str]) -> None:
@@ -79,7 +66,7 @@ def print_tables(summary: "Summary", by: Sequence[str]) -> None:
 
     # In a file or pipe, the width is not limited to that of a terminal.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-    counts = "   ".join(f"{name} {_formatted(summary[name])}" for name in COUNTS)
+    counts = "   ".join(f"{name} {_formatted(summary[name])}" for name in COUNTED)
     console.print(f"{_moment(summary['from'])} to {_moment(summary['to'])}\n{counts}\n")
     console.print(_total_table(summary))
     if "models" in summary:
@@ -92,7 +79,7 @@ def print_tables(summary: "Summary", by: Sequence[str]) -> None:
 
 def _total_table(summary: "Summary") -> "Table":
     table = _table(("",), PARTS)
-    for name in SPREADS:
+    for name in DISTRIBUTIONS:
         table.add_row(TITLES[name], *(_formatted(_shown(name, summary[name][part])) for part in PARTS))
     for name in SINGLES:
         table.add_row(TITLES[name], _formatted(_shown(name, summary[name])))
@@ -114,7 +101,7 @@ def _group_table(summary: "Summary", by: Sequence[str]) -> "Table":
 
     table = _table(by, ("peers", "sessions", *(TITLES[name] for name in IN_GROUPS)))
     for group in summary["groups"]:
-        numbers = (_shown(name, group[name]["mean"] if name in SPREADS else group[name]) for name in IN_GROUPS)
+        numbers = (_shown(name, group[name]["mean"] if name in DISTRIBUTIONS else group[name]) for name in IN_GROUPS)
         values = [group["peers"], group["sessions"], *numbers]
         # Text, because rich would interpret a channel name such as "[red]" as markup.
         table.add_row(*(Text(plain(group["by"][name])) for name in by), *map(_formatted, values))

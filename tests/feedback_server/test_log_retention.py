@@ -11,12 +11,13 @@ import pytest
 
 from feedback_server.counters import Counters
 from feedback_server.forms import log_writer
-from feedback_server.log_retention import LEAST_AT_ONCE, PATIENCE_S, SHARE_AT_ONCE, LogRetention
+from feedback_server.log_retention import LEAST_AT_ONCE, SHARE_AT_ONCE, LogRetention
 from feedback_server.recovery import recover
 from feedback_server.settings import Settings
 from feedback_server.stores.data_folder import DataFolder
 from feedback_server.stores.offered_logs import OfferedLogs
 from feedback_wire.log_name import Form, LogName
+from serving.lived_time import PATIENCE_S
 from tests.harness.waiting import eventually
 
 DAY_S = 86_400

@@ -4,9 +4,10 @@ from collections import Counter
 
 import pytest
 
+from overlay.data_header import MOST_HOPS
 from overlay.forwarding import Forwarding
 from overlay.messages import Hop, Ping
-from overlay.tracing import MOST_HOPS, Trace, Tracing
+from overlay.tracing import Trace, Tracing
 from tests.overlay.test_forwarding import place
 
 TREE = {"s": (None, ["r"]), "r": ("s", ["p", "q"]), "p": ("r", []), "q": ("r", [])}

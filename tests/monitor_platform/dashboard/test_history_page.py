@@ -13,7 +13,7 @@ from feedback_analysis.history.daily import daily
 from feedback_analysis.history.store import Basis, HistoryStore, extent
 from feedback_analysis.measures.summary import summarize
 from feedback_analysis.quality.mos import MosModel
-from monitor_platform.api.annotation_handlers import ANNOTATIONS
+from feedback_wire.routes import ANNOTATIONS
 from tests.harness.processes import NotReadyError, start_server
 from tests.harness.waiting import eventually
 
