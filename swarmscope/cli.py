@@ -112,6 +112,10 @@ COMMANDS = {
         Without --into and --coordinator, the command only reports what it would import. The exit code is 1 if a row is refused or
         if there are no rows.""",
     "overlay": """Run a peer-to-peer streaming overlay, and check its topology.""",
+    "measurement-responder": """Consent to measurements of this machine with packet trains.
+
+        Agents that know the token may measure the bandwidth and the loss of the path to this machine. Ctrl-C or SIGTERM ends the
+        consent.""",
     "simulate": """Simulate an audience of end hosts.
 
         The end hosts join, watch, switch channels, stall, leave and return. The exit code is 0 if all messages are acknowledged,

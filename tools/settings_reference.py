@@ -22,6 +22,7 @@ PAGES = {
     "history show": "history.md#showing-a-history",
     "logs": "logs.md",
     "import": "import.md",
+    "measurement-responder": "measurement-techniques.md#the-responder",
     "overlay check": "overlay.md#check-a-topology",
     "overlay": "overlay.md#run-it",
     "simulate": "simulate.md",

@@ -7,13 +7,17 @@ from typing import Any
 from measurement.operation import Operation, Technique
 from measurement.outcome import Outcome, Status
 from measurement.technique_parameters import ParameterError, read_parameters
+from measurement.techniques.igi import igi
 from measurement.techniques.ping import ping
+from measurement.techniques.rtp import rtp
 from measurement.techniques.task import Findings, NotMeasured, ProbeSettings, Task, findings_of_error
 from measurement.techniques.traceroute import traceroute
 
 TECHNIQUES: dict[Technique, Callable[[Task, Any], Findings]] = {
     Technique.PING: ping,
     Technique.TRACEROUTE: traceroute,
+    Technique.IGI: igi,
+    Technique.RTP: rtp,
 }
 
 NO_SETTINGS = ProbeSettings()

@@ -70,3 +70,17 @@ def executed(order: Operation, settings: ProbeSettings = NO_SETTINGS) -> Outcome
 
 def values(outcome: Outcome) -> dict[str, float | None]:
     return {value.name: value.value for value in outcome.values}
+
+
+TRAIN_BURST_BYTES = 2000
+
+
+def shape_for_trains(lab: Lab) -> None:
+    """Let no link send a burst. By default, a link of netlab may send 10 ms' worth of packets at once: a whole train."""
+    for link in lab.topology.links:
+        for port, shape in zip(lab.plan.ports[link.name], (link.forth, link.back), strict=True):
+            if shape.rate_kbps:
+                with lab.inside(port.node), IPRoute() as routes:
+                    index = routes.link_lookup(ifname=port.interface)[0]
+                    rate = round(shape.rate_kbps * 125)
+                    routes.tc("replace", "tbf", index, 0x10000, rate=rate, burst=TRAIN_BURST_BYTES, limit=300_000)
